@@ -1,0 +1,1 @@
+"""Plugin definitions, a folder each."""

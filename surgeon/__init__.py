@@ -1,0 +1,1 @@
+"""Surgery on detector graphs for operations that TensorRT cannot run."""

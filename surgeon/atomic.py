@@ -1,0 +1,82 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from surgeon.diagnostics import error
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path`` and rename it over ``path`` when the block ends well.
+
+    On any exception the temporary file is removed and ``path`` is as it was. Raise SurgeonError E105 where it cannot
+    be written (no such folder, no permission, disk full, a folder of that name).
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise error("E105", f"'{target}' cannot be written: it is a folder", help=["name a file"])
+    if target.exists() and not target.is_file():
+        with _device(target) as handle:
+            yield handle
+        return
+    temporary: Path | None = None
+    try:
+        real = target.resolve()
+        number, name = tempfile.mkstemp(prefix=f".{real.name[:80]}.", suffix=".part", dir=real.parent)
+        temporary = Path(name)
+        with os.fdopen(number, "wb") as handle:
+            yield handle
+            handle.flush()
+            os.fchmod(handle.fileno(), _mode(real))
+        os.replace(temporary, real)
+        temporary = None
+    except OSError as exc:
+        raise _refused(target, exc) from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _device(target: Path) -> Iterator[BinaryIO]:
+    """Write to something that is no ordinary file (a pipe, /dev/stdout, /dev/null), where renaming makes no sense."""
+    try:
+        with open(target, "wb") as handle:
+            yield handle
+    except OSError as exc:
+        raise _refused(target, exc) from None
+
+
+def _refused(target: Path, exc: OSError) -> Exception:
+    help = ["check the path and its permissions"]
+    if exc.errno == 28:
+        help = ["free some space, or write to another disk"]
+    return error("E105", f"'{target}' cannot be written: {exc.strerror or exc}; nothing was changed", help=help)
+
+
+def _mode(path: Path) -> int:
+    """Return the permission bits the file should have: those it has, or those of a new file."""
+    try:
+        return path.stat().st_mode & 0o777
+    except OSError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file whole or not at all; raise SurgeonError E105."""
+    with writing(path) as handle:
+        handle.write(data)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a UTF-8 file whole or not at all; raise SurgeonError E105."""
+    write_bytes(path, text.encode("utf-8"))

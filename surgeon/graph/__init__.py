@@ -1,0 +1,56 @@
+"""The immutable graph: nodes, references, attribute values, edits, text form."""
+
+from surgeon.graph.dtypes import DType
+from surgeon.graph.edits import Add, Drop, Edit, Rewire, SetAttr, SetOp, SetOutputs, apply_edits
+from surgeon.graph.graph import Graph, Versions
+from surgeon.graph.node import Node, Ref
+from surgeon.graph.text import parse_graph, parse_node, print_attr, print_graph, print_node
+from surgeon.graph.values import (
+    AttrScalar,
+    AttrValue,
+    Func,
+    MappedFile,
+    Placeholder,
+    RawAttr,
+    Shape,
+    Tensor,
+    TensorDigest,
+    TensorRef,
+    TensorSpec,
+    TensorValue,
+    attr_list,
+)
+
+__all__ = [
+    "Add",
+    "AttrScalar",
+    "AttrValue",
+    "DType",
+    "Drop",
+    "Edit",
+    "Func",
+    "Graph",
+    "MappedFile",
+    "Node",
+    "Placeholder",
+    "RawAttr",
+    "Ref",
+    "Rewire",
+    "SetAttr",
+    "SetOp",
+    "SetOutputs",
+    "Shape",
+    "Tensor",
+    "TensorDigest",
+    "TensorRef",
+    "TensorSpec",
+    "TensorValue",
+    "Versions",
+    "apply_edits",
+    "attr_list",
+    "parse_graph",
+    "parse_node",
+    "print_attr",
+    "print_graph",
+    "print_node",
+]

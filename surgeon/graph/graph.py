@@ -1,0 +1,204 @@
+"""The immutable graph, its derived views and its invariants."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+from surgeon.diagnostics import SurgeonError, error, nearest_note
+from surgeon.graph.node import Node, Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The ``versions`` field of a GraphDef."""
+
+    producer: int = 0
+    min_consumer: int = 0
+    bad_consumers: tuple[int, ...] = ()
+
+
+class Graph:
+    """An insertion-ordered, immutable mapping of nodes, plus the outputs.
+
+    ``outputs`` may be empty: a frozen graph does not declare any, and :attr:`terminals` is then the best guess.
+    ``library`` is the serialized FunctionDefLibrary and ``extra`` holds unknown fields of the GraphDef; both are kept
+    for writing the graph back. ``source`` names the file in diagnostics; it takes no part in comparisons.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        nodes: Iterable[Node] = (),
+        outputs: Iterable[Ref] = (),
+        *,
+        versions: Versions | None = None,
+        library: bytes = b"",
+        extra: bytes = b"",
+        source: str = "",
+    ) -> None:
+        """Build a graph; raise SurgeonError G105 for two nodes of one name. Edges are checked by :meth:`check`."""
+        table: dict[str, Node] = {}
+        for node in nodes:
+            if table.setdefault(node.name, node) is not node:
+                raise error("G105", f"two nodes are named '{node.name}'; names must be unique", source or None,
+                            help=["export the graph again; a frozen graph from TensorFlow has unique names"])  # fmt: skip
+        self._nodes = table
+        self.nodes: Mapping[str, Node] = MappingProxyType(table)
+        self.outputs: tuple[Ref, ...] = tuple(outputs)
+        self.versions = versions
+        self.library = library
+        self.extra = extra
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._nodes
+
+    def __getitem__(self, name: str) -> Node:
+        """Return a node; raise SurgeonError G110 naming the nearest spellings where there is none."""
+        node = self._nodes.get(name)
+        if node is None:
+            raise error("G110", f"the graph has no node '{name}'", self.source or None, nearest_note(name, self._nodes))
+        return node
+
+    def get(self, name: str) -> Node | None:
+        """Return a node, or None."""
+        return self._nodes.get(name)
+
+    def __eq__(self, other: object) -> bool:
+        """True for the same nodes in the same order, with equal outputs, versions, library and extra fields."""
+        if not isinstance(other, Graph):
+            return NotImplemented
+        return (
+            len(self) == len(other)
+            and all(a == b for a, b in zip(self, other, strict=True))
+            and (self.outputs, self.versions, self.library, self.extra)
+            == (other.outputs, other.versions, other.library, other.extra)
+        )
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self)} nodes{' from ' + self.source if self.source else ''}>"
+
+    def replace(self, nodes: Iterable[Node] | None = None, outputs: Iterable[Ref] | None = None) -> Graph:
+        """Return a graph with other nodes or outputs and everything else kept."""
+        return Graph(
+            self if nodes is None else nodes,
+            self.outputs if outputs is None else outputs,
+            versions=self.versions,
+            library=self.library,
+            extra=self.extra,
+            source=self.source,
+        )
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[str, ...]]:
+        """For each node, the names of the nodes that read it (data or control), in graph order, each once."""
+        table: dict[str, dict[str, None]] = {name: {} for name in self._nodes}
+        for node in self:
+            for source in node.sources:
+                if source in table:
+                    table[source][node.name] = None
+        return MappingProxyType({name: tuple(readers) for name, readers in table.items()})
+
+    @cached_property
+    def terminals(self) -> tuple[str, ...]:
+        """Nodes that nothing reads and that read something, except Assert and NoOp, in graph order."""
+        return tuple(
+            n.name for n in self if n.sources and not self.readers[n.name] and n.op not in ("Assert", "NoOp")
+        )
+
+    @property
+    def output_refs(self) -> tuple[Ref, ...]:
+        """The declared outputs, or slot 0 of each terminal where none are declared."""
+        return self.outputs or tuple(Ref(name) for name in self.terminals)
+
+    def data_readers(self, ref: Ref) -> list[tuple[str, int]]:
+        """Return (reader, input position) of every data edge from ``ref``."""
+        return [
+            (name, i)
+            for name in self.readers.get(ref.node, ())
+            for i, source in enumerate(self._nodes[name].inputs)
+            if source == ref
+        ]
+
+    def ancestors(self, names: Iterable[str]) -> set[str]:
+        """Return every node that ``names`` depend on, they included. Membership only: do not iterate for output."""
+        seen: set[str] = set()
+        stack = [n for n in names if n in self._nodes]
+        while stack:
+            name = stack.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            stack.extend(s for s in self._nodes[name].sources if s not in seen and s in self._nodes)
+        return seen
+
+    def topological(self) -> list[str]:
+        """Return all names, each after what it reads, otherwise in graph order.
+
+        Edges out of ``NextIteration`` close TensorFlow's loops and are not followed. Raise SurgeonError G107 showing
+        the path for any other cycle.
+        """
+        nodes = self._nodes
+        done: set[str] = set()
+        order: list[str] = []
+        for root in nodes:
+            if root in done:
+                continue
+            path: dict[str, Iterator[str]] = {root: iter(nodes[root].sources)}
+            while path:
+                name = next(reversed(path))
+                for source in path[name]:
+                    if source in done or source not in nodes or nodes[source].op in ("NextIteration", "RefNextIteration"):
+                        continue
+                    if source in path:
+                        names = list(path)
+                        cycle = [*names[names.index(source) :], source]
+                        shown = cycle if len(cycle) <= 8 else [*cycle[:4], "...", *cycle[-3:]]
+                        raise error("G107", f"the graph has a cycle through '{source}'", self.source or None,
+                                    ["reads: " + " <- ".join(reversed(shown))])  # fmt: skip
+                    path[source] = iter(nodes[source].sources)
+                    break
+                else:
+                    del path[name]
+                    done.add(name)
+                    order.append(name)
+        return order
+
+    def check(self) -> Graph:
+        """Return this graph; raise SurgeonError for a dangling input (G106), a cycle (G107) or a bad output (G109)."""
+        nodes = self._nodes
+        problems: list[SurgeonError] = []
+        for node in nodes.values():
+            for source in node.sources:
+                if source not in nodes and len(problems) < 5:
+                    problems.append(error("G106", f"node '{node.name}' ({node.op}) reads '{source}', which is not in the graph",
+                                          self.source or None, nearest_note(source, nodes)))  # fmt: skip
+        for ref in self.outputs:
+            if ref.node not in nodes:
+                problems.append(error("G109", f"the output '{ref}' is not in the graph", self.source or None,
+                                      nearest_note(ref.node, nodes)))  # fmt: skip
+        if problems:
+            raise SurgeonError(*(d for p in problems for d in p.diagnostics))
+        self.topological()
+        return self
+
+    def digest(self) -> str:
+        """Return a SHA-256 over nodes, edges, attributes, tensor values, outputs, versions and library."""
+        from surgeon.graph.text import print_node
+
+        total = hashlib.sha256()
+        for node in self:
+            total.update(print_node(node, limit=0).encode() + b"\n")
+        total.update(repr((self.outputs, self.versions)).encode() + self.library + self.extra)
+        return total.hexdigest()

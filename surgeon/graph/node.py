@@ -1,0 +1,71 @@
+"""Nodes and the references that join them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from surgeon.graph.values import AttrValue
+
+
+
+class Ref(NamedTuple):
+    """Output ``slot`` of ``node``."""
+
+    node: str
+    slot: int = 0
+
+    @staticmethod
+    def parse(text: str) -> Ref:
+        """Parse ``a`` or ``a:1``; raise ValueError for a control edge (``^a``) or a slot that is no number."""
+        if text.startswith("^"):
+            raise ValueError(f"'{text}' is a control edge, not a tensor")
+        name, colon, slot = text.rpartition(":")
+        if not colon:
+            return Ref(text, 0)
+        if not name or not (slot.isascii() and slot.isdigit()):
+            raise ValueError(f"'{text}' is no tensor name; expected NODE or NODE:SLOT")
+        return Ref(name, int(slot))
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.slot}" if self.slot else self.node
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation: data inputs in order, control inputs, attributes by name.
+
+    ``extra`` keeps fields of the NodeDef that this package does not model, serialized.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[Ref, ...] = ()
+    control: tuple[str, ...] = ()
+    attrs: Mapping[str, AttrValue] = field(default_factory=dict)
+    device: str = ""
+    extra: bytes = b""
+
+    def with_inputs(self, inputs: tuple[Ref, ...], control: tuple[str, ...] | None = None) -> Node:
+        """Return this node reading ``inputs`` (and ``control``, if given) instead."""
+        return replace(self, inputs=inputs, control=self.control if control is None else control)
+
+    def with_attr(self, key: str, value: AttrValue | None) -> Node:
+        """Return this node with one attribute set, or taken away where ``value`` is None."""
+        attrs = dict(self.attrs)
+        if value is None:
+            attrs.pop(key, None)
+        else:
+            attrs[key] = value
+        return replace(self, attrs=attrs)
+
+    @property
+    def namespace(self) -> str:
+        """The name without its last path component; empty at top level."""
+        return self.name.rpartition("/")[0]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of all nodes this one depends on: data inputs in order, then control inputs."""
+        return tuple(ref.node for ref in self.inputs) + self.control

@@ -1,0 +1,438 @@
+"""The text form of a graph: one line a node, printed and parsed.
+
+::
+
+    graph v1
+    outputs: NMS, NMS:1
+    a = Placeholder() {dtype: float32, shape: shape[?,300,300,3]}
+    w = Const() {dtype: float32, value: tensor<float32[2]: 1.0, 2.5>}
+    b = Relu6(a, ^w) {T: float32} @"/device:CPU:0"
+
+Attributes: ``3``, ``1.0``, ``true``, ``"bytes"``, ``float32``, ``shape[...]`` (unknown rank), ``[1, 2]``,
+``func(name) {...}``, ``placeholder("name")``, ``raw(hex)``. A tensor with more bytes than the limit is abridged to its
+SHA-256. A tensor may list fewer values than its shape has: the last one stands for the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Mapping
+
+from surgeon.diagnostics import Span, SurgeonError, error
+from surgeon.graph.dtypes import DType
+from surgeon.graph.graph import Graph, Versions
+from surgeon.graph.node import Node, Ref
+from surgeon.graph.values import (
+    AttrScalar,
+    AttrValue,
+    Func,
+    Placeholder,
+    RawAttr,
+    Shape,
+    Tensor,
+    TensorDigest,
+    TensorRef,
+    TensorValue,
+    attr_list,
+)
+
+_BARE = re.compile(r"[A-Za-z0-9_./\\-]+\Z")
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[A-Za-z0-9_./\\+-]+)|(?P<punct>[=(){}\[\]<>,:^@?]))"""
+)
+_DTYPES = {d.value: d for d in DType}
+_WHOLE = 1 << 62
+
+
+def print_graph(graph: Graph, limit: int = 256) -> str:
+    """Return the text form; tensors over ``limit`` bytes are abridged (``limit=-1``: none is)."""
+    lines = ["graph v1"]
+    if graph.versions:
+        v = graph.versions
+        bad = "".join(f" {b}" for b in v.bad_consumers)
+        lines.append(f"versions: {v.producer} {v.min_consumer}{bad}")
+    if graph.library:
+        lines.append(f"library: {graph.library.hex()}")
+    if graph.extra:
+        lines.append(f"extra: {graph.extra.hex()}")
+    if graph.outputs:
+        lines.append("outputs: " + ", ".join(map(_ref, graph.outputs)))
+    lines += [print_node(node, limit) for node in graph]
+    return "\n".join(lines) + "\n"
+
+
+def print_node(node: Node, limit: int = 256) -> str:
+    """Return one node's line."""
+    inputs = ", ".join([_ref(r) for r in node.inputs] + ["^" + _name(c) for c in node.control])
+    text = f"{_name(node.name)} = {_name(node.op)}({inputs})"
+    if node.attrs:
+        text += " {" + ", ".join(f"{_name(k)}: {print_attr(v, limit)}" for k, v in node.attrs.items()) + "}"
+    if node.device:
+        text += " @" + json.dumps(node.device)
+    if node.extra:
+        text += f" extra({node.extra.hex()})"
+    return text
+
+
+def print_attr(value: AttrValue, limit: int = 256) -> str:
+    """Return the text of one attribute value."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case DType():
+            return value.value
+        case int():
+            return str(value)
+        case float():
+            return _float(value)
+        case bytes():
+            return _bytes(value)
+        case Shape():
+            return f"shape{value}"
+        case TensorValue() | TensorRef() | TensorDigest():
+            return _tensor(value, _WHOLE if limit < 0 else limit)
+        case tuple():
+            return "[" + ", ".join(print_attr(v, limit) for v in value) + "]"
+        case Func():
+            return f"func({_name(value.name)}) {{" + ", ".join(
+                f"{_name(k)}: {print_attr(v, limit)}" for k, v in value.attrs.items()) + "}"  # fmt: skip
+        case Placeholder():
+            return f"placeholder({json.dumps(value.name)})"
+        case RawAttr():
+            return f"raw({value.data.hex()})"
+
+
+def parse_graph(text: str, source: str = "<text>") -> Graph:
+    """Parse the text form; raise SurgeonError G108 with the place for anything it does not allow."""
+    lines = text.split("\n")
+    nodes: list[Node] = []
+    outputs: tuple[Ref, ...] = ()
+    versions: Versions | None = None
+    blobs = {"library": b"", "extra": b""}
+    started = False
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        parser = _Parser(line, source, number)
+        if not started:
+            if line.strip() != "graph v1":
+                raise parser.fail("expected 'graph v1'")
+            started = True
+        elif line.startswith("outputs:"):
+            parser.skip(len("outputs:"))
+            outputs = parser.refs()
+        elif line.startswith("versions:"):
+            try:
+                numbers = [int(n) for n in line[len("versions:") :].split()]
+                versions = Versions(numbers[0], numbers[1], tuple(numbers[2:]))
+            except (ValueError, IndexError):
+                raise parser.fail("expected two numbers or more") from None
+        elif line.startswith(("library:", "extra:")):
+            key, _, value = line.partition(":")
+            blobs[key] = parser.hex(value.strip())
+        else:
+            nodes.append(parser.node())
+    if not started:
+        raise error("G108", "the text holds no graph; expected 'graph v1'", source)
+    return Graph(nodes, outputs, versions=versions, library=blobs["library"], extra=blobs["extra"], source=source)
+
+
+def parse_node(text: str, source: str = "<text>") -> Node:
+    """Parse one node's line; raise SurgeonError G108 with the place."""
+    return _Parser(text, source, 1).node()
+
+
+def _name(name: str) -> str:
+    return name if _BARE.match(name) else json.dumps(name)
+
+
+def _ref(ref: Ref) -> str:
+    return f"{_name(ref.node)}:{ref.slot}" if ref.slot else _name(ref.node)
+
+
+def _float(value: float) -> str:
+    text = repr(float(value))
+    return text if any(c in text for c in ".enai") else text + ".0"
+
+
+def _bytes(value: bytes) -> str:
+    out = []
+    for byte in value:
+        char = chr(byte)
+        out.append("\\" + char if char in '"\\' else char if 32 <= byte < 127 else f"\\x{byte:02x}")
+    return '"' + "".join(out) + '"'
+
+
+def _tensor(value: Tensor, limit: int) -> str:
+    head = f"tensor<{value.dtype.value}[{','.join(map(str, value.shape))}]"
+    if isinstance(value, TensorDigest):
+        return f"{head} sha256 {value.sha256}>"
+    if isinstance(value, TensorValue) and isinstance(value.data, tuple):
+        return head + (": " + ", ".join(map(_bytes, value.data)) if value.data else "") + ">"
+    stored = len(value.data) if isinstance(value, TensorValue) else value.length
+    if stored > limit:
+        return f"{head} sha256 {value.digest()}>"
+    raw = value.data if isinstance(value, TensorValue) else bytes(value.buffer())
+    assert isinstance(raw, bytes)
+    if not raw:
+        return head + ">"
+    if value.dtype.value.startswith(("complex", "bfloat")) or stored > 4096:
+        return f"{head} base64 {json.dumps(base64.b64encode(raw).decode())}>"
+    import numpy as np
+
+    items = np.frombuffer(raw, dtype=value.dtype.numpy())
+    if not _prints_exactly(items, raw):
+        return f"{head} base64 {json.dumps(base64.b64encode(raw).decode())}>"
+    shown = [str(v).lower() if value.dtype is DType.BOOL else _number(v) for v in items]
+    return head + ": " + ", ".join(shown) + ">"
+
+
+def _prints_exactly(items: object, raw: bytes) -> bool:
+    """True unless a NaN with a payload, or a bool byte above 1, would be lost in decimal text."""
+    import numpy as np
+
+    array = np.asarray(items)
+    if array.dtype.kind == "f":
+        return bool(np.where(np.isnan(array), np.asarray(np.nan, array.dtype), array).tobytes() == raw)
+    return array.dtype.kind != "b" or not set(raw) - {0, 1}
+
+
+def _number(value: object) -> str:
+    import numpy as np
+
+    if isinstance(value, np.floating):
+        return _float(float(value)) if isinstance(value, np.float64) else _short(str(value))
+    return str(value)
+
+
+def _short(text: str) -> str:
+    return text if any(c in text for c in ".enai") else text + ".0"
+
+
+class _Parser:
+    """A recursive-descent parser over one line."""
+
+    def __init__(self, line: str, source: str, number: int) -> None:
+        self.line, self.source, self.number = line, source, number
+        self.at = 0
+
+    def fail(self, expected: str) -> SurgeonError:
+        column = min(self.at, len(self.line)) + 1
+        span = Span(self.source, self.number, column, 1, self.line)
+        return error("G108", f"the text form of a graph cannot be read; {expected}", span)
+
+    def skip(self, count: int) -> None:
+        self.at += count
+
+    def peek(self) -> str:
+        match = _TOKEN.match(self.line, self.at)
+        return match.group().strip() if match else ""
+
+    def take(self, expected: str = "") -> str:
+        match = _TOKEN.match(self.line, self.at)
+        token = match.group().strip() if match else ""
+        if not match or (expected and token != expected):
+            raise self.fail(f"expected '{expected}'" if expected else "expected a name or a value")
+        self.at = match.end()
+        return token
+
+    def accept(self, token: str) -> bool:
+        if self.peek() != token:
+            return False
+        self.take()
+        return True
+
+    def end(self) -> None:
+        if self.line[self.at :].strip():
+            raise self.fail("expected the end of the line")
+
+    def name(self) -> str:
+        token = self.take()
+        if token.startswith('"'):
+            return self.json(token)
+        if not _BARE.match(token):
+            raise self.fail("expected a name")
+        return token
+
+    def json(self, token: str) -> str:
+        try:
+            return str(json.loads(token))
+        except ValueError:
+            raise self.fail("expected a quoted string") from None
+
+    def hex(self, text: str) -> bytes:
+        try:
+            return bytes.fromhex(text)
+        except ValueError:
+            raise self.fail("expected hexadecimal digits") from None
+
+    def ref(self) -> Ref:
+        name = self.name()
+        return Ref(name, self.integer() if self.accept(":") else 0)
+
+    def integer(self) -> int:
+        token = self.take()
+        try:
+            return int(token)
+        except ValueError:
+            raise self.fail("expected a number") from None
+
+    def refs(self) -> tuple[Ref, ...]:
+        out = [self.ref()]
+        while self.accept(","):
+            out.append(self.ref())
+        self.end()
+        return tuple(out)
+
+    def node(self) -> Node:
+        name = self.name()
+        self.take("=")
+        op = self.name()
+        self.take("(")
+        inputs: list[Ref] = []
+        control: list[str] = []
+        while not self.accept(")"):
+            if inputs or control:
+                self.take(",")
+            if self.accept("^"):
+                control.append(self.name())
+            else:
+                inputs.append(self.ref())
+        attrs = self.attrs() if self.peek() == "{" else {}
+        device = self.json(self.take()) if self.accept("@") else ""
+        extra = b""
+        if self.accept("extra"):
+            extra = self.blob()
+        self.end()
+        return Node(name, op, tuple(inputs), tuple(control), attrs, device, extra)
+
+    def blob(self) -> bytes:
+        self.take("(")
+        if self.accept(")"):
+            return b""
+        data = self.hex(self.take())
+        self.take(")")
+        return data
+
+    def attrs(self) -> Mapping[str, AttrValue]:
+        self.take("{")
+        out: dict[str, AttrValue] = {}
+        while not self.accept("}"):
+            if out:
+                self.take(",")
+            key = self.name()
+            self.take(":")
+            out[key] = self.value()
+        return out
+
+    def value(self) -> AttrValue:
+        if self.accept("["):
+            items: list[AttrScalar] = []
+            while not self.accept("]"):
+                if items:
+                    self.take(",")
+                items.append(self.scalar())
+            try:
+                return attr_list(items)
+            except TypeError:
+                raise self.fail("expected values of one kind in a list") from None
+        if self.accept("raw"):
+            return RawAttr(self.blob())
+        if self.accept("placeholder"):
+            self.take("(")
+            name = self.json(self.take())
+            self.take(")")
+            return Placeholder(name)
+        return self.scalar()
+
+    def scalar(self) -> AttrScalar:
+        token = self.take()
+        if token.startswith('"'):
+            return self.bytes(token)
+        if token in ("true", "false"):
+            return token == "true"
+        if token in _DTYPES:
+            return _DTYPES[token]
+        if token == "shape":
+            return self.shape()
+        if token == "tensor":
+            return self.tensor()
+        if token == "func":
+            self.take("(")
+            name = self.name()
+            self.take(")")
+            return Func(name, self.attrs())
+        try:
+            return int(token)
+        except ValueError:
+            pass
+        try:
+            value = float(token)
+        except ValueError:
+            raise self.fail(f"'{token}' is no attribute value") from None
+        return math.nan if value != value else value
+
+    def bytes(self, token: str) -> bytes:
+        text = re.sub(r"\\x([0-9a-f]{2})|\\(.)", lambda m: chr(int(m[1], 16)) if m[1] else m[2], token[1:-1])
+        try:
+            return text.encode("latin-1")
+        except UnicodeEncodeError:
+            raise self.fail("expected bytes; write others as \\xNN") from None
+
+    def shape(self) -> Shape:
+        self.take("[")
+        if self.accept("..."):
+            self.take("]")
+            return Shape(None)
+        dims: list[int | None] = []
+        while not self.accept("]"):
+            if dims:
+                self.take(",")
+            dims.append(None if self.accept("?") else self.integer())
+        return Shape(tuple(dims))
+
+    def tensor(self) -> Tensor:
+        self.take("<")
+        name = self.take()
+        if name not in _DTYPES:
+            raise self.fail("expected an element type")
+        dtype, shape = _DTYPES[name], self.shape()
+        if not shape.is_static:
+            raise self.fail("expected a known shape")
+        dims = shape.static()
+        if self.accept("sha256"):
+            digest = self.take()
+            self.close()
+            return TensorDigest(dtype, dims, digest)
+        if self.accept("base64"):
+            try:
+                data = base64.b64decode(self.json(self.take()), validate=True)
+            except ValueError:
+                raise self.fail("expected base64") from None
+            self.close()
+            return TensorValue(dtype, dims, data)
+        tokens: list[str] = []
+        if self.accept(":"):
+            tokens.append(self.take())
+            while self.accept(","):
+                tokens.append(self.take())
+        self.close()
+        if dtype is DType.STRING:
+            return TensorValue(dtype, dims, tuple(self.bytes(t) for t in tokens))
+        if dtype.itemsize is None:
+            raise self.fail(f"{dtype.value} tensors have no text form")
+        import numpy as np
+
+        try:
+            values = [t == "true" if dtype is DType.BOOL else t for t in tokens]
+            kind = dtype.numpy()
+            array = np.array(values, dtype=kind) if kind.kind in "bf" else np.array([int(str(v)) for v in values], kind)
+        except (ValueError, OverflowError):
+            raise self.fail(f"expected {dtype.value} values") from None
+        return TensorValue(dtype, dims, array.tobytes())
+
+    def close(self) -> None:
+        self.take(">")

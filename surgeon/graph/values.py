@@ -1,0 +1,330 @@
+"""Shapes, tensor types and the values that node attributes hold."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from surgeon.graph.dtypes import DType
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MATERIALISE_LIMIT = 1 << 31
+"""Bytes above which a tensor is not expanded into memory (2 GiB, protobuf's own bound)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A tensor's shape: ``dims`` holds an int or None (unknown) per axis; ``dims`` is None for unknown rank."""
+
+    dims: tuple[int | None, ...] | None = None
+
+    @staticmethod
+    def of(*dims: int | None) -> Shape:
+        """Return the shape with these dimensions."""
+        return Shape(tuple(dims))
+
+    @property
+    def rank(self) -> int | None:
+        """Number of axes, None if unknown."""
+        return None if self.dims is None else len(self.dims)
+
+    @property
+    def is_static(self) -> bool:
+        """True when every dimension is known."""
+        return self.dims is not None and all(d is not None for d in self.dims)
+
+    @property
+    def size(self) -> int | None:
+        """Number of elements, None unless static."""
+        if self.dims is None:
+            return None
+        count = 1
+        for dim in self.dims:
+            if dim is None:
+                return None
+            count *= dim
+        return count
+
+    def static(self) -> tuple[int, ...]:
+        """Return the dimensions as ints; raise ValueError unless static."""
+        if self.dims is None or any(d is None for d in self.dims):
+            raise ValueError(f"shape {self} is not static")
+        return tuple(d for d in self.dims if d is not None)
+
+    def compatible(self, other: Shape) -> bool:
+        """True unless a known rank or dimension differs."""
+        if self.dims is None or other.dims is None:
+            return True
+        return len(self.dims) == len(other.dims) and all(
+            a is None or b is None or a == b for a, b in zip(self.dims, other.dims, strict=True)
+        )
+
+    def __str__(self) -> str:
+        if self.dims is None:
+            return "[...]"
+        return "[" + ",".join("?" if d is None else str(d) for d in self.dims) + "]"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Element type and shape of a tensor; ``dtype`` is None where unknown."""
+
+    dtype: DType | None = None
+    shape: Shape = Shape()
+
+    @staticmethod
+    def of(dtype: DType | str, *dims: int | None) -> TensorSpec:
+        """Return the spec of ``dtype`` with these dimensions."""
+        return TensorSpec(DType(dtype), Shape(tuple(dims)))
+
+    def compatible(self, other: TensorSpec) -> bool:
+        """True unless a known part of one contradicts the other."""
+        return (self.dtype is None or other.dtype is None or self.dtype == other.dtype) and self.shape.compatible(
+            other.shape
+        )
+
+    def __str__(self) -> str:
+        return f"{self.dtype.value if self.dtype else '?'}{self.shape}"
+
+
+class MappedFile:
+    """A read-only memory map of a file; it stays readable after the path is replaced."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        with open(path, "rb") as handle:
+            stat = os.fstat(handle.fileno())
+            self.size = stat.st_size
+            self._stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+            self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
+
+    @cached_property
+    def view(self) -> memoryview:
+        """The whole content, without a copy."""
+        return memoryview(self._map)
+
+    def changed(self) -> bool:
+        """True when the file was written in place since it was mapped; a replaced or removed one is unharmed."""
+        try:
+            stat = os.stat(self.path)
+        except OSError:
+            return False
+        return stat.st_ino == self._stamp[2] and (stat.st_size, stat.st_mtime_ns) != self._stamp[:2]
+
+    def drop_pages(self) -> None:
+        """Tell the system that pages read so far are not needed again."""
+        if isinstance(self._map, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def _element_count(shape: tuple[int, ...]) -> int:
+    count = 1
+    for dim in shape:
+        count *= dim
+    return count
+
+
+class _TensorBase:
+    """What every constant's value offers, wherever its bytes are."""
+
+    __slots__ = ()
+    dtype: DType
+    shape: tuple[int, ...]
+
+    @property
+    def spec(self) -> TensorSpec:
+        """Element type and shape."""
+        return TensorSpec(self.dtype, Shape(self.shape))
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return _element_count(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the full value (strings: of the stored elements)."""
+        raise NotImplementedError
+
+    def buffer(self) -> memoryview:
+        """Return the full value's little-endian bytes in C order; raise ValueError for strings."""
+        raise NotImplementedError
+
+    def array(self) -> np.ndarray:
+        """Return the value as a read-only array; raise ValueError where it would need over 2 GiB."""
+        import numpy as np
+
+        return np.frombuffer(self.buffer(), dtype=self.dtype.numpy()).reshape(self.shape)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of :meth:`buffer`, in hexadecimal."""
+        return hashlib.sha256(self.buffer()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _TensorBase):
+            return NotImplemented
+        if (self.dtype, self.shape) != (other.dtype, other.shape):
+            return False
+        if isinstance(self, TensorDigest) or isinstance(other, TensorDigest):
+            return self.digest() == other.digest()
+        if isinstance(self, TensorValue) and isinstance(other, TensorValue):
+            return self.data == other.data or (
+                self.dtype is not DType.STRING and self.count * 8 < MATERIALISE_LIMIT and self.buffer() == other.buffer()
+            )
+        return self.nbytes == other.nbytes and self.buffer() == other.buffer()
+
+    def __hash__(self) -> int:
+        return hash((self.dtype, self.shape))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorValue(_TensorBase):
+    """A constant held in memory.
+
+    ``data`` holds little-endian elements in C order, or a tuple of byte strings for ``string``. It may hold fewer
+    elements than ``shape``: the last one then stands for the rest, and none at all for zeros (as in a TensorProto).
+    """
+
+    dtype: DType
+    shape: tuple[int, ...]
+    data: bytes | tuple[bytes, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(map(len, self.data)) if isinstance(self.data, tuple) else self.count * (self.dtype.itemsize or 0)
+
+    @property
+    def stored(self) -> int:
+        """Number of elements in ``data``."""
+        return len(self.data) if isinstance(self.data, tuple) else len(self.data) // (self.dtype.itemsize or 1)
+
+    def buffer(self) -> memoryview:
+        if isinstance(self.data, tuple):
+            raise ValueError("a string tensor has no buffer")
+        missing = self.count - self.stored
+        if missing <= 0:
+            return memoryview(self.data)
+        size = self.dtype.itemsize or 1
+        if self.count * size > MATERIALISE_LIMIT:
+            raise ValueError(f"{self.spec} would need {self.count * size} bytes")
+        return memoryview(self.data + (self.data[-size:] or bytes(size)) * missing)
+
+    def array(self) -> np.ndarray:
+        import numpy as np
+
+        if isinstance(self.data, tuple):
+            if self.count > MATERIALISE_LIMIT // 8:
+                raise ValueError(f"{self.spec} would need over 2 GiB")
+            last = self.data[-1] if self.data else b""
+            items = list(self.data) + [last] * (self.count - len(self.data))
+            out = np.empty(len(items), dtype=object)
+            out[:] = items
+            return out.reshape(self.shape)
+        if self.stored <= 1 < self.count:
+            size = self.dtype.itemsize or 1
+            one = np.frombuffer(self.data or bytes(size), dtype=self.dtype.numpy()).reshape(())
+            return np.broadcast_to(one, self.shape)
+        return np.frombuffer(self.buffer(), dtype=self.dtype.numpy()).reshape(self.shape)
+
+    def digest(self) -> str:
+        if isinstance(self.data, tuple):
+            return hashlib.sha256(b"".join(len(s).to_bytes(8, "little") + s for s in self.data)).hexdigest()
+        if self.nbytes > len(self.data) and self.nbytes > 1 << 26:
+            return hashlib.sha256(b"repeated last element" + self.data).hexdigest()
+        return hashlib.sha256(self.buffer()).hexdigest()
+
+    @staticmethod
+    def of(array: object, dtype: DType | None = None) -> TensorValue:
+        """Return the value of an array or of what ``numpy.asarray`` takes, as ``dtype`` if given."""
+        import numpy as np
+
+        if dtype is DType.STRING:
+            flat = np.asarray(array, dtype=object)
+            return TensorValue(dtype, flat.shape, tuple(s if isinstance(s, bytes) else str(s).encode() for s in flat.flat))
+        value = np.asarray(array) if dtype is None else np.asarray(array, dtype=dtype.numpy())
+        kind = dtype or DType.of(value.dtype)
+        if kind is DType.STRING:
+            return TensorValue.of(value, DType.STRING)
+        return TensorValue(kind, value.shape, np.ascontiguousarray(value).astype(kind.numpy(), copy=False).tobytes())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorRef(_TensorBase):
+    """A constant left in its file: ``length`` bytes at ``offset``, little-endian, C order."""
+
+    file: MappedFile
+    offset: int
+    length: int
+    dtype: DType
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return self.length
+
+    def buffer(self) -> memoryview:
+        return self.file.view[self.offset : self.offset + self.length]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorDigest(_TensorBase):
+    """A constant of which only the SHA-256 is known: what parsing an abridged text form gives."""
+
+    dtype: DType
+    shape: tuple[int, ...]
+    sha256: str
+
+    @property
+    def nbytes(self) -> int:
+        return self.count * (self.dtype.itemsize or 0)
+
+    def buffer(self) -> memoryview:
+        raise ValueError("the value was left out of the text form")
+
+    def digest(self) -> str:
+        return self.sha256
+
+
+Tensor: TypeAlias = TensorValue | TensorRef | TensorDigest
+
+
+@dataclass(frozen=True, slots=True)
+class Func:
+    """A reference to a function of the library, with its attributes."""
+
+    name: str
+    attrs: Mapping[str, AttrValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """An attribute that stands for one of the enclosing function's attributes."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RawAttr:
+    """An attribute that this package does not model, as its serialized AttrValue."""
+
+    data: bytes
+
+
+AttrScalar: TypeAlias = bool | int | float | bytes | DType | Shape | Tensor | Func
+AttrValue: TypeAlias = AttrScalar | Placeholder | RawAttr | tuple[AttrScalar, ...]
+
+
+def attr_list(values: Iterable[AttrScalar]) -> tuple[AttrScalar, ...]:
+    """Return a list attribute; raise TypeError unless all items are of one kind."""
+    items = tuple(values)
+    if len({type(v) if not isinstance(v, _TensorBase) else _TensorBase for v in items}) > 1:
+        raise TypeError("a list attribute holds values of one kind")
+    return items

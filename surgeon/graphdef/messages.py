@@ -1,0 +1,291 @@
+"""Node and attribute messages to and from this package's values, through protobuf."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any
+
+from tensorboard.compat.proto import function_pb2, graph_pb2, node_def_pb2, versions_pb2
+
+from surgeon.diagnostics import error
+from surgeon.graph import (
+    AttrScalar,
+    AttrValue,
+    DType,
+    Func,
+    Graph,
+    Node,
+    Placeholder,
+    RawAttr,
+    Ref,
+    Shape,
+    Tensor,
+    TensorDigest,
+    TensorValue,
+    Versions,
+)
+
+__all__ = ["GraphDef", "attr_to_message", "function_library", "node_from_message", "node_to_message", "versions_from", "versions_to"]
+
+GraphDef = graph_pb2.GraphDef
+
+TYPE_NUMBERS = {
+    DType.FLOAT32: 1, DType.FLOAT64: 2, DType.INT32: 3, DType.UINT8: 4, DType.INT16: 5, DType.INT8: 6, DType.STRING: 7,
+    DType.COMPLEX64: 8, DType.INT64: 9, DType.BOOL: 10, DType.QINT8: 11, DType.QUINT8: 12, DType.QINT32: 13,
+    DType.BFLOAT16: 14, DType.QINT16: 15, DType.QUINT16: 16, DType.UINT16: 17, DType.COMPLEX128: 18,
+    DType.FLOAT16: 19, DType.RESOURCE: 20, DType.VARIANT: 21, DType.UINT32: 22, DType.UINT64: 23,
+}  # fmt: skip
+TYPES = {number: dtype for dtype, number in TYPE_NUMBERS.items()}
+
+# Where a TensorProto keeps listed values, and how a stored element is packed. float16 and bfloat16 list their bits.
+_VALUE_FIELDS = {
+    DType.FLOAT32: ("float_val", "f"), DType.FLOAT64: ("double_val", "d"), DType.INT32: ("int_val", "i"),
+    DType.UINT8: ("int_val", "B"), DType.INT16: ("int_val", "h"), DType.INT8: ("int_val", "b"),
+    DType.INT64: ("int64_val", "q"), DType.BOOL: ("bool_val", "?"), DType.QINT8: ("int_val", "b"),
+    DType.QUINT8: ("int_val", "B"), DType.QINT32: ("int_val", "i"), DType.BFLOAT16: ("half_val", "H"),
+    DType.QINT16: ("int_val", "h"), DType.QUINT16: ("int_val", "H"), DType.UINT16: ("int_val", "H"),
+    DType.FLOAT16: ("half_val", "H"), DType.UINT32: ("uint32_val", "I"), DType.UINT64: ("uint64_val", "Q"),
+    DType.COMPLEX64: ("scomplex_val", "f"), DType.COMPLEX128: ("dcomplex_val", "d"),
+}  # fmt: skip
+
+
+def node_from_message(message: Any, tensors: dict[str, Tensor] | None = None, source: str = "") -> Node:
+    """Return the node of a NodeDef; ``tensors`` gives attributes whose tensor stays in the file.
+
+    Raise SurgeonError G111 for an empty name or op, or an input that cannot be parsed.
+    """
+    if not message.name or not message.op:
+        raise error("G111", f"a node has {'no operation' if message.name else 'no name'}"
+                    f"{': ' + repr(message.name) if message.name else ''}; expected both", source or None)  # fmt: skip
+    inputs: list[Ref] = []
+    control: list[str] = []
+    for text in message.input:
+        if text.startswith("^"):
+            control.append(text[1:])
+            continue
+        try:
+            inputs.append(Ref.parse(text))
+        except ValueError as exc:
+            raise error("G111", f"node '{message.name}' has a malformed input: {exc}", source or None) from None
+    attrs: dict[str, AttrValue] = {}
+    for key, value in sorted(message.attr.items()):
+        attrs[key] = tensors[key] if tensors and key in tensors else attr_from_message(value)
+    extra = b""
+    if message.HasField("experimental_debug_info") or message.HasField("experimental_type"):
+        rest = node_def_pb2.NodeDef()
+        rest.CopyFrom(message)
+        for field in ("name", "op", "input", "device", "attr"):
+            rest.ClearField(field)
+        extra = rest.SerializeToString(deterministic=True)
+    return Node(message.name, message.op, tuple(inputs), tuple(control), attrs, message.device, extra)
+
+
+def node_to_message(node: Node, message: Any, leave_out: frozenset[str] = frozenset()) -> None:
+    """Fill a NodeDef from a node; attributes named in ``leave_out`` are not written."""
+    message.name, message.op, message.device = node.name, node.op, node.device
+    message.input.extend([str(ref) for ref in node.inputs])
+    message.input.extend([f"^{name}" for name in node.control])
+    for key, value in node.attrs.items():
+        if key not in leave_out:
+            attr_to_message(value, message.attr[key])
+    if node.extra:
+        message.MergeFromString(node.extra)
+
+
+def attr_from_message(message: Any) -> AttrValue:
+    """Return the value of an AttrValue; what is not modelled comes back as :class:`RawAttr`."""
+    kind = message.WhichOneof("value")
+    value: AttrValue | None = None
+    if kind in ("i", "b", "s"):
+        return getattr(message, kind)  # type: ignore[no-any-return]
+    if kind == "f":
+        return _float(message.f)
+    if kind == "type":
+        value = TYPES.get(message.type)
+    elif kind == "shape":
+        value = _shape(message.shape)
+    elif kind == "tensor":
+        value = tensor_from_message(message.tensor)
+    elif kind == "list":
+        value = _list(message.list)
+    elif kind == "func":
+        value = _func(message.func)
+    elif kind == "placeholder":
+        value = Placeholder(message.placeholder)
+    return RawAttr(message.SerializeToString(deterministic=True)) if value is None else value
+
+
+def attr_to_message(value: AttrValue, message: Any) -> None:
+    """Fill an AttrValue; raise SurgeonError G113 for a tensor of which only the digest is known."""
+    match value:
+        case bool():
+            message.b = value
+        case DType():
+            message.type = TYPE_NUMBERS[value]
+        case int():
+            message.i = value
+        case float():
+            message.f = value
+        case bytes():
+            message.s = value
+        case Shape():
+            _shape_to(value, message.shape)
+        case tuple():
+            message.list.SetInParent()
+            for item in value:
+                _list_item(item, message.list)
+        case Func():
+            message.func.name = value.name
+            for key, item in value.attrs.items():
+                attr_to_message(item, message.func.attr[key])
+        case Placeholder():
+            message.placeholder = value.name
+        case RawAttr():
+            message.ParseFromString(value.data)
+        case _:
+            tensor_to_message(value, message.tensor)
+
+
+def tensor_from_message(message: Any) -> Tensor | None:
+    """Return the value of a TensorProto, or None where it holds what is not modelled."""
+    dtype = TYPES.get(message.dtype)
+    shape = _shape(message.tensor_shape)
+    if dtype is None or shape is None or not shape.is_static:
+        return None
+    dims = shape.static()
+    count = math.prod(dims)
+    if dtype is DType.STRING:
+        return TensorValue(dtype, dims, tuple(message.string_val)) if not message.tensor_content else None
+    if dtype not in _VALUE_FIELDS:
+        return None
+    size = dtype.itemsize or 1
+    content = message.tensor_content
+    if content:
+        return TensorValue(dtype, dims, content) if len(content) == count * size else None
+    name, code = _VALUE_FIELDS[dtype]
+    listed = getattr(message, name)
+    if len(listed) * struct.calcsize(code) > count * size:
+        return None
+    try:
+        return TensorValue(dtype, dims, struct.pack(f"<{len(listed)}{code}", *listed))
+    except struct.error:
+        return None
+
+
+def tensor_to_message(value: Tensor, message: Any) -> None:
+    """Fill a TensorProto: listed values where the tensor stores fewer than its shape has, else the packed content."""
+    message.dtype = TYPE_NUMBERS[value.dtype]
+    _shape_to(Shape(value.shape), message.tensor_shape)
+    if isinstance(value, TensorDigest):
+        raise error("G113", f"the tensor {value.spec} is known by its digest only; its value was left out of the text form",
+                    help=["print the graph with all values (limit -1)"])  # fmt: skip
+    if not isinstance(value, TensorValue):
+        message.tensor_content = bytes(value.buffer())
+        return
+    if isinstance(value.data, tuple):
+        message.string_val.extend(value.data)
+        return
+    if value.stored >= value.count and len(value.data) > 16:
+        message.tensor_content = value.data
+        return
+    name, code = _VALUE_FIELDS[value.dtype]
+    listed = struct.unpack(f"<{len(value.data) // struct.calcsize(code)}{code}", value.data)
+    getattr(message, name).extend(listed)
+
+
+def versions_from(message: Any) -> Versions:
+    """Return the value of a VersionDef."""
+    return Versions(message.producer, message.min_consumer, tuple(message.bad_consumers))
+
+
+def versions_to(value: Versions) -> Any:
+    """Return a VersionDef."""
+    return versions_pb2.VersionDef(
+        producer=value.producer, min_consumer=value.min_consumer, bad_consumers=value.bad_consumers
+    )
+
+
+def function_library(data: bytes) -> Any:
+    """Return the FunctionDefLibrary of a graph's ``library``."""
+    return function_pb2.FunctionDefLibrary.FromString(data)
+
+
+def _float(value: float) -> float:
+    # One NaN object for all: NaN differs from itself, an object does not.
+    return math.nan if value != value else value
+
+
+def _shape(message: Any) -> Shape | None:
+    if message.unknown_rank:
+        return Shape(None) if not message.dim else None
+    dims: list[int | None] = []
+    for dim in message.dim:
+        if dim.name or dim.size < -1:
+            return None
+        dims.append(None if dim.size == -1 else dim.size)
+    return Shape(tuple(dims))
+
+
+def _shape_to(shape: Shape, message: Any) -> None:
+    message.SetInParent()
+    if shape.dims is None:
+        message.unknown_rank = True
+        return
+    for dim in shape.dims:
+        message.dim.add().size = -1 if dim is None else dim
+
+
+def _func(message: Any) -> Func | None:
+    attrs = {key: attr_from_message(value) for key, value in sorted(message.attr.items())}
+    return Func(message.name, attrs)
+
+
+def _list(message: Any) -> tuple[AttrScalar, ...] | None:
+    kinds = [descriptor.name for descriptor, _ in message.ListFields()]
+    if not kinds:
+        return ()
+    if len(kinds) > 1:
+        return None
+    kind = kinds[0]
+    values = getattr(message, kind)
+    items: list[AttrScalar | None]
+    if kind in ("i", "b", "s"):
+        return tuple(values)
+    if kind == "f":
+        items = [_float(v) for v in values]
+    elif kind == "type":
+        items = [TYPES.get(v) for v in values]
+    elif kind == "shape":
+        items = [_shape(v) for v in values]
+    elif kind == "tensor":
+        items = [tensor_from_message(v) for v in values]
+    else:
+        items = [_func(v) for v in values]
+    known = [item for item in items if item is not None]
+    return tuple(known) if len(known) == len(items) else None
+
+
+def _list_item(item: AttrScalar, message: Any) -> None:
+    match item:
+        case bool():
+            message.b.append(item)
+        case DType():
+            message.type.append(TYPE_NUMBERS[item])
+        case int():
+            message.i.append(item)
+        case float():
+            message.f.append(item)
+        case bytes():
+            message.s.append(item)
+        case Shape():
+            _shape_to(item, message.shape.add())
+        case Func():
+            added = message.func.add()
+            added.name = item.name
+            for key, value in item.attrs.items():
+                attr_to_message(value, added.attr[key])
+        case _:
+            tensor_to_message(item, message.tensor.add())
+
+

@@ -1,0 +1,114 @@
+""":class:`~surgeon.graph.Graph` to ``.pb`` and ``.pbtxt`` files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from surgeon.atomic import writing
+from surgeon.diagnostics import error
+from surgeon.graph import Graph, MappedFile, Node, TensorRef
+from surgeon.graphdef.messages import TYPE_NUMBERS, GraphDef, node_to_message, versions_to
+from surgeon.graphdef.wire import framed, tag, varint
+
+PROTOBUF_LIMIT = 2**31 - 1
+"""Bytes that no protobuf message may exceed."""
+
+
+
+def to_message(graph: Graph) -> Any:
+    """Return the GraphDef message, constants copied; raise SurgeonError E106 past 2 GiB."""
+    message = GraphDef()
+    if graph.extra:
+        message.MergeFromString(graph.extra)
+    for node in graph:
+        node_to_message(node, message.node.add())
+    if graph.library:
+        message.library.ParseFromString(graph.library)
+    if graph.versions:
+        message.versions.CopyFrom(versions_to(graph.versions))
+    return message
+
+
+def to_bytes(graph: Graph) -> bytes:
+    """Return the serialized GraphDef; raise SurgeonError E106 past 2 GiB."""
+    return b"".join(bytes(chunk) for chunk in _chunks(graph))
+
+
+def save_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
+    """Write a graph: as text for ``.pbtxt``, else binary, constants streamed from where they are.
+
+    Raise SurgeonError E105 (cannot be written), E106 (over 2 GiB), E107 (an input file changed meanwhile).
+    """
+    if Path(path).suffix == ".pbtxt":
+        from google.protobuf import text_format
+
+        text = text_format.MessageToString(to_message(graph))
+        with writing(path) as handle:
+            check_unchanged(graph)
+            handle.write(text.encode())
+        return
+    total = sum(len(chunk) for chunk in _chunks(graph))
+    if total > PROTOBUF_LIMIT:
+        raise error("E106", f"the graph would take {total} bytes; a protobuf file holds at most {PROTOBUF_LIMIT}")
+    with writing(path) as handle:
+        check_unchanged(graph)
+        for chunk in _chunks(graph):
+            handle.write(chunk)
+
+
+def check_unchanged(graph: Graph) -> None:
+    """Raise SurgeonError E107 where a file that holds constants of ``graph`` was written in place since it was read."""
+    files: dict[int, MappedFile] = {}
+    for node in graph:
+        for value in node.attrs.values():
+            if isinstance(value, TensorRef):
+                files[id(value.file)] = value.file
+    for file in files.values():
+        if file.changed():
+            raise error("E107", f"'{file.path}' was changed while it was being converted; nothing was written",
+                        help=["run the command again"])  # fmt: skip
+
+
+def _chunks(graph: Graph) -> Iterator[bytes | memoryview]:
+    for node in graph:
+        yield from _node_chunks(node)
+    if graph.library:
+        yield framed(2, len(graph.library)) + graph.library
+    if graph.versions:
+        data = versions_to(graph.versions).SerializeToString(deterministic=True)
+        yield framed(4, len(data)) + data
+    if graph.extra:
+        yield graph.extra
+
+
+_NODE = GraphDef.DESCRIPTOR.fields_by_name["node"].message_type._concrete_class
+
+
+def _node_chunks(node: Node) -> Iterator[bytes | memoryview]:
+    large = {key: value for key, value in node.attrs.items() if isinstance(value, TensorRef)}
+    message = _NODE()
+    node_to_message(node, message, frozenset(large))
+    head = message.SerializeToString(deterministic=True)
+    parts: list[bytes | memoryview] = [head]
+    for key, value in sorted(large.items()):
+        parts += _tensor_entry(key, value)
+    yield framed(1, sum(map(len, parts)))
+    yield from parts
+
+
+def _tensor_entry(key: str, value: TensorRef) -> list[bytes | memoryview]:
+    """Return the map entry ``attr[key] = tensor``, framed, its content by reference."""
+    dims = b"".join(_field(2, tag(1, 0) + varint(dim)) for dim in value.shape)
+    tensor = tag(1, 0) + varint(TYPE_NUMBERS[value.dtype]) + _field(2, dims) + framed(4, value.length)
+    tensor_length = len(tensor) + value.length
+    attr = framed(8, tensor_length)
+    attr_length = len(attr) + tensor_length
+    entry = _field(1, key.encode()) + framed(2, attr_length)
+    return [framed(5, len(entry) + attr_length) + entry + attr + tensor, value.buffer()]
+
+
+def _field(number: int, data: bytes) -> bytes:
+    return framed(number, len(data)) + data
