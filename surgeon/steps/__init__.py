@@ -1,1 +1,1 @@
-"""To be filled."""
+"""Recipe steps, a file each."""

@@ -1,0 +1,57 @@
+# Targets: demo, test, lint, bench, clean. Another interpreter: make PYTHON=/path/to/python3 test
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: demo test lint bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+WORKERS ?= 2
+
+# The first interpreter from 3.10 to 3.12 that can make a virtual environment; one given by hand is taken as it is.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
+	$$p -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+
+define NO_PYTHON
+echo "error: no Python 3.10, 3.11 or 3.12 that can make a virtual environment was found." >&2; \
+echo "help: on Debian and Ubuntu: apt-get install python3 python3-venv" >&2; \
+echo "help: or name an interpreter: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),demo)" >&2; \
+exit 1
+endef
+
+# A real run: from the graph to the file for TensorRT.
+demo: $(VENV)/installed-tensorflow
+	$(BIN)/surgeon demo
+
+# Two hash seeds: an order that comes from a set differs between them. The whole suite runs last.
+test: $(VENV)/installed-dev
+	PYTHONHASHSEED=4711 $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup -m "determinism and not slow"
+	PYTHONHASHSEED=0 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+lint: $(VENV)/installed-dev
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+bench: $(VENV)/installed-tensorflow
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@if [ -z "$(PYTHON)" ]; then $(NO_PYTHON); fi
+	@echo "$(VENV): $$($(PYTHON) --version)"
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-tensorflow: setup.cfg pyproject.toml | $(VENV)/bin/python
+	@echo "installing the package with TensorFlow for the CPU (a few minutes, once)"
+	$(PIP) --editable '.[tensorflow]'
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed-tensorflow
+	@echo "installing the development tools"
+	$(PIP) --editable '.[dev,tensorflow]'
+	@touch $@

@@ -1,0 +1,40 @@
+"""Derivations of plugin fields, loaded from the plugins' own folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from surgeon.catalog import Catalog
+from surgeon.derive.subject import Derivation, Derived, Subject
+
+
+def derivations(catalog: Catalog, op: str) -> Mapping[str, Callable[[Subject], Derived]]:
+    """Return a plugin's derivations by field: the ``DERIVATIONS`` of its ``derive.py``, or none."""
+    module = catalog.module(op, "derive")
+    found: Mapping[str, Callable[[Subject], Derived]] = getattr(module, "DERIVATIONS", {}) if module else {}
+    return found
+
+
+def derive_fields(subject: Subject, catalog: Catalog, name: str) -> tuple[dict[str, Any], list[Derivation]]:
+    """Return a plugin node's fields with every ``auto`` replaced, and the evidence of each.
+
+    Raise SurgeonError D107 for a field that cannot be derived, and what the derivation itself raises.
+    """
+    definition = subject.recipe.nodes[name]
+    assert definition.plugin is not None
+    fields: dict[str, Any] = dict(definition.fields or {})
+    found: list[Derivation] = []
+    known = derivations(catalog, definition.plugin) if "auto" in fields.values() else {}
+    for key, value in fields.items():
+        if value != "auto":
+            continue
+        if key not in known:
+            can = ", ".join(f"'{k}'" for k in known) or "none"
+            raise subject.fail("D107", f"the field '{key}' of '{name}' ({definition.plugin}) cannot be derived from the graph yet",
+                               "nodes", name, "fields", key, notes=[f"derivable for this plugin: {can}"],
+                               help=["write its value"])  # fmt: skip
+        derived = known[key](subject.of(name))
+        fields[key] = derived.value
+        found.append(Derivation(name, key, derived.value, derived.evidence))
+    return fields, found

@@ -1,0 +1,353 @@
+"""Specs and constant values of a graph's tensors, computed when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from surgeon.diagnostics import SurgeonError
+from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec
+from surgeon.graph.values import TensorDigest, TensorRef, TensorValue
+from surgeon.infer.evaluation import KERNEL_ERRORS, MERGES, SWITCHES, computable, evaluate, is_back_edge, pivots
+from surgeon.infer.registry import with_extra
+from surgeon.infer.rule import MAX_RANK, Array, Context, Mismatch, NoKernel, Partial, Rule, attr_dtype
+
+SMALL = 4096
+"""Elements up to which values are folded on the way; larger ones only when asked for."""
+
+HELD = 16_000_000
+"""Elements of large folded values that one Inference keeps."""
+
+MAX_CONTRADICTIONS = 1000
+
+_UNKNOWN = TensorSpec()
+_CONST_OPS = ("Const", "HostConst")
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is known of one node's outputs; the empty tuples mean that no value, partial value or dead slot is."""
+
+    specs: tuple[TensorSpec, ...]
+    values: tuple[Array | None, ...] = ()
+    partials: tuple[Partial | None, ...] = ()
+    foldable: bool = False
+    dead: tuple[bool, ...] = ()
+
+
+_NOTHING = _Facts(())
+
+
+class Inference:
+    """Lazily computed specs and constant values of a graph's tensors.
+
+    ``feeds`` gives the specs that tensors are assumed to have, by tensor name (``a``, ``a:1``); it overrides what the
+    graph says of them, and their values count as unknown. ``rules`` adds rules by op. ``contradictions`` lists
+    (node, message) for inputs that cannot go together, found among the nodes visited so far.
+
+    Raise SurgeonError G110 for a feed of a node that is not there, I105 for a rule of an op that has one already.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        feeds: Mapping[str, TensorSpec] | None = None,
+        rules: Mapping[str, Rule] | None = None,
+        *,
+        max_nodes: int = 200_000,
+        max_elements: int = 50_000_000,
+    ) -> None:
+        self.graph = graph
+        self.rules = with_extra(rules)
+        self.contradictions: list[tuple[str, str]] = []
+        self.max_nodes = max_nodes
+        self.max_elements = max_elements
+        self._fed: dict[str, dict[int, TensorSpec]] = {}
+        self._facts: dict[str, _Facts] = {}
+        self._folded: dict[Ref, Array | None] = {}
+        self._held = 0
+        for name, spec in (feeds or {}).items():
+            ref = Ref.parse(name)
+            self._fed.setdefault(graph[ref.node].name, {})[ref.slot] = spec
+
+    def spec(self, ref: Ref) -> TensorSpec:
+        """Return element type and shape of a tensor; parts that are not known are None.
+
+        An op without a rule gives the element type of its plain attribute (``T`` or ``dtype``) and no shape. Raise
+        SurgeonError G110 for a node that is not in the graph.
+        """
+        specs = self._solved(ref.node).specs
+        return specs[ref.slot] if 0 <= ref.slot < len(specs) else _UNKNOWN
+
+    def value(self, ref: Ref) -> Array | None:
+        """Return the read-only constant value of a tensor, None where it is not constant or over the bounds.
+
+        The bounds are ``max_nodes`` and ``max_elements``, as in :func:`surgeon.infer.evaluate`.
+        """
+        facts = self._solved(ref.node)
+        small = self.known(ref)
+        if small is not None or not facts.foldable or not 0 <= ref.slot < len(facts.specs):
+            return small
+        if ref not in self._folded:
+            self._folded[ref] = self._fold(ref)
+        return self._folded[ref]
+
+    def shape_value(self, ref: Ref) -> tuple[int | None, ...] | None:
+        """Return the elements of a small integer tensor of rank 0 or 1, None for each that is unknown.
+
+        None for the whole where the tensor is of another kind or not even its length is known.
+        """
+        self._solved(ref.node)
+        spec = self.spec(ref)
+        if spec.shape.rank not in (0, 1, None) or spec.dtype not in (DType.INT32, DType.INT64, None):
+            return None
+        context = Context(self.graph[ref.node], (spec,), (self.known(ref),), (self._partial(ref),))
+        items = context.ints(0)
+        if items is None and spec.shape.rank == 0 and spec.dtype is not None:
+            return (None,)
+        return items
+
+    def outputs(self, name: str) -> int:
+        """Return the number of outputs of a node by its op and attributes; 1 for an op without a rule."""
+        node = self.graph[name]
+        rule = self.rules.get(node.op)
+        return 1 if rule is None else rule.count(node)
+
+    def known(self, ref: Ref) -> Array | None:
+        """Return the value of a small constant tensor, without computing large ones on the way."""
+        values = self._solved(ref.node).values
+        return values[ref.slot] if 0 <= ref.slot < len(values) else None
+
+    def _partial(self, ref: Ref) -> Partial | None:
+        partials = self._solved(ref.node).partials
+        return partials[ref.slot] if 0 <= ref.slot < len(partials) else None
+
+    def _fold(self, ref: Ref) -> Array | None:
+        try:
+            value = evaluate(self.graph, [ref], inference=self, max_nodes=self.max_nodes,
+                             max_elements=self.max_elements, keep=self._keep)[0]  # fmt: skip
+        except SurgeonError:
+            return None
+        view = value.view()
+        view.flags.writeable = False
+        return view
+
+    def _keep(self, ref: Ref, value: Array) -> None:
+        """Hold on to an intermediate value, so that folding a whole chain stays linear."""
+        if ref not in self._folded and self._held + value.size <= HELD:
+            self._held += value.size
+            self._folded[ref] = value
+
+    def folded(self, ref: Ref) -> Array | None:
+        """Return a value that is held already, small or large."""
+        large = self._folded.get(ref)
+        return self.known(ref) if large is None else large
+
+    def _sources(self, node: Node) -> list[str]:
+        if all(slot in self._fed.get(node.name, ()) for slot in range(self.outputs(node.name))):
+            return []
+        graph = self.graph
+        names = [ref.node for ref in node.inputs if not is_back_edge(graph, node, ref)]
+        return names + list(pivots(graph, node)) if node.control else names
+
+    def _solved(self, name: str) -> _Facts:
+        facts = self._facts.get(name)
+        if facts is not None:
+            return facts
+        graph, done = self.graph, self._facts
+        graph[name]
+        stack = [name]
+        opened: set[str] = set()
+        while stack:
+            top = stack[-1]
+            node = graph.get(top)
+            if top in done or node is None:
+                stack.pop()
+                continue
+            if top not in opened:
+                opened.add(top)
+                waiting = [s for s in self._sources(node) if s not in done and s not in opened]
+                if waiting:
+                    stack.extend(reversed(waiting))
+                    continue
+            done[top] = self._infer(node)
+            opened.discard(top)
+            stack.pop()
+        return done[name]
+
+    def _infer(self, node: Node) -> _Facts:
+        facts = self._of_const(node) if node.op in _CONST_OPS else self._of_op(node)
+        fed = self._fed.get(node.name)
+        if fed is None:
+            return facts
+        count = max(len(facts.specs), max(fed) + 1 if len(fed) < 1 << 16 else 0)
+        specs = tuple(fed.get(i, facts.specs[i] if i < len(facts.specs) else _UNKNOWN) for i in range(count))
+        keep = tuple(i not in fed for i in range(count))
+        values = tuple(v if keep[i] else None for i, v in enumerate(facts.values))
+        partials = tuple(p if keep[i] else None for i, p in enumerate(facts.partials))
+        return _Facts(specs, values, partials)
+
+    def _of_const(self, node: Node) -> _Facts:
+        tensor = node.attrs.get("value")
+        if not isinstance(tensor, (TensorValue, TensorRef, TensorDigest)):
+            return _Facts((TensorSpec(attr_dtype(node, "dtype")),))
+        spec = tensor.spec
+        if not computable(spec.dtype) or isinstance(tensor, TensorDigest):
+            return _Facts((spec,))
+        if any(d < 0 for d in tensor.shape) or tensor.count > SMALL:
+            return _Facts((spec,), foldable=True)
+        try:
+            return _Facts((spec,), (tensor.array(),), foldable=True)
+        except ValueError:
+            return _Facts((spec,))
+
+    def _of_op(self, node: Node) -> _Facts:
+        rule = self.rules.get(node.op)
+        if rule is None:
+            return _Facts((TensorSpec(attr_dtype(node, "T", attr_dtype(node, "dtype"))),))
+        fed = self._fed.get(node.name, {})
+        if fed and all(slot in fed for slot in range(rule.count(node))):
+            return _NOTHING
+        count = rule.count(node)
+        inputs = [self._input(node, ref) for ref in node.inputs]
+        dead = self._deadness(node, inputs, count)
+        if node.op in MERGES:
+            alive = [i for i in inputs if not i.dead]
+            facts = self._apply(rule, node, alive or inputs, count)
+            if len(alive) == 1 and alive[0].value is not None:
+                index = inputs.index(alive[0])
+                return _Facts(facts.specs, (alive[0].value, np.int32(index).reshape(())), (), True, dead)
+            return _Facts(facts.specs, (), (), all(i.foldable or i.dead for i in inputs), dead)
+        facts = self._apply(rule, node, inputs, count)
+        return _Facts(facts.specs, facts.values, facts.partials, facts.foldable, dead) if dead else facts
+
+    def _input(self, node: Node, ref: Ref) -> _Input:
+        if is_back_edge(self.graph, node, ref):
+            return _Input(_UNKNOWN)
+        facts = self._facts.get(ref.node, _NOTHING)
+        slot = ref.slot
+        return _Input(
+            facts.specs[slot] if 0 <= slot < len(facts.specs) else _UNKNOWN,
+            facts.values[slot] if 0 <= slot < len(facts.values) else None,
+            facts.partials[slot] if 0 <= slot < len(facts.partials) else None,
+            facts.foldable,
+            bool(facts.dead) and 0 <= slot < len(facts.dead) and facts.dead[slot],
+        )
+
+    def _deadness(self, node: Node, inputs: Sequence[_Input], count: int) -> tuple[bool, ...]:
+        """Return which outputs belong to the branch of a conditional that is not taken; empty for none."""
+        if node.control and any(self._pivot_dead(name, node) for name in pivots(self.graph, node)):
+            return (True,) * count
+        if node.op in MERGES:
+            return (True,) * count if inputs and all(i.dead for i in inputs) else ()
+        if any(i.dead for i in inputs):
+            return (True,) * count
+        if node.op in SWITCHES and len(inputs) == 2:
+            taken = inputs[1].value
+            if taken is not None and taken.size == 1:
+                return (True, False) if bool(taken.reshape(-1)[0]) else (False, True)
+        return ()
+
+    def _pivot_dead(self, name: str, node: Node) -> bool:
+        facts = self._facts.get(name, _NOTHING)
+        return bool(facts.dead) and all(facts.dead)
+
+    def _apply(self, rule: Rule, node: Node, inputs: Sequence[_Input], count: int) -> _Facts:
+        context = Context(
+            node, tuple(i.spec for i in inputs), tuple(i.value for i in inputs), tuple(i.partial for i in inputs)
+        )
+        specs = self._shapes(rule, context, count)
+        foldable = rule.kernel is not None and all(i.foldable for i in inputs)
+        if context.contradictions:
+            for message in context.contradictions:
+                self._contradict(node.name, message)
+            return _Facts(specs, foldable=foldable)
+        if rule.kernel is not None and (foldable or rule.partial is not None):
+            values = self._small_values(rule, context, specs)
+            if values:
+                return _Facts(specs, values, (), True)
+        if rule.partial is None:
+            return _Facts(specs, foldable=foldable)
+        return self._with_partials(rule, context, specs, foldable)
+
+    def _shapes(self, rule: Rule, context: Context, count: int) -> tuple[TensorSpec, ...]:
+        try:
+            found = list(rule.shape(context))[:count]
+        except Mismatch as exc:
+            context.contradict(str(exc))
+            found = []
+        except SurgeonError as exc:
+            context.contradict(exc.diagnostics[0].message if exc.diagnostics else str(exc))
+            found = []
+        if len(found) < count:
+            plain = attr_dtype(context.node, "T", attr_dtype(context.node, "dtype"))
+            found += [TensorSpec(plain if i == 0 else None) for i in range(len(found), count)]
+        return tuple(_checked(spec, context) for spec in found)
+
+    def _small_values(self, rule: Rule, context: Context, specs: tuple[TensorSpec, ...]) -> tuple[Array, ...]:
+        if rule.kernel is None or any(v is None for v in context.values):
+            return ()
+        if any((size := s.shape.size) is not None and size > SMALL for s in specs):
+            return ()
+        if not all(computable(s.dtype) for s in specs):
+            return ()
+        arrays = [v for v in context.values if v is not None]
+        try:
+            with np.errstate(all="ignore"):
+                values = tuple(np.asarray(v) for v in rule.kernel(context.node, arrays))
+        except NoKernel:
+            return ()
+        except KERNEL_ERRORS as exc:
+            self._contradict(context.node.name, str(exc))
+            return ()
+        return values if len(values) == len(specs) else ()
+
+    def _with_partials(self, rule: Rule, context: Context, specs: tuple[TensorSpec, ...], foldable: bool) -> _Facts:
+        if rule.partial is None or not specs:
+            return _Facts(specs, foldable=foldable)
+        for spec in specs:
+            size = spec.shape.size
+            if spec.dtype not in (DType.INT32, DType.INT64) or size is None or size > SMALL:
+                return _Facts(specs, foldable=foldable)
+        try:
+            with np.errstate(all="ignore"):
+                partials = tuple(rule.partial(rule, context))
+        except NoKernel:
+            partials = ()
+        except KERNEL_ERRORS as exc:
+            self._contradict(context.node.name, str(exc))
+            partials = ()
+        if len(partials) != len(specs):
+            return _Facts(specs, foldable=foldable)
+        values = tuple(p.data if p is not None and bool(p.known.all()) else None for p in partials)
+        complete = all(v is not None for v in values)
+        return _Facts(specs, values, () if complete else partials, foldable or complete)
+
+    def _contradict(self, name: str, message: str) -> None:
+        if len(self.contradictions) < MAX_CONTRADICTIONS:
+            self.contradictions.append((name, message))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Input:
+    spec: TensorSpec
+    value: Array | None = None
+    partial: Partial | None = None
+    foldable: bool = False
+    dead: bool = False
+
+
+def _checked(spec: TensorSpec, context: Context) -> TensorSpec:
+    """Return ``spec`` with dimensions that no tensor can have made unknown, recording them."""
+    dims = spec.shape.dims
+    if dims is None:
+        return spec
+    if len(dims) > MAX_RANK:
+        context.contradict(f"the output has {len(dims)} axes; expected {MAX_RANK} at most")
+        return TensorSpec(spec.dtype)
+    if all(d is None or 0 <= d < 1 << 63 for d in dims):
+        return spec
+    context.contradict(f"the output has shape {spec.shape}; expected dimensions from 0 to 2^63 - 1")
+    return TensorSpec(spec.dtype, Shape(tuple(d if d is not None and 0 <= d < 1 << 63 else None for d in dims)))

@@ -1,0 +1,171 @@
+"""What a recipe says, as frozen values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+
+from surgeon.diagnostics import Span
+from surgeon.language.document import PathItem
+from surgeon.steps.step import Step
+
+OPERANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "ConcatV2": ("axis",), "ExpandDims": ("axis",), "Transpose": ("perm",), "Reshape": ("shape",),
+        "Tile": ("multiples",), "Pad": ("paddings",), "Slice": ("begin", "size"), "Mean": ("axis",), "Sum": ("axis",),
+        "Max": ("axis",), "Min": ("axis",), "Prod": ("axis",),
+    }
+)  # fmt: skip
+"""Operations of TensorFlow that read constants after their data inputs, with the names of those constants."""
+
+_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _whole(value: Any) -> Any:
+    """Refuse booleans and fractions where an int is meant; pydantic alone would take 'true' for 1."""
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError("expected a whole number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+FieldValue: TypeAlias = bool | int | float | str | tuple[bool | int | float | str, ...]
+
+
+class NodeDefinition(_Part):
+    """A node that the recipe puts in: a plugin, or an ordinary operation of TensorFlow."""
+
+    plugin: str | None = Field(None, description="Plugin, such as NMS_TRT; 'surgeon list plugins' shows them.")
+    op: str | None = Field(None, description="Ordinary operation of TensorFlow, such as Placeholder or ConcatV2.")
+    like: str | None = Field(None, description="Tensor of the original graph whose dtype and shape this node's output has.")
+    shape: tuple[Whole | None, ...] | None = Field(
+        None, description="Shape, batch included; null leaves a dimension to 'like'. For Reshape, the target shape."
+    )
+    dtype: str | None = Field(None, description="Element type, such as float32.")
+    inputs: tuple[str, ...] | Mapping[str, str] | None = Field(
+        None, description="Tensors read, in order: NODE, NODE:1, NODE:port or NODE:*; for a plugin, a mapping of ports."
+    )
+    fields: Mapping[str, FieldValue] | None = Field(
+        None, description="The plugin's fields; 'auto' derives a value from the graph."
+    )
+    value: Any = Field(None, description="For Const: the value.")
+    attrs: Mapping[str, Any] | None = Field(None, description="Attributes of an ordinary operation.")
+    axis: Whole | tuple[Whole, ...] | None = Field(None, description="For ConcatV2, ExpandDims and reductions.")
+    perm: tuple[Whole, ...] | None = Field(None, description="For Transpose.")
+    multiples: tuple[Whole, ...] | None = Field(None, description="For Tile.")
+    paddings: tuple[tuple[Whole, Whole], ...] | None = Field(None, description="For Pad: [before, after] an axis.")
+    begin: tuple[Whole, ...] | None = Field(None, description="For Slice.")
+    size: tuple[Whole, ...] | None = Field(None, description="For Slice.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> NodeDefinition:
+        if (self.op is None) == (self.plugin is None):
+            raise ValueError("a node is either a 'plugin' or an 'op'; expected exactly one of them")
+        given = {k for k, v in self if v is not None}
+        allowed = {"plugin", "inputs", "fields", "like"} if self.plugin else self._ordinary_keys()
+        for key in sorted(given - allowed):
+            what = f"the plugin {self.plugin}" if self.plugin else f"the operation {self.op}"
+            raise ValueError(f"'{key}' means nothing for {what}; expected {', '.join(sorted(allowed))}")
+        for key in OPERANDS.get(self.op or "", ()):
+            if getattr(self, key) is None:
+                raise ValueError(f"the operation {self.op} needs '{key}'")
+        if self.op == "Placeholder" and self.like is None and (self.shape is None or self.dtype is None):
+            raise ValueError("a Placeholder needs 'like', or 'shape' and 'dtype'")
+        return self
+
+    def _ordinary_keys(self) -> set[str]:
+        base = {"op", "inputs", "attrs", "dtype", "like", *OPERANDS.get(self.op or "", ())}
+        return base | {"Placeholder": {"shape"}, "Const": {"value", "shape"}}.get(self.op or "", set())
+
+
+class NamespaceRule(_Part):
+    """What takes a namespace's place."""
+
+    node: str = Field(description="Node of the recipe that takes its place.")
+    optional: bool = Field(False, description="No error when the namespace is absent.")
+
+
+class ImageStep(_Part):
+    """One operation on the picture's numbers."""
+
+    scale: float | tuple[float, ...] | None = Field(None, description="Multiply by this, or by one number a channel.")
+    subtract: float | tuple[float, ...] | None = Field(None, description="Subtract this, or one number a channel.")
+    divide: float | tuple[float, ...] | None = Field(None, description="Divide by this, or by one number a channel.")
+
+    @model_validator(mode="after")
+    def _one(self) -> ImageStep:
+        if sum(v is not None for _, v in self) != 1:
+            raise ValueError("expected exactly one of 'scale', 'subtract' and 'divide'")
+        return self
+
+
+class Image(_Part):
+    """How a picture becomes the input tensor."""
+
+    size: tuple[Whole, Whole] = Field(description="Height and width in pixels.")
+    resize: Literal["stretch", "keep-aspect-ratio"] = Field("stretch", description="How the picture is fitted.")
+    interpolation: Literal["tf1-bilinear", "half-pixel-bilinear", "nearest"] = Field(
+        "tf1-bilinear", description="How pixels are interpolated; tf1-bilinear is TensorFlow 1's without half-pixel centres."
+    )
+    color: Literal["RGB", "BGR", "GRAY"] = Field("RGB", description="Order of the channels.")
+    steps: tuple[ImageStep, ...] = Field((), description="Arithmetic on the pixels (0 to 255), in order.")
+
+
+def _bytes(value: Any) -> Any:
+    if isinstance(value, str):
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", value.strip())
+        if not match or match[2] not in _UNITS:
+            raise ValueError(f"'{value}' is no size; expected a number of bytes or, say, 512MiB or 1GiB")
+        return int(float(match[1]) * _UNITS[match[2]])
+    return value
+
+
+class Engine(_Part):
+    """How an engine is built."""
+
+    precision: Literal["fp32", "fp16", "int8"] = Field("fp32", description="Arithmetic that the builder may use.")
+    max_batch: Whole = Field(1, ge=1, description="Largest batch.")
+    workspace: Annotated[int, BeforeValidator(_bytes)] = Field(
+        1 << 30, ge=0, description="Memory for the builder's tactics, in bytes or as 512MiB, 1GiB."
+    )
+
+
+class Recipe(_Part):
+    """A recipe after ``extends``, parameters and step edits: everything it says, and where it says it."""
+
+    recipe: Literal[1] = Field(description="Version of the recipe language.")
+    name: str = Field(description="Name of the recipe.", min_length=1)
+    summary: str = Field("", description="One line on what it is for.")
+    parameters: Mapping[str, Any] = Field(default_factory=dict, description="Values used as $name, with their defaults.")
+    outputs: tuple[str, ...] = Field(description="Outputs of the rewritten graph: NODE, NODE:1 or NODE:port.", min_length=1)
+    nodes: Mapping[str, NodeDefinition] = Field(default_factory=dict, description="Nodes that are put in, by name.")
+    namespaces: Mapping[str, NamespaceRule] = Field(
+        default_factory=dict, description="What is taken out, and the node that takes its place; the longest prefix wins."
+    )
+    steps: tuple[Step, ...] = Field((), description="The steps, in order.")
+    image: Image | Literal["auto"] | None = Field(None, description="How a picture becomes the input.")
+    engine: Engine = Field(default_factory=Engine, description="How an engine is built.")
+
+    _spans: Mapping[tuple[PathItem, ...], Span] = PrivateAttr(default_factory=dict)
+    _sources: tuple[str, ...] = PrivateAttr(default=())
+
+    def span(self, *path: PathItem) -> Span | None:
+        """Return the place of a key, or of the nearest one above it that has a place."""
+        for end in range(len(path), -1, -1):
+            found = self._spans.get(path[:end])
+            if found is not None:
+                return found
+        return None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Files the recipe was read from: bases first, the recipe itself last."""
+        return self._sources

@@ -1,0 +1,207 @@
+"""Planning is pure: from a recipe and a graph to the edits, step by step, and the graph they give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from surgeon.catalog import Catalog, PluginSpec, load_catalog
+from surgeon.derive import Derivation
+from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error
+from surgeon.graph import Add, Edit, Graph, Ref, Rewire, SetOutputs, apply_edits
+from surgeon.infer import Inference
+from surgeon.language import Recipe
+from surgeon.rewrite.prepare import Prepared, prepare
+from surgeon.steps.placing import resolve
+from surgeon.steps.step import Site, Step
+from surgeon.targets import Target
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step's batch of edits; ``skipped`` says why there is none, where the step was not taken."""
+
+    step: str
+    label: str
+    edits: tuple[Edit, ...]
+    span: Span | None = None
+    skipped: str = ""
+    nodes: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe would do to one graph, as values.
+
+    ``digest`` is the SHA-256 of that graph (:meth:`Graph.digest`), computed when first asked for. ``result`` is the
+    graph that the edits give; it is there when the plan was made, not when it was read from a file.
+    """
+
+    recipe: str
+    target: str
+    steps: tuple[PlannedStep, ...]
+    derivations: tuple[Derivation, ...] = ()
+    remarks: tuple[Diagnostic, ...] = ()
+    source: Graph | None = field(default=None, repr=False, compare=False)
+    result: Graph | None = field(default=None, repr=False, compare=False)
+    stored_digest: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the graph that the plan is for."""
+        return self.stored_digest or (self.source.digest() if self.source is not None else "")
+
+
+def plan(
+    recipe: Recipe, graph: Graph, *, target: Target | None = None, catalog: Catalog | None = None, seams: bool = True
+) -> Plan:
+    """Return the edits that ``recipe`` makes to ``graph`` for ``target``; nothing is changed.
+
+    Each step sees the graph as the steps before it left it. Where a node put in replaces a tensor, dtype and shape
+    are compared. Raise SurgeonError with the recipe's line where a derivation (D), a step (S) or a field (C) fails.
+    """
+    catalog = catalog or load_catalog()
+    prepared = prepare(recipe, graph, catalog, target)
+    remarks: list[Diagnostic] = []
+    planned: list[PlannedStep] = []
+    rules = catalog.rules()
+    now = graph
+    for index, step in enumerate(recipe.steps):
+        site = _site(recipe, prepared, now, index, remarks, rules)
+        reason = _skipped(step, target)
+        if reason:
+            planned.append(PlannedStep(step.step, step.label, (), site.span, reason, len(now)))
+            continue
+        edits = step.plan(site)
+        after = _applied(now, edits, step, site)
+        outputs = _outputs(recipe, prepared, after, site)
+        if outputs is not None:
+            edits = [*edits, outputs]
+            after = after.replace(outputs=outputs.outputs)
+        if seams:
+            _check_seams(now, after, edits, site, catalog)
+        planned.append(PlannedStep(step.step, step.label, tuple(edits), site.span, "", len(after)))
+        now = after
+    _check_outputs(recipe, now)
+    _check_plugins(recipe, now, catalog)
+    return Plan(recipe.name, target.name if target else "", tuple(planned), prepared.derivations, tuple(remarks), graph, now)
+
+
+def apply(plan: Plan, graph: Graph) -> Graph:
+    """Return ``graph`` with a plan's edits applied; raise SurgeonError S404 where the plan is for another graph."""
+    if plan.source is graph and plan.result is not None:
+        return plan.result
+    digest = graph.digest()
+    if digest != plan.digest:
+        raise error("S404", "the plan was made for another graph", graph.source or None,
+                    [f"plan:  {plan.digest}", f"graph: {digest}"], ["make a new plan for this graph: surgeon plan"])  # fmt: skip
+    for step in plan.steps:
+        graph = apply_edits(graph, step.edits)
+    return graph
+
+
+def _site(
+    recipe: Recipe, prepared: Prepared, graph: Graph, index: int, remarks: list[Diagnostic], rules: object
+) -> Site:
+    def spans(path: tuple[str | int, ...]) -> Span | None:
+        if path[:1] in (("namespaces",), ("nodes",), ("outputs",)) and path[1:]:
+            return recipe.span(*path)
+        return recipe.span("steps", index, *path)
+
+    return Site(graph, spans, prepared.nodes, prepared.namespaces, recipe.outputs, rules, remarks)  # type: ignore[arg-type]
+
+
+def _skipped(step: Step, target: Target | None) -> str:
+    if step.when is None:
+        return ""
+    patterns = (step.when.target,) if isinstance(step.when.target, str) else step.when.target
+    if target is not None and any(target.matches(pattern) for pattern in patterns):
+        return ""
+    return f"for the target {' or '.join(patterns)} only"
+
+
+def _applied(graph: Graph, edits: Sequence[Edit], step: Step, site: Site) -> Graph:
+    """Apply one step's batch; put the step's place into a failure that has none."""
+    try:
+        return apply_edits(graph, edits)
+    except SurgeonError as exc:
+        raise SurgeonError(
+            *(
+                replace(d, where=d.where if isinstance(d.where, Span) else site.span or d.where,
+                        notes=(*d.notes, f"in the step '{step.label}'"))
+                for d in exc.diagnostics
+            )
+        ) from None  # fmt: skip
+
+
+def _outputs(recipe: Recipe, prepared: Prepared, graph: Graph, site: Site) -> SetOutputs | None:
+    """Return the declaration of the recipe's outputs, as soon as all of them are there and are not yet declared."""
+    names = [text.partition(":")[0] for text in recipe.outputs]
+    if any(name not in graph for name in names):
+        return None
+    here = replace(site, graph=graph)
+    refs = tuple(ref for text in recipe.outputs for ref in resolve(here, text, "outputs", recipe.outputs.index(text)))
+    return None if graph.outputs == refs else SetOutputs(refs, recipe.span("outputs"))
+
+
+def _check_seams(before: Graph, after: Graph, edits: Sequence[Edit], site: Site, catalog: Catalog) -> None:
+    """Compare dtype and shape wherever a node put in takes the place of a tensor that a staying node reads."""
+    added = {edit.node.name for edit in edits if isinstance(edit, Add)}
+    swapped: dict[tuple[Ref, Ref], tuple[str, Span | None]] = {}
+    for edit in edits:
+        if isinstance(edit, Rewire) and edit.inputs is not None:
+            old = before[edit.name].inputs
+            if len(old) != len(edit.inputs):
+                continue
+            for a, b in zip(old, edit.inputs, strict=True):
+                if a != b and b.node in added:
+                    swapped.setdefault((a, b), (edit.name, edit.span))
+    if not swapped:
+        return
+    result = Inference(after, rules=catalog.rules())
+    for (a, b), (reader, span) in swapped.items():
+        was, now = site.inference.spec(a), result.spec(b)
+        if not was.compatible(now):
+            raise error("S405", f"'{b}' is {now}, but '{a}', whose place it takes, is {was}", span or site.span,
+                        [f"'{reader}' reads it"], ["correct the node's shape, or the namespaces"])  # fmt: skip
+
+
+def _check_outputs(recipe: Recipe, graph: Graph) -> None:
+    missing = [text for text in recipe.outputs if text.partition(":")[0] not in graph]
+    if missing:
+        raise error("S406", f"the output '{missing[0]}' is not in the rewritten graph", recipe.span("outputs"),
+                    help=["name a node of the graph, or one that the recipe puts in and a namespace or step uses"])  # fmt: skip
+
+
+def _check_plugins(recipe: Recipe, graph: Graph, catalog: Catalog) -> None:
+    """Check every plugin node of the result: number of inputs, and what its shape rule says of them."""
+    problems: list[Diagnostic] = []
+    result = Inference(graph, rules=catalog.rules())
+    for node in graph:
+        spec = catalog.get(node.op) if node.op in catalog else None
+        if spec is None:
+            continue
+        where = recipe.span("nodes", node.name)
+        wrong = _arity(spec, len(node.inputs))
+        if wrong:
+            problems.append(Diagnostic("S407", f"'{node.name}' ({node.op}) has {len(node.inputs)} inputs; expected {wrong}", where,
+                                       ("it reads: " + (", ".join(map(str, node.inputs[:8])) or "nothing"),),
+                                       ("declare its 'inputs' in the recipe",)))  # fmt: skip
+            continue
+        try:
+            spec.output_specs(dict(node.attrs), [result.spec(ref) for ref in node.inputs])
+        except SurgeonError as exc:
+            problems += [replace(d, where=d.where if isinstance(d.where, Span) else where) for d in exc.diagnostics]
+    if problems:
+        raise SurgeonError(*problems)
+
+
+def _arity(spec: PluginSpec, count: int) -> str:
+    """Return what number of inputs a plugin takes where ``count`` is wrong, else an empty text."""
+    ports = [port for port in spec.inputs if not port.unused]
+    least = sum(not port.optional for port in ports)
+    most = None if any(port.variadic for port in spec.inputs) else len(spec.inputs)
+    if count >= least and (most is None or count <= most):
+        return ""
+    return f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"

@@ -1,0 +1,150 @@
+"""From what a recipe says to the nodes it puts in: fields derived, checked and complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from surgeon.catalog import Catalog, PluginSpec
+from surgeon.derive import Derivation, Subject, derive_fields, derive_roles, input_spec
+from surgeon.diagnostics import SurgeonError, error
+from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, TensorValue
+from surgeon.language import OPERANDS, NamespaceRule, NodeDefinition, Recipe
+from surgeon.steps.step import NewNode
+from surgeon.targets import Target
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recipe's nodes and namespaces as they stand for one graph and target."""
+
+    nodes: Mapping[str, NewNode]
+    namespaces: Mapping[str, NamespaceRule]
+    derivations: tuple[Derivation, ...]
+
+
+def prepare(recipe: Recipe, graph: Graph, catalog: Catalog, target: Target | None) -> Prepared:
+    """Return the recipe's nodes, every ``auto`` derived and every field checked against the target's version.
+
+    Raise SurgeonError: what derivations and the catalog raise, S401 for a plugin that the target does not have, S402
+    for inputs that are not the plugin's ports, and S403 for an attribute that has no value of TensorFlow's.
+    """
+    fixed = {key: rule.node for key, rule in recipe.namespaces.items() if rule.node != "auto"}
+    first = Subject(recipe, graph, rules=fixed)
+    namespaces, found = derive_roles(first)
+    subject = Subject(recipe, graph, rules={key: rule.node for key, rule in namespaces.items()})
+    subject.__dict__.update({k: v for k, v in first.__dict__.items() if k in ("inference", "original")})
+    nodes: dict[str, NewNode] = {}
+    problems: list[Any] = []
+    for name, definition in recipe.nodes.items():
+        try:
+            if definition.plugin is not None:
+                nodes[name], derived = _plugin(subject, name, definition, catalog, target)
+            else:
+                nodes[name], derived = _ordinary(subject, name, definition)
+            found += derived
+        except SurgeonError as exc:
+            problems += exc.diagnostics
+    if problems:
+        raise SurgeonError(*problems)
+    return Prepared(nodes, namespaces, tuple(found))
+
+
+def _plugin(
+    subject: Subject, name: str, definition: NodeDefinition, catalog: Catalog, target: Target | None
+) -> tuple[NewNode, list[Derivation]]:
+    recipe = subject.recipe
+    assert definition.plugin is not None
+    spec = catalog.get_plugin(definition.plugin, recipe.span("nodes", name, "plugin"))
+    version = target.version if target is not None and target.runtime == "tensorrt" else None
+    if version is not None and target is not None and not spec.exists_in(version):
+        raise error("S401", f"the plugin {spec.op} of '{name}' does not exist in {target.title}",
+                    recipe.span("nodes", name, "plugin"), [f"it exists {_range(spec)}"],
+                    ["choose another target; 'surgeon explain " + spec.op + "' says what replaces it"])  # fmt: skip
+    fields, derived = derive_fields(subject, catalog, name)
+    complete = spec.complete(fields, version=version, where=lambda key: recipe.span("nodes", name, "fields", key))
+    attrs: dict[str, AttrValue] = {k: v.encode() if isinstance(v, str) else v for k, v in complete.items()}
+    like = Ref.parse(definition.like) if definition.like is not None else None
+    return NewNode(
+        name, spec.op, attrs, _ordered_inputs(subject, name, definition, spec), (),
+        tuple(spec.output_ports(complete)), like, TensorSpec(DType.FLOAT32), _ignores(spec), True, recipe.span("nodes", name),
+    ), derived  # fmt: skip
+
+
+def _range(spec: PluginSpec) -> str:
+    since = ".".join(map(str, spec.since)) if spec.since else "always"
+    return f"from TensorRT {since}" + (f" to before {'.'.join(map(str, spec.until))}" if spec.until else "")
+
+
+def _ignores(spec: PluginSpec) -> bool:
+    return not spec.inputs or all(port.unused for port in spec.inputs)
+
+
+def _ordered_inputs(subject: Subject, name: str, definition: NodeDefinition, spec: PluginSpec) -> tuple[str, ...] | None:
+    """Return the declared inputs: in the order written where the plugin takes any order, else in that of its ports."""
+    given = definition.inputs
+    if not isinstance(given, Mapping):
+        return given
+    ports = {port.name: port for port in spec.inputs if not port.unused}
+    for key in given:
+        if key not in ports:
+            raise subject.fail("S402", f"the plugin {spec.op} has no input '{key}'", "nodes", name, "inputs", key,
+                               notes=[f"its inputs: {', '.join(ports) or 'none'}"], help=["name the plugin's own inputs"])  # fmt: skip
+    missing = [port.name for port in ports.values() if port.name not in given and not port.optional]
+    if missing:
+        raise subject.fail("S402", f"'{name}' leaves out the input '{missing[0]}' of {spec.op}", "nodes", name, "inputs",
+                           notes=[f"its inputs: {', '.join(ports)}"], help=[f"add '{missing[0]}: NODE'"])  # fmt: skip
+    if spec.order_field is not None:
+        return tuple(given.values())
+    return tuple(given[port] for port in ports if port in given)
+
+
+def _ordinary(subject: Subject, name: str, definition: NodeDefinition) -> tuple[NewNode, list[Derivation]]:
+    recipe = subject.recipe
+    assert definition.op is not None
+    attrs: dict[str, AttrValue] = {k: _attr(subject, name, k, v) for k, v in (definition.attrs or {}).items()}
+    spec: TensorSpec | None = None
+    derived: list[Derivation] = []
+    if definition.op == "Placeholder":
+        found = input_spec(subject, name, definition)
+        spec = found.value
+        assert spec is not None and spec.dtype is not None
+        attrs |= {"dtype": spec.dtype, "shape": spec.shape}
+        derived.append(Derivation(name, "shape", str(spec), found.evidence))
+    elif definition.op == "Const":
+        value = TensorValue.of(definition.value, DType(definition.dtype) if definition.dtype else None)
+        attrs |= {"dtype": value.dtype, "value": value}
+        spec = value.spec
+    elif definition.dtype is not None:
+        attrs["T"] = DType(definition.dtype)
+        spec = TensorSpec(DType(definition.dtype), Shape())
+    inputs = definition.inputs
+    if isinstance(inputs, Mapping):
+        raise subject.fail("S402", f"'{name}' ({definition.op}) names its inputs; an ordinary operation takes a list",
+                           "nodes", name, "inputs")  # fmt: skip
+    operands = tuple((key, _plain(getattr(definition, key))) for key in OPERANDS.get(definition.op, ()))
+    like = Ref.parse(definition.like) if definition.like is not None else None
+    return NewNode(name, definition.op, attrs, inputs, operands, ("output",), like, spec, False, False,
+                   recipe.span("nodes", name)), derived  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+_TYPES = {d.value: d for d in DType}
+
+
+def _attr(subject: Subject, name: str, key: str, value: Any) -> AttrValue:
+    """Return an attribute of an ordinary operation: a type's name under a type's key is a type, a string is bytes."""
+    if isinstance(value, str):
+        is_type = value in _TYPES and (key in ("dtype", "out_type", "SrcT", "DstT") or key.startswith("T"))
+        return _TYPES[value] if is_type else value.encode()
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple) and len({type(v) for v in value}) <= 1:
+        items = [_attr(subject, name, key, v) for v in value]
+        return tuple(items)  # type: ignore[arg-type]
+    raise subject.fail("S403", f"the attribute '{key}' of '{name}' cannot be {value!r:.40}; expected a number, a string, "
+                       "a truth value, or a list of one kind", "nodes", name, "attrs", key)  # fmt: skip

@@ -1,0 +1,86 @@
+"""The step ``add-node``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from surgeon.diagnostics import nearest_note
+from surgeon.graph import Edit, Ref
+from surgeon.steps.attributes import attr_value
+from surgeon.steps.placing import place, tensors_in_graph
+from surgeon.steps.step import NewNode, Site, Step
+
+
+class AddNode(Step):
+    """Put a node in: one that the recipe defines under 'nodes', or one written here.
+
+    Nothing reads it yet; 'connect' joins it to a reader. Type and count attributes (T, N) are filled in from what it
+    reads.
+
+    Before::
+
+        graph v1
+        x = Placeholder() {dtype: float32, shape: shape[1,4]}
+
+    Step::
+
+        step: add-node
+        name: scores
+        op: Softmax
+        inputs: [x]
+
+    After::
+
+        graph v1
+        x = Placeholder() {dtype: float32, shape: shape[1,4]}
+        scores = Softmax(x) {T: float32}
+    """
+
+    keyword: ClassVar[str] = "add-node"
+    step: Literal["add-node"] = "add-node"
+    node: str | None = Field(None, description="Name of a node that the recipe defines under 'nodes'.")
+    name: str | None = Field(None, description="Name of a node written here.")
+    op: str | None = Field(None, description="Its operation.")
+    inputs: tuple[str, ...] | None = Field(
+        None, description="Tensors read, in order: NODE, NODE:1, NODE:port or NODE:*; for a node of the recipe, instead of its own."
+    )
+    attrs: Mapping[str, Any] = Field(default_factory=dict, description="Attributes of a node written here.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> AddNode:
+        if (self.node is None) == (self.name is None):
+            raise ValueError("expected either 'node' (defined under 'nodes'), or 'name' and 'op'")
+        if self.name is not None and self.op is None:
+            raise ValueError("a node written here needs 'op'")
+        if self.node is not None and (self.op is not None or self.attrs):
+            raise ValueError("'op' and 'attrs' of a node of the recipe stand under 'nodes'")
+        return self
+
+    def plan(self, site: Site) -> list[Edit]:
+        new = self._new(site)
+        if new.name in site.graph:
+            raise site.fail("S102", f"node '{new.name}' cannot be added; the graph has one of that name ({site.graph[new.name].op})",
+                            "node" if self.node else "name", help=["choose another name, or remove that node first"])  # fmt: skip
+        texts = self.inputs if self.inputs is not None else new.inputs
+        if texts is None and new.is_plugin and not new.ignores_inputs:
+            raise site.fail("S209", f"'{new.name}' ({new.op}) says nothing of what it reads; expected 'inputs'", "node",
+                            help=[f"write 'inputs' here, or under 'nodes: {new.name}'"])  # fmt: skip
+        refs: list[Ref] = []
+        for i, text in enumerate(texts or ()):
+            refs += tensors_in_graph(site, text, "inputs", i)
+        return list(place(site, new, refs))
+
+    def _new(self, site: Site) -> NewNode:
+        if self.node is None:
+            assert self.name is not None and self.op is not None
+            attrs = {key: attr_value(site, key, value, None, "attrs", key) for key, value in self.attrs.items()}
+            return NewNode(self.name, self.op, attrs, span=site.span)
+        if self.node not in site.nodes:
+            defined = ", ".join(f"'{n}'" for n in site.nodes) or "none"
+            raise site.fail("S202", f"the recipe defines no node '{self.node}'", "node",
+                            notes=[f"defined: {defined:.300}", *nearest_note(self.node, site.nodes)],
+                            help=["define it under 'nodes'"])  # fmt: skip
+        return site.nodes[self.node]

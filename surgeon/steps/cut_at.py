@@ -1,0 +1,96 @@
+"""The step ``cut-at``."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from surgeon.graph import Add, Drop, Edit, Node, Ref, Rewire
+from surgeon.steps.placing import tensors_in_graph
+from surgeon.steps.removal import unneeded
+from surgeon.steps.step import Site, Step
+
+
+class CutAt(Step):
+    """Make tensors inputs of the graph: placeholders of their type and shape, and away with what only they needed.
+
+    Before::
+
+        graph v1
+        image_tensor = Placeholder() {dtype: uint8, shape: shape[1,300,300,3]}
+        ToFloat = Cast(image_tensor) {SrcT: uint8, DstT: float32}
+        Preprocessor/neg = Neg(ToFloat) {T: float32}
+        y = Relu(Preprocessor/neg) {T: float32}
+
+    Step::
+
+        step: cut-at
+        tensors: [Preprocessor/neg]
+        as: [Input]
+
+    After::
+
+        graph v1
+        Input = Placeholder() {dtype: float32, shape: shape[1,300,300,3]}
+        y = Relu(Input) {T: float32}
+    """
+
+    keyword: ClassVar[str] = "cut-at"
+    step: Literal["cut-at"] = "cut-at"
+    tensors: tuple[str, ...] = Field(description="Tensors that become inputs: NODE or NODE:1.", min_length=1)
+    as_: tuple[str, ...] | None = Field(
+        None, alias="as", description="Names of the placeholders, one a tensor; default the names of the tensors' nodes."
+    )
+
+    @model_validator(mode="after")
+    def _one_name_each(self) -> CutAt:
+        if self.as_ is not None and len(self.as_) != len(self.tensors):
+            raise ValueError(f"'as' has {len(self.as_)} names for {len(self.tensors)} tensors; expected one each")
+        return self
+
+    def plan(self, site: Site) -> list[Edit]:
+        graph = site.graph
+        names = self._names(site)
+        cut = {ref.node: name for ref, name in reversed(names.items())}
+        rewired: dict[str, Rewire] = {}
+        still: dict[str, tuple[str, ...]] = {}
+        for reader in (graph[r] for r in dict.fromkeys(r for name in cut for r in graph.readers[name])):
+            kept = tuple(ref.node for ref in reader.inputs if ref not in names)
+            inputs = tuple(Ref(names[ref]) if ref in names else ref for ref in reader.inputs)
+            control = tuple(dict.fromkeys(cut[c] if c in cut and c not in kept else c for c in reader.control))
+            rewired[reader.name] = Rewire(reader.name, inputs, control, site.at("tensors"))
+            still[reader.name] = kept + tuple(c for c in reader.control if c not in cut or c in kept)
+        gone = unneeded(graph, (), still)
+        dropped = set(gone)
+        edits: list[Edit] = []
+        for i, (ref, name) in enumerate(names.items()):
+            spec = site.inference.spec(ref)
+            if spec.dtype is None:
+                raise site.fail("S215", f"'{ref}' cannot become an input; its element type is not known", "tensors", i,
+                                help=["cut at a tensor whose type is known; 'surgeon inspect' shows types"])  # fmt: skip
+            if name in graph and name not in dropped:
+                raise site.fail("S215", f"'{ref}' cannot become the input '{name}'; the graph still needs a node of that name",
+                                *(("as", i) if self.as_ else ("tensors", i)), help=["give another name with 'as'"])  # fmt: skip
+            placeholder = Node(name, "Placeholder", attrs={"dtype": spec.dtype, "shape": spec.shape})
+            edits.append(Add(placeholder, ref.node, site.at("tensors", i)))
+        for name in gone:
+            fate = f"replaced by the input '{cut[name]}'" if name in cut else "only needed before the cut"
+            edits.append(Drop(name, fate, cut.get(name), site.at("tensors")))
+        edits += [edit for name, edit in rewired.items() if name not in dropped]
+        return edits
+
+    def _names(self, site: Site) -> dict[Ref, str]:
+        """Return the placeholder's name for each tensor."""
+        names: dict[Ref, str] = {}
+        for i, text in enumerate(self.tensors):
+            refs = tensors_in_graph(site, text, "tensors", i)
+            if len(refs) != 1 or refs[0] in names:
+                problem = f"means {len(refs)} tensors" if len(refs) != 1 else "is listed twice"
+                raise site.fail("S215", f"'{text}' {problem}; expected each tensor once", "tensors", i)
+            ref = refs[0]
+            names[ref] = self.as_[i] if self.as_ else f"{ref.node}_{ref.slot}" if ref.slot else ref.node
+        if len(set(names.values())) < len(names):
+            raise site.fail("S215", "two tensors become inputs of one name; expected different names", "as" if self.as_ else "tensors",
+                            help=["give each its own name with 'as'"])  # fmt: skip
+        return names

@@ -1,0 +1,152 @@
+"""The step ``fold-constants``."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from surgeon.graph import Drop, Edit, Graph, Node, Ref, Rewire, SetAttr, SetOp, TensorValue
+from surgeon.steps.forward_identities import IDENTITIES
+from surgeon.steps.frames import conditional
+from surgeon.steps.removal import INPUT_OPS, unneeded
+from surgeon.steps.selector import Selection, select
+from surgeon.steps.step import Site, Step
+
+_LEFT_ALONE = IDENTITIES | INPUT_OPS | {"Const"}
+
+
+class FoldConstants(Step):
+    """Replace nodes whose value does not depend on any input by constants of their names.
+
+    Only what other nodes read is replaced; what computed it goes. A constant keeps the control inputs of all that it
+    replaces. Nodes inside loops and branches stay. 'limit' bounds each constant and, together, the bytes by which the graph may grow; a node above it stays.
+
+    Before::
+
+        graph v1
+        x = Placeholder() {dtype: float32, shape: shape[1,2]}
+        a = Const() {dtype: float32, value: tensor<float32[2]: 1.0, 2.0>}
+        b = Const() {dtype: float32, value: tensor<float32[]: 3.0>}
+        scaled = Mul(a, b) {T: float32}
+        shifted = Add(scaled, b) {T: float32}
+        y = Add(x, shifted) {T: float32}
+
+    Step::
+
+        step: fold-constants
+
+    After::
+
+        graph v1
+        x = Placeholder() {dtype: float32, shape: shape[1,2]}
+        shifted = Const() {dtype: float32, value: tensor<float32[2]: 6.0, 9.0>}
+        y = Add(x, shifted) {T: float32}
+    """
+
+    keyword: ClassVar[str] = "fold-constants"
+    step: Literal["fold-constants"] = "fold-constants"
+    nodes: Selection | None = Field(None, description="Only among these nodes.")
+    limit: int = Field(16 << 20, ge=0, description="Bytes of the largest constant made, and of the graph's growth.")
+
+    def plan(self, site: Site) -> list[Edit]:
+        graph, span = site.graph, site.span
+        names = [n.name for n in graph] if self.nodes is None else select(site, self.nodes, "nodes")
+        values = self._values(site, names)
+        read_outside = _read_outside(site, values)
+        folded: dict[str, TensorValue] = {}
+        room = self.limit
+        for name in (n for n in values if n in read_outside):
+            growth = max(0, values[name].nbytes - _freed(graph, graph[name]))
+            if growth <= room:
+                folded[name] = values[name]
+                room -= growth
+        control = _controls(graph, folded, values)
+        gone = unneeded(graph, (), control, _kept_names(site))
+        left = set(gone)
+        edits: list[Edit] = []
+        for name, value in folded.items():
+            if name in left:
+                continue
+            edits += [SetOp(name, "Const", span), Rewire(name, (), control[name], span)]
+            edits += [SetAttr(name, key, None, span) for key in graph[name].attrs if key not in ("dtype", "value", "_class")]
+            edits += [SetAttr(name, "dtype", value.dtype, span), SetAttr(name, "value", value, span)]
+        edits += [Drop(name, "computed a constant that is now folded", None, span) for name in gone]
+        return edits
+
+    def _values(self, site: Site, names: list[str]) -> dict[str, TensorValue]:
+        """Return the nodes with a constant value within the limit and nothing but output 0 read, in graph order."""
+        graph = site.graph
+        found: dict[str, TensorValue] = {}
+        inside = conditional(graph)
+        for name in names:
+            node = graph[name]
+            if node.op in _LEFT_ALONE or name in inside or any(r.node == name and r.slot for s in graph.readers[name] for r in graph[s].inputs):
+                continue
+            size = site.inference.spec(Ref(name))
+            if size.shape.size is None or size.dtype is None or size.shape.size * (size.dtype.itemsize or 1) > self.limit:
+                continue
+            value = constant(site, Ref(name))
+            if value is not None and value.nbytes <= self.limit:
+                found[name] = value
+        return found
+
+
+def constant(site: Site, ref: Ref) -> TensorValue | None:
+    """Return a tensor's constant value, or None where it depends on an input."""
+    value = site.inference.value(ref)
+    if value is None:
+        return None
+    return TensorValue.of(value, site.inference.spec(ref).dtype)
+
+
+def _kept_names(site: Site) -> set[str]:
+    outputs = {text.rpartition(":")[0] or text for text in site.outputs}
+    return outputs | {n.name for n in site.graph if n.op in INPUT_OPS}
+
+
+def _read_outside(site: Site, values: dict[str, TensorValue]) -> set[str]:
+    """Return the nodes of ``values`` that a node without a constant value reads, past Identity nodes, or an output is."""
+    graph = site.graph
+    outputs = {ref.node for ref in graph.outputs} | {text.rpartition(":")[0] or text for text in site.outputs}
+    needed: set[str] = set()
+    for node in graph:
+        if node.name in values:
+            if node.name in outputs or not graph.readers[node.name]:
+                needed.add(node.name)
+            continue
+        needed.update(source for source in node.sources if source in values)
+    return needed
+
+
+def _freed(graph: Graph, node: Node) -> int:
+    """Return the bytes of the constants that only ``node`` reads."""
+    total = 0
+    for source in dict.fromkeys(ref.node for ref in node.inputs):
+        value = graph[source].attrs.get("value")
+        if graph[source].op == "Const" and graph.readers[source] == (node.name,) and hasattr(value, "nbytes"):
+            total += value.nbytes
+    return total
+
+
+def _controls(
+    graph: Graph, folded: dict[str, TensorValue], values: dict[str, TensorValue]
+) -> dict[str, tuple[str, ...]]:
+    """Return, for each folded node, the control inputs of it and of the constants that its value came from."""
+    found: dict[str, dict[str, None]] = {}
+    for start in folded:
+        stack = [start]
+        while stack:
+            node = graph[stack[-1]]
+            constants = [s for s in node.sources if s in values or graph[s].op == "Const" or graph[s].op in IDENTITIES]
+            waiting = [s for s in constants if s not in found]
+            if node.name not in found and waiting:
+                stack += waiting
+                continue
+            stack.pop()
+            if node.name not in found:
+                merged = {c: None for c in node.control if c not in found}
+                for source in constants:
+                    merged.update(found[source])
+                found[node.name] = merged
+    return {name: tuple(found[name]) for name in folded}

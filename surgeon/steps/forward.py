@@ -1,0 +1,75 @@
+"""The step ``forward``."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from surgeon.graph import Edit, Node, Ref
+from surgeon.steps.forwarding import forward, obstacles
+from surgeon.steps.selector import Selection, select
+from surgeon.steps.step import Site, Step
+
+
+class Forward(Step):
+    """Take nodes out and join their readers to one of their data inputs.
+
+    Refused where the types or shapes of input and output are known and differ, where a reader reads an output above 0,
+    and where control edges cannot follow.
+
+    Before::
+
+        graph v1
+        x = Placeholder() {dtype: float32, shape: shape[1,4]}
+        rate = Const() {dtype: float32, value: tensor<float32[]: 1.0>}
+        dropout = Mul(x, rate) {T: float32}
+        y = Relu(dropout) {T: float32}
+
+    Step::
+
+        step: forward
+        nodes: [dropout]
+
+    After::
+
+        graph v1
+        x = Placeholder() {dtype: float32, shape: shape[1,4]}
+        rate = Const() {dtype: float32, value: tensor<float32[]: 1.0>}
+        y = Relu(x) {T: float32}
+    """
+
+    keyword: ClassVar[str] = "forward"
+    step: Literal["forward"] = "forward"
+    nodes: Selection = Field(description="Nodes to take out: namespaces, whole names and selectors.")
+    input: int = Field(0, ge=0, description="Data input that the readers are joined to, from 0.")
+
+    def plan(self, site: Site) -> list[Edit]:
+        gone = [site.graph[name] for name in select(site, self.nodes, "nodes")]
+        for node in gone:
+            self._check(site, node)
+        for name, reason in obstacles(site.graph, gone, self.input).items():
+            raise site.fail("S205", f"node '{name}' ({site.graph[name].op}) cannot be forwarded; {reason}", "nodes",
+                            help=["leave the node out, or disconnect that edge first"])  # fmt: skip
+        return forward(site, gone, "forwarded", self.input, "nodes")
+
+    def _check(self, site: Site, node: Node) -> None:
+        shown = f"node '{node.name}' ({node.op})"
+        if self.input >= len(node.inputs):
+            raise site.fail("S205", f"{shown} cannot be forwarded to input {self.input}; it has {len(node.inputs)} data inputs",
+                            "input" if self.input else "nodes")  # fmt: skip
+        for reader in site.graph.readers[node.name]:
+            for ref in site.graph[reader].inputs:
+                if ref.node == node.name and ref.slot:
+                    raise site.fail("S205", f"{shown} cannot be forwarded; '{reader}' reads its output {ref.slot}, and only "
+                                    "output 0 is joined to an input", "nodes")  # fmt: skip
+        check_join(site, node.inputs[self.input], Ref(node.name), "nodes")
+
+
+def check_join(site: Site, source: Ref, place: Ref, *path: str | int) -> None:
+    """Raise SurgeonError S204 where ``source`` cannot stand for ``place``: known type or shape differ."""
+    given, needed = site.inference.spec(source), site.inference.spec(place)
+    if not given.compatible(needed):
+        raise site.fail("S204", f"'{source}' cannot stand for '{place}'; it is {given}, and {needed} is expected", *path,
+                        notes=[f"'{source}': {given}", f"'{place}': {needed}"],
+                        help=["choose the input that has the output's type and shape"])  # fmt: skip

@@ -1,0 +1,106 @@
+"""The step ``pin-batch``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from surgeon.graph import Add, Drop, Edit, Graph, Node, Ref, Rewire, SetAttr, Shape, apply_edits
+from surgeon.steps.attributes import declared_spec
+from surgeon.steps.frames import conditional
+from surgeon.steps.placing import free_name, tensor_of
+from surgeon.steps.removal import INPUT_OPS, unneeded
+from surgeon.steps.step import Site, Step
+
+
+class PinBatch(Step):
+    """Fix the batch size, and make reshape targets that are built from it constant.
+
+    Placeholders get the batch as their first dimension where that is unknown. The target of a Reshape that is
+    computed (from tf.shape, most often) becomes a constant, with -1 for one dimension at most; what only computed it
+    goes. A Reshape inside a loop or branch stays. One of which more than one dimension is
+    unknown stays, with a remark.
+
+    Before::
+
+        graph v1
+        x = Placeholder() {dtype: float32, shape: shape[?,2,3]}
+        shape = Shape(x) {T: float32, out_type: int32}
+        zero = Const() {dtype: int32, value: tensor<int32[1]: 0>}
+        one = Const() {dtype: int32, value: tensor<int32[1]: 1>}
+        batch = StridedSlice(shape, zero, one, one) {Index: int32, T: int32, shrink_axis_mask: 1}
+        rest = Const() {dtype: int32, value: tensor<int32[]: -1>}
+        target = Pack(batch, rest) {N: 2, T: int32, axis: 0}
+        y = Reshape(x, target) {T: float32, Tshape: int32}
+
+    Step::
+
+        step: pin-batch
+        batch: 1
+
+    After::
+
+        graph v1
+        x = Placeholder() {dtype: float32, shape: shape[1,2,3]}
+        y/shape = Const() {dtype: int32, value: tensor<int32[2]: 1, -1>}
+        y = Reshape(x, y/shape) {T: float32, Tshape: int32}
+    """
+
+    keyword: ClassVar[str] = "pin-batch"
+    step: Literal["pin-batch"] = "pin-batch"
+    batch: int = Field(1, ge=1, lt=1 << 31, strict=True, description="Number of pictures at a time.")
+
+    def plan(self, site: Site) -> list[Edit]:
+        pins = self._pins(site)
+        pinned = replace(site, graph=apply_edits(site.graph, pins))
+        inside = conditional(site.graph)
+        targets = [n for n in site.graph if n.name not in inside and _has_computed_target(site.graph, n)]
+        edits: list[Edit] = []
+        rewired: dict[str, tuple[str, ...]] = {}
+        taken: set[str] = set()
+        for node in targets:
+            dims = _target(pinned, node)
+            if dims is None:
+                site.remark("S214", f"the target of '{node.name}' (Reshape) stays computed; more than one of its dimensions is "
+                            "unknown with the batch pinned", notes=(f"target: '{node.inputs[1]}'",))  # fmt: skip
+                continue
+            name = free_name(site, f"{node.name}/shape", taken)
+            taken.add(name)
+            dtype = site.inference.spec(node.inputs[1]).dtype
+            value = tensor_of(site, list(dims), f"the target of '{node.name}'", dtype)
+            edits.append(Add(Node(name, "Const", attrs={"dtype": value.dtype, "value": value}), node.name, site.span))
+            edits.append(Rewire(node.name, (node.inputs[0], Ref(name)), None, site.span))
+            rewired[node.name] = (node.inputs[0].node, *node.control)
+        keep = {n.name for n in site.graph if n.op in INPUT_OPS} | {t.rpartition(":")[0] or t for t in site.outputs}
+        for name in unneeded(site.graph, (), rewired, keep):
+            edits.append(Drop(name, "computed a reshape target that is now constant", None, site.span))
+        return [*pins, *edits]
+
+    def _pins(self, site: Site) -> list[Edit]:
+        pins: list[Edit] = []
+        for node in site.graph:
+            dims = declared_spec(node.attrs).shape.dims
+            if node.op in INPUT_OPS and dims and dims[0] is None:
+                pins.append(SetAttr(node.name, "shape", Shape((self.batch, *dims[1:])), site.at("batch")))
+        return pins
+
+
+def _has_computed_target(graph: Graph, node: Node) -> bool:
+    return node.op == "Reshape" and len(node.inputs) == 2 and graph[node.inputs[1].node].op != "Const"
+
+
+def _target(site: Site, node: Node) -> tuple[int, ...] | None:
+    """Return a Reshape's target with -1 for its one unknown dimension; None where more are unknown."""
+    known = site.inference.shape_value(node.inputs[1])
+    result = site.inference.spec(Ref(node.name)).shape.dims
+    if known is None:
+        known = Shape(result)
+    if known.dims is None:
+        return None
+    dims = known.dims
+    if result is not None and len(result) == len(dims) and sum(d is None or d < 0 for d in dims) > 1:
+        dims = tuple(r if d is None else d for d, r in zip(dims, result, strict=True))
+    out = tuple(-1 if d is None else d for d in dims)
+    return out if sum(d < 0 for d in out) <= 1 else None

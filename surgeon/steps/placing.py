@@ -1,0 +1,252 @@
+"""Putting a recipe's nodes into a graph: their inputs, their constant operands and their type attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from surgeon.diagnostics import nearest_note
+from surgeon.graph import Add, AttrValue, DType, Node, Ref, Shape, TensorSpec, TensorValue
+from surgeon.steps.step import NewNode, Site
+
+COUNTED = MappingProxyType({"ConcatV2": 1, "Concat": 1, "Pack": 0, "AddN": 0})
+"""Operations that read ``N`` tensors, with the number of inputs that ``N`` leaves out."""
+
+_T: Mapping[str, int] = MappingProxyType({"T": 0})
+_SAME_TYPE = (
+    "Abs", "Add", "AddN", "AddV2", "AvgPool", "BiasAdd", "Ceil", "Clip", "ClipByValue", "Conv2D", "DepthToSpace",
+    "DepthwiseConv2dNative", "Div", "Elu", "Equal", "Exp", "Floor", "FloorDiv", "FusedBatchNorm", "Greater",
+    "GreaterEqual", "Identity", "LeakyRelu", "Less", "LessEqual", "Log", "MatMul", "MaxPool", "Maximum", "Minimum",
+    "Mul", "Neg", "NotEqual", "Pack", "Pow", "RealDiv", "Relu", "Relu6", "Round", "Rsqrt", "Selu", "Shape", "Sigmoid",
+    "Size", "Softmax", "Softplus", "SpaceToDepth", "Sqrt", "Square", "SquaredDifference", "Squeeze", "StopGradient",
+    "Sub", "Tanh", "Unpack",
+)  # fmt: skip
+_TYPES: Mapping[str, Mapping[str, int]] = MappingProxyType(
+    {
+        **dict.fromkeys(_SAME_TYPE, _T),
+        **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Prod"), {"T": 0, "Tidx": 1}),
+        "ArgMax": {"T": 0, "Tidx": 1},
+        "Cast": {"SrcT": 0},
+        "Concat": {"T": 1},
+        "ConcatV2": {"T": 0, "Tidx": -1},
+        "ExpandDims": {"T": 0, "Tdim": 1},
+        "Fill": {"T": 1, "index_type": 0},
+        "Gather": {"Tparams": 0, "Tindices": 1},
+        "GatherV2": {"Tparams": 0, "Tindices": 1, "Taxis": 2},
+        "Pad": {"T": 0, "Tpaddings": 1},
+        "PadV2": {"T": 0, "Tpaddings": 1},
+        "Range": {"Tidx": 0},
+        "Reshape": {"T": 0, "Tshape": 1},
+        "ResizeBilinear": {"T": 0},
+        "ResizeNearestNeighbor": {"T": 0},
+        "Select": {"T": 1},
+        "SelectV2": {"T": 1},
+        "Slice": {"T": 0, "Index": 1},
+        "Split": {"T": 1},
+        "StridedSlice": {"T": 0, "Index": 1},
+        "Tile": {"T": 0, "Tmultiples": 1},
+        "Transpose": {"T": 0, "Tperm": 1},
+    }
+)
+"""For each operation its type attributes, with the input that each one is the type of."""
+
+
+def resolve(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]:
+    """Return the tensors that an input's text means: ``name``, ``name:1``, ``name:port`` or ``name:*`` (all ports).
+
+    A name is a node of the graph or of the recipe. ``path`` places the text in the step for diagnostics. Raise
+    SurgeonError S202 for an unknown node and S203 for a port that the node does not have.
+    """
+    name, colon, port = text.rpartition(":")
+    if not colon:
+        name, port = text, "0"
+    new = site.nodes.get(name)
+    if new is None and name not in site.graph:
+        known = [*site.nodes, *site.graph.nodes]
+        raise site.fail("S202", f"'{text}' names no node of the graph or of the recipe", *path,
+                        notes=nearest_note(name, known), help=["correct the spelling, or define the node under 'nodes'"])  # fmt: skip
+    if port.isascii() and port.isdigit() and len(port) < 10:
+        slot = int(port)
+        if new is not None and slot >= len(new.ports):
+            raise _no_port(site, new, text, *path)
+        return (Ref(name, slot),)
+    if new is None:
+        raise site.fail("S203", f"'{text}' names a port of '{name}', whose ports have no names; expected '{name}:0' or higher",
+                        *path, help=["only nodes that the recipe puts in have named ports"])  # fmt: skip
+    if port == "*":
+        return tuple(Ref(name, slot) for slot in range(len(new.ports)))
+    if port not in new.ports:
+        raise _no_port(site, new, text, *path)
+    return (Ref(name, new.ports.index(port)),)
+
+
+def _no_port(site: Site, new: NewNode, text: str, *path: str | int) -> Exception:
+    shown = ", ".join(f"'{p}'" for p in new.ports[:8]) + (", ..." if len(new.ports) > 8 else "")
+    port = text.rpartition(":")[2]
+    return site.fail("S203", f"'{text}' names a port that '{new.name}' ({new.op}) does not have; it has {shown or 'none'}", *path,
+                     notes=nearest_note(port, new.ports), help=["name one of its ports, or its number"])  # fmt: skip
+
+
+def tensors_in_graph(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]:
+    """Return the tensors that a text means; raise SurgeonError S202 where their node is not in the graph yet."""
+    refs = resolve(site, text, *path)
+    if refs and refs[0].node not in site.graph:
+        raise site.fail("S202", f"'{text}' names a node that is not in the graph at this step", *path,
+                        help=[f"put '{refs[0].node}' in by an earlier step ('collapse' or 'add-node')"])  # fmt: skip
+    return refs
+
+
+def place(
+    site: Site,
+    new: NewNode,
+    inputs: Sequence[Ref] | None = None,
+    *,
+    taken: Collection[str] = (),
+    before: str | None = None,
+    control: Sequence[str] = (),
+) -> list[Add]:
+    """Plan to put ``new`` in, with the constants that it reads as operands: the operands first, the node last.
+
+    ``inputs`` are the data inputs found by the step; None takes those that the node declares. ``taken`` are names
+    that the same batch of edits adds, besides those of the graph; operands are named ``<name>/<operand>``, with a
+    number where that is taken. Type and count attributes (T, N, Tidx, ...) of ordinary operations are filled in from
+    the specs of the inputs. Raise SurgeonError S202 or S203 for an input that does not exist, S208 for an operand
+    that is no tensor, and S219 where a type attribute is needed and the input's type is not known.
+    """
+    if inputs is None:
+        inputs = [ref for text in new.inputs or () for ref in resolve(site, text, "inputs")]
+    span = new.span or site.span
+    adds: list[Add] = []
+    operands: dict[Ref, DType] = {}
+    refs = list(inputs)
+    used = {new.name}
+    for operand, value in new.operands:
+        tensor = tensor_of(site, value, f"the operand '{operand}' of '{new.name}'")
+        name = free_name(site, f"{new.name}/{operand}", taken, used)
+        used.add(name)
+        refs.append(Ref(name))
+        operands[Ref(name)] = tensor.dtype
+        adds.append(Add(Node(name, "Const", attrs={"dtype": tensor.dtype, "value": tensor}), before, span))
+    attrs = dict(new.attrs)
+    if not new.is_plugin:
+        attrs.update(_missing_attrs(site, new, refs, operands))
+    adds.append(Add(Node(new.name, new.op, tuple(refs), tuple(control), attrs), before, span))
+    return adds
+
+
+def free_name(site: Site, wanted: str, *taken: Collection[str]) -> str:
+    """Return ``wanted``, or ``wanted_1``, ``wanted_2`` ... where the graph, the recipe or ``taken`` has it already."""
+    name, count = wanted, 0
+    while name in site.graph or name in site.nodes or any(name in names for names in taken):
+        count += 1
+        name = f"{wanted}_{count}"
+    return name
+
+
+def tensor_of(site: Site, value: Any, what: str, dtype: DType | None = None, *path: str | int) -> TensorValue:
+    """Return the tensor that a YAML number or nested list means; whole numbers are int32, others float32.
+
+    Raise SurgeonError S208 for what is no tensor: ragged or mixed lists, numbers that the type cannot hold.
+    """
+    import numpy as np
+
+    try:
+        array = np.array(value)
+        if dtype is None:
+            kinds = {"b": DType.BOOL, "i": DType.INT32, "u": DType.INT32, "f": DType.FLOAT32, "U": DType.STRING, "S": DType.STRING}
+            dtype = DType.INT32 if array.size == 0 else kinds[array.dtype.kind]
+        if dtype is DType.STRING:
+            return TensorValue.of(np.array(value, dtype=object), DType.STRING)
+        if array.dtype.kind not in "biuf" or (array.dtype.kind == "b" and array.size and dtype is not DType.BOOL):
+            raise ValueError("not a number")
+        cast = array.astype(dtype.numpy())
+        if array.dtype.kind in "iu" and not np.array_equal(cast, array):
+            raise ValueError("out of range")
+        if array.dtype.kind == "f" and cast.dtype.kind != "f" and not np.array_equal(cast, array):
+            raise ValueError("fractions")
+        return TensorValue.of(cast, dtype)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        expected = f"a number or nested lists of equal length, of {dtype.value}" if dtype else "a number or nested lists of equal length"
+        raise site.fail("S208", f"{what} cannot be {value!r:.60}; expected {expected}", *path) from None
+
+
+def spec_of(site: Site, ref: Ref) -> TensorSpec:
+    """Return what is known of a tensor of the graph or of a node that the recipe puts in."""
+    new = site.nodes.get(ref.node)
+    if new is not None:
+        known = spec_of_new(site, new, ref.slot)
+        if known.dtype is not None or ref.node not in site.graph:
+            return known
+    return site.inference.spec(ref) if ref.node in site.graph else TensorSpec()
+
+
+def spec_of_new(site: Site, new: NewNode, slot: int = 0) -> TensorSpec:
+    """Return what a recipe's node says of one of its outputs; outputs above 0 share the element type only."""
+    spec = new.spec
+    if spec is None and new.like is not None and new.like.node in site.graph:
+        spec = site.inference.spec(new.like)
+    if spec is None:
+        for key in ("dtype", "DstT", "T"):
+            declared = new.attrs.get(key)
+            if isinstance(declared, DType):
+                spec = TensorSpec(declared, Shape())
+                break
+    if spec is None:
+        return TensorSpec()
+    return spec if slot == 0 else TensorSpec(spec.dtype, Shape())
+
+
+def _missing_attrs(site: Site, new: NewNode, refs: Sequence[Ref], operands: Mapping[Ref, DType]) -> dict[str, AttrValue]:
+    """Return the attributes that an ordinary operation needs, that the recipe leaves out, and that the inputs tell."""
+    found: dict[str, AttrValue] = {}
+    if new.op == "Placeholder":
+        spec = spec_of_new(site, new)
+        if "dtype" not in new.attrs and spec.dtype is not None:
+            found["dtype"] = spec.dtype
+        if "shape" not in new.attrs:
+            found["shape"] = spec.shape
+        if "dtype" not in new.attrs and spec.dtype is None:
+            raise site.fail("S219", f"the type of '{new.name}' (Placeholder) is not known; expected an element type",
+                            help=["give the node 'dtype', or a 'like' whose type is known"])  # fmt: skip
+        return found
+    value = new.attrs.get("value")
+    if new.op == "Const" and isinstance(value, TensorValue) and "dtype" not in new.attrs:
+        return {"dtype": value.dtype}
+    if new.op in COUNTED and "N" not in new.attrs:
+        found["N"] = len(refs) - COUNTED[new.op]
+    seen: dict[Ref, DType | None] = dict(operands)
+    for key, position in _TYPES.get(new.op, {}).items():
+        if key in new.attrs:
+            continue
+        at = position if position >= 0 else len(refs) + position
+        if not 0 <= at < len(refs):
+            raise site.fail("S209", f"'{new.name}' ({new.op}) has {len(refs)} inputs; expected at least {at + 1}",
+                            help=[f"give the node 'inputs' under 'nodes: {new.name}'"])  # fmt: skip
+        ref = refs[at]
+        dtype = seen[ref] if ref in seen else _type_of(site, new, refs, ref)
+        seen[ref] = dtype
+        if dtype is None:
+            raise site.fail("S219", f"'{new.name}' ({new.op}) reads '{ref}', whose type is not known; expected its type for '{key}'",
+                            help=[f"write the attribute: 'attrs: {{{key}: float32}}'"])  # fmt: skip
+        found[key] = dtype
+    return found
+
+
+def _type_of(site: Site, new: NewNode, refs: Sequence[Ref], ref: Ref, depth: int = 8) -> DType | None:
+    """Return the type of an input; of a recipe's node that itself says nothing, the type of what it reads."""
+    seen: set[str] = {new.name}
+    for _ in range(depth):
+        dtype = spec_of(site, ref).dtype
+        if dtype is not None:
+            return dtype
+        source = site.nodes.get(ref.node)
+        if source is None or source.name in seen:
+            return None
+        seen.add(source.name)
+        if source.is_plugin:
+            return DType.FLOAT32
+        if not source.inputs:
+            return None
+        ref = resolve(site, source.inputs[0], "inputs")[0]
+    return None

@@ -1,0 +1,71 @@
+"""What else can go once some nodes are gone, and the edges to nodes that go."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from surgeon.graph import Drop, Edit, Graph, Rewire
+from surgeon.steps.step import Site
+
+INPUT_OPS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
+"""Operations by which a graph is fed."""
+
+
+def unneeded(
+    graph: Graph, gone: Iterable[str], rewired: Mapping[str, Sequence[str]], keep: Collection[str] = ()
+) -> list[str]:
+    """Return what only ``gone`` nodes, or the former inputs of ``rewired`` nodes, were there for, in graph order.
+
+    ``rewired`` maps nodes to the names that they read from now on. A loop that feeds only such nodes is found as
+    well. Declared outputs and the names in ``keep`` stay, with what they need. Linear in nodes and edges.
+    """
+    leaving = set(gone)
+    lost = [s for name, now in rewired.items() for s in graph[name].sources if s not in now]
+    candidates = graph.ancestors([*leaving, *lost]) - leaving
+    kept = {ref.node for ref in graph.outputs}
+    marked: set[str] = set()
+    stack = [n.name for n in graph if n.name not in leaving and (
+        n.name not in candidates or n.name in kept or n.name in keep)]  # fmt: skip
+    while stack:
+        name = stack.pop()
+        if name in marked or name in leaving or name not in graph:
+            continue
+        marked.add(name)
+        stack.extend(rewired[name] if name in rewired else graph[name].sources)
+    return [n.name for n in graph if n.name in candidates and n.name not in marked]
+
+
+def take_out(
+    site: Site, fates: Mapping[str, str], *path: str | int, exclusive: str | None = None, disconnect: bool = False
+) -> list[Edit]:
+    """Plan to take out the nodes that ``fates`` names, with control edges from them.
+
+    ``exclusive`` is the fate of what only they need, which goes as well, inputs of the graph excepted; None keeps it.
+    ``disconnect`` takes data edges from them to nodes that stay away, too; otherwise applying refuses such edges.
+    ``path`` places the edits in the step.
+    """
+    graph, span = site.graph, site.at(*path)
+    gone = dict(fates)
+    if exclusive is not None:
+        inputs = {n.name for n in graph if n.op in INPUT_OPS}
+        gone.update(dict.fromkeys(unneeded(graph, fates, {}, inputs), exclusive))
+    edits: list[Edit] = [Drop(n.name, gone[n.name], None, span) for n in graph if n.name in gone]
+    for node in graph:
+        if node.name in gone or not any(source in gone for source in node.sources):
+            continue
+        inputs_now = tuple(r for r in node.inputs if r.node not in gone) if disconnect else node.inputs
+        control = tuple(c for c in node.control if c not in gone)
+        edits.append(Rewire(node.name, inputs_now, control, span))
+        edits += counted(site, node.name, len(inputs_now), *path)
+    return edits
+
+
+def counted(site: Site, name: str, inputs: int, *path: str | int) -> list[Edit]:
+    """Plan the count attribute of an operation that reads ``N`` tensors, for a new number of data inputs."""
+    from surgeon.graph import SetAttr
+    from surgeon.steps.placing import COUNTED
+
+    node = site.graph[name]
+    if node.op not in COUNTED or len(node.inputs) == inputs:
+        return []
+    return [SetAttr(name, "N", inputs - COUNTED[node.op], site.at(*path))]

@@ -1,0 +1,118 @@
+"""The step ``replace-op``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from surgeon.graph import DType, Edit, Node, SetAttr, SetOp
+from surgeon.steps.selector import Selection, select
+from surgeon.steps.step import Site, Step
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What has to hold for one operation to stand for another, and the attributes that the other does not have.
+
+    ``first_output_only``: outputs above 0 differ. ``types``: what each type attribute must be, where it is there.
+    """
+
+    drops: tuple[str, ...] = ()
+    first_output_only: bool = False
+    types: Mapping[str, tuple[DType, ...]] = field(default_factory=dict)
+
+
+_FLOAT = (DType.FLOAT32,)
+_NUMBERS = tuple(d for d in DType if d not in (DType.STRING, DType.BOOL, DType.RESOURCE, DType.VARIANT))
+
+REPLACEMENTS: Mapping[tuple[str, str], Replacement] = MappingProxyType(
+    {
+        ("AddV2", "Add"): Replacement(types={"T": _NUMBERS}),
+        ("Add", "AddV2"): Replacement(types={"T": _NUMBERS}),
+        ("FusedBatchNormV3", "FusedBatchNorm"): Replacement(("U", "exponential_avg_factor"), True, {"T": _FLOAT, "U": _FLOAT}),
+        ("FusedBatchNormV3", "FusedBatchNormV2"): Replacement(("exponential_avg_factor",), True),
+        ("FusedBatchNormV2", "FusedBatchNorm"): Replacement(("U", "exponential_avg_factor"), True, {"T": _FLOAT, "U": _FLOAT}),
+        ("BatchMatMulV2", "BatchMatMul"): Replacement(),
+        ("SelectV2", "Select"): Replacement(),
+    }
+)  # fmt: skip
+"""Operations known to stand for each other, and when."""
+
+
+class ReplaceOp(Step):
+    """Change the operation of nodes: AddV2 to Add, FusedBatchNormV3 to FusedBatchNorm.
+
+    For known pairs the attributes that the new operation lacks are taken away, and a node is refused where the new one
+    would compute something else: FusedBatchNorm, where a node reads an output above 0. Other pairs are taken as
+    written, with a remark.
+
+    Before::
+
+        graph v1
+        x = Placeholder() {dtype: float32, shape: shape[1,8,8,3]}
+        c = Const() {dtype: float32, value: tensor<float32[3]: 1.0>}
+        y = FusedBatchNormV3(x, c, c, c, c) {T: float32, U: float32, epsilon: 0.001, is_training: false}
+        z = Relu(y) {T: float32}
+
+    Step::
+
+        step: replace-op
+        from: FusedBatchNormV3
+        to: FusedBatchNorm
+
+    After::
+
+        graph v1
+        x = Placeholder() {dtype: float32, shape: shape[1,8,8,3]}
+        c = Const() {dtype: float32, value: tensor<float32[3]: 1.0>}
+        y = FusedBatchNorm(x, c, c, c, c) {T: float32, epsilon: 0.001, is_training: false}
+        z = Relu(y) {T: float32}
+    """
+
+    keyword: ClassVar[str] = "replace-op"
+    step: Literal["replace-op"] = "replace-op"
+    from_: str = Field(alias="from", description="Operation now.")
+    to: str = Field(description="Operation wanted.", min_length=1)
+    nodes: Selection | None = Field(None, description="Only among these nodes.")
+    optional: bool = Field(True, description="No error when no node has the operation.")
+
+    def plan(self, site: Site) -> list[Edit]:
+        names = [n.name for n in site.graph] if self.nodes is None else select(site, self.nodes, "nodes")
+        found = [node for node in (site.graph[name] for name in names) if node.op == self.from_]
+        if not found and not self.optional:
+            raise site.fail("S201", f"no node has the operation '{self.from_}'", "from",
+                            help=["correct it, or take 'optional: false' away"])  # fmt: skip
+        rule = REPLACEMENTS.get((self.from_, self.to))
+        if rule is None and found:
+            site.remark("S217", f"'{self.from_}' to '{self.to}' is no replacement known to be safe; {len(found)} nodes change",
+                        "to", notes=(f"the first: '{found[0].name}'",))  # fmt: skip
+        edits: list[Edit] = []
+        span = site.span
+        for node in found:
+            _check(site, node, rule or Replacement(), self.to)
+            edits.append(SetOp(node.name, self.to, span))
+            edits += [SetAttr(node.name, key, None, span) for key in (rule.drops if rule else ()) if key in node.attrs]
+        return edits
+
+
+def _check(site: Site, node: Node, rule: Replacement, to: str) -> None:
+    """Raise SurgeonError S206 where the new operation would compute something else."""
+    shown = f"node '{node.name}' ({node.op}) cannot become {to}"
+    for key, allowed in rule.types.items():
+        if key in node.attrs and node.attrs[key] not in allowed:
+            raise site.fail("S206", f"{shown}; its attribute '{key}' is {node.attrs[key]}, which {to} does not compute")
+    if rule.first_output_only:
+        readers = (site.graph[name] for name in site.graph.readers[node.name])
+        uses = [(f"'{r.name}' ({r.op}) reads", ref) for r in readers for ref in r.inputs if ref.node == node.name]
+        uses += [("the graph declares", ref) for ref in site.graph.outputs if ref.node == node.name]
+        for who, ref in uses:
+            if ref.slot:
+                raise site.fail("S206", f"{shown}; {who} its output {ref.slot}, and only output 0 is the same",
+                                help=["take that reader out first, or narrow the step with 'nodes'"])  # fmt: skip
+        if node.attrs.get("is_training") is True:
+            raise site.fail("S206", f"{shown}; it is in training mode ('is_training' is true)",
+                            help=["export the model for inference"])  # fmt: skip

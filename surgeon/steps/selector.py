@@ -1,0 +1,141 @@
+"""Which nodes a recipe means: namespaces, whole names, and selectors."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from surgeon.diagnostics import nearest_note
+from surgeon.graph import Graph, Node
+from surgeon.steps.step import Site
+
+
+Entry = TypeVar("Entry")
+
+
+class Selector(BaseModel):
+    """Nodes by operation, by a regular expression over the whole name, or by a glob over its last component."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    op: str | tuple[str, ...] | None = Field(None, description="Operation, or several of them.")
+    path: str | None = Field(None, description="Regular expression that the whole name matches.")
+    name: str | None = Field(None, description="Glob that the name's last path component matches.")
+    under: str | None = Field(None, description="Only inside this namespace.")
+    optional: bool = Field(False, description="No error when nothing matches.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Selector:
+        if self.op is None and self.path is None and self.name is None:
+            raise ValueError("a selector needs one of 'op', 'path' and 'name'")
+        for pattern in (self.path,):
+            if pattern is not None:
+                try:
+                    re.compile(pattern)
+                except re.error as exc:
+                    raise ValueError(f"'{pattern}' is no regular expression: {exc}") from None
+        return self
+
+    def matches(self, node: Node) -> bool:
+        """True when the node fits every part given."""
+        ops = (self.op,) if isinstance(self.op, str) else self.op
+        return (
+            (ops is None or node.op in ops)
+            and (self.under is None or node.name == self.under or node.name.startswith(self.under + "/"))
+            and (self.name is None or fnmatch.fnmatchcase(node.name.rpartition("/")[2], self.name))
+            and (self.path is None or re.fullmatch(self.path, node.name) is not None)
+        )
+
+    def __str__(self) -> str:
+        shown = {k: v for k, v in self.model_dump(exclude_defaults=True).items() if k != "optional"}
+        return "{" + ", ".join(f"{k}: {v}" for k, v in shown.items()) + "}"
+
+
+Selection: TypeAlias = tuple[str | Selector, ...]
+"""Entries of a list of nodes: a namespace or whole name (``a/b``, or ``a/b?`` if it may be absent), or a selector."""
+
+
+def split_optional(key: str) -> tuple[str, bool]:
+    """Return a namespace without its trailing question mark, and whether it had one."""
+    return (key[:-1], True) if key.endswith("?") else (key, False)
+
+
+def namespaces_of(graph: Graph) -> list[str]:
+    """Return every namespace and top-level name, in graph order."""
+    found: dict[str, None] = {}
+    for node in graph:
+        end = node.name.find("/")
+        while end >= 0:
+            found[node.name[:end]] = None
+            end = node.name.find("/", end + 1)
+        if "/" not in node.name:
+            found[node.name] = None
+    return list(found)
+
+
+def select(site: Site, items: Sequence[str | Selector], *path: str | int) -> list[str]:
+    """Return the names of the nodes that ``items`` mean, each once, in graph order.
+
+    ``path`` places the list in the step for diagnostics. Raise SurgeonError S201 for an entry that matches nothing
+    and is not optional.
+    """
+    wanted = [split_optional(item)[0] for item in items if isinstance(item, str)]
+    plain = dict.fromkeys(wanted, 0)
+    selectors = [item for item in items if isinstance(item, Selector)]
+    hits = [0] * len(selectors)
+    chosen: list[str] = []
+    for node in site.graph:
+        taken = False
+        for prefix in _prefixes(node.name):
+            if prefix in plain:
+                plain[prefix] += 1
+                taken = True
+        for i, selector in enumerate(selectors):
+            if selector.matches(node):
+                hits[i] += 1
+                taken = True
+        if taken:
+            chosen.append(node.name)
+    for i, item in enumerate(items):
+        if isinstance(item, str):
+            key, optional = split_optional(item)
+            count = plain[key]
+        else:
+            key, optional = str(item), item.optional
+            count = hits[selectors.index(item)]
+        if not count and not optional:
+            raise unmatched(site, key, *path, i)
+    return chosen
+
+
+def unmatched(site: Site, key: str, *path: str | int) -> Exception:
+    """Return the error of an entry that matches no node."""
+    note = nearest_note(key, namespaces_of(site.graph)) if not key.startswith("{") else ()
+    return site.fail("S201", f"'{key}' matches no node", *path, notes=note,
+                     help=[f"correct the spelling, or write '{key}?' if its absence is meant"
+                           if not key.startswith("{") else "correct it, or add 'optional: true'"])  # fmt: skip
+
+
+def longest_prefix(name: str, table: Mapping[str, Entry]) -> Entry | None:
+    """Return the entry of the key with the most path components that is ``name`` or a namespace around it."""
+    end = len(name)
+    while end > 0:
+        entry = table.get(name[:end])
+        if entry is not None:
+            return entry
+        end = name.rfind("/", 0, end)
+    return None
+
+
+def _prefixes(name: str) -> list[str]:
+    out = []
+    end = name.find("/")
+    while end >= 0:
+        out.append(name[:end])
+        end = name.find("/", end + 1)
+    out.append(name)
+    return out

@@ -1,0 +1,72 @@
+"""The step ``set-shape``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from surgeon.diagnostics import nearest_note
+from surgeon.graph import DType, Edit, SetAttr, Shape
+from surgeon.steps.removal import INPUT_OPS
+from surgeon.steps.step import Site, Step
+
+Dimension = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
+
+
+class InputSpec(BaseModel):
+    """Shape and element type of an input of the graph."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shape: tuple[Dimension | None, ...] | None = Field(None, description="Dimensions, null where unknown.")
+    dtype: DType | None = Field(None, description="Element type, such as float32.")
+
+
+class SetShape(Step):
+    """Give placeholders another shape, or another element type.
+
+    Before::
+
+        graph v1
+        image = Placeholder() {dtype: uint8, shape: shape[?,?,?,3]}
+        mask = Placeholder() {dtype: bool, shape: shape[?]}
+
+    Step::
+
+        step: set-shape
+        nodes: {image: {shape: [1, 300, 300, 3], dtype: float32}, mask: [1]}
+
+    After::
+
+        graph v1
+        image = Placeholder() {dtype: float32, shape: shape[1,300,300,3]}
+        mask = Placeholder() {dtype: bool, shape: shape[1]}
+    """
+
+    keyword: ClassVar[str] = "set-shape"
+    step: Literal["set-shape"] = "set-shape"
+    nodes: Mapping[str, tuple[Dimension | None, ...] | InputSpec] = Field(
+        description="Placeholders with their shape (null where unknown), or with {shape: ..., dtype: ...}.", min_length=1
+    )
+
+    def plan(self, site: Site) -> list[Edit]:
+        edits: list[Edit] = []
+        for name, given in self.nodes.items():
+            node = site.graph.get(name)
+            if node is None or node.op not in INPUT_OPS:
+                problem = "is not in the graph" if node is None else f"is no placeholder, but {node.op}"
+                inputs = [n.name for n in site.graph if n.op in INPUT_OPS]
+                shown = ", ".join(f"'{n}'" for n in inputs[:8]) or "none"
+                raise site.fail("S213", f"'{name}' {problem}; expected an input of the graph", "nodes", name,
+                                notes=[f"inputs: {shown}", *nearest_note(name, inputs)])  # fmt: skip
+            spec = given if isinstance(given, InputSpec) else InputSpec(shape=given)
+            span = site.at("nodes", name)
+            if spec.dtype is not None:
+                edits.append(SetAttr(name, "dtype", spec.dtype, span))
+            if spec.shape is not None:
+                edits.append(SetAttr(name, "shape", Shape(spec.shape), span))
+            if "_output_shapes" in node.attrs:
+                edits.append(SetAttr(name, "_output_shapes", None, span))
+        return edits

@@ -1,0 +1,108 @@
+"""Fixtures and settings that every room's tests share."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+_DETERMINISM = ("golden", "determin", "hash_seed", "order")
+
+# TensorFlow is a referee here, on the CPU and quiet.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+settings.register_profile("deterministic", derandomize=True, deadline=None, database=None,
+                          suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("deterministic")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of golden files and of orders, which run under a second hash seed."""
+    for item in items:
+        inside = item.nodeid.lower()
+        if any(word in inside for word in _DETERMINISM):
+            item.add_marker(pytest.mark.determinism)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one worker process at a time into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _session_folder(factory: pytest.TempPathFactory, name: str) -> Path:
+    # Under xdist each worker has its own base; the parent is common to all of one session.
+    base = factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+
+
+def _made_once(target: Path, make: Callable[[Path], None]) -> Path:
+    """Return the file, made by the first worker that asks; the others wait for it."""
+    with _alone(target.parent):
+        if not target.exists():
+            part = target.with_name(f"part-{target.name}")
+            make(part)
+            part.rename(target)
+    return target
+
+
+@dataclass(frozen=True)
+class SharedModels:
+    """The development models beside the checkout: graphs whose weights are filled in on demand."""
+
+    root: Path
+    cache: Path
+
+    def filled(self, name: str) -> Path:
+        """Return the frozen graph of a skeleton, with its weights."""
+        skeleton = self.root / "skeletons" / f"{name}.skel.pb.xz"
+        if not skeleton.exists():
+            pytest.skip(f"the development models have no '{name}'")
+
+        def fill(part: Path) -> None:
+            command = [sys.executable, str(self.root / "skeleton.py"), "fill", str(skeleton), str(part)]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+        return _made_once(self.cache / f"{name}.pb", fill)
+
+
+@pytest.fixture(scope="session")
+def shared_models(tmp_path_factory: pytest.TempPathFactory) -> SharedModels:
+    """Give the development models; skip where they are not beside the checkout."""
+    root = CHECKOUT.parent / "shared" / "models"
+    if not (root / "skeleton.py").exists():
+        pytest.skip("the development models are not beside the checkout (../shared/models)")
+    return SharedModels(root, _session_folder(tmp_path_factory, "shared-models"))
+
+
+@pytest.fixture(scope="session")
+def zoo_ssd(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Give ``zoo_ssd(date="2017-11", **options) -> Path``: a generated frozen SSD; skip without TensorFlow."""
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("the graph generator needs TensorFlow")
+    folder = _session_folder(tmp_path_factory, "zoo")
+
+    def generated(date: str = "2017-11", **options: Any) -> Path:
+        from surgeon.zoo import SsdOptions, write_ssd
+
+        wanted = SsdOptions(date=date, **options)
+        told = "".join(f"-{key}={value}" for key, value in sorted(options.items()))
+        name = f"ssd-{date}{told}.pb".replace("/", "_").replace(" ", "")
+        return _made_once(folder / name, lambda part: write_ssd(part, wanted))
+
+    return generated

@@ -1,0 +1,298 @@
+"""The rooms of the design: imports point up the list, and each room stays ignorant of what it must not know."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ROOMS = (
+    "diagnostics", "atomic", "optional", "version", "graph", "graphdef", "infer", "targets", "catalog", "steps",
+    "language", "derive", "rewrite", "export", "plugins", "engine", "verify", "zoo", "view", "compat", "api", "cli",
+)
+"""A room may import itself and the rooms before it. Plugin folders stand after the rooms that they may use."""
+
+UNKNOWN_TO = {"steps": ("targets",), "language": ("targets",)}
+"""Rooms that stand higher in the list, and still must not be known."""
+
+PROTOBUF = ("google", "tensorboard")
+FOREIGN = {
+    "diagnostics": (*PROTOBUF, "yaml", "numpy", "pydantic"),
+    "graph": (*PROTOBUF, "yaml", "pydantic"),
+    "rewrite": ("yaml",),
+    "export": ("tensorrt",),
+}
+"""Top-level packages that a room must not import."""
+
+HEAVY = ("tensorflow", "onnx", "tf2onnx", "onnxruntime", "tensorrt")
+"""Imported through `surgeon.optional.require` only, in the function that needs them."""
+
+OWNERS = {"tensorflow": ("surgeon.graphdef.saved_model", "surgeon.zoo"), "tensorrt": ("surgeon.engine",)}
+"""The only modules (with what is inside them) that import a heavy package."""
+
+DATA_PACKAGES = ("surgeon.plugins", "surgeon.recipes")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: the dotted name, its line, whether it is a statement, and whether only a type checker reads it."""
+
+    name: str
+    line: int
+    statement: bool
+    typing_only: bool
+
+
+def module_names(root: Path) -> dict[str, Path]:
+    """Return every module of the package by its installed name."""
+    found: dict[str, Path] = {}
+    for folder, package in (("surgeon", "surgeon"), ("plugins", "surgeon.plugins"), ("recipes", "surgeon.recipes")):
+        for path in sorted((root / folder).rglob("*.py")):
+            parts = path.relative_to(root / folder).with_suffix("").parts
+            inner = parts[:-1] if parts[-1] == "__init__" else parts
+            found[".".join((package, *inner))] = path
+    return found
+
+
+def imports_of(tree: ast.Module, module: str, is_package: bool, modules: frozenset[str]) -> Iterator[Import]:
+    """Yield the imports of a module, those inside functions and those by a literal name included."""
+    hidden = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.If) and _type_checking(node.test)
+              for statement in node.body for inner in ast.walk(statement)}
+    for node in ast.walk(tree):
+        typing_only = id(node) in hidden
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, node.lineno, True, typing_only)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, module, is_package)
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                yield Import(inner if inner in modules else base, node.lineno, True, typing_only)
+        elif isinstance(node, ast.Call) and _function(node) in ("require", "import_module", "__import__") and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield Import(first.value, node.lineno, _function(node) != "require", False)
+
+
+def _absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
+    if not node.level:
+        return node.module or ""
+    parts = module.split(".")
+    parts = parts[: len(parts) - node.level + (1 if is_package else 0)]
+    return ".".join([*parts, *([node.module] if node.module else [])])
+
+
+def _function(node: ast.Call) -> str:
+    return _last_name(node.func)
+
+
+def _type_checking(test: ast.expr) -> bool:
+    return _last_name(test) == "TYPE_CHECKING"
+
+
+def _last_name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def room_of(module: str) -> str:
+    """Return the room of a module: `__init__` and `api` of the package count as `api`, `__main__` as `cli`."""
+    parts = module.split(".")
+    return "api" if len(parts) == 1 else "cli" if parts[1] == "__main__" else parts[1]
+
+
+def violations(root: Path) -> list[str]:
+    """Return every breach of the rules in the tree, as `file:line: what`."""
+    modules = module_names(root)
+    names = frozenset(modules)
+    found: list[str] = []
+    for module, path in modules.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        place = path.relative_to(root).as_posix()
+        for item in imports_of(tree, module, path.name == "__init__.py", names):
+            found += [f"{place}:{item.line}: {text}" for text in _judge_import(module, item)]
+        if room_of(module) != "cli":
+            found += [f"{place}:{line}: {text}" for line, text in _prints(tree)]
+    return found
+
+
+def _judge_import(module: str, item: Import) -> list[str]:
+    top = item.name.partition(".")[0]
+    return _judge_own(module, item.name) if top == "surgeon" else _judge_foreign(module, item, top)
+
+
+def _judge_own(module: str, name: str) -> list[str]:
+    room = room_of(module)
+    if any(_inside(name, package) for package in DATA_PACKAGES):
+        own = ".".join(module.split(".")[:3])
+        inside_own_folder = room == "plugins" and own != "surgeon.plugins" and _inside(name, own)
+        return [] if inside_own_folder else [f"'{name}' is imported by name; plugins and recipes are discovered"]
+    wanted = room_of(name)
+    for one in (room, wanted):
+        if one not in ROOMS and one != "recipes":
+            return [f"'{one}' is no room of the list"]
+    if room == "api" or room == wanted:
+        return []
+    if wanted in UNKNOWN_TO.get(room, ()):
+        return [f"'{room}' must not know '{wanted}'"]
+    if room == "recipes" or ROOMS.index(wanted) > ROOMS.index(room):
+        return [f"'{room}' imports '{wanted}', which stands below it"]
+    return []
+
+
+def _judge_foreign(module: str, item: Import, top: str) -> list[str]:
+    found = []
+    if top in FOREIGN.get(room_of(module), ()):
+        found.append(f"'{room_of(module)}' must not know '{top}'")
+    if top in HEAVY and item.statement and not item.typing_only:
+        found.append(f"'{top}' is imported directly; go through surgeon.optional.require")
+    if top in OWNERS and not any(_inside(module, owner) for owner in OWNERS[top]):
+        found.append(f"'{top}' is imported outside {' and '.join(OWNERS[top])}")
+    return found
+
+
+def _prints(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield node.lineno, "print(); only the command line prints"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sys" \
+                and node.attr in ("stdout", "stderr"):
+            yield node.lineno, f"sys.{node.attr}; only the command line prints"
+
+
+def _inside(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def test_imports_point_up_the_list_of_rooms() -> None:
+    assert violations(ROOT) == []
+
+
+def test_the_tree_is_really_read() -> None:
+    expected = {"surgeon", "surgeon.graph.graph", "surgeon.graphdef.reader", "surgeon.plugins", "surgeon.recipes"}
+    assert expected <= set(module_names(ROOT))
+
+
+PLANTED = {
+    "surgeon/graph/node.py": ("import yaml", "'graph' must not know 'yaml'"),
+    "surgeon/graph/graph.py": ("def f():\n    from surgeon.graphdef import load_graph", "'graph' imports 'graphdef'"),
+    "surgeon/graph/text.py": ("from google.protobuf import text_format", "'graph' must not know 'google'"),
+    "surgeon/graph/values.py": ("from .. import rewrite", "'graph' imports 'rewrite'"),
+    "surgeon/infer/rules.py": ("import importlib as i\ni.import_module('surgeon.steps')", "'infer' imports 'steps'"),
+    "surgeon/infer/loop.py": ("import sys\nsys.stderr.write('x')", "only the command line prints"),
+    "surgeon/steps/collapse.py": ("from surgeon import targets", "'steps' must not know 'targets'"),
+    "surgeon/catalog/load.py": ("import surgeon.plugins.NMS_TRT", "plugins and recipes are discovered"),
+    "surgeon/rewrite/apply.py": ("print('x')", "only the command line prints"),
+    "surgeon/rewrite/__init__.py": ("from . import apply\nfrom ..cli import main", "'rewrite' imports 'cli'"),
+    "surgeon/derive/shape.py": ("import surgeon", "'derive' imports 'api'"),
+    "surgeon/export/uff/run.py": ("import surgeon.optional as o\no.require('tensorrt', 'x')", "outside surgeon.engine"),
+    "surgeon/export/uff/fold.py": ("def f():\n    import tensorflow as tf", "go through surgeon.optional.require"),
+    "surgeon/wizard/__init__.py": ("from surgeon.graph import Graph", "'wizard' is no room"),
+    "plugins/A_TRT/reference.py": ("from surgeon.cli import main", "'plugins' imports 'cli'"),
+    "plugins/B_TRT/reference.py": ("from ..A_TRT import reference", "plugins and recipes are discovered"),
+}
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    """Give a tree with one breach per file, in packages that are otherwise empty."""
+    for room in ("graph", "graphdef", "infer", "catalog", "steps", "targets", "derive", "rewrite", "export/uff", "cli"):
+        (tmp_path / "surgeon" / room).mkdir(parents=True)
+        (tmp_path / "surgeon" / room / "__init__.py").touch()
+    (tmp_path / "surgeon" / "__init__.py").touch()
+    for name, (text, _) in PLANTED.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_breach_is_found(planted: Path, name: str) -> None:
+    mine = [line for line in violations(planted) if line.startswith(f"{name}:")]
+    assert len(mine) >= 1 and PLANTED[name][1] in " ".join(mine)
+
+
+def test_what_is_allowed_is_not_reported(planted: Path) -> None:
+    for name in PLANTED:
+        (planted / name).unlink()
+    (planted / "surgeon/derive/shape.py").write_text(
+        "from __future__ import annotations\nfrom typing import TYPE_CHECKING\nimport numpy as np\n"
+        "from surgeon.graph import Graph\nfrom surgeon import infer\nif TYPE_CHECKING:\n    import onnx\n"
+        "def f():\n    from surgeon.catalog import load\n")
+    (planted / "surgeon/zoo").mkdir()
+    (planted / "surgeon/zoo/__init__.py").write_text("import surgeon.optional as o\no.require('tensorflow', 'x')\n")
+    (planted / "surgeon/cli/__init__.py").write_text("import surgeon\nfrom surgeon import zoo\nprint('x')\n")
+    assert violations(planted) == []
+
+
+def modules_loaded(*arguments: str) -> set[str]:
+    """Run the command line in a fresh interpreter, and return the top-level packages that it has loaded."""
+    code = (
+        "import sys\nfrom surgeon.cli import main\n"
+        "try:\n    code = main(sys.argv[1:])\nexcept SystemExit as exc:\n    code = exc.code or 0\n"
+        "tops = sorted({name.partition('.')[0] for name in list(sys.modules)})\n"
+        "print('\\nLOADED ' + ' '.join(tops))\nsys.exit(code)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return set(run.stdout.rpartition("LOADED ")[2].split())
+
+
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_start_up_imports_neither_numpy_nor_pydantic(option: str) -> None:
+    loaded = modules_loaded(option)
+    assert "surgeon" in loaded
+    assert not loaded & {"numpy", "pydantic", "pydantic_core", "yaml", "google", "tensorboard", *HEAVY}
+
+
+RECIPE = """\
+recipe: 1
+name: small
+outputs: [clip]
+nodes:
+  Input: {op: Placeholder, like: pre/scaled}
+  clip: {plugin: CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}}
+namespaces:
+  pre: Input
+  picture: Input
+  body/Relu6: clip
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with a small frozen graph, `small.pb`, and a recipe for it, `small.yaml`."""
+    from tensorboard.compat.proto import graph_pb2, types_pb2
+
+    graph = graph_pb2.GraphDef()
+    chain = (("picture", "Placeholder", []), ("pre/scaled", "Relu", ["picture"]),
+             ("body/Relu", "Relu", ["pre/scaled"]), ("body/Relu6", "Relu6", ["body/Relu"]))
+    for name, op, inputs in chain:
+        node = graph.node.add(name=name, op=op, input=inputs)
+        node.attr["dtype" if op == "Placeholder" else "T"].type = types_pb2.DT_FLOAT
+        if op == "Placeholder":
+            for size in (1, 4, 4, 3):
+                node.attr["shape"].shape.dim.add(size=size)
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "small.pb").write_bytes(graph.SerializeToString())
+    (folder / "small.yaml").write_text(RECIPE)
+    return folder
+
+
+@pytest.mark.parametrize("verb", ["inspect", "check", "convert"])
+def test_work_on_frozen_graphs_never_imports_tensorflow(small: Path, verb: str) -> None:
+    model, recipe = str(small / "small.pb"), str(small / "small.yaml")
+    arguments = {"inspect": [model], "check": [recipe, model],
+                 "convert": [recipe, model, "-o", str(small / f"{verb}.uff")]}
+    loaded = modules_loaded(verb, *arguments[verb])
+    assert "surgeon" in loaded
+    assert not loaded & set(HEAVY)

@@ -1,0 +1,58 @@
+"""setup.cfg: the explicit package list, the version in one place, and the files that every checkout must have."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+
+import surgeon
+from surgeon.version import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+MAPPED = {"surgeon": "surgeon", "plugins": "surgeon.plugins", "recipes": "surgeon.recipes"}
+
+
+def packages_in(root: Path) -> list[str]:
+    """Return the installed names of all folders with an `__init__.py`, sorted."""
+    found = []
+    for folder, package in MAPPED.items():
+        for path in (root / folder).rglob("__init__.py"):
+            found.append(".".join((package, *path.parent.relative_to(root / folder).parts)))
+    return sorted(found)
+
+
+def setup_cfg() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def test_the_package_list_equals_the_folders() -> None:
+    assert setup_cfg()["options"]["packages"].split() == packages_in(ROOT)
+
+
+def test_a_folder_that_is_not_listed_would_be_seen(tmp_path: Path) -> None:
+    (tmp_path / "surgeon" / "new").mkdir(parents=True)
+    (tmp_path / "surgeon" / "new" / "__init__.py").touch()
+    assert packages_in(tmp_path) == ["surgeon.new"]
+
+
+def test_the_version_is_written_once() -> None:
+    assert setup_cfg()["metadata"]["version"] == "attr: surgeon.version.__version__"
+    assert surgeon.__version__ == __version__ == importlib.metadata.version("surgeon")
+    elsewhere = [path.name for name in ("setup.cfg", "pyproject.toml", "Makefile")
+                 if __version__ in (path := ROOT / name).read_text(encoding="utf-8").split()]
+    assert elsewhere == []
+
+
+@pytest.mark.parametrize("name", ["plugins", "recipes"])
+def test_mapped_packages_hold_no_code_of_their_own(name: str) -> None:
+    assert len((ROOT / name / "__init__.py").read_text(encoding="utf-8").splitlines()) <= 1
+
+
+def test_the_licence_is_the_apache_licence() -> None:
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text and "Version 2.0, January 2004" in text and "Copyright The surgeon authors" in text

@@ -1,0 +1,137 @@
+"""The README's ```console blocks, run in one temporary folder, top to bottom; output that follows must match."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+NOT_RUN = ("make", "git", "pip", "python3 -m venv", "python -m pip", "source")
+LIMIT_S = 300
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("readme")]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One `$ ` line with the output that the README shows below it; an empty one promises nothing."""
+
+    text: str
+    expected: str
+    line: int
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the command is of this package, not of the checkout or of an installer."""
+        return not any(self.text == start or self.text.startswith(f"{start} ") for start in NOT_RUN)
+
+
+def commands(markdown: str) -> list[Command]:
+    """Return the commands of all fenced console blocks; a line that ends in a backslash goes on."""
+    found: list[Command] = []
+    inside, text, output, start = False, "", [], 0
+    for number, line in enumerate([*markdown.splitlines(), "```"], 1):
+        fence = line.lstrip().startswith("```")
+        opens_command = inside and line.startswith("$ ")
+        if text and (fence or opens_command):
+            found.append(Command(text, "\n".join(output).strip("\n"), start))
+            text, output = "", []
+        if fence:
+            inside = not inside and re.match(r"\s*```console\b", line) is not None
+        elif opens_command:
+            text, start = line[2:].strip(), number
+        elif inside and text.endswith("\\") and not output:
+            text = f"{text[:-1].rstrip()} {line.removeprefix('> ').strip()}"
+        elif inside:
+            output.append(line.rstrip())
+    return found
+
+
+def matches(expected: str, shown: str) -> bool:
+    """Return whether the output is as shown, `...` standing for anything and runs of blanks for one."""
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    return doctest.OutputChecker().check_output(f"{expected}\n", f"{shown}\n", flags)
+
+
+def execute(command: Command, folder: Path) -> tuple[int, str]:
+    """Run a command by the shell, this interpreter's programs first; return its status and all of its output."""
+    scripts = sysconfig.get_path("scripts")
+    environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
+    done = subprocess.run(["bash", "-c", command.text], cwd=folder, env=environment, text=True, timeout=LIMIT_S,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout.strip("\n")
+
+
+def expects_failure(command: Command) -> bool:
+    """Return whether the README shows an error as the command's output."""
+    return re.search(r"\berror\[[A-Z]\d+\]", command.expected) is not None
+
+
+def failure_of(command: Command, folder: Path) -> str | None:
+    """Run one command; return what differs from the README, or None."""
+    status, shown = execute(command, folder)
+    if (status != 0) != expects_failure(command):
+        return f"README.md:{command.line}: '{command.text}' ended with status {status}:\n{shown}"
+    if command.expected and not matches(command.expected, shown):
+        return f"README.md:{command.line}: '{command.text}' shows\n{shown}\nwhere the README shows\n{command.expected}"
+    return None
+
+
+def test_the_readme_shows_the_program() -> None:
+    shown = [command for command in commands(README.read_text(encoding="utf-8")) if command.is_run]
+    assert any(command.text.startswith("surgeon ") for command in shown), "README.md shows no surgeon command to run"
+
+
+def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
+    for command in commands(README.read_text(encoding="utf-8")):
+        if command.is_run:
+            assert failure_of(command, tmp_path) is None
+
+
+EXAMPLE = """\
+Text with `$ not a command`.
+
+```console
+$ make demo
+$ printf 'one\\ntwo\\nthree\\n'
+one
+...
+three
+$ printf '%s ' a \\
+>   b
+a b
+```
+
+```yaml
+$ not: a command
+```
+"""
+
+
+def test_blocks_are_read_as_they_are_shown() -> None:
+    make, lines, continued = commands(EXAMPLE)
+    assert (make.text, make.is_run, make.expected) == ("make demo", False, "")
+    assert (lines.expected, lines.line, lines.is_run) == ("one\n...\nthree", 5, True)
+    assert (continued.text, continued.expected) == ("printf '%s ' a b", "a b")
+
+
+def test_a_wrong_output_a_failure_and_a_missing_error_are_seen(tmp_path: Path) -> None:
+    good = commands(EXAMPLE)[1]
+    assert failure_of(good, tmp_path) is None
+    assert failure_of(Command(good.text, "one\n...\nfour", 1), tmp_path) is not None
+    assert failure_of(Command("exit 3", "", 1), tmp_path) is not None
+    assert failure_of(Command("echo fine", "error[R201]: ...", 1), tmp_path) is not None
+    assert failure_of(Command("echo 'error[R201]: x'; exit 1", "error[R201]: ...", 1), tmp_path) is None
+
+
+def test_the_interpreter_of_the_tests_is_used(tmp_path: Path) -> None:
+    status, shown = execute(Command("python -c 'import sys; print(sys.prefix)'", "", 1), tmp_path)
+    assert (status, shown) == (0, sys.prefix)

@@ -1,0 +1,147 @@
+"""The wheel: its exact files, the same from the sdist, and the command line at work in a clean environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = {"surgeon": "surgeon", "plugins": "surgeon/plugins", "recipes": "surgeon/recipes"}
+METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt", "licenses/LICENSE"}
+EXTRAS = {"tensorflow", "onnx", "tensorrt", "notebooks", "dev"}
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
+
+
+@dataclass(frozen=True)
+class Built:
+    """The two distributions of one build."""
+
+    wheel: Path
+    sdist: Path
+
+
+def expected_files(root: Path) -> set[str]:
+    """Return what a wheel of this tree holds: every file of the three source folders, under its installed path."""
+    found = set()
+    for folder, target in SOURCES.items():
+        for path in (root / folder).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found.add(f"{target}/{path.relative_to(root / folder).as_posix()}")
+    return found
+
+
+def source_copy(target: Path) -> Path:
+    """Copy the working tree without what a build leaves there, so that nothing stale gets into the wheel."""
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
+        if (ROOT / name).exists():
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+    for name in (*SOURCES, "tests"):
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", ".*"))
+    return target
+
+
+def run(*command: str | os.PathLike[str], cwd: Path) -> str:
+    """Run a command away from the checkout; return its standard output, fail with all of its output."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    done = subprocess.run([str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def build(source: Path, out: Path, *kinds: str) -> None:
+    run(sys.executable, "-m", "build", "--no-isolation", *kinds, "--outdir", out, source, cwd=source.parent)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a copy of the sources."""
+    return source_copy(tmp_path_factory.mktemp("tree") / "surgeon")
+
+
+@pytest.fixture(scope="module")
+def built(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Give the wheel and the sdist of the copy."""
+    out = tmp_path_factory.mktemp("dist")
+    build(tree, out, "--wheel", "--sdist")
+    (wheel,), (sdist,) = out.glob("*.whl"), out.glob("*.tar.gz")
+    return Built(wheel, sdist)
+
+
+@pytest.fixture(scope="module")
+def clean(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of executables of a new environment: the wheel is installed, its dependencies are lent."""
+    home = tmp_path_factory.mktemp("clean") / "venv"
+    run(sys.executable, "-m", "venv", home, cwd=home.parent)
+    python = home / "bin" / "python"
+    run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", built.wheel, cwd=home.parent)
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home.parent).strip())
+    # A path file lends packages, but not the editable install there: its own path files are not read.
+    lent = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    (site / "dependencies.pth").write_text("\n".join(lent) + "\n")
+    return home / "bin"
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
+
+
+def test_the_wheel_holds_the_source_folders_and_nothing_else(built: Built, tree: Path) -> None:
+    files = contents(built.wheel)
+    package = {name for name in files if ".dist-info/" not in name}
+    assert package == expected_files(tree)
+    assert {name.partition(".dist-info/")[2] for name in set(files) - package} <= METADATA | {"LICENSE"}
+    assert not [name for name in files if "test" in Path(name).parts[0] or name.endswith((".ipynb", ".pyc"))]
+
+
+def test_a_file_that_is_forgotten_would_be_seen(tree: Path, tmp_path: Path) -> None:
+    shutil.copytree(tree / "plugins", tmp_path / "plugins")
+    (tmp_path / "plugins" / "forgotten.bin").touch()
+    assert expected_files(tmp_path) - expected_files(tree) == {"surgeon/plugins/forgotten.bin"}
+
+
+def test_the_metadata_names_python_and_the_extras(built: Built) -> None:
+    (text,) = [data.decode() for name, data in contents(built.wheel).items() if name.endswith(".dist-info/METADATA")]
+    lines = text.splitlines()
+    assert "Name: surgeon" in lines and "Requires-Python: >=3.10" in lines
+    assert {line.partition(": ")[2] for line in lines if line.startswith("Provides-Extra: ")} == EXTRAS
+    assert not [line for line in lines if line.startswith("Requires-Dist: tensorflow") and "extra ==" not in line]
+
+
+def test_the_sdist_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:
+    with tarfile.open(built.sdist) as archive:
+        archive.extractall(tmp_path / "sdist")
+    (unpacked,) = (tmp_path / "sdist").iterdir()
+    build(unpacked, tmp_path / "dist", "--wheel")
+    (again,) = (tmp_path / "dist").glob("*.whl")
+    assert again.name == built.wheel.name
+    assert contents(again) == contents(built.wheel)
+
+
+def test_the_clean_environment_uses_the_wheel(clean: Path, tmp_path: Path) -> None:
+    code = "import surgeon, surgeon.recipes, surgeon.plugins as p; print(surgeon.__file__); print(p.__file__)"
+    for place in run(clean / "python", "-c", code, cwd=tmp_path).splitlines():
+        assert Path(place).is_relative_to(clean.parent)
+
+
+def test_the_command_line_works_from_any_folder(clean: Path, tmp_path: Path) -> None:
+    from surgeon.version import __version__
+
+    assert __version__ in run(clean / "surgeon", "--version", cwd=tmp_path)
+    assert __version__ in run(clean / "python", "-m", "surgeon", "--version", cwd=tmp_path)
+    recipes = run(clean / "surgeon", "list", "recipes", cwd=tmp_path)
+    assert [path.stem for path in sorted((ROOT / "recipes").glob("*.yaml")) if path.stem not in recipes] == []
+    plugins = run(clean / "surgeon", "list", "plugins", cwd=tmp_path)
+    folders = [path.parent.name for path in sorted((ROOT / "plugins").glob("*/plugin.yaml"))]
+    assert folders and [name for name in folders if name not in plugins] == []
