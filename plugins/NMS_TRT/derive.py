@@ -33,8 +33,9 @@ def num_classes(subject: Subject) -> Derived:
                 f"{score.channels} / ({box.channels} / 4) = {score.channels // per_location}",
             )
     if len(counts) != 1:
-        raise subject.fail("D110", f"the number of classes is not plain: {len(counts)} different answers", "nodes", subject.node,
-                           "fields", "numClasses", notes=tuple(counts.values())[:6], help=["write numClasses, background included"])  # fmt: skip
+        raise subject.fail("D110", f"the number of classes is not plain: {len(counts)} different answers",
+                           "nodes", subject.node, "fields", "numClasses", notes=tuple(counts.values())[:6],
+                           help=["write numClasses, background included"])  # fmt: skip
     value, evidence = next(iter(counts.items()))
     return Derived(value, (evidence, f"the same for {len(classes)} class heads"))
 

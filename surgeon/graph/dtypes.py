@@ -62,7 +62,8 @@ class DType(str, Enum):
             return np.dtype(object)
         if self.itemsize is None:
             raise TypeError(f"{self.value} has no numpy type")
-        return np.dtype(_NUMPY.get(self.value, self.value)).newbyteorder("<")
+        kind: np.dtype = np.dtype(_NUMPY.get(self.value, self.value)).newbyteorder("<")
+        return kind
 
     @staticmethod
     def of(dtype: object) -> DType:

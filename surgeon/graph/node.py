@@ -9,7 +9,6 @@ from typing import NamedTuple
 from surgeon.graph.values import AttrValue
 
 
-
 class Ref(NamedTuple):
     """Output ``slot`` of ``node``."""
 

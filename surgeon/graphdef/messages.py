@@ -14,7 +14,6 @@ from surgeon.graph import (
     AttrValue,
     DType,
     Func,
-    Graph,
     Node,
     Placeholder,
     RawAttr,
@@ -98,10 +97,10 @@ def attr_from_message(message: Any) -> AttrValue:
     kind = message.WhichOneof("value")
     value: AttrValue | None = None
     if kind in ("i", "b", "s"):
-        return getattr(message, kind)  # type: ignore[no-any-return]
-    if kind == "f":
-        return _float(message.f)
-    if kind == "type":
+        value = getattr(message, kind)
+    elif kind == "f":
+        value = _float(message.f)
+    elif kind == "type":
         value = TYPES.get(message.type)
     elif kind == "shape":
         value = _shape(message.shape)

@@ -208,7 +208,7 @@ def _not_a_graphdef(source: str, mapped: MappedFile, reason: str, some: bool) ->
         help = ["this is an HDF5 file (Keras weights or model); export a frozen graph or a SavedModel from it"]
     elif head.startswith(b"PK\x03\x04"):
         help = ["this is a zip archive (a .keras file?); unpack it, or export a frozen graph or a SavedModel"]
-    elif head.startswith(b"\x1f\x8b") or head.startswith(b"\xfd7zXZ"):
+    elif head.startswith((b"\x1f\x8b", b"\xfd7zXZ")):
         help = ["this file is compressed; unpack it first"]
     what = f"the file is truncated or damaged ({mapped.size} bytes)" if some else "the file is no GraphDef"
     return error("G101", f"{what}: {reason}", source, help=help)

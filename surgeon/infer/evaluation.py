@@ -161,13 +161,15 @@ class _Evaluation:
 
     def _next_needed(self, node: Node, ref: Ref, start: int) -> tuple[Ref | None, int]:
         """Return the next tensor that ``ref`` waits for, or None; ``start`` inputs are there already."""
+        if self.inference is not None and self.inference.is_fed(ref):
+            raise self._error("I102", node, "is assumed to have a type and shape only; expected a value for it")
         order = self._order(node)
+        if start == 0 and node.op in MERGES and any(is_back_edge(self.graph, node, source) for source in order):
+            raise self._error("I101", node, "closes a while loop, which has no numpy kernel; expected ops that can be evaluated here")
         for position in range(start, len(order)):
             source = order[position]
             result = self.results.get(source)
             if result is None:
-                if is_back_edge(self.graph, node, source):
-                    raise self._error("I101", node, "closes a while loop; expected ops with a numpy kernel")
                 return source, position
             if self._settles(node, ref, position, result):
                 return None, len(order)

@@ -68,6 +68,7 @@ class Inference:
         self._facts: dict[str, _Facts] = {}
         self._folded: dict[Ref, Array | None] = {}
         self._held = 0
+        self._producer = graph.versions.producer if graph.versions else None
         for name, spec in (feeds or {}).items():
             ref = Ref.parse(name)
             self._fed.setdefault(graph[ref.node].name, {})[ref.slot] = spec
@@ -114,6 +115,10 @@ class Inference:
         node = self.graph[name]
         rule = self.rules.get(node.op)
         return 1 if rule is None else rule.count(node)
+
+    def is_fed(self, ref: Ref) -> bool:
+        """Return True for a tensor whose spec is assumed."""
+        return ref.slot in self._fed.get(ref.node, ())
 
     def known(self, ref: Ref) -> Array | None:
         """Return the value of a small constant tensor, without computing large ones on the way."""
@@ -256,15 +261,16 @@ class Inference:
 
     def _apply(self, rule: Rule, node: Node, inputs: Sequence[_Input], count: int) -> _Facts:
         context = Context(
-            node, tuple(i.spec for i in inputs), tuple(i.value for i in inputs), tuple(i.partial for i in inputs)
+            node, tuple(i.spec for i in inputs), tuple(i.value for i in inputs), tuple(i.partial for i in inputs),
+            producer=self._producer,
         )
         specs = self._shapes(rule, context, count)
-        foldable = rule.kernel is not None and all(i.foldable for i in inputs)
+        foldable = rule.foldable and rule.kernel is not None and all(i.foldable for i in inputs)
         if context.contradictions:
             for message in context.contradictions:
                 self._contradict(node.name, message)
             return _Facts(specs, foldable=foldable)
-        if rule.kernel is not None and (foldable or rule.partial is not None):
+        if rule.kernel is not None and rule.foldable:
             values = self._small_values(rule, context, specs)
             if values:
                 return _Facts(specs, values, (), True)

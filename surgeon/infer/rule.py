@@ -56,7 +56,7 @@ class Context:
     """What a shape rule sees: the node, and per data input the spec, the value and the partially known value.
 
     ``values`` and ``partials`` hold None where nothing is known. Reading past the inputs gives what is unknown, so
-    that a malformed node needs no care in a rule. A rule that finds inputs contradicting one another calls
+    that a malformed node needs no care in a rule. ``producer`` is the graph's version where it has one. A rule that finds inputs contradicting one another calls
     :meth:`contradict` and goes on, or raises :class:`Mismatch`.
     """
 
@@ -65,6 +65,7 @@ class Context:
     values: tuple[Array | None, ...] = ()
     partials: tuple[Partial | None, ...] = ()
     contradictions: list[str] = field(default_factory=list)
+    producer: int | None = None
 
     def contradict(self, message: str) -> None:
         """Record that the inputs contradict one another."""
@@ -121,7 +122,7 @@ class Rule:
 
     ``shape`` returns the specs of all outputs. ``kernel`` computes their values in numpy; None where that is not done
     here. ``outputs`` is their number, by node where it depends on attributes. ``partial`` passes on partially known
-    integer values. ``owner`` is the module or plugin that the rule came from.
+    integer values. ``foldable`` is False where the value, although computable, may be given from outside. ``owner`` is the module or plugin that the rule came from.
     """
 
     op: str
@@ -129,6 +130,7 @@ class Rule:
     kernel: Kernel | None = None
     outputs: int | Callable[[Node], int] = 1
     partial: PartialRule | None = None
+    foldable: bool = True
     owner: str = ""
 
     def count(self, node: Node) -> int:

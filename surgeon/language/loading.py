@@ -208,11 +208,11 @@ def _diagnostics(
             allowed = _allowed(path[:-1], model)
             text = f"unknown key '{key}'" + (f" in '{'.'.join(map(str, full[:-1]))}'" if full[:-1] else "")
             new = Diagnostic("R104", text, where, nearest_note(key, allowed) or ("expected: " + ", ".join(allowed),))
-        elif item["type"] == "missing":
+        elif item["type"] == "missing" and isinstance(item["loc"][-1], str):
             inside = ".".join(map(str, full[:-1])) or "the recipe"
             new = Diagnostic("R105", f"'{inside}' lacks the key '{key}'", where, (), (f"add '{key}:'",))
         else:
-            message = item["msg"].removeprefix("Value error, ")
+            message = "too few values" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
             given = item["input"]
             note = () if isinstance(given, dict) or item["type"] == "value_error" else (f"given: {given!r:.80}",)
             new = Diagnostic("R106", f"'{shown}': {message[0].lower()}{message[1:]}", where, note)
@@ -228,11 +228,10 @@ def _diagnostics(
 def _real_path(loc: tuple[PathItem, ...], value: Any) -> tuple[PathItem, ...]:
     """Return the part of a pydantic location that is a path into the value; union tags are left out."""
     out: list[PathItem] = []
-    at = value
+    at: Any = value
     for i, item in enumerate(loc):
-        if isinstance(at, dict) and item in at:
-            at = at[item]
-        elif isinstance(at, list | tuple) and isinstance(item, int) and item < len(at):
+        inside = item in at if isinstance(at, dict) else isinstance(at, list | tuple) and isinstance(item, int) and item < len(at)
+        if inside:
             at = at[item]
         elif not (isinstance(at, dict) and i == len(loc) - 1):
             continue

@@ -152,7 +152,7 @@ class Recipe(_Part):
     )
     steps: tuple[Step, ...] = Field((), description="The steps, in order.")
     image: Image | Literal["auto"] | None = Field(None, description="How a picture becomes the input.")
-    engine: Engine = Field(default_factory=Engine, description="How an engine is built.")
+    engine: Engine = Field(default=Engine(precision="fp32", max_batch=1, workspace=1 << 30), description="How an engine is built.")
 
     _spans: Mapping[tuple[PathItem, ...], Span] = PrivateAttr(default_factory=dict)
     _sources: tuple[str, ...] = PrivateAttr(default=())

@@ -66,6 +66,6 @@ def _loosen(schema: dict[str, Any]) -> None:
 
 def _or_parameter(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema that also takes ``$name`` and null."""
-    kept = {k: schema[k] for k in ("description", "default", "title") if k in schema}
+    kept: dict[str, Any] = {k: schema[k] for k in ("description", "default", "title") if k in schema}
     inner = {k: v for k, v in schema.items() if k not in kept}
     return {"anyOf": [inner, {"type": "string", "pattern": r"^\$[A-Za-z_]"}, {"type": "null"}], **kept}

@@ -45,7 +45,8 @@ class AddNode(Step):
     name: str | None = Field(None, description="Name of a node written here.")
     op: str | None = Field(None, description="Its operation.")
     inputs: tuple[str, ...] | None = Field(
-        None, description="Tensors read, in order: NODE, NODE:1, NODE:port or NODE:*; for a node of the recipe, instead of its own."
+        None,
+        description="Tensors read, in order: NODE, NODE:1, NODE:port or NODE:*; overrides those under 'nodes'.",
     )
     attrs: Mapping[str, Any] = Field(default_factory=dict, description="Attributes of a node written here.")
 
@@ -62,12 +63,20 @@ class AddNode(Step):
     def plan(self, site: Site) -> list[Edit]:
         new = self._new(site)
         if new.name in site.graph:
-            raise site.fail("S102", f"node '{new.name}' cannot be added; the graph has one of that name ({site.graph[new.name].op})",
-                            "node" if self.node else "name", help=["choose another name, or remove that node first"])  # fmt: skip
+            raise site.fail(
+                "S102",
+                f"node '{new.name}' cannot be added; the graph has one of that name ({site.graph[new.name].op})",
+                "node" if self.node else "name",
+                help=["choose another name, or remove that node first"],
+            )
         texts = self.inputs if self.inputs is not None else new.inputs
         if texts is None and new.is_plugin and not new.ignores_inputs:
-            raise site.fail("S209", f"'{new.name}' ({new.op}) says nothing of what it reads; expected 'inputs'", "node",
-                            help=[f"write 'inputs' here, or under 'nodes: {new.name}'"])  # fmt: skip
+            raise site.fail(
+                "S209",
+                f"'{new.name}' ({new.op}) says nothing of what it reads; expected 'inputs'",
+                "node",
+                help=[f"write 'inputs' here, or under 'nodes: {new.name}'"],
+            )
         refs: list[Ref] = []
         for i, text in enumerate(texts or ()):
             refs += tensors_in_graph(site, text, "inputs", i)
@@ -80,7 +89,11 @@ class AddNode(Step):
             return NewNode(self.name, self.op, attrs, span=site.span)
         if self.node not in site.nodes:
             defined = ", ".join(f"'{n}'" for n in site.nodes) or "none"
-            raise site.fail("S202", f"the recipe defines no node '{self.node}'", "node",
-                            notes=[f"defined: {defined:.300}", *nearest_note(self.node, site.nodes)],
-                            help=["define it under 'nodes'"])  # fmt: skip
+            raise site.fail(
+                "S202",
+                f"the recipe defines no node '{self.node}'",
+                "node",
+                notes=[f"defined: {defined:.300}", *nearest_note(self.node, site.nodes)],
+                help=["define it under 'nodes'"],
+            )
         return site.nodes[self.node]

@@ -24,8 +24,12 @@ def attr_value(site: Site, key: str, value: Any, present: AttrValue | None, *pat
     what = f"the attribute '{key}'"
     if isinstance(value, dict):
         if len(value) != 1 or next(iter(value)) not in KINDS:
-            raise site.fail("S208", f"{what} cannot be {value!r:.60}; expected a value, or one kind and its value", *path,
-                            help=["kinds: " + ", ".join(KINDS) + "; for example {dtype: float32}"])  # fmt: skip
+            raise site.fail(
+                "S208",
+                f"{what} cannot be {value!r:.60}; expected a value, or one kind and its value",
+                *path,
+                help=["kinds: " + ", ".join(KINDS) + "; for example {dtype: float32}"],
+            )
         kind, value = next(iter(value.items()))
         if kind != "shape" and kind != "tensor" and isinstance(value, list | tuple):
             return tuple(_scalar(site, kind, item, what, *path) for item in value)
@@ -41,14 +45,18 @@ def attr_value(site: Site, key: str, value: Any, present: AttrValue | None, *pat
     if present is not None:
         known = kind_of(present)
         if known is None:
-            raise site.fail("S208", f"{what} is of a kind that a recipe cannot write ({type(present).__name__})", *path,
-                            help=["take it away with null"])  # fmt: skip
+            raise site.fail(
+                "S208",
+                f"{what} is of a kind that a recipe cannot write ({type(present).__name__})",
+                *path,
+                help=["take it away with null"],
+            )
         return _scalar(site, known, value, what, *path)
     return _of_new_key(site, key, value, what, *path)
 
 
 def kind_of(value: AttrValue) -> str | None:
-    """Return the kind of an attribute value that is no list; None for functions and what this package does not model."""
+    """Return the kind of a value that is no list; None for functions and what this package does not model."""
     match value:
         case bool():
             return "bool"
@@ -105,9 +113,13 @@ def _scalar(site: Site, kind: str | None, value: Any, what: str, *path: str | in
     if kind == "shape" and isinstance(value, list | tuple) and all(_is_dim(d) for d in value):
         return Shape(tuple(None if d is None else int(d) for d in value))
     expected = {
-        "bool": "true or false", "int": "a whole number of 64 bits", "float": "a number", "string": "text",
-        "dtype": "an element type such as float32", "shape": "a list of dimensions, null where unknown",
-    }.get(kind or "", "a number, text, true, false, or a list of one of them")  # fmt: skip
+        "bool": "true or false",
+        "int": "a whole number of 64 bits",
+        "float": "a number",
+        "string": "text",
+        "dtype": "an element type such as float32",
+        "shape": "a list of dimensions, null where unknown",
+    }.get(kind or "", "a number, text, true, false, or a list of one of them")
     raise site.fail("S208", f"{what} cannot be {value!r:.60}; expected {expected}", *path)
 
 

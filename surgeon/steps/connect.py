@@ -55,8 +55,13 @@ class Connect(Step):
             return [Rewire(node.name, None, tuple(dict.fromkeys((*node.control, *(r.node for r in refs)))), span)]
         at = len(node.inputs) if self.at == "end" else self.at
         if not 0 <= at <= len(node.inputs):
-            raise site.fail("S210", f"'{node.name}' ({node.op}) has {len(node.inputs)} data inputs; position {at} is not "
-                            f"between 0 and {len(node.inputs)}", "at", help=["leave 'at' out to append"])  # fmt: skip
+            raise site.fail(
+                "S210",
+                f"'{node.name}' ({node.op}) has {len(node.inputs)} data inputs; position {at} is not "
+                f"between 0 and {len(node.inputs)}",
+                "at",
+                help=["leave 'at' out to append"],
+            )
         inputs = (*node.inputs[:at], *refs, *node.inputs[at:])
         return [Rewire(node.name, inputs, None, span), *counted(site, node.name, len(inputs))]
 
@@ -66,5 +71,7 @@ def node_in_graph(site: Site, name: str, *path: str | int) -> Node:
     node = site.graph.get(name)
     if node is None:
         notes = nearest_note(name, site.graph.nodes)
-        raise site.fail("S202", f"'{name}' is not in the graph at this step; expected the name of a node", *path, notes=notes)
+        raise site.fail(
+            "S202", f"'{name}' is not in the graph at this step; expected the name of a node", *path, notes=notes
+        )
     return node

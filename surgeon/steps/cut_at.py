@@ -40,7 +40,9 @@ class CutAt(Step):
     step: Literal["cut-at"] = "cut-at"
     tensors: tuple[str, ...] = Field(description="Tensors that become inputs: NODE or NODE:1.", min_length=1)
     as_: tuple[str, ...] | None = Field(
-        None, alias="as", description="Names of the placeholders, one a tensor; default the names of the tensors' nodes."
+        None,
+        alias="as",
+        description="Names of the placeholders, one a tensor; default the names of the tensors' nodes.",
     )
 
     @model_validator(mode="after")
@@ -67,11 +69,20 @@ class CutAt(Step):
         for i, (ref, name) in enumerate(names.items()):
             spec = site.inference.spec(ref)
             if spec.dtype is None:
-                raise site.fail("S215", f"'{ref}' cannot become an input; its element type is not known", "tensors", i,
-                                help=["cut at a tensor whose type is known; 'surgeon inspect' shows types"])  # fmt: skip
+                raise site.fail(
+                    "S215",
+                    f"'{ref}' cannot become an input; its element type is not known",
+                    "tensors",
+                    i,
+                    help=["cut at a tensor whose type is known; 'surgeon inspect' shows types"],
+                )
             if name in graph and name not in dropped:
-                raise site.fail("S215", f"'{ref}' cannot become the input '{name}'; the graph still needs a node of that name",
-                                *(("as", i) if self.as_ else ("tensors", i)), help=["give another name with 'as'"])  # fmt: skip
+                raise site.fail(
+                    "S215",
+                    f"'{ref}' cannot become the input '{name}'; the graph still needs a node of that name",
+                    *(("as", i) if self.as_ else ("tensors", i)),
+                    help=["give another name with 'as'"],
+                )
             placeholder = Node(name, "Placeholder", attrs={"dtype": spec.dtype, "shape": spec.shape})
             edits.append(Add(placeholder, ref.node, site.at("tensors", i)))
         for name in gone:
@@ -91,6 +102,10 @@ class CutAt(Step):
             ref = refs[0]
             names[ref] = self.as_[i] if self.as_ else f"{ref.node}_{ref.slot}" if ref.slot else ref.node
         if len(set(names.values())) < len(names):
-            raise site.fail("S215", "two tensors become inputs of one name; expected different names", "as" if self.as_ else "tensors",
-                            help=["give each its own name with 'as'"])  # fmt: skip
+            raise site.fail(
+                "S215",
+                "two tensors become inputs of one name; expected different names",
+                "as" if self.as_ else "tensors",
+                help=["give each its own name with 'as'"],
+            )
         return names

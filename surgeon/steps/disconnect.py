@@ -41,7 +41,9 @@ class Disconnect(Step):
 
     keyword: ClassVar[str] = "disconnect"
     step: Literal["disconnect"] = "disconnect"
-    from_: str = Field(alias="from", description="Tensor that is no longer read: NODE, NODE:1, NODE:port; NODE:* for all.")
+    from_: str = Field(
+        alias="from", description="Tensor that is no longer read: NODE, NODE:1, NODE:port; NODE:* for all."
+    )
     to: str = Field(description="Node that reads it.")
     control: bool = Field(False, description="Take the control edge away instead.")
     optional: bool = Field(False, description="No error where there is no such edge.")
@@ -75,6 +77,10 @@ class Disconnect(Step):
         problem = f"has {kind}" if self.control else kind
         other = {ref.node for ref in node.inputs} if self.control else set(node.control)
         hint = f"'control: {'false' if self.control else 'true'}' takes the other kind of edge away"
-        raise site.fail("S211", f"'{node.name}' ({node.op}) {problem} '{self.from_}'; expected an edge to take away", "from",
-                        notes=[f"it reads {reads:.300}"],
-                        help=[hint] if self.from_ in other else ["write 'optional: true' if that may be"])  # fmt: skip
+        raise site.fail(
+            "S211",
+            f"'{node.name}' ({node.op}) {problem} '{self.from_}'; expected an edge to take away",
+            "from",
+            notes=[f"it reads {reads:.300}"],
+            help=[hint] if self.from_ in other else ["write 'optional: true' if that may be"],
+        )

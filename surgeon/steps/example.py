@@ -52,7 +52,11 @@ def parse_example(step_type: type[Step]) -> tuple[Graph, Any, Graph]:
     """Return a step's example: the graph before, the step's declaration as plain values, the graph after."""
     example = read_example(step_type)
     name = step_type.keyword
-    return parse_graph(example.before, f"{name}: before"), example.declaration(), parse_graph(example.after, f"{name}: after")
+    return (
+        parse_graph(example.before, f"{name}: before"),
+        example.declaration(),
+        parse_graph(example.after, f"{name}: after"),
+    )
 
 
 def run_step(step: Step, graph: Graph, nodes: Mapping[str, NewNode] | None = None, **around: Any) -> Graph:

@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from surgeon.graph import Drop, Edit, Graph, Node, Ref, Rewire, SetAttr, SetOp, TensorValue
+from surgeon.graph import Drop, Edit, Graph, Node, Ref, Rewire, SetAttr, SetOp, TensorDigest, TensorRef, TensorValue
 from surgeon.steps.forward_identities import IDENTITIES
 from surgeon.steps.frames import conditional
-from surgeon.steps.removal import INPUT_OPS, unneeded
+from surgeon.steps.removal import INPUT_OPS, higher_outputs, unneeded
 from surgeon.steps.selector import Selection, select
 from surgeon.steps.step import Site, Step
 
@@ -20,7 +20,8 @@ class FoldConstants(Step):
     """Replace nodes whose value does not depend on any input by constants of their names.
 
     Only what other nodes read is replaced; what computed it goes. A constant keeps the control inputs of all that it
-    replaces. Nodes inside loops and branches stay. 'limit' bounds each constant and, together, the bytes by which the graph may grow; a node above it stays.
+    replaces. Nodes inside loops and branches stay. 'limit' bounds each constant and, together, the bytes by which the
+    graph may grow; a node above it stays.
 
     Before::
 
@@ -61,7 +62,7 @@ class FoldConstants(Step):
             if growth <= room:
                 folded[name] = values[name]
                 room -= growth
-        control = _controls(graph, folded, values)
+        control = _controls(site, folded, values)
         gone = unneeded(graph, (), control, _kept_names(site))
         left = set(gone)
         edits: list[Edit] = []
@@ -69,7 +70,9 @@ class FoldConstants(Step):
             if name in left:
                 continue
             edits += [SetOp(name, "Const", span), Rewire(name, (), control[name], span)]
-            edits += [SetAttr(name, key, None, span) for key in graph[name].attrs if key not in ("dtype", "value", "_class")]
+            edits += [
+                SetAttr(name, key, None, span) for key in graph[name].attrs if key not in ("dtype", "value", "_class")
+            ]
             edits += [SetAttr(name, "dtype", value.dtype, span), SetAttr(name, "value", value, span)]
         edits += [Drop(name, "computed a constant that is now folded", None, span) for name in gone]
         return edits
@@ -79,12 +82,13 @@ class FoldConstants(Step):
         graph = site.graph
         found: dict[str, TensorValue] = {}
         inside = conditional(graph)
+        several = higher_outputs(graph)
         for name in names:
             node = graph[name]
-            if node.op in _LEFT_ALONE or name in inside or any(r.node == name and r.slot for s in graph.readers[name] for r in graph[s].inputs):
+            if node.op in _LEFT_ALONE or name in inside or name in several:
                 continue
             size = site.inference.spec(Ref(name))
-            if size.shape.size is None or size.dtype is None or size.shape.size * (size.dtype.itemsize or 1) > self.limit:
+            if (size.shape.size or 0) * ((size.dtype and size.dtype.itemsize) or 1) > self.limit:
                 continue
             value = constant(site, Ref(name))
             if value is not None and value.nbytes <= self.limit:
@@ -106,7 +110,7 @@ def _kept_names(site: Site) -> set[str]:
 
 
 def _read_outside(site: Site, values: dict[str, TensorValue]) -> set[str]:
-    """Return the nodes of ``values`` that a node without a constant value reads, past Identity nodes, or an output is."""
+    """Return the nodes of ``values`` that a node without a constant value reads, or that are outputs."""
     graph = site.graph
     outputs = {ref.node for ref in graph.outputs} | {text.rpartition(":")[0] or text for text in site.outputs}
     needed: set[str] = set()
@@ -124,28 +128,32 @@ def _freed(graph: Graph, node: Node) -> int:
     total = 0
     for source in dict.fromkeys(ref.node for ref in node.inputs):
         value = graph[source].attrs.get("value")
-        if graph[source].op == "Const" and graph.readers[source] == (node.name,) and hasattr(value, "nbytes"):
+        if graph.readers[source] == (node.name,) and isinstance(value, TensorValue | TensorRef | TensorDigest):
             total += value.nbytes
     return total
 
 
-def _controls(
-    graph: Graph, folded: dict[str, TensorValue], values: dict[str, TensorValue]
-) -> dict[str, tuple[str, ...]]:
+def _controls(site: Site, folded: dict[str, TensorValue], values: dict[str, TensorValue]) -> dict[str, tuple[str, ...]]:
     """Return, for each folded node, the control inputs of it and of the constants that its value came from."""
+    graph = site.graph
+
+    def is_constant(name: str) -> bool:
+        op = graph[name].op
+        return name in values or op == "Const" or (op in IDENTITIES and site.inference.value(Ref(name)) is not None)
+
     found: dict[str, dict[str, None]] = {}
     for start in folded:
         stack = [start]
         while stack:
             node = graph[stack[-1]]
-            constants = [s for s in node.sources if s in values or graph[s].op == "Const" or graph[s].op in IDENTITIES]
+            constants = [] if node.name in found else [s for s in node.sources if is_constant(s)]
             waiting = [s for s in constants if s not in found]
-            if node.name not in found and waiting:
+            if waiting:
                 stack += waiting
                 continue
             stack.pop()
             if node.name not in found:
-                merged = {c: None for c in node.control if c not in found}
+                merged = {c: None for c in node.control if c not in constants}
                 for source in constants:
                     merged.update(found[source])
                 found[node.name] = merged

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from surgeon.graph import Edit, Node, Ref
 from surgeon.steps.forwarding import forward, obstacles
+from surgeon.steps.removal import higher_outputs
 from surgeon.steps.selector import Selection, select
 from surgeon.steps.step import Site, Step
 
@@ -46,23 +48,34 @@ class Forward(Step):
 
     def plan(self, site: Site) -> list[Edit]:
         gone = [site.graph[name] for name in select(site, self.nodes, "nodes")]
+        several = higher_outputs(site.graph)
         for node in gone:
-            self._check(site, node)
+            self._check(site, node, several)
         for name, reason in obstacles(site.graph, gone, self.input).items():
-            raise site.fail("S205", f"node '{name}' ({site.graph[name].op}) cannot be forwarded; {reason}", "nodes",
-                            help=["leave the node out, or disconnect that edge first"])  # fmt: skip
+            raise site.fail(
+                "S205",
+                f"node '{name}' ({site.graph[name].op}) cannot be forwarded; {reason}",
+                "nodes",
+                help=["leave the node out, or disconnect that edge first"],
+            )
         return forward(site, gone, "forwarded", self.input, "nodes")
 
-    def _check(self, site: Site, node: Node) -> None:
+    def _check(self, site: Site, node: Node, several: Mapping[str, tuple[str, int]]) -> None:
         shown = f"node '{node.name}' ({node.op})"
         if self.input >= len(node.inputs):
-            raise site.fail("S205", f"{shown} cannot be forwarded to input {self.input}; it has {len(node.inputs)} data inputs",
-                            "input" if self.input else "nodes")  # fmt: skip
-        for reader in site.graph.readers[node.name]:
-            for ref in site.graph[reader].inputs:
-                if ref.node == node.name and ref.slot:
-                    raise site.fail("S205", f"{shown} cannot be forwarded; '{reader}' reads its output {ref.slot}, and only "
-                                    "output 0 is joined to an input", "nodes")  # fmt: skip
+            raise site.fail(
+                "S205",
+                f"{shown} cannot be forwarded to input {self.input}; it has {len(node.inputs)} data inputs",
+                "input" if self.input else "nodes",
+            )
+        if node.name in several:
+            reader, slot = several[node.name]
+            problem = f"'{reader}' reads" if reader else "the graph declares"
+            raise site.fail(
+                "S205",
+                f"{shown} cannot be forwarded; {problem} its output {slot}, and only output 0 is joined to an input",
+                "nodes",
+            )
         check_join(site, node.inputs[self.input], Ref(node.name), "nodes")
 
 
@@ -70,6 +83,10 @@ def check_join(site: Site, source: Ref, place: Ref, *path: str | int) -> None:
     """Raise SurgeonError S204 where ``source`` cannot stand for ``place``: known type or shape differ."""
     given, needed = site.inference.spec(source), site.inference.spec(place)
     if not given.compatible(needed):
-        raise site.fail("S204", f"'{source}' cannot stand for '{place}'; it is {given}, and {needed} is expected", *path,
-                        notes=[f"'{source}': {given}", f"'{place}': {needed}"],
-                        help=["choose the input that has the output's type and shape"])  # fmt: skip
+        raise site.fail(
+            "S204",
+            f"'{source}' cannot stand for '{place}'; it is {given}, and {needed} is expected",
+            *path,
+            notes=[f"'{source}': {given}", f"'{place}': {needed}"],
+            help=["choose the input that has the output's type and shape"],
+        )

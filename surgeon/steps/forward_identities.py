@@ -46,8 +46,9 @@ class ForwardIdentities(Step):
         graph = site.graph
         outputs = {ref.node for ref in graph.outputs} | {text.rpartition(":")[0] or text for text in site.outputs}
         wanted = [
-            n for n in graph
+            n
+            for n in graph
             if n.op in IDENTITIES and n.name not in outputs and len(n.inputs) == 1 and graph.readers[n.name]
-        ]  # fmt: skip
+        ]
         staying = obstacles(graph, wanted)
         return forward(site, [n for n in wanted if n.name not in staying], "forwarded")

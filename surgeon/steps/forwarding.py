@@ -69,9 +69,13 @@ def obstacles(graph: Graph, wanted: Sequence[Node], position: int = 0) -> dict[s
             branch[node.name], moves[node.name] = switch, moving
             for reader in (graph[name] for name in graph.readers[node.name]):
                 if switch and node.name in reader.control:
-                    reasons[node.name] = f"'{reader.name}' ({reader.op}) runs after it; behind the Switch '{switch}' it tells the branch"
+                    reasons[node.name] = (
+                        f"'{reader.name}' ({reader.op}) runs after it; behind the Switch '{switch}' it tells the branch"
+                    )
                 elif moving and reader.op in _JOINING:
-                    reasons[node.name] = f"its control inputs cannot move to '{reader.name}' ({reader.op}), which joins branches"
+                    reasons[node.name] = (
+                        f"its control inputs cannot move to '{reader.name}' ({reader.op}), which joins branches"
+                    )
     return reasons
 
 

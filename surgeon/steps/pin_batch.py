@@ -63,8 +63,12 @@ class PinBatch(Step):
         for node in targets:
             dims = _target(pinned, node)
             if dims is None:
-                site.remark("S214", f"the target of '{node.name}' (Reshape) stays computed; more than one of its dimensions is "
-                            "unknown with the batch pinned", notes=(f"target: '{node.inputs[1]}'",))  # fmt: skip
+                site.remark(
+                    "S214",
+                    f"the target of '{node.name}' (Reshape) stays computed; more than one of its dimensions is "
+                    "unknown with the batch pinned",
+                    notes=(f"target: '{node.inputs[1]}'",),
+                )
                 continue
             name = free_name(site, f"{node.name}/shape", taken)
             taken.add(name)
@@ -93,14 +97,11 @@ def _has_computed_target(graph: Graph, node: Node) -> bool:
 
 def _target(site: Site, node: Node) -> tuple[int, ...] | None:
     """Return a Reshape's target with -1 for its one unknown dimension; None where more are unknown."""
-    known = site.inference.shape_value(node.inputs[1])
     result = site.inference.spec(Ref(node.name)).shape.dims
-    if known is None:
-        known = Shape(result)
-    if known.dims is None:
+    dims = site.inference.shape_value(node.inputs[1]) or result
+    if dims is None:
         return None
-    dims = known.dims
-    if result is not None and len(result) == len(dims) and sum(d is None or d < 0 for d in dims) > 1:
+    if result is not None and len(result) == len(dims):
         dims = tuple(r if d is None else d for d, r in zip(dims, result, strict=True))
     out = tuple(-1 if d is None else d for d in dims)
     return out if sum(d < 0 for d in out) <= 1 else None

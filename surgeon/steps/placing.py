@@ -14,19 +14,16 @@ COUNTED = MappingProxyType({"ConcatV2": 1, "Concat": 1, "Pack": 0, "AddN": 0})
 """Operations that read ``N`` tensors, with the number of inputs that ``N`` leaves out."""
 
 _T: Mapping[str, int] = MappingProxyType({"T": 0})
-_SAME_TYPE = (
-    "Abs", "Add", "AddN", "AddV2", "AvgPool", "BiasAdd", "Ceil", "Clip", "ClipByValue", "Conv2D", "DepthToSpace",
-    "DepthwiseConv2dNative", "Div", "Elu", "Equal", "Exp", "Floor", "FloorDiv", "FusedBatchNorm", "Greater",
-    "GreaterEqual", "Identity", "LeakyRelu", "Less", "LessEqual", "Log", "MatMul", "MaxPool", "Maximum", "Minimum",
-    "Mul", "Neg", "NotEqual", "Pack", "Pow", "RealDiv", "Relu", "Relu6", "Round", "Rsqrt", "Selu", "Shape", "Sigmoid",
-    "Size", "Softmax", "Softplus", "SpaceToDepth", "Sqrt", "Square", "SquaredDifference", "Squeeze", "StopGradient",
-    "Sub", "Tanh", "Unpack",
-)  # fmt: skip
+_SAME_TYPE = """
+    Abs Add AddN AddV2 AvgPool BiasAdd Ceil Clip ClipByValue Conv2D DepthToSpace DepthwiseConv2dNative Div Elu
+    Equal Exp Floor FloorDiv FusedBatchNorm Greater GreaterEqual Identity LeakyRelu Less LessEqual Log MatMul
+    MaxPool Maximum Minimum Mul Neg NotEqual Pack Pow RealDiv Relu Relu6 Round Rsqrt Selu Shape Sigmoid Size
+    Softmax Softplus SpaceToDepth Sqrt Square SquaredDifference Squeeze StopGradient Sub Tanh Unpack
+""".split()
 _TYPES: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {
         **dict.fromkeys(_SAME_TYPE, _T),
-        **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Prod"), {"T": 0, "Tidx": 1}),
-        "ArgMax": {"T": 0, "Tidx": 1},
+        **{op: {"T": 0, "Tidx": 1} for op in ("ArgMax", "Max", "Mean", "Min", "Prod", "Sum")},
         "Cast": {"SrcT": 0},
         "Concat": {"T": 1},
         "ConcatV2": {"T": 0, "Tidx": -1},
@@ -64,16 +61,25 @@ def resolve(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]:
     new = site.nodes.get(name)
     if new is None and name not in site.graph:
         known = [*site.nodes, *site.graph.nodes]
-        raise site.fail("S202", f"'{text}' names no node of the graph or of the recipe", *path,
-                        notes=nearest_note(name, known), help=["correct the spelling, or define the node under 'nodes'"])  # fmt: skip
+        raise site.fail(
+            "S202",
+            f"'{text}' names no node of the graph or of the recipe",
+            *path,
+            notes=nearest_note(name, known),
+            help=["correct the spelling, or define the node under 'nodes'"],
+        )
     if port.isascii() and port.isdigit() and len(port) < 10:
         slot = int(port)
         if new is not None and slot >= len(new.ports):
             raise _no_port(site, new, text, *path)
         return (Ref(name, slot),)
     if new is None:
-        raise site.fail("S203", f"'{text}' names a port of '{name}', whose ports have no names; expected '{name}:0' or higher",
-                        *path, help=["only nodes that the recipe puts in have named ports"])  # fmt: skip
+        raise site.fail(
+            "S203",
+            f"'{text}' names a port of '{name}', whose ports have no names; expected '{name}:0' or higher",
+            *path,
+            help=["only nodes that the recipe puts in have named ports"],
+        )
     if port == "*":
         return tuple(Ref(name, slot) for slot in range(len(new.ports)))
     if port not in new.ports:
@@ -84,16 +90,25 @@ def resolve(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]:
 def _no_port(site: Site, new: NewNode, text: str, *path: str | int) -> Exception:
     shown = ", ".join(f"'{p}'" for p in new.ports[:8]) + (", ..." if len(new.ports) > 8 else "")
     port = text.rpartition(":")[2]
-    return site.fail("S203", f"'{text}' names a port that '{new.name}' ({new.op}) does not have; it has {shown or 'none'}", *path,
-                     notes=nearest_note(port, new.ports), help=["name one of its ports, or its number"])  # fmt: skip
+    return site.fail(
+        "S203",
+        f"'{text}' names a port that '{new.name}' ({new.op}) does not have; it has {shown or 'none'}",
+        *path,
+        notes=nearest_note(port, new.ports),
+        help=["name one of its ports, or its number"],
+    )
 
 
 def tensors_in_graph(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]:
     """Return the tensors that a text means; raise SurgeonError S202 where their node is not in the graph yet."""
     refs = resolve(site, text, *path)
     if refs and refs[0].node not in site.graph:
-        raise site.fail("S202", f"'{text}' names a node that is not in the graph at this step", *path,
-                        help=[f"put '{refs[0].node}' in by an earlier step ('collapse' or 'add-node')"])  # fmt: skip
+        raise site.fail(
+            "S202",
+            f"'{text}' names a node that is not in the graph at this step",
+            *path,
+            help=[f"put '{refs[0].node}' in by an earlier step ('collapse' or 'add-node')"],
+        )
     return refs
 
 
@@ -154,20 +169,34 @@ def tensor_of(site: Site, value: Any, what: str, dtype: DType | None = None, *pa
     try:
         array = np.array(value)
         if dtype is None:
-            kinds = {"b": DType.BOOL, "i": DType.INT32, "u": DType.INT32, "f": DType.FLOAT32, "U": DType.STRING, "S": DType.STRING}
+            kinds = {
+                "b": DType.BOOL,
+                "i": DType.INT32,
+                "u": DType.INT32,
+                "f": DType.FLOAT32,
+                "U": DType.STRING,
+                "S": DType.STRING,
+            }
             dtype = DType.INT32 if array.size == 0 else kinds[array.dtype.kind]
         if dtype is DType.STRING:
             return TensorValue.of(np.array(value, dtype=object), DType.STRING)
-        if array.dtype.kind not in "biuf" or (array.dtype.kind == "b" and array.size and dtype is not DType.BOOL):
+        if array.dtype.kind not in "biuf" or dtype is DType.BFLOAT16:
             raise ValueError("not a number")
-        cast = array.astype(dtype.numpy())
-        if array.dtype.kind in "iu" and not np.array_equal(cast, array):
+        if array.dtype.kind == "b" and array.size and dtype is not DType.BOOL:
+            raise ValueError("a truth value")
+        with np.errstate(all="ignore"):
+            cast = array.astype(dtype.numpy())
+        if cast.dtype.kind != "f" and not np.array_equal(cast, array):
+            raise ValueError("out of range, or a fraction")
+        if cast.dtype.kind == "f" and not np.array_equal(np.isfinite(cast), np.isfinite(array)):
             raise ValueError("out of range")
-        if array.dtype.kind == "f" and cast.dtype.kind != "f" and not np.array_equal(cast, array):
-            raise ValueError("fractions")
         return TensorValue.of(cast, dtype)
     except (ValueError, TypeError, KeyError, OverflowError):
-        expected = f"a number or nested lists of equal length, of {dtype.value}" if dtype else "a number or nested lists of equal length"
+        expected = (
+            f"a number or nested lists of equal length, of {dtype.value}"
+            if dtype
+            else "a number or nested lists of equal length"
+        )
         raise site.fail("S208", f"{what} cannot be {value!r:.60}; expected {expected}", *path) from None
 
 
@@ -197,7 +226,9 @@ def spec_of_new(site: Site, new: NewNode, slot: int = 0) -> TensorSpec:
     return spec if slot == 0 else TensorSpec(spec.dtype, Shape())
 
 
-def _missing_attrs(site: Site, new: NewNode, refs: Sequence[Ref], operands: Mapping[Ref, DType]) -> dict[str, AttrValue]:
+def _missing_attrs(
+    site: Site, new: NewNode, refs: Sequence[Ref], operands: Mapping[Ref, DType]
+) -> dict[str, AttrValue]:
     """Return the attributes that an ordinary operation needs, that the recipe leaves out, and that the inputs tell."""
     found: dict[str, AttrValue] = {}
     if new.op == "Placeholder":
@@ -207,8 +238,11 @@ def _missing_attrs(site: Site, new: NewNode, refs: Sequence[Ref], operands: Mapp
         if "shape" not in new.attrs:
             found["shape"] = spec.shape
         if "dtype" not in new.attrs and spec.dtype is None:
-            raise site.fail("S219", f"the type of '{new.name}' (Placeholder) is not known; expected an element type",
-                            help=["give the node 'dtype', or a 'like' whose type is known"])  # fmt: skip
+            raise site.fail(
+                "S219",
+                f"the type of '{new.name}' (Placeholder) is not known; expected an element type",
+                help=["give the node 'dtype', or a 'like' whose type is known"],
+            )
         return found
     value = new.attrs.get("value")
     if new.op == "Const" and isinstance(value, TensorValue) and "dtype" not in new.attrs:
@@ -221,14 +255,20 @@ def _missing_attrs(site: Site, new: NewNode, refs: Sequence[Ref], operands: Mapp
             continue
         at = position if position >= 0 else len(refs) + position
         if not 0 <= at < len(refs):
-            raise site.fail("S209", f"'{new.name}' ({new.op}) has {len(refs)} inputs; expected at least {at + 1}",
-                            help=[f"give the node 'inputs' under 'nodes: {new.name}'"])  # fmt: skip
+            raise site.fail(
+                "S209",
+                f"'{new.name}' ({new.op}) has {len(refs)} inputs; expected at least {at + 1}",
+                help=[f"give the node 'inputs' under 'nodes: {new.name}'"],
+            )
         ref = refs[at]
         dtype = seen[ref] if ref in seen else _type_of(site, new, refs, ref)
         seen[ref] = dtype
         if dtype is None:
-            raise site.fail("S219", f"'{new.name}' ({new.op}) reads '{ref}', whose type is not known; expected its type for '{key}'",
-                            help=[f"write the attribute: 'attrs: {{{key}: float32}}'"])  # fmt: skip
+            raise site.fail(
+                "S219",
+                f"'{new.name}' ({new.op}) reads '{ref}', whose type is not known; expected its type for '{key}'",
+                help=[f"write the attribute: 'attrs: {{{key}: float32}}'"],
+            )
         found[key] = dtype
     return found
 

@@ -50,6 +50,9 @@ def roots(site: Site) -> tuple[Ref, ...]:
         return tuple(ref for text in site.outputs for ref in resolve(site, text))
     found = site.graph.output_refs
     if not found and len(site.graph):
-        raise site.fail("S216", "the graph has no outputs; expected declared ones, or a node that nothing reads",
-                        help=["put 'set-outputs' before 'prune'"])  # fmt: skip
+        raise site.fail(
+            "S216",
+            "the graph has no outputs; expected declared ones, or a node that nothing reads",
+            help=["put 'set-outputs' before 'prune'"],
+        )
     return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from surgeon.graph import Drop, Edit, Graph, Rewire
+from surgeon.graph import Drop, Edit, Graph, Rewire, SetAttr
+from surgeon.steps.placing import COUNTED
 from surgeon.steps.step import Site
 
 INPUT_OPS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
@@ -24,8 +25,11 @@ def unneeded(
     candidates = graph.ancestors([*leaving, *lost]) - leaving
     kept = {ref.node for ref in graph.outputs}
     marked: set[str] = set()
-    stack = [n.name for n in graph if n.name not in leaving and (
-        n.name not in candidates or n.name in kept or n.name in keep)]  # fmt: skip
+    stack = [
+        n.name
+        for n in graph
+        if n.name not in leaving and (n.name not in candidates or n.name in kept or n.name in keep)
+    ]
     while stack:
         name = stack.pop()
         if name in marked or name in leaving or name not in graph:
@@ -62,10 +66,17 @@ def take_out(
 
 def counted(site: Site, name: str, inputs: int, *path: str | int) -> list[Edit]:
     """Plan the count attribute of an operation that reads ``N`` tensors, for a new number of data inputs."""
-    from surgeon.graph import SetAttr
-    from surgeon.steps.placing import COUNTED
-
     node = site.graph[name]
     if node.op not in COUNTED or len(node.inputs) == inputs:
         return []
     return [SetAttr(name, "N", inputs - COUNTED[node.op], site.at(*path))]
+
+
+def higher_outputs(graph: Graph) -> dict[str, tuple[str, int]]:
+    """Return the nodes of which an output above 0 is used, each with one reader (empty: a graph output) and slot."""
+    found = {ref.node: ("", ref.slot) for ref in graph.outputs if ref.slot}
+    for node in graph:
+        for ref in node.inputs:
+            if ref.slot:
+                found.setdefault(ref.node, (node.name, ref.slot))
+    return found

@@ -58,11 +58,22 @@ class Rename(Step):
         for old, new in names.items():
             key = keys[old]
             if not _NAME.match(new):
-                raise site.fail("S207", f"'{new}' is no name for a node; expected letters, digits and . _ / \\ > -", "nodes", key)
+                raise site.fail(
+                    "S207", f"'{new}' is no name for a node; expected letters, digits and . _ / \\ > -", "nodes", key
+                )
             if (new in graph and new not in names) or new in owner:
-                whose = f"'{owner[new]}' gets it, too" if new in owner else f"the graph has a node of that name ({graph[new].op})"
-                raise site.fail("S207", f"'{old}' cannot be renamed to '{new}'; {whose}", "nodes", key,
-                                help=["choose another name, or rename or remove the other node first"])  # fmt: skip
+                whose = (
+                    f"'{owner[new]}' gets it, too"
+                    if new in owner
+                    else f"the graph has a node of that name ({graph[new].op})"
+                )
+                raise site.fail(
+                    "S207",
+                    f"'{old}' cannot be renamed to '{new}'; {whose}",
+                    "nodes",
+                    key,
+                    help=["choose another name, or rename or remove the other node first"],
+                )
             owner[new] = old
         edits: list[Edit] = []
         for node in graph:

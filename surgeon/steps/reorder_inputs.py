@@ -54,8 +54,13 @@ class ReorderInputs(Step):
                 if not left.get(ref):
                     reads = ", ".join(f"'{r}'" for r in node.inputs) or "nothing"
                     problem = "is listed more often than it is read" if ref in left else "is not read"
-                    raise site.fail("S212", f"'{text}' {problem} by '{node.name}' ({node.op}); expected its data inputs",
-                                    "order", i, notes=[f"it reads {reads:.300}"])  # fmt: skip
+                    raise site.fail(
+                        "S212",
+                        f"'{text}' {problem} by '{node.name}' ({node.op}); expected its data inputs",
+                        "order",
+                        i,
+                        notes=[f"it reads {reads:.300}"],
+                    )
                 left[ref] -= 1
                 front.append(ref)
         rest: list[Ref] = []

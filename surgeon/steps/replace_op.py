@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from surgeon.graph import DType, Edit, Node, SetAttr, SetOp
+from surgeon.steps.removal import higher_outputs
 from surgeon.steps.selector import Selection, select
 from surgeon.steps.step import Site, Step
 
@@ -33,13 +34,17 @@ REPLACEMENTS: Mapping[tuple[str, str], Replacement] = MappingProxyType(
     {
         ("AddV2", "Add"): Replacement(types={"T": _NUMBERS}),
         ("Add", "AddV2"): Replacement(types={"T": _NUMBERS}),
-        ("FusedBatchNormV3", "FusedBatchNorm"): Replacement(("U", "exponential_avg_factor"), True, {"T": _FLOAT, "U": _FLOAT}),
+        ("FusedBatchNormV3", "FusedBatchNorm"): Replacement(
+            ("U", "exponential_avg_factor"), True, {"T": _FLOAT, "U": _FLOAT}
+        ),
         ("FusedBatchNormV3", "FusedBatchNormV2"): Replacement(("exponential_avg_factor",), True),
-        ("FusedBatchNormV2", "FusedBatchNorm"): Replacement(("U", "exponential_avg_factor"), True, {"T": _FLOAT, "U": _FLOAT}),
+        ("FusedBatchNormV2", "FusedBatchNorm"): Replacement(
+            ("U", "exponential_avg_factor"), True, {"T": _FLOAT, "U": _FLOAT}
+        ),
         ("BatchMatMulV2", "BatchMatMul"): Replacement(),
         ("SelectV2", "Select"): Replacement(),
     }
-)  # fmt: skip
+)
 """Operations known to stand for each other, and when."""
 
 
@@ -84,35 +89,42 @@ class ReplaceOp(Step):
         names = [n.name for n in site.graph] if self.nodes is None else select(site, self.nodes, "nodes")
         found = [node for node in (site.graph[name] for name in names) if node.op == self.from_]
         if not found and not self.optional:
-            raise site.fail("S201", f"no node has the operation '{self.from_}'", "from",
-                            help=["correct it, or take 'optional: false' away"])  # fmt: skip
+            raise site.fail(
+                "S201",
+                f"no node has the operation '{self.from_}'",
+                "from",
+                help=["correct it, or take 'optional: false' away"],
+            )
         rule = REPLACEMENTS.get((self.from_, self.to))
         if rule is None and found:
-            site.remark("S217", f"'{self.from_}' to '{self.to}' is no replacement known to be safe; {len(found)} nodes change",
-                        "to", notes=(f"the first: '{found[0].name}'",))  # fmt: skip
+            site.remark(
+                "S217",
+                f"'{self.from_}' to '{self.to}' is no replacement known to be safe; {len(found)} nodes change",
+                "to",
+                notes=(f"the first: '{found[0].name}'",),
+            )
         edits: list[Edit] = []
         span = site.span
+        several = higher_outputs(site.graph) if rule and rule.first_output_only else {}
         for node in found:
-            _check(site, node, rule or Replacement(), self.to)
+            _check(site, node, rule or Replacement(), self.to, several)
             edits.append(SetOp(node.name, self.to, span))
             edits += [SetAttr(node.name, key, None, span) for key in (rule.drops if rule else ()) if key in node.attrs]
         return edits
 
 
-def _check(site: Site, node: Node, rule: Replacement, to: str) -> None:
+def _check(site: Site, node: Node, rule: Replacement, to: str, several: Mapping[str, tuple[str, int]]) -> None:
     """Raise SurgeonError S206 where the new operation would compute something else."""
     shown = f"node '{node.name}' ({node.op}) cannot become {to}"
     for key, allowed in rule.types.items():
         if key in node.attrs and node.attrs[key] not in allowed:
-            raise site.fail("S206", f"{shown}; its attribute '{key}' is {node.attrs[key]}, which {to} does not compute")
-    if rule.first_output_only:
-        readers = (site.graph[name] for name in site.graph.readers[node.name])
-        uses = [(f"'{r.name}' ({r.op}) reads", ref) for r in readers for ref in r.inputs if ref.node == node.name]
-        uses += [("the graph declares", ref) for ref in site.graph.outputs if ref.node == node.name]
-        for who, ref in uses:
-            if ref.slot:
-                raise site.fail("S206", f"{shown}; {who} its output {ref.slot}, and only output 0 is the same",
-                                help=["take that reader out first, or narrow the step with 'nodes'"])  # fmt: skip
-        if node.attrs.get("is_training") is True:
-            raise site.fail("S206", f"{shown}; it is in training mode ('is_training' is true)",
-                            help=["export the model for inference"])  # fmt: skip
+            expected = " or ".join(map(str, allowed)) if len(allowed) < 4 else "a number's type"
+            raise site.fail("S206", f"{shown}; its attribute '{key}' is {node.attrs[key]}, expected {expected}")
+    if node.name in several:
+        reader, slot = several[node.name]
+        who = f"'{reader}' ({site.graph[reader].op}) reads" if reader else "the graph declares"
+        raise site.fail(
+            "S206",
+            f"{shown}; {who} its output {slot}, and only output 0 is the same",
+            help=["take that reader out first, or narrow the step with 'nodes'"],
+        )

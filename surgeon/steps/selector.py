@@ -13,7 +13,6 @@ from surgeon.diagnostics import nearest_note
 from surgeon.graph import Graph, Node
 from surgeon.steps.step import Site
 
-
 Entry = TypeVar("Entry")
 
 

@@ -48,7 +48,8 @@ class SetShape(Step):
     keyword: ClassVar[str] = "set-shape"
     step: Literal["set-shape"] = "set-shape"
     nodes: Mapping[str, tuple[Dimension | None, ...] | InputSpec] = Field(
-        description="Placeholders with their shape (null where unknown), or with {shape: ..., dtype: ...}.", min_length=1
+        description="Placeholders with their shape (null where unknown), or with {shape: ..., dtype: ...}.",
+        min_length=1,
     )
 
     def plan(self, site: Site) -> list[Edit]:
@@ -59,9 +60,14 @@ class SetShape(Step):
                 problem = "is not in the graph" if node is None else f"is no placeholder, but {node.op}"
                 inputs = [n.name for n in site.graph if n.op in INPUT_OPS]
                 shown = ", ".join(f"'{n}'" for n in inputs[:8]) or "none"
-                raise site.fail("S213", f"'{name}' {problem}; expected an input of the graph", "nodes", name,
-                                notes=[f"inputs: {shown}", *nearest_note(name, inputs)])  # fmt: skip
-            spec = given if isinstance(given, InputSpec) else InputSpec(shape=given)
+                raise site.fail(
+                    "S213",
+                    f"'{name}' {problem}; expected an input of the graph",
+                    "nodes",
+                    name,
+                    notes=[f"inputs: {shown}", *nearest_note(name, inputs)],
+                )
+            spec = given if isinstance(given, InputSpec) else InputSpec(shape=given, dtype=None)
             span = site.at("nodes", name)
             if spec.dtype is not None:
                 edits.append(SetAttr(name, "dtype", spec.dtype, span))

@@ -102,7 +102,9 @@ class Step(BaseModel):
     keyword: ClassVar[str] = ""
 
     step: str
-    id: str | None = Field(None, description="Name by which another recipe's 'steps' edits this one; default the step's name.")
+    id: str | None = Field(
+        None, description="Name by which another recipe's 'steps' edits this one; default the step's name."
+    )
     when: When | None = Field(None, description="Take the step only for these targets.")
 
     @property
@@ -124,8 +126,15 @@ def step_types() -> Mapping[str, type[Step]]:
     for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda i: i.name):
         module = importlib.import_module(f"surgeon.steps.{info.name}")
         for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Step) and value.keyword and value.__module__ == module.__name__:
+            if (
+                isinstance(value, type)
+                and issubclass(value, Step)
+                and value.keyword
+                and value.__module__ == module.__name__
+            ):
                 if value.keyword in found:
-                    raise RuntimeError(f"step '{value.keyword}' is in {found[value.keyword].__module__} and {module.__name__}")
+                    raise RuntimeError(
+                        f"step '{value.keyword}' is in {found[value.keyword].__module__} and {module.__name__}"
+                    )
                 found[value.keyword] = value
     return MappingProxyType(dict(sorted(found.items())))

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from surgeon.zoo.nodes import NodeWriter, Ref
 from surgeon.zoo.options import LAYERS, SsdOptions
 
+Pair = tuple[Ref, Ref]
+
 
 def write_anchors(g: NodeWriter, options: SsdOptions, height: Ref | int, width: Ref | int) -> Ref:
-    """Write the generator and, as of 2018, the top-level Concatenate; return the anchors, [N, 4] as y, x, y, x.
+    """Write the generator and, as of 2018, the top-level Concatenate; return the anchors, [A, 4].
 
     ``height`` and ``width`` are the network's input size in pixels, as tensors in 2017.
     """
@@ -39,7 +41,7 @@ class _Layers:
         base = self._base(rows, columns)
         return [self._layer(layer, base, strides[layer], offsets[layer]) for layer in range(LAYERS)]
 
-    def _base(self, rows: Ref, columns: Ref) -> tuple[Ref, Ref]:
+    def _base(self, rows: Ref, columns: Ref) -> Pair:
         g = self.g
         shorter = g.emit("Minimum", rows, columns)
         by_height, by_width = g.div(shorter, rows), g.div(shorter, columns)
@@ -49,7 +51,7 @@ class _Layers:
             sizes.append(g.mul(share, one))
         return sizes[0], sizes[1]
 
-    def _layer(self, layer: int, base: tuple[Ref, Ref], stride: tuple[Ref, Ref], offset: tuple[Ref, Ref]) -> Ref:
+    def _layer(self, layer: int, base: Pair, stride: Pair, offset: Pair) -> Ref:
         g = self.g
         scales, ratios = self.options.anchor_shapes()[layer]
         full = g.unique("Sqrt")
@@ -74,7 +76,7 @@ class _Layers:
         return joined
 
 
-def _meshgrid(g: NodeWriter, x: Ref, x_shape: Sequence[int], y: Ref, y_shape: Sequence[int]) -> tuple[Ref, Ref]:
+def _meshgrid(g: NodeWriter, x: Ref, x_shape: Sequence[int], y: Ref, y_shape: Sequence[int]) -> Pair:
     """Write a meshgrid of tensors of any rank; return both grids, of shape y_shape + x_shape."""
     with g.scope("Meshgrid"):
         x_size = g.const(list(x_shape), g.unique("Shape"))
@@ -127,5 +129,7 @@ def _assert_equal(g: NodeWriter, expected: int, actual: Ref) -> Ref:
         equal = g.binary("Equal", left, actual)
         axes = g.const([], g.unique("Const"), 3)
         condition = g.emit("All", equal, axes, keep_dims=False)
-        texts = ["'Condition x == y did not hold element-wise:", f"'x ({left}:0) = ", left, f"'y ({actual}:0) = ", actual]
-        return g.assertion(condition, texts if g.date == "2019" else ["'", *texts])
+        claim = b"Condition x == y did not hold element-wise:"
+        sides = [f"{side} ({ref}:0) = ".encode() for side, ref in (("x", left), ("y", actual))]
+        data: list[Ref | bytes] = [claim, sides[0], left, sides[1], actual]
+        return g.assertion(condition, data if g.date == "2019" else [b"", *data])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from surgeon.zoo.nodes import NodeWriter, Ref
 from surgeon.zoo.options import SsdOptions, WeightSource
-from surgeon.zoo.weights import convolve, probe_pictures, statistics, write_variable
+from surgeon.zoo.weights import convolve, probe_pictures, statistics, values_of, write_variable
 
 _POINTWISE_DEPTHS = [64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024]
 _STRIDE_TWO = (2, 4, 6, 12)
@@ -15,15 +17,20 @@ _EPSILON = 0.001
 _VARIABLES = "FeatureExtractor/MobilenetV1/"
 
 
-def write_features(g: NodeWriter, options: SsdOptions, image: Ref, weights: WeightSource, fit: bool) -> list[Ref]:
-    """Write the extractor and return the six feature maps; ``fit`` takes batch-norm statistics from random pictures.
+def write_features(
+    g: NodeWriter,
+    options: SsdOptions,
+    image: Ref,
+    weights: WeightSource,
+    fit: bool,
+) -> list[Ref]:
+    """Write the extractor and return the six feature maps, largest first.
 
-    ``image`` is [N, height, width, 3] in -1..1.
+    ``image`` is [N, height, width, 3] in -1..1. ``fit`` takes batch-norm statistics from random pictures.
     """
     with g.scope("FeatureExtractor"):
         check = _check_size(g, image) if g.date == "2017" else None
-        backbone = Backbone(g, weights, probe_pictures(options.seed) if fit else None)
-        backbone.control = check
+        backbone = _Backbone(g, weights, probe_pictures(options.seed) if fit else None, check)
         if options.large_weights:
             image = _large(g, image, options)
         maps = [backbone.mobilenet(image, options)]
@@ -39,15 +46,23 @@ def depth(channels: int, options: SsdOptions) -> int:
 def _check_size(g: NodeWriter, image: Ref) -> Ref:
     large = [g.binary("GreaterEqual", g.element(g.shape(image), axis), 33) for axis in (1, 2)]
     both = g.emit("LogicalAnd", *large)
-    return g.assertion(both, ["'image size must at least be 33 in both height and width."])
+    return g.assertion(both, [b"image size must at least be 33 in both height and width."])
 
 
-class Backbone:
-    """Writes convolution layers and, where it has probe pictures, follows them to fit batch-norm statistics."""
+class _Backbone:
+    """Writes convolution layers; where it has probe pictures, it fits batch-norm statistics to them.
 
-    def __init__(self, g: NodeWriter, weights: WeightSource, probe: np.ndarray | None) -> None:
-        self.g, self.weights, self.probe = g, weights, probe
-        self.control: Ref | None = None
+    The first layer gets a control input from ``control``.
+    """
+
+    def __init__(
+        self,
+        g: NodeWriter,
+        weights: WeightSource,
+        probe: np.ndarray | None,
+        control: Ref | None,
+    ) -> None:
+        self.g, self.weights, self.probe, self.control = g, weights, probe, control
 
     def mobilenet(self, image: Ref, options: SsdOptions) -> tuple[Ref, Ref]:
         """Write MobileNet v1 and return the feature maps of strides 16 and 32."""
@@ -83,7 +98,7 @@ class Backbone:
         """Write convolution, batch norm and Relu6 of one layer; return its output."""
         depthwise = name.endswith("_depthwise")
         kernel_name = f"{_VARIABLES}{name}/{'depthwise_weights' if depthwise else 'weights'}"
-        kernel = self._value(kernel_name, shape)
+        kernel = values_of(self.weights, kernel_name, shape)
         inputs = [source, write_variable(self.g, kernel_name, kernel)]
         if self.control:
             inputs.append(f"^{self.control}")
@@ -100,18 +115,12 @@ class Backbone:
             norm = self._spelled_out(f"{scope}{name}/BatchNorm/batchnorm/", convolved, parameters)
         return self.g.node("Relu6", f"{scope}{name}/Relu6", [norm])
 
-    def _value(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        value = np.asarray(self.weights(name, shape), np.float32)
-        if value.shape != shape:
-            raise ValueError(f"the weights of '{name}' have shape {list(value.shape)}; expected {list(shape)}")
-        return value
-
     def _batch_norm(self, name: str, kernel: np.ndarray, stride: int) -> list[Ref]:
         """Write gamma, beta, moving mean and moving variance and return their reads."""
         names = ["gamma", "beta", "moving_mean", "moving_variance"]
         channels = (kernel.shape[2] if name.endswith("_depthwise") else kernel.shape[3],)
         full = {key: f"{_VARIABLES}{name}/BatchNorm/{key}" for key in names}
-        values = {key: self._value(full[key], channels) for key in names}
+        values = {key: values_of(self.weights, full[key], channels) for key in names}
         if self.probe is not None:
             convolved = convolve(self.probe, kernel, stride)
             mean, variance = values["moving_mean"], values["moving_variance"] = statistics(convolved)
@@ -132,9 +141,9 @@ class Backbone:
         return g.node("Add", f"{scope}add_1", [scaled, shift])
 
 
-def convolution_attrs(date: str, stride: int, depthwise: bool = False) -> dict[str, object]:
+def convolution_attrs(date: str, stride: int, depthwise: bool = False) -> dict[str, Any]:
     """Return the attributes that a convolution had at the date; padding is SAME."""
-    attrs: dict[str, object] = {"strides": [1, stride, stride, 1], "padding": "SAME", "data_format": "NHWC"}
+    attrs: dict[str, Any] = {"strides": [1, stride, stride, 1], "padding": "SAME", "data_format": "NHWC"}
     if not depthwise:
         attrs["use_cudnn_on_gpu"] = True
     if date != "2017":
@@ -157,5 +166,3 @@ def _large(g: NodeWriter, image: Ref, options: SsdOptions) -> Ref:
             first = g.slice(read, [0], [1])
             image = g.add(image, g.emit("ZerosLike", first))
     return image
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from surgeon.zoo.nodes import NodeWriter, Ref, Shape, Type, location
 
@@ -18,7 +19,7 @@ class MappedOutput:
 
 @dataclass(frozen=True)
 class MapLoop:
-    """A tf.map_fn: its inputs and outputs by index, of ``inputs_made`` and ``outputs_made`` before freezing."""
+    """A tf.map_fn: inputs and outputs by index, of ``inputs_made`` and ``outputs_made`` before freezing."""
 
     inputs: Mapping[int, Ref]
     inputs_made: int
@@ -35,7 +36,8 @@ def write_map(g: NodeWriter, loop: MapLoop, body: Body) -> dict[int, Ref]:
     with g.scope("map"):
         first = loop.inputs[0]
         count = g.element(g.shape(first), 0)
-        sources = _arrays(g, count, {index: g.type_of(ref) for index, ref in loop.inputs.items()}, loop.inputs_made)
+        kinds = {index: g.type_of(ref) for index, ref in loop.inputs.items()}
+        sources = _arrays(g, count, kinds, loop.inputs_made)
         flows = _unstack(g, loop, sources)
         start = g.const(0, g.unique("Const"))
         numbers = {index: output.number for index, output in loop.outputs.items()}
@@ -66,8 +68,8 @@ def _unstack(g: NodeWriter, loop: MapLoop, arrays: Mapping[int, Ref]) -> dict[in
             source = loop.inputs[index]
             indices = g.range(g.element(g.shape(source), 0))
             with g.scope("TensorArrayScatter"):
-                flows[index] = g.emit("TensorArrayScatterV3", arrays[index], indices, source, f"{arrays[index]}:1",
-                                      _class=location(source))  # fmt: skip
+                inputs = [arrays[index], indices, source, f"{arrays[index]}:1"]
+                flows[index] = g.emit("TensorArrayScatterV3", *inputs, _class=location(source))
     return flows
 
 
@@ -81,11 +83,12 @@ def _while(
     body: Body,
 ) -> dict[int, Ref]:
     with g.scope("while") as prefix:
-        frame = {"frame_name": f"{prefix}while_context", "parallel_iterations": loop.parallel}
+        frame: dict[str, Any] = {"frame_name": f"{prefix}while_context", "parallel_iterations": loop.parallel}
         # TensorFlow 1.15 counts iterations itself, beside the counter of map_fn.
         counters = [g.const(0, g.unique("iteration_counter"))] if g.date == "2019" else []
         counters.append(start)
-        slots: list[Ref | None] = [*counters, *(_flow(targets.get(index)) for index in range(loop.outputs_made))]
+        flows = [_flow(targets.get(index)) for index in range(loop.outputs_made)]
+        slots: list[Ref | None] = [*counters, *flows]
         variables = _variables(g, slots, frame)
         condition = _condition(g, count, variables[: len(counters)], frame)
         values = _switched(g, slots, variables, condition)
@@ -102,7 +105,7 @@ def _flow(array: Ref | None) -> Ref | None:
     return f"{array}:1" if array else None
 
 
-def _variables(g: NodeWriter, slots: list[Ref | None], frame: dict[str, object]) -> list[Ref]:
+def _variables(g: NodeWriter, slots: list[Ref | None], frame: dict[str, Any]) -> list[Ref]:
     entered = []
     for slot in slots:
         if slot is None:
@@ -114,13 +117,18 @@ def _variables(g: NodeWriter, slots: list[Ref | None], frame: dict[str, object])
     for slot, enter in zip(slots, entered, strict=True):
         full = g.unique("Merge")
         if slot is not None:
-            following = full.rpartition("/")[0] + "/NextIteration" + full.rpartition("/")[2].removeprefix("Merge")
-            g.node("Merge", full, [enter, following], N=2)
+            g.node("Merge", full, [enter, _renamed(full, "Merge", "NextIteration")], N=2)
         merged.append(full)
     return merged
 
 
-def _condition(g: NodeWriter, count: Ref, counters: list[Ref], frame: dict[str, object]) -> Ref:
+def _renamed(full: str, before: str, after: str) -> str:
+    """Return the loop node with the same number of another operation."""
+    scope, _, last = full.rpartition("/")
+    return f"{scope}/{after}{last.removeprefix(before)}"
+
+
+def _condition(g: NodeWriter, count: Ref, counters: list[Ref], frame: dict[str, Any]) -> Ref:
     full = g.unique("Less")
     limit = g.node("Enter", f"{full}/Enter", [count], is_constant=True, **frame)
     less = g.node("Less", full, [counters[0], limit])
@@ -150,7 +158,7 @@ def _reads(
     loop: MapLoop,
     sources: tuple[Mapping[int, Ref], Mapping[int, Ref]],
     index: Ref,
-    frame: dict[str, object],
+    frame: dict[str, Any],
 ) -> dict[int, Ref]:
     arrays, flows = sources
     reads = {}
@@ -170,7 +178,7 @@ def _writes(
     loop: MapLoop,
     state: tuple[Mapping[int, Ref], Mapping[int, Ref], list[Ref], int],
     index: Ref,
-    frame: dict[str, object],
+    frame: dict[str, Any],
 ) -> list[Ref]:
     targets, results, values, counters = state
     written = []
@@ -181,9 +189,10 @@ def _writes(
                 written.append("")
                 continue
             place = location(results[number])
-            array = g.node("Enter", f"{full}/Enter", [targets[number]], is_constant=True, _class=place, **frame)
-            flow = values[counters + number]
-            written.append(g.node("TensorArrayWriteV3", full, [array, index, results[number], flow], _class=place))
+            attrs = {"is_constant": True, "_class": place, **frame}
+            array = g.node("Enter", f"{full}/Enter", [targets[number]], **attrs)
+            inputs = [array, index, results[number], values[counters + number]]
+            written.append(g.node("TensorArrayWriteV3", full, inputs, _class=place))
     return written
 
 
@@ -197,22 +206,25 @@ def _turn(g: NodeWriter, slots: list[Ref | None], following: list[Ref], counters
     for number, slot in enumerate(slots):
         full = g.unique("Exit")
         if slot is not None and number >= counters:
-            switch = full.rpartition("/")[0] + "/Switch" + full.rpartition("/")[2].removeprefix("Exit")
-            exits[number - counters] = g.node("Exit", full, [switch])
+            exits[number - counters] = g.node("Exit", full, [_renamed(full, "Exit", "Switch")])
     return exits
 
 
-def _stack(g: NodeWriter, loop: MapLoop, targets: Mapping[int, Ref], exits: Mapping[int, Ref]) -> dict[int, Ref]:
+def _stack(
+    g: NodeWriter,
+    loop: MapLoop,
+    targets: Mapping[int, Ref],
+    exits: Mapping[int, Ref],
+) -> dict[int, Ref]:
     stacked = {}
     for number in range(loop.outputs_made):
         with g.scope("TensorArrayStack"):
             if number not in targets:
                 continue
             array, output = targets[number], loop.outputs[number]
-            place = {"_class": location(array)}
+            place: dict[str, Any] = {"_class": location(array)}
             size = g.emit("TensorArraySizeV3", array, exits[number], **place)
             indices = g.range(size, **place)
-            stacked[number] = g.emit("TensorArrayGatherV3", array, indices, exits[number], dtype=Type(output.number),
-                                     element_shape=Shape(output.shape), **place)  # fmt: skip
+            attrs = {"dtype": Type(output.number), "element_shape": Shape(output.shape), **place}
+            stacked[number] = g.emit("TensorArrayGatherV3", array, indices, exits[number], **attrs)
     return stacked
-

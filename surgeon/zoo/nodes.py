@@ -29,7 +29,7 @@ class Shape(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """Which inputs give an operation's type attributes (by index), and its outputs' types (attribute or number)."""
+    """The inputs that give an operation's type attributes, and its outputs' types (attribute or number)."""
 
     types: dict[str, int]
     outputs: tuple[str | int, ...]
@@ -38,10 +38,10 @@ class Signature(NamedTuple):
 def _signatures() -> dict[str, Signature]:
     same = Signature({"T": 0}, ("T",))
     compare = Signature({"T": 0}, (BOOL,))
-    table = dict.fromkeys(
-        "Add AddV2 Sub Mul RealDiv Minimum Maximum Identity Exp Sqrt Rsqrt Sigmoid Relu6 ZerosLike Squeeze Exit "
-        "NextIteration Enter Conv2D DepthwiseConv2dNative BiasAdd ResizeBilinear Pack Merge MatMul Softmax".split(),
-        same)  # fmt: skip
+    arithmetic = "Add AddV2 Sub Mul RealDiv Minimum Maximum Exp Sqrt Rsqrt Sigmoid Relu6 Softmax MatMul"
+    layers = "Conv2D DepthwiseConv2dNative BiasAdd ResizeBilinear"
+    moving = "Identity ZerosLike Squeeze Pack Enter Merge NextIteration Exit"
+    table = dict.fromkeys(f"{arithmetic} {layers} {moving}".split(), same)
     table |= dict.fromkeys(["Less", "Greater", "GreaterEqual", "Equal"], compare)
     table |= dict.fromkeys(["LogicalAnd", "LoopCond"], Signature({}, (BOOL,)))
     table |= dict.fromkeys(["Rank", "Shape", "Size"], Signature({"T": 0}, (INT32,)))
@@ -163,9 +163,9 @@ class NodeWriter:
         """Write a node below the current scope and return its first output."""
         return self.node(op, self.unique(name or op), inputs, **attrs)
 
-    def const(self, value: Any, full: str, number: int | None = None) -> Ref:
+    def const(self, value: Any, full: str, number: int | None = None, **attrs: Value) -> Ref:
         """Write a constant under its full name; Python floats become float32, integers int32."""
-        if isinstance(value, (str, bytes)):
+        if isinstance(value, bytes):
             return self._text_const(value, full)
         if number is None:
             array = np.asarray(value)
@@ -174,20 +174,19 @@ class NodeWriter:
             array = np.asarray(value, {FLOAT: "float32", INT32: "int32"}[number])
         number = _OF_NUMPY[array.dtype.name]
         self._types[full] = number
-        self._const(full, number, _tensor(array, number))
+        self._const(full, number, _tensor(array, number), attrs)
         return full
 
-    def _text_const(self, value: str | bytes, full: str) -> Ref:
-        text = value.encode() if isinstance(value, str) else value
+    def _text_const(self, text: bytes, full: str) -> Ref:
         self._types[full] = STRING
         tensor = tensor_pb2.TensorProto(dtype=STRING, tensor_shape=tensor_shape_pb2.TensorShapeProto())
         tensor.string_val.append(text)
-        self._const(full, STRING, tensor)
+        self._const(full, STRING, tensor, {})
         return full
 
-    def _const(self, full: str, number: int, tensor: Any) -> None:
+    def _const(self, full: str, number: int, tensor: Any, attrs: dict[str, Value]) -> None:
         inputs = [f"^{self._pin}"] if self._pin else []
-        self._write("Const", full, inputs, {"dtype": Type(number), "value": tensor})
+        self._write("Const", full, inputs, {**attrs, "dtype": Type(number), "value": tensor})
 
     def _write(self, op: str, full: str, inputs: Sequence[Ref], attrs: dict[str, Value]) -> None:
         message = node_def_pb2.NodeDef(name=full, op=op, input=inputs)
@@ -196,9 +195,14 @@ class NodeWriter:
         self.raw(message.SerializeToString(deterministic=True))
 
     def raw(self, node: bytes) -> None:
-        """Append a serialized NodeDef as it is."""
+        """Append a serialized NodeDef as it is; ``declare`` its outputs where later nodes read them."""
         self.parts.append(b"\x0a" + varint(len(node)) + node)
         self.count += 1
+
+    def declare(self, ref: Ref, number: int) -> Ref:
+        """Tell the element type of a tensor whose node was written raw."""
+        self._types[ref] = number
+        return ref
 
     def graph(self) -> bytes:
         """Return the serialized GraphDef; frozen graphs carry no version, so neither does this one."""
@@ -231,7 +235,7 @@ class NodeWriter:
         return self.binary("RealDiv", first, second, "truediv")
 
     def cast(self, source: Value, number: int = FLOAT, name: str | None = None) -> Ref:
-        """Write a cast, named ``ToFloat`` before 2019 where it makes floats; a number becomes its constant ``x``."""
+        """Write a cast, before 2019 ``ToFloat`` if it makes floats; a number becomes its constant ``x``."""
         full = self.unique(name or ("ToFloat" if number == FLOAT and self.date != "2019" else "Cast"))
         if not isinstance(source, str):
             source = self.const(source, f"{full}/x")
@@ -246,8 +250,16 @@ class NodeWriter:
         """Write ``strided_slice``: one element of a vector."""
         return self.strided(source, index, index + 1, shrink=True)
 
-    def strided(self, source: Ref, begin: int, end: int, *, shrink: bool = False, full: str | None = None) -> Ref:
-        """Write ``strided_slice`` of a vector; without ``shrink`` it goes on to the end, whatever ``end`` says."""
+    def strided(
+        self,
+        source: Ref,
+        begin: int,
+        end: int,
+        *,
+        shrink: bool = False,
+        full: str | None = None,
+    ) -> Ref:
+        """Write ``strided_slice`` of a vector; without ``shrink`` it goes on to the vector's end."""
         full = full or self.unique("strided_slice")
         bounds = [self.const([value], f"{full}/{name}") for value, name in
                   ((begin, "stack"), (end, "stack_1"), (1, "stack_2"))]  # fmt: skip
@@ -305,10 +317,10 @@ class NodeWriter:
     def range(self, limit: Value, **attrs: Value) -> Ref:
         """Write ``range`` from zero; a number becomes its constant ``limit``."""
         full = self.unique("range")
-        start = self.const(0, f"{full}/start")
+        start = self.const(0, f"{full}/start", **attrs)
         if not isinstance(limit, str):
-            limit = self.const(limit, f"{full}/limit")
-        return self.node("Range", full, [start, limit, self.const(1, f"{full}/delta")], **attrs)
+            limit = self.const(limit, f"{full}/limit", **attrs)
+        return self.node("Range", full, [start, limit, self.const(1, f"{full}/delta", **attrs)], **attrs)
 
     def fill(self, shape: Ref, value: Value, full: str) -> Ref:
         """Write Fill under its full name, with its constant ``Const``."""
@@ -340,11 +352,11 @@ class NodeWriter:
             order = self.sub(last, upward)
         return self.node("Transpose", prefix[:-1], [source, order])
 
-    def assertion(self, condition: Ref, data: Sequence[Value]) -> Ref:
-        """Write ``Assert/Assert``; texts become its constants ``data_0``, ``data_1``, ..."""
+    def assertion(self, condition: Ref, data: Sequence[Ref | bytes]) -> Ref:
+        """Write ``Assert/Assert``; texts, given as bytes, become its constants ``data_0``, ``data_1``, ..."""
         with self.scope("Assert"):
             full = self.unique("Assert")
-        refs = [self.const(value[1:], f"{full}/data_{index}") if value.startswith("'") else value
+        refs = [self.const(value, f"{full}/data_{index}") if isinstance(value, bytes) else value
                 for index, value in enumerate(data)]  # fmt: skip
         types = [Type(self.type_of(ref)) for ref in refs]
         return self.node("Assert", full, [condition, *refs], T=types, summarize=3)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import pairwise
+from typing import Literal
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 Date = Literal["2017", "2018", "2019"]
-WeightSource = Callable[[str, "tuple[int, ...]"], "np.ndarray"]
+WeightSource = Callable[[str, tuple[int, ...]], np.ndarray]
 
 LAYERS = 6
 
@@ -19,10 +19,10 @@ LAYERS = 6
 class SsdOptions:
     """Describe one SSD MobileNet v1 detector; sizes in pixels, scales as fractions of the shorter side.
 
-    ``date`` picks the exporter: "2017" as of 2017-11, "2018" as of 2018-04, "2019" as of 2019-11 (TensorFlow 1.15).
-    ``classes`` leaves the background out. ``extra_nodes`` adds at least that many nodes without changing what is
-    detected, ``large_weights`` at least that many bytes of weights. Raise ValueError for sizes below 33 pixels,
-    counts below one, or a date that is none of the three.
+    ``date`` picks the exporter: "2017" as of 2017-11, "2018" as of 2018-04, "2019" as of 2019-11, TensorFlow
+    1.15. ``classes`` leaves the background out. ``extra_nodes`` adds that many nodes and ``large_weights`` at
+    least that many bytes of weights without changing what is detected. Raise ValueError for sizes below 33
+    pixels, counts below one, or a date that is none of the three.
     """
 
     date: Date = "2018"
@@ -71,14 +71,17 @@ class SsdOptions:
 
     def anchors_per_layer(self) -> list[int]:
         """Return the number of anchors of the six feature maps."""
-        return [h * w * boxes for (h, w), boxes in zip(self.feature_maps(), self.boxes_per_location(), strict=True)]
+        both = zip(self.feature_maps(), self.boxes_per_location(), strict=True)
+        return [height * width * boxes for (height, width), boxes in both]
 
     def anchor_shapes(self) -> list[tuple[list[float], list[float]]]:
-        """Return, for the six feature maps, the scales of the anchors and their aspect ratios (width by height)."""
-        step = (self.max_scale - self.min_scale) / (LAYERS - 1)
-        scales = [self.min_scale + step * layer for layer in range(LAYERS)] + [1.0]
+        """Return, for the six feature maps, the anchors' scales and aspect ratios (width by height)."""
+        # The exporter read both scales from a message that holds float32.
+        smallest, largest = float(np.float32(self.min_scale)), float(np.float32(self.max_scale))
+        scales = [smallest + (largest - smallest) * layer / (LAYERS - 1) for layer in range(LAYERS)]
+        scales.append(1.0)
         shapes = [([0.1, scales[0], scales[0]], [1.0, 2.0, 0.5])]
-        for this, following in zip(scales[1:], scales[2:], strict=False):
+        for this, following in pairwise(scales[1:]):
             between = (this * following) ** 0.5
             shapes.append(([this] * len(self.aspect_ratios) + [between], [*self.aspect_ratios, 1.0]))
         return shapes

@@ -1,4 +1,4 @@
-"""The namespace Postprocessor: decoding of boxes, scores, and suppression of overlaps in a loop over pictures."""
+"""The namespace Postprocessor: decoded boxes, scores, and suppression of overlaps, picture by picture."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ class Detections:
 
 
 def write_postprocessor(
-    g: NodeWriter, options: SsdOptions, encodings: Ref, anchors: Ref, logits: Ref, true_shapes: Ref
+    g: NodeWriter,
+    options: SsdOptions,
+    encodings: Ref,
+    anchors: Ref,
+    logits: Ref,
+    true_shapes: Ref,
 ) -> Detections:
     """Write the namespace; ``true_shapes`` is [N, 3] (height, width, channels), unused in 2017."""
     with g.scope("Postprocessor"):
@@ -108,7 +113,8 @@ def _batch(g: NodeWriter, options: SsdOptions, tensors: tuple[Ref, Ref, Ref, Ref
     boxes, scores, window, all_scores = tensors
     counts = _counts(g, options, boxes)
     kept = options.max_detections
-    outputs = {0: MappedOutput(FLOAT, (kept, 4)), 1: MappedOutput(FLOAT, (kept,)), 2: MappedOutput(FLOAT, (kept,))}
+    vector = MappedOutput(FLOAT, (kept,))
+    outputs = {0: MappedOutput(FLOAT, (kept, 4)), 1: vector, 2: vector}
     whole = MappedOutput(INT32, ())
     if g.date == "2017":
         loop = MapLoop({0: boxes, 1: scores, 3: counts}, 4, outputs | {4: whole}, 5)
@@ -145,7 +151,8 @@ class _Picture:
         if g.date == "2019":
             g.reserve(*("stack", "Slice", "Reshape") * 2)
             every = self._cut(reads[5], count, [-1, classes + 1])
-            fields, kept = suppress(g, self.options, {"boxes": boxes, "scores": scores, "all": every}, reads[3])
+            found = {"boxes": boxes, "scores": scores, "all": every}
+            fields, kept = suppress(g, self.options, found, reads[3])
             padded = clip_or_pad(g, self.options, fields)
             return {0: padded["boxes"], 1: padded["scores"], 2: padded["classes"], 5: padded["all"], 6: kept}
         window = self.window if g.date == "2017" else reads[3]

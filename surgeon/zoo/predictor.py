@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from surgeon.zoo.extractor import convolution_attrs
 from surgeon.zoo.nodes import NodeWriter, Ref
 from surgeon.zoo.options import LAYERS, SsdOptions, WeightSource
-from surgeon.zoo.weights import write_variable
+from surgeon.zoo.weights import values_of, write_variable
 
 
 class Predictors:
     """Writes the box and class heads of six feature maps, whose channels are given."""
 
-    def __init__(self, g: NodeWriter, options: SsdOptions, weights: WeightSource, channels: list[int]) -> None:
+    def __init__(
+        self,
+        g: NodeWriter,
+        options: SsdOptions,
+        weights: WeightSource,
+        channels: list[int],
+    ) -> None:
         self.g, self.options, self.weights, self.channels = g, options, weights, channels
 
     def write(self, features: list[Ref]) -> tuple[list[Ref], list[Ref]]:
-        """Return the box encodings, [N, n, 1, 4] or as of 2017 [N, n, 4], and the class scores, [N, n, C + 1]."""
+        """Return box encodings, [N, n, 1, 4] or as of 2017 [N, n, 4], and class scores, [N, n, C + 1]."""
         encodings, scores = [], []
         for layer in range(LAYERS):
             with self.g.scope(f"BoxPredictor_{layer}"):
@@ -60,16 +64,16 @@ class Predictors:
         return g.node("BiasAdd", f"{scope}/BiasAdd", [convolved, biases], data_format="NHWC")
 
     def _variable(self, name: str, shape: tuple[int, ...]) -> Ref:
-        value = np.asarray(self.weights(name, shape), np.float32)
-        if value.shape != shape:
-            raise ValueError(f"the weights of '{name}' have shape {list(value.shape)}; expected {list(shape)}")
-        return write_variable(self.g, name, value)
+        return write_variable(self.g, name, values_of(self.weights, name, shape))
 
 
 def join_predictions(
-    g: NodeWriter, options: SsdOptions, encodings: list[Ref], scores: list[Ref]
+    g: NodeWriter,
+    options: SsdOptions,
+    encodings: list[Ref],
+    scores: list[Ref],
 ) -> tuple[Ref, Ref]:
-    """Write ``concat`` and ``concat_1`` and return all box encodings, [N, A, 4], and class scores, [N, A, C + 1]."""
+    """Write ``concat`` and ``concat_1``; return all box encodings, [N, A, 4], and scores, [N, A, C + 1]."""
     if g.date != "2017":
         boxes = g.squeeze(g.concat(encodings, 1), 2)
         return boxes, g.concat(scores, 1)
@@ -87,4 +91,5 @@ def _assert_counts(g: NodeWriter, options: SsdOptions, encodings: list[Ref]) -> 
         equal = g.binary("Equal", anchors, predicted)
         axes = g.const([], g.unique("Const"), 3)
         condition = g.emit("All", equal, axes, keep_dims=False)
-        return g.assertion(condition, ["'Mismatch: number of anchors vs number of predictions", anchors, str(predicted)])
+        claim = b"Mismatch: number of anchors vs number of predictions"
+        return g.assertion(condition, [claim, anchors, str(predicted)])

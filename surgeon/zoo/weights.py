@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 
 import numpy as np
 
 from surgeon.zoo.nodes import NodeWriter, Ref, location
+from surgeon.zoo.options import WeightSource
 
 
 class SeededWeights:
@@ -30,10 +32,18 @@ class SeededWeights:
             return 1 / 3
         if name.endswith(("weights", "kernel")):
             gain = 2.0 if "ClassPredictor" in name else 1.0
-            return gain * float(np.prod(shape[:-1])) ** -0.5
+            return gain / math.sqrt(math.prod(shape[:-1]))
         if name.endswith(("gamma", "moving_variance", "moving_mean")):
             return 0.05
         return 0.5 if name.endswith("ClassPredictor/biases") else 0.15
+
+
+def values_of(source: WeightSource, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the source's float32 values for a constant; raise ValueError where they have another shape."""
+    values = np.asarray(source(name, shape), np.float32)
+    if values.shape != shape:
+        raise ValueError(f"the weights of '{name}' are {list(values.shape)}; expected {list(shape)}")
+    return values
 
 
 def write_variable(g: NodeWriter, full: str, value: np.ndarray) -> Ref:
@@ -65,7 +75,8 @@ def convolve(pictures: np.ndarray, kernel: np.ndarray, stride: int) -> np.ndarra
     result: np.ndarray | None = None
     for y in range(height):
         for x in range(width):
-            part = padded[:, y : y + (rows - 1) * stride + 1 : stride, x : x + (columns - 1) * stride + 1 : stride]
+            down = slice(y, y + (rows - 1) * stride + 1, stride)
+            part = padded[:, down, x : x + (columns - 1) * stride + 1 : stride]
             term = part * kernel[y, x, :, 0] if depthwise else part @ kernel[y, x]
             result = term if result is None else result + term
     assert result is not None
@@ -73,8 +84,9 @@ def convolve(pictures: np.ndarray, kernel: np.ndarray, stride: int) -> np.ndarra
 
 
 def statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance per channel, coarsely rounded so that they do not hang on the order of summation."""
+    """Return mean and variance per channel, rounded so that they do not hang on the order of summation."""
     mean = values.mean((0, 1, 2), dtype=np.float64)
     variance = values.var((0, 1, 2), dtype=np.float64)
-    variance = np.maximum(variance, 0.05 * variance.mean() + 1e-4)
+    # Channels that hardly vary on few positions would be blown up on other pictures.
+    variance = np.maximum(variance, 0.3 * variance.mean() + 1e-4)
     return mean.astype(np.float16).astype(np.float32), variance.astype(np.float16).astype(np.float32)

@@ -32,7 +32,7 @@ def test_a_recipe_is_read_with_the_default_steps() -> None:
         "remove-asserts", "forward-identities", "collapse", "addv2", "fusedbatchnormv3", "prune",
     ]  # fmt: skip
     assert recipe.namespaces["act"].node == "clip"
-    assert str(recipe.span("nodes", "clip", "fields", "clipMax")) == "<recipe>:5:58"
+    assert str(recipe.span("nodes", "clip", "fields", "clipMax")) == "<recipe>:5:59"
     assert str(recipe.span("nodes", "clip", "nothing")) == "<recipe>:5:3"
 
 
@@ -44,7 +44,7 @@ def test_a_recipe_is_read_with_the_default_steps() -> None:
         (("nodes:", "nodse:"), "R104", (4, 1)),
         (("plugin: CustomClipPlugin, ", ""), "R106", (5, 3)),
         (("fields", "feilds"), "R104", (5, 36)),
-        (("act: clip", "act: clap"), "R114", (7, 3)),
+        (("act: clip", "act: clap"), "R114", (7, 8)),
         (("recipe: 1", "recipe: 2"), "R108", (1, 1)),
         (("act: clip", "act: {node: clip, optoinal: true}"), "R104", (7, 21)),
         (("outputs: [y]", "outputs: y"), "R106", (3, 1)),
@@ -56,7 +56,7 @@ def test_a_recipe_is_read_with_the_default_steps() -> None:
         (("outputs: [y]", "outputs: [y]\nsteps: {drop: [prune, prune]}"), "R109", (4, 23)),
         (("outputs: [y]", "outputs: [y]\nsteps: {befor: {prune: [prune]}}"), "R104", (4, 9)),
         (("outputs: [y]", "outputs: [y]\nsteps: 3"), "R106", (4, 8)),
-        (("clipMax: 6.0", "clipMax: $top"), "R110", (5, 67)),
+        (("clipMax: 6.0", "clipMax: $top"), "R110", (5, 68)),
         (("outputs: [y]", "outputs: [y]\nextends: [nowhere]"), "R112", (4, 11)),
         (("outputs: [y]", "outputs: [y]\nimage: {size: [1]}"), "R106", None),
         (("outputs: [y]", "outputs: [y]\nengine: {workspace: 3XB}"), "R106", (4, 10)),

@@ -29,11 +29,11 @@ def new(name: str, op: str = "Relu", **options: Any) -> NewNode:
     return NewNode(name, op, is_plugin=True, **options)
 
 
-def collapse(text: str, nodes: list[NewNode], namespaces: Mapping[str, str] | None = None, outputs: tuple[str, ...] = (),
+def collapse(text: str, nodes: list[NewNode], namespaces: Mapping[str, str] | None = None, wanted: tuple[str, ...] = (),
              **options: Any) -> tuple[Graph, list[Any]]:  # fmt: skip
     graph = parse_graph(text)
     rules = {k.removesuffix("?"): NamespaceRule(node=v, optional=k.endswith("?")) for k, v in (namespaces or {}).items()}
-    site = Site(graph, nodes={n.name: n for n in nodes}, namespaces=rules, outputs=outputs)
+    site = Site(graph, nodes={n.name: n for n in nodes}, namespaces=rules, outputs=wanted)
     edits = Collapse(**options).plan(site)
     return apply_edits(graph, edits), edits
 

@@ -1,0 +1,243 @@
+"""One plugin: its ports, fields, versions and shape rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from surgeon.catalog.fields import FieldSpec, FieldValue, Unfit, Version, show, within
+from surgeon.catalog.modules import guarded, load_module
+from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error, nearest_note
+from surgeon.graph import DType, TensorSpec
+from surgeon.targets import print_version
+
+MAX_PORTS = 4096
+"""Bound on the outputs of one plugin node."""
+
+_QUOTED = re.compile(r"'([^']+)'")
+
+
+@dataclass(frozen=True)
+class PortSpec:
+    """One input or output, or a run of them.
+
+    An input that is ``variadic`` stands for any number of edges; one that is ``unused`` is ignored by the plugin, and
+    is never connected by itself. An output with ``repeat`` stands for several, ``<name>0``, ``<name>1`` and so on:
+    as many as the value of that field, or as it has items. ``rank`` counts the batch axis.
+    """
+
+    name: str
+    summary: str
+    variadic: bool = False
+    optional: bool = False
+    unused: bool = False
+    repeat: str | None = None
+    dtype: DType | None = None
+    rank: int | None = None
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What to know about a plugin in TensorRT ``since <= version < until``."""
+
+    text: str
+    since: Version | None = None
+    until: Version | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PluginSpec:
+    """A plugin creator of TensorRT or of one's own, as ``plugins/<op>/plugin.yaml`` describes it.
+
+    The plugin exists in TensorRT ``since <= version < until`` and is deprecated from ``deprecated`` on. ``library`` is
+    ``tensorrt`` for what comes with it, else ``own``. ``order_field`` is the field that says at which edge each of
+    ``order_ports`` is; inputs may then come in any order. ``replacement`` says by version what to use instead.
+    """
+
+    op: str
+    title: str
+    summary: str
+    folder: Path
+    plugin_version: str = "1"
+    plugin_namespace: str = ""
+    library: str = "tensorrt"
+    interface: str = ""
+    inputs: tuple[PortSpec, ...] = ()
+    outputs: tuple[PortSpec, ...] = ()
+    order_field: str | None = None
+    order_ports: tuple[str, ...] = ()
+    fields: Mapping[str, FieldSpec] = field(default_factory=dict)
+    since: Version | None = None
+    until: Version | None = None
+    deprecated: Version | None = None
+    replacement: tuple[tuple[Version, str], ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    def exists_in(self, version: Version | None) -> bool:
+        """Return whether TensorRT ``version`` has the plugin; True where the version is None."""
+        return within(version, self.since, self.until)
+
+    def fields_of(self, version: Version | None = None) -> tuple[FieldSpec, ...]:
+        """Return the fields that TensorRT ``version`` knows, in their order; all where the version is None."""
+        return tuple(field for field in self.fields.values() if field.exists_in(version))
+
+    def remarks_for(self, version: Version | None = None) -> tuple[str, ...]:
+        """Return what to know about the plugin in TensorRT ``version``; all of it where the version is None."""
+        return tuple(remark.text for remark in self.remarks if within(version, remark.since, remark.until))
+
+    def replacement_in(self, version: Version) -> str | None:
+        """Return what to use instead in TensorRT ``version``, None where nothing is said of it."""
+        said = [text for first, text in self.replacement if version >= first]
+        return said[-1] if said else None
+
+    def complete(
+        self,
+        fields: Mapping[str, object],
+        *,
+        version: Version | None = None,
+        where: Callable[[str], Span | None] | None = None,
+    ) -> dict[str, FieldValue]:
+        """Return all fields of TensorRT ``version``, in their order, defaults made explicit.
+
+        Ints stay ints, floats are rounded to float32, lists become tuples. ``where`` gives the place of a field.
+        Raise one SurgeonError with everything that is wrong: C102 unknown field, C103 missing, C104 wrong type, C105
+        out of range, C106 wrong length, C107 not in this version, and, where these are in order, C108 for a rule
+        between fields (``check`` of the plugin's ``shape.py``).
+        """
+        place = where or (lambda key: None)
+        problems = self._foreign(fields, version, place)
+        values: dict[str, FieldValue] = {}
+        for field in self.fields_of(version):
+            value = fields.get(field.name, field.default)
+            if value is None and field.name not in fields:
+                if field.required:
+                    problems.append(self._problem("C103", field, "is missing; it has no default", place(field.name),
+                                                  f"add '{field.name}': {field.describe()}"))  # fmt: skip
+                continue
+            try:
+                values[field.name] = field.convert(value)
+            except Unfit as exc:
+                help = f"give '{field.name}' as {field.describe()}"
+                if value == "auto":
+                    help = "write the value; 'auto' is for recipes, where it is derived from a graph"
+                problems.append(self._problem(exc.code, field, exc.problem, place(field.name), help))
+        if not problems:
+            problems = self._broken_rules(values, place)
+        if problems:
+            raise SurgeonError(*problems)
+        return values
+
+    def output_ports(self, fields: Mapping[str, object]) -> tuple[str, ...]:
+        """Return the names of the outputs that a node with these fields has.
+
+        Raise SurgeonError C103, C104 or C105 where the field that tells their number does not.
+        """
+        names: list[str] = []
+        for port in self.outputs:
+            if port.repeat is None:
+                names.append(port.name)
+            else:
+                names += [f"{port.name}{i}" for i in range(self._repeats(port.repeat, fields))]
+        return tuple(names)
+
+    def output_specs(self, fields: Mapping[str, object], inputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+        """Return dtype and shape of each output, batch first; unknown where the plugin has no ``shape.py``.
+
+        Keys that are no field are passed over, so a node's attributes may be given. Raise SurgeonError as
+        :meth:`complete`, C109 for inputs that do not fit, C111 where the plugin's own file fails.
+        """
+        values = self.complete({key: value for key, value in fields.items() if key in self.fields})
+        self._check_inputs(inputs)
+        ports = self.output_ports(values)
+        module = load_module(self.folder, "shape")
+        rule = getattr(module, "outputs", None)
+        if rule is None:
+            return (TensorSpec(),) * len(ports)
+        path = self.folder / "shape.py"
+        specs = tuple(guarded(path, rule, values, inputs))
+        if len(specs) != len(ports) or not all(isinstance(spec, TensorSpec) for spec in specs):
+            raise error("C111", f"the shape rule of {self.op} gives {len(specs)} outputs; expected {len(ports)} tensor specs",
+                        path, help=["correct 'outputs' of this file"])  # fmt: skip
+        return specs
+
+    def _foreign(
+        self, fields: Mapping[str, object], version: Version | None, place: Callable[[str], Span | None]
+    ) -> list[Diagnostic]:
+        problems = []
+        for key in fields:
+            field = self.fields.get(key)
+            if field is None:
+                problems.append(Diagnostic(
+                    "C102", f"{self.op} has no field '{key:.60}'; expected one of its fields", place(key),
+                    nearest_note(key, self.fields) or ("its fields: " + (", ".join(self.fields) or "none"),),
+                    ("correct the name or remove the field",)))  # fmt: skip
+            elif not field.exists_in(version) and version is not None:
+                problems.append(self._problem(
+                    "C107", field, f"does not exist in TensorRT {print_version(version)}; {span_of_versions(field)}",
+                    place(key), "leave it out for this target, or choose another target"))  # fmt: skip
+        return problems
+
+    def _problem(self, code: str, field: FieldSpec, problem: str, where: Span | None, help: str) -> Diagnostic:
+        return Diagnostic(code, f"the field '{field.name}' of {self.op} {problem}", where,
+                          (f"{field.name}: {field.summary}",), (help,))  # fmt: skip
+
+    def _broken_rules(self, values: Mapping[str, FieldValue], place: Callable[[str], Span | None]) -> list[Diagnostic]:
+        module = load_module(self.folder, "shape")
+        check = getattr(module, "check", None)
+        if check is None:
+            return []
+        problems = []
+        for message in list(guarded(self.folder / "shape.py", check, values)):
+            named = [name for name in _QUOTED.findall(message) if name in self.fields]
+            problems.append(Diagnostic("C108", f"{self.op}: {message}", place(named[0]) if named else None,
+                                       (), ("correct " + (" or ".join(f"'{n}'" for n in named) or "the fields"),)))  # fmt: skip
+        return problems
+
+    def _repeats(self, name: str, fields: Mapping[str, object]) -> int:
+        field = self.fields[name]
+        value = fields.get(name, field.default)
+        if value is None:
+            raise error("C103", f"the field '{name}' of {self.op} is missing; it tells the number of outputs", None,
+                        help=[f"add '{name}'"])  # fmt: skip
+        try:
+            fit = field.convert(value)
+        except Unfit as exc:
+            raise SurgeonError(self._problem(exc.code, field, exc.problem, None, f"correct '{name}'")) from None
+        count = len(fit) if isinstance(fit, tuple) else fit
+        if not isinstance(count, int) or not 0 <= count <= MAX_PORTS:
+            raise error("C105", f"the field '{name}' of {self.op} is {show(value)}; expected at most {MAX_PORTS} outputs",
+                        None, help=[f"correct '{name}'"])  # fmt: skip
+        return count
+
+    def _check_inputs(self, inputs: Sequence[TensorSpec]) -> None:
+        """Compare number, element type and rank of the inputs with the ports, unless these may come in any order."""
+        used = [port for port in self.inputs if not port.unused]
+        least = sum(not port.optional for port in used)
+        variadic = any(port.variadic for port in self.inputs)
+        if len(inputs) < least or (len(inputs) > len(self.inputs) and not variadic):
+            raise error("C109", f"{self.op} has {len(inputs)} inputs; expected {least}{' or more' if variadic else ''}",
+                        None, ["its inputs: " + (", ".join(p.name for p in self.inputs) or "none")],
+                        ["declare the inputs in the recipe"])  # fmt: skip
+        ports = self.inputs
+        for i, spec in enumerate(inputs):
+            port = ports[min(i, len(ports) - 1)]
+            if port.unused:
+                continue
+            if port.dtype is not None and spec.dtype not in (None, port.dtype):
+                raise self._unfit_input(i, f"{spec}", f"{port.dtype.value}", port)
+            if port.rank is not None and spec.shape.rank not in (None, port.rank):
+                raise self._unfit_input(i, f"{spec}", f"{port.rank} axes, the batch included", port)
+
+    def _unfit_input(self, index: int, found: str, wanted: str, port: PortSpec) -> SurgeonError:
+        name = f"input {index}" if self.order_field else f"input {index} ('{port.name}')"
+        return error("C109", f"{name} of {self.op} is {found}; expected {wanted}", None, [f"{port.name}: {port.summary}"],
+                     ["connect another tensor, or convert it"])  # fmt: skip
+
+
+def span_of_versions(thing: FieldSpec | PluginSpec) -> str:
+    """Return from when to when TensorRT has a field or plugin, as a phrase."""
+    since = f"it exists from {print_version(thing.since)}" if thing.since else "it exists"
+    return f"{since} until before {print_version(thing.until)}" if thing.until else since

@@ -1,0 +1,194 @@
+"""YAML files that ship definitions: read with bounds, checked by a pydantic model, every fault shown at its place.
+
+Scalars stay text; the model converts them. So a version written ``10.10`` is not taken for the number 10.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ValidationError
+
+from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error, nearest_note
+
+Plain: TypeAlias = "str | list[Plain] | dict[str, Plain]"
+Path_: TypeAlias = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+
+SIZE_LIMIT = 256 * 1024
+DEPTH_LIMIT = 16
+FAULT_LIMIT = 20
+_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+def parse_version(text: object) -> tuple[int, ...]:
+    """Return ``(8, 5, 1)`` for ``"8.5.1"``; raise ValueError for anything but one to four numbers with dots."""
+    parts = text.split(".") if isinstance(text, str) else []
+    if not 1 <= len(parts) <= 4 or not all(p.isascii() and p.isdigit() and len(p) <= 5 for p in parts):
+        raise ValueError(f"'{text!s:.40}' is no version; expected numbers with dots, such as 8.5.1")
+    return tuple(map(int, parts))
+
+
+def print_version(version: tuple[int, ...]) -> str:
+    """Return ``"8.5.1"`` for ``(8, 5, 1)``."""
+    return ".".join(map(str, version))
+
+
+def _truth(text: object) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(f"'{text!s:.40}' is no truth value; expected true or false")
+    return text == "true"
+
+
+Version = Annotated[tuple[int, ...], BeforeValidator(parse_version)]
+Truth = Annotated[bool, BeforeValidator(_truth)]
+
+
+def read_data(path: Path, model: type[Model], code: str, thing: str) -> Model:
+    """Return the content of one YAML file as ``model``.
+
+    Raise SurgeonError with ``code`` and line and column: for a file that cannot be read, is over 256 KiB, is no YAML
+    or holds tags, anchors or duplicate keys, and for each value that the model refuses.
+    """
+    text = _read_text(path, code, thing)
+    document = _Document(str(path), text.split("\n"), code)
+    plain = document.parse(text)
+    try:
+        return model.model_validate(plain)
+    except ValidationError as exc:
+        faults = exc.errors(include_url=False, include_context=False)[:FAULT_LIMIT]
+        raise SurgeonError(*(_fault(code, thing, dict(f), document, plain) for f in faults)) from None
+
+
+def _read_text(path: Path, code: str, thing: str) -> str:
+    try:
+        with path.open("rb") as handle:
+            data = handle.read(SIZE_LIMIT + 1)
+    except OSError as exc:
+        raise error(code, f"the {thing} cannot be read: {exc.strerror or exc}; expected a YAML file", path,
+                    help=["check the path and its permissions"]) from None  # fmt: skip
+    if len(data) > SIZE_LIMIT:
+        raise error(code, f"the {thing} is over {SIZE_LIMIT} bytes; expected a small YAML file", path,
+                    help=["shorten the file"])  # fmt: skip
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise error(code, f"the {thing} is not UTF-8 at byte {exc.start}; expected a text file", path,
+                    help=["save the file as UTF-8"]) from None  # fmt: skip
+
+
+def _fault(code: str, thing: str, fault: Mapping[str, Any], document: _Document, plain: Plain) -> Diagnostic:
+    loc: Path_ = tuple(fault["loc"])
+    known = loc
+    while known and known not in document.places:
+        known = known[:-1]
+    where = document.places.get(known, document.file)
+    name = ".".join(map(str, loc)) or "the file"
+    kind = fault["type"]
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        return Diagnostic(code, f"the {thing} has an unknown key '{name}'", where, (), ("correct or remove the key",))
+    if kind == "missing":
+        return Diagnostic(code, f"the {thing} lacks the key '{name}'", where, (), (f"add '{loc[-1]}'",))
+    shown = fault.get("input")
+    notes = (f"it is '{shown:.60}'",) if isinstance(shown, str) else nearest_note(name, ())
+    return Diagnostic(code, f"'{name}' of the {thing} is wrong: {message}", where, notes, ("correct the value",))
+
+
+@dataclass
+class _Document:
+    """The values of one YAML document and their places, built from parser events without recursion."""
+
+    file: str
+    lines: list[str]
+    code: str
+    places: dict[Path_, Span] = field(default_factory=dict)
+
+    def parse(self, text: str) -> Plain:
+        root: list[Plain] = []
+        stack: list[_Open] = [_Open((), root)]
+        try:
+            loader = _LOADER(text)
+            try:
+                while not loader.check_event(yaml.StreamEndEvent):
+                    self._take(loader.get_event(), stack)
+            finally:
+                loader.dispose()
+        except yaml.YAMLError as exc:
+            mark = getattr(exc, "problem_mark", None) or getattr(exc, "context_mark", None)
+            problem = getattr(exc, "problem", None) or " ".join(str(exc).split())
+            where = self._span(mark, mark) if mark is not None else self.file
+            raise error(self.code, f"this is no YAML: {problem}", where, help=["correct the syntax"]) from None
+        if len(root) != 1 or not isinstance(root[0], dict):
+            raise error(self.code, "the file does not hold exactly one mapping; expected 'key: value' lines", self.file,
+                        help=["write one YAML document"])  # fmt: skip
+        return root[0]
+
+    def _take(self, event: Any, stack: list[_Open]) -> None:
+        if isinstance(event, yaml.NodeEvent):
+            self._refuse_magic(event)
+            here = stack[-1]
+            span = self._span(event.start_mark, event.end_mark)
+            if isinstance(here.value, dict) and here.key is None:
+                self._take_key(event, here, span)
+                return
+            path = here.path_of_next()
+            if path:
+                self.places.setdefault(path, span)
+            value: Plain = event.value if isinstance(event, yaml.ScalarEvent) else (
+                {} if isinstance(event, yaml.MappingStartEvent) else [])  # fmt: skip
+            here.put(value)
+            if not isinstance(event, yaml.ScalarEvent):
+                if len(stack) > DEPTH_LIMIT:
+                    raise error(self.code, f"the file nests over {DEPTH_LIMIT} levels deep", span, help=["flatten the value"])
+                stack.append(_Open(path, value))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            stack.pop()
+
+    def _take_key(self, event: Any, here: _Open, span: Span) -> None:
+        if not isinstance(event, yaml.ScalarEvent):
+            raise error(self.code, "a key is a list or a mapping; expected a name", span, help=["write a plain key"])
+        if event.value in here.value:
+            raise error(self.code, f"the key '{event.value}' stands here twice; expected each key once", span,
+                        [f"the first is at line {self.places[(*here.path, event.value)].line}"],
+                        ["keep one of them"])  # fmt: skip
+        here.key = event.value
+        self.places[(*here.path, event.value)] = span
+
+    def _refuse_magic(self, event: Any) -> None:
+        span = self._span(event.start_mark, event.end_mark)
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise error(self.code, "the file uses an anchor or alias; expected plain values", span, help=["write the value out"])
+        if event.tag is not None:
+            raise error(self.code, f"the file uses the tag '{event.tag:.40}'; expected plain values", span,
+                        help=["remove the tag"])  # fmt: skip
+
+    def _span(self, start: Any, end: Any) -> Span:
+        text = self.lines[start.line] if start.line < len(self.lines) else ""
+        length = end.column - start.column if end.line == start.line else 1
+        return Span(self.file, start.line + 1, start.column + 1, max(1, length), text if len(text) <= 200 else "")
+
+
+@dataclass
+class _Open:
+    """A list or mapping that is still being filled."""
+
+    path: Path_
+    value: Any
+    key: str | None = None
+
+    def path_of_next(self) -> Path_:
+        if isinstance(self.value, dict):
+            return (*self.path, self.key or "")
+        return (*self.path, len(self.value)) if self.path else ()
+
+    def put(self, value: Plain) -> None:
+        if isinstance(self.value, dict):
+            self.value[self.key] = value
+            self.key = None
+        else:
+            self.value.append(value)

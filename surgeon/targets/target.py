@@ -1,0 +1,89 @@
+"""What a target is, and the patterns that name several of them."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from surgeon.diagnostics import error
+from surgeon.targets.data_file import parse_version
+
+Format = Literal["uff", "onnx", "graphdef"]
+Runtime = Literal["tensorrt", "onnxruntime", "any"]
+FORMATS: tuple[Format, ...] = ("uff", "onnx", "graphdef")
+RUNTIMES: tuple[Runtime, ...] = ("tensorrt", "onnxruntime", "any")
+
+_PATTERN = re.compile(r"(?P<runtime>[a-z]+)\s*(-\s*(?P<line>[0-9.]+)|(?P<bounds>[<>=!].*))?\Z")
+_BOUND = re.compile(r"\s*(?P<sign>>=|<=|==|!=|<|>)\s*(?P<version>[0-9.]+)\s*\Z")
+_SIGNS: Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
+    ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """A format and the runtime that reads it.
+
+    ``version`` is the release that a line of releases stands for: the first that was generally available, so that
+    what is written for the target holds for the whole line. ``runs_plugins`` is False where the runtime has no
+    TensorRT plugins. The next three speak of the UFF parser: ``plugin_needs_input`` where it refuses a plugin node
+    without inputs, ``uff_version`` the version that it requires of a file (None where that was not looked up), and
+    ``leaky_relu`` where it knows that activation. ``deprecated`` says until when the way is open.
+    """
+
+    name: str
+    format: Format
+    runtime: Runtime
+    version: tuple[int, ...] | None
+    title: str
+    notes: tuple[str, ...] = ()
+    runs_plugins: bool = True
+    plugin_needs_input: bool = False
+    uff_version: str | None = None
+    leaky_relu: bool = False
+    deprecated: str | None = None
+
+    def matches(self, pattern: str) -> bool:
+        """Return whether this target is among those that ``pattern`` names.
+
+        A pattern is a format (``uff``), a runtime (``tensorrt``), or both (``uff@tensorrt``); a runtime may carry a
+        line of versions (``tensorrt-8`` is every 8.x) or bounds (``tensorrt>=7.1,<8.5``). A bound is compared to as
+        many numbers as it has: 8.5.1 is within ``<=8.5``. Raise SurgeonError T103 for any other text.
+        """
+        head, at, tail = pattern.strip().partition("@")
+        if not at and head in FORMATS:
+            return self.format == head
+        match = _PATTERN.match(tail if at else head)
+        if match is None or match["runtime"] not in RUNTIMES or (at and head not in FORMATS):
+            raise _no_pattern(pattern)
+        fits = self._within(match["line"], match["bounds"], pattern)
+        return fits and self.runtime == match["runtime"] and (not at or self.format == head)
+
+    def _within(self, line: str | None, bounds: str | None, pattern: str) -> bool:
+        own = self.version
+        if line is not None:
+            wanted = _version(line, pattern)
+            return own is not None and own[: len(wanted)] == wanted
+        results = []
+        for text in bounds.split(",")[:8] if bounds else ():
+            match = _BOUND.match(text)
+            if match is None:
+                raise _no_pattern(pattern)
+            bound = _version(match["version"], pattern)
+            results.append(own is not None and _SIGNS[match["sign"]](own[: len(bound)], bound))
+        return all(results)
+
+
+def _version(text: str, pattern: str) -> tuple[int, ...]:
+    try:
+        return parse_version(text)
+    except ValueError:
+        raise _no_pattern(pattern) from None
+
+
+def _no_pattern(pattern: str) -> Exception:
+    return error("T103", f"'{pattern:.60}' names no targets; expected a format, a runtime, or both",
+                 help=["write for example 'uff', 'onnx@tensorrt', 'uff@tensorrt-8.5' or 'tensorrt>=8.0'"])  # fmt: skip

@@ -1,0 +1,129 @@
+"""Structural derivations: boxes or scores, classes, feature maps, order of inputs; with evidence, and refusals."""
+
+from __future__ import annotations
+
+import pytest
+
+from surgeon.diagnostics import SurgeonError
+from surgeon.graph import parse_graph
+from surgeon.language import load_recipe, parse_recipe
+from surgeon.rewrite import Plan, plan
+
+CLASSES = 5
+
+
+def detector(swapped: bool = False, names: tuple[str, str] = ("BoxEncodingPredictor", "ClassPredictor"), width: int = 4,
+             last_classes: int = CLASSES) -> str:  # fmt: skip
+    """Two feature maps of 8 x width and 4 x width / 2, three and six boxes a location; only what derivations look at."""
+    lines = [
+        "graph v1",
+        "image_tensor = Placeholder() {dtype: uint8, shape: shape[?,?,?,3]}",
+        "ToFloat = Cast(image_tensor) {SrcT: uint8, DstT: float32}",
+        f"Preprocessor/size = Const() {{dtype: int32, value: tensor<int32[2]: 8, {2 * width}>}}",
+        "Preprocessor/map = ResizeBilinear(ToFloat, Preprocessor/size) {T: float32, align_corners: false}",
+        "Preprocessor/one = Const() {dtype: float32, value: tensor<float32[]: 1.0>}",
+        "Preprocessor/sub = Sub(Preprocessor/map, Preprocessor/one) {T: float32}",
+    ]
+    source = "Preprocessor/sub"
+    for layer in range(2):
+        pool = f"FeatureExtractor/pool_{layer}"
+        lines.append(f'{pool} = MaxPool({source}) {{T: float32, data_format: "NHWC", ksize: [1, 2, 2, 1], padding: "SAME", strides: [1, 2, 2, 1]}}')
+        source, boxes = pool, (3, 6)[layer]
+        for kind, name, channels in (("loc", names[0], 4 * boxes), ("conf", names[1], (CLASSES, last_classes)[layer] * boxes)):
+            head = f"BoxPredictor_{layer}/{name}"
+            shape = "-1, 1, 4" if kind == "loc" else f"-1, {channels // boxes}"
+            rank = 4 if kind == "loc" else 3
+            reshape = f"BoxPredictor_{layer}/Reshape" + ("" if kind == "loc" else "_1")
+            lines += [
+                f"{head}/weights = Const() {{dtype: float32, value: tensor<float32[1,1,3,{channels}]: 0.5>}}",
+                f'{head}/Conv2D = Conv2D({pool}, {head}/weights) {{T: float32, data_format: "NHWC", padding: "SAME", strides: [1, 1, 1, 1]}}',
+                f"{reshape}/shape = Const() {{dtype: int32, value: tensor<int32[{rank}]: 1, {shape}>}}",
+                f"{reshape} = Reshape({head}/Conv2D, {reshape}/shape) {{T: float32, Tshape: int32}}",
+            ]
+    first, second = ("Reshape_1", "Reshape") if swapped else ("Reshape", "Reshape_1")
+    for concat, what in (("concat", first), ("concat_1", second)):
+        lines += [
+            f"{concat}/axis = Const() {{dtype: int32, value: tensor<int32[]: 1>}}",
+            f"{concat} = ConcatV2(BoxPredictor_0/{what}, BoxPredictor_1/{what}, {concat}/axis) {{N: 2, T: float32, Tidx: int32}}",
+        ]
+    loc, conf = ("concat_1", "concat") if swapped else ("concat", "concat_1")
+    lines += [
+        "MultipleGridAnchorGenerator/anchors = Const() {dtype: float32, value: tensor<float32[4]: 0.0>}",
+        f"Postprocessor/Exp = Exp({loc}) {{T: float32}}",
+        f"Postprocessor/Sigmoid = Sigmoid({conf}) {{T: float32}}",
+        "Postprocessor/boxes = Add(Postprocessor/Exp, MultipleGridAnchorGenerator/anchors) {T: float32}",
+        "Postprocessor/nms = NonMaxSuppressionV2(Postprocessor/boxes, Postprocessor/Sigmoid) {}",
+        "detection_boxes = Identity(Postprocessor/nms) {T: float32}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def planned(text: str, recipe: str = "") -> Plan:
+    base = load_recipe("ssd") if not recipe else parse_recipe("recipe: 1\nname: r\nextends: [ssd]\n" + recipe, "r.yaml")
+    return plan(base, parse_graph(text))
+
+
+def derived(found: Plan) -> dict[tuple[str, str], object]:
+    return {(d.node, d.field): d.value for d in found.derivations}
+
+
+def refused(code: str, text: str, recipe: str = "") -> str:
+    with pytest.raises(SurgeonError) as caught:
+        planned(text, recipe)
+    assert code in [d.code for d in caught.value.diagnostics], str(caught.value)
+    return str(caught.value)
+
+
+def test_everything_structural_is_derived_with_evidence() -> None:
+    found = planned(detector())
+    assert derived(found) == {
+        ("concat_box_loc", "namespace"): "concat",
+        ("concat_box_conf", "namespace"): "concat_1",
+        ("Input", "shape"): "float32[1,8,8,3]",
+        ("GridAnchor", "numLayers"): 2,
+        ("GridAnchor", "featureMapShapes"): [4, 2],
+        ("NMS", "numClasses"): CLASSES,
+        ("NMS", "inputOrder"): [0, 2, 1],
+    }
+    assert all(d.evidence for d in found.derivations)
+    classes = next(d for d in found.derivations if d.field == "numClasses")
+    assert "BoxPredictor_0" in classes.evidence[0]
+
+
+def test_swapped_concats_are_recognised() -> None:
+    found = derived(planned(detector(swapped=True)))
+    assert found["concat_box_loc", "namespace"] == "concat_1" and found["NMS", "numClasses"] == CLASSES
+
+
+def test_a_recipe_that_swaps_them_is_refused() -> None:
+    recipe = "namespaces: {concat: concat_box_conf, concat_1: concat_box_loc}\n"
+    assert "joins boxes" in refused("D109", detector(), recipe)
+    assert planned(detector(swapped=True), recipe).result is not None
+
+
+def test_the_readers_tell_where_names_do_not() -> None:
+    names = ("head_a", "head_b")
+    assert derived(planned(detector(names=names)))["concat_box_loc", "namespace"] == "concat"
+    assert derived(planned(detector(True, names)))["concat_box_loc", "namespace"] == "concat_1"
+    silent = detector(names=names).replace("Exp(", "Abs(").replace("Sigmoid(", "Abs(")
+    refused("D106", silent)
+    refused("D108", detector(names=("BoxEncodingPredictor", "BoxEncodingPredictor_1")).replace(f"float32[1,1,3,{3 * CLASSES}]", "float32[1,1,3,12]").replace(
+        f"float32[1,1,3,{6 * CLASSES}]", "float32[1,1,3,24]").replace(f"-1, {CLASSES}>", "-1, 4>"))  # fmt: skip
+
+
+def test_contradicting_numbers_of_classes_are_refused() -> None:
+    message = refused("D110", detector(last_classes=CLASSES + 1))
+    assert str(CLASSES) in message and str(CLASSES + 1) in message
+
+
+def test_oblong_feature_maps_need_the_other_plugin() -> None:
+    assert "GridAnchorRect_TRT" in refused("D111", detector(width=8))
+    rect = "nodes: {GridAnchor: {plugin: GridAnchorRect_TRT}}\n"
+    assert derived(planned(detector(width=8), rect))["GridAnchor", "featureMapShapes"] == [4, 8, 2, 4]
+
+
+def test_what_cannot_be_derived_says_so() -> None:
+    assert "derivable for this plugin" in refused("D107", detector(), "parameters: {min_size: auto}\n")
+    refused("D103", detector().replace("Reshape(", "Abs("))
+    refused("D104", detector(), "nodes: {NMS: {inputs: null}}\n")
+    refused("D102", detector().replace("Preprocessor/sub = Sub", "Preprocessor/sub = Mystery"))
