@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from surgeon.catalog.fields import FieldSpec, FieldValue, Unfit, Version, show, within
@@ -60,6 +60,7 @@ class PluginSpec:
     title: str
     summary: str
     folder: Path
+    fields: Mapping[str, FieldSpec]
     plugin_version: str = "1"
     plugin_namespace: str = ""
     library: str = "tensorrt"
@@ -68,7 +69,6 @@ class PluginSpec:
     outputs: tuple[PortSpec, ...] = ()
     order_field: str | None = None
     order_ports: tuple[str, ...] = ()
-    fields: Mapping[str, FieldSpec] = field(default_factory=dict)
     since: Version | None = None
     until: Version | None = None
     deprecated: Version | None = None
@@ -113,7 +113,8 @@ class PluginSpec:
         for field in self.fields_of(version):
             value = fields.get(field.name, field.default)
             if value is None and field.name not in fields:
-                if field.required:
+                # Without a version, a field that some versions lack cannot be demanded.
+                if field.required and (version is not None or field.since is None):
                     problems.append(self._problem("C103", field, "is missing; it has no default", place(field.name),
                                                   f"add '{field.name}': {field.describe()}"))  # fmt: skip
                 continue

@@ -1,0 +1,78 @@
+"""The catalog: every plugin definition by op, read when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from surgeon.catalog.definition import load_definition
+from surgeon.catalog.discovery import plugin_folders
+from surgeon.catalog.modules import load_module
+from surgeon.catalog.plugin import PluginSpec
+from surgeon.diagnostics import Span, error, nearest_note
+
+if TYPE_CHECKING:
+    from surgeon.infer import Rule
+
+
+class Catalog(Mapping[str, PluginSpec]):
+    """Plugins by op, sorted. ``catalog[op]`` reads one definition; going through ``values()`` reads all."""
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        self._folders = folders
+        self._read: dict[str, PluginSpec] = {}
+
+    def __getitem__(self, op: str) -> PluginSpec:
+        if op not in self._read:
+            self._read[op] = load_definition(self._folders[op])
+        return self._read[op]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._folders)
+
+    def __len__(self) -> int:
+        return len(self._folders)
+
+    def __contains__(self, op: object) -> bool:
+        return op in self._folders
+
+    def folder(self, op: str) -> Path:
+        """Return the folder of a plugin; raise KeyError for an op that is none."""
+        return self._folders[op]
+
+    def get_plugin(self, op: str, where: Span | str | None = None) -> PluginSpec:
+        """Return a plugin; raise SurgeonError C101 for an op that is none, C110 for a definition that is wrong."""
+        if op not in self._folders:
+            raise error("C101", f"'{op:.80}' is no known plugin; expected one of the catalog", where,
+                        nearest_note(op, self._folders) or ("plugins: " + ", ".join(self._folders),),
+                        ["correct the name, or give the folder that defines it with --plugin-path"])  # fmt: skip
+        return self[op]
+
+    def module(self, op: str, stem: str) -> ModuleType | None:
+        """Return a Python file of a plugin's folder, such as ``derive``; None where it has none, or is no plugin.
+
+        Raise SurgeonError C111 where the file fails.
+        """
+        folder = self._folders.get(op)
+        return None if folder is None else load_module(folder, stem)
+
+    def shape_rule(self, op: str) -> Rule:
+        """Return the plugin's rule for :class:`surgeon.infer.Inference`; its definition is read when the rule is used."""
+        # Listing plugins needs no numpy, which inference imports.
+        from surgeon.catalog.inference import shape_rule
+
+        return shape_rule(self, op)
+
+    def rules(self) -> Mapping[str, Rule]:
+        """Return :meth:`shape_rule` of every plugin."""
+        return {op: self.shape_rule(op) for op in self._folders}
+
+
+def load_catalog(plugin_paths: Sequence[Path] = ()) -> Catalog:
+    """Return the plugins of the package, of entry points ``surgeon.plugins``, and of folders of plugin folders.
+
+    No definition is read yet. Raise SurgeonError C112, C113 or C114 as :func:`plugin_folders` does.
+    """
+    return Catalog(plugin_folders(plugin_paths))

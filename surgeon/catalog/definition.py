@@ -1,0 +1,182 @@
+"""``plugin.yaml``: its schema, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from surgeon.catalog.fields import FieldSpec, FieldType, FieldValue, Unfit
+from surgeon.catalog.plugin import PluginSpec, PortSpec, Remark
+from surgeon.graph import DType
+from surgeon.targets import parse_version, read_data
+from surgeon.targets.data_file import Truth, Version
+
+CODE = "C110"
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=65_536)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Field(_Strict):
+    type: FieldType
+    summary: str
+    required: Truth = True
+    default: str | tuple[str, ...] | None = None
+    length: Count | None = None
+    min_length: Count | None = None
+    max_length: Count | None = None
+    length_multiple: Count | None = None
+    minimum: Finite | None = None
+    maximum: Finite | None = None
+    exclusive_minimum: Finite | None = None
+    choices: tuple[str, ...] | None = None
+    since: Version | None = None
+    until: Version | None = None
+    derivable: Truth = False
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> _Field:
+        lengths = (self.length, self.min_length, self.max_length, self.length_multiple)
+        if not self.type.endswith("[]") and any(n is not None for n in lengths):
+            raise ValueError(f"a length is given for the type '{self.type}'; expected it for lists only")
+        spec = self.spec("field")
+        if self.default is not None:
+            try:
+                spec.convert(spec.default)
+            except Unfit as exc:
+                raise ValueError(f"the default {exc.problem}") from None
+        return self
+
+    def spec(self, name: str) -> FieldSpec:
+        """Return the field, default and choices converted to its type."""
+        values = self.model_dump() | {
+            "required": self.required and self.default is None,
+            "default": _typed(self.default, self.type),
+            "choices": None if self.choices is None else tuple(_one(c, self.type) for c in self.choices),
+        }
+        return FieldSpec(name=name, **values)
+
+
+class _Input(_Strict):
+    name: str
+    summary: str
+    variadic: Truth = False
+    optional: Truth = False
+    unused: Truth = False
+    dtype: DType | None = None
+    rank: Count | None = None
+
+
+class _Output(_Strict):
+    name: str
+    summary: str
+    repeat: str | None = None
+    dtype: DType | None = None
+    rank: Count | None = None
+
+
+class _Remark(_Strict):
+    text: str
+    since: Version | None = None
+    until: Version | None = None
+
+
+def _by_version(value: object) -> object:
+    if not isinstance(value, dict):
+        raise ValueError("expected versions with a text each")
+    return tuple(sorted((parse_version(key), text) for key, text in value.items()))
+
+
+class _Plugin(_Strict):
+    title: str
+    summary: str
+    plugin_version: str = "1"
+    plugin_namespace: str = ""
+    library: str = "tensorrt"
+    interface: str = ""
+    inputs: tuple[_Input, ...] = ()
+    outputs: Annotated[tuple[_Output, ...], Field(min_length=1)]
+    order_field: str | None = None
+    order_ports: tuple[str, ...] = ()
+    fields: Mapping[str, _Field] = Field(default_factory=dict)
+    since: Version | None = None
+    until: Version | None = None
+    deprecated: Version | None = None
+    replacement: Annotated[tuple[tuple[tuple[int, ...], str], ...], BeforeValidator(_by_version)] = ()
+    remarks: tuple[_Remark, ...] = ()
+    sources: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> _Plugin:
+        for names in ([p.name for p in self.inputs], [p.name for p in self.outputs]):
+            if len(set(names)) != len(names):
+                raise ValueError("two ports have one name; expected a name for each")
+        if any(port.variadic for port in self.inputs[:-1]):
+            raise ValueError("a variadic input is not the last one; nothing could follow it")
+        for port in self.outputs:
+            if port.repeat is not None and (port.repeat not in self.fields or self.fields[port.repeat].type not in _COUNTING):
+                raise ValueError(f"the output '{port.name}' repeats by '{port.repeat}'; expected an int or list field")
+        ports = [port.name for port in self.inputs]
+        if self.order_field is not None:
+            order = self.fields.get(self.order_field)
+            if order is None or order.type != "int[]" or sorted(self.order_ports) != sorted(ports):
+                raise ValueError("'order_field' and 'order_ports' disagree with the rest; expected a field that lists ints, "
+                                 "and the names of all inputs")  # fmt: skip
+        return self
+
+
+_COUNTING = ("int", "int[]", "float[]")
+
+
+def load_definition(folder: Path) -> PluginSpec:
+    """Return the plugin that ``<folder>/plugin.yaml`` describes; the folder's name is the op.
+
+    Raise SurgeonError C110, with line and column, for a file that does not.
+    """
+    model = read_data(folder / "plugin.yaml", _Plugin, CODE, "plugin definition")
+    plain = {name: getattr(model, name) for name in _PLAIN}
+    return PluginSpec(
+        op=folder.name,
+        folder=folder,
+        inputs=tuple(PortSpec(**port.model_dump()) for port in model.inputs),
+        outputs=tuple(PortSpec(**port.model_dump()) for port in model.outputs),
+        fields=MappingProxyType({name: field.spec(name) for name, field in model.fields.items()}),
+        remarks=tuple(Remark(**remark.model_dump()) for remark in model.remarks),
+        **plain,
+    )
+
+
+_PLAIN = (
+    "title", "summary", "plugin_version", "plugin_namespace", "library", "interface", "order_field", "order_ports",
+    "since", "until", "deprecated", "replacement", "sources",
+)  # fmt: skip
+
+
+def _typed(text: str | tuple[str, ...] | None, kind: FieldType) -> FieldValue | None:
+    if text is None:
+        return None
+    if isinstance(text, str) and not kind.endswith("[]"):
+        return _one(text, kind)
+    if isinstance(text, str) or not kind.endswith("[]"):
+        raise ValueError(f"the default does not fit the type '{kind}'; expected {'a list' if kind.endswith('[]') else 'one value'}")
+    items: Any = tuple(_one(item, kind) for item in text)
+    return items  # type: ignore[no-any-return]
+
+
+def _one(text: str, kind: FieldType) -> int | float | str:
+    plain = kind.removesuffix("[]")
+    if plain == "string":
+        return text
+    try:
+        return int(text) if plain == "int" else float(text)
+    except ValueError:
+        raise ValueError(f"'{text:.40}' is no {plain}") from None
