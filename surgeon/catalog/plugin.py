@@ -164,9 +164,7 @@ class PluginSpec:
                         path, help=["correct 'outputs' of this file"])  # fmt: skip
         return specs
 
-    def _foreign(
-        self, fields: Mapping[str, object], version: Version | None, place: Callable[[str], Span | None]
-    ) -> list[Diagnostic]:
+    def _foreign(self, fields: Mapping[str, object], version: Version | None, place: Callable[[str], Span | None]) -> list[Diagnostic]:
         problems = []
         for key in fields:
             field = self.fields.get(key)

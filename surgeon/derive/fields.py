@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from surgeon.catalog import Catalog
+from surgeon.catalog.modules import load_module
 from surgeon.derive.subject import Derivation, Derived, Subject
 
 
 def derivations(catalog: Catalog, op: str) -> Mapping[str, Callable[[Subject], Derived]]:
     """Return a plugin's derivations by field: the ``DERIVATIONS`` of its ``derive.py``, or none."""
-    module = catalog.module(op, "derive")
+    module = load_module(catalog[op].folder, "derive")
     found: Mapping[str, Callable[[Subject], Derived]] = getattr(module, "DERIVATIONS", {}) if module else {}
     return found
 

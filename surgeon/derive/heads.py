@@ -79,13 +79,12 @@ def role_of(subject: Subject, namespace: str) -> tuple[Role, tuple[str, ...]]:
     found = heads(probe, namespace)
     by_name: dict[Role, list[str]] = {"loc": [], "conf": []}
     for head in found:
-        for part in reversed(head.conv.split("/")[:-1]):
-            if _CLASSES.match(part):
-                by_name["conf"].append(head.conv)
-                break
-            if _BOXES.match(part):
-                by_name["loc"].append(head.conv)
-                break
+        # Only the convolution's own scope: 'BoxPredictor_0' around it is the scope of boxes and classes alike.
+        scope = head.conv.rpartition("/")[0].rpartition("/")[2]
+        if _CLASSES.match(scope):
+            by_name["conf"].append(head.conv)
+        elif _BOXES.match(scope):
+            by_name["loc"].append(head.conv)
     lasts = [(h.tensor, (subject.inference.spec(h.tensor).shape.dims or (None,))[-1]) for h in found]
     evidence = [f"{len(found)} convolutions, such as '{found[0].conv}', are joined",
                 f"'{lasts[0][0]}' is {subject.inference.spec(lasts[0][0])}"]  # fmt: skip

@@ -223,7 +223,7 @@ class Inference:
             facts = self._apply(rule, node, alive or inputs, count)
             if len(alive) == 1 and alive[0].value is not None:
                 index = inputs.index(alive[0])
-                return _Facts(facts.specs, (alive[0].value, np.int32(index).reshape(())), (), True, dead)
+                return _Facts(facts.specs, (alive[0].value, np.array(index, np.int32)), (), True, dead)
             return _Facts(facts.specs, (), (), all(i.foldable or i.dead for i in inputs), dead)
         facts = self._apply(rule, node, inputs, count)
         return _Facts(facts.specs, facts.values, facts.partials, facts.foldable, dead) if dead else facts
@@ -273,7 +273,8 @@ class Inference:
         if rule.kernel is not None and rule.foldable:
             values = self._small_values(rule, context, specs)
             if values:
-                return _Facts(specs, values, (), True)
+                exact = tuple(TensorSpec(s.dtype, Shape(v.shape)) for s, v in zip(specs, values, strict=True))
+                return _Facts(exact, values, (), True)
         if rule.partial is None:
             return _Facts(specs, foldable=foldable)
         return self._with_partials(rule, context, specs, foldable)

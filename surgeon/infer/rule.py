@@ -56,8 +56,8 @@ class Context:
     """What a shape rule sees: the node, and per data input the spec, the value and the partially known value.
 
     ``values`` and ``partials`` hold None where nothing is known. Reading past the inputs gives what is unknown, so
-    that a malformed node needs no care in a rule. ``producer`` is the graph's version where it has one. A rule that finds inputs contradicting one another calls
-    :meth:`contradict` and goes on, or raises :class:`Mismatch`.
+    that a malformed node needs no care in a rule. ``producer`` is the graph's version where it has one. A rule that
+    finds inputs contradicting one another calls :meth:`contradict` and goes on, or raises :class:`Mismatch`.
     """
 
     node: Node
@@ -101,7 +101,7 @@ class Context:
             return (None,) * dims[0]
         return None
 
-    def int(self, index: int) -> Dim:
+    def scalar(self, index: int) -> Dim:
         """Return the value of an integer scalar input, None if unknown."""
         items = self.ints(index)
         return items[0] if items is not None and len(items) == 1 else None
@@ -122,7 +122,8 @@ class Rule:
 
     ``shape`` returns the specs of all outputs. ``kernel`` computes their values in numpy; None where that is not done
     here. ``outputs`` is their number, by node where it depends on attributes. ``partial`` passes on partially known
-    integer values. ``foldable`` is False where the value, although computable, may be given from outside. ``owner`` is the module or plugin that the rule came from.
+    integer values. ``foldable`` is False where the value, although computable, may be given from outside. ``owner`` is
+    the module or plugin that the rule came from.
     """
 
     op: str

@@ -176,7 +176,7 @@ class _Collapsing:
             return []
         if new.inputs is None:
             return list(dict.fromkeys(ref for _, ref in self._entering(new.name)))
-        return [ref for text in new.inputs for ref in resolve(self.site, text)]
+        return [ref for text in new.inputs for ref in resolve(self.site, text, "nodes", new.name, "inputs")]
 
     def _entering(self, new: str) -> Iterator[tuple[Node, Ref]]:
         """Yield (member, tensor) of every data edge into a group, in graph order."""
@@ -189,7 +189,7 @@ class _Collapsing:
 
     @cached_property
     def wanted_outputs(self) -> tuple[Ref, ...]:
-        return tuple(ref for text in self.site.outputs for ref in resolve(self.site, text))
+        return tuple(ref for i, text in enumerate(self.site.outputs) for ref in resolve(self.site, text, "outputs", i))
 
     @cached_property
     def live(self) -> set[str]:
@@ -244,7 +244,7 @@ class _Collapsing:
     def explicit(self) -> dict[Ref, Ref]:
         table: dict[Ref, Ref] = {}
         for text, target in self.step.outputs.items():
-            refs = resolve(self.site, target)
+            refs = resolve(self.site, target, "outputs", text)
             if len(refs) != 1:
                 raise self.site.fail("S304", f"'{target}' is {len(refs)} tensors; expected one output", "outputs", text)
             table[Ref.parse(text)] = refs[0]
@@ -293,7 +293,7 @@ class _Collapsing:
         edits += self._rewired(spans)
         if self.wanted_outputs:
             outputs = tuple(self._must(ref, "the outputs") for ref in self.wanted_outputs)
-            edits.append(SetOutputs(outputs, self.site.at("outputs")))
+            edits.append(SetOutputs(outputs, self.site.at("outputs", 0)))
         return edits
 
     def _must(self, ref: Ref, reader: str) -> Ref:

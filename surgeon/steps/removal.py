@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from surgeon.graph import Drop, Edit, Graph, Rewire, SetAttr
+from surgeon.steps.frames import conditional
 from surgeon.steps.placing import COUNTED
 from surgeon.steps.step import Site
+
+NO_TIE = frozenset({"Switch", "RefSwitch", "Enter", "RefEnter"})
 
 INPUT_OPS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 """Operations by which a graph is fed."""
@@ -44,6 +47,9 @@ def take_out(
 ) -> list[Edit]:
     """Plan to take out the nodes that ``fates`` names, with control edges from them.
 
+    In a loop or branch such an edge may be all that ties its reader, a constant, to it. There it is replaced by one
+    from the nearest node that stays, and kept, so that applying refuses it, where there is none.
+
     ``exclusive`` is the fate of what only they need, which goes as well, inputs of the graph excepted; None keeps it.
     ``disconnect`` takes data edges from them to nodes that stay away, too; otherwise applying refuses such edges.
     ``path`` places the edits in the step.
@@ -54,11 +60,16 @@ def take_out(
         inputs = {n.name for n in graph if n.op in INPUT_OPS}
         gone.update(dict.fromkeys(unneeded(graph, fates, {}, inputs), exclusive))
     edits: list[Edit] = [Drop(n.name, gone[n.name], None, span) for n in graph if n.name in gone]
+    inside = conditional(graph)
+    ties = _ties(graph, gone, inside) if inside else {}
     for node in graph:
         if node.name in gone or not any(source in gone for source in node.sources):
             continue
         inputs_now = tuple(r for r in node.inputs if r.node not in gone) if disconnect else node.inputs
-        control = tuple(c for c in node.control if c not in gone)
+        if node.name in inside:
+            control = tuple(dict.fromkeys(c if c not in gone else ties[c] or c for c in node.control))
+        else:
+            control = tuple(c for c in node.control if c not in gone)
         edits.append(Rewire(node.name, inputs_now, control, span))
         edits += counted(site, node.name, len(inputs_now), *path)
     return edits
@@ -70,6 +81,31 @@ def counted(site: Site, name: str, inputs: int, *path: str | int) -> list[Edit]:
     if node.op not in COUNTED or len(node.inputs) == inputs:
         return []
     return [SetAttr(name, "N", inputs - COUNTED[node.op], site.at(*path))]
+
+
+def _ties(graph: Graph, gone: Collection[str], inside: Collection[str]) -> dict[str, str | None]:
+    """Return, for each node that goes, a node that stays, is needed by it, and runs in the same loop or branch.
+
+    None where there is none. A Switch or Enter does not count: they do not tell the branch or iteration.
+    """
+    found: dict[str, str | None] = {}
+    for start in gone:
+        stack = [start]
+        opened: set[str] = set()
+        while stack:
+            name = stack[-1]
+            sources = graph[name].sources
+            waiting = [s for s in sources if s in gone and s not in found and s not in opened]
+            if name not in found and name not in opened and waiting:
+                opened.add(name)
+                stack += waiting
+                continue
+            stack.pop()
+            if name not in found:
+                staying = (s for s in sources if s in inside and s not in gone and graph[s].op not in NO_TIE)
+                further = (found[s] for s in sources if found.get(s))
+                found[name] = next(staying, None) or next(further, None)
+    return found
 
 
 def higher_outputs(graph: Graph) -> dict[str, tuple[str, int]]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error, nearest_note
+from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error
 
 Plain: TypeAlias = "str | list[Plain] | dict[str, Plain]"
 Path_: TypeAlias = tuple[str | int, ...]
@@ -61,7 +61,7 @@ def read_data(path: Path, model: type[Model], code: str, thing: str) -> Model:
         return model.model_validate(plain)
     except ValidationError as exc:
         faults = exc.errors(include_url=False, include_context=False)[:FAULT_LIMIT]
-        raise SurgeonError(*(_fault(code, thing, dict(f), document, plain) for f in faults)) from None
+        raise SurgeonError(*(_fault(code, thing, dict(f), document) for f in faults)) from None
 
 
 def _read_text(path: Path, code: str, thing: str) -> str:
@@ -81,22 +81,23 @@ def _read_text(path: Path, code: str, thing: str) -> str:
                     help=["save the file as UTF-8"]) from None  # fmt: skip
 
 
-def _fault(code: str, thing: str, fault: Mapping[str, Any], document: _Document, plain: Plain) -> Diagnostic:
+def _fault(code: str, thing: str, fault: Mapping[str, Any], document: _Document) -> Diagnostic:
     loc: Path_ = tuple(fault["loc"])
     known = loc
-    while known and known not in document.places:
+    while known and known not in document.values:
         known = known[:-1]
-    where = document.places.get(known, document.file)
     name = ".".join(map(str, loc)) or "the file"
     kind = fault["type"]
+    at_value = document.values.get(known, document.file)
+    at_key = document.keys.get(known, at_value)
     message = str(fault["msg"]).removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        return Diagnostic(code, f"the {thing} has an unknown key '{name}'", where, (), ("correct or remove the key",))
+        return Diagnostic(code, f"the {thing} has an unknown key '{name}'", at_key, (), ("correct or remove the key",))
     if kind == "missing":
-        return Diagnostic(code, f"the {thing} lacks the key '{name}'", where, (), (f"add '{loc[-1]}'",))
+        return Diagnostic(code, f"the {thing} lacks the key '{name}'", at_key, (), (f"add '{loc[-1]}'",))
     shown = fault.get("input")
-    notes = (f"it is '{shown:.60}'",) if isinstance(shown, str) else nearest_note(name, ())
-    return Diagnostic(code, f"'{name}' of the {thing} is wrong: {message}", where, notes, ("correct the value",))
+    notes = (f"it is '{shown:.60}'",) if isinstance(shown, str) else ()
+    return Diagnostic(code, f"'{name}' of the {thing} is wrong: {message}", at_value, notes, ("correct the value",))
 
 
 @dataclass
@@ -106,7 +107,8 @@ class _Document:
     file: str
     lines: list[str]
     code: str
-    places: dict[Path_, Span] = field(default_factory=dict)
+    keys: dict[Path_, Span] = field(default_factory=dict)
+    values: dict[Path_, Span] = field(default_factory=dict)
 
     def parse(self, text: str) -> Plain:
         root: list[Plain] = []
@@ -138,7 +140,7 @@ class _Document:
                 return
             path = here.path_of_next()
             if path:
-                self.places.setdefault(path, span)
+                self.values[path] = span
             value: Plain = event.value if isinstance(event, yaml.ScalarEvent) else (
                 {} if isinstance(event, yaml.MappingStartEvent) else [])  # fmt: skip
             here.put(value)
@@ -154,10 +156,10 @@ class _Document:
             raise error(self.code, "a key is a list or a mapping; expected a name", span, help=["write a plain key"])
         if event.value in here.value:
             raise error(self.code, f"the key '{event.value}' stands here twice; expected each key once", span,
-                        [f"the first is at line {self.places[(*here.path, event.value)].line}"],
+                        [f"the first is at line {self.keys[(*here.path, event.value)].line}"],
                         ["keep one of them"])  # fmt: skip
         here.key = event.value
-        self.places[(*here.path, event.value)] = span
+        self.keys[(*here.path, event.value)] = span
 
     def _refuse_magic(self, event: Any) -> None:
         span = self._span(event.start_mark, event.end_mark)

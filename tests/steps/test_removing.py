@@ -130,6 +130,33 @@ y = Relu(x, ^group, ^log)
     assert names(made) == ["x", "group", "y"] and made["y"].control == ("group",) and made["group"].control == ()
 
 
+LOOPED = text("""
+x = Placeholder()
+e = Enter(x)
+m = Merge(e, n)
+l = Less(m, m)
+s = Switch(m, l)
+pivot = Identity(s:1)
+sum = Neg(pivot)
+ok = Less(sum, sum)
+check = Assert(ok)
+c = Const(^check)
+z = Add(sum, c)
+n = NextIteration(z)
+exit = Exit(s, ^check)
+""")
+
+
+def test_remove_asserts_leaves_constants_in_their_loop() -> None:
+    made = run_step(make("remove-asserts"), LOOPED)
+    assert [n.name for n in LOOPED if n.name not in made] == ["ok", "check"] and made["c"].control == ("sum",)
+
+
+def test_remove_refuses_what_alone_ties_a_constant_to_its_branch() -> None:
+    graph = text("p = Const()\nx = Const()\ns = Switch(x, p)\ncheck = Assert(s:1)\nc = Const(^check)\nm = Merge(c, s)")
+    assert "'c' (Const) after" in refused("S103", "remove", graph, nodes=["check"])
+
+
 def test_forward_joins_readers_to_the_chosen_input() -> None:
     graph = text("a = Const()\nb = Const()\nc = Foo(a, b:3, ^a)\nd = Relu(c, ^b)\ne = NoOp(^c)")
     made = run_step(make("forward", nodes=["c"], input=1), graph)

@@ -81,7 +81,7 @@ def range_(ctx: Context) -> Sequence[TensorSpec]:
 
 
 def lin_space(ctx: Context) -> Sequence[TensorSpec]:
-    count = ctx.int(2)
+    count = ctx.scalar(2)
     if count is not None and count < 1:
         raise Mismatch(f"'num' is {count}; expected 1 at least")
     return [TensorSpec(ctx.dtype(), Shape((count,)))]
@@ -109,7 +109,7 @@ def broadcast_to(ctx: Context) -> Sequence[TensorSpec]:
 
 def one_hot(ctx: Context) -> Sequence[TensorSpec]:
     dtype = ctx.dtype("T", 2)
-    dims, depth = ctx.dims(0), ctx.int(1)
+    dims, depth = ctx.dims(0), ctx.scalar(1)
     if depth is not None and depth < 0:
         raise Mismatch(f"the depth is {depth}; expected 0 at least")
     if dims is None:
@@ -122,7 +122,7 @@ def one_hot(ctx: Context) -> Sequence[TensorSpec]:
 def _one_hot_axis(node: Node, rank: int) -> int:
     axis = node.attrs.get("axis", -1)
     if not isinstance(axis, int) or not -1 <= axis <= rank:
-        raise Mismatch(f"axis {axis} is out of range; the output has {rank + 1} axes")
+        raise Mismatch(f"axis {axis!r} is out of range; the output has {rank + 1} axes")
     return rank if axis == -1 else axis
 
 

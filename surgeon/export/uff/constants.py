@@ -1,0 +1,53 @@
+"""Constants in the element types that UFF has."""
+
+from __future__ import annotations
+
+from surgeon.diagnostics import SurgeonError, error
+from surgeon.export.uff.model import DTYPE_NUMBERS
+from surgeon.graph import DType, Node, Tensor, TensorDigest, TensorValue
+
+CONVERT_LIMIT = 1 << 28
+"""Bytes of a constant above which its element type is not converted."""
+
+_WIDER = {DType.FLOAT64: DType.FLOAT32, DType.BOOL: DType.INT32, DType.UINT8: DType.INT32, DType.UINT16: DType.INT32}
+
+
+def uff_dtype(node: Node, dtype: DType) -> DType:
+    """Return the element type; raise X109 where UFF has none such."""
+    if dtype not in DTYPE_NUMBERS:
+        raise _no_such_type(node, dtype)
+    return dtype
+
+
+def in_uff_type(node: Node, tensor: Tensor) -> Tensor:
+    """Return a constant as UFF can hold it: double as float, bool and small unsigned as int32, if no value changes.
+
+    Raise X109 for any other element type, or where a value would change.
+    """
+    if isinstance(tensor, TensorDigest):
+        raise error("G113", f"the constant '{node.name}' is known by its digest only; its value was left out of the text form",
+                    node.name, help=["print the graph with all values (limit -1)"])  # fmt: skip
+    if tensor.dtype in DTYPE_NUMBERS:
+        return tensor
+    wider = _WIDER.get(tensor.dtype)
+    if wider is None or tensor.count * 8 > CONVERT_LIMIT:
+        raise _no_such_type(node, tensor.dtype)
+    import numpy as np
+
+    value = tensor.array()
+    with np.errstate(over="ignore"):
+        converted = value.astype(wider.numpy())
+    same = np.array_equal(converted.astype(value.dtype), value, equal_nan=value.dtype.kind == "f")
+    if not same:
+        raise error("X109", f"the constant '{node.name}' is {tensor.dtype}, and its values change as {wider}; UFF has no {tensor.dtype}",
+                    node.name, help=["export the model with float32 weights"])  # fmt: skip
+    return TensorValue.of(converted, wider)
+
+
+def _no_such_type(node: Node, dtype: DType) -> SurgeonError:
+    help = ["UFF holds float32, float16, int8, int16, int32 and int64"]
+    if node.op == "Placeholder":
+        help.append("map the namespace that casts the image to float (such as 'Preprocessor') to the input node")
+    elif dtype in (DType.STRING, DType.VARIANT, DType.RESOURCE):
+        help.append("map the namespace that uses it to a plugin or to the input node")
+    return error("X109", f"'{node.name}' ({node.op}) is {dtype}, which UFF does not have", node.name, help=help)

@@ -1,0 +1,222 @@
+"""A graph to the content of a UFF file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from surgeon.diagnostics import SurgeonError, error
+from surgeon.export.uff import layout
+from surgeon.export.uff.conversion import Conversion, PluginLike, TargetLike, converters
+from surgeon.export.uff.model import CORE, CUSTOM, UffModel, UffNode, UffValue
+from surgeon.export.uff.plugins import plugin_node, port_count
+from surgeon.export.uff.remedies import unsupported
+from surgeon.graph import Graph, Node, Ref, Shape
+
+SHOWN = 10
+"""Findings that one error lists."""
+
+PASSED_OVER = frozenset({"Identity", "CheckNumerics", "StopGradient", "PreventGradient", "Snapshot", "IdentityN", "EnsureShape"})
+"""Ops whose output is their input; nothing of them is in the file, except an Identity that is an output."""
+
+
+def export_uff(graph: Graph, *, plugins: Mapping[str, PluginLike], target: TargetLike | None = None) -> UffModel:
+    """Return the UFF content of a rewritten graph: what its outputs depend on, what a node reads before the node.
+
+    ``graph`` is in the model's own layout, batch included; ``plugins`` gives each plugin op's fields and output ports;
+    ``target`` is the TensorRT that will read the file (None: the latest that can). Control edges carry no data and are
+    left out. Raise SurgeonError X101 (ops that UFF cannot express, up to ten kinds at once) or, where there is none,
+    X102 to X109, X112, X114 for single nodes.
+    """
+    return _Export(graph, plugins, target).model()
+
+
+class _Export:
+    """One export: the memo of edges, names given out, and referenced data."""
+
+    def __init__(self, graph: Graph, plugins: Mapping[str, PluginLike], target: TargetLike | None) -> None:
+        self.graph = graph
+        self.plugins = plugins
+        self.target = target
+        self._taken: set[str] = set()
+        self._data: dict[str, UffValue] = {}
+        self._resolved: dict[Ref, Ref] = {}
+        self._exported = graph.ancestors(ref.node for ref in graph.output_refs)
+
+    # What converters ask for
+
+    def node(self, ref: Ref) -> Node:
+        return self.graph[ref.node]
+
+    def resolve(self, ref: Ref) -> Ref:
+        """Return the tensor that ``ref`` equals, identities passed over."""
+        chain: list[Ref] = []
+        known = self._resolved.get(ref)
+        while known is None:
+            chain.append(ref)
+            after = _behind(self.graph[ref.node], ref)
+            if after is None or len(chain) > len(self.graph):
+                known = ref
+            else:
+                ref = after
+                known = self._resolved.get(ref)
+        for link in chain:
+            self._resolved[link] = known
+        return known
+
+    def edges(self, reader: Node, refs: Sequence[Ref]) -> list[str]:
+        """Return the ids of what ``reader`` reads, a plugin's complete run of outputs as one; raise X105, X107."""
+        sources = [self.resolve(ref) for ref in refs]
+        ids: list[str] = []
+        at = 0
+        while at < len(sources):
+            ref = sources[at]
+            ports = self._ports(ref.node)
+            if sources[at : at + ports] != [Ref(ref.node, slot) for slot in range(ports)]:
+                raise self._no_such_edge(reader, ref, ports)
+            ids.append(ref.node)
+            at += ports
+        return ids
+
+    def fresh(self, name: str) -> str:
+        """Return ``name``, or with a number where a node has it."""
+        number, free = 0, name
+        while free in self.graph or free in self._taken:
+            free = f"{name}_{number}"
+            number += 1
+        self._taken.add(free)
+        return free
+
+    def put(self, key: str, value: UffValue) -> UffValue:
+        """Keep a piece of referenced data, and return the reference to it."""
+        number, free = 0, key
+        while value.kind == "blob" and free in self._data:
+            free = f"{key}_{number}"
+            number += 1
+        self._data[free] = value
+        return UffValue("ref", free)
+
+    def input_shape(self, node: Node) -> tuple[int, ...]:
+        return layout.input_shape(self.graph, node, self._exported)
+
+    # The walk
+
+    def model(self) -> UffModel:
+        marked = self._marked()
+        converted, order = self._walk(marked)
+        nodes = [node for name in order for node in converted[name]]
+        marks = [UffNode(self.fresh(f"MarkOutput_{i}"), "MarkOutput", (name,)) for i, name in enumerate(marked)]
+        custom = any(node.operation.startswith("_") for node in nodes)
+        return UffModel((*nodes, *marks), self._data, (CORE, CUSTOM) if custom else (CORE,), graph=self.graph)
+
+    def _marked(self) -> list[str]:
+        """Return the nodes to mark as outputs, each once: marking a plugin marks all that it computes."""
+        marked: dict[str, None] = {}
+        for ref in self.graph.output_refs:
+            node = self.graph[ref.node]
+            source = self.resolve(ref)
+            plugin = self.graph[source.node].op in self.plugins
+            if plugin or node.op == "IdentityN" or node.op not in PASSED_OVER:
+                node, ref = self.graph[source.node], source
+            if ref.slot >= self._ports(node.name):
+                raise self._no_such_output(node, ref)
+            marked[node.name] = None
+        return list(marked)
+
+    def _walk(self, roots: Sequence[str]) -> tuple[dict[str, list[UffNode]], list[str]]:
+        """Convert what the roots need; return the UFF nodes by graph node, and the order: inputs first."""
+        converted: dict[str, list[UffNode]] = {}
+        order: list[str] = []
+        lacking: list[Node] = []
+        problems: list[SurgeonError] = []
+        path: list[tuple[str, Iterator[str]]] = []
+
+        def enter(name: str) -> None:
+            node = self.graph[name]
+            try:
+                nodes = self._convert(node)
+            except _NoConverter:
+                lacking.append(node)
+                nodes = None
+            except SurgeonError as exc:
+                problems.append(exc)
+                nodes = None
+            converted[name] = nodes or []
+            reads = self._needs(node) if nodes is None else [i for n in nodes for i in n.inputs if i in self.graph]
+            path.append((name, iter(reads)))
+
+        for root in roots:
+            if root not in converted:
+                enter(root)
+            while path:
+                name, reads = path[-1]
+                following = next((read for read in reads if read not in converted), None)
+                if following is None:
+                    order.append(name)
+                    path.pop()
+                else:
+                    enter(following)
+        if lacking:
+            raise unsupported(self.graph, lacking, self.plugins)
+        if problems:
+            raise SurgeonError(*[d for p in problems[:SHOWN] for d in p.diagnostics])
+        return converted, order
+
+    def _needs(self, node: Node) -> list[str]:
+        return [self.resolve(ref).node for ref in node.inputs]
+
+    def _convert(self, node: Node) -> list[UffNode]:
+        at = Conversion(node, self)
+        spec = self.plugins.get(node.op)
+        if spec is not None:
+            return plugin_node(at, spec)
+        if node.op in PASSED_OVER:
+            return [at.uff("Identity", [at.edge(0)])]
+        converter = converters().get(node.op)
+        if converter is None:
+            raise _NoConverter
+        return converter(at)
+
+    # Ports
+
+    def _ports(self, name: str) -> int:
+        node = self.graph[name]
+        spec = self.plugins.get(node.op)
+        return 1 if spec is None else port_count(node, spec)
+
+    def _no_such_edge(self, reader: Node, ref: Ref, ports: int) -> SurgeonError:
+        node = self.graph[ref.node]
+        if node.op.startswith("FusedBatchNorm") and ref.slot:
+            return error("X107", f"'{reader.name}' ({reader.op}) reads output {ref.slot} of '{node.name}' ({node.op}); UFF's BatchNorm has output 0 only",
+                         reader.name, help=["the statistics are of use in training only; freeze the inference graph"])  # fmt: skip
+        what = f"'{reader.name}' ({reader.op}) reads '{ref.node}:{ref.slot}' ({node.op})"
+        if ports == 1 or node.op not in self.plugins:
+            return error("X105", f"{what}; UFF names nodes, not outputs, so only output 0 can be read", reader.name,
+                         help=["map the namespace that reads it to a plugin, or cut the graph there"])  # fmt: skip
+        return error("X105", f"{what} without the rest of its {ports} outputs in order; one edge of UFF carries all of them",
+                     reader.name, help=[f"let '{reader.name}' read '{ref.node}:*', which is 0 to {ports - 1} in order",
+                                        "or read none of them and declare the plugin an output"])  # fmt: skip
+
+    def _no_such_output(self, node: Node, ref: Ref) -> SurgeonError:
+        ports = self._ports(node.name)
+        return error("X105", f"the output '{ref}' ({node.op}) cannot be marked; UFF sees {ports} output{'s' if ports > 1 else ''} of '{node.name}'",
+                     node.name, help=[f"declare '{node.name}' as the output"])  # fmt: skip
+
+
+class _NoConverter(Exception):
+    pass
+
+
+def _behind(node: Node, ref: Ref) -> Ref | None:
+    """Return what an output equals because its op computes nothing, or None."""
+    if node.op in PASSED_OVER:
+        return node.inputs[ref.slot] if ref.slot < len(node.inputs) else None
+    if node.op == "PlaceholderWithDefault" and node.inputs and not is_fed(node):
+        return node.inputs[0]
+    return None
+
+
+def is_fed(node: Node) -> bool:
+    """True for a PlaceholderWithDefault that takes a tensor of rank 2 or more: data, not a switch."""
+    shape = node.attrs.get("shape")
+    return isinstance(shape, Shape) and shape.rank is not None and shape.rank >= 2
+

@@ -1,0 +1,58 @@
+"""The layout of an image input: what the ops that first treat its axes as space and channels say."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from surgeon.diagnostics import error
+from surgeon.graph import Graph, Node, Shape
+
+_SPATIAL = frozenset({
+    "Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MaxPool", "AvgPool", "MaxPoolV2", "BiasAdd",
+    "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "LRN", "DepthToSpace", "SpaceToDepth",
+    "ResizeBilinear", "ResizeNearestNeighbor", "CropAndResize", "SpaceToBatchND",
+})  # fmt: skip
+_OPAQUE = frozenset({"Reshape", "Squeeze", "MatMul", "Shape", "Size", "Rank", "ArgMax", "ArgMin", "ExpandDims", "Gather", "GatherV2"})
+
+
+def input_shape(graph: Graph, node: Node, exported: Container[str]) -> tuple[int, ...]:
+    """Return the shape of an input as the file states it, batch included.
+
+    Unknown batch is 1. A rank-4 input whose first spatial readers are NHWC is stated NCHW, as TensorRT registers it. One
+    that no spatial op reads (before a Reshape, a Transpose, a plugin) is stated as the graph has it: nothing then says
+    which axis is the channel. Raise X106 for any other unknown dimension, X112 where readers disagree.
+    """
+    shape = node.attrs.get("shape")
+    dims = shape.dims if isinstance(shape, Shape) else None
+    if dims is None or any(d is None for d in dims[1:]):
+        raise error("X106", f"the input '{node.name}' has the shape {shape if isinstance(shape, Shape) else '[...]'}; UFF needs every size but the batch",
+                    node.name, help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"])  # fmt: skip
+    sizes = tuple(1 if d is None else d for d in dims)
+    if len(sizes) != 4 or _layout(graph, node, exported) != "NHWC":
+        return sizes
+    batch, height, width, channels = sizes
+    return batch, channels, height, width
+
+
+def _layout(graph: Graph, node: Node, exported: Container[str]) -> str | None:
+    says: dict[str, Node] = {}
+    seen = {node.name}
+    queue = [node.name]
+    while queue:
+        for reader in graph.readers[queue.pop()]:
+            if reader in seen or reader not in exported:
+                continue
+            seen.add(reader)
+            found = graph[reader]
+            if found.op in _SPATIAL:
+                layout = found.attrs.get("data_format", b"NHWC")
+                says.setdefault(layout.decode("utf-8", "replace") if isinstance(layout, bytes) else "NHWC", found)
+            elif found.op == "Transpose":
+                says.setdefault("Transpose", found)
+            elif found.op not in _OPAQUE:
+                queue.append(reader)
+    if len(says) > 1 and "NHWC" in says:
+        shown = [f"'{n.name}' ({n.op}) reads it as {layout}" for layout, n in sorted(says.items())]
+        raise error("X112", f"the input '{node.name}' is read in more than one layout; UFF states one",
+                    node.name, shown, ["give each reader an input of its own, or cut the graph after the conversion"])  # fmt: skip
+    return "NHWC" if "NHWC" in says else None

@@ -1,0 +1,83 @@
+"""Ops that UFF cannot express, and what to do about each."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+
+from surgeon.diagnostics import Diagnostic, SurgeonError
+from surgeon.graph import Graph, Node
+
+SHOWN = 10
+"""Kinds of ops that one error lists."""
+
+_NAMESPACES: Mapping[str, str] = {
+    "Preprocessor": "map the namespace 'Preprocessor' to the input node",
+    "Postprocessor": "map the namespace 'Postprocessor' to a plugin: 'Postprocessor: NMS'",
+    "MultipleGridAnchorGenerator": "map the namespace 'MultipleGridAnchorGenerator' to GridAnchor_TRT, or export constant anchors",
+    "MultiscaleGridAnchorGenerator": "export constant anchors: no plugin computes those of 'MultiscaleGridAnchorGenerator'",
+    "GridAnchorGenerator": "export constant anchors for 'GridAnchorGenerator'",
+}
+
+_INPUT = "map its namespace to the input node, which then holds floats"
+_CONTROL = "control flow is left: the recipe does not cover the namespace"
+_ANCHORS_OR_FOLD = "fix the input's size and fold constants, or map its namespace to a plugin"
+_NMS = "map its namespace to a plugin: 'Postprocessor: NMS'"
+
+_OPS: Mapping[str, str] = {
+    "Cast": _INPUT, "ToFloat": _INPUT, "DecodeJpeg": _INPUT, "DecodePng": _INPUT, "ResizeBilinear": _INPUT,
+    "Assert": "add the step 'remove-asserts'",
+    **dict.fromkeys(("Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "RefSwitch", "RefMerge", "While",
+                     "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall"), _CONTROL),
+    **dict.fromkeys(("TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayScatterV3", "TensorArrayGatherV3",
+                     "TensorArraySizeV3", "TensorListReserve", "TensorListStack", "TensorListGetItem"), _CONTROL),
+    "ResizeNearestNeighbor": "replace it by the plugin ResizeNearest_TRT (step 'replace-op')",
+    "CropAndResize": "map it to the plugin CropAndResize",
+    **dict.fromkeys(("NonMaxSuppression", "NonMaxSuppressionV2", "NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5",
+                     "CombinedNonMaxSuppression", "TopK", "TopKV2"), _NMS),
+    **dict.fromkeys(("Range", "Fill", "Tile", "Select", "SelectV2", "Where", "Slice", "Size", "Rank", "ZerosLike", "OnesLike",
+                     "Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual", "LogicalAnd", "LogicalOr", "LogicalNot",
+                     "FloorDiv", "FloorMod", "BroadcastTo"), _ANCHORS_OR_FOLD),
+    **dict.fromkeys(("Split", "SplitV", "Unpack", "Unstack"),
+                    "UFF names nodes, not outputs, so an op with several cannot be read: map its namespace to a plugin, or use StridedSlice"),
+    "AddN": "replace it by 'Add' nodes (step 'replace-op' where it adds two tensors)",
+    "SquaredDifference": "write it as Sub and Mul, or fold constants",
+    "SpaceToBatchND": "only the chain SpaceToBatchND, Conv2D, BatchToSpaceND is a dilated convolution; export the model without ops between them",
+    "BatchToSpaceND": "only the chain SpaceToBatchND, Conv2D, BatchToSpaceND is a dilated convolution; export the model without ops between them",
+    "BatchMatMul": "UFF has matrix products of rank 2 only", "BatchMatMulV2": "UFF has matrix products of rank 2 only",
+    "FIFOQueueV2": "map the input queue to an input node", "QueueDequeueV2": "map the input queue to an input node",
+    "RandomUniform": "dropout is left: freeze the inference graph",
+}  # fmt: skip
+
+
+def unsupported(graph: Graph, nodes: Sequence[Node], plugins: Container[str]) -> SurgeonError:
+    """Return X101: up to ten diagnostics, one for each namespace and op, the most frequent first."""
+    kinds: dict[tuple[str, str], list[Node]] = {}
+    for node in nodes:
+        kinds.setdefault((node.name.partition("/")[0] if "/" in node.name else "", node.op), []).append(node)
+    ranked = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
+    found = [_diagnostic(graph, top, op, group, plugins) for (top, op), group in ranked[:SHOWN]]
+    if len(ranked) > SHOWN:
+        rest = sum(len(group) for _, group in ranked[SHOWN:])
+        last = found[-1]
+        more = f"and {rest} more nodes of {len(ranked) - SHOWN} other kinds that UFF cannot express"
+        found[-1] = Diagnostic(last.code, last.message, last.where, (*last.notes, more), last.help)
+    return SurgeonError(*found)
+
+
+def _diagnostic(graph: Graph, top: str, op: str, group: Sequence[Node], plugins: Container[str]) -> Diagnostic:
+    first = min(group, key=lambda n: n.name) if len(group) < 1000 else group[0]
+    where = f"under '{top}'" if top else "at top level"
+    many = f" and {len(group) - 1} more {where}" if len(group) > 1 else f" {where}" if top else ""
+    readers = graph.readers[first.name]
+    notes = (f"read by '{readers[0]}' ({graph[readers[0]].op})",) if readers else ()
+    return Diagnostic("X101", f"'{first.name}' ({op}){many} cannot be expressed in UFF; expected an op with a converter, or a plugin",
+                      first.name, notes, (_remedy(top, op),))  # fmt: skip
+
+
+def _remedy(top: str, op: str) -> str:
+    for namespace, remedy in _NAMESPACES.items():
+        if top == namespace:
+            return remedy
+    if op.endswith(("_TRT", "Dynamic")):
+        return f"'{op}' is no plugin of this target's catalog: see 'surgeon list plugins'"
+    return _OPS.get(op) or "map its namespace to a plugin or the input node, or export to ONNX"
