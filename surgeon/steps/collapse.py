@@ -250,8 +250,8 @@ class _Collapsing:
             table[Ref.parse(text)] = refs[0]
         return table
 
-    def replacement(self, ref: Ref, reader: str | None) -> Ref | None:
-        """Return what takes a tensor's place; None where nothing does and ``reader`` is None (a dead one)."""
+    def replacement(self, ref: Ref, reader: str) -> Ref:
+        """Return what takes a tensor's place."""
         if ref.node in self.placed or ref.node not in self.member_of:
             return ref
         if ref in self.explicit:
@@ -264,14 +264,12 @@ class _Collapsing:
             reason = f"'{group}' stands for '{new.like}'"
         else:
             read = list(self.read_outside.get(group, {}))
-            if len(read) <= 1 and len(new.ports) == 1:
-                return Ref(group) if not read or read == [ref] else None
+            if read == [ref] and len(new.ports) == 1:
+                return Ref(group)
             if len(new.ports) != 1:
                 reason = f"'{group}' has {len(new.ports)} outputs: {', '.join(new.ports[:8])}"
             else:
                 reason = "read from outside are " + ", ".join(f"'{r}'" for r in read[:6])
-        if reader is None:
-            return None
         raise self.site.fail(
             "S305", f"'{reader}' reads '{ref}', which is taken out, and nothing says which output of '{group}' replaces it",
             *self._path_of(group), notes=[reason],
@@ -292,19 +290,14 @@ class _Collapsing:
         edits += self._added()
         edits += self._rewired(spans)
         if self.wanted_outputs:
-            outputs = tuple(self._must(ref, "the outputs") for ref in self.wanted_outputs)
+            outputs = tuple(self.replacement(ref, "the outputs") for ref in self.wanted_outputs)
             edits.append(SetOutputs(outputs, self.site.at("outputs", 0)))
         return edits
-
-    def _must(self, ref: Ref, reader: str) -> Ref:
-        found = self.replacement(ref, reader)
-        assert found is not None
-        return found
 
     def _added(self) -> list[Edit]:
         edits: list[Edit] = []
         for name, new in self.placed.items():
-            inputs = [self._must(ref, name) for ref in self.reads[name]]
+            inputs = [self.replacement(ref, name) for ref in self.reads[name]]
             members = self.groups.get(name)
             before = members[0].name if members else None
             control = self._control(name)
@@ -328,18 +321,18 @@ class _Collapsing:
             touched = [self.member_of[s] for s in node.sources if s in self.member_of]
             if not touched:
                 continue
-            inputs = tuple(self._must(ref, node.name) for ref in node.inputs)
+            inputs = tuple(self.replacement(ref, node.name) for ref in node.inputs)
             control = tuple(dict.fromkeys(self.member_of.get(source, source) for source in node.control))
             edits.append(Rewire(node.name, inputs, control, spans[touched[0]]))
         return edits
 
     def _find_dead(self) -> None:
-        """Find nodes outside that read a tensor which nothing replaces and that no output needs, and their readers."""
+        """Find nodes outside that read a tensor taken out and that no output needs, and their readers."""
         stack: list[str] = []
         for node in self.graph:
             if node.name in self.member_of or node.name in self.live:
                 continue
-            lost = next((r for r in node.inputs if self.replacement(r, None) is None), None)
+            lost = next((r for r in node.inputs if r.node in self.member_of), None)
             if lost is not None:
                 self.dead[node.name] = f"unused: it read '{lost}', which was taken out"
                 stack.append(node.name)

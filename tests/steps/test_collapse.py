@@ -47,11 +47,11 @@ def refused(code: str, *args: Any, **options: Any) -> str:
 
 def test_namespaces_become_nodes_and_readers_follow() -> None:
     graph, edits = collapse(
-        BASE, [new("In", "Placeholder", like=Ref("pre/b")), new("Post")], {"x": "In", "pre": "In", "post": "Post"}, ("Post",)
+        BASE, [new("In", "Placeholder", like=Ref("pre/b")), new("Post")], {"x": "In", "pre": "In", "post": "Post"}, ("out",)
     )
     assert [n.name for n in graph] == ["In", "net/y", "Post", "out"]
     assert graph["net/y"].inputs == (Ref("In"),) and graph["Post"].inputs == (Ref("net/y"),)
-    assert graph["out"].inputs == (Ref("Post"),) and graph.outputs == (Ref("Post"),)
+    assert graph["out"].inputs == (Ref("Post"),) and graph.outputs == (Ref("out"),)
     assert {e.name: e.into for e in edits if isinstance(e, Drop)}["post/q"] == "Post"
 
 

@@ -1,0 +1,66 @@
+"""Arithmetic on one or two tensors, and activations."""
+
+from __future__ import annotations
+
+from surgeon.diagnostics import error
+from surgeon.export.uff.conversion import Conversion, converts
+from surgeon.export.uff.model import UffNode, UffValue
+from surgeon.graph import TensorValue
+
+_BINARY = {
+    "Add": "add", "AddV2": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "RealDiv": "div", "Minimum": "min",
+    "Maximum": "max", "Pow": "pow",
+}  # fmt: skip
+_UNARY = {
+    "Neg": "neg", "Abs": "abs", "Sin": "sin", "Cos": "cos", "Tan": "tan", "Sinh": "sinh", "Cosh": "cosh", "Asin": "asin",
+    "Acos": "acos", "Atan": "atan", "Asinh": "asinh", "Acosh": "acosh", "Atanh": "atanh", "Ceil": "ceil", "Floor": "floor",
+    "Sqrt": "sqrt", "Rsqrt": "rsqrt", "Square": "square", "Exp": "exp", "Log": "log",
+}  # fmt: skip
+_ACTIVATION = {
+    "Relu": "relu", "Relu6": "relu6", "Tanh": "tanh", "Sigmoid": "sigmoid", "Elu": "elu", "Selu": "selu",
+    "Softsign": "softsign", "Softplus": "softplus",
+}  # fmt: skip
+_LEAKY_SINCE = (6, 0)
+
+
+@converts(*_BINARY)
+def binary(at: Conversion) -> list[UffNode]:
+    """Binary, with TensorFlow's broadcasting."""
+    return [at.uff("Binary", (at.edge(0), at.edge(1)), {"func": UffValue("s", _BINARY[at.node.op])})]
+
+
+@converts(*_UNARY)
+def unary(at: Conversion) -> list[UffNode]:
+    """Unary."""
+    return [at.uff("Unary", (at.edge(0),), {"func": UffValue("s", _UNARY[at.node.op])})]
+
+
+@converts(*_ACTIVATION)
+def activation(at: Conversion) -> list[UffNode]:
+    """Activation."""
+    return [at.uff("Activation", (at.edge(0),), {"func": UffValue("s", _ACTIVATION[at.node.op])})]
+
+
+@converts("LeakyRelu")
+def leaky_relu(at: Conversion) -> list[UffNode]:
+    """LeakyRelu, which parsers have since TensorRT 6; raise X103 for earlier targets."""
+    target = at.export.target
+    if target is not None and tuple(target.version) < _LEAKY_SINCE:
+        version = ".".join(map(str, target.version))
+        raise error("X103", f"'{at.node.name}' (LeakyRelu) cannot be read by the UFF parser of TensorRT {version}; parsers have it since 6.0",
+                    at.node.name, help=["replace it by the plugin LReLU_TRT with negSlope as its alpha", "or take a later target"])  # fmt: skip
+    return [at.uff("LeakyRelu", (at.edge(0),), {"alpha": UffValue("d", at.number("alpha", 0.2))})]
+
+
+@converts("BiasAdd", "BiasAddV1")
+def bias_add(at: Conversion) -> list[UffNode]:
+    """Binary add; in an NCHW graph the bias is stated as [C, 1, 1], so that it meets the channels."""
+    add = {"func": UffValue("s", "add")}
+    if at.data_format == "NHWC":
+        return [at.uff("Binary", (at.edge(0), at.edge(1)), add)]
+    bias = at.constant(1)
+    if bias is None:
+        at.ints(1, "bias")  # says that it must be a constant
+        raise at.refused("has a bias that is no array of numbers; expected one number a channel")
+    reshaped = at.extra_const("bias", TensorValue.of(bias.reshape(-1, 1, 1)))
+    return [reshaped, at.uff("Binary", (at.edge(0), reshaped.id), add)]

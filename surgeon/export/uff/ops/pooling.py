@@ -1,0 +1,42 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from surgeon.export.uff.conversion import Conversion, converts
+from surgeon.export.uff.model import UffNode, UffValue
+from surgeon.export.uff.ops.convolution import padding
+
+_FUNC = {"MaxPool": "max", "AvgPool": "avg"}
+_NEVER_NEGATIVE = frozenset({"Relu", "Relu6", "Sigmoid", "Softplus", "Abs", "Square", "Exp", "Sqrt"})
+
+
+@converts(*_FUNC)
+def pool(at: Conversion) -> list[UffNode]:
+    """Pool.
+
+    A Pad before it is folded into ``padding`` only for a maximum over what is never negative: the zeros of a Pad are
+    part of a mean and of a maximum over negative numbers, the parser's padding is not.
+    """
+    fields: dict[str, UffValue] = {"func": UffValue("s", _FUNC[at.node.op]), "inputs_orders": at.orders(at.activations)}
+    fields["kernel"] = UffValue.ints(at.spatial(at.int_list("ksize"), "kernel"))
+    fields["strides"] = UffValue.ints(at.spatial(at.int_list("strides"), "strides"))
+    if at.text("padding", "VALID") == "EXPLICIT" and len(set(_pairs(at.int_list("explicit_paddings")))) > 1 and not _symmetric(at):
+        raise at.refused("has asymmetric explicit paddings; UFF's pooling takes symmetric ones")
+    before, read = padding(at, fields, fold=at.node.op == "MaxPool" and _pads_what_is_never_negative(at))
+    return [*before, at.uff("Pool", (read,), fields)]
+
+
+def _pairs(listed: tuple[int, ...]) -> list[tuple[int, int]]:
+    return list(zip(listed[::2], listed[1::2], strict=False))
+
+
+def _symmetric(at: Conversion) -> bool:
+    return all(a == b for a, b in _pairs(at.int_list("explicit_paddings")))
+
+
+def _pads_what_is_never_negative(at: Conversion) -> bool:
+    pad = at.producer(0)
+    if pad is None or pad.op not in ("Pad", "PadV2"):
+        return False
+    source = at.of(pad).producer(0)
+    return source is not None and source.op in _NEVER_NEGATIVE

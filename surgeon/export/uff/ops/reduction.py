@@ -1,0 +1,26 @@
+"""Reductions and positions of extremes."""
+
+from __future__ import annotations
+
+from surgeon.export.uff.conversion import Conversion, converts
+from surgeon.export.uff.model import UffNode, UffValue
+
+_FUNC = {"Sum": "sum", "Prod": "prod", "Max": "max", "Min": "min", "Mean": "mean"}
+_POSITION = {"ArgMax": "ArgMax", "ArgMin": "ArgMin"}
+
+
+@converts(*_FUNC)
+def reduce(at: Conversion) -> list[UffNode]:
+    """Reduce over constant axes, batch counted. The parser keeps reduced axes as 1, whatever ``keepdims`` says."""
+    fields = {
+        "func": UffValue("s", _FUNC[at.node.op]),
+        "axes": UffValue.ints(at.ints(1, "axes")),
+        "keepdims": UffValue("b", at.attr("keep_dims", bool, False)),
+    }
+    return [at.uff("Reduce", (at.edge(0),), fields)]
+
+
+@converts(*_POSITION)
+def position(at: Conversion) -> list[UffNode]:
+    """ArgMax and ArgMin along a constant axis."""
+    return [at.uff(_POSITION[at.node.op], (at.edge(0),), {"axis": UffValue("i", at.integer(1, "axis"))})]

@@ -1,0 +1,29 @@
+"""Inputs and constants."""
+
+from __future__ import annotations
+
+from surgeon.export.uff.constants import in_uff_type, uff_dtype
+from surgeon.export.uff.conversion import Conversion, const_node, constant_of, converts
+from surgeon.export.uff.model import UffNode, UffValue
+from surgeon.graph import DType
+
+
+@converts("Placeholder", "PlaceholderWithDefault")
+def input_node(at: Conversion) -> list[UffNode]:
+    """Input: element type, and shape with batch.
+
+    A PlaceholderWithDefault of rank 2 or more is fed, so it is an input too; one of lower rank is a switch and takes its default.
+    """
+    dtype = at.attrs.get("dtype")
+    found = uff_dtype(at.node, dtype if isinstance(dtype, DType) else DType.FLOAT32)
+    shape = at.export.input_shape(at.node)
+    return [at.uff("Input", (), {"dtype": UffValue("dtype", found), "shape": UffValue.ints(shape)})]
+
+
+@converts("Const")
+def const(at: Conversion) -> list[UffNode]:
+    """Const: the bytes go to the referenced data."""
+    tensor = constant_of(at.node)
+    if tensor is None:
+        raise at.refused("has no value that can be read; expected a tensor", "export the model again")
+    return [const_node(at.export, at.node.name, in_uff_type(at.node, tensor))]
