@@ -1,1 +1,69 @@
-"""Surgery on detector graphs for operations that TensorRT cannot run."""
+"""Surgery on detector graphs for operations that TensorRT cannot run.
+
+The names below are the public ones. They are imported when first used, so that ``import surgeon`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from surgeon.version import __version__
+
+if TYPE_CHECKING:
+    from surgeon.api import apply, check, convert, diff, inspect, plan
+    from surgeon.catalog import load_catalog
+    from surgeon.diagnostics import Diagnostic, SurgeonError
+    from surgeon.graph import Graph, Node, Ref
+    from surgeon.graphdef import load_graph, save_graph
+    from surgeon.language import Recipe, load_recipe, parse_recipe
+    from surgeon.rewrite import Plan
+    from surgeon.targets import load_target
+
+__all__ = [
+    "Diagnostic",
+    "Graph",
+    "Node",
+    "Plan",
+    "Recipe",
+    "Ref",
+    "SurgeonError",
+    "__version__",
+    "apply",
+    "check",
+    "convert",
+    "diff",
+    "inspect",
+    "load_catalog",
+    "load_graph",
+    "load_recipe",
+    "load_target",
+    "parse_recipe",
+    "plan",
+    "save_graph",
+]
+
+_HOMES = {
+    "surgeon.api": ("apply", "check", "convert", "diff", "inspect", "plan"),
+    "surgeon.catalog": ("load_catalog",),
+    "surgeon.diagnostics": ("Diagnostic", "SurgeonError"),
+    "surgeon.graph": ("Graph", "Node", "Ref"),
+    "surgeon.graphdef": ("load_graph", "save_graph"),
+    "surgeon.language": ("Recipe", "load_recipe", "parse_recipe"),
+    "surgeon.rewrite": ("Plan",),
+    "surgeon.targets": ("load_target",),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            import importlib
+
+            value = getattr(importlib.import_module(home), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'surgeon' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,10 +7,10 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from surgeon.diagnostics import SurgeonError, error
 
@@ -31,17 +31,17 @@ def load_module(folder: Path, stem: str) -> ModuleType | None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        guarded(path, spec.loader.exec_module, module)
+        guarded(path, partial(spec.loader.exec_module, module))
     except SurgeonError:
         del sys.modules[name]
         raise
     return module
 
 
-def guarded(path: Path, function: Callable[..., Result], *arguments: Any) -> Result:
+def guarded(path: Path, function: Callable[[], Result]) -> Result:
     """Call a plugin's own function; raise SurgeonError C111 with its file and line where it fails."""
     try:
-        return function(*arguments)
+        return function()
     except SurgeonError:
         raise
     except Exception as exc:

@@ -158,7 +158,7 @@ class PluginSpec:
         if rule is None:
             return (TensorSpec(),) * len(ports)
         path = self.folder / "shape.py"
-        specs = tuple(guarded(path, rule, values, inputs))
+        specs = guarded(path, lambda: tuple(rule(values, inputs)))
         if len(specs) != len(ports) or not all(isinstance(spec, TensorSpec) for spec in specs):
             raise error("C111", f"the shape rule of {self.op} gives {len(specs)} outputs; expected {len(ports)} tensor specs",
                         path, help=["correct 'outputs' of this file"])  # fmt: skip
@@ -189,7 +189,7 @@ class PluginSpec:
         if check is None:
             return []
         problems = []
-        for message in list(guarded(self.folder / "shape.py", check, values)):
+        for message in guarded(self.folder / "shape.py", lambda: tuple(map(str, check(values)))):
             named = [name for name in _QUOTED.findall(message) if name in self.fields]
             problems.append(Diagnostic("C108", f"{self.op}: {message}", place(named[0]) if named else None,
                                        (), ("correct " + (" or ".join(f"'{n}'" for n in named) or "the fields"),)))  # fmt: skip

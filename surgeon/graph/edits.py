@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from surgeon.diagnostics import Span, error, nearest_note
 from surgeon.graph.graph import Graph
 from surgeon.graph.node import Node, Ref
-from surgeon.graph.values import AttrValue
+from surgeon.graph.values import AttrValue, attr_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,9 @@ def apply_edits(graph: Graph, edits: Sequence[Edit]) -> Graph:
             nodes.append(changed.get(node.name, node))
     nodes.extend(add.node for add in placed.get(None, ()))
 
+    if dropped:
+        gone = {f"loc:@{name}".encode() for name in dropped if name not in added}
+        nodes = [_released(node, gone) for node in nodes]
     for node in nodes:
         for source in node.sources:
             if source in dropped and source not in added:
@@ -133,6 +136,15 @@ def _change(node: Node, edit: Rewire | SetAttr | SetOp) -> Node:
             return node.with_attr(edit.key, edit.value)
         case SetOp():
             return replace(node, op=edit.op)
+
+
+def _released(node: Node, gone: Container[bytes]) -> Node:
+    """Return the node without colocation with nodes that are gone: TensorFlow refuses a graph that names them."""
+    marks = node.attrs.get("_class")
+    if not isinstance(marks, tuple) or not any(mark in gone for mark in marks if isinstance(mark, bytes)):
+        return node
+    kept = attr_list(mark for mark in marks if mark not in gone)  # type: ignore[operator]
+    return node.with_attr("_class", kept or None)
 
 
 def _present(graph: Graph, name: str, span: Span | None) -> None:

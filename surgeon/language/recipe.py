@@ -157,6 +157,10 @@ class Recipe(_Part):
     _spans: Mapping[tuple[PathItem, ...], Span] = PrivateAttr(default_factory=dict)
     _sources: tuple[str, ...] = PrivateAttr(default=())
 
+    def place(self, *path: PathItem) -> Span | None:
+        """Return the place of exactly this key, None where it is not written anywhere."""
+        return self._spans.get(path)
+
     def span(self, *path: PathItem) -> Span | None:
         """Return the place of a key, or of the nearest one above it that has a place."""
         for end in range(len(path), -1, -1):

@@ -105,9 +105,11 @@ def _site(
     recipe: Recipe, prepared: Prepared, graph: Graph, index: int, remarks: list[Diagnostic], rules: object
 ) -> Site:
     def spans(path: tuple[str | int, ...]) -> Span | None:
-        if path[:1] in (("namespaces",), ("nodes",), ("outputs",)) and path[1:]:
+        # 'nodes' and 'outputs' are keys of the recipe and of some steps; a step's own place comes first.
+        own = recipe.place("steps", index, *path)
+        if own is None and path[:1] in (("namespaces",), ("nodes",), ("outputs",)) and path[1:]:
             return recipe.span(*path)
-        return recipe.span("steps", index, *path)
+        return own or recipe.span("steps", index, *path)
 
     return Site(graph, spans, prepared.nodes, prepared.namespaces, recipe.outputs, rules, remarks)  # type: ignore[arg-type]
 

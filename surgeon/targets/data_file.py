@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error
 
 Plain: TypeAlias = "str | list[Plain] | dict[str, Plain]"
-Path_: TypeAlias = tuple[str | int, ...]
+Loc: TypeAlias = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
 SIZE_LIMIT = 256 * 1024
@@ -82,7 +82,7 @@ def _read_text(path: Path, code: str, thing: str) -> str:
 
 
 def _fault(code: str, thing: str, fault: Mapping[str, Any], document: _Document) -> Diagnostic:
-    loc: Path_ = tuple(fault["loc"])
+    loc: Loc = tuple(fault["loc"])
     known = loc
     while known and known not in document.values:
         known = known[:-1]
@@ -107,8 +107,8 @@ class _Document:
     file: str
     lines: list[str]
     code: str
-    keys: dict[Path_, Span] = field(default_factory=dict)
-    values: dict[Path_, Span] = field(default_factory=dict)
+    keys: dict[Loc, Span] = field(default_factory=dict)
+    values: dict[Loc, Span] = field(default_factory=dict)
 
     def parse(self, text: str) -> Plain:
         root: list[Plain] = []
@@ -179,11 +179,11 @@ class _Document:
 class _Open:
     """A list or mapping that is still being filled."""
 
-    path: Path_
+    path: Loc
     value: Any
     key: str | None = None
 
-    def path_of_next(self) -> Path_:
+    def path_of_next(self) -> Loc:
         if isinstance(self.value, dict):
             return (*self.path, self.key or "")
         return (*self.path, len(self.value)) if self.path else ()

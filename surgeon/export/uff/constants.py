@@ -25,7 +25,7 @@ def in_uff_type(node: Node, tensor: Tensor) -> Tensor:
     Raise X109 for any other element type, or where a value would change.
     """
     if isinstance(tensor, TensorDigest):
-        raise error("G113", f"the constant '{node.name}' is known by its digest only; its value was left out of the text form",
+        raise error("G113", f"the constant '{node.name}' is known by its digest only; the text form left its value out",
                     node.name, help=["print the graph with all values (limit -1)"])  # fmt: skip
     if tensor.dtype in DTYPE_NUMBERS:
         return tensor
@@ -39,8 +39,8 @@ def in_uff_type(node: Node, tensor: Tensor) -> Tensor:
         converted = value.astype(wider.numpy())
     same = np.array_equal(converted.astype(value.dtype), value, equal_nan=value.dtype.kind == "f")
     if not same:
-        raise error("X109", f"the constant '{node.name}' is {tensor.dtype}, and its values change as {wider}; UFF has no {tensor.dtype}",
-                    node.name, help=["export the model with float32 weights"])  # fmt: skip
+        raise error("X109", f"the constant '{node.name}' is {tensor.dtype}, and its values change as {wider}; "
+                    f"UFF has no {tensor.dtype}", node.name, help=["export the model with float32 weights"])  # fmt: skip
     return TensorValue.of(converted, wider)
 
 

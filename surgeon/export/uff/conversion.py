@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.export.uff.model import Blob, UffNode, UffValue
 from surgeon.graph import DType, Node, Ref, Tensor
+from surgeon.targets import Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,20 +35,10 @@ class PluginLike(Protocol):
     def output_ports(self, fields: Mapping[str, Any]) -> Sequence[str]: ...
 
 
-class TargetLike(Protocol):
-    """What the exporter asks of a target: TensorRT's version, and whether its parser wants an input of every plugin."""
-
-    @property
-    def version(self) -> tuple[int, ...]: ...
-
-    @property
-    def plugin_needs_input(self) -> bool: ...
-
-
 class Source(Protocol):
     """The export under way, as far as converters see it."""
 
-    target: TargetLike | None
+    target: Target | None
 
     def node(self, ref: Ref) -> Node: ...
     def resolve(self, ref: Ref) -> Ref: ...
@@ -55,6 +46,7 @@ class Source(Protocol):
     def fresh(self, name: str) -> str: ...
     def put(self, key: str, value: UffValue) -> UffValue: ...
     def input_shape(self, node: Node) -> tuple[int, ...]: ...
+    def rank(self, ref: Ref) -> int | None: ...
 
 
 T = TypeVar("T")
@@ -116,10 +108,15 @@ class Conversion:
         """Return a constant input as integers; raise X102 where it is computed."""
         value = self.constant(position)
         if value is None or value.dtype.kind not in "iu":
-            ref = self.ref(position)
-            raise error("X102", f"the {what} of '{self.node.name}' ({self.node.op}) is '{ref}' ({self.export.node(ref).op}); UFF needs a constant",
-                        self.node.name, help=["add the step 'fold-constants' before the export, after fixing the input's size"])  # fmt: skip
+            raise self.not_constant(position, what)
         return tuple(int(v) for v in value.reshape(-1))
+
+    def not_constant(self, position: int, what: str) -> SurgeonError:
+        """Return X102: an input that must be a constant is computed, or is of another kind."""
+        ref = self.ref(position)
+        is_ = f"the {what} of '{self.node.name}' ({self.node.op}) is '{ref}' ({self.export.node(ref).op})"
+        return error("X102", f"{is_}; UFF needs a constant", self.node.name,
+                     help=["add the step 'fold-constants' to the recipe, after fixing the input's size"])  # fmt: skip
 
     def integer(self, position: int, what: str) -> int:
         """Return a constant input that is one integer; raise X102 or X104."""
@@ -127,6 +124,17 @@ class Conversion:
         if len(values) != 1:
             raise self.refused(f"has {len(values)} values as its {what}; expected 1")
         return values[0]
+
+    def axis(self, value: int, more: int = 0) -> int:
+        """Return an axis of input 0 counted from the front, of ``more`` axes than it has; raise X104 if that is unknown."""
+        if value >= 0:
+            return value
+        rank = self.export.rank(self.ref(0))
+        if rank is None or value + rank + more < 0:
+            known = "is unknown" if rank is None else f"is {rank}"
+            raise self.refused(f"has the axis {value} of a tensor whose rank {known}; the parser counts axes from the front",
+                               "write the axis as a number from 0")  # fmt: skip
+        return value + rank + more
 
     # Attributes
 

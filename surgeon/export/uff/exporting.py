@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.export.uff import layout
-from surgeon.export.uff.conversion import Conversion, PluginLike, TargetLike, converters
+from surgeon.export.uff.conversion import Conversion, PluginLike, converters
 from surgeon.export.uff.model import CORE, CUSTOM, UffModel, UffNode, UffValue
 from surgeon.export.uff.plugins import plugin_node, port_count
 from surgeon.export.uff.remedies import unsupported
 from surgeon.graph import Graph, Node, Ref, Shape
+from surgeon.infer import Inference
+from surgeon.targets import Target
 
 SHOWN = 10
 """Findings that one error lists."""
@@ -19,7 +22,7 @@ PASSED_OVER = frozenset({"Identity", "CheckNumerics", "StopGradient", "PreventGr
 """Ops whose output is their input; nothing of them is in the file, except an Identity that is an output."""
 
 
-def export_uff(graph: Graph, *, plugins: Mapping[str, PluginLike], target: TargetLike | None = None) -> UffModel:
+def export_uff(graph: Graph, *, plugins: Mapping[str, PluginLike], target: Target | None = None) -> UffModel:
     """Return the UFF content of a rewritten graph: what its outputs depend on, what a node reads before the node.
 
     ``graph`` is in the model's own layout, batch included; ``plugins`` gives each plugin op's fields and output ports;
@@ -33,14 +36,13 @@ def export_uff(graph: Graph, *, plugins: Mapping[str, PluginLike], target: Targe
 class _Export:
     """One export: the memo of edges, names given out, and referenced data."""
 
-    def __init__(self, graph: Graph, plugins: Mapping[str, PluginLike], target: TargetLike | None) -> None:
+    def __init__(self, graph: Graph, plugins: Mapping[str, PluginLike], target: Target | None) -> None:
         self.graph = graph
         self.plugins = plugins
         self.target = target
         self._taken: set[str] = set()
         self._data: dict[str, UffValue] = {}
         self._resolved: dict[Ref, Ref] = {}
-        self._exported = graph.ancestors(ref.node for ref in graph.output_refs)
 
     # What converters ask for
 
@@ -71,7 +73,7 @@ class _Export:
         while at < len(sources):
             ref = sources[at]
             ports = self._ports(ref.node)
-            if sources[at : at + ports] != [Ref(ref.node, slot) for slot in range(ports)]:
+            if not ports or sources[at : at + ports] != [Ref(ref.node, slot) for slot in range(ports)]:
                 raise self._no_such_edge(reader, ref, ports)
             ids.append(ref.node)
             at += ports
@@ -97,6 +99,26 @@ class _Export:
 
     def input_shape(self, node: Node) -> tuple[int, ...]:
         return layout.input_shape(self.graph, node, self._exported)
+
+    def rank(self, ref: Ref) -> int | None:
+        """Return a tensor's number of axes, batch included, or None where it is unknown."""
+        return self._inference.spec(ref).shape.rank
+
+    @cached_property
+    def _inference(self) -> Inference:
+        return Inference(self.graph)
+
+    @cached_property
+    def _exported(self) -> frozenset[str]:
+        """What the outputs depend on by data; membership only."""
+        seen: set[str] = set()
+        rest = [ref.node for ref in self.graph.output_refs]
+        while rest:
+            name = rest.pop()
+            if name not in seen:
+                seen.add(name)
+                rest.extend(ref.node for ref in self.graph[name].inputs)
+        return frozenset(seen)
 
     # The walk
 
@@ -156,7 +178,7 @@ class _Export:
                 else:
                     enter(following)
         if lacking:
-            raise unsupported(self.graph, lacking, self.plugins)
+            raise unsupported(self.graph, lacking)
         if problems:
             raise SurgeonError(*[d for p in problems[:SHOWN] for d in p.diagnostics])
         return converted, order
@@ -186,8 +208,8 @@ class _Export:
     def _no_such_edge(self, reader: Node, ref: Ref, ports: int) -> SurgeonError:
         node = self.graph[ref.node]
         if node.op.startswith("FusedBatchNorm") and ref.slot:
-            return error("X107", f"'{reader.name}' ({reader.op}) reads output {ref.slot} of '{node.name}' ({node.op}); UFF's BatchNorm has output 0 only",
-                         reader.name, help=["the statistics are of use in training only; freeze the inference graph"])  # fmt: skip
+            return error("X107", f"'{reader.name}' ({reader.op}) reads output {ref.slot} of '{node.name}' ({node.op}); "
+                         "UFF's BatchNorm has output 0 only", reader.name, help=["the statistics are of use in training only; freeze the inference graph"])  # fmt: skip
         what = f"'{reader.name}' ({reader.op}) reads '{ref.node}:{ref.slot}' ({node.op})"
         if ports == 1 or node.op not in self.plugins:
             return error("X105", f"{what}; UFF names nodes, not outputs, so only output 0 can be read", reader.name,
@@ -198,8 +220,8 @@ class _Export:
 
     def _no_such_output(self, node: Node, ref: Ref) -> SurgeonError:
         ports = self._ports(node.name)
-        return error("X105", f"the output '{ref}' ({node.op}) cannot be marked; UFF sees {ports} output{'s' if ports > 1 else ''} of '{node.name}'",
-                     node.name, help=[f"declare '{node.name}' as the output"])  # fmt: skip
+        seen = f"{ports} output{'s' if ports > 1 else ''} of '{node.name}'"
+        return error("X105", f"the output '{ref}' ({node.op}) cannot be marked; UFF sees {seen}", node.name, help=[f"declare '{node.name}' as the output"])  # fmt: skip
 
 
 class _NoConverter(Exception):

@@ -12,7 +12,9 @@ _SPATIAL = frozenset({
     "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "LRN", "DepthToSpace", "SpaceToDepth",
     "ResizeBilinear", "ResizeNearestNeighbor", "CropAndResize", "SpaceToBatchND",
 })  # fmt: skip
-_OPAQUE = frozenset({"Reshape", "Squeeze", "MatMul", "Shape", "Size", "Rank", "ArgMax", "ArgMin", "ExpandDims", "Gather", "GatherV2"})
+_OPAQUE = frozenset({
+    "Reshape", "Squeeze", "MatMul", "Shape", "Size", "Rank", "ArgMax", "ArgMin", "ExpandDims", "Gather", "GatherV2",
+})  # fmt: skip
 
 
 def input_shape(graph: Graph, node: Node, exported: Container[str]) -> tuple[int, ...]:
@@ -25,8 +27,8 @@ def input_shape(graph: Graph, node: Node, exported: Container[str]) -> tuple[int
     shape = node.attrs.get("shape")
     dims = shape.dims if isinstance(shape, Shape) else None
     if dims is None or any(d is None for d in dims[1:]):
-        raise error("X106", f"the input '{node.name}' has the shape {shape if isinstance(shape, Shape) else '[...]'}; UFF needs every size but the batch",
-                    node.name, help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"])  # fmt: skip
+        told = shape if isinstance(shape, Shape) else Shape()
+        raise error("X106", f"the input '{node.name}' has the shape {told}; UFF needs every size but the batch", node.name, help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"])  # fmt: skip
     sizes = tuple(1 if d is None else d for d in dims)
     if len(sizes) != 4 or _layout(graph, node, exported) != "NHWC":
         return sizes

@@ -24,7 +24,7 @@ def plugin_node(at: Conversion, spec: PluginLike) -> list[UffNode]:
     fields = {}
     for name, value in at.attrs.items():
         if name in spec.fields:
-            kind = str(getattr(spec.fields[name].type, "value", spec.fields[name].type))
+            kind = spec.fields[name].type
             written = _value(at.node, name, kind, value)
             if written.value != ():
                 fields[name + _SUFFIXES[kind]] = written
@@ -69,7 +69,7 @@ def _one_or_many(node: Node, name: str, kind: str, member: str, items: tuple[Any
 
 
 def _wrong_value(node: Node, name: str, kind: str, value: AttrValue) -> SurgeonError:
-    expected = {"int": "an integer of 32 bits", "int[]": "a list of integers of 32 bits", "float": "a number", "float[]": "a list of numbers",
-                "string": "text"}.get(kind, kind)  # fmt: skip
+    expected = {"int": "an integer of 32 bits", "int[]": "a list of integers of 32 bits", "float": "a number",
+                "float[]": "a list of numbers", "string": "text"}.get(kind, kind)  # fmt: skip
     return error("X114", f"the field '{name}' of '{node.name}' ({node.op}) is {value!r}; expected {expected}", node.name,
                  help=["correct it in the recipe"])  # fmt: skip

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.export.uff import schema
 from surgeon.export.uff.model import Blob, UffDescriptor, UffModel, UffNode, UffValue
 from surgeon.graph import DType, MappedFile, TensorRef, TensorValue
 from surgeon.graphdef.wire import BYTES, VARINT, Field, WireError, fields
+
+T = TypeVar("T")
 
 MESSAGE_LIMIT = 1 << 24
 """Bytes that one node, descriptor or value other than a blob may take."""
@@ -80,9 +84,10 @@ def _text(view: memoryview, field: Field) -> str:
         raise _Malformed(f"the name at byte {field.tag} is not UTF-8") from None
 
 
-def _parse(parse, view, field, what):  # type: ignore[no-untyped-def]
+def _parse(parse: Callable[[bytes], T], view: memoryview, field: Field, what: str) -> T:
     if field.end - field.begin > MESSAGE_LIMIT:
-        raise _Malformed(f"the {what} at byte {field.tag} has {field.end - field.begin} bytes; expected at most {MESSAGE_LIMIT}")
+        size = field.end - field.begin
+        raise _Malformed(f"the {what} at byte {field.tag} has {size} bytes; expected at most {MESSAGE_LIMIT}")
     try:
         return parse(bytes(view[field.begin : field.end]))
     except Exception as exc:  # protobuf's DecodeError has no common base across its backends

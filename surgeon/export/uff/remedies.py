@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.graph import Graph, Node
@@ -38,24 +38,23 @@ _OPS: Mapping[str, str] = {
                      "Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual", "LogicalAnd", "LogicalOr", "LogicalNot",
                      "FloorDiv", "FloorMod", "BroadcastTo"), _ANCHORS_OR_FOLD),
     **dict.fromkeys(("Split", "SplitV", "Unpack", "Unstack"),
-                    "UFF names nodes, not outputs, so an op with several cannot be read: map its namespace to a plugin, or use StridedSlice"),
+                    "UFF names nodes, not outputs: map its namespace to a plugin, or use StridedSlice"),
     "AddN": "replace it by 'Add' nodes (step 'replace-op' where it adds two tensors)",
     "SquaredDifference": "write it as Sub and Mul, or fold constants",
-    "SpaceToBatchND": "only the chain SpaceToBatchND, Conv2D, BatchToSpaceND is a dilated convolution; export the model without ops between them",
-    "BatchToSpaceND": "only the chain SpaceToBatchND, Conv2D, BatchToSpaceND is a dilated convolution; export the model without ops between them",
+    "SpaceToBatchND": "UFF has it only in the chain SpaceToBatchND, Conv2D, BatchToSpaceND; export the model without ops between",
     "BatchMatMul": "UFF has matrix products of rank 2 only", "BatchMatMulV2": "UFF has matrix products of rank 2 only",
     "FIFOQueueV2": "map the input queue to an input node", "QueueDequeueV2": "map the input queue to an input node",
     "RandomUniform": "dropout is left: freeze the inference graph",
 }  # fmt: skip
 
 
-def unsupported(graph: Graph, nodes: Sequence[Node], plugins: Container[str]) -> SurgeonError:
+def unsupported(graph: Graph, nodes: Sequence[Node]) -> SurgeonError:
     """Return X101: up to ten diagnostics, one for each namespace and op, the most frequent first."""
     kinds: dict[tuple[str, str], list[Node]] = {}
     for node in nodes:
         kinds.setdefault((node.name.partition("/")[0] if "/" in node.name else "", node.op), []).append(node)
     ranked = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
-    found = [_diagnostic(graph, top, op, group, plugins) for (top, op), group in ranked[:SHOWN]]
+    found = [_diagnostic(graph, top, op, group) for (top, op), group in ranked[:SHOWN]]
     if len(ranked) > SHOWN:
         rest = sum(len(group) for _, group in ranked[SHOWN:])
         last = found[-1]
@@ -64,8 +63,8 @@ def unsupported(graph: Graph, nodes: Sequence[Node], plugins: Container[str]) ->
     return SurgeonError(*found)
 
 
-def _diagnostic(graph: Graph, top: str, op: str, group: Sequence[Node], plugins: Container[str]) -> Diagnostic:
-    first = min(group, key=lambda n: n.name) if len(group) < 1000 else group[0]
+def _diagnostic(graph: Graph, top: str, op: str, group: Sequence[Node]) -> Diagnostic:
+    first = group[0]
     where = f"under '{top}'" if top else "at top level"
     many = f" and {len(group) - 1} more {where}" if len(group) > 1 else f" {where}" if top else ""
     readers = graph.readers[first.name]

@@ -17,7 +17,9 @@ def convolution(at: Conversion) -> list[UffNode]:
     return convolve(at, at, at.node.name)
 
 
-def convolve(at: Conversion, source: Conversion, name: str, dilation: tuple[int, int] | None = None, pads: Pads | None = None) -> list[UffNode]:
+def convolve(
+    at: Conversion, source: Conversion, name: str, dilation: tuple[int, int] | None = None, pads: Pads | None = None
+) -> list[UffNode]:
     """Return the Conv of ``at`` called ``name``, reading input 0 of ``source``, padded by ``pads`` where given."""
     fields: dict[str, UffValue] = {"inputs_orders": at.orders(at.activations, "+CK")}
     if at.node.op == "DepthwiseConv2dNative":
@@ -26,17 +28,16 @@ def convolve(at: Conversion, source: Conversion, name: str, dilation: tuple[int,
     dilated = dilation or at.spatial(at.int_list("dilations", (1, 1, 1, 1)), "dilations")
     if dilated != (1, 1):
         fields["dilation"] = UffValue.ints(dilated)
-    before, read = ([], source.edge(0)) if pads is None else padded(source, fields, pads)
-    if pads is None:
-        before, read = padding(at, fields, fold=True)
+    before, read = padding(at, fields, fold=True) if pads is None else padded(source, fields, pads)
     return [*before, UffNode(name, "Conv", (read, at.edge(1)), fields)]
 
 
 def channels_in(at: Conversion) -> int:
     """Return the input channels of a depthwise convolution: axis 2 of its weights, which must be a constant."""
     weights = at.tensor(1)
-    if weights is None or len(weights.shape) != 4:
-        at.ints(1, "weights")  # says that they must be a constant
+    if weights is None:
+        raise at.not_constant(1, "weights")
+    if len(weights.shape) != 4:
         raise at.refused("has weights that are not of rank 4; expected [height, width, channels, multiplier]")
     return weights.shape[2]
 
@@ -134,8 +135,8 @@ def dilated_convolution(at: Conversion) -> list[UffNode]:
     block, other = at.ints(1, "block shape"), split.ints(1, "block shape")
     strides = conv.spatial(conv.int_list("strides", (1, 1, 1, 1)), "strides")
     if block != other or len(block) != 2 or conv.text("padding", "VALID") != "VALID" or strides != (1, 1):
-        raise at.refused(f"has the block {list(block)} and its SpaceToBatchND {list(other)}; expected two equal numbers each, and between them a VALID convolution of stride 1",
-                         "export the model with the 'dilations' of Conv2D")  # fmt: skip
+        raise at.refused(f"has the block {list(block)} and its SpaceToBatchND {list(other)}; expected equal pairs, and a VALID "
+                         "convolution of stride 1 between them", "export the model with the 'dilations' of Conv2D")  # fmt: skip
     pads, crops = split.ints(2, "paddings"), at.ints(2, "crops")
     if len(pads) != 4 or len(crops) != 4:
         raise at.refused(f"has {len(crops)} crops and {len(pads)} paddings; expected four each")
@@ -159,9 +160,9 @@ def transposed_convolution(at: Conversion) -> list[UffNode]:
         fields["implicit_padding"] = UffValue("s", "same")
     elif kind == "EXPLICIT":
         listed = at.int_list("explicit_paddings")
-        pairs = spatial_pads(at, [(listed[i], listed[i + 1]) for i in range(0, 8, 2)]) if len(listed) == 8 else ((0, 1), (0, 1))
-        if any(a != b for a, b in pairs):
+        if len(listed) != 8 or listed[::2] != listed[1::2]:
             raise at.refused(f"has the explicit paddings {list(listed)}; UFF's transposed convolution takes symmetric ones")
+        pairs = spatial_pads(at, [(listed[i], listed[i + 1]) for i in range(0, 8, 2)])
         fields["padding"] = UffValue.ints((pairs[0][0], pairs[1][0]))
     at.ints(0, "output shape")
     return [at.uff("ConvTranspose", (at.edge(2), at.edge(1), at.edge(0)), fields)]

@@ -20,7 +20,6 @@ _ACTIVATION = {
     "Relu": "relu", "Relu6": "relu6", "Tanh": "tanh", "Sigmoid": "sigmoid", "Elu": "elu", "Selu": "selu",
     "Softsign": "softsign", "Softplus": "softplus",
 }  # fmt: skip
-_LEAKY_SINCE = (6, 0)
 
 
 @converts(*_BINARY)
@@ -43,12 +42,12 @@ def activation(at: Conversion) -> list[UffNode]:
 
 @converts("LeakyRelu")
 def leaky_relu(at: Conversion) -> list[UffNode]:
-    """LeakyRelu, which parsers have since TensorRT 6; raise X103 for earlier targets."""
+    """LeakyRelu; raise X103 for a target whose parser lacks it."""
     target = at.export.target
-    if target is not None and tuple(target.version) < _LEAKY_SINCE:
-        version = ".".join(map(str, target.version))
-        raise error("X103", f"'{at.node.name}' (LeakyRelu) cannot be read by the UFF parser of TensorRT {version}; parsers have it since 6.0",
-                    at.node.name, help=["replace it by the plugin LReLU_TRT with negSlope as its alpha", "or take a later target"])  # fmt: skip
+    if target is not None and not target.leaky_relu:
+        raise error("X103", f"'{at.node.name}' (LeakyRelu) cannot be read by the parser of '{target.name}'; it has no such operation",
+                    at.node.name, help=["replace it by the plugin LReLU_TRT, its field negSlope being LeakyRelu's alpha",
+                                        "or take a later target"])  # fmt: skip
     return [at.uff("LeakyRelu", (at.edge(0),), {"alpha": UffValue("d", at.number("alpha", 0.2))})]
 
 
@@ -60,7 +59,6 @@ def bias_add(at: Conversion) -> list[UffNode]:
         return [at.uff("Binary", (at.edge(0), at.edge(1)), add)]
     bias = at.constant(1)
     if bias is None:
-        at.ints(1, "bias")  # says that it must be a constant
-        raise at.refused("has a bias that is no array of numbers; expected one number a channel")
+        raise at.not_constant(1, "bias")
     reshaped = at.extra_const("bias", TensorValue.of(bias.reshape(-1, 1, 1)))
     return [reshaped, at.uff("Binary", (at.edge(0), reshaped.id), add)]

@@ -20,18 +20,11 @@ def pool(at: Conversion) -> list[UffNode]:
     fields: dict[str, UffValue] = {"func": UffValue("s", _FUNC[at.node.op]), "inputs_orders": at.orders(at.activations)}
     fields["kernel"] = UffValue.ints(at.spatial(at.int_list("ksize"), "kernel"))
     fields["strides"] = UffValue.ints(at.spatial(at.int_list("strides"), "strides"))
-    if at.text("padding", "VALID") == "EXPLICIT" and len(set(_pairs(at.int_list("explicit_paddings")))) > 1 and not _symmetric(at):
+    explicit = at.int_list("explicit_paddings")
+    if at.text("padding", "VALID") == "EXPLICIT" and explicit[::2] != explicit[1::2]:
         raise at.refused("has asymmetric explicit paddings; UFF's pooling takes symmetric ones")
     before, read = padding(at, fields, fold=at.node.op == "MaxPool" and _pads_what_is_never_negative(at))
     return [*before, at.uff("Pool", (read,), fields)]
-
-
-def _pairs(listed: tuple[int, ...]) -> list[tuple[int, int]]:
-    return list(zip(listed[::2], listed[1::2], strict=False))
-
-
-def _symmetric(at: Conversion) -> bool:
-    return all(a == b for a, b in _pairs(at.int_list("explicit_paddings")))
 
 
 def _pads_what_is_never_negative(at: Conversion) -> bool:

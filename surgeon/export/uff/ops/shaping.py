@@ -76,7 +76,7 @@ def transpose(at: Conversion) -> list[UffNode]:
 @converts("ExpandDims")
 def expand_dims(at: Conversion) -> list[UffNode]:
     """ExpandDims at a constant axis."""
-    return [at.uff("ExpandDims", (at.edge(0),), {"axis": UffValue("i", at.integer(1, "axis"))})]
+    return [at.uff("ExpandDims", (at.edge(0),), {"axis": UffValue("i", at.axis(at.integer(1, "axis"), 1))})]
 
 
 @converts("Squeeze")
@@ -86,21 +86,21 @@ def squeeze(at: Conversion) -> list[UffNode]:
     if not axes:
         raise at.refused("names no axes, so the batch of 1 would be taken out as well; UFF keeps the batch",
                          "set its attribute 'squeeze_dims' (step 'set-attr')")  # fmt: skip
-    return [at.uff("Squeeze", (at.edge(0),), {"axes": UffValue.ints(axes)})]
+    return [at.uff("Squeeze", (at.edge(0),), {"axes": UffValue.ints(tuple(map(at.axis, axes)))})]
 
 
 @converts("Pack")
 def stack(at: Conversion) -> list[UffNode]:
     """Stack."""
-    return [at.uff("Stack", at.edges(), {"axis": UffValue("i", at.attr("axis", int, 0))})]
+    return [at.uff("Stack", at.edges(), {"axis": UffValue("i", at.axis(at.attr("axis", int, 0), 1))})]
 
 
 @converts("ConcatV2")
 def concat(at: Conversion) -> list[UffNode]:
     """Concat; a plugin's complete run of outputs is one edge."""
     if "axis" in at.attrs:
-        return [at.uff("Concat", at.edges(), {"axis": UffValue("i", at.attr("axis", int, 0))})]
-    axis = at.integer(-1, "axis")
+        return [at.uff("Concat", at.edges(), {"axis": UffValue("i", at.axis(at.attr("axis", int, 0)))})]
+    axis = at.axis(at.integer(-1, "axis"))
     return [at.uff("Concat", at.edges(0, -1), {"axis": UffValue("i", axis)})]
 
 
@@ -108,4 +108,6 @@ def concat(at: Conversion) -> list[UffNode]:
 def concat_axis_first(at: Conversion) -> list[UffNode]:
     """Concat as TensorFlow wrote it before version 1: the axis comes first."""
     axis = at.integer(0, "axis")
+    if axis < 0:
+        raise at.refused(f"has the axis {axis}; the parser counts axes from the front", "write the axis as a number from 0")
     return [at.uff("Concat", at.edges(1), {"axis": UffValue("i", axis)})]
