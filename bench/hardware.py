@@ -55,6 +55,7 @@ def build(builder: Any, network: Any) -> tuple[Any, dict[str, Any]]:
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, 1 << 30)
     config.clear_flag(trt.BuilderFlag.TF32)
+    # FlattenConcat_TRT copies through cuBLAS; without a tactic source of it, execution fails.
     config.set_tactic_sources(1 << int(trt.TacticSource.CUBLAS) | 1 << int(trt.TacticSource.CUBLAS_LT))
     builder.max_batch_size = 1
     start = time.perf_counter()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from surgeon.graph.diff import GraphDiff
 
 __all__ = ["Check", "Conversion", "Fit", "Inspection", "Namespace", "Unsupported", "apply", "check", "convert", "diff",
-           "export_graph", "inspect", "plan", "read_model"]  # fmt: skip
+           "export_graph", "inspect", "plan", "read_model", "replay"]  # fmt: skip
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 
@@ -158,6 +158,27 @@ def convert(
     result = apply(made, graph)
     written = export_graph(result, path, chosen, catalog)
     return Conversion(made, path, chosen.name, len(graph), len(result), written)
+
+
+def replay(
+    plan: Plan,
+    model: Graph | PathLike,
+    output: PathLike,
+    *,
+    target: Target | str | None = None,
+    plugin_paths: Iterable[PathLike] = (),
+) -> Conversion:
+    """Apply a plan to the model it was made for and write the result; the target is the plan's where it is None.
+
+    Raise SurgeonError S404 where the plan is for another graph, and as :func:`convert` does; nothing is written then.
+    """
+    path = Path(output)
+    chosen = _output_target(path, target or plan.target or None)
+    catalog = _catalog(plugin_paths)
+    graph = _graph(model)
+    result = apply(plan, graph)
+    written = export_graph(result, path, chosen, catalog)
+    return Conversion(plan, path, chosen.name, len(graph), len(result), written)
 
 
 def check(
@@ -416,8 +437,8 @@ def _fits(graph: Graph, recipe_paths: Sequence[Path]) -> tuple[Fit, ...]:
             recipe = load_recipe(path, recipe_paths=recipe_paths)
         except SurgeonError:
             continue
-        made_for = [_plain(token) for token in _BACKBONE.findall(name.replace("lite_", "_"))]
-        backbone = next((token for token in made_for if any(token.endswith(c) for c in components if len(c) > 5)), "")
+        made_for = [_plain(token) for token in _BACKBONE.findall(name)]
+        backbone = next((token for token in made_for if token in components), "")
         wanted = [key for key, rule in recipe.namespaces.items() if not rule.optional]
         like = [node.like.partition(":")[0] for node in recipe.nodes.values() if node.like]
         fits = bool(wanted) and all(key in prefixes for key in wanted) and all(tensor in graph for tensor in like)

@@ -1,1 +1,111 @@
-"""To be filled."""
+"""The command line: a file for each verb, found by its ``NAME``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+
+from surgeon.cli import console
+from surgeon.diagnostics import Diagnostic, SurgeonError
+from surgeon.version import __version__
+
+EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPT, EXIT_PIPE = 0, 1, 2, 70, 130, 141
+
+_EPILOG = """\
+RECIPE is a shipped name (surgeon list recipes) or a path to a .yaml file; MODEL is a frozen graph (.pb, .pbtxt) or a
+SavedModel folder. 'surgeon VERB --help' tells more, and 'surgeon demo' shows all of it on a generated detector.
+
+exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 70 a bug of surgeon, 130 interrupted"""
+
+
+def verbs() -> Mapping[str, ModuleType]:
+    """Return the modules of this package that are verbs, by name; raise RuntimeError where two claim one name."""
+    found: dict[str, ModuleType] = {}
+    for info in sorted(pkgutil.iter_modules(__path__), key=lambda i: i.name):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        name = getattr(module, "NAME", None)
+        if name is None:
+            continue
+        if name in found:
+            raise RuntimeError(f"the verb '{name}' is in {found[name].__name__} and {module.__name__}")
+        found[name] = module
+    return found
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="surgeon",
+        description="Replace parts of frozen TensorFlow graphs by TensorRT plugin nodes, by a recipe, and export them.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"surgeon {__version__}")
+    below = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, module in verbs().items():
+        text = (module.__doc__ or "").strip()
+        sub = below.add_parser(name, help=module.SUMMARY, description=text, allow_abbrev=False,
+                               formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+        module.add_arguments(sub)
+        sub.add_argument("--json", action="store_true", help="print JSON instead of text")
+        sub.set_defaults(run=module.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code. SystemExit is raised by --help, --version and wrong usage only."""
+    console.prepare()
+    try:
+        args = parser().parse_args(argv)
+        code = _run(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader has gone; the interpreter must not try to flush into the pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    except KeyboardInterrupt:
+        console.say("interrupted")
+        return EXIT_INTERRUPT
+
+
+def _run(args: argparse.Namespace) -> int:
+    try:
+        code: int = args.run(args)
+        return code
+    except SurgeonError as exc:
+        return _refused(exc.diagnostics, args.json)
+    except (MemoryError, RecursionError) as exc:
+        what = "the memory does not suffice" if isinstance(exc, MemoryError) else "the input nests too deeply"
+        return _refused([Diagnostic("E109", f"'surgeon {args.verb}' had to stop: {what}", None, (),
+                                    ("give a smaller input, or check that it is what it should be",))], args.json)  # fmt: skip
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except Exception as exc:
+        return _bug(exc, args.json)
+
+
+def _refused(diagnostics: Sequence[Diagnostic], as_json: bool) -> int:
+    if as_json:
+        console.show_json({"diagnostics": [d.to_json() for d in diagnostics]})
+    console.say_diagnostics(diagnostics)
+    return EXIT_ERROR
+
+
+def _bug(exc: Exception, as_json: bool) -> int:
+    kind, message = type(exc).__name__, " ".join(str(exc).split())
+    if as_json:
+        console.show_json({"diagnostics": [], "bug": {"type": kind, "message": message}})
+    console.say(f"this is a bug of surgeon; please report it\n  {kind}: {message}")
+    if os.environ.get("SURGEON_TRACEBACK") == "1":
+        console.say("".join(traceback.format_exception(exc)))
+    else:
+        console.say("  with SURGEON_TRACEBACK=1 in the environment, the place in the program is shown")
+    return EXIT_BUG

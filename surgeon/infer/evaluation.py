@@ -69,7 +69,7 @@ def evaluate(
     """Return the values of ``refs``, computing exactly the nodes they need.
 
     ``feeds`` gives values of tensors, which are then not computed. ``inference``, of the same graph, adds what is known
-    without data: a Shape of a tensor whose shape is static needs no value of that tensor. ``max_nodes`` bounds the
+    without data: a Shape of a tensor whose shape is static needs no value of that tensor (feeds must not contradict it). ``max_nodes`` bounds the
     nodes computed and ``max_elements`` the elements of their results together. ``keep`` is called with each result.
     A conditional is followed along the branch that its predicate takes; the arrays may be read-only views.
 
@@ -154,7 +154,7 @@ class _Evaluation:
         if self.inference is None:
             return False
         value = self.inference.folded(ref) if self.keep is not None else self.inference.known(ref)
-        if value is None:
+        if value is None or (self.conditional and self.inference.guarded(ref)):
             return False
         self.results[ref] = value
         return True

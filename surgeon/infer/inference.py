@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec
 from surgeon.graph.values import TensorDigest, TensorRef, TensorValue
 from surgeon.infer.evaluation import KERNEL_ERRORS, MERGES, SWITCHES, computable, evaluate, is_back_edge, pivots
 from surgeon.infer.registry import with_extra
-from surgeon.infer.rule import MAX_RANK, Array, Context, Mismatch, NoKernel, Partial, Rule, attr_dtype
+from surgeon.infer.rule import MAX_OUTPUTS, MAX_RANK, Array, Context, Mismatch, NoKernel, Partial, Rule, attr_dtype
 
 SMALL = 4096
 """Elements up to which values are folded on the way; larger ones only when asked for."""
@@ -28,13 +28,17 @@ _CONST_OPS = ("Const", "HostConst")
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What is known of one node's outputs; the empty tuples mean that no value, partial value or dead slot is."""
+    """What is known of one node's outputs; the empty tuples mean that no value, partial value or dead slot is.
+
+    ``dead`` marks the outputs on a branch that is not taken; ``guarded`` says that a predicate not known here decides.
+    """
 
     specs: tuple[TensorSpec, ...]
     values: tuple[Array | None, ...] = ()
     partials: tuple[Partial | None, ...] = ()
     foldable: bool = False
     dead: tuple[bool, ...] = ()
+    guarded: bool = False
 
 
 _NOTHING = _Facts(())
@@ -145,6 +149,10 @@ class Inference:
             self._held += value.size
             self._folded[ref] = value
 
+    def guarded(self, ref: Ref) -> bool:
+        """Return True for a tensor on a branch of which is not known whether it is taken."""
+        return self._solved(ref.node).guarded
+
     def folded(self, ref: Ref) -> Array | None:
         """Return a value that is held already, small or large."""
         large = self._folded.get(ref)
@@ -183,16 +191,18 @@ class Inference:
         return done[name]
 
     def _infer(self, node: Node) -> _Facts:
-        facts = self._of_const(node) if node.op in _CONST_OPS else self._of_op(node)
+        inputs = [self._input(node, ref) for ref in node.inputs]
+        held = [self._facts.get(name, _NOTHING) for name in pivots(self.graph, node)] if node.control else []
+        if node.op in _CONST_OPS:
+            facts = self._of_const(node)
+        else:
+            facts = self._of_op(node, inputs)
+        if any(h.dead and all(h.dead) for h in held) or (node.op not in MERGES and any(i.dead for i in inputs)):
+            facts = _Facts(facts.specs, dead=(True,) * len(facts.specs))
+        elif any(h.guarded for h in held) or any(i.guarded for i in inputs):
+            facts = replace(facts, guarded=True)
         fed = self._fed.get(node.name)
-        if fed is None:
-            return facts
-        count = max(len(facts.specs), max(fed) + 1 if len(fed) < 1 << 16 else 0)
-        specs = tuple(fed.get(i, facts.specs[i] if i < len(facts.specs) else _UNKNOWN) for i in range(count))
-        keep = tuple(i not in fed for i in range(count))
-        values = tuple(v if keep[i] else None for i, v in enumerate(facts.values))
-        partials = tuple(p if keep[i] else None for i, p in enumerate(facts.partials))
-        return _Facts(specs, values, partials)
+        return facts if fed is None else _with_feeds(facts, fed)
 
     def _of_const(self, node: Node) -> _Facts:
         tensor = node.attrs.get("value")
@@ -208,25 +218,37 @@ class Inference:
         except ValueError:
             return _Facts((spec,))
 
-    def _of_op(self, node: Node) -> _Facts:
+    def _of_op(self, node: Node, inputs: list[_Input]) -> _Facts:
         rule = self.rules.get(node.op)
         if rule is None:
             return _Facts((TensorSpec(attr_dtype(node, "T", attr_dtype(node, "dtype"))),))
         fed = self._fed.get(node.name, {})
-        if fed and all(slot in fed for slot in range(rule.count(node))):
-            return _NOTHING
         count = rule.count(node)
-        inputs = [self._input(node, ref) for ref in node.inputs]
-        dead = self._deadness(node, inputs, count)
+        if fed and all(slot in fed for slot in range(count)):
+            return _NOTHING
         if node.op in MERGES:
-            alive = [i for i in inputs if not i.dead]
-            facts = self._apply(rule, node, alive or inputs, count)
-            if len(alive) == 1 and alive[0].value is not None:
-                index = inputs.index(alive[0])
-                return _Facts(facts.specs, (alive[0].value, np.array(index, np.int32)), (), True, dead)
-            return _Facts(facts.specs, (), (), all(i.foldable or i.dead for i in inputs), dead)
+            return self._of_merge(rule, node, inputs, count)
         facts = self._apply(rule, node, inputs, count)
-        return _Facts(facts.specs, facts.values, facts.partials, facts.foldable, dead) if dead else facts
+        return self._of_switch(facts, inputs) if node.op in SWITCHES and len(inputs) == 2 else facts
+
+    def _of_merge(self, rule: Rule, node: Node, inputs: list[_Input], count: int) -> _Facts:
+        alive = [i for i in inputs if not i.dead]
+        facts = self._apply(rule, node, alive or inputs, count)
+        if not alive and inputs:
+            return _Facts(facts.specs, dead=(True,) * len(facts.specs))
+        if len(alive) == 1 and alive[0].value is not None:
+            index = np.array(inputs.index(alive[0]), np.int32)
+            return _Facts(facts.specs, (alive[0].value, index), foldable=True)
+        return _Facts(facts.specs, foldable=all(i.foldable or i.dead for i in inputs))
+
+    def _of_switch(self, facts: _Facts, inputs: list[_Input]) -> _Facts:
+        data, predicate = inputs
+        foldable = data.foldable and predicate.foldable
+        if predicate.value is None or predicate.value.size != 1:
+            return _Facts(facts.specs, foldable=foldable, guarded=True)
+        taken = bool(predicate.value.reshape(-1)[0])
+        values = (None, data.value) if taken else (data.value, None)
+        return _Facts(facts.specs, values, foldable=foldable, dead=(taken, not taken))
 
     def _input(self, node: Node, ref: Ref) -> _Input:
         if is_back_edge(self.graph, node, ref):
@@ -239,25 +261,8 @@ class Inference:
             facts.partials[slot] if 0 <= slot < len(facts.partials) else None,
             facts.foldable,
             bool(facts.dead) and 0 <= slot < len(facts.dead) and facts.dead[slot],
+            facts.guarded,
         )
-
-    def _deadness(self, node: Node, inputs: Sequence[_Input], count: int) -> tuple[bool, ...]:
-        """Return which outputs belong to the branch of a conditional that is not taken; empty for none."""
-        if node.control and any(self._pivot_dead(name, node) for name in pivots(self.graph, node)):
-            return (True,) * count
-        if node.op in MERGES:
-            return (True,) * count if inputs and all(i.dead for i in inputs) else ()
-        if any(i.dead for i in inputs):
-            return (True,) * count
-        if node.op in SWITCHES and len(inputs) == 2:
-            taken = inputs[1].value
-            if taken is not None and taken.size == 1:
-                return (True, False) if bool(taken.reshape(-1)[0]) else (False, True)
-        return ()
-
-    def _pivot_dead(self, name: str, node: Node) -> bool:
-        facts = self._facts.get(name, _NOTHING)
-        return bool(facts.dead) and all(facts.dead)
 
     def _apply(self, rule: Rule, node: Node, inputs: Sequence[_Input], count: int) -> _Facts:
         context = Context(
@@ -272,6 +277,8 @@ class Inference:
             return _Facts(specs, foldable=foldable)
         if rule.kernel is not None and rule.foldable:
             values = self._small_values(rule, context, specs)
+            if values is None:
+                return _Facts(specs)
             if values:
                 exact = tuple(TensorSpec(s.dtype, Shape(v.shape)) for s, v in zip(specs, values, strict=True))
                 return _Facts(exact, values, (), True)
@@ -293,7 +300,8 @@ class Inference:
             found += [TensorSpec(plain if i == 0 else None) for i in range(len(found), count)]
         return tuple(_checked(spec, context) for spec in found)
 
-    def _small_values(self, rule: Rule, context: Context, specs: tuple[TensorSpec, ...]) -> tuple[Array, ...]:
+    def _small_values(self, rule: Rule, context: Context, specs: tuple[TensorSpec, ...]) -> tuple[Array, ...] | None:
+        """Return the values where all is known and small, nothing where it is not, None where the kernel fails."""
         if rule.kernel is None or any(v is None for v in context.values):
             return ()
         if any((size := s.shape.size) is not None and size > SMALL for s in specs):
@@ -308,7 +316,7 @@ class Inference:
             return ()
         except KERNEL_ERRORS as exc:
             self._contradict(context.node.name, str(exc))
-            return ()
+            return None
         return values if len(values) == len(specs) else ()
 
     def _with_partials(self, rule: Rule, context: Context, specs: tuple[TensorSpec, ...], foldable: bool) -> _Facts:
@@ -344,6 +352,16 @@ class _Input:
     partial: Partial | None = None
     foldable: bool = False
     dead: bool = False
+    guarded: bool = False
+
+
+def _with_feeds(facts: _Facts, fed: Mapping[int, TensorSpec]) -> _Facts:
+    """Return ``facts`` with assumed specs, of whose values nothing is known."""
+    count = max(len(facts.specs), min(max(fed) + 1, MAX_OUTPUTS))
+    specs = tuple(fed.get(i, facts.specs[i] if i < len(facts.specs) else _UNKNOWN) for i in range(count))
+    values = tuple(None if i in fed else v for i, v in enumerate(facts.values))
+    partials = tuple(None if i in fed else p for i, p in enumerate(facts.partials))
+    return _Facts(specs, values, partials)
 
 
 def _checked(spec: TensorSpec, context: Context) -> TensorSpec:

@@ -88,6 +88,16 @@ class Context:
         """Return the constant value of one input, None where it is unknown or large."""
         return self.values[index] if 0 <= index < len(self.values) else None
 
+    def partial(self, index: int) -> Partial | None:
+        """Return the partially known value of one input; where only its small shape is known, no element is."""
+        found = self.partials[index] if 0 <= index < len(self.partials) else None
+        spec = self.spec(index)
+        size = spec.shape.size
+        if found is not None or spec.dtype not in (DType.INT32, DType.INT64) or size is None or not 0 <= size <= MAX_RANK:
+            return found
+        dims = spec.shape.static()
+        return Partial(np.zeros(dims, spec.dtype.numpy()), np.zeros(dims, bool))
+
     def ints(self, index: int) -> tuple[int | None, ...] | None:
         """Return the elements of an integer input, None for each that is unknown; None when nothing is known."""
         value = self.value(index)
@@ -214,11 +224,11 @@ def moves(*positions: int, last: int | None = None) -> PartialRule:
         known: list[Array] = []
         for i in range(count):
             value = ctx.value(i)
-            part = ctx.partials[i] if i < len(ctx.partials) else None
+            part = ctx.partial(i) if i in moved else None
             if value is not None:
                 data.append(value)
                 known.append(np.ones(value.shape, value.dtype) if i in moved else value)
-            elif part is not None and i in moved:
+            elif part is not None:
                 data.append(part.data)
                 known.append(part.known.astype(part.data.dtype))
             else:
@@ -238,7 +248,7 @@ def elementwise(rule: Rule, ctx: Context) -> Sequence[Partial | None]:
     known: list[Array] = []
     for i in range(len(ctx.inputs)):
         value = ctx.value(i)
-        part = ctx.partials[i] if i < len(ctx.partials) else None
+        part = ctx.partial(i)
         if value is not None:
             data.append(value)
             known.append(np.ones(value.shape, bool))

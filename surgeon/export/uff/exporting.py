@@ -51,8 +51,8 @@ class _Export:
 
     def resolve(self, ref: Ref) -> Ref:
         """Return the tensor that ``ref`` equals, identities passed over."""
-        chain: list[Ref] = []
         known = self._resolved.get(ref)
+        chain: list[Ref] = []
         while known is None:
             chain.append(ref)
             after = _behind(self.graph[ref.node], ref)
@@ -73,6 +73,10 @@ class _Export:
         while at < len(sources):
             ref = sources[at]
             ports = self._ports(ref.node)
+            if ports == 1 and not ref.slot:
+                ids.append(ref.node)
+                at += 1
+                continue
             if not ports or sources[at : at + ports] != [Ref(ref.node, slot) for slot in range(ports)]:
                 raise self._no_such_edge(reader, ref, ports)
             ids.append(ref.node)
@@ -209,7 +213,8 @@ class _Export:
         node = self.graph[ref.node]
         if node.op.startswith("FusedBatchNorm") and ref.slot:
             return error("X107", f"'{reader.name}' ({reader.op}) reads output {ref.slot} of '{node.name}' ({node.op}); "
-                         "UFF's BatchNorm has output 0 only", reader.name, help=["the statistics are of use in training only; freeze the inference graph"])  # fmt: skip
+                         "UFF's BatchNorm has output 0 only", reader.name,
+                         help=["the statistics are of use in training only; freeze the inference graph"])  # fmt: skip
         what = f"'{reader.name}' ({reader.op}) reads '{ref.node}:{ref.slot}' ({node.op})"
         if ports == 1 or node.op not in self.plugins:
             return error("X105", f"{what}; UFF names nodes, not outputs, so only output 0 can be read", reader.name,
@@ -221,7 +226,8 @@ class _Export:
     def _no_such_output(self, node: Node, ref: Ref) -> SurgeonError:
         ports = self._ports(node.name)
         seen = f"{ports} output{'s' if ports > 1 else ''} of '{node.name}'"
-        return error("X105", f"the output '{ref}' ({node.op}) cannot be marked; UFF sees {seen}", node.name, help=[f"declare '{node.name}' as the output"])  # fmt: skip
+        return error("X105", f"the output '{ref}' ({node.op}) cannot be marked; UFF sees {seen}", node.name,
+                     help=[f"declare '{node.name}' as the output"])  # fmt: skip
 
 
 class _NoConverter(Exception):

@@ -28,7 +28,8 @@ def input_shape(graph: Graph, node: Node, exported: Container[str]) -> tuple[int
     dims = shape.dims if isinstance(shape, Shape) else None
     if dims is None or any(d is None for d in dims[1:]):
         told = shape if isinstance(shape, Shape) else Shape()
-        raise error("X106", f"the input '{node.name}' has the shape {told}; UFF needs every size but the batch", node.name, help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"])  # fmt: skip
+        raise error("X106", f"the input '{node.name}' has the shape {told}; UFF needs every size but the batch", node.name,
+                    help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"])  # fmt: skip
     sizes = tuple(1 if d is None else d for d in dims)
     if len(sizes) != 4 or _layout(graph, node, exported) != "NHWC":
         return sizes

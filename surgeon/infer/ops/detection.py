@@ -94,7 +94,6 @@ def _select(boxes: Array, scores: Array, limit: int, overlap: float, floor: floa
         shared = _overlaps(boxes[best], boxes)
         if sigma > 0:
             current = current * np.exp(kind(-0.5 / sigma) * shared * shared)
-            current = np.where(shared <= kind(overlap), current, kind(0)) if overlap < 1 else current
             alive &= current > floor
         else:
             alive &= ~(shared > kind(overlap))

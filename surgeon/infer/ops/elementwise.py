@@ -20,6 +20,7 @@ from surgeon.infer.rule import (
     attr_bool,
     attr_dtype,
     attr_float,
+    attr_shape,
     elementwise,
 )
 
@@ -65,8 +66,8 @@ def check_types(ctx: Context) -> None:
 
 
 def add_n(ctx: Context) -> Sequence[TensorSpec]:
-    dims = ctx.dims(0)
-    for i in range(1, len(ctx.inputs)):
+    dims = attr_shape(ctx.node, "shape").dims
+    for i in range(len(ctx.inputs)):
         dims = merge(dims, ctx.dims(i))
     return [TensorSpec(ctx.dtype(), Shape(dims))]
 
@@ -275,7 +276,7 @@ def _mul_partial(rule: Rule, ctx: Context) -> Sequence[Partial | None]:
         return out
     zero = np.zeros((), bool)
     for i in range(2):
-        value, part = ctx.value(i), ctx.partials[i] if i < len(ctx.partials) else None
+        value, part = ctx.value(i), ctx.partial(i)
         if value is not None:
             zero = zero | (value == 0)
         elif part is not None:

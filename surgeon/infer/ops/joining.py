@@ -8,7 +8,7 @@ import numpy as np
 
 from surgeon.graph import DType, Node, Shape, TensorSpec
 from surgeon.infer.dims import add, axis_of, merge
-from surgeon.infer.rule import Array, Context, Dim, Dims, Mismatch, Rule, attr_int, moves
+from surgeon.infer.rule import MAX_OUTPUTS, Array, Context, Dim, Dims, Mismatch, Rule, attr_int, moves
 
 
 def _joined(ctx: Context, parts: Sequence[Dims], axis: Dim) -> Dims:
@@ -40,6 +40,10 @@ def _joined(ctx: Context, parts: Sequence[Dims], axis: Dim) -> Dims:
     return tuple(out)
 
 
+def _count(node: Node, attr: str) -> int:
+    return max(0, min(attr_int(node, attr), MAX_OUTPUTS))
+
+
 def concat_v2(ctx: Context) -> Sequence[TensorSpec]:
     last = len(ctx.inputs) - 1
     dims = _joined(ctx, [ctx.dims(i) for i in range(max(0, last))], ctx.scalar(last))
@@ -63,7 +67,7 @@ def pack(ctx: Context) -> Sequence[TensorSpec]:
 
 
 def unpack(ctx: Context) -> Sequence[TensorSpec]:
-    count, dims, dtype = attr_int(ctx.node, "num"), ctx.dims(0), ctx.dtype()
+    count, dims, dtype = _count(ctx.node, "num"), ctx.dims(0), ctx.dtype()
     if dims is None:
         return [TensorSpec(dtype)] * count
     at = axis_of(attr_int(ctx.node, "axis"), len(dims))
@@ -78,7 +82,7 @@ def _replaced(dims: tuple[Dim, ...], at: int, dim: Dim) -> Shape:
 
 
 def split(ctx: Context) -> Sequence[TensorSpec]:
-    count, dims, dtype = attr_int(ctx.node, "num_split"), ctx.dims(1), ctx.dtype("T", 1)
+    count, dims, dtype = _count(ctx.node, "num_split"), ctx.dims(1), ctx.dtype("T", 1)
     if count < 1:
         raise Mismatch(f"'num_split' is {count}; expected 1 at least")
     at = axis_of(ctx.scalar(0), None if dims is None else len(dims))
@@ -91,7 +95,7 @@ def split(ctx: Context) -> Sequence[TensorSpec]:
 
 
 def split_v(ctx: Context) -> Sequence[TensorSpec]:
-    count, dims, dtype = attr_int(ctx.node, "num_split"), ctx.dims(0), ctx.dtype()
+    count, dims, dtype = _count(ctx.node, "num_split"), ctx.dims(0), ctx.dtype()
     sizes, at = ctx.ints(1), axis_of(ctx.scalar(2), None if dims is None else len(dims))
     if dims is None or at is None:
         return [TensorSpec(dtype, Shape(None if dims is None else (None,) * len(dims)))] * count

@@ -137,9 +137,10 @@ def tile(ctx: Context) -> Sequence[TensorSpec]:
     dims, multiples, dtype = ctx.dims(0), ctx.ints(1), ctx.dtype()
     if multiples is not None and any(m is not None and m < 0 for m in multiples):
         raise Mismatch(f"the multiples {_shown(multiples)} are negative; expected 0 at least")
-    if dims is None or multiples is None:
-        count = len(dims) if dims is not None else len(multiples) if multiples is not None else None
-        return [TensorSpec(dtype, Shape(None if count is None else (None,) * count))]
+    if dims is None and multiples is None:
+        return [TensorSpec(dtype)]
+    dims = (None,) * len(multiples or ()) if dims is None else dims
+    multiples = (None,) * len(dims) if multiples is None else multiples
     if len(dims) != len(multiples):
         raise Mismatch(f"an input of {len(dims)} axes has {len(multiples)} multiples; expected one per axis")
     return [TensorSpec(dtype, Shape(tuple(product(pair) for pair in zip(dims, multiples, strict=True))))]

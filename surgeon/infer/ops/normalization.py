@@ -33,10 +33,12 @@ def bias_add(ctx: Context) -> Sequence[TensorSpec]:
 
 def batch_norm(ctx: Context) -> Sequence[TensorSpec]:
     dims, dtype = ctx.dims(0), ctx.dtype()
-    if dims is not None and len(dims) < 4:
-        raise Mismatch(f"the input has shape {Shape(dims)}; expected 4 axes")
-    at = None if dims is None else _channel_axis(ctx.node, len(dims))
-    depth: tuple[Dim, ...] = (None if dims is None or at is None else dims[at],)
+    axes = 5 if len(attr_text(ctx.node, "data_format", "NHWC")) == 5 else 4
+    dims = (None,) * axes if dims is None else dims
+    if len(dims) != axes:
+        raise Mismatch(f"the input has shape {Shape(dims)}; expected {axes} axes")
+    at = _channel_axis(ctx.node, axes)
+    depth: tuple[Dim, ...] = (dims[at],)
     statistics = (1, 2) if attr_bool(ctx.node, "is_training", True) and not _averages(ctx.node) else (1, 2, 3, 4)
     for i in statistics:
         depth_i = ctx.dims(i)
@@ -44,7 +46,7 @@ def batch_norm(ctx: Context) -> Sequence[TensorSpec]:
             ctx.contradict(f"input {i} has shape {Shape(depth_i)}; the input {Shape(dims)} expected {Shape(depth)}")
             break
         depth = merge(depth, depth_i) or depth
-    out = dims if dims is None or at is None else (*dims[:at], depth[0], *dims[at + 1 :])
+    out = (*dims[:at], depth[0], *dims[at + 1 :])
     kind = ctx.dtype("U", 1)
     specs = [TensorSpec(dtype, Shape(out)), *[TensorSpec(kind, Shape(depth))] * 4]
     return [*specs, TensorSpec(kind)] if ctx.node.op == "FusedBatchNormV3" else specs

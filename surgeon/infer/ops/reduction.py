@@ -12,14 +12,12 @@ from surgeon.infer.dims import axis_of
 from surgeon.infer.rule import (
     Array,
     Context,
-    Dim,
     Dims,
     Kernel,
     Mismatch,
     Rule,
     attr_bool,
     attr_dtype,
-    attr_int,
 )
 
 
@@ -66,7 +64,8 @@ def scan(ctx: Context) -> Sequence[TensorSpec]:
     return [TensorSpec(ctx.dtype(), ctx.spec(0).shape)]
 
 
-def _top(ctx: Context, k: Dim) -> Sequence[TensorSpec]:
+def top_k(ctx: Context) -> Sequence[TensorSpec]:
+    k = ctx.scalar(1)
     index = attr_dtype(ctx.node, "index_type", DType.INT32)
     dims = ctx.dims(0)
     if dims is None:
@@ -75,14 +74,6 @@ def _top(ctx: Context, k: Dim) -> Sequence[TensorSpec]:
         raise Mismatch(f"the input of shape {Shape(dims)} is asked for its top {k}; expected a last axis with that many")
     out = Shape((*dims[:-1], k))
     return [TensorSpec(ctx.dtype(), out), TensorSpec(index, out)]
-
-
-def top_k(ctx: Context) -> Sequence[TensorSpec]:
-    return _top(ctx, attr_int(ctx.node, "k"))
-
-
-def top_k_v2(ctx: Context) -> Sequence[TensorSpec]:
-    return _top(ctx, ctx.scalar(1))
 
 
 def softmax(ctx: Context) -> Sequence[TensorSpec]:
@@ -169,7 +160,7 @@ def _scan(function: Callable[..., Any], start: int) -> Kernel:
 
 def _top_k(node: Node, arrays: list[Array]) -> Sequence[Array]:
     x = arrays[0]
-    k = int(arrays[1].reshape(())) if len(arrays) > 1 else attr_int(node, "k")
+    k = int(arrays[1].reshape(()))
     index = attr_dtype(node, "index_type", DType.INT32) or DType.INT32
     last = x.shape[-1] - 1
     order = last - np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1]
@@ -213,8 +204,7 @@ RULES = (
     Rule("ArgMin", arg_extreme, _arg(np.argmin)),
     Rule("Cumsum", scan, _scan(np.cumsum, 0)),
     Rule("Cumprod", scan, _scan(np.cumprod, 1)),
-    Rule("TopK", top_k, _top_k, outputs=2),
-    Rule("TopKV2", top_k_v2, _top_k, outputs=2),
+    Rule("TopKV2", top_k, _top_k, outputs=2),
     Rule("Softmax", softmax, _softmax),
     Rule("LogSoftmax", softmax, _log_softmax),
     Rule("Bincount", bincount),

@@ -66,9 +66,11 @@ def range_length(start: float, limit: float, delta: float) -> int:
     """Return the number of elements of Range; raise Mismatch where it has none that makes sense."""
     if delta == 0 or not all(math.isfinite(v) for v in (start, limit, delta)):
         raise Mismatch(f"the range from {start} to {limit} by {delta} has no length; expected finite numbers and a step")
+    if (limit - start) * delta < 0:
+        raise Mismatch(f"the range from {start} to {limit} by {delta} never ends; expected a step towards the end")
     if isinstance(start, int) and isinstance(limit, int) and isinstance(delta, int):
-        return max(0, -((start - limit) // delta))
-    return max(0, math.ceil(abs((limit - start) / delta)) if (limit - start) * delta > 0 else 0)
+        return -((start - limit) // delta)
+    return math.ceil(abs((limit - start) / delta))
 
 
 def range_(ctx: Context) -> Sequence[TensorSpec]:

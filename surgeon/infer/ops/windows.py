@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from surgeon.graph import DType, Node, Shape, TensorSpec
-from surgeon.infer.dims import product, window
+from surgeon.infer.dims import merge, product, window
 from surgeon.infer.rule import Context, Dim, Mismatch, Rule, attr_dtype, attr_ints, attr_text
 
 _LAYOUTS = {"NHWC": (0, 1, 2, 3), "NCHW": (0, 2, 3, 1)}
@@ -101,9 +101,9 @@ def depthwise_backprop_input(ctx: Context) -> Sequence[TensorSpec]:
 
 
 def conv3d(ctx: Context) -> Sequence[TensorSpec]:
-    node, x, weights = ctx.node, ctx.dims(0), ctx.dims(1)
-    if x is None or weights is None or len(x) != 5 or len(weights) != 5:
-        return [TensorSpec(ctx.dtype(), Shape((None,) * 5))]
+    node = ctx.node
+    x = merge(ctx.dims(0), (None,) * 5, "the input and 5 axes") or ()
+    weights = merge(ctx.dims(1), (None,) * 5, "the filter and 5 axes") or ()
     last = attr_text(node, "data_format", "NDHWC") == "NDHWC"
     axes = (1, 2, 3) if last else (2, 3, 4)
     strides, dilations = attr_ints(node, "strides") or (1,) * 5, attr_ints(node, "dilations") or (1,) * 5

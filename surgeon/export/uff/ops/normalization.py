@@ -11,8 +11,9 @@ from surgeon.export.uff.model import UffNode, UffValue
 def batch_norm(at: Conversion) -> list[UffNode]:
     """BatchNorm over the tensor, scale, offset, mean and variance; raise X108 where the node is in training mode."""
     if at.attr("is_training", bool, True):
-        raise error("X108", f"'{at.node.name}' ({at.node.op}) is in training mode (is_training); UFF's BatchNorm takes the stored mean and variance",
-                    at.node.name, help=["export the model for inference (is_training=False) and freeze that graph"])  # fmt: skip
+        raise error("X108", f"'{at.node.name}' ({at.node.op}) is in training mode (is_training); "
+                    "UFF's BatchNorm takes the stored mean and variance", at.node.name,
+                    help=["export the model for inference (is_training=False) and freeze that graph"])  # fmt: skip
     fields = {"epsilon": UffValue("d", at.number("epsilon", 1e-4)), "inputs_orders": at.orders(at.activations)}
     return [at.uff("BatchNorm", [at.edge(i) for i in range(5)], fields)]
 

@@ -1,0 +1,83 @@
+"""Validate a recipe; with a model, plan it too, show every derived value with its evidence, and look for what the
+target would refuse. Nothing is written.
+
+    surgeon check my_recipe.yaml
+    surgeon check my_recipe.yaml frozen_inference_graph.pb --target uff@tensorrt-7.1
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from surgeon.cli import console
+from surgeon.cli.options import add_recipe, add_target, recipe_arguments
+
+if TYPE_CHECKING:
+    from surgeon.api import Check
+    from surgeon.rewrite import Plan
+
+NAME = "check"
+SUMMARY = "validate a recipe; with a model, a dry run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser)
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
+    add_target(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from surgeon import api
+
+    found = api.check(args.recipe, args.model, **recipe_arguments(args))
+    if args.json:
+        console.show_json(_plain(found))
+    else:
+        _show(found)
+    console.say_diagnostics(found.problems)
+    return 1 if found.problems else 0
+
+
+def _plain(found: Check) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "recipe": found.recipe.name, "sources": found.recipe.sources, "target": found.target,
+        "parameters": dict(found.recipe.parameters), "diagnostics": [d.to_json() for d in found.problems],
+    }  # fmt: skip
+    if found.plan is not None:
+        out["derivations"] = [d.to_json() for d in found.plan.derivations]
+        out["remarks"] = [d.to_json() for d in found.plan.remarks]
+        out["nodes"] = nodes_of(found.plan)
+    return out
+
+
+def _show(found: Check) -> None:
+    console.show(f"recipe '{found.recipe.name}' for {found.target}: {'fine' if not found.problems else 'refused'}")
+    if found.recipe.parameters:
+        console.show("parameters: " + ", ".join(f"{k}={v}" for k, v in found.recipe.parameters.items()))
+    if found.plan is None:
+        return
+    nodes = nodes_of(found.plan)
+    console.show(f"plan: {console.number(nodes['before'])} nodes become {console.number(nodes['after'])}")
+    show_derivations(found.plan)
+    for remark in found.plan.remarks:
+        console.show(remark.render())
+
+
+def nodes_of(plan: Plan) -> dict[str, int]:
+    """Return the number of nodes before and after a plan."""
+    before = len(plan.source) if plan.source is not None else 0
+    return {"before": before, "after": plan.steps[-1].nodes if plan.steps else before}
+
+
+def show_derivations(plan: Plan) -> None:
+    """Write every derived value, its evidence below it."""
+    if plan.derivations:
+        console.show()
+        console.show(console.bold("derived from the graph"))
+    for derived in plan.derivations:
+        console.show(f"  {derived.node}.{derived.field} = {derived.value}")
+        for line in derived.evidence[:6]:
+            console.show(f"      {line}")
+        if len(derived.evidence) > 6:
+            console.show(f"      and {len(derived.evidence) - 6} more")

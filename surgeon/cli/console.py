@@ -1,0 +1,104 @@
+"""What is written to the terminal: products to standard output, talk to standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from surgeon.diagnostics import Diagnostic
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]|\x1b(?!\[[0-9;]{1,8}m)")
+_COLOUR = re.compile(r"\x1b\[[0-9;]{1,8}m")
+
+
+def prepare() -> None:
+    """Let names that the terminal's encoding lacks be written escaped rather than fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def coloured(stream: TextIO) -> bool:
+    """Return whether a stream takes colour: a terminal, unless NO_COLOR is set or the terminal is dumb."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def show(text: str = "") -> None:
+    """Write a line of the product."""
+    sys.stdout.write(_clean(text, sys.stdout) + "\n")
+
+
+def show_json(value: Any) -> None:
+    """Write a JSON product."""
+    sys.stdout.write(json.dumps(value, indent=2, default=list) + "\n")
+
+
+def say(text: str) -> None:
+    """Write a line of talk."""
+    sys.stdout.flush()
+    sys.stderr.write(_clean(text, sys.stderr) + "\n")
+
+
+def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
+    """Write diagnostics, and how to read more about their codes."""
+    codes: dict[str, None] = {}
+    for diagnostic in diagnostics:
+        say(diagnostic.render(coloured(sys.stderr)))
+        codes[diagnostic.code] = None
+    if codes:
+        say("more: " + ", ".join(f"surgeon explain {code}" for code in codes))
+
+
+def bold(text: str) -> str:
+    """Return a heading of the product."""
+    return f"\x1b[1m{text}\x1b[0m" if coloured(sys.stdout) else text
+
+
+def table(rows: Iterable[Sequence[str]], indent: str = "  ", right: Sequence[int] = ()) -> None:
+    """Write rows in columns; the columns in ``right`` are aligned to the right, the last column is as long as it is."""
+    lines = [[_clean(cell, sys.stdout) for cell in row] for row in rows]
+    if not lines:
+        return
+    count = max(map(len, lines))
+    lines = [row + [""] * (count - len(row)) for row in lines]
+    # A single long name must not push everything else off the screen.
+    widths = [min(48, max(len(_COLOUR.sub("", row[i])) for row in lines)) for i in range(count)]
+    for row in lines:
+        cells = [cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        show((indent + "  ".join(cells[:-1] + ([row[-1]] if count - 1 not in right else [cells[-1]]))).rstrip())
+
+
+def number(value: int) -> str:
+    """Return a count with its thousands set apart."""
+    return f"{value:,}"
+
+
+def size(value: int) -> str:
+    """Return a number of bytes with a unit."""
+    amount = float(value)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{value} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return a count and its noun."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def some(items: Sequence[str], most: int = 4) -> str:
+    """Return the first items, and how many more there are."""
+    more = len(items) - most
+    return ", ".join(items[:most]) + (f" and {number(more)} more" if more > 0 else "")
+
+
+def _clean(text: str, stream: TextIO) -> str:
+    """Escape control characters, which names from a file may hold and which could steer a terminal."""
+    text = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return text if coloured(stream) else _COLOUR.sub(lambda match: f"\\x1b{match[0][1:]}", text)

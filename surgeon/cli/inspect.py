@@ -1,0 +1,91 @@
+"""Show what a model consists of: namespaces, operations, inputs, outputs, what the target cannot run and which
+recipes fit. A .uff file is read back.
+
+    surgeon inspect frozen_inference_graph.pb --depth 2
+    surgeon inspect ssd.uff --ops
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from surgeon.cli import console
+from surgeon.cli.options import add_paths, add_target
+
+if TYPE_CHECKING:
+    from surgeon.api import Inspection
+
+NAME = "inspect"
+SUMMARY = "show what a model consists of and which recipes fit"
+
+MOST = 40
+"""Lines that a section shows; the JSON twin has all."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt), a SavedModel folder or a .uff file")
+    parser.add_argument("--depth", type=_depth, default=1, metavar="N", help="components of namespaces told apart (default: 1)")
+    parser.add_argument("--ops", action="store_true", help="count operations, too")
+    add_target(parser)
+    add_paths(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from surgeon import api
+
+    found = api.inspect(args.model, depth=args.depth, target=args.target, recipe_paths=args.recipe_paths,
+                        plugin_paths=args.plugin_paths)  # fmt: skip
+    if args.json:
+        console.show_json(_plain(found))
+    else:
+        _show(found, args.ops, args.model)
+    return 0
+
+
+def _depth(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"'{text}' is no depth; expected 1 to 64")
+    return int(text)
+
+
+def _plain(found: Inspection) -> dict[str, Any]:
+    return dataclasses.asdict(found)
+
+
+def _show(found: Inspection, ops: bool, model: str) -> None:
+    kind = "UFF file" if found.format == "uff" else "frozen graph"
+    console.show(f"{model}: {kind}, {console.plural(found.nodes, 'node')}, {console.size(found.constant_bytes)} of constants")
+    _section("inputs", [(name, text) for name, text in found.inputs.items()])
+    _section("outputs", [(name, text) for name, text in found.outputs.items()])
+    _section("plugins", [(name, text) for name, text in found.plugins.items()])
+    _section("namespaces", [("  " * (n.depth - 1) + n.name.split("/")[-1], console.number(n.nodes), console.size(n.constant_bytes))
+                            for n in found.namespaces], right=(1, 2))  # fmt: skip
+    if ops:
+        _section("operations", [(op, console.number(count)) for op, count in found.ops.items()], right=(1,), most=200)
+    if found.format == "uff":
+        return
+    _section(f"what {found.target} cannot run",
+             [(u.namespace or "(outside)", console.plural(u.nodes, "node"), console.some(list(u.ops)), u.remedy)
+              for u in found.unsupported], right=(1,))  # fmt: skip
+    _section("recipes that fit", [(fit.recipe, fit.summary) for fit in found.fits])
+    if found.fits:
+        console.show()
+        console.show(f"next: surgeon check {found.fits[0].recipe} {_quoted(model)}")
+
+
+def _section(title: str, rows: list[tuple[str, ...]], right: tuple[int, ...] = (), most: int = MOST) -> None:
+    if not rows:
+        return
+    console.show()
+    console.show(console.bold(title))
+    console.table(rows[:most], right=right)
+    if len(rows) > most:
+        console.show(f"  and {console.number(len(rows) - most)} more; --json shows all")
+
+
+def _quoted(text: str) -> str:
+    from shlex import quote
+
+    return quote(text)

@@ -1,0 +1,91 @@
+"""List what there is: recipes, plugins, steps, operations or targets.
+
+    surgeon list recipes
+    surgeon list plugins --target uff@tensorrt-7.1
+    surgeon list ops --target uff@tensorrt-8.5
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from surgeon.cli import console
+from surgeon.cli.options import add_paths, add_target
+
+NAME = "list"
+SUMMARY = "list recipes, plugins, steps, operations or targets"
+
+Rows = list[dict[str, Any]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=tuple(_LISTS), help="what to list")
+    add_target(parser, "all plugins; operations of uff@tensorrt-8.5")
+    add_paths(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    rows = _LISTS[args.what](args)
+    if args.json:
+        console.show_json(rows)
+    else:
+        console.table([[_cell(value) for value in row.values()] for row in rows], indent="")
+    return 0
+
+
+def _recipes(args: argparse.Namespace) -> Rows:
+    from surgeon.diagnostics import SurgeonError
+    from surgeon.language import load_recipe, recipe_files
+
+    rows: Rows = []
+    for name, path in recipe_files(args.recipe_paths).items():
+        try:
+            summary = load_recipe(path, recipe_paths=args.recipe_paths).summary
+        except SurgeonError as exc:
+            summary = f"cannot be used: {exc.diagnostics[0].message}"
+        rows.append({"name": name, "summary": summary, **({"path": str(path)} if args.json else {})})
+    return rows
+
+
+def _plugins(args: argparse.Namespace) -> Rows:
+    from surgeon.catalog import load_catalog, span_of_versions
+    from surgeon.targets import load_target
+
+    version = load_target(args.target).version if args.target else None
+    return [
+        {"op": op, "title": spec.title, "versions": span_of_versions(spec).replace("it exists", "TensorRT").strip()}
+        for op, spec in load_catalog(args.plugin_paths).items()
+        if spec.exists_in(version)
+    ]
+
+
+def _steps(args: argparse.Namespace) -> Rows:
+    from surgeon.steps.step import step_types
+
+    return [{"step": name, "summary": (kind.__doc__ or "").strip().partition("\n")[0]} for name, kind in step_types().items()]
+
+
+def _ops(args: argparse.Namespace) -> Rows:
+    from surgeon.cli.operations import operations
+    from surgeon.targets import load_target
+
+    target = load_target(args.target or "uff@tensorrt-8.5")
+    return [{"op": o.op, "in UFF": o.export, "shape": "shape" if o.shape else "", "value": "value" if o.value else ""}
+            for o in operations() if args.target is None or o.runs_on(target)]  # fmt: skip
+
+
+def _targets(args: argparse.Namespace) -> Rows:
+    from surgeon.targets import all_targets
+
+    return [{"name": name, "title": t.title, "deprecated": t.deprecated or ""} for name, t in all_targets().items()]
+
+
+_LISTS: dict[str, Callable[[argparse.Namespace], Rows]] = {
+    "recipes": _recipes, "plugins": _plugins, "steps": _steps, "ops": _ops, "targets": _targets,
+}  # fmt: skip
+
+
+def _cell(value: object) -> str:
+    return str(value)

@@ -1,0 +1,60 @@
+"""Arguments that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from surgeon.diagnostics import Span
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Add the positional RECIPE with its parameters and folders."""
+    parser.add_argument("recipe", metavar="RECIPE", help="a shipped recipe's name, or the path of a .yaml file")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", type=_assignment, dest="parameters",
+                        help="set a parameter of the recipe; may be repeated")  # fmt: skip
+    add_paths(parser)
+
+
+def add_paths(parser: argparse.ArgumentParser) -> None:
+    """Add --recipe-path and --plugin-path."""
+    parser.add_argument("--recipe-path", action="append", default=[], metavar="DIR", type=Path, dest="recipe_paths",
+                        help="a folder of further recipes; may be repeated")  # fmt: skip
+    parser.add_argument("--plugin-path", action="append", default=[], metavar="DIR", type=Path, dest="plugin_paths",
+                        help="a folder of further plugin folders; may be repeated")  # fmt: skip
+
+
+def add_target(parser: argparse.ArgumentParser, default: str = "uff@tensorrt-8.5") -> None:
+    """Add --target."""
+    parser.add_argument("--target", metavar="T", help=f"format and runtime, such as uff@tensorrt-7.1 (default: {default})")
+
+
+def recipe_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of :mod:`surgeon.api` that the shared arguments give."""
+    return {"target": args.target, "parameters": dict(args.parameters), "recipe_paths": args.recipe_paths,
+            "plugin_paths": args.plugin_paths}  # fmt: skip
+
+
+def shown_place(span: Span | None) -> str:
+    """Return a place for people: shipped recipes without their folder, files below the working folder relative to it."""
+    if span is None:
+        return ""
+    if span.file.startswith("<"):
+        return "(" + span.file.strip("<>") + ")"
+    path = Path(span.file)
+    if path.is_absolute():
+        from importlib.resources import files
+
+        for folder, name in ((Path(str(files("surgeon.recipes"))), "recipes/"), (Path.cwd(), "")):
+            if path.is_relative_to(folder):
+                return f"{name}{path.relative_to(folder)}:{span.line}:{span.column}"
+    return f"{span.file}:{span.line}:{span.column}"
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"'{text}' is no assignment; expected NAME=VALUE")
+    return name, value

@@ -1,0 +1,72 @@
+"""What the tests of the exporters share."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from surgeon.export.uff import UffModel, export_uff
+from surgeon.graph import parse_graph
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class StubField:
+    type: str
+
+
+@dataclass(frozen=True)
+class StubPlugin:
+    """A plugin with typed fields and a number of outputs, fixed or in a field."""
+
+    fields: Mapping[str, StubField]
+    outputs: int | str = 1
+
+    def output_ports(self, fields: Mapping[str, Any]) -> Sequence[str]:
+        count = self.outputs if isinstance(self.outputs, int) else fields[self.outputs]
+        return [f"port{i}" for i in range(count)]
+
+
+def _plugin(outputs: int | str = 1, **fields: str) -> StubPlugin:
+    return StubPlugin({name: StubField(kind) for name, kind in fields.items()}, outputs)
+
+
+PLUGINS = {
+    "GridAnchor_TRT": _plugin("numLayers", numLayers="int", minSize="float", maxSize="float", aspectRatios="float[]",
+                              featureMapShapes="int[]"),
+    "NMS_TRT": _plugin(2, inputOrder="int[]", confidenceThreshold="float", mode="string"),
+    "FlattenConcat_TRT": _plugin(1, axis="int", ignoreBatch="int"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def plugins() -> dict[str, StubPlugin]:
+    """Give three plugins: of one output, of two, and of as many as a field says."""
+    return dict(PLUGINS)
+
+
+@pytest.fixture
+def exported(plugins: dict[str, StubPlugin]) -> Callable[..., UffModel]:
+    """Give ``exported(text, target=None) -> UffModel`` for a graph in text form, without its first line."""
+
+    def export(text: str, target: Any = None) -> UffModel:
+        return export_uff(parse_graph(text if text.startswith("graph v1") else "graph v1\n" + text), plugins=plugins, target=target)
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def golden() -> ModuleType:
+    """Give the module ``golden`` beside this file."""
+    spec = importlib.util.spec_from_file_location("uff_golden", HERE / "golden.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
