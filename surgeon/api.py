@@ -277,12 +277,16 @@ def _output_target(output: Path, target: Target | str | None) -> Target:
     by_suffix = target_for_output(output)
     chosen = by_suffix if target is None else _target(target)
     if by_suffix.format == "onnx" or chosen.format == "onnx":
-        raise error("X130", f"'{output}' cannot be written; ONNX export is not part of this version", str(output),
-                    help=["write a '.uff', '.pb' or '.pbtxt' file; a '.pb' can go through tf2onnx"])  # fmt: skip
+        raise SurgeonError(_no_onnx(f"'{output}' for the target '{chosen.name}'"))
     if by_suffix.format == "uff" and chosen.format != "uff":
         raise error("X131", f"'{output}' does not fit the target '{chosen.name}'; expected a suffix of its format", str(output),
                     help=["name the output '.pb' or '.pbtxt', or choose a target such as 'uff@tensorrt-8.5'"])  # fmt: skip
     return chosen
+
+
+def _no_onnx(what: str) -> Diagnostic:
+    return Diagnostic("X130", f"{what} cannot be written; ONNX export is not part of this version",
+                      help=("write a '.uff', '.pb' or '.pbtxt' file; a '.pb' can go through another converter",))  # fmt: skip
 
 
 def _target(target: Target | str | None) -> Target:
@@ -319,6 +323,8 @@ def _uff_view(target: Target) -> Any:
 
 
 def _lint(graph: Graph, target: Target, catalog: Catalog) -> tuple[Diagnostic, ...]:
+    if target.format == "onnx":
+        return (_no_onnx(f"a file for the target '{target.name}'"),)
     if target.format != "uff":
         return ()
     from surgeon.export.uff import export_uff
@@ -389,7 +395,7 @@ def _namespaces(sizes: Mapping[str, int], depth: int) -> tuple[Namespace, ...]:
     stack = list(reversed(inside[()]))
     while stack:
         key = stack.pop()
-        if len(key) == 1 or total[key][0] > 1 or key in inside and inside[key]:
+        if len(key) == 1 or total[key][0] > 1 or inside.get(key):
             found.append(Namespace("/".join(key), len(key), *total[key]))
             stack.extend(reversed(inside[key]))
     return tuple(found)

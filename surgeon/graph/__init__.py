@@ -1,5 +1,6 @@
 """The immutable graph: nodes, references, attribute values, edits, text form."""
 
+from surgeon.graph.diff import Change, GraphDiff, NodeChange, diff_graphs
 from surgeon.graph.dtypes import DType
 from surgeon.graph.edits import Add, Drop, Edit, Rewire, SetAttr, SetOp, SetOutputs, apply_edits
 from surgeon.graph.graph import Graph, Versions
@@ -25,13 +26,16 @@ __all__ = [
     "Add",
     "AttrScalar",
     "AttrValue",
+    "Change",
     "DType",
     "Drop",
     "Edit",
     "Func",
     "Graph",
+    "GraphDiff",
     "MappedFile",
     "Node",
+    "NodeChange",
     "Placeholder",
     "RawAttr",
     "Ref",
@@ -48,6 +52,7 @@ __all__ = [
     "Versions",
     "apply_edits",
     "attr_list",
+    "diff_graphs",
     "parse_graph",
     "parse_node",
     "print_attr",

@@ -90,7 +90,7 @@ class ReplaceOp(Step):
         found = [node for node in (site.graph[name] for name in names) if node.op == self.from_]
         if not found and not self.optional:
             raise site.fail(
-                "S201",
+                "R201",
                 f"no node has the operation '{self.from_}'",
                 "from",
                 help=["correct it, or take 'optional: false' away"],

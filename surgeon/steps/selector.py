@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from surgeon.diagnostics import nearest_note
+from surgeon.diagnostics import nearest
 from surgeon.graph import Graph, Node
 from surgeon.steps.step import Site
 
@@ -79,7 +79,7 @@ def namespaces_of(graph: Graph) -> list[str]:
 def select(site: Site, items: Sequence[str | Selector], *path: str | int) -> list[str]:
     """Return the names of the nodes that ``items`` mean, each once, in graph order.
 
-    ``path`` places the list in the step for diagnostics. Raise SurgeonError S201 for an entry that matches nothing
+    ``path`` places the list in the step for diagnostics. Raise SurgeonError R201 for an entry that matches nothing
     and is not optional.
     """
     wanted = [split_optional(item)[0] for item in items if isinstance(item, str)]
@@ -113,10 +113,13 @@ def select(site: Site, items: Sequence[str | Selector], *path: str | int) -> lis
 
 def unmatched(site: Site, key: str, *path: str | int) -> Exception:
     """Return the error of an entry that matches no node."""
-    note = nearest_note(key, namespaces_of(site.graph)) if not key.startswith("{") else ()
-    return site.fail("S201", f"'{key}' matches no node", *path, notes=note,
-                     help=[f"correct the spelling, or write '{key}?' if its absence is meant"
-                           if not key.startswith("{") else "correct it, or add 'optional: true'"])  # fmt: skip
+    if key.startswith("{"):
+        return site.fail("R201", f"the selector {key} matches no node", *path, help=["correct it, or add 'optional: true'"])
+    close = nearest(key, namespaces_of(site.graph))
+    counts = {name: sum(n.name == name or n.name.startswith(name + "/") for n in site.graph) for name in close}
+    shown = ", ".join(f"'{name}' ({count} node{'s' if count != 1 else ''})" for name, count in counts.items())
+    return site.fail("R201", f"namespace '{key}' matches no node", *path, notes=(f"nearest: {shown}",) if shown else (),
+                     help=[f"correct the spelling, or write '{key}?' if its absence is meant"])  # fmt: skip
 
 
 def longest_prefix(name: str, table: Mapping[str, Entry]) -> Entry | None:

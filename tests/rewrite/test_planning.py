@@ -123,7 +123,7 @@ def test_refusals_are_placed() -> None:
     found = refused("S202", RECIPE.replace("outputs: [y]", "outputs: [yy]"))
     assert isinstance(found.where, Span) and (found.where.line, found.where.column) == (3, 11)
     refused("S406", RECIPE.replace("outputs: [y]", "outputs: [clip]\nsteps: [remove-asserts]"))
-    refused("S201", RECIPE.replace("act: clip", "atc: clip"))
+    refused("R201", RECIPE.replace("act: clip", "atc: clip"))
     refused("S402", RECIPE.replace("plugin: CustomClipPlugin,", "plugin: CustomClipPlugin, inputs: {data: y},"))
     refused("S402", RECIPE.replace("clip: {plugin: CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}}",
                                    "clip: {op: Neg, inputs: {x: y}}"))  # fmt: skip

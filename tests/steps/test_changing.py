@@ -241,7 +241,7 @@ def test_rename_refuses() -> None:
     assert "the graph has a node of that name (AddN)" in refused("S207", "rename", BASE, nodes={"a": "b"})
     assert "'x' gets it, too" in refused("S207", "rename", BASE, nodes={"x": "q", "a": "q"})
     assert "is no name" in refused("S207", "rename", BASE, nodes={"x": "a b"})
-    refused("S201", "rename", BASE, nodes={"nope": "q"})
+    refused("R201", "rename", BASE, nodes={"nope": "q"})
     assert run_step(make("rename", nodes={"nope?": "q", "x": "x"}), BASE) == BASE
 
 
@@ -409,7 +409,7 @@ def test_replace_op_remarks_on_an_unknown_pair() -> None:
 
 def test_replace_op_may_demand_a_match() -> None:
     assert run_step(make("replace-op", **{"from": "Nope"}, to="Add"), NORM) == NORM
-    refused("S201", "replace-op", NORM, **{"from": "Nope"}, to="Add", optional=False)
+    refused("R201", "replace-op", NORM, **{"from": "Nope"}, to="Add", optional=False)
 
 
 # edits as such

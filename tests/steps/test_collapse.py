@@ -63,7 +63,7 @@ def test_the_longest_prefix_wins_by_whole_components() -> None:
 
 
 def test_an_unmatched_key_is_an_error_unless_optional() -> None:
-    assert "nearest: 'post'" in refused("S201", BASE, [new("A")], {"posst": "A"}, ("out",))
+    assert "nearest: 'post'" in refused("R201", BASE, [new("A")], {"posst": "A"}, ("out",))
     graph, _ = collapse(BASE, [new("A")], {"posst?": "A", "post": "A"}, ("A",))
     assert "A" in graph
 

@@ -65,8 +65,8 @@ def test_remove_of_an_output_is_refused() -> None:
 
 def test_unmatched_entries_are_refused_with_the_nearest_name() -> None:
     graph = text("Preprocessor/sub = Const()\ny = Neg(Preprocessor/sub)")
-    assert "nearest: 'Preprocessor'" in refused("S201", "remove", graph, nodes=["Preprocesor"])
-    refused("S201", "remove", graph, nodes=[{"op": "Assert"}])
+    assert "nearest: 'Preprocessor'" in refused("R201", "remove", graph, nodes=["Preprocesor"])
+    refused("R201", "remove", graph, nodes=[{"op": "Assert"}])
     assert run_step(make("remove", nodes=["Preprocesor?", {"op": "Assert", "optional": True}]), graph) == graph
 
 
