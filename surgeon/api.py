@@ -30,6 +30,9 @@ PathLike: TypeAlias = "str | os.PathLike[str]"
 DEFAULT_TARGET = "uff@tensorrt-8.5"
 """The target where neither an output nor the caller names one."""
 
+_DEPTH = 12
+"""Components of a namespace that are looked at in order to find recipes that fit."""
+
 _BACKBONE = re.compile(r"[a-z]+_?v\d+")
 
 
@@ -415,7 +418,7 @@ def _unsupported(graph: Graph, target: Target, catalog: Catalog) -> tuple[Unsupp
             groups.setdefault(node.name.partition("/")[0] if "/" in node.name else "", []).append(node)
     return tuple(
         Unsupported(namespace, len(nodes), _counted(n.op for n in nodes),
-                    "; ".join(unsupported(graph, nodes).diagnostics[0].help))
+                    "; ".join(unsupported(graph, nodes)[0].help))
         for namespace, nodes in groups.items()
     )  # fmt: skip
 
@@ -432,10 +435,9 @@ def _fits(graph: Graph, recipe_paths: Sequence[Path]) -> tuple[Fit, ...]:
     """Return the recipes that could be used on a graph, those for its backbone first."""
     prefixes: dict[str, None] = {}
     for node in graph:
-        end = 0
-        while end >= 0:
-            end = node.name.find("/", end + 1)
-            prefixes[node.name if end < 0 else node.name[:end]] = None
+        parts = node.name.split("/", _DEPTH)[:_DEPTH]
+        prefixes.update(dict.fromkeys(("/".join(parts[:end]) for end in range(1, len(parts) + 1)), None))
+        prefixes[node.name] = None
     components = {_plain(part) for prefix in prefixes for part in prefix.split("/")[:3]}
     found: list[tuple[int, str, Fit]] = []
     for name, path in recipe_files(recipe_paths).items():

@@ -12,10 +12,14 @@ inference, ``C`` plugin catalog, ``R`` recipes, ``S`` steps and surgery, ``D`` d
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_LONGEST_NAME = 200
 
 
 class Severity(str, Enum):
@@ -56,19 +60,22 @@ class Diagnostic:
     severity: Severity = Severity.ERROR
 
     def render(self, colour: bool = False) -> str:
-        """Return the text form: location, severity and code, source line with caret, notes and help."""
+        """Return the text form: location, severity and code, source line with caret, notes and help.
+
+        Control characters that came in with a name are shown as escapes.
+        """
         bold, red, blue, off = ("\x1b[1m", "\x1b[31m", "\x1b[34m", "\x1b[0m") if colour else ("", "", "", "")
-        place = f"{self.where}: " if self.where else ""
-        lines = [f"{bold}{place}{red}{self.severity.value}[{self.code}]{off}{bold}: {self.message}{off}"]
+        place = _printable(f"{self.where}: ") if self.where else ""
+        lines = [f"{bold}{place}{red}{self.severity.value}[{self.code}]{off}{bold}: {_printable(self.message)}{off}"]
         if isinstance(self.where, Span) and self.where.text:
             margin = f"{self.where.line:>5} | "
             blank = " " * (len(margin) - 2) + "| "
             pad = "".join("\t" if c == "\t" else " " for c in self.where.text[: self.where.column - 1])
             room = max(1, len(self.where.text) - self.where.column + 1)
             caret = "^" * max(1, min(self.where.length, room))
-            lines += [f"{blue}{margin}{off}{self.where.text}", f"{blue}{blank}{off}{pad}{red}{caret}{off}"]
-        lines += [f"      = {note}" for note in self.notes]
-        lines += [f"      = help: {text}" for text in self.help]
+            lines += [f"{blue}{margin}{off}{_UNPRINTABLE.sub(' ', self.where.text)}", f"{blue}{blank}{off}{pad}{red}{caret}{off}"]
+        lines += [f"      = {_printable(note)}" for note in self.notes]
+        lines += [f"      = help: {_printable(text)}" for text in self.help]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, object]:
@@ -85,6 +92,10 @@ class Diagnostic:
             "notes": list(self.notes),
             "help": list(self.help),
         }
+
+
+def _printable(text: str) -> str:
+    return _UNPRINTABLE.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
 
 
 class SurgeonError(Exception):
@@ -111,8 +122,13 @@ def error(
 
 
 def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
-    """Return the spellings closest to ``name``, best first; at most 20,000 candidates are looked at."""
-    pool = [c for c, _ in zip(candidates, range(20_000), strict=False)]
+    """Return the spellings closest to ``name``, best first.
+
+    At most 20,000 candidates are looked at, and none where a name has more than 200 characters.
+    """
+    if len(name) > _LONGEST_NAME:
+        return []
+    pool = [c for c, _ in zip(candidates, range(20_000), strict=False) if len(c) <= _LONGEST_NAME]
     close = difflib.get_close_matches(name, pool, n=count, cutoff=0.6) if len(pool) <= 2_000 else []
     if close:
         return close

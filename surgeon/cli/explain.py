@@ -199,7 +199,8 @@ def _show_plugin(found: dict[str, Any]) -> None:
 
 
 def _marked(item: dict[str, Any]) -> str:
-    return item["summary"] + (f" ({'; '.join(item['marks'])})" if item["marks"] else "")
+    marks = "; ".join(item["marks"])
+    return f"{item['summary']} ({marks})" if marks else str(item["summary"])
 
 
 _SHOWN: dict[str, Callable[[dict[str, Any]], None]] = {"plugin": _show_plugin, "step": _show_step}

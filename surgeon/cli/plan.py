@@ -83,19 +83,19 @@ def _show_step(step: PlannedStep) -> None:
         console.show("  nothing to do")
     _show_drops([(e, at(e)) for e in step.edits if isinstance(e, Drop)])
     added = {e.node.name: e for e in step.edits if isinstance(e, Add)}
-    console.table([("put in", e.node.name, f"{e.node.op}({_refs(e.node.inputs)})", at(e)) for e in added.values()])
+    console.table([("put in  ", e.node.name, f"{e.node.op}({_refs(e.node.inputs)})", at(e)) for e in added.values()])
     rewired = [e for e in step.edits if isinstance(e, Rewire)]
     seams = [e for e in rewired if any(ref.node in added for ref in e.inputs or ())]
-    console.table([("rewire", e.name, f"reads {_refs(e.inputs or ())}", at(e)) for e in seams[:MOST]])
+    console.table([("rewire  ", e.name, f"reads {_refs(e.inputs or ())}", at(e)) for e in seams[:MOST]])
     rest = _counts(e.name for e in rewired if e not in seams[:MOST])
-    console.table([("rewire", top, console.plural(count, "node")) for top, count in rest.items()][:MOST], right=(2,))
-    values = [("set", e.name, f"{e.key} is {'taken away' if e.value is None else _short(e.value)}", at(e))
+    console.table([("rewire  ", top, console.plural(count, "node")) for top, count in rest.items()][:MOST], right=(2,))
+    values = [("set     ", e.name, f"{e.key} is {'taken away' if e.value is None else _short(e.value)}", at(e))
               for e in step.edits if isinstance(e, SetAttr)]  # fmt: skip
-    values += [("set", e.name, f"the operation is {e.op}", at(e)) for e in step.edits if isinstance(e, SetOp)]
+    values += [("set     ", e.name, f"the operation is {e.op}", at(e)) for e in step.edits if isinstance(e, SetOp)]
     console.table(values[:MOST])
     if len(values) > MOST:
         console.show(f"  and {console.number(len(values) - MOST)} more set")
-    console.table([("outputs", _refs(e.outputs), at(e)) for e in step.edits if isinstance(e, SetOutputs)])
+    console.table([("outputs ", _refs(e.outputs), at(e)) for e in step.edits if isinstance(e, SetOutputs)])
 
 
 def _show_drops(drops: list[tuple[Drop, str]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from surgeon.graph.graph import Graph
@@ -139,7 +140,7 @@ def _changes(a: Node, b: Node) -> Iterator[Change]:
     if a.inputs != b.inputs:
         yield Change("inputs", "", _listed(a.inputs), _listed(b.inputs))
     if a.control != b.control:
-        yield Change("control", "", _listed(a.control), _listed(b.control))
+        yield Change("control", "", *(_listed(f"^{name}" for name in node.control) for node in (a, b)))
     for key in dict.fromkeys([*a.attrs, *b.attrs]):
         before, after = a.attrs.get(key), b.attrs.get(key)
         if not _same(before, after):
@@ -169,7 +170,7 @@ def _moved(a: Graph, names: Sequence[str]) -> tuple[str, ...]:
     """Return the names outside the longest run of ``names`` that stands in the order of ``a``."""
     places = {node.name: number for number, node in enumerate(a)}
     order = [places[name] for name in names]
-    if all(x < y for x, y in zip(order, order[1:], strict=False)):
+    if all(x < y for x, y in pairwise(order)):
         return ()
     tails: list[int] = []  # the smallest place that ends a run of each length, and where in the order it is
     ends: list[int] = []

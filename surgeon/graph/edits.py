@@ -143,7 +143,7 @@ def _released(node: Node, gone: Container[bytes]) -> Node:
     marks = node.attrs.get("_class")
     if not isinstance(marks, tuple) or not any(mark in gone for mark in marks if isinstance(mark, bytes)):
         return node
-    kept = attr_list(mark for mark in marks if mark not in gone)  # type: ignore[operator]
+    kept = attr_list(mark for mark in marks if not isinstance(mark, bytes) or mark not in gone)
     return node.with_attr("_class", kept or None)
 
 

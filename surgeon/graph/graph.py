@@ -44,9 +44,10 @@ class Graph:
         """Build a graph; raise SurgeonError G105 for two nodes of one name. Edges are checked by :meth:`check`."""
         table: dict[str, Node] = {}
         for node in nodes:
-            if table.setdefault(node.name, node) is not node:
+            if node.name in table:
                 raise error("G105", f"two nodes are named '{node.name}'; names must be unique", source or None,
                             help=["export the graph again; a frozen graph from TensorFlow has unique names"])  # fmt: skip
+            table[node.name] = node
         self._nodes = table
         self.nodes: Mapping[str, Node] = MappingProxyType(table)
         self.outputs: tuple[Ref, ...] = tuple(outputs)
@@ -155,22 +156,24 @@ class Graph:
         for root in nodes:
             if root in done:
                 continue
-            path: dict[str, Iterator[str]] = {root: iter(nodes[root].sources)}
-            while path:
-                name = next(reversed(path))
+            path = {root: iter(nodes[root].sources)}
+            names = [root]  # the keys of path: to find a dict's last key is slow once later ones were taken out
+            while names:
+                name = names[-1]
                 for source in path[name]:
                     if source in done or source not in nodes or nodes[source].op in ("NextIteration", "RefNextIteration"):
                         continue
                     if source in path:
-                        names = list(path)
                         cycle = [*names[names.index(source) :], source]
                         shown = cycle if len(cycle) <= 8 else [*cycle[:4], "...", *cycle[-3:]]
                         raise error("G107", f"the graph has a cycle through '{source}'", self.source or None,
                                     ["reads: " + " <- ".join(reversed(shown))])  # fmt: skip
                     path[source] = iter(nodes[source].sources)
+                    names.append(source)
                     break
                 else:
                     del path[name]
+                    names.pop()
                     done.add(name)
                     order.append(name)
         return order

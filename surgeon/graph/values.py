@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MATERIALISE_LIMIT = 1 << 31
 """Bytes above which a tensor is not expanded into memory (2 GiB, protobuf's own bound)."""
 
+MAX_RANK = 32
+"""Axes that a constant may have (what every version of numpy can hold)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -130,6 +133,24 @@ def _element_count(shape: tuple[int, ...]) -> int:
     for dim in shape:
         count *= dim
     return count
+
+
+def misfit(dtype: DType, shape: tuple[int, ...], stored: int) -> str | None:
+    """Return why ``stored`` elements cannot be a constant of this type and shape, or None where they can.
+
+    Negative dimensions, more than ``MAX_RANK`` axes, and values over 2 GiB are refused; zero dimensions count as one
+    there, so that no product of the others overflows. Fewer elements than the shape has are allowed.
+    """
+    if len(shape) > MAX_RANK:
+        return f"it has {len(shape)} axes; expected at most {MAX_RANK}"
+    if any(dim < 0 for dim in shape):
+        return f"its shape is {list(shape)}; expected no negative dimension"
+    size = _element_count(tuple(max(dim, 1) for dim in shape)) * (dtype.itemsize or 8)
+    if size > MATERIALISE_LIMIT:
+        return f"its shape {list(shape)} takes {size} bytes; expected at most {MATERIALISE_LIMIT}"
+    if stored > _element_count(shape):
+        return f"it holds {stored} values; expected at most {_element_count(shape)} for its shape {list(shape)}"
+    return None
 
 
 class _TensorBase:

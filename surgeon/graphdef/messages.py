@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Any
+import sys
+from collections.abc import Collection
+from typing import Any, cast
 
-from tensorboard.compat.proto import function_pb2, graph_pb2, node_def_pb2, versions_pb2
+from google.protobuf.message import Error as ProtobufError
+from tensorboard.compat.proto import function_pb2, graph_pb2, versions_pb2
 
-from surgeon.diagnostics import error
+from surgeon.diagnostics import SurgeonError, error
 from surgeon.graph import (
     AttrScalar,
     AttrValue,
@@ -24,8 +27,10 @@ from surgeon.graph import (
     TensorValue,
     Versions,
 )
+from surgeon.graph.values import misfit
 
-__all__ = ["GraphDef", "attr_to_message", "function_library", "node_from_message", "node_to_message", "versions_from", "versions_to"]
+__all__ = ["GraphDef", "attr_to_message", "constant_error", "function_library", "node_from_message", "node_to_message",
+           "versions_from", "versions_from_bytes", "versions_to"]  # fmt: skip
 
 GraphDef = graph_pb2.GraphDef
 
@@ -50,9 +55,10 @@ _VALUE_FIELDS = {
 
 
 def node_from_message(message: Any, tensors: dict[str, Tensor] | None = None, source: str = "") -> Node:
-    """Return the node of a NodeDef; ``tensors`` gives attributes whose tensor stays in the file.
+    """Return the node of a NodeDef, which is emptied; ``tensors`` gives attributes whose tensor stays in the file.
 
-    Raise SurgeonError G111 for an empty name or op, or an input that cannot be parsed.
+    Raise SurgeonError G111 for an empty name or op, or an input that cannot be parsed, and G112 for a constant whose
+    shape and values disagree.
     """
     if not message.name or not message.op:
         raise error("G111", f"a node has {'no operation' if message.name else 'no name'}"
@@ -69,27 +75,61 @@ def node_from_message(message: Any, tensors: dict[str, Tensor] | None = None, so
             raise error("G111", f"node '{message.name}' has a malformed input: {exc}", source or None) from None
     attrs: dict[str, AttrValue] = {}
     for key, value in sorted(message.attr.items()):
-        attrs[key] = tensors[key] if tensors and key in tensors else attr_from_message(value)
-    extra = b""
-    if message.HasField("experimental_debug_info") or message.HasField("experimental_type"):
-        rest = node_def_pb2.NodeDef()
-        rest.CopyFrom(message)
-        for field in ("name", "op", "input", "device", "attr"):
-            rest.ClearField(field)
-        extra = rest.SerializeToString(deterministic=True)
-    return Node(message.name, message.op, tuple(inputs), tuple(control), attrs, message.device, extra)
+        attrs[sys.intern(key)] = tensors[key] if tensors and key in tensors else attr_from_message(value)
+    name, op, device = message.name, sys.intern(message.op), message.device
+    if isinstance(attrs.get("value"), RawAttr) and op == "Const":
+        _check_constant(name, message.attr["value"].tensor, source)
+    for field in ("name", "op", "input", "device", "attr"):
+        message.ClearField(field)
+    extra = message.SerializeToString(deterministic=True) if message.ByteSize() else b""
+    return Node(name, op, tuple(inputs), tuple(control), attrs, device, extra)
 
 
-def node_to_message(node: Node, message: Any, leave_out: frozenset[str] = frozenset()) -> None:
-    """Fill a NodeDef from a node; attributes named in ``leave_out`` are not written."""
-    message.name, message.op, message.device = node.name, node.op, node.device
-    message.input.extend([str(ref) for ref in node.inputs])
-    message.input.extend([f"^{name}" for name in node.control])
-    for key, value in node.attrs.items():
-        if key not in leave_out:
-            attr_to_message(value, message.attr[key])
-    if node.extra:
-        message.MergeFromString(node.extra)
+def node_to_message(node: Node, message: Any, leave_out: Collection[str] = ()) -> None:
+    """Fill a NodeDef from a node; attributes named in ``leave_out`` are not written.
+
+    Raise SurgeonError G111 for a name or a value that a NodeDef cannot hold, and G113 for an abridged tensor.
+    """
+    try:
+        message.name, message.op, message.device = node.name, node.op, node.device
+        message.input.extend([str(ref) for ref in node.inputs])
+        message.input.extend([f"^{name}" for name in node.control])
+        for key, value in node.attrs.items():
+            if key not in leave_out:
+                attr_to_message(value, message.attr[key])
+        if node.extra:
+            message.MergeFromString(node.extra)
+    except (ValueError, struct.error, ProtobufError) as exc:
+        raise error("G111", f"node '{node.name}' ({node.op}) cannot be written; {exc}",
+                    help=["names are Unicode text, integers have 64 bits, raw values are AttrValue messages"]) from None  # fmt: skip
+
+
+def _check_constant(name: str, message: Any, source: str) -> None:
+    """Raise SurgeonError G112 where a constant that stayed raw is damaged, rather than of a kind not modelled."""
+    dtype = TYPES.get(message.dtype)
+    if dtype is None or dtype not in (DType.STRING, *_VALUE_FIELDS) or message.tensor_shape.unknown_rank:
+        return
+    dims = tuple(dim.size for dim in message.tensor_shape.dim)
+    reason = misfit(dtype, dims, _stored(message, dtype))
+    content, size = len(message.tensor_content), dtype.itemsize
+    if reason is None and content and size and content != math.prod(dims) * size:
+        reason = f"it holds {content} bytes; expected {math.prod(dims) * size} for {dtype.value}{list(dims)}"
+    if reason is not None:
+        raise constant_error(name, reason, source)
+
+
+def constant_error(name: str, reason: str, source: str) -> SurgeonError:
+    """Return SurgeonError G112 for a constant whose value cannot be what its type and shape say."""
+    return error("G112", f"the constant '{name}' cannot be read: {reason}", source or None,
+                 help=["the file is damaged; export or download it again"])  # fmt: skip
+
+
+def _stored(message: Any, dtype: DType) -> int:
+    """Return how many elements a TensorProto lists, packed content aside."""
+    if dtype is DType.STRING:
+        return len(message.string_val)
+    name, code = _VALUE_FIELDS[dtype]
+    return len(getattr(message, name)) * struct.calcsize(code) // (dtype.itemsize or 1)
 
 
 def attr_from_message(message: Any) -> AttrValue:
@@ -153,23 +193,24 @@ def tensor_from_message(message: Any) -> Tensor | None:
     if dtype is None or shape is None or not shape.is_static:
         return None
     dims = shape.static()
-    count = math.prod(dims)
+    fields = {field.name for field, _ in message.ListFields()} - {"dtype", "tensor_shape"}
+    values = "string_val" if dtype is DType.STRING else _VALUE_FIELDS[dtype][0] if dtype in _VALUE_FIELDS else ""
+    if not values or len(fields) > 1 or misfit(dtype, dims, _stored(message, dtype)):
+        return None
     if dtype is DType.STRING:
-        return TensorValue(dtype, dims, tuple(message.string_val)) if not message.tensor_content else None
-    if dtype not in _VALUE_FIELDS:
-        return None
+        return None if fields - {values} else TensorValue(dtype, dims, tuple(message.string_val))
     size = dtype.itemsize or 1
-    content = message.tensor_content
-    if content:
-        return TensorValue(dtype, dims, content) if len(content) == count * size else None
-    name, code = _VALUE_FIELDS[dtype]
-    listed = getattr(message, name)
-    if len(listed) * struct.calcsize(code) > count * size:
+    if fields == {"tensor_content"}:
+        content = message.tensor_content
+        return TensorValue(dtype, dims, content) if len(content) == math.prod(dims) * size else None
+    if fields - {values}:
         return None
+    listed = getattr(message, values)
     try:
-        return TensorValue(dtype, dims, struct.pack(f"<{len(listed)}{code}", *listed))
+        data = struct.pack(f"<{len(listed)}{_VALUE_FIELDS[dtype][1]}", *listed)
     except struct.error:
         return None
+    return TensorValue(dtype, dims, data) if len(data) % size == 0 else None
 
 
 def tensor_to_message(value: Tensor, message: Any) -> None:
@@ -189,13 +230,22 @@ def tensor_to_message(value: Tensor, message: Any) -> None:
         message.tensor_content = value.data
         return
     name, code = _VALUE_FIELDS[value.dtype]
-    listed = struct.unpack(f"<{len(value.data) // struct.calcsize(code)}{code}", value.data)
-    getattr(message, name).extend(listed)
+    form = f"<{len(value.data) // struct.calcsize(code)}{code}"
+    listed = struct.unpack(form, value.data)
+    if struct.pack(form, *listed) == value.data:
+        getattr(message, name).extend(listed)
+    else:  # a signalling NaN, or a bool byte above 1, which only packed content keeps
+        message.tensor_content = bytes(value.buffer())
 
 
 def versions_from(message: Any) -> Versions:
     """Return the value of a VersionDef."""
     return Versions(message.producer, message.min_consumer, tuple(message.bad_consumers))
+
+
+def versions_from_bytes(data: bytes) -> Versions:
+    """Return the value of a serialized VersionDef."""
+    return versions_from(versions_pb2.VersionDef.FromString(data))
 
 
 def versions_to(value: Versions) -> Any:
@@ -248,7 +298,7 @@ def _list(message: Any) -> tuple[AttrScalar, ...] | None:
         return None
     kind = kinds[0]
     values = getattr(message, kind)
-    items: list[AttrScalar | None]
+    items: list[AttrValue | None]
     if kind in ("i", "b", "s"):
         return tuple(values)
     if kind == "f":
@@ -262,7 +312,7 @@ def _list(message: Any) -> tuple[AttrScalar, ...] | None:
     else:
         items = [_func(v) for v in values]
     known = [item for item in items if item is not None]
-    return tuple(known) if len(known) == len(items) else None
+    return cast("tuple[AttrScalar, ...]", tuple(known)) if len(known) == len(items) else None
 
 
 def _list_item(item: AttrScalar, message: Any) -> None:

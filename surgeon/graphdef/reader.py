@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.graph import DType, Graph, MappedFile, Node, Tensor, TensorRef, Versions
-from surgeon.graphdef.messages import TYPES, GraphDef, node_from_message, versions_from
-from surgeon.graphdef.wire import BYTES, FIXED32, FIXED64, VARINT, Field, WireError, fields, framed
+from surgeon.graph import DType, Graph, MappedFile, Node, Tensor, TensorRef
+from surgeon.graph.values import misfit
+from surgeon.graphdef.messages import (
+    TYPES,
+    GraphDef,
+    constant_error,
+    function_library,
+    node_from_message,
+    versions_from,
+    versions_from_bytes,
+)
+from surgeon.graphdef.wire import BYTES, VARINT, Field, WireError, fields, framed
 
 IN_FILE = 1024
 """Bytes from which a constant stays in its file."""
@@ -26,14 +40,19 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
     cycles, malformed nodes), G112 (a constant whose shape and bytes disagree), and G114 to G116 for a SavedModel.
     """
     file = Path(path)
-    if file.is_dir():
+    try:
+        mode = os.stat(file).st_mode
+        mapped = MappedFile(file) if stat.S_ISREG(mode) else None
+    except (OSError, ValueError) as exc:  # ValueError: a zero byte in the path
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise error("E101", f"'{file}' cannot be read: {reason}", help=["check the path"]) from None
+    if stat.S_ISDIR(mode):
         from surgeon.graphdef.saved_model import load_saved_model
 
         return load_saved_model(file)
-    try:
-        mapped = MappedFile(file)
-    except OSError as exc:
-        raise error("E101", f"'{file}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+    if mapped is None:
+        raise error("E101", f"'{file}' cannot be read: it is a pipe or a device; expected a file or a SavedModel folder",
+                    help=["write the graph to a file first"])  # fmt: skip
     if not mapped.size:
         raise error("E103", f"'{file}' is empty (0 bytes); expected a frozen graph", help=["copy or download it again"])
     head = bytes(mapped.view[:200])
@@ -67,43 +86,57 @@ VARIABLE_OPS = frozenset({"Variable", "VariableV2", "VarHandleOp", "ReadVariable
 def parse_graphdef(mapped: MappedFile, source: str) -> Graph:
     """Read a binary GraphDef, leaving large constants in the file; raise SurgeonError G101 where it is none."""
     nodes: list[Node] = []
-    versions: Versions | None = None
-    library = b""
-    extra = b""
+    others: dict[int, list[bytes]] = {2: [], 4: [], 0: []}
     seen = 0
     try:
-        for field in fields(mapped.view, 0, mapped.size):
-            if field.number == 1 and field.kind == BYTES:
-                nodes.append(_node(mapped, field, source))
-                if field.end - seen > _SHARE:
-                    mapped.drop_pages()
-                    seen = field.end
-            elif field.number == 4 and field.kind == BYTES:
-                versions = versions_from(_parse(GraphDef.DESCRIPTOR.fields_by_name["versions"], mapped, field))
-            elif field.number == 2 and field.kind == BYTES:
-                library += bytes(mapped.view[field.begin : field.end])
-            else:
-                extra += bytes(mapped.view[field.tag : field.end])
+        with _no_garbage_collection():
+            for field in fields(mapped.view, 0, mapped.size):
+                if field.number == 1 and field.kind == BYTES:
+                    nodes.append(_node(mapped, field, source))
+                    if field.end - seen > _SHARE:
+                        mapped.drop_pages()
+                        seen = field.end
+                elif field.number in others and field.kind == BYTES:
+                    others[field.number].append(bytes(mapped.view[field.begin : field.end]))
+                else:
+                    others[0].append(bytes(mapped.view[field.tag : field.end]))
+        if not nodes:
+            raise _Malformed("no field in it is a node")
+        library, versions, extra = (b"".join(others[number]) for number in (2, 4, 0))
+        _parsed(function_library, library, "function library")
+        _parsed(GraphDef.FromString, extra, "debug information")
+        stated = _parsed(versions_from_bytes, versions, "versions") if others[4] else None
     except WireError as exc:
         raise _not_a_graphdef(source, mapped, f"{exc} at byte {exc.offset}", bool(nodes)) from None
     except _Malformed as exc:
         raise _not_a_graphdef(source, mapped, str(exc), bool(nodes)) from None
-    if not nodes:
-        raise _not_a_graphdef(source, mapped, "no field in it is a node", False)
-    return Graph(nodes, versions=versions, library=library, extra=extra, source=source)
+    return Graph(nodes, versions=stated, library=library, extra=extra, source=source)
 
 
 class _Malformed(ValueError):
     pass
 
 
-def _parse(descriptor: Any, mapped: MappedFile, field: Field) -> Any:
-    message = descriptor.message_type._concrete_class()
+_T = TypeVar("_T")
+
+
+def _parsed(parse: Callable[[bytes], _T], data: bytes, what: str) -> _T:
     try:
-        message.ParseFromString(bytes(mapped.view[field.begin : field.end]))
+        return parse(data)
     except Exception as exc:  # protobuf's DecodeError has no common base across its backends
-        raise _Malformed(f"the field at byte {field.tag} cannot be parsed: {exc}") from None
-    return message
+        raise _Malformed(f"its {what} cannot be parsed: {exc}") from None
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep the collector from walking a growing graph, which holds no cycles, again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 _NODE = GraphDef.DESCRIPTOR.fields_by_name["node"].message_type._concrete_class
@@ -130,12 +163,13 @@ def _lift_tensors(mapped: MappedFile, node: Field, tensors: dict[str, Tensor], s
     name = ""
     for field in fields(view, node.begin, node.end):
         if field.number == 1 and field.kind == BYTES:
-            name = bytes(view[field.begin : field.end]).decode("utf-8", "replace")
-        if field.number == 5 and field.kind == BYTES and field.end - field.begin >= IN_FILE:
-            found = _large_tensor(mapped, field)
+            name = _text(view, field)
+        if field.number == 5 and field.kind == BYTES:
+            key, value = _entry(view, field)
+            tensors.pop(key, None)  # of two entries of one key the last one holds
+            found = _large_tensor(view, value) if value is not None else None
             if found is not None:
-                key, content, dtype, dims = found
-                tensors[key] = _checked(mapped, content, dtype, dims, name, source)
+                tensors[key] = _in_file(mapped, *found, name, source)
                 entry = framed(1, len(key.encode())) + key.encode() + framed(2, 0)
                 out.append(framed(5, len(entry)) + entry)
                 continue
@@ -143,36 +177,43 @@ def _lift_tensors(mapped: MappedFile, node: Field, tensors: dict[str, Tensor], s
     return b"".join(out)
 
 
-def _large_tensor(mapped: MappedFile, entry: Field) -> tuple[str, Field, int, list[int]] | None:
-    """Return (attribute, content, dtype number, dimensions) where a map entry is one tensor with large packed content."""
-    view = mapped.view
-    key, value = "", None
+def _text(view: memoryview, field: Field) -> str:
+    try:
+        return bytes(view[field.begin : field.end]).decode()
+    except UnicodeDecodeError:
+        raise _Malformed(f"the name at byte {field.begin} is not UTF-8") from None
+
+
+def _entry(view: memoryview, entry: Field) -> tuple[str, Field | None]:
+    """Return the key of a map entry, and its value where that can be a large tensor."""
+    key, values = "", []
     for field in fields(view, entry.begin, entry.end):
         if field.number == 1 and field.kind == BYTES:
-            key = bytes(view[field.begin : field.end]).decode("utf-8", "replace")
+            key = _text(view, field)
         elif field.number == 2 and field.kind == BYTES:
-            value = field
-    if value is None:
-        return None
-    parts = list(fields(view, value.begin, value.end))
+            values.append(field)
+    return key, values[0] if len(values) == 1 and entry.end - entry.begin >= IN_FILE else None
+
+
+def _large_tensor(view: memoryview, value: Field) -> tuple[Field, DType, tuple[int, ...]] | None:
+    """Return (content, type, dimensions) where an AttrValue is one tensor with large packed content and nothing else."""
+    parts = [field for field, _ in zip(fields(view, value.begin, value.end), range(2), strict=False)]
     if len(parts) != 1 or parts[0].number != 8 or parts[0].kind != BYTES:
         return None
-    dtype, dims, content = 0, None, None
+    found: dict[int, Field] = {}
     for field in fields(view, parts[0].begin, parts[0].end):
-        if field.number == 1 and field.kind == VARINT:
-            dtype = field.value
-        elif field.number == 2 and field.kind == BYTES:
-            dims = _dimensions(view, field)
-        elif field.number == 4 and field.kind == BYTES:
-            content = field
-        elif field.kind not in (VARINT, FIXED32, FIXED64) or field.number != 3:
+        if (field.number, field.kind) not in ((1, VARINT), (2, BYTES), (4, BYTES)) or field.number in found:
             return None
-    if content is None or content.end - content.begin < IN_FILE or dims is None:
+        found[field.number] = field
+    if len(found) < 3 or found[4].end - found[4].begin < IN_FILE:
         return None
-    return key, content, dtype, dims
+    dtype, dims = TYPES.get(found[1].value), _dimensions(view, found[2])
+    if dtype is None or dtype.itemsize is None or dims is None:
+        return None
+    return found[4], dtype, dims
 
 
-def _dimensions(view: memoryview, shape: Field) -> list[int] | None:
+def _dimensions(view: memoryview, shape: Field) -> tuple[int, ...] | None:
     dims: list[int] = []
     for field in fields(view, shape.begin, shape.end):
         if field.number != 2 or field.kind != BYTES:
@@ -181,30 +222,31 @@ def _dimensions(view: memoryview, shape: Field) -> list[int] | None:
         for part in fields(view, field.begin, field.end):
             if part.number != 1 or part.kind != VARINT:
                 return None
-            size = part.value
+            size = part.value - (1 << 64) if part.value >> 63 else part.value
         dims.append(size)
-    return dims
+    return tuple(dims)
 
 
-def _checked(mapped: MappedFile, content: Field, number: int, dims: list[int], name: str, source: str) -> Tensor:
-    dtype = TYPES.get(number)
-    length = content.end - content.begin
-    size = dtype.itemsize if dtype is not None and dtype is not DType.STRING else None
-    expected = size
-    for dim in dims:
-        expected = None if expected is None else expected * dim
-    if dtype is None or expected != length:
-        kind = dtype.value if dtype else f"type number {number}"
-        raise error("G112", f"the constant '{name}' holds {length} bytes, but is {kind}{dims}".replace(" ,", ","),
-                    source or None, [f"expected {expected} bytes"] if expected is not None else (),
-                    ["the file is damaged; export or download it again"])  # fmt: skip
-    return TensorRef(mapped, content.begin, length, dtype, tuple(dims))
+def _in_file(mapped: MappedFile, content: Field, dtype: DType, dims: tuple[int, ...], name: str, source: str) -> Tensor:
+    length, size = content.end - content.begin, dtype.itemsize or 1
+    reason = misfit(dtype, dims, length // size)
+    if reason is None and length != math.prod(dims) * size:
+        reason = f"it holds {length} bytes; expected {math.prod(dims) * size} for {dtype.value}{list(dims)}"
+    if reason is not None:
+        raise constant_error(name, reason, source)
+    return TensorRef(mapped, content.begin, length, dtype, dims)
 
 
 def _not_a_graphdef(source: str, mapped: MappedFile, reason: str, some: bool) -> SurgeonError:
     head = bytes(mapped.view[:8])
     help = ["export or download it again, and compare its size with the original's"]
-    if head.startswith(b"\x89HDF"):
+    if mapped.path.name == "saved_model.pb":
+        help = ["this is a part of a SavedModel; give its folder instead"]
+    elif mapped.path.suffix in (".meta", ".index", ".ckpt") or ".data-" in mapped.path.name:
+        help = ["this is a part of a checkpoint; freeze it, or export a SavedModel from it"]
+    elif head[4:] == b"TFL3":
+        help = ["this is a TensorFlow Lite model; export a frozen graph or a SavedModel from the original"]
+    elif head.startswith(b"\x89HDF"):
         help = ["this is an HDF5 file (Keras weights or model); export a frozen graph or a SavedModel from it"]
     elif head.startswith(b"PK\x03\x04"):
         help = ["this is a zip archive (a .keras file?); unpack it, or export a frozen graph or a SavedModel"]
@@ -228,23 +270,26 @@ def _parse_text(mapped: MappedFile, file: Path) -> Graph:
     except UnicodeDecodeError:
         raise error("G101", "the file is not text, though its name says so", str(file),
                     help=["name a binary graph .pb"]) from None  # fmt: skip
-    except (text_format.ParseError, RecursionError) as exc:
-        raise error("G101", f"the file is no GraphDef in text form: {exc}", str(file)) from None
+    except (text_format.ParseError, ValueError, RecursionError) as exc:
+        reason = " ".join(str(exc).split())
+        raise error("G101", f"the file is no GraphDef in text form: {reason}", str(file),
+                    help=["a binary graph is named .pb"]) from None  # fmt: skip
     return from_message(message, str(file))
 
 
 def from_message(message: Any, source: str = "") -> Graph:
-    """Return the graph of a GraphDef message (of this package's protobuf classes)."""
-    extra = GraphDef()
-    if message.version:
-        extra.version = message.version
-    if message.HasField("debug_info"):
-        extra.debug_info.CopyFrom(message.debug_info)
+    """Return the graph of a GraphDef message (of this package's protobuf classes), which is left as it is."""
+    rest = GraphDef()
+    rest.CopyFrom(message)
+    with _no_garbage_collection():
+        nodes = [node_from_message(node, None, source) for node in rest.node]
+    for field in ("node", "versions", "library"):
+        rest.ClearField(field)
     return Graph(
-        (node_from_message(node, None, source) for node in message.node),
+        nodes,
         versions=versions_from(message.versions) if message.HasField("versions") else None,
         library=message.library.SerializeToString(deterministic=True) if message.HasField("library") else b"",
-        extra=extra.SerializeToString(deterministic=True),
+        extra=rest.SerializeToString(deterministic=True),
         source=source,
     )
 

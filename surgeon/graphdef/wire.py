@@ -69,7 +69,7 @@ def fields(data: memoryview, begin: int, end: int) -> Iterator[Field]:
         else:
             raise WireError(f"a field has the wire type {kind}", tag)
         if at > end:
-            raise WireError(f"field {number} claims {value} bytes, {end - start} are left", tag)
+            raise WireError(f"field {number} claims {at - start} bytes, {end - start} are left", tag)
         yield Field(number, kind, tag, start, at, value)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import Error as ProtobufError
+
 from surgeon.atomic import writing
 from surgeon.diagnostics import error
 from surgeon.graph import Graph, MappedFile, Node, TensorRef
@@ -17,30 +19,36 @@ PROTOBUF_LIMIT = 2**31 - 1
 """Bytes that no protobuf message may exceed."""
 
 
-
 def to_message(graph: Graph) -> Any:
     """Return the GraphDef message, constants copied; raise SurgeonError E106 past 2 GiB."""
+    _check_size(_bytes_in_files(graph))
     message = GraphDef()
-    if graph.extra:
+    try:
         message.MergeFromString(graph.extra)
+        if graph.library:
+            message.library.ParseFromString(graph.library)
+        if graph.versions:
+            message.versions.CopyFrom(versions_to(graph.versions))
+    except (ValueError, ProtobufError) as exc:
+        raise error("G111", f"the graph's library, versions or extra fields cannot be written: {exc}", graph.source or None) from None
     for node in graph:
         node_to_message(node, message.node.add())
-    if graph.library:
-        message.library.ParseFromString(graph.library)
-    if graph.versions:
-        message.versions.CopyFrom(versions_to(graph.versions))
     return message
 
 
 def to_bytes(graph: Graph) -> bytes:
     """Return the serialized GraphDef; raise SurgeonError E106 past 2 GiB."""
-    return b"".join(bytes(chunk) for chunk in _chunks(graph))
+    _check_size(_bytes_in_files(graph))
+    data = b"".join(_chunks(graph))
+    _check_size(len(data))
+    return data
 
 
 def save_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     """Write a graph: as text for ``.pbtxt``, else binary, constants streamed from where they are.
 
-    Raise SurgeonError E105 (cannot be written), E106 (over 2 GiB), E107 (an input file changed meanwhile).
+    Raise SurgeonError E105 (cannot be written), E106 (over 2 GiB), E107 (an input file changed meanwhile), G111 or
+    G113 (a node that a GraphDef cannot hold). Nothing is written then.
     """
     if Path(path).suffix == ".pbtxt":
         from google.protobuf import text_format
@@ -50,13 +58,26 @@ def save_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
             check_unchanged(graph)
             handle.write(text.encode())
         return
-    total = sum(len(chunk) for chunk in _chunks(graph))
-    if total > PROTOBUF_LIMIT:
-        raise error("E106", f"the graph would take {total} bytes; a protobuf file holds at most {PROTOBUF_LIMIT}")
+    _check_size(_bytes_in_files(graph))
+    total = 0
     with writing(path) as handle:
         check_unchanged(graph)
         for chunk in _chunks(graph):
+            total += len(chunk)
+            _check_size(total)
             handle.write(chunk)
+        check_unchanged(graph)
+
+
+def _bytes_in_files(graph: Graph) -> int:
+    """Return how many bytes of constants are in files: nearly all that a large graph takes."""
+    return sum(value.length for node in graph for value in node.attrs.values() if isinstance(value, TensorRef))
+
+
+def _check_size(total: int) -> None:
+    if total > PROTOBUF_LIMIT:
+        raise error("E106", f"the graph takes over {PROTOBUF_LIMIT} bytes; a protobuf file holds at most that",
+                    help=["write a '.uff' file, or cut more of the graph"])  # fmt: skip
 
 
 def check_unchanged(graph: Graph) -> None:
@@ -90,8 +111,11 @@ _NODE = GraphDef.DESCRIPTOR.fields_by_name["node"].message_type._concrete_class
 def _node_chunks(node: Node) -> Iterator[bytes | memoryview]:
     large = {key: value for key, value in node.attrs.items() if isinstance(value, TensorRef)}
     message = _NODE()
-    node_to_message(node, message, frozenset(large))
+    node_to_message(node, message, large)
     head = message.SerializeToString(deterministic=True)
+    if not large:
+        yield framed(1, len(head)) + head
+        return
     parts: list[bytes | memoryview] = [head]
     for key, value in sorted(large.items()):
         parts += _tensor_entry(key, value)

@@ -69,9 +69,10 @@ def evaluate(
     """Return the values of ``refs``, computing exactly the nodes they need.
 
     ``feeds`` gives values of tensors, which are then not computed. ``inference``, of the same graph, adds what is known
-    without data: a Shape of a tensor whose shape is static needs no value of that tensor (feeds must not contradict it). ``max_nodes`` bounds the
-    nodes computed and ``max_elements`` the elements of their results together. ``keep`` is called with each result.
-    A conditional is followed along the branch that its predicate takes; the arrays may be read-only views.
+    without data: a Shape of a tensor whose shape is static needs no value of that tensor; feeds must agree with it.
+    ``max_nodes`` bounds the nodes computed and ``max_elements`` the elements of their results together. ``keep`` is
+    called with each result. A conditional is followed along the branch that its predicate takes. The arrays may be
+    read-only views.
 
     Raise SurgeonError I101 for an op without a kernel (while loops included), I102 for a placeholder that is not fed,
     I103 over a bound, I104 where a kernel fails or the tensor is on a branch not taken, G110 for a node not there.

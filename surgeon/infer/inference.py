@@ -159,7 +159,8 @@ class Inference:
         return self.known(ref) if large is None else large
 
     def _sources(self, node: Node) -> list[str]:
-        if all(slot in self._fed.get(node.name, ()) for slot in range(self.outputs(node.name))):
+        fed = self._fed.get(node.name)
+        if fed and all(slot in fed for slot in range(self.outputs(node.name))):
             return []
         graph = self.graph
         names = [ref.node for ref in node.inputs if not is_back_edge(graph, node, ref)]

@@ -31,11 +31,12 @@ def write_features(
     with g.scope("FeatureExtractor"):
         check = _check_size(g, image) if g.date == "2017" else None
         backbone = _Backbone(g, weights, probe_pictures(options.seed) if fit else None, check)
-        if options.large_weights:
-            image = _large(g, image, options)
         maps = [backbone.mobilenet(image, options)]
         maps += backbone.extra_maps(maps[0][1], options)
-    return [maps[0][0], *(feature for _, feature in maps)]
+        features = [maps[0][0], *(feature for _, feature in maps)]
+        if options.large_weights:
+            features[-1] = _large(g, features[-1], depth(_EXTRA_DEPTHS[-1], options), options)
+    return features
 
 
 def depth(channels: int, options: SsdOptions) -> int:
@@ -153,16 +154,20 @@ def convolution_attrs(date: str, stride: int, depthwise: bool = False) -> dict[s
     return attrs
 
 
-def _large(g: NodeWriter, image: Ref, options: SsdOptions) -> Ref:
-    """Write large constants that the picture hangs on without being changed; return the picture."""
+def _large(g: NodeWriter, feature: Ref, channels: int, options: SsdOptions) -> Ref:
+    """Write pairs of large 1x1 convolutions whose result times zero is added to a feature map; return the map."""
     block = np.random.default_rng([options.seed, 0xB16]).standard_normal(1 << 20).astype(np.float32)
     left = -(-options.large_weights // 4)
     with g.scope("MobilenetV1/LargeWeights"):
         while left > 0:
-            size = min(left, 1 << 24)
-            left -= size
-            full = g.unique("weights")
-            read = write_variable(g, full, np.resize(block, size))
-            first = g.slice(read, [0], [1])
-            image = g.add(image, g.emit("ZerosLike", first))
-    return image
+            inner = -(-min(left, 1 << 22) // (2 * channels))
+            left -= 2 * channels * inner
+            wide = _pointwise(g, feature, np.resize(block, (1, 1, channels, inner)), options.date)
+            narrow = _pointwise(g, g.emit("Relu6", wide), np.resize(block, (1, 1, inner, channels)), options.date)
+            feature = g.add(feature, g.mul(narrow, 0.0))
+    return feature
+
+
+def _pointwise(g: NodeWriter, source: Ref, kernel: np.ndarray, date: str) -> Ref:
+    read = write_variable(g, g.unique("weights"), kernel)
+    return g.emit("Conv2D", source, read, **convolution_attrs(date, 1))

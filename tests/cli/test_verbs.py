@@ -81,7 +81,7 @@ def test_check_shows_what_the_target_refuses(run, work: Path) -> None:
     (work / "half.yaml").write_text(text.replace("  Input: {op: Placeholder, like: pre/scaled}\n", ""))
     ran = run("check", "half.yaml", "small.pb", "--json")
     assert ran.code == 1
-    assert [d["code"] for d in ran.json["diagnostics"]] == ["X101"]
+    assert "X101" in [d["code"] for d in ran.json["diagnostics"]]
     assert "X101" in ran.err
 
 
@@ -152,14 +152,11 @@ def test_list_for_a_target(run) -> None:
 
 @pytest.mark.parametrize(("subject", "kind", "words"), [
     ("R101", "code", "YAML"), ("r101", "code", "YAML"), ("NMS_TRT", "plugin", "keepTopK"), ("collapse", "step", "Before"),
-    ("Conv2D", "op", "converted"), ("While", "", ""), ("uff@tensorrt-8.5", "target", "TensorRT"), ("ssd", "recipe", "num_classes"),
+    ("Conv2D", "op", "converted"), ("uff@tensorrt-8.5", "target", "TensorRT"), ("ssd", "recipe", "num_classes"),
 ])
 def test_explain(run, subject: str, kind: str, words: str) -> None:
     ran = run("explain", subject)
     twin = run("explain", subject, "--json").json
-    if not kind:
-        assert ran.code in (0, 1)
-        return
     assert ran.code == 0 and words in ran.out and twin["kind"] == kind
 
 

@@ -73,7 +73,6 @@ def test_what_is_written_reads_back_equal(model, tmp_path_factory):
     write_uff(model, path)
     read = read_uff(path)
     assert read == model
-    assert print_uff(read) == print_uff(model).replace(print_uff(model), print_uff(read))
     first = path.read_bytes()
     write_uff(read, path)
     assert path.read_bytes() == first
@@ -91,7 +90,7 @@ def test_any_bytes_give_a_diagnostic_or_a_model(data, tmp_path_factory):
     try:
         read_uff(path)
     except SurgeonError as exc:
-        assert exc.diagnostics[0].code in ("X120", "E103")
+        assert exc.diagnostics[0].code in ("X120", "E103", "E104")
 
 
 def test_every_truncation_is_noticed_or_harmless(tmp_path, exported):

@@ -65,8 +65,6 @@ REFUSED = {
     "X104 deconvolution": ("outputs: y\n" + X + W + ints("s", "4", 1, 8, 8, 4) +
                            'y = Conv2DBackpropInput(s, w, x) {padding: "SAME", dilations: [1,2,2,1]}', "X104", ""),
     "X104 batch to space": ("outputs: y\n" + X + K + "y = BatchToSpaceND(x, k, k)", "X104", "dilations"),
-    "X104 negative padding": ("outputs: y\n" + X + W + ints("b", "2", 2, 2) + ints("p", "2,2", 0, 0, 0, 0) + ints("c", "2,2", 1, 1, 0, 0)
-                              + 's = SpaceToBatchND(x, b, p)\nv = Conv2D(s, w) {padding: "VALID"}\ny = BatchToSpaceND(v, b, c)', "X104", ""),
     "X105 split output": ("outputs: y:1\n" + X + "y = Relu(x)", "X105", "declare 'y'"),
     "X105 edge": ("outputs: y\n" + X + "r = Relu(x)\ny = Relu(r:1)", "X105", "cut the graph"),
     "X105 first of several": ("outputs: y\n" + GRID + AX + "y = ConcatV2(G, ax)", "X105", "'G:*', which is 0 to 2"),
@@ -147,7 +145,16 @@ def test_what_cannot_be_expressed_is_counted_by_namespace_and_op(exported):
         "'Preprocessor/a4' (Cast) and 4 more under 'Preprocessor'",
         "'r' (Where)",
     ]
+    assert found[0].where == "<text>"
     assert found[1].help == ("map the namespace 'Preprocessor' to the input node",)
+
+
+def test_every_namespace_is_named_before_the_second_kind_of_one(exported):
+    lines = ["outputs: b/z", "x = Placeholder() {dtype: float32, shape: shape[1,2]}", "a/p = Fill(x)", "a/q = Fill(a/p)",
+             "a/r = Tile(a/q)", "b/z = Cast(a/r)"]  # fmt: skip
+    with pytest.raises(SurgeonError) as caught:
+        exported("\n".join(lines))
+    assert [d.message.split(" ")[0] for d in caught.value.diagnostics] == ["'a/q'", "'b/z'", "'a/r'"]
 
 
 def test_at_most_ten_kinds_are_listed(exported):
@@ -163,6 +170,15 @@ def test_several_nodes_are_refused_at_once(exported):
     with pytest.raises(SurgeonError) as caught:
         exported("outputs: a, b\n" + X + "a = Squeeze(x)\nb = StridedSlice(x, k, k, k) {ellipsis_mask: 1}\n" + K)
     assert [d.code for d in caught.value.diagnostics] == ["X104", "X104"]
+
+
+def test_what_is_refused_does_not_hide_what_else_is(exported):
+    chain = ints("b", "2", 2, 2) + ints("p", "2,2", 0, 0, 0, 0) + ints("c", "2,2", 1, 1, 0, 0)
+    chain += 's = SpaceToBatchND(x, b, p)\nv = Conv2D(s, w) {padding: "VALID"}\ny = BatchToSpaceND(v, b, c)\n'
+    with pytest.raises(SurgeonError) as caught:
+        exported("outputs: y\n" + X + W + chain)
+    assert [d.code for d in caught.value.diagnostics] == ["X101", "X104"]
+    assert "would be padded by [[-1, -1], [0, 0]]" in caught.value.diagnostics[1].message
 
 
 def test_a_loop_that_is_left_ends_in_X101(exported):

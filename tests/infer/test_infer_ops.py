@@ -150,6 +150,7 @@ def _sources() -> list[Case]:
 def _passing() -> list[Case]:
     return [
         *[Case(op, (f(2, 3),)) for op in ("Identity", "StopGradient", "PreventGradient", "Snapshot")],
+        Case("Print", (f(2, 3), f(1))),
         Case("CheckNumerics", (f(2, 3),), {"message": "m"}), Case("IdentityN", (f(2), i(3)), data=(0, 1)),
         Case("PlaceholderWithDefault", (f(2, 3),), {"shape": [None, 3]}),
         Case("EnsureShape", (f(2, 3),), {"shape": [None, 3]}),
@@ -208,6 +209,8 @@ def _indexing() -> list[Case]:
         Case("GatherNd", (f(2, 4), np.zeros((3, 0), np.int32)), note="whole"),
         Case("Where", (b(3, 4),)), Case("Where", (f(5),)),
         Case("ScatterNd", (np.array([[0], [2]], np.int32), f(2, 3), i(4, 3)), data=(1,)),
+        Case("SparseToDense", (i(1, 3), i(5), f(2), s(0.0, np.float32)), data=(2,)),
+        Case("DynamicStitch", (i(0, 2), i(1), f(2, 3), f(1, 3)), data=(2, 3)),
         Case("Unique", (i(3, 1, 3, 2),)), Case("Unique", (i(3, 1),), {"out_idx": "int64"}),
     ]  # fmt: skip
 
@@ -269,6 +272,9 @@ def _normalization() -> list[Case]:
         Case("LRN", (x,), tolerance=4e-6),
         Case("LRN", (x,), {"depth_radius": 2, "bias": 2.0, "alpha": 0.5, "beta": 0.75}, tolerance=4e-6),
         Case("L2Loss", (f(3),)),
+        Case("FakeQuantWithMinMaxArgs", (x,), {"min": -1.0, "max": 1.0}),
+        Case("FakeQuantWithMinMaxVars", (x, s(-1.0, np.float32), s(1.0, np.float32))),
+        Case("FakeQuantWithMinMaxVarsPerChannel", (x, -pos(5), pos(5))),
     ]  # fmt: skip
 
 
@@ -352,7 +358,9 @@ def call(op: str, tensors: list[Any], attrs: dict[str, Any]) -> list[Any]:
     for index, argument in enumerate(arguments):
         name = argument.name if argument.name in names else names[index]
         if argument.number_attr or argument.type_list_attr:
-            count = len(left) - (len(arguments) - index - 1)
+            later = arguments[index + 1 :]
+            lists = sum(a.number_attr == argument.number_attr for a in later if argument.number_attr)
+            count = (len(left) - (len(later) - lists)) // (lists + 1)
             given[name], left = left[:count], left[count:]
         else:
             given[name] = left.pop(0)

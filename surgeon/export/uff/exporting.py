@@ -27,8 +27,8 @@ def export_uff(graph: Graph, *, plugins: Mapping[str, PluginLike], target: Targe
 
     ``graph`` is in the model's own layout, batch included; ``plugins`` gives each plugin op's fields and output ports;
     ``target`` is the TensorRT that will read the file (None: the latest that can). Control edges carry no data and are
-    left out. Raise SurgeonError X101 (ops that UFF cannot express, up to ten kinds at once) or, where there is none,
-    X102 to X109, X112, X114 for single nodes.
+    left out. Raise one SurgeonError of up to ten diagnostics: X101 for each kind of op that UFF cannot express, then
+    X102 to X109, X112, X114 and G113 for single nodes.
     """
     return _Export(graph, plugins, target).model()
 
@@ -73,7 +73,7 @@ class _Export:
         while at < len(sources):
             ref = sources[at]
             ports = self._ports(ref.node)
-            if ports == 1 and not ref.slot:
+            if (ports == 1 and not ref.slot) or not self._is_known(self.graph[ref.node].op):
                 ids.append(ref.node)
                 at += 1
                 continue
@@ -181,10 +181,9 @@ class _Export:
                     path.pop()
                 else:
                     enter(following)
-        if lacking:
-            raise unsupported(self.graph, lacking)
-        if problems:
-            raise SurgeonError(*[d for p in problems[:SHOWN] for d in p.diagnostics])
+        if lacking or problems:
+            found = unsupported(self.graph, lacking) if lacking else ()
+            raise SurgeonError(*[*found, *(d for p in problems for d in p.diagnostics)][:SHOWN])
         return converted, order
 
     def _needs(self, node: Node) -> list[str]:
@@ -203,6 +202,10 @@ class _Export:
         return converter(at)
 
     # Ports
+
+    def _is_known(self, op: str) -> bool:
+        """False where the node itself is refused, so that its readers need not be."""
+        return op in self.plugins or op in PASSED_OVER or op in converters()
 
     def _ports(self, name: str) -> int:
         node = self.graph[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -62,8 +63,6 @@ class Blob:
 
     def digest(self) -> str:
         """Return the SHA-256 of the bytes, in hexadecimal."""
-        import hashlib
-
         return hashlib.sha256(self.buffer()).hexdigest()
 
     def __eq__(self, other: object) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
-from surgeon.diagnostics import Diagnostic, SurgeonError
+from surgeon.diagnostics import Diagnostic
 from surgeon.graph import Graph, Node
 
 SHOWN = 10
@@ -48,19 +49,35 @@ _OPS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def unsupported(graph: Graph, nodes: Sequence[Node]) -> SurgeonError:
-    """Return X101: up to ten diagnostics, one for each namespace and op, the most frequent first."""
+_Kind: TypeAlias = "tuple[tuple[str, str], list[Node]]"
+
+
+def unsupported(graph: Graph, nodes: Sequence[Node]) -> tuple[Diagnostic, ...]:
+    """Return X101: up to ten diagnostics, one for each namespace and op.
+
+    The most frequent kind of every namespace comes first, then the second of each, and so on.
+    """
     kinds: dict[tuple[str, str], list[Node]] = {}
     for node in nodes:
         kinds.setdefault((node.name.partition("/")[0] if "/" in node.name else "", node.op), []).append(node)
-    ranked = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
+    ranked = _every_namespace_first(sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0])))
     found = [_diagnostic(graph, top, op, group) for (top, op), group in ranked[:SHOWN]]
     if len(ranked) > SHOWN:
         rest = sum(len(group) for _, group in ranked[SHOWN:])
         last = found[-1]
         more = f"and {rest} more nodes of {len(ranked) - SHOWN} other kinds that UFF cannot express"
         found[-1] = Diagnostic(last.code, last.message, last.where, (*last.notes, more), last.help)
-    return SurgeonError(*found)
+    return tuple(found)
+
+
+def _every_namespace_first(ranked: list[_Kind]) -> list[_Kind]:
+    places: dict[str, int] = {}
+    keyed: list[tuple[int, _Kind]] = []
+    for kind in ranked:
+        top = kind[0][0]
+        places[top] = places.get(top, -1) + 1
+        keyed.append((places[top], kind))
+    return [kind for _, kind in sorted(keyed, key=lambda pair: pair[0])]
 
 
 def _diagnostic(graph: Graph, top: str, op: str, group: Sequence[Node]) -> Diagnostic:
@@ -70,7 +87,7 @@ def _diagnostic(graph: Graph, top: str, op: str, group: Sequence[Node]) -> Diagn
     readers = graph.readers[first.name]
     notes = (f"read by '{readers[0]}' ({graph[readers[0]].op})",) if readers else ()
     return Diagnostic("X101", f"'{first.name}' ({op}){many} cannot be expressed in UFF; expected an op with a converter, or a plugin",
-                      first.name, notes, (_remedy(top, op),))  # fmt: skip
+                      graph.source or None, notes, (_remedy(top, op),))  # fmt: skip
 
 
 def _remedy(top: str, op: str) -> str:

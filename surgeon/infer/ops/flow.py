@@ -53,7 +53,7 @@ def check(ctx: Context) -> Sequence[TensorSpec]:
 
 
 def _identity(node: Node, arrays: list[Array]) -> Sequence[Array]:
-    return [arrays[0]]
+    return arrays[:1]
 
 
 def _identities(node: Node, arrays: list[Array]) -> Sequence[Array]:
@@ -74,7 +74,7 @@ def _count(node: Node) -> int:
 RULES = (
     *(
         Rule(op, passes, _identity, partial=moves(0))
-        for op in ("Identity", "StopGradient", "PreventGradient", "Snapshot", "RefIdentity", "Enter", "RefEnter")
+        for op in ("Identity", "StopGradient", "PreventGradient", "Snapshot", "RefIdentity", "Print", "Enter", "RefEnter")
     ),
     Rule("CheckNumerics", passes, _finite),
     Rule("IdentityN", passes_all, _identities, outputs=_count, partial=moves()),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from surgeon.graph import DType, Node, Shape, TensorSpec
-from surgeon.infer.dims import axis_of
+from surgeon.infer.dims import axis_of, merge
 from surgeon.infer.rule import Array, Context, Dim, Dims, Mismatch, Rule, attr_dtype, attr_int, moves
 
 
@@ -233,6 +233,24 @@ def scatter_nd(ctx: Context) -> Sequence[TensorSpec]:
     return [TensorSpec(ctx.dtype("T", 1), Shape(ctx.ints(2)))]
 
 
+def sparse_to_dense(ctx: Context) -> Sequence[TensorSpec]:
+    return [TensorSpec(ctx.dtype("T", 2), Shape(ctx.ints(1)))]
+
+
+def dynamic_stitch(ctx: Context) -> Sequence[TensorSpec]:
+    """Return as many rows as the largest index says, then what each row holds beyond its index."""
+    count = len(ctx.inputs) // 2
+    rest: Dims = None
+    for i in range(count):
+        index, data = ctx.dims(i), ctx.dims(count + i)
+        if index is not None and data is not None:
+            rest = merge(rest, data[len(index) :], "the rows")
+    indices = [ctx.value(i) for i in range(count)]
+    known = [int(v.max(initial=-1)) for v in indices if v is not None]
+    rows = max(known) + 1 if known and len(known) == count else None
+    return [TensorSpec(ctx.dtype("T", count), Shape(None if rest is None else (rows, *rest)))]
+
+
 def unique(ctx: Context) -> Sequence[TensorSpec]:
     index = attr_dtype(ctx.node, "out_idx", DType.INT32)
     return [TensorSpec(ctx.dtype(), Shape((None,))), TensorSpec(index, ctx.spec(0).shape)]
@@ -257,5 +275,7 @@ RULES = (
     Rule("GatherNd", gather_nd, _gather_nd, partial=moves(0)),
     Rule("Where", where, _where),
     Rule("ScatterNd", scatter_nd),
+    Rule("SparseToDense", sparse_to_dense),
+    Rule("DynamicStitch", dynamic_stitch),
     Rule("Unique", unique, _unique, outputs=2),
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from surgeon.graph import Node, Shape, TensorSpec
+from surgeon.graph import DType, Node, Shape, TensorSpec
 from surgeon.infer.dims import merge
 from surgeon.infer.rule import Array, Context, Dim, Mismatch, NoKernel, Rule, attr_bool, attr_float, attr_int, attr_text
 
@@ -61,6 +61,21 @@ def lrn(ctx: Context) -> Sequence[TensorSpec]:
     return [TensorSpec(ctx.dtype(), Shape(dims))]
 
 
+def fake_quantized(ctx: Context) -> Sequence[TensorSpec]:
+    for i in range(1, len(ctx.inputs)):
+        bound = ctx.dims(i)
+        if bound is not None and bound:
+            ctx.contradict(f"input {i} has shape {Shape(bound)}; expected a scalar")
+    return [TensorSpec(DType.FLOAT32, ctx.spec(0).shape)]
+
+
+def fake_quantized_channels(ctx: Context) -> Sequence[TensorSpec]:
+    dims = ctx.dims(0)
+    for i in range(1, len(ctx.inputs)):
+        merge(None if dims is None else dims[-1:], ctx.dims(i), "the last axis and the bounds")
+    return [TensorSpec(DType.FLOAT32, ctx.spec(0).shape)]
+
+
 def l2_loss(ctx: Context) -> Sequence[TensorSpec]:
     return [TensorSpec(ctx.dtype(), Shape(()))]
 
@@ -105,4 +120,7 @@ RULES = (
     Rule("FusedBatchNormV3", batch_norm, _batch_norm, outputs=6),
     Rule("LRN", lrn, _lrn),
     Rule("L2Loss", l2_loss),
+    Rule("FakeQuantWithMinMaxArgs", fake_quantized),
+    Rule("FakeQuantWithMinMaxVars", fake_quantized),
+    Rule("FakeQuantWithMinMaxVarsPerChannel", fake_quantized_channels),
 )

@@ -1,0 +1,79 @@
+"""The shipped recipes: valid by the schema, and able to convert detectors of every date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+import surgeon
+from surgeon.language import recipe_files, recipe_schema
+
+NAMES = sorted(recipe_files())
+SSD = [name for name in NAMES if name.startswith("ssd")]
+DATES = ["2017", "2018", "2019"]
+
+
+def test_these_are_shipped() -> None:
+    assert NAMES == ["lenet5_clip", "ssd", "ssd_custom", "ssd_inception_v2_coco_2017_11_17", "ssd_mobilenet_v1_coco",
+                     "ssd_mobilenet_v2_coco", "ssdlite_mobilenet_v2_coco"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_is_named_as_its_file_and_says_what_it_is_for(name: str) -> None:
+    recipe = surgeon.load_recipe(name)
+    assert recipe.name == name and recipe.summary.endswith(".")
+    assert surgeon.check(name).problems == ()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_schema_accepts_a_shipped_recipe(name: str) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    validator = jsonschema.Draft202012Validator(recipe_schema())
+    value = yaml.safe_load(recipe_files()[name].read_text(encoding="utf-8"))
+    assert list(validator.iter_errors(value)) == []
+    assert list(validator.iter_errors({**value, "nods": {}})) != []
+
+
+@pytest.mark.parametrize("date", DATES)
+@pytest.mark.parametrize("name", SSD)
+def test_a_detector_is_converted(name: str, date: str, zoo_ssd: Callable[..., Path], tmp_path: Path) -> None:
+    done = surgeon.convert(name, zoo_ssd(date=date), tmp_path / "ssd.uff")
+    found = surgeon.inspect(done.output)
+    assert found.plugins == {"GridAnchor": "GridAnchor_TRT", "concat_box_loc": "FlattenConcat_TRT",
+                             "concat_box_conf": "FlattenConcat_TRT", "NMS": "NMS_TRT"}  # fmt: skip
+    assert found.inputs == {"Input": "float32[1,3,300,300]"} and found.outputs == {"MarkOutput_0": "NMS"}
+    derived = {(d.node, d.field): d.value for d in done.plan.derivations}
+    assert derived["NMS", "numClasses"] == 4
+    assert tuple(derived["GridAnchor", "featureMapShapes"]) == (19, 10, 5, 3, 2, 1)
+
+
+@pytest.mark.parametrize("date", DATES)
+@pytest.mark.parametrize("target", ["uff@tensorrt-5.1", "uff@tensorrt-7.1", "uff@tensorrt-8.6"])
+def test_every_line_of_tensorrt_is_served(date: str, target: str, zoo_ssd: Callable[..., Path], tmp_path: Path) -> None:
+    assert surgeon.check("ssd", zoo_ssd(date=date), target=target).problems == ()
+
+
+@pytest.mark.parametrize("date", DATES)
+def test_the_recipe_of_the_backbone_is_found(date: str, zoo_ssd: Callable[..., Path]) -> None:
+    found = surgeon.inspect(zoo_ssd(date=date))
+    assert [fit.recipe for fit in found.fits] == ["ssd_mobilenet_v1_coco", "ssd", "ssd_custom"]
+    assert {u.namespace for u in found.unsupported} >= {"Preprocessor", "MultipleGridAnchorGenerator", "Postprocessor"}
+
+
+def test_the_size_of_a_custom_detector_is_compared(zoo_ssd: Callable[..., Path], tmp_path: Path) -> None:
+    model = zoo_ssd(date="2018")
+    with pytest.raises(surgeon.SurgeonError) as exc:
+        surgeon.convert("ssd_custom", model, tmp_path / "x.uff", parameters={"height": 512})
+    assert exc.value.diagnostics[0].code == "D101"
+
+
+def test_lenet_is_converted(tmp_path: Path) -> None:
+    from surgeon.zoo import build_lenet
+
+    (tmp_path / "lenet.pb").write_bytes(build_lenet())
+    done = surgeon.convert("lenet5_clip", tmp_path / "lenet.pb", tmp_path / "lenet.uff")
+    assert surgeon.inspect(done.output).plugins == {"trt_relu6": "CustomClipPlugin"}
+    assert [fit.recipe for fit in surgeon.inspect(tmp_path / "lenet.pb").fits] == ["lenet5_clip"]
