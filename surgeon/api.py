@@ -341,6 +341,9 @@ def _lint(graph: Graph, target: Target, catalog: Catalog) -> tuple[Diagnostic, .
 
 def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:
     """Raise SurgeonError for plugins that the catalog or the target does not have, and for fields they lack."""
+    from surgeon.catalog import span_of_versions
+
+    version = target.version if target.runtime == "tensorrt" else None
     problems: list[Diagnostic] = []
     for name, node in recipe.nodes.items():
         if node.plugin is None:
@@ -350,10 +353,15 @@ def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:
         except SurgeonError as exc:
             problems += exc.diagnostics
             continue
-        known = {field.name for field in spec.fields_of(target.version)}
+        if not spec.exists_in(version):
+            problems.append(Diagnostic("S401", f"the plugin {spec.op} of '{name}' does not exist in {target.title}",
+                                       recipe.span("nodes", name, "plugin"), (span_of_versions(spec),),
+                                       (f"choose another target; 'surgeon explain {spec.op}' says what replaces it",)))  # fmt: skip
+            continue
+        known = {field.name for field in spec.fields_of(version)}
         given = {key: value for key, value in (node.fields or {}).items() if value != "auto" or key not in known}
         try:
-            spec.complete(given, version=target.version, where=_places(recipe, name))
+            spec.complete(given, version=version, where=_places(recipe, name))
         except SurgeonError as exc:
             auto = {f"'{key}'" for key, value in (node.fields or {}).items() if value == "auto"}
             problems += [d for d in exc.diagnostics if d.code != "C103" or not any(a in d.message for a in auto)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from surgeon.diagnostics import error
+from surgeon.diagnostics import SurgeonError, error
 
 
 @contextmanager
@@ -20,16 +22,17 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     be written (no such folder, no permission, disk full, a folder of that name).
     """
     target = Path(path)
-    if target.is_dir():
+    kind = _kind(target)
+    if stat.S_ISDIR(kind):
         raise error("E105", f"'{target}' cannot be written: it is a folder", help=["name a file"])
-    if target.exists() and not target.is_file():
+    if kind and not stat.S_ISREG(kind):
         with _device(target) as handle:
             yield handle
         return
     temporary: Path | None = None
     try:
-        real = target.resolve()
-        number, name = tempfile.mkstemp(prefix=f".{real.name[:80]}.", suffix=".part", dir=real.parent)
+        real = Path(os.path.realpath(target))
+        number, name = tempfile.mkstemp(prefix=f".{real.name[:20]}.", suffix=".part", dir=real.parent)
         temporary = Path(name)
         with os.fdopen(number, "wb") as handle:
             yield handle
@@ -44,6 +47,18 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
+def _kind(target: Path) -> int:
+    """Return the mode of what is at ``target``, 0 where there is nothing; raise SurgeonError E105 for no usable path."""
+    try:
+        return os.stat(target).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as exc:
+        raise _refused(target, exc) from None
+    except ValueError as exc:  # a zero byte in the path
+        raise error("E105", f"'{target}' cannot be written: {exc}", help=["check the path"]) from None
+
+
 @contextmanager
 def _device(target: Path) -> Iterator[BinaryIO]:
     """Write to something that is no ordinary file (a pipe, /dev/stdout, /dev/null), where renaming makes no sense."""
@@ -54,9 +69,9 @@ def _device(target: Path) -> Iterator[BinaryIO]:
         raise _refused(target, exc) from None
 
 
-def _refused(target: Path, exc: OSError) -> Exception:
+def _refused(target: Path, exc: OSError) -> SurgeonError:
     help = ["check the path and its permissions"]
-    if exc.errno == 28:
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         help = ["free some space, or write to another disk"]
     return error("E105", f"'{target}' cannot be written: {exc.strerror or exc}; nothing was changed", help=help)
 

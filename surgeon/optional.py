@@ -15,7 +15,7 @@ def require(module: str, purpose: str) -> ModuleType:
     package = module.partition(".")[0]
     try:
         return importlib.import_module(module)
-    except ImportError as exc:
+    except Exception as exc:  # a package that does not fit its dependencies raises anything
         extra = _EXTRA.get(package, "dev")
-        raise error("E108", f"{purpose} needs the package '{package}', which cannot be imported: {exc}",
+        raise error("E108", f"{purpose} needs the package '{package}', which cannot be imported: {' '.join(str(exc).split())}",
                     help=[f"pip install 'surgeon[{extra}]'"]) from None  # fmt: skip

@@ -6,7 +6,6 @@ import argparse
 import importlib
 import os
 import pkgutil
-import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -63,13 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. SystemExit is raised by --help, --version and wrong usage only."""
     console.prepare()
     try:
-        args = parser().parse_args(argv)
-        code = _run(args)
-        sys.stdout.flush()
-        return code
+        return _run(parser().parse_args(argv))
     except BrokenPipeError:
-        # The reader has gone; the interpreter must not try to flush into the pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        console.abandon()
         return EXIT_PIPE
     except KeyboardInterrupt:
         console.say("interrupted")
@@ -79,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     try:
         code: int = args.run(args)
+        console.finish()
         return code
     except SurgeonError as exc:
         return _refused(exc.diagnostics, args.json)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from surgeon.diagnostics import Diagnostic
+from surgeon.diagnostics import Diagnostic, error
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]|\x1b(?!\[[0-9;]{1,8}m)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]{1,8}m")
@@ -29,18 +29,40 @@ def coloured(stream: TextIO) -> bool:
 
 def show(text: str = "") -> None:
     """Write a line of the product."""
-    sys.stdout.write(_clean(text, sys.stdout) + "\n")
+    _write(_clean(text, sys.stdout) + "\n")
 
 
 def show_json(value: Any) -> None:
     """Write a JSON product."""
-    sys.stdout.write(json.dumps(value, indent=2, default=list) + "\n")
+    _write(json.dumps(value, indent=2, default=list) + "\n")
+
+
+def finish() -> None:
+    """See that the product has left this process; raise SurgeonError E105 where it cannot."""
+    _write("", flush=True)
+
+
+def abandon() -> None:
+    """Write what is left of the product nowhere, so that the interpreter's own flush cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(text: str) -> None:
     """Write a line of talk."""
-    sys.stdout.flush()
     sys.stderr.write(_clean(text, sys.stderr) + "\n")
+
+
+def _write(text: str, flush: bool = False) -> None:
+    try:
+        sys.stdout.write(text)
+        if flush:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        abandon()
+        raise error("E105", f"standard output cannot be written: {exc.strerror or exc}",
+                    help=["free some space, or write elsewhere"]) from None  # fmt: skip
 
 
 def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:

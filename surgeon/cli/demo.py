@@ -86,6 +86,7 @@ def _put_in(plan: Plan) -> dict[str, dict[str, str]]:
 
     derived: dict[str, list[str]] = {}
     for value in plan.derivations:
-        derived.setdefault(value.node, []).append(f"{value.field} {value.value}")
+        text = f"in place of {value.value}" if value.field == "namespace" else f"{value.field} {value.value}"
+        derived.setdefault(value.node, []).append(text)
     adds = [edit for step in plan.steps for edit in step.edits if isinstance(edit, Add) and edit.node.op != "Const"]
     return {add.node.name: {"op": add.node.op, "fields": "; ".join(derived.get(add.node.name, []))} for add in adds}

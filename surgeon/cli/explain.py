@@ -59,12 +59,11 @@ def _plugin(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
 
 def plain_plugin(spec: PluginSpec, version: tuple[int, ...] | None = None) -> dict[str, Any]:
     """Return everything that the catalog knows of a plugin, as plain values."""
-    from surgeon.catalog import span_of_versions
     from surgeon.targets import print_version
 
     return {
         "kind": "plugin", "name": spec.op, "title": spec.title, "summary": spec.summary,
-        "versions": span_of_versions(spec).replace("it exists", "TensorRT", 1).strip(),
+        "versions": versions(spec),
         "inputs": [_port(port) for port in spec.inputs],
         "outputs": [_port(port) for port in spec.outputs],
         "fields": [_field(field) for field in spec.fields_of(version)],
@@ -80,12 +79,17 @@ def _port(port: PortSpec) -> dict[str, Any]:
             "marks": marks + ([f"as many as '{port.repeat}' says"] if port.repeat else [])}  # fmt: skip
 
 
-def _field(field: FieldSpec) -> dict[str, Any]:
+def versions(thing: PluginSpec | FieldSpec) -> str:
+    """Return in which versions of TensorRT a plugin or field exists."""
     from surgeon.catalog import span_of_versions
 
+    return span_of_versions(thing).replace("it exists", "TensorRT", 1) if thing.since or thing.until else "any TensorRT"
+
+
+def _field(field: FieldSpec) -> dict[str, Any]:
     marks = []
     if field.since or field.until:
-        marks.append(span_of_versions(field).replace("it exists", "TensorRT", 1).strip())
+        marks.append(versions(field))
     if field.derivable:
         marks.append("can be 'auto'")
     default = None if field.default is None else list(field.default) if isinstance(field.default, tuple) else field.default

@@ -50,12 +50,13 @@ def _recipes(args: argparse.Namespace) -> Rows:
 
 
 def _plugins(args: argparse.Namespace) -> Rows:
-    from surgeon.catalog import load_catalog, span_of_versions
+    from surgeon.catalog import load_catalog
+    from surgeon.cli.explain import versions
     from surgeon.targets import load_target
 
     version = load_target(args.target).version if args.target else None
     return [
-        {"op": op, "title": spec.title, "versions": span_of_versions(spec).replace("it exists", "TensorRT").strip()}
+        {"op": op, "title": spec.title, "versions": versions(spec)}
         for op, spec in load_catalog(args.plugin_paths).items()
         if spec.exists_in(version)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -19,6 +19,45 @@ class Versions:
     producer: int = 0
     min_consumer: int = 0
     bad_consumers: tuple[int, ...] = ()
+
+
+LOOP_ENDS = frozenset({"NextIteration", "RefNextIteration"})
+"""Operations whose results go back to the head of a loop."""
+
+
+def sources_first(
+    roots: Iterable[str], sources: Callable[[str], Iterable[str]], refused: Callable[[list[str]], Exception]
+) -> list[str]:
+    """Return every name that ``roots`` lead to, each after its sources, in linear time.
+
+    Raise what ``refused`` makes of a cycle: its names from one to the same one again, each reading the next.
+    """
+    done: set[str] = set()
+    order: list[str] = []
+    for root in roots:
+        if root in done:
+            continue
+        path = {root: iter(sources(root))}
+        names = [root]  # the keys of path: to find a dict's last key is slow once later ones were taken out
+        while names:
+            for source in path[names[-1]]:
+                if source in path:
+                    raise refused([*names[names.index(source) :], source])
+                if source not in done:
+                    path[source] = iter(sources(source))
+                    names.append(source)
+                    break
+            else:
+                name = names.pop()
+                del path[name]
+                done.add(name)
+                order.append(name)
+    return order
+
+
+def shortened(names: list[str]) -> list[str]:
+    """Return the names, or the first four and last three where there are many."""
+    return names if len(names) <= 8 else [*names[:4], "...", *names[-3:]]
 
 
 class Graph:
@@ -151,32 +190,15 @@ class Graph:
         the path for any other cycle.
         """
         nodes = self._nodes
-        done: set[str] = set()
-        order: list[str] = []
-        for root in nodes:
-            if root in done:
-                continue
-            path = {root: iter(nodes[root].sources)}
-            names = [root]  # the keys of path: to find a dict's last key is slow once later ones were taken out
-            while names:
-                name = names[-1]
-                for source in path[name]:
-                    if source in done or source not in nodes or nodes[source].op in ("NextIteration", "RefNextIteration"):
-                        continue
-                    if source in path:
-                        cycle = [*names[names.index(source) :], source]
-                        shown = cycle if len(cycle) <= 8 else [*cycle[:4], "...", *cycle[-3:]]
-                        raise error("G107", f"the graph has a cycle through '{source}'", self.source or None,
-                                    ["reads: " + " <- ".join(reversed(shown))])  # fmt: skip
-                    path[source] = iter(nodes[source].sources)
-                    names.append(source)
-                    break
-                else:
-                    del path[name]
-                    names.pop()
-                    done.add(name)
-                    order.append(name)
-        return order
+
+        def sources(name: str) -> list[str]:
+            return [s for s in nodes[name].sources if s in nodes and nodes[s].op not in LOOP_ENDS]
+
+        def refused(cycle: list[str]) -> SurgeonError:
+            return error("G107", f"the graph has a cycle through '{cycle[0]}'", self.source or None,
+                         ["reads: " + " <- ".join(reversed(shortened(cycle)))])  # fmt: skip
+
+        return sources_first(nodes, sources, refused)
 
     def check(self) -> Graph:
         """Return this graph; raise SurgeonError for a dangling input (G106), a cycle (G107) or a bad output (G109)."""

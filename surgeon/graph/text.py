@@ -37,14 +37,18 @@ from surgeon.graph.values import (
     TensorRef,
     TensorValue,
     attr_list,
+    misfit,
 )
 
 _BARE = re.compile(r"[A-Za-z0-9_./\\-]+\Z")
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[A-Za-z0-9_./\\+-]+)|(?P<punct>[=(){}\[\]<>,:^@?]))"""
 )
+_BOOLS = {"true": True, "false": False}
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _DTYPES = {d.value: d for d in DType}
 _WHOLE = 1 << 62
+_DEEPEST = 32
 
 
 def print_graph(graph: Graph, limit: int = 256) -> str:
@@ -125,11 +129,8 @@ def parse_graph(text: str, source: str = "<text>") -> Graph:
             parser.skip(len("outputs:"))
             outputs = parser.refs()
         elif line.startswith("versions:"):
-            try:
-                numbers = [int(n) for n in line[len("versions:") :].split()]
-                versions = Versions(numbers[0], numbers[1], tuple(numbers[2:]))
-            except (ValueError, IndexError):
-                raise parser.fail("expected two numbers or more") from None
+            parser.skip(len("versions:"))
+            versions = parser.versions()
         elif line.startswith(("library:", "extra:")):
             key, _, value = line.partition(":")
             blobs[key] = parser.hex(value.strip())
@@ -212,12 +213,23 @@ def _short(text: str) -> str:
     return text if any(c in text for c in ".enai") else text + ".0"
 
 
+def _integer(token: str) -> int | None:
+    if not token.lstrip("+-").isdigit() or len(token) > 20:
+        return None
+    try:
+        value = int(token)
+    except ValueError:
+        return None
+    return value if -(1 << 63) <= value < 1 << 63 else None
+
+
 class _Parser:
     """A recursive-descent parser over one line."""
 
     def __init__(self, line: str, source: str, number: int) -> None:
         self.line, self.source, self.number = line, source, number
         self.at = 0
+        self.depth = 0
 
     def fail(self, expected: str) -> SurgeonError:
         column = min(self.at, len(self.line)) + 1
@@ -259,9 +271,12 @@ class _Parser:
 
     def json(self, token: str) -> str:
         try:
-            return str(json.loads(token))
-        except ValueError:
-            raise self.fail("expected a quoted string") from None
+            text = json.loads(token) if token.startswith('"') else None
+            if isinstance(text, str) and text.encode() is not None:
+                return text
+        except ValueError:  # no JSON, or half of a surrogate pair
+            pass
+        raise self.fail("expected a quoted string")
 
     def hex(self, text: str) -> bytes:
         try:
@@ -271,14 +286,26 @@ class _Parser:
 
     def ref(self) -> Ref:
         name = self.name()
-        return Ref(name, self.integer() if self.accept(":") else 0)
+        return Ref(name, self.size() if self.accept(":") else 0)
 
     def integer(self) -> int:
-        token = self.take()
-        try:
-            return int(token)
-        except ValueError:
-            raise self.fail("expected a number") from None
+        value = _integer(self.take())
+        if value is None:
+            raise self.fail("expected an integer of 64 bits")
+        return value
+
+    def size(self) -> int:
+        value = self.integer()
+        if value < 0:
+            raise self.fail("expected a number from 0")
+        return value
+
+    def versions(self) -> Versions:
+        numbers = [self.size(), self.size()]
+        while self.peek():
+            numbers.append(self.size())
+        self.end()
+        return Versions(numbers[0], numbers[1], tuple(numbers[2:]))
 
     def refs(self) -> tuple[Ref, ...]:
         out = [self.ref()]
@@ -351,7 +378,7 @@ class _Parser:
     def scalar(self) -> AttrScalar:
         token = self.take()
         if token.startswith('"'):
-            return self.bytes(token)
+            return self.quoted(token)
         if token in ("true", "false"):
             return token == "true"
         if token in _DTYPES:
@@ -361,21 +388,30 @@ class _Parser:
         if token == "tensor":
             return self.tensor()
         if token == "func":
-            self.take("(")
-            name = self.name()
-            self.take(")")
-            return Func(name, self.attrs())
-        try:
-            return int(token)
-        except ValueError:
-            pass
+            return self.func()
+        if token.lstrip("+-").isdigit():
+            self.at -= len(token)
+            return self.integer()
         try:
             value = float(token)
         except ValueError:
             raise self.fail(f"'{token}' is no attribute value") from None
         return math.nan if value != value else value
 
-    def bytes(self, token: str) -> bytes:
+    def func(self) -> Func:
+        if self.depth == _DEEPEST:
+            raise self.fail(f"expected at most {_DEEPEST} functions inside each other")
+        self.depth += 1
+        self.take("(")
+        name = self.name()
+        self.take(")")
+        attrs = self.attrs()
+        self.depth -= 1
+        return Func(name, attrs)
+
+    def quoted(self, token: str) -> bytes:
+        if not token.startswith('"'):
+            raise self.fail("expected a quoted string")
         text = re.sub(r"\\x([0-9a-f]{2})|\\(.)", lambda m: chr(int(m[1], 16)) if m[1] else m[2], token[1:-1])
         try:
             return text.encode("latin-1")
@@ -394,6 +430,15 @@ class _Parser:
             dims.append(None if self.accept("?") else self.integer())
         return Shape(tuple(dims))
 
+    def checked(self, dtype: DType, dims: tuple[int, ...], data: bytes | tuple[bytes, ...]) -> TensorValue:
+        size = 1 if isinstance(data, tuple) else dtype.itemsize or 1
+        if len(data) % size:
+            raise self.fail(f"expected a multiple of {size} bytes for {dtype.value}")
+        reason = misfit(dtype, dims, len(data) // size)
+        if reason is not None:
+            raise self.fail(f"the tensor cannot be: {reason}")
+        return TensorValue(dtype, dims, data)
+
     def tensor(self) -> Tensor:
         self.take("<")
         name = self.take()
@@ -405,15 +450,21 @@ class _Parser:
         dims = shape.static()
         if self.accept("sha256"):
             digest = self.take()
+            if not _SHA256.match(digest) or misfit(dtype, dims, 0):
+                raise self.fail("expected a possible shape and 64 hexadecimal digits")
             self.close()
             return TensorDigest(dtype, dims, digest)
+        if dtype.itemsize is None and dtype is not DType.STRING:
+            raise self.fail(f"{dtype.value} tensors have no text form")
         if self.accept("base64"):
             try:
                 data = base64.b64decode(self.json(self.take()), validate=True)
             except ValueError:
                 raise self.fail("expected base64") from None
             self.close()
-            return TensorValue(dtype, dims, data)
+            if dtype is DType.STRING:
+                raise self.fail("expected quoted strings, not base64")
+            return self.checked(dtype, dims, data)
         tokens: list[str] = []
         if self.accept(":"):
             tokens.append(self.take())
@@ -421,18 +472,16 @@ class _Parser:
                 tokens.append(self.take())
         self.close()
         if dtype is DType.STRING:
-            return TensorValue(dtype, dims, tuple(self.bytes(t) for t in tokens))
-        if dtype.itemsize is None:
-            raise self.fail(f"{dtype.value} tensors have no text form")
+            return self.checked(dtype, dims, tuple(self.quoted(t) for t in tokens))
         import numpy as np
 
         try:
-            values = [t == "true" if dtype is DType.BOOL else t for t in tokens]
+            values = [_BOOLS[t] if dtype is DType.BOOL else t for t in tokens]
             kind = dtype.numpy()
             array = np.array(values, dtype=kind) if kind.kind in "bf" else np.array([int(str(v)) for v in values], kind)
-        except (ValueError, OverflowError):
+        except (ValueError, KeyError, OverflowError):
             raise self.fail(f"expected {dtype.value} values") from None
-        return TensorValue(dtype, dims, array.tobytes())
+        return self.checked(dtype, dims, array.tobytes())
 
     def close(self) -> None:
         self.take(">")

@@ -176,8 +176,8 @@ def attr_to_message(value: AttrValue, message: Any) -> None:
                 _list_item(item, message.list)
         case Func():
             message.func.name = value.name
-            for key, item in value.attrs.items():
-                attr_to_message(item, message.func.attr[key])
+            for key, inner in value.attrs.items():
+                attr_to_message(inner, message.func.attr[key])
         case Placeholder():
             message.placeholder = value.name
         case RawAttr():

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from surgeon.diagnostics import Span, nearest_note
 from surgeon.graph import Drop, Edit, Graph, Node, Ref, Rewire, SetOutputs
+from surgeon.graph.graph import LOOP_ENDS, shortened, sources_first
 from surgeon.steps.placing import place, resolve
 from surgeon.steps.selector import Selection, longest_prefix, select, split_optional, unmatched
 from surgeon.steps.step import NewNode, Site, Step
@@ -345,33 +346,18 @@ class _Collapsing:
 
     def _check_cycles(self) -> None:
         """Refuse a group that is left and entered again: its one node would have to wait for itself."""
-        done: set[str] = set()
-        for root in [n for n in self.placed if n in self.live]:
-            path: dict[str, Iterator[str]] = {}
-            if root not in done:
-                path[root] = iter(self._waits_for(root))
-            while path:
-                name = next(reversed(path))
-                for source in path[name]:
-                    if source in done:
-                        continue
-                    if source in path:
-                        names = list(path)
-                        cycle = [*names[names.index(source) :], source][::-1]
-                        new = next((n for n in cycle if n in self.placed), source)
-                        shown = cycle if len(cycle) <= 8 else [*cycle[:4], "...", *cycle[-3:]]
-                        raise self.site.fail("S306", f"the namespace of '{new}' is left and entered again", *self._path_of(new),
-                                             notes=["path: " + " -> ".join(f"'{n}'" for n in shown)],
-                                             help=["forward or remove what lies between, or take it into the namespace"])  # fmt: skip
-                    path[source] = iter(self._waits_for(source))
-                    break
-                else:
-                    del path[name]
-                    done.add(name)
+        def refused(cycle: list[str]) -> Exception:
+            cycle = cycle[::-1]
+            new = next((n for n in cycle if n in self.placed), cycle[0])
+            return self.site.fail("S306", f"the namespace of '{new}' is left and entered again", *self._path_of(new),
+                                  notes=["path: " + " -> ".join(f"'{n}'" for n in shortened(cycle))],
+                                  help=["forward or remove what lies between, or take it into the namespace"])  # fmt: skip
+
+        sources_first([n for n in self.placed if n in self.live], self._waits_for, refused)
 
     def _waits_for(self, name: str) -> list[str]:
         node = self.graph.get(name)
-        if name not in self.placed and node is not None and node.op in ("NextIteration", "RefNextIteration"):
+        if name not in self.placed and node is not None and node.op in LOOP_ENDS:
             return []
         extra = [self._owner(c) for c in self._control(name)] if name in self.placed else []
         return [*self._sources(name), *extra]

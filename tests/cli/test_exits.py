@@ -235,3 +235,23 @@ def test_a_duplicate_names_both_owners(run, work: Path, own_plugins: Path) -> No
     assert codes(ran) == ["C112"] and str(own_plugins) in ran.err and "NMS_TRT" in ran.err
     (work / "ssd.yaml").write_text("recipe: 1\n")
     assert codes(run("list", "recipes", "--recipe-path", ".", "--json")) == ["R111"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk_behind_standard_output() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-m", "surgeon", "schema"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and done.stderr.startswith(b"error[E105]: standard output") and b"Traceback" not in done.stderr
+
+
+def test_a_full_disk_leaves_nothing(work: Path) -> None:
+    import resource
+    import signal
+
+    def small() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+
+    done = surgeon("convert", "small.yaml", "small.pb", "-o", "out.uff", preexec_fn=small, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    assert done.returncode == 1 and b"error[E105]" in done.stderr and b"nothing was changed" in done.stderr
+    assert sorted(p.name for p in work.iterdir()) == ["small.pb", "small.yaml"]

@@ -1,0 +1,131 @@
+"""Write the generated pages of this folder: plugins, steps, operations and diagnostics.
+
+    python docs/generate.py            # write them
+    python docs/generate.py --check    # say which are out of date; exit code 1 then
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from surgeon.catalog import load_catalog
+from surgeon.cli.explain import plain_plugin
+from surgeon.cli.operations import operations
+from surgeon.diagnostics import all_codes, code_page
+from surgeon.steps.example import read_example
+from surgeon.steps.step import step_types
+
+HERE = Path(__file__).resolve().parent
+NOTE = "<!-- Made by docs/generate.py; do not edit by hand. -->\n"
+
+ROOMS = {
+    "C": "Plugin definitions and fields", "D": "Derivation from the graph", "E": "Files and environment", "G": "Graphs",
+    "I": "Inference", "R": "Recipes", "S": "Steps and surgery", "T": "Targets", "X": "Export",
+}  # fmt: skip
+
+
+def plugins() -> str:
+    parts = ["# Plugins\n", "What a recipe can put in with `plugin:`. `surgeon explain PLUGIN --target T` shows the fields of one\n"
+             "release of TensorRT. Fields that are left out are written with their defaults.\n"]  # fmt: skip
+    for spec in load_catalog().values():
+        plain = plain_plugin(spec)
+        parts.append(f"## {plain['name']}\n")
+        parts.append(f"{plain['title']}. {plain['summary']}\n")
+        parts.append(f"{plain['versions']}.\n")
+        for title in ("inputs", "outputs"):
+            parts.append(table((title[:-1], "what it is"), [(f"`{p['name']}`", noted(p)) for p in plain[title]]))
+        fields = [(f"`{f['name']}`", f["type"], "required" if f["required"] else f"`{f['default']}`", noted(f)) for f in plain["fields"]]
+        parts.append(table(("field", "type", "default", "what it means"), fields))
+        parts.append(bullets(plain["remarks"]))
+        parts.append(bullets(f"From TensorRT {version}, instead: {text}." for version, text in plain["replacement"].items()))
+        parts.append("Sources: " + "; ".join(plain["sources"]) + ".\n")
+    return page(parts)
+
+
+def steps() -> str:
+    parts = ["# Steps\n", "What can stand under `steps:` of a recipe, each with a tested example: a graph before, the step, the graph\n"
+             "after. Every step also takes `id` (the name by which another recipe edits it; default: the step's own) and\n"
+             "`when: {target: PATTERN}` (take it only for these targets).\n"]  # fmt: skip
+    for name, kind in step_types().items():
+        example = read_example(kind)
+        parts.append(f"## {name}\n")
+        parts.append(example.summary + "\n")
+        if example.explanation:
+            parts.append(example.explanation + "\n")
+        options = [(f"`{f.alias or key}`", "yes" if f.is_required() else "", f.description or "")
+                   for key, f in kind.model_fields.items() if key not in ("step", "id", "when")]  # fmt: skip
+        parts.append(table(("option", "needed", "what it means"), options))
+        for title, text in (("before", example.before), ("step", example.step), ("after", example.after)):
+            parts.append(f"*{title}*\n\n```{'yaml' if title == 'step' else 'text'}\n{text.strip()}\n```\n")
+    return page(parts)
+
+
+def operation_table() -> str:
+    every = operations()
+    parts = ["# Operations\n", "What is known of TensorFlow's operations. *UFF*: `converted`, or `passed over` (what reads it reads its\n"
+             "input); one without an entry has to be covered by a plugin or taken out. *Shape*: dtype and shape are computed.\n"
+             "*Value*: the value is computed where the inputs are constants.\n",
+             f"{sum(o.export == 'converted' for o in every)} operations are converted to UFF, the shape of "
+             f"{sum(o.shape for o in every)} is computed, and the value of {sum(o.value for o in every)}.\n"]  # fmt: skip
+    rows = [(f"`{o.op}`", o.export, "yes" if o.shape else "", "yes" if o.value else "") for o in every]
+    return page([*parts, table(("operation", "UFF", "shape", "value"), rows)])
+
+
+def diagnostics() -> str:
+    parts = ["# Diagnostics\n", "Every error has a code, whose letter tells what it is about; `surgeon explain CODE` prints what stands here.\n"]
+    for letter, title in ROOMS.items():
+        parts.append(f"## {letter}: {title}\n")
+        for code in all_codes():
+            found = code_page(code) if code.startswith(letter) else None
+            if found is not None:
+                parts.append(f"### {code}: {found[0]}\n\n{found[1]}")
+    return page(parts)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "plugins.md": plugins, "steps.md": steps, "operations.md": operation_table, "diagnostics.md": diagnostics,
+}  # fmt: skip
+
+
+def page(parts: Iterable[str]) -> str:
+    return NOTE + "\n" + "\n".join(part.rstrip("\n") + "\n" for part in parts if part.strip())
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    if not lines:
+        return ""
+    return "".join(f"| {' | '.join(line)} |\n" for line in (head, ["---"] * len(head), *lines))
+
+
+def bullets(lines: Iterable[str]) -> str:
+    return "".join(textwrap.fill(line, 118, initial_indent="- ", subsequent_indent="  ") + "\n" for line in lines)
+
+
+def noted(item: dict[str, Any]) -> str:
+    return str(item["summary"]) + (f" ({'; '.join(item['marks'])})" if item["marks"] else "")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the pages, or compare them; return the exit code."""
+    stale = 0
+    for name, make in PAGES.items():
+        path = HERE / name
+        text = make()
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        if "--check" in arguments:
+            print(f"{path} is out of date; run: python docs/generate.py", file=sys.stderr)
+            stale += 1
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(path)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,89 @@
+"""The documentation: generated pages are up to date, its recipes are read, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
+
+
+def test_the_generated_pages_are_up_to_date() -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "docs" / "generate.py"), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def recipes_of_the_guide() -> list[str]:
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    return [block for block in re.findall(r"```yaml\n(.*?)```", text, re.S) if block.startswith("recipe: 1")]
+
+
+def test_the_guide_shows_recipes() -> None:
+    assert len(recipes_of_the_guide()) >= 3
+
+
+@pytest.mark.parametrize("text", recipes_of_the_guide())
+def test_a_recipe_of_the_guide_is_one(text: str, tmp_path: Path) -> None:
+    from surgeon import check, parse_recipe
+
+    recipe = parse_recipe(text, str(tmp_path / "guide.yaml"))
+    assert check(recipe).problems == ()
+
+
+def test_the_guide_names_every_key_of_the_language() -> None:
+    from surgeon.language import Engine, Image, NodeDefinition, Recipe
+    from surgeon.steps.step import step_types
+
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"[A-Za-z_][\w-]*", text))
+    for model in (Recipe, NodeDefinition, Image, Engine):
+        assert set(model.model_fields) <= words, model.__name__
+    assert {"extends", "optional", "before", "after", "drop", "append", *step_types()} <= words
+
+
+def test_what_the_pages_name_exists() -> None:
+    from surgeon.catalog import load_catalog
+    from surgeon.diagnostics import all_codes
+    from surgeon.targets import target_names
+
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert set(re.findall(r"surgeon explain ([CDEGIRSTX]\d{3})", text)) <= set(all_codes())
+    assert set(re.findall(r"`((?:uff|onnx)@[a-z]+-[\d.]+)`", text)) <= set(target_names())
+    assert set(re.findall(r"surgeon explain (\w+_TRT)", text)) <= set(load_catalog())
+
+
+def codes_in(text: str) -> set[str]:
+    return set(re.findall(r"[\"']([CDEGIRSTX][1-9]\d\d)[\"']", text))
+
+
+def test_every_code_has_a_page_and_every_page_a_use_and_a_test() -> None:
+    from surgeon.diagnostics import all_codes
+
+    sources = [*(ROOT / "surgeon").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")]
+    used = set().union(*(codes_in(path.read_text(encoding="utf-8")) for path in sources))
+    tested = set().union(*(set(re.findall(r"[CDEGIRSTX][1-9]\d\d", path.read_text(encoding="utf-8"))) for path in (ROOT / "tests").rglob("*.py")))
+    assert sorted(used - set(all_codes())) == []
+    assert sorted(set(all_codes()) - used) == []
+    assert sorted(set(all_codes()) - tested) == []
+
+
+def test_a_page_begins_with_its_code() -> None:
+    from surgeon.diagnostics import all_codes, code_page, pages_dir
+
+    for code in all_codes():
+        first = (pages_dir() / f"{code}.md").read_text(encoding="utf-8").partition("\n")[0]
+        title, body = code_page(code) or ("", "")
+        assert first == f"# {code}: {title}" and title and body.strip()
