@@ -76,7 +76,7 @@ def operation_table() -> str:
 
 
 def diagnostics() -> str:
-    parts = ["# Diagnostics\n", "Every error has a code, whose letter tells what it is about; `surgeon explain CODE` prints what stands here.\n"]
+    parts = ["# Diagnostics\n", "Every error has a code; its letter is its subject. `surgeon explain CODE` prints what stands here.\n"]
     for letter, title in ROOMS.items():
         parts.append(f"## {letter}: {title}\n")
         for code in all_codes():

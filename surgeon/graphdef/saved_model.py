@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ def load_saved_model(folder: Path, tags: Sequence[str] = ("serve",), signature: 
     folder = Path(folder)
     _find(folder)
     with _quiet():
-        tensorflow = require("tensorflow", _PURPOSE)
+        with _no_stderr():
+            tensorflow = require("tensorflow", _PURPOSE)
         with _answering(folder):
             meta_graphs = _meta_graphs(folder)
         choice = _choose(meta_graphs, folder, tuple(tags), signature)
@@ -87,6 +88,24 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Send standard error nowhere: what TensorFlow's libraries log while they are loaded heeds no setting."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 @contextlib.contextmanager
@@ -167,11 +186,16 @@ def _finished(graph: Graph, outputs: Sequence[str]) -> Graph:
     """Return what the outputs need, frozen and free of functions; raise SurgeonError G114 where that is not so."""
     refs = tuple(Ref.parse(name) for name in outputs)
     needed = graph.ancestors(ref.node for ref in refs)
-    kept = Graph((node for node in graph if node.name in needed), refs, versions=graph.versions, source=graph.source)
-    calls = _calls(graph.replace(kept, refs))
+    kept = graph.replace((_plain(node) for node in graph if node.name in needed), refs)
+    calls = _calls(kept)
     if calls:
         raise _not_inlined(calls, graph.source)
-    return check_frozen(kept)
+    return check_frozen(Graph(kept, refs, versions=graph.versions, source=graph.source))
+
+
+def _plain(node: Node) -> Node:
+    """Return the node without colocation, which may name what is gone, and debug information, which differs from run to run."""
+    return replace(node.with_attr("_class", None), extra=b"")
 
 
 def _calls(graph: Graph) -> list[tuple[Node, str]]:

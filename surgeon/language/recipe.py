@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
 
 from surgeon.diagnostics import Span
 from surgeon.language.document import PathItem
@@ -22,6 +22,7 @@ OPERANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )  # fmt: skip
 """Operations of TensorFlow that read constants after their data inputs, with the names of those constants."""
 
+_SIZE = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9.]+ ?[A-Za-z]*$"}]}
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
@@ -133,7 +134,7 @@ class Engine(_Part):
 
     precision: Literal["fp32", "fp16", "int8"] = Field("fp32", description="Arithmetic that the builder may use.")
     max_batch: Whole = Field(1, ge=1, description="Largest batch.")
-    workspace: Annotated[int, BeforeValidator(_bytes)] = Field(
+    workspace: Annotated[int, BeforeValidator(_bytes), WithJsonSchema(_SIZE)] = Field(
         1 << 30, ge=0, description="Memory for the builder's tactics, in bytes or as 512MiB, 1GiB."
     )
 

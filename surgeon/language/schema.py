@@ -47,7 +47,7 @@ def recipe_schema() -> dict[str, Any]:
     for definition in definitions.values():
         for key, value in definition.get("properties", {}).items():
             if key not in ("step", "id", "when"):
-                definition["properties"][key] = _or_parameter(value)
+                definition["properties"][key] = _or_null(_open(value))
         if not definition.get("properties", {}).get("step"):
             definition.pop("required", None)
     schema["required"] = ["recipe", "name"]
@@ -64,8 +64,23 @@ def _loosen(schema: dict[str, Any]) -> None:
     schema["additionalProperties"] = {"anyOf": [schema["additionalProperties"], {"type": "null"}]}
 
 
-def _or_parameter(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema that also takes ``$name`` and null."""
+_PARAMETER = {"type": "string", "pattern": r"^\$[A-Za-z_]"}
+
+
+def _open(schema: Any) -> Any:
+    """Return a schema in which every number, truth value and list may also be a ``$name``."""
+    if isinstance(schema, list):
+        return [_open(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    out = {key: _open(value) if key in ("items", "prefixItems", "anyOf", "additionalProperties") else value for key, value in schema.items()}
+    if out.get("type") in ("integer", "number", "boolean", "array"):
+        return {"anyOf": [out, _PARAMETER]}
+    return out
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that also takes null, which deletes an inherited key."""
     kept: dict[str, Any] = {k: schema[k] for k in ("description", "default", "title") if k in schema}
     inner = {k: v for k, v in schema.items() if k not in kept}
-    return {"anyOf": [inner, {"type": "string", "pattern": r"^\$[A-Za-z_]"}, {"type": "null"}], **kept}
+    return {"anyOf": [inner, _PARAMETER, {"type": "null"}], **kept}

@@ -13,18 +13,26 @@ import surgeon
 PUBLIC = [
     "Diagnostic",
     "Graph",
+    "Node",
     "Plan",
     "Recipe",
+    "Ref",
     "SurgeonError",
     "__version__",
     "apply",
+    "check",
     "convert",
+    "diff",
+    "inspect",
+    "load_catalog",
     "load_graph",
     "load_recipe",
+    "load_target",
+    "parse_recipe",
     "plan",
     "save_graph",
 ]
-FUNCTIONS = ["apply", "convert", "load_graph", "load_recipe", "plan", "save_graph"]
+FUNCTIONS = [name for name in PUBLIC if name[0].islower()]
 HEAVY = "numpy pydantic pydantic_core yaml google tensorboard tensorflow onnx tensorrt"
 
 
