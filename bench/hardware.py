@@ -32,12 +32,12 @@ class Log(trt.ILogger):
             self.lines.append(f"{severity.name}: {message}"[:400])
 
 
-def parse(path: str, log: Log) -> tuple[Any, Any, dict[str, Any]]:
-    """Parse a UFF file; return the builder, the network and what was seen."""
+def parse(path: str, log: Log, shape: tuple[int, ...] = (3, 300, 300)) -> tuple[Any, Any, dict[str, Any]]:
+    """Parse a UFF file with the input ``shape`` (channels first); return the builder, the network and what was seen."""
     builder = trt.Builder(log)
     network = builder.create_network()
     parser = trt.UffParser()
-    parser.register_input("Input", (3, 300, 300))
+    parser.register_input("Input", shape)
     parser.register_output("MarkOutput_0")
     start = time.perf_counter()
     accepted = parser.parse(path, network)
@@ -65,7 +65,7 @@ def build(builder: Any, network: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def execute(data: Any, log: Log, image: np.ndarray, rounds: int = 200) -> tuple[np.ndarray, dict[str, Any]]:
-    """Run the engine on float32[3, 300, 300]; return its detections float32[keepTopK, 7] and the time of a run."""
+    """Run the engine on one picture, channels first; return its first output and the time of a run."""
     cuda = ctypes.CDLL("libcudart.so.11.0")
     engine = trt.Runtime(log).deserialize_cuda_engine(data)
     context = engine.create_execution_context()
@@ -92,7 +92,8 @@ def execute(data: Any, log: Log, image: np.ndarray, rounds: int = 200) -> tuple[
         context.execute(1, pointers)
         times.append(time.perf_counter() - start)
     seen = {"bindings": {k: list(v.shape) for k, v in hosts.items()}, "median_ms": round(1000 * float(np.median(times)), 3)}
-    return hosts["NMS"].reshape(-1, 7), seen
+    first = next(engine.get_binding_name(i) for i in range(engine.num_bindings) if not engine.binding_is_input(i))
+    return hosts[first], seen
 
 
 def check(status: int) -> None:
@@ -147,7 +148,7 @@ def main(arguments: list[str]) -> int:
                 pixels = next(iter(np.load(more[0]).values())).astype(np.float32)
                 image = (pixels.reshape(300, 300, 3) * np.float32(0.00784313725) - 1).transpose(2, 0, 1)
                 rows, entry["execute"] = execute(data, log, image)
-                entry["compare"] = compare(rows, np.load(more[1]))
+                entry["compare"] = compare(rows.reshape(-1, 7), np.load(more[1]))
         entry["log"] = list(log.lines)[:20]
         found["files"][name] = entry
         print(name, json.dumps(entry)[:1500], flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ def _changes(a: Node, b: Node) -> Iterator[Change]:
         if not _same(before, after):
             yield Change("attr", key, *(None if v is None else print_attr(v) for v in (before, after)))
     if a.device != b.device:
-        yield Change("device", "", a.device, b.device)
+        yield Change("device", "", json.dumps(a.device), json.dumps(b.device))
     if a.extra != b.extra:
         yield Change("extra", "", a.extra.hex(), b.extra.hex())
 

@@ -45,6 +45,7 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[A-Za-z0-9_./\\+-]+)|(?P<punct>[=(){}\[\]<>,:^@?]))"""
 )
 _BOOLS = {"true": True, "false": False}
+_SPACE = re.compile(r"\s*")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _DTYPES = {d.value: d for d in DType}
 _WHOLE = 1 << 62
@@ -213,6 +214,11 @@ def _short(text: str) -> str:
     return text if any(c in text for c in ".enai") else text + ".0"
 
 
+def _after_space(line: str, at: int) -> int:
+    match = _SPACE.match(line, at)
+    return match.end() if match else at
+
+
 def _integer(token: str) -> int | None:
     if not token.lstrip("+-").isdigit() or len(token) > 20:
         return None
@@ -229,11 +235,11 @@ class _Parser:
     def __init__(self, line: str, source: str, number: int) -> None:
         self.line, self.source, self.number = line, source, number
         self.at = 0
+        self.token = 0  # where the token starts that was taken or refused last
         self.depth = 0
 
     def fail(self, expected: str) -> SurgeonError:
-        column = min(self.at, len(self.line)) + 1
-        span = Span(self.source, self.number, column, 1, self.line)
+        span = Span(self.source, self.number, self.token + 1, 1, self.line)
         return error("G108", f"the text form of a graph cannot be read; {expected}", span)
 
     def skip(self, count: int) -> None:
@@ -246,6 +252,7 @@ class _Parser:
     def take(self, expected: str = "") -> str:
         match = _TOKEN.match(self.line, self.at)
         token = match.group().strip() if match else ""
+        self.token = _after_space(self.line, self.at)
         if not match or (expected and token != expected):
             raise self.fail(f"expected '{expected}'" if expected else "expected a name or a value")
         self.at = match.end()
@@ -258,7 +265,8 @@ class _Parser:
         return True
 
     def end(self) -> None:
-        if self.line[self.at :].strip():
+        self.token = _after_space(self.line, self.at)
+        if self.token < len(self.line):
             raise self.fail("expected the end of the line")
 
     def name(self) -> str:
@@ -390,8 +398,10 @@ class _Parser:
         if token == "func":
             return self.func()
         if token.lstrip("+-").isdigit():
-            self.at -= len(token)
-            return self.integer()
+            whole = _integer(token)
+            if whole is None:
+                raise self.fail("expected an integer of 64 bits")
+            return whole
         try:
             value = float(token)
         except ValueError:

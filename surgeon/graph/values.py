@@ -197,9 +197,9 @@ class _TensorBase:
         if isinstance(self, TensorDigest) or isinstance(other, TensorDigest):
             return self.digest() == other.digest()
         if isinstance(self, TensorValue) and isinstance(other, TensorValue):
-            return self.data == other.data or (
-                self.dtype is not DType.STRING and self.count * 8 < MATERIALISE_LIMIT and self.buffer() == other.buffer()
-            )
+            if self.data == other.data or self.count * 8 >= MATERIALISE_LIMIT:
+                return self.data == other.data
+            return self.strings() == other.strings() if self.dtype is DType.STRING else self.buffer() == other.buffer()
         return self.nbytes == other.nbytes and self.buffer() == other.buffer()
 
     def __hash__(self) -> int:
@@ -238,14 +238,19 @@ class TensorValue(_TensorBase):
             raise ValueError(f"{self.spec} would need {self.count * size} bytes")
         return memoryview(self.data + (self.data[-size:] or bytes(size)) * missing)
 
+    def strings(self) -> list[bytes]:
+        """Return all elements of a string tensor, the last stored one repeated; raise ValueError for other types."""
+        if not isinstance(self.data, tuple):
+            raise ValueError(f"a {self.dtype.value} tensor has no strings")
+        return list(self.data) + [self.data[-1] if self.data else b""] * (self.count - len(self.data))
+
     def array(self) -> np.ndarray:
         import numpy as np
 
         if isinstance(self.data, tuple):
             if self.count > MATERIALISE_LIMIT // 8:
                 raise ValueError(f"{self.spec} would need over 2 GiB")
-            last = self.data[-1] if self.data else b""
-            items = list(self.data) + [last] * (self.count - len(self.data))
+            items = self.strings()
             out = np.empty(len(items), dtype=object)
             out[:] = items
             return out.reshape(self.shape)
@@ -257,7 +262,8 @@ class TensorValue(_TensorBase):
 
     def digest(self) -> str:
         if isinstance(self.data, tuple):
-            return hashlib.sha256(b"".join(len(s).to_bytes(8, "little") + s for s in self.data)).hexdigest()
+            items = self.strings() if self.count <= 1 << 20 else self.data
+            return hashlib.sha256(b"".join(len(s).to_bytes(8, "little") + s for s in items)).hexdigest()
         if self.nbytes > len(self.data) and self.nbytes > 1 << 26:
             return hashlib.sha256(b"repeated last element" + self.data).hexdigest()
         return hashlib.sha256(self.buffer()).hexdigest()

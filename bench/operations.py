@@ -1,0 +1,130 @@
+"""Single operations through the genuine UFF parser: does TensorRT compute what TensorFlow does?
+
+    python bench/operations.py make DIR          with TensorFlow: graphs as UFF, inputs and results in DIR
+    python bench/operations.py run DIR OUT.json  with TensorRT 8.5 and a GPU: parse, build (FP32, no TF32), execute, compare
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIZE = 6
+CHANNELS = 3
+
+
+def cases(tf: Any) -> dict[str, Callable[[Any], Any]]:
+    """Return what is computed from ``x``, float32[1, 6, 6, 3], by name."""
+    random = np.random.RandomState(0)
+
+    def constant(*shape: int) -> Any:
+        return tf.constant(random.randn(*shape).astype(np.float32))
+
+    def conv(x: Any, k: int = 1, o: int = 4, strides: int = 1, padding: Any = "SAME", **more: Any) -> Any:
+        return tf.nn.conv2d(x, constant(k, k, x.shape[-1], o), strides=strides, padding=padding, **more)
+
+    def normalized(x: Any) -> Any:
+        return tf.raw_ops.FusedBatchNormV3(
+            x=conv(x), scale=constant(4), offset=constant(4), mean=constant(4), variance=tf.abs(constant(4)),
+            is_training=False, epsilon=1e-3,
+        )[0]  # fmt: skip
+
+    return {
+        "conv": lambda x: tf.nn.relu(conv(x)),
+        "conv_explicit_padding": lambda x: conv(x, 3, padding=[[0, 0], [1, 1], [1, 1], [0, 0]], strides=2),
+        "conv_explicit_padding_oblong": lambda x: conv(x, 3, padding=[[0, 0], [2, 2], [1, 1], [0, 0]]),
+        "conv_dilated": lambda x: conv(x, 3, dilations=[1, 2, 2, 1]),
+        "conv_dilated_oblong": lambda x: conv(x, 3, dilations=[1, 2, 1, 1]),
+        "conv_depthwise": lambda x: tf.nn.depthwise_conv2d(x, constant(3, 3, 3, 1), [1, 1, 1, 1], "SAME"),
+        "conv_depthwise_multiplier_2": lambda x: tf.nn.depthwise_conv2d(x, constant(3, 3, 3, 2), [1, 1, 1, 1], "SAME"),
+        "conv_transposed": lambda x: tf.nn.conv2d_transpose(conv(x), constant(3, 3, 5, 4), [1, 12, 12, 5], 2, "SAME"),
+        "pad_folded": lambda x: conv(tf.pad(x, [[0, 0], [2, 2], [1, 1], [0, 0]]), 3, padding="VALID"),
+        "pad_asymmetric": lambda x: conv(tf.pad(tf.nn.relu(x), [[0, 0], [0, 1], [0, 1], [0, 0]]), 3, padding="VALID"),
+        "batch_norm": normalized,
+        "softmax_nhwc": lambda x: tf.nn.softmax(conv(x)),
+        "softmax_matrix": lambda x: tf.nn.softmax(tf.matmul(tf.reshape(tf.nn.relu(conv(x)), [1, -1]), constant(SIZE * SIZE * 4, 5))),
+        "leaky_relu": lambda x: tf.nn.leaky_relu(conv(x), 0.1),
+        "elu": lambda x: tf.nn.elu(conv(x)),
+        "pow": lambda x: tf.pow(tf.nn.relu(conv(x)) + 1.0, 2.0),
+        "scalar_minus_tensor": lambda x: 1.0 - conv(x),
+        "tensor_times_vector": lambda x: conv(x) * tf.constant([1.0, 2.0, 3.0, 4.0]),
+        "lrn": lambda x: tf.nn.local_response_normalization(conv(x, o=8), 2, 1.0, 0.1, 0.75),
+        "mean_keepdims": lambda x: tf.reduce_mean(conv(x), [1, 2], keepdims=True),
+        "mean": lambda x: tf.reduce_mean(conv(x), [1, 2]),
+        "average_pool_same": lambda x: tf.nn.avg_pool2d(conv(x), 3, 2, "SAME"),
+        "max_pool_same": lambda x: tf.nn.max_pool2d(conv(x), 3, 2, "SAME"),
+        "concat_channels": lambda x: tf.concat([conv(x), conv(x)], 3),
+        "transpose": lambda x: tf.transpose(conv(x), [0, 3, 1, 2]),
+        "reshape": lambda x: tf.reshape(conv(x), [1, SIZE * SIZE, 4]),
+    }
+
+
+def make(folder: Path) -> int:
+    """Write each case's UFF file, and inputs and results as ``expected.npz``."""
+    import tensorflow as tf
+
+    from surgeon.catalog import load_catalog
+    from surgeon.diagnostics import SurgeonError
+    from surgeon.export.uff import export_uff, write_uff
+    from surgeon.graph import Ref
+    from surgeon.graphdef import from_bytes
+    from surgeon.targets import load_target
+
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = np.random.RandomState(1).randn(1, SIZE, SIZE, CHANNELS).astype(np.float32)
+    results = {"x": picture}
+    for name, case in cases(tf).items():
+        graph = tf.Graph()
+        with graph.as_default():
+            x = tf.compat.v1.placeholder(tf.float32, picture.shape, "Input")
+            out = tf.identity(case(x), "out")
+            with tf.compat.v1.Session() as session:
+                result = session.run(out, {x: picture})
+        found = from_bytes(graph.as_graph_def().SerializeToString()).replace(outputs=[Ref("out")])
+        try:
+            write_uff(export_uff(found, plugins=load_catalog(), target=load_target("uff@tensorrt-8.5")), folder / f"{name}.uff")
+            results[name] = result
+        except SurgeonError as exc:
+            print(name, exc)
+    np.savez(folder / "expected.npz", **results)
+    return 0
+
+
+def run(folder: Path, out: Path) -> int:
+    """Execute each case and write its worst error, for a result laid out as TensorFlow's or channels first."""
+    import tensorrt as trt
+    from hardware import Log, build, execute, parse
+
+    log = Log()
+    trt.init_libnvinfer_plugins(log, "")
+    expected = np.load(folder / "expected.npz")
+    picture = expected["x"][0].transpose(2, 0, 1)
+    seen: dict[str, Any] = {}
+    for name in expected.files:
+        if name == "x":
+            continue
+        log.lines.clear()
+        entry = seen[name] = {}
+        builder, network, entry["parse"] = parse(str(folder / f"{name}.uff"), log, picture.shape)
+        if entry["parse"]["accepted"]:
+            try:
+                data, entry["build"] = build(builder, network)
+                got, _ = execute(data, log, picture, rounds=1)
+                wanted = expected[name]
+                layouts = {"as TensorFlow": wanted, "channels first": wanted.transpose(0, 3, 1, 2) if wanted.ndim == 4 else wanted}
+                entry["error"] = {k: float(np.abs(got.ravel() - v.ravel()).max()) for k, v in layouts.items() if got.size == v.size}
+            except (RuntimeError, TypeError, AttributeError) as exc:
+                entry["failed"] = str(exc)[:300]
+        entry["log"] = [line for line in log.lines if "implicit batch" not in line][:6]
+        print(name, json.dumps(entry)[:700], flush=True)
+        out.write_text(json.dumps(seen, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(make(Path(sys.argv[2])) if sys.argv[1] == "make" else run(Path(sys.argv[2]), Path(sys.argv[3])))
