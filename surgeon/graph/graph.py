@@ -196,7 +196,8 @@ class Graph:
 
         def refused(cycle: list[str]) -> SurgeonError:
             return error("G107", f"the graph has a cycle through '{cycle[0]}'", self.source or None,
-                         ["reads: " + " <- ".join(reversed(shortened(cycle)))])  # fmt: skip
+                         [" reads ".join(shortened([f"'{name}'" for name in cycle]))],
+                         ["only a loop of TensorFlow, closed by NextIteration, may go round"])  # fmt: skip
 
         return sources_first(nodes, sources, refused)
 

@@ -59,6 +59,9 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
     if head.startswith(b"version https://git-lfs.github.com/spec/"):
         raise error("E104", f"'{file}' is a Git LFS pointer of {mapped.size} bytes, not the graph itself",
                     help=["run 'git lfs pull' in its repository, or download the file itself"])  # fmt: skip
+    if file.suffix in (".meta", ".index", ".ckpt") or ".ckpt.data-" in file.name:
+        raise error("G101", f"'{file}' is a part of a checkpoint; expected a frozen graph",
+                    help=["freeze the checkpoint first, or export a SavedModel from it"])  # fmt: skip
     if file.suffix in (".pbtxt", ".prototxt", ".txt") or _looks_like_text(head):
         graph = _parse_text(mapped, file)
     else:
@@ -242,8 +245,6 @@ def _not_a_graphdef(source: str, mapped: MappedFile, reason: str, some: bool) ->
     help = ["export or download it again, and compare its size with the original's"]
     if mapped.path.name == "saved_model.pb":
         help = ["this is a part of a SavedModel; give its folder instead"]
-    elif mapped.path.suffix in (".meta", ".index", ".ckpt") or ".data-" in mapped.path.name:
-        help = ["this is a part of a checkpoint; freeze it, or export a SavedModel from it"]
     elif head[4:] == b"TFL3":
         help = ["this is a TensorFlow Lite model; export a frozen graph or a SavedModel from the original"]
     elif head.startswith(b"\x89HDF"):

@@ -122,11 +122,11 @@ def test_loops_of_tensorflow_are_no_cycles() -> None:
 
 
 @pytest.mark.parametrize(("text", "path"), [
-    ("a = P(a)", "a <- a"),
-    ("a = P(b)\nb = P(a)", "a <- b <- a"),
-    ("a = P(^b)\nb = P(^a)", "a <- b <- a"),
+    ("a = P(a)", "'a' reads 'a'"),
+    ("a = P(b)\nb = P(a)", "'a' reads 'b' reads 'a'"),
+    ("a = P(^b)\nb = P(^a)", "'a' reads 'b' reads 'a'"),
     (LOOP.partition("\n")[2].replace("NextIteration", "Identity"), "merge"),
-    ("\n".join(f"n{i} = P(n{(i + 1) % 50})" for i in range(50)), "n0 <- n49 <- n48 <- ... <- n3 <- n2 <- n1 <- n0"),
+    ("\n".join(f"n{i} = P(n{(i + 1) % 50})" for i in range(50)), "'n0' reads 'n1' reads 'n2' reads 'n3' reads ... reads 'n48' reads 'n49' reads 'n0'"),
 ])  # fmt: skip
 def test_any_other_cycle_is_refused_and_shown(text: str, path: str) -> None:
     with pytest.raises(SurgeonError) as caught:
