@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -96,35 +97,44 @@ def make(folder: Path) -> int:
 
 
 def run(folder: Path, out: Path) -> int:
-    """Execute each case and write its worst error, for a result laid out as TensorFlow's or channels first."""
+    """Execute each case in a process of its own, since TensorRT may abort, and write what was seen."""
+    seen: dict[str, Any] = {}
+    for file in sorted(folder.glob("*.uff")):
+        command = [sys.executable, __file__, "one", str(file)]
+        child = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        lines = [line for line in child.stdout.splitlines() if line.startswith("{")]
+        seen[file.stem] = json.loads(lines[-1]) if lines else {"died": child.returncode, "log": (child.stdout + child.stderr)[-600:]}
+        print(file.stem, json.dumps(seen[file.stem])[:600], flush=True)
+        out.write_text(json.dumps(seen, indent=1) + "\n")
+    return 0
+
+
+def one(file: Path) -> int:
+    """Execute one case and print, as JSON, its worst error for a result laid out as TensorFlow's or channels first.
+
+    A file named ``case~variant`` is compared with the result of ``case``.
+    """
     import tensorrt as trt
     from hardware import Log, build, execute, parse
 
     log = Log()
     trt.init_libnvinfer_plugins(log, "")
-    expected = np.load(folder / "expected.npz")
+    expected = np.load(file.parent / "expected.npz")
     picture = expected["x"][0].transpose(2, 0, 1)
-    seen: dict[str, Any] = {}
-    for name in expected.files:
-        if name == "x":
-            continue
-        log.lines.clear()
-        entry = seen[name] = {}
-        builder, network, entry["parse"] = parse(str(folder / f"{name}.uff"), log, picture.shape)
-        if entry["parse"]["accepted"]:
-            try:
-                data, entry["build"] = build(builder, network)
-                got, _ = execute(data, log, picture, rounds=1)
-                wanted = expected[name]
-                layouts = {"as TensorFlow": wanted, "channels first": wanted.transpose(0, 3, 1, 2) if wanted.ndim == 4 else wanted}
-                entry["error"] = {k: float(np.abs(got.ravel() - v.ravel()).max()) for k, v in layouts.items() if got.size == v.size}
-            except (RuntimeError, TypeError, AttributeError) as exc:
-                entry["failed"] = str(exc)[:300]
-        entry["log"] = [line for line in log.lines if "implicit batch" not in line][:6]
-        print(name, json.dumps(entry)[:700], flush=True)
-        out.write_text(json.dumps(seen, indent=1) + "\n")
+    wanted = expected[file.stem.partition("~")[0]]
+    entry: dict[str, Any] = {}
+    builder, network, entry["parse"] = parse(str(file), log, picture.shape)
+    if entry["parse"]["accepted"]:
+        data, entry["build"] = build(builder, network)
+        if data is not None:
+            got, _ = execute(data, log, picture, rounds=1)
+            layouts = {"as TensorFlow": wanted, "channels first": wanted.transpose(0, 3, 1, 2) if wanted.ndim == 4 else wanted}
+            entry["error"] = {k: float(np.abs(got.ravel() - v.ravel()).max()) for k, v in layouts.items() if got.size == v.size}
+    entry["log"] = [line for line in log.lines if "implicit batch" not in line][:6]
+    print(json.dumps(entry))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(make(Path(sys.argv[2])) if sys.argv[1] == "make" else run(Path(sys.argv[2]), Path(sys.argv[3])))
+    verb, *paths = sys.argv[1:]
+    sys.exit({"make": make, "run": run, "one": one}[verb](*map(Path, paths)))

@@ -12,6 +12,7 @@ inference, ``C`` plugin catalog, ``R`` recipes, ``S`` steps and surgery, ``D`` d
 from __future__ import annotations
 
 import difflib
+import heapq
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pathlib import Path
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST_NAME = 200
+_FEW = 200
 
 
 class Severity(str, Enum):
@@ -129,13 +131,25 @@ def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
     if len(name) > _LONGEST_NAME:
         return []
     pool = [c for c, _ in zip(candidates, range(20_000), strict=False) if len(c) <= _LONGEST_NAME]
-    close = difflib.get_close_matches(name, pool, n=count, cutoff=0.6) if len(pool) <= 2_000 else []
+    if len(pool) > _FEW:
+        likely = heapq.nlargest(_FEW, pool, key=lambda c: _ends_in_common(name, c) / (len(name) + len(c) + 1))
+    else:
+        likely = pool
+    close = difflib.get_close_matches(name, likely, n=count, cutoff=0.6)
     if close:
         return close
     lowered = name.lower()
     inside = [c for c in pool if lowered and (lowered in c.lower() or c.lower() in lowered)]
     head = [c for c in pool if len(lowered) > 3 and c.lower().startswith(lowered[:4])]
     return sorted(dict.fromkeys(inside + head), key=lambda c: (abs(len(c) - len(name)), c))[:count]
+
+
+def _ends_in_common(a: str, b: str) -> int:
+    """Return how many characters two names share at their start and, besides those, at their end."""
+    room = min(len(a), len(b))
+    start = next((i for i in range(room) if a[i] != b[i]), room)
+    end = next((i for i in range(room - start) if a[-1 - i] != b[-1 - i]), room - start)
+    return start + end
 
 
 def nearest_note(name: str, candidates: Iterable[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import gzip
 import os
 import random
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,15 @@ def test_an_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr("surgeon.graphdef.reader.MappedFile", refuse)
     found = refusal(path, tmp_path)
     assert found.code == "E101" and "Permission denied" in found.message
+
+
+def test_a_saved_model_without_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    found = refusal(tmp_path, tmp_path)
+    assert found.code == "E108" and "pip install 'surgeon[tensorflow]'" in found.render()
+    os.write(2, b"still open")
+    assert capfd.readouterr().err == "still open"
 
 
 def test_a_graph_in_memory_is_checked_too() -> None:
