@@ -40,6 +40,8 @@ REFUSED = {
     "X102 depthwise": ("outputs: y\n" + X + 'y = DepthwiseConv2dNative(x, x) {padding: "SAME"}', "X102", "fold-constants"),
     "X104 ellipsis": ("outputs: y\n" + X + "y = StridedSlice(x, k, k, k) {ellipsis_mask: 1}\n" + K, "X104", "every axis"),
     "X104 new axis": ("outputs: y\n" + X + "y = StridedSlice(x, k, k, k) {new_axis_mask: 2}\n" + K, "X104", "every axis"),
+    "X104 constant left": ("outputs: y\n" + X + "c = Const() {dtype: float32, value: tensor<float32[]: 1.0>}\ny = RealDiv(c, x)", "X104", "on the left"),
+    "X104 softmax": ("outputs: y\ny = Softmax(x)\nx = Placeholder() {dtype: float32, shape: shape[1,2,2,2,2]}", "X104", "rank is 5"),
     "X104 squeeze": ("outputs: y\n" + X + "y = Squeeze(x)", "X104", "squeeze_dims"),
     "X104 layout": ("outputs: y\n" + X + W + 'y = Conv2D(x, w) {padding: "SAME", data_format: "NCHW_VECT_C"}', "X104", ""),
     "X104 padding": ("outputs: y\n" + X + W + 'y = Conv2D(x, w) {padding: "ODD"}', "X104", ""),

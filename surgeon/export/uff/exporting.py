@@ -108,9 +108,30 @@ class _Export:
         """Return a tensor's number of axes, batch included, or None where it is unknown."""
         return self._inference.spec(ref).shape.rank
 
+    def varies(self, ref: Ref) -> bool:
+        """Return whether a tensor depends on an input of the graph or on a plugin, and is no constant."""
+        return ref.node in self._varying
+
+    @cached_property
+    def _varying(self) -> frozenset[str]:
+        stack = [n.name for n in self.graph if n.op in ("Placeholder", "PlaceholderWithDefault") or n.op in self.plugins]
+        seen = set(stack)
+        while stack:
+            for reader in self.graph.readers[stack.pop()]:
+                if reader not in seen:
+                    seen.add(reader)
+                    stack.append(reader)
+        return frozenset(seen)
+
+    @cached_property
+    def channels_last(self) -> bool:
+        """True unless an exported op says that its data is NCHW."""
+        return all(self.graph[name].attrs.get("data_format") != b"NCHW" for name in self._exported)
+
     @cached_property
     def _inference(self) -> Inference:
-        return Inference(self.graph)
+        rules = getattr(self.plugins, "rules", None)  # a catalog has them, a plain mapping of plugins does not
+        return Inference(self.graph, rules=rules() if rules is not None else None)
 
     @cached_property
     def _exported(self) -> frozenset[str]:

@@ -76,10 +76,7 @@ def padded(at: Conversion, fields: dict[str, UffValue], pads: Pads) -> tuple[lis
         if (top, left) != (0, 0):
             fields["padding"] = UffValue.ints((top, left))
         return [], at.edge(0)
-    four = [(0, 0), (0, 0), (0, 0), (0, 0)]
-    four[1 if at.data_format == "NHWC" else 2] = (top, bottom)
-    four[2 if at.data_format == "NHWC" else 3] = (left, right)
-    amounts = at.extra_const("paddings", TensorValue.of(four, DType.INT32))
+    amounts = at.extra_const("paddings", TensorValue.of([(0, 0), (0, 0), (top, bottom), (left, right)], DType.INT32))
     pad = UffNode(at.export.fresh(f"{at.node.name}/pad"), "Pad", (at.edge(0), amounts.id))
     return [amounts, pad], pad.id
 
@@ -170,8 +167,16 @@ def transposed_convolution(at: Conversion) -> list[UffNode]:
 
 @converts("Pad", "PadV2")
 def pad(at: Conversion) -> list[UffNode]:
-    """Pad with zeros; a PadV2 that fills with another number is refused."""
+    """Pad with zeros; a PadV2 that fills with another number is refused.
+
+    The parser reads the amounts of four axes as batch, channel, height and width, whatever the graph's layout.
+    """
     at.ints(1, "paddings")
-    if pad_amounts(at) is None:
+    amounts = pad_amounts(at)
+    if amounts is None:
         raise at.refused("pads with another value than 0, or by a list that is not of pairs; UFF pads with zeros")
-    return [at.uff("Pad", (at.edge(0), at.edge(1)))]
+    if len(amounts) != 4 or not at.export.channels_last:
+        return [at.uff("Pad", (at.edge(0), at.edge(1)))]
+    batch, height, width, channel = amounts
+    ordered = at.extra_const("paddings_nchw", TensorValue.of([batch, channel, height, width], DType.INT32))
+    return [ordered, at.uff("Pad", (at.edge(0), ordered.id))]

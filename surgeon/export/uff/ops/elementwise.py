@@ -24,8 +24,19 @@ _ACTIVATION = {
 
 @converts(*_BINARY)
 def binary(at: Conversion) -> list[UffNode]:
-    """Binary, with TensorFlow's broadcasting."""
-    return [at.uff("Binary", (at.edge(0), at.edge(1)), {"func": UffValue("s", _BINARY[at.node.op])})]
+    """Binary, with TensorFlow's broadcasting.
+
+    The parser takes no constant on the left of what does not commute: ``c - x`` is written ``-x + c``, and another
+    such op raises X104.
+    """
+    func = _BINARY[at.node.op]
+    if func in ("sub", "div", "pow") and not at.export.varies(at.ref(0)) and at.export.varies(at.ref(1)):
+        if func != "sub":
+            raise at.refused(f"has a constant on the left; TensorRT's parser takes '{func}' with a constant on the right alone",
+                             "rewrite the graph, so that the constant stands on the right")  # fmt: skip
+        minus = UffNode(at.export.fresh(f"{at.node.name}/minus"), "Unary", (at.edge(1),), {"func": UffValue("s", "neg")})
+        return [minus, at.uff("Binary", (minus.id, at.edge(0)), {"func": UffValue("s", "add")})]
+    return [at.uff("Binary", (at.edge(0), at.edge(1)), {"func": UffValue("s", func)})]
 
 
 @converts(*_UNARY)

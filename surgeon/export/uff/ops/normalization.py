@@ -20,10 +20,14 @@ def batch_norm(at: Conversion) -> list[UffNode]:
 
 @converts("LRN")
 def local_response(at: Conversion) -> list[UffNode]:
-    """LRN over channels, which are the last axis."""
+    """LRN over channels, which are the last axis.
+
+    TensorFlow sums over ``2 depth_radius + 1`` channels; TensorRT takes that width, and divides alpha by it.
+    """
+    window = 2 * at.attr("depth_radius", int, 5) + 1
     fields = {
-        "window_size": UffValue("i", at.attr("depth_radius", int, 5)),
-        "alpha": UffValue("d", at.number("alpha", 1.0)),
+        "window_size": UffValue("i", window),
+        "alpha": UffValue("d", at.number("alpha", 1.0) * window),
         "beta": UffValue("d", at.number("beta", 0.5)),
         "k": UffValue("d", at.number("bias", 1.0)),
         "inputs_orders": at.orders("N+C"),
@@ -33,5 +37,19 @@ def local_response(at: Conversion) -> list[UffNode]:
 
 @converts("Softmax")
 def softmax(at: Conversion) -> list[UffNode]:
-    """Softmax over the last axis: the orders ``N+C`` call it the channel, and axis 0 is the channel without the batch."""
-    return [at.uff("Softmax", (at.edge(0),), {"axis": UffValue("i", 0), "inputs_orders": at.orders("N+C")})]
+    """Softmax over the last axis.
+
+    The parser passes over ``axis`` and orders and takes the first axis after the batch, so the last axis is brought
+    there and back for tensors of rank 3 and 4. Raise X104 where the rank is unknown or above 4.
+    """
+    rank = at.export.rank(at.ref(0))
+    fields = {"axis": UffValue("i", 0), "inputs_orders": at.orders("N+C")}
+    if rank is None or rank > 4:
+        raise at.refused(f"reads a tensor whose rank is {'unknown' if rank is None else rank}; expected 1 to 4")
+    if rank <= 2:
+        return [at.uff("Softmax", (at.edge(0),), fields)]
+    there = (0, rank - 1, *range(1, rank - 1))
+    back = (0, *range(2, rank), 1)
+    first = UffNode(at.export.fresh(f"{at.node.name}/last_first"), "Transpose", (at.edge(0),), {"permutation": UffValue.ints(there)})
+    middle = UffNode(at.export.fresh(f"{at.node.name}/softmax"), "Softmax", (first.id,), fields)
+    return [first, middle, at.uff("Transpose", (middle.id,), {"permutation": UffValue.ints(back)})]
