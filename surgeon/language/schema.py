@@ -73,7 +73,8 @@ def _open(schema: Any) -> Any:
         return [_open(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    out = {key: _open(value) if key in ("items", "prefixItems", "anyOf", "additionalProperties") else value for key, value in schema.items()}
+    inside = ("items", "prefixItems", "anyOf", "additionalProperties")
+    out = {key: _open(value) if key in inside else value for key, value in schema.items()}
     if out.get("type") in ("integer", "number", "boolean", "array"):
         return {"anyOf": [out, _PARAMETER]}
     return out

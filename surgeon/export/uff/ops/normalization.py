@@ -45,7 +45,8 @@ def softmax(at: Conversion) -> list[UffNode]:
     rank = at.export.rank(at.ref(0))
     fields = {"axis": UffValue("i", 0), "inputs_orders": at.orders("N+C")}
     if rank is None or rank > 4:
-        raise at.refused(f"reads a tensor whose rank is {'unknown' if rank is None else rank}; expected 1 to 4")
+        raise at.refused(f"reads a tensor whose rank is {'unknown' if rank is None else rank}; expected 1 to 4",
+                         "reshape it to a matrix before the softmax, or fix the input's size")  # fmt: skip
     if rank <= 2:
         return [at.uff("Softmax", (at.edge(0),), fields)]
     there = (0, rank - 1, *range(1, rank - 1))
