@@ -1,8 +1,8 @@
-# Targets: demo, test, lint, bench, clean. Another interpreter: make PYTHON=/path/to/python3 test
+# Targets: demo, test, test-tensorrt, lint, bench, clean. Another interpreter: make PYTHON=/path/to/python3 test
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-tensorrt lint bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +13,11 @@ WORKERS ?= 2
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
 	$$p -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo $$p; break; }; done)
+
+# TensorRT 8.5.3.1 has wheels up to Python 3.10. The machine may keep one outside of PATH.
+VENV_TENSORRT := .venv-tensorrt
+PYTHON310 ?= $(shell for p in python3.10 $(HOME)/.pyenv/versions/3.10.*/bin/python /opt/python/3.10*/bin/python; do \
+	$$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info[:2] != (3, 10))' 2>/dev/null && { echo $$p; break; }; done)
 
 define NO_PYTHON
 echo "error: no Python 3.10, 3.11 or 3.12 that can make a virtual environment was found." >&2; \
@@ -30,6 +35,25 @@ test: $(VENV)/installed-dev
 	PYTHONHASHSEED=4711 $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup -m "determinism and not slow"
 	PYTHONHASHSEED=0 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
+# The genuine plugin registry, on a CPU. Without Python 3.10 there is nothing to compare with, and that is said.
+test-tensorrt:
+	@if [ -z "$(PYTHON310)" ]; then \
+		echo "skipped: no Python 3.10 was found, the last that TensorRT 8.5.3.1 was built for; nothing was compared."; \
+		echo "help: name one: make PYTHON310=/path/to/python3.10 test-tensorrt"; \
+	else $(MAKE) --no-print-directory $(VENV_TENSORRT)/tested; fi
+
+.PHONY: $(VENV_TENSORRT)/tested
+$(VENV_TENSORRT)/tested: $(VENV_TENSORRT)/installed
+	libraries=$$(printf '%s:' $(VENV_TENSORRT)/lib/python3.10/site-packages/nvidia/*/lib); \
+	LD_LIBRARY_PATH=$${libraries}$(VENV_TENSORRT)/lib/python3.10/site-packages/tensorrt \
+		$(VENV_TENSORRT)/bin/pytest -q tests/catalog/test_registry.py
+
+$(VENV_TENSORRT)/installed: setup.cfg
+	@echo "installing TensorRT 8.5.3.1 for $$($(PYTHON310) --version) (1.5 GB, once)"
+	$(PYTHON310) -m venv $(VENV_TENSORRT)
+	$(VENV_TENSORRT)/bin/python -m pip install -q --disable-pip-version-check --editable '.[tensorrt]' pytest hypothesis
+	@touch $@
+
 lint: $(VENV)/installed-dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
@@ -38,7 +62,7 @@ bench: $(VENV)/installed-tensorflow
 	$(BIN)/python bench/run.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV_TENSORRT) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -48,10 +72,10 @@ $(VENV)/bin/python:
 
 $(VENV)/installed-tensorflow: setup.cfg pyproject.toml | $(VENV)/bin/python
 	@echo "installing the package with TensorFlow for the CPU (a few minutes, once)"
-	$(PIP) --editable '.[tensorflow]'
+	$(PIP) --editable '.[tensorflow,pictures]'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed-tensorflow
 	@echo "installing the development tools"
-	$(PIP) --editable '.[dev,tensorflow]'
+	$(PIP) --editable '.[dev,training]'
 	@touch $@

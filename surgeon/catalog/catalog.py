@@ -14,6 +14,8 @@ from surgeon.catalog.plugin import PluginSpec
 from surgeon.diagnostics import Span, error, nearest_note
 
 if TYPE_CHECKING:
+    from surgeon.catalog.cases import Cases
+    from surgeon.catalog.reference import Reference
     from surgeon.infer import Rule
 
 
@@ -64,6 +66,30 @@ class Catalog(Mapping[str, PluginSpec]):
         from surgeon.catalog.inference import shape_rule
 
         return shape_rule(self, op)
+
+    def reference(self, op: str) -> Reference | None:
+        """Return what the plugin computes, in numpy; None where its folder has no ``reference.py``, or it is no plugin.
+
+        Raise SurgeonError C111 where the file fails, C116 where it defines no reference.
+        """
+        module = self.module(op, "reference")
+        if module is None:
+            return None
+        from surgeon.catalog.reference import make_reference
+
+        return make_reference(self[op], module)
+
+    def cases(self, op: str) -> Cases | None:
+        """Return the cases of ``cases.yaml``; None where the folder has none, or it is no plugin.
+
+        Raise SurgeonError C115 for a file that is wrong.
+        """
+        path = self._folders[op] / "cases.yaml" if op in self._folders else None
+        if path is None or not path.is_file():
+            return None
+        from surgeon.catalog.cases import load_cases
+
+        return load_cases(path, self[op])
 
     def rules(self) -> Mapping[str, Rule]:
         """Return :meth:`shape_rule` of every plugin."""

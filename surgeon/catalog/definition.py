@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from surgeon.catalog.fields import FieldSpec, FieldType, FieldValue, Unfit
-from surgeon.catalog.plugin import PluginSpec, PortSpec, Remark
+from surgeon.catalog.plugin import PluginSpec, PortSpec, Registration, Remark
 from surgeon.graph import DType
 from surgeon.targets import parse_version, read_data
 from surgeon.targets.data_file import Truth, Version
@@ -40,6 +40,7 @@ class _Field(_Strict):
     choices: tuple[str, ...] | None = None
     since: Version | None = None
     until: Version | None = None
+    required_since: Version | None = None
     derivable: Truth = False
     source: str = ""
 
@@ -96,10 +97,24 @@ def _by_version(value: object) -> object:
     return tuple(sorted((parse_version(key), text) for key, text in value.items()))
 
 
+class _Registration(_Strict):
+    plugin_version: str
+    interface: str = ""
+    since: Version | None = None
+    until: Version | None = None
+    deprecated: Version | None = None
+
+    def registration(self) -> Registration:
+        """Return it as the catalog holds it."""
+        return Registration(**self.model_dump())
+
+
 class _Plugin(_Strict):
     title: str
     summary: str
+    creator: Annotated[str, Field(min_length=1)] | None = None
     plugin_version: str = "1"
+    other_versions: tuple[_Registration, ...] = ()
     plugin_namespace: str = ""
     library: str = "tensorrt"
     interface: str = ""
@@ -117,6 +132,10 @@ class _Plugin(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> _Plugin:
+        registrations = self.registrations()
+        versions, firsts = [r.plugin_version for r in registrations], [r.since or () for r in registrations]
+        if len(set(versions)) != len(versions) or sorted(firsts) != firsts:
+            raise ValueError(f"the plugin versions are {', '.join(versions)}; expected each once, oldest first")
         for names in ([p.name for p in self.inputs], [p.name for p in self.outputs]):
             if len(set(names)) != len(names):
                 raise ValueError("two ports have one name; expected a name for each")
@@ -133,6 +152,11 @@ class _Plugin(_Strict):
                                  "and the names of all inputs")  # fmt: skip
         return self
 
+    def registrations(self) -> tuple[Registration, ...]:
+        """Return the plugin version that the definition itself tells, and then its other ones."""
+        first = {name: getattr(self, name) for name in _Registration.model_fields}
+        return (Registration(**first), *(other.registration() for other in self.other_versions))
+
 
 _COUNTING = ("int", "int[]", "float[]")
 
@@ -147,17 +171,18 @@ def load_definition(folder: Path) -> PluginSpec:
     return PluginSpec(
         op=folder.name,
         folder=folder,
+        creator=model.creator or folder.name,
         inputs=tuple(PortSpec(**port.model_dump()) for port in model.inputs),
         outputs=tuple(PortSpec(**port.model_dump()) for port in model.outputs),
         fields=MappingProxyType({name: field.spec(name) for name, field in model.fields.items()}),
+        registrations=model.registrations(),
         remarks=tuple(Remark(**remark.model_dump()) for remark in model.remarks),
         **plain,
     )
 
 
 _PLAIN = (
-    "title", "summary", "plugin_version", "plugin_namespace", "library", "interface", "order_field", "order_ports",
-    "since", "until", "deprecated", "replacement", "sources",
+    "title", "summary", "plugin_namespace", "library", "order_field", "order_ports", "replacement", "sources",
 )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ class FieldSpec:
 
     Bounds and ``choices`` hold for each item of a list. ``length_multiple`` is what the length of a list must be a
     multiple of. The field exists in TensorRT ``since <= version < until``; None is no bound. ``derivable`` says that
-    the plugin's ``derive.py`` can find the value in a graph. ``source`` says where the facts come from.
+    the plugin's ``derive.py`` can find the value in a graph. ``source`` says where the facts come from. From TensorRT
+    ``required_since`` on the creator refuses to do without the field; where that is None it is not known to.
     """
 
     name: str
@@ -51,6 +52,7 @@ class FieldSpec:
     choices: tuple[int | float | str, ...] | None = None
     since: Version | None = None
     until: Version | None = None
+    required_since: Version | None = None
     derivable: bool = False
     source: str = ""
 
@@ -150,7 +152,7 @@ def within(version: Version | None, since: Version | None, until: Version | None
     return version is None or ((since is None or version >= since) and (until is None or version < until))
 
 
-def float32(value: numbers.Real) -> float | None:
+def float32(value: numbers.Real | float) -> float | None:
     """Return the float32 nearest to ``value``, None where that is not finite."""
     try:
         rounded: float = struct.unpack("<f", struct.pack("<f", float(value)))[0]

@@ -47,38 +47,89 @@ class Remark:
     until: Version | None = None
 
 
+@dataclass(frozen=True)
+class Registration:
+    """One plugin version under which a plugin is registered, and the interface that it then has.
+
+    It exists in TensorRT ``since <= version < until`` and is deprecated from ``deprecated`` on; None is no bound.
+    """
+
+    plugin_version: str = "1"
+    interface: str = ""
+    since: Version | None = None
+    until: Version | None = None
+    deprecated: Version | None = None
+
+    def exists_in(self, version: Version | None) -> bool:
+        """Return whether TensorRT ``version`` has it; True where the version is None."""
+        return within(version, self.since, self.until)
+
+
 @dataclass(frozen=True, eq=False)
 class PluginSpec:
-    """A plugin creator of TensorRT or of one's own, as ``plugins/<op>/plugin.yaml`` describes it.
+    """A plugin of TensorRT or of one's own, as ``plugins/<op>/plugin.yaml`` describes it.
 
-    The plugin exists in TensorRT ``since <= version < until`` and is deprecated from ``deprecated`` on. ``library`` is
-    ``tensorrt`` for what comes with it, else ``own``. ``order_field`` is the field that says at which edge each of
-    ``order_ports`` is; inputs may then come in any order. ``replacement`` says by version what to use instead.
+    ``op`` is its name in recipes and graphs, ``creator`` the one that TensorRT knows it by; they differ where the
+    latter is an operation of TensorFlow. ``registrations`` are its plugin versions, oldest first; ports and fields are
+    those of all of them. ``library`` is ``tensorrt`` for what comes with it, else ``own``. ``order_field`` is the field
+    that says at which edge each of ``order_ports`` is; inputs may then come in any order. ``replacement`` says by
+    version what to use instead.
     """
 
     op: str
     title: str
     summary: str
     folder: Path
+    creator: str
     fields: Mapping[str, FieldSpec]
-    plugin_version: str = "1"
+    registrations: tuple[Registration, ...] = (Registration(),)
     plugin_namespace: str = ""
     library: str = "tensorrt"
-    interface: str = ""
     inputs: tuple[PortSpec, ...] = ()
     outputs: tuple[PortSpec, ...] = ()
     order_field: str | None = None
     order_ports: tuple[str, ...] = ()
-    since: Version | None = None
-    until: Version | None = None
-    deprecated: Version | None = None
     replacement: tuple[tuple[Version, str], ...] = ()
     remarks: tuple[Remark, ...] = ()
     sources: tuple[str, ...] = ()
 
+    @property
+    def since(self) -> Version | None:
+        """The first TensorRT that has the plugin, None for no bound."""
+        return _outermost([registration.since for registration in self.registrations], min)
+
+    @property
+    def until(self) -> Version | None:
+        """The first TensorRT that has the plugin no longer, None for no bound."""
+        return _outermost([registration.until for registration in self.registrations], max)
+
+    @property
+    def deprecated(self) -> Version | None:
+        """The first TensorRT in which every plugin version is deprecated or gone; None where one is neither."""
+        return _outermost([registration.deprecated or registration.until for registration in self.registrations], max)
+
+    @property
+    def plugin_version(self) -> str:
+        """The oldest plugin version."""
+        return self.registrations[0].plugin_version
+
+    @property
+    def interface(self) -> str:
+        """The interface of the oldest plugin version."""
+        return self.registrations[0].interface
+
     def exists_in(self, version: Version | None) -> bool:
-        """Return whether TensorRT ``version`` has the plugin; True where the version is None."""
-        return within(version, self.since, self.until)
+        """Return whether TensorRT ``version`` has the plugin in any plugin version; True where the version is None."""
+        return bool(self.registrations_in(version))
+
+    def registrations_in(self, version: Version | None) -> tuple[Registration, ...]:
+        """Return the plugin versions that TensorRT ``version`` has, oldest first; all where the version is None."""
+        return tuple(registration for registration in self.registrations if registration.exists_in(version))
+
+    def registration_for(self, version: Version | None) -> Registration | None:
+        """Return the newest plugin version that TensorRT ``version`` has, None where it has none."""
+        there = self.registrations_in(version)
+        return there[-1] if there else None
 
     def fields_of(self, version: Version | None = None) -> tuple[FieldSpec, ...]:
         """Return the fields that TensorRT ``version`` knows, in their order; all where the version is None."""
@@ -236,7 +287,13 @@ class PluginSpec:
                      ["connect another tensor, or convert it"])  # fmt: skip
 
 
-def span_of_versions(thing: FieldSpec | PluginSpec) -> str:
-    """Return from when to when TensorRT has a field or plugin, as a phrase."""
+def span_of_versions(thing: FieldSpec | PluginSpec | Registration) -> str:
+    """Return from when to when TensorRT has a field, plugin or plugin version, as a phrase."""
     since = f"it exists from {print_version(thing.since)}" if thing.since else "it exists"
     return f"{since} until before {print_version(thing.until)}" if thing.until else since
+
+
+def _outermost(bounds: Sequence[Version | None], choose: Callable[[list[Version]], Version]) -> Version | None:
+    """Return the least or greatest of ``bounds``; None where one of them is none."""
+    known = [bound for bound in bounds if bound is not None]
+    return choose(known) if len(known) == len(bounds) else None

@@ -26,6 +26,7 @@ class StubField:
 class StubPlugin:
     """A plugin with typed fields and a number of outputs, fixed or in a field."""
 
+    creator: str
     fields: Mapping[str, StubField]
     outputs: int | str = 1
 
@@ -34,16 +35,18 @@ class StubPlugin:
         return [f"port{i}" for i in range(count)]
 
 
-def _plugin(outputs: int | str = 1, **fields: str) -> StubPlugin:
-    return StubPlugin({name: StubField(kind) for name, kind in fields.items()}, outputs)
+def _plugin(creator: str, outputs: int | str = 1, **fields: str) -> tuple[str, StubPlugin]:
+    return creator, StubPlugin(creator, {name: StubField(kind) for name, kind in fields.items()}, outputs)
 
 
-PLUGINS = {
-    "GridAnchor_TRT": _plugin("numLayers", numLayers="int", minSize="float", maxSize="float", aspectRatios="float[]",
-                              featureMapShapes="int[]"),
-    "NMS_TRT": _plugin(2, inputOrder="int[]", confidenceThreshold="float", mode="string"),
-    "FlattenConcat_TRT": _plugin(1, axis="int", ignoreBatch="int"),
-}  # fmt: skip
+PLUGINS = dict(
+    (
+        _plugin("GridAnchor_TRT", "numLayers", numLayers="int", minSize="float", maxSize="float", aspectRatios="float[]",
+                featureMapShapes="int[]"),
+        _plugin("NMS_TRT", 2, inputOrder="int[]", confidenceThreshold="float", mode="string"),
+        _plugin("FlattenConcat_TRT", 1, axis="int", ignoreBatch="int"),
+    )
+)  # fmt: skip
 
 
 @pytest.fixture

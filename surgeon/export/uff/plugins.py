@@ -33,9 +33,9 @@ def plugin_node(at: Conversion, spec: PluginLike) -> list[UffNode]:
                         at.node.name, nearest_note(name, spec.fields), [f"take it out, or see 'surgeon explain {at.node.op}'"])  # fmt: skip
     inputs = at.edges()
     if inputs or at.export.target is None or not at.export.target.plugin_needs_input:
-        return [at.uff(f"_{at.node.op}", inputs, fields)]
+        return [at.uff(f"_{spec.creator}", inputs, fields)]
     unused = at.extra_const("unused_input", TensorValue(DType.FLOAT32, (1, 1), bytes(4)))
-    return [unused, at.uff(f"_{at.node.op}", [unused.id], fields)]
+    return [unused, at.uff(f"_{spec.creator}", [unused.id], fields)]
 
 
 def port_count(node: Node, spec: PluginLike) -> int:

@@ -1,0 +1,23 @@
+"""Shapes of BatchedNMSDynamic_TRT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from surgeon.catalog.suppression_shapes import batched_nms, check_kept
+from surgeon.graph import TensorSpec
+
+
+def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+    """Return int32[N, 1], float32[N, keepTopK, 4], float32[N, keepTopK] and float32[N, keepTopK].
+
+    Raise SurgeonError C109 where the sizes of the inputs are known and do not go together.
+    """
+    pictures, rows = batched_nms("BatchedNMSDynamic_TRT", fields, inputs)
+    return [TensorSpec.of("int32", pictures, 1), *rows]
+
+
+def check(fields: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong between the fields."""
+    return check_kept(fields)

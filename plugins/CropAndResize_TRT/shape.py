@@ -1,0 +1,14 @@
+"""Shape of CropAndResize_TRT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from surgeon.catalog.region_shapes import crop_and_resize
+from surgeon.graph import TensorSpec
+
+
+def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+    """Return float32[N, R, C, crop_height, crop_width]; raise SurgeonError C109 where the inputs do not go together."""
+    return crop_and_resize("CropAndResize_TRT", fields, inputs)

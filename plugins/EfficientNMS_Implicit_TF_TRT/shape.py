@@ -1,0 +1,19 @@
+"""Shapes of EfficientNMS_Implicit_TF_TRT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from surgeon.catalog.suppression_shapes import combined_nms
+from surgeon.graph import TensorSpec
+
+
+def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+    """Return int32[N], float32[N, K, 4], float32[N, K] and int32[N, K].
+
+    K is max_total_size, or with pad_per_class the rows of all classes together, where these are fewer. Raise
+    SurgeonError C109 where the sizes of the inputs are known and do not go together.
+    """
+    pictures, rows = combined_nms("EfficientNMS_Implicit_TF_TRT", fields, inputs)
+    return [TensorSpec.of("int32", pictures), *rows]

@@ -1,0 +1,15 @@
+"""Numbers of GenerateDetection_TRT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from surgeon.catalog.mask_rcnn import generate_detection
+
+
+def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+    """Return float32[N, keep_topk, 6], the detections best first; rows without one are 0 and have the class -1."""
+    return [generate_detection(fields, inputs[0], inputs[1], inputs[2])]

@@ -1,0 +1,18 @@
+"""Numbers of GridAnchorRect_TRT, as TensorRT 8.5.1 and later compute them; before, the height stood for the width."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from surgeon.catalog.anchors import EXACT_RATIOS, grid_anchors
+
+CHANGES = {"exact-ratios": EXACT_RATIOS}
+
+
+def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+    """Return float32[1, 2, 4P, 1] for each feature map; the inputs are ignored."""
+    sizes = fields["featureMapShapes"]
+    return grid_anchors(fields, list(zip(sizes[::2], sizes[1::2], strict=True)), "exact-ratios" in changes)

@@ -1,0 +1,14 @@
+"""Shape of ProposalDynamic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from surgeon.catalog.region_shapes import proposal
+from surgeon.graph import TensorSpec
+
+
+def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+    """Return float32[N, post_nms_top_n, 4, 1]; raise SurgeonError C109 where the inputs do not fit the anchors or one another."""
+    return proposal("ProposalDynamic", fields, inputs)

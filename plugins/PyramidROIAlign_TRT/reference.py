@@ -1,0 +1,66 @@
+"""Numbers of PyramidROIAlign_TRT, as pyramidROIAlignPlugin.cpp and maskRCNNKernels.cu compute them from 8.4.1 on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from surgeon.catalog.regions import F32, level_of, pool, weights
+
+ALIGNED = -1
+LEGACY = {"roi_coords_absolute": 0, "roi_coords_swap": 1, "roi_coords_plusone": 0, "roi_coords_transform": ALIGNED, "sampling_ratio": 1}
+LEGACY_AREA = F32(2 * 224 * 224 / 1024**2 / 16)
+
+INPUT_OFFSET = {ALIGNED: F32(0), 0: F32(0), 1: F32(0), 2: F32(0.5)}
+SAMPLING_OFFSET = {ALIGNED: F32(0), 0: F32(0), 1: F32(0.5), 2: F32(0.5)}
+"""By roi_coords_transform: what is taken off coordinates of the map, and where in its part of a cell a sample is."""
+
+
+def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+    """Return float32[N, R, C, pooled_size, pooled_size]."""
+    rois, *maps = inputs
+    rules = {**fields, **LEGACY} if fields["legacy"] else fields
+    size, first = np.asarray(fields["image_size"], F32), _first_area(fields)
+    boxes = _relative(rules, rois, size)
+    side = fields["pooled_size"]
+    pooled = np.zeros((*rois.shape[:2], maps[0].shape[1], side, side), F32)
+    for n, region in np.ndindex(rois.shape[:2]):
+        low, high = boxes[n, region]
+        extent = high - low + F32(rules["roi_coords_plusone"]) / size
+        features = maps[level_of(extent[0] * extent[1], first, len(maps))][n]
+        rows, columns = (_weights(rules, low[axis], high[axis], features.shape[1 + axis]) for axis in (0, 1))
+        pooled[n, region] = pool(features, rows, columns)
+    return [pooled]
+
+
+def _first_area(fields: Mapping[str, Any]) -> np.float32:
+    """Return the area, relative to the picture, above which a region is on level 3 or higher."""
+    if fields["legacy"]:
+        return LEGACY_AREA
+    height, width = fields["image_size"]
+    side = np.sqrt(F32(fields["fpn_scale"]) ** 2 / F32(height * width))
+    return F32(side * side / F32(4))
+
+
+def _relative(rules: Mapping[str, Any], rois: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return the lower and the upper corner of each region, y and x each relative to the picture, float32[N, R, 2, 2]."""
+    corners = rois.reshape(*rois.shape[:2], 2, 2)
+    corners = corners if rules["roi_coords_swap"] else corners[..., ::-1]
+    sorted_corners = np.stack([corners.min(axis=2), corners.max(axis=2)], axis=2)
+    scale = size if rules["roi_coords_absolute"] else np.ones(2, F32)
+    found: np.ndarray = np.clip(sorted_corners, F32(0), scale) / scale
+    return found
+
+
+def _weights(rules: Mapping[str, Any], low: np.float32, high: np.float32, size: int) -> np.ndarray:
+    """Return the weights of the cells of a result along one axis of a map; samples are clamped to it."""
+    cells, transform = rules["pooled_size"], rules["roi_coords_transform"]
+    scale = F32(size - 1 if transform == ALIGNED else size)
+    start, end = (edge * scale - INPUT_OFFSET[transform] for edge in (low, high))
+    step = (end - start) / F32(cells - 1 if transform == ALIGNED else cells)
+    samples = rules["sampling_ratio"] or max(1, int(np.ceil((end - start) / F32(cells))))
+    inner = step * (np.arange(samples, dtype=F32) + SAMPLING_OFFSET[transform]) / F32(samples)
+    at = start + step * np.arange(cells, dtype=F32)[:, None] + inner
+    return weights(np.clip(at, F32(0), F32(size - 1)), size)

@@ -1,0 +1,32 @@
+"""Shape of ResizeNearest_TRT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from surgeon.catalog.fields import float32
+from surgeon.catalog.shapes import dim, unfit
+from surgeon.graph import TensorSpec
+
+LARGEST = (1 << 31) - 1
+"""Most elements that an axis can have."""
+
+
+def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+    """Return float32[N, C, H s, W s], sizes computed in float32 and rounded down.
+
+    Raise SurgeonError C109 where nothing or too much would be left of an axis.
+    """
+    x, scale = inputs[0], fields["scale"]
+    return [TensorSpec.of("float32", dim(x, 0), dim(x, 1), _scaled(x, 2, scale), _scaled(x, 3, scale))]
+
+
+def _scaled(x: TensorSpec, axis: int, scale: float) -> int | None:
+    size = dim(x, axis)
+    if size is None:
+        return None
+    scaled = float32(size * scale)
+    if scaled is None or not 1 <= scaled <= LARGEST:
+        raise unfit("ResizeNearest_TRT", 0, x, f"axis {axis} times {scale:g} to be 1 to {LARGEST}")
+    return int(scaled)

@@ -1,0 +1,90 @@
+"""References: what a plugin computes, in numpy, as ``plugins/<op>/reference.py`` says it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from surgeon.catalog.modules import guarded
+from surgeon.catalog.plugin import PluginSpec
+from surgeon.diagnostics import SurgeonError, error, nearest_note
+from surgeon.graph import DType, TensorSpec
+
+Run = Callable[[Mapping[str, Any], Sequence[np.ndarray], frozenset[str]], Sequence[np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A plugin's computation on a CPU.
+
+    ``changes`` names the rules that a counterfactual may change, and says what then holds instead.
+    """
+
+    plugin: PluginSpec
+    changes: Mapping[str, str]
+    function: Run
+
+    @property
+    def op(self) -> str:
+        """The plugin's op."""
+        return self.plugin.op
+
+    def run(self, fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: Collection[str] = ()) -> tuple[np.ndarray, ...]:
+        """Return what the plugin computes of ``inputs``, batch first as the graph holds them, in the order of its ports.
+
+        Keys that are no field are passed over, so a node's attributes may be given. Raise SurgeonError as
+        :meth:`PluginSpec.complete`, C109 for inputs that do not fit, C111 where the file fails, C116 where what it
+        returns does not fit the plugin's ports and shape rule, C117 for a change that it does not know. With a change
+        the outputs may have other shapes.
+        """
+        self._check_changes(changes)
+        complete = self.plugin.complete({key: value for key, value in fields.items() if key in self.plugin.fields})
+        specs = self.plugin.output_specs(complete, [_spec(array) for array in inputs])
+        path = self.plugin.folder / "reference.py"
+        with np.errstate(all="ignore"):
+            outputs = guarded(path, lambda: tuple(self.function(complete, inputs, frozenset(changes))))
+        for problem in _misfits(outputs, specs, self.plugin.output_ports(complete), bool(changes)):
+            raise _broken(self.plugin, problem, "correct 'run' of this file")
+        return outputs
+
+    def _check_changes(self, changes: Collection[str]) -> None:
+        for change in sorted(changes):
+            if change not in self.changes:
+                raise error("C117", f"the reference of {self.op} has no change '{change:.60}'; expected one that it declares",
+                            None, nearest_note(change, self.changes) or ("its changes: " + (", ".join(self.changes) or "none"),),
+                            ["correct the name"])  # fmt: skip
+
+
+def make_reference(plugin: PluginSpec, module: ModuleType) -> Reference:
+    """Return the reference that a plugin's ``reference.py`` defines; raise SurgeonError C116 where it defines none."""
+    function, changes = getattr(module, "run", None), getattr(module, "CHANGES", {})
+    if not callable(function):
+        raise _broken(plugin, "has no function 'run'; expected 'run(fields, inputs, changes)'", "define 'run' in this file")
+    if not isinstance(changes, Mapping) or not all(isinstance(part, str) for item in changes.items() for part in item):
+        raise _broken(plugin, "has 'CHANGES' that are no mapping; expected a text for each name", "correct 'CHANGES'")
+    return Reference(plugin, MappingProxyType(dict(changes)), function)
+
+
+def _spec(array: np.ndarray) -> TensorSpec:
+    return TensorSpec.of(DType.of(array.dtype), *array.shape)
+
+
+def _misfits(outputs: Sequence[object], specs: Sequence[TensorSpec], ports: Sequence[str], changed: bool) -> list[str]:
+    """Return how the outputs differ from what the shape rule says; of a changed rule only the element types count."""
+    if len(outputs) != len(specs):
+        return [f"gives {len(outputs)} outputs; expected {len(specs)}"]
+    problems = []
+    for port, found, spec in zip(ports, outputs, specs, strict=True):
+        if not isinstance(found, np.ndarray):
+            problems.append(f"gives '{port}' as a '{type(found).__name__}'; expected the array {spec}")
+        elif not _spec(found).compatible(TensorSpec(spec.dtype) if changed else spec):
+            problems.append(f"gives '{port}' as {_spec(found)}; expected {spec}")
+    return problems
+
+
+def _broken(plugin: PluginSpec, problem: str, help: str) -> SurgeonError:
+    return error("C116", f"the reference of {plugin.op} {problem}", plugin.folder / "reference.py", help=[help])
