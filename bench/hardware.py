@@ -3,7 +3,7 @@
     python bench/hardware.py OUT.json NAME=FILE.uff[,INPUT.npz,EXPECTED.npz] ...
 
 Needs tensorrt 8.x, numpy and the CUDA run-time library; nothing else, TensorFlow least of all. A file with stored
-input (uint8[1, 300, 300, 3]) and expected detections is also executed; the others are only parsed, unless they are
+input (uint8[1, H, W, 3], H x W the network's own size) and expected detections is also executed; the others are only parsed, unless they are
 followed by ',build'.
 """
 
@@ -140,13 +140,13 @@ def main(arguments: list[str]) -> int:
         name, _, rest = argument.partition("=")
         path, *more = rest.split(",")
         log.lines.clear()
-        builder, network, seen = parse(path, log)
+        pixels = next(iter(np.load(more[0]).values())).astype(np.float32)[0] if len(more) == 2 else np.zeros((300, 300, 3), np.float32)
+        builder, network, seen = parse(path, log, (3, *pixels.shape[:2]))
         entry: dict[str, Any] = {"parse": seen}
         if seen["accepted"] and more:
             data, entry["build"] = build(builder, network)
             if data is not None and len(more) == 2:
-                pixels = next(iter(np.load(more[0]).values())).astype(np.float32)
-                image = (pixels.reshape(300, 300, 3) * np.float32(0.00784313725) - 1).transpose(2, 0, 1)
+                image = (pixels * np.float32(2 / 255) - 1).transpose(2, 0, 1)
                 rows, entry["execute"] = execute(data, log, image)
                 entry["compare"] = compare(rows.reshape(-1, 7), np.load(more[1]))
         entry["log"] = list(log.lines)[:20]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.catalog import load_catalog
-from surgeon.cli.explain import plain_plugin
+from surgeon.cli.explain import plain_plugin, registered
 from surgeon.cli.operations import operations
 from surgeon.diagnostics import all_codes, code_page
 from surgeon.steps.example import read_example
@@ -24,7 +24,7 @@ NOTE = "<!-- Made by docs/generate.py; do not edit by hand. -->\n"
 
 ROOMS = {
     "C": "Plugin definitions and fields", "D": "Derivation from the graph", "E": "Files and environment", "G": "Graphs",
-    "I": "Inference", "R": "Recipes", "S": "Steps and surgery", "T": "Targets", "X": "Export",
+    "I": "Inference", "R": "Recipes", "S": "Steps and surgery", "T": "Targets", "V": "Verification", "X": "Export",
 }  # fmt: skip
 
 
@@ -35,13 +35,13 @@ def plugins() -> str:
         plain = plain_plugin(spec)
         parts.append(f"## {plain['name']}\n")
         parts.append(f"{plain['title']}. {plain['summary']}\n")
-        parts.append(f"{plain['versions']}.\n")
+        parts.append(bullets(registered(found) + "." for found in plain["registrations"]))
         for title in ("inputs", "outputs"):
             parts.append(table((title[:-1], "what it is"), [(f"`{p['name']}`", noted(p)) for p in plain[title]]))
         fields = [(f"`{f['name']}`", f["type"], "required" if f["required"] else f"`{f['default']}`", noted(f)) for f in plain["fields"]]
         parts.append(table(("field", "type", "default", "what it means"), fields))
         parts.append(bullets(plain["remarks"]))
-        parts.append(bullets(f"From TensorRT {version}, instead: {text}." for version, text in plain["replacement"].items()))
+        parts.append(bullets(f"TensorRT {release} {text}." for release, text in plain["newer"].items()))
         parts.append("Sources: " + "; ".join(plain["sources"]) + ".\n")
     return page(parts)
 

@@ -5,12 +5,14 @@ The names below are the public ones. They are imported when first used, so that 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from surgeon.version import __version__
 
 if TYPE_CHECKING:
-    from surgeon.api import apply, check, convert, diff, inspect, plan
+    from surgeon.api import apply, check, convert, diff, init, inspect, plan, verify
     from surgeon.catalog import load_catalog
     from surgeon.diagnostics import Diagnostic, SurgeonError
     from surgeon.graph import Graph, Node, Ref
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from surgeon.language import Recipe, load_recipe, parse_recipe
     from surgeon.rewrite import Plan
     from surgeon.targets import load_target
+    from surgeon.verify import Verification
 
 __all__ = [
     "Diagnostic",
@@ -27,11 +30,13 @@ __all__ = [
     "Recipe",
     "Ref",
     "SurgeonError",
+    "Verification",
     "__version__",
     "apply",
     "check",
     "convert",
     "diff",
+    "init",
     "inspect",
     "load_catalog",
     "load_graph",
@@ -40,10 +45,11 @@ __all__ = [
     "parse_recipe",
     "plan",
     "save_graph",
+    "verify",
 ]
 
 _HOMES = {
-    "surgeon.api": ("apply", "check", "convert", "diff", "inspect", "plan"),
+    "surgeon.api": ("apply", "check", "convert", "diff", "init", "inspect", "plan", "verify"),
     "surgeon.catalog": ("load_catalog",),
     "surgeon.diagnostics": ("Diagnostic", "SurgeonError"),
     "surgeon.graph": ("Graph", "Node", "Ref"),
@@ -51,6 +57,7 @@ _HOMES = {
     "surgeon.language": ("Recipe", "load_recipe", "parse_recipe"),
     "surgeon.rewrite": ("Plan",),
     "surgeon.targets": ("load_target",),
+    "surgeon.verify": ("Verification",),
 }
 
 
@@ -67,3 +74,23 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class _Room(ModuleType):
+    """A folder of this package that has the name of a public function: calling it calls the function."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from surgeon import api
+
+        return getattr(api, self.__name__.rpartition(".")[2])(*args, **kwargs)
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: object) -> None:
+        # Importing surgeon.verify puts the module in the function's place.
+        if name in _HOMES["surgeon.api"] and type(value) is ModuleType:
+            value.__class__ = _Room
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -5,25 +5,29 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from surgeon.diagnostics import Diagnostic, SurgeonError, error
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
 from surgeon.graph import Graph, Tensor
 from surgeon.graphdef import load_graph, save_graph
-from surgeon.language import Recipe, load_recipe, recipe_files
+from surgeon.language import Image, Recipe, load_recipe, recipe_files
 from surgeon.rewrite import Plan, apply
 from surgeon.rewrite import plan as _plan
 from surgeon.targets import Target, load_target, target_for_output
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from surgeon.catalog import Catalog
+    from surgeon.derive.authoring import Authored
     from surgeon.export.uff import UffModel
     from surgeon.graph.diff import GraphDiff
+    from surgeon.verify import Verification
 
 __all__ = ["Check", "Conversion", "Fit", "Inspection", "Namespace", "Unsupported", "apply", "check", "convert", "diff",
-           "export_graph", "inspect", "plan", "read_model", "replay"]  # fmt: skip
+           "export_graph", "init", "inspect", "plan", "read_model", "replay", "verify"]  # fmt: skip
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 
@@ -38,7 +42,7 @@ _BACKBONE = re.compile(r"[a-z]+_?v\d+")
 
 @dataclass(frozen=True)
 class Conversion:
-    """What :func:`convert` did: the plan it applied, and the file it wrote."""
+    """What :func:`convert` did: the plan it applied, the file it wrote, and what may go wrong in the target's runtime."""
 
     plan: Plan
     output: Path
@@ -46,20 +50,22 @@ class Conversion:
     nodes_before: int
     nodes_after: int
     bytes_written: int
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True)
 class Check:
     """What :func:`check` found out.
 
-    ``plan`` is None where no model was given. ``problems`` are what the target's exporter objects to; the recipe
-    converts the model where there are none.
+    ``plan`` is None where no model was given. ``problems`` are what the target's exporter or runtime would refuse; the
+    recipe converts the model where there are none. ``warnings`` are what may go wrong there.
     """
 
     recipe: Recipe
     target: str
     plan: Plan | None = None
     problems: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ def plan(
     parameters: Mapping[str, Any] | None = None,
     recipe_paths: Iterable[PathLike] = (),
     plugin_paths: Iterable[PathLike] = (),
+    anchors: str | None = None,
 ) -> Plan:
     """Return the edits that a recipe makes to a model, without making them.
 
@@ -129,7 +136,7 @@ def plan(
     """
     catalog = _catalog(plugin_paths)
     ready = _recipe(recipe, parameters, recipe_paths)
-    return _plan(ready, _graph(model), target=_target(target), catalog=catalog)
+    return _plan(ready, _graph(model), target=_target(target), catalog=catalog, anchors=anchors)
 
 
 def convert(
@@ -141,14 +148,16 @@ def convert(
     parameters: Mapping[str, Any] | None = None,
     recipe_paths: Iterable[PathLike] = (),
     plugin_paths: Iterable[PathLike] = (),
+    anchors: str | None = None,
 ) -> Conversion:
     """Rewrite a model by a recipe and write it to ``output``, a ``.uff``, ``.pb`` or ``.pbtxt`` file.
 
     ``recipe`` is a loaded recipe, a recipe's name or its path; ``model`` a graph, a frozen graph's path or a
     SavedModel folder. ``target`` follows the output's suffix where it is None. ``parameters`` sets the recipe's
     parameters, to values or to text read as YAML; it goes with a recipe's name or path. ``recipe_paths`` and
-    ``plugin_paths`` are folders of further recipes and plugins. The output may be the input: it is replaced when it
-    is complete.
+    ``plugin_paths`` are folders of further recipes and plugins. ``anchors`` overrides the recipe's key: ``plugin``,
+    ``constant`` (one constant with the graph's own anchors) or ``auto``. The output may be the input: it is replaced
+    when it is complete.
 
     Raise SurgeonError for whatever is wrong with recipe, model or output; nothing is written then. Raise TypeError
     where ``parameters`` come with a loaded recipe.
@@ -157,10 +166,11 @@ def convert(
     chosen = _output_target(path, target)
     catalog = _catalog(plugin_paths)
     graph = _graph(model)
-    made = _plan(_recipe(recipe, parameters, recipe_paths), graph, target=chosen, catalog=catalog)
+    made = _plan(_recipe(recipe, parameters, recipe_paths), graph, target=chosen, catalog=catalog, anchors=anchors)
     result = apply(made, graph)
+    warnings = _warnings(result, chosen, catalog, made.image)
     written = export_graph(result, path, chosen, catalog)
-    return Conversion(made, path, chosen.name, len(graph), len(result), written)
+    return Conversion(made, path, chosen.name, len(graph), len(result), written, warnings)
 
 
 def replay(
@@ -180,8 +190,9 @@ def replay(
     catalog = _catalog(plugin_paths)
     graph = _graph(model)
     result = apply(plan, graph)
+    warnings = _warnings(result, chosen, catalog, plan.image)
     written = export_graph(result, path, chosen, catalog)
-    return Conversion(plan, path, chosen.name, len(graph), len(result), written)
+    return Conversion(plan, path, chosen.name, len(graph), len(result), written, warnings)
 
 
 def check(
@@ -192,6 +203,7 @@ def check(
     parameters: Mapping[str, Any] | None = None,
     recipe_paths: Iterable[PathLike] = (),
     plugin_paths: Iterable[PathLike] = (),
+    anchors: str | None = None,
 ) -> Check:
     """Validate a recipe and, with a model, plan it and hold the result against the target; nothing is written.
 
@@ -204,9 +216,101 @@ def check(
     _check_plugins(ready, catalog, chosen)
     if model is None:
         return Check(ready, chosen.name)
-    made = _plan(ready, _graph(model), target=chosen, catalog=catalog)
+    made = _plan(ready, _graph(model), target=chosen, catalog=catalog, anchors=anchors)
     assert made.result is not None
-    return Check(ready, chosen.name, made, _lint(made.result, chosen, catalog))
+    found = _lint(made.result, chosen, catalog, made.image)
+    return Check(ready, chosen.name, made, _errors(found), tuple(d for d in found if d.severity is not Severity.ERROR))
+
+
+def verify(
+    recipe: Recipe | PathLike,
+    model: Graph | PathLike,
+    *,
+    images: PathLike | Iterable[np.ndarray] | None = None,
+    target: Target | str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    recipe_paths: Iterable[PathLike] = (),
+    plugin_paths: Iterable[PathLike] = (),
+    box_tolerance: float = 1e-4,
+    score_tolerance: float = 1e-4,
+    max_excused: int | None = None,
+    anchors: str | None = None,
+    seed: int = 0,
+    output: PathLike | None = None,
+) -> Verification:
+    """Run a model and what a recipe makes of it on the CPU, and compare: is the same detected?
+
+    TensorFlow runs the model and the ordinary operations of the rewritten graph, references run its plugin nodes.
+    ``images`` is a picture file or a folder of them, or arrays uint8[H, W, 3]; without them a picture with texture is
+    made from ``seed``. ``box_tolerance`` is the largest difference of a coordinate relative to the picture,
+    ``score_tolerance`` that of a score. ``max_excused`` is how many differences of one picture a counterfactual may
+    explain; where it is None, half of the detections for what no recipe can change, and none for the recipe's own
+    numbers. Both sets of detections are drawn into the folder ``output``. The other arguments are those of
+    :func:`plan`.
+
+    Raise SurgeonError as :func:`plan` does; E108 where TensorFlow or Pillow is missing, V101, V102 and V111 for
+    pictures, V103 for a tolerance that is none, V104 for the recipe's ``image``, V106 where TensorFlow refuses a graph,
+    V107 for a plugin without a reference, V108 for one inside a loop, V109 and V110 for graphs that cannot be compared.
+    """
+    from surgeon.verify import Limits, Tolerances, given_pictures, verify_plan
+
+    limits = Limits(Tolerances(box_tolerance, score_tolerance), max_excused).check()
+    pictures = given_pictures(Path(images) if isinstance(images, str | os.PathLike) else images, seed)
+    catalog = _catalog(plugin_paths)
+    ready = _recipe(recipe, parameters, recipe_paths)
+    made = _plan(ready, _graph(model), target=_target(target), catalog=catalog, anchors=anchors)
+    return verify_plan(made, ready, catalog, pictures, made=images is None, limits=limits, seed=seed,
+                       output=None if output is None else Path(output))  # fmt: skip
+
+
+def init(
+    model: Graph | PathLike,
+    output: PathLike | None = None,
+    *,
+    pipeline_config: PathLike | None = None,
+    labels: PathLike | Mapping[int, str] | None = None,
+    name: str | None = None,
+    unchecked: bool = False,
+    plugin_paths: Iterable[PathLike] = (),
+) -> Authored:
+    """Write a recipe for a single-shot detector of the Object Detection API, every value read off its graph.
+
+    ``output`` is a ``.yaml`` file; where it is None, nothing is written. A ``pipeline_config`` is compared with the
+    graph, which wins; the label map that it names is taken where it lies beside it. ``labels`` is a label map's path,
+    or the names of classes by number, from 1 on. The recipe is planned on the graph first, unless ``unchecked``; what
+    the default target's exporter objects to is among the result's ``remarks``.
+
+    Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 where the graph is no such
+    detector, D147 where a part of it is not recognised, D148 where the recipe cannot be planned, and D149 and E105 for
+    the output. Nothing is written then.
+    """
+    from surgeon.atomic import write_text
+    from surgeon.derive.authoring import author, check_output, read_witnesses
+
+    path = None if output is None else check_output(Path(output))
+    catalog = _catalog(plugin_paths)
+    graph = _graph(model)
+    named = path.stem if name is None and path is not None else name or ""
+    witnesses = read_witnesses(None if pipeline_config is None else Path(pipeline_config), labels)
+    made = author(graph, catalog, name=named, witnesses=witnesses)
+    if not unchecked:
+        made = made.planned(_planned_remarks(made.recipe, graph, catalog))
+    if path is not None:
+        write_text(path, made.text)
+    return made
+
+
+def _planned_remarks(recipe: Recipe, graph: Graph, catalog: Catalog) -> list[Diagnostic]:
+    """Return what the default target objects to in a recipe's result; raise SurgeonError D148 where there is none."""
+    chosen = _target(None)
+    try:
+        made = _plan(recipe, graph, target=chosen, catalog=catalog)
+    except SurgeonError as exc:
+        failed = Diagnostic("D148", "the recipe for this graph cannot be planned", graph.source or None, (),
+                            ("write it all the same with --unchecked, and correct it by hand",))  # fmt: skip
+        raise SurgeonError(failed, *exc.diagnostics) from None
+    assert made.result is not None
+    return [*made.remarks, *(replace(found, severity=Severity.WARNING) for found in _lint(made.result, chosen, catalog, made.image))]
 
 
 def inspect(
@@ -325,18 +429,36 @@ def _uff_view(target: Target) -> Any:
     return target if target.format == "uff" else None
 
 
-def _lint(graph: Graph, target: Target, catalog: Catalog) -> tuple[Diagnostic, ...]:
+def _lint(graph: Graph, target: Target, catalog: Catalog, image: Image | None = None) -> tuple[Diagnostic, ...]:
+    """Return what the target's exporter refuses in a rewritten graph, then what its runtime would make of it."""
+    from surgeon.export.lints import find_problems
+
+    found = find_problems(graph, target, catalog, image)
     if target.format == "onnx":
-        return (_no_onnx(f"a file for the target '{target.name}'"),)
+        return (_no_onnx(f"a file for the target '{target.name}'"), *found)
     if target.format != "uff":
-        return ()
+        return found
     from surgeon.export.uff import export_uff
 
     try:
         export_uff(graph, plugins=catalog, target=_uff_view(target))
     except SurgeonError as exc:
-        return exc.diagnostics
-    return ()
+        return (*exc.diagnostics, *found)
+    return found
+
+
+def _warnings(graph: Graph, target: Target, catalog: Catalog, image: Image | None) -> tuple[Diagnostic, ...]:
+    """Return what may go wrong in the target's runtime; raise SurgeonError for what will, and for what cannot be exported."""
+    from surgeon.export.lints import find_problems
+
+    found = find_problems(graph, target, catalog, image)
+    if _errors(found):
+        raise SurgeonError(*_errors(_lint(graph, target, catalog, image)))
+    return found
+
+
+def _errors(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    return tuple(diagnostic for diagnostic in found if diagnostic.severity is Severity.ERROR)
 
 
 def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import logging
+import os
+from collections.abc import Iterator
 from types import ModuleType
 
 from surgeon.diagnostics import error
 
-_EXTRA = {"tensorflow": "tensorflow", "onnx": "onnx", "tf2onnx": "onnx", "onnxruntime": "onnx", "tensorrt": "tensorrt"}
+_EXTRA = {
+    "tensorflow": "tensorflow", "PIL": "pictures", "pycocotools": "training",
+    "onnx": "onnx", "tf2onnx": "onnx", "onnxruntime": "onnx", "tensorrt": "tensorrt",
+}  # fmt: skip
 
 
 def require(module: str, purpose: str) -> ModuleType:
@@ -19,3 +26,34 @@ def require(module: str, purpose: str) -> ModuleType:
         extra = _EXTRA.get(package, "dev")
         raise error("E108", f"{purpose} needs the package '{package}', which cannot be imported: {' '.join(str(exc).split())}",
                     help=[f"pip install 'surgeon[{extra}]'"]) from None  # fmt: skip
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep TensorFlow's talk off the terminal while the block runs."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def no_stderr() -> Iterator[None]:
+    """Send standard error nowhere: what TensorFlow's libraries log while they are loaded heeds no setting."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -48,9 +48,10 @@ def _relative(rules: Mapping[str, Any], rois: np.ndarray, size: np.ndarray) -> n
     """Return the lower and the upper corner of each region, y and x each relative to the picture, float32[N, R, 2, 2]."""
     corners = rois.reshape(*rois.shape[:2], 2, 2)
     corners = corners if rules["roi_coords_swap"] else corners[..., ::-1]
-    sorted_corners = np.stack([corners.min(axis=2), corners.max(axis=2)], axis=2)
+    # As the GPU's, these pass over what is no number.
+    lower, upper = np.fmin.reduce(corners, axis=2), np.fmax.reduce(corners, axis=2)
     scale = size if rules["roi_coords_absolute"] else np.ones(2, F32)
-    found: np.ndarray = np.clip(sorted_corners, F32(0), scale) / scale
+    found: np.ndarray = np.fmax(F32(0), np.fmin(scale, np.stack([lower, upper], axis=2))) / scale
     return found
 
 

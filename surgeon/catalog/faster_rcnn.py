@@ -21,7 +21,7 @@ def proposals(fields: Mapping[str, Any], scores: np.ndarray, deltas: np.ndarray)
     most = np.array([fields["input_width"] - 1, fields["input_height"] - 1], F32)
     boxes = np.clip(_decode(fields, deltas), F32(0), np.tile(most, 2))
     small = ((boxes[..., 2:] - boxes[..., :2]) <= F32(fields["roi_min_size"])).any(axis=-1)
-    ranked = np.where(small, F32(-np.inf), scores.reshape(len(scores), -1))
+    ranked = np.where(small, F32(-np.inf), scores.reshape(small.shape))
     rois = np.zeros((len(scores), fields["post_nms_top_n"], 4, 1), F32)
     for n, found in enumerate(boxes):
         best = found[descending(ranked[n])[: fields["pre_nms_top_n"]]]
@@ -43,4 +43,4 @@ def _decode(fields: Mapping[str, Any], deltas: np.ndarray) -> np.ndarray:
     y = (np.arange(height, dtype=F32)[:, None] + F32(0.5)) * stride + anchor_height * ty
     wide, high = np.exp(tw) * anchor_width, np.exp(th) * anchor_height
     left, top = x - wide / F32(2), y - high / F32(2)
-    return np.stack([left, top, left + wide, top + high], axis=-1).reshape(pictures, -1, 4)
+    return np.stack([left, top, left + wide, top + high], axis=-1).reshape(pictures, channels // 4 * height * width, 4)

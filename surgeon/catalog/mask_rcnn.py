@@ -203,7 +203,7 @@ def generate_detection(fields: Mapping[str, Any], deltas: np.ndarray, scores: np
 
 def _of_class(deltas: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the encodings of each region's class, float32[N, R, 4]; those of class 0 where it has none."""
-    by_class = deltas.reshape(*labels.shape, -1, 4)
+    by_class = deltas.reshape(*labels.shape, deltas.shape[2] // 4, 4)
     return np.take_along_axis(by_class, np.maximum(labels, 0)[..., None, None], axis=2)[:, :, 0]
 
 

@@ -18,9 +18,10 @@ EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPT, EXIT_PIPE = 0, 1, 2, 
 
 _EPILOG = """\
 RECIPE is a shipped name (surgeon list recipes) or a path to a .yaml file; MODEL is a frozen graph (.pb, .pbtxt) or a
-SavedModel folder. 'surgeon VERB --help' tells more, and 'surgeon demo' shows all of it on a generated detector.
+SavedModel folder. 'surgeon VERB --help' tells more, and 'surgeon demo' shows all of it on a small detector.
 
-exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 70 a bug of surgeon, 130 interrupted"""
+exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 3 a failed verification,
+70 a bug of surgeon, 130 interrupted"""
 
 
 def verbs() -> Mapping[str, ModuleType]:

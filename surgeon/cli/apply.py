@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.rewrite import read_plan
 
     done = api.replay(read_plan(args.plan), args.model, args.output, target=args.target, plugin_paths=args.plugin_paths)
+    console.say_diagnostics(done.warnings)
     if args.json:
         console.show_json({"output": str(done.output), "target": done.target, "recipe": done.plan.recipe,
                            "bytes": done.bytes_written, "nodes": {"before": done.nodes_before, "after": done.nodes_after}})  # fmt: skip

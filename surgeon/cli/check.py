@@ -11,7 +11,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
-from surgeon.cli.options import add_recipe, add_target, recipe_arguments
+from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
 
 if TYPE_CHECKING:
     from surgeon.api import Check
@@ -25,24 +25,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     parser.add_argument("model", metavar="MODEL", nargs="?", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
     add_target(parser)
+    add_anchors(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from surgeon import api
 
-    found = api.check(args.recipe, args.model, **recipe_arguments(args))
+    found = api.check(args.recipe, args.model, anchors=args.anchors, **recipe_arguments(args))
     if args.json:
         console.show_json(_plain(found))
     else:
         _show(found)
-    console.say_diagnostics(found.problems)
+    console.say_diagnostics([*found.problems, *found.warnings])
     return 1 if found.problems else 0
 
 
 def _plain(found: Check) -> dict[str, Any]:
     out: dict[str, Any] = {
         "recipe": found.recipe.name, "sources": found.recipe.sources, "target": found.target,
-        "parameters": dict(found.recipe.parameters), "diagnostics": [d.to_json() for d in found.problems],
+        "parameters": dict(found.recipe.parameters), "diagnostics": [d.to_json() for d in (*found.problems, *found.warnings)],
     }  # fmt: skip
     if found.plan is not None:
         out["derivations"] = [d.to_json() for d in found.plan.derivations]

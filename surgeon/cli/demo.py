@@ -1,5 +1,5 @@
-"""Make a small SSD detector as the TensorFlow Object Detection API exports them, cut out what TensorRT cannot run, put
-plugins in its place, and write the files.
+"""Take a small trained detector through everything: write a recipe for it, put plugins in the place of what TensorRT cannot
+run, write the files, and prove on pictures that the same is detected.
 
     surgeon demo -o demo
 """
@@ -7,6 +7,7 @@ plugins in its place, and write the files.
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,47 +15,95 @@ from surgeon.cli import console
 
 if TYPE_CHECKING:
     from surgeon.rewrite import Plan
+    from surgeon.verify import Verification
 
 NAME = "demo"
-SUMMARY = "make a detector, convert it, and show what was done"
-RECIPE = "ssd_mobilenet_v1_coco"
+SUMMARY = "take a trained detector through everything, and show what was done"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("demo"), help="folder for the files (default: demo)")
-    parser.add_argument("--date", choices=("2017", "2018", "2019"), default="2018", help="exporter to imitate (default: 2018)")
 
 
 def run(args: argparse.Namespace) -> int:
     from surgeon import api
-    from surgeon.zoo import SsdOptions, write_ssd
+    from surgeon.zoo import demo
 
     folder = _made(args.output)
-    model = write_ssd(folder / "ssd.pb", SsdOptions(date=args.date, classes=90))
-    uff = api.convert(RECIPE, model, folder / "ssd.uff")
-    again = api.convert(RECIPE, model, folder / "ssd_plugins.pb", target=uff.target)
+    model = _copied(demo.model_path(), folder / "ssd.pb")
+    recipe = folder / "ssd.yaml"
+    api.init(model, recipe, labels=demo.labels_path())
+    uff = api.convert(recipe, model, folder / "ssd.uff")
+    again = api.convert(recipe, model, folder / "ssd_plugins.pb", target=uff.target)
+    verified, missing = _verified(recipe, model, folder / "detections")
     out, into = _taken_out(uff.plan), _put_in(uff.plan)
     files = {
-        str(model): f"the detector, {console.plural(uff.nodes_before, 'node')}",
+        str(model): f"a detector of coloured shapes, {console.plural(uff.nodes_before, 'node')}",
+        str(recipe): "the recipe that 'surgeon init' writes for it",
         str(uff.output): f"for {uff.target}, {console.plural(uff.nodes_after, 'node')}, {console.size(uff.bytes_written)}",
         str(again.output): "the same as a TensorFlow graph, for Netron and TensorBoard",
+        **(dict.fromkeys(verified.drawn, "what both detect") if verified else {}),
     }
     if args.json:
-        console.show_json({"recipe": RECIPE, "target": uff.target, "nodes": {"before": uff.nodes_before, "after": uff.nodes_after},
-                           "taken out": out, "put in": into, "files": list(files)})  # fmt: skip
+        console.show_json({"recipe": str(recipe), "target": uff.target, "nodes": {"before": uff.nodes_before, "after": uff.nodes_after},
+                           "taken out": out, "put in": into, "files": list(files),
+                           "verification": verified.to_json() if verified else None})  # fmt: skip
         return 0
-    console.show(console.bold(f"taken out of {model}, by the recipe {RECIPE}"))
+    console.show(console.bold(f"taken out of {model}, by the recipe {recipe}"))
     console.table([(name, console.number(entry["nodes"]), f"-> {entry['into']}" if entry["into"] else "nothing needs it any more")
                    for name, entry in out.items()], right=(1,))  # fmt: skip
     console.show()
     console.show(console.bold("put in"))
     console.table([(name, entry["op"], entry["fields"]) for name, entry in into.items()])
     console.show()
+    console.show(console.bold("the same detections?"))
+    console.table(_verdicts(verified) if verified else [(missing,)])
+    console.show()
     console.show(console.bold("files"))
     console.table(list(files.items()))
     console.show()
-    console.show(f"next: surgeon inspect {model}; surgeon plan {RECIPE} {model}; surgeon explain NMS_TRT")
+    console.show(f"next: surgeon inspect {model}; surgeon plan {recipe} {model}; surgeon verify {recipe} {model}; surgeon explain NMS_TRT")
     return 0
+
+
+def _copied(source: Path, to: Path) -> Path:
+    from surgeon.atomic import write_bytes
+
+    write_bytes(to, source.read_bytes())
+    return to
+
+
+def _verified(recipe: Path, model: Path, folder: Path) -> tuple[Verification | None, str]:
+    """Return what was found on the demo's pictures; None, and why, where a library for it is missing."""
+    from surgeon import api
+    from surgeon.diagnostics import SurgeonError
+    from surgeon.zoo import demo
+
+    pictures = folder / "pictures"
+    _made(pictures)
+    for path in demo.picture_paths():
+        _copied(path, pictures / path.name)
+    try:
+        return api.verify(recipe, model, images=pictures, output=folder), ""
+    except SurgeonError as exc:
+        if exc.diagnostics[0].code != "E108":
+            raise
+        shutil.rmtree(folder)
+        return None, f"not compared: {exc.diagnostics[0].message}"
+
+
+def _verdicts(found: Verification) -> list[tuple[str, ...]]:
+    from surgeon.verify import DetectionComparison
+
+    rows: list[tuple[str, ...]] = []
+    for verdict in found.verdicts:
+        detections = [c for c in verdict.comparisons if isinstance(c, DetectionComparison)]
+        matched, total = sum(c.matched for c in detections), sum(c.original for c in detections)
+        excused = ", ".join(f"{name} {count}" for name, count in verdict.excused.items())
+        rows.append((verdict.name, str(verdict.outcome), f"{matched} of {total} detections",
+                     f"box error {max((c.worst_box_error for c in detections), default=0.0):.1g}",
+                     f"excused: {excused}" if excused else ""))  # fmt: skip
+    return rows
 
 
 def _made(folder: Path) -> Path:
@@ -81,12 +130,20 @@ def _taken_out(plan: Plan) -> dict[str, dict[str, Any]]:
 
 
 def _put_in(plan: Plan) -> dict[str, dict[str, str]]:
-    """Return the nodes put in, with the values that were derived from the graph."""
+    """Return the nodes put in, with a plugin's fields."""
+    from surgeon.catalog import load_catalog
     from surgeon.graph import Add
 
-    derived: dict[str, list[str]] = {}
-    for value in plan.derivations:
-        text = f"in place of {value.value}" if value.field == "namespace" else f"{value.field} {value.value}"
-        derived.setdefault(value.node, []).append(text)
-    adds = [edit for step in plan.steps for edit in step.edits if isinstance(edit, Add) and edit.node.op != "Const"]
-    return {add.node.name: {"op": add.node.op, "fields": "; ".join(derived.get(add.node.name, []))} for add in adds}
+    catalog = load_catalog()
+    adds = [edit.node for step in plan.steps for edit in step.edits if isinstance(edit, Add) and edit.node.op != "Const"]
+    return {
+        node.name: {"op": node.op, "fields": "; ".join(f"{key} {_plain(value)}" for key, value in node.attrs.items()
+                                                       if node.op in catalog and key in catalog[node.op].fields)}
+        for node in adds
+    }  # fmt: skip
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(_plain, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

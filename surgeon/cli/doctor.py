@@ -1,10 +1,11 @@
-"""Look at the installation: Python, packages, TensorRT, the GPU's driver, and whether every recipe and plugin is fine.
-The exit code is 1 where something is broken.
+"""Look at the installation: Python, packages, whether TensorRT can be imported and which plugins it has, the GPU's driver,
+and whether every recipe and plugin is fine. The exit code is 1 where something is broken.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,10 @@ OPTIONAL = (
 )
 
 
+DRIVERS = {"nvidia-cuda-runtime-cu11": (450, 80, 2), "nvidia-cuda-runtime-cu12": (525, 60, 13)}
+"""The oldest driver for each line of CUDA, by NVIDIA's table of minor version compatibility."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing looked at: fine, absent without harm, or broken."""
@@ -42,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from surgeon.version import __version__
 
-    findings = [Finding("surgeon", "ok", __version__), _python(), *_packages(), _driver(), *_owned(args)]
+    findings = [Finding("surgeon", "ok", __version__), _python(), *_packages(), *_tensorrt(args), *_driver(), *_owned(args)]
     broken = [f for f in findings if f.state == "broken"]
     if args.json:
         console.show_json({"broken": len(broken), "findings": [vars(f) for f in findings]})
@@ -79,7 +84,51 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _driver() -> Finding:
+def _tensorrt(args: argparse.Namespace) -> Iterable[Finding]:
+    """Import TensorRT in another process, and compare the plugins that it registers with the catalog."""
+    from surgeon.catalog import load_catalog
+    from surgeon.engine import probe_tensorrt, read_log
+    from surgeon.targets import parse_version
+
+    probe = probe_tensorrt()
+    if probe is None:
+        return
+    if probe.problem:
+        known = read_log([*probe.log.splitlines(), probe.problem]).explained
+        yield Finding("TensorRT", "broken", "; ".join([probe.problem, *(text for one in known[:1] for text in one.do)]))
+        return
+    version = parse_version(".".join(probe.version.split(".")[:3]))
+    parser = "a UFF parser" if probe.reads_uff else "no UFF parser (8.6 is the last release with one)"
+    yield Finding("TensorRT", "ok", f"{probe.version}, {parser}, {len(probe.creators)} plugin creators{_nptype(version)}")
+    if not probe.initialised:
+        yield Finding("plugin library", "broken", "init_libnvinfer_plugins fails; install the plugin library of this TensorRT")
+        return
+    catalog = load_catalog(args.plugin_paths)
+    wanted = [spec for spec in catalog.values() if spec.library == "tensorrt" and spec.exists_in(version)]
+    lacking = [spec.creator for spec in wanted if spec.creator not in probe.creators]
+    if lacking:
+        yield Finding("plugin library", "absent", f"without {', '.join(lacking)}; NVIDIA's open-source plugin library has them")
+
+
+def _nptype(version: tuple[int, ...]) -> str:
+    numpy = _version("numpy") or ""
+    new = tuple(int(part) for part in numpy.split(".")[:2] if part.isdigit()) >= (1, 24)
+    return f"; its nptype() fails with NumPy {numpy}" if version < (8, 6) and new else ""
+
+
+def _driver() -> Iterable[Finding]:
+    """Ask for the GPU, and compare its driver with what the installed CUDA needs."""
+    found = _gpu()
+    yield found
+    numbers = re.findall(r"\b(\d{3})\.(\d+)(?:\.(\d+))?", found.text) if found.state == "ok" else []
+    driver = min((tuple(int(part or 0) for part in number) for number in numbers), default=None)
+    for package, needed in DRIVERS.items():
+        if driver is not None and _version(package) and driver < needed:
+            yield Finding("GPU driver", "broken", f"{'.'.join(map(str, driver))} is too old for {package}; it needs "
+                          f"{'.'.join(map(str, needed))} or later")  # fmt: skip
+
+
+def _gpu() -> Finding:
     program = shutil.which("nvidia-smi")
     if program is None:
         return Finding("GPU", "absent", "no nvidia-smi; engines need an NVIDIA GPU")

@@ -1,8 +1,10 @@
-"""Explain a diagnostic's code, a plugin with its fields, a step with an example, an operation, a target or a recipe.
+"""Explain a diagnostic's code, a plugin with its fields, a step with an example, an operation, a target or a recipe; or
+the messages in a log of TensorRT, of a converter or of CUDA. With --log, the exit code is 1 where nothing of it is known.
 
     surgeon explain R201
     surgeon explain NMS_TRT
-    surgeon explain collapse
+    surgeon explain --log build.log
+    trtexec --uff=ssd.uff ... 2>&1 | surgeon explain --log -
 """
 
 from __future__ import annotations
@@ -16,19 +18,25 @@ from surgeon.cli import console
 from surgeon.cli.options import add_paths, add_target
 
 if TYPE_CHECKING:
-    from surgeon.catalog import FieldSpec, PluginSpec, PortSpec
+    from surgeon.catalog import FieldSpec, PluginSpec, PortSpec, Registration
 
 NAME = "explain"
-SUMMARY = "explain a diagnostic's code, a plugin, a step, an operation, a target or a recipe"
+SUMMARY = "explain a code, a plugin, a step, an operation, a target or a recipe, or the messages in a log"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("subject", metavar="CODE|PLUGIN|STEP|OP|TARGET|RECIPE", help="such as R201, NMS_TRT, collapse or Conv2D")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("subject", metavar="CODE|PLUGIN|STEP|OP|TARGET|RECIPE", nargs="?", help="such as R201, NMS_TRT, collapse or Conv2D")
+    what.add_argument("--log", metavar="FILE", help="a log to look for known messages in; - is standard input")
     add_target(parser, "all versions of a plugin")
     add_paths(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.log is not None:
+        from surgeon.cli.logs import explain_log
+
+        return explain_log(args)
     for explainer in _EXPLAINERS:
         found = explainer(args.subject, args)
         if found is not None:
@@ -59,18 +67,46 @@ def _plugin(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
 
 def plain_plugin(spec: PluginSpec, version: tuple[int, ...] | None = None) -> dict[str, Any]:
     """Return everything that the catalog knows of a plugin, as plain values."""
-    from surgeon.targets import print_version
-
     return {
         "kind": "plugin", "name": spec.op, "title": spec.title, "summary": spec.summary,
         "versions": versions(spec),
+        "registrations": [_registration(found) for found in spec.registrations_in(version)],
         "inputs": [_port(port) for port in spec.inputs],
         "outputs": [_port(port) for port in spec.outputs],
         "fields": [_field(field) for field in spec.fields_of(version)],
         "remarks": list(spec.remarks_for(version)),
-        "replacement": {print_version(first): text for first, text in spec.replacement},
+        "newer": _newer(spec),
         "sources": list(spec.sources),
     }  # fmt: skip
+
+
+def _registration(found: Registration) -> dict[str, Any]:
+    from surgeon.targets import print_version
+
+    return {"plugin_version": found.plugin_version, "interface": found.interface, "versions": versions(found),
+            "deprecated": None if found.deprecated is None else print_version(found.deprecated)}  # fmt: skip
+
+
+def _newer(spec: PluginSpec) -> dict[str, str]:
+    """Return, for the releases after the last that reads UFF, whether they have the plugin and what to use instead."""
+    from surgeon.targets import all_targets, print_version
+
+    found: dict[str, str] = {}
+    for target in all_targets().values():
+        if target.format != "onnx" or target.version is None or target.version < _NEWER:
+            continue
+        there = spec.registration_for(target.version)
+        instead = spec.replacement_in(target.version)
+        state = "has no such plugin" if there is None else f"has plugin version {there.plugin_version}"
+        if spec.library != "tensorrt":
+            state = "needs your library"
+        elif there is not None and there.deprecated is not None and there.deprecated[:1] <= target.version[:1]:
+            state += f", deprecated from {print_version(there.deprecated)}"
+        found[print_version(target.version[:1])] = state + (f"; instead: {instead}" if instead else "")
+    return found
+
+
+_NEWER = (9,)
 
 
 def _port(port: PortSpec) -> dict[str, Any]:
@@ -79,8 +115,8 @@ def _port(port: PortSpec) -> dict[str, Any]:
             "marks": marks + ([f"as many as '{port.repeat}' says"] if port.repeat else [])}  # fmt: skip
 
 
-def versions(thing: PluginSpec | FieldSpec) -> str:
-    """Return in which versions of TensorRT a plugin or field exists."""
+def versions(thing: PluginSpec | FieldSpec | Registration) -> str:
+    """Return in which versions of TensorRT a plugin, a plugin version or a field exists."""
     from surgeon.catalog import span_of_versions
 
     return span_of_versions(thing).replace("it exists", "TensorRT", 1) if thing.since or thing.until else "any TensorRT"
@@ -185,7 +221,8 @@ def _show_step(found: dict[str, Any]) -> None:
 def _show_plugin(found: dict[str, Any]) -> None:
     console.show(console.bold(f"{found['name']}: {found['title']}"))
     console.show(found["summary"])
-    console.show(found["versions"])
+    for registration in found["registrations"]:
+        console.show(registered(registration))
     for title in ("inputs", "outputs"):
         console.show()
         console.show(console.bold(title))
@@ -194,12 +231,19 @@ def _show_plugin(found: dict[str, Any]) -> None:
     console.show(console.bold("fields"))
     console.table([(f["name"], f["type"], "required" if f["required"] else f"default {f['default']}", _marked(f)) for f in found["fields"]])
     for title, lines in (("remarks", found["remarks"]),
-                         ("instead", [f"from TensorRT {v}: {text}" for v, text in found["replacement"].items()]),
+                         ("on newer releases", [f"TensorRT {release} {text}" for release, text in found["newer"].items()]),
                          ("sources", found["sources"])):  # fmt: skip
         if lines:
             console.show()
             console.show(console.bold(title))
             console.table([(line,) for line in lines])
+
+
+def registered(found: dict[str, Any]) -> str:
+    """Return a plugin version, its interface and where it exists as one line."""
+    interface = f" ({found['interface']})" if found["interface"] else ""
+    deprecated = f", deprecated from {found['deprecated']}" if found["deprecated"] else ""
+    return f"plugin version {found['plugin_version']}{interface}: {found['versions']}{deprecated}"
 
 
 def _marked(item: dict[str, Any]) -> str:

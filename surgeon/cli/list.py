@@ -52,14 +52,19 @@ def _recipes(args: argparse.Namespace) -> Rows:
 def _plugins(args: argparse.Namespace) -> Rows:
     from surgeon.catalog import load_catalog
     from surgeon.cli.explain import versions
-    from surgeon.targets import load_target
+    from surgeon.targets import load_target, print_version
 
-    version = load_target(args.target).version if args.target else None
-    return [
-        {"op": op, "title": spec.title, "versions": versions(spec)}
-        for op, spec in load_catalog(args.plugin_paths).items()
-        if spec.exists_in(version)
-    ]
+    target = load_target(args.target) if args.target else None
+    version = target.version if target is not None and target.runtime == "tensorrt" else None
+    rows: Rows = []
+    for op, spec in load_catalog(args.plugin_paths).items():
+        there = spec.registration_for(version)
+        if there is None:
+            continue
+        deprecated = "" if there.deprecated is None else f"deprecated from {print_version(there.deprecated)}"
+        rows.append({"op": op, "version": there.plugin_version, "title": spec.title, "versions": versions(spec),
+                     "deprecated": deprecated})  # fmt: skip
+    return rows
 
 
 def _steps(args: argparse.Namespace) -> Rows:

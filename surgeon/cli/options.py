@@ -31,6 +31,13 @@ def add_target(parser: argparse.ArgumentParser, default: str = "uff@tensorrt-8.5
     parser.add_argument("--target", metavar="T", help=f"format and runtime, such as uff@tensorrt-7.1 (default: {default})")
 
 
+def add_anchors(parser: argparse.ArgumentParser) -> None:
+    """Add --anchors."""
+    parser.add_argument("--anchors", choices=("auto", "plugin", "constant"),
+                        help="what makes the anchors: the recipe's plugin, or a constant with the graph's own "
+                        "(default: what the recipe says)")  # fmt: skip
+
+
 def recipe_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword arguments of :mod:`surgeon.api` that the shared arguments give."""
     return {"target": args.target, "parameters": dict(args.parameters), "recipe_paths": args.recipe_paths,

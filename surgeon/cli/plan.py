@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from surgeon.cli import console
 from surgeon.cli.check import nodes_of, show_derivations
-from surgeon.cli.options import add_recipe, add_target, recipe_arguments, shown_place
+from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments, shown_place
 
 if TYPE_CHECKING:
     from surgeon.graph import Drop, Edit, Ref
@@ -35,13 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
     parser.add_argument("-o", "--output", metavar="PLAN", type=Path, help="write the plan, as JSON, to this file")
     add_target(parser)
+    add_anchors(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from surgeon import api
     from surgeon.rewrite import plan_to_json, write_plan
 
-    made = api.plan(args.recipe, args.model, **recipe_arguments(args))
+    made = api.plan(args.recipe, args.model, anchors=args.anchors, **recipe_arguments(args))
     if args.output is not None:
         write_plan(made, args.output)
         console.say(f"{args.output}: the plan; 'surgeon apply {args.output} {args.model} -o OUT' replays it")

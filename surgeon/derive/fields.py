@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from surgeon.catalog import Catalog
 from surgeon.catalog.modules import load_module
 from surgeon.derive.subject import Derivation, Derived, Subject
+from surgeon.diagnostics import Span, SurgeonError
 
 
 def derivations(catalog: Catalog, op: str) -> Mapping[str, Callable[[Subject], Derived]]:
@@ -35,7 +37,17 @@ def derive_fields(subject: Subject, catalog: Catalog, name: str) -> tuple[dict[s
             raise subject.fail("D107", f"the field '{key}' of '{name}' ({definition.plugin}) cannot be derived from the graph yet",
                                "nodes", name, "fields", key, notes=[f"derivable for this plugin: {can}"],
                                help=["write its value"])  # fmt: skip
-        derived = known[key](subject.of(name))
+        try:
+            derived = known[key](subject.of(name))
+        except SurgeonError as exc:
+            raise placed(exc, subject, "nodes", name, "fields", key) from None
         fields[key] = derived.value
         found.append(Derivation(name, key, derived.value, derived.evidence))
     return fields, found
+
+
+def placed(exc: SurgeonError, subject: Subject, *path: str) -> SurgeonError:
+    """Return an error about the graph alone with the recipe's place of what needs it."""
+    span = subject.recipe.span(*path)
+    found = (d if isinstance(d.where, Span) or span is None else replace(d, where=span) for d in exc.diagnostics)
+    return SurgeonError(*found)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from surgeon.catalog import Catalog
+from surgeon.derive.detector import Detector
+from surgeon.derive.grid import GridFit, fit_grid
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.graph import DType, Graph, Ref, Shape, TensorSpec
 from surgeon.infer import Inference
@@ -43,18 +46,19 @@ class Subject:
     """A recipe and the graph it is used on, before any step.
 
     ``node`` is the recipe's node whose field is derived. ``rules`` maps each namespace to the name of its new node;
-    an entry that is still to be derived is left out.
+    an entry that is still to be derived is left out. ``catalog`` is what plugins are looked up in.
     """
 
     recipe: Recipe
     graph: Graph
     node: str = ""
     rules: Mapping[str, str] = field(default_factory=dict)
+    catalog: Catalog | None = None
 
     def of(self, node: str) -> Subject:
         """Return the same subject for another node, sharing what was computed."""
-        other = Subject(self.recipe, self.graph, node, self.rules)
-        for name in ("inference", "members"):
+        other = Subject(self.recipe, self.graph, node, self.rules, self.catalog)
+        for name in ("inference", "members", "detector", "_fits"):
             other.__dict__[name] = getattr(self, name)
         return other
 
@@ -86,6 +90,28 @@ class Subject:
         """Specs of the graph's tensors as the graph alone tells them."""
         return Inference(self.graph)
 
+    @cached_property
+    def detector(self) -> Detector:
+        """What the graph says of itself, at the sizes that the recipe gives it."""
+        return Detector(self.graph, self.inference)
+
+    def grid(self, op: str) -> GridFit:
+        """Return the fit of an anchor plugin to the graph's anchors."""
+        if op not in self._fits:
+            assert self.catalog is not None
+            self._fits[op] = fit_grid(self.detector, self.catalog, op)
+        return self._fits[op]
+
+    @cached_property
+    def _fits(self) -> dict[str, GridFit]:
+        return {}
+
+    @property
+    def op(self) -> str:
+        """The op of the recipe's node whose field is derived."""
+        definition = self.recipe.nodes[self.node]
+        return definition.plugin or definition.op or ""
+
     def joined(self, new: str) -> list[Ref]:
         """Return the tensors that a new node's namespaces read from outside, each once, in graph order."""
         inside = set(self.members.get(new, ()))
@@ -110,6 +136,28 @@ class Subject:
             raise self.fail("D104", f"the recipe has {len(found)} nodes with the ports 'loc' and 'conf'; expected one",
                             "nodes", help=["write the value instead of 'auto'"])  # fmt: skip
         return found[0]
+
+    def chain(self, port: str) -> list[str]:
+        """Return the recipe's nodes that feed a port of the detection node, nearest first, by their declared inputs."""
+        _, ports = self.detection()
+        found: list[str] = []
+        at = ports.get(port, "").partition(":")[0]
+        while at in self.recipe.nodes and at not in found:
+            found.append(at)
+            inputs = self.recipe.nodes[at].inputs
+            if not inputs:
+                break
+            at = next(iter(inputs.values() if isinstance(inputs, Mapping) else inputs)).partition(":")[0]
+        return found
+
+    def fed(self, port: str) -> str:
+        """Return the node that takes the place of the namespace whose result a port gets."""
+        _, ports = self.detection()
+        return next(reversed(self.chain(port)), ports[port].partition(":")[0])
+
+    def feeding(self, port: str, op: str) -> str | None:
+        """Return the recipe's node of an operation that feeds a port, if there is one."""
+        return next((name for name in self.chain(port) if self.recipe.nodes[name].op == op), None)
 
 
 def input_spec(subject: Subject, name: str, definition: NodeDefinition) -> Derived:
@@ -144,9 +192,21 @@ def input_spec(subject: Subject, name: str, definition: NodeDefinition) -> Deriv
         evidence.append("batch: unknown in the graph, taken as 1")
     shape = Shape(dims)
     if not shape.is_static or dtype is None:
+        evidence += _why_unknown(subject, definition)
         raise subject.fail("D102", f"'{name}' would be {TensorSpec(dtype, shape)}; expected a known shape and type",
                            "nodes", name, notes=evidence, help=[f"add 'shape:' to '{name}', such as [1, 300, 300, 3]"])  # fmt: skip
     return Derived(TensorSpec(dtype, shape), tuple(evidence))
+
+
+def _why_unknown(subject: Subject, definition: NodeDefinition) -> list[str]:
+    """Return why the graph does not tell the size of its input, where its preprocessing is the reason."""
+    if definition.like is None:
+        return []
+    try:
+        Detector(subject.graph, subject.original).image_at(Ref.parse(definition.like))
+    except SurgeonError as exc:
+        return [exc.diagnostics[0].message]
+    return []
 
 
 def _wanted(subject: Subject, name: str, definition: NodeDefinition) -> TensorSpec:

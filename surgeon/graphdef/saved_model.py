@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from surgeon.diagnostics import SurgeonError, error, nearest_note
 from surgeon.graph import Func, Graph, Node, Ref
 from surgeon.graphdef.messages import function_library
 from surgeon.graphdef.reader import check_frozen, from_bytes
-from surgeon.optional import require
+from surgeon.optional import no_stderr, quiet, require
 
 _PURPOSE = "reading a SavedModel"
 _DEFAULT = "serving_default"
@@ -42,8 +41,8 @@ def load_saved_model(folder: Path, tags: Sequence[str] = ("serve",), signature: 
     """
     folder = Path(folder)
     _find(folder)
-    with _quiet():
-        with _no_stderr():
+    with quiet():
+        with no_stderr():
             tensorflow = require("tensorflow", _PURPOSE)
         with _answering(folder):
             meta_graphs = _meta_graphs(folder)
@@ -73,39 +72,6 @@ def _find(folder: Path) -> None:
     shown = ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     raise error("E102", f"the folder '{folder}' holds no SavedModel; expected 'saved_model.pb' in it",
                 notes=[f"it holds {shown}" if names else "it is empty"], help=help)  # fmt: skip
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep TensorFlow's talk off the terminal while the block runs."""
-    import logging
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _no_stderr() -> Iterator[None]:
-    """Send standard error nowhere: what TensorFlow's libraries log while they are loaded heeds no setting."""
-    try:
-        saved = os.dup(2)
-    except OSError:  # it is closed
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 @contextlib.contextmanager

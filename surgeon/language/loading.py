@@ -19,6 +19,10 @@ from surgeon.steps.step import Step, step_types
 _EXTENDS_LIMIT = 32
 
 
+CASES = ".cases.yaml"
+"""End of the name of a file that holds the test cases of the recipe beside it."""
+
+
 def recipe_files(recipe_paths: Iterable[Path] = ()) -> dict[str, Path]:
     """Return the recipes that can be named, by name: from ``recipe_paths``, entry points and the package.
 
@@ -30,6 +34,8 @@ def recipe_files(recipe_paths: Iterable[Path] = ()) -> dict[str, Path]:
         if not folder.is_dir():
             raise error("E101", f"the recipe folder '{folder}' cannot be read: no such folder", help=["check --recipe-path"])
         for path in sorted(folder.glob("*.yaml")):
+            if path.name.endswith(CASES):
+                continue
             if path.stem in found and found[path.stem].resolve() != path.resolve():
                 raise error("R111", f"two recipes are named '{path.stem}': '{found[path.stem]}' and '{path}'",
                             help=["rename one of them, or give the recipe by its path"])  # fmt: skip

@@ -26,6 +26,18 @@ _SIZE = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "patter
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
+def _class_number(value: Any) -> Any:
+    """Take a key of YAML, which is text, for the number it spells; refuse what is none."""
+    if isinstance(value, str):
+        if not (value.isascii() and value.isdigit() and len(value) < 10 and value == str(int(value))):
+            raise ValueError(f"'{value}' is no class number; expected 0, 1, 2, ...")
+        return int(value)
+    return value
+
+
+ClassNumber = Annotated[int, BeforeValidator(_class_number), Field(ge=0)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -129,6 +141,9 @@ def _bytes(value: Any) -> Any:
     return value
 
 
+Anchors: TypeAlias = Literal["auto", "plugin", "constant"]
+
+
 class Engine(_Part):
     """How an engine is built."""
 
@@ -153,6 +168,14 @@ class Recipe(_Part):
     )
     steps: tuple[Step, ...] = Field((), description="The steps, in order.")
     image: Image | Literal["auto"] | None = Field(None, description="How a picture becomes the input.")
+    labels: Mapping[ClassNumber, str] = Field(
+        default_factory=dict, description="Names of the classes, by the number that a detection carries; the background is 0."
+    )
+    anchors: Anchors = Field(
+        "auto",
+        description="What makes the anchors: the recipe's plugin, or one constant with the graph's own anchors. 'auto' takes the "
+        "constant where fields of the plugin are 'auto' and its anchors would differ by more than 1e-6 of the picture.",
+    )
     engine: Engine = Field(default=Engine(precision="fp32", max_batch=1, workspace=1 << 30), description="How an engine is built.")
 
     _spans: Mapping[tuple[PathItem, ...], Span] = PrivateAttr(default_factory=dict)

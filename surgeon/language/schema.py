@@ -40,7 +40,7 @@ def recipe_schema() -> dict[str, Any]:
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
         "description": "Recipes this one builds on, left to right: names or paths.",
     }
-    for name in ("nodes", "namespaces"):
+    for name in ("nodes", "namespaces", "labels"):
         _loosen(properties[name])
     rule = properties["namespaces"]["additionalProperties"]
     properties["namespaces"]["additionalProperties"] = {"anyOf": [rule, {"type": "string"}, {"type": "null"}]}

@@ -24,6 +24,7 @@ from surgeon.graph import (
     print_attr,
     print_node,
 )
+from surgeon.language import Image
 from surgeon.rewrite.planning import Plan, PlannedStep
 
 _VERSION = 1
@@ -36,6 +37,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "recipe": plan.recipe,
         "target": plan.target,
         "graph": {"digest": plan.digest, "nodes": len(plan.source) if plan.source is not None else None},
+        "image": plan.image.model_dump(mode="json", exclude_none=True) if plan.image is not None else None,
         "derivations": [d.to_json() for d in plan.derivations],
         "remarks": [d.to_json() for d in plan.remarks],
         "steps": [
@@ -69,7 +71,9 @@ def plan_from_json(data: Any, source: str = "<plan>") -> Plan:
             Diagnostic(d["code"], d["message"], _place_from(d["where"]), tuple(d["notes"]), tuple(d["help"]), Severity(d["severity"]))
             for d in data["remarks"]
         )
-        return Plan(str(data["recipe"]), str(data["target"]), steps, derivations, remarks, stored_digest=str(data["graph"]["digest"]))
+        image = None if data.get("image") is None else Image.model_validate(data["image"])
+        return Plan(str(data["recipe"]), str(data["target"]), steps, derivations, remarks, stored_digest=str(data["graph"]["digest"]),
+                    image=image)  # fmt: skip
     except SurgeonError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:

@@ -11,7 +11,7 @@ from surgeon.derive import Derivation
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error
 from surgeon.graph import Add, Edit, Graph, Ref, Rewire, SetOutputs, apply_edits
 from surgeon.infer import Inference
-from surgeon.language import Recipe
+from surgeon.language import Image, Recipe
 from surgeon.rewrite.prepare import Prepared, prepare
 from surgeon.steps.placing import resolve
 from surgeon.steps.step import Site, Step
@@ -35,7 +35,8 @@ class Plan:
     """What a recipe would do to one graph, as values.
 
     ``digest`` is the SHA-256 of that graph (:meth:`Graph.digest`), computed when first asked for. ``result`` is the
-    graph that the edits give; it is there when the plan was made, not when it was read from a file.
+    graph that the edits give; it is there when the plan was made, not when it was read from a file. ``image`` says how a
+    picture becomes the rewritten graph's input, None where the recipe does not.
     """
 
     recipe: str
@@ -46,6 +47,7 @@ class Plan:
     source: Graph | None = field(default=None, repr=False, compare=False)
     result: Graph | None = field(default=None, repr=False, compare=False)
     stored_digest: str = ""
+    image: Image | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -54,15 +56,22 @@ class Plan:
 
 
 def plan(
-    recipe: Recipe, graph: Graph, *, target: Target | None = None, catalog: Catalog | None = None, seams: bool = True
+    recipe: Recipe,
+    graph: Graph,
+    *,
+    target: Target | None = None,
+    catalog: Catalog | None = None,
+    seams: bool = True,
+    anchors: str | None = None,
 ) -> Plan:
     """Return the edits that ``recipe`` makes to ``graph`` for ``target``; nothing is changed.
 
     Each step sees the graph as the steps before it left it. Where a node put in replaces a tensor, dtype and shape
-    are compared. Raise SurgeonError with the recipe's line where a derivation (D), a step (S) or a field (C) fails.
+    are compared. ``anchors`` overrides the recipe's. Raise SurgeonError with the recipe's line where a derivation (D),
+    a step (S) or a field (C) fails.
     """
     catalog = catalog or load_catalog()
-    prepared = prepare(recipe, graph, catalog, target)
+    prepared = prepare(recipe, graph, catalog, target, anchors)
     remarks: list[Diagnostic] = []
     planned: list[PlannedStep] = []
     rules = catalog.rules()
@@ -85,7 +94,8 @@ def plan(
         now = after
     _check_outputs(recipe, now)
     _check_plugins(recipe, now, catalog)
-    return Plan(recipe.name, target.name if target else "", tuple(planned), prepared.derivations, tuple(remarks), graph, now)
+    return Plan(recipe.name, target.name if target else "", tuple(planned), prepared.derivations, tuple(remarks), graph, now,
+                image=prepared.image)  # fmt: skip
 
 
 def apply(plan: Plan, graph: Graph) -> Graph:

@@ -8,36 +8,46 @@ from typing import Any
 
 from surgeon.catalog import Catalog, PluginSpec
 from surgeon.derive import Derivation, Subject, derive_fields, derive_roles, input_spec
+from surgeon.derive.fields import placed
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, TensorValue
-from surgeon.language import OPERANDS, NamespaceRule, NodeDefinition, Recipe
+from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
+from surgeon.rewrite.anchors import UNFIT, chosen, constant_or_plugin, makers, with_constant
 from surgeon.steps.step import NewNode
 from surgeon.targets import Target
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A recipe's nodes and namespaces as they stand for one graph and target."""
+    """A recipe's nodes, namespaces and image as they stand for one graph and target."""
 
     nodes: Mapping[str, NewNode]
     namespaces: Mapping[str, NamespaceRule]
     derivations: tuple[Derivation, ...]
+    image: Image | None = None
 
 
-def prepare(recipe: Recipe, graph: Graph, catalog: Catalog, target: Target | None) -> Prepared:
+def prepare(
+    recipe: Recipe, graph: Graph, catalog: Catalog, target: Target | None, anchors: str | None = None
+) -> Prepared:
     """Return the recipe's nodes, every ``auto`` derived and every field checked against the target's version.
 
-    Raise SurgeonError: what derivations and the catalog raise, S401 for a plugin that the target does not have, S402
-    for inputs that are not the plugin's ports, and S403 for an attribute that has no value of TensorFlow's.
+    ``anchors`` overrides the recipe's. Raise SurgeonError: what derivations and the catalog raise, S401 for a plugin that
+    the target does not have, S402 for inputs that are not the plugin's ports, S403 for an attribute that has no value of
+    TensorFlow's, S409 for anchors that cannot be a constant, and S410 for ``anchors`` that mean nothing.
     """
     fixed = {key: rule.node for key, rule in recipe.namespaces.items() if rule.node != "auto"}
-    first = Subject(recipe, graph, rules=fixed)
+    first = Subject(recipe, graph, rules=fixed, catalog=catalog)
     namespaces, found = derive_roles(first)
-    subject = Subject(recipe, graph, rules={key: rule.node for key, rule in namespaces.items()})
-    subject.__dict__.update({k: v for k, v in first.__dict__.items() if k in ("inference", "original")})
+    subject = Subject(recipe, graph, rules={key: rule.node for key, rule in namespaces.items()}, catalog=catalog)
+    subject.__dict__.update({k: v for k, v in first.__dict__.items() if k in ("inference", "original", "detector")})
+    wanted = recipe.anchors if anchors is None else chosen(anchors)
+    replaced = makers(subject) if wanted == "constant" else []
     nodes: dict[str, NewNode] = {}
-    problems: list[Any] = []
+    problems: dict[str, SurgeonError] = {}
     for name, definition in recipe.nodes.items():
+        if name in replaced:
+            continue
         try:
             if definition.plugin is not None:
                 nodes[name], derived = _plugin(subject, name, definition, catalog, target)
@@ -45,10 +55,40 @@ def prepare(recipe: Recipe, graph: Graph, catalog: Catalog, target: Target | Non
                 nodes[name], derived = _ordinary(subject, name, definition)
             found += derived
         except SurgeonError as exc:
-            problems += exc.diagnostics
+            problems[name] = exc
+    unfit = {name: exc for name, exc in problems.items() if exc.diagnostics[0].code in UNFIT}
+    reason = constant_or_plugin(subject, wanted, unfit)
+    if reason is not None or wanted == "constant":
+        try:
+            nodes, namespaces, derived_anchors = with_constant(subject, nodes, namespaces, reason)
+            problems = {name: exc for name, exc in problems.items() if exc is not reason}
+            found.append(derived_anchors)
+        except SurgeonError as exc:
+            problems["anchors"] = exc
+    image, shown = _image(subject, problems)
     if problems:
-        raise SurgeonError(*problems)
-    return Prepared(nodes, namespaces, tuple(found))
+        raise SurgeonError(*(diagnostic for exc in problems.values() for diagnostic in exc.diagnostics))
+    return Prepared(nodes, namespaces, (*found, *shown), image)
+
+
+def _image(subject: Subject, problems: dict[str, SurgeonError]) -> tuple[Image | None, list[Derivation]]:
+    """Return the recipe's image, derived where it is ``auto``; note a failure among the problems."""
+    image = subject.recipe.image
+    if image != "auto":
+        return image, []
+    likes = [node.like for node in subject.recipe.nodes.values() if node.op == "Placeholder" and node.like is not None]
+    try:
+        found = subject.detector.image_at(Ref.parse(likes[0])) if len(likes) == 1 else subject.detector.image
+    except SurgeonError as exc:
+        problems["image"] = placed(exc, subject, "image")
+        return None, []
+    plain = found.value.model_dump(exclude_none=True)
+    return found.value, [Derivation("image", key, _listed(value), found.evidence if key == "size" else ())
+                         for key, value in plain.items()]  # fmt: skip
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def _plugin(

@@ -31,7 +31,8 @@ class Collapse(Step):
     ``outputs`` says, or the ``like`` tensor of the new node, or, where all readers that matter read one tensor and the
     new node has one output, that one. A reader that no output of the recipe needs goes too. The new node reads what
     its ``inputs`` declare, else what the namespace read, in the order in which it is met; past a declared input only
-    operations that keep every number (Squeeze, Reshape, ...) may be left out.
+    operations that keep every number (Squeeze, Reshape, ...) may be left out. Where the declared input is
+    one node without a namespace, or a row of such nodes, the first of the row reads what the namespace read.
 
     Before::
 
@@ -176,8 +177,23 @@ class _Collapsing:
         if new.ignores_inputs or (new.inputs is None and new.op == "Placeholder"):
             return []
         if new.inputs is None:
-            return list(dict.fromkeys(ref for _, ref in self._entering(new.name)))
+            return list(dict.fromkeys(ref for _, ref in self._entering(self._fronts.get(new.name, new.name))))
         return [ref for text in new.inputs for ref in resolve(self.site, text, "nodes", new.name, "inputs")]
+
+    @cached_property
+    def _fronts(self) -> dict[str, str]:
+        """For the first of a row of nodes in front of one that takes a namespace's place, the latter."""
+        found: dict[str, str] = {}
+        for name in self.groups:
+            row = [name]
+            while (inputs := self.placed[row[-1]].inputs) is not None and len(inputs) == 1:
+                front = _base(inputs[0])
+                if front not in self.placed or front in self.groups or front in row:
+                    break
+                row.append(front)
+            if len(row) > 1 and self.placed[row[-1]].inputs is None:
+                found[row[-1]] = name
+        return found
 
     def _entering(self, new: str) -> Iterator[tuple[Node, Ref]]:
         """Yield (member, tensor) of every data edge into a group, in graph order."""
@@ -190,7 +206,9 @@ class _Collapsing:
 
     @cached_property
     def wanted_outputs(self) -> tuple[Ref, ...]:
-        return tuple(ref for i, text in enumerate(self.site.outputs) for ref in resolve(self.site, text, "outputs", i))
+        """The recipe's outputs; none where a later step puts one of them in."""
+        refs = tuple(ref for i, text in enumerate(self.site.outputs) for ref in resolve(self.site, text, "outputs", i))
+        return refs if all(ref.node in self.placed or ref.node in self.graph for ref in refs) else ()
 
     @cached_property
     def live(self) -> set[str]:

@@ -1,7 +1,32 @@
-"""Frozen graphs to try things on, in the form in which real exporters left them, with weights from a seed."""
+"""Frozen graphs to try things on, in the form in which real exporters left them, with weights from a seed.
 
-from surgeon.zoo.lenet import build_lenet
-from surgeon.zoo.options import SsdOptions
-from surgeon.zoo.ssd import build_ssd, write_ssd
+The names below are imported when first used: the rooms below this one need not what the writing of graphs needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from surgeon.zoo.lenet import build_lenet
+    from surgeon.zoo.options import SsdOptions
+    from surgeon.zoo.ssd import build_ssd, write_ssd
 
 __all__ = ["SsdOptions", "build_lenet", "build_ssd", "write_ssd"]
+
+_HOMES = {
+    "surgeon.zoo.lenet": ("build_lenet",),
+    "surgeon.zoo.options": ("SsdOptions",),
+    "surgeon.zoo.ssd": ("build_ssd", "write_ssd"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            import importlib
+
+            value = getattr(importlib.import_module(home), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'surgeon.zoo' has no attribute '{name}'")

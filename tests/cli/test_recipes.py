@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,13 +13,14 @@ import surgeon
 from surgeon.language import recipe_files, recipe_schema
 
 NAMES = sorted(recipe_files())
-SSD = [name for name in NAMES if name.startswith("ssd")]
+OF_OTHER_GRAPHS = ("ssd_fpn", "ssd_softmax")
+SSD = [name for name in NAMES if name.startswith("ssd") and name not in OF_OTHER_GRAPHS]
 DATES = ["2017", "2018", "2019"]
 
 
 def test_these_are_shipped() -> None:
-    assert NAMES == ["lenet5_clip", "ssd", "ssd_custom", "ssd_inception_v2_coco_2017_11_17", "ssd_mobilenet_v1_coco",
-                     "ssd_mobilenet_v2_coco", "ssdlite_mobilenet_v2_coco"]  # fmt: skip
+    assert NAMES == ["lenet5_clip", "ssd", "ssd_custom", "ssd_fpn", "ssd_inception_v2_coco_2017_11_17", "ssd_mobilenet_v1_coco",
+                     "ssd_mobilenet_v2_coco", "ssd_nvidia_numbers", "ssd_softmax", "ssdlite_mobilenet_v2_coco"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -59,7 +61,7 @@ def test_every_line_of_tensorrt_is_served(date: str, target: str, zoo_ssd: Calla
 @pytest.mark.parametrize("date", DATES)
 def test_the_recipe_of_the_backbone_is_found(date: str, zoo_ssd: Callable[..., Path]) -> None:
     found = surgeon.inspect(zoo_ssd(date=date))
-    assert [fit.recipe for fit in found.fits] == ["ssd_mobilenet_v1_coco", "ssd", "ssd_custom"]
+    assert [fit.recipe for fit in found.fits] == ["ssd_mobilenet_v1_coco", "ssd", "ssd_custom", "ssd_nvidia_numbers", "ssd_softmax"]
     assert {u.namespace for u in found.unsupported} >= {"Preprocessor", "MultipleGridAnchorGenerator", "Postprocessor"}
 
 
@@ -77,3 +79,24 @@ def test_lenet_is_converted(tmp_path: Path) -> None:
     done = surgeon.convert("lenet5_clip", tmp_path / "lenet.pb", tmp_path / "lenet.uff")
     assert surgeon.inspect(done.output).plugins == {"trt_relu6": "CustomClipPlugin"}
     assert [fit.recipe for fit in surgeon.inspect(tmp_path / "lenet.pb").fits] == ["lenet5_clip"]
+
+
+@pytest.mark.parametrize("verb", ["check", "plan", "convert"])
+def test_the_anchors_are_chosen_on_the_command_line(verb: str, zoo_ssd: Callable[..., Path], tmp_path: Path, run: Callable[..., Any]) -> None:
+    model = zoo_ssd(date="2018", height=96, width=96, depth_multiplier=0.125)
+    output = ["-o", tmp_path / "ssd.uff"] if verb == "convert" else []
+    ran = run(verb, "ssd", model, "--anchors", "constant", "--json", *output)
+    assert ran.code == 0, ran.err
+    shown = next(d for d in ran.json["derivations"] if d["field"] == "anchors")
+    assert shown["node"] == "concat_priorbox" and shown["value"] == "constant" and len(shown["evidence"]) > 3
+    assert not [d for d in run(verb, "ssd", model, "--json", *output).json["derivations"] if d["field"] == "anchors"]
+    assert run(verb, "ssd", model, "--anchors", "none", *output).code == 2
+
+
+def test_check_shows_every_derived_value_with_its_evidence(zoo_ssd: Callable[..., Path], run: Callable[..., Any]) -> None:
+    ran = run("check", "ssd", zoo_ssd(date="2019", height=96, width=96, depth_multiplier=0.125))
+    assert ran.code == 0, ran.err
+    for line in ("GridAnchor.minSize = 0.2", "GridAnchor.variance = [0.1, 0.1, 0.2, 0.2]", "NMS.nmsThreshold = 0.6", "NMS.topK = 204",
+                 "image.size = [96, 96]", "image.steps = [{'scale': 0.007843138}, {'subtract': 1.0}]"):  # fmt: skip
+        assert line in ran.out
+    assert "largest difference of a coordinate: 1.2e-07 of the picture" in ran.out

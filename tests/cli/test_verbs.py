@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ["apply", "check", "convert", "demo", "diff", "doctor", "explain", "inspect", "list", "plan", "schema"]
+VERBS = [
+    "apply", "check", "convert", "demo", "diff", "doctor", "explain", "init", "inspect", "list", "plan", "schema", "test", "verify",
+]  # fmt: skip
 
 
 def test_the_verbs_are_discovered() -> None:
@@ -197,8 +199,26 @@ def test_doctor_finds_a_broken_plugin_and_recipe(run, work: Path, own_plugins: P
 
 
 def test_demo(run, work: Path) -> None:
-    ran = run("demo", "-o", "the demo", "--date", "2019")
-    assert ran.code == 0 and "Postprocessor" in ran.out and "NMS_TRT" in ran.out
-    assert sorted(p.name for p in (work / "the demo").iterdir()) == ["ssd.pb", "ssd.uff", "ssd_plugins.pb"]
-    twin = run("demo", "-o", "the demo", "--date", "2019", "--json").json
+    for module in ("tensorflow", "PIL"):
+        pytest.importorskip(module)
+    ran = run("demo", "-o", "the demo")
+    assert ran.code == 0 and "Postprocessor" in ran.out and re.search(r"end to end +passed", ran.out)
+    made = sorted(p.name for p in (work / "the demo").iterdir())
+    assert made == ["detections", "ssd.pb", "ssd.uff", "ssd.yaml", "ssd_plugins.pb"]
+    assert len(list((work / "the demo" / "detections").glob("*.png"))) == 4
+    twin = run("demo", "-o", "the demo", "--json").json
     assert twin["put in"]["NMS"]["op"] == "NMS_TRT" and twin["taken out"]["Postprocessor"]["into"] == "NMS"
+    assert twin["verification"]["outcome"] == "passed"
+
+
+def test_demo_without_pillow_converts_and_says_what_is_missing(run, work: Path, monkeypatch) -> None:
+    from surgeon import api
+    from surgeon.diagnostics import error
+
+    def refused(*args: object, **kwargs: object) -> None:
+        raise error("E108", "'PIL' is not installed; it is needed for reading a picture")
+
+    monkeypatch.setattr(api, "verify", refused)
+    ran = run("demo", "-o", "the demo")
+    assert ran.code == 0 and "not compared: 'PIL' is not installed" in ran.out
+    assert sorted(p.name for p in (work / "the demo").iterdir()) == ["ssd.pb", "ssd.uff", "ssd.yaml", "ssd_plugins.pb"]

@@ -12,7 +12,7 @@ from surgeon.export.uff import describe, read_uff
 
 NAME = "2017-11__ssd_inception_v2_coco"
 RECIPES = {
-    NAME: ("ssd_inception_v2_coco_2017_11_17", 91),
+    NAME: ("ssd_nvidia_numbers", 91),
     "2018-04__ssd_mobilenet_v2_coco": ("ssd_mobilenet_v2_coco", 91),
     "2019-11__ssd_mobilenet_v2_1class": ("ssd_custom", 2),
 }

@@ -18,11 +18,13 @@ PUBLIC = [
     "Recipe",
     "Ref",
     "SurgeonError",
+    "Verification",
     "__version__",
     "apply",
     "check",
     "convert",
     "diff",
+    "init",
     "inspect",
     "load_catalog",
     "load_graph",
@@ -31,6 +33,7 @@ PUBLIC = [
     "parse_recipe",
     "plan",
     "save_graph",
+    "verify",
 ]
 FUNCTIONS = [name for name in PUBLIC if name[0].islower()]
 HEAVY = "numpy pydantic pydantic_core yaml google tensorboard tensorflow onnx tensorrt"
@@ -70,3 +73,14 @@ def test_the_import_is_light() -> None:
     code = f"import sys, surgeon; print([name for name in {HEAVY.split()!r} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_a_function_may_share_its_name_with_a_room() -> None:
+    """Importing surgeon.verify puts the module where the function was; it can be called all the same."""
+    import surgeon.verify.picture
+
+    assert callable(surgeon.verify) and surgeon.verify.picture.made_picture(1).pixels.shape == (375, 500, 3)
+    with pytest.raises(surgeon.SurgeonError, match="no recipe named"):
+        surgeon.verify("no such recipe", "nothing.pb")
+    code = "import surgeon; f = surgeon.verify; import surgeon.verify; assert f is not surgeon.verify and callable(surgeon.verify)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

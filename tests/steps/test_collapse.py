@@ -155,6 +155,31 @@ def test_a_declared_input_without_a_namespace_is_put_in_too() -> None:
     assert graph["Joined"].inputs == (Ref("net/y"),) and graph["Post"].inputs == (Ref("Joined"),)
 
 
+def test_a_node_in_front_reads_what_the_namespace_read() -> None:
+    nodes = [new("Post", inputs=("Middle",)), new("Middle", "Neg", inputs=("Front",)), new("Front", "Abs")]
+    graph, _ = collapse(BASE, nodes, {"post": "Post"}, ("Post",))
+    direct, _ = collapse(BASE, [new("Post")], {"post": "Post"}, ("Post",))
+    assert graph["Front"].inputs == direct["Post"].inputs and graph["Front"].inputs
+    assert graph["Middle"].inputs == (Ref("Front"),) and graph["Post"].inputs == (Ref("Middle"),)
+
+
+def test_of_two_nodes_in_front_none_reads_for_the_namespace() -> None:
+    nodes = [new("Post", inputs=("Front", "net/y")), new("Front", "Abs")]
+    graph, _ = collapse(BASE, nodes, {"post": "Post"}, ("Post",))
+    assert graph["Front"].inputs == ()
+
+
+def test_outputs_that_a_later_step_puts_in_are_left_to_it() -> None:
+    graph, _ = collapse(BASE, [new("Post"), new("Later")], {"post": "Post"}, ("Later",))
+    assert "Post" in graph and "Later" not in graph and "out" in graph
+
+
+def test_a_node_in_front_that_reads_nothing_stays_so() -> None:
+    nodes = [new("Post", inputs=("Front",)), new("Front", "Const", inputs=())]
+    graph, _ = collapse(BASE, nodes, {"post": "Post"}, ("Post",))
+    assert graph["Front"].inputs == ()
+
+
 def test_the_result_does_not_depend_on_the_map_order() -> None:
     nodes = [new("In", "Placeholder", like=Ref("pre/b")), new("Post")]
     one, _ = collapse(BASE, nodes, {"x": "In", "pre": "In", "post": "Post"}, ("Post",))

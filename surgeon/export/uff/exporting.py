@@ -112,6 +112,22 @@ class _Export:
         """Return whether a tensor depends on an input of the graph or on a plugin, and is no constant."""
         return ref.node in self._varying
 
+    def readers(self, node: Node) -> tuple[list[str], list[str]]:
+        """Return the exported nodes that read a node's data, identities passed over: plugins, and others."""
+        plugins: list[str] = []
+        others: list[str] = []
+        queue = [node.name]
+        for name in queue:
+            for reader in self.graph.readers[name]:
+                found = self.graph[reader]
+                if reader not in self._exported or reader in queue or all(ref.node != name for ref in found.inputs):
+                    continue
+                if found.op in PASSED_OVER:
+                    queue.append(reader)
+                else:
+                    (plugins if found.op in self.plugins else others).append(reader)
+        return plugins, others
+
     @cached_property
     def _varying(self) -> frozenset[str]:
         stack = [n.name for n in self.graph if n.op in ("Placeholder", "PlaceholderWithDefault") or n.op in self.plugins]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from surgeon.export.uff.constants import in_uff_type, uff_dtype
 from surgeon.export.uff.conversion import Conversion, const_node, constant_of, converts
 from surgeon.export.uff.model import UffNode, UffValue
@@ -22,8 +24,16 @@ def input_node(at: Conversion) -> list[UffNode]:
 
 @converts("Const")
 def const(at: Conversion) -> list[UffNode]:
-    """Const: the bytes go to the referenced data."""
+    """Const: the bytes go to the referenced data. What a plugin reads loses its batch of 1, as all of a plugin's tensors do."""
     tensor = constant_of(at.node)
     if tensor is None:
         raise at.refused("has no value that can be read; expected a tensor", "export the model again")
-    return [const_node(at.export, at.node.name, in_uff_type(at.node, tensor))]
+    tensor = in_uff_type(at.node, tensor)
+    if len(tensor.shape) > 1 and tensor.shape[0] == 1:
+        plugins, others = at.export.readers(at.node)
+        if plugins and others:
+            raise at.refused(f"is read by the plugin '{plugins[0]}', which takes it without its batch, and by '{others[0]}', "
+                             "which does not", "give each a constant of its own")  # fmt: skip
+        if plugins:
+            tensor = replace(tensor, shape=tensor.shape[1:])
+    return [const_node(at.export, at.node.name, tensor)]

@@ -1,0 +1,7 @@
+"""Fields of NMSDynamic_TRT that the graph tells."""
+
+from __future__ import annotations
+
+from surgeon.derive.suppression_fields import DERIVATIONS
+
+__all__ = ["DERIVATIONS"]

@@ -1,0 +1,179 @@
+"""Run a model and its rewritten graph on the CPU and compare what they detect: cut to cut, each replaced namespace alone,
+and end to end from pixels. TensorFlow runs ordinary operations, references in numpy run the plugins.
+
+    surgeon verify ssd_mobilenet_v2_coco frozen_inference_graph.pb --images pictures
+    surgeon verify my_recipe.yaml model.pb --max-excused 15 -o drawn
+
+The exit code is 0 where every verdict passed and 3 where one did not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from surgeon.cli import console
+from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
+
+if TYPE_CHECKING:
+    from surgeon.verify import DetectionComparison, Difference, TensorComparison, Verdict, Verification
+
+NAME = "verify"
+SUMMARY = "compare what a model and its rewritten graph detect"
+EXIT_FAILED = 3
+
+_LINES = 20
+"""Comparisons and differences of one kind that are shown; JSON has all."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser)
+    parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
+    add_target(parser)
+    parser.add_argument("--images", metavar="DIR", type=Path, help="a folder of pictures, or one picture; without it one is made")
+    parser.add_argument("--seed", metavar="N", type=_count, default=0, help="seed of the picture that is made (default: 0)")
+    add_anchors(parser)
+    parser.add_argument("--box-tolerance", metavar="X", type=_tolerance, default=1e-4,
+                        help="largest difference of a coordinate, relative to the picture (default: 1e-4)")  # fmt: skip
+    parser.add_argument("--score-tolerance", metavar="X", type=_tolerance, default=1e-4,
+                        help="largest difference of a score (default: 1e-4)")  # fmt: skip
+    parser.add_argument("--max-excused", metavar="N", type=_count,
+                        help="differences of one picture that a known rule may explain (default: half of the detections "
+                        "for what no recipe can change, none for the recipe's own numbers)")  # fmt: skip
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="draw both sets of detections on the pictures, into this folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    from surgeon import api
+
+    arguments = recipe_arguments(args)
+    found = api.verify(
+        args.recipe, args.model, images=args.images, box_tolerance=args.box_tolerance, score_tolerance=args.score_tolerance,
+        max_excused=args.max_excused, anchors=args.anchors, seed=args.seed, output=args.output, **arguments,
+    )  # fmt: skip
+    if args.json:
+        console.show_json(found.to_json())
+    else:
+        show(found, str(args.model))
+    return 0 if found.passed else EXIT_FAILED
+
+
+def show(found: Verification, model: str) -> None:
+    """Write a verification for a person."""
+    made = " (none was given with --images)" if found.made else ""
+    tolerances = found.tolerances
+    console.show(f"recipe '{found.recipe}' on {model} for {found.target or 'no target'}")
+    console.show(f"put in: {console.some(found.pictures)}{made}")
+    console.show(f"tolerances: boxes {tolerances.box:g} of the picture, scores {tolerances.score:g}, "
+                 f"other tensors {tolerances.tensor:g} of their largest value")  # fmt: skip
+    for verdict in found.verdicts:
+        _show_verdict(verdict, found)
+    if found.excuses:
+        console.show()
+        console.show(console.bold("excused, for with this rule alone changed in the plugin's reference the difference is gone"))
+        console.table([(name, text) for name, text in found.excuses.items()])
+    console.show()
+    console.show(_conclusion(found))
+    for path in found.drawn:
+        console.say(f"drawn: {path}")
+
+
+def _conclusion(found: Verification) -> str:
+    from surgeon.verify import Outcome
+
+    bad = [verdict for verdict in found.verdicts if verdict.outcome is found.outcome]
+    names = " and ".join(f"'{verdict.name}'" for verdict in bad)
+    match found.outcome:
+        case Outcome.PASSED:
+            return console.bold("passed") + (": the same, but for the differences excused above" if found.excuses else "")
+        case Outcome.FAILED:
+            return console.bold("failed") + f": {names}"
+        case Outcome.INCONCLUSIVE:
+            return console.bold("inconclusive") + f": {names} proves nothing; give pictures in which something is detected (--images)"
+        case Outcome.NOT_COMPARED:
+            return console.bold("not verified") + f": {names} could not be compared"
+
+
+def _show_verdict(verdict: Verdict, of: Verification) -> None:
+    from surgeon.verify import DetectionComparison
+
+    console.show()
+    console.show(console.bold(f"{verdict.name}: {verdict.outcome}") + (f" ({verdict.reason})" if verdict.reason else ""))
+    worst_first = sorted(verdict.comparisons, key=lambda c: c.outcome == "passed")[:_LINES]
+    detections = [c for c in worst_first if isinstance(c, DetectionComparison)]
+    tensors = [c for c in worst_first if not isinstance(c, DetectionComparison)]
+    several = len(of.pictures) > 1
+    if tensors:
+        console.table([("", "tensor", "error", "allowed", ""), *(_tensor(c, several) for c in tensors)])
+    if detections:
+        head = ("", "original", "rewritten", "matched", "box error", "(median)", "score error", "excused", "")
+        console.table([head, *(_detections(c, several) for c in detections)], right=(1, 2, 3, 4, 5, 6))
+    if len(verdict.comparisons) > _LINES:
+        console.show(f"  and {console.plural(len(verdict.comparisons) - _LINES, 'comparison')} more; --json lists all")
+    for comparison in detections:
+        _show_differences(comparison, of)
+
+
+def _tensor(found: TensorComparison, several: bool) -> tuple[str, ...]:
+    measured = (f"{found.error:.2g}", f"{found.tolerance:.2g}") if found.tolerance else ("-", "-")
+    excuse = f" [{found.excuse}]" if found.excuse else ""
+    what = _subject(found.subject, found.picture, several) + excuse + _because(found.reason)
+    return (str(found.outcome), found.tensor or "-", *measured, what)
+
+
+def _detections(found: DetectionComparison, several: bool) -> tuple[str, ...]:
+    excused = ", ".join(f"{name} {count}" for name, count in found.excused.items())
+    return (
+        str(found.outcome), console.number(found.original), console.number(found.rewritten), console.number(found.matched),
+        f"{found.worst_box_error:.2g}", f"{found.median_box_error:.2g}", f"{found.worst_score_error:.2g}", excused or "-",
+        _subject(found.subject, found.picture, several) + _because(found.reason),
+    )  # fmt: skip
+
+
+def _subject(subject: str, picture: str, several: bool) -> str:
+    return f"{subject}, {picture}" if several and picture else subject
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _show_differences(found: DetectionComparison, of: Verification) -> None:
+    left: Sequence[Difference] = found.unexcused
+    if not left:
+        return
+    console.show(f"  not explained, {found.subject}, {found.picture}:")
+    console.table([_difference(d, of) for d in left[:_LINES]], indent="    ")
+    if len(left) > _LINES:
+        console.show(f"    and {len(left) - _LINES} more; --json lists all")
+
+
+def _difference(found: Difference, of: Verification) -> tuple[str, ...]:
+    row = found.original or found.rewritten
+    assert row is not None
+    name = of.labels.get(row.label)
+    errors = f"box off by {found.box_error:.2g}, score by {found.score_error:.2g}" if found.kind == "differs" else ""
+    return (found.kind, f"class {row.label}" + (f" ({name})" if name else ""), f"score {row.score:.4f}", _box(row.box), errors)
+
+
+def _box(box: Iterable[float]) -> str:
+    return "[" + ", ".join(f"{value:.4f}" for value in box) + "]"
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no tolerance; expected a number above 0 and below 1")
+    return value
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"'{text}' is no count; expected 0 or more")
+    return int(text)

@@ -1,0 +1,110 @@
+"""The graph's own anchors as one constant, in the place of the recipe's anchor plugin and of what joins its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast, get_args
+
+import numpy as np
+
+from surgeon.derive import FITTED, Derivation, Subject
+from surgeon.derive.fields import placed
+from surgeon.diagnostics import SurgeonError, error, nearest_note
+from surgeon.graph import DType, TensorValue
+from surgeon.language import NamespaceRule, NodeDefinition
+from surgeon.language.recipe import Anchors
+from surgeon.steps.step import NewNode
+
+UNFIT = ("D111", "D118")
+"""Codes of fields that cannot be derived because the plugin cannot make the graph's anchors."""
+
+
+def chosen(anchors: str) -> Anchors:
+    """Return what the caller wants to make the anchors; raise SurgeonError S410 for a text that means nothing."""
+    found = next((choice for choice in get_args(Anchors) if choice == anchors), None)
+    if found is None:
+        known = ", ".join(f"'{choice}'" for choice in get_args(Anchors))
+        raise error("S410", f"'{anchors}' is no choice of anchors; expected one of {known}", None, nearest_note(anchors, get_args(Anchors)))
+    return cast(Anchors, found)
+
+
+def makers(subject: Subject) -> list[str]:
+    """Return the recipe's nodes that make what the port ``prior`` reads, and nothing else: the nearest first."""
+    _, ports = subject.detection()
+    table = subject.recipe.nodes
+    found = [base for base in [_base(ports.get("prior", ""))] if base in table]
+    for name in found:
+        found += [base for base in map(_base, _inputs(table[name])) if base in table and base not in found
+                  and table[base].op != "Placeholder"]  # fmt: skip
+    read = {_base(text) for name, node in table.items() if name not in found for text in _inputs(node)}
+    return [name for i, name in enumerate(found) if i == 0 or name not in read]
+
+
+def _inputs(node: NodeDefinition) -> tuple[str, ...]:
+    return tuple(node.inputs.values()) if isinstance(node.inputs, Mapping) else node.inputs or ()
+
+
+def _base(text: str) -> str:
+    return text.partition(":")[0]
+
+
+def constant_or_plugin(subject: Subject, wanted: Anchors, unfit: Mapping[str, SurgeonError]) -> SurgeonError | None:
+    """Return why the anchors have to be a constant, None where the plugin stays.
+
+    ``unfit`` holds, by node, why fields could not be derived. It counts under ``auto``, for a node that makes the anchors
+    and leaves fields open that are fitted to them.
+    """
+    if wanted != "auto" or not unfit:
+        return None
+    for name in makers(subject):
+        fields = subject.recipe.nodes[name].fields or {}
+        if name in unfit and any(fields.get(key) == "auto" for key in FITTED):
+            return unfit[name]
+    return None
+
+
+def with_constant(
+    subject: Subject, nodes: Mapping[str, NewNode], namespaces: Mapping[str, NamespaceRule], reason: SurgeonError | None
+) -> tuple[dict[str, NewNode], dict[str, NamespaceRule], Derivation]:
+    """Return nodes and namespaces with one Const, float32[1, 2, 4P, 1], for all that feeds the port ``prior``.
+
+    Its first channel holds xmin, ymin, xmax, ymax of each anchor relative to the picture, the second the variances of
+    each, as NMS_TRT reads them. The Const has the name of the node that fed the port. Raise SurgeonError S409 where the
+    recipe has no such port, and what the graph's anchors raise (D112 to D117).
+    """
+    replaced = _replaced(subject)
+    name = replaced[0]
+    span = subject.recipe.place("anchors") or subject.recipe.span("nodes", replaced[-1])
+    try:
+        anchors, variances = subject.detector.anchors, subject.detector.coder
+    except SurgeonError as exc:
+        raise placed(exc, subject, "nodes", replaced[-1]) from None
+    value = prior(anchors.value, variances.value)
+    tensor = TensorValue.of(value, DType.FLOAT32)
+    new = NewNode(name, "Const", {"dtype": DType.FLOAT32, "value": tensor}, (), spec=tensor.spec, span=span)
+    kept = {key: node for key, node in nodes.items() if key not in replaced}
+    rules = {key: NamespaceRule(node=name, optional=rule.optional) if rule.node in replaced else rule
+             for key, rule in namespaces.items()}  # fmt: skip
+    why = () if reason is None else (reason.diagnostics[0].message, *reason.diagnostics[0].notes[:1])
+    shown = Derivation(name, "anchors", "constant", (*why, f"{tensor.spec} in place of " + ", ".join(f"'{node}'" for node in replaced),
+                                                     *anchors.evidence, *variances.evidence))  # fmt: skip
+    return {**kept, name: new}, rules, shown
+
+
+def prior(anchors: np.ndarray, variances: tuple[float, ...]) -> np.ndarray:
+    """Return float32[1, 2, 4P, 1] of anchors float32[P, 4] (ymin, xmin, ymax, xmax) and variances for x, y, width, height."""
+    corners = anchors[:, [1, 0, 3, 2]].reshape(-1)
+    return np.stack([corners, np.tile(np.asarray(variances, np.float32), len(anchors))]).astype(np.float32).reshape(1, 2, -1, 1)
+
+
+def _replaced(subject: Subject) -> list[str]:
+    _, ports = subject.detection()
+    found = makers(subject)
+    if not found:
+        told = f"the port 'prior' reads '{ports['prior']}'" if "prior" in ports else "no port 'prior'"
+        raise subject.fail("S409", f"the anchors cannot be a constant: {told}; expected a node of the recipe that makes them",
+                           "anchors", notes=[f"ports: {', '.join(ports)}"],
+                           help=["declare 'prior' in the detection node's inputs, or write 'anchors: plugin'"])  # fmt: skip
+    return found
+
+

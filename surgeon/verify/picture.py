@@ -1,0 +1,193 @@
+"""Pictures: from files, made up, and turned into what a network reads by a recipe's ``image``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from surgeon.diagnostics import Span, error
+from surgeon.graph import Node
+from surgeon.infer.registry import builtin_rules
+from surgeon.language.recipe import Image, ImageStep
+from surgeon.optional import require
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Endings of the files that are taken from a folder of pictures."""
+
+MAX_PICTURES = 10_000
+MAX_PIXELS = 100_000_000
+
+_GRAY = np.array([0.299, 0.587, 0.114], np.float32)
+_CHANNELS = {"RGB": 3, "BGR": 3, "GRAY": 1}
+_KERNELS: dict[str, tuple[str, bool]] = {
+    "tf1-bilinear": ("ResizeBilinear", False),
+    "half-pixel-bilinear": ("ResizeBilinear", True),
+    "nearest": ("ResizeNearestNeighbor", False),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture: ``pixels`` is uint8[H, W, 3], red first; ``name`` is its file, or says how it was made."""
+
+    name: str
+    pixels: np.ndarray
+    file: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A picture as the network reads it.
+
+    ``tensor`` is float32[1, h, w, C]. ``window`` is the share of its height and width that the picture fills, from the
+    top left corner on: (1.0, 1.0) where it was stretched.
+    """
+
+    tensor: np.ndarray
+    window: tuple[float, float]
+
+
+def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prepared:
+    """Return uint8[H, W, 3] as ``image`` says: resized, its channels arranged, and the steps' arithmetic done in float32.
+
+    The resizing is TensorFlow's, ``align_corners`` false: ``tf1-bilinear`` samples at ``i * H / h``,
+    ``half-pixel-bilinear`` at ``(i + 0.5) * H / h - 0.5``, and ``nearest`` takes ``floor(i * H / h)``. With
+    ``keep-aspect-ratio`` the picture is made as large as fits, and zeros fill the rest on the right and below. Raise
+    SurgeonError V104 for a step with a number of values that is not the number of channels.
+    """
+    _check_steps(image, where)
+    height, width = image.size
+    inner = (height, width) if image.resize == "stretch" else _fitted(pixels.shape, height, width)
+    values = resize(pixels[None], inner, image.interpolation)
+    if inner != (height, width):
+        values = np.pad(values, ((0, 0), (0, height - inner[0]), (0, width - inner[1]), (0, 0)))
+    values = _arranged(values, image.color)
+    for step in image.steps:
+        values = _stepped(values, step)
+    return Prepared(np.ascontiguousarray(values), (inner[0] / height, inner[1] / width))
+
+
+def resize(pictures: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
+    """Return uint8 or float32[N, H, W, C] resized to ``size`` (height, width), float32[N, h, w, C]."""
+    op, half_pixel = _KERNELS[interpolation]
+    kernel = builtin_rules()[op].kernel
+    assert kernel is not None
+    node = Node("resize", op, attrs={"align_corners": False, "half_pixel_centers": half_pixel})
+    found: np.ndarray = kernel(node, [pictures, np.array(size, np.int32)])[0].astype(np.float32)
+    return found
+
+
+def _fitted(shape: Sequence[int], height: int, width: int) -> tuple[int, int]:
+    """Return the largest size with the picture's proportions inside ``height`` x ``width``, rounded half to even."""
+    factor = min(np.float32(height) / np.float32(shape[0]), np.float32(width) / np.float32(shape[1]))
+    scaled = [int(np.round(np.float32(side) * factor)) for side in shape[:2]]
+    return min(max(scaled[0], 1), height), min(max(scaled[1], 1), width)
+
+
+def _arranged(values: np.ndarray, color: str) -> np.ndarray:
+    if color == "BGR":
+        return values[..., ::-1]
+    return (values @ _GRAY)[..., None] if color == "GRAY" else values
+
+
+def _stepped(values: np.ndarray, step: ImageStep) -> np.ndarray:
+    if step.scale is not None:
+        return values * np.asarray(step.scale, np.float32)
+    if step.subtract is not None:
+        return values - np.asarray(step.subtract, np.float32)
+    return values / np.asarray(step.divide, np.float32)
+
+
+def _check_steps(image: Image, where: Span | None) -> None:
+    channels = _CHANNELS[image.color]
+    for number, step in enumerate(image.steps, 1):
+        for name, value in step:
+            if isinstance(value, tuple) and len(value) not in (1, channels):
+                raise error("V104", f"step {number} of 'image' ({name}) has {len(value)} numbers; expected one, or one for each "
+                            f"of the {channels} channels of {image.color}", where,
+                            help=["give one number, or as many as there are channels"])  # fmt: skip
+
+
+def given_pictures(images: Path | Iterable[np.ndarray] | None, seed: int = 0) -> Iterator[Picture]:
+    """Return the pictures of a file, a folder or arrays, one after the other; without any, one that is made from ``seed``.
+
+    Raise SurgeonError V102 for a folder without pictures at once, V101 and V111 for a bad one when it is its turn.
+    """
+    if images is None:
+        return iter((made_picture(seed),))
+    if isinstance(images, Path):
+        return map(read_picture, picture_files(images))
+    return map(_of_array, range(MAX_PICTURES), images)
+
+
+def _of_array(number: int, pixels: np.ndarray) -> Picture:
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        found = f"{pixels.dtype}{list(pixels.shape)}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        raise error("V111", f"picture {number} is {found}; expected uint8[H, W, 3], red first", help=["convert it"])
+    return Picture(f"picture {number}", pixels)
+
+
+def picture_files(place: Path) -> tuple[Path, ...]:
+    """Return the picture files of a folder by name, or the one file that ``place`` is; raise SurgeonError V102 for none."""
+    if place.is_file():
+        return (place,)
+    try:
+        names = sorted(entry.name for entry in place.iterdir())
+    except OSError as exc:
+        raise error("V102", f"the pictures '{place}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+    found = [place / name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+    found = [path for path in found if path.is_file()]
+    if not found:
+        shown = ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        raise error("V102", f"the folder '{place}' holds no picture; expected files that end in {', '.join(SUFFIXES)}",
+                    notes=[f"it holds {shown}" if names else "it is empty"],
+                    help=["give another folder, or none: a picture is made then"])  # fmt: skip
+    if len(found) > MAX_PICTURES:
+        raise error("V102", f"the folder '{place}' holds {len(found)} pictures; expected at most {MAX_PICTURES}",
+                    help=["give a folder with fewer"])  # fmt: skip
+    return tuple(found)
+
+
+def read_picture(path: Path) -> Picture:
+    """Read a picture file of any kind that Pillow knows.
+
+    Raise SurgeonError V101 where it cannot be read or has over 100 million pixels, and E108 where Pillow is missing.
+    """
+    pillow = require("PIL.Image", "reading a picture")
+    try:
+        with pillow.open(path) as image:
+            _check_size(image)
+            pixels = np.asarray(image.convert("RGB"), np.uint8)
+    except Exception as exc:  # damaged files make Pillow raise nearly anything
+        reason = " ".join(str(exc).split()) or type(exc).__name__
+        raise error("V101", f"the picture '{path}' cannot be read: {reason:.200}",
+                    help=["open it in a viewer and save it again, or take it away"]) from None  # fmt: skip
+    return Picture(str(path), pixels, path)
+
+
+def _check_size(image: Any) -> None:
+    width, height = image.size
+    if not 0 < width * height <= MAX_PIXELS:
+        raise ValueError(f"it has {width} x {height} pixels; expected at most {MAX_PIXELS}")
+
+
+def made_picture(seed: int = 0, height: int = 375, width: int = 500) -> Picture:
+    """Return a picture with smooth and fine texture and some shapes in it, the same for the same seed."""
+    random = np.random.default_rng(seed)
+    pixels = np.zeros((1, height, width, 3), np.float32)
+    for cells in (2, 5, 12, 40, max(height, width)):
+        coarse = random.random((1, cells, cells, 3), np.float32)
+        pixels += resize(coarse, (height, width), "half-pixel-bilinear") / np.float32(np.sqrt(cells))
+    pixels = 255 * (pixels - pixels.min()) / np.ptp(pixels)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    for number in range(8):
+        middle = random.uniform(0.1, 0.9, 2) * (height, width)
+        radius = random.uniform(0.04, 0.25, 2) * min(height, width)
+        apart = np.stack([(y - middle[0]) / radius[0], (x - middle[1]) / radius[1]])
+        inside = np.abs(apart).max(axis=0) < 1 if number % 2 else np.square(apart).sum(axis=0) < 1
+        pixels[0, inside] = 0.3 * pixels[0, inside] + 0.7 * random.uniform(0, 255, 3)
+    return Picture(f"made, seed {seed}", np.clip(np.rint(pixels[0]), 0, 255).astype(np.uint8))

@@ -1,0 +1,230 @@
+"""What a verification found, as values: verdicts, comparisons and the detections that differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeAlias
+
+
+class Outcome(str, Enum):
+    """How a comparison, a verdict or a verification ended; only ``PASSED`` is a proof."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    NOT_COMPARED = "not compared"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """How far numbers may be apart.
+
+    ``box`` is the largest difference of a coordinate, as a share of the picture, of anchors and their variances, too;
+    ``score`` that of scores. ``tensor`` is for other tensors, as a share of the expected one's largest magnitude.
+    """
+
+    box: float = 1e-4
+    score: float = 1e-4
+    tensor: float = 1e-5
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"box": self.box, "score": self.score, "tensor": self.tensor}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One detection: the class as the plugin counts it, the score, and ymin, xmin, ymax, xmax relative to the picture."""
+
+    label: int
+    score: float
+    box: tuple[float, float, float, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"class": self.label, "score": self.score, "box": list(self.box)}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A detection that only one graph gives, or that the two give differently.
+
+    ``original`` or ``rewritten`` is None where that graph does not give it. ``excuse`` names the rule that explains it:
+    with this rule alone changed in the reference, the difference is gone.
+    """
+
+    original: Row | None
+    rewritten: Row | None
+    box_error: float = 0.0
+    score_error: float = 0.0
+    excuse: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """``missing`` in the rewritten graph's detections, ``extra`` there, or ``differs``."""
+        return "extra" if self.original is None else "missing" if self.rewritten is None else "differs"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "kind": self.kind,
+            "original": self.original.to_json() if self.original else None,
+            "rewritten": self.rewritten.to_json() if self.rewritten else None,
+            "box_error": self.box_error, "score_error": self.score_error, "excuse": self.excuse,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DetectionComparison:
+    """The detections of one picture, matched one to one.
+
+    ``original`` and ``rewritten`` count them, ``matched`` the pairs of one class whose boxes are near. The errors are
+    over the pairs that are not excused. ``differences`` are all that do not agree within the tolerances.
+    """
+
+    subject: str
+    picture: str
+    outcome: Outcome
+    reason: str
+    original: int
+    rewritten: int
+    matched: int
+    worst_box_error: float
+    median_box_error: float
+    worst_score_error: float
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def excused(self) -> Mapping[str, int]:
+        """How many differences each excuse explains."""
+        counts: dict[str, int] = {}
+        for difference in self.differences:
+            if difference.excuse is not None:
+                counts[difference.excuse] = counts.get(difference.excuse, 0) + 1
+        return counts
+
+    @property
+    def unexcused(self) -> tuple[Difference, ...]:
+        """The differences that nothing explains."""
+        return tuple(d for d in self.differences if d.excuse is None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "kind": "detections", "subject": self.subject, "picture": self.picture, "outcome": str(self.outcome),
+            "reason": self.reason, "original": self.original, "rewritten": self.rewritten, "matched": self.matched,
+            "worst_box_error": self.worst_box_error, "median_box_error": self.median_box_error,
+            "worst_score_error": self.worst_score_error, "excused": dict(self.excused),
+            "differences": [d.to_json() for d in self.differences],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TensorComparison:
+    """Two tensors, element by element; ``error`` and ``tolerance`` are absolute, an error that is no number is None in JSON."""
+
+    subject: str
+    picture: str
+    outcome: Outcome
+    reason: str
+    tensor: str = ""
+    error: float = 0.0
+    tolerance: float = 0.0
+    excuse: str | None = None
+
+    @property
+    def excused(self) -> Mapping[str, int]:
+        """The excuse, where there is one; the whole tensor counts once."""
+        return {self.excuse: 1} if self.excuse is not None else {}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "kind": "tensor", "subject": self.subject, "picture": self.picture, "outcome": str(self.outcome),
+            "reason": self.reason, "tensor": self.tensor, "tolerance": self.tolerance, "excuse": self.excuse,
+            "error": self.error if math.isfinite(self.error) else None,
+        }  # fmt: skip
+
+
+Comparison: TypeAlias = DetectionComparison | TensorComparison
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One of the three questions that a verification asks, and every comparison that answers it."""
+
+    name: str
+    outcome: Outcome
+    reason: str
+    comparisons: tuple[Comparison, ...] = ()
+
+    @property
+    def excused(self) -> Mapping[str, int]:
+        """How many differences each excuse explains."""
+        counts: dict[str, int] = {}
+        for comparison in self.comparisons:
+            for excuse, count in comparison.excused.items():
+                counts[excuse] = counts.get(excuse, 0) + count
+        return counts
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"name": self.name, "outcome": str(self.outcome), "reason": self.reason, "excused": dict(self.excused),
+                "comparisons": [c.to_json() for c in self.comparisons]}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether a rewritten graph computes what the original computes.
+
+    ``verdicts`` are *cut to cut* (the original's tensors where the graph was cut go into the rewritten graph), *each
+    alone* (every namespace that was replaced, on the original's own values) and *end to end* (from pixels, through the
+    recipe's ``image``). ``pictures`` names what was put in, ``made`` says that it was made up. ``excuses`` says what
+    the names of excuses mean, ``labels`` the classes; ``max_excused`` is how many excused differences were allowed on
+    one picture, None for the default. ``drawn`` names the files that show both sets of detections.
+    """
+
+    recipe: str
+    target: str
+    pictures: tuple[str, ...]
+    made: bool
+    tolerances: Tolerances
+    max_excused: int | None
+    verdicts: tuple[Verdict, ...]
+    excuses: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[int, str] = field(default_factory=dict)
+    drawn: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst outcome of the verdicts."""
+        return worst(verdict.outcome for verdict in self.verdicts)
+
+    @property
+    def passed(self) -> bool:
+        """True where every verdict passed."""
+        return self.outcome is Outcome.PASSED
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "recipe": self.recipe, "target": self.target, "outcome": str(self.outcome), "pictures": list(self.pictures),
+            "made": self.made, "tolerances": self.tolerances.to_json(), "max_excused": self.max_excused,
+            "verdicts": [v.to_json() for v in self.verdicts], "excuses": dict(self.excuses),
+            "labels": {str(number): name for number, name in self.labels.items()}, "drawn": list(self.drawn),
+        }  # fmt: skip
+
+
+_ORDER = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_COMPARED)
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """Return the worst of some outcomes: failed, inconclusive, not compared, passed; not compared for none."""
+    found = tuple(outcomes)
+    return next((o for o in _ORDER if o in found), Outcome.PASSED if found else Outcome.NOT_COMPARED)

@@ -1,0 +1,31 @@
+"""A frozen detector of the Object Detection API as a function from a picture to detections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from surgeon.graph import Ref
+from surgeon.graphdef import load_graph
+from surgeon.verify import OriginalRunner
+from surgeon.zoo.training.evaluation import Detect
+
+_OUTPUTS = tuple(Ref(name) for name in ("detection_boxes", "detection_scores", "detection_classes", "num_detections"))
+
+
+def frozen_detector(model: Path) -> Detect:
+    """Return what TensorFlow computes of one picture at a time.
+
+    Raise SurgeonError where the file cannot be read or lacks an output, and E108 where TensorFlow is missing.
+    """
+    runner = OriginalRunner(load_graph(model), _OUTPUTS)
+    placeholder = Ref(runner.inputs[0].name)
+
+    def detect(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        found = runner.run({placeholder: pixels[None]})
+        boxes, scores, classes, count = (found[ref][0] for ref in _OUTPUTS)
+        number = int(count)
+        return boxes[:number], scores[:number], np.rint(classes[:number]).astype(int)
+
+    return detect
