@@ -3,8 +3,8 @@
     python bench/hardware.py OUT.json NAME=FILE.uff[,INPUT.npz,EXPECTED.npz] ...
 
 Needs tensorrt 8.x, numpy and the CUDA run-time library; nothing else, TensorFlow least of all. A file with stored
-input (uint8[1, H, W, 3], H x W the network's own size) and expected detections is also executed; the others are only parsed, unless they are
-followed by ',build'.
+input (uint8[1, H, W, 3], H x W the network's own size) and expected detections is also executed; the others are only
+parsed, unless they are followed by ',build'.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ TIMEOUT = 240
 class Case:
     """One plugin with fields, and what makes its inputs: batch first, as a graph holds them.
 
-    A network with implicit batch gets a copy for each picture of the inputs that are ``shared``.
+    A network with implicit batch gets a copy for each picture of the inputs that are ``shared``, and those that are
+    ``constant`` as constants of the network.
     """
 
     op: str
@@ -42,6 +43,7 @@ class Case:
     inputs: Callable[[np.random.Generator], Arrays]
     explicit: bool = False
     shared: tuple[int, ...] = ()
+    constant: tuple[int, ...] = ()
 
 
 def floats(*shape: int, scale: float = 1.0) -> Callable[[np.random.Generator], Arrays]:
@@ -216,7 +218,7 @@ def cases() -> list[Case]:
     found += [
         Case("EfficientNMS_Explicit_TF_TRT", "plain", tf_nms, efficient(), True),
         Case("EfficientNMS_Implicit_TF_TRT", "plain", tf_nms, efficient()),
-        Case("BatchTilePlugin_TRT", "plain", {}, lambda r: [normal(r, 3, 2, 2, 2), normal(r, 1, 4, 5, 6)], shared=(1,)),
+        Case("BatchTilePlugin_TRT", "plain", {}, lambda r: [normal(r, 3, 2, 2, 2), normal(r, 1, 4, 5, 6)], constant=(1,)),
     ]
     for op, explicit in (("CropAndResize_TRT", False), ("CropAndResizeDynamic", True)):
         found.append(Case(op, "7 x 5", {"crop_width": 5, "crop_height": 7},
@@ -275,8 +277,10 @@ def genuine(case: Case, inputs: Arrays) -> Arrays:
     trt.init_libnvinfer_plugins(log, "")
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH) if case.explicit else 0)
-    tensors = [network.add_input(f"in{i}", trt.int32 if array.dtype == np.int32 else trt.float32, array.shape[not case.explicit:])
+    tensors = [network.add_constant(array.shape, array).get_output(0) if i in case.constant else
+               network.add_input(f"in{i}", trt.int32 if array.dtype == np.int32 else trt.float32, array.shape[not case.explicit:])
                for i, array in enumerate(inputs)]  # fmt: skip
+    inputs = [array for i, array in enumerate(inputs) if i not in case.constant]
     layer = network.add_plugin_v2(tensors, made_plugin(trt, case))
     for i in range(layer.num_outputs):
         layer.get_output(i).name = f"out{i}"

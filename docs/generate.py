@@ -1,4 +1,4 @@
-"""Write the generated pages of this folder: plugins, steps, operations and diagnostics.
+"""Write the generated pages of this folder: plugins, steps, operations, diagnostics and known problems.
 
     python docs/generate.py            # write them
     python docs/generate.py --check    # say which are out of date; exit code 1 then
@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from surgeon.catalog import load_catalog
 from surgeon.cli.explain import plain_plugin, registered
 from surgeon.cli.operations import operations
 from surgeon.diagnostics import all_codes, code_page
+from surgeon.engine import known_messages, read_log
 from surgeon.steps.example import read_example
 from surgeon.steps.step import step_types
 
@@ -24,7 +27,7 @@ NOTE = "<!-- Made by docs/generate.py; do not edit by hand. -->\n"
 
 ROOMS = {
     "C": "Plugin definitions and fields", "D": "Derivation from the graph", "E": "Files and environment", "G": "Graphs",
-    "I": "Inference", "R": "Recipes", "S": "Steps and surgery", "T": "Targets", "V": "Verification", "X": "Export",
+    "I": "Inference", "L": "Lints and logs", "R": "Recipes", "S": "Steps and surgery", "T": "Targets", "V": "Verification", "X": "Export",
 }  # fmt: skip
 
 
@@ -86,8 +89,31 @@ def diagnostics() -> str:
     return page(parts)
 
 
+def pain() -> str:
+    rows = yaml.safe_load((HERE / "pain.yaml").read_text(encoding="utf-8"))["rows"]
+    parts = ["# Known problems\n", "Errors that people meet between a frozen detector and TensorRT, and what becomes of each here:\n",
+             bullets(["*prevented*: a conversion by recipe does not lead to it.",
+                      "*linted*: `surgeon check RECIPE MODEL` and `surgeon convert` name it before TensorRT sees the file.",
+                      "*doctor*: `surgeon doctor` finds it.",
+                      "*explained*: `surgeon explain --log FILE` knows its message."]),
+             "`docs/pain.yaml` names for each row the tests that show it.\n"]  # fmt: skip
+    parts.append(table(("", "what people see", "why", "what becomes of it", "here", "codes"),
+                       [(str(number), row["message"], row["cause"], ", ".join(row["treatment"]), row["here"],
+                         ", ".join(row.get("codes", ()))) for number, row in rows.items()]))  # fmt: skip
+    known = [read_log([message.examples[0]]).explained[0] for message in known_messages()]
+    parts.append(f"## Messages\n\nThe {len(known)} messages that `surgeon explain --log` knows, each with a text that was reported.\n")
+    parts.append(table(("message", "what it means", "what to do", "from"),
+                       [(f"`{shortened(one.text)}`", one.means, "; ".join(one.do), "; ".join(one.message.source)) for one in known]))
+    return page(parts)
+
+
+def shortened(text: str) -> str:
+    return textwrap.shorten(text.replace("`", "'"), 160, placeholder=" ...")
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "plugins.md": plugins, "steps.md": steps, "operations.md": operation_table, "diagnostics.md": diagnostics,
+    "pain.md": pain,
 }  # fmt: skip
 
 

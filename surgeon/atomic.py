@@ -95,3 +95,13 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 file whole or not at all; raise SurgeonError E105."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder, and those above it, unless it is there; return it. Raise SurgeonError E105."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise error("E105", f"the folder '{folder}' cannot be made: {exc.strerror or exc}", help=["give another with -o"]) from None
+    return folder

@@ -27,9 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from surgeon import api
+    from surgeon.atomic import make_folder
     from surgeon.zoo import demo
 
-    folder = _made(args.output)
+    folder = make_folder(args.output)
     model = _copied(demo.model_path(), folder / "ssd.pb")
     recipe = folder / "ssd.yaml"
     api.init(model, recipe, labels=demo.labels_path())
@@ -76,11 +77,12 @@ def _copied(source: Path, to: Path) -> Path:
 def _verified(recipe: Path, model: Path, folder: Path) -> tuple[Verification | None, str]:
     """Return what was found on the demo's pictures; None, and why, where a library for it is missing."""
     from surgeon import api
+    from surgeon.atomic import make_folder
     from surgeon.diagnostics import SurgeonError
     from surgeon.zoo import demo
 
     pictures = folder / "pictures"
-    _made(pictures)
+    make_folder(pictures)
     for path in demo.picture_paths():
         _copied(path, pictures / path.name)
     try:
@@ -104,16 +106,6 @@ def _verdicts(found: Verification) -> list[tuple[str, ...]]:
                      f"box error {max((c.worst_box_error for c in detections), default=0.0):.1g}",
                      f"excused: {excused}" if excused else ""))  # fmt: skip
     return rows
-
-
-def _made(folder: Path) -> Path:
-    from surgeon.diagnostics import error
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise error("E105", f"the folder '{folder}' cannot be made: {exc.strerror or exc}", help=["give another with -o"]) from None
-    return folder
 
 
 def _taken_out(plan: Plan) -> dict[str, dict[str, Any]]:

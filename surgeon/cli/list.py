@@ -1,8 +1,9 @@
-"""List what there is: recipes, plugins, steps, operations or targets.
+"""List what there is: recipes, plugins, steps, operations, targets, or what is looked for before TensorRT sees a file.
 
     surgeon list recipes
     surgeon list plugins --target uff@tensorrt-7.1
     surgeon list ops --target uff@tensorrt-8.5
+    surgeon list lints
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from surgeon.cli import console
 from surgeon.cli.options import add_paths, add_target
 
 NAME = "list"
-SUMMARY = "list recipes, plugins, steps, operations or targets"
+SUMMARY = "list recipes, plugins, steps, operations, targets or lints"
 
 Rows = list[dict[str, Any]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=tuple(_LISTS), help="what to list")
-    add_target(parser, "all plugins; operations of uff@tensorrt-8.5")
+    add_target(parser, "all plugins and lints; operations of uff@tensorrt-8.5")
     add_paths(parser)
 
 
@@ -88,8 +89,17 @@ def _targets(args: argparse.Namespace) -> Rows:
     return [{"name": name, "title": t.title, "deprecated": t.deprecated or ""} for name, t in all_targets().items()]
 
 
+def _lints(args: argparse.Namespace) -> Rows:
+    from surgeon.export.lints import all_lints
+    from surgeon.targets import load_target
+
+    target = load_target(args.target) if args.target else None
+    return [{"code": code, "title": lint.title, "targets": ", ".join(lint.targets)} for code, lint in all_lints().items()
+            if target is None or lint.fits(target)]  # fmt: skip
+
+
 _LISTS: dict[str, Callable[[argparse.Namespace], Rows]] = {
-    "recipes": _recipes, "plugins": _plugins, "steps": _steps, "ops": _ops, "targets": _targets,
+    "recipes": _recipes, "plugins": _plugins, "steps": _steps, "ops": _ops, "targets": _targets, "lints": _lints,
 }  # fmt: skip
 
 

@@ -12,13 +12,16 @@ from importlib.util import find_spec
 TIMEOUT = 90
 """Seconds that the import may take."""
 
+_MARK = "surgeon:"
+
 _PROGRAM = """
 import json
 import tensorrt as trt
 logger = trt.Logger(trt.Logger.INTERNAL_ERROR)
 initialised = bool(trt.init_libnvinfer_plugins(logger, ""))
 creators = sorted({creator.name for creator in trt.get_plugin_registry().plugin_creator_list})
-print(json.dumps({"version": trt.__version__, "reads_uff": hasattr(trt, "UffParser"), "initialised": initialised, "creators": creators}))
+found = {"version": trt.__version__, "reads_uff": hasattr(trt, "UffParser"), "initialised": initialised, "creators": creators}
+print("surgeon:" + json.dumps(found))
 """
 
 
@@ -47,7 +50,7 @@ def probe_tensorrt(timeout: float = TIMEOUT) -> Probe | None:
         return Probe(problem=f"no process could be started: {exc.strerror or exc}")
     if done.returncode < 0:
         return Probe(problem=f"importing it ends with {_signal(-done.returncode)}", log=done.stderr)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    lines = [line[len(_MARK):] for line in done.stdout.splitlines() if line.startswith(_MARK)]
     if done.returncode or not lines:
         last = done.stderr.strip().splitlines()[-1:] or ["no reason was given"]
         return Probe(problem=f"importing it fails: {last[0].strip()}", log=done.stderr)

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.atomic import write_bytes
-from surgeon.diagnostics import error
+from surgeon.atomic import make_folder, write_bytes
 from surgeon.optional import require
 from surgeon.verify.detections import Detections
 from surgeon.verify.picture import Picture
@@ -49,10 +48,7 @@ def draw(picture: Picture, original: Detections, rewritten: Detections, folder: 
     data = io.BytesIO()
     canvas.save(data, "PNG")
     path = folder / f"{picture.file.name if picture.file else 'made'}.png"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise error("E105", f"the folder '{folder}' cannot be made: {exc.strerror or exc}", help=["give another with -o"]) from None
+    make_folder(folder)
     write_bytes(path, data.getvalue())
     return path
 

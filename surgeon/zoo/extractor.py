@@ -11,9 +11,9 @@ from surgeon.zoo.options import SsdOptions, WeightSource
 from surgeon.zoo.weights import convolve, probe_pictures, statistics, values_of, write_variable
 
 _POINTWISE_DEPTHS = [64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024]
-_STRIDE_TWO = (2, 4, 6, 12)
+STRIDE_TWO = (2, 4, 6, 12)
 _EXTRA_DEPTHS = [512, 256, 256, 128]
-_EPSILON = 0.001
+EPSILON = 0.001
 _VARIABLES = "FeatureExtractor/MobilenetV1/"
 
 
@@ -72,7 +72,7 @@ class _Backbone:
         middle = node
         channels = depth(32, options)
         for number, full_depth in enumerate(_POINTWISE_DEPTHS, 1):
-            stride = 2 if number in _STRIDE_TWO else 1
+            stride = 2 if number in STRIDE_TWO else 1
             node = self.layer(node, f"Conv2d_{number}_depthwise", inner, (3, 3, channels, 1), stride)
             shape = (1, 1, channels, depth(full_depth, options))
             node = self.layer(node, f"Conv2d_{number}_pointwise", inner, shape, 1)
@@ -110,7 +110,7 @@ class _Backbone:
         parameters = self._batch_norm(name, kernel, stride)
         if self.g.date == "2019":
             norm = self.g.node("FusedBatchNormV3", f"{scope}{name}/BatchNorm/FusedBatchNormV3",
-                               [convolved, *parameters], data_format="NHWC", epsilon=_EPSILON,
+                               [convolved, *parameters], data_format="NHWC", epsilon=EPSILON,
                                is_training=False)  # fmt: skip
         else:
             norm = self._spelled_out(f"{scope}{name}/BatchNorm/batchnorm/", convolved, parameters)
@@ -125,7 +125,7 @@ class _Backbone:
         if self.probe is not None:
             convolved = convolve(self.probe, kernel, stride)
             mean, variance = values["moving_mean"], values["moving_variance"] = statistics(convolved)
-            scale = values["gamma"] / np.sqrt(variance + _EPSILON)
+            scale = values["gamma"] / np.sqrt(variance + EPSILON)
             self.probe = np.clip((convolved - mean) * scale + values["beta"], 0, 6)
         return [write_variable(self.g, full[key], values[key]) for key in names]
 
@@ -133,7 +133,7 @@ class _Backbone:
         """Write batch norm as the operations that older exporters left in the graph."""
         g = self.g
         gamma, beta, mean, variance = parameters
-        shifted = g.node("Add", f"{scope}add", [variance, g.const(_EPSILON, f"{scope}add/y")])
+        shifted = g.node("Add", f"{scope}add", [variance, g.const(EPSILON, f"{scope}add/y")])
         root = g.node("Rsqrt", f"{scope}Rsqrt", [shifted])
         scale = g.node("Mul", f"{scope}mul", [root, gamma])
         scaled = g.node("Mul", f"{scope}mul_1", [source, scale])

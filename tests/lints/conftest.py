@@ -46,8 +46,8 @@ def small_detector(
     ``nms`` are fields that differ, ``scores`` what is joined as scores, ``before`` further lines.
     """
     fields = {
-        "shareLocation": "1", "varianceEncodedInTarget": "0", "backgroundLabelId": "0", "numClasses": "3", "topK": "100",
-        "keepTopK": "100", "confidenceThreshold": "0.5", "nmsThreshold": "0.5", "inputOrder": "[0, 1, 2]", "confSigmoid": "1",
+        "shareLocation": "1", "varianceEncodedInTarget": "0", "backgroundLabelId": "0", "numClasses": "3", "topK": "20",
+        "keepTopK": "20", "confidenceThreshold": "0.5", "nmsThreshold": "0.5", "inputOrder": "[0, 1, 2]", "confSigmoid": "1",
         "isNormalized": "1", "codeType": "3", "scoreBits": "16", "isBatchAgnostic": "1",
     }  # fmt: skip
     fields |= dict(part.split(": ") for part in nms.split("; ") if part)

@@ -1,28 +1,34 @@
-"""A topK of NMS_TRT that was seen to give wrong detections."""
+"""A topK of NMS_TRT above the number of anchors, with which the plugin reads past its scores."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from surgeon.diagnostics import Diagnostic, Severity
+from surgeon.diagnostics import Diagnostic
 from surgeon.export.lints.lint import Subject
+from surgeon.graph import Node
 
 CODE = "L113"
 TARGETS = ("uff", "onnx@tensorrt")
 
-WRONG = 4096
-"""Seen to give wrong detections, on a GPU with TensorRT 8.5.3.1."""
-
-RIGHT = 1918
-"""The largest that was seen to be right there."""
-
 
 def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.of_op("NMS_TRT"):
-        top = node.attrs.get("topK")
-        if not isinstance(top, int) or top <= RIGHT:
+    for node in at.of_op("NMS_TRT", "NMSDynamic_TRT"):
+        top, anchors = node.attrs.get("topK"), _anchors(at, node)
+        if not isinstance(top, int) or anchors is None or top <= anchors:
             continue
-        seen = "gave wrong detections, without a message, in TensorRT 8.5.3.1" if top >= WRONG else "was not tried"
-        yield Diagnostic(CODE, f"the topK {top} of '{node.name}' (NMS_TRT) {seen}; up to {RIGHT} was seen to be right", node.name, (),
-                         (f"write a topK of at most {RIGHT}: it is how many boxes of a class go into suppression",),
-                         Severity.WARNING)  # fmt: skip
+        yield Diagnostic(CODE, f"the topK {top} of '{node.name}' ({node.op}) is above the number of anchors, {anchors}; the plugin reads "
+                         "past the scores then, and gives wrong detections without a message", node.name,
+                         ("seen on a GPU with TensorRT 8.5.3.1",),
+                         (f"write 'topK: {anchors}', or 'auto': there are no more boxes",))  # fmt: skip
+
+
+def _anchors(at: Subject, node: Node) -> int | None:
+    """Return how many anchors the node's priors, [N, 2, 4 P, 1], hold; None where that is not known."""
+    order = node.attrs.get("inputOrder")
+    place = order[2] if isinstance(order, tuple) and len(order) == 3 else None
+    if not isinstance(place, int) or not 0 <= place < len(node.inputs):
+        return None
+    dims = at.dims(node.inputs[place])
+    length = dims[2] if dims is not None and len(dims) == 4 else None
+    return None if length is None else length // 4

@@ -22,7 +22,10 @@ EVALUATION_SEED = 1_000_003
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``map50`` is the mean average precision at an overlap of 0.5, ``map`` the mean over 0.5 to 0.95; both 0 to 1."""
+    """``map50`` is the mean average precision at an overlap of 0.5, ``map`` the mean over 0.5 to 0.95; both 0 to 1.
+
+    ``by_class`` is the average precision at 0.5 of each class that the pictures show.
+    """
 
     pictures: int
     map50: float
@@ -65,14 +68,14 @@ def evaluate(detect: Detect, pictures: Iterable[Picture]) -> Evaluation:
                          "categories": [{"id": i, "name": name} for i, name in enumerate(CLASSES, 1)]}  # fmt: skip
         truth.createIndex()
         if not found:
-            return Evaluation(len(images), 0.0, 0.0, dict.fromkeys(CLASSES, 0.0))
+            return Evaluation(len(images), 0.0, 0.0, {})
         judged = cocoeval.COCOeval(truth, truth.loadRes(found), "bbox")
         judged.evaluate()
         judged.accumulate()
         judged.summarize()
     # precision is [overlap, recall, class, area, detections]; -1 where a class has no objects.
     precision = judged.eval["precision"][0, :, :, 0, -1]
-    by_class = {name: float(np.mean(precision[:, i])) for i, name in enumerate(CLASSES)}
+    by_class = {name: float(np.mean(precision[:, i])) for i, name in enumerate(CLASSES) if precision[0, i] >= 0}
     return Evaluation(len(images), float(judged.stats[1]), float(judged.stats[0]), by_class)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from surgeon.atomic import make_folder, write_text
 from surgeon.optional import require
 from surgeon.verify.picture import resize
 from surgeon.zoo.demo.pictures import CLASSES, make_picture
@@ -167,7 +168,7 @@ def train(folder: Path, seed: int = 0, schedule: Schedule = Schedule(), evaluate
     tf: Any = require("tensorflow", "training a detector")
     tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(seed)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     network = Network(OPTIONS, seed)
     step = step_of(network, schedule)
     log: dict[str, Any] = {"seed": seed, "schedule": asdict(schedule), "losses": [], "evaluations": []}
@@ -191,5 +192,5 @@ def train(folder: Path, seed: int = 0, schedule: Schedule = Schedule(), evaluate
     log["seconds"] = round(time.monotonic() - begin)
     log["cores"] = os.cpu_count()
     write_ssd(folder / "model.pb", OPTIONS, network.values)
-    (folder / "log.json").write_text(json.dumps(log, indent=1) + "\n")
+    write_text(folder / "log.json", json.dumps(log, indent=1) + "\n")
     return last

@@ -1,0 +1,176 @@
+"""``surgeon doctor``: what is wrong with an installation is found before an engine is built."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from surgeon.catalog import load_catalog
+from surgeon.cli import doctor
+
+Findings = dict[str, dict[str, Any]]
+
+LIBRARY = """\
+class Logger:
+    INTERNAL_ERROR = 0
+    def __init__(self, level): pass
+
+class Creator:
+    def __init__(self, name): self.name = name
+
+class Registry:
+    plugin_creator_list = [Creator(name) for name in {creators!r}]
+
+{parser}
+__version__ = {version!r}
+
+def init_libnvinfer_plugins(logger, namespace):
+    return {initialised}
+
+def get_plugin_registry():
+    return Registry
+"""
+
+
+def library(creators: list[str] | None = None, version: str = "8.5.3.1", initialised: bool = True, uff: bool = True) -> str:
+    """Return a module that answers as TensorRT's Python package does."""
+    names = [spec.creator for spec in load_catalog().values()] if creators is None else creators
+    return LIBRARY.format(creators=names, version=version, initialised=initialised, parser="class UffParser: pass" if uff else "")
+
+
+@pytest.fixture
+def tensorrt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Give ``tensorrt(text)``, which installs a module of that name for this process and for those that it starts."""
+    folder = tmp_path / "modules"
+    (folder / "tensorrt").mkdir(parents=True)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]))
+
+    def install(text: str) -> None:
+        (folder / "tensorrt" / "__init__.py").write_text(text)
+
+    return install
+
+
+@pytest.fixture
+def findings(run) -> Callable[[], Findings]:
+    """Give the findings of ``surgeon doctor`` by what was looked at."""
+    return lambda: {finding["thing"]: finding for finding in run("doctor", "--json").json["findings"]}
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Give ``nvidia_smi(script)``, which puts a program of that name first."""
+
+    def install(script: str) -> None:
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    return install
+
+
+def versions(monkeypatch: pytest.MonkeyPatch, **known: str) -> None:
+    """Let packages, with underscores for hyphens, be installed in these versions."""
+    real = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: known.get(name.replace("-", "_")) or real(name))
+
+
+def test_a_complete_library_is_fine(tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+    tensorrt(library())
+    found = findings()
+    assert found["TensorRT"]["state"] == "ok"
+    assert found["TensorRT"]["text"].startswith("8.5.3.1, a UFF parser, ")
+    assert "plugin library" not in found
+
+
+def test_plugins_that_are_not_registered_are_named(tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+    names = [spec.creator for spec in load_catalog().values()]
+    tensorrt(library([name for name in names if name not in ("NMS_TRT", "BatchTilePlugin_TRT")]))
+    assert findings()["plugin library"] == {
+        "thing": "plugin library", "state": "absent",
+        "text": "without BatchTilePlugin_TRT, NMS_TRT; NVIDIA's open-source plugin library has them"}  # fmt: skip
+
+
+def test_plugins_that_a_release_never_had_are_not_asked_for(tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+    old = [spec.creator for spec in load_catalog().values() if spec.exists_in((5, 1, 5))]
+    tensorrt(library(old, "5.1.5.0"))
+    assert "plugin library" not in findings()
+
+
+def test_a_library_that_cannot_be_initialised_is_broken(run, tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+    tensorrt(library(initialised=False))
+    assert findings()["plugin library"]["state"] == "broken"
+    assert run("doctor").code == 1
+
+
+def test_a_release_without_a_uff_parser_is_named(tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+    tensorrt(library(version="10.3.0", uff=False))
+    assert "10.3.0, no UFF parser (8.6 is the last release with one)" in findings()["TensorRT"]["text"]
+
+
+@pytest.mark.parametrize(("version", "numpy", "fails"), [("8.5.3.1", "1.26.4", True), ("8.5.3.1", "1.23.5", False), ("8.6.1", "1.26.4", False)])
+def test_nptype_is_named_where_it_fails(tensorrt: Callable[[str], None], findings: Callable[[], Findings], monkeypatch: pytest.MonkeyPatch,
+                                        version: str, numpy: str, fails: bool) -> None:  # fmt: skip
+    tensorrt(library(version=version))
+    versions(monkeypatch, numpy=numpy)
+    assert ("nptype() fails" in findings()["TensorRT"]["text"]) == fails
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_a_crash_of_tensorrt_is_found(run, tensorrt: Callable[[str], None]) -> None:
+    tensorrt("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    ran = run("doctor")
+    assert ran.code == 1 and "importing it ends with SIGSEGV" in ran.out
+
+
+def test_a_library_that_is_missing_is_found(tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+    tensorrt("raise ImportError('libcudnn.so.8: cannot open shared object file: No such file or directory')\n")
+    found = findings()["TensorRT"]
+    assert found["state"] == "broken" and "libcudnn.so.8: cannot open shared object file" in found["text"]
+    assert "nvidia-cudnn-cu11<9" in found["text"]
+
+
+def test_a_module_that_says_something_else_is_broken(tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+    tensorrt("print('{not what was asked for')\nimport sys\nsys.exit(0)\n")
+    assert findings()["TensorRT"]["state"] == "broken"
+
+
+def test_an_import_that_does_not_end_is_given_up(tensorrt: Callable[[str], None]) -> None:
+    from surgeon.engine import probe_tensorrt
+
+    tensorrt("import time\ntime.sleep(60)\n")
+    probe = probe_tensorrt(timeout=1)
+    assert probe is not None and probe.problem == "importing it took more than 1 s"
+
+
+@pytest.mark.parametrize(
+    ("driver", "package", "broken"),
+    [("450.51.06", "nvidia_cuda_runtime_cu11", True), ("450.80.02", "nvidia_cuda_runtime_cu11", False),
+     ("470.57.02", "nvidia_cuda_runtime_cu12", True), ("525.60.13", "nvidia_cuda_runtime_cu12", False)],
+)  # fmt: skip
+def test_a_driver_that_is_too_old_is_found(findings: Callable[[], Findings], nvidia_smi: Callable[[str], None],
+                                           monkeypatch: pytest.MonkeyPatch, driver: str, package: str, broken: bool) -> None:  # fmt: skip
+    real = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name.startswith("nvidia-cuda-runtime") else real(name))
+    versions(monkeypatch, **{package: "1.0"})
+    nvidia_smi(f"echo 'Some GPU 4, {driver}'")
+    found = findings()
+    assert found["GPU"]["text"] == f"Some GPU 4, {driver}"
+    assert ("GPU driver" in found) == broken
+    if broken:
+        assert f"too old for {package.replace('_', '-')}" in found["GPU driver"]["text"]
+
+
+@pytest.mark.parametrize(("script", "text"), [("echo nothing >&2; exit 9", "none found"), ("exit 0", "none found")])
+def test_no_gpu_is_no_harm(findings: Callable[[], Findings], nvidia_smi: Callable[[str], None], script: str, text: str) -> None:
+    nvidia_smi(script)
+    assert findings()["GPU"] == {"thing": "GPU", "state": "absent", "text": text}
