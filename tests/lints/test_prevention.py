@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 import surgeon
+from surgeon.catalog import load_catalog
 from surgeon.diagnostics import SurgeonError
 from surgeon.export.uff import UffModel, export_uff, read_uff
-from surgeon.graph import Graph, parse_graph
+from surgeon.graph import DType, Graph, parse_graph
 from surgeon.graphdef import load_graph, save_graph
+from surgeon.targets import load_target
 
 Zoo = Callable[..., Path]
 
@@ -278,3 +280,17 @@ def test_private_attributes_are_left_out(tmp_path: Path) -> None:
     write_uff(export_uff(graph, plugins=surgeon.load_catalog()), tmp_path / "out.uff")
     keys = {key for node in read_uff(tmp_path / "out.uff").nodes for key in node.fields}
     assert keys and not {key for key in keys if key.startswith("_")}
+
+
+def test_constants_of_64_bits_are_written_with_32() -> None:
+    text = ("graph v1\noutputs: y\nx = Placeholder() {dtype: float32, shape: shape[1,2,2,2]}\n"
+            "t = Const() {dtype: int64, value: tensor<int64[3]: 1, 4, 2>}\ny = Reshape(x, t) {T: float32, Tshape: int64}\n")  # fmt: skip
+    model = export_uff(parse_graph(text), plugins=load_catalog(), target=load_target("uff@tensorrt-8.5"))
+    assert [node.fields["dtype"].value for node in model.nodes if node.operation == "Const"] == [DType.INT32]
+
+
+def test_a_constant_above_32_bits_is_refused() -> None:
+    text = ("graph v1\noutputs: x, t\nx = Placeholder() {dtype: float32, shape: shape[1,2,2,2]}\n"
+            "t = Const() {dtype: int64, value: tensor<int64[]: 8589934592>}\n")  # fmt: skip
+    with pytest.raises(SurgeonError, match="int64, and its values change as int32"):
+        export_uff(parse_graph(text), plugins=load_catalog(), target=load_target("uff@tensorrt-8.5"))
