@@ -1,4 +1,4 @@
-"""Measure the budgets of start-up and `convert` as whole processes, and write the table of docs/benchmarks.md.
+"""Measure the budgets of start-up, `convert` and `verify` as whole processes, and write the table of docs/benchmarks.md.
 
     python bench/run.py                 # everything: the graph with 765,000 nodes takes some minutes to generate
     python bench/run.py --largest 10    # without the largest graph
@@ -29,7 +29,7 @@ BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 SURGEON = str(Path(sys.executable).parent / "surgeon")
 
 NODES = 7655
-START_UP_S, LITERAL_S, AUTO_S, LARGEST_S = 0.15, 1.0, 3.0, 100.0
+START_UP_S, LITERAL_S, AUTO_S, LARGEST_S, VERIFY_S = 0.15, 1.0, 3.0, 100.0, 20.0
 ANONYMOUS, PEAK_PER_FILE, LARGEST_PEAK = 150 * MB, 2.0, 3000 * MB
 GROWTH = 1.3
 
@@ -92,6 +92,14 @@ def conversions(model: Path, runs: int) -> Iterator[Row]:
         yield Row(f"`convert`, {recipe} fields: {size / MB:.0f} MB", cost, budget, within)
 
 
+def verification(model: Path, runs: int) -> Iterator[Row]:
+    """Measure `verify` on one picture that it makes itself."""
+    say("verify")
+    cost = measure([SURGEON, "verify", str(BENCH / "auto.yaml"), str(model)], max(1, runs // 2))
+    what = f"`verify`, one picture of 300 x 300: {model.stat().st_size / MB:.0f} MB"
+    yield Row(what, cost, f"{VERIFY_S:g} s", cost.seconds <= VERIFY_S)
+
+
 def growth(factors: Sequence[int], first: Measured, runs: int) -> Iterator[Row]:
     """Measure `convert` with more nodes at the same bytes of weights, against the first measurement."""
     for factor in factors:
@@ -152,7 +160,7 @@ def main() -> int:
     rows = list(start_up(options.runs))
     model = options.model or graph_of(1)
     converted = list(conversions(model, options.runs))
-    rows += converted
+    rows += [*converted, *verification(model, options.runs)]
     if options.model is None:
         factors = [factor for factor in (10, 100) if factor <= options.largest]
         rows += growth(factors, converted[0].measured, options.runs)
