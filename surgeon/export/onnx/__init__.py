@@ -1,0 +1,1 @@
+"""Rewritten graphs as ONNX."""
