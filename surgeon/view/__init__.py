@@ -1,0 +1,26 @@
+"""Before and after for a person: the story of what became of each node, and the page that shows it."""
+
+from surgeon.view.fragments import diagnostics_html, graph_html, plan_html, verification_html
+from surgeon.view.page import Page, render_page
+from surgeon.view.story import Fate, GraphStory, Mark, NamespaceStory, NodeStory, Story, tell, tell_difference, tell_graph
+from surgeon.view.verdict_file import check_recipe, read_verification
+
+__all__ = [
+    "Fate",
+    "GraphStory",
+    "Mark",
+    "NamespaceStory",
+    "NodeStory",
+    "Page",
+    "Story",
+    "check_recipe",
+    "diagnostics_html",
+    "graph_html",
+    "plan_html",
+    "read_verification",
+    "render_page",
+    "tell",
+    "tell_difference",
+    "tell_graph",
+    "verification_html",
+]

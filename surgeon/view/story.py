@@ -1,0 +1,431 @@
+"""What became of every node of a graph, and where every node of the other one came from, as plain values.
+
+The story is told once, from a plan, from two graphs or from one; pages, notebooks and other viewers only show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from surgeon.catalog import Catalog, load_catalog
+from surgeon.derive import Derivation
+from surgeon.diagnostics import Span
+from surgeon.graph import Add, Change, Drop, Edit, Graph, Node, Ref, Rewire, SetAttr, SetOp, SetOutputs, Tensor, TensorSpec, diff_graphs
+from surgeon.infer import Inference
+from surgeon.rewrite import Plan, PlannedStep
+
+CONSTANTS = frozenset({"Const", "HostConst"})
+
+MAX_DEPTH = 12
+"""Components of a name that are taken for namespaces; the rest is one name."""
+
+INPUTS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
+
+
+class Fate(str, Enum):
+    """What became of a node, or of a namespace; ``PARTLY`` is for namespaces of which some nodes stay and some do not."""
+
+    KEPT = "kept"
+    REWIRED = "rewired"
+    CHANGED = "changed"
+    RENAMED = "renamed"
+    COLLAPSED = "collapsed"
+    FORWARDED = "forwarded"
+    DROPPED = "dropped"
+    ADDED = "added"
+    PARTLY = "partly"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+GONE = (Fate.COLLAPSED, Fate.FORWARDED, Fate.DROPPED)
+"""The fates of nodes that the second graph lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What became of a node and why.
+
+    ``into`` names the node of the other graph that stands for it. ``step`` and ``span`` are the recipe's; ``reason`` is
+    what the step says.
+    """
+
+    fate: Fate
+    reason: str = ""
+    into: str | None = None
+    step: str = ""
+    span: Span | None = None
+
+
+_KEPT = Mark(Fate.KEPT)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStory:
+    """One node, what became of it, and what differs between the two graphs where both have it."""
+
+    node: Node
+    mark: Mark = _KEPT
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of the tensors that the node holds."""
+        return sum(value.nbytes for value in self.node.attrs.values() if isinstance(value, Tensor))
+
+
+@dataclass(frozen=True)
+class GraphStory:
+    """One graph with the story of each node, in graph order; ``plugins`` are the ops that the catalog has."""
+
+    graph: Graph
+    nodes: Mapping[str, NodeStory]
+    catalog: Catalog = field(repr=False)
+
+    @cached_property
+    def inference(self) -> Inference:
+        """Shapes and element types of the graph's tensors."""
+        return Inference(self.graph, rules=self.catalog.rules())
+
+    def specs(self, name: str) -> tuple[TensorSpec, ...]:
+        """Return element type and shape of each output of a node."""
+        return tuple(self.inference.spec(Ref(name, slot)) for slot in range(self.inference.outputs(name)))
+
+    @cached_property
+    def constant_bytes(self) -> int:
+        """Bytes of all constants."""
+        return sum(story.constant_bytes for story in self.nodes.values())
+
+    @cached_property
+    def ops(self) -> Mapping[str, int]:
+        """How many nodes have each op, the most frequent first."""
+        counts: dict[str, int] = {}
+        for node in self.graph:
+            counts[node.op] = counts.get(node.op, 0) + 1
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def plugins(self) -> tuple[Node, ...]:
+        """The plugin nodes."""
+        return tuple(node for node in self.graph if node.op in self.catalog)
+
+    @property
+    def inputs(self) -> tuple[tuple[str, TensorSpec], ...]:
+        """Name, element type and shape of what the graph is fed; a placeholder that nothing reads counts where all are unread."""
+        fed = [node for node in self.graph if node.op in INPUTS]
+        live = [node for node in fed if self.graph.readers[node.name]] or fed
+        return tuple((node.name, self.inference.spec(Ref(node.name))) for node in live)
+
+    @property
+    def outputs(self) -> tuple[tuple[str, TensorSpec], ...]:
+        """Name, element type and shape of each output."""
+        return tuple((str(ref), self.inference.spec(ref)) for ref in self.graph.output_refs)
+
+
+@dataclass(frozen=True)
+class NamespaceStory:
+    """A namespace, or a node outside any.
+
+    ``before`` and ``after`` count its nodes in the two graphs, ``fates`` those of both by fate. ``into`` counts by node
+    what took the place of its nodes, ``places`` by step and recipe line what did it, the most first.
+    """
+
+    name: str
+    before: int
+    after: int
+    constant_bytes: int
+    fates: Mapping[Fate, int]
+    into: Mapping[str, int]
+    places: Mapping[tuple[str, str], int]
+    inside: tuple[NamespaceStory, ...] = ()
+
+    @property
+    def fate(self) -> Fate:
+        """The fate of the whole."""
+        gone = {fate: count for fate, count in self.fates.items() if fate in GONE}
+        stays = [fate for fate in self.fates if fate not in GONE]
+        if gone and stays:
+            return Fate.PARTLY
+        if gone:
+            return Fate.COLLAPSED if Fate.COLLAPSED in gone else max(gone, key=lambda fate: gone[fate])
+        if Fate.KEPT not in stays and len(stays) == 1:
+            return stays[0]
+        return next((fate for fate in (Fate.CHANGED, Fate.REWIRED) if fate in stays), Fate.KEPT)
+
+
+@dataclass(frozen=True)
+class StepStory:
+    """One step of a plan: how many edits of each kind it makes, and how many nodes it leaves."""
+
+    step: str
+    label: str
+    span: Span | None
+    skipped: str
+    nodes: int
+    edits: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Story:
+    """Before and after.
+
+    ``kind`` is ``graph`` for one graph alone (``before`` is None then), ``plan`` for a recipe's work, ``diff`` for two
+    graphs. ``title`` names what is shown.
+    """
+
+    kind: Literal["graph", "plan", "diff"]
+    title: str
+    after: GraphStory
+    before: GraphStory | None = None
+    recipe: str = ""
+    target: str = ""
+    steps: tuple[StepStory, ...] = ()
+    derivations: tuple[Derivation, ...] = ()
+    moved: tuple[str, ...] = ()
+
+    @cached_property
+    def namespaces(self) -> tuple[NamespaceStory, ...]:
+        """The namespaces of both graphs and the nodes outside any, in graph order."""
+        gone = self.before.nodes.values() if self.before is not None else ()
+        new = [s for s in self.after.nodes.values() if self.before is None or _is_new(s, self.before)]
+        return _namespaces([*((story, True) for story in gone), *((story, False) for story in new)], both=self.before is not None)
+
+    @cached_property
+    def replaced(self) -> Mapping[str, Mapping[str, int]]:
+        """For each node that took others' place, how many of each top-level namespace."""
+        table: dict[str, dict[str, int]] = {}
+        for story in self.before.nodes.values() if self.before is not None else ():
+            if story.mark.into is not None and story.mark.fate is Fate.COLLAPSED:
+                top = story.node.name.partition("/")[0]
+                counts = table.setdefault(story.mark.into, {})
+                counts[top] = counts.get(top, 0) + 1
+        return table
+
+    @cached_property
+    def put_in(self) -> tuple[NodeStory, ...]:
+        """The nodes that only the second graph has, without constants."""
+        return tuple(s for s in self.after.nodes.values() if s.mark.fate is Fate.ADDED and s.node.op not in CONSTANTS)
+
+
+def tell(plan: Plan, *, title: str = "", catalog: Catalog | None = None) -> Story:
+    """Return the story of a plan; raise ValueError for one read from a file, which has no graphs."""
+    if plan.source is None or plan.result is None:
+        raise ValueError("the plan was read from a file; its story needs the graphs, which planning gives")
+    catalog = catalog or load_catalog()
+    gone, new, touched = _followed(plan)
+    changes = {change.name: change.changes for change in diff_graphs(plan.source, plan.result).changed}
+    before: dict[str, NodeStory] = {}
+    after: dict[str, NodeStory] = {}
+    for node in plan.source:
+        before[node.name] = _of_source(node, gone, touched, changes)
+    for node in plan.result:
+        if node.name in new:
+            after[node.name] = NodeStory(node, new[node.name])
+        else:
+            after[node.name] = replace(before[node.name], node=node) if node.name in before else NodeStory(node)
+    title = title or Path(plan.source.source).name
+    return Story("plan", title, GraphStory(plan.result, after, catalog), GraphStory(plan.source, before, catalog),
+                 plan.recipe, plan.target, steps_of(plan), plan.derivations)  # fmt: skip
+
+
+def tell_graph(graph: Graph, *, title: str = "", catalog: Catalog | None = None) -> Story:
+    """Return the story of one graph, to which nothing happens."""
+    nodes = {node.name: NodeStory(node) for node in graph}
+    return Story("graph", title or Path(graph.source).name, GraphStory(graph, nodes, catalog or load_catalog()))
+
+
+def tell_difference(a: Graph, b: Graph, *, title: str = "", catalog: Catalog | None = None) -> Story:
+    """Return the story of two graphs: what only one has, and what differs."""
+    catalog = catalog or load_catalog()
+    found = diff_graphs(a, b)
+    changes = {change.name: change.changes for change in found.changed}
+    dropped, added = Mark(Fate.DROPPED, "only in the first graph"), Mark(Fate.ADDED, "only in the second graph")
+
+    def told(node: Node, other: Graph, alone: Mark) -> NodeStory:
+        if node.name not in other:
+            return NodeStory(node, alone)
+        parts = changes.get(node.name, ())
+        return NodeStory(node, Mark(_changed(parts)), parts)
+
+    before = {node.name: told(node, b, dropped) for node in a}
+    after = {node.name: told(node, a, added) for node in b}
+    title = title or f"{Path(a.source).name} and {Path(b.source).name}"
+    return Story("diff", title, GraphStory(b, after, catalog), GraphStory(a, before, catalog), moved=found.moved)
+
+
+def steps_of(plan: Plan) -> tuple[StepStory, ...]:
+    """Return the steps of a plan, also of one that was read from a file."""
+    found: list[StepStory] = []
+    for step in plan.steps:
+        counts: dict[str, int] = {}
+        for edit in step.edits:
+            kind = _KINDS[type(edit)]
+            counts[kind] = counts.get(kind, 0) + 1
+        found.append(StepStory(step.step, step.label, step.span, step.skipped, step.nodes, counts))
+    return tuple(found)
+
+
+def place(span: Span | None) -> str:
+    """Return a place for people: shipped recipes without their folder, files below the working folder relative to it."""
+    if span is None:
+        return ""
+    if span.file.startswith("<"):
+        return f"({span.file.strip('<>')})"
+    path = Path(span.file)
+    if not path.is_absolute():
+        return f"{span.file}:{span.line}"
+    from importlib.resources import files
+
+    for folder, name in ((Path(str(files("surgeon.recipes"))), "recipes/"), (Path.cwd(), "")):
+        if path.is_relative_to(folder):
+            return f"{name}{path.relative_to(folder)}:{span.line}"
+    return f"{span.file}:{span.line}"
+
+
+def _of_source(
+    node: Node, gone: Mapping[str, Mark], touched: Mapping[str, Mark], changes: Mapping[str, tuple[Change, ...]]
+) -> NodeStory:
+    if node.name in gone:
+        return NodeStory(node, gone[node.name])
+    parts = changes.get(node.name, ())
+    fate = _changed(parts)
+    return NodeStory(node, replace(touched[node.name], fate=fate) if parts and node.name in touched else Mark(fate), parts)
+
+
+def _changed(parts: Iterable[Change]) -> Fate:
+    kinds = [part.what for part in parts]
+    if not kinds:
+        return Fate.KEPT
+    return Fate.REWIRED if all(kind in ("inputs", "control") for kind in kinds) else Fate.CHANGED
+
+
+def _followed(plan: Plan) -> tuple[dict[str, Mark], dict[str, Mark], dict[str, Mark]]:
+    """Follow the nodes through the steps.
+
+    Return, by name, what became of nodes of the source, where nodes of the result came from that the source lacks, and
+    the last edit of each node that stays.
+    """
+    origin = {node.name: node.name for node in plan.source or ()}
+    gone: dict[str, Mark] = {}
+    new: dict[str, Mark] = {}
+    touched: dict[str, Mark] = {}
+    for step in plan.steps:
+        added = {edit.node.name: edit for edit in step.edits if isinstance(edit, Add)}
+        for edit in step.edits:
+            match edit:
+                case Drop():
+                    mark = _dropped(edit, step, edit.into in added or (edit.into in new and step.step == "collapse"))
+                    first = origin.pop(edit.name, None)
+                    if first is not None:
+                        gone[first] = mark
+                        if mark.fate is Fate.RENAMED and mark.into is not None:
+                            origin[mark.into] = first
+                    new.pop(edit.name, None)
+                case Rewire() | SetAttr() | SetOp():
+                    touched[edit.name] = _edited(edit, step)
+                case Add() | SetOutputs():
+                    pass
+        for name, edit in added.items():
+            first = origin.get(name)
+            renamed = first is not None
+            new[name] = Mark(Fate.RENAMED if renamed else Fate.ADDED, f"was '{first}'" if renamed else "put in", first,
+                             step.label, edit.span or step.span)  # fmt: skip
+    return gone, new, touched
+
+
+def _dropped(edit: Drop, step: PlannedStep, into_new: bool) -> Mark:
+    if edit.into is None:
+        fate = Fate.DROPPED
+    elif step.step == "rename":
+        fate = Fate.RENAMED
+    else:
+        fate = Fate.COLLAPSED if into_new else Fate.FORWARDED
+    return Mark(fate, edit.fate, edit.into, step.label, edit.span or step.span)
+
+
+def _edited(edit: Rewire | SetAttr | SetOp, step: PlannedStep) -> Mark:
+    match edit:
+        case Rewire():
+            reason = "reads other nodes"
+        case SetAttr():
+            reason = f"'{edit.key}' was set" if edit.value is not None else f"'{edit.key}' was taken away"
+        case SetOp():
+            reason = f"became {edit.op}"
+    return Mark(Fate.CHANGED, reason, None, step.label, edit.span or step.span)
+
+
+_KINDS: Mapping[type[Edit], str] = {
+    Drop: "taken out", Add: "put in", Rewire: "rewired", SetAttr: "attributes set", SetOp: "ops changed", SetOutputs: "outputs declared",
+}  # fmt: skip
+
+
+def _is_new(story: NodeStory, before: GraphStory) -> bool:
+    return story.mark.fate is Fate.ADDED or story.node.name not in before.nodes
+
+
+class _Tally:
+    """Counts for one namespace while it is gathered."""
+
+    def __init__(self) -> None:
+        self.before = self.after = self.bytes = self.operations = 0
+        self.fates: dict[Fate, int] = {}
+        self.into: dict[str, int] = {}
+        self.places: dict[tuple[str, str], int] = {}
+        self.inside: dict[str, _Tally] = {}
+
+    def count(self, story: NodeStory, size: int, place_of: str, old: bool, both: bool) -> None:
+        mark = story.mark
+        leaves = old and (mark.fate in GONE or mark.fate is Fate.RENAMED)
+        self.before += old and both
+        self.after += not leaves
+        self.bytes += size
+        self.operations += story.node.op not in CONSTANTS
+        self.fates[mark.fate] = self.fates.get(mark.fate, 0) + 1
+        if mark.into is not None and mark.fate is Fate.COLLAPSED:
+            self.into[mark.into] = self.into.get(mark.into, 0) + 1
+        if place_of or mark.step:
+            key = (mark.step, place_of)
+            self.places[key] = self.places.get(key, 0) + 1
+
+    def told(self, name: str) -> NamespaceStory:
+        # What is one operation and its constants is no namespace to a reader.
+        inside = (inner.told(f"{name}/{part}") for part, inner in self.inside.items() if inner.inside and inner.operations != 1)
+        return NamespaceStory(name, self.before, self.after, self.bytes, self.fates, _ranked(self.into), _ranked(self.places),
+                              tuple(inside))  # fmt: skip
+
+
+_K = TypeVar("_K")
+
+
+def _ranked(counts: Mapping[_K, int]) -> dict[_K, int]:
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _namespaces(stories: Iterable[tuple[NodeStory, bool]], both: bool) -> tuple[NamespaceStory, ...]:
+    """Gather namespaces; the flag says that a story is of the first graph."""
+    roots: dict[str, _Tally] = {}
+    places: dict[Span | None, str] = {}
+    for story, old in stories:
+        span = story.mark.span
+        if span not in places:
+            places[span] = place(span)
+        size = story.constant_bytes
+        level = roots
+        for part in story.node.name.split("/", MAX_DEPTH)[:MAX_DEPTH]:
+            tally = level.setdefault(part, _Tally())
+            tally.count(story, size, places[span], old, both)
+            level = tally.inside
+    return tuple(tally.told(name) for name, tally in roots.items())
+
+
+def walk(namespaces: Iterable[NamespaceStory]) -> Iterator[NamespaceStory]:
+    """Yield namespaces and what is inside them, each before what is inside it."""
+    for namespace in namespaces:
+        yield namespace
+        yield from walk(namespace.inside)
