@@ -1,6 +1,7 @@
-"""Rewrite a model by a recipe and write it as UFF for TensorRT, or as a graph again.
+"""Rewrite a model by a recipe and write it as UFF or ONNX, or as a graph again.
 
     surgeon convert ssd_mobilenet_v2_coco frozen_inference_graph.pb -o ssd.uff
+    surgeon convert ssd_mobilenet_v2_coco frozen_inference_graph.pb -o ssd.onnx --target onnx@tensorrt-10
     surgeon convert ssd_custom model.pb -o ssd.uff --set num_classes=3
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from surgeon.cli import console
 from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
@@ -19,15 +21,42 @@ SUMMARY = "rewrite a model by a recipe and export it"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, type=Path, help="a .uff, .pb or .pbtxt file")
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, type=Path, help="a .uff, .onnx, .pb or .pbtxt file")
     add_target(parser, "by the output's suffix")
     add_anchors(parser)
+    add_onnx(parser)
+
+
+def add_onnx(parser: argparse.ArgumentParser) -> None:
+    """Add what is chosen for an ONNX file."""
+    group = parser.add_argument_group("for .onnx")
+    group.add_argument("--plugins", choices=("auto", "native", "standard", "efficient-nms"),
+                       help="plugin nodes as plugins of TensorRT, in standard operators, or by the target (default: auto); "
+                       "efficient-nms: EfficientNMS_TRT in place of NMS_TRT")  # fmt: skip
+    group.add_argument("--opset", type=int, metavar="N", help="13 to 17 (default: 17)")
+    group.add_argument("--batch", type=_batch, metavar="N|dynamic",
+                       help="size of the inputs' first axis, or an open one (default: the graph's)")  # fmt: skip
+
+
+def onnx_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of :mod:`surgeon.api` that :func:`add_onnx` gives."""
+    return {"rendering": args.plugins, "opset": args.opset, "batch": args.batch}
+
+
+def _batch(text: str) -> int | str:
+    if text == "dynamic":
+        return text
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"'{text}' is no batch; expected a number from 1 on, or 'dynamic'")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
     from surgeon import api
 
-    done = api.convert(args.recipe, args.model, args.output, anchors=args.anchors, **recipe_arguments(args))
+    with console.progress() as shown:
+        done = api.convert(args.recipe, args.model, args.output, anchors=args.anchors, **onnx_arguments(args), **recipe_arguments(args),
+                           watch=lambda what: shown("convert", what, 0, 0))  # fmt: skip
     for remark in done.plan.remarks:
         console.say(remark.render())
     console.say_diagnostics(done.warnings)
@@ -38,8 +67,12 @@ def run(args: argparse.Namespace) -> int:
             "derivations": [d.to_json() for d in done.plan.derivations],
             "remarks": [d.to_json() for d in done.plan.remarks],
             "warnings": [d.to_json() for d in done.warnings],
+            "plugins": [rendered.to_json() for rendered in done.plugins],
         })  # fmt: skip
-    else:
-        console.say(f"{done.output}: {console.size(done.bytes_written)} for {done.target}; "
-                    f"{console.number(done.nodes_before)} nodes became {console.number(done.nodes_after)}")  # fmt: skip
+        return 0
+    console.say(f"{done.output}: {console.size(done.bytes_written)} for {done.target}; "
+                f"{console.number(done.nodes_before)} nodes became {console.number(done.nodes_after)}")  # fmt: skip
+    for rendered in done.plugins:
+        how = {"native": "a plugin node", "standard": "standard operators", "efficient-nms": "EfficientNMS_TRT"}[rendered.rendering]
+        console.say(f"  {rendered.node} ({rendered.op}): {how}" + (f"; {rendered.reason}" if rendered.reason else ""))
     return 0

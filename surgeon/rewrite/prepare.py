@@ -98,6 +98,8 @@ def _plugin(
     assert definition.plugin is not None
     spec = catalog.get_plugin(definition.plugin, recipe.span("nodes", name, "plugin"))
     version = target.version if target is not None and target.runtime == "tensorrt" else None
+    if target is not None and target.format == "onnx" and not spec.exists_in(version) and catalog.module(spec.op, "onnx") is not None:
+        version = None  # it is written in standard operators, which know every field
     if version is not None and target is not None and not spec.exists_in(version):
         raise error("S401", f"the plugin {spec.op} of '{name}' does not exist in {target.title}",
                     recipe.span("nodes", name, "plugin"), [f"it exists {_range(spec)}"],

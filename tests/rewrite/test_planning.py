@@ -133,8 +133,8 @@ def test_refusals_are_placed() -> None:
 
 
 def test_the_target_decides_which_plugins_there_are() -> None:
-    recipe = RECIPE.replace("CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}", "NMS_TRT, fields: {}")
-    found = refused("S401", recipe, target="onnx@tensorrt-11")
+    recipe = RECIPE.replace("CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}", "EfficientNMS_TRT, fields: {}")
+    found = refused("S401", recipe, target="uff@tensorrt-7.2")
     assert isinstance(found.where, Span) and found.where.line == 5
 
 

@@ -40,12 +40,12 @@ class PluginNode:
         return reference.run(self.fields, zeros)
 
 
-def standard_rendering(catalog: Catalog, op: str) -> Standard | None:
-    """Return the function ``standard(at)`` of a plugin's ``onnx.py``, None where it has none.
+def standard_rendering(catalog: Catalog, op: str, name: str = "standard") -> Standard | None:
+    """Return the function ``standard(at)`` of a plugin's ``onnx.py``, or the one named so; None where it has none.
 
     It adds nodes to ``at.emit`` and returns the names of the outputs, by port, with the shapes and types of the plugin's
     reference. Raise SurgeonError C111 where the file fails.
     """
     module = catalog.module(op, "onnx")
-    function: Standard | None = getattr(module, "standard", None)
+    function: Standard | None = getattr(module, name, None)
     return function

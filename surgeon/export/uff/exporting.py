@@ -11,9 +11,12 @@ from surgeon.export.uff.conversion import Conversion, PluginLike, converters
 from surgeon.export.uff.model import CORE, CUSTOM, UffModel, UffNode, UffValue
 from surgeon.export.uff.plugins import plugin_node, port_count
 from surgeon.export.uff.remedies import unsupported
-from surgeon.graph import Graph, Node, Ref, Shape
+from surgeon.graph import Graph, Node, Ref, Shape, Tensor
 from surgeon.infer import Inference
 from surgeon.targets import Target
+
+FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+"""Orders of a Transpose from channels last to channels first, and back."""
 
 SHOWN = 10
 """Findings that one error lists."""
@@ -55,7 +58,7 @@ class _Export:
         chain: list[Ref] = []
         while known is None:
             chain.append(ref)
-            after = _behind(self.graph[ref.node], ref)
+            after = self.graph[ref.node].inputs[0] if ref.node in self._needless else _behind(self.graph[ref.node], ref)
             if after is None or len(chain) > len(self.graph):
                 known = ref
             else:
@@ -138,6 +141,39 @@ class _Export:
                     seen.add(reader)
                     stack.append(reader)
         return frozenset(seen)
+
+    @cached_property
+    def _needless(self) -> frozenset[str]:
+        """Transposes around a plugin that takes channels first: to it and back; membership only.
+
+        The parser holds an image channels first whatever the graph says, and hands it to a plugin so. Written out, a
+        Transpose behind a plugin leads the parser of 8.5.3.1 to a wrong layout of what the result is added to.
+        """
+        if not self.channels_last:
+            return frozenset()
+        found: dict[str, None] = {}
+        for node in self.graph:
+            if node.name not in self._exported or node.op not in self.plugins or self._ports(node.name) != 1:
+                continue
+            before = [self.graph[ref.node] for ref in node.inputs]
+            after = [self.graph[name] for name in self._data_readers(node.name)]
+            around = [*((b, FIRST) for b in before), *((a, LAST) for a in after)]
+            if before and after and all(self._permutes(t, order) for t, order in around) and all(
+                self._data_readers(b.name) == [node.name] for b in before
+            ):
+                found.update(dict.fromkeys(t.name for t, _ in around))
+        return frozenset(found)
+
+    def _data_readers(self, name: str) -> list[str]:
+        """Return the exported nodes that read a node's data, each once."""
+        return [r for r in self.graph.readers[name] if r in self._exported and any(ref.node == name for ref in self.graph[r].inputs)]
+
+    def _permutes(self, node: Node, order: tuple[int, ...]) -> bool:
+        """Return whether a node is a Transpose of this order that is no output."""
+        if node.op != "Transpose" or len(node.inputs) != 2 or any(ref.node == node.name for ref in self.graph.output_refs):
+            return False
+        value = self.graph[node.inputs[1].node].attrs.get("value")
+        return isinstance(value, Tensor) and tuple(int(v) for v in value.array().reshape(-1)) == order
 
     @cached_property
     def channels_last(self) -> bool:

@@ -1,0 +1,17 @@
+"""EfficientNMS_Implicit_TF_TRT in standard operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from surgeon.export.onnx.efficient_nms import combined_nms
+from surgeon.export.onnx.rendering import PluginNode
+
+
+def standard(at: PluginNode) -> Sequence[str]:
+    """Return the number of detections, int32[N], boxes, float32[N, K, 4], scores, float32[N, K], classes, int32[N, K].
+
+    Raise SurgeonError X160 where a size is unknown, X162 for more rows than TensorRT takes.
+    """
+    number, *rest = combined_nms(at)
+    return [at.emit.op("Squeeze", number, at.emit.ints(1)), *rest]

@@ -1,0 +1,25 @@
+"""FlattenConcat_TRT in ONNX: as a plugin node, and in standard operators, Reshape and Concat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from surgeon.export.onnx.rendering import PluginNode
+from surgeon.export.onnx.shapes import batch_size, picture_numbers
+
+
+def native_inputs(at: PluginNode) -> Sequence[str]:
+    """Return the inputs with four axes: TensorRT 8.5.3.1 asserts three without the batch, which UFF's parser adds by itself."""
+    return [name if spec.shape.rank == 4 else at.emit.op("Reshape", name, at.emit.ints(0, -1, 1, 1))
+            for name, spec in zip(at.inputs, at.specs, strict=True)]  # fmt: skip
+
+
+def standard(at: PluginNode) -> Sequence[str]:
+    """Return float32[N, X, 1, 1]; with ignoreBatch 1 all pictures but the first are zero, which the plugin leaves unwritten."""
+    emit = at.emit
+    parts = [emit.op("Reshape", name, emit.ints(0, -1, 1, 1)) for name in at.inputs]
+    joined = emit.op("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+    if at.fields["ignoreBatch"] and batch_size(at, 0) != 1:
+        first = emit.op("Less", picture_numbers(at, 0, 4, "float32"), emit.constant(1, "float32"))
+        joined = emit.op("Where", first, joined, emit.constant(0, "float32"))
+    return [joined]

@@ -1,0 +1,15 @@
+"""PriorBox_TRT in standard operators: a constant, for the anchors depend on fields and sizes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from surgeon.export.onnx.rendering import PluginNode
+from surgeon.export.onnx.shapes import sample_dims
+
+
+def standard(at: PluginNode) -> Sequence[str]:
+    """Return the anchors and their variances, float32[1, 2, 4P, 1]; raise SurgeonError X160 where a size is unknown."""
+    for index in range(len(at.inputs)):
+        sample_dims(at, index)
+    return [at.emit.constant(priors) for priors in at.computed()]
