@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from surgeon.version import __version__
 
 if TYPE_CHECKING:
-    from surgeon.api import apply, check, convert, diff, init, inspect, plan, verify
+    from surgeon.api import apply, build_engine, check, convert, detect, diff, init, inspect, plan, verify, view
     from surgeon.catalog import load_catalog
     from surgeon.diagnostics import Diagnostic, SurgeonError
+    from surgeon.engine import load_engine
     from surgeon.graph import Graph, Node, Ref
     from surgeon.graphdef import load_graph, save_graph
     from surgeon.language import Recipe, load_recipe, parse_recipe
@@ -33,12 +34,15 @@ __all__ = [
     "Verification",
     "__version__",
     "apply",
+    "build_engine",
     "check",
     "convert",
+    "detect",
     "diff",
     "init",
     "inspect",
     "load_catalog",
+    "load_engine",
     "load_graph",
     "load_recipe",
     "load_target",
@@ -46,11 +50,13 @@ __all__ = [
     "plan",
     "save_graph",
     "verify",
+    "view",
 ]
 
 _HOMES = {
-    "surgeon.api": ("apply", "check", "convert", "diff", "init", "inspect", "plan", "verify"),
+    "surgeon.api": ("apply", "build_engine", "check", "convert", "detect", "diff", "init", "inspect", "plan", "verify", "view"),
     "surgeon.catalog": ("load_catalog",),
+    "surgeon.engine": ("load_engine",),
     "surgeon.diagnostics": ("Diagnostic", "SurgeonError"),
     "surgeon.graph": ("Graph", "Node", "Ref"),
     "surgeon.graphdef": ("load_graph", "save_graph"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,12 +22,20 @@ if TYPE_CHECKING:
 
     from surgeon.catalog import Catalog
     from surgeon.derive.authoring import Authored
+    from surgeon.engine import Built, Calibrating, Registry, Source
+    from surgeon.engine.process import Watch
+    from surgeon.export.onnx import Batch, Rendered
+    from surgeon.export.onnx import Watch as ExportWatch
     from surgeon.export.uff import UffModel
     from surgeon.graph.diff import GraphDiff
-    from surgeon.verify import Verification
+    from surgeon.verify import Limits, Picture, Verification
+    from surgeon.verify.detecting import Found
+    from surgeon.verify.sides import Sample, Sides
+    from surgeon.verify.stored import Facts, Original
+    from surgeon.view import Story
 
-__all__ = ["Check", "Conversion", "Fit", "Inspection", "Namespace", "Unsupported", "apply", "check", "convert", "diff",
-           "export_graph", "init", "inspect", "plan", "read_model", "replay", "verify"]  # fmt: skip
+__all__ = ["Check", "Conversion", "Fit", "Inspection", "Namespace", "Unsupported", "apply", "build_engine", "check", "convert", "detect",
+           "diff", "export_graph", "init", "inspect", "plan", "read_model", "replay", "verify", "view"]  # fmt: skip
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 
@@ -42,7 +50,10 @@ _BACKBONE = re.compile(r"[a-z]+_?v\d+")
 
 @dataclass(frozen=True)
 class Conversion:
-    """What :func:`convert` did: the plan it applied, the file it wrote, and what may go wrong in the target's runtime."""
+    """What :func:`convert` did: the plan it applied, the file it wrote, and what may go wrong in the target's runtime.
+
+    ``plugins`` says of each plugin node of an ONNX file whether it was written as a plugin or in standard operators, and why.
+    """
 
     plan: Plan
     output: Path
@@ -51,6 +62,7 @@ class Conversion:
     nodes_after: int
     bytes_written: int
     warnings: tuple[Diagnostic, ...] = ()
+    plugins: tuple[Rendered, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,8 +161,12 @@ def convert(
     recipe_paths: Iterable[PathLike] = (),
     plugin_paths: Iterable[PathLike] = (),
     anchors: str | None = None,
+    rendering: str | None = None,
+    opset: int | None = None,
+    batch: Batch = None,
+    watch: ExportWatch | None = None,
 ) -> Conversion:
-    """Rewrite a model by a recipe and write it to ``output``, a ``.uff``, ``.pb`` or ``.pbtxt`` file.
+    """Rewrite a model by a recipe and write it to ``output``, a ``.uff``, ``.onnx``, ``.pb`` or ``.pbtxt`` file.
 
     ``recipe`` is a loaded recipe, a recipe's name or its path; ``model`` a graph, a frozen graph's path or a
     SavedModel folder. ``target`` follows the output's suffix where it is None. ``parameters`` sets the recipe's
@@ -159,18 +175,26 @@ def convert(
     ``constant`` (one constant with the graph's own anchors) or ``auto``. The output may be the input: it is replaced
     when it is complete.
 
+    The next three are for ``.onnx``. ``rendering`` is how plugin nodes are written: ``native``, as plugin nodes of
+    TensorRT, ``standard``, in standard operators, or ``auto``, the first where the target's TensorRT has the plugin;
+    ``efficient-nms`` is ``auto`` with EfficientNMS_TRT in place of NMS_TRT.
+    ``opset`` is 13 to 17. ``batch`` is the size of the inputs' first axis, or ``dynamic`` for an open one; None leaves it.
+    ``watch`` is called with what is done next.
+
     Raise SurgeonError for whatever is wrong with recipe, model or output; nothing is written then. Raise TypeError
     where ``parameters`` come with a loaded recipe.
     """
     path = Path(output)
     chosen = _output_target(path, target)
+    choices = _onnx_choices(path, rendering, opset, batch)
     catalog = _catalog(plugin_paths)
     graph = _graph(model)
-    made = _plan(_recipe(recipe, parameters, recipe_paths), graph, target=chosen, catalog=catalog, anchors=anchors)
+    ready = _recipe(recipe, parameters, recipe_paths)
+    made = _plan(ready, graph, target=chosen, catalog=catalog, anchors=anchors)
     result = apply(made, graph)
     warnings = _warnings(result, chosen, catalog, made.image)
-    written = export_graph(result, path, chosen, catalog)
-    return Conversion(made, path, chosen.name, len(graph), len(result), written, warnings)
+    written, rendered = _export(result, path, chosen, catalog, made, ready.labels, watch, **choices)
+    return Conversion(made, path, chosen.name, len(graph), len(result), written, warnings, rendered)
 
 
 def replay(
@@ -180,19 +204,25 @@ def replay(
     *,
     target: Target | str | None = None,
     plugin_paths: Iterable[PathLike] = (),
+    rendering: str | None = None,
+    opset: int | None = None,
+    batch: Batch = None,
+    watch: ExportWatch | None = None,
 ) -> Conversion:
     """Apply a plan to the model it was made for and write the result; the target is the plan's where it is None.
 
-    Raise SurgeonError S404 where the plan is for another graph, and as :func:`convert` does; nothing is written then.
+    The other arguments are those of :func:`convert`. Raise SurgeonError S404 where the plan is for another graph, and as
+    :func:`convert` does; nothing is written then.
     """
     path = Path(output)
     chosen = _output_target(path, target or plan.target or None)
+    choices = _onnx_choices(path, rendering, opset, batch)
     catalog = _catalog(plugin_paths)
     graph = _graph(model)
     result = apply(plan, graph)
     warnings = _warnings(result, chosen, catalog, plan.image)
-    written = export_graph(result, path, chosen, catalog)
-    return Conversion(plan, path, chosen.name, len(graph), len(result), written, warnings)
+    written, rendered = _export(result, path, chosen, catalog, plan, {}, watch, **choices)
+    return Conversion(plan, path, chosen.name, len(graph), len(result), written, warnings, rendered)
 
 
 def check(
@@ -223,48 +253,348 @@ def check(
 
 
 def verify(
-    recipe: Recipe | PathLike,
-    model: Graph | PathLike,
+    recipe: Recipe | PathLike | None,
+    model: Graph | PathLike | None,
     *,
     images: PathLike | Iterable[np.ndarray] | None = None,
     target: Target | str | None = None,
     parameters: Mapping[str, Any] | None = None,
     recipe_paths: Iterable[PathLike] = (),
     plugin_paths: Iterable[PathLike] = (),
-    box_tolerance: float = 1e-4,
-    score_tolerance: float = 1e-4,
+    box_tolerance: float | None = None,
+    score_tolerance: float | None = None,
     max_excused: int | None = None,
     anchors: str | None = None,
     seed: int = 0,
     output: PathLike | None = None,
+    engine: PathLike | None = None,
+    onnx: PathLike | None = None,
+    plugin_libraries: Iterable[PathLike] = (),
+    original: PathLike | None = None,
+    store: PathLike | None = None,
 ) -> Verification:
     """Run a model and what a recipe makes of it on the CPU, and compare: is the same detected?
 
     TensorFlow runs the model and the ordinary operations of the rewritten graph, references run its plugin nodes.
     ``images`` is a picture file or a folder of them, or arrays uint8[H, W, 3]; without them a picture with texture is
     made from ``seed``. ``box_tolerance`` is the largest difference of a coordinate relative to the picture,
-    ``score_tolerance`` that of a score. ``max_excused`` is how many differences of one picture a counterfactual may
-    explain; where it is None, half of the detections for what no recipe can change, and none for the recipe's own
-    numbers. Both sets of detections are drawn into the folder ``output``. The other arguments are those of
-    :func:`plan`.
+    ``score_tolerance`` that of a score; 1e-4 where they are None, 1e-3 for an engine. ``max_excused`` is how many
+    differences of one picture a counterfactual may explain; where it is None, half of the detections for what no recipe
+    can change, and none for the recipe's own numbers. Both sets of detections are drawn into the folder ``output``. The
+    other arguments are those of :func:`plan`.
+
+    With ``engine``, an engine of :func:`build_engine` is run in place of the rewritten graph, with ``onnx`` an ONNX file.
+    ``store`` is a ``.npz`` file for what the original computes; given as ``original`` it takes the place of ``recipe``
+    and ``model``, which are None then, and neither TensorFlow nor pictures are needed.
 
     Raise SurgeonError as :func:`plan` does; E108 where TensorFlow or Pillow is missing, V101, V102 and V111 for
     pictures, V103 for a tolerance that is none, V104 for the recipe's ``image``, V106 where TensorFlow refuses a graph,
-    V107 for a plugin without a reference, V108 for one inside a loop, V109 and V110 for graphs that cannot be compared.
+    V107 for a plugin without a reference, V108 for one inside a loop, V109 and V110 for graphs that cannot be compared,
+    V123 for a file of originals, V124 and V125 for an engine of another graph, and what running an engine raises. Raise
+    TypeError for arguments that contradict each other.
     """
     from surgeon.verify import Limits, Tolerances, given_pictures, verify_plan
+    from surgeon.verify.deployed import facts_of, original_of
+    from surgeon.verify.stored import Keeper
 
-    limits = Limits(Tolerances(box_tolerance, score_tolerance), max_excused).check()
+    stands_in = engine if engine is not None else onnx
+    if (engine is not None and onnx is not None) or (original is not None and stands_in is None) or (store and stands_in):
+        raise TypeError("'engine' and 'onnx' exclude each other and 'store'; 'original' goes with one of them")
+    if (recipe is None or model is None) != (original is not None):
+        raise TypeError("either 'recipe' and 'model' or 'original' must be given")
+    usual = Tolerances(1e-3, 1e-3, 1e-3) if engine is not None else Tolerances()
+    box, score = usual.box if box_tolerance is None else box_tolerance, usual.score if score_tolerance is None else score_tolerance
+    limits = Limits(Tolerances(box, score, usual.tensor), max_excused).check()
+    folder = None if output is None else Path(output)
+    if original is not None:
+        from surgeon.verify.stored import read_originals
+
+        facts, rows = read_originals(Path(original))
+        return _verified(facts, rows, engine, onnx, plugin_libraries, limits, folder)
+    assert recipe is not None and model is not None
     pictures = given_pictures(Path(images) if isinstance(images, str | os.PathLike) else images, seed)
     catalog = _catalog(plugin_paths)
     ready = _recipe(recipe, parameters, recipe_paths)
     made = _plan(ready, _graph(model), target=_target(target), catalog=catalog, anchors=anchors)
-    return verify_plan(made, ready, catalog, pictures, made=images is None, limits=limits, seed=seed,
-                       output=None if output is None else Path(output))  # fmt: skip
+    told = {"graph": made.digest, "recipe": ready.name, "target": made.target}
+    if stands_in is not None:
+        from surgeon.verify.deployed import originals
+        from surgeon.verify.sides import Sides
+
+        sides = Sides(made, ready, catalog)
+        facts = facts_of(sides, made=images is None, **told)
+        return _verified(facts, originals(sides, pictures, seed), engine, onnx, plugin_libraries, limits, folder)
+    keepers: list[Keeper] = []
+
+    def keep(sides: Sides, picture: Picture | None, sample: Sample) -> None:
+        if not keepers:
+            keepers.append(Keeper(facts_of(sides, made=images is None, **told)))
+        keepers[0].add(original_of(sides, picture, sample))
+
+    found = verify_plan(made, ready, catalog, pictures, made=images is None, limits=limits, seed=seed, output=folder,
+                        keep=None if store is None else keep)  # fmt: skip
+    if store is not None and keepers:
+        keepers[0].write(Path(store))
+    return found
 
 
-def init(
-    model: Graph | PathLike,
+def _verified(
+    facts: Facts, originals: Iterable[Original], engine: PathLike | None, onnx: PathLike | None, libraries: Iterable[PathLike],
+    limits: Limits, output: Path | None,
+) -> Verification:  # fmt: skip
+    """Hold an engine, or an ONNX file, against originals."""
+    from surgeon.verify.deployed import EngineDeployed, verify_deployed
+
+    if engine is not None:
+        from surgeon.engine import load_engine
+
+        with load_engine(engine, plugin_libraries=libraries) as running:
+            return verify_deployed(EngineDeployed(running), facts, originals, limits, output=output)
+    from surgeon.verify.onnx_model import OnnxDeployed
+
+    assert onnx is not None
+    with OnnxDeployed(Path(onnx)) as model:
+        return verify_deployed(model, facts, originals, limits, output=output)
+
+
+def detect(
+    what: Recipe | PathLike,
+    images: PathLike | Sequence[PathLike] | Sequence[np.ndarray],
+    *,
+    model: Graph | PathLike | None = None,
+    labels: PathLike | Mapping[int, str] | None = None,
+    threshold: float = 0.3,
+    batch: int | None = None,
+    image_from: Recipe | PathLike | None = None,
+    target: Target | str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    recipe_paths: Iterable[PathLike] = (),
+    plugin_paths: Iterable[PathLike] = (),
+    plugin_libraries: Iterable[PathLike] = (),
+    anchors: str | None = None,
+    output: PathLike | None = None,
+    tensors: bool = False,
+    refused: Callable[[SurgeonError], None] | None = None,
+    watch: Watch | None = None,
+) -> tuple[Found, ...]:
+    """Return what an engine, or what a recipe makes of a model, detects in pictures, in their order.
+
+    ``what`` is an engine's file (``.engine``, ``.plan`` or ``.trt``), run on its GPU; else a recipe, run with ``model`` on
+    the CPU: TensorFlow runs ordinary operations, references run the plugins. ``images`` are picture files and folders, or
+    arrays uint8[H, W, 3]. ``labels`` is a label map's path, or the names of classes by the number that the network gives.
+    ``threshold`` is the score that a detection needs. ``batch`` is how many pictures go in at once; where it is None, as
+    many as the engine takes, and one on the CPU. ``image_from`` is a recipe that says how a picture becomes an engine's
+    input; ``model`` is then what its ``image: auto`` is derived from.
+
+    Into the folder ``output`` each picture is drawn with its detections, and all of them are written as
+    ``detections.json``; with ``tensors`` the network's outputs, too, an ``.npz`` file for each picture. ``refused`` is
+    called for each picture that cannot be read, and the others are gone on with; where it is None, the error is raised.
+    ``watch`` is called with how many are done. The other arguments are those of :func:`plan` and :func:`build_engine`.
+
+    Raise SurgeonError as :func:`plan` and :func:`surgeon.engine.load_engine` do, V101, V102 and V111 for pictures, V104
+    and V112 to V119 for what does not go together, V106 to V108 for a graph that cannot be run, E105 for the output.
+    """
+    from contextlib import ExitStack
+
+    from surgeon.verify import detecting
+
+    catalog = _catalog(plugin_paths)
+    kind = detecting.check_what(what, model, image_from, tensors=tensors and output is None)
+    least, names = detecting.check_threshold(threshold), detecting.labels_of(labels)
+    pictures = detecting.listed(images)
+    folder = None if output is None else detecting.Folder(Path(output), pictures)
+    ready = None if kind == "engine" and image_from is None else _recipe(image_from or what, parameters, recipe_paths)
+    made = None
+    if ready is not None and model is not None:
+        made = _plan(ready, _graph(model), target=_target(target), catalog=catalog, anchors=anchors)
+    with ExitStack() as stack:
+        if kind == "engine":
+            from surgeon.engine import load_engine
+
+            image = None if ready is None else detecting.image_of(ready, made)
+            libraries = [Path(one) for one in plugin_libraries]
+            engine = stack.enter_context(load_engine(Path(what), plugin_libraries=libraries))  # type: ignore[arg-type]
+            detector: detecting.Detector = detecting.EngineDetector(engine, image)
+        else:
+            assert ready is not None and made is not None
+            detector = detecting.ReferenceDetector(made, ready, catalog)
+        return detecting.run_all(detector, pictures, batch, threshold=least, labels=names, folder=folder, tensors=tensors,
+                                 refused=refused, watch=watch)  # fmt: skip
+
+
+def build_engine(
+    recipe: Recipe | PathLike,
+    model: Graph | PathLike | None,
+    output: PathLike,
+    *,
+    target: Target | str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    recipe_paths: Iterable[PathLike] = (),
+    plugin_paths: Iterable[PathLike] = (),
+    anchors: str | None = None,
+    precision: str | None = None,
+    tf32: bool = True,
+    workspace: int | None = None,
+    max_batch: int | None = None,
+    best_batch: int | None = None,
+    dla_core: int | None = None,
+    calibration: PathLike | Sequence[np.ndarray] | None = None,
+    calibration_pictures: int = 500,
+    calibration_cache: PathLike | None = None,
+    calibrator: str = "entropy",
+    timing_cache: PathLike | None = None,
+    plugin_libraries: Iterable[PathLike] = (),
+    shapes: Mapping[str, Sequence[Sequence[int]]] | None = None,
+    outputs: Sequence[str] = (),
+    report: bool = False,
+    force: bool = False,
+    timeout: float = 3600.0,
+    watch: Watch | None = None,
+) -> Built:
+    """Build an engine with the installed TensorRT and its GPU, from a recipe and a model or from a file.
+
+    ``recipe`` and ``model`` are as :func:`convert` takes them; or ``recipe`` is a ``.uff`` or ``.onnx`` file and ``model``
+    None, or a ``.prototxt`` with its ``.caffemodel``, of which ``outputs`` names the tensors to mark. ``target`` follows
+    the installed TensorRT where it is None; precision, workspace and batch are the recipe's where they are None.
+    ``calibration`` is a folder of pictures, or arrays uint8[H, W, 3], of which the first ``calibration_pictures`` are
+    taken; ``calibration_cache`` a file of scales to use instead. An engine that is there and was built of the same, for
+    this TensorRT and GPU, is kept unless ``force``. ``watch`` is called as the build goes on. The other arguments are
+    those of :class:`surgeon.engine.BuildOptions` and :func:`surgeon.engine.build`.
+
+    Raise SurgeonError as :func:`convert` and :func:`surgeon.engine.build` do, B109 for files that no engine is built from,
+    B110 for pictures that cannot be used, and B120 to B149 for plugin libraries, plugins, and what TensorRT says.
+    """
+    import tempfile
+    from dataclasses import replace as changed
+
+    from surgeon.engine import BuildOptions, build
+    from surgeon.engine.libraries import check_libraries, check_plugins
+    from surgeon.engine.sources import source_of_file
+
+    path = _engine_path(Path(output))
+    catalog = _catalog(plugin_paths)
+    libraries = check_libraries([Path(one) for one in plugin_libraries])
+    registry = _registry(libraries)
+    with tempfile.TemporaryDirectory(prefix="surgeon-") as folder:
+        if _is_engine_input(recipe):
+            given: Any = None
+            weights = None if model is None else Path(model)  # type: ignore[arg-type]
+            source = source_of_file(Path(recipe), catalog, weights, tuple(outputs))  # type: ignore[arg-type]
+        else:
+            if model is None:
+                raise error("B109", f"'{recipe}' is a recipe; expected a model beside it, or a .uff, .onnx or .prototxt file",
+                            help=["surgeon build RECIPE MODEL -o ENGINE"])  # fmt: skip
+            given = _recipe(recipe, parameters, recipe_paths)
+            batch = max_batch or given.engine.max_batch
+            source = _converted(given, model, Path(folder), catalog, _target_here(target, registry), anchors, batch)
+        source = changed(source, detections=source.detections or _detections(source, catalog))
+        said = given.engine if given is not None else None
+        options = BuildOptions(
+            precision=precision or (said.precision if said else "fp32"), tf32=tf32,  # type: ignore[arg-type]
+            workspace=workspace if workspace is not None else said.workspace if said else 1 << 30,
+            max_batch=max_batch if max_batch is not None else said.max_batch if said else 1,
+            best_batch=best_batch, dla_core=dla_core, report=report, algorithm=calibrator,  # type: ignore[arg-type]
+        )  # fmt: skip
+        problems = _errors(check_plugins(source.uses, registry, catalog))
+        if problems:
+            raise SurgeonError(*problems)
+        pictures = _calibrating(source, options.best_batch or options.max_batch, calibration, calibration_pictures, calibration_cache)
+        return build(
+            source, path, options, libraries=libraries, shapes=shapes,
+            calibrating=pictures if options.precision == "int8" else None,
+            timing_cache=None if timing_cache is None else Path(timing_cache), force=force, timeout=timeout, watch=watch,
+        )  # fmt: skip
+
+
+def _engine_path(path: Path) -> Path:
+    from surgeon.atomic import check_writable
+
+    if path.suffix.lower() in (".uff", ".onnx", ".pb", ".pbtxt", ".yaml", ".json"):
+        raise error("B109", f"the output '{path}' has the suffix of another kind of file; expected .engine or .plan", str(path),
+                    help=["name the output '.engine'"])  # fmt: skip
+    check_writable(path)
+    return path
+
+
+def _is_engine_input(recipe: object) -> bool:
+    return isinstance(recipe, str | os.PathLike) and Path(recipe).suffix.lower() in (".uff", ".onnx", ".prototxt")
+
+
+def _registry(libraries: Sequence[Path]) -> Registry:
+    """Return what the installed TensorRT and plugin libraries register; raise SurgeonError E108 where there is none."""
+    from surgeon.engine.registry import read_registry
+
+    found = read_registry(libraries)
+    if found is None:
+        raise error("E108", "building engines needs the package 'tensorrt', which is not installed",
+                    help=["pip install 'surgeon[tensorrt]', with Python 3.10 for TensorRT 8.5"])  # fmt: skip
+    return found
+
+
+def _target_here(target: Target | str | None, registry: Registry) -> Target:
+    """Return the target given, else the best for the installed TensorRT: UFF as long as there is a parser for it."""
+    from surgeon.engine.libraries import version_of
+    from surgeon.targets import all_targets
+
+    if target is not None or registry.problem:  # the problem is told where plugins are compared
+        return _target(target)
+    version = version_of(registry)
+    wanted = "uff" if version < (9,) else "onnx"
+    fit = [t for t in all_targets().values()
+           if t.format == wanted and t.runtime == "tensorrt" and t.version is not None and t.version[:2] <= version[:2]]  # fmt: skip
+    return max(fit, key=lambda t: t.version or ()) if fit else _target(None)
+
+
+def _converted(
+    recipe: Recipe, model: Graph | PathLike, folder: Path, catalog: Catalog, target: Target, anchors: str | None, batch: int
+) -> Source:
+    """Return the file that a recipe makes of a model, written into ``folder``, with what the manifest says of it."""
+    import hashlib
+    from dataclasses import replace as changed
+
+    from surgeon.engine.sources import source_of_onnx, source_of_uff
+    from surgeon.export.uff import read_uff
+
+    graph = _graph(model)
+    made = _plan(recipe, graph, target=target, catalog=catalog, anchors=anchors)
+    result = apply(made, graph)
+    _warnings(result, target, catalog, made.image)
+    path = folder / f"{recipe.name}.{target.format}"
+    choices: dict[str, Any] = {"batch": batch if batch == 1 else "dynamic"} if target.format == "onnx" else {}
+    _export(result, path, target, catalog, made, recipe.labels, **choices)
+    source = source_of_onnx(path, catalog) if target.format == "onnx" else source_of_uff(path, read_uff(path), catalog, result)
+    name = Path(graph.source).name if graph.source else "graph"
+    digest = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
+    return changed(source, model=name, graph=made.digest, recipe=recipe.name, recipe_digest=digest, target=target.name, image=made.image,
+                   labels=dict(recipe.labels))  # fmt: skip
+
+
+def _detections(source: Source, catalog: Catalog) -> dict[str, str]:
+    """Return, by port, the outputs of a file that hold detections."""
+    from surgeon.graph import Ref
+    from surgeon.verify.detections import gives_detections
+
+    names = {output.name for output in source.outputs}
+    for use in source.uses:
+        ports = catalog[use.op].output_ports(dict(use.fields)) if use.op in catalog else ()
+        if gives_detections(ports) and use.node in names:
+            return {port: str(Ref(use.node, slot)) for slot, port in enumerate(ports)}
+    return {}
+
+
+def _calibrating(
+    source: Source, batch: int, pictures: PathLike | Sequence[np.ndarray] | None, most: int, cache: PathLike | None
+) -> Calibrating | None:
+    from surgeon.engine import Calibrating
+    from surgeon.verify.calibration import calibrating
+
+    if pictures is not None:
+        given = Path(pictures) if isinstance(pictures, str | os.PathLike) else pictures
+        return calibrating(given, source.image, source.inputs, batch, most)
+    return None if cache is None else Calibrating(cache=Path(cache))
+
+
+def init(    model: Graph | PathLike,
     output: PathLike | None = None,
     *,
     pipeline_config: PathLike | None = None,
@@ -359,6 +689,51 @@ def diff(a: Graph | PathLike, b: Graph | PathLike) -> GraphDiff:
     return diff_graphs(_graph(a), _graph(b))
 
 
+def view(
+    model: Graph | PathLike,
+    recipe: Recipe | PathLike | None = None,
+    *,
+    html: PathLike | None = None,
+    target: Target | str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    recipe_paths: Iterable[PathLike] = (),
+    plugin_paths: Iterable[PathLike] = (),
+    anchors: str | None = None,
+    verification: Verification | PathLike | None = None,
+) -> Story:
+    """Return the story of a model, or of what a recipe makes of it, and write it as one HTML page to ``html``.
+
+    ``verification`` is what :func:`verify` returned, or the file that ``surgeon verify --json`` wrote; its pictures go
+    into the page. The other arguments are those of :func:`plan`; without a recipe only the model is shown.
+
+    Raise SurgeonError as :func:`plan` does, W101 to W103 for the verification, E105 for the page. Raise
+    TypeError where a verification is given without a recipe.
+    """
+    from surgeon.atomic import write_text
+    from surgeon.view import Page, check_recipe, read_verification, render_page, tell, tell_graph
+
+    catalog = _catalog(plugin_paths)
+    if recipe is None:
+        if verification is not None:
+            raise TypeError("a verification goes with a recipe")
+        page = Page(tell_graph(_graph(model), catalog=catalog))
+    else:
+        beside = None
+        if isinstance(verification, str | os.PathLike):
+            beside = Path(verification).parent
+            verification = read_verification(Path(verification))
+        chosen = _target(target)
+        made = _plan(_recipe(recipe, parameters, recipe_paths), _graph(model), target=chosen, catalog=catalog, anchors=anchors)
+        assert made.result is not None
+        if verification is not None:
+            check_recipe(verification, made.recipe)
+        found = _lint(made.result, chosen, catalog, made.image)
+        page = Page(tell(made, catalog=catalog), (*made.remarks, *found), verification, beside)
+    if html is not None:
+        write_text(html, render_page(page))
+    return page.story
+
+
 def read_model(path: PathLike) -> Graph | UffModel:
     """Read a model of any kind, by its suffix: ``.uff``, else a frozen graph or a SavedModel folder."""
     if Path(path).suffix.lower() == ".uff":
@@ -370,30 +745,64 @@ def read_model(path: PathLike) -> Graph | UffModel:
 
 def export_graph(graph: Graph, output: Path, target: Target, catalog: Catalog) -> int:
     """Write a rewritten graph in the format of the output's suffix; return the bytes written. Raise SurgeonError."""
-    if output.suffix.lower() == ".uff":
+    return _export(graph, output, target, catalog)[0]
+
+
+def _export(
+    graph: Graph, output: Path, target: Target, catalog: Catalog, plan: Plan | None = None, labels: Mapping[int, str] | None = None,
+    watch: ExportWatch | None = None, **choices: Any,
+) -> tuple[int, tuple[Rendered, ...]]:  # fmt: skip
+    """Write a rewritten graph; return the bytes written, and how each plugin node of an ONNX file was."""
+    suffix = output.suffix.lower()
+    if suffix == ".onnx":
+        from surgeon.export.onnx import export, write_onnx
+
+        told = _metadata(graph, target, catalog, plan, labels)
+        made = export(graph, plugins=catalog, target=target, metadata=told, watch=watch, **choices)
+        return write_onnx(made.model, output), made.plugins
+    if suffix == ".uff":
         from surgeon.export.uff import export_uff, write_uff
 
         write_uff(export_uff(graph, plugins=catalog, target=_uff_view(target)), output)
     else:
         save_graph(graph, output)
-    return output.stat().st_size if output.is_file() else 0
+    return output.stat().st_size if output.is_file() else 0, ()
+
+
+def _metadata(graph: Graph, target: Target, catalog: Catalog, plan: Plan | None, labels: Mapping[int, str] | None) -> dict[str, str]:
+    """Return what an ONNX file tells of itself."""
+    from surgeon.export.onnx import metadata_for
+    from surgeon.verify.detections import gives_detections
+
+    detections: dict[str, str] = {}
+    for ref in graph.output_refs:
+        node = graph[ref.node]
+        ports = catalog[node.op].output_ports(dict(node.attrs)) if node.op in catalog else ()
+        if not detections and gives_detections(ports):
+            named = {port: str(other) for slot, port in enumerate(ports) for other in graph.output_refs if other == (ref.node, slot)}
+            detections = named
+    return metadata_for(recipe=plan.recipe if plan else "", digest=plan.digest if plan else "", target=target.name,
+                        image=plan.image if plan else None, labels=labels, detections=detections)  # fmt: skip
+
+
+def _onnx_choices(output: Path, rendering: str | None, opset: int | None, batch: Batch) -> dict[str, Any]:
+    """Return the choices that were made for ONNX; raise SurgeonError X152 where the output is another format."""
+    made = {key: value for key, value in (("rendering", rendering), ("opset", opset), ("batch", batch)) if value is not None}
+    if made and output.suffix.lower() != ".onnx":
+        names = {"rendering": "--plugins", "opset": "--opset", "batch": "--batch"}
+        raise error("X152", f"{' and '.join(names[key] for key in made)} mean nothing for '{output}'; expected a '.onnx' file", str(output),
+                    help=["leave them out, or name the output '.onnx'"])  # fmt: skip
+    return made
 
 
 def _output_target(output: Path, target: Target | str | None) -> Target:
     """Return the target of an output, after checking that the two go together."""
     by_suffix = target_for_output(output)
     chosen = by_suffix if target is None else _target(target)
-    if by_suffix.format == "onnx" or chosen.format == "onnx":
-        raise SurgeonError(_no_onnx(f"'{output}' for the target '{chosen.name}'"))
-    if by_suffix.format == "uff" and chosen.format != "uff":
+    if by_suffix.format != "graphdef" and chosen.format != by_suffix.format:
         raise error("X131", f"'{output}' does not fit the target '{chosen.name}'; expected a suffix of its format", str(output),
-                    help=["name the output '.pb' or '.pbtxt', or choose a target such as 'uff@tensorrt-8.5'"])  # fmt: skip
+                    help=[f"name the output '.pb' or '.pbtxt', or choose a target such as '{by_suffix.name}'"])  # fmt: skip
     return chosen
-
-
-def _no_onnx(what: str) -> Diagnostic:
-    return Diagnostic("X130", f"{what} cannot be written; ONNX export is not part of this version",
-                      help=("write a '.uff', '.pb' or '.pbtxt' file; a '.pb' can go through another converter",))  # fmt: skip
 
 
 def _target(target: Target | str | None) -> Target:
@@ -435,7 +844,9 @@ def _lint(graph: Graph, target: Target, catalog: Catalog, image: Image | None = 
 
     found = find_problems(graph, target, catalog, image)
     if target.format == "onnx":
-        return (_no_onnx(f"a file for the target '{target.name}'"), *found)
+        from surgeon.export.onnx import check_export
+
+        return (*check_export(graph, plugins=catalog, target=target), *found)
     if target.format != "uff":
         return found
     from surgeon.export.uff import export_uff
@@ -475,15 +886,17 @@ def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:
         except SurgeonError as exc:
             problems += exc.diagnostics
             continue
-        if not spec.exists_in(version):
+        standard = target.format == "onnx" and not spec.exists_in(version) and catalog.module(spec.op, "onnx") is not None
+        if not (standard or spec.exists_in(version)):
             problems.append(Diagnostic("S401", f"the plugin {spec.op} of '{name}' does not exist in {target.title}",
                                        recipe.span("nodes", name, "plugin"), (span_of_versions(spec),),
                                        (f"choose another target; 'surgeon explain {spec.op}' says what replaces it",)))  # fmt: skip
             continue
-        known = {field.name for field in spec.fields_of(version)}
+        release = None if standard else version
+        known = {field.name for field in spec.fields_of(release)}
         given = {key: value for key, value in (node.fields or {}).items() if value != "auto" or key not in known}
         try:
-            spec.complete(given, version=version, where=_places(recipe, name))
+            spec.complete(given, version=release, where=_places(recipe, name))
         except SurgeonError as exc:
             auto = {f"'{key}'" for key, value in (node.fields or {}).items() if value == "auto"}
             problems += [d for d in exc.diagnostics if d.code != "C103" or not any(a in d.message for a in auto)]

@@ -24,7 +24,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     target = Path(path)
     kind = _kind(target)
     if stat.S_ISDIR(kind):
-        raise error("E105", f"'{target}' cannot be written: it is a folder", help=["name a file"])
+        raise _is_folder(target)
     if kind and not stat.S_ISREG(kind):
         with _device(target) as handle:
             yield handle
@@ -69,6 +69,10 @@ def _device(target: Path) -> Iterator[BinaryIO]:
         raise _refused(target, exc) from None
 
 
+def _is_folder(target: Path) -> SurgeonError:
+    return error("E105", f"'{target}' cannot be written: it is a folder", help=["name a file"])
+
+
 def _refused(target: Path, exc: OSError) -> SurgeonError:
     help = ["check the path and its permissions"]
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -95,6 +99,18 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 file whole or not at all; raise SurgeonError E105."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise SurgeonError E105 where a file could not be written; for outputs that take long to make."""
+    target = Path(path)
+    if stat.S_ISDIR(_kind(target)):
+        raise _is_folder(target)
+    folder = Path(os.path.realpath(target)).parent
+    if not folder.is_dir():
+        raise _refused(target, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _refused(target, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:

@@ -6,7 +6,8 @@ Anything else that escapes is a bug of this package.
 Each code has one page, ``surgeon/diagnostic_pages/<CODE>.md``: the first line is its title, the rest is what
 ``surgeon explain <CODE>`` prints. The letter names the room: ``E`` environment and files, ``G`` graphs, ``I``
 inference, ``C`` plugin catalog, ``R`` recipes, ``S`` steps and surgery, ``D`` derivation, ``T`` targets,
-``V`` verification, ``X`` export, ``L`` what the target's runtime makes of a file, and logs.
+``V`` verification, ``X`` export, ``L`` what the target's runtime makes of a file, and logs, ``B`` building and running
+engines, ``W`` views.
 """
 
 from __future__ import annotations

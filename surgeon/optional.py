@@ -13,7 +13,7 @@ from surgeon.diagnostics import error
 
 _EXTRA = {
     "tensorflow": "tensorflow", "PIL": "pictures", "pycocotools": "training",
-    "onnx": "onnx", "tf2onnx": "onnx", "onnxruntime": "onnx", "tensorrt": "tensorrt",
+    "onnx": "onnx", "tf2onnx": "onnx", "onnxruntime": "onnx", "tensorrt": "tensorrt", "polygraphy": "tensorrt",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -106,3 +107,23 @@ def zoo_ssd(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return _made_once(folder / name, lambda part: write_ssd(part, wanted))
 
     return generated
+
+
+FAKE_TENSORRT = Path(__file__).parent / "fakes"
+FAKE_MARKS = {"MarkOutput_0": [["NMS", [1, 4, 7]], ["NMS_1", [1, 1, 1]]]}
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Put the stand-in for TensorRT where this process and its children find it; give what sets its environment.
+
+    A UFF file's first output is then one of four detections, and its count.
+    """
+    monkeypatch.syspath_prepend(str(FAKE_TENSORRT))
+    monkeypatch.setenv("PYTHONPATH", str(FAKE_TENSORRT))
+    monkeypatch.setenv("FAKE_TENSORRT", "8.5.3.1")
+    monkeypatch.setenv("FAKE_MARKS", json.dumps(FAKE_MARKS))
+    monkeypatch.setenv("FAKE_CREATORS", "NMS_TRT,GridAnchor_TRT,FlattenConcat_TRT")
+    monkeypatch.delenv("FAKE_FAULT", raising=False)
+    monkeypatch.delenv("FAKE_GPU", raising=False)
+    return monkeypatch

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
@@ -73,6 +74,36 @@ def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
         codes[diagnostic.code] = None
     if codes:
         say("more: " + ", ".join(f"surgeon explain {code}" for code in codes))
+
+
+class Progress:
+    """A line on the terminal that tells how far something is; nothing where standard error is no terminal."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+        self._start = time.monotonic()
+
+    def __call__(self, phase: str, what: str, done: int, total: int) -> None:
+        """Show a phase, and what of how many is done where that is known."""
+        if not sys.stderr.isatty():
+            return
+        count = f": {what} {done}/{total}" if total else f": {what}" if what else ""
+        text = _clean(f"{time.monotonic() - self._start:5.0f} s  {phase}{count}", sys.stderr)[:100]
+        sys.stderr.write("\r" + text.ljust(len(self._shown)))
+        sys.stderr.flush()
+        self._shown = text
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        if self._shown:
+            sys.stderr.write("\r" + " " * len(self._shown) + "\r")
+
+
+def progress() -> Progress:
+    """Return a line that tells how far something is, for the length of a block."""
+    return Progress()
 
 
 def bold(text: str) -> str:

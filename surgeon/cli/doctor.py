@@ -1,5 +1,6 @@
-"""Look at the installation: Python, packages, whether TensorRT can be imported and which plugins it has, the GPU's driver,
-and whether every recipe and plugin is fine. The exit code is 1 where something is broken.
+"""Look at the installation: Python, packages, whether TensorRT can be imported and which parsers and plugins it has, plugin
+libraries of one's own, the GPU and its driver, whether every recipe and plugin is fine, and whether TensorRT registers the
+plugins of the recipes. The exit code is 1 where something is broken.
 """
 
 from __future__ import annotations
@@ -12,9 +13,16 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from surgeon.cli import console
 from surgeon.cli.options import add_paths
+
+if TYPE_CHECKING:
+    from surgeon.catalog import Catalog
+    from surgeon.engine import Registry
+    from surgeon.language import Recipe
 
 NAME = "doctor"
 SUMMARY = "look at the installation"
@@ -42,15 +50,21 @@ class Finding:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_paths(parser)
+    parser.add_argument("--plugin-library", action="append", default=[], metavar="LIB.so", type=Path, dest="plugin_libraries",
+                        help="a library with TensorRT plugins of your own to load; may be repeated")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
+    from surgeon.engine import check_libraries, read_registry
     from surgeon.version import __version__
 
-    findings = [Finding("surgeon", "ok", __version__), _python(), *_packages(), *_tensorrt(args), *_driver(), *_owned(args)]
+    registry = read_registry(check_libraries(args.plugin_libraries))
+    findings = [Finding("surgeon", "ok", __version__), _python(), *_packages(), *_tensorrt(registry, args), *_driver(),
+                *_cuda(registry), *_owned(args), *_recipes(registry, args)]  # fmt: skip
     broken = [f for f in findings if f.state == "broken"]
     if args.json:
-        console.show_json({"broken": len(broken), "findings": [vars(f) for f in findings]})
+        console.show_json({"broken": len(broken), "findings": [vars(f) for f in findings],
+                           "tensorrt": registry.to_json() if registry is not None else None})  # fmt: skip
     else:
         console.table([(_mark(f.state), f.thing, f.text) for f in findings], indent="")
     if broken:
@@ -84,30 +98,50 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _tensorrt(args: argparse.Namespace) -> Iterable[Finding]:
-    """Import TensorRT in another process, and compare the plugins that it registers with the catalog."""
+def _tensorrt(registry: Registry | None, args: argparse.Namespace) -> Iterable[Finding]:
+    """Compare the plugins that TensorRT registers with the catalog, and look at plugin libraries."""
     from surgeon.catalog import load_catalog
-    from surgeon.engine import probe_tensorrt, read_log
-    from surgeon.targets import parse_version
+    from surgeon.engine import read_log, version_of
 
-    probe = probe_tensorrt()
-    if probe is None:
+    if registry is None:
+        if args.plugin_libraries:
+            yield Finding("plugin libraries", "absent", "they are looked at with TensorRT, which is not installed")
         return
-    if probe.problem:
-        known = read_log([*probe.log.splitlines(), probe.problem]).explained
-        yield Finding("TensorRT", "broken", "; ".join([probe.problem, *(text for one in known[:1] for text in one.do)]))
+    if registry.problem:
+        known = read_log([*registry.log.splitlines(), registry.problem]).explained
+        yield Finding("TensorRT", "broken", "; ".join([registry.problem, *(text for one in known[:1] for text in one.do)]))
         return
-    version = parse_version(".".join(probe.version.split(".")[:3]))
-    parser = "a UFF parser" if probe.reads_uff else "no UFF parser (8.6 is the last release with one)"
-    yield Finding("TensorRT", "ok", f"{probe.version}, {parser}, {len(probe.creators)} plugin creators{_nptype(version)}")
-    if not probe.initialised:
+    version = version_of(registry)
+    creators = console.plural(len(registry.creators), "plugin creator")
+    yield Finding("TensorRT", "ok", f"{registry.version}, {_parsers(registry)}, {creators}{_nptype(version)}")
+    yield from _libraries(registry)
+    if not registry.initialised:
         yield Finding("plugin library", "broken", "init_libnvinfer_plugins fails; install the plugin library of this TensorRT")
         return
     catalog = load_catalog(args.plugin_paths)
     wanted = [spec for spec in catalog.values() if spec.library == "tensorrt" and spec.exists_in(version)]
-    lacking = [spec.creator for spec in wanted if spec.creator not in probe.creators]
+    lacking = [spec.creator for spec in wanted if not registry.named(spec.creator)]
     if lacking:
         yield Finding("plugin library", "absent", f"without {', '.join(lacking)}; NVIDIA's open-source plugin library has them")
+
+
+def _parsers(registry: Registry) -> str:
+    others = [text for name, text in (("onnx", "an ONNX parser"), ("caffe", "a Caffe parser")) if name in registry.parsers]
+    return ", ".join(["a UFF parser" if "uff" in registry.parsers else "no UFF parser (8.6 is the last release with one)", *others])
+
+
+def _libraries(registry: Registry) -> Iterable[Finding]:
+    from surgeon.engine import check_loaded
+
+    problems = {str(diagnostic.where): diagnostic for diagnostic in check_loaded(registry)}
+    for library in registry.libraries:
+        thing = f"library {Path(library.path).name}"
+        problem = problems.get(library.path)
+        if problem is None:
+            added = [creator.name for creator in registry.added_by(library.path)]
+            yield Finding(thing, "ok", f"adds {', '.join(added)}")
+        else:
+            yield Finding(thing, "broken" if library.problem else "absent", f"{problem.code}: {problem.message}")
 
 
 def _nptype(version: tuple[int, ...]) -> str:
@@ -141,6 +175,18 @@ def _gpu() -> Finding:
     return Finding("GPU", "ok", "; ".join(lines)) if done.returncode == 0 and lines else Finding("GPU", "absent", "none found")
 
 
+def _cuda(registry: Registry | None) -> Iterable[Finding]:
+    """Tell what TensorRT's process sees of CUDA; nothing where it saw none of it."""
+    if registry is None or registry.problem:
+        return
+    runtimes = f"runtime {', '.join(registry.cuda_runtimes)}" if registry.cuda_runtimes else ""
+    driver = f"a driver for CUDA {registry.driver_cuda}" if registry.driver_cuda else "no driver"
+    if runtimes or registry.driver_cuda:
+        yield Finding("CUDA", "ok" if registry.devices else "absent", ", ".join(filter(None, [driver, runtimes])))
+    for i, device in enumerate(registry.devices):
+        yield Finding(f"GPU {i}", "ok", f"{device.name}, compute capability {device.compute_capability}, {console.size(device.memory)}")
+
+
 def _owned(args: argparse.Namespace) -> Iterable[Finding]:
     from surgeon.catalog import load_catalog
     from surgeon.language import load_recipe, recipe_files
@@ -169,3 +215,40 @@ def _each(kind: str, names: Callable[[], Iterable[str]], load: Callable[[str], o
             first = exc.diagnostics[0]
             yield Finding(f"{kind[:-1]} {name}", "broken", f"{first.code}: {first.message}")
     yield Finding(kind, "ok" if fine else "broken", f"{fine} of {len(every)} fine")
+
+
+def _recipes(registry: Registry | None, args: argparse.Namespace) -> Iterable[Finding]:
+    """Tell for each recipe with plugins whether this TensorRT registers them with the fields that it sets."""
+    from surgeon.catalog import load_catalog
+    from surgeon.diagnostics import SurgeonError
+    from surgeon.language import load_recipe, recipe_files
+
+    if registry is None or registry.problem:
+        return
+    catalog = load_catalog(args.plugin_paths)
+    try:
+        names = list(recipe_files(args.recipe_paths))
+    except SurgeonError:
+        return  # told among the recipes
+    for name in names:
+        try:
+            recipe = load_recipe(name, recipe_paths=args.recipe_paths)
+            finding = _needs(name, recipe, registry, catalog)
+        except SurgeonError:
+            continue
+        if finding is not None:
+            yield finding
+
+
+def _needs(name: str, recipe: Recipe, registry: Registry, catalog: Catalog) -> Finding | None:
+    """Return whether the plugins of one recipe are registered with the fields that it sets; None where it has none."""
+    from surgeon.engine import PluginUse, check_plugins
+
+    # An empty list has no type, as 'auto' has none before there is a graph.
+    uses = [PluginUse(node, definition.plugin, dict.fromkeys(definition.fields or {}, ()))
+            for node, definition in recipe.nodes.items() if definition.plugin is not None]  # fmt: skip
+    if not uses:
+        return None
+    needed = ", ".join(dict.fromkeys(use.op for use in uses))
+    problems = dict.fromkeys(one.message for one in check_plugins(uses, registry, catalog) if one.code in ("B126", "B127", "B128"))
+    return Finding(f"plugins of {name}", "absent" if problems else "ok", "; ".join([f"needs {needed}", *problems]))

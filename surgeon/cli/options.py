@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from surgeon.diagnostics import Span
 
 
-def add_recipe(parser: argparse.ArgumentParser) -> None:
+def add_recipe(
+    parser: argparse.ArgumentParser, metavar: str = "RECIPE", text: str = "a shipped recipe's name, or the path of a .yaml file", *,
+    optional: bool = False,
+) -> None:
     """Add the positional RECIPE with its parameters and folders."""
-    parser.add_argument("recipe", metavar="RECIPE", help="a shipped recipe's name, or the path of a .yaml file")
+    parser.add_argument("recipe", metavar=metavar, nargs="?" if optional else None, help=text)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", type=_assignment, dest="parameters",
                         help="set a parameter of the recipe; may be repeated")  # fmt: skip
     add_paths(parser)
@@ -36,6 +39,12 @@ def add_anchors(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--anchors", choices=("auto", "plugin", "constant"),
                         help="what makes the anchors: the recipe's plugin, or a constant with the graph's own "
                         "(default: what the recipe says)")  # fmt: skip
+
+
+def add_plugin_libraries(parser: argparse.ArgumentParser) -> None:
+    """Add --plugin-library."""
+    parser.add_argument("--plugin-library", action="append", default=[], metavar="LIB.so", type=Path, dest="plugin_libraries",
+                        help="a library of TensorRT plugins to load; may be repeated")  # fmt: skip
 
 
 def recipe_arguments(args: argparse.Namespace) -> dict[str, Any]:
@@ -65,3 +74,21 @@ def _assignment(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"'{text}' is no assignment; expected NAME=VALUE")
     return name, value
+
+
+def positive(text: str) -> int:
+    """Return the number that an option gives; 1 or more."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number; expected 1 or more")
+    return int(text)
+
+
+def byte_size(text: str) -> int:
+    """Return the bytes that an option gives, as a number or with a unit."""
+    from surgeon.language.recipe import byte_count
+
+    try:
+        found: int = byte_count(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
+    return found

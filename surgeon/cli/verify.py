@@ -4,6 +4,12 @@ and end to end from pixels. TensorFlow runs ordinary operations, references in n
     surgeon verify ssd_mobilenet_v2_coco frozen_inference_graph.pb --images pictures
     surgeon verify my_recipe.yaml model.pb --max-excused 15 -o drawn
 
+With --engine an engine is run in the place of the rewritten graph, with --onnx an ONNX file. What the original computes can
+be stored where TensorFlow is, and compared with where the GPU is:
+
+    surgeon verify my_recipe.yaml model.pb --images pictures --store original.npz
+    surgeon verify --engine ssd.engine --original original.npz
+
 The exit code is 0 where every verdict passed and 3 where one did not.
 """
 
@@ -16,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surgeon.cli import console
-from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
+from surgeon.cli.options import add_anchors, add_plugin_libraries, add_recipe, add_target, recipe_arguments
 
 if TYPE_CHECKING:
     from surgeon.verify import DetectionComparison, Difference, TensorComparison, Verdict, Verification
@@ -30,16 +36,24 @@ _LINES = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_recipe(parser)
-    parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
+    add_recipe(parser, optional=True)
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
+    runtime = parser.add_mutually_exclusive_group()
+    runtime.add_argument("--engine", metavar="ENGINE", type=Path, help="compare with this engine ('surgeon build')")
+    runtime.add_argument("--onnx", metavar="FILE", type=Path, help="compare with this ONNX file, in ONNX Runtime")
+    runtime.add_argument("--store", metavar="FILE.npz", type=Path, help="write what the original computes, for --original")
+    parser.add_argument("--original", metavar="FILE.npz", type=Path, help="compare with what --store wrote; needs no RECIPE, MODEL "
+                        "or TensorFlow")  # fmt: skip
+    add_plugin_libraries(parser)
+    parser.set_defaults(usage=parser.error)
     add_target(parser)
     parser.add_argument("--images", metavar="DIR", type=Path, help="a folder of pictures, or one picture; without it one is made")
     parser.add_argument("--seed", metavar="N", type=_count, default=0, help="seed of the picture that is made (default: 0)")
     add_anchors(parser)
-    parser.add_argument("--box-tolerance", metavar="X", type=_tolerance, default=1e-4,
-                        help="largest difference of a coordinate, relative to the picture (default: 1e-4)")  # fmt: skip
-    parser.add_argument("--score-tolerance", metavar="X", type=_tolerance, default=1e-4,
-                        help="largest difference of a score (default: 1e-4)")  # fmt: skip
+    parser.add_argument("--box-tolerance", metavar="X", type=_tolerance,
+                        help="largest difference of a coordinate, relative to the picture (default: 1e-4, of an engine 1e-3)")  # fmt: skip
+    parser.add_argument("--score-tolerance", metavar="X", type=_tolerance,
+                        help="largest difference of a score (default: 1e-4, of an engine 1e-3)")  # fmt: skip
     parser.add_argument("--max-excused", metavar="N", type=_count,
                         help="differences of one picture that a known rule may explain (default: half of the detections "
                         "for what no recipe can change, none for the recipe's own numbers)")  # fmt: skip
@@ -49,21 +63,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from surgeon import api
 
+    lone = args.engine is None and args.onnx is None
+    if args.original is not None and (lone or args.recipe is not None or args.images is not None):
+        args.usage("--original goes with --engine or --onnx, and without RECIPE, MODEL and --images")
+    if args.original is None and args.model is None:
+        args.usage("RECIPE and MODEL are needed, or --original with --engine or --onnx")
     arguments = recipe_arguments(args)
     found = api.verify(
         args.recipe, args.model, images=args.images, box_tolerance=args.box_tolerance, score_tolerance=args.score_tolerance,
-        max_excused=args.max_excused, anchors=args.anchors, seed=args.seed, output=args.output, **arguments,
+        max_excused=args.max_excused, anchors=args.anchors, seed=args.seed, output=args.output, engine=args.engine,
+        onnx=args.onnx, plugin_libraries=args.plugin_libraries, original=args.original, store=args.store, **arguments,
     )  # fmt: skip
     if args.json:
         console.show_json(found.to_json())
     else:
-        show(found, str(args.model))
+        show(found, str(args.model or args.original))
+    if args.store is not None:
+        console.say(f"{args.store}: what the original computes of {console.plural(len(found.pictures), 'picture')}")
     return 0 if found.passed else EXIT_FAILED
 
 
 def show(found: Verification, model: str) -> None:
     """Write a verification for a person."""
     made = " (none was given with --images)" if found.made else ""
+    if found.runtime:
+        console.show("run: " + ", ".join(f"{name} {value}" for name, value in found.runtime.items()))
     tolerances = found.tolerances
     console.show(f"recipe '{found.recipe}' on {model} for {found.target or 'no target'}")
     console.show(f"put in: {console.some(found.pictures)}{made}")

@@ -132,7 +132,8 @@ class Image(_Part):
     steps: tuple[ImageStep, ...] = Field((), description="Arithmetic on the pixels (0 to 255), in order.")
 
 
-def _bytes(value: Any) -> Any:
+def byte_count(value: Any) -> Any:
+    """Return a size such as ``512MiB`` in bytes; numbers stay. Raise ValueError for text that is no size."""
     if isinstance(value, str):
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", value.strip())
         if not match or match[2] not in _UNITS:
@@ -149,7 +150,7 @@ class Engine(_Part):
 
     precision: Literal["fp32", "fp16", "int8"] = Field("fp32", description="Arithmetic that the builder may use.")
     max_batch: Whole = Field(1, ge=1, description="Largest batch.")
-    workspace: Annotated[int, BeforeValidator(_bytes), WithJsonSchema(_SIZE)] = Field(
+    workspace: Annotated[int, BeforeValidator(byte_count), WithJsonSchema(_SIZE)] = Field(
         1 << 30, ge=0, description="Memory for the builder's tactics, in bytes or as 512MiB, 1GiB."
     )
 

@@ -38,16 +38,16 @@ def compare_plugin(
     sides: Sides, subject: str, sample: Sample, run: PluginRun, changes: Sequence[str], limits: Limits
 ) -> Comparison:
     """Compare what the plugin gives with what the original detects; ``run`` gives its outputs with a rule changed."""
-    outputs = run("")
-    most = most_kept(sides.named(outputs))
-
-    def again(change: str) -> Detections:
-        if change == DROP_EMPTY:
-            return sides.of_plugin(run(KEEP_ALL), sample).proper(most)
-        return sides.of_plugin(run(change), sample)
-
-    found = sides.of_plugin(outputs, sample)
+    found = sides.of_plugin(run(""), sample)
+    again = partial(rerun, sides, sample, run)
     return compare_detections(subject, sample.name, sides.of_original(sample), found, limits, changes, again)
+
+
+def rerun(sides: Sides, sample: Sample, run: PluginRun, change: str) -> Detections:
+    """Return what the plugin detects with a rule changed."""
+    if change == DROP_EMPTY:
+        return sides.of_plugin(run(KEEP_ALL), sample).proper(most_kept(sides.named(run(""))))
+    return sides.of_plugin(run(change), sample)
 
 
 def outputs_of(sides: Sides, execution: Execution, change: str = "") -> list[np.ndarray]:

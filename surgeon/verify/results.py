@@ -187,7 +187,8 @@ class Verification:
     alone* (every namespace that was replaced, on the original's own values) and *end to end* (from pixels, through the
     recipe's ``image``). ``pictures`` names what was put in, ``made`` says that it was made up. ``excuses`` says what
     the names of excuses mean, ``labels`` the classes; ``max_excused`` is how many excused differences were allowed on
-    one picture, None for the default. ``drawn`` names the files that show both sets of detections.
+    one picture, None for the default. ``drawn`` names the files that show both sets of detections. ``runtime`` tells what was
+    run in place of the rewritten graph (an engine: its file, precision and GPU), nothing where that was the graph itself.
     """
 
     recipe: str
@@ -200,6 +201,7 @@ class Verification:
     excuses: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[int, str] = field(default_factory=dict)
     drawn: tuple[str, ...] = ()
+    runtime: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def outcome(self) -> Outcome:
@@ -217,7 +219,7 @@ class Verification:
             "recipe": self.recipe, "target": self.target, "outcome": str(self.outcome), "pictures": list(self.pictures),
             "made": self.made, "tolerances": self.tolerances.to_json(), "max_excused": self.max_excused,
             "verdicts": [v.to_json() for v in self.verdicts], "excuses": dict(self.excuses),
-            "labels": {str(number): name for number, name in self.labels.items()}, "drawn": list(self.drawn),
+            "labels": {str(number): name for number, name in self.labels.items()}, "drawn": list(self.drawn), "runtime": dict(self.runtime),
         }  # fmt: skip
 
 

@@ -258,6 +258,10 @@ class Sides:
         most = 255 if spec.dtype is DType.UINT8 else 1
         return random.integers(0, most, shape, endpoint=True).astype(spec.dtype.numpy())
 
+    def seen(self, picture: Picture) -> np.ndarray:
+        """Return the pixels that the original sees of a picture, uint8[H, W, 3]."""
+        return self._sized(picture.pixels)
+
     def _sized(self, pixels: np.ndarray) -> np.ndarray:
         """Return the picture at the size that the original's placeholder has, where it has a fixed one."""
         assert self.picture_ref is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ from surgeon.verify.sides import Sample, Sides
 
 CUT, ALONE, END = "cut to cut", "each alone", "end to end"
 
+Keep = Callable[[Sides, "Picture | None", Sample], None]
+
 _NO_IMAGE = "the recipe has no 'image', which says how a picture becomes the input; 'image: auto' derives it"
 _NO_PREPARATION = "both graphs read the same input; no picture is prepared"
 
@@ -36,12 +38,13 @@ def verify_plan(
     limits: Limits = Limits(),
     seed: int = 0,
     output: Path | None = None,
+    keep: Keep | None = None,
 ) -> Verification:
     """Run a plan's source in TensorFlow and its result with references for the plugins, and compare.
 
     ``made`` says that the pictures were made up; ``seed`` is for the numbers that are put into a graph that reads no
-    picture. Both sets of detections are drawn into the folder ``output``. Raise SurgeonError as :class:`Sides` and its
-    samples do, and E105 and E108 for what is drawn.
+    picture. Both sets of detections are drawn into the folder ``output``; ``keep`` is called with
+    every sample. Raise SurgeonError as :class:`Sides` and its samples do, and E105 and E108 for what is drawn.
     """
     sides = Sides(plan, recipe, catalog)
     found: dict[str, list[Comparison]] = {CUT: [], ALONE: [], END: []}
@@ -50,6 +53,8 @@ def verify_plan(
     for number, picture in enumerate(pictures if sides.picture_ref is not None else [None]):
         sample = sides.sample(picture, seed)
         names.append(sample.name)
+        if keep is not None:
+            keep(sides, picture, sample)
         found[CUT] += compare_outputs(sides, sample, sample.cut, limits)
         found[ALONE] += compare_alone(sides, sample, limits, first=number == 0)
         execution, comparisons = _end_to_end(sides, sample, limits)
@@ -58,9 +63,9 @@ def verify_plan(
             rewritten = sides.of_plugin(outputs_of(sides, execution), sample)
             drawn.append(str(draw(picture, sides.of_original(sample), rewritten, output, recipe.labels)))
     verdicts = (
-        _verdict(CUT, found[CUT]),
-        _verdict(ALONE, found[ALONE], "" if found[ALONE] else "no namespace is replaced"),
-        _verdict(END, found[END], _NO_PREPARATION if not sides.prepared_inputs else "" if found[END] else _NO_IMAGE),
+        verdict(CUT, found[CUT]),
+        verdict(ALONE, found[ALONE], "" if found[ALONE] else "no namespace is replaced"),
+        verdict(END, found[END], _NO_PREPARATION if not sides.prepared_inputs else "" if found[END] else _NO_IMAGE),
     )
     used = dict.fromkeys(name for verdict in verdicts for name in verdict.excused)
     return Verification(
@@ -88,7 +93,7 @@ def _end_to_end(sides: Sides, sample: Sample, limits: Limits) -> tuple[Execution
     return execution, compare_outputs(sides, sample, execution, limits)
 
 
-def _verdict(name: str, comparisons: Sequence[Comparison], remark: str = "") -> Verdict:
+def verdict(name: str, comparisons: Sequence[Comparison], remark: str = "") -> Verdict:
     """Return the judgement over some comparisons; those that were not made must not be all."""
     made = [c for c in comparisons if c.outcome is not Outcome.NOT_COMPARED]
     if not comparisons:

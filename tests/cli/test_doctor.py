@@ -13,6 +13,7 @@ import pytest
 
 from surgeon.catalog import load_catalog
 from surgeon.cli import doctor
+from surgeon.engine import CreatorField, Device, LoadedLibrary, RegisteredCreator, Registry
 
 Findings = dict[str, dict[str, Any]]
 
@@ -145,11 +146,11 @@ def test_a_module_that_says_something_else_is_broken(tensorrt: Callable[[str], N
 
 
 def test_an_import_that_does_not_end_is_given_up(tensorrt: Callable[[str], None]) -> None:
-    from surgeon.engine import probe_tensorrt
+    from surgeon.engine import read_registry
 
     tensorrt("import time\ntime.sleep(60)\n")
-    probe = probe_tensorrt(timeout=1)
-    assert probe is not None and probe.problem == "importing it took more than 1 s"
+    registry = read_registry(timeout=3)
+    assert registry is not None and registry.problem == "importing it took more than 3 s"
 
 
 @pytest.mark.parametrize(
@@ -174,3 +175,105 @@ def test_a_driver_that_is_too_old_is_found(findings: Callable[[], Findings], nvi
 def test_no_gpu_is_no_harm(findings: Callable[[], Findings], nvidia_smi: Callable[[str], None], script: str, text: str) -> None:
     nvidia_smi(script)
     assert findings()["GPU"] == {"thing": "GPU", "state": "absent", "text": text}
+
+
+# What TensorRT's process tells, and what the recipes need of it
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
+    """Give ``registry(**what)``, which lets TensorRT's process answer so; the catalog's plugins are registered unless told."""
+
+    def answer(**what: Any) -> Registry:
+        version = (8, 5, 3)
+        creators = tuple(
+            RegisteredCreator(spec.creator, r.plugin_version, "", tuple(CreatorField(f.name, f.type) for f in spec.fields_of(version)))
+            for spec in load_catalog().values() if spec.library == "tensorrt" for r in spec.registrations_in(version)
+        )  # fmt: skip
+        found = Registry(**{"version": "8.5.3.1", "parsers": ("uff", "onnx", "caffe"), "initialised": True, "creators": creators, **what})
+        monkeypatch.setattr("surgeon.engine.read_registry", lambda libraries: found)
+        return found
+
+    return answer
+
+
+def test_all_parsers_are_named(registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
+    count = len(registry().creators)
+    assert findings()["TensorRT"]["text"].startswith(f"8.5.3.1, a UFF parser, an ONNX parser, a Caffe parser, {count} plugin creators")
+
+
+def test_the_gpu_and_cuda_are_told(registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
+    registry(devices=(Device("NVIDIA H200", "9.0", 150_000_000_000),), driver_cuda="12.4", cuda_runtimes=("11.8",))
+    found = findings()
+    assert found["GPU 0"] == {"thing": "GPU 0", "state": "ok", "text": "NVIDIA H200, compute capability 9.0, 150.0 GB"}
+    assert found["CUDA"] == {"thing": "CUDA", "state": "ok", "text": "a driver for CUDA 12.4, runtime 11.8"}
+    registry(cuda_runtimes=("11.8",))
+    found = findings()
+    assert "GPU 0" not in found and found["CUDA"]["state"] == "absent" and found["CUDA"]["text"] == "no driver, runtime 11.8"
+    registry()
+    assert "CUDA" not in findings()
+
+
+def test_the_creators_are_listed_as_json(run: Any, registry: Callable[..., Registry]) -> None:
+    count = len(registry(log="secret").creators)
+    told = run("doctor", "--json").json["tensorrt"]
+    assert len(told["creators"]) == count and "log" not in told
+    (nms,) = (creator for creator in told["creators"] if creator["name"] == "NMS_TRT")
+    assert (nms["version"], nms["namespace"], nms["library"]) == ("1", "", "")
+    assert {"name": "inputOrder", "type": "int[]", "length": 1} in nms["fields"]
+
+
+def test_what_the_recipes_need_is_told(registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
+    registry()
+    found = findings()
+    assert found["plugins of ssd"] == {
+        "thing": "plugins of ssd", "state": "ok", "text": "needs GridAnchor_TRT, FlattenConcat_TRT, NMS_TRT"}  # fmt: skip
+    assert found["plugins of lenet5_clip"]["state"] == "absent" and "--plugin-library" not in found["plugins of lenet5_clip"]["text"]
+    assert "one's own and not registered" in found["plugins of lenet5_clip"]["text"]
+
+
+def test_a_plugin_that_a_recipe_lacks_is_told(run: Any, registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
+    whole = registry().creators
+    registry(creators=tuple(creator for creator in whole if creator.name != "ResizeNearest_TRT"))
+    found = findings()
+    assert found["plugins of ssd"]["state"] == "ok" and found["plugins of ssd_fpn"]["state"] == "absent"
+    assert "the plugin ResizeNearest_TRT of 'enlarged' is not in this build of TensorRT 8.5.3" in found["plugins of ssd_fpn"]["text"]
+    assert run("doctor").code == 0
+
+
+def test_a_field_that_a_recipe_sets_and_the_creator_lacks_is_told(registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
+    other = RegisteredCreator("NMS_TRT", "1", "", (CreatorField("shareLocation", "int"),))
+    registry(creators=tuple(other if creator.name == "NMS_TRT" else creator for creator in registry().creators))
+    text = findings()["plugins of ssd"]["text"]
+    assert "the field 'inputOrder' of 'NMS' is none of NMS_TRT" in text and "'shareLocation'" not in text
+
+
+def test_a_tensorrt_that_fails_tells_nothing_of_recipes(registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
+    registry(problem="importing it ends with SIGSEGV")
+    found = findings()
+    assert found["TensorRT"]["state"] == "broken" and not any(thing.startswith("plugins of") for thing in found)
+
+
+def test_libraries_are_told(run: Any, registry: Callable[..., Registry]) -> None:
+    clip = RegisteredCreator("CustomClipPlugin", "1", "", (), "/l/clip.so")
+    libraries = (LoadedLibrary("/l/clip.so"), LoadedLibrary("/l/none.so"), LoadedLibrary("/l/bad.so", "undefined symbol: f"))
+    registry(creators=(*registry().creators, clip), libraries=libraries)
+    ran = run("doctor", "--json")
+    found = {finding["thing"]: finding for finding in ran.json["findings"]}
+    assert found["library clip.so"] == {"thing": "library clip.so", "state": "ok", "text": "adds CustomClipPlugin"}
+    assert found["library none.so"]["state"] == "absent" and found["library none.so"]["text"].startswith("B124: ")
+    assert found["library bad.so"]["state"] == "broken" and "undefined symbol: f" in found["library bad.so"]["text"]
+    assert found["plugins of lenet5_clip"]["state"] == "ok" and ran.code == 1
+
+
+def test_a_library_that_is_not_there_is_refused(run: Any, tmp_path: Path) -> None:
+    ran = run("doctor", "--plugin-library", tmp_path / "gone.so")
+    assert ran.code == 1 and "B120" in ran.err and "gone.so" in ran.err
+
+
+def test_libraries_without_tensorrt_are_not_looked_at(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surgeon.engine.read_registry", lambda libraries: None)
+    monkeypatch.setattr("surgeon.engine.check_libraries", lambda libraries: tuple(libraries))
+    found = {one["thing"]: one for one in run("doctor", "--json", "--plugin-library", "a.so").json["findings"]}
+    assert found["plugin libraries"]["state"] == "absent" and "TensorRT" not in found
+    assert "plugin libraries" not in {one["thing"] for one in run("doctor", "--json").json["findings"]}

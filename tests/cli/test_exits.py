@@ -43,8 +43,9 @@ def broken_commands(folder: Path) -> dict[str, tuple[str, list[str]]]:
         "an output that is a folder": ("E105", [*convert, "folder/../folder.pb/x.pb"]),
         "no such target": ("T101", [*convert, "out.uff", "--target", "uff@tensorrt-4"]),
         "an unknown suffix": ("T102", [*convert, "out.trt"]),
-        "onnx": ("X130", [*convert, "out.onnx"]),
-        "onnx by its target": ("X130", [*convert, "out.pb", "--target", "onnx@onnxruntime"]),
+        "onnx for another format": ("X131", [*convert, "out.onnx", "--target", "uff@tensorrt-8.5"]),
+        "uff for onnx": ("X131", [*convert, "out.uff", "--target", "onnx@onnxruntime"]),
+        "an opset for uff": ("X152", [*convert, "out.uff", "--opset", "17"]),
         "uff for another format": ("X131", [*convert, "out.uff", "--target", "graphdef"]),
         "no plan": ("S408", ["apply", "small.pb", "small.pb", "-o", "out.uff"]),
         "no such plan": ("E101", ["apply", "nothing.json", "small.pb", "-o", "out.uff"]),
@@ -60,7 +61,8 @@ def broken_commands(folder: Path) -> dict[str, tuple[str, list[str]]]:
 NAMES = [
     "no such model", "a folder that is no SavedModel", "an empty model", "a pointer", "a truncated model", "no such recipe",
     "a misspelt key", "a namespace that is not there", "no such plugin", "no such field", "no such parameter", "no such folder",
-    "an output that is a folder", "no such target", "an unknown suffix", "onnx", "onnx by its target", "uff for another format",
+    "an output that is a folder", "no such target", "an unknown suffix", "onnx for another format", "uff for onnx", "an opset for uff",
+    "uff for another format",
     "no plan", "no such plan", "no such recipe folder", "no such plugin folder", "nothing to explain",
     "no such file to inspect", "no such uff", "no such file to compare",
 ]
@@ -105,6 +107,7 @@ def test_the_output_may_be_the_input(run, work: Path) -> None:
 @pytest.mark.parametrize("arguments", [
     [], ["surgery"], ["convert", "a", "b"], ["convert"], ["inspect", "x", "--depth", "0"], ["inspect", "x", "--depth", "x"],
     ["check", "a", "--set", "top"], ["check", "a", "--set", "=1"], ["list", "models"], ["demo", "--date", "2016"], ["check", "a", "--targ", "b"],
+    ["convert", "a", "b", "-o", "c.onnx", "--batch", "0"], ["convert", "a", "b", "-o", "c.onnx", "--plugins", "some"],
 ])
 def test_wrong_usage(run, arguments: list[str]) -> None:
     ran = run(*arguments)

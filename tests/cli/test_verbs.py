@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-VERBS = [
-    "apply", "check", "convert", "demo", "diff", "doctor", "explain", "init", "inspect", "list", "plan", "schema", "test", "verify",
-]  # fmt: skip
+VERBS = ["apply", "bench", "build", "check", "convert", "demo", "diff", "doctor", "explain", "init", "inspect", "list", "plan", "run", "schema", "test", "verify", "view"]  # fmt: skip
 
 
 def test_the_verbs_are_discovered() -> None:

@@ -34,7 +34,7 @@ FOREIGN = {
 HEAVY = ("tensorflow", "onnx", "tf2onnx", "onnxruntime", "tensorrt")
 """Imported through `surgeon.optional.require` only, in the function that needs them."""
 
-OWNERS = {"tensorflow": ("surgeon.graphdef.saved_model", "surgeon.verify", "surgeon.zoo"), "tensorrt": ("surgeon.engine",)}
+OWNERS = {"tensorflow": ("surgeon.graphdef.saved_model", "surgeon.export.onnx", "surgeon.verify", "surgeon.zoo"), "tensorrt": ("surgeon.engine",)}
 """The only modules (with what is inside them) that import a heavy package."""
 
 DATA_PACKAGES = ("surgeon.plugins", "surgeon.recipes")

@@ -21,12 +21,15 @@ PUBLIC = [
     "Verification",
     "__version__",
     "apply",
+    "build_engine",
     "check",
     "convert",
+    "detect",
     "diff",
     "init",
     "inspect",
     "load_catalog",
+    "load_engine",
     "load_graph",
     "load_recipe",
     "load_target",
@@ -34,6 +37,7 @@ PUBLIC = [
     "plan",
     "save_graph",
     "verify",
+    "view",
 ]
 FUNCTIONS = [name for name in PUBLIC if name[0].islower()]
 HEAVY = "numpy pydantic pydantic_core yaml google tensorboard tensorflow onnx tensorrt"

@@ -1,0 +1,64 @@
+"""Measure an engine on this machine's GPU: latency on the GPU and with the copies of input and output, and pictures in a
+second where batches follow each other without copies.
+
+    surgeon bench ssd.engine
+    surgeon bench ssd.engine --batch 8 --rounds 1000 --json
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from surgeon.cli import console
+from surgeon.cli.options import add_plugin_libraries, positive
+
+NAME = "bench"
+SUMMARY = "measure an engine's latency and throughput"
+
+_MOST = 100_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("engine", metavar="ENGINE", type=Path, help="an engine that 'surgeon build' built")
+    add_plugin_libraries(parser)
+    parser.add_argument("--batch", metavar="N", type=positive, help="pictures in a batch (default: the largest)")
+    parser.add_argument("--rounds", metavar="N", type=_rounds, default=500, help="batches to measure (default: 500)")
+    parser.add_argument("--warm-up", metavar="SECONDS", type=_seconds, default=1.0, help="time to run before it counts (default: 1)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from surgeon.engine import load_engine
+
+    with load_engine(args.engine, plugin_libraries=args.plugin_libraries) as engine:
+        found = engine.bench(batch=args.batch, warm_up=args.warm_up, rounds=args.rounds)
+        manifest = engine.manifest
+    if args.json:
+        console.show_json({"engine": str(args.engine), "tensorrt": manifest.tensorrt, "gpu": manifest.gpu, "precision": manifest.precision,
+                           "tf32": manifest.tf32, **found.to_json()})  # fmt: skip
+        return 0
+    console.show(console.bold(f"{args.engine}: {manifest.precision}, batch {found.batch}, {console.plural(found.rounds, 'round')}, "
+                              f"TensorRT {manifest.tensorrt} on {manifest.gpu}"))  # fmt: skip
+    names = list(found.gpu)
+    console.table([["", *names], *([label, *(f"{times[name]:.3f}" for name in names)]
+                                   for label, times in (("GPU, ms", found.gpu), ("with copies, ms", found.whole)))],
+                  right=range(1, len(names) + 1))  # fmt: skip
+    console.show(f"  {found.throughput:,.0f} pictures in a second")
+    return 0
+
+
+def _rounds(text: str) -> int:
+    number = positive(text)
+    if number > _MOST:
+        raise argparse.ArgumentTypeError(f"'{text}' is too many; expected at most {_MOST}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 60:
+        raise argparse.ArgumentTypeError(f"'{text}' is no time; expected 0 to 60 seconds")
+    return number

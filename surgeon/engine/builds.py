@@ -1,0 +1,266 @@
+"""Building engines: from a file for TensorRT to an engine with its manifest, or to one that is there and still right."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from surgeon.atomic import write_bytes, write_text
+from surgeon.diagnostics import SurgeonError, error
+from surgeon.engine.libraries import PluginUse
+from surgeon.engine.manifest import (
+    Calibration,
+    FileInfo,
+    Manifest,
+    TensorInfo,
+    check_content,
+    check_place,
+    describe_file,
+    key_of,
+    manifest_path,
+    read_manifest,
+)  # fmt: skip
+from surgeon.engine.options import BuildOptions
+from surgeon.engine.process import Platform, Watch, Worker
+from surgeon.language.recipe import Image
+from surgeon.version import __version__
+
+TIMEOUT = 3600.0
+"""Seconds that a build may take."""
+
+_FIRST_RUN = 300.0
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output as the rewritten graph has it: name, element type, and shape, the batch (None) first."""
+
+    name: str
+    dtype: str = "float32"
+    shape: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file for TensorRT, and what is known of it.
+
+    ``inputs`` have the file's names for bindings. ``marks`` are the names to mark as outputs where the format needs them,
+    ``outputs`` what then comes out, in order. ``uses`` are the plugin nodes. ``batch`` is that of a
+    file with a fixed one, which the engine then has. The rest goes into the manifest.
+    """
+
+    format: Literal["uff", "onnx", "caffe"]
+    path: Path
+    weights: Path | None = None
+    inputs: tuple[TensorInfo, ...] = ()
+    marks: tuple[str, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    uses: tuple[PluginUse, ...] = ()
+    model: str = ""
+    graph: str = ""
+    recipe: str = ""
+    recipe_digest: str = ""
+    target: str = ""
+    detections: Mapping[str, str] = field(default_factory=dict)
+    image: Image | None = None
+    labels: Mapping[int, str] = field(default_factory=dict)
+    batch: int | None = None
+
+
+@dataclass(frozen=True)
+class Calibrating:
+    """Pictures for the INT8 calibrator.
+
+    ``batch`` gives batch i as the network's inputs in the engine's layout, ``batch_size`` pictures each; there are
+    ``batches``. ``digest`` is that of the pictures and of how they are prepared. ``cache`` is a file to read scales from
+    instead, used as it is.
+    """
+
+    pictures: int = 0
+    batch_size: int = 1
+    batches: int = 0
+    digest: str = ""
+    batch: Callable[[int], Sequence[np.ndarray]] | None = None
+    cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class Built:
+    """An engine on disk: ``reused`` where it was there and right; ``report`` is the layers' JSON, '' without one."""
+
+    path: Path
+    manifest: Manifest
+    reused: bool
+    report: str = ""
+
+
+def build(
+    source: Source,
+    output: Path,
+    options: BuildOptions,
+    *,
+    libraries: Sequence[Path] = (),
+    shapes: Mapping[str, Sequence[Sequence[int]]] | None = None,
+    calibrating: Calibrating | None = None,
+    timing_cache: Path | None = None,
+    force: bool = False,
+    timeout: float = TIMEOUT,
+    watch: Watch | None = None,
+) -> Built:
+    """Build an engine into ``output``, with its manifest beside it, unless the one that is there was built of the same.
+
+    ``shapes`` gives the least, best and largest shape of inputs with open sizes other than the batch, in the engine's
+    layout. The engine is run once before it is written. Raise SurgeonError: B107 for INT8 without calibration, E105 for
+    outputs, and what :meth:`Worker.order` raises; nothing is written then.
+    """
+    if options.precision == "int8" and calibrating is None:
+        raise error("B107", "an INT8 engine needs calibration; expected a folder of pictures, or a calibration cache",
+                    help=["give --calibration DIR with some hundred pictures like those it will see, or --calibration-cache"])  # fmt: skip
+    if source.batch not in (None, options.max_batch):
+        raise error("B101", f"the largest batch is {options.max_batch}; '{source.path.name}' has a fixed batch of {source.batch}",
+                    str(source.path), help=["convert with '--batch dynamic', or with the batch that the engine is to have"])  # fmt: skip
+    described = [describe_file(path) for path in libraries]
+    content = describe_file(source.path)
+    profiles = {**_profiles(source, options), **(shapes or {})}
+    told = _calibration(options, calibrating)
+    with Worker(libraries, source.uses, str(source.path), watch, _answering(calibrating)) as worker:
+        place = worker.platform
+        weights = describe_file(source.weights).sha256 if source.weights is not None else ""
+        key = key_of(content.sha256 + weights, options, place.tensorrt, f"{place.gpu} {place.capability}", described, profiles,
+                     told.digest if told else "")  # fmt: skip
+        earlier = None if force else _earlier(output)
+        if earlier is not None and earlier.key == key and _is_whole(earlier, place, output):
+            return Built(output, earlier, True)
+        found = worker.order(
+            "build", timeout,
+            source={"format": source.format, "path": str(source.path), "weights": str(source.weights or ""),
+                    "inputs": [(t.binding, _engine_shape(t)[1:]) for t in source.inputs], "outputs": list(source.marks)},
+            options=dict(options.to_json()), profiles=profiles, report=options.report,
+            timing_cache=_read(timing_cache) if timing_cache is not None else None,
+            calibration=_ordered(options, calibrating, told, earlier, output, content),
+        )  # fmt: skip
+        data: bytes = found["engine"]
+        inputs, outputs = _tensors(source, found, worker.order("load", _FIRST_RUN, data=data, max_batch=options.max_batch))
+        worker.order("run", _FIRST_RUN, feeds={t.binding: np.zeros(_static(_engine_shape(t)), t.dtype) for t in inputs})
+    manifest = Manifest(
+        surgeon=__version__, model=source.model, graph=source.graph, recipe=source.recipe, recipe_digest=source.recipe_digest,
+        target=source.target, format=source.format, source=content, engine=_of(output.name, data), tensorrt=place.tensorrt,
+        gpu=place.gpu, compute_capability=place.capability, precision=options.precision, tf32=options.tf32,
+        workspace=options.workspace, max_batch=options.max_batch, dla_core=options.dla_core, inputs=inputs, outputs=outputs,
+        detections=source.detections, image=source.image, labels=source.labels, plugin_libraries=tuple(described), calibration=told,
+        layers=found["layers"], build_seconds=round(found["seconds"], 2), key=key,
+    )  # fmt: skip
+    if found["calibration_cache"]:
+        write_bytes(calibration_path(output), found["calibration_cache"])
+    if timing_cache is not None and found["timing_cache"]:
+        write_bytes(timing_cache, found["timing_cache"])
+    write_bytes(output, data)
+    write_text(manifest_path(output), manifest.to_json())
+    return Built(output, manifest, False, found.get("report", ""))
+
+
+def calibration_path(engine: Path) -> Path:
+    """Return where the calibration cache of an engine is kept."""
+    return engine.with_name(engine.name + ".calibration")
+
+
+def _answering(calibrating: Calibrating | None) -> Callable[[str, int], Any] | None:
+    if calibrating is None or calibrating.batch is None:
+        return None
+    batch = calibrating.batch
+    return lambda what, number: list(batch(number))
+
+
+def _calibration(options: BuildOptions, calibrating: Calibrating | None) -> Calibration | None:
+    if options.precision != "int8" or calibrating is None:
+        return None
+    digest = describe_file(calibrating.cache).sha256 if calibrating.cache is not None else calibrating.digest
+    return Calibration(pictures=calibrating.pictures, digest=digest, algorithm=options.algorithm)
+
+
+def _ordered(
+    options: BuildOptions, calibrating: Calibrating | None, told: Calibration | None, earlier: Manifest | None, output: Path,
+    content: FileInfo,
+) -> dict[str, Any] | None:
+    """Return what the child's calibrator gets: an earlier cache where it is of the same pictures and file."""
+    if calibrating is None or told is None:
+        return None
+    cache = b""
+    if calibrating.cache is not None:
+        cache = _read(calibrating.cache)
+    elif earlier is not None and earlier.calibration == told and earlier.source.sha256 == content.sha256:
+        cache = _read(calibration_path(output))
+    return {"batches": calibrating.batches, "batch_size": calibrating.batch_size, "cache": cache, "algorithm": options.algorithm}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as exc:
+        raise error("E101", f"'{path}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+
+
+def _earlier(output: Path) -> Manifest | None:
+    """Return the manifest of the engine that is there; None where there is none that can be read."""
+    try:
+        return read_manifest(output)
+    except SurgeonError:
+        return None
+
+
+def _is_whole(manifest: Manifest, place: Platform, output: Path) -> bool:
+    try:
+        check_place(manifest, place.tensorrt, place.gpu, place.capability, output)
+        check_content(manifest, output.read_bytes(), output)
+    except (SurgeonError, OSError):
+        return False
+    return True
+
+
+def _profiles(source: Source, options: BuildOptions) -> dict[str, Any]:
+    """Return least, best and largest shape of each input with an open batch."""
+    best = options.best_batch or options.max_batch
+    found = {}
+    for tensor in source.inputs:
+        shape = _engine_shape(tensor)
+        if source.format == "onnx" and shape and shape[0] is None and None not in shape[1:]:
+            found[tensor.binding] = [[batch, *shape[1:]] for batch in (1, best, options.max_batch)]
+    return found
+
+
+def _engine_shape(tensor: TensorInfo) -> tuple[int | None, ...]:
+    return tuple(tensor.shape[axis] for axis in tensor.axes) if tensor.axes else tensor.shape
+
+
+def _static(shape: Sequence[int | None]) -> tuple[int, ...]:
+    return tuple(1 if size is None else size for size in shape)
+
+
+def _tensors(source: Source, found: Mapping[str, Any], bindings: Sequence[Mapping[str, Any]]) -> tuple[tuple[TensorInfo, ...], ...]:
+    """Return the engine's inputs and outputs; what the source does not name has the engine's names and shapes."""
+    shapes = {b["name"]: b for b in bindings}
+    known = {t.binding: t for t in source.inputs}
+    implicit = source.format != "onnx"
+
+    def bare(tensor: Mapping[str, Any]) -> TensorInfo:
+        binding = shapes.get(tensor["name"], {"shape": tensor["shape"], "dtype": "float32"})
+        sizes = [None if size == -1 else size for size in binding["shape"]]
+        shape = (None, *sizes) if implicit else (source.batch, *sizes[1:]) if sizes else ()
+        return TensorInfo(name=tensor["name"], binding=tensor["name"], dtype=binding["dtype"], shape=shape)
+
+    inputs = tuple(known.get(t["name"]) or bare(t) for t in found["inputs"])
+    outputs = [bare(t) for t in found["outputs"]]
+    if len(outputs) == len(source.outputs):
+        outputs = [t.model_copy(update={"name": o.name, "dtype": o.dtype}) for t, o in zip(outputs, source.outputs, strict=True)]
+    return inputs, tuple(outputs)
+
+
+def _of(name: str, data: bytes) -> FileInfo:
+    return FileInfo(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))

@@ -1,0 +1,160 @@
+"""Engines that are there: loading, running and measuring them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from surgeon.diagnostics import error
+from surgeon.engine.libraries import check_libraries
+from surgeon.engine.manifest import TensorInfo, check_content, check_libraries_of, check_place, read_manifest
+from surgeon.engine.process import Platform, Worker
+
+_LOADING = 300.0
+_RUNNING = 120.0
+PERCENTILES = (50, 90, 95, 99)
+
+
+class Engine:
+    """An engine in a process of its own, ready to run; a context manager.
+
+    Raise SurgeonError: B102 to B106 where it is not what its manifest says or does not belong here, and as
+    :meth:`Worker.order` where TensorRT refuses it or dies.
+    """
+
+    def __init__(self, path: Path, libraries: Sequence[Path] = ()) -> None:
+        self.path = path
+        self.manifest = read_manifest(path)
+        data = _read(path)
+        check_content(self.manifest, data, path)
+        given = check_libraries(libraries)
+        check_libraries_of(self.manifest, given, path)
+        self._worker = Worker(given, (), str(path))
+        self._worker.__enter__()
+        try:
+            place = self._worker.platform
+            check_place(self.manifest, place.tensorrt, place.gpu, place.capability, path)
+            self._worker.order("load", _LOADING, data=data, max_batch=self.manifest.max_batch)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the engine's process."""
+        self._worker.close()
+
+    @property
+    def platform(self) -> Platform:
+        """Where the engine runs."""
+        return self._worker.platform
+
+    def run(self, feeds: Mapping[str, np.ndarray], timeout: float = _RUNNING) -> dict[str, np.ndarray]:
+        """Return the outputs of one batch, by name; arrays are in the model's own layout, the batch first.
+
+        An engine with a fixed batch computes zeros beside a smaller one. Raise SurgeonError B108 for inputs that the engine
+        does not take, and as :meth:`Worker.order`.
+        """
+        fed = self._fed(feeds)
+        batch = max(map(len, feeds.values()))
+        found = self._worker.order("run", timeout, feeds=fed)
+        return {t.name: _as_model(found[t.binding][:batch], t) for t in self.manifest.outputs}
+
+    def bench(self, feeds: Mapping[str, np.ndarray] | None = None, *, batch: int | None = None, warm_up: float = 0.5,
+              rounds: int = 200) -> Bench:  # fmt: skip
+        """Measure ``rounds`` runs of one batch after ``warm_up`` seconds; without ``feeds`` of random numbers.
+
+        Raise SurgeonError B108 for a batch or inputs that the engine does not take.
+        """
+        size = batch or self.manifest.max_batch
+        random = np.random.default_rng(0)
+        given = feeds or {
+            t.name: random.random([size, *(1 if s is None else s for s in t.shape[1:])]).astype(t.dtype) for t in self.manifest.inputs
+        }
+        found = self._worker.order("bench", _RUNNING + warm_up + rounds, feeds=self._fed(given), warm_up=warm_up, rounds=rounds)
+        return Bench(len(next(iter(given.values()))), rounds, _summary(found["gpu"]), _summary(found["whole"]),
+                     rounds * len(next(iter(given.values()))) / found["in_a_row"])  # fmt: skip
+
+    def _fed(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        wanted = {t.name: t for t in self.manifest.inputs}
+        if set(feeds) != set(wanted):
+            raise _unfit(f"the inputs are {_names(feeds)}; expected {_names(wanted)}", self.path)
+        found = {}
+        for name, value in feeds.items():
+            tensor = wanted[name]
+            sizes = tensor.shape[1:]
+            if value.ndim != len(tensor.shape) or any(s not in (None, v) for s, v in zip(sizes, value.shape[1:], strict=True)):
+                shape = ",".join("N" if s is None else str(s) for s in tensor.shape)
+                raise _unfit(f"the input '{name}' is {value.dtype}{list(value.shape)}; expected {tensor.dtype}[{shape}]", self.path)
+            if not 1 <= len(value) <= self.manifest.max_batch:
+                raise _unfit(f"the batch is {len(value)}; expected 1 to {self.manifest.max_batch}", self.path)
+            arranged = value.transpose(tensor.axes) if tensor.axes else value
+            lacking = 0 if tensor.shape[0] is None else tensor.shape[0] - len(value)
+            if lacking:
+                arranged = np.concatenate([arranged, np.zeros((lacking, *arranged.shape[1:]), value.dtype)])
+            found[tensor.binding] = np.ascontiguousarray(arranged)
+        return found
+
+
+def load_engine(path: str | os.PathLike[str], *, plugin_libraries: Iterable[str | os.PathLike[str]] = ()) -> Engine:
+    """Return an engine that :func:`surgeon.build_engine` built, in a process of its own; close it after use."""
+    return Engine(Path(path), [Path(one) for one in plugin_libraries])
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Times of an engine.
+
+    ``gpu`` and ``whole`` are milliseconds of one batch: min, mean, max and percentiles, on the GPU alone and with the copies
+    of input and output. ``throughput`` is pictures in a second where batches follow each other without copies.
+    """
+
+    batch: int
+    rounds: int
+    gpu: Mapping[str, float]
+    whole: Mapping[str, float]
+    throughput: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"batch": self.batch, "rounds": self.rounds, "gpu_ms": dict(self.gpu), "whole_ms": dict(self.whole),
+                "pictures_per_second": round(self.throughput, 1)}  # fmt: skip
+
+
+def _summary(times: Sequence[float]) -> dict[str, float]:
+    array = np.asarray(times)
+    found = {"min": array.min(), "mean": array.mean(), "max": array.max()}
+    found |= {f"p{p}": np.percentile(array, p) for p in PERCENTILES}
+    return {name: round(float(value), 4) for name, value in found.items()}
+
+
+def _as_model(value: np.ndarray, tensor: TensorInfo) -> np.ndarray:
+    """Return an output as the model has it: an int32 that was written into a float tensor is an int32 again."""
+    if tensor.dtype == "int32" and value.dtype == np.float32:
+        value = value.view(np.int32)
+    return value.transpose(np.argsort(tensor.axes)) if tensor.axes else value
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise error("E101", f"the engine '{path}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+
+
+def _names(items: Mapping[str, object]) -> str:
+    return ", ".join(f"'{name}'" for name in items) or "none"
+
+
+def _unfit(problem: str, path: Path) -> Exception:
+    return error("B108", problem, str(path), help=["the manifest beside the engine lists its inputs"])
