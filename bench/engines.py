@@ -1,12 +1,14 @@
 """Engines on a GPU: build, compare with TensorFlow's stored detections, measure; the demo model's mean average precision.
 
-    python bench/engines.py OUT build NAME=RECIPE,MODEL,ORIGINAL.npz[,TARGET] VARIANT... [-- NAME=...]
+    python bench/engines.py OUT build NAME=RECIPE,MODEL,ORIGINAL.npz VARIANT... NAME=FILE.onnx,ORIGINAL.npz VARIANT...
+    python bench/engines.py OUT bench ENGINE...
     python bench/engines.py OUT precision RECIPE MODEL [PICTURES]
     python bench/engines.py OUT faults RECIPE MODEL
 
 Every step goes through the command line, as a user would; what it says is kept in OUT. ORIGINAL.npz is what 'surgeon verify
---store' wrote where TensorFlow is. A VARIANT is a precision with options: fp32, fp32-tf32, fp16, int8. 'precision' evaluates
-the demo model's engines on fresh pictures (200 unless said otherwise); 'faults' provokes errors and keeps the diagnostics.
+--store' wrote where TensorFlow is. A VARIANT is a precision with options: fp32, fp32-tf32, fp16. 'bench' measures engines one
+after the other, when nothing else uses the GPU. 'precision' evaluates the demo model's engines on fresh pictures (200 unless
+said otherwise); 'faults' provokes errors and keeps the diagnostics.
 """
 
 from __future__ import annotations
@@ -65,27 +67,28 @@ def surgeon(*arguments: object, env: dict[str, str] | None = None, timeout: floa
     return found
 
 
-def compare(kept: Kept, items: Sequence[str], variants: Sequence[str]) -> None:
-    """Build each model in each variant, verify against the stored original, then measure all, one after the other."""
-    engines: list[tuple[str, Path]] = []
-    for item in items:
-        name, _, rest = item.partition("=")
-        recipe, model, original, *target = rest.split(",")
-        for variant in variants:
-            engine = kept.folder / f"{name}-{variant}.engine"
-            extra = ["--target", target[0]] if target else []
-            built = surgeon("build", recipe, model, "-o", engine, *VARIANTS[variant], "--timing-cache", kept.folder / "timing",
-                            *extra, "--json")  # fmt: skip
-            manifest = built.pop("json", {}).get("manifest", {})
-            told = {key: manifest.get(key) for key in ("layers", "build_seconds", "engine", "target", "tensorrt", "gpu")}
-            kept.put(f"{name}/{variant}/build", {**built, **told})
-            if built["code"]:
-                continue
-            engines.append((f"{name}/{variant}", engine))
+def compare(kept: Kept, words: Sequence[str]) -> None:
+    """Build each model in the variants that follow it, and verify each engine against the stored original."""
+    name, what, original = "", [""], ""
+    for word in words:
+        if "=" in word:
+            name, _, rest = word.partition("=")
+            *what, original = rest.split(",")
+            continue
+        engine = kept.folder / f"{name}-{word}.engine"
+        built = surgeon("build", *what, "-o", engine, *VARIANTS[word], "--timing-cache", kept.folder / "timing", "--json")
+        manifest = built.pop("json", {}).get("manifest", {})
+        told = {key: manifest.get(key) for key in ("layers", "build_seconds", "engine", "target", "tensorrt", "gpu")}
+        kept.put(f"{name}/{word}/build", {**built, **told})
+        if not built["code"]:
             verified = surgeon("verify", "--engine", engine, "--original", original, "--json")
-            kept.put(f"{name}/{variant}/verify", {**verified, "json": shortened(verified.get("json", {}))})
-    for name, engine in engines:
-        kept.put(f"{name}/bench", surgeon("bench", engine, "--rounds", 500, "--json"))
+            kept.put(f"{name}/{word}/verify", {**verified, "json": shortened(verified.get("json", {}))})
+
+
+def measure(kept: Kept, engines: Sequence[str]) -> None:
+    """Measure engines, one after the other."""
+    for engine in engines:
+        kept.put(f"{Path(engine).stem}/bench", surgeon("bench", engine, "--rounds", 300, "--warm-up", 0.5, "--json"))
 
 
 def shortened(verification: dict[str, Any]) -> dict[str, Any]:
@@ -220,12 +223,13 @@ def digest(count: int) -> str:
 
 
 def main(arguments: Iterable[str]) -> int:
-    """Do one of the three things."""
+    """Do one of the four things."""
     folder, command, *rest = arguments
     kept = Kept(Path(folder))
     if command == "build":
-        items = [word for word in rest if "=" in word]
-        compare(kept, items, [word for word in rest if "=" not in word] or list(VARIANTS)[:3])
+        compare(kept, rest)
+    elif command == "bench":
+        measure(kept, rest)
     elif command == "precision":
         count = int(rest[2]) if len(rest) > 2 else 200
         kept.put("pictures", {"count": count, "sha256": digest(count)})
