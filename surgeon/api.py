@@ -293,6 +293,8 @@ def verify(
     V123 for a file of originals, V124 and V125 for an engine of another graph, and what running an engine raises. Raise
     TypeError for arguments that contradict each other.
     """
+    from surgeon.atomic import check_writable
+    from surgeon.engine import read_manifest
     from surgeon.verify import Limits, Tolerances, given_pictures, verify_plan
     from surgeon.verify.deployed import facts_of, original_of
     from surgeon.verify.stored import Keeper
@@ -312,6 +314,10 @@ def verify(
         facts, rows = read_originals(Path(original))
         return _verified(facts, rows, engine, onnx, plugin_libraries, limits, folder)
     assert recipe is not None and model is not None
+    if store is not None:
+        check_writable(store)
+    if engine is not None and target is None:
+        target = read_manifest(Path(engine)).target or None
     pictures = given_pictures(Path(images) if isinstance(images, str | os.PathLike) else images, seed)
     catalog = _catalog(plugin_paths)
     ready = _recipe(recipe, parameters, recipe_paths)

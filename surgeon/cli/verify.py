@@ -66,6 +66,10 @@ def run(args: argparse.Namespace) -> int:
     lone = args.engine is None and args.onnx is None
     if args.original is not None and (lone or args.recipe is not None or args.images is not None):
         args.usage("--original goes with --engine or --onnx, and without RECIPE, MODEL and --images")
+    if args.original is not None and (args.parameters or args.target or args.anchors):
+        args.usage("--set, --target and --anchors are for RECIPE and MODEL; the stored originals have theirs")
+    if args.plugin_libraries and args.engine is None:
+        args.usage("--plugin-library goes with --engine")
     if args.original is None and args.model is None:
         args.usage("RECIPE and MODEL are needed, or --original with --engine or --onnx")
     arguments = recipe_arguments(args)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from surgeon.diagnostics import error
-from surgeon.verify.detections import Detections, Pairing, pair
+from surgeon.verify.detections import Detections, pair
 from surgeon.verify.results import DetectionComparison, Difference, Outcome, Row, TensorComparison, Tolerances
 
 ALL_CANDIDATES, EXACT_RATIOS, CLIP_FIRST, KEEP_ALL = "all-candidates", "exact-ratios", "clip-first", "keep-all"
@@ -79,21 +79,31 @@ def compare_detections(
     limits: Limits,
     changes: Sequence[str] = (),
     again: Again | None = None,
+    *,
+    by_reference: bool = True,
 ) -> DetectionComparison:
     """Match the detections of one picture and judge them.
 
     ``again`` gives the rewritten graph's detections with one of ``changes`` made in the reference. A difference is
     excused by a change where the original's detection then has a partner within the tolerances, and one that only the
     rewritten graph gives is then gone.
+
+    Where ``rewritten`` are not the reference's own detections (``by_reference`` is False), no change of the reference can
+    explain them. Then a difference is excused where the reference, whose detections ``again("")`` gives, shows the same one
+    and is excused for it; and, at the last detection kept, where ``keep-all`` has what takes another's place.
     """
     tolerances = limits.tolerances
-    pairing = pair(original, rewritten, tolerances.box)
-    agree = pairing.agreeing(tolerances.box, tolerances.score)
-    excuses = _Excuses(original, rewritten, pairing, agree, tolerances)
-    if not agree.all() or pairing.only_a.size or pairing.only_b.size:
-        for change in changes:
-            if again is not None and excuses.open:
-                excuses.try_change(change, again(change))
+    excuses = _Excuses(original, rewritten, tolerances)
+    if again is not None and excuses.open:
+        if by_reference:
+            excuses.try_changes(changes, again)
+        else:
+            reference = _Excuses(original, again(""), tolerances)
+            reference.try_changes(changes, again)
+            excuses.adopt(reference)
+            if KEEP_ALL in changes and excuses.open:
+                excuses.at_the_cut(again(KEEP_ALL), exchanged=True)
+    pairing, agree = excuses.pairing, excuses.agree
     counted = agree | np.array([excuses.of_original.get(i) is None for i in pairing.a.tolist()], bool)
     errors = pairing.box_error[counted]
     found = DetectionComparison(
@@ -126,21 +136,44 @@ def _judged(found: DetectionComparison, original: Detections, limits: Limits) ->
 class _Excuses:
     """Collects, for each row that does not agree, the first change that explains it."""
 
-    def __init__(
-        self, original: Detections, rewritten: Detections, pairing: Pairing, agree: np.ndarray, tolerances: Tolerances
-    ) -> None:
-        self.original, self.rewritten, self.pairing, self.agree, self.tolerances = original, rewritten, pairing, agree, tolerances
+    def __init__(self, original: Detections, rewritten: Detections, tolerances: Tolerances) -> None:
+        self.original, self.rewritten, self.tolerances = original, rewritten, tolerances
+        self.pairing = pair(original, rewritten, tolerances.box)
+        self.agree = self.pairing.agreeing(tolerances.box, tolerances.score)
         self.of_original: dict[int, str] = {}
         self.of_rewritten: dict[int, str] = {}
-        self.differing = pairing.a[~agree]
+        self.wanted: list[int] = [*self.pairing.a[~self.agree].tolist(), *self.pairing.only_a.tolist()]
 
     @property
     def open(self) -> bool:
         """True while a row is without an excuse."""
-        wanted = [*self.differing.tolist(), *self.pairing.only_a.tolist()]
-        return any(i not in self.of_original for i in wanted) or any(
+        return any(i not in self.of_original for i in self.wanted) or any(
             j not in self.of_rewritten for j in self.pairing.only_b.tolist()
         )
+
+    def try_changes(self, changes: Sequence[str], again: Again) -> None:
+        """Try the changes in turn while a row is without an excuse."""
+        for change in changes:
+            if self.open:
+                self.try_change(change, again(change))
+
+    def adopt(self, reference: _Excuses) -> None:
+        """Excuse what the reference gives in the same way, and is excused for."""
+        same = pair(reference.rewritten, self.rewritten, self.tolerances.box)
+        good = same.agreeing(self.tolerances.box, self.tolerances.score)
+        twins = dict(zip(same.b[good].tolist(), same.a[good].tolist(), strict=True))
+        shared = set(twins.values())
+        here = dict(zip(self.pairing.a.tolist(), self.pairing.b.tolist(), strict=True))
+        there = dict(zip(reference.pairing.a.tolist(), reference.pairing.b.tolist(), strict=True))
+        for i in self.wanted:
+            # What the reference gives in this row's place is given here, too, and nothing else is.
+            mine, theirs = here.get(i), there.get(i)
+            if i in reference.of_original and (theirs is None or theirs in shared) and (mine is None or mine in twins):
+                self.of_original[i] = reference.of_original[i]
+        excused = {there[i]: excuse for i, excuse in reference.of_original.items() if i in there} | reference.of_rewritten
+        for j in self.pairing.only_b.tolist():
+            if twins.get(j) in excused:
+                self.of_rewritten[j] = excused[twins[j]]
 
     def try_change(self, change: str, found: Detections) -> None:
         """Excuse what is in order among the detections ``found`` with the change made."""
@@ -150,9 +183,9 @@ class _Excuses:
         if len(explained) < np.count_nonzero(self.agree):
             return  # what loses detections that agreed explains nothing
         if change == KEEP_ALL:
-            self._at_the_cut(explained)
+            self.at_the_cut(found)
             return
-        for i in (*self.differing.tolist(), *self.pairing.only_a.tolist()):
+        for i in self.wanted:
             if i in explained:
                 self.of_original.setdefault(i, change)
         # A detection too many is explained where it is gone, or has become one of the original's.
@@ -162,16 +195,28 @@ class _Excuses:
             if j not in stays or stays[j] in partners:
                 self.of_rewritten.setdefault(j, change)
 
-    def _at_the_cut(self, explained: set[int]) -> None:
-        """Excuse rows whose score is at the last one kept: as many too many as there are too few."""
+    def at_the_cut(self, found: Detections, *, exchanged: bool = False) -> None:
+        """Excuse rows whose score is at the last one kept: as many too many as there are too few.
+
+        ``found`` are the detections without a limit on their number; what is excused is among them. Where rows are
+        ``exchanged``, no more are excused for being too few than others took the place of.
+        """
         if not len(self.rewritten) or not len(self.original):
             return
+        explained, candidates = self._within(self.original, found), self._within(self.rewritten, found)
         lost = [i for i in self.pairing.only_a.tolist() if i not in self.of_original and i in explained
                 and self._near(self.original.scores[i], self.rewritten)]  # fmt: skip
-        more = [j for j in self.pairing.only_b.tolist() if j not in self.of_rewritten
+        more = [j for j in self.pairing.only_b.tolist() if j not in self.of_rewritten and j in candidates
                 and self._near(self.rewritten.scores[j], self.original)]  # fmt: skip
+        if exchanged:
+            lost = lost[: len(more)]
         self.of_original.update(dict.fromkeys(lost, KEEP_ALL))
         self.of_rewritten.update(dict.fromkeys(more[: len(lost)], KEEP_ALL))
+
+    def _within(self, rows: Detections, found: Detections) -> set[int]:
+        """Return the rows that are among the detections ``found``, within the tolerances."""
+        pairing = pair(rows, found, self.tolerances.box)
+        return set(pairing.a[pairing.agreeing(self.tolerances.box, self.tolerances.score)].tolist())
 
     def _near(self, score: float, kept: Detections) -> bool:
         """Return whether a score is that of the last detection kept, within the tolerance."""

@@ -13,7 +13,7 @@ from surgeon.diagnostics import error
 from surgeon.engine import Engine
 from surgeon.graph import Ref
 from surgeon.language.recipe import Image
-from surgeon.verify.comparison import EXCUSES, Limits, compare_detections, compare_tensors
+from surgeon.verify.comparison import EXCUSES, Limits, compare_detections, compare_tensors, shown
 from surgeon.verify.detections import Detections, detections_of_plugin
 from surgeon.verify.drawing import draw
 from surgeon.verify.outputs import PluginRun, known_changes, outputs_of, rerun
@@ -22,7 +22,7 @@ from surgeon.verify.results import Comparison, Outcome, TensorComparison, Verifi
 from surgeon.verify.runners import Execution
 from surgeon.verify.sides import Sample, Sides
 from surgeon.verify.stored import Facts, Original, Reruns
-from surgeon.verify.verification import CUT, END, verdict
+from surgeon.verify.verification import CUT, END, NO_PREPARATION, verdict
 
 
 class Deployed(Protocol):
@@ -93,7 +93,8 @@ def original_of(sides: Sides, picture: Picture | None, sample: Sample) -> Origin
     if sample.prepared is not None:
         prepared = sample.prepared.tensor
         feeds = {ref: prepared if ref in sides.prepared_inputs else sample.values[origin] for ref, origin in sides.inputs.items()}
-        end = _reruns(sides, sample, lambda: sides.runner.run(feeds))
+        if all(value.shape == sample.values[sides.inputs[ref]].shape for ref, value in feeds.items()):
+            end = _reruns(sides, sample, lambda: sides.runner.run(feeds))
     return Original(
         sample.name, pixels, sample.window, inputs, sides.of_original(sample), tensors,
         known_changes(sides.runner.references.values()), _reruns(sides, sample, lambda: sample.cut), end,
@@ -116,7 +117,7 @@ def verify_deployed(
 ) -> Verification:
     """Run a file on the originals' inputs (cut to cut) and on their pixels (end to end), and compare with the originals.
 
-    A difference is excused where the rewritten graph's references, with one rule changed, agree with the original. Raise
+    A difference is excused where the rewritten graph's references show the same one, and with one rule changed do not. Raise
     SurgeonError V124 where the file was made from another graph, V125 where it has other inputs, and what running it raises.
     """
     if deployed.graph and facts.graph and deployed.graph != facts.graph:
@@ -130,19 +131,24 @@ def verify_deployed(
         names.append(original.name)
         _check_inputs(deployed, original)
         outputs = deployed.run(original.inputs)
-        comparisons[CUT] += _compare(deployed, original, outputs, original.window, original.cut, limits)
+        window = original.window
+        at_cut = _compare(deployed, original, outputs, window, original.cut, limits)
+        comparisons[CUT] += at_cut
         prepared = _prepared(deployed, facts, original)
-        if prepared is not None:
+        misfit = _misfit(original, prepared[0]) if prepared is not None else None
+        if not facts.prepared:
+            comparisons[END] += at_cut
+        elif misfit is not None:
+            comparisons[END].append(misfit)
+        elif prepared is not None:
             feeds, window = prepared
             outputs = deployed.run(feeds)
             comparisons[END] += _compare(deployed, original, outputs, window, original.end, limits)
-        else:
-            window = original.window
         if output is not None and original.pixels is not None and original.detections is not None:
             picture = Picture(original.name, original.pixels, Path(original.name))
             drawn.append(str(draw(picture, original.detections, _detected(deployed, outputs, window), output, facts.labels)))
-    remark = "no picture becomes the input" if not facts.prepared else f"'{deployed.subject}' does not say how a picture becomes the input"
-    verdicts = (verdict(CUT, comparisons[CUT]), verdict(END, comparisons[END], "" if comparisons[END] else remark))
+    unsaid = "" if comparisons[END] else f"'{deployed.subject}' does not say how a picture becomes the input"
+    verdicts = (verdict(CUT, comparisons[CUT]), verdict(END, comparisons[END], unsaid if facts.prepared else NO_PREPARATION))
     used = dict.fromkeys(name for one in verdicts for name in one.excused)
     return Verification(
         facts.recipe, facts.target, tuple(names), facts.made, limits.tolerances, limits.max_excused, verdicts,
@@ -169,6 +175,16 @@ def _prepared(deployed: Deployed, facts: Facts, original: Original) -> tuple[dic
     return {**original.inputs, **dict.fromkeys(facts.prepared, made.tensor)}, made.window
 
 
+def _misfit(original: Original, feeds: Mapping[str, np.ndarray]) -> Comparison | None:
+    """Return a failed comparison where what is fed has another shape than the original's own input."""
+    for name, value in feeds.items():
+        wanted = original.inputs[name]
+        if value.shape != wanted.shape:
+            reason = f"'image' gives {shown(value)}; '{name}' is {shown(wanted)}"
+            return TensorComparison(name, original.name, Outcome.FAILED, reason)
+    return None
+
+
 def _detected(deployed: Deployed, outputs: Mapping[str, np.ndarray], window: tuple[float, float]) -> Detections:
     return detections_of_plugin({port: outputs[name] for port, name in deployed.detections.items()})[0].within(window)
 
@@ -185,7 +201,7 @@ def _compare(
         mine = _detected(deployed, outputs, window)
         subject = Ref.parse(next(iter(deployed.detections.values()))).node
         changes = original.changes if again is not None else ()
-        found.append(compare_detections(subject, original.name, original.detections, mine, limits, changes, again))
+        found.append(compare_detections(subject, original.name, original.detections, mine, limits, changes, again, by_reference=False))
     for name, expected in original.tensors.items():
         if name not in outputs:
             found.append(TensorComparison(name, original.name, Outcome.FAILED, "the file has no such output"))

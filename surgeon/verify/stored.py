@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from surgeon.atomic import writing
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.language.recipe import ClassNumber, Image
+from surgeon.verify.comparison import KEEP_ALL
 from surgeon.verify.detections import Detections
 
 VERSION = 1
@@ -22,10 +24,15 @@ VERSION = 1
 _META = "meta"
 _MOST_BYTES = 8 << 30
 _MOST_PICTURES = 10_000
-_PARTS = ("boxes", "scores", "classes")
+_BEYOND = 1000
+"""Detections beyond the original's that are kept of a rerun that gives all; those at the cut are among them."""
+
+_PARTS = {"boxes": np.float32, "scores": np.float32, "classes": np.int64}
 
 Reruns = Callable[[str], Detections]
-"""Returns what the rewritten graph's references detect with a rule changed."""
+"""Returns what the rewritten graph's references detect with a rule changed; with none where its name is empty."""
+
+_UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +93,10 @@ class Keeper:
             self._put(f"{at}/original", original.detections)
         for name, rerun in (("cut", original.cut), ("end", original.end)):
             row[name] = rerun is not None
-            for change in original.changes if rerun is not None else ():
+            for change in ("", *original.changes) if rerun is not None else ():
                 assert rerun is not None
-                self._put(f"{at}/{name}/{change}", rerun(change))
+                most = _BEYOND + len(original.detections or ())
+                self._put(f"{at}/{name}/{change or _UNCHANGED}", _best(rerun(change), most) if change == KEEP_ALL else rerun(change))
         self._pictures.append(row)
 
     def write(self, path: Path) -> None:
@@ -102,28 +110,43 @@ class Keeper:
         self._arrays |= {f"{name}/{part}": getattr(found, part) for part in _PARTS}
 
 
+def _best(found: Detections, most: int) -> Detections:
+    kept = np.sort(np.argsort(-found.scores, kind="stable")[:most])
+    return Detections(found.boxes[kept], found.scores[kept], found.classes[kept])
+
+
 def read_originals(path: Path) -> tuple[Facts, Sequence[Original]]:
     """Read what :class:`Keeper` wrote; the pictures are read when they are asked for.
 
     Raise SurgeonError V123 for a file that cannot be read, or is none of this kind and version.
     """
-    try:
+    with _reading(path):
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
                 raise _wrong(path, "it is far too large")
         content = np.load(path, allow_pickle=False)
         told = json.loads(content[_META].tobytes())
+        rows, version = told["pictures"], told["facts"]["version"]
+        if version != VERSION:
+            raise _wrong(path, f"it is of version {version}; expected {VERSION}")
         facts = Facts.model_validate(told["facts"])
-        rows = told["pictures"]
-        if facts.version != VERSION:
-            raise _wrong(path, f"it is of version {facts.version}; this is version {VERSION}")
         if not isinstance(rows, list) or not 0 < len(rows) <= _MOST_PICTURES:
             raise _wrong(path, "it holds no pictures")
+        return facts, _Rows(path, content, rows)
+
+
+@contextmanager
+def _reading(path: Path, what: str = "") -> Iterator[None]:
+    """Raise SurgeonError V123 for whatever goes wrong with the file, or with a part of it, while the block reads."""
+    try:
+        yield
     except FileNotFoundError:
         raise error("V123", f"the stored originals '{path}' cannot be read: no such file", str(path), help=["check the path"]) from None
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ValidationError) as exc:
-        raise _wrong(path, f"{type(exc).__name__}: {' '.join(str(exc).split()):.120}") from None
-    return facts, _Rows(path, content, rows)
+    except SurgeonError:
+        raise
+    except Exception as exc:  # damaged archives make zipfile, zlib and numpy raise nearly anything
+        reason = " ".join(str(exc).split()) or type(exc).__name__
+        raise _wrong(path, f"{what}{reason:.120}") from None
 
 
 class _Rows(Sequence[Original]):
@@ -139,12 +162,8 @@ class _Rows(Sequence[Original]):
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> Any:
-        try:
+        with _reading(self._path, f"picture {index}: "):
             return self._original(str(index), self._rows[index])
-        except SurgeonError:
-            raise
-        except (KeyError, ValueError, TypeError, IndexError, OSError, zipfile.BadZipFile) as exc:
-            raise _wrong(self._path, f"picture {index}: {type(exc).__name__}: {' '.join(str(exc).split()):.120}") from None
 
     def _original(self, at: str, row: Mapping[str, Any]) -> Original:
         changes = tuple(map(str, row["changes"]))
@@ -153,22 +172,28 @@ class _Rows(Sequence[Original]):
             return {str(key): self._content[f"{at}/{name}/{i}"] for i, key in enumerate(keys)}
 
         def reruns(name: str) -> Reruns | None:
-            return (lambda change: self._detections(f"{at}/{name}/{change}")) if row[name] else None
+            return (lambda change: self._detections(f"{at}/{name}/{change or _UNCHANGED}")) if row[name] else None
 
         pixels = self._content.get(f"{at}/pixels")
         if pixels is not None and (pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3):
-            raise ValueError(f"pixels are {pixels.dtype}{list(pixels.shape)}")
+            raise ValueError(f"its pixels are {pixels.dtype}{list(pixels.shape)}; expected uint8[H, W, 3]")
+        height, width = (float(share) for share in row["window"])
+        if not (0 < height <= 1 and 0 < width <= 1):
+            raise ValueError(f"its window is {height} x {width}; expected shares above 0, up to 1")
         return Original(
-            str(row["name"]), pixels, (float(row["window"][0]), float(row["window"][1])), group("input", row["inputs"]),
+            str(row["name"]), pixels, (height, width), group("input", row["inputs"]),
             self._detections(f"{at}/original") if row["detections"] else None, group("tensor", row["tensors"]),
             changes, reruns("cut"), reruns("end"),
         )  # fmt: skip
 
     def _detections(self, name: str) -> Detections:
-        boxes, scores, classes = (self._content[f"{name}/{part}"] for part in _PARTS)
-        if boxes.shape != (len(scores), 4) or classes.shape != scores.shape or scores.ndim != 1 or classes.dtype != np.int64:
-            raise ValueError(f"'{name}' is {boxes.dtype}{list(boxes.shape)}, {scores.dtype}{list(scores.shape)}")
-        return Detections(boxes, scores, classes)
+        with _reading(self._path):
+            boxes, scores, classes = (self._content[f"{name}/{part}"] for part in _PARTS)
+            shapes = ((scores.size, 4), (scores.size,), (scores.size,))
+            for (part, dtype), array, shape in zip(_PARTS.items(), (boxes, scores, classes), shapes, strict=True):
+                if array.dtype != dtype or array.shape != shape:
+                    raise ValueError(f"'{name}/{part}' is {array.dtype}{list(array.shape)}; expected {np.dtype(dtype)}{list(shape)}")
+            return Detections(boxes, scores, classes)
 
 
 def _wrong(path: Path, reason: str) -> SurgeonError:

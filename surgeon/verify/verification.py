@@ -25,7 +25,7 @@ CUT, ALONE, END = "cut to cut", "each alone", "end to end"
 Keep = Callable[[Sides, "Picture | None", Sample], None]
 
 _NO_IMAGE = "the recipe has no 'image', which says how a picture becomes the input; 'image: auto' derives it"
-_NO_PREPARATION = "both graphs read the same input; no picture is prepared"
+NO_PREPARATION = "both graphs read the same input; no picture is prepared"
 
 
 def verify_plan(
@@ -65,7 +65,7 @@ def verify_plan(
     verdicts = (
         verdict(CUT, found[CUT]),
         verdict(ALONE, found[ALONE], "" if found[ALONE] else "no namespace is replaced"),
-        verdict(END, found[END], _NO_PREPARATION if not sides.prepared_inputs else "" if found[END] else _NO_IMAGE),
+        verdict(END, found[END], NO_PREPARATION if not sides.prepared_inputs else "" if found[END] else _NO_IMAGE),
     )
     used = dict.fromkeys(name for verdict in verdicts for name in verdict.excused)
     return Verification(
