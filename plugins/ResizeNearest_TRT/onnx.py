@@ -19,7 +19,7 @@ def standard(at: PluginNode) -> Sequence[str]:
     if scale > 1 and np.frexp(scale)[0] == 0.5:
         # Every runtime divides by these without rounding, so they agree on the places.
         rule = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        return [emit.op("Resize", x, "", emit.floats(1, 1, scale, scale), **rule)]
+        return [emit.op("Resize", x, "", emit.constant([1, 1, scale, scale], np.float32), **rule)]
     for axis, size in enumerate(sample_dims(at, 0)[1:], start=2):
         x = emit.op("Gather", x, emit.ints(*_sources(size, scale)), axis=axis)
     return [x]

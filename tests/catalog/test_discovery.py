@@ -38,7 +38,7 @@ def test_a_shipped_definition_loads_and_names_its_sources(catalog: Catalog, op: 
     assert (plugin.plugin_version, plugin.plugin_namespace) == ("1", "")
     assert all(field.summary and field.source for field in plugin.fields.values())
     assert all(port.summary for port in (*plugin.inputs, *plugin.outputs))
-    assert plugin.library == ("own" if op == "CustomClipPlugin" else "tensorrt")
+    assert plugin.library == ("own" if op == "CustomClipPlugin" or op.startswith("Surgeon") else "tensorrt")
 
 
 @pytest.mark.parametrize("op", SHIPPED)

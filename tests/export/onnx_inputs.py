@@ -33,13 +33,23 @@ REFUSED: Mapping[tuple[str, str], str] = {
     ("NMS_TRT", "pixels-apart"): "X161",
     ("BatchedNMS_TRT", "pixels-without-caffe-semantics"): "X161",
     ("BatchedNMSDynamic_TRT", "pixels-without-caffe-semantics"): "X161",
+    ("PyramidROIAlign_TRT", "no-offset"): "X170",
 }
 """Cases and negative controls, by op and name, that a rendering refuses, with the code of the refusal."""
 
-DIFFERENT: Mapping[tuple[str, str], str] = {}
+DIFFERENT: Mapping[tuple[str, str], str] = {
+    ("ROIAlign_TRT", "no-sample"): "the mean of no samples is 0 in ONNX Runtime",
+}
 """Cases, by op and name, that a rendering gets otherwise as its documentation says, and why."""
 
-TOLERANCES: Mapping[str, float] = {}
+TOLERANCES: Mapping[str, float] = {
+    # Bilinear samples: a place in a map of 32 cells has a rounding of 2e-6, and neighbouring cells differ by up to 6.
+    "MultilevelCropAndResize_TRT": 1e-5,
+    "PyramidROIAlign_TRT": 1e-5,
+    # Corners in pixels up to 1000.
+    "MultilevelProposeROI_TRT": 1e-4,
+    "GenerateDetection_TRT": 1e-4,
+}
 """Absolute and relative tolerance of a plugin where 1e-6 is too narrow, by op; each with its reason beside it."""
 
 FORBIDDEN = ("Loop", "If", "Scan", "NonZero", "Unique", "Compress", "SequenceAt", "Dropout")
@@ -127,6 +137,14 @@ def render(
     graph = helper.make_graph(emit.nodes, "plugin", given, values, emit.initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     return Rendering(op, complete, tuple(specs), model, ports)
+
+
+def opsets_of(op: str, fields: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the opsets in which a plugin node is rendered: the first and the last, but the last for RoiAlign with half_pixel."""
+    complete = CATALOG[op].complete(fields)
+    last_only = (op == "ROIAlign_TRT" and complete["coordinate_transformation_mode"] == 1) or (
+        op == "PyramidROIAlign_TRT" and not complete["sampling_ratio"] and not complete["legacy"])  # fmt: skip
+    return OPSETS[1:] if last_only else OPSETS
 
 
 def specs_of(inputs: Sequence[np.ndarray], open_batch: bool = False) -> tuple[TensorSpec, ...]:
@@ -434,3 +452,237 @@ def _region(random: np.random.Generator) -> list[Sample]:
 @generator("Reorg_TRT")
 def _reorg(random: np.random.Generator) -> list[Sample]:
     return [Sample(f"stride-{stride}", {"stride": stride}, (normal(random, 2, 18 * stride**2, 6, 12),)) for stride in (1, 2, 3)]
+
+
+@generator("ResizeNearest_TRT")
+def _resize_nearest(random: np.random.Generator) -> list[Sample]:
+    x = normal(random, 2, 3, 5, 7)
+    return [Sample(f"scale-{scale}", {"scale": scale}, (x,)) for scale in (2.0, 4.0, 3.0, 1.0, 0.5, 1.7, 0.3)]
+
+
+@generator("LReLU_TRT")
+def _lrelu(random: np.random.Generator) -> list[Sample]:
+    return [Sample(f"slope-{slope}", {"negSlope": slope}, (normal(random, 2, 3, 4, 5),)) for slope in (0.1, 0.0, 1.5)]
+
+
+@generator("Clip_TRT", "CustomClipPlugin")
+def _clip(random: np.random.Generator) -> list[Sample]:
+    ranges = ((0.0, 6.0), (-0.5, 0.3), (1.0, 1.0))
+    return [Sample(f"{low}-to-{high}", {"clipMin": low, "clipMax": high}, (normal(random, 3, 4, 5, scale=5),)) for low, high in ranges]
+
+
+@generator("BatchTilePlugin_TRT")
+def _batch_tile(random: np.random.Generator) -> list[Sample]:
+    return [Sample(f"{count}-pictures", {}, (normal(random, count, 3, 3), normal(random, 1, 2, 3, 4))) for count in (1, 3)]
+
+
+@generator("CoordConvAC")
+def _coord_conv(random: np.random.Generator) -> list[Sample]:
+    shapes = ((1, 3, 8, 8), (2, 1, 5, 9), (3, 2, 9, 5))
+    return [Sample("x".join(map(str, shape)), {}, (normal(random, *shape),)) for shape in shapes]
+
+
+@generator("SpecialSlice_TRT")
+def _special_slice(random: np.random.Generator) -> list[Sample]:
+    return [Sample("detections", {}, (normal(random, 2, 9, 6),))]
+
+
+@generator("Split_TRT")
+def _split(random: np.random.Generator) -> list[Sample]:
+    x = normal(random, 2, 6, 5)
+    parts = ((1, [1, 2, 3]), (2, [4, 1]), (1, [6]))
+    return [Sample(f"axis-{axis}-in-{len(lengths)}", {"axis": axis, "output_lengths": lengths}, (x,)) for axis, lengths in parts]
+
+
+@generator("InstanceNormalization_TRT")
+def _instance_normalization(random: np.random.Generator) -> list[Sample]:
+    fields = {"epsilon": 1e-5, "scales": [0.5, 1.0, -2.0], "bias": [0.1, -0.3, 0.0], "relu": 0, "alpha": 0.0}
+    return [
+        Sample("picture", fields, (normal(random, 2, 3, 6, 7),)),
+        Sample("volume", fields, (normal(random, 2, 3, 4, 5, 3),)),
+        Sample("relu", {**fields, "relu": 1}, (normal(random, 2, 3, 6, 7),)),
+        Sample("leaky", {**fields, "relu": 1, "alpha": 0.2}, (normal(random, 2, 3, 6, 7),)),
+    ]
+
+
+@generator("CropAndResize_TRT", "CropAndResizeDynamic")
+def _crop_and_resize(random: np.random.Generator) -> list[Sample]:
+    maps = normal(random, 2, 3, 9, 14)
+    inside, beside = corners(random, 2, 12), corners(random, 2, 12, low=-0.7, high=1.7)
+    beside[:, ::3] = beside[:, ::3, [2, 1, 0, 3]]
+    borders = np.array([[0, 0, 1, 1], [1, 1, 0, 0], [0.5, 0.5, 0.5, 0.5], [2, 2, 3, 3]] * 2, np.float32).reshape(2, 4, 4)
+    sizes = {"crop": (5, 7), "a-row": (1, 4), "one-cell": (1, 1)}
+    return [Sample(f"{name}-{where}", {"crop_height": size[0], "crop_width": size[1]}, (maps, rois[..., None]))
+            for name, size in sizes.items() for where, rois in (("inside", inside), ("beside", beside), ("borders", borders))]  # fmt: skip
+
+
+@generator("ROIAlign_TRT")
+def _roi_align(random: np.random.Generator) -> list[Sample]:
+    fields = {"output_height": 3, "output_width": 4, "spatial_scale": 0.5}
+    rois, pictures = corners(random, 20, low=-3, high=30), random.integers(0, 2, 20).astype(np.int32)
+    modes = [{"mode": mode, "coordinate_transformation_mode": transform, "sampling_ratio": ratio}
+             for mode in (0, 1) for transform in (0, 1) for ratio in (0, 1, 3)]  # fmt: skip
+    return [Sample("-".join(map(str, more.values())), {**fields, **more}, (normal(random, 2, 3, 9, 14), rois, pictures)) for more in modes]
+
+
+def pyramid(random: np.random.Generator, levels: int, channels: int = 3, largest: int = 24, regions: int = 25) -> tuple[np.ndarray, ...]:
+    """Return regions relative to the picture, of sizes for every level, and the maps of two pictures."""
+    boxes = corners(random, 2, regions)
+    middle, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]) / 2
+    half = half * np.exp2(random.uniform(-4, 2.3, (2, regions, 1))).astype(np.float32)
+    boxes = np.clip(np.concatenate([middle - half, middle + half], -1), 0, 1)
+    sizes = [max(1, largest >> level) for level in range(levels)]
+    return boxes, *(normal(random, 2, channels, size, size + size // 3) for size in sizes)
+
+
+@generator("PyramidROIAlign_TRT")
+def _pyramid_roi_align(random: np.random.Generator) -> list[Sample]:
+    fields = {"pooled_size": 4, "image_size": [96, 128], "fpn_scale": 28}
+    rois, *maps = pyramid(random, 4)
+    flat = rois.copy()
+    flat[:, ::2, 2] = flat[:, ::2, 0]
+    flat[:, ::5, 3] = flat[:, ::5, 1]
+    flat[:, 7:9] = 0
+    pixels = (rois * np.array([128, 96, 128, 96], np.float32)).round(2)
+    wide = pixels * 2 - np.float32(32)
+    transforms = ((transform, ratio) for transform in (-1, 0, 1, 2) for ratio in (0, 1, 2) if ratio or transform > 0)
+    samples = [Sample(f"transform-{transform}-samples-{ratio}", {**fields, "roi_coords_transform": transform, "sampling_ratio": ratio},
+                      (pixels, *maps)) for transform, ratio in transforms]  # fmt: skip
+    relative = {**fields, "roi_coords_absolute": 0, "roi_coords_swap": 1}
+    return [
+        *samples,
+        Sample("relative", relative, (rois, *maps)),
+        Sample("relative-and-flat", relative, (flat, *maps)),
+        Sample("relative-and-flat-samples-1", {**relative, "sampling_ratio": 1}, (flat, *maps)),
+        Sample("corners-exchanged", fields, (pixels[..., [2, 1, 0, 3]], *maps)),
+        Sample("outside", fields, (wide, *maps)),
+        Sample("a-pixel-more", {**fields, "roi_coords_plusone": 1}, (pixels, *maps)),
+        Sample("legacy", {**fields, "legacy": 1}, (rois, *maps)),
+        Sample("pooled-to-a-cell", {**fields, "pooled_size": 1}, (pixels, *maps)),
+    ]
+
+
+@generator("MultilevelCropAndResize_TRT")
+def _multilevel_crop(random: np.random.Generator) -> list[Sample]:
+    rois, *maps = pyramid(random, 5, largest=48)
+    rois = rois * np.array([1200, 1500, 1200, 1500], np.float32)
+    outside = rois.copy()
+    outside[:, ::3] -= np.float32(100)
+    outside[:, 1::5, 2] = outside[:, 1::5, 0]
+    fields = {"pooled_size": 5, "image_size": [3, 1200, 1500]}
+    return [Sample("inside", fields, (rois, *maps)), Sample("outside", {**fields, "pooled_size": 1}, (outside, *maps)),
+            Sample("exchanged", fields, (outside[..., [2, 1, 0, 3]], *maps))]  # fmt: skip
+
+
+@generator("Proposal", "ProposalDynamic")
+def _proposal(random: np.random.Generator) -> list[Sample]:
+    fields = {"input_height": 120, "input_width": 200, "rpn_stride": 16, "roi_min_size": 1.0, "nms_iou_threshold": 0.7,
+              "pre_nms_top_n": 150, "post_nms_top_n": 40, "anchor_sizes": [20.0, 60.0], "anchor_ratios": [1.0, 0.5, 2.0]}  # fmt: skip
+    inputs = (scores(random, 2, 6, 7, 12), normal(random, 2, 24, 7, 12, scale=0.4))
+    changed: dict[str, dict[str, Any]] = {
+        "best": {},
+        "all-boxes": {"pre_nms_top_n": 5000, "post_nms_top_n": 100},
+        "fewer-than-rows": {"pre_nms_top_n": 30, "post_nms_top_n": 60, "nms_iou_threshold": 0.2},
+        "more-rows-than-boxes": {"pre_nms_top_n": 5000, "post_nms_top_n": 600},
+        "small-ones-last": {"roi_min_size": 70.0, "post_nms_top_n": 120},
+        "all-small": {"roi_min_size": 500.0},
+        "no-overlap": {"nms_iou_threshold": 1.5},
+    }
+    samples = [Sample(name, {**fields, **more}, inputs) for name, more in changed.items()]
+    equal = (np.round(inputs[0] * 4) / np.float32(4), inputs[1])
+    return [
+        *samples,
+        Sample("equal-scores", fields, equal),
+        Sample("all-equal", {**fields, "pre_nms_top_n": 5000}, (equal[0] * 0, inputs[1])),
+    ]
+
+
+REGION_RULES = {"prenms_topk": 300, "keep_topk": 50, "iou_threshold": 0.6}
+SATURATED = 0.9
+"""Share of a half of the scores from which on they are 1, as those of a logistic function come to be."""
+
+
+def with_equals(found: np.ndarray) -> np.ndarray:
+    """Return scores of which the best are all 1, and others equal in pairs."""
+    return np.where(found > np.quantile(found, SATURATED), np.float32(1), np.round(found * 50) / np.float32(50)).astype(np.float32)
+
+
+@generator("ProposalLayer_TRT")
+def _proposal_layer(random: np.random.Generator) -> list[Sample]:
+    fields = {**REGION_RULES, "image_size": [3, 128, 192]}
+    count = 3 * (32 * 48 + 16 * 24 + 8 * 12 + 4 * 6 + 2 * 3)
+    found, deltas = scores(random, 2, count, 2, 1), normal(random, 2, count, 4, 1)
+    changed: dict[str, dict[str, Any]] = {
+        "best": {},
+        "more-rows-than-boxes": {"prenms_topk": 40, "keep_topk": 60},
+        "many": {"prenms_topk": 1024, "keep_topk": 400, "iou_threshold": 0.3},
+        "no-overlap": {"iou_threshold": 1.5},
+    }
+    samples = [Sample(name, {**fields, **more}, (found, deltas)) for name, more in changed.items()]
+    return [*samples, Sample("low-scores", fields, (found * np.float32(0.013), deltas)),
+            Sample("equal-scores", {**fields, "prenms_topk": 1000, "keep_topk": 300, "iou_threshold": 0.9}, (with_equals(found), deltas)),
+            Sample("no-score", fields, (found * 0, deltas))]  # fmt: skip
+
+
+@generator("MultilevelProposeROI_TRT")
+def _multilevel_propose(random: np.random.Generator) -> list[Sample]:
+    fields = {**REGION_RULES, "image_size": [3, 96, 160], "fg_threshold": 0.0}
+    counts = [3 * (96 // 2**level) * (160 // 2**level) for level in (2, 3, 4, 5)] + [3 * 1 * 2]
+    found = [scores(random, 2, count, 1, 1) for count in counts]
+    deltas = [normal(random, 2, count, 4, 1, scale=0.5) for count in counts]
+
+    def inputs(values: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        return tuple(array for pair in zip(deltas, values, strict=True) for array in pair)
+
+    changed: dict[str, dict[str, Any]] = {
+        "best": {},
+        "threshold": {"fg_threshold": 0.5, "keep_topk": 900},
+        "many": {"prenms_topk": 2000, "keep_topk": 3500, "iou_threshold": 0.4},
+        "any-overlap": {"iou_threshold": 0.0},
+    }
+    samples = [Sample(name, {**fields, **more}, inputs(found)) for name, more in changed.items()]
+    equal = [with_equals(each) for each in found]
+    return [*samples, Sample("equal-scores", {**fields, "prenms_topk": 2000, "keep_topk": 1500, "iou_threshold": 0.9}, inputs(equal)),
+            Sample("no-score", fields, inputs([each * 0 for each in found]))]  # fmt: skip
+
+
+def class_scores(random: np.random.Generator, *shape: int) -> np.ndarray:
+    """Return the softmax of random numbers along the last axis, float32."""
+    found = np.exp(normal(random, *shape, scale=3))
+    return (found / found.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def detected(random: np.random.Generator, classes: int, regions: int, scale: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return encodings and scores of each class, and regions, of two pictures."""
+    rois = corners(random, 2, regions) * np.asarray(scale, np.float32)
+    return normal(random, 2, regions, 4 * classes, 1, 1), class_scores(random, 2, regions, classes)[..., None, None], rois
+
+
+def _detection_samples(random: np.random.Generator, fields: Mapping[str, Any], scale: Sequence[float]) -> list[Sample]:
+    changed: dict[str, tuple[dict[str, Any], int]] = {
+        "few-classes": ({"num_classes": 3}, 120),
+        "blocks-of-classes": ({"num_classes": 81}, 90),
+        "two-blocks": ({"num_classes": 33, "keep_topk": 400}, 300),
+        "one-object": ({"num_classes": 2, "score_threshold": 0.9}, 80),
+        "no-threshold": ({"num_classes": 4, "score_threshold": 0.0, "keep_topk": 100}, 600),
+        "more-rows-than-regions": ({"num_classes": 4}, 10),
+        "no-overlap": ({"num_classes": 4, "iou_threshold": 1.5}, 100),
+    }
+    samples = [
+        Sample(name, {**fields, **more}, detected(random, more["num_classes"], regions, scale)) for name, (more, regions) in changed.items()
+    ]
+    deltas, found, rois = detected(random, 40, 700, scale)
+    equal = {**fields, "num_classes": 40, "keep_topk": 650, "score_threshold": 0.0, "iou_threshold": 0.95}
+    return [*samples, Sample("equal-scores", equal, (deltas, np.round(found * 8) / np.float32(8), rois)),
+            Sample("no-score", equal, (deltas, found * 0, rois))]  # fmt: skip
+
+
+@generator("DetectionLayer_TRT")
+def _detection_layer(random: np.random.Generator) -> list[Sample]:
+    return _detection_samples(random, {"keep_topk": 50, "score_threshold": 0.3, "iou_threshold": 0.4}, (1, 1, 1, 1))
+
+
+@generator("GenerateDetection_TRT")
+def _generate_detection(random: np.random.Generator) -> list[Sample]:
+    fields = {"keep_topk": 50, "score_threshold": 0.3, "iou_threshold": 0.4, "image_size": [3, 300, 500]}
+    return _detection_samples(random, fields, (300, 500, 300, 500))

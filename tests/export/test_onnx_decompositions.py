@@ -74,7 +74,7 @@ def test_cases_hold(op: str, case: Case) -> None:
         found = onnx_inputs.render(op, case.fields, onnx_inputs.specs_of(case.inputs)).run(case.inputs)
         assert onnx_inputs.differences(found, wanted, *tolerance(op))
         return
-    for opset in onnx_inputs.OPSETS:
+    for opset in onnx_inputs.opsets_of(op, case.fields):
         rendering = onnx_inputs.render(op, case.fields, onnx_inputs.specs_of(case.inputs), opset)
         rendering.check()
         for optimised in (False, True):

@@ -105,7 +105,7 @@ class _Export:
         return UffValue("ref", free)
 
     def input_shape(self, node: Node) -> tuple[int, ...]:
-        return layout.input_shape(self.graph, node, self._exported)
+        return layout.input_shape(self.graph, node, self._exported, self._needless)
 
     def rank(self, ref: Ref) -> int | None:
         """Return a tensor's number of axes, batch included, or None where it is unknown."""

@@ -17,12 +17,13 @@ _OPAQUE = frozenset({
 })  # fmt: skip
 
 
-def input_shape(graph: Graph, node: Node, exported: Container[str]) -> tuple[int, ...]:
+def input_shape(graph: Graph, node: Node, exported: Container[str], left_out: Container[str] = ()) -> tuple[int, ...]:
     """Return the shape of an input as the file states it, batch included.
 
     Unknown batch is 1. A rank-4 input whose first spatial readers are NHWC is stated NCHW, as TensorRT registers it. One
     that no spatial op reads (before a Reshape, a Transpose, a plugin) is stated as the graph has it: nothing then says
-    which axis is the channel. Raise X106 for any other unknown dimension, X112 where readers disagree.
+    which axis is the channel. ``left_out`` are Transposes, NHWC to a plugin's NCHW, that the file does without. Raise X106
+    for any other unknown dimension, X112 where readers disagree.
     """
     shape = node.attrs.get("shape")
     dims = shape.dims if isinstance(shape, Shape) else None
@@ -31,13 +32,13 @@ def input_shape(graph: Graph, node: Node, exported: Container[str]) -> tuple[int
         raise error("X106", f"the input '{node.name}' has the shape {told}; UFF needs every size but the batch", node.name,
                     help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"])  # fmt: skip
     sizes = tuple(1 if d is None else d for d in dims)
-    if len(sizes) != 4 or _layout(graph, node, exported) != "NHWC":
+    if len(sizes) != 4 or _layout(graph, node, exported, left_out) != "NHWC":
         return sizes
     batch, height, width, channels = sizes
     return batch, channels, height, width
 
 
-def _layout(graph: Graph, node: Node, exported: Container[str]) -> str | None:
+def _layout(graph: Graph, node: Node, exported: Container[str], left_out: Container[str]) -> str | None:
     says: dict[str, Node] = {}
     seen = {node.name}
     queue = [node.name]
@@ -51,7 +52,7 @@ def _layout(graph: Graph, node: Node, exported: Container[str]) -> str | None:
                 layout = found.attrs.get("data_format", b"NHWC")
                 says.setdefault(layout.decode("utf-8", "replace") if isinstance(layout, bytes) else "NHWC", found)
             elif found.op == "Transpose":
-                says.setdefault("Transpose", found)
+                says.setdefault("NHWC" if reader in left_out else "Transpose", found)
             elif found.op not in _OPAQUE:
                 queue.append(reader)
     if len(says) > 1 and "NHWC" in says:

@@ -1,0 +1,16 @@
+"""ProposalLayer_TRT in standard operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from surgeon.export.onnx.mask_rcnn import proposal_layer
+from surgeon.export.onnx.rendering import PluginNode
+
+
+def standard(at: PluginNode) -> Sequence[str]:
+    """Return float32[N, keep_topk, 4], the regions best first; rows without one are 0.
+
+    Raise SurgeonError X162 for more rows than TensorRT takes.
+    """
+    return [proposal_layer(at)]
