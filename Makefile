@@ -46,7 +46,7 @@ test-tensorrt:
 $(VENV_TENSORRT)/tested: $(VENV_TENSORRT)/installed
 	libraries=$$(printf '%s:' $(VENV_TENSORRT)/lib/python3.10/site-packages/nvidia/*/lib); \
 	LD_LIBRARY_PATH=$${libraries}$(VENV_TENSORRT)/lib/python3.10/site-packages/tensorrt \
-		$(VENV_TENSORRT)/bin/pytest -q tests/catalog/test_registry.py
+		$(VENV_TENSORRT)/bin/pytest -q tests/catalog/test_registry.py tests/engine
 
 $(VENV_TENSORRT)/installed: setup.cfg
 	@echo "installing TensorRT 8.5.3.1 for $$($(PYTHON310) --version) (1.5 GB, once)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -258,8 +259,17 @@ def _tensors(source: Source, found: Mapping[str, Any], bindings: Sequence[Mappin
     inputs = tuple(known.get(t["name"]) or bare(t) for t in found["inputs"])
     outputs = [bare(t) for t in found["outputs"]]
     if len(outputs) == len(source.outputs):
-        outputs = [t.model_copy(update={"name": o.name, "dtype": o.dtype}) for t, o in zip(outputs, source.outputs, strict=True)]
+        outputs = [_named(t, o) for t, o in zip(outputs, source.outputs, strict=True)]
     return inputs, tuple(outputs)
+
+
+def _named(tensor: TensorInfo, output: Output) -> TensorInfo:
+    """Return an engine's output as the model has it; UFF's parser gives vectors axes of one."""
+    known: dict[str, Any] = {"name": output.name, "dtype": output.dtype}
+    sizes, own = output.shape[1:], tensor.shape[1:]
+    if output.shape and None not in sizes + own and math.prod(map(int, sizes)) == math.prod(map(int, own)):  # type: ignore[arg-type]
+        known["shape"] = (tensor.shape[0], *sizes)
+    return tensor.model_copy(update=known)
 
 
 def _of(name: str, data: bytes) -> FileInfo:

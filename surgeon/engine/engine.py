@@ -142,7 +142,9 @@ def _as_model(value: np.ndarray, tensor: TensorInfo) -> np.ndarray:
     """Return an output as the model has it: an int32 that was written into a float tensor is an int32 again."""
     if tensor.dtype == "int32" and value.dtype == np.float32:
         value = value.view(np.int32)
-    return value.transpose(np.argsort(tensor.axes)) if tensor.axes else value
+    value = value.transpose(np.argsort(tensor.axes)) if tensor.axes else value
+    sizes = tensor.shape[1:]
+    return value if None in sizes or not tensor.shape else value.reshape(len(value), *(int(size or 0) for size in sizes))
 
 
 def _read(path: Path) -> bytes:

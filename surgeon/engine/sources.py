@@ -97,5 +97,6 @@ def _outputs(name: str, plugin: Mapping[str, Any] | None, catalog: Catalog, infe
         ref = Ref(name, slot)
         known = inference.spec(ref) if inference is not None else None
         dtype = known.dtype.value if known is not None and known.dtype is not None else "float32"
-        found.append(Output(str(ref), dtype))
+        dims = known.shape.dims if known is not None else None
+        found.append(Output(str(ref), dtype, (None, *dims[1:]) if dims else ()))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,15 @@ def test_an_engine_is_built_with_its_manifest_and_runs(fake: pytest.MonkeyPatch,
         assert found["NMS:1"].dtype == np.int32 and found["NMS:1"].view(np.float32)[0, 0, 0, 0] == np.float32(11.5)
         again = engine.run({"Input": values[1:]})
         assert again["NMS"].shape == (1, 1, 4, 7) and again["NMS"][0, 0, 0, 0] == np.float32(35.5)
+
+
+def test_a_vector_has_the_shape_of_the_model(fake: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """UFF's parser gives a vector of 28 three axes; the model has one."""
+    source = replace(uff(tmp_path), outputs=(Output("NMS", "float32", (None, 28)), Output("NMS:1", "int32", (None, 5))))
+    manifest = build(source, tmp_path / "e.engine", BuildOptions()).manifest
+    assert [t.shape for t in manifest.outputs] == [(None, 28), (None, 1, 1, 1)]
+    with load_engine(tmp_path / "e.engine") as engine:
+        assert engine.run({"Input": np.ones((1, 2, 4, 3), np.float32)})["NMS"].shape == (1, 28)
 
 
 def test_the_input_arrives_channels_first(fake: pytest.MonkeyPatch, tmp_path: Path) -> None:
