@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -111,7 +111,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a graph or a UFF file consists of.
+    """What a graph, a UFF or an ONNX file consists of.
 
     ``inputs`` and ``outputs`` map names to what is known of them. ``ops`` counts nodes, the most frequent first.
     ``plugins`` maps the plugin nodes of a UFF file to their op. ``unsupported`` and ``fits`` are for graphs only.
@@ -129,6 +129,7 @@ class Inspection:
     plugins: Mapping[str, str]
     unsupported: tuple[Unsupported, ...] = ()
     fits: tuple[Fit, ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan(
@@ -356,10 +357,10 @@ def _verified(
 
         with load_engine(engine, plugin_libraries=libraries) as running:
             return verify_deployed(EngineDeployed(running), facts, originals, limits, output=output)
-    from surgeon.verify.onnx_model import OnnxDeployed
+    from surgeon.verify.onnx_model import OnnxModel
 
     assert onnx is not None
-    with OnnxDeployed(Path(onnx)) as model:
+    with OnnxModel(Path(onnx)) as model:
         return verify_deployed(model, facts, originals, limits, output=output)
 
 
@@ -383,11 +384,11 @@ def detect(
     refused: Callable[[SurgeonError], None] | None = None,
     watch: Watch | None = None,
 ) -> tuple[Found, ...]:
-    """Return what an engine, or what a recipe makes of a model, detects in pictures, in their order.
+    """Return what an engine, an ONNX file, or what a recipe makes of a model, detects in pictures, in their order.
 
-    ``what`` is an engine's file (``.engine``, ``.plan`` or ``.trt``), run on its GPU; else a recipe, run with ``model`` on
-    the CPU: TensorFlow runs ordinary operations, references run the plugins. ``images`` are picture files and folders, or
-    arrays uint8[H, W, 3]. ``labels`` is a label map's path, or the names of classes by the number that the network gives.
+    ``what`` is an engine's file (``.engine``, ``.plan`` or ``.trt``), run on its GPU, or an ONNX file, run by ONNX Runtime on
+    the CPU; else a recipe, run with ``model`` on the CPU: TensorFlow runs ordinary operations, references run the plugins.
+    ``images`` are picture files and folders, or arrays uint8[H, W, 3]. ``labels`` is a label map's path, or the names of classes by the number that the network gives.
     ``threshold`` is the score that a detection needs. ``batch`` is how many pictures go in at once; where it is None, as
     many as the engine takes, and one on the CPU. ``image_from`` is a recipe that says how a picture becomes an engine's
     input; ``model`` is then what its ``image: auto`` is derived from.
@@ -409,18 +410,22 @@ def detect(
     least, names = detecting.check_threshold(threshold), detecting.labels_of(labels)
     pictures = detecting.listed(images)
     folder = None if output is None else detecting.Folder(Path(output), pictures)
-    ready = None if kind == "engine" and image_from is None else _recipe(image_from or what, parameters, recipe_paths)
+    ready = None if kind != "recipe" and image_from is None else _recipe(image_from or what, parameters, recipe_paths)
     made = None
     if ready is not None and model is not None:
         made = _plan(ready, _graph(model), target=_target(target), catalog=catalog, anchors=anchors)
     with ExitStack() as stack:
-        if kind == "engine":
+        image = None if ready is None or kind == "recipe" else detecting.image_of(ready, made)
+        if kind == "onnx":
+            from surgeon.verify.onnx_model import OnnxModel
+
+            detector: detecting.Detector = detecting.OnnxDetector(stack.enter_context(OnnxModel(Path(what))), image)  # type: ignore[arg-type]
+        elif kind == "engine":
             from surgeon.engine import load_engine
 
-            image = None if ready is None else detecting.image_of(ready, made)
             libraries = [Path(one) for one in plugin_libraries]
             engine = stack.enter_context(load_engine(Path(what), plugin_libraries=libraries))  # type: ignore[arg-type]
-            detector: detecting.Detector = detecting.EngineDetector(engine, image)
+            detector = detecting.EngineDetector(engine, image)
         else:
             assert ready is not None and made is not None
             detector = detecting.ReferenceDetector(made, ready, catalog)
@@ -662,6 +667,8 @@ def inspect(
     ``depth`` is how many components of a namespace are told apart. For a graph, tell also what the target cannot run
     and which recipes fit. Raise SurgeonError where the file cannot be read.
     """
+    if not isinstance(model, Graph) and Path(model).suffix.lower() == ".onnx":
+        return _inspect_onnx(Path(model), depth)
     loaded = model if isinstance(model, Graph) else read_model(model)
     chosen = _target(target)
     if not isinstance(loaded, Graph):
@@ -1006,6 +1013,19 @@ def _fits(graph: Graph, recipe_paths: Sequence[Path]) -> tuple[Fit, ...]:
 
 def _plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _inspect_onnx(path: Path, depth: int) -> Inspection:
+    from surgeon.export.onnx.describing import describe_onnx
+
+    found = describe_onnx(path)
+    first = {name for name, layout in found.info.layout.items() if layout == "NCHW"}
+    inputs = {name: f"{spec}" + (", channels first" if name in first else "") for name, spec in found.info.inputs.items()}
+    return Inspection(
+        source=str(path), format="onnx", nodes=found.nodes, constant_bytes=found.constant_bytes, target="", inputs=inputs,
+        outputs={name: f"{spec}" for name, spec in found.info.outputs.items()}, namespaces=_namespaces(found.sizes, depth),
+        ops=found.ops, plugins=found.plugins, told=found.told,
+    )  # fmt: skip
 
 
 def _inspect_uff(model: UffModel, source: str, depth: int) -> Inspection:

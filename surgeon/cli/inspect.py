@@ -1,8 +1,9 @@
 """Show what a model consists of: namespaces, operations, inputs, outputs, what the target cannot run and which
-recipes fit. A .uff file is read back.
+recipes fit. A .uff or .onnx file is read back.
 
     surgeon inspect frozen_inference_graph.pb --depth 2
     surgeon inspect ssd.uff --ops
+    surgeon inspect ssd.onnx
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ MOST = 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt), a SavedModel folder or a .uff file")
+    parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt), a SavedModel folder, a .uff or .onnx file")
     parser.add_argument("--depth", type=_depth, default=1, metavar="N", help="components of namespaces told apart (default: 1)")
     parser.add_argument("--ops", action="store_true", help="count operations, too")
     add_target(parser)
@@ -55,8 +56,9 @@ def _plain(found: Inspection) -> dict[str, Any]:
 
 
 def _show(found: Inspection, ops: bool, model: str) -> None:
-    kind = "UFF file" if found.format == "uff" else "frozen graph"
+    kind = {"uff": "UFF file", "onnx": "ONNX file"}.get(found.format, "frozen graph")
     console.show(f"{model}: {kind}, {console.plural(found.nodes, 'node')}, {console.size(found.constant_bytes)} of constants")
+    _section("it says", list(found.told.items()))
     _section("inputs", [(name, text) for name, text in found.inputs.items()])
     _section("outputs", [(name, text) for name, text in found.outputs.items()])
     _section("plugins", [(name, text) for name, text in found.plugins.items()])
@@ -64,7 +66,7 @@ def _show(found: Inspection, ops: bool, model: str) -> None:
                             for n in found.namespaces], right=(1, 2))  # fmt: skip
     if ops:
         _section("operations", [(op, console.number(count)) for op, count in found.ops.items()], right=(1,), most=200)
-    if found.format == "uff":
+    if found.format in ("uff", "onnx"):
         return
     _section(f"what {found.target} cannot run",
              [(u.namespace or "(outside)", console.plural(u.nodes, "node"), console.some(list(u.ops)), u.remedy)

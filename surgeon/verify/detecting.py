@@ -26,6 +26,7 @@ from surgeon.language import Image, Recipe
 from surgeon.rewrite import Plan
 from surgeon.verify.detections import Detections, detections_of_plugin, gives_detections
 from surgeon.verify.drawing import corners, draw_detections, ranked
+from surgeon.verify.onnx_model import OnnxModel
 from surgeon.verify.picture import MAX_PICTURES, Picture, given_pictures, picture_files, prepare, read_picture
 from surgeon.verify.runners import RewrittenRunner
 
@@ -36,8 +37,8 @@ _LARGEST = 5
 """Values of an output that are shown where a network gives no detections."""
 
 _ENGINES = (".engine", ".plan", ".trt")
-# An OnnxDetector, with ONNX Runtime, takes '.onnx' out of here: its image, labels and ports are what read_onnx_metadata gives.
-_NOT_RUN = {".onnx": "an ONNX file", ".uff": "a UFF file"}
+_ONNX = ".onnx"
+_UFF = ".uff"
 
 
 class Detector(ABC):
@@ -95,6 +96,25 @@ class EngineDetector(Detector):
         return self._engine.run({self._input.name: self._input.arranged(tensor, self._dtype)})
 
 
+class OnnxDetector(Detector):
+    """An ONNX file in ONNX Runtime, on the CPU; ``image`` goes before the one in its metadata.
+
+    Raise SurgeonError V112 where it is not known how a picture becomes the input, V114 where a picture cannot be it.
+    """
+
+    def __init__(self, model: OnnxModel, image: Image | None = None) -> None:
+        self._model = model
+        self.name = model.subject
+        self.image = _known(image or model.image, self.name, "--image-from RECIPE tells it")
+        self.labels, self.batch = model.labels, model.max_batch
+        self.ports = {port: name for port, name in model.detections.items() if name in model.outputs}
+        self._input = _picture_input(model.shapes, self.image, self.name)
+
+    def run(self, tensor: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Run the file; raise SurgeonError as :meth:`OnnxModel.run`."""
+        return self._model.run({self._input.name: self._input.arranged(tensor, self._model.dtype(self._input.name))})
+
+
 class ReferenceDetector(Detector):
     """A plan's rewritten graph on the CPU: TensorFlow runs ordinary operations, references run the plugins.
 
@@ -125,7 +145,7 @@ class ReferenceDetector(Detector):
         return {name: execution[Ref.parse(name)] for name in wanted}
 
 
-def check_what(what: Any, model: object, image_from: object, *, tensors: bool = False) -> Literal["engine", "recipe"]:
+def check_what(what: Any, model: object, image_from: object, *, tensors: bool = False) -> Literal["engine", "onnx", "recipe"]:
     """Return what is run, by the file's suffix.
 
     ``tensors`` says that tensors are wanted and no folder is given for them. Raise SurgeonError E101 for an engine that is
@@ -135,7 +155,7 @@ def check_what(what: Any, model: object, image_from: object, *, tensors: bool = 
     suffix = path.suffix.lower() if path is not None else ""
     if tensors:
         raise _apart("the network's outputs are wanted without a folder for them", "'-o DIR' says where they are written")
-    if suffix not in (*_ENGINES, *_NOT_RUN):
+    if suffix not in (*_ENGINES, _ONNX, _UFF):
         if model is None:
             raise _apart(f"'{getattr(what, 'name', what)}' is a recipe; expected a model beside it",
                          "surgeon run RECIPE MODEL PICTURE..., or surgeon run ENGINE PICTURE... with a .engine file")  # fmt: skip
@@ -144,12 +164,12 @@ def check_what(what: Any, model: object, image_from: object, *, tensors: bool = 
         return "recipe"
     if path is not None and not path.is_file():
         raise error("E101", f"the file '{path}' cannot be read: there is no such file", help=["check the path"])
-    if suffix in _NOT_RUN:
-        raise error("V115", f"'{path}' is {_NOT_RUN[suffix]}, which is not run; expected an engine, or a recipe and its model", str(path),
-                    help=["build an engine from it with 'surgeon build', or run the recipe and the model on the CPU"])  # fmt: skip
+    if suffix == _UFF:
+        raise error("V115", f"'{path}' is a UFF file, which is not run; expected an engine, an ONNX file, or a recipe and its model",
+                    str(path), help=["build an engine from it: surgeon build", "or run the recipe and the model on the CPU"])  # fmt: skip
     if model is not None and image_from is None:
-        raise _apart("a model is given beside an engine; expected the engine alone", "a model goes with '--image-from RECIPE'")
-    return "engine"
+        raise _apart("a model is given beside a file to run; expected the file alone", "a model goes with '--image-from RECIPE'")
+    return "onnx" if suffix == _ONNX else "engine"
 
 
 def _apart(problem: str, help: str) -> SurgeonError:

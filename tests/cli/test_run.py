@@ -145,7 +145,8 @@ REFUSED = {
     "two models": ("V113", ["ssd", "model.pb", "pictures", "--model", "model.pb"]),
     "tensors without a folder": ("V113", ["x.engine", "pictures", "--tensors"]),
     "an image beside a recipe": ("V113", ["ssd", "model.pb", "pictures", "--image-from", "ssd"]),
-    "an ONNX file": ("V115", ["x.onnx", "pictures"]),
+    "an ONNX file that is none": ("X150", ["x.onnx", "pictures"]),
+    "a UFF file": ("V115", ["x.uff", "pictures"]),
     "no such engine": ("E101", ["y.engine", "pictures"]),
     "no such picture": ("V102", ["x.engine", "nothing.jpg"]),
     "too large a batch": ("V116", ["x.engine", "pictures", "--batch", "4"]),
@@ -159,6 +160,7 @@ REFUSED = {
 def test_what_is_refused_leaves_nothing(run, engine: FakeEngine, work: Path, name: str) -> None:
     code, arguments = REFUSED[name]
     (work / "x.onnx").touch()
+    (work / "x.uff").touch()
     before = sorted(work.rglob("*"))
     ran = run("run", *arguments, "--json")
     assert ran.code == 1 and codes(ran) == [code] and f"error[{code}]" in ran.err

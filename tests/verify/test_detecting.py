@@ -375,7 +375,7 @@ def test_what_goes_together(tmp_path: Path) -> None:
     assert check_what("ssd", "m.pb", None) == "recipe"
     for code, arguments in (
         ("V113", ("ssd", None, None)), ("V113", ("ssd", "m.pb", "ssd")), ("V113", (tmp_path / "x.engine", "m.pb", None)),
-        ("V115", (tmp_path / "x.onnx", None, None)), ("V115", (tmp_path / "x.UFF", None, None)), ("E101", ("nothing.trt", None, None)),
+        ("V115", (tmp_path / "x.UFF", None, None)), ("E101", ("nothing.trt", None, None)),
     ):  # fmt: skip
         with pytest.raises(SurgeonError) as exc:
             check_what(*arguments)
