@@ -51,7 +51,7 @@ $(VENV_TENSORRT)/tested: $(VENV_TENSORRT)/installed
 $(VENV_TENSORRT)/installed: setup.cfg
 	@echo "installing TensorRT 8.5.3.1 for $$($(PYTHON310) --version) (1.5 GB, once)"
 	$(PYTHON310) -m venv $(VENV_TENSORRT)
-	$(VENV_TENSORRT)/bin/python -m pip install -q --disable-pip-version-check --editable '.[tensorrt]' pytest hypothesis
+	$(VENV_TENSORRT)/bin/python -m pip install -q --disable-pip-version-check --editable '.[tensorrt]' onnx pytest hypothesis
 	@touch $@
 
 lint: $(VENV)/installed-dev
@@ -77,5 +77,5 @@ $(VENV)/installed-tensorflow: setup.cfg pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-dev: $(VENV)/installed-tensorflow
 	@echo "installing the development tools"
-	$(PIP) --editable '.[dev,training]'
+	$(PIP) --editable '.[dev,training,onnx]'
 	@touch $@

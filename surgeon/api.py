@@ -388,7 +388,8 @@ def detect(
 
     ``what`` is an engine's file (``.engine``, ``.plan`` or ``.trt``), run on its GPU, or an ONNX file, run by ONNX Runtime on
     the CPU; else a recipe, run with ``model`` on the CPU: TensorFlow runs ordinary operations, references run the plugins.
-    ``images`` are picture files and folders, or arrays uint8[H, W, 3]. ``labels`` is a label map's path, or the names of classes by the number that the network gives.
+    ``images`` are picture files and folders, or arrays uint8[H, W, 3]. ``labels`` is a label map's path, or the names of
+    classes by the number that the network gives.
     ``threshold`` is the score that a detection needs. ``batch`` is how many pictures go in at once; where it is None, as
     many as the engine takes, and one on the CPU. ``image_from`` is a recipe that says how a picture becomes an engine's
     input; ``model`` is then what its ``image: auto`` is derived from.
