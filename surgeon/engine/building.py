@@ -184,7 +184,7 @@ def make_calibrator(trt: Any, ask: Ask, calibration: Mapping[str, Any], names: S
             arrays = ask("batch", number)
             yield dict(zip(names, arrays, strict=True))
 
-    made = polygraphy.Calibrator(list_of(batches), BaseClass=base, batch_size=calibration["batch_size"])
+    made = polygraphy.Calibrator(_Batches(batches), BaseClass=base, batch_size=calibration["batch_size"])
 
     class Remembering(type(made)):  # type: ignore[misc]
         """The same, with the cache kept in memory: the parent process writes files."""
@@ -200,7 +200,7 @@ def make_calibrator(trt: Any, ask: Ask, calibration: Mapping[str, Any], names: S
     return Remembering()
 
 
-class list_of:
+class _Batches:
     """An iterable that begins anew whenever it is asked for."""
 
     def __init__(self, maker: Callable[[], Iterator[Any]]) -> None:
