@@ -52,13 +52,13 @@ def test_the_references_detect_what_is_expected(recipe: Path) -> None:
         assert_same({name: [[row[0] + 1, *row[1:]] for row in rows] for name, rows in rows_of(found).items()}, 1e-5)
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("fp16", 2e-2)])
-def test_an_engine_detects_the_same(recipe: Path, tmp_path: Path, precision: str, tolerance: float) -> None:
+@pytest.mark.gpu
+def test_an_engine_detects_the_same(recipe: Path, tmp_path: Path) -> None:
     pytest.importorskip("PIL")
     registry = read_registry()
     if registry is None or not registry.devices:
         pytest.skip("TensorRT is not installed" if registry is None else "there is no GPU")
-    built = surgeon.build_engine(recipe, demo.model_path(), tmp_path / "demo.engine", precision=precision, tf32=False)
+    built = surgeon.build_engine(recipe, demo.model_path(), tmp_path / "demo.engine", precision="fp32", tf32=False)
     assert not built.reused and built.manifest.gpu == registry.devices[0].name
-    assert_same(rows_of(surgeon.detect(built.path, demo.picture_paths()[0].parent, threshold=0.5)), tolerance)
-    assert surgeon.build_engine(recipe, demo.model_path(), built.path, precision=precision, tf32=False).reused
+    assert_same(rows_of(surgeon.detect(built.path, demo.picture_paths()[0].parent, threshold=0.5)), 1e-4)
+    assert surgeon.build_engine(recipe, demo.model_path(), built.path, precision="fp32", tf32=False).reused
