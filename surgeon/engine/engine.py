@@ -29,8 +29,8 @@ class Engine:
 
     def __init__(self, path: Path, libraries: Sequence[Path] = ()) -> None:
         self.path = path
-        self.manifest = read_manifest(path)
         data = _read(path)
+        self.manifest = read_manifest(path)
         check_content(self.manifest, data, path)
         given = check_libraries(libraries)
         check_libraries_of(self.manifest, given, path)

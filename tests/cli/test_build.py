@@ -150,7 +150,7 @@ def test_bench(work: Path, run: Run) -> None:
     assert done.code == 0 and "batch 4, 5 rounds" in done.out and "pictures in a second" in done.out
     found = run("bench", "ssd.engine", "--rounds", 5, "--warm-up", 0, "--batch", 1, "--json").json
     assert found["batch"] == 1 and set(found["gpu_ms"]) == {"min", "mean", "max", "p50", "p90", "p95", "p99"}
-    for arguments, code in ((("none.engine",), "B102"), (("ssd.engine", "--batch", 9), "B108")):
+    for arguments, code in ((("none.engine",), "E101"), (("ssd.engine", "--batch", 9), "B108")):
         done = run("bench", *arguments)
         assert done.code == 1 and code in done.err
     with load_engine("ssd.engine") as engine:
