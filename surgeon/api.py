@@ -295,7 +295,6 @@ def verify(
     TypeError for arguments that contradict each other.
     """
     from surgeon.atomic import check_writable
-    from surgeon.engine import read_manifest
     from surgeon.verify import Limits, Tolerances, given_pictures, verify_plan
     from surgeon.verify.deployed import facts_of, original_of
     from surgeon.verify.stored import Keeper
@@ -317,8 +316,8 @@ def verify(
     assert recipe is not None and model is not None
     if store is not None:
         check_writable(store)
-    if engine is not None and target is None:
-        target = read_manifest(Path(engine)).target or None
+    if stands_in is not None and target is None:
+        target = _target_of(Path(stands_in), onnx is not None)
     pictures = given_pictures(Path(images) if isinstance(images, str | os.PathLike) else images, seed)
     catalog = _catalog(plugin_paths)
     ready = _recipe(recipe, parameters, recipe_paths)
@@ -343,6 +342,18 @@ def verify(
     if store is not None and keepers:
         keepers[0].write(Path(store))
     return found
+
+
+def _target_of(path: Path, is_onnx: bool) -> str | None:
+    """Return the target that an engine or an ONNX file was made for, None where it does not say."""
+    if is_onnx:
+        from surgeon.export.onnx import read_onnx_metadata
+        from surgeon.export.onnx.metadata import TARGET
+
+        return read_onnx_metadata(path).properties.get(TARGET)
+    from surgeon.engine import read_manifest
+
+    return read_manifest(path).target or None
 
 
 def _verified(
@@ -663,7 +674,7 @@ def inspect(
     recipe_paths: Iterable[PathLike] = (),
     plugin_paths: Iterable[PathLike] = (),
 ) -> Inspection:
-    """Return what a frozen graph, a SavedModel or a ``.uff`` file consists of.
+    """Return what a frozen graph, a SavedModel, a ``.uff`` or an ``.onnx`` file consists of.
 
     ``depth`` is how many components of a namespace are told apart. For a graph, tell also what the target cannot run
     and which recipes fit. Raise SurgeonError where the file cannot be read.
@@ -832,9 +843,10 @@ def _catalog(plugin_paths: Iterable[PathLike]) -> Catalog:
 def _graph(model: Graph | PathLike) -> Graph:
     if isinstance(model, Graph):
         return model
-    if Path(model).suffix.lower() == ".uff" and Path(model).is_file():
-        raise error("E110", f"'{os.fspath(model)}' is a UFF file; expected a frozen graph or a SavedModel folder",
-                    help=["give the graph that the UFF file was made from; 'surgeon inspect' reads UFF files"])  # fmt: skip
+    kind = {".uff": "a UFF", ".onnx": "an ONNX"}.get(Path(model).suffix.lower())
+    if kind is not None and Path(model).is_file():
+        raise error("E110", f"'{os.fspath(model)}' is {kind} file; expected a frozen graph or a SavedModel folder",
+                    help=["give the graph that it was made from; 'surgeon inspect' reads UFF and ONNX files"])  # fmt: skip
     return load_graph(model)
 
 

@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", metavar="FILE", type=Path,
                         help="names of classes: a label map (.pbtxt), or a .txt file with a name a line, class 1 first")  # fmt: skip
     parser.add_argument("--threshold", metavar="X", type=_threshold, default=0.3, help="score that a detection needs (default: 0.3)")
-    parser.add_argument("--batch", metavar="N", type=positive, help="pictures at once (default: the engine's largest; 1 on the CPU)")
+    parser.add_argument("--batch", metavar="N", type=positive,
+                        help="pictures at once (default: the file's largest, 16 for an open one; 1 for a recipe)")  # fmt: skip
     parser.add_argument("--image-from", metavar="RECIPE", help="take what becomes of a picture from this recipe, for an engine without")
     parser.add_argument("--model", metavar="MODEL", help="the model that the 'image: auto' of --image-from is derived from")
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="draw the detections, and write detections.json, into this folder")

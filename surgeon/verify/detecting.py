@@ -362,7 +362,7 @@ def check_batch(detector: Detector, batch: int | None) -> int:
     if batch is not None and (batch < 1 or (detector.batch is not None and batch > detector.batch)):
         most = f" to {detector.batch}" if detector.batch is not None else " or more"
         raise error("V116", f"the batch is {batch}; expected 1{most}", detector.name,
-                    help=["leave --batch out, or build the engine with a larger one: surgeon build --batch"])  # fmt: skip
+                    help=["leave --batch out, or make the file anew: 'surgeon build --batch' or 'surgeon convert --batch'"])  # fmt: skip
     return batch or detector.batch or 1
 
 

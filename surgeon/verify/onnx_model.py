@@ -9,7 +9,7 @@ import numpy as np
 
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.export.onnx import read_onnx_metadata
-from surgeon.export.onnx.metadata import DIGEST, RECIPE
+from surgeon.export.onnx.metadata import DETECTIONS, DIGEST, RECIPE, OnnxInfo
 from surgeon.export.onnx.native import DOMAIN
 from surgeon.graph import DType
 from surgeon.language import Image
@@ -17,6 +17,9 @@ from surgeon.optional import require
 
 _OPEN_BATCH = 16
 """Pictures at once where the file's batch is open."""
+
+_LAST = {"detections": 7, "boxes": 4}
+"""Sizes of the last axis of ports that hold detections."""
 
 _FATAL = 4
 _PURPOSE = "running ONNX files"
@@ -34,7 +37,7 @@ class OnnxModel:
     def __init__(self, path: Path) -> None:
         self.path, self.subject = path, str(path)
         info = read_onnx_metadata(path)
-        self._transposed = frozenset(name for name, layout in info.layout.items() if layout == "NCHW")
+        self._transposed = frozenset(name for name, layout in info.layout.items() if layout == "NCHW" and info.inputs[name].shape.rank == 4)
         self._specs = info.inputs
         self.shapes = {name: self._own(name, spec.shape.dims) for name, spec in info.inputs.items()}
         self.inputs: Sequence[str] = tuple(info.inputs)
@@ -43,15 +46,18 @@ class OnnxModel:
         self.labels: Mapping[int, str] = info.labels
         self.detections: Mapping[str, str] = info.detections
         self.graph, self.recipe = info.properties.get(DIGEST, ""), info.properties.get(RECIPE, "")
-        fixed = {shape[0] for shape in self.shapes.values() if shape and shape[0] is not None}
-        self.batch = min(fixed) if fixed else None
+        # Inputs that do not agree have first axes that are no batch; then nothing is filled up and cut off.
+        first = [shape[0] if shape else None for shape in self.shapes.values()]
+        self.batch = first[0] or None if len(dict.fromkeys(first)) == 1 else None
+        self._check_detections(info)
         runtime = require("onnxruntime", _PURPOSE)
         self.told: Mapping[str, str] = {"ONNX file": self.subject, "runtime": f"onnxruntime {runtime.__version__}"}
         self._check_plugins()
         options = runtime.SessionOptions()
         options.log_severity_level = _FATAL
         try:
-            self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"],
+                                                     enable_fallback=0)  # its second try prints on standard output
         except Exception as exc:  # its errors have no common class of their own
             raise self._refused("load", exc) from None
 
@@ -77,19 +83,20 @@ class OnnxModel:
         """
         if set(feeds) != set(self.inputs):
             raise self._unfit(f"the inputs are {_listed(feeds)}; expected {_listed(self.inputs)}")
-        batch = max((len(value) for value in feeds.values()), default=0)
         fed = {name: self._fed(name, value) for name, value in feeds.items()}
+        batch = max((len(value) for value in feeds.values() if value.ndim), default=0)
         try:
             found = self._session.run(list(self.outputs), fed)
         except Exception as exc:
             raise self._refused("run", exc) from None
-        most = None if self.batch is None else batch
-        return {name: np.asarray(value)[:most] for name, value in zip(self.outputs, found, strict=True)}
+        arrays = zip(self.outputs, map(np.asarray, found), strict=True)
+        return {name: value[:batch] if value.ndim and len(value) == self.batch else value for name, value in arrays}
 
     def _fed(self, name: str, value: np.ndarray) -> np.ndarray:
         shape = self.shapes[name]
         if shape is not None:
-            fits = value.ndim == len(shape) and all(s in (None, v) for s, v in zip(shape[1:], value.shape[1:], strict=True))
+            wanted = shape if self.batch is None else (None, *shape[1:])
+            fits = value.ndim == len(shape) and all(s in (None, v) for s, v in zip(wanted, value.shape, strict=True))
             if not fits or (self.batch is not None and not 1 <= len(value) <= self.batch):
                 shown = ",".join("N" if s is None else str(s) for s in shape)
                 raise self._unfit(f"the input '{name}' is {value.dtype}{list(value.shape)}; expected {self.dtype(name)}[{shown}]")
@@ -112,6 +119,15 @@ class OnnxModel:
             raise error("V131", f"'{self.path}' has plugin nodes of TensorRT, which ONNX Runtime cannot run: {names}", self.subject,
                         help=["convert it with '--plugins standard', or without a target of TensorRT",
                               "or build an engine from it"])  # fmt: skip
+
+    def _check_detections(self, info: OnnxInfo) -> None:
+        for port, last in _LAST.items():
+            spec = info.outputs.get(self.detections.get(port, ""))
+            dims = None if spec is None else spec.shape.dims
+            if dims is not None and (not dims or dims[-1] not in (None, last)):
+                raise error("X151", f"the property {DETECTIONS} of '{self.path}' takes '{self.detections[port]}' for {port}; "
+                            f"expected an output whose last axis is {last}, not {spec}", self.subject,
+                            help=["export the file again, or take its properties out"])  # fmt: skip
 
     def _refused(self, verb: str, exc: Exception) -> SurgeonError:
         reason = " ".join(str(exc).split()) or type(exc).__name__

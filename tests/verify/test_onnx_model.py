@@ -87,6 +87,67 @@ def test_onnx_runtime_refuses_an_operator_that_is_none(tmp_path: Path) -> None:
     assert caught.value.diagnostics[0].code == "V130"
 
 
+def test_a_fixed_batch_is_filled_up_and_cut_off(files: Path) -> None:
+    api.convert(files / "demo.yaml", demo.model_path(), files / "four.onnx", batch=4)
+    four, one = OnnxModel(files / "four.onnx"), OnnxModel(files / "one.onnx")
+    pictures = np.random.default_rng(0).random((3, 300, 300, 3), np.float32)
+    found = four.run({"Input": pictures})["NMS"][..., 1:]
+    wanted = np.concatenate([one.run({"Input": picture[None]})["NMS"] for picture in pictures])[..., 1:]
+    assert found.shape == (3, 1, 100, 6) and np.allclose(found, wanted, atol=1e-5) and not np.allclose(found, wanted[::-1], atol=1e-2)
+
+
+def write_onnx(path: Path, op: str, inputs: dict[str, Any], outputs: dict[str, Any], told: dict[str, str] | None = None,
+               **attributes: Any) -> Path:  # fmt: skip
+    """Write a file of one node, as another maker might."""
+    onnx = pytest.importorskip("onnx")
+    node = onnx.helper.make_node(op, list(inputs), list(outputs), **attributes)
+    given, made = ([onnx.helper.make_tensor_value_info(name, 1, dims) for name, dims in each.items()] for each in (inputs, outputs))
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", given, made), opset_imports=[onnx.helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    onnx.helper.set_model_props(model, told or {})
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("first", [1, "N"])
+def test_an_output_without_axes_stays_as_it_is(tmp_path: Path, first: int | str) -> None:
+    path = write_onnx(tmp_path / "x.onnx", "ReduceSum", {"x": [first, 3]}, {"y": []}, keepdims=0)
+    assert OnnxModel(path).run({"x": np.ones((1, 3), np.float32)})["y"] == 3
+
+
+@pytest.mark.parametrize("dims", [[], [1]])
+def test_inputs_without_a_batch_go_beside_those_with_one(tmp_path: Path, dims: list[int]) -> None:
+    model = OnnxModel(write_onnx(tmp_path / "x.onnx", "Mul", {"x": ["N", 3], "scale": dims}, {"y": ["N", 3]}))
+    found = model.run({"x": np.ones((2, 3), np.float32), "scale": np.full(dims, 2, np.float32)})
+    assert np.array_equal(found["y"], np.full((2, 3), 2))
+    with pytest.raises(SurgeonError) as caught:
+        model.run({"x": np.ones((2, 3), np.float32), "scale": np.ones(2, np.float32)})
+    assert caught.value.diagnostics[0].code == "V132"
+
+
+def test_properties_that_do_not_fit_the_file(tmp_path: Path) -> None:
+    told = {"surgeon.detections": '{"detections": "y"}', "surgeon.plugins": '[{"node": [1], "op": "a", "rendering": "b"}]'}
+    path = write_onnx(tmp_path / "x.onnx", "Relu", {"x": ["N", 3]}, {"y": ["N", 3]}, told)
+    assert surgeon.inspect(path).plugins == {}
+    with pytest.raises(SurgeonError) as caught:
+        OnnxModel(path)
+    assert caught.value.diagnostics[0].code == "X151"
+    layout = write_onnx(tmp_path / "l.onnx", "Relu", {"x": ["N", 3]}, {"y": ["N", 3]}, {"surgeon.nchw_inputs": '["x"]'})
+    assert OnnxModel(layout).shapes == {"x": (None, 3)}
+
+
+def test_damaged_names_are_refused_and_nothing_is_printed(files: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    damaged = tmp_path / "damaged.onnx"
+    data = (files / "one.onnx").read_bytes()
+    damaged.write_bytes(data.replace(b"FeatureExtractor", b"\xff\xfe" + b"atureExtractor", 1))
+    unknown = write_onnx(tmp_path / "u.onnx", "NoSuchOperator", {"x": [1, 2]}, {"y": [1, 2]})
+    for make, code in ((lambda: surgeon.inspect(damaged), "X150"), (lambda: OnnxModel(damaged), "X150"), (lambda: OnnxModel(unknown), "V130")):
+        with pytest.raises(SurgeonError) as caught:
+            make()
+        assert caught.value.diagnostics[0].code == code
+    assert capfd.readouterr() == ("", "")
+
+
 def test_verified_against_the_original(files: Path) -> None:
     found = surgeon.verify(files / "demo.yaml", demo.model_path(), onnx=files / "one.onnx", images=demo.picture_paths()[1])
     assert found.passed and found.tolerances.box == 1e-4 and "onnxruntime" in found.runtime["runtime"]

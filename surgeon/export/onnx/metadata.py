@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,17 @@ def read_onnx_metadata(path: str | os.PathLike[str]) -> OnnxInfo:
         raise _no_onnx(name, " ".join(str(exc).split())) from None
     if not model.graph.node and not model.graph.output:
         raise _no_onnx(name, "it holds no graph")
+    if not all(isinstance(text, str) for text in _names(model.graph)):
+        raise _no_onnx(name, "a name in it is not UTF-8")
     return info_of(model, name)
+
+
+def _names(graph: Any) -> Iterator[object]:
+    """Yield the names of a graph; protobuf gives bytes for those that are damaged."""
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        yield value.name
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
 
 
 def info_of(model: Any, name: str = "") -> OnnxInfo:
@@ -106,9 +116,13 @@ def info_of(model: Any, name: str = "") -> OnnxInfo:
         labels,
         {str(port): str(output) for port, output in _property(properties, DETECTIONS, dict, name).items()},
         {key: "NCHW" if key in transposed else "as in the graph" for key in inputs},
-        tuple(row for row in _property(properties, RENDERINGS, list, name) if isinstance(row, dict)),
+        tuple(row for row in _property(properties, RENDERINGS, list, name) if _is_plain(row)),
         properties,
     )
+
+
+def _is_plain(row: Any) -> bool:
+    return isinstance(row, dict) and all(isinstance(value, str) for value in row.values())
 
 
 def _property(properties: Mapping[str, str], key: str, kind: type, name: str) -> Any:
