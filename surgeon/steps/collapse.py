@@ -88,6 +88,8 @@ class _Collapsing:
     step: Collapse
     site: Site
     dead: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
+    """Where the recipe names the namespace of each member, by the member's name."""
 
     @property
     def graph(self) -> Graph:
@@ -126,6 +128,7 @@ class _Collapsing:
                 seen[entry.prefix] += 1
                 if node.name not in kept:
                     members[node.name] = entry.node
+                    self.keys[node.name] = entry.path
         for entry in self.entries:
             if not seen[entry.prefix] and not entry.optional and not self._covered(entry):
                 raise unmatched(self.site, entry.prefix, *entry.path)
@@ -302,8 +305,10 @@ class _Collapsing:
         edits: list[Edit] = []
         spans = {new: self.site.at(*self._path_of(new)) for new in self.placed}
         self._find_dead()
+        places = {path: self.site.at(*path) for path in dict.fromkeys(self.keys.values())}
         for name, members in self.groups.items():
-            edits += [Drop(n.name, f"collapsed into '{name}'", name, spans[name]) for n in members]
+            why, span = f"collapsed into '{name}'", spans[name]
+            edits += [Drop(n.name, why, name, places[self.keys[n.name]] if n.name in self.keys else span) for n in members]
         edits += [Drop(name, why, None, self.site.span) for name, why in self.dead.items()]
         self._check_cycles()
         edits += self._added()
