@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surgeon.cli import console
-from surgeon.cli.options import _assignment, add_anchors, add_paths, add_target, recipe_arguments
+from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
 
 if TYPE_CHECKING:
     from surgeon.verify import Verification
@@ -26,11 +26,8 @@ SUMMARY = "show a model before and after as an HTML page"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
-    parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="a shipped recipe's name, or the path of a .yaml file")
+    add_recipe(parser, optional=True)
     parser.add_argument("--html", metavar="FILE", type=Path, required=True, help="write the page to this file")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", type=_assignment, dest="parameters",
-                        help="set a parameter of the recipe; may be repeated")  # fmt: skip
-    add_paths(parser)
     add_target(parser)
     add_anchors(parser)
     parser.add_argument("--verification", metavar="VERDICT", type=Path, help="show what 'surgeon verify --json' wrote to this file")

@@ -274,7 +274,8 @@ def _cuda() -> dict[str, Any]:
 
 def devices() -> tuple[Device, ...]:
     """Return the GPUs that the driver shows this process, none where there is no driver."""
-    return tuple(Device(*one) for one in _cuda()["devices"])
+    driver = _library("libcuda.so.1")
+    return tuple(Device(*one) for one in _devices(driver)) if driver is not None and driver.cuInit(0) == 0 else ()
 
 
 def _library(name: str) -> ctypes.CDLL | None:

@@ -20,7 +20,7 @@ from surgeon.derive.authoring.label_map import load_labels
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.engine import Engine
 from surgeon.engine.process import Watch
-from surgeon.graph import DType, Node, Ref
+from surgeon.graph import DType, Ref
 from surgeon.infer import Inference
 from surgeon.language import Image, Recipe
 from surgeon.rewrite import Plan
@@ -134,8 +134,8 @@ class ReferenceDetector(Detector):
         specs = {node.name: inference.spec(Ref(node.name)) for node in self._runner.inputs}
         self._input = _picture_input({name: spec.shape.dims for name, spec in specs.items()}, self.image, self.name)
         self._dtype = (specs[self._input.name].dtype or DType.FLOAT32).numpy()
-        giving = detecting_node(self._runner)
-        names = _ports(self._runner, giving) if giving is not None else ()
+        giving = self._runner.detecting
+        names = self._runner.ports(giving) if giving is not None else ()
         self.ports = {port: str(Ref(giving.name, slot)) for slot, port in enumerate(names)} if giving is not None else {}
 
     def run(self, tensor: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -194,17 +194,6 @@ def image_of(recipe: Recipe, plan: Plan | None) -> Image:
                     recipe.name, help=["give the recipe an 'image', or give another"])  # fmt: skip
     raise error("V118", f"the recipe '{recipe.name}' derives its 'image' from a model; expected the model, or sizes and steps",
                 recipe.span("image"), help=["give the model with --model"])  # fmt: skip
-
-
-def detecting_node(runner: RewrittenRunner) -> Node | None:
-    """Return the plugin node that gives detections: an output's, else the last; None where there is none."""
-    giving = [node for node in runner.plugins if gives_detections(_ports(runner, node))]
-    outputs = {ref.node for ref in runner.outputs}
-    return next((node for node in giving if node.name in outputs), giving[-1] if giving else None)
-
-
-def _ports(runner: RewrittenRunner, node: Node) -> tuple[str, ...]:
-    return runner.references[node.name].plugin.output_ports(dict(node.attrs))
 
 
 def _known(image: Image | None, name: str, help: str) -> Image:

@@ -15,6 +15,7 @@ from surgeon.catalog.reference import Reference
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.graph import DType, Graph, Node, Ref
 from surgeon.graph.graph import LOOP_ENDS
+from surgeon.verify.detections import gives_detections
 from surgeon.verify.session import PLACEHOLDERS, Session
 
 Arrays = Mapping[Ref, np.ndarray]
@@ -102,6 +103,17 @@ class RewrittenRunner:
     def plugins(self) -> tuple[Node, ...]:
         """The plugin nodes, each after those that it depends on."""
         return tuple(self.graph[name] for level in self._levels for name in level.plugins)
+
+    def ports(self, node: Node) -> tuple[str, ...]:
+        """Return the names of a plugin node's outputs."""
+        return self.references[node.name].plugin.output_ports(dict(node.attrs))
+
+    @cached_property
+    def detecting(self) -> Node | None:
+        """The plugin node that gives detections: an output's, else the last; None where there is none."""
+        giving = [node for node in self.plugins if gives_detections(self.ports(node))]
+        outputs = {ref.node for ref in self.outputs}
+        return next((node for node in giving if node.name in outputs), giving[-1] if giving else None)
 
     def run(self, feeds: Arrays) -> Execution:
         """Return what the graph computes; ``feeds`` are its placeholders' values, batch first.

@@ -17,7 +17,7 @@ from surgeon.infer import Inference
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
 from surgeon.verify.correspondence import Correspondence, Replacement
-from surgeon.verify.detections import Detections, detections_of_original, detections_of_plugin, gives_detections
+from surgeon.verify.detections import Detections, detections_of_original, detections_of_plugin
 from surgeon.verify.picture import Picture, Prepared, prepare, resize
 from surgeon.verify.runners import Arrays, Execution, OriginalRunner, RewrittenRunner
 from surgeon.verify.session import PLACEHOLDERS
@@ -80,13 +80,11 @@ class Sides:
     @cached_property
     def plugin(self) -> Node | None:
         """The plugin node that gives detections: an output's, else the last."""
-        giving = [node for node in self.runner.plugins if gives_detections(self.ports(node))]
-        outputs = {ref.node for ref in self.runner.outputs}
-        return next((node for node in giving if node.name in outputs), giving[-1] if giving else None)
+        return self.runner.detecting
 
     def ports(self, node: Node) -> tuple[str, ...]:
         """Return the names of a plugin node's outputs."""
-        return self.runner.references[node.name].plugin.output_ports(dict(node.attrs))
+        return self.runner.ports(node)
 
     @cached_property
     def inputs_by_port(self) -> Mapping[str, Ref]:

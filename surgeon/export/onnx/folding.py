@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.export.onnx.network import Network, Weight, attributes, reads
+from surgeon.export.onnx.network import Names, Network, Weight, attributes, reads
 from surgeon.optional import require
 
 FLOAT = 1
@@ -96,7 +96,7 @@ class _Folding:
             for name in reads(node):
                 self._readers.setdefault(name, []).append(index)
         self._nodes: list[Any] = list(network.nodes)
-        self._taken = network.tensors()
+        self._fresh = Names(network).fresh
 
     def network(self) -> Network:
         for index, node in enumerate(self._network.nodes):
@@ -171,11 +171,3 @@ class _Folding:
         made.input[:] = [conv.input[0], kernel, name]
         made.output[:] = node.output[:1]
         return made
-
-    def _fresh(self, name: str) -> str:
-        number, free = 0, name
-        while free in self._taken:
-            number += 1
-            free = f"{name}_{number}"
-        self._taken[free] = None
-        return free

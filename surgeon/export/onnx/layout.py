@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.export.onnx.network import Network, Perm, Weight, attributes, has_inner, reads
+from surgeon.export.onnx.network import Names, Network, Perm, Weight, attributes, has_inner, reads
 from surgeon.graph import Shape, TensorSpec
 from surgeon.optional import require
 
@@ -79,7 +79,7 @@ class _Layout:
         self.inputs: dict[str, TensorSpec] = dict(network.inputs)
         self._views: dict[str, _View] = {}
         self._made: dict[tuple[str, Perm], str] = {}
-        self._taken = network.tensors()
+        self.fresh = Names(network).fresh
 
     def settled(self) -> Network:
         for name in channels_first(self.network):
@@ -125,15 +125,6 @@ class _Layout:
             else:
                 self.nodes.append(_node("Transpose", [source], [name], name, perm=list(perm)))
         return self._made[key]
-
-    def fresh(self, name: str) -> str:
-        """Return a name that no tensor has, like the one given."""
-        number, free = 0, name
-        while free in self._taken:
-            number += 1
-            free = f"{name}_{number}"
-        self._taken[free] = None
-        return free
 
     def constant(self, value: Sequence[int] | np.ndarray, name: str) -> str:
         """Return the name of a new constant of integers."""

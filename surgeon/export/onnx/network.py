@@ -225,3 +225,19 @@ def _infos(specs: Mapping[str, TensorSpec]) -> list[Any]:
         dims = None if spec.shape.dims is None else [BATCH if d is None and i == 0 else d for i, d in enumerate(spec.shape.dims)]
         infos.append(helper.make_tensor_value_info(name, kind_of(spec.dtype), dims))
     return infos
+
+
+class Names:
+    """Names for new tensors of a network, none of them taken."""
+
+    def __init__(self, network: Network) -> None:
+        self._taken = network.tensors()
+
+    def fresh(self, name: str) -> str:
+        """Return a name that no tensor has, like the one given."""
+        number, free = 0, name
+        while free in self._taken:
+            number += 1
+            free = f"{name}_{number}"
+        self._taken[free] = None
+        return free
