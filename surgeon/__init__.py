@@ -9,6 +9,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from surgeon.display import draw_with
 from surgeon.version import __version__
 
 if TYPE_CHECKING:
@@ -76,6 +77,14 @@ def __getattr__(name: str) -> object:
             globals()[name] = value
             return value
     raise AttributeError(f"module 'surgeon' has no attribute '{name}'")
+
+
+@draw_with
+def _html(value: object) -> str:
+    """Return a value as HTML, for notebooks; what draws it is imported then."""
+    from surgeon.view import html_of
+
+    return html_of(value)
 
 
 def __dir__() -> list[str]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
-from surgeon.graph import Graph, Tensor
+from surgeon.graph import Graph
 from surgeon.graphdef import load_graph, save_graph
-from surgeon.language import Image, Recipe, load_recipe, recipe_files
+from surgeon.language import Image, Recipe, load_recipe
 from surgeon.rewrite import Plan, apply
 from surgeon.rewrite import plan as _plan
 from surgeon.targets import Target, load_target, target_for_output
@@ -28,25 +27,20 @@ if TYPE_CHECKING:
     from surgeon.export.onnx import Watch as ExportWatch
     from surgeon.export.uff import UffModel
     from surgeon.graph.diff import GraphDiff
+    from surgeon.inspection import Inspection
     from surgeon.verify import Limits, Picture, Verification
     from surgeon.verify.detecting import Found
     from surgeon.verify.sides import Sample, Sides
     from surgeon.verify.stored import Facts, Original
     from surgeon.view import Story
 
-__all__ = ["Check", "Conversion", "Fit", "Inspection", "Namespace", "Unsupported", "apply", "build_engine", "check", "convert", "detect",
+__all__ = ["Check", "Conversion", "apply", "build_engine", "check", "convert", "detect",
            "diff", "export_graph", "init", "inspect", "plan", "read_model", "replay", "verify", "view"]  # fmt: skip
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 
 DEFAULT_TARGET = "uff@tensorrt-8.5"
 """The target where neither an output nor the caller names one."""
-
-_DEPTH = 12
-"""Components of a namespace that are looked at in order to find recipes that fit."""
-
-_BACKBONE = re.compile(r"[a-z]+_?v\d+")
-
 
 @dataclass(frozen=True)
 class Conversion:
@@ -64,6 +58,13 @@ class Conversion:
     warnings: tuple[Diagnostic, ...] = ()
     plugins: tuple[Rendered, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from surgeon.view import answer_html
+
+        facts = {"nodes": f"{self.nodes_before:,} became {self.nodes_after:,}", "bytes": f"{self.bytes_written:,}",
+                 "plugins": "; ".join(f"{one.node}: {one.op}, {one.rendering}" for one in self.plugins)}  # fmt: skip
+        return answer_html("written", f"{self.output} for {self.target}", facts, None, self.warnings)
+
 
 @dataclass(frozen=True)
 class Check:
@@ -79,57 +80,13 @@ class Check:
     problems: tuple[Diagnostic, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from surgeon.view import answer_html
 
-@dataclass(frozen=True)
-class Namespace:
-    """A namespace, or a node outside any: how many nodes it holds, and the bytes of its constants."""
-
-    name: str
-    depth: int
-    nodes: int
-    constant_bytes: int
-
-
-@dataclass(frozen=True)
-class Unsupported:
-    """Nodes of one top-level namespace (empty: outside any) that a target cannot run, and what to do about them."""
-
-    namespace: str
-    nodes: int
-    ops: Mapping[str, int]
-    remedy: str
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A recipe whose namespaces and tensors are all in the graph; ``backbone`` is what its name and the graph share."""
-
-    recipe: str
-    summary: str
-    backbone: str
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What a graph, a UFF or an ONNX file consists of.
-
-    ``inputs`` and ``outputs`` map names to what is known of them. ``ops`` counts nodes, the most frequent first.
-    ``plugins`` maps the plugin nodes of a UFF file to their op. ``unsupported`` and ``fits`` are for graphs only.
-    """
-
-    source: str
-    format: str
-    nodes: int
-    constant_bytes: int
-    target: str
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, str]
-    namespaces: tuple[Namespace, ...]
-    ops: Mapping[str, int]
-    plugins: Mapping[str, str]
-    unsupported: tuple[Unsupported, ...] = ()
-    fits: tuple[Fit, ...] = ()
-    told: Mapping[str, str] = field(default_factory=dict)
+        facts = {"parameters": ", ".join(f"{name} = {value}" for name, value in self.recipe.parameters.items())}
+        remarks = self.plan.remarks if self.plan is not None else ()
+        return answer_html("refused" if self.problems else "fine", f"recipe '{self.recipe.name}' for {self.target}", facts, self.plan,
+                           (*self.problems, *self.warnings, *remarks))  # fmt: skip
 
 
 def plan(
@@ -670,41 +627,28 @@ def inspect(
     model: Graph | PathLike,
     *,
     depth: int = 1,
+    under: str = "",
     target: Target | str | None = None,
     recipe_paths: Iterable[PathLike] = (),
     plugin_paths: Iterable[PathLike] = (),
 ) -> Inspection:
     """Return what a frozen graph, a SavedModel, a ``.uff`` or an ``.onnx`` file consists of.
 
-    ``depth`` is how many components of a namespace are told apart. For a graph, tell also what the target cannot run
-    and which recipes fit. Raise SurgeonError where the file cannot be read.
+    ``depth`` is how many components of a namespace are told apart, ``under`` the one namespace that is looked into. For a
+    graph, tell also what the target cannot run and which recipes fit.
+
+    Raise SurgeonError where the file cannot be read, G110 for a namespace that is not there.
     """
+    from surgeon.inspection import Depth, inspect_graph, inspect_onnx, inspect_uff
+
+    shown = Depth(depth, under.strip("/"))
     if not isinstance(model, Graph) and Path(model).suffix.lower() == ".onnx":
-        return _inspect_onnx(Path(model), depth)
+        return inspect_onnx(Path(model), shown)
     loaded = model if isinstance(model, Graph) else read_model(model)
     chosen = _target(target)
     if not isinstance(loaded, Graph):
-        return _inspect_uff(loaded, os.fspath(model) if not isinstance(model, Graph) else "", depth)
-    catalog = _catalog(plugin_paths)
-    sizes = {node.name: _constant_bytes(node.attrs.values()) for node in loaded}
-    read = loaded.readers
-    # A placeholder that nothing reads is a leftover; only where all are unread do they count as inputs.
-    fed = [n for n in loaded if n.op in ("Placeholder", "PlaceholderWithDefault")]
-    live = [n for n in fed if read[n.name]] or fed
-    return Inspection(
-        source=loaded.source,
-        format="graph",
-        nodes=len(loaded),
-        constant_bytes=sum(sizes.values()),
-        target=chosen.name,
-        inputs={n.name: f"{_text(n.attrs.get('dtype'))}{_text(n.attrs.get('shape')) or '[?]'}" for n in live},
-        outputs={str(ref): loaded[ref.node].op for ref in loaded.output_refs},
-        namespaces=_namespaces(sizes, depth),
-        ops=_counted(node.op for node in loaded),
-        plugins={node.name: node.op for node in loaded if node.op in catalog},
-        unsupported=_unsupported(loaded, chosen, catalog),
-        fits=_fits(loaded, [Path(p) for p in recipe_paths]),
-    )
+        return inspect_uff(loaded, os.fspath(model) if not isinstance(model, Graph) else "", shown)
+    return inspect_graph(loaded, chosen, _catalog(plugin_paths), shown, [Path(p) for p in recipe_paths])
 
 
 def diff(a: Graph | PathLike, b: Graph | PathLike) -> GraphDiff:
@@ -932,134 +876,3 @@ def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:
 
 def _places(recipe: Recipe, name: str) -> Any:
     return lambda key: recipe.span("nodes", name, "fields", key)
-
-
-def _constant_bytes(values: Iterable[object]) -> int:
-    return sum(value.nbytes for value in values if isinstance(value, Tensor))
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(getattr(value, "value", value)).removeprefix("shape")
-
-
-def _counted(names: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _namespaces(sizes: Mapping[str, int], depth: int) -> tuple[Namespace, ...]:
-    """Return the namespaces down to ``depth`` components, each before what is inside it, in graph order."""
-    total: dict[tuple[str, ...], list[int]] = {}
-    inside: dict[tuple[str, ...], dict[tuple[str, ...], None]] = {(): {}}
-    for name, size in sizes.items():
-        parts = tuple(name.split("/", depth)[:depth])
-        for end in range(1, len(parts) + 1):
-            key = parts[:end]
-            if key not in total:
-                total[key] = [0, 0]
-                inside[key] = {}
-                inside[parts[: end - 1]][key] = None
-            total[key][0] += 1
-            total[key][1] += size
-    found: list[Namespace] = []
-    stack = list(reversed(inside[()]))
-    while stack:
-        key = stack.pop()
-        if len(key) == 1 or total[key][0] > 1 or inside.get(key):
-            found.append(Namespace("/".join(key), len(key), *total[key]))
-            stack.extend(reversed(inside[key]))
-    return tuple(found)
-
-
-def _unsupported(graph: Graph, target: Target, catalog: Catalog) -> tuple[Unsupported, ...]:
-    """Return what the outputs need and the target cannot run, by top-level namespace in graph order."""
-    if target.format != "uff":
-        return ()
-    from surgeon.export.uff.remedies import unsupported
-
-    runs = supported_ops(target, catalog)
-    needed = graph.ancestors(ref.node for ref in graph.output_refs)
-    groups: dict[str, list[Any]] = {}
-    for node in graph:
-        if node.name in needed and node.op not in runs:
-            groups.setdefault(node.name.partition("/")[0] if "/" in node.name else "", []).append(node)
-    return tuple(
-        Unsupported(namespace, len(nodes), _counted(n.op for n in nodes),
-                    "; ".join(unsupported(graph, nodes)[0].help))
-        for namespace, nodes in groups.items()
-    )  # fmt: skip
-
-
-def supported_ops(target: Target, catalog: Catalog) -> set[str]:
-    """Return the ops that can be in a graph for a UFF target: converted ones, passed-over ones and its plugins."""
-    from surgeon.export.uff import converters
-    from surgeon.export.uff.exporting import PASSED_OVER
-
-    return {*converters(), *PASSED_OVER, *(op for op, spec in catalog.items() if spec.exists_in(target.version))}
-
-
-def _fits(graph: Graph, recipe_paths: Sequence[Path]) -> tuple[Fit, ...]:
-    """Return the recipes that could be used on a graph, those for its backbone first."""
-    prefixes: dict[str, None] = {}
-    for node in graph:
-        parts = node.name.split("/", _DEPTH)[:_DEPTH]
-        prefixes.update(dict.fromkeys(("/".join(parts[:end]) for end in range(1, len(parts) + 1)), None))
-        prefixes[node.name] = None
-    components = {_plain(part) for prefix in prefixes for part in prefix.split("/")[:3]}
-    found: list[tuple[int, str, Fit]] = []
-    for name, path in recipe_files(recipe_paths).items():
-        try:
-            recipe = load_recipe(path, recipe_paths=recipe_paths)
-        except SurgeonError:
-            continue
-        made_for = [_plain(token) for token in _BACKBONE.findall(name)]
-        backbone = next((token for token in made_for if token in components), "")
-        wanted = [key for key, rule in recipe.namespaces.items() if not rule.optional]
-        like = [node.like.partition(":")[0] for node in recipe.nodes.values() if node.like]
-        fits = bool(wanted) and all(key in prefixes for key in wanted) and all(tensor in graph for tensor in like)
-        if fits and (backbone or not made_for):
-            found.append((0 if backbone else 1, name, Fit(name, recipe.summary, backbone)))
-    return tuple(fit for _, _, fit in sorted(found, key=lambda item: item[:2]))
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower())
-
-
-def _inspect_onnx(path: Path, depth: int) -> Inspection:
-    from surgeon.export.onnx.describing import describe_onnx
-
-    found = describe_onnx(path)
-    first = {name for name, layout in found.info.layout.items() if layout == "NCHW"}
-    inputs = {name: f"{spec}" + (", channels first" if name in first else "") for name, spec in found.info.inputs.items()}
-    return Inspection(
-        source=str(path), format="onnx", nodes=found.nodes, constant_bytes=found.constant_bytes, target="", inputs=inputs,
-        outputs={name: f"{spec}" for name, spec in found.info.outputs.items()}, namespaces=_namespaces(found.sizes, depth),
-        ops=found.ops, plugins=found.plugins, told=found.told,
-    )  # fmt: skip
-
-
-def _inspect_uff(model: UffModel, source: str, depth: int) -> Inspection:
-    from surgeon.export.uff import describe
-
-    summary = describe(model)
-    sizes = {node.id: _uff_bytes(model, node.fields.values()) for node in model.nodes}
-    return Inspection(
-        source=source,
-        format="uff",
-        nodes=summary["nodes"],
-        constant_bytes=summary["weight_bytes"],
-        target="",
-        inputs={i["name"]: f"{i['dtype']}{i['shape']}".replace(" ", "") for i in summary["inputs"]},
-        outputs={o["name"]: ", ".join(o["marks"]) for o in summary["outputs"]},
-        namespaces=_namespaces(sizes, depth),
-        ops=summary["ops"],
-        plugins={p["name"]: p["op"] for p in summary["plugins"]},
-    )
-
-
-def _uff_bytes(model: UffModel, values: Iterable[Any]) -> int:
-    blobs = [model.data.get(value.value) for value in values if value.kind == "ref"]
-    return sum(blob.value.nbytes for blob in blobs if blob is not None and blob.kind == "blob")

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from surgeon.display import Displayed
+
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST_NAME = 200
 _FEW = 200
@@ -48,7 +50,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Displayed):
     """One finding.
 
     ``message`` says `<thing> <what is wrong>; <what was expected>`; names stand in single quotes. ``where`` is the
@@ -101,7 +103,7 @@ def _printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
 
 
-class SurgeonError(Exception):
+class SurgeonError(Exception, Displayed):
     """The user's input or environment is at fault; the diagnostics say how."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from surgeon.catalog.fields import FieldSpec, FieldValue, Unfit, Version, show, within
 from surgeon.catalog.modules import guarded, load_module
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error, nearest_note
+from surgeon.display import Displayed
 from surgeon.graph import DType, TensorSpec
 from surgeon.targets import print_version
 
@@ -66,7 +67,7 @@ class Registration:
 
 
 @dataclass(frozen=True, eq=False)
-class PluginSpec:
+class PluginSpec(Displayed):
     """A plugin of TensorRT or of one's own, as ``plugins/<op>/plugin.yaml`` describes it.
 
     ``op`` is its name in recipes and graphs, ``creator`` the one that TensorRT knows it by; they differ where the

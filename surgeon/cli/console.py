@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from surgeon.diagnostics import Diagnostic, error
+from surgeon.display import number as number
+from surgeon.display import size as size
+from surgeon.display import some as some
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]|\x1b(?!\[[0-9;]{1,8}m)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]{1,8}m")
@@ -106,6 +109,15 @@ def progress() -> Progress:
     return Progress()
 
 
+def writes(text: str) -> bool:
+    """Return whether the product's encoding has these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def bold(text: str) -> str:
     """Return a heading of the product."""
     return f"\x1b[1m{text}\x1b[0m" if coloured(sys.stdout) else text
@@ -125,30 +137,9 @@ def table(rows: Iterable[Sequence[str]], indent: str = "  ", right: Sequence[int
         show((indent + "  ".join(cells[:-1] + ([row[-1]] if count - 1 not in right else [cells[-1]]))).rstrip())
 
 
-def number(value: int) -> str:
-    """Return a count with its thousands set apart."""
-    return f"{value:,}"
-
-
-def size(value: int) -> str:
-    """Return a number of bytes with a unit."""
-    amount = float(value)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{value} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
-
-
 def plural(count: int, one: str, many: str = "") -> str:
     """Return a count and its noun."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
-
-
-def some(items: Sequence[str], most: int = 4) -> str:
-    """Return the first items, and how many more there are."""
-    more = len(items) - most
-    return ", ".join(items[:most]) + (f" and {number(more)} more" if more > 0 else "")
 
 
 def _clean(text: str, stream: TextIO) -> str:

@@ -2,6 +2,7 @@
 recipes fit. A .uff or .onnx file is read back.
 
     surgeon inspect frozen_inference_graph.pb --depth 2
+    surgeon inspect frozen_inference_graph.pb --under FeatureExtractor --depth 3
     surgeon inspect ssd.uff --ops
     surgeon inspect ssd.onnx
 """
@@ -10,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
 from surgeon.cli.options import add_paths, add_target
 
 if TYPE_CHECKING:
-    from surgeon.api import Inspection
+    from surgeon.inspection import Inspection, Namespace
 
 NAME = "inspect"
 SUMMARY = "show what a model consists of and which recipes fit"
@@ -28,6 +30,7 @@ MOST = 40
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt), a SavedModel folder, a .uff or .onnx file")
     parser.add_argument("--depth", type=_depth, default=1, metavar="N", help="components of namespaces told apart (default: 1)")
+    parser.add_argument("--under", default="", metavar="NAMESPACE", help="look into this namespace only")
     parser.add_argument("--ops", action="store_true", help="count operations, too")
     add_target(parser)
     add_paths(parser)
@@ -36,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from surgeon import api
 
-    found = api.inspect(args.model, depth=args.depth, target=args.target, recipe_paths=args.recipe_paths,
+    found = api.inspect(args.model, depth=args.depth, under=args.under, target=args.target, recipe_paths=args.recipe_paths,
                         plugin_paths=args.plugin_paths)  # fmt: skip
     if args.json:
         console.show_json(_plain(found))
@@ -62,8 +65,7 @@ def _show(found: Inspection, ops: bool, model: str) -> None:
     _section("inputs", [(name, text) for name, text in found.inputs.items()])
     _section("outputs", [(name, text) for name, text in found.outputs.items()])
     _section("plugins", [(name, text) for name, text in found.plugins.items()])
-    _section("namespaces", [("  " * (n.depth - 1) + n.name.split("/")[-1], console.number(n.nodes), console.size(n.constant_bytes))
-                            for n in found.namespaces], right=(1, 2))  # fmt: skip
+    _section("namespaces", _tree(found.namespaces), right=(1, 2))
     if ops:
         _section("operations", [(op, console.number(count)) for op, count in found.ops.items()], right=(1,), most=200)
     if found.format in ("uff", "onnx"):
@@ -75,6 +77,20 @@ def _show(found: Inspection, ops: bool, model: str) -> None:
     if found.fits:
         console.show()
         console.show(f"next: surgeon check {found.fits[0].recipe} {_quoted(model)}")
+
+
+def _tree(namespaces: Sequence[Namespace]) -> list[tuple[str, ...]]:
+    """Return the rows of a tree: open namespaces and folded ones, nodes, and a bar beside the size of constants."""
+    most = max((n.constant_bytes for n in namespaces), default=0)
+    opens, folds, full, little = "▾▸█▏" if console.writes("▾▸█▏") else "-+#."
+    rows: list[tuple[str, ...]] = []
+    for i, one in enumerate(namespaces):
+        opened = i + 1 < len(namespaces) and namespaces[i + 1].depth > one.depth
+        sign = opens if opened else folds if one.folded else " "
+        bar = full * round(10 * one.constant_bytes / most) or little if one.constant_bytes else ""
+        rows.append(("  " * (one.depth - 1) + f"{sign} {one.name.split('/')[-1]}", console.number(one.nodes),
+                     console.size(one.constant_bytes), bar))  # fmt: skip
+    return rows
 
 
 def _section(title: str, rows: list[tuple[str, ...]], right: tuple[int, ...] = (), most: int = MOST) -> None:

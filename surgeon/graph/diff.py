@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from surgeon.display import Displayed
 from surgeon.graph.graph import Graph
 from surgeon.graph.node import Node, Ref
 from surgeon.graph.text import print_attr, print_node
@@ -57,7 +58,7 @@ class NodeChange:
 
 
 @dataclass(frozen=True, slots=True)
-class GraphDiff:
+class GraphDiff(Displayed):
     """What leads from the first graph to the second; false where they are equal.
 
     ``removed`` is in the order of the first graph, all else in that of the second. ``moved`` names the fewest nodes

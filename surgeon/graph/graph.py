@@ -9,6 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from surgeon.diagnostics import SurgeonError, error, nearest_note
+from surgeon.display import Displayed
 from surgeon.graph.node import Node, Ref
 
 
@@ -60,7 +61,7 @@ def shortened(names: list[str]) -> list[str]:
     return names if len(names) <= 8 else [*names[:4], "...", *names[-3:]]
 
 
-class Graph:
+class Graph(Displayed):
     """An insertion-ordered, immutable mapping of nodes, plus the outputs.
 
     ``outputs`` may be empty: a frozen graph does not declare any, and :attr:`terminals` is then the best guess.

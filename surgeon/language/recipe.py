@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
 
 from surgeon.diagnostics import Span
+from surgeon.display import Displayed
 from surgeon.language.document import PathItem
 from surgeon.steps.step import Step
 
@@ -155,7 +156,7 @@ class Engine(_Part):
     )
 
 
-class Recipe(_Part):
+class Recipe(Displayed, _Part):
     """A recipe after ``extends``, parameters and step edits: everything it says, and where it says it."""
 
     recipe: Literal[1] = Field(description="Version of the recipe language.")

@@ -9,6 +9,7 @@ from functools import cached_property
 from surgeon.catalog import Catalog, PluginSpec, load_catalog
 from surgeon.derive import Derivation
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error
+from surgeon.display import Displayed
 from surgeon.graph import Add, Edit, Graph, Ref, Rewire, SetOutputs, apply_edits
 from surgeon.infer import Inference
 from surgeon.language import Image, Recipe
@@ -31,7 +32,7 @@ class PlannedStep:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Displayed):
     """What a recipe would do to one graph, as values.
 
     ``digest`` is the SHA-256 of that graph (:meth:`Graph.digest`), computed when first asked for. ``result`` is the

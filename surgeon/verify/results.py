@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
 
+from surgeon.display import Displayed
+
 
 class Outcome(str, Enum):
     """How a comparison, a verdict or a verification ended; only ``PASSED`` is a proof."""
@@ -156,7 +158,7 @@ Comparison: TypeAlias = DetectionComparison | TensorComparison
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Displayed):
     """One of the three questions that a verification asks, and every comparison that answers it."""
 
     name: str
@@ -180,7 +182,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verification(Displayed):
     """Whether a rewritten graph computes what the original computes.
 
     ``verdicts`` are *cut to cut* (the original's tensors where the graph was cut go into the rewritten graph), *each

@@ -1,6 +1,14 @@
 """Before and after for a person: the story of what became of each node, and the page that shows it."""
 
-from surgeon.view.fragments import diagnostics_html, graph_html, plan_html, verification_html
+from surgeon.view.fragments import (
+    answer_html,
+    diagnostics_html,
+    graph_html,
+    html_of,
+    plan_html,
+    recipe_html,
+    verification_html,
+)
 from surgeon.view.page import Page, render_page
 from surgeon.view.story import Fate, GraphStory, Mark, NamespaceStory, NodeStory, Story, tell, tell_difference, tell_graph
 from surgeon.view.verdict_file import check_recipe, read_verification
@@ -13,11 +21,14 @@ __all__ = [
     "NodeStory",
     "Page",
     "Story",
+    "answer_html",
     "check_recipe",
     "diagnostics_html",
     "graph_html",
+    "html_of",
     "plan_html",
     "read_verification",
+    "recipe_html",
     "render_page",
     "tell",
     "tell_difference",

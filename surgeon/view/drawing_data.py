@@ -88,8 +88,8 @@ def _graph(side: GraphStory, tables: _Tables) -> dict[str, Any]:
         columns["inputs"].append([numbers[ref.node] if not ref.slot else [numbers[ref.node], ref.slot]
                                   for ref in node.inputs[:_MOST_INPUTS] if ref.node in numbers])  # fmt: skip
         columns["control"].append([numbers[name] for name in node.control[:_MOST_INPUTS] if name in numbers])
-        columns["outputs"].append([tables.specs.number(str(spec)) for spec in _specs(side, node.name)])
-        columns["attributes"].append([tables.attributes.number(pair, list(pair)) for pair in _attributes(story, side)])
+        columns["outputs"].append([tables.specs.number(str(spec)) for spec in specs_of(side, node.name)])
+        columns["attributes"].append([tables.attributes.number(pair, list(pair)) for pair in attributes_of(story, side)])
         columns["marks"].append(tables.marks.number(story.mark, _mark(story.mark)))
         columns["changes"].append([tables.changes.number(c, [c.label, _short(c.before), _short(c.after)]) for c in story.changes])
     return {
@@ -117,14 +117,16 @@ def _shared(previous: list[str], parts: list[str]) -> int:
     return count
 
 
-def _specs(side: GraphStory, name: str) -> tuple[TensorSpec, ...]:
+def specs_of(side: GraphStory, name: str) -> tuple[TensorSpec, ...]:
+    """Return element type and shape of each output of a node; none where they are not known."""
     try:
         return side.specs(name)
     except SurgeonError:
         return ()  # a plugin node whose fields are wrong has no shapes; the diagnostics say why
 
 
-def _attributes(story: NodeStory, side: GraphStory) -> list[tuple[str, str]]:
+def attributes_of(story: NodeStory, side: GraphStory) -> list[tuple[str, str]]:
+    """Return fields or attributes of a node for people, the first of many, long ones cut short."""
     fields = side.catalog[story.node.op].fields if story.node.op in side.catalog else {}
     found: list[tuple[str, str]] = []
     for key, value in list(story.node.attrs.items())[:_MOST_ATTRIBUTES]:

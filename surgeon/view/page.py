@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from surgeon.diagnostics import Diagnostic, Severity
+from surgeon.display import number, size
 from surgeon.verify import Verification
 from surgeon.version import __version__
 from surgeon.view import fragments, story_pieces
@@ -16,7 +17,7 @@ from surgeon.view.assets import asset, licences, script
 from surgeon.view.drawing_data import drawing_data, script_json
 from surgeon.view.markup import Markup, element, join
 from surgeon.view.pictures import Shown, shown
-from surgeon.view.pieces import badge, number, outcome, size
+from surgeon.view.pieces import badge, outcome
 from surgeon.view.story import Story
 from surgeon.view.support import support_table
 from surgeon.view.support_pieces import support
@@ -82,7 +83,7 @@ def _sections(page: Page) -> list[tuple[str, str, Markup] | None]:
         ("namespaces", "Namespaces", join(_tree_tools(), story_pieces.namespaces(story))),
         ("surgery", "Surgery", join(element("h3", "Put in"), story_pieces.put_in(story), element("h3", "Steps"),
                                     story_pieces.steps(story.steps))) if plan else None,
-        ("changed", "Changed nodes", story_pieces.changes(story)) if story.kind == "diff" else None,
+        ("changed", "Changed nodes", story_pieces.changes(story.changed)) if story.kind == "diff" else None,
         ("derived", "Derived", story_pieces.derivations(story.derivations)) if plan else None,
         ("diagnostics", "Diagnostics", fragments.diagnostics(page.diagnostics)) if plan else None,
         ("verification", "Verification", _verification(page)) if plan else None,

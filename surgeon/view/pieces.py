@@ -7,33 +7,13 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 
 from surgeon.diagnostics import Span
+from surgeon.display import number, some
 from surgeon.graph import TensorSpec
 from surgeon.view.markup import Markup, element, escape, join
 from surgeon.view.story import place
 
 MOST_ROWS = 40
 """Rows of a table that are shown before it folds."""
-
-
-def number(value: int) -> str:
-    """Return a count with its thousands set apart."""
-    return f"{value:,}"
-
-
-def size(value: int) -> str:
-    """Return a number of bytes with a unit."""
-    amount = float(value)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{value} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
-
-
-def some(items: Sequence[str], most: int = 4) -> str:
-    """Return the first items, and how many more there are."""
-    more = len(items) - most
-    return ", ".join(items[:most]) + (f" and {number(more)} more" if more > 0 else "")
 
 
 def _single(value: float) -> bytes:
@@ -53,6 +33,11 @@ def value_of(value: object) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return next((text for digits in range(1, 9) if _single(float(text := f"{value:.{digits}g}")) == _single(value)), f"{value:.9g}")
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def ops_of(counts: Mapping[str, int]) -> str:
+    """Return operations with how many nodes have each."""
+    return some([f"{op} {number(count)}" if count > 1 else op for op, count in counts.items()], 6)
 
 
 def name_of(name: str) -> Markup:

@@ -15,8 +15,26 @@ from typing import Literal, TypeVar
 from surgeon.catalog import Catalog, load_catalog
 from surgeon.derive import Derivation
 from surgeon.diagnostics import Span
-from surgeon.graph import Add, Change, Drop, Edit, Graph, Node, Ref, Rewire, SetAttr, SetOp, SetOutputs, Tensor, TensorSpec, diff_graphs
+from surgeon.display import Displayed
+from surgeon.graph import (
+    Add,
+    Change,
+    Drop,
+    Edit,
+    Graph,
+    Node,
+    NodeChange,
+    Ref,
+    Rewire,
+    SetAttr,
+    SetOp,
+    SetOutputs,
+    Tensor,
+    TensorSpec,
+    diff_graphs,
+)
 from surgeon.infer import Inference
+from surgeon.inspection import counted
 from surgeon.rewrite import Plan, PlannedStep
 
 CONSTANTS = frozenset({"Const", "HostConst"})
@@ -105,10 +123,7 @@ class GraphStory:
     @cached_property
     def ops(self) -> Mapping[str, int]:
         """How many nodes have each op, the most frequent first."""
-        counts: dict[str, int] = {}
-        for node in self.graph:
-            counts[node.op] = counts.get(node.op, 0) + 1
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        return count_ops(self.graph)
 
     @property
     def plugins(self) -> tuple[Node, ...]:
@@ -172,7 +187,7 @@ class StepStory:
 
 
 @dataclass(frozen=True)
-class Story:
+class Story(Displayed):
     """Before and after.
 
     ``kind`` is ``graph`` for one graph alone (``before`` is None then), ``plan`` for a recipe's work, ``diff`` for two
@@ -206,6 +221,11 @@ class Story:
                 counts = table.setdefault(story.mark.into, {})
                 counts[top] = counts.get(top, 0) + 1
         return table
+
+    @property
+    def changed(self) -> tuple[NodeChange, ...]:
+        """The nodes that both graphs have and that differ."""
+        return tuple(NodeChange(s.node.name, s.node.op, s.changes) for s in self.after.nodes.values() if s.changes)
 
     @cached_property
     def put_in(self) -> tuple[NodeStory, ...]:
@@ -257,6 +277,11 @@ def tell_difference(a: Graph, b: Graph, *, title: str = "", catalog: Catalog | N
     after = {node.name: told(node, a, added) for node in b}
     title = title or f"{Path(a.source).name} and {Path(b.source).name}"
     return Story("diff", title, GraphStory(b, after, catalog), GraphStory(a, before, catalog), moved=found.moved)
+
+
+def count_ops(nodes: Iterable[Node]) -> dict[str, int]:
+    """Return how many nodes have each op, the most frequent first."""
+    return counted(node.op for node in nodes)
 
 
 def steps_of(plan: Plan) -> tuple[StepStory, ...]:

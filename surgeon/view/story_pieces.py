@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from surgeon.derive import Derivation
+from surgeon.display import number, size, some
+from surgeon.graph import NodeChange
 from surgeon.view.markup import Markup, element, join
-from surgeon.view.pieces import badge, folding_table, lines_of, name_of, number, place_of, size, some, spec_of, table, value_of
+from surgeon.view.pieces import badge, folding_table, lines_of, name_of, place_of, spec_of, table, value_of
 from surgeon.view.story import Fate, GraphStory, NamespaceStory, NodeStory, StepStory, Story, walk
 
 MOST_NAMESPACES = 1500
@@ -79,24 +82,32 @@ def _edits(step: StepStory) -> str:
 
 def namespaces(story: Story, depth: int = 0) -> Markup:
     """Return the tree of namespaces with the fate of each, foldable; ``depth`` bounds it where it is not 0."""
-    shown = _shown(story.namespaces, depth)
-    most = max((n.constant_bytes for n in story.namespaces), default=0)
-    rows = (_namespace(n, story.kind, most, shown, 1) for n in story.namespaces[:MOST_NAMESPACES])
-    titles = {"graph": (), "plan": ("fate", "recipe"), "diff": ("fate",)}[story.kind]
+    return _tree(story.namespaces, story.kind, depth)
+
+
+def plain_namespaces(told: Sequence[NamespaceStory]) -> Markup:
+    """Return a tree of namespaces without fates."""
+    return _tree(told, "graph", 0)
+
+
+def _tree(told: Sequence[NamespaceStory], of: Literal["graph", "plan", "diff"], depth: int) -> Markup:
+    shown = _shown(told, depth)
+    most = max((n.constant_bytes for n in told), default=0)
+    rows = (_namespace(n, of, most, shown, 1) for n in told[:MOST_NAMESPACES])
+    titles = {"graph": (), "plan": ("fate", "recipe"), "diff": ("fate",)}[of]
     numbers = (element("span", title, class_="n") for title in ("nodes", "constants"))
     head = element("div", element("span", "namespace or node"), *numbers, *(element("span", title) for title in titles),
                    class_="ns-row ns-head", aria_hidden="true")  # fmt: skip
-    left = len(list(walk(story.namespaces))) - len(shown)
+    left = len(list(walk(told))) - len(shown)
     more = element("p", f"{number(left)} more are not listed.", class_="muted") if left else None
-    kind = {"graph": "ns ns-plain", "plan": "ns", "diff": "ns ns-short"}[story.kind]
+    kind = {"graph": "ns ns-plain", "plan": "ns", "diff": "ns ns-short"}[of]
     return element("div", head, element("ul", *rows, class_="ns-tree"), more, class_=kind)
 
 
-def changes(story: Story) -> Markup:
+def changes(found: Sequence[NodeChange]) -> Markup:
     """Return the nodes that both graphs have and that differ, and in what."""
-    found = [told for told in story.after.nodes.values() if told.changes]
     rows = [
-        (name_of(told.node.name), element("code", told.node.op), change.label,
+        (name_of(told.name), element("code", told.op), change.label,
          join(_side_of(change.before), element("span", " → ", class_="muted"), _side_of(change.after)))
         for told in found[:MOST_CHANGED] for change in told.changes
     ]  # fmt: skip

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from surgeon.display import number
 from surgeon.targets import Target
 from surgeon.view.markup import Markup, element, join
-from surgeon.view.pieces import name_of, number
+from surgeon.view.pieces import name_of
 from surgeon.view.support import Support, SupportTable
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from surgeon.display import number, some
 from surgeon.verify import DetectionComparison, Difference, TensorComparison, Verdict, Verification
 from surgeon.view.markup import Markup, element, join
-from surgeon.view.pieces import folding_table, name_of, number, outcome, some, table
+from surgeon.view.pieces import folding_table, name_of, outcome, table
 
 _SHOWN = 12
 _DETECTIONS = ("", "original", "rewritten", "matched", "box error", "median", "score error", "excused", "")
@@ -22,7 +23,7 @@ def verification(found: Verification) -> Markup:
         element("p", outcome(str(found.outcome)), " recipe ", element("b", found.recipe), f" for {found.target or 'no target'}"),
         element("p", f"Put in: {some(found.pictures)}{made}. Tolerances: boxes {tolerances.box:g} of the picture, "
                 f"scores {tolerances.score:g}, other tensors {tolerances.tensor:g} of their largest value.", class_="muted"),
-        *(_verdict(verdict, found) for verdict in found.verdicts), _excuses(found.excuses),
+        *(verdict(one, found.labels) for one in found.verdicts), _excuses(found.excuses),
     )  # fmt: skip
 
 
@@ -33,16 +34,17 @@ def _excuses(excuses: Mapping[str, str]) -> Markup | None:
                                                   class_="muted"), table(["excuse", "what it means"], list(excuses.items())))  # fmt: skip
 
 
-def _verdict(verdict: Verdict, of: Verification) -> Markup:
-    worst_first = sorted(verdict.comparisons, key=lambda c: c.outcome.value == "passed")
+def verdict(found: Verdict, labels: Mapping[int, str]) -> Markup:
+    """Return how one question was answered, and by which comparisons."""
+    worst_first = sorted(found.comparisons, key=lambda c: c.outcome.value == "passed")
     detections = [c for c in worst_first if isinstance(c, DetectionComparison)]
     tensors = [c for c in worst_first if not isinstance(c, DetectionComparison)]
-    reason = f" {verdict.reason}" if verdict.reason else ""
+    reason = f" {found.reason}" if found.reason else ""
     return join(
-        element("h3", verdict.name, " ", outcome(str(verdict.outcome)), element("span", reason, class_="muted")),
+        element("h3", found.name, " ", outcome(str(found.outcome)), element("span", reason, class_="muted")),
         folding_table("comparisons of detections", _DETECTIONS, [_detections(c) for c in detections], shown=_SHOWN, right=range(1, 7)),
         folding_table("comparisons of tensors", _TENSORS, [_tensor(c) for c in tensors], shown=_SHOWN, right=(2, 3)),
-        *(_differences(c, of) for c in detections),
+        *(_differences(c, labels) for c in detections),
     )  # fmt: skip
 
 
@@ -64,11 +66,11 @@ def _subject(found: DetectionComparison | TensorComparison) -> Markup:
     return join(name_of(found.subject), element("span", f" {found.picture}{reason}", class_="muted"))
 
 
-def _differences(found: DetectionComparison, of: Verification) -> Markup | None:
+def _differences(found: DetectionComparison, labels: Mapping[int, str]) -> Markup | None:
     left = found.unexcused
     if not left:
         return None
-    rows = [_difference(one, of.labels) for one in left]
+    rows = [_difference(one, labels) for one in left]
     return join(element("h4", f"Not explained: {found.subject}, {found.picture}"),
                 folding_table("differences", _DIFFERENCES, rows, shown=_SHOWN))  # fmt: skip
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from surgeon.zoo import demo
+
 VERBS = ["apply", "bench", "build", "check", "convert", "demo", "diff", "doctor", "explain", "init", "inspect", "list", "plan", "run", "schema", "test", "verify", "view"]  # fmt: skip
 
 
@@ -47,6 +49,31 @@ def test_inspect_json(run, work: Path) -> None:
     assert found["inputs"] == {"picture": "uint8[?,4,4,3]"} and found["outputs"] == {"result": "Identity"}
     assert [u["namespace"] for u in found["unsupported"]] == ["pre"]
     assert found["unsupported"][0]["ops"] == {"Cast": 1}
+
+
+def test_inspect_folds_what_lies_deeper(run, work: Path) -> None:
+    model = str(demo.model_path())
+    folded, opened = run("inspect", model).out, run("inspect", model, "--depth", "2").out
+    assert "▸ FeatureExtractor" in folded and "▾" not in folded and "MobilenetV1" not in folded
+    assert "▾ FeatureExtractor" in opened and "    ▸ MobilenetV1" in opened and "    image_tensor" in opened
+    bars = [line.count("█") for line in folded.splitlines() if "█" in line or "▏" in line]
+    assert len(bars) > 8 and max(bars) == 10 and min(bars) == 0
+    assert all(("█" in line or "▏" in line) == (" 0 B" not in line) for line in folded.splitlines() if line.endswith(" B"))
+
+
+def test_inspect_looks_into_one_namespace(run, work: Path) -> None:
+    inside = run("inspect", "small.pb", "--under", "body/", "--json").json["namespaces"]
+    everything = run("inspect", "small.pb", "--depth", "2", "--json").json["namespaces"]
+    assert inside and all(one["name"].startswith("body/") and one["depth"] == 1 for one in inside)
+    assert sum(one["nodes"] for one in inside) == next(one["nodes"] for one in everything if one["name"] == "body")
+    ran = run("inspect", "small.pb", "--under", "bodi")
+    assert ran.code == 1 and "G110" in ran.err and "nearest: 'body'" in ran.err
+
+
+def test_the_tree_is_plain_where_the_terminal_is(run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surgeon.cli.console.writes", lambda text: False)
+    out = run("inspect", str(demo.model_path()), "--depth", "2").out
+    assert "- FeatureExtractor" in out and "+ MobilenetV1" in out and "##########" in out and out.isascii()
 
 
 def test_inspect_says_which_recipes_fit(run, work: Path) -> None:

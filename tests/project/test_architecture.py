@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 ROOMS = (
-    "diagnostics", "atomic", "optional", "version", "graph", "graphdef", "infer", "targets", "catalog", "steps",
-    "language", "derive", "rewrite", "export", "plugins", "engine", "verify", "zoo", "view", "compat", "api", "cli",
+    "display", "diagnostics", "atomic", "optional", "version", "graph", "graphdef", "infer", "targets", "catalog", "steps",
+    "language", "derive", "rewrite", "export", "plugins", "engine", "verify", "zoo", "inspection", "view", "compat", "api", "cli",
 )
 """A room may import itself and the rooms before it. Plugin folders stand after the rooms that they may use."""
 

@@ -12,7 +12,7 @@ import pytest
 
 from surgeon import api
 from surgeon.graph import Graph, parse_graph
-from surgeon.language import parse_recipe
+from surgeon.language import Recipe, parse_recipe
 from surgeon.rewrite import Plan
 from surgeon.view import Page, Story, render_page, tell
 
@@ -53,9 +53,15 @@ def graph() -> Graph:
 
 
 @pytest.fixture(scope="session")
-def plan(graph: Graph) -> Plan:
+def recipe() -> Recipe:
+    """Give the small recipe."""
+    return parse_recipe(RECIPE, "small.yaml")
+
+
+@pytest.fixture(scope="session")
+def plan(graph: Graph, recipe: Recipe) -> Plan:
     """Give the plan of the small recipe."""
-    return api.plan(parse_recipe(RECIPE, "small.yaml"), graph)
+    return api.plan(recipe, graph)
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError
+import surgeon
+from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError, error
+from surgeon.display import Displayed
 from surgeon.graph import Graph, Node, Ref
+from surgeon.inspection import Namespace
+from surgeon.language import Recipe, parse_recipe
 from surgeon.rewrite import Plan, plan_from_json, plan_to_json
 from surgeon.verify import DetectionComparison, Difference, Outcome, Row, TensorComparison, Tolerances, Verdict, Verification
 from surgeon.view import diagnostics_html, graph_html, plan_html, read_verification, verification_html
+from surgeon.view.fragments import nested
 from surgeon.view.markup import Markup, element, escape, join
 from surgeon.view.pieces import value_of
 from surgeon.view.verdict_file import verification_from_json
+
+REFUSED = "recipe: 1\nname: refused\noutputs: [result]\n"
 
 EVIL = "</script><img src=x onerror=alert(1)>\"'&\x00\u202e\ud800"
 
@@ -131,6 +138,48 @@ def test_a_plan_shows_what_is_put_in_and_the_fate_of_namespaces(plan: Plan) -> N
         assert part in text
     again = read(plan_html(plan_from_json(plan_to_json(plan)))).text
     assert "small" in again and "forward-identities" in again and "CustomClipPlugin" not in again
+
+
+def test_what_the_library_returns_shows_itself(graph: Graph, plan: Plan, recipe: Recipe) -> None:
+    assert plan.result is not None
+    bad = error("R101", "it is <wrong>; expected it right", Span("a.yaml", 2, 1, 3, "key: oops"))
+    shown: dict[str, tuple[Displayed, tuple[str, ...]]] = {
+        "graph": (graph, ("11 nodes", "Conv2D")),
+        "plan": (plan, ("Plan of the recipe 'small'", "CustomClipPlugin")),
+        "recipe": (recipe, ("Recipe 'small'", "A small network with a clip.", "body/clipped", "clip", "small.yaml:7", "clipMax 6")),
+        "difference": (surgeon.diff(graph, plan.result), ("removed", "added", "CustomClipPlugin", "outputs of the first", "inputs")),
+        "no difference": (surgeon.diff(graph, graph), ("no difference",)),
+        "verification": (verification(), ("cut to cut", "failed")),
+        "verdict": (verification().verdicts[0], ("cut to cut", "1 of 1 failed")),
+        "diagnostic": (bad.diagnostics[0], ("R101", "it is <wrong>", "a.yaml:2")),
+        "error": (bad, ("R101", "oops")),
+        "plugin": (surgeon.load_catalog()["NMS_TRT"], ("NMS_TRT", "shareLocation", "loc", "can be derived")),
+        "inspection": (surgeon.inspect(graph, depth=2), ("frozen graph, 11 nodes", "body", "cannot run", "Cast", "picture")),
+        "story": (surgeon.view(graph), ("11 nodes", "Conv2D")),
+    }  # fmt: skip
+    for name, (value, parts) in shown.items():
+        text = value._repr_html_()
+        assert text is not None, name
+        words = read(text).text
+        assert [part for part in parts if part not in words] == [], name
+
+
+def test_answers_show_themselves(tmp_path: Path, graph: Graph, recipe: Recipe) -> None:
+    fine = read(surgeon.check(recipe, graph)._repr_html_()).text
+    assert "fine" in fine and "recipe 'small' for uff@tensorrt-8.5" in fine and "plugin nodes" in fine
+    refused = surgeon.check(parse_recipe(REFUSED, "refused.yaml"), graph)
+    assert refused.problems and "refused" in read(refused._repr_html_()).text
+    written = read(surgeon.convert(recipe, graph, tmp_path / "small.uff")._repr_html_()).text
+    assert "written" in written and "small.uff for uff@tensorrt-8.5" in written and "11 became" in written
+
+
+def test_inside_a_namespace_stands_what_is_listed_after_it() -> None:
+    listed = [Namespace("", 1, 1, 0), Namespace("a", 1, 5, 8), Namespace("a/b", 2, 3, 4), Namespace("a/b/c", 3, 2, 0),
+              Namespace("a/d", 2, 2, 4), Namespace("e", 1, 1, 0)]  # fmt: skip
+    roots = nested(listed)
+    assert [one.name for one in roots] == ["", "a", "e"]
+    assert [one.name for one in roots[1].inside] == ["a/b", "a/d"] and [one.name for one in roots[1].inside[0].inside] == ["a/b/c"]
+    assert roots[0].inside == () and roots[1].after == 5
 
 
 def test_names_from_a_file_are_never_html(plan: Plan) -> None:

@@ -1,0 +1,44 @@
+"""How values are shown: numbers in words for people, and what a notebook shows, which the room that draws says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+_drawn_by: Callable[[object], str] | None = None
+
+
+class Displayed:
+    """A value that notebooks show as HTML."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str | None:
+        return None if _drawn_by is None else _drawn_by(self)
+
+
+def draw_with(function: Callable[[object], str]) -> Callable[[object], str]:
+    """Name the function that returns a :class:`Displayed` value as HTML."""
+    global _drawn_by
+    _drawn_by = function
+    return function
+
+
+def number(value: int) -> str:
+    """Return a count with its thousands set apart."""
+    return f"{value:,}"
+
+
+def size(value: int) -> str:
+    """Return a number of bytes with a unit."""
+    amount = float(value)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{value} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def some(items: Sequence[str], most: int = 4) -> str:
+    """Return the first items, and how many more there are."""
+    more = len(items) - most
+    return ", ".join(items[:most]) + (f" and {number(more)} more" if more > 0 else "")
