@@ -651,11 +651,21 @@ def inspect(
     return inspect_graph(loaded, chosen, _catalog(plugin_paths), shown, [Path(p) for p in recipe_paths])
 
 
-def diff(a: Graph | PathLike, b: Graph | PathLike) -> GraphDiff:
-    """Return how two graphs differ: nodes only in one, and nodes that changed. Raise SurgeonError for a bad file."""
-    from surgeon.graph.diff import diff_graphs
+def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = None) -> GraphDiff:
+    """Return how two graphs differ: nodes only in one, and nodes that changed; write them as one HTML page to ``html``.
 
-    return diff_graphs(_graph(a), _graph(b))
+    Files may be graphs of TensorFlow, ``.uff`` or ``.onnx``. Raise SurgeonError for one that cannot be read, E105 for the page.
+    """
+    from surgeon.atomic import write_text
+    from surgeon.graph.diff import diff_graphs
+    from surgeon.view import Page, read_file, render_page, tell_difference
+
+    (first, stated), (second, stated_too) = ((one, None) if isinstance(one, Graph) else read_file(one) for one in (a, b))
+    if html is not None:
+        names = [repr(one) if isinstance(one, Graph) else os.fspath(one) for one in (a, b)]
+        story = tell_difference(first, second, title=" and ".join(names), stated=(stated, stated_too))
+        write_text(html, render_page(Page(story)))
+    return diff_graphs(first, second)
 
 
 def view(
@@ -672,6 +682,8 @@ def view(
 ) -> Story:
     """Return the story of a model, or of what a recipe makes of it, and write it as one HTML page to ``html``.
 
+    Without a recipe ``model`` may be a ``.uff`` or ``.onnx`` file, too.
+
     ``verification`` is what :func:`verify` returned, or the file that ``surgeon verify --json`` wrote; its pictures go
     into the page. The other arguments are those of :func:`plan`; without a recipe only the model is shown.
 
@@ -679,13 +691,13 @@ def view(
     TypeError where a verification is given without a recipe.
     """
     from surgeon.atomic import write_text
-    from surgeon.view import Page, check_recipe, read_verification, render_page, tell, tell_graph
+    from surgeon.view import Page, check_recipe, read_verification, render_page, tell, tell_file, tell_graph
 
     catalog = _catalog(plugin_paths)
     if recipe is None:
         if verification is not None:
             raise TypeError("a verification goes with a recipe")
-        page = Page(tell_graph(_graph(model), catalog=catalog))
+        page = Page(tell_graph(model, catalog=catalog) if isinstance(model, Graph) else tell_file(model, catalog=catalog))
     else:
         beside = None
         if isinstance(verification, str | os.PathLike):

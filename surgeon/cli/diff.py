@@ -16,7 +16,7 @@ SUMMARY = "show how two graphs differ"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("a", metavar="A", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
+    parser.add_argument("a", metavar="A", help="a frozen graph (.pb, .pbtxt), a SavedModel folder, a .uff or .onnx file")
     parser.add_argument("b", metavar="B", help="another")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write the differences, by namespace, as an HTML page to this file")
 
@@ -25,21 +25,11 @@ def run(args: argparse.Namespace) -> int:
     from surgeon import api
     from surgeon.graph.diff import render
 
-    found = api.diff(args.a, args.b)
+    found = api.diff(args.a, args.b, html=args.html)
     if args.html is not None:
-        _write_page(args.a, args.b, args.html)
+        console.say(f"{args.html}: the page, {console.size(args.html.stat().st_size if args.html.is_file() else 0)}")
     if args.json:
         console.show_json(found.to_json())
     elif args.html is None:
         console.show(render(found).rstrip() or "no difference")
     return 0
-
-
-def _write_page(a: str, b: str, to: Path) -> None:
-    from surgeon.atomic import write_text
-    from surgeon.graphdef import load_graph
-    from surgeon.view import Page, render_page, tell_difference
-
-    page = render_page(Page(tell_difference(load_graph(a), load_graph(b), title=f"{a} and {b}")))
-    write_text(to, page)
-    console.say(f"{to}: the page, {console.size(len(page.encode()))}")

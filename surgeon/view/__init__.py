@@ -10,7 +10,19 @@ from surgeon.view.fragments import (
     verification_html,
 )
 from surgeon.view.page import Page, render_page
-from surgeon.view.story import Fate, GraphStory, Mark, NamespaceStory, NodeStory, Story, tell, tell_difference, tell_graph
+from surgeon.view.story import (
+    Fate,
+    GraphStory,
+    Mark,
+    NamespaceStory,
+    NodeStory,
+    Story,
+    read_file,
+    tell,
+    tell_difference,
+    tell_file,
+    tell_graph,
+)
 from surgeon.view.verdict_file import check_recipe, read_verification
 
 __all__ = [
@@ -27,11 +39,13 @@ __all__ = [
     "graph_html",
     "html_of",
     "plan_html",
+    "read_file",
     "read_verification",
     "recipe_html",
     "render_page",
     "tell",
     "tell_difference",
+    "tell_file",
     "tell_graph",
     "verification_html",
 ]

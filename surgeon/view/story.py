@@ -5,12 +5,13 @@ The story is told once, from a plan, from two graphs or from one; pages, noteboo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from surgeon.catalog import Catalog, load_catalog
 from surgeon.derive import Derivation
@@ -33,6 +34,7 @@ from surgeon.graph import (
     TensorSpec,
     diff_graphs,
 )
+from surgeon.graphdef import load_graph
 from surgeon.infer import Inference
 from surgeon.inspection import counted
 from surgeon.rewrite import Plan, PlannedStep
@@ -42,7 +44,17 @@ CONSTANTS = frozenset({"Const", "HostConst"})
 MAX_DEPTH = 12
 """Components of a name that are taken for namespaces; the rest is one name."""
 
-INPUTS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
+INPUTS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Input"})
+
+
+class Specs(Protocol):
+    """Where element types and shapes of a graph's tensors come from."""
+
+    def spec(self, ref: Ref) -> TensorSpec:
+        """Return element type and shape of a tensor; parts that are not known are None."""
+
+    def outputs(self, name: str) -> int:
+        """Return the number of outputs of a node."""
 
 
 class Fate(str, Enum):
@@ -100,20 +112,23 @@ class NodeStory:
 
 @dataclass(frozen=True)
 class GraphStory:
-    """One graph with the story of each node, in graph order; ``plugins`` are the ops that the catalog has."""
+    """One graph with the story of each node, in graph order; ``plugins`` are the ops that the catalog has.
+
+    ``stated`` is where shapes come from that are not inferred from TensorFlow's operations.
+    """
 
     graph: Graph
     nodes: Mapping[str, NodeStory]
     catalog: Catalog = field(repr=False)
+    stated: Specs | None = field(default=None, repr=False)
 
     @cached_property
-    def inference(self) -> Inference:
-        """Shapes and element types of the graph's tensors."""
-        return Inference(self.graph, rules=self.catalog.rules())
+    def _known(self) -> Specs:
+        return self.stated or Inference(self.graph, rules=self.catalog.rules())
 
     def specs(self, name: str) -> tuple[TensorSpec, ...]:
         """Return element type and shape of each output of a node."""
-        return tuple(self.inference.spec(Ref(name, slot)) for slot in range(self.inference.outputs(name)))
+        return tuple(self._known.spec(Ref(name, slot)) for slot in range(self._known.outputs(name)))
 
     @cached_property
     def constant_bytes(self) -> int:
@@ -135,12 +150,12 @@ class GraphStory:
         """Name, element type and shape of what the graph is fed; a placeholder that nothing reads counts where all are unread."""
         fed = [node for node in self.graph if node.op in INPUTS]
         live = [node for node in fed if self.graph.readers[node.name]] or fed
-        return tuple((node.name, self.inference.spec(Ref(node.name))) for node in live)
+        return tuple((node.name, self._known.spec(Ref(node.name))) for node in live)
 
     @property
     def outputs(self) -> tuple[tuple[str, TensorSpec], ...]:
         """Name, element type and shape of each output."""
-        return tuple((str(ref), self.inference.spec(ref)) for ref in self.graph.output_refs)
+        return tuple((str(ref), self._known.spec(ref)) for ref in self.graph.output_refs)
 
 
 @dataclass(frozen=True)
@@ -254,13 +269,39 @@ def tell(plan: Plan, *, title: str = "", catalog: Catalog | None = None) -> Stor
                  plan.recipe, plan.target, steps_of(plan), plan.derivations)  # fmt: skip
 
 
-def tell_graph(graph: Graph, *, title: str = "", catalog: Catalog | None = None) -> Story:
+def tell_graph(graph: Graph, *, title: str = "", catalog: Catalog | None = None, stated: Specs | None = None) -> Story:
     """Return the story of one graph, to which nothing happens."""
     nodes = {node.name: NodeStory(node) for node in graph}
-    return Story("graph", title or Path(graph.source).name, GraphStory(graph, nodes, catalog or load_catalog()))
+    return Story("graph", title or Path(graph.source).name, GraphStory(graph, nodes, catalog or load_catalog(), stated))
 
 
-def tell_difference(a: Graph, b: Graph, *, title: str = "", catalog: Catalog | None = None) -> Story:
+def tell_file(path: str | os.PathLike[str], *, catalog: Catalog | None = None) -> Story:
+    """Return the story of a model's file, to which nothing happens: ``.uff``, ``.onnx``, or a graph of TensorFlow."""
+    graph, stated = read_file(path, catalog)
+    return tell_graph(graph, catalog=catalog, stated=stated)
+
+
+def read_file(path: str | os.PathLike[str], catalog: Catalog | None = None) -> tuple[Graph, Specs | None]:
+    """Return the graph in a file of any kind, and where its shapes come from; None where they follow from TensorFlow's operations.
+
+    Raise SurgeonError where the file cannot be read.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".uff":
+        from surgeon.export.uff import read_uff
+        from surgeon.export.uff.as_graph import uff_graph
+
+        return uff_graph(read_uff(path), catalog or load_catalog(), os.fspath(path))
+    if suffix == ".onnx":
+        from surgeon.export.onnx.as_graph import onnx_graph
+
+        return onnx_graph(Path(path))
+    return load_graph(path), None
+
+
+def tell_difference(
+    a: Graph, b: Graph, *, title: str = "", catalog: Catalog | None = None, stated: tuple[Specs | None, Specs | None] = (None, None)
+) -> Story:
     """Return the story of two graphs: what only one has, and what differs."""
     catalog = catalog or load_catalog()
     found = diff_graphs(a, b)
@@ -276,7 +317,8 @@ def tell_difference(a: Graph, b: Graph, *, title: str = "", catalog: Catalog | N
     before = {node.name: told(node, b, dropped) for node in a}
     after = {node.name: told(node, a, added) for node in b}
     title = title or f"{Path(a.source).name} and {Path(b.source).name}"
-    return Story("diff", title, GraphStory(b, after, catalog), GraphStory(a, before, catalog), moved=found.moved)
+    return Story("diff", title, GraphStory(b, after, catalog, stated[1]), GraphStory(a, before, catalog, stated[0]),
+                 moved=found.moved)
 
 
 def count_ops(nodes: Iterable[Node]) -> dict[str, int]:

@@ -86,7 +86,7 @@ def test_all_broken_commands_are_run(work: Path) -> None:
 
 def test_a_uff_file_is_no_graph(run, work: Path) -> None:
     run("convert", "small.yaml", "small.pb", "-o", "small.uff")
-    for command in (["convert", "small.yaml", "small.uff", "-o", "x.pb"], ["diff", "small.pb", "small.uff"]):
+    for command in (["convert", "small.yaml", "small.uff", "-o", "x.pb"], ["view", "small.uff", "small.yaml", "--html", "x.html"]):
         assert codes(run(*command, "--json")) == ["E110"]
 
 

@@ -86,10 +86,11 @@ def _input(node: UffNode) -> dict[str, Any]:
 
 def _plugin(node: UffNode) -> dict[str, Any]:
     return {"name": node.id, "op": node.operation[1:], "inputs": list(node.inputs),
-            "fields": {_bare(key): _plain(value) for key, value in sorted(node.fields.items())}}  # fmt: skip
+            "fields": {bare(key): _plain(value) for key, value in sorted(node.fields.items())}}  # fmt: skip
 
 
-def _bare(key: str) -> str:
+def bare(key: str) -> str:
+    """Return the name of a plugin field without the suffix that carries its type."""
     for suffix in _SUFFIXES:
         if key.endswith(suffix):
             return key.removesuffix(suffix)

@@ -7,29 +7,29 @@ from surgeon.export.uff.conversion import Conversion, converts
 from surgeon.export.uff.model import UffNode, UffValue
 from surgeon.graph import TensorValue
 
-_BINARY = {
+BINARY = {
     "Add": "add", "AddV2": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "RealDiv": "div", "Minimum": "min",
     "Maximum": "max", "Pow": "pow",
 }  # fmt: skip
-_UNARY = {
+UNARY = {
     "Neg": "neg", "Abs": "abs", "Sin": "sin", "Cos": "cos", "Tan": "tan", "Sinh": "sinh", "Cosh": "cosh", "Asin": "asin",
     "Acos": "acos", "Atan": "atan", "Asinh": "asinh", "Acosh": "acosh", "Atanh": "atanh", "Ceil": "ceil", "Floor": "floor",
     "Sqrt": "sqrt", "Rsqrt": "rsqrt", "Square": "square", "Exp": "exp", "Log": "log",
 }  # fmt: skip
-_ACTIVATION = {
+ACTIVATION = {
     "Relu": "relu", "Relu6": "relu6", "Tanh": "tanh", "Sigmoid": "sigmoid", "Elu": "elu", "Selu": "selu",
     "Softsign": "softsign", "Softplus": "softplus",
 }  # fmt: skip
 
 
-@converts(*_BINARY)
+@converts(*BINARY)
 def binary(at: Conversion) -> list[UffNode]:
     """Binary, with TensorFlow's broadcasting.
 
     The parser takes no constant on the left of what does not commute: ``c - x`` is written ``-x + c``, and another
     such op raises X104.
     """
-    func = _BINARY[at.node.op]
+    func = BINARY[at.node.op]
     if func in ("sub", "div", "pow") and not at.export.varies(at.ref(0)) and at.export.varies(at.ref(1)):
         if func != "sub":
             raise at.refused(f"has a constant on the left; TensorRT's parser takes '{func}' with a constant on the right alone",
@@ -39,16 +39,16 @@ def binary(at: Conversion) -> list[UffNode]:
     return [at.uff("Binary", (at.edge(0), at.edge(1)), {"func": UffValue("s", func)})]
 
 
-@converts(*_UNARY)
+@converts(*UNARY)
 def unary(at: Conversion) -> list[UffNode]:
     """Unary."""
-    return [at.uff("Unary", (at.edge(0),), {"func": UffValue("s", _UNARY[at.node.op])})]
+    return [at.uff("Unary", (at.edge(0),), {"func": UffValue("s", UNARY[at.node.op])})]
 
 
-@converts(*_ACTIVATION)
+@converts(*ACTIVATION)
 def activation(at: Conversion) -> list[UffNode]:
     """Activation."""
-    return [at.uff("Activation", (at.edge(0),), {"func": UffValue("s", _ACTIVATION[at.node.op])})]
+    return [at.uff("Activation", (at.edge(0),), {"func": UffValue("s", ACTIVATION[at.node.op])})]
 
 
 @converts("LeakyRelu")

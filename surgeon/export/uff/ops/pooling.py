@@ -6,18 +6,18 @@ from surgeon.export.uff.conversion import Conversion, converts
 from surgeon.export.uff.model import UffNode, UffValue
 from surgeon.export.uff.ops.convolution import padding
 
-_FUNC = {"MaxPool": "max", "AvgPool": "avg"}
+FUNC = {"MaxPool": "max", "AvgPool": "avg"}
 _NEVER_NEGATIVE = frozenset({"Relu", "Relu6", "Sigmoid", "Softplus", "Abs", "Square", "Exp", "Sqrt"})
 
 
-@converts(*_FUNC)
+@converts(*FUNC)
 def pool(at: Conversion) -> list[UffNode]:
     """Pool.
 
     A Pad before it is folded into ``padding`` only for a maximum over what is never negative: the zeros of a Pad are
     part of a mean and of a maximum over negative numbers, the parser's padding is not.
     """
-    fields: dict[str, UffValue] = {"func": UffValue("s", _FUNC[at.node.op]), "inputs_orders": at.orders(at.activations)}
+    fields: dict[str, UffValue] = {"func": UffValue("s", FUNC[at.node.op]), "inputs_orders": at.orders(at.activations)}
     fields["kernel"] = UffValue.ints(at.spatial(at.int_list("ksize"), "kernel"))
     fields["strides"] = UffValue.ints(at.spatial(at.int_list("strides"), "strides"))
     explicit = at.int_list("explicit_paddings")

@@ -5,18 +5,18 @@ from __future__ import annotations
 from surgeon.export.uff.conversion import Conversion, converts
 from surgeon.export.uff.model import UffNode, UffValue
 
-_FUNC = {"Sum": "sum", "Prod": "prod", "Max": "max", "Min": "min", "Mean": "mean"}
+FUNC = {"Sum": "sum", "Prod": "prod", "Max": "max", "Min": "min", "Mean": "mean"}
 _POSITION = {"ArgMax": "ArgMax", "ArgMin": "ArgMin"}
 
 
-@converts(*_FUNC)
+@converts(*FUNC)
 def reduce(at: Conversion) -> list[UffNode]:
     """Reduce over constant axes, batch counted. The parser keeps reduced axes as 1, whatever ``keepdims`` says."""
     axes = tuple(map(at.axis, at.ints(1, "axes")))
     if 0 in axes and (at.export.rank(at.ref(0)) or 0) > 1:
         raise at.refused(f"reduces the batch (axes {list(axes)}); the parser reduces the axes after it")
     fields = {
-        "func": UffValue("s", _FUNC[at.node.op]),
+        "func": UffValue("s", FUNC[at.node.op]),
         "axes": UffValue.ints(axes),
         "keepdims": UffValue("b", at.attr("keep_dims", bool, False)),
     }
