@@ -14,6 +14,7 @@ from surgeon.diagnostics import error
 _EXTRA = {
     "tensorflow": "tensorflow", "PIL": "pictures", "pycocotools": "training",
     "onnx": "onnx", "tf2onnx": "onnx", "onnxruntime": "onnx", "tensorrt": "tensorrt", "polygraphy": "tensorrt",
+    "model_explorer": "view", "netron": "view",
 }  # fmt: skip
 
 

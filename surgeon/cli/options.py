@@ -92,3 +92,10 @@ def byte_size(text: str) -> int:
     except ValueError as exc:
         raise argparse.ArgumentTypeError(str(exc)) from None
     return found
+
+
+def port_number(text: str) -> int:
+    """Return the port that an option gives; 0 to 65535."""
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"'{text}' is no port; expected a number from 0 to 65535")
+    return int(text)

@@ -1,7 +1,13 @@
-"""Look at a model, and at what a recipe makes of it: one HTML page with the graph before and after, the fate of each
-namespace, what was derived, what may go wrong, whether the same is detected, and which targets have the plugins. The
-page needs no network.
+"""Look at a model, and at what a recipe makes of it.
 
+Without further options, Google's Model Explorer opens in the browser: the graph before and after side by side, every node
+with its fields, its fate and the recipe line that did it. --netron opens Netron instead, --export writes the files for
+Model Explorer, and --html writes one page that needs no network, no server and neither package.
+
+    surgeon view model.pb ssd_mobilenet_v2_coco
+    surgeon view model.pb ssd_mobilenet_v2_coco --no-open --port 8085
+    surgeon view model.pb ssd_mobilenet_v2_coco --netron
+    surgeon view model.pb ssd_mobilenet_v2_coco --export explorer
     surgeon view model.pb --html model.html
     surgeon view model.pb ssd_mobilenet_v2_coco --html page.html --verify --images pictures
 """
@@ -10,54 +16,61 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
-from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
+from surgeon.cli.options import add_anchors, add_recipe, add_target, port_number, recipe_arguments
+from surgeon.cli.verify import EXIT_FAILED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from surgeon.verify import Verification
     from surgeon.view import Story
+    from surgeon.view.serving import Viewer
 
 NAME = "view"
-SUMMARY = "show a model before and after as an HTML page"
+SUMMARY = "show a model before and after, in the browser or as an HTML page"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
+    parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder; "
+                        "without RECIPE also .uff and .onnx")  # fmt: skip
     add_recipe(parser, optional=True)
-    parser.add_argument("--html", metavar="FILE", type=Path, required=True, help="write the page to this file")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write one page to this file, and open nothing")
+    parser.add_argument("--export", metavar="DIR", type=Path, help="write the files for Model Explorer to this folder, and open nothing")
+    parser.add_argument("--netron", action="store_true", help="open Netron: the rewritten graph, or MODEL without RECIPE")
+    parser.add_argument("--port", metavar="N", type=port_number, help="serve here, 0 for any free port (default: one from 8080 to 8099)")
+    parser.add_argument("--no-open", action="store_true", help="print the address, and open no browser")
     add_target(parser)
     add_anchors(parser)
-    parser.add_argument("--verification", metavar="VERDICT", type=Path, help="show what 'surgeon verify --json' wrote to this file")
-    parser.add_argument("--verify", action="store_true", help="verify the recipe now, and show the result")
+    parser.add_argument("--verification", metavar="VERDICT", type=Path,
+                        help="with --html: show what 'surgeon verify --json' wrote to this file")  # fmt: skip
+    parser.add_argument("--verify", action="store_true", help="with --html: verify the recipe now, and show the result")
     parser.add_argument("--images", metavar="DIR", type=Path, help="with --verify: a picture or a folder of them")
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon import api
-
     wrong = _wrong_usage(args)
     if wrong:
         console.say(f"surgeon view: error: {wrong}")
         return 2
-    arguments = recipe_arguments(args)
-    with tempfile.TemporaryDirectory(prefix="surgeon-view-") as folder:
-        verification: Verification | Path | None = args.verification
-        if args.verify:
-            verification = api.verify(args.recipe, args.model, images=args.images, anchors=args.anchors, output=Path(folder), **arguments)
-        story = api.view(args.model, args.recipe, html=args.html, verification=verification, anchors=args.anchors, **arguments)
-    size = args.html.stat().st_size if args.html.is_file() else 0
-    if args.json:
-        console.show_json({"page": str(args.html), "bytes": size, **_plain(story)})
-    else:
-        console.say(f"{args.html}: the page, {console.size(size)}")
-    return 0
+    if args.html is not None or args.export is not None:
+        return _write(args)
+    return _open_netron(args) if args.netron else _open_explorer(args)
 
 
 def _wrong_usage(args: argparse.Namespace) -> str:
     """Return which options cannot go together, empty where all can."""
+    writes = args.html is not None or args.export is not None
+    if writes and args.netron:
+        return "--netron opens a viewer, --html and --export write files; give one"
+    if writes and (args.no_open or args.port is not None):
+        return "--port and --no-open go with a viewer, which --html and --export do not open"
+    if args.html is None and (args.verify or args.verification is not None):
+        return "--verify and --verification go with --html"
     if args.recipe is None and (args.verify or args.verification is not None):
         return "--verify and --verification need a RECIPE"
     if args.verify and args.verification is not None:
@@ -67,11 +80,108 @@ def _wrong_usage(args: argparse.Namespace) -> str:
     return ""
 
 
+def _write(args: argparse.Namespace) -> int:
+    """Write the page, the files for Model Explorer, or both."""
+    from surgeon import api
+    from surgeon.view.explorer import write_explorer
+
+    with tempfile.TemporaryDirectory(prefix="surgeon-view-") as folder:
+        verified: Verification | None = None
+        if args.verify:
+            verified = api.verify(args.recipe, args.model, images=args.images, anchors=args.anchors, output=Path(folder),
+                                  **recipe_arguments(args))  # fmt: skip
+        story = _story(args, html=args.html, verification=verified if verified is not None else args.verification)
+    written = write_explorer(story, args.export) if args.export is not None else ()
+    page = args.html.stat().st_size if args.html is not None and args.html.is_file() else 0
+    if args.json:
+        files = {"explorer": [str(path) for path in written]} if written else {}
+        pages = {"page": str(args.html), "bytes": page} if args.html is not None else {}
+        console.show_json({**pages, **files, **_plain(story)})
+    else:
+        if args.html is not None:
+            console.say(f"{args.html}: the page, {console.size(page)}")
+        _say_export(written)
+    return 0 if verified is None or verified.passed else EXIT_FAILED
+
+
+def _say_export(written: Sequence[Path]) -> None:
+    """Say what was written for Model Explorer, and how to open it."""
+    if not written:
+        return
+    from surgeon.view.explorer import COLOURS_FILE, MAPPING_FILE
+
+    for path in written:
+        console.say(f"{path}: {console.size(path.stat().st_size)}")
+    graphs = [str(path) for path in written if path.name not in (COLOURS_FILE, MAPPING_FILE)]
+    console.say(f"open: model-explorer {' '.join(graphs)} --node_data_paths {written[0].with_name(COLOURS_FILE)}")
+    if len(graphs) > 1:
+        console.say("then open the second graph in the split pane, from the list of graphs at the top, and give "
+                    f"{MAPPING_FILE} to Sync, 'Upload mapping from computer'")  # fmt: skip
+
+
+def _open_explorer(args: argparse.Namespace) -> int:
+    """Show the graphs in Model Explorer until somebody presses Ctrl-C."""
+    from surgeon.view.explorer import MAPPING_FILE, explorer_query, write_explorer
+    from surgeon.view.serving import MODEL_EXPLORER, choose_port
+
+    MODEL_EXPLORER.check()
+    port = choose_port(args.port)
+    with tempfile.TemporaryDirectory(prefix="surgeon-view-") as name:
+        folder = Path(name)
+        story = _story(args)
+        write_explorer(story, folder)
+        if story.before is not None and not args.json:
+            console.say(f"Sync, 'Upload mapping from computer' takes {folder / MAPPING_FILE}; "
+                        "then a node that was taken out leads to what took its place")  # fmt: skip
+        return _serve(args, MODEL_EXPLORER, port, explorer_query(story, folder), (), _plain(story))
+
+
+def _open_netron(args: argparse.Namespace) -> int:
+    """Show the rewritten graph, or the model as it is, in Netron until somebody presses Ctrl-C."""
+    from surgeon.graphdef import save_graph
+    from surgeon.view.serving import NETRON, choose_port, served_file
+
+    NETRON.check()
+    port = choose_port(args.port)
+    if args.recipe is None:
+        return _serve(args, NETRON, port, "/", [served_file(Path(args.model))], {})
+    with tempfile.TemporaryDirectory(prefix="surgeon-view-") as folder:
+        story = _story(args)
+        file = Path(folder) / f"{Path(args.model).stem}.{story.recipe}.pb"
+        save_graph(story.after.graph, file)
+        return _serve(args, NETRON, port, "/", [file], _plain(story))
+
+
+def _serve(
+    args: argparse.Namespace, viewer: Viewer, port: int, query: str, files: Sequence[Path], told: dict[str, object]
+) -> int:
+    from surgeon.view.serving import HOST, can_show_browser, serve_until_interrupted, serving
+
+    address = f"http://{HOST}:{port}{query}"
+    with serving(viewer, port, files) as process:
+        if args.json:
+            console.show_json({"address": address, **told})
+        else:
+            console.show(address)
+        console.finish()
+        if not args.no_open and not (can_show_browser() and webbrowser.open(address)):
+            console.say("no browser could be opened here; open the address above in one of this machine")
+        console.say(f"{viewer.title} serves this machine only; Ctrl-C ends it")
+        serve_until_interrupted(viewer, process)
+    return 0
+
+
+def _story(args: argparse.Namespace, **choices: Any) -> Story:
+    from surgeon import api
+
+    return api.view(args.model, args.recipe, anchors=args.anchors, **recipe_arguments(args), **choices)
+
+
 def _plain(story: Story) -> dict[str, object]:
     sides = {"before": story.before, "after": story.after}
     return {
         "kind": story.kind, "recipe": story.recipe, "target": story.target,
-        "graphs": {key: {"nodes": len(side.graph), "constant_bytes": side.constant_bytes, "ops": dict(side.ops)}
+        "graphs": {key: {"nodes": len(side.nodes), "constant_bytes": side.constant_bytes, "ops": dict(side.ops)}
                    for key, side in sides.items() if side is not None},
         "namespaces": [{"name": n.name, "before": n.before, "after": n.after, "constant_bytes": n.constant_bytes, "fate": str(n.fate),
                         "into": dict(n.into), "by": [{"step": step, "at": at, "nodes": count} for (step, at), count in n.places.items()]}

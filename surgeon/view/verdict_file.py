@@ -49,6 +49,7 @@ def verification_from_json(data: Mapping[str, Any]) -> Verification:
         excuses={str(key): str(text) for key, text in data["excuses"].items()},
         labels={int(key): str(text) for key, text in data["labels"].items()},
         drawn=tuple(map(str, data["drawn"])),
+        runtime={str(key): str(text) for key, text in data.get("runtime", {}).items()},
     )  # fmt: skip
 
 

@@ -3,17 +3,84 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from surgeon.verify import Outcome, Tolerances, Verdict, Verification
+from surgeon.view import serving
+
+
+def verification(outcome: Outcome = Outcome.FAILED) -> Verification:
+    return Verification("small", "uff@tensorrt-8.5", ("cat.jpg",), False, Tolerances(), None, (Verdict("cut to cut", outcome, "bad"),))
 
 
 def verdict(path: Path) -> Path:
-    found = Verification("small", "uff@tensorrt-8.5", ("cat.jpg",), False, Tolerances(), None, (Verdict("cut to cut", Outcome.FAILED, "bad"),))
-    path.write_text(json.dumps(found.to_json()))
+    path.write_text(json.dumps(verification().to_json()))
     return path
+
+
+SERVER = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write("\\n".join(sys.argv).encode())
+server = http.server.HTTPServer((sys.argv[2], int(sys.argv[4])), Handler)
+"""
+
+
+@pytest.fixture
+def viewers(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Give ``viewers(code)``: the viewers then are that program, and need no package."""
+
+    def replaced(code: str) -> None:
+        for name in ("MODEL_EXPLORER", "NETRON"):
+            monkeypatch.setattr(serving, name, replace(getattr(serving, name), module="json", code=code))
+
+    return replaced
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Give ``stopped(signal)``: this process gets that signal once a viewer serves."""
+    serve = serving.serve_until_interrupted
+
+    def ended_by(number: int) -> None:
+        def serve_a_while(*arguments: Any) -> None:
+            threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+            serve(*arguments)
+
+        monkeypatch.setattr(serving, "serve_until_interrupted", serve_a_while)
+
+    ended_by(signal.SIGTERM)
+    return ended_by
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch, stopped: Callable[[int], None]) -> list[tuple[str, list[str]]]:
+    """Give the addresses that were opened, with the arguments of the viewer there; then this process gets SIGTERM."""
+    opened: list[tuple[str, list[str]]] = []
+
+    def open_address(address: str) -> bool:
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            opened.append((address, answer.read().decode().split("\n")))
+        return True
+
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("webbrowser.open", open_address)
+    return opened
 
 
 def test_a_model_alone_becomes_a_page(run, work: Path) -> None:
@@ -62,7 +129,9 @@ def test_what_is_wrong_is_said_and_no_page_is_written(run, work: Path, arguments
 
 
 @pytest.mark.parametrize("arguments", [
-    ["small.pb"], ["small.pb", "--html", "p.html", "--verify"], ["small.pb", "--html", "p.html", "--verification", "v.json"],
+    ["small.pb", "small.yaml", "--verify"], ["small.pb", "--netron", "--html", "p.html"], ["small.pb", "--netron", "--export", "p.html"],
+    ["small.pb", "--html", "p.html", "--port", "80"], ["small.pb", "--export", "p.html", "--no-open"], ["small.pb", "--port", "65536"],
+    ["small.pb", "small.yaml", "--verification", "v.json"], ["small.pb", "--html", "p.html", "--verify"], ["small.pb", "--html", "p.html", "--verification", "v.json"],
     ["small.pb", "small.yaml", "--html", "p.html", "--images", "."],
     ["small.pb", "small.yaml", "--html", "p.html", "--verify", "--verification", "v.json"],
 ])  # fmt: skip
@@ -88,6 +157,107 @@ def test_the_page_shows_a_verification_made_now(run, tmp_path: Path) -> None:
     assert page.stat().st_size < 3_000_000
 
 
+@pytest.mark.parametrize(("outcome", "code"), [(Outcome.FAILED, 3), (Outcome.INCONCLUSIVE, 3), (Outcome.PASSED, 0)])
+def test_a_verification_that_fails_is_the_exit_code(run, work: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, code: int) -> None:
+    monkeypatch.setattr("surgeon.api.verify", lambda *arguments, **choices: verification(outcome))
+    ran = run("view", "small.pb", "small.yaml", "--html", "page.html", "--verify", "--images", ".")
+    assert ran.code == code and f">{outcome}<" in (work / "page.html").read_text()
+
+
+def test_the_files_for_model_explorer_are_written(run, work: Path) -> None:
+    ran = run("view", "small.pb", "small.yaml", "--export", "out")
+    assert (ran.code, ran.out) == (0, "") and sorted(path.name for path in (work / "out").iterdir()) == ["after.json", "before.json", "colours.json", "sync.json"]
+    assert "model-explorer out/before.json out/after.json --node_data_paths out/colours.json" in ran.err
+    assert json.loads((work / "out" / "after.json").read_text())["graphs"][0]["id"] == "after"
+    both = run("view", "small.pb", "--export", "one", "--html", "page.html", "--json")
+    assert both.json["page"] == "page.html" and both.json["explorer"] == ["one/graph.json", "one/colours.json"]
+    assert "error[E105]" in run("view", "small.pb", "--export", "small.pb").err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_model_explorer_opens_in_the_browser_until_it_is_stopped(
+    run, work: Path, viewers, browser, stopped, number: int
+) -> None:
+    viewers(SERVER + "server.serve_forever()")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where the tests run behind a shell
+    try:
+        stopped(number)
+        check_explorer(run, browser)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def check_explorer(run, browser: list[tuple[str, list[str]]]) -> None:
+    ran = run("view", "small.pb", "small.yaml")
+    ((address, arguments),) = browser
+    assert ran.code == 0 and ran.out.strip() == address and "Ctrl-C ends it" in ran.err and "sync.json" in ran.err
+    assert arguments[1:4] == ["--host", "127.0.0.1", "--port"] and address.startswith(f"http://127.0.0.1:{arguments[4]}/?data=")
+    shown = json.loads(unquote(address.partition("data=")[2]))
+    assert [Path(model["url"]).name for model in shown["models"]] == ["before.json", "after.json"]
+    assert not Path(shown["models"][0]["url"]).exists()  # nothing is left
+
+
+def test_where_nothing_can_be_opened_the_address_is_said(run, work: Path, viewers, browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewers(SERVER + "server.serve_forever()")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    ran = run("view", "small.pb", "--json")
+    assert ran.code == 0 and not browser and "no browser could be opened" in ran.err
+    assert ran.json["address"].startswith("http://127.0.0.1:") and ran.json["kind"] == "graph"
+
+
+@pytest.mark.parametrize(("arguments", "name"), [(["small.pb"], "small.pb"), (["small.pb", "small.yaml"], "small.small.pb")])
+def test_netron_gets_the_model_or_the_rewritten_graph(run, work: Path, viewers, browser, arguments: list[str], name: str) -> None:
+    viewers(f"{SERVER}import shutil; shutil.copy(sys.argv[5], {str(work / 'got.pb')!r}); server.serve_forever()")
+    ran = run("view", *arguments, "--netron")
+    ((address, given),) = browser
+    assert ran.code == 0 and address.endswith("/") and Path(given[5]).name == name
+    assert ("CustomClipPlugin" in run("inspect", "got.pb").out) is (len(arguments) == 2)
+
+
+def test_netron_gets_no_file_that_is_not_there(run, work: Path, viewers) -> None:
+    viewers("")
+    assert "error[E101]" in run("view", "none.pb", "--netron").err
+    (work / "folder").mkdir()
+    assert "saved_model.pb" in run("view", "folder", "--netron").err
+
+
+@pytest.mark.parametrize("option", [[], ["--netron"]])
+def test_a_package_that_is_missing_is_named(run, work: Path, monkeypatch: pytest.MonkeyPatch, option: list[str]) -> None:
+    monkeypatch.setitem(sys.modules, "model_explorer", None)
+    monkeypatch.setitem(sys.modules, "netron", None)
+    ran = run("view", "small.pb", *option)
+    assert ran.code == 1 and "error[E108]" in ran.err and "pip install 'surgeon[view]'" in ran.err
+
+
+def test_a_port_in_use_is_said(run, work: Path, viewers) -> None:
+    viewers("")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ran = run("view", "small.pb", "--port", taken.getsockname()[1])
+    assert ran.code == 1 and "error[W104]" in ran.err and "--port N" in ran.err and ran.out == ""
+
+
+def test_usual_ports_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        used = taken.getsockname()[1]
+        monkeypatch.setattr(serving, "PORTS", [used])
+        assert serving.choose_port(None) not in (0, used)
+        assert serving.choose_port(0) not in (0, used)
+
+
+def test_a_viewer_that_does_not_start_says_what_it_wrote(run, work: Path, viewers) -> None:
+    viewers("print('no flask here'); raise SystemExit(5)")
+    ran = run("view", "small.pb", "--port", "0")
+    assert ran.code == 1 and "error[W105]" in ran.err and "exit code 5" in ran.err and "no flask here" in ran.err and "Traceback" not in ran.err
+
+
+def test_a_viewer_that_ends_by_itself_is_said(run, work: Path, viewers) -> None:
+    viewers(SERVER + "server.handle_request(); raise SystemExit(4)")
+    ran = run("view", "small.pb", "--no-open", "--port", "0")
+    assert ran.code == 1 and "error[W106]" in ran.err and "exit code 4" in ran.err
+
+
 def test_two_graphs_become_a_page_of_differences(run, work: Path) -> None:
     assert run("convert", "small.yaml", "small.pb", "-o", "new.pb").code == 0
     ran = run("diff", "small.pb", "new.pb", "--html", "diff.html")
@@ -107,5 +277,5 @@ def test_the_function_returns_the_story(work: Path) -> None:
     assert surgeon.view("small.pb").kind == "graph"
     with pytest.raises(TypeError, match="goes with a recipe"):
         surgeon.view("small.pb", verification="verdict.json")
-    verification = surgeon.view.read_verification(verdict(work / "verdict.json"))
-    assert surgeon.view("small.pb", "small.yaml", verification=verification).recipe == "small"
+    read = surgeon.view.read_verification(verdict(work / "verdict.json"))
+    assert surgeon.view("small.pb", "small.yaml", verification=read).recipe == "small"

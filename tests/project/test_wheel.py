@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = {"surgeon": "surgeon", "plugins": "surgeon/plugins", "recipes": "surgeon/recipes"}
 METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt", "licenses/LICENSE"}
-EXTRAS = {"pictures", "training", "tensorflow", "onnx", "tensorrt", "notebooks", "dev"}
+EXTRAS = {"pictures", "training", "tensorflow", "onnx", "tensorrt", "notebooks", "view", "docs", "dev"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
 

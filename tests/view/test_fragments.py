@@ -92,6 +92,8 @@ def test_a_verification_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     changed["verdicts"][0]["outcome"] = "passed"
     assert verification_from_json(changed).outcome is Outcome.PASSED
     assert verification_from_json(changed).to_json() != verification().to_json()
+    assert verification_from_json({**changed, "runtime": {"engine": "a.engine"}}).runtime == {"engine": "a.engine"}
+    assert verification_from_json({key: value for key, value in changed.items() if key != "runtime"}).runtime == {}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '"x"', "null", '{"recipe": "r"}', '{"outcome": "passed"}', "[" * 100_000, "\x00\xff"])

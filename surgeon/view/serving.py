@@ -1,0 +1,185 @@
+"""Viewers that other packages bring, each in a process of its own that serves this machine only: Model Explorer and Netron."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO, NoReturn
+
+from surgeon.diagnostics import SurgeonError, error
+from surgeon.optional import require
+
+HOST = "127.0.0.1"
+
+PORTS = range(8080, 8100)
+"""Ports that are tried where none is asked for: what a browser remembers of a viewer is kept by port."""
+
+_STARTING = 60.0
+"""Seconds that a viewer may take to start."""
+
+_STOPPING = 5.0
+_LINES = 6
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """A viewer of another package: how it is called, imported and started."""
+
+    title: str
+    module: str
+    code: str
+    ready: str
+    """What to ask for to learn whether it serves."""
+
+    def check(self) -> None:
+        """Raise SurgeonError E108 where the package is missing or broken."""
+        require(self.module, f"showing a graph in {self.title}")
+
+
+MODEL_EXPLORER = Viewer("Model Explorer", "model_explorer", "from model_explorer.cmdline import main; main()", "/check_health")
+NETRON = Viewer("Netron", "netron", "from netron import main; main()", "/")
+
+
+def choose_port(port: int | None) -> int:
+    """Return a port that is free now: the one asked for, a usual one for None, any for 0. Raise SurgeonError W104 for one in use."""
+    if port is None:
+        for usual in PORTS:
+            with contextlib.suppress(OSError):
+                return _bound(usual)
+        return _bound(0)
+    try:
+        return _bound(port)
+    except OSError as exc:
+        raise error("W104", f"port {port} cannot be served: {exc.strerror or exc}; expected one that is free",
+                    help=["name another: --port N", "leave --port out, and a free one is taken"]) from None  # fmt: skip
+
+
+@contextlib.contextmanager
+def serving(viewer: Viewer, port: int, files: Sequence[Path] = ()) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a viewer at a port of this machine while the block runs; it serves when the block begins.
+
+    Raise SurgeonError E108 where its package is missing, W105 where it does not start.
+    """
+    viewer.check()
+    with _ended_by_signal(), tempfile.TemporaryDirectory(prefix="surgeon-viewer-") as folder, tempfile.TemporaryFile() as output:
+        # Its own folder keeps modules of the working folder out, its own session the terminal's Ctrl-C.
+        process = subprocess.Popen(
+            [sys.executable, "-c", viewer.code, *_arguments(viewer, port, files)], cwd=folder, stdin=subprocess.DEVNULL,
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env=_environment(),
+        )  # fmt: skip
+        try:
+            _await(viewer, process, port, output)
+            yield process
+        finally:
+            _stop(process)
+
+
+def serve_until_interrupted(viewer: Viewer, process: subprocess.Popen[bytes]) -> None:
+    """Wait until somebody presses Ctrl-C, or ends this process; raise SurgeonError W106 where the viewer ends by itself."""
+    with contextlib.suppress(KeyboardInterrupt):
+        code = process.wait()
+        raise error("W106", f"{viewer.title} ended by itself, with exit code {code}; expected it to serve until it is stopped",
+                    help=["start it again"])  # fmt: skip
+
+
+def served_file(path: Path) -> Path:
+    """Return the file that Netron is given for a model: a SavedModel folder's graph. Raise SurgeonError E101."""
+    file = path / "saved_model.pb" if path.is_dir() else path
+    if not file.is_file():
+        raise error("E101", f"'{file}' cannot be read: there is no such file", help=["check the path"])
+    return file
+
+
+def can_show_browser() -> bool:
+    """Return whether a browser with windows can be expected here."""
+    if os.environ.get("BROWSER") or sys.platform in ("darwin", "win32"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _bound(port: int) -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((HOST, port))
+        found: int = probe.getsockname()[1]
+        return found
+
+
+def _arguments(viewer: Viewer, port: int, files: Sequence[Path]) -> list[str]:
+    # What Model Explorer shows stands in the address; it must not look for itself through a proxy.
+    own = ["--no_open_in_browser", "--skip_health_check"] if viewer is MODEL_EXPLORER else [str(path.resolve()) for path in files]
+    return ["--host", HOST, "--port", str(port), *own]
+
+
+def _environment() -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if key not in ("COLAB_RELEASE_TAG", "PYTHONPATH")}
+    paths = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths)} if paths else kept
+
+
+def _await(viewer: Viewer, process: subprocess.Popen[bytes], port: int, output: IO[bytes]) -> None:
+    end = time.monotonic() + _STARTING
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise _not_started(viewer, f"it ended with exit code {process.returncode}", output)
+        if _answers(port, viewer.ready):
+            return
+        time.sleep(0.05)
+    raise _not_started(viewer, f"it did not answer within {_STARTING:.0f} s", output)
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=2.0)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _not_started(viewer: Viewer, why: str, output: IO[bytes]) -> SurgeonError:
+    output.seek(0, os.SEEK_END)
+    output.seek(max(0, output.tell() - 4000))
+    lines = [line.strip() for line in output.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    return error("W105", f"{viewer.title} did not start: {why}", notes=[f"it wrote: {line}" for line in lines[-_LINES:]],
+                 help=[f"try it alone: python -c '{viewer.code}'", "install it anew: pip install -U 'surgeon[view]'"])  # fmt: skip
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOPPING)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that the viewer does not outlive it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ended(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, ended)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
