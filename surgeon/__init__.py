@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from surgeon.rewrite import Plan
     from surgeon.targets import load_target
     from surgeon.verify import Verification
+    from surgeon.zoo.demo import demo_model
 
 __all__ = [
     "Diagnostic",
@@ -38,6 +39,7 @@ __all__ = [
     "build_engine",
     "check",
     "convert",
+    "demo_model",
     "detect",
     "diff",
     "init",
@@ -65,6 +67,7 @@ _HOMES = {
     "surgeon.rewrite": ("Plan",),
     "surgeon.targets": ("load_target",),
     "surgeon.verify": ("Verification",),
+    "surgeon.zoo.demo": ("demo_model",),
 }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
 from surgeon.graph import Graph
 from surgeon.graphdef import load_graph, save_graph
-from surgeon.language import Image, Recipe, load_recipe
+from surgeon.language import Image, Recipe, load_recipe, parse_recipe
 from surgeon.rewrite import Plan, apply
 from surgeon.rewrite import plan as _plan
 from surgeon.targets import Target, load_target, target_for_output
@@ -58,6 +58,9 @@ class Conversion:
     warnings: tuple[Diagnostic, ...] = ()
     plugins: tuple[Rendered, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Conversion: {self.output} for {self.target}, {self.nodes_before} nodes became {self.nodes_after}>"
+
     def _repr_html_(self) -> str:
         from surgeon.view import answer_html
 
@@ -79,6 +82,9 @@ class Check:
     plan: Plan | None = None
     problems: tuple[Diagnostic, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Check of the recipe '{self.recipe.name}' for {self.target}: {'refused' if self.problems else 'fine'}>"
 
     def _repr_html_(self) -> str:
         from surgeon.view import answer_html
@@ -211,8 +217,8 @@ def check(
 
 
 def verify(
-    recipe: Recipe | PathLike | None,
-    model: Graph | PathLike | None,
+    recipe: Recipe | PathLike | None = None,
+    model: Graph | PathLike | None = None,
     *,
     images: PathLike | Iterable[np.ndarray] | None = None,
     target: Target | str | None = None,
@@ -574,7 +580,8 @@ def _calibrating(
     return None if cache is None else Calibrating(cache=Path(cache))
 
 
-def init(    model: Graph | PathLike,
+def init(
+    model: Graph | PathLike,
     output: PathLike | None = None,
     *,
     pipeline_config: PathLike | None = None,
@@ -605,9 +612,10 @@ def init(    model: Graph | PathLike,
     made = author(graph, catalog, name=named, witnesses=witnesses)
     if not unchecked:
         made = made.planned(_planned_remarks(made.recipe, graph, catalog))
-    if path is not None:
-        write_text(path, made.text)
-    return made
+    if path is None:
+        return made
+    write_text(path, made.text)
+    return replace(made, recipe=parse_recipe(made.text, str(path)))
 
 
 def _planned_remarks(recipe: Recipe, graph: Graph, catalog: Catalog) -> list[Diagnostic]:

@@ -80,6 +80,9 @@ class Inspection(Displayed):
     fits: tuple[Fit, ...] = ()
     told: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<Inspection of {self.source or 'a graph'}: {self.nodes} nodes, {self.constant_bytes} bytes of constants>"
+
 
 @dataclass(frozen=True)
 class Depth:

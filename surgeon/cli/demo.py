@@ -7,7 +7,6 @@ run, write the files, and prove on pictures that the same is detected.
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from surgeon.cli import console
 if TYPE_CHECKING:
     from surgeon.rewrite import Plan
     from surgeon.verify import Verification
+    from surgeon.zoo.demo import DemoModel
 
 NAME = "demo"
 SUMMARY = "take a trained detector through everything, and show what was done"
@@ -27,19 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from surgeon import api
-    from surgeon.atomic import make_folder
-    from surgeon.zoo import demo
+    from surgeon.zoo.demo import demo_model
 
-    folder = make_folder(args.output)
-    model = _copied(demo.model_path(), folder / "ssd.pb")
-    recipe = folder / "ssd.yaml"
-    api.init(model, recipe, labels=demo.labels_path())
+    folder = args.output
+    made = demo_model(folder)
+    model, recipe = made.model, folder / "ssd.yaml"
+    api.init(model, recipe, labels=made.labels)
     uff = api.convert(recipe, model, folder / "ssd.uff")
     again = api.convert(recipe, model, folder / "ssd_plugins.pb", target=uff.target)
-    verified, missing = _verified(recipe, model, folder / "detections")
+    verified, missing = _verified(recipe, made, folder / "detections")
     out, into = _taken_out(uff.plan), _put_in(uff.plan)
     files = {
         str(model): f"a detector of coloured shapes, {console.plural(uff.nodes_before, 'node')}",
+        str(made.labels): "its label map",
+        str(made.pictures): "pictures that it was not trained on",
         str(recipe): "the recipe that 'surgeon init' writes for it",
         str(uff.output): f"for {uff.target}, {console.plural(uff.nodes_after, 'node')}, {console.size(uff.bytes_written)}",
         str(again.output): "the same as a TensorFlow graph, for Netron and TensorBoard",
@@ -67,30 +68,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _copied(source: Path, to: Path) -> Path:
-    from surgeon.atomic import write_bytes
-
-    write_bytes(to, source.read_bytes())
-    return to
-
-
-def _verified(recipe: Path, model: Path, folder: Path) -> tuple[Verification | None, str]:
+def _verified(recipe: Path, made: DemoModel, drawn: Path) -> tuple[Verification | None, str]:
     """Return what was found on the demo's pictures; None, and why, where a library for it is missing."""
     from surgeon import api
-    from surgeon.atomic import make_folder
     from surgeon.diagnostics import SurgeonError
-    from surgeon.zoo import demo
 
-    pictures = folder / "pictures"
-    make_folder(pictures)
-    for path in demo.picture_paths():
-        _copied(path, pictures / path.name)
     try:
-        return api.verify(recipe, model, images=pictures, output=folder), ""
+        return api.verify(recipe, made.model, images=made.pictures, output=drawn), ""
     except SurgeonError as exc:
         if exc.diagnostics[0].code != "E108":
             raise
-        shutil.rmtree(folder)
         return None, f"not compared: {exc.diagnostics[0].message}"
 
 

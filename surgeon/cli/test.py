@@ -1,6 +1,10 @@
 """Run the cases that stand beside a recipe, in '<recipe>.cases.yaml', and say of each whether it is as expected.
 
     surgeon test my_recipe.yaml
+    surgeon test MyPlugin --plugin-path my_plugins
+
+Of a plugin, the cases in its folder's cases.yaml run on its reference; a negative control passes where it differs.
+A recipe's cases look like this:
 
     cases:
       - name: three classes, exporter of 2018
@@ -27,6 +31,8 @@ from surgeon.cli.options import add_paths
 from surgeon.cli.verify import EXIT_FAILED
 
 if TYPE_CHECKING:
+    from surgeon.catalog import Catalog
+    from surgeon.catalog.cases import Case
     from surgeon.graph import Graph
     from surgeon.verify.cases import RecipeCase
 
@@ -35,7 +41,7 @@ SUMMARY = "run the cases beside a recipe"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="a shipped recipe's name, or the path of a .yaml file")
+    parser.add_argument("recipe", metavar="RECIPE|PLUGIN", help="a shipped recipe's name, the path of a .yaml file, or a plugin's name")
     parser.add_argument("--cases", metavar="FILE", type=Path, help="the file of cases (default: beside the recipe)")
     parser.add_argument("--only", metavar="TEXT", default="", help="only cases whose name holds this text")
     add_paths(parser)
@@ -46,10 +52,12 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.language import find_recipe
     from surgeon.verify.cases import cases_file, chosen_cases, run_case
 
+    catalog = load_catalog(args.plugin_paths)
+    if args.recipe in catalog:
+        return _test_plugin(args, catalog)
     recipe = find_recipe(args.recipe, args.recipe_paths)
     path = args.cases or cases_file(recipe)
     cases = chosen_cases(path, args.only)
-    catalog = load_catalog(args.plugin_paths)
     results = []
     for case in cases:
         result = run_case(case, recipe, path.parent, catalog, open_model, args.recipe_paths)
@@ -66,6 +74,36 @@ def run(args: argparse.Namespace) -> int:
     if not failed:
         return 0
     return EXIT_FAILED if all(result.unverified for result in failed) else 1
+
+
+def _test_plugin(args: argparse.Namespace, catalog: Catalog) -> int:
+    """Run a plugin's cases and negative controls on its reference."""
+    from surgeon.catalog.cases import Negative
+    from surgeon.diagnostics import error
+
+    cases, reference = catalog.cases(args.recipe), catalog.reference(args.recipe)
+    if cases is None or reference is None:
+        lacking = "cases.yaml" if cases is None else "reference.py"
+        raise error("C118", f"the plugin {args.recipe} has no '{lacking}'; expected one in its folder", catalog.folder(args.recipe),
+                    help=["write one; the plugin author's guide in docs/plugin-guide.md shows how"])  # fmt: skip
+    every: tuple[Case | Negative, ...] = cases.cases + cases.negative
+    chosen = [case for case in every if args.only in case.name]
+    rows: list[dict[str, Any]] = []
+    for case in chosen:
+        differences = cases.mismatches(case, reference)
+        control = isinstance(case, Negative)
+        rows.append({"name": case.name, "negative": control, "passed": bool(differences) == control, "differences": differences})
+    if args.json:
+        console.show_json({"plugin": args.recipe, "cases": rows})
+        return 0 if all(row["passed"] for row in rows) else 1
+    for row in rows:
+        console.show(f"{'passed' if row['passed'] else 'FAILED'}  {row['name']}{' (negative control)' if row['negative'] else ''}")
+        if not row["passed"]:
+            for text in row["differences"] or ("it gives what the case gives; expected a difference",):
+                console.show(f"        {text}")
+    failed = sum(not row["passed"] for row in rows)
+    console.show(f"{console.plural(len(rows), 'case')}, {failed} failed")
+    return 1 if failed else 0
 
 
 def open_model(case: RecipeCase, folder: Path) -> Graph:

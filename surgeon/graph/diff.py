@@ -73,6 +73,10 @@ class GraphDiff(Displayed):
     outputs: tuple[tuple[Ref, ...], tuple[Ref, ...]] | None = None
     rest: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        counts = {"removed": self.removed, "added": self.added, "changed": self.changed, "moved": self.moved}
+        return f"<GraphDiff: {', '.join(f'{len(found)} {what}' for what, found in counts.items())}>"
+
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed or self.moved or self.outputs or self.rest)
 

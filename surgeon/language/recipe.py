@@ -183,6 +183,9 @@ class Recipe(Displayed, _Part):
     _spans: Mapping[tuple[PathItem, ...], Span] = PrivateAttr(default_factory=dict)
     _sources: tuple[str, ...] = PrivateAttr(default=())
 
+    def __repr__(self) -> str:
+        return f"<Recipe '{self.name}' of {len(self.nodes)} nodes and {len(self.namespaces)} namespaces>"
+
     def place(self, *path: PathItem) -> Span | None:
         """Return the place of exactly this key, None where it is not written anywhere."""
         return self._spans.get(path)

@@ -50,6 +50,10 @@ class Plan(Displayed):
     stored_digest: str = ""
     image: Image | None = None
 
+    def __repr__(self) -> str:
+        after = f", {self.steps[-1].nodes} nodes are left" if self.steps else ""
+        return f"<Plan of the recipe '{self.recipe}'{f' for {self.target}' if self.target else ''}: {len(self.steps)} steps{after}>"
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the graph that the plan is for."""

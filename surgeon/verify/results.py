@@ -205,6 +205,10 @@ class Verification(Displayed):
     drawn: tuple[str, ...] = ()
     runtime: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        verdicts = ", ".join(f"{verdict.name} {verdict.outcome}" for verdict in self.verdicts)
+        return f"<Verification of the recipe '{self.recipe}': {self.outcome}{f' ({verdicts})' if verdicts else ''}>"
+
     @property
     def outcome(self) -> Outcome:
         """The worst outcome of the verdicts."""

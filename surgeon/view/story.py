@@ -219,6 +219,10 @@ class Story(Displayed):
     derivations: tuple[Derivation, ...] = ()
     moved: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        before = f"{len(self.before.graph)} nodes before, " if self.before is not None else ""
+        return f"<Story of {self.title or 'a graph'}: {before}{len(self.after.graph)} nodes>"
+
     @cached_property
     def namespaces(self) -> tuple[NamespaceStory, ...]:
         """The namespaces of both graphs and the nodes outside any, in graph order."""

@@ -229,7 +229,7 @@ def test_demo(run, work: Path) -> None:
     ran = run("demo", "-o", "the demo")
     assert ran.code == 0 and "Postprocessor" in ran.out and re.search(r"end to end +passed", ran.out)
     made = sorted(p.name for p in (work / "the demo").iterdir())
-    assert made == ["detections", "ssd.pb", "ssd.uff", "ssd.yaml", "ssd_plugins.pb"]
+    assert made == ["detections", "labels.pbtxt", "pictures", "ssd.pb", "ssd.uff", "ssd.yaml", "ssd_plugins.pb"]
     assert len(list((work / "the demo" / "detections").glob("*.png"))) == 4
     twin = run("demo", "-o", "the demo", "--json").json
     assert twin["put in"]["NMS"]["op"] == "NMS_TRT" and twin["taken out"]["Postprocessor"]["into"] == "NMS"
@@ -246,4 +246,6 @@ def test_demo_without_pillow_converts_and_says_what_is_missing(run, work: Path, 
     monkeypatch.setattr(api, "verify", refused)
     ran = run("demo", "-o", "the demo")
     assert ran.code == 0 and "not compared: 'PIL' is not installed" in ran.out
-    assert sorted(p.name for p in (work / "the demo").iterdir()) == ["ssd.pb", "ssd.uff", "ssd.yaml", "ssd_plugins.pb"]
+    assert sorted(p.name for p in (work / "the demo").iterdir()) == [
+        "labels.pbtxt", "pictures", "ssd.pb", "ssd.uff", "ssd.yaml", "ssd_plugins.pb"]  # fmt: skip
+    assert len(list((work / "the demo" / "pictures").glob("*.jpg"))) == 4

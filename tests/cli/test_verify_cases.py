@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from surgeon.catalog.modules import load_module
 from surgeon.diagnostics import code_page
 
 pytest.importorskip("tensorflow", reason="cases that verify run ordinary operations in TensorFlow")
@@ -142,3 +143,33 @@ def test_the_page_of_the_form_shows_cases_that_are_read(run, mine: Path) -> None
     from surgeon.verify.cases import load_recipe_cases
 
     assert [c.name for c in load_recipe_cases(mine).cases] == ["three classes, exporter of 2018", "no detector"]
+
+
+def test_the_cases_of_a_plugin_are_run(run, tmp_path: Path) -> None:
+    ran = run("test", "CustomClipPlugin")
+    assert ran.code == 0 and "passed  both-sides\n" in ran.out and "no-limit (negative control)" in ran.out and ran.out.endswith(" 0 failed\n")
+    folder = tmp_path / "mine" / "Halve"
+    folder.mkdir(parents=True)
+    (folder / "plugin.yaml").write_text("title: t\nsummary: s\nlibrary: own\ninputs: [{name: x, summary: s}]\noutputs: [{name: y, summary: s}]\nsources: [s]\n")
+    (folder / "shape.py").write_text("def outputs(fields, inputs):\n    return [inputs[0]]\n")
+    arguments = ("test", "Halve", "--plugin-path", str(tmp_path / "mine"))
+    assert "C118" in run(*arguments).err and "cases.yaml" in run(*arguments).err
+    (folder / "cases.yaml").write_text(
+        "tolerance: {reason: exact}\ncases:\n  - {name: two, summary: s, inputs: [{shape: [1], values: [2]}], outputs: {y: {shape: [1], values: [1]}}}\n"
+        "negative:\n  - {name: three, of: two, inputs: [{shape: [1], values: [3]}]}\n")
+    assert "C118" in run(*arguments).err and "reference.py" in run(*arguments).err
+    load_module.cache_clear()
+    (folder / "reference.py").write_text("def run(fields, inputs, changes=frozenset()):\n    return [inputs[0] / 2]\n")
+    assert run(*arguments).code == 0
+    assert [row["passed"] for row in run(*arguments, "--json").json["cases"]] == [True, True]
+    assert [row["name"] for row in run(*arguments, "--json", "--only", "thr").json["cases"]] == ["three"]
+
+
+@pytest.mark.parametrize(("body", "failed"), [("inputs[0] * 2", ["two"]), ("inputs[0] * 0 + 1", ["three"])])
+def test_a_plugin_that_computes_something_else_fails(run, tmp_path: Path, body: str, failed: list[str]) -> None:
+    test_the_cases_of_a_plugin_are_run(run, tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "mine" / "Halve").rename(tmp_path / "other" / "Halve")
+    (tmp_path / "other" / "Halve" / "reference.py").write_text(f"def run(fields, inputs, changes=frozenset()):\n    return [{body}]\n")
+    ran = run("test", "Halve", "--plugin-path", str(tmp_path / "other"))
+    assert ran.code == 1 and f"FAILED  {failed[0]}" in ran.out and "1 failed" in ran.out

@@ -24,6 +24,7 @@ PUBLIC = [
     "build_engine",
     "check",
     "convert",
+    "demo_model",
     "detect",
     "diff",
     "init",

@@ -152,7 +152,7 @@ def test_verified_against_the_original(files: Path) -> None:
     found = surgeon.verify(files / "demo.yaml", demo.model_path(), onnx=files / "one.onnx", images=demo.picture_paths()[1])
     assert found.passed and found.tolerances.box == 1e-4 and "onnxruntime" in found.runtime["runtime"]
     surgeon.verify(files / "demo.yaml", demo.model_path(), images=demo.picture_paths()[1], store=files / "o.npz")
-    assert surgeon.verify(None, None, onnx=files / "open.onnx", original=files / "o.npz").passed
+    assert surgeon.verify(onnx=files / "open.onnx", original=files / "o.npz").passed
 
 
 def test_the_command_line_runs_verifies_and_inspects(files: Path) -> None:

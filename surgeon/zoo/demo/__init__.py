@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from surgeon.atomic import make_folder, write_bytes
+
 NAME = "ssd_mobilenet_v1_shapes"
+
+
+@dataclass(frozen=True)
+class DemoModel:
+    """A small trained detector to try things on: its frozen graph, its label map, and a folder of pictures."""
+
+    model: Path
+    labels: Path
+    pictures: Path
+
+
+def demo_model(folder: str | os.PathLike[str]) -> DemoModel:
+    """Write the small detector of coloured shapes, its label map and four pictures into a folder; return where they are.
+
+    Raise SurgeonError E105 where that cannot be done.
+    """
+    here = make_folder(Path(folder))
+    made = DemoModel(here / "ssd.pb", here / "labels.pbtxt", make_folder(here / "pictures"))
+    write_bytes(made.model, model_path().read_bytes())
+    write_bytes(made.labels, labels_path().read_bytes())
+    for picture in picture_paths():
+        write_bytes(made.pictures / picture.name, picture.read_bytes())
+    return made
 
 
 def model_path() -> Path:
