@@ -1,8 +1,8 @@
-# Targets: demo, test, test-tensorrt, lint, bench, clean. Another interpreter: make PYTHON=/path/to/python3 test
+# Targets: demo, test, test-tensorrt, lint, docs, bench, clean. Another interpreter: make PYTHON=/path/to/python3 test
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-tensorrt lint bench clean
+.PHONY: demo test test-tensorrt lint docs bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,11 +58,17 @@ lint: $(VENV)/installed-dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
+# The site, from the pages of docs and the notebooks; a warning is an error. It opens without a server.
+docs: $(VENV)/installed-dev
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "build/docs/index.html"
+
 bench: $(VENV)/installed-tensorflow
 	$(BIN)/python bench/run.py
 
 clean:
-	rm -rf $(VENV) $(VENV_TENSORRT) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV_TENSORRT) build dist docs/site notebooks/work *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -1,4 +1,4 @@
-"""Write the generated pages of this folder: plugins, steps, operations, diagnostics and known problems.
+"""Write the generated pages of this folder: the command line, the library, plugins, steps, targets, diagnostics and so on.
 
     python docs/generate.py            # write them
     python docs/generate.py --check    # say which are out of date; exit code 1 then
@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import argparse
+import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -14,21 +17,145 @@ from typing import Any
 
 import yaml
 
+import surgeon
 from surgeon.catalog import load_catalog
+from surgeon.cli import parser as command_line
+from surgeon.cli import verbs
 from surgeon.cli.explain import plain_plugin, registered
 from surgeon.cli.operations import operations
 from surgeon.diagnostics import all_codes, code_page
 from surgeon.engine import known_messages, read_log
+from surgeon.language import load_recipe, recipe_files
 from surgeon.steps.example import read_example
 from surgeon.steps.step import step_types
+from surgeon.targets import load_target, target_names
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Made by docs/generate.py; do not edit by hand. -->\n"
 
 ROOMS = {
-    "C": "Plugin definitions and fields", "D": "Derivation from the graph", "E": "Files and environment", "G": "Graphs",
-    "I": "Inference", "L": "Lints and logs", "R": "Recipes", "S": "Steps and surgery", "T": "Targets", "V": "Verification", "X": "Export",
+    "B": "Building and running engines", "C": "Plugin definitions and fields", "D": "Derivation from the graph",
+    "E": "Files and environment", "G": "Graphs", "I": "Inference", "L": "Lints and logs", "R": "Recipes", "S": "Steps and surgery",
+    "T": "Targets", "V": "Verification", "W": "Views", "X": "Export",
 }  # fmt: skip
+
+
+LIBRARY = {
+    "Converting": ("convert", "check", "plan", "apply", "init", "load_recipe", "parse_recipe", "Recipe", "Plan"),
+    "Proving and running": ("verify", "Verification", "detect", "build_engine", "load_engine"),
+    "Looking": ("inspect", "view", "diff"),
+    "Graphs": ("load_graph", "save_graph", "Graph", "Node", "Ref", "demo_model"),
+    "Catalog, targets, errors": ("load_catalog", "load_target", "Diagnostic", "SurgeonError"),
+}
+"""The public names by what they are for."""
+
+
+def cli() -> str:
+    top = command_line()
+    below = next(action for action in top._actions if isinstance(action, argparse._SubParsersAction))
+    parts = ["# The command line\n", f"{top.description}\n", f"{paragraphs(top.epilog or '')}\n",
+             "Every verb takes `--json`, which prints JSON on standard output in place of text, and `--help`. What is talk, warnings and\n"
+             "progress goes to standard error.\n",
+             table(("verb", "what it does"), [(f"[`{name}`](#{name})", module.SUMMARY) for name, module in verbs().items()])]  # fmt: skip
+    for name in verbs():
+        sub = below.choices[name]
+        positionals = [a for a in sub._actions if not a.option_strings]
+        options = [a for a in sub._actions if a.option_strings and a.dest not in ("help", "json")]
+        usage = " ".join(["surgeon", name, *map(positional, positionals), *(["[options]"] if options else [])])
+        parts += [f"## {name}\n", f"```text\n{usage}\n```\n", f"{paragraphs(sub.description or '')}\n",
+                  table(("argument", "what it is"), [(f"`{positional(a)}`", told(a)) for a in positionals]),
+                  table(("option", "what it does"), [(f"`{spelled(a)}`", told(a)) for a in options])]  # fmt: skip
+    return page(parts)
+
+
+def positional(action: argparse.Action) -> str:
+    name = str(action.metavar or action.dest)
+    return {"?": f"[{name}]", "*": f"[{name} ...]", "+": f"{name} [...]"}.get(str(action.nargs), name)
+
+
+def spelled(action: argparse.Action) -> str:
+    names = ", ".join(action.option_strings)
+    if action.nargs == 0:
+        return names
+    return f"{names} {action.metavar or ('{' + ','.join(map(str, action.choices)) + '}' if action.choices else action.dest.upper())}"
+
+
+def told(action: argparse.Action) -> str:
+    return (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
+
+
+def paragraphs(text: str) -> str:
+    """Return text whose indented lines are commands as Markdown, those as code."""
+    found = []
+    for block in text.strip().split("\n\n"):
+        lines = block.splitlines()
+        indented = all(line.startswith("    ") for line in lines)
+        found.append("```text\n" + textwrap.dedent(block) + "\n```" if indented else textwrap.fill(" ".join(lines), 118))
+    return "\n\n".join(found)
+
+
+def library() -> str:
+    parts = ["# The library\n", "What `import surgeon` gives. Paths may be text or `pathlib.Path`; a mistake of the user raises\n"
+             "`SurgeonError`. In a notebook, graphs, recipes, plans, verifications, diagnostics and what else is returned show\n"
+             "themselves.\n"]  # fmt: skip
+    for title, names in LIBRARY.items():
+        parts.append(f"## {title}\n")
+        for name in names:
+            value = getattr(surgeon, name)
+            parts += described(value, name) if inspect.isclass(value) else [f"### {name}\n", signature(value, name), documented(value)]
+    return page(parts)
+
+
+def described(kind: type, name: str) -> list[str]:
+    parts = [f"### {name}\n", documented(kind)]
+    for key, member in vars(kind).items():
+        target = member.fget if isinstance(member, property) else getattr(member, "func", getattr(member, "__func__", member))
+        if key.startswith("_") or not inspect.isfunction(target) or not target.__doc__:
+            continue
+        shown = f"`{name}.{key}`\n" if isinstance(member, property) or hasattr(member, "func") else signature(target, f"{name}.{key}")
+        parts += [shown, documented(target)]
+    return parts
+
+
+def signature(value: Callable[..., Any], name: str) -> str:
+    """Return a call with its arguments, a line each where they are many."""
+    found = inspect.signature(value)
+    arguments = [str(one).replace("'", "") for one in found.parameters.values() if one.name not in ("self", "cls")]
+    first = next((i for i, one in enumerate(found.parameters.values()) if one.kind is one.KEYWORD_ONLY), None)
+    if first is not None:
+        arguments.insert(first, "*")
+    back = f" -> {found.return_annotation}".replace("'", "") if found.return_annotation is not found.empty else ""
+    flat = f"{name}({', '.join(arguments)}){back}"
+    lines = "".join(f"    {one},\n" for one in arguments)
+    return f"```python\n{flat if len(flat) <= 110 else f'{name}(' + chr(10) + lines + f'){back}'}\n```\n"
+
+
+def documented(value: object) -> str:
+    text = inspect.getdoc(value) or ""
+    text = re.sub(r":(?:func|class|meth|attr|data|mod):`~?([^`]*)`", r"`\1`", text)
+    return text.replace("``", "`") + "\n"
+
+
+def targets() -> str:
+    parts = ["# Targets\n", "A target is a format and the runtime that reads it; `--target` takes it. It decides which plugins exist,\n"
+             "which of their fields are written, and what is an error.\n"]  # fmt: skip
+    found = [load_target(name) for name in target_names()]
+    parts.append(table(("target", "what it is", "until"), [(f"`{one.name}`", one.title, one.deprecated or "") for one in found]))
+    for one in found:
+        if one.notes:
+            parts += [f"## {one.name}\n", bullets(one.notes)]
+    return page(parts)
+
+
+def shipped_recipes() -> str:
+    parts = ["# Shipped recipes\n", "`surgeon inspect MODEL` says which of them fit a graph. `surgeon explain NAME` shows one with its\n"
+             "parameters.\n"]  # fmt: skip
+    for name, path in recipe_files(()).items():
+        recipe = load_recipe(path)
+        parts += [f"## {name}\n", f"{recipe.summary}\n",
+                  table(("parameter", "default"), [(f"`{key}`", f"`{value}`") for key, value in recipe.parameters.items()]),
+                  f"The file: [recipes/{path.name}](../recipes/{path.name}).\n"]  # fmt: skip
+    return page(parts)
 
 
 def plugins() -> str:
@@ -85,7 +212,7 @@ def diagnostics() -> str:
         for code in all_codes():
             found = code_page(code) if code.startswith(letter) else None
             if found is not None:
-                parts.append(f"### {code}: {found[0]}\n\n{found[1]}")
+                parts.append(f'<a id="{code.lower()}"></a>\n\n### {code}: {found[0]}\n\n{found[1]}')
     return page(parts)
 
 
@@ -113,7 +240,7 @@ def shortened(text: str) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "plugins.md": plugins, "steps.md": steps, "operations.md": operation_table, "diagnostics.md": diagnostics,
-    "pain.md": pain,
+    "pain.md": pain, "cli.md": cli, "library.md": library, "targets.md": targets, "shipped-recipes.md": shipped_recipes,
 }  # fmt: skip
 
 

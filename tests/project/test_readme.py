@@ -1,4 +1,4 @@
-"""The README's ```console blocks, run in one temporary folder, top to bottom; output that follows must match."""
+"""The ```console blocks of the README and of the plugin guide, run in a temporary folder; output that follows must match."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from surgeon.graph import parse_graph
+from surgeon.graphdef import save_graph
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 NOT_RUN = ("make", "git", "pip", "python3 -m venv", "python -m pip", "source")
@@ -76,12 +79,12 @@ def expects_failure(command: Command) -> bool:
 
 
 def failure_of(command: Command, folder: Path) -> str | None:
-    """Run one command; return what differs from the README, or None."""
+    """Run one command; return what differs from the page, or None."""
     status, shown = execute(command, folder)
     if (status != 0) != expects_failure(command):
-        return f"README.md:{command.line}: '{command.text}' ended with status {status}:\n{shown}"
+        return f"line {command.line}: '{command.text}' ended with status {status}:\n{shown}"
     if command.expected and not matches(command.expected, shown):
-        return f"README.md:{command.line}: '{command.text}' shows\n{shown}\nwhere the README shows\n{command.expected}"
+        return f"line {command.line}: '{command.text}' shows\n{shown}\nwhere the page shows\n{command.expected}"
     return None
 
 
@@ -94,6 +97,43 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
     for command in commands(README.read_text(encoding="utf-8")):
         if command.is_run:
             assert failure_of(command, tmp_path) is None
+
+
+SCALED = """\
+graph v1
+outputs: result
+picture = Placeholder() {dtype: float32, shape: shape[1,3,4,4]}
+Preprocessor/two = Const() {dtype: float32, value: tensor<float32[]: 2.0>}
+Preprocessor/one = Const() {dtype: float32, value: tensor<float32[]: 1.0>}
+Preprocessor/mul = Mul(picture, Preprocessor/two) {T: float32}
+Preprocessor/sub = Sub(Preprocessor/mul, Preprocessor/one) {T: float32}
+result = Relu(Preprocessor/sub) {T: float32}
+"""
+
+
+def files_of(markdown: str) -> dict[str, str]:
+    """Return the fenced blocks that stand below a line with nothing but a file's name."""
+    return dict(re.findall(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```", markdown, re.S | re.M))
+
+
+def test_the_plugin_guide_works_as_it_stands(tmp_path: Path) -> None:
+    guide = (README.parent / "docs" / "plugin-guide.md").read_text(encoding="utf-8")
+    files = files_of(guide)
+    assert sorted(Path(name).name for name in files) == [
+        "cases.yaml", "onnx.py", "plugin.yaml", "reference.py", "scale_shift.yaml", "shape.py"]  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    save_graph(parse_graph(SCALED), tmp_path / "model.pb")
+    shown = commands(guide)
+    assert {command.text.split()[1] for command in shown} == {"explain", "test", "check", "verify", "convert"}
+    for command in shown:
+        assert failure_of(command, tmp_path) is None
+    wrong = tmp_path / "my_plugins" / "ScaleShift" / "reference.py"
+    wrong.write_text(wrong.read_text(encoding="utf-8").replace("+ shifts", "- shifts"), encoding="utf-8")
+    for command in shown:
+        if command.text.split()[1] in ("test", "verify") and "--onnx" not in command.text:
+            assert failure_of(command, tmp_path) is not None
 
 
 EXAMPLE = """\
