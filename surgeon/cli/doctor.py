@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,8 @@ def _packages() -> Iterable[Finding]:
         yield Finding(name, "ok" if version else "broken", version or f"not installed; pip install {name}")
     for names, purpose, extra in OPTIONAL:
         version = next((v for v in map(_version, names) if v), None)
-        yield Finding(names[0], "ok" if version else "absent", version or f"not installed ({purpose}: pip install '{extra}')")
+        there = version or ("there, of no installed package" if find_spec(names[0]) else None)
+        yield Finding(names[0], "ok" if there else "absent", there or f"not installed ({purpose}: pip install '{extra}')")
 
 
 def _version(name: str) -> str | None:

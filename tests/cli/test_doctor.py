@@ -277,3 +277,14 @@ def test_libraries_without_tensorrt_are_not_looked_at(run: Any, monkeypatch: pyt
     found = {one["thing"]: one for one in run("doctor", "--json", "--plugin-library", "a.so").json["findings"]}
     assert found["plugin libraries"]["state"] == "absent" and "TensorRT" not in found
     assert "plugin libraries" not in {one["thing"] for one in run("doctor", "--json").json["findings"]}
+
+
+def test_a_package_without_metadata_is_there(run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("surgeon.engine.read_registry", lambda libraries: None)
+    monkeypatch.setattr("surgeon.cli.doctor._version", lambda name: None if name == "tensorrt" else "1.0")
+    rows = {}
+    for place in (tmp_path, tmp_path / "nothing"):
+        monkeypatch.setattr("surgeon.cli.doctor.find_spec", lambda name, place=place: object() if place == tmp_path else None)
+        rows[place] = {one["thing"]: one for one in run("doctor", "--json").json["findings"]}["tensorrt"]
+    assert rows[tmp_path]["state"] == "ok" and "of no installed package" in rows[tmp_path]["text"]
+    assert rows[tmp_path / "nothing"]["state"] == "absent"
