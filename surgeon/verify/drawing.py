@@ -58,22 +58,23 @@ def draw(picture: Picture, original: Detections, rewritten: Detections, folder: 
 
     Drawn are the best hundred of those with at least half the best score.
 
-    The original's are green and wide, the rewritten graph's red and narrow on top of them, so that a green box with a
-    red core is one that both give. A small picture is enlarged. Raise SurgeonError E105 where the file cannot be
+    The original's are green and wide, named above; the rewritten graph's red and narrow on top of them, named below: a
+    green box with a red core is one that both give. A small picture is enlarged. Raise SurgeonError E105 where the file cannot be
     written and E108 where Pillow is missing.
     """
     canvas, pen = _canvas(picture, _STRIP)
     size = (canvas.width, canvas.height - _STRIP)
+    font = _font(max(size) // _LETTERS)
     pen.text((4, 2), f"original: {len(original)}", fill=ORIGINAL)
     pen.text((canvas.width // 2, 2), f"rewritten: {len(rewritten)}", fill=REWRITTEN)
-    for found, colour, width in ((original, ORIGINAL, 4), (rewritten, REWRITTEN, 1)):
+    for found, colour, width, below in ((original, ORIGINAL, 5, False), (rewritten, REWRITTEN, 1, True)):
         least = _FAINTEST * float(found.scores.max(initial=0))
-        for (left, top, right, bottom), label, score in _boxes(ranked(found, least), size):
-            # The small font that Pillow always has knows no other letters.
-            name = labels.get(label, str(label)).encode("latin-1", "replace").decode("latin-1")
-            pen.rectangle((left, top + _STRIP, right, bottom + _STRIP), outline=colour, width=width)
-            place = (left + 5, bottom + _STRIP - 13) if colour == REWRITTEN else (left + 5, top + _STRIP + 3)
-            pen.text(place, f"{name} {score:.2f}", fill=colour)
+        for (left, top, right, bottom), label, score in reversed(list(_boxes(ranked(found, least), size))):
+            top, bottom, inset = top + _STRIP, bottom + _STRIP, 2 if below else 0
+            pen.rectangle((left + inset, top + inset, max(left + inset, right - inset), max(top + inset, bottom - inset)),
+                          outline=colour, width=width)  # fmt: skip
+            text = f"{_ascii(labels.get(label, ''), label) or label} {score:.2f}"
+            _name(pen, (left, bottom if below else top), text, colour, font, canvas.size, below)
     make_folder(folder)
     return _written(canvas, folder / f"{picture.file.name if picture.file else 'made'}.png")
 
@@ -119,11 +120,13 @@ def _ascii(name: str, label: int) -> str:
     return plain if plain.isascii() and plain.isprintable() else str(label)
 
 
-def _name(pen: Any, corner: tuple[int, int], text: str, colour: Colour, font: Any, size: tuple[int, int]) -> None:
-    """Write on a field of the box's colour above its top left corner; lower where the picture ends."""
+def _name(
+    pen: Any, corner: tuple[int, int], text: str, colour: Colour, font: Any, size: tuple[int, int], below: bool = False
+) -> None:
+    """Write on a field of the box's colour above its top left corner, or below its bottom left one; within the picture."""
     _, _, width, height = (int(value) for value in pen.textbbox((0, 0), text, font=font))
     left = max(0, min(corner[0], size[0] - width - 5))
-    top = max(0, corner[1] - height - 4)
+    top = min(corner[1], size[1] - height - 5) if below else max(0, corner[1] - height - 4)
     pen.rectangle((left, top, left + width + 5, top + height + 4), fill=colour)
     bright = 299 * colour[0] + 587 * colour[1] + 114 * colour[2] > 128_000
     pen.text((left + 3, top + 1), text, fill=(0, 0, 0) if bright else (255, 255, 255), font=font)
