@@ -120,7 +120,8 @@ def described(kind: type, name: str) -> list[str]:
 def signature(value: Callable[..., Any], name: str) -> str:
     """Return a call with its arguments, a line each where they are many."""
     found = inspect.signature(value)
-    arguments = [str(one).replace("'", "") for one in found.parameters.values() if one.name not in ("self", "cls")]
+    shown = [one.replace(default=...) if isinstance(one.default, Path) else one for one in found.parameters.values()]
+    arguments = [str(one).replace("'", "").replace("Ellipsis", "...") for one in shown if one.name not in ("self", "cls")]
     first = next((i for i, one in enumerate(found.parameters.values()) if one.kind is one.KEYWORD_ONLY), None)
     if first is not None:
         arguments.insert(first, "*")
