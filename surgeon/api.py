@@ -381,7 +381,8 @@ def detect(
     from surgeon.verify import detecting
 
     catalog = _catalog(plugin_paths)
-    kind = detecting.check_what(what, model, image_from, tensors=tensors and output is None)
+    given = [Path(one) for one in plugin_libraries]
+    kind = detecting.check_what(what, model, image_from, tensors=tensors and output is None, libraries=bool(given))
     least, names = detecting.check_threshold(threshold), detecting.labels_of(labels)
     pictures = detecting.listed(images)
     folder = None if output is None else detecting.Folder(Path(output), pictures)
@@ -398,8 +399,7 @@ def detect(
         elif kind == "engine":
             from surgeon.engine import load_engine
 
-            libraries = [Path(one) for one in plugin_libraries]
-            engine = stack.enter_context(load_engine(Path(what), plugin_libraries=libraries))  # type: ignore[arg-type]
+            engine = stack.enter_context(load_engine(Path(what), plugin_libraries=given))  # type: ignore[arg-type]
             detector = detecting.EngineDetector(engine, image)
         else:
             assert ready is not None and made is not None

@@ -145,16 +145,20 @@ class ReferenceDetector(Detector):
         return {name: execution[Ref.parse(name)] for name in wanted}
 
 
-def check_what(what: Any, model: object, image_from: object, *, tensors: bool = False) -> Literal["engine", "onnx", "recipe"]:
+def check_what(
+    what: Any, model: object, image_from: object, *, tensors: bool = False, libraries: bool = False
+) -> Literal["engine", "onnx", "recipe"]:
     """Return what is run, by the file's suffix.
 
-    ``tensors`` says that tensors are wanted and no folder is given for them. Raise SurgeonError E101 for an engine that is
+    ``tensors`` says that tensors are wanted and no folder is given for them, ``libraries`` that plugin libraries are given. Raise SurgeonError E101 for an engine that is
     not there, V113 for things that do not go together, V115 for a kind of file that is not run.
     """
     path = Path(what) if isinstance(what, str | os.PathLike) else None
     suffix = path.suffix.lower() if path is not None else ""
     if tensors:
         raise _apart("the network's outputs are wanted without a folder for them", "'-o DIR' says where they are written")
+    if libraries and suffix not in _ENGINES:
+        raise _apart("a plugin library is given, and no engine to load it for", "leave it out; on the CPU the plugins' references run")
     if suffix not in (*_ENGINES, _ONNX, _UFF):
         if model is None:
             raise _apart(f"'{getattr(what, 'name', what)}' is a recipe; expected a model beside it",

@@ -144,6 +144,8 @@ REFUSED = {
     "a model where there is none": ("V113", ["x.engine", "pictures", "--model", "model.pb"]),
     "two models": ("V113", ["ssd", "model.pb", "pictures", "--model", "model.pb"]),
     "tensors without a folder": ("V113", ["x.engine", "pictures", "--tensors"]),
+    "a library beside a recipe": ("V113", ["ssd", "model.pb", "pictures", "--plugin-library", "x.so"]),
+    "a library beside an ONNX file": ("V113", ["x.onnx", "pictures", "--plugin-library", "x.so"]),
     "an image beside a recipe": ("V113", ["ssd", "model.pb", "pictures", "--image-from", "ssd"]),
     "an ONNX file that is none": ("X150", ["x.onnx", "pictures"]),
     "a UFF file": ("V115", ["x.uff", "pictures"]),
