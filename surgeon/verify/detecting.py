@@ -150,8 +150,10 @@ def check_what(
 ) -> Literal["engine", "onnx", "recipe"]:
     """Return what is run, by the file's suffix.
 
-    ``tensors`` says that tensors are wanted and no folder is given for them, ``libraries`` that plugin libraries are given. Raise SurgeonError E101 for an engine that is
-    not there, V113 for things that do not go together, V115 for a kind of file that is not run.
+    ``tensors`` says that tensors are wanted and no folder is given for them, ``libraries`` that plugin libraries are given.
+
+    Raise SurgeonError E101 for an engine that is not there, V113 for things that do not go together, V115 for a kind of file
+    that is not run.
     """
     path = Path(what) if isinstance(what, str | os.PathLike) else None
     suffix = path.suffix.lower() if path is not None else ""
