@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import pytest
 
 import surgeon
 from surgeon.catalog import load_catalog
-from surgeon.export.uff import UffModel, UffNode, read_uff
-from surgeon.export.uff.as_graph import uff_graph
+from surgeon.export.uff import Blob, UffModel, UffNode, UffValue, export_uff, read_uff
+from surgeon.export.uff.as_graph import UffShapes, uff_graph
 from surgeon.graph import DType, Graph, Ref, Tensor, TensorDigest, parse_graph
 from surgeon.infer import Inference
-from surgeon.view import read_file, tell_file
+from surgeon.view import Page, read_file, render_page, tell_file, tell_graph
 from surgeon.zoo import demo
 
 CASES = sorted((Path(__file__).parent / "uff_ops").glob("*.txt"))
@@ -26,6 +27,12 @@ LOST = {
     "shape_and_stack": "its reshape has two open sizes",
 }  # fmt: skip
 """Cases in which the file does not say what the shapes follow from."""
+
+
+def as_held(spec: str, image: bool) -> str:
+    """Return a spec as TensorRT holds it: images channels first."""
+    found = re.fullmatch(r"(\w+)\[(\d+),(\d+),(\d+),(\d+)\]", spec)
+    return f"{found[1]}[{found[2]},{found[5]},{found[3]},{found[4]}]" if found and image else spec
 
 
 def specs(graph: Graph, known: Any) -> dict[str, str]:
@@ -41,8 +48,8 @@ def test_every_operation_has_the_shape_that_it_had(case: Path, exported: Callabl
     graph, known = uff_graph(exported(text), load_catalog())
     after = specs(graph, known)
     common = [name for name in after if name in before and "?" not in before[name] and "..." not in before[name]]
-    assert common and known.contradictions == []
-    assert {name: after[name] for name in common} == {name: before[name] for name in common}
+    assert common and known.inference.contradictions == []
+    assert {name: after[name] for name in common} == {name: as_held(before[name], name in known.images) for name in common}
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +66,45 @@ def test_a_detector_in_uff_has_the_shapes_of_its_graph(made: Path) -> None:
     source = surgeon.load_graph(made / "ssd.pb")
     before = specs(source, Inference(source, rules=load_catalog().rules()))
     graph, known = read_file(made / "ssd.uff")
-    assert known is not None
+    assert isinstance(known, UffShapes)
     graph.check()
     after = specs(graph, known)
     assert {name: spec for name, spec in after.items() if "?" in spec or "..." in spec} == {}
     common = [name for name in after if name in before and graph[name].op != "Const"]
-    assert len(common) > 100 and {n: after[n] for n in common} == {n: before[n] for n in common}
-    assert after["Input"] == "float32[1,300,300,3]" and after["MarkOutput_0"] == "float32[1,1,100,7]"
+    assert len(common) > 100 and {n: after[n] for n in common} == {n: as_held(before[n], n in known.images) for n in common}
+    assert after["Input"] == "float32[1,3,300,300]" and after["MarkOutput_0"] == "float32[1,1,100,7]"
+    assert dict(tell_file(made / "ssd.uff").after.inputs)["Input"].shape.static() == (1, 3, 300, 300)
+
+
+PYRAMID = """\
+graph v1
+outputs: y
+x = Placeholder() {dtype: float32, shape: shape[1,16,24,3]}
+w = Const() {dtype: float32, value: tensor<float32[3,3,3,4]: 0.5>}
+v = Const() {dtype: float32, value: tensor<float32[1,1,4,4]: 0.5>}
+first = Const() {dtype: int32, value: tensor<int32[4]: 0, 3, 1, 2>}
+last = Const() {dtype: int32, value: tensor<int32[4]: 0, 2, 3, 1>}
+fine = Conv2D(x, w) {strides: [1,1,1,1], padding: "SAME"}
+coarse = Conv2D(fine, v) {strides: [1,2,2,1], padding: "SAME"}
+there = Transpose(coarse, first)
+enlarged = ResizeNearest_TRT(there) {scale: 2.0}
+back = Transpose(enlarged, last)
+sum = Add(back, fine)
+y = Conv2D(sum, v) {strides: [1,1,1,1], padding: "SAME"}
+"""
+
+
+def test_images_pass_through_plugins_channels_first() -> None:
+    source, catalog = parse_graph(PYRAMID), load_catalog()
+    before = specs(source, Inference(source, rules=catalog.rules()))
+    model = export_uff(source, plugins=catalog)
+    assert "there" not in {node.id for node in model.nodes}
+    graph, known = uff_graph(model, catalog)
+    after = specs(graph, known)
+    assert known.inference.contradictions == [] and before["enlarged"] == after["enlarged"] == "float32[1,4,16,24]"
+    others = [name for name in after if name in before and name != "enlarged"]
+    assert {name: after[name] for name in others} == {name: as_held(before[name], name in known.images) for name in others}
+    assert {"x", "fine", "coarse", "enlarged", "sum", "y"} <= {node.name for node in graph if node.name in known.images}
 
 
 def test_a_uff_graph_has_plugins_fields_and_weights(made: Path) -> None:
@@ -83,8 +122,6 @@ def test_a_uff_graph_has_plugins_fields_and_weights(made: Path) -> None:
 def test_weights_that_do_not_fit_their_shape_are_shown_as_bytes(made: Path) -> None:
     from dataclasses import replace
 
-    from surgeon.export.uff import UffValue
-
     model = read_uff(made / "ssd.uff")
     name = next(node.id for node in model.nodes if node.operation == "Const" and len(node.fields["shape"].value) == 4)
     nodes = [UffNode(n.id, n.operation, n.inputs, {**n.fields, "shape": UffValue.ints((1, 1))}) if n.id == name else n for n in model.nodes]
@@ -98,6 +135,18 @@ def test_an_operation_that_is_not_known_is_shown_without_a_shape() -> None:
     graph, known = uff_graph(UffModel(nodes), load_catalog())
     assert [node.op for node in graph] == ["Input", "NoSuchOperation", "_NoSuchPlugin", "MarkOutput"]
     assert known.spec(Ref("MarkOutput_0")).shape.dims is None
+
+
+@pytest.mark.parametrize("value", [UffValue("i", 1 << 40), UffValue("s", "x"), UffValue("d", float("nan")), UffValue("dtype", DType.INT32), UffValue("ref", "w")])
+def test_a_field_of_the_wrong_kind_costs_the_shape_only(value: UffValue) -> None:
+    nodes = (UffNode("a", "Input", (), {"shape": UffValue.ints((1, 4)), "dtype": UffValue("dtype", DType.FLOAT32)}),
+             UffNode("b", "Concat", ("a", "a"), {"axis": value}), UffNode("g", "_GridAnchor_TRT", (), {"numLayers_u_int": value}),
+             UffNode("c", "Transpose", ("b",), {"permutation": value}), UffNode("m", "MarkOutput", ("c",)))  # fmt: skip
+    graph, known = uff_graph(UffModel(nodes, {"w": UffValue("blob", Blob.of(b"abcd"))}), load_catalog())
+    assert [node.name for node in graph] == ["a", "b", "g", "c", "m"] and str(known.spec(Ref("a"))) == "float32[1,4]"
+    assert not known.spec(Ref("b")).shape.is_static
+    story = tell_graph(graph, stated=known)
+    assert "Concat" in render_page(Page(story))
 
 
 def test_a_uff_file_that_reads_in_a_ring_does_not_hang() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
 from surgeon.catalog import Catalog
+from surgeon.diagnostics import SurgeonError
 from surgeon.export.uff.model import INCREMENT, UffModel, UffNode, UffValue
 from surgeon.export.uff.ops.elementwise import ACTIVATION, BINARY, UNARY
 from surgeon.export.uff.ops.pooling import FUNC as POOLS
@@ -18,7 +20,10 @@ from surgeon.infer import Context, Inference, Rule
 
 _ORDERED = frozenset({"Conv", "ConvTranspose", "Pool", "BatchNorm"})
 _IMAGE = _ORDERED | {"LRN"}  # whose orders are the same whatever the layout
-_OPAQUE = frozenset({"Transpose", "Reshape", "Flatten", "Shape", "MarkOutput"})
+_PASSING = frozenset({"Input", "Binary", "Unary", "Activation", "LeakyRelu", "Concat", "Pad"})
+"""Operations whose result is an image where something that they read, or something that reads them, is one."""
+
+_FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 _OPS: Mapping[str, Mapping[str, str]] = {
     name: {func: op for op, func in found.items()}
@@ -30,18 +35,40 @@ _Made: TypeAlias = "tuple[str, Sequence[Ref | AttrValue], dict[str, AttrValue]]"
 """An op of TensorFlow, what it reads, a constant where UFF has a field, and its attributes."""
 
 
-def uff_graph(model: UffModel, catalog: Catalog, source: str = "") -> tuple[Graph, Inference]:
+@dataclass(frozen=True)
+class UffShapes:
+    """Element types and shapes of a UFF file's tensors; ``images`` are those that TensorRT holds channels first."""
+
+    inference: Inference
+    images: Container[str]
+
+    def spec(self, ref: Ref) -> TensorSpec:
+        """Return element type and shape of a tensor; parts that are not known are None."""
+        found = self.inference.spec(ref)
+        dims = found.shape.dims
+        if dims is None or len(dims) != 4 or ref.node not in self.images:
+            return found
+        return TensorSpec(found.dtype, Shape(tuple(dims[i] for i in _FIRST)))
+
+    def outputs(self, name: str) -> int:
+        """Return the number of outputs of a node."""
+        return self.inference.outputs(name)
+
+
+def uff_graph(model: UffModel, catalog: Catalog, source: str = "") -> tuple[Graph, UffShapes]:
     """Return the file's nodes as a graph, and the shapes of its tensors.
 
     Operations keep their UFF names, plugins have that of the catalog. Fields become attributes, weights stay in the file. A
     reader of a plugin with several outputs reads all of them. Shapes follow from the inputs' and from the rules for the
-    TensorFlow operations that UFF's stand for, images channels last; what is not known is unknown.
+    TensorFlow operations that UFF's stand for; images are channels first, as TensorRT holds them, whatever the graph that the
+    file was made of. What is not known is unknown.
     """
     made = _Reading(model, catalog)
     nodes = [made.node(node) for node in model.nodes]
     outputs = [Ref(node.id) for node in model.nodes if node.operation == "MarkOutput"]
     shadow = Graph([one for node in model.nodes for one in made.shadow(node)], outputs, source=source)
-    return Graph(nodes, outputs, source=source), Inference(shadow, rules={**catalog.rules(), **_RULES})
+    inference = Inference(shadow, rules={**catalog.rules(), **_RULES})
+    return Graph(nodes, outputs, source=source), UffShapes(inference, made.images if made.channels_last else ())
 
 
 class _Reading:
@@ -55,6 +82,8 @@ class _Reading:
             for read in node.inputs:
                 self.readers[read].append(node)
         self.channels_last = all(self._reads_channels_last(node) for node in model.nodes if node.operation in _ORDERED)
+        self.images = self._images()
+        self._taken: set[str] = set()
 
     def node(self, node: UffNode) -> Node:
         """Return a node as the file has it."""
@@ -67,22 +96,42 @@ class _Reading:
     def shadow(self, node: UffNode) -> Iterator[Node]:
         """Yield the TensorFlow node that a node stands for, after the constants that it reads there and here has as fields."""
         if node.operation in self.plugins:
-            yield self.node(node)
+            yield from self._plugin(self.node(node))
             return
         found = _SHADOWS.get(node.operation)
         op, inputs, attrs = found(self, node) if found is not None else (node.operation, self.edges(node), {})
-        refs = []
-        for i, read in enumerate(inputs):
-            if not isinstance(read, Ref):
-                constant = Node(self._fresh(f"{node.id}/input_{i}"), "Const", attrs={"value": TensorValue.of(read, DType.INT32)})
-                yield constant
-                read = Ref(constant.name)
-            refs.append(read)
+        try:
+            constants = {i: TensorValue.of(read, DType.INT32) for i, read in enumerate(inputs) if not isinstance(read, Ref)}
+        except (ValueError, TypeError, OverflowError):  # a field of another kind than it should have
+            op, inputs, attrs, constants = node.operation, self.edges(node), {}, {}
+        names = {i: self._fresh(f"{node.id}/input_{i}") for i in constants}
+        for i, value in constants.items():
+            yield Node(names[i], "Const", attrs={"value": value})
+        refs = (read if isinstance(read, Ref) else Ref(names[i]) for i, read in enumerate(inputs))
         yield Node(node.id, op, tuple(refs), attrs=attrs)
 
+    def _plugin(self, node: Node) -> Iterator[Node]:
+        """Yield a plugin's node; TensorRT hands images to it channels first, and takes them so from one that gives them."""
+        inputs = list(node.inputs)
+        for i, ref in enumerate(inputs if self.channels_last else ()):
+            if ref.node in self.images:
+                inputs[i] = Ref(self._fresh(f"{node.name}/first_{i}"))
+                yield from self._transposed(inputs[i].node, ref, _FIRST)
+        if not self.channels_last or node.name not in self.images:
+            yield replace(node, inputs=tuple(inputs))
+            return
+        inner = self._fresh(f"{node.name}/plugin")
+        yield replace(node, name=inner, inputs=tuple(inputs))
+        yield from self._transposed(node.name, Ref(inner), _LAST)
+
+    def _transposed(self, name: str, read: Ref, order: tuple[int, ...]) -> Iterator[Node]:
+        constant = Node(self._fresh(f"{name}/order"), "Const", attrs={"value": TensorValue.of(order, DType.INT32)})
+        yield from (constant, Node(name, "Transpose", (read, Ref(constant.name))))
+
     def _fresh(self, name: str) -> str:
-        while name in self.known:
+        while name in self.known or name in self._taken:
             name += "_"
+        self._taken.add(name)
         return name
 
     # What a node reads and holds
@@ -96,7 +145,11 @@ class _Reading:
         if op is None:
             return [Ref(name)]
         fields = {bare(key): self._attr(value) for key, value in self.known[name].fields.items()}
-        return [Ref(name, slot) for slot in range(len(self.catalog[op].output_ports(fields)))]
+        try:
+            ports = len(self.catalog[op].output_ports(fields))
+        except SurgeonError:  # fields that the plugin would refuse
+            ports = 1
+        return [Ref(name, slot) for slot in range(ports)]
 
     def _attr(self, value: UffValue) -> AttrValue | None:
         resolved = self.model.resolve(value)
@@ -173,22 +226,31 @@ class _Reading:
     def input_shape(self, node: UffNode) -> tuple[int, ...]:
         """Return an input's shape as the graph had it: images are stated channels first whatever they were."""
         shape = self.ints(node, "shape")
-        if len(shape) != 4 or not self.channels_last or not self._is_image(node):
+        if len(shape) != 4 or not self.channels_last or node.id not in self.images:
             return shape
         batch, channels, height, width = shape
         return batch, height, width, channels
 
-    def _is_image(self, node: UffNode) -> bool:
-        seen = {node.id}
-        queue = [node.id]
-        for name in queue:
-            for reader in self.readers[name]:
-                if reader.operation in _IMAGE:
-                    return True
-                if reader.id not in seen and reader.operation not in _OPAQUE and reader.operation not in self.plugins:
-                    seen.add(reader.id)
-                    queue.append(reader.id)
-        return False
+    def _images(self) -> set[str]:
+        """Return the nodes that give images; for membership.
+
+        What convolves or pools gives one. So does what only passes numbers on, where one of its inputs or readers does, and a
+        plugin that reads an image and is read as one.
+        """
+        found = {node.id for node in self.model.nodes if node.operation in _IMAGE}
+        queue = list(found)
+        while queue:
+            at = self.known[queue.pop()]
+            beside = [*self.readers[at.id], *(self.known[read] for read in at.inputs)]
+            for one in beside:
+                if one.id not in found and (one.operation in _PASSING or self._passes_an_image(one, found)):
+                    found.add(one.id)
+                    queue.append(one.id)
+        return found
+
+    def _passes_an_image(self, node: UffNode, images: Container[str]) -> bool:
+        return node.operation in self.plugins and len(self._outputs(node.id)) == 1 and any(
+            read in images for read in node.inputs) and any(reader.id in images for reader in self.readers[node.id])  # fmt: skip
 
     def is_for_plugins(self, node: UffNode) -> bool:
         """Return whether only plugins read a node; they take constants without the batch, which stands in the graph."""
