@@ -122,9 +122,13 @@ def inspect_onnx(path: Path, depth: Depth) -> Inspection:
     found = describe_onnx(path)
     first = {name for name, layout in found.info.layout.items() if layout == "NCHW"}
     inputs = {name: f"{spec}" + (", channels first" if name in first else "") for name, spec in found.info.inputs.items()}
+    sizes: dict[str, int] = {}
+    for name, size in found.sizes.items():
+        plain = name.lstrip("/") or name
+        sizes[plain] = sizes.get(plain, 0) + size
     return Inspection(
         source=str(path), format="onnx", nodes=found.nodes, constant_bytes=found.constant_bytes, target="", inputs=inputs,
-        outputs={name: f"{spec}" for name, spec in found.info.outputs.items()}, namespaces=_namespaces(found.sizes, depth),
+        outputs={name: f"{spec}" for name, spec in found.info.outputs.items()}, namespaces=_namespaces(sizes, depth),
         ops=found.ops, plugins=found.plugins, told=found.told,
     )  # fmt: skip
 

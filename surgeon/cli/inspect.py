@@ -87,7 +87,7 @@ def _tree(namespaces: Sequence[Namespace]) -> list[tuple[str, ...]]:
     for i, one in enumerate(namespaces):
         opened = i + 1 < len(namespaces) and namespaces[i + 1].depth > one.depth
         sign = opens if opened else folds if one.folded else " "
-        bar = full * round(10 * one.constant_bytes / most) or little if one.constant_bytes else ""
+        bar = full * round(10 * one.constant_bytes / most) or little if one.constant_bytes > 0 else ""
         rows.append(("  " * (one.depth - 1) + f"{sign} {one.name.split('/')[-1]}", console.number(one.nodes),
                      console.size(one.constant_bytes), bar))  # fmt: skip
     return rows

@@ -232,3 +232,40 @@ def test_files_are_compared_and_shown(made: Path) -> None:
     for name in ("ssd.uff", "native.onnx"):
         story = surgeon.view(made / name, html=made / "page.html")
         assert len(story.after.plugins) >= 3 and "NMS_TRT" in (made / "page.html").read_text(encoding="utf-8")
+
+
+def test_onnx_constants_of_every_kind_are_there(tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="reading ONNX needs onnx")
+    from onnx import TensorProto, helper
+
+    values = helper.make_tensor("sparse", TensorProto.FLOAT, [2], [1.0, 2.0])
+    sparse = helper.make_sparse_tensor(values, helper.make_tensor("where", TensorProto.INT64, [2], [0, 3]), [4])
+    constants = [
+        helper.make_tensor("words", TensorProto.STRING, [2], [b"a", b"b"]), helper.make_tensor("half", TensorProto.BFLOAT16, [2], [1.0, 2.0]),
+        TensorProto(name="tiny", data_type=TensorProto.FLOAT8E4M3FN, dims=[3], raw_data=b"abc"),
+        TensorProto(name="odd", data_type=TensorProto.FLOAT, dims=[-4], raw_data=bytes(16)),
+    ]  # fmt: skip
+    names = ["sparse", "words", "half", "tiny", "odd"]
+    nodes = [helper.make_node("Odd", names, ["y"], domain="my.domain")]
+    graph = helper.make_graph(nodes, "g", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], constants, sparse_initializer=[sparse])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("my.domain", 1)])
+    (tmp_path / "kinds.onnx").write_bytes(model.SerializeToString())
+    found, known = read_file(tmp_path / "kinds.onnx")
+    assert known is not None and [str(ref) for ref in found["y"].inputs] == names
+    assert [str(known.spec(Ref(name))) for name in names] == ["float32[4]", "string[2]", "bfloat16[2]", "?[3]", "float32[?]"]
+    half, tiny, stored = found["half"].attrs["value"], found["tiny"].attrs["stored"], found["sparse"].attrs["values"]
+    assert isinstance(half, Tensor) and half.array().tolist() == [0x3F80, 0x4000]
+    assert isinstance(tiny, Tensor) and tiny.nbytes == 3 and isinstance(stored, Tensor) and stored.nbytes == 8
+    assert surgeon.inspect(tmp_path / "kinds.onnx").constant_bytes >= 0
+
+
+def test_onnx_names_that_begin_with_a_slash(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="reading ONNX needs onnx")
+    from onnx import TensorProto, helper
+
+    nodes = [helper.make_node("Relu", ["x"], ["h"], name="/block/a"), helper.make_node("Relu", ["h"], ["y"], name="/block/b")]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:])), str(tmp_path / "m.onnx"))
+    assert [one.name for one in surgeon.inspect(tmp_path / "m.onnx").namespaces] == ["block"]
+    for under in ("block", "/block", "/block/"):
+        assert [one.name for one in surgeon.inspect(tmp_path / "m.onnx", under=under).namespaces] == ["block/a", "block/b"]

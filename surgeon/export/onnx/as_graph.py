@@ -12,7 +12,7 @@ import numpy as np
 from surgeon.export.onnx.metadata import read_onnx_metadata
 from surgeon.export.onnx.native import DOMAIN, OPERATORS
 from surgeon.export.onnx.network import reads, spec_of
-from surgeon.graph import AttrValue, DType, Graph, Node, Ref, TensorDigest, TensorSpec, TensorValue
+from surgeon.graph import AttrValue, DType, Graph, Node, Ref, Shape, TensorDigest, TensorSpec, TensorValue
 from surgeon.optional import require
 
 _UNKNOWN = TensorSpec()
@@ -49,13 +49,15 @@ def onnx_graph(path: Path) -> tuple[Graph, Stated]:
     model = _inferred(onnx, onnx.load(str(path), load_external_data=False))
     stated = {value.name: spec_of(value) for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)}
     made = _Reading(onnx, stated)
-    constants = {tensor.name for tensor in model.graph.initializer}
+    constants = {tensor.name for tensor in model.graph.initializer} | {one.values.name for one in model.graph.sparse_initializer}
     for value in model.graph.input:
         if value.name not in constants:
             spec = stated[value.name]
             made.put(value.name, "Input", [], [value.name], {"dtype": spec.dtype or DType.FLOAT32, "shape": spec.shape})
     for tensor in model.graph.initializer:
         made.constant(tensor)
+    for sparse in model.graph.sparse_initializer:
+        made.sparse(sparse)
     for node in model.graph.node:
         # An operator of ONNX that has a plugin's name is none.
         own = node.domain in ("", "ai.onnx") and node.op_type not in OPERATORS
@@ -89,9 +91,20 @@ class _Reading:
     def constant(self, tensor: Any) -> None:
         """Add a constant."""
         value = self.tensor(tensor)
-        self.put(tensor.name, "Const", [], [tensor.name], {"dtype": value.dtype, "value": value} if value is not None else {})
-        if value is not None:
-            self.specs[self.producers[tensor.name].node] = (value.spec,)
+        attrs: dict[str, AttrValue] = {"dtype": value.dtype, "value": value} if value is not None else {}
+        if value is None and tensor.raw_data:  # of a type that is not known here
+            attrs = {"stored": TensorValue(DType.UINT8, (len(tensor.raw_data),), tensor.raw_data)}
+        self._put_constant(tensor.name, TensorSpec(_dtype(self.onnx, tensor.data_type), _shape(tensor.dims)), attrs)
+
+    def sparse(self, sparse: Any) -> None:
+        """Add a constant of which only the elements that are not zero are stored."""
+        parts = {"values": self.tensor(sparse.values), "indices": self.tensor(sparse.indices)}
+        spec = TensorSpec(_dtype(self.onnx, sparse.values.data_type), _shape(sparse.dims))
+        self._put_constant(sparse.values.name, spec, {key: value for key, value in parts.items() if value is not None})
+
+    def _put_constant(self, name: str, spec: TensorSpec, attrs: Mapping[str, AttrValue]) -> None:
+        self.put(name, "Const", [], [name], attrs)
+        self.specs[self.producers[name].node] = (spec,)
 
     def graph(self, outputs: Iterable[str], source: str) -> Graph:
         """Return the graph of the nodes added."""
@@ -109,7 +122,8 @@ class _Reading:
         if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
             return TensorDigest(dtype, shape, "")
         try:
-            return TensorValue.of(np.asarray(self.onnx.numpy_helper.to_array(tensor)), dtype)
+            array = np.asarray(self.onnx.numpy_helper.to_array(tensor))
+            return TensorValue.of(array.view(np.uint16) if dtype is DType.BFLOAT16 else array, dtype)
         except (ValueError, TypeError, RuntimeError):
             return None
 
@@ -133,6 +147,10 @@ def _inferred(onnx: Any, model: Any) -> Any:
         return onnx.shape_inference.infer_shapes(model)
     except (ValueError, RuntimeError, onnx.shape_inference.InferenceError):
         return model
+
+
+def _shape(dims: Iterable[int]) -> Shape:
+    return Shape(tuple(dim if dim >= 0 else None for dim in dims))
 
 
 def _dtype(onnx: Any, number: int) -> DType | None:

@@ -69,4 +69,4 @@ def _bytes(onnx: Any, tensor: Any) -> int:
         size = int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
     except (KeyError, ValueError, TypeError):
         return 0
-    return size * math.prod(int(dim) for dim in tensor.dims)
+    return size * math.prod(max(0, int(dim)) for dim in tensor.dims)
