@@ -670,8 +670,7 @@ def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = No
 
     (first, stated), (second, stated_too) = ((one, None) if isinstance(one, Graph) else read_file(one) for one in (a, b))
     if html is not None:
-        names = [repr(one) if isinstance(one, Graph) else os.fspath(one) for one in (a, b)]
-        story = tell_difference(first, second, title=" and ".join(names), stated=(stated, stated_too))
+        story = tell_difference(first, second, stated=(stated, stated_too))
         write_text(html, render_page(Page(story)))
     return diff_graphs(first, second)
 

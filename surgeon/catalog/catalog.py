@@ -12,6 +12,7 @@ from surgeon.catalog.discovery import plugin_folders
 from surgeon.catalog.modules import load_module
 from surgeon.catalog.plugin import PluginSpec
 from surgeon.diagnostics import Span, error, nearest_note
+from surgeon.display import Displayed
 
 if TYPE_CHECKING:
     from surgeon.catalog.cases import Cases
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from surgeon.infer import Rule
 
 
-class Catalog(Mapping[str, PluginSpec]):
+class Catalog(Displayed, Mapping[str, PluginSpec]):
     """Plugins by op, sorted. ``catalog[op]`` reads one definition; going through ``values()`` reads all."""
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
@@ -30,6 +31,9 @@ class Catalog(Mapping[str, PluginSpec]):
         if op not in self._read:
             self._read[op] = load_definition(self._folders[op])
         return self._read[op]
+
+    def __repr__(self) -> str:
+        return f"<Catalog of {len(self)} plugins>"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._folders)

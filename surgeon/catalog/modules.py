@@ -44,7 +44,7 @@ def guarded(path: Path, function: Callable[[], Result]) -> Result:
         return function()
     except SurgeonError:
         raise
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         frames = [f for f in traceback.extract_tb(exc.__traceback__) if f.filename == str(path)]
         line = frames[-1].lineno if frames else getattr(exc, "lineno", None)
         where = f"{path}:{line}" if line else str(path)

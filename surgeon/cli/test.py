@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from surgeon.verify.cases import RecipeCase
 
 NAME = "test"
-SUMMARY = "run the cases beside a recipe"
+SUMMARY = "run the cases beside a recipe, or those of a plugin"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +54,9 @@ def run(args: argparse.Namespace) -> int:
 
     catalog = load_catalog(args.plugin_paths)
     if args.recipe in catalog:
+        if args.cases is not None:
+            console.say("surgeon test: error: --cases goes with a recipe; a plugin's cases are in its folder")
+            return 2
         return _test_plugin(args, catalog)
     recipe = find_recipe(args.recipe, args.recipe_paths)
     path = args.cases or cases_file(recipe)
@@ -80,6 +83,7 @@ def _test_plugin(args: argparse.Namespace, catalog: Catalog) -> int:
     """Run a plugin's cases and negative controls on its reference."""
     from surgeon.catalog.cases import Negative
     from surgeon.diagnostics import error
+    from surgeon.verify.cases import named_so
 
     cases, reference = catalog.cases(args.recipe), catalog.reference(args.recipe)
     if cases is None or reference is None:
@@ -87,22 +91,22 @@ def _test_plugin(args: argparse.Namespace, catalog: Catalog) -> int:
         raise error("C118", f"the plugin {args.recipe} has no '{lacking}'; expected one in its folder", catalog.folder(args.recipe),
                     help=["write one; the plugin author's guide in docs/plugin-guide.md shows how"])  # fmt: skip
     every: tuple[Case | Negative, ...] = cases.cases + cases.negative
-    chosen = [case for case in every if args.only in case.name]
+    chosen = named_so([(case.name, case) for case in every], args.only, catalog.folder(args.recipe) / "cases.yaml")
     rows: list[dict[str, Any]] = []
     for case in chosen:
         differences = cases.mismatches(case, reference)
         control = isinstance(case, Negative)
-        rows.append({"name": case.name, "negative": control, "passed": bool(differences) == control, "differences": differences})
-    if args.json:
-        console.show_json({"plugin": args.recipe, "cases": rows})
-        return 0 if all(row["passed"] for row in rows) else 1
-    for row in rows:
-        console.show(f"{'passed' if row['passed'] else 'FAILED'}  {row['name']}{' (negative control)' if row['negative'] else ''}")
-        if not row["passed"]:
-            for text in row["differences"] or ("it gives what the case gives; expected a difference",):
+        passed = bool(differences) == control
+        rows.append({"name": case.name, "negative": control, "passed": passed, "differences": differences})
+        if not args.json:
+            console.show(f"{'passed' if passed else 'FAILED'}  {case.name}{' (negative control)' if control else ''}")
+            for text in () if passed else differences or ("it gives what the case gives; expected a difference",):
                 console.show(f"        {text}")
     failed = sum(not row["passed"] for row in rows)
-    console.show(f"{console.plural(len(rows), 'case')}, {failed} failed")
+    if args.json:
+        console.show_json({"plugin": args.recipe, "cases": rows})
+    else:
+        console.show(f"{console.plural(len(rows), 'case')}, {failed} failed")
     return 1 if failed else 0
 
 

@@ -75,7 +75,13 @@ class GraphDiff(Displayed):
 
     def __repr__(self) -> str:
         counts = {"removed": self.removed, "added": self.added, "changed": self.changed, "moved": self.moved}
-        return f"<GraphDiff: {', '.join(f'{len(found)} {what}' for what, found in counts.items())}>"
+        parts = [f"{len(found)} {what}" for what, found in counts.items() if found]
+        return f"<GraphDiff: {', '.join([*parts, *self.others]) or 'no difference'}>"
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """What differs besides nodes: ``outputs differ``, ``versions differ`` and so on."""
+        return tuple(f"{name} differ{'s' if name == 'library' else ''}" for name in (*(("outputs",) if self.outputs else ()), *self.rest))
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed or self.moved or self.outputs or self.rest)

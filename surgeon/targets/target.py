@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from surgeon.diagnostics import error
+from surgeon.display import Displayed
 from surgeon.targets.data_file import parse_version
 
 Format = Literal["uff", "onnx", "graphdef"]
@@ -24,7 +25,7 @@ _SIGNS: Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
 
 
 @dataclass(frozen=True)
-class Target:
+class Target(Displayed):
     """A format and the runtime that reads it.
 
     ``version`` is the release that a line of releases stands for: the first that was generally available, so that
@@ -45,6 +46,9 @@ class Target:
     uff_version: str | None = None
     leaky_relu: bool = False
     deprecated: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Target {self.name}>"
 
     def matches(self, pattern: str) -> bool:
         """Return whether this target is among those that ``pattern`` names.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -24,6 +24,8 @@ from surgeon.verify.results import Outcome, Tolerances, Verification
 from surgeon.verify.verification import verify_plan
 
 CODE = "V120"
+
+One = TypeVar("One")
 
 _CLOSE = 1e-6
 """Largest relative difference of a number from the expected one: a field is float32, a case is written in decimals."""
@@ -165,11 +167,15 @@ def load_recipe_cases(path: Path) -> RecipeCases:
 
 def chosen_cases(path: Path, text: str = "") -> list[RecipeCase]:
     """Read a file of cases and return those whose names hold a text; raise SurgeonError V120, and V121 for none."""
-    every = load_recipe_cases(path).cases
-    found = [case for case in every if text in case.name]
+    return named_so([(case.name, case) for case in load_recipe_cases(path).cases], text, path)
+
+
+def named_so(cases: Sequence[tuple[str, One]], text: str, path: Path) -> list[One]:
+    """Return the cases, given with their names, whose names hold a text; raise SurgeonError V121 for none."""
+    found = [case for name, case in cases if text in name]
     if not found:
-        raise error("V121", f"no case's name holds '{text}'; expected one of the {len(every)} in '{path}'",
-                    notes=nearest_note(text, [case.name for case in every]), help=["correct --only"])  # fmt: skip
+        raise error("V121", f"no case's name holds '{text}'; expected one of the {len(cases)} in '{path}'",
+                    notes=nearest_note(text, [name for name, _ in cases]), help=["correct --only"])  # fmt: skip
     return found
 
 

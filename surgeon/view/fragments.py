@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
-from surgeon.catalog import PluginSpec
+from surgeon.catalog import Catalog, PluginSpec
+from surgeon.derive.authoring import Authored
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError
 from surgeon.display import number, size
 from surgeon.graph import Graph, GraphDiff, Node
 from surgeon.inspection import Inspection, Namespace
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
+from surgeon.targets import Target
 from surgeon.verify import Verdict, Verification
 from surgeon.view import recipe_pieces
 from surgeon.view.assets import asset
@@ -101,7 +103,7 @@ def difference_html(found: GraphDiff) -> str:
     """Return how two graphs differ as HTML: counts, the nodes that only one has, and what differs in the others."""
     counted = {"removed": found.removed, "added": found.added, "changed": found.changed, "moved": found.moved}
     head = element("p", *(badge(f"{number(len(nodes))} {what}", _COLOURS[what]) for what, nodes in counted.items() if nodes),
-                   *([] if found else [badge("no difference", "good")]))  # fmt: skip
+                   *(badge(text, "note") for text in found.others), *([] if found else [badge("no difference", "good")]))  # fmt: skip
     outputs = [", ".join(map(str, refs)) or "none declared" for refs in found.outputs or ()]
     return _piece(
         head, table(["outputs of the first", "outputs of the second"], [outputs] if outputs else []),
@@ -120,6 +122,28 @@ def _alone(what: str, nodes: Iterable[Node]) -> Markup:
     rows = [(badge(what, _COLOURS[what]), name_of(top), number(len(group)), ops_of(count_ops(group))) for top, group in groups.items()]
     head = ["", "namespace or node", "nodes", "operations"]
     return folding_table(f"namespaces of which nodes were {what}", head, rows, shown=12, right=(2,))
+
+
+@_draws(Catalog)
+def catalog_html(catalog: Catalog) -> str:
+    """Return the plugins of a catalog as HTML."""
+    rows = [(name_of(op), spec.title, "TensorRT" if spec.library == "tensorrt" else spec.library) for op, spec in catalog.items()]
+    return _piece(element("p", element("b", f"{len(rows)} plugins")), folding_table("plugins", ["plugin", "", "library"], rows, shown=12))
+
+
+@_draws(Target)
+def target_html(target: Target) -> str:
+    """Return a target as HTML: its title and what to know about it."""
+    notes = [*target.notes, *([target.deprecated] if target.deprecated else [])]
+    return _piece(element("p", element("b", target.name), f": {target.title}"), lines_of(notes))
+
+
+@_draws(Authored)
+def authored_html(made: Authored) -> str:
+    """Return a recipe that was written for a graph as HTML: its text and the remarks."""
+    return _piece(element("p", element("b", f"Recipe '{made.name}'"), f": {made.summary}"),
+                  diagnostics(made.remarks) if made.remarks else None,
+                  element("details", element("summary", "its text"), element("pre", made.text)))  # fmt: skip
 
 
 @_draws(Diagnostic)

@@ -151,7 +151,8 @@ def _difference_card(story: Story) -> Markup:
     parts = [badge(f"{number(fates[fate])} {name}", fate) for fate, name in names.items() if fates.get(fate)]
     if story.moved:
         parts.append(badge(f"{number(len(story.moved))} moved", "note"))
-    return _card("nodes that differ", join(*(parts or [badge("none", "good")])))
+    parts += [badge(text, "note") for text in story.others]
+    return _card("what differs", join(*(parts or [badge("none", "good")])))
 
 
 def _verification_card(found: Verification | None) -> Markup:

@@ -206,7 +206,7 @@ class Story(Displayed):
     """Before and after.
 
     ``kind`` is ``graph`` for one graph alone (``before`` is None then), ``plan`` for a recipe's work, ``diff`` for two
-    graphs. ``title`` names what is shown.
+    graphs. ``title`` names what is shown, ``others`` is what differs between two graphs besides nodes.
     """
 
     kind: Literal["graph", "plan", "diff"]
@@ -218,6 +218,7 @@ class Story(Displayed):
     steps: tuple[StepStory, ...] = ()
     derivations: tuple[Derivation, ...] = ()
     moved: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         before = f"{len(self.before.graph)} nodes before, " if self.before is not None else ""
@@ -320,9 +321,9 @@ def tell_difference(
 
     before = {node.name: told(node, b, dropped) for node in a}
     after = {node.name: told(node, a, added) for node in b}
-    title = title or f"{Path(a.source).name} and {Path(b.source).name}"
+    title = title or " and ".join(Path(graph.source).name or f"a graph of {len(graph)} nodes" for graph in (a, b))
     return Story("diff", title, GraphStory(b, after, catalog, stated[1]), GraphStory(a, before, catalog, stated[0]),
-                 moved=found.moved)
+                 moved=found.moved, others=found.others)
 
 
 def count_ops(nodes: Iterable[Node]) -> dict[str, int]:
@@ -343,7 +344,9 @@ def steps_of(plan: Plan) -> tuple[StepStory, ...]:
 
 
 def place(span: Span | None) -> str:
-    """Return a place for people: shipped recipes without their folder, files below the working folder relative to it."""
+    """Return a place for people: shipped recipes without their folder, files below the working folder relative to it, others
+    by their name.
+    """
     if span is None:
         return ""
     if span.file.startswith("<"):
@@ -356,7 +359,7 @@ def place(span: Span | None) -> str:
     for folder, name in ((Path(str(files("surgeon.recipes"))), "recipes/"), (Path.cwd(), "")):
         if path.is_relative_to(folder):
             return f"{name}{path.relative_to(folder)}:{span.line}"
-    return f"{span.file}:{span.line}"
+    return f"{path.name}:{span.line}"
 
 
 def _of_source(

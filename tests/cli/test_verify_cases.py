@@ -165,6 +165,12 @@ def test_the_cases_of_a_plugin_are_run(run, tmp_path: Path) -> None:
     assert [row["name"] for row in run(*arguments, "--json", "--only", "thr").json["cases"]] == ["three"]
 
 
+def test_cases_of_a_plugin_that_are_not_there(run) -> None:
+    assert "V121" in run("test", "CustomClipPlugin", "--only", "zzzz").err
+    ran = run("test", "CustomClipPlugin", "--cases", "x.yaml")
+    assert ran.code == 2 and "--cases goes with a recipe" in ran.err
+
+
 @pytest.mark.parametrize(("body", "failed"), [("inputs[0] * 2", ["two"]), ("inputs[0] * 0 + 1", ["three"])])
 def test_a_plugin_that_computes_something_else_fails(run, tmp_path: Path, body: str, failed: list[str]) -> None:
     test_the_cases_of_a_plugin_are_run(run, tmp_path)

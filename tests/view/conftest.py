@@ -53,6 +53,12 @@ def graph() -> Graph:
 
 
 @pytest.fixture(scope="session")
+def recipe_text() -> str:
+    """Give the text of the small recipe."""
+    return RECIPE
+
+
+@pytest.fixture(scope="session")
 def recipe() -> Recipe:
     """Give the small recipe."""
     return parse_recipe(RECIPE, "small.yaml")

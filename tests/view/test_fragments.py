@@ -21,6 +21,7 @@ from surgeon.view.fragments import nested
 from surgeon.view.markup import Markup, element, escape, join
 from surgeon.view.pieces import value_of
 from surgeon.view.verdict_file import verification_from_json
+from surgeon.zoo import demo
 
 REFUSED = "recipe: 1\nname: refused\noutputs: [result]\n"
 
@@ -157,6 +158,11 @@ def test_what_the_library_returns_shows_itself(graph: Graph, plan: Plan, recipe:
         "error": (bad, ("R101", "oops")),
         "plugin": (surgeon.load_catalog()["NMS_TRT"], ("NMS_TRT", "shareLocation", "loc", "can be derived")),
         "inspection": (surgeon.inspect(graph, depth=2), ("frozen graph, 11 nodes", "body", "cannot run", "Cast", "picture")),
+        "outputs alone": (surgeon.diff(graph, graph.replace(outputs=[Ref("body/conv")])), ("outputs differ", "body/conv")),
+        "library alone": (surgeon.diff(graph, Graph(graph, library=b"abc")), ("library differs",)),
+        "catalog": (surgeon.load_catalog(), ("plugins", "NMS_TRT", "TensorRT")),
+        "target": (surgeon.load_target("uff@tensorrt-8.5"), ("uff@tensorrt-8.5", "UFF for TensorRT 8.5")),
+        "authored": (surgeon.init(demo.model_path()), ("ssd_mobilenet_v1", "its text", "numClasses")),
         "story": (surgeon.view(graph), ("11 nodes", "Conv2D")),
     }  # fmt: skip
     for name, (value, parts) in shown.items():
@@ -164,6 +170,8 @@ def test_what_the_library_returns_shows_itself(graph: Graph, plan: Plan, recipe:
         assert text is not None, name
         words = read(text).text
         assert [part for part in parts if part not in words] == [], name
+        if name not in ("diagnostic", "error", "plugin", "verdict"):
+            assert len(repr(value)) < 200 and "object at 0x" not in repr(value), name
 
 
 def test_answers_show_themselves(tmp_path: Path, graph: Graph, recipe: Recipe) -> None:

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from surgeon import api
 from surgeon.catalog import load_catalog
 from surgeon.diagnostics import Diagnostic, Severity
 from surgeon.graph import DType, Graph, Node, Ref, Shape
+from surgeon.graphdef import save_graph
 from surgeon.targets import load_target
 from surgeon.verify import Outcome, Tolerances, Verdict, Verification
 from surgeon.view import Page, Story, render_page, tell_difference, tell_graph
@@ -219,3 +221,23 @@ def test_the_page_does_not_depend_on_the_hash_seed() -> None:
         for seed in ("1", "2")
     ]
     assert found[0] == found[1] != ""
+
+
+def test_a_page_names_no_folder(tmp_path: Path, graph: Graph, recipe_text: str) -> None:
+    for name in ("a.pb", "b.pb"):
+        save_graph(graph, tmp_path / name)
+    (tmp_path / "small.yaml").write_text(recipe_text)
+    for made in (lambda page: api.diff(tmp_path / "a.pb", tmp_path / "b.pb", html=page), lambda page: api.view(tmp_path / "a.pb", tmp_path / "small.yaml", html=page),
+                 lambda page: api.view(tmp_path / "a.pb", html=page)):  # fmt: skip
+        made(tmp_path / "page.html")
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert "a.pb" in page and str(tmp_path) not in page
+    unnamed = Graph(list(graph))
+    api.diff(unnamed, unnamed, html=tmp_path / "page.html")
+    assert "<title>a graph of 11 nodes and a graph of 11 nodes" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_page_says_what_differs_besides_nodes(tmp_path: Path, graph: Graph) -> None:
+    for other, text in ((Graph(graph, library=b"abc"), "library differs"), (graph.replace(outputs=[Ref("body/conv")]), "outputs differ")):
+        api.diff(graph, other, html=tmp_path / "page.html")
+        assert text in (tmp_path / "page.html").read_text(encoding="utf-8")

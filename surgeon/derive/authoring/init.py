@@ -16,6 +16,7 @@ from surgeon.derive.authoring.pipeline_config import PipelineConfig, read_pipeli
 from surgeon.derive.authoring.witness import Testimony, hear, object_classes
 from surgeon.derive.detector import Detector, Finding
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
+from surgeon.display import Displayed
 from surgeon.graph import Graph
 from surgeon.infer import Inference
 from surgeon.language import Recipe
@@ -33,7 +34,7 @@ _HELP = ("'surgeon inspect MODEL --depth 2' shows what the graph consists of, an
 
 
 @dataclass(frozen=True)
-class Authored:
+class Authored(Displayed):
     """A recipe written for one graph.
 
     ``heard`` is what a pipeline config said of each value, ``remarks`` are warnings: disagreements of the config, and
@@ -46,6 +47,9 @@ class Authored:
     recipe: Recipe
     heard: tuple[Testimony, ...] = ()
     remarks: tuple[Diagnostic, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Authored: the recipe '{self.name}', {len(self.remarks)} remarks>"
 
     def planned(self, remarks: Iterable[Diagnostic]) -> Authored:
         """Return the same with what was found when it was planned."""
