@@ -662,12 +662,15 @@ def inspect(
 def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = None) -> GraphDiff:
     """Return how two graphs differ: nodes only in one, and nodes that changed; write them as one HTML page to ``html``.
 
-    Files may be graphs of TensorFlow, ``.uff`` or ``.onnx``. Raise SurgeonError for one that cannot be read, E105 for the page.
+    Files may be graphs of TensorFlow, ``.uff`` or ``.onnx``. Raise SurgeonError for one that cannot be read, E105 and
+    W107 for the page.
     """
     from surgeon.atomic import write_text
     from surgeon.graph.diff import diff_graphs
-    from surgeon.view import Page, read_file, render_page, tell_difference
+    from surgeon.view import Page, check_page, read_file, render_page, tell_difference
 
+    if html is not None:
+        check_page(html, a, b)
     (first, stated), (second, stated_too) = ((one, None) if isinstance(one, Graph) else read_file(one) for one in (a, b))
     if html is not None:
         story = tell_difference(first, second, stated=(stated, stated_too))
@@ -694,12 +697,14 @@ def view(
     ``verification`` is what :func:`verify` returned, or the file that ``surgeon verify --json`` wrote; its pictures go
     into the page. The other arguments are those of :func:`plan`; without a recipe only the model is shown.
 
-    Raise SurgeonError as :func:`plan` does, W101 to W103 for the verification, E105 for the page. Raise
+    Raise SurgeonError as :func:`plan` does, W101 to W103 for the verification, E105 and W107 for the page. Raise
     TypeError where a verification is given without a recipe.
     """
     from surgeon.atomic import write_text
-    from surgeon.view import Page, check_recipe, read_verification, render_page, tell, tell_file, tell_graph
+    from surgeon.view import Page, check_page, check_recipe, read_verification, render_page, tell, tell_file, tell_graph
 
+    if html is not None:
+        check_page(html, model, recipe, verification)
     catalog = _catalog(plugin_paths)
     if recipe is None:
         if verification is not None:

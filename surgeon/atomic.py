@@ -119,5 +119,5 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise error("E105", f"the folder '{folder}' cannot be made: {exc.strerror or exc}", help=["give another with -o"]) from None
+        raise error("E105", f"the folder '{folder}' cannot be made: {exc.strerror or exc}", help=["give another folder"]) from None
     return folder

@@ -15,6 +15,7 @@ Model Explorer, and --html writes one page that needs no network, no server and 
 from __future__ import annotations
 
 import argparse
+import shlex
 import tempfile
 import webbrowser
 from pathlib import Path
@@ -59,7 +60,10 @@ def run(args: argparse.Namespace) -> int:
         return 2
     if args.html is not None or args.export is not None:
         return _write(args)
-    return _open_netron(args) if args.netron else _open_explorer(args)
+    from surgeon.view.serving import ended_by_signals
+
+    with ended_by_signals():
+        return _open_netron(args) if args.netron else _open_explorer(args)
 
 
 def _wrong_usage(args: argparse.Namespace) -> str:
@@ -73,6 +77,8 @@ def _wrong_usage(args: argparse.Namespace) -> str:
         return "--verify and --verification go with --html"
     if args.recipe is None and (args.verify or args.verification is not None):
         return "--verify and --verification need a RECIPE"
+    if args.recipe is None and (args.target is not None or args.parameters or args.anchors is not None):
+        return "--target, --set and --anchors go with a RECIPE"
     if args.verify and args.verification is not None:
         return "--verify and --verification exclude each other"
     if args.images is not None and not args.verify:
@@ -113,7 +119,7 @@ def _say_export(written: Sequence[Path]) -> None:
     for path in written:
         console.say(f"{path}: {console.size(path.stat().st_size)}")
     graphs = [str(path) for path in written if path.name not in (COLOURS_FILE, MAPPING_FILE)]
-    console.say(f"open: model-explorer {' '.join(graphs)} --node_data_paths {written[0].with_name(COLOURS_FILE)}")
+    console.say("open: " + shlex.join(["model-explorer", *graphs, "--node_data_paths", str(written[0].with_name(COLOURS_FILE))]))
     if len(graphs) > 1:
         console.say("then open the second graph in the split pane, from the list of graphs at the top, and give "
                     f"{MAPPING_FILE} to Sync, 'Upload mapping from computer'")  # fmt: skip
@@ -147,7 +153,7 @@ def _open_netron(args: argparse.Namespace) -> int:
         return _serve(args, NETRON, port, "/", [served_file(Path(args.model))], {})
     with tempfile.TemporaryDirectory(prefix="surgeon-view-") as folder:
         story = _story(args)
-        file = Path(folder) / f"{Path(args.model).stem}.{story.recipe}.pb"
+        file = Path(folder) / f"{Path(args.model).stem}.rewritten.pb"
         save_graph(story.after.graph, file)
         return _serve(args, NETRON, port, "/", [file], _plain(story))
 

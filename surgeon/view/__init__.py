@@ -9,7 +9,7 @@ from surgeon.view.fragments import (
     recipe_html,
     verification_html,
 )
-from surgeon.view.page import Page, render_page
+from surgeon.view.page import Page, check_page, render_page
 from surgeon.view.story import (
     Fate,
     GraphStory,
@@ -34,6 +34,7 @@ __all__ = [
     "Page",
     "Story",
     "answer_html",
+    "check_page",
     "check_recipe",
     "diagnostics_html",
     "graph_html",

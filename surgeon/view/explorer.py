@@ -36,13 +36,27 @@ COLOURS = {
 _SIDES = {"graph": ("graph", "graph"), "plan": ("before", "after"), "diff": ("first", "second")}
 _MOST_RELATED = 24
 
+_BEGINNINGS = {**{f"{key}.json": f'{{"label":"{key}: '.encode() for pair in _SIDES.values() for key in pair},
+               MAPPING_FILE: b'{"mappingEntries":'}  # fmt: skip
+"""How the files begin, by which those of an earlier export are known."""
+
 
 def write_explorer(story: Story, folder: Path) -> tuple[Path, ...]:
-    """Write the files for Model Explorer into a folder, which is made; return them. Raise SurgeonError E105."""
+    """Write the files for Model Explorer into a folder, which is made, and take away those of another kind of story.
+
+    Return the files. Raise SurgeonError E105.
+    """
     made = make_folder(folder)
     files = {made / name: text for name, text in explorer_files(story).items()}
     for path, text in files.items():
         write_text(path, text)
+    for name, begins in _BEGINNINGS.items():
+        old = made / name
+        if old not in files and old.is_file():
+            with old.open("rb") as handle:
+                ours = handle.read(len(begins)) == begins
+            if ours:
+                old.unlink()
     return tuple(files)
 
 

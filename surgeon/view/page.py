@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from surgeon.diagnostics import Diagnostic, Severity
+from surgeon.diagnostics import Diagnostic, Severity, error
 from surgeon.display import number, size
 from surgeon.verify import Verification
 from surgeon.version import __version__
@@ -40,6 +41,15 @@ class Page:
     diagnostics: tuple[Diagnostic, ...] = ()
     verification: Verification | None = None
     pictures_beside: Path | None = field(default=None, compare=False)
+
+
+def check_page(path: str | os.PathLike[str], *inputs: object) -> None:
+    """Raise SurgeonError W107 where a page would be written over one of the files that it is made of."""
+    page = Path(path)
+    for given in inputs:
+        if isinstance(given, str | os.PathLike) and page.exists() and Path(given).exists() and page.samefile(given):
+            raise error("W107", f"the page would be written over '{os.fspath(given)}', which it is made of; expected another file", page,
+                        help=["name the page, say, page.html"])  # fmt: skip
 
 
 def render_page(page: Page) -> str:

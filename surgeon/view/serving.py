@@ -52,6 +52,10 @@ MODEL_EXPLORER = Viewer("Model Explorer", "model_explorer", "from model_explorer
 NETRON = Viewer("Netron", "netron", "from netron import main; main()", "/")
 
 
+_WATCH = "import os, threading; threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()"
+"""What a viewer runs beside itself: its standard input ends when this process does, however that ends, and then it ends."""
+
+
 def choose_port(port: int | None) -> int:
     """Return a port that is free now: the one asked for, a usual one for None, any for 0. Raise SurgeonError W104 for one in use."""
     if port is None:
@@ -73,10 +77,10 @@ def serving(viewer: Viewer, port: int, files: Sequence[Path] = ()) -> Iterator[s
     Raise SurgeonError E108 where its package is missing, W105 where it does not start.
     """
     viewer.check()
-    with _ended_by_signal(), tempfile.TemporaryDirectory(prefix="surgeon-viewer-") as folder, tempfile.TemporaryFile() as output:
+    with ended_by_signals(), tempfile.TemporaryDirectory(prefix="surgeon-viewer-") as folder, tempfile.TemporaryFile() as output:
         # Its own folder keeps modules of the working folder out, its own session the terminal's Ctrl-C.
         process = subprocess.Popen(
-            [sys.executable, "-c", viewer.code, *_arguments(viewer, port, files)], cwd=folder, stdin=subprocess.DEVNULL,
+            [sys.executable, "-c", f"{_WATCH}; {viewer.code}", *_arguments(viewer, port, files)], cwd=folder, stdin=subprocess.PIPE,
             stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env=_environment(),
         )  # fmt: skip
         try:
@@ -169,8 +173,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _ended_by_signal() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that the viewer does not outlive it."""
+def ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM, and a terminal that is closed, end the block as Ctrl-C does, so that nothing of it is left."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -178,8 +182,10 @@ def _ended_by_signal() -> Iterator[None]:
     def ended(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, ended)
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.signal(number, ended) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
+import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
@@ -132,7 +135,8 @@ def test_what_is_wrong_is_said_and_no_page_is_written(run, work: Path, arguments
     ["small.pb", "small.yaml", "--verify"], ["small.pb", "--netron", "--html", "p.html"], ["small.pb", "--netron", "--export", "p.html"],
     ["small.pb", "--html", "p.html", "--port", "80"], ["small.pb", "--export", "p.html", "--no-open"], ["small.pb", "--port", "65536"],
     ["small.pb", "small.yaml", "--verification", "v.json"], ["small.pb", "--html", "p.html", "--verify"], ["small.pb", "--html", "p.html", "--verification", "v.json"],
-    ["small.pb", "small.yaml", "--html", "p.html", "--images", "."],
+    ["small.pb", "small.yaml", "--html", "p.html", "--images", "."], ["small.pb", "--html", "p.html", "--target", "uff@tensorrt-7.0"],
+    ["small.pb", "--html", "p.html", "--set", "a=b"], ["small.pb", "--html", "p.html", "--anchors", "constant"],
     ["small.pb", "small.yaml", "--html", "p.html", "--verify", "--verification", "v.json"],
 ])  # fmt: skip
 def test_options_that_do_not_go_together_are_wrong_usage(run, work: Path, arguments: list[str]) -> None:
@@ -174,7 +178,7 @@ def test_the_files_for_model_explorer_are_written(run, work: Path) -> None:
     assert "error[E105]" in run("view", "small.pb", "--export", "small.pb").err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_model_explorer_opens_in_the_browser_until_it_is_stopped(
     run, work: Path, viewers, browser, stopped, number: int
 ) -> None:
@@ -207,7 +211,7 @@ def test_where_nothing_can_be_opened_the_address_is_said(run, work: Path, viewer
     assert ran.json["address"].startswith("http://127.0.0.1:") and ran.json["kind"] == "graph"
 
 
-@pytest.mark.parametrize(("arguments", "name"), [(["small.pb"], "small.pb"), (["small.pb", "small.yaml"], "small.small.pb")])
+@pytest.mark.parametrize(("arguments", "name"), [(["small.pb"], "small.pb"), (["small.pb", "small.yaml"], "small.rewritten.pb")])
 def test_netron_gets_the_model_or_the_rewritten_graph(run, work: Path, viewers, browser, arguments: list[str], name: str) -> None:
     viewers(f"{SERVER}import shutil; shutil.copy(sys.argv[5], {str(work / 'got.pb')!r}); server.serve_forever()")
     ran = run("view", *arguments, "--netron")
@@ -279,3 +283,69 @@ def test_the_function_returns_the_story(work: Path) -> None:
         surgeon.view("small.pb", verification="verdict.json")
     read = surgeon.view.read_verification(verdict(work / "verdict.json"))
     assert surgeon.view("small.pb", "small.yaml", verification=read).recipe == "small"
+
+
+def test_a_signal_while_planning_leaves_nothing(run, work: Path, viewers, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(*arguments: Any, **choices: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal did not end it")
+
+    viewers("")
+    (work / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(work / "temporary"))
+    monkeypatch.setattr("surgeon.api.view", ended)
+    before = signal.getsignal(signal.SIGTERM)
+    ran = run("view", "small.pb", "small.yaml", "--no-open", "--port", "0")
+    assert ran.code == 130 and list((work / "temporary").iterdir()) == [] and signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_viewer_ends_with_the_process_that_started_it(work: Path) -> None:
+    program = (
+        "import sys, time\nfrom dataclasses import replace\nfrom surgeon.view import serving\n"
+        f"viewer = replace(serving.NETRON, module='json', code={SERVER + 'server.serve_forever()'!r})\n"
+        "with serving.serving(viewer, serving.choose_port(0)) as process:\n    print(process.pid, flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        viewer = int(started.stdout.readline())
+        assert alive(viewer)
+        started.kill()
+    end = time.monotonic() + 20
+    while alive(viewer) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not alive(viewer)
+
+
+def alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.parametrize("command", [
+    ["view", "small.pb", "--html", "small.pb"], ["view", "small.pb", "small.yaml", "--html", "small.yaml"],
+    ["view", "small.pb", "small.yaml", "--html", "./small.pb"], ["diff", "small.pb", "other.pb", "--html", "other.pb"],
+    ["view", "small.pb", "small.yaml", "--html", "verdict.json", "--verification", "verdict.json"],
+])  # fmt: skip
+def test_a_page_is_not_written_over_what_it_is_made_of(run, work: Path, command: list[str]) -> None:
+    (work / "other.pb").write_bytes((work / "small.pb").read_bytes())
+    verdict(work / "verdict.json")
+    before = {path.name: path.read_bytes() for path in work.iterdir() if path.is_file()}
+    ran = run(*command)
+    assert ran.code == 1 and "error[W107]" in ran.err
+    assert {path.name: path.read_bytes() for path in work.iterdir() if path.is_file()} == before
+
+
+def test_an_export_takes_its_own_old_files_away_and_no_others(run, work: Path) -> None:
+    assert run("view", "small.pb", "small.yaml", "--export", "out").code == 0
+    (work / "out" / "first.json").write_text('{"label":"mine"}')
+    assert run("view", "small.pb", "--export", "out").code == 0
+    assert sorted(path.name for path in (work / "out").iterdir()) == ["colours.json", "first.json", "graph.json"]
+
+
+def test_the_command_that_opens_an_export_can_be_pasted(run, work: Path) -> None:
+    ran = run("view", "small.pb", "--export", "sp ace/o'x")
+    line = next(line for line in ran.err.splitlines() if line.startswith("open: "))
+    assert shlex.split(line.removeprefix("open: ")) == ["model-explorer", "sp ace/o'x/graph.json", "--node_data_paths", "sp ace/o'x/colours.json"]
