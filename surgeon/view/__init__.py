@@ -1,5 +1,6 @@
 """Before and after for a person: the story of what became of each node, and the page that shows it."""
 
+from surgeon.view.fates import Fate, Mark
 from surgeon.view.fragments import (
     answer_html,
     diagnostics_html,
@@ -11,9 +12,7 @@ from surgeon.view.fragments import (
 )
 from surgeon.view.page import Page, check_page, render_page
 from surgeon.view.story import (
-    Fate,
     GraphStory,
-    Mark,
     NamespaceStory,
     NodeStory,
     Story,

@@ -9,9 +9,10 @@ from typing import Any
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import Tensor, TensorSpec, print_attr
 from surgeon.graph.values import TensorDigest
+from surgeon.view.fates import Mark
 from surgeon.view.markup import Markup
 from surgeon.view.pieces import value_of
-from surgeon.view.story import CONSTANTS, MAX_DEPTH, GraphStory, Mark, NodeStory, Story, place
+from surgeon.view.story import CONSTANTS, MAX_DEPTH, GraphStory, NodeStory, Story, place
 
 MOST_NODES = 60_000
 """Nodes of one graph that the page draws; of a larger graph it draws the plugins and the first others."""

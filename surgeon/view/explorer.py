@@ -19,8 +19,9 @@ from surgeon.display import number, size, some
 from surgeon.graph import Node
 from surgeon.view.drawing_data import attributes_of, specs_of
 from surgeon.view.explorer_layers import Layer, layers, namespace_of, path_of, whole_layers
+from surgeon.view.fates import Fate, Mark
 from surgeon.view.pieces import value_of
-from surgeon.view.story import CONSTANTS, Fate, GraphStory, Mark, NodeStory, Story, place
+from surgeon.view.story import CONSTANTS, GraphStory, NodeStory, Story, place
 
 COLOURS_FILE, MAPPING_FILE = "colours.json", "sync.json"
 

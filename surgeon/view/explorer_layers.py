@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from surgeon.view.story import MAX_DEPTH, Fate, NodeStory, place
+from surgeon.view.fates import Fate
+from surgeon.view.story import MAX_DEPTH, NodeStory, place
 
 _LAYER = "___group___"
 """What Model Explorer writes behind a namespace for the id of its layer."""

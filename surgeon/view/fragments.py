@@ -18,9 +18,10 @@ from surgeon.targets import Target
 from surgeon.verify import Verdict, Verification
 from surgeon.view import recipe_pieces
 from surgeon.view.assets import asset
+from surgeon.view.fates import Fate
 from surgeon.view.markup import Markup, element
 from surgeon.view.pieces import badge, folding_table, lines_of, name_of, ops_of, table
-from surgeon.view.story import Fate, NamespaceStory, Story, count_ops, place, steps_of, tell, tell_graph
+from surgeon.view.story import NamespaceStory, Story, count_ops, place, steps_of, tell, tell_graph
 from surgeon.view.story_pieces import changes, counts, derivations, namespaces, operations, plain_namespaces, put_in, sizes, steps, tensors
 from surgeon.view.verification_pieces import verdict, verification
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -37,7 +36,9 @@ from surgeon.graph import (
 from surgeon.graphdef import load_graph
 from surgeon.infer import Inference
 from surgeon.inspection import counted
-from surgeon.rewrite import Plan, PlannedStep
+from surgeon.rewrite import Plan
+from surgeon.view.fates import GONE, Fate, Mark
+from surgeon.view.following import follow
 
 CONSTANTS = frozenset({"Const", "HostConst"})
 
@@ -55,42 +56,6 @@ class Specs(Protocol):
 
     def outputs(self, name: str) -> int:
         """Return the number of outputs of a node."""
-
-
-class Fate(str, Enum):
-    """What became of a node, or of a namespace; ``PARTLY`` is for namespaces of which some nodes stay and some do not."""
-
-    KEPT = "kept"
-    REWIRED = "rewired"
-    CHANGED = "changed"
-    RENAMED = "renamed"
-    COLLAPSED = "collapsed"
-    FORWARDED = "forwarded"
-    DROPPED = "dropped"
-    ADDED = "added"
-    PARTLY = "partly"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-GONE = (Fate.COLLAPSED, Fate.FORWARDED, Fate.DROPPED)
-"""The fates of nodes that the second graph lacks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What became of a node and why.
-
-    ``into`` names the node of the other graph that stands for it. ``step`` and ``span`` are the recipe's; ``reason`` is
-    what the step says.
-    """
-
-    fate: Fate
-    reason: str = ""
-    into: str | None = None
-    step: str = ""
-    span: Span | None = None
 
 
 _KEPT = Mark(Fate.KEPT)
@@ -258,20 +223,32 @@ def tell(plan: Plan, *, title: str = "", catalog: Catalog | None = None) -> Stor
     if plan.source is None or plan.result is None:
         raise ValueError("the plan was read from a file; its story needs the graphs, which planning gives")
     catalog = catalog or load_catalog()
-    gone, new, touched = _followed(plan)
+    at = follow(plan)
     changes = {change.name: change.changes for change in diff_graphs(plan.source, plan.result).changed}
     before: dict[str, NodeStory] = {}
-    after: dict[str, NodeStory] = {}
+    after = {name: NodeStory(plan.result[name], mark) for name, mark in at.new.items()}
     for node in plan.source:
-        before[node.name] = _of_source(node, gone, touched, changes)
-    for node in plan.result:
-        if node.name in new:
-            after[node.name] = NodeStory(node, new[node.name])
+        if node.name in at.gone:
+            before[node.name] = NodeStory(node, at.gone[node.name])
+            continue
+        name = at.names[node.name]
+        now = plan.result[name]
+        if name == node.name:
+            parts = changes.get(name, ())
+            fate = _changed(parts)
+            mark = replace(at.touched[name], fate=fate) if parts and name in at.touched else Mark(fate)
+            before[name], after[name] = NodeStory(node, mark, parts), NodeStory(now, mark, parts)
         else:
-            after[node.name] = replace(before[node.name], node=node) if node.name in before else NodeStory(node)
+            found = diff_graphs(Graph([node]), Graph([replace(now, name=node.name)])).changed
+            parts = found[0].changes if found else ()
+            mark = replace(at.renames[name], into=name)
+            before[node.name] = NodeStory(node, mark, parts)
+            after[name] = NodeStory(now, replace(mark, reason=f"was '{node.name}'", into=node.name), parts)
+    after = {node.name: after[node.name] for node in plan.result}
+    derived = tuple(replace(one, node=at.put_in.get(one.node, one.node)) for one in plan.derivations)
     title = title or Path(plan.source.source).name
     return Story("plan", title, GraphStory(plan.result, after, catalog), GraphStory(plan.source, before, catalog),
-                 plan.recipe, plan.target, steps_of(plan), plan.derivations)  # fmt: skip
+                 plan.recipe, plan.target, steps_of(plan), derived)  # fmt: skip
 
 
 def tell_graph(graph: Graph, *, title: str = "", catalog: Catalog | None = None, stated: Specs | None = None) -> Story:
@@ -362,76 +339,11 @@ def place(span: Span | None) -> str:
     return f"{path.name}:{span.line}"
 
 
-def _of_source(
-    node: Node, gone: Mapping[str, Mark], touched: Mapping[str, Mark], changes: Mapping[str, tuple[Change, ...]]
-) -> NodeStory:
-    if node.name in gone:
-        return NodeStory(node, gone[node.name])
-    parts = changes.get(node.name, ())
-    fate = _changed(parts)
-    return NodeStory(node, replace(touched[node.name], fate=fate) if parts and node.name in touched else Mark(fate), parts)
-
-
 def _changed(parts: Iterable[Change]) -> Fate:
     kinds = [part.what for part in parts]
     if not kinds:
         return Fate.KEPT
     return Fate.REWIRED if all(kind in ("inputs", "control") for kind in kinds) else Fate.CHANGED
-
-
-def _followed(plan: Plan) -> tuple[dict[str, Mark], dict[str, Mark], dict[str, Mark]]:
-    """Follow the nodes through the steps.
-
-    Return, by name, what became of nodes of the source, where nodes of the result came from that the source lacks, and
-    the last edit of each node that stays.
-    """
-    origin = {node.name: node.name for node in plan.source or ()}
-    gone: dict[str, Mark] = {}
-    new: dict[str, Mark] = {}
-    touched: dict[str, Mark] = {}
-    for step in plan.steps:
-        added = {edit.node.name: edit for edit in step.edits if isinstance(edit, Add)}
-        for edit in step.edits:
-            match edit:
-                case Drop():
-                    mark = _dropped(edit, step, edit.into in added or (edit.into in new and step.step == "collapse"))
-                    first = origin.pop(edit.name, None)
-                    if first is not None:
-                        gone[first] = mark
-                        if mark.fate is Fate.RENAMED and mark.into is not None:
-                            origin[mark.into] = first
-                    new.pop(edit.name, None)
-                case Rewire() | SetAttr() | SetOp():
-                    touched[edit.name] = _edited(edit, step)
-                case Add() | SetOutputs():
-                    pass
-        for name, edit in added.items():
-            first = origin.get(name)
-            renamed = first is not None
-            new[name] = Mark(Fate.RENAMED if renamed else Fate.ADDED, f"was '{first}'" if renamed else "put in", first,
-                             step.label, edit.span or step.span)  # fmt: skip
-    return gone, new, touched
-
-
-def _dropped(edit: Drop, step: PlannedStep, into_new: bool) -> Mark:
-    if edit.into is None:
-        fate = Fate.DROPPED
-    elif step.step == "rename":
-        fate = Fate.RENAMED
-    else:
-        fate = Fate.COLLAPSED if into_new else Fate.FORWARDED
-    return Mark(fate, edit.fate, edit.into, step.label, edit.span or step.span)
-
-
-def _edited(edit: Rewire | SetAttr | SetOp, step: PlannedStep) -> Mark:
-    match edit:
-        case Rewire():
-            reason = "reads other nodes"
-        case SetAttr():
-            reason = f"'{edit.key}' was set" if edit.value is not None else f"'{edit.key}' was taken away"
-        case SetOp():
-            reason = f"became {edit.op}"
-    return Mark(Fate.CHANGED, reason, None, step.label, edit.span or step.span)
 
 
 _KINDS: Mapping[type[Edit], str] = {
@@ -440,7 +352,8 @@ _KINDS: Mapping[type[Edit], str] = {
 
 
 def _is_new(story: NodeStory, before: GraphStory) -> bool:
-    return story.mark.fate is Fate.ADDED or story.node.name not in before.nodes
+    """Return whether a node of the second graph has a name that none of the first has in common with it."""
+    return story.mark.fate in (Fate.ADDED, Fate.RENAMED) or story.node.name not in before.nodes
 
 
 class _Tally:

@@ -8,9 +8,10 @@ from typing import Literal
 from surgeon.derive import Derivation
 from surgeon.display import number, size, some
 from surgeon.graph import NodeChange
+from surgeon.view.fates import Fate
 from surgeon.view.markup import Markup, element, join
 from surgeon.view.pieces import badge, folding_table, lines_of, name_of, place_of, spec_of, table, value_of
-from surgeon.view.story import Fate, GraphStory, NamespaceStory, NodeStory, StepStory, Story, walk
+from surgeon.view.story import GraphStory, NamespaceStory, NodeStory, StepStory, Story, walk
 
 MOST_NAMESPACES = 1500
 """Namespaces that a tree shows; deeper ones of a larger graph are counted only."""

@@ -6,10 +6,12 @@ import pytest
 
 from surgeon import api
 from surgeon.graph import Graph, parse_graph
+from surgeon.graphdef import load_graph
 from surgeon.language import parse_recipe
 from surgeon.rewrite import Plan, plan_from_json, plan_to_json
 from surgeon.view import Fate, Story, tell, tell_difference, tell_graph
 from surgeon.view.story import place, walk
+from surgeon.zoo import demo
 
 
 def fates(story: Story) -> dict[str, str]:
@@ -117,3 +119,74 @@ def test_the_demo_detectors_namespaces_end_where_the_recipe_says() -> None:
     assert next(iter(told["Postprocessor"].places))[1].startswith("recipes/ssd.yaml:")
     assert sum(n.before for n in story.namespaces) == len(story.before.graph)  # type: ignore[union-attr]
     assert sum(n.after for n in story.namespaces) == len(story.after.graph)
+
+
+CHAIN = """\
+graph v1
+a = Placeholder() {dtype: float32, shape: shape[1,2]}
+ns/b = Neg(a) {T: float32}
+d = Exp(ns/b) {T: float32}
+e = Neg(d) {T: float32}
+"""
+
+
+def renamed(steps: str, outputs: str = "e", extra: str = "") -> Story:
+    recipe = parse_recipe(f"recipe: 1\nname: r\noutputs: [{outputs}]\n{extra}steps:\n{steps}", "r.yaml")
+    return tell(api.plan(recipe, parse_graph(CHAIN)))
+
+
+def marks(story: Story) -> tuple[dict[str, tuple[str, str | None]], dict[str, tuple[str, str | None]]]:
+    assert story.before is not None
+    before, after = ({name: (str(told.mark.fate), told.mark.into) for name, told in side.nodes.items()} for side in (story.before, story.after))
+    return before, after
+
+
+def counted(story: Story) -> dict[str, tuple[int, int]]:
+    return {one.name: (one.before, one.after) for one in story.namespaces}
+
+
+def test_names_that_are_exchanged() -> None:
+    story = renamed("  - {step: rename, nodes: {d: e, e: d}}\n", "d")
+    before, after = marks(story)
+    assert before["d"] == ("renamed", "e") and before["e"] == ("renamed", "d") and after["d"] == ("renamed", "e") and after["e"] == ("renamed", "d")
+    assert counted(story) == {"a": (1, 1), "ns": (1, 1), "d": (1, 1), "e": (1, 1)} and story.put_in == ()
+
+
+def test_a_name_that_comes_back_is_kept() -> None:
+    story = renamed("  - {step: rename, nodes: {d: x}}\n  - {step: rename, nodes: {x: d}, id: again}\n")
+    assert marks(story)[0]["d"] == ("kept", None) and counted(story)["d"] == (1, 1) and "x" not in counted(story)
+
+
+def test_what_changes_after_a_rename_is_told() -> None:
+    story = renamed("  - {step: rename, nodes: {d: x}}\n  - {step: set-attr, nodes: [x], attrs: {T: {dtype: float64}}}\n")
+    assert story.before is not None
+    for told in (story.before.nodes["d"], story.after.nodes["x"]):
+        assert told.mark.fate is Fate.RENAMED and [(change.what, change.key) for change in told.changes] == [("attr", "T")]
+    assert story.after.nodes["x"].mark.reason == "was 'd'" and counted(story)["d"] == (1, 0) and counted(story)["x"] == (0, 1)
+    unchanged = renamed("  - {step: rename, nodes: {d: x}}\n")
+    assert unchanged.after.nodes["x"].changes == ()
+
+
+def test_what_was_put_in_is_followed_through_its_rename() -> None:
+    story = renamed("  - {step: collapse}\n  - {step: rename, nodes: {P: Q}}\n", "P",
+                    "nodes: {P: {op: Relu, inputs: [a]}}\nnamespaces: {ns: P, d: P, e: P}\n")  # fmt: skip
+    before, after = marks(story)
+    assert before["ns/b"] == before["d"] == before["e"] == ("collapsed", "Q") and after["Q"] == ("added", None)
+    assert story.replaced == {"Q": {"ns": 1, "d": 1, "e": 1}} and [told.node.name for told in story.put_in] == ["Q"]
+
+
+def test_derived_values_follow_the_rename_of_their_node() -> None:
+    recipe = parse_recipe("recipe: 1\nname: r\nextends: [ssd]\nsteps: {append: [{step: rename, nodes: {GridAnchor: anchors}}]}\n", "r.yaml")
+    story = tell(api.plan(recipe, load_graph(demo.model_path())))
+    nodes = {one.node for one in story.derivations}
+    assert "anchors" in nodes and "GridAnchor" not in nodes and "anchors" in story.replaced and "GridAnchor" not in story.replaced
+    assert story.before is not None
+    assert all(told.mark.into in story.after.nodes for told in story.before.nodes.values() if told.mark.into is not None)
+
+
+def test_a_long_chain_of_forwarded_nodes_costs_little() -> None:
+    count = 20_000
+    lines = ["graph v1", "outputs: out", "n0 = Placeholder() {dtype: float32, shape: shape[1]}"]
+    lines += [f"n{i} = Identity(n{i - 1}) {{T: float32}}" for i in range(1, count)] + [f"out = Neg(n{count - 1}) {{T: float32}}"]
+    story = tell(api.plan(parse_recipe("recipe: 1\nname: r\noutputs: [out]\n"), parse_graph("\n".join(lines) + "\n")))
+    assert story.before is not None and {told.mark.into for told in story.before.nodes.values() if told.mark.fate is Fate.FORWARDED} == {"n0"}
