@@ -168,11 +168,11 @@ def test_what_changes_after_a_rename_is_told() -> None:
 
 
 def test_what_was_put_in_is_followed_through_its_rename() -> None:
-    story = renamed("  - {step: collapse}\n  - {step: rename, nodes: {P: Q}}\n", "P",
-                    "nodes: {P: {op: Relu, inputs: [a]}}\nnamespaces: {ns: P, d: P, e: P}\n")  # fmt: skip
+    story = renamed("  - {step: collapse}\n  - {step: rename, nodes: {P: Q}}\n",
+                    extra="nodes: {P: {op: Relu, inputs: [a]}}\nnamespaces: {ns: P, d: P}\n")  # fmt: skip
     before, after = marks(story)
-    assert before["ns/b"] == before["d"] == before["e"] == ("collapsed", "Q") and after["Q"] == ("added", None)
-    assert story.replaced == {"Q": {"ns": 1, "d": 1, "e": 1}} and [told.node.name for told in story.put_in] == ["Q"]
+    assert before["ns/b"] == before["d"] == ("collapsed", "Q") and after["Q"] == ("added", None) and before["e"] == ("rewired", None)
+    assert story.replaced == {"Q": {"ns": 1, "d": 1}} and [told.node.name for told in story.put_in] == ["Q"]
 
 
 def test_derived_values_follow_the_rename_of_their_node() -> None:
