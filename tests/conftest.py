@@ -22,11 +22,16 @@ _DETERMINISM = ("golden", "determin", "hash_seed", "order")
 
 # TensorFlow is a referee here, on the CPU and quiet.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 settings.register_profile("deterministic", derandomize=True, deadline=None, database=None,
                           suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("deterministic")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the GPU, unless its tests are asked for: ``pytest tests/gpu`` or ``pytest -m gpu``."""
+    if config.getoption("markexpr") != "gpu" and not any("tests/gpu" in str(one) for one in config.args):
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
