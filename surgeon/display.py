@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
 
 _drawn_by: Callable[[object], str] | None = None
 
@@ -21,6 +23,16 @@ def draw_with(function: Callable[[object], str]) -> Callable[[object], str]:
     global _drawn_by
     _drawn_by = function
     return function
+
+
+def short_file(file: str) -> str:
+    """Return a file for people: a shipped recipe without its folder, one below the working folder relative to it, others whole."""
+    path = Path(file)
+    if path.is_absolute():
+        for folder, name in ((Path(str(files("surgeon.recipes"))), "recipes/"), (Path.cwd(), "")):
+            if path.is_relative_to(folder):
+                return f"{name}{path.relative_to(folder)}"
+    return file
 
 
 def number(value: int) -> str:

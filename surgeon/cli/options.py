@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from surgeon.display import short_file
+
 if TYPE_CHECKING:
     from surgeon.diagnostics import Span
 
@@ -59,14 +61,7 @@ def shown_place(span: Span | None) -> str:
         return ""
     if span.file.startswith("<"):
         return "(" + span.file.strip("<>") + ")"
-    path = Path(span.file)
-    if path.is_absolute():
-        from importlib.resources import files
-
-        for folder, name in ((Path(str(files("surgeon.recipes"))), "recipes/"), (Path.cwd(), "")):
-            if path.is_relative_to(folder):
-                return f"{name}{path.relative_to(folder)}:{span.line}:{span.column}"
-    return f"{span.file}:{span.line}:{span.column}"
+    return f"{short_file(span.file)}:{span.line}:{span.column}"
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from typing import Literal, Protocol, TypeVar
 from surgeon.catalog import Catalog, load_catalog
 from surgeon.derive import Derivation
 from surgeon.diagnostics import Span
-from surgeon.display import Displayed
+from surgeon.display import Displayed, short_file
 from surgeon.graph import (
     Add,
     Change,
@@ -321,22 +321,11 @@ def steps_of(plan: Plan) -> tuple[StepStory, ...]:
 
 
 def place(span: Span | None) -> str:
-    """Return a place for people: shipped recipes without their folder, files below the working folder relative to it, others
-    by their name.
-    """
-    if span is None:
-        return ""
-    if span.file.startswith("<"):
-        return f"({span.file.strip('<>')})"
-    path = Path(span.file)
-    if not path.is_absolute():
-        return f"{span.file}:{span.line}"
-    from importlib.resources import files
-
-    for folder, name in ((Path(str(files("surgeon.recipes"))), "recipes/"), (Path.cwd(), "")):
-        if path.is_relative_to(folder):
-            return f"{name}{path.relative_to(folder)}:{span.line}"
-    return f"{path.name}:{span.line}"
+    """Return a place for people, whose file may be read elsewhere: other files than those below the working folder by their name."""
+    if span is None or span.file.startswith("<"):
+        return "" if span is None else f"({span.file.strip('<>')})"
+    file = short_file(span.file)
+    return f"{Path(file).name if Path(file).is_absolute() else file}:{span.line}"
 
 
 def _changed(parts: Iterable[Change]) -> Fate:
