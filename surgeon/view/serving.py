@@ -183,7 +183,8 @@ def ended_by_signals() -> Iterator[None]:
         raise KeyboardInterrupt
 
     numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    before = {number: signal.signal(number, ended) for number in numbers}
+    # One that is ignored, as 'nohup' has it, stays so; one that was not set from Python could not be set back.
+    before = {number: signal.signal(number, ended) for number in numbers if signal.getsignal(number) not in (None, signal.SIG_IGN)}
     try:
         yield
     finally:

@@ -349,3 +349,12 @@ def test_the_command_that_opens_an_export_can_be_pasted(run, work: Path) -> None
     ran = run("view", "small.pb", "--export", "sp ace/o'x")
     line = next(line for line in ran.err.splitlines() if line.startswith("open: "))
     assert shlex.split(line.removeprefix("open: ")) == ["model-explorer", "sp ace/o'x/graph.json", "--node_data_paths", "sp ace/o'x/colours.json"]
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with serving.ended_by_signals():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and callable(signal.getsignal(signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGHUP, before)

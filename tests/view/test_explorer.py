@@ -16,9 +16,10 @@ import pytest
 
 from surgeon import api
 from surgeon.graph import DType, Graph, Node, Ref, Shape, parse_graph
-from surgeon.view import Story, tell_difference, tell_graph
+from surgeon.view import Story, tell_difference, tell_file, tell_graph
 from surgeon.view.explorer import COLOURS, explorer_files, explorer_query, graph_data, label_of, mapping, node_data, write_explorer
 from surgeon.view.explorer_layers import namespace_of, path_of, whole_layers
+from surgeon.zoo import demo
 
 FATES = ("collapsed", "forwarded", "dropped", "added", "rewired", "changed", "renamed", "derived")
 
@@ -274,6 +275,20 @@ def test_a_generated_detector_is_whole_too(zoo_ssd: Callable[..., Path]) -> None
     told = api.view(zoo_ssd("2018"), "ssd")
     assert [faults(graph_data(told, key)) for key in ("before", "after")] == [[], []]
     assert node_data(told)["after"]["results"]["NMS"]["value"] == "derived"
+
+
+@pytest.mark.parametrize("name", ["ssd.uff", "ssd.onnx"])
+def test_files_of_other_formats_are_whole_too(tmp_path: Path, name: str) -> None:
+    target = {"ssd.uff": "uff@tensorrt-8.5", "ssd.onnx": "onnx@tensorrt-8.5"}[name]
+    api.convert("ssd", demo.model_path(), tmp_path / name, target=target)
+    told = tell_file(tmp_path / name)
+    data = graph_data(told, "graph")
+    assert faults(data) == []
+    nms = attributes(data, "NMS")
+    assert nms["Operation"] == "NMS_TRT" and nms["numClasses"] == "7" and nms["topK"] == "1917"
+    shapes = [pair["value"] for node in data["nodes"] for one in node.get("outputsMetadata", []) for pair in one["attrs"] if pair["key"] == "tensor_shape"]
+    assert "float32[1,1,100,7]" in shapes and "float32[1,3,300,300]" in shapes and not any("?" in shape for shape in shapes)
+    assert node_data(told)["graph"]["results"]["NMS"]["value"] == "plugin"
 
 
 def test_the_genuine_package_takes_the_files(demo_story: Story) -> None:

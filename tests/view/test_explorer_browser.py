@@ -7,11 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+
+from surgeon import api
+from surgeon.zoo import demo
 
 SEARCH = "input[placeholder='Search nodes/layers by regex']"
 
@@ -19,10 +23,15 @@ SEARCH = "input[placeholder='Search nodes/layers by regex']"
 @pytest.fixture(scope="module")
 def served() -> Iterator[str]:
     """Give the address of the demo detector before and after in Model Explorer; skip where that is not installed."""
-    pytest.importorskip("model_explorer", reason="Model Explorer is not installed: pip install 'surgeon[view]'")
-    from surgeon.zoo import demo
+    with serving(str(demo.model_path()), "ssd") as address:
+        yield address
 
-    command = [sys.executable, "-m", "surgeon", "view", str(demo.model_path()), "ssd", "--no-open", "--port", "0"]
+
+@contextmanager
+def serving(*what: str) -> Iterator[str]:
+    """Run ``surgeon view`` for the length of a block, and give its address."""
+    pytest.importorskip("model_explorer", reason="Model Explorer is not installed: pip install 'surgeon[view]'")
+    command = [sys.executable, "-m", "surgeon", "view", *what, "--no-open", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     yield process.stdout.readline().strip()
@@ -34,7 +43,7 @@ def served() -> Iterator[str]:
 class Explorer:
     """An open window of Model Explorer, and the errors in it."""
 
-    def __init__(self, browser: Any, address: str) -> None:
+    def __init__(self, browser: Any, address: str, graphs: int = 2) -> None:
         self.context = browser.new_context(viewport={"width": 1600, "height": 900}, reduced_motion="reduce")
         self.page = self.context.new_page()
         self.problems: list[str] = []
@@ -43,7 +52,7 @@ class Explorer:
         # Model Explorer asks Google's servers for its fonts; a test asks nobody, and wants no error from that.
         self.context.route(lambda url: not url.startswith(address.partition("/?")[0]), lambda route: route.fulfill(status=204))
         self.page.goto(address)
-        self.wait_for("(document.body.innerText.match(/op node count/g) || []).length === 2")
+        self.wait_for("(document.body.innerText.match(/op node count/g) || []).length === " + str(graphs))
 
     def wait_for(self, condition: str) -> None:
         """Wait until a JavaScript condition holds."""
@@ -120,3 +129,17 @@ def test_errors_would_be_seen(chromium: Any, served: str) -> None:
     opened.page.evaluate("console.error('broken')")
     opened.context.close()
     assert opened.problems == ["broken"]
+
+
+@pytest.mark.parametrize("name", ["ssd.uff", "ssd.onnx"])
+def test_files_of_other_formats_appear_with_plugins_and_shapes(chromium: Any, tmp_path: Path, name: str) -> None:
+    pytest.importorskip("model_explorer", reason="Model Explorer is not installed: pip install 'surgeon[view]'")
+    api.convert("ssd", demo.model_path(), tmp_path / name, target=f"{name.partition('.')[2]}@tensorrt-8.5")
+    with serving(str(tmp_path / name)) as address:
+        opened = Explorer(chromium, address, graphs=1)
+        opened.says(f"graph: {name}", "violet: 4 nodes")
+        opened.locate(0, "NMS")
+        opened.click_middle(0)
+        opened.says("NMS_TRT", "numClasses", "float32[1,1,100,7]")
+        opened.context.close()
+        assert opened.problems == []
