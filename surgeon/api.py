@@ -672,10 +672,11 @@ def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = No
     if html is not None:
         check_page(html, a, b)
     (first, stated), (second, stated_too) = ((one, None) if isinstance(one, Graph) else read_file(one) for one in (a, b))
+    found = diff_graphs(first, second)
     if html is not None:
-        story = tell_difference(first, second, stated=(stated, stated_too))
+        story = tell_difference(first, second, found, stated=(stated, stated_too))
         write_text(html, render_page(Page(story)))
-    return diff_graphs(first, second)
+    return found
 
 
 def view(

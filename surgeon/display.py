@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from importlib.resources import files
-from pathlib import Path
+from functools import lru_cache
 
 _drawn_by: Callable[[object], str] | None = None
 
@@ -27,11 +27,19 @@ def draw_with(function: Callable[[object], str]) -> Callable[[object], str]:
 
 def short_file(file: str) -> str:
     """Return a file for people: a shipped recipe without its folder, one below the working folder relative to it, others whole."""
+    return _short(file, os.getcwd()) if os.path.isabs(file) else file
+
+
+@lru_cache(maxsize=256)
+def _short(file: str, here: str) -> str:
+    # A graph has thousands of nodes whose fates come from a few files; what is imported here is of no use to 'import surgeon'.
+    from importlib.resources import files
+    from pathlib import Path
+
     path = Path(file)
-    if path.is_absolute():
-        for folder, name in ((Path(str(files("surgeon.recipes"))), "recipes/"), (Path.cwd(), "")):
-            if path.is_relative_to(folder):
-                return f"{name}{path.relative_to(folder)}"
+    for folder, name in ((Path(str(files("surgeon.recipes"))), "recipes/"), (Path(here), "")):
+        if path.is_relative_to(folder):
+            return f"{name}{path.relative_to(folder)}"
     return file
 
 

@@ -11,12 +11,10 @@ from surgeon.diagnostics import error
 from surgeon.engine.builds import Output, Source
 from surgeon.engine.libraries import plugin_uses, plugin_uses_of_onnx, plugin_uses_of_uff
 from surgeon.engine.manifest import TensorInfo
-from surgeon.export.onnx import read_onnx_metadata
-from surgeon.export.onnx.metadata import DIGEST, RECIPE, TARGET
+from surgeon.export.onnx.metadata import DIGEST, RECIPE, TARGET, load_onnx
 from surgeon.export.uff import UffModel, describe, read_uff
 from surgeon.graph import Graph, Ref, Shape, TensorSpec
 from surgeon.infer import Inference
-from surgeon.optional import require
 
 TO_CHANNELS_FIRST = (0, 3, 1, 2)
 
@@ -55,8 +53,7 @@ def source_of_uff(path: Path, model: UffModel, catalog: Catalog, graph: Graph | 
 
 def source_of_onnx(path: Path, catalog: Catalog) -> Source:
     """Return an ONNX file, with what it says of itself where surgeon wrote it; raise SurgeonError X150 and X151 as its reader."""
-    info = read_onnx_metadata(path)
-    model = require("onnx", "reading ONNX").load(str(path), load_external_data=False)
+    model, info = load_onnx(path)
     inputs = tuple(_onnx_input(name, spec, info.layout[name] == "NCHW") for name, spec in info.inputs.items())
     batches = {spec.shape.dims[0] for spec in info.inputs.values() if spec.shape.dims}
     outputs = tuple(Output(name, spec.dtype.value if spec.dtype is not None else "float32") for name, spec in info.outputs.items())

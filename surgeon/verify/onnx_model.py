@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.export.onnx import read_onnx_metadata
-from surgeon.export.onnx.metadata import DETECTIONS, DIGEST, RECIPE, OnnxInfo
+from surgeon.export.onnx.metadata import DETECTIONS, DIGEST, RECIPE, OnnxInfo, load_onnx
 from surgeon.export.onnx.native import DOMAIN
 from surgeon.graph import DType
 from surgeon.language import Image
@@ -30,13 +30,13 @@ class OnnxModel:
 
     ``graph`` is the digest of the original graph, ``detections`` maps ports to outputs; both are empty for a file of another
     maker. ``shapes`` are the inputs' in the model's own layout, an open size None. Raise SurgeonError X150 and X151 as
-    :func:`read_onnx_metadata`, V130 where ONNX Runtime refuses the file, V131 where it has plugin nodes of TensorRT, E108
+    :func:`load_onnx`, V130 where ONNX Runtime refuses the file, V131 where it has plugin nodes of TensorRT, E108
     where a package is missing.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.subject = path, str(path)
-        info = read_onnx_metadata(path)
+        model, info = load_onnx(path)
         self._transposed = frozenset(name for name, layout in info.layout.items() if layout == "NCHW" and info.inputs[name].shape.rank == 4)
         self._specs = info.inputs
         self.shapes = {name: self._own(name, spec.shape.dims) for name, spec in info.inputs.items()}
@@ -52,7 +52,8 @@ class OnnxModel:
         self._check_detections(info)
         runtime = require("onnxruntime", _PURPOSE)
         self.told: Mapping[str, str] = {"ONNX file": self.subject, "runtime": f"onnxruntime {runtime.__version__}"}
-        self._check_plugins()
+        self._check_plugins(model)
+        del model  # its weights are not needed beside the session's
         options = runtime.SessionOptions()
         options.log_severity_level = _FATAL
         try:
@@ -110,10 +111,8 @@ class OnnxModel:
         """Return an input's shape in the model's own layout."""
         return (dims[0], dims[2], dims[3], dims[1]) if dims is not None and name in self._transposed else dims
 
-    def _check_plugins(self) -> None:
-        onnx = require("onnx", _PURPOSE)
-        nodes = onnx.load(str(self.path), load_external_data=False).graph.node
-        plugins = [node for node in nodes if node.domain == DOMAIN]
+    def _check_plugins(self, model: Any) -> None:
+        plugins = [node for node in model.graph.node if node.domain == DOMAIN]
         if plugins:
             names = ", ".join(f"'{node.name}' ({node.op_type})" for node in plugins[:4])
             raise error("V131", f"'{self.path}' has plugin nodes of TensorRT, which ONNX Runtime cannot run: {names}", self.subject,

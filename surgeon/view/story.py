@@ -22,6 +22,7 @@ from surgeon.graph import (
     Drop,
     Edit,
     Graph,
+    GraphDiff,
     Node,
     NodeChange,
     Ref,
@@ -282,11 +283,12 @@ def read_file(path: str | os.PathLike[str], catalog: Catalog | None = None) -> t
 
 
 def tell_difference(
-    a: Graph, b: Graph, *, title: str = "", catalog: Catalog | None = None, stated: tuple[Specs | None, Specs | None] = (None, None)
-) -> Story:
-    """Return the story of two graphs: what only one has, and what differs."""
+    a: Graph, b: Graph, found: GraphDiff | None = None, *, title: str = "", catalog: Catalog | None = None,
+    stated: tuple[Specs | None, Specs | None] = (None, None),
+) -> Story:  # fmt: skip
+    """Return the story of two graphs: what only one has, and what differs; ``found`` is their difference where it is known."""
     catalog = catalog or load_catalog()
-    found = diff_graphs(a, b)
+    found = diff_graphs(a, b) if found is None else found
     changes = {change.name: change.changes for change in found.changed}
     dropped, added = Mark(Fate.DROPPED, "only in the first graph"), Mark(Fate.ADDED, "only in the second graph")
 
@@ -325,7 +327,7 @@ def place(span: Span | None) -> str:
     if span is None or span.file.startswith("<"):
         return "" if span is None else f"({span.file.strip('<>')})"
     file = short_file(span.file)
-    return f"{Path(file).name if Path(file).is_absolute() else file}:{span.line}"
+    return f"{os.path.basename(file) if os.path.isabs(file) else file}:{span.line}"
 
 
 def _changed(parts: Iterable[Change]) -> Fate:
@@ -386,16 +388,13 @@ def _ranked(counts: Mapping[_K, int]) -> dict[_K, int]:
 def _namespaces(stories: Iterable[tuple[NodeStory, bool]], both: bool) -> tuple[NamespaceStory, ...]:
     """Gather namespaces; the flag says that a story is of the first graph."""
     roots: dict[str, _Tally] = {}
-    places: dict[Span | None, str] = {}
     for story, old in stories:
-        span = story.mark.span
-        if span not in places:
-            places[span] = place(span)
+        at = place(story.mark.span)
         size = story.constant_bytes
         level = roots
         for part in story.node.name.split("/", MAX_DEPTH)[:MAX_DEPTH]:
             tally = level.setdefault(part, _Tally())
-            tally.count(story, size, places[span], old, both)
+            tally.count(story, size, at, old, both)
             level = tally.inside
     return tuple(tally.told(name) for name, tally in roots.items())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +67,6 @@ def exported(plugins: dict[str, StubPlugin]) -> Callable[..., UffModel]:
 @pytest.fixture(scope="session")
 def golden() -> ModuleType:
     """Give the module ``golden`` beside this file."""
-    spec = importlib.util.spec_from_file_location("uff_golden", HERE / "golden.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    import golden as found
+
+    return found

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import importlib
 import zlib
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,24 +15,12 @@ from surgeon.diagnostics import SurgeonError
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
+onnx_inputs = importlib.import_module("onnx_inputs")
 
 CATALOG = load_catalog()
 RENDERED = [op for op in CATALOG if (CATALOG.folder(op) / "onnx.py").is_file()]
 CLOSE = 1e-6
 """Absolute and relative tolerance beside that of the case: a few roundings of float32 in another order."""
-
-
-def _load(name: str) -> ModuleType:
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"surgeon_tests_{name}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-onnx_inputs = _load("onnx_inputs")
 
 
 def runs(kind: str) -> list[Any]:

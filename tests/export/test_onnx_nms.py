@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import importlib
 from collections import Counter
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,19 +16,8 @@ from surgeon.graph import Shape, TensorSpec
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
+onnx_inputs = importlib.import_module("onnx_inputs")
 
-
-def _load(name: str) -> ModuleType:
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"surgeon_tests_{name}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-onnx_inputs = _load("onnx_inputs")
 CLOSE = 1e-6
 TENSORRT = (8, 5, 3)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.export.onnx.metadata import read_onnx_metadata
+from surgeon.export.onnx.metadata import load_onnx
 from surgeon.export.onnx.native import DOMAIN, OPERATORS
-from surgeon.export.onnx.network import reads, spec_of
+from surgeon.export.onnx.network import dtype_of, reads, spec_of
 from surgeon.graph import AttrValue, DType, Graph, Node, Ref, Shape, TensorDigest, TensorSpec, TensorValue
 from surgeon.optional import require
 
@@ -42,11 +42,10 @@ def onnx_graph(path: Path) -> tuple[Graph, Stated]:
     a plugin. Inputs that are left out are not among the edges. The nodes of an attribute that is a graph are not shown; what
     they read is read by the node.
 
-    Raise SurgeonError as :func:`read_onnx_metadata`.
+    Raise SurgeonError as :func:`load_onnx`.
     """
-    read_onnx_metadata(path)
     onnx = require("onnx", "reading ONNX")
-    model = _inferred(onnx, onnx.load(str(path), load_external_data=False))
+    model = _inferred(onnx, load_onnx(path)[0])
     stated = {value.name: spec_of(value) for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)}
     made = _Reading(onnx, stated)
     constants = {tensor.name for tensor in model.graph.initializer} | {one.values.name for one in model.graph.sparse_initializer}
@@ -94,12 +93,12 @@ class _Reading:
         attrs: dict[str, AttrValue] = {"dtype": value.dtype, "value": value} if value is not None else {}
         if value is None and tensor.raw_data:  # of a type that is not known here
             attrs = {"stored": TensorValue(DType.UINT8, (len(tensor.raw_data),), tensor.raw_data)}
-        self._put_constant(tensor.name, TensorSpec(_dtype(self.onnx, tensor.data_type), _shape(tensor.dims)), attrs)
+        self._put_constant(tensor.name, TensorSpec(dtype_of(tensor.data_type), _shape(tensor.dims)), attrs)
 
     def sparse(self, sparse: Any) -> None:
         """Add a constant of which only the elements that are not zero are stored."""
         parts = {"values": self.tensor(sparse.values), "indices": self.tensor(sparse.indices)}
-        spec = TensorSpec(_dtype(self.onnx, sparse.values.data_type), _shape(sparse.dims))
+        spec = TensorSpec(dtype_of(sparse.values.data_type), _shape(sparse.dims))
         self._put_constant(sparse.values.name, spec, {key: value for key, value in parts.items() if value is not None})
 
     def _put_constant(self, name: str, spec: TensorSpec, attrs: Mapping[str, AttrValue]) -> None:
@@ -116,7 +115,7 @@ class _Reading:
 
     def tensor(self, tensor: Any) -> TensorValue | TensorDigest | None:
         """Return the value of a constant; only its type and shape where it lies in another file."""
-        dtype, shape = _dtype(self.onnx, tensor.data_type), tuple(tensor.dims)
+        dtype, shape = dtype_of(tensor.data_type), tuple(tensor.dims)
         if dtype is None or any(size < 0 for size in shape):
             return None
         if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
@@ -151,10 +150,3 @@ def _inferred(onnx: Any, model: Any) -> Any:
 
 def _shape(dims: Iterable[int]) -> Shape:
     return Shape(tuple(dim if dim >= 0 else None for dim in dims))
-
-
-def _dtype(onnx: Any, number: int) -> DType | None:
-    try:
-        return DType.of(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(number)))
-    except (KeyError, ValueError, TypeError):
-        return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from surgeon.export.onnx.metadata import DIGEST, LABELS, RECIPE, TARGET, VERSION, OnnxInfo, read_onnx_metadata
+from surgeon.export.onnx.metadata import DIGEST, LABELS, RECIPE, TARGET, VERSION, OnnxInfo, load_onnx
 from surgeon.export.onnx.native import DOMAIN
 from surgeon.optional import require
 
@@ -33,10 +33,9 @@ class Description:
 
 
 def describe_onnx(path: Path) -> Description:
-    """Return what an ONNX file consists of; weights beside it are not read. Raise SurgeonError as :func:`read_onnx_metadata`."""
-    info = read_onnx_metadata(path)
+    """Return what an ONNX file consists of; weights beside it are not read. Raise SurgeonError as :func:`load_onnx`."""
+    model, info = load_onnx(path)
     onnx = require("onnx", "reading ONNX")
-    model = onnx.load(str(path), load_external_data=False)
     graph = model.graph
     constants = {tensor.name: _bytes(onnx, tensor) for tensor in graph.initializer}
     names = [node.name or (node.output[0] if node.output else node.op_type) for node in graph.node]

@@ -74,6 +74,11 @@ def read_onnx_metadata(path: str | os.PathLike[str]) -> OnnxInfo:
     A file of another maker has inputs and outputs only. Raise SurgeonError X150 for a file that cannot be read or is no
     ONNX, X151 for a property of ours that is not as we write it.
     """
+    return load_onnx(path)[1]
+
+
+def load_onnx(path: str | os.PathLike[str]) -> tuple[Any, OnnxInfo]:
+    """Return the ModelProto of a file and what it says of itself; raise SurgeonError as :func:`read_onnx_metadata`."""
     onnx = require("onnx", "reading ONNX")
     name = os.fspath(path)
     try:
@@ -86,7 +91,7 @@ def read_onnx_metadata(path: str | os.PathLike[str]) -> OnnxInfo:
         raise _no_onnx(name, "it holds no graph")
     if not all(isinstance(text, str) for text in _names(model.graph)):
         raise _no_onnx(name, "a name in it is not UTF-8")
-    return info_of(model, name)
+    return model, info_of(model, name)
 
 
 def _names(graph: Any) -> Iterator[object]:

@@ -156,15 +156,19 @@ def kind_of(dtype: DType) -> int:
 
 def spec_of(value: Any) -> TensorSpec:
     """Return type and shape of a ValueInfoProto; a dimension with a name, or without, is unknown."""
-    helper = require("onnx.helper", "reading ONNX")
     tensor = value.type.tensor_type
-    try:
-        dtype = DType.of(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    except (KeyError, ValueError, TypeError):
-        dtype = None
+    dtype = dtype_of(tensor.elem_type)
     if not tensor.HasField("shape"):
         return TensorSpec(dtype, Shape())
     return TensorSpec(dtype, Shape(tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)))
+
+
+def dtype_of(kind: int) -> DType | None:
+    """Return the element type of a number of ONNX's, None for one that is not known here."""
+    try:
+        return DType.of(require("onnx.helper", "reading ONNX").tensor_dtype_to_np_dtype(kind))
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def attributes(node: Any) -> dict[str, Any]:
