@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 
 from surgeon.engine import load_engine, manifest_path
-from surgeon.export.uff import read_uff, write_uff
-from surgeon.verify.detections import detections_of_plugin
-from surgeon.verify.picture import prepare
+from surgeon.formats.uff import read_uff, write_uff
+from surgeon.runners.detections import detections_of_plugin
+from surgeon.runners.image import prepare
 from surgeon.zoo.demo.pictures import make_picture
 from surgeon.zoo.training.evaluation import evaluate, fresh_pictures
 

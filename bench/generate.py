@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from surgeon.graphdef import from_bytes
+from surgeon.formats.graphdef import from_bytes
 from surgeon.zoo import SsdOptions, build_ssd, write_ssd
 
 WEIGHTS = 97_400_000

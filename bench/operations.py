@@ -71,9 +71,9 @@ def make(folder: Path) -> int:
 
     from surgeon.catalog import load_catalog
     from surgeon.diagnostics import SurgeonError
-    from surgeon.export.uff import export_uff, write_uff
+    from surgeon.formats.graphdef import from_bytes
+    from surgeon.formats.uff import export_uff, write_uff
     from surgeon.graph import Ref
-    from surgeon.graphdef import from_bytes
     from surgeon.targets import load_target
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,11 +5,10 @@ The names below are the public ones. They are imported when first used, so that 
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from surgeon.display import draw_with
+from surgeon.lazy_names import lazy_names
 from surgeon.version import __version__
 
 if TYPE_CHECKING:
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
     from surgeon.catalog import load_catalog
     from surgeon.diagnostics import Diagnostic, SurgeonError
     from surgeon.engine import load_engine
+    from surgeon.formats.graphdef import load_graph, save_graph
     from surgeon.graph import Graph, Node, Ref
-    from surgeon.graphdef import load_graph, save_graph
     from surgeon.language import Recipe, load_recipe, parse_recipe
     from surgeon.rewrite import Plan
     from surgeon.targets import load_target
-    from surgeon.verify import Verification
+    from surgeon.verification import Verification
     from surgeon.zoo.demo import demo_model
 
 __all__ = [
@@ -62,53 +61,21 @@ _HOMES = {
     "surgeon.engine": ("load_engine",),
     "surgeon.diagnostics": ("Diagnostic", "SurgeonError"),
     "surgeon.graph": ("Graph", "Node", "Ref"),
-    "surgeon.graphdef": ("load_graph", "save_graph"),
+    "surgeon.formats.graphdef": ("load_graph", "save_graph"),
     "surgeon.language": ("Recipe", "load_recipe", "parse_recipe"),
     "surgeon.rewrite": ("Plan",),
     "surgeon.targets": ("load_target",),
-    "surgeon.verify": ("Verification",),
+    "surgeon.verification": ("Verification",),
     "surgeon.zoo.demo": ("demo_model",),
 }
 
 
-def __getattr__(name: str) -> object:
-    for home, names in _HOMES.items():
-        if name in names:
-            import importlib
-
-            value = getattr(importlib.import_module(home), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module 'surgeon' has no attribute '{name}'")
+__getattr__, __dir__ = lazy_names(__name__, globals(), _HOMES)
 
 
 @draw_with
 def _html(value: object) -> str:
     """Return a value as HTML, for notebooks; what draws it is imported then."""
-    from surgeon.view import html_of
+    from surgeon.viewer import html_of
 
     return html_of(value)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
-
-class _Room(ModuleType):
-    """A folder of this package that has the name of a public function: calling it calls the function."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from surgeon import api
-
-        return getattr(api, self.__name__.rpartition(".")[2])(*args, **kwargs)
-
-
-class _Package(ModuleType):
-    def __setattr__(self, name: str, value: object) -> None:
-        # Importing surgeon.verify puts the module in the function's place.
-        if name in _HOMES["surgeon.api"] and type(value) is ModuleType:
-            value.__class__ = _Room
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
+from surgeon.formats.graphdef import load_graph, save_graph
 from surgeon.graph import Graph
-from surgeon.graphdef import load_graph, save_graph
 from surgeon.language import Image, Recipe, load_recipe, parse_recipe
 from surgeon.rewrite import Plan, apply
 from surgeon.rewrite import plan as _plan
@@ -19,20 +19,20 @@ from surgeon.targets import Target, load_target, target_for_output
 if TYPE_CHECKING:
     import numpy as np
 
+    from surgeon.authoring import Authored
     from surgeon.catalog import Catalog
-    from surgeon.derive.authoring import Authored
     from surgeon.engine import Built, Calibrating, Registry, Source
-    from surgeon.engine.process import Watch
-    from surgeon.export.onnx import Batch, Rendered
-    from surgeon.export.onnx import Watch as ExportWatch
-    from surgeon.export.uff import UffModel
+    from surgeon.engine.worker_client import Watch
+    from surgeon.formats.onnx import Batch, Rendered
+    from surgeon.formats.onnx import Watch as ExportWatch
+    from surgeon.formats.uff import UffModel
     from surgeon.graph.diff import GraphDiff
     from surgeon.inspection import Inspection
-    from surgeon.verify import Limits, Picture, Verification
-    from surgeon.verify.detecting import Found
-    from surgeon.verify.sides import Sample, Sides
-    from surgeon.verify.stored import Facts, Original
-    from surgeon.view import Story
+    from surgeon.runners.detect import Found
+    from surgeon.verification import Limits, Picture, Verification
+    from surgeon.verification.graph_pair import Sample, Sides
+    from surgeon.verification.recorded_runs import Facts, Original
+    from surgeon.viewer import Story
 
 __all__ = ["Check", "Conversion", "apply", "build_engine", "check", "convert", "detect",
            "diff", "export_graph", "init", "inspect", "plan", "read_model", "replay", "verify", "view"]  # fmt: skip
@@ -62,7 +62,7 @@ class Conversion:
         return f"<Conversion: {self.output} for {self.target}, {self.nodes_before} nodes became {self.nodes_after}>"
 
     def _repr_html_(self) -> str:
-        from surgeon.view import answer_html
+        from surgeon.viewer import answer_html
 
         facts = {"nodes": f"{self.nodes_before:,} became {self.nodes_after:,}", "bytes": f"{self.bytes_written:,}",
                  "plugins": "; ".join(f"{one.node}: {one.op}, {one.rendering}" for one in self.plugins)}  # fmt: skip
@@ -87,7 +87,7 @@ class Check:
         return f"<Check of the recipe '{self.recipe.name}' for {self.target}: {'refused' if self.problems else 'fine'}>"
 
     def _repr_html_(self) -> str:
-        from surgeon.view import answer_html
+        from surgeon.viewer import answer_html
 
         facts = {"parameters": ", ".join(f"{name} = {value}" for name, value in self.recipe.parameters.items())}
         remarks = self.plan.remarks if self.plan is not None else ()
@@ -258,9 +258,9 @@ def verify(
     TypeError for arguments that contradict each other.
     """
     from surgeon.atomic import check_writable
-    from surgeon.verify import Limits, Tolerances, given_pictures, verify_plan
-    from surgeon.verify.deployed import facts_of, original_of
-    from surgeon.verify.stored import Keeper
+    from surgeon.verification import Limits, Tolerances, given_pictures, verify_plan
+    from surgeon.verification.compare_deployed import facts_of, original_of
+    from surgeon.verification.recorded_runs import Keeper
 
     stands_in = engine if engine is not None else onnx
     if (engine is not None and onnx is not None) or (original is not None and stands_in is None) or (store and stands_in):
@@ -272,7 +272,7 @@ def verify(
     limits = Limits(Tolerances(box, score, usual.tensor), max_excused).check()
     folder = None if output is None else Path(output)
     if original is not None:
-        from surgeon.verify.stored import read_originals
+        from surgeon.verification.recorded_runs import read_originals
 
         facts, rows = read_originals(Path(original))
         return _verified(facts, rows, engine, onnx, plugin_libraries, limits, folder)
@@ -287,8 +287,8 @@ def verify(
     made = _plan(ready, _graph(model), target=_target(target), catalog=catalog, anchors=anchors)
     told = {"graph": made.digest, "recipe": ready.name, "target": made.target}
     if stands_in is not None:
-        from surgeon.verify.deployed import originals
-        from surgeon.verify.sides import Sides
+        from surgeon.verification.compare_deployed import originals
+        from surgeon.verification.graph_pair import Sides
 
         sides = Sides(made, ready, catalog)
         facts = facts_of(sides, made=images is None, **told)
@@ -310,8 +310,8 @@ def verify(
 def _target_of(path: Path, is_onnx: bool) -> str | None:
     """Return the target that an engine or an ONNX file was made for, None where it does not say."""
     if is_onnx:
-        from surgeon.export.onnx import read_onnx_metadata
-        from surgeon.export.onnx.metadata import TARGET
+        from surgeon.formats.onnx import read_onnx_metadata
+        from surgeon.formats.onnx.metadata import TARGET
 
         return read_onnx_metadata(path).properties.get(TARGET)
     from surgeon.engine import read_manifest
@@ -324,14 +324,14 @@ def _verified(
     limits: Limits, output: Path | None,
 ) -> Verification:  # fmt: skip
     """Hold an engine, or an ONNX file, against originals."""
-    from surgeon.verify.deployed import EngineDeployed, verify_deployed
+    from surgeon.verification.compare_deployed import EngineDeployed, verify_deployed
 
     if engine is not None:
         from surgeon.engine import load_engine
 
         with load_engine(engine, plugin_libraries=libraries) as running:
             return verify_deployed(EngineDeployed(running), facts, originals, limits, output=output)
-    from surgeon.verify.onnx_model import OnnxModel
+    from surgeon.runners.onnx_runtime import OnnxModel
 
     assert onnx is not None
     with OnnxModel(Path(onnx)) as model:
@@ -378,7 +378,7 @@ def detect(
     """
     from contextlib import ExitStack
 
-    from surgeon.verify import detecting
+    from surgeon.runners import detect as detecting
 
     catalog = _catalog(plugin_paths)
     given = [Path(one) for one in plugin_libraries]
@@ -393,7 +393,7 @@ def detect(
     with ExitStack() as stack:
         image = None if ready is None or kind == "recipe" else detecting.image_of(ready, made)
         if kind == "onnx":
-            from surgeon.verify.onnx_model import OnnxModel
+            from surgeon.runners.onnx_runtime import OnnxModel
 
             detector: detecting.Detector = detecting.OnnxDetector(stack.enter_context(OnnxModel(Path(what))), image)  # type: ignore[arg-type]
         elif kind == "engine":
@@ -539,7 +539,7 @@ def _converted(
     from dataclasses import replace as changed
 
     from surgeon.engine.sources import source_of_onnx, source_of_uff
-    from surgeon.export.uff import read_uff
+    from surgeon.formats.uff import read_uff
 
     graph = _graph(model)
     made = _plan(recipe, graph, target=target, catalog=catalog, anchors=anchors)
@@ -558,7 +558,7 @@ def _converted(
 def _detections(source: Source, catalog: Catalog) -> dict[str, str]:
     """Return, by port, the outputs of a file that hold detections."""
     from surgeon.graph import Ref
-    from surgeon.verify.detections import gives_detections
+    from surgeon.runners.detections import gives_detections
 
     names = {output.name for output in source.outputs}
     for use in source.uses:
@@ -572,7 +572,7 @@ def _calibrating(
     source: Source, batch: int, pictures: PathLike | Sequence[np.ndarray] | None, most: int, cache: PathLike | None
 ) -> Calibrating | None:
     from surgeon.engine import Calibrating
-    from surgeon.verify.calibration import calibrating
+    from surgeon.runners.calibration import calibrating
 
     if pictures is not None:
         given = Path(pictures) if isinstance(pictures, str | os.PathLike) else pictures
@@ -602,7 +602,7 @@ def init(
     the output. Nothing is written then.
     """
     from surgeon.atomic import write_text
-    from surgeon.derive.authoring import author, check_output, read_witnesses
+    from surgeon.authoring import author, check_output, read_witnesses
 
     path = None if output is None else check_output(Path(output))
     catalog = _catalog(plugin_paths)
@@ -667,7 +667,7 @@ def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = No
     """
     from surgeon.atomic import write_text
     from surgeon.graph.diff import diff_graphs
-    from surgeon.view import Page, check_page, read_file, render_page, tell_difference
+    from surgeon.viewer import Page, check_page, read_file, render_page, tell_difference
 
     if html is not None:
         check_page(html, a, b)
@@ -702,7 +702,7 @@ def view(
     TypeError where a verification is given without a recipe.
     """
     from surgeon.atomic import write_text
-    from surgeon.view import Page, check_page, check_recipe, read_verification, render_page, tell, tell_file, tell_graph
+    from surgeon.viewer import Page, check_page, check_recipe, read_verification, render_page, tell, tell_file, tell_graph
 
     if html is not None:
         check_page(html, model, recipe, verification)
@@ -731,7 +731,7 @@ def view(
 def read_model(path: PathLike) -> Graph | UffModel:
     """Read a model of any kind, by its suffix: ``.uff``, else a frozen graph or a SavedModel folder."""
     if Path(path).suffix.lower() == ".uff":
-        from surgeon.export.uff import read_uff
+        from surgeon.formats.uff import read_uff
 
         return read_uff(path)
     return load_graph(path)
@@ -749,13 +749,13 @@ def _export(
     """Write a rewritten graph; return the bytes written, and how each plugin node of an ONNX file was."""
     suffix = output.suffix.lower()
     if suffix == ".onnx":
-        from surgeon.export.onnx import export, write_onnx
+        from surgeon.formats.onnx import export, write_onnx
 
         told = _metadata(graph, target, catalog, plan, labels)
         made = export(graph, plugins=catalog, target=target, metadata=told, watch=watch, **choices)
         return write_onnx(made.model, output), made.plugins
     if suffix == ".uff":
-        from surgeon.export.uff import export_uff, write_uff
+        from surgeon.formats.uff import export_uff, write_uff
 
         write_uff(export_uff(graph, plugins=catalog, target=_uff_view(target)), output)
     else:
@@ -765,8 +765,8 @@ def _export(
 
 def _metadata(graph: Graph, target: Target, catalog: Catalog, plan: Plan | None, labels: Mapping[int, str] | None) -> dict[str, str]:
     """Return what an ONNX file tells of itself."""
-    from surgeon.export.onnx import metadata_for
-    from surgeon.verify.detections import gives_detections
+    from surgeon.formats.onnx import metadata_for
+    from surgeon.runners.detections import gives_detections
 
     detections: dict[str, str] = {}
     for ref in graph.output_refs:
@@ -835,16 +835,16 @@ def _uff_view(target: Target) -> Any:
 
 def _lint(graph: Graph, target: Target, catalog: Catalog, image: Image | None = None) -> tuple[Diagnostic, ...]:
     """Return what the target's exporter refuses in a rewritten graph, then what its runtime would make of it."""
-    from surgeon.export.lints import find_problems
+    from surgeon.lints import find_problems
 
     found = find_problems(graph, target, catalog, image)
     if target.format == "onnx":
-        from surgeon.export.onnx import check_export
+        from surgeon.formats.onnx import check_export
 
         return (*check_export(graph, plugins=catalog, target=target), *found)
     if target.format != "uff":
         return found
-    from surgeon.export.uff import export_uff
+    from surgeon.formats.uff import export_uff
 
     try:
         export_uff(graph, plugins=catalog, target=_uff_view(target))
@@ -855,7 +855,7 @@ def _lint(graph: Graph, target: Target, catalog: Catalog, image: Image | None = 
 
 def _warnings(graph: Graph, target: Target, catalog: Catalog, image: Image | None) -> tuple[Diagnostic, ...]:
     """Return what may go wrong in the target's runtime; raise SurgeonError for what will, and for what cannot be exported."""
-    from surgeon.export.lints import find_problems
+    from surgeon.lints import find_problems
 
     found = find_problems(graph, target, catalog, image)
     if _errors(found):

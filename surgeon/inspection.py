@@ -17,7 +17,7 @@ from surgeon.language import load_recipe, recipe_files
 from surgeon.targets import Target
 
 if TYPE_CHECKING:
-    from surgeon.export.uff import UffModel
+    from surgeon.formats.uff import UffModel
 
 _DEPTH = 12
 """Components of a namespace that are looked at in order to find recipes that fit."""
@@ -117,7 +117,7 @@ def inspect_graph(graph: Graph, target: Target, catalog: Catalog, depth: Depth, 
 
 def inspect_onnx(path: Path, depth: Depth) -> Inspection:
     """Return what an ONNX file consists of."""
-    from surgeon.export.onnx.describing import describe_onnx
+    from surgeon.formats.onnx.describing import describe_onnx
 
     found = describe_onnx(path)
     first = {name for name, layout in found.info.layout.items() if layout == "NCHW"}
@@ -135,7 +135,7 @@ def inspect_onnx(path: Path, depth: Depth) -> Inspection:
 
 def inspect_uff(model: UffModel, source: str, depth: Depth) -> Inspection:
     """Return what a UFF file consists of."""
-    from surgeon.export.uff import describe
+    from surgeon.formats.uff import describe
 
     summary = describe(model)
     sizes = {node.id: _uff_bytes(model, node.fields.values()) for node in model.nodes}
@@ -212,7 +212,7 @@ def _unsupported(graph: Graph, target: Target, catalog: Catalog) -> tuple[Unsupp
     """Return what the outputs need and the target cannot run, by top-level namespace in graph order."""
     if target.format != "uff":
         return ()
-    from surgeon.export.uff.remedies import unsupported
+    from surgeon.formats.uff.remedies import unsupported
 
     runs = supported_ops(target, catalog)
     needed = graph.ancestors(ref.node for ref in graph.output_refs)
@@ -229,8 +229,8 @@ def _unsupported(graph: Graph, target: Target, catalog: Catalog) -> tuple[Unsupp
 
 def supported_ops(target: Target, catalog: Catalog) -> set[str]:
     """Return the ops that can be in a graph for a UFF target: converted ones, passed-over ones and its plugins."""
-    from surgeon.export.uff import converters
-    from surgeon.export.uff.exporting import PASSED_OVER
+    from surgeon.formats.uff import converters
+    from surgeon.formats.uff.exporting import PASSED_OVER
 
     return {*converters(), *PASSED_OVER, *(op for op, spec in catalog.items() if spec.exists_in(target.version))}
 

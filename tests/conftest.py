@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["detector_graphs"]
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 _DETERMINISM = ("golden", "determin", "hash_seed", "order")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from surgeon.export.onnx.pictures import for_each_picture
-from surgeon.export.onnx.rendering import PluginNode
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.formats.onnx.pictures import for_each_picture
 
 
 def standard(at: PluginNode) -> Sequence[str]:

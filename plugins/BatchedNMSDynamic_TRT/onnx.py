@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from surgeon.export.onnx.batched_nms import batched_nms
-from surgeon.export.onnx.rendering import PluginNode
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.kernels.batched_nms.onnx import batched_nms
 
 
 def standard(at: PluginNode) -> Sequence[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.catalog.batched_nms import batched_nms
+from surgeon.kernels.batched_nms.numbers import batched_nms
 
 
 def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:

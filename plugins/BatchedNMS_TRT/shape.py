@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.catalog.suppression_shapes import batched_nms, check_kept
 from surgeon.graph import TensorSpec
+from surgeon.kernels.boxes.shapes import batched_nms, check_kept
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:

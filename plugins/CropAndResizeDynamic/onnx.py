@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from surgeon.export.onnx.regions import crop_and_resize
-from surgeon.export.onnx.rendering import PluginNode
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.kernels.regions.onnx import crop_and_resize
 
 
 def standard(at: PluginNode) -> Sequence[str]:

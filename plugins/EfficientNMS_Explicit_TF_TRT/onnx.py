@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from surgeon.export.onnx.efficient_nms import combined_nms
-from surgeon.export.onnx.rendering import PluginNode
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.kernels.efficient_nms.onnx import combined_nms
 
 
 def standard(at: PluginNode) -> Sequence[str]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from surgeon.catalog.efficient_nms import Rules
-from surgeon.export.onnx.efficient_nms import Sizes, chosen, corners, sizes_of
-from surgeon.export.onnx.rendering import PluginNode
-from surgeon.export.onnx.shapes import batch_size, onnx_type, picture_numbers
-from surgeon.export.onnx.suppression import Rows, divided, number_of
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.formats.onnx.shapes import batch_size, onnx_type, picture_numbers
+from surgeon.kernels.boxes.onnx_nms import Rows, divided, number_of
+from surgeon.kernels.efficient_nms.numbers import Rules
+from surgeon.kernels.efficient_nms.onnx import Sizes, chosen, corners, sizes_of
 
 
 def standard(at: PluginNode) -> Sequence[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.catalog.suppression_shapes import candidates
 from surgeon.graph import TensorSpec
+from surgeon.kernels.boxes.shapes import candidates
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:

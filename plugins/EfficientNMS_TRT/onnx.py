@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from surgeon.catalog.efficient_nms import Rules
-from surgeon.export.onnx.efficient_nms import chosen, corners, detections, sizes_of
-from surgeon.export.onnx.rendering import PluginNode
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.kernels.efficient_nms.numbers import Rules
+from surgeon.kernels.efficient_nms.onnx import chosen, corners, detections, sizes_of
 
 
 def standard(at: PluginNode) -> Sequence[str]:

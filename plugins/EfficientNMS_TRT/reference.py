@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.catalog.efficient_nms import Rules, corners, detections
+from surgeon.kernels.efficient_nms.numbers import Rules, corners, detections
 
 
 def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.catalog.shapes import check_dim, common_dim
-from surgeon.catalog.suppression_shapes import candidates, kept_rows
 from surgeon.graph import TensorSpec
+from surgeon.kernels.boxes.shapes import candidates, kept_rows
+from surgeon.kernels.shapes import check_dim, common_dim
 
 OP = "EfficientNMS_TRT"
 

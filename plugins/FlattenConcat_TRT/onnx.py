@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from surgeon.export.onnx.rendering import PluginNode
-from surgeon.export.onnx.shapes import batch_size, picture_numbers
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.formats.onnx.shapes import batch_size, picture_numbers
 
 
 def native_inputs(at: PluginNode) -> Sequence[str]:

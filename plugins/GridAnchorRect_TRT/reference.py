@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.catalog.anchors import EXACT_RATIOS, grid_anchors
+from surgeon.kernels.anchors.numbers import EXACT_RATIOS, grid_anchors
 
 CHANGES = {"exact-ratios": EXACT_RATIOS}
 

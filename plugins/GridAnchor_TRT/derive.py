@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from surgeon.derive import Derived, Subject
-from surgeon.derive.grid_fields import FITTED_FIELDS, box_heads, num_layers
+from surgeon.families import Derived, Subject
+from surgeon.families.ssd.grid_fields import FITTED_FIELDS, box_heads, num_layers
 
 
 def feature_map_shapes(subject: Subject) -> Derived:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from surgeon.export.onnx.rendering import PluginNode
+from surgeon.formats.onnx.lowering import PluginNode
 
 
 def standard(at: PluginNode) -> Sequence[str]:

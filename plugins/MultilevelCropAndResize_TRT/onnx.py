@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.export.onnx.boxes import halves
-from surgeon.export.onnx.emitter import Emitter
-from surgeon.export.onnx.regions import Samples, by_level, clamped, flattened, level_numbers, pooled
-from surgeon.export.onnx.rendering import PluginNode
+from surgeon.formats.onnx.emitter import Emitter
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.kernels.boxes.onnx import halves
+from surgeon.kernels.regions.onnx import Samples, by_level, clamped, flattened, level_numbers, pooled
 
 F32 = np.float32
 

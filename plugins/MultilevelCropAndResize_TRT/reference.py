@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.catalog.regions import F32, level_of, pool, weights
+from surgeon.kernels.regions.numbers import F32, level_of, pool, weights
 
 FIRST_AREA = F32(224 * 224 / 4)
 """Regions of more square pixels are on level 3 or above."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from surgeon.export.onnx.mask_rcnn import multilevel_propose
-from surgeon.export.onnx.rendering import PluginNode
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.kernels.mask_rcnn.onnx import multilevel_propose
 
 
 def standard(at: PluginNode) -> Sequence[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.catalog.mask_rcnn import multilevel_propose
+from surgeon.kernels.mask_rcnn.numbers import multilevel_propose
 
 
 def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.catalog.mask_rcnn import LEVELS, level_anchor_count
-from surgeon.catalog.shapes import check_dim, common_dim
 from surgeon.graph import TensorSpec
+from surgeon.kernels.mask_rcnn.numbers import LEVELS, level_anchor_count
+from surgeon.kernels.shapes import check_dim, common_dim
 
 OP = "MultilevelProposeROI_TRT"
 FIXED_SIZE = (3, 832, 1344)

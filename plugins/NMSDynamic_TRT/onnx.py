@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from surgeon.export.onnx.detection_output import detection_output
-from surgeon.export.onnx.rendering import PluginNode
-from surgeon.export.onnx.suppressing_plugin import by_efficient_nms
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.kernels.detection_output.onnx import detection_output
+from surgeon.kernels.detection_output.onnx_efficient_nms import by_efficient_nms
 
 
 def standard(at: PluginNode) -> Sequence[str]:

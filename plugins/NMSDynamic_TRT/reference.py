@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.catalog import detection_output
+from surgeon.kernels.detection_output import numbers as detection_output
 
 CHANGES = detection_output.CHANGES
 

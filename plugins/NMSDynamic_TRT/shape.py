@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.catalog import detection_shapes
-from surgeon.catalog.shapes import common_dim
 from surgeon.graph import TensorSpec
+from surgeon.kernels.detection_output import shapes as detection_shapes
+from surgeon.kernels.shapes import common_dim
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:

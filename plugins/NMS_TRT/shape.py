@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.catalog import detection_shapes
 from surgeon.graph import TensorSpec
+from surgeon.kernels.detection_output import shapes as detection_shapes
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:

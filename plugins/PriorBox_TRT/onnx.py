@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from surgeon.export.onnx.rendering import PluginNode
-from surgeon.export.onnx.shapes import sample_dims
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.formats.onnx.shapes import sample_dims
 
 
 def standard(at: PluginNode) -> Sequence[str]:

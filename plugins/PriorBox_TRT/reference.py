@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.catalog.boxes import clip
+from surgeon.kernels.boxes.numbers import clip
 
 
 def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from surgeon.catalog.fields import float32
-from surgeon.catalog.shapes import dim
 from surgeon.graph import TensorSpec
+from surgeon.kernels.shapes import dim
 
 CLOSE = 1e-6
 """Ratios that differ by less are one."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from surgeon.export.onnx.faster_rcnn import proposals
-from surgeon.export.onnx.rendering import PluginNode
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.kernels.faster_rcnn.onnx import proposals
 
 
 def standard(at: PluginNode) -> Sequence[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.catalog.faster_rcnn import proposals
+from surgeon.kernels.faster_rcnn.numbers import proposals
 
 
 def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.catalog.mask_rcnn import STRIDES, proposal_anchor_count
-from surgeon.catalog.shapes import check_dim, common_dim
 from surgeon.graph import TensorSpec
+from surgeon.kernels.mask_rcnn.numbers import STRIDES, proposal_anchor_count
+from surgeon.kernels.shapes import check_dim, common_dim
 
 OP = "ProposalLayer_TRT"
 FIXED_SIZE = (3, 1024, 1024)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from surgeon.diagnostics import error
-from surgeon.export.onnx.boxes import halves
-from surgeon.export.onnx.regions import Maps, RoiRule, Samples, by_level, clamped, flattened, level_numbers, pooled, roi_align
-from surgeon.export.onnx.rendering import PluginNode
-from surgeon.export.onnx.shapes import picture_numbers, sample_dims
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.formats.onnx.shapes import picture_numbers, sample_dims
+from surgeon.kernels.boxes.onnx import halves
+from surgeon.kernels.regions.onnx import Maps, RoiRule, Samples, by_level, clamped, flattened, level_numbers, pooled, roi_align
 
 F32 = np.float32
 

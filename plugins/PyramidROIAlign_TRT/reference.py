@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.catalog.regions import F32, level_of, pool, weights
+from surgeon.kernels.regions.numbers import F32, level_of, pool, weights
 
 ALIGNED = -1
 LEGACY = {"roi_coords_absolute": 0, "roi_coords_swap": 1, "roi_coords_plusone": 0, "roi_coords_transform": ALIGNED, "sampling_ratio": 1}

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from surgeon.export.onnx.boxes import halves
-from surgeon.export.onnx.regions import RoiRule, roi_align
-from surgeon.export.onnx.rendering import PluginNode
-from surgeon.export.onnx.shapes import onnx_type
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.formats.onnx.shapes import onnx_type
+from surgeon.kernels.boxes.onnx import halves
+from surgeon.kernels.regions.onnx import RoiRule, roi_align
 
 
 def standard(at: PluginNode) -> Sequence[str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.catalog.regions import F32, pool, weights
-from surgeon.catalog.shapes import unfit
 from surgeon.graph import TensorSpec
+from surgeon.kernels.regions.numbers import F32, pool, weights
+from surgeon.kernels.shapes import unfit
 
 OP = "ROIAlign_TRT"
 MOST_SAMPLES = 1 << 22

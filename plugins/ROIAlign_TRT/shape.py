@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.catalog.region_shapes import BOX
-from surgeon.catalog.shapes import check_dim, common_dim, dim
 from surgeon.graph import TensorSpec
+from surgeon.kernels.regions.shapes import BOX
+from surgeon.kernels.shapes import check_dim, common_dim, dim
 
 OP = "ROIAlign_TRT"
 

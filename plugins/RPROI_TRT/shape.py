@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.catalog.shapes import check_dim, common_dim, dim
 from surgeon.graph import TensorSpec
+from surgeon.kernels.shapes import check_dim, common_dim, dim
 
 OP = "RPROI_TRT"
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from surgeon.export.onnx.rendering import PluginNode
-from surgeon.export.onnx.shapes import sample_dims
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.formats.onnx.shapes import sample_dims
 
 
 def standard(at: PluginNode) -> Sequence[str]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from surgeon.catalog.fields import float32
-from surgeon.catalog.shapes import dim, unfit
 from surgeon.graph import TensorSpec
+from surgeon.kernels.shapes import dim, unfit
 
 LARGEST = (1 << 31) - 1
 """Most elements that an axis can have."""

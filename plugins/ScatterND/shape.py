@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.catalog.shapes import dim, unfit
 from surgeon.graph import DType, TensorSpec
+from surgeon.kernels.shapes import dim, unfit
 
 OP = "ScatterND"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.catalog.shapes import unfit
 from surgeon.graph import DType, Shape, TensorSpec
+from surgeon.kernels.shapes import unfit
 
 LARGEST = (1 << 31) - 1
 """Most elements that an axis can have."""

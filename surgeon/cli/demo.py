@@ -14,7 +14,7 @@ from surgeon.cli import console
 
 if TYPE_CHECKING:
     from surgeon.rewrite import Plan
-    from surgeon.verify import Verification
+    from surgeon.verification import Verification
     from surgeon.zoo.demo import DemoModel
 
 NAME = "demo"
@@ -82,7 +82,7 @@ def _verified(recipe: Path, made: DemoModel, drawn: Path) -> tuple[Verification 
 
 
 def _verdicts(found: Verification) -> list[tuple[str, ...]]:
-    from surgeon.verify import DetectionComparison
+    from surgeon.verification import DetectionComparison
 
     rows: list[tuple[str, ...]] = []
     for verdict in found.verdicts:

@@ -90,7 +90,7 @@ def _targets(args: argparse.Namespace) -> Rows:
 
 
 def _lints(args: argparse.Namespace) -> Rows:
-    from surgeon.export.lints import all_lints
+    from surgeon.lints import all_lints
     from surgeon.targets import load_target
 
     target = load_target(args.target) if args.target else None

@@ -25,8 +25,8 @@ class Operation:
 
 def operations() -> tuple[Operation, ...]:
     """Return every operation that is converted or inferred, sorted."""
-    from surgeon.export.uff import converters
-    from surgeon.export.uff.exporting import PASSED_OVER
+    from surgeon.formats.uff import converters
+    from surgeon.formats.uff.exporting import PASSED_OVER
     from surgeon.infer import known_ops
 
     inferred, converted = known_ops(), converters()

@@ -22,7 +22,7 @@ from surgeon.cli.options import add_anchors, add_plugin_libraries, add_recipe, a
 
 if TYPE_CHECKING:
     from surgeon.diagnostics import SurgeonError
-    from surgeon.verify.detecting import Found
+    from surgeon.runners.detect import Found
 
 NAME = "run"
 SUMMARY = "put pictures through an engine, or through a rewritten model"
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from surgeon import api
-    from surgeon.verify.detecting import report
+    from surgeon.runners.detect import report
 
     model, pictures = _model_and_pictures(args)
     unread: list[SurgeonError] = []

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from surgeon.catalog import Catalog
     from surgeon.catalog.cases import Case
     from surgeon.graph import Graph
-    from surgeon.verify.cases import RecipeCase
+    from surgeon.verification.recipe_cases import RecipeCase
 
 NAME = "test"
 SUMMARY = "run the cases beside a recipe, or those of a plugin"
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from surgeon.catalog import load_catalog
     from surgeon.language import find_recipe
-    from surgeon.verify.cases import cases_file, chosen_cases, run_case
+    from surgeon.verification.recipe_cases import cases_file, chosen_cases, run_case
 
     catalog = load_catalog(args.plugin_paths)
     if args.recipe in catalog:
@@ -83,7 +83,7 @@ def _test_plugin(args: argparse.Namespace, catalog: Catalog) -> int:
     """Run a plugin's cases and negative controls on its reference."""
     from surgeon.catalog.cases import Negative
     from surgeon.diagnostics import error
-    from surgeon.verify.cases import named_so
+    from surgeon.verification.recipe_cases import named_so
 
     cases, reference = catalog.cases(args.recipe), catalog.reference(args.recipe)
     if cases is None or reference is None:
@@ -112,7 +112,7 @@ def _test_plugin(args: argparse.Namespace, catalog: Catalog) -> int:
 
 def open_model(case: RecipeCase, folder: Path) -> Graph:
     """Return a case's model: read from a file, or generated; raise SurgeonError V122 for options that the generator refuses."""
-    from surgeon.graphdef import from_bytes, load_graph
+    from surgeon.formats.graphdef import from_bytes, load_graph
 
     if case.model is not None:
         return load_graph(folder / case.model)

@@ -25,7 +25,7 @@ from surgeon.cli import console
 from surgeon.cli.options import add_anchors, add_plugin_libraries, add_recipe, add_target, recipe_arguments
 
 if TYPE_CHECKING:
-    from surgeon.verify import DetectionComparison, Difference, TensorComparison, Verdict, Verification
+    from surgeon.verification import DetectionComparison, Difference, TensorComparison, Verdict, Verification
 
 NAME = "verify"
 SUMMARY = "compare what a model and its rewritten graph detect"
@@ -110,7 +110,7 @@ def show(found: Verification, model: str) -> None:
 
 
 def _conclusion(found: Verification) -> str:
-    from surgeon.verify import Outcome
+    from surgeon.verification import Outcome
 
     bad = [verdict for verdict in found.verdicts if verdict.outcome is found.outcome]
     names = " and ".join(f"'{verdict.name}'" for verdict in bad)
@@ -126,7 +126,7 @@ def _conclusion(found: Verification) -> str:
 
 
 def _show_verdict(verdict: Verdict, of: Verification) -> None:
-    from surgeon.verify import DetectionComparison
+    from surgeon.verification import DetectionComparison
 
     console.show()
     console.show(console.bold(f"{verdict.name}: {verdict.outcome}") + (f" ({verdict.reason})" if verdict.reason else ""))

@@ -28,9 +28,9 @@ from surgeon.cli.verify import EXIT_FAILED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from surgeon.verify import Verification
-    from surgeon.view import Story
-    from surgeon.view.serving import Viewer
+    from surgeon.verification import Verification
+    from surgeon.viewer import Story
+    from surgeon.viewer.serving import Viewer
 
 NAME = "view"
 SUMMARY = "show a model before and after, in the browser or as an HTML page"
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     if args.html is not None or args.export is not None:
         return _write(args)
-    from surgeon.view.serving import ended_by_signals
+    from surgeon.viewer.serving import ended_by_signals
 
     with ended_by_signals():
         return _open_netron(args) if args.netron else _open_explorer(args)
@@ -89,7 +89,7 @@ def _wrong_usage(args: argparse.Namespace) -> str:
 def _write(args: argparse.Namespace) -> int:
     """Write the page, the files for Model Explorer, or both."""
     from surgeon import api
-    from surgeon.view.explorer import write_explorer
+    from surgeon.viewer.explorer import write_explorer
 
     with tempfile.TemporaryDirectory(prefix="surgeon-view-") as folder:
         verified: Verification | None = None
@@ -114,7 +114,7 @@ def _say_export(written: Sequence[Path]) -> None:
     """Say what was written for Model Explorer, and how to open it."""
     if not written:
         return
-    from surgeon.view.explorer import COLOURS_FILE, MAPPING_FILE
+    from surgeon.viewer.explorer import COLOURS_FILE, MAPPING_FILE
 
     for path in written:
         console.say(f"{path}: {console.size(path.stat().st_size)}")
@@ -127,8 +127,8 @@ def _say_export(written: Sequence[Path]) -> None:
 
 def _open_explorer(args: argparse.Namespace) -> int:
     """Show the graphs in Model Explorer until somebody presses Ctrl-C."""
-    from surgeon.view.explorer import MAPPING_FILE, explorer_query, write_explorer
-    from surgeon.view.serving import MODEL_EXPLORER, choose_port
+    from surgeon.viewer.explorer import MAPPING_FILE, explorer_query, write_explorer
+    from surgeon.viewer.serving import MODEL_EXPLORER, choose_port
 
     MODEL_EXPLORER.check()
     port = choose_port(args.port)
@@ -144,8 +144,8 @@ def _open_explorer(args: argparse.Namespace) -> int:
 
 def _open_netron(args: argparse.Namespace) -> int:
     """Show the rewritten graph, or the model as it is, in Netron until somebody presses Ctrl-C."""
-    from surgeon.graphdef import save_graph
-    from surgeon.view.serving import NETRON, choose_port, served_file
+    from surgeon.formats.graphdef import save_graph
+    from surgeon.viewer.serving import NETRON, choose_port, served_file
 
     NETRON.check()
     port = choose_port(args.port)
@@ -161,7 +161,7 @@ def _open_netron(args: argparse.Namespace) -> int:
 def _serve(
     args: argparse.Namespace, viewer: Viewer, port: int, query: str, files: Sequence[Path], told: dict[str, object]
 ) -> int:
-    from surgeon.view.serving import HOST, can_show_browser, serve_until_interrupted, serving
+    from surgeon.viewer.serving import HOST, can_show_browser, serve_until_interrupted, serving
 
     address = f"http://{HOST}:{port}{query}"
     with serving(viewer, port, files) as process:

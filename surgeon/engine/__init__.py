@@ -3,6 +3,7 @@ is wrong."""
 
 from surgeon.engine.builds import Built, Calibrating, Output, Source, build
 from surgeon.engine.engine import Bench, Engine, load_engine
+from surgeon.engine.known_messages import Explained, Message, Reading, known_messages, read_log
 from surgeon.engine.libraries import (
     PluginUse,
     check_libraries,
@@ -14,10 +15,9 @@ from surgeon.engine.libraries import (
     version_of,
 )  # fmt: skip
 from surgeon.engine.manifest import FileInfo, Manifest, TensorInfo, manifest_path, read_manifest
-from surgeon.engine.messages import Explained, Message, Reading, known_messages, read_log
 from surgeon.engine.options import BuildOptions
-from surgeon.engine.process import Platform
 from surgeon.engine.registry import CreatorField, Device, LoadedLibrary, RegisteredCreator, Registry, read_registry
+from surgeon.engine.worker_client import Platform
 
 __all__ = [
     "Bench",

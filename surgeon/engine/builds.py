@@ -27,7 +27,7 @@ from surgeon.engine.manifest import (
     read_manifest,
 )  # fmt: skip
 from surgeon.engine.options import BuildOptions
-from surgeon.engine.process import Platform, Watch, Worker
+from surgeon.engine.worker_client import Platform, Watch, Worker
 from surgeon.language.recipe import Image
 from surgeon.version import __version__
 

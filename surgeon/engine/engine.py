@@ -13,7 +13,7 @@ import numpy as np
 from surgeon.diagnostics import error
 from surgeon.engine.libraries import check_libraries
 from surgeon.engine.manifest import TensorInfo, check_content, check_libraries_of, check_place, read_manifest
-from surgeon.engine.process import Platform, Worker
+from surgeon.engine.worker_client import Platform, Worker
 
 _LOADING = 300.0
 _RUNNING = 120.0

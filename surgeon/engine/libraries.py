@@ -19,7 +19,7 @@ from surgeon.targets import parse_version, print_version
 
 if TYPE_CHECKING:
     from surgeon.engine.registry import CreatorField, RegisteredCreator, Registry
-    from surgeon.export.uff import UffModel
+    from surgeon.formats.uff import UffModel
 
 _MACHINES = {"x86_64": 62, "amd64": 62, "aarch64": 183, "arm64": 183, "ppc64le": 21}
 """ELF's number of each architecture that TensorRT is made for."""
@@ -89,7 +89,7 @@ def plugin_uses_of_onnx(model: Any, catalog: Mapping[str, PluginSpec]) -> tuple[
     """Return the plugin nodes of an ONNX model (a ModelProto), subgraphs left aside: those that surgeon wrote as such, and
     those whose operator the standard does not have. The parser looks for a plugin of that name, whatever the domain.
     """
-    from surgeon.export.onnx.native import DOMAIN
+    from surgeon.formats.onnx.native import DOMAIN
 
     onnx = require("onnx", "reading ONNX")
     nodes = [node for node in model.graph.node if node.domain == DOMAIN or not onnx.defs.has(node.op_type)]

@@ -11,8 +11,8 @@ from surgeon.diagnostics import error
 from surgeon.engine.builds import Output, Source
 from surgeon.engine.libraries import plugin_uses, plugin_uses_of_onnx, plugin_uses_of_uff
 from surgeon.engine.manifest import TensorInfo
-from surgeon.export.onnx.metadata import DIGEST, RECIPE, TARGET, load_onnx
-from surgeon.export.uff import UffModel, describe, read_uff
+from surgeon.formats.onnx.metadata import DIGEST, RECIPE, TARGET, load_onnx
+from surgeon.formats.uff import UffModel, describe, read_uff
 from surgeon.graph import Graph, Ref, Shape, TensorSpec
 from surgeon.infer import Inference
 

@@ -7,9 +7,9 @@ from typing import cast, get_args
 
 import numpy as np
 
-from surgeon.derive import FITTED, Derivation, Subject
-from surgeon.derive.fields import placed
 from surgeon.diagnostics import SurgeonError, error, nearest_note
+from surgeon.families import FITTED, Derivation, Subject
+from surgeon.families.fields import placed
 from surgeon.graph import DType, TensorValue
 from surgeon.language import NamespaceRule, NodeDefinition
 from surgeon.language.recipe import Anchors

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.atomic import write_text
-from surgeon.derive import Derivation
 from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError, error
+from surgeon.families import Derivation
 from surgeon.graph import (
     Add,
     Drop,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from surgeon.catalog import Catalog, PluginSpec, load_catalog
-from surgeon.derive import Derivation
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error
 from surgeon.display import Displayed
+from surgeon.families import Derivation
 from surgeon.graph import Add, Edit, Graph, Ref, Rewire, SetOutputs, apply_edits
 from surgeon.infer import Inference
 from surgeon.language import Image, Recipe

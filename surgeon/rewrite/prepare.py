@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from surgeon.catalog import Catalog, PluginSpec
-from surgeon.derive import Derivation, Subject, derive_fields, derive_roles, input_spec
-from surgeon.derive.fields import placed
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.families import Derivation, Subject, derive_fields, derive_roles, input_spec
+from surgeon.families.fields import placed
 from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, TensorValue
 from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
 from surgeon.rewrite.anchors import UNFIT, chosen, constant_or_plugin, makers, with_constant

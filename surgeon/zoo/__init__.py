@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from surgeon.lazy_names import lazy_names
+
 if TYPE_CHECKING:
     from surgeon.zoo.lenet import build_lenet
     from surgeon.zoo.options import SsdOptions
@@ -21,12 +23,4 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    for home, names in _HOMES.items():
-        if name in names:
-            import importlib
-
-            value = getattr(importlib.import_module(home), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module 'surgeon.zoo' has no attribute '{name}'")
+__getattr__, __dir__ = lazy_names(__name__, globals(), _HOMES)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from surgeon.catalog import load_catalog
-from surgeon.catalog.mask_rcnn import best_class, level_anchors, proposal_anchors, select
 from surgeon.diagnostics import SurgeonError
+from surgeon.kernels.mask_rcnn.numbers import best_class, level_anchors, proposal_anchors, select
 
 CATALOG = load_catalog()
 CLOSE = 2e-5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from surgeon.catalog.boxes import BLOCK, PIXELS, RELATIVE, Overlap, area, clip, descending, greedy_nms, iou, nms_by_class
+from surgeon.kernels.boxes.numbers import BLOCK, PIXELS, RELATIVE, Overlap, area, clip, descending, greedy_nms, iou, nms_by_class
 
 RULES = {
     "relative": RELATIVE, "pixels": PIXELS, "apart": Overlap(1, 1, apart_share=True), "boxes alone": Overlap(side=1),

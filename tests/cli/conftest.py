@@ -89,8 +89,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 def write_graph(path: Path, text: str = GRAPH) -> Path:
     """Write a graph in text form as a ``.pb`` or ``.pbtxt`` file."""
+    from surgeon.formats.graphdef import save_graph
     from surgeon.graph import parse_graph
-    from surgeon.graphdef import save_graph
 
     save_graph(parse_graph(text), path)
     return path

@@ -60,8 +60,8 @@ def test_an_auto_field_is_not_missing(work: Path) -> None:
 
 
 def test_an_input_that_changed_meanwhile_is_refused(work: Path, graph_file: Callable[..., Path]) -> None:
+    from surgeon.formats.graphdef import save_graph
     from surgeon.graph import parse_graph
-    from surgeon.graphdef import save_graph
 
     values = ", ".join(["1.0"] * 2048)
     text = (f"graph v1\nx = Placeholder() {{dtype: float32, shape: shape[1,2048]}}\n"

@@ -94,8 +94,8 @@ def test_calibration_on_pictures(work: Path, run: Run) -> None:
 def test_what_the_calibrator_sees_is_what_the_engine_gets(work: Path) -> None:
     from surgeon.engine import TensorInfo
     from surgeon.language import Image
-    from surgeon.verify.calibration import calibrating
-    from surgeon.verify.picture import prepare, read_picture
+    from surgeon.runners.calibration import calibrating
+    from surgeon.runners.image import prepare, read_picture
 
     image = Image(size=(8, 10), color="RGB")
     tensor = TensorInfo(name="x", binding="x", dtype="float32", shape=(None, 8, 10, 3), axes=(0, 3, 1, 2))

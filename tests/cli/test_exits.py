@@ -170,8 +170,8 @@ def test_a_closed_pipe_is_quiet() -> None:
 
 
 def test_a_terminal_without_the_letters(tmp_path: Path) -> None:
+    from surgeon.formats.graphdef import save_graph
     from surgeon.graph import parse_graph
-    from surgeon.graphdef import save_graph
 
     save_graph(parse_graph('graph v1\n"K\u00f6rper/\u6f22" = Placeholder() {dtype: float32}\n'), tmp_path / "x.pb")
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}

@@ -81,7 +81,7 @@ def test_the_interface_for_python_gives_both() -> None:
 
 
 def test_lints_are_listed(run) -> None:
-    from surgeon.export.lints import all_lints
+    from surgeon.lints import all_lints
 
     every = run("list", "lints", "--json").json
     assert [row["code"] for row in every] == list(all_lints()) and all(row["title"] for row in every)

@@ -140,7 +140,7 @@ def test_the_page_of_the_form_shows_cases_that_are_read(run, mine: Path) -> None
     page = code_page("V120")
     assert page is not None
     mine.write_text(page[1].partition("```yaml\n")[2].partition("```")[0])
-    from surgeon.verify.cases import load_recipe_cases
+    from surgeon.verification.recipe_cases import load_recipe_cases
 
     assert [c.name for c in load_recipe_cases(mine).cases] == ["three classes, exporter of 2018", "no detector"]
 

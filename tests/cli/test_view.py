@@ -20,8 +20,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from surgeon.verify import Outcome, Tolerances, Verdict, Verification
-from surgeon.view import serving
+from surgeon.verification import Outcome, Tolerances, Verdict, Verification
+from surgeon.viewer import serving
 
 
 def verification(outcome: Outcome = Outcome.FAILED) -> Verification:
@@ -274,14 +274,14 @@ def test_two_graphs_become_a_page_of_differences(run, work: Path) -> None:
 
 
 def test_the_function_returns_the_story(work: Path) -> None:
-    import surgeon.view.story
+    import surgeon.viewer.change_report
 
     told = surgeon.view("small.pb", "small.yaml", html="page.html")
-    assert isinstance(told, surgeon.view.story.Story) and told.before is not None and (work / "page.html").is_file()
+    assert isinstance(told, surgeon.viewer.change_report.Story) and told.before is not None and (work / "page.html").is_file()
     assert surgeon.view("small.pb").kind == "graph"
     with pytest.raises(TypeError, match="goes with a recipe"):
         surgeon.view("small.pb", verification="verdict.json")
-    read = surgeon.view.read_verification(verdict(work / "verdict.json"))
+    read = surgeon.viewer.read_verification(verdict(work / "verdict.json"))
     assert surgeon.view("small.pb", "small.yaml", verification=read).recipe == "small"
 
 
@@ -301,7 +301,7 @@ def test_a_signal_while_planning_leaves_nothing(run, work: Path, viewers, monkey
 
 def test_a_viewer_ends_with_the_process_that_started_it(work: Path) -> None:
     program = (
-        "import sys, time\nfrom dataclasses import replace\nfrom surgeon.view import serving\n"
+        "import sys, time\nfrom dataclasses import replace\nfrom surgeon.viewer import serving\n"
         f"viewer = replace(serving.NETRON, module='json', code={SERVER + 'server.serve_forever()'!r})\n"
         "with serving.serving(viewer, serving.choose_port(0)) as process:\n    print(process.pid, flush=True)\n    time.sleep(60)\n"
     )

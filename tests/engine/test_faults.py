@@ -8,7 +8,7 @@ import pytest
 
 from surgeon.diagnostics import Diagnostic, Span
 from surgeon.engine import PluginUse
-from surgeon.engine.faults import diagnose
+from surgeon.engine.failure_diagnosis import diagnose
 
 PLACE = Span("r.yaml", 12, 3)
 NMS = PluginUse("NMS", "NMS_TRT", {"inputOrder": (0, 1, 2), "numClasses": 91, "shareLocation": 1, "topK": 100}, PLACE)

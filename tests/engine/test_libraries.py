@@ -29,7 +29,7 @@ from surgeon.engine import (
     read_registry,
     version_of,
 )  # fmt: skip
-from surgeon.export.uff import UffModel, UffNode, UffValue, export_uff
+from surgeon.formats.uff import UffModel, UffNode, UffValue, export_uff
 from surgeon.graph import parse_graph
 from surgeon.targets import load_target
 

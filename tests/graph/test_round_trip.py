@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from surgeon.diagnostics import SurgeonError
+from surgeon.formats.graphdef import from_bytes, to_bytes
 from surgeon.graph import (
     DType,
     Func,
@@ -29,7 +30,6 @@ from surgeon.graph import (
     print_graph,
     print_node,
 )
-from surgeon.graphdef import from_bytes, to_bytes
 
 NAMES = st.one_of(
     st.sampled_from(["a", "outputs", "graph v1", "# x", "true", "float32", "raw", "func", "a b", 'q"uote', "back\\slash", "",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from surgeon.diagnostics import SurgeonError
+from surgeon.formats.graphdef import from_bytes
 from surgeon.graph import Graph, Ref, TensorSpec, parse_graph
-from surgeon.graphdef import from_bytes
 from surgeon.infer import Inference, evaluate
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is the reference for shapes and values")

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from surgeon.formats.graphdef import from_bytes
 from surgeon.graph import Graph, Ref, TensorSpec
-from surgeon.graphdef import from_bytes
 from surgeon.infer import Inference, evaluate, known_ops
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is the reference for shapes and values")

@@ -8,9 +8,9 @@ import pytest
 
 from surgeon.catalog import Catalog, load_catalog
 from surgeon.diagnostics import Diagnostic
-from surgeon.export.lints import find_problems
 from surgeon.graph import parse_graph
 from surgeon.language import Image
+from surgeon.lints import find_problems
 from surgeon.targets import load_target
 
 Found = Sequence[Diagnostic]

@@ -11,9 +11,9 @@ import pytest
 
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import Diagnostic, Severity, code_page
-from surgeon.export.lints import all_lints, find_problems
-from surgeon.export.lints.lint import gather
 from surgeon.language import Image
+from surgeon.lints import all_lints, find_problems
+from surgeon.lints.lint import gather
 
 X = "x = Placeholder() {dtype: float32, shape: shape[1,8,8,2]}\n"
 W = "w = Const() {dtype: float32, value: tensor<float32[3,3,2,4]: 0.5>}\n"
@@ -181,7 +181,7 @@ def test_every_lint_has_a_case_and_a_page(detector: Callable[..., str]) -> None:
     assert {name.split()[0] for name in NAMES} == set(all_lints())
     for code, found in all_lints().items():
         assert code_page(code) is not None and found.title
-        assert found.owner.startswith("surgeon.export.lints.")
+        assert found.owner.startswith("surgeon.lints.")
 
 
 @pytest.mark.parametrize("date", ["2017", "2018", "2019"])

@@ -12,7 +12,7 @@ import yaml
 
 from surgeon.diagnostics import all_codes
 from surgeon.engine import known_messages
-from surgeon.export.lints import all_lints
+from surgeon.lints import all_lints
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS: dict[int, dict[str, Any]] = yaml.safe_load((ROOT / "docs" / "pain.yaml").read_text(encoding="utf-8"))["rows"]

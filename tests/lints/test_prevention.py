@@ -11,9 +11,9 @@ import pytest
 import surgeon
 from surgeon.catalog import load_catalog
 from surgeon.diagnostics import SurgeonError
-from surgeon.export.uff import UffModel, export_uff, read_uff
+from surgeon.formats.graphdef import load_graph, save_graph
+from surgeon.formats.uff import UffModel, export_uff, read_uff
 from surgeon.graph import DType, Graph, parse_graph
-from surgeon.graphdef import load_graph, save_graph
 from surgeon.targets import load_target
 
 Zoo = Callable[..., Path]
@@ -212,8 +212,8 @@ def test_ports_and_control_edges_do_not_reach_the_file(converted: Callable[..., 
 def test_an_edge_with_a_port_in_its_name_is_the_node_that_it_names() -> None:
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 
+    from surgeon.formats.graphdef import from_bytes
     from surgeon.graph import Ref
-    from surgeon.graphdef import from_bytes
 
     message = GraphDef()
     message.node.add(name="image_tensor", op="Placeholder")
@@ -275,7 +275,7 @@ def test_private_attributes_are_left_out(tmp_path: Path) -> None:
             "y = FlattenConcat_TRT(x) {axis: 1, ignoreBatch: 0, _output_shapes: [shape[1,2]]}\n")  # fmt: skip
     graph: Graph = parse_graph("graph v1\n" + text)
     save_graph(graph, tmp_path / "in.pb")
-    from surgeon.export.uff import write_uff
+    from surgeon.formats.uff import write_uff
 
     write_uff(export_uff(graph, plugins=surgeon.load_catalog()), tmp_path / "out.uff")
     keys = {key for node in read_uff(tmp_path / "out.uff").nodes for key in node.fields}

@@ -14,8 +14,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 ROOMS = (
-    "display", "diagnostics", "atomic", "optional", "version", "graph", "graphdef", "infer", "targets", "catalog", "steps",
-    "language", "derive", "rewrite", "export", "plugins", "engine", "verify", "zoo", "inspection", "view", "compat", "api", "cli",
+    "display", "diagnostics", "atomic", "optional", "version", "lazy_names", "graph", "infer", "targets", "catalog",
+    "steps", "language", "training_files", "families", "rewrite", "formats", "lints", "kernels", "plugins", "engine",
+    "runners", "verification", "authoring", "inspection", "zoo", "viewer", "api", "cli",
 )
 """A room may import itself and the rooms before it. Plugin folders stand after the rooms that they may use."""
 
@@ -27,14 +28,14 @@ FOREIGN = {
     "diagnostics": (*PROTOBUF, "yaml", "numpy", "pydantic"),
     "graph": (*PROTOBUF, "yaml", "pydantic"),
     "rewrite": ("yaml",),
-    "export": ("tensorrt",),
+    "formats": ("tensorrt",),
 }
 """Top-level packages that a room must not import."""
 
 HEAVY = ("tensorflow", "onnx", "tf2onnx", "onnxruntime", "tensorrt")
 """Imported through `surgeon.optional.require` only, in the function that needs them."""
 
-OWNERS = {"tensorflow": ("surgeon.graphdef.saved_model", "surgeon.export.onnx", "surgeon.verify", "surgeon.zoo"), "tensorrt": ("surgeon.engine",)}
+OWNERS = {"tensorflow": ("surgeon.formats.graphdef.saved_model", "surgeon.formats.onnx", "surgeon.runners", "surgeon.zoo"), "tensorrt": ("surgeon.engine",)}
 """The only modules (with what is inside them) that import a heavy package."""
 
 DATA_PACKAGES = ("surgeon.plugins", "surgeon.recipes")
@@ -175,13 +176,13 @@ def test_imports_point_up_the_list_of_rooms() -> None:
 
 
 def test_the_tree_is_really_read() -> None:
-    expected = {"surgeon", "surgeon.graph.graph", "surgeon.graphdef.reader", "surgeon.plugins", "surgeon.recipes"}
+    expected = {"surgeon", "surgeon.graph.graph", "surgeon.formats.graphdef.reader", "surgeon.plugins", "surgeon.recipes"}
     assert expected <= set(module_names(ROOT))
 
 
 PLANTED = {
     "surgeon/graph/node.py": ("import yaml", "'graph' must not know 'yaml'"),
-    "surgeon/graph/graph.py": ("def f():\n    from surgeon.graphdef import load_graph", "'graph' imports 'graphdef'"),
+    "surgeon/graph/graph.py": ("def f():\n    from surgeon.formats.graphdef import load_graph", "'graph' imports 'formats'"),
     "surgeon/graph/text.py": ("from google.protobuf import text_format", "'graph' must not know 'google'"),
     "surgeon/graph/values.py": ("from .. import rewrite", "'graph' imports 'rewrite'"),
     "surgeon/infer/rules.py": ("import importlib as i\ni.import_module('surgeon.steps')", "'infer' imports 'steps'"),
@@ -190,9 +191,9 @@ PLANTED = {
     "surgeon/catalog/load.py": ("import surgeon.plugins.NMS_TRT", "plugins and recipes are discovered"),
     "surgeon/rewrite/apply.py": ("print('x')", "only the command line prints"),
     "surgeon/rewrite/__init__.py": ("from . import apply\nfrom ..cli import main", "'rewrite' imports 'cli'"),
-    "surgeon/derive/shape.py": ("import surgeon", "'derive' imports 'api'"),
-    "surgeon/export/uff/run.py": ("import surgeon.optional as o\no.require('tensorrt', 'x')", "outside surgeon.engine"),
-    "surgeon/export/uff/fold.py": ("def f():\n    import tensorflow as tf", "go through surgeon.optional.require"),
+    "surgeon/families/shape.py": ("import surgeon", "'families' imports 'api'"),
+    "surgeon/formats/uff/run.py": ("import surgeon.optional as o\no.require('tensorrt', 'x')", "outside surgeon.engine"),
+    "surgeon/formats/uff/fold.py": ("def f():\n    import tensorflow as tf", "go through surgeon.optional.require"),
     "surgeon/wizard/__init__.py": ("from surgeon.graph import Graph", "'wizard' is no room"),
     "plugins/A_TRT/reference.py": ("from surgeon.cli import main", "'plugins' imports 'cli'"),
     "plugins/B_TRT/reference.py": ("from ..A_TRT import reference", "plugins and recipes are discovered"),
@@ -202,7 +203,7 @@ PLANTED = {
 @pytest.fixture
 def planted(tmp_path: Path) -> Path:
     """Give a tree with one breach per file, in packages that are otherwise empty."""
-    for room in ("graph", "graphdef", "infer", "catalog", "steps", "targets", "derive", "rewrite", "export/uff", "cli"):
+    for room in ("graph", "formats/uff", "infer", "catalog", "steps", "targets", "families", "rewrite", "cli"):
         (tmp_path / "surgeon" / room).mkdir(parents=True)
         (tmp_path / "surgeon" / room / "__init__.py").touch()
     (tmp_path / "surgeon" / "__init__.py").touch()
@@ -222,7 +223,7 @@ def test_a_planted_breach_is_found(planted: Path, name: str) -> None:
 def test_what_is_allowed_is_not_reported(planted: Path) -> None:
     for name in PLANTED:
         (planted / name).unlink()
-    (planted / "surgeon/derive/shape.py").write_text(
+    (planted / "surgeon/families/shape.py").write_text(
         "from __future__ import annotations\nfrom typing import TYPE_CHECKING\nimport numpy as np\n"
         "from surgeon.graph import Graph\nfrom surgeon import infer\nif TYPE_CHECKING:\n    import onnx\n"
         "def f():\n    from surgeon.catalog import load\n")

@@ -1,9 +1,12 @@
-"""setup.cfg: the explicit package list, the version in one place, and the files that every checkout must have."""
+"""setup.py and setup.cfg: the packages, the version in one place, and the files that every checkout must have."""
 
 from __future__ import annotations
 
 import configparser
 import importlib.metadata
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,14 +33,24 @@ def setup_cfg() -> configparser.ConfigParser:
     return parser
 
 
-def test_the_package_list_equals_the_folders() -> None:
-    assert setup_cfg()["options"]["packages"].split() == packages_in(ROOT)
+def packages_found(root: Path) -> list[str]:
+    """Return the packages that the build finds in a tree."""
+    code = "import setuptools; setuptools.setup = lambda packages: print(*packages); import runpy; runpy.run_path('setup.py')"
+    found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    return sorted(found.stdout.split())
 
 
-def test_a_folder_that_is_not_listed_would_be_seen(tmp_path: Path) -> None:
+def test_the_packages_that_are_found_are_the_folders() -> None:
+    assert packages_found(ROOT) == packages_in(ROOT)
+
+
+def test_a_new_folder_is_found(tmp_path: Path) -> None:
     (tmp_path / "surgeon" / "new").mkdir(parents=True)
     (tmp_path / "surgeon" / "new" / "__init__.py").touch()
-    assert packages_in(tmp_path) == ["surgeon.new"]
+    (tmp_path / "surgeon" / "__init__.py").touch()
+    shutil.copy(ROOT / "setup.py", tmp_path)
+    assert packages_in(tmp_path) == ["surgeon", "surgeon.new"]
+    assert {"surgeon", "surgeon.new"} <= set(packages_found(tmp_path))
 
 
 def test_the_version_is_written_once() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from surgeon.formats.graphdef import save_graph
 from surgeon.graph import parse_graph
-from surgeon.graphdef import save_graph
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 NOT_RUN = ("make", "git", "pip", "python3 -m venv", "python -m pip", "source")

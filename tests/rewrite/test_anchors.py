@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import surgeon
-from surgeon.derive import Detector
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError
-from surgeon.export.uff import describe, read_uff
+from surgeon.families import Detector
+from surgeon.formats.graphdef import load_graph
+from surgeon.formats.uff import describe, read_uff
 from surgeon.graph import Add, Drop, Graph, TensorValue
-from surgeon.graphdef import load_graph
 from surgeon.language import parse_recipe
 from surgeon.rewrite import Plan, apply, plan, plan_from_json, plan_to_json
 

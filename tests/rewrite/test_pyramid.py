@@ -10,9 +10,9 @@ import pytest
 
 from surgeon.catalog import load_catalog
 from surgeon.diagnostics import SurgeonError
-from surgeon.export.uff import describe, export_uff
+from surgeon.formats.graphdef import load_graph
+from surgeon.formats.uff import describe, export_uff
 from surgeon.graph import DType, Graph, Node, Ref, TensorValue
-from surgeon.graphdef import load_graph
 from surgeon.infer import evaluate
 from surgeon.language import load_recipe
 from surgeon.rewrite import plan

@@ -12,12 +12,12 @@ import pytest
 import surgeon
 from surgeon.catalog import load_catalog
 from surgeon.diagnostics import Diagnostic, SurgeonError
-from surgeon.export.uff import read_uff
+from surgeon.formats.graphdef import save_graph
+from surgeon.formats.uff import read_uff
 from surgeon.graph import DType, Graph, Ref, TensorValue, apply_edits, parse_graph
-from surgeon.graphdef import save_graph
 from surgeon.steps.native_plugins import NativePlugins
 from surgeon.steps.step import Site
-from surgeon.verify import OriginalRunner, RewrittenRunner
+from surgeon.verification import OriginalRunner, RewrittenRunner
 
 CATALOG = load_catalog()
 EXACT = 1e-6

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from surgeon.formats.graphdef import from_bytes, to_bytes
 from surgeon.graph import Graph, Ref, apply_edits
-from surgeon.graphdef import from_bytes, to_bytes
 from surgeon.steps.step import Site, step_types
 
 tf = pytest.importorskip("tensorflow")

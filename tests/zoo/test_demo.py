@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from surgeon.graphdef import load_graph
+from surgeon.formats.graphdef import load_graph
 from surgeon.zoo import SsdOptions, demo, write_ssd
 from surgeon.zoo.demo.pictures import CLASSES
 

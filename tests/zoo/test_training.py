@@ -69,9 +69,9 @@ def test_the_measure_knows_right_from_wrong() -> None:
 
 def test_the_frozen_graph_computes_what_the_network_computes() -> None:
     tf = pytest.importorskip("tensorflow", reason="TensorFlow runs both")
+    from surgeon.formats.graphdef import from_bytes
     from surgeon.graph import Ref
-    from surgeon.graphdef import from_bytes
-    from surgeon.verify import OriginalRunner
+    from surgeon.verification import OriginalRunner
     from surgeon.zoo.ssd import build_ssd
     from surgeon.zoo.training.network import Network
 

@@ -48,7 +48,7 @@ def labels_path() -> Path:
 
 def labels() -> Mapping[int, str]:
     """Return the names of the classes by number, from 1 on."""
-    from surgeon.derive.authoring.label_map import load_labels
+    from surgeon.training_files.label_map import load_labels
 
     return load_labels(labels_path())
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from surgeon.formats.graphdef import load_graph
 from surgeon.graph import Ref
-from surgeon.graphdef import load_graph
-from surgeon.verify import OriginalRunner
+from surgeon.verification import OriginalRunner
 from surgeon.zoo.training.evaluation import Detect
 
 _OUTPUTS = tuple(Ref(name) for name in ("detection_boxes", "detection_scores", "detection_classes", "num_detections"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surgeon.catalog.boxes import iou
+from surgeon.kernels.boxes.numbers import iou
 from surgeon.zoo.options import SsdOptions
 
 SCALES = np.array([10, 10, 5, 5], np.float32)

@@ -17,7 +17,7 @@ import numpy as np
 
 from surgeon.atomic import make_folder, write_text
 from surgeon.optional import require
-from surgeon.verify.picture import resize
+from surgeon.runners.image import resize
 from surgeon.zoo.demo.pictures import CLASSES, make_picture
 from surgeon.zoo.options import SsdOptions
 from surgeon.zoo.ssd import write_ssd

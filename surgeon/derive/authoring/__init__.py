@@ -1,5 +1,0 @@
-"""Recipes written for a graph: what ``surgeon init`` does."""
-
-from surgeon.derive.authoring.init import Authored, Witnesses, author, check_output, read_witnesses
-
-__all__ = ["Authored", "Witnesses", "author", "check_output", "read_witnesses"]

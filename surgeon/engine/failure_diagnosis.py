@@ -1,0 +1,298 @@
+"""What it means that TensorRT refused, or that the process in which it worked is dead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from surgeon.diagnostics import SurgeonError, error
+from surgeon.engine.known_messages import Reading, read_log
+from surgeon.engine.libraries import PluginUse
+
+_DOING = {
+    "import": "importing TensorRT", "libraries": "loading the plugin libraries", "device": "reaching the GPU",
+    "start": "starting the builder",
+    "parse": "parsing", "configure": "setting up the builder", "build": "building the engine",
+    "serialize": "serializing the engine", "report": "reading the engine's layers", "load": "loading the engine",
+    "run": "running the engine", "calibrate": "calibrating",
+}  # fmt: skip
+
+_SEVERITY = re.compile(r"^([FEWIV]): ")
+_GRAVE = ("F", "E")
+
+_PARSED = re.compile(r"(?:UFFParser: [Pp]arsing (?P<uff>[^\[\s]+)|Parsing node: (?P<onnx>\S*) \[)")
+"""A parser takes up a node: 'UFFParser: Parsing NMS[Op: _NMS_TRT]. Inputs: a, b', 'Parsing node: NMS [NMS_TRT]'."""
+
+_CHECK = re.compile(r"(?:^|\b)(?P<kind>Assertion|Validation) failed: (?P<text>[^\n]+)")
+_PLACE = re.compile(r"(?:^|[\s(])(?P<file>[\w./\\-]+\.(?:cpp|cu|h|hpp|cc))[:,(](?P<line>\d+)")
+_C_ASSERT = re.compile(r"(?P<file>[\w./\\-]+\.(?:cpp|cu|h|hpp|cc)):(?P<line>\d+): .{0,1000}?Assertion [`'](?P<text>.+)' failed")
+_BARE = re.compile(r"#assertion\s*(?P<file>[\w./\\-]+\.(?:cpp|cu|h)),(?P<line>\d+)")
+_OF_PARSERS = re.compile(r"\bparsers?/|onnx2trt|UffParser|ModelImporter|ONNX parser|^\s*\[\d+\] Assertion", re.IGNORECASE)
+_REFUSED = re.compile(r"^Refused: ")
+"""What the worker says itself, where TensorRT gave no reason or gave it in its log."""
+
+
+_MEMORY = re.compile(r"out of memory|OutOfMemory|bytes\) could not be allocated|ERROR_OUT_OF_MEMORY|ErrorMemoryAllocation", re.IGNORECASE)
+_HOST_MEMORY = re.compile(r"std::bad_alloc|\bMemoryError\b")
+_AMOUNT = re.compile(r"(?:Requested amount of (?:GPU )?memory \(|[Rr]equested size (?:of|was) |requires )(?P<bytes>\d+)")
+
+_STANDS_FOR = {
+    "numLocClasses": ("shareLocation", "numClasses"), "mConcatAxisID": ("axis",), "mIgnoreBatch": ("ignoreBatch",),
+    "mNbClasses": ("num_classes",), "mAnchorsCnt": ("image_size",), "mAnchorBoxesHost": ("image_size",),
+    "mImageSize": ("image_size",), "imageDims": ("image_size",), "numExpectedLayers": ("featureMapShapes",),
+    "mNumLayers": ("numLayers",), "isFMapRect": ("featureMapShapes",), "mWeights": ("weights", "channelShared"),
+    "mPreNMSTopK": ("prenms_topk",), "mKeepTopK": ("keep_topk",), "samplingRatio": ("sampling_ratio",),
+    "pooledSize": ("pooled_size",), "fpnScale": ("fpn_scale",), "mScale": ("scale",), "numAspectRatios": ("aspectRatios",),
+}  # fmt: skip
+"""Variables of NVIDIA's plugins, and the fields that they are computed from."""
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_RELATED = 40
+"""Lines before a failure in which a node's name tells which it was."""
+
+_SHOWN = 6
+_LONGEST = 300
+_READ = 2000
+"""Characters of a line that are looked at."""
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """A check of a plugin that failed: its text, empty where the log has none, and its source file and line."""
+
+    text: str
+    file: str = ""
+    line: str = ""
+    aborts: bool = True
+
+
+def diagnose(
+    phase: str, lines: Sequence[str], stderr: str, ended: str | None, uses: Sequence[PluginUse] = (), source: str = ""
+) -> SurgeonError:
+    """Return the error that a TensorRT process's refusal or death amounts to.
+
+    ``phase`` is what it was doing (import, libraries, device, parse, configure, build, serialize, report, load, run,
+    calibrate); ``lines`` are TensorRT's log in order, each with the letter of its severity: ``E: text``; ``stderr`` is what
+    it wrote besides. ``ended`` is None where it lives, else how it died: a signal's name, ``exit code 1`` or ``timeout
+    after 600 s``. ``uses`` are the plugin nodes of what it worked on, and ``source`` the name of that.
+
+    The codes: B144 out of time, B145 killed from outside, B141 a plugin's check failed (with node and fields), B143 out of
+    GPU memory, B140 a message that is known, B142 anything else.
+    """
+    log = _split(lines)
+    grave = [text for letter, text in log if letter in _GRAVE]
+    grave += [line.rstrip()[:_READ] for line in stderr.splitlines() if line.strip()]
+    seen = _Scene(_DOING.get(phase, phase), phase, source, ended, tuple(uses), log, grave)
+    late = ended is not None and ended.startswith("timeout")
+    reading = read_log(seen.grave)
+    failed = _failed_check(seen.grave)
+    if failed is not None and (failed.aborts or not late):  # ending itself may hang, too
+        return _check_failed(seen, failed, reading)
+    if late:
+        return _out_of_time(seen)
+    memory = [text for text in seen.grave if _MEMORY.search(text)]
+    if memory:
+        return _out_of_memory(seen, memory)
+    if ended == "SIGKILL" or any(map(_HOST_MEMORY.search, seen.grave)):
+        return _killed(seen)
+    return _known(seen, reading) or _unknown(seen)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """All that is known: ``log`` as pairs of severity letter and line, ``grave`` its errors and the terminal's lines."""
+
+    doing: str
+    phase: str
+    source: str
+    ended: str | None
+    uses: tuple[PluginUse, ...]
+    log: list[tuple[str, str]]
+    grave: list[str]
+
+    @property
+    def what(self) -> str:
+        """What was done to what, such as ``parsing 'ssd.uff'``."""
+        return f"{self.doing} '{self.source}'" if self.phase == "parse" and self.source else self.doing
+
+    @property
+    def place(self) -> str | None:
+        return self.source or None
+
+    def parsed_last(self) -> str | None:
+        """Return the node that a parser took up last."""
+        for _, text in reversed(self.log):
+            match = _PARSED.search(text)
+            if match:
+                return match["uff"] or match["onnx"] or None
+        return None
+
+    def last_words(self) -> tuple[str, ...]:
+        """Return the last errors, and the node that was being parsed."""
+        said = dict.fromkeys(text.strip()[:_LONGEST] for text in self.grave if not _REFUSED.match(text))
+        return (*list(said)[-_SHOWN:], *self.in_hand())
+
+    def in_hand(self) -> tuple[str, ...]:
+        """Return a note on the node that was being parsed, nothing in another phase."""
+        node = self.parsed_last() if self.phase == "parse" else None
+        return (f"the parser was at the node '{node}'",) if node else ()
+
+
+def _split(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """Return (severity letter, line) of each line of a log; a message of several lines keeps its letter."""
+    found = []
+    for line in lines:
+        match = _SEVERITY.match(line)
+        letter, text = (match[1], line[match.end() :]) if match else ("E", line)
+        found += [(letter, part.rstrip()[:_READ]) for part in text.splitlines() if part.strip()]
+    return found
+
+
+# Checks of plugins
+
+
+def _failed_check(grave: Sequence[str]) -> _Failed | None:
+    """Return the first check of a plugin that failed, None where none did."""
+    for i, text in enumerate(grave):
+        match = _C_ASSERT.search(text) or _BARE.search(text)
+        if match:
+            if not _OF_PARSERS.search(match["file"]):
+                return _Failed(match.groupdict().get("text") or "", match["file"], match["line"])
+            continue
+        match = _CHECK.search(text)
+        if match and not _OF_PARSERS.search(text):
+            # The file stands in the line after it, or, in some formats, in the same one.
+            place = next((found for found in map(_PLACE.search, grave[i : i + 2]) if found), None)
+            if place is None or not _OF_PARSERS.search(place["file"]):
+                where = (place["file"], place["line"]) if place else ("", "")
+                return _Failed(match["text"].strip(), *where, aborts=match["kind"] == "Assertion")
+    return None
+
+
+def _check_failed(seen: _Scene, failed: _Failed, reading: Reading) -> SurgeonError:
+    candidates = _candidates(seen.uses, failed)
+    use = _at_fault(seen, candidates)
+    known = next((one for one in reading.explained if one.message.kind == "error"), None)
+    asked = _asked(failed.text)
+    effect = "ends the process" if failed.aborts else "refuses its fields"
+    check = f"the check `{failed.text}`" if failed.text else f"a check in {_base(failed.file)}, line {failed.line},"
+    notes = [f"{_base(failed.file)}, line {failed.line}"] if failed.text and failed.file else []
+    if known is not None:
+        notes.append(known.means)
+    if use is None:
+        subject = "a plugin"
+        notes += [f"it may be '{one.node}' ({one.op}){_shown(one, asked)}" for one in candidates[:_SHOWN]]
+    else:
+        subject = f"the plugin '{use.node}' ({use.op})"
+        fields = [name for name in asked if name in use.fields]
+        notes += [f"{name}: {_value(use.fields[name])}" for name in fields]
+        if not fields and known is None:
+            notes += [f"{name}: {_value(value)}" for name, value in use.fields.items()]
+    named = " and ".join(f"'{name}'" for name in asked if use is not None and name in use.fields)
+    expected = f"expected {named} to fit what the node reads" if named else "expected fields that fit what the node reads"
+    help = known.do if known is not None else (f"correct {named or 'the fields'}; 'auto' derives what can be derived from the graph",)
+    return error("B141", f"{subject} {effect} while {seen.what}: {check} failed; {expected}", use.place if use else seen.place, notes, help)
+
+
+def _candidates(uses: Sequence[PluginUse], failed: _Failed) -> list[PluginUse]:
+    """Return the plugin nodes that a check may be of: by its source file, else by the fields that it names, else all."""
+    stem = _stem(re.sub(r"\.\w+$", "", _base(failed.file)))
+    if stem:
+        exact = [use for use in uses if _stem(use.op) == stem]
+        alike = [use for use in uses if _stem(use.op).startswith(stem)]
+        if exact or alike:
+            return alike
+    asked = _asked(failed.text)
+    return [use for use in uses if any(name in use.fields for name in asked)] or list(uses)
+
+
+def _stem(name: str) -> str:
+    """Return what NVIDIA's names of a plugin, of its creator and of its source file have in common."""
+    return re.sub(r"_?trt$|plugin|dynamic|_", "", name.lower())
+
+
+def _base(path: str) -> str:
+    return re.split(r"[/\\]", path)[-1]
+
+
+def _at_fault(seen: _Scene, candidates: Sequence[PluginUse]) -> PluginUse | None:
+    """Return the one of the candidates that it was: the only one, that in the parser's hand, or the last that the log names."""
+    if len(candidates) == 1:
+        return candidates[0]
+    by_name = {use.node: use for use in candidates}
+    last = seen.parsed_last() if seen.phase == "parse" else None
+    if last in by_name:
+        return by_name[last]
+    for _, text in reversed(seen.log[-_RELATED:]):
+        for name in sorted(by_name, key=len, reverse=True):
+            if re.search(rf"(?<![\w/]){re.escape(name)}(?![\w/])", text):
+                return by_name[name]
+    return None
+
+
+def _asked(check: str) -> list[str]:
+    """Return the names in a check that may be fields, in their order."""
+    names: list[str] = []
+    for word in _WORD.findall(check):
+        names += _STANDS_FOR.get(word, (word,))
+    return list(dict.fromkeys(names))
+
+
+def _shown(use: PluginUse, asked: Iterable[str]) -> str:
+    fields = [f"{name} {_value(use.fields[name])}" for name in asked if name in use.fields]
+    return f" with {', '.join(fields)}" if fields else ""
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(map(_value, value[:20])) + (", ..." if len(value) > 20 else "") + "]"
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
+
+
+# Other ends
+
+
+def _out_of_time(seen: _Scene) -> SurgeonError:
+    limit = (seen.ended or "").removeprefix("timeout after ")
+    return error("B144", f"{seen.what} took more than {limit}; expected it to end", seen.place, seen.last_words(),
+                 ["allow more time with --timeout; building an engine in FP16 or INT8 takes minutes",
+                  "see with nvidia-smi whether something else holds the GPU"])  # fmt: skip
+
+
+def _out_of_memory(seen: _Scene, lines: Sequence[str]) -> SurgeonError:
+    sizes = [int(match["bytes"]) for match in map(_AMOUNT.search, seen.grave) if match]
+    asked = f"; {max(sizes) / (1 << 20):,.0f} MiB were asked for" if sizes else ""
+    return error("B143", f"memory ran out while {seen.what}{asked}; expected enough on the GPU", seen.place,
+                 [lines[0].strip()[:_LONGEST]],
+                 ["end what else is on the GPU (TensorFlow takes all of it unless told otherwise); nvidia-smi lists it",
+                  "lower the workspace, or the largest batch"])  # fmt: skip
+
+
+def _killed(seen: _Scene) -> SurgeonError:
+    why = "the process was killed from outside (SIGKILL)" if seen.ended == "SIGKILL" else "the host's memory ran out"
+    return error("B145", f"{why} while {seen.what}; expected it to end by itself", seen.place,
+                 ["the system kills the largest process where the host's memory runs out", *seen.last_words()],
+                 ["look with 'dmesg' or at the container's limits whether it did", "free memory of the host, or allow more"])  # fmt: skip
+
+
+def _known(seen: _Scene, reading: Reading) -> SurgeonError | None:
+    grave = [one for one in reading.explained if one.message.kind == "error"]
+    if not grave:
+        return None
+    first = grave[0]
+    notes = [first.means, *(f"then: {one.text[:_LONGEST]}" for one in grave[1:_SHOWN])]
+    notes += seen.in_hand() if "node" not in first.groups else ()
+    see = [f"see 'surgeon explain {code}'" for code in first.message.see[:1]]
+    return error("B140", f"{_failure(seen)}: {first.text[:_LONGEST]}", seen.place, notes, [*first.do, *see])
+
+
+def _unknown(seen: _Scene) -> SurgeonError:
+    refused = next((_REFUSED.sub("", text) for text in reversed(seen.grave) if _REFUSED.match(text)), "expected it to be done")
+    return error("B142", f"{_failure(seen)}; {refused}", seen.place, seen.last_words() or ("nothing was logged",),
+                 ["search the issues of NVIDIA/TensorRT for the last message",
+                  "look with 'surgeon doctor' for libraries that do not fit"])  # fmt: skip
+
+
+def _failure(seen: _Scene) -> str:
+    return f"{seen.what} failed" if seen.ended is None else f"{seen.what} ended with {seen.ended}"

@@ -1,0 +1,1 @@
+"""What families share: preprocessing, decoding, heads, scores and suppression, read off the graph."""

@@ -1,0 +1,135 @@
+"""How a detector graph makes its network's input from pixels, read off the graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from surgeon.families.parts.heads import CONVOLUTIONS
+from surgeon.families.parts.numbers import plain
+from surgeon.families.parts.walk import STEPS, behind, data_inputs, operand
+from surgeon.graph import Graph, Node, Ref
+from surgeon.infer import Inference
+
+_RESIZES = {"ResizeBilinear": "bilinear", "ResizeNearestNeighbor": "nearest"}
+_ARITHMETIC = {"Mul": "scale", "Sub": "subtract", "RealDiv": "divide", "Div": "divide", "Add": "subtract", "AddV2": "subtract"}
+_PADS = frozenset({"Pad", "PadV2", "MirrorPad", "Identity", "SpaceToBatchND", "Transpose", "FakeQuantWithMinMaxVars"})
+_KEPT = frozenset({"Slice", "StridedSlice", "Transpose", "Gather", "GatherV2", "Split", "SplitV", "Tile"})
+"""Operations that move numbers and change the picture."""
+
+Amount = float | tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What happens to pixels, in the order in which it happens.
+
+    ``steps`` are (kind, amount, node) as in a recipe's image steps. ``resize`` is the resizing operation. ``problem``
+    says why the walk ended before the picture, at the tensor ``at``.
+    """
+
+    steps: tuple[tuple[str, Amount, str], ...] = ()
+    resize: Node | None = None
+    reversed: Node | None = None
+    at: Ref = field(default_factory=lambda: Ref(""))
+    problem: str = ""
+
+
+def first_convolution(graph: Graph, varying: frozenset[str], start: Node) -> Node:
+    """Return the convolution nearest to the picture on the way back from ``start``, a convolution."""
+    found = at = start
+    seen = {start.name}
+    while True:
+        source = next((ref.node for ref in at.inputs if ref.node in varying), None)
+        if source is None or source in seen:
+            return found
+        seen.add(source)
+        at = graph[source]
+        if at.op in CONVOLUTIONS:
+            found = at
+
+
+def network_input(graph: Graph, inference: Inference, convolution: Node) -> Ref:
+    """Return the tensor that the network reads: what the first convolution does, before any padding."""
+    at = convolution.inputs[0]
+    for _ in range(STEPS):
+        node = graph[at.node]
+        if node.op in _PADS:
+            at = node.inputs[0]
+        elif node.op == "ConcatV2" and (padded := _zero_padded(inference, node)) is not None:
+            at = padded
+        else:
+            break
+    return at
+
+
+def _zero_padded(inference: Inference, node: Node) -> Ref | None:
+    """Return what a ConcatV2 pads with zeros, where all but one of its parts are that."""
+    parts = data_inputs(node)
+    rest = [ref for ref in parts if (value := inference.known(ref)) is None or value.any()]
+    if len(rest) == len(parts):
+        rest = [ref for ref in parts if (value := inference.value(ref)) is None or value.any()]
+    return rest[0] if len(rest) == 1 and len(parts) > 1 else None
+
+
+def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
+    """Follow a network's input back to the picture."""
+    steps: list[tuple[str, Amount, str]] = []
+    resize = reverse = None
+    at = start
+    seen: set[Ref] = set()
+
+    def done(problem: str = "") -> Pixels:
+        return Pixels(tuple(reversed(steps)), resize, reverse, at, problem)
+
+    while at not in seen and len(seen) < STEPS:
+        seen.add(at)
+        node = graph[at.node]
+        if not node.inputs or node.op.startswith("Decode"):
+            return done()
+        if node.op in _RESIZES:
+            if resize is not None:
+                return done(f"resizes twice, in '{resize.name}' too")
+            resize = node
+            at = node.inputs[0]
+        elif node.op in _ARITHMETIC:
+            step = _step(inference, node)
+            if step is None:
+                return done("computes with something that is no number for each channel")
+            steps.append(step[:3])
+            at = step[3]
+        elif node.op == "ReverseV2":
+            reverse = node if reverse is None else None
+            at = node.inputs[0]
+        elif node.op == "Cast":
+            at = node.inputs[0]
+        elif node.op in ("Merge", "RefMerge") and behind(graph, at) is None:
+            return done("is one of two branches of a conditional")
+        elif node.op in ("Pad", "PadV2", "MirrorPad"):
+            return done("pads the resized picture, as keep_aspect_ratio_resizer with pad_to_max_dimension does")
+        elif node.op in _KEPT or (moved := behind(graph, at)) is None:
+            return done(f"is computed by {node.op}")
+        else:
+            at = moved
+    return done("goes round in a circle")
+
+
+def _step(inference: Inference, node: Node) -> tuple[str, Amount, str, Ref] | None:
+    """Return one operation on pixels as (kind, amount, node of the constant, what it is applied to)."""
+    parts = operand(inference, node)
+    if parts is None:
+        return None
+    tensor, constant = parts
+    kind = _ARITHMETIC[node.op]
+    if node.op in ("Sub", "RealDiv", "Div") and constant != node.inputs[1]:
+        return None
+    value = inference.known(constant)
+    if value is None or value.dtype.kind not in "iuf" or value.size not in (1, 3) or (value.size == 3 and value.shape[-1] != 3):
+        return None
+    flat = value.reshape(-1).astype(np.float32)
+    if not np.isfinite(flat).all() or (kind == "divide" and not flat.all()):
+        return None
+    sign = -1.0 if node.op in ("Add", "AddV2") else 1.0
+    numbers = tuple(plain(sign * float(v)) for v in flat)
+    return kind, numbers[0] if len(numbers) == 1 else numbers, constant.node, tensor

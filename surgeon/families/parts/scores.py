@@ -1,0 +1,94 @@
+"""From suppression back to the class scores as the network gives them: columns taken, and how they are converted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from surgeon.families.parts.head_concat import is_join
+from surgeon.families.parts.walk import STEPS, behind, number, operand
+from surgeon.graph import Graph, Node, Ref
+from surgeon.infer import Inference
+
+_REDUCING = frozenset({"Max", "TopKV2", "ArgMax"})
+_FILLING = frozenset({"Fill", "Const", "ZerosLike", "OnesLike"})
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How suppression gets its scores.
+
+    ``join`` is the operation that joins the heads, ``logits`` what is converted. ``converters`` are the operations that
+    make probabilities, ``scales`` the factors on the way with their nodes, ``sliced`` the slice that drops a first
+    column, ``whole`` whether the conversion sees the dropped column, and ``reduced`` an operation that looks at all
+    classes at once.
+    """
+
+    join: Node
+    logits: Ref
+    converters: tuple[Node, ...] = ()
+    scales: tuple[tuple[float, str], ...] = ()
+    sliced: Node | None = None
+    whole: bool = True
+    reduced: Node | None = None
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A walk that ended before its goal: the tensor where it did, and why."""
+
+    at: Ref
+    why: str
+
+
+def scores_of(graph: Graph, inference: Inference, start: Ref) -> Scores | Broken:
+    """Follow scores from suppression back to what joins the heads; tell where that is not possible."""
+    at, logits = start, start
+    converters: list[Node] = []
+    scales: list[tuple[float, str]] = []
+    sliced = reduced = None
+    whole = True
+    for _ in range(STEPS):
+        node = graph[at.node]
+        following: Ref | None = None
+        if is_join(graph, node):
+            return Scores(node, logits, tuple(converters), tuple(scales), sliced, whole, reduced)
+        if node.op in ("Slice", "StridedSlice") and (column := first_column(inference, node)) is not None:
+            if column:
+                sliced, whole = node, not converters
+            following = node.inputs[0]
+        elif node.op in ("Sigmoid", "Softmax"):
+            converters.append(node)
+            following = node.inputs[0]
+        elif node.op in ("RealDiv", "Div", "Mul") and (parts := operand(inference, node)) is not None:
+            factor = number(inference, parts[1])
+            if factor is None or not factor or (node.op != "Mul" and parts[1] != node.inputs[1]):
+                return Broken(at, "scales scores by something that is no single number")
+            scales.append((factor if node.op == "Mul" else 1 / factor, node.name))
+            following = parts[0]
+        elif node.op in _REDUCING and node.inputs:
+            reduced = node
+            following = node.inputs[0]
+        if following is not None:
+            at = logits = following
+            continue
+        moved = _unmasked(graph, node) or behind(graph, at)
+        if moved is None:
+            return Broken(at, f"computes scores by {node.op}")
+        at = moved
+    return Broken(at, f"lies {STEPS} operations behind suppression")
+
+
+def _unmasked(graph: Graph, node: Node) -> Ref | None:
+    """Return the scores of a selection between scores and a filling for boxes that do not count, else None."""
+    if node.op not in ("Select", "SelectV2") or len(node.inputs) != 3:
+        return None
+    kept = [ref for ref in node.inputs[1:] if graph[ref.node].op not in _FILLING]
+    return kept[0] if len(kept) == 1 else None
+
+
+def first_column(inference: Inference, node: Node) -> int | None:
+    """Return at which column a slice of float32[N, P, C] begins; None for a slice of another kind."""
+    begin = inference.known(node.inputs[1]) if len(node.inputs) > 2 else None
+    if begin is None or begin.size != 3 or inference.spec(node.inputs[0]).shape.rank not in (3, None):
+        return None
+    return int(begin.reshape(-1)[2]) if not begin.reshape(-1)[:2].any() else None

@@ -1,0 +1,195 @@
+"""Non-maximum suppression in a detector graph: its operations, thresholds and sizes, and the boxes that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from surgeon.families.parts.walk import behind, data_inputs, number, trail, upper_bound
+from surgeon.graph import DType, Graph, Node, Ref
+from surgeon.infer import Inference
+
+_SELECTING = frozenset({"Gather", "GatherV2", "Slice", "StridedSlice", "Unpack", "Split", "SplitV", "Enter", "Switch"})
+_THRESHOLDS = ("NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant of the graph, and the operation that it decides."""
+
+    value: float
+    node: str
+    of: str
+
+    def __str__(self) -> str:
+        return f"'{self.node}' is {self.value:g}"
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes that suppression takes.
+
+    ``decoded`` holds all of them, before any is selected. ``computed`` is the tensor behind it that an operation
+    computed. ``clips`` names the operations by which they are clipped before suppression.
+    """
+
+    decoded: Ref
+    computed: Ref
+    clips: tuple[str, ...]
+
+
+def suppressions(graph: Graph) -> tuple[Node, ...]:
+    """Return the operations of non-maximum suppression that the graph's outputs need, in graph order."""
+    found = [n for n in graph if n.op.startswith("NonMaxSuppression") or n.op == "CombinedNonMaxSuppression"]
+    if not found:
+        return ()
+    needed = graph.ancestors(ref.node for ref in graph.output_refs)
+    return tuple(node for node in found if node.name in needed and len(node.inputs) >= 2)
+
+
+def boxes_of(graph: Graph, node: Node) -> Boxes:
+    """Return the boxes that one operation takes, followed back through selections, clipping and loops."""
+    clips: list[str] = []
+
+    def back(graph: Graph, ref: Ref) -> Ref | None:
+        clipped = _before_clip(graph, graph[ref.node])
+        if clipped is None:
+            return behind(graph, ref)
+        clips.append(ref.node)
+        return clipped
+
+    steps = list(trail(graph, node.inputs[0], back))
+    whole = 0
+    for position, ref in enumerate(steps):
+        op = graph[ref.node].op
+        if position + 1 < len(steps) and (op in _SELECTING or op.startswith("TensorArray")):
+            whole = position + 1
+    return Boxes(steps[whole], steps[-1], tuple(clips))
+
+
+def _before_clip(graph: Graph, node: Node) -> Ref | None:
+    """Return the boxes before they were clipped coordinate by coordinate and joined again by ``node``, else None."""
+    parts = data_inputs(node)
+    if node.op not in ("ConcatV2", "Concat", "Pack") or len(parts) != 4:
+        return None
+    found: dict[str, Node] = {}
+    limits = 0
+    for part in parts:
+        at = graph[part.node]
+        passed = 0
+        while at.op in ("Minimum", "Maximum") and at.inputs and passed < 4:
+            passed += 1
+            at = graph[_unclipped(graph, at).node]
+        limits += bool(passed)
+        found[at.name] = at
+    if limits != 4 or len(found) != 1:
+        return None
+    split = next(iter(found.values()))
+    return behind(graph, Ref(split.name)) if split.op in ("Split", "SplitV", "Unpack") else None
+
+
+def _unclipped(graph: Graph, node: Node) -> Ref:
+    """Return the side of a Minimum or Maximum that is clipped: the one that comes from a split or another limit."""
+    for ref in node.inputs:
+        if graph[ref.node].op in ("Split", "SplitV", "Minimum", "Maximum"):
+            return ref
+    return node.inputs[0]
+
+
+def iou_thresholds(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
+    """Yield the overlap above which each operation drops a box, as far as it is constant."""
+    for node in nodes:
+        if node.op == "NonMaxSuppression":
+            told = node.attrs.get("iou_threshold", 0.5)
+            if isinstance(told, float):
+                yield Constant(told, "iou_threshold", node.name)
+            continue
+        position = 4 if node.op == "CombinedNonMaxSuppression" else 3
+        yield from _constant(graph, inference, node, position)
+
+
+def score_thresholds(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
+    """Yield, for each operation, the highest constant that its scores must exceed."""
+    for node in nodes:
+        found = list(_filters(graph, inference, node))
+        if node.op in _THRESHOLDS or node.op == "CombinedNonMaxSuppression":
+            position = 5 if node.op == "CombinedNonMaxSuppression" else 4
+            found += _constant(graph, inference, node, position)
+        if found:
+            yield max(found, key=lambda constant: constant.value)
+
+
+def soft_sigmas(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
+    """Yield the sigma of each soft suppression; 0 is the ordinary one."""
+    for node in nodes:
+        if node.op == "NonMaxSuppressionV5":
+            yield from _constant(graph, inference, node, 5)
+
+
+def most_per_class(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
+    """Yield how many boxes each operation keeps at most."""
+    for node in nodes:
+        if len(node.inputs) > 2:
+            bound = upper_bound(graph, inference, node.inputs[2])
+            if bound is not None:
+                yield Constant(bound[0], bound[1].node, node.name)
+
+
+def most_in_all(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
+    """Yield the bounds on the number of boxes of a picture: the constant of each Minimum between suppression and the outputs."""
+    nodes = tuple(nodes)
+    for node in nodes:
+        if node.op == "CombinedNonMaxSuppression":
+            yield from _constant(graph, inference, node, 3)
+    needed = graph.ancestors(ref.node for ref in graph.output_refs)
+    seen = {node.name for node in nodes}
+    queue = list(seen)
+    while queue:
+        for reader in graph.readers[queue.pop()]:
+            if reader not in seen and reader in needed:
+                seen.add(reader)
+                queue.append(reader)
+    for node in graph:
+        if node.op == "Minimum" and node.name in seen:
+            known = [(number(inference, ref), ref) for ref in node.inputs if inference.spec(ref).dtype in (DType.INT32, DType.INT64)]
+            found = [Constant(value, ref.node, node.name) for value, ref in known if value is not None]
+            if found:
+                yield min(found, key=lambda constant: constant.value)
+
+
+def _constant(graph: Graph, inference: Inference, node: Node, position: int) -> list[Constant]:
+    if position >= len(node.inputs):
+        return []
+    for ref in trail(graph, node.inputs[position]):
+        value = number(inference, ref)
+        if value is not None:
+            return [Constant(value, ref.node, node.name)]
+    return []
+
+
+def _filters(graph: Graph, inference: Inference, node: Node) -> Iterator[Constant]:
+    """Yield the constants above which scores are gathered before one operation."""
+    scores = list(trail(graph, node.inputs[1]))
+    held = set(scores)
+    for ref in scores:
+        gather = graph[ref.node]
+        if gather.op not in ("Gather", "GatherV2") or len(gather.inputs) < 2:
+            continue
+        compared = _comparison(graph, gather.inputs[1])
+        if compared is None or held.isdisjoint(trail(graph, compared.inputs[0])):
+            continue
+        value = number(inference, compared.inputs[1])
+        if value is not None:
+            yield Constant(value, compared.inputs[1].node, compared.name)
+
+
+def _comparison(graph: Graph, ref: Ref) -> Node | None:
+    """Return the comparison whose true places are the indices ``ref``."""
+
+    def back(graph: Graph, ref: Ref) -> Ref | None:
+        node = graph[ref.node]
+        return node.inputs[0] if node.op in ("Cast", "Where") and node.inputs else behind(graph, ref)
+
+    *_, last = trail(graph, ref, back)
+    node = graph[last.node]
+    return node if node.op in ("Greater", "GreaterEqual") and len(node.inputs) == 2 else None

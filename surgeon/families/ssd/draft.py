@@ -1,0 +1,323 @@
+"""The text of a recipe for one detector: what goes, what takes its place, and every value with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePath
+from typing import Any
+
+from surgeon.catalog import Catalog
+from surgeon.diagnostics import SurgeonError
+from surgeon.families.context import Subject, input_spec
+from surgeon.families.fields import derive_fields
+from surgeon.families.parts.upsampling import Upsampling, upsamplings
+from surgeon.families.ssd.config_check import Testimony, object_classes
+from surgeon.families.ssd.findings import Detector, Finding
+from surgeon.families.ssd.grid import FITTED, GridFit, fit_grid
+from surgeon.families.ssd.namespaces import Cut, Region, regions
+from surgeon.language import Image
+from surgeon.language.document import to_plain
+from surgeon.language.layers import default_steps
+from surgeon.language.loading import parse_recipe
+from surgeon.language.writing import Block, Item, render, said
+
+INPUT, GRID, PRIOR, LOC, CONF, NMS = "Input", "GridAnchor", "concat_priorbox", "concat_box_loc", "concat_box_conf", "NMS"
+JOINED, SOFTMAX = "class_scores", "class_probabilities"
+"""What the recipe calls its nodes; a name that the graph has already is lengthened."""
+
+NMS_FIELDS: Mapping[str, tuple[Any, str]] = {
+    "shareLocation": (1, "the classes share the box of an anchor"),
+    "varianceEncodedInTarget": (0, "the plugin multiplies encodings by the variances"),
+    "backgroundLabelId": ("auto", ""),
+    "numClasses": ("auto", ""),
+    "topK": ("auto", ""),
+    "keepTopK": ("auto", ""),
+    "confidenceThreshold": ("auto", ""),
+    "nmsThreshold": ("auto", ""),
+    "inputOrder": ("auto", ""),
+    "confSigmoid": ("auto", ""),
+    "isNormalized": (1, "boxes are relative to the picture"),
+    "codeType": (3, "centre and size, in the order ty, tx, th, tw"),
+}
+"""Fields of NMS_TRT: derived, or following from the family of detectors, with the reason."""
+
+ROUNDING = ("FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVarsPerChannel")
+"""Operations that round numbers as 8-bit arithmetic would."""
+
+STEP_NOTES = {
+    "remove-asserts": "the exporter's checks",
+    "forward-identities": "what only passes a tensor on",
+    "collapse": "here 'nodes' and 'namespaces' above are applied",
+    "addv2": "exporters from TensorFlow 1.15 on; UFF knows the older names",
+    "prune": "what no output needs any more",
+}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A recipe for ``detector``; ``file`` is the pipeline config's name, ``image`` None where it is not known."""
+
+    detector: Detector
+    catalog: Catalog
+    given_name: str = ""
+    labels: Mapping[int, str] = field(default_factory=dict)
+    heard: tuple[Testimony, ...] = ()
+    file: str = ""
+    image: Finding[Image] | None = None
+
+    # --- what it is called ------------------------------------------------------------------------------------
+
+    @cached_property
+    def kind(self) -> str:
+        """Family, backbone and pyramid, such as ``ssd_mobilenet_v1_fpn``."""
+        lite = any("BoxEncodingPredictor_depthwise" in node.name for node in self.detector.graph)
+        try:
+            backbone = self.detector.backbone.value
+        except SurgeonError:
+            backbone = ""
+        words = ("ssdlite" if lite else "ssd", backbone, self.detector.pyramid.value)
+        return "_".join(word for word in words if word)
+
+    @property
+    def name(self) -> str:
+        return self.given_name or self.kind
+
+    @property
+    def summary(self) -> str:
+        """One line: kind, classes and the input's size."""
+        classes = object_classes(self.detector).value
+        height, width = self._size
+        return f"{self.kind} for {classes} class{'' if classes == 1 else 'es'} at {height} x {width}"
+
+    @cached_property
+    def _size(self) -> tuple[int, int]:
+        dims = self.detector.inference.spec(self.detector.network_input.value).shape.dims or ()
+        height, width = self.image.value.size if self.image is not None else dims[1:3]
+        return height or 0, width or 0
+
+    # --- the whole --------------------------------------------------------------------------------------------
+
+    def text(self) -> str:
+        """Return the recipe."""
+        drafted = parse_recipe(render((), self._block({})))
+        subject = Subject(drafted, self.detector.graph, rules={key: rule.node for key, rule in drafted.namespaces.items()},
+                          catalog=self.catalog)
+        derived: dict[tuple[str, str], Item] = {}
+        for name, definition in drafted.nodes.items():
+            if definition.op == "Placeholder":
+                spec = input_spec(subject, name, definition)
+                derived[name, "shape"] = Item(list(spec.value.shape.dims), said(spec.evidence))
+                derived[name, "dtype"] = Item(spec.value.dtype.value)
+            elif definition.plugin is not None:
+                fields, found = derive_fields(subject, self.catalog, name)
+                derived |= {(name, each.field): Item(fields[each.field], said(each.evidence)) for each in found}
+        return render(self._heading(), self._block(derived))
+
+    def _heading(self) -> tuple[str, ...]:
+        source = PurePath(self.detector.graph.source).name or "a graph"
+        lines = [f"{source}: {self.summary}. Written by 'surgeon init'.",
+                 "Every value was read off the graph; above it stand the nodes and constants that show it. 'auto' instead of a "
+                 "value derives it again."]  # fmt: skip
+        if self.heard:
+            differ = [each for each in self.heard if not each.agrees]
+            verdict = f"{len(differ)} differ{'s' if len(differ) == 1 else ''}, and the graph wins" if differ else "all agree"
+            lines.append(f"{self.file} was compared in {len(self.heard)} values: {verdict}.")
+        return tuple(lines)
+
+    def _block(self, derived: Mapping[tuple[str, str], Item]) -> Block:
+        nms, how = self._named(NMS), self._anchors[2]
+        rows = f"{nms}: image, label, score, xmin, ymin, xmax, ymax a row; {nms}:1 is their number"
+        made = "the plugin below makes the graph's anchors" if how == "plugin" else "the graph's own anchors, as one constant"
+        block = {
+            "recipe": Item(1),
+            "name": Item(self.name, self._heard("name")),
+            "summary": Item(self.summary),
+            "outputs": Item([nms], (rows,)),
+            "anchors": Item(how, (made,)),
+            "nodes": Item(self._nodes(derived), spaced=True),
+            "namespaces": Item(self._namespaces(), spaced=True),
+            "steps": Item(self._steps(), spaced=True),
+        }
+        if self.image is not None:
+            block["image"] = Item(self._image(self.image), said(self.image.evidence), spaced=True)
+        if self.labels:
+            named = {number: Item(label) for number, label in self.labels.items()}
+            block["labels"] = Item(named, ("names of the numbers that detections carry",), spaced=True)
+        engine = {"precision": "fp16", "max_batch": 1, "workspace": "1GiB"}
+        block["engine"] = Item(engine, ("not from the graph: how an engine is built",), spaced=True)
+        return block
+
+    def _heard(self, key: str) -> tuple[str, ...]:
+        return tuple(each.comment(self.file) for each in self.heard if each.key == key)
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        """Names of the recipe's nodes: no node of the graph has them."""
+        return {name: self._free(name) for name in (INPUT, GRID, PRIOR, LOC, CONF, NMS, JOINED, SOFTMAX)}
+
+    def _free(self, name: str) -> str:
+        while name in self.detector.graph:
+            name += "_plugin"
+        return name
+
+    def _named(self, name: str) -> str:
+        return self._names[name]
+
+    # --- nodes ------------------------------------------------------------------------------------------------
+
+    def _nodes(self, derived: Mapping[tuple[str, str], Item]) -> Block:
+        names = self._names
+        detector = self.detector
+        nodes: dict[str, Item] = {}
+        like = {"op": Item("Placeholder"), "like": Item(str(detector.network_input.value))}
+        stated = {key: derived[names[INPUT], key] for key in ("shape", "dtype") if derived}
+        nodes[names[INPUT]] = Item(like | stated, said(detector.network_input.evidence[:1]))
+        nodes[names[GRID]] = self._grid(derived)
+        nodes[names[PRIOR]] = Item({"op": "ConcatV2", "inputs": [f"{names[GRID]}:*"], "axis": 2}, ("the anchors of all feature maps",))
+        flat = {"plugin": "FlattenConcat_TRT", "fields": {"axis": 1, "ignoreBatch": 0}}
+        nodes[names[LOC]] = Item(flat, said(detector.loc_concat.evidence))
+        nodes |= self._scores(flat)
+        nodes[names[NMS]] = Item({
+            "plugin": Item("NMS_TRT"),
+            "inputs": Item({"loc": names[LOC], "prior": names[PRIOR], "conf": names[CONF]}),
+            "fields": Item({key: self._field(derived, NMS, key, value, why) for key, (value, why) in NMS_FIELDS.items()}),
+        }, self._suppression())  # fmt: skip
+        for each, name in zip(self._upsamplings, self._enlarged, strict=True):
+            nodes |= _enlarging(each, name)
+        return nodes
+
+    def _field(self, derived: Mapping[tuple[str, str], Item], node: str, key: str, value: Any, why: str = "") -> Item:
+        item = derived.get((self._named(node), key)) or Item(value, (why,) if why else ())
+        return Item(item.value, (*item.comments, *self._heard(f"{node}.{key}")))
+
+    @cached_property
+    def _anchors(self) -> tuple[str, GridFit, str]:
+        """Return the anchor plugin, its fit, and the recipe's key ``anchors``."""
+        square = all(height == width for height, width in self.detector.feature_maps.value)
+        op = "GridAnchor_TRT" if square else "GridAnchorRect_TRT"
+        fit = fit_grid(self.detector, self.catalog, op)
+        # Before TensorRT 8.5.1 the plugin for oblong maps puts centres elsewhere in x.
+        return op, fit, "plugin" if fit.expresses and square else "constant"
+
+    def _grid(self, derived: Mapping[tuple[str, str], Item]) -> Item:
+        op, fit, how = self._anchors
+        wanted = ("numLayers", *(FITTED if fit.expresses else ()), "variance", "featureMapShapes")
+        fields = {key: self._field(derived, GRID, key, "auto") for key in wanted}
+        if derived and not fit.expresses:
+            fields |= {key: Item("auto") for key in FITTED}
+        comments: tuple[str, ...] = ()
+        if not fit.expresses:
+            why = fit.reason or f"at best, a coordinate differs by {fit.residual:.2g} of the picture"
+            comments = (f"not used, by 'anchors: constant' above: {op} cannot make these anchors; {why}",)
+        elif how == "constant":
+            comments = (f"not used, by 'anchors: constant' above: before TensorRT 8.5.1, {op} puts the centres elsewhere",)
+        return Item({"plugin": Item(op), "fields": Item(fields)}, (*comments, *self._heard(GRID)))
+
+    def _scores(self, flat: Mapping[str, Any]) -> dict[str, Item]:
+        """Return the nodes from the class heads to the suppression."""
+        names, detector = self._names, self.detector
+        evidence = said(detector.conf_concat.evidence)
+        if detector.score_converter.value != "softmax":
+            return {names[CONF]: Item(flat, evidence)}
+        return {
+            names[JOINED]: Item({"op": "ConcatV2", "axis": 1}, evidence),
+            names[SOFTMAX]: Item({"op": "Softmax", "inputs": [names[JOINED]], "attrs": {"T": "float32"}},
+                                 said(detector.score_converter.evidence)),
+            names[CONF]: Item({**flat, "inputs": [names[SOFTMAX]]}, ("probabilities, class by class",)),
+        }  # fmt: skip
+
+    def _suppression(self) -> tuple[str, ...]:
+        comments = ["decodes boxes, and suppresses overlapping ones class by class"]
+        clips = self.detector.clips_first
+        if clips.value:
+            comments.append("The graph clips boxes to the picture before suppression, the plugin after it: boxes that reach over the "
+                            f"border can be suppressed otherwise, and 'surgeon verify' counts them. {clips.evidence[0]}")  # fmt: skip
+        return tuple(comments)
+
+    @cached_property
+    def _upsamplings(self) -> tuple[Upsampling, ...]:
+        graph, cut = self.detector.graph, self._cut
+        needed = graph.ancestors(ref.node for ref in (*cut.boxes, *cut.scores)) - graph.ancestors([cut.network_input.node])
+        return upsamplings(graph, self.detector.inference, needed)
+
+    @cached_property
+    def _enlarged(self) -> tuple[str, ...]:
+        """Names of the nodes that enlarge feature maps."""
+        return tuple(self._free(f"upsampling_{number}") for number in range(len(self._upsamplings)))
+
+    # --- the rest ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _cut(self) -> Cut:
+        detector = self.detector
+        boxes, scores = (tuple(head.tensor for head in heads.value) for heads in (detector.box_heads, detector.class_heads))
+        return Cut(detector.network_input.value, detector.anchors_tensor.value, boxes, scores, detector.encodings.value,
+                   detector.logits.value)  # fmt: skip
+
+    @cached_property
+    def _regions(self) -> tuple[Region, ...]:
+        return regions(self.detector.graph, self._cut)
+
+    def _namespaces(self) -> Block:
+        joined = JOINED if self.detector.score_converter.value == "softmax" else CONF
+        block: dict[str, Item] = {}
+        for region in self._regions:
+            node = self._named(joined if region.node == CONF else region.node)
+            block[region.namespace] = Item(node, (region.comment,))
+        for each, name in zip(self._upsamplings, self._enlarged, strict=True):
+            for namespace in self._around(each):
+                block[namespace] = Item(name if each.channels_first else f"{name}_nhwc", ("enlarges a feature map",))
+        return block
+
+    def _around(self, each: Upsampling) -> tuple[str, ...]:
+        """Return the namespace that holds an enlargement and nothing else that stays, or its nodes."""
+        graph = self.detector.graph
+        scope = graph[each.result.node].namespace
+        inside = [node for node in graph if node.name.startswith(scope + "/")] if scope else []
+        read = {ref.node for node in graph if not node.name.startswith(scope + "/") for ref in node.inputs}
+        alone = scope and all(name.startswith(scope + "/") for name in each.nodes) and not any(
+            node.name in read and node.name != each.result.node for node in inside)  # fmt: skip
+        return (scope,) if alone else each.nodes
+
+    @cached_property
+    def rounding(self) -> tuple[str, ...]:
+        """Names of the nodes of the network that round numbers as 8-bit arithmetic would, in graph order."""
+        found = [node.name for node in self.detector.graph if node.op in ROUNDING]
+        needed = self.detector.graph.ancestors(ref.node for ref in (*self._cut.boxes, *self._cut.scores)) if found else ()
+        return tuple(name for name in found if name in needed)
+
+    def _steps(self) -> list[Item]:
+        """Return the steps of a recipe that names none, in full, and what this graph needs besides."""
+        found: list[Item] = []
+        for step in to_plain(default_steps()):
+            label = step.get("id", step["step"])
+            if label == "collapse" and self.rounding:
+                nodes = [{"op": list(ROUNDING), "optional": True}]
+                forward = {"step": "forward", "id": "rounding", "nodes": nodes, "when": {"target": "uff"}}
+                found.append(Item(forward, (f"UFF has no rounding to 8 bits; {len(self.rounding)} nodes are left out, such as "
+                                            f"'{self.rounding[0]}'",)))  # fmt: skip
+            found.append(Item(step["step"] if len(step) == 1 else step, (STEP_NOTES[label],) if label in STEP_NOTES else ()))
+        return found
+
+    def _image(self, found: Finding[Image]) -> Block:
+        image = found.value
+        steps = [{key: list(value) if isinstance(value, tuple) else value for key, value in step if value is not None}
+                 for step in image.steps]  # fmt: skip
+        values = {"size": list(image.size), "resize": image.resize, "interpolation": image.interpolation, "color": image.color,
+                  "steps": steps}  # fmt: skip
+        return {key: Item(value, self._heard(f"image.{key}")) for key, value in values.items()}
+
+
+def _enlarging(each: Upsampling, name: str) -> dict[str, Item]:
+    """Return the nodes in the place of one enlargement; the plugin takes channels first."""
+    evidence = said(each.evidence)
+    fields = {"scale": float(each.factor)}
+    if each.channels_first:
+        return {name: Item({"plugin": "ResizeNearest_TRT", "inputs": [str(each.source)], "fields": fields}, evidence)}
+    return {
+        f"{name}_nchw": Item({"op": "Transpose", "inputs": [str(each.source)], "perm": [0, 3, 1, 2]}, evidence),
+        name: Item({"plugin": "ResizeNearest_TRT", "inputs": [f"{name}_nchw"], "fields": fields}),
+        f"{name}_nhwc": Item({"op": "Transpose", "inputs": [name], "perm": [0, 2, 3, 1]}),
+    }

@@ -1,0 +1,1 @@
+"""Files that hold graphs, side by side: GraphDef, UFF and ONNX."""

@@ -1,0 +1,305 @@
+"""Frozen graphs from ``.pb`` and ``.pbtxt`` files, and SavedModel folders, to :class:`~surgeon.graph.Graph`."""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from surgeon.diagnostics import SurgeonError, error
+from surgeon.formats.graphdef.messages import (
+    TYPES,
+    GraphDef,
+    constant_error,
+    function_library,
+    node_from_message,
+    versions_from,
+    versions_from_bytes,
+)
+from surgeon.formats.graphdef.wire import BYTES, VARINT, Field, WireError, fields, framed
+from surgeon.graph import DType, Graph, MappedFile, Node, Tensor, TensorRef
+from surgeon.graph.values import misfit
+
+IN_FILE = 1024
+"""Bytes from which a constant stays in its file."""
+
+_SHARE = 64 * 1024 * 1024
+
+
+def load_graph(path: str | os.PathLike[str]) -> Graph:
+    """Read a frozen graph: a ``.pb`` or ``.pbtxt`` GraphDef, or a SavedModel folder.
+
+    Constants of a kilobyte and more stay in a ``.pb`` file, which is mapped. Raise SurgeonError: E101 (no such file,
+    or unreadable), E102 (a folder without a SavedModel), E103 (empty), E104 (a Git LFS pointer), G101 (no GraphDef, or
+    truncated), G102 (not frozen: variables), G103 (no nodes), G105 to G107 and G111 (duplicate names, dangling inputs,
+    cycles, malformed nodes), G112 (a constant whose shape and bytes disagree), and G114 to G116 for a SavedModel.
+    """
+    file = Path(path)
+    try:
+        mode = os.stat(file).st_mode
+        mapped = MappedFile(file) if stat.S_ISREG(mode) else None
+    except (OSError, ValueError) as exc:  # ValueError: a zero byte in the path
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise error("E101", f"'{file}' cannot be read: {reason}", help=["check the path"]) from None
+    if stat.S_ISDIR(mode):
+        from surgeon.formats.graphdef.saved_model import load_saved_model
+
+        return load_saved_model(file)
+    if mapped is None:
+        raise error("E101", f"'{file}' cannot be read: it is a pipe or a device; expected a file or a SavedModel folder",
+                    help=["write the graph to a file first"])  # fmt: skip
+    if not mapped.size:
+        raise error("E103", f"'{file}' is empty (0 bytes); expected a frozen graph", help=["copy or download it again"])
+    head = bytes(mapped.view[:200])
+    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+        raise error("E104", f"'{file}' is a Git LFS pointer of {mapped.size} bytes, not the graph itself",
+                    help=["run 'git lfs pull' in its repository, or download the file itself"])  # fmt: skip
+    if file.suffix in (".meta", ".index", ".ckpt") or ".ckpt.data-" in file.name:
+        raise error("G101", f"'{file}' is a part of a checkpoint; expected a frozen graph",
+                    help=["freeze the checkpoint first, or export a SavedModel from it"])  # fmt: skip
+    if file.suffix in (".pbtxt", ".prototxt", ".txt") or _looks_like_text(head):
+        graph = _parse_text(mapped, file)
+    else:
+        graph = parse_graphdef(mapped, str(file))
+    return check_frozen(graph)
+
+
+def check_frozen(graph: Graph) -> Graph:
+    """Return the graph; raise SurgeonError where it is empty, holds variables, or breaks an invariant."""
+    if not len(graph):
+        raise error("G103", "the graph has no nodes; expected a frozen graph", graph.source or None)
+    variables = [n for n in graph if n.op in VARIABLE_OPS]
+    if variables:
+        first = variables[0]
+        raise error("G102", f"the graph is not frozen: it holds {len(variables)} variables, such as '{first.name}' ({first.op})",
+                    graph.source or None,
+                    help=["freeze it: tf.compat.v1.graph_util.convert_variables_to_constants(session, graph_def, outputs)",
+                          "or give the SavedModel folder, which is frozen while it is read"])  # fmt: skip
+    return graph.check()
+
+
+VARIABLE_OPS = frozenset({"Variable", "VariableV2", "VarHandleOp", "ReadVariableOp", "TemporaryVariable", "AutoReloadVariable"})
+
+
+def parse_graphdef(mapped: MappedFile, source: str) -> Graph:
+    """Read a binary GraphDef, leaving large constants in the file; raise SurgeonError G101 where it is none."""
+    nodes: list[Node] = []
+    others: dict[int, list[bytes]] = {2: [], 4: [], 0: []}
+    seen = 0
+    try:
+        with _no_garbage_collection():
+            for field in fields(mapped.view, 0, mapped.size):
+                if field.number == 1 and field.kind == BYTES:
+                    nodes.append(_node(mapped, field, source))
+                    if field.end - seen > _SHARE:
+                        mapped.drop_pages()
+                        seen = field.end
+                elif field.number in others and field.kind == BYTES:
+                    others[field.number].append(bytes(mapped.view[field.begin : field.end]))
+                else:
+                    others[0].append(bytes(mapped.view[field.tag : field.end]))
+        if not nodes:
+            raise _Malformed("no field in it is a node")
+        library, versions, extra = (b"".join(others[number]) for number in (2, 4, 0))
+        _parsed(function_library, library, "function library")
+        _parsed(GraphDef.FromString, extra, "debug information")
+        stated = _parsed(versions_from_bytes, versions, "versions") if others[4] else None
+    except WireError as exc:
+        raise _not_a_graphdef(source, mapped, f"{exc} at byte {exc.offset}", bool(nodes)) from None
+    except _Malformed as exc:
+        raise _not_a_graphdef(source, mapped, str(exc), bool(nodes)) from None
+    return Graph(nodes, versions=stated, library=library, extra=extra, source=source)
+
+
+class _Malformed(ValueError):
+    pass
+
+
+_T = TypeVar("_T")
+
+
+def _parsed(parse: Callable[[bytes], _T], data: bytes, what: str) -> _T:
+    try:
+        return parse(data)
+    except Exception as exc:  # protobuf's DecodeError has no common base across its backends
+        raise _Malformed(f"its {what} cannot be parsed: {exc}") from None
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep the collector from walking a growing graph, which holds no cycles, again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+_NODE = GraphDef.DESCRIPTOR.fields_by_name["node"].message_type._concrete_class
+
+
+def _node(mapped: MappedFile, field: Field, source: str) -> Node:
+    message = _NODE()
+    tensors: dict[str, Tensor] = {}
+    if field.end - field.begin < IN_FILE:
+        data = bytes(mapped.view[field.begin : field.end])
+    else:
+        data = _lift_tensors(mapped, field, tensors, source)
+    try:
+        message.ParseFromString(data)
+    except Exception as exc:  # protobuf's DecodeError has no common base across its backends
+        raise _Malformed(f"the node at byte {field.tag} cannot be parsed: {exc}") from None
+    return node_from_message(message, tensors, source)
+
+
+def _lift_tensors(mapped: MappedFile, node: Field, tensors: dict[str, Tensor], source: str) -> bytes:
+    """Return the NodeDef's bytes without the content of large tensors, which go to ``tensors``."""
+    view = mapped.view
+    out: list[bytes] = []
+    name = ""
+    for field in fields(view, node.begin, node.end):
+        if field.number == 1 and field.kind == BYTES:
+            name = _text(view, field)
+        if field.number == 5 and field.kind == BYTES:
+            key, value = _entry(view, field)
+            tensors.pop(key, None)  # of two entries of one key the last one holds
+            found = _large_tensor(view, value) if value is not None else None
+            if found is not None:
+                tensors[key] = _in_file(mapped, *found, name, source)
+                entry = framed(1, len(key.encode())) + key.encode() + framed(2, 0)
+                out.append(framed(5, len(entry)) + entry)
+                continue
+        out.append(bytes(view[field.tag : field.end]))
+    return b"".join(out)
+
+
+def _text(view: memoryview, field: Field) -> str:
+    try:
+        return bytes(view[field.begin : field.end]).decode()
+    except UnicodeDecodeError:
+        raise _Malformed(f"the name at byte {field.begin} is not UTF-8") from None
+
+
+def _entry(view: memoryview, entry: Field) -> tuple[str, Field | None]:
+    """Return the key of a map entry, and its value where that can be a large tensor."""
+    key, values = "", []
+    for field in fields(view, entry.begin, entry.end):
+        if field.number == 1 and field.kind == BYTES:
+            key = _text(view, field)
+        elif field.number == 2 and field.kind == BYTES:
+            values.append(field)
+    return key, values[0] if len(values) == 1 and entry.end - entry.begin >= IN_FILE else None
+
+
+def _large_tensor(view: memoryview, value: Field) -> tuple[Field, DType, tuple[int, ...]] | None:
+    """Return (content, type, dimensions) where an AttrValue is one tensor with large packed content and nothing else."""
+    parts = [field for field, _ in zip(fields(view, value.begin, value.end), range(2), strict=False)]
+    if len(parts) != 1 or parts[0].number != 8 or parts[0].kind != BYTES:
+        return None
+    found: dict[int, Field] = {}
+    for field in fields(view, parts[0].begin, parts[0].end):
+        if (field.number, field.kind) not in ((1, VARINT), (2, BYTES), (4, BYTES)) or field.number in found:
+            return None
+        found[field.number] = field
+    if len(found) < 3 or found[4].end - found[4].begin < IN_FILE:
+        return None
+    dtype, dims = TYPES.get(found[1].value), _dimensions(view, found[2])
+    if dtype is None or dtype.itemsize is None or dims is None:
+        return None
+    return found[4], dtype, dims
+
+
+def _dimensions(view: memoryview, shape: Field) -> tuple[int, ...] | None:
+    dims: list[int] = []
+    for field in fields(view, shape.begin, shape.end):
+        if field.number != 2 or field.kind != BYTES:
+            return None
+        size = 0
+        for part in fields(view, field.begin, field.end):
+            if part.number != 1 or part.kind != VARINT:
+                return None
+            size = part.value - (1 << 64) if part.value >> 63 else part.value
+        dims.append(size)
+    return tuple(dims)
+
+
+def _in_file(mapped: MappedFile, content: Field, dtype: DType, dims: tuple[int, ...], name: str, source: str) -> Tensor:
+    length, size = content.end - content.begin, dtype.itemsize or 1
+    reason = misfit(dtype, dims, length // size)
+    if reason is None and length != math.prod(dims) * size:
+        reason = f"it holds {length} bytes; expected {math.prod(dims) * size} for {dtype.value}{list(dims)}"
+    if reason is not None:
+        raise constant_error(name, reason, source)
+    return TensorRef(mapped, content.begin, length, dtype, dims)
+
+
+def _not_a_graphdef(source: str, mapped: MappedFile, reason: str, some: bool) -> SurgeonError:
+    head = bytes(mapped.view[:8])
+    help = ["export or download it again, and compare its size with the original's"]
+    if mapped.path.name == "saved_model.pb":
+        help = ["this is a part of a SavedModel; give its folder instead"]
+    elif head[4:] == b"TFL3":
+        help = ["this is a TensorFlow Lite model; export a frozen graph or a SavedModel from the original"]
+    elif head.startswith(b"\x89HDF"):
+        help = ["this is an HDF5 file (Keras weights or model); export a frozen graph or a SavedModel from it"]
+    elif head.startswith(b"PK\x03\x04"):
+        help = ["this is a zip archive (a .keras file?); unpack it, or export a frozen graph or a SavedModel"]
+    elif head.startswith((b"\x1f\x8b", b"\xfd7zXZ")):
+        help = ["this file is compressed; unpack it first"]
+    what = f"the file is truncated or damaged ({mapped.size} bytes)" if some else "the file is no GraphDef"
+    return error("G101", f"{what}: {reason}", source, help=help)
+
+
+def _looks_like_text(head: bytes) -> bool:
+    start = head.lstrip()
+    return start.startswith((b"node {", b"node{", b"node:", b"versions {", b"library {", b"# "))
+
+
+def _parse_text(mapped: MappedFile, file: Path) -> Graph:
+    from google.protobuf import text_format
+
+    message = GraphDef()
+    try:
+        text_format.Parse(bytes(mapped.view).decode("utf-8"), message)
+    except UnicodeDecodeError:
+        raise error("G101", "the file is not text, though its name says so", str(file),
+                    help=["name a binary graph .pb"]) from None  # fmt: skip
+    except (text_format.ParseError, ValueError, RecursionError) as exc:
+        reason = " ".join(str(exc).split())
+        raise error("G101", f"the file is no GraphDef in text form: {reason}", str(file),
+                    help=["a binary graph is named .pb"]) from None  # fmt: skip
+    return from_message(message, str(file))
+
+
+def from_message(message: Any, source: str = "") -> Graph:
+    """Return the graph of a GraphDef message (of this package's protobuf classes), which is left as it is."""
+    rest = GraphDef()
+    rest.CopyFrom(message)
+    with _no_garbage_collection():
+        nodes = [node_from_message(node, None, source) for node in rest.node]
+    for field in ("node", "versions", "library"):
+        rest.ClearField(field)
+    return Graph(
+        nodes,
+        versions=versions_from(message.versions) if message.HasField("versions") else None,
+        library=message.library.SerializeToString(deterministic=True) if message.HasField("library") else b"",
+        extra=rest.SerializeToString(deterministic=True),
+        source=source,
+    )
+
+
+def from_bytes(data: bytes, source: str = "") -> Graph:
+    """Return the graph of a serialized GraphDef; raise SurgeonError G101 where it is none."""
+    message = GraphDef()
+    try:
+        message.ParseFromString(data)
+    except Exception as exc:  # protobuf's DecodeError has no common base across its backends
+        raise error("G101", f"the bytes are no GraphDef: {exc}", source or None) from None
+    return from_message(message, source)

@@ -1,0 +1,234 @@
+"""A rewritten graph to an ONNX model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+
+from surgeon.catalog import Catalog
+from surgeon.diagnostics import Diagnostic, SurgeonError, error
+from surgeon.formats.graphdef.writer import check_unchanged
+from surgeon.formats.onnx.emitter import OPSETS
+from surgeon.formats.onnx.folding import fold_constants, fold_normalizations
+from surgeon.formats.onnx.layout import channels_first, settle_layout
+from surgeon.formats.onnx.metadata import RENDERINGS, TRANSPOSED, written
+from surgeon.formats.onnx.native import DOMAIN
+from surgeon.formats.onnx.network import Network, Weight, has_inner, spec_of
+from surgeon.formats.onnx.ordinary import convert_ordinary
+from surgeon.formats.onnx.partition import Batch, Cut, Prepared, cut, prepare, tensor
+from surgeon.formats.onnx.plugins import RENDERING_NAMES, Plugins, Rendered, Rendering, render_plugins
+from surgeon.graph import Graph, Ref, TensorSpec
+from surgeon.optional import require
+from surgeon.targets import Target
+
+Watch = Callable[[str], None]
+"""Called with what is done next."""
+
+_NUMBERED = re.compile(r"(_raw_output_|_graph_outputs_Identity)?__[0-9]+(?=/|$)")
+"""What tf2onnx appends to names that it makes."""
+
+_DECLARED = 1 << 12
+"""Elements of a constant above which shape inference need not see its values."""
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """An ONNX model, and how each plugin node was written."""
+
+    model: Any
+    plugins: tuple[Rendered, ...]
+
+
+def export_onnx(
+    graph: Graph,
+    *,
+    plugins: Catalog,
+    target: Target,
+    rendering: Rendering = "auto",
+    opset: int = OPSETS[1],
+    batch: Batch = None,
+    metadata: Mapping[str, str] | None = None,
+    watch: Watch | None = None,
+) -> Any:
+    """Return the ModelProto of a rewritten graph: what its outputs depend on, in NCHW where its convolutions are NHWC.
+
+    ``graph`` is in the model's own layout, batch included. ``rendering`` says what plugin nodes become: nodes that
+    TensorRT's parser looks up in the plugin registry (``native``), standard operators (``standard``), or the first where
+    the target has the plugin (``auto``); with ``efficient-nms``, NMS_TRT becomes EfficientNMS_TRT, and the others what
+    ``auto`` makes of them. ``batch`` is the size of the inputs' first axis, ``dynamic`` for an open one; None
+    leaves it as it is. ``metadata`` is stored as the model's properties, beside which transpositions its inputs took.
+
+    Raise SurgeonError: E108 for a missing package, X140 for operations that ONNX cannot express, X141 for element types,
+    X142 where tf2onnx fails, X143 and X144 for inputs and batch, X145 to X147 and X153 for plugins, X148 for an opset that
+    is not written, and C102 to C111 for their fields and files. Raise ValueError for a rendering or a batch that means nothing.
+    """
+    made = export(graph, plugins=plugins, target=target, rendering=rendering, opset=opset, batch=batch, metadata=metadata, watch=watch)
+    return made.model
+
+
+def export(
+    graph: Graph,
+    *,
+    plugins: Catalog,
+    target: Target,
+    rendering: Rendering = "auto",
+    opset: int = OPSETS[1],
+    batch: Batch = None,
+    metadata: Mapping[str, str] | None = None,
+    watch: Watch | None = None,
+) -> Exported:
+    """Do what :func:`export_onnx` does; return also how each plugin node was written."""
+    if rendering not in RENDERING_NAMES:
+        raise ValueError(f"rendering is {rendering!r}; expected one of {', '.join(RENDERING_NAMES)}")
+    if not (batch in (None, "dynamic") or (isinstance(batch, int) and batch > 0)):
+        raise ValueError(f"batch is {batch!r}; expected a number from 1 on, 'dynamic', or None")
+    tell = watch or (lambda what: None)
+    if not OPSETS[0] <= opset <= OPSETS[1]:
+        raise error("X148", f"the opset {opset} is not written; expected {OPSETS[0]} to {OPSETS[1]}",
+                    help=[f"leave it out for {OPSETS[1]}"])  # fmt: skip
+    tell("plugin nodes")
+    ready = prepare(graph, plugins, batch)
+    rendered = render_plugins(ready, target, rendering, opset)
+    tell("operations, by tf2onnx")
+    network = _joined(ready, cut(ready, opset), rendered)
+    tell("layout")
+    moved = channels_first(network)
+    network = _checked(_settled(network, opset), opset)
+    names = _short_names(network)
+    tell("weights")
+    check_unchanged(graph)
+    model = _finished(network.renamed(names)).model(opset)
+    moved = tuple(names.get(name, name) for name in moved)
+    stored = {**(metadata or {}), RENDERINGS: written([r.to_json() for r in rendered.rendered]), TRANSPOSED: written(list(moved))}
+    require("onnx.helper", "writing ONNX").set_model_props(model, stored)
+    _sign(model)
+    return Exported(model, tuple(rendered.rendered))
+
+
+def check_export(graph: Graph, *, plugins: Catalog, target: Target) -> tuple[Diagnostic, ...]:
+    """Return what the exporter objects to in a rewritten graph, as far as that is seen without tf2onnx."""
+    try:
+        ready = prepare(graph, plugins, None)
+        if find_spec("onnx") is not None:
+            render_plugins(ready, target, "auto", OPSETS[1])
+    except SurgeonError as exc:
+        return exc.diagnostics
+    return ()
+
+
+def _sign(model: Any) -> None:
+    from surgeon.version import __version__
+
+    model.producer_name, model.producer_version = "surgeon", __version__
+
+
+def _joined(at: Prepared, part: Cut, plugins: Plugins) -> Network:
+    """Return the nodes of tf2onnx and of the plugins as one network, its tensors named as tf2onnx names them."""
+    weights = {name: Weight.of_tensor(value) for name, value in part.constants.items()}
+    nodes = list(plugins.nodes)
+    if part.request.outputs:
+        graph = convert_ordinary(part.definition, part.request).graph
+        weights |= {proto.name: Weight.of_proto(proto) for proto in graph.initializer}
+        nodes += graph.node
+    inputs = {tensor(Ref(node.name)): at.spec(Ref(node.name)) for node in at.inputs}
+    outputs = {tensor(ref): _declared(at, ref, plugins) for ref in at.graph.output_refs}
+    named = Network(tuple(nodes), weights, inputs, outputs, plugins.specs).renamed(part.names)
+    return replace(named, weights={**named.weights, **plugins.weights}).sorted()
+
+
+def _declared(at: Prepared, ref: Ref, plugins: Plugins) -> TensorSpec:
+    """Return type and shape of an output; the type that a plugin's standard operators give is theirs."""
+    spec = at.spec(ref)
+    if at.is_plugin(ref.node) and tensor(ref) not in plugins.specs:
+        return TensorSpec(None, spec.shape)
+    return spec if spec.dtype is not None else plugins.specs.get(tensor(ref), spec)
+
+
+def _settled(network: Network, opset: int) -> Network:
+    folded = fold_constants(network)
+    return fold_normalizations(fold_constants(settle_layout(folded, _ranks(folded, opset))))
+
+
+def _inferred(network: Network, opset: int, strict: bool) -> Any:
+    onnx = require("onnx", "writing ONNX")
+    return onnx.shape_inference.infer_shapes(network.model(opset, limit=_DECLARED), check_type=strict, strict_mode=strict, data_prop=True)
+
+
+def _ranks(network: Network, opset: int) -> dict[str, int]:
+    """Return the numbers of axes of tensors, as far as they are known."""
+    graph = _inferred(network, opset, strict=False).graph
+    ranks = {name: len(weight.shape) for name, weight in network.weights.items()}
+    for info in (*graph.input, *graph.value_info, *graph.output):
+        if info.type.tensor_type.HasField("shape"):
+            ranks[info.name] = len(info.type.tensor_type.shape.dim)
+    return ranks
+
+
+def _checked(network: Network, opset: int) -> Network:
+    """Return the network with the types of its outputs; raise SurgeonError X153 where its nodes contradict each other."""
+    try:
+        graph = _inferred(network, opset, strict=True).graph
+    except Exception as exc:  # what onnx raises is an implementation's class
+        raise _contradiction(" ".join(str(exc).split()) or type(exc).__name__) from None
+    outputs: dict[str, TensorSpec] = {}
+    for value in graph.output:
+        said, found = network.outputs[value.name], spec_of(value)
+        if found.dtype is None or not said.shape.compatible(found.shape):
+            raise _contradiction(f"the output '{value.name.removesuffix(':0')}' is {found}, expected {said}")
+        outputs[value.name] = TensorSpec(found.dtype, said.shape if said.shape.rank is not None else found.shape)
+    return replace(network, outputs=outputs)
+
+
+def _contradiction(reason: str) -> SurgeonError:
+    return error("X153", f"the operators of the ONNX model do not fit together: {reason:.400}",
+                 help=["correct 'onnx.py' of the plugin whose node it names; if it names none, please report it"])  # fmt: skip
+
+
+def _short_names(network: Network) -> dict[str, str]:
+    """Return names for tensors as TensorFlow prints them, without ``:0`` and without tf2onnx's running numbers.
+
+    Those numbers go on from one conversion to the next; without them the same graph gives the same file.
+    """
+    if any(has_inner(node) for node in network.nodes):
+        return {name: name[:-2] for name in (*network.inputs, *network.outputs) if name.endswith(":0")}
+    fixed = {name: name.removesuffix(":0") for name in (*network.inputs, *network.outputs)}
+    others = {name: _plain_name(name.removesuffix(":0")) for name in network.tensors() if name not in fixed}
+    of_the_graph = {name: plain for name, plain in others.items() if plain == name.removesuffix(":0")}
+    return _unique(fixed | of_the_graph | others)
+
+
+def _plain_name(name: str) -> str:
+    return _NUMBERED.sub("", name) or name
+
+
+def _unique(wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return the names as wanted, with a number where one is wanted twice; the first has none."""
+    taken: set[str] = set()
+    last: dict[str, int] = {}
+    found: dict[str, str] = {}
+    for name, base in wanted.items():
+        free = base
+        while free in taken:
+            last[base] = last.get(base, 0) + 1
+            free = f"{base}_{last[base]}"
+        taken.add(free)
+        found[name] = free
+    return found
+
+
+def _finished(network: Network) -> Network:
+    """Return the network with names of nodes that are unique and free of tf2onnx's numbers, and an input for every plugin.
+
+    TensorRT takes the batch of a plugin's outputs from its inputs. One that has none, because it ignores them, is given the
+    network's.
+    """
+    names = _unique({str(i): _plain_name(node.name or node.output[0]) for i, node in enumerate(network.nodes)})
+    first = next(iter(network.inputs), None)
+    for i, node in enumerate(network.nodes):
+        node.name = names[str(i)]
+        if node.domain == DOMAIN and not node.input and first is not None:
+            node.input.append(first)
+    return network

@@ -1,0 +1,155 @@
+"""What an ONNX file tells of itself: where it comes from, how its input is made, and what its outputs mean."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from surgeon.diagnostics import error
+from surgeon.formats.onnx.network import spec_of
+from surgeon.graph import TensorSpec
+from surgeon.language import Image
+from surgeon.optional import require
+
+PREFIX = "surgeon."
+RENDERINGS, TRANSPOSED = f"{PREFIX}plugins", f"{PREFIX}nchw_inputs"
+RECIPE, DIGEST, TARGET, VERSION = f"{PREFIX}recipe", f"{PREFIX}graph_digest", f"{PREFIX}target", f"{PREFIX}version"
+IMAGE, LABELS, DETECTIONS = f"{PREFIX}image", f"{PREFIX}labels", f"{PREFIX}detections"
+
+
+@dataclass(frozen=True)
+class OnnxInfo:
+    """What an ONNX file says of itself.
+
+    ``inputs`` and ``outputs`` give types and shapes; an open axis is None. ``layout`` says of each input ``NCHW`` where it
+    was NHWC in the TensorFlow graph, else ``as in the graph``. ``image`` says how a picture becomes the input, in the
+    graph's own layout; None where the file does not. ``labels`` maps class numbers to names, ``detections`` the ports of
+    the detecting node to outputs. ``plugins`` tells how each plugin node was written. ``properties`` are all of the file's.
+    """
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    image: Image | None = None
+    labels: Mapping[int, str] = field(default_factory=dict)
+    detections: Mapping[str, str] = field(default_factory=dict)
+    layout: Mapping[str, str] = field(default_factory=dict)
+    plugins: tuple[Mapping[str, str], ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+def written(value: Any) -> str:
+    """Return a value as it stands in a property."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def metadata_for(
+    *,
+    recipe: str,
+    digest: str,
+    target: str,
+    image: Image | None = None,
+    labels: Mapping[int, str] | None = None,
+    detections: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return the properties of a file that was made from a graph by a recipe."""
+    from surgeon.version import __version__
+
+    found = {VERSION: __version__, RECIPE: recipe, DIGEST: digest, TARGET: target}
+    if image is not None:
+        found[IMAGE] = written(image.model_dump(mode="json", exclude_none=True))
+    if labels:
+        found[LABELS] = written({str(number): name for number, name in labels.items()})
+    if detections:
+        found[DETECTIONS] = written(dict(detections))
+    return {key: value for key, value in found.items() if value}
+
+
+def read_onnx_metadata(path: str | os.PathLike[str]) -> OnnxInfo:
+    """Return what an ONNX file says of itself; weights beside it are not read.
+
+    A file of another maker has inputs and outputs only. Raise SurgeonError X150 for a file that cannot be read or is no
+    ONNX, X151 for a property of ours that is not as we write it.
+    """
+    return load_onnx(path)[1]
+
+
+def load_onnx(path: str | os.PathLike[str]) -> tuple[Any, OnnxInfo]:
+    """Return the ModelProto of a file and what it says of itself; raise SurgeonError as :func:`read_onnx_metadata`."""
+    onnx = require("onnx", "reading ONNX")
+    name = os.fspath(path)
+    try:
+        model = onnx.load(name, load_external_data=False)
+    except OSError as exc:
+        raise error("X150", f"'{name}' cannot be read: {exc.strerror or exc}", help=["check the path and its permissions"]) from None
+    except Exception as exc:  # protobuf's DecodeError, whose class depends on its implementation
+        raise _no_onnx(name, " ".join(str(exc).split())) from None
+    if not model.graph.node and not model.graph.output:
+        raise _no_onnx(name, "it holds no graph")
+    if not all(isinstance(text, str) for text in _names(model.graph)):
+        raise _no_onnx(name, "a name in it is not UTF-8")
+    return model, info_of(model, name)
+
+
+def _names(graph: Any) -> Iterator[object]:
+    """Yield the names of a graph; protobuf gives bytes for those that are damaged."""
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        yield value.name
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+
+
+def info_of(model: Any, name: str = "") -> OnnxInfo:
+    """Return what a ModelProto says of itself; raise SurgeonError X151 as :func:`read_onnx_metadata`."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = {value.name: spec_of(value) for value in model.graph.input if value.name not in constants}
+    properties = {row.key: row.value for row in model.metadata_props}
+    transposed = _property(properties, TRANSPOSED, list, name)
+    image = _property(properties, IMAGE, dict, name)
+    try:
+        picture = Image.model_validate(image) if image else None
+        labels = {int(number): str(label) for number, label in _property(properties, LABELS, dict, name).items()}
+    except ValueError as exc:
+        raise _unfit(name, f"{IMAGE} or {LABELS}", " ".join(str(exc).split())) from None
+    return OnnxInfo(
+        inputs,
+        {value.name: spec_of(value) for value in model.graph.output},
+        picture,
+        labels,
+        {str(port): str(output) for port, output in _property(properties, DETECTIONS, dict, name).items()},
+        {key: "NCHW" if key in transposed else "as in the graph" for key in inputs},
+        tuple(row for row in _property(properties, RENDERINGS, list, name) if _is_plain(row)),
+        properties,
+    )
+
+
+def _is_plain(row: Any) -> bool:
+    return isinstance(row, dict) and all(isinstance(value, str) for value in row.values())
+
+
+def _property(properties: Mapping[str, str], key: str, kind: type, name: str) -> Any:
+    text = properties.get(key)
+    if text is None:
+        return kind()
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise _unfit(name, key, str(exc)) from None
+    if not isinstance(value, kind):
+        raise _unfit(name, key, f"expected a JSON {'object' if kind is dict else 'array'}")
+    return value
+
+
+def _no_onnx(name: str, reason: str) -> Exception:
+    size = Path(name).stat().st_size if Path(name).is_file() else 0
+    return error("X150", f"'{name}' is no ONNX file: {reason:.200}", notes=[f"it has {size} bytes"],
+                 help=["export it again; 'surgeon inspect' reads graphs and UFF files too"])  # fmt: skip
+
+
+def _unfit(name: str, key: str, reason: str) -> Exception:
+    return error("X151", f"the property {key} of '{name}' is not as it is written: {reason:.200}",
+                 help=["export the file again, or take its properties out"])  # fmt: skip
+

@@ -1,0 +1,103 @@
+"""A UFF model for a person: a line per node, and a summary."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from surgeon.formats.uff.model import DECREMENT, INCREMENT, UffModel, UffNode, UffValue
+
+_ORDERS = {INCREMENT: "INC", DECREMENT: "DEC"}
+_SUFFIXES = ("_u_int", "_u_float", "_u_ilist", "_u_flist", "_u_str", "_u_bool")
+
+
+def print_uff(model: UffModel) -> str:
+    """Return the text form: descriptors, a line per node, then a line per piece of referenced data (``@name``)."""
+    lines = [f"uff v{model.version} core v{model.descriptor_core_version} graph '{model.graph_id}'"]
+    lines += [f"descriptor {d.id} v{d.version}{' optional' if d.optional else ''}" for d in model.descriptors]
+    lines += [_node(node) for node in model.nodes]
+    lines += [f"@{key} = {_value(value)}" for key, value in model.data.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _node(node: UffNode) -> str:
+    text = f"{node.id} = {node.operation}({', '.join(node.inputs)})"
+    if node.fields:
+        text += " {" + ", ".join(f"{key}: {_value(node.fields[key])}" for key in sorted(node.fields)) + "}"
+    return text
+
+
+def _value(value: UffValue) -> str:
+    content = value.value
+    if value.kind == "ref":
+        return f"@{content}"
+    if value.kind == "blob":
+        data = content.buffer() if content.nbytes <= 32 else None
+        return f"blob<{content.nbytes} bytes: {data.hex() if data is not None else 'sha256 ' + content.digest()[:16]}>"
+    if value.kind == "dim_orders_list":
+        return "[" + ", ".join(map(_orders, content)) + "]"
+    if value.kind == "dim_orders":
+        return _orders(content)
+    if isinstance(content, tuple):
+        return "[" + ", ".join(map(_scalar, content)) + "]"
+    return _scalar(content)
+
+
+def _orders(content: tuple[tuple[int, tuple[int, ...]], ...]) -> str:
+    return " ".join(
+        ("" if key == -1 else f"{key}: ") + "[" + ", ".join(_ORDERS.get(v, str(v)) for v in values) + "]" for key, values in content
+    )
+
+
+def _scalar(content: Any) -> str:
+    if isinstance(content, bool):
+        return "true" if content else "false"
+    if isinstance(content, str) and type(content) is str:
+        return json.dumps(content)
+    return str(content)
+
+
+def describe(model: UffModel) -> dict[str, Any]:
+    """Return a summary as plain values: operations counted, inputs, outputs, plugins with their fields, weights' size.
+
+    ``ops`` is sorted by count, then name; ``outputs`` names each MarkOutput node and what it marks; a plugin's fields
+    stand under their bare names, and its outputs beyond the first are called ``<name>_1``, ``<name>_2`` in the engine.
+    """
+    counts: dict[str, int] = {}
+    for node in model.nodes:
+        counts[node.operation] = counts.get(node.operation, 0) + 1
+    return {
+        "format": "uff",
+        "version": model.version,
+        "descriptors": [d.id for d in model.descriptors],
+        "nodes": len(model.nodes),
+        "ops": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
+        "inputs": [_input(node) for node in model.nodes if node.operation == "Input"],
+        "outputs": [{"name": n.id, "marks": list(n.inputs)} for n in model.nodes if n.operation == "MarkOutput"],
+        "plugins": [_plugin(node) for node in model.nodes if node.operation.startswith("_")],
+        "weight_bytes": sum(value.value.nbytes for value in model.data.values() if value.kind == "blob"),
+    }
+
+
+def _input(node: UffNode) -> dict[str, Any]:
+    dtype, shape = node.fields.get("dtype"), node.fields.get("shape")
+    return {"name": node.id, "dtype": str(dtype.value) if dtype else None, "shape": list(shape.value) if shape else None}
+
+
+def _plugin(node: UffNode) -> dict[str, Any]:
+    return {"name": node.id, "op": node.operation[1:], "inputs": list(node.inputs),
+            "fields": {bare(key): _plain(value) for key, value in sorted(node.fields.items())}}  # fmt: skip
+
+
+def bare(key: str) -> str:
+    """Return the name of a plugin field without the suffix that carries its type."""
+    for suffix in _SUFFIXES:
+        if key.endswith(suffix):
+            return key.removesuffix(suffix)
+    return key
+
+
+def _plain(value: UffValue) -> Any:
+    if isinstance(value.value, tuple):
+        return list(value.value)
+    return str(value.value) if value.kind == "dtype" else value.value

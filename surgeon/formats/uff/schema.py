@@ -1,0 +1,171 @@
+"""UFF's protobuf messages, built from their field table, and values to and from them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from surgeon.formats.uff.model import DTYPE_NUMBERS, DTYPES, Blob, UffDescriptor, UffNode, UffValue
+
+VERSION, CORE_VERSION, DESCRIPTORS, GRAPHS, REFERENCED_DATA = 1, 2, 3, 4, 5
+GRAPH_ID, GRAPH_NODES = 1, 2
+ENTRY_KEY, ENTRY_VALUE = 1, 2
+BLOB = 9
+
+_MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
+    "Descriptor": (("id", 1, "string"), ("version", 2, "int64"), ("optional", 3, "bool")),
+    "Node": (("id", 1, "string"), ("inputs", 2, "string*"), ("operation", 3, "string"), ("fields", 4, "map string Data"),
+             ("extra_fields", 100, "map string Data")),
+    "Data": (("s", 1, "string|"), ("s_list", 2, "ListString|"), ("d", 3, "double|"), ("d_list", 4, "ListDouble|"),
+             ("b", 5, "bool|"), ("b_list", 6, "ListBool|"), ("i", 7, "int64|"), ("i_list", 8, "ListInt64|"),
+             ("blob", 9, "bytes|"), ("ref", 100, "string|"), ("dtype", 101, "int32|"), ("dtype_list", 102, "ListDataType|"),
+             ("dim_orders", 103, "DimensionOrders|"), ("dim_orders_list", 104, "ListDimensionOrders|")),
+    "ListString": (("val", 1, "string*"),),
+    "ListDouble": (("val", 1, "double*"),),
+    "ListBool": (("val", 1, "bool*"),),
+    "ListInt64": (("val", 1, "int64*"),),
+    "ListDataType": (("val", 1, "int32*"),),
+    "DimensionOrders": (("orders", 1, "map int32 ListInt64"),),
+    "ListDimensionOrders": (("val", 1, "DimensionOrders*"),),
+}  # fmt: skip
+# An enum is an int32 on the wire; reading it as one keeps numbers that the enum does not name.
+
+
+@lru_cache(maxsize=1)
+def _classes() -> dict[str, Any]:
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    file = descriptor_pb2.FileDescriptorProto(name="surgeon/uff.proto", package="uff", syntax="proto3")
+    for name, rows in _MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for field, number, kind in rows:
+            _add_field(message, field, number, kind)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"uff.{name}")) for name in _MESSAGES}
+
+
+def _add_field(message: Any, name: str, number: int, kind: str) -> None:
+    field = message.field.add(name=name, number=number)
+    field.label = field.LABEL_REPEATED if kind.endswith("*") or kind.startswith("map ") else field.LABEL_OPTIONAL
+    if kind.startswith("map "):
+        _, key, value = kind.split()
+        entry = message.nested_type.add(name="".join(word.capitalize() for word in name.split("_")) + "Entry")
+        entry.options.map_entry = True
+        _add_field(entry, "key", 1, key)
+        _add_field(entry, "value", 2, value)
+        _set_type(field, f"{message.name}.{entry.name}")
+        return
+    if kind.endswith("|"):
+        if not message.oneof_decl:
+            message.oneof_decl.add(name="content")
+        field.oneof_index = 0
+    _set_type(field, kind.rstrip("*|"))
+
+
+def _set_type(field: Any, kind: str) -> None:
+    scalar = getattr(field, f"TYPE_{kind.upper()}", None) if kind.islower() else None
+    if scalar is None:
+        field.type, field.type_name = field.TYPE_MESSAGE, f".uff.{kind}"
+    else:
+        field.type = scalar
+
+
+def message(name: str) -> Any:
+    """Return a new message of UFF's schema."""
+    return _classes()[name]()
+
+
+def node_to_bytes(node: UffNode) -> bytes:
+    """Return a node's serialized message."""
+    out = message("Node")
+    out.id, out.operation = node.id, node.operation
+    out.inputs.extend(node.inputs)
+    for key, value in node.fields.items():
+        _fill(out.fields[key], value)
+    return out.SerializeToString(deterministic=True)  # type: ignore[no-any-return]
+
+
+def node_from_bytes(data: bytes) -> UffNode:
+    """Return the node of a serialized message; raise protobuf's DecodeError or ValueError where it is none."""
+    node = _parsed("Node", data)
+    return UffNode(node.id, node.operation, tuple(node.inputs), {k: _value(node.fields[k]) for k in sorted(node.fields)})
+
+
+def descriptor_to_bytes(descriptor: UffDescriptor) -> bytes:
+    """Return a descriptor's serialized message."""
+    out = message("Descriptor")
+    out.id, out.version, out.optional = descriptor.id, descriptor.version, descriptor.optional
+    return out.SerializeToString(deterministic=True)  # type: ignore[no-any-return]
+
+
+def descriptor_from_bytes(data: bytes) -> UffDescriptor:
+    """Return the descriptor of a serialized message."""
+    out = _parsed("Descriptor", data)
+    return UffDescriptor(out.id, out.version, out.optional)
+
+
+def value_to_bytes(value: UffValue) -> bytes:
+    """Return a value's serialized message."""
+    out = message("Data")
+    _fill(out, value)
+    return out.SerializeToString(deterministic=True)  # type: ignore[no-any-return]
+
+
+def value_from_bytes(data: bytes) -> UffValue:
+    """Return the value of a serialized message; raise ValueError for one without content."""
+    return _value(_parsed("Data", data))
+
+
+def _parsed(name: str, data: bytes) -> Any:
+    out = message(name)
+    out.ParseFromString(data)
+    return out
+
+
+def _fill(out: Any, value: UffValue) -> None:
+    kind, content = value.kind, value.value
+    if kind == "dtype":
+        out.dtype = DTYPE_NUMBERS.get(content, content)
+    elif kind == "blob":
+        out.blob = bytes(content.buffer())
+    elif kind == "dim_orders":
+        _fill_orders(out.dim_orders, content)
+    elif kind == "dim_orders_list":
+        out.dim_orders_list.SetInParent()
+        for item in content:
+            _fill_orders(out.dim_orders_list.val.add(), item)
+    elif kind.endswith("_list"):
+        listed = getattr(out, kind)
+        listed.SetInParent()
+        listed.val.extend([DTYPE_NUMBERS.get(v, v) for v in content] if kind == "dtype_list" else content)
+    else:
+        setattr(out, kind, content)
+
+
+def _fill_orders(out: Any, content: tuple[tuple[int, tuple[int, ...]], ...]) -> None:
+    out.SetInParent()
+    for key, values in content:
+        out.orders[key].val.extend(values)
+
+
+def _value(data: Any) -> UffValue:
+    kind = data.WhichOneof("content")
+    if kind is None:
+        raise ValueError("a field has no value")
+    content = getattr(data, kind)
+    if kind == "dtype":
+        return UffValue(kind, DTYPES.get(content, content))
+    if kind == "blob":
+        return UffValue(kind, Blob.of(content))
+    if kind == "dim_orders":
+        return UffValue(kind, _orders(content))
+    if kind == "dim_orders_list":
+        return UffValue(kind, tuple(_orders(item) for item in content.val))
+    if kind == "dtype_list":
+        return UffValue(kind, tuple(DTYPES.get(v, v) for v in content.val))
+    return UffValue(kind, tuple(content.val) if kind.endswith("_list") else content)
+
+
+def _orders(message: Any) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    return tuple((key, tuple(message.orders[key].val)) for key in sorted(message.orders))

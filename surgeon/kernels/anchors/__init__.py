@@ -1,0 +1,1 @@
+"""Anchors: boxes of several shapes at every cell of feature maps."""

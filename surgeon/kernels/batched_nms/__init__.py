@@ -1,0 +1,1 @@
+"""BatchedNMS: suppression for a batch, a class at a time, on boxes that are given."""

@@ -1,0 +1,1 @@
+"""Boxes: overlap, clipping, decoding and greedy suppression, which all detection kernels share."""

@@ -1,0 +1,189 @@
+"""Suppression in standard operators, class by class, with the best of all classes in a fixed number of rows.
+
+Only NonMaxSuppression has a shape that depends on the data: the scores of what it selects are put back where they came
+from, so that everything behind it has a static shape, and TopK takes the rows. NonMaxSuppression and TopK of ONNX Runtime
+take the lower index first among equal scores, as the references do; TensorRT leaves their order open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from surgeon.diagnostics import error
+from surgeon.formats.onnx.emitter import Emitter
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.formats.onnx.shapes import onnx_type
+
+NONE = -1e30
+"""Score of what is no candidate."""
+
+TENSORRT_CANDIDATES = 5000
+"""Candidates of a picture that NonMaxSuppression of TensorRT compares; 2,000 on GPUs of compute capability 5.3 and 6.2."""
+
+TENSORRT_ROWS = 3840
+"""The largest K of TopK in TensorRT."""
+
+_HARDLY = -1e29
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Scored boxes that go into suppression, of which each class has ``each``.
+
+    ``scores`` is float32[N, classes, each], ``NONE`` for what is no candidate. ``boxes`` is float32[N, each, 4] where the
+    classes share them, and float32[N, classes, each, 4] where each has its own.
+    """
+
+    boxes: str
+    scores: str
+    classes: int
+    each: int
+    shared: bool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The best of what is left of each picture, best first, in K rows.
+
+    ``scores`` is float32[N, K], ``boxes`` float32[N, K, 4], ``classes`` and ``places`` int64[N, K]: which class, and which
+    box of the class. ``valid``, bool[N, K], tells the rows that hold a detection; in the others stands something.
+    """
+
+    scores: str
+    boxes: str
+    classes: str
+    places: str
+    valid: str
+
+
+def compared(at: PluginNode) -> int | None:
+    """Return how many candidates of a picture the runtime compares, None for all."""
+    return None if at.version is None else TENSORRT_CANDIDATES
+
+
+def check_rows(at: PluginNode, field: str, rows: int) -> None:
+    """Raise SurgeonError X162 where TensorRT does not take so many rows, which ``field`` asks for."""
+    if at.version is not None and rows > TENSORRT_ROWS:
+        raise error("X162", f"the field '{field}' of {at.spec.op} asks for the best {rows}; expected at most {TENSORRT_ROWS}, the "
+                    "largest K of TopK in TensorRT", None,
+                    help=[f"lower '{field}', or write the plugin node itself (--plugins native)"])  # fmt: skip
+
+
+def objects(emit: Emitter, values: str, labels: Sequence[int], count: int, axis: int) -> str:
+    """Return the values of these classes, rising, of the ``count`` that ``axis`` counts."""
+    if len(labels) == count:
+        return values
+    if labels[-1] - labels[0] == len(labels) - 1:
+        return emit.op("Slice", values, emit.ints(labels[0]), emit.ints(labels[-1] + 1), emit.ints(axis))
+    return emit.op("Gather", values, emit.ints(*labels), axis=axis)
+
+
+def labels_but(count: int, background: int) -> tuple[tuple[int, ...], bool]:
+    """Return the classes that are objects, and whether there are any; if there are none, the background alone."""
+    labels = tuple(label for label in range(count) if label != background)
+    return labels or (background,), bool(labels)
+
+
+def above(emit: Emitter, scores: str, threshold: float) -> str:
+    """Return the scores that are above the threshold, else ``NONE``; so for what is not a number."""
+    return emit.op("Where", emit.op("Greater", scores, emit.constant(threshold, np.float32)), scores, emit.constant(NONE, np.float32))
+
+
+def best_of_each(emit: Emitter, candidates: Candidates, count: int) -> Candidates:
+    """Return the ``count`` best candidates of each class, best first; all, as they are, where there are no more."""
+    if count >= candidates.each:
+        return candidates
+    classes = candidates.classes
+    scores, index = emit.op_many("TopK", (candidates.scores, emit.ints(count)), 2, axis=2, largest=1, sorted=1)
+    if candidates.shared:
+        flat = emit.op("Reshape", index, emit.ints(0, classes * count, 1))
+        chosen = emit.op("GatherND", candidates.boxes, flat, batch_dims=1)
+        boxes = emit.op("Reshape", chosen, emit.ints(0, classes, count, 4))
+    else:
+        boxes = emit.op("GatherND", candidates.boxes, emit.op("Unsqueeze", index, emit.ints(3)), batch_dims=2)
+    return Candidates(boxes, scores, classes, count, shared=False)
+
+
+def survivors(
+    emit: Emitter,
+    candidates: Candidates,
+    threshold: float,
+    limit: int,
+    *,
+    least: float | None = None,
+    measured: str | None = None,
+    together: int | None = None,
+) -> str:
+    """Return the scores, float32[N, classes, each], of the candidates that no better one of their class suppresses, else ``NONE``.
+
+    An overlap above ``threshold`` suppresses; of a class ``limit`` candidates are kept. All candidates score above ``least``.
+    ``measured`` are the boxes whose overlap counts, where it is not that of the boxes themselves. ``together`` is how many
+    candidates of all classes of a picture the runtime compares.
+    """
+    boxes, scores, classes, each = measured or candidates.boxes, candidates.scores, candidates.classes, candidates.each
+    by_class = not candidates.shared or (together is not None and classes * each > together)
+    if by_class:
+        # NonMaxSuppression has boxes, and room for candidates, for each picture only, so each class of a picture is one.
+        if candidates.shared:
+            boxes = emit.op("Expand", emit.op("Unsqueeze", boxes, emit.ints(1)), emit.ints(1, classes, 1, 1))
+        boxes = emit.op("Reshape", boxes, emit.ints(-1, each, 4))
+        scores = emit.op("Reshape", scores, emit.ints(-1, 1, each))
+    floor = emit.floats(_HARDLY if least is None else least)
+    selected = emit.op("NonMaxSuppression", boxes, scores, emit.ints(limit), emit.floats(threshold), floor)
+    nothing = emit.op("Expand", emit.constant(NONE, np.float32), emit.op("Shape", scores))
+    kept = emit.op("ScatterND", nothing, selected, emit.op("GatherND", scores, selected))
+    return emit.op("Reshape", kept, emit.ints(-1, classes, each)) if by_class else kept
+
+
+def best_rows(emit: Emitter, candidates: Candidates, kept: str, rows: int, *, box_first: bool = False) -> Rows:
+    """Return the best ``rows`` of each picture, of what :func:`survivors` leaves.
+
+    Among equal scores the lower class comes first, then the lower place; with ``box_first`` the other way about.
+    """
+    classes, each = candidates.classes, candidates.each
+    total = classes * each
+    if box_first:
+        kept = emit.op("Transpose", kept, perm=(0, 2, 1))
+    scores, index = top(emit, emit.op("Reshape", kept, emit.ints(0, total)), total, rows)
+    valid = emit.op("Greater", scores, emit.constant(_HARDLY, np.float32))
+    index = emit.op("Where", valid, index, emit.constant(0, np.int64))
+    label, place = reversed(divided(emit, index, classes)) if box_first else divided(emit, index, each)
+    boxes = candidates.boxes if candidates.shared else emit.op("Reshape", candidates.boxes, emit.ints(0, total, 4))
+    if not candidates.shared and box_first:
+        index = emit.op("Add", emit.op("Mul", label, emit.constant(each, np.int64)), place)
+    own = emit.op("Unsqueeze", place if candidates.shared else index, emit.ints(2))
+    return Rows(scores, emit.op("GatherND", boxes, own, batch_dims=1), label, place, valid)
+
+
+def number_of(emit: Emitter, rows: Rows) -> str:
+    """Return the number of detections of each picture, int32[N, 1]."""
+    return emit.op("Cast", emit.op("ReduceSum", emit.op("Cast", rows.valid, to=onnx_type("float32")), emit.ints(1)), to=onnx_type("int32"))
+
+
+def filled(emit: Emitter, rows: Rows, values: str, otherwise: float, dtype: Any = np.float32) -> str:
+    """Return values ``dtype[N, K]``, and ``otherwise`` in rows without a detection."""
+    return emit.op("Where", rows.valid, values, emit.constant(otherwise, dtype))
+
+
+def filled_boxes(emit: Emitter, rows: Rows) -> str:
+    """Return the boxes, float32[N, K, 4], zero in rows without a detection."""
+    return emit.op("Where", emit.op("Unsqueeze", rows.valid, emit.ints(2)), rows.boxes, emit.constant(0, np.float32))
+
+
+def top(emit: Emitter, scores: str, size: int, rows: int) -> tuple[str, str]:
+    """Return the best ``rows`` of float32[N, size] and their indices; beyond ``size`` with the score ``NONE``."""
+    if size < rows:
+        scores = emit.op("Pad", scores, emit.ints(0, 0, 0, rows - size), emit.constant(NONE, np.float32))
+    best, index = emit.op_many("TopK", (scores, emit.ints(rows)), 2, axis=1, largest=1, sorted=1)
+    return best, index
+
+
+def divided(emit: Emitter, index: str, by: int) -> tuple[str, str]:
+    """Return quotient and remainder of int64, none of them negative."""
+    number = emit.constant(by, np.int64)
+    quotient = emit.op("Div", index, number)
+    return quotient, emit.op("Sub", index, emit.op("Mul", quotient, number))

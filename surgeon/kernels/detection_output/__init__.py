@@ -1,0 +1,1 @@
+"""DetectionOutput: encodings, anchors and scores become a table of detections."""

@@ -1,0 +1,157 @@
+"""The EfficientNMS plugins in standard operators, as :mod:`surgeon.kernels.efficient_nms.numbers` computes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from surgeon.formats.onnx.emitter import Emitter
+from surgeon.formats.onnx.lowering import PluginNode
+from surgeon.formats.onnx.shapes import onnx_type, sample_dims
+from surgeon.kernels.boxes import onnx as coding
+from surgeon.kernels.boxes.onnx_nms import (
+    NONE,
+    Candidates,
+    Rows,
+    best_rows,
+    check_rows,
+    compared,
+    divided,
+    filled,
+    filled_boxes,
+    number_of,
+    survivors,
+)
+from surgeon.kernels.efficient_nms.numbers import CORNERS, DENSE, MOST_CANDIDATES, OUTSIDE, Rules
+
+ROWS = ("max_output_boxes", "max_total_size", "max_output_boxes_per_class")
+"""Fields that ask for rows, of which each plugin has one."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a picture: boxes, classes, and boxes of one candidate: 1, or one for each class."""
+
+    each: int
+    classes: int
+    owners: int
+
+
+def sizes_of(at: PluginNode) -> Sizes:
+    """Return the sizes that boxes and scores have; raise SurgeonError X160 where one is unknown."""
+    boxes, scores = sample_dims(at, 0), sample_dims(at, 1)
+    return Sizes(boxes[0], scores[1], boxes[1] if len(boxes) == 3 else 1)
+
+
+def corners(at: PluginNode, sizes: Sizes, code: int) -> str:
+    """Return the boxes as corners, float32[N, P, 4] or, where each class has its own, float32[N, P, C, 4].
+
+    A third input holds anchors, from which boxes are then offsets.
+    """
+    emit, shape = at.emit, (0, sizes.each, 4) if sizes.owners == 1 else (0, sizes.each, sizes.owners, 4)
+    boxes = emit.op("Reshape", at.inputs[0], emit.ints(*shape))
+    if len(at.inputs) == 3:
+        anchors = at.inputs[2] if sizes.owners == 1 else emit.op("Unsqueeze", at.inputs[2], emit.ints(2))
+        if code == CORNERS:
+            return emit.op("Add", coding.ordered(emit, boxes), coding.ordered(emit, anchors))
+        boxes = _moved(emit, boxes, anchors)
+    return boxes if code == CORNERS else coding.corners_of(emit, boxes)
+
+
+def chosen(at: PluginNode, boxes: str, sizes: Sizes, rules: Rules) -> Rows:
+    """Return what is left of each picture, in ``rules.most`` rows.
+
+    ``boxes`` is what :func:`corners` returns. Scores are before the logistic function. Equal scores come in the order of the
+    reference, lower box first. Raise SurgeonError X162 for more rows than TensorRT takes.
+    """
+    emit = at.emit
+    check_rows(at, next(name for name in ROWS if name in at.fields), rules.most)
+    scores = _best(at, _scores(at, sizes, rules), sizes)
+    limit = rules.most if rules.most_per_class < 0 else min(rules.most, rules.most_per_class)
+    # An overlap at the threshold suppresses, where NonMaxSuppression has it above; one of 0 or less always does.
+    level = float(np.clip(np.nextafter(np.float32(rules.iou_threshold), np.float32(-np.inf)), 0, 1))
+    limit = min(limit, 1) if rules.iou_threshold <= 0 else limit
+    if rules.agnostic:
+        return _of_any_class(emit, boxes, scores, sizes, rules, level, limit)
+    scores = emit.op("Transpose", scores, perm=(0, 2, 1))
+    if sizes.owners > 1:
+        boxes = emit.op("Transpose", boxes, perm=(0, 2, 1, 3))
+    candidates = Candidates(boxes, scores, sizes.classes, sizes.each, shared=sizes.owners == 1)
+    kept = survivors(emit, candidates, level, limit)
+    return best_rows(emit, candidates, kept, rules.most, box_first=True)
+
+
+def detections(at: PluginNode, rows: Rows, rules: Rules, *, clip: bool = False) -> tuple[str, str, str, str]:
+    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes, int32[N, K]."""
+    emit = at.emit
+    scores = coding.logistic(emit, rows.scores) if rules.sigmoid else rows.scores
+    boxes = filled_boxes(emit, rows)
+    classes = emit.op("Cast", rows.classes, to=onnx_type(np.int32))
+    return (number_of(emit, rows), coding.clipped(emit, boxes) if clip else boxes, filled(emit, rows, scores, 0),
+            filled(emit, rows, classes, 0, np.int32))  # fmt: skip
+
+
+def combined_nms(at: PluginNode) -> tuple[str, str, str, str]:
+    """Return the outputs of the two plugins that stand for CombinedNonMaxSuppression of TensorFlow, as :func:`detections` does.
+
+    Raise SurgeonError X160 where a size is unknown.
+    """
+    fields, sizes = at.fields, sizes_of(at)
+    most, of_class = fields["max_total_size"], fields["max_output_size_per_class"]
+    if fields["pad_per_class"] and of_class > 0:
+        most = min(most, of_class * sizes.classes)
+    rules = Rules(fields["score_threshold"], fields["iou_threshold"], most, of_class)
+    rows = chosen(at, corners(at, sizes, CORNERS), sizes, rules)
+    return detections(at, rows, rules, clip=bool(fields["clip_boxes"]))
+
+
+def _scores(at: PluginNode, sizes: Sizes, rules: Rules) -> str:
+    """Return the scores, float32[N, P, C]: ``NONE`` for what is no candidate, ``OUTSIDE`` for what comes last."""
+    emit = at.emit
+    scores = emit.op("Reshape", at.inputs[1], emit.ints(0, sizes.each, sizes.classes))
+    threshold, dense = (_before_logistic(level) if rules.sigmoid else np.float32(level) for level in (rules.score_threshold, DENSE))
+    counts = emit.op("Greater", scores, emit.constant(np.nextafter(threshold, np.float32(-np.inf)), np.float32))
+    if 0 <= rules.background < sizes.classes:
+        counts = emit.op("And", counts, emit.constant([label != rules.background for label in range(sizes.classes)], np.bool_))
+    return emit.op("Where", counts, scores, emit.constant(OUTSIDE if threshold < dense else NONE, np.float32))
+
+
+def _before_logistic(score: float) -> np.float32:
+    """Return whose logistic function a threshold is; above 1 nothing has it."""
+    level = np.float32(score)
+    if level <= 0:
+        return np.float32(OUTSIDE)
+    with np.errstate(divide="ignore"):
+        return np.float32(np.log(level / (np.float32(1) - level))) if level <= 1 else np.float32(np.inf)
+
+
+def _best(at: PluginNode, scores: str, sizes: Sizes) -> str:
+    """Return the scores, float32[N, P, C], with all but the best of a picture at ``NONE``."""
+    emit, total, most = at.emit, sizes.each * sizes.classes, MOST_CANDIDATES
+    # NonMaxSuppression of TensorRT leaves out as many by itself, and TopK does not take so many.
+    if total <= most or compared(at) is not None:
+        return scores
+    flat = emit.op("Reshape", scores, emit.ints(0, total))
+    best, index = emit.op_many("TopK", (flat, emit.ints(most)), 2, axis=1, largest=1, sorted=1)
+    nothing = emit.op("Expand", emit.constant(NONE, np.float32), emit.op("Shape", flat))
+    cut = emit.op("ScatterElements", nothing, index, best, axis=1)
+    return emit.op("Reshape", cut, emit.ints(0, sizes.each, sizes.classes))
+
+
+def _of_any_class(emit: Emitter, boxes: str, scores: str, sizes: Sizes, rules: Rules, level: float, limit: int) -> Rows:
+    """Return the rows where a box of any class suppresses: every pair of box and class is a candidate of one class."""
+    total = sizes.each * sizes.classes
+    if sizes.owners == 1 and sizes.classes > 1:
+        boxes = emit.op("Expand", emit.op("Unsqueeze", boxes, emit.ints(2)), emit.ints(1, 1, sizes.classes, 1))
+    pairs = emit.op("Reshape", boxes, emit.ints(0, total, 4))
+    candidates = Candidates(pairs, emit.op("Reshape", scores, emit.ints(0, 1, total)), 1, total, shared=True)
+    rows = best_rows(emit, candidates, survivors(emit, candidates, level, limit), rules.most)
+    place, label = divided(emit, rows.places, sizes.classes)
+    return replace(rows, classes=label, places=place)
+
+
+def _moved(emit: Emitter, boxes: str, anchors: str) -> str:
+    (shift, growth), (center, size) = coding.halves(emit, boxes), coding.halves(emit, anchors)
+    moved = emit.op("Add", emit.op("Mul", shift, size), center)
+    return emit.op("Concat", moved, emit.op("Mul", size, emit.op("Exp", growth)), axis=-1)

@@ -1,0 +1,1 @@
+"""Faster R-CNN: proposals of a region proposal network."""

@@ -1,0 +1,1 @@
+"""Mask R-CNN: proposals, detections and regions of a feature pyramid."""

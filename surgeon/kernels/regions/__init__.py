@@ -1,0 +1,1 @@
+"""Regions: pieces of feature maps, cropped or pooled by boxes."""

@@ -1,0 +1,40 @@
+"""Reductions without keepdims before what counts axes: TensorRT's parser keeps reduced axes as 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from surgeon.diagnostics import Diagnostic, Severity
+from surgeon.graph import Node, Ref
+from surgeon.lints.lint import Subject
+
+CODE = "L104"
+TARGETS = ("uff",)
+
+_REDUCTIONS = ("Sum", "Prod", "Max", "Min", "Mean")
+_COUNTING = frozenset({
+    *_REDUCTIONS, "ConcatV2", "Pack", "ExpandDims", "Squeeze", "Transpose", "StridedSlice", "GatherV2", "ArgMax", "ArgMin",
+})  # fmt: skip
+
+
+def check(at: Subject) -> Iterator[Diagnostic]:
+    for node in at.of_op(*_REDUCTIONS):
+        if node.attrs.get("keep_dims") is True or not at.varies(Ref(node.name)) or _trailing(at, node):
+            continue
+        for reader in at.readers(node):
+            if reader.op in _COUNTING:
+                message = f"'{reader.name}' ({reader.op}) counts the axes of '{node.name}' ({node.op}), which has no keepdims"
+                yield Diagnostic(CODE, f"{message}; TensorRT's parser keeps reduced axes as 1", reader.name, (),
+                                 (f"put a Reshape between them, or let '{node.name}' keep its axes and adapt '{reader.name}'",),
+                                 Severity.WARNING)  # fmt: skip
+                break
+
+
+def _trailing(at: Subject, node: Node) -> bool:
+    """Return whether the last axes alone are reduced, so that no other axis gets another number."""
+    dims, axes = at.dims(node.inputs[0]), at.inference.shape_value(node.inputs[1])
+    if dims is None or axes is None or None in axes:
+        return False
+    rank = len(dims)
+    reduced = sorted(axis % rank for axis in axes if axis is not None and -rank <= axis < rank)
+    return reduced == list(range(rank - len(reduced), rank)) and len(reduced) < rank - 1

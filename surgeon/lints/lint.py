@@ -1,0 +1,207 @@
+"""What a lint sees, and running all that are for a target."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import islice
+from types import ModuleType
+
+from surgeon.catalog import Catalog
+from surgeon.diagnostics import Diagnostic, Severity, code_page
+from surgeon.formats.uff.exporting import PASSED_OVER
+from surgeon.graph import Graph, Node, Ref, Shape, TensorSpec
+from surgeon.infer import Inference
+from surgeon.language import Image
+from surgeon.targets import Target
+
+SHOWN = 10
+"""Findings of one lint that are listed."""
+
+MOST = 10_000
+"""Findings of one lint that are counted."""
+
+_INPUTS = ("Placeholder", "PlaceholderWithDefault")
+_SHAPES = ("Shape", "ShapeN", "Size", "Rank")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A rewritten graph as lints see it: in the model's own layout, a batch of unknown size being one picture.
+
+    ``image`` is how a picture becomes the graph's input, None where that is not known.
+    """
+
+    graph: Graph
+    target: Target
+    catalog: Catalog
+    image: Image | None = None
+
+    @cached_property
+    def needed(self) -> frozenset[str]:
+        """The names of what the outputs depend on by data; membership only."""
+        seen: set[str] = set()
+        rest = [ref.node for ref in self.graph.output_refs]
+        while rest:
+            name = rest.pop()
+            if name not in seen and name in self.graph:
+                seen.add(name)
+                rest.extend(ref.node for ref in self.graph[name].inputs)
+        return frozenset(seen)
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """What the outputs depend on by data, in graph order."""
+        return tuple(node for node in self.graph if node.name in self.needed)
+
+    @cached_property
+    def inputs(self) -> tuple[Node, ...]:
+        """The nodes that are fed."""
+        return tuple(node for node in self.nodes if node.op in _INPUTS)
+
+    @cached_property
+    def inference(self) -> Inference:
+        """Types, shapes and constant values of the graph's tensors."""
+        feeds = {node.name: spec for node in self.inputs if (spec := _of_one_picture(node)) is not None}
+        return Inference(self.graph, feeds, self.catalog.rules())
+
+    @cached_property
+    def _varying(self) -> frozenset[str]:
+        found: set[str] = set()
+        readers = self.graph.readers
+        rest = [node.name for node in self.nodes if node.op in _INPUTS or node.op in self.catalog]
+        while rest:
+            name = rest.pop()
+            if name not in found and self.graph[name].op not in _SHAPES:
+                found.add(name)
+                rest.extend(readers[name])
+        return frozenset(found)
+
+    def varies(self, ref: Ref) -> bool:
+        """Return whether a tensor depends on the numbers of an input or of a plugin, not on shapes alone."""
+        return ref.node in self._varying
+
+    @cached_property
+    def channels_first(self) -> bool:
+        """True where an operation says that its data is NCHW."""
+        return any(node.attrs.get("data_format") == b"NCHW" for node in self.nodes)
+
+    def dims(self, ref: Ref) -> tuple[int | None, ...] | None:
+        """Return a tensor's dimensions, batch included; None where not even their number is known."""
+        return self.inference.spec(ref).shape.dims
+
+    def source(self, ref: Ref) -> Ref:
+        """Return the tensor that ``ref`` equals, operations that compute nothing passed over."""
+        for _ in range(len(self.graph)):
+            node = self.graph[ref.node]
+            if node.op not in PASSED_OVER or ref.slot >= len(node.inputs):
+                break
+            ref = node.inputs[ref.slot]
+        return ref
+
+    def producer(self, ref: Ref) -> Node:
+        """Return the node that computes what ``ref`` equals."""
+        return self.graph[self.source(ref).node]
+
+    def readers(self, node: Node) -> Iterator[Node]:
+        """Yield the nodes that read a node's data, operations that compute nothing passed over."""
+        seen = {node.name}
+        queue = [node.name]
+        for name in queue:
+            for reader in self.graph.readers[name]:
+                if reader not in self.needed or reader in seen:
+                    continue
+                seen.add(reader)
+                if self.graph[reader].op in PASSED_OVER:
+                    queue.append(reader)
+                else:
+                    yield self.graph[reader]
+
+    def of_op(self, *ops: str) -> Iterator[Node]:
+        """Yield the nodes of some operations that the outputs depend on."""
+        return (node for node in self.nodes if node.op in ops)
+
+    def port(self, node: Node, name: str) -> Ref | None:
+        """Return what a plugin node reads at an input port, also where a field says the order; None where it lacks it."""
+        spec = self.catalog[node.op]
+        order = node.attrs.get(spec.order_field) if spec.order_field else None
+        names = [port.name for port in spec.inputs]
+        if isinstance(order, tuple) and name in spec.order_ports:
+            at = order[spec.order_ports.index(name)]
+        else:
+            at = names.index(name)
+        return node.inputs[at] if isinstance(at, int) and 0 <= at < len(node.inputs) else None
+
+
+@dataclass(frozen=True)
+class Lint:
+    """One lint: its code, the targets that it is for, and what looks for problems; ``owner`` is its module."""
+
+    code: str
+    targets: tuple[str, ...]
+    check: Callable[[Subject], Iterable[Diagnostic]]
+    owner: str
+
+    @property
+    def title(self) -> str:
+        """The first line of its code's page."""
+        page = code_page(self.code)
+        return page[0] if page else ""
+
+    def fits(self, target: Target) -> bool:
+        """Return whether the lint is for a target."""
+        return any(target.matches(pattern) for pattern in self.targets)
+
+
+def find_problems(graph: Graph, target: Target, catalog: Catalog, image: Image | None = None) -> tuple[Diagnostic, ...]:
+    """Return what the target's runtime would refuse or compute wrongly in a rewritten graph: errors first, then warnings.
+
+    At most ten findings of each lint are listed; the last says how many more there are.
+    """
+    subject = Subject(graph, target, catalog, image)
+    found = [diagnostic for lint in all_lints().values() if lint.fits(target) for diagnostic in _limited(lint.check(subject))]
+    return tuple(sorted(found, key=lambda diagnostic: diagnostic.severity is not Severity.ERROR))
+
+
+@lru_cache(maxsize=1)
+def all_lints() -> Mapping[str, Lint]:
+    """Return every lint by its code: whatever beside this module has one."""
+    package = __name__.rpartition(".")[0]
+    folder = importlib.import_module(package).__path__
+    return gather(importlib.import_module(f"{package}.{info.name}") for info in pkgutil.iter_modules(folder))
+
+
+def gather(modules: Iterable[ModuleType]) -> dict[str, Lint]:
+    """Return the lints of modules, by code; raise ValueError naming both where two have one code."""
+    found: dict[str, Lint] = {}
+    for module in modules:
+        code = getattr(module, "CODE", None)
+        if code is None:
+            continue
+        if code in found:
+            raise ValueError(f"two lints have the code {code}: {found[code].owner} and {module.__name__}")
+        found[code] = Lint(code, module.TARGETS, module.check, module.__name__)
+    return dict(sorted(found.items()))
+
+
+def _limited(found: Iterable[Diagnostic]) -> list[Diagnostic]:
+    counted = list(islice(found, MOST))
+    shown = counted[:SHOWN]
+    if len(counted) > SHOWN:
+        last = shown[-1]
+        shown[-1] = replace(last, notes=(*last.notes, f"and {len(counted) - SHOWN} more of {last.code}"))
+    return shown
+
+
+def _of_one_picture(node: Node) -> TensorSpec | None:
+    """Return the spec of an input whose batch is unknown with a batch of 1, as it is exported; None for any other."""
+    from surgeon.graph import DType
+
+    shape, dtype = node.attrs.get("shape"), node.attrs.get("dtype")
+    dims = shape.dims if isinstance(shape, Shape) else None
+    if not dims or dims[0] is not None or not isinstance(dtype, DType):
+        return None
+    return TensorSpec(dtype, Shape((1, *dims[1:])))

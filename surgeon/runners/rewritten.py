@@ -1,0 +1,267 @@
+"""Runners: what a graph computes of its inputs, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from surgeon.catalog import Catalog, PluginSpec
+from surgeon.catalog.reference import Reference
+from surgeon.diagnostics import SurgeonError, error
+from surgeon.graph import DType, Graph, Node, Ref
+from surgeon.graph.graph import LOOP_ENDS
+from surgeon.runners.detections import gives_detections
+from surgeon.runners.tensorflow_session import PLACEHOLDERS, Session
+
+Arrays = Mapping[Ref, np.ndarray]
+Changes = Mapping[str, Collection[str]]
+
+
+class OriginalRunner:
+    """Runs a graph of TensorFlow's own operations; ``fetches`` are the tensors that it returns.
+
+    Raise SurgeonError as :class:`Session`.
+    """
+
+    def __init__(self, graph: Graph, fetches: Sequence[Ref]) -> None:
+        self.fetches = tuple(dict.fromkeys(fetches))
+        self._session = Session(graph, self.fetches)
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The placeholders that must be fed."""
+        return self._session.inputs
+
+    def run(self, feeds: Arrays) -> dict[Ref, np.ndarray]:
+        """Return the value of each of ``fetches``; raise SurgeonError V106 where TensorFlow cannot compute it."""
+        return self.part(self.fetches, feeds)
+
+    def part(self, fetches: Sequence[Ref], feeds: Arrays) -> dict[Ref, np.ndarray]:
+        """Return some of ``fetches``, with any tensors of the graph fed: only what lies between runs."""
+        return dict(zip(fetches, self._session.run(fetches, feeds), strict=True))
+
+
+@dataclass(frozen=True)
+class _Level:
+    """What is computed together: first ``fetched`` by TensorFlow, then the plugin nodes."""
+
+    fetched: tuple[Ref, ...]
+    plugins: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """One run of a rewritten graph: the values at the seams between TensorFlow and the plugins, and of the outputs."""
+
+    runner: RewrittenRunner
+    values: Arrays
+    changes: Changes = field(default_factory=dict)
+
+    def __getitem__(self, ref: Ref) -> np.ndarray:
+        """Return an output of the graph, an output of a plugin node or a tensor that one reads."""
+        return self.values[ref]
+
+    def changed(self, changes: Changes) -> Execution:
+        """Return the run with rules changed: names of plugin nodes, and the changes of their references.
+
+        What does not depend on these nodes keeps its value; the rest is computed again.
+        """
+        return self.runner._again(self, changes)
+
+
+class RewrittenRunner:
+    """Runs a graph that has plugin nodes: TensorFlow its ordinary operations, references the plugins.
+
+    The graph is cut at the plugin nodes, whose outputs become placeholders, and computed level by level: a tensor that
+    a later level needs is fetched in the first one where it can be computed, so that no operation on a picture runs
+    twice. ``outputs`` are the tensors wanted, those of the graph where it is None. Raise SurgeonError V107 for a
+    plugin without a reference, V108 for one inside a loop, and as :class:`Session`.
+    """
+
+    def __init__(self, graph: Graph, catalog: Catalog, outputs: Sequence[Ref] | None = None) -> None:
+        self.graph = graph
+        self.outputs = graph.output_refs if outputs is None else tuple(outputs)
+        self._needed = graph.ancestors(ref.node for ref in self.outputs)
+        self.references = _references(graph, self._needed, catalog)
+        self._types = {name: _port_types(reference.plugin, graph[name]) for name, reference in self.references.items()}
+        self._level_of, self._fed_by = self._depths()
+        self._levels = self._planned()
+        fetched = [self._in_session(ref) for level in self._levels for ref in level.fetched]
+        self._session = Session(self._cut(), fetched) if fetched else None
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The placeholders that must be fed, in graph order."""
+        return tuple(node for node in self.graph if node.name in self._needed and node.op in PLACEHOLDERS[:2])
+
+    @cached_property
+    def plugins(self) -> tuple[Node, ...]:
+        """The plugin nodes, each after those that it depends on."""
+        return tuple(self.graph[name] for level in self._levels for name in level.plugins)
+
+    def ports(self, node: Node) -> tuple[str, ...]:
+        """Return the names of a plugin node's outputs."""
+        return self.references[node.name].plugin.output_ports(dict(node.attrs))
+
+    @cached_property
+    def detecting(self) -> Node | None:
+        """The plugin node that gives detections: an output's, else the last; None where there is none."""
+        giving = [node for node in self.plugins if gives_detections(self.ports(node))]
+        outputs = {ref.node for ref in self.outputs}
+        return next((node for node in giving if node.name in outputs), giving[-1] if giving else None)
+
+    def run(self, feeds: Arrays) -> Execution:
+        """Return what the graph computes; ``feeds`` are its placeholders' values, batch first.
+
+        Raise SurgeonError V106 where TensorFlow cannot compute a part, and as :meth:`Reference.run`.
+        """
+        return self._complete({ref: value for ref, value in feeds.items() if ref.node in self._needed}, {})
+
+    def alone(self, name: str, inputs: Sequence[np.ndarray], changes: Collection[str] = ()) -> tuple[np.ndarray, ...]:
+        """Return what one plugin node computes of other inputs than its own; raise SurgeonError as :meth:`Reference.run`."""
+        return self.references[name].run(self.graph[name].attrs, inputs, changes)
+
+    def _complete(self, known: dict[Ref, np.ndarray], changes: Changes) -> Execution:
+        """Compute what is not in ``known``, level by level."""
+        for level in self._levels:
+            wanted = [ref for ref in level.fetched if ref not in known]
+            if wanted and self._session is not None:
+                feeds = {self._in_session(ref): value for ref, value in known.items()}
+                found = self._session.run([self._in_session(ref) for ref in wanted], feeds)
+                known.update(zip(wanted, found, strict=True))
+            for name in level.plugins:
+                if Ref(name) not in known:
+                    node = self.graph[name]
+                    outputs = self.alone(name, [known[ref] for ref in node.inputs], changes.get(name, ()))
+                    known.update({Ref(name, slot): value for slot, value in enumerate(outputs)})
+        return Execution(self, MappingProxyType(known), changes)
+
+    def _again(self, execution: Execution, changes: Changes) -> Execution:
+        stale: set[str] = set()
+        for name in self._order:
+            node = self.graph[name]
+            if changes.get(name, ()) != execution.changes.get(name, ()) or any(source in stale for source in node.sources):
+                stale.add(name)
+        return self._complete({ref: value for ref, value in execution.values.items() if ref.node not in stale}, changes)
+
+    # --- levels -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _order(self) -> list[str]:
+        """Names of the nodes needed, each after what it reads; edges that close a loop are not followed."""
+        return [name for name in self.graph.topological() if name in self._needed]
+
+    def _depths(self) -> tuple[dict[str, int], dict[str, bool]]:
+        """Return for each node how many plugin nodes lie before it at most, and whether it depends on anything fed."""
+        depth: dict[str, int] = {}
+        fed: dict[str, bool] = {}
+        for name in self._order:
+            node = self.graph[name]
+            sources = [s for s in node.sources if s in depth]
+            depth[name] = max((depth[s] + (s in self.references) for s in sources), default=0)
+            fed[name] = node.op in PLACEHOLDERS or name in self.references or any(fed[s] for s in sources)
+        self._check_loops(depth)
+        return depth, fed
+
+    def _check_loops(self, depth: Mapping[str, int]) -> None:
+        for name in self._order:
+            node = self.graph[name]
+            if node.op not in LOOP_ENDS:
+                continue
+            entered = [r for r in self.graph.readers[name] if r in depth and depth[r] < depth[name]]
+            if entered:
+                raise error("V108", f"a plugin node is inside the loop that '{node.name}' closes; expected none there",
+                            self.graph.source or None, help=["take the whole loop out, or leave it whole"])  # fmt: skip
+
+    def _planned(self) -> tuple[_Level, ...]:
+        count = 1 + max((self._level_of[name] for name in self._order), default=0)
+        fetched: list[dict[Ref, None]] = [{} for _ in range(count)]
+        plugins: list[list[str]] = [[] for _ in range(count)]
+        for ref in self._seams():
+            fetched[self._level_of[ref.node]][ref] = None
+        for name in self._order:
+            if name in self.references:
+                plugins[self._level_of[name]].append(name)
+        return tuple(_Level(tuple(f), tuple(p)) for f, p in zip(fetched, plugins, strict=True))
+
+    def _seams(self) -> Iterator[Ref]:
+        """Yield the ordinary tensors that a plugin or a later level reads, and those that are outputs."""
+        for name in self._order:
+            later = self._level_of[name]
+            for ref in self.graph[name].inputs:
+                if ref.node in self.references or ref.node not in self._level_of:
+                    continue
+                crosses = self._level_of[ref.node] < later and self._fed_by[ref.node]
+                if name in self.references or (crosses and self.graph[ref.node].op not in PLACEHOLDERS):
+                    yield ref
+        for ref in self.outputs:
+            if ref.node not in self.references:
+                yield ref
+
+    # --- the part that TensorFlow runs ----------------------------------------------------------------------------
+
+    def _in_session(self, ref: Ref) -> Ref:
+        """Return the tensor's name where plugin outputs are placeholders."""
+        return Ref(_placeholder(self.graph, ref)) if ref.node in self.references else ref
+
+    def _cut(self) -> Graph:
+        nodes: list[Node] = []
+        for node in self.graph:
+            if node.name not in self._needed:
+                continue
+            if node.name in self.references:
+                nodes += [Node(_placeholder(self.graph, Ref(node.name, slot)), "Placeholder", attrs={"dtype": dtype})
+                          for slot, dtype in enumerate(self._types[node.name])]  # fmt: skip
+            else:
+                control = tuple(name for name in node.control if name not in self.references)
+                nodes.append(replace(node, inputs=tuple(map(self._in_session, node.inputs)), control=control))
+        return self.graph.replace(nodes, ())
+
+
+def _placeholder(graph: Graph, ref: Ref) -> str:
+    """Return the name of the placeholder that stands for a plugin's output."""
+    name = f"{ref.node}/port{ref.slot}"
+    while name in graph:
+        name += "_"
+    return name
+
+
+def _is_plugin(node: Node, catalog: Catalog) -> bool:
+    """Return whether a node is one of a plugin: some have the name of an operation of TensorFlow, but not its attributes."""
+    if node.op not in catalog:
+        return False
+    fields = catalog[node.op].fields
+    return not fields or any(field in node.attrs for field in fields)
+
+
+def _port_types(plugin: PluginSpec, node: Node) -> list[DType]:
+    """Return the element type of each output of a plugin node."""
+    found: list[DType] = []
+    names = plugin.output_ports(dict(node.attrs))
+    for port in plugin.outputs:
+        count = len(names) - (len(plugin.outputs) - 1) if port.repeat else 1
+        found += [port.dtype or DType.FLOAT32] * count
+    return found
+
+
+def _references(graph: Graph, needed: Collection[str], catalog: Catalog) -> dict[str, Reference]:
+    """Return the reference of each plugin node that is needed."""
+    found: dict[str, Reference] = {}
+    problems: list[Any] = []
+    for node in graph:
+        if node.name not in needed or not _is_plugin(node, catalog):
+            continue
+        reference = catalog.reference(node.op)
+        if reference is None:
+            problems += error("V107", f"the plugin {node.op} of '{node.name}' has no reference; expected 'reference.py' in its folder",
+                              catalog.folder(node.op), help=["write one: run(fields, inputs, changes) in numpy"]).diagnostics  # fmt: skip
+            continue
+        found[node.name] = reference
+    if problems:
+        raise SurgeonError(*problems)
+    return found

@@ -1,0 +1,1 @@
+"""Files that a training leaves behind: pipeline.config and label maps."""

@@ -1,0 +1,301 @@
+"""The two graphs of a verification side by side: what goes in, what comes out, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from surgeon.catalog import Catalog
+from surgeon.diagnostics import SurgeonError, error
+from surgeon.families.ssd.findings import Detector
+from surgeon.graph import DType, Graph, Node, Ref, Shape
+from surgeon.infer import Inference
+from surgeon.language import Recipe
+from surgeon.rewrite import Plan
+from surgeon.runners.detections import Detections, detections_of_original, detections_of_plugin
+from surgeon.runners.image import Picture, Prepared, prepare, resize
+from surgeon.runners.rewritten import Arrays, Execution, OriginalRunner, RewrittenRunner
+from surgeon.runners.tensorflow_session import PLACEHOLDERS
+from surgeon.verification.correspondence import Correspondence, Replacement
+
+_PORTS = ("loc", "conf", "prior")
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One picture, or one set of made-up numbers, on its way through both graphs.
+
+    ``values`` is what the original's placeholders hold and what it computed, ``cut`` the run of the rewritten graph on
+    the original's values, ``prepared`` the picture as the recipe's ``image`` makes it for the rewritten graph.
+    """
+
+    name: str
+    values: Arrays
+    cut: Execution
+    prepared: Prepared | None
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """The share of the network's input that the picture fills."""
+        return self.prepared.window if self.prepared is not None else (1.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A node put in, with the nodes between it and tensors that the original has.
+
+    ``fed`` maps the tensors that go in to the original's, ``outputs`` those that come out; ``nodes`` are the names of
+    what is computed (membership only). ``reason`` says why there is nothing to compare.
+    """
+
+    replaced: Replacement
+    fed: Mapping[Ref, Ref] = field(default_factory=dict)
+    outputs: Mapping[Ref, Ref] = field(default_factory=dict)
+    nodes: frozenset[str] = frozenset()
+    reason: str = ""
+
+
+class Sides:
+    """A plan's source and its result, both ready to run.
+
+    Raise SurgeonError: what the runners raise, V109 for graphs that have nothing in common to compare, and what the
+    derivations raise where a plugin gives detections and the original's cannot be found.
+    """
+
+    def __init__(self, plan: Plan, recipe: Recipe, catalog: Catalog) -> None:
+        assert plan.source is not None and plan.result is not None
+        self.recipe, self.catalog, self.image = recipe, catalog, plan.image
+        self.graph: Graph = plan.source
+        self.match = Correspondence(plan, recipe)
+        self.runner = RewrittenRunner(plan.result, catalog)
+        self.inference = Inference(self.graph)
+        self.original = OriginalRunner(self.graph, self._fetches())
+
+    # --- the rewritten graph ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def plugin(self) -> Node | None:
+        """The plugin node that gives detections: an output's, else the last."""
+        return self.runner.detecting
+
+    def ports(self, node: Node) -> tuple[str, ...]:
+        """Return the names of a plugin node's outputs."""
+        return self.runner.ports(node)
+
+    @cached_property
+    def inputs_by_port(self) -> Mapping[str, Ref]:
+        """What the plugin that gives detections reads, by port; empty where it has other ports than encodings and anchors."""
+        if self.plugin is None:
+            return {}
+        spec = self.runner.references[self.plugin.name].plugin
+        if spec.order_field is None or set(spec.order_ports) != set(_PORTS):
+            return {}
+        order = spec.complete({k: v for k, v in self.plugin.attrs.items() if k in spec.fields})[spec.order_field]
+        assert isinstance(order, tuple)
+        return {port: self.plugin.inputs[int(at)] for port, at in zip(spec.order_ports, order, strict=True)}
+
+    @cached_property
+    def inputs(self) -> Mapping[Ref, Ref]:
+        """For each placeholder of the rewritten graph, the original's tensor that it stands for."""
+        table: dict[Ref, Ref] = {}
+        for node in self.runner.inputs:
+            origin = self.match.origin(Ref(node.name))
+            if origin is None:
+                raise error("V109", f"the input '{node.name}' stands for no tensor of the original; expected one that can be fed to it",
+                            self.recipe.span("nodes", node.name), help=["give the node a 'like'"])  # fmt: skip
+            table[Ref(node.name)] = origin
+        return table
+
+    @cached_property
+    def prepared_inputs(self) -> tuple[Ref, ...]:
+        """The rewritten graph's inputs that a picture becomes by the recipe's ``image``; none where it keeps its own input."""
+        return tuple(
+            ref for ref, origin in self.inputs.items()
+            if self.graph[origin.node].op not in PLACEHOLDERS and self.inference.spec(origin).shape.rank in (4, None)
+        )  # fmt: skip
+
+    @cached_property
+    def outputs(self) -> Mapping[Ref, Ref | None]:
+        """For each output that is no detection, the original's tensor that it stands for, or None."""
+        plugin = self.plugin.name if self.plugin is not None else None
+        table = {ref: self.match.origin(ref) for ref in self.runner.outputs if ref.node != plugin}
+        if plugin is None and not any(table.values()):
+            names = ", ".join(f"'{ref}'" for ref in table)
+            raise error("V109", f"nothing in the original stands for the outputs {names}; expected detections, or tensors of both graphs",
+                        self.recipe.span("outputs"), help=["add an output that the original has, too, and verify with that"])  # fmt: skip
+        return table
+
+    # --- the original -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def detector(self) -> Detector | None:
+        """What the original says of itself, where the rewritten graph gives detections."""
+        return Detector(self.graph) if self.plugin is not None else None
+
+    @cached_property
+    def detections(self) -> Mapping[str, Ref]:
+        """The original's tensors that hold detections: boxes, scores, classes, count."""
+        return self.detector.detections.value if self.detector is not None else {}
+
+    @cached_property
+    def picture_ref(self) -> Ref | None:
+        """The original's tensor that a picture is put into."""
+        if self.detector is not None:
+            return self.detector.picture.value
+        needed = self.graph.ancestors(ref.node for ref in self._compared())
+        fed = [node.name for node in self.graph if node.name in needed and node.op in PLACEHOLDERS[:2]]
+        return Ref(fed[0]) if self.image is not None and len(fed) == 1 else None
+
+    def _compared(self) -> list[Ref]:
+        """Return what the original must compute so that something can be compared at all."""
+        return [*self.inputs.values(), *(ref for ref in self.outputs.values() if ref is not None), *self.detections.values()]
+
+    def _fetches(self) -> list[Ref]:
+        wanted = self._compared()
+        for region in self.regions:
+            wanted += [*region.fed.values(), *region.outputs.values()]
+        if self.detector is not None:
+            for name in ("encodings", "logits", "anchors_tensor"):
+                with suppress(SurgeonError):  # what cannot be found is not compared alone
+                    wanted.append(getattr(self.detector, name).value)
+        return wanted
+
+    # --- what was put in -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def anchor_makers(self) -> tuple[Replacement, ...]:
+        """The nodes put in that make the anchors which the plugin reads."""
+        if "prior" not in self.inputs_by_port:
+            return ()
+        behind = self.runner.graph.ancestors([self.inputs_by_port["prior"].node])
+        return tuple(r for r in self.match.replacements if r.node.name in behind and r.node.op not in PLACEHOLDERS)
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        """The replacements that are neither inputs, nor anchors, nor what gives detections, each with what it reads."""
+        apart = {replaced.node.name for replaced in self.anchor_makers}
+        if self.plugin is not None:
+            apart.add(self.plugin.name)
+        return tuple(self._region(r) for r in self.match.replacements if r.node.name not in apart and r.node.op not in PLACEHOLDERS)
+
+    def _region(self, replaced: Replacement) -> Region:
+        """Walk back from a node put in to tensors that the original has; what lies between is computed with it."""
+        rewritten, name = self.runner.graph, replaced.node.name
+        if name not in self._needed:
+            return Region(replaced, reason="no output of the recipe needs it")
+        fed: dict[Ref, Ref] = {}
+        inside: dict[str, None] = {name: None}
+        stack = [name]
+        while stack:
+            for ref in rewritten[stack.pop()].inputs:
+                origin = self.match.origin(ref) if ref.node in self._live else None
+                if origin is not None:
+                    fed[ref] = origin
+                elif ref.node not in inside:
+                    inside[ref.node] = None
+                    stack.append(ref.node)
+        read = {ref for node in rewritten for ref in node.inputs if ref.node == name} | {r for r in self.runner.outputs if r.node == name}
+        outputs = {ref: self.match.origin(ref) for ref in sorted(read)}
+        known = {ref: origin for ref, origin in outputs.items() if origin is not None}
+        reason = "" if known else "nothing in the original stands for what it gives"
+        return Region(replaced, fed, known, frozenset(inside), reason)
+
+    @cached_property
+    def _needed(self) -> set[str]:
+        return self.runner.graph.ancestors(ref.node for ref in self.runner.outputs)
+
+    @cached_property
+    def _live(self) -> frozenset[str]:
+        """Nodes of the rewritten graph that its outputs need and that depend on its inputs; membership only."""
+        fed = {node.name for node in self.runner.inputs}
+        for name in self.runner.graph.topological():
+            if name in self._needed and any(source in fed for source in self.runner.graph[name].sources):
+                fed.add(name)
+        return frozenset(fed)
+
+    # --- samples -----------------------------------------------------------------------------------------------------
+
+    def sample(self, picture: Picture | None, seed: int) -> Sample:
+        """Run the original, and the rewritten graph on the original's values at the cut.
+
+        Raise SurgeonError V104 for the recipe's ``image``, V106 where TensorFlow cannot compute a graph, and V110 for an
+        input that nothing can be put into.
+        """
+        random = np.random.default_rng(seed)
+        fed: dict[Ref, np.ndarray] = {}
+        prepared: Prepared | None = None
+        for node in self.original.inputs:
+            if Ref(node.name) != self.picture_ref:
+                fed[Ref(node.name)] = self._numbers(node, random)
+        if picture is not None and self.picture_ref is not None:
+            pixels = self._sized(picture.pixels)
+            fed[self.picture_ref] = self._as_fed(pixels)
+            if self.image is not None and self.prepared_inputs:
+                prepared = prepare(self.image, pixels, self.recipe.span("image", "steps"))
+        values = {**self.original.run(fed), **fed}
+        cut = self.runner.run({ref: values[origin] for ref, origin in self.inputs.items()})
+        return Sample(picture.name if picture is not None else f"made numbers, seed {seed}", values, cut, prepared)
+
+    def _numbers(self, node: Node, random: np.random.Generator) -> np.ndarray:
+        """Return made-up numbers for a placeholder: 0 to 1, of ints 0 and 1, of uint8 0 to 255; unknown batches are 1."""
+        spec = self.inference.spec(Ref(node.name))
+        dims = spec.shape.dims
+        if dims is not None and dims and dims[0] is None:
+            dims = (1, *dims[1:])
+        if dims is None or not Shape(dims).is_static or spec.dtype is None or spec.dtype.itemsize is None:
+            raise error("V110", f"nothing can be put into '{node.name}', which is {spec}; expected a known type and shape",
+                        self.graph.source or None,
+                        help=["give the recipe an 'image', so that a picture is put in, or cut this input off"])  # fmt: skip
+        shape = Shape(dims).static()
+        if spec.dtype in (DType.FLOAT32, DType.FLOAT64, DType.FLOAT16):
+            return random.random(shape, np.float32).astype(spec.dtype.numpy())
+        most = 255 if spec.dtype is DType.UINT8 else 1
+        return random.integers(0, most, shape, endpoint=True).astype(spec.dtype.numpy())
+
+    def seen(self, picture: Picture) -> np.ndarray:
+        """Return the pixels that the original sees of a picture, uint8[H, W, 3]."""
+        return self._sized(picture.pixels)
+
+    def _sized(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the picture at the size that the original's placeholder has, where it has a fixed one."""
+        assert self.picture_ref is not None
+        dims = self.inference.spec(self.picture_ref).shape.dims
+        size = dims[1:3] if dims is not None and len(dims) == 4 else (None, None)
+        if None in size or size == pixels.shape[:2]:
+            return pixels
+        fitted = resize(pixels[None], (int(size[0] or 0), int(size[1] or 0)), "half-pixel-bilinear")[0]
+        return np.asarray(np.rint(fitted), np.uint8)
+
+    def _as_fed(self, pixels: np.ndarray) -> np.ndarray:
+        assert self.picture_ref is not None
+        spec = self.inference.spec(self.picture_ref)
+        dtype = spec.dtype or DType.UINT8
+        if dtype.itemsize is None:
+            raise error("V110", f"no picture can be put into '{self.picture_ref}', which is {spec}; expected numbers",
+                        self.graph.source or None, help=["export the graph with a uint8 or float32 input"])  # fmt: skip
+        fed: np.ndarray = (pixels if spec.shape.rank == 3 else pixels[None]).astype(dtype.numpy())
+        return fed
+
+    # --- detections ---------------------------------------------------------------------------------------------------
+
+    def of_original(self, sample: Sample) -> Detections:
+        """Return what the original detects, its classes counted as the plugin counts them."""
+        assert self.detector is not None
+        refs = self.detections
+        shift = (1 if self.detector.background.value == 0 else 0) - self.detector.label_offset.value
+        boxes, scores, classes = (sample.values[refs[key]] for key in ("boxes", "scores", "classes"))
+        count = float(sample.values[refs["count"]].reshape(-1)[0]) if "count" in refs else scores.size
+        return detections_of_original(boxes.reshape(-1, 4), scores.reshape(-1), classes.reshape(-1), count, shift)
+
+    def named(self, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the outputs of the plugin that gives detections, by port."""
+        assert self.plugin is not None
+        return dict(zip(self.ports(self.plugin), outputs, strict=True))
+
+    def of_plugin(self, outputs: Sequence[np.ndarray], sample: Sample) -> Detections:
+        """Return what the plugin's outputs hold, relative to the picture."""
+        return detections_of_plugin(self.named(outputs))[0].within(sample.window)

@@ -1,0 +1,89 @@
+"""Small pieces of HTML that all others are made of."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+
+from surgeon.diagnostics import Span
+from surgeon.display import number, some
+from surgeon.graph import TensorSpec
+from surgeon.viewer.change_report import place
+from surgeon.viewer.markup import Markup, element, escape, join
+
+MOST_ROWS = 40
+"""Rows of a table that are shown before it folds."""
+
+
+def _single(value: float) -> bytes:
+    """Return the bytes of a float32, which fields are, or of the float64 where it is too large for one."""
+    try:
+        return struct.pack("<f", value)
+    except OverflowError:
+        return struct.pack("<d", value)
+
+
+def value_of(value: object) -> str:
+    """Return a field's value for people."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(value_of, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {value_of(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, float) and math.isfinite(value):
+        return next((text for digits in range(1, 9) if _single(float(text := f"{value:.{digits}g}")) == _single(value)), f"{value:.9g}")
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def ops_of(counts: Mapping[str, int]) -> str:
+    """Return operations with how many nodes have each."""
+    return some([f"{op} {number(count)}" if count > 1 else op for op, count in counts.items()], 6)
+
+
+def name_of(name: str) -> Markup:
+    """Return a name that came from a file; a line may break after a slash."""
+    return element("code", Markup(escape(name).replace("/", "/<wbr>")))
+
+
+def spec_of(spec: TensorSpec) -> Markup:
+    """Return element type and shape."""
+    return element("code", str(spec), class_="spec")
+
+
+def place_of(span: Span | None) -> Markup:
+    text = place(span)
+    return element("code", text, class_="place") if text else Markup("")
+
+
+def lines_of(lines: Sequence[str]) -> Markup:
+    return element("ul", *(element("li", line) for line in lines), class_="lines") if lines else Markup("")
+
+
+def badge(text: object, kind: str) -> Markup:
+    """Return a word on a coloured ground."""
+    return element("span", text, class_=f"badge b-{kind}")
+
+
+def outcome(text: str) -> Markup:
+    """Return how something ended, as a badge."""
+    return badge(text, {"passed": "good", "failed": "error", "inconclusive": "warning"}.get(text, "note"))
+
+
+def table(head: Sequence[object], rows: Iterable[Sequence[object]], right: Sequence[int] = ()) -> Markup:
+    """Return a table that scrolls by itself where it is too wide; nothing without rows."""
+    body = [element("tr", *(element("td", cell, class_="n" if i in right else None) for i, cell in enumerate(row))) for row in rows]
+    if not body:
+        return Markup("")
+    top = element("tr", *(element("th", cell, scope="col", class_="n" if i in right else None) for i, cell in enumerate(head)))
+    return element("div", element("table", element("thead", top), element("tbody", *body)), class_="scroll")
+
+
+def folding_table(
+    what: str, head: Sequence[object], rows: Sequence[Sequence[object]], *, shown: int = MOST_ROWS, right: Sequence[int] = ()
+) -> Markup:
+    """Return a table of which the rows after the first ``shown`` are folded."""
+    rest = rows[shown:]
+    if not rest:
+        return table(head, rows, right)
+    folded = element("details", element("summary", f"{number(len(rest))} more {what}"), table(head, rest, right))
+    return join(table(head, rows[:shown], right), folded)

@@ -1,0 +1,174 @@
+"""ONNX files in ONNX Runtime: run, verified and inspected, by the command line too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import surgeon
+from surgeon import api
+from surgeon.diagnostics import SurgeonError
+from surgeon.runners.onnx_runtime import OnnxModel
+from surgeon.zoo import demo
+
+Run = Callable[..., Any]
+PICTURES = demo.picture_paths()[0].parent
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with the demo model's recipe and its ONNX files: batch of one, open batch, native plugin nodes."""
+    folder = tmp_path_factory.mktemp("onnx")
+    recipe, model = folder / "demo.yaml", demo.model_path()
+    api.init(model, recipe, labels=demo.labels_path())
+    api.convert(recipe, model, folder / "one.onnx")
+    api.convert(recipe, model, folder / "open.onnx", batch="dynamic")
+    api.convert(recipe, model, folder / "native.onnx", target="onnx@tensorrt-8.5", rendering="native")
+    return folder
+
+
+@pytest.mark.parametrize(("name", "batch"), [("one.onnx", None), ("open.onnx", 3)])
+def test_it_detects_what_the_references_detect(files: Path, name: str, batch: int | None) -> None:
+    wanted = surgeon.detect(files / "demo.yaml", PICTURES, model=demo.model_path())
+    found = surgeon.detect(files / name, PICTURES, batch=batch)
+    assert len(found) == len(wanted) == 4
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert mine.detections is not None and theirs.detections is not None and len(theirs.detections)
+        assert np.array_equal(mine.detections.classes, theirs.detections.classes) and mine.labels == theirs.labels
+        assert np.abs(mine.detections.boxes - theirs.detections.boxes).max() < 1e-5
+        assert np.abs(mine.detections.scores - theirs.detections.scores).max() < 1e-5
+
+
+def test_other_channels_are_another_picture(files: Path) -> None:
+    model = OnnxModel(files / "one.onnx")
+    random = np.random.default_rng(0).random((1, 300, 300, 3), np.float32)
+    there, back = (model.run({"Input": np.ascontiguousarray(value)})["NMS"] for value in (random, random[..., ::-1]))
+    assert there.shape == (1, 1, 100, 7) and not np.allclose(there, back)
+
+
+def test_the_model_says_what_it_takes(files: Path) -> None:
+    one, open_ = OnnxModel(files / "one.onnx"), OnnxModel(files / "open.onnx")
+    assert (one.shapes, one.max_batch) == ({"Input": (1, 300, 300, 3)}, 1)
+    assert open_.shapes == {"Input": (None, 300, 300, 3)} and open_.max_batch > 1
+    assert one.detections["detections"] == "NMS" and one.image is not None and one.labels and len(one.graph) == 64
+    assert open_.run({"Input": np.zeros((2, 300, 300, 3), np.float32)})["NMS"].shape[0] == 2
+
+
+@pytest.mark.parametrize("feeds", [{}, {"x": np.zeros((1, 300, 300, 3))}, {"Input": np.zeros((1, 3, 300, 300), np.float32)},
+                                   {"Input": np.zeros((2, 300, 300, 3), np.float32)}])  # fmt: skip
+def test_inputs_that_do_not_fit_are_refused(files: Path, feeds: dict[str, np.ndarray]) -> None:
+    with pytest.raises(SurgeonError) as caught:
+        OnnxModel(files / "one.onnx").run(feeds)
+    assert caught.value.diagnostics[0].code == "V132"
+
+
+def test_files_that_cannot_run_are_refused(files: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"\x00broken")
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes((files / "one.onnx").read_bytes()[:-1000])
+    for path, codes in ((files / "native.onnx", {"V131"}), (broken, {"X150"}), (cut, {"X150", "V130"}), (tmp_path / "none.onnx", {"X150"})):
+        with pytest.raises(SurgeonError) as caught:
+            OnnxModel(path)
+        assert caught.value.diagnostics[0].code in codes
+
+
+def test_onnx_runtime_refuses_an_operator_that_is_none(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    node = onnx.helper.make_node("NoSuchOperator", ["x"], ["y"])
+    value = [onnx.helper.make_tensor_value_info(name, 1, [1, 2]) for name in "xy"]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", value[:1], value[1:])), tmp_path / "x.onnx")
+    with pytest.raises(SurgeonError) as caught:
+        OnnxModel(tmp_path / "x.onnx")
+    assert caught.value.diagnostics[0].code == "V130"
+
+
+def test_a_fixed_batch_is_filled_up_and_cut_off(files: Path) -> None:
+    api.convert(files / "demo.yaml", demo.model_path(), files / "four.onnx", batch=4)
+    four, one = OnnxModel(files / "four.onnx"), OnnxModel(files / "one.onnx")
+    pictures = np.random.default_rng(0).random((3, 300, 300, 3), np.float32)
+    found = four.run({"Input": pictures})["NMS"][..., 1:]
+    wanted = np.concatenate([one.run({"Input": picture[None]})["NMS"] for picture in pictures])[..., 1:]
+    assert found.shape == (3, 1, 100, 6) and np.allclose(found, wanted, atol=1e-5) and not np.allclose(found, wanted[::-1], atol=1e-2)
+
+
+def write_onnx(path: Path, op: str, inputs: dict[str, Any], outputs: dict[str, Any], told: dict[str, str] | None = None,
+               **attributes: Any) -> Path:  # fmt: skip
+    """Write a file of one node, as another maker might."""
+    onnx = pytest.importorskip("onnx")
+    node = onnx.helper.make_node(op, list(inputs), list(outputs), **attributes)
+    given, made = ([onnx.helper.make_tensor_value_info(name, 1, dims) for name, dims in each.items()] for each in (inputs, outputs))
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", given, made), opset_imports=[onnx.helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    onnx.helper.set_model_props(model, told or {})
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("first", [1, "N"])
+def test_an_output_without_axes_stays_as_it_is(tmp_path: Path, first: int | str) -> None:
+    path = write_onnx(tmp_path / "x.onnx", "ReduceSum", {"x": [first, 3]}, {"y": []}, keepdims=0)
+    assert OnnxModel(path).run({"x": np.ones((1, 3), np.float32)})["y"] == 3
+
+
+@pytest.mark.parametrize("dims", [[], [1]])
+def test_inputs_without_a_batch_go_beside_those_with_one(tmp_path: Path, dims: list[int]) -> None:
+    model = OnnxModel(write_onnx(tmp_path / "x.onnx", "Mul", {"x": ["N", 3], "scale": dims}, {"y": ["N", 3]}))
+    found = model.run({"x": np.ones((2, 3), np.float32), "scale": np.full(dims, 2, np.float32)})
+    assert np.array_equal(found["y"], np.full((2, 3), 2))
+    with pytest.raises(SurgeonError) as caught:
+        model.run({"x": np.ones((2, 3), np.float32), "scale": np.ones(2, np.float32)})
+    assert caught.value.diagnostics[0].code == "V132"
+
+
+def test_properties_that_do_not_fit_the_file(tmp_path: Path) -> None:
+    told = {"surgeon.detections": '{"detections": "y"}', "surgeon.plugins": '[{"node": [1], "op": "a", "rendering": "b"}]'}
+    path = write_onnx(tmp_path / "x.onnx", "Relu", {"x": ["N", 3]}, {"y": ["N", 3]}, told)
+    assert surgeon.inspect(path).plugins == {}
+    with pytest.raises(SurgeonError) as caught:
+        OnnxModel(path)
+    assert caught.value.diagnostics[0].code == "X151"
+    layout = write_onnx(tmp_path / "l.onnx", "Relu", {"x": ["N", 3]}, {"y": ["N", 3]}, {"surgeon.nchw_inputs": '["x"]'})
+    assert OnnxModel(layout).shapes == {"x": (None, 3)}
+
+
+def test_damaged_names_are_refused_and_nothing_is_printed(files: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    damaged = tmp_path / "damaged.onnx"
+    data = (files / "one.onnx").read_bytes()
+    damaged.write_bytes(data.replace(b"FeatureExtractor", b"\xff\xfe" + b"atureExtractor", 1))
+    unknown = write_onnx(tmp_path / "u.onnx", "NoSuchOperator", {"x": [1, 2]}, {"y": [1, 2]})
+    for make, code in ((lambda: surgeon.inspect(damaged), "X150"), (lambda: OnnxModel(damaged), "X150"), (lambda: OnnxModel(unknown), "V130")):
+        with pytest.raises(SurgeonError) as caught:
+            make()
+        assert caught.value.diagnostics[0].code == code
+    assert capfd.readouterr() == ("", "")
+
+
+def test_verified_against_the_original(files: Path) -> None:
+    found = surgeon.verify(files / "demo.yaml", demo.model_path(), onnx=files / "one.onnx", images=demo.picture_paths()[1])
+    assert found.passed and found.tolerances.box == 1e-4 and "onnxruntime" in found.runtime["runtime"]
+    surgeon.verify(files / "demo.yaml", demo.model_path(), images=demo.picture_paths()[1], store=files / "o.npz")
+    assert surgeon.verify(onnx=files / "open.onnx", original=files / "o.npz").passed
+
+
+def test_the_command_line_runs_verifies_and_inspects(files: Path) -> None:
+    assert surgeon.inspect(files / "one.onnx").format == "onnx"
+    native = surgeon.inspect(files / "native.onnx")
+    assert native.plugins["NMS"] == "NMS_TRT, native" and native.ops["NMS_TRT"] == 1 and native.told["target"] == "onnx@tensorrt-8.5"
+    standard = surgeon.inspect(files / "one.onnx", depth=2)
+    assert standard.plugins["NMS"] == "NMS_TRT, standard" and "NMS_TRT" not in standard.ops and standard.told["recipe"] == "demo"
+    assert standard.inputs == {"Input": "float32[1,3,300,300], channels first"} and standard.constant_bytes > 1_000_000
+    assert "FeatureExtractor/MobilenetV1" in {n.name for n in standard.namespaces}
+
+
+def test_an_onnx_file_of_another_maker_is_inspected(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    value = [onnx.helper.make_tensor_value_info(name, 1, ["N", 2]) for name in "xy"]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", value[:1], value[1:])), tmp_path / "x.onnx")
+    found = surgeon.inspect(tmp_path / "x.onnx")
+    assert (found.nodes, found.ops, found.inputs, found.plugins) == (1, {"Relu": 1}, {"x": "float32[?,2]"}, {})

@@ -1,0 +1,157 @@
+"""Files of stored originals: read again, and refused where a part is missing, of another kind, or damaged."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from surgeon import SurgeonError
+from surgeon.runners.detections import Detections
+from surgeon.verification.recorded_runs import Facts, Keeper, Original, read_originals
+
+FACTS = Facts(graph="", recipe="r", target="t", made=False, prepared=("x",))
+FOUND = Detections(np.float32([[0.2, 0.1, 0.4, 0.3], [0.5, 0.5, 0.9, 0.9]]), np.float32([0.9, 0.8]), np.array([1, 2]))
+
+
+def original(name: str = "a.png") -> Original:
+    inputs = {"x": np.ones((1, 4, 4, 3), np.float32)}
+    return Original(name, np.full((4, 6, 3), 9, np.uint8), (1.0, 0.5), inputs, FOUND, {"y": np.float32([[1, 2]])}, ("clip-first", "keep-all"),
+                    lambda change: many(2000) if change == "keep-all" else FOUND)  # fmt: skip
+
+
+def many(count: int) -> Detections:
+    scores = np.random.default_rng(0).random(count, np.float32)
+    return Detections(np.tile(np.float32([0, 0, 1, 1]), (count, 1)), scores, np.arange(count))
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    keeper = Keeper(FACTS)
+    for name in ("a.png", "b.png"):
+        keeper.add(original(name))
+    keeper.write(tmp_path / "original.npz")
+    return tmp_path / "original.npz"
+
+
+def read_all(path: Path) -> list[Original]:
+    """Read everything that a file holds, the reruns, too."""
+    found = list(read_originals(path)[1])
+    for one in found:
+        for change in ("", *one.changes):
+            if one.cut is not None:
+                one.cut(change)
+    return found
+
+
+def test_everything_is_read_again(stored: Path) -> None:
+    facts, found = read_originals(stored)
+    assert facts == FACTS and [one.name for one in found] == ["a.png", "b.png"]
+    one, wanted = found[1], original()
+    assert one.window == (1.0, 0.5) and one.changes == wanted.changes and one.end is None
+    assert one.pixels is not None and np.array_equal(one.pixels, wanted.pixels)  # type: ignore[arg-type]
+    assert np.array_equal(one.inputs["x"], wanted.inputs["x"]) and np.array_equal(one.tensors["y"], wanted.tensors["y"])
+    assert one.cut is not None
+    for kept in (one.detections, one.cut(""), one.cut("clip-first")):
+        assert kept is not None and all(np.array_equal(getattr(kept, part), getattr(FOUND, part)) for part in ("boxes", "scores", "classes"))
+
+
+def test_of_all_candidates_the_best_are_kept(stored: Path) -> None:
+    one = read_originals(stored)[1][0]
+    assert one.cut is not None
+    kept, all_of_them = one.cut("keep-all"), many(2000)
+    assert len(kept) == 1002 and kept.scores.min() == np.sort(all_of_them.scores)[-1002]
+    assert np.array_equal(all_of_them.scores[kept.classes], kept.scores) and (np.diff(kept.classes) > 0).all()
+
+
+Content = dict[str, np.ndarray]
+
+
+def meta(change: Callable[[Any], None]) -> Callable[[Content], None]:
+    def changed(content: Content) -> None:
+        told = json.loads(content["meta"].tobytes())
+        change(told)
+        content["meta"] = np.frombuffer(json.dumps(told).encode(), np.uint8)
+
+    return changed
+
+
+def put(name: str, value: np.ndarray | None) -> Callable[[Content], None]:
+    def changed(content: Content) -> None:
+        del content[name]
+        if value is not None:
+            content[name] = value
+
+    return changed
+
+
+DAMAGES: dict[str, tuple[str, Callable[[Content], None]]] = {
+    "another version": ("version 2", meta(lambda told: told["facts"].update(version=2, more=5))),
+    "another key": ("more", meta(lambda told: told["facts"].update(more=5))),
+    "no picture": ("no pictures", meta(lambda told: told["pictures"].clear())),
+    "a list": ("", put("meta", np.frombuffer(b"[]", np.uint8))),
+    "deep nesting": ("", put("meta", np.frombuffer(b"[" * 100_000, np.uint8))),
+    "no meta": ("meta", put("meta", None)),
+    "pickled objects": ("", put("0/input/0", np.array([{}], object))),
+    "no input": ("0/input/0", put("0/input/0", None)),
+    "no rerun": ("clip-first", put("1/cut/clip-first/boxes", None)),
+    "no unchanged run": ("unchanged", put("0/cut/unchanged/scores", None)),
+    "fewer boxes": ("float32[1, 4]", put("0/original/boxes", FOUND.boxes[:1])),
+    "other corners": ("expected float32[2, 4]", put("0/cut/unchanged/boxes", FOUND.boxes[:, :3])),
+    "boxes of text": ("expected float32[2, 4]", put("0/original/boxes", FOUND.boxes.astype("U8"))),
+    "float classes": ("expected int64[2]", put("0/original/classes", FOUND.classes.astype(np.float32))),
+    "gray pixels": ("expected uint8[H, W, 3]", put("1/pixels", np.zeros((4, 6), np.uint8))),
+    "an empty window": ("window", meta(lambda told: told["pictures"][1].update(window=[0.0, 1.0]))),
+    "a window that is none": ("", meta(lambda told: told["pictures"][0].update(window=5))),
+    "inputs that are none": ("", meta(lambda told: told["pictures"][0].update(inputs=5))),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_what_is_not_as_it_was_written_is_refused(stored: Path, name: str) -> None:
+    said, damage = DAMAGES[name]
+    with np.load(stored) as content:
+        changed = dict(content)
+    damage(changed)
+    np.savez(stored, **changed)
+    with pytest.raises(SurgeonError) as exc:
+        read_all(stored)
+    (found,) = exc.value.diagnostics
+    assert found.code == "V123" and said in found.message and str(stored) in found.message
+
+
+def test_an_undamaged_copy_is_not_refused(stored: Path) -> None:
+    with np.load(stored) as content:
+        np.savez(stored.with_name("copy.npz"), **content)
+    assert len(read_all(stored.with_name("copy.npz"))) == 2
+
+
+def test_flipped_bits_never_raise_anything_else(stored: Path) -> None:
+    data, chosen = stored.read_bytes(), random.Random(0)
+    refused = 0
+    for turn in range(300):
+        damaged = bytearray(data)
+        # Every other time in the directory at the end of the file.
+        at = chosen.randrange(len(data)) if turn % 2 else len(data) - 1 - chosen.randrange(len(data) // 4)
+        damaged[at] ^= 1 << chosen.randrange(8)
+        stored.write_bytes(damaged)
+        try:
+            read_all(stored)
+        except SurgeonError as exc:
+            refused += exc.diagnostics[0].code == "V123"
+    assert refused > 100
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    np.save(tmp_path / "array.npy", FOUND.boxes)
+    (tmp_path / "text.npz").write_text("no archive")
+    (tmp_path / "empty.npz").touch()
+    for path in (*sorted(tmp_path.iterdir()), tmp_path / "nothing.npz", tmp_path):
+        with pytest.raises(SurgeonError) as exc:
+            read_originals(path)
+        assert exc.value.diagnostics[0].code == "V123"

@@ -1,0 +1,398 @@
+"""Whole verifications on generated detectors: what is right passes, and each planted mistake is caught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import surgeon
+from surgeon import SurgeonError, Verification
+from surgeon.formats.graphdef import from_bytes
+from surgeon.graph import parse_graph
+from surgeon.verification import DetectionComparison, Outcome
+from surgeon.zoo import build_lenet
+
+pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
+pytest.importorskip("PIL", reason="Pillow reads and writes pictures")
+
+DATES = ("2017", "2018", "2019")
+
+EXACT = """\
+recipe: 1
+name: exact
+extends: [ssd]
+anchors: plugin
+nodes:
+  GridAnchor:
+    fields: {numLayers: 6, minSize: 0.2, maxSize: 0.95, aspectRatios: [1.0, 2.0, 0.5, 3.0, 0.33333334], variance: [0.1, 0.1, 0.2, 0.2],
+             featureMapShapes: [19, 10, 5, 3, 2, 1]}
+  NMS:
+    fields: {shareLocation: 1, varianceEncodedInTarget: 0, backgroundLabelId: 0, numClasses: auto, topK: 1917, keepTopK: 100,
+             confidenceThreshold: 1e-8, nmsThreshold: 0.6, inputOrder: auto, confSigmoid: 1, isNormalized: 1, codeType: 3}
+image: {size: [300, 300], resize: stretch, interpolation: tf1-bilinear, color: RGB, steps: [{scale: 0.0078431377}, {subtract: 1.0}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def graph(zoo_ssd: Callable[..., Path]) -> Callable[..., surgeon.Graph]:
+    """Give ``graph(date, **options)``: a generated detector; of three classes and the background unless told."""
+    read: dict[str, surgeon.Graph] = {}
+
+    def loaded(date: str = "2018", **options: Any) -> surgeon.Graph:
+        key = repr((date, options))
+        if key not in read:
+            read[key] = surgeon.load_graph(zoo_ssd(date, **options))
+        return read[key]
+
+    return loaded
+
+
+def changed(*changes: tuple[str, str], text: str = EXACT) -> surgeon.Recipe:
+    """Return the exact recipe with some of its text replaced."""
+    for old, new in changes:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    return surgeon.parse_recipe(text)
+
+
+def outcomes(found: Verification) -> dict[str, str]:
+    return {verdict.name: str(verdict.outcome) for verdict in found.verdicts}
+
+
+def detections(found: Verification, verdict: int) -> DetectionComparison:
+    (comparison,) = [c for c in found.verdicts[verdict].comparisons if isinstance(c, DetectionComparison)]
+    return comparison
+
+
+PASSED = {"cut to cut": "passed", "each alone": "passed", "end to end": "passed"}
+
+
+@pytest.mark.parametrize(("date", "excuse"), [("2017", "clip-first"), ("2018", "clip-first"), ("2019", "drop-empty")])
+def test_an_exact_recipe_passes(graph, date: str, excuse: str) -> None:
+    """Graphs until 2018 clip boxes before suppression, later ones drop boxes outside the picture: no recipe changes that."""
+    found = surgeon.verify(changed(), graph(date))
+    assert outcomes(found) == PASSED and found.passed and found.made
+    for index in range(3):
+        compared = detections(found, index)
+        assert (compared.original, compared.rewritten, compared.unexcused) == (100, 100, ())
+        assert set(compared.excused) == {excuse} and compared.matched >= 85
+        assert compared.worst_box_error < 1e-6 and compared.worst_score_error < 1e-6
+    assert [c.subject for c in found.verdicts[1].comparisons] == [
+        f"image_tensor, {'Cast' if date == '2019' else 'ToFloat'}, Preprocessor -> Input",
+        f"MultipleGridAnchorGenerator{'' if date == '2017' else ', Concatenate'} -> GridAnchor, concat_priorbox",
+        "concat -> concat_box_loc", "concat_1 -> concat_box_conf", "Postprocessor -> NMS",
+    ]  # fmt: skip
+
+
+def test_nothing_inherent_is_excused_where_none_is_allowed(graph) -> None:
+    found = surgeon.verify(changed(), graph(), max_excused=0)
+    assert found.outcome is Outcome.FAILED and "excused, at most 0 allowed" in detections(found, 0).reason
+
+
+def test_no_excuse_is_needed_where_boxes_lie_inside(graph) -> None:
+    """With scores above a half of the best only few boxes are left, and none of them is at an edge."""
+    found = surgeon.verify(changed(("1e-8", "0.97")), graph(score_threshold=0.97), max_excused=0)
+    compared = detections(found, 0)
+    if found.passed:
+        assert 0 < compared.original < 100 and compared.excused == {}
+    else:
+        assert compared.unexcused == () and set(compared.excused) == {"clip-first"}
+
+
+def test_the_literal_numbers_of_the_samples_are_told(graph) -> None:
+    """Ratio 0.33 for 1/3 moves anchors by up to 0.4 % of the picture; it is named, and passes only where it is allowed."""
+    literal = changed(("0.33333334", "0.33"))
+    strict = surgeon.verify(literal, graph("2019"))
+    assert outcomes(strict) == dict.fromkeys(PASSED, "failed")
+    anchors = strict.verdicts[1].comparisons[1]
+    assert dict(anchors.excused) == {"exact-ratios": 1} and "recipe could avoid" in anchors.reason
+    assert detections(strict, 0).excused["exact-ratios"] > 0 and "exact-ratios" in strict.excuses
+    allowed = surgeon.verify(literal, graph("2019"), max_excused=15)
+    assert outcomes(allowed) == PASSED
+
+
+def test_a_small_top_k_is_told(graph) -> None:
+    one_class = graph("2019", classes=1, seed=4)
+    found = surgeon.verify(changed(("topK: 1917", "topK: 100")), one_class, max_excused=100)
+    assert outcomes(found) == PASSED and detections(found, 0).excused["all-candidates"] > 0
+    assert surgeon.verify(changed(("topK: 1917", "topK: 100")), one_class).outcome is Outcome.FAILED
+
+
+# --- planted mistakes -----------------------------------------------------------------------------------------------
+
+NUMERIC = {
+    # Four scores and four encodings an anchor: both inputs have one length, so that no size tells them apart.
+    "inputOrder": ([("inputOrder: auto", "inputOrder: [2, 0, 1]")], {"cut to cut", "end to end"}),
+    "minSize": ([("minSize: 0.2", "minSize: 0.21")], {"cut to cut", "each alone", "end to end"}),
+    "minSize by a little": ([("minSize: 0.2", "minSize: 0.201")], {"cut to cut", "each alone", "end to end"}),
+    "variance order": ([("[0.1, 0.1, 0.2, 0.2]", "[0.2, 0.2, 0.1, 0.1]")],
+                       {"cut to cut", "each alone", "end to end"}),
+    "order of ratios": ([("3.0, 0.33333334", "0.33333334, 3.0")], {"cut to cut", "each alone", "end to end"}),
+    "nmsThreshold": ([("nmsThreshold: 0.6", "nmsThreshold: 0.5")], {"cut to cut", "each alone", "end to end"}),
+    "background": ([("backgroundLabelId: 0", "backgroundLabelId: 1")], {"cut to cut", "each alone", "end to end"}),
+    "no sigmoid": ([("confSigmoid: 1", "confSigmoid: 0")], {"cut to cut", "end to end"}),
+    "codeType": ([("codeType: 3", "codeType: 1")], {"cut to cut", "each alone", "end to end"}),
+    "keepTopK": ([("keepTopK: 100", "keepTopK: 50")], {"cut to cut", "each alone", "end to end"}),
+    "preprocessing scale": ([("scale: 0.0078431377", "scale: 0.0039215686")],
+                            {"each alone", "end to end"}),
+    "preprocessing mean": ([("subtract: 1.0", "subtract: [1.0, 1.0, 0.9]")],
+                           {"each alone", "end to end"}),
+    "order of channels": ([("color: RGB", "color: BGR")], {"each alone", "end to end"}),
+    "interpolation": ([("tf1-bilinear", "half-pixel-bilinear")], {"each alone", "end to end"}),
+    "size of the picture": ([("size: [300, 300]", "size: [320, 320]")], {"each alone", "end to end"}),
+    "aspect ratio": ([("resize: stretch", "resize: keep-aspect-ratio")], {"cut to cut", "each alone", "end to end"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NUMERIC)
+def test_a_planted_mistake_fails(graph, name: str) -> None:
+    changes, wrong = NUMERIC[name]
+    found = surgeon.verify(changed(*changes), graph("2018"), max_excused=100)
+    assert {verdict for verdict, outcome in outcomes(found).items() if outcome == "failed"} == wrong
+    assert found.outcome is Outcome.FAILED
+
+
+REFUSED = {
+    "numClasses - 1": ("C109", [("numClasses: auto", "numClasses: 3")]),
+    "numClasses + 1": ("C109", [("numClasses: auto", "numClasses: 5")]),
+    "inputOrder": ("C109", [("inputOrder: auto", "inputOrder: [2, 1, 0]")]),
+    "swapped loc and conf": ("D109", [("anchors: plugin", "namespaces: {concat: concat_box_conf, concat_1: concat_box_loc}")]),
+    "steps of the image": ("V104", [("subtract: 1.0", "subtract: [1.0, 2.0]")]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_planted_mistake_is_refused_before_anything_runs(graph, name: str) -> None:
+    code, changes = REFUSED[name]
+    with pytest.raises(SurgeonError) as exc:
+        surgeon.verify(changed(*changes), graph("2018"))
+    assert code in [d.code for d in exc.value.diagnostics]
+
+
+def test_swapped_names_are_no_mistake_where_the_graph_tells_the_roles(graph) -> None:
+    """The port's name counts, not that of the node which feeds it: 'auto' finds out what each namespace joins."""
+    swapped = changed(("  NMS:\n", "  NMS:\n    inputs: {loc: concat_box_conf, prior: concat_priorbox, conf: concat_box_loc}\n"))
+    assert surgeon.verify(swapped, graph("2018")).passed
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+def picture(seed: int, height: int = 200, width: int = 260) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def test_pictures_of_a_folder_are_each_compared_and_drawn(graph, tmp_path: Path) -> None:
+    from PIL import Image
+
+    (tmp_path / "in").mkdir()
+    for seed, name in enumerate(("a.png", "b.png")):
+        Image.fromarray(picture(seed, 100 + seed)).save(tmp_path / "in" / name)
+    found = surgeon.verify(changed(), graph("2018"), images=tmp_path / "in", output=tmp_path / "out" / "drawn")
+    assert found.passed and not found.made and [Path(name).name for name in found.pictures] == ["a.png", "b.png"]
+    assert [len(verdict.comparisons) for verdict in found.verdicts] == [2, 9, 2]
+    assert [Path(path).name for path in found.drawn] == ["a.png.png", "b.png.png"]
+    with Image.open(found.drawn[0]) as drawn:
+        colours = {colour for _, colour in drawn.convert("RGB").getcolors(1 << 24)}
+        assert drawn.size == (780, 316) and {(0, 200, 0), (230, 0, 60)} <= colours
+
+
+def test_what_is_drawn_cannot_be_written(graph, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SurgeonError) as exc:
+        surgeon.verify(changed(), graph("2018"), output=tmp_path / "file" / "below")
+    assert exc.value.diagnostics[0].code == "E105"
+
+
+def test_pictures_may_be_arrays(graph) -> None:
+    found = surgeon.verify(changed(), graph("2018"), images=[picture(1), picture(2, 333, 222)])
+    assert found.passed and found.pictures == ("picture 0", "picture 1") and not found.made
+    with pytest.raises(SurgeonError) as exc:
+        surgeon.verify(changed(), graph("2018"), images=[picture(1).astype(np.float32)])
+    assert exc.value.diagnostics[0].code == "V111"
+
+
+def test_the_seed_makes_another_picture(graph) -> None:
+    one, other = (surgeon.verify(changed(), graph("2019"), seed=seed) for seed in (0, 1))
+    assert one.passed and other.passed and one.pictures != other.pictures
+    assert detections(one, 0).to_json() != detections(other, 0).to_json()
+
+
+def test_nothing_detected_is_inconclusive(graph) -> None:
+    found = surgeon.verify(changed(("1e-8", "1.0")), graph("2018", score_threshold=1.0))
+    assert found.outcome is Outcome.INCONCLUSIVE and outcomes(found)["cut to cut"] == "inconclusive"
+    assert detections(found, 0).reason == "neither graph detects anything"
+
+
+def test_a_recipe_without_image_is_not_verified(graph) -> None:
+    head, _, _ = EXACT.partition("image:")
+    found = surgeon.verify(surgeon.parse_recipe(head + "image: null\n"), graph("2018"))
+    assert outcomes(found) == {"cut to cut": "passed", "each alone": "passed", "end to end": "not compared"}
+    assert not found.passed and "has no 'image'" in found.verdicts[2].reason
+    assert found.verdicts[1].reason == "1 of 5 not compared" and found.verdicts[1].comparisons[0].outcome is Outcome.NOT_COMPARED
+
+
+def test_a_tolerance_that_is_none(graph) -> None:
+    for arguments in ({"box_tolerance": 0.0}, {"score_tolerance": 2.0}, {"max_excused": -1}):
+        with pytest.raises(SurgeonError) as exc:
+            surgeon.verify(changed(), graph("2018"), **arguments)
+        assert exc.value.diagnostics[0].code == "V103"
+
+
+def test_the_result_is_plain_json(graph) -> None:
+    import json
+
+    found = surgeon.verify(changed(("0.33333334", "0.33")), graph("2019"))
+    data = json.loads(json.dumps(found.to_json()))
+    assert data["outcome"] == "failed" and [v["name"] for v in data["verdicts"]] == list(PASSED)
+    rows = data["verdicts"][0]["comparisons"][0]["differences"]
+    assert {row["kind"] for row in rows} <= {"differs", "missing", "extra"} and {row["excuse"] for row in rows} >= {"exact-ratios"}
+
+
+def test_the_same_twice(graph) -> None:
+    one, other = (surgeon.verify(changed(("0.33333334", "0.33")), graph("2018")) for _ in range(2))
+    assert one.to_json() == other.to_json()
+
+
+# --- graphs that are no detectors -------------------------------------------------------------------------------------
+
+
+def lenet(fields: str) -> surgeon.Recipe:
+    return surgeon.parse_recipe(f"recipe: 1\nname: x\nextends: [lenet5_clip]\nnodes: {{trt_relu6: {{fields: {{{fields}}}}}}}\n")
+
+
+def test_outputs_of_a_classifier_are_compared_as_tensors() -> None:
+    found = surgeon.verify("lenet5_clip", from_bytes(build_lenet()))
+    assert outcomes(found) == PASSED and found.made and found.pictures == ("made numbers, seed 0",)
+    assert [c.subject for v in found.verdicts for c in v.comparisons] == [
+        "OutputLayer/Softmax", "ReLU6 -> trt_relu6", "OutputLayer/Softmax"]  # fmt: skip
+    assert found.verdicts[2].reason == "both graphs read the same input; no picture is prepared"
+
+
+@pytest.mark.parametrize(("fields", "wrong"), [
+    ("clipMax: 7.0", {"each alone"}),      # no value of this input reaches the bound; ten times its inputs do
+    ("clipMax: 0.5", {"cut to cut", "each alone", "end to end"}),
+    ("clipMin: -1.0", {"cut to cut", "each alone", "end to end"}),
+])  # fmt: skip
+def test_a_wrong_clip_fails(fields: str, wrong: set[str]) -> None:
+    found = surgeon.verify(lenet(fields), from_bytes(build_lenet()))
+    assert {name for name, outcome in outcomes(found).items() if outcome == "failed"} == wrong
+
+
+SMALL = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,4]}
+body/a = Relu6(x) {T: float32}
+body/b = Neg(body/a) {T: float32}
+sum = Add(body/a, body/b) {T: float32}
+out = Neg(body/a) {T: float32}
+"""
+
+
+def small(recipe: str, text: str = SMALL) -> Verification:
+    return surgeon.verify(surgeon.parse_recipe("recipe: 1\nname: small\n" + recipe), parse_graph(text))
+
+
+CLIP = "nodes: {clip: {plugin: CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}}}\n"
+
+
+def test_an_output_that_is_put_in_stands_for_what_it_replaced() -> None:
+    found = small(CLIP + "outputs: [clip]\nnamespaces: {body/a: clip}\n", SMALL.replace("sum = Add(body/a, body/b) {T: float32}\n", ""))
+    assert found.passed and found.verdicts[0].comparisons[0].subject == "clip"
+
+
+def test_a_recipe_that_replaces_nothing() -> None:
+    found = small("outputs: [out]\nsteps: [prune]\n")
+    assert found.passed and found.verdicts[1].reason == "no namespace is replaced"
+
+
+def test_an_output_that_nothing_stands_for() -> None:
+    with pytest.raises(SurgeonError) as exc:
+        small("outputs: [made]\nsteps: [{step: add-node, name: made, op: Exp, inputs: [out]}]\n")
+    assert exc.value.diagnostics[0].code == "V109" and "'made'" in exc.value.diagnostics[0].message
+
+
+def test_an_output_that_nothing_stands_for_beside_one_that_is_compared() -> None:
+    found = small("outputs: [out, made]\nsteps: [{step: add-node, name: made, op: Exp, inputs: [out]}]\n")
+    assert found.passed and found.verdicts[0].reason == "1 of 2 not compared"
+    assert [str(c.outcome) for c in found.verdicts[0].comparisons] == ["passed", "not compared"]
+
+
+def test_an_input_that_stands_for_nothing() -> None:
+    recipe = ("outputs: [out, made]\nnodes: {new: {op: Placeholder, dtype: float32, shape: [1, 4]}}\nsteps:\n"
+              "  - {step: add-node, node: new}\n  - {step: add-node, name: made, op: Exp, inputs: [new]}\n")  # fmt: skip
+    with pytest.raises(SurgeonError) as exc:
+        small(recipe)
+    assert exc.value.diagnostics[0].code == "V109" and "'new'" in exc.value.diagnostics[0].message
+
+
+@pytest.mark.parametrize("spec", ["dtype: float32", "dtype: string, shape: shape[1]", "dtype: float32, shape: shape[?,?]"])
+def test_an_input_of_unknown_shape(spec: str) -> None:
+    text = f"graph v1\nx = Placeholder() {{{spec}}}\nout = Identity(x) {{T: {spec.split()[1].strip(',')}}}\n"
+    with pytest.raises(SurgeonError) as exc:
+        small("outputs: [out]\nsteps: [prune]\n", text)
+    assert exc.value.diagnostics[0].code == "V110"
+
+
+def two_outputs(folder: Path, second: str) -> str:
+    """Write a plugin that gives min(max(x, 0), 6) and another tensor; return a recipe that puts it in for ``body``."""
+    (folder / "Both").mkdir()
+    (folder / "Both" / "plugin.yaml").write_text(
+        "title: Two\nsummary: Two tensors.\nlibrary: own\ninputs:\n  - {name: x, summary: any}\n"
+        "outputs:\n  - {name: a, summary: one}\n  - {name: b, summary: another}\nfields: {}\nsources: [own]\n")  # fmt: skip
+    (folder / "Both" / "reference.py").write_text(
+        f"import numpy as np\n\ndef run(fields, inputs, changes=frozenset()):\n    a = np.clip(inputs[0], 0, 6)\n    return [a, {second}]\n")
+    return ("recipe: 1\nname: both\noutputs: [out, other]\nnodes: {both: {plugin: Both}}\n"
+            "steps: [{step: collapse, take: {body: both}, outputs: {body/a: 'both:a', body/b: 'both:b'}}]\n")  # fmt: skip
+
+
+OTHER = SMALL.replace("sum = Add(body/a, body/b) {T: float32}", "other = Exp(body/b) {T: float32}")
+
+
+@pytest.mark.parametrize(("second", "outcomes_alone"), [
+    ("-a", ["passed", "passed"]), ("-2 * a", ["passed", "failed"]), ("a[:, :2]", ["passed", "not compared"]),
+])  # fmt: skip
+def test_every_output_of_a_node_put_in_is_compared(tmp_path: Path, second: str, outcomes_alone: list[str]) -> None:
+    recipe = surgeon.parse_recipe(two_outputs(tmp_path, second))
+    found = surgeon.verify(recipe, parse_graph(OTHER), plugin_paths=[tmp_path])
+    alone = found.verdicts[1]
+    assert [str(c.outcome) for c in alone.comparisons][:2] == outcomes_alone
+    assert [c.subject for c in alone.comparisons][:2] == ["body -> both", "body -> both:1"]
+    assert found.passed is (second == "-a")
+
+
+CHAIN = """\
+recipe: 1
+name: chain
+outputs: [out, other]
+nodes:
+  before: {op: Transpose, inputs: [x], perm: [1, 0]}
+  clip: {plugin: CustomClipPlugin, inputs: [before], fields: {clipMin: 0.0, clipMax: 6.0}}
+  after: {op: Transpose, inputs: [clip], perm: [1, 0]}
+namespaces: {body/a: after}
+"""
+
+
+def test_nodes_around_a_plugin_are_computed_with_it() -> None:
+    for top, passed in (("6.0", True), ("5.0", False)):
+        found = surgeon.verify(surgeon.parse_recipe(CHAIN.replace("6.0", top)), parse_graph(OTHER))
+        assert next(c.subject for c in found.verdicts[1].comparisons) == "body -> after"
+        assert (str(found.verdicts[1].outcome) == "passed") is passed
+
+
+def test_an_operation_with_the_name_of_a_plugin_is_none(tmp_path: Path) -> None:
+    """TensorFlow's Neg is run by TensorFlow, though a plugin of this name has a field that the node lacks."""
+    (tmp_path / "Neg").mkdir()
+    (tmp_path / "Neg" / "plugin.yaml").write_text(
+        "title: N\nsummary: N.\nlibrary: own\ninputs:\n  - {name: x, summary: any}\noutputs:\n  - {name: y, summary: any}\n"
+        "fields:\n  scale: {type: float, summary: s, source: own}\nsources: [own]\n")  # fmt: skip
+    from surgeon.catalog import load_catalog
+    from surgeon.graph import Ref
+    from surgeon.verification import RewrittenRunner
+
+    runner = RewrittenRunner(parse_graph(SMALL), load_catalog([tmp_path]), [Ref("out")])
+    assert runner.plugins == () and runner.run({Ref("x"): np.ones((1, 4), np.float32)})[Ref("out")].tolist() == [[-1] * 4]
