@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from surgeon.targets import read_data
 
-TABLE = Path(__file__).parent / "messages.yaml"
+TABLE = Path(__file__).parent / "known_messages.yaml"
 CODE = "L130"
 
 LONGEST_LINE = 2000
