@@ -34,7 +34,12 @@ from surgeon.runners.image import prepare
 from surgeon.zoo.demo.pictures import make_picture
 from surgeon.zoo.training.evaluation import evaluate, fresh_pictures
 
-VARIANTS = {"fp32": ("--fp32", "--no-tf32"), "fp32-tf32": ("--fp32",), "fp16": ("--fp16",), "int8": ("--int8",)}
+VARIANTS = {
+    "fp32": ("--fp32", "--no-tf32"),
+    "fp32-tf32": ("--fp32",),
+    "fp16": ("--fp16",),
+    "int8": ("--int8",),
+}
 CALIBRATION_SEED = 77
 CALIBRATION_PICTURES = 300
 
@@ -56,8 +61,13 @@ class Kept:
 def surgeon(*arguments: object, env: dict[str, str] | None = None, timeout: float = 1200) -> dict[str, Any]:
     """Run one command; return its exit code, seconds, JSON product and talk."""
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "surgeon", *map(str, arguments)], capture_output=True, text=True,
-                          env={**os.environ, **(env or {})}, timeout=timeout)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "surgeon", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+        timeout=timeout,
+    )
     found: dict[str, Any] = {"code": done.returncode, "seconds": round(time.perf_counter() - start, 1)}
     try:
         found["json"] = json.loads(done.stdout)
@@ -76,9 +86,14 @@ def compare(kept: Kept, words: Sequence[str]) -> None:
             *what, original = rest.split(",")
             continue
         engine = kept.folder / f"{name}-{word}.engine"
-        built = surgeon("build", *what, "-o", engine, *VARIANTS[word], "--timing-cache", kept.folder / "timing", "--json")
+        built = surgeon(
+            "build", *what, "-o", engine, *VARIANTS[word], "--timing-cache", kept.folder / "timing", "--json"
+        )
         manifest = built.pop("json", {}).get("manifest", {})
-        told = {key: manifest.get(key) for key in ("layers", "build_seconds", "engine", "target", "tensorrt", "gpu")}
+        told = {
+            key: manifest.get(key)
+            for key in ("layers", "build_seconds", "engine", "target", "tensorrt", "gpu")
+        }
         kept.put(f"{name}/{word}/build", {**built, **told})
         if not built["code"]:
             verified = surgeon("verify", "--engine", engine, "--original", original, "--json")
@@ -88,7 +103,10 @@ def compare(kept: Kept, words: Sequence[str]) -> None:
 def measure(kept: Kept, engines: Sequence[str]) -> None:
     """Measure engines, one after the other."""
     for engine in engines:
-        kept.put(f"{Path(engine).stem}/bench", surgeon("bench", engine, "--rounds", 300, "--warm-up", 0.5, "--json"))
+        kept.put(
+            f"{Path(engine).stem}/bench",
+            surgeon("bench", engine, "--rounds", 300, "--warm-up", 0.5, "--json"),
+        )
 
 
 def shortened(verification: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +117,9 @@ def shortened(verification: dict[str, Any]) -> dict[str, Any]:
     return verification
 
 
-def engine_detector(path: Path) -> tuple[Any, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]]:
+def engine_detector(
+    path: Path,
+) -> tuple[Any, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]]:
     """Return an engine, and what it detects in a picture."""
     engine = load_engine(path)
     manifest = engine.manifest
@@ -142,18 +162,30 @@ def faults(kept: Kept, recipe: str, model: str) -> None:
     """Provoke what goes wrong on a GPU, and keep what is said."""
     folder = kept.folder
     engine = folder / "fault.engine"
-    kept.put("fault/none", surgeon("build", recipe, model, "-o", engine, "--fp32", "--timing-cache", folder / "timing"))
+    kept.put(
+        "fault/none",
+        surgeon("build", recipe, model, "-o", engine, "--fp32", "--timing-cache", folder / "timing"),
+    )
     text = Path(recipe).read_text(encoding="utf-8")
     wrong = folder / "order.yaml"
     wrong.write_text(text.replace("inputOrder: [0, 2, 1]", "inputOrder: [2, 1, 0]"), encoding="utf-8")
-    kept.put("fault/wrong inputOrder", {"changed": wrong.read_text() != text, **surgeon("build", wrong, model, "-o", folder / "x.engine")})
+    kept.put(
+        "fault/wrong inputOrder",
+        {"changed": wrong.read_text() != text, **surgeon("build", wrong, model, "-o", folder / "x.engine")},
+    )
     right = folder / "right.uff"
     surgeon("convert", recipe, model, "-o", right)
     for name, key, value in MISTAKES:
-        kept.put(f"fault/{name}, in a file", surgeon("build", mistaken(right, key, value), "-o", folder / "x.engine"))
+        kept.put(
+            f"fault/{name}, in a file",
+            surgeon("build", mistaken(right, key, value), "-o", folder / "x.engine"),
+        )
     manifest = manifest_path(engine)
     whole, said = engine.read_bytes(), manifest.read_text()
-    elsewhere = (("another GPU", '"gpu": "', '"gpu": "Tesla T4, not '), ("another TensorRT", '"tensorrt": "8.5', '"tensorrt": "8.4'))
+    elsewhere = (
+        ("another GPU", '"gpu": "', '"gpu": "Tesla T4, not '),
+        ("another TensorRT", '"tensorrt": "8.5', '"tensorrt": "8.4'),
+    )
     for name, old, new in elsewhere:
         manifest.write_text(said.replace(old, new))
         kept.put(f"fault/{name}", surgeon("bench", engine))
@@ -165,26 +197,40 @@ def faults(kept: Kept, recipe: str, model: str) -> None:
     for name, data in (("damaged", bytes(damaged)), ("not an engine", b"nothing" * 1000)):
         # The manifest is made to agree, so that TensorRT itself meets the bytes.
         engine.write_bytes(data)
-        manifest.write_text(said.replace(json.loads(said)["engine"]["sha256"], hashlib.sha256(data).hexdigest()))
+        manifest.write_text(
+            said.replace(json.loads(said)["engine"]["sha256"], hashlib.sha256(data).hexdigest())
+        )
         kept.put(f"fault/{name}", surgeon("bench", engine))
     manifest.write_text(said)
     engine.write_bytes(whole)
     with occupied(kept):
-        kept.put("fault/out of memory, build", surgeon("build", recipe, model, "-o", folder / "y.engine", "--fp32", "--timeout", 60))
+        kept.put(
+            "fault/out of memory, build",
+            surgeon("build", recipe, model, "-o", folder / "y.engine", "--fp32", "--timeout", 60),
+        )
         kept.put("fault/out of memory, run", surgeon("bench", engine))
-    kept.put("fault/time-out", surgeon("build", recipe, model, "-o", folder / "z.engine", "--fp16", "--timeout", 2))
+    kept.put(
+        "fault/time-out", surgeon("build", recipe, model, "-o", folder / "z.engine", "--fp16", "--timeout", 2)
+    )
     kept.put("fault/after all", surgeon("bench", engine, "--rounds", 20))
 
 
-MISTAKES = (("wrong inputOrder", "inputOrder_u_ilist", (2, 1, 0)), ("wrong numClasses", "numClasses_u_int", 91),
-            ("wrong featureMapShapes", "featureMapShapes_u_ilist", (19, 10)))  # fmt: skip
+MISTAKES = (
+    ("wrong inputOrder", "inputOrder_u_ilist", (2, 1, 0)),
+    ("wrong numClasses", "numClasses_u_int", 91),
+    ("wrong featureMapShapes", "featureMapShapes_u_ilist", (19, 10)),
+)
 
 
 def mistaken(path: Path, key: str, value: object) -> Path:
     """Write a UFF file with another value of a field, as no converter here would; return it."""
     model = read_uff(path)
-    nodes = [replace(node, fields={**node.fields, key: replace(node.fields[key], value=value)}) if key in node.fields else node
-             for node in model.nodes]  # fmt: skip
+    nodes = [
+        replace(node, fields={**node.fields, key: replace(node.fields[key], value=value)})
+        if key in node.fields
+        else node
+        for node in model.nodes
+    ]
     wrong = path.with_name(f"{key}.uff")
     write_uff(replace(model, nodes=tuple(nodes)), wrong)
     return wrong

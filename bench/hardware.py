@@ -45,7 +45,10 @@ def parse(path: str, log: Log, shape: tuple[int, ...] = (3, 300, 300)) -> tuple[
         "accepted": bool(accepted),
         "seconds": round(time.perf_counter() - start, 3),
         "layers": network.num_layers,
-        "outputs": [[network.get_output(i).name, list(network.get_output(i).shape)] for i in range(network.num_outputs)],
+        "outputs": [
+            [network.get_output(i).name, list(network.get_output(i).shape)]
+            for i in range(network.num_outputs)
+        ],
     }
     return builder, network, seen
 
@@ -60,7 +63,11 @@ def build(builder: Any, network: Any) -> tuple[Any, dict[str, Any]]:
     builder.max_batch_size = 1
     start = time.perf_counter()
     data = builder.build_serialized_network(network, config)
-    seen = {"built": data is not None, "seconds": round(time.perf_counter() - start, 1), "bytes": data.nbytes if data else 0}
+    seen = {
+        "built": data is not None,
+        "seconds": round(time.perf_counter() - start, 1),
+        "bytes": data.nbytes if data else 0,
+    }
     return data, seen
 
 
@@ -73,11 +80,17 @@ def execute(data: Any, log: Log, image: np.ndarray, rounds: int = 200) -> tuple[
     hosts: dict[str, np.ndarray] = {}
     for i in range(engine.num_bindings):
         name, shape = engine.get_binding_name(i), tuple(engine.get_binding_shape(i))
-        host = np.ascontiguousarray(image, np.float32) if engine.binding_is_input(i) else np.zeros(shape, np.float32)
+        host = (
+            np.ascontiguousarray(image, np.float32)
+            if engine.binding_is_input(i)
+            else np.zeros(shape, np.float32)
+        )
         device = ctypes.c_void_p()
         check(cuda.cudaMalloc(ctypes.byref(device), ctypes.c_size_t(host.nbytes)))
         if engine.binding_is_input(i):
-            check(cuda.cudaMemcpy(device, host.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(host.nbytes), 1))
+            check(
+                cuda.cudaMemcpy(device, host.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(host.nbytes), 1)
+            )
         pointers.append(device.value or 0)
         hosts[name] = host
     if not context.execute(1, pointers):
@@ -85,14 +98,26 @@ def execute(data: Any, log: Log, image: np.ndarray, rounds: int = 200) -> tuple[
     for i in range(engine.num_bindings):
         if not engine.binding_is_input(i):
             host = hosts[engine.get_binding_name(i)]
-            check(cuda.cudaMemcpy(host.ctypes.data_as(ctypes.c_void_p), ctypes.c_void_p(pointers[i]), ctypes.c_size_t(host.nbytes), 2))
+            check(
+                cuda.cudaMemcpy(
+                    host.ctypes.data_as(ctypes.c_void_p),
+                    ctypes.c_void_p(pointers[i]),
+                    ctypes.c_size_t(host.nbytes),
+                    2,
+                )
+            )
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
         context.execute(1, pointers)
         times.append(time.perf_counter() - start)
-    seen = {"bindings": {k: list(v.shape) for k, v in hosts.items()}, "median_ms": round(1000 * float(np.median(times)), 3)}
-    first = next(engine.get_binding_name(i) for i in range(engine.num_bindings) if not engine.binding_is_input(i))
+    seen = {
+        "bindings": {k: list(v.shape) for k, v in hosts.items()},
+        "median_ms": round(1000 * float(np.median(times)), 3),
+    }
+    first = next(
+        engine.get_binding_name(i) for i in range(engine.num_bindings) if not engine.binding_is_input(i)
+    )
     return hosts[first], seen
 
 
@@ -126,7 +151,9 @@ def compare(found: np.ndarray, expected: Any) -> dict[str, Any]:
         "matched": len(errors),
         "within_1e-3": int(near.sum()),
         "worst_box_error_of_those": float(box_errors[near].max()) if near.any() else None,
-        "worst_score_error_of_those": float(max(e[1] for e, n in zip(errors, near, strict=True) if n)) if near.any() else None,
+        "worst_score_error_of_those": float(max(e[1] for e, n in zip(errors, near, strict=True) if n))
+        if near.any()
+        else None,
         "worst_box_error": float(box_errors.max()) if len(errors) else None,
     }
 
@@ -140,7 +167,11 @@ def main(arguments: list[str]) -> int:
         name, _, rest = argument.partition("=")
         path, *more = rest.split(",")
         log.lines.clear()
-        pixels = next(iter(np.load(more[0]).values())).astype(np.float32)[0] if len(more) == 2 else np.zeros((300, 300, 3), np.float32)
+        pixels = (
+            next(iter(np.load(more[0]).values())).astype(np.float32)[0]
+            if len(more) == 2
+            else np.zeros((300, 300, 3), np.float32)
+        )
         builder, network, seen = parse(path, log, (3, *pixels.shape[:2]))
         entry: dict[str, Any] = {"parse": seen}
         if seen["accepted"] and more:

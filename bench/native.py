@@ -28,7 +28,14 @@ HALF_TOLERANCE = 1e-3
 
 COPIES = ("SurgeonSlice", "SurgeonTile", "CustomClipPlugin")
 MODES = {"plain": (0, 0), "corners": (1, 0), "half pixels": (0, 1)}
-SIZES = (((1, 1), (3, 4)), ((4, 6), (8, 12)), ((5, 7), (9, 4)), ((19, 19), (38, 38)), ((33, 17), (10, 51)), ((75, 75), (1, 1)))
+SIZES = (
+    ((1, 1), (3, 4)),
+    ((4, 6), (8, 12)),
+    ((5, 7), (9, 4)),
+    ((19, 19), (38, 38)),
+    ((33, 17), (10, 51)),
+    ((75, 75), (1, 1)),
+)
 BATCHES = (1, 3)
 
 
@@ -37,31 +44,83 @@ def cases() -> list[Case]:
     found = []
     for (before, after), (mode, (corners, half)) in ((s, m) for s in SIZES for m in MODES.items()):
         fields = {"height": after[0], "width": after[1], "alignCorners": corners, "halfPixelCenters": half}
-        found += [Case("SurgeonResizeBilinear", f"{mode}, {before[0]} x {before[1]} to {after[0]} x {after[1]}, batch {batch}", fields,
-                       floats(batch, 5, *before)) for batch in BATCHES]  # fmt: skip
+        found += [
+            Case(
+                "SurgeonResizeBilinear",
+                f"{mode}, {before[0]} x {before[1]} to {after[0]} x {after[1]}, batch {batch}",
+                fields,
+                floats(batch, 5, *before),
+            )
+            for batch in BATCHES
+        ]
     for shape in ((7,), (7, 5), (7, 9, 11)):
         for axis in range(1, len(shape) + 1):
             for begin, size in ((0, 1), (2, 3), (0, shape[axis - 1]), (shape[axis - 1] - 1, 1)):
-                found.append(Case("SurgeonSlice", f"{shape}, axis {axis}, {size} from {begin}",
-                                  {"axis": axis, "begin": begin, "size": size}, floats(3, *shape)))  # fmt: skip
+                found.append(
+                    Case(
+                        "SurgeonSlice",
+                        f"{shape}, axis {axis}, {size} from {begin}",
+                        {"axis": axis, "begin": begin, "size": size},
+                        floats(3, *shape),
+                    )
+                )
     for repeats in ((3,), (2, 1), (1, 4), (2, 3, 1), (1, 1, 5), (3, 2, 2)):
-        found += [Case("SurgeonTile", f"{repeats}, batch {batch}", {"repeats": list(repeats)}, floats(batch, *range(3, 3 + len(repeats))))
-                  for batch in BATCHES]  # fmt: skip
-    for name, fields in {"leakyRelu": {"type": 0, "alpha": 0.1}, "hardSwish": {"type": 1}, "hardSigmoid": {"type": 2}}.items():
-        found += [Case("SurgeonActivation", f"{name}, batch {batch}", fields, floats(batch, 3, 13, 17, scale=3)) for batch in BATCHES]
+        found += [
+            Case(
+                "SurgeonTile",
+                f"{repeats}, batch {batch}",
+                {"repeats": list(repeats)},
+                floats(batch, *range(3, 3 + len(repeats))),
+            )
+            for batch in BATCHES
+        ]
+    for name, fields in {
+        "leakyRelu": {"type": 0, "alpha": 0.1},
+        "hardSwish": {"type": 1},
+        "hardSigmoid": {"type": 2},
+    }.items():
+        found += [
+            Case("SurgeonActivation", f"{name}, batch {batch}", fields, floats(batch, 3, 13, 17, scale=3))
+            for batch in BATCHES
+        ]
     for batch in BATCHES:
-        found.append(Case("CustomClipPlugin", f"0 to 6, batch {batch}", {"clipMin": 0.0, "clipMax": 6.0},
-                          floats(batch, 3, 13, 17, scale=5)))  # fmt: skip
-    found.append(Case("CustomClipPlugin", "a million numbers", {"clipMin": -1.0, "clipMax": 1.5}, floats(2, 16, 181, 181)))
-    found.append(Case("SurgeonResizeBilinear", "corners, a large picture",
-                      {"height": 600, "width": 1000, "alignCorners": 1, "halfPixelCenters": 0}, floats(1, 3, 301, 499)))  # fmt: skip
+        found.append(
+            Case(
+                "CustomClipPlugin",
+                f"0 to 6, batch {batch}",
+                {"clipMin": 0.0, "clipMax": 6.0},
+                floats(batch, 3, 13, 17, scale=5),
+            )
+        )
+    found.append(
+        Case(
+            "CustomClipPlugin",
+            "a million numbers",
+            {"clipMin": -1.0, "clipMax": 1.5},
+            floats(2, 16, 181, 181),
+        )
+    )
+    found.append(
+        Case(
+            "SurgeonResizeBilinear",
+            "corners, a large picture",
+            {"height": 600, "width": 1000, "alignCorners": 1, "halfPixelCenters": 0},
+            floats(1, 3, 301, 499),
+        )
+    )
     return found
 
 
 def halves() -> list[Case]:
     """Return the cases that run in float16, too: one or two of each plugin."""
-    wanted = ("5 x 7 to 9 x 4, batch 3", "axis 2, 3 from 2", "(2, 3, 1), batch 3", "leakyRelu, batch 3", "hardSwish, batch 3",
-              "0 to 6, batch 3")  # fmt: skip
+    wanted = (
+        "5 x 7 to 9 x 4, batch 3",
+        "axis 2, 3 from 2",
+        "(2, 3, 1), batch 3",
+        "leakyRelu, batch 3",
+        "hardSwish, batch 3",
+        "0 to 6, batch 3",
+    )
     return [case for case in cases() if case.name.endswith(wanted)]
 
 
@@ -119,11 +178,19 @@ class Bench:
             found, wanted = self.run(case, x, half), expected(case, [x])
             entry |= compare(found, wanted)["outputs"][0]
             entry["within"] = entry.get("worst", np.inf) <= limit * max(1.0, entry.get("largest", 1.0))
-            control = float(np.abs(found[0].reshape(wanted[0].shape) - np.roll(wanted[0], 1)).max()) if "worst" in entry else 0.0
+            control = (
+                float(np.abs(found[0].reshape(wanted[0].shape) - np.roll(wanted[0], 1)).max())
+                if "worst" in entry
+                else 0.0
+            )
             if half:
                 entry["rounded"] = bool(np.array_equal(found[0], found[0].astype(np.float16)))
                 entry["within"] &= entry["rounded"]
-            entry["control"] = control > limit * max(1.0, entry.get("largest", 1.0)) or wanted[0].size == 1 or bool(np.ptp(wanted[0]) == 0)
+            entry["control"] = (
+                control > limit * max(1.0, entry.get("largest", 1.0))
+                or wanted[0].size == 1
+                or bool(np.ptp(wanted[0]) == 0)
+            )
         except Exception as exc:
             entry["failed"] = f"{type(exc).__name__}: {exc}"
         return entry
@@ -143,8 +210,13 @@ def main(arguments: Sequence[str]) -> int:
         print(json.dumps(entry))
     print(f"{len(results) - len(bad)} of {len(results)} cases agree, in {time.perf_counter() - start:.0f} s")
     for op in dict.fromkeys(entry["op"] for entry in results):
-        worst = {kind: max((e["worst"] for e in results if e["op"] == op and e["type"] == kind and "worst" in e), default=None)
-                 for kind in ("float32", "float16")}  # fmt: skip
+        worst = {
+            kind: max(
+                (e["worst"] for e in results if e["op"] == op and e["type"] == kind and "worst" in e),
+                default=None,
+            )
+            for kind in ("float32", "float16")
+        }
         print(op, "worst", worst)
     return 1 if bad else 0
 

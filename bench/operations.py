@@ -1,7 +1,7 @@
 """Single operations through the genuine UFF parser: does TensorRT compute what TensorFlow does?
 
-    python bench/operations.py make DIR          with TensorFlow: graphs as UFF, inputs and results in DIR
-    python bench/operations.py run DIR OUT.json  with TensorRT 8.5 and a GPU: parse, build (FP32, no TF32), execute, compare
+python bench/operations.py make DIR          with TensorFlow: graphs as UFF, inputs and results in DIR
+python bench/operations.py run DIR OUT.json  with TensorRT 8.5 and a GPU: parse, build (FP32, no TF32), execute, compare
 """
 
 from __future__ import annotations
@@ -31,9 +31,14 @@ def cases(tf: Any) -> dict[str, Callable[[Any], Any]]:
 
     def normalized(x: Any) -> Any:
         return tf.raw_ops.FusedBatchNormV3(
-            x=conv(x), scale=constant(4), offset=constant(4), mean=constant(4), variance=tf.abs(constant(4)),
-            is_training=False, epsilon=1e-3,
-        )[0]  # fmt: skip
+            x=conv(x),
+            scale=constant(4),
+            offset=constant(4),
+            mean=constant(4),
+            variance=tf.abs(constant(4)),
+            is_training=False,
+            epsilon=1e-3,
+        )[0]
 
     return {
         "conv": lambda x: tf.nn.relu(conv(x)),
@@ -42,13 +47,21 @@ def cases(tf: Any) -> dict[str, Callable[[Any], Any]]:
         "conv_dilated": lambda x: conv(x, 3, dilations=[1, 2, 2, 1]),
         "conv_dilated_oblong": lambda x: conv(x, 3, dilations=[1, 2, 1, 1]),
         "conv_depthwise": lambda x: tf.nn.depthwise_conv2d(x, constant(3, 3, 3, 1), [1, 1, 1, 1], "SAME"),
-        "conv_depthwise_multiplier_2": lambda x: tf.nn.depthwise_conv2d(x, constant(3, 3, 3, 2), [1, 1, 1, 1], "SAME"),
-        "conv_transposed": lambda x: tf.nn.conv2d_transpose(conv(x), constant(3, 3, 5, 4), [1, 12, 12, 5], 2, "SAME"),
+        "conv_depthwise_multiplier_2": lambda x: tf.nn.depthwise_conv2d(
+            x, constant(3, 3, 3, 2), [1, 1, 1, 1], "SAME"
+        ),
+        "conv_transposed": lambda x: tf.nn.conv2d_transpose(
+            conv(x), constant(3, 3, 5, 4), [1, 12, 12, 5], 2, "SAME"
+        ),
         "pad_folded": lambda x: conv(tf.pad(x, [[0, 0], [2, 2], [1, 1], [0, 0]]), 3, padding="VALID"),
-        "pad_asymmetric": lambda x: conv(tf.pad(tf.nn.relu(x), [[0, 0], [0, 1], [0, 1], [0, 0]]), 3, padding="VALID"),
+        "pad_asymmetric": lambda x: conv(
+            tf.pad(tf.nn.relu(x), [[0, 0], [0, 1], [0, 1], [0, 0]]), 3, padding="VALID"
+        ),
         "batch_norm": normalized,
         "softmax_nhwc": lambda x: tf.nn.softmax(conv(x)),
-        "softmax_matrix": lambda x: tf.nn.softmax(tf.matmul(tf.reshape(tf.nn.relu(conv(x)), [1, -1]), constant(SIZE * SIZE * 4, 5))),
+        "softmax_matrix": lambda x: tf.nn.softmax(
+            tf.matmul(tf.reshape(tf.nn.relu(conv(x)), [1, -1]), constant(SIZE * SIZE * 4, 5))
+        ),
         "leaky_relu": lambda x: tf.nn.leaky_relu(conv(x), 0.1),
         "elu": lambda x: tf.nn.elu(conv(x)),
         "pow": lambda x: tf.pow(tf.nn.relu(conv(x)) + 1.0, 2.0),
@@ -88,7 +101,10 @@ def make(folder: Path) -> int:
                 result = session.run(out, {x: picture})
         found = from_bytes(graph.as_graph_def().SerializeToString()).replace(outputs=[Ref("out")])
         try:
-            write_uff(export_uff(found, plugins=load_catalog(), target=load_target("uff@tensorrt-8.5")), folder / f"{name}.uff")
+            write_uff(
+                export_uff(found, plugins=load_catalog(), target=load_target("uff@tensorrt-8.5")),
+                folder / f"{name}.uff",
+            )
             results[name] = result
         except SurgeonError as exc:
             print(name, exc)
@@ -103,7 +119,11 @@ def run(folder: Path, out: Path) -> int:
         command = [sys.executable, __file__, "one", str(file)]
         child = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         lines = [line for line in child.stdout.splitlines() if line.startswith("{")]
-        seen[file.stem] = json.loads(lines[-1]) if lines else {"died": child.returncode, "log": (child.stdout + child.stderr)[-600:]}
+        seen[file.stem] = (
+            json.loads(lines[-1])
+            if lines
+            else {"died": child.returncode, "log": (child.stdout + child.stderr)[-600:]}
+        )
         print(file.stem, json.dumps(seen[file.stem])[:600], flush=True)
         out.write_text(json.dumps(seen, indent=1) + "\n")
     return 0
@@ -128,8 +148,15 @@ def one(file: Path) -> int:
         data, entry["build"] = build(builder, network)
         if data is not None:
             got, _ = execute(data, log, picture, rounds=1)
-            layouts = {"as TensorFlow": wanted, "channels first": wanted.transpose(0, 3, 1, 2) if wanted.ndim == 4 else wanted}
-            entry["error"] = {k: float(np.abs(got.ravel() - v.ravel()).max()) for k, v in layouts.items() if got.size == v.size}
+            layouts = {
+                "as TensorFlow": wanted,
+                "channels first": wanted.transpose(0, 3, 1, 2) if wanted.ndim == 4 else wanted,
+            }
+            entry["error"] = {
+                k: float(np.abs(got.ravel() - v.ravel()).max())
+                for k, v in layouts.items()
+                if got.size == v.size
+            }
     entry["log"] = [line for line in log.lines if "implicit batch" not in line][:6]
     print(json.dumps(entry))
     return 0

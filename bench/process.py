@@ -50,11 +50,21 @@ def has_gnu_time() -> bool:
 
 def tools() -> list[str]:
     """Say in a sentence each what measures here."""
-    timer = "Wall time: `hyperfine`." if hyperfine() else \
-        "Wall time: own fallback (monotonic clock around each process), because `hyperfine` is not installed."
-    peak = "Peak memory: `/usr/bin/time -v`." if has_gnu_time() else \
-        "Peak memory: own fallback (`wait4`), because `/usr/bin/time -v` is not installed."
-    return [timer, peak, f"Anonymous memory: `RssAnon` of `/proc/PID/status`, polled every {POLL_S * 1000:g} ms."]
+    timer = (
+        "Wall time: `hyperfine`."
+        if hyperfine()
+        else "Wall time: own fallback (monotonic clock around each process), because `hyperfine` is not installed."
+    )
+    peak = (
+        "Peak memory: `/usr/bin/time -v`."
+        if has_gnu_time()
+        else "Peak memory: own fallback (`wait4`), because `/usr/bin/time -v` is not installed."
+    )
+    return [
+        timer,
+        peak,
+        f"Anonymous memory: `RssAnon` of `/proc/PID/status`, polled every {POLL_S * 1000:g} ms.",
+    ]
 
 
 def measure(command: Sequence[str], runs: int) -> Measured:
@@ -68,8 +78,19 @@ def measure(command: Sequence[str], runs: int) -> Measured:
 def _by_hyperfine(command: Sequence[str], runs: int) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "times.json"
-        _checked([hyperfine() or "", "-N", "--style", "none", "--runs", str(max(runs, 2)), "--export-json", str(report),
-                  shlex.join(command)])
+        _checked(
+            [
+                hyperfine() or "",
+                "-N",
+                "--style",
+                "none",
+                "--runs",
+                str(max(runs, 2)),
+                "--export-json",
+                str(report),
+                shlex.join(command),
+            ]
+        )
         times: list[float] = json.loads(report.read_text())["results"][0]["times"]
     return times
 

@@ -49,8 +49,14 @@ class Row:
     def markdown(self) -> str:
         """Return the line."""
         m = self.measured
-        cells = (self.what, f"{m.seconds:.2f} s ({m.fastest:.2f} to {m.slowest:.2f})", f"{m.peak / MB:.0f} MB",
-                 f"{m.anonymous / MB:.0f} MB", self.budget, ("yes" if self.within else "**no**") + self.note)
+        cells = (
+            self.what,
+            f"{m.seconds:.2f} s ({m.fastest:.2f} to {m.slowest:.2f})",
+            f"{m.peak / MB:.0f} MB",
+            f"{m.anonymous / MB:.0f} MB",
+            self.budget,
+            ("yes" if self.within else "**no**") + self.note,
+        )
         return f"| {' | '.join(cells)} |"
 
 
@@ -72,7 +78,14 @@ def graph_of(times: int) -> Path:
 def conversion(recipe: str, model: Path, suffix: str = "uff") -> list[str]:
     """Return the command that converts a graph to a file with that suffix."""
     named = BENCH / f"{recipe}.yaml"
-    return [SURGEON, "convert", str(named) if named.exists() else recipe, str(model), "-o", str(CACHE / f"out.{suffix}")]
+    return [
+        SURGEON,
+        "convert",
+        str(named) if named.exists() else recipe,
+        str(model),
+        "-o",
+        str(CACHE / f"out.{suffix}"),
+    ]
 
 
 def start_up(runs: int) -> Iterator[Row]:
@@ -89,7 +102,9 @@ def conversions(model: Path, runs: int) -> Iterator[Row]:
     for recipe, budget_s in (("literal", LITERAL_S), ("auto", AUTO_S)):
         say(f"convert, {recipe} fields")
         cost = measure(conversion(recipe, model), runs)
-        within = cost.seconds <= budget_s and cost.anonymous <= ANONYMOUS and cost.peak <= PEAK_PER_FILE * size
+        within = (
+            cost.seconds <= budget_s and cost.anonymous <= ANONYMOUS and cost.peak <= PEAK_PER_FILE * size
+        )
         budget = f"{budget_s:g} s; anonymous {ANONYMOUS / MB:.0f} MB; peak {PEAK_PER_FILE * size / MB:.0f} MB"
         yield Row(f"`convert`, {recipe} fields: {size / MB:.0f} MB", cost, budget, within)
 
@@ -100,7 +115,12 @@ def onnx(model: Path, runs: int) -> Iterator[Row]:
     size = model.stat().st_size
     cost = measure(conversion("auto", model, "onnx"), max(1, runs // 2))
     within = cost.seconds <= ONNX_S and cost.peak <= ONNX_PEAK_PER_FILE * size
-    yield Row(f"`convert` to ONNX: {size / MB:.0f} MB", cost, f"{ONNX_S:g} s; peak {ONNX_PEAK_PER_FILE * size / MB:.0f} MB", within)
+    yield Row(
+        f"`convert` to ONNX: {size / MB:.0f} MB",
+        cost,
+        f"{ONNX_S:g} s; peak {ONNX_PEAK_PER_FILE * size / MB:.0f} MB",
+        within,
+    )
 
 
 def verification(model: Path, runs: int) -> Iterator[Row]:
@@ -132,21 +152,32 @@ def machine() -> str:
             cpu = line.partition(":")[2].strip()
             break
     cores = len(os.sched_getaffinity(0))
-    return f"{cpu}, {cores} cores; {platform.system()} {platform.release()}; Python {platform.python_version()}."
+    return (
+        f"{cpu}, {cores} cores; {platform.system()} {platform.release()}; Python {platform.python_version()}."
+    )
 
 
 def report(rows: Sequence[Row], runs: int) -> str:
     """Return the text between the markers."""
-    told = [f"Measured on: {machine()}", "", *(f"- {line}" for line in tools()),
-            f"- Seconds are the median of {runs} runs of a warm page cache (start-up: {runs * 4}; larger graphs:"
-            " fewer), with the extremes in brackets; MB are 10^6 bytes.", ""]
+    told = [
+        f"Measured on: {machine()}",
+        "",
+        *(f"- {line}" for line in tools()),
+        f"- Seconds are the median of {runs} runs of a warm page cache (start-up: {runs * 4}; larger graphs:"
+        " fewer), with the extremes in brackets; MB are 10^6 bytes.",
+        "",
+    ]
     head = ["| what | time | peak memory | anonymous memory | budget | within |", "|---|---|---|---|---|---|"]
     return "\n".join([*told, *head, *(row.markdown() for row in rows)])
 
 
 def write_between_markers(path: Path, text: str) -> None:
     """Replace what stands between the markers; a file without them gets them at its end."""
-    before = path.read_text(encoding="utf-8") if path.exists() else "# Benchmarks\n\n`make bench` writes this table.\n"
+    before = (
+        path.read_text(encoding="utf-8")
+        if path.exists()
+        else "# Benchmarks\n\n`make bench` writes this table.\n"
+    )
     if BEGIN not in before or END not in before:
         before = f"{before.rstrip()}\n\n{BEGIN}\n{END}\n"
     head, _, rest = before.partition(BEGIN)
@@ -161,11 +192,17 @@ def say(text: str) -> None:
 
 def main() -> int:
     """Measure, print the table, and write it to the docs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=5, help="timed runs per command (default 5)")
     parser.add_argument("--largest", type=int, default=100, choices=(1, 10, 100), help="most times the nodes")
-    parser.add_argument("--model", type=Path, help="convert this graph; nothing is generated, growth is not measured")
-    parser.add_argument("--output", type=Path, default=TABLE, help="the Markdown file (default docs/benchmarks.md)")
+    parser.add_argument(
+        "--model", type=Path, help="convert this graph; nothing is generated, growth is not measured"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=TABLE, help="the Markdown file (default docs/benchmarks.md)"
+    )
     options = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
     rows = list(start_up(options.runs))

@@ -36,9 +36,11 @@ pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
 PAGES = {
-    "README.md": "readme.md", "CHANGELOG.md": "changes.md", "plugins/native/README.md": "native-library.md",
+    "README.md": "readme.md",
+    "CHANGELOG.md": "changes.md",
+    "plugins/native/README.md": "native-library.md",
     "notebooks/README.md": "notebooks.md",
-}  # fmt: skip
+}
 """Files outside this folder that are pages of the site, by the name of their copies."""
 
 
@@ -88,8 +90,9 @@ def rewrite_links(app: object, name: str, source: list[str]) -> None:
     if "/" not in name:
         source[0] = re.sub(
             r"\]\((\.\./[^()\s#]+)(#[^()\s]*)?\)",
-            lambda match: f"]({link_to((HERE / match[1]).resolve(), '')}{match[2] or ''})", source[0],
-        )  # fmt: skip
+            lambda match: f"]({link_to((HERE / match[1]).resolve(), '')}{match[2] or ''})",
+            source[0],
+        )
 
 
 def setup(app: object) -> None:

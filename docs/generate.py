@@ -1,7 +1,7 @@
 """Write the generated pages of this folder: the command line, the library, plugins, steps, targets, diagnostics and so on.
 
-    python docs/generate.py            # write them
-    python docs/generate.py --check    # say which are out of date; exit code 1 then
+python docs/generate.py            # write them
+python docs/generate.py --check    # say which are out of date; exit code 1 then
 """
 
 from __future__ import annotations
@@ -34,14 +34,34 @@ HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Made by docs/generate.py; do not edit by hand. -->\n"
 
 ROOMS = {
-    "B": "Building and running engines", "C": "Plugin definitions and fields", "D": "Derivation from the graph",
-    "E": "Files and environment", "G": "Graphs", "I": "Inference", "L": "Lints and logs", "R": "Recipes", "S": "Steps and surgery",
-    "T": "Targets", "V": "Verification", "W": "Views", "X": "Export",
-}  # fmt: skip
+    "B": "Building and running engines",
+    "C": "Plugin definitions and fields",
+    "D": "Derivation from the graph",
+    "E": "Files and environment",
+    "G": "Graphs",
+    "I": "Inference",
+    "L": "Lints and logs",
+    "R": "Recipes",
+    "S": "Steps and surgery",
+    "T": "Targets",
+    "V": "Verification",
+    "W": "Views",
+    "X": "Export",
+}
 
 
 LIBRARY = {
-    "Converting": ("convert", "check", "plan", "apply", "init", "load_recipe", "parse_recipe", "Recipe", "Plan"),
+    "Converting": (
+        "convert",
+        "check",
+        "plan",
+        "apply",
+        "init",
+        "load_recipe",
+        "parse_recipe",
+        "Recipe",
+        "Plan",
+    ),
     "Proving and running": ("verify", "Verification", "detect", "build_engine", "load_engine"),
     "Looking": ("inspect", "view", "diff"),
     "Graphs": ("load_graph", "save_graph", "Graph", "Node", "Ref", "demo_model"),
@@ -53,18 +73,31 @@ LIBRARY = {
 def cli() -> str:
     top = command_line()
     below = next(action for action in top._actions if isinstance(action, argparse._SubParsersAction))
-    parts = ["# The command line\n", f"{top.description}\n", f"{paragraphs(top.epilog or '')}\n",
-             "Every verb takes `--json`, which prints JSON on standard output in place of text, and `--help`. What is talk, warnings and\n"
-             "progress goes to standard error.\n",
-             table(("verb", "what it does"), [(f"[`{name}`](#{name})", module.SUMMARY) for name, module in verbs().items()])]  # fmt: skip
+    parts = [
+        "# The command line\n",
+        f"{top.description}\n",
+        f"{paragraphs(top.epilog or '')}\n",
+        "Every verb takes `--json`, which prints JSON on standard output in place of text, and `--help`. What is talk, warnings and\n"
+        "progress goes to standard error.\n",
+        table(
+            ("verb", "what it does"),
+            [(f"[`{name}`](#{name})", module.SUMMARY) for name, module in verbs().items()],
+        ),
+    ]
     for name in verbs():
         sub = below.choices[name]
         positionals = [a for a in sub._actions if not a.option_strings]
         options = [a for a in sub._actions if a.option_strings and a.dest not in ("help", "json")]
-        usage = " ".join(["surgeon", name, *map(positional, positionals), *(["[options]"] if options else [])])
-        parts += [f"## {name}\n", f"```text\n{usage}\n```\n", f"{paragraphs(sub.description or '')}\n",
-                  table(("argument", "what it is"), [(f"`{positional(a)}`", told(a)) for a in positionals]),
-                  table(("option", "what it does"), [(f"`{spelled(a)}`", told(a)) for a in options])]  # fmt: skip
+        usage = " ".join(
+            ["surgeon", name, *map(positional, positionals), *(["[options]"] if options else [])]
+        )
+        parts += [
+            f"## {name}\n",
+            f"```text\n{usage}\n```\n",
+            f"{paragraphs(sub.description or '')}\n",
+            table(("argument", "what it is"), [(f"`{positional(a)}`", told(a)) for a in positionals]),
+            table(("option", "what it does"), [(f"`{spelled(a)}`", told(a)) for a in options]),
+        ]
     return page(parts)
 
 
@@ -90,29 +123,48 @@ def paragraphs(text: str) -> str:
     for block in text.strip().split("\n\n"):
         lines = block.splitlines()
         indented = all(line.startswith("    ") for line in lines)
-        found.append("```text\n" + textwrap.dedent(block) + "\n```" if indented else textwrap.fill(" ".join(lines), 118))
+        found.append(
+            "```text\n" + textwrap.dedent(block) + "\n```"
+            if indented
+            else textwrap.fill(" ".join(lines), 118)
+        )
     return "\n\n".join(found)
 
 
 def library() -> str:
-    parts = ["# The library\n", "What `import surgeon` gives. Paths may be text or `pathlib.Path`; a mistake of the user raises\n"
-             "`SurgeonError`. In a notebook, graphs, recipes, plans, verifications, diagnostics and what else is returned show\n"
-             "themselves.\n"]  # fmt: skip
+    parts = [
+        "# The library\n",
+        "What `import surgeon` gives. Paths may be text or `pathlib.Path`; a mistake of the user raises\n"
+        "`SurgeonError`. In a notebook, graphs, recipes, plans, verifications, diagnostics and what else is returned show\n"
+        "themselves.\n",
+    ]
     for title, names in LIBRARY.items():
         parts.append(f"## {title}\n")
         for name in names:
             value = getattr(surgeon, name)
-            parts += described(value, name) if inspect.isclass(value) else [f"### {name}\n", signature(value, name), documented(value)]
+            parts += (
+                described(value, name)
+                if inspect.isclass(value)
+                else [f"### {name}\n", signature(value, name), documented(value)]
+            )
     return page(parts)
 
 
 def described(kind: type, name: str) -> list[str]:
     parts = [f"### {name}\n", documented(kind)]
     for key, member in vars(kind).items():
-        target = member.fget if isinstance(member, property) else getattr(member, "func", getattr(member, "__func__", member))
+        target = (
+            member.fget
+            if isinstance(member, property)
+            else getattr(member, "func", getattr(member, "__func__", member))
+        )
         if key.startswith("_") or not inspect.isfunction(target) or not target.__doc__:
             continue
-        shown = f"`{name}.{key}`\n" if isinstance(member, property) or hasattr(member, "func") else signature(target, f"{name}.{key}")
+        shown = (
+            f"`{name}.{key}`\n"
+            if isinstance(member, property) or hasattr(member, "func")
+            else signature(target, f"{name}.{key}")
+        )
         parts += [shown, documented(target)]
     return parts
 
@@ -120,12 +172,23 @@ def described(kind: type, name: str) -> list[str]:
 def signature(value: Callable[..., Any], name: str) -> str:
     """Return a call with its arguments, a line each where they are many."""
     found = inspect.signature(value)
-    shown = [one.replace(default=...) if isinstance(one.default, Path) else one for one in found.parameters.values()]
-    arguments = [str(one).replace("'", "").replace("Ellipsis", "...") for one in shown if one.name not in ("self", "cls")]
+    shown = [
+        one.replace(default=...) if isinstance(one.default, Path) else one
+        for one in found.parameters.values()
+    ]
+    arguments = [
+        str(one).replace("'", "").replace("Ellipsis", "...")
+        for one in shown
+        if one.name not in ("self", "cls")
+    ]
     first = next((i for i, one in enumerate(found.parameters.values()) if one.kind is one.KEYWORD_ONLY), None)
     if first is not None:
         arguments.insert(first, "*")
-    back = f" -> {found.return_annotation}".replace("'", "") if found.return_annotation is not found.empty else ""
+    back = (
+        f" -> {found.return_annotation}".replace("'", "")
+        if found.return_annotation is not found.empty
+        else ""
+    )
     flat = f"{name}({', '.join(arguments)}){back}"
     lines = "".join(f"    {one},\n" for one in arguments)
     return f"```python\n{flat if len(flat) <= 110 else f'{name}(' + chr(10) + lines + f'){back}'}\n```\n"
@@ -138,10 +201,18 @@ def documented(value: object) -> str:
 
 
 def targets() -> str:
-    parts = ["# Targets\n", "A target is a format and the runtime that reads it; `--target` takes it. It decides which plugins exist,\n"
-             "which of their fields are written, and what is an error.\n"]  # fmt: skip
+    parts = [
+        "# Targets\n",
+        "A target is a format and the runtime that reads it; `--target` takes it. It decides which plugins exist,\n"
+        "which of their fields are written, and what is an error.\n",
+    ]
     found = [load_target(name) for name in target_names()]
-    parts.append(table(("target", "what it is", "until"), [(f"`{one.name}`", one.title, one.deprecated or "") for one in found]))
+    parts.append(
+        table(
+            ("target", "what it is", "until"),
+            [(f"`{one.name}`", one.title, one.deprecated or "") for one in found],
+        )
+    )
     for one in found:
         if one.notes:
             parts += [f"## {one.name}\n", bullets(one.notes)]
@@ -149,27 +220,44 @@ def targets() -> str:
 
 
 def shipped_recipes() -> str:
-    parts = ["# Shipped recipes\n", "`surgeon inspect MODEL` says which of them fit a graph. `surgeon explain NAME` shows one with its\n"
-             "parameters.\n"]  # fmt: skip
+    parts = [
+        "# Shipped recipes\n",
+        "`surgeon inspect MODEL` says which of them fit a graph. `surgeon explain NAME` shows one with its\n"
+        "parameters.\n",
+    ]
     for name, path in recipe_files(()).items():
         recipe = load_recipe(path)
-        parts += [f"## {name}\n", f"{recipe.summary}\n",
-                  table(("parameter", "default"), [(f"`{key}`", f"`{value}`") for key, value in recipe.parameters.items()]),
-                  f"The file: [recipes/{path.name}](../recipes/{path.name}).\n"]  # fmt: skip
+        parts += [
+            f"## {name}\n",
+            f"{recipe.summary}\n",
+            table(
+                ("parameter", "default"),
+                [(f"`{key}`", f"`{value}`") for key, value in recipe.parameters.items()],
+            ),
+            f"The file: [recipes/{path.name}](../recipes/{path.name}).\n",
+        ]
     return page(parts)
 
 
 def plugins() -> str:
-    parts = ["# Plugins\n", "What a recipe can put in with `plugin:`. `surgeon explain PLUGIN --target T` shows the fields of one\n"
-             "release of TensorRT. Fields that are left out are written with their defaults.\n"]  # fmt: skip
+    parts = [
+        "# Plugins\n",
+        "What a recipe can put in with `plugin:`. `surgeon explain PLUGIN --target T` shows the fields of one\n"
+        "release of TensorRT. Fields that are left out are written with their defaults.\n",
+    ]
     for spec in load_catalog().values():
         plain = plain_plugin(spec)
         parts.append(f"## {plain['name']}\n")
         parts.append(f"{plain['title']}. {plain['summary']}\n")
         parts.append(bullets(registered(found) + "." for found in plain["registrations"]))
         for title in ("inputs", "outputs"):
-            parts.append(table((title[:-1], "what it is"), [(f"`{p['name']}`", noted(p)) for p in plain[title]]))
-        fields = [(f"`{f['name']}`", f["type"], "required" if f["required"] else f"`{f['default']}`", noted(f)) for f in plain["fields"]]
+            parts.append(
+                table((title[:-1], "what it is"), [(f"`{p['name']}`", noted(p)) for p in plain[title]])
+            )
+        fields = [
+            (f"`{f['name']}`", f["type"], "required" if f["required"] else f"`{f['default']}`", noted(f))
+            for f in plain["fields"]
+        ]
         parts.append(table(("field", "type", "default", "what it means"), fields))
         parts.append(bullets(plain["remarks"]))
         parts.append(bullets(f"TensorRT {release} {text}." for release, text in plain["newer"].items()))
@@ -178,17 +266,23 @@ def plugins() -> str:
 
 
 def steps() -> str:
-    parts = ["# Steps\n", "What can stand under `steps:` of a recipe, each with a tested example: a graph before, the step, the graph\n"
-             "after. Every step also takes `id` (the name by which another recipe edits it; default: the step's own) and\n"
-             "`when: {target: PATTERN}` (take it only for these targets).\n"]  # fmt: skip
+    parts = [
+        "# Steps\n",
+        "What can stand under `steps:` of a recipe, each with a tested example: a graph before, the step, the graph\n"
+        "after. Every step also takes `id` (the name by which another recipe edits it; default: the step's own) and\n"
+        "`when: {target: PATTERN}` (take it only for these targets).\n",
+    ]
     for name, kind in step_types().items():
         example = read_example(kind)
         parts.append(f"## {name}\n")
         parts.append(example.summary + "\n")
         if example.explanation:
             parts.append(example.explanation + "\n")
-        options = [(f"`{f.alias or key}`", "yes" if f.is_required() else "", f.description or "")
-                   for key, f in kind.model_fields.items() if key not in ("step", "id", "when")]  # fmt: skip
+        options = [
+            (f"`{f.alias or key}`", "yes" if f.is_required() else "", f.description or "")
+            for key, f in kind.model_fields.items()
+            if key not in ("step", "id", "when")
+        ]
         parts.append(table(("option", "needed", "what it means"), options))
         for title, text in (("before", example.before), ("step", example.step), ("after", example.after)):
             parts.append(f"*{title}*\n\n```{'yaml' if title == 'step' else 'text'}\n{text.strip()}\n```\n")
@@ -197,17 +291,23 @@ def steps() -> str:
 
 def operation_table() -> str:
     every = operations()
-    parts = ["# Operations\n", "What is known of TensorFlow's operations. *UFF*: `converted`, or `passed over` (what reads it reads its\n"
-             "input); one without an entry has to be covered by a plugin or taken out. *Shape*: dtype and shape are computed.\n"
-             "*Value*: the value is computed where the inputs are constants.\n",
-             f"{sum(o.export == 'converted' for o in every)} operations are converted to UFF, the shape of "
-             f"{sum(o.shape for o in every)} is computed, and the value of {sum(o.value for o in every)}.\n"]  # fmt: skip
+    parts = [
+        "# Operations\n",
+        "What is known of TensorFlow's operations. *UFF*: `converted`, or `passed over` (what reads it reads its\n"
+        "input); one without an entry has to be covered by a plugin or taken out. *Shape*: dtype and shape are computed.\n"
+        "*Value*: the value is computed where the inputs are constants.\n",
+        f"{sum(o.export == 'converted' for o in every)} operations are converted to UFF, the shape of "
+        f"{sum(o.shape for o in every)} is computed, and the value of {sum(o.value for o in every)}.\n",
+    ]
     rows = [(f"`{o.op}`", o.export, "yes" if o.shape else "", "yes" if o.value else "") for o in every]
     return page([*parts, table(("operation", "UFF", "shape", "value"), rows)])
 
 
 def diagnostics() -> str:
-    parts = ["# Diagnostics\n", "Every error has a code; its letter is its subject. `surgeon explain CODE` prints what stands here.\n"]
+    parts = [
+        "# Diagnostics\n",
+        "Every error has a code; its letter is its subject. `surgeon explain CODE` prints what stands here.\n",
+    ]
     for letter, title in ROOMS.items():
         parts.append(f"## {letter}: {title}\n")
         for code in all_codes():
@@ -219,19 +319,48 @@ def diagnostics() -> str:
 
 def pain() -> str:
     rows = yaml.safe_load((HERE / "pain.yaml").read_text(encoding="utf-8"))["rows"]
-    parts = ["# Known problems\n", "Errors that people meet between a frozen detector and TensorRT, and what becomes of each here:\n",
-             bullets(["*prevented*: a conversion by recipe does not lead to it.",
-                      "*linted*: `surgeon check RECIPE MODEL` and `surgeon convert` name it before TensorRT sees the file.",
-                      "*doctor*: `surgeon doctor` finds it.",
-                      "*explained*: `surgeon explain --log FILE` knows its message."]),
-             "`docs/pain.yaml` names for each row the tests that show it.\n"]  # fmt: skip
-    parts.append(table(("", "what people see", "why", "what becomes of it", "here", "codes"),
-                       [(str(number), row["message"], row["cause"], ", ".join(row["treatment"]), row["here"],
-                         ", ".join(row.get("codes", ()))) for number, row in rows.items()]))  # fmt: skip
+    parts = [
+        "# Known problems\n",
+        "Errors that people meet between a frozen detector and TensorRT, and what becomes of each here:\n",
+        bullets(
+            [
+                "*prevented*: a conversion by recipe does not lead to it.",
+                "*linted*: `surgeon check RECIPE MODEL` and `surgeon convert` name it before TensorRT sees the file.",
+                "*doctor*: `surgeon doctor` finds it.",
+                "*explained*: `surgeon explain --log FILE` knows its message.",
+            ]
+        ),
+        "`docs/pain.yaml` names for each row the tests that show it.\n",
+    ]
+    parts.append(
+        table(
+            ("", "what people see", "why", "what becomes of it", "here", "codes"),
+            [
+                (
+                    str(number),
+                    row["message"],
+                    row["cause"],
+                    ", ".join(row["treatment"]),
+                    row["here"],
+                    ", ".join(row.get("codes", ())),
+                )
+                for number, row in rows.items()
+            ],
+        )
+    )
     known = [read_log([message.examples[0]]).explained[0] for message in known_messages()]
-    parts.append(f"## Messages\n\nThe {len(known)} messages that `surgeon explain --log` knows, each with a text that was reported.\n")
-    parts.append(table(("message", "what it means", "what to do", "from"),
-                       [(f"`{shortened(one.text)}`", one.means, "; ".join(one.do), "; ".join(one.message.source)) for one in known]))
+    parts.append(
+        f"## Messages\n\nThe {len(known)} messages that `surgeon explain --log` knows, each with a text that was reported.\n"
+    )
+    parts.append(
+        table(
+            ("message", "what it means", "what to do", "from"),
+            [
+                (f"`{shortened(one.text)}`", one.means, "; ".join(one.do), "; ".join(one.message.source))
+                for one in known
+            ],
+        )
+    )
     return page(parts)
 
 
@@ -240,9 +369,16 @@ def shortened(text: str) -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "plugins.md": plugins, "steps.md": steps, "operations.md": operation_table, "diagnostics.md": diagnostics,
-    "pain.md": pain, "cli.md": cli, "library.md": library, "targets.md": targets, "shipped-recipes.md": shipped_recipes,
-}  # fmt: skip
+    "plugins.md": plugins,
+    "steps.md": steps,
+    "operations.md": operation_table,
+    "diagnostics.md": diagnostics,
+    "pain.md": pain,
+    "cli.md": cli,
+    "library.md": library,
+    "targets.md": targets,
+    "shipped-recipes.md": shipped_recipes,
+}
 
 
 def page(parts: Iterable[str]) -> str:
@@ -257,7 +393,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def bullets(lines: Iterable[str]) -> str:
-    return "".join(textwrap.fill(line, 118, initial_indent="- ", subsequent_indent="  ") + "\n" for line in lines)
+    return "".join(
+        textwrap.fill(line, 118, initial_indent="- ", subsequent_indent="  ") + "\n" for line in lines
+    )
 
 
 def noted(item: dict[str, Any]) -> str:

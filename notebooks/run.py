@@ -42,16 +42,27 @@ def execute(path: Path, timeout: int) -> nbformat.NotebookNode:
     # 'surgeon' in a shell is the one of this interpreter.
     scripts = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"}
-    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", extra_arguments=["--log-level=ERROR"],
-                            resources={"metadata": {"path": str(path.parent)}})  # fmt: skip
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],
+        resources={"metadata": {"path": str(path.parent)}},
+    )
     client.execute(env=environment)
     return tidied(notebook, paths_here(path.parent))
 
 
 def paths_here(folder: Path) -> dict[str, str]:
     """Return this machine's paths and what stands for them in a stored notebook, the longest first."""
-    found = {f"{folder}{os.sep}": "", str(folder): ".", str(folder.parent): "..", sys.prefix: "$VIRTUAL_ENV",
-             tempfile.gettempdir(): "$TMPDIR", str(Path.home()): "~"}  # fmt: skip
+    found = {
+        f"{folder}{os.sep}": "",
+        str(folder): ".",
+        str(folder.parent): "..",
+        sys.prefix: "$VIRTUAL_ENV",
+        tempfile.gettempdir(): "$TMPDIR",
+        str(Path.home()): "~",
+    }
     return {path: found[path] for path in sorted(found, key=len, reverse=True)}
 
 
@@ -70,7 +81,9 @@ def _shortened(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Return the output with little text where it has HTML, which says the same; a file is always written anew."""
     if output.output_type == "stream":
         # A shell's output comes from a terminal of its own, with its ends of lines.
-        output.text = re.sub(r"^Overwriting ", "Writing ", output.text.replace("\r\n", "\n"), flags=re.MULTILINE)
+        output.text = re.sub(
+            r"^Overwriting ", "Writing ", output.text.replace("\r\n", "\n"), flags=re.MULTILINE
+        )
     data = output.get("data", {})
     text = data.get("text/plain", "")
     if "text/html" in data and len(text) > MOST_TEXT:
@@ -83,7 +96,11 @@ def _joined(outputs: Iterable[nbformat.NotebookNode]) -> list[nbformat.NotebookN
     found: list[nbformat.NotebookNode] = []
     for output in outputs:
         last = found[-1] if found else None
-        if last is not None and output.output_type == last.output_type == "stream" and output.name == last.name:
+        if (
+            last is not None
+            and output.output_type == last.output_type == "stream"
+            and output.name == last.name
+        ):
             last.text += output.text
         else:
             found.append(output)
@@ -96,17 +113,28 @@ def _replaced(value: Any, paths: Mapping[str, str]) -> Any:
             value = value.replace(path, stands_for)
         return value
     if isinstance(value, Mapping):
-        return {key: inner if str(key).startswith("image/") else _replaced(inner, paths) for key, inner in value.items()}
+        return {
+            key: inner if str(key).startswith("image/") else _replaced(inner, paths)
+            for key, inner in value.items()
+        }
     return [_replaced(inner, paths) for inner in value] if isinstance(value, list) else value
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Execute the notebooks that are named and store each one that ran through; return 1 where there is none."""
     parser = argparse.ArgumentParser(description="Execute the notebooks in place and store what they show.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="the beginning of a notebook's name (default: all)")
-    parser.add_argument("--timeout", type=int, default=600, metavar="SECONDS", help="that one cell may take (default: 600)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="the beginning of a notebook's name (default: all)"
+    )
+    parser.add_argument(
+        "--timeout", type=int, default=600, metavar="SECONDS", help="that one cell may take (default: 600)"
+    )
     options = parser.parse_args(arguments)
-    wanted = [path for path in sorted(FOLDER.glob("*.ipynb")) if not options.names or path.name.startswith(tuple(options.names))]
+    wanted = [
+        path
+        for path in sorted(FOLDER.glob("*.ipynb"))
+        if not options.names or path.name.startswith(tuple(options.names))
+    ]
     if not wanted:
         print(f"no notebook begins with {' or '.join(options.names)}", file=sys.stderr)
         return 1

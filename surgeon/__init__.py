@@ -12,7 +12,19 @@ from surgeon.lazy_names import lazy_names
 from surgeon.version import __version__
 
 if TYPE_CHECKING:
-    from surgeon.api import apply, build_engine, check, convert, detect, diff, init, inspect, plan, verify, view
+    from surgeon.api import (
+        apply,
+        build_engine,
+        check,
+        convert,
+        detect,
+        diff,
+        init,
+        inspect,
+        plan,
+        verify,
+        view,
+    )
     from surgeon.catalog import load_catalog
     from surgeon.diagnostics import Diagnostic, SurgeonError
     from surgeon.engine import load_engine
@@ -56,7 +68,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "surgeon.api": ("apply", "build_engine", "check", "convert", "detect", "diff", "init", "inspect", "plan", "verify", "view"),
+    "surgeon.api": (
+        "apply",
+        "build_engine",
+        "check",
+        "convert",
+        "detect",
+        "diff",
+        "init",
+        "inspect",
+        "plan",
+        "verify",
+        "view",
+    ),
     "surgeon.catalog": ("load_catalog",),
     "surgeon.engine": ("load_engine",),
     "surgeon.diagnostics": ("Diagnostic", "SurgeonError"),

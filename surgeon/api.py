@@ -34,13 +34,30 @@ if TYPE_CHECKING:
     from surgeon.verification.recorded_runs import Facts, Original
     from surgeon.viewer import Story
 
-__all__ = ["Check", "Conversion", "apply", "build_engine", "check", "convert", "detect",
-           "diff", "export_graph", "init", "inspect", "plan", "read_model", "replay", "verify", "view"]  # fmt: skip
+__all__ = [
+    "Check",
+    "Conversion",
+    "apply",
+    "build_engine",
+    "check",
+    "convert",
+    "detect",
+    "diff",
+    "export_graph",
+    "init",
+    "inspect",
+    "plan",
+    "read_model",
+    "replay",
+    "verify",
+    "view",
+]
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 
 DEFAULT_TARGET = "uff@tensorrt-8.5"
 """The target where neither an output nor the caller names one."""
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -64,8 +81,11 @@ class Conversion:
     def _repr_html_(self) -> str:
         from surgeon.viewer import answer_html
 
-        facts = {"nodes": f"{self.nodes_before:,} became {self.nodes_after:,}", "bytes": f"{self.bytes_written:,}",
-                 "plugins": "; ".join(f"{one.node}: {one.op}, {one.rendering}" for one in self.plugins)}  # fmt: skip
+        facts = {
+            "nodes": f"{self.nodes_before:,} became {self.nodes_after:,}",
+            "bytes": f"{self.bytes_written:,}",
+            "plugins": "; ".join(f"{one.node}: {one.op}, {one.rendering}" for one in self.plugins),
+        }
         return answer_html("written", f"{self.output} for {self.target}", facts, None, self.warnings)
 
 
@@ -89,10 +109,17 @@ class Check:
     def _repr_html_(self) -> str:
         from surgeon.viewer import answer_html
 
-        facts = {"parameters": ", ".join(f"{name} = {value}" for name, value in self.recipe.parameters.items())}
+        facts = {
+            "parameters": ", ".join(f"{name} = {value}" for name, value in self.recipe.parameters.items())
+        }
         remarks = self.plan.remarks if self.plan is not None else ()
-        return answer_html("refused" if self.problems else "fine", f"recipe '{self.recipe.name}' for {self.target}", facts, self.plan,
-                           (*self.problems, *self.warnings, *remarks))  # fmt: skip
+        return answer_html(
+            "refused" if self.problems else "fine",
+            f"recipe '{self.recipe.name}' for {self.target}",
+            facts,
+            self.plan,
+            (*self.problems, *self.warnings, *remarks),
+        )
 
 
 def plan(
@@ -213,7 +240,9 @@ def check(
     made = _plan(ready, _graph(model), target=chosen, catalog=catalog, anchors=anchors)
     assert made.result is not None
     found = _lint(made.result, chosen, catalog, made.image)
-    return Check(ready, chosen.name, made, _errors(found), tuple(d for d in found if d.severity is not Severity.ERROR))
+    return Check(
+        ready, chosen.name, made, _errors(found), tuple(d for d in found if d.severity is not Severity.ERROR)
+    )
 
 
 def verify(
@@ -263,12 +292,21 @@ def verify(
     from surgeon.verification.recorded_runs import Keeper
 
     stands_in = engine if engine is not None else onnx
-    if (engine is not None and onnx is not None) or (original is not None and stands_in is None) or (store and stands_in):
-        raise TypeError("'engine' and 'onnx' exclude each other and 'store'; 'original' goes with one of them")
+    if (
+        (engine is not None and onnx is not None)
+        or (original is not None and stands_in is None)
+        or (store and stands_in)
+    ):
+        raise TypeError(
+            "'engine' and 'onnx' exclude each other and 'store'; 'original' goes with one of them"
+        )
     if (recipe is None or model is None) != (original is not None):
         raise TypeError("either 'recipe' and 'model' or 'original' must be given")
     usual = Tolerances(1e-3, 1e-3, 1e-3) if engine is not None else Tolerances()
-    box, score = usual.box if box_tolerance is None else box_tolerance, usual.score if score_tolerance is None else score_tolerance
+    box, score = (
+        usual.box if box_tolerance is None else box_tolerance,
+        usual.score if score_tolerance is None else score_tolerance,
+    )
     limits = Limits(Tolerances(box, score, usual.tensor), max_excused).check()
     folder = None if output is None else Path(output)
     if original is not None:
@@ -292,7 +330,9 @@ def verify(
 
         sides = Sides(made, ready, catalog)
         facts = facts_of(sides, made=images is None, **told)
-        return _verified(facts, originals(sides, pictures, seed), engine, onnx, plugin_libraries, limits, folder)
+        return _verified(
+            facts, originals(sides, pictures, seed), engine, onnx, plugin_libraries, limits, folder
+        )
     keepers: list[Keeper] = []
 
     def keep(sides: Sides, picture: Picture | None, sample: Sample) -> None:
@@ -300,8 +340,17 @@ def verify(
             keepers.append(Keeper(facts_of(sides, made=images is None, **told)))
         keepers[0].add(original_of(sides, picture, sample))
 
-    found = verify_plan(made, ready, catalog, pictures, made=images is None, limits=limits, seed=seed, output=folder,
-                        keep=None if store is None else keep)  # fmt: skip
+    found = verify_plan(
+        made,
+        ready,
+        catalog,
+        pictures,
+        made=images is None,
+        limits=limits,
+        seed=seed,
+        output=folder,
+        keep=None if store is None else keep,
+    )
     if store is not None and keepers:
         keepers[0].write(Path(store))
     return found
@@ -320,9 +369,14 @@ def _target_of(path: Path, is_onnx: bool) -> str | None:
 
 
 def _verified(
-    facts: Facts, originals: Iterable[Original], engine: PathLike | None, onnx: PathLike | None, libraries: Iterable[PathLike],
-    limits: Limits, output: Path | None,
-) -> Verification:  # fmt: skip
+    facts: Facts,
+    originals: Iterable[Original],
+    engine: PathLike | None,
+    onnx: PathLike | None,
+    libraries: Iterable[PathLike],
+    limits: Limits,
+    output: Path | None,
+) -> Verification:
     """Hold an engine, or an ONNX file, against originals."""
     from surgeon.verification.compare_deployed import EngineDeployed, verify_deployed
 
@@ -382,11 +436,17 @@ def detect(
 
     catalog = _catalog(plugin_paths)
     given = [Path(one) for one in plugin_libraries]
-    kind = detecting.check_what(what, model, image_from, tensors=tensors and output is None, libraries=bool(given))
+    kind = detecting.check_what(
+        what, model, image_from, tensors=tensors and output is None, libraries=bool(given)
+    )
     least, names = detecting.check_threshold(threshold), detecting.labels_of(labels)
     pictures = detecting.listed(images)
     folder = None if output is None else detecting.Folder(Path(output), pictures)
-    ready = None if kind != "recipe" and image_from is None else _recipe(image_from or what, parameters, recipe_paths)
+    ready = (
+        None
+        if kind != "recipe" and image_from is None
+        else _recipe(image_from or what, parameters, recipe_paths)
+    )
     made = None
     if ready is not None and model is not None:
         made = _plan(ready, _graph(model), target=_target(target), catalog=catalog, anchors=anchors)
@@ -395,7 +455,9 @@ def detect(
         if kind == "onnx":
             from surgeon.runners.onnx_runtime import OnnxModel
 
-            detector: detecting.Detector = detecting.OnnxDetector(stack.enter_context(OnnxModel(Path(what))), image)  # type: ignore[arg-type]
+            detector: detecting.Detector = detecting.OnnxDetector(
+                stack.enter_context(OnnxModel(Path(what))), image
+            )  # type: ignore[arg-type]
         elif kind == "engine":
             from surgeon.engine import load_engine
 
@@ -404,8 +466,17 @@ def detect(
         else:
             assert ready is not None and made is not None
             detector = detecting.ReferenceDetector(made, ready, catalog)
-        return detecting.run_all(detector, pictures, batch, threshold=least, labels=names, folder=folder, tensors=tensors,
-                                 refused=refused, watch=watch)  # fmt: skip
+        return detecting.run_all(
+            detector,
+            pictures,
+            batch,
+            threshold=least,
+            labels=names,
+            folder=folder,
+            tensors=tensors,
+            refused=refused,
+            watch=watch,
+        )
 
 
 def build_engine(
@@ -468,42 +539,72 @@ def build_engine(
             source = source_of_file(Path(recipe), catalog, weights, tuple(outputs))  # type: ignore[arg-type]
         else:
             if model is None:
-                raise error("B109", f"'{recipe}' is a recipe; expected a model beside it, or a .uff, .onnx or .prototxt file",
-                            help=["surgeon build RECIPE MODEL -o ENGINE"])  # fmt: skip
+                raise error(
+                    "B109",
+                    f"'{recipe}' is a recipe; expected a model beside it, or a .uff, .onnx or .prototxt file",
+                    help=["surgeon build RECIPE MODEL -o ENGINE"],
+                )
             given = _recipe(recipe, parameters, recipe_paths)
             batch = max_batch or given.engine.max_batch
-            source = _converted(given, model, Path(folder), catalog, _target_here(target, registry), anchors, batch)
+            source = _converted(
+                given, model, Path(folder), catalog, _target_here(target, registry), anchors, batch
+            )
         source = changed(source, detections=source.detections or _detections(source, catalog))
         said = given.engine if given is not None else None
         options = BuildOptions(
-            precision=precision or (said.precision if said else "fp32"), tf32=tf32,  # type: ignore[arg-type]
+            precision=precision or (said.precision if said else "fp32"),
+            tf32=tf32,  # type: ignore[arg-type]
             workspace=workspace if workspace is not None else said.workspace if said else 1 << 30,
             max_batch=max_batch if max_batch is not None else said.max_batch if said else 1,
-            best_batch=best_batch, dla_core=dla_core, report=report, algorithm=calibrator,  # type: ignore[arg-type]
-        )  # fmt: skip
+            best_batch=best_batch,
+            dla_core=dla_core,
+            report=report,
+            algorithm=calibrator,  # type: ignore[arg-type]
+        )
         problems = _errors(check_plugins(source.uses, registry, catalog))
         if problems:
             raise SurgeonError(*problems)
-        pictures = _calibrating(source, options.best_batch or options.max_batch, calibration, calibration_pictures, calibration_cache)
+        pictures = _calibrating(
+            source,
+            options.best_batch or options.max_batch,
+            calibration,
+            calibration_pictures,
+            calibration_cache,
+        )
         return build(
-            source, path, options, libraries=libraries, shapes=shapes,
+            source,
+            path,
+            options,
+            libraries=libraries,
+            shapes=shapes,
             calibrating=pictures if options.precision == "int8" else None,
-            timing_cache=None if timing_cache is None else Path(timing_cache), force=force, timeout=timeout, watch=watch,
-        )  # fmt: skip
+            timing_cache=None if timing_cache is None else Path(timing_cache),
+            force=force,
+            timeout=timeout,
+            watch=watch,
+        )
 
 
 def _engine_path(path: Path) -> Path:
     from surgeon.atomic import check_writable
 
     if path.suffix.lower() in (".uff", ".onnx", ".pb", ".pbtxt", ".yaml", ".json"):
-        raise error("B109", f"the output '{path}' has the suffix of another kind of file; expected .engine or .plan", str(path),
-                    help=["name the output '.engine'"])  # fmt: skip
+        raise error(
+            "B109",
+            f"the output '{path}' has the suffix of another kind of file; expected .engine or .plan",
+            str(path),
+            help=["name the output '.engine'"],
+        )
     check_writable(path)
     return path
 
 
 def _is_engine_input(recipe: object) -> bool:
-    return isinstance(recipe, str | os.PathLike) and Path(recipe).suffix.lower() in (".uff", ".onnx", ".prototxt")
+    return isinstance(recipe, str | os.PathLike) and Path(recipe).suffix.lower() in (
+        ".uff",
+        ".onnx",
+        ".prototxt",
+    )
 
 
 def _registry(libraries: Sequence[Path]) -> Registry:
@@ -512,8 +613,11 @@ def _registry(libraries: Sequence[Path]) -> Registry:
 
     found = read_registry(libraries)
     if found is None:
-        raise error("E108", "building engines needs the package 'tensorrt', which is not installed",
-                    help=["pip install 'surgeon[tensorrt]', with Python 3.10 for TensorRT 8.5"])  # fmt: skip
+        raise error(
+            "E108",
+            "building engines needs the package 'tensorrt', which is not installed",
+            help=["pip install 'surgeon[tensorrt]', with Python 3.10 for TensorRT 8.5"],
+        )
     return found
 
 
@@ -526,13 +630,25 @@ def _target_here(target: Target | str | None, registry: Registry) -> Target:
         return _target(target)
     version = version_of(registry)
     wanted = "uff" if version < (9,) else "onnx"
-    fit = [t for t in all_targets().values()
-           if t.format == wanted and t.runtime == "tensorrt" and t.version is not None and t.version[:2] <= version[:2]]  # fmt: skip
+    fit = [
+        t
+        for t in all_targets().values()
+        if t.format == wanted
+        and t.runtime == "tensorrt"
+        and t.version is not None
+        and t.version[:2] <= version[:2]
+    ]
     return max(fit, key=lambda t: t.version or ()) if fit else _target(None)
 
 
 def _converted(
-    recipe: Recipe, model: Graph | PathLike, folder: Path, catalog: Catalog, target: Target, anchors: str | None, batch: int
+    recipe: Recipe,
+    model: Graph | PathLike,
+    folder: Path,
+    catalog: Catalog,
+    target: Target,
+    anchors: str | None,
+    batch: int,
 ) -> Source:
     """Return the file that a recipe makes of a model, written into ``folder``, with what the manifest says of it."""
     import hashlib
@@ -548,11 +664,23 @@ def _converted(
     path = folder / f"{recipe.name}.{target.format}"
     choices: dict[str, Any] = {"batch": batch if batch == 1 else "dynamic"} if target.format == "onnx" else {}
     _export(result, path, target, catalog, made, recipe.labels, **choices)
-    source = source_of_onnx(path, catalog) if target.format == "onnx" else source_of_uff(path, read_uff(path), catalog, result)
+    source = (
+        source_of_onnx(path, catalog)
+        if target.format == "onnx"
+        else source_of_uff(path, read_uff(path), catalog, result)
+    )
     name = Path(graph.source).name if graph.source else "graph"
     digest = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
-    return changed(source, model=name, graph=made.digest, recipe=recipe.name, recipe_digest=digest, target=target.name, image=made.image,
-                   labels=dict(recipe.labels))  # fmt: skip
+    return changed(
+        source,
+        model=name,
+        graph=made.digest,
+        recipe=recipe.name,
+        recipe_digest=digest,
+        target=target.name,
+        image=made.image,
+        labels=dict(recipe.labels),
+    )
 
 
 def _detections(source: Source, catalog: Catalog) -> dict[str, str]:
@@ -569,7 +697,11 @@ def _detections(source: Source, catalog: Catalog) -> dict[str, str]:
 
 
 def _calibrating(
-    source: Source, batch: int, pictures: PathLike | Sequence[np.ndarray] | None, most: int, cache: PathLike | None
+    source: Source,
+    batch: int,
+    pictures: PathLike | Sequence[np.ndarray] | None,
+    most: int,
+    cache: PathLike | None,
 ) -> Calibrating | None:
     from surgeon.engine import Calibrating
     from surgeon.runners.calibration import calibrating
@@ -624,11 +756,22 @@ def _planned_remarks(recipe: Recipe, graph: Graph, catalog: Catalog) -> list[Dia
     try:
         made = _plan(recipe, graph, target=chosen, catalog=catalog)
     except SurgeonError as exc:
-        failed = Diagnostic("D148", "the recipe for this graph cannot be planned", graph.source or None, (),
-                            ("write it all the same with --unchecked, and correct it by hand",))  # fmt: skip
+        failed = Diagnostic(
+            "D148",
+            "the recipe for this graph cannot be planned",
+            graph.source or None,
+            (),
+            ("write it all the same with --unchecked, and correct it by hand",),
+        )
         raise SurgeonError(failed, *exc.diagnostics) from None
     assert made.result is not None
-    return [*made.remarks, *(replace(found, severity=Severity.WARNING) for found in _lint(made.result, chosen, catalog, made.image))]
+    return [
+        *made.remarks,
+        *(
+            replace(found, severity=Severity.WARNING)
+            for found in _lint(made.result, chosen, catalog, made.image)
+        ),
+    ]
 
 
 def inspect(
@@ -671,7 +814,9 @@ def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = No
 
     if html is not None:
         check_page(html, a, b)
-    (first, stated), (second, stated_too) = ((one, None) if isinstance(one, Graph) else read_file(one) for one in (a, b))
+    (first, stated), (second, stated_too) = (
+        (one, None) if isinstance(one, Graph) else read_file(one) for one in (a, b)
+    )
     found = diff_graphs(first, second)
     if html is not None:
         story = tell_difference(first, second, found, stated=(stated, stated_too))
@@ -702,7 +847,16 @@ def view(
     TypeError where a verification is given without a recipe.
     """
     from surgeon.atomic import write_text
-    from surgeon.viewer import Page, check_page, check_recipe, read_verification, render_page, tell, tell_file, tell_graph
+    from surgeon.viewer import (
+        Page,
+        check_page,
+        check_recipe,
+        read_verification,
+        render_page,
+        tell,
+        tell_file,
+        tell_graph,
+    )
 
     if html is not None:
         check_page(html, model, recipe, verification)
@@ -710,14 +864,24 @@ def view(
     if recipe is None:
         if verification is not None:
             raise TypeError("a verification goes with a recipe")
-        page = Page(tell_graph(model, catalog=catalog) if isinstance(model, Graph) else tell_file(model, catalog=catalog))
+        page = Page(
+            tell_graph(model, catalog=catalog)
+            if isinstance(model, Graph)
+            else tell_file(model, catalog=catalog)
+        )
     else:
         beside = None
         if isinstance(verification, str | os.PathLike):
             beside = Path(verification).parent
             verification = read_verification(Path(verification))
         chosen = _target(target)
-        made = _plan(_recipe(recipe, parameters, recipe_paths), _graph(model), target=chosen, catalog=catalog, anchors=anchors)
+        made = _plan(
+            _recipe(recipe, parameters, recipe_paths),
+            _graph(model),
+            target=chosen,
+            catalog=catalog,
+            anchors=anchors,
+        )
         assert made.result is not None
         if verification is not None:
             check_recipe(verification, made.recipe)
@@ -743,9 +907,15 @@ def export_graph(graph: Graph, output: Path, target: Target, catalog: Catalog) -
 
 
 def _export(
-    graph: Graph, output: Path, target: Target, catalog: Catalog, plan: Plan | None = None, labels: Mapping[int, str] | None = None,
-    watch: ExportWatch | None = None, **choices: Any,
-) -> tuple[int, tuple[Rendered, ...]]:  # fmt: skip
+    graph: Graph,
+    output: Path,
+    target: Target,
+    catalog: Catalog,
+    plan: Plan | None = None,
+    labels: Mapping[int, str] | None = None,
+    watch: ExportWatch | None = None,
+    **choices: Any,
+) -> tuple[int, tuple[Rendered, ...]]:
     """Write a rewritten graph; return the bytes written, and how each plugin node of an ONNX file was."""
     suffix = output.suffix.lower()
     if suffix == ".onnx":
@@ -763,7 +933,9 @@ def _export(
     return output.stat().st_size if output.is_file() else 0, ()
 
 
-def _metadata(graph: Graph, target: Target, catalog: Catalog, plan: Plan | None, labels: Mapping[int, str] | None) -> dict[str, str]:
+def _metadata(
+    graph: Graph, target: Target, catalog: Catalog, plan: Plan | None, labels: Mapping[int, str] | None
+) -> dict[str, str]:
     """Return what an ONNX file tells of itself."""
     from surgeon.formats.onnx import metadata_for
     from surgeon.runners.detections import gives_detections
@@ -773,19 +945,38 @@ def _metadata(graph: Graph, target: Target, catalog: Catalog, plan: Plan | None,
         node = graph[ref.node]
         ports = catalog[node.op].output_ports(dict(node.attrs)) if node.op in catalog else ()
         if not detections and gives_detections(ports):
-            named = {port: str(other) for slot, port in enumerate(ports) for other in graph.output_refs if other == (ref.node, slot)}
+            named = {
+                port: str(other)
+                for slot, port in enumerate(ports)
+                for other in graph.output_refs
+                if other == (ref.node, slot)
+            }
             detections = named
-    return metadata_for(recipe=plan.recipe if plan else "", digest=plan.digest if plan else "", target=target.name,
-                        image=plan.image if plan else None, labels=labels, detections=detections)  # fmt: skip
+    return metadata_for(
+        recipe=plan.recipe if plan else "",
+        digest=plan.digest if plan else "",
+        target=target.name,
+        image=plan.image if plan else None,
+        labels=labels,
+        detections=detections,
+    )
 
 
 def _onnx_choices(output: Path, rendering: str | None, opset: int | None, batch: Batch) -> dict[str, Any]:
     """Return the choices that were made for ONNX; raise SurgeonError X152 where the output is another format."""
-    made = {key: value for key, value in (("rendering", rendering), ("opset", opset), ("batch", batch)) if value is not None}
+    made = {
+        key: value
+        for key, value in (("rendering", rendering), ("opset", opset), ("batch", batch))
+        if value is not None
+    }
     if made and output.suffix.lower() != ".onnx":
         names = {"rendering": "--plugins", "opset": "--opset", "batch": "--batch"}
-        raise error("X152", f"{' and '.join(names[key] for key in made)} mean nothing for '{output}'; expected a '.onnx' file", str(output),
-                    help=["leave them out, or name the output '.onnx'"])  # fmt: skip
+        raise error(
+            "X152",
+            f"{' and '.join(names[key] for key in made)} mean nothing for '{output}'; expected a '.onnx' file",
+            str(output),
+            help=["leave them out, or name the output '.onnx'"],
+        )
     return made
 
 
@@ -794,8 +985,12 @@ def _output_target(output: Path, target: Target | str | None) -> Target:
     by_suffix = target_for_output(output)
     chosen = by_suffix if target is None else _target(target)
     if by_suffix.format != "graphdef" and chosen.format != by_suffix.format:
-        raise error("X131", f"'{output}' does not fit the target '{chosen.name}'; expected a suffix of its format", str(output),
-                    help=[f"name the output '.pb' or '.pbtxt', or choose a target such as '{by_suffix.name}'"])  # fmt: skip
+        raise error(
+            "X131",
+            f"'{output}' does not fit the target '{chosen.name}'; expected a suffix of its format",
+            str(output),
+            help=[f"name the output '.pb' or '.pbtxt', or choose a target such as '{by_suffix.name}'"],
+        )
     return chosen
 
 
@@ -814,12 +1009,17 @@ def _graph(model: Graph | PathLike) -> Graph:
         return model
     kind = {".uff": "a UFF", ".onnx": "an ONNX"}.get(Path(model).suffix.lower())
     if kind is not None and Path(model).is_file():
-        raise error("E110", f"'{os.fspath(model)}' is {kind} file; expected a frozen graph or a SavedModel folder",
-                    help=["give the graph that it was made from; 'surgeon inspect' reads UFF and ONNX files"])  # fmt: skip
+        raise error(
+            "E110",
+            f"'{os.fspath(model)}' is {kind} file; expected a frozen graph or a SavedModel folder",
+            help=["give the graph that it was made from; 'surgeon inspect' reads UFF and ONNX files"],
+        )
     return load_graph(model)
 
 
-def _recipe(recipe: Recipe | PathLike, parameters: Mapping[str, Any] | None, paths: Iterable[PathLike]) -> Recipe:
+def _recipe(
+    recipe: Recipe | PathLike, parameters: Mapping[str, Any] | None, paths: Iterable[PathLike]
+) -> Recipe:
     if isinstance(recipe, Recipe):
         if parameters:
             raise TypeError("'parameters' go with a recipe's name or path; give them to load_recipe")
@@ -833,7 +1033,9 @@ def _uff_view(target: Target) -> Any:
     return target if target.format == "uff" else None
 
 
-def _lint(graph: Graph, target: Target, catalog: Catalog, image: Image | None = None) -> tuple[Diagnostic, ...]:
+def _lint(
+    graph: Graph, target: Target, catalog: Catalog, image: Image | None = None
+) -> tuple[Diagnostic, ...]:
     """Return what the target's exporter refuses in a rewritten graph, then what its runtime would make of it."""
     from surgeon.lints import find_problems
 
@@ -881,20 +1083,34 @@ def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:
         except SurgeonError as exc:
             problems += exc.diagnostics
             continue
-        standard = target.format == "onnx" and not spec.exists_in(version) and catalog.module(spec.op, "onnx") is not None
+        standard = (
+            target.format == "onnx"
+            and not spec.exists_in(version)
+            and catalog.module(spec.op, "onnx") is not None
+        )
         if not (standard or spec.exists_in(version)):
-            problems.append(Diagnostic("S401", f"the plugin {spec.op} of '{name}' does not exist in {target.title}",
-                                       recipe.span("nodes", name, "plugin"), (span_of_versions(spec),),
-                                       (f"choose another target; 'surgeon explain {spec.op}' says what replaces it",)))  # fmt: skip
+            problems.append(
+                Diagnostic(
+                    "S401",
+                    f"the plugin {spec.op} of '{name}' does not exist in {target.title}",
+                    recipe.span("nodes", name, "plugin"),
+                    (span_of_versions(spec),),
+                    (f"choose another target; 'surgeon explain {spec.op}' says what replaces it",),
+                )
+            )
             continue
         release = None if standard else version
         known = {field.name for field in spec.fields_of(release)}
-        given = {key: value for key, value in (node.fields or {}).items() if value != "auto" or key not in known}
+        given = {
+            key: value for key, value in (node.fields or {}).items() if value != "auto" or key not in known
+        }
         try:
             spec.complete(given, version=release, where=_places(recipe, name))
         except SurgeonError as exc:
             auto = {f"'{key}'" for key, value in (node.fields or {}).items() if value == "auto"}
-            problems += [d for d in exc.diagnostics if d.code != "C103" or not any(a in d.message for a in auto)]
+            problems += [
+                d for d in exc.diagnostics if d.code != "C103" or not any(a in d.message for a in auto)
+            ]
     if problems:
         raise SurgeonError(*problems)
 

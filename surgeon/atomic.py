@@ -77,7 +77,9 @@ def _refused(target: Path, exc: OSError) -> SurgeonError:
     help = ["check the path and its permissions"]
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         help = ["free some space, or write to another disk"]
-    return error("E105", f"'{target}' cannot be written: {exc.strerror or exc}; nothing was changed", help=help)
+    return error(
+        "E105", f"'{target}' cannot be written: {exc.strerror or exc}; nothing was changed", help=help
+    )
 
 
 def _mode(path: Path) -> int:
@@ -119,5 +121,9 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise error("E105", f"the folder '{folder}' cannot be made: {exc.strerror or exc}", help=["give another folder"]) from None
+        raise error(
+            "E105",
+            f"the folder '{folder}' cannot be made: {exc.strerror or exc}",
+            help=["give another folder"],
+        ) from None
     return folder

@@ -71,14 +71,19 @@ class Diagnostic(Displayed):
         """
         bold, red, blue, off = ("\x1b[1m", "\x1b[31m", "\x1b[34m", "\x1b[0m") if colour else ("", "", "", "")
         place = _printable(f"{self.where}: ") if self.where else ""
-        lines = [f"{bold}{place}{red}{self.severity.value}[{self.code}]{off}{bold}: {_printable(self.message)}{off}"]
+        lines = [
+            f"{bold}{place}{red}{self.severity.value}[{self.code}]{off}{bold}: {_printable(self.message)}{off}"
+        ]
         if isinstance(self.where, Span) and self.where.text:
             margin = f"{self.where.line:>5} | "
             blank = " " * (len(margin) - 2) + "| "
             pad = "".join("\t" if c == "\t" else " " for c in self.where.text[: self.where.column - 1])
             room = max(1, len(self.where.text) - self.where.column + 1)
             caret = "^" * max(1, min(self.where.length, room))
-            lines += [f"{blue}{margin}{off}{_UNPRINTABLE.sub(' ', self.where.text)}", f"{blue}{blank}{off}{pad}{red}{caret}{off}"]
+            lines += [
+                f"{blue}{margin}{off}{_UNPRINTABLE.sub(' ', self.where.text)}",
+                f"{blue}{blank}{off}{pad}{red}{caret}{off}",
+            ]
         lines += [f"      = {_printable(note)}" for note in self.notes]
         lines += [f"      = help: {_printable(text)}" for text in self.help]
         return "\n".join(lines)

@@ -92,7 +92,9 @@ class Depth:
     under: str = ""
 
 
-def inspect_graph(graph: Graph, target: Target, catalog: Catalog, depth: Depth, recipe_paths: Sequence[Path]) -> Inspection:
+def inspect_graph(
+    graph: Graph, target: Target, catalog: Catalog, depth: Depth, recipe_paths: Sequence[Path]
+) -> Inspection:
     """Return what a graph consists of, what the target cannot run of it, and which recipes fit."""
     sizes = {node.name: _constant_bytes(node.attrs.values()) for node in graph}
     read = graph.readers
@@ -121,16 +123,27 @@ def inspect_onnx(path: Path, depth: Depth) -> Inspection:
 
     found = describe_onnx(path)
     first = {name for name, layout in found.info.layout.items() if layout == "NCHW"}
-    inputs = {name: f"{spec}" + (", channels first" if name in first else "") for name, spec in found.info.inputs.items()}
+    inputs = {
+        name: f"{spec}" + (", channels first" if name in first else "")
+        for name, spec in found.info.inputs.items()
+    }
     sizes: dict[str, int] = {}
     for name, size in found.sizes.items():
         plain = name.lstrip("/") or name
         sizes[plain] = sizes.get(plain, 0) + size
     return Inspection(
-        source=str(path), format="onnx", nodes=found.nodes, constant_bytes=found.constant_bytes, target="", inputs=inputs,
-        outputs={name: f"{spec}" for name, spec in found.info.outputs.items()}, namespaces=_namespaces(sizes, depth),
-        ops=found.ops, plugins=found.plugins, told=found.told,
-    )  # fmt: skip
+        source=str(path),
+        format="onnx",
+        nodes=found.nodes,
+        constant_bytes=found.constant_bytes,
+        target="",
+        inputs=inputs,
+        outputs={name: f"{spec}" for name, spec in found.info.outputs.items()},
+        namespaces=_namespaces(sizes, depth),
+        ops=found.ops,
+        plugins=found.plugins,
+        told=found.told,
+    )
 
 
 def inspect_uff(model: UffModel, source: str, depth: Depth) -> Inspection:
@@ -199,13 +212,22 @@ def _namespaces(sizes: Mapping[str, int], at: Depth) -> tuple[Namespace, ...]:
             found.append(Namespace(above + "/".join(key), len(key), nodes, size, folded))
             stack.extend(reversed(shown))
     if not found and above:
-        raise error("G110", f"there is no namespace '{at.under}'", notes=nearest_note(at.under, _namespace_names(sizes)))
+        raise error(
+            "G110",
+            f"there is no namespace '{at.under}'",
+            notes=nearest_note(at.under, _namespace_names(sizes)),
+        )
     return tuple(found)
 
 
 def _namespace_names(names: Iterable[str]) -> Iterable[str]:
     """Return every namespace of some names, each once."""
-    return dict.fromkeys("/".join(parts[:end]) for name in names for parts in (name.split("/", _DEPTH),) for end in range(1, len(parts)))
+    return dict.fromkeys(
+        "/".join(parts[:end])
+        for name in names
+        for parts in (name.split("/", _DEPTH),)
+        for end in range(1, len(parts))
+    )
 
 
 def _unsupported(graph: Graph, target: Target, catalog: Catalog) -> tuple[Unsupported, ...]:
@@ -221,10 +243,11 @@ def _unsupported(graph: Graph, target: Target, catalog: Catalog) -> tuple[Unsupp
         if node.name in needed and node.op not in runs:
             groups.setdefault(node.name.partition("/")[0] if "/" in node.name else "", []).append(node)
     return tuple(
-        Unsupported(namespace, len(nodes), counted(n.op for n in nodes),
-                    "; ".join(unsupported(graph, nodes)[0].help))
+        Unsupported(
+            namespace, len(nodes), counted(n.op for n in nodes), "; ".join(unsupported(graph, nodes)[0].help)
+        )
         for namespace, nodes in groups.items()
-    )  # fmt: skip
+    )
 
 
 def supported_ops(target: Target, catalog: Catalog) -> set[str]:
@@ -232,7 +255,11 @@ def supported_ops(target: Target, catalog: Catalog) -> set[str]:
     from surgeon.formats.uff import converters
     from surgeon.formats.uff.exporting import PASSED_OVER
 
-    return {*converters(), *PASSED_OVER, *(op for op, spec in catalog.items() if spec.exists_in(target.version))}
+    return {
+        *converters(),
+        *PASSED_OVER,
+        *(op for op, spec in catalog.items() if spec.exists_in(target.version)),
+    }
 
 
 def _fits(graph: Graph, recipe_paths: Sequence[Path]) -> tuple[Fit, ...]:
@@ -253,7 +280,11 @@ def _fits(graph: Graph, recipe_paths: Sequence[Path]) -> tuple[Fit, ...]:
         backbone = next((token for token in made_for if token in components), "")
         wanted = [key for key, rule in recipe.namespaces.items() if not rule.optional]
         like = [node.like.partition(":")[0] for node in recipe.nodes.values() if node.like]
-        fits = bool(wanted) and all(key in prefixes for key in wanted) and all(tensor in graph for tensor in like)
+        fits = (
+            bool(wanted)
+            and all(key in prefixes for key in wanted)
+            and all(tensor in graph for tensor in like)
+        )
         if fits and (backbone or not made_for):
             found.append((0 if backbone else 1, name, Fit(name, recipe.summary, backbone)))
     return tuple(fit for _, _, fit in sorted(found, key=lambda item: item[:2]))

@@ -12,10 +12,17 @@ from types import ModuleType
 from surgeon.diagnostics import error
 
 _EXTRA = {
-    "tensorflow": "tensorflow", "PIL": "pictures", "pycocotools": "training",
-    "onnx": "onnx", "tf2onnx": "onnx", "onnxruntime": "onnx", "tensorrt": "tensorrt", "polygraphy": "tensorrt",
-    "model_explorer": "view", "netron": "view",
-}  # fmt: skip
+    "tensorflow": "tensorflow",
+    "PIL": "pictures",
+    "pycocotools": "training",
+    "onnx": "onnx",
+    "tf2onnx": "onnx",
+    "onnxruntime": "onnx",
+    "tensorrt": "tensorrt",
+    "polygraphy": "tensorrt",
+    "model_explorer": "view",
+    "netron": "view",
+}
 
 
 def require(module: str, purpose: str) -> ModuleType:
@@ -25,8 +32,11 @@ def require(module: str, purpose: str) -> ModuleType:
         return importlib.import_module(module)
     except Exception as exc:  # a package that does not fit its dependencies raises anything
         extra = _EXTRA.get(package, "dev")
-        raise error("E108", f"{purpose} needs the package '{package}', which cannot be imported: {' '.join(str(exc).split())}",
-                    help=[f"pip install 'surgeon[{extra}]'"]) from None  # fmt: skip
+        raise error(
+            "E108",
+            f"{purpose} needs the package '{package}', which cannot be imported: {' '.join(str(exc).split())}",
+            help=[f"pip install 'surgeon[{extra}]'"],
+        ) from None
 
 
 @contextlib.contextmanager

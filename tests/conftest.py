@@ -25,8 +25,13 @@ _DETERMINISM = ("golden", "determin", "hash_seed", "order")
 # TensorFlow is a referee here, on the CPU and quiet.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-settings.register_profile("deterministic", derandomize=True, deadline=None, database=None,
-                          suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "deterministic",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("deterministic")
 
 

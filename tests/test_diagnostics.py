@@ -8,12 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError, code_page, error, nearest, nearest_note
+from surgeon.diagnostics import (
+    Diagnostic,
+    Severity,
+    Span,
+    SurgeonError,
+    code_page,
+    error,
+    nearest,
+    nearest_note,
+)
 
 MISSPELT = Diagnostic(
-    "R201", "namespace 'Postprocesor' matches no node", Span("recipes/ssd.yaml", 14, 3, 12, "  Postprocesor: NMS"),
-    ("nearest: 'Postprocessor' (5387 nodes)",), ("correct the spelling",),
-)  # fmt: skip
+    "R201",
+    "namespace 'Postprocesor' matches no node",
+    Span("recipes/ssd.yaml", 14, 3, 12, "  Postprocesor: NMS"),
+    ("nearest: 'Postprocessor' (5387 nodes)",),
+    ("correct the spelling",),
+)
 
 GOLDEN = """\
 recipes/ssd.yaml:14:3: error[R201]: namespace 'Postprocesor' matches no node
@@ -39,15 +51,18 @@ def test_golden_coloured_text() -> None:
     assert MISSPELT.render(colour=True) == COLOURED
 
 
-@pytest.mark.parametrize(("where", "expected"), [
-    (None, "error[G101]: m"),
-    ("model.pb", "model.pb: error[G101]: m"),
-    (Span("r.yaml", 2, 3), "r.yaml:2:3: error[G101]: m"),
-    (Span("r.yaml", 2, 3, 2, "\tab: 1"), "r.yaml:2:3: error[G101]: m\n    2 | \tab: 1\n      | \t ^^"),
-    (Span("r.yaml", 2, 4, 99, "abcdef"), "r.yaml:2:4: error[G101]: m\n    2 | abcdef\n      |    ^^^"),
-    (Span("r.yaml", 2, 9, 0, "abc"), "r.yaml:2:9: error[G101]: m\n    2 | abc\n      |    ^"),
-    (Span("r.yaml", 123456, 1, 1, "ü"), "r.yaml:123456:1: error[G101]: m\n123456 | ü\n       | ^"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (None, "error[G101]: m"),
+        ("model.pb", "model.pb: error[G101]: m"),
+        (Span("r.yaml", 2, 3), "r.yaml:2:3: error[G101]: m"),
+        (Span("r.yaml", 2, 3, 2, "\tab: 1"), "r.yaml:2:3: error[G101]: m\n    2 | \tab: 1\n      | \t ^^"),
+        (Span("r.yaml", 2, 4, 99, "abcdef"), "r.yaml:2:4: error[G101]: m\n    2 | abcdef\n      |    ^^^"),
+        (Span("r.yaml", 2, 9, 0, "abc"), "r.yaml:2:9: error[G101]: m\n    2 | abc\n      |    ^"),
+        (Span("r.yaml", 123456, 1, 1, "ü"), "r.yaml:123456:1: error[G101]: m\n123456 | ü\n       | ^"),
+    ],
+)
 def test_the_caret_stands_under_the_place(where: Span | str | None, expected: str) -> None:
     assert Diagnostic("G101", "m", where).render() == expected
 
@@ -68,10 +83,13 @@ def test_control_characters_are_shown_as_escapes() -> None:
 def test_json_is_the_twin_of_the_text() -> None:
     found = json.loads(json.dumps(MISSPELT.to_json()))
     assert found == {
-        "code": "R201", "severity": "error", "message": "namespace 'Postprocesor' matches no node",
+        "code": "R201",
+        "severity": "error",
+        "message": "namespace 'Postprocesor' matches no node",
         "where": {"file": "recipes/ssd.yaml", "line": 14, "column": 3, "length": 12},
-        "notes": ["nearest: 'Postprocessor' (5387 nodes)"], "help": ["correct the spelling"],
-    }  # fmt: skip
+        "notes": ["nearest: 'Postprocessor' (5387 nodes)"],
+        "help": ["correct the spelling"],
+    }
     assert Diagnostic("G101", "m", "model.pb").to_json()["where"] == "model.pb"
     assert Diagnostic("G101", "m").to_json()["where"] is None
 
@@ -83,13 +101,16 @@ def test_error_builds_one_diagnostic() -> None:
         raise made
 
 
-@pytest.mark.parametrize(("name", "candidates", "expected"), [
-    ("Postprocesor", ["Preprocessor", "Postprocessor", "concat"], ["Postprocessor", "Preprocessor"]),
-    ("concat_9", ["concat_1", "concat_2", "concat", "concat_3", "NMS"], 3),
-    ("NMS", ["Conv2D", "Relu6"], []),
-    ("", ["a"], []),
-    ("x", [], []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "candidates", "expected"),
+    [
+        ("Postprocesor", ["Preprocessor", "Postprocessor", "concat"], ["Postprocessor", "Preprocessor"]),
+        ("concat_9", ["concat_1", "concat_2", "concat", "concat_3", "NMS"], 3),
+        ("NMS", ["Conv2D", "Relu6"], []),
+        ("", ["a"], []),
+        ("x", [], []),
+    ],
+)
 def test_nearest_spellings(name: str, candidates: list[str], expected: list[str] | int) -> None:
     found = nearest(name, candidates)
     assert found == nearest(name, iter(candidates))

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return float32[N, C + 2, H, W]: the input, and two channels of coordinates from -1 to 1.
 
     They are those of row and column where H = W. For other maps the plugin takes the step of the columns for the rows, and

@@ -10,7 +10,9 @@ import numpy as np
 from surgeon.kernels.efficient_nms.numbers import CORNERS, Rules, corners, detections
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes, int32[N, K].
 
     K is max_total_size, or with pad_per_class the rows that all classes together may have, where these are fewer.

@@ -24,7 +24,10 @@ def standard(at: PluginNode) -> Sequence[str]:
     rules = Rules(fields["score_threshold"], fields["iou_threshold"], most, most)
     rows = chosen(at, corners(at, sizes, fields["center_point_box"]), sizes, rules)
     picture = emit.op("Expand", picture_numbers(at, 0, 2, np.int64), emit.ints(1, most))
-    triples = [emit.op("Unsqueeze", each, emit.ints(2)) for each in (picture, rows.classes, _box(at, sizes, rows, picture))]
+    triples = [
+        emit.op("Unsqueeze", each, emit.ints(2))
+        for each in (picture, rows.classes, _box(at, sizes, rows, picture))
+    ]
     every = emit.op("Reshape", emit.op("Concat", *triples, axis=2), emit.ints(-1, 3))
     return [emit.op("Cast", _joined(at, every, rows, most), to=onnx_type(np.int32))]
 
@@ -47,11 +50,17 @@ def _joined(at: PluginNode, every: str, rows: Rows, most: int) -> str:
     ends = emit.op("CumSum", counts, emit.constant(0, np.int64))
     total = emit.op("ReduceSum", counts, emit.ints(0))
     place = emit.op("Min", _numbers(at, every, most), emit.op("Sub", total, emit.floats(1)))
-    passed = emit.op("Cast", emit.op("GreaterOrEqual", emit.op("Unsqueeze", place, one), ends), to=onnx_type(np.float32))
+    passed = emit.op(
+        "Cast", emit.op("GreaterOrEqual", emit.op("Unsqueeze", place, one), ends), to=onnx_type(np.float32)
+    )
     picture = emit.op("Cast", emit.op("ReduceSum", passed, one, keepdims=0), to=onnx_type(np.int64))
     # Without a detection every row is before the first picture's, and the answer does not count.
     within = emit.op("Sub", place, emit.op("Gather", emit.op("Sub", ends, counts), picture, axis=0))
-    source = emit.op("Add", emit.op("Mul", picture, emit.constant(most, np.int64)), emit.op("Cast", within, to=onnx_type(np.int64)))
+    source = emit.op(
+        "Add",
+        emit.op("Mul", picture, emit.constant(most, np.int64)),
+        emit.op("Cast", within, to=onnx_type(np.int64)),
+    )
     any_found = emit.op("Greater", total, none)
     found = emit.op("Gather", every, emit.op("Where", any_found, source, emit.ints(0)), axis=0)
     return emit.op("Where", any_found, found, emit.constant(-1, np.int64))
@@ -63,4 +72,8 @@ def _numbers(at: PluginNode, every: str, most: int) -> str:
     if pictures is not None:
         return emit.floats(*range(pictures * most))
     size = emit.op("Gather", emit.op("Shape", every), emit.constant(0, np.int64), axis=0)
-    return emit.op("Cast", emit.op("Range", emit.constant(0, np.int64), size, emit.constant(1, np.int64)), to=onnx_type(np.float32))
+    return emit.op(
+        "Cast",
+        emit.op("Range", emit.constant(0, np.int64), size, emit.constant(1, np.int64)),
+        to=onnx_type(np.float32),
+    )

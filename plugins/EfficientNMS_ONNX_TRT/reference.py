@@ -10,7 +10,9 @@ import numpy as np
 from surgeon.kernels.efficient_nms.numbers import Rules, corners, each
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return picture, class and box of each detection, int32[N K, 3], K max_output_boxes_per_class.
 
     That many rows are kept of a picture, whatever the number of classes. Rows that are left repeat the last one; without

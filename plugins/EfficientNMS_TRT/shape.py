@@ -19,7 +19,9 @@ def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Ten
     """
     pictures = candidates(OP, inputs).pictures
     if len(inputs) == 3:
-        check_dim(OP, 2, inputs[2], 0, 1, pictures, why="anchors are for all pictures, or each picture has its own")
+        check_dim(
+            OP, 2, inputs[2], 0, 1, pictures, why="anchors are for all pictures, or each picture has its own"
+        )
         check_dim(OP, 2, inputs[2], 2, 4, why="an anchor is four coordinates")
         common_dim(OP, "boxes", inputs, (0, 1), (1, 1), (2, 1))
     return [TensorSpec.of("int32", pictures, 1), *kept_rows(pictures, fields["max_output_boxes"], "int32")]

@@ -10,8 +10,10 @@ from surgeon.formats.onnx.shapes import batch_size, picture_numbers
 
 def native_inputs(at: PluginNode) -> Sequence[str]:
     """Return the inputs with four axes: TensorRT 8.5.3.1 asserts three without the batch, which UFF's parser adds by itself."""
-    return [name if spec.shape.rank == 4 else at.emit.op("Reshape", name, at.emit.ints(0, -1, 1, 1))
-            for name, spec in zip(at.inputs, at.specs, strict=True)]  # fmt: skip
+    return [
+        name if spec.shape.rank == 4 else at.emit.op("Reshape", name, at.emit.ints(0, -1, 1, 1))
+        for name, spec in zip(at.inputs, at.specs, strict=True)
+    ]
 
 
 def standard(at: PluginNode) -> Sequence[str]:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return float32[N, X, 1, 1]: each sample's inputs flattened, one after the other.
 
     With ignoreBatch 1 the plugin copies the first sample alone; what it leaves unwritten of the others is zero here.

@@ -30,10 +30,18 @@ def _sample_size(spec: TensorSpec) -> int | None:
 
 
 def _check_alike(inputs: Sequence[TensorSpec]) -> None:
-    known = [(i, spec, spec.shape.dims[2:]) for i, spec in enumerate(inputs) if spec.shape.dims and spec.shape.rank == 4]
+    known = [
+        (i, spec, spec.shape.dims[2:])
+        for i, spec in enumerate(inputs)
+        if spec.shape.dims and spec.shape.rank == 4
+    ]
     for i, spec, tail in known[1:]:
         first, other, wanted = known[0]
         if any(a is not None and b is not None and a != b for a, b in zip(tail, wanted, strict=True)):
-            raise error("C109", f"input {i} of FlattenConcat_TRT is {spec} and input {first} is {other}; expected "
-                        "the same numbers after the second axis", None,
-                        help=["reshape the inputs to [N, numbers, 1, 1] before they are joined"])  # fmt: skip
+            raise error(
+                "C109",
+                f"input {i} of FlattenConcat_TRT is {spec} and input {first} is {other}; expected "
+                "the same numbers after the second axis",
+                None,
+                help=["reshape the inputs to [N, numbers, 1, 1] before they are joined"],
+            )

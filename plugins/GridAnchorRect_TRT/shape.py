@@ -13,7 +13,9 @@ def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Ten
     more = len(fields["aspectRatios"]) + 1
     sizes = fields["featureMapShapes"]
     cells = [height * width for height, width in zip(sizes[::2], sizes[1::2], strict=True)]
-    return [TensorSpec.of("float32", 1, 2, 4 * count * (more if k else 3), 1) for k, count in enumerate(cells)]
+    return [
+        TensorSpec.of("float32", 1, 2, 4 * count * (more if k else 3), 1) for k, count in enumerate(cells)
+    ]
 
 
 def check(fields: Mapping[str, Any]) -> list[str]:
@@ -21,9 +23,15 @@ def check(fields: Mapping[str, Any]) -> list[str]:
     problems = []
     layers, sizes = fields["numLayers"], fields["featureMapShapes"]
     if len(sizes) != 2 * layers:
-        problems.append(f"'featureMapShapes' has {len(sizes)} numbers and 'numLayers' is {layers}; expected a height and a width a layer")
+        problems.append(
+            f"'featureMapShapes' has {len(sizes)} numbers and 'numLayers' is {layers}; expected a height and a width a layer"
+        )
     if layers == 1:
-        problems.append("'numLayers' is 1; the plugin divides by numLayers - 1, so a single layer's boxes are not numbers")
+        problems.append(
+            "'numLayers' is 1; the plugin divides by numLayers - 1, so a single layer's boxes are not numbers"
+        )
     if fields["minSize"] > fields["maxSize"]:
-        problems.append(f"'minSize' {fields['minSize']:g} is above 'maxSize' {fields['maxSize']:g}; expected it below")
+        problems.append(
+            f"'minSize' {fields['minSize']:g} is above 'maxSize' {fields['maxSize']:g}; expected it below"
+        )
     return problems

@@ -12,10 +12,19 @@ def feature_map_shapes(subject: Subject) -> Derived:
     oblong = [h for h in found if h.height != h.width]
     if oblong:
         head = oblong[0]
-        raise subject.fail("D111", f"the feature map '{head.feature}' is {head.height} x {head.width}; "
-                           "GridAnchor_TRT takes square ones only", "nodes", subject.node, "fields", "featureMapShapes",
-                           help=["put the anchors in as a constant: --anchors constant",
-                                 "or use the plugin GridAnchorRect_TRT, on TensorRT 8.5.1 or later"])  # fmt: skip
+        raise subject.fail(
+            "D111",
+            f"the feature map '{head.feature}' is {head.height} x {head.width}; "
+            "GridAnchor_TRT takes square ones only",
+            "nodes",
+            subject.node,
+            "fields",
+            "featureMapShapes",
+            help=[
+                "put the anchors in as a constant: --anchors constant",
+                "or use the plugin GridAnchorRect_TRT, on TensorRT 8.5.1 or later",
+            ],
+        )
     sides = [h.height for h in found]
     return Derived(sides, tuple(f"'{h.feature}' is {subject.inference.spec(h.feature)}" for h in found))
 

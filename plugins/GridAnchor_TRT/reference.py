@@ -12,6 +12,10 @@ from surgeon.kernels.anchors.numbers import EXACT_RATIOS, grid_anchors
 CHANGES = {"exact-ratios": EXACT_RATIOS}
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return float32[1, 2, 4P, 1] for each feature map; the inputs are ignored."""
-    return grid_anchors(fields, [(side, side) for side in fields["featureMapShapes"]], "exact-ratios" in changes)
+    return grid_anchors(
+        fields, [(side, side) for side in fields["featureMapShapes"]], "exact-ratios" in changes
+    )

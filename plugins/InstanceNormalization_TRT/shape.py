@@ -24,4 +24,6 @@ def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Ten
 def check(fields: Mapping[str, Any]) -> list[str]:
     """Return what is wrong between the fields."""
     scales, bias = len(fields["scales"]), len(fields["bias"])
-    return [f"'scales' has {scales} numbers and 'bias' has {bias}; expected as many"] if scales != bias else []
+    return (
+        [f"'scales' has {scales} numbers and 'bias' has {bias}; expected as many"] if scales != bias else []
+    )

@@ -36,7 +36,10 @@ def standard(at: PluginNode) -> Sequence[str]:
     step = emit.op("Div", emit.op("Sub", end, start), emit.constant(side, F32))
     places = emit.constant(np.arange(side) + 0.5, F32)
     rows, columns = (
-        Samples(clamped(emit, emit.op("Add", begin, emit.op("Mul", each, places)), by_level(emit, last, level)), side)
+        Samples(
+            clamped(emit, emit.op("Add", begin, emit.op("Mul", each, places)), by_level(emit, last, level)),
+            side,
+        )
         for begin, each, last in zip(
             emit.op_many("Split", (start, emit.ints(1, 1)), 2, axis=2),
             emit.op_many("Split", (step, emit.ints(1, 1)), 2, axis=2),

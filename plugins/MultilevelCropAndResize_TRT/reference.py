@@ -13,7 +13,9 @@ FIRST_AREA = F32(224 * 224 / 4)
 """Regions of more square pixels are on level 3 or above."""
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return float32[N, R, C, pooled_size, pooled_size].
 
     What the plugin leaves unwritten, of regions without area or outside of the picture, is 0 here.
@@ -30,7 +32,11 @@ def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozen
         level = level_of((y2 - y1) * (x2 - x1), FIRST_AREA, len(maps))
         features, cell = maps[level][n], F32(4 * 2**level)
         rows, columns = features.shape[1:]
-        pooled[n, region] = pool(features, _weights(y1 / cell, y2 / cell, side, rows), _weights(x1 / cell, x2 / cell, side, columns))
+        pooled[n, region] = pool(
+            features,
+            _weights(y1 / cell, y2 / cell, side, rows),
+            _weights(x1 / cell, x2 / cell, side, columns),
+        )
     return [pooled]
 
 

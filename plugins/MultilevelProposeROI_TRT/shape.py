@@ -37,4 +37,6 @@ def check(fields: Mapping[str, Any]) -> list[str]:
     if level_anchor_count(LEVELS[-1], height, width):
         return []
     least = 2 ** (LEVELS[-1] - 1)
-    return [f"'image_size' is {height} x {width}; expected more than {least} each, for level {LEVELS[-1]} has no anchor otherwise"]
+    return [
+        f"'image_size' is {height} x {width}; expected more than {least} each, for level {LEVELS[-1]} has no anchor otherwise"
+    ]

@@ -16,7 +16,9 @@ def standard(at: PluginNode) -> Sequence[str]:
     """
     emit, fields, x = at.emit, at.fields, at.inputs[0]
     across = bool(fields["acrossSpatial"])
-    squares = emit.op("ReduceSum", emit.op("Mul", x, x), emit.ints(*((1, 2, 3) if across else (1,))), keepdims=1)
+    squares = emit.op(
+        "ReduceSum", emit.op("Mul", x, x), emit.ints(*((1, 2, 3) if across else (1,))), keepdims=1
+    )
     length = emit.op("Sqrt", emit.op("Add", squares, emit.constant(fields["eps"], np.float32)))
     shared = bool(fields["channelShared"])
     weights = np.asarray(fields["weights"], np.float32)

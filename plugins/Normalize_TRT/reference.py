@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return the input, float32[N, C, H, W], divided by its length: over channels, or over all of a picture.
 
     Across the picture with a weight for each channel the plugin divides by the weights, and multiplies otherwise.

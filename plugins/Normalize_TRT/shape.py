@@ -13,7 +13,9 @@ def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Ten
     """Return float32 of the input's shape; raise SurgeonError C109 where weights and channels differ in number."""
     if not fields["channelShared"]:
         count = len(fields["weights"])
-        check_dim("Normalize_TRT", 0, inputs[0], 1, count, why=f"channelShared is 0 and there are {count} weights")
+        check_dim(
+            "Normalize_TRT", 0, inputs[0], 1, count, why=f"channelShared is 0 and there are {count} weights"
+        )
     return [TensorSpec(DType.FLOAT32, inputs[0].shape)]
 
 

@@ -10,18 +10,24 @@ import numpy as np
 from surgeon.kernels.boxes.numbers import clip
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return the anchors and their variances, float32[1, 2, 4P, 1]; only the sizes of the inputs count."""
     features, picture = (array.shape[2:] for array in inputs)
     size = _both(fields, "imgH", "imgW", picture)
     step = _both(fields, "stepH", "stepW", np.asarray(size, np.float32) / np.asarray(features, np.float32))
     sizes = _sizes(fields)
-    centers = [(np.arange(cells, dtype=np.float32) + np.float32(fields["offset"])) * np.float32(length)
-               for cells, length in zip(features, step, strict=True)]  # fmt: skip
+    centers = [
+        (np.arange(cells, dtype=np.float32) + np.float32(fields["offset"])) * np.float32(length)
+        for cells, length in zip(features, step, strict=True)
+    ]
     y, x = np.meshgrid(*centers, indexing="ij")
     middle = np.stack([x, y], axis=-1).reshape(-1, 1, 2)
     half = sizes / np.float32(2)
-    boxes = np.concatenate([middle - half, middle + half], axis=-1) / np.array([size[1], size[0]] * 2, np.float32)
+    boxes = np.concatenate([middle - half, middle + half], axis=-1) / np.array(
+        [size[1], size[0]] * 2, np.float32
+    )
     if fields["clip"]:
         boxes = clip(boxes)
     variance = np.tile(np.asarray(fields["variance"], np.float32), boxes.size // 4)

@@ -26,7 +26,9 @@ def check(fields: Mapping[str, Any]) -> list[str]:
     """Return what is wrong between the fields."""
     least, most = fields["minSize"], fields["maxSize"]
     if most and len(most) != len(least):
-        return [f"'maxSize' has {len(most)} numbers and 'minSize' has {len(least)}; expected as many, or none"]
+        return [
+            f"'maxSize' has {len(most)} numbers and 'minSize' has {len(least)}; expected as many, or none"
+        ]
     return [
         f"'maxSize' {high:g} is not above 'minSize' {low:g}, item {i}; expected it above"
         for i, (low, high) in enumerate(zip(least, most, strict=False))

@@ -10,6 +10,8 @@ import numpy as np
 from surgeon.kernels.mask_rcnn.numbers import proposal_layer
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return float32[N, keep_topk, 4], the regions best first; rows without one are 0."""
     return [proposal_layer(fields, inputs[0], inputs[1])]

@@ -24,7 +24,9 @@ def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Ten
         check_dim(OP, index, inputs[index], 1, anchors, why=_why(fields["image_size"]))
         check_dim(OP, index, inputs[index], 2, width, why="two scores and four encodings of an anchor")
         check_dim(OP, index, inputs[index], 3, 1, why="two scores and four encodings of an anchor")
-    return [TensorSpec.of("float32", common_dim(OP, "pictures", inputs, (0, 0), (1, 0)), fields["keep_topk"], 4)]
+    return [
+        TensorSpec.of("float32", common_dim(OP, "pictures", inputs, (0, 0), (1, 0)), fields["keep_topk"], 4)
+    ]
 
 
 def check(fields: Mapping[str, Any]) -> list[str]:
@@ -35,11 +37,15 @@ def check(fields: Mapping[str, Any]) -> list[str]:
     if image_size[0] != 3:
         problems.append(f"'image_size' has {image_size[0]} channels; expected 3, height, width")
     if most > anchors:
-        problems.append(f"'prenms_topk' is {most} and 'image_size' makes {anchors} anchors; expected no more than there are, "
-                        "for the plugin reads past them")  # fmt: skip
+        problems.append(
+            f"'prenms_topk' is {most} and 'image_size' makes {anchors} anchors; expected no more than there are, "
+            "for the plugin reads past them"
+        )
     return problems
 
 
 def _why(image_size: Sequence[int]) -> str:
     strides = ", ".join(map(str, STRIDES))
-    return f"a picture of {image_size[1]} x {image_size[2]} has three anchors in each cell of {strides} pixels"
+    return (
+        f"a picture of {image_size[1]} x {image_size[2]} has three anchors in each cell of {strides} pixels"
+    )

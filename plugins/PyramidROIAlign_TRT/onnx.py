@@ -12,7 +12,17 @@ from surgeon.diagnostics import error
 from surgeon.formats.onnx.lowering import PluginNode
 from surgeon.formats.onnx.shapes import picture_numbers, sample_dims
 from surgeon.kernels.boxes.onnx import halves
-from surgeon.kernels.regions.onnx import Maps, RoiRule, Samples, by_level, clamped, flattened, level_numbers, pooled, roi_align
+from surgeon.kernels.regions.onnx import (
+    Maps,
+    RoiRule,
+    Samples,
+    by_level,
+    clamped,
+    flattened,
+    level_numbers,
+    pooled,
+    roi_align,
+)
 
 F32 = np.float32
 
@@ -40,12 +50,26 @@ def standard(at: PluginNode) -> Sequence[str]:
     if rules["sampling_ratio"]:
         maps = flattened(at, *range(1, len(at.inputs)))
         regions = _regions(at, rules, _first_area(at, reference))
-        return [pooled(at, maps, regions.level, 0, *(_samples(at, reference, rules, regions, maps, axis) for axis in (0, 1)))]
+        return [
+            pooled(
+                at,
+                maps,
+                regions.level,
+                0,
+                *(_samples(at, reference, rules, regions, maps, axis) for axis in (0, 1)),
+            )
+        ]
     if rules["roi_coords_transform"] not in (1, 2):
-        raise error("X170", f"{at.spec.op} has sampling_ratio 0 and roi_coords_transform {rules['roi_coords_transform']}; expected samples "
-                    "as RoiAlign of ONNX takes them, in the middle of their parts of a cell", None,
-                    help=["set sampling_ratio to the number of samples wanted, or roi_coords_transform to 1 or 2, or write the plugin "
-                          "node itself (--plugins native)"])  # fmt: skip
+        raise error(
+            "X170",
+            f"{at.spec.op} has sampling_ratio 0 and roi_coords_transform {rules['roi_coords_transform']}; expected samples "
+            "as RoiAlign of ONNX takes them, in the middle of their parts of a cell",
+            None,
+            help=[
+                "set sampling_ratio to the number of samples wanted, or roi_coords_transform to 1 or 2, or write the plugin "
+                "node itself (--plugins native)"
+            ],
+        )
     return [_aligned(at, rules, _regions(at, rules, _first_area(at, reference)))]
 
 
@@ -64,22 +88,38 @@ def _regions(at: PluginNode, rules: Mapping[str, Any], first: np.float32) -> Reg
     if not rules["roi_coords_swap"]:
         rois = emit.op("Gather", rois, emit.ints(1, 0, 3, 2), axis=2)
     one, other = halves(emit, rois)
-    scale, zero = emit.constant(size if rules["roi_coords_absolute"] else np.ones(2, F32)), emit.constant(0, F32)
-    low, high = (emit.op("Div", emit.op("Max", zero, emit.op("Min", scale, emit.op(which, one, other))), scale) for which in ("Min", "Max"))
+    scale, zero = (
+        emit.constant(size if rules["roi_coords_absolute"] else np.ones(2, F32)),
+        emit.constant(0, F32),
+    )
+    low, high = (
+        emit.op("Div", emit.op("Max", zero, emit.op("Min", scale, emit.op(which, one, other))), scale)
+        for which in ("Min", "Max")
+    )
     extent = emit.op("Add", emit.op("Sub", high, low), emit.constant(F32(rules["roi_coords_plusone"]) / size))
     area = emit.op("Mul", *emit.op_many("Split", (extent, emit.ints(1, 1)), 2, axis=2))
     return Regions(low, high, level_numbers(emit, area, first, len(at.inputs) - 1))
 
 
-def _samples(at: PluginNode, reference: Any, rules: Mapping[str, Any], regions: Regions, maps: Maps, axis: int) -> Samples:
+def _samples(
+    at: PluginNode, reference: Any, rules: Mapping[str, Any], regions: Regions, maps: Maps, axis: int
+) -> Samples:
     """Return where samples are taken along one axis, a fixed number of them for each cell."""
-    emit, cells, each, transform = at.emit, rules["pooled_size"], rules["sampling_ratio"], rules["roi_coords_transform"]
+    emit, cells, each, transform = (
+        at.emit,
+        rules["pooled_size"],
+        rules["sampling_ratio"],
+        rules["roi_coords_transform"],
+    )
     aligned = transform == reference.ALIGNED
     sizes = [size[axis] for size in maps.sizes]
     last = by_level(emit, [size - 1 for size in sizes], regions.level)
     scale = last if aligned else by_level(emit, sizes, regions.level)
     offset = emit.constant(reference.INPUT_OFFSET[transform])
-    corners = (emit.op("Slice", corner, emit.ints(axis), emit.ints(axis + 1), emit.ints(2)) for corner in (regions.low, regions.high))
+    corners = (
+        emit.op("Slice", corner, emit.ints(axis), emit.ints(axis + 1), emit.ints(2))
+        for corner in (regions.low, regions.high)
+    )
     start, end = (emit.op("Sub", emit.op("Mul", corner, scale), offset) for corner in corners)
     step = emit.op("Div", emit.op("Sub", end, start), emit.constant(cells - 1 if aligned else cells, F32))
     within = np.tile(np.arange(each, dtype=F32) + reference.SAMPLING_OFFSET[transform], cells)
@@ -102,7 +142,11 @@ def _aligned(at: PluginNode, rules: Mapping[str, Any], regions: Regions) -> str:
         own = emit.op("Equal", level, emit.constant(k, np.int64))
         boxes = emit.op("Where", own, _in_cells(at, rules, regions, k), emit.floats(0, 0, 1, 1))
         of_level = roi_align(at, at.inputs[k + 1], boxes, picture, rule)
-        found = emit.op("Where", emit.op("Unsqueeze", own, emit.ints(2, 3)), of_level, found) if found else of_level
+        found = (
+            emit.op("Where", emit.op("Unsqueeze", own, emit.ints(2, 3)), of_level, found)
+            if found
+            else of_level
+        )
     channels = sample_dims(at, 1)[0]
     return emit.op("Reshape", found, emit.ints(-1, count, channels, side, side))
 

@@ -10,7 +10,13 @@ import numpy as np
 from surgeon.kernels.regions.numbers import F32, level_of, pool, weights
 
 ALIGNED = -1
-LEGACY = {"roi_coords_absolute": 0, "roi_coords_swap": 1, "roi_coords_plusone": 0, "roi_coords_transform": ALIGNED, "sampling_ratio": 1}
+LEGACY = {
+    "roi_coords_absolute": 0,
+    "roi_coords_swap": 1,
+    "roi_coords_plusone": 0,
+    "roi_coords_transform": ALIGNED,
+    "sampling_ratio": 1,
+}
 LEGACY_AREA = F32(2 * 224 * 224 / 1024**2 / 16)
 
 INPUT_OFFSET = {ALIGNED: F32(0), 0: F32(0), 1: F32(0), 2: F32(0.5)}
@@ -18,7 +24,9 @@ SAMPLING_OFFSET = {ALIGNED: F32(0), 0: F32(0), 1: F32(0.5), 2: F32(0.5)}
 """By roi_coords_transform: what is taken off coordinates of the map, and where in its part of a cell a sample is."""
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return float32[N, R, C, pooled_size, pooled_size]."""
     rois, *maps = inputs
     rules = {**fields, **LEGACY} if fields["legacy"] else fields

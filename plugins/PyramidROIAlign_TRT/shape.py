@@ -20,4 +20,6 @@ def check(fields: Mapping[str, Any]) -> list[str]:
     aligned = fields.get("legacy", 1) or fields.get("roi_coords_transform") == -1
     if fields["pooled_size"] > 1 or not aligned:
         return []
-    return ["'pooled_size' is 1; with 'legacy' 1 or 'roi_coords_transform' -1 the plugin divides by pooled_size - 1; expected 2 or more"]
+    return [
+        "'pooled_size' is 1; with 'legacy' 1 or 'roi_coords_transform' -1 the plugin divides by pooled_size - 1; expected 2 or more"
+    ]

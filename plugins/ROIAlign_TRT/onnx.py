@@ -20,8 +20,14 @@ def standard(at: PluginNode) -> Sequence[str]:
     """
     fields = at.fields
     features, rois, pictures = at.inputs
-    rule = RoiRule(fields["output_height"], fields["output_width"], fields["sampling_ratio"], fields["coordinate_transformation_mode"] == 1,
-                   average=bool(fields["mode"]), scale=fields["spatial_scale"])  # fmt: skip
+    rule = RoiRule(
+        fields["output_height"],
+        fields["output_width"],
+        fields["sampling_ratio"],
+        fields["coordinate_transformation_mode"] == 1,
+        average=bool(fields["mode"]),
+        scale=fields["spatial_scale"],
+    )
     if rule.half_pixel and not rule.ratio:
         # ONNX Runtime fails where a region's corners are in the wrong order; the plugin takes no sample, which is 0.
         low, high = halves(at.emit, rois)

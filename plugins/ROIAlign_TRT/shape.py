@@ -16,4 +16,6 @@ def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Ten
     """Return float32[R, C, output_height, output_width]; raise SurgeonError C109 where the inputs do not go together."""
     check_dim(OP, 1, inputs[1], 1, 4, why=BOX)
     regions = common_dim(OP, "regions", inputs, (1, 0), (2, 0))
-    return [TensorSpec.of("float32", regions, dim(inputs[0], 1), fields["output_height"], fields["output_width"])]
+    return [
+        TensorSpec.of("float32", regions, dim(inputs[0], 1), fields["output_height"], fields["output_width"])
+    ]

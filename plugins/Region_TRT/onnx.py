@@ -18,5 +18,10 @@ def standard(at: PluginNode) -> Sequence[str]:
     parts = emit.op("Reshape", at.inputs[0], emit.ints(0, boxes, channels // boxes, height * width))
     lengths = (2, 2, 1, at.fields["classes"])
     place, size, objectness, scores = emit.op_many("Split", (parts, emit.ints(*lengths)), 4, axis=2)
-    made = (emit.op("Sigmoid", place), size, emit.op("Sigmoid", objectness), emit.op("Softmax", scores, axis=2))
+    made = (
+        emit.op("Sigmoid", place),
+        size,
+        emit.op("Sigmoid", objectness),
+        emit.op("Softmax", scores, axis=2),
+    )
     return [emit.op("Reshape", emit.op("Concat", *made, axis=2), emit.ints(0, channels, height, width))]

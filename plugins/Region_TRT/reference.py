@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return float32[N, C, H, W] with the numbers of each of ``num`` boxes made probabilities.
 
     The channels of a box are x, y, w, h, objectness and ``classes`` scores. The logistic function is applied to x, y and

@@ -13,7 +13,14 @@ def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Ten
     """Return float32 of the input's shape; raise SurgeonError C109 where its channels are not those of the fields."""
     num, coords, classes = fields["num"], fields["coords"], fields["classes"]
     channels = num * (coords + 1 + classes)
-    check_dim("Region_TRT", 0, inputs[0], 1, channels, why=f"{num} boxes x ({coords} + 1 + {classes} classes) = {channels}")
+    check_dim(
+        "Region_TRT",
+        0,
+        inputs[0],
+        1,
+        channels,
+        why=f"{num} boxes x ({coords} + 1 + {classes} classes) = {channels}",
+    )
     return [TensorSpec(DType.FLOAT32, inputs[0].shape)]
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return float32[N, C s s, H / s, W / s] of float32[N, C, H, W], s the stride.
 
     As in Darknet, the input's memory is taken for C / (s s) channels of H s x W s, blocks of s x s become channels, and the

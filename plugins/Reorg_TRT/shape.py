@@ -20,7 +20,12 @@ def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Ten
         if size is not None and size % unit:
             raise unfit("Reorg_TRT", 0, x, f"a multiple of {unit} at axis {axis}", f"stride is {stride}")
     channels, height, width = (dim(x, axis) for axis in (1, 2, 3))
-    return [TensorSpec.of(
-        "float32", dim(x, 0), None if channels is None else channels * stride * stride,
-        None if height is None else height // stride, None if width is None else width // stride,
-    )]  # fmt: skip
+    return [
+        TensorSpec.of(
+            "float32",
+            dim(x, 0),
+            None if channels is None else channels * stride * stride,
+            None if height is None else height // stride,
+            None if width is None else width // stride,
+        )
+    ]

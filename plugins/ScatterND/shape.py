@@ -25,12 +25,21 @@ def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Ten
     if depth is None or data.shape.dims is None:
         return [data]
     if depth > len(data.shape.dims):
-        raise unfit(OP, 1, indices, f"at most {len(data.shape.dims)} coordinates of a slice, as many as input 0 has axes")
+        raise unfit(
+            OP,
+            1,
+            indices,
+            f"at most {len(data.shape.dims)} coordinates of a slice, as many as input 0 has axes",
+        )
     wanted = (*(places or ())[:-1], *data.shape.dims[depth:])
     if slices is not None and not _agree(slices, wanted):
-        raise unfit(OP, 2, updates, f"the shape {list(wanted)}", f"the data are {data}, the indices {indices}")
+        raise unfit(
+            OP, 2, updates, f"the shape {list(wanted)}", f"the data are {data}, the indices {indices}"
+        )
     return [data]
 
 
 def _agree(found: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
-    return len(found) == len(wanted) and all(None in pair or pair[0] == pair[1] for pair in zip(found, wanted, strict=True))
+    return len(found) == len(wanted) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(found, wanted, strict=True)
+    )

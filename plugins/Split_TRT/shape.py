@@ -21,5 +21,7 @@ def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Ten
     if axis >= len(dims):
         raise unfit("Split_TRT", 0, x, f"more than {axis} axes", f"axis is {axis}")
     if dims[axis] not in (None, sum(lengths)):
-        raise unfit("Split_TRT", 0, x, f"{sum(lengths)} at axis {axis}", f"the lengths are together {sum(lengths)}")
+        raise unfit(
+            "Split_TRT", 0, x, f"{sum(lengths)} at axis {axis}", f"the lengths are together {sum(lengths)}"
+        )
     return [TensorSpec(DType.FLOAT32, Shape((*dims[:axis], length, *dims[axis + 1 :]))) for length in lengths]

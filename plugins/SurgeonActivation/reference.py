@@ -10,7 +10,9 @@ import numpy as np
 LEAKY_RELU, HARD_SWISH = 0, 1
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return the input, float32 of any shape, each element through the activation function."""
     x = inputs[0]
     if fields["type"] == LEAKY_RELU:

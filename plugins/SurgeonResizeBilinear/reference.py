@@ -11,11 +11,25 @@ from surgeon.graph import Graph, Node, Ref
 from surgeon.infer import evaluate
 
 
-def run(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()) -> list[np.ndarray]:
+def run(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return the input, float32[N, C, H, W], resized to float32[N, C, height, width] as TensorFlow's ResizeBilinear does."""
-    modes = {"align_corners": bool(fields["alignCorners"]), "half_pixel_centers": bool(fields["halfPixelCenters"])}
+    modes = {
+        "align_corners": bool(fields["alignCorners"]),
+        "half_pixel_centers": bool(fields["halfPixelCenters"]),
+    }
     x, size = Ref("x"), Ref("size")
-    graph = Graph([Node("x", "Placeholder"), Node("size", "Placeholder"), Node("resized", "ResizeBilinear", (x, size), attrs=modes)])
-    feeds = {x: inputs[0].transpose(0, 2, 3, 1), size: np.array([fields["height"], fields["width"]], np.int32)}
+    graph = Graph(
+        [
+            Node("x", "Placeholder"),
+            Node("size", "Placeholder"),
+            Node("resized", "ResizeBilinear", (x, size), attrs=modes),
+        ]
+    )
+    feeds = {
+        x: inputs[0].transpose(0, 2, 3, 1),
+        size: np.array([fields["height"], fields["width"]], np.int32),
+    }
     (resized,) = evaluate(graph, [Ref("resized")], feeds)
     return [np.ascontiguousarray(resized.transpose(0, 3, 1, 2))]

@@ -22,5 +22,7 @@ def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Ten
         raise unfit("SurgeonSlice", 0, x, f"more than {axis} axes", f"axis is {axis}")
     length = dims[axis]
     if length is not None and length < end:
-        raise unfit("SurgeonSlice", 0, x, f"{end} at least at axis {axis}", f"begin and size are together {end}")
+        raise unfit(
+            "SurgeonSlice", 0, x, f"{end} at least at axis {axis}", f"begin and size are together {end}"
+        )
     return [TensorSpec(DType.FLOAT32, Shape((*dims[:axis], fields["size"], *dims[axis + 1 :])))]

@@ -22,8 +22,18 @@ def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Ten
     if dims is None:
         return [TensorSpec(DType.FLOAT32, Shape((None,) * (len(repeats) + 1)))]
     if len(dims) != len(repeats) + 1:
-        raise unfit("SurgeonTile", 0, x, f"{len(repeats) + 1} axes, the batch included", f"repeats has {len(repeats)} values")
-    tiled = [None if length is None else length * times for length, times in zip(dims[1:], repeats, strict=True)]
+        raise unfit(
+            "SurgeonTile",
+            0,
+            x,
+            f"{len(repeats) + 1} axes, the batch included",
+            f"repeats has {len(repeats)} values",
+        )
+    tiled = [
+        None if length is None else length * times for length, times in zip(dims[1:], repeats, strict=True)
+    ]
     if any(length is not None and length > LARGEST for length in tiled):
-        raise unfit("SurgeonTile", 0, x, f"axes of at most {LARGEST} once repeated", f"repeats is {list(repeats)}")
+        raise unfit(
+            "SurgeonTile", 0, x, f"axes of at most {LARGEST} once repeated", f"repeats is {list(repeats)}"
+        )
     return [TensorSpec(DType.FLOAT32, Shape((dims[0], *tiled)))]

@@ -23,14 +23,33 @@ from surgeon.training_files.label_map import load_labels
 from surgeon.training_files.pipeline_config import PipelineConfig, read_pipeline_config
 
 NEEDED = (
-    "network_input", "feature_maps", "boxes_per_location", "anchors_tensor", "anchors", "coder", "encodings", "logits",
-    "loc_concat", "conf_concat", "classes", "background", "score_converter", "logit_scale", "score_threshold",
-    "iou_threshold", "max_per_class", "max_total", "class_agnostic", "soft_sigma",
-)  # fmt: skip
+    "network_input",
+    "feature_maps",
+    "boxes_per_location",
+    "anchors_tensor",
+    "anchors",
+    "coder",
+    "encodings",
+    "logits",
+    "loc_concat",
+    "conf_concat",
+    "classes",
+    "background",
+    "score_converter",
+    "logit_scale",
+    "score_threshold",
+    "iou_threshold",
+    "max_per_class",
+    "max_total",
+    "class_agnostic",
+    "soft_sigma",
+)
 """What must be known of a detector."""
 
-_HELP = ("'surgeon inspect MODEL --depth 2' shows what the graph consists of, and shipped recipes that fit",
-         "docs/recipes.md is the guide to writing a recipe by hand")  # fmt: skip
+_HELP = (
+    "'surgeon inspect MODEL --depth 2' shows what the graph consists of, and shipped recipes that fit",
+    "docs/recipes.md is the guide to writing a recipe by hand",
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +84,9 @@ class Witnesses:
     remarks: tuple[Diagnostic, ...] = ()
 
 
-def read_witnesses(config: Path | None, labels: str | os.PathLike[str] | Mapping[int, str] | None) -> Witnesses:
+def read_witnesses(
+    config: Path | None, labels: str | os.PathLike[str] | Mapping[int, str] | None
+) -> Witnesses:
     """Read a pipeline config and a label map: the one given, else the one that the config names if it lies beside it.
 
     Raise SurgeonError as :func:`read_pipeline_config` and :func:`load_labels` do; for a label map that was not asked
@@ -81,15 +102,22 @@ def read_witnesses(config: Path | None, labels: str | os.PathLike[str] | Mapping
     try:
         return Witnesses(read, load_labels(config.parent / beside))
     except SurgeonError as exc:
-        return Witnesses(read, {}, tuple(replace(each, severity=Severity.WARNING) for each in exc.diagnostics))
+        return Witnesses(
+            read, {}, tuple(replace(each, severity=Severity.WARNING) for each in exc.diagnostics)
+        )
 
 
 def check_output(path: Path) -> Path:
     """Return the path of a recipe; raise SurgeonError D149 for a name by which it could not be used."""
-    if path.suffix.lower() in (".yaml", ".yml") or (path.exists() and not path.is_file() and not path.is_dir()):
+    if path.suffix.lower() in (".yaml", ".yml") or (
+        path.exists() and not path.is_file() and not path.is_dir()
+    ):
         return path
-    raise error("D149", f"'{path}' is no name for a recipe; expected one that ends in '.yaml'",
-                help=[f"write -o {path.name or 'recipe'}.yaml"])  # fmt: skip
+    raise error(
+        "D149",
+        f"'{path}' is no name for a recipe; expected one that ends in '.yaml'",
+        help=[f"write -o {path.name or 'recipe'}.yaml"],
+    )
 
 
 def author(
@@ -111,7 +139,15 @@ def author(
     differing = [each.diagnostic(config) for each in heard if config is not None and not each.agrees]
     labels, unfit = fitting(witnesses.labels, detector)
     image, unknown = _image(detector)
-    draft = Draft(detector, catalog, name, labels, heard, PurePath(config.file).name if config is not None else "", image)
+    draft = Draft(
+        detector,
+        catalog,
+        name,
+        labels,
+        heard,
+        PurePath(config.file).name if config is not None else "",
+        image,
+    )
     text = draft.text()
     remarks = (*witnesses.remarks, *differing, *unfit, *unknown, *_rounding(draft))
     return Authored(draft.name, draft.summary, text, parse_recipe(text), heard, remarks)
@@ -130,8 +166,13 @@ def recognised(graph: Graph) -> Detector:
         notes = [note for note in first.notes if not note.startswith("namespaces:")]
         raise error("D146", first.message, first.where, (*notes, *_seen(graph)), _HELP) from None
     if family.value != "ssd":
-        raise error("D146", f"the graph is a detector of two stages ({family.value}); recipes are written for single-shot detectors (ssd)",
-                    graph.source or None, (*family.evidence, *_backbone(detector), *_seen(graph)), _HELP)  # fmt: skip
+        raise error(
+            "D146",
+            f"the graph is a detector of two stages ({family.value}); recipes are written for single-shot detectors (ssd)",
+            graph.source or None,
+            (*family.evidence, *_backbone(detector), *_seen(graph)),
+            _HELP,
+        )
     return detector
 
 
@@ -160,8 +201,11 @@ def _seen(graph: Graph) -> tuple[str, ...]:
     largest = sorted(sizes, key=lambda name: -sizes[name])[:8]
     inference = Inference(graph)
     outputs = [f"'{ref}' ({graph[ref.node].op}) {inference.spec(ref)}" for ref in graph.output_refs[:6]]
-    return (f"{len(graph)} nodes; the largest namespaces: " + ", ".join(f"'{name}' ({sizes[name]})" for name in largest),
-            "outputs: " + (", ".join(outputs) or "none"))  # fmt: skip
+    return (
+        f"{len(graph)} nodes; the largest namespaces: "
+        + ", ".join(f"'{name}' ({sizes[name]})" for name in largest),
+        "outputs: " + (", ".join(outputs) or "none"),
+    )
 
 
 def check_parts(detector: Detector) -> None:
@@ -181,15 +225,31 @@ def check_parts(detector: Detector) -> None:
         found = [*unknown, *problems.values()]
         first = found[0]
         raise SurgeonError(
-            Diagnostic("D147", f"the graph is a single-shot detector, but not all of it is recognised: {first.message}", where,
-                       tuple(f"recognised: {text:.160}" for text in known), _HELP),
-            *(replace(each, severity=Severity.ERROR) for each in found))  # fmt: skip
+            Diagnostic(
+                "D147",
+                f"the graph is a single-shot detector, but not all of it is recognised: {first.message}",
+                where,
+                tuple(f"recognised: {text:.160}" for text in known),
+                _HELP,
+            ),
+            *(replace(each, severity=Severity.ERROR) for each in found),
+        )
     if detector.class_agnostic.value:
-        raise error("D147", "boxes of different classes suppress each other in the graph; NMS_TRT suppresses class by class", where,
-                    detector.class_agnostic.evidence, _HELP)  # fmt: skip
+        raise error(
+            "D147",
+            "boxes of different classes suppress each other in the graph; NMS_TRT suppresses class by class",
+            where,
+            detector.class_agnostic.evidence,
+            _HELP,
+        )
     if detector.soft_sigma.value > 0:
-        raise error("D147", "overlapping boxes lose score in the graph (soft suppression); NMS_TRT drops them", where,
-                    detector.soft_sigma.evidence, _HELP)  # fmt: skip
+        raise error(
+            "D147",
+            "overlapping boxes lose score in the graph (soft suppression); NMS_TRT drops them",
+            where,
+            detector.soft_sigma.evidence,
+            _HELP,
+        )
 
 
 def fitting(labels: Mapping[int, str], detector: Detector) -> tuple[dict[int, str], list[Diagnostic]]:
@@ -203,19 +263,38 @@ def fitting(labels: Mapping[int, str], detector: Detector) -> tuple[dict[int, st
     highest = max(labels)
     if highest == count.value:
         return named, []
-    what = f"the labels end at class {highest}" if highest < count.value else f"the labels go up to class {highest}"
-    return named, [Diagnostic("D145", f"{what}; the detector has {count.value} classes without the background", None, count.evidence,
-                              ("check that the label map is the one of the training",), Severity.WARNING)]  # fmt: skip
+    what = (
+        f"the labels end at class {highest}"
+        if highest < count.value
+        else f"the labels go up to class {highest}"
+    )
+    return named, [
+        Diagnostic(
+            "D145",
+            f"{what}; the detector has {count.value} classes without the background",
+            None,
+            count.evidence,
+            ("check that the label map is the one of the training",),
+            Severity.WARNING,
+        )
+    ]
 
 
 def _rounding(draft: Draft) -> list[Diagnostic]:
     """Return a warning where the recipe leaves out that the graph rounds numbers."""
     if not draft.rounding:
         return []
-    return [Diagnostic("D150", f"the network rounds numbers as 8-bit arithmetic would, in {len(draft.rounding)} places; for UFF the recipe "
-                       "leaves that out", draft.detector.graph.source or None, (f"for example '{draft.rounding[0]}'",),
-                       ("detections differ a little: see 'surgeon verify'; with --target graphdef nothing is left out",),
-                       Severity.WARNING)]  # fmt: skip
+    return [
+        Diagnostic(
+            "D150",
+            f"the network rounds numbers as 8-bit arithmetic would, in {len(draft.rounding)} places; for UFF the recipe "
+            "leaves that out",
+            draft.detector.graph.source or None,
+            (f"for example '{draft.rounding[0]}'",),
+            ("detections differ a little: see 'surgeon verify'; with --target graphdef nothing is left out",),
+            Severity.WARNING,
+        )
+    ]
 
 
 def _image(detector: Detector) -> tuple[Finding[Any] | None, list[Diagnostic]]:

@@ -5,5 +5,13 @@ from surgeon.catalog.fields import FieldSpec, FieldValue
 from surgeon.catalog.plugin import PluginSpec, PortSpec, Registration, Remark, span_of_versions
 
 __all__ = [
-    "Catalog", "FieldSpec", "FieldValue", "PluginSpec", "PortSpec", "Registration", "Remark", "load_catalog", "span_of_versions",
-]  # fmt: skip
+    "Catalog",
+    "FieldSpec",
+    "FieldValue",
+    "PluginSpec",
+    "PortSpec",
+    "Registration",
+    "Remark",
+    "load_catalog",
+    "span_of_versions",
+]

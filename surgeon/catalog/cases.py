@@ -79,7 +79,9 @@ class _Array(_Strict):
         if size > MAX_ELEMENTS:
             raise ValueError(f"the shape has {size} elements; expected at most {MAX_ELEMENTS}")
         if len(self.values) not in (1, size):
-            raise ValueError(f"there are {len(self.values)} values for {size} elements; expected one each, or one for all")
+            raise ValueError(
+                f"there are {len(self.values)} values for {size} elements; expected one each, or one for all"
+            )
         try:
             self.array()
         except (ValueError, OverflowError):
@@ -131,9 +133,13 @@ class _Cases(_Strict):
             raise ValueError(f"the name '{twice[0]}' stands for two cases; expected a name for each")
         for control in self.negative:
             if control.of not in names:
-                raise ValueError(f"the negative control '{control.name}' is of '{control.of}'; expected the name of a case")
+                raise ValueError(
+                    f"the negative control '{control.name}' is of '{control.of}'; expected the name of a case"
+                )
             if not control.fields and control.inputs is None and control.changes is None:
-                raise ValueError(f"the negative control '{control.name}' changes nothing; expected fields, inputs or changes")
+                raise ValueError(
+                    f"the negative control '{control.name}' changes nothing; expected fields, inputs or changes"
+                )
         return self
 
 
@@ -191,8 +197,10 @@ class Cases:
         case = run.of if isinstance(run, Negative) else run
         outputs = reference.run(run.fields, run.inputs, run.changes)
         found = dict(zip(reference.plugin.output_ports(run.fields), outputs, strict=True))
-        differences = (_difference(port, found.get(port), wanted, self._bound(case, port, wanted))
-                       for port, wanted in case.outputs.items())  # fmt: skip
+        differences = (
+            _difference(port, found.get(port), wanted, self._bound(case, port, wanted))
+            for port, wanted in case.outputs.items()
+        )
         return tuple(text for text in differences if text)
 
     def _bound(self, case: Case, port: str, wanted: np.ndarray) -> tuple[float, float] | None:
@@ -212,8 +220,14 @@ def load_cases(path: Path, plugin: PluginSpec) -> Cases:
         ports = plugin.output_ports(case.fields)
         for port in case.outputs:
             if port not in ports:
-                raise error(CODE, f"the case '{case.name}' expects '{port:.60}', which is no output of {plugin.op}; expected "
-                            "its outputs by name", path, ["its outputs: " + ", ".join(ports[:20])], ["correct the name"])  # fmt: skip
+                raise error(
+                    CODE,
+                    f"the case '{case.name}' expects '{port:.60}', which is no output of {plugin.op}; expected "
+                    "its outputs by name",
+                    path,
+                    ["its outputs: " + ", ".join(ports[:20])],
+                    ["correct the name"],
+                )
     negative = tuple(_negative(control, cases[control.of]) for control in model.negative)
     return Cases(plugin.op, Tolerance(**model.tolerance.model_dump()), tuple(cases.values()), negative)
 
@@ -244,18 +258,24 @@ def _arrays(models: Sequence[_Array]) -> tuple[np.ndarray, ...]:
     return tuple(model.array() for model in models)
 
 
-def _difference(port: str, found: np.ndarray | None, wanted: np.ndarray, bound: tuple[float, float] | None) -> str | None:
+def _difference(
+    port: str, found: np.ndarray | None, wanted: np.ndarray, bound: tuple[float, float] | None
+) -> str | None:
     """Return how an output differs; ``bound`` is the absolute and relative tolerance, None for equality of all bits."""
     if found is None:
         return f"'{port}' is missing"
     if (found.dtype, found.shape) != (wanted.dtype, wanted.shape):
         return f"'{port}' is {found.dtype}{list(found.shape)}; expected {wanted.dtype}{list(wanted.shape)}"
     if bound is None:
-        same = (found.view(np.int32) == wanted.view(np.int32)) if found.dtype == np.float32 else found == wanted
+        same = (
+            (found.view(np.int32) == wanted.view(np.int32)) if found.dtype == np.float32 else found == wanted
+        )
     else:
         same = np.isclose(found, wanted, rtol=bound[1], atol=bound[0], equal_nan=True)
     if same.all():
         return None
     first = tuple(int(i) for i in np.argwhere(~same)[0])
-    return (f"'{port}' differs in {np.count_nonzero(~same)} of {same.size} elements; "
-            f"the first is {list(first)}: {found[first]!s}; expected {wanted[first]!s}")  # fmt: skip
+    return (
+        f"'{port}' differs in {np.count_nonzero(~same)} of {same.size} elements; "
+        f"the first is {list(first)}: {found[first]!s}; expected {wanted[first]!s}"
+    )

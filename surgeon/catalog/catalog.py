@@ -51,9 +51,13 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
     def get_plugin(self, op: str, where: Span | str | None = None) -> PluginSpec:
         """Return a plugin; raise SurgeonError C101 for an op that is none, C110 for a definition that is wrong."""
         if op not in self._folders:
-            raise error("C101", f"'{op:.80}' is no known plugin; expected one of the catalog", where,
-                        nearest_note(op, self._folders) or ("plugins: " + ", ".join(self._folders),),
-                        ["correct the name, or give the folder that defines it with --plugin-path"])  # fmt: skip
+            raise error(
+                "C101",
+                f"'{op:.80}' is no known plugin; expected one of the catalog",
+                where,
+                nearest_note(op, self._folders) or ("plugins: " + ", ".join(self._folders),),
+                ["correct the name, or give the folder that defines it with --plugin-path"],
+            )
         return self[op]
 
     def module(self, op: str, stem: str) -> ModuleType | None:

@@ -135,21 +135,29 @@ class _Plugin(_Strict):
         registrations = self.registrations()
         versions, firsts = [r.plugin_version for r in registrations], [r.since or () for r in registrations]
         if len(set(versions)) != len(versions) or sorted(firsts) != firsts:
-            raise ValueError(f"the plugin versions are {', '.join(versions)}; expected each once, oldest first")
+            raise ValueError(
+                f"the plugin versions are {', '.join(versions)}; expected each once, oldest first"
+            )
         for names in ([p.name for p in self.inputs], [p.name for p in self.outputs]):
             if len(set(names)) != len(names):
                 raise ValueError("two ports have one name; expected a name for each")
         if any(port.variadic for port in self.inputs[:-1]):
             raise ValueError("a variadic input is not the last one; nothing could follow it")
         for port in self.outputs:
-            if port.repeat is not None and (port.repeat not in self.fields or self.fields[port.repeat].type not in _COUNTING):
-                raise ValueError(f"the output '{port.name}' repeats by '{port.repeat}'; expected an int or list field")
+            if port.repeat is not None and (
+                port.repeat not in self.fields or self.fields[port.repeat].type not in _COUNTING
+            ):
+                raise ValueError(
+                    f"the output '{port.name}' repeats by '{port.repeat}'; expected an int or list field"
+                )
         ports = [port.name for port in self.inputs]
         if self.order_field is not None:
             order = self.fields.get(self.order_field)
             if order is None or order.type != "int[]" or sorted(self.order_ports) != sorted(ports):
-                raise ValueError("'order_field' and 'order_ports' disagree with the rest; expected a field that lists ints, "
-                                 "and the names of all inputs")  # fmt: skip
+                raise ValueError(
+                    "'order_field' and 'order_ports' disagree with the rest; expected a field that lists ints, "
+                    "and the names of all inputs"
+                )
         return self
 
     def registrations(self) -> tuple[Registration, ...]:
@@ -182,8 +190,15 @@ def load_definition(folder: Path) -> PluginSpec:
 
 
 _PLAIN = (
-    "title", "summary", "plugin_namespace", "library", "order_field", "order_ports", "replacement", "sources",
-)  # fmt: skip
+    "title",
+    "summary",
+    "plugin_namespace",
+    "library",
+    "order_field",
+    "order_ports",
+    "replacement",
+    "sources",
+)
 
 
 def _typed(text: str | tuple[str, ...] | None, kind: FieldType) -> FieldValue | None:
@@ -192,7 +207,9 @@ def _typed(text: str | tuple[str, ...] | None, kind: FieldType) -> FieldValue | 
     if isinstance(text, str) and not kind.endswith("[]"):
         return _one(text, kind)
     if isinstance(text, str) or not kind.endswith("[]"):
-        raise ValueError(f"the default does not fit the type '{kind}'; expected {'a list' if kind.endswith('[]') else 'one value'}")
+        raise ValueError(
+            f"the default does not fit the type '{kind}'; expected {'a list' if kind.endswith('[]') else 'one value'}"
+        )
     items: Any = tuple(_one(item, kind) for item in text)
     return items  # type: ignore[no-any-return]
 

@@ -25,9 +25,13 @@ def plugin_folders(plugin_paths: Sequence[Path] = ()) -> Mapping[str, Path]:
         for folder in _folders(root):
             other = found.setdefault(folder.name, folder)
             if other.resolve() != folder.resolve():
-                raise error("C112", f"the plugin '{folder.name}' is defined twice; expected one definition of each",
-                            folder / "plugin.yaml", [f"the other is {other / 'plugin.yaml'}"],
-                            ["rename one of the folders, or leave one out of the plugin path"])  # fmt: skip
+                raise error(
+                    "C112",
+                    f"the plugin '{folder.name}' is defined twice; expected one definition of each",
+                    folder / "plugin.yaml",
+                    [f"the other is {other / 'plugin.yaml'}"],
+                    ["rename one of the folders, or leave one out of the plugin path"],
+                )
     return dict(sorted(found.items()))
 
 
@@ -45,9 +49,12 @@ def _from_entry_points() -> Iterator[Path]:
             module = importlib.import_module(point.module)
             paths = [Path(path) for path in module.__path__]
         except Exception as exc:
-            raise error("C114", f"the entry point '{point.name}' ({point.value}) of the group '{GROUP}' cannot be loaded: "
-                        f"{type(exc).__name__}: {' '.join(str(exc).split()):.200}; expected a package of plugin folders",
-                        help=["repair or uninstall the package that declares it"]) from exc  # fmt: skip
+            raise error(
+                "C114",
+                f"the entry point '{point.name}' ({point.value}) of the group '{GROUP}' cannot be loaded: "
+                f"{type(exc).__name__}: {' '.join(str(exc).split()):.200}; expected a package of plugin folders",
+                help=["repair or uninstall the package that declares it"],
+            ) from exc
         yield from paths
 
 
@@ -55,14 +62,24 @@ def _from_user(plugin_paths: Sequence[Path]) -> Iterator[Path]:
     for given in plugin_paths:
         path = Path(given)
         if (path / "plugin.yaml").is_file():
-            raise error("C113", f"the plugin path '{path}' is a plugin's folder itself; expected the folder that holds it",
-                        help=[f"give '{path.resolve().parent}'"])  # fmt: skip
+            raise error(
+                "C113",
+                f"the plugin path '{path}' is a plugin's folder itself; expected the folder that holds it",
+                help=[f"give '{path.resolve().parent}'"],
+            )
         try:
             empty = next(_folders(path), None) is None
         except OSError as exc:
-            raise error("C113", f"the plugin path '{path}' cannot be read: {exc.strerror or exc}; expected a folder of "
-                        "plugin folders", help=["correct the path"]) from None  # fmt: skip
+            raise error(
+                "C113",
+                f"the plugin path '{path}' cannot be read: {exc.strerror or exc}; expected a folder of "
+                "plugin folders",
+                help=["correct the path"],
+            ) from None
         if empty:
-            raise error("C113", f"the plugin path '{path}' holds no plugin; expected folders with a 'plugin.yaml' each",
-                        help=["correct the path, or add '<Op>/plugin.yaml'"])  # fmt: skip
+            raise error(
+                "C113",
+                f"the plugin path '{path}' holds no plugin; expected folders with a 'plugin.yaml' each",
+                help=["correct the path, or add '<Op>/plugin.yaml'"],
+            )
         yield path

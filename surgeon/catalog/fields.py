@@ -15,7 +15,13 @@ Version: TypeAlias = "tuple[int, ...]"
 MAX_ITEMS = 65_536
 """Bound on the items of one list field."""
 
-_NAMES = {"int": "an int", "float": "a float", "int[]": "a list of ints", "float[]": "a list of floats", "string": "a string"}
+_NAMES = {
+    "int": "an int",
+    "float": "a float",
+    "int[]": "a list of ints",
+    "float[]": "a list of floats",
+    "string": "a string",
+}
 
 
 class Unfit(Exception):

@@ -49,6 +49,10 @@ def guarded(path: Path, function: Callable[[], Result]) -> Result:
         line = frames[-1].lineno if frames else getattr(exc, "lineno", None)
         where = f"{path}:{line}" if line else str(path)
         text = " ".join(str(exc).split())
-        raise error("C111", f"the plugin's file '{path.name}' fails: {type(exc).__name__}: {text:.200}; "
-                    "expected it to run and to raise SurgeonError alone", where,
-                    help=[f"correct '{path}', or leave its folder out of the plugin path"]) from exc  # fmt: skip
+        raise error(
+            "C111",
+            f"the plugin's file '{path.name}' fails: {type(exc).__name__}: {text:.200}; "
+            "expected it to run and to raise SurgeonError alone",
+            where,
+            help=[f"correct '{path}', or leave its folder out of the plugin path"],
+        ) from exc

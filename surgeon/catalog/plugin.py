@@ -107,7 +107,9 @@ class PluginSpec(Displayed):
     @property
     def deprecated(self) -> Version | None:
         """The first TensorRT in which every plugin version is deprecated or gone; None where one is neither."""
-        return _outermost([registration.deprecated or registration.until for registration in self.registrations], max)
+        return _outermost(
+            [registration.deprecated or registration.until for registration in self.registrations], max
+        )
 
     @property
     def plugin_version(self) -> str:
@@ -167,8 +169,15 @@ class PluginSpec(Displayed):
             if value is None and field.name not in fields:
                 # Without a version, a field that some versions lack cannot be demanded.
                 if field.required and (version is not None or field.since is None):
-                    problems.append(self._problem("C103", field, "is missing; it has no default", place(field.name),
-                                                  f"add '{field.name}': {field.describe()}"))  # fmt: skip
+                    problems.append(
+                        self._problem(
+                            "C103",
+                            field,
+                            "is missing; it has no default",
+                            place(field.name),
+                            f"add '{field.name}': {field.describe()}",
+                        )
+                    )
                 continue
             try:
                 values[field.name] = field.convert(value)
@@ -196,7 +205,9 @@ class PluginSpec(Displayed):
                 names += [f"{port.name}{i}" for i in range(self._repeats(port.repeat, fields))]
         return tuple(names)
 
-    def output_specs(self, fields: Mapping[str, object], inputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    def output_specs(
+        self, fields: Mapping[str, object], inputs: Sequence[TensorSpec]
+    ) -> tuple[TensorSpec, ...]:
         """Return dtype and shape of each output, batch first; unknown where the plugin has no ``shape.py``.
 
         Keys that are no field are passed over, so a node's attributes may be given. Raise SurgeonError as
@@ -212,30 +223,57 @@ class PluginSpec(Displayed):
         path = self.folder / "shape.py"
         specs = guarded(path, lambda: tuple(rule(values, inputs)))
         if len(specs) != len(ports) or not all(isinstance(spec, TensorSpec) for spec in specs):
-            raise error("C111", f"the shape rule of {self.op} gives {len(specs)} outputs; expected {len(ports)} tensor specs",
-                        path, help=["correct 'outputs' of this file"])  # fmt: skip
+            raise error(
+                "C111",
+                f"the shape rule of {self.op} gives {len(specs)} outputs; expected {len(ports)} tensor specs",
+                path,
+                help=["correct 'outputs' of this file"],
+            )
         return specs
 
-    def _foreign(self, fields: Mapping[str, object], version: Version | None, place: Callable[[str], Span | None]) -> list[Diagnostic]:
+    def _foreign(
+        self, fields: Mapping[str, object], version: Version | None, place: Callable[[str], Span | None]
+    ) -> list[Diagnostic]:
         problems = []
         for key in fields:
             field = self.fields.get(key)
             if field is None:
-                problems.append(Diagnostic(
-                    "C102", f"{self.op} has no field '{key:.60}'; expected one of its fields", place(key),
-                    nearest_note(key, self.fields) or ("its fields: " + (", ".join(self.fields) or "none"),),
-                    ("correct the name or remove the field",)))  # fmt: skip
+                problems.append(
+                    Diagnostic(
+                        "C102",
+                        f"{self.op} has no field '{key:.60}'; expected one of its fields",
+                        place(key),
+                        nearest_note(key, self.fields)
+                        or ("its fields: " + (", ".join(self.fields) or "none"),),
+                        ("correct the name or remove the field",),
+                    )
+                )
             elif not field.exists_in(version) and version is not None:
-                problems.append(self._problem(
-                    "C107", field, f"does not exist in TensorRT {print_version(version)}; {span_of_versions(field)}",
-                    place(key), "leave it out for this target, or choose another target"))  # fmt: skip
+                problems.append(
+                    self._problem(
+                        "C107",
+                        field,
+                        f"does not exist in TensorRT {print_version(version)}; {span_of_versions(field)}",
+                        place(key),
+                        "leave it out for this target, or choose another target",
+                    )
+                )
         return problems
 
-    def _problem(self, code: str, field: FieldSpec, problem: str, where: Span | None, help: str) -> Diagnostic:
-        return Diagnostic(code, f"the field '{field.name}' of {self.op} {problem}", where,
-                          (f"{field.name}: {field.summary}",), (help,))  # fmt: skip
+    def _problem(
+        self, code: str, field: FieldSpec, problem: str, where: Span | None, help: str
+    ) -> Diagnostic:
+        return Diagnostic(
+            code,
+            f"the field '{field.name}' of {self.op} {problem}",
+            where,
+            (f"{field.name}: {field.summary}",),
+            (help,),
+        )
 
-    def _broken_rules(self, values: Mapping[str, FieldValue], place: Callable[[str], Span | None]) -> list[Diagnostic]:
+    def _broken_rules(
+        self, values: Mapping[str, FieldValue], place: Callable[[str], Span | None]
+    ) -> list[Diagnostic]:
         module = load_module(self.folder, "shape")
         check = getattr(module, "check", None)
         if check is None:
@@ -243,24 +281,41 @@ class PluginSpec(Displayed):
         problems = []
         for message in guarded(self.folder / "shape.py", lambda: tuple(map(str, check(values)))):
             named = [name for name in _QUOTED.findall(message) if name in self.fields]
-            problems.append(Diagnostic("C108", f"{self.op}: {message}", place(named[0]) if named else None,
-                                       (), ("correct " + (" or ".join(f"'{n}'" for n in named) or "the fields"),)))  # fmt: skip
+            problems.append(
+                Diagnostic(
+                    "C108",
+                    f"{self.op}: {message}",
+                    place(named[0]) if named else None,
+                    (),
+                    ("correct " + (" or ".join(f"'{n}'" for n in named) or "the fields"),),
+                )
+            )
         return problems
 
     def _repeats(self, name: str, fields: Mapping[str, object]) -> int:
         field = self.fields[name]
         value = fields.get(name, field.default)
         if value is None:
-            raise error("C103", f"the field '{name}' of {self.op} is missing; it tells the number of outputs", None,
-                        help=[f"add '{name}'"])  # fmt: skip
+            raise error(
+                "C103",
+                f"the field '{name}' of {self.op} is missing; it tells the number of outputs",
+                None,
+                help=[f"add '{name}'"],
+            )
         try:
             fit = field.convert(value)
         except Unfit as exc:
-            raise SurgeonError(self._problem(exc.code, field, exc.problem, None, f"correct '{name}'")) from None
+            raise SurgeonError(
+                self._problem(exc.code, field, exc.problem, None, f"correct '{name}'")
+            ) from None
         count = len(fit) if isinstance(fit, tuple) else fit
         if not isinstance(count, int) or not 0 <= count <= MAX_PORTS:
-            raise error("C105", f"the field '{name}' of {self.op} is {show(value)}; expected at most {MAX_PORTS} outputs",
-                        None, help=[f"correct '{name}'"])  # fmt: skip
+            raise error(
+                "C105",
+                f"the field '{name}' of {self.op} is {show(value)}; expected at most {MAX_PORTS} outputs",
+                None,
+                help=[f"correct '{name}'"],
+            )
         return count
 
     def _check_inputs(self, inputs: Sequence[TensorSpec]) -> None:
@@ -269,9 +324,13 @@ class PluginSpec(Displayed):
         least = sum(not port.optional for port in used)
         variadic = any(port.variadic for port in self.inputs)
         if len(inputs) < least or (len(inputs) > len(self.inputs) and not variadic):
-            raise error("C109", f"{self.op} has {len(inputs)} inputs; expected {least}{' or more' if variadic else ''}",
-                        None, ["its inputs: " + (", ".join(p.name for p in self.inputs) or "none")],
-                        ["declare the inputs in the recipe"])  # fmt: skip
+            raise error(
+                "C109",
+                f"{self.op} has {len(inputs)} inputs; expected {least}{' or more' if variadic else ''}",
+                None,
+                ["its inputs: " + (", ".join(p.name for p in self.inputs) or "none")],
+                ["declare the inputs in the recipe"],
+            )
         ports = self.inputs
         for i, spec in enumerate(inputs):
             port = ports[min(i, len(ports) - 1)]
@@ -284,8 +343,13 @@ class PluginSpec(Displayed):
 
     def _unfit_input(self, index: int, found: str, wanted: str, port: PortSpec) -> SurgeonError:
         name = f"input {index}" if self.order_field else f"input {index} ('{port.name}')"
-        return error("C109", f"{name} of {self.op} is {found}; expected {wanted}", None, [f"{port.name}: {port.summary}"],
-                     ["connect another tensor, or convert it"])  # fmt: skip
+        return error(
+            "C109",
+            f"{name} of {self.op} is {found}; expected {wanted}",
+            None,
+            [f"{port.name}: {port.summary}"],
+            ["connect another tensor, or convert it"],
+        )
 
 
 def span_of_versions(thing: FieldSpec | PluginSpec | Registration) -> str:
@@ -294,7 +358,9 @@ def span_of_versions(thing: FieldSpec | PluginSpec | Registration) -> str:
     return f"{since} until before {print_version(thing.until)}" if thing.until else since
 
 
-def _outermost(bounds: Sequence[Version | None], choose: Callable[[list[Version]], Version]) -> Version | None:
+def _outermost(
+    bounds: Sequence[Version | None], choose: Callable[[list[Version]], Version]
+) -> Version | None:
     """Return the least or greatest of ``bounds``; None where one of them is none."""
     known = [bound for bound in bounds if bound is not None]
     return choose(known) if len(known) == len(bounds) else None

@@ -33,7 +33,9 @@ class Reference:
         """The plugin's op."""
         return self.plugin.op
 
-    def run(self, fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: Collection[str] = ()) -> tuple[np.ndarray, ...]:
+    def run(
+        self, fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: Collection[str] = ()
+    ) -> tuple[np.ndarray, ...]:
         """Return what the plugin computes of ``inputs``, batch first as the graph holds them, in the order of its ports.
 
         Keys that are no field are passed over, so a node's attributes may be given. Raise SurgeonError as
@@ -42,7 +44,9 @@ class Reference:
         the outputs may have other shapes.
         """
         self._check_changes(changes)
-        complete = self.plugin.complete({key: value for key, value in fields.items() if key in self.plugin.fields})
+        complete = self.plugin.complete(
+            {key: value for key, value in fields.items() if key in self.plugin.fields}
+        )
         specs = self.plugin.output_specs(complete, [_spec(array) for array in inputs])
         path = self.plugin.folder / "reference.py"
         with np.errstate(all="ignore"):
@@ -54,18 +58,31 @@ class Reference:
     def _check_changes(self, changes: Collection[str]) -> None:
         for change in sorted(changes):
             if change not in self.changes:
-                raise error("C117", f"the reference of {self.op} has no change '{change:.60}'; expected one that it declares",
-                            None, nearest_note(change, self.changes) or ("its changes: " + (", ".join(self.changes) or "none"),),
-                            ["correct the name"])  # fmt: skip
+                raise error(
+                    "C117",
+                    f"the reference of {self.op} has no change '{change:.60}'; expected one that it declares",
+                    None,
+                    nearest_note(change, self.changes)
+                    or ("its changes: " + (", ".join(self.changes) or "none"),),
+                    ["correct the name"],
+                )
 
 
 def make_reference(plugin: PluginSpec, module: ModuleType) -> Reference:
     """Return the reference that a plugin's ``reference.py`` defines; raise SurgeonError C116 where it defines none."""
     function, changes = getattr(module, "run", None), getattr(module, "CHANGES", {})
     if not callable(function):
-        raise _broken(plugin, "has no function 'run'; expected 'run(fields, inputs, changes)'", "define 'run' in this file")
-    if not isinstance(changes, Mapping) or not all(isinstance(part, str) for item in changes.items() for part in item):
-        raise _broken(plugin, "has 'CHANGES' that are no mapping; expected a text for each name", "correct 'CHANGES'")
+        raise _broken(
+            plugin,
+            "has no function 'run'; expected 'run(fields, inputs, changes)'",
+            "define 'run' in this file",
+        )
+    if not isinstance(changes, Mapping) or not all(
+        isinstance(part, str) for item in changes.items() for part in item
+    ):
+        raise _broken(
+            plugin, "has 'CHANGES' that are no mapping; expected a text for each name", "correct 'CHANGES'"
+        )
     return Reference(plugin, MappingProxyType(dict(changes)), function)
 
 
@@ -73,7 +90,9 @@ def _spec(array: np.ndarray) -> TensorSpec:
     return TensorSpec.of(DType.of(array.dtype), *array.shape)
 
 
-def _misfits(outputs: Sequence[object], specs: Sequence[TensorSpec], ports: Sequence[str], changed: bool) -> list[str]:
+def _misfits(
+    outputs: Sequence[object], specs: Sequence[TensorSpec], ports: Sequence[str], changed: bool
+) -> list[str]:
     """Return how the outputs differ from what the shape rule says; of a changed rule only the element types count."""
     if len(outputs) != len(specs):
         return [f"gives {len(outputs)} outputs; expected {len(specs)}"]
@@ -87,4 +106,6 @@ def _misfits(outputs: Sequence[object], specs: Sequence[TensorSpec], ports: Sequ
 
 
 def _broken(plugin: PluginSpec, problem: str, help: str) -> SurgeonError:
-    return error("C116", f"the reference of {plugin.op} {problem}", plugin.folder / "reference.py", help=[help])
+    return error(
+        "C116", f"the reference of {plugin.op} {problem}", plugin.folder / "reference.py", help=[help]
+    )

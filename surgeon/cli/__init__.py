@@ -51,8 +51,13 @@ def parser() -> argparse.ArgumentParser:
     below = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, module in verbs().items():
         text = (module.__doc__ or "").strip()
-        sub = below.add_parser(name, help=module.SUMMARY, description=text, allow_abbrev=False,
-                               formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+        sub = below.add_parser(
+            name,
+            help=module.SUMMARY,
+            description=text,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         module.add_arguments(sub)
         sub.add_argument("--json", action="store_true", help="print JSON instead of text")
         sub.set_defaults(run=module.run)
@@ -81,8 +86,18 @@ def _run(args: argparse.Namespace) -> int:
         return _refused(exc.diagnostics, args.json)
     except (MemoryError, RecursionError) as exc:
         what = "the memory does not suffice" if isinstance(exc, MemoryError) else "the input nests too deeply"
-        return _refused([Diagnostic("E109", f"'surgeon {args.verb}' had to stop: {what}", None, (),
-                                    ("give a smaller input, or check that it is what it should be",))], args.json)  # fmt: skip
+        return _refused(
+            [
+                Diagnostic(
+                    "E109",
+                    f"'surgeon {args.verb}' had to stop: {what}",
+                    None,
+                    (),
+                    ("give a smaller input, or check that it is what it should be",),
+                )
+            ],
+            args.json,
+        )
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except Exception as exc:

@@ -1,6 +1,6 @@
 """Replay a plan on the graph it was made for, and export the result.
 
-    surgeon apply plan.json model.pb -o ssd.uff
+surgeon apply plan.json model.pb -o ssd.uff
 """
 
 from __future__ import annotations
@@ -18,9 +18,18 @@ SUMMARY = "replay a plan on its model"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("plan", metavar="PLAN", type=Path, help="a file of 'surgeon plan -o'")
     parser.add_argument("model", metavar="MODEL", help="the graph that the plan was made for")
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, type=Path, help="a .uff, .pb or .pbtxt file")
-    parser.add_argument("--plugin-path", action="append", default=[], metavar="DIR", type=Path, dest="plugin_paths",
-                        help="a folder of further plugin folders; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", required=True, type=Path, help="a .uff, .pb or .pbtxt file"
+    )
+    parser.add_argument(
+        "--plugin-path",
+        action="append",
+        default=[],
+        metavar="DIR",
+        type=Path,
+        dest="plugin_paths",
+        help="a folder of further plugin folders; may be repeated",
+    )
     add_target(parser, "the plan's, or by the output's suffix")
 
 
@@ -28,12 +37,23 @@ def run(args: argparse.Namespace) -> int:
     from surgeon import api
     from surgeon.rewrite import read_plan
 
-    done = api.replay(read_plan(args.plan), args.model, args.output, target=args.target, plugin_paths=args.plugin_paths)
+    done = api.replay(
+        read_plan(args.plan), args.model, args.output, target=args.target, plugin_paths=args.plugin_paths
+    )
     console.say_diagnostics(done.warnings)
     if args.json:
-        console.show_json({"output": str(done.output), "target": done.target, "recipe": done.plan.recipe,
-                           "bytes": done.bytes_written, "nodes": {"before": done.nodes_before, "after": done.nodes_after}})  # fmt: skip
+        console.show_json(
+            {
+                "output": str(done.output),
+                "target": done.target,
+                "recipe": done.plan.recipe,
+                "bytes": done.bytes_written,
+                "nodes": {"before": done.nodes_before, "after": done.nodes_after},
+            }
+        )
     else:
-        console.say(f"{done.output}: {console.size(done.bytes_written)} for {done.target}; "
-                    f"{console.number(done.nodes_before)} nodes became {console.number(done.nodes_after)}")  # fmt: skip
+        console.say(
+            f"{done.output}: {console.size(done.bytes_written)} for {done.target}; "
+            f"{console.number(done.nodes_before)} nodes became {console.number(done.nodes_after)}"
+        )
     return 0

@@ -22,9 +22,19 @@ _MOST = 100_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("engine", metavar="ENGINE", type=Path, help="an engine that 'surgeon build' built")
     add_plugin_libraries(parser)
-    parser.add_argument("--batch", metavar="N", type=positive, help="pictures in a batch (default: the largest)")
-    parser.add_argument("--rounds", metavar="N", type=_rounds, default=500, help="batches to measure (default: 500)")
-    parser.add_argument("--warm-up", metavar="SECONDS", type=_seconds, default=1.0, help="time to run before it counts (default: 1)")
+    parser.add_argument(
+        "--batch", metavar="N", type=positive, help="pictures in a batch (default: the largest)"
+    )
+    parser.add_argument(
+        "--rounds", metavar="N", type=_rounds, default=500, help="batches to measure (default: 500)"
+    )
+    parser.add_argument(
+        "--warm-up",
+        metavar="SECONDS",
+        type=_seconds,
+        default=1.0,
+        help="time to run before it counts (default: 1)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,15 +44,34 @@ def run(args: argparse.Namespace) -> int:
         found = engine.bench(batch=args.batch, warm_up=args.warm_up, rounds=args.rounds)
         manifest = engine.manifest
     if args.json:
-        console.show_json({"engine": str(args.engine), "tensorrt": manifest.tensorrt, "gpu": manifest.gpu, "precision": manifest.precision,
-                           "tf32": manifest.tf32, **found.to_json()})  # fmt: skip
+        console.show_json(
+            {
+                "engine": str(args.engine),
+                "tensorrt": manifest.tensorrt,
+                "gpu": manifest.gpu,
+                "precision": manifest.precision,
+                "tf32": manifest.tf32,
+                **found.to_json(),
+            }
+        )
         return 0
-    console.show(console.bold(f"{args.engine}: {manifest.precision}, batch {found.batch}, {console.plural(found.rounds, 'round')}, "
-                              f"TensorRT {manifest.tensorrt} on {manifest.gpu}"))  # fmt: skip
+    console.show(
+        console.bold(
+            f"{args.engine}: {manifest.precision}, batch {found.batch}, {console.plural(found.rounds, 'round')}, "
+            f"TensorRT {manifest.tensorrt} on {manifest.gpu}"
+        )
+    )
     names = list(found.gpu)
-    console.table([["", *names], *([label, *(f"{times[name]:.3f}" for name in names)]
-                                   for label, times in (("GPU, ms", found.gpu), ("with copies, ms", found.whole)))],
-                  right=range(1, len(names) + 1))  # fmt: skip
+    console.table(
+        [
+            ["", *names],
+            *(
+                [label, *(f"{times[name]:.3f}" for name in names)]
+                for label, times in (("GPU, ms", found.gpu), ("with copies, ms", found.whole))
+            ),
+        ],
+        right=range(1, len(names) + 1),
+    )
     console.show(f"  {found.throughput:,.0f} pictures in a second")
     return 0
 

@@ -23,7 +23,9 @@ SUMMARY = "validate a recipe; with a model, a dry run"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
-    parser.add_argument("model", metavar="MODEL", nargs="?", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder"
+    )
     add_target(parser)
     add_anchors(parser)
 
@@ -42,9 +44,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _plain(found: Check) -> dict[str, Any]:
     out: dict[str, Any] = {
-        "recipe": found.recipe.name, "sources": found.recipe.sources, "target": found.target,
-        "parameters": dict(found.recipe.parameters), "diagnostics": [d.to_json() for d in (*found.problems, *found.warnings)],
-    }  # fmt: skip
+        "recipe": found.recipe.name,
+        "sources": found.recipe.sources,
+        "target": found.target,
+        "parameters": dict(found.recipe.parameters),
+        "diagnostics": [d.to_json() for d in (*found.problems, *found.warnings)],
+    }
     if found.plan is not None:
         out["derivations"] = [d.to_json() for d in found.plan.derivations]
         out["remarks"] = [d.to_json() for d in found.plan.remarks]
@@ -53,7 +58,9 @@ def _plain(found: Check) -> dict[str, Any]:
 
 
 def _show(found: Check) -> None:
-    console.show(f"recipe '{found.recipe.name}' for {found.target}: {'fine' if not found.problems else 'refused'}")
+    console.show(
+        f"recipe '{found.recipe.name}' for {found.target}: {'fine' if not found.problems else 'refused'}"
+    )
     if found.recipe.parameters:
         console.show("parameters: " + ", ".join(f"{k}={v}" for k, v in found.recipe.parameters.items()))
     if found.plan is None:

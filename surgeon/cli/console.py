@@ -65,8 +65,11 @@ def _write(text: str, flush: bool = False) -> None:
         raise
     except OSError as exc:
         abandon()
-        raise error("E105", f"standard output cannot be written: {exc.strerror or exc}",
-                    help=["free some space, or write elsewhere"]) from None  # fmt: skip
+        raise error(
+            "E105",
+            f"standard output cannot be written: {exc.strerror or exc}",
+            help=["free some space, or write elsewhere"],
+        ) from None
 
 
 def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
@@ -133,8 +136,13 @@ def table(rows: Iterable[Sequence[str]], indent: str = "  ", right: Sequence[int
     # A single long name must not push everything else off the screen.
     widths = [min(48, max(len(_COLOUR.sub("", row[i])) for row in lines)) for i in range(count)]
     for row in lines:
-        cells = [cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
-        show((indent + "  ".join(cells[:-1] + ([row[-1]] if count - 1 not in right else [cells[-1]]))).rstrip())
+        cells = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        show(
+            (indent + "  ".join(cells[:-1] + ([row[-1]] if count - 1 not in right else [cells[-1]]))).rstrip()
+        )
 
 
 def plural(count: int, one: str, many: str = "") -> str:

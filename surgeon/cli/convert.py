@@ -1,8 +1,8 @@
 """Rewrite a model by a recipe and write it as UFF or ONNX, or as a graph again.
 
-    surgeon convert ssd_mobilenet_v2_coco frozen_inference_graph.pb -o ssd.uff
-    surgeon convert ssd_mobilenet_v2_coco frozen_inference_graph.pb -o ssd.onnx --target onnx@tensorrt-10
-    surgeon convert ssd_custom model.pb -o ssd.uff --set num_classes=3
+surgeon convert ssd_mobilenet_v2_coco frozen_inference_graph.pb -o ssd.uff
+surgeon convert ssd_mobilenet_v2_coco frozen_inference_graph.pb -o ssd.onnx --target onnx@tensorrt-10
+surgeon convert ssd_custom model.pb -o ssd.uff --set num_classes=3
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ SUMMARY = "rewrite a model by a recipe and export it"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, type=Path, help="a .uff, .onnx, .pb or .pbtxt file")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", required=True, type=Path, help="a .uff, .onnx, .pb or .pbtxt file"
+    )
     add_target(parser, "by the output's suffix")
     add_anchors(parser)
     add_onnx(parser)
@@ -30,12 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_onnx(parser: argparse.ArgumentParser) -> None:
     """Add what is chosen for an ONNX file."""
     group = parser.add_argument_group("for .onnx")
-    group.add_argument("--plugins", choices=("auto", "native", "standard", "efficient-nms"),
-                       help="plugin nodes as plugins of TensorRT, in standard operators, or by the target (default: auto); "
-                       "efficient-nms: EfficientNMS_TRT in place of NMS_TRT")  # fmt: skip
+    group.add_argument(
+        "--plugins",
+        choices=("auto", "native", "standard", "efficient-nms"),
+        help="plugin nodes as plugins of TensorRT, in standard operators, or by the target (default: auto); "
+        "efficient-nms: EfficientNMS_TRT in place of NMS_TRT",
+    )
     group.add_argument("--opset", type=int, metavar="N", help="13 to 17 (default: 17)")
-    group.add_argument("--batch", type=_batch, metavar="N|dynamic",
-                       help="size of the inputs' first axis, or an open one (default: the graph's)")  # fmt: skip
+    group.add_argument(
+        "--batch",
+        type=_batch,
+        metavar="N|dynamic",
+        help="size of the inputs' first axis, or an open one (default: the graph's)",
+    )
 
 
 def onnx_arguments(args: argparse.Namespace) -> dict[str, Any]:
@@ -55,24 +64,44 @@ def run(args: argparse.Namespace) -> int:
     from surgeon import api
 
     with console.progress() as shown:
-        done = api.convert(args.recipe, args.model, args.output, anchors=args.anchors, **onnx_arguments(args), **recipe_arguments(args),
-                           watch=lambda what: shown("convert", what, 0, 0))  # fmt: skip
+        done = api.convert(
+            args.recipe,
+            args.model,
+            args.output,
+            anchors=args.anchors,
+            **onnx_arguments(args),
+            **recipe_arguments(args),
+            watch=lambda what: shown("convert", what, 0, 0),
+        )
     for remark in done.plan.remarks:
         console.say(remark.render())
     console.say_diagnostics(done.warnings)
     if args.json:
-        console.show_json({
-            "output": str(done.output), "target": done.target, "recipe": done.plan.recipe, "bytes": done.bytes_written,
-            "nodes": {"before": done.nodes_before, "after": done.nodes_after},
-            "derivations": [d.to_json() for d in done.plan.derivations],
-            "remarks": [d.to_json() for d in done.plan.remarks],
-            "warnings": [d.to_json() for d in done.warnings],
-            "plugins": [rendered.to_json() for rendered in done.plugins],
-        })  # fmt: skip
+        console.show_json(
+            {
+                "output": str(done.output),
+                "target": done.target,
+                "recipe": done.plan.recipe,
+                "bytes": done.bytes_written,
+                "nodes": {"before": done.nodes_before, "after": done.nodes_after},
+                "derivations": [d.to_json() for d in done.plan.derivations],
+                "remarks": [d.to_json() for d in done.plan.remarks],
+                "warnings": [d.to_json() for d in done.warnings],
+                "plugins": [rendered.to_json() for rendered in done.plugins],
+            }
+        )
         return 0
-    console.say(f"{done.output}: {console.size(done.bytes_written)} for {done.target}; "
-                f"{console.number(done.nodes_before)} nodes became {console.number(done.nodes_after)}")  # fmt: skip
+    console.say(
+        f"{done.output}: {console.size(done.bytes_written)} for {done.target}; "
+        f"{console.number(done.nodes_before)} nodes became {console.number(done.nodes_after)}"
+    )
     for rendered in done.plugins:
-        how = {"native": "a plugin node", "standard": "standard operators", "efficient-nms": "EfficientNMS_TRT"}[rendered.rendering]
-        console.say(f"  {rendered.node} ({rendered.op}): {how}" + (f"; {rendered.reason}" if rendered.reason else ""))
+        how = {
+            "native": "a plugin node",
+            "standard": "standard operators",
+            "efficient-nms": "EfficientNMS_TRT",
+        }[rendered.rendering]
+        console.say(
+            f"  {rendered.node} ({rendered.op}): {how}" + (f"; {rendered.reason}" if rendered.reason else "")
+        )
     return 0

@@ -22,7 +22,14 @@ SUMMARY = "take a trained detector through everything, and show what was done"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("demo"), help="folder for the files (default: demo)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        default=Path("demo"),
+        help="folder for the files (default: demo)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,18 +49,37 @@ def run(args: argparse.Namespace) -> int:
         str(made.labels): "its label map",
         str(made.pictures): "pictures that it was not trained on",
         str(recipe): "the recipe that 'surgeon init' writes for it",
-        str(uff.output): f"for {uff.target}, {console.plural(uff.nodes_after, 'node')}, {console.size(uff.bytes_written)}",
+        str(
+            uff.output
+        ): f"for {uff.target}, {console.plural(uff.nodes_after, 'node')}, {console.size(uff.bytes_written)}",
         str(again.output): "the same as a TensorFlow graph, for Netron and TensorBoard",
         **(dict.fromkeys(verified.drawn, "what both detect") if verified else {}),
     }
     if args.json:
-        console.show_json({"recipe": str(recipe), "target": uff.target, "nodes": {"before": uff.nodes_before, "after": uff.nodes_after},
-                           "taken out": out, "put in": into, "files": list(files),
-                           "verification": verified.to_json() if verified else None})  # fmt: skip
+        console.show_json(
+            {
+                "recipe": str(recipe),
+                "target": uff.target,
+                "nodes": {"before": uff.nodes_before, "after": uff.nodes_after},
+                "taken out": out,
+                "put in": into,
+                "files": list(files),
+                "verification": verified.to_json() if verified else None,
+            }
+        )
         return 0
     console.show(console.bold(f"taken out of {model}, by the recipe {recipe}"))
-    console.table([(name, console.number(entry["nodes"]), f"-> {entry['into']}" if entry["into"] else "nothing needs it any more")
-                   for name, entry in out.items()], right=(1,))  # fmt: skip
+    console.table(
+        [
+            (
+                name,
+                console.number(entry["nodes"]),
+                f"-> {entry['into']}" if entry["into"] else "nothing needs it any more",
+            )
+            for name, entry in out.items()
+        ],
+        right=(1,),
+    )
     console.show()
     console.show(console.bold("put in"))
     console.table([(name, entry["op"], entry["fields"]) for name, entry in into.items()])
@@ -64,7 +90,9 @@ def run(args: argparse.Namespace) -> int:
     console.show(console.bold("files"))
     console.table(list(files.items()))
     console.show()
-    console.show(f"next: surgeon inspect {model}; surgeon plan {recipe} {model}; surgeon verify {recipe} {model}; surgeon explain NMS_TRT")
+    console.show(
+        f"next: surgeon inspect {model}; surgeon plan {recipe} {model}; surgeon verify {recipe} {model}; surgeon explain NMS_TRT"
+    )
     return 0
 
 
@@ -89,9 +117,15 @@ def _verdicts(found: Verification) -> list[tuple[str, ...]]:
         detections = [c for c in verdict.comparisons if isinstance(c, DetectionComparison)]
         matched, total = sum(c.matched for c in detections), sum(c.original for c in detections)
         excused = ", ".join(f"{name} {count}" for name, count in verdict.excused.items())
-        rows.append((verdict.name, str(verdict.outcome), f"{matched} of {total} detections",
-                     f"box error {max((c.worst_box_error for c in detections), default=0.0):.1g}",
-                     f"excused: {excused}" if excused else ""))  # fmt: skip
+        rows.append(
+            (
+                verdict.name,
+                str(verdict.outcome),
+                f"{matched} of {total} detections",
+                f"box error {max((c.worst_box_error for c in detections), default=0.0):.1g}",
+                f"excused: {excused}" if excused else "",
+            )
+        )
     return rows
 
 
@@ -100,7 +134,13 @@ def _taken_out(plan: Plan) -> dict[str, dict[str, Any]]:
     from surgeon.graph import Drop
 
     found: dict[str, dict[str, Any]] = {}
-    drops = [edit for step in plan.steps if step.step == "collapse" for edit in step.edits if isinstance(edit, Drop)]
+    drops = [
+        edit
+        for step in plan.steps
+        if step.step == "collapse"
+        for edit in step.edits
+        if isinstance(edit, Drop)
+    ]
     for drop in drops:
         entry = found.setdefault(drop.name.partition("/")[0], {"nodes": 0, "into": ""})
         entry["nodes"] += 1
@@ -114,12 +154,23 @@ def _put_in(plan: Plan) -> dict[str, dict[str, str]]:
     from surgeon.graph import Add
 
     catalog = load_catalog()
-    adds = [edit.node for step in plan.steps for edit in step.edits if isinstance(edit, Add) and edit.node.op != "Const"]
+    adds = [
+        edit.node
+        for step in plan.steps
+        for edit in step.edits
+        if isinstance(edit, Add) and edit.node.op != "Const"
+    ]
     return {
-        node.name: {"op": node.op, "fields": "; ".join(f"{key} {_plain(value)}" for key, value in node.attrs.items()
-                                                       if node.op in catalog and key in catalog[node.op].fields)}
+        node.name: {
+            "op": node.op,
+            "fields": "; ".join(
+                f"{key} {_plain(value)}"
+                for key, value in node.attrs.items()
+                if node.op in catalog and key in catalog[node.op].fields
+            ),
+        }
         for node in adds
-    }  # fmt: skip
+    }
 
 
 def _plain(value: Any) -> str:

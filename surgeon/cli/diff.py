@@ -1,7 +1,7 @@
 """Show how two graphs differ: nodes that only one has, and nodes that changed. The exit code is 0 either way.
 
-    surgeon diff frozen_inference_graph.pb rewritten.pb
-    surgeon diff frozen_inference_graph.pb rewritten.pb --html diff.html
+surgeon diff frozen_inference_graph.pb rewritten.pb
+surgeon diff frozen_inference_graph.pb rewritten.pb --html diff.html
 """
 
 from __future__ import annotations
@@ -16,9 +16,16 @@ SUMMARY = "show how two graphs differ"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("a", metavar="A", help="a frozen graph (.pb, .pbtxt), a SavedModel folder, a .uff or .onnx file")
+    parser.add_argument(
+        "a", metavar="A", help="a frozen graph (.pb, .pbtxt), a SavedModel folder, a .uff or .onnx file"
+    )
     parser.add_argument("b", metavar="B", help="another")
-    parser.add_argument("--html", metavar="FILE", type=Path, help="write the differences, by namespace, as an HTML page to this file")
+    parser.add_argument(
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help="write the differences, by namespace, as an HTML page to this file",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
 
     found = api.diff(args.a, args.b, html=args.html)
     if args.html is not None:
-        console.say(f"{args.html}: the page, {console.size(args.html.stat().st_size if args.html.is_file() else 0)}")
+        console.say(
+            f"{args.html}: the page, {console.size(args.html.stat().st_size if args.html.is_file() else 0)}"
+        )
     if args.json:
         console.show_json(found.to_json())
     elif args.html is None:

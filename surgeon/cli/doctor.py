@@ -51,8 +51,15 @@ class Finding:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_paths(parser)
-    parser.add_argument("--plugin-library", action="append", default=[], metavar="LIB.so", type=Path, dest="plugin_libraries",
-                        help="a library with TensorRT plugins of your own to load; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "--plugin-library",
+        action="append",
+        default=[],
+        metavar="LIB.so",
+        type=Path,
+        dest="plugin_libraries",
+        help="a library with TensorRT plugins of your own to load; may be repeated",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,12 +67,25 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.version import __version__
 
     registry = read_registry(check_libraries(args.plugin_libraries))
-    findings = [Finding("surgeon", "ok", __version__), _python(), *_packages(), *_tensorrt(registry, args), *_driver(),
-                *_cuda(registry), *_owned(args), *_recipes(registry, args)]  # fmt: skip
+    findings = [
+        Finding("surgeon", "ok", __version__),
+        _python(),
+        *_packages(),
+        *_tensorrt(registry, args),
+        *_driver(),
+        *_cuda(registry),
+        *_owned(args),
+        *_recipes(registry, args),
+    ]
     broken = [f for f in findings if f.state == "broken"]
     if args.json:
-        console.show_json({"broken": len(broken), "findings": [vars(f) for f in findings],
-                           "tensorrt": registry.to_json() if registry is not None else None})  # fmt: skip
+        console.show_json(
+            {
+                "broken": len(broken),
+                "findings": [vars(f) for f in findings],
+                "tensorrt": registry.to_json() if registry is not None else None,
+            }
+        )
     else:
         console.table([(_mark(f.state), f.thing, f.text) for f in findings], indent="")
     if broken:
@@ -80,7 +100,9 @@ def _mark(state: str) -> str:
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     fine = (3, 10) <= sys.version_info[:2] <= (3, 12)
-    return Finding("Python", "ok" if fine else "broken", version if fine else f"{version}; expected 3.10, 3.11 or 3.12")
+    return Finding(
+        "Python", "ok" if fine else "broken", version if fine else f"{version}; expected 3.10, 3.11 or 3.12"
+    )
 
 
 def _packages() -> Iterable[Finding]:
@@ -90,7 +112,11 @@ def _packages() -> Iterable[Finding]:
     for names, purpose, extra in OPTIONAL:
         version = next((v for v in map(_version, names) if v), None)
         there = version or ("there, of no installed package" if find_spec(names[0]) else None)
-        yield Finding(names[0], "ok" if there else "absent", there or f"not installed ({purpose}: pip install '{extra}')")
+        yield Finding(
+            names[0],
+            "ok" if there else "absent",
+            there or f"not installed ({purpose}: pip install '{extra}')",
+        )
 
 
 def _version(name: str) -> str | None:
@@ -107,29 +133,54 @@ def _tensorrt(registry: Registry | None, args: argparse.Namespace) -> Iterable[F
 
     if registry is None:
         if args.plugin_libraries:
-            yield Finding("plugin libraries", "absent", "they are looked at with TensorRT, which is not installed")
+            yield Finding(
+                "plugin libraries", "absent", "they are looked at with TensorRT, which is not installed"
+            )
         return
     if registry.problem:
         known = read_log([*registry.log.splitlines(), registry.problem]).explained
-        yield Finding("TensorRT", "broken", "; ".join([registry.problem, *(text for one in known[:1] for text in one.do)]))
+        yield Finding(
+            "TensorRT",
+            "broken",
+            "; ".join([registry.problem, *(text for one in known[:1] for text in one.do)]),
+        )
         return
     version = version_of(registry)
     creators = console.plural(len(registry.creators), "plugin creator")
     yield Finding("TensorRT", "ok", f"{registry.version}, {_parsers(registry)}, {creators}{_nptype(version)}")
     yield from _libraries(registry)
     if not registry.initialised:
-        yield Finding("plugin library", "broken", "init_libnvinfer_plugins fails; install the plugin library of this TensorRT")
+        yield Finding(
+            "plugin library",
+            "broken",
+            "init_libnvinfer_plugins fails; install the plugin library of this TensorRT",
+        )
         return
     catalog = load_catalog(args.plugin_paths)
     wanted = [spec for spec in catalog.values() if spec.library == "tensorrt" and spec.exists_in(version)]
     lacking = [spec.creator for spec in wanted if not registry.named(spec.creator)]
     if lacking:
-        yield Finding("plugin library", "absent", f"without {', '.join(lacking)}; NVIDIA's open-source plugin library has them")
+        yield Finding(
+            "plugin library",
+            "absent",
+            f"without {', '.join(lacking)}; NVIDIA's open-source plugin library has them",
+        )
 
 
 def _parsers(registry: Registry) -> str:
-    others = [text for name, text in (("onnx", "an ONNX parser"), ("caffe", "a Caffe parser")) if name in registry.parsers]
-    return ", ".join(["a UFF parser" if "uff" in registry.parsers else "no UFF parser (8.6 is the last release with one)", *others])
+    others = [
+        text
+        for name, text in (("onnx", "an ONNX parser"), ("caffe", "a Caffe parser"))
+        if name in registry.parsers
+    ]
+    return ", ".join(
+        [
+            "a UFF parser"
+            if "uff" in registry.parsers
+            else "no UFF parser (8.6 is the last release with one)",
+            *others,
+        ]
+    )
 
 
 def _libraries(registry: Registry) -> Iterable[Finding]:
@@ -143,7 +194,9 @@ def _libraries(registry: Registry) -> Iterable[Finding]:
             added = [creator.name for creator in registry.added_by(library.path)]
             yield Finding(thing, "ok", f"adds {', '.join(added)}")
         else:
-            yield Finding(thing, "broken" if library.problem else "absent", f"{problem.code}: {problem.message}")
+            yield Finding(
+                thing, "broken" if library.problem else "absent", f"{problem.code}: {problem.message}"
+            )
 
 
 def _nptype(version: tuple[int, ...]) -> str:
@@ -160,8 +213,12 @@ def _driver() -> Iterable[Finding]:
     driver = min((tuple(int(part or 0) for part in number) for number in numbers), default=None)
     for package, needed in DRIVERS.items():
         if driver is not None and _version(package) and driver < needed:
-            yield Finding("GPU driver", "broken", f"{'.'.join(map(str, driver))} is too old for {package}; it needs "
-                          f"{'.'.join(map(str, needed))} or later")  # fmt: skip
+            yield Finding(
+                "GPU driver",
+                "broken",
+                f"{'.'.join(map(str, driver))} is too old for {package}; it needs "
+                f"{'.'.join(map(str, needed))} or later",
+            )
 
 
 def _gpu() -> Finding:
@@ -174,7 +231,11 @@ def _gpu() -> Finding:
     except (OSError, subprocess.TimeoutExpired) as exc:
         return Finding("GPU", "absent", f"nvidia-smi does not answer: {type(exc).__name__}")
     lines = done.stdout.strip().splitlines()
-    return Finding("GPU", "ok", "; ".join(lines)) if done.returncode == 0 and lines else Finding("GPU", "absent", "none found")
+    return (
+        Finding("GPU", "ok", "; ".join(lines))
+        if done.returncode == 0 and lines
+        else Finding("GPU", "absent", "none found")
+    )
 
 
 def _cuda(registry: Registry | None) -> Iterable[Finding]:
@@ -184,9 +245,15 @@ def _cuda(registry: Registry | None) -> Iterable[Finding]:
     runtimes = f"runtime {', '.join(registry.cuda_runtimes)}" if registry.cuda_runtimes else ""
     driver = f"a driver for CUDA {registry.driver_cuda}" if registry.driver_cuda else "no driver"
     if runtimes or registry.driver_cuda:
-        yield Finding("CUDA", "ok" if registry.devices else "absent", ", ".join(filter(None, [driver, runtimes])))
+        yield Finding(
+            "CUDA", "ok" if registry.devices else "absent", ", ".join(filter(None, [driver, runtimes]))
+        )
     for i, device in enumerate(registry.devices):
-        yield Finding(f"GPU {i}", "ok", f"{device.name}, compute capability {device.compute_capability}, {console.size(device.memory)}")
+        yield Finding(
+            f"GPU {i}",
+            "ok",
+            f"{device.name}, compute capability {device.compute_capability}, {console.size(device.memory)}",
+        )
 
 
 def _owned(args: argparse.Namespace) -> Iterable[Finding]:
@@ -194,8 +261,14 @@ def _owned(args: argparse.Namespace) -> Iterable[Finding]:
     from surgeon.language import load_recipe, recipe_files
     from surgeon.targets import load_target, target_names
 
-    yield from _each("recipes", lambda: recipe_files(args.recipe_paths), lambda name: load_recipe(name, recipe_paths=args.recipe_paths))
-    yield from _each("plugins", lambda: load_catalog(args.plugin_paths), lambda name: load_catalog(args.plugin_paths)[name])
+    yield from _each(
+        "recipes",
+        lambda: recipe_files(args.recipe_paths),
+        lambda name: load_recipe(name, recipe_paths=args.recipe_paths),
+    )
+    yield from _each(
+        "plugins", lambda: load_catalog(args.plugin_paths), lambda name: load_catalog(args.plugin_paths)[name]
+    )
     yield from _each("targets", target_names, load_target)
 
 
@@ -247,10 +320,17 @@ def _needs(name: str, recipe: Recipe, registry: Registry, catalog: Catalog) -> F
     from surgeon.engine import PluginUse, check_plugins
 
     # An empty list has no type, as 'auto' has none before there is a graph.
-    uses = [PluginUse(node, definition.plugin, dict.fromkeys(definition.fields or {}, ()))
-            for node, definition in recipe.nodes.items() if definition.plugin is not None]  # fmt: skip
+    uses = [
+        PluginUse(node, definition.plugin, dict.fromkeys(definition.fields or {}, ()))
+        for node, definition in recipe.nodes.items()
+        if definition.plugin is not None
+    ]
     if not uses:
         return None
     needed = ", ".join(dict.fromkeys(use.op for use in uses))
-    problems = dict.fromkeys(one.message for one in check_plugins(uses, registry, catalog) if one.code in ("B126", "B127", "B128"))
-    return Finding(f"plugins of {name}", "absent" if problems else "ok", "; ".join([f"needs {needed}", *problems]))
+    problems = dict.fromkeys(
+        one.message for one in check_plugins(uses, registry, catalog) if one.code in ("B126", "B127", "B128")
+    )
+    return Finding(
+        f"plugins of {name}", "absent" if problems else "ok", "; ".join([f"needs {needed}", *problems])
+    )

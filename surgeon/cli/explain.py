@@ -26,8 +26,15 @@ SUMMARY = "explain a code, a plugin, a step, an operation, a target or a recipe,
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("subject", metavar="CODE|PLUGIN|STEP|OP|TARGET|RECIPE", nargs="?", help="such as R201, NMS_TRT, collapse or Conv2D")
-    what.add_argument("--log", metavar="FILE", help="a log to look for known messages in; - is standard input")
+    what.add_argument(
+        "subject",
+        metavar="CODE|PLUGIN|STEP|OP|TARGET|RECIPE",
+        nargs="?",
+        help="such as R201, NMS_TRT, collapse or Conv2D",
+    )
+    what.add_argument(
+        "--log", metavar="FILE", help="a log to look for known messages in; - is standard input"
+    )
     add_target(parser, "all versions of a plugin")
     add_paths(parser)
 
@@ -52,7 +59,9 @@ def _code(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
     from surgeon.diagnostics import code_page
 
     page = code_page(subject.upper())
-    return None if page is None else {"kind": "code", "name": subject.upper(), "title": page[0], "text": page[1]}
+    return (
+        None if page is None else {"kind": "code", "name": subject.upper(), "title": page[0], "text": page[1]}
+    )
 
 
 def _plugin(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
@@ -68,7 +77,10 @@ def _plugin(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
 def plain_plugin(spec: PluginSpec, version: tuple[int, ...] | None = None) -> dict[str, Any]:
     """Return everything that the catalog knows of a plugin, as plain values."""
     return {
-        "kind": "plugin", "name": spec.op, "title": spec.title, "summary": spec.summary,
+        "kind": "plugin",
+        "name": spec.op,
+        "title": spec.title,
+        "summary": spec.summary,
         "versions": versions(spec),
         "registrations": [_registration(found) for found in spec.registrations_in(version)],
         "inputs": [_port(port) for port in spec.inputs],
@@ -77,14 +89,18 @@ def plain_plugin(spec: PluginSpec, version: tuple[int, ...] | None = None) -> di
         "remarks": list(spec.remarks_for(version)),
         "newer": _newer(spec),
         "sources": list(spec.sources),
-    }  # fmt: skip
+    }
 
 
 def _registration(found: Registration) -> dict[str, Any]:
     from surgeon.targets import print_version
 
-    return {"plugin_version": found.plugin_version, "interface": found.interface, "versions": versions(found),
-            "deprecated": None if found.deprecated is None else print_version(found.deprecated)}  # fmt: skip
+    return {
+        "plugin_version": found.plugin_version,
+        "interface": found.interface,
+        "versions": versions(found),
+        "deprecated": None if found.deprecated is None else print_version(found.deprecated),
+    }
 
 
 def _newer(spec: PluginSpec) -> dict[str, str]:
@@ -100,7 +116,9 @@ def _newer(spec: PluginSpec) -> dict[str, str]:
         state = "has no such plugin" if there is None else f"has plugin version {there.plugin_version}"
         if spec.library != "tensorrt":
             state = "needs your library"
-        elif there is not None and there.deprecated is not None and there.deprecated[:1] <= target.version[:1]:
+        elif (
+            there is not None and there.deprecated is not None and there.deprecated[:1] <= target.version[:1]
+        ):
             state += f", deprecated from {print_version(there.deprecated)}"
         found[print_version(target.version[:1])] = state + (f"; instead: {instead}" if instead else "")
     return found
@@ -110,16 +128,27 @@ _NEWER = (9,)
 
 
 def _port(port: PortSpec) -> dict[str, Any]:
-    marks = [text for text, on in (("any number", port.variadic), ("optional", port.optional), ("ignored", port.unused)) if on]
-    return {"name": f"{port.name}0, {port.name}1, ..." if port.repeat else port.name, "summary": port.summary,
-            "marks": marks + ([f"as many as '{port.repeat}' says"] if port.repeat else [])}  # fmt: skip
+    marks = [
+        text
+        for text, on in (("any number", port.variadic), ("optional", port.optional), ("ignored", port.unused))
+        if on
+    ]
+    return {
+        "name": f"{port.name}0, {port.name}1, ..." if port.repeat else port.name,
+        "summary": port.summary,
+        "marks": marks + ([f"as many as '{port.repeat}' says"] if port.repeat else []),
+    }
 
 
 def versions(thing: PluginSpec | FieldSpec | Registration) -> str:
     """Return in which versions of TensorRT a plugin, a plugin version or a field exists."""
     from surgeon.catalog import span_of_versions
 
-    return span_of_versions(thing).replace("it exists", "TensorRT", 1) if thing.since or thing.until else "any TensorRT"
+    return (
+        span_of_versions(thing).replace("it exists", "TensorRT", 1)
+        if thing.since or thing.until
+        else "any TensorRT"
+    )
 
 
 def _field(field: FieldSpec) -> dict[str, Any]:
@@ -128,9 +157,22 @@ def _field(field: FieldSpec) -> dict[str, Any]:
         marks.append(versions(field))
     if field.derivable:
         marks.append("can be 'auto'")
-    default = None if field.default is None else list(field.default) if isinstance(field.default, tuple) else field.default
-    return {"name": field.name, "type": field.describe(), "required": field.required, "default": default,
-            "summary": field.summary, "marks": marks, "source": field.source}  # fmt: skip
+    default = (
+        None
+        if field.default is None
+        else list(field.default)
+        if isinstance(field.default, tuple)
+        else field.default
+    )
+    return {
+        "name": field.name,
+        "type": field.describe(),
+        "required": field.required,
+        "default": default,
+        "summary": field.summary,
+        "marks": marks,
+        "source": field.source,
+    }
 
 
 def _step(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
@@ -140,9 +182,15 @@ def _step(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
     if kind is None:
         return None
     return {
-        "kind": "step", "name": subject, "text": (introspection.getdoc(kind) or "").strip() + "\n",
-        "options": {field.alias or name: field.description or "" for name, field in kind.model_fields.items() if name != "step"},
-    }  # fmt: skip
+        "kind": "step",
+        "name": subject,
+        "text": (introspection.getdoc(kind) or "").strip() + "\n",
+        "options": {
+            field.alias or name: field.description or ""
+            for name, field in kind.model_fields.items()
+            if name != "step"
+        },
+    }
 
 
 def _op(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
@@ -152,12 +200,21 @@ def _op(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
     if found is None:
         return None
     lines = [
-        {"converted": "UFF: converted.", "passed over": "UFF: passed over; what reads it reads its input."}.get(
-            found.export, "UFF: cannot be expressed. Map its namespace to a plugin, or take it out by a step."),
+        {
+            "converted": "UFF: converted.",
+            "passed over": "UFF: passed over; what reads it reads its input.",
+        }.get(
+            found.export, "UFF: cannot be expressed. Map its namespace to a plugin, or take it out by a step."
+        ),
         "shape and element type: " + ("computed." if found.shape else "not computed."),
         "value: " + ("computed where the inputs are constants." if found.value else "not computed."),
-    ]  # fmt: skip
-    return {"kind": "op", "name": subject, "title": "an operation of TensorFlow", "text": "\n".join(lines) + "\n"}
+    ]
+    return {
+        "kind": "op",
+        "name": subject,
+        "title": "an operation of TensorFlow",
+        "text": "\n".join(lines) + "\n",
+    }
 
 
 def _target(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
@@ -167,7 +224,12 @@ def _target(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
         return None
     target = load_target(subject)
     lines = [*target.notes, *([f"deprecated: {target.deprecated}"] if target.deprecated else [])]
-    return {"kind": "target", "name": subject, "title": target.title, "text": "".join(f"{line}\n" for line in lines)}
+    return {
+        "kind": "target",
+        "name": subject,
+        "title": target.title,
+        "text": "".join(f"{line}\n" for line in lines),
+    }
 
 
 def _recipe(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
@@ -178,13 +240,21 @@ def _recipe(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
         return None
     recipe = load_recipe(path, recipe_paths=args.recipe_paths)
     lines = [f"file: {path}", *(f"parameter: {name} = {value}" for name, value in recipe.parameters.items())]
-    lines += [f"takes out: {key} -> {rule.node}{' (if there)' if rule.optional else ''}" for key, rule in recipe.namespaces.items()]
+    lines += [
+        f"takes out: {key} -> {rule.node}{' (if there)' if rule.optional else ''}"
+        for key, rule in recipe.namespaces.items()
+    ]
     return {"kind": "recipe", "name": subject, "title": recipe.summary, "text": "\n".join(lines) + "\n"}
 
 
 _EXPLAINERS: tuple[Callable[[str, argparse.Namespace], dict[str, Any] | None], ...] = (
-    _code, _plugin, _step, _op, _target, _recipe,
-)  # fmt: skip
+    _code,
+    _plugin,
+    _step,
+    _op,
+    _target,
+    _recipe,
+)
 
 
 def _unknown(subject: str, args: argparse.Namespace) -> Exception:
@@ -195,11 +265,21 @@ def _unknown(subject: str, args: argparse.Namespace) -> Exception:
     from surgeon.steps.step import step_types
     from surgeon.targets import target_names
 
-    names = [*all_codes(), *load_catalog(args.plugin_paths), *step_types(), *(o.op for o in operations()), *target_names(),
-             *recipe_files(args.recipe_paths)]  # fmt: skip
-    return error("E111", f"there is nothing to explain by the name '{subject:.80}'; expected a code, plugin, step, operation, "
-                 "target or recipe", notes=nearest_note(subject, names),
-                 help=["'surgeon list plugins' and its like show the names"])  # fmt: skip
+    names = [
+        *all_codes(),
+        *load_catalog(args.plugin_paths),
+        *step_types(),
+        *(o.op for o in operations()),
+        *target_names(),
+        *recipe_files(args.recipe_paths),
+    ]
+    return error(
+        "E111",
+        f"there is nothing to explain by the name '{subject:.80}'; expected a code, plugin, step, operation, "
+        "target or recipe",
+        notes=nearest_note(subject, names),
+        help=["'surgeon list plugins' and its like show the names"],
+    )
 
 
 def _show_text(found: dict[str, Any]) -> None:
@@ -229,10 +309,17 @@ def _show_plugin(found: dict[str, Any]) -> None:
         console.table([(p["name"], _marked(p)) for p in found[title]] or [("none",)])
     console.show()
     console.show(console.bold("fields"))
-    console.table([(f["name"], f["type"], "required" if f["required"] else f"default {f['default']}", _marked(f)) for f in found["fields"]])
-    for title, lines in (("remarks", found["remarks"]),
-                         ("on newer releases", [f"TensorRT {release} {text}" for release, text in found["newer"].items()]),
-                         ("sources", found["sources"])):  # fmt: skip
+    console.table(
+        [
+            (f["name"], f["type"], "required" if f["required"] else f"default {f['default']}", _marked(f))
+            for f in found["fields"]
+        ]
+    )
+    for title, lines in (
+        ("remarks", found["remarks"]),
+        ("on newer releases", [f"TensorRT {release} {text}" for release, text in found["newer"].items()]),
+        ("sources", found["sources"]),
+    ):
         if lines:
             console.show()
             console.show(console.bold(title))

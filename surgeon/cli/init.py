@@ -18,27 +18,63 @@ SUMMARY = "write a recipe for a detector, read off its graph"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
-    parser.add_argument("-o", "--output", metavar="RECIPE", type=Path, help="a .yaml file (default: standard output)")
-    parser.add_argument("--pipeline-config", metavar="FILE", type=Path,
-                        help="the pipeline.config of the training: compared with the graph, which wins")  # fmt: skip
-    parser.add_argument("--labels", metavar="FILE", type=Path,
-                        help="names of the classes: a label map (.pbtxt), or a .txt file with one a line")  # fmt: skip
-    parser.add_argument("--name", metavar="NAME", help="the recipe's name (default: the output's, or the architecture's)")
-    parser.add_argument("--unchecked", action="store_true", help="write the recipe even where it cannot be planned on the graph")
-    parser.add_argument("--plugin-path", action="append", default=[], metavar="DIR", type=Path, dest="plugin_paths",
-                        help="a folder of further plugin folders; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", metavar="RECIPE", type=Path, help="a .yaml file (default: standard output)"
+    )
+    parser.add_argument(
+        "--pipeline-config",
+        metavar="FILE",
+        type=Path,
+        help="the pipeline.config of the training: compared with the graph, which wins",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        type=Path,
+        help="names of the classes: a label map (.pbtxt), or a .txt file with one a line",
+    )
+    parser.add_argument(
+        "--name", metavar="NAME", help="the recipe's name (default: the output's, or the architecture's)"
+    )
+    parser.add_argument(
+        "--unchecked",
+        action="store_true",
+        help="write the recipe even where it cannot be planned on the graph",
+    )
+    parser.add_argument(
+        "--plugin-path",
+        action="append",
+        default=[],
+        metavar="DIR",
+        type=Path,
+        dest="plugin_paths",
+        help="a folder of further plugin folders; may be repeated",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     from surgeon import api
 
-    made = api.init(args.model, args.output, pipeline_config=args.pipeline_config, labels=args.labels, name=args.name,
-                    unchecked=args.unchecked, plugin_paths=args.plugin_paths)  # fmt: skip
+    made = api.init(
+        args.model,
+        args.output,
+        pipeline_config=args.pipeline_config,
+        labels=args.labels,
+        name=args.name,
+        unchecked=args.unchecked,
+        plugin_paths=args.plugin_paths,
+    )
     if args.json:
-        console.show_json({
-            "recipe": made.name, "summary": made.summary, "output": str(args.output) if args.output else None, "text": made.text,
-            "pipeline_config": [heard.to_json() for heard in made.heard], "remarks": [d.to_json() for d in made.remarks],
-        })  # fmt: skip
+        console.show_json(
+            {
+                "recipe": made.name,
+                "summary": made.summary,
+                "output": str(args.output) if args.output else None,
+                "text": made.text,
+                "pipeline_config": [heard.to_json() for heard in made.heard],
+                "remarks": [d.to_json() for d in made.remarks],
+            }
+        )
     elif args.output is None:
         console.show(made.text.rstrip("\n"))
     console.say_diagnostics(made.remarks)

@@ -28,8 +28,18 @@ MOST = 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt), a SavedModel folder, a .uff or .onnx file")
-    parser.add_argument("--depth", type=_depth, default=1, metavar="N", help="components of namespaces told apart (default: 1)")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a frozen graph (.pb, .pbtxt), a SavedModel folder, a .uff or .onnx file",
+    )
+    parser.add_argument(
+        "--depth",
+        type=_depth,
+        default=1,
+        metavar="N",
+        help="components of namespaces told apart (default: 1)",
+    )
     parser.add_argument("--under", default="", metavar="NAMESPACE", help="look into this namespace only")
     parser.add_argument("--ops", action="store_true", help="count operations, too")
     add_target(parser)
@@ -39,8 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from surgeon import api
 
-    found = api.inspect(args.model, depth=args.depth, under=args.under, target=args.target, recipe_paths=args.recipe_paths,
-                        plugin_paths=args.plugin_paths)  # fmt: skip
+    found = api.inspect(
+        args.model,
+        depth=args.depth,
+        under=args.under,
+        target=args.target,
+        recipe_paths=args.recipe_paths,
+        plugin_paths=args.plugin_paths,
+    )
     if args.json:
         console.show_json(_plain(found))
     else:
@@ -60,19 +76,31 @@ def _plain(found: Inspection) -> dict[str, Any]:
 
 def _show(found: Inspection, ops: bool, model: str) -> None:
     kind = {"uff": "UFF file", "onnx": "ONNX file"}.get(found.format, "frozen graph")
-    console.show(f"{model}: {kind}, {console.plural(found.nodes, 'node')}, {console.size(found.constant_bytes)} of constants")
+    console.show(
+        f"{model}: {kind}, {console.plural(found.nodes, 'node')}, {console.size(found.constant_bytes)} of constants"
+    )
     _section("it says", list(found.told.items()))
     _section("inputs", [(name, text) for name, text in found.inputs.items()])
     _section("outputs", [(name, text) for name, text in found.outputs.items()])
     _section("plugins", [(name, text) for name, text in found.plugins.items()])
     _section("namespaces", _tree(found.namespaces), right=(1, 2))
     if ops:
-        _section("operations", [(op, console.number(count)) for op, count in found.ops.items()], right=(1,), most=200)
+        _section(
+            "operations",
+            [(op, console.number(count)) for op, count in found.ops.items()],
+            right=(1,),
+            most=200,
+        )
     if found.format in ("uff", "onnx"):
         return
-    _section(f"what {found.target} cannot run",
-             [(u.namespace or "(outside)", console.plural(u.nodes, "node"), console.some(list(u.ops)), u.remedy)
-              for u in found.unsupported], right=(1,))  # fmt: skip
+    _section(
+        f"what {found.target} cannot run",
+        [
+            (u.namespace or "(outside)", console.plural(u.nodes, "node"), console.some(list(u.ops)), u.remedy)
+            for u in found.unsupported
+        ],
+        right=(1,),
+    )
     _section("recipes that fit", [(fit.recipe, fit.summary) for fit in found.fits])
     if found.fits:
         console.show()
@@ -88,8 +116,14 @@ def _tree(namespaces: Sequence[Namespace]) -> list[tuple[str, ...]]:
         opened = i + 1 < len(namespaces) and namespaces[i + 1].depth > one.depth
         sign = opens if opened else folds if one.folded else " "
         bar = full * round(10 * one.constant_bytes / most) or little if one.constant_bytes > 0 else ""
-        rows.append(("  " * (one.depth - 1) + f"{sign} {one.name.split('/')[-1]}", console.number(one.nodes),
-                     console.size(one.constant_bytes), bar))  # fmt: skip
+        rows.append(
+            (
+                "  " * (one.depth - 1) + f"{sign} {one.name.split('/')[-1]}",
+                console.number(one.nodes),
+                console.size(one.constant_bytes),
+                bar,
+            )
+        )
     return rows
 
 

@@ -1,9 +1,9 @@
 """List what there is: recipes, plugins, steps, operations, targets, or what is looked for before TensorRT sees a file.
 
-    surgeon list recipes
-    surgeon list plugins --target uff@tensorrt-7.1
-    surgeon list ops --target uff@tensorrt-8.5
-    surgeon list lints
+surgeon list recipes
+surgeon list plugins --target uff@tensorrt-7.1
+surgeon list ops --target uff@tensorrt-8.5
+surgeon list lints
 """
 
 from __future__ import annotations
@@ -63,15 +63,25 @@ def _plugins(args: argparse.Namespace) -> Rows:
         if there is None:
             continue
         deprecated = "" if there.deprecated is None else f"deprecated from {print_version(there.deprecated)}"
-        rows.append({"op": op, "version": there.plugin_version, "title": spec.title, "versions": versions(spec),
-                     "deprecated": deprecated})  # fmt: skip
+        rows.append(
+            {
+                "op": op,
+                "version": there.plugin_version,
+                "title": spec.title,
+                "versions": versions(spec),
+                "deprecated": deprecated,
+            }
+        )
     return rows
 
 
 def _steps(args: argparse.Namespace) -> Rows:
     from surgeon.steps.step import step_types
 
-    return [{"step": name, "summary": (kind.__doc__ or "").strip().partition("\n")[0]} for name, kind in step_types().items()]
+    return [
+        {"step": name, "summary": (kind.__doc__ or "").strip().partition("\n")[0]}
+        for name, kind in step_types().items()
+    ]
 
 
 def _ops(args: argparse.Namespace) -> Rows:
@@ -79,14 +89,25 @@ def _ops(args: argparse.Namespace) -> Rows:
     from surgeon.targets import load_target
 
     target = load_target(args.target or "uff@tensorrt-8.5")
-    return [{"op": o.op, "in UFF": o.export, "shape": "shape" if o.shape else "", "value": "value" if o.value else ""}
-            for o in operations() if args.target is None or o.runs_on(target)]  # fmt: skip
+    return [
+        {
+            "op": o.op,
+            "in UFF": o.export,
+            "shape": "shape" if o.shape else "",
+            "value": "value" if o.value else "",
+        }
+        for o in operations()
+        if args.target is None or o.runs_on(target)
+    ]
 
 
 def _targets(args: argparse.Namespace) -> Rows:
     from surgeon.targets import all_targets
 
-    return [{"name": name, "title": t.title, "deprecated": t.deprecated or ""} for name, t in all_targets().items()]
+    return [
+        {"name": name, "title": t.title, "deprecated": t.deprecated or ""}
+        for name, t in all_targets().items()
+    ]
 
 
 def _lints(args: argparse.Namespace) -> Rows:
@@ -94,13 +115,21 @@ def _lints(args: argparse.Namespace) -> Rows:
     from surgeon.targets import load_target
 
     target = load_target(args.target) if args.target else None
-    return [{"code": code, "title": lint.title, "targets": ", ".join(lint.targets)} for code, lint in all_lints().items()
-            if target is None or lint.fits(target)]  # fmt: skip
+    return [
+        {"code": code, "title": lint.title, "targets": ", ".join(lint.targets)}
+        for code, lint in all_lints().items()
+        if target is None or lint.fits(target)
+    ]
 
 
 _LISTS: dict[str, Callable[[argparse.Namespace], Rows]] = {
-    "recipes": _recipes, "plugins": _plugins, "steps": _steps, "ops": _ops, "targets": _targets, "lints": _lints,
-}  # fmt: skip
+    "recipes": _recipes,
+    "plugins": _plugins,
+    "steps": _steps,
+    "ops": _ops,
+    "targets": _targets,
+    "lints": _lints,
+}
 
 
 def _cell(value: object) -> str:

@@ -20,7 +20,12 @@ UNKNOWN = 20
 
 _WIDTH = 110
 _PIECE = 1 << 16
-_HEADINGS = {"error": "", "warning": "a warning", "harmless": "harmless", "consequence": "follows from another message"}
+_HEADINGS = {
+    "error": "",
+    "warning": "a warning",
+    "harmless": "harmless",
+    "consequence": "follows from another message",
+}
 
 
 def explain_log(args: argparse.Namespace) -> int:
@@ -46,8 +51,11 @@ def _lines(path: str) -> Iterator[str]:
                 yield from _decoded(file)
     except OSError as exc:
         name = "standard input" if path == "-" else f"'{path}'"
-        raise error("E101", f"the log {name} cannot be read: {exc.strerror or exc}; expected a text file",
-                    help=["check the path; '-' is standard input"]) from None  # fmt: skip
+        raise error(
+            "E101",
+            f"the log {name} cannot be read: {exc.strerror or exc}; expected a text file",
+            help=["check the path; '-' is standard input"],
+        ) from None
 
 
 def _decoded(source: io.BufferedReader) -> Iterator[str]:
@@ -64,19 +72,33 @@ def _plain(reading: Reading, args: argparse.Namespace) -> dict[str, Any]:
     return {
         "lines": reading.lines,
         "messages": [
-            {"name": one.message.name, "kind": one.message.kind, "line": one.line, "count": one.count, "text": one.text,
-             "groups": dict(one.groups), "means": one.means, "do": list(one.do), "verb": one.verb, "see": list(one.message.see),
-             "source": list(one.message.source), "op": _of_op(one, args)}
+            {
+                "name": one.message.name,
+                "kind": one.message.kind,
+                "line": one.line,
+                "count": one.count,
+                "text": one.text,
+                "groups": dict(one.groups),
+                "means": one.means,
+                "do": list(one.do),
+                "verb": one.verb,
+                "see": list(one.message.see),
+                "source": list(one.message.source),
+                "op": _of_op(one, args),
+            }
             for one in reading.explained
         ],
         "unknown": [{"line": number, "text": text} for number, text in reading.unknown],
         "unknown_count": reading.unknown_count,
-    }  # fmt: skip
+    }
 
 
 def _show(reading: Reading, args: argparse.Namespace) -> None:
-    counts = (console.plural(reading.lines, "line"), console.plural(len(reading.explained), "known message"),
-              f"{console.plural(reading.unknown_count, 'other line')} with an error")  # fmt: skip
+    counts = (
+        console.plural(reading.lines, "line"),
+        console.plural(len(reading.explained), "known message"),
+        f"{console.plural(reading.unknown_count, 'other line')} with an error",
+    )
     console.show(", ".join(counts))
     for one in reading.explained:
         console.show()
@@ -89,7 +111,10 @@ def _show(reading: Reading, args: argparse.Namespace) -> None:
             console.show(f"  and {console.number(len(reading.unknown) - UNKNOWN)} more")
     if not reading.explained:
         console.show()
-        console.show("nothing in this log is known to surgeon" + ("" if reading.unknown else ", and no line of it looks like an error"))
+        console.show(
+            "nothing in this log is known to surgeon"
+            + ("" if reading.unknown else ", and no line of it looks like an error")
+        )
 
 
 def _show_message(one: Explained, args: argparse.Namespace) -> None:
@@ -122,7 +147,9 @@ def _of_op(one: Explained, args: argparse.Namespace) -> str:
     op = one.groups.get("op", "")
     if not op:
         return ""
-    plugin = next((spec for spec in load_catalog(args.plugin_paths).values() if op in (spec.op, spec.creator)), None)
+    plugin = next(
+        (spec for spec in load_catalog(args.plugin_paths).values() if op in (spec.op, spec.creator)), None
+    )
     if plugin is not None:
         from surgeon.cli.explain import versions
 
@@ -130,4 +157,8 @@ def _of_op(one: Explained, args: argparse.Namespace) -> str:
     found = next((o for o in operations() if o.op == op), None)
     if found is None or not found.export:
         return ""
-    return f"surgeon writes {op} to UFF." if found.export == "converted" else f"surgeon passes over {op}: what reads it reads its input."
+    return (
+        f"surgeon writes {op} to UFF."
+        if found.export == "converted"
+        else f"surgeon passes over {op}: what reads it reads its input."
+    )

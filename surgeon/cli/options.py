@@ -13,46 +13,86 @@ if TYPE_CHECKING:
 
 
 def add_recipe(
-    parser: argparse.ArgumentParser, metavar: str = "RECIPE", text: str = "a shipped recipe's name, or the path of a .yaml file", *,
+    parser: argparse.ArgumentParser,
+    metavar: str = "RECIPE",
+    text: str = "a shipped recipe's name, or the path of a .yaml file",
+    *,
     optional: bool = False,
 ) -> None:
     """Add the positional RECIPE with its parameters and folders."""
     parser.add_argument("recipe", metavar=metavar, nargs="?" if optional else None, help=text)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", type=_assignment, dest="parameters",
-                        help="set a parameter of the recipe; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        type=_assignment,
+        dest="parameters",
+        help="set a parameter of the recipe; may be repeated",
+    )
     add_paths(parser)
 
 
 def add_paths(parser: argparse.ArgumentParser) -> None:
     """Add --recipe-path and --plugin-path."""
-    parser.add_argument("--recipe-path", action="append", default=[], metavar="DIR", type=Path, dest="recipe_paths",
-                        help="a folder of further recipes; may be repeated")  # fmt: skip
-    parser.add_argument("--plugin-path", action="append", default=[], metavar="DIR", type=Path, dest="plugin_paths",
-                        help="a folder of further plugin folders; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "--recipe-path",
+        action="append",
+        default=[],
+        metavar="DIR",
+        type=Path,
+        dest="recipe_paths",
+        help="a folder of further recipes; may be repeated",
+    )
+    parser.add_argument(
+        "--plugin-path",
+        action="append",
+        default=[],
+        metavar="DIR",
+        type=Path,
+        dest="plugin_paths",
+        help="a folder of further plugin folders; may be repeated",
+    )
 
 
 def add_target(parser: argparse.ArgumentParser, default: str = "uff@tensorrt-8.5") -> None:
     """Add --target."""
-    parser.add_argument("--target", metavar="T", help=f"format and runtime, such as uff@tensorrt-7.1 (default: {default})")
+    parser.add_argument(
+        "--target", metavar="T", help=f"format and runtime, such as uff@tensorrt-7.1 (default: {default})"
+    )
 
 
 def add_anchors(parser: argparse.ArgumentParser) -> None:
     """Add --anchors."""
-    parser.add_argument("--anchors", choices=("auto", "plugin", "constant"),
-                        help="what makes the anchors: the recipe's plugin, or a constant with the graph's own "
-                        "(default: what the recipe says)")  # fmt: skip
+    parser.add_argument(
+        "--anchors",
+        choices=("auto", "plugin", "constant"),
+        help="what makes the anchors: the recipe's plugin, or a constant with the graph's own "
+        "(default: what the recipe says)",
+    )
 
 
 def add_plugin_libraries(parser: argparse.ArgumentParser) -> None:
     """Add --plugin-library."""
-    parser.add_argument("--plugin-library", action="append", default=[], metavar="LIB.so", type=Path, dest="plugin_libraries",
-                        help="a library of TensorRT plugins to load; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "--plugin-library",
+        action="append",
+        default=[],
+        metavar="LIB.so",
+        type=Path,
+        dest="plugin_libraries",
+        help="a library of TensorRT plugins to load; may be repeated",
+    )
 
 
 def recipe_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword arguments of :mod:`surgeon.api` that the shared arguments give."""
-    return {"target": args.target, "parameters": dict(args.parameters), "recipe_paths": args.recipe_paths,
-            "plugin_paths": args.plugin_paths}  # fmt: skip
+    return {
+        "target": args.target,
+        "parameters": dict(args.parameters),
+        "recipe_paths": args.recipe_paths,
+        "plugin_paths": args.plugin_paths,
+    }
 
 
 def shown_place(span: Span | None) -> str:

@@ -33,7 +33,9 @@ _QUOTED = re.compile(r"'[^']*'")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
-    parser.add_argument("-o", "--output", metavar="PLAN", type=Path, help="write the plan, as JSON, to this file")
+    parser.add_argument(
+        "-o", "--output", metavar="PLAN", type=Path, help="write the plan, as JSON, to this file"
+    )
     add_target(parser)
     add_anchors(parser)
 
@@ -57,7 +59,9 @@ def show_plan(plan: Plan) -> None:
     """Write a plan for people."""
     nodes = nodes_of(plan)
     target = f" for {plan.target}" if plan.target else ""
-    console.show(f"recipe '{plan.recipe}'{target}: {console.number(nodes['before'])} nodes become {console.number(nodes['after'])}")
+    console.show(
+        f"recipe '{plan.recipe}'{target}: {console.number(nodes['before'])} nodes become {console.number(nodes['after'])}"
+    )
     show_derivations(plan)
     for step in plan.steps:
         _show_step(step)
@@ -84,15 +88,24 @@ def _show_step(step: PlannedStep) -> None:
         console.show("  nothing to do")
     _show_drops([(e, at(e)) for e in step.edits if isinstance(e, Drop)])
     added = {e.node.name: e for e in step.edits if isinstance(e, Add)}
-    console.table([("put in  ", e.node.name, f"{e.node.op}({_refs(e.node.inputs)})", at(e)) for e in added.values()])
+    console.table(
+        [("put in  ", e.node.name, f"{e.node.op}({_refs(e.node.inputs)})", at(e)) for e in added.values()]
+    )
     rewired = [e for e in step.edits if isinstance(e, Rewire)]
     seams = [e for e in rewired if any(ref.node in added for ref in e.inputs or ())]
     console.table([("rewire  ", e.name, f"reads {_refs(e.inputs or ())}", at(e)) for e in seams[:MOST]])
     rest = _counts(e.name for e in rewired if e not in seams[:MOST])
-    console.table([("rewire  ", top, console.plural(count, "node")) for top, count in rest.items()][:MOST], right=(2,))
-    values = [("set     ", e.name, f"{e.key} is {'taken away' if e.value is None else _short(e.value)}", at(e))
-              for e in step.edits if isinstance(e, SetAttr)]  # fmt: skip
-    values += [("set     ", e.name, f"the operation is {e.op}", at(e)) for e in step.edits if isinstance(e, SetOp)]
+    console.table(
+        [("rewire  ", top, console.plural(count, "node")) for top, count in rest.items()][:MOST], right=(2,)
+    )
+    values = [
+        ("set     ", e.name, f"{e.key} is {'taken away' if e.value is None else _short(e.value)}", at(e))
+        for e in step.edits
+        if isinstance(e, SetAttr)
+    ]
+    values += [
+        ("set     ", e.name, f"the operation is {e.op}", at(e)) for e in step.edits if isinstance(e, SetOp)
+    ]
     console.table(values[:MOST])
     if len(values) > MOST:
         console.show(f"  and {console.number(len(values) - MOST)} more set")
@@ -105,8 +118,16 @@ def _show_drops(drops: list[tuple[Drop, str]]) -> None:
     for drop, place in drops:
         key = (drop.name.partition("/")[0], _QUOTED.sub("...", drop.fate), place)
         groups.setdefault(key, []).append(drop.fate)
-    rows = [("take out", top, console.plural(len(fates), "node"), fates[0] if len(set(fates)) == 1 else fate, place)
-            for (top, fate, place), fates in groups.items()]  # fmt: skip
+    rows = [
+        (
+            "take out",
+            top,
+            console.plural(len(fates), "node"),
+            fates[0] if len(set(fates)) == 1 else fate,
+            place,
+        )
+        for (top, fate, place), fates in groups.items()
+    ]
     console.table(rows[: 4 * MOST], right=(2,))
     if len(rows) > 4 * MOST:
         console.show(f"  and {console.plural(len(rows) - 4 * MOST, 'group')} more")

@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
-from surgeon.cli.options import add_anchors, add_plugin_libraries, add_recipe, add_target, positive, recipe_arguments
+from surgeon.cli.options import (
+    add_anchors,
+    add_plugin_libraries,
+    add_recipe,
+    add_target,
+    positive,
+    recipe_arguments,
+)
 
 if TYPE_CHECKING:
     from surgeon.diagnostics import SurgeonError
@@ -37,20 +44,54 @@ _LINES = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser, "ENGINE|RECIPE", "an engine's file, or a recipe's name or path")
-    parser.add_argument("rest", metavar="PICTURE", nargs="+",
-                        help="files and folders of pictures; after a recipe first its model, a graph or a SavedModel folder")  # fmt: skip
+    parser.add_argument(
+        "rest",
+        metavar="PICTURE",
+        nargs="+",
+        help="files and folders of pictures; after a recipe first its model, a graph or a SavedModel folder",
+    )
     add_target(parser)
     add_anchors(parser)
     add_plugin_libraries(parser)
-    parser.add_argument("--labels", metavar="FILE", type=Path,
-                        help="names of classes: a label map (.pbtxt), or a .txt file with a name a line, class 1 first")  # fmt: skip
-    parser.add_argument("--threshold", metavar="X", type=_threshold, default=0.3, help="score that a detection needs (default: 0.3)")
-    parser.add_argument("--batch", metavar="N", type=positive,
-                        help="pictures at once (default: the file's largest, 16 for an open one; 1 for a recipe)")  # fmt: skip
-    parser.add_argument("--image-from", metavar="RECIPE", help="take what becomes of a picture from this recipe, for an engine without")
-    parser.add_argument("--model", metavar="MODEL", help="the model that the 'image: auto' of --image-from is derived from")
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="draw the detections, and write detections.json, into this folder")
-    parser.add_argument("--tensors", action="store_true", help="write the network's outputs, too: an .npz file for each picture")
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        type=Path,
+        help="names of classes: a label map (.pbtxt), or a .txt file with a name a line, class 1 first",
+    )
+    parser.add_argument(
+        "--threshold",
+        metavar="X",
+        type=_threshold,
+        default=0.3,
+        help="score that a detection needs (default: 0.3)",
+    )
+    parser.add_argument(
+        "--batch",
+        metavar="N",
+        type=positive,
+        help="pictures at once (default: the file's largest, 16 for an open one; 1 for a recipe)",
+    )
+    parser.add_argument(
+        "--image-from",
+        metavar="RECIPE",
+        help="take what becomes of a picture from this recipe, for an engine without",
+    )
+    parser.add_argument(
+        "--model", metavar="MODEL", help="the model that the 'image: auto' of --image-from is derived from"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="draw the detections, and write detections.json, into this folder",
+    )
+    parser.add_argument(
+        "--tensors",
+        action="store_true",
+        help="write the network's outputs, too: an .npz file for each picture",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,10 +102,21 @@ def run(args: argparse.Namespace) -> int:
     unread: list[SurgeonError] = []
     with console.progress() as shown:
         found = api.detect(
-            args.recipe, pictures, model=model, labels=args.labels, threshold=args.threshold, batch=args.batch,
-            image_from=args.image_from, plugin_libraries=args.plugin_libraries, anchors=args.anchors, output=args.output,
-            tensors=args.tensors, refused=unread.append, watch=shown, **recipe_arguments(args),
-        )  # fmt: skip
+            args.recipe,
+            pictures,
+            model=model,
+            labels=args.labels,
+            threshold=args.threshold,
+            batch=args.batch,
+            image_from=args.image_from,
+            plugin_libraries=args.plugin_libraries,
+            anchors=args.anchors,
+            output=args.output,
+            tensors=args.tensors,
+            refused=unread.append,
+            watch=shown,
+            **recipe_arguments(args),
+        )
     if args.json:
         console.show_json(report(found, args.threshold, unread))
     else:
@@ -74,7 +126,9 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None:
         console.say(f"{args.output}: {console.plural(len(found), 'picture')} and detections.json")
     if unread:
-        console.say(f"{len(unread)} of {console.plural(len(unread) + len(found), 'picture')} could not be read")
+        console.say(
+            f"{len(unread)} of {console.plural(len(unread) + len(found), 'picture')} could not be read"
+        )
     return EXIT_UNREAD if unread else 0
 
 
@@ -86,9 +140,17 @@ def _model_and_pictures(args: argparse.Namespace) -> tuple[str | None, list[str]
     model, *pictures = args.rest
     usage = "surgeon run RECIPE MODEL PICTURE..., or surgeon run ENGINE PICTURE... with a .engine file"
     if args.model is not None:
-        raise error("V113", f"'--model {args.model}' goes with '--image-from'; expected the model after the recipe", help=[usage])
+        raise error(
+            "V113",
+            f"'--model {args.model}' goes with '--image-from'; expected the model after the recipe",
+            help=[usage],
+        )
     if not pictures:
-        raise error("V113", f"there is no picture after the model '{model}'; expected picture files or folders", help=[usage])
+        raise error(
+            "V113",
+            f"there is no picture after the model '{model}'; expected picture files or folders",
+            help=[usage],
+        )
     return model, pictures
 
 
@@ -100,7 +162,11 @@ def _show(found: Found, threshold: float) -> None:
         console.table(list(_outputs(found)))
         return
     rows = found.rows()
-    console.show(console.bold(f"{found.picture}: {size}, {console.plural(len(rows), 'detection')} of {threshold:g} or more"))
+    console.show(
+        console.bold(
+            f"{found.picture}: {size}, {console.plural(len(rows), 'detection')} of {threshold:g} or more"
+        )
+    )
     console.table([_detection(row) for row in rows[:_LINES]], right=(0, 1))
     if len(rows) > _LINES:
         console.show(f"  and {len(rows) - _LINES} more; --json lists all")

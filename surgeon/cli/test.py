@@ -41,8 +41,14 @@ SUMMARY = "run the cases beside a recipe, or those of a plugin"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE|PLUGIN", help="a shipped recipe's name, the path of a .yaml file, or a plugin's name")
-    parser.add_argument("--cases", metavar="FILE", type=Path, help="the file of cases (default: beside the recipe)")
+    parser.add_argument(
+        "recipe",
+        metavar="RECIPE|PLUGIN",
+        help="a shipped recipe's name, the path of a .yaml file, or a plugin's name",
+    )
+    parser.add_argument(
+        "--cases", metavar="FILE", type=Path, help="the file of cases (default: beside the recipe)"
+    )
     parser.add_argument("--only", metavar="TEXT", default="", help="only cases whose name holds this text")
     add_paths(parser)
 
@@ -88,10 +94,16 @@ def _test_plugin(args: argparse.Namespace, catalog: Catalog) -> int:
     cases, reference = catalog.cases(args.recipe), catalog.reference(args.recipe)
     if cases is None or reference is None:
         lacking = "cases.yaml" if cases is None else "reference.py"
-        raise error("C118", f"the plugin {args.recipe} has no '{lacking}'; expected one in its folder", catalog.folder(args.recipe),
-                    help=["write one; the plugin author's guide in docs/plugin-guide.md shows how"])  # fmt: skip
+        raise error(
+            "C118",
+            f"the plugin {args.recipe} has no '{lacking}'; expected one in its folder",
+            catalog.folder(args.recipe),
+            help=["write one; the plugin author's guide in docs/plugin-guide.md shows how"],
+        )
     every: tuple[Case | Negative, ...] = cases.cases + cases.negative
-    chosen = named_so([(case.name, case) for case in every], args.only, catalog.folder(args.recipe) / "cases.yaml")
+    chosen = named_so(
+        [(case.name, case) for case in every], args.only, catalog.folder(args.recipe) / "cases.yaml"
+    )
     rows: list[dict[str, Any]] = []
     for case in chosen:
         differences = cases.mismatches(case, reference)
@@ -99,8 +111,12 @@ def _test_plugin(args: argparse.Namespace, catalog: Catalog) -> int:
         passed = bool(differences) == control
         rows.append({"name": case.name, "negative": control, "passed": passed, "differences": differences})
         if not args.json:
-            console.show(f"{'passed' if passed else 'FAILED'}  {case.name}{' (negative control)' if control else ''}")
-            for text in () if passed else differences or ("it gives what the case gives; expected a difference",):
+            console.show(
+                f"{'passed' if passed else 'FAILED'}  {case.name}{' (negative control)' if control else ''}"
+            )
+            for text in (
+                () if passed else differences or ("it gives what the case gives; expected a difference",)
+            ):
                 console.show(f"        {text}")
     failed = sum(not row["passed"] for row in rows)
     if args.json:
@@ -136,5 +152,8 @@ def _generated(case: RecipeCase) -> bytes:
         return build_ssd(SsdOptions(**{**options, **({"aspect_ratios": tuple(ratios)} if ratios else {})}))
     except (TypeError, ValueError) as exc:
         reason = " ".join(str(exc).split()).replace("SsdOptions.__init__() got", "got")
-        raise error("V122", f"the model of the case '{case.name}' cannot be generated: {reason}",
-                    help=["the options are those of surgeon.zoo.SsdOptions: date, classes, height, ..."]) from None  # fmt: skip
+        raise error(
+            "V122",
+            f"the model of the case '{case.name}' cannot be generated: {reason}",
+            help=["the options are those of surgeon.zoo.SsdOptions: date, classes, height, ..."],
+        ) from None

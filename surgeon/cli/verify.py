@@ -37,27 +37,64 @@ _LINES = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser, optional=True)
-    parser.add_argument("model", metavar="MODEL", nargs="?", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder"
+    )
     runtime = parser.add_mutually_exclusive_group()
-    runtime.add_argument("--engine", metavar="ENGINE", type=Path, help="compare with this engine ('surgeon build')")
-    runtime.add_argument("--onnx", metavar="FILE", type=Path, help="compare with this ONNX file, in ONNX Runtime")
-    runtime.add_argument("--store", metavar="FILE.npz", type=Path, help="write what the original computes, for --original")
-    parser.add_argument("--original", metavar="FILE.npz", type=Path, help="compare with what --store wrote; needs no RECIPE, MODEL "
-                        "or TensorFlow")  # fmt: skip
+    runtime.add_argument(
+        "--engine", metavar="ENGINE", type=Path, help="compare with this engine ('surgeon build')"
+    )
+    runtime.add_argument(
+        "--onnx", metavar="FILE", type=Path, help="compare with this ONNX file, in ONNX Runtime"
+    )
+    runtime.add_argument(
+        "--store", metavar="FILE.npz", type=Path, help="write what the original computes, for --original"
+    )
+    parser.add_argument(
+        "--original",
+        metavar="FILE.npz",
+        type=Path,
+        help="compare with what --store wrote; needs no RECIPE, MODEL or TensorFlow",
+    )
     add_plugin_libraries(parser)
     parser.set_defaults(usage=parser.error)
     add_target(parser)
-    parser.add_argument("--images", metavar="DIR", type=Path, help="a folder of pictures, or one picture; without it one is made")
-    parser.add_argument("--seed", metavar="N", type=_count, default=0, help="seed of the picture that is made (default: 0)")
+    parser.add_argument(
+        "--images",
+        metavar="DIR",
+        type=Path,
+        help="a folder of pictures, or one picture; without it one is made",
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=_count, default=0, help="seed of the picture that is made (default: 0)"
+    )
     add_anchors(parser)
-    parser.add_argument("--box-tolerance", metavar="X", type=_tolerance,
-                        help="largest difference of a coordinate, relative to the picture (default: 1e-4, of an engine 1e-3)")  # fmt: skip
-    parser.add_argument("--score-tolerance", metavar="X", type=_tolerance,
-                        help="largest difference of a score (default: 1e-4, of an engine 1e-3)")  # fmt: skip
-    parser.add_argument("--max-excused", metavar="N", type=_count,
-                        help="differences of one picture that a known rule may explain (default: half of the detections "
-                        "for what no recipe can change, none for the recipe's own numbers)")  # fmt: skip
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="draw both sets of detections on the pictures, into this folder")
+    parser.add_argument(
+        "--box-tolerance",
+        metavar="X",
+        type=_tolerance,
+        help="largest difference of a coordinate, relative to the picture (default: 1e-4, of an engine 1e-3)",
+    )
+    parser.add_argument(
+        "--score-tolerance",
+        metavar="X",
+        type=_tolerance,
+        help="largest difference of a score (default: 1e-4, of an engine 1e-3)",
+    )
+    parser.add_argument(
+        "--max-excused",
+        metavar="N",
+        type=_count,
+        help="differences of one picture that a known rule may explain (default: half of the detections "
+        "for what no recipe can change, none for the recipe's own numbers)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="draw both sets of detections on the pictures, into this folder",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,16 +111,30 @@ def run(args: argparse.Namespace) -> int:
         args.usage("RECIPE and MODEL are needed, or --original with --engine or --onnx")
     arguments = recipe_arguments(args)
     found = api.verify(
-        args.recipe, args.model, images=args.images, box_tolerance=args.box_tolerance, score_tolerance=args.score_tolerance,
-        max_excused=args.max_excused, anchors=args.anchors, seed=args.seed, output=args.output, engine=args.engine,
-        onnx=args.onnx, plugin_libraries=args.plugin_libraries, original=args.original, store=args.store, **arguments,
-    )  # fmt: skip
+        args.recipe,
+        args.model,
+        images=args.images,
+        box_tolerance=args.box_tolerance,
+        score_tolerance=args.score_tolerance,
+        max_excused=args.max_excused,
+        anchors=args.anchors,
+        seed=args.seed,
+        output=args.output,
+        engine=args.engine,
+        onnx=args.onnx,
+        plugin_libraries=args.plugin_libraries,
+        original=args.original,
+        store=args.store,
+        **arguments,
+    )
     if args.json:
         console.show_json(found.to_json())
     else:
         show(found, str(args.model or args.original))
     if args.store is not None:
-        console.say(f"{args.store}: what the original computes of {console.plural(len(found.pictures), 'picture')}")
+        console.say(
+            f"{args.store}: what the original computes of {console.plural(len(found.pictures), 'picture')}"
+        )
     return 0 if found.passed else EXIT_FAILED
 
 
@@ -95,13 +146,19 @@ def show(found: Verification, model: str) -> None:
     tolerances = found.tolerances
     console.show(f"recipe '{found.recipe}' on {model} for {found.target or 'no target'}")
     console.show(f"put in: {console.some(found.pictures)}{made}")
-    console.show(f"tolerances: boxes {tolerances.box:g} of the picture, scores {tolerances.score:g}, "
-                 f"other tensors {tolerances.tensor:g} of their largest value")  # fmt: skip
+    console.show(
+        f"tolerances: boxes {tolerances.box:g} of the picture, scores {tolerances.score:g}, "
+        f"other tensors {tolerances.tensor:g} of their largest value"
+    )
     for verdict in found.verdicts:
         _show_verdict(verdict, found)
     if found.excuses:
         console.show()
-        console.show(console.bold("excused, for with this rule alone changed in the plugin's reference the difference is gone"))
+        console.show(
+            console.bold(
+                "excused, for with this rule alone changed in the plugin's reference the difference is gone"
+            )
+        )
         console.table([(name, text) for name, text in found.excuses.items()])
     console.show()
     console.show(_conclusion(found))
@@ -116,11 +173,16 @@ def _conclusion(found: Verification) -> str:
     names = " and ".join(f"'{verdict.name}'" for verdict in bad)
     match found.outcome:
         case Outcome.PASSED:
-            return console.bold("passed") + (": the same, but for the differences excused above" if found.excuses else "")
+            return console.bold("passed") + (
+                ": the same, but for the differences excused above" if found.excuses else ""
+            )
         case Outcome.FAILED:
             return console.bold("failed") + f": {names}"
         case Outcome.INCONCLUSIVE:
-            return console.bold("inconclusive") + f": {names} proves nothing; give pictures in which something is detected (--images)"
+            return (
+                console.bold("inconclusive")
+                + f": {names} proves nothing; give pictures in which something is detected (--images)"
+            )
         case Outcome.NOT_COMPARED:
             return console.bold("not verified") + f": {names} could not be compared"
 
@@ -129,7 +191,10 @@ def _show_verdict(verdict: Verdict, of: Verification) -> None:
     from surgeon.verification import DetectionComparison
 
     console.show()
-    console.show(console.bold(f"{verdict.name}: {verdict.outcome}") + (f" ({verdict.reason})" if verdict.reason else ""))
+    console.show(
+        console.bold(f"{verdict.name}: {verdict.outcome}")
+        + (f" ({verdict.reason})" if verdict.reason else "")
+    )
     worst_first = sorted(verdict.comparisons, key=lambda c: c.outcome == "passed")[:_LINES]
     detections = [c for c in worst_first if isinstance(c, DetectionComparison)]
     tensors = [c for c in worst_first if not isinstance(c, DetectionComparison)]
@@ -140,7 +205,9 @@ def _show_verdict(verdict: Verdict, of: Verification) -> None:
         head = ("", "original", "rewritten", "matched", "box error", "(median)", "score error", "excused", "")
         console.table([head, *(_detections(c, several) for c in detections)], right=(1, 2, 3, 4, 5, 6))
     if len(verdict.comparisons) > _LINES:
-        console.show(f"  and {console.plural(len(verdict.comparisons) - _LINES, 'comparison')} more; --json lists all")
+        console.show(
+            f"  and {console.plural(len(verdict.comparisons) - _LINES, 'comparison')} more; --json lists all"
+        )
     for comparison in detections:
         _show_differences(comparison, of)
 
@@ -155,10 +222,16 @@ def _tensor(found: TensorComparison, several: bool) -> tuple[str, ...]:
 def _detections(found: DetectionComparison, several: bool) -> tuple[str, ...]:
     excused = ", ".join(f"{name} {count}" for name, count in found.excused.items())
     return (
-        str(found.outcome), console.number(found.original), console.number(found.rewritten), console.number(found.matched),
-        f"{found.worst_box_error:.2g}", f"{found.median_box_error:.2g}", f"{found.worst_score_error:.2g}", excused or "-",
+        str(found.outcome),
+        console.number(found.original),
+        console.number(found.rewritten),
+        console.number(found.matched),
+        f"{found.worst_box_error:.2g}",
+        f"{found.median_box_error:.2g}",
+        f"{found.worst_score_error:.2g}",
+        excused or "-",
         _subject(found.subject, found.picture, several) + _because(found.reason),
-    )  # fmt: skip
+    )
 
 
 def _subject(subject: str, picture: str, several: bool) -> str:
@@ -183,8 +256,18 @@ def _difference(found: Difference, of: Verification) -> tuple[str, ...]:
     row = found.original or found.rewritten
     assert row is not None
     name = of.labels.get(row.label)
-    errors = f"box off by {found.box_error:.2g}, score by {found.score_error:.2g}" if found.kind == "differs" else ""
-    return (found.kind, f"class {row.label}" + (f" ({name})" if name else ""), f"score {row.score:.4f}", _box(row.box), errors)
+    errors = (
+        f"box off by {found.box_error:.2g}, score by {found.score_error:.2g}"
+        if found.kind == "differs"
+        else ""
+    )
+    return (
+        found.kind,
+        f"class {row.label}" + (f" ({name})" if name else ""),
+        f"score {row.score:.4f}",
+        _box(row.box),
+        errors,
+    )
 
 
 def _box(box: Iterable[float]) -> str:

@@ -37,20 +37,45 @@ SUMMARY = "show a model before and after, in the browser or as an HTML page"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder; "
-                        "without RECIPE also .uff and .onnx")  # fmt: skip
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a frozen graph (.pb, .pbtxt) or a SavedModel folder; without RECIPE also .uff and .onnx",
+    )
     add_recipe(parser, optional=True)
-    parser.add_argument("--html", metavar="FILE", type=Path, help="write one page to this file, and open nothing")
-    parser.add_argument("--export", metavar="DIR", type=Path, help="write the files for Model Explorer to this folder, and open nothing")
-    parser.add_argument("--netron", action="store_true", help="open Netron: the rewritten graph, or MODEL without RECIPE")
-    parser.add_argument("--port", metavar="N", type=port_number, help="serve here, 0 for any free port (default: one from 8080 to 8099)")
+    parser.add_argument(
+        "--html", metavar="FILE", type=Path, help="write one page to this file, and open nothing"
+    )
+    parser.add_argument(
+        "--export",
+        metavar="DIR",
+        type=Path,
+        help="write the files for Model Explorer to this folder, and open nothing",
+    )
+    parser.add_argument(
+        "--netron", action="store_true", help="open Netron: the rewritten graph, or MODEL without RECIPE"
+    )
+    parser.add_argument(
+        "--port",
+        metavar="N",
+        type=port_number,
+        help="serve here, 0 for any free port (default: one from 8080 to 8099)",
+    )
     parser.add_argument("--no-open", action="store_true", help="print the address, and open no browser")
     add_target(parser)
     add_anchors(parser)
-    parser.add_argument("--verification", metavar="VERDICT", type=Path,
-                        help="with --html: show what 'surgeon verify --json' wrote to this file")  # fmt: skip
-    parser.add_argument("--verify", action="store_true", help="with --html: verify the recipe now, and show the result")
-    parser.add_argument("--images", metavar="DIR", type=Path, help="with --verify: a picture or a folder of them")
+    parser.add_argument(
+        "--verification",
+        metavar="VERDICT",
+        type=Path,
+        help="with --html: show what 'surgeon verify --json' wrote to this file",
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="with --html: verify the recipe now, and show the result"
+    )
+    parser.add_argument(
+        "--images", metavar="DIR", type=Path, help="with --verify: a picture or a folder of them"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,9 +119,17 @@ def _write(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="surgeon-view-") as folder:
         verified: Verification | None = None
         if args.verify:
-            verified = api.verify(args.recipe, args.model, images=args.images, anchors=args.anchors, output=Path(folder),
-                                  **recipe_arguments(args))  # fmt: skip
-        story = _story(args, html=args.html, verification=verified if verified is not None else args.verification)
+            verified = api.verify(
+                args.recipe,
+                args.model,
+                images=args.images,
+                anchors=args.anchors,
+                output=Path(folder),
+                **recipe_arguments(args),
+            )
+        story = _story(
+            args, html=args.html, verification=verified if verified is not None else args.verification
+        )
     written = write_explorer(story, args.export) if args.export is not None else ()
     page = args.html.stat().st_size if args.html is not None and args.html.is_file() else 0
     if args.json:
@@ -119,10 +152,17 @@ def _say_export(written: Sequence[Path]) -> None:
     for path in written:
         console.say(f"{path}: {console.size(path.stat().st_size)}")
     graphs = [str(path) for path in written if path.name not in (COLOURS_FILE, MAPPING_FILE)]
-    console.say("open: " + shlex.join(["model-explorer", *graphs, "--node_data_paths", str(written[0].with_name(COLOURS_FILE))]))
+    console.say(
+        "open: "
+        + shlex.join(
+            ["model-explorer", *graphs, "--node_data_paths", str(written[0].with_name(COLOURS_FILE))]
+        )
+    )
     if len(graphs) > 1:
-        console.say("then open the second graph in the split pane, from the list of graphs at the top, and give "
-                    f"{MAPPING_FILE} to Sync, 'Upload mapping from computer'")  # fmt: skip
+        console.say(
+            "then open the second graph in the split pane, from the list of graphs at the top, and give "
+            f"{MAPPING_FILE} to Sync, 'Upload mapping from computer'"
+        )
 
 
 def _open_explorer(args: argparse.Namespace) -> int:
@@ -137,8 +177,10 @@ def _open_explorer(args: argparse.Namespace) -> int:
         story = _story(args)
         write_explorer(story, folder)
         if story.before is not None and not args.json:
-            console.say(f"Sync, 'Upload mapping from computer' takes {folder / MAPPING_FILE}; "
-                        "then a node that was taken out leads to what took its place")  # fmt: skip
+            console.say(
+                f"Sync, 'Upload mapping from computer' takes {folder / MAPPING_FILE}; "
+                "then a node that was taken out leads to what took its place"
+            )
         return _serve(args, MODEL_EXPLORER, port, explorer_query(story, folder), (), _plain(story))
 
 
@@ -159,7 +201,12 @@ def _open_netron(args: argparse.Namespace) -> int:
 
 
 def _serve(
-    args: argparse.Namespace, viewer: Viewer, port: int, query: str, files: Sequence[Path], told: dict[str, object]
+    args: argparse.Namespace,
+    viewer: Viewer,
+    port: int,
+    query: str,
+    files: Sequence[Path],
+    told: dict[str, object],
 ) -> int:
     from surgeon.viewer.serving import HOST, can_show_browser, serve_until_interrupted, serving
 
@@ -186,10 +233,24 @@ def _story(args: argparse.Namespace, **choices: Any) -> Story:
 def _plain(story: Story) -> dict[str, object]:
     sides = {"before": story.before, "after": story.after}
     return {
-        "kind": story.kind, "recipe": story.recipe, "target": story.target,
-        "graphs": {key: {"nodes": len(side.nodes), "constant_bytes": side.constant_bytes, "ops": dict(side.ops)}
-                   for key, side in sides.items() if side is not None},
-        "namespaces": [{"name": n.name, "before": n.before, "after": n.after, "constant_bytes": n.constant_bytes, "fate": str(n.fate),
-                        "into": dict(n.into), "by": [{"step": step, "at": at, "nodes": count} for (step, at), count in n.places.items()]}
-                       for n in story.namespaces],
-    }  # fmt: skip
+        "kind": story.kind,
+        "recipe": story.recipe,
+        "target": story.target,
+        "graphs": {
+            key: {"nodes": len(side.nodes), "constant_bytes": side.constant_bytes, "ops": dict(side.ops)}
+            for key, side in sides.items()
+            if side is not None
+        },
+        "namespaces": [
+            {
+                "name": n.name,
+                "before": n.before,
+                "after": n.after,
+                "constant_bytes": n.constant_bytes,
+                "fate": str(n.fate),
+                "into": dict(n.into),
+                "by": [{"step": step, "at": at, "nodes": count} for (step, at), count in n.places.items()],
+            }
+            for n in story.namespaces
+        ],
+    }

@@ -13,10 +13,17 @@ from surgeon.engine.libraries import (
     plugin_uses_of_onnx,
     plugin_uses_of_uff,
     version_of,
-)  # fmt: skip
+)
 from surgeon.engine.manifest import FileInfo, Manifest, TensorInfo, manifest_path, read_manifest
 from surgeon.engine.options import BuildOptions
-from surgeon.engine.registry import CreatorField, Device, LoadedLibrary, RegisteredCreator, Registry, read_registry
+from surgeon.engine.registry import (
+    CreatorField,
+    Device,
+    LoadedLibrary,
+    RegisteredCreator,
+    Registry,
+    read_registry,
+)
 from surgeon.engine.worker_client import Platform
 
 __all__ = [

@@ -25,7 +25,7 @@ from surgeon.engine.manifest import (
     key_of,
     manifest_path,
     read_manifest,
-)  # fmt: skip
+)
 from surgeon.engine.options import BuildOptions
 from surgeon.engine.worker_client import Platform, Watch, Worker
 from surgeon.language.recipe import Image
@@ -120,11 +120,20 @@ def build(
     outputs, and what :meth:`Worker.order` raises; nothing is written then.
     """
     if options.precision == "int8" and calibrating is None:
-        raise error("B107", "an INT8 engine needs calibration; expected a folder of pictures, or a calibration cache",
-                    help=["give --calibration DIR with some hundred pictures like those it will see, or --calibration-cache"])  # fmt: skip
+        raise error(
+            "B107",
+            "an INT8 engine needs calibration; expected a folder of pictures, or a calibration cache",
+            help=[
+                "give --calibration DIR with some hundred pictures like those it will see, or --calibration-cache"
+            ],
+        )
     if source.batch not in (None, options.max_batch):
-        raise error("B101", f"the largest batch is {options.max_batch}; '{source.path.name}' has a fixed batch of {source.batch}",
-                    str(source.path), help=["convert with '--batch dynamic', or with the batch that the engine is to have"])  # fmt: skip
+        raise error(
+            "B101",
+            f"the largest batch is {options.max_batch}; '{source.path.name}' has a fixed batch of {source.batch}",
+            str(source.path),
+            help=["convert with '--batch dynamic', or with the batch that the engine is to have"],
+        )
     described = [describe_file(path) for path in libraries]
     content = describe_file(source.path)
     profiles = {**_profiles(source, options), **(shapes or {})}
@@ -132,30 +141,70 @@ def build(
     with Worker(libraries, source.uses, str(source.path), watch, _answering(calibrating)) as worker:
         place = worker.platform
         weights = describe_file(source.weights).sha256 if source.weights is not None else ""
-        key = key_of(content.sha256 + weights, options, place.tensorrt, f"{place.gpu} {place.capability}", described, profiles,
-                     told.digest if told else "")  # fmt: skip
+        key = key_of(
+            content.sha256 + weights,
+            options,
+            place.tensorrt,
+            f"{place.gpu} {place.capability}",
+            described,
+            profiles,
+            told.digest if told else "",
+        )
         earlier = None if force else _earlier(output)
         if earlier is not None and earlier.key == key and _is_whole(earlier, place, output):
             return Built(output, earlier, True)
         found = worker.order(
-            "build", timeout,
-            source={"format": source.format, "path": str(source.path), "weights": str(source.weights or ""),
-                    "inputs": [(t.binding, _engine_shape(t)[1:]) for t in source.inputs], "outputs": list(source.marks)},
-            options=dict(options.to_json()), profiles=profiles, report=options.report,
+            "build",
+            timeout,
+            source={
+                "format": source.format,
+                "path": str(source.path),
+                "weights": str(source.weights or ""),
+                "inputs": [(t.binding, _engine_shape(t)[1:]) for t in source.inputs],
+                "outputs": list(source.marks),
+            },
+            options=dict(options.to_json()),
+            profiles=profiles,
+            report=options.report,
             timing_cache=_read(timing_cache) if timing_cache is not None else None,
             calibration=_ordered(options, calibrating, told, earlier, output, content),
-        )  # fmt: skip
+        )
         data: bytes = found["engine"]
-        inputs, outputs = _tensors(source, found, worker.order("load", _FIRST_RUN, data=data, max_batch=options.max_batch))
-        worker.order("run", _FIRST_RUN, feeds={t.binding: np.zeros(_static(_engine_shape(t)), t.dtype) for t in inputs})
+        inputs, outputs = _tensors(
+            source, found, worker.order("load", _FIRST_RUN, data=data, max_batch=options.max_batch)
+        )
+        worker.order(
+            "run", _FIRST_RUN, feeds={t.binding: np.zeros(_static(_engine_shape(t)), t.dtype) for t in inputs}
+        )
     manifest = Manifest(
-        surgeon=__version__, model=source.model, graph=source.graph, recipe=source.recipe, recipe_digest=source.recipe_digest,
-        target=source.target, format=source.format, source=content, engine=_of(output.name, data), tensorrt=place.tensorrt,
-        gpu=place.gpu, compute_capability=place.capability, precision=options.precision, tf32=options.tf32,
-        workspace=options.workspace, max_batch=options.max_batch, dla_core=options.dla_core, inputs=inputs, outputs=outputs,
-        detections=source.detections, image=source.image, labels=source.labels, plugin_libraries=tuple(described), calibration=told,
-        layers=found["layers"], build_seconds=round(found["seconds"], 2), key=key,
-    )  # fmt: skip
+        surgeon=__version__,
+        model=source.model,
+        graph=source.graph,
+        recipe=source.recipe,
+        recipe_digest=source.recipe_digest,
+        target=source.target,
+        format=source.format,
+        source=content,
+        engine=_of(output.name, data),
+        tensorrt=place.tensorrt,
+        gpu=place.gpu,
+        compute_capability=place.capability,
+        precision=options.precision,
+        tf32=options.tf32,
+        workspace=options.workspace,
+        max_batch=options.max_batch,
+        dla_core=options.dla_core,
+        inputs=inputs,
+        outputs=outputs,
+        detections=source.detections,
+        image=source.image,
+        labels=source.labels,
+        plugin_libraries=tuple(described),
+        calibration=told,
+        layers=found["layers"],
+        build_seconds=round(found["seconds"], 2),
+        key=key,
+    )
     if found["calibration_cache"]:
         write_bytes(calibration_path(output), found["calibration_cache"])
     if timing_cache is not None and found["timing_cache"]:
@@ -185,7 +234,11 @@ def _calibration(options: BuildOptions, calibrating: Calibrating | None) -> Cali
 
 
 def _ordered(
-    options: BuildOptions, calibrating: Calibrating | None, told: Calibration | None, earlier: Manifest | None, output: Path,
+    options: BuildOptions,
+    calibrating: Calibrating | None,
+    told: Calibration | None,
+    earlier: Manifest | None,
+    output: Path,
     content: FileInfo,
 ) -> dict[str, Any] | None:
     """Return what the child's calibrator gets: an earlier cache where it is of the same pictures and file."""
@@ -196,7 +249,12 @@ def _ordered(
         cache = _read(calibrating.cache)
     elif earlier is not None and earlier.calibration == told and earlier.source.sha256 == content.sha256:
         cache = _read(calibration_path(output))
-    return {"batches": calibrating.batches, "batch_size": calibrating.batch_size, "cache": cache, "algorithm": options.algorithm}
+    return {
+        "batches": calibrating.batches,
+        "batch_size": calibrating.batch_size,
+        "cache": cache,
+        "algorithm": options.algorithm,
+    }
 
 
 def _read(path: Path) -> bytes:
@@ -205,7 +263,9 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as exc:
-        raise error("E101", f"'{path}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+        raise error(
+            "E101", f"'{path}' cannot be read: {exc.strerror or exc}", help=["check the path"]
+        ) from None
 
 
 def _earlier(output: Path) -> Manifest | None:
@@ -244,7 +304,9 @@ def _static(shape: Sequence[int | None]) -> tuple[int, ...]:
     return tuple(1 if size is None else size for size in shape)
 
 
-def _tensors(source: Source, found: Mapping[str, Any], bindings: Sequence[Mapping[str, Any]]) -> tuple[tuple[TensorInfo, ...], ...]:
+def _tensors(
+    source: Source, found: Mapping[str, Any], bindings: Sequence[Mapping[str, Any]]
+) -> tuple[tuple[TensorInfo, ...], ...]:
     """Return the engine's inputs and outputs; what the source does not name has the engine's names and shapes."""
     shapes = {b["name"]: b for b in bindings}
     known = {t.binding: t for t in source.inputs}

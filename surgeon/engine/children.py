@@ -18,7 +18,13 @@ def command(module: str, function: str, *arguments: str) -> list[str]:
 
     It looks for modules where this process does; a file of the working folder does not get in the way.
     """
-    return [sys.executable, "-c", _PROGRAM.format(module=module, function=function), json.dumps(sys.path), *arguments]
+    return [
+        sys.executable,
+        "-c",
+        _PROGRAM.format(module=module, function=function),
+        json.dumps(sys.path),
+        *arguments,
+    ]
 
 
 def environment() -> Mapping[str, str]:

@@ -70,8 +70,14 @@ class Engine:
         found = self._worker.order("run", timeout, feeds=fed)
         return {t.name: _as_model(found[t.binding][:batch], t) for t in self.manifest.outputs}
 
-    def bench(self, feeds: Mapping[str, np.ndarray] | None = None, *, batch: int | None = None, warm_up: float = 0.5,
-              rounds: int = 200) -> Bench:  # fmt: skip
+    def bench(
+        self,
+        feeds: Mapping[str, np.ndarray] | None = None,
+        *,
+        batch: int | None = None,
+        warm_up: float = 0.5,
+        rounds: int = 200,
+    ) -> Bench:
         """Measure ``rounds`` runs of one batch after ``warm_up`` seconds; without ``feeds`` of random numbers.
 
         Raise SurgeonError B108 for a batch or inputs that the engine does not take.
@@ -79,11 +85,19 @@ class Engine:
         size = batch or self.manifest.max_batch
         random = np.random.default_rng(0)
         given = feeds or {
-            t.name: random.random([size, *(1 if s is None else s for s in t.shape[1:])]).astype(t.dtype) for t in self.manifest.inputs
+            t.name: random.random([size, *(1 if s is None else s for s in t.shape[1:])]).astype(t.dtype)
+            for t in self.manifest.inputs
         }
-        found = self._worker.order("bench", _RUNNING + warm_up + rounds, feeds=self._fed(given), warm_up=warm_up, rounds=rounds)
-        return Bench(len(next(iter(given.values()))), rounds, _summary(found["gpu"]), _summary(found["whole"]),
-                     rounds * len(next(iter(given.values()))) / found["in_a_row"])  # fmt: skip
+        found = self._worker.order(
+            "bench", _RUNNING + warm_up + rounds, feeds=self._fed(given), warm_up=warm_up, rounds=rounds
+        )
+        return Bench(
+            len(next(iter(given.values()))),
+            rounds,
+            _summary(found["gpu"]),
+            _summary(found["whole"]),
+            rounds * len(next(iter(given.values()))) / found["in_a_row"],
+        )
 
     def _fed(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         wanted = {t.name: t for t in self.manifest.inputs}
@@ -93,9 +107,14 @@ class Engine:
         for name, value in feeds.items():
             tensor = wanted[name]
             sizes = tensor.shape[1:]
-            if value.ndim != len(tensor.shape) or any(s not in (None, v) for s, v in zip(sizes, value.shape[1:], strict=True)):
+            if value.ndim != len(tensor.shape) or any(
+                s not in (None, v) for s, v in zip(sizes, value.shape[1:], strict=True)
+            ):
                 shape = ",".join("N" if s is None else str(s) for s in tensor.shape)
-                raise _unfit(f"the input '{name}' is {value.dtype}{list(value.shape)}; expected {tensor.dtype}[{shape}]", self.path)
+                raise _unfit(
+                    f"the input '{name}' is {value.dtype}{list(value.shape)}; expected {tensor.dtype}[{shape}]",
+                    self.path,
+                )
             if not 1 <= len(value) <= self.manifest.max_batch:
                 raise _unfit(f"the batch is {len(value)}; expected 1 to {self.manifest.max_batch}", self.path)
             arranged = value.transpose(tensor.axes) if tensor.axes else value
@@ -106,7 +125,9 @@ class Engine:
         return found
 
 
-def load_engine(path: str | os.PathLike[str], *, plugin_libraries: Iterable[str | os.PathLike[str]] = ()) -> Engine:
+def load_engine(
+    path: str | os.PathLike[str], *, plugin_libraries: Iterable[str | os.PathLike[str]] = ()
+) -> Engine:
     """Return an engine that :func:`surgeon.build_engine` built, in a process of its own; close it after use."""
     return Engine(Path(path), [Path(one) for one in plugin_libraries])
 
@@ -127,8 +148,13 @@ class Bench:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"batch": self.batch, "rounds": self.rounds, "gpu_ms": dict(self.gpu), "whole_ms": dict(self.whole),
-                "pictures_per_second": round(self.throughput, 1)}  # fmt: skip
+        return {
+            "batch": self.batch,
+            "rounds": self.rounds,
+            "gpu_ms": dict(self.gpu),
+            "whole_ms": dict(self.whole),
+            "pictures_per_second": round(self.throughput, 1),
+        }
 
 
 def _summary(times: Sequence[float]) -> dict[str, float]:
@@ -144,14 +170,20 @@ def _as_model(value: np.ndarray, tensor: TensorInfo) -> np.ndarray:
         value = value.view(np.int32)
     value = value.transpose(np.argsort(tensor.axes)) if tensor.axes else value
     sizes = tensor.shape[1:]
-    return value if None in sizes or not tensor.shape else value.reshape(len(value), *(int(size or 0) for size in sizes))
+    return (
+        value
+        if None in sizes or not tensor.shape
+        else value.reshape(len(value), *(int(size or 0) for size in sizes))
+    )
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
-        raise error("E101", f"the engine '{path}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+        raise error(
+            "E101", f"the engine '{path}' cannot be read: {exc.strerror or exc}", help=["check the path"]
+        ) from None
 
 
 def _names(items: Mapping[str, object]) -> str:

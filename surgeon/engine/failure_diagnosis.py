@@ -11,12 +11,19 @@ from surgeon.engine.known_messages import Reading, read_log
 from surgeon.engine.libraries import PluginUse
 
 _DOING = {
-    "import": "importing TensorRT", "libraries": "loading the plugin libraries", "device": "reaching the GPU",
+    "import": "importing TensorRT",
+    "libraries": "loading the plugin libraries",
+    "device": "reaching the GPU",
     "start": "starting the builder",
-    "parse": "parsing", "configure": "setting up the builder", "build": "building the engine",
-    "serialize": "serializing the engine", "report": "reading the engine's layers", "load": "loading the engine",
-    "run": "running the engine", "calibrate": "calibrating",
-}  # fmt: skip
+    "parse": "parsing",
+    "configure": "setting up the builder",
+    "build": "building the engine",
+    "serialize": "serializing the engine",
+    "report": "reading the engine's layers",
+    "load": "loading the engine",
+    "run": "running the engine",
+    "calibrate": "calibrating",
+}
 
 _SEVERITY = re.compile(r"^([FEWIV]): ")
 _GRAVE = ("F", "E")
@@ -26,25 +33,47 @@ _PARSED = re.compile(r"(?:UFFParser: [Pp]arsing (?P<uff>[^\[\s]+)|Parsing node: 
 
 _CHECK = re.compile(r"(?:^|\b)(?P<kind>Assertion|Validation) failed: (?P<text>[^\n]+)")
 _PLACE = re.compile(r"(?:^|[\s(])(?P<file>[\w./\\-]+\.(?:cpp|cu|h|hpp|cc))[:,(](?P<line>\d+)")
-_C_ASSERT = re.compile(r"(?P<file>[\w./\\-]+\.(?:cpp|cu|h|hpp|cc)):(?P<line>\d+): .{0,1000}?Assertion [`'](?P<text>.+)' failed")
+_C_ASSERT = re.compile(
+    r"(?P<file>[\w./\\-]+\.(?:cpp|cu|h|hpp|cc)):(?P<line>\d+): .{0,1000}?Assertion [`'](?P<text>.+)' failed"
+)
 _BARE = re.compile(r"#assertion\s*(?P<file>[\w./\\-]+\.(?:cpp|cu|h)),(?P<line>\d+)")
-_OF_PARSERS = re.compile(r"\bparsers?/|onnx2trt|UffParser|ModelImporter|ONNX parser|^\s*\[\d+\] Assertion", re.IGNORECASE)
+_OF_PARSERS = re.compile(
+    r"\bparsers?/|onnx2trt|UffParser|ModelImporter|ONNX parser|^\s*\[\d+\] Assertion", re.IGNORECASE
+)
 _REFUSED = re.compile(r"^Refused: ")
 """What the worker says itself, where TensorRT gave no reason or gave it in its log."""
 
 
-_MEMORY = re.compile(r"out of memory|OutOfMemory|bytes\) could not be allocated|ERROR_OUT_OF_MEMORY|ErrorMemoryAllocation", re.IGNORECASE)
+_MEMORY = re.compile(
+    r"out of memory|OutOfMemory|bytes\) could not be allocated|ERROR_OUT_OF_MEMORY|ErrorMemoryAllocation",
+    re.IGNORECASE,
+)
 _HOST_MEMORY = re.compile(r"std::bad_alloc|\bMemoryError\b")
-_AMOUNT = re.compile(r"(?:Requested amount of (?:GPU )?memory \(|[Rr]equested size (?:of|was) |requires )(?P<bytes>\d+)")
+_AMOUNT = re.compile(
+    r"(?:Requested amount of (?:GPU )?memory \(|[Rr]equested size (?:of|was) |requires )(?P<bytes>\d+)"
+)
 
 _STANDS_FOR = {
-    "numLocClasses": ("shareLocation", "numClasses"), "mConcatAxisID": ("axis",), "mIgnoreBatch": ("ignoreBatch",),
-    "mNbClasses": ("num_classes",), "mAnchorsCnt": ("image_size",), "mAnchorBoxesHost": ("image_size",),
-    "mImageSize": ("image_size",), "imageDims": ("image_size",), "numExpectedLayers": ("featureMapShapes",),
-    "mNumLayers": ("numLayers",), "isFMapRect": ("featureMapShapes",), "mWeights": ("weights", "channelShared"),
-    "mPreNMSTopK": ("prenms_topk",), "mKeepTopK": ("keep_topk",), "samplingRatio": ("sampling_ratio",),
-    "pooledSize": ("pooled_size",), "fpnScale": ("fpn_scale",), "mScale": ("scale",), "numAspectRatios": ("aspectRatios",),
-}  # fmt: skip
+    "numLocClasses": ("shareLocation", "numClasses"),
+    "mConcatAxisID": ("axis",),
+    "mIgnoreBatch": ("ignoreBatch",),
+    "mNbClasses": ("num_classes",),
+    "mAnchorsCnt": ("image_size",),
+    "mAnchorBoxesHost": ("image_size",),
+    "mImageSize": ("image_size",),
+    "imageDims": ("image_size",),
+    "numExpectedLayers": ("featureMapShapes",),
+    "mNumLayers": ("numLayers",),
+    "isFMapRect": ("featureMapShapes",),
+    "mWeights": ("weights", "channelShared"),
+    "mPreNMSTopK": ("prenms_topk",),
+    "mKeepTopK": ("keep_topk",),
+    "samplingRatio": ("sampling_ratio",),
+    "pooledSize": ("pooled_size",),
+    "fpnScale": ("fpn_scale",),
+    "mScale": ("scale",),
+    "numAspectRatios": ("aspectRatios",),
+}
 """Variables of NVIDIA's plugins, and the fields that they are computed from."""
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -68,7 +97,12 @@ class _Failed:
 
 
 def diagnose(
-    phase: str, lines: Sequence[str], stderr: str, ended: str | None, uses: Sequence[PluginUse] = (), source: str = ""
+    phase: str,
+    lines: Sequence[str],
+    stderr: str,
+    ended: str | None,
+    uses: Sequence[PluginUse] = (),
+    source: str = "",
 ) -> SurgeonError:
     """Return the error that a TensorRT process's refusal or death amounts to.
 
@@ -176,7 +210,11 @@ def _check_failed(seen: _Scene, failed: _Failed, reading: Reading) -> SurgeonErr
     known = next((one for one in reading.explained if one.message.kind == "error"), None)
     asked = _asked(failed.text)
     effect = "ends the process" if failed.aborts else "refuses its fields"
-    check = f"the check `{failed.text}`" if failed.text else f"a check in {_base(failed.file)}, line {failed.line},"
+    check = (
+        f"the check `{failed.text}`"
+        if failed.text
+        else f"a check in {_base(failed.file)}, line {failed.line},"
+    )
     notes = [f"{_base(failed.file)}, line {failed.line}"] if failed.text and failed.file else []
     if known is not None:
         notes.append(known.means)
@@ -190,9 +228,23 @@ def _check_failed(seen: _Scene, failed: _Failed, reading: Reading) -> SurgeonErr
         if not fields and known is None:
             notes += [f"{name}: {_value(value)}" for name, value in use.fields.items()]
     named = " and ".join(f"'{name}'" for name in asked if use is not None and name in use.fields)
-    expected = f"expected {named} to fit what the node reads" if named else "expected fields that fit what the node reads"
-    help = known.do if known is not None else (f"correct {named or 'the fields'}; 'auto' derives what can be derived from the graph",)
-    return error("B141", f"{subject} {effect} while {seen.what}: {check} failed; {expected}", use.place if use else seen.place, notes, help)
+    expected = (
+        f"expected {named} to fit what the node reads"
+        if named
+        else "expected fields that fit what the node reads"
+    )
+    help = (
+        known.do
+        if known is not None
+        else (f"correct {named or 'the fields'}; 'auto' derives what can be derived from the graph",)
+    )
+    return error(
+        "B141",
+        f"{subject} {effect} while {seen.what}: {check} failed; {expected}",
+        use.place if use else seen.place,
+        notes,
+        help,
+    )
 
 
 def _candidates(uses: Sequence[PluginUse], failed: _Failed) -> list[PluginUse]:
@@ -255,25 +307,49 @@ def _value(value: object) -> str:
 
 def _out_of_time(seen: _Scene) -> SurgeonError:
     limit = (seen.ended or "").removeprefix("timeout after ")
-    return error("B144", f"{seen.what} took more than {limit}; expected it to end", seen.place, seen.last_words(),
-                 ["allow more time with --timeout; building an engine in FP16 or INT8 takes minutes",
-                  "see with nvidia-smi whether something else holds the GPU"])  # fmt: skip
+    return error(
+        "B144",
+        f"{seen.what} took more than {limit}; expected it to end",
+        seen.place,
+        seen.last_words(),
+        [
+            "allow more time with --timeout; building an engine in FP16 or INT8 takes minutes",
+            "see with nvidia-smi whether something else holds the GPU",
+        ],
+    )
 
 
 def _out_of_memory(seen: _Scene, lines: Sequence[str]) -> SurgeonError:
     sizes = [int(match["bytes"]) for match in map(_AMOUNT.search, seen.grave) if match]
     asked = f"; {max(sizes) / (1 << 20):,.0f} MiB were asked for" if sizes else ""
-    return error("B143", f"memory ran out while {seen.what}{asked}; expected enough on the GPU", seen.place,
-                 [lines[0].strip()[:_LONGEST]],
-                 ["end what else is on the GPU (TensorFlow takes all of it unless told otherwise); nvidia-smi lists it",
-                  "lower the workspace, or the largest batch"])  # fmt: skip
+    return error(
+        "B143",
+        f"memory ran out while {seen.what}{asked}; expected enough on the GPU",
+        seen.place,
+        [lines[0].strip()[:_LONGEST]],
+        [
+            "end what else is on the GPU (TensorFlow takes all of it unless told otherwise); nvidia-smi lists it",
+            "lower the workspace, or the largest batch",
+        ],
+    )
 
 
 def _killed(seen: _Scene) -> SurgeonError:
-    why = "the process was killed from outside (SIGKILL)" if seen.ended == "SIGKILL" else "the host's memory ran out"
-    return error("B145", f"{why} while {seen.what}; expected it to end by itself", seen.place,
-                 ["the system kills the largest process where the host's memory runs out", *seen.last_words()],
-                 ["look with 'dmesg' or at the container's limits whether it did", "free memory of the host, or allow more"])  # fmt: skip
+    why = (
+        "the process was killed from outside (SIGKILL)"
+        if seen.ended == "SIGKILL"
+        else "the host's memory ran out"
+    )
+    return error(
+        "B145",
+        f"{why} while {seen.what}; expected it to end by itself",
+        seen.place,
+        ["the system kills the largest process where the host's memory runs out", *seen.last_words()],
+        [
+            "look with 'dmesg' or at the container's limits whether it did",
+            "free memory of the host, or allow more",
+        ],
+    )
 
 
 def _known(seen: _Scene, reading: Reading) -> SurgeonError | None:
@@ -288,10 +364,20 @@ def _known(seen: _Scene, reading: Reading) -> SurgeonError | None:
 
 
 def _unknown(seen: _Scene) -> SurgeonError:
-    refused = next((_REFUSED.sub("", text) for text in reversed(seen.grave) if _REFUSED.match(text)), "expected it to be done")
-    return error("B142", f"{_failure(seen)}; {refused}", seen.place, seen.last_words() or ("nothing was logged",),
-                 ["search the issues of NVIDIA/TensorRT for the last message",
-                  "look with 'surgeon doctor' for libraries that do not fit"])  # fmt: skip
+    refused = next(
+        (_REFUSED.sub("", text) for text in reversed(seen.grave) if _REFUSED.match(text)),
+        "expected it to be done",
+    )
+    return error(
+        "B142",
+        f"{_failure(seen)}; {refused}",
+        seen.place,
+        seen.last_words() or ("nothing was logged",),
+        [
+            "search the issues of NVIDIA/TensorRT for the last message",
+            "look with 'surgeon doctor' for libraries that do not fit",
+        ],
+    )
 
 
 def _failure(seen: _Scene) -> str:

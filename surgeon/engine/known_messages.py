@@ -31,7 +31,8 @@ _LOOKS_WRONG = re.compile(
     re.IGNORECASE,
 )
 _TALK = re.compile(
-    r"\[[IV]\]|\b(?:INFO|VERBOSE|DEBUG)\b|^\s*Traceback |^\s*File \"|^\s*(?:raise|except|assert) |\b(?:0|no) errors?\b", re.IGNORECASE
+    r"\[[IV]\]|\b(?:INFO|VERBOSE|DEBUG)\b|^\s*Traceback |^\s*File \"|^\s*(?:raise|except|assert) |\b(?:0|no) errors?\b",
+    re.IGNORECASE,
 )
 """Lines that speak of errors without one, and the lines of a traceback above its last."""
 
@@ -140,7 +141,8 @@ def known_messages(table: Path = TABLE) -> tuple[Message, ...]:
     """Return every known message, in the order in which they are tried; raise SurgeonError L130 for a table that is wrong."""
     entries = read_data(table, _Table, CODE, "table of messages").messages
     return tuple(
-        Message(name, **(entry.model_dump() | {"pattern": re.compile(entry.pattern)})) for name, entry in entries.items()
+        Message(name, **(entry.model_dump() | {"pattern": re.compile(entry.pattern)}))
+        for name, entry in entries.items()
     )
 
 
@@ -158,14 +160,21 @@ def read_log(lines: Iterable[str], messages: Iterable[Message] | None = None) ->
             break
         reading.lines = number
         line = _COLOUR.sub("", raw[:LONGEST_LINE]).rstrip()
-        if line and not _explain(line, number, known, found) and _LOOKS_WRONG.search(line) and not _TALK.search(line):
+        if (
+            line
+            and not _explain(line, number, known, found)
+            and _LOOKS_WRONG.search(line)
+            and not _TALK.search(line)
+        ):
             reading.unknown_count += 1
             bare = _STAMP.sub("", line.strip())
             if bare not in seen and len(reading.unknown) < MOST_UNKNOWN:
                 seen.add(bare)
                 reading.unknown.append((number, line.strip()))
     order: tuple[Kind, ...] = ("error", "warning", "harmless", "consequence")
-    reading.explained = tuple(sorted(found.values(), key=lambda one: (order.index(one.message.kind), one.line)))
+    reading.explained = tuple(
+        sorted(found.values(), key=lambda one: (order.index(one.message.kind), one.line))
+    )
     return reading
 
 

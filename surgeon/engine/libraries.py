@@ -24,12 +24,24 @@ if TYPE_CHECKING:
 _MACHINES = {"x86_64": 62, "amd64": 62, "aarch64": 183, "arm64": 183, "ppc64le": 21}
 """ELF's number of each architecture that TensorRT is made for."""
 
-_ARCHITECTURES = {3: "32-bit x86", 21: "ppc64le", 40: "32-bit ARM", 62: "x86_64", 183: "aarch64", 243: "RISC-V"}
+_ARCHITECTURES = {
+    3: "32-bit x86",
+    21: "ppc64le",
+    40: "32-bit ARM",
+    62: "x86_64",
+    183: "aarch64",
+    243: "RISC-V",
+}
 _ELF_64 = 2
 _SHARED_OBJECT = 3
 _ELF_TYPES = {1: "an object file (.o)", 2: "a program", 4: "a core dump"}
-_OTHERS = ((b"MZ", "a library of Windows"), (b"!<arch>", "a static library (.a)"), (b"\xcf\xfa\xed\xfe", "a library of macOS"),
-           (b"version https://git-lfs", "the pointer that Git LFS left in the place of a file"), (b"#include", "source text"))  # fmt: skip
+_OTHERS = (
+    (b"MZ", "a library of Windows"),
+    (b"!<arch>", "a static library (.a)"),
+    (b"\xcf\xfa\xed\xfe", "a library of macOS"),
+    (b"version https://git-lfs", "the pointer that Git LFS left in the place of a file"),
+    (b"#include", "source text"),
+)
 
 _SUFFIXES = ("_u_int", "_u_float", "_u_str", "_u_flist", "_u_ilist")
 _UFF_VERSION = "1"
@@ -59,7 +71,9 @@ class PluginUse:
         return self.where or self.node
 
 
-def plugin_uses(graph: Graph, catalog: Mapping[str, PluginSpec], places: Mapping[str, Span] | None = None) -> tuple[PluginUse, ...]:
+def plugin_uses(
+    graph: Graph, catalog: Mapping[str, PluginSpec], places: Mapping[str, Span] | None = None
+) -> tuple[PluginUse, ...]:
     """Return the plugin nodes of a rewritten graph, in its order; ``places`` gives the places of nodes by name.
 
     Values are what the plugin will hold: floats of 32 bits, by the types of the catalog.
@@ -68,7 +82,11 @@ def plugin_uses(graph: Graph, catalog: Mapping[str, PluginSpec], places: Mapping
     for node in graph:
         if node.op in catalog:
             spec = catalog[node.op]
-            fields = {name: _held(spec.fields[name], value) for name, value in node.attrs.items() if name in spec.fields}
+            fields = {
+                name: _held(spec.fields[name], value)
+                for name, value in node.attrs.items()
+                if name in spec.fields
+            }
             uses.append(PluginUse(node.name, node.op, fields, (places or {}).get(node.name)))
     return tuple(uses)
 
@@ -96,9 +114,24 @@ def plugin_uses_of_onnx(model: Any, catalog: Mapping[str, PluginSpec]) -> tuple[
     ops = _by_creator(catalog) if nodes else {}
     uses = []
     for node in nodes:
-        fields = {attribute.name: _of_attribute(onnx.helper.get_attribute_value(attribute)) for attribute in node.attribute}
-        version, namespace = (str(fields.pop(f"plugin_{key}", default)) for key, default in (("version", "1"), ("namespace", "")))
-        uses.append(PluginUse(node.name or node.op_type, ops.get(node.op_type, node.op_type), fields, None, version, namespace))
+        fields = {
+            attribute.name: _of_attribute(onnx.helper.get_attribute_value(attribute))
+            for attribute in node.attribute
+        }
+        version, namespace = (
+            str(fields.pop(f"plugin_{key}", default))
+            for key, default in (("version", "1"), ("namespace", ""))
+        )
+        uses.append(
+            PluginUse(
+                node.name or node.op_type,
+                ops.get(node.op_type, node.op_type),
+                fields,
+                None,
+                version,
+                namespace,
+            )
+        )
     return tuple(uses)
 
 
@@ -150,29 +183,50 @@ def _check_library(path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as exc:
-        raise error("B120", f"the plugin library '{path}' cannot be read: {exc.strerror or exc}; expected a shared library", path,
-                    help=["check the path; the linker's folders are not searched for it"]) from None  # fmt: skip
+        raise error(
+            "B120",
+            f"the plugin library '{path}' cannot be read: {exc.strerror or exc}; expected a shared library",
+            path,
+            help=["check the path; the linker's folders are not searched for it"],
+        ) from None
     if not sys.platform.startswith("linux"):
         return
     if not head.startswith(b"\x7fELF") or len(head) < 20:
-        kind = next((name for magic, name in _OTHERS if head.startswith(magic)), "empty" if not head else "something else")
-        raise error("B121", f"'{path}' is no shared library but {kind}; expected one of Linux (.so)", path,
-                    help=["give the library that the plugin's build made"])  # fmt: skip
+        kind = next(
+            (name for magic, name in _OTHERS if head.startswith(magic)),
+            "empty" if not head else "something else",
+        )
+        raise error(
+            "B121",
+            f"'{path}' is no shared library but {kind}; expected one of Linux (.so)",
+            path,
+            help=["give the library that the plugin's build made"],
+        )
     order = "little" if head[5] == 1 else "big"
     kind_number, machine = (int.from_bytes(head[i : i + 2], order) for i in (16, 18))  # type: ignore[arg-type]
     if kind_number != _SHARED_OBJECT:
-        raise error("B121", f"'{path}' is {_ELF_TYPES.get(kind_number, f'an ELF file of type {kind_number}')}; expected a shared library",
-                    path, help=["link it with -shared"])  # fmt: skip
+        raise error(
+            "B121",
+            f"'{path}' is {_ELF_TYPES.get(kind_number, f'an ELF file of type {kind_number}')}; expected a shared library",
+            path,
+            help=["link it with -shared"],
+        )
     here = _MACHINES.get(platform.machine().lower())
     if head[4] != _ELF_64 or (here is not None and machine != here):
-        raise error("B122", f"'{path}' is for {_ARCHITECTURES.get(machine, f'machine {machine}')}; expected {platform.machine()}, 64 bits",
-                    path, help=["build it on this machine, or for its architecture"])  # fmt: skip
+        raise error(
+            "B122",
+            f"'{path}' is for {_ARCHITECTURES.get(machine, f'machine {machine}')}; expected {platform.machine()}, 64 bits",
+            path,
+            help=["build it on this machine, or for its architecture"],
+        )
 
 
 # Plugin nodes
 
 
-def check_plugins(nodes: Iterable[PluginUse], registry: Registry, catalog: Mapping[str, PluginSpec]) -> tuple[Diagnostic, ...]:
+def check_plugins(
+    nodes: Iterable[PluginUse], registry: Registry, catalog: Mapping[str, PluginSpec]
+) -> tuple[Diagnostic, ...]:
     """Compare plugin nodes with the creators of TensorRT and of one's own libraries, and return what does not fit.
 
     Errors: B125 where TensorRT cannot be used, B123 for a library that cannot be loaded, B126 for a creator that is not
@@ -181,8 +235,14 @@ def check_plugins(nodes: Iterable[PluginUse], registry: Registry, catalog: Mappi
     declare, B130 for one that it only takes from its previous call.
     """
     if registry.problem:
-        return (Diagnostic("B125", f"TensorRT cannot be used: {registry.problem}", "tensorrt",
-                           help=("run 'surgeon doctor', which says more",)),)  # fmt: skip
+        return (
+            Diagnostic(
+                "B125",
+                f"TensorRT cannot be used: {registry.problem}",
+                "tensorrt",
+                help=("run 'surgeon doctor', which says more",),
+            ),
+        )
     problems = list(check_loaded(registry))
     for use in nodes:
         problems += _problems(use, registry, catalog)
@@ -194,13 +254,23 @@ def check_loaded(registry: Registry) -> Iterator[Diagnostic]:
     for library in registry.libraries:
         if library.problem:
             yield Diagnostic(
-                "B123", f"the plugin library '{library.path}' cannot be loaded: {library.problem}", library.path, (),
-                ("build it against the TensorRT and CUDA that are installed, and put the folders of what it needs into LD_LIBRARY_PATH",))
+                "B123",
+                f"the plugin library '{library.path}' cannot be loaded: {library.problem}",
+                library.path,
+                (),
+                (
+                    "build it against the TensorRT and CUDA that are installed, and put the folders of what it needs into LD_LIBRARY_PATH",
+                ),
+            )
         elif not registry.added_by(library.path):
             yield Diagnostic(
-                "B124", f"the plugin library '{library.path}' adds no plugin creator; expected one or more", library.path,
+                "B124",
+                f"the plugin library '{library.path}' adds no plugin creator; expected one or more",
+                library.path,
                 ("creators that TensorRT has already are not added again",),
-                ("register each creator with REGISTER_TENSORRT_PLUGIN",), Severity.WARNING)  # fmt: skip
+                ("register each creator with REGISTER_TENSORRT_PLUGIN",),
+                Severity.WARNING,
+            )
 
 
 def _problems(use: PluginUse, registry: Registry, catalog: Mapping[str, PluginSpec]) -> Iterator[Diagnostic]:
@@ -223,7 +293,9 @@ def version_of(registry: Registry) -> Version:
     return parse_version(".".join(registry.version.split(".")[:3]))
 
 
-def _not_registered(use: PluginUse, name: str, spec: PluginSpec | None, registry: Registry, version: Version) -> Diagnostic:
+def _not_registered(
+    use: PluginUse, name: str, spec: PluginSpec | None, registry: Registry, version: Version
+) -> Diagnostic:
     said = print_version(version)
     notes = nearest_note(name, [creator.name for creator in registry.creators])
     if spec is None:
@@ -237,57 +309,95 @@ def _not_registered(use: PluginUse, name: str, spec: PluginSpec | None, registry
         why = f"is not in TensorRT {said}; {span_of_versions(spec)}"
         help = f"use {instead}" if instead else "use another TensorRT, or another plugin"
     elif not registry.initialised:
-        why = "is not registered; expected it in TensorRT's plugin library, whose init_libnvinfer_plugins fails"
+        why = (
+            "is not registered; expected it in TensorRT's plugin library, whose init_libnvinfer_plugins fails"
+        )
         help = "install the plugin library of this TensorRT"
     else:
         why = f"is not in this build of TensorRT {said}; the release has it"
-        help = "install NVIDIA's open-source plugin library, or load a library that has it with --plugin-library"
-    added = [f"'{library.path}' adds {_some([c.name for c in registry.added_by(library.path)])}" for library in registry.libraries]
-    return Diagnostic("B126", f"the plugin {name} of '{use.node}' {why}", use.place, (*notes, *added), (help,))
+        help = (
+            "install NVIDIA's open-source plugin library, or load a library that has it with --plugin-library"
+        )
+    added = [
+        f"'{library.path}' adds {_some([c.name for c in registry.added_by(library.path)])}"
+        for library in registry.libraries
+    ]
+    return Diagnostic(
+        "B126", f"the plugin {name} of '{use.node}' {why}", use.place, (*notes, *added), (help,)
+    )
 
 
-def _chosen(use: PluginUse, there: Sequence[RegisteredCreator], spec: PluginSpec | None, version: Version) \
-        -> tuple[RegisteredCreator | None, Diagnostic]:  # fmt: skip
+def _chosen(
+    use: PluginUse, there: Sequence[RegisteredCreator], spec: PluginSpec | None, version: Version
+) -> tuple[RegisteredCreator | None, Diagnostic]:
     """Return the creator that the parser will take, None where it finds none that is the catalog's; and that as a diagnostic."""
     namespace = spec.plugin_namespace if spec is not None else there[0].namespace
     namespace = use.namespace if use.namespace is not None else namespace
     versions = [use.version] if use.version is not None else []
     if not versions:
-        versions = [r.plugin_version for r in spec.registrations_in(version)] if spec is not None else [c.version for c in there]
+        versions = (
+            [r.plugin_version for r in spec.registrations_in(version)]
+            if spec is not None
+            else [c.version for c in there]
+        )
     found = [creator for creator in there if creator.namespace == namespace and creator.version in versions]
     have = _some([f"version {creator.version} in the namespace '{creator.namespace}'" for creator in there])
     wanted = f"version {' or '.join(versions) or 'none'} in the namespace '{namespace}'"
     return (found[0] if found else None), Diagnostic(
-        "B127", f"the plugin {there[0].name} of '{use.node}' is registered as {have}; expected {wanted}", use.place,
-        help=("load the library with that version, or correct 'plugin_version' and 'plugin_namespace' of the definition",))  # fmt: skip
+        "B127",
+        f"the plugin {there[0].name} of '{use.node}' is registered as {have}; expected {wanted}",
+        use.place,
+        help=(
+            "load the library with that version, or correct 'plugin_version' and 'plugin_namespace' of the definition",
+        ),
+    )
 
 
-def _fields(use: PluginUse, creator: RegisteredCreator, spec: PluginSpec | None, version: Version) -> Iterator[Diagnostic]:
+def _fields(
+    use: PluginUse, creator: RegisteredCreator, spec: PluginSpec | None, version: Version
+) -> Iterator[Diagnostic]:
     declared = {one.name: one for one in creator.fields}
     for name, value in use.fields.items():
         if name not in declared:
             yield _foreign(use, name, creator, spec)
         elif not _fits(value, declared[name]):
             yield Diagnostic(
-                "B129", f"the field '{name}' of '{use.node}' is {_type(value)}; {creator.name} expects {_expected(declared[name])}",
-                use.place, help=(f"give '{name}' as {_expected(declared[name])}",))  # fmt: skip
+                "B129",
+                f"the field '{name}' of '{use.node}' is {_type(value)}; {creator.name} expects {_expected(declared[name])}",
+                use.place,
+                help=(f"give '{name}' as {_expected(declared[name])}",),
+            )
     if spec is not None:
         yield from _missing(use, declared, creator, spec, version)
 
 
 def _foreign(use: PluginUse, name: str, creator: RegisteredCreator, spec: PluginSpec | None) -> Diagnostic:
     known = spec.fields.get(name) if spec is not None else None
-    since = (f"{name}: {span_of_versions(known)}",) if known is not None and (known.since or known.until) else ()
+    since = (
+        (f"{name}: {span_of_versions(known)}",) if known is not None and (known.since or known.until) else ()
+    )
     return Diagnostic(
-        "B128", f"the field '{name}' of '{use.node}' is none of {creator.name}; expected one that it declares, as others have no effect",
-        use.place, (*nearest_note(name, [one.name for one in creator.fields]), *since), ("take it out, or correct its name",),
-        Severity.WARNING)  # fmt: skip
+        "B128",
+        f"the field '{name}' of '{use.node}' is none of {creator.name}; expected one that it declares, as others have no effect",
+        use.place,
+        (*nearest_note(name, [one.name for one in creator.fields]), *since),
+        ("take it out, or correct its name",),
+        Severity.WARNING,
+    )
 
 
-def _missing(use: PluginUse, declared: Mapping[str, CreatorField], creator: RegisteredCreator, spec: PluginSpec, version: Version) \
-        -> Iterator[Diagnostic]:  # fmt: skip
-    missing = [one for one in spec.fields_of(version)
-               if one.required and one.name in declared and one.name not in use.fields and not _may_be_empty(one)]  # fmt: skip
+def _missing(
+    use: PluginUse,
+    declared: Mapping[str, CreatorField],
+    creator: RegisteredCreator,
+    spec: PluginSpec,
+    version: Version,
+) -> Iterator[Diagnostic]:
+    missing = [
+        one
+        for one in spec.fields_of(version)
+        if one.required and one.name in declared and one.name not in use.fields and not _may_be_empty(one)
+    ]
     demanded = [one for one in missing if one.required_since is not None and version >= one.required_since]
     remembered = [one for one in missing if one not in demanded]
     for fields, effect, severity in (
@@ -296,9 +406,14 @@ def _missing(use: PluginUse, declared: Mapping[str, CreatorField], creator: Regi
     ):
         if fields:
             names = ", ".join(f"'{one.name}'" for one in fields)
-            yield Diagnostic("B130", f"'{use.node}' does not set {names}; {creator.name} {effect}", use.place,
-                             tuple(f"{one.name}: {one.summary}" for one in fields),
-                             tuple(f"add '{one.name}': {one.describe()}" for one in fields), severity)  # fmt: skip
+            yield Diagnostic(
+                "B130",
+                f"'{use.node}' does not set {names}; {creator.name} {effect}",
+                use.place,
+                tuple(f"{one.name}: {one.summary}" for one in fields),
+                tuple(f"add '{one.name}': {one.describe()}" for one in fields),
+                severity,
+            )
 
 
 def _may_be_empty(spec: FieldSpec) -> bool:

@@ -112,10 +112,19 @@ def read_manifest(engine: Path) -> Manifest:
             raise _no_manifest(path, "it is far too large")
         return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise error("B102", f"the engine '{engine}' has no manifest; expected '{path.name}' beside it", str(engine),
-                    help=["keep the two together, or build the engine anew with 'surgeon build'"]) from None  # fmt: skip
+        raise error(
+            "B102",
+            f"the engine '{engine}' has no manifest; expected '{path.name}' beside it",
+            str(engine),
+            help=["keep the two together, or build the engine anew with 'surgeon build'"],
+        ) from None
     except OSError as exc:
-        raise error("B102", f"the manifest '{path}' cannot be read: {exc.strerror or exc}", str(path), help=["check the path"]) from None
+        raise error(
+            "B102",
+            f"the manifest '{path}' cannot be read: {exc.strerror or exc}",
+            str(path),
+            help=["check the path"],
+        ) from None
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
@@ -123,17 +132,34 @@ def read_manifest(engine: Path) -> Manifest:
 
 
 def _no_manifest(path: Path, reason: str) -> SurgeonError:
-    return error("B103", f"'{path}' is no manifest of an engine: {reason}", str(path), help=["build the engine anew with 'surgeon build'"])
+    return error(
+        "B103",
+        f"'{path}' is no manifest of an engine: {reason}",
+        str(path),
+        help=["build the engine anew with 'surgeon build'"],
+    )
 
 
 def check_place(manifest: Manifest, tensorrt: str, gpu: str, capability: str, engine: Path) -> None:
     """Raise SurgeonError B104 for every way in which this place is not the one that the engine was built for."""
-    here = {"TensorRT": (manifest.tensorrt, tensorrt), "GPU": (manifest.gpu, gpu),
-            "compute capability": (manifest.compute_capability, capability)}  # fmt: skip
-    other = [f"{what}: built for {built}, here is {found}" for what, (built, found) in here.items() if built != found]
+    here = {
+        "TensorRT": (manifest.tensorrt, tensorrt),
+        "GPU": (manifest.gpu, gpu),
+        "compute capability": (manifest.compute_capability, capability),
+    }
+    other = [
+        f"{what}: built for {built}, here is {found}"
+        for what, (built, found) in here.items()
+        if built != found
+    ]
     if other:
-        raise error("B104", f"the engine '{engine}' was built for another place; an engine runs where it was built", str(engine), other,
-                    ["build it here: 'surgeon build' with the same recipe and model"])  # fmt: skip
+        raise error(
+            "B104",
+            f"the engine '{engine}' was built for another place; an engine runs where it was built",
+            str(engine),
+            other,
+            ["build it here: 'surgeon build' with the same recipe and model"],
+        )
 
 
 def check_libraries_of(manifest: Manifest, libraries: Iterable[Path], engine: Path) -> None:
@@ -142,18 +168,30 @@ def check_libraries_of(manifest: Manifest, libraries: Iterable[Path], engine: Pa
     lacking = [one for one in manifest.plugin_libraries if one.sha256 not in given]
     if lacking:
         names = {path.name for path in given.values()}
-        notes = [f"{one.name} (SHA-256 {one.sha256[:16]}...){': another file of that name is given' if one.name in names else ''}"
-                 for one in lacking]  # fmt: skip
-        raise error("B105", f"the engine '{engine}' needs plugin libraries that it was built with", str(engine), notes,
-                    ["give each with --plugin-library, or build the engine anew"])  # fmt: skip
+        notes = [
+            f"{one.name} (SHA-256 {one.sha256[:16]}...){': another file of that name is given' if one.name in names else ''}"
+            for one in lacking
+        ]
+        raise error(
+            "B105",
+            f"the engine '{engine}' needs plugin libraries that it was built with",
+            str(engine),
+            notes,
+            ["give each with --plugin-library, or build the engine anew"],
+        )
 
 
 def check_content(manifest: Manifest, data: bytes, engine: Path) -> None:
     """Raise SurgeonError B106 where the engine's bytes are not those that the manifest describes."""
     if hashlib.sha256(data).hexdigest() != manifest.engine.sha256:
         sizes = f"it has {len(data)} bytes of {manifest.engine.bytes}"
-        raise error("B106", f"the engine '{engine}' is not the one that its manifest describes; {sizes}", str(engine),
-                    ["it was damaged, cut off, or overwritten"], ["build it anew with 'surgeon build'"])  # fmt: skip
+        raise error(
+            "B106",
+            f"the engine '{engine}' is not the one that its manifest describes; {sizes}",
+            str(engine),
+            ["it was damaged, cut off, or overwritten"],
+            ["build it anew with 'surgeon build'"],
+        )
 
 
 def describe_file(path: Path, name: str = "") -> FileInfo:
@@ -166,13 +204,30 @@ def describe_file(path: Path, name: str = "") -> FileInfo:
                 digest.update(chunk)
                 size += len(chunk)
     except OSError as exc:
-        raise error("E101", f"'{os.fspath(path)}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+        raise error(
+            "E101", f"'{os.fspath(path)}' cannot be read: {exc.strerror or exc}", help=["check the path"]
+        ) from None
     return FileInfo(name=name or path.name, sha256=digest.hexdigest(), bytes=size)
 
 
 def key_of(
-    source: str, options: BuildOptions, tensorrt: str, gpu: str, libraries: Iterable[FileInfo], profiles: Any, calibration: str
+    source: str,
+    options: BuildOptions,
+    tensorrt: str,
+    gpu: str,
+    libraries: Iterable[FileInfo],
+    profiles: Any,
+    calibration: str,
 ) -> str:
     """Return a digest of everything that decides an engine: the file's digest, options, place, libraries, shapes, calibration."""
-    parts = [VERSION, source, dict(options.to_json()), tensorrt, gpu, sorted(one.sha256 for one in libraries), profiles, calibration]
+    parts = [
+        VERSION,
+        source,
+        dict(options.to_json()),
+        tensorrt,
+        gpu,
+        sorted(one.sha256 for one in libraries),
+        profiles,
+        calibration,
+    ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -38,13 +38,34 @@ class BuildOptions:
     def __post_init__(self) -> None:
         best = self.max_batch if self.best_batch is None else self.best_batch
         checks = (
-            (self.precision in get_args(Precision), f"the precision '{self.precision}' is unknown; expected fp32, fp16 or int8"),
-            (self.algorithm in get_args(Algorithm), f"the calibrator '{self.algorithm}' is unknown; expected entropy or minmax"),
-            (1 <= self.max_batch <= MAX_BATCH, f"the largest batch is {self.max_batch}; expected 1 to {MAX_BATCH}"),
-            (1 <= best <= self.max_batch, f"the batch to tune for is {best}; expected 1 to the largest, {self.max_batch}"),
-            (self.workspace >= _LEAST_WORKSPACE, f"the workspace is {self.workspace} bytes; expected at least {_LEAST_WORKSPACE}"),
-            (self.dla_core is None or 0 <= self.dla_core < 16, f"the DLA core is {self.dla_core}; expected 0 to 15"),
-            (self.dla_core is None or self.precision != "fp32", "a DLA core computes in FP16 or INT8; fp32 was asked for"),
+            (
+                self.precision in get_args(Precision),
+                f"the precision '{self.precision}' is unknown; expected fp32, fp16 or int8",
+            ),
+            (
+                self.algorithm in get_args(Algorithm),
+                f"the calibrator '{self.algorithm}' is unknown; expected entropy or minmax",
+            ),
+            (
+                1 <= self.max_batch <= MAX_BATCH,
+                f"the largest batch is {self.max_batch}; expected 1 to {MAX_BATCH}",
+            ),
+            (
+                1 <= best <= self.max_batch,
+                f"the batch to tune for is {best}; expected 1 to the largest, {self.max_batch}",
+            ),
+            (
+                self.workspace >= _LEAST_WORKSPACE,
+                f"the workspace is {self.workspace} bytes; expected at least {_LEAST_WORKSPACE}",
+            ),
+            (
+                self.dla_core is None or 0 <= self.dla_core < 16,
+                f"the DLA core is {self.dla_core}; expected 0 to 15",
+            ),
+            (
+                self.dla_core is None or self.precision != "fp32",
+                "a DLA core computes in FP16 or INT8; fp32 was asked for",
+            ),
         )
         for fine, problem in checks:
             if not fine:

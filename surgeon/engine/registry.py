@@ -131,9 +131,13 @@ def read_registry(libraries: Sequence[Path] = (), timeout: float = TIMEOUT) -> R
         return None
     order = command("surgeon.engine.registry", "answer", *(os.path.abspath(path) for path in libraries))
     try:
-        done = subprocess.run(order, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, env=environment())
+        done = subprocess.run(
+            order, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, env=environment()
+        )
     except subprocess.TimeoutExpired as exc:
-        return Registry(problem=f"{_last_step(_text(exc.stdout))} took more than {timeout:g} s", log=_text(exc.stderr))
+        return Registry(
+            problem=f"{_last_step(_text(exc.stdout))} took more than {timeout:g} s", log=_text(exc.stderr)
+        )
     except OSError as exc:
         return Registry(problem=f"no process could be started: {exc.strerror or exc}")
     written, log = _text(done.stdout), _text(done.stderr)
@@ -150,13 +154,20 @@ def _registry(found: Mapping[str, Any], log: str) -> Registry:
     if found.get("problem"):
         return Registry(problem=found["problem"], log=log)
     creators = tuple(
-        RegisteredCreator(**{**one, "fields": tuple(CreatorField(*field) for field in one["fields"])}) for one in found["creators"]
+        RegisteredCreator(**{**one, "fields": tuple(CreatorField(*field) for field in one["fields"])})
+        for one in found["creators"]
     )
     return Registry(
-        found["version"], tuple(found["parsers"]), found["initialised"], creators,
-        tuple(LoadedLibrary(*one) for one in found["libraries"]), tuple(Device(*one) for one in found["devices"]),
-        found["driver_cuda"], tuple(found["cuda_runtimes"]), log=log,
-    )  # fmt: skip
+        found["version"],
+        tuple(found["parsers"]),
+        found["initialised"],
+        creators,
+        tuple(LoadedLibrary(*one) for one in found["libraries"]),
+        tuple(Device(*one) for one in found["devices"]),
+        found["driver_cuda"],
+        tuple(found["cuda_runtimes"]),
+        log=log,
+    )
 
 
 def _text(data: bytes | str | None) -> str:
@@ -207,13 +218,25 @@ def look(trt: Any, libraries: Sequence[str]) -> dict[str, Any]:
         loaded.append([path, _load(path)])
         for creator in _creators(registry):
             owners.setdefault(_key(creator), path)
-    creators = [{"name": name, "version": version, "namespace": namespace, "fields": fields, "library": owners[name, version, namespace]}
-                for (name, version, namespace), fields in _described(registry)]  # fmt: skip
+    creators = [
+        {
+            "name": name,
+            "version": version,
+            "namespace": namespace,
+            "fields": fields,
+            "library": owners[name, version, namespace],
+        }
+        for (name, version, namespace), fields in _described(registry)
+    ]
     _write(_GPU)
     return {
-        "version": trt.__version__, "parsers": [name for name, kind in _PARSERS if hasattr(trt, kind)], "initialised": initialised,
-        "creators": creators, "libraries": loaded, **_cuda(),
-    }  # fmt: skip
+        "version": trt.__version__,
+        "parsers": [name for name, kind in _PARSERS if hasattr(trt, kind)],
+        "initialised": initialised,
+        "creators": creators,
+        "libraries": loaded,
+        **_cuda(),
+    }
 
 
 def _load(path: str) -> str:
@@ -231,7 +254,9 @@ def _creators(registry: Any) -> list[Any]:
 
 
 def _key(creator: Any) -> tuple[str, str, str]:
-    name, version, namespace = (getattr(creator, key, "") for key in ("name", "plugin_version", "plugin_namespace"))
+    name, version, namespace = (
+        getattr(creator, key, "") for key in ("name", "plugin_version", "plugin_namespace")
+    )
     return str(name), str(version), str(namespace)
 
 
@@ -275,7 +300,11 @@ def _cuda() -> dict[str, Any]:
 def devices() -> tuple[Device, ...]:
     """Return the GPUs that the driver shows this process, none where there is no driver."""
     driver = _library("libcuda.so.1")
-    return tuple(Device(*one) for one in _devices(driver)) if driver is not None and driver.cuInit(0) == 0 else ()
+    return (
+        tuple(Device(*one) for one in _devices(driver))
+        if driver is not None and driver.cuInit(0) == 0
+        else ()
+    )
 
 
 def _library(name: str) -> ctypes.CDLL | None:

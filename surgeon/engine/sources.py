@@ -19,7 +19,9 @@ from surgeon.infer import Inference
 TO_CHANNELS_FIRST = (0, 3, 1, 2)
 
 
-def source_of_file(path: Path, catalog: Catalog, weights: Path | None = None, outputs: tuple[str, ...] = ()) -> Source:
+def source_of_file(
+    path: Path, catalog: Catalog, weights: Path | None = None, outputs: tuple[str, ...] = ()
+) -> Source:
     """Return a file as it is: ``.uff``, ``.onnx``, or ``.prototxt`` with its ``.caffemodel`` as ``weights``.
 
     ``outputs`` are the tensors of a Caffe network to mark. Raise SurgeonError B109 for another suffix, and as the readers do.
@@ -31,8 +33,12 @@ def source_of_file(path: Path, catalog: Catalog, weights: Path | None = None, ou
         return source_of_onnx(path, catalog)
     if suffix == ".prototxt" and weights is not None:
         return Source("caffe", path, weights, marks=outputs, model=path.name)
-    raise error("B109", f"'{path}' is no file that an engine is built from; expected .uff, .onnx, or .prototxt with a .caffemodel",
-                str(path), help=["give a recipe and a model, or one of these files"])  # fmt: skip
+    raise error(
+        "B109",
+        f"'{path}' is no file that an engine is built from; expected .uff, .onnx, or .prototxt with a .caffemodel",
+        str(path),
+        help=["give a recipe and a model, or one of these files"],
+    )
 
 
 def source_of_uff(path: Path, model: UffModel, catalog: Catalog, graph: Graph | None = None) -> Source:
@@ -47,8 +53,15 @@ def source_of_uff(path: Path, model: UffModel, catalog: Catalog, graph: Graph | 
     inference = Inference(graph, rules=catalog.rules()) if graph is not None else None
     outputs = [one for name in marked for one in _outputs(name, plugins.get(name), catalog, inference)]
     uses = plugin_uses(graph, catalog) if graph is not None else plugin_uses_of_uff(model, catalog)
-    return Source("uff", path, inputs=inputs, marks=tuple(output["name"] for output in told["outputs"]), outputs=tuple(outputs),
-                  uses=tuple(uses), model=path.name)  # fmt: skip
+    return Source(
+        "uff",
+        path,
+        inputs=inputs,
+        marks=tuple(output["name"] for output in told["outputs"]),
+        outputs=tuple(outputs),
+        uses=tuple(uses),
+        model=path.name,
+    )
 
 
 def source_of_onnx(path: Path, catalog: Catalog) -> Source:
@@ -56,19 +69,38 @@ def source_of_onnx(path: Path, catalog: Catalog) -> Source:
     model, info = load_onnx(path)
     inputs = tuple(_onnx_input(name, spec, info.layout[name] == "NCHW") for name, spec in info.inputs.items())
     batches = {spec.shape.dims[0] for spec in info.inputs.values() if spec.shape.dims}
-    outputs = tuple(Output(name, spec.dtype.value if spec.dtype is not None else "float32") for name, spec in info.outputs.items())
+    outputs = tuple(
+        Output(name, spec.dtype.value if spec.dtype is not None else "float32")
+        for name, spec in info.outputs.items()
+    )
     return Source(
-        "onnx", path, inputs=inputs, outputs=outputs, uses=plugin_uses_of_onnx(model, catalog), model=path.name,
-        graph=info.properties.get(DIGEST, ""), recipe=info.properties.get(RECIPE, ""), target=info.properties.get(TARGET, ""),
-        detections=info.detections, image=info.image, labels=info.labels, batch=batches.pop() if len(batches) == 1 else None,
-    )  # fmt: skip
+        "onnx",
+        path,
+        inputs=inputs,
+        outputs=outputs,
+        uses=plugin_uses_of_onnx(model, catalog),
+        model=path.name,
+        graph=info.properties.get(DIGEST, ""),
+        recipe=info.properties.get(RECIPE, ""),
+        target=info.properties.get(TARGET, ""),
+        detections=info.detections,
+        image=info.image,
+        labels=info.labels,
+        batch=batches.pop() if len(batches) == 1 else None,
+    )
 
 
 def _onnx_input(name: str, spec: TensorSpec, channels_first: bool) -> TensorInfo:
     dims = spec.shape.dims or ()
     dtype = spec.dtype.value if spec.dtype is not None else "float32"
     if channels_first:
-        return TensorInfo(name=name, binding=name, dtype=dtype, shape=(dims[0], dims[2], dims[3], dims[1]), axes=TO_CHANNELS_FIRST)
+        return TensorInfo(
+            name=name,
+            binding=name,
+            dtype=dtype,
+            shape=(dims[0], dims[2], dims[3], dims[1]),
+            axes=TO_CHANNELS_FIRST,
+        )
     return TensorInfo(name=name, binding=name, dtype=dtype, shape=dims)
 
 
@@ -84,7 +116,9 @@ def _input(entry: Mapping[str, Any], graph: Graph | None) -> TensorInfo:
     return TensorInfo(name=entry["name"], binding=entry["name"], dtype="float32", shape=shape, axes=axes)
 
 
-def _outputs(name: str, plugin: Mapping[str, Any] | None, catalog: Catalog, inference: Inference | None) -> list[Output]:
+def _outputs(
+    name: str, plugin: Mapping[str, Any] | None, catalog: Catalog, inference: Inference | None
+) -> list[Output]:
     """Return what comes out of a marked node: everything that a plugin computes, else one tensor."""
     by_creator = {spec.creator: spec for spec in catalog.values()} if plugin is not None else {}
     spec = by_creator.get(plugin["op"]) if plugin is not None else None

@@ -62,19 +62,28 @@ class Worker:
 
     def __enter__(self) -> Worker:
         if find_spec("tensorrt") is None:
-            raise error("E108", "building and running engines needs the package 'tensorrt', which is not installed",
-                        help=["pip install 'surgeon[tensorrt]', with Python 3.10 for TensorRT 8.5"])  # fmt: skip
+            raise error(
+                "E108",
+                "building and running engines needs the package 'tensorrt', which is not installed",
+                help=["pip install 'surgeon[tensorrt]', with Python 3.10 for TensorRT 8.5"],
+            )
         mine, theirs = socket.socketpair()
         self._terminal = tempfile.TemporaryFile()
         with theirs:
             self._process = subprocess.Popen(
-                command("surgeon.engine.child.server", "main", str(theirs.fileno())), pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL, stdout=self._terminal, stderr=self._terminal, env=environment(),
-            )  # fmt: skip
+                command("surgeon.engine.child.server", "main", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._terminal,
+                stderr=self._terminal,
+                env=environment(),
+            )
         self._connection = Connection(mine.detach())
         self._phase = "import"
         try:
-            self.platform = Platform(**self.order("open", OPENING, libraries=[str(path) for path in self.libraries]))
+            self.platform = Platform(
+                **self.order("open", OPENING, libraries=[str(path) for path in self.libraries])
+            )
         except BaseException:
             self.close()
             raise

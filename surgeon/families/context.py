@@ -62,7 +62,9 @@ class Subject:
             other.__dict__[name] = getattr(self, name)
         return other
 
-    def fail(self, code: str, message: str, *path: str | int, notes: Any = (), help: Any = ()) -> SurgeonError:
+    def fail(
+        self, code: str, message: str, *path: str | int, notes: Any = (), help: Any = ()
+    ) -> SurgeonError:
         """Return the error to raise, placed in the recipe."""
         return error(code, message, self.recipe.span(*path), notes, help)
 
@@ -133,8 +135,12 @@ class Subject:
             if isinstance(definition.inputs, Mapping) and {"loc", "conf"} <= set(definition.inputs)
         ]
         if len(found) != 1:
-            raise self.fail("D104", f"the recipe has {len(found)} nodes with the ports 'loc' and 'conf'; expected one",
-                            "nodes", help=["write the value instead of 'auto'"])  # fmt: skip
+            raise self.fail(
+                "D104",
+                f"the recipe has {len(found)} nodes with the ports 'loc' and 'conf'; expected one",
+                "nodes",
+                help=["write the value instead of 'auto'"],
+            )
         return found[0]
 
     def chain(self, port: str) -> list[str]:
@@ -174,15 +180,28 @@ def input_spec(subject: Subject, name: str, definition: NodeDefinition) -> Deriv
             subject.graph[ref.node]
         except (ValueError, SurgeonError) as exc:
             notes = exc.diagnostics[0].notes if isinstance(exc, SurgeonError) else (str(exc),)
-            raise subject.fail("D105", f"'{name}' is to be like '{definition.like}', which is not in the graph",
-                               "nodes", name, "like", notes=notes, help=["name the tensor that the network reads"]) from None  # fmt: skip
+            raise subject.fail(
+                "D105",
+                f"'{name}' is to be like '{definition.like}', which is not in the graph",
+                "nodes",
+                name,
+                "like",
+                notes=notes,
+                help=["name the tensor that the network reads"],
+            ) from None
         spec = subject.original.spec(ref)
         evidence.append(f"'{ref}' ({subject.graph[ref.node].op}) is {spec}")
     wanted = _wanted(subject, name, definition)
     if not spec.compatible(wanted):
-        raise subject.fail("D101", f"'{name}' is declared {wanted}, but '{definition.like}' is {spec} in the graph",
-                           "nodes", name, "shape", notes=evidence,
-                           help=["leave 'shape' out: it is derived; or use the shape that the graph was made for"])  # fmt: skip
+        raise subject.fail(
+            "D101",
+            f"'{name}' is declared {wanted}, but '{definition.like}' is {spec} in the graph",
+            "nodes",
+            name,
+            "shape",
+            notes=evidence,
+            help=["leave 'shape' out: it is derived; or use the shape that the graph was made for"],
+        )
     dtype = spec.dtype or wanted.dtype
     dims = spec.shape.dims if spec.shape.dims is not None else wanted.shape.dims
     if dims is not None and wanted.shape.dims is not None:
@@ -193,8 +212,14 @@ def input_spec(subject: Subject, name: str, definition: NodeDefinition) -> Deriv
     shape = Shape(dims)
     if not shape.is_static or dtype is None:
         evidence += _why_unknown(subject, definition)
-        raise subject.fail("D102", f"'{name}' would be {TensorSpec(dtype, shape)}; expected a known shape and type",
-                           "nodes", name, notes=evidence, help=[f"add 'shape:' to '{name}', such as [1, 300, 300, 3]"])  # fmt: skip
+        raise subject.fail(
+            "D102",
+            f"'{name}' would be {TensorSpec(dtype, shape)}; expected a known shape and type",
+            "nodes",
+            name,
+            notes=evidence,
+            help=[f"add 'shape:' to '{name}', such as [1, 300, 300, 3]"],
+        )
     return Derived(TensorSpec(dtype, shape), tuple(evidence))
 
 
@@ -215,8 +240,19 @@ def _wanted(subject: Subject, name: str, definition: NodeDefinition) -> TensorSp
         try:
             dtype = DType(definition.dtype)
         except ValueError:
-            raise subject.fail("D101", f"'{definition.dtype}' is no element type; expected, say, float32",
-                               "nodes", name, "dtype") from None  # fmt: skip
+            raise subject.fail(
+                "D101",
+                f"'{definition.dtype}' is no element type; expected, say, float32",
+                "nodes",
+                name,
+                "dtype",
+            ) from None
     if definition.shape is not None and any(d is not None and d < 1 for d in definition.shape):
-        raise subject.fail("D101", f"the shape {list(definition.shape)} of '{name}' has a dimension below 1", "nodes", name, "shape")
+        raise subject.fail(
+            "D101",
+            f"the shape {list(definition.shape)} of '{name}' has a dimension below 1",
+            "nodes",
+            name,
+            "shape",
+        )
     return TensorSpec(dtype, Shape(definition.shape))

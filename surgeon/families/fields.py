@@ -34,9 +34,16 @@ def derive_fields(subject: Subject, catalog: Catalog, name: str) -> tuple[dict[s
             continue
         if key not in known:
             can = ", ".join(f"'{k}'" for k in known) or "none"
-            raise subject.fail("D107", f"the field '{key}' of '{name}' ({definition.plugin}) cannot be derived from the graph yet",
-                               "nodes", name, "fields", key, notes=[f"derivable for this plugin: {can}"],
-                               help=["write its value"])  # fmt: skip
+            raise subject.fail(
+                "D107",
+                f"the field '{key}' of '{name}' ({definition.plugin}) cannot be derived from the graph yet",
+                "nodes",
+                name,
+                "fields",
+                key,
+                notes=[f"derivable for this plugin: {can}"],
+                help=["write its value"],
+            )
         try:
             derived = known[key](subject.of(name))
         except SurgeonError as exc:
@@ -49,5 +56,7 @@ def derive_fields(subject: Subject, catalog: Catalog, name: str) -> tuple[dict[s
 def placed(exc: SurgeonError, subject: Subject, *path: str) -> SurgeonError:
     """Return an error about the graph alone with the recipe's place of what needs it."""
     span = subject.recipe.span(*path)
-    found = (d if isinstance(d.where, Span) or span is None else replace(d, where=span) for d in exc.diagnostics)
+    found = (
+        d if isinstance(d.where, Span) or span is None else replace(d, where=span) for d in exc.diagnostics
+    )
     return SurgeonError(*found)

@@ -81,7 +81,10 @@ class GraphDiff(Displayed):
     @property
     def others(self) -> tuple[str, ...]:
         """What differs besides nodes: ``outputs differ``, ``versions differ`` and so on."""
-        return tuple(f"{name} differ{'s' if name == 'library' else ''}" for name in (*(("outputs",) if self.outputs else ()), *self.rest))
+        return tuple(
+            f"{name} differ{'s' if name == 'library' else ''}"
+            for name in (*(("outputs",) if self.outputs else ()), *self.rest)
+        )
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed or self.moved or self.outputs or self.rest)
@@ -93,15 +96,22 @@ class GraphDiff(Displayed):
             "added": [{"name": node.name, "op": node.op} for node in self.added],
             "removed": [{"name": node.name, "op": node.op} for node in self.removed],
             "changed": [
-                {"name": node.name, "op": node.op,
-                 "changes": [{"what": c.what, "key": c.key, "before": c.before, "after": c.after} for c in node.changes]}
+                {
+                    "name": node.name,
+                    "op": node.op,
+                    "changes": [
+                        {"what": c.what, "key": c.key, "before": c.before, "after": c.after}
+                        for c in node.changes
+                    ],
+                }
                 for node in self.changed
             ],
             "moved": list(self.moved),
-            "outputs": None if self.outputs is None else
-                       {"before": [str(r) for r in self.outputs[0]], "after": [str(r) for r in self.outputs[1]]},
+            "outputs": None
+            if self.outputs is None
+            else {"before": [str(r) for r in self.outputs[0]], "after": [str(r) for r in self.outputs[1]]},
             "rest": list(self.rest),
-        }  # fmt: skip
+        }
 
 
 def diff_graphs(a: Graph, b: Graph) -> GraphDiff:
@@ -111,7 +121,11 @@ def diff_graphs(a: Graph, b: Graph) -> GraphDiff:
     cost is linear in nodes and edges, but for finding the moved nodes, which takes n log n.
     """
     common = [node for node in b if node.name in a]
-    changed = [NodeChange(node.name, node.op, parts) for node in common if (parts := tuple(_changes(a[node.name], node)))]
+    changed = [
+        NodeChange(node.name, node.op, parts)
+        for node in common
+        if (parts := tuple(_changes(a[node.name], node)))
+    ]
     rest = [key for key in ("versions", "library", "extra") if getattr(a, key) != getattr(b, key)]
     return GraphDiff(
         added=tuple(node for node in b if node.name not in a),
@@ -131,7 +145,9 @@ def render(diff: GraphDiff, limit: int | None = LIMIT) -> str:
     """
     if not diff:
         return "the graphs are equal\n"
-    lines = [f"{len(diff.removed)} removed, {len(diff.added)} added, {len(diff.changed)} changed, {len(diff.moved)} moved"]
+    lines = [
+        f"{len(diff.removed)} removed, {len(diff.added)} added, {len(diff.changed)} changed, {len(diff.moved)} moved"
+    ]
     if diff.outputs is not None:
         before, after = (_shown(", ".join(map(str, refs)) or "(none)") for refs in diff.outputs)
         lines.append(f"outputs: {before} -> {after}")
@@ -139,7 +155,9 @@ def render(diff: GraphDiff, limit: int | None = LIMIT) -> str:
         lines.append("other fields that differ: " + ", ".join(diff.rest))
     lines += _section("-", [_Item(n.name, [n.op], [_shown(print_node(n))]) for n in diff.removed], limit)
     lines += _section("+", [_Item(n.name, [n.op], [_shown(print_node(n))]) for n in diff.added], limit)
-    lines += _section("~", [_Item(c.name, [p.label for p in c.changes], _change_lines(c)) for c in diff.changed], limit)
+    lines += _section(
+        "~", [_Item(c.name, [p.label for p in c.changes], _change_lines(c)) for c in diff.changed], limit
+    )
     lines += _section(">", [_Item(name, ["moved"], [f"{name} moved"]) for name in diff.moved], limit)
     return "\n".join(lines) + "\n"
 

@@ -9,14 +9,36 @@ if TYPE_CHECKING:
     import numpy as np
 
 _ITEM_SIZE = {
-    "float32": 4, "float64": 8, "int32": 4, "uint8": 1, "int16": 2, "int8": 1, "complex64": 8, "int64": 8, "bool": 1,
-    "qint8": 1, "quint8": 1, "qint32": 4, "bfloat16": 2, "qint16": 2, "quint16": 2, "uint16": 2, "complex128": 16,
-    "float16": 2, "uint32": 4, "uint64": 8,
-}  # fmt: skip
+    "float32": 4,
+    "float64": 8,
+    "int32": 4,
+    "uint8": 1,
+    "int16": 2,
+    "int8": 1,
+    "complex64": 8,
+    "int64": 8,
+    "bool": 1,
+    "qint8": 1,
+    "quint8": 1,
+    "qint32": 4,
+    "bfloat16": 2,
+    "qint16": 2,
+    "quint16": 2,
+    "uint16": 2,
+    "complex128": 16,
+    "float16": 2,
+    "uint32": 4,
+    "uint64": 8,
+}
 
 _NUMPY = {
-    "qint8": "int8", "quint8": "uint8", "qint32": "int32", "qint16": "int16", "quint16": "uint16", "bfloat16": "uint16",
-}  # fmt: skip
+    "qint8": "int8",
+    "quint8": "uint8",
+    "qint32": "int32",
+    "qint16": "int16",
+    "quint16": "uint16",
+    "bfloat16": "uint16",
+}
 
 
 class DType(str, Enum):

@@ -101,8 +101,12 @@ def apply_edits(graph: Graph, edits: Sequence[Edit]) -> Graph:
                 changed[edit.name] = _change(changed.get(edit.name) or graph[edit.name], edit)
     for name, add in added.items():
         if name in graph and name not in dropped:
-            raise error("S102", f"node '{name}' cannot be added; the graph has one of that name", add.span,
-                        help=["choose another name, or rename the node that is there"])  # fmt: skip
+            raise error(
+                "S102",
+                f"node '{name}' cannot be added; the graph has one of that name",
+                add.span,
+                help=["choose another name, or rename the node that is there"],
+            )
 
     nodes: list[Node] = []
     for node in graph:
@@ -118,13 +122,25 @@ def apply_edits(graph: Graph, edits: Sequence[Edit]) -> Graph:
         for source in node.sources:
             if source in dropped and source not in added:
                 drop = dropped[source]
-                edge = "after" if source in node.control and all(r.node != source for r in node.inputs) else "reads"
-                raise error("S103", f"node '{source}' cannot be taken out ({drop.fate}); '{node.name}' ({node.op}) {edge} it",
-                            drop.span, help=["take the reader out as well, rewire it, or keep the node"])  # fmt: skip
+                edge = (
+                    "after"
+                    if source in node.control and all(r.node != source for r in node.inputs)
+                    else "reads"
+                )
+                raise error(
+                    "S103",
+                    f"node '{source}' cannot be taken out ({drop.fate}); '{node.name}' ({node.op}) {edge} it",
+                    drop.span,
+                    help=["take the reader out as well, rewire it, or keep the node"],
+                )
     for ref in outputs:
         if ref.node in dropped and ref.node not in added:
-            raise error("S103", f"node '{ref.node}' cannot be taken out ({dropped[ref.node].fate}); it is an output",
-                        outputs_span or dropped[ref.node].span, help=["declare other outputs"])  # fmt: skip
+            raise error(
+                "S103",
+                f"node '{ref.node}' cannot be taken out ({dropped[ref.node].fate}); it is an output",
+                outputs_span or dropped[ref.node].span,
+                help=["declare other outputs"],
+            )
     return graph.replace(nodes, outputs).check()
 
 
@@ -149,5 +165,9 @@ def _released(node: Node, gone: Container[bytes]) -> Node:
 
 def _present(graph: Graph, name: str, span: Span | None) -> None:
     if name not in graph:
-        raise error("S101", f"node '{name}' is to be edited, but is not in the graph", span,
-                    nearest_note(name, graph.nodes))  # fmt: skip
+        raise error(
+            "S101",
+            f"node '{name}' is to be edited, but is not in the graph",
+            span,
+            nearest_note(name, graph.nodes),
+        )

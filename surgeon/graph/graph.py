@@ -85,8 +85,12 @@ class Graph(Displayed):
         table: dict[str, Node] = {}
         for node in nodes:
             if node.name in table:
-                raise error("G105", f"two nodes are named '{node.name}'; names must be unique", source or None,
-                            help=["export the graph again; a frozen graph from TensorFlow has unique names"])  # fmt: skip
+                raise error(
+                    "G105",
+                    f"two nodes are named '{node.name}'; names must be unique",
+                    source or None,
+                    help=["export the graph again; a frozen graph from TensorFlow has unique names"],
+                )
             table[node.name] = node
         self._nodes = table
         self.nodes: Mapping[str, Node] = MappingProxyType(table)
@@ -109,7 +113,12 @@ class Graph(Displayed):
         """Return a node; raise SurgeonError G110 naming the nearest spellings where there is none."""
         node = self._nodes.get(name)
         if node is None:
-            raise error("G110", f"the graph has no node '{name}'", self.source or None, nearest_note(name, self._nodes))
+            raise error(
+                "G110",
+                f"the graph has no node '{name}'",
+                self.source or None,
+                nearest_note(name, self._nodes),
+            )
         return node
 
     def get(self, name: str) -> Node | None:
@@ -196,9 +205,13 @@ class Graph(Displayed):
             return [s for s in nodes[name].sources if s in nodes and nodes[s].op not in LOOP_ENDS]
 
         def refused(cycle: list[str]) -> SurgeonError:
-            return error("G107", f"the graph has a cycle through '{cycle[0]}'", self.source or None,
-                         [" reads ".join(shortened([f"'{name}'" for name in cycle]))],
-                         ["only a loop of TensorFlow, closed by NextIteration, may go round"])  # fmt: skip
+            return error(
+                "G107",
+                f"the graph has a cycle through '{cycle[0]}'",
+                self.source or None,
+                [" reads ".join(shortened([f"'{name}'" for name in cycle]))],
+                ["only a loop of TensorFlow, closed by NextIteration, may go round"],
+            )
 
         return sources_first(nodes, sources, refused)
 
@@ -209,12 +222,24 @@ class Graph(Displayed):
         for node in nodes.values():
             for source in node.sources:
                 if source not in nodes and len(problems) < 5:
-                    problems.append(error("G106", f"node '{node.name}' ({node.op}) reads '{source}', which is not in the graph",
-                                          self.source or None, nearest_note(source, nodes)))  # fmt: skip
+                    problems.append(
+                        error(
+                            "G106",
+                            f"node '{node.name}' ({node.op}) reads '{source}', which is not in the graph",
+                            self.source or None,
+                            nearest_note(source, nodes),
+                        )
+                    )
         for ref in self.outputs:
             if ref.node not in nodes:
-                problems.append(error("G109", f"the output '{ref}' is not in the graph", self.source or None,
-                                      nearest_note(ref.node, nodes)))  # fmt: skip
+                problems.append(
+                    error(
+                        "G109",
+                        f"the output '{ref}' is not in the graph",
+                        self.source or None,
+                        nearest_note(ref.node, nodes),
+                    )
+                )
         if problems:
             raise SurgeonError(*(d for p in problems for d in p.diagnostics))
         self.topological()

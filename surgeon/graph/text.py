@@ -102,8 +102,11 @@ def print_attr(value: AttrValue, limit: int = 256) -> str:
         case tuple():
             return "[" + ", ".join(print_attr(v, limit) for v in value) + "]"
         case Func():
-            return f"func({_name(value.name)}) {{" + ", ".join(
-                f"{_name(k)}: {print_attr(v, limit)}" for k, v in value.attrs.items()) + "}"  # fmt: skip
+            return (
+                f"func({_name(value.name)}) {{"
+                + ", ".join(f"{_name(k)}: {print_attr(v, limit)}" for k, v in value.attrs.items())
+                + "}"
+            )
         case Placeholder():
             return f"placeholder({json.dumps(value.name)})"
         case RawAttr():
@@ -139,7 +142,9 @@ def parse_graph(text: str, source: str = "<text>") -> Graph:
             nodes.append(parser.node())
     if not started:
         raise error("G108", "the text holds no graph; expected 'graph v1'", source)
-    return Graph(nodes, outputs, versions=versions, library=blobs["library"], extra=blobs["extra"], source=source)
+    return Graph(
+        nodes, outputs, versions=versions, library=blobs["library"], extra=blobs["extra"], source=source
+    )
 
 
 def parse_node(text: str, source: str = "<text>") -> Node:
@@ -488,7 +493,11 @@ class _Parser:
         try:
             values = [_BOOLS[t] if dtype is DType.BOOL else t for t in tokens]
             kind = dtype.numpy()
-            array = np.array(values, dtype=kind) if kind.kind in "bf" else np.array([int(str(v)) for v in values], kind)
+            array = (
+                np.array(values, dtype=kind)
+                if kind.kind in "bf"
+                else np.array([int(str(v)) for v in values], kind)
+            )
         except (ValueError, KeyError, OverflowError):
             raise self.fail(f"expected {dtype.value} values") from None
         return self.checked(dtype, dims, array.tobytes())

@@ -90,9 +90,9 @@ class TensorSpec:
 
     def compatible(self, other: TensorSpec) -> bool:
         """True unless a known part of one contradicts the other."""
-        return (self.dtype is None or other.dtype is None or self.dtype == other.dtype) and self.shape.compatible(
-            other.shape
-        )
+        return (
+            self.dtype is None or other.dtype is None or self.dtype == other.dtype
+        ) and self.shape.compatible(other.shape)
 
     def __str__(self) -> str:
         return f"{self.dtype.value if self.dtype else '?'}{self.shape}"
@@ -149,7 +149,9 @@ def misfit(dtype: DType, shape: tuple[int, ...], stored: int) -> str | None:
     if size > MATERIALISE_LIMIT:
         return f"its shape {list(shape)} takes {size} bytes; expected at most {MATERIALISE_LIMIT}"
     if stored > _element_count(shape):
-        return f"it holds {stored} values; expected at most {_element_count(shape)} for its shape {list(shape)}"
+        return (
+            f"it holds {stored} values; expected at most {_element_count(shape)} for its shape {list(shape)}"
+        )
     return None
 
 
@@ -199,7 +201,11 @@ class _TensorBase:
         if isinstance(self, TensorValue) and isinstance(other, TensorValue):
             if self.data == other.data or self.count * 8 >= MATERIALISE_LIMIT:
                 return self.data == other.data
-            return self.strings() == other.strings() if self.dtype is DType.STRING else self.buffer() == other.buffer()
+            return (
+                self.strings() == other.strings()
+                if self.dtype is DType.STRING
+                else self.buffer() == other.buffer()
+            )
         return self.nbytes == other.nbytes and self.buffer() == other.buffer()
 
     def __hash__(self) -> int:
@@ -220,12 +226,18 @@ class TensorValue(_TensorBase):
 
     @property
     def nbytes(self) -> int:
-        return sum(map(len, self.data)) if isinstance(self.data, tuple) else self.count * (self.dtype.itemsize or 0)
+        return (
+            sum(map(len, self.data))
+            if isinstance(self.data, tuple)
+            else self.count * (self.dtype.itemsize or 0)
+        )
 
     @property
     def stored(self) -> int:
         """Number of elements in ``data``."""
-        return len(self.data) if isinstance(self.data, tuple) else len(self.data) // (self.dtype.itemsize or 1)
+        return (
+            len(self.data) if isinstance(self.data, tuple) else len(self.data) // (self.dtype.itemsize or 1)
+        )
 
     def buffer(self) -> memoryview:
         if isinstance(self.data, tuple):
@@ -275,12 +287,16 @@ class TensorValue(_TensorBase):
 
         if dtype is DType.STRING:
             flat = np.asarray(array, dtype=object)
-            return TensorValue(dtype, flat.shape, tuple(s if isinstance(s, bytes) else str(s).encode() for s in flat.flat))
+            return TensorValue(
+                dtype, flat.shape, tuple(s if isinstance(s, bytes) else str(s).encode() for s in flat.flat)
+            )
         value = np.asarray(array) if dtype is None else np.asarray(array, dtype=dtype.numpy())
         kind = dtype or DType.of(value.dtype)
         if kind is DType.STRING:
             return TensorValue.of(value, DType.STRING)
-        return TensorValue(kind, value.shape, np.ascontiguousarray(value).astype(kind.numpy(), copy=False).tobytes())
+        return TensorValue(
+            kind, value.shape, np.ascontiguousarray(value).astype(kind.numpy(), copy=False).tobytes()
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

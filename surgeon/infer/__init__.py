@@ -5,4 +5,15 @@ from surgeon.infer.inference import Inference
 from surgeon.infer.registry import known_ops
 from surgeon.infer.rule import Context, Mismatch, NoKernel, Partial, Rule, elementwise, moves
 
-__all__ = ["Context", "Inference", "Mismatch", "NoKernel", "Partial", "Rule", "elementwise", "evaluate", "known_ops", "moves"]
+__all__ = [
+    "Context",
+    "Inference",
+    "Mismatch",
+    "NoKernel",
+    "Partial",
+    "Rule",
+    "elementwise",
+    "evaluate",
+    "known_ops",
+    "moves",
+]

@@ -47,7 +47,9 @@ def broadcast(a: Dims, b: Dims) -> Dims:
         elif x is None or y is None:
             out.append(y if x is None else x)
         else:
-            raise Mismatch(f"shapes {Shape(a)} and {Shape(b)} do not broadcast; expected equal dimensions or 1")
+            raise Mismatch(
+                f"shapes {Shape(a)} and {Shape(b)} do not broadcast; expected equal dimensions or 1"
+            )
     return tuple(out)
 
 
@@ -81,7 +83,9 @@ def axis_of(axis: Dim, rank: int | None, what: str = "axis") -> int | None:
     return axis + rank if axis < 0 else axis
 
 
-def window(size: Dim, kernel: Dim, stride: int, padding: str, dilation: int = 1, pads: tuple[int, int] = (0, 0)) -> Dim:
+def window(
+    size: Dim, kernel: Dim, stride: int, padding: str, dilation: int = 1, pads: tuple[int, int] = (0, 0)
+) -> Dim:
     """Return the output length of a sliding window along one axis (TensorFlow's rules for SAME, VALID, EXPLICIT)."""
     if size is None or stride < 1 or dilation < 1:
         return None
@@ -92,5 +96,7 @@ def window(size: Dim, kernel: Dim, stride: int, padding: str, dilation: int = 1,
     reach = (kernel - 1) * dilation + 1
     total = size + (sum(pads) if padding == "EXPLICIT" else 0)
     if total < reach:
-        raise Mismatch(f"an axis of {total} elements, padding included, is shorter than the window; expected {reach} at least")
+        raise Mismatch(
+            f"an axis of {total} elements, padding included, is shorter than the window; expected {reach} at least"
+        )
     return (total - reach) // stride + 1

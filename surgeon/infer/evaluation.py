@@ -23,8 +23,15 @@ KERNEL_ERRORS = (ValueError, IndexError, TypeError, ArithmeticError, MemoryError
 """What numpy raises when shapes or values do not go together."""
 
 _NO_ARITHMETIC = (
-    DType.BFLOAT16, DType.QINT8, DType.QUINT8, DType.QINT32, DType.QINT16, DType.QUINT16, DType.RESOURCE, DType.VARIANT,
-)  # fmt: skip
+    DType.BFLOAT16,
+    DType.QINT8,
+    DType.QUINT8,
+    DType.QINT32,
+    DType.QINT16,
+    DType.QUINT16,
+    DType.RESOURCE,
+    DType.VARIANT,
+)
 
 _SPEC_TYPES: dict[Any, DType] = {}
 
@@ -112,7 +119,11 @@ class _Evaluation:
         self._demand(ref)
         result = self.results[ref]
         if isinstance(result, _Dead):
-            raise self._error("I104", self.graph[ref.node], "is on the branch of a conditional that is not taken; expected a value")
+            raise self._error(
+                "I104",
+                self.graph[ref.node],
+                "is on the branch of a conditional that is not taken; expected a value",
+            )
         return result
 
     def _reads_merge(self, ref: Ref) -> bool:
@@ -163,10 +174,20 @@ class _Evaluation:
     def _next_needed(self, node: Node, ref: Ref, start: int) -> tuple[Ref | None, int]:
         """Return the next tensor that ``ref`` waits for, or None; ``start`` inputs are there already."""
         if self.inference is not None and self.inference.is_fed(ref):
-            raise self._error("I102", node, "is assumed to have a type and shape only; expected a value for it")
+            raise self._error(
+                "I102", node, "is assumed to have a type and shape only; expected a value for it"
+            )
         order = self._order(node)
-        if start == 0 and node.op in MERGES and any(is_back_edge(self.graph, node, source) for source in order):
-            raise self._error("I101", node, "closes a while loop, which has no numpy kernel; expected ops that can be evaluated here")
+        if (
+            start == 0
+            and node.op in MERGES
+            and any(is_back_edge(self.graph, node, source) for source in order)
+        ):
+            raise self._error(
+                "I101",
+                node,
+                "closes a while loop, which has no numpy kernel; expected ops that can be evaluated here",
+            )
         for position in range(start, len(order)):
             source = order[position]
             result = self.results.get(source)
@@ -180,8 +201,13 @@ class _Evaluation:
         if node.op in SWITCHES and len(node.inputs) == 2:
             return (node.inputs[1], node.inputs[0])
         if self.conditional and node.control:
-            return tuple(Ref(name) if self.graph[name].op == "Identity" else Ref(name, 1)
-                         for name in pivots(self.graph, node)) + node.inputs  # fmt: skip
+            return (
+                tuple(
+                    Ref(name) if self.graph[name].op == "Identity" else Ref(name, 1)
+                    for name in pivots(self.graph, node)
+                )
+                + node.inputs
+            )
         return node.inputs
 
     def _settles(self, node: Node, ref: Ref, position: int, result: Array | _Dead) -> bool:
@@ -244,7 +270,9 @@ class _Evaluation:
             with np.errstate(all="ignore"):
                 outputs = [np.asarray(v) for v in rule.kernel(node, arrays)]
         except NoKernel as exc:
-            raise self._error("I101", node, f"has no numpy kernel for {exc}; expected ops that can be evaluated here") from None
+            raise self._error(
+                "I101", node, f"has no numpy kernel for {exc}; expected ops that can be evaluated here"
+            ) from None
         except KERNEL_ERRORS as exc:
             raise self._error("I104", node, f"cannot be evaluated; {exc}") from None
         self.elements += sum(v.size for v in outputs)
@@ -264,9 +292,15 @@ class _Evaluation:
         if not isinstance(tensor, (TensorValue, TensorRef, TensorDigest)):
             raise self._error("I104", node, "has no value; expected a tensor in its attribute 'value'")
         if not computable(tensor.dtype):
-            raise self._error("I101", node, f"has element type {tensor.dtype}, which has no arithmetic in numpy; expected a plain type")
+            raise self._error(
+                "I101",
+                node,
+                f"has element type {tensor.dtype}, which has no arithmetic in numpy; expected a plain type",
+            )
         if any(d < 0 for d in tensor.shape):
-            raise self._error("I104", node, f"has shape {Shape(tensor.shape)}; expected dimensions of at least 0")
+            raise self._error(
+                "I104", node, f"has shape {Shape(tensor.shape)}; expected dimensions of at least 0"
+            )
         self._check_total(node, tensor.count)
         try:
             return tensor.array()
@@ -284,27 +318,41 @@ class _Evaluation:
             raise self._error("I104", node, f"cannot be evaluated; {context.contradictions[0]}")
         for spec in specs:
             if spec.shape.dims is not None and any(d is not None and d < 0 for d in spec.shape.dims):
-                raise self._error("I104", node, f"would have shape {spec.shape}; expected dimensions of at least 0")
+                raise self._error(
+                    "I104", node, f"would have shape {spec.shape}; expected dimensions of at least 0"
+                )
             if spec.dtype is not None and not computable(spec.dtype):
-                raise self._error("I101", node, f"has element type {spec.dtype}, which has no arithmetic in numpy; expected a plain type")
+                raise self._error(
+                    "I101",
+                    node,
+                    f"has element type {spec.dtype}, which has no arithmetic in numpy; expected a plain type",
+                )
         self._check_total(node, sum(spec.shape.size or 0 for spec in specs))
 
     def _check_total(self, node: Node, more: int) -> None:
         if self.elements + more > self.max_elements:
-            raise self._error("I103", node, f"brings the evaluation to {self.elements + more} elements; "
-                                            f"expected {self.max_elements} elements at most")  # fmt: skip
+            raise self._error(
+                "I103",
+                node,
+                f"brings the evaluation to {self.elements + more} elements; "
+                f"expected {self.max_elements} elements at most",
+            )
 
     def _error(self, code: str, node: Node, what: str) -> SurgeonError:
         namespace = node.namespace
         notes = [f"namespace: '{namespace}'"] if namespace else []
-        return error(code, f"node '{node.name}' ({node.op}) {what}", self.graph.source or None, notes, _HELP[code])
+        return error(
+            code, f"node '{node.name}' ({node.op}) {what}", self.graph.source or None, notes, _HELP[code]
+        )
 
 
 _HELP = {
     "I101": ("feed a tensor behind this node, or give the value by hand where it was to be derived",),
     "I102": ("feed it, or fix its shape where only the shape matters",),
     "I103": ("ask for a smaller part of the graph, or raise the bound where the size is right",),
-    "I104": ("compare the shapes of the node's inputs with what the op expects: 'surgeon inspect' shows them",),
+    "I104": (
+        "compare the shapes of the node's inputs with what the op expects: 'surgeon inspect' shows them",
+    ),
 }
 
 

@@ -10,9 +10,27 @@ import numpy as np
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec
 from surgeon.graph.values import TensorDigest, TensorRef, TensorValue
-from surgeon.infer.evaluation import KERNEL_ERRORS, MERGES, SWITCHES, computable, evaluate, is_back_edge, pivots
+from surgeon.infer.evaluation import (
+    KERNEL_ERRORS,
+    MERGES,
+    SWITCHES,
+    computable,
+    evaluate,
+    is_back_edge,
+    pivots,
+)
 from surgeon.infer.registry import with_extra
-from surgeon.infer.rule import MAX_OUTPUTS, MAX_RANK, Array, Context, Mismatch, NoKernel, Partial, Rule, attr_dtype
+from surgeon.infer.rule import (
+    MAX_OUTPUTS,
+    MAX_RANK,
+    Array,
+    Context,
+    Mismatch,
+    NoKernel,
+    Partial,
+    Rule,
+    attr_dtype,
+)
 
 SMALL = 4096
 """Elements up to which values are folded on the way; larger ones only when asked for."""
@@ -135,8 +153,14 @@ class Inference:
 
     def _fold(self, ref: Ref) -> Array | None:
         try:
-            value = evaluate(self.graph, [ref], inference=self, max_nodes=self.max_nodes,
-                             max_elements=self.max_elements, keep=self._keep)[0]  # fmt: skip
+            value = evaluate(
+                self.graph,
+                [ref],
+                inference=self,
+                max_nodes=self.max_nodes,
+                max_elements=self.max_elements,
+                keep=self._keep,
+            )[0]
         except SurgeonError:
             return None
         view = value.view()
@@ -198,7 +222,9 @@ class Inference:
             facts = self._of_const(node)
         else:
             facts = self._of_op(node, inputs)
-        if any(h.dead and all(h.dead) for h in held) or (node.op not in MERGES and any(i.dead for i in inputs)):
+        if any(h.dead and all(h.dead) for h in held) or (
+            node.op not in MERGES and any(i.dead for i in inputs)
+        ):
             facts = _Facts(facts.specs, dead=(True,) * len(facts.specs))
         elif any(h.guarded for h in held) or any(i.guarded for i in inputs):
             facts = replace(facts, guarded=True)
@@ -267,7 +293,10 @@ class Inference:
 
     def _apply(self, rule: Rule, node: Node, inputs: Sequence[_Input], count: int) -> _Facts:
         context = Context(
-            node, tuple(i.spec for i in inputs), tuple(i.value for i in inputs), tuple(i.partial for i in inputs),
+            node,
+            tuple(i.spec for i in inputs),
+            tuple(i.value for i in inputs),
+            tuple(i.partial for i in inputs),
             producer=self._producer,
         )
         specs = self._shapes(rule, context, count)
@@ -301,7 +330,9 @@ class Inference:
             found += [TensorSpec(plain if i == 0 else None) for i in range(len(found), count)]
         return tuple(_checked(spec, context) for spec in found)
 
-    def _small_values(self, rule: Rule, context: Context, specs: tuple[TensorSpec, ...]) -> tuple[Array, ...] | None:
+    def _small_values(
+        self, rule: Rule, context: Context, specs: tuple[TensorSpec, ...]
+    ) -> tuple[Array, ...] | None:
         """Return the values where all is known and small, nothing where it is not, None where the kernel fails."""
         if rule.kernel is None or any(v is None for v in context.values):
             return ()
@@ -320,7 +351,9 @@ class Inference:
             return None
         return values if len(values) == len(specs) else ()
 
-    def _with_partials(self, rule: Rule, context: Context, specs: tuple[TensorSpec, ...], foldable: bool) -> _Facts:
+    def _with_partials(
+        self, rule: Rule, context: Context, specs: tuple[TensorSpec, ...], foldable: bool
+    ) -> _Facts:
         if rule.partial is None or not specs:
             return _Facts(specs, foldable=foldable)
         for spec in specs:
@@ -376,4 +409,6 @@ def _checked(spec: TensorSpec, context: Context) -> TensorSpec:
     if all(d is None or 0 <= d < 1 << 63 for d in dims):
         return spec
     context.contradict(f"the output has shape {spec.shape}; expected dimensions from 0 to 2^63 - 1")
-    return TensorSpec(spec.dtype, Shape(tuple(d if d is not None and 0 <= d < 1 << 63 else None for d in dims)))
+    return TensorSpec(
+        spec.dtype, Shape(tuple(d if d is not None and 0 <= d < 1 << 63 else None for d in dims))
+    )

@@ -18,8 +18,11 @@ def combine(rules: Iterable[Rule]) -> dict[str, Rule]:
     for rule in rules:
         other = table.setdefault(rule.op, rule)
         if other is not rule:
-            raise error("I105", f"op '{rule.op}' has two inference rules, of '{other.owner}' and '{rule.owner}'; expected one",
-                        help=["take one of the two away, or give the plugin's op another name"])  # fmt: skip
+            raise error(
+                "I105",
+                f"op '{rule.op}' has two inference rules, of '{other.owner}' and '{rule.owner}'; expected one",
+                help=["take one of the two away, or give the plugin's op another name"],
+            )
     return table
 
 
@@ -38,7 +41,9 @@ def with_extra(rules: Mapping[str, Rule] | None) -> Mapping[str, Rule]:
     """Return the package's rules and ``rules``; raise SurgeonError I105 for an op that has one already."""
     if not rules:
         return builtin_rules()
-    return combine([*builtin_rules().values(), *(r.owned("a rule given by the caller") for r in rules.values())])
+    return combine(
+        [*builtin_rules().values(), *(r.owned("a rule given by the caller") for r in rules.values())]
+    )
 
 
 def known_ops() -> dict[str, bool]:

@@ -43,7 +43,9 @@ class Partial:
         """Return the 1-D partial value with these elements; those that ``dtype`` cannot hold are unknown."""
         bound = np.iinfo(dtype.numpy()).max
         held = [d if d is not None and -bound <= d <= bound else None for d in dims]
-        return Partial(np.array([d or 0 for d in held], dtype.numpy()), np.array([d is not None for d in held], bool))
+        return Partial(
+            np.array([d or 0 for d in held], dtype.numpy()), np.array([d is not None for d in held], bool)
+        )
 
     def items(self) -> tuple[int | None, ...]:
         """Return the elements in C order, None where unknown."""
@@ -93,7 +95,12 @@ class Context:
         found = self.partials[index] if 0 <= index < len(self.partials) else None
         spec = self.spec(index)
         size = spec.shape.size
-        if found is not None or spec.dtype not in (DType.INT32, DType.INT64) or size is None or not 0 <= size <= MAX_RANK:
+        if (
+            found is not None
+            or spec.dtype not in (DType.INT32, DType.INT64)
+            or size is None
+            or not 0 <= size <= MAX_RANK
+        ):
             return found
         dims = spec.shape.static()
         return Partial(np.zeros(dims, spec.dtype.numpy()), np.zeros(dims, bool))

@@ -41,12 +41,22 @@ def common_dim(op: str, what: str, inputs: Sequence[TensorSpec], *places: tuple[
         if first is None:
             first = (index, size)
         elif size != first[1]:
-            raise unfit(op, index, inputs[index], f"{first[1]} {what} at axis {axis}, as in input {first[0]}",
-                        f"input {first[0]} is {inputs[first[0]]}")  # fmt: skip
+            raise unfit(
+                op,
+                index,
+                inputs[index],
+                f"{first[1]} {what} at axis {axis}, as in input {first[0]}",
+                f"input {first[0]} is {inputs[first[0]]}",
+            )
     return None if first is None else first[1]
 
 
 def unfit(op: str, index: int, spec: TensorSpec, wanted: str, *notes: str) -> SurgeonError:
     """Return SurgeonError C109: input ``index`` is ``spec``, and ``wanted`` says what was expected."""
-    return error("C109", f"input {index} of {op} is {spec}; expected {wanted}", None, notes,
-                 ["connect another tensor, reshape it, or correct the fields"])  # fmt: skip
+    return error(
+        "C109",
+        f"input {index} of {op} is {spec}; expected {wanted}",
+        None,
+        notes,
+        ["connect another tensor, reshape it, or correct the fields"],
+    )

@@ -31,10 +31,21 @@ _HEX = re.compile(r"0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _INF = re.compile(r"([-+]?)\.(inf|Inf|INF)\Z")
 _CONSTANTS: Mapping[str, Any] = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-    ".nan": float("nan"), ".NaN": float("nan"), ".NAN": float("nan"),
-}  # fmt: skip
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+    ".nan": float("nan"),
+    ".NaN": float("nan"),
+    ".NAN": float("nan"),
+}
 
 
 @dataclass(frozen=True)
@@ -117,14 +128,22 @@ def read_document(path: str | Path) -> Value:
     file = Path(path)
     try:
         if file.stat().st_size > TEXT_LIMIT:
-            raise error("R103", f"the document has {file.stat().st_size} bytes; at most {TEXT_LIMIT} are read", str(file))
+            raise error(
+                "R103",
+                f"the document has {file.stat().st_size} bytes; at most {TEXT_LIMIT} are read",
+                str(file),
+            )
         data = file.read_bytes()
     except OSError as exc:
-        raise error("E101", f"'{file}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+        raise error(
+            "E101", f"'{file}' cannot be read: {exc.strerror or exc}", help=["check the path"]
+        ) from None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise error("R101", f"the document is not UTF-8: byte 0x{data[exc.start]:02x} at {exc.start}", str(file)) from None
+        raise error(
+            "R101", f"the document is not UTF-8: byte 0x{data[exc.start]:02x} at {exc.start}", str(file)
+        ) from None
     return parse_document(text, str(path))
 
 
@@ -139,7 +158,9 @@ class _Builder:
         span = self.span(node)
         self.count += 1
         if self.count > VALUE_LIMIT:
-            raise error("R103", f"the document holds over {VALUE_LIMIT} values (aliases count each time)", span)
+            raise error(
+                "R103", f"the document holds over {VALUE_LIMIT} values (aliases count each time)", span
+            )
         if depth > DEPTH_LIMIT:
             raise error("R103", f"the document nests over {DEPTH_LIMIT} levels deep", span)
         if isinstance(node, yaml.ScalarNode):
@@ -165,8 +186,12 @@ class _Builder:
                 raise error("R101", "a key is a list or a mapping; expected a name", place)
             key = str(key_node.value)
             if key in entries:
-                raise error("R102", f"the key '{key}' stands here twice; the first is at line {keys[key].line}", place,
-                            help=["keep one of them"])  # fmt: skip
+                raise error(
+                    "R102",
+                    f"the key '{key}' stands here twice; the first is at line {keys[key].line}",
+                    place,
+                    help=["keep one of them"],
+                )
             entries[key] = self.build(value_node, depth + 1)
             keys[key] = place
         return Mapped(entries, keys, span)
@@ -183,12 +208,18 @@ class _Builder:
 
     def no_tag(self, node: yaml.Node, usual: str, span: Span) -> None:
         if node.tag != usual:
-            raise error("R103", f"the tag '{node.tag}' is not allowed; expected plain values, lists and mappings", span)
+            raise error(
+                "R103",
+                f"the tag '{node.tag}' is not allowed; expected plain values, lists and mappings",
+                span,
+            )
 
     def span(self, node: yaml.Node) -> Span:
         start, end = node.start_mark, node.end_mark
         length = end.column - start.column if end.line == start.line else 1
-        return Span(self.file, start.line + 1, start.column + 1, max(1, length), _line(self.lines, start.line))
+        return Span(
+            self.file, start.line + 1, start.column + 1, max(1, length), _line(self.lines, start.line)
+        )
 
 
 def _line(lines: list[str], index: int) -> str:

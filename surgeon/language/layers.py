@@ -55,7 +55,9 @@ def _merged(base: Mapped, over: Mapped) -> Mapped:
         if isinstance(value, Scalar) and value.value is None:
             entries.pop(key, None)
             continue
-        entries[key] = _merged(below, value) if isinstance(below, Mapped) and isinstance(value, Mapped) else value
+        entries[key] = (
+            _merged(below, value) if isinstance(below, Mapped) and isinstance(value, Mapped) else value
+        )
         keys[key] = over.keys[key]
     return Mapped(entries, keys, over.span)
 
@@ -83,11 +85,21 @@ def _normalised(layer: Mapped) -> Mapped:
             rule: dict[str, Value] = {"node": value}
             value = Mapped(rule, {"node": value.span}, value.span)
         if name != key and isinstance(value, Mapped):
-            value = Mapped({**value.entries, "optional": Scalar(True, place)}, {**value.keys, "optional": place}, value.span)
+            value = Mapped(
+                {**value.entries, "optional": Scalar(True, place)},
+                {**value.keys, "optional": place},
+                value.span,
+            )
         if name in entries:
-            raise error("R102", f"the namespace '{name}' stands here twice; the first is at line {keys[name].line}", place)
+            raise error(
+                "R102",
+                f"the namespace '{name}' stands here twice; the first is at line {keys[name].line}",
+                place,
+            )
         entries[name], keys[name] = value, place
-    return Mapped({**layer.entries, "namespaces": Mapped(entries, keys, namespaces.span)}, layer.keys, layer.span)
+    return Mapped(
+        {**layer.entries, "namespaces": Mapped(entries, keys, namespaces.span)}, layer.keys, layer.span
+    )
 
 
 def _as_step(value: Value) -> Value:
@@ -111,13 +123,21 @@ def _edited(steps: Sequence, edit: Value) -> Sequence:
     if isinstance(edit, Sequence):
         return Sequence(tuple(_as_step(item) for item in edit.items), edit.span)
     if not isinstance(edit, Mapped):
-        raise error("R106", "'steps' is neither a list nor a mapping; expected a list of steps, or before, after, drop, append",
-                    edit.span)  # fmt: skip
+        raise error(
+            "R106",
+            "'steps' is neither a list nor a mapping; expected a list of steps, or before, after, drop, append",
+            edit.span,
+        )
     items = list(steps.items)
     for key, value in edit.entries.items():
         if key not in _STEP_EDITS:
-            raise error("R104", f"unknown key '{key}' in 'steps'", edit.keys[key], nearest_note(key, _STEP_EDITS),
-                        [f"expected {', '.join(_STEP_EDITS)}"])  # fmt: skip
+            raise error(
+                "R104",
+                f"unknown key '{key}' in 'steps'",
+                edit.keys[key],
+                nearest_note(key, _STEP_EDITS),
+                [f"expected {', '.join(_STEP_EDITS)}"],
+            )
         if key == "append":
             items += [_as_step(item) for item in _list(value, "append")]
         elif key == "drop":
@@ -126,7 +146,11 @@ def _edited(steps: Sequence, edit: Value) -> Sequence:
                 del items[at]
         else:
             if not isinstance(value, Mapped):
-                raise error("R106", f"'{key}' is no mapping; expected the id of a step, and the steps to put {key} it", value.span)
+                raise error(
+                    "R106",
+                    f"'{key}' is no mapping; expected the id of a step, and the steps to put {key} it",
+                    value.span,
+                )
             for label, added in value.entries.items():
                 at = _find(items, label, value.keys[label]) + (key == "after")
                 items[at:at] = [_as_step(item) for item in _list(added, label)]
@@ -145,8 +169,12 @@ def _find(items: list[Value], label: Any, place: Span) -> int:
     if len(hits) != 1:
         known = [found for found in labels if found]
         problem = "there is no step" if not hits else f"{len(hits)} steps have the id"
-        raise error("R109", f"{problem} '{label}'; expected the id of one step", place,
-                    ["steps: " + ", ".join(f"'{k}'" for k in known)])  # fmt: skip
+        raise error(
+            "R109",
+            f"{problem} '{label}'; expected the id of one step",
+            place,
+            ["steps: " + ", ".join(f"'{k}'" for k in known)],
+        )
     return hits[0]
 
 
@@ -162,8 +190,13 @@ def substitute(value: Value, parameters: Mapping[str, Value]) -> Value:
                 return Scalar(text[1:], value.span)
             name = text[1:]
             if name not in parameters:
-                raise error("R110", f"the parameter '${name}' is not declared; expected a key of 'parameters'", value.span,
-                            nearest_note(name, parameters), ["declare it, or write '$$' for a plain dollar sign"])  # fmt: skip
+                raise error(
+                    "R110",
+                    f"the parameter '${name}' is not declared; expected a key of 'parameters'",
+                    value.span,
+                    nearest_note(name, parameters),
+                    ["declare it, or write '$$' for a plain dollar sign"],
+                )
             return moved(parameters[name], value.span)
         case Sequence():
             return Sequence(tuple(substitute(item, parameters) for item in value.items), value.span)

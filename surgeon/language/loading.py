@@ -10,7 +10,16 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error, nearest_note
-from surgeon.language.document import Mapped, PathItem, Scalar, Value, parse_document, read_document, spans_of, to_plain
+from surgeon.language.document import (
+    Mapped,
+    PathItem,
+    Scalar,
+    Value,
+    parse_document,
+    read_document,
+    spans_of,
+    to_plain,
+)
 from surgeon.language.document import Sequence as ListValue
 from surgeon.language.layers import merge, moved, substitute
 from surgeon.language.recipe import Engine, Image, ImageStep, NamespaceRule, NodeDefinition, Recipe
@@ -32,22 +41,33 @@ def recipe_files(recipe_paths: Iterable[Path] = ()) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise error("E101", f"the recipe folder '{folder}' cannot be read: no such folder", help=["check --recipe-path"])
+            raise error(
+                "E101",
+                f"the recipe folder '{folder}' cannot be read: no such folder",
+                help=["check --recipe-path"],
+            )
         for path in sorted(folder.glob("*.yaml")):
             if path.name.endswith(CASES):
                 continue
             if path.stem in found and found[path.stem].resolve() != path.resolve():
-                raise error("R111", f"two recipes are named '{path.stem}': '{found[path.stem]}' and '{path}'",
-                            help=["rename one of them, or give the recipe by its path"])  # fmt: skip
+                raise error(
+                    "R111",
+                    f"two recipes are named '{path.stem}': '{found[path.stem]}' and '{path}'",
+                    help=["rename one of them, or give the recipe by its path"],
+                )
             found[path.stem] = path
     return dict(sorted(found.items()))
 
 
 def _entry_points() -> list[Path]:
-    return [Path(str(resources.files(point.load()))) for point in metadata.entry_points(group="surgeon.recipes")]
+    return [
+        Path(str(resources.files(point.load()))) for point in metadata.entry_points(group="surgeon.recipes")
+    ]
 
 
-def find_recipe(name: str | Path, recipe_paths: Sequence[Path] = (), base: Path | None = None, where: Span | None = None) -> Path:
+def find_recipe(
+    name: str | Path, recipe_paths: Sequence[Path] = (), base: Path | None = None, where: Span | None = None
+) -> Path:
     """Return the file of a recipe given by path or by name; raise SurgeonError R112 where there is none."""
     text = str(name)
     if isinstance(name, Path) or text.endswith((".yaml", ".yml")) or "/" in text:
@@ -58,9 +78,20 @@ def find_recipe(name: str | Path, recipe_paths: Sequence[Path] = (), base: Path 
     files = recipe_files(recipe_paths)
     if text not in files:
         beside = [Path(text + ".yaml")] if Path(text + ".yaml").is_file() else []
-        notes = nearest_note(text, files) or (("shipped: " + ", ".join(f"'{f}'" for f in files),) if files else ())
-        raise error("R112", f"there is no recipe named '{text}'", where, notes,
-                    [f"give its path: '{beside[0]}'" if beside else "'surgeon list recipes' shows them; a path needs '.yaml'"])  # fmt: skip
+        notes = nearest_note(text, files) or (
+            ("shipped: " + ", ".join(f"'{f}'" for f in files),) if files else ()
+        )
+        raise error(
+            "R112",
+            f"there is no recipe named '{text}'",
+            where,
+            notes,
+            [
+                f"give its path: '{beside[0]}'"
+                if beside
+                else "'surgeon list recipes' shows them; a path needs '.yaml'"
+            ],
+        )
     return files[text]
 
 
@@ -77,13 +108,20 @@ def load_recipe(
     return build_recipe(read_document(path), path, parameters or {}, recipe_paths)
 
 
-def parse_recipe(text: str, file: str = "<recipe>", *, parameters: Mapping[str, Any] | None = None,
-                 recipe_paths: Sequence[Path] = ()) -> Recipe:  # fmt: skip
+def parse_recipe(
+    text: str,
+    file: str = "<recipe>",
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    recipe_paths: Sequence[Path] = (),
+) -> Recipe:
     """Read a recipe from its text; as :func:`load_recipe`."""
     return build_recipe(parse_document(text, file), Path(file), parameters or {}, recipe_paths)
 
 
-def build_recipe(document: Value, path: Path, parameters: Mapping[str, Any], recipe_paths: Sequence[Path]) -> Recipe:
+def build_recipe(
+    document: Value, path: Path, parameters: Mapping[str, Any], recipe_paths: Sequence[Path]
+) -> Recipe:
     """Return the recipe of a parsed document; as :func:`load_recipe`."""
     layers = _layers(document, path, recipe_paths, ())
     merged = merge(body for _, body in layers)
@@ -97,10 +135,16 @@ def build_recipe(document: Value, path: Path, parameters: Mapping[str, Any], rec
     return recipe
 
 
-def _layers(value: Value, path: Path, recipe_paths: Sequence[Path], above: tuple[Path, ...]) -> list[tuple[str, Mapped]]:
+def _layers(
+    value: Value, path: Path, recipe_paths: Sequence[Path], above: tuple[Path, ...]
+) -> list[tuple[str, Mapped]]:
     """Return (file, body) of everything the recipe builds on, and of itself, in the order of merging."""
     if not isinstance(value, Mapped):
-        raise error("R106", "a recipe is a mapping; expected keys such as 'recipe', 'nodes' and 'namespaces'", value.span)
+        raise error(
+            "R106",
+            "a recipe is a mapping; expected keys such as 'recipe', 'nodes' and 'namespaces'",
+            value.span,
+        )
     here = path.resolve()
     if len(above) > _EXTENDS_LIMIT:
         raise error("R113", f"recipes extend each other over {_EXTENDS_LIMIT} levels deep", value.span)
@@ -110,12 +154,19 @@ def _layers(value: Value, path: Path, recipe_paths: Sequence[Path], above: tuple
         base = find_recipe(str(item.value), recipe_paths, path.parent, item.span)
         if base.resolve() in (*above, here):
             chain = " -> ".join(p.name for p in (*above, here, base.resolve()))
-            raise error("R113", f"'{item.value}' extends itself: {chain}", item.span, help=["take one of them out"])
+            raise error(
+                "R113", f"'{item.value}' extends itself: {chain}", item.span, help=["take one of them out"]
+            )
         for layer in _layers(read_document(base), base, recipe_paths, (*above, here)):
             if layer[0] not in [file for file, _ in out]:
                 out.append(layer)
-    body = value if not above else Mapped(
-        {k: v for k, v in value.entries.items() if k not in ("name", "summary")}, value.keys, value.span)  # fmt: skip
+    body = (
+        value
+        if not above
+        else Mapped(
+            {k: v for k, v in value.entries.items() if k not in ("name", "summary")}, value.keys, value.span
+        )
+    )
     return [*out, (str(path), body)]
 
 
@@ -125,7 +176,11 @@ def _names(extends: Value | None) -> list[Scalar]:
     items = extends.items if isinstance(extends, ListValue) else (extends,)
     names = [item for item in items if isinstance(item, Scalar) and isinstance(item.value, str)]
     if len(names) != len(items):
-        raise error("R106", "'extends' holds something else than names; expected names or paths of recipes", extends.span)
+        raise error(
+            "R106",
+            "'extends' holds something else than names; expected names or paths of recipes",
+            extends.span,
+        )
     return names
 
 
@@ -136,8 +191,13 @@ def _parameters(merged: Mapped, given: Mapping[str, Any]) -> dict[str, Value]:
     values: dict[str, Value] = dict(declared.entries) if declared else {}
     for name, value in given.items():
         if name not in values:
-            raise error("R110", f"the recipe has no parameter '{name}'", f"--set {name}", nearest_note(name, values),
-                        ["parameters: " + (", ".join(f"'{v}'" for v in values) or "none")])  # fmt: skip
+            raise error(
+                "R110",
+                f"the recipe has no parameter '{name}'",
+                f"--set {name}",
+                nearest_note(name, values),
+                ["parameters: " + (", ".join(f"'{v}'" for v in values) or "none")],
+            )
         values[name] = _given(name, value)
     return values
 
@@ -164,8 +224,12 @@ def _validated(value: Mapped) -> Recipe:
     plain["steps"] = []
     version = plain.get("recipe")
     if version is not None and (version != 1 or isinstance(version, bool)):
-        raise error("R108", f"the recipe is of version {version}; this program reads version 1", spans.get(("recipe",)),
-                    help=["write 'recipe: 1', or use a newer program"])  # fmt: skip
+        raise error(
+            "R108",
+            f"the recipe is of version {version}; this program reads version 1",
+            spans.get(("recipe",)),
+            help=["write 'recipe: 1', or use a newer program"],
+        )
     recipe: Recipe | None = None
     try:
         recipe = Recipe.model_validate(plain)
@@ -184,11 +248,20 @@ def _step(value: Any, index: int, spans: Mapping[tuple[PathItem, ...], Span]) ->
     name = value.get("step") if isinstance(value, dict) else None
     types = step_types()
     if not isinstance(name, str):
-        raise error("R107", "a step has no name; expected 'step: NAME', or a name alone", spans.get(path),
-                    help=["'surgeon list steps' shows them"])  # fmt: skip
+        raise error(
+            "R107",
+            "a step has no name; expected 'step: NAME', or a name alone",
+            spans.get(path),
+            help=["'surgeon list steps' shows them"],
+        )
     if name not in types:
-        raise error("R107", f"there is no step '{name}'", spans.get((*path, "step")) or spans.get(path),
-                    nearest_note(name, types), ["'surgeon list steps' shows them"])  # fmt: skip
+        raise error(
+            "R107",
+            f"there is no step '{name}'",
+            spans.get((*path, "step")) or spans.get(path),
+            nearest_note(name, types),
+            ["'surgeon list steps' shows them"],
+        )
     try:
         return types[name].model_validate(value)
     except ValidationError as exc:
@@ -213,14 +286,20 @@ def _diagnostics(
         if item["type"] == "extra_forbidden":
             allowed = _allowed(path[:-1], model)
             text = f"unknown key '{key}'" + (f" in '{'.'.join(map(str, full[:-1]))}'" if full[:-1] else "")
-            new = Diagnostic("R104", text, where, nearest_note(key, allowed) or ("expected: " + ", ".join(allowed),))
+            new = Diagnostic(
+                "R104", text, where, nearest_note(key, allowed) or ("expected: " + ", ".join(allowed),)
+            )
         elif item["type"] == "missing" and isinstance(item["loc"][-1], str):
             inside = ".".join(map(str, full[:-1])) or "the recipe"
             new = Diagnostic("R105", f"'{inside}' lacks the key '{key}'", where, (), (f"add '{key}:'",))
         else:
-            message = "too few values" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
+            message = (
+                "too few values" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
+            )
             given = item["input"]
-            note = () if isinstance(given, dict) or item["type"] == "value_error" else (f"given: {given!r:.80}",)
+            note = (
+                () if isinstance(given, dict) or item["type"] == "value_error" else (f"given: {given!r:.80}",)
+            )
             new = Diagnostic("R106", f"'{shown}': {message[0].lower()}{message[1:]}", where, note)
         if full in found and found[full].code == "R106" and new.code == "R106":
             if new.message not in found[full].message:
@@ -236,7 +315,11 @@ def _real_path(loc: tuple[PathItem, ...], value: Any) -> tuple[PathItem, ...]:
     out: list[PathItem] = []
     at: Any = value
     for i, item in enumerate(loc):
-        inside = item in at if isinstance(at, dict) else isinstance(at, list | tuple) and isinstance(item, int) and item < len(at)
+        inside = (
+            item in at
+            if isinstance(at, dict)
+            else isinstance(at, list | tuple) and isinstance(item, int) and item < len(at)
+        )
         if inside:
             at = at[item]
         elif not (isinstance(at, dict) and i == len(loc) - 1):
@@ -249,8 +332,11 @@ def _allowed(path: tuple[PathItem, ...], model: type[BaseModel]) -> list[str]:
     """Return the keys that may stand at ``path``."""
     if model is Recipe and path:
         kinds: dict[PathItem, type[BaseModel]] = {
-            "nodes": NodeDefinition, "namespaces": NamespaceRule, "image": Image, "engine": Engine,
-        }  # fmt: skip
+            "nodes": NodeDefinition,
+            "namespaces": NamespaceRule,
+            "image": Image,
+            "engine": Engine,
+        }
         model = ImageStep if path[:2] == ("image", "steps") else kinds.get(path[0], Recipe)
     names = [field.alias or name for name, field in model.model_fields.items()]
     return [*names, "extends"] if model is Recipe else names
@@ -261,8 +347,14 @@ def _check_names(recipe: Recipe) -> None:
     problems: list[Diagnostic] = []
     for key, rule in recipe.namespaces.items():
         if rule.node != "auto" and rule.node not in recipe.nodes:
-            problems.append(Diagnostic("R114", f"the namespace '{key}' becomes '{rule.node}', which is not under 'nodes'",
-                                       recipe.span("namespaces", key, "node"), nearest_note(rule.node, recipe.nodes),
-                                       ("define the node, or correct the name",)))  # fmt: skip
+            problems.append(
+                Diagnostic(
+                    "R114",
+                    f"the namespace '{key}' becomes '{rule.node}', which is not under 'nodes'",
+                    recipe.span("namespaces", key, "node"),
+                    nearest_note(rule.node, recipe.nodes),
+                    ("define the node, or correct the name",),
+                )
+            )
     if problems:
         raise SurgeonError(*problems)

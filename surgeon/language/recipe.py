@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    WithJsonSchema,
+    model_validator,
+)
 
 from surgeon.diagnostics import Span
 from surgeon.display import Displayed
@@ -16,15 +24,33 @@ from surgeon.steps.step import Step
 
 OPERANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "ConcatV2": ("axis",), "ExpandDims": ("axis",), "Transpose": ("perm",), "Reshape": ("shape",),
-        "Tile": ("multiples",), "Pad": ("paddings",), "Slice": ("begin", "size"), "Mean": ("axis",), "Sum": ("axis",),
-        "Max": ("axis",), "Min": ("axis",), "Prod": ("axis",),
+        "ConcatV2": ("axis",),
+        "ExpandDims": ("axis",),
+        "Transpose": ("perm",),
+        "Reshape": ("shape",),
+        "Tile": ("multiples",),
+        "Pad": ("paddings",),
+        "Slice": ("begin", "size"),
+        "Mean": ("axis",),
+        "Sum": ("axis",),
+        "Max": ("axis",),
+        "Min": ("axis",),
+        "Prod": ("axis",),
     }
-)  # fmt: skip
+)
 """Operations of TensorFlow that read constants after their data inputs, with the names of those constants."""
 
 _SIZE = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9.]+ ?[A-Za-z]*$"}]}
-_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+}
 
 
 def _class_number(value: Any) -> Any:
@@ -57,25 +83,37 @@ FieldValue: TypeAlias = bool | int | float | str | tuple[bool | int | float | st
 class NodeDefinition(_Part):
     """A node that the recipe puts in: a plugin, or an ordinary operation of TensorFlow."""
 
-    plugin: str | None = Field(None, description="Plugin, such as NMS_TRT; 'surgeon list plugins' shows them.")
-    op: str | None = Field(None, description="Ordinary operation of TensorFlow, such as Placeholder or ConcatV2.")
-    like: str | None = Field(None, description="Tensor of the original graph whose dtype and shape this node's output has.")
+    plugin: str | None = Field(
+        None, description="Plugin, such as NMS_TRT; 'surgeon list plugins' shows them."
+    )
+    op: str | None = Field(
+        None, description="Ordinary operation of TensorFlow, such as Placeholder or ConcatV2."
+    )
+    like: str | None = Field(
+        None, description="Tensor of the original graph whose dtype and shape this node's output has."
+    )
     shape: tuple[Whole | None, ...] | None = Field(
-        None, description="Shape, batch included; null leaves a dimension to 'like'. For Reshape, the target shape."
+        None,
+        description="Shape, batch included; null leaves a dimension to 'like'. For Reshape, the target shape.",
     )
     dtype: str | None = Field(None, description="Element type, such as float32.")
     inputs: tuple[str, ...] | Mapping[str, str] | None = Field(
-        None, description="Tensors read, in order: NODE, NODE:1, NODE:port or NODE:*; for a plugin, a mapping of ports."
+        None,
+        description="Tensors read, in order: NODE, NODE:1, NODE:port or NODE:*; for a plugin, a mapping of ports.",
     )
     fields: Mapping[str, FieldValue] | None = Field(
         None, description="The plugin's fields; 'auto' derives a value from the graph."
     )
     value: Any = Field(None, description="For Const: the value.")
     attrs: Mapping[str, Any] | None = Field(None, description="Attributes of an ordinary operation.")
-    axis: Whole | tuple[Whole, ...] | None = Field(None, description="For ConcatV2, ExpandDims and reductions.")
+    axis: Whole | tuple[Whole, ...] | None = Field(
+        None, description="For ConcatV2, ExpandDims and reductions."
+    )
     perm: tuple[Whole, ...] | None = Field(None, description="For Transpose.")
     multiples: tuple[Whole, ...] | None = Field(None, description="For Tile.")
-    paddings: tuple[tuple[Whole, Whole], ...] | None = Field(None, description="For Pad: [before, after] an axis.")
+    paddings: tuple[tuple[Whole, Whole], ...] | None = Field(
+        None, description="For Pad: [before, after] an axis."
+    )
     begin: tuple[Whole, ...] | None = Field(None, description="For Slice.")
     size: tuple[Whole, ...] | None = Field(None, description="For Slice.")
 
@@ -110,9 +148,15 @@ class NamespaceRule(_Part):
 class ImageStep(_Part):
     """One operation on the picture's numbers."""
 
-    scale: float | tuple[float, ...] | None = Field(None, description="Multiply by this, or by one number a channel.")
-    subtract: float | tuple[float, ...] | None = Field(None, description="Subtract this, or one number a channel.")
-    divide: float | tuple[float, ...] | None = Field(None, description="Divide by this, or by one number a channel.")
+    scale: float | tuple[float, ...] | None = Field(
+        None, description="Multiply by this, or by one number a channel."
+    )
+    subtract: float | tuple[float, ...] | None = Field(
+        None, description="Subtract this, or one number a channel."
+    )
+    divide: float | tuple[float, ...] | None = Field(
+        None, description="Divide by this, or by one number a channel."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> ImageStep:
@@ -125,9 +169,12 @@ class Image(_Part):
     """How a picture becomes the input tensor."""
 
     size: tuple[Whole, Whole] = Field(description="Height and width in pixels.")
-    resize: Literal["stretch", "keep-aspect-ratio"] = Field("stretch", description="How the picture is fitted.")
+    resize: Literal["stretch", "keep-aspect-ratio"] = Field(
+        "stretch", description="How the picture is fitted."
+    )
     interpolation: Literal["tf1-bilinear", "half-pixel-bilinear", "nearest"] = Field(
-        "tf1-bilinear", description="How pixels are interpolated; tf1-bilinear is TensorFlow 1's without half-pixel centres."
+        "tf1-bilinear",
+        description="How pixels are interpolated; tf1-bilinear is TensorFlow 1's without half-pixel centres.",
     )
     color: Literal["RGB", "BGR", "GRAY"] = Field("RGB", description="Order of the channels.")
     steps: tuple[ImageStep, ...] = Field((), description="Arithmetic on the pixels (0 to 255), in order.")
@@ -149,7 +196,9 @@ Anchors: TypeAlias = Literal["auto", "plugin", "constant"]
 class Engine(_Part):
     """How an engine is built."""
 
-    precision: Literal["fp32", "fp16", "int8"] = Field("fp32", description="Arithmetic that the builder may use.")
+    precision: Literal["fp32", "fp16", "int8"] = Field(
+        "fp32", description="Arithmetic that the builder may use."
+    )
     max_batch: Whole = Field(1, ge=1, description="Largest batch.")
     workspace: Annotated[int, BeforeValidator(byte_count), WithJsonSchema(_SIZE)] = Field(
         1 << 30, ge=0, description="Memory for the builder's tactics, in bytes or as 512MiB, 1GiB."
@@ -162,23 +211,34 @@ class Recipe(Displayed, _Part):
     recipe: Literal[1] = Field(description="Version of the recipe language.")
     name: str = Field(description="Name of the recipe.", min_length=1)
     summary: str = Field("", description="One line on what it is for.")
-    parameters: Mapping[str, Any] = Field(default_factory=dict, description="Values used as $name, with their defaults.")
-    outputs: tuple[str, ...] = Field(description="Outputs of the rewritten graph: NODE, NODE:1 or NODE:port.", min_length=1)
-    nodes: Mapping[str, NodeDefinition] = Field(default_factory=dict, description="Nodes that are put in, by name.")
+    parameters: Mapping[str, Any] = Field(
+        default_factory=dict, description="Values used as $name, with their defaults."
+    )
+    outputs: tuple[str, ...] = Field(
+        description="Outputs of the rewritten graph: NODE, NODE:1 or NODE:port.", min_length=1
+    )
+    nodes: Mapping[str, NodeDefinition] = Field(
+        default_factory=dict, description="Nodes that are put in, by name."
+    )
     namespaces: Mapping[str, NamespaceRule] = Field(
-        default_factory=dict, description="What is taken out, and the node that takes its place; the longest prefix wins."
+        default_factory=dict,
+        description="What is taken out, and the node that takes its place; the longest prefix wins.",
     )
     steps: tuple[Step, ...] = Field((), description="The steps, in order.")
     image: Image | Literal["auto"] | None = Field(None, description="How a picture becomes the input.")
     labels: Mapping[ClassNumber, str] = Field(
-        default_factory=dict, description="Names of the classes, by the number that a detection carries; the background is 0."
+        default_factory=dict,
+        description="Names of the classes, by the number that a detection carries; the background is 0.",
     )
     anchors: Anchors = Field(
         "auto",
         description="What makes the anchors: the recipe's plugin, or one constant with the graph's own anchors. 'auto' takes the "
         "constant where fields of the plugin are 'auto' and its anchors would differ by more than 1e-6 of the picture.",
     )
-    engine: Engine = Field(default=Engine(precision="fp32", max_batch=1, workspace=1 << 30), description="How an engine is built.")
+    engine: Engine = Field(
+        default=Engine(precision="fp32", max_batch=1, workspace=1 << 30),
+        description="How an engine is built.",
+    )
 
     _spans: Mapping[tuple[PathItem, ...], Span] = PrivateAttr(default_factory=dict)
     _sources: tuple[str, ...] = PrivateAttr(default=())

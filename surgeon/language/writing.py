@@ -76,13 +76,21 @@ def _lines(block: Block, indent: int) -> Iterator[str]:
 
 
 def _is_block(value: Any) -> bool:
-    return isinstance(value, Mapping) and bool(value) and all(isinstance(each, Item) for each in value.values())
+    return (
+        isinstance(value, Mapping) and bool(value) and all(isinstance(each, Item) for each in value.values())
+    )
 
 
 def _comment(text: str, indent: int) -> list[str]:
     prefix = " " * indent + "# "
-    return textwrap.wrap(printable(text), WIDTH, initial_indent=prefix, subsequent_indent=prefix,
-                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
+    return textwrap.wrap(
+        printable(text),
+        WIDTH,
+        initial_indent=prefix,
+        subsequent_indent=prefix,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def printable(text: str) -> str:
@@ -114,10 +122,20 @@ def _quoted(text: str) -> str:
 
 
 def _decimal(value: float) -> str:
-    text = np.format_float_positional(np.float32(value), trim="0") if 1e-4 <= abs(value) < 1e7 or value == 0 else str(np.float32(value))
+    text = (
+        np.format_float_positional(np.float32(value), trim="0")
+        if 1e-4 <= abs(value) < 1e7 or value == 0
+        else str(np.float32(value))
+    )
     return re.sub(r"e([-+])0+", r"e\1", text)
 
 
 def _escaped(match: re.Match[str]) -> str:
     number = ord(match[0])
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    return (
+        f"\\x{number:02x}"
+        if number < 0x100
+        else f"\\u{number:04x}"
+        if number < 0x10000
+        else f"\\U{number:08x}"
+    )

@@ -28,13 +28,23 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         asked = node.attrs.get("confSigmoid")
         if asked == 1 and active:
             message = f"'{node.name}' (NMS_TRT) has confSigmoid 1, and its scores come from '{active[0].name}' ({active[0].op})"
-            yield Diagnostic(CODE, f"{message}; they would be activated twice", node.name,
-                             ("scores then lie between 0.5 and 0.73, and no threshold holds",),
-                             ("write 'confSigmoid: 0', or take the scores before the activation",))  # fmt: skip
+            yield Diagnostic(
+                CODE,
+                f"{message}; they would be activated twice",
+                node.name,
+                ("scores then lie between 0.5 and 0.73, and no threshold holds",),
+                ("write 'confSigmoid: 0', or take the scores before the activation",),
+            )
         elif asked == 0 and sources and not active:
             message = f"'{node.name}' (NMS_TRT) has confSigmoid 0, and its scores come from '{sources[0].name}' ({sources[0].op})"
-            yield Diagnostic(CODE, f"{message}, which is no activation; expected scores from 0 to 1", node.name, (),
-                             ("write 'confSigmoid: 1' where they are logits",), Severity.WARNING)  # fmt: skip
+            yield Diagnostic(
+                CODE,
+                f"{message}, which is no activation; expected scores from 0 to 1",
+                node.name,
+                (),
+                ("write 'confSigmoid: 1' where they are logits",),
+                Severity.WARNING,
+            )
 
 
 def _sources(at: Subject, ref: Ref) -> list[Node]:

@@ -23,10 +23,14 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         dims = _wrong(at, node, batch)
         if dims is None or any(_wrong(at, at.graph[ref.node], batch) for ref in node.inputs):
             continue
-        yield Diagnostic(CODE, f"'{node.name}' ({node.op}) gives {Shape(dims)}, where pictures are not told apart; "
-                         f"expected the batch, {batch}, as the first axis", node.name,
-                         (f"it reads '{node.inputs[0]}' {at.inference.spec(node.inputs[0])}",) if node.inputs else (),
-                         ("keep the batch as an axis of its own, or map the namespace to a plugin",))  # fmt: skip
+        yield Diagnostic(
+            CODE,
+            f"'{node.name}' ({node.op}) gives {Shape(dims)}, where pictures are not told apart; "
+            f"expected the batch, {batch}, as the first axis",
+            node.name,
+            (f"it reads '{node.inputs[0]}' {at.inference.spec(node.inputs[0])}",) if node.inputs else (),
+            ("keep the batch as an axis of its own, or map the namespace to a plugin",),
+        )
 
 
 def _wrong(at: Subject, node: Node, batch: int | None) -> tuple[int | None, ...] | None:
@@ -34,6 +38,12 @@ def _wrong(at: Subject, node: Node, batch: int | None) -> tuple[int | None, ...]
     ref = Ref(node.name)
     spec = at.inference.spec(ref)
     dims = spec.shape.dims
-    if not dims or dims[0] in (None, batch) or spec.dtype not in _FLOATS or node.op in at.catalog or not at.varies(ref):
+    if (
+        not dims
+        or dims[0] in (None, batch)
+        or spec.dtype not in _FLOATS
+        or node.op in at.catalog
+        or not at.varies(ref)
+    ):
         return None
     return dims

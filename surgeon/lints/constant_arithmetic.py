@@ -19,8 +19,17 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         if len(node.inputs) != 2 or any(at.varies(ref) for ref in node.inputs):
             continue
         left, right = (at.dims(ref) for ref in node.inputs)
-        if left is not None and right is not None and left != right and all(prod(d or 1 for d in dims) > 1 for dims in (left, right)):
-            yield Diagnostic(CODE, f"'{node.name}' ({node.op}) takes constants of {Shape(left)} and {Shape(right)}; TensorRT's parser "
-                             "computes with constants of one shape", node.name,
-                             ("it says 'Constant binary operation with different shape not supported'",),
-                             ("add the step 'fold-constants' to the recipe",))  # fmt: skip
+        if (
+            left is not None
+            and right is not None
+            and left != right
+            and all(prod(d or 1 for d in dims) > 1 for dims in (left, right))
+        ):
+            yield Diagnostic(
+                CODE,
+                f"'{node.name}' ({node.op}) takes constants of {Shape(left)} and {Shape(right)}; TensorRT's parser "
+                "computes with constants of one shape",
+                node.name,
+                ("it says 'Constant binary operation with different shape not supported'",),
+                ("add the step 'fold-constants' to the recipe",),
+            )

@@ -22,6 +22,11 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         left, right = (at.dims(ref) for ref in node.inputs)
         if left is None or right is None or len(left) == len(right):
             continue
-        yield Diagnostic(CODE, f"'{node.name}' ({node.op}) takes {Shape(left)} and {Shape(right)}; TensorRT wants as many axes of both",
-                         node.name, (f"they are '{node.inputs[0]}' and '{node.inputs[1]}'",),
-                         ("put a Reshape with axes of 1 before it, or export the model with keepdims",), Severity.WARNING)  # fmt: skip
+        yield Diagnostic(
+            CODE,
+            f"'{node.name}' ({node.op}) takes {Shape(left)} and {Shape(right)}; TensorRT wants as many axes of both",
+            node.name,
+            (f"they are '{node.inputs[0]}' and '{node.inputs[1]}'",),
+            ("put a Reshape with axes of 1 before it, or export the model with keepdims",),
+            Severity.WARNING,
+        )

@@ -17,7 +17,11 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         if len(node.inputs) == 2 and at.varies(Ref(node.name)):
             constant = next((ref for ref in node.inputs if not at.varies(ref)), None)
             if constant is not None:
-                yield Diagnostic(CODE, f"'{node.name}' ({node.op}) takes the constant '{constant}', which TensorRT's parser refuses; "
-                                 "expected two computed tensors", node.name,
-                                 ("it says 'Unsupported binary op max with constant right'",),
-                                 ("write it as Relu or Relu6, or map it to the plugin Clip_TRT",))  # fmt: skip
+                yield Diagnostic(
+                    CODE,
+                    f"'{node.name}' ({node.op}) takes the constant '{constant}', which TensorRT's parser refuses; "
+                    "expected two computed tensors",
+                    node.name,
+                    ("it says 'Unsupported binary op max with constant right'",),
+                    ("write it as Relu or Relu6, or map it to the plugin Clip_TRT",),
+                )

@@ -32,9 +32,17 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             if "image_size" not in node.attrs:
                 fact = f"{at.target.title} has no field for the picture's size"
                 remedy = "take TensorRT 7.2.1 or later, which has 'image_size'"
-            yield Diagnostic(CODE, f"'{node.name}' (ProposalLayer_TRT) makes {made} anchors for a picture of {height} x {width}, and "
-                             f"'{node.inputs[0]}' scores {dims[1]}; expected as many", node.name, (fact,), (remedy,))  # fmt: skip
+            yield Diagnostic(
+                CODE,
+                f"'{node.name}' (ProposalLayer_TRT) makes {made} anchors for a picture of {height} x {width}, and "
+                f"'{node.inputs[0]}' scores {dims[1]}; expected as many",
+                node.name,
+                (fact,),
+                (remedy,),
+            )
 
 
 def _picture(at: Subject) -> str:
-    return "the input is " + ", ".join(f"'{node.name}' {at.inference.spec(Ref(node.name))}" for node in at.inputs[:3])
+    return "the input is " + ", ".join(
+        f"'{node.name}' {at.inference.spec(Ref(node.name))}" for node in at.inputs[:3]
+    )

@@ -12,9 +12,20 @@ CODE = "L104"
 TARGETS = ("uff",)
 
 _REDUCTIONS = ("Sum", "Prod", "Max", "Min", "Mean")
-_COUNTING = frozenset({
-    *_REDUCTIONS, "ConcatV2", "Pack", "ExpandDims", "Squeeze", "Transpose", "StridedSlice", "GatherV2", "ArgMax", "ArgMin",
-})  # fmt: skip
+_COUNTING = frozenset(
+    {
+        *_REDUCTIONS,
+        "ConcatV2",
+        "Pack",
+        "ExpandDims",
+        "Squeeze",
+        "Transpose",
+        "StridedSlice",
+        "GatherV2",
+        "ArgMax",
+        "ArgMin",
+    }
+)
 
 
 def check(at: Subject) -> Iterator[Diagnostic]:
@@ -24,9 +35,16 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         for reader in at.readers(node):
             if reader.op in _COUNTING:
                 message = f"'{reader.name}' ({reader.op}) counts the axes of '{node.name}' ({node.op}), which has no keepdims"
-                yield Diagnostic(CODE, f"{message}; TensorRT's parser keeps reduced axes as 1", reader.name, (),
-                                 (f"put a Reshape between them, or let '{node.name}' keep its axes and adapt '{reader.name}'",),
-                                 Severity.WARNING)  # fmt: skip
+                yield Diagnostic(
+                    CODE,
+                    f"{message}; TensorRT's parser keeps reduced axes as 1",
+                    reader.name,
+                    (),
+                    (
+                        f"put a Reshape between them, or let '{node.name}' keep its axes and adapt '{reader.name}'",
+                    ),
+                    Severity.WARNING,
+                )
                 break
 
 

@@ -26,15 +26,24 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         boxes = _sizes(at, _parts(at, loc))
         made = {at.producer(ref).name for ref in _parts(at, prior)}
         generator = at.graph[made.pop()] if len(made) == 1 else None
-        if generator is None or generator.op not in _GENERATORS or len(anchors) != len(boxes) or sum(anchors) != 2 * sum(boxes):
+        if (
+            generator is None
+            or generator.op not in _GENERATORS
+            or len(anchors) != len(boxes)
+            or sum(anchors) != 2 * sum(boxes)
+        ):
             continue
         # A layer of anchors holds four coordinates and four variances for each box's four encodings.
         for layer, (have, want) in enumerate(zip(anchors, boxes, strict=True)):
             if have != 2 * want:
-                yield Diagnostic(CODE, f"layer {layer} of '{generator.name}' ({generator.op}) has {have // 8} anchors, and '{loc}' "
-                                 f"{want // 4} boxes there; expected the layers in the order of the boxes", generator.name,
-                                 (f"anchors: {_listed(anchors, 8)}", f"boxes: {_listed(boxes, 4)}"),
-                                 ("correct the order in 'featureMapShapes', or write 'auto'",))  # fmt: skip
+                yield Diagnostic(
+                    CODE,
+                    f"layer {layer} of '{generator.name}' ({generator.op}) has {have // 8} anchors, and '{loc}' "
+                    f"{want // 4} boxes there; expected the layers in the order of the boxes",
+                    generator.name,
+                    (f"anchors: {_listed(anchors, 8)}", f"boxes: {_listed(boxes, 4)}"),
+                    ("correct the order in 'featureMapShapes', or write 'auto'",),
+                )
                 break
 
 

@@ -156,13 +156,20 @@ class Lint:
         return any(target.matches(pattern) for pattern in self.targets)
 
 
-def find_problems(graph: Graph, target: Target, catalog: Catalog, image: Image | None = None) -> tuple[Diagnostic, ...]:
+def find_problems(
+    graph: Graph, target: Target, catalog: Catalog, image: Image | None = None
+) -> tuple[Diagnostic, ...]:
     """Return what the target's runtime would refuse or compute wrongly in a rewritten graph: errors first, then warnings.
 
     At most ten findings of each lint are listed; the last says how many more there are.
     """
     subject = Subject(graph, target, catalog, image)
-    found = [diagnostic for lint in all_lints().values() if lint.fits(target) for diagnostic in _limited(lint.check(subject))]
+    found = [
+        diagnostic
+        for lint in all_lints().values()
+        if lint.fits(target)
+        for diagnostic in _limited(lint.check(subject))
+    ]
     return tuple(sorted(found, key=lambda diagnostic: diagnostic.severity is not Severity.ERROR))
 
 

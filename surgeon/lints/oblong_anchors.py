@@ -16,9 +16,17 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         sizes = node.attrs.get("featureMapShapes")
         if not isinstance(sizes, tuple):
             continue
-        oblong = [f"{height!s} x {width!s}" for height, width in zip(sizes[::2], sizes[1::2], strict=False) if height != width]
+        oblong = [
+            f"{height!s} x {width!s}"
+            for height, width in zip(sizes[::2], sizes[1::2], strict=False)
+            if height != width
+        ]
         if oblong:
             message = f"'{node.name}' (GridAnchorRect_TRT) has oblong feature maps ({', '.join(oblong[:6])})"
-            yield Diagnostic(CODE, f"{message}; {at.target.title} computes their x centres with the height", node.name,
-                             ("the boxes come out wrong, without a message",),
-                             ("convert with '--anchors constant', or take TensorRT 8.5.1 or later",))  # fmt: skip
+            yield Diagnostic(
+                CODE,
+                f"{message}; {at.target.title} computes their x centres with the height",
+                node.name,
+                ("the boxes come out wrong, without a message",),
+                ("convert with '--anchors constant', or take TensorRT 8.5.1 or later",),
+            )

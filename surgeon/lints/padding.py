@@ -23,8 +23,15 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         if dims is not None and len(dims) != 4:
             problem = f"pads {Shape(dims)}; TensorRT's parser pads tensors of 4 axes, the batch included"
         elif amounts is not None and amounts.ndim == 2 and int((amounts != 0).any(axis=1).sum()) > _MOST:
-            problem = f"pads {int((amounts != 0).any(axis=1).sum())} axes; TensorRT's parser pads {_MOST} at once"
+            problem = (
+                f"pads {int((amounts != 0).any(axis=1).sum())} axes; TensorRT's parser pads {_MOST} at once"
+            )
         else:
             continue
-        yield Diagnostic(CODE, f"'{node.name}' ({node.op}) {problem}", node.name, (),
-                         ("join zeros by ConcatV2 instead, or pad before a Reshape",))  # fmt: skip
+        yield Diagnostic(
+            CODE,
+            f"'{node.name}' ({node.op}) {problem}",
+            node.name,
+            (),
+            ("join zeros by ConcatV2 instead, or pad before a Reshape",),
+        )

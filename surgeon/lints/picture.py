@@ -24,6 +24,10 @@ def check(at: Subject) -> Iterator[Diagnostic]:
     for layout in ((dims[0], height, width, channels), (dims[0], channels, height, width)):
         if Shape(layout).compatible(Shape(dims)):
             return
-    yield Diagnostic(CODE, f"the recipe's image is {height} x {width} in {at.image.color}, and the input '{node.name}' is {Shape(dims)}; "
-                     "expected the same height, width and channels", node.name,
-                     help=("correct 'image' in the recipe: 'size' is [height, width]; or write 'image: auto'",))  # fmt: skip
+    yield Diagnostic(
+        CODE,
+        f"the recipe's image is {height} x {width} in {at.image.color}, and the input '{node.name}' is {Shape(dims)}; "
+        "expected the same height, width and channels",
+        node.name,
+        help=("correct 'image' in the recipe: 'size' is [height, width]; or write 'image: auto'",),
+    )

@@ -20,13 +20,25 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             continue
         boxes = at.producer(node.inputs[0]) if node.inputs else None
         relative = boxes is not None and boxes.op in _RELATIVE
-        wrong = relative and (node.attrs.get("roi_coords_absolute") == 1 or node.attrs.get("roi_coords_swap") == 0)
+        wrong = relative and (
+            node.attrs.get("roi_coords_absolute") == 1 or node.attrs.get("roi_coords_swap") == 0
+        )
         untouched = (node.attrs.get("roi_coords_absolute"), node.attrs.get("roi_coords_swap")) == (1, 0)
         if not wrong and not untouched:
             continue
-        message = f"'{node.name}' (PyramidROIAlign_TRT) takes absolute boxes with x first since TensorRT 8.4.1"
+        message = (
+            f"'{node.name}' (PyramidROIAlign_TRT) takes absolute boxes with x first since TensorRT 8.4.1"
+        )
         if wrong and boxes is not None:
             message += f"; those of '{boxes.name}' ({boxes.op}) are relative, with y first"
-        yield Diagnostic(CODE, message, node.name, (),
-                         ("write 'legacy: 1', or 'roi_coords_absolute: 0' and 'roi_coords_swap: 1' with 'roi_coords_transform: -1' and "
-                          "'sampling_ratio: 1'",), Severity.WARNING)  # fmt: skip
+        yield Diagnostic(
+            CODE,
+            message,
+            node.name,
+            (),
+            (
+                "write 'legacy: 1', or 'roi_coords_absolute: 0' and 'roi_coords_swap: 1' with 'roi_coords_transform: -1' and "
+                "'sampling_ratio: 1'",
+            ),
+            Severity.WARNING,
+        )

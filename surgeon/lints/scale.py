@@ -23,12 +23,19 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             continue
         dims = at.dims(constant) or ()
         upsampling = "map the upsampling to the plugin ResizeNearest_TRT"
-        yield Diagnostic(CODE, f"'{node.name}' ({node.op}) takes the constant '{constant}' of {Shape(dims)} with "
-                         f"{Shape(at.dims(Ref(node.name)))}; TensorRT's scale layer takes one number, one a channel, or one an element",
-                         node.name, ("its parser says 'Invalid scale mode, nbWeights: "
-                                     f"{prod(d or 1 for d in dims)}'",),
-                         (upsampling if len(dims) > 4 else "tile the constant to the size of a whole picture, and fold it",),
-                         Severity.WARNING)  # fmt: skip
+        yield Diagnostic(
+            CODE,
+            f"'{node.name}' ({node.op}) takes the constant '{constant}' of {Shape(dims)} with "
+            f"{Shape(at.dims(Ref(node.name)))}; TensorRT's scale layer takes one number, one a channel, or one an element",
+            node.name,
+            (f"its parser says 'Invalid scale mode, nbWeights: {prod(d or 1 for d in dims)}'",),
+            (
+                upsampling
+                if len(dims) > 4
+                else "tile the constant to the size of a whole picture, and fold it",
+            ),
+            Severity.WARNING,
+        )
 
 
 def _unfit(at: Subject, node: Node, constant: Ref) -> bool:
@@ -39,4 +46,8 @@ def _unfit(at: Subject, node: Node, constant: Ref) -> bool:
     aligned = (1,) * (len(result) - len(dims)) + tuple(dims)
     wide = [axis for axis, size in enumerate(aligned) if size != 1]
     channel = 1 if at.channels_first and len(result) == 4 else len(result) - 1
-    return bool(wide) and wide != [channel] and prod(d or 1 for d in aligned[1:]) != prod(d or 1 for d in result[1:])
+    return (
+        bool(wide)
+        and wide != [channel]
+        and prod(d or 1 for d in aligned[1:]) != prod(d or 1 for d in result[1:])
+    )

@@ -19,5 +19,12 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         if name in at.needed:
             node = at.graph[name]
             reads = ", ".join(f"'{ref}' {at.inference.spec(ref)}" for ref in node.inputs[:4])
-            yield Diagnostic(CODE, f"'{name}' ({node.op}) cannot be computed; {problem}", name, (f"it reads {reads}",) if reads else (),
-                             ("correct the size of the input, or the namespaces: one may take out a reshape that is needed",))  # fmt: skip
+            yield Diagnostic(
+                CODE,
+                f"'{name}' ({node.op}) cannot be computed; {problem}",
+                name,
+                (f"it reads {reads}",) if reads else (),
+                (
+                    "correct the size of the input, or the namespaces: one may take out a reshape that is needed",
+                ),
+            )

@@ -18,16 +18,24 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         if spec is None or not at.varies(Ref(node.name)) or spec.dtype is DType.INT32:
             continue
         if node.attrs.get("shrink_axis_mask"):
-            yield _refused(node, "takes an axis out of a computed tensor; TensorRT's parser takes axes out of constants alone",
-                           "StridedSlice does not support axis shrinking unless with Constant input node for now",
-                           "slice one entry of the axis ('shrink_axis_mask: 0'), and Squeeze it")  # fmt: skip
+            yield _refused(
+                node,
+                "takes an axis out of a computed tensor; TensorRT's parser takes axes out of constants alone",
+                "StridedSlice does not support axis shrinking unless with Constant input node for now",
+                "slice one entry of the axis ('shrink_axis_mask: 0'), and Squeeze it",
+            )
             continue
         named = at.dims(node.inputs[1])
         if spec.shape.rank is not None and named and named[0] not in (None, spec.shape.rank):
-            yield _refused(node, f"has begin and end for {named[0]} of {spec.shape.rank} axes; TensorRT's parser wants all of them",
-                           "dim size mismatch between begin/end and input dimensions",
-                           "export the model with a slice that names every axis, such as x[:, 1:5, :, :]")  # fmt: skip
+            yield _refused(
+                node,
+                f"has begin and end for {named[0]} of {spec.shape.rank} axes; TensorRT's parser wants all of them",
+                "dim size mismatch between begin/end and input dimensions",
+                "export the model with a slice that names every axis, such as x[:, 1:5, :, :]",
+            )
 
 
 def _refused(node: Node, what: str, message: str, help: str) -> Diagnostic:
-    return Diagnostic(CODE, f"'{node.name}' (StridedSlice) {what}", node.name, (f"it says '{message}'",), (help,))
+    return Diagnostic(
+        CODE, f"'{node.name}' (StridedSlice) {what}", node.name, (f"it says '{message}'",), (help,)
+    )

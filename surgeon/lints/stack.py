@@ -15,6 +15,11 @@ def check(at: Subject) -> Iterator[Diagnostic]:
     for node in at.of_op("Pack"):
         computed = next((ref for ref in node.inputs if at.varies(ref)), None)
         if computed is not None:
-            yield Diagnostic(CODE, f"'{node.name}' (Pack) stacks '{computed}' {at.inference.spec(computed)}; TensorRT's parser stacks "
-                             "constants", node.name, ("it says 'stack only support for Constants nodes as input for now'",),
-                             ("give each tensor the new axis by ExpandDims, and join them by ConcatV2",))  # fmt: skip
+            yield Diagnostic(
+                CODE,
+                f"'{node.name}' (Pack) stacks '{computed}' {at.inference.spec(computed)}; TensorRT's parser stacks "
+                "constants",
+                node.name,
+                ("it says 'stack only support for Constants nodes as input for now'",),
+                ("give each tensor the new axis by ExpandDims, and join them by ConcatV2",),
+            )

@@ -17,10 +17,14 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         top, anchors = node.attrs.get("topK"), _anchors(at, node)
         if not isinstance(top, int) or anchors is None or top <= anchors:
             continue
-        yield Diagnostic(CODE, f"the topK {top} of '{node.name}' ({node.op}) is above the number of anchors, {anchors}; the plugin reads "
-                         "past the scores then, and gives wrong detections without a message", node.name,
-                         ("seen on a GPU with TensorRT 8.5.3.1",),
-                         (f"write 'topK: {anchors}', or 'auto': there are no more boxes",))  # fmt: skip
+        yield Diagnostic(
+            CODE,
+            f"the topK {top} of '{node.name}' ({node.op}) is above the number of anchors, {anchors}; the plugin reads "
+            "past the scores then, and gives wrong detections without a message",
+            node.name,
+            ("seen on a GPU with TensorRT 8.5.3.1",),
+            (f"write 'topK: {anchors}', or 'auto': there are no more boxes",),
+        )
 
 
 def _anchors(at: Subject, node: Node) -> int | None:

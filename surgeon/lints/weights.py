@@ -12,9 +12,13 @@ TARGETS = ("uff",)
 
 _NORM = {1: "scale", 2: "offset", 3: "mean", 4: "variance"}
 _WEIGHTS = {
-    "Conv2D": {1: "filter"}, "DepthwiseConv2dNative": {1: "filter"}, "Conv2DBackpropInput": {1: "filter"},
-    "FusedBatchNorm": _NORM, "FusedBatchNormV2": _NORM, "FusedBatchNormV3": _NORM,
-}  # fmt: skip
+    "Conv2D": {1: "filter"},
+    "DepthwiseConv2dNative": {1: "filter"},
+    "Conv2DBackpropInput": {1: "filter"},
+    "FusedBatchNorm": _NORM,
+    "FusedBatchNormV2": _NORM,
+    "FusedBatchNormV3": _NORM,
+}
 
 
 def check(at: Subject) -> Iterator[Diagnostic]:
@@ -22,6 +26,11 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         for position, what in _WEIGHTS[node.op].items():
             source = at.source(node.inputs[position]) if position < len(node.inputs) else None
             if source is not None and at.varies(source):
-                yield Diagnostic(CODE, f"the {what} of '{node.name}' ({node.op}) is '{source}' ({at.graph[source.node].op}), which "
-                                 "depends on the picture; TensorRT's layer takes constants", node.name, (),
-                                 ("map the namespace to a plugin, or export to ONNX",))  # fmt: skip
+                yield Diagnostic(
+                    CODE,
+                    f"the {what} of '{node.name}' ({node.op}) is '{source}' ({at.graph[source.node].op}), which "
+                    "depends on the picture; TensorRT's layer takes constants",
+                    node.name,
+                    (),
+                    ("map the namespace to a plugin, or export to ONNX",),
+                )

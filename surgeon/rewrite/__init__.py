@@ -3,4 +3,13 @@
 from surgeon.rewrite.planfile import plan_from_json, plan_to_json, read_plan, write_plan
 from surgeon.rewrite.planning import Plan, PlannedStep, apply, plan
 
-__all__ = ["Plan", "PlannedStep", "apply", "plan", "plan_from_json", "plan_to_json", "read_plan", "write_plan"]
+__all__ = [
+    "Plan",
+    "PlannedStep",
+    "apply",
+    "plan",
+    "plan_from_json",
+    "plan_to_json",
+    "read_plan",
+    "write_plan",
+]

@@ -24,7 +24,12 @@ def chosen(anchors: str) -> Anchors:
     found = next((choice for choice in get_args(Anchors) if choice == anchors), None)
     if found is None:
         known = ", ".join(f"'{choice}'" for choice in get_args(Anchors))
-        raise error("S410", f"'{anchors}' is no choice of anchors; expected one of {known}", None, nearest_note(anchors, get_args(Anchors)))
+        raise error(
+            "S410",
+            f"'{anchors}' is no choice of anchors; expected one of {known}",
+            None,
+            nearest_note(anchors, get_args(Anchors)),
+        )
     return cast(Anchors, found)
 
 
@@ -34,8 +39,11 @@ def makers(subject: Subject) -> list[str]:
     table = subject.recipe.nodes
     found = [base for base in [_base(ports.get("prior", ""))] if base in table]
     for name in found:
-        found += [base for base in map(_base, _inputs(table[name])) if base in table and base not in found
-                  and table[base].op != "Placeholder"]  # fmt: skip
+        found += [
+            base
+            for base in map(_base, _inputs(table[name]))
+            if base in table and base not in found and table[base].op != "Placeholder"
+        ]
     read = {_base(text) for name, node in table.items() if name not in found for text in _inputs(node)}
     return [name for i, name in enumerate(found) if i == 0 or name not in read]
 
@@ -48,7 +56,9 @@ def _base(text: str) -> str:
     return text.partition(":")[0]
 
 
-def constant_or_plugin(subject: Subject, wanted: Anchors, unfit: Mapping[str, SurgeonError]) -> SurgeonError | None:
+def constant_or_plugin(
+    subject: Subject, wanted: Anchors, unfit: Mapping[str, SurgeonError]
+) -> SurgeonError | None:
     """Return why the anchors have to be a constant, None where the plugin stays.
 
     ``unfit`` holds, by node, why fields could not be derived. It counts under ``auto``, for a node that makes the anchors
@@ -64,7 +74,10 @@ def constant_or_plugin(subject: Subject, wanted: Anchors, unfit: Mapping[str, Su
 
 
 def with_constant(
-    subject: Subject, nodes: Mapping[str, NewNode], namespaces: Mapping[str, NamespaceRule], reason: SurgeonError | None
+    subject: Subject,
+    nodes: Mapping[str, NewNode],
+    namespaces: Mapping[str, NamespaceRule],
+    reason: SurgeonError | None,
 ) -> tuple[dict[str, NewNode], dict[str, NamespaceRule], Derivation]:
     """Return nodes and namespaces with one Const, float32[1, 2, 4P, 1], for all that feeds the port ``prior``.
 
@@ -83,18 +96,33 @@ def with_constant(
     tensor = TensorValue.of(value, DType.FLOAT32)
     new = NewNode(name, "Const", {"dtype": DType.FLOAT32, "value": tensor}, (), spec=tensor.spec, span=span)
     kept = {key: node for key, node in nodes.items() if key not in replaced}
-    rules = {key: NamespaceRule(node=name, optional=rule.optional) if rule.node in replaced else rule
-             for key, rule in namespaces.items()}  # fmt: skip
+    rules = {
+        key: NamespaceRule(node=name, optional=rule.optional) if rule.node in replaced else rule
+        for key, rule in namespaces.items()
+    }
     why = () if reason is None else (reason.diagnostics[0].message, *reason.diagnostics[0].notes[:1])
-    shown = Derivation(name, "anchors", "constant", (*why, f"{tensor.spec} in place of " + ", ".join(f"'{node}'" for node in replaced),
-                                                     *anchors.evidence, *variances.evidence))  # fmt: skip
+    shown = Derivation(
+        name,
+        "anchors",
+        "constant",
+        (
+            *why,
+            f"{tensor.spec} in place of " + ", ".join(f"'{node}'" for node in replaced),
+            *anchors.evidence,
+            *variances.evidence,
+        ),
+    )
     return {**kept, name: new}, rules, shown
 
 
 def prior(anchors: np.ndarray, variances: tuple[float, ...]) -> np.ndarray:
     """Return float32[1, 2, 4P, 1] of anchors float32[P, 4] (ymin, xmin, ymax, xmax) and variances for x, y, width, height."""
     corners = anchors[:, [1, 0, 3, 2]].reshape(-1)
-    return np.stack([corners, np.tile(np.asarray(variances, np.float32), len(anchors))]).astype(np.float32).reshape(1, 2, -1, 1)
+    return (
+        np.stack([corners, np.tile(np.asarray(variances, np.float32), len(anchors))])
+        .astype(np.float32)
+        .reshape(1, 2, -1, 1)
+    )
 
 
 def _replaced(subject: Subject) -> list[str]:
@@ -102,9 +130,11 @@ def _replaced(subject: Subject) -> list[str]:
     found = makers(subject)
     if not found:
         told = f"the port 'prior' reads '{ports['prior']}'" if "prior" in ports else "no port 'prior'"
-        raise subject.fail("S409", f"the anchors cannot be a constant: {told}; expected a node of the recipe that makes them",
-                           "anchors", notes=[f"ports: {', '.join(ports)}"],
-                           help=["declare 'prior' in the detection node's inputs, or write 'anchors: plugin'"])  # fmt: skip
+        raise subject.fail(
+            "S409",
+            f"the anchors cannot be a constant: {told}; expected a node of the recipe that makes them",
+            "anchors",
+            notes=[f"ports: {', '.join(ports)}"],
+            help=["declare 'prior' in the detection node's inputs, or write 'anchors: plugin'"],
+        )
     return found
-
-

@@ -57,28 +57,57 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 def plan_from_json(data: Any, source: str = "<plan>") -> Plan:
     """Return the plan of :func:`plan_to_json`'s values; raise SurgeonError S408 for anything else."""
     if not isinstance(data, dict) or data.get("surgeon plan") != _VERSION:
-        raise error("S408", f"this is no plan of version {_VERSION}", source, help=["make one: surgeon plan RECIPE MODEL -o plan.json"])
+        raise error(
+            "S408",
+            f"this is no plan of version {_VERSION}",
+            source,
+            help=["make one: surgeon plan RECIPE MODEL -o plan.json"],
+        )
     try:
         steps = tuple(
-            PlannedStep(s["step"], s["id"], tuple(_edit_from(e, source) for e in s["edits"]), _span_from(s.get("at")),
-                        s.get("skipped", ""), int(s["nodes"]))
+            PlannedStep(
+                s["step"],
+                s["id"],
+                tuple(_edit_from(e, source) for e in s["edits"]),
+                _span_from(s.get("at")),
+                s.get("skipped", ""),
+                int(s["nodes"]),
+            )
             for s in data["steps"]
-        )  # fmt: skip
+        )
         derivations = tuple(
             Derivation(d["node"], d["field"], d["value"], tuple(d["evidence"])) for d in data["derivations"]
         )
         remarks = tuple(
-            Diagnostic(d["code"], d["message"], _place_from(d["where"]), tuple(d["notes"]), tuple(d["help"]), Severity(d["severity"]))
+            Diagnostic(
+                d["code"],
+                d["message"],
+                _place_from(d["where"]),
+                tuple(d["notes"]),
+                tuple(d["help"]),
+                Severity(d["severity"]),
+            )
             for d in data["remarks"]
         )
         image = None if data.get("image") is None else Image.model_validate(data["image"])
-        return Plan(str(data["recipe"]), str(data["target"]), steps, derivations, remarks, stored_digest=str(data["graph"]["digest"]),
-                    image=image)  # fmt: skip
+        return Plan(
+            str(data["recipe"]),
+            str(data["target"]),
+            steps,
+            derivations,
+            remarks,
+            stored_digest=str(data["graph"]["digest"]),
+            image=image,
+        )
     except SurgeonError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
-        raise error("S408", f"the plan is damaged: {type(exc).__name__} {exc}", source,
-                    help=["make it again: surgeon plan RECIPE MODEL -o plan.json"]) from None  # fmt: skip
+        raise error(
+            "S408",
+            f"the plan is damaged: {type(exc).__name__} {exc}",
+            source,
+            help=["make it again: surgeon plan RECIPE MODEL -o plan.json"],
+        ) from None
 
 
 def write_plan(plan: Plan, path: str | os.PathLike[str]) -> None:
@@ -92,7 +121,9 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     try:
         data = json.loads(file.read_bytes())
     except OSError as exc:
-        raise error("E101", f"'{file}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+        raise error(
+            "E101", f"'{file}' cannot be read: {exc.strerror or exc}", help=["check the path"]
+        ) from None
     except (ValueError, RecursionError) as exc:
         raise error("S408", f"the plan is no JSON: {exc}", str(file)) from None
     return plan_from_json(data, str(file))
@@ -126,8 +157,11 @@ def _edit_to(edit: Edit) -> dict[str, Any]:
             if edit.control is not None:
                 out["control"] = list(edit.control)
         case SetAttr():
-            out = {"set-attr": edit.name, "key": edit.key,
-                   "value": None if edit.value is None else print_attr(edit.value, -1)}  # fmt: skip
+            out = {
+                "set-attr": edit.name,
+                "key": edit.key,
+                "value": None if edit.value is None else print_attr(edit.value, -1),
+            }
         case SetOp():
             out = {"set-op": edit.name, "op": edit.op}
         case SetOutputs():
@@ -148,7 +182,9 @@ def _edit_from(value: Mapping[str, Any], source: str) -> Edit:
             tuple(value["control"]) if "control" in value else None,
             span,
         ),
-        "set-attr": lambda: SetAttr(value["set-attr"], value["key"], _attr_from(value["value"], source), span),
+        "set-attr": lambda: SetAttr(
+            value["set-attr"], value["key"], _attr_from(value["value"], source), span
+        ),
         "set-op": lambda: SetOp(value["set-op"], value["op"], span),
         "outputs": lambda: SetOutputs(tuple(Ref.parse(r) for r in value["outputs"]), span),
     }

@@ -99,8 +99,16 @@ def plan(
         now = after
     _check_outputs(recipe, now)
     _check_plugins(recipe, now, catalog)
-    return Plan(recipe.name, target.name if target else "", tuple(planned), prepared.derivations, tuple(remarks), graph, now,
-                image=prepared.image)  # fmt: skip
+    return Plan(
+        recipe.name,
+        target.name if target else "",
+        tuple(planned),
+        prepared.derivations,
+        tuple(remarks),
+        graph,
+        now,
+        image=prepared.image,
+    )
 
 
 def apply(plan: Plan, graph: Graph) -> Graph:
@@ -109,8 +117,13 @@ def apply(plan: Plan, graph: Graph) -> Graph:
         return plan.result
     digest = graph.digest()
     if digest != plan.digest:
-        raise error("S404", "the plan was made for another graph", graph.source or None,
-                    [f"plan:  {plan.digest}", f"graph: {digest}"], ["make a new plan for this graph: surgeon plan"])  # fmt: skip
+        raise error(
+            "S404",
+            "the plan was made for another graph",
+            graph.source or None,
+            [f"plan:  {plan.digest}", f"graph: {digest}"],
+            ["make a new plan for this graph: surgeon plan"],
+        )
     for step in plan.steps:
         graph = apply_edits(graph, step.edits)
     return graph
@@ -145,11 +158,14 @@ def _applied(graph: Graph, edits: Sequence[Edit], step: Step, site: Site) -> Gra
     except SurgeonError as exc:
         raise SurgeonError(
             *(
-                replace(d, where=d.where if isinstance(d.where, Span) else site.span or d.where,
-                        notes=(*d.notes, f"in the step '{step.label}'"))
+                replace(
+                    d,
+                    where=d.where if isinstance(d.where, Span) else site.span or d.where,
+                    notes=(*d.notes, f"in the step '{step.label}'"),
+                )
                 for d in exc.diagnostics
             )
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _outputs(recipe: Recipe, prepared: Prepared, graph: Graph, site: Site) -> SetOutputs | None:
@@ -158,7 +174,9 @@ def _outputs(recipe: Recipe, prepared: Prepared, graph: Graph, site: Site) -> Se
     if any(name not in graph for name in names):
         return None
     here = replace(site, graph=graph)
-    refs = tuple(ref for text in recipe.outputs for ref in resolve(here, text, "outputs", recipe.outputs.index(text)))
+    refs = tuple(
+        ref for text in recipe.outputs for ref in resolve(here, text, "outputs", recipe.outputs.index(text))
+    )
     return None if graph.outputs == refs else SetOutputs(refs, recipe.span("outputs"))
 
 
@@ -180,15 +198,24 @@ def _check_seams(before: Graph, after: Graph, edits: Sequence[Edit], site: Site,
     for (a, b), (reader, span) in swapped.items():
         was, now = site.inference.spec(a), result.spec(b)
         if not was.compatible(now):
-            raise error("S405", f"'{b}' is {now}, but '{a}', whose place it takes, is {was}", span or site.span,
-                        [f"'{reader}' reads it"], ["correct the node's shape, or the namespaces"])  # fmt: skip
+            raise error(
+                "S405",
+                f"'{b}' is {now}, but '{a}', whose place it takes, is {was}",
+                span or site.span,
+                [f"'{reader}' reads it"],
+                ["correct the node's shape, or the namespaces"],
+            )
 
 
 def _check_outputs(recipe: Recipe, graph: Graph) -> None:
     missing = [text for text in recipe.outputs if text.partition(":")[0] not in graph]
     if missing:
-        raise error("S406", f"the output '{missing[0]}' is not in the rewritten graph", recipe.span("outputs"),
-                    help=["name a node of the graph, or one that the recipe puts in and a namespace or step uses"])  # fmt: skip
+        raise error(
+            "S406",
+            f"the output '{missing[0]}' is not in the rewritten graph",
+            recipe.span("outputs"),
+            help=["name a node of the graph, or one that the recipe puts in and a namespace or step uses"],
+        )
 
 
 def _check_plugins(recipe: Recipe, graph: Graph, catalog: Catalog) -> None:
@@ -202,14 +229,22 @@ def _check_plugins(recipe: Recipe, graph: Graph, catalog: Catalog) -> None:
         where = recipe.span("nodes", node.name)
         wrong = _arity(spec, len(node.inputs))
         if wrong:
-            problems.append(Diagnostic("S407", f"'{node.name}' ({node.op}) has {len(node.inputs)} inputs; expected {wrong}", where,
-                                       ("it reads: " + (", ".join(map(str, node.inputs[:8])) or "nothing"),),
-                                       ("declare its 'inputs' in the recipe",)))  # fmt: skip
+            problems.append(
+                Diagnostic(
+                    "S407",
+                    f"'{node.name}' ({node.op}) has {len(node.inputs)} inputs; expected {wrong}",
+                    where,
+                    ("it reads: " + (", ".join(map(str, node.inputs[:8])) or "nothing"),),
+                    ("declare its 'inputs' in the recipe",),
+                )
+            )
             continue
         try:
             spec.output_specs(dict(node.attrs), [result.spec(ref) for ref in node.inputs])
         except SurgeonError as exc:
-            problems += [replace(d, where=d.where if isinstance(d.where, Span) else where) for d in exc.diagnostics]
+            problems += [
+                replace(d, where=d.where if isinstance(d.where, Span) else where) for d in exc.diagnostics
+            ]
     if problems:
         raise SurgeonError(*problems)
 

@@ -39,8 +39,12 @@ def prepare(
     fixed = {key: rule.node for key, rule in recipe.namespaces.items() if rule.node != "auto"}
     first = Subject(recipe, graph, rules=fixed, catalog=catalog)
     namespaces, found = derive_roles(first)
-    subject = Subject(recipe, graph, rules={key: rule.node for key, rule in namespaces.items()}, catalog=catalog)
-    subject.__dict__.update({k: v for k, v in first.__dict__.items() if k in ("inference", "original", "detector")})
+    subject = Subject(
+        recipe, graph, rules={key: rule.node for key, rule in namespaces.items()}, catalog=catalog
+    )
+    subject.__dict__.update(
+        {k: v for k, v in first.__dict__.items() if k in ("inference", "original", "detector")}
+    )
     wanted = recipe.anchors if anchors is None else chosen(anchors)
     replaced = makers(subject) if wanted == "constant" else []
     nodes: dict[str, NewNode] = {}
@@ -76,15 +80,21 @@ def _image(subject: Subject, problems: dict[str, SurgeonError]) -> tuple[Image |
     image = subject.recipe.image
     if image != "auto":
         return image, []
-    likes = [node.like for node in subject.recipe.nodes.values() if node.op == "Placeholder" and node.like is not None]
+    likes = [
+        node.like
+        for node in subject.recipe.nodes.values()
+        if node.op == "Placeholder" and node.like is not None
+    ]
     try:
         found = subject.detector.image_at(Ref.parse(likes[0])) if len(likes) == 1 else subject.detector.image
     except SurgeonError as exc:
         problems["image"] = placed(exc, subject, "image")
         return None, []
     plain = found.value.model_dump(exclude_none=True)
-    return found.value, [Derivation("image", key, _listed(value), found.evidence if key == "size" else ())
-                         for key, value in plain.items()]  # fmt: skip
+    return found.value, [
+        Derivation("image", key, _listed(value), found.evidence if key == "size" else ())
+        for key, value in plain.items()
+    ]
 
 
 def _listed(value: Any) -> Any:
@@ -98,20 +108,40 @@ def _plugin(
     assert definition.plugin is not None
     spec = catalog.get_plugin(definition.plugin, recipe.span("nodes", name, "plugin"))
     version = target.version if target is not None and target.runtime == "tensorrt" else None
-    if target is not None and target.format == "onnx" and not spec.exists_in(version) and catalog.module(spec.op, "onnx") is not None:
+    if (
+        target is not None
+        and target.format == "onnx"
+        and not spec.exists_in(version)
+        and catalog.module(spec.op, "onnx") is not None
+    ):
         version = None  # it is written in standard operators, which know every field
     if version is not None and target is not None and not spec.exists_in(version):
-        raise error("S401", f"the plugin {spec.op} of '{name}' does not exist in {target.title}",
-                    recipe.span("nodes", name, "plugin"), [f"it exists {_range(spec)}"],
-                    ["choose another target; 'surgeon explain " + spec.op + "' says what replaces it"])  # fmt: skip
+        raise error(
+            "S401",
+            f"the plugin {spec.op} of '{name}' does not exist in {target.title}",
+            recipe.span("nodes", name, "plugin"),
+            [f"it exists {_range(spec)}"],
+            ["choose another target; 'surgeon explain " + spec.op + "' says what replaces it"],
+        )
     fields, derived = derive_fields(subject, catalog, name)
-    complete = spec.complete(fields, version=version, where=lambda key: recipe.span("nodes", name, "fields", key))
+    complete = spec.complete(
+        fields, version=version, where=lambda key: recipe.span("nodes", name, "fields", key)
+    )
     attrs: dict[str, AttrValue] = {k: v.encode() if isinstance(v, str) else v for k, v in complete.items()}
     like = Ref.parse(definition.like) if definition.like is not None else None
     return NewNode(
-        name, spec.op, attrs, _ordered_inputs(subject, name, definition, spec), (),
-        tuple(spec.output_ports(complete)), like, TensorSpec(DType.FLOAT32), _ignores(spec), True, recipe.span("nodes", name),
-    ), derived  # fmt: skip
+        name,
+        spec.op,
+        attrs,
+        _ordered_inputs(subject, name, definition, spec),
+        (),
+        tuple(spec.output_ports(complete)),
+        like,
+        TensorSpec(DType.FLOAT32),
+        _ignores(spec),
+        True,
+        recipe.span("nodes", name),
+    ), derived
 
 
 def _range(spec: PluginSpec) -> str:
@@ -123,7 +153,9 @@ def _ignores(spec: PluginSpec) -> bool:
     return not spec.inputs or all(port.unused for port in spec.inputs)
 
 
-def _ordered_inputs(subject: Subject, name: str, definition: NodeDefinition, spec: PluginSpec) -> tuple[str, ...] | None:
+def _ordered_inputs(
+    subject: Subject, name: str, definition: NodeDefinition, spec: PluginSpec
+) -> tuple[str, ...] | None:
     """Return the declared inputs: in the order written where the plugin takes any order, else in that of its ports."""
     given = definition.inputs
     if not isinstance(given, Mapping):
@@ -131,12 +163,27 @@ def _ordered_inputs(subject: Subject, name: str, definition: NodeDefinition, spe
     ports = {port.name: port for port in spec.inputs if not port.unused}
     for key in given:
         if key not in ports:
-            raise subject.fail("S402", f"the plugin {spec.op} has no input '{key}'", "nodes", name, "inputs", key,
-                               notes=[f"its inputs: {', '.join(ports) or 'none'}"], help=["name the plugin's own inputs"])  # fmt: skip
+            raise subject.fail(
+                "S402",
+                f"the plugin {spec.op} has no input '{key}'",
+                "nodes",
+                name,
+                "inputs",
+                key,
+                notes=[f"its inputs: {', '.join(ports) or 'none'}"],
+                help=["name the plugin's own inputs"],
+            )
     missing = [port.name for port in ports.values() if port.name not in given and not port.optional]
     if missing:
-        raise subject.fail("S402", f"'{name}' leaves out the input '{missing[0]}' of {spec.op}", "nodes", name, "inputs",
-                           notes=[f"its inputs: {', '.join(ports)}"], help=[f"add '{missing[0]}: NODE'"])  # fmt: skip
+        raise subject.fail(
+            "S402",
+            f"'{name}' leaves out the input '{missing[0]}' of {spec.op}",
+            "nodes",
+            name,
+            "inputs",
+            notes=[f"its inputs: {', '.join(ports)}"],
+            help=[f"add '{missing[0]}: NODE'"],
+        )
     if spec.order_field is not None:
         return tuple(given.values())
     return tuple(given[port] for port in ports if port in given)
@@ -163,12 +210,28 @@ def _ordinary(subject: Subject, name: str, definition: NodeDefinition) -> tuple[
         spec = TensorSpec(DType(definition.dtype), Shape())
     inputs = definition.inputs
     if isinstance(inputs, Mapping):
-        raise subject.fail("S402", f"'{name}' ({definition.op}) names its inputs; an ordinary operation takes a list",
-                           "nodes", name, "inputs")  # fmt: skip
+        raise subject.fail(
+            "S402",
+            f"'{name}' ({definition.op}) names its inputs; an ordinary operation takes a list",
+            "nodes",
+            name,
+            "inputs",
+        )
     operands = tuple((key, _plain(getattr(definition, key))) for key in OPERANDS.get(definition.op, ()))
     like = Ref.parse(definition.like) if definition.like is not None else None
-    return NewNode(name, definition.op, attrs, inputs, operands, ("output",), like, spec, False, False,
-                   recipe.span("nodes", name)), derived  # fmt: skip
+    return NewNode(
+        name,
+        definition.op,
+        attrs,
+        inputs,
+        operands,
+        ("output",),
+        like,
+        spec,
+        False,
+        False,
+        recipe.span("nodes", name),
+    ), derived
 
 
 def _plain(value: Any) -> Any:
@@ -188,5 +251,12 @@ def _attr(subject: Subject, name: str, key: str, value: Any) -> AttrValue:
     if isinstance(value, list | tuple) and len({type(v) for v in value}) <= 1:
         items = [_attr(subject, name, key, v) for v in value]
         return tuple(items)  # type: ignore[arg-type]
-    raise subject.fail("S403", f"the attribute '{key}' of '{name}' cannot be {value!r:.40}; expected a number, a string, "
-                       "a truth value, or a list of one kind", "nodes", name, "attrs", key)  # fmt: skip
+    raise subject.fail(
+        "S403",
+        f"the attribute '{key}' of '{name}' cannot be {value!r:.40}; expected a number, a string, "
+        "a truth value, or a list of one kind",
+        "nodes",
+        name,
+        "attrs",
+        key,
+    )

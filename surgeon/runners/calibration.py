@@ -18,7 +18,11 @@ MOST = 500
 
 
 def calibrating(
-    pictures: Path | Sequence[np.ndarray], image: Image | None, inputs: Sequence[TensorInfo], batch_size: int, most: int = MOST
+    pictures: Path | Sequence[np.ndarray],
+    image: Image | None,
+    inputs: Sequence[TensorInfo],
+    batch_size: int,
+    most: int = MOST,
 ) -> Calibrating:
     """Return the batches that a calibrator reads: the first ``most`` pictures of a folder by name, or of arrays.
 
@@ -27,14 +31,22 @@ def calibrating(
     """
     if image is None or len(inputs) != 1:
         what = "its recipe has no 'image'" if image is None else f"it has {len(inputs)} inputs"
-        raise error("B110", f"the network cannot be calibrated on pictures: {what}; expected one input that a picture becomes",
-                    help=["build from a recipe with an 'image', or give a calibration cache"])  # fmt: skip
+        raise error(
+            "B110",
+            f"the network cannot be calibrated on pictures: {what}; expected one input that a picture becomes",
+            help=["build from a recipe with an 'image', or give a calibration cache"],
+        )
     files = picture_files(pictures)[:most] if isinstance(pictures, Path) else ()
-    arrays = [] if isinstance(pictures, Path) else [one.pixels for one in given_pictures(list(pictures)[:most])]
+    arrays = (
+        [] if isinstance(pictures, Path) else [one.pixels for one in given_pictures(list(pictures)[:most])]
+    )
     count = (len(files) or len(arrays)) // batch_size
     if not count:
-        raise error("B110", f"there are {len(files) or len(arrays)} pictures; expected at least {batch_size}, the batch",
-                    help=["give more pictures, or a smaller --batch"])  # fmt: skip
+        raise error(
+            "B110",
+            f"there are {len(files) or len(arrays)} pictures; expected at least {batch_size}, the batch",
+            help=["give more pictures, or a smaller --batch"],
+        )
     used = count * batch_size
 
     def picture(number: int) -> Picture:
@@ -47,5 +59,7 @@ def calibrating(
 
     digest = hashlib.sha256(f"{image.model_dump_json()} {batch_size}".encode())
     for number in range(used):
-        digest.update(hashlib.sha256(files[number].read_bytes() if files else arrays[number].tobytes()).digest())
+        digest.update(
+            hashlib.sha256(files[number].read_bytes() if files else arrays[number].tobytes()).digest()
+        )
     return Calibrating(used, batch_size, count, digest.hexdigest(), batch)

@@ -112,7 +112,9 @@ class OnnxDetector(Detector):
 
     def run(self, tensor: np.ndarray) -> Mapping[str, np.ndarray]:
         """Run the file; raise SurgeonError as :meth:`OnnxModel.run`."""
-        return self._model.run({self._input.name: self._input.arranged(tensor, self._model.dtype(self._input.name))})
+        return self._model.run(
+            {self._input.name: self._input.arranged(tensor, self._model.dtype(self._input.name))}
+        )
 
 
 class ReferenceDetector(Detector):
@@ -127,16 +129,24 @@ class ReferenceDetector(Detector):
     def __init__(self, plan: Plan, recipe: Recipe, catalog: Catalog) -> None:
         assert plan.result is not None
         self.name = recipe.name
-        self.image = _known(plan.image, self.name, "give the recipe an 'image'; 'image: auto' derives it from the model")
+        self.image = _known(
+            plan.image, self.name, "give the recipe an 'image'; 'image: auto' derives it from the model"
+        )
         self.labels = recipe.labels
         self._runner = RewrittenRunner(plan.result, catalog)
         inference = Inference(plan.result)
         specs = {node.name: inference.spec(Ref(node.name)) for node in self._runner.inputs}
-        self._input = _picture_input({name: spec.shape.dims for name, spec in specs.items()}, self.image, self.name)
+        self._input = _picture_input(
+            {name: spec.shape.dims for name, spec in specs.items()}, self.image, self.name
+        )
         self._dtype = (specs[self._input.name].dtype or DType.FLOAT32).numpy()
         giving = self._runner.detecting
         names = self._runner.ports(giving) if giving is not None else ()
-        self.ports = {port: str(Ref(giving.name, slot)) for slot, port in enumerate(names)} if giving is not None else {}
+        self.ports = (
+            {port: str(Ref(giving.name, slot)) for slot, port in enumerate(names)}
+            if giving is not None
+            else {}
+        )
 
     def run(self, tensor: np.ndarray) -> Mapping[str, np.ndarray]:
         """Run the graph; raise SurgeonError as :meth:`RewrittenRunner.run`."""
@@ -158,23 +168,43 @@ def check_what(
     path = Path(what) if isinstance(what, str | os.PathLike) else None
     suffix = path.suffix.lower() if path is not None else ""
     if tensors:
-        raise _apart("the network's outputs are wanted without a folder for them", "'-o DIR' says where they are written")
+        raise _apart(
+            "the network's outputs are wanted without a folder for them",
+            "'-o DIR' says where they are written",
+        )
     if libraries and suffix not in _ENGINES:
-        raise _apart("a plugin library is given, and no engine to load it for", "leave it out; on the CPU the plugins' references run")
+        raise _apart(
+            "a plugin library is given, and no engine to load it for",
+            "leave it out; on the CPU the plugins' references run",
+        )
     if suffix not in (*_ENGINES, _ONNX, _UFF):
         if model is None:
-            raise _apart(f"'{getattr(what, 'name', what)}' is a recipe; expected a model beside it",
-                         "surgeon run RECIPE MODEL PICTURE..., or surgeon run ENGINE PICTURE... with a .engine file")  # fmt: skip
+            raise _apart(
+                f"'{getattr(what, 'name', what)}' is a recipe; expected a model beside it",
+                "surgeon run RECIPE MODEL PICTURE..., or surgeon run ENGINE PICTURE... with a .engine file",
+            )
         if image_from is not None:
-            raise _apart("'--image-from' goes with an engine; expected none beside a recipe, which says it itself", "leave it out")
+            raise _apart(
+                "'--image-from' goes with an engine; expected none beside a recipe, which says it itself",
+                "leave it out",
+            )
         return "recipe"
     if path is not None and not path.is_file():
-        raise error("E101", f"the file '{path}' cannot be read: there is no such file", help=["check the path"])
+        raise error(
+            "E101", f"the file '{path}' cannot be read: there is no such file", help=["check the path"]
+        )
     if suffix == _UFF:
-        raise error("V115", f"'{path}' is a UFF file, which is not run; expected an engine, an ONNX file, or a recipe and its model",
-                    str(path), help=["build an engine from it: surgeon build", "or run the recipe and the model on the CPU"])  # fmt: skip
+        raise error(
+            "V115",
+            f"'{path}' is a UFF file, which is not run; expected an engine, an ONNX file, or a recipe and its model",
+            str(path),
+            help=["build an engine from it: surgeon build", "or run the recipe and the model on the CPU"],
+        )
     if model is not None and image_from is None:
-        raise _apart("a model is given beside a file to run; expected the file alone", "a model goes with '--image-from RECIPE'")
+        raise _apart(
+            "a model is given beside a file to run; expected the file alone",
+            "a model goes with '--image-from RECIPE'",
+        )
     return "onnx" if suffix == _ONNX else "engine"
 
 
@@ -196,15 +226,28 @@ def image_of(recipe: Recipe, plan: Plan | None) -> Image:
     if isinstance(image, Image):
         return image
     if image is None:
-        raise error("V118", f"the recipe '{recipe.name}' has no 'image'; expected one that says how a picture becomes the input",
-                    recipe.name, help=["give the recipe an 'image', or give another"])  # fmt: skip
-    raise error("V118", f"the recipe '{recipe.name}' derives its 'image' from a model; expected the model, or sizes and steps",
-                recipe.span("image"), help=["give the model with --model"])  # fmt: skip
+        raise error(
+            "V118",
+            f"the recipe '{recipe.name}' has no 'image'; expected one that says how a picture becomes the input",
+            recipe.name,
+            help=["give the recipe an 'image', or give another"],
+        )
+    raise error(
+        "V118",
+        f"the recipe '{recipe.name}' derives its 'image' from a model; expected the model, or sizes and steps",
+        recipe.span("image"),
+        help=["give the model with --model"],
+    )
 
 
 def _known(image: Image | None, name: str, help: str) -> Image:
     if image is None:
-        raise error("V112", f"it is not known how a picture becomes the input of '{name}'; expected an 'image'", name, help=[help])
+        raise error(
+            "V112",
+            f"it is not known how a picture becomes the input of '{name}'; expected an 'image'",
+            name,
+            help=[help],
+        )
     return image
 
 
@@ -223,7 +266,9 @@ class _Input:
         if dtype.kind in "iu":
             limits = np.iinfo(dtype)
             tensor = np.clip(np.rint(tensor), limits.min, limits.max)
-        return np.ascontiguousarray(tensor.transpose(0, 3, 1, 2) if self.channels_first else tensor).astype(dtype, copy=False)
+        return np.ascontiguousarray(tensor.transpose(0, 3, 1, 2) if self.channels_first else tensor).astype(
+            dtype, copy=False
+        )
 
 
 def _picture_input(shapes: Mapping[str, Sequence[int | None] | None], image: Image, name: str) -> _Input:
@@ -231,15 +276,25 @@ def _picture_input(shapes: Mapping[str, Sequence[int | None] | None], image: Ima
     height, width, channels = *image.size, 1 if image.color == "GRAY" else 3
     if len(shapes) != 1:
         listed = ", ".join(f"'{key}'" for key in shapes) or "none"
-        raise error("V114", f"the network has {len(shapes)} inputs ({listed}); expected one, which a picture becomes", name,
-                    help=["run it from Python; 'surgeon explain V114' shows how"])  # fmt: skip
+        raise error(
+            "V114",
+            f"the network has {len(shapes)} inputs ({listed}); expected one, which a picture becomes",
+            name,
+            help=["run it from Python; 'surgeon explain V114' shows how"],
+        )
     ((input_name, shape),) = shapes.items()
     for channels_first, sizes in ((False, (height, width, channels)), (True, (channels, height, width))):
-        if shape is None or (len(shape) == 4 and all(s in (None, size) for s, size in zip(shape[1:], sizes, strict=True))):
+        if shape is None or (
+            len(shape) == 4 and all(s in (None, size) for s, size in zip(shape[1:], sizes, strict=True))
+        ):
             return _Input(input_name, channels_first)
     shown = ", ".join("?" if size is None else str(size) for size in shape or ())
-    raise error("V114", f"the input '{input_name}' is [{shown}]; expected [?, {height}, {width}, {channels}], which 'image' makes", name,
-                help=["give the recipe's 'image' the size and the colours that the network reads"])  # fmt: skip
+    raise error(
+        "V114",
+        f"the input '{input_name}' is [{shown}]; expected [?, {height}, {width}, {channels}], which 'image' makes",
+        name,
+        help=["give the recipe's 'image' the size and the colours that the network reads"],
+    )
 
 
 # --- the pictures ---------------------------------------------------------------------------------------------------------
@@ -258,7 +313,11 @@ def listed(images: Any) -> list[Any]:
         else:
             found[number] = one
     if not 0 < len(found) <= MAX_PICTURES:
-        raise error("V102", f"there are {len(found)} pictures; expected 1 to {MAX_PICTURES}", help=["give some of them at a time"])
+        raise error(
+            "V102",
+            f"there are {len(found)} pictures; expected 1 to {MAX_PICTURES}",
+            help=["give some of them at a time"],
+        )
     return list(found.values())
 
 
@@ -305,13 +364,18 @@ class Found:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; a number that is not finite is None."""
-        found: dict[str, Any] = {"picture": self.picture, "file": None if self.file is None else str(self.file),
-                                 "size": {"height": self.size[0], "width": self.size[1]}}  # fmt: skip
+        found: dict[str, Any] = {
+            "picture": self.picture,
+            "file": None if self.file is None else str(self.file),
+            "size": {"height": self.size[0], "width": self.size[1]},
+        }
         if self.detections is not None:
             found["detections"] = self.rows()
         else:
-            found["outputs"] = {name: {"shape": list(value.shape), "dtype": str(value.dtype), "largest": self.largest(name)}
-                                for name, value in self.outputs.items()}  # fmt: skip
+            found["outputs"] = {
+                name: {"shape": list(value.shape), "dtype": str(value.dtype), "largest": self.largest(name)}
+                for name, value in self.outputs.items()
+            }
         written = {"drawn": self.drawn, "tensors": self.tensors}
         return found | {key: str(path) for key, path in written.items() if path is not None}
 
@@ -321,23 +385,43 @@ class Found:
             return []
         found = self.detections
         pixels = corners(found.boxes, self.size[1], self.size[0]).tolist()
-        columns = zip(found.classes.tolist(), found.scores.tolist(), found.boxes.tolist(), pixels, strict=True)
-        return [{"class": number, "label": self.labels.get(number), "score": score, "box": list(map(_finite, box)), "pixels": place}
-                for number, score, box, place in columns]  # fmt: skip
+        columns = zip(
+            found.classes.tolist(), found.scores.tolist(), found.boxes.tolist(), pixels, strict=True
+        )
+        return [
+            {
+                "class": number,
+                "label": self.labels.get(number),
+                "score": score,
+                "box": list(map(_finite, box)),
+                "pixels": place,
+            }
+            for number, score, box, place in columns
+        ]
 
     def largest(self, name: str) -> list[dict[str, Any]]:
         """Return the largest values of an output, with their places and, along a single axis, the labels of these."""
         value = np.asarray(self.outputs[name])
         if value.dtype.kind not in "iuf" or not value.size:
             return []
-        flat = np.where(np.isnan(value), -np.inf, value).reshape(-1) if value.dtype.kind == "f" else value.reshape(-1).astype(np.float64)
+        flat = (
+            np.where(np.isnan(value), -np.inf, value).reshape(-1)
+            if value.dtype.kind == "f"
+            else value.reshape(-1).astype(np.float64)
+        )
         count = min(_LARGEST, flat.size)
         best = np.argpartition(-flat, count - 1)[:count]
         best = best[np.lexsort((best, -flat[best]))]
         single = value.size == max(value.shape, default=1)
         places = [[int(i) for i in np.unravel_index(at, value.shape)] for at in best.tolist()]
-        return [{"index": place, "label": self.labels.get(at) if single else None, "value": _finite(float(value.reshape(-1)[at]))}
-                for place, at in zip(places, best.tolist(), strict=True)]  # fmt: skip
+        return [
+            {
+                "index": place,
+                "label": self.labels.get(at) if single else None,
+                "value": _finite(float(value.reshape(-1)[at])),
+            }
+            for place, at in zip(places, best.tolist(), strict=True)
+        ]
 
 
 def _finite(value: float) -> float | None:
@@ -347,8 +431,11 @@ def _finite(value: float) -> float | None:
 def check_threshold(threshold: float) -> float:
     """Return the threshold; raise SurgeonError V119 where it is none."""
     if not 0 <= threshold <= 1:
-        raise error("V119", f"the threshold is {threshold}; expected 0 to 1, the score that a detection needs",
-                    help=[f"leave it out for {THRESHOLD:g}"])  # fmt: skip
+        raise error(
+            "V119",
+            f"the threshold is {threshold}; expected 0 to 1, the score that a detection needs",
+            help=[f"leave it out for {THRESHOLD:g}"],
+        )
     return threshold
 
 
@@ -356,8 +443,14 @@ def check_batch(detector: Detector, batch: int | None) -> int:
     """Return how many pictures go in at once; raise SurgeonError V116 where the detector does not take as many."""
     if batch is not None and (batch < 1 or (detector.batch is not None and batch > detector.batch)):
         most = f" to {detector.batch}" if detector.batch is not None else " or more"
-        raise error("V116", f"the batch is {batch}; expected 1{most}", detector.name,
-                    help=["leave --batch out, or make the file anew: 'surgeon build --batch' or 'surgeon convert --batch'"])  # fmt: skip
+        raise error(
+            "V116",
+            f"the batch is {batch}; expected 1{most}",
+            detector.name,
+            help=[
+                "leave --batch out, or make the file anew: 'surgeon build --batch' or 'surgeon convert --batch'"
+            ],
+        )
     return batch or detector.batch or 1
 
 
@@ -397,7 +490,11 @@ def _detected(
     found = detector.detections(outputs) if detector.gives_detections else [None] * len(pictures)
     for number, (picture, ready, detections) in enumerate(zip(pictures, prepared, found, strict=True)):
         placed = None if detections is None else ranked(detections.within(ready.window), threshold)
-        kept = {name: _of_picture(value, number, len(pictures)) for name, value in outputs.items()} if keep else {}
+        kept = (
+            {name: _of_picture(value, number, len(pictures)) for name, value in outputs.items()}
+            if keep
+            else {}
+        )
         height, width = picture.pixels.shape[:2]
         yield picture, Found(picture.name, picture.file, (height, width), placed, labels, kept)
 
@@ -416,8 +513,12 @@ class Folder:
     def __init__(self, path: Path, pictures: Iterable[Any]) -> None:
         sources = {one.parent.resolve() for one in pictures if isinstance(one, Path)}
         if path.resolve() in sources:
-            raise error("V117", f"the output '{path}' is a folder that pictures are read from; expected another", str(path),
-                        help=["give a folder of its own: what is drawn would be read as a picture next time"])  # fmt: skip
+            raise error(
+                "V117",
+                f"the output '{path}' is a folder that pictures are read from; expected another",
+                str(path),
+                help=["give a folder of its own: what is drawn would be read as a picture next time"],
+            )
         self.path = make_folder(path)
         self._taken: set[str] = set()
 
@@ -437,7 +538,10 @@ class Folder:
         """
         name = self.free(picture.file.name if picture.file is not None else picture.name)
         if found.detections is not None:
-            found = replace(found, drawn=draw_detections(picture, found.detections, self.path / f"{name}.png", found.labels))
+            found = replace(
+                found,
+                drawn=draw_detections(picture, found.detections, self.path / f"{name}.png", found.labels),
+            )
         if tensors:
             place = self.path / f"{name}.npz"
             with writing(place) as handle:
@@ -469,7 +573,9 @@ def run_all(
 
     found: list[Found] = []
     read = opened(pictures, refuse)
-    for picture, one in detect_pictures(detector, read, batch, threshold=threshold, labels=labels, keep_outputs=tensors):
+    for picture, one in detect_pictures(
+        detector, read, batch, threshold=threshold, labels=labels, keep_outputs=tensors
+    ):
         found.append(one if folder is None else folder.write(picture, one, tensors=tensors))
         if watch is not None:
             watch("run", "picture", len(found) + len(unread), len(pictures))
@@ -489,5 +595,8 @@ def _save_arrays(handle: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
 
 def report(found: Iterable[Found], threshold: float, refused: Iterable[SurgeonError] = ()) -> dict[str, Any]:
     """Return plain values of what was found in some pictures, and of what could not be read."""
-    return {"threshold": threshold, "pictures": [one.to_json() for one in found],
-            "diagnostics": [d.to_json() for exc in refused for d in exc.diagnostics]}  # fmt: skip
+    return {
+        "threshold": threshold,
+        "pictures": [one.to_json() for one in found],
+        "diagnostics": [d.to_json() for exc in refused for d in exc.diagnostics],
+    }

@@ -37,7 +37,9 @@ class Detections:
         if window == (1.0, 1.0):
             return self
         share = np.array([*window, *window], np.float32)
-        return Detections(np.clip(self.boxes / share, np.float32(0), np.float32(1)), self.scores, self.classes)
+        return Detections(
+            np.clip(self.boxes / share, np.float32(0), np.float32(1)), self.scores, self.classes
+        )
 
 
 def detections_of_original(
@@ -71,11 +73,17 @@ def detections_of_plugin(outputs: Mapping[str, np.ndarray]) -> list[Detections]:
     """
     if ROWS in outputs:
         rows = outputs[ROWS].reshape(len(outputs[ROWS]), -1, 7)
-        return [Detections(r[:, [4, 3, 6, 5]], r[:, 2], np.rint(r[:, 1]).astype(np.int64)) for r in (p[p[:, 1] >= 0] for p in rows)]
+        return [
+            Detections(r[:, [4, 3, 6, 5]], r[:, 2], np.rint(r[:, 1]).astype(np.int64))
+            for r in (p[p[:, 1] >= 0] for p in rows)
+        ]
     counts = outputs["num_detections"].reshape(-1).astype(np.int64)
     boxes = outputs["boxes"].reshape(len(counts), -1, 4)
     scores, classes = (outputs[name].reshape(len(counts), -1) for name in ("scores", "classes"))
-    return [Detections(boxes[n, :k], scores[n, :k], np.rint(classes[n, :k]).astype(np.int64)) for n, k in enumerate(counts)]
+    return [
+        Detections(boxes[n, :k], scores[n, :k], np.rint(classes[n, :k]).astype(np.int64))
+        for n, k in enumerate(counts)
+    ]
 
 
 def most_kept(outputs: Mapping[str, np.ndarray]) -> int:
@@ -121,14 +129,18 @@ def pair(a: Detections, b: Detections, box_tolerance: float) -> Pairing:
     order = np.argsort(first, kind="stable")
     first, second = first[order], second[order]
     return Pairing(
-        first, second,
+        first,
+        second,
         np.abs(a.boxes[first] - b.boxes[second]).max(axis=1, initial=0),
         np.abs(a.scores[first] - b.scores[second]),
-        np.setdiff1d(np.arange(len(a)), first), np.setdiff1d(np.arange(len(b)), second),
-    )  # fmt: skip
+        np.setdiff1d(np.arange(len(a)), first),
+        np.setdiff1d(np.arange(len(b)), second),
+    )
 
 
-def _distances(a: Detections, b: Detections, mine: np.ndarray, other: np.ndarray, tolerance: float) -> np.ndarray:
+def _distances(
+    a: Detections, b: Detections, mine: np.ndarray, other: np.ndarray, tolerance: float
+) -> np.ndarray:
     """Return how far the boxes are apart, float64[m, k]; inf for no pair."""
     apart = np.abs(a.boxes[mine][:, None] - b.boxes[other][None]).max(axis=2).astype(np.float64)
     scores = np.abs(a.scores[mine][:, None] - b.scores[other][None])

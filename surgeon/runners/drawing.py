@@ -21,9 +21,19 @@ Colour = tuple[int, int, int]
 ORIGINAL, REWRITTEN = (0, 200, 0), (230, 0, 60)
 
 PALETTE: tuple[Colour, ...] = (
-    (255, 90, 60), (40, 170, 255), (255, 205, 0), (60, 215, 90), (225, 70, 225), (0, 220, 215),
-    (255, 150, 20), (130, 110, 255), (175, 230, 40), (255, 120, 175), (30, 145, 110), (200, 160, 110),
-)  # fmt: skip
+    (255, 90, 60),
+    (40, 170, 255),
+    (255, 205, 0),
+    (60, 215, 90),
+    (225, 70, 225),
+    (0, 220, 215),
+    (255, 150, 20),
+    (130, 110, 255),
+    (175, 230, 40),
+    (255, 120, 175),
+    (30, 145, 110),
+    (200, 160, 110),
+)
 """Colours of classes, in turn: class n has the n-th, counted round."""
 
 _MOST = 100
@@ -53,7 +63,9 @@ def corners(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
     return found
 
 
-def draw(picture: Picture, original: Detections, rewritten: Detections, folder: Path, labels: Mapping[int, str]) -> Path:
+def draw(
+    picture: Picture, original: Detections, rewritten: Detections, folder: Path, labels: Mapping[int, str]
+) -> Path:
     """Draw detections of both sets with class and score, and return the file.
 
     Drawn are the best hundred of those with at least half the best score.
@@ -71,8 +83,16 @@ def draw(picture: Picture, original: Detections, rewritten: Detections, folder: 
         least = _FAINTEST * float(found.scores.max(initial=0))
         for (left, top, right, bottom), label, score in reversed(list(_boxes(ranked(found, least), size))):
             top, bottom, inset = top + _STRIP, bottom + _STRIP, 2 if below else 0
-            pen.rectangle((left + inset, top + inset, max(left + inset, right - inset), max(top + inset, bottom - inset)),
-                          outline=colour, width=width)  # fmt: skip
+            pen.rectangle(
+                (
+                    left + inset,
+                    top + inset,
+                    max(left + inset, right - inset),
+                    max(top + inset, bottom - inset),
+                ),
+                outline=colour,
+                width=width,
+            )
             text = f"{_ascii(labels.get(label, ''), label) or label} {score:.2f}"
             _name(pen, (left, bottom if below else top), text, colour, font, canvas.size, below)
     make_folder(folder)
@@ -91,7 +111,14 @@ def draw_detections(picture: Picture, found: Detections, path: Path, labels: Map
     for box, label, score in reversed(list(_boxes(ranked(found), size))):
         colour = PALETTE[label % len(PALETTE)]
         pen.rectangle(box, outline=colour, width=width)
-        _name(pen, (box[0], box[1]), f"{_ascii(labels.get(label, ''), label) or label} {score:.2f}", colour, font, size)
+        _name(
+            pen,
+            (box[0], box[1]),
+            f"{_ascii(labels.get(label, ''), label) or label} {score:.2f}",
+            colour,
+            font,
+            size,
+        )
     return _written(canvas, path)
 
 
@@ -107,21 +134,33 @@ def _canvas(picture: Picture, strip: int = 0) -> tuple[Any, Any]:
     return canvas, draw_module.Draw(canvas)
 
 
-def _boxes(found: Detections, size: tuple[int, int]) -> Iterator[tuple[tuple[int, int, int, int], int, float]]:
+def _boxes(
+    found: Detections, size: tuple[int, int]
+) -> Iterator[tuple[tuple[int, int, int, int], int, float]]:
     """Yield left, top, right, bottom in pixels, class and score of the first hundred."""
-    rows = zip(corners(found.boxes, *size).tolist(), found.classes.tolist(), found.scores.tolist(), strict=True)
+    rows = zip(
+        corners(found.boxes, *size).tolist(), found.classes.tolist(), found.scores.tolist(), strict=True
+    )
     for (left, top, right, bottom), label, score in islice(rows, _MOST):
         yield (left, top, max(left, right), max(top, bottom)), label, score
 
 
 def _ascii(name: str, label: int) -> str:
     """Return a name in letters that every font has, without accents; the class number where it has others."""
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    plain = "".join(
+        letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter)
+    )
     return plain if plain.isascii() and plain.isprintable() else str(label)
 
 
 def _name(
-    pen: Any, corner: tuple[int, int], text: str, colour: Colour, font: Any, size: tuple[int, int], below: bool = False
+    pen: Any,
+    corner: tuple[int, int],
+    text: str,
+    colour: Colour,
+    font: Any,
+    size: tuple[int, int],
+    below: bool = False,
 ) -> None:
     """Write on a field of the box's colour above its top left corner, or below its bottom left one; within the picture."""
     _, _, width, height = (int(value) for value in pen.textbbox((0, 0), text, font=font))

@@ -107,9 +107,13 @@ def _check_steps(image: Image, where: Span | None) -> None:
     for number, step in enumerate(image.steps, 1):
         for name, value in step:
             if isinstance(value, tuple) and len(value) not in (1, channels):
-                raise error("V104", f"step {number} of 'image' ({name}) has {len(value)} numbers; expected one, or one for each "
-                            f"of the {channels} channels of {image.color}", where,
-                            help=["give one number, or as many as there are channels"])  # fmt: skip
+                raise error(
+                    "V104",
+                    f"step {number} of 'image' ({name}) has {len(value)} numbers; expected one, or one for each "
+                    f"of the {channels} channels of {image.color}",
+                    where,
+                    help=["give one number, or as many as there are channels"],
+                )
 
 
 def given_pictures(images: Path | Iterable[np.ndarray] | None, seed: int = 0) -> Iterator[Picture]:
@@ -125,9 +129,19 @@ def given_pictures(images: Path | Iterable[np.ndarray] | None, seed: int = 0) ->
 
 
 def _of_array(number: int, pixels: np.ndarray) -> Picture:
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        found = f"{pixels.dtype}{list(pixels.shape)}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
-        raise error("V111", f"picture {number} is {found}; expected uint8[H, W, 3], red first", help=["convert it"])
+    if (
+        not isinstance(pixels, np.ndarray)
+        or pixels.dtype != np.uint8
+        or pixels.ndim != 3
+        or pixels.shape[2] != 3
+        or not pixels.size
+    ):
+        found = (
+            f"{pixels.dtype}{list(pixels.shape)}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        )
+        raise error(
+            "V111", f"picture {number} is {found}; expected uint8[H, W, 3], red first", help=["convert it"]
+        )
     return Picture(f"picture {number}", pixels)
 
 
@@ -138,17 +152,27 @@ def picture_files(place: Path) -> tuple[Path, ...]:
     try:
         names = sorted(entry.name for entry in place.iterdir())
     except OSError as exc:
-        raise error("V102", f"the pictures '{place}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+        raise error(
+            "V102", f"the pictures '{place}' cannot be read: {exc.strerror or exc}", help=["check the path"]
+        ) from None
     found = [place / name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
     found = [path for path in found if path.is_file()]
     if not found:
-        shown = ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        raise error("V102", f"the folder '{place}' holds no picture; expected files that end in {', '.join(SUFFIXES)}",
-                    notes=[f"it holds {shown}" if names else "it is empty"],
-                    help=["give another folder, or none: a picture is made then"])  # fmt: skip
+        shown = ", ".join(f"'{name}'" for name in names[:5]) + (
+            f" and {len(names) - 5} more" if len(names) > 5 else ""
+        )
+        raise error(
+            "V102",
+            f"the folder '{place}' holds no picture; expected files that end in {', '.join(SUFFIXES)}",
+            notes=[f"it holds {shown}" if names else "it is empty"],
+            help=["give another folder, or none: a picture is made then"],
+        )
     if len(found) > MAX_PICTURES:
-        raise error("V102", f"the folder '{place}' holds {len(found)} pictures; expected at most {MAX_PICTURES}",
-                    help=["give a folder with fewer"])  # fmt: skip
+        raise error(
+            "V102",
+            f"the folder '{place}' holds {len(found)} pictures; expected at most {MAX_PICTURES}",
+            help=["give a folder with fewer"],
+        )
     return tuple(found)
 
 
@@ -164,8 +188,11 @@ def read_picture(path: Path) -> Picture:
             pixels = np.asarray(image.convert("RGB"), np.uint8)
     except Exception as exc:  # damaged files make Pillow raise nearly anything
         reason = " ".join(str(exc).split()) or type(exc).__name__
-        raise error("V101", f"the picture '{path}' cannot be read: {reason:.200}",
-                    help=["open it in a viewer and save it again, or take it away"]) from None  # fmt: skip
+        raise error(
+            "V101",
+            f"the picture '{path}' cannot be read: {reason:.200}",
+            help=["open it in a viewer and save it again, or take it away"],
+        ) from None
     return Picture(str(path), pixels, path)
 
 

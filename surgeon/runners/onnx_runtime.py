@@ -37,7 +37,11 @@ class OnnxModel:
     def __init__(self, path: Path) -> None:
         self.path, self.subject = path, str(path)
         model, info = load_onnx(path)
-        self._transposed = frozenset(name for name, layout in info.layout.items() if layout == "NCHW" and info.inputs[name].shape.rank == 4)
+        self._transposed = frozenset(
+            name
+            for name, layout in info.layout.items()
+            if layout == "NCHW" and info.inputs[name].shape.rank == 4
+        )
         self._specs = info.inputs
         self.shapes = {name: self._own(name, spec.shape.dims) for name, spec in info.inputs.items()}
         self.inputs: Sequence[str] = tuple(info.inputs)
@@ -51,14 +55,18 @@ class OnnxModel:
         self.batch = first[0] or None if len(dict.fromkeys(first)) == 1 else None
         self._check_detections(info)
         runtime = require("onnxruntime", _PURPOSE)
-        self.told: Mapping[str, str] = {"ONNX file": self.subject, "runtime": f"onnxruntime {runtime.__version__}"}
+        self.told: Mapping[str, str] = {
+            "ONNX file": self.subject,
+            "runtime": f"onnxruntime {runtime.__version__}",
+        }
         self._check_plugins(model)
         del model  # its weights are not needed beside the session's
         options = runtime.SessionOptions()
         options.log_severity_level = _FATAL
         try:
-            self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"],
-                                                     enable_fallback=0)  # its second try prints on standard output
+            self._session = runtime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )  # its second try prints on standard output
         except Exception as exc:  # its errors have no common class of their own
             raise self._refused("load", exc) from None
 
@@ -91,16 +99,23 @@ class OnnxModel:
         except Exception as exc:
             raise self._refused("run", exc) from None
         arrays = zip(self.outputs, map(np.asarray, found), strict=True)
-        return {name: value[:batch] if value.ndim and len(value) == self.batch else value for name, value in arrays}
+        return {
+            name: value[:batch] if value.ndim and len(value) == self.batch else value
+            for name, value in arrays
+        }
 
     def _fed(self, name: str, value: np.ndarray) -> np.ndarray:
         shape = self.shapes[name]
         if shape is not None:
             wanted = shape if self.batch is None else (None, *shape[1:])
-            fits = value.ndim == len(shape) and all(s in (None, v) for s, v in zip(wanted, value.shape, strict=True))
+            fits = value.ndim == len(shape) and all(
+                s in (None, v) for s, v in zip(wanted, value.shape, strict=True)
+            )
             if not fits or (self.batch is not None and not 1 <= len(value) <= self.batch):
                 shown = ",".join("N" if s is None else str(s) for s in shape)
-                raise self._unfit(f"the input '{name}' is {value.dtype}{list(value.shape)}; expected {self.dtype(name)}[{shown}]")
+                raise self._unfit(
+                    f"the input '{name}' is {value.dtype}{list(value.shape)}; expected {self.dtype(name)}[{shown}]"
+                )
         lacking = 0 if self.batch is None else self.batch - len(value)
         if lacking:
             value = np.concatenate([value, np.zeros((lacking, *value.shape[1:]), value.dtype)])
@@ -115,23 +130,37 @@ class OnnxModel:
         plugins = [node for node in model.graph.node if node.domain == DOMAIN]
         if plugins:
             names = ", ".join(f"'{node.name}' ({node.op_type})" for node in plugins[:4])
-            raise error("V131", f"'{self.path}' has plugin nodes of TensorRT, which ONNX Runtime cannot run: {names}", self.subject,
-                        help=["convert it with '--plugins standard', or without a target of TensorRT",
-                              "or build an engine from it"])  # fmt: skip
+            raise error(
+                "V131",
+                f"'{self.path}' has plugin nodes of TensorRT, which ONNX Runtime cannot run: {names}",
+                self.subject,
+                help=[
+                    "convert it with '--plugins standard', or without a target of TensorRT",
+                    "or build an engine from it",
+                ],
+            )
 
     def _check_detections(self, info: OnnxInfo) -> None:
         for port, last in _LAST.items():
             spec = info.outputs.get(self.detections.get(port, ""))
             dims = None if spec is None else spec.shape.dims
             if dims is not None and (not dims or dims[-1] not in (None, last)):
-                raise error("X151", f"the property {DETECTIONS} of '{self.path}' takes '{self.detections[port]}' for {port}; "
-                            f"expected an output whose last axis is {last}, not {spec}", self.subject,
-                            help=["export the file again, or take its properties out"])  # fmt: skip
+                raise error(
+                    "X151",
+                    f"the property {DETECTIONS} of '{self.path}' takes '{self.detections[port]}' for {port}; "
+                    f"expected an output whose last axis is {last}, not {spec}",
+                    self.subject,
+                    help=["export the file again, or take its properties out"],
+                )
 
     def _refused(self, verb: str, exc: Exception) -> SurgeonError:
         reason = " ".join(str(exc).split()) or type(exc).__name__
-        return error("V130", f"ONNX Runtime cannot {verb} '{self.path}': {reason:.400}", self.subject,
-                     help=["check the file with 'surgeon inspect'; export it again"])  # fmt: skip
+        return error(
+            "V130",
+            f"ONNX Runtime cannot {verb} '{self.path}': {reason:.400}",
+            self.subject,
+            help=["check the file with 'surgeon inspect'; export it again"],
+        )
 
     def _unfit(self, problem: str) -> SurgeonError:
         return error("V132", problem, self.subject, help=["'surgeon inspect' lists the file's inputs"])

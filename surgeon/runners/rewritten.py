@@ -88,7 +88,9 @@ class RewrittenRunner:
         self.outputs = graph.output_refs if outputs is None else tuple(outputs)
         self._needed = graph.ancestors(ref.node for ref in self.outputs)
         self.references = _references(graph, self._needed, catalog)
-        self._types = {name: _port_types(reference.plugin, graph[name]) for name, reference in self.references.items()}
+        self._types = {
+            name: _port_types(reference.plugin, graph[name]) for name, reference in self.references.items()
+        }
         self._level_of, self._fed_by = self._depths()
         self._levels = self._planned()
         fetched = [self._in_session(ref) for level in self._levels for ref in level.fetched]
@@ -122,7 +124,9 @@ class RewrittenRunner:
         """
         return self._complete({ref: value for ref, value in feeds.items() if ref.node in self._needed}, {})
 
-    def alone(self, name: str, inputs: Sequence[np.ndarray], changes: Collection[str] = ()) -> tuple[np.ndarray, ...]:
+    def alone(
+        self, name: str, inputs: Sequence[np.ndarray], changes: Collection[str] = ()
+    ) -> tuple[np.ndarray, ...]:
         """Return what one plugin node computes of other inputs than its own; raise SurgeonError as :meth:`Reference.run`."""
         return self.references[name].run(self.graph[name].attrs, inputs, changes)
 
@@ -145,9 +149,13 @@ class RewrittenRunner:
         stale: set[str] = set()
         for name in self._order:
             node = self.graph[name]
-            if changes.get(name, ()) != execution.changes.get(name, ()) or any(source in stale for source in node.sources):
+            if changes.get(name, ()) != execution.changes.get(name, ()) or any(
+                source in stale for source in node.sources
+            ):
                 stale.add(name)
-        return self._complete({ref: value for ref, value in execution.values.items() if ref.node not in stale}, changes)
+        return self._complete(
+            {ref: value for ref, value in execution.values.items() if ref.node not in stale}, changes
+        )
 
     # --- levels -------------------------------------------------------------------------------------------------
 
@@ -175,8 +183,12 @@ class RewrittenRunner:
                 continue
             entered = [r for r in self.graph.readers[name] if r in depth and depth[r] < depth[name]]
             if entered:
-                raise error("V108", f"a plugin node is inside the loop that '{node.name}' closes; expected none there",
-                            self.graph.source or None, help=["take the whole loop out, or leave it whole"])  # fmt: skip
+                raise error(
+                    "V108",
+                    f"a plugin node is inside the loop that '{node.name}' closes; expected none there",
+                    self.graph.source or None,
+                    help=["take the whole loop out, or leave it whole"],
+                )
 
     def _planned(self) -> tuple[_Level, ...]:
         count = 1 + max((self._level_of[name] for name in self._order), default=0)
@@ -215,8 +227,12 @@ class RewrittenRunner:
             if node.name not in self._needed:
                 continue
             if node.name in self.references:
-                nodes += [Node(_placeholder(self.graph, Ref(node.name, slot)), "Placeholder", attrs={"dtype": dtype})
-                          for slot, dtype in enumerate(self._types[node.name])]  # fmt: skip
+                nodes += [
+                    Node(
+                        _placeholder(self.graph, Ref(node.name, slot)), "Placeholder", attrs={"dtype": dtype}
+                    )
+                    for slot, dtype in enumerate(self._types[node.name])
+                ]
             else:
                 control = tuple(name for name in node.control if name not in self.references)
                 nodes.append(replace(node, inputs=tuple(map(self._in_session, node.inputs)), control=control))
@@ -258,8 +274,12 @@ def _references(graph: Graph, needed: Collection[str], catalog: Catalog) -> dict
             continue
         reference = catalog.reference(node.op)
         if reference is None:
-            problems += error("V107", f"the plugin {node.op} of '{node.name}' has no reference; expected 'reference.py' in its folder",
-                              catalog.folder(node.op), help=["write one: run(fields, inputs, changes) in numpy"]).diagnostics  # fmt: skip
+            problems += error(
+                "V107",
+                f"the plugin {node.op} of '{node.name}' has no reference; expected 'reference.py' in its folder",
+                catalog.folder(node.op),
+                help=["write one: run(fields, inputs, changes) in numpy"],
+            ).diagnostics
             continue
         found[node.name] = reference
     if problems:

@@ -75,8 +75,12 @@ class Session:
 
     def _refused(self, verb: str, exc: Exception) -> Exception:
         reason = " ".join(str(getattr(exc, "message", exc)).split()) or type(exc).__name__
-        return error("V106", f"TensorFlow cannot {verb} the graph: {reason:.400}", self._source or None,
-                     help=["correct what it names; 'surgeon inspect' shows the graph's nodes"])  # fmt: skip
+        return error(
+            "V106",
+            f"TensorFlow cannot {verb} the graph: {reason:.400}",
+            self._source or None,
+            help=["correct what it names; 'surgeon inspect' shows the graph's nodes"],
+        )
 
 
 def _name(ref: Ref) -> str:

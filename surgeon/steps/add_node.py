@@ -85,7 +85,9 @@ class AddNode(Step):
     def _new(self, site: Site) -> NewNode:
         if self.node is None:
             assert self.name is not None and self.op is not None
-            attrs = {key: attr_value(site, key, value, None, "attrs", key) for key, value in self.attrs.items()}
+            attrs = {
+                key: attr_value(site, key, value, None, "attrs", key) for key, value in self.attrs.items()
+            }
             return NewNode(self.name, self.op, attrs, span=site.span)
         if self.node not in site.nodes:
             defined = ", ".join(f"'{n}'" for n in site.nodes) or "none"

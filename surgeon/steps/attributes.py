@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from surgeon.graph import AttrScalar, AttrValue, DType, Shape, TensorDigest, TensorRef, TensorSpec, TensorValue
+from surgeon.graph import (
+    AttrScalar,
+    AttrValue,
+    DType,
+    Shape,
+    TensorDigest,
+    TensorRef,
+    TensorSpec,
+    TensorValue,
+)
 from surgeon.steps.placing import tensor_of
 from surgeon.steps.step import Site
 
@@ -138,4 +147,6 @@ def _is_dim(value: Any) -> bool:
 def declared_spec(attrs: Any) -> TensorSpec:
     """Return the spec that a node's ``dtype`` and ``shape`` attributes declare."""
     dtype, shape = attrs.get("dtype"), attrs.get("shape")
-    return TensorSpec(dtype if isinstance(dtype, DType) else None, shape if isinstance(shape, Shape) else Shape())
+    return TensorSpec(
+        dtype if isinstance(dtype, DType) else None, shape if isinstance(shape, Shape) else Shape()
+    )

@@ -17,7 +17,16 @@ from surgeon.steps.selector import Selection, longest_prefix, select, split_opti
 from surgeon.steps.step import NewNode, Site, Step
 
 SHAPE_ONLY = frozenset(
-    {"Identity", "Squeeze", "Reshape", "ExpandDims", "StopGradient", "CheckNumerics", "Snapshot", "PreventGradient"}
+    {
+        "Identity",
+        "Squeeze",
+        "Reshape",
+        "ExpandDims",
+        "StopGradient",
+        "CheckNumerics",
+        "Snapshot",
+        "PreventGradient",
+    }
 )
 """Operations that move no number of their first input, so that a plugin may read past them."""
 
@@ -59,7 +68,8 @@ class Collapse(Step):
     keyword: ClassVar[str] = "collapse"
     step: Literal["collapse"] = "collapse"
     take: Mapping[str, str] | Selection | None = Field(
-        None, description="Namespaces and their nodes, or a list of what goes into one node; default the recipe's 'namespaces'."
+        None,
+        description="Namespaces and their nodes, or a list of what goes into one node; default the recipe's 'namespaces'.",
     )
     keep: Selection = Field((), description="Nodes inside the namespaces that stay.")
     into: str | None = Field(None, description="The node, where 'take' is a list.")
@@ -102,12 +112,15 @@ class _Collapsing:
         take = self.step.take
         if take is None:
             return [
-                _Entry(key, rule.node, rule.optional, ("namespaces", key)) for key, rule in self.site.namespaces.items()
+                _Entry(key, rule.node, rule.optional, ("namespaces", key))
+                for key, rule in self.site.namespaces.items()
             ]
         if isinstance(take, Mapping):
             return [_Entry(*_split(key, node), ("take", key)) for key, node in take.items()]
         if self.step.into is None:
-            raise self.site.fail("S303", "'take' is a list, but 'into' names no node for it", "take", help=["add 'into: NODE'"])
+            raise self.site.fail(
+                "S303", "'take' is a list, but 'into' names no node for it", "take", help=["add 'into: NODE'"]
+            )
         return []
 
     @cached_property
@@ -160,10 +173,19 @@ class _Collapsing:
                 continue
             new = self.site.nodes.get(name)
             if new is None:
-                raise self.site.fail("S302", f"the node '{name}' is not among the recipe's nodes", *self._path_of(name),
-                                     notes=nearest_note(name, self.site.nodes), help=["define it under 'nodes'"])  # fmt: skip
+                raise self.site.fail(
+                    "S302",
+                    f"the node '{name}' is not among the recipe's nodes",
+                    *self._path_of(name),
+                    notes=nearest_note(name, self.site.nodes),
+                    help=["define it under 'nodes'"],
+                )
             found[name] = new
-            wanted += [base for base in map(_base, new.inputs or ()) if base in self.site.nodes and base not in self.graph]
+            wanted += [
+                base
+                for base in map(_base, new.inputs or ())
+                if base in self.site.nodes and base not in self.graph
+            ]
         return found
 
     def _path_of(self, new: str) -> tuple[str | int, ...]:
@@ -210,7 +232,9 @@ class _Collapsing:
     @cached_property
     def wanted_outputs(self) -> tuple[Ref, ...]:
         """The recipe's outputs; none where a later step puts one of them in."""
-        refs = tuple(ref for i, text in enumerate(self.site.outputs) for ref in resolve(self.site, text, "outputs", i))
+        refs = tuple(
+            ref for i, text in enumerate(self.site.outputs) for ref in resolve(self.site, text, "outputs", i)
+        )
         return refs if all(ref.node in self.placed or ref.node in self.graph for ref in refs) else ()
 
     @cached_property
@@ -268,7 +292,9 @@ class _Collapsing:
         for text, target in self.step.outputs.items():
             refs = resolve(self.site, target, "outputs", text)
             if len(refs) != 1:
-                raise self.site.fail("S304", f"'{target}' is {len(refs)} tensors; expected one output", "outputs", text)
+                raise self.site.fail(
+                    "S304", f"'{target}' is {len(refs)} tensors; expected one output", "outputs", text
+                )
             table[Ref.parse(text)] = refs[0]
         return table
 
@@ -293,10 +319,15 @@ class _Collapsing:
             else:
                 reason = "read from outside are " + ", ".join(f"'{r}'" for r in read[:6])
         raise self.site.fail(
-            "S305", f"'{reader}' reads '{ref}', which is taken out, and nothing says which output of '{group}' replaces it",
-            *self._path_of(group), notes=[reason],
-            help=[f"say so in the collapse step: outputs: {{'{ref}': '{group}:{new.ports[0]}'}}",
-                  f"or take '{reader}' out as well"])  # fmt: skip
+            "S305",
+            f"'{reader}' reads '{ref}', which is taken out, and nothing says which output of '{group}' replaces it",
+            *self._path_of(group),
+            notes=[reason],
+            help=[
+                f"say so in the collapse step: outputs: {{'{ref}': '{group}:{new.ports[0]}'}}",
+                f"or take '{reader}' out as well",
+            ],
+        )
 
     # --- edits --------------------------------------------------------------------------------------------------
 
@@ -308,7 +339,10 @@ class _Collapsing:
         places = {path: self.site.at(*path) for path in dict.fromkeys(self.keys.values())}
         for name, members in self.groups.items():
             why, span = f"collapsed into '{name}'", spans[name]
-            edits += [Drop(n.name, why, name, places[self.keys[n.name]] if n.name in self.keys else span) for n in members]
+            edits += [
+                Drop(n.name, why, name, places[self.keys[n.name]] if n.name in self.keys else span)
+                for n in members
+            ]
         edits += [Drop(name, why, None, self.site.span) for name, why in self.dead.items()]
         self._check_cycles()
         edits += self._added()
@@ -369,12 +403,17 @@ class _Collapsing:
 
     def _check_cycles(self) -> None:
         """Refuse a group that is left and entered again: its one node would have to wait for itself."""
+
         def refused(cycle: list[str]) -> Exception:
             cycle = cycle[::-1]
             new = next((n for n in cycle if n in self.placed), cycle[0])
-            return self.site.fail("S306", f"the namespace of '{new}' is left and entered again", *self._path_of(new),
-                                  notes=["path: " + " -> ".join(f"'{n}'" for n in shortened(cycle))],
-                                  help=["forward or remove what lies between, or take it into the namespace"])  # fmt: skip
+            return self.site.fail(
+                "S306",
+                f"the namespace of '{new}' is left and entered again",
+                *self._path_of(new),
+                notes=["path: " + " -> ".join(f"'{n}'" for n in shortened(cycle))],
+                help=["forward or remove what lies between, or take it into the namespace"],
+            )
 
         sources_first([n for n in self.placed if n in self.live], self._waits_for, refused)
 
@@ -402,10 +441,15 @@ class _Collapsing:
                 if lost is not None:
                     node, source = lost
                     raise self.site.fail(
-                        "S307", f"'{name}' would read '{source}' directly and leave out '{node.name}' ({node.op}), "
-                        "which changes the numbers", *self._path_of(name),
-                        notes=[f"'{member.name}' reads '{ref}', which comes from '{source}' through '{node.name}'"],
-                        help=[f"declare '{node.name}' as the input, or take it into a namespace"])  # fmt: skip
+                        "S307",
+                        f"'{name}' would read '{source}' directly and leave out '{node.name}' ({node.op}), "
+                        "which changes the numbers",
+                        *self._path_of(name),
+                        notes=[
+                            f"'{member.name}' reads '{ref}', which comes from '{source}' through '{node.name}'"
+                        ],
+                        help=[f"declare '{node.name}' as the input, or take it into a namespace"],
+                    )
 
     def _arithmetic_between(self, start: str, declared: set[str]) -> tuple[Node, str] | None:
         """Return (node, new node) where a walk back from ``start`` meets arithmetic before a declared source."""

@@ -44,7 +44,9 @@ class Connect(Step):
     step: Literal["connect"] = "connect"
     from_: str = Field(alias="from", description="Tensor that is read: NODE, NODE:1, NODE:port or NODE:*.")
     to: str = Field(description="Node that reads it.")
-    at: int | Literal["end"] = Field("end", description="Position among the data inputs, from 0; 'end' appends.")
+    at: int | Literal["end"] = Field(
+        "end", description="Position among the data inputs, from 0; 'end' appends."
+    )
     control: bool = Field(False, description="Add a control edge instead: the node runs after the other.")
 
     def plan(self, site: Site) -> list[Edit]:
@@ -52,7 +54,9 @@ class Connect(Step):
         node = node_in_graph(site, self.to, "to")
         span = site.span
         if self.control:
-            return [Rewire(node.name, None, tuple(dict.fromkeys((*node.control, *(r.node for r in refs)))), span)]
+            return [
+                Rewire(node.name, None, tuple(dict.fromkeys((*node.control, *(r.node for r in refs)))), span)
+            ]
         at = len(node.inputs) if self.at == "end" else self.at
         if not 0 <= at <= len(node.inputs):
             raise site.fail(
@@ -72,6 +76,9 @@ def node_in_graph(site: Site, name: str, *path: str | int) -> Node:
     if node is None:
         notes = nearest_note(name, site.graph.nodes)
         raise site.fail(
-            "S202", f"'{name}' is not in the graph at this step; expected the name of a node", *path, notes=notes
+            "S202",
+            f"'{name}' is not in the graph at this step; expected the name of a node",
+            *path,
+            notes=notes,
         )
     return node

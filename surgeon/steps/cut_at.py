@@ -48,7 +48,9 @@ class CutAt(Step):
     @model_validator(mode="after")
     def _one_name_each(self) -> CutAt:
         if self.as_ is not None and len(self.as_) != len(self.tensors):
-            raise ValueError(f"'as' has {len(self.as_)} names for {len(self.tensors)} tensors; expected one each")
+            raise ValueError(
+                f"'as' has {len(self.as_)} names for {len(self.tensors)} tensors; expected one each"
+            )
         return self
 
     def plan(self, site: Site) -> list[Edit]:
@@ -60,7 +62,9 @@ class CutAt(Step):
         for reader in (graph[r] for r in dict.fromkeys(r for name in cut for r in graph.readers[name])):
             kept = tuple(ref.node for ref in reader.inputs if ref not in names)
             inputs = tuple(Ref(names[ref]) if ref in names else ref for ref in reader.inputs)
-            control = tuple(dict.fromkeys(cut[c] if c in cut and c not in kept else c for c in reader.control))
+            control = tuple(
+                dict.fromkeys(cut[c] if c in cut and c not in kept else c for c in reader.control)
+            )
             rewired[reader.name] = Rewire(reader.name, inputs, control, site.at("tensors"))
             still[reader.name] = kept + tuple(c for c in reader.control if c not in cut or c in kept)
         gone = unneeded(graph, (), still)

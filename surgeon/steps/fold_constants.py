@@ -6,7 +6,19 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from surgeon.graph import Drop, Edit, Graph, Node, Ref, Rewire, SetAttr, SetOp, TensorDigest, TensorRef, TensorValue
+from surgeon.graph import (
+    Drop,
+    Edit,
+    Graph,
+    Node,
+    Ref,
+    Rewire,
+    SetAttr,
+    SetOp,
+    TensorDigest,
+    TensorRef,
+    TensorValue,
+)
 from surgeon.steps.forward_identities import IDENTITIES
 from surgeon.steps.frames import conditional
 from surgeon.steps.removal import INPUT_OPS, higher_outputs, unneeded
@@ -48,7 +60,9 @@ class FoldConstants(Step):
     keyword: ClassVar[str] = "fold-constants"
     step: Literal["fold-constants"] = "fold-constants"
     nodes: Selection | None = Field(None, description="Only among these nodes.")
-    limit: int = Field(16 << 20, ge=0, description="Bytes of the largest constant made, and of the graph's growth.")
+    limit: int = Field(
+        16 << 20, ge=0, description="Bytes of the largest constant made, and of the graph's growth."
+    )
 
     def plan(self, site: Site) -> list[Edit]:
         graph, span = site.graph, site.span
@@ -71,7 +85,9 @@ class FoldConstants(Step):
                 continue
             edits += [SetOp(name, "Const", span), Rewire(name, (), control[name], span)]
             edits += [
-                SetAttr(name, key, None, span) for key in graph[name].attrs if key not in ("dtype", "value", "_class")
+                SetAttr(name, key, None, span)
+                for key in graph[name].attrs
+                if key not in ("dtype", "value", "_class")
             ]
             edits += [SetAttr(name, "dtype", value.dtype, span), SetAttr(name, "value", value, span)]
         edits += [Drop(name, "computed a constant that is now folded", None, span) for name in gone]
@@ -128,18 +144,26 @@ def _freed(graph: Graph, node: Node) -> int:
     total = 0
     for source in dict.fromkeys(ref.node for ref in node.inputs):
         value = graph[source].attrs.get("value")
-        if graph.readers[source] == (node.name,) and isinstance(value, TensorValue | TensorRef | TensorDigest):
+        if graph.readers[source] == (node.name,) and isinstance(
+            value, TensorValue | TensorRef | TensorDigest
+        ):
             total += value.nbytes
     return total
 
 
-def _controls(site: Site, folded: dict[str, TensorValue], values: dict[str, TensorValue]) -> dict[str, tuple[str, ...]]:
+def _controls(
+    site: Site, folded: dict[str, TensorValue], values: dict[str, TensorValue]
+) -> dict[str, tuple[str, ...]]:
     """Return, for each folded node, the control inputs of it and of the constants that its value came from."""
     graph = site.graph
 
     def is_constant(name: str) -> bool:
         op = graph[name].op
-        return name in values or op == "Const" or (op in IDENTITIES and site.inference.value(Ref(name)) is not None)
+        return (
+            name in values
+            or op == "Const"
+            or (op in IDENTITIES and site.inference.value(Ref(name)) is not None)
+        )
 
     found: dict[str, dict[str, None]] = {}
     for start in folded:

@@ -44,7 +44,9 @@ class ForwardIdentities(Step):
 
     def plan(self, site: Site) -> list[Edit]:
         graph = site.graph
-        outputs = {ref.node for ref in graph.outputs} | {text.rpartition(":")[0] or text for text in site.outputs}
+        outputs = {ref.node for ref in graph.outputs} | {
+            text.rpartition(":")[0] or text for text in site.outputs
+        }
         wanted = [
             n
             for n in graph

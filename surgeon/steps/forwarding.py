@@ -64,7 +64,9 @@ def obstacles(graph: Graph, wanted: Sequence[Node], position: int = 0) -> dict[s
             source = node.inputs[position].node
             inner = source in taken and source not in reasons
             source_node = graph.get(source)
-            switch = branch[source] if inner else source if source_node and source_node.op in _BRANCHING else ""
+            switch = (
+                branch[source] if inner else source if source_node and source_node.op in _BRANCHING else ""
+            )
             moving = bool(node.control) or (inner and moves[source])
             branch[node.name], moves[node.name] = switch, moving
             for reader in (graph[name] for name in graph.readers[node.name]):

@@ -25,7 +25,9 @@ def conditional(graph: Graph) -> set[str]:
         loop = max((loops.get(s, 0) for s in node.sources), default=0)
         branch = max((branches.get(s, 0) for s in node.sources), default=0)
         loops[name] = max(0, loop + (node.op in _ENTER) - (node.op in _EXIT))
-        branches[name] = max(0, branch + (node.op in _SWITCH) - (node.op in _EXIT or _joins_branches(graph, node)))
+        branches[name] = max(
+            0, branch + (node.op in _SWITCH) - (node.op in _EXIT or _joins_branches(graph, node))
+        )
     return {name for name in loops if loops[name] or branches[name]}
 
 

@@ -23,22 +23,79 @@ from surgeon.steps.step import NewNode, Site, Step
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 """Permutations of a picture that put its channels first, and last."""
 
-_SPATIAL = frozenset({
-    "Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool", "MaxPoolV2", "FusedBatchNorm", "FusedBatchNormV2",
-    "FusedBatchNormV3", "LRN", "DepthToSpace", "SpaceToDepth", "ResizeBilinear", "ResizeNearestNeighbor",
-})  # fmt: skip
+_SPATIAL = frozenset(
+    {
+        "Conv2D",
+        "DepthwiseConv2dNative",
+        "MaxPool",
+        "AvgPool",
+        "MaxPoolV2",
+        "FusedBatchNorm",
+        "FusedBatchNormV2",
+        "FusedBatchNormV3",
+        "LRN",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "ResizeBilinear",
+        "ResizeNearestNeighbor",
+    }
+)
 """Operations whose result is a picture, its layout told by ``data_format``."""
 
-_KEEPS_LAYOUT = IDENTITIES | frozenset({
-    "Abs", "Add", "AddN", "AddV2", "BiasAdd", "Cast", "ConcatV2", "Elu", "Exp", "LeakyRelu", "Maximum", "Minimum",
-    "MirrorPad", "Mul", "Neg", "Pad", "PadV2", "RealDiv", "Relu", "Relu6", "Rsqrt", "Selu", "Sigmoid", "Slice",
-    "Softplus", "Split", "SplitV", "Sqrt", "Square", "StridedSlice", "Sub", "Tanh", "Tile",
-    "Clip_TRT", "CustomClipPlugin", "LReLU_TRT", "SurgeonActivation",
-})  # fmt: skip
+_KEEPS_LAYOUT = IDENTITIES | frozenset(
+    {
+        "Abs",
+        "Add",
+        "AddN",
+        "AddV2",
+        "BiasAdd",
+        "Cast",
+        "ConcatV2",
+        "Elu",
+        "Exp",
+        "LeakyRelu",
+        "Maximum",
+        "Minimum",
+        "MirrorPad",
+        "Mul",
+        "Neg",
+        "Pad",
+        "PadV2",
+        "RealDiv",
+        "Relu",
+        "Relu6",
+        "Rsqrt",
+        "Selu",
+        "Sigmoid",
+        "Slice",
+        "Softplus",
+        "Split",
+        "SplitV",
+        "Sqrt",
+        "Square",
+        "StridedSlice",
+        "Sub",
+        "Tanh",
+        "Tile",
+        "Clip_TRT",
+        "CustomClipPlugin",
+        "LReLU_TRT",
+        "SurgeonActivation",
+    }
+)
 """Operations whose result is laid out as what they read."""
 
 Op = Literal["ResizeBilinear", "Split", "SplitV", "Slice", "StridedSlice", "Tile", "LeakyRelu", "HardSwish"]
-_ALL: tuple[Op, ...] = ("ResizeBilinear", "Split", "SplitV", "Slice", "StridedSlice", "Tile", "LeakyRelu", "HardSwish")
+_ALL: tuple[Op, ...] = (
+    "ResizeBilinear",
+    "Split",
+    "SplitV",
+    "Slice",
+    "StridedSlice",
+    "Tile",
+    "LeakyRelu",
+    "HardSwish",
+)
 
 _LEAKY_RELU, _HARD_SWISH = 0, 1
 """Values of SurgeonActivation's 'type'."""
@@ -96,15 +153,21 @@ class NativePlugins(Step):
     keyword: ClassVar[str] = "native-plugins"
     step: Literal["native-plugins"] = "native-plugins"
     ops: tuple[Op, ...] = Field(_ALL, description="Only these operations.", min_length=1)
-    nodes: Selection | None = Field(None, description="Only among these nodes; of HardSwish, its last multiplication.")
+    nodes: Selection | None = Field(
+        None, description="Only among these nodes; of HardSwish, its last multiplication."
+    )
     optional: bool = Field(True, description="No error when no node is turned.")
 
     def plan(self, site: Site) -> list[Edit]:
         names = [n.name for n in site.graph] if self.nodes is None else select(site, self.nodes, "nodes")
         found = self._found(site, names)
         if not found and not self.optional:
-            raise site.fail("R201", f"no node can become a plugin node of the operations {', '.join(self.ops)}", "ops",
-                            help=["correct them, or take 'optional: false' away"])  # fmt: skip
+            raise site.fail(
+                "R201",
+                f"no node can become a plugin node of the operations {', '.join(self.ops)}",
+                "ops",
+                help=["correct them, or take 'optional: false' away"],
+            )
         return _Rewriting(site, found).edits()
 
     def _found(self, site: Site, names: Sequence[str]) -> dict[str, tuple[_Part, ...]]:
@@ -119,8 +182,12 @@ class NativePlugins(Step):
             op = reading.op_of(node)
             if op not in self.ops:
                 if at:
-                    raise site.fail("S411", f"'{name}' ({node.op}) has no native plugin; expected one of {', '.join(self.ops)}", *at,
-                                    help=["name another node, or add its operation to 'ops'"])  # fmt: skip
+                    raise site.fail(
+                        "S411",
+                        f"'{name}' ({node.op}) has no native plugin; expected one of {', '.join(self.ops)}",
+                        *at,
+                        help=["name another node, or add its operation to 'ops'"],
+                    )
                 continue
             if not at and not reading.counts(node):
                 continue
@@ -128,8 +195,12 @@ class NativePlugins(Step):
                 found[name] = reading.parts(op, node)
             except _Unsuited as exc:
                 if at:
-                    raise site.fail("S412", f"'{name}' ({node.op}) cannot become a plugin node; {exc}", *at,
-                                    help=["take it out of 'nodes', or change the graph in an earlier step"]) from None  # fmt: skip
+                    raise site.fail(
+                        "S412",
+                        f"'{name}' ({node.op}) cannot become a plugin node; {exc}",
+                        *at,
+                        help=["take it out of 'nodes', or change the graph in an earlier step"],
+                    ) from None
                 left.setdefault((node.op, str(exc)), []).append(name)
         for (op, reason), stayed in left.items():
             first = f"'{stayed[0]}'" if len(stayed) == 1 else f"{len(stayed)} nodes, the first '{stayed[0]}',"
@@ -161,7 +232,11 @@ class _Rewriting:
                     edits += self._placed(self.graph[name], self._after(ref).node, part)
         edits += [Drop(name, "only what became a plugin node read it", None, span) for name in gone]
         for node in self.graph:
-            if node.name not in found and node.name not in gone and any(ref in self._now for ref in node.inputs):
+            if (
+                node.name not in found
+                and node.name not in gone
+                and any(ref in self._now for ref in node.inputs)
+            ):
                 edits.append(Rewire(node.name, tuple(map(self._after, node.inputs)), None, span))
         if any(ref in self._now for ref in self.graph.outputs):
             edits.append(SetOutputs(tuple(map(self._after, self.graph.outputs)), span))
@@ -178,19 +253,30 @@ class _Rewriting:
     def _unneeded(self) -> list[str]:
         kept = {text.rpartition(":")[0] or text for text in self.site.outputs}
         kept |= {n.name for n in self.graph if n.op in INPUT_OPS} | set(self.found)
-        reads = {name: (*(part.source.node for part in parts), *self.graph[name].control) for name, parts in self.found.items()}
+        reads = {
+            name: (*(part.source.node for part in parts), *self.graph[name].control)
+            for name, parts in self.found.items()
+        }
         return unneeded(self.graph, (), reads, kept)
 
     def _placed(self, node: Node, name: str, part: _Part) -> list[Add]:
         source = self._after(part.source)
         if not part.channels_first:
-            return [Add(Node(name, part.op, (source,), node.control, dict(part.fields)), node.name, self.site.span)]
+            return [
+                Add(
+                    Node(name, part.op, (source,), node.control, dict(part.fields)), node.name, self.site.span
+                )
+            ]
         first, plugin = self._name(f"{name}/channels_first"), self._name(f"{name}/plugin")
         adds = self._transpose(first, source, FIRST, node)
-        adds.append(Add(Node(plugin, part.op, (Ref(first),), (), dict(part.fields)), node.name, self.site.span))
+        adds.append(
+            Add(Node(plugin, part.op, (Ref(first),), (), dict(part.fields)), node.name, self.site.span)
+        )
         return adds + self._transpose(name, Ref(plugin), LAST, node, node.control)
 
-    def _transpose(self, name: str, source: Ref, order: tuple[int, ...], node: Node, control: Sequence[str] = ()) -> list[Add]:
+    def _transpose(
+        self, name: str, source: Ref, order: tuple[int, ...], node: Node, control: Sequence[str] = ()
+    ) -> list[Add]:
         types = {"T": DType.FLOAT32, "Tperm": DType.INT32}
         new = NewNode(name, "Transpose", types, operands=(("perm", list(order)),))
         adds = place(self.site, new, [source], taken=self._taken, before=node.name, control=control)
@@ -213,13 +299,21 @@ class _Reading:
         """Return whether a node computes numbers of a network: float32 of 2 axes at least, depending on an input."""
         spec = self.inference.spec(Ref(node.name))
         rank = spec.shape.rank
-        return spec.dtype in (DType.FLOAT32, None) and (rank is None or rank > 1) and self.inference.value(Ref(node.name)) is None
+        return (
+            spec.dtype in (DType.FLOAT32, None)
+            and (rank is None or rank > 1)
+            and self.inference.value(Ref(node.name)) is None
+        )
 
     def parts(self, op: str, node: Node) -> tuple[_Part, ...]:
         """Return what stands for each output of a node; raise _Unsuited."""
         if node.name in self._conditional:
             raise _Unsuited("it runs in a loop or in a branch; expected one that always runs once")
-        higher = [text for text in self.site.outputs if text.startswith(f"{node.name}:") and text != f"{node.name}:0"]
+        higher = [
+            text
+            for text in self.site.outputs
+            if text.startswith(f"{node.name}:") and text != f"{node.name}:0"
+        ]
         if higher:
             raise _Unsuited(f"the recipe declares its output '{higher[0]}'; expected outputs of one number")
         data = _DATA_INPUT.get(op, 0)
@@ -234,7 +328,9 @@ class _Reading:
         """Return the lengths of a tensor's axes; raise _Unsuited where it does not have 2 to 4."""
         dims = self.inference.spec(ref).shape.dims
         if dims is None or not 2 <= len(dims) <= 4:
-            raise _Unsuited(f"its input has {'an unknown number of' if dims is None else len(dims)} axes; expected 2 to 4")
+            raise _Unsuited(
+                f"its input has {'an unknown number of' if dims is None else len(dims)} axes; expected 2 to 4"
+            )
         return dims
 
     def ints(self, node: Node, position: int, what: str) -> list[int]:
@@ -250,8 +346,10 @@ class _Reading:
             return False
         found = self._layout(ref.node)
         if found is None:
-            raise _Unsuited("the graph does not tell whether its input is a picture; expected a convolution, a reshape or "
-                            "another operation that does before it")  # fmt: skip
+            raise _Unsuited(
+                "the graph does not tell whether its input is a picture; expected a convolution, a reshape or "
+                "another operation that does before it"
+            )
         return found
 
     def cut(self, source: Ref, axis: int, begin: int, size: int) -> _Part:
@@ -280,7 +378,11 @@ class _Reading:
             told = self._layouts[name] if name in self._layouts else self._tells(node)
             if name in self._layouts or node.op not in _KEEPS_LAYOUT:
                 break
-            fresh = [ref.node for ref in node.inputs if ref.node not in seen and self.inference.spec(ref).shape.rank == 4]
+            fresh = [
+                ref.node
+                for ref in node.inputs
+                if ref.node not in seen and self.inference.spec(ref).shape.rank == 4
+            ]
             seen.update(dict.fromkeys(fresh))
             waiting += fresh[::-1]
         self._layouts.update(dict.fromkeys(seen, told))
@@ -294,7 +396,9 @@ class _Reading:
         if node.op == "Transpose" and len(node.inputs) == 2:
             order = self.inference.value(node.inputs[1])
             return order is not None and tuple(order.ravel().tolist()) == LAST
-        return False if node.op in ("Reshape", "ExpandDims", "Squeeze", "Pack", "Gather", "GatherV2") else None
+        return (
+            False if node.op in ("Reshape", "ExpandDims", "Squeeze", "Pack", "Gather", "GatherV2") else None
+        )
 
     @cached_property
     def _has_channels_first(self) -> bool:
@@ -304,7 +408,9 @@ class _Reading:
         """Return x of a product of x, relu6(x + 3) and 1/6, in any order."""
         for bounded in self._factors(node)[0]:
             relu = self.graph[bounded.node]
-            for x in self._three_less(self._behind(relu.inputs[0])) if relu.op == "Relu6" and relu.inputs else ():
+            for x in (
+                self._three_less(self._behind(relu.inputs[0])) if relu.op == "Relu6" and relu.inputs else ()
+            ):
                 factors, scale = self._factors(node, x)
                 if sorted(factors) == sorted((x, bounded)) and math.isclose(scale, 1 / 6, rel_tol=1e-6):
                     return x
@@ -387,7 +493,9 @@ def _split_by_sizes(at: _Reading, node: Node) -> tuple[_Part, ...]:
     rest = length - sum(size for size in sizes if size != -1)
     sizes = [rest if size == -1 else size for size in sizes]
     if min(sizes, default=0) < 1 or sum(sizes) != length:
-        raise _Unsuited(f"its sizes {sizes} do not divide the axis of {length} places; expected sizes of 1 at least")
+        raise _Unsuited(
+            f"its sizes {sizes} do not divide the axis of {length} places; expected sizes of 1 at least"
+        )
     begins = np.cumsum([0, *sizes[:-1]]).tolist()
     return tuple(at.cut(source, axis, begin, size) for begin, size in zip(begins, sizes, strict=True))
 
@@ -410,7 +518,9 @@ def _sliced(at: _Reading, node: Node) -> tuple[_Part, ...]:
     source = node.inputs[0]
     dims, begin, size = at.dims(source), at.ints(node, 1, "begin"), at.ints(node, 2, "size")
     if not len(begin) == len(size) == len(dims):
-        raise _Unsuited(f"its begin and size have {len(begin)} and {len(size)} entries; expected {len(dims)}, one for each axis")
+        raise _Unsuited(
+            f"its begin and size have {len(begin)} and {len(size)} entries; expected {len(dims)}, one for each axis"
+        )
     ranges: list[tuple[int, int] | None] = []
     for start, count, length in zip(begin, size, dims, strict=True):
         whole = start == 0 and count in (-1, length)
@@ -426,9 +536,13 @@ def _strided(at: _Reading, node: Node) -> tuple[_Part, ...]:
     if any(masks[key] for key in _MASKS[2:]):
         raise _Unsuited("it takes an axis out, puts one in or has an ellipsis; expected a cut of one axis")
     dims = at.dims(source)
-    begin, end, strides = (at.ints(node, i, what) for i, what in ((1, "begin"), (2, "end"), (3, "list of strides")))
+    begin, end, strides = (
+        at.ints(node, i, what) for i, what in ((1, "begin"), (2, "end"), (3, "list of strides"))
+    )
     if not len(begin) == len(end) == len(strides) <= len(dims):
-        raise _Unsuited(f"it has {len(begin)} entries for {len(dims)} axes; expected one for each axis at most")
+        raise _Unsuited(
+            f"it has {len(begin)} entries for {len(dims)} axes; expected one for each axis at most"
+        )
     if any(stride != 1 for stride in strides):
         raise _Unsuited(f"its strides are {strides}; expected 1")
     ranges: list[tuple[int, int] | None] = [None] * len(dims)
@@ -439,7 +553,9 @@ def _strided(at: _Reading, node: Node) -> tuple[_Part, ...]:
         if first in (None, 0) and last is None:
             continue
         if length is None:
-            raise _Unsuited(f"the length of its axis {axis} is not known; expected a known one where it is cut")
+            raise _Unsuited(
+                f"the length of its axis {axis} is not known; expected a known one where it is cut"
+            )
         low, high, _ = slice(first, last).indices(length)
         ranges[axis] = None if (low, high) == (0, length) else (low, high - low)
     return (_one_axis(at, source, ranges),)
@@ -454,7 +570,9 @@ def _one_axis(at: _Reading, source: Ref, ranges: Sequence[tuple[int, int] | None
     begin, size = ranges[cut[0]] or (0, 0)
     length = at.dims(source)[cut[0]]
     if begin < 0 or size < 1 or (length is not None and begin + size > length):
-        raise _Unsuited(f"it takes {size} places from {begin} on of an axis of {length}; expected 1 at least, within the axis")
+        raise _Unsuited(
+            f"it takes {size} places from {begin} on of an axis of {length}; expected 1 at least, within the axis"
+        )
     return at.cut(source, cut[0], begin, size)
 
 
@@ -483,7 +601,15 @@ _MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_ax
 _DATA_INPUT = MappingProxyType({"Split": 1})
 """Position of the tensor among an operation's inputs, where it is not the first."""
 
-_CONVERSIONS: Mapping[str, Callable[[_Reading, Node], tuple[_Part, ...]]] = MappingProxyType({
-    "ResizeBilinear": _resized, "Split": _split, "SplitV": _split_by_sizes, "Slice": _sliced, "StridedSlice": _strided,
-    "Tile": _tiled, "LeakyRelu": _leaky, "HardSwish": _hard_swish,
-})  # fmt: skip
+_CONVERSIONS: Mapping[str, Callable[[_Reading, Node], tuple[_Part, ...]]] = MappingProxyType(
+    {
+        "ResizeBilinear": _resized,
+        "Split": _split,
+        "SplitV": _split_by_sizes,
+        "Slice": _sliced,
+        "StridedSlice": _strided,
+        "Tile": _tiled,
+        "LeakyRelu": _leaky,
+        "HardSwish": _hard_swish,
+    }
+)

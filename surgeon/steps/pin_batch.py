@@ -74,10 +74,14 @@ class PinBatch(Step):
             taken.add(name)
             dtype = site.inference.spec(node.inputs[1]).dtype
             value = tensor_of(site, list(dims), f"the target of '{node.name}'", dtype)
-            edits.append(Add(Node(name, "Const", attrs={"dtype": value.dtype, "value": value}), node.name, site.span))
+            edits.append(
+                Add(Node(name, "Const", attrs={"dtype": value.dtype, "value": value}), node.name, site.span)
+            )
             edits.append(Rewire(node.name, (node.inputs[0], Ref(name)), None, site.span))
             rewired[node.name] = (node.inputs[0].node, *node.control)
-        keep = {n.name for n in site.graph if n.op in INPUT_OPS} | {t.rpartition(":")[0] or t for t in site.outputs}
+        keep = {n.name for n in site.graph if n.op in INPUT_OPS} | {
+            t.rpartition(":")[0] or t for t in site.outputs
+        }
         for name in unneeded(site.graph, (), rewired, keep):
             edits.append(Drop(name, "computed a reshape target that is now constant", None, site.span))
         return [*pins, *edits]

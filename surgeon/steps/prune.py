@@ -39,7 +39,9 @@ class Prune(Step):
     step: Literal["prune"] = "prune"
 
     def plan(self, site: Site) -> list[Edit]:
-        needed = site.graph.ancestors([*(ref.node for ref in roots(site)), *(ref.node for ref in site.graph.outputs)])
+        needed = site.graph.ancestors(
+            [*(ref.node for ref in roots(site)), *(ref.node for ref in site.graph.outputs)]
+        )
         return [Drop(n.name, "unused", None, site.span) for n in site.graph if n.name not in needed]
 
 

@@ -43,7 +43,11 @@ def unneeded(
 
 
 def take_out(
-    site: Site, fates: Mapping[str, str], *path: str | int, exclusive: str | None = None, disconnect: bool = False
+    site: Site,
+    fates: Mapping[str, str],
+    *path: str | int,
+    exclusive: str | None = None,
+    disconnect: bool = False,
 ) -> list[Edit]:
     """Plan to take out the nodes that ``fates`` names, with control edges from them.
 

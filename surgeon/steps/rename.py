@@ -59,7 +59,10 @@ class Rename(Step):
             key = keys[old]
             if not _NAME.match(new):
                 raise site.fail(
-                    "S207", f"'{new}' is no name for a node; expected letters, digits and . _ / \\ > -", "nodes", key
+                    "S207",
+                    f"'{new}' is no name for a node; expected letters, digits and . _ / \\ > -",
+                    "nodes",
+                    key,
                 )
             if (new in graph and new not in names) or new in owner:
                 whose = (

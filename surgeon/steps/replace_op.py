@@ -109,17 +109,25 @@ class ReplaceOp(Step):
         for node in found:
             _check(site, node, rule or Replacement(), self.to, several)
             edits.append(SetOp(node.name, self.to, span))
-            edits += [SetAttr(node.name, key, None, span) for key in (rule.drops if rule else ()) if key in node.attrs]
+            edits += [
+                SetAttr(node.name, key, None, span)
+                for key in (rule.drops if rule else ())
+                if key in node.attrs
+            ]
         return edits
 
 
-def _check(site: Site, node: Node, rule: Replacement, to: str, several: Mapping[str, tuple[str, int]]) -> None:
+def _check(
+    site: Site, node: Node, rule: Replacement, to: str, several: Mapping[str, tuple[str, int]]
+) -> None:
     """Raise SurgeonError S206 where the new operation would compute something else."""
     shown = f"node '{node.name}' ({node.op}) cannot become {to}"
     for key, allowed in rule.types.items():
         if key in node.attrs and node.attrs[key] not in allowed:
             expected = " or ".join(map(str, allowed)) if len(allowed) < 4 else "a number's type"
-            raise site.fail("S206", f"{shown}; its attribute '{key}' is {node.attrs[key]}, expected {expected}")
+            raise site.fail(
+                "S206", f"{shown}; its attribute '{key}' is {node.attrs[key]}, expected {expected}"
+            )
     if node.name in several:
         reader, slot = several[node.name]
         who = f"'{reader}' ({site.graph[reader].op}) reads" if reader else "the graph declares"

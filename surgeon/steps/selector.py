@@ -114,12 +114,21 @@ def select(site: Site, items: Sequence[str | Selector], *path: str | int) -> lis
 def unmatched(site: Site, key: str, *path: str | int) -> Exception:
     """Return the error of an entry that matches no node."""
     if key.startswith("{"):
-        return site.fail("R201", f"the selector {key} matches no node", *path, help=["correct it, or add 'optional: true'"])
+        return site.fail(
+            "R201", f"the selector {key} matches no node", *path, help=["correct it, or add 'optional: true'"]
+        )
     close = nearest(key, namespaces_of(site.graph))
-    counts = {name: sum(n.name == name or n.name.startswith(name + "/") for n in site.graph) for name in close}
+    counts = {
+        name: sum(n.name == name or n.name.startswith(name + "/") for n in site.graph) for name in close
+    }
     shown = ", ".join(f"'{name}' ({count} node{'s' if count != 1 else ''})" for name, count in counts.items())
-    return site.fail("R201", f"namespace '{key}' matches no node", *path, notes=(f"nearest: {shown}",) if shown else (),
-                     help=[f"correct the spelling, or write '{key}?' if its absence is meant"])  # fmt: skip
+    return site.fail(
+        "R201",
+        f"namespace '{key}' matches no node",
+        *path,
+        notes=(f"nearest: {shown}",) if shown else (),
+        help=[f"correct the spelling, or write '{key}?' if its absence is meant"],
+    )
 
 
 def longest_prefix(name: str, table: Mapping[str, Entry]) -> Entry | None:

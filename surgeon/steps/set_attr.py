@@ -42,7 +42,9 @@ class SetAttributes(Step):
     keyword: ClassVar[str] = "set-attr"
     step: Literal["set-attr"] = "set-attr"
     nodes: Selection = Field(description="Nodes to change: namespaces, whole names and selectors.")
-    attrs: Mapping[str, Any] = Field(description="Values by attribute; null takes the attribute away.", min_length=1)
+    attrs: Mapping[str, Any] = Field(
+        description="Values by attribute; null takes the attribute away.", min_length=1
+    )
 
     def plan(self, site: Site) -> list[Edit]:
         edits: list[Edit] = []

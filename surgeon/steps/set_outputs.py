@@ -37,7 +37,9 @@ class DeclareOutputs(Step):
 
     keyword: ClassVar[str] = "set-outputs"
     step: Literal["set-outputs"] = "set-outputs"
-    outputs: tuple[str, ...] = Field(description="Outputs, in order: NODE, NODE:1, NODE:port or NODE:*.", min_length=1)
+    outputs: tuple[str, ...] = Field(
+        description="Outputs, in order: NODE, NODE:1, NODE:port or NODE:*.", min_length=1
+    )
 
     def plan(self, site: Site) -> list[Edit]:
         found: list[Ref] = []

@@ -79,7 +79,9 @@ class Site:
         """Return the place of one of the step's keys, or of the step."""
         return self.spans(path) or self.spans(())
 
-    def fail(self, code: str, message: str, *path: str | int, notes: Any = (), help: Any = ()) -> SurgeonError:
+    def fail(
+        self, code: str, message: str, *path: str | int, notes: Any = (), help: Any = ()
+    ) -> SurgeonError:
         """Return the error to raise, placed at one of the step's keys."""
         return error(code, message, self.at(*path), notes, help)
 

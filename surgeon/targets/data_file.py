@@ -69,16 +69,28 @@ def _read_text(path: Path, code: str, thing: str) -> str:
         with path.open("rb") as handle:
             data = handle.read(SIZE_LIMIT + 1)
     except OSError as exc:
-        raise error(code, f"the {thing} cannot be read: {exc.strerror or exc}; expected a YAML file", path,
-                    help=["check the path and its permissions"]) from None  # fmt: skip
+        raise error(
+            code,
+            f"the {thing} cannot be read: {exc.strerror or exc}; expected a YAML file",
+            path,
+            help=["check the path and its permissions"],
+        ) from None
     if len(data) > SIZE_LIMIT:
-        raise error(code, f"the {thing} is over {SIZE_LIMIT} bytes; expected a small YAML file", path,
-                    help=["shorten the file"])  # fmt: skip
+        raise error(
+            code,
+            f"the {thing} is over {SIZE_LIMIT} bytes; expected a small YAML file",
+            path,
+            help=["shorten the file"],
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise error(code, f"the {thing} is not UTF-8 at byte {exc.start}; expected a text file", path,
-                    help=["save the file as UTF-8"]) from None  # fmt: skip
+        raise error(
+            code,
+            f"the {thing} is not UTF-8 at byte {exc.start}; expected a text file",
+            path,
+            help=["save the file as UTF-8"],
+        ) from None
 
 
 def _fault(code: str, thing: str, fault: Mapping[str, Any], document: _Document) -> Diagnostic:
@@ -92,12 +104,16 @@ def _fault(code: str, thing: str, fault: Mapping[str, Any], document: _Document)
     at_key = document.keys.get(known, at_value)
     message = str(fault["msg"]).removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        return Diagnostic(code, f"the {thing} has an unknown key '{name}'", at_key, (), ("correct or remove the key",))
+        return Diagnostic(
+            code, f"the {thing} has an unknown key '{name}'", at_key, (), ("correct or remove the key",)
+        )
     if kind == "missing":
         return Diagnostic(code, f"the {thing} lacks the key '{name}'", at_key, (), (f"add '{loc[-1]}'",))
     shown = fault.get("input")
     notes = (f"it is '{shown:.60}'",) if isinstance(shown, str) else ()
-    return Diagnostic(code, f"'{name}' of the {thing} is wrong: {message}", at_value, notes, ("correct the value",))
+    return Diagnostic(
+        code, f"'{name}' of the {thing} is wrong: {message}", at_value, notes, ("correct the value",)
+    )
 
 
 @dataclass
@@ -124,10 +140,16 @@ class _Document:
             mark = getattr(exc, "problem_mark", None) or getattr(exc, "context_mark", None)
             problem = getattr(exc, "problem", None) or " ".join(str(exc).split())
             where = self._span(mark, mark) if mark is not None else self.file
-            raise error(self.code, f"this is no YAML: {problem}", where, help=["correct the syntax"]) from None
+            raise error(
+                self.code, f"this is no YAML: {problem}", where, help=["correct the syntax"]
+            ) from None
         if len(root) != 1 or not isinstance(root[0], dict):
-            raise error(self.code, "the file does not hold exactly one mapping; expected 'key: value' lines", self.file,
-                        help=["write one YAML document"])  # fmt: skip
+            raise error(
+                self.code,
+                "the file does not hold exactly one mapping; expected 'key: value' lines",
+                self.file,
+                help=["write one YAML document"],
+            )
         return root[0]
 
     def _take(self, event: Any, stack: list[_Open]) -> None:
@@ -141,38 +163,63 @@ class _Document:
             path = here.path_of_next()
             if path:
                 self.values[path] = span
-            value: Plain = event.value if isinstance(event, yaml.ScalarEvent) else (
-                {} if isinstance(event, yaml.MappingStartEvent) else [])  # fmt: skip
+            value: Plain = (
+                event.value
+                if isinstance(event, yaml.ScalarEvent)
+                else ({} if isinstance(event, yaml.MappingStartEvent) else [])
+            )
             here.put(value)
             if not isinstance(event, yaml.ScalarEvent):
                 if len(stack) > DEPTH_LIMIT:
-                    raise error(self.code, f"the file nests over {DEPTH_LIMIT} levels deep", span, help=["flatten the value"])
+                    raise error(
+                        self.code,
+                        f"the file nests over {DEPTH_LIMIT} levels deep",
+                        span,
+                        help=["flatten the value"],
+                    )
                 stack.append(_Open(path, value))
         elif isinstance(event, yaml.CollectionEndEvent):
             stack.pop()
 
     def _take_key(self, event: Any, here: _Open, span: Span) -> None:
         if not isinstance(event, yaml.ScalarEvent):
-            raise error(self.code, "a key is a list or a mapping; expected a name", span, help=["write a plain key"])
+            raise error(
+                self.code, "a key is a list or a mapping; expected a name", span, help=["write a plain key"]
+            )
         if event.value in here.value:
-            raise error(self.code, f"the key '{event.value}' stands here twice; expected each key once", span,
-                        [f"the first is at line {self.keys[(*here.path, event.value)].line}"],
-                        ["keep one of them"])  # fmt: skip
+            raise error(
+                self.code,
+                f"the key '{event.value}' stands here twice; expected each key once",
+                span,
+                [f"the first is at line {self.keys[(*here.path, event.value)].line}"],
+                ["keep one of them"],
+            )
         here.key = event.value
         self.keys[(*here.path, event.value)] = span
 
     def _refuse_magic(self, event: Any) -> None:
         span = self._span(event.start_mark, event.end_mark)
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise error(self.code, "the file uses an anchor or alias; expected plain values", span, help=["write the value out"])
+            raise error(
+                self.code,
+                "the file uses an anchor or alias; expected plain values",
+                span,
+                help=["write the value out"],
+            )
         if event.tag is not None:
-            raise error(self.code, f"the file uses the tag '{event.tag:.40}'; expected plain values", span,
-                        help=["remove the tag"])  # fmt: skip
+            raise error(
+                self.code,
+                f"the file uses the tag '{event.tag:.40}'; expected plain values",
+                span,
+                help=["remove the tag"],
+            )
 
     def _span(self, start: Any, end: Any) -> Span:
         text = self.lines[start.line] if start.line < len(self.lines) else ""
         length = end.column - start.column if end.line == start.line else 1
-        return Span(self.file, start.line + 1, start.column + 1, max(1, length), text if len(text) <= 200 else "")
+        return Span(
+            self.file, start.line + 1, start.column + 1, max(1, length), text if len(text) <= 200 else ""
+        )
 
 
 @dataclass

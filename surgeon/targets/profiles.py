@@ -16,7 +16,12 @@ from surgeon.targets.target import Format, Runtime, Target
 
 FOLDER = Path(__file__).parent
 
-_BY_SUFFIX = {".uff": "uff@tensorrt-8.5", ".onnx": "onnx@onnxruntime", ".pb": "graphdef", ".pbtxt": "graphdef"}
+_BY_SUFFIX = {
+    ".uff": "uff@tensorrt-8.5",
+    ".onnx": "onnx@onnxruntime",
+    ".pb": "graphdef",
+    ".pbtxt": "graphdef",
+}
 
 
 class _Profile(BaseModel):
@@ -44,9 +49,12 @@ def load_target(name: str, folder: Path = FOLDER) -> Target:
     profile that is wrong."""
     names = target_names(folder)
     if name not in names:
-        raise error("T101", f"'{name:.80}' is no target; expected a format and a runtime, such as 'uff@tensorrt-8.5'",
-                    notes=nearest_note(name, names) or ("targets: " + ", ".join(names),),
-                    help=["'surgeon list targets' shows all"])  # fmt: skip
+        raise error(
+            "T101",
+            f"'{name:.80}' is no target; expected a format and a runtime, such as 'uff@tensorrt-8.5'",
+            notes=nearest_note(name, names) or ("targets: " + ", ".join(names),),
+            help=["'surgeon list targets' shows all"],
+        )
     return _load(folder, name)
 
 
@@ -58,9 +66,14 @@ def all_targets(folder: Path = FOLDER) -> Mapping[str, Target]:
         target = _load(folder, name)
         other = owners.setdefault((target.format, target.runtime, target.version), name)
         if other != name:
-            raise error("T104", f"the targets '{other}' and '{name}' are the same: {target.format}, {target.runtime}; "
-                        "expected one profile for each", folder / f"{name}.yaml",
-                        [f"the other is {folder / other}.yaml"], ["remove one of the files"])  # fmt: skip
+            raise error(
+                "T104",
+                f"the targets '{other}' and '{name}' are the same: {target.format}, {target.runtime}; "
+                "expected one profile for each",
+                folder / f"{name}.yaml",
+                [f"the other is {folder / other}.yaml"],
+                ["remove one of the files"],
+            )
         found[name] = target
     return MappingProxyType(found)
 
@@ -70,8 +83,11 @@ def target_for_output(path: str | os.PathLike[str]) -> Target:
     name = os.fspath(path)
     suffix = Path(name).suffix.lower()
     if suffix not in _BY_SUFFIX:
-        raise error("T102", f"the output '{name}' has the suffix '{suffix}'; expected {', '.join(_BY_SUFFIX)}",
-                    help=["name the output accordingly"])  # fmt: skip
+        raise error(
+            "T102",
+            f"the output '{name}' has the suffix '{suffix}'; expected {', '.join(_BY_SUFFIX)}",
+            help=["name the output accordingly"],
+        )
     return load_target(_BY_SUFFIX[suffix])
 
 

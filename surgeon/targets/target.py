@@ -20,8 +20,13 @@ RUNTIMES: tuple[Runtime, ...] = ("tensorrt", "onnxruntime", "any")
 _PATTERN = re.compile(r"(?P<runtime>[a-z]+)\s*(-\s*(?P<line>[0-9.]+)|(?P<bounds>[<>=!].*))?\Z")
 _BOUND = re.compile(r"\s*(?P<sign>>=|<=|==|!=|<|>)\s*(?P<version>[0-9.]+)\s*\Z")
 _SIGNS: Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
-    ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt,
-}  # fmt: skip
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+}
 
 
 @dataclass(frozen=True)
@@ -89,5 +94,8 @@ def _version(text: str, pattern: str) -> tuple[int, ...]:
 
 
 def _no_pattern(pattern: str) -> Exception:
-    return error("T103", f"'{pattern:.60}' names no targets; expected a format, a runtime, or both",
-                 help=["write for example 'uff', 'onnx@tensorrt', 'uff@tensorrt-8.5' or 'tensorrt>=8.0'"])  # fmt: skip
+    return error(
+        "T103",
+        f"'{pattern:.60}' names no targets; expected a format, a runtime, or both",
+        help=["write for example 'uff', 'onnx@tensorrt', 'uff@tensorrt-8.5' or 'tensorrt>=8.0'"],
+    )

@@ -32,8 +32,12 @@ def load_labels(path: str | Path) -> Mapping[int, str]:
     lines = Path(path).suffix.lower() == ".txt" and not _ITEM.match(text)
     labels = _of_lines(text, str(path)) if lines else _of_items(text, str(path))
     if not labels:
-        raise error("D143", "the file names no class; expected a label a line, or 'item { id: 1 name: \"person\" }'", str(path),
-                    help=["check that it is a label map"])  # fmt: skip
+        raise error(
+            "D143",
+            "the file names no class; expected a label a line, or 'item { id: 1 name: \"person\" }'",
+            str(path),
+            help=["check that it is a label map"],
+        )
     return dict(sorted(labels.items()))
 
 
@@ -51,8 +55,13 @@ def _of_items(text: str, file: str) -> dict[int, str]:
     for entry in parse_text(text, file).all("item"):
         number, name = _item(entry)
         if labels.get(number.value, name) != name:
-            raise error("D143", f"the class {number.value} is named '{name}' here and '{labels[number.value]}' at line "
-                        f"{places[number.value].line}", number.where, help=["keep one of them"])  # fmt: skip
+            raise error(
+                "D143",
+                f"the class {number.value} is named '{name}' here and '{labels[number.value]}' at line "
+                f"{places[number.value].line}",
+                number.where,
+                help=["keep one of them"],
+            )
         if number.value:
             labels[number.value], places[number.value] = name, number.where or entry.span
     return labels
@@ -63,10 +72,17 @@ def _item(entry: Entry) -> tuple[Stated[int], str]:
     number, name = item.whole("id", 0), item.text("name", "").value
     shown = item.text("display_name", "").value or name
     if not 0 <= number.value <= _LARGEST:
-        raise error("D143", f"the class number {number.value} is out of range; expected 1 to {_LARGEST}", number.where)
+        raise error(
+            "D143", f"the class number {number.value} is out of range; expected 1 to {_LARGEST}", number.where
+        )
     if number.value == 0 and name.lower() not in BACKGROUND and shown.lower() not in BACKGROUND:
-        raise _refused(f"'{shown}' has the class number 0, which is the background's" if number.where else f"'{shown}' has no 'id'",
-                       number.where or entry.span, "number the classes from 1")  # fmt: skip
+        raise _refused(
+            f"'{shown}' has the class number 0, which is the background's"
+            if number.where
+            else f"'{shown}' has no 'id'",
+            number.where or entry.span,
+            "number the classes from 1",
+        )
     if not shown:
         raise _refused(f"the class {number.value} has no name", entry.span, "add 'name' or 'display_name'")
     return number, shown

@@ -67,12 +67,16 @@ class SsdAnchors:
     def anchors(self, maps: Sequence[tuple[int, int]], size: tuple[int, int]) -> Boxes | None:
         """As :meth:`AnchorGenerator.anchors`. Source: multiple_grid_anchor_generator.py, create_ssd_anchors."""
         scales = self.layer_scales()
-        if len(maps) != len(scales) - 1 or any(len(given) not in (0, len(maps)) for given in (self.strides, self.offsets)):
+        if len(maps) != len(scales) - 1 or any(
+            len(given) not in (0, len(maps)) for given in (self.strides, self.offsets)
+        ):
             return None
         shorter = min(size)
         unit = (shorter / size[0] * self.base[0], shorter / size[1] * self.base[1])
         parts = []
-        for layer, ((rows, columns), (scale, following)) in enumerate(zip(maps, pairwise(scales), strict=True)):
+        for layer, ((rows, columns), (scale, following)) in enumerate(
+            zip(maps, pairwise(scales), strict=True)
+        ):
             stride = (1 / rows, 1 / columns)
             if self.strides:
                 stride = (self.strides[layer][0] / size[0], self.strides[layer][1] / size[1])
@@ -118,7 +122,15 @@ class MultiscaleAnchors:
             stride = 2.0**level
             unit = (stride * self.anchor_scale.value / whole[0], stride * self.anchor_scale.value / whole[1])
             offset = [stride / 2 if length % stride == 0 or length == 1 else 0.0 for length in size]
-            parts.append(_grid(grid, shapes, unit, (stride / whole[0], stride / whole[1]), (offset[0] / whole[0], offset[1] / whole[1])))
+            parts.append(
+                _grid(
+                    grid,
+                    shapes,
+                    unit,
+                    (stride / whole[0], stride / whole[1]),
+                    (offset[0] / whole[0], offset[1] / whole[1]),
+                )
+            )
         return _joined(parts)
 
 
@@ -175,12 +187,24 @@ def parse_pipeline_config(text: str, file: str = "<config>") -> PipelineConfig:
     """Read a pipeline config from its text; as :func:`read_pipeline_config`."""
     root = parse_text(text, file)
     if "model" not in root:
-        names = ", ".join(f"'{name}'" for name in dict.fromkeys(entry.name for entry in root.entries[:100])) or "nothing"
-        raise error("D142", "the file is no pipeline config: it has no 'model'", file, [f"it holds {names:.200}"],
-                    ["give the pipeline.config that the detector was exported with"])  # fmt: skip
+        names = (
+            ", ".join(f"'{name}'" for name in dict.fromkeys(entry.name for entry in root.entries[:100]))
+            or "nothing"
+        )
+        raise error(
+            "D142",
+            "the file is no pipeline config: it has no 'model'",
+            file,
+            [f"it holds {names:.200}"],
+            ["give the pipeline.config that the detector was exported with"],
+        )
     kinds = root.message("model").entries
     if len(kinds) != 1:
-        raise error("D142", f"'model' holds {len(kinds)} architectures; expected one, such as 'ssd'", kinds[1].span if kinds else file)
+        raise error(
+            "D142",
+            f"'model' holds {len(kinds)} architectures; expected one, such as 'ssd'",
+            kinds[1].span if kinds else file,
+        )
     architecture = Stated(kinds[0].name, kinds[0].span)
     ssd = nested(kinds[0]) if architecture.value == "ssd" else Message()
     resize, size, method = _resizer(ssd.message("image_resizer"), file)
@@ -222,19 +246,33 @@ def _resizer(resizer: Message, file: str) -> tuple[Stated[str], Stated[tuple[int
     height, width = fixed.whole("height", 300), fixed.whole("width", 300)
     where_fixed = resizer.all("fixed_shape_resizer")
     if min(height.value, width.value) < 1:
-        raise error("D141", f"the picture's size is {height.value} x {width.value}; expected at least 1 pixel",
-                    height.where or width.where or file)  # fmt: skip
+        raise error(
+            "D141",
+            f"the picture's size is {height.value} x {width.value}; expected at least 1 pixel",
+            height.where or width.where or file,
+        )
     size = Stated((height.value, width.value), height.where or width.where)
-    return Stated("stretch", where_fixed[0].span if where_fixed else None), size, fixed.choice("resize_method", "BILINEAR", methods)
+    return (
+        Stated("stretch", where_fixed[0].span if where_fixed else None),
+        size,
+        fixed.choice("resize_method", "BILINEAR", methods),
+    )
 
 
 def _coder(coder: Message) -> tuple[Stated[str], Stated[tuple[float, float, float, float]] | None]:
     """Return the kind of box coder and its scale factors y, x, height, width."""
-    kind = Stated(coder.entries[0].name, coder.entries[0].span) if coder.entries else Stated("faster_rcnn_box_coder")
+    kind = (
+        Stated(coder.entries[0].name, coder.entries[0].span)
+        if coder.entries
+        else Stated("faster_rcnn_box_coder")
+    )
     if kind.value != "faster_rcnn_box_coder":
         return kind, None
     scales = coder.message(kind.value)
-    named = [_one(scales, f"{name}_scale", default) for name, default in (("y", 10.0), ("x", 10.0), ("height", 5.0), ("width", 5.0))]
+    named = [
+        _one(scales, f"{name}_scale", default)
+        for name, default in (("y", 10.0), ("x", 10.0), ("height", 5.0), ("width", 5.0))
+    ]
     y, x, height, width = (each.value for each in named)
     return kind, Stated((y, x, height, width), next((each.where for each in named if each.where), kind.where))
 
@@ -272,8 +310,11 @@ def _ssd_anchors(inside: Message, file: str) -> SsdAnchors:
 def _multiscale_anchors(inside: Message, file: str) -> MultiscaleAnchors:
     low, high = inside.whole("min_level", 3), inside.whole("max_level", 7)
     if not 0 <= low.value <= high.value <= 30:
-        raise error("D141", f"the levels are {low.value} to {high.value}; expected an order within 0 to 30",
-                    low.where or high.where or file)  # fmt: skip
+        raise error(
+            "D141",
+            f"the levels are {low.value} to {high.value}; expected an order within 0 to 30",
+            low.where or high.where or file,
+        )
     octave = inside.whole("scales_per_octave", 2)
     if not 1 <= octave.value <= 100:
         raise error("D141", f"'scales_per_octave' is {octave.value}; expected 1 to 100", octave.where)
@@ -314,8 +355,12 @@ def _pairs(inside: Message, name: str) -> tuple[tuple[float, float], ...]:
     """Return (height, width) of a stride or offset a layer."""
     high, wide = _many(inside, f"height_{name}", -_MOST), _many(inside, f"width_{name}", -_MOST)
     if len(high.value) != len(wide.value):
-        raise error("D141", f"there are {len(high.value)} values of 'height_{name}' and {len(wide.value)} of 'width_{name}'; "
-                    "expected as many", high.where or wide.where)  # fmt: skip
+        raise error(
+            "D141",
+            f"there are {len(high.value)} values of 'height_{name}' and {len(wide.value)} of 'width_{name}'; "
+            "expected as many",
+            high.where or wide.where,
+        )
     return tuple(zip(high.value, wide.value, strict=True))
 
 
@@ -340,7 +385,9 @@ def _grid(
     rows, columns = grid
     if rows * columns * len(shapes) > _LARGEST:
         return np.zeros((0, 4))
-    sides = np.array([(scale / ratio**0.5 * unit[0], scale * ratio**0.5 * unit[1]) for scale, ratio in shapes]).reshape(-1, 2)
+    sides = np.array(
+        [(scale / ratio**0.5 * unit[0], scale * ratio**0.5 * unit[1]) for scale, ratio in shapes]
+    ).reshape(-1, 2)
     y = np.arange(rows) * stride[0] + offset[0]
     x = np.arange(columns) * stride[1] + offset[1]
     centres = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 1, 2)

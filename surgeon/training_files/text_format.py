@@ -134,8 +134,12 @@ class Message:
     def _one(self, name: str) -> Entry | None:
         found = self.all(name)
         if len(found) > 1:
-            raise error("D141", f"the field '{name}' stands here twice; the first is at line {found[0].span.line}", found[1].span,
-                        help=["keep one of them"])  # fmt: skip
+            raise error(
+                "D141",
+                f"the field '{name}' stands here twice; the first is at line {found[0].span.line}",
+                found[1].span,
+                help=["keep one of them"],
+            )
         return found[0] if found else None
 
 
@@ -171,11 +175,17 @@ def read_text(path: str | Path) -> str:
     try:
         size = file.stat().st_size
         if size > TEXT_LIMIT:
-            raise error("D140", f"the file has {size} bytes; at most {TEXT_LIMIT} are read", str(file),
-                        help=["check that it is a text file"])  # fmt: skip
+            raise error(
+                "D140",
+                f"the file has {size} bytes; at most {TEXT_LIMIT} are read",
+                str(file),
+                help=["check that it is a text file"],
+            )
         data = file.read_bytes()
     except OSError as exc:
-        raise error("E101", f"'{file}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+        raise error(
+            "E101", f"'{file}' cannot be read: {exc.strerror or exc}", help=["check the path"]
+        ) from None
     except ValueError as exc:  # a zero byte in the path
         raise error("E101", f"'{file}' cannot be read: {exc}", help=["check the path"]) from None
     if data.startswith(b"version https://git-lfs"):
@@ -183,10 +193,16 @@ def read_text(path: str | Path) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise error("D140", f"the file is no UTF-8 text: byte 0x{data[exc.start]:02x} at {exc.start}", str(file)) from None
+        raise error(
+            "D140", f"the file is no UTF-8 text: byte 0x{data[exc.start]:02x} at {exc.start}", str(file)
+        ) from None
     if "\0" in text:
-        raise error("D140", f"the file is no text: it holds a zero byte at {text.index(chr(0))}", str(file),
-                    help=["give the text form of the message, not the binary one"])  # fmt: skip
+        raise error(
+            "D140",
+            f"the file is no text: it holds a zero byte at {text.index(chr(0))}",
+            str(file),
+            help=["give the text form of the message, not the binary one"],
+        )
     return text
 
 
@@ -229,7 +245,9 @@ class _Parser:
                     continue
                 self._separator()
             elif self.kind == "end":
-                raise self._error(f"the message '{top.name}' is not closed; expected '{top.closer}'", top.span)
+                raise self._error(
+                    f"the message '{top.name}' is not closed; expected '{top.closer}'", top.span
+                )
             else:
                 self._field(stack)
 
@@ -343,7 +361,9 @@ class _Parser:
             if match is None:
                 quoted = self.text[at] in "'\""
                 what = f"'{_WORD.match(self.text, at, at + 24)[0]}' is no word of the text format"  # type: ignore[index]
-                raise self._error("the quotes are not closed on their line" if quoted else what, self._span(at))
+                raise self._error(
+                    "the quotes are not closed on their line" if quoted else what, self._span(at)
+                )
             if match.lastgroup != "space":
                 yield str(match.lastgroup), match[0], at
             at = match.end()
@@ -380,7 +400,18 @@ class _Parser:
         line = bisect_right(self.starts, at)
         begin = self.starts[line - 1]
         end = self.starts[line] - 1 if line < len(self.starts) else len(self.text)
-        return Span(self.file, line, at - begin + 1, 1, self.text[begin:end].rstrip("\r") if end - begin <= 200 else "")
+        return Span(
+            self.file,
+            line,
+            at - begin + 1,
+            1,
+            self.text[begin:end].rstrip("\r") if end - begin <= 200 else "",
+        )
 
     def _error(self, message: str, where: Span | None = None) -> SurgeonError:
-        return error("D140", message, where or self._span(self.at), help=["the file is read as text format of protocol buffers"])
+        return error(
+            "D140",
+            message,
+            where or self._span(self.at),
+            help=["the file is read as text format of protocol buffers"],
+        )

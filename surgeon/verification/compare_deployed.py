@@ -65,8 +65,12 @@ class EngineDeployed:
         self.inputs = tuple(tensor.name for tensor in manifest.inputs)
         self.detections = manifest.detections
         tf32 = manifest.tf32 and manifest.precision == "fp32"
-        self.told = {"engine": self.subject, "precision": manifest.precision + (" with TF32" if tf32 else ""),
-                     "TensorRT": manifest.tensorrt, "GPU": manifest.gpu}  # fmt: skip
+        self.told = {
+            "engine": self.subject,
+            "precision": manifest.precision + (" with TF32" if tf32 else ""),
+            "TensorRT": manifest.tensorrt,
+            "GPU": manifest.gpu,
+        }
         self.run = engine.run
 
 
@@ -78,8 +82,15 @@ def originals(sides: Sides, pictures: Iterable[Picture], seed: int) -> Iterable[
 
 def facts_of(sides: Sides, *, graph: str, recipe: str, target: str, made: bool) -> Facts:
     """Return what all originals have in common."""
-    return Facts(graph=graph, recipe=recipe, target=target, made=made or sides.picture_ref is None, labels=dict(sides.recipe.labels),
-                 image=sides.image, prepared=tuple(str(ref) for ref in sides.prepared_inputs))  # fmt: skip
+    return Facts(
+        graph=graph,
+        recipe=recipe,
+        target=target,
+        made=made or sides.picture_ref is None,
+        labels=dict(sides.recipe.labels),
+        image=sides.image,
+        prepared=tuple(str(ref) for ref in sides.prepared_inputs),
+    )
 
 
 def original_of(sides: Sides, picture: Picture | None, sample: Sample) -> Original:
@@ -92,13 +103,23 @@ def original_of(sides: Sides, picture: Picture | None, sample: Sample) -> Origin
     end = None
     if sample.prepared is not None:
         prepared = sample.prepared.tensor
-        feeds = {ref: prepared if ref in sides.prepared_inputs else sample.values[origin] for ref, origin in sides.inputs.items()}
+        feeds = {
+            ref: prepared if ref in sides.prepared_inputs else sample.values[origin]
+            for ref, origin in sides.inputs.items()
+        }
         if all(value.shape == sample.values[sides.inputs[ref]].shape for ref, value in feeds.items()):
             end = _reruns(sides, sample, lambda: sides.runner.run(feeds))
     return Original(
-        sample.name, pixels, sample.window, inputs, sides.of_original(sample), tensors,
-        known_changes(sides.runner.references.values()), _reruns(sides, sample, lambda: sample.cut), end,
-    )  # fmt: skip
+        sample.name,
+        pixels,
+        sample.window,
+        inputs,
+        sides.of_original(sample),
+        tensors,
+        known_changes(sides.runner.references.values()),
+        _reruns(sides, sample, lambda: sample.cut),
+        end,
+    )
 
 
 def _reruns(sides: Sides, sample: Sample, execute: Callable[[], Execution]) -> Reruns:
@@ -121,9 +142,13 @@ def verify_deployed(
     SurgeonError V124 where the file was made from another graph, V125 where it has other inputs, and what running it raises.
     """
     if deployed.graph and facts.graph and deployed.graph != facts.graph:
-        raise error("V124", f"'{deployed.subject}' was made from another graph than the original", deployed.subject,
-                    [f"its graph:    {deployed.graph}", f"the original: {facts.graph}"],
-                    ["build it from this model, or give the model it was built from"])  # fmt: skip
+        raise error(
+            "V124",
+            f"'{deployed.subject}' was made from another graph than the original",
+            deployed.subject,
+            [f"its graph:    {deployed.graph}", f"the original: {facts.graph}"],
+            ["build it from this model, or give the model it was built from"],
+        )
     comparisons: dict[str, list[Comparison]] = {CUT: [], END: []}
     names: list[str] = []
     drawn: list[str] = []
@@ -146,28 +171,56 @@ def verify_deployed(
             comparisons[END] += _compare(deployed, original, outputs, window, original.end, limits)
         if output is not None and original.pixels is not None and original.detections is not None:
             picture = Picture(original.name, original.pixels, Path(original.name))
-            drawn.append(str(draw(picture, original.detections, _detected(deployed, outputs, window), output, facts.labels)))
+            drawn.append(
+                str(
+                    draw(
+                        picture,
+                        original.detections,
+                        _detected(deployed, outputs, window),
+                        output,
+                        facts.labels,
+                    )
+                )
+            )
     unsaid = "" if comparisons[END] else f"'{deployed.subject}' does not say how a picture becomes the input"
-    verdicts = (verdict(CUT, comparisons[CUT]), verdict(END, comparisons[END], unsaid if facts.prepared else NO_PREPARATION))
+    verdicts = (
+        verdict(CUT, comparisons[CUT]),
+        verdict(END, comparisons[END], unsaid if facts.prepared else NO_PREPARATION),
+    )
     used = dict.fromkeys(name for one in verdicts for name in one.excused)
     return Verification(
-        facts.recipe, facts.target, tuple(names), facts.made, limits.tolerances, limits.max_excused, verdicts,
-        {name: text for name, text in EXCUSES.items() if name in used}, dict(facts.labels), tuple(drawn), dict(deployed.told),
-    )  # fmt: skip
+        facts.recipe,
+        facts.target,
+        tuple(names),
+        facts.made,
+        limits.tolerances,
+        limits.max_excused,
+        verdicts,
+        {name: text for name, text in EXCUSES.items() if name in used},
+        dict(facts.labels),
+        tuple(drawn),
+        dict(deployed.told),
+    )
 
 
 def _check_inputs(deployed: Deployed, original: Original) -> None:
     if set(deployed.inputs) != set(original.inputs):
-        raise error("V125", f"'{deployed.subject}' has the inputs {_listed(deployed.inputs)}; expected those of the original, "
-                    f"{_listed(original.inputs)}", deployed.subject,
-                    help=["build it with the recipe that the original was stored with"])  # fmt: skip
+        raise error(
+            "V125",
+            f"'{deployed.subject}' has the inputs {_listed(deployed.inputs)}; expected those of the original, "
+            f"{_listed(original.inputs)}",
+            deployed.subject,
+            help=["build it with the recipe that the original was stored with"],
+        )
 
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(names)) or "none"
 
 
-def _prepared(deployed: Deployed, facts: Facts, original: Original) -> tuple[dict[str, np.ndarray], tuple[float, float]] | None:
+def _prepared(
+    deployed: Deployed, facts: Facts, original: Original
+) -> tuple[dict[str, np.ndarray], tuple[float, float]] | None:
     """Return what the file's own preparation makes of the pixels, with the window; None where nothing is prepared."""
     if deployed.image is None or original.pixels is None or not facts.prepared:
         return None
@@ -185,26 +238,47 @@ def _misfit(original: Original, feeds: Mapping[str, np.ndarray]) -> Comparison |
     return None
 
 
-def _detected(deployed: Deployed, outputs: Mapping[str, np.ndarray], window: tuple[float, float]) -> Detections:
-    return detections_of_plugin({port: outputs[name] for port, name in deployed.detections.items()})[0].within(window)
+def _detected(
+    deployed: Deployed, outputs: Mapping[str, np.ndarray], window: tuple[float, float]
+) -> Detections:
+    return detections_of_plugin({port: outputs[name] for port, name in deployed.detections.items()})[
+        0
+    ].within(window)
 
 
 def _compare(
-    deployed: Deployed, original: Original, outputs: Mapping[str, np.ndarray], window: tuple[float, float], again: Reruns | None,
+    deployed: Deployed,
+    original: Original,
+    outputs: Mapping[str, np.ndarray],
+    window: tuple[float, float],
+    again: Reruns | None,
     limits: Limits,
 ) -> list[Comparison]:
     """Compare detections as such, and other outputs that the original has as tensors."""
     found: list[Comparison] = []
     if original.detections is not None:
         if not deployed.detections:
-            return [TensorComparison(deployed.subject, original.name, Outcome.FAILED, "it gives no detections; the original does")]
+            return [
+                TensorComparison(
+                    deployed.subject,
+                    original.name,
+                    Outcome.FAILED,
+                    "it gives no detections; the original does",
+                )
+            ]
         mine = _detected(deployed, outputs, window)
         subject = Ref.parse(next(iter(deployed.detections.values()))).node
         changes = original.changes if again is not None else ()
-        found.append(compare_detections(subject, original.name, original.detections, mine, limits, changes, again, by_reference=False))
+        found.append(
+            compare_detections(
+                subject, original.name, original.detections, mine, limits, changes, again, by_reference=False
+            )
+        )
     for name, expected in original.tensors.items():
         if name not in outputs:
             found.append(TensorComparison(name, original.name, Outcome.FAILED, "the file has no such output"))
         else:
-            found.append(compare_tensors(name, original.name, expected, outputs[name], limits.tolerances.tensor))
+            found.append(
+                compare_tensors(name, original.name, expected, outputs[name], limits.tolerances.tensor)
+            )
     return found

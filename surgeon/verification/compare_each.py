@@ -48,7 +48,9 @@ def _input(sides: Sides, replaced: Replacement, sample: Sample, limits: Limits) 
         return _not_compared(replaced, sample, "it is no picture")
     if sample.prepared is None:
         return _not_compared(replaced, sample, "the recipe has no 'image'")
-    return compare_tensors(str(replaced), sample.name, sample.values[origin], sample.prepared.tensor, limits.tolerances.tensor)
+    return compare_tensors(
+        str(replaced), sample.name, sample.values[origin], sample.prepared.tensor, limits.tolerances.tensor
+    )
 
 
 # --- anchors --------------------------------------------------------------------------------------------------------
@@ -73,7 +75,16 @@ def _anchors(sides: Sides, sample: Sample, limits: Limits) -> Comparison:
         return found
     refused = limits.refused({EXACT_RATIOS: 1}, 0)
     outcome = Outcome.FAILED if refused else Outcome.PASSED
-    return TensorComparison(subject, "", outcome, refused or found.reason, found.tensor, found.error, found.tolerance, EXACT_RATIOS)
+    return TensorComparison(
+        subject,
+        "",
+        outcome,
+        refused or found.reason,
+        found.tensor,
+        found.error,
+        found.tolerance,
+        EXACT_RATIOS,
+    )
 
 
 def _prior(sides: Sides, sample: Sample) -> np.ndarray:
@@ -104,7 +115,9 @@ def _detections(sides: Sides, plugin: Node, sample: Sample, limits: Limits) -> C
         return sides.runner.alone(plugin.name, given, (change,) if change else ())
 
     try:
-        return compare_plugin(sides, subject, sample, run, known_changes([sides.runner.references[plugin.name]]), limits)
+        return compare_plugin(
+            sides, subject, sample, run, known_changes([sides.runner.references[plugin.name]]), limits
+        )
     except SurgeonError as exc:
         return TensorComparison(subject, sample.name, Outcome.FAILED, exc.diagnostics[0].message)
 
@@ -121,7 +134,11 @@ def _plugin_inputs(sides: Sides, plugin: Node, sample: Sample) -> list[np.ndarra
     if not plugin.attrs.get("confSigmoid"):
         scores = _converted(scores, detector.score_converter.value)
     encodings = sample.values[detector.encodings.value]
-    given = {ports["loc"]: _flat(encodings), ports["conf"]: _flat(scores), ports["prior"]: _prior(sides, sample)}
+    given = {
+        ports["loc"]: _flat(encodings),
+        ports["conf"]: _flat(scores),
+        ports["prior"]: _prior(sides, sample),
+    }
     return [given[ref] for ref in plugin.inputs]
 
 
@@ -152,15 +169,30 @@ def _region(sides: Sides, region: Region, sample: Sample, limits: Limits) -> lis
         return found
     # Small values may not reach a bound of the node, such as that of a clip.
     try:
-        expected = sides.original.part(list(region.outputs.values()), {region.fed[ref]: value for ref, value in wide.items()})
+        expected = sides.original.part(
+            list(region.outputs.values()), {region.fed[ref]: value for ref, value in wide.items()}
+        )
     except SurgeonError:
         return found
     name = f"{region.replaced}, inputs times {_WIDER}"
-    return [*found, *(c for c in _against(sides, region, wide, expected, sample, limits, name) if c.outcome is Outcome.FAILED)]
+    return [
+        *found,
+        *(
+            c
+            for c in _against(sides, region, wide, expected, sample, limits, name)
+            if c.outcome is Outcome.FAILED
+        ),
+    ]
 
 
 def _against(
-    sides: Sides, region: Region, given: Arrays, expected: Arrays, sample: Sample, limits: Limits, name: str = ""
+    sides: Sides,
+    region: Region,
+    given: Arrays,
+    expected: Arrays,
+    sample: Sample,
+    limits: Limits,
+    name: str = "",
 ) -> list[Comparison]:
     """Run a region on the given inputs, and compare its outputs with the original's tensors in ``expected``."""
     subject = name or str(region.replaced)
@@ -178,7 +210,9 @@ def _against(
             wanted = wanted.reshape(value.shape)
         port = subject if ref.slot == 0 else f"{subject}:{ref.slot}"
         if value.shape != wanted.shape:
-            found.append(_not_compared(port, sample, f"it gives {shown(value)} where the original has {shown(wanted)}"))
+            found.append(
+                _not_compared(port, sample, f"it gives {shown(value)} where the original has {shown(wanted)}")
+            )
         else:
             found.append(compare_tensors(port, sample.name, wanted, value, limits.tolerances.tensor))
     return found
@@ -189,8 +223,15 @@ def _cut_out(graph: Graph, region: Region, given: Arrays) -> Graph:
     nodes = []
     for node in graph:
         if node.name in region.nodes:
-            nodes.append(node.with_inputs(tuple(_entry(graph, ref) if ref in region.fed else ref for ref in node.inputs), ()))
-    entries = [Node(_entry(graph, ref).node, "Placeholder", attrs={"dtype": DType.of(value.dtype)}) for ref, value in given.items()]
+            nodes.append(
+                node.with_inputs(
+                    tuple(_entry(graph, ref) if ref in region.fed else ref for ref in node.inputs), ()
+                )
+            )
+    entries = [
+        Node(_entry(graph, ref).node, "Placeholder", attrs={"dtype": DType.of(value.dtype)})
+        for ref, value in given.items()
+    ]
     return graph.replace([*entries, *nodes], ())
 
 

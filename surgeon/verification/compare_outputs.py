@@ -12,7 +12,14 @@ from surgeon.catalog.reference import Reference
 from surgeon.graph import Ref
 from surgeon.runners.detections import Detections, most_kept
 from surgeon.runners.rewritten import Execution
-from surgeon.verification.comparison import DROP_EMPTY, EXCUSES, KEEP_ALL, Limits, compare_detections, compare_tensors
+from surgeon.verification.comparison import (
+    DROP_EMPTY,
+    EXCUSES,
+    KEEP_ALL,
+    Limits,
+    compare_detections,
+    compare_tensors,
+)
 from surgeon.verification.graph_pair import Sample, Sides
 from surgeon.verification.results import Comparison, Outcome, TensorComparison
 
@@ -25,12 +32,27 @@ def compare_outputs(sides: Sides, sample: Sample, execution: Execution, limits: 
     found: list[Comparison] = []
     if sides.plugin is not None:
         run = partial(outputs_of, sides, execution)
-        found.append(compare_plugin(sides, sides.plugin.name, sample, run, known_changes(sides.runner.references.values()), limits))
+        found.append(
+            compare_plugin(
+                sides, sides.plugin.name, sample, run, known_changes(sides.runner.references.values()), limits
+            )
+        )
     for ref, origin in sides.outputs.items():
         if origin is None:
-            found.append(TensorComparison(str(ref), sample.name, Outcome.NOT_COMPARED, "nothing in the original stands for this output"))
+            found.append(
+                TensorComparison(
+                    str(ref),
+                    sample.name,
+                    Outcome.NOT_COMPARED,
+                    "nothing in the original stands for this output",
+                )
+            )
         else:
-            found.append(compare_tensors(str(ref), sample.name, sample.values[origin], execution[ref], limits.tolerances.tensor))
+            found.append(
+                compare_tensors(
+                    str(ref), sample.name, sample.values[origin], execution[ref], limits.tolerances.tensor
+                )
+            )
     return found
 
 
@@ -55,11 +77,15 @@ def outputs_of(sides: Sides, execution: Execution, change: str = "") -> list[np.
     assert sides.plugin is not None
     if change:
         references = sides.runner.references
-        execution = execution.changed({name: (change,) for name in references if change in references[name].changes})
+        execution = execution.changed(
+            {name: (change,) for name in references if change in references[name].changes}
+        )
     return [execution[Ref(sides.plugin.name, slot)] for slot in range(len(sides.ports(sides.plugin)))]
 
 
 def known_changes(references: Iterable[Reference]) -> tuple[str, ...]:
     """Return the changes that some references know, in the order in which they are tried."""
     known = {change for reference in references for change in reference.changes}
-    return tuple(change for change in EXCUSES if change in known or (change == DROP_EMPTY and KEEP_ALL in known))
+    return tuple(
+        change for change in EXCUSES if change in known or (change == DROP_EMPTY and KEEP_ALL in known)
+    )

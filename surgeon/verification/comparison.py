@@ -10,9 +10,21 @@ import numpy as np
 
 from surgeon.diagnostics import error
 from surgeon.runners.detections import Detections, pair
-from surgeon.verification.results import DetectionComparison, Difference, Outcome, Row, TensorComparison, Tolerances
+from surgeon.verification.results import (
+    DetectionComparison,
+    Difference,
+    Outcome,
+    Row,
+    TensorComparison,
+    Tolerances,
+)
 
-ALL_CANDIDATES, EXACT_RATIOS, CLIP_FIRST, KEEP_ALL = "all-candidates", "exact-ratios", "clip-first", "keep-all"
+ALL_CANDIDATES, EXACT_RATIOS, CLIP_FIRST, KEEP_ALL = (
+    "all-candidates",
+    "exact-ratios",
+    "clip-first",
+    "keep-all",
+)
 DROP_EMPTY = "drop-empty"
 """Not a reference's own change: what ``keep-all`` gives, without boxes that have no area, and as many as were kept before."""
 
@@ -23,12 +35,12 @@ EXCUSES: Mapping[str, str] = MappingProxyType(
     {
         EXACT_RATIOS: "an aspect ratio such as 0.33 stands for 1/3; 'anchors: constant' or an exact ratio avoids it",
         ALL_CANDIDATES: "only the topK best boxes of a class go into suppression, where the original looks at all; "
-                        "'topK: auto' avoids it",
+        "'topK: auto' avoids it",
         CLIP_FIRST: "the original clips boxes to the picture before suppression, the plugin after it",
         DROP_EMPTY: "the original drops boxes that lie outside the picture, the plugin keeps them without area",
         KEEP_ALL: "near-equal scores change places at the last detection that is kept",
     }
-)  # fmt: skip
+)
 """Rules that a counterfactual changes, in the order in which they are tried, and what each means."""
 
 FLOOR = 10
@@ -46,11 +58,17 @@ class Limits:
         """Return these limits; raise SurgeonError V103 for a tolerance that is no number above 0, or a count below 0."""
         for name, value in (("box", self.tolerances.box), ("score", self.tolerances.score)):
             if not 0 < value < 1:
-                raise error("V103", f"the {name} tolerance is {value!r}; expected a number above 0 and below 1",
-                            help=["1e-4 is a ten-thousandth of the picture, or of a full score"])  # fmt: skip
+                raise error(
+                    "V103",
+                    f"the {name} tolerance is {value!r}; expected a number above 0 and below 1",
+                    help=["1e-4 is a ten-thousandth of the picture, or of a full score"],
+                )
         if self.max_excused is not None and self.max_excused < 0:
-            raise error("V103", f"the number of excused differences is {self.max_excused}; expected 0 or more",
-                        help=["give 0 to excuse none"])  # fmt: skip
+            raise error(
+                "V103",
+                f"the number of excused differences is {self.max_excused}; expected 0 or more",
+                help=["give 0 to excuse none"],
+            )
         return self
 
     def refused(self, excused: Mapping[str, int], total: int) -> str:
@@ -107,10 +125,18 @@ def compare_detections(
     counted = agree | np.array([excuses.of_original.get(i) is None for i in pairing.a.tolist()], bool)
     errors = pairing.box_error[counted]
     found = DetectionComparison(
-        subject, picture, Outcome.PASSED, "", len(original), len(rewritten), len(pairing.a),
-        float(errors.max(initial=0)), float(np.median(errors)) if errors.size else 0.0,
-        float(pairing.score_error[counted].max(initial=0)), excuses.differences(),
-    )  # fmt: skip
+        subject,
+        picture,
+        Outcome.PASSED,
+        "",
+        len(original),
+        len(rewritten),
+        len(pairing.a),
+        float(errors.max(initial=0)),
+        float(np.median(errors)) if errors.size else 0.0,
+        float(pairing.score_error[counted].max(initial=0)),
+        excuses.differences(),
+    )
     outcome, reason = _judged(found, original, limits)
     return replace(found, outcome=outcome, reason=reason)
 
@@ -168,9 +194,15 @@ class _Excuses:
         for i in self.wanted:
             # What the reference gives in this row's place is given here, too, and nothing else is.
             mine, theirs = here.get(i), there.get(i)
-            if i in reference.of_original and (theirs is None or theirs in shared) and (mine is None or mine in twins):
+            if (
+                i in reference.of_original
+                and (theirs is None or theirs in shared)
+                and (mine is None or mine in twins)
+            ):
                 self.of_original[i] = reference.of_original[i]
-        excused = {there[i]: excuse for i, excuse in reference.of_original.items() if i in there} | reference.of_rewritten
+        excused = {
+            there[i]: excuse for i, excuse in reference.of_original.items() if i in there
+        } | reference.of_rewritten
         for j in self.pairing.only_b.tolist():
             if twins.get(j) in excused:
                 self.of_rewritten[j] = excused[twins[j]]
@@ -204,10 +236,20 @@ class _Excuses:
         if not len(self.rewritten) or not len(self.original):
             return
         explained, candidates = self._within(self.original, found), self._within(self.rewritten, found)
-        lost = [i for i in self.pairing.only_a.tolist() if i not in self.of_original and i in explained
-                and self._near(self.original.scores[i], self.rewritten)]  # fmt: skip
-        more = [j for j in self.pairing.only_b.tolist() if j not in self.of_rewritten and j in candidates
-                and self._near(self.rewritten.scores[j], self.original)]  # fmt: skip
+        lost = [
+            i
+            for i in self.pairing.only_a.tolist()
+            if i not in self.of_original
+            and i in explained
+            and self._near(self.original.scores[i], self.rewritten)
+        ]
+        more = [
+            j
+            for j in self.pairing.only_b.tolist()
+            if j not in self.of_rewritten
+            and j in candidates
+            and self._near(self.rewritten.scores[j], self.original)
+        ]
         if exchanged:
             lost = lost[: len(more)]
         self.of_original.update(dict.fromkeys(lost, KEEP_ALL))
@@ -226,12 +268,32 @@ class _Excuses:
         """Return every row that does not agree, those of the original first, by row."""
         pairing = self.pairing
         found = [
-            (int(i), Difference(_row(self.original, i), _row(self.rewritten, j), float(box), float(score), self.of_original.get(int(i))))
-            for i, j, box, score in zip(*(part[~self.agree] for part in (pairing.a, pairing.b, pairing.box_error, pairing.score_error)),
-                                        strict=True)
-        ]  # fmt: skip
-        found += [(int(i), Difference(_row(self.original, i), None, excuse=self.of_original.get(int(i)))) for i in pairing.only_a]
-        extra = [Difference(None, _row(self.rewritten, j), excuse=self.of_rewritten.get(int(j))) for j in pairing.only_b]
+            (
+                int(i),
+                Difference(
+                    _row(self.original, i),
+                    _row(self.rewritten, j),
+                    float(box),
+                    float(score),
+                    self.of_original.get(int(i)),
+                ),
+            )
+            for i, j, box, score in zip(
+                *(
+                    part[~self.agree]
+                    for part in (pairing.a, pairing.b, pairing.box_error, pairing.score_error)
+                ),
+                strict=True,
+            )
+        ]
+        found += [
+            (int(i), Difference(_row(self.original, i), None, excuse=self.of_original.get(int(i))))
+            for i in pairing.only_a
+        ]
+        extra = [
+            Difference(None, _row(self.rewritten, j), excuse=self.of_rewritten.get(int(j)))
+            for j in pairing.only_b
+        ]
         return (*(difference for _, difference in sorted(found, key=lambda item: item[0])), *extra)
 
 
@@ -241,7 +303,13 @@ def _row(of: Detections, index: int) -> Row:
 
 
 def compare_tensors(
-    subject: str, picture: str, expected: np.ndarray, found: np.ndarray, tolerance: float, *, relative: bool = True
+    subject: str,
+    picture: str,
+    expected: np.ndarray,
+    found: np.ndarray,
+    tolerance: float,
+    *,
+    relative: bool = True,
 ) -> TensorComparison:
     """Judge two tensors of one shape by their largest difference.
 
@@ -249,7 +317,13 @@ def compare_tensors(
     numbers agree with nothing; a tensor expected to hold one value alone proves nothing.
     """
     if expected.shape != found.shape:
-        return TensorComparison(subject, picture, Outcome.FAILED, f"it is {shown(found)}; expected {shown(expected)}", shown(expected))
+        return TensorComparison(
+            subject,
+            picture,
+            Outcome.FAILED,
+            f"it is {shown(found)}; expected {shown(expected)}",
+            shown(expected),
+        )
     if not expected.size:
         return TensorComparison(subject, picture, Outcome.INCONCLUSIVE, "it has no elements", shown(expected))
     shape = shown(expected)
@@ -257,9 +331,13 @@ def compare_tensors(
     allowed = tolerance * float(np.abs(wide).max()) if relative else tolerance
     error = float(np.abs(wide - found.astype(np.float64)).max())
     if not error <= allowed:
-        return TensorComparison(subject, picture, Outcome.FAILED, f"off by {error:.2g}", shape, error, allowed)
+        return TensorComparison(
+            subject, picture, Outcome.FAILED, f"off by {error:.2g}", shape, error, allowed
+        )
     if np.ptp(wide) <= allowed and expected.size > 1:
-        return TensorComparison(subject, picture, Outcome.INCONCLUSIVE, "all its elements are equal", shape, error, allowed)
+        return TensorComparison(
+            subject, picture, Outcome.INCONCLUSIVE, "all its elements are equal", shape, error, allowed
+        )
     return TensorComparison(subject, picture, Outcome.PASSED, "", shape, error, allowed)
 
 

@@ -41,7 +41,12 @@ class Correspondence:
         """The nodes of the result that were put in for others, in graph order; a node that was only renamed is none."""
         members: dict[str, list[str]] = {}
         for edit in self._edits:
-            if isinstance(edit, Drop) and edit.into in self._added and edit.into in self.rewritten and edit.name in self.original:
+            if (
+                isinstance(edit, Drop)
+                and edit.into in self._added
+                and edit.into in self.rewritten
+                and edit.name in self.original
+            ):
                 members.setdefault(edit.into, []).append(edit.name)
         found = []
         for node in self.rewritten:
@@ -85,9 +90,11 @@ class Correspondence:
             left = {
                 ref: None
                 for name in replaced.members
-                for reader in self.original.readers[name] if reader not in inside
-                for ref in self.original[reader].inputs if ref.node == name
-            }  # fmt: skip
+                for reader in self.original.readers[name]
+                if reader not in inside
+                for ref in self.original[reader].inputs
+                if ref.node == name
+            }
             if len(left) == 1:
                 table[Ref(replaced.node.name)] = next(iter(left))
         return table

@@ -94,7 +94,9 @@ class Sides:
         spec = self.runner.references[self.plugin.name].plugin
         if spec.order_field is None or set(spec.order_ports) != set(_PORTS):
             return {}
-        order = spec.complete({k: v for k, v in self.plugin.attrs.items() if k in spec.fields})[spec.order_field]
+        order = spec.complete({k: v for k, v in self.plugin.attrs.items() if k in spec.fields})[
+            spec.order_field
+        ]
         assert isinstance(order, tuple)
         return {port: self.plugin.inputs[int(at)] for port, at in zip(spec.order_ports, order, strict=True)}
 
@@ -105,8 +107,12 @@ class Sides:
         for node in self.runner.inputs:
             origin = self.match.origin(Ref(node.name))
             if origin is None:
-                raise error("V109", f"the input '{node.name}' stands for no tensor of the original; expected one that can be fed to it",
-                            self.recipe.span("nodes", node.name), help=["give the node a 'like'"])  # fmt: skip
+                raise error(
+                    "V109",
+                    f"the input '{node.name}' stands for no tensor of the original; expected one that can be fed to it",
+                    self.recipe.span("nodes", node.name),
+                    help=["give the node a 'like'"],
+                )
             table[Ref(node.name)] = origin
         return table
 
@@ -114,9 +120,11 @@ class Sides:
     def prepared_inputs(self) -> tuple[Ref, ...]:
         """The rewritten graph's inputs that a picture becomes by the recipe's ``image``; none where it keeps its own input."""
         return tuple(
-            ref for ref, origin in self.inputs.items()
-            if self.graph[origin.node].op not in PLACEHOLDERS and self.inference.spec(origin).shape.rank in (4, None)
-        )  # fmt: skip
+            ref
+            for ref, origin in self.inputs.items()
+            if self.graph[origin.node].op not in PLACEHOLDERS
+            and self.inference.spec(origin).shape.rank in (4, None)
+        )
 
     @cached_property
     def outputs(self) -> Mapping[Ref, Ref | None]:
@@ -125,8 +133,12 @@ class Sides:
         table = {ref: self.match.origin(ref) for ref in self.runner.outputs if ref.node != plugin}
         if plugin is None and not any(table.values()):
             names = ", ".join(f"'{ref}'" for ref in table)
-            raise error("V109", f"nothing in the original stands for the outputs {names}; expected detections, or tensors of both graphs",
-                        self.recipe.span("outputs"), help=["add an output that the original has, too, and verify with that"])  # fmt: skip
+            raise error(
+                "V109",
+                f"nothing in the original stands for the outputs {names}; expected detections, or tensors of both graphs",
+                self.recipe.span("outputs"),
+                help=["add an output that the original has, too, and verify with that"],
+            )
         return table
 
     # --- the original -------------------------------------------------------------------------------------------------
@@ -152,7 +164,11 @@ class Sides:
 
     def _compared(self) -> list[Ref]:
         """Return what the original must compute so that something can be compared at all."""
-        return [*self.inputs.values(), *(ref for ref in self.outputs.values() if ref is not None), *self.detections.values()]
+        return [
+            *self.inputs.values(),
+            *(ref for ref in self.outputs.values() if ref is not None),
+            *self.detections.values(),
+        ]
 
     def _fetches(self) -> list[Ref]:
         wanted = self._compared()
@@ -172,7 +188,9 @@ class Sides:
         if "prior" not in self.inputs_by_port:
             return ()
         behind = self.runner.graph.ancestors([self.inputs_by_port["prior"].node])
-        return tuple(r for r in self.match.replacements if r.node.name in behind and r.node.op not in PLACEHOLDERS)
+        return tuple(
+            r for r in self.match.replacements if r.node.name in behind and r.node.op not in PLACEHOLDERS
+        )
 
     @cached_property
     def regions(self) -> tuple[Region, ...]:
@@ -180,7 +198,11 @@ class Sides:
         apart = {replaced.node.name for replaced in self.anchor_makers}
         if self.plugin is not None:
             apart.add(self.plugin.name)
-        return tuple(self._region(r) for r in self.match.replacements if r.node.name not in apart and r.node.op not in PLACEHOLDERS)
+        return tuple(
+            self._region(r)
+            for r in self.match.replacements
+            if r.node.name not in apart and r.node.op not in PLACEHOLDERS
+        )
 
     def _region(self, replaced: Replacement) -> Region:
         """Walk back from a node put in to tensors that the original has; what lies between is computed with it."""
@@ -198,7 +220,9 @@ class Sides:
                 elif ref.node not in inside:
                     inside[ref.node] = None
                     stack.append(ref.node)
-        read = {ref for node in rewritten for ref in node.inputs if ref.node == name} | {r for r in self.runner.outputs if r.node == name}
+        read = {ref for node in rewritten for ref in node.inputs if ref.node == name} | {
+            r for r in self.runner.outputs if r.node == name
+        }
         outputs = {ref: self.match.origin(ref) for ref in sorted(read)}
         known = {ref: origin for ref, origin in outputs.items() if origin is not None}
         reason = "" if known else "nothing in the original stands for what it gives"
@@ -238,7 +262,9 @@ class Sides:
                 prepared = prepare(self.image, pixels, self.recipe.span("image", "steps"))
         values = {**self.original.run(fed), **fed}
         cut = self.runner.run({ref: values[origin] for ref, origin in self.inputs.items()})
-        return Sample(picture.name if picture is not None else f"made numbers, seed {seed}", values, cut, prepared)
+        return Sample(
+            picture.name if picture is not None else f"made numbers, seed {seed}", values, cut, prepared
+        )
 
     def _numbers(self, node: Node, random: np.random.Generator) -> np.ndarray:
         """Return made-up numbers for a placeholder: 0 to 1, of ints 0 and 1, of uint8 0 to 255; unknown batches are 1."""
@@ -247,9 +273,12 @@ class Sides:
         if dims is not None and dims and dims[0] is None:
             dims = (1, *dims[1:])
         if dims is None or not Shape(dims).is_static or spec.dtype is None or spec.dtype.itemsize is None:
-            raise error("V110", f"nothing can be put into '{node.name}', which is {spec}; expected a known type and shape",
-                        self.graph.source or None,
-                        help=["give the recipe an 'image', so that a picture is put in, or cut this input off"])  # fmt: skip
+            raise error(
+                "V110",
+                f"nothing can be put into '{node.name}', which is {spec}; expected a known type and shape",
+                self.graph.source or None,
+                help=["give the recipe an 'image', so that a picture is put in, or cut this input off"],
+            )
         shape = Shape(dims).static()
         if spec.dtype in (DType.FLOAT32, DType.FLOAT64, DType.FLOAT16):
             return random.random(shape, np.float32).astype(spec.dtype.numpy())
@@ -275,8 +304,12 @@ class Sides:
         spec = self.inference.spec(self.picture_ref)
         dtype = spec.dtype or DType.UINT8
         if dtype.itemsize is None:
-            raise error("V110", f"no picture can be put into '{self.picture_ref}', which is {spec}; expected numbers",
-                        self.graph.source or None, help=["export the graph with a uint8 or float32 input"])  # fmt: skip
+            raise error(
+                "V110",
+                f"no picture can be put into '{self.picture_ref}', which is {spec}; expected numbers",
+                self.graph.source or None,
+                help=["export the graph with a uint8 or float32 input"],
+            )
         fed: np.ndarray = (pixels if spec.shape.rank == 3 else pixels[None]).astype(dtype.numpy())
         return fed
 
@@ -289,7 +322,9 @@ class Sides:
         shift = (1 if self.detector.background.value == 0 else 0) - self.detector.label_offset.value
         boxes, scores, classes = (sample.values[refs[key]] for key in ("boxes", "scores", "classes"))
         count = float(sample.values[refs["count"]].reshape(-1)[0]) if "count" in refs else scores.size
-        return detections_of_original(boxes.reshape(-1, 4), scores.reshape(-1), classes.reshape(-1), count, shift)
+        return detections_of_original(
+            boxes.reshape(-1, 4), scores.reshape(-1), classes.reshape(-1), count, shift
+        )
 
     def named(self, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Return the outputs of the plugin that gives detections, by port."""

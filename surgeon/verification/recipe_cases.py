@@ -80,7 +80,9 @@ class Expectation(_Strict):
     """What a case expects; ``error`` is the code that planning or verifying must fail with."""
 
     derived: Mapping[str, Typed] = Field(default_factory=dict)
-    nodes: Mapping[str, Annotated[NodeExpectation | None, BeforeValidator(_node)]] = Field(default_factory=dict)
+    nodes: Mapping[str, Annotated[NodeExpectation | None, BeforeValidator(_node)]] = Field(
+        default_factory=dict
+    )
     error: str | None = None
     verify: VerifyExpectation | None = None
 
@@ -89,7 +91,9 @@ class Expectation(_Strict):
         if not (self.derived or self.nodes or self.error or self.verify):
             raise ValueError("nothing is expected; expected one of 'derived', 'nodes', 'error' and 'verify'")
         if self.error and (self.derived or self.nodes or (self.verify and self.verify.outcome != "passed")):
-            raise ValueError("an 'error' is expected, and something else; expected the error alone, or with 'verify'")
+            raise ValueError(
+                "an 'error' is expected, and something else; expected the error alone, or with 'verify'"
+            )
         return self
 
 
@@ -143,8 +147,13 @@ class CaseResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"name": self.name, "passed": self.passed, "failures": list(self.failures), "unverified": self.unverified,
-                "verification": self.verification.to_json() if self.verification is not None else None}  # fmt: skip
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "failures": list(self.failures),
+            "unverified": self.unverified,
+            "verification": self.verification.to_json() if self.verification is not None else None,
+        }
 
 
 OpenModel: TypeAlias = Callable[[RecipeCase, Path], Graph]
@@ -155,8 +164,11 @@ def cases_file(recipe: Path) -> Path:
     """Return the file of cases beside a recipe; raise SurgeonError V121 where there is none."""
     path = recipe.with_name(recipe.stem + CASES)
     if not path.is_file():
-        raise error("V121", f"the recipe '{recipe}' has no cases; expected '{path.name}' beside it",
-                    help=["write one, or name a file with --cases; 'surgeon test --help' shows what stands in it"])  # fmt: skip
+        raise error(
+            "V121",
+            f"the recipe '{recipe}' has no cases; expected '{path.name}' beside it",
+            help=["write one, or name a file with --cases; 'surgeon test --help' shows what stands in it"],
+        )
     return path
 
 
@@ -174,13 +186,22 @@ def named_so(cases: Sequence[tuple[str, One]], text: str, path: Path) -> list[On
     """Return the cases, given with their names, whose names hold a text; raise SurgeonError V121 for none."""
     found = [case for name, case in cases if text in name]
     if not found:
-        raise error("V121", f"no case's name holds '{text}'; expected one of the {len(cases)} in '{path}'",
-                    notes=nearest_note(text, [name for name, _ in cases]), help=["correct --only"])  # fmt: skip
+        raise error(
+            "V121",
+            f"no case's name holds '{text}'; expected one of the {len(cases)} in '{path}'",
+            notes=nearest_note(text, [name for name, _ in cases]),
+            help=["correct --only"],
+        )
     return found
 
 
 def run_case(
-    case: RecipeCase, recipe: Path, folder: Path, catalog: Catalog, open_model: OpenModel, recipe_paths: Sequence[Path] = ()
+    case: RecipeCase,
+    recipe: Path,
+    folder: Path,
+    catalog: Catalog,
+    open_model: OpenModel,
+    recipe_paths: Sequence[Path] = (),
 ) -> CaseResult:
     """Plan a recipe for a case's model, verify it where the case asks for that, and compare with what is expected.
 
@@ -209,21 +230,38 @@ def _unexpected(expect: Expectation, exc: SurgeonError) -> list[str]:
     return [f"{d.code}: {d.message}{wanted}" for d in exc.diagnostics[:5]]
 
 
-def _verified(expect: Expectation, made: Plan, recipe: Recipe, folder: Path, catalog: Catalog) -> Verification | None:
+def _verified(
+    expect: Expectation, made: Plan, recipe: Recipe, folder: Path, catalog: Catalog
+) -> Verification | None:
     wanted = expect.verify
     if wanted is None:
         return None
     limits = Limits(Tolerances(wanted.box_tolerance, wanted.score_tolerance), wanted.max_excused)
     images = folder / wanted.images if wanted.images is not None else None
-    return verify_plan(made, recipe, catalog, given_pictures(images, wanted.seed), made=images is None, limits=limits, seed=wanted.seed)
+    return verify_plan(
+        made,
+        recipe,
+        catalog,
+        given_pictures(images, wanted.seed),
+        made=images is None,
+        limits=limits,
+        seed=wanted.seed,
+    )
 
 
 def _wrong_outcome(expect: Expectation, found: Verification | None) -> list[str]:
     if expect.verify is None or found is None or str(found.outcome) == expect.verify.outcome:
         return []
     bad = [verdict for verdict in found.verdicts if verdict.outcome is not Outcome.PASSED]
-    reasons = [f"{verdict.name}: {verdict.outcome}" + (f" ({verdict.reason})" if verdict.reason else "") for verdict in bad]
-    return [f"verification {found.outcome}; expected {expect.verify.outcome}" + (": " if reasons else "") + "; ".join(reasons)]
+    reasons = [
+        f"{verdict.name}: {verdict.outcome}" + (f" ({verdict.reason})" if verdict.reason else "")
+        for verdict in bad
+    ]
+    return [
+        f"verification {found.outcome}; expected {expect.verify.outcome}"
+        + (": " if reasons else "")
+        + "; ".join(reasons)
+    ]
 
 
 def _derived(expect: Expectation, made: Plan) -> list[str]:
@@ -263,7 +301,9 @@ def _node_failures(node: Node, wanted: NodeExpectation) -> list[str]:
             failures.append(f"'{key}' of '{node.name}' is {_plain(node.attrs[key])}; expected {value}")
     inputs = tuple(map(str, node.inputs))
     if wanted.inputs is not None and inputs != wanted.inputs:
-        failures.append(f"the node '{node.name}' reads {', '.join(inputs) or 'nothing'}; expected {', '.join(wanted.inputs) or 'nothing'}")
+        failures.append(
+            f"the node '{node.name}' reads {', '.join(inputs) or 'nothing'}; expected {', '.join(wanted.inputs) or 'nothing'}"
+        )
     return failures
 
 
@@ -280,7 +320,9 @@ def _plain(value: Any) -> Any:
 
 def _same(found: Any, wanted: Any) -> bool:
     if isinstance(wanted, list):
-        return isinstance(found, list | tuple) and len(found) == len(wanted) and all(map(_same, found, wanted))
+        return (
+            isinstance(found, list | tuple) and len(found) == len(wanted) and all(map(_same, found, wanted))
+        )
     if isinstance(wanted, float) or isinstance(found, float):
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (found, wanted))
         return numbers and math.isclose(found, wanted, rel_tol=_CLOSE)

@@ -83,8 +83,16 @@ class Keeper:
     def add(self, original: Original) -> None:
         """Take one picture."""
         at = f"{len(self._pictures)}"
-        row: dict[str, Any] = {"name": original.name, "window": list(original.window), "changes": list(original.changes)}
-        row |= {"inputs": list(original.inputs), "tensors": list(original.tensors), "detections": original.detections is not None}
+        row: dict[str, Any] = {
+            "name": original.name,
+            "window": list(original.window),
+            "changes": list(original.changes),
+        }
+        row |= {
+            "inputs": list(original.inputs),
+            "tensors": list(original.tensors),
+            "detections": original.detections is not None,
+        }
         for group, arrays in (("input", original.inputs), ("tensor", original.tensors)):
             self._arrays |= {f"{at}/{group}/{i}": array for i, array in enumerate(arrays.values())}
         if original.pixels is not None:
@@ -96,7 +104,10 @@ class Keeper:
             for change in ("", *original.changes) if rerun is not None else ():
                 assert rerun is not None
                 most = _BEYOND + len(original.detections or ())
-                self._put(f"{at}/{name}/{change or _UNCHANGED}", _best(rerun(change), most) if change == KEEP_ALL else rerun(change))
+                self._put(
+                    f"{at}/{name}/{change or _UNCHANGED}",
+                    _best(rerun(change), most) if change == KEEP_ALL else rerun(change),
+                )
         self._pictures.append(row)
 
     def write(self, path: Path) -> None:
@@ -141,7 +152,12 @@ def _reading(path: Path, what: str = "") -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise error("V123", f"the stored originals '{path}' cannot be read: no such file", str(path), help=["check the path"]) from None
+        raise error(
+            "V123",
+            f"the stored originals '{path}' cannot be read: no such file",
+            str(path),
+            help=["check the path"],
+        ) from None
     except SurgeonError:
         raise
     except Exception as exc:  # damaged archives make zipfile, zlib and numpy raise nearly anything
@@ -172,7 +188,11 @@ class _Rows(Sequence[Original]):
             return {str(key): self._content[f"{at}/{name}/{i}"] for i, key in enumerate(keys)}
 
         def reruns(name: str) -> Reruns | None:
-            return (lambda change: self._detections(f"{at}/{name}/{change or _UNCHANGED}")) if row[name] else None
+            return (
+                (lambda change: self._detections(f"{at}/{name}/{change or _UNCHANGED}"))
+                if row[name]
+                else None
+            )
 
         pixels = self._content.get(f"{at}/pixels")
         if pixels is not None and (pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3):
@@ -181,21 +201,35 @@ class _Rows(Sequence[Original]):
         if not (0 < height <= 1 and 0 < width <= 1):
             raise ValueError(f"its window is {height} x {width}; expected shares above 0, up to 1")
         return Original(
-            str(row["name"]), pixels, (height, width), group("input", row["inputs"]),
-            self._detections(f"{at}/original") if row["detections"] else None, group("tensor", row["tensors"]),
-            changes, reruns("cut"), reruns("end"),
-        )  # fmt: skip
+            str(row["name"]),
+            pixels,
+            (height, width),
+            group("input", row["inputs"]),
+            self._detections(f"{at}/original") if row["detections"] else None,
+            group("tensor", row["tensors"]),
+            changes,
+            reruns("cut"),
+            reruns("end"),
+        )
 
     def _detections(self, name: str) -> Detections:
         with _reading(self._path):
             boxes, scores, classes = (self._content[f"{name}/{part}"] for part in _PARTS)
             shapes = ((scores.size, 4), (scores.size,), (scores.size,))
-            for (part, dtype), array, shape in zip(_PARTS.items(), (boxes, scores, classes), shapes, strict=True):
+            for (part, dtype), array, shape in zip(
+                _PARTS.items(), (boxes, scores, classes), shapes, strict=True
+            ):
                 if array.dtype != dtype or array.shape != shape:
-                    raise ValueError(f"'{name}/{part}' is {array.dtype}{list(array.shape)}; expected {np.dtype(dtype)}{list(shape)}")
+                    raise ValueError(
+                        f"'{name}/{part}' is {array.dtype}{list(array.shape)}; expected {np.dtype(dtype)}{list(shape)}"
+                    )
             return Detections(boxes, scores, classes)
 
 
 def _wrong(path: Path, reason: str) -> SurgeonError:
-    return error("V123", f"'{path}' holds no stored originals: {reason}", str(path),
-                 help=["make the file with 'surgeon verify RECIPE MODEL --store FILE.npz'"])  # fmt: skip
+    return error(
+        "V123",
+        f"'{path}' holds no stored originals: {reason}",
+        str(path),
+        help=["make the file with 'surgeon verify RECIPE MODEL --store FILE.npz'"],
+    )

@@ -78,8 +78,10 @@ class Difference:
             "kind": self.kind,
             "original": self.original.to_json() if self.original else None,
             "rewritten": self.rewritten.to_json() if self.rewritten else None,
-            "box_error": self.box_error, "score_error": self.score_error, "excuse": self.excuse,
-        }  # fmt: skip
+            "box_error": self.box_error,
+            "score_error": self.score_error,
+            "excuse": self.excuse,
+        }
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,20 @@ class DetectionComparison:
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            "kind": "detections", "subject": self.subject, "picture": self.picture, "outcome": str(self.outcome),
-            "reason": self.reason, "original": self.original, "rewritten": self.rewritten, "matched": self.matched,
-            "worst_box_error": self.worst_box_error, "median_box_error": self.median_box_error,
-            "worst_score_error": self.worst_score_error, "excused": dict(self.excused),
+            "kind": "detections",
+            "subject": self.subject,
+            "picture": self.picture,
+            "outcome": str(self.outcome),
+            "reason": self.reason,
+            "original": self.original,
+            "rewritten": self.rewritten,
+            "matched": self.matched,
+            "worst_box_error": self.worst_box_error,
+            "median_box_error": self.median_box_error,
+            "worst_score_error": self.worst_score_error,
+            "excused": dict(self.excused),
             "differences": [d.to_json() for d in self.differences],
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True)
@@ -148,10 +158,16 @@ class TensorComparison:
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            "kind": "tensor", "subject": self.subject, "picture": self.picture, "outcome": str(self.outcome),
-            "reason": self.reason, "tensor": self.tensor, "tolerance": self.tolerance, "excuse": self.excuse,
+            "kind": "tensor",
+            "subject": self.subject,
+            "picture": self.picture,
+            "outcome": str(self.outcome),
+            "reason": self.reason,
+            "tensor": self.tensor,
+            "tolerance": self.tolerance,
+            "excuse": self.excuse,
             "error": self.error if math.isfinite(self.error) else None,
-        }  # fmt: skip
+        }
 
 
 Comparison: TypeAlias = DetectionComparison | TensorComparison
@@ -177,8 +193,13 @@ class Verdict(Displayed):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"name": self.name, "outcome": str(self.outcome), "reason": self.reason, "excused": dict(self.excused),
-                "comparisons": [c.to_json() for c in self.comparisons]}  # fmt: skip
+        return {
+            "name": self.name,
+            "outcome": str(self.outcome),
+            "reason": self.reason,
+            "excused": dict(self.excused),
+            "comparisons": [c.to_json() for c in self.comparisons],
+        }
 
 
 @dataclass(frozen=True)
@@ -222,11 +243,19 @@ class Verification(Displayed):
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
-            "recipe": self.recipe, "target": self.target, "outcome": str(self.outcome), "pictures": list(self.pictures),
-            "made": self.made, "tolerances": self.tolerances.to_json(), "max_excused": self.max_excused,
-            "verdicts": [v.to_json() for v in self.verdicts], "excuses": dict(self.excuses),
-            "labels": {str(number): name for number, name in self.labels.items()}, "drawn": list(self.drawn), "runtime": dict(self.runtime),
-        }  # fmt: skip
+            "recipe": self.recipe,
+            "target": self.target,
+            "outcome": str(self.outcome),
+            "pictures": list(self.pictures),
+            "made": self.made,
+            "tolerances": self.tolerances.to_json(),
+            "max_excused": self.max_excused,
+            "verdicts": [v.to_json() for v in self.verdicts],
+            "excuses": dict(self.excuses),
+            "labels": {str(number): name for number, name in self.labels.items()},
+            "drawn": list(self.drawn),
+            "runtime": dict(self.runtime),
+        }
 
 
 _ORDER = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_COMPARED)

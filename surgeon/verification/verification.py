@@ -65,13 +65,23 @@ def verify_plan(
     verdicts = (
         verdict(CUT, found[CUT]),
         verdict(ALONE, found[ALONE], "" if found[ALONE] else "no namespace is replaced"),
-        verdict(END, found[END], NO_PREPARATION if not sides.prepared_inputs else "" if found[END] else _NO_IMAGE),
+        verdict(
+            END, found[END], NO_PREPARATION if not sides.prepared_inputs else "" if found[END] else _NO_IMAGE
+        ),
     )
     used = dict.fromkeys(name for verdict in verdicts for name in verdict.excused)
     return Verification(
-        recipe.name, plan.target, tuple(names), made or sides.picture_ref is None, limits.tolerances, limits.max_excused, verdicts,
-        {name: text for name, text in EXCUSES.items() if name in used}, dict(recipe.labels), tuple(drawn),
-    )  # fmt: skip
+        recipe.name,
+        plan.target,
+        tuple(names),
+        made or sides.picture_ref is None,
+        limits.tolerances,
+        limits.max_excused,
+        verdicts,
+        {name: text for name, text in EXCUSES.items() if name in used},
+        dict(recipe.labels),
+        tuple(drawn),
+    )
 
 
 def _end_to_end(sides: Sides, sample: Sample, limits: Limits) -> tuple[Execution, list[Comparison]]:
@@ -105,7 +115,10 @@ def verdict(name: str, comparisons: Sequence[Comparison], remark: str = "") -> V
     if outcome is Outcome.INCONCLUSIVE and Outcome.PASSED in outcomes and name != ALONE:
         # A picture without detections proves nothing, and takes nothing from what others prove.
         outcome = Outcome.PASSED
-    counts = {"failed": outcomes.count(Outcome.FAILED), "inconclusive": outcomes.count(Outcome.INCONCLUSIVE),
-              "not compared": len(comparisons) - len(made)}  # fmt: skip
+    counts = {
+        "failed": outcomes.count(Outcome.FAILED),
+        "inconclusive": outcomes.count(Outcome.INCONCLUSIVE),
+        "not compared": len(comparisons) - len(made),
+    }
     told = [f"{count} of {len(comparisons)} {what}" for what, count in counts.items() if count]
     return Verdict(name, outcome, ", ".join([remark] * bool(remark) + told), tuple(comparisons))

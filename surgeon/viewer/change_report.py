@@ -195,7 +195,10 @@ class Story(Displayed):
         """The namespaces of both graphs and the nodes outside any, in graph order."""
         gone = self.before.nodes.values() if self.before is not None else ()
         new = [s for s in self.after.nodes.values() if self.before is None or _is_new(s, self.before)]
-        return _namespaces([*((story, True) for story in gone), *((story, False) for story in new)], both=self.before is not None)
+        return _namespaces(
+            [*((story, True) for story in gone), *((story, False) for story in new)],
+            both=self.before is not None,
+        )
 
     @cached_property
     def replaced(self) -> Mapping[str, Mapping[str, int]]:
@@ -211,12 +214,16 @@ class Story(Displayed):
     @property
     def changed(self) -> tuple[NodeChange, ...]:
         """The nodes that both graphs have and that differ."""
-        return tuple(NodeChange(s.node.name, s.node.op, s.changes) for s in self.after.nodes.values() if s.changes)
+        return tuple(
+            NodeChange(s.node.name, s.node.op, s.changes) for s in self.after.nodes.values() if s.changes
+        )
 
     @cached_property
     def put_in(self) -> tuple[NodeStory, ...]:
         """The nodes that only the second graph has, without constants."""
-        return tuple(s for s in self.after.nodes.values() if s.mark.fate is Fate.ADDED and s.node.op not in CONSTANTS)
+        return tuple(
+            s for s in self.after.nodes.values() if s.mark.fate is Fate.ADDED and s.node.op not in CONSTANTS
+        )
 
 
 def tell(plan: Plan, *, title: str = "", catalog: Catalog | None = None) -> Story:
@@ -248,14 +255,26 @@ def tell(plan: Plan, *, title: str = "", catalog: Catalog | None = None) -> Stor
     after = {node.name: after[node.name] for node in plan.result}
     derived = tuple(replace(one, node=at.put_in.get(one.node, one.node)) for one in plan.derivations)
     title = title or Path(plan.source.source).name
-    return Story("plan", title, GraphStory(plan.result, after, catalog), GraphStory(plan.source, before, catalog),
-                 plan.recipe, plan.target, steps_of(plan), derived)  # fmt: skip
+    return Story(
+        "plan",
+        title,
+        GraphStory(plan.result, after, catalog),
+        GraphStory(plan.source, before, catalog),
+        plan.recipe,
+        plan.target,
+        steps_of(plan),
+        derived,
+    )
 
 
-def tell_graph(graph: Graph, *, title: str = "", catalog: Catalog | None = None, stated: Specs | None = None) -> Story:
+def tell_graph(
+    graph: Graph, *, title: str = "", catalog: Catalog | None = None, stated: Specs | None = None
+) -> Story:
     """Return the story of one graph, to which nothing happens."""
     nodes = {node.name: NodeStory(node) for node in graph}
-    return Story("graph", title or Path(graph.source).name, GraphStory(graph, nodes, catalog or load_catalog(), stated))
+    return Story(
+        "graph", title or Path(graph.source).name, GraphStory(graph, nodes, catalog or load_catalog(), stated)
+    )
 
 
 def tell_file(path: str | os.PathLike[str], *, catalog: Catalog | None = None) -> Story:
@@ -283,14 +302,22 @@ def read_file(path: str | os.PathLike[str], catalog: Catalog | None = None) -> t
 
 
 def tell_difference(
-    a: Graph, b: Graph, found: GraphDiff | None = None, *, title: str = "", catalog: Catalog | None = None,
+    a: Graph,
+    b: Graph,
+    found: GraphDiff | None = None,
+    *,
+    title: str = "",
+    catalog: Catalog | None = None,
     stated: tuple[Specs | None, Specs | None] = (None, None),
-) -> Story:  # fmt: skip
+) -> Story:
     """Return the story of two graphs: what only one has, and what differs; ``found`` is their difference where it is known."""
     catalog = catalog or load_catalog()
     found = diff_graphs(a, b) if found is None else found
     changes = {change.name: change.changes for change in found.changed}
-    dropped, added = Mark(Fate.DROPPED, "only in the first graph"), Mark(Fate.ADDED, "only in the second graph")
+    dropped, added = (
+        Mark(Fate.DROPPED, "only in the first graph"),
+        Mark(Fate.ADDED, "only in the second graph"),
+    )
 
     def told(node: Node, other: Graph, alone: Mark) -> NodeStory:
         if node.name not in other:
@@ -300,9 +327,17 @@ def tell_difference(
 
     before = {node.name: told(node, b, dropped) for node in a}
     after = {node.name: told(node, a, added) for node in b}
-    title = title or " and ".join(Path(graph.source).name or f"a graph of {len(graph)} nodes" for graph in (a, b))
-    return Story("diff", title, GraphStory(b, after, catalog, stated[1]), GraphStory(a, before, catalog, stated[0]),
-                 moved=found.moved, others=found.others)
+    title = title or " and ".join(
+        Path(graph.source).name or f"a graph of {len(graph)} nodes" for graph in (a, b)
+    )
+    return Story(
+        "diff",
+        title,
+        GraphStory(b, after, catalog, stated[1]),
+        GraphStory(a, before, catalog, stated[0]),
+        moved=found.moved,
+        others=found.others,
+    )
 
 
 def count_ops(nodes: Iterable[Node]) -> dict[str, int]:
@@ -338,8 +373,13 @@ def _changed(parts: Iterable[Change]) -> Fate:
 
 
 _KINDS: Mapping[type[Edit], str] = {
-    Drop: "taken out", Add: "put in", Rewire: "rewired", SetAttr: "attributes set", SetOp: "ops changed", SetOutputs: "outputs declared",
-}  # fmt: skip
+    Drop: "taken out",
+    Add: "put in",
+    Rewire: "rewired",
+    SetAttr: "attributes set",
+    SetOp: "ops changed",
+    SetOutputs: "outputs declared",
+}
 
 
 def _is_new(story: NodeStory, before: GraphStory) -> bool:
@@ -373,9 +413,21 @@ class _Tally:
 
     def told(self, name: str) -> NamespaceStory:
         # What is one operation and its constants is no namespace to a reader.
-        inside = (inner.told(f"{name}/{part}") for part, inner in self.inside.items() if inner.inside and inner.operations != 1)
-        return NamespaceStory(name, self.before, self.after, self.bytes, self.fates, _ranked(self.into), _ranked(self.places),
-                              tuple(inside))  # fmt: skip
+        inside = (
+            inner.told(f"{name}/{part}")
+            for part, inner in self.inside.items()
+            if inner.inside and inner.operations != 1
+        )
+        return NamespaceStory(
+            name,
+            self.before,
+            self.after,
+            self.bytes,
+            self.fates,
+            _ranked(self.into),
+            _ranked(self.places),
+            tuple(inside),
+        )
 
 
 _K = TypeVar("_K")

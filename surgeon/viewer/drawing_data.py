@@ -58,14 +58,19 @@ def drawing_data(story: Story) -> dict[str, Any]:
         "depth": MAX_DEPTH,
         "graphs": graphs,
         "tables": {
-            "ops": tables.ops.values, "specs": tables.specs.values, "attributes": tables.attributes.values,
-            "marks": tables.marks.values, "changes": tables.changes.values,
+            "ops": tables.ops.values,
+            "specs": tables.specs.values,
+            "attributes": tables.attributes.values,
+            "marks": tables.marks.values,
+            "changes": tables.changes.values,
         },
         "constants": sorted(CONSTANTS),
         "plugins": {op: _plugin(op, story.after) for op in story.after.catalog if op in used},
-        "replaced": {name: [[top, count] for top, count in counts.items()] for name, counts in story.replaced.items()},
+        "replaced": {
+            name: [[top, count] for top, count in counts.items()] for name, counts in story.replaced.items()
+        },
         "derived": _derived(story),
-    }  # fmt: skip
+    }
 
 
 def script_json(data: Mapping[str, Any]) -> Markup:
@@ -77,7 +82,9 @@ def script_json(data: Mapping[str, Any]) -> Markup:
 def _graph(side: GraphStory, tables: _Tables) -> dict[str, Any]:
     chosen = _chosen(side)
     numbers = {story.node.name: index for index, story in enumerate(chosen)}
-    columns: dict[str, list[Any]] = {key: [] for key in ("names", "ops", "inputs", "control", "outputs", "attributes", "marks", "changes")}
+    columns: dict[str, list[Any]] = {
+        key: [] for key in ("names", "ops", "inputs", "control", "outputs", "attributes", "marks", "changes")
+    }
     previous: list[str] = []
     for story in chosen:
         node = story.node
@@ -86,13 +93,22 @@ def _graph(side: GraphStory, tables: _Tables) -> dict[str, Any]:
         previous = parts
         columns["names"].append([shared, "/".join(parts[shared:])])
         columns["ops"].append(tables.ops.number(node.op))
-        columns["inputs"].append([numbers[ref.node] if not ref.slot else [numbers[ref.node], ref.slot]
-                                  for ref in node.inputs[:_MOST_INPUTS] if ref.node in numbers])  # fmt: skip
+        columns["inputs"].append(
+            [
+                numbers[ref.node] if not ref.slot else [numbers[ref.node], ref.slot]
+                for ref in node.inputs[:_MOST_INPUTS]
+                if ref.node in numbers
+            ]
+        )
         columns["control"].append([numbers[name] for name in node.control[:_MOST_INPUTS] if name in numbers])
         columns["outputs"].append([tables.specs.number(str(spec)) for spec in specs_of(side, node.name)])
-        columns["attributes"].append([tables.attributes.number(pair, list(pair)) for pair in attributes_of(story, side)])
+        columns["attributes"].append(
+            [tables.attributes.number(pair, list(pair)) for pair in attributes_of(story, side)]
+        )
         columns["marks"].append(tables.marks.number(story.mark, _mark(story.mark)))
-        columns["changes"].append([tables.changes.number(c, [c.label, _short(c.before), _short(c.after)]) for c in story.changes])
+        columns["changes"].append(
+            [tables.changes.number(c, [c.label, _short(c.before), _short(c.after)]) for c in story.changes]
+        )
     return {
         **columns,
         "total": len(side.nodes),
@@ -148,15 +164,22 @@ def _mark(mark: Mark) -> list[Any]:
 
 
 def _short(text: str | None) -> str | None:
-    return text if text is None or len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}… ({len(text)} characters)"
+    return (
+        text
+        if text is None or len(text) <= _LONGEST
+        else f"{text[: _LONGEST - 20]}… ({len(text)} characters)"
+    )
 
 
 def _plugin(op: str, side: GraphStory) -> dict[str, Any]:
     spec = side.catalog[op]
     return {
-        "title": spec.title, "summary": spec.summary, "fields": {name: field.summary for name, field in spec.fields.items()},
-        "inputs": [port.name for port in spec.inputs], "outputs": [port.name for port in spec.outputs],
-    }  # fmt: skip
+        "title": spec.title,
+        "summary": spec.summary,
+        "fields": {name: field.summary for name, field in spec.fields.items()},
+        "inputs": [port.name for port in spec.inputs],
+        "outputs": [port.name for port in spec.outputs],
+    }
 
 
 def _derived(story: Story) -> dict[str, dict[str, Any]]:

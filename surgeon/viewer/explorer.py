@@ -29,16 +29,25 @@ CONTROL = "control"
 """The output that a control edge comes from."""
 
 COLOURS = {
-    "collapsed": "#1f6fd6", "forwarded": "#a6adb5", "dropped": "#c4382e", "added": "#1a8a3c", "rewired": "#9a6b00",
-    "changed": "#0b7f86", "renamed": "#0B7F86", "derived": "#7a46e0", "plugin": "#7a46e0",
-}  # fmt: skip
+    "collapsed": "#1f6fd6",
+    "forwarded": "#a6adb5",
+    "dropped": "#c4382e",
+    "added": "#1a8a3c",
+    "rewired": "#9a6b00",
+    "changed": "#0b7f86",
+    "renamed": "#0B7F86",
+    "derived": "#7a46e0",
+    "plugin": "#7a46e0",
+}
 """The colours of the page. Model Explorer counts nodes by the text of a colour: where two states share a colour, case tells them apart."""
 
 _SIDES = {"graph": ("graph", "graph"), "plan": ("before", "after"), "diff": ("first", "second")}
 _MOST_RELATED = 24
 
-_BEGINNINGS = {**{f"{key}.json": f'{{"label":"{key}: '.encode() for pair in _SIDES.values() for key in pair},
-               MAPPING_FILE: b'{"mappingEntries":'}  # fmt: skip
+_BEGINNINGS = {
+    **{f"{key}.json": f'{{"label":"{key}: '.encode() for pair in _SIDES.values() for key in pair},
+    MAPPING_FILE: b'{"mappingEntries":',
+}
 """How the files begin, by which those of an earlier export are known."""
 
 
@@ -66,8 +75,17 @@ def explorer_query(story: Story, folder: Path) -> str:
     navigation in both synchronised, and the nodes coloured.
     """
     shown = {key: label_of(story, key) for key in sides(story)}
-    panes = [{"deepestExpandedGroupNodeIds": [], "selectedNodeId": "", "selectedGraphId": key, "selectedCollectionLabel": label,
-              "widthFraction": 1 / len(shown), "selected": index == 0} for index, (key, label) in enumerate(shown.items())]  # fmt: skip
+    panes = [
+        {
+            "deepestExpandedGroupNodeIds": [],
+            "selectedNodeId": "",
+            "selectedGraphId": key,
+            "selectedCollectionLabel": label,
+            "widthFraction": 1 / len(shown),
+            "selected": index == 0,
+        }
+        for index, (key, label) in enumerate(shown.items())
+    ]
     data: dict[str, Any] = {
         "models": [{"url": str(folder / f"{key}.json")} for key in shown],
         "nodeData": [str(folder / COLOURS_FILE)] * len(shown),
@@ -81,11 +99,15 @@ def explorer_query(story: Story, folder: Path) -> str:
 
 def explorer_files(story: Story) -> dict[str, str]:
     """Return the files by name: a graph collection for each graph, node data, and the mapping where there are two graphs."""
-    files: dict[str, Any] = {f"{key}.json": _collection(story, key, side) for key, side in sides(story).items()}
+    files: dict[str, Any] = {
+        f"{key}.json": _collection(story, key, side) for key, side in sides(story).items()
+    }
     files[COLOURS_FILE] = node_data(story)
     if story.before is not None:
         files[MAPPING_FILE] = mapping(story)
-    return {name: json.dumps(data, separators=(",", ":"), allow_nan=False) + "\n" for name, data in files.items()}
+    return {
+        name: json.dumps(data, separators=(",", ":"), allow_nan=False) + "\n" for name, data in files.items()
+    }
 
 
 def sides(story: Story) -> dict[str, GraphStory]:
@@ -104,8 +126,15 @@ def graph_data(story: Story, key: str) -> dict[str, Any]:
     side = sides(story)[key]
     derived = _derived(story) if side is story.after else {}
     signals = {name: None for told in side.nodes.values() for name in told.node.control}
-    nodes = [_node(told, side, story, derived.get(told.node.name, {}), told.node.name in signals) for told in side.nodes.values()]
-    return {"id": key, "nodes": nodes, "groupNodeAttributes": {"": _about(story, key, side), **_layer_attributes(side, story.kind)}}
+    nodes = [
+        _node(told, side, story, derived.get(told.node.name, {}), told.node.name in signals)
+        for told in side.nodes.values()
+    ]
+    return {
+        "id": key,
+        "nodes": nodes,
+        "groupNodeAttributes": {"": _about(story, key, side), **_layer_attributes(side, story.kind)},
+    }
 
 
 def node_data(story: Story) -> dict[str, Any]:
@@ -114,7 +143,11 @@ def node_data(story: Story) -> dict[str, Any]:
     for key, side in sides(story).items():
         derived = _derived(story) if side is story.after else {}
         states = ((told.node.name, _state(told, side, story.kind, derived)) for told in side.nodes.values())
-        results = {name: {"value": _word(state, story.kind), "bgColor": COLOURS[state]} for name, state in states if state}
+        results = {
+            name: {"value": _word(state, story.kind), "bgColor": COLOURS[state]}
+            for name, state in states
+            if state
+        }
         found[key] = {
             "name": "what became of it" if story.before is not None else "plugins",
             "results": results,
@@ -131,11 +164,18 @@ def mapping(story: Story) -> dict[str, Any]:
     For a node that took others' place the last entry counts: it names the layers that are gone into it as wholes.
     """
     assert story.before is not None
-    pairs = {told.node.name: told.mark.into for told in story.before.nodes.values()
-             if told.mark.into is not None and told.mark.into in story.after.nodes and told.mark.into != told.node.name}  # fmt: skip
+    pairs = {
+        told.node.name: told.mark.into
+        for told in story.before.nodes.values()
+        if told.mark.into is not None
+        and told.mark.into in story.after.nodes
+        and told.mark.into != told.node.name
+    }
     entries = [{"leftNodeIds": [name], "rightNodeIds": [into]} for name, into in pairs.items()]
-    entries += [{"leftNodeIds": names[:_MOST_RELATED], "rightNodeIds": [into]}
-                for into, names in whole_layers(pairs, story.before.nodes, story.after.nodes).items()]  # fmt: skip
+    entries += [
+        {"leftNodeIds": names[:_MOST_RELATED], "rightNodeIds": [into]}
+        for into, names in whole_layers(pairs, story.before.nodes, story.after.nodes).items()
+    ]
     return {"mappingEntries": entries}
 
 
@@ -143,7 +183,9 @@ def _collection(story: Story, key: str, side: GraphStory) -> dict[str, Any]:
     return {"label": label_of(story, key), "graphs": [graph_data(story, key)]}
 
 
-def _node(told: NodeStory, side: GraphStory, story: Story, derived: Mapping[str, tuple[str, ...]], signals: bool) -> dict[str, Any]:
+def _node(
+    told: NodeStory, side: GraphStory, story: Story, derived: Mapping[str, tuple[str, ...]], signals: bool
+) -> dict[str, Any]:
     node = told.node
     outputs = [_output(node, slot, str(spec), port) for slot, (spec, port) in enumerate(_outputs(node, side))]
     if signals:
@@ -153,12 +195,16 @@ def _node(told: NodeStory, side: GraphStory, story: Story, derived: Mapping[str,
         "label": _label(node),
         "namespace": namespace_of(node.name),
         "attrs": _pairs(_attributes(told, side, story, derived)),
-        "incomingEdges": [{"sourceNodeId": source, "sourceNodeOutputId": output, "targetNodeInputId": str(index)}
-                          for index, source, output in _edges(node, side)],
-        "inputsMetadata": [{"id": str(index), "attrs": _pairs({"__tensor_tag": CONTROL})}
-                           for index in range(len(node.inputs), len(node.inputs) + len(node.control))],
+        "incomingEdges": [
+            {"sourceNodeId": source, "sourceNodeOutputId": output, "targetNodeInputId": str(index)}
+            for index, source, output in _edges(node, side)
+        ],
+        "inputsMetadata": [
+            {"id": str(index), "attrs": _pairs({"__tensor_tag": CONTROL})}
+            for index in range(len(node.inputs), len(node.inputs) + len(node.control))
+        ],
         "outputsMetadata": outputs,
-    }  # fmt: skip
+    }
     return {key: value for key, value in found.items() if value or key in ("id", "label", "namespace")}
 
 
@@ -190,15 +236,24 @@ def _outputs(node: Node, side: GraphStory) -> Iterator[tuple[Any, str]]:
 def _output(node: Node, slot: int, spec: str, port: str) -> dict[str, Any]:
     name = node.name if slot == 0 else f"{node.name}:{slot}"
     # The key is Model Explorer's, and what stands there is written on the edges: the element type belongs to it.
-    return {"id": str(slot), "attrs": _pairs({**({"__tensor_tag": port} if port else {}), "tensor_name": name, "tensor_shape": spec})}
+    return {
+        "id": str(slot),
+        "attrs": _pairs(
+            {**({"__tensor_tag": port} if port else {}), "tensor_name": name, "tensor_shape": spec}
+        ),
+    }
 
 
-def _attributes(told: NodeStory, side: GraphStory, story: Story, derived: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+def _attributes(
+    told: NodeStory, side: GraphStory, story: Story, derived: Mapping[str, tuple[str, ...]]
+) -> dict[str, str]:
     node = told.node
     found = {"Operation": node.op}
     if node.op in side.catalog:
         found["Plugin"] = side.catalog[node.op].title
-    found.update(_history(told.mark, story.replaced.get(node.name, {}) if side is story.after else {}, story.kind))
+    found.update(
+        _history(told.mark, story.replaced.get(node.name, {}) if side is story.after else {}, story.kind)
+    )
     for change in told.changes:
         found[f"Changed {change.label}"] = f"{change.before or 'none'} → {change.after or 'none'}"
     if told.constant_bytes:
@@ -225,7 +280,9 @@ def _history(mark: Mark, replaced: Mapping[str, int], kind: str) -> dict[str, st
     if mark.into is not None:
         found["Was" if mark.fate is Fate.RENAMED and mark.reason.startswith("was ") else "Became"] = mark.into
     if replaced:
-        found["Took the place of"] = some([f"{name} ({_nodes(count)})" for name, count in replaced.items()], 12)
+        found["Took the place of"] = some(
+            [f"{name} ({_nodes(count)})" for name, count in replaced.items()], 12
+        )
     if mark.step:
         found["Step"] = mark.step
     if mark.span is not None:
@@ -235,9 +292,15 @@ def _history(mark: Mark, replaced: Mapping[str, int], kind: str) -> dict[str, st
 
 def _about(story: Story, key: str, side: GraphStory) -> dict[str, str]:
     """Return what is said of a whole graph, with what the colours mean."""
-    found = {"Graph": label_of(story, key), "Nodes": number(len(side.nodes)), "Constants": size(side.constant_bytes)}
+    found = {
+        "Graph": label_of(story, key),
+        "Nodes": number(len(side.nodes)),
+        "Constants": size(side.constant_bytes),
+    }
     if side is story.after:
-        found.update({name: text for name, text in (("Recipe", story.recipe), ("Target", story.target)) if text})
+        found.update(
+            {name: text for name, text in (("Recipe", story.recipe), ("Target", story.target)) if text}
+        )
     found["Inputs"] = ", ".join(f"{name} {spec}" for name, spec in side.inputs)
     found["Outputs"] = ", ".join(f"{name} {spec}" for name, spec in side.outputs)
     derived = _derived(story) if side is story.after else {}
@@ -250,16 +313,28 @@ def _about(story: Story, key: str, side: GraphStory) -> dict[str, str]:
 
 
 _MEANINGS = {
-    "collapsed": "taken out; another node took their place", "forwarded": "taken out; their readers read what they read",
-    "dropped": "which the other graph lacks", "added": "which the other graph lacks", "rewired": "with other inputs",
-    "changed": "with another operation or other attributes", "renamed": "under another name",
-    "derived": "plugin nodes with values that were read off the graph", "plugin": "operations of TensorRT plugins",
-}  # fmt: skip
+    "collapsed": "taken out; another node took their place",
+    "forwarded": "taken out; their readers read what they read",
+    "dropped": "which the other graph lacks",
+    "added": "which the other graph lacks",
+    "rewired": "with other inputs",
+    "changed": "with another operation or other attributes",
+    "renamed": "under another name",
+    "derived": "plugin nodes with values that were read off the graph",
+    "plugin": "operations of TensorRT plugins",
+}
 
 _COLOUR_NAMES = {
-    "collapsed": "blue", "forwarded": "grey", "dropped": "red", "added": "green", "rewired": "brown", "changed": "teal",
-    "renamed": "teal", "derived": "violet", "plugin": "violet",
-}  # fmt: skip
+    "collapsed": "blue",
+    "forwarded": "grey",
+    "dropped": "red",
+    "added": "green",
+    "rewired": "brown",
+    "changed": "teal",
+    "renamed": "teal",
+    "derived": "violet",
+    "plugin": "violet",
+}
 
 
 def _layer_attributes(side: GraphStory, kind: str) -> dict[str, dict[str, str]]:
@@ -271,12 +346,16 @@ def _layer(layer: Layer, kind: str) -> dict[str, str]:
     if kind == "graph":
         return found
     counts = sorted(layer.fates.items(), key=lambda item: -item[1])
-    found["Fate"] = ", ".join(f"{_word(fate.value, kind)} {number(count)}" if len(counts) > 1 else _word(fate.value, kind)
-                              for fate, count in counts)  # fmt: skip
+    found["Fate"] = ", ".join(
+        f"{_word(fate.value, kind)} {number(count)}" if len(counts) > 1 else _word(fate.value, kind)
+        for fate, count in counts
+    )
     for title, table in (("Became", layer.into), ("Recipe line", layer.places)):
         if table:
             ranked = sorted(table.items(), key=lambda item: -item[1])
-            found[title] = some([f"{name} ({_nodes(count)})" if len(ranked) > 1 else name for name, count in ranked])
+            found[title] = some(
+                [f"{name} ({_nodes(count)})" if len(ranked) > 1 else name for name, count in ranked]
+            )
     return found
 
 

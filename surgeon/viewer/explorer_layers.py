@@ -56,7 +56,9 @@ def layers(stories: Iterable[NodeStory]) -> dict[str, Layer]:
     return found
 
 
-def whole_layers(pairs: Mapping[str, str], first: Iterable[str], second: Collection[str]) -> dict[str, list[str]]:
+def whole_layers(
+    pairs: Mapping[str, str], first: Iterable[str], second: Collection[str]
+) -> dict[str, list[str]]:
     """Return, for every node that others went into, the ids of the outermost layers that are gone into it, and of the
     nodes outside those. A layer is gone into a node when none of its nodes stays and most of those that went into some
     went into that one.
@@ -72,7 +74,11 @@ def whole_layers(pairs: Mapping[str, str], first: Iterable[str], second: Collect
             elif name in pairs:
                 counts = went.setdefault(namespace, {})
                 counts[pairs[name]] = counts.get(pairs[name], 0) + 1
-    gone = {namespace: max(counts, key=lambda into: counts[into]) for namespace, counts in went.items() if namespace not in stays}
+    gone = {
+        namespace: max(counts, key=lambda into: counts[into])
+        for namespace, counts in went.items()
+        if namespace not in stays
+    }
     found: dict[str, dict[str, None]] = {}
     for name, into in pairs.items():
         around = next((namespace for namespace in _around(name) if namespace in gone), None)

@@ -46,7 +46,9 @@ class _Walk:
         """Follow the nodes through one step, whose edits are made at once."""
         added = {edit.node.name: edit for edit in step.edits if isinstance(edit, Add)}
         drops = [edit for edit in step.edits if isinstance(edit, Drop)]
-        moved = {edit.into: self.at[edit.name] for edit in drops if _renames(edit, step) and edit.name in self.at}
+        moved = {
+            edit.into: self.at[edit.name] for edit in drops if _renames(edit, step) and edit.name in self.at
+        }
         numbers = {}
         for name, add in added.items():
             numbers[name] = moved.get(name, self.count)
@@ -64,7 +66,9 @@ class _Walk:
                 self.renames[self.at[drop.name]] = _mark(Fate.RENAMED, drop, step)
                 continue
             into = None if drop.into is None else numbers.get(drop.into, self.at.get(drop.into))
-            taken = into is not None and (drop.into in added or (into in self.new and step.step == "collapse"))
+            taken = into is not None and (
+                drop.into in added or (into in self.new and step.step == "collapse")
+            )
             fate = Fate.DROPPED if drop.into is None else Fate.COLLAPSED if taken else Fate.FORWARDED
             self.dropped[self.at[drop.name]] = (_mark(fate, drop, step), into)
         for drop in drops:
@@ -74,11 +78,16 @@ class _Walk:
     def found(self) -> Followed:
         """Return where everything is after the last step."""
         names = {number: name for name, number in self.at.items()}
-        gone = {self.first[number]: replace(mark, into=self._heir(into, names))
-                for number, (mark, into) in self.dropped.items() if number < len(self.first)}  # fmt: skip
+        gone = {
+            self.first[number]: replace(mark, into=self._heir(into, names))
+            for number, (mark, into) in self.dropped.items()
+            if number < len(self.first)
+        }
         kept = {self.first[number]: name for number, name in names.items() if number < len(self.first)}
-        new, touched, renames = ({names[number]: mark for number, mark in marks.items() if number in names}
-                                 for marks in (self.new, self.touched, self.renames))  # fmt: skip
+        new, touched, renames = (
+            {names[number]: mark for number, mark in marks.items() if number in names}
+            for marks in (self.new, self.touched, self.renames)
+        )
         put_in = {name: names[number] for name, number in self.put_in.items() if number in names}
         return Followed(gone, kept, new, touched, renames, put_in)
 

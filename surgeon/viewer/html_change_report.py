@@ -9,7 +9,16 @@ from surgeon.display import number, size, some
 from surgeon.families import Derivation
 from surgeon.graph import NodeChange
 from surgeon.viewer.change_report import GraphStory, NamespaceStory, NodeStory, StepStory, Story, walk
-from surgeon.viewer.html_parts import badge, folding_table, lines_of, name_of, place_of, spec_of, table, value_of
+from surgeon.viewer.html_parts import (
+    badge,
+    folding_table,
+    lines_of,
+    name_of,
+    place_of,
+    spec_of,
+    table,
+    value_of,
+)
 from surgeon.viewer.markup import Markup, element, join
 from surgeon.viewer.node_status import Fate
 
@@ -40,7 +49,10 @@ def tensors(story: Story) -> Markup:
     sides = [side for side in (story.before, story.after) if side is not None]
     for side, label in zip(sides, _sides(story), strict=True):
         for what, found in (("input", side.inputs), ("output", side.outputs)):
-            rows += [(what, *([label] if len(sides) > 1 else []), name_of(name), spec_of(spec)) for name, spec in found]
+            rows += [
+                (what, *([label] if len(sides) > 1 else []), name_of(name), spec_of(spec))
+                for name, spec in found
+            ]
     return table(["", *(["graph"] if len(sides) > 1 else []), "tensor", "type and shape"], rows)
 
 
@@ -53,7 +65,10 @@ def operations(story: Story) -> Markup:
     most = max((count for side in sides for count in side.ops.values()), default=1)
     ranked = sorted(ops, key=lambda op: -max(side.ops.get(op, 0) for side in sides))
     rows = [
-        (_op(op, story.after), *(_bar(side.ops.get(op, 0), most, number(side.ops.get(op, 0))) for side in sides))
+        (
+            _op(op, story.after),
+            *(_bar(side.ops.get(op, 0), most, number(side.ops.get(op, 0))) for side in sides),
+        )
         for op in sorted(ranked, key=lambda op: op not in story.after.catalog)
     ]
     return folding_table("operations", ["operation", *_sides(story)], rows, shown=12, right=(1, 2))
@@ -62,10 +77,15 @@ def operations(story: Story) -> Markup:
 def put_in(story: Story) -> Markup:
     """Return the nodes that were put in: what they replace, and the recipe's line."""
     rows = [
-        (name_of(s.node.name), _op(s.node.op, story.after), _replaced(story.replaced.get(s.node.name, {})), _fields(s, story),
-         place_of(s.mark.span))
+        (
+            name_of(s.node.name),
+            _op(s.node.op, story.after),
+            _replaced(story.replaced.get(s.node.name, {})),
+            _fields(s, story),
+            place_of(s.mark.span),
+        )
         for s in story.put_in
-    ]  # fmt: skip
+    ]
     return table(["node", "operation", "in the place of", "fields", "recipe"], rows)
 
 
@@ -97,8 +117,14 @@ def _tree(told: Sequence[NamespaceStory], of: Literal["graph", "plan", "diff"], 
     rows = (_namespace(n, of, most, shown, 1) for n in told[:MOST_NAMESPACES])
     titles = {"graph": (), "plan": ("fate", "recipe"), "diff": ("fate",)}[of]
     numbers = (element("span", title, class_="n") for title in ("nodes", "constants"))
-    head = element("div", element("span", "namespace or node"), *numbers, *(element("span", title) for title in titles),
-                   class_="ns-row ns-head", aria_hidden="true")  # fmt: skip
+    head = element(
+        "div",
+        element("span", "namespace or node"),
+        *numbers,
+        *(element("span", title) for title in titles),
+        class_="ns-row ns-head",
+        aria_hidden="true",
+    )
     left = len(list(walk(told))) - len(shown)
     more = element("p", f"{number(left)} more are not listed.", class_="muted") if left else None
     kind = {"graph": "ns ns-plain", "plan": "ns", "diff": "ns ns-short"}[of]
@@ -108,10 +134,15 @@ def _tree(told: Sequence[NamespaceStory], of: Literal["graph", "plan", "diff"], 
 def changes(found: Sequence[NodeChange]) -> Markup:
     """Return the nodes that both graphs have and that differ, and in what."""
     rows = [
-        (name_of(told.name), element("code", told.op), change.label,
-         join(_side_of(change.before), element("span", " → ", class_="muted"), _side_of(change.after)))
-        for told in found[:MOST_CHANGED] for change in told.changes
-    ]  # fmt: skip
+        (
+            name_of(told.name),
+            element("code", told.op),
+            change.label,
+            join(_side_of(change.before), element("span", " → ", class_="muted"), _side_of(change.after)),
+        )
+        for told in found[:MOST_CHANGED]
+        for change in told.changes
+    ]
     more = element("p", f"{number(len(found) - MOST_CHANGED)} further nodes are not listed.", class_="muted")
     listed = folding_table("changes", ["node", "operation", "what", "first → second"], rows, shown=12)
     return join(listed or element("p", "None.", class_="muted"), more if len(found) > MOST_CHANGED else None)
@@ -120,7 +151,9 @@ def changes(found: Sequence[NodeChange]) -> Markup:
 def _side_of(text: str | None) -> Markup:
     if text is None:
         return element("span", "not there", class_="muted")
-    return element("code", text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}… ({len(text)} characters)")
+    return element(
+        "code", text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}… ({len(text)} characters)"
+    )
 
 
 def derivations(found: Iterable[Derivation]) -> Markup:
@@ -129,9 +162,15 @@ def derivations(found: Iterable[Derivation]) -> Markup:
     for one in found:
         groups.setdefault(one.node, []).append(one)
     rows = [
-        ("" if i else element("b", name_of(node)), name_of(one.field), element("code", value_of(one.value)), lines_of(one.evidence))
-        for node, members in groups.items() for i, one in enumerate(members)
-    ]  # fmt: skip
+        (
+            "" if i else element("b", name_of(node)),
+            name_of(one.field),
+            element("code", value_of(one.value)),
+            lines_of(one.evidence),
+        )
+        for node, members in groups.items()
+        for i, one in enumerate(members)
+    ]
     if not rows:
         return element("p", "Nothing was derived: every value is written in the recipe.", class_="muted")
     return table(["node", "field", "value", "evidence"], rows)
@@ -151,7 +190,9 @@ def _op(op: str, side: GraphStory) -> Markup:
 
 def _bar(value: int, most: int, text: str) -> Markup:
     width = 0.0 if not most else 100.0 * value / most
-    return element("span", element("i", style=f"width:{width:.1f}%") if value else None, element("b", text), class_="bar")
+    return element(
+        "span", element("i", style=f"width:{width:.1f}%") if value else None, element("b", text), class_="bar"
+    )
 
 
 def _replaced(counts: Mapping[str, int]) -> Markup:
@@ -167,8 +208,9 @@ def _fields(story: NodeStory, of: Story) -> Markup:
     known = catalog[story.node.op].fields
     parts = [
         join(key, " ", element("b", value_of(value)), badge("derived", "derived") if key in derived else "")
-        for key, value in story.node.attrs.items() if key in known
-    ]  # fmt: skip
+        for key, value in story.node.attrs.items()
+        if key in known
+    ]
     return element("span", *(element("span", part, class_="field") for part in parts))
 
 
@@ -187,17 +229,31 @@ def _shown(roots: Sequence[NamespaceStory], depth: int) -> dict[str, None]:
 
 def _namespace(told: NamespaceStory, kind: str, most: int, shown: Mapping[str, None], level: int) -> Markup:
     label = told.name if level == 1 else told.name.rpartition("/")[2]
-    nodes = number(told.after) if kind == "graph" or told.before == told.after else f"{number(told.before)} → {number(told.after)}"
+    nodes = (
+        number(told.after)
+        if kind == "graph" or told.before == told.after
+        else f"{number(told.before)} → {number(told.after)}"
+    )
     cells = [
         element("span", element("code", label)),
         element("span", nodes, class_="n"),
-        element("span", _bar(told.constant_bytes, most, size(told.constant_bytes)) if told.constant_bytes else None, class_="n"),
+        element(
+            "span",
+            _bar(told.constant_bytes, most, size(told.constant_bytes)) if told.constant_bytes else None,
+            class_="n",
+        ),
     ]
     if kind != "graph":
-        cells.append(element("span", badge(_fate_name(told.fate, kind), told.fate.value), " ", _fate_text(told, kind)))
+        cells.append(
+            element("span", badge(_fate_name(told.fate, kind), told.fate.value), " ", _fate_text(told, kind))
+        )
     if kind == "plan":
         cells.append(element("span", _places(told)))
-    attributes = {"class_": f"ns-row f-{told.fate.value}", "style": f"--level:{level - 1}", "data_path": told.name}
+    attributes = {
+        "class_": f"ns-row f-{told.fate.value}",
+        "style": f"--level:{level - 1}",
+        "data_path": told.name,
+    }
     inside = [_namespace(inner, kind, most, shown, level + 1) for inner in told.inside if inner.name in shown]
     if not inside:
         return element("li", element("div", *cells, **attributes))
@@ -233,4 +289,9 @@ def _places(told: NamespaceStory) -> Markup:
     (step, at), _ = next(iter(told.places.items()))
     more = f" +{len(lines) - 1}" if len(lines) > 1 else ""
     # A step of the default list is no line that someone wrote.
-    return element("code", f"{step if not at or at.startswith('(') else at}{more}", class_="place", title="\n".join(lines))
+    return element(
+        "code",
+        f"{step if not at or at.startswith('(') else at}{more}",
+        class_="place",
+        title="\n".join(lines),
+    )

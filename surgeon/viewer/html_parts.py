@@ -31,7 +31,14 @@ def value_of(value: object) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {value_of(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, float) and math.isfinite(value):
-        return next((text for digits in range(1, 9) if _single(float(text := f"{value:.{digits}g}")) == _single(value)), f"{value:.9g}")
+        return next(
+            (
+                text
+                for digits in range(1, 9)
+                if _single(float(text := f"{value:.{digits}g}")) == _single(value)
+            ),
+            f"{value:.9g}",
+        )
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
@@ -71,19 +78,37 @@ def outcome(text: str) -> Markup:
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]], right: Sequence[int] = ()) -> Markup:
     """Return a table that scrolls by itself where it is too wide; nothing without rows."""
-    body = [element("tr", *(element("td", cell, class_="n" if i in right else None) for i, cell in enumerate(row))) for row in rows]
+    body = [
+        element(
+            "tr", *(element("td", cell, class_="n" if i in right else None) for i, cell in enumerate(row))
+        )
+        for row in rows
+    ]
     if not body:
         return Markup("")
-    top = element("tr", *(element("th", cell, scope="col", class_="n" if i in right else None) for i, cell in enumerate(head)))
+    top = element(
+        "tr",
+        *(
+            element("th", cell, scope="col", class_="n" if i in right else None)
+            for i, cell in enumerate(head)
+        ),
+    )
     return element("div", element("table", element("thead", top), element("tbody", *body)), class_="scroll")
 
 
 def folding_table(
-    what: str, head: Sequence[object], rows: Sequence[Sequence[object]], *, shown: int = MOST_ROWS, right: Sequence[int] = ()
+    what: str,
+    head: Sequence[object],
+    rows: Sequence[Sequence[object]],
+    *,
+    shown: int = MOST_ROWS,
+    right: Sequence[int] = (),
 ) -> Markup:
     """Return a table of which the rows after the first ``shown`` are folded."""
     rest = rows[shown:]
     if not rest:
         return table(head, rows, right)
-    folded = element("details", element("summary", f"{number(len(rest))} more {what}"), table(head, rest, right))
+    folded = element(
+        "details", element("summary", f"{number(len(rest))} more {what}"), table(head, rest, right)
+    )
     return join(table(head, rows[:shown], right), folded)

@@ -13,15 +13,24 @@ from surgeon.viewer.markup import Markup, element, join
 
 def nodes(recipe: Recipe) -> Markup:
     """Return the nodes that a recipe puts in: what they are, what they read, and their fields."""
-    rows = [(name_of(name), _kind(node), _inputs(node), _values(node), place_of(recipe.place("nodes", name)))
-            for name, node in recipe.nodes.items()]  # fmt: skip
+    rows = [
+        (name_of(name), _kind(node), _inputs(node), _values(node), place_of(recipe.place("nodes", name)))
+        for name, node in recipe.nodes.items()
+    ]
     return table(["node", "operation", "reads", "says", "recipe"], rows)
 
 
 def namespaces(recipe: Recipe) -> Markup:
     """Return what a recipe takes out, and the node that takes its place."""
-    rows = [(name_of(name), name_of(rule.node), "may be absent" if rule.optional else "", place_of(recipe.place("namespaces", name)))
-            for name, rule in recipe.namespaces.items()]  # fmt: skip
+    rows = [
+        (
+            name_of(name),
+            name_of(rule.node),
+            "may be absent" if rule.optional else "",
+            place_of(recipe.place("namespaces", name)),
+        )
+        for name, rule in recipe.namespaces.items()
+    ]
     return table(["namespace", "becomes", "", "recipe"], rows)
 
 
@@ -51,7 +60,11 @@ def _inputs(node: NodeDefinition) -> str:
 
 
 def _values(node: NodeDefinition) -> Markup:
-    said = {key: value for key, value in node if value is not None and key not in ("plugin", "op", "inputs", "fields")}
+    said = {
+        key: value
+        for key, value in node
+        if value is not None and key not in ("plugin", "op", "inputs", "fields")
+    }
     parts = [_value(key, value) for key, value in {**said, **(node.fields or {})}.items()]
     return element("span", *parts)
 
@@ -65,7 +78,12 @@ def _image(image: Image | str | None) -> str:
     if image is None or isinstance(image, str):
         return image or ""
     height, width = image.size
-    return "; ".join([f"{height} × {width}, {image.color}, {image.resize}, {image.interpolation}", *map(_step, image.steps)])
+    return "; ".join(
+        [
+            f"{height} × {width}, {image.color}, {image.resize}, {image.interpolation}",
+            *map(_step, image.steps),
+        ]
+    )
 
 
 def _step(step: ImageStep) -> str:
@@ -76,12 +94,16 @@ def plugin(spec: PluginSpec) -> Markup:
     """Return what a plugin is: its inputs, outputs and fields."""
     kinds = {"input": spec.inputs, "output": spec.outputs}
     ports = [(kind, name_of(port.name), port.summary) for kind, found in kinds.items() for port in found]
-    fields = [(name_of(name), field.type, _default(field), field.summary) for name, field in spec.fields.items()]
+    fields = [
+        (name_of(name), field.type, _default(field), field.summary) for name, field in spec.fields.items()
+    ]
     return join(
-        element("p", badge(spec.op, "plugin"), " ", element("b", spec.title)), element("p", spec.summary),
-        table(["", "port", "what it is"], ports), table(["field", "type", "default", "what it means"], fields),
+        element("p", badge(spec.op, "plugin"), " ", element("b", spec.title)),
+        element("p", spec.summary),
+        table(["", "port", "what it is"], ports),
+        table(["field", "type", "default", "what it means"], fields),
         lines_of([remark.text for remark in spec.remarks]),
-    )  # fmt: skip
+    )
 
 
 def _default(field: FieldSpec) -> str:

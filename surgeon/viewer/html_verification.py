@@ -20,18 +20,36 @@ def verification(found: Verification) -> Markup:
     tolerances = found.tolerances
     made = " (made up; no picture was given)" if found.made else ""
     return join(
-        element("p", outcome(str(found.outcome)), " recipe ", element("b", found.recipe), f" for {found.target or 'no target'}"),
-        element("p", f"Put in: {some(found.pictures)}{made}. Tolerances: boxes {tolerances.box:g} of the picture, "
-                f"scores {tolerances.score:g}, other tensors {tolerances.tensor:g} of their largest value.", class_="muted"),
-        *(verdict(one, found.labels) for one in found.verdicts), _excuses(found.excuses),
-    )  # fmt: skip
+        element(
+            "p",
+            outcome(str(found.outcome)),
+            " recipe ",
+            element("b", found.recipe),
+            f" for {found.target or 'no target'}",
+        ),
+        element(
+            "p",
+            f"Put in: {some(found.pictures)}{made}. Tolerances: boxes {tolerances.box:g} of the picture, "
+            f"scores {tolerances.score:g}, other tensors {tolerances.tensor:g} of their largest value.",
+            class_="muted",
+        ),
+        *(verdict(one, found.labels) for one in found.verdicts),
+        _excuses(found.excuses),
+    )
 
 
 def _excuses(excuses: Mapping[str, str]) -> Markup | None:
     if not excuses:
         return None
-    return join(element("h3", "Excused"), element("p", "With this rule alone changed in the plugin's reference, the difference is gone.",
-                                                  class_="muted"), table(["excuse", "what it means"], list(excuses.items())))  # fmt: skip
+    return join(
+        element("h3", "Excused"),
+        element(
+            "p",
+            "With this rule alone changed in the plugin's reference, the difference is gone.",
+            class_="muted",
+        ),
+        table(["excuse", "what it means"], list(excuses.items())),
+    )
 
 
 def verdict(found: Verdict, labels: Mapping[int, str]) -> Markup:
@@ -42,23 +60,44 @@ def verdict(found: Verdict, labels: Mapping[int, str]) -> Markup:
     reason = f" {found.reason}" if found.reason else ""
     return join(
         element("h3", found.name, " ", outcome(str(found.outcome)), element("span", reason, class_="muted")),
-        folding_table("comparisons of detections", _DETECTIONS, [_detections(c) for c in detections], shown=_SHOWN, right=range(1, 7)),
-        folding_table("comparisons of tensors", _TENSORS, [_tensor(c) for c in tensors], shown=_SHOWN, right=(2, 3)),
+        folding_table(
+            "comparisons of detections",
+            _DETECTIONS,
+            [_detections(c) for c in detections],
+            shown=_SHOWN,
+            right=range(1, 7),
+        ),
+        folding_table(
+            "comparisons of tensors", _TENSORS, [_tensor(c) for c in tensors], shown=_SHOWN, right=(2, 3)
+        ),
         *(_differences(c, labels) for c in detections),
-    )  # fmt: skip
+    )
 
 
 def _detections(found: DetectionComparison) -> Sequence[object]:
     excused = ", ".join(f"{name} {count}" for name, count in found.excused.items())
-    return (outcome(str(found.outcome)), number(found.original), number(found.rewritten), number(found.matched),
-            f"{found.worst_box_error:.2g}", f"{found.median_box_error:.2g}", f"{found.worst_score_error:.2g}", excused or "-",
-            _subject(found))  # fmt: skip
+    return (
+        outcome(str(found.outcome)),
+        number(found.original),
+        number(found.rewritten),
+        number(found.matched),
+        f"{found.worst_box_error:.2g}",
+        f"{found.median_box_error:.2g}",
+        f"{found.worst_score_error:.2g}",
+        excused or "-",
+        _subject(found),
+    )
 
 
 def _tensor(found: TensorComparison) -> Sequence[object]:
     measured = (f"{found.error:.2g}", f"{found.tolerance:.2g}") if found.tolerance else ("-", "-")
     excuse = f" [{found.excuse}]" if found.excuse else ""
-    return (outcome(str(found.outcome)), element("code", found.tensor or "-"), *measured, join(_subject(found), excuse))
+    return (
+        outcome(str(found.outcome)),
+        element("code", found.tensor or "-"),
+        *measured,
+        join(_subject(found), excuse),
+    )
 
 
 def _subject(found: DetectionComparison | TensorComparison) -> Markup:
@@ -71,8 +110,10 @@ def _differences(found: DetectionComparison, labels: Mapping[int, str]) -> Marku
     if not left:
         return None
     rows = [_difference(one, labels) for one in left]
-    return join(element("h4", f"Not explained: {found.subject}, {found.picture}"),
-                folding_table("differences", _DIFFERENCES, rows, shown=_SHOWN))  # fmt: skip
+    return join(
+        element("h4", f"Not explained: {found.subject}, {found.picture}"),
+        folding_table("differences", _DIFFERENCES, rows, shown=_SHOWN),
+    )
 
 
 def _difference(found: Difference, labels: Mapping[int, str]) -> Sequence[object]:

@@ -36,7 +36,11 @@ def element(name: str, /, *children: object, **attributes: object) -> Markup:
     ``class_`` stands for ``class``, ``data_path`` for ``data-path``. An attribute of None or False is left out, one of
     True has no value.
     """
-    written = "".join(_attribute(key, value) for key, value in attributes.items() if value is not None and value is not False)
+    written = "".join(
+        _attribute(key, value)
+        for key, value in attributes.items()
+        if value is not None and value is not False
+    )
     if name in _VOID:
         return Markup(f"<{name}{written}>")
     return Markup(f"<{name}{written}>{join(*children)}</{name}>")

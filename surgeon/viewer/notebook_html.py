@@ -67,7 +67,13 @@ def story_html(story: Story) -> str:
     title = element("p", element("b", story.title or "Graph"), f": {sizes(story.after)}")
     if story.kind == "graph":
         return _piece(title, tensors(story), operations(story), namespaces(story, _DEPTH))
-    return _piece(title, counts(story), put_in(story), namespaces(story, _DEPTH), changes(story.changed) if story.kind == "diff" else None)
+    return _piece(
+        title,
+        counts(story),
+        put_in(story),
+        namespaces(story, _DEPTH),
+        changes(story.changed) if story.kind == "diff" else None,
+    )
 
 
 @_draws(Plan)
@@ -81,8 +87,15 @@ def plan_html(plan: Plan) -> str:
     if plan.source is None or plan.result is None:
         return _piece(head, steps(steps_of(plan)), derivations(plan.derivations), diagnostics(plan.remarks))
     story = tell(plan)
-    return _piece(head, counts(story), put_in(story), steps(story.steps), namespaces(story, _DEPTH),
-                  derivations(plan.derivations), diagnostics(plan.remarks))  # fmt: skip
+    return _piece(
+        head,
+        counts(story),
+        put_in(story),
+        steps(story.steps),
+        namespaces(story, _DEPTH),
+        derivations(plan.derivations),
+        diagnostics(plan.remarks),
+    )
 
 
 @_draws(Verification)
@@ -100,8 +113,12 @@ def verdict_html(found: Verdict) -> str:
 @_draws(Recipe)
 def recipe_html(recipe: Recipe) -> str:
     """Return a recipe as HTML: what it takes out and puts in, with the lines that say so."""
-    head = element("p", element("b", f"Recipe '{recipe.name}'"), f": {recipe.summary}" if recipe.summary else "")
-    return _piece(head, recipe_pieces.namespaces(recipe), recipe_pieces.nodes(recipe), recipe_pieces.rest(recipe))
+    head = element(
+        "p", element("b", f"Recipe '{recipe.name}'"), f": {recipe.summary}" if recipe.summary else ""
+    )
+    return _piece(
+        head, recipe_pieces.namespaces(recipe), recipe_pieces.nodes(recipe), recipe_pieces.rest(recipe)
+    )
 
 
 @_draws(PluginSpec)
@@ -114,13 +131,20 @@ def plugin_html(spec: PluginSpec) -> str:
 def difference_html(found: GraphDiff) -> str:
     """Return how two graphs differ as HTML: counts, the nodes that only one has, and what differs in the others."""
     counted = {"removed": found.removed, "added": found.added, "changed": found.changed, "moved": found.moved}
-    head = element("p", *(badge(f"{number(len(nodes))} {what}", _COLOURS[what]) for what, nodes in counted.items() if nodes),
-                   *(badge(text, "note") for text in found.others), *([] if found else [badge("no difference", "good")]))  # fmt: skip
+    head = element(
+        "p",
+        *(badge(f"{number(len(nodes))} {what}", _COLOURS[what]) for what, nodes in counted.items() if nodes),
+        *(badge(text, "note") for text in found.others),
+        *([] if found else [badge("no difference", "good")]),
+    )
     outputs = [", ".join(map(str, refs)) or "none declared" for refs in found.outputs or ()]
     return _piece(
-        head, table(["outputs of the first", "outputs of the second"], [outputs] if outputs else []),
-        _alone("added", found.added), _alone("removed", found.removed), changes(found.changed) if found.changed else None,
-    )  # fmt: skip
+        head,
+        table(["outputs of the first", "outputs of the second"], [outputs] if outputs else []),
+        _alone("added", found.added),
+        _alone("removed", found.removed),
+        changes(found.changed) if found.changed else None,
+    )
 
 
 _COLOURS = {"removed": "dropped", "added": "added", "changed": "changed", "moved": "note"}
@@ -131,7 +155,10 @@ def _alone(what: str, nodes: Iterable[Node]) -> Markup:
     groups: dict[str, list[Node]] = {}
     for node in nodes:
         groups.setdefault(node.name.partition("/")[0], []).append(node)
-    rows = [(badge(what, _COLOURS[what]), name_of(top), number(len(group)), ops_of(count_ops(group))) for top, group in groups.items()]
+    rows = [
+        (badge(what, _COLOURS[what]), name_of(top), number(len(group)), ops_of(count_ops(group)))
+        for top, group in groups.items()
+    ]
     head = ["", "namespace or node", "nodes", "operations"]
     return folding_table(f"namespaces of which nodes were {what}", head, rows, shown=12, right=(2,))
 
@@ -139,8 +166,14 @@ def _alone(what: str, nodes: Iterable[Node]) -> Markup:
 @_draws(Catalog)
 def catalog_html(catalog: Catalog) -> str:
     """Return the plugins of a catalog as HTML."""
-    rows = [(name_of(op), spec.title, "TensorRT" if spec.library == "tensorrt" else spec.library) for op, spec in catalog.items()]
-    return _piece(element("p", element("b", f"{len(rows)} plugins")), folding_table("plugins", ["plugin", "", "library"], rows, shown=12))
+    rows = [
+        (name_of(op), spec.title, "TensorRT" if spec.library == "tensorrt" else spec.library)
+        for op, spec in catalog.items()
+    ]
+    return _piece(
+        element("p", element("b", f"{len(rows)} plugins")),
+        folding_table("plugins", ["plugin", "", "library"], rows, shown=12),
+    )
 
 
 @_draws(Target)
@@ -153,9 +186,11 @@ def target_html(target: Target) -> str:
 @_draws(Authored)
 def authored_html(made: Authored) -> str:
     """Return a recipe that was written for a graph as HTML: its text and the remarks."""
-    return _piece(element("p", element("b", f"Recipe '{made.name}'"), f": {made.summary}"),
-                  diagnostics(made.remarks) if made.remarks else None,
-                  element("details", element("summary", "its text"), element("pre", made.text)))  # fmt: skip
+    return _piece(
+        element("p", element("b", f"Recipe '{made.name}'"), f": {made.summary}"),
+        diagnostics(made.remarks) if made.remarks else None,
+        element("details", element("summary", "its text"), element("pre", made.text)),
+    )
 
 
 @_draws(Diagnostic)
@@ -176,14 +211,22 @@ def inspection_html(found: Inspection) -> str:
     kind = {"uff": "UFF file", "onnx": "ONNX file"}.get(found.format, "frozen graph")
     counted = f"{number(found.nodes)} nodes, {size(found.constant_bytes)} of constants"
     title = element("p", element("b", found.source or kind), f": {kind}, {counted}")
-    facts = {**found.told, **{f"input {name}": text for name, text in found.inputs.items()},
-             **{f"output {name}": text for name, text in found.outputs.items()}}  # fmt: skip
-    cannot = [(name_of(one.namespace or "(outside)"), number(one.nodes), ops_of(one.ops), one.remedy) for one in found.unsupported]
+    facts = {
+        **found.told,
+        **{f"input {name}": text for name, text in found.inputs.items()},
+        **{f"output {name}": text for name, text in found.outputs.items()},
+    }
+    cannot = [
+        (name_of(one.namespace or "(outside)"), number(one.nodes), ops_of(one.ops), one.remedy)
+        for one in found.unsupported
+    ]
     return _piece(
-        title, table(["", ""], list(facts.items())), plain_namespaces(nested(found.namespaces)),
+        title,
+        table(["", ""], list(facts.items())),
+        plain_namespaces(nested(found.namespaces)),
         table([f"what {found.target} cannot run", "nodes", "operations", "what to do"], cannot, right=(1,)),
         table(["recipes that fit", ""], [(element("b", fit.recipe), fit.summary) for fit in found.fits]),
-    )  # fmt: skip
+    )
 
 
 def nested(listed: Sequence[Namespace]) -> tuple[NamespaceStory, ...]:
@@ -191,18 +234,25 @@ def nested(listed: Sequence[Namespace]) -> tuple[NamespaceStory, ...]:
     found: dict[int, list[NamespaceStory]] = {}
     for one in reversed(listed):
         inside = tuple(reversed(found.pop(one.depth + 1, ())))
-        told = NamespaceStory(one.name, 0, one.nodes, one.constant_bytes, {Fate.KEPT: one.nodes}, {}, {}, inside)
+        told = NamespaceStory(
+            one.name, 0, one.nodes, one.constant_bytes, {Fate.KEPT: one.nodes}, {}, {}, inside
+        )
         found.setdefault(one.depth, []).append(told)
     return tuple(reversed(found.get(1, ())))
 
 
-def answer_html(ended: str, title: str, facts: Mapping[str, str], plan: Plan | None, found: Iterable[Diagnostic]) -> str:
+def answer_html(
+    ended: str, title: str, facts: Mapping[str, str], plan: Plan | None, found: Iterable[Diagnostic]
+) -> str:
     """Return what was found out about a recipe as HTML: a word for how it ended, facts, the plan and diagnostics."""
     rows = [(name, text) for name, text in facts.items() if text]
-    return _piece(element("p", badge(ended, {"refused": "error"}.get(ended, "good")), element("b", title)),
-                  table(["", ""], rows), diagnostics(listed) if (listed := list(found)) else None,
-                  counts(tell(plan)) if plan and plan.source and plan.result else None,
-                  derivations(plan.derivations) if plan and plan.derivations else None)  # fmt: skip
+    return _piece(
+        element("p", badge(ended, {"refused": "error"}.get(ended, "good")), element("b", title)),
+        table(["", ""], rows),
+        diagnostics(listed) if (listed := list(found)) else None,
+        counts(tell(plan)) if plan and plan.source and plan.result else None,
+        derivations(plan.derivations) if plan and plan.derivations else None,
+    )
 
 
 def diagnostics_html(found: Iterable[Diagnostic]) -> str:
@@ -226,11 +276,27 @@ def _diagnostic(one: Diagnostic) -> Markup:
     source = None
     if isinstance(where, Span) and where.text:
         start, end = where.column - 1, where.column - 1 + max(1, where.length)
-        source = element("pre", f"{where.line:>5} | ", where.text[:start], element("mark", where.text[start:end]), where.text[end:])
+        source = element(
+            "pre",
+            f"{where.line:>5} | ",
+            where.text[:start],
+            element("mark", where.text[start:end]),
+            where.text[end:],
+        )
     at = place(where) if isinstance(where, Span) else where
     return element(
         "li",
-        element("p", badge(one.severity.value, one.severity.value), " ", element("b", one.code), " ", element("span", at, class_="muted")),
-        element("p", one.message), source, lines_of(one.notes), *(element("p", element("b", "help: "), text) for text in one.help),
+        element(
+            "p",
+            badge(one.severity.value, one.severity.value),
+            " ",
+            element("b", one.code),
+            " ",
+            element("span", at, class_="muted"),
+        ),
+        element("p", one.message),
+        source,
+        lines_of(one.notes),
+        *(element("p", element("b", "help: "), text) for text in one.help),
         class_=f"is-{one.severity.value}",
-    )  # fmt: skip
+    )

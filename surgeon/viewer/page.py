@@ -25,10 +25,12 @@ from surgeon.viewer.markup import Markup, element, join
 from surgeon.viewer.pictures import Shown, shown
 from surgeon.viewer.support import support_table
 
-_CONTENT_POLICY = (
-    "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'"
-)
-_SIDES = {"graph": (), "plan": (("before", "Before"), ("after", "After")), "diff": (("before", "First"), ("after", "Second"))}
+_CONTENT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'"
+_SIDES = {
+    "graph": (),
+    "plan": (("before", "Before"), ("after", "After")),
+    "diff": (("before", "First"), ("after", "Second")),
+}
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,18 @@ def check_page(path: str | os.PathLike[str], *inputs: object) -> None:
     """Raise SurgeonError W107 where a page would be written over one of the files that it is made of."""
     page = Path(path)
     for given in inputs:
-        if isinstance(given, str | os.PathLike) and page.exists() and Path(given).exists() and page.samefile(given):
-            raise error("W107", f"the page would be written over '{os.fspath(given)}', which it is made of; expected another file", page,
-                        help=["name the page, say, page.html"])  # fmt: skip
+        if (
+            isinstance(given, str | os.PathLike)
+            and page.exists()
+            and Path(given).exists()
+            and page.samefile(given)
+        ):
+            raise error(
+                "W107",
+                f"the page would be written over '{os.fspath(given)}', which it is made of; expected another file",
+                page,
+                help=["name the page, say, page.html"],
+            )
 
 
 def render_page(page: Page) -> str:
@@ -76,12 +87,19 @@ def render_page(page: Page) -> str:
         element("a", "Skip to the graph", href="#graph", class_="skip"),
         _header(page, [(name, label) for name, label, _ in sections]),
         element("main", *(_section(*section) for section in sections)),
-        element("footer", element("p", f"Written by surgeon {__version__}."),
-                element("details", element("summary", "Licences of the libraries in this page"), element("pre", licences()))),
+        element(
+            "footer",
+            element("p", f"Written by surgeon {__version__}."),
+            element(
+                "details",
+                element("summary", "Licences of the libraries in this page"),
+                element("pre", licences()),
+            ),
+        ),
         element("script", script_json(drawing_data(story)), id="story", type="application/json"),
         element("script", Markup(code)),
         class_="surgeon",
-    )  # fmt: skip
+    )
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
@@ -92,43 +110,81 @@ def _sections(page: Page) -> list[tuple[str, str, Markup] | None]:
         ("summary", "Summary", _summary(page)),
         ("graph", "Graph", _graph(story)),
         ("namespaces", "Namespaces", join(_tree_tools(), story_pieces.namespaces(story))),
-        ("surgery", "Surgery", join(element("h3", "Put in"), story_pieces.put_in(story), element("h3", "Steps"),
-                                    story_pieces.steps(story.steps))) if plan else None,
+        (
+            "surgery",
+            "Surgery",
+            join(
+                element("h3", "Put in"),
+                story_pieces.put_in(story),
+                element("h3", "Steps"),
+                story_pieces.steps(story.steps),
+            ),
+        )
+        if plan
+        else None,
         ("changed", "Changed nodes", story_pieces.changes(story.changed)) if story.kind == "diff" else None,
         ("derived", "Derived", story_pieces.derivations(story.derivations)) if plan else None,
         ("diagnostics", "Diagnostics", fragments.diagnostics(page.diagnostics)) if plan else None,
         ("verification", "Verification", _verification(page)) if plan else None,
-        ("targets", "Targets", support(support_table(story.after.catalog, (node.op for node in story.after.plugins)))),
-    ]  # fmt: skip
+        (
+            "targets",
+            "Targets",
+            support(support_table(story.after.catalog, (node.op for node in story.after.plugins))),
+        ),
+    ]
 
 
 def _section(name: str, label: str, content: Markup) -> Markup:
-    return element("section", element("h2", label, id=f"{name}-title"), content, id=name, aria_labelledby=f"{name}-title")
+    return element(
+        "section", element("h2", label, id=f"{name}-title"), content, id=name, aria_labelledby=f"{name}-title"
+    )
 
 
 def _header(page: Page, entries: Sequence[tuple[str, str]]) -> Markup:
     story = page.story
     below = {
         "graph": "one graph",
-        "plan": join("rewritten by ", element("b", story.recipe), f" for {story.target}" if story.target else ""),
+        "plan": join(
+            "rewritten by ", element("b", story.recipe), f" for {story.target}" if story.target else ""
+        ),
         "diff": "what differs between two graphs",
     }[story.kind]
     return element(
         "header",
-        element("div", element("p", "surgeon", class_="brand"), element("h1", element("code", story.title)),
-                element("p", below, class_="muted"), class_="titles"),
-        element("button", "Theme: auto", id="theme", type="button", title="Light, dark, or as the system has it"),
-        element("nav", *(element("a", label, href=f"#{name}") for name, label in entries), aria_label="Sections"),
-    )  # fmt: skip
+        element(
+            "div",
+            element("p", "surgeon", class_="brand"),
+            element("h1", element("code", story.title)),
+            element("p", below, class_="muted"),
+            class_="titles",
+        ),
+        element(
+            "button", "Theme: auto", id="theme", type="button", title="Light, dark, or as the system has it"
+        ),
+        element(
+            "nav", *(element("a", label, href=f"#{name}") for name, label in entries), aria_label="Sections"
+        ),
+    )
 
 
 def _summary(page: Page) -> Markup:
     story = page.story
     cards = [
-        _card("nodes", *(number(len(side.graph)) for side in (story.before, story.after) if side is not None)),
-        _card("constants", *(size(side.constant_bytes) for side in (story.before, story.after) if side is not None)),
-        _card("kinds of operations", *(number(len(side.ops)) for side in (story.before, story.after) if side is not None)),
-        _card("plugin nodes", *(number(len(side.plugins)) for side in (story.before, story.after) if side is not None)),
+        _card(
+            "nodes", *(number(len(side.graph)) for side in (story.before, story.after) if side is not None)
+        ),
+        _card(
+            "constants",
+            *(size(side.constant_bytes) for side in (story.before, story.after) if side is not None),
+        ),
+        _card(
+            "kinds of operations",
+            *(number(len(side.ops)) for side in (story.before, story.after) if side is not None),
+        ),
+        _card(
+            "plugin nodes",
+            *(number(len(side.plugins)) for side in (story.before, story.after) if side is not None),
+        ),
     ]
     if story.kind == "diff":
         cards += [_difference_card(story)]
@@ -142,14 +198,20 @@ def _summary(page: Page) -> Markup:
 def _card(label: str, *values: object) -> Markup:
     arrow = element("span", " → ", class_="muted")
     shown = [values[0]] if len(values) == 1 else [element("span", values[0], class_="was"), arrow, values[1]]
-    return element("div", element("p", *shown, class_="value"), element("p", label, class_="muted"), class_="card")
+    return element(
+        "div", element("p", *shown, class_="value"), element("p", label, class_="muted"), class_="card"
+    )
 
 
 def _diagnostics_card(found: Sequence[Diagnostic]) -> Markup:
     if not found:
         return _card("diagnostics", badge("none", "good"))
     counts = {severity: sum(one.severity is severity for one in found) for severity in Severity}
-    parts = [badge(f"{count} {severity.value}{'s' if count > 1 else ''}", severity.value) for severity, count in counts.items() if count]
+    parts = [
+        badge(f"{count} {severity.value}{'s' if count > 1 else ''}", severity.value)
+        for severity, count in counts.items()
+        if count
+    ]
     return _card("diagnostics", join(*parts))
 
 
@@ -167,57 +229,116 @@ def _difference_card(story: Story) -> Markup:
 
 
 def _verification_card(found: Verification | None) -> Markup:
-    return _card("verification", outcome(str(found.outcome)) if found is not None else badge("not run", "note"))
+    return _card(
+        "verification", outcome(str(found.outcome)) if found is not None else badge("not run", "note")
+    )
 
 
 def _tree_tools() -> Markup:
-    buttons = (element("button", label, type="button", id=name) for name, label in (("unfold", "Unfold all"), ("fold", "Fold all")))
+    buttons = (
+        element("button", label, type="button", id=name)
+        for name, label in (("unfold", "Unfold all"), ("fold", "Fold all"))
+    )
     return element("p", *buttons, class_="tools")
 
 
 def _graph(story: Story) -> Markup:
     switch = [
-        element("button", label, type="button", data_side=side, aria_pressed="true" if side == "after" else "false")
+        element(
+            "button",
+            label,
+            type="button",
+            data_side=side,
+            aria_pressed="true" if side == "after" else "false",
+        )
         for side, label in _SIDES[story.kind]
     ]
     buttons = [
-        ("zoom-in", "+", "Zoom in"), ("zoom-out", "−", "Zoom out"), ("zoom-fit", "Fit", "Show the whole graph"),
-        ("open-all", "Open more", "Open every namespace by one level"), ("close-all", "Close all", "Close every namespace"),
-    ]  # fmt: skip
-    field = element("input", type="search", id="search", placeholder="Search nodes and operations", autocomplete="off",
-                    spellcheck="false", role="combobox", aria_expanded="false", aria_controls="found", aria_autocomplete="list",
-                    aria_label="Search the graph")  # fmt: skip
+        ("zoom-in", "+", "Zoom in"),
+        ("zoom-out", "−", "Zoom out"),
+        ("zoom-fit", "Fit", "Show the whole graph"),
+        ("open-all", "Open more", "Open every namespace by one level"),
+        ("close-all", "Close all", "Close every namespace"),
+    ]
+    field = element(
+        "input",
+        type="search",
+        id="search",
+        placeholder="Search nodes and operations",
+        autocomplete="off",
+        spellcheck="false",
+        role="combobox",
+        aria_expanded="false",
+        aria_controls="found",
+        aria_autocomplete="list",
+        aria_label="Search the graph",
+    )
     toolbar = element(
         "div",
         element("div", *switch, class_="switch", role="group", aria_label="Which graph") if switch else None,
-        element("div", field, element("ul", id="found", role="listbox", aria_label="Found", hidden=True), class_="search"),
-        *(element("button", label, type="button", id=name, title=title, aria_label=title) for name, label, title in buttons),
+        element(
+            "div",
+            field,
+            element("ul", id="found", role="listbox", aria_label="Found", hidden=True),
+            class_="search",
+        ),
+        *(
+            element("button", label, type="button", id=name, title=title, aria_label=title)
+            for name, label, title in buttons
+        ),
         element("label", element("input", type="checkbox", id="constants"), " constants"),
-        class_="toolbar", role="toolbar", aria_label="Graph",
-    )  # fmt: skip
+        class_="toolbar",
+        role="toolbar",
+        aria_label="Graph",
+    )
     canvas = element("div", id="canvas")
-    details = element("aside", id="details", aria_live="polite",
-                      aria_label="Details", tabindex=0)  # fmt: skip
-    keys = element("p", "Keys in the graph: arrows move, Enter opens or closes a namespace, + and − zoom, 0 fits, / searches, Esc lets go. "
-                   "Double-click opens a namespace. Ctrl and the wheel zoom.", class_="muted keys")  # fmt: skip
-    without = element("noscript", element("p", "The drawing needs JavaScript; the rest of the page does not."))
-    return join(without, toolbar, element("div", canvas, details, class_="stage"), element("div", id="legend"), keys)
+    details = element("aside", id="details", aria_live="polite", aria_label="Details", tabindex=0)
+    keys = element(
+        "p",
+        "Keys in the graph: arrows move, Enter opens or closes a namespace, + and − zoom, 0 fits, / searches, Esc lets go. "
+        "Double-click opens a namespace. Ctrl and the wheel zoom.",
+        class_="muted keys",
+    )
+    without = element(
+        "noscript", element("p", "The drawing needs JavaScript; the rest of the page does not.")
+    )
+    return join(
+        without, toolbar, element("div", canvas, details, class_="stage"), element("div", id="legend"), keys
+    )
 
 
 def _verification(page: Page) -> Markup:
     found = page.verification
     if found is None:
-        return element("p", "Not run. ", element("code", "surgeon view MODEL RECIPE --html FILE --verify"), " runs it, and ",
-                       element("code", "--verification VERDICT.json"), " takes what ", element("code", "surgeon verify --json"), " wrote.",
-                       class_="muted")  # fmt: skip
+        return element(
+            "p",
+            "Not run. ",
+            element("code", "surgeon view MODEL RECIPE --html FILE --verify"),
+            " runs it, and ",
+            element("code", "--verification VERDICT.json"),
+            " takes what ",
+            element("code", "surgeon verify --json"),
+            " wrote.",
+            class_="muted",
+        )
     pictures = [_picture(picture) for picture in shown(found.drawn, page.pictures_beside)]
     if not pictures:
         return verification(found)
-    note = element("p", "Green and wide: the original's detections. Red and narrow: the rewritten graph's.", class_="muted")
+    note = element(
+        "p",
+        "Green and wide: the original's detections. Red and narrow: the rewritten graph's.",
+        class_="muted",
+    )
     return join(verification(found), element("div", *pictures, class_="pictures"), note)
 
 
 def _picture(picture: Shown) -> Markup:
-    caption = element("figcaption", element("code", picture.name), f": {picture.problem}" if picture.problem else "")
-    image = element("img", src=picture.address, alt=f"Detections of both graphs on {picture.name}") if picture.address else None
+    caption = element(
+        "figcaption", element("code", picture.name), f": {picture.problem}" if picture.problem else ""
+    )
+    image = (
+        element("img", src=picture.address, alt=f"Detections of both graphs on {picture.name}")
+        if picture.address
+        else None
+    )
     return element("figure", image, caption)

@@ -48,11 +48,15 @@ class Viewer:
         require(self.module, f"showing a graph in {self.title}")
 
 
-MODEL_EXPLORER = Viewer("Model Explorer", "model_explorer", "from model_explorer.cmdline import main; main()", "/check_health")
+MODEL_EXPLORER = Viewer(
+    "Model Explorer", "model_explorer", "from model_explorer.cmdline import main; main()", "/check_health"
+)
 NETRON = Viewer("Netron", "netron", "from netron import main; main()", "/")
 
 
-_WATCH = "import os, threading; threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()"
+_WATCH = (
+    "import os, threading; threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()"
+)
 """What a viewer runs beside itself: its standard input ends when this process does, however that ends, and then it ends."""
 
 
@@ -66,8 +70,11 @@ def choose_port(port: int | None) -> int:
     try:
         return _bound(port)
     except OSError as exc:
-        raise error("W104", f"port {port} cannot be served: {exc.strerror or exc}; expected one that is free",
-                    help=["name another: --port N", "leave --port out, and a free one is taken"]) from None  # fmt: skip
+        raise error(
+            "W104",
+            f"port {port} cannot be served: {exc.strerror or exc}; expected one that is free",
+            help=["name another: --port N", "leave --port out, and a free one is taken"],
+        ) from None
 
 
 @contextlib.contextmanager
@@ -77,12 +84,21 @@ def serving(viewer: Viewer, port: int, files: Sequence[Path] = ()) -> Iterator[s
     Raise SurgeonError E108 where its package is missing, W105 where it does not start.
     """
     viewer.check()
-    with ended_by_signals(), tempfile.TemporaryDirectory(prefix="surgeon-viewer-") as folder, tempfile.TemporaryFile() as output:
+    with (
+        ended_by_signals(),
+        tempfile.TemporaryDirectory(prefix="surgeon-viewer-") as folder,
+        tempfile.TemporaryFile() as output,
+    ):
         # Its own folder keeps modules of the working folder out, its own session the terminal's Ctrl-C.
         process = subprocess.Popen(
-            [sys.executable, "-c", f"{_WATCH}; {viewer.code}", *_arguments(viewer, port, files)], cwd=folder, stdin=subprocess.PIPE,
-            stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env=_environment(),
-        )  # fmt: skip
+            [sys.executable, "-c", f"{_WATCH}; {viewer.code}", *_arguments(viewer, port, files)],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=_environment(),
+        )
         try:
             _await(viewer, process, port, output)
             yield process
@@ -94,8 +110,11 @@ def serve_until_interrupted(viewer: Viewer, process: subprocess.Popen[bytes]) ->
     """Wait until somebody presses Ctrl-C, or ends this process; raise SurgeonError W106 where the viewer ends by itself."""
     with contextlib.suppress(KeyboardInterrupt):
         code = process.wait()
-        raise error("W106", f"{viewer.title} ended by itself, with exit code {code}; expected it to serve until it is stopped",
-                    help=["start it again"])  # fmt: skip
+        raise error(
+            "W106",
+            f"{viewer.title} ended by itself, with exit code {code}; expected it to serve until it is stopped",
+            help=["start it again"],
+        )
 
 
 def served_file(path: Path) -> Path:
@@ -123,7 +142,11 @@ def _bound(port: int) -> int:
 
 def _arguments(viewer: Viewer, port: int, files: Sequence[Path]) -> list[str]:
     # What Model Explorer shows stands in the address; it must not look for itself through a proxy.
-    own = ["--no_open_in_browser", "--skip_health_check"] if viewer is MODEL_EXPLORER else [str(path.resolve()) for path in files]
+    own = (
+        ["--no_open_in_browser", "--skip_health_check"]
+        if viewer is MODEL_EXPLORER
+        else [str(path.resolve()) for path in files]
+    )
     return ["--host", HOST, "--port", str(port), *own]
 
 
@@ -159,8 +182,12 @@ def _not_started(viewer: Viewer, why: str, output: IO[bytes]) -> SurgeonError:
     output.seek(0, os.SEEK_END)
     output.seek(max(0, output.tell() - 4000))
     lines = [line.strip() for line in output.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    return error("W105", f"{viewer.title} did not start: {why}", notes=[f"it wrote: {line}" for line in lines[-_LINES:]],
-                 help=[f"try it alone: python -c '{viewer.code}'", "install it anew: pip install -U 'surgeon[view]'"])  # fmt: skip
+    return error(
+        "W105",
+        f"{viewer.title} did not start: {why}",
+        notes=[f"it wrote: {line}" for line in lines[-_LINES:]],
+        help=[f"try it alone: python -c '{viewer.code}'", "install it anew: pip install -U 'surgeon[view]'"],
+    )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -184,7 +211,11 @@ def ended_by_signals() -> Iterator[None]:
 
     numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     # One that is ignored, as 'nohup' has it, stays so; one that was not set from Python could not be set back.
-    before = {number: signal.signal(number, ended) for number in numbers if signal.getsignal(number) not in (None, signal.SIG_IGN)}
+    before = {
+        number: signal.signal(number, ended)
+        for number in numbers
+        if signal.getsignal(number) not in (None, signal.SIG_IGN)
+    }
     try:
         yield
     finally:

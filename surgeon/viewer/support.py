@@ -42,7 +42,9 @@ class SupportTable:
         there = spec.registration_for(target.version)
         if there is None or target.version is None:
             return Support()
-        return Support(there.plugin_version, there.deprecated is not None and target.version >= there.deprecated)
+        return Support(
+            there.plugin_version, there.deprecated is not None and target.version >= there.deprecated
+        )
 
     def versions(self, op: str) -> str:
         """Return from when to when the plugin exists, as a phrase."""

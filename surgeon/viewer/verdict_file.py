@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.verification import DetectionComparison, Difference, Outcome, Row, TensorComparison, Tolerances, Verdict, Verification
+from surgeon.verification import (
+    DetectionComparison,
+    Difference,
+    Outcome,
+    Row,
+    TensorComparison,
+    Tolerances,
+    Verdict,
+    Verification,
+)
 
 MAX_BYTES = 64_000_000
 """Size of a file above which it is no verdict that a person looks at."""
@@ -21,7 +30,11 @@ def read_verification(path: Path) -> Verification:
             raise _refused(path, f"it has more than {MAX_BYTES:,} bytes")
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
-        raise error("W102", f"the verification '{path}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+        raise error(
+            "W102",
+            f"the verification '{path}' cannot be read: {exc.strerror or exc}",
+            help=["check the path"],
+        ) from None
     except (ValueError, RecursionError) as exc:
         raise _refused(path, f"it is no JSON: {exc}") from None
     try:
@@ -34,15 +47,21 @@ def read_verification(path: Path) -> Verification:
 def check_recipe(found: Verification, recipe: str) -> Verification:
     """Return a verification of this recipe; raise SurgeonError W103 for one of another."""
     if found.recipe != recipe:
-        raise error("W103", f"the verification is of the recipe '{found.recipe}'; expected one of '{recipe}'",
-                    help=[f"verify this recipe: surgeon verify {recipe} MODEL --json > verdict.json"])  # fmt: skip
+        raise error(
+            "W103",
+            f"the verification is of the recipe '{found.recipe}'; expected one of '{recipe}'",
+            help=[f"verify this recipe: surgeon verify {recipe} MODEL --json > verdict.json"],
+        )
     return found
 
 
 def verification_from_json(data: Mapping[str, Any]) -> Verification:
     """Return the verification whose :meth:`Verification.to_json` is ``data``; raise KeyError, TypeError or ValueError for others."""
     return Verification(
-        recipe=str(data["recipe"]), target=str(data["target"]), pictures=tuple(map(str, data["pictures"])), made=bool(data["made"]),
+        recipe=str(data["recipe"]),
+        target=str(data["target"]),
+        pictures=tuple(map(str, data["pictures"])),
+        made=bool(data["made"]),
         tolerances=Tolerances(**{key: float(data["tolerances"][key]) for key in ("box", "score", "tensor")}),
         max_excused=None if data["max_excused"] is None else int(data["max_excused"]),
         verdicts=tuple(map(_verdict, data["verdicts"])),
@@ -50,33 +69,55 @@ def verification_from_json(data: Mapping[str, Any]) -> Verification:
         labels={int(key): str(text) for key, text in data["labels"].items()},
         drawn=tuple(map(str, data["drawn"])),
         runtime={str(key): str(text) for key, text in data.get("runtime", {}).items()},
-    )  # fmt: skip
+    )
 
 
 def _refused(path: Path, why: str) -> SurgeonError:
-    return error("W101", f"'{path}' is no verification; {why}", help=["make one: surgeon verify RECIPE MODEL --json > verdict.json"])
+    return error(
+        "W101",
+        f"'{path}' is no verification; {why}",
+        help=["make one: surgeon verify RECIPE MODEL --json > verdict.json"],
+    )
 
 
 def _verdict(data: Mapping[str, Any]) -> Verdict:
-    return Verdict(str(data["name"]), Outcome(data["outcome"]), str(data["reason"]), tuple(map(_comparison, data["comparisons"])))
+    return Verdict(
+        str(data["name"]),
+        Outcome(data["outcome"]),
+        str(data["reason"]),
+        tuple(map(_comparison, data["comparisons"])),
+    )
 
 
 def _comparison(data: Mapping[str, Any]) -> DetectionComparison | TensorComparison:
     common = (str(data["subject"]), str(data["picture"]), Outcome(data["outcome"]), str(data["reason"]))
     if data["kind"] == "detections":
         return DetectionComparison(
-            *common, int(data["original"]), int(data["rewritten"]), int(data["matched"]), float(data["worst_box_error"]),
-            float(data["median_box_error"]), float(data["worst_score_error"]), tuple(map(_difference, data["differences"])),
-        )  # fmt: skip
+            *common,
+            int(data["original"]),
+            int(data["rewritten"]),
+            int(data["matched"]),
+            float(data["worst_box_error"]),
+            float(data["median_box_error"]),
+            float(data["worst_score_error"]),
+            tuple(map(_difference, data["differences"])),
+        )
     if data["kind"] != "tensor":
         raise ValueError(f"'{data['kind']}' is no kind of comparison; expected detections or tensor")
     measured = float("nan") if data["error"] is None else float(data["error"])
-    return TensorComparison(*common, str(data["tensor"]), measured, float(data["tolerance"]), _optional(data["excuse"]))
+    return TensorComparison(
+        *common, str(data["tensor"]), measured, float(data["tolerance"]), _optional(data["excuse"])
+    )
 
 
 def _difference(data: Mapping[str, Any]) -> Difference:
-    return Difference(_row(data["original"]), _row(data["rewritten"]), float(data["box_error"]), float(data["score_error"]),
-                      _optional(data["excuse"]))  # fmt: skip
+    return Difference(
+        _row(data["original"]),
+        _row(data["rewritten"]),
+        float(data["box_error"]),
+        float(data["score_error"]),
+        _optional(data["excuse"]),
+    )
 
 
 def _row(data: Mapping[str, Any] | None) -> Row | None:

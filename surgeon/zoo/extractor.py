@@ -109,9 +109,14 @@ class _Backbone:
         convolved = self.g.node(op, f"{scope}{name}/{suffix}", inputs, **attrs)
         parameters = self._batch_norm(name, kernel, stride)
         if self.g.date == "2019":
-            norm = self.g.node("FusedBatchNormV3", f"{scope}{name}/BatchNorm/FusedBatchNormV3",
-                               [convolved, *parameters], data_format="NHWC", epsilon=EPSILON,
-                               is_training=False)  # fmt: skip
+            norm = self.g.node(
+                "FusedBatchNormV3",
+                f"{scope}{name}/BatchNorm/FusedBatchNormV3",
+                [convolved, *parameters],
+                data_format="NHWC",
+                epsilon=EPSILON,
+                is_training=False,
+            )
         else:
             norm = self._spelled_out(f"{scope}{name}/BatchNorm/batchnorm/", convolved, parameters)
         return self.g.node("Relu6", f"{scope}{name}/Relu6", [norm])
@@ -163,7 +168,9 @@ def _large(g: NodeWriter, feature: Ref, channels: int, options: SsdOptions) -> R
             inner = -(-min(left, 1 << 22) // (2 * channels))
             left -= 2 * channels * inner
             wide = _pointwise(g, feature, np.resize(block, (1, 1, channels, inner)), options.date)
-            narrow = _pointwise(g, g.emit("Relu6", wide), np.resize(block, (1, 1, inner, channels)), options.date)
+            narrow = _pointwise(
+                g, g.emit("Relu6", wide), np.resize(block, (1, 1, inner, channels)), options.date
+            )
             feature = g.add(feature, g.mul(narrow, 0.0))
     return feature
 

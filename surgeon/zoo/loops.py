@@ -53,9 +53,17 @@ def _arrays(g: NodeWriter, count: Ref, numbers: Mapping[int, int], made: int) ->
         if index not in numbers:
             g.reserve("TensorArray")
             continue
-        arrays[index] = g.emit("TensorArrayV3", count, name="TensorArray", dtype=Type(numbers[index]),
-                               element_shape=Shape(None), tensor_array_name="", dynamic_size=False,
-                               clear_after_read=True, **extra)  # fmt: skip
+        arrays[index] = g.emit(
+            "TensorArrayV3",
+            count,
+            name="TensorArray",
+            dtype=Type(numbers[index]),
+            element_shape=Shape(None),
+            tensor_array_name="",
+            dynamic_size=False,
+            clear_after_read=True,
+            **extra,
+        )
     return arrays
 
 

@@ -261,16 +261,28 @@ class NodeWriter:
     ) -> Ref:
         """Write ``strided_slice`` of a vector; without ``shrink`` it goes on to the vector's end."""
         full = full or self.unique("strided_slice")
-        bounds = [self.const([value], f"{full}/{name}") for value, name in
-                  ((begin, "stack"), (end, "stack_1"), (1, "stack_2"))]  # fmt: skip
-        return self.node("StridedSlice", full, [source, *bounds], begin_mask=0, ellipsis_mask=0,
-                         end_mask=int(not shrink), new_axis_mask=0, shrink_axis_mask=int(shrink))  # fmt: skip
+        bounds = [
+            self.const([value], f"{full}/{name}")
+            for value, name in ((begin, "stack"), (end, "stack_1"), (1, "stack_2"))
+        ]
+        return self.node(
+            "StridedSlice",
+            full,
+            [source, *bounds],
+            begin_mask=0,
+            ellipsis_mask=0,
+            end_mask=int(not shrink),
+            new_axis_mask=0,
+            shrink_axis_mask=int(shrink),
+        )
 
     def pack(self, values: Sequence[Value], name: str = "stack", axis: int = 0) -> Ref:
         """Write Pack; integers become constants named by their index."""
         full = self.unique(name)
-        refs = [value if isinstance(value, str) else self.const(value, f"{full}/{index}")
-                for index, value in enumerate(values)]  # fmt: skip
+        refs = [
+            value if isinstance(value, str) else self.const(value, f"{full}/{index}")
+            for index, value in enumerate(values)
+        ]
         return self.node("Pack", full, refs, N=len(refs), axis=axis)
 
     def reshape(self, source: Ref, shape: Value, name: str = "Reshape") -> Ref:
@@ -356,8 +368,10 @@ class NodeWriter:
         """Write ``Assert/Assert``; texts, given as bytes, become its constants ``data_0``, ``data_1``, ..."""
         with self.scope("Assert"):
             full = self.unique("Assert")
-        refs = [self.const(value, f"{full}/data_{index}") if isinstance(value, bytes) else value
-                for index, value in enumerate(data)]  # fmt: skip
+        refs = [
+            self.const(value, f"{full}/data_{index}") if isinstance(value, bytes) else value
+            for index, value in enumerate(data)
+        ]
         types = [Type(self.type_of(ref)) for ref in refs]
         return self.node("Assert", full, [condition, *refs], T=types, summarize=3)
 

@@ -146,8 +146,14 @@ class _Suppression:
             return [self.window]
         frame = prefix.partition("MultiClassNonMaxSuppression/ClipToWindow")[0]
         if self._entered is None:
-            self._entered = g.node("Enter", f"{prefix}unstack/Enter", [self.window], is_constant=True,
-                                   frame_name=f"{frame}while_context", parallel_iterations=32)  # fmt: skip
+            self._entered = g.node(
+                "Enter",
+                f"{prefix}unstack/Enter",
+                [self.window],
+                is_constant=True,
+                frame_name=f"{frame}while_context",
+                parallel_iterations=32,
+            )
         return [self._entered, f"^{g.pin}"]
 
 

@@ -34,8 +34,18 @@ def fields(recipe: surgeon.Recipe, node: str) -> dict[str, Any]:
 
 def renamed(graph: Graph, new: Callable[[str], str]) -> Graph:
     """Return the graph with every node's name changed."""
-    return Graph((replace(node, name=new(node.name), inputs=tuple(Ref(new(ref.node), ref.slot) for ref in node.inputs),
-                          control=tuple(map(new, node.control))) for node in graph), source=graph.source)  # fmt: skip
+    return Graph(
+        (
+            replace(
+                node,
+                name=new(node.name),
+                inputs=tuple(Ref(new(ref.node), ref.slot) for ref in node.inputs),
+                control=tuple(map(new, node.control)),
+            )
+            for node in graph
+        ),
+        source=graph.source,
+    )
 
 
 def edited(graph: Graph, changes: Mapping[str, Node], *added: Node) -> Graph:
@@ -59,22 +69,50 @@ def refused(graph: Graph) -> str:
 
 @pytest.mark.parametrize("date", DATES)
 def test_every_value_is_the_graphs(zoo_ssd: Zoo, date: str) -> None:
-    options = {"classes": 7, "min_scale": 0.15, "max_scale": 0.9, "aspect_ratios": (1.0, 2.0, 0.5, 4.0, 0.25), "score_threshold": 0.01,
-               "iou_threshold": 0.45, "max_detections": 30, "height": 256, "width": 256}  # fmt: skip
+    options = {
+        "classes": 7,
+        "min_scale": 0.15,
+        "max_scale": 0.9,
+        "aspect_ratios": (1.0, 2.0, 0.5, 4.0, 0.25),
+        "score_threshold": 0.01,
+        "iou_threshold": 0.45,
+        "max_detections": 30,
+        "height": 256,
+        "width": 256,
+    }
     made = surgeon.init(load_graph(zoo_ssd(date, **options)))
     recipe = made.recipe
     nms, grid = fields(recipe, "NMS"), fields(recipe, "GridAnchor")
     wanted = SsdOptions(date=date, **options)  # type: ignore[arg-type]
     assert nms == {
-        "shareLocation": 1, "varianceEncodedInTarget": 0, "backgroundLabelId": 0, "numClasses": 8, "topK": sum(wanted.anchors_per_layer()),
-        "keepTopK": 30, "confidenceThreshold": 0.01, "nmsThreshold": 0.45, "inputOrder": (0, 2, 1), "confSigmoid": 1, "isNormalized": 1,
+        "shareLocation": 1,
+        "varianceEncodedInTarget": 0,
+        "backgroundLabelId": 0,
+        "numClasses": 8,
+        "topK": sum(wanted.anchors_per_layer()),
+        "keepTopK": 30,
+        "confidenceThreshold": 0.01,
+        "nmsThreshold": 0.45,
+        "inputOrder": (0, 2, 1),
+        "confSigmoid": 1,
+        "isNormalized": 1,
         "codeType": 3,
-    }  # fmt: skip
-    assert grid == {"numLayers": 6, "minSize": 0.15, "maxSize": 0.9, "aspectRatios": (1.0, 2.0, 0.5, 4.0, 0.25),
-                    "variance": (0.1, 0.1, 0.2, 0.2), "featureMapShapes": (16, 8, 4, 2, 1, 1)}  # fmt: skip
+    }
+    assert grid == {
+        "numLayers": 6,
+        "minSize": 0.15,
+        "maxSize": 0.9,
+        "aspectRatios": (1.0, 2.0, 0.5, 4.0, 0.25),
+        "variance": (0.1, 0.1, 0.2, 0.2),
+        "featureMapShapes": (16, 8, 4, 2, 1, 1),
+    }
     assert recipe.image is not None and recipe.image != "auto"
-    assert recipe.image.size == (256, 256) and [s.model_dump(exclude_none=True) for s in recipe.image.steps] == [{"scale": 0.007843138}, {"subtract": 1.0}]
-    assert recipe.nodes["Input"].shape == (1, 256, 256, 3) and recipe.anchors == "plugin" and made.remarks == ()
+    assert recipe.image.size == (256, 256) and [
+        s.model_dump(exclude_none=True) for s in recipe.image.steps
+    ] == [{"scale": 0.007843138}, {"subtract": 1.0}]
+    assert (
+        recipe.nodes["Input"].shape == (1, 256, 256, 3) and recipe.anchors == "plugin" and made.remarks == ()
+    )
     assert (made.name, made.summary) == ("ssd_mobilenet_v1", "ssd_mobilenet_v1 for 7 classes at 256 x 256")
 
 
@@ -88,7 +126,16 @@ def test_the_recipe_stands_by_itself(zoo_ssd: Zoo, date: str, tmp_path: Path) ->
     assert loaded.model_dump() == made.recipe.model_dump() and loaded.name == "mine"
     # Every number stands below a comment that names what it came from.
     lines = made.text.split("\n")
-    for key in ("numClasses", "topK", "nmsThreshold", "confidenceThreshold", "numLayers", "minSize", "variance", "featureMapShapes"):
+    for key in (
+        "numClasses",
+        "topK",
+        "nmsThreshold",
+        "confidenceThreshold",
+        "numLayers",
+        "minSize",
+        "variance",
+        "featureMapShapes",
+    ):
         at = next(i for i, line in enumerate(lines) if line.strip().startswith(f"{key}:"))
         assert lines[at - 1].lstrip().startswith("#"), key
     assert {d.field for d in surgeon.plan(loaded, zoo_ssd(date)).derivations} <= {"shape", "namespace"}
@@ -130,7 +177,10 @@ def test_boxes_may_be_joined_second(zoo_ssd: Zoo) -> None:
 
     graph = renamed(load_graph(zoo_ssd("2019")), new)
     recipe = surgeon.init(graph).recipe
-    assert recipe.namespaces["concat"].node == "concat_box_conf" and recipe.namespaces["concat_1"].node == "concat_box_loc"
+    assert (
+        recipe.namespaces["concat"].node == "concat_box_conf"
+        and recipe.namespaces["concat_1"].node == "concat_box_loc"
+    )
 
 
 def test_inputs_may_have_their_port_written_out(zoo_ssd: Zoo, tmp_path: Path) -> None:
@@ -157,9 +207,16 @@ def test_an_imported_graph_has_a_namespace_around_it(zoo_ssd: Zoo, date: str) ->
 
 def test_more_outputs_do_not_matter(zoo_ssd: Zoo) -> None:
     graph = load_graph(zoo_ssd("2018"))
-    added = [Node(name, "Identity", (Ref(of),), attrs={"T": DType.FLOAT32})
-             for name, of in (("raw_boxes", "Squeeze"), ("raw_scores", "concat_1"), ("anchors", "Concatenate/concat"),
-                              ("features", "BoxPredictor_0/BoxEncodingPredictor/BiasAdd"), ("picture", "Preprocessor/sub"))]  # fmt: skip
+    added = [
+        Node(name, "Identity", (Ref(of),), attrs={"T": DType.FLOAT32})
+        for name, of in (
+            ("raw_boxes", "Squeeze"),
+            ("raw_scores", "concat_1"),
+            ("anchors", "Concatenate/concat"),
+            ("features", "BoxPredictor_0/BoxEncodingPredictor/BiasAdd"),
+            ("picture", "Preprocessor/sub"),
+        )
+    ]
     more = edited(graph, {}, *added)
     made = surgeon.init(more)
     assert made.text == surgeon.init(graph).text
@@ -191,7 +248,10 @@ def test_anchors_may_be_folded_already(zoo_ssd: Zoo) -> None:
     kept = [node for node in graph if node.name.partition("/")[0] not in gone]
     folded = Graph([*kept, constant("Concatenate/concat", anchors, DType.FLOAT32)], source=graph.source)
     recipe = surgeon.init(folded).recipe
-    assert recipe.namespaces["Concatenate"].node == "GridAnchor" and fields(recipe, "GridAnchor")["minSize"] == 0.2
+    assert (
+        recipe.namespaces["Concatenate"].node == "GridAnchor"
+        and fields(recipe, "GridAnchor")["minSize"] == 0.2
+    )
 
 
 def with_softmax(graph: Graph) -> Graph:
@@ -205,7 +265,11 @@ def test_a_softmax_stays_in_the_graph(zoo_ssd: Zoo, tmp_path: Path) -> None:
     assert fields(recipe, "NMS")["confSigmoid"] == 0 and recipe.namespaces["concat_1"].node == "class_scores"
     result = surgeon.plan(recipe, graph).result
     assert result is not None
-    assert [result[name].op for name in ("class_scores", "class_probabilities", "concat_box_conf")] == ["ConcatV2", "Softmax", "FlattenConcat_TRT"]
+    assert [result[name].op for name in ("class_scores", "class_probabilities", "concat_box_conf")] == [
+        "ConcatV2",
+        "Softmax",
+        "FlattenConcat_TRT",
+    ]
     surgeon.convert(recipe, graph, tmp_path / "softmax.uff")
 
 
@@ -216,11 +280,30 @@ def pyramid(graph: Graph, how: str) -> Graph:
     depth = channels.spec.shape.dims[2]  # type: ignore[union-attr, index]
     assert SsdOptions().feature_maps()[1] == (10, 10)
     pool, f32 = "FeatureExtractor/fpn/pool", {"T": DType.FLOAT32}
-    nodes = [Node(pool, "MaxPool", graph[heads[0]].inputs[:1], attrs={
-        **f32, "ksize": (1, 2, 2, 1), "strides": (1, 2, 2, 1), "padding": b"VALID", "data_format": b"NHWC"})]  # fmt: skip
+    nodes = [
+        Node(
+            pool,
+            "MaxPool",
+            graph[heads[0]].inputs[:1],
+            attrs={
+                **f32,
+                "ksize": (1, 2, 2, 1),
+                "strides": (1, 2, 2, 1),
+                "padding": b"VALID",
+                "data_format": b"NHWC",
+            },
+        )
+    ]
 
     def add(op: str, name: str, *inputs: str, **attrs: Any) -> None:
-        nodes.append(Node(f"{SCOPE}/{name}", op, tuple(Ref(each if each == pool else f"{SCOPE}/{each}") for each in inputs), attrs={**f32, **attrs}))
+        nodes.append(
+            Node(
+                f"{SCOPE}/{name}",
+                op,
+                tuple(Ref(each if each == pool else f"{SCOPE}/{each}") for each in inputs),
+                attrs={**f32, **attrs},
+            )
+        )
 
     def add_constant(name: str, value: Any, dtype: DType = DType.INT32) -> None:
         nodes.append(constant(f"{SCOPE}/{name}", value, dtype))
@@ -239,7 +322,10 @@ def pyramid(graph: Graph, how: str) -> Graph:
             add("Pack", "last", "stack", "stack", N=2, axis=2 if how == "stack" else 1)
         add_constant("Reshape_1/shape", [-1, 10, 10, depth])
         add("Reshape", "Reshape_1", "last", "Reshape_1/shape", Tshape=DType.INT32)
-    changes = {name: replace(graph[name], inputs=(Ref(f"{SCOPE}/Reshape_1"), *graph[name].inputs[1:])) for name in heads}
+    changes = {
+        name: replace(graph[name], inputs=(Ref(f"{SCOPE}/Reshape_1"), *graph[name].inputs[1:]))
+        for name in heads
+    }
     return edited(graph, changes, *nodes)
 
 
@@ -248,12 +334,18 @@ def test_enlarged_feature_maps_are_a_plugins(zoo_ssd: Zoo, how: str, tmp_path: P
     graph = pyramid(load_graph(zoo_ssd("2018")), how)
     made = surgeon.init(graph)
     node = made.recipe.nodes["upsampling_0"]
-    assert node.plugin == "ResizeNearest_TRT" and node.fields == {"scale": 2.0} and node.inputs == ("upsampling_0_nchw",)
+    assert (
+        node.plugin == "ResizeNearest_TRT"
+        and node.fields == {"scale": 2.0}
+        and node.inputs == ("upsampling_0_nchw",)
+    )
     assert made.recipe.nodes["upsampling_0_nchw"].inputs == ("FeatureExtractor/fpn/pool",)
     assert made.recipe.namespaces[SCOPE].node == "upsampling_0_nhwc"
     assert made.summary.startswith("ssd_mobilenet_v1_fpn") and made.remarks == ()
     result = surgeon.plan(made.recipe, graph).result
-    assert result is not None and result["BoxPredictor_1/ClassPredictor/Conv2D"].inputs[0] == Ref("upsampling_0_nhwc")
+    assert result is not None and result["BoxPredictor_1/ClassPredictor/Conv2D"].inputs[0] == Ref(
+        "upsampling_0_nhwc"
+    )
     surgeon.convert(made.recipe, graph, tmp_path / "fpn.uff")
 
 
@@ -267,10 +359,24 @@ def test_what_only_looks_like_an_enlargement_is_none(zoo_ssd: Zoo) -> None:
 def quantised(graph: Graph) -> Graph:
     """Return the graph with every Relu6 followed by a rounding to 8 bits."""
     added = [constant("low", 0.0, DType.FLOAT32), constant("high", 6.0, DType.FLOAT32)]
-    names = {node.name: f"{node.name}/act_quant/FakeQuantWithMinMaxVars" for node in graph if node.op == "Relu6"}
-    changes = {node.name: replace(node, inputs=tuple(Ref(names.get(ref.node, ref.node), ref.slot) for ref in node.inputs)) for node in graph}
-    rounding = [Node(new, "FakeQuantWithMinMaxVars", (Ref(old), Ref("low"), Ref("high")), attrs={"num_bits": 8, "narrow_range": False})
-                for old, new in names.items()]  # fmt: skip
+    names = {
+        node.name: f"{node.name}/act_quant/FakeQuantWithMinMaxVars" for node in graph if node.op == "Relu6"
+    }
+    changes = {
+        node.name: replace(
+            node, inputs=tuple(Ref(names.get(ref.node, ref.node), ref.slot) for ref in node.inputs)
+        )
+        for node in graph
+    }
+    rounding = [
+        Node(
+            new,
+            "FakeQuantWithMinMaxVars",
+            (Ref(old), Ref("low"), Ref("high")),
+            attrs={"num_bits": 8, "narrow_range": False},
+        )
+        for old, new in names.items()
+    ]
     return edited(graph, changes, *added, *rounding)
 
 
@@ -288,7 +394,10 @@ def test_rounding_to_8_bits_is_left_out_for_uff_with_a_warning(zoo_ssd: Zoo, tmp
 VARIANTS: Mapping[str, tuple[dict[str, Any], Callable[[Graph], Graph]]] = {
     "2017": ({"date": "2017"}, lambda graph: graph),
     "2018, 200 x 280 pixels": ({"date": "2018", "height": 200, "width": 280}, lambda graph: graph),
-    "2019, one class, three ratios": ({"date": "2019", "classes": 1, "aspect_ratios": (1.0, 2.0, 0.5)}, lambda graph: graph),
+    "2019, one class, three ratios": (
+        {"date": "2019", "classes": 1, "aspect_ratios": (1.0, 2.0, 0.5)},
+        lambda graph: graph,
+    ),
     "2018, softmax": ({"date": "2018"}, with_softmax),
     "2019, enlarged maps": ({"date": "2019"}, lambda graph: pyramid(graph, "stack")),
 }
@@ -317,15 +426,33 @@ def test_other_networks_are_named(zoo_ssd: Zoo, tmp_path: Path) -> None:
 
     (tmp_path / "lenet.pb").write_bytes(build_lenet())
     message = refused(load_graph(tmp_path / "lenet.pb"))
-    assert message.startswith("D146") and "'flatten'" in message and "'OutputLayer/Softmax' (Softmax)" in message
+    assert (
+        message.startswith("D146") and "'flatten'" in message and "'OutputLayer/Softmax' (Softmax)" in message
+    )
     graph = load_graph(zoo_ssd("2018"))
-    name = next(node.name for node in graph if node.name.startswith("BoxPredictor_0/BoxEncodingPredictor/Conv2D"))
+    name = next(
+        node.name for node in graph if node.name.startswith("BoxPredictor_0/BoxEncodingPredictor/Conv2D")
+    )
     feature = graph[name].inputs[0]
-    cut = Node("CropAndResize", "CropAndResize", (feature, Ref("Concatenate/concat"), Ref("index"), Ref("size")), attrs={"T": DType.FLOAT32})
-    two = edited(graph, {name: graph[name].with_inputs((Ref("CropAndResize"), *graph[name].inputs[1:]))}, cut,
-                 constant("index", [0], DType.INT32), constant("size", [14, 14], DType.INT32))  # fmt: skip
+    cut = Node(
+        "CropAndResize",
+        "CropAndResize",
+        (feature, Ref("Concatenate/concat"), Ref("index"), Ref("size")),
+        attrs={"T": DType.FLOAT32},
+    )
+    two = edited(
+        graph,
+        {name: graph[name].with_inputs((Ref("CropAndResize"), *graph[name].inputs[1:]))},
+        cut,
+        constant("index", [0], DType.INT32),
+        constant("size", [14, 14], DType.INT32),
+    )
     message = refused(two)
-    assert message.startswith("D146") and "two stages (faster_rcnn)" in message and "backbone: mobilenet_v1" in message
+    assert (
+        message.startswith("D146")
+        and "two stages (faster_rcnn)" in message
+        and "backbone: mobilenet_v1" in message
+    )
 
 
 def test_a_part_that_is_not_recognised_is_named(zoo_ssd: Zoo) -> None:
@@ -333,16 +460,27 @@ def test_a_part_that_is_not_recognised_is_named(zoo_ssd: Zoo) -> None:
     scales = [node for node in graph if node.name.startswith("Postprocessor/Decode/") and node.op == "Exp"]
     message = refused(edited(graph, {node.name: replace(node, op="Sigmoid") for node in scales}))
     assert message.startswith("D147") and "error[D114]" in message and "recognised: classes: 4" in message
-    changes = {node.name: replace(node, inputs=(*node.inputs[:3], Ref("fed"))) for node in graph if node.op.startswith("NonMaxSuppression")}
+    changes = {
+        node.name: replace(node, inputs=(*node.inputs[:3], Ref("fed")))
+        for node in graph
+        if node.op.startswith("NonMaxSuppression")
+    }
     message = refused(edited(graph, changes, Node("fed", "Placeholder", attrs={"dtype": DType.FLOAT32})))
     assert message.startswith("D147") and "threshold of overlap is no constant" in message
 
 
 def test_an_unknown_size_of_the_input_is_the_first_thing_named(zoo_ssd: Zoo) -> None:
     graph = load_graph(zoo_ssd("2019"))
-    fed = Node("Preprocessor/sub", "Placeholder", attrs={"dtype": DType.FLOAT32, "shape": Shape((None, None, None, 3))})
+    fed = Node(
+        "Preprocessor/sub",
+        "Placeholder",
+        attrs={"dtype": DType.FLOAT32, "shape": Shape((None, None, None, 3))},
+    )
     message = refused(edited(graph, {fed.name: fed}))
-    assert message.startswith("D147") and "nothing in the graph resizes the picture, and its size is not known" in message.split("\n")[0]
+    assert (
+        message.startswith("D147")
+        and "nothing in the graph resizes the picture, and its size is not known" in message.split("\n")[0]
+    )
     assert "error[D115]" in message and "error[D113]" in message
 
 
@@ -359,22 +497,39 @@ def test_soft_suppression_is_refused(zoo_ssd: Zoo) -> None:
 def test_an_unknown_preprocessing_is_left_out_with_a_warning(zoo_ssd: Zoo) -> None:
     graph = load_graph(zoo_ssd("2018"))
     node = graph["Preprocessor/sub"]
-    strange = edited(graph, {node.name: replace(node, inputs=(Ref("Preprocessor/clipped"), *node.inputs[1:]))},
-                     Node("Preprocessor/clipped", "Relu6", (node.inputs[0],), attrs={"T": DType.FLOAT32}))  # fmt: skip
+    strange = edited(
+        graph,
+        {node.name: replace(node, inputs=(Ref("Preprocessor/clipped"), *node.inputs[1:]))},
+        Node("Preprocessor/clipped", "Relu6", (node.inputs[0],), attrs={"T": DType.FLOAT32}),
+    )
     made = surgeon.init(strange)
     assert made.recipe.image is None and [d.code for d in made.remarks] == ["D115"]
-    assert made.remarks[0].severity.value == "warning" and surgeon.plan(made.recipe, strange).result is not None
+    assert (
+        made.remarks[0].severity.value == "warning" and surgeon.plan(made.recipe, strange).result is not None
+    )
 
 
 def test_a_recipe_that_cannot_be_planned_is_not_written(zoo_ssd: Zoo, tmp_path: Path) -> None:
     graph = load_graph(zoo_ssd("2018"))
     # A node of the network that waits for the detections: the suppression would have to wait for itself.
     head = graph["BoxPredictor_0/ClassPredictor/Conv2D"]
-    late = Node("FeatureExtractor/late", "Mul", (head.inputs[0], Ref("FeatureExtractor/one")), attrs={"T": DType.FLOAT32})
+    late = Node(
+        "FeatureExtractor/late",
+        "Mul",
+        (head.inputs[0], Ref("FeatureExtractor/one")),
+        attrs={"T": DType.FLOAT32},
+    )
     one = Node("FeatureExtractor/one", "Identity", (Ref("Postprocessor/probe"),), attrs={"T": DType.FLOAT32})
-    probe = Node("Postprocessor/probe", "Sum", (Ref("Concatenate/concat"), Ref("FeatureExtractor/axes")), attrs={"T": DType.FLOAT32, "keep_dims": False})
+    probe = Node(
+        "Postprocessor/probe",
+        "Sum",
+        (Ref("Concatenate/concat"), Ref("FeatureExtractor/axes")),
+        attrs={"T": DType.FLOAT32, "keep_dims": False},
+    )
     axes = constant("FeatureExtractor/axes", [0, 1], DType.INT32)
-    strange = edited(graph, {head.name: replace(head, inputs=(Ref(late.name), *head.inputs[1:]))}, late, one, probe, axes)
+    strange = edited(
+        graph, {head.name: replace(head, inputs=(Ref(late.name), *head.inputs[1:]))}, late, one, probe, axes
+    )
     with pytest.raises(SurgeonError, match="D148"):
         surgeon.init(strange, tmp_path / "r.yaml")
     assert not (tmp_path / "r.yaml").exists()
@@ -405,9 +560,15 @@ def test_damaged_graphs_are_read_or_refused(zoo_ssd: Zoo, seed: int) -> None:
     changes: dict[str, Node] = {}
     for node in rng.sample(outside, 3):
         other = rng.choice(outside)
-        changes[node.name] = rng.choice([
-            replace(node, inputs=(Ref(other.name), *node.inputs[1:])), replace(node, op=other.op), replace(node, inputs=node.inputs[:-1]),
-            replace(node, inputs=(*node.inputs, Ref(other.name, 1))), replace(node, attrs={})])  # fmt: skip
+        changes[node.name] = rng.choice(
+            [
+                replace(node, inputs=(Ref(other.name), *node.inputs[1:])),
+                replace(node, op=other.op),
+                replace(node, inputs=node.inputs[:-1]),
+                replace(node, inputs=(*node.inputs, Ref(other.name, 1))),
+                replace(node, attrs={}),
+            ]
+        )
     try:
         assert surgeon.init(edited(graph, changes)).recipe.outputs
     except SurgeonError as exc:
@@ -433,16 +594,53 @@ def test_an_output_that_is_no_recipe_is_refused(zoo_ssd: Zoo, tmp_path: Path, na
 # --- the text ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [
-    0.2, 1e-8, 2 / 255, 1.0, 0.0, -3, True, None, "a/b", "no", "1e3", "true", "x: y", "a\x07b\u2028é😀\x85\"\\", "", "*", "Cast?", [1, 0.5],
-    {"a": 1, "b c": "d"}, 123456789.0, 3.4e38, "null", "~", "-", ".5", "0x1F", " a", "a #b", "300 x 300", "1GiB",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        0.2,
+        1e-8,
+        2 / 255,
+        1.0,
+        0.0,
+        -3,
+        True,
+        None,
+        "a/b",
+        "no",
+        "1e3",
+        "true",
+        "x: y",
+        'a\x07b\u2028é😀\x85"\\',
+        "",
+        "*",
+        "Cast?",
+        [1, 0.5],
+        {"a": 1, "b c": "d"},
+        123456789.0,
+        3.4e38,
+        "null",
+        "~",
+        "-",
+        ".5",
+        "0x1F",
+        " a",
+        "a #b",
+        "300 x 300",
+        "1GiB",
+    ],
+)
 def test_values_are_read_back(value: Any) -> None:
     back = to_plain(parse_document(f"x: {one_line(value)}\n", "f"))["x"]
     assert np.float32(back) == np.float32(value) if isinstance(value, float) else back == value
 
 
 def test_comments_hold_any_name() -> None:
-    text = render((), {"a": Item(1, ("x\ny: \u2028 z\x00 " + "w " * 100,)), "b": Item({"c": Item("$d")}, ("x\ny",), spaced=True)})
+    text = render(
+        (),
+        {
+            "a": Item(1, ("x\ny: \u2028 z\x00 " + "w " * 100,)),
+            "b": Item({"c": Item("$d")}, ("x\ny",), spaced=True),
+        },
+    )
     assert to_plain(parse_document(text, "f")) == {"a": 1, "b": {"c": "$$d"}}
     assert max(map(len, text.split("\n"))) <= 120 and printable("a\nb") == "a\\nb"

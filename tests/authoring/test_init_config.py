@@ -47,12 +47,28 @@ model {
 }
 """
 
-ITEMS = ("type", "image_resizer", "size", "resize_method", "variances", "num_classes", "score_threshold", "iou_threshold",
-         "max_detections_per_class", "max_total_detections", "score_converter", "scale of the scores", "")  # fmt: skip
+ITEMS = (
+    "type",
+    "image_resizer",
+    "size",
+    "resize_method",
+    "variances",
+    "num_classes",
+    "score_threshold",
+    "iou_threshold",
+    "max_detections_per_class",
+    "max_total_detections",
+    "score_converter",
+    "scale of the scores",
+    "",
+)
 
 CHANGES = {
     "type": ("mobilenet_v1", "mobilenet_v2"),
-    "image_resizer": ("fixed_shape_resizer { height: 300 width: 300 }", "keep_aspect_ratio_resizer { max_dimension: 300 }"),
+    "image_resizer": (
+        "fixed_shape_resizer { height: 300 width: 300 }",
+        "keep_aspect_ratio_resizer { max_dimension: 300 }",
+    ),
     "size": ("height: 300", "height: 320"),
     "resize_method": ("width: 300", "width: 300 resize_method: NEAREST_NEIGHBOR"),
     "variances": ("x_scale: 10.0", "x_scale: 8.0"),
@@ -64,7 +80,7 @@ CHANGES = {
     "score_converter": ("SIGMOID", "SOFTMAX"),
     "scale of the scores": ("score_converter: SIGMOID", "score_converter: SIGMOID logit_scale: 2.0"),
     "": ("0.333333333", "0.33"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -87,16 +103,29 @@ def test_each_value_may_disagree(detector: Detector, item: str) -> None:
     differing = [each for each in hear(config, detector) if not each.agrees]
     assert [each.item for each in differing] == [item]
     diagnostic = differing[0].diagnostic(config)
-    assert diagnostic.code == "D144" and diagnostic.severity.value == "warning" and differing[0].said in diagnostic.message
+    assert (
+        diagnostic.code == "D144"
+        and diagnostic.severity.value == "warning"
+        and differing[0].said in diagnostic.message
+    )
     assert ("by default" in diagnostic.message) == (differing[0].where is None)
 
 
-@pytest.mark.parametrize(("old", "new"), [
-    ("min_scale: 0.2", "min_scale: 0.21"), ("max_scale: 0.95", "max_scale: 0.9"), ("num_layers: 6", "num_layers: 5"),
-    ("aspect_ratios: 3.0", ""), ("num_layers: 6", "reduce_boxes_in_lowest_layer: false"), ("num_layers: 6", "interpolated_scale_aspect_ratio: 2"),
-    ("num_layers: 6", "base_anchor_height: 1.5"), ("num_layers: 6", "scales: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]"),
-    ("ssd_anchor_generator", "multiscale_anchor_generator"), ("aspect_ratios: 2.0\n        aspect_ratios: 0.5", "aspect_ratios: 0.5 aspect_ratios: 2.0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("min_scale: 0.2", "min_scale: 0.21"),
+        ("max_scale: 0.95", "max_scale: 0.9"),
+        ("num_layers: 6", "num_layers: 5"),
+        ("aspect_ratios: 3.0", ""),
+        ("num_layers: 6", "reduce_boxes_in_lowest_layer: false"),
+        ("num_layers: 6", "interpolated_scale_aspect_ratio: 2"),
+        ("num_layers: 6", "base_anchor_height: 1.5"),
+        ("num_layers: 6", "scales: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]"),
+        ("ssd_anchor_generator", "multiscale_anchor_generator"),
+        ("aspect_ratios: 2.0\n        aspect_ratios: 0.5", "aspect_ratios: 0.5 aspect_ratios: 2.0"),
+    ],
+)
 def test_anchors_are_compared_as_a_whole(detector: Detector, old: str, new: str) -> None:
     text = CONFIG.replace(old, new)
     if "multiscale" in new:
@@ -106,16 +135,26 @@ def test_anchors_are_compared_as_a_whole(detector: Detector, old: str, new: str)
 
 
 def test_other_coders_and_generators(detector: Detector) -> None:
-    coder = CONFIG.replace("faster_rcnn_box_coder { y_scale: 10.0 x_scale: 10.0 height_scale: 5.0 width_scale: 5.0 }", "mean_stddev_box_coder {}")
-    assert [each.said for each in hear(parse_pipeline_config(coder), detector) if not each.agrees] == ["mean_stddev_box_coder"]
+    coder = CONFIG.replace(
+        "faster_rcnn_box_coder { y_scale: 10.0 x_scale: 10.0 height_scale: 5.0 width_scale: 5.0 }",
+        "mean_stddev_box_coder {}",
+    )
+    assert [each.said for each in hear(parse_pipeline_config(coder), detector) if not each.agrees] == [
+        "mean_stddev_box_coder"
+    ]
     start = CONFIG.index("ssd_anchor_generator")
-    other = CONFIG[:start] + "flexible_grid_anchor_generator {} } post_processing { score_converter: SIGMOID batch_non_max_suppression { score_threshold: 1e-8 } } } }"
+    other = (
+        CONFIG[:start]
+        + "flexible_grid_anchor_generator {} } post_processing { score_converter: SIGMOID batch_non_max_suppression { score_threshold: 1e-8 } } } }"
+    )
     assert [each.item for each in hear(parse_pipeline_config(other), detector)] == list(ITEMS[:-1])
 
 
 def test_another_architecture_is_one_disagreement(detector: Detector) -> None:
     heard = hear(parse_pipeline_config("model { faster_rcnn { num_classes: 3 } }"), detector)
-    assert [(each.item, each.said, each.found, each.agrees) for each in heard] == [("architecture", "faster_rcnn", "ssd", False)]
+    assert [(each.item, each.said, each.found, each.agrees) for each in heard] == [
+        ("architecture", "faster_rcnn", "ssd", False)
+    ]
 
 
 def test_infinite_and_undefined_numbers_agree_with_nothing(detector: Detector) -> None:
@@ -128,8 +167,13 @@ def test_both_say_in_the_recipe_what_they_say(zoo_ssd: Zoo, tmp_path: Path) -> N
     path = tmp_path / "pipeline.config"
     path.write_text(CONFIG.replace("total_detections: 100", "total_detections: 20"))
     made = surgeon.init(zoo_ssd("2018"), pipeline_config=path)
-    assert f"# pipeline.config was compared in {len(ITEMS)} values: 1 differs, and the graph wins." in made.text
+    assert (
+        f"# pipeline.config was compared in {len(ITEMS)} values: 1 differs, and the graph wins." in made.text
+    )
     line = CONFIG.split("\n").index("        max_total_detections: 100") + 1
-    assert f"# pipeline.config:{line} says max_total_detections 20; the graph wins\n      keepTopK: 100\n" in made.text
+    assert (
+        f"# pipeline.config:{line} says max_total_detections 20; the graph wins\n      keepTopK: 100\n"
+        in made.text
+    )
     assert "# pipeline.config:12 agrees: the same anchors\n  GridAnchor:\n" in made.text
     assert [d.code for d in made.remarks] == ["D144"] and made.recipe.nodes["NMS"].fields["keepTopK"] == 100  # type: ignore[index]

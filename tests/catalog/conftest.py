@@ -32,7 +32,9 @@ MakePlugin = Callable[..., Path]
 def make_plugin(tmp_path: Path) -> MakePlugin:
     """Give a function that writes one plugin folder and returns the folder that holds it."""
 
-    def make(op: str = "Double", text: str = PLUGIN, shape: str | None = SHAPE, root: str = "plugins") -> Path:
+    def make(
+        op: str = "Double", text: str = PLUGIN, shape: str | None = SHAPE, root: str = "plugins"
+    ) -> Path:
         folder = tmp_path / root / op
         folder.mkdir(parents=True)
         (folder / "plugin.yaml").write_text(text)

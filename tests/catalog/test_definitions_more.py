@@ -16,38 +16,89 @@ i32 = lambda *dims: TensorSpec.of("int32", *dims)  # noqa: E731
 ANY = TensorSpec()
 
 PRIOR_BOX: Mapping[str, Any] = {
-    "minSize": [60.0], "maxSize": [111.0], "aspectRatios": [2.0, 3.0], "flip": 1, "clip": 0, "variance": [0.1, 0.1, 0.2, 0.2],
-    "imgH": 0, "imgW": 0, "stepH": 0.0, "stepW": 0.0, "offset": 0.5,
-}  # fmt: skip
+    "minSize": [60.0],
+    "maxSize": [111.0],
+    "aspectRatios": [2.0, 3.0],
+    "flip": 1,
+    "clip": 0,
+    "variance": [0.1, 0.1, 0.2, 0.2],
+    "imgH": 0,
+    "imgW": 0,
+    "stepH": 0.0,
+    "stepW": 0.0,
+    "offset": 0.5,
+}
 NORMALIZE: Mapping[str, Any] = {"weights": [20.0] * 512, "acrossSpatial": 0, "channelShared": 0, "eps": 1e-10}
 SHARED = {"channelShared": 1, "weights": [20.0]}
 BATCHED: Mapping[str, Any] = {
-    "shareLocation": 1, "backgroundLabelId": -1, "numClasses": 80, "topK": 1000, "keepTopK": 100, "scoreThreshold": 0.25,
-    "iouThreshold": 0.5, "isNormalized": 1,
-}  # fmt: skip
+    "shareLocation": 1,
+    "backgroundLabelId": -1,
+    "numClasses": 80,
+    "topK": 1000,
+    "keepTopK": 100,
+    "scoreThreshold": 0.25,
+    "iouThreshold": 0.5,
+    "isNormalized": 1,
+}
 NMS: Mapping[str, Any] = {
-    "shareLocation": 1, "varianceEncodedInTarget": 0, "backgroundLabelId": 0, "numClasses": 91, "topK": 100, "keepTopK": 50,
-    "confidenceThreshold": 1e-8, "nmsThreshold": 0.6, "confSigmoid": 1, "isNormalized": 1,
-}  # fmt: skip
+    "shareLocation": 1,
+    "varianceEncodedInTarget": 0,
+    "backgroundLabelId": 0,
+    "numClasses": 91,
+    "topK": 100,
+    "keepTopK": 50,
+    "confidenceThreshold": 1e-8,
+    "nmsThreshold": 0.6,
+    "confSigmoid": 1,
+    "isNormalized": 1,
+}
 EFFICIENT: Mapping[str, Any] = {
-    "score_threshold": 0.25, "iou_threshold": 0.5, "max_output_boxes": 100, "background_class": -1, "score_activation": 0,
+    "score_threshold": 0.25,
+    "iou_threshold": 0.5,
+    "max_output_boxes": 100,
+    "background_class": -1,
+    "score_activation": 0,
     "box_coding": 0,
-}  # fmt: skip
-ONNX = {"score_threshold": 0.25, "iou_threshold": 0.5, "max_output_boxes_per_class": 20, "center_point_box": 0}
-COMBINED = {"max_output_size_per_class": 10, "max_total_size": 100, "iou_threshold": 0.5, "score_threshold": 0.25,
-            "pad_per_class": 0, "clip_boxes": 1}  # fmt: skip
+}
+ONNX = {
+    "score_threshold": 0.25,
+    "iou_threshold": 0.5,
+    "max_output_boxes_per_class": 20,
+    "center_point_box": 0,
+}
+COMBINED = {
+    "max_output_size_per_class": 10,
+    "max_total_size": 100,
+    "iou_threshold": 0.5,
+    "score_threshold": 0.25,
+    "pad_per_class": 0,
+    "clip_boxes": 1,
+}
 PADDED = {"pad_per_class": 1}
 REGION = {"num": 5, "coords": 4, "classes": 80}
 INSTANCE: Mapping[str, Any] = {"epsilon": 1e-5, "scales": [1.0] * 3, "bias": [0.0] * 3}
 
 FIELDS: Mapping[str, Mapping[str, Any]] = {
-    "BatchTilePlugin_TRT": {}, "BatchedNMSDynamic_TRT": BATCHED, "BatchedNMS_TRT": BATCHED, "Clip_TRT": {"clipMin": 0.0, "clipMax": 6.0},
-    "CoordConvAC": {}, "EfficientNMS_Explicit_TF_TRT": COMBINED, "EfficientNMS_Implicit_TF_TRT": COMBINED,
-    "EfficientNMS_ONNX_TRT": ONNX, "EfficientNMS_TRT": EFFICIENT, "InstanceNormalization_TRT": INSTANCE,
-    "LReLU_TRT": {"negSlope": 0.1}, "NMSDynamic_TRT": NMS, "Normalize_TRT": NORMALIZE, "PriorBox_TRT": PRIOR_BOX,
-    "Region_TRT": REGION, "Reorg_TRT": {"stride": 2}, "ResizeNearest_TRT": {"scale": 2.0}, "SpecialSlice_TRT": {},
+    "BatchTilePlugin_TRT": {},
+    "BatchedNMSDynamic_TRT": BATCHED,
+    "BatchedNMS_TRT": BATCHED,
+    "Clip_TRT": {"clipMin": 0.0, "clipMax": 6.0},
+    "CoordConvAC": {},
+    "EfficientNMS_Explicit_TF_TRT": COMBINED,
+    "EfficientNMS_Implicit_TF_TRT": COMBINED,
+    "EfficientNMS_ONNX_TRT": ONNX,
+    "EfficientNMS_TRT": EFFICIENT,
+    "InstanceNormalization_TRT": INSTANCE,
+    "LReLU_TRT": {"negSlope": 0.1},
+    "NMSDynamic_TRT": NMS,
+    "Normalize_TRT": NORMALIZE,
+    "PriorBox_TRT": PRIOR_BOX,
+    "Region_TRT": REGION,
+    "Reorg_TRT": {"stride": 2},
+    "ResizeNearest_TRT": {"scale": 2.0},
+    "SpecialSlice_TRT": {},
     "Split_TRT": {"axis": 1, "output_lengths": [1, 2, 3]},
-}  # fmt: skip
+}
 
 EFFICIENT_ROWS = (f32(2, 100, 4), f32(2, 100), i32(2, 100))
 UNKNOWN_ROWS = (f32(None, 100, 4), f32(None, 100), i32(None, 100))
@@ -58,21 +109,61 @@ SHAPES: Sequence[tuple[str, Mapping[str, Any], Sequence[TensorSpec], Sequence[Te
     ("PriorBox_TRT", {}, [f32(1, 512, 19, 19), f32(1, 3, 300, 300)], [f32(1, 2, 361 * 6 * 4, 1)]),
     ("PriorBox_TRT", {"flip": 0}, [f32(1, 512, 19, 10), f32(1, 3, 300, 300)], [f32(1, 2, 190 * 4 * 4, 1)]),
     ("PriorBox_TRT", {"maxSize": []}, [f32(8, 512, 19, 19), ANY], [f32(1, 2, 361 * 5 * 4, 1)]),
-    ("PriorBox_TRT", {"minSize": [30.0, 60.0], "maxSize": [60.0, 111.0]}, [f32(1, 1, 2, 3), ANY], [f32(1, 2, 6 * 12 * 4, 1)]),
+    (
+        "PriorBox_TRT",
+        {"minSize": [30.0, 60.0], "maxSize": [60.0, 111.0]},
+        [f32(1, 1, 2, 3), ANY],
+        [f32(1, 2, 6 * 12 * 4, 1)],
+    ),
     # 1 is there already; with flip 1/2 is the inverse of 2.
-    ("PriorBox_TRT", {"aspectRatios": [1.0, 2.0, 0.5, 2.0000001]}, [f32(1, 1, 1, 1), ANY], [f32(1, 2, 4 * 4, 1)]),
-    ("PriorBox_TRT", {"aspectRatios": [1.0, 2.0, 0.5], "flip": 0}, [f32(1, 1, 1, 1), ANY], [f32(1, 2, 4 * 4, 1)]),
+    (
+        "PriorBox_TRT",
+        {"aspectRatios": [1.0, 2.0, 0.5, 2.0000001]},
+        [f32(1, 1, 1, 1), ANY],
+        [f32(1, 2, 4 * 4, 1)],
+    ),
+    (
+        "PriorBox_TRT",
+        {"aspectRatios": [1.0, 2.0, 0.5], "flip": 0},
+        [f32(1, 1, 1, 1), ANY],
+        [f32(1, 2, 4 * 4, 1)],
+    ),
     ("PriorBox_TRT", {}, [f32(1, 512, None, 19), ANY], [f32(1, 2, None, 1)]),
     ("PriorBox_TRT", {}, [ANY, ANY], [f32(1, 2, None, 1)]),
     ("Normalize_TRT", {}, [f32(1, 512, 38, 38)], [f32(1, 512, 38, 38)]),
     ("Normalize_TRT", {}, [f32(None, None, 38, None)], [f32(None, None, 38, None)]),
     ("Normalize_TRT", SHARED, [f32(1, 7, 38, 38)], [f32(1, 7, 38, 38)]),
     ("Normalize_TRT", SHARED, [ANY], [TensorSpec(DType.FLOAT32)]),
-    ("BatchedNMS_TRT", {}, [f32(2, 25200, 1, 4), f32(2, 25200, 80)], [i32(2), f32(2, 100, 4), f32(2, 100), f32(2, 100)]),
-    ("BatchedNMS_TRT", {"shareLocation": 0}, [f32(2, 9, 80, 4), f32(2, 9, 80, 1)], [i32(2), f32(2, 100, 4), f32(2, 100), f32(2, 100)]),
-    ("BatchedNMSDynamic_TRT", {"keepTopK": 7}, [f32(2, 9, 1, 4), f32(2, 9, 80)], [i32(2, 1), f32(2, 7, 4), f32(2, 7), f32(2, 7)]),
-    ("BatchedNMSDynamic_TRT", {}, [f32(None, None, 1, 4), ANY], [i32(None, 1), f32(None, 100, 4), f32(None, 100), f32(None, 100)]),
-    ("BatchedNMSDynamic_TRT", {}, [ANY, f32(3, 9, None)], [i32(3, 1), f32(3, 100, 4), f32(3, 100), f32(3, 100)]),
+    (
+        "BatchedNMS_TRT",
+        {},
+        [f32(2, 25200, 1, 4), f32(2, 25200, 80)],
+        [i32(2), f32(2, 100, 4), f32(2, 100), f32(2, 100)],
+    ),
+    (
+        "BatchedNMS_TRT",
+        {"shareLocation": 0},
+        [f32(2, 9, 80, 4), f32(2, 9, 80, 1)],
+        [i32(2), f32(2, 100, 4), f32(2, 100), f32(2, 100)],
+    ),
+    (
+        "BatchedNMSDynamic_TRT",
+        {"keepTopK": 7},
+        [f32(2, 9, 1, 4), f32(2, 9, 80)],
+        [i32(2, 1), f32(2, 7, 4), f32(2, 7), f32(2, 7)],
+    ),
+    (
+        "BatchedNMSDynamic_TRT",
+        {},
+        [f32(None, None, 1, 4), ANY],
+        [i32(None, 1), f32(None, 100, 4), f32(None, 100), f32(None, 100)],
+    ),
+    (
+        "BatchedNMSDynamic_TRT",
+        {},
+        [ANY, f32(3, 9, None)],
+        [i32(3, 1), f32(3, 100, 4), f32(3, 100), f32(3, 100)],
+    ),
     ("NMSDynamic_TRT", {}, [LOC, PRIOR, CONF], [f32(2, 1, 50, 7), f32(2, 1, 1, 1)]),
     ("NMSDynamic_TRT", {"inputOrder": [1, 0, 2]}, [CONF, LOC, PRIOR], [f32(2, 1, 50, 7), f32(2, 1, 1, 1)]),
     ("NMSDynamic_TRT", {}, [ANY, ANY, ANY], [f32(None, 1, 50, 7), f32(None, 1, 1, 1)]),
@@ -86,11 +177,31 @@ SHAPES: Sequence[tuple[str, Mapping[str, Any], Sequence[TensorSpec], Sequence[Te
     ("EfficientNMS_Explicit_TF_TRT", {}, [f32(2, 9, 1, 4), f32(2, 9, 80)], [i32(2, 1), *EFFICIENT_ROWS]),
     ("EfficientNMS_Implicit_TF_TRT", {}, [f32(2, 9, 4), f32(2, 9, 80)], [i32(2), *EFFICIENT_ROWS]),
     # 3 classes x 10, fewer than 100; 80 x 10 are more.
-    ("EfficientNMS_Explicit_TF_TRT", PADDED, [f32(2, 9, 3, 4), f32(2, 9, 3)], [i32(2, 1), f32(2, 30, 4), f32(2, 30), i32(2, 30)]),
-    ("EfficientNMS_Implicit_TF_TRT", PADDED, [f32(2, 9, 3, 4), f32(2, 9, 3)], [i32(2), f32(2, 30, 4), f32(2, 30), i32(2, 30)]),
+    (
+        "EfficientNMS_Explicit_TF_TRT",
+        PADDED,
+        [f32(2, 9, 3, 4), f32(2, 9, 3)],
+        [i32(2, 1), f32(2, 30, 4), f32(2, 30), i32(2, 30)],
+    ),
+    (
+        "EfficientNMS_Implicit_TF_TRT",
+        PADDED,
+        [f32(2, 9, 3, 4), f32(2, 9, 3)],
+        [i32(2), f32(2, 30, 4), f32(2, 30), i32(2, 30)],
+    ),
     ("EfficientNMS_Implicit_TF_TRT", PADDED, [f32(2, 9, 4), f32(2, 9, 80)], [i32(2), *EFFICIENT_ROWS]),
-    ("EfficientNMS_Implicit_TF_TRT", {**PADDED, "max_output_size_per_class": -1}, [f32(2, 9, 4), f32(2, 9, 3)], [i32(2), *EFFICIENT_ROWS]),
-    ("EfficientNMS_Explicit_TF_TRT", PADDED, [ANY, ANY], [i32(None, 1), f32(None, None, 4), f32(None, None), i32(None, None)]),
+    (
+        "EfficientNMS_Implicit_TF_TRT",
+        {**PADDED, "max_output_size_per_class": -1},
+        [f32(2, 9, 4), f32(2, 9, 3)],
+        [i32(2), *EFFICIENT_ROWS],
+    ),
+    (
+        "EfficientNMS_Explicit_TF_TRT",
+        PADDED,
+        [ANY, ANY],
+        [i32(None, 1), f32(None, None, 4), f32(None, None), i32(None, None)],
+    ),
     ("ResizeNearest_TRT", {}, [f32(1, 256, 13, 26)], [f32(1, 256, 26, 52)]),
     ("ResizeNearest_TRT", {"scale": 0.5}, [f32(1, 256, 13, 26)], [f32(1, 256, 6, 13)]),
     # 0.7 is 0.69999999 in float32; 10 times that is below 7 in float64, and 7 in float32.
@@ -116,8 +227,13 @@ SHAPES: Sequence[tuple[str, Mapping[str, Any], Sequence[TensorSpec], Sequence[Te
     ("CoordConvAC", {}, [f32(1, 3, 5, 7)], [f32(1, 5, 5, 7)]),
     ("CoordConvAC", {}, [f32(None, None, 5, 7)], [f32(None, None, 5, 7)]),
     ("InstanceNormalization_TRT", {}, [f32(1, 3, 5, 7)], [f32(1, 3, 5, 7)]),
-    ("InstanceNormalization_TRT", {"relu": 1, "alpha": 0.1}, [f32(None, 3, 5, 7, 9)], [f32(None, 3, 5, 7, 9)]),
-]  # fmt: skip
+    (
+        "InstanceNormalization_TRT",
+        {"relu": 1, "alpha": 0.1},
+        [f32(None, 3, 5, 7, 9)],
+        [f32(None, 3, 5, 7, 9)],
+    ),
+]
 
 REFUSED: Sequence[tuple[str, Mapping[str, Any], Sequence[TensorSpec], str]] = [
     ("PriorBox_TRT", {}, [f32(1, 512, 19), ANY], "expected 4 axes"),
@@ -131,7 +247,12 @@ REFUSED: Sequence[tuple[str, Mapping[str, Any], Sequence[TensorSpec], str]] = [
     ("BatchedNMS_TRT", {}, [f32(2, 9, 1, 5), f32(2, 9, 80)], "expected 4 at the last axis"),
     ("BatchedNMSDynamic_TRT", {}, [f32(2, 9, 1, 4), f32(2, 9, 81)], "expected 80 at axis 2"),
     ("BatchedNMSDynamic_TRT", {}, [f32(2, 9, 1, 4), f32(2, 9, 80, 2)], "expected 1 at axis 3"),
-    ("BatchedNMSDynamic_TRT", {}, [f32(2, 9, 1, 4), f32(2, 10, 80)], "expected 9 boxes at axis 1, as in input 0"),
+    (
+        "BatchedNMSDynamic_TRT",
+        {},
+        [f32(2, 9, 1, 4), f32(2, 10, 80)],
+        "expected 9 boxes at axis 1, as in input 0",
+    ),
     ("BatchedNMSDynamic_TRT", {}, [f32(2, 9, 1, 4), f32(3, 9, 80)], "expected 2 pictures at axis 0"),
     ("BatchedNMSDynamic_TRT", {}, [f32(2, 9, 1, 4), f32(2, 720)], "expected 3 or 4 axes"),
     ("NMSDynamic_TRT", {}, [LOC, f32(1, 2, 7668, 1), CONF], "expected 2 pictures at axis 0, as in input 0"),
@@ -169,7 +290,7 @@ REFUSED: Sequence[tuple[str, Mapping[str, Any], Sequence[TensorSpec], str]] = [
     ("CoordConvAC", {}, [f32(3, 5, 7)], "expected 4 axes"),
     ("InstanceNormalization_TRT", {}, [f32(1, 4, 5, 7)], "expected 3 at axis 1"),
     ("InstanceNormalization_TRT", {}, [f32(1, 3, 5)], "expected 4 or 5 axes"),
-]  # fmt: skip
+]
 
 WRONG: Sequence[tuple[str, Mapping[str, Any], str, str]] = [
     ("PriorBox_TRT", {"maxSize": [1.0, 2.0]}, "C108", "'maxSize' has 2 numbers and 'minSize' has 1"),
@@ -210,7 +331,7 @@ WRONG: Sequence[tuple[str, Mapping[str, Any], str, str]] = [
     ("Split_TRT", {"axis": -1}, "C105", "0 to 7"),
     ("InstanceNormalization_TRT", {"bias": [0.0]}, "C108", "'scales' has 3 numbers and 'bias' has 1"),
     ("InstanceNormalization_TRT", {"relu": 2}, "C105", "0 or 1"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +347,13 @@ def refused(action: Callable[[], object]) -> Diagnostic:
 
 
 @pytest.mark.parametrize(("op", "change", "inputs", "wanted"), SHAPES)
-def test_shapes(catalog: Catalog, op: str, change: Mapping[str, Any], inputs: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> None:
+def test_shapes(
+    catalog: Catalog,
+    op: str,
+    change: Mapping[str, Any],
+    inputs: Sequence[TensorSpec],
+    wanted: Sequence[TensorSpec],
+) -> None:
     assert catalog[op].output_specs({**FIELDS[op], **change}, inputs) == tuple(wanted)
 
 
@@ -239,7 +366,9 @@ def test_inputs_that_do_not_fit_are_c109(
 
 
 @pytest.mark.parametrize(("op", "change", "code", "text"), WRONG)
-def test_fields_that_do_not_fit(catalog: Catalog, op: str, change: Mapping[str, Any], code: str, text: str) -> None:
+def test_fields_that_do_not_fit(
+    catalog: Catalog, op: str, change: Mapping[str, Any], code: str, text: str
+) -> None:
     diagnostic = refused(lambda: catalog[op].complete({**FIELDS[op], **change}))
     assert diagnostic.code == code and text in diagnostic.message
 
@@ -264,11 +393,18 @@ def test_outputs_fit_the_ports(catalog: Catalog, op: str) -> None:
             assert spec.dtype == port.dtype and (port.rank is None or spec.shape.rank in (None, port.rank))
 
 
-@pytest.mark.parametrize(("op", "name", "before", "since"), [
-    ("EfficientNMS_TRT", "class_agnostic", (8, 6, 0), (8, 6, 1)), ("BatchedNMS_TRT", "scoreBits", (7, 2, 1), (8, 0, 1)),
-    ("BatchedNMSDynamic_TRT", "caffeSemantics", (8, 2, 1), (8, 4, 1)), ("InstanceNormalization_TRT", "relu", (7, 2, 1), (8, 0, 1)),
-])  # fmt: skip
-def test_fields_that_came_later(catalog: Catalog, op: str, name: str, before: tuple[int, ...], since: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("op", "name", "before", "since"),
+    [
+        ("EfficientNMS_TRT", "class_agnostic", (8, 6, 0), (8, 6, 1)),
+        ("BatchedNMS_TRT", "scoreBits", (7, 2, 1), (8, 0, 1)),
+        ("BatchedNMSDynamic_TRT", "caffeSemantics", (8, 2, 1), (8, 4, 1)),
+        ("InstanceNormalization_TRT", "relu", (7, 2, 1), (8, 0, 1)),
+    ],
+)
+def test_fields_that_came_later(
+    catalog: Catalog, op: str, name: str, before: tuple[int, ...], since: tuple[int, ...]
+) -> None:
     given = {**FIELDS[op], name: 1}
     assert refused(lambda: catalog[op].complete(given, version=before)).code == "C107"
     assert catalog[op].complete(given, version=since)[name] == 1
@@ -276,25 +412,48 @@ def test_fields_that_came_later(catalog: Catalog, op: str, name: str, before: tu
     assert name in catalog[op].complete(FIELDS[op], version=since)
 
 
-@pytest.mark.parametrize(("op", "first", "last"), [
-    ("PriorBox_TRT", (5, 1, 5), None), ("Normalize_TRT", (5, 1, 5), (10, 16)), ("BatchedNMS_TRT", (5, 1, 5), (10, 16)),
-    ("BatchedNMSDynamic_TRT", (7, 2, 1), (10, 16)), ("NMSDynamic_TRT", (8, 0, 1), (10, 16)), ("EfficientNMS_TRT", (8, 0, 1), None),
-    ("EfficientNMS_ONNX_TRT", (8, 0, 1), (10, 16)), ("EfficientNMS_Explicit_TF_TRT", (8, 4, 1), None),
-    ("EfficientNMS_Implicit_TF_TRT", (8, 4, 1), None), ("ResizeNearest_TRT", (6, 0, 1), None), ("LReLU_TRT", (5, 1, 5), (10, 16)),
-    ("Clip_TRT", (5, 1, 5), (10, 16)), ("Reorg_TRT", (5, 1, 5), None), ("Region_TRT", (5, 1, 5), None),
-    ("BatchTilePlugin_TRT", (6, 0, 1), (10, 16)), ("SpecialSlice_TRT", (6, 0, 1), (10, 16)), ("Split_TRT", (7, 2, 1), (10, 16)),
-    ("CoordConvAC", (7, 1, 3), (10, 16)), ("InstanceNormalization_TRT", (6, 0, 1), None),
-])  # fmt: skip
-def test_from_when_to_when_a_plugin_exists(catalog: Catalog, op: str, first: tuple[int, ...], last: tuple[int, ...] | None) -> None:
+@pytest.mark.parametrize(
+    ("op", "first", "last"),
+    [
+        ("PriorBox_TRT", (5, 1, 5), None),
+        ("Normalize_TRT", (5, 1, 5), (10, 16)),
+        ("BatchedNMS_TRT", (5, 1, 5), (10, 16)),
+        ("BatchedNMSDynamic_TRT", (7, 2, 1), (10, 16)),
+        ("NMSDynamic_TRT", (8, 0, 1), (10, 16)),
+        ("EfficientNMS_TRT", (8, 0, 1), None),
+        ("EfficientNMS_ONNX_TRT", (8, 0, 1), (10, 16)),
+        ("EfficientNMS_Explicit_TF_TRT", (8, 4, 1), None),
+        ("EfficientNMS_Implicit_TF_TRT", (8, 4, 1), None),
+        ("ResizeNearest_TRT", (6, 0, 1), None),
+        ("LReLU_TRT", (5, 1, 5), (10, 16)),
+        ("Clip_TRT", (5, 1, 5), (10, 16)),
+        ("Reorg_TRT", (5, 1, 5), None),
+        ("Region_TRT", (5, 1, 5), None),
+        ("BatchTilePlugin_TRT", (6, 0, 1), (10, 16)),
+        ("SpecialSlice_TRT", (6, 0, 1), (10, 16)),
+        ("Split_TRT", (7, 2, 1), (10, 16)),
+        ("CoordConvAC", (7, 1, 3), (10, 16)),
+        ("InstanceNormalization_TRT", (6, 0, 1), None),
+    ],
+)
+def test_from_when_to_when_a_plugin_exists(
+    catalog: Catalog, op: str, first: tuple[int, ...], last: tuple[int, ...] | None
+) -> None:
     plugin = catalog[op]
-    assert plugin.exists_in(first) and not plugin.exists_in((*first[:-1], first[-1] - 1)) and plugin.exists_in((10, 16))
+    assert (
+        plugin.exists_in(first)
+        and not plugin.exists_in((*first[:-1], first[-1] - 1))
+        and plugin.exists_in((10, 16))
+    )
     assert plugin.exists_in((11, 0)) is plugin.exists_in((11, 1)) is (last is None)
     if last is not None:
         assert plugin.deprecated == (9, 0)
     assert plugin.replacement_in((11, 0)) and plugin.replacement
 
 
-@pytest.mark.parametrize("op", ["BatchedNMS_TRT", "BatchedNMSDynamic_TRT", "EfficientNMS_TRT", "ResizeNearest_TRT", "Clip_TRT"])
+@pytest.mark.parametrize(
+    "op", ["BatchedNMS_TRT", "BatchedNMSDynamic_TRT", "EfficientNMS_TRT", "ResizeNearest_TRT", "Clip_TRT"]
+)
 def test_fields_that_creators_demand_since_8_5_1(catalog: Catalog, op: str) -> None:
     demanded = [field.name for field in catalog[op].fields.values() if field.required_since == (8, 5, 1)]
     assert demanded == [name for name in FIELDS[op] if name != "isNormalized"]

@@ -49,14 +49,22 @@ def test_derivable_fields_are_those_that_derive_py_derives(catalog: Catalog, op:
 
 
 def test_the_catalog_is_sorted_and_holds_what_ships(catalog: Catalog) -> None:
-    assert list(catalog) == sorted(catalog) and set(SHIPPED) <= set(catalog) and len(catalog) == len(list(catalog))
-    assert {"CustomClipPlugin", "EfficientNMS_TRT", "FlattenConcat_TRT", "GridAnchor_TRT", "NMS_TRT"} < set(SHIPPED)
+    assert (
+        list(catalog) == sorted(catalog)
+        and set(SHIPPED) <= set(catalog)
+        and len(catalog) == len(list(catalog))
+    )
+    assert {"CustomClipPlugin", "EfficientNMS_TRT", "FlattenConcat_TRT", "GridAnchor_TRT", "NMS_TRT"} < set(
+        SHIPPED
+    )
 
 
 def test_asking_for_one_plugin_reads_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     real = catalog_module.load_definition
-    monkeypatch.setattr(catalog_module, "load_definition", lambda folder: read.append(folder.name) or real(folder))
+    monkeypatch.setattr(
+        catalog_module, "load_definition", lambda folder: read.append(folder.name) or real(folder)
+    )
     catalog = load_catalog()
     assert "NMS_TRT" in catalog and len(catalog) >= 5 and read == []
     assert catalog["NMS_TRT"] is catalog.get_plugin("NMS_TRT") and catalog.rules().keys() == set(catalog)
@@ -78,7 +86,9 @@ def test_a_folder_of_ones_own(make_plugin: Callable[..., Path]) -> None:
     plugin = catalog["Double"]
     assert plugin.complete({}) == {"factor": 2.0}
     assert plugin.complete({"names": b"a", "steps": [1]}) == {"factor": 2.0, "names": "a", "steps": (1,)}
-    assert plugin.output_specs({}, [TensorSpec.of("float32", None, 7)]) == (TensorSpec.of("float32", None, 7),)
+    assert plugin.output_specs({}, [TensorSpec.of("float32", None, 7)]) == (
+        TensorSpec.of("float32", None, 7),
+    )
     assert "Double" not in load_catalog()
 
 
@@ -118,7 +128,9 @@ def test_wrong_plugin_paths_are_c113(make_plugin: Callable[..., Path], tmp_path:
 def entry_point(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def install(value: str) -> None:
         point = importlib.metadata.EntryPoint("mine", value, "surgeon.plugins")
-        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point] if group == "surgeon.plugins" else [])
+        monkeypatch.setattr(
+            importlib.metadata, "entry_points", lambda group: [point] if group == "surgeon.plugins" else []
+        )
 
     return install
 
@@ -198,8 +210,11 @@ WRONG = {
     "replacement without a version": GOOD + "replacement: {new: x}\n",
     "replacement of lists": GOOD + "replacement: {9: [x]}\n",
     "repeat by no field": GOOD.replace("summary: out", "summary: out, repeat: g"),
-    "two outputs of one name": GOOD.replace("[{name: y, summary: out}]", "[{name: y, summary: a}, {name: y, summary: b}]"),
-    "variadic before another": GOOD + "inputs: [{name: a, summary: A, variadic: true}, {name: b, summary: B}]\n",
+    "two outputs of one name": GOOD.replace(
+        "[{name: y, summary: out}]", "[{name: y, summary: a}, {name: y, summary: b}]"
+    ),
+    "variadic before another": GOOD
+    + "inputs: [{name: a, summary: A, variadic: true}, {name: b, summary: B}]\n",
     "order field of no ports": GOOD + "order_field: f\norder_ports: [a]\n",
     "unknown dtype": GOOD.replace("summary: out", "summary: out, dtype: float33"),
     "no truth value": GOOD.replace("summary: F", "summary: F, required: maybe"),
@@ -213,7 +228,8 @@ WRONG = {
     "deep mappings": "".join(" " * i + f"k{i}:\n" for i in range(300)),
     "over the size": GOOD + "#" * 300_000,
     "many faults": GOOD + "".join(f"k{i}: 1\n" for i in range(10_000)),
-    "billion laughs": "a: &a [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1 or ''}, *a{i - 1 or ''}]\n" for i in range(1, 40)),
+    "billion laughs": "a: &a [x]\n"
+    + "".join(f"a{i}: &a{i} [*a{i - 1 or ''}, *a{i - 1 or ''}]\n" for i in range(1, 40)),
 }
 
 
@@ -240,13 +256,21 @@ def test_bytes_that_are_no_text_are_c110(make_plugin: Callable[..., Path], data:
     assert refused(lambda: load_catalog([root])["Double"]).code == "C110"
 
 
-@pytest.mark.parametrize(("old", "new", "line", "column"), [
-    ("title: T", "title: T\nnonsense: 1", 2, 1),
-    ("type: int", "type: long", 4, 20),
-    ("summary: F", "summary: F, minimum: x", 4, 46),
-])  # fmt: skip
-def test_the_place_of_a_fault_is_shown(make_plugin: Callable[..., Path], old: str, new: str, line: int, column: int) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "line", "column"),
+    [
+        ("title: T", "title: T\nnonsense: 1", 2, 1),
+        ("type: int", "type: long", 4, 20),
+        ("summary: F", "summary: F, minimum: x", 4, 46),
+    ],
+)
+def test_the_place_of_a_fault_is_shown(
+    make_plugin: Callable[..., Path], old: str, new: str, line: int, column: int
+) -> None:
     catalog = load_catalog([make_plugin(text=GOOD.replace(old, new))])
     diagnostic = refused(lambda: catalog["Double"])
-    assert isinstance(diagnostic.where, Span) and (diagnostic.where.line, diagnostic.where.column) == (line, column)
+    assert isinstance(diagnostic.where, Span) and (diagnostic.where.line, diagnostic.where.column) == (
+        line,
+        column,
+    )
     assert "^" in diagnostic.render()

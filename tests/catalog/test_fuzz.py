@@ -17,20 +17,40 @@ from surgeon.graph import DType, Shape, TensorSpec, TensorValue
 CATALOG = load_catalog()
 
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4), st.binary(max_size=4), st.integers(0, 5),
-    st.sampled_from([DType.FLOAT32, Shape.of(1, None), TensorValue(DType.INT32, (1,), b"\x01\0\0\0"), "auto", 1 << 40]),
-)  # fmt: skip
-VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=5), st.tuples(SCALARS), st.dictionaries(st.text(max_size=2), SCALARS, max_size=2))
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=4),
+    st.binary(max_size=4),
+    st.integers(0, 5),
+    st.sampled_from(
+        [DType.FLOAT32, Shape.of(1, None), TensorValue(DType.INT32, (1,), b"\x01\0\0\0"), "auto", 1 << 40]
+    ),
+)
+VALUES = st.one_of(
+    SCALARS,
+    st.lists(SCALARS, max_size=5),
+    st.tuples(SCALARS),
+    st.dictionaries(st.text(max_size=2), SCALARS, max_size=2),
+)
 NAMES = sorted({name for plugin in CATALOG.values() for name in plugin.fields} | {"", "other"})
 DIMS = st.one_of(st.none(), st.lists(st.one_of(st.none(), st.integers(0, 1 << 40)), max_size=6).map(tuple))
-SPECS = st.lists(st.builds(TensorSpec, st.sampled_from([None, DType.FLOAT32, DType.INT32]), st.builds(Shape, DIMS)), max_size=5)
+SPECS = st.lists(
+    st.builds(TensorSpec, st.sampled_from([None, DType.FLOAT32, DType.INT32]), st.builds(Shape, DIMS)),
+    max_size=5,
+)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(CATALOG)), st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8), SPECS)
 def test_any_fields_and_inputs(op: str, fields: dict[str, Any], inputs: list[TensorSpec]) -> None:
     plugin = CATALOG[op]
-    for action in (lambda: plugin.complete(fields), lambda: plugin.output_ports(fields), lambda: plugin.output_specs(fields, inputs)):
+    for action in (
+        lambda: plugin.complete(fields),
+        lambda: plugin.output_ports(fields),
+        lambda: plugin.output_specs(fields, inputs),
+    ):
         try:
             action()
         except SurgeonError as exc:
@@ -38,13 +58,33 @@ def test_any_fields_and_inputs(op: str, fields: dict[str, Any], inputs: list[Ten
 
 
 RIGHT = {
-    "GridAnchor_TRT": {"aspectRatios": [1, 2, 3], "variance": [1, 1, 1, 1], "featureMapShapes": [2, 1], "numLayers": 2},
-    "GridAnchorRect_TRT": {"aspectRatios": [1, 2, 3], "variance": [1, 1, 1, 1], "featureMapShapes": [2, 1, 1, 1], "numLayers": 2},
-    "NMS_TRT": {"shareLocation": 1, "varianceEncodedInTarget": 0, "backgroundLabelId": 0, "numClasses": 2, "topK": 1, "keepTopK": 1,
-                "confidenceThreshold": 0.5, "nmsThreshold": 0.5, "confSigmoid": 1, "isNormalized": 1},
+    "GridAnchor_TRT": {
+        "aspectRatios": [1, 2, 3],
+        "variance": [1, 1, 1, 1],
+        "featureMapShapes": [2, 1],
+        "numLayers": 2,
+    },
+    "GridAnchorRect_TRT": {
+        "aspectRatios": [1, 2, 3],
+        "variance": [1, 1, 1, 1],
+        "featureMapShapes": [2, 1, 1, 1],
+        "numLayers": 2,
+    },
+    "NMS_TRT": {
+        "shareLocation": 1,
+        "varianceEncodedInTarget": 0,
+        "backgroundLabelId": 0,
+        "numClasses": 2,
+        "topK": 1,
+        "keepTopK": 1,
+        "confidenceThreshold": 0.5,
+        "nmsThreshold": 0.5,
+        "confSigmoid": 1,
+        "isNormalized": 1,
+    },
     "FlattenConcat_TRT": {"axis": 1, "ignoreBatch": 0},
     "CustomClipPlugin": {"clipMin": 0, "clipMax": 6},
-}  # fmt: skip
+}
 
 
 @settings(max_examples=300, deadline=None)

@@ -28,27 +28,48 @@ GOOD: dict[str, dict[str, Any]] = {
 }
 BAD: dict[str, list[tuple[dict[str, Any], str]]] = {
     "CustomClipPlugin": [
-        ({"clipMin": 7.0}, "'clipMin'"), ({"clipMax": None}, "'clipMax'"), ({"clipMin": 0}, "'clipMin'"),
-        ({"clipMax": float("nan")}, "'clipMax'"), ({"clipMin": float("-inf")}, "'clipMin'"), ({"clipMax": [6.0, 7.0]}, "'clipMax'"),
+        ({"clipMin": 7.0}, "'clipMin'"),
+        ({"clipMax": None}, "'clipMax'"),
+        ({"clipMin": 0}, "'clipMin'"),
+        ({"clipMax": float("nan")}, "'clipMax'"),
+        ({"clipMin": float("-inf")}, "'clipMin'"),
+        ({"clipMax": [6.0, 7.0]}, "'clipMax'"),
     ],
     "SurgeonActivation": [
-        ({"type": 3}, "'type'"), ({"type": -1}, "'type'"), ({"type": None}, "'type'"), ({"alpha": None}, "'alpha'"),
-        ({"alpha": 1}, "'alpha'"), ({"type": 1, "alpha": float("inf")}, "'alpha'"),
+        ({"type": 3}, "'type'"),
+        ({"type": -1}, "'type'"),
+        ({"type": None}, "'type'"),
+        ({"alpha": None}, "'alpha'"),
+        ({"alpha": 1}, "'alpha'"),
+        ({"type": 1, "alpha": float("inf")}, "'alpha'"),
     ],
     "SurgeonResizeBilinear": [
-        ({"height": 0}, "'height'"), ({"width": -3}, "'width'"), ({"width": 1 << 25}, "'width'"), ({"height": 8.0}, "'height'"),
-        ({"alignCorners": 2}, "'alignCorners'"), ({"halfPixelCenters": 1}, "'halfPixelCenters'"),
-        ({"halfPixelCenters": None}, "'halfPixelCenters'"), ({"alignCorners": [1, 0]}, "'alignCorners'"),
+        ({"height": 0}, "'height'"),
+        ({"width": -3}, "'width'"),
+        ({"width": 1 << 25}, "'width'"),
+        ({"height": 8.0}, "'height'"),
+        ({"alignCorners": 2}, "'alignCorners'"),
+        ({"halfPixelCenters": 1}, "'halfPixelCenters'"),
+        ({"halfPixelCenters": None}, "'halfPixelCenters'"),
+        ({"alignCorners": [1, 0]}, "'alignCorners'"),
     ],
     "SurgeonSlice": [
-        ({"axis": 0}, "'axis'"), ({"axis": 8}, "'axis'"), ({"begin": -1}, "'begin'"), ({"size": 0}, "'size'"),
-        ({"size": None}, "'size'"), ({"begin": 1.0}, "'begin'"), ({"size": []}, "'size'"),
+        ({"axis": 0}, "'axis'"),
+        ({"axis": 8}, "'axis'"),
+        ({"begin": -1}, "'begin'"),
+        ({"size": 0}, "'size'"),
+        ({"size": None}, "'size'"),
+        ({"begin": 1.0}, "'begin'"),
+        ({"size": []}, "'size'"),
     ],
     "SurgeonTile": [
-        ({"repeats": [1, 0]}, "'repeats'"), ({"repeats": []}, "'repeats'"), ({"repeats": [1] * 8}, "'repeats'"),
-        ({"repeats": [1.0, 2.0]}, "'repeats'"), ({"repeats": None}, "'repeats'"),
+        ({"repeats": [1, 0]}, "'repeats'"),
+        ({"repeats": []}, "'repeats'"),
+        ({"repeats": [1] * 8}, "'repeats'"),
+        ({"repeats": [1.0, 2.0]}, "'repeats'"),
+        ({"repeats": None}, "'repeats'"),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +92,9 @@ def told(capfd: pytest.CaptureFixture[str]) -> Told:
 
 def creator(trt: Any, op: str) -> Any:
     spec = load_catalog()[op]
-    found = trt.get_plugin_registry().get_plugin_creator(spec.creator, spec.plugin_version, spec.plugin_namespace)
+    found = trt.get_plugin_registry().get_plugin_creator(
+        spec.creator, spec.plugin_version, spec.plugin_namespace
+    )
     assert found is not None
     return found
 
@@ -91,7 +114,10 @@ def collection(trt: Any, fields: Mapping[str, Any]) -> Any:
 def test_a_creator_tells_the_fields_of_the_catalog(trt: Any, op: str) -> None:
     spec = load_catalog()[op]
     registered = {field.name: str(field.type).rpartition(".")[2] for field in creator(trt, op).field_names}
-    assert registered == {name: {"int": "INT32", "float": "FLOAT32"}[field.type.removesuffix("[]")] for name, field in spec.fields.items()}
+    assert registered == {
+        name: {"int": "INT32", "float": "FLOAT32"}[field.type.removesuffix("[]")]
+        for name, field in spec.fields.items()
+    }
     assert spec.library == "own"
 
 
@@ -103,10 +129,18 @@ def test_nothing_else_is_registered(trt: Any) -> None:
 @pytest.mark.parametrize("op", OPS)
 def test_good_fields_make_a_plugin_that_is_stored_and_read_back(trt: Any, told: Told, op: str) -> None:
     plugin = creator(trt, op).create_plugin("layer", collection(trt, GOOD[op]))
-    assert plugin is not None and (plugin.plugin_type, plugin.plugin_version, plugin.num_outputs) == (op, "1", 1)
+    assert plugin is not None and (plugin.plugin_type, plugin.plugin_version, plugin.num_outputs) == (
+        op,
+        "1",
+        1,
+    )
     stored = bytes(plugin.serialize())
     again = creator(trt, op).deserialize_plugin("layer", stored)
-    assert again is not None and bytes(again.serialize()) == stored and bytes(again.clone().serialize()) == stored
+    assert (
+        again is not None
+        and bytes(again.serialize()) == stored
+        and bytes(again.clone().serialize()) == stored
+    )
     for damaged in (stored[:-1], stored + b"\0", b"\0" * len(stored), b""):
         told()
         assert creator(trt, op).deserialize_plugin("layer", damaged) is None
@@ -118,11 +152,16 @@ def test_other_fields_are_stored_otherwise(trt: Any) -> None:
     for op, fields in GOOD.items():
         changed = {"clipMax": 7.0, "alpha": 0.2, "width": 11, "size": 4, "repeats": [1, 2, 4]}
         other = {key: changed.get(key, value) for key, value in fields.items()}
-        made = [creator(trt, op).create_plugin("layer", collection(trt, each)).serialize() for each in (fields, other, fields)]
+        made = [
+            creator(trt, op).create_plugin("layer", collection(trt, each)).serialize()
+            for each in (fields, other, fields)
+        ]
         assert bytes(made[0]) == bytes(made[2]) != bytes(made[1])
 
 
-@pytest.mark.parametrize(("op", "change", "named"), [(op, change, named) for op, rows in BAD.items() for change, named in rows])
+@pytest.mark.parametrize(
+    ("op", "change", "named"), [(op, change, named) for op, rows in BAD.items() for change, named in rows]
+)
 def test_bad_fields_are_refused(trt: Any, told: Told, op: str, change: dict[str, Any], named: str) -> None:
     """A good call before a bad one shows that nothing of it is remembered."""
     assert creator(trt, op).create_plugin("layer", collection(trt, GOOD[op])) is not None
@@ -144,18 +183,25 @@ def test_alpha_is_only_of_leaky_relu(trt: Any) -> None:
 
 
 SHAPES: list[tuple[str, dict[str, Any], list[int], list[int] | None]] = [
-    ("CustomClipPlugin", {}, [3, 5, 7], [3, 5, 7]), ("SurgeonActivation", {}, [3], [3]),
-    ("SurgeonResizeBilinear", {}, [3, 5, 7], [3, 8, 12]), ("SurgeonResizeBilinear", {}, [5, 7], None),
-    ("SurgeonSlice", {}, [5, 7, 2], [3, 7, 2]), ("SurgeonSlice", {"axis": 3}, [2, 7, 5], [2, 7, 3]),
-    ("SurgeonSlice", {"axis": 2}, [5], None), ("SurgeonSlice", {}, [4, 7], None), ("SurgeonSlice", {"size": 2**31 - 1}, [5], None),
-    ("SurgeonTile", {}, [3, 5, 7], [3, 10, 21]), ("SurgeonTile", {}, [3, 5], None),
+    ("CustomClipPlugin", {}, [3, 5, 7], [3, 5, 7]),
+    ("SurgeonActivation", {}, [3], [3]),
+    ("SurgeonResizeBilinear", {}, [3, 5, 7], [3, 8, 12]),
+    ("SurgeonResizeBilinear", {}, [5, 7], None),
+    ("SurgeonSlice", {}, [5, 7, 2], [3, 7, 2]),
+    ("SurgeonSlice", {"axis": 3}, [2, 7, 5], [2, 7, 3]),
+    ("SurgeonSlice", {"axis": 2}, [5], None),
+    ("SurgeonSlice", {}, [4, 7], None),
+    ("SurgeonSlice", {"size": 2**31 - 1}, [5], None),
+    ("SurgeonTile", {}, [3, 5, 7], [3, 10, 21]),
+    ("SurgeonTile", {}, [3, 5], None),
     ("SurgeonTile", {"repeats": [2**31 - 1]}, [2], None),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("op", "change", "before", "after"), SHAPES)
-def test_shapes_without_the_batch(trt: Any, told: Told, op: str, change: dict[str, Any], before: list[int],
-                                  after: list[int] | None) -> None:  # fmt: skip
+def test_shapes_without_the_batch(
+    trt: Any, told: Told, op: str, change: dict[str, Any], before: list[int], after: list[int] | None
+) -> None:
     plugin = creator(trt, op).create_plugin("layer", collection(trt, {**GOOD[op], **change}))
     if after:
         assert list(plugin.get_output_shape(0, [trt.Dims(before)])) == after and told() == []
@@ -168,5 +214,11 @@ def test_shapes_without_the_batch(trt: Any, told: Told, op: str, change: dict[st
 @pytest.mark.parametrize("op", OPS)
 def test_types_and_formats(trt: Any, op: str) -> None:
     plugin = creator(trt, op).create_plugin("layer", collection(trt, GOOD[op]))
-    taken = [kind for kind in (trt.float32, trt.float16, trt.int32, trt.int8) if plugin.supports_format(kind, trt.TensorFormat.LINEAR)]
-    assert taken == [trt.float32, trt.float16] and not plugin.supports_format(trt.float32, trt.TensorFormat.CHW4)
+    taken = [
+        kind
+        for kind in (trt.float32, trt.float16, trt.int32, trt.int8)
+        if plugin.supports_format(kind, trt.TensorFormat.LINEAR)
+    ]
+    assert taken == [trt.float32, trt.float16] and not plugin.supports_format(
+        trt.float32, trt.TensorFormat.CHW4
+    )

@@ -14,14 +14,26 @@ from surgeon.infer import Inference
 from surgeon.targets import load_target
 
 GRID: Mapping[str, Any] = {
-    "numLayers": 6, "minSize": 0.2, "maxSize": 0.95, "aspectRatios": [1.0, 2.0, 0.5, 3.0, 0.33],
-    "variance": [0.1, 0.1, 0.2, 0.2], "featureMapShapes": [19, 10, 5, 3, 2, 1],
-}  # fmt: skip
+    "numLayers": 6,
+    "minSize": 0.2,
+    "maxSize": 0.95,
+    "aspectRatios": [1.0, 2.0, 0.5, 3.0, 0.33],
+    "variance": [0.1, 0.1, 0.2, 0.2],
+    "featureMapShapes": [19, 10, 5, 3, 2, 1],
+}
 NMS: Mapping[str, Any] = {
-    "shareLocation": 1, "varianceEncodedInTarget": 0, "backgroundLabelId": 0, "numClasses": 91, "topK": 100,
-    "keepTopK": 100, "confidenceThreshold": 1e-8, "nmsThreshold": 0.6, "inputOrder": [0, 2, 1], "confSigmoid": 1,
+    "shareLocation": 1,
+    "varianceEncodedInTarget": 0,
+    "backgroundLabelId": 0,
+    "numClasses": 91,
+    "topK": 100,
+    "keepTopK": 100,
+    "confidenceThreshold": 1e-8,
+    "nmsThreshold": 0.6,
+    "inputOrder": [0, 2, 1],
+    "confSigmoid": 1,
     "isNormalized": 1,
-}  # fmt: skip
+}
 FLATTEN = {"axis": 1, "ignoreBatch": 0}
 f32 = lambda *dims: TensorSpec.of("float32", *dims)  # noqa: E731
 
@@ -74,12 +86,16 @@ def test_completing_twice_changes_nothing(catalog: Catalog) -> None:
 
 def test_a_truth_value_becomes_0_or_1(catalog: Catalog) -> None:
     fields = catalog["NMS_TRT"].complete({**NMS, "shareLocation": True, "isNormalized": False})
-    assert fields["shareLocation"] == 1 and type(fields["shareLocation"]) is int and fields["isNormalized"] == 0
+    assert (
+        fields["shareLocation"] == 1 and type(fields["shareLocation"]) is int and fields["isNormalized"] == 0
+    )
 
 
 def test_an_unknown_field_is_c102_with_the_nearest_and_its_place(catalog: Catalog) -> None:
     span = Span("r.yaml", 3, 5)
-    (diagnostic,) = problems(lambda: catalog["NMS_TRT"].complete(NMS | {"keepTopk": 1}, where={"keepTopk": span}.get))
+    (diagnostic,) = problems(
+        lambda: catalog["NMS_TRT"].complete(NMS | {"keepTopk": 1}, where={"keepTopk": span}.get)
+    )
     assert diagnostic.code == "C102" and diagnostic.where is span and "'keepTopK'" in diagnostic.notes[0]
 
 
@@ -93,71 +109,130 @@ def test_a_missing_field_is_c103_unless_it_has_a_default(catalog: Catalog, name:
 
 
 def test_every_field_of_every_plugin_that_has_no_default_is_asked_for(catalog: Catalog) -> None:
-    asked = {op: sum(f.required for f in catalog[op].fields.values()) for op in catalog if op.endswith(("_TRT", "Plugin"))}
+    asked = {
+        op: sum(f.required for f in catalog[op].fields.values())
+        for op in catalog
+        if op.endswith(("_TRT", "Plugin"))
+    }
     assert asked["GridAnchor_TRT"] == asked["GridAnchorRect_TRT"] == 3 and asked["NMS_TRT"] == 10
     for op, count in asked.items():
         if count:
             assert codes(lambda op=op: catalog[op].complete({})) == ["C103"] * count
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("numClasses", 91.0), ("numClasses", "91"), ("numClasses", None), ("numClasses", [91]), ("numClasses", {}),
-    ("inputOrder", 0), ("inputOrder", "021"), ("inputOrder", [0, 2, 1.0]), ("nmsThreshold", "0.6"), ("nmsThreshold", True),
-    ("nmsThreshold", 1j), ("inputOrder", "auto"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("numClasses", 91.0),
+        ("numClasses", "91"),
+        ("numClasses", None),
+        ("numClasses", [91]),
+        ("numClasses", {}),
+        ("inputOrder", 0),
+        ("inputOrder", "021"),
+        ("inputOrder", [0, 2, 1.0]),
+        ("nmsThreshold", "0.6"),
+        ("nmsThreshold", True),
+        ("nmsThreshold", 1j),
+        ("inputOrder", "auto"),
+    ],
+)
 def test_a_wrong_type_is_c104(catalog: Catalog, name: str, value: object) -> None:
     assert codes(lambda: catalog["NMS_TRT"].complete({**NMS, name: value})) == ["C104"]
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("numClasses", 0), ("numClasses", -1), ("topK", 4097), ("shareLocation", 2), ("codeType", 9), ("confidenceThreshold", 1.5),
-    ("nmsThreshold", -0.1), ("inputOrder", [0, 1, 3]), ("numClasses", 1 << 31), pytest.param("numClasses", 1 << 20_000, id="huge"), ("backgroundLabelId", -2),
-    ("nmsThreshold", float("nan")), ("nmsThreshold", float("inf")), ("nmsThreshold", 1e300), ("nmsThreshold", 10**400),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("numClasses", 0),
+        ("numClasses", -1),
+        ("topK", 4097),
+        ("shareLocation", 2),
+        ("codeType", 9),
+        ("confidenceThreshold", 1.5),
+        ("nmsThreshold", -0.1),
+        ("inputOrder", [0, 1, 3]),
+        ("numClasses", 1 << 31),
+        pytest.param("numClasses", 1 << 20_000, id="huge"),
+        ("backgroundLabelId", -2),
+        ("nmsThreshold", float("nan")),
+        ("nmsThreshold", float("inf")),
+        ("nmsThreshold", 1e300),
+        ("nmsThreshold", 10**400),
+    ],
+)
 def test_a_value_out_of_range_is_c105(catalog: Catalog, name: str, value: object) -> None:
     (diagnostic,) = problems(lambda: catalog["NMS_TRT"].complete({**NMS, name: value}))
     assert diagnostic.code == "C105" and len(diagnostic.message) < 300
 
 
-@pytest.mark.parametrize(("op", "name", "value"), [
-    ("NMS_TRT", "inputOrder", [0, 1]), ("NMS_TRT", "inputOrder", []), ("GridAnchor_TRT", "variance", [0.1] * 3),
-    ("GridAnchor_TRT", "aspectRatios", [1.0, 2.0]), ("GridAnchor_TRT", "featureMapShapes", []),
-    ("GridAnchorRect_TRT", "featureMapShapes", [19, 19, 10]), ("GridAnchor_TRT", "aspectRatios", [1.0] * 70_000),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("op", "name", "value"),
+    [
+        ("NMS_TRT", "inputOrder", [0, 1]),
+        ("NMS_TRT", "inputOrder", []),
+        ("GridAnchor_TRT", "variance", [0.1] * 3),
+        ("GridAnchor_TRT", "aspectRatios", [1.0, 2.0]),
+        ("GridAnchor_TRT", "featureMapShapes", []),
+        ("GridAnchorRect_TRT", "featureMapShapes", [19, 19, 10]),
+        ("GridAnchor_TRT", "aspectRatios", [1.0] * 70_000),
+    ],
+)
 def test_a_wrong_length_is_c106(catalog: Catalog, op: str, name: str, value: object) -> None:
-    base = NMS if op == "NMS_TRT" else GRID if op == "GridAnchor_TRT" else GRID | {"featureMapShapes": [3, 4] * 6}
+    base = (
+        NMS
+        if op == "NMS_TRT"
+        else GRID
+        if op == "GridAnchor_TRT"
+        else GRID | {"featureMapShapes": [3, 4] * 6}
+    )
     assert codes(lambda: catalog[op].complete({**base, name: value})) == ["C106"]
 
 
-@pytest.mark.parametrize(("op", "change", "named"), [
-    ("NMS_TRT", {"keepTopK": 101}, "'keepTopK' is 101"),
-    ("NMS_TRT", {"backgroundLabelId": 91}, "'backgroundLabelId' is 91"),
-    ("NMS_TRT", {"inputOrder": [0, 2, 2]}, "'inputOrder' is [0, 2, 2]"),
-    ("GridAnchor_TRT", {"numLayers": 5}, "6 sides"),
-    ("GridAnchor_TRT", {"featureMapShapes": [19, 10]}, "2 sides"),
-    ("GridAnchor_TRT", {"numLayers": 1, "featureMapShapes": [19]}, "not numbers"),
-    ("GridAnchor_TRT", {"minSize": 0.96}, "'minSize'"),
-    ("GridAnchorRect_TRT", {}, "6 numbers"),
-    ("GridAnchorRect_TRT", {"numLayers": 1, "featureMapShapes": [3, 4]}, "not numbers"),
-    ("GridAnchorRect_TRT", {"minSize": 0.96, "featureMapShapes": [1] * 12}, "'minSize'"),
-    ("CustomClipPlugin", {"clipMin": 7.0, "clipMax": 6.0}, "'clipMin' 7"),
-])  # fmt: skip
-def test_fields_that_contradict_each_other_are_c108(catalog: Catalog, op: str, change: dict[str, Any], named: str) -> None:
+@pytest.mark.parametrize(
+    ("op", "change", "named"),
+    [
+        ("NMS_TRT", {"keepTopK": 101}, "'keepTopK' is 101"),
+        ("NMS_TRT", {"backgroundLabelId": 91}, "'backgroundLabelId' is 91"),
+        ("NMS_TRT", {"inputOrder": [0, 2, 2]}, "'inputOrder' is [0, 2, 2]"),
+        ("GridAnchor_TRT", {"numLayers": 5}, "6 sides"),
+        ("GridAnchor_TRT", {"featureMapShapes": [19, 10]}, "2 sides"),
+        ("GridAnchor_TRT", {"numLayers": 1, "featureMapShapes": [19]}, "not numbers"),
+        ("GridAnchor_TRT", {"minSize": 0.96}, "'minSize'"),
+        ("GridAnchorRect_TRT", {}, "6 numbers"),
+        ("GridAnchorRect_TRT", {"numLayers": 1, "featureMapShapes": [3, 4]}, "not numbers"),
+        ("GridAnchorRect_TRT", {"minSize": 0.96, "featureMapShapes": [1] * 12}, "'minSize'"),
+        ("CustomClipPlugin", {"clipMin": 7.0, "clipMax": 6.0}, "'clipMin' 7"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_c108(
+    catalog: Catalog, op: str, change: dict[str, Any], named: str
+) -> None:
     base = {"NMS_TRT": NMS, "GridAnchor_TRT": GRID, "GridAnchorRect_TRT": GRID}.get(op, {})
-    (diagnostic,) = problems(lambda: catalog[op].complete({**base, **change}, where=lambda key: Span("r", 1, 1, text=key)))
+    (diagnostic,) = problems(
+        lambda: catalog[op].complete({**base, **change}, where=lambda key: Span("r", 1, 1, text=key))
+    )
     assert diagnostic.code == "C108" and named in diagnostic.message and isinstance(diagnostic.where, Span)
 
 
 def test_fields_at_the_edge_are_taken(catalog: Catalog) -> None:
     catalog["NMS_TRT"].complete(NMS | {"keepTopK": 4096, "topK": 4096, "backgroundLabelId": 90})
-    catalog["NMS_TRT"].complete(NMS | {"backgroundLabelId": -1, "confidenceThreshold": 0, "inputOrder": (2, 1, 0)})
+    catalog["NMS_TRT"].complete(
+        NMS | {"backgroundLabelId": -1, "confidenceThreshold": 0, "inputOrder": (2, 1, 0)}
+    )
     catalog["GridAnchor_TRT"].complete(GRID | {"aspectRatios": [1, 2, 3], "minSize": 0.95})
     catalog["CustomClipPlugin"].complete({"clipMin": 6.0, "clipMax": 6.0})
 
 
 def test_all_that_is_wrong_is_said_at_once(catalog: Catalog) -> None:
     wrong = NMS | {"topk": 1, "numClasses": "x", "codeType": 9, "inputOrder": [1], "scoreBits": 16}
-    assert codes(lambda: catalog["NMS_TRT"].complete(wrong, version=(7, 2, 1))) == ["C102", "C107", "C104", "C106", "C105"]
+    assert codes(lambda: catalog["NMS_TRT"].complete(wrong, version=(7, 2, 1))) == [
+        "C102",
+        "C107",
+        "C104",
+        "C106",
+        "C105",
+    ]
 
 
 @pytest.mark.parametrize("axis", [0, 2, 3])
@@ -180,16 +255,23 @@ def test_fields_since_8_0_1(catalog: Catalog, name: str, target: str, there: boo
         assert diagnostic.code == "C107" and "from 8.0.1" in diagnostic.message
 
 
-@pytest.mark.parametrize(("op", "first", "last"), [
-    ("NMS_TRT", "uff@tensorrt-5.0", "onnx@tensorrt-10"),
-    ("GridAnchor_TRT", "uff@tensorrt-5.0", "onnx@tensorrt-11"),
-    ("GridAnchorRect_TRT", "uff@tensorrt-7.2", "onnx@tensorrt-11"),
-    ("FlattenConcat_TRT", "uff@tensorrt-5.0", "onnx@tensorrt-11"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("op", "first", "last"),
+    [
+        ("NMS_TRT", "uff@tensorrt-5.0", "onnx@tensorrt-10"),
+        ("GridAnchor_TRT", "uff@tensorrt-5.0", "onnx@tensorrt-11"),
+        ("GridAnchorRect_TRT", "uff@tensorrt-7.2", "onnx@tensorrt-11"),
+        ("FlattenConcat_TRT", "uff@tensorrt-5.0", "onnx@tensorrt-11"),
+    ],
+)
 def test_from_when_to_when_a_plugin_exists(catalog: Catalog, op: str, first: str, last: str) -> None:
     from surgeon.targets import all_targets
 
-    having = {t.version: n for n, t in all_targets().items() if t.runtime == "tensorrt" and catalog[op].exists_in(t.version)}
+    having = {
+        t.version: n
+        for n, t in all_targets().items()
+        if t.runtime == "tensorrt" and catalog[op].exists_in(t.version)
+    }
     low, high = load_target(first).version, load_target(last).version
     assert (min(having), max(having)) == (low, high)
     assert catalog[op].exists_in(None)
@@ -200,7 +282,9 @@ def test_remarks_and_replacements_follow_the_version(catalog: Catalog) -> None:
     assert any("x centres" in text for text in rect.remarks_for((8, 4, 1)))
     assert not any("x centres" in text for text in rect.remarks_for((8, 5, 1)))
     assert nms.replacement_in((8, 6, 1)) is None
-    assert "NMSDynamic" in str(nms.replacement_in((10, 0, 1))) and "NonMaxSuppression" in str(nms.replacement_in((11, 0)))
+    assert "NMSDynamic" in str(nms.replacement_in((10, 0, 1))) and "NonMaxSuppression" in str(
+        nms.replacement_in((11, 0))
+    )
 
 
 # Ports and shapes
@@ -215,12 +299,16 @@ def test_a_grid_anchor_has_a_port_for_each_layer(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize(("value", "code"), [(10**9, "C105"), (-1, "C105"), ("6", "C104"), (None, "C104")])
 def test_a_number_of_ports_that_is_absurd_is_refused(catalog: Catalog, value: object, code: str) -> None:
-    assert codes(lambda: catalog["GridAnchor_TRT"].output_ports({"numLayers": value} if value else {"numLayers": b""})) == [code]
+    assert codes(
+        lambda: catalog["GridAnchor_TRT"].output_ports({"numLayers": value} if value else {"numLayers": b""})
+    ) == [code]
 
 
 def test_ports_by_the_length_of_a_list(make_plugin: Callable[..., Any]) -> None:
-    text = ("title: T\nsummary: S\noutputs: [{name: y, summary: out, repeat: sizes}]\n"
-            'fields: {sizes: {type: "int[]", summary: F}}\nsources: [x]\n')  # fmt: skip
+    text = (
+        "title: T\nsummary: S\noutputs: [{name: y, summary: out, repeat: sizes}]\n"
+        'fields: {sizes: {type: "int[]", summary: F}}\nsources: [x]\n'
+    )
     plugin = load_catalog([make_plugin(text=text, shape=None)])["Double"]
     assert plugin.output_ports({"sizes": [5, 5, 5]}) == ("y0", "y1", "y2")
     assert plugin.output_specs({"sizes": (5, 5)}, []) == (TensorSpec(), TensorSpec())
@@ -267,7 +355,9 @@ def test_shapes_of_flatten_concat(catalog: Catalog) -> None:
 def test_flatten_concat_refuses_inputs_that_differ_after_the_second_axis(catalog: Catalog) -> None:
     inputs = [f32(1, 3, 1, 4), f32(1, 3, 1, 5)]
     (diagnostic,) = problems(lambda: catalog["FlattenConcat_TRT"].output_specs(FLATTEN, inputs))
-    assert diagnostic.code == "C109" and "[1,3,1,5]" in diagnostic.message and "[1,3,1,4]" in diagnostic.message
+    assert (
+        diagnostic.code == "C109" and "[1,3,1,5]" in diagnostic.message and "[1,3,1,4]" in diagnostic.message
+    )
 
 
 LOC, CONF, PRIOR = f32(1, 7668, 1, 1), f32(1, 174447, 1, 1), f32(1, 2, 7668, 1)
@@ -283,20 +373,35 @@ def test_shapes_of_nms(catalog: Catalog) -> None:
     assert rule(apart, [f32(1, 80, 1, 1), f32(1, 2, 40, 1), f32(1, 20, 1, 1)])[0] == f32(1, 1, 100, 7)
 
 
-@pytest.mark.parametrize(("change", "inputs", "texts"), [
-    ({}, [CONF, PRIOR, LOC], ["input 0", "has 174447 numbers", "expected 7668", "1917 anchors x 4 = 7668", "interchanged"]),
-    ({"numClasses": 90}, [LOC, PRIOR, CONF], ["input 2", "expected 172530", "1917 anchors x 90 classes = 172530",
-                                              "174447 / 1917 anchors = 91 classes"]),
-    ({}, [LOC, f32(1, 2, 7664, 1), CONF], ["input 0", "has 7668 numbers", "7664 / 4 = 1916 anchors"]),
-    ({"shareLocation": 0}, [LOC, PRIOR, CONF], ["1917 anchors x 91 classes x 4 = 697788"]),
-    ({"inputOrder": [0, 1, 2]}, [LOC, PRIOR, CONF], ["input 2", "taken as prior", "expected [1,2,4P,1]"]),
-    ({}, [LOC, f32(1, 2, 7666, 1), CONF], ["input 1", "expected [1,2,4P,1]"]),
-    ({}, [LOC, PRIOR, LOC], ["input 2", "size of loc"]),
-    ({}, [LOC, PRIOR, TensorSpec.of("int32", 1, 174447, 1, 1)], ["input 2", "int32", "expected float32"]),
-    ({}, [f32(1, 7668), PRIOR, CONF], ["input 0", "expected 4 axes"]),
-    ({}, [LOC, PRIOR], ["has 2 inputs; expected 3"]),
-    ({}, [LOC, PRIOR, CONF, LOC], ["has 4 inputs; expected 3"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "inputs", "texts"),
+    [
+        (
+            {},
+            [CONF, PRIOR, LOC],
+            ["input 0", "has 174447 numbers", "expected 7668", "1917 anchors x 4 = 7668", "interchanged"],
+        ),
+        (
+            {"numClasses": 90},
+            [LOC, PRIOR, CONF],
+            [
+                "input 2",
+                "expected 172530",
+                "1917 anchors x 90 classes = 172530",
+                "174447 / 1917 anchors = 91 classes",
+            ],
+        ),
+        ({}, [LOC, f32(1, 2, 7664, 1), CONF], ["input 0", "has 7668 numbers", "7664 / 4 = 1916 anchors"]),
+        ({"shareLocation": 0}, [LOC, PRIOR, CONF], ["1917 anchors x 91 classes x 4 = 697788"]),
+        ({"inputOrder": [0, 1, 2]}, [LOC, PRIOR, CONF], ["input 2", "taken as prior", "expected [1,2,4P,1]"]),
+        ({}, [LOC, f32(1, 2, 7666, 1), CONF], ["input 1", "expected [1,2,4P,1]"]),
+        ({}, [LOC, PRIOR, LOC], ["input 2", "size of loc"]),
+        ({}, [LOC, PRIOR, TensorSpec.of("int32", 1, 174447, 1, 1)], ["input 2", "int32", "expected float32"]),
+        ({}, [f32(1, 7668), PRIOR, CONF], ["input 0", "expected 4 axes"]),
+        ({}, [LOC, PRIOR], ["has 2 inputs; expected 3"]),
+        ({}, [LOC, PRIOR, CONF, LOC], ["has 4 inputs; expected 3"]),
+    ],
+)
 def test_inputs_of_nms_that_do_not_go_together_are_c109(
     catalog: Catalog, change: dict[str, Any], inputs: list[TensorSpec], texts: list[str]
 ) -> None:
@@ -314,7 +419,9 @@ def test_the_order_of_the_ports_of_nms(catalog: Catalog) -> None:
 def test_shape_of_custom_clip(catalog: Catalog) -> None:
     fields = {"clipMin": 0.0, "clipMax": 6.0}
     assert catalog["CustomClipPlugin"].output_specs(fields, [f32(None, 3)]) == (f32(None, 3),)
-    assert codes(lambda: catalog["CustomClipPlugin"].output_specs(fields, [TensorSpec.of("int32", 1)])) == ["C109"]
+    assert codes(lambda: catalog["CustomClipPlugin"].output_specs(fields, [TensorSpec.of("int32", 1)])) == [
+        "C109"
+    ]
     assert codes(lambda: catalog["CustomClipPlugin"].output_specs(fields, [])) == ["C109"]
 
 
@@ -333,7 +440,9 @@ wrong = FlattenConcat_TRT(x) {axis: 2, ignoreBatch: 0}
 def test_plugin_nodes_have_shapes_in_inference(catalog: Catalog) -> None:
     inference = Inference(parse_graph(GRAPH), rules=catalog.rules())
     assert inference.outputs("anchors") == 6
-    assert inference.spec(Ref("anchors", 0)) == f32(1, 2, 4332, 1) and inference.spec(Ref("anchors", 5)) == f32(1, 2, 24, 1)
+    assert inference.spec(Ref("anchors", 0)) == f32(1, 2, 4332, 1) and inference.spec(
+        Ref("anchors", 5)
+    ) == f32(1, 2, 24, 1)
     assert inference.spec(Ref("clip", 0)) == f32(1, 30672, 1, 1)
     assert inference.contradictions == []
 

@@ -104,7 +104,9 @@ Make = Callable[..., Catalog]
 def doubling(make_plugin: Callable[..., Path]) -> Make:
     """Give a function that makes a catalog with the plugin Double, of which some files may be other ones."""
 
-    def make(reference: str | None = REFERENCE, cases: str | None = CASES, shape: str | None = SHAPE) -> Catalog:
+    def make(
+        reference: str | None = REFERENCE, cases: str | None = CASES, shape: str | None = SHAPE
+    ) -> Catalog:
         root = make_plugin(text=PLUGIN, shape=shape)
         for name, text in (("reference.py", reference), ("cases.yaml", cases)):
             if text is not None:
@@ -165,27 +167,35 @@ def test_a_change_may_change_shapes_and_an_unknown_one_is_c117(doubling: Make) -
     assert found.code == "C117" and "'first-alone'" in found.notes[0]
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("x = 1", "has no function 'run'"),
-    ("run = 1", "has no function 'run'"),
-    ("CHANGES = ['a']\ndef run(f, i, c): return []", "'CHANGES' that are no mapping"),
-    ("CHANGES = {'a': 1}\ndef run(f, i, c): return []", "'CHANGES' that are no mapping"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1", "has no function 'run'"),
+        ("run = 1", "has no function 'run'"),
+        ("CHANGES = ['a']\ndef run(f, i, c): return []", "'CHANGES' that are no mapping"),
+        ("CHANGES = {'a': 1}\ndef run(f, i, c): return []", "'CHANGES' that are no mapping"),
+    ],
+)
 def test_a_file_that_defines_no_reference_is_c116(doubling: Make, text: str, said: str) -> None:
     found = diagnostic(lambda: doubling(reference=text).reference("Double"))
     assert found.code == "C116" and said in found.message and str(found.where).endswith("reference.py")
 
 
-@pytest.mark.parametrize(("returned", "said"), [
-    ("[]", "gives 0 outputs; expected 2"),
-    ("[i[0]]", "gives 1 outputs; expected 2"),
-    ("[i[0], 7]", "gives 'n' as a 'int'; expected the array int32[1]"),
-    ("[i[0], i[0]]", "gives 'n' as float32[1,2]; expected int32[1]"),
-    ("[i[0].astype('float64'), i[0]]", "gives 'y' as float64[1,2]; expected float32[1,2]"),
-    ("[i[0][:, :1], i[0]]", "gives 'y' as float32[1,1]; expected float32[1,2]"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("[]", "gives 0 outputs; expected 2"),
+        ("[i[0]]", "gives 1 outputs; expected 2"),
+        ("[i[0], 7]", "gives 'n' as a 'int'; expected the array int32[1]"),
+        ("[i[0], i[0]]", "gives 'n' as float32[1,2]; expected int32[1]"),
+        ("[i[0].astype('float64'), i[0]]", "gives 'y' as float64[1,2]; expected float32[1,2]"),
+        ("[i[0][:, :1], i[0]]", "gives 'y' as float32[1,1]; expected float32[1,2]"),
+    ],
+)
 def test_outputs_that_do_not_fit_are_c116(doubling: Make, returned: str, said: str) -> None:
-    reference = reference_of(doubling(reference=f"CHANGES = {{'a': 'b'}}\ndef run(f, i, c): return {returned}"))
+    reference = reference_of(
+        doubling(reference=f"CHANGES = {{'a': 'b'}}\ndef run(f, i, c): return {returned}")
+    )
     found = diagnostic(lambda: reference.run({}, [ONE]))
     assert found.code == "C116" and said in found.message
     shape_alone = "float32[1,1]" in said
@@ -195,7 +205,9 @@ def test_outputs_that_do_not_fit_are_c116(doubling: Make, returned: str, said: s
 def test_a_reference_that_fails_is_c111_with_its_line(doubling: Make) -> None:
     reference = reference_of(doubling(reference="def run(f, i, c):\n    return i[7]"))
     found = diagnostic(lambda: reference.run({}, [ONE]))
-    assert found.code == "C111" and str(found.where).endswith("reference.py:2") and "IndexError" in found.message
+    assert (
+        found.code == "C111" and str(found.where).endswith("reference.py:2") and "IndexError" in found.message
+    )
 
 
 def test_a_reference_that_cannot_be_imported_is_c111(doubling: Make) -> None:
@@ -214,15 +226,26 @@ def test_cases_hold_and_their_controls_fail(doubling: Make) -> None:
     assert cases.cases[0].fields == {"factor": 3} and cases.negative[0].fields == {"factor": 2}
 
 
-@pytest.mark.parametrize(("old", "new", "said"), [
-    ("values: [3, 6]", "values: [3, 6.1]", "'y' differs in 1 of 2 elements; the first is [0, 1]: 6.0; expected 6.1"),
-    ("values: [3, 6]", "values: [3, 6.000001]", ""),
-    ("values: [3, 6]", "values: [3, nan]", "'y' differs in 1 of 2"),
-    ("values: [3, 6]", "values: [inf, 6]", "'y' differs in 1 of 2"),
-    ("y: {shape: [1, 2], values: [3, 6]}", "y: {shape: [2, 1], values: [3, 6]}", "'y' is float32[1, 2]; expected float32[2, 1]"),
-    ("dtype: int32, values: [2]", "dtype: int32, values: [3]", "'n' differs in 1 of 1"),
-    ("dtype: int32, values: [2]", "values: [2]", "'n' is int32[1]; expected float32[1]"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "values: [3, 6]",
+            "values: [3, 6.1]",
+            "'y' differs in 1 of 2 elements; the first is [0, 1]: 6.0; expected 6.1",
+        ),
+        ("values: [3, 6]", "values: [3, 6.000001]", ""),
+        ("values: [3, 6]", "values: [3, nan]", "'y' differs in 1 of 2"),
+        ("values: [3, 6]", "values: [inf, 6]", "'y' differs in 1 of 2"),
+        (
+            "y: {shape: [1, 2], values: [3, 6]}",
+            "y: {shape: [2, 1], values: [3, 6]}",
+            "'y' is float32[1, 2]; expected float32[2, 1]",
+        ),
+        ("dtype: int32, values: [2]", "dtype: int32, values: [3]", "'n' differs in 1 of 1"),
+        ("dtype: int32, values: [2]", "values: [2]", "'n' is int32[1]; expected float32[1]"),
+    ],
+)
 def test_what_differs_is_said(doubling: Make, old: str, new: str, said: str) -> None:
     assert old in CASES
     catalog = doubling(cases=CASES.replace(old, new))
@@ -231,41 +254,58 @@ def test_what_differs_is_said(doubling: Make, old: str, new: str, said: str) -> 
 
 
 def test_bits_are_compared_exactly_whatever_the_tolerance(doubling: Make) -> None:
-    text = REFERENCE.replace("x * np.float32", "np.array([[4, 5]], np.int32).view(np.float32) if True else x * np.float32")
-    bits = CASES.replace("y: {shape: [1, 2], values: [3, 6]}", "y: {shape: [1, 2], bits: int32, values: [4, 5]}")
+    text = REFERENCE.replace(
+        "x * np.float32", "np.array([[4, 5]], np.int32).view(np.float32) if True else x * np.float32"
+    )
+    bits = CASES.replace(
+        "y: {shape: [1, 2], values: [3, 6]}", "y: {shape: [1, 2], bits: int32, values: [4, 5]}"
+    )
     catalog = doubling(reference=text, cases=bits)
     cases = cases_of(catalog)
-    assert cases.cases[0].outputs["y"].dtype == np.float32 and cases.mismatches(cases.cases[0], reference_of(catalog)) == ()
+    assert (
+        cases.cases[0].outputs["y"].dtype == np.float32
+        and cases.mismatches(cases.cases[0], reference_of(catalog)) == ()
+    )
     (catalog.folder("Double") / "cases.yaml").write_text(bits.replace("[4, 5]", "[4, 6]"))
     assert cases_of(catalog).mismatches(cases_of(catalog).cases[0], reference_of(catalog)) != ()
 
 
-@pytest.mark.parametrize(("old", "new", "said"), [
-    ("tolerance: {absolute: 1e-6, reason: one rounding}\n", "", "lacks the key 'tolerance'"),
-    ("absolute: 1e-6, ", "absolute: 2, ", "'tolerance.absolute'"),
-    (", reason: one rounding", "", "lacks the key 'tolerance.reason'"),
-    ("reason: one rounding", "reason: ''", "'tolerance.reason'"),
-    ("values: [1, 2]}", "values: [1, 2, 3]}", "there are 3 values for 2 elements"),
-    ("values: [1, 2]}", "values: [1, x]}", "a value is no float32"),
-    ("values: [1, 2]}", "values: [1, {a: 1}]}", "it holds a mapping"),
-    ("dtype: int32, values: [2]", "dtype: int32, values: [2.5]", "a value is no int32"),
-    ("dtype: int32, values: [2]", "dtype: uint8, values: [256]", "a value is no uint8"),
-    ("dtype: int32", "dtype: float64", "'cases.0.outputs.n.dtype'"),
-    ("{shape: [1, 2], values: [1, 2]}", "{shape: [65536, 2], values: 0}", "131072 elements; expected at most 65536"),
-    ("{shape: [1, 2], values: [1, 2]}", "{shape: [-1, 2], values: 0}", "'cases.0.inputs.0.shape.0'"),
-    ("name: twofold", "name: first", "the name 'first' stands for two cases"),
-    ("of: first,", "of: third,", "is of 'third'"),
-    ("of: first, changes: []", "of: first", "changes nothing"),
-    ("      y: {shape", "      z: {shape", "expects 'z', which is no output of Double"),
-    ("summary: 3 x 1.", "remark: 3 x 1.", "unknown key"),
-    ("factor: 2}", "factor: {a: 1}}", ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("tolerance: {absolute: 1e-6, reason: one rounding}\n", "", "lacks the key 'tolerance'"),
+        ("absolute: 1e-6, ", "absolute: 2, ", "'tolerance.absolute'"),
+        (", reason: one rounding", "", "lacks the key 'tolerance.reason'"),
+        ("reason: one rounding", "reason: ''", "'tolerance.reason'"),
+        ("values: [1, 2]}", "values: [1, 2, 3]}", "there are 3 values for 2 elements"),
+        ("values: [1, 2]}", "values: [1, x]}", "a value is no float32"),
+        ("values: [1, 2]}", "values: [1, {a: 1}]}", "it holds a mapping"),
+        ("dtype: int32, values: [2]", "dtype: int32, values: [2.5]", "a value is no int32"),
+        ("dtype: int32, values: [2]", "dtype: uint8, values: [256]", "a value is no uint8"),
+        ("dtype: int32", "dtype: float64", "'cases.0.outputs.n.dtype'"),
+        (
+            "{shape: [1, 2], values: [1, 2]}",
+            "{shape: [65536, 2], values: 0}",
+            "131072 elements; expected at most 65536",
+        ),
+        ("{shape: [1, 2], values: [1, 2]}", "{shape: [-1, 2], values: 0}", "'cases.0.inputs.0.shape.0'"),
+        ("name: twofold", "name: first", "the name 'first' stands for two cases"),
+        ("of: first,", "of: third,", "is of 'third'"),
+        ("of: first, changes: []", "of: first", "changes nothing"),
+        ("      y: {shape", "      z: {shape", "expects 'z', which is no output of Double"),
+        ("summary: 3 x 1.", "remark: 3 x 1.", "unknown key"),
+        ("factor: 2}", "factor: {a: 1}}", ""),
+    ],
+)
 def test_a_wrong_file_of_cases_is_c115(doubling: Make, old: str, new: str, said: str) -> None:
     assert old in CASES
     catalog = doubling(cases=CASES.replace(old, new, 1))
     if not said:
         reference = reference_of(catalog)
-        assert diagnostic(lambda: cases_of(catalog).mismatches(cases_of(catalog).negative[0], reference)).code == "C104"
+        assert (
+            diagnostic(lambda: cases_of(catalog).mismatches(cases_of(catalog).negative[0], reference)).code
+            == "C104"
+        )
         return
     with pytest.raises(SurgeonError) as caught:
         catalog.cases("Double")
@@ -286,6 +326,14 @@ def test_cases_and_controls_cannot_be_left_out(doubling: Make, section: str) -> 
 def test_attributes_of_a_node_may_be_given_as_fields() -> None:
     reference = CATALOG.reference("GridAnchor_TRT")
     assert reference is not None
-    fields = {"numLayers": 2, "aspectRatios": (1.0, 2.0, 0.5), "variance": (0.1,) * 4, "featureMapShapes": (3, 1), "name": b"x"}
+    fields = {
+        "numLayers": 2,
+        "aspectRatios": (1.0, 2.0, 0.5),
+        "variance": (0.1,) * 4,
+        "featureMapShapes": (3, 1),
+        "name": b"x",
+    }
     outputs = reference.run(fields, [np.zeros(3, np.int64)])
-    assert [array.shape for array in outputs] == [(1, 2, 108, 1), (1, 2, 16, 1)] and outputs[0].dtype == np.float32
+    assert [array.shape for array in outputs] == [(1, 2, 108, 1), (1, 2, 16, 1)] and outputs[
+        0
+    ].dtype == np.float32

@@ -5,12 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from surgeon.kernels.boxes.numbers import BLOCK, PIXELS, RELATIVE, Overlap, area, clip, descending, greedy_nms, iou, nms_by_class
+from surgeon.kernels.boxes.numbers import (
+    BLOCK,
+    PIXELS,
+    RELATIVE,
+    Overlap,
+    area,
+    clip,
+    descending,
+    greedy_nms,
+    iou,
+    nms_by_class,
+)
 
 RULES = {
-    "relative": RELATIVE, "pixels": PIXELS, "apart": Overlap(1, 1, apart_share=True), "boxes alone": Overlap(side=1),
+    "relative": RELATIVE,
+    "pixels": PIXELS,
+    "apart": Overlap(1, 1, apart_share=True),
+    "boxes alone": Overlap(side=1),
     "as they are": Overlap(sort_corners=False),
-}  # fmt: skip
+}
 
 
 def some_boxes(rng: np.random.Generator, count: int, size: float = 0.3) -> np.ndarray:
@@ -19,7 +33,9 @@ def some_boxes(rng: np.random.Generator, count: int, size: float = 0.3) -> np.nd
     return np.concatenate([center - half, center + half], axis=1).astype(np.float32)
 
 
-def plain_nms(boxes: np.ndarray, threshold: float, limit: int | None, rule: Overlap, inclusive: bool) -> list[int]:
+def plain_nms(
+    boxes: np.ndarray, threshold: float, limit: int | None, rule: Overlap, inclusive: bool
+) -> list[int]:
     kept: list[int] = []
     for i, box in enumerate(boxes):
         if len(kept) == limit:
@@ -30,11 +46,14 @@ def plain_nms(boxes: np.ndarray, threshold: float, limit: int | None, rule: Over
     return kept
 
 
-@pytest.mark.parametrize(("rule", "expected"), [
-    ("relative", 36 / (81 + 81 - 36)),
-    ("pixels", 50 / 150),
-    ("boxes alone", 36 / (100 + 100 - 36)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("relative", 36 / (81 + 81 - 36)),
+        ("pixels", 50 / 150),
+        ("boxes alone", 36 / (100 + 100 - 36)),
+    ],
+)
 def test_overlap_by_hand(rule: str, expected: float) -> None:
     a, b = np.array([0, 0, 9, 9], np.float32), np.array([0, 5, 9, 14], np.float32)
     for one, other in ((a, b), (b, a), (a[[1, 0, 3, 2]], b[[1, 0, 3, 2]])):
@@ -73,7 +92,15 @@ def test_small_parts() -> None:
 @pytest.mark.parametrize("inclusive", [False, True])
 def test_suppression_in_blocks_is_plain_suppression(rule: str, inclusive: bool) -> None:
     rng = np.random.default_rng(len(rule))
-    for count, limit in ((0, None), (1, None), (BLOCK - 1, 3), (BLOCK + 1, None), (3 * BLOCK, None), (3 * BLOCK, 40), (9, 0)):
+    for count, limit in (
+        (0, None),
+        (1, None),
+        (BLOCK - 1, 3),
+        (BLOCK + 1, None),
+        (3 * BLOCK, None),
+        (3 * BLOCK, 40),
+        (9, 0),
+    ):
         boxes = some_boxes(rng, count)
         found = greedy_nms(boxes, 0.3, limit=limit, rule=RULES[rule], inclusive=inclusive)
         assert found.tolist() == plain_nms(boxes, 0.3, limit, RULES[rule], inclusive)
@@ -81,13 +108,19 @@ def test_suppression_in_blocks_is_plain_suppression(rule: str, inclusive: bool) 
 
 def test_inclusive_counts_at_the_threshold() -> None:
     boxes = np.array([[0, 0, 0.5, 0.75], [0, 0.25, 0.5, 1]], np.float32)
-    assert greedy_nms(boxes, 0.5).tolist() == [0, 1] and greedy_nms(boxes, 0.5, inclusive=True).tolist() == [0]
+    assert greedy_nms(boxes, 0.5).tolist() == [0, 1] and greedy_nms(boxes, 0.5, inclusive=True).tolist() == [
+        0
+    ]
 
 
 @pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize(("candidates", "keep"), [(None, None), (None, 20), (15, 20), (15, None), (1, 3), (500, 5000)])
+@pytest.mark.parametrize(
+    ("candidates", "keep"), [(None, None), (None, 20), (15, 20), (15, None), (1, 3), (500, 5000)]
+)
 @pytest.mark.parametrize("hiding", [False, True])
-def test_suppression_by_class_is_each_class_by_itself(own: bool, candidates: int | None, keep: int | None, hiding: bool) -> None:
+def test_suppression_by_class_is_each_class_by_itself(
+    own: bool, candidates: int | None, keep: int | None, hiding: bool
+) -> None:
     rng = np.random.default_rng(3)
     count, classes = 300, 4
     boxes = some_boxes(rng, count * classes).reshape(count, classes, 4)
@@ -106,7 +139,9 @@ def test_suppression_by_class_is_each_class_by_itself(own: bool, candidates: int
             if not away:
                 rows.append((-scores[order[i], label], label, order[i]))
     rows = sorted(rows)[:keep]
-    found = nms_by_class(boxes, scores, threshold=0.3, candidates=candidates, keep=keep, hidden=hidden if hiding else None)
+    found = nms_by_class(
+        boxes, scores, threshold=0.3, candidates=candidates, keep=keep, hidden=hidden if hiding else None
+    )
     assert list(zip(-found.score, found.label, found.candidate, strict=True)) == rows and rows
 
 
@@ -119,7 +154,9 @@ def test_suppression_by_class_of_nothing() -> None:
 def test_more_candidates_are_taken_where_the_best_suppress_one_another() -> None:
     # 5,000 boxes in one place are better than the few others: the first batch of candidates leaves one box alone.
     rng = np.random.default_rng(5)
-    boxes = np.concatenate([np.tile(np.array([[0, 0, 1, 1]], np.float32), (5000, 1)), some_boxes(rng, 40, 0.01)])
+    boxes = np.concatenate(
+        [np.tile(np.array([[0, 0, 1, 1]], np.float32), (5000, 1)), some_boxes(rng, 40, 0.01)]
+    )
     scores = np.concatenate([rng.random(5000) + 1, rng.random(40)]).astype(np.float32)[:, None]
     found = nms_by_class(boxes, scores, threshold=0.5, candidates=None, keep=20)
     best = 5000 + descending(scores[5000:, 0])[:19]
@@ -132,8 +169,9 @@ def test_suppression_is_tensorflows(threshold: float, limit: int) -> None:
     rng = np.random.default_rng(11)
     boxes, scores = some_boxes(rng, 400), rng.random(400).astype(np.float32)
     scores[:40] = 0.5
-    expected = tf.raw_ops.NonMaxSuppressionV3(boxes=boxes, scores=scores, max_output_size=limit, iou_threshold=threshold,
-                                              score_threshold=-np.inf).numpy()  # fmt: skip
+    expected = tf.raw_ops.NonMaxSuppressionV3(
+        boxes=boxes, scores=scores, max_output_size=limit, iou_threshold=threshold, score_threshold=-np.inf
+    ).numpy()
     order = descending(scores)
     assert order[greedy_nms(boxes[order], threshold, limit=limit)].tolist() == expected.tolist()
     other = order[greedy_nms(boxes[order], threshold + 0.1, limit=limit)].tolist()

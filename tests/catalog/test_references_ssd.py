@@ -18,13 +18,18 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is the referee")
 
 CATALOG = load_catalog()
 CLASSES, KEPT = 3, 100
-ANCHORS = {"2017": "MultipleGridAnchorGenerator/Identity", "2018": "Concatenate/concat", "2019": "Concatenate/concat"}
+ANCHORS = {
+    "2017": "MultipleGridAnchorGenerator/Identity",
+    "2018": "Concatenate/concat",
+    "2019": "Concatenate/concat",
+}
 ENCODINGS = {"2017": "concat", "2018": "Squeeze", "2019": "Squeeze"}
 LOGITS = {"2017": "concat_1", "2018": "concat_1", "2019": "concat_1"}
 CHANGES = {
-    "2017": ("all-candidates", "clip-first"), "2018": ("all-candidates", "clip-first"),
+    "2017": ("all-candidates", "clip-first"),
+    "2018": ("all-candidates", "clip-first"),
     "2019": ("all-candidates", "drop-empty"),
-}  # fmt: skip
+}
 """The rules by which NMS_TRT is the Postprocessor of the Object Detection API of that year."""
 DETECTIONS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
 
@@ -64,8 +69,14 @@ def swapped(boxes: np.ndarray) -> np.ndarray:
 
 
 def anchor_fields(sizes: Sequence[int], **other: Any) -> dict[str, Any]:
-    return {"numLayers": 6, "minSize": 0.2, "maxSize": 0.95, "aspectRatios": [1, 2, 0.5, 3, 1 / 3],
-            "variance": [0.1, 0.1, 0.2, 0.2], "featureMapShapes": list(sizes)} | other  # fmt: skip
+    return {
+        "numLayers": 6,
+        "minSize": 0.2,
+        "maxSize": 0.95,
+        "aspectRatios": [1, 2, 0.5, 3, 1 / 3],
+        "variance": [0.1, 0.1, 0.2, 0.2],
+        "featureMapShapes": list(sizes),
+    } | other
 
 
 def joined(outputs: Sequence[np.ndarray]) -> np.ndarray:
@@ -80,7 +91,9 @@ def worst(a: np.ndarray, b: np.ndarray) -> float:
 def test_anchors_are_those_of_the_generator(zoo_ssd: Ssd, date: str) -> None:
     expected = Graph(zoo_ssd(date, classes=CLASSES)).run([ANCHORS[date]], {})[0]
     square = reference("GridAnchor_TRT").run(anchor_fields([19, 10, 5, 3, 2, 1]), [])
-    oblong = reference("GridAnchorRect_TRT").run(anchor_fields([n for n in (19, 10, 5, 3, 2, 1) for _ in "hw"]), [])
+    oblong = reference("GridAnchorRect_TRT").run(
+        anchor_fields([n for n in (19, 10, 5, 3, 2, 1) for _ in "hw"]), []
+    )
     assert all(np.array_equal(a, b) for a, b in zip(square, oblong, strict=True))
     anchors = joined(square)[0, 0].reshape(-1, 4)
     assert anchors.shape == expected.shape == (1917, 4)
@@ -99,14 +112,18 @@ def test_anchors_of_oblong_maps_have_the_generators_centres(zoo_ssd: Ssd) -> Non
     # The generator scales widths and heights by the shorter side of the picture, the plugin does not.
     expected = Graph(zoo_ssd("2019", classes=CLASSES, height=120, width=200)).run([ANCHORS["2019"]], {})[0]
     sizes = [8, 13, 4, 7, 2, 4, 1, 2, 1, 1, 1, 1]
-    anchors = swapped(joined(reference("GridAnchorRect_TRT").run(anchor_fields(sizes), []))[0, 0].reshape(-1, 4))
+    anchors = swapped(
+        joined(reference("GridAnchorRect_TRT").run(anchor_fields(sizes), []))[0, 0].reshape(-1, 4)
+    )
     middle = lambda boxes: (boxes[:, :2] + boxes[:, 2:]) / 2  # noqa: E731
     side = lambda boxes: boxes[:, 2:] - boxes[:, :2]  # noqa: E731
     assert worst(middle(anchors), middle(expected)) < 3e-7
     assert worst(side(anchors) * np.array([1, 120 / 200]), side(expected)) < 3e-7
     turned = sizes.copy()
     turned[::2], turned[1::2] = sizes[1::2], sizes[::2]
-    wrong = swapped(joined(reference("GridAnchorRect_TRT").run(anchor_fields(turned), []))[0, 0].reshape(-1, 4))
+    wrong = swapped(
+        joined(reference("GridAnchorRect_TRT").run(anchor_fields(turned), []))[0, 0].reshape(-1, 4)
+    )
     assert worst(middle(wrong), middle(expected)) > 0.1
 
 
@@ -123,10 +140,18 @@ def test_flattening_and_joining_are_reshape_and_concat() -> None:
 # Post-processing
 
 NMS: Mapping[str, Any] = {
-    "shareLocation": 1, "varianceEncodedInTarget": 0, "backgroundLabelId": 0, "numClasses": CLASSES + 1, "topK": KEPT,
-    "keepTopK": KEPT, "confidenceThreshold": 1e-8, "nmsThreshold": 0.6, "inputOrder": [0, 2, 1], "confSigmoid": 1,
+    "shareLocation": 1,
+    "varianceEncodedInTarget": 0,
+    "backgroundLabelId": 0,
+    "numClasses": CLASSES + 1,
+    "topK": KEPT,
+    "keepTopK": KEPT,
+    "confidenceThreshold": 1e-8,
+    "nmsThreshold": 0.6,
+    "inputOrder": [0, 2, 1],
+    "confSigmoid": 1,
     "isNormalized": 1,
-}  # fmt: skip
+}
 
 
 @dataclass
@@ -139,7 +164,9 @@ class Scene:
     expected: list[np.ndarray]
 
     def inputs(self) -> list[np.ndarray]:
-        prior = np.stack([swapped(self.anchors).ravel(), np.tile(np.float32([0.1, 0.1, 0.2, 0.2]), len(self.anchors))])
+        prior = np.stack(
+            [swapped(self.anchors).ravel(), np.tile(np.float32([0.1, 0.1, 0.2, 0.2]), len(self.anchors))]
+        )
         flat = [array.reshape(len(array), -1, 1, 1) for array in (self.encodings, self.logits)]
         return [flat[0], prior.astype(np.float32).reshape(1, 2, -1, 1), flat[1]]
 
@@ -153,8 +180,11 @@ class Scene:
         if found.shape != (len(boxes), KEPT, 7) or not np.array_equal(count, number):
             return True
         labels = np.where(np.arange(KEPT) < number[:, None], classes, -1)
-        return not (np.array_equal(found[..., 1], labels) and np.allclose(found[..., 2], scores, rtol=0, atol=1e-6)
-                    and np.allclose(swapped(found[..., 3:]), boxes, rtol=0, atol=2e-6))  # fmt: skip
+        return not (
+            np.array_equal(found[..., 1], labels)
+            and np.allclose(found[..., 2], scores, rtol=0, atol=1e-6)
+            and np.allclose(swapped(found[..., 3:]), boxes, rtol=0, atol=2e-6)
+        )
 
 
 @cache
@@ -186,9 +216,16 @@ def test_detections_are_those_of_the_postprocessor(graph: Path, date: str) -> No
     assert made.expected[3].tolist() == [KEPT, KEPT] and not made.differs(CHANGES[date])
 
 
-@pytest.mark.parametrize("fields", [
-    {"nmsThreshold": 0.5}, {"codeType": 1}, {"confSigmoid": 0}, {"backgroundLabelId": 1}, {"confidenceThreshold": 0.99},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"nmsThreshold": 0.5},
+        {"codeType": 1},
+        {"confSigmoid": 0},
+        {"backgroundLabelId": 1},
+        {"confidenceThreshold": 0.99},
+    ],
+)
 def test_other_fields_give_other_detections(graph: Path, date: str, fields: dict[str, Any]) -> None:
     assert scene(graph, date).differs(CHANGES[date], **fields)
 

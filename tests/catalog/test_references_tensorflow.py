@@ -50,7 +50,9 @@ def channels_first(x: Any) -> np.ndarray:
 def test_clip(rng: np.random.Generator, op: str) -> None:
     x = normal(rng, 2, 3, 4, 5)
     (y,) = run(op, {"clipMin": -0.5, "clipMax": 0.75}, x)
-    assert np.array_equal(y, tf.clip_by_value(x, -0.5, 0.75)) and not np.array_equal(y, tf.clip_by_value(x, -0.5, 0.7))
+    assert np.array_equal(y, tf.clip_by_value(x, -0.5, 0.75)) and not np.array_equal(
+        y, tf.clip_by_value(x, -0.5, 0.7)
+    )
 
 
 def test_leaky_relu(rng: np.random.Generator) -> None:
@@ -92,13 +94,17 @@ def test_parts(rng: np.random.Generator) -> None:
 def test_batches(rng: np.random.Generator) -> None:
     x = normal(rng, 1, 2, 3, 4)
     (y,) = run("BatchTilePlugin_TRT", {}, np.zeros((5, 1, 1, 1), np.float32), x)
-    assert np.array_equal(y, tf.tile(x, [5, 1, 1, 1])) and not np.array_equal(y, tf.tile(x[..., ::-1], [5, 1, 1, 1]))
+    assert np.array_equal(y, tf.tile(x, [5, 1, 1, 1])) and not np.array_equal(
+        y, tf.tile(x[..., ::-1], [5, 1, 1, 1])
+    )
 
 
 def test_slices(rng: np.random.Generator) -> None:
     x = normal(rng, 2, 7, 6)
     (y,) = run("SpecialSlice_TRT", {}, x)
-    assert np.array_equal(y, tf.slice(x, [0, 0, 0], [2, 7, 4])) and not np.array_equal(y, tf.slice(x, [0, 0, 2], [2, 7, 4]))
+    assert np.array_equal(y, tf.slice(x, [0, 0, 0], [2, 7, 4])) and not np.array_equal(
+        y, tf.slice(x, [0, 0, 2], [2, 7, 4])
+    )
 
 
 def test_coordinates_of_square_maps(rng: np.random.Generator) -> None:
@@ -143,7 +149,9 @@ def test_instances(rng: np.random.Generator, relu: int, spatial: tuple[int, ...]
     mean, variance = tf.nn.moments(x, axes, keepdims=True)
     shape = [1, 3, *[1] * len(axes)]
     expected = tf.nn.batch_normalization(x, mean, variance, bias.reshape(shape), scale.reshape(shape), 1e-3)
-    expected, other = (tf.nn.leaky_relu(expected, 0.25), expected) if relu else (expected, tf.nn.leaky_relu(expected, 0.25))
+    expected, other = (
+        (tf.nn.leaky_relu(expected, 0.25), expected) if relu else (expected, tf.nn.leaky_relu(expected, 0.25))
+    )
     assert near(y, expected, 4e-6) and not near(y, other, 4e-6)
 
 
@@ -152,8 +160,15 @@ def test_region(rng: np.random.Generator) -> None:
     x = normal(rng, 2, boxes * (5 + classes), 2, 3) * 4
     (y,) = run("Region_TRT", {"num": boxes, "coords": 4, "classes": classes}, x)
     parts = x.reshape(2, boxes, 5 + classes, 2, 3)
-    expected = np.concatenate([tf.sigmoid(parts[:, :, :2]), parts[:, :, 2:4], tf.sigmoid(parts[:, :, 4:5]),
-                               tf.nn.softmax(parts[:, :, 5:], axis=2)], axis=2)  # fmt: skip
+    expected = np.concatenate(
+        [
+            tf.sigmoid(parts[:, :, :2]),
+            parts[:, :, 2:4],
+            tf.sigmoid(parts[:, :, 4:5]),
+            tf.nn.softmax(parts[:, :, 5:], axis=2),
+        ],
+        axis=2,
+    )
     assert near(y, expected.reshape(x.shape))
     assert not near(y, np.concatenate([expected[:, :, :5], parts[:, :, 5:]], axis=2).reshape(x.shape))
 
@@ -162,13 +177,32 @@ def test_region(rng: np.random.Generator) -> None:
 
 
 def test_prior_boxes_are_the_grid_anchors_in_another_order() -> None:
-    grid = {"numLayers": 3, "minSize": 0.3, "maxSize": 0.8, "aspectRatios": [1, 2, 0.5, 3, 1 / 3],
-            "variance": [0.1, 0.1, 0.2, 0.2], "featureMapShapes": [5, 4, 2]}  # fmt: skip
+    grid = {
+        "numLayers": 3,
+        "minSize": 0.3,
+        "maxSize": 0.8,
+        "aspectRatios": [1, 2, 0.5, 3, 1 / 3],
+        "variance": [0.1, 0.1, 0.2, 0.2],
+        "featureMapShapes": [5, 4, 2],
+    }
     layer = run("GridAnchor_TRT", grid)[1].reshape(2, 16, 6, 4)
     scales = [0.55 * 300, np.sqrt(0.55 * 0.8) ** 2 / 0.55 * 300]
-    fields = {"minSize": [scales[0]], "maxSize": [scales[1]], "aspectRatios": [2, 3], "flip": 1, "clip": 0,
-              "variance": [0.1, 0.1, 0.2, 0.2], "imgH": 0, "imgW": 0, "stepH": 0, "stepW": 0, "offset": 0.5}  # fmt: skip
-    priors = run("PriorBox_TRT", fields, np.zeros((1, 8, 4, 4), np.float32), np.zeros((1, 3, 300, 300), np.float32))[0]
+    fields = {
+        "minSize": [scales[0]],
+        "maxSize": [scales[1]],
+        "aspectRatios": [2, 3],
+        "flip": 1,
+        "clip": 0,
+        "variance": [0.1, 0.1, 0.2, 0.2],
+        "imgH": 0,
+        "imgW": 0,
+        "stepH": 0,
+        "stepW": 0,
+        "offset": 0.5,
+    }
+    priors = run(
+        "PriorBox_TRT", fields, np.zeros((1, 8, 4, 4), np.float32), np.zeros((1, 3, 300, 300), np.float32)
+    )[0]
     ours = priors.reshape(2, 16, 6, 4)[:, :, [0, 2, 3, 4, 5, 1]]
     assert near(ours, layer) and not near(priors.reshape(2, 16, 6, 4), layer)
 
@@ -176,17 +210,28 @@ def test_prior_boxes_are_the_grid_anchors_in_another_order() -> None:
 # Suppression
 
 
-def crowd(rng: np.random.Generator, pictures: int, count: int, classes: int, own: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def crowd(
+    rng: np.random.Generator, pictures: int, count: int, classes: int, own: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """Return boxes float32[N, P, own, 4], some beyond the picture, and scores float32[N, P, C], all different."""
-    center, half = rng.random((pictures, count, own, 2)) * 1.1, 0.1 + rng.random((pictures, count, own, 2)) * 0.25
+    center, half = (
+        rng.random((pictures, count, own, 2)) * 1.1,
+        0.1 + rng.random((pictures, count, own, 2)) * 0.25,
+    )
     boxes = np.concatenate([center - half, center + half], axis=-1).astype(np.float32)
-    scores = rng.permutation(pictures * count * classes).reshape(pictures, count, classes) / (pictures * count * classes)
+    scores = rng.permutation(pictures * count * classes).reshape(pictures, count, classes) / (
+        pictures * count * classes
+    )
     return boxes, scores.astype(np.float32)
 
 
-def combined(boxes: np.ndarray, scores: np.ndarray, of_class: int, most: int, **options: Any) -> list[np.ndarray]:
+def combined(
+    boxes: np.ndarray, scores: np.ndarray, of_class: int, most: int, **options: Any
+) -> list[np.ndarray]:
     """Return number, boxes, scores and classes by TensorFlow."""
-    rows, best, classes, number = tf.image.combined_non_max_suppression(boxes, scores, of_class, most, 0.4, 0.3, **options)
+    rows, best, classes, number = tf.image.combined_non_max_suppression(
+        boxes, scores, of_class, most, 0.4, 0.3, **options
+    )
     return [number.numpy(), rows.numpy(), best.numpy(), classes.numpy()]
 
 
@@ -199,8 +244,17 @@ def same(found: list[np.ndarray], expected: list[np.ndarray]) -> bool:
 @pytest.mark.parametrize(("own", "clipped", "kept"), [(1, 0, 40), (5, 0, 40), (1, 1, 40), (5, 1, 900)])
 def test_batched_suppression(rng: np.random.Generator, op: str, own: int, clipped: int, kept: int) -> None:
     boxes, scores = crowd(rng, 2, 200, 5, own)
-    fields = {"shareLocation": int(own == 1), "backgroundLabelId": -1, "numClasses": 5, "topK": 900, "keepTopK": kept,
-              "scoreThreshold": 0.3, "iouThreshold": 0.4, "isNormalized": 1, "clipBoxes": clipped}  # fmt: skip
+    fields = {
+        "shareLocation": int(own == 1),
+        "backgroundLabelId": -1,
+        "numClasses": 5,
+        "topK": 900,
+        "keepTopK": kept,
+        "scoreThreshold": 0.3,
+        "iouThreshold": 0.4,
+        "isNormalized": 1,
+        "clipBoxes": clipped,
+    }
     expected = combined(boxes, scores, kept, kept, clip_boxes=bool(clipped))
     expected[3][np.arange(kept) >= expected[0][:, None]] = -1
 
@@ -214,14 +268,24 @@ def test_batched_suppression(rng: np.random.Generator, op: str, own: int, clippe
 
 
 @pytest.mark.parametrize("op", ["EfficientNMS_Explicit_TF_TRT", "EfficientNMS_Implicit_TF_TRT"])
-@pytest.mark.parametrize(("own", "of_class", "most", "padded"), [(1, 20, 60, 0), (5, 4, 60, 0), (1, 4, 60, 1), (5, 60, 60, 0)])
-def test_efficient_suppression(rng: np.random.Generator, op: str, own: int, of_class: int, most: int, padded: int) -> None:
+@pytest.mark.parametrize(
+    ("own", "of_class", "most", "padded"), [(1, 20, 60, 0), (5, 4, 60, 0), (1, 4, 60, 1), (5, 60, 60, 0)]
+)
+def test_efficient_suppression(
+    rng: np.random.Generator, op: str, own: int, of_class: int, most: int, padded: int
+) -> None:
     boxes, scores = crowd(rng, 2, 200, 5, own)
     expected = combined(boxes, scores, of_class, most, pad_per_class=bool(padded))
 
     def ours(**other: Any) -> list[np.ndarray]:
-        fields = {"max_output_size_per_class": of_class, "max_total_size": most, "iou_threshold": 0.4, "score_threshold": 0.3,
-                  "pad_per_class": padded, "clip_boxes": 1}  # fmt: skip
+        fields = {
+            "max_output_size_per_class": of_class,
+            "max_total_size": most,
+            "iou_threshold": 0.4,
+            "score_threshold": 0.3,
+            "pad_per_class": padded,
+            "clip_boxes": 1,
+        }
         number, *rest = run(op, {**fields, **other}, boxes, scores)
         return [number.reshape(-1), *rest]
 
@@ -235,14 +299,31 @@ def test_indices(rng: np.random.Generator, coding: int) -> None:
     boxes, scores = crowd(rng, 2, 150, 1)
     given = boxes[:, :, 0]
     if coding:
-        given = np.concatenate([(given[..., :2] + given[..., 2:]) / 2, given[..., 2:] - given[..., :2]], axis=-1)
+        given = np.concatenate(
+            [(given[..., :2] + given[..., 2:]) / 2, given[..., 2:] - given[..., :2]], axis=-1
+        )
     most = 30
-    fields = {"score_threshold": 0.3, "iou_threshold": 0.4, "max_output_boxes_per_class": most, "center_point_box": coding}
+    fields = {
+        "score_threshold": 0.3,
+        "iou_threshold": 0.4,
+        "max_output_boxes_per_class": most,
+        "center_point_box": coding,
+    }
     (found,) = run("EfficientNMS_ONNX_TRT", fields, given, scores)
-    expected = [(n, 0, box) for n in range(2)
-                for box in tf.raw_ops.NonMaxSuppressionV3(boxes=boxes[n, :, 0], scores=scores[n, :, 0], max_output_size=most,
-                                                          iou_threshold=0.4, score_threshold=0.3).numpy()]  # fmt: skip
-    assert 2 * most >= len(expected) > most and found[: len(expected)].tolist() == [list(row) for row in expected]
+    expected = [
+        (n, 0, box)
+        for n in range(2)
+        for box in tf.raw_ops.NonMaxSuppressionV3(
+            boxes=boxes[n, :, 0],
+            scores=scores[n, :, 0],
+            max_output_size=most,
+            iou_threshold=0.4,
+            score_threshold=0.3,
+        ).numpy()
+    ]
+    assert 2 * most >= len(expected) > most and found[: len(expected)].tolist() == [
+        list(row) for row in expected
+    ]
     assert (found[len(expected) :] == found[len(expected) - 1]).all()
     (other,) = run("EfficientNMS_ONNX_TRT", {**fields, "center_point_box": 1 - coding}, given, scores)
     assert not np.array_equal(found, other)
@@ -256,16 +337,43 @@ def test_decoding_from_anchors_is_that_of_the_ssd(rng: np.random.Generator) -> N
     kept = 50
     number, boxes, best, classes = run(
         "EfficientNMS_TRT",
-        {"score_threshold": 0.3, "iou_threshold": 0.4, "max_output_boxes": kept, "background_class": 0, "score_activation": 0,
-         "box_coding": 1}, encodings, scores, centers)  # fmt: skip
+        {
+            "score_threshold": 0.3,
+            "iou_threshold": 0.4,
+            "max_output_boxes": kept,
+            "background_class": 0,
+            "score_activation": 0,
+            "box_coding": 1,
+        },
+        encodings,
+        scores,
+        centers,
+    )
     prior = np.stack([anchors[0, :, 0].ravel(), np.ones(480, np.float32)]).reshape(1, 2, -1, 1)
-    ssd = {"shareLocation": 1, "varianceEncodedInTarget": 0, "backgroundLabelId": 0, "numClasses": 3, "topK": 120,
-           "keepTopK": kept, "confidenceThreshold": 0.3, "nmsThreshold": 0.4, "inputOrder": [0, 1, 2], "confSigmoid": 0,
-           "isNormalized": 1, "codeType": 1}  # fmt: skip
-    detections, count = run("NMS_TRT", ssd, encodings.reshape(1, -1, 1, 1), scores.reshape(1, -1, 1, 1), prior)
+    ssd = {
+        "shareLocation": 1,
+        "varianceEncodedInTarget": 0,
+        "backgroundLabelId": 0,
+        "numClasses": 3,
+        "topK": 120,
+        "keepTopK": kept,
+        "confidenceThreshold": 0.3,
+        "nmsThreshold": 0.4,
+        "inputOrder": [0, 1, 2],
+        "confSigmoid": 0,
+        "isNormalized": 1,
+        "codeType": 1,
+    }
+    detections, count = run(
+        "NMS_TRT", ssd, encodings.reshape(1, -1, 1, 1), scores.reshape(1, -1, 1, 1), prior
+    )
     rows = detections[0, 0, : number[0, 0]]
     assert count.view(np.int32)[0, 0, 0, 0] == number[0, 0] > 10
-    assert np.array_equal(rows[:, 1], classes[0, : len(rows)]) and np.array_equal(rows[:, 2], best[0, : len(rows)])
+    assert np.array_equal(rows[:, 1], classes[0, : len(rows)]) and np.array_equal(
+        rows[:, 2], best[0, : len(rows)]
+    )
     assert near(rows[:, 3:], np.clip(boxes[0, : len(rows)], 0, 1))
-    (turned, _) = run("NMS_TRT", {**ssd, "codeType": 3}, encodings.reshape(1, -1, 1, 1), scores.reshape(1, -1, 1, 1), prior)
+    (turned, _) = run(
+        "NMS_TRT", {**ssd, "codeType": 3}, encodings.reshape(1, -1, 1, 1), scores.reshape(1, -1, 1, 1), prior
+    )
     assert not np.array_equal(turned, detections)

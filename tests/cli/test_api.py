@@ -17,7 +17,12 @@ def code_of(exc: pytest.ExceptionInfo[surgeon.SurgeonError]) -> str:
 def test_convert_takes_loaded_things(work: Path) -> None:
     graph, recipe = surgeon.load_graph("small.pb"), surgeon.load_recipe("small.yaml")
     done = surgeon.convert(recipe, graph, work / "a.uff")
-    assert (done.output, done.target, done.nodes_before, done.nodes_after) == (work / "a.uff", "uff@tensorrt-8.5", 9, 4)
+    assert (done.output, done.target, done.nodes_before, done.nodes_after) == (
+        work / "a.uff",
+        "uff@tensorrt-8.5",
+        9,
+        4,
+    )
     assert done.bytes_written == (work / "a.uff").stat().st_size
     assert done.plan.result is not None and "clip" in done.plan.result
     surgeon.convert("small.yaml", "small.pb", work / "b.uff")
@@ -64,12 +69,16 @@ def test_an_input_that_changed_meanwhile_is_refused(work: Path, graph_file: Call
     from surgeon.graph import parse_graph
 
     values = ", ".join(["1.0"] * 2048)
-    text = (f"graph v1\nx = Placeholder() {{dtype: float32, shape: shape[1,2048]}}\n"
-            f"w = Const() {{dtype: float32, value: tensor<float32[2048]: {values}>}}\n"
-            "s = Mul(x, w) {T: float32}\ny = Relu6(s) {T: float32}\n")  # fmt: skip
+    text = (
+        f"graph v1\nx = Placeholder() {{dtype: float32, shape: shape[1,2048]}}\n"
+        f"w = Const() {{dtype: float32, value: tensor<float32[2048]: {values}>}}\n"
+        "s = Mul(x, w) {T: float32}\ny = Relu6(s) {T: float32}\n"
+    )
     save_graph(parse_graph(text), "large.pb")
-    recipe = surgeon.parse_recipe("recipe: 1\nname: n\noutputs: [c]\nnodes: {c: {plugin: CustomClipPlugin, fields: {clipMin: 0, clipMax: 6}}}\n"
-                                  "namespaces: {y: c}\n")  # fmt: skip
+    recipe = surgeon.parse_recipe(
+        "recipe: 1\nname: n\noutputs: [c]\nnodes: {c: {plugin: CustomClipPlugin, fields: {clipMin: 0, clipMax: 6}}}\n"
+        "namespaces: {y: c}\n"
+    )
     graph = surgeon.load_graph("large.pb")
     with open("large.pb", "ab") as handle:
         handle.write(b"\0" * 8)
@@ -83,13 +92,19 @@ def test_inspect_depth_and_sizes(work: Path) -> None:
     graph = surgeon.load_graph("small.pb")
     found = surgeon.inspect(graph, depth=2)
     assert [(n.name, n.depth, n.nodes, n.constant_bytes) for n in found.namespaces] == [
-        ("picture", 1, 1, 0), ("pre", 1, 3, 4), ("body", 1, 4, 24), ("result", 1, 1, 0)]  # fmt: skip
+        ("picture", 1, 1, 0),
+        ("pre", 1, 3, 4),
+        ("body", 1, 4, 24),
+        ("result", 1, 1, 0),
+    ]
     assert sum(n.nodes for n in found.namespaces if n.depth == 1) == len(graph)
 
 
 def test_a_very_deep_name_costs_little(work: Path, graph_file: Callable[..., Path]) -> None:
     name = "/".join(["a"] * 5000)
-    found = surgeon.inspect(graph_file(work / "deep.pb", f"graph v1\n{name} = Placeholder() {{dtype: float32}}\n"), depth=64)
+    found = surgeon.inspect(
+        graph_file(work / "deep.pb", f"graph v1\n{name} = Placeholder() {{dtype: float32}}\n"), depth=64
+    )
     assert found.nodes == 1 and [n.depth for n in found.namespaces] == list(range(1, 64))
 
 

@@ -16,7 +16,6 @@ from surgeon.zoo import demo
 Run = Callable[..., Any]
 
 
-
 @pytest.fixture
 def work(fake: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Give a working folder with the demo's recipe in it."""
@@ -29,17 +28,50 @@ def work(fake: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_an_engine_from_recipe_and_model(work: Path, run: Run) -> None:
-    done = run("build", "ssd.yaml", demo.model_path(), "-o", "ssd.engine", "--fp16", "--batch", 2, "--layers", "layers.json")
+    done = run(
+        "build",
+        "ssd.yaml",
+        demo.model_path(),
+        "-o",
+        "ssd.engine",
+        "--fp16",
+        "--batch",
+        2,
+        "--layers",
+        "layers.json",
+    )
     assert done.code == 0, done.err
-    assert "fp16, batch up to 2; built in" in done.err and "for TensorRT 8.5.3.1 on Fake GPU (9.0)" in done.err
+    assert (
+        "fp16, batch up to 2; built in" in done.err and "for TensorRT 8.5.3.1 on Fake GPU (9.0)" in done.err
+    )
     assert json.loads((work / "layers.json").read_text())["Layers"]
     manifest = read_manifest(work / "ssd.engine")
-    assert manifest.target == "uff@tensorrt-8.5" and manifest.recipe == "ssd" and manifest.model == demo.model_path().name
-    assert manifest.detections == {"detections": "NMS", "count": "NMS:1"} and manifest.labels[1] and manifest.image is not None
+    assert (
+        manifest.target == "uff@tensorrt-8.5"
+        and manifest.recipe == "ssd"
+        and manifest.model == demo.model_path().name
+    )
+    assert (
+        manifest.detections == {"detections": "NMS", "count": "NMS:1"}
+        and manifest.labels[1]
+        and manifest.image is not None
+    )
     size = manifest.image.size
     assert [(t.name, t.shape, t.axes) for t in manifest.inputs] == [("Input", (None, *size, 3), (0, 3, 1, 2))]
     assert len(manifest.graph) == len(manifest.recipe_digest) == 64
-    kept = run("build", "ssd.yaml", demo.model_path(), "-o", "ssd.engine", "--fp16", "--batch", 2, "--layers", "layers.json", "--json")
+    kept = run(
+        "build",
+        "ssd.yaml",
+        demo.model_path(),
+        "-o",
+        "ssd.engine",
+        "--fp16",
+        "--batch",
+        2,
+        "--layers",
+        "layers.json",
+        "--json",
+    )
     assert kept.json["reused"] and kept.json["manifest"]["precision"] == "fp16"
 
 
@@ -48,21 +80,36 @@ def test_an_engine_from_a_uff_file(work: Path, run: Run) -> None:
     done = run("build", "ssd.uff", "-o", "ssd.engine", "--no-tf32")
     assert done.code == 0, done.err
     manifest = read_manifest(work / "ssd.engine")
-    assert manifest.image is None and not manifest.tf32 and manifest.precision == "fp32" and not manifest.graph
+    assert (
+        manifest.image is None and not manifest.tf32 and manifest.precision == "fp32" and not manifest.graph
+    )
     assert manifest.detections["detections"] == "NMS" and manifest.inputs[0].axes == (0, 3, 1, 2)
 
 
 @pytest.mark.parametrize(("version", "rendering"), [("10.3.0", "native"), ("11.0.0", "standard")])
-def test_an_engine_by_onnx_where_uff_has_ended(work: Path, run: Run, fake: pytest.MonkeyPatch, version: str, rendering: str) -> None:
+def test_an_engine_by_onnx_where_uff_has_ended(
+    work: Path, run: Run, fake: pytest.MonkeyPatch, version: str, rendering: str
+) -> None:
     fake.setenv("FAKE_TENSORRT", version)
-    fake.setenv("FAKE_CREATORS", "NMS_TRT,GridAnchor_TRT,FlattenConcat_TRT" if rendering == "native" else "GridAnchor_TRT,FlattenConcat_TRT")
+    fake.setenv(
+        "FAKE_CREATORS",
+        "NMS_TRT,GridAnchor_TRT,FlattenConcat_TRT"
+        if rendering == "native"
+        else "GridAnchor_TRT,FlattenConcat_TRT",
+    )
     done = run("build", "ssd.yaml", demo.model_path(), "-o", "ssd.engine", "--fp32", "--batch", 3)
     assert done.code == 0, done.err
     manifest = read_manifest(work / "ssd.engine")
-    assert manifest.target == f"onnx@tensorrt-{version[:2]}" and manifest.recipe == "ssd" and len(manifest.graph) == 64
+    assert (
+        manifest.target == f"onnx@tensorrt-{version[:2]}"
+        and manifest.recipe == "ssd"
+        and len(manifest.graph) == 64
+    )
     assert manifest.inputs[0].axes == (0, 3, 1, 2) and manifest.inputs[0].shape == (None, 300, 300, 3)
     assert manifest.detections["detections"] == "NMS" and manifest.image is not None and manifest.labels[1]
-    assert json.loads((work / "ssd.engine").read_bytes())["profiles"] == [{"Input": [[1, 3, 300, 300], *[[3, 3, 300, 300]] * 2]}]
+    assert json.loads((work / "ssd.engine").read_bytes())["profiles"] == [
+        {"Input": [[1, 3, 300, 300], *[[3, 3, 300, 300]] * 2]}
+    ]
 
 
 def test_a_fixed_batch_of_an_onnx_file_is_kept(work: Path, run: Run) -> None:
@@ -79,13 +126,35 @@ def test_a_fixed_batch_of_an_onnx_file_is_kept(work: Path, run: Run) -> None:
 def test_calibration_on_pictures(work: Path, run: Run) -> None:
     folder = demo.picture_paths()[0].parent
     count = len(demo.picture_paths())
-    done = run("build", "ssd.yaml", demo.model_path(), "-o", "ssd.engine", "--int8", "--calibration", folder, "--batch", 2)
+    done = run(
+        "build",
+        "ssd.yaml",
+        demo.model_path(),
+        "-o",
+        "ssd.engine",
+        "--int8",
+        "--calibration",
+        folder,
+        "--batch",
+        2,
+    )
     assert done.code == 0, done.err
     manifest = read_manifest(work / "ssd.engine")
     assert manifest.calibration is not None and manifest.calibration.pictures == count // 2 * 2
     assert json.loads((work / "ssd.engine").read_bytes())["calibrated"] == f"{count // 2} batches"
     assert (work / "ssd.engine.calibration").read_bytes() == f"scales of {count // 2} batches".encode()
-    few = run("build", "ssd.yaml", demo.model_path(), "-o", "x.engine", "--int8", "--calibration", folder, "--batch", 64)
+    few = run(
+        "build",
+        "ssd.yaml",
+        demo.model_path(),
+        "-o",
+        "x.engine",
+        "--int8",
+        "--calibration",
+        folder,
+        "--batch",
+        64,
+    )
     assert few.code == 1 and "B110" in few.err
     bare = run("build", "ssd.yaml", demo.model_path(), "-o", "x.engine", "--int8")
     assert bare.code == 1 and "B107" in bare.err and not (work / "x.engine").exists()
@@ -104,12 +173,18 @@ def test_what_the_calibrator_sees_is_what_the_engine_gets(work: Path) -> None:
     assert found.batch is not None
     batch = found.batch(1)[0]
     wanted = prepare(image, read_picture(sorted(paths)[2]).pixels).tensor.transpose(0, 3, 1, 2)[0]
-    assert batch.shape == (2, 3, 8, 10) and np.array_equal(batch[0], wanted) and not np.array_equal(batch[1], wanted)
+    assert (
+        batch.shape == (2, 3, 8, 10)
+        and np.array_equal(batch[0], wanted)
+        and not np.array_equal(batch[1], wanted)
+    )
     other = calibrating(paths[0].parent, Image(size=(8, 10), color="BGR"), [tensor], 2)
     assert other.digest != found.digest
 
 
-def test_a_plugin_that_is_not_registered_is_told_before_parsing(work: Path, run: Run, fake: pytest.MonkeyPatch) -> None:
+def test_a_plugin_that_is_not_registered_is_told_before_parsing(
+    work: Path, run: Run, fake: pytest.MonkeyPatch
+) -> None:
     fake.setenv("FAKE_CREATORS", "GridAnchor_TRT,FlattenConcat_TRT")
     fake.setenv("FAKE_FAULT", "abort")
     done = run("build", "ssd.yaml", demo.model_path(), "-o", "ssd.engine")
@@ -117,21 +192,24 @@ def test_a_plugin_that_is_not_registered_is_told_before_parsing(work: Path, run:
     assert not (work / "ssd.engine").exists()
 
 
-@pytest.mark.parametrize(("arguments", "code", "text"), [
-    (("ssd.yaml", "-o", "e.engine"), 1, "B109"),
-    (("ssd.yaml", demo.model_path(), "-o", "e.uff"), 1, "B109"),
-    (("missing.uff", "-o", "e.engine"), 1, "E101"),
-    (("net.prototxt", "-o", "e.engine"), 1, "B109"),
-    (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--plugin-library", "none.so"), 1, "B120"),
-    (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--plugin-library", "ssd.yaml"), 1, "B121"),
-    (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--best-batch", "2"), 1, "B101"),
-    (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--dla-core", "0", "--fp32"), 1, "B101"),
-    (("ssd.yaml", demo.model_path(), "-o", "missing/e.engine"), 1, "E105"),
-    (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--batch", "0"), 2, "expected 1 or more"),
-    (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--workspace", "lots"), 2, "is no size"),
-    (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--fp16", "--int8"), 2, "not allowed with"),
-    (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--shape", "x=1,2"), 2, "gives no shapes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("ssd.yaml", "-o", "e.engine"), 1, "B109"),
+        (("ssd.yaml", demo.model_path(), "-o", "e.uff"), 1, "B109"),
+        (("missing.uff", "-o", "e.engine"), 1, "E101"),
+        (("net.prototxt", "-o", "e.engine"), 1, "B109"),
+        (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--plugin-library", "none.so"), 1, "B120"),
+        (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--plugin-library", "ssd.yaml"), 1, "B121"),
+        (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--best-batch", "2"), 1, "B101"),
+        (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--dla-core", "0", "--fp32"), 1, "B101"),
+        (("ssd.yaml", demo.model_path(), "-o", "missing/e.engine"), 1, "E105"),
+        (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--batch", "0"), 2, "expected 1 or more"),
+        (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--workspace", "lots"), 2, "is no size"),
+        (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--fp16", "--int8"), 2, "not allowed with"),
+        (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--shape", "x=1,2"), 2, "gives no shapes"),
+    ],
+)
 def test_mistakes_are_told(work: Path, run: Run, arguments: tuple[object, ...], code: int, text: str) -> None:
     done = run("build", *arguments)
     assert (done.code, text in done.err) == (code, True), done.err

@@ -14,7 +14,9 @@ PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CHANG
 
 
 def test_the_generated_pages_are_up_to_date() -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "docs" / "generate.py"), "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -74,7 +76,12 @@ def test_every_code_has_a_page_and_every_page_a_use_and_a_test() -> None:
 
     sources = [*(ROOT / "surgeon").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")]
     used = set().union(*(codes_in(path.read_text(encoding="utf-8")) for path in sources))
-    tested = set().union(*(set(re.findall(r"[BCDEGILRSTVWX][1-9]\d\d", path.read_text(encoding="utf-8"))) for path in (ROOT / "tests").rglob("*.py")))
+    tested = set().union(
+        *(
+            set(re.findall(r"[BCDEGILRSTVWX][1-9]\d\d", path.read_text(encoding="utf-8")))
+            for path in (ROOT / "tests").rglob("*.py")
+        )
+    )
     assert sorted(used - set(all_codes())) == []
     assert sorted(set(all_codes()) - used) == []
     assert sorted(set(all_codes()) - tested) == []

@@ -39,10 +39,17 @@ def get_plugin_registry():
 """
 
 
-def library(creators: list[str] | None = None, version: str = "8.5.3.1", initialised: bool = True, uff: bool = True) -> str:
+def library(
+    creators: list[str] | None = None, version: str = "8.5.3.1", initialised: bool = True, uff: bool = True
+) -> str:
     """Return a module that answers as TensorRT's Python package does."""
     names = [spec.creator for spec in load_catalog().values()] if creators is None else creators
-    return LIBRARY.format(creators=names, version=version, initialised=initialised, parser="class UffParser: pass" if uff else "")
+    return LIBRARY.format(
+        creators=names,
+        version=version,
+        initialised=initialised,
+        parser="class UffParser: pass" if uff else "",
+    )
 
 
 @pytest.fixture
@@ -52,7 +59,9 @@ def tensorrt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     (folder / "tensorrt").mkdir(parents=True)
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    )
 
     def install(text: str) -> None:
         (folder / "tensorrt" / "__init__.py").write_text(text)
@@ -85,7 +94,9 @@ def versions(monkeypatch: pytest.MonkeyPatch, **known: str) -> None:
     monkeypatch.setattr(doctor, "_version", lambda name: known.get(name.replace("-", "_")) or real(name))
 
 
-def test_a_complete_library_is_fine(tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+def test_a_complete_library_is_fine(
+    tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+) -> None:
     tensorrt(library())
     found = findings()
     assert found["TensorRT"]["state"] == "ok"
@@ -93,34 +104,53 @@ def test_a_complete_library_is_fine(tensorrt: Callable[[str], None], findings: C
     assert "plugin library" not in found
 
 
-def test_plugins_that_are_not_registered_are_named(tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+def test_plugins_that_are_not_registered_are_named(
+    tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+) -> None:
     names = [spec.creator for spec in load_catalog().values()]
     tensorrt(library([name for name in names if name not in ("NMS_TRT", "BatchTilePlugin_TRT")]))
     assert findings()["plugin library"] == {
-        "thing": "plugin library", "state": "absent",
-        "text": "without BatchTilePlugin_TRT, NMS_TRT; NVIDIA's open-source plugin library has them"}  # fmt: skip
+        "thing": "plugin library",
+        "state": "absent",
+        "text": "without BatchTilePlugin_TRT, NMS_TRT; NVIDIA's open-source plugin library has them",
+    }
 
 
-def test_plugins_that_a_release_never_had_are_not_asked_for(tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+def test_plugins_that_a_release_never_had_are_not_asked_for(
+    tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+) -> None:
     old = [spec.creator for spec in load_catalog().values() if spec.exists_in((5, 1, 5))]
     tensorrt(library(old, "5.1.5.0"))
     assert "plugin library" not in findings()
 
 
-def test_a_library_that_cannot_be_initialised_is_broken(run, tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+def test_a_library_that_cannot_be_initialised_is_broken(
+    run, tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+) -> None:
     tensorrt(library(initialised=False))
     assert findings()["plugin library"]["state"] == "broken"
     assert run("doctor").code == 1
 
 
-def test_a_release_without_a_uff_parser_is_named(tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+def test_a_release_without_a_uff_parser_is_named(
+    tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+) -> None:
     tensorrt(library(version="10.3.0", uff=False))
     assert "10.3.0, no UFF parser (8.6 is the last release with one)" in findings()["TensorRT"]["text"]
 
 
-@pytest.mark.parametrize(("version", "numpy", "fails"), [("8.5.3.1", "1.26.4", True), ("8.5.3.1", "1.23.5", False), ("8.6.1", "1.26.4", False)])
-def test_nptype_is_named_where_it_fails(tensorrt: Callable[[str], None], findings: Callable[[], Findings], monkeypatch: pytest.MonkeyPatch,
-                                        version: str, numpy: str, fails: bool) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    ("version", "numpy", "fails"),
+    [("8.5.3.1", "1.26.4", True), ("8.5.3.1", "1.23.5", False), ("8.6.1", "1.26.4", False)],
+)
+def test_nptype_is_named_where_it_fails(
+    tensorrt: Callable[[str], None],
+    findings: Callable[[], Findings],
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    numpy: str,
+    fails: bool,
+) -> None:
     tensorrt(library(version=version))
     versions(monkeypatch, numpy=numpy)
     assert ("nptype() fails" in findings()["TensorRT"]["text"]) == fails
@@ -133,14 +163,20 @@ def test_a_crash_of_tensorrt_is_found(run, tensorrt: Callable[[str], None]) -> N
     assert ran.code == 1 and "importing it ends with SIGSEGV" in ran.out
 
 
-def test_a_library_that_is_missing_is_found(tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
-    tensorrt("raise ImportError('libcudnn.so.8: cannot open shared object file: No such file or directory')\n")
+def test_a_library_that_is_missing_is_found(
+    tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+) -> None:
+    tensorrt(
+        "raise ImportError('libcudnn.so.8: cannot open shared object file: No such file or directory')\n"
+    )
     found = findings()["TensorRT"]
     assert found["state"] == "broken" and "libcudnn.so.8: cannot open shared object file" in found["text"]
     assert "nvidia-cudnn-cu11<9" in found["text"]
 
 
-def test_a_module_that_says_something_else_is_broken(tensorrt: Callable[[str], None], findings: Callable[[], Findings]) -> None:
+def test_a_module_that_says_something_else_is_broken(
+    tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+) -> None:
     tensorrt("print('{not what was asked for')\nimport sys\nsys.exit(0)\n")
     assert findings()["TensorRT"]["state"] == "broken"
 
@@ -155,13 +191,25 @@ def test_an_import_that_does_not_end_is_given_up(tensorrt: Callable[[str], None]
 
 @pytest.mark.parametrize(
     ("driver", "package", "broken"),
-    [("450.51.06", "nvidia_cuda_runtime_cu11", True), ("450.80.02", "nvidia_cuda_runtime_cu11", False),
-     ("470.57.02", "nvidia_cuda_runtime_cu12", True), ("525.60.13", "nvidia_cuda_runtime_cu12", False)],
-)  # fmt: skip
-def test_a_driver_that_is_too_old_is_found(findings: Callable[[], Findings], nvidia_smi: Callable[[str], None],
-                                           monkeypatch: pytest.MonkeyPatch, driver: str, package: str, broken: bool) -> None:  # fmt: skip
+    [
+        ("450.51.06", "nvidia_cuda_runtime_cu11", True),
+        ("450.80.02", "nvidia_cuda_runtime_cu11", False),
+        ("470.57.02", "nvidia_cuda_runtime_cu12", True),
+        ("525.60.13", "nvidia_cuda_runtime_cu12", False),
+    ],
+)
+def test_a_driver_that_is_too_old_is_found(
+    findings: Callable[[], Findings],
+    nvidia_smi: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    driver: str,
+    package: str,
+    broken: bool,
+) -> None:
     real = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: None if name.startswith("nvidia-cuda-runtime") else real(name))
+    monkeypatch.setattr(
+        doctor, "_version", lambda name: None if name.startswith("nvidia-cuda-runtime") else real(name)
+    )
     versions(monkeypatch, **{package: "1.0"})
     nvidia_smi(f"echo 'Some GPU 4, {driver}'")
     found = findings()
@@ -171,8 +219,12 @@ def test_a_driver_that_is_too_old_is_found(findings: Callable[[], Findings], nvi
         assert f"too old for {package.replace('_', '-')}" in found["GPU driver"]["text"]
 
 
-@pytest.mark.parametrize(("script", "text"), [("echo nothing >&2; exit 9", "none found"), ("exit 0", "none found")])
-def test_no_gpu_is_no_harm(findings: Callable[[], Findings], nvidia_smi: Callable[[str], None], script: str, text: str) -> None:
+@pytest.mark.parametrize(
+    ("script", "text"), [("echo nothing >&2; exit 9", "none found"), ("exit 0", "none found")]
+)
+def test_no_gpu_is_no_harm(
+    findings: Callable[[], Findings], nvidia_smi: Callable[[str], None], script: str, text: str
+) -> None:
     nvidia_smi(script)
     assert findings()["GPU"] == {"thing": "GPU", "state": "absent", "text": text}
 
@@ -187,10 +239,25 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
     def answer(**what: Any) -> Registry:
         version = (8, 5, 3)
         creators = tuple(
-            RegisteredCreator(spec.creator, r.plugin_version, "", tuple(CreatorField(f.name, f.type) for f in spec.fields_of(version)))
-            for spec in load_catalog().values() if spec.library == "tensorrt" for r in spec.registrations_in(version)
-        )  # fmt: skip
-        found = Registry(**{"version": "8.5.3.1", "parsers": ("uff", "onnx", "caffe"), "initialised": True, "creators": creators, **what})
+            RegisteredCreator(
+                spec.creator,
+                r.plugin_version,
+                "",
+                tuple(CreatorField(f.name, f.type) for f in spec.fields_of(version)),
+            )
+            for spec in load_catalog().values()
+            if spec.library == "tensorrt"
+            for r in spec.registrations_in(version)
+        )
+        found = Registry(
+            **{
+                "version": "8.5.3.1",
+                "parsers": ("uff", "onnx", "caffe"),
+                "initialised": True,
+                "creators": creators,
+                **what,
+            }
+        )
         monkeypatch.setattr("surgeon.engine.read_registry", lambda libraries: found)
         return found
 
@@ -199,17 +266,31 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
 
 def test_all_parsers_are_named(registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
     count = len(registry().creators)
-    assert findings()["TensorRT"]["text"].startswith(f"8.5.3.1, a UFF parser, an ONNX parser, a Caffe parser, {count} plugin creators")
+    assert findings()["TensorRT"]["text"].startswith(
+        f"8.5.3.1, a UFF parser, an ONNX parser, a Caffe parser, {count} plugin creators"
+    )
 
 
-def test_the_gpu_and_cuda_are_told(registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
-    registry(devices=(Device("NVIDIA H200", "9.0", 150_000_000_000),), driver_cuda="12.4", cuda_runtimes=("11.8",))
+def test_the_gpu_and_cuda_are_told(
+    registry: Callable[..., Registry], findings: Callable[[], Findings]
+) -> None:
+    registry(
+        devices=(Device("NVIDIA H200", "9.0", 150_000_000_000),), driver_cuda="12.4", cuda_runtimes=("11.8",)
+    )
     found = findings()
-    assert found["GPU 0"] == {"thing": "GPU 0", "state": "ok", "text": "NVIDIA H200, compute capability 9.0, 150.0 GB"}
+    assert found["GPU 0"] == {
+        "thing": "GPU 0",
+        "state": "ok",
+        "text": "NVIDIA H200, compute capability 9.0, 150.0 GB",
+    }
     assert found["CUDA"] == {"thing": "CUDA", "state": "ok", "text": "a driver for CUDA 12.4, runtime 11.8"}
     registry(cuda_runtimes=("11.8",))
     found = findings()
-    assert "GPU 0" not in found and found["CUDA"]["state"] == "absent" and found["CUDA"]["text"] == "no driver, runtime 11.8"
+    assert (
+        "GPU 0" not in found
+        and found["CUDA"]["state"] == "absent"
+        and found["CUDA"]["text"] == "no driver, runtime 11.8"
+    )
     registry()
     assert "CUDA" not in findings()
 
@@ -223,46 +304,80 @@ def test_the_creators_are_listed_as_json(run: Any, registry: Callable[..., Regis
     assert {"name": "inputOrder", "type": "int[]", "length": 1} in nms["fields"]
 
 
-def test_what_the_recipes_need_is_told(registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
+def test_what_the_recipes_need_is_told(
+    registry: Callable[..., Registry], findings: Callable[[], Findings]
+) -> None:
     registry()
     found = findings()
     assert found["plugins of ssd"] == {
-        "thing": "plugins of ssd", "state": "ok", "text": "needs GridAnchor_TRT, FlattenConcat_TRT, NMS_TRT"}  # fmt: skip
-    assert found["plugins of lenet5_clip"]["state"] == "absent" and "--plugin-library" not in found["plugins of lenet5_clip"]["text"]
+        "thing": "plugins of ssd",
+        "state": "ok",
+        "text": "needs GridAnchor_TRT, FlattenConcat_TRT, NMS_TRT",
+    }
+    assert (
+        found["plugins of lenet5_clip"]["state"] == "absent"
+        and "--plugin-library" not in found["plugins of lenet5_clip"]["text"]
+    )
     assert "one's own and not registered" in found["plugins of lenet5_clip"]["text"]
 
 
-def test_a_plugin_that_a_recipe_lacks_is_told(run: Any, registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
+def test_a_plugin_that_a_recipe_lacks_is_told(
+    run: Any, registry: Callable[..., Registry], findings: Callable[[], Findings]
+) -> None:
     whole = registry().creators
     registry(creators=tuple(creator for creator in whole if creator.name != "ResizeNearest_TRT"))
     found = findings()
     assert found["plugins of ssd"]["state"] == "ok" and found["plugins of ssd_fpn"]["state"] == "absent"
-    assert "the plugin ResizeNearest_TRT of 'enlarged' is not in this build of TensorRT 8.5.3" in found["plugins of ssd_fpn"]["text"]
+    assert (
+        "the plugin ResizeNearest_TRT of 'enlarged' is not in this build of TensorRT 8.5.3"
+        in found["plugins of ssd_fpn"]["text"]
+    )
     assert run("doctor").code == 0
 
 
-def test_a_field_that_a_recipe_sets_and_the_creator_lacks_is_told(registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
+def test_a_field_that_a_recipe_sets_and_the_creator_lacks_is_told(
+    registry: Callable[..., Registry], findings: Callable[[], Findings]
+) -> None:
     other = RegisteredCreator("NMS_TRT", "1", "", (CreatorField("shareLocation", "int"),))
-    registry(creators=tuple(other if creator.name == "NMS_TRT" else creator for creator in registry().creators))
+    registry(
+        creators=tuple(other if creator.name == "NMS_TRT" else creator for creator in registry().creators)
+    )
     text = findings()["plugins of ssd"]["text"]
     assert "the field 'inputOrder' of 'NMS' is none of NMS_TRT" in text and "'shareLocation'" not in text
 
 
-def test_a_tensorrt_that_fails_tells_nothing_of_recipes(registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
+def test_a_tensorrt_that_fails_tells_nothing_of_recipes(
+    registry: Callable[..., Registry], findings: Callable[[], Findings]
+) -> None:
     registry(problem="importing it ends with SIGSEGV")
     found = findings()
-    assert found["TensorRT"]["state"] == "broken" and not any(thing.startswith("plugins of") for thing in found)
+    assert found["TensorRT"]["state"] == "broken" and not any(
+        thing.startswith("plugins of") for thing in found
+    )
 
 
 def test_libraries_are_told(run: Any, registry: Callable[..., Registry]) -> None:
     clip = RegisteredCreator("CustomClipPlugin", "1", "", (), "/l/clip.so")
-    libraries = (LoadedLibrary("/l/clip.so"), LoadedLibrary("/l/none.so"), LoadedLibrary("/l/bad.so", "undefined symbol: f"))
+    libraries = (
+        LoadedLibrary("/l/clip.so"),
+        LoadedLibrary("/l/none.so"),
+        LoadedLibrary("/l/bad.so", "undefined symbol: f"),
+    )
     registry(creators=(*registry().creators, clip), libraries=libraries)
     ran = run("doctor", "--json")
     found = {finding["thing"]: finding for finding in ran.json["findings"]}
-    assert found["library clip.so"] == {"thing": "library clip.so", "state": "ok", "text": "adds CustomClipPlugin"}
-    assert found["library none.so"]["state"] == "absent" and found["library none.so"]["text"].startswith("B124: ")
-    assert found["library bad.so"]["state"] == "broken" and "undefined symbol: f" in found["library bad.so"]["text"]
+    assert found["library clip.so"] == {
+        "thing": "library clip.so",
+        "state": "ok",
+        "text": "adds CustomClipPlugin",
+    }
+    assert found["library none.so"]["state"] == "absent" and found["library none.so"]["text"].startswith(
+        "B124: "
+    )
+    assert (
+        found["library bad.so"]["state"] == "broken"
+        and "undefined symbol: f" in found["library bad.so"]["text"]
+    )
     assert found["plugins of lenet5_clip"]["state"] == "ok" and ran.code == 1
 
 
@@ -274,7 +389,9 @@ def test_a_library_that_is_not_there_is_refused(run: Any, tmp_path: Path) -> Non
 def test_libraries_without_tensorrt_are_not_looked_at(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("surgeon.engine.read_registry", lambda libraries: None)
     monkeypatch.setattr("surgeon.engine.check_libraries", lambda libraries: tuple(libraries))
-    found = {one["thing"]: one for one in run("doctor", "--json", "--plugin-library", "a.so").json["findings"]}
+    found = {
+        one["thing"]: one for one in run("doctor", "--json", "--plugin-library", "a.so").json["findings"]
+    }
     assert found["plugin libraries"]["state"] == "absent" and "TensorRT" not in found
     assert "plugin libraries" not in {one["thing"] for one in run("doctor", "--json").json["findings"]}
 
@@ -284,7 +401,9 @@ def test_a_package_without_metadata_is_there(run, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("surgeon.cli.doctor._version", lambda name: None if name == "tensorrt" else "1.0")
     rows = {}
     for place in (tmp_path, tmp_path / "nothing"):
-        monkeypatch.setattr("surgeon.cli.doctor.find_spec", lambda name, place=place: object() if place == tmp_path else None)
+        monkeypatch.setattr(
+            "surgeon.cli.doctor.find_spec", lambda name, place=place: object() if place == tmp_path else None
+        )
         rows[place] = {one["thing"]: one for one in run("doctor", "--json").json["findings"]}["tensorrt"]
     assert rows[tmp_path]["state"] == "ok" and "of no installed package" in rows[tmp_path]["text"]
     assert rows[tmp_path / "nothing"]["state"] == "absent"

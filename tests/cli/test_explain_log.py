@@ -15,8 +15,16 @@ from surgeon.diagnostics import SurgeonError, code_page
 from surgeon.engine import Message, known_messages, read_log
 
 MESSAGES = known_messages()
-EXAMPLES = [pytest.param(message, text, id=f"{message.name}-{i}") for message in MESSAGES for i, text in enumerate(message.examples)]
-NEAR = [pytest.param(message, text, id=f"{message.name}-{i}") for message in MESSAGES for i, text in enumerate(message.near)]
+EXAMPLES = [
+    pytest.param(message, text, id=f"{message.name}-{i}")
+    for message in MESSAGES
+    for i, text in enumerate(message.examples)
+]
+NEAR = [
+    pytest.param(message, text, id=f"{message.name}-{i}")
+    for message in MESSAGES
+    for i, text in enumerate(message.near)
+]
 
 # What a program with TensorRT 8.5.3.1 wrote for a file whose input was registered as height, width, channels.
 WRONG_LAYOUT = """\
@@ -84,7 +92,9 @@ def test_the_cause_comes_before_what_follows_from_it(run, tmp_path: Path) -> Non
 
 def test_a_message_is_counted_and_shown_once(run, tmp_path: Path) -> None:
     log = tmp_path / "build.log"
-    log.write_text("".join(f"[E] UffParser: Validator error: n{i}: Unsupported operation _AddV2\n" for i in range(1200)))
+    log.write_text(
+        "".join(f"[E] UffParser: Validator error: n{i}: Unsupported operation _AddV2\n" for i in range(1200))
+    )
     done = run("explain", "--log", log)
     assert done.code == 0 and "line 1, 1,200 times: " in done.out and "n1:" not in done.out
     assert "1 known message" in done.out
@@ -92,13 +102,19 @@ def test_a_message_is_counted_and_shown_once(run, tmp_path: Path) -> None:
 
 def test_the_text_says_what_it_means_what_to_do_and_which_verb_helps(run, tmp_path: Path) -> None:
     log = tmp_path / "build.log"
-    log.write_text("first\n[TensorRT] ERROR: UffParser: Validator error: Gen: Unsupported operation _GridAnchorRect_TRT\n")
+    log.write_text(
+        "first\n[TensorRT] ERROR: UffParser: Validator error: Gen: Unsupported operation _GridAnchorRect_TRT\n"
+    )
     done = run("explain", "--log", log)
     assert done.code == 0 and done.err == ""
     assert "line 2: [TensorRT] ERROR" in done.out
-    for text in ("means  'Gen' is the plugin GridAnchorRect_TRT, and no creator", "do     call initLibNvInferPlugins",
-                 "helps  surgeon explain GridAnchorRect_TRT --target", "more   surgeon explain S401",
-                 "GridAnchorRect_TRT is a plugin: TensorRT"):  # fmt: skip
+    for text in (
+        "means  'Gen' is the plugin GridAnchorRect_TRT, and no creator",
+        "do     call initLibNvInferPlugins",
+        "helps  surgeon explain GridAnchorRect_TRT --target",
+        "more   surgeon explain S401",
+        "GridAnchorRect_TRT is a plugin: TensorRT",
+    ):
         assert re.search(as_regex(text), done.out), text
     assert max(map(len, done.out.splitlines()[3:])) <= 110
 
@@ -115,9 +131,18 @@ def test_json_holds_the_same(run, tmp_path: Path) -> None:
     done = run("explain", "--log", log, "--json")
     assert done.code == 0
     assert [message["name"] for message in done.json["messages"]] == [
-        "kernel-weights", "scale-layer-dimensions", "implicit-batch-deprecated", "kernel-weights-details", "none-engine"]  # fmt: skip
+        "kernel-weights",
+        "scale-layer-dimensions",
+        "implicit-batch-deprecated",
+        "kernel-weights-details",
+        "none-engine",
+    ]
     first = done.json["messages"][0]
-    assert first["line"] == 2 and first["groups"] == {"node": "out", "have": "12", "want": "24"} and "'out'" in first["means"]
+    assert (
+        first["line"] == 2
+        and first["groups"] == {"node": "out", "have": "12", "want": "24"}
+        and "'out'" in first["means"]
+    )
     assert done.json["messages"][3]["count"] == 2
     assert done.json["unknown"] == [{"line": 10, "text": "ERROR: something new went wrong"}]
     assert (done.json["lines"], done.json["unknown_count"]) == (10, 1)
@@ -125,12 +150,21 @@ def test_json_holds_the_same(run, tmp_path: Path) -> None:
 
 def test_lines_that_look_wrong_and_are_not_known_are_listed(run, tmp_path: Path) -> None:
     log = tmp_path / "build.log"
-    log.write_text("[I] fine, 0 errors\nINFO: retrying after an error\nE: this failed oddly\nE: this failed oddly\n"
-                   "09:11:01 E: this failed oddly\nKeyError: 'Aborted'\n")  # fmt: skip
+    log.write_text(
+        "[I] fine, 0 errors\nINFO: retrying after an error\nE: this failed oddly\nE: this failed oddly\n"
+        "09:11:01 E: this failed oddly\nKeyError: 'Aborted'\n"
+    )
     done = run("explain", "--log", log)
     assert done.code == 1
-    assert re.search(r"line 3 +E: this failed oddly", done.out) and re.search(r"line 6 +KeyError: 'Aborted'", done.out)
-    assert "line 4" not in done.out and "line 5" not in done.out and "line 1" not in done.out and "line 2" not in done.out
+    assert re.search(r"line 3 +E: this failed oddly", done.out) and re.search(
+        r"line 6 +KeyError: 'Aborted'", done.out
+    )
+    assert (
+        "line 4" not in done.out
+        and "line 5" not in done.out
+        and "line 1" not in done.out
+        and "line 2" not in done.out
+    )
     assert "nothing in this log is known to surgeon" in done.out
 
 
@@ -152,7 +186,9 @@ def test_many_unknown_lines_are_cut_short(run, tmp_path: Path) -> None:
 
 
 def test_standard_input_is_read(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"\xff broken\nERROR: UffParser: Unsupported number of graph 0\n")))
+    given = io.TextIOWrapper(
+        io.BufferedReader(io.BytesIO(b"\xff broken\nERROR: UffParser: Unsupported number of graph 0\n"))
+    )
     monkeypatch.setattr(sys, "stdin", given)
     done = run("explain", "--log", "-")
     assert done.code == 0 and "line 2: ERROR: UffParser: Unsupported number of graph 0" in done.out
@@ -161,7 +197,9 @@ def test_standard_input_is_read(run, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-8"])
 def test_logs_of_other_systems_are_read(run, tmp_path: Path, encoding: str) -> None:
     log = tmp_path / "build.log"
-    log.write_bytes("Aborted (core dumped)\r\nERROR: UffParser: Unsupported number of graph 0\r\n".encode(encoding))
+    log.write_bytes(
+        "Aborted (core dumped)\r\nERROR: UffParser: Unsupported number of graph 0\r\n".encode(encoding)
+    )
     assert "line 2: ERROR: UffParser: Unsupported number of graph 0" in run("explain", "--log", log).out
 
 
@@ -179,7 +217,9 @@ def test_a_log_of_bytes_and_one_without_line_ends_are_read(run, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["nonesuch.log", "."])
-def test_a_log_that_cannot_be_read_is_an_error(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_log_that_cannot_be_read_is_an_error(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     done = run("explain", "--log", name)
     assert done.code == 1 and "E101" in done.err and f"the log '{name}' cannot be read" in done.err
@@ -193,7 +233,10 @@ def test_a_log_and_a_subject_do_not_go_together(run) -> None:
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        ("{contains: a, pattern: '(', means: m, do: [d], source: [s], examples: [a], near: [b]}", "it is no regular expression"),
+        (
+            "{contains: a, pattern: '(', means: m, do: [d], source: [s], examples: [a], near: [b]}",
+            "it is no regular expression",
+        ),
         ("{contains: a, pattern: a, means: m, do: [], source: [s], examples: [a], near: [b]}", "do"),
         ("{contains: a, pattern: a, means: m, do: [d], source: [s], examples: [a]}", "near"),
     ],

@@ -39,8 +39,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zoo_ssd: Zoo) -> Pat
 def test_the_recipe_goes_to_a_file_and_converts(run, folder: Path) -> None:
     ran = run("init", "ssd.pb", "-o", "mine.yaml")
     assert ran.code == 0 and ran.out == ""
-    assert ran.err == ("mine.yaml: the recipe 'mine'; ssd_mobilenet_v1 for 3 classes at 300 x 300\n"
-                       "next: surgeon convert mine.yaml ssd.pb -o OUT.uff\n")  # fmt: skip
+    assert ran.err == (
+        "mine.yaml: the recipe 'mine'; ssd_mobilenet_v1 for 3 classes at 300 x 300\n"
+        "next: surgeon convert mine.yaml ssd.pb -o OUT.uff\n"
+    )
     assert run("check", "mine.yaml", "ssd.pb").code == 0
     assert run("convert", "mine.yaml", "ssd.pb", "-o", "mine.uff").code == 0
     before = (folder / "mine.yaml").read_text()
@@ -57,22 +59,39 @@ def test_without_an_output_the_recipe_is_the_product(run, folder: Path) -> None:
 
 def test_the_recipe_as_text(run, folder: Path, golden: Callable[[str, str], None]) -> None:
     (folder / "pipeline.config").write_text(CONFIG.replace("num_classes: 3", "num_classes: 90"))
-    (folder / "labels.pbtxt").write_text("item { id: 1 name: 'cat' } item { id: 2 name: 'dog' } item { id: 3 name: 'no' }")
+    (folder / "labels.pbtxt").write_text(
+        "item { id: 1 name: 'cat' } item { id: 2 name: 'dog' } item { id: 3 name: 'no' }"
+    )
     golden("init.yaml", run("init", "ssd.pb", "--pipeline-config", "pipeline.config").out)
 
 
 def test_json(run, folder: Path) -> None:
     (folder / "p.config").write_text(CONFIG.replace("1e-8", "0.3"))
     ran = run("init", "ssd.pb", "-o", "mine.yaml", "--json", "--pipeline-config", "p.config")
-    assert ran.code == 0 and ran.json["recipe"] == "mine" and ran.json["text"] == (folder / "mine.yaml").read_text()
+    assert (
+        ran.code == 0
+        and ran.json["recipe"] == "mine"
+        and ran.json["text"] == (folder / "mine.yaml").read_text()
+    )
     assert [d["code"] for d in ran.json["remarks"]] == ["D144"]
     differing = [each for each in ran.json["pipeline_config"] if not each["agrees"]]
-    assert differing == [{"item": "score_threshold", "key": "NMS.confidenceThreshold", "said": "0.3", "found": "1e-08", "agrees": False, "line": 8}]
+    assert differing == [
+        {
+            "item": "score_threshold",
+            "key": "NMS.confidenceThreshold",
+            "said": "0.3",
+            "found": "1e-08",
+            "agrees": False,
+            "line": 8,
+        }
+    ]
 
 
 def test_a_config_and_its_labels_are_taken_from_beside(run, folder: Path) -> None:
     (folder / "p.config").write_text(CONFIG)
-    (folder / "labels.pbtxt").write_text("item { id: 1 name: 'cat' } item { id: 2 name: 'no' } item { id: 3 name: '$5' }")
+    (folder / "labels.pbtxt").write_text(
+        "item { id: 1 name: 'cat' } item { id: 2 name: 'no' } item { id: 3 name: '$5' }"
+    )
     ran = run("init", "ssd.pb", "--pipeline-config", "p.config")
     assert ran.code == 0 and ran.err == ""
     recipe = surgeon.parse_recipe(ran.out)
@@ -84,7 +103,10 @@ def test_disagreement_is_said_and_the_graph_wins(run, folder: Path) -> None:
     (folder / "p.config").write_text(CONFIG.replace("num_classes: 3", "num_classes: 90"))
     ran = run("init", "ssd.pb", "-o", "mine.yaml", "--pipeline-config", "p.config")
     assert ran.code == 0
-    assert "p.config:3:18: warning[D144]: the pipeline config says num_classes 90; in the graph it is 3" in ran.err
+    assert (
+        "p.config:3:18: warning[D144]: the pipeline config says num_classes 90; in the graph it is 3"
+        in ran.err
+    )
     text = (folder / "mine.yaml").read_text()
     assert "# p.config:3 says num_classes 90; the graph wins\n      numClasses: 4\n" in text
 
@@ -92,7 +114,9 @@ def test_disagreement_is_said_and_the_graph_wins(run, folder: Path) -> None:
 def test_labels_that_do_not_fit(run, folder: Path) -> None:
     (folder / "more.txt").write_text("a\nb\nc\nd\n")
     ran = run("init", "ssd.pb", "--labels", "more.txt")
-    assert ran.code == 0 and "warning[D145]: the labels go up to class 4; the detector has 3 classes" in ran.err
+    assert (
+        ran.code == 0 and "warning[D145]: the labels go up to class 4; the detector has 3 classes" in ran.err
+    )
     assert surgeon.parse_recipe(ran.out).labels == {1: "a", 2: "b", 3: "c"}
     (folder / "less.txt").write_text("background\na\nb\n")
     ran = run("init", "ssd.pb", "--labels", "less.txt")
@@ -103,29 +127,43 @@ def test_a_broken_label_map_beside_the_config_is_a_warning(run, folder: Path) ->
     (folder / "p.config").write_text(CONFIG)
     (folder / "labels.pbtxt").write_text("item {")
     ran = run("init", "ssd.pb", "--pipeline-config", "p.config")
-    assert ran.code == 0 and "labels.pbtxt:1:6: warning[D140]" in ran.err and surgeon.parse_recipe(ran.out).labels == {}
+    assert (
+        ran.code == 0
+        and "labels.pbtxt:1:6: warning[D140]" in ran.err
+        and surgeon.parse_recipe(ran.out).labels == {}
+    )
     assert run("init", "ssd.pb", "--labels", "labels.pbtxt").code == 1
 
 
-@pytest.mark.parametrize(("arguments", "code"), [
-    (["ssd.pb", "--pipeline-config", "absent.config"], "E101"),
-    (["ssd.pb", "--pipeline-config", "bad.config"], "D140"),
-    (["ssd.pb", "--pipeline-config", "wrong.config"], "D141"),
-    (["ssd.pb", "--pipeline-config", "other.config"], "D142"),
-    (["ssd.pb", "--labels", "other.config"], "D143"),
-    (["other.pb"], "D146"),
-    (["absent.pb"], "E101"),
-    (["ssd.pb", "-o", "ssd.pb"], "D149"),
-    (["ssd.pb", "-o", "nowhere/r.yaml"], "E105"),
-])  # fmt: skip
-def test_what_cannot_be_done_is_said_and_nothing_written(run, folder: Path, graph_file: Callable[..., Path], arguments: list[str], code: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["ssd.pb", "--pipeline-config", "absent.config"], "E101"),
+        (["ssd.pb", "--pipeline-config", "bad.config"], "D140"),
+        (["ssd.pb", "--pipeline-config", "wrong.config"], "D141"),
+        (["ssd.pb", "--pipeline-config", "other.config"], "D142"),
+        (["ssd.pb", "--labels", "other.config"], "D143"),
+        (["other.pb"], "D146"),
+        (["absent.pb"], "E101"),
+        (["ssd.pb", "-o", "ssd.pb"], "D149"),
+        (["ssd.pb", "-o", "nowhere/r.yaml"], "E105"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_written(
+    run, folder: Path, graph_file: Callable[..., Path], arguments: list[str], code: str
+) -> None:
     (folder / "bad.config").write_text("model {")
     (folder / "wrong.config").write_text("model { ssd { num_classes: 'three' } }")
     (folder / "other.config").write_text("train_config { batch_size: 3 }")
     graph_file(folder / "other.pb")
     before = sorted(path.name for path in folder.iterdir())
     ran = run("init", *arguments)
-    assert ran.code == 1 and f"error[{code}]" in ran.err and f"surgeon explain {code}" in ran.err and ran.out == ""
+    assert (
+        ran.code == 1
+        and f"error[{code}]" in ran.err
+        and f"surgeon explain {code}" in ran.err
+        and ran.out == ""
+    )
     assert sorted(path.name for path in folder.iterdir()) == before
     assert (folder / "ssd.pb").read_bytes()[:1] != b"#"
 

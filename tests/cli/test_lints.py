@@ -57,7 +57,10 @@ def test_an_error_stops_a_plan_that_is_replayed(run, files: Path) -> None:
 
 
 def test_a_warning_is_printed_and_does_not_stop(run, files: Path) -> None:
-    for ran in (run("check", "plain.yaml", "doubtful.pb"), run("convert", "plain.yaml", "doubtful.pb", "-o", "out.uff")):
+    for ran in (
+        run("check", "plain.yaml", "doubtful.pb"),
+        run("convert", "plain.yaml", "doubtful.pb", "-o", "out.uff"),
+    ):
         assert ran.code == 0 and "result: warning[L104]: " in ran.err
     assert (files / "out.uff").is_file()
 

@@ -19,7 +19,12 @@ def test_from_the_model_to_detections(tmp_path: Path, run: Run) -> None:
     done = run("run", file, picture, "-o", tmp_path / "found")
     assert done.code == 0 and len(list((tmp_path / "found").iterdir())) == 2
     shown = run("inspect", file, "--ops")
-    assert shown.code == 0 and "ONNX file" in shown.out and "NMS_TRT, standard" in shown.out and "channels first" in shown.out
+    assert (
+        shown.code == 0
+        and "ONNX file" in shown.out
+        and "NMS_TRT, standard" in shown.out
+        and "channels first" in shown.out
+    )
     assert run("inspect", file, "--json").json["format"] == "onnx"
     verified = run("verify", recipe, model, "--onnx", file, "--images", picture)
     assert verified.code == 0 and "run: ONNX file" in verified.out

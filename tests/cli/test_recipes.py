@@ -19,8 +19,18 @@ DATES = ["2017", "2018", "2019"]
 
 
 def test_these_are_shipped() -> None:
-    assert NAMES == ["lenet5_clip", "ssd", "ssd_custom", "ssd_fpn", "ssd_inception_v2_coco_2017_11_17", "ssd_mobilenet_v1_coco",
-                     "ssd_mobilenet_v2_coco", "ssd_nvidia_numbers", "ssd_softmax", "ssdlite_mobilenet_v2_coco"]  # fmt: skip
+    assert NAMES == [
+        "lenet5_clip",
+        "ssd",
+        "ssd_custom",
+        "ssd_fpn",
+        "ssd_inception_v2_coco_2017_11_17",
+        "ssd_mobilenet_v1_coco",
+        "ssd_mobilenet_v2_coco",
+        "ssd_nvidia_numbers",
+        "ssd_softmax",
+        "ssdlite_mobilenet_v2_coco",
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,8 +54,12 @@ def test_the_schema_accepts_a_shipped_recipe(name: str) -> None:
 def test_a_detector_is_converted(name: str, date: str, zoo_ssd: Callable[..., Path], tmp_path: Path) -> None:
     done = surgeon.convert(name, zoo_ssd(date=date), tmp_path / "ssd.uff")
     found = surgeon.inspect(done.output)
-    assert found.plugins == {"GridAnchor": "GridAnchor_TRT", "concat_box_loc": "FlattenConcat_TRT",
-                             "concat_box_conf": "FlattenConcat_TRT", "NMS": "NMS_TRT"}  # fmt: skip
+    assert found.plugins == {
+        "GridAnchor": "GridAnchor_TRT",
+        "concat_box_loc": "FlattenConcat_TRT",
+        "concat_box_conf": "FlattenConcat_TRT",
+        "NMS": "NMS_TRT",
+    }
     assert found.inputs == {"Input": "float32[1,3,300,300]"} and found.outputs == {"MarkOutput_0": "NMS"}
     derived = {(d.node, d.field): d.value for d in done.plan.derivations}
     assert derived["NMS", "numClasses"] == 4
@@ -54,15 +68,27 @@ def test_a_detector_is_converted(name: str, date: str, zoo_ssd: Callable[..., Pa
 
 @pytest.mark.parametrize("date", DATES)
 @pytest.mark.parametrize("target", ["uff@tensorrt-5.1", "uff@tensorrt-7.1", "uff@tensorrt-8.6"])
-def test_every_line_of_tensorrt_is_served(date: str, target: str, zoo_ssd: Callable[..., Path], tmp_path: Path) -> None:
+def test_every_line_of_tensorrt_is_served(
+    date: str, target: str, zoo_ssd: Callable[..., Path], tmp_path: Path
+) -> None:
     assert surgeon.check("ssd", zoo_ssd(date=date), target=target).problems == ()
 
 
 @pytest.mark.parametrize("date", DATES)
 def test_the_recipe_of_the_backbone_is_found(date: str, zoo_ssd: Callable[..., Path]) -> None:
     found = surgeon.inspect(zoo_ssd(date=date))
-    assert [fit.recipe for fit in found.fits] == ["ssd_mobilenet_v1_coco", "ssd", "ssd_custom", "ssd_nvidia_numbers", "ssd_softmax"]
-    assert {u.namespace for u in found.unsupported} >= {"Preprocessor", "MultipleGridAnchorGenerator", "Postprocessor"}
+    assert [fit.recipe for fit in found.fits] == [
+        "ssd_mobilenet_v1_coco",
+        "ssd",
+        "ssd_custom",
+        "ssd_nvidia_numbers",
+        "ssd_softmax",
+    ]
+    assert {u.namespace for u in found.unsupported} >= {
+        "Preprocessor",
+        "MultipleGridAnchorGenerator",
+        "Postprocessor",
+    }
 
 
 def test_the_size_of_a_custom_detector_is_compared(zoo_ssd: Callable[..., Path], tmp_path: Path) -> None:
@@ -82,21 +108,33 @@ def test_lenet_is_converted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["check", "plan", "convert"])
-def test_the_anchors_are_chosen_on_the_command_line(verb: str, zoo_ssd: Callable[..., Path], tmp_path: Path, run: Callable[..., Any]) -> None:
+def test_the_anchors_are_chosen_on_the_command_line(
+    verb: str, zoo_ssd: Callable[..., Path], tmp_path: Path, run: Callable[..., Any]
+) -> None:
     model = zoo_ssd(date="2018", height=96, width=96, depth_multiplier=0.125)
     output = ["-o", tmp_path / "ssd.uff"] if verb == "convert" else []
     ran = run(verb, "ssd", model, "--anchors", "constant", "--json", *output)
     assert ran.code == 0, ran.err
     shown = next(d for d in ran.json["derivations"] if d["field"] == "anchors")
     assert shown["node"] == "concat_priorbox" and shown["value"] == "constant" and len(shown["evidence"]) > 3
-    assert not [d for d in run(verb, "ssd", model, "--json", *output).json["derivations"] if d["field"] == "anchors"]
+    assert not [
+        d for d in run(verb, "ssd", model, "--json", *output).json["derivations"] if d["field"] == "anchors"
+    ]
     assert run(verb, "ssd", model, "--anchors", "none", *output).code == 2
 
 
-def test_check_shows_every_derived_value_with_its_evidence(zoo_ssd: Callable[..., Path], run: Callable[..., Any]) -> None:
+def test_check_shows_every_derived_value_with_its_evidence(
+    zoo_ssd: Callable[..., Path], run: Callable[..., Any]
+) -> None:
     ran = run("check", "ssd", zoo_ssd(date="2019", height=96, width=96, depth_multiplier=0.125))
     assert ran.code == 0, ran.err
-    for line in ("GridAnchor.minSize = 0.2", "GridAnchor.variance = [0.1, 0.1, 0.2, 0.2]", "NMS.nmsThreshold = 0.6", "NMS.topK = 204",
-                 "image.size = [96, 96]", "image.steps = [{'scale': 0.007843138}, {'subtract': 1.0}]"):  # fmt: skip
+    for line in (
+        "GridAnchor.minSize = 0.2",
+        "GridAnchor.variance = [0.1, 0.1, 0.2, 0.2]",
+        "NMS.nmsThreshold = 0.6",
+        "NMS.topK = 204",
+        "image.size = [96, 96]",
+        "image.steps = [{'scale': 0.007843138}, {'subtract': 1.0}]",
+    ):
         assert line in ran.out
     assert "largest difference of a coordinate: 1.2e-07 of the picture" in ran.out

@@ -27,9 +27,13 @@ class FakeEngine:
     def __init__(self, path: Path, image: Image | None) -> None:
         self.path, self.batches, self.closed = path, [], False
         self.manifest = SimpleNamespace(
-            image=image, labels={2: "square"}, detections={"detections": "NMS", "keep_count": "NMS:1"}, max_batch=3,
-            inputs=(SimpleNamespace(name="Input", dtype="float32", shape=(None, 300, 300, 3)),), outputs=(SimpleNamespace(name="NMS"),),
-        )  # fmt: skip
+            image=image,
+            labels={2: "square"},
+            detections={"detections": "NMS", "keep_count": "NMS:1"},
+            max_batch=3,
+            inputs=(SimpleNamespace(name="Input", dtype="float32", shape=(None, 300, 300, 3)),),
+            outputs=(SimpleNamespace(name="NMS"),),
+        )
 
     def __enter__(self) -> FakeEngine:
         return self
@@ -59,7 +63,10 @@ def engine(work: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """Give the stand-in that ``x.engine`` is; ``bare.engine`` is one without an image."""
     import surgeon.engine
 
-    engines = {name: FakeEngine(Path(name), image) for name, image in {"x.engine": IMAGE, "bare.engine": None}.items()}
+    engines = {
+        name: FakeEngine(Path(name), image)
+        for name, image in {"x.engine": IMAGE, "bare.engine": None}.items()
+    }
     for name in engines:
         (work / name).touch()
 
@@ -85,21 +92,37 @@ def test_a_recipe_and_its_model(run, work: Path) -> None:
     assert "found: 4 pictures and detections.json" in ran.err
     stored = json.loads(Path("found/detections.json").read_text())
     assert [Path(one["drawn"]).is_file() for one in stored["pictures"]] == [True] * 4
-    assert {row["label"] for one in stored["pictures"] for row in one["detections"]} == {"cross", "ring", "circle", "star", "triangle"}
+    assert {row["label"] for one in stored["pictures"] for row in one["detections"]} == {
+        "cross",
+        "ring",
+        "circle",
+        "star",
+        "triangle",
+    }
     ran = run("run", "demo.yaml", "model.pb", "pictures/shapes_7_3.jpg", "--json")
     (only,) = ran.json["pictures"]
     assert ran.code == 0 and only["size"] == {"height": 320, "width": 240} and "drawn" not in only
-    assert set(only["detections"][0]) == {"class", "label", "score", "box", "pixels"} and len(only["detections"]) > 5
+    assert (
+        set(only["detections"][0]) == {"class", "label", "score", "box", "pixels"}
+        and len(only["detections"]) > 5
+    )
 
 
 def test_an_engine(run, engine: FakeEngine) -> None:
     ran = run("run", "x.engine", "pictures", "--json")
     assert ran.code == 0 and engine.batches == [3, 1] and engine.closed
     rows = [row for one in ran.json["pictures"] for row in one["detections"]]
-    assert len(rows) == 4 and {row["label"] for row in rows} == {"square"} and len({row["score"] for row in rows}) == 4
+    assert (
+        len(rows) == 4
+        and {row["label"] for row in rows} == {"square"}
+        and len({row["score"] for row in rows}) == 4
+    )
     assert run("run", "x.engine", "pictures", "--batch", "1", "--json").out == ran.out
     assert engine.batches[2:] == [1, 1, 1, 1]
-    assert run("run", "x.engine", "pictures", "--threshold", "1", "--json").json["pictures"][0]["detections"] == []
+    assert (
+        run("run", "x.engine", "pictures", "--threshold", "1", "--json").json["pictures"][0]["detections"]
+        == []
+    )
 
 
 def test_labels_of_a_file(run, engine: FakeEngine, work: Path) -> None:
@@ -125,7 +148,9 @@ def test_an_engine_without_an_image(run, engine: FakeEngine, work: Path) -> None
     assert ran.code == 1 and "error[V112]" in ran.err and "--image-from" in ran.err
     assert codes(run("run", "bare.engine", "pictures", "--image-from", "ssd", "--json")) == ["V118"]
     assert run("run", "bare.engine", "pictures", "--image-from", "ssd", "--model", "model.pb").code == 0
-    (work / "own.yaml").write_text("recipe: 1\nname: own\nextends: [lenet5_clip]\nimage: {size: [300, 300], steps: [{divide: 255.0}]}\n")
+    (work / "own.yaml").write_text(
+        "recipe: 1\nname: own\nextends: [lenet5_clip]\nimage: {size: [300, 300], steps: [{divide: 255.0}]}\n"
+    )
     ran = run("run", "bare.engine", "pictures", "--image-from", "own.yaml", "--json")
     assert ran.out == run("run", "x.engine", "pictures", "--json").out
 
@@ -133,8 +158,15 @@ def test_an_engine_without_an_image(run, engine: FakeEngine, work: Path) -> None
 def test_outputs_of_a_network_without_detections(run, engine: FakeEngine, work: Path) -> None:
     engine.manifest.detections = {}
     ran = run("run", "x.engine", "pictures/shapes_7_3.jpg", "-o", "found", "--tensors")
-    assert ran.code == 0 and "no detections; the network's outputs" in ran.out and "float32[1, 1, 7]  largest: [0,0,1] 2" in ran.out
-    assert sorted(path.name for path in (work / "found").iterdir()) == ["detections.json", "shapes_7_3.jpg.npz"]
+    assert (
+        ran.code == 0
+        and "no detections; the network's outputs" in ran.out
+        and "float32[1, 1, 7]  largest: [0,0,1] 2" in ran.out
+    )
+    assert sorted(path.name for path in (work / "found").iterdir()) == [
+        "detections.json",
+        "shapes_7_3.jpg.npz",
+    ]
     with np.load("found/shapes_7_3.jpg.npz") as arrays:
         assert arrays["NMS"].shape == (1, 1, 7)
 
@@ -169,9 +201,15 @@ def test_what_is_refused_leaves_nothing(run, engine: FakeEngine, work: Path, nam
     assert sorted(work.rglob("*")) == before
 
 
-@pytest.mark.parametrize("arguments", [
-    ["x.engine"], ["x.engine", "p", "--threshold", "2"], ["x.engine", "p", "--threshold", "much"], ["x.engine", "p", "--batch", "0"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["x.engine"],
+        ["x.engine", "p", "--threshold", "2"],
+        ["x.engine", "p", "--threshold", "much"],
+        ["x.engine", "p", "--batch", "0"],
+    ],
+)
 def test_wrong_usage(run, arguments: list[str]) -> None:
     ran = run("run", *arguments)
     assert ran.code == 2 and ran.out == "" and "usage: surgeon run" in ran.err

@@ -11,7 +11,26 @@ import pytest
 
 from surgeon.zoo import demo
 
-VERBS = ["apply", "bench", "build", "check", "convert", "demo", "diff", "doctor", "explain", "init", "inspect", "list", "plan", "run", "schema", "test", "verify", "view"]  # fmt: skip
+VERBS = [
+    "apply",
+    "bench",
+    "build",
+    "check",
+    "convert",
+    "demo",
+    "diff",
+    "doctor",
+    "explain",
+    "init",
+    "inspect",
+    "list",
+    "plan",
+    "run",
+    "schema",
+    "test",
+    "verify",
+    "view",
+]
 
 
 def test_the_verbs_are_discovered() -> None:
@@ -58,14 +77,20 @@ def test_inspect_folds_what_lies_deeper(run, work: Path) -> None:
     assert "▾ FeatureExtractor" in opened and "    ▸ MobilenetV1" in opened and "    image_tensor" in opened
     bars = [line.count("█") for line in folded.splitlines() if "█" in line or "▏" in line]
     assert len(bars) > 8 and max(bars) == 10 and min(bars) == 0
-    assert all(("█" in line or "▏" in line) == (" 0 B" not in line) for line in folded.splitlines() if line.endswith(" B"))
+    assert all(
+        ("█" in line or "▏" in line) == (" 0 B" not in line)
+        for line in folded.splitlines()
+        if line.endswith(" B")
+    )
 
 
 def test_inspect_looks_into_one_namespace(run, work: Path) -> None:
     inside = run("inspect", "small.pb", "--under", "body/", "--json").json["namespaces"]
     everything = run("inspect", "small.pb", "--depth", "2", "--json").json["namespaces"]
     assert inside and all(one["name"].startswith("body/") and one["depth"] == 1 for one in inside)
-    assert sum(one["nodes"] for one in inside) == next(one["nodes"] for one in everything if one["name"] == "body")
+    assert sum(one["nodes"] for one in inside) == next(
+        one["nodes"] for one in everything if one["name"] == "body"
+    )
     ran = run("inspect", "small.pb", "--under", "bodi")
     assert ran.code == 1 and "G110" in ran.err and "nearest: 'body'" in ran.err
 
@@ -120,13 +145,17 @@ def test_plan_golden(run, work: Path, golden: Callable[[str, str], None]) -> Non
 
 def test_a_plan_can_be_kept_and_applied(run, work: Path) -> None:
     assert run("plan", "small.yaml", "small.pb", "-o", "plan.json").code == 0
-    assert run("plan", "small.yaml", "small.pb", "--json").json == json.loads((work / "plan.json").read_text())
+    assert run("plan", "small.yaml", "small.pb", "--json").json == json.loads(
+        (work / "plan.json").read_text()
+    )
     assert run("apply", "plan.json", "small.pb", "-o", "applied.uff").code == 0
     assert run("convert", "small.yaml", "small.pb", "-o", "converted.uff").code == 0
     assert (work / "applied.uff").read_bytes() == (work / "converted.uff").read_bytes()
 
 
-def test_a_plan_is_for_its_own_graph(run, work: Path, graph_file: Callable[..., Path], graph_text: str) -> None:
+def test_a_plan_is_for_its_own_graph(
+    run, work: Path, graph_file: Callable[..., Path], graph_text: str
+) -> None:
 
     run("plan", "small.yaml", "small.pb", "-o", "plan.json")
     graph_file(work / "other.pb", graph_text.replace("0.5", "0.25"))
@@ -177,10 +206,18 @@ def test_list_for_a_target(run) -> None:
     assert all(row["in UFF"] for row in ops) and len(ops) < len(run("list", "ops", "--json").json)
 
 
-@pytest.mark.parametrize(("subject", "kind", "words"), [
-    ("R101", "code", "YAML"), ("r101", "code", "YAML"), ("NMS_TRT", "plugin", "keepTopK"), ("collapse", "step", "Before"),
-    ("Conv2D", "op", "converted"), ("uff@tensorrt-8.5", "target", "TensorRT"), ("ssd", "recipe", "num_classes"),
-])
+@pytest.mark.parametrize(
+    ("subject", "kind", "words"),
+    [
+        ("R101", "code", "YAML"),
+        ("r101", "code", "YAML"),
+        ("NMS_TRT", "plugin", "keepTopK"),
+        ("collapse", "step", "Before"),
+        ("Conv2D", "op", "converted"),
+        ("uff@tensorrt-8.5", "target", "TensorRT"),
+        ("ssd", "recipe", "num_classes"),
+    ],
+)
 def test_explain(run, subject: str, kind: str, words: str) -> None:
     ran = run("explain", subject)
     twin = run("explain", subject, "--json").json
@@ -204,7 +241,9 @@ def test_every_code_can_be_explained(run) -> None:
 def test_schema(run, work: Path) -> None:
     ran = run("schema", "-o", "schema.json")
     assert ran.code == 0 and ran.out == ""
-    assert json.loads((work / "schema.json").read_text()) == run("schema").json == run("schema", "--json").json
+    assert (
+        json.loads((work / "schema.json").read_text()) == run("schema").json == run("schema", "--json").json
+    )
 
 
 def test_doctor(run) -> None:
@@ -229,7 +268,15 @@ def test_demo(run, work: Path) -> None:
     ran = run("demo", "-o", "the demo")
     assert ran.code == 0 and "Postprocessor" in ran.out and re.search(r"end to end +passed", ran.out)
     made = sorted(p.name for p in (work / "the demo").iterdir())
-    assert made == ["detections", "labels.pbtxt", "pictures", "ssd.pb", "ssd.uff", "ssd.yaml", "ssd_plugins.pb"]
+    assert made == [
+        "detections",
+        "labels.pbtxt",
+        "pictures",
+        "ssd.pb",
+        "ssd.uff",
+        "ssd.yaml",
+        "ssd_plugins.pb",
+    ]
     assert len(list((work / "the demo" / "detections").glob("*.png"))) == 4
     twin = run("demo", "-o", "the demo", "--json").json
     assert twin["put in"]["NMS"]["op"] == "NMS_TRT" and twin["taken out"]["Postprocessor"]["into"] == "NMS"
@@ -247,5 +294,11 @@ def test_demo_without_pillow_converts_and_says_what_is_missing(run, work: Path, 
     ran = run("demo", "-o", "the demo")
     assert ran.code == 0 and "not compared: 'PIL' is not installed" in ran.out
     assert sorted(p.name for p in (work / "the demo").iterdir()) == [
-        "labels.pbtxt", "pictures", "ssd.pb", "ssd.uff", "ssd.yaml", "ssd_plugins.pb"]  # fmt: skip
+        "labels.pbtxt",
+        "pictures",
+        "ssd.pb",
+        "ssd.uff",
+        "ssd.yaml",
+        "ssd_plugins.pb",
+    ]
     assert len(list((work / "the demo" / "pictures").glob("*.jpg"))) == 4

@@ -38,7 +38,10 @@ def test_a_shipped_recipe_passes(run, model: Path) -> None:
     assert lines[0] == f"recipe 'ssd' on {model} for uff@tensorrt-8.5"
     assert lines[1] == "put in: made, seed 0 (none was given with --images)"
     assert [line for line in lines if line.startswith(("cut to cut", "each alone", "end to end"))] == [
-        "cut to cut: passed", "each alone: passed", "end to end: passed"]  # fmt: skip
+        "cut to cut: passed",
+        "each alone: passed",
+        "end to end: passed",
+    ]
     assert lines[-1].startswith("passed") and any("Postprocessor -> NMS" in line for line in lines)
 
 
@@ -54,20 +57,47 @@ def test_numbers_that_are_not_the_graphs_fail_and_are_named(run, model: Path) ->
 def test_differences_that_nothing_explains_are_listed(run, model: Path) -> None:
     ran = run("verify", "numbers.yaml", model, "--set", "ratio=0.4", "--max-excused", "100")
     assert ran.code == 3
-    listed = [line.split() for line in ran.out.splitlines() if line.strip().startswith(("differs", "missing", "extra"))]
+    listed = [
+        line.split()
+        for line in ran.out.splitlines()
+        if line.strip().startswith(("differs", "missing", "extra"))
+    ]
     assert listed and all("class" in words and "score" in words for words in listed)
     assert "(dog)" in ran.out or "(cat)" in ran.out
 
 
 def test_a_wrong_scale_fails_from_pixels_only(run, model: Path) -> None:
-    ran = run("verify", "numbers.yaml", model, "--set", "ratio=0.33333334", "--set", "image_scale=0.0039215686", "--json")
+    ran = run(
+        "verify",
+        "numbers.yaml",
+        model,
+        "--set",
+        "ratio=0.33333334",
+        "--set",
+        "image_scale=0.0039215686",
+        "--json",
+    )
     assert ran.code == 3
     assert {v["name"]: v["outcome"] for v in ran.json["verdicts"]} == {
-        "cut to cut": "passed", "each alone": "failed", "end to end": "failed"}  # fmt: skip
+        "cut to cut": "passed",
+        "each alone": "failed",
+        "end to end": "failed",
+    }
 
 
 def test_json_has_everything(run, model: Path) -> None:
-    ran = run("verify", "ssd", model, "--json", "--seed", "3", "--box-tolerance", "1e-3", "--score-tolerance", "2e-3")
+    ran = run(
+        "verify",
+        "ssd",
+        model,
+        "--json",
+        "--seed",
+        "3",
+        "--box-tolerance",
+        "1e-3",
+        "--score-tolerance",
+        "2e-3",
+    )
     assert ran.code == 0 and ran.json["outcome"] == "passed" and ran.json["made"] is True
     assert ran.json["pictures"] == ["made, seed 3"]
     assert ran.json["tolerances"] == {"box": 1e-3, "score": 2e-3, "tensor": 1e-5}
@@ -85,7 +115,9 @@ def test_pictures_are_drawn(run, model: Path, tmp_path: Path) -> None:
 
     (tmp_path / "in").mkdir()
     for name in ("a", "b"):
-        Image.fromarray(np.random.default_rng(ord(name)).integers(0, 256, (60, 90, 3)).astype(np.uint8)).save(tmp_path / "in" / f"{name}.png")
+        Image.fromarray(np.random.default_rng(ord(name)).integers(0, 256, (60, 90, 3)).astype(np.uint8)).save(
+            tmp_path / "in" / f"{name}.png"
+        )
     ran = run("verify", "ssd", model, "--images", "in", "-o", "out")
     assert ran.code == 0 and "(none was given" not in ran.out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png.png", "b.png.png"]
@@ -106,17 +138,30 @@ def test_without_image_it_is_not_verified(run, model: Path) -> None:
     assert ran.code == 3 and ran.out.splitlines()[-1] == "not verified: 'end to end' could not be compared"
 
 
-@pytest.mark.parametrize(("code", "arguments"), [
-    ("V102", ["--images", "nowhere"]), ("V101", ["--images", "bad.png"]), ("R112", []), ("E105", ["-o", "numbers.yaml/x"]),
-])
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        ("V102", ["--images", "nowhere"]),
+        ("V101", ["--images", "bad.png"]),
+        ("R112", []),
+        ("E105", ["-o", "numbers.yaml/x"]),
+    ],
+)
 def test_errors_are_no_verdicts(run, model: Path, code: str, arguments: list[str]) -> None:
     Path("bad.png").write_text("no picture")
     ran = run("verify", "ssd" if code != "R112" else "sssd", model, *arguments, "--json")
     assert ran.code == 1 and [d["code"] for d in ran.json["diagnostics"]] == [code]
 
 
-@pytest.mark.parametrize("arguments", [
-    ["--box-tolerance", "0"], ["--score-tolerance", "much"], ["--max-excused", "-1"], ["--seed", "x"], ["--anchors", "grid"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--box-tolerance", "0"],
+        ["--score-tolerance", "much"],
+        ["--max-excused", "-1"],
+        ["--seed", "x"],
+        ["--anchors", "grid"],
+    ],
+)
 def test_wrong_usage_of_verify(run, model: Path, arguments: list[str]) -> None:
     assert run("verify", "ssd", model, *arguments).code == 2

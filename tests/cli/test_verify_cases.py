@@ -25,7 +25,16 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def case(expect: str, *more: str) -> str:
-    return "\n".join(["cases:", "  - name: one", "    zoo: {network: lenet}", *(f"    {line}" for line in more), f"    expect: {expect}", ""])
+    return "\n".join(
+        [
+            "cases:",
+            "  - name: one",
+            "    zoo: {network: lenet}",
+            *(f"    {line}" for line in more),
+            f"    expect: {expect}",
+            "",
+        ]
+    )
 
 
 def test_the_example_of_a_shipped_recipe_holds(run) -> None:
@@ -84,7 +93,11 @@ def test_a_failed_verification_has_its_own_exit_code(run, mine: Path) -> None:
     Path("mine.yaml").write_text(RECIPE.replace("6.0", "5.0"))
     mine.write_text(case("{verify: {}}"))
     ran = run("test", "mine.yaml")
-    assert ran.code == 3 and "verification failed; expected passed: " in ran.out and "each alone: failed" in ran.out
+    assert (
+        ran.code == 3
+        and "verification failed; expected passed: " in ran.out
+        and "each alone: failed" in ran.out
+    )
     mine.write_text(case("{verify: {outcome: failed}}"))
     assert run("test", "mine.yaml").code == 0
     mine.write_text(case("{verify: {}, nodes: {trt_relu6: Relu}}"))
@@ -112,12 +125,22 @@ def test_no_cases(run, mine: Path) -> None:
 
 
 WRONG = [
-    "cases: []", "cases: 1", "case: []", "- 1", "cases: [{name: x}]",
-    case("{}"), case("{nodes: {a: {opp: Relu}}}"), case("{verify: {outcome: fine}}"), case("{verify: {box-tolerance: 0}}"),
-    case("{error: R201, derived: {a.b: 1}}"), case("{error: R201, verify: {outcome: failed}}"), case("{error: R201}", "model: x.pb"),
-    case("{error: R201}").replace("zoo: {network: lenet}", "zoo: 3"), case("{error: R201}") + case("{error: R201}").partition("\n")[2],
+    "cases: []",
+    "cases: 1",
+    "case: []",
+    "- 1",
+    "cases: [{name: x}]",
+    case("{}"),
+    case("{nodes: {a: {opp: Relu}}}"),
+    case("{verify: {outcome: fine}}"),
+    case("{verify: {box-tolerance: 0}}"),
+    case("{error: R201, derived: {a.b: 1}}"),
+    case("{error: R201, verify: {outcome: failed}}"),
+    case("{error: R201}", "model: x.pb"),
+    case("{error: R201}").replace("zoo: {network: lenet}", "zoo: 3"),
+    case("{error: R201}") + case("{error: R201}").partition("\n")[2],
     case("{verify: {max-excused: -1}}"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("text", WRONG)
@@ -127,9 +150,17 @@ def test_a_file_of_cases_that_is_wrong(run, mine: Path, text: str) -> None:
     assert ran.code == 1 and {d["code"] for d in ran.json["diagnostics"]} == {"V120"}
 
 
-@pytest.mark.parametrize("options", [
-    "{network: resnet}", "{network: lenet, classes: 3}", "{date: 2016}", "{clases: 3}", "{classes: many}", "{height: 3}",
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "{network: resnet}",
+        "{network: lenet, classes: 3}",
+        "{date: 2016}",
+        "{clases: 3}",
+        "{classes: many}",
+        "{height: 3}",
+    ],
+)
 def test_options_that_the_generator_refuses(run, mine: Path, options: str) -> None:
     mine.write_text(case("{error: R201}").replace("{network: lenet}", options))
     ran = run("test", "mine.yaml", "--json")
@@ -142,24 +173,37 @@ def test_the_page_of_the_form_shows_cases_that_are_read(run, mine: Path) -> None
     mine.write_text(page[1].partition("```yaml\n")[2].partition("```")[0])
     from surgeon.verification.recipe_cases import load_recipe_cases
 
-    assert [c.name for c in load_recipe_cases(mine).cases] == ["three classes, exporter of 2018", "no detector"]
+    assert [c.name for c in load_recipe_cases(mine).cases] == [
+        "three classes, exporter of 2018",
+        "no detector",
+    ]
 
 
 def test_the_cases_of_a_plugin_are_run(run, tmp_path: Path) -> None:
     ran = run("test", "CustomClipPlugin")
-    assert ran.code == 0 and "passed  both-sides\n" in ran.out and "no-limit (negative control)" in ran.out and ran.out.endswith(" 0 failed\n")
+    assert (
+        ran.code == 0
+        and "passed  both-sides\n" in ran.out
+        and "no-limit (negative control)" in ran.out
+        and ran.out.endswith(" 0 failed\n")
+    )
     folder = tmp_path / "mine" / "Halve"
     folder.mkdir(parents=True)
-    (folder / "plugin.yaml").write_text("title: t\nsummary: s\nlibrary: own\ninputs: [{name: x, summary: s}]\noutputs: [{name: y, summary: s}]\nsources: [s]\n")
+    (folder / "plugin.yaml").write_text(
+        "title: t\nsummary: s\nlibrary: own\ninputs: [{name: x, summary: s}]\noutputs: [{name: y, summary: s}]\nsources: [s]\n"
+    )
     (folder / "shape.py").write_text("def outputs(fields, inputs):\n    return [inputs[0]]\n")
     arguments = ("test", "Halve", "--plugin-path", str(tmp_path / "mine"))
     assert "C118" in run(*arguments).err and "cases.yaml" in run(*arguments).err
     (folder / "cases.yaml").write_text(
         "tolerance: {reason: exact}\ncases:\n  - {name: two, summary: s, inputs: [{shape: [1], values: [2]}], outputs: {y: {shape: [1], values: [1]}}}\n"
-        "negative:\n  - {name: three, of: two, inputs: [{shape: [1], values: [3]}]}\n")
+        "negative:\n  - {name: three, of: two, inputs: [{shape: [1], values: [3]}]}\n"
+    )
     assert "C118" in run(*arguments).err and "reference.py" in run(*arguments).err
     load_module.cache_clear()
-    (folder / "reference.py").write_text("def run(fields, inputs, changes=frozenset()):\n    return [inputs[0] / 2]\n")
+    (folder / "reference.py").write_text(
+        "def run(fields, inputs, changes=frozenset()):\n    return [inputs[0] / 2]\n"
+    )
     assert run(*arguments).code == 0
     assert [row["passed"] for row in run(*arguments, "--json").json["cases"]] == [True, True]
     assert [row["name"] for row in run(*arguments, "--json", "--only", "thr").json["cases"]] == ["three"]
@@ -172,10 +216,14 @@ def test_cases_of_a_plugin_that_are_not_there(run) -> None:
 
 
 @pytest.mark.parametrize(("body", "failed"), [("inputs[0] * 2", ["two"]), ("inputs[0] * 0 + 1", ["three"])])
-def test_a_plugin_that_computes_something_else_fails(run, tmp_path: Path, body: str, failed: list[str]) -> None:
+def test_a_plugin_that_computes_something_else_fails(
+    run, tmp_path: Path, body: str, failed: list[str]
+) -> None:
     test_the_cases_of_a_plugin_are_run(run, tmp_path)
     (tmp_path / "other").mkdir()
     (tmp_path / "mine" / "Halve").rename(tmp_path / "other" / "Halve")
-    (tmp_path / "other" / "Halve" / "reference.py").write_text(f"def run(fields, inputs, changes=frozenset()):\n    return [{body}]\n")
+    (tmp_path / "other" / "Halve" / "reference.py").write_text(
+        f"def run(fields, inputs, changes=frozenset()):\n    return [{body}]\n"
+    )
     ran = run("test", "Halve", "--plugin-path", str(tmp_path / "other"))
     assert ran.code == 1 and f"FAILED  {failed[0]}" in ran.out and "1 failed" in ran.out

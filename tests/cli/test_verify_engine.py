@@ -33,8 +33,21 @@ def test_an_engine_that_computes_something_else_fails(work: Path, run: Run) -> N
     assert done.code == 3 and "cut to cut: failed" in done.out and "end to end: failed" in done.out, done.err
     assert "run: engine ssd.engine, precision fp16, TensorRT 8.5.3.1, GPU Fake GPU" in done.out
     assert "boxes 0.001 of the picture" in done.out and len(list((work / "drawn").iterdir())) == 1
-    found = run("verify", "ssd.yaml", demo.model_path(), "--engine", "ssd.engine", "--images", demo.picture_paths()[0], "--json")
-    assert found.code == 3 and found.json["runtime"]["engine"] == "ssd.engine" and found.json["tolerances"]["box"] == 1e-3
+    found = run(
+        "verify",
+        "ssd.yaml",
+        demo.model_path(),
+        "--engine",
+        "ssd.engine",
+        "--images",
+        demo.picture_paths()[0],
+        "--json",
+    )
+    assert (
+        found.code == 3
+        and found.json["runtime"]["engine"] == "ssd.engine"
+        and found.json["tolerances"]["box"] == 1e-3
+    )
     assert [v["name"] for v in found.json["verdicts"]] == ["cut to cut", "end to end"]
 
 
@@ -46,10 +59,17 @@ def test_an_engine_of_another_graph_is_refused(work: Path, run: Run) -> None:
     assert done.code == 1 and "V124" in done.err
 
 
-@pytest.mark.parametrize("arguments", [
-    (), ("ssd.yaml",), ("--original", "original.npz"), ("ssd.yaml", "model.pb", "--original", "o.npz", "--engine", "e"),
-    ("--original", "o.npz", "--engine", "e", "--images", "x"), ("ssd.yaml", "m.pb", "--engine", "e", "--store", "s.npz"),
-    ("ssd.yaml", "m.pb", "--engine", "e", "--onnx", "o"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("ssd.yaml",),
+        ("--original", "original.npz"),
+        ("ssd.yaml", "model.pb", "--original", "o.npz", "--engine", "e"),
+        ("--original", "o.npz", "--engine", "e", "--images", "x"),
+        ("ssd.yaml", "m.pb", "--engine", "e", "--store", "s.npz"),
+        ("ssd.yaml", "m.pb", "--engine", "e", "--onnx", "o"),
+    ],
+)
 def test_wrong_combinations_are_usage(run: Run, arguments: tuple[str, ...]) -> None:
     assert run("verify", *arguments).code == 2

@@ -25,7 +25,15 @@ from surgeon.viewer import serving
 
 
 def verification(outcome: Outcome = Outcome.FAILED) -> Verification:
-    return Verification("small", "uff@tensorrt-8.5", ("cat.jpg",), False, Tolerances(), None, (Verdict("cut to cut", outcome, "bad"),))
+    return Verification(
+        "small",
+        "uff@tensorrt-8.5",
+        ("cat.jpg",),
+        False,
+        Tolerances(),
+        None,
+        (Verdict("cut to cut", outcome, "bad"),),
+    )
 
 
 def verdict(path: Path) -> Path:
@@ -96,15 +104,26 @@ def test_a_model_alone_becomes_a_page(run, work: Path) -> None:
 def test_a_recipe_shows_what_becomes_of_the_model(run, work: Path) -> None:
     ran = run("view", "small.pb", "small.yaml", "--html", "page.html", "--set", "top=5.0", "--json")
     page = (work / "page.html").read_text()
-    assert ran.code == 0 and "CustomClipPlugin" in page and "small.yaml:" in page and "clipMax <b>5</b>" in page
+    assert (
+        ran.code == 0 and "CustomClipPlugin" in page and "small.yaml:" in page and "clipMax <b>5</b>" in page
+    )
     assert ran.json["page"] == "page.html" and ran.json["bytes"] == (work / "page.html").stat().st_size
-    assert ran.json["graphs"]["before"]["nodes"] == 9 and ran.json["graphs"]["after"]["ops"]["CustomClipPlugin"] == 1
+    assert (
+        ran.json["graphs"]["before"]["nodes"] == 9
+        and ran.json["graphs"]["after"]["ops"]["CustomClipPlugin"] == 1
+    )
     told = {namespace["name"]: namespace for namespace in ran.json["namespaces"]}
-    assert told["pre"]["fate"] == "collapsed" and told["pre"]["into"] == {"Input": 3} and told["body"]["fate"] == "partly"
+    assert (
+        told["pre"]["fate"] == "collapsed"
+        and told["pre"]["into"] == {"Input": 3}
+        and told["body"]["fate"] == "partly"
+    )
 
 
 def test_the_target_decides_what_is_said(run, work: Path) -> None:
-    assert run("view", "small.pb", "small.yaml", "--html", "page.html", "--target", "uff@tensorrt-7.0").code == 0
+    assert (
+        run("view", "small.pb", "small.yaml", "--html", "page.html", "--target", "uff@tensorrt-7.0").code == 0
+    )
     assert "uff@tensorrt-7.0" in (work / "page.html").read_text()
 
 
@@ -117,28 +136,49 @@ def test_a_verdict_of_another_recipe_is_refused(run, work: Path) -> None:
 
 def test_a_verdict_is_shown(run, work: Path) -> None:
     verdict(work / "verdict.json")
-    assert run("view", "small.pb", "small.yaml", "--html", "page.html", "--verification", "verdict.json").code == 0
+    assert (
+        run("view", "small.pb", "small.yaml", "--html", "page.html", "--verification", "verdict.json").code
+        == 0
+    )
     page = (work / "page.html").read_text()
     assert "cut to cut" in page and "Not run" not in page
 
 
-@pytest.mark.parametrize(("arguments", "code"), [
-    (["small.pb", "small.yaml", "--verification", "none.json"], "W102"), (["small.pb", "small.yaml", "--verification", "small.yaml"], "W101"),
-    (["none.pb"], "E101"), (["small.pb", "no such recipe"], "R112"),
-])  # fmt: skip
-def test_what_is_wrong_is_said_and_no_page_is_written(run, work: Path, arguments: list[str], code: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["small.pb", "small.yaml", "--verification", "none.json"], "W102"),
+        (["small.pb", "small.yaml", "--verification", "small.yaml"], "W101"),
+        (["none.pb"], "E101"),
+        (["small.pb", "no such recipe"], "R112"),
+    ],
+)
+def test_what_is_wrong_is_said_and_no_page_is_written(
+    run, work: Path, arguments: list[str], code: str
+) -> None:
     ran = run("view", *arguments, "--html", "page.html")
     assert ran.code == 1 and f"error[{code}]" in ran.err and not (work / "page.html").exists()
 
 
-@pytest.mark.parametrize("arguments", [
-    ["small.pb", "small.yaml", "--verify"], ["small.pb", "--netron", "--html", "p.html"], ["small.pb", "--netron", "--export", "p.html"],
-    ["small.pb", "--html", "p.html", "--port", "80"], ["small.pb", "--export", "p.html", "--no-open"], ["small.pb", "--port", "65536"],
-    ["small.pb", "small.yaml", "--verification", "v.json"], ["small.pb", "--html", "p.html", "--verify"], ["small.pb", "--html", "p.html", "--verification", "v.json"],
-    ["small.pb", "small.yaml", "--html", "p.html", "--images", "."], ["small.pb", "--html", "p.html", "--target", "uff@tensorrt-7.0"],
-    ["small.pb", "--html", "p.html", "--set", "a=b"], ["small.pb", "--html", "p.html", "--anchors", "constant"],
-    ["small.pb", "small.yaml", "--html", "p.html", "--verify", "--verification", "v.json"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["small.pb", "small.yaml", "--verify"],
+        ["small.pb", "--netron", "--html", "p.html"],
+        ["small.pb", "--netron", "--export", "p.html"],
+        ["small.pb", "--html", "p.html", "--port", "80"],
+        ["small.pb", "--export", "p.html", "--no-open"],
+        ["small.pb", "--port", "65536"],
+        ["small.pb", "small.yaml", "--verification", "v.json"],
+        ["small.pb", "--html", "p.html", "--verify"],
+        ["small.pb", "--html", "p.html", "--verification", "v.json"],
+        ["small.pb", "small.yaml", "--html", "p.html", "--images", "."],
+        ["small.pb", "--html", "p.html", "--target", "uff@tensorrt-7.0"],
+        ["small.pb", "--html", "p.html", "--set", "a=b"],
+        ["small.pb", "--html", "p.html", "--anchors", "constant"],
+        ["small.pb", "small.yaml", "--html", "p.html", "--verify", "--verification", "v.json"],
+    ],
+)
 def test_options_that_do_not_go_together_are_wrong_usage(run, work: Path, arguments: list[str]) -> None:
     ran = run("view", *arguments)
     assert ran.code == 2 and "error" in ran.err and not (work / "p.html").exists()
@@ -155,14 +195,20 @@ def test_the_page_shows_a_verification_made_now(run, tmp_path: Path) -> None:
     from surgeon.zoo import demo
 
     page = tmp_path / "page.html"
-    ran = run("view", demo.model_path(), "ssd", "--html", page, "--verify", "--images", demo.picture_paths()[0])
+    ran = run(
+        "view", demo.model_path(), "ssd", "--html", page, "--verify", "--images", demo.picture_paths()[0]
+    )
     text = page.read_text()
     assert ran.code == 0 and "each alone" in text and "data:image/" in text and ">passed<" in text
     assert page.stat().st_size < 3_000_000
 
 
-@pytest.mark.parametrize(("outcome", "code"), [(Outcome.FAILED, 3), (Outcome.INCONCLUSIVE, 3), (Outcome.PASSED, 0)])
-def test_a_verification_that_fails_is_the_exit_code(run, work: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, code: int) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "code"), [(Outcome.FAILED, 3), (Outcome.INCONCLUSIVE, 3), (Outcome.PASSED, 0)]
+)
+def test_a_verification_that_fails_is_the_exit_code(
+    run, work: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, code: int
+) -> None:
     monkeypatch.setattr("surgeon.api.verify", lambda *arguments, **choices: verification(outcome))
     ran = run("view", "small.pb", "small.yaml", "--html", "page.html", "--verify", "--images", ".")
     assert ran.code == code and f">{outcome}<" in (work / "page.html").read_text()
@@ -170,11 +216,19 @@ def test_a_verification_that_fails_is_the_exit_code(run, work: Path, monkeypatch
 
 def test_the_files_for_model_explorer_are_written(run, work: Path) -> None:
     ran = run("view", "small.pb", "small.yaml", "--export", "out")
-    assert (ran.code, ran.out) == (0, "") and sorted(path.name for path in (work / "out").iterdir()) == ["after.json", "before.json", "colours.json", "sync.json"]
+    assert (ran.code, ran.out) == (0, "") and sorted(path.name for path in (work / "out").iterdir()) == [
+        "after.json",
+        "before.json",
+        "colours.json",
+        "sync.json",
+    ]
     assert "model-explorer out/before.json out/after.json --node_data_paths out/colours.json" in ran.err
     assert json.loads((work / "out" / "after.json").read_text())["graphs"][0]["id"] == "after"
     both = run("view", "small.pb", "--export", "one", "--html", "page.html", "--json")
-    assert both.json["page"] == "page.html" and both.json["explorer"] == ["one/graph.json", "one/colours.json"]
+    assert both.json["page"] == "page.html" and both.json["explorer"] == [
+        "one/graph.json",
+        "one/colours.json",
+    ]
     assert "error[E105]" in run("view", "small.pb", "--export", "small.pb").err
 
 
@@ -183,7 +237,9 @@ def test_model_explorer_opens_in_the_browser_until_it_is_stopped(
     run, work: Path, viewers, browser, stopped, number: int
 ) -> None:
     viewers(SERVER + "server.serve_forever()")
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where the tests run behind a shell
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # it may be ignored where the tests run behind a shell
     try:
         stopped(number)
         check_explorer(run, browser)
@@ -194,14 +250,23 @@ def test_model_explorer_opens_in_the_browser_until_it_is_stopped(
 def check_explorer(run, browser: list[tuple[str, list[str]]]) -> None:
     ran = run("view", "small.pb", "small.yaml")
     ((address, arguments),) = browser
-    assert ran.code == 0 and ran.out.strip() == address and "Ctrl-C ends it" in ran.err and "sync.json" in ran.err
-    assert arguments[1:4] == ["--host", "127.0.0.1", "--port"] and address.startswith(f"http://127.0.0.1:{arguments[4]}/?data=")
+    assert (
+        ran.code == 0
+        and ran.out.strip() == address
+        and "Ctrl-C ends it" in ran.err
+        and "sync.json" in ran.err
+    )
+    assert arguments[1:4] == ["--host", "127.0.0.1", "--port"] and address.startswith(
+        f"http://127.0.0.1:{arguments[4]}/?data="
+    )
     shown = json.loads(unquote(address.partition("data=")[2]))
     assert [Path(model["url"]).name for model in shown["models"]] == ["before.json", "after.json"]
     assert not Path(shown["models"][0]["url"]).exists()  # nothing is left
 
 
-def test_where_nothing_can_be_opened_the_address_is_said(run, work: Path, viewers, browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_can_be_opened_the_address_is_said(
+    run, work: Path, viewers, browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     viewers(SERVER + "server.serve_forever()")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
         monkeypatch.delenv(name, raising=False)
@@ -211,9 +276,15 @@ def test_where_nothing_can_be_opened_the_address_is_said(run, work: Path, viewer
     assert ran.json["address"].startswith("http://127.0.0.1:") and ran.json["kind"] == "graph"
 
 
-@pytest.mark.parametrize(("arguments", "name"), [(["small.pb"], "small.pb"), (["small.pb", "small.yaml"], "small.rewritten.pb")])
-def test_netron_gets_the_model_or_the_rewritten_graph(run, work: Path, viewers, browser, arguments: list[str], name: str) -> None:
-    viewers(f"{SERVER}import shutil; shutil.copy(sys.argv[5], {str(work / 'got.pb')!r}); server.serve_forever()")
+@pytest.mark.parametrize(
+    ("arguments", "name"), [(["small.pb"], "small.pb"), (["small.pb", "small.yaml"], "small.rewritten.pb")]
+)
+def test_netron_gets_the_model_or_the_rewritten_graph(
+    run, work: Path, viewers, browser, arguments: list[str], name: str
+) -> None:
+    viewers(
+        f"{SERVER}import shutil; shutil.copy(sys.argv[5], {str(work / 'got.pb')!r}); server.serve_forever()"
+    )
     ran = run("view", *arguments, "--netron")
     ((address, given),) = browser
     assert ran.code == 0 and address.endswith("/") and Path(given[5]).name == name
@@ -228,7 +299,9 @@ def test_netron_gets_no_file_that_is_not_there(run, work: Path, viewers) -> None
 
 
 @pytest.mark.parametrize("option", [[], ["--netron"]])
-def test_a_package_that_is_missing_is_named(run, work: Path, monkeypatch: pytest.MonkeyPatch, option: list[str]) -> None:
+def test_a_package_that_is_missing_is_named(
+    run, work: Path, monkeypatch: pytest.MonkeyPatch, option: list[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "model_explorer", None)
     monkeypatch.setitem(sys.modules, "netron", None)
     ran = run("view", "small.pb", *option)
@@ -253,7 +326,13 @@ def test_usual_ports_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_viewer_that_does_not_start_says_what_it_wrote(run, work: Path, viewers) -> None:
     viewers("print('no flask here'); raise SystemExit(5)")
     ran = run("view", "small.pb", "--port", "0")
-    assert ran.code == 1 and "error[W105]" in ran.err and "exit code 5" in ran.err and "no flask here" in ran.err and "Traceback" not in ran.err
+    assert (
+        ran.code == 1
+        and "error[W105]" in ran.err
+        and "exit code 5" in ran.err
+        and "no flask here" in ran.err
+        and "Traceback" not in ran.err
+    )
 
 
 def test_a_viewer_that_ends_by_itself_is_said(run, work: Path, viewers) -> None:
@@ -270,14 +349,21 @@ def test_two_graphs_become_a_page_of_differences(run, work: Path) -> None:
     assert "Changed nodes" in page and ">removed<" in page and "small.pb and new.pb" in page
     assert run("diff", "small.pb", "new.pb", "--html", "diff.html", "--json").json["equal"] is False
     assert "removed" in run("diff", "small.pb", "new.pb").out
-    assert "error[E101]" in run("diff", "small.pb", "none.pb", "--html", "none.html").err and not (work / "none.html").exists()
+    assert (
+        "error[E101]" in run("diff", "small.pb", "none.pb", "--html", "none.html").err
+        and not (work / "none.html").exists()
+    )
 
 
 def test_the_function_returns_the_story(work: Path) -> None:
     import surgeon.viewer.change_report
 
     told = surgeon.view("small.pb", "small.yaml", html="page.html")
-    assert isinstance(told, surgeon.viewer.change_report.Story) and told.before is not None and (work / "page.html").is_file()
+    assert (
+        isinstance(told, surgeon.viewer.change_report.Story)
+        and told.before is not None
+        and (work / "page.html").is_file()
+    )
     assert surgeon.view("small.pb").kind == "graph"
     with pytest.raises(TypeError, match="goes with a recipe"):
         surgeon.view("small.pb", verification="verdict.json")
@@ -285,7 +371,9 @@ def test_the_function_returns_the_story(work: Path) -> None:
     assert surgeon.view("small.pb", "small.yaml", verification=read).recipe == "small"
 
 
-def test_a_signal_while_planning_leaves_nothing(run, work: Path, viewers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_while_planning_leaves_nothing(
+    run, work: Path, viewers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def ended(*arguments: Any, **choices: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("the signal did not end it")
@@ -296,7 +384,11 @@ def test_a_signal_while_planning_leaves_nothing(run, work: Path, viewers, monkey
     monkeypatch.setattr("surgeon.api.view", ended)
     before = signal.getsignal(signal.SIGTERM)
     ran = run("view", "small.pb", "small.yaml", "--no-open", "--port", "0")
-    assert ran.code == 130 and list((work / "temporary").iterdir()) == [] and signal.getsignal(signal.SIGTERM) is before
+    assert (
+        ran.code == 130
+        and list((work / "temporary").iterdir()) == []
+        and signal.getsignal(signal.SIGTERM) is before
+    )
 
 
 def test_a_viewer_ends_with_the_process_that_started_it(work: Path) -> None:
@@ -324,11 +416,16 @@ def alive(process: int) -> bool:
     return state != "Z"
 
 
-@pytest.mark.parametrize("command", [
-    ["view", "small.pb", "--html", "small.pb"], ["view", "small.pb", "small.yaml", "--html", "small.yaml"],
-    ["view", "small.pb", "small.yaml", "--html", "./small.pb"], ["diff", "small.pb", "other.pb", "--html", "other.pb"],
-    ["view", "small.pb", "small.yaml", "--html", "verdict.json", "--verification", "verdict.json"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["view", "small.pb", "--html", "small.pb"],
+        ["view", "small.pb", "small.yaml", "--html", "small.yaml"],
+        ["view", "small.pb", "small.yaml", "--html", "./small.pb"],
+        ["diff", "small.pb", "other.pb", "--html", "other.pb"],
+        ["view", "small.pb", "small.yaml", "--html", "verdict.json", "--verification", "verdict.json"],
+    ],
+)
 def test_a_page_is_not_written_over_what_it_is_made_of(run, work: Path, command: list[str]) -> None:
     (work / "other.pb").write_bytes((work / "small.pb").read_bytes())
     verdict(work / "verdict.json")
@@ -342,19 +439,30 @@ def test_an_export_takes_its_own_old_files_away_and_no_others(run, work: Path) -
     assert run("view", "small.pb", "small.yaml", "--export", "out").code == 0
     (work / "out" / "first.json").write_text('{"label":"mine"}')
     assert run("view", "small.pb", "--export", "out").code == 0
-    assert sorted(path.name for path in (work / "out").iterdir()) == ["colours.json", "first.json", "graph.json"]
+    assert sorted(path.name for path in (work / "out").iterdir()) == [
+        "colours.json",
+        "first.json",
+        "graph.json",
+    ]
 
 
 def test_the_command_that_opens_an_export_can_be_pasted(run, work: Path) -> None:
     ran = run("view", "small.pb", "--export", "sp ace/o'x")
     line = next(line for line in ran.err.splitlines() if line.startswith("open: "))
-    assert shlex.split(line.removeprefix("open: ")) == ["model-explorer", "sp ace/o'x/graph.json", "--node_data_paths", "sp ace/o'x/colours.json"]
+    assert shlex.split(line.removeprefix("open: ")) == [
+        "model-explorer",
+        "sp ace/o'x/graph.json",
+        "--node_data_paths",
+        "sp ace/o'x/colours.json",
+    ]
 
 
 def test_a_signal_that_is_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with serving.ended_by_signals():
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and callable(signal.getsignal(signal.SIGTERM))
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and callable(
+                signal.getsignal(signal.SIGTERM)
+            )
     finally:
         signal.signal(signal.SIGHUP, before)

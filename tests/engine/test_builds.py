@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 from surgeon.diagnostics import SurgeonError
-from surgeon.engine import BuildOptions, Calibrating, Output, Source, TensorInfo, build, load_engine, manifest_path, read_manifest
+from surgeon.engine import (
+    BuildOptions,
+    Calibrating,
+    Output,
+    Source,
+    TensorInfo,
+    build,
+    load_engine,
+    manifest_path,
+    read_manifest,
+)
 from surgeon.engine.libraries import PluginUse
 
 INPUT = TensorInfo(name="Input", binding="Input", dtype="float32", shape=(None, 2, 4, 3), axes=(0, 3, 1, 2))
@@ -20,14 +30,27 @@ USES = (PluginUse("NMS", "NMS_TRT", {"inputOrder": (2, 1, 0), "numClasses": 91})
 def uff(folder: Path, content: bytes = b"uff") -> Source:
     path = folder / "net.uff"
     path.write_bytes(content)
-    return Source("uff", path, inputs=(INPUT,), marks=("MarkOutput_0",), outputs=(Output("NMS"), Output("NMS:1", "int32")), uses=USES,
-                  model="net.pb", recipe="r", target="uff@tensorrt-8.5", detections={"detections": "NMS"}, labels={1: "cat"})  # fmt: skip
+    return Source(
+        "uff",
+        path,
+        inputs=(INPUT,),
+        marks=("MarkOutput_0",),
+        outputs=(Output("NMS"), Output("NMS:1", "int32")),
+        uses=USES,
+        model="net.pb",
+        recipe="r",
+        target="uff@tensorrt-8.5",
+        detections={"detections": "NMS"},
+        labels={1: "cat"},
+    )
 
 
 def onnx(folder: Path, batch: int = -1) -> Source:
     path = folder / "net.onnx"
     path.write_text(json.dumps({"inputs": [["x", [batch, 2, 2]]], "outputs": [["y", [batch, 5]]]}))
-    return Source("onnx", path, inputs=(TensorInfo(name="x", binding="x", dtype="float32", shape=(None, 2, 2)),))
+    return Source(
+        "onnx", path, inputs=(TensorInfo(name="x", binding="x", dtype="float32", shape=(None, 2, 2)),)
+    )
 
 
 def told(engine: Path) -> dict[str, object]:
@@ -43,28 +66,55 @@ def code_of(caught: pytest.ExceptionInfo[SurgeonError]) -> str:
 def test_an_engine_is_built_with_its_manifest_and_runs(fake: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "net.engine"
     seen: list[tuple[str, str, int, int]] = []
-    built = build(uff(tmp_path), path, BuildOptions("fp16", max_batch=3, workspace=1 << 24, report=True), watch=lambda *event: seen.append(event))
+    built = build(
+        uff(tmp_path),
+        path,
+        BuildOptions("fp16", max_batch=3, workspace=1 << 24, report=True),
+        watch=lambda *event: seen.append(event),
+    )
     assert not built.reused and json.loads(built.report)["Layers"] == ["a", "b", "c"]
-    assert [event[0] for event in seen if not event[1]] == ["import", "libraries", "device", "start", "parse", "configure", "build", "report", "load", "run"]
+    assert [event[0] for event in seen if not event[1]] == [
+        "import",
+        "libraries",
+        "device",
+        "start",
+        "parse",
+        "configure",
+        "build",
+        "report",
+        "load",
+        "run",
+    ]
     assert [event[2:] for event in seen if event[1] == "timing layers"] == [(1, 3), (2, 3), (3, 3)]
     manifest = read_manifest(path)
     assert manifest == built.manifest
-    assert (manifest.gpu, manifest.tensorrt, manifest.compute_capability, manifest.max_batch) == ("Fake GPU", "8.5.3.1", "9.0", 3)
+    assert (manifest.gpu, manifest.tensorrt, manifest.compute_capability, manifest.max_batch) == (
+        "Fake GPU",
+        "8.5.3.1",
+        "9.0",
+        3,
+    )
     assert manifest.inputs == (INPUT,) and [(t.name, t.binding, t.dtype) for t in manifest.outputs] == [
-        ("NMS", "NMS", "float32"), ("NMS:1", "NMS_1", "int32")]  # fmt: skip
+        ("NMS", "NMS", "float32"),
+        ("NMS:1", "NMS_1", "int32"),
+    ]
     assert manifest.engine.sha256 and manifest.source.name == "net.uff" and manifest.labels == {1: "cat"}
     with load_engine(path) as engine:
         values = np.arange(2 * 24, dtype=np.float32).reshape(2, 2, 4, 3)
         found = engine.run({"Input": values})
         assert found["NMS"].shape == (2, 1, 4, 7) and np.allclose(found["NMS"][:, 0, 0, 0], [11.5, 35.5])
-        assert found["NMS:1"].dtype == np.int32 and found["NMS:1"].view(np.float32)[0, 0, 0, 0] == np.float32(11.5)
+        assert found["NMS:1"].dtype == np.int32 and found["NMS:1"].view(np.float32)[0, 0, 0, 0] == np.float32(
+            11.5
+        )
         again = engine.run({"Input": values[1:]})
         assert again["NMS"].shape == (1, 1, 4, 7) and again["NMS"][0, 0, 0, 0] == np.float32(35.5)
 
 
 def test_a_vector_has_the_shape_of_the_model(fake: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """UFF's parser gives a vector of 28 three axes; the model has one."""
-    source = replace(uff(tmp_path), outputs=(Output("NMS", "float32", (None, 28)), Output("NMS:1", "int32", (None, 5))))
+    source = replace(
+        uff(tmp_path), outputs=(Output("NMS", "float32", (None, 28)), Output("NMS:1", "int32", (None, 5)))
+    )
     manifest = build(source, tmp_path / "e.engine", BuildOptions()).manifest
     assert [t.shape for t in manifest.outputs] == [(None, 28), (None, 1, 1, 1)]
     with load_engine(tmp_path / "e.engine") as engine:
@@ -76,13 +126,25 @@ def test_the_input_arrives_channels_first(fake: pytest.MonkeyPatch, tmp_path: Pa
     with load_engine(tmp_path / "e.engine") as engine:
         values = np.random.default_rng(0).random((1, 2, 4, 3), np.float32)
         fed = engine._fed({"Input": values})["Input"]
-        assert fed.shape == (1, 3, 2, 4) and np.array_equal(fed[0, 1], values[0, ..., 1]) and fed.flags.c_contiguous
+        assert (
+            fed.shape == (1, 3, 2, 4)
+            and np.array_equal(fed[0, 1], values[0, ..., 1])
+            and fed.flags.c_contiguous
+        )
 
 
-@pytest.mark.parametrize(("options", "flags"), [
-    (BuildOptions(), {2}), (BuildOptions(tf32=False), set()), (BuildOptions("fp16"), {0, 2}), (BuildOptions("fp16", dla_core=1), {0, 2, 3}),
-])  # fmt: skip
-def test_options_reach_the_builder(fake: pytest.MonkeyPatch, tmp_path: Path, options: BuildOptions, flags: set[int]) -> None:
+@pytest.mark.parametrize(
+    ("options", "flags"),
+    [
+        (BuildOptions(), {2}),
+        (BuildOptions(tf32=False), set()),
+        (BuildOptions("fp16"), {0, 2}),
+        (BuildOptions("fp16", dla_core=1), {0, 2, 3}),
+    ],
+)
+def test_options_reach_the_builder(
+    fake: pytest.MonkeyPatch, tmp_path: Path, options: BuildOptions, flags: set[int]
+) -> None:
     build(uff(tmp_path), tmp_path / "e.engine", options)
     found = told(tmp_path / "e.engine")
     assert set(found["flags"]) == flags and found["max_batch"] == 1 and not found["explicit"]  # type: ignore[call-overload]
@@ -91,7 +153,9 @@ def test_options_reach_the_builder(fake: pytest.MonkeyPatch, tmp_path: Path, opt
 
 
 @pytest.mark.parametrize("version", ["7.0.0.11", "8.2.1", "8.6.1"])
-def test_older_and_newer_versions_are_told_in_their_own_way(fake: pytest.MonkeyPatch, tmp_path: Path, version: str) -> None:
+def test_older_and_newer_versions_are_told_in_their_own_way(
+    fake: pytest.MonkeyPatch, tmp_path: Path, version: str
+) -> None:
     fake.setenv("FAKE_TENSORRT", version)
     path = tmp_path / "e.engine"
     build(uff(tmp_path), path, BuildOptions("fp16", max_batch=2, workspace=1 << 25))
@@ -108,7 +172,9 @@ def test_an_onnx_file_with_an_open_batch(fake: pytest.MonkeyPatch, tmp_path: Pat
     fake.setenv("FAKE_TENSORRT", version)
     path = tmp_path / "e.engine"
     seen: list[tuple[str, str, int, int]] = []
-    build(onnx(tmp_path), path, BuildOptions(max_batch=4, best_batch=2), watch=lambda *event: seen.append(event))
+    build(
+        onnx(tmp_path), path, BuildOptions(max_batch=4, best_batch=2), watch=lambda *event: seen.append(event)
+    )
     assert told(path)["profiles"] == [{"x": [[1, 2, 2], [2, 2, 2], [4, 2, 2]]}] and told(path)["explicit"]
     assert (("build", "Building", 1, 2) in seen) == (version >= "10" and version[0] == "1")
     with load_engine(path) as engine:
@@ -130,7 +196,12 @@ def test_open_sizes_need_shapes(fake: pytest.MonkeyPatch, tmp_path: Path) -> Non
     source = Source("onnx", onnx(tmp_path).path)
     with pytest.raises(SurgeonError, match="'x' has open sizes"):
         build(source, tmp_path / "e.engine", BuildOptions())
-    build(source, tmp_path / "e.engine", BuildOptions(max_batch=2), shapes={"x": [[1, 2, 2], [2, 2, 2], [2, 2, 2]]})
+    build(
+        source,
+        tmp_path / "e.engine",
+        BuildOptions(max_batch=2),
+        shapes={"x": [[1, 2, 2], [2, 2, 2], [2, 2, 2]]},
+    )
     assert read_manifest(tmp_path / "e.engine").inputs[0].shape == (None, 2, 2)
 
 
@@ -141,7 +212,11 @@ def test_a_caffe_network(fake: pytest.MonkeyPatch, tmp_path: Path) -> None:
     manifest = build(source, tmp_path / "e.engine", BuildOptions()).manifest
     assert [t.name for t in manifest.inputs] == ["data"] and [t.name for t in manifest.outputs] == ["prob"]
     with pytest.raises(SurgeonError, match="no tensor 'other'"):
-        build(Source("caffe", source.path, source.weights, marks=("other",)), tmp_path / "f.engine", BuildOptions())
+        build(
+            Source("caffe", source.path, source.weights, marks=("other",)),
+            tmp_path / "f.engine",
+            BuildOptions(),
+        )
 
 
 # Keeping engines
@@ -162,7 +237,9 @@ def test_an_engine_of_the_same_is_kept_and_another_is_built(fake: pytest.MonkeyP
     assert not build(uff(tmp_path, b"other"), path, BuildOptions(tf32=False)).reused
 
 
-def test_calibration_asks_for_whole_batches_and_keeps_the_scales(fake: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_calibration_asks_for_whole_batches_and_keeps_the_scales(
+    fake: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     asked: list[int] = []
 
     def batch(number: int) -> list[np.ndarray]:
@@ -172,13 +249,20 @@ def test_calibration_asks_for_whole_batches_and_keeps_the_scales(fake: pytest.Mo
     path = tmp_path / "e.engine"
     pictures = Calibrating(6, 2, 3, "digest", batch)
     manifest = build(uff(tmp_path), path, BuildOptions("int8", max_batch=2), calibrating=pictures).manifest
-    assert asked == [0, 1, 2] and told(path)["calibrated"] == "3 batches" and set(told(path)["flags"]) >= {0, 1}  # type: ignore[call-overload]
+    assert (
+        asked == [0, 1, 2] and told(path)["calibrated"] == "3 batches" and set(told(path)["flags"]) >= {0, 1}
+    )  # type: ignore[call-overload]
     assert manifest.calibration is not None and manifest.calibration.pictures == 6
     # The same pictures with another option: the scales that are there are used.
     build(uff(tmp_path), path, BuildOptions("int8", max_batch=2, tf32=False), calibrating=pictures)
     assert asked == [0, 1, 2] and told(path)["calibrated"] == "scales of 3 batches"
     # Other pictures: calibrated anew.
-    build(uff(tmp_path), path, BuildOptions("int8", max_batch=2, tf32=False), calibrating=Calibrating(6, 2, 3, "other", batch))
+    build(
+        uff(tmp_path),
+        path,
+        BuildOptions("int8", max_batch=2, tf32=False),
+        calibrating=Calibrating(6, 2, 3, "other", batch),
+    )
     assert asked == [0, 1, 2] * 2
     scales = tmp_path / "scales"
     scales.write_bytes(b"by hand")
@@ -199,15 +283,18 @@ def test_the_timing_cache_is_read_and_written(fake: pytest.MonkeyPatch, tmp_path
 # What goes wrong
 
 
-@pytest.mark.parametrize(("fault", "code", "words"), [
-    ("abort", "B141", ("NMS", "inputOrder", "2, 1, 0")),
-    ("parse", "B142", ("UFF parser refuses",)),
-    ("no engine", "B140", ("plugin", "registered")),
-    ("memory", "B143", ("memory", "loading")),
-    ("context", "B143", ("memory", "reaching the GPU")),
-    ("execute", "B142", ("execution failed",)),
-    ("load", "B142", ("cannot load",)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        ("abort", "B141", ("NMS", "inputOrder", "2, 1, 0")),
+        ("parse", "B142", ("UFF parser refuses",)),
+        ("no engine", "B140", ("plugin", "registered")),
+        ("memory", "B143", ("memory", "loading")),
+        ("context", "B143", ("memory", "reaching the GPU")),
+        ("execute", "B142", ("execution failed",)),
+        ("load", "B142", ("cannot load",)),
+    ],
+)
 def test_a_failure_is_a_diagnostic_and_writes_nothing(
     fake: pytest.MonkeyPatch, tmp_path: Path, fault: str, code: str, words: tuple[str, ...]
 ) -> None:
@@ -244,7 +331,9 @@ def test_an_engine_from_elsewhere_is_refused(fake: pytest.MonkeyPatch, tmp_path:
         load_engine(path)
     assert code_of(caught) == "B104"
     assert caught.value.diagnostics[0].notes == (
-        "TensorRT: built for 8.5.3.1, here is 8.2.1", "GPU: built for Fake GPU, here is Tesla T4")  # fmt: skip
+        "TensorRT: built for 8.5.3.1, here is 8.2.1",
+        "GPU: built for Fake GPU, here is Tesla T4",
+    )
 
 
 def test_a_damaged_engine_or_manifest_is_refused(fake: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -283,11 +372,19 @@ def test_the_plugin_libraries_of_the_build_are_demanded(fake: pytest.MonkeyPatch
         assert code_of(caught) == "B105"
 
 
-@pytest.mark.parametrize("feeds", [
-    {}, {"Input": np.zeros((1, 3, 2, 4), np.float32)}, {"Input": np.zeros((4, 2, 4, 3), np.float32)},
-    {"Input": np.zeros((0, 2, 4, 3), np.float32)}, {"other": np.zeros((1, 2, 4, 3), np.float32)},
-])  # fmt: skip
-def test_inputs_that_do_not_fit_are_refused(fake: pytest.MonkeyPatch, tmp_path: Path, feeds: dict[str, np.ndarray]) -> None:
+@pytest.mark.parametrize(
+    "feeds",
+    [
+        {},
+        {"Input": np.zeros((1, 3, 2, 4), np.float32)},
+        {"Input": np.zeros((4, 2, 4, 3), np.float32)},
+        {"Input": np.zeros((0, 2, 4, 3), np.float32)},
+        {"other": np.zeros((1, 2, 4, 3), np.float32)},
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(
+    fake: pytest.MonkeyPatch, tmp_path: Path, feeds: dict[str, np.ndarray]
+) -> None:
     build(uff(tmp_path), tmp_path / "e.engine", BuildOptions(max_batch=3))
     with load_engine(tmp_path / "e.engine") as engine, pytest.raises(SurgeonError) as caught:
         engine.run(feeds)
@@ -305,10 +402,19 @@ def test_bench_counts_what_was_run(fake: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert found.gpu["mean"] < found.whole["mean"] and found.throughput > 0
 
 
-@pytest.mark.parametrize("options", [
-    {"precision": "fp8"}, {"max_batch": 0}, {"max_batch": 5000}, {"best_batch": 2}, {"workspace": 5}, {"dla_core": 0}, {"algorithm": "x"},
-    {"dla_core": 77, "precision": "fp16"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"precision": "fp8"},
+        {"max_batch": 0},
+        {"max_batch": 5000},
+        {"best_batch": 2},
+        {"workspace": 5},
+        {"dla_core": 0},
+        {"algorithm": "x"},
+        {"dla_core": 77, "precision": "fp16"},
+    ],
+)
 def test_options_without_sense_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(SurgeonError) as caught:
         BuildOptions(**options)  # type: ignore[arg-type]

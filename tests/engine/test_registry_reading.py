@@ -15,7 +15,9 @@ from surgeon.catalog import load_catalog
 from surgeon.engine import CreatorField, Device, RegisteredCreator, Registry, read_registry
 
 genuine = pytest.mark.skipif(find_spec("tensorrt") is None, reason="TensorRT is not installed")
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="TensorRT's plugin libraries are those of Linux here")
+linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="TensorRT's plugin libraries are those of Linux here"
+)
 
 MODULE = """\
 import enum
@@ -66,8 +68,12 @@ def get_plugin_registry():
 """
 
 
-def module(version: str = "8.5.3.1", parsers: str = "class UffParser: pass\nclass OnnxParser: pass", initialised: bool = True,
-           attribute: str = "plugin_creator_list") -> str:  # fmt: skip
+def module(
+    version: str = "8.5.3.1",
+    parsers: str = "class UffParser: pass\nclass OnnxParser: pass",
+    initialised: bool = True,
+    attribute: str = "plugin_creator_list",
+) -> str:
     """Return a module that answers as TensorRT's Python package does."""
     return MODULE.format(version=version, parsers=parsers, initialised=initialised, attribute=attribute)
 
@@ -97,7 +103,9 @@ def compiled(tmp_path: Path) -> Callable[[str, str], Path]:
         folder = tmp_path / "libraries"
         folder.mkdir(exist_ok=True)
         (folder / "source.c").write_text(source)
-        subprocess.run([compiler, "-shared", "-fPIC", "-o", str(folder / name), str(folder / "source.c")], check=True)
+        subprocess.run(
+            [compiler, "-shared", "-fPIC", "-o", str(folder / name), str(folder / "source.c")], check=True
+        )
         return folder / name
 
     return make
@@ -115,13 +123,34 @@ def read(*libraries: Path) -> Registry:
 def test_what_is_registered_is_read(tensorrt: Callable[[str], None]) -> None:
     tensorrt(module())
     found = read()
-    assert (found.problem, found.version, found.parsers, found.initialised) == ("", "8.5.3.1", ("uff", "onnx"), True)
+    assert (found.problem, found.version, found.parsers, found.initialised) == (
+        "",
+        "8.5.3.1",
+        ("uff", "onnx"),
+        True,
+    )
     assert [(creator.name, creator.version, creator.namespace) for creator in found.creators] == [
-        ("A", "1", ""), ("B", "1", "mine"), ("B", "2", ""), ("Silent", "1", "")]  # fmt: skip
+        ("A", "1", ""),
+        ("B", "1", "mine"),
+        ("B", "2", ""),
+        ("Silent", "1", ""),
+    ]
     assert found.named("A")[0].fields == (
-        CreatorField("n", "int", 1), CreatorField("order", "int[]", 3), CreatorField("x", "float", 1), CreatorField("mode", "string", 1),
-        CreatorField("u", "", 0), CreatorField("wide", "int64", 1))  # fmt: skip
-    assert [field.item for field in found.named("A")[0].fields] == ["int", "int", "float", "string", "", "int64"]
+        CreatorField("n", "int", 1),
+        CreatorField("order", "int[]", 3),
+        CreatorField("x", "float", 1),
+        CreatorField("mode", "string", 1),
+        CreatorField("u", "", 0),
+        CreatorField("wide", "int64", 1),
+    )
+    assert [field.item for field in found.named("A")[0].fields] == [
+        "int",
+        "int",
+        "float",
+        "string",
+        "",
+        "int64",
+    ]
     assert found.named("Silent") == (RegisteredCreator("Silent", "1"),) and found.named("Other") == ()
 
 
@@ -137,18 +166,28 @@ def test_a_library_that_cannot_be_initialised_is_told(tensorrt: Callable[[str], 
 
 
 def test_what_the_import_prints_does_not_harm(tensorrt: Callable[[str], None]) -> None:
-    tensorrt("import sys\nsys.stdout.write('hello')\nsys.stdout.flush()\nsys.stderr.write('talk')\n" + module())
+    tensorrt(
+        "import sys\nsys.stdout.write('hello')\nsys.stdout.flush()\nsys.stderr.write('talk')\n" + module()
+    )
     found = read()
     assert found.version == "8.5.3.1" and "talk" in found.log
 
 
-@pytest.mark.parametrize(("text", "problem"), [
-    ("raise ImportError('libcudnn.so.8: cannot open shared object file')", "libcudnn.so.8: cannot open shared object file"),
-    ("import sys; sys.exit(3)", "importing it fails: no reason was given"),
-    ("import os; os._exit(0)", "importing it fails: no reason was given"),
-    ("print('surgeon')", "has no attribute"),
-])  # fmt: skip
-def test_a_module_that_does_not_answer_is_told(tensorrt: Callable[[str], None], text: str, problem: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "raise ImportError('libcudnn.so.8: cannot open shared object file')",
+            "libcudnn.so.8: cannot open shared object file",
+        ),
+        ("import sys; sys.exit(3)", "importing it fails: no reason was given"),
+        ("import os; os._exit(0)", "importing it fails: no reason was given"),
+        ("print('surgeon')", "has no attribute"),
+    ],
+)
+def test_a_module_that_does_not_answer_is_told(
+    tensorrt: Callable[[str], None], text: str, problem: str
+) -> None:
     tensorrt(text)
     found = read()
     assert problem in found.problem and found.version == "" and found.creators == ()
@@ -165,8 +204,9 @@ def test_a_module_that_is_not_installed_gives_nothing(monkeypatch: pytest.Monkey
     assert read_registry() is None
 
 
-def test_a_folder_of_the_same_name_where_it_runs_is_no_tensorrt(tensorrt: Callable[[str], None], tmp_path: Path,
-                                                                monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_folder_of_the_same_name_where_it_runs_is_no_tensorrt(
+    tensorrt: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tensorrt(module())
     (tmp_path / "here" / "tensorrt").mkdir(parents=True)
     (tmp_path / "here" / "tensorrt" / "__init__.py").write_text("raise ImportError('the wrong one')")
@@ -178,28 +218,41 @@ def test_a_folder_of_the_same_name_where_it_runs_is_no_tensorrt(tensorrt: Callab
 
 
 @linux
-def test_what_a_library_adds_is_told(tensorrt: Callable[[str], None], compiled: Callable[[str, str], Path]) -> None:
+def test_what_a_library_adds_is_told(
+    tensorrt: Callable[[str], None], compiled: Callable[[str, str], Path]
+) -> None:
     tensorrt(module())
     mine, other = compiled("libmine.so", "int mine;"), compiled("libother.so", "int other;")
     found = read(other, mine)
-    assert [(library.path, library.problem) for library in found.libraries] == [(str(other), ""), (str(mine), "")]
+    assert [(library.path, library.problem) for library in found.libraries] == [
+        (str(other), ""),
+        (str(mine), ""),
+    ]
     assert found.added_by(str(mine)) == (RegisteredCreator("Mine", "1", library=str(mine)),)
     assert found.added_by(str(other)) == () and len(found.added_by("")) == 4
     assert len(read(other).creators) == 4
 
 
 @linux
-def test_a_library_that_the_linker_refuses_is_told(tensorrt: Callable[[str], None], compiled: Callable[[str, str], Path]) -> None:
+def test_a_library_that_the_linker_refuses_is_told(
+    tensorrt: Callable[[str], None], compiled: Callable[[str, str], Path]
+) -> None:
     tensorrt(module())
-    library = compiled("libneedy.so", "extern int nowhere(void); int f(void) { return nowhere(); } int (*g)(void) = nowhere;")
+    library = compiled(
+        "libneedy.so", "extern int nowhere(void); int f(void) { return nowhere(); } int (*g)(void) = nowhere;"
+    )
     found = read(library)
     assert "undefined symbol: nowhere" in found.libraries[0].problem and len(found.creators) == 4
 
 
 @linux
-def test_a_library_that_crashes_is_named(tensorrt: Callable[[str], None], compiled: Callable[[str, str], Path]) -> None:
+def test_a_library_that_crashes_is_named(
+    tensorrt: Callable[[str], None], compiled: Callable[[str, str], Path]
+) -> None:
     tensorrt(module())
-    library = compiled("libcrash.so", "#include <stdlib.h>\n__attribute__((constructor)) static void f(void) { abort(); }")
+    library = compiled(
+        "libcrash.so", "#include <stdlib.h>\n__attribute__((constructor)) static void f(void) { abort(); }"
+    )
     assert read(library).problem == f"loading '{library}' ends with SIGABRT"
 
 
@@ -219,9 +272,16 @@ int cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 8 : a == 76 ? 6 
 
 
 @linux
-@pytest.mark.parametrize(("init", "devices"), [(0, (Device("NVIDIA Pretence", "8.6", 8000000000),)), (100, ())])
-def test_the_gpu_is_asked(tensorrt: Callable[[str], None], compiled: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch,
-                          init: int, devices: tuple[Device, ...]) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    ("init", "devices"), [(0, (Device("NVIDIA Pretence", "8.6", 8000000000),)), (100, ())]
+)
+def test_the_gpu_is_asked(
+    tensorrt: Callable[[str], None],
+    compiled: Callable[[str, str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    init: int,
+    devices: tuple[Device, ...],
+) -> None:
     tensorrt(module())
     folder = compiled("libcuda.so.1", CUDA % {"init": init}).parent
     compiled("libcudart.so.12", "int cudaRuntimeGetVersion(int *v) { *v = 12020; return 0; }")
@@ -245,7 +305,9 @@ def test_the_genuine_registry() -> None:
     version = tuple(map(int, found.version.split(".")[:3]))
     for spec in load_catalog().values():
         if spec.library == "tensorrt":
-            assert {creator.version for creator in found.named(spec.creator)} == {r.plugin_version for r in spec.registrations_in(version)}
+            assert {creator.version for creator in found.named(spec.creator)} == {
+                r.plugin_version for r in spec.registrations_in(version)
+            }
 
 
 @genuine
@@ -275,5 +337,7 @@ def test_a_library_beside_the_genuine_one(compiled: Callable[[str, str], Path]) 
 @genuine
 @linux
 def test_a_library_that_crashes_beside_the_genuine_one(compiled: Callable[[str, str], Path]) -> None:
-    library = compiled("libcrash.so", "#include <stdlib.h>\n__attribute__((constructor)) static void f(void) { abort(); }")
+    library = compiled(
+        "libcrash.so", "#include <stdlib.h>\n__attribute__((constructor)) static void f(void) { abort(); }"
+    )
     assert read(library).problem == f"loading '{library}' ends with SIGABRT"

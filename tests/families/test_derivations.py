@@ -12,8 +12,12 @@ from surgeon.rewrite import Plan, plan
 CLASSES = 5
 
 
-def detector(swapped: bool = False, names: tuple[str, str] = ("BoxEncodingPredictor", "ClassPredictor"), width: int = 4,
-             last_classes: int = CLASSES) -> str:  # fmt: skip
+def detector(
+    swapped: bool = False,
+    names: tuple[str, str] = ("BoxEncodingPredictor", "ClassPredictor"),
+    width: int = 4,
+    last_classes: int = CLASSES,
+) -> str:
     """Two feature maps of 8 x width and 4 x width / 2, three and six boxes a location; only what derivations look at."""
     lines = [
         "graph v1",
@@ -27,9 +31,14 @@ def detector(swapped: bool = False, names: tuple[str, str] = ("BoxEncodingPredic
     source = "Preprocessor/sub"
     for layer in range(2):
         pool = f"FeatureExtractor/pool_{layer}"
-        lines.append(f'{pool} = MaxPool({source}) {{T: float32, data_format: "NHWC", ksize: [1, 2, 2, 1], padding: "SAME", strides: [1, 2, 2, 1]}}')
+        lines.append(
+            f'{pool} = MaxPool({source}) {{T: float32, data_format: "NHWC", ksize: [1, 2, 2, 1], padding: "SAME", strides: [1, 2, 2, 1]}}'
+        )
         source, boxes = pool, (3, 6)[layer]
-        for kind, name, channels in (("loc", names[0], 4 * boxes), ("conf", names[1], (CLASSES, last_classes)[layer] * boxes)):
+        for kind, name, channels in (
+            ("loc", names[0], 4 * boxes),
+            ("conf", names[1], (CLASSES, last_classes)[layer] * boxes),
+        ):
             head = f"BoxPredictor_{layer}/{name}"
             shape = "-1, 1, 4" if kind == "loc" else f"-1, {channels // boxes}"
             rank = 4 if kind == "loc" else 3
@@ -108,8 +117,13 @@ def test_the_readers_tell_where_names_do_not() -> None:
     assert derived(planned(detector(True, names)))["concat_box_loc", "namespace"] == "concat_1"
     silent = detector(names=names).replace("Exp(", "Abs(").replace("Sigmoid(", "Abs(")
     refused("D106", silent)
-    refused("D108", detector(names=("BoxEncodingPredictor", "BoxEncodingPredictor_1")).replace(f"float32[1,1,3,{3 * CLASSES}]", "float32[1,1,3,12]").replace(
-        f"float32[1,1,3,{6 * CLASSES}]", "float32[1,1,3,24]").replace(f"-1, {CLASSES}>", "-1, 4>"))  # fmt: skip
+    refused(
+        "D108",
+        detector(names=("BoxEncodingPredictor", "BoxEncodingPredictor_1"))
+        .replace(f"float32[1,1,3,{3 * CLASSES}]", "float32[1,1,3,12]")
+        .replace(f"float32[1,1,3,{6 * CLASSES}]", "float32[1,1,3,24]")
+        .replace(f"-1, {CLASSES}>", "-1, 4>"),
+    )
 
 
 def test_contradicting_numbers_of_classes_are_refused() -> None:
@@ -124,7 +138,9 @@ def test_oblong_feature_maps_need_the_other_plugin() -> None:
 
 
 def test_what_cannot_be_derived_says_so() -> None:
-    assert "derivable for this plugin" in refused("D107", detector(), "nodes: {NMS: {fields: {scoreBits: auto}}}\n")
+    assert "derivable for this plugin" in refused(
+        "D107", detector(), "nodes: {NMS: {fields: {scoreBits: auto}}}\n"
+    )
     refused("D103", detector().replace("Reshape(", "Abs("))
     refused("D104", detector(), "nodes: {NMS: {inputs: null}}\n")
     refused("D102", detector().replace("Preprocessor/sub = Sub", "Preprocessor/sub = Mystery"))

@@ -38,31 +38,64 @@ def names(graph: Graph, *parts: str) -> list[str]:
 @pytest.mark.parametrize("date", DATES)
 def test_everything_is_found(zoo_graph, date):
     found = Detector(zoo_graph(date))
-    assert found.family.value == "ssd" and found.backbone.value == "mobilenet_v1" and found.pyramid.value == ""
+    assert (
+        found.family.value == "ssd" and found.backbone.value == "mobilenet_v1" and found.pyramid.value == ""
+    )
     assert found.picture.value == Ref("image_tensor") and found.network_input.value == Ref("Preprocessor/sub")
     image = found.image.value
-    assert (image.size, image.resize, image.interpolation, image.color) == ((96, 96), "stretch", "tf1-bilinear", "RGB")
-    assert [step.model_dump(exclude_none=True) for step in image.steps] == [{"scale": SCALE}, {"subtract": 1.0}]
+    assert (image.size, image.resize, image.interpolation, image.color) == (
+        (96, 96),
+        "stretch",
+        "tf1-bilinear",
+        "RGB",
+    )
+    assert [step.model_dump(exclude_none=True) for step in image.steps] == [
+        {"scale": SCALE},
+        {"subtract": 1.0},
+    ]
     assert found.feature_maps.value == ((6, 6), (3, 3), (2, 2), (1, 1), (1, 1), (1, 1))
     assert found.boxes_per_location.value == (3, 6, 6, 6, 6, 6) and found.count.value == 108 + 54 + 24 + 18
     assert found.loc_concat.value == "concat" and found.conf_concat.value == "concat_1"
-    assert found.encodings.value == Ref("concat" if date == "2017" else "Squeeze") and found.logits.value == Ref("concat_1")
+    assert found.encodings.value == Ref(
+        "concat" if date == "2017" else "Squeeze"
+    ) and found.logits.value == Ref("concat_1")
     assert found.decoded.value == Ref("Postprocessor/ExpandDims_1")
-    assert found.anchors_tensor.value == Ref("MultipleGridAnchorGenerator/Identity" if date == "2017" else "Concatenate/concat")
+    assert found.anchors_tensor.value == Ref(
+        "MultipleGridAnchorGenerator/Identity" if date == "2017" else "Concatenate/concat"
+    )
     assert found.classes.value == 4 and found.background.value == 0 and found.label_offset.value == 1
     assert found.coder.value == (0.1, 0.1, 0.2, 0.2)
     assert found.score_converter.value == "sigmoid" and found.logit_scale.value == 1.0
-    assert found.score_threshold.value == 1e-8 and found.iou_threshold.value == 0.6 and found.soft_sigma.value == 0
-    assert found.max_per_class.value == 100 and found.max_total.value == 100 and found.class_agnostic.value is False
+    assert (
+        found.score_threshold.value == 1e-8
+        and found.iou_threshold.value == 0.6
+        and found.soft_sigma.value == 0
+    )
+    assert (
+        found.max_per_class.value == 100
+        and found.max_total.value == 100
+        and found.class_agnostic.value is False
+    )
     assert found.clips_first.value is (date != "2019")
-    assert dict(found.detections.value) == {port: Ref(name) for port, name in (
-        ("boxes", "detection_boxes"), ("scores", "detection_scores"), ("classes", "detection_classes"), ("count", "num_detections"))}
+    assert dict(found.detections.value) == {
+        port: Ref(name)
+        for port, name in (
+            ("boxes", "detection_boxes"),
+            ("scores", "detection_scores"),
+            ("classes", "detection_classes"),
+            ("count", "num_detections"),
+        )
+    }
 
 
 @pytest.mark.parametrize("date", DATES)
 def test_every_finding_has_evidence(zoo_graph, date):
     found = Detector(zoo_graph(date))
-    names = [name for name, value in vars(Detector).items() if isinstance(value, cached_property) and not name.startswith("_")]
+    names = [
+        name
+        for name, value in vars(Detector).items()
+        if isinstance(value, cached_property) and not name.startswith("_")
+    ]
     names.remove("inference")
     assert len(names) > 28
     for name in names:
@@ -70,10 +103,20 @@ def test_every_finding_has_evidence(zoo_graph, date):
 
 
 @pytest.mark.parametrize("date", DATES)
-@pytest.mark.parametrize("options", [
-    {"classes": 1, "score_threshold": 0.3, "iou_threshold": 0.45, "max_detections": 20, "height": 128, "width": 96},
-    {"classes": 7, "aspect_ratios": (1.0, 2.0, 0.5), "min_scale": 0.05},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {
+            "classes": 1,
+            "score_threshold": 0.3,
+            "iou_threshold": 0.45,
+            "max_detections": 20,
+            "height": 128,
+            "width": 96,
+        },
+        {"classes": 7, "aspect_ratios": (1.0, 2.0, 0.5), "min_scale": 0.05},
+    ],
+)
 def test_options_are_found(zoo_graph, date, options):
     found = Detector(zoo_graph(date, **options))
     assert found.classes.value == options["classes"] + 1
@@ -88,10 +131,17 @@ def renamed(graph: Graph) -> Graph:
     """Return the graph with names that mean nothing."""
     table = {node.name: f"n{i}" for i, node in enumerate(graph)}
     return Graph(
-        [replace(node, name=table[node.name], inputs=tuple(Ref(table[ref.node], ref.slot) for ref in node.inputs),
-                 control=tuple(table[name] for name in node.control)) for node in graph],
+        [
+            replace(
+                node,
+                name=table[node.name],
+                inputs=tuple(Ref(table[ref.node], ref.slot) for ref in node.inputs),
+                control=tuple(table[name] for name in node.control),
+            )
+            for node in graph
+        ],
         versions=graph.versions,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("date", DATES)
@@ -99,13 +149,29 @@ def test_structure_tells_where_names_do_not(zoo_graph, date):
     graph = zoo_graph(date)
     plain, nameless = Detector(graph), Detector(renamed(graph))
     table = {f"n{i}": node.name for i, node in enumerate(graph)}
-    for name in ("family", "classes", "background", "coder", "score_threshold", "iou_threshold", "max_total", "max_per_class", "image",
-                 "feature_maps", "boxes_per_location", "clips_first", "score_converter", "label_offset", "pyramid"):  # fmt: skip
+    for name in (
+        "family",
+        "classes",
+        "background",
+        "coder",
+        "score_threshold",
+        "iou_threshold",
+        "max_total",
+        "max_per_class",
+        "image",
+        "feature_maps",
+        "boxes_per_location",
+        "clips_first",
+        "score_converter",
+        "label_offset",
+        "pyramid",
+    ):
         assert getattr(nameless, name).value == getattr(plain, name).value, name
     for name in ("network_input", "encodings", "logits", "anchors_tensor", "decoded", "picture"):
         assert table[getattr(nameless, name).value.node] == getattr(plain, name).value.node, name
     assert {port: table[ref.node] for port, ref in nameless.detections.value.items()} == {
-        port: ref.node for port, ref in plain.detections.value.items()}  # fmt: skip
+        port: ref.node for port, ref in plain.detections.value.items()
+    }
     assert np.array_equal(nameless.anchors.value, plain.anchors.value)
     assert "no name" in refused("D113", renamed(graph), "backbone")
 
@@ -118,10 +184,22 @@ def test_either_join_may_come_first(zoo_graph):
         top, slash, rest = name.partition("/")
         return swap.get(top, top) + slash + rest
 
-    swapped = Graph([replace(node, name=other(node.name), inputs=tuple(Ref(other(ref.node), ref.slot) for ref in node.inputs))
-                     for node in graph], versions=graph.versions)  # fmt: skip
+    swapped = Graph(
+        [
+            replace(
+                node,
+                name=other(node.name),
+                inputs=tuple(Ref(other(ref.node), ref.slot) for ref in node.inputs),
+            )
+            for node in graph
+        ],
+        versions=graph.versions,
+    )
     found = Detector(swapped)
-    assert (found.loc_concat.value, found.conf_concat.value) == ("concat_1", "concat") and found.classes.value == 4
+    assert (found.loc_concat.value, found.conf_concat.value) == (
+        "concat_1",
+        "concat",
+    ) and found.classes.value == 4
 
 
 # --- anchors and decoding -------------------------------------------------------------------------------------
@@ -140,7 +218,9 @@ def test_anchors_are_what_tensorflow_computes(zoo_graph, date):
     with tf.Graph().as_default() as imported:
         tf.import_graph_def(message, name="")
         with tf.Session(graph=imported) as session:
-            wanted = session.run(f"{found.anchors_tensor.value}:0", {"image_tensor:0": np.zeros((1, 30, 40, 3), np.uint8)})
+            wanted = session.run(
+                f"{found.anchors_tensor.value}:0", {"image_tensor:0": np.zeros((1, 30, 40, 3), np.uint8)}
+            )
     assert found.anchors.value.dtype == np.float32 and found.anchors.value.shape == wanted.shape
     assert np.abs(found.anchors.value - wanted).max() <= 1e-7
     assert np.abs(found.anchors.value[:, [1, 0, 3, 2]] - wanted).max() > 1e-2
@@ -148,8 +228,13 @@ def test_anchors_are_what_tensorflow_computes(zoo_graph, date):
 
 @pytest.mark.parametrize("date", DATES)
 def test_the_coder_is_measured_axis_by_axis(zoo_graph, edit, date):
-    graph = edit.graph(zoo_graph(date), {f"Postprocessor/Decode/truediv{end}/y": edit.value(number)
-                                         for end, number in (("", 8.0), ("_1", 16.0), ("_2", 4.0), ("_3", 2.0))})  # fmt: skip
+    graph = edit.graph(
+        zoo_graph(date),
+        {
+            f"Postprocessor/Decode/truediv{end}/y": edit.value(number)
+            for end, number in (("", 8.0), ("_1", 16.0), ("_2", 4.0), ("_3", 2.0))
+        },
+    )
     # The encodings are ty, tx, th, tw; the variances x, y, width, height.
     assert Detector(graph).coder.value == (1 / 16, 1 / 8, 1 / 2, 1 / 4)
 
@@ -157,8 +242,11 @@ def test_the_coder_is_measured_axis_by_axis(zoo_graph, edit, date):
 def test_another_coding_is_refused(zoo_graph, edit):
     graph = edit.graph(zoo_graph(), {"Postprocessor/Decode/Exp": edit.op("Softplus")})
     assert "zero" in refused("D114", graph, "anchors")
-    squared = edit.before(zoo_graph(), "Postprocessor/Decode/truediv_3", Node("squared", "Square", (Ref("Postprocessor/Decode/truediv_3"),),
-                                                                             attrs={"T": DType.FLOAT32}))  # fmt: skip
+    squared = edit.before(
+        zoo_graph(),
+        "Postprocessor/Decode/truediv_3",
+        Node("squared", "Square", (Ref("Postprocessor/Decode/truediv_3"),), attrs={"T": DType.FLOAT32}),
+    )
     assert "centre and size" in refused("D116", squared, "coder")
 
 
@@ -179,10 +267,16 @@ def test_anchors_in_pixels_are_refused(zoo_graph, edit):
 def test_a_constant_may_hold_the_anchors(zoo_graph, edit):
     graph = zoo_graph("2018")
     anchors = Detector(graph).anchors.value
-    folded = edit.graph(graph, {"Postprocessor/ExpandDims": lambda node: edit.const(node.name, anchors[None])})
+    folded = edit.graph(
+        graph, {"Postprocessor/ExpandDims": lambda node: edit.const(node.name, anchors[None])}
+    )
     found = Detector(folded)
-    assert found.anchors_tensor.value == Ref("Postprocessor/ExpandDims") and np.array_equal(found.anchors.value, anchors)
-    wrong = edit.graph(graph, {"Postprocessor/ExpandDims": lambda node: edit.const(node.name, anchors[None, :5])})
+    assert found.anchors_tensor.value == Ref("Postprocessor/ExpandDims") and np.array_equal(
+        found.anchors.value, anchors
+    )
+    wrong = edit.graph(
+        graph, {"Postprocessor/ExpandDims": lambda node: edit.const(node.name, anchors[None, :5])}
+    )
     assert "no tensor of 204 anchors" in refused("D113", wrong, "anchors_tensor")
 
 
@@ -198,7 +292,11 @@ def test_other_conversions_of_scores(zoo_graph, edit, date):
     assert identity.score_converter.value == "identity" and identity.classes.value == 4
     scaled = Detector(edit.graph(graph, {"Postprocessor/scale_logits/y": edit.value(4.0)}))
     assert scaled.logit_scale.value == 0.25 and scaled.logits.value == Ref("concat_1")
-    twice = edit.before(graph, "Postprocessor/convert_scores", Node("again", "Sigmoid", (Ref("Postprocessor/convert_scores"),)))
+    twice = edit.before(
+        graph,
+        "Postprocessor/convert_scores",
+        Node("again", "Sigmoid", (Ref("Postprocessor/convert_scores"),)),
+    )
     assert "twice" in refused("D114", twice, "score_converter")
     unknown = edit.graph(graph, {"Postprocessor/convert_scores": edit.op("Tanh")})
     assert "Tanh" in refused("D113", unknown, "logits")
@@ -221,9 +319,13 @@ def test_contradicting_heads_are_refused(zoo_graph, edit):
     weights = "BoxPredictor_2/ClassPredictor/weights"
     more = edit.graph(graph, {weights: edit.value(np.zeros((*graph[weights].attrs["value"].shape[:3], 30)))})
     assert "classes is contradictory" in refused("D114", more, "classes")
-    odd = edit.graph(graph, {"BoxPredictor_2/BoxEncodingPredictor/weights": edit.value(np.zeros((1, 1, 32, 22)))})
+    odd = edit.graph(
+        graph, {"BoxPredictor_2/BoxEncodingPredictor/weights": edit.value(np.zeros((1, 1, 32, 22)))}
+    )
     assert "4 for each box" in refused("D114", odd, "boxes_per_location")
-    fewer = edit.graph(graph, {"BoxPredictor_0/BoxEncodingPredictor/weights": edit.value(np.zeros((1, 1, 64, 8)))})
+    fewer = edit.graph(
+        graph, {"BoxPredictor_0/BoxEncodingPredictor/weights": edit.value(np.zeros((1, 1, 64, 8)))}
+    )
     assert "no tensor of 168 anchors" in refused("D113", fewer, "anchors")
 
 
@@ -234,10 +336,22 @@ def test_names_against_structure_are_refused(zoo_graph):
     def other(name: str) -> str:
         return "/".join(swap.get(part, part) for part in name.split("/"))
 
-    swapped = Graph([replace(node, name=other(node.name), inputs=tuple(Ref(other(ref.node), ref.slot) for ref in node.inputs))
-                     for node in graph], versions=graph.versions)  # fmt: skip
+    swapped = Graph(
+        [
+            replace(
+                node,
+                name=other(node.name),
+                inputs=tuple(Ref(other(ref.node), ref.slot) for ref in node.inputs),
+            )
+            for node in graph
+        ],
+        versions=graph.versions,
+    )
     message = refused("D114", swapped, "box_heads")
-    assert "'BoxPredictor_0/ClassPredictor/Conv2D'" in message and "'concat' is used as the join of box heads" in message
+    assert (
+        "'BoxPredictor_0/ClassPredictor/Conv2D'" in message
+        and "'concat' is used as the join of box heads" in message
+    )
     assert "class heads" in refused("D114", swapped, "class_heads")
 
 
@@ -269,26 +383,69 @@ def test_the_numbers_kept_are_told_apart(zoo_graph, edit):
 def test_numbers_that_static_shapes_make_constant(zoo_graph, edit):
     graph = zoo_graph()
     total = f"{NMS}/Minimum_3"
-    static = edit.graph(graph, {total: lambda node: [edit.const("all", 612, DType.INT32), node.with_inputs((node.inputs[0], Ref("all")))]})
+    static = edit.graph(
+        graph,
+        {
+            total: lambda node: [
+                edit.const("all", 612, DType.INT32),
+                node.with_inputs((node.inputs[0], Ref("all"))),
+            ]
+        },
+    )
     assert Detector(static).max_total.value == 100
-    alone = edit.graph(graph, {SIMPLE: lambda node: [edit.const("most", 100, DType.INT32),
-                                                     node.with_inputs((*node.inputs[:2], Ref("most"), *node.inputs[3:]))]})  # fmt: skip
+    alone = edit.graph(
+        graph,
+        {
+            SIMPLE: lambda node: [
+                edit.const("most", 100, DType.INT32),
+                node.with_inputs((*node.inputs[:2], Ref("most"), *node.inputs[3:])),
+            ]
+        },
+    )
     assert Detector(alone).max_per_class.value == 100
 
 
 def test_scores_masked_for_static_shapes(zoo_graph, edit):
     graph = zoo_graph("2019")
     read = f"{NMS.rpartition('/')[0]}/TensorArrayReadV3_1"
-    filling = Node("filling", "Fill", (Ref("sizes"), Ref("least")), attrs={"T": DType.FLOAT32, "index_type": DType.INT32})
+    filling = Node(
+        "filling", "Fill", (Ref("sizes"), Ref("least")), attrs={"T": DType.FLOAT32, "index_type": DType.INT32}
+    )
     masked = Node("masked", "Select", (Ref("counts"), Ref(read), Ref("filling")), attrs={"T": DType.FLOAT32})
     graph = edit.before(graph, read, masked)
-    graph = graph.replace([*graph, filling, edit.const("sizes", [204, 3], DType.INT32), edit.const("least", -1e38),
-                           edit.const("counts", [True] * 204, DType.BOOL)])  # fmt: skip
-    found = Detector(graph.replace([replace(node, op="NonMaxSuppressionV4", inputs=node.inputs[:5]) if node.op == "NonMaxSuppressionV5"
-                                    else node for node in graph]).check())  # fmt: skip
-    assert found.logits.value == Ref("concat_1") and found.score_converter.value == "sigmoid" and found.background.value == 0
-    assert found.score_threshold.value == 1e-8 and found.soft_sigma.value == 0 and found.class_agnostic.value is False
-    either = edit.graph(graph.check(), {"filling": lambda node: Node("filling", "Identity", (Ref(read),), attrs={"T": DType.FLOAT32})})
+    graph = graph.replace(
+        [
+            *graph,
+            filling,
+            edit.const("sizes", [204, 3], DType.INT32),
+            edit.const("least", -1e38),
+            edit.const("counts", [True] * 204, DType.BOOL),
+        ]
+    )
+    found = Detector(
+        graph.replace(
+            [
+                replace(node, op="NonMaxSuppressionV4", inputs=node.inputs[:5])
+                if node.op == "NonMaxSuppressionV5"
+                else node
+                for node in graph
+            ]
+        ).check()
+    )
+    assert (
+        found.logits.value == Ref("concat_1")
+        and found.score_converter.value == "sigmoid"
+        and found.background.value == 0
+    )
+    assert (
+        found.score_threshold.value == 1e-8
+        and found.soft_sigma.value == 0
+        and found.class_agnostic.value is False
+    )
+    either = edit.graph(
+        graph.check(),
+        {"filling": lambda node: Node("filling", "Identity", (Ref(read),), attrs={"T": DType.FLOAT32})},
+    )
     assert "Select" in refused("D113", either, "logits")
 
 
@@ -310,7 +467,9 @@ def test_the_higher_of_two_score_thresholds_counts(zoo_graph, edit, op):
 
 def test_no_threshold_is_zero(zoo_graph, edit):
     graph = zoo_graph("2019")
-    endless = edit.graph(graph, {name: edit.value(float("-inf")) for name in names(graph, SCORED, "/score_threshold")})
+    endless = edit.graph(
+        graph, {name: edit.value(float("-inf")) for name in names(graph, SCORED, "/score_threshold")}
+    )
     assert Detector(endless).score_threshold.value == 0.0
 
 
@@ -323,9 +482,19 @@ def test_soft_suppression_is_seen(zoo_graph, edit):
 def test_suppression_over_all_classes_is_seen(zoo_graph, edit):
     graph = zoo_graph("2019", classes=1)
     scores = f"{NMS}/Reshape"
-    best = Node("best", "Max", (Ref(f"{NMS}/Slice"), Ref("axis")), attrs={"T": DType.FLOAT32, "keep_dims": False})
-    changed = edit.graph(graph, {scores: lambda node: [edit.const("axis", [1], DType.INT32), best,
-                                                        node.with_inputs((Ref("best"), node.inputs[1]))]})  # fmt: skip
+    best = Node(
+        "best", "Max", (Ref(f"{NMS}/Slice"), Ref("axis")), attrs={"T": DType.FLOAT32, "keep_dims": False}
+    )
+    changed = edit.graph(
+        graph,
+        {
+            scores: lambda node: [
+                edit.const("axis", [1], DType.INT32),
+                best,
+                node.with_inputs((Ref("best"), node.inputs[1])),
+            ]
+        },
+    )
     found = Detector(changed)
     assert found.class_agnostic.value is True and found.classes.value == 2
 
@@ -333,18 +502,43 @@ def test_suppression_over_all_classes_is_seen(zoo_graph, edit):
 def test_one_operation_for_all(zoo_graph, edit):
     graph = zoo_graph("2018")
     scores = Ref("Postprocessor/Slice")
-    constants = [edit.const("of_class", 40, DType.INT32), edit.const("in_all", 60, DType.INT32),
-                 edit.const("iou", 0.55), edit.const("least", 0.2)]  # fmt: skip
-    combined = Node("combined", "CombinedNonMaxSuppression", (Ref("Postprocessor/ExpandDims_1"), scores, *(Ref(c.name) for c in constants)),
-                    attrs={"clip_boxes": False, "pad_per_class": False})  # fmt: skip
-    outputs = [Node(name, "Identity", (Ref("combined", slot),), attrs={"T": DType.FLOAT32})
-               for slot, name in enumerate(("boxes_out", "scores_out"))]  # fmt: skip
-    kept = [node for node in graph if not node.name.startswith(("Postprocessor/Batch", "detection_", "num_detections", "add"))
-            and node.name not in ("Postprocessor/ToFloat_3",)]  # fmt: skip
+    constants = [
+        edit.const("of_class", 40, DType.INT32),
+        edit.const("in_all", 60, DType.INT32),
+        edit.const("iou", 0.55),
+        edit.const("least", 0.2),
+    ]
+    combined = Node(
+        "combined",
+        "CombinedNonMaxSuppression",
+        (Ref("Postprocessor/ExpandDims_1"), scores, *(Ref(c.name) for c in constants)),
+        attrs={"clip_boxes": False, "pad_per_class": False},
+    )
+    outputs = [
+        Node(name, "Identity", (Ref("combined", slot),), attrs={"T": DType.FLOAT32})
+        for slot, name in enumerate(("boxes_out", "scores_out"))
+    ]
+    kept = [
+        node
+        for node in graph
+        if not node.name.startswith(("Postprocessor/Batch", "detection_", "num_detections", "add"))
+        and node.name not in ("Postprocessor/ToFloat_3",)
+    ]
     kept = [node for node in kept if all(source in {n.name for n in kept} for source in node.sources)]
-    found = Detector(Graph([*kept, *constants, combined, *outputs], [Ref("boxes_out"), Ref("scores_out")]).check())
-    assert (found.iou_threshold.value, found.score_threshold.value, found.max_per_class.value, found.max_total.value) == (0.55, 0.2, 40, 60)
-    assert found.clips_first.value is False and found.class_agnostic.value is False and found.coder.value == (0.1, 0.1, 0.2, 0.2)
+    found = Detector(
+        Graph([*kept, *constants, combined, *outputs], [Ref("boxes_out"), Ref("scores_out")]).check()
+    )
+    assert (
+        found.iou_threshold.value,
+        found.score_threshold.value,
+        found.max_per_class.value,
+        found.max_total.value,
+    ) == (0.55, 0.2, 40, 60)
+    assert (
+        found.clips_first.value is False
+        and found.class_agnostic.value is False
+        and found.coder.value == (0.1, 0.1, 0.2, 0.2)
+    )
 
 
 # --- preprocessing --------------------------------------------------------------------------------------------
@@ -352,23 +546,44 @@ def test_one_operation_for_all(zoo_graph, edit):
 
 def test_mean_subtraction_of_channels(zoo_graph, edit):
     means = [123.68, 116.779, 103.939]
-    graph = edit.graph(zoo_graph("2019"), {
-        "Preprocessor/sub": edit.reads("Preprocessor/map/TensorArrayStack/TensorArrayGatherV3", "Preprocessor/sub/y"),
-        "Preprocessor/sub/y": edit.value([[means]]),
-    })  # fmt: skip
-    assert [step.model_dump(exclude_none=True) for step in Detector(graph).image.value.steps] == [{"subtract": tuple(means)}]
+    graph = edit.graph(
+        zoo_graph("2019"),
+        {
+            "Preprocessor/sub": edit.reads(
+                "Preprocessor/map/TensorArrayStack/TensorArrayGatherV3", "Preprocessor/sub/y"
+            ),
+            "Preprocessor/sub/y": edit.value([[means]]),
+        },
+    )
+    assert [step.model_dump(exclude_none=True) for step in Detector(graph).image.value.steps] == [
+        {"subtract": tuple(means)}
+    ]
 
 
 def test_division_addition_and_reversed_channels(zoo_graph, edit):
-    graph = edit.graph(zoo_graph("2018"), {
-        "Preprocessor/mul": lambda node: replace(node, op="RealDiv", inputs=node.inputs[::-1]),
-        "Preprocessor/mul/x": edit.value(127.5),
-        "Preprocessor/sub": edit.op("AddV2"),
-        "Preprocessor/sub/y": edit.value(-1.0),
-    })  # fmt: skip
-    assert [step.model_dump(exclude_none=True) for step in Detector(graph).image.value.steps] == [{"divide": 127.5}, {"subtract": 1.0}]
-    turned = edit.before(graph, "Preprocessor/mul", Node("turned", "ReverseV2", (Ref("Preprocessor/mul"), Ref("last")),
-                                                         attrs={"T": DType.FLOAT32, "Tidx": DType.INT32}))  # fmt: skip
+    graph = edit.graph(
+        zoo_graph("2018"),
+        {
+            "Preprocessor/mul": lambda node: replace(node, op="RealDiv", inputs=node.inputs[::-1]),
+            "Preprocessor/mul/x": edit.value(127.5),
+            "Preprocessor/sub": edit.op("AddV2"),
+            "Preprocessor/sub/y": edit.value(-1.0),
+        },
+    )
+    assert [step.model_dump(exclude_none=True) for step in Detector(graph).image.value.steps] == [
+        {"divide": 127.5},
+        {"subtract": 1.0},
+    ]
+    turned = edit.before(
+        graph,
+        "Preprocessor/mul",
+        Node(
+            "turned",
+            "ReverseV2",
+            (Ref("Preprocessor/mul"), Ref("last")),
+            attrs={"T": DType.FLOAT32, "Tidx": DType.INT32},
+        ),
+    )
     turned = turned.replace([*turned, edit.const("last", [3], DType.INT32)]).check()
     assert Detector(turned).image.value.color == "BGR"
 
@@ -388,18 +603,30 @@ def test_interpolations(zoo_graph, edit):
 
 def test_a_size_that_depends_on_the_picture_is_refused(zoo_graph, edit):
     read = "Preprocessor/map/while/TensorArrayReadV3"
-    graph = edit.graph(zoo_graph("2018"), {
-        f"{RESIZE}/stack": lambda node: Node(node.name, "KeepAspect", (Ref(read),), attrs={"dtype": DType.INT32})})  # fmt: skip
+    graph = edit.graph(
+        zoo_graph("2018"),
+        {
+            f"{RESIZE}/stack": lambda node: Node(
+                node.name, "KeepAspect", (Ref(read),), attrs={"dtype": DType.INT32}
+            )
+        },
+    )
     message = refused("D115", graph, "image")
     assert "keep_aspect_ratio_resizer" in message and "KeepAspect" in message
     gather = "Preprocessor/map/TensorArrayStack/TensorArrayGatherV3"
-    unknown = edit.graph(graph, {gather: lambda node: node.with_attr("element_shape", Shape.of(None, None, 3))})
+    unknown = edit.graph(
+        graph, {gather: lambda node: node.with_attr("element_shape", Shape.of(None, None, 3))}
+    )
     assert "size of the feature map" in refused("D113", unknown, "feature_maps")
 
 
 def test_other_changes_of_pixels_are_refused(zoo_graph, edit):
     graph = zoo_graph("2018")
-    root = edit.before(graph, "Preprocessor/mul", Node("root", "Sqrt", (Ref("Preprocessor/mul"),), attrs={"T": DType.FLOAT32}))
+    root = edit.before(
+        graph,
+        "Preprocessor/mul",
+        Node("root", "Sqrt", (Ref("Preprocessor/mul"),), attrs={"T": DType.FLOAT32}),
+    )
     assert "Sqrt" in refused("D115", root, "image")
     left = edit.graph(graph, {"Preprocessor/sub": lambda node: node.with_inputs(node.inputs[::-1])})
     assert "no number" in refused("D115", left, "image")
@@ -410,7 +637,9 @@ def test_other_changes_of_pixels_are_refused(zoo_graph, edit):
 def test_padding_to_the_largest_size_is_refused(zoo_graph, edit):
     graph = zoo_graph("2018")
     squeeze = f"{RESIZE}/resize_images/Squeeze"
-    padded = Node("padded", "Pad", (Ref(squeeze), Ref("amounts")), attrs={"T": DType.FLOAT32, "Tpaddings": DType.INT32})
+    padded = Node(
+        "padded", "Pad", (Ref(squeeze), Ref("amounts")), attrs={"T": DType.FLOAT32, "Tpaddings": DType.INT32}
+    )
     graph = edit.before(graph, squeeze, padded)
     graph = graph.replace([*graph, edit.const("amounts", [[0, 0], [0, 0], [0, 0]], DType.INT32)]).check()
     assert "pad_to_max_dimension" in refused("D115", graph, "image")
@@ -418,42 +647,67 @@ def test_padding_to_the_largest_size_is_refused(zoo_graph, edit):
 
 def test_the_preprocessing_of_another_tensor(zoo_graph):
     found = Detector(zoo_graph("2018"))
-    assert [step.model_dump(exclude_none=True) for step in found.image_at(Ref("Preprocessor/mul")).value.steps] == [{"scale": SCALE}]
+    assert [
+        step.model_dump(exclude_none=True) for step in found.image_at(Ref("Preprocessor/mul")).value.steps
+    ] == [{"scale": SCALE}]
     with pytest.raises(SurgeonError, match="D115"):
         found.image_at(Ref("concat"))
 
 
 def test_a_graph_of_fixed_size_need_not_resize(zoo_graph, edit):
     graph = zoo_graph("2018")
-    fixed = edit.graph(graph, {
-        "image_tensor": lambda node: node.with_attr("shape", Shape.of(1, 96, 96, 3)),
-        "Preprocessor/mul": edit.reads("Preprocessor/mul/x", "ToFloat"),
-    })  # fmt: skip
+    fixed = edit.graph(
+        graph,
+        {
+            "image_tensor": lambda node: node.with_attr("shape", Shape.of(1, 96, 96, 3)),
+            "Preprocessor/mul": edit.reads("Preprocessor/mul/x", "ToFloat"),
+        },
+    )
     image = Detector(fixed).image.value
     assert image.size == (96, 96) and len(image.steps) == 2
-    unknown = edit.graph(fixed, {"image_tensor": lambda node: node.with_attr("shape", Shape.of(1, None, None, 3))})
+    unknown = edit.graph(
+        fixed, {"image_tensor": lambda node: node.with_attr("shape", Shape.of(1, None, None, 3))}
+    )
     assert "size is not known" in refused("D115", unknown, "image")
 
 
 def test_a_picture_of_its_own_batch_may_be_unstacked(zoo_graph, edit):
     graph = zoo_graph("2019")
-    stack = Node("Preprocessor/stack", "Pack", (Ref(f"{RESIZE}/resize/Squeeze"),), attrs={"N": 1, "T": DType.FLOAT32, "axis": 0})
-    unstack = Node("Preprocessor/unstack", "Unpack", (Ref("Cast"),), attrs={"num": 1, "T": DType.FLOAT32, "axis": 0})
-    graph = edit.graph(graph, {
-        "image_tensor": lambda node: node.with_attr("shape", Shape.of(1, None, None, 3)),
-        "Cast": lambda node: [node, unstack],
-        f"{RESIZE}/resize/ExpandDims": lambda node: node.with_inputs((Ref(unstack.name), node.inputs[1])),
-        "Preprocessor/mul": lambda node: [stack, node.with_inputs((node.inputs[0], Ref(stack.name)))],
-    })  # fmt: skip
+    stack = Node(
+        "Preprocessor/stack",
+        "Pack",
+        (Ref(f"{RESIZE}/resize/Squeeze"),),
+        attrs={"N": 1, "T": DType.FLOAT32, "axis": 0},
+    )
+    unstack = Node(
+        "Preprocessor/unstack", "Unpack", (Ref("Cast"),), attrs={"num": 1, "T": DType.FLOAT32, "axis": 0}
+    )
+    graph = edit.graph(
+        graph,
+        {
+            "image_tensor": lambda node: node.with_attr("shape", Shape.of(1, None, None, 3)),
+            "Cast": lambda node: [node, unstack],
+            f"{RESIZE}/resize/ExpandDims": lambda node: node.with_inputs((Ref(unstack.name), node.inputs[1])),
+            "Preprocessor/mul": lambda node: [stack, node.with_inputs((node.inputs[0], Ref(stack.name)))],
+        },
+    )
     found = Detector(graph)
-    assert found.image.value.size == (96, 96) and found.picture.value == Ref("image_tensor") and len(found.anchors.value) == 204
+    assert (
+        found.image.value.size == (96, 96)
+        and found.picture.value == Ref("image_tensor")
+        and len(found.anchors.value) == 204
+    )
 
 
 def test_padding_belongs_to_the_network(zoo_graph, edit):
     graph = zoo_graph("2018")
     zeros = edit.const("zeros", np.zeros((1, 96, 32, 3)))
-    padded = Node("padded", "ConcatV2", (Ref("Preprocessor/sub"), Ref("zeros"), Ref("axis")),
-                  attrs={"N": 2, "T": DType.FLOAT32, "Tidx": DType.INT32})  # fmt: skip
+    padded = Node(
+        "padded",
+        "ConcatV2",
+        (Ref("Preprocessor/sub"), Ref("zeros"), Ref("axis")),
+        attrs={"N": 2, "T": DType.FLOAT32, "Tidx": DType.INT32},
+    )
     graph = edit.before(graph, "Preprocessor/sub", padded)
     graph = graph.replace([*graph, zeros, edit.const("axis", 2, DType.INT32)]).check()
     assert Detector(graph).network_input.value == Ref("Preprocessor/sub")
@@ -475,24 +729,38 @@ def test_a_classifier_is_no_detector():
 
 def test_two_stages_are_told_apart(zoo_graph, edit):
     graph = zoo_graph("2018")
-    second = edit.graph(graph, {names(graph, "FeatureExtractor", "Conv2d_5_pointwise", "Relu6")[0]: edit.op("CropAndResize")})
+    second = edit.graph(
+        graph, {names(graph, "FeatureExtractor", "Conv2d_5_pointwise", "Relu6")[0]: edit.op("CropAndResize")}
+    )
     assert Detector(second).family.value == "faster_rcnn"
     assert "faster_rcnn" in refused("D112", second, "image")
-    masks = second.replace([*second, Node("detection_masks", "Identity", (Ref("detection_scores"),), attrs={"T": DType.FLOAT32})])
+    masks = second.replace(
+        [*second, Node("detection_masks", "Identity", (Ref("detection_scores"),), attrs={"T": DType.FLOAT32})]
+    )
     assert Detector(masks).family.value == "mask_rcnn"
 
 
 def test_what_is_recognised_and_what_not_is_said(zoo_graph, edit):
     graph = edit.graph(zoo_graph("2018"), {"BoxPredictor_3/BoxEncodingPredictor/Conv2D": edit.op("Mystery")})
     message = refused("D112", graph, "family")
-    assert "3 NonMaxSuppressionV2" in message and "joins of convolutions" in message and "'FeatureExtractor'" in message
+    assert (
+        "3 NonMaxSuppressionV2" in message
+        and "joins of convolutions" in message
+        and "'FeatureExtractor'" in message
+    )
     refused("D113", graph, "box_heads")
 
 
 def test_outputs_that_cannot_be_told_apart_are_refused(zoo_graph):
     graph = zoo_graph("2018")
-    kept = Graph([node for node in graph if node.name not in ("detection_classes", "detection_scores", "detection_boxes")],
-                 [Ref("num_detections")])  # fmt: skip
+    kept = Graph(
+        [
+            node
+            for node in graph
+            if node.name not in ("detection_classes", "detection_scores", "detection_boxes")
+        ],
+        [Ref("num_detections")],
+    )
     refused("D113", kept, "detections")
     refused("D113", kept, "label_offset")
 
@@ -500,21 +768,55 @@ def test_outputs_that_cannot_be_told_apart_are_refused(zoo_graph):
 def test_two_inputs_are_refused(zoo_graph, edit):
     graph = zoo_graph("2018")
     second = Node("second", "Placeholder", attrs={"dtype": DType.FLOAT32, "shape": Shape.of()})
-    graph = edit.graph(graph, {"Preprocessor/mul/x": lambda node: [second, Node(node.name, "Identity", (Ref("second"),),
-                                                                                 attrs={"T": DType.FLOAT32})]})  # fmt: skip
+    graph = edit.graph(
+        graph,
+        {
+            "Preprocessor/mul/x": lambda node: [
+                second,
+                Node(node.name, "Identity", (Ref("second"),), attrs={"T": DType.FLOAT32}),
+            ]
+        },
+    )
     assert "2 inputs" in refused("D113", graph, "picture")
 
 
 def test_pyramids_are_told_apart(zoo_graph, edit):
     graph = zoo_graph("2018")
     joined = [graph["BoxPredictor_4/BoxEncodingPredictor/Conv2D"].inputs[0]]
-    pools = [Node(f"pool_{i}", "MaxPool", (joined[0] if i == 0 else Ref("pool_0"),), attrs={
-        "T": DType.FLOAT32, "ksize": (1, 1, 1, 1), "strides": (1, 1, 1, 1), "padding": b"SAME", "data_format": b"NHWC"}) for i in range(2)]  # fmt: skip
-    pooled = edit.graph(graph, {"BoxPredictor_4/BoxEncodingPredictor/Conv2D": lambda node: [
-        *pools, node.with_inputs((Ref("pool_1"), *node.inputs[1:]))]})  # fmt: skip
+    pools = [
+        Node(
+            f"pool_{i}",
+            "MaxPool",
+            (joined[0] if i == 0 else Ref("pool_0"),),
+            attrs={
+                "T": DType.FLOAT32,
+                "ksize": (1, 1, 1, 1),
+                "strides": (1, 1, 1, 1),
+                "padding": b"SAME",
+                "data_format": b"NHWC",
+            },
+        )
+        for i in range(2)
+    ]
+    pooled = edit.graph(
+        graph,
+        {
+            "BoxPredictor_4/BoxEncodingPredictor/Conv2D": lambda node: [
+                *pools,
+                node.with_inputs((Ref("pool_1"), *node.inputs[1:])),
+            ]
+        },
+    )
     assert Detector(pooled).pyramid.value == "ppn"
-    once = edit.graph(graph, {"BoxPredictor_4/BoxEncodingPredictor/Conv2D": lambda node: [
-        pools[0], node.with_inputs((Ref("pool_0"), *node.inputs[1:]))]})  # fmt: skip
+    once = edit.graph(
+        graph,
+        {
+            "BoxPredictor_4/BoxEncodingPredictor/Conv2D": lambda node: [
+                pools[0],
+                node.with_inputs((Ref("pool_0"), *node.inputs[1:])),
+            ]
+        },
+    )
     assert Detector(once).pyramid.value == ""
     enlarged = edit.graph(graph, {joined[0].node: edit.op("ResizeNearestNeighbor")})
     assert Detector(enlarged).pyramid.value == "fpn"
@@ -531,7 +833,11 @@ def test_sizes_may_be_given(zoo_graph):
 
 def test_cost_is_linear_in_the_nodes(zoo_graph):
     found = Detector(zoo_graph("2018", extra_nodes=60_000))
-    assert found.family.value == "ssd" and found.coder.value == (0.1, 0.1, 0.2, 0.2) and found.max_total.value == 100
+    assert (
+        found.family.value == "ssd"
+        and found.coder.value == (0.1, 0.1, 0.2, 0.2)
+        and found.max_total.value == 100
+    )
 
 
 def test_values_are_found_once(zoo_graph):

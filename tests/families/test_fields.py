@@ -42,23 +42,49 @@ def refused(code: str, graph: Graph, base: str = "ssd", more: str = "") -> Diagn
 
 @pytest.mark.parametrize("date", ["2017", "2018", "2019"])
 def test_every_field_is_the_graphs_own(zoo_graph, date):
-    options = {"classes": 2, "score_threshold": 0.2, "iou_threshold": 0.45, "max_detections": 30, "min_scale": 0.15, "max_scale": 0.9}
+    options = {
+        "classes": 2,
+        "score_threshold": 0.2,
+        "iou_threshold": 0.45,
+        "max_detections": 30,
+        "min_scale": 0.15,
+        "max_scale": 0.9,
+    }
     found = planned(zoo_graph(date, **options))
     assert dict(fields(found)) | {"scoreBits": 0, "isBatchAgnostic": 0} == {
-        "shareLocation": 1, "varianceEncodedInTarget": 0, "backgroundLabelId": 0, "numClasses": 3, "topK": 204, "keepTopK": 30,
-        "confidenceThreshold": 0.2, "nmsThreshold": 0.45, "inputOrder": (0, 2, 1), "confSigmoid": 1, "isNormalized": 1, "codeType": 3,
-        "scoreBits": 0, "isBatchAgnostic": 0}  # fmt: skip
+        "shareLocation": 1,
+        "varianceEncodedInTarget": 0,
+        "backgroundLabelId": 0,
+        "numClasses": 3,
+        "topK": 204,
+        "keepTopK": 30,
+        "confidenceThreshold": 0.2,
+        "nmsThreshold": 0.45,
+        "inputOrder": (0, 2, 1),
+        "confSigmoid": 1,
+        "isNormalized": 1,
+        "codeType": 3,
+        "scoreBits": 0,
+        "isBatchAgnostic": 0,
+    }
     grid = fields(found, "GridAnchor")
-    assert (grid["minSize"], grid["maxSize"]) == (0.15, 0.9) and grid["variance"] == pytest.approx((0.1, 0.1, 0.2, 0.2))
+    assert (grid["minSize"], grid["maxSize"]) == (0.15, 0.9) and grid["variance"] == pytest.approx(
+        (0.1, 0.1, 0.2, 0.2)
+    )
     open_fields = {(d.node, d.field) for d in found.derivations}
-    assert {("NMS", key) for key in fields(found)} - open_fields == {("NMS", "scoreBits"), ("NMS", "isBatchAgnostic")}
+    assert {("NMS", key) for key in fields(found)} - open_fields == {
+        ("NMS", "scoreBits"),
+        ("NMS", "isBatchAgnostic"),
+    }
     assert all(d.evidence for d in found.derivations if d.node != "image")
 
 
 def test_a_value_that_the_recipe_writes_stands(zoo_graph):
     found = planned(zoo_graph(), more="parameters: {top_k: 177, score_threshold: 0.5}\n")
     assert fields(found)["topK"] == 177 and fields(found)["confidenceThreshold"] == 0.5
-    assert not {("NMS", "topK"), ("NMS", "confidenceThreshold")} & {(d.node, d.field) for d in found.derivations}
+    assert not {("NMS", "topK"), ("NMS", "confidenceThreshold")} & {
+        (d.node, d.field) for d in found.derivations
+    }
 
 
 def test_top_k_ends_at_the_plugins_limit(zoo_graph):
@@ -74,7 +100,9 @@ def test_top_k_is_no_smaller_than_what_is_kept(zoo_graph):
 
 
 def test_a_bound_for_each_class_is_told(zoo_graph, edit):
-    graph = edit.graph(zoo_graph(), dict.fromkeys([f"{NMS}/Minimum{end}/x" for end in ("", "_1", "_2")], edit.value(7)))
+    graph = edit.graph(
+        zoo_graph(), dict.fromkeys([f"{NMS}/Minimum{end}/x" for end in ("", "_1", "_2")], edit.value(7))
+    )
     derived = next(d for d in planned(graph).derivations if d.field == "topK")
     assert any("keeps 7 boxes of a class, which NMS_TRT cannot bound" in line for line in derived.evidence)
 
@@ -82,7 +110,11 @@ def test_a_bound_for_each_class_is_told(zoo_graph, edit):
 def test_a_contradiction_is_placed_in_the_recipe(zoo_graph, edit):
     graph = edit.graph(zoo_graph(), {f"{NMS}/non_max_suppression_1/iou_threshold": edit.value(0.5)})
     found = refused("D114", graph)
-    assert isinstance(found.where, Span) and found.where.file.endswith("ssd.yaml") and "nmsThreshold" in found.where.text
+    assert (
+        isinstance(found.where, Span)
+        and found.where.file.endswith("ssd.yaml")
+        and "nmsThreshold" in found.where.text
+    )
     assert any("0.5" in note for note in found.notes) and any("0.6" in note for note in found.notes)
     assert fields(planned(graph, more="parameters: {iou_threshold: 0.55}\n"))["nmsThreshold"] == 0.55
 
@@ -91,9 +123,19 @@ def test_what_the_plugin_cannot_do_is_refused(zoo_graph, edit):
     graph = zoo_graph("2019", classes=1)
     soft = edit.graph(graph, {f"{SCORED}/soft_nms_sigma": edit.value(0.5)})
     assert "soft suppression" in refused("D119", soft).message
-    best = Node("best", "Max", (Ref(f"{NMS}/Slice"), Ref("axis")), attrs={"T": DType.FLOAT32, "keep_dims": False})
-    over_all = edit.graph(graph, {f"{NMS}/Reshape": lambda node: [edit.const("axis", [1], DType.INT32), best,
-                                                                  node.with_inputs((Ref("best"), node.inputs[1]))]})  # fmt: skip
+    best = Node(
+        "best", "Max", (Ref(f"{NMS}/Slice"), Ref("axis")), attrs={"T": DType.FLOAT32, "keep_dims": False}
+    )
+    over_all = edit.graph(
+        graph,
+        {
+            f"{NMS}/Reshape": lambda node: [
+                edit.const("axis", [1], DType.INT32),
+                best,
+                node.with_inputs((Ref("best"), node.inputs[1])),
+            ]
+        },
+    )
     assert "different classes" in refused("D119", over_all).message
     scaled = edit.graph(graph, {"Postprocessor/scale_logits/y": edit.value(2.0)})
     assert "by 0.5" in refused("D119", scaled).message
@@ -106,7 +148,9 @@ def test_a_softmax_is_kept_or_refused(zoo_graph, edit):
     kept = planned(graph, "ssd_softmax")
     assert fields(kept)["confSigmoid"] == 0 and kept.result is not None
     scores = kept.result["class_probabilities"]
-    assert scores.op == "Softmax" and [ref.node for ref in kept.result["concat_box_conf"].inputs] == ["class_probabilities"]
+    assert scores.op == "Softmax" and [ref.node for ref in kept.result["concat_box_conf"].inputs] == [
+        "class_probabilities"
+    ]
     assert len(kept.result[scores.inputs[0].node].inputs) == 7
     assert "has none" in refused("D119", zoo_graph("2018"), "ssd_softmax").message
 
@@ -117,7 +161,13 @@ def test_probabilities_need_no_conversion(zoo_graph, edit):
 
 
 def test_another_order_of_variances(zoo_graph, edit):
-    graph = edit.graph(zoo_graph("2019"), {"Postprocessor/Decode/truediv/y": edit.value(8.0), "Postprocessor/Decode/truediv_3/y": edit.value(4.0)})
+    graph = edit.graph(
+        zoo_graph("2019"),
+        {
+            "Postprocessor/Decode/truediv/y": edit.value(8.0),
+            "Postprocessor/Decode/truediv_3/y": edit.value(4.0),
+        },
+    )
     assert fields(planned(graph), "GridAnchor")["variance"] == pytest.approx((0.1, 0.125, 0.25, 0.2))
 
 
@@ -126,11 +176,22 @@ def test_preprocessing_is_part_of_the_plan(zoo_graph, edit):
     found = planned(graph)
     assert found.image is not None and found.image.size == (96, 128)
     shown = {d.field: d for d in found.derivations if d.node == "image"}
-    assert shown["size"].value == [96, 128] and shown["size"].evidence and shown["interpolation"].value == "tf1-bilinear"
+    assert (
+        shown["size"].value == [96, 128]
+        and shown["size"].evidence
+        and shown["interpolation"].value == "tf1-bilinear"
+    )
     assert planned(graph, more="image: null\n").image is None
     written = planned(graph, more="image: {size: [5, 6]}\n").image
     assert written is not None and written.size == (5, 6)
-    corners = edit.graph(graph, {"Preprocessor/map/while/ResizeImage/resize_images/ResizeBilinear": edit.op("ResizeBilinear", align_corners=True)})
+    corners = edit.graph(
+        graph,
+        {
+            "Preprocessor/map/while/ResizeImage/resize_images/ResizeBilinear": edit.op(
+                "ResizeBilinear", align_corners=True
+            )
+        },
+    )
     where = refused("D115", corners).where
     assert isinstance(where, Span) and where.text.startswith("image: auto")
     assert planned(corners, more="image: null\n").result is not None
@@ -143,19 +204,33 @@ def test_the_preprocessing_is_that_of_the_recipes_input(zoo_graph):
 
 
 def test_a_size_that_depends_on_the_picture_is_refused_with_the_reason(zoo_graph, edit):
-    resize, gather = "Preprocessor/map/while/ResizeImage/stack", "Preprocessor/map/TensorArrayStack/TensorArrayGatherV3"
-    graph = edit.graph(zoo_graph("2018"), {
-        resize: lambda node: Node(node.name, "KeepAspect", (Ref("Preprocessor/map/while/TensorArrayReadV3"),), attrs={"dtype": DType.INT32}),
-        gather: lambda node: node.with_attr("element_shape", Shape.of(None, None, 3)),
-    })  # fmt: skip
+    resize, gather = (
+        "Preprocessor/map/while/ResizeImage/stack",
+        "Preprocessor/map/TensorArrayStack/TensorArrayGatherV3",
+    )
+    graph = edit.graph(
+        zoo_graph("2018"),
+        {
+            resize: lambda node: Node(
+                node.name,
+                "KeepAspect",
+                (Ref("Preprocessor/map/while/TensorArrayReadV3"),),
+                attrs={"dtype": DType.INT32},
+            ),
+            gather: lambda node: node.with_attr("element_shape", Shape.of(None, None, 3)),
+        },
+    )
     assert any("keep_aspect_ratio_resizer" in note for note in refused("D102", graph).notes)
 
 
 def test_all_that_cannot_be_derived_is_told_at_once(zoo_graph, edit):
-    graph = edit.graph(zoo_graph("2018"), {
-        f"{NMS}/non_max_suppression_1/iou_threshold": edit.value(0.5),
-        "Preprocessor/map/while/ResizeImage/resize_images/ResizeBilinear": edit.op("ResizeBicubic"),
-    })  # fmt: skip
+    graph = edit.graph(
+        zoo_graph("2018"),
+        {
+            f"{NMS}/non_max_suppression_1/iou_threshold": edit.value(0.5),
+            "Preprocessor/map/while/ResizeImage/resize_images/ResizeBilinear": edit.op("ResizeBicubic"),
+        },
+    )
     with pytest.raises(SurgeonError) as caught:
         planned(graph)
     assert [d.code for d in caught.value.diagnostics] == ["D114", "D115"]

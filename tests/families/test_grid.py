@@ -19,18 +19,23 @@ def fitted(graph, op="GridAnchor_TRT"):
 
 
 @pytest.mark.parametrize("date", DATES)
-@pytest.mark.parametrize("options", [
-    {},
-    {"height": 300, "width": 300},
-    {"min_scale": 0.05, "max_scale": 0.7, "height": 160, "width": 160},
-    {"aspect_ratios": (1.0, 2.0, 0.5)},
-    {"aspect_ratios": (1.0, 2.0, 0.5, 3.0, 0.3333)},
-    {"aspect_ratios": (1.0, 2.0, 0.5, 3.0, 0.33, 4.0, 0.25), "min_scale": 0.123, "max_scale": 0.91},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"height": 300, "width": 300},
+        {"min_scale": 0.05, "max_scale": 0.7, "height": 160, "width": 160},
+        {"aspect_ratios": (1.0, 2.0, 0.5)},
+        {"aspect_ratios": (1.0, 2.0, 0.5, 3.0, 0.3333)},
+        {"aspect_ratios": (1.0, 2.0, 0.5, 3.0, 0.33, 4.0, 0.25), "min_scale": 0.123, "max_scale": 0.91},
+    ],
+)
 def test_the_numbers_of_the_generator_come_back(zoo_graph, date, options):
     fit = fitted(zoo_graph(date, **options))
     assert fit.expresses and fit.residual <= 2.5e-7
-    assert fit.fields["minSize"] == options.get("min_scale", 0.2) and fit.fields["maxSize"] == options.get("max_scale", 0.95)
+    assert fit.fields["minSize"] == options.get("min_scale", 0.2) and fit.fields["maxSize"] == options.get(
+        "max_scale", 0.95
+    )
     assert fit.fields["aspectRatios"] == list(options.get("aspect_ratios", (1.0, 2.0, 0.5, 3.0, THIRD)))
     assert fit.fields["variance"] == [0.1, 0.1, 0.2, 0.2] and fit.fields["numLayers"] == 6
     assert fit.fields["featureMapShapes"][-1] == 1
@@ -69,8 +74,14 @@ def test_square_maps_fit_the_oblong_plugin_too(zoo_graph):
 def test_other_grids_are_not_expressible(zoo_graph, edit):
     assert "boxes a cell after the first" in fitted(zoo_graph(aspect_ratios=(1.0, 2.0))).reason
     graph = zoo_graph("2018")
-    scale = next(n.name for n in graph if n.op == "Const" and n.name.startswith("MultipleGridAnchorGenerator") and "truediv" in n.name
-                 and n.attrs["value"].shape == (6,))  # fmt: skip
+    scale = next(
+        n.name
+        for n in graph
+        if n.op == "Const"
+        and n.name.startswith("MultipleGridAnchorGenerator")
+        and "truediv" in n.name
+        and n.attrs["value"].shape == (6,)
+    )
     numbers = graph[scale].attrs["value"].array()
     bent = edit.graph(graph, {scale: edit.value(numbers * 1.1)})
     assert not fitted(bent).expresses and fitted(bent).residual > 1e-3
@@ -80,7 +91,9 @@ def test_other_grids_are_not_expressible(zoo_graph, edit):
 
 
 def test_the_bound_is_the_one_that_the_recipe_language_documents():
-    assert f"{RESIDUAL_BOUND:g}" in recipe_schema()["properties"]["anchors"]["description"].replace("1e-6", "1e-06")
+    assert f"{RESIDUAL_BOUND:g}" in recipe_schema()["properties"]["anchors"]["description"].replace(
+        "1e-6", "1e-06"
+    )
     assert FITTED == ("minSize", "maxSize", "aspectRatios")
 
 

@@ -37,12 +37,19 @@ def _plugin(creator: str, outputs: int | str = 1, **fields: str) -> tuple[str, S
 
 PLUGINS = dict(
     (
-        _plugin("GridAnchor_TRT", "numLayers", numLayers="int", minSize="float", maxSize="float", aspectRatios="float[]",
-                featureMapShapes="int[]"),
+        _plugin(
+            "GridAnchor_TRT",
+            "numLayers",
+            numLayers="int",
+            minSize="float",
+            maxSize="float",
+            aspectRatios="float[]",
+            featureMapShapes="int[]",
+        ),
         _plugin("NMS_TRT", 2, inputOrder="int[]", confidenceThreshold="float", mode="string"),
         _plugin("FlattenConcat_TRT", 1, axis="int", ignoreBatch="int"),
     )
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -56,7 +63,11 @@ def exported(plugins: dict[str, StubPlugin]) -> Callable[..., UffModel]:
     """Give ``exported(text, target=None) -> UffModel`` for a graph in text form, without its first line."""
 
     def export(text: str, target: Any = None) -> UffModel:
-        return export_uff(parse_graph(text if text.startswith("graph v1") else "graph v1\n" + text), plugins=plugins, target=target)
+        return export_uff(
+            parse_graph(text if text.startswith("graph v1") else "graph v1\n" + text),
+            plugins=plugins,
+            target=target,
+        )
 
     return export
 

@@ -23,7 +23,8 @@ Rows = dict[str, list[list[float]]]
 
 def rows_of(found: Iterable[Any]) -> Rows:
     return {
-        Path(one.picture).name: [[row["class"], row["score"], *row["box"]] for row in one.rows()] for one in found
+        Path(one.picture).name: [[row["class"], row["score"], *row["box"]] for row in one.rows()]
+        for one in found
     }
 
 
@@ -49,7 +50,9 @@ def test_the_references_detect_what_is_expected(recipe: Path) -> None:
     found = surgeon.detect(recipe, demo.picture_paths()[0].parent, model=demo.model_path(), threshold=0.5)
     assert_same(rows_of(found), 1e-5)
     with pytest.raises(AssertionError):
-        assert_same({name: [[row[0] + 1, *row[1:]] for row in rows] for name, rows in rows_of(found).items()}, 1e-5)
+        assert_same(
+            {name: [[row[0] + 1, *row[1:]] for row in rows] for name, rows in rows_of(found).items()}, 1e-5
+        )
 
 
 @pytest.mark.gpu
@@ -58,7 +61,9 @@ def test_an_engine_detects_the_same(recipe: Path, tmp_path: Path) -> None:
     registry = read_registry()
     if registry is None or not registry.devices:
         pytest.skip("TensorRT is not installed" if registry is None else "there is no GPU")
-    built = surgeon.build_engine(recipe, demo.model_path(), tmp_path / "demo.engine", precision="fp32", tf32=False)
+    built = surgeon.build_engine(
+        recipe, demo.model_path(), tmp_path / "demo.engine", precision="fp32", tf32=False
+    )
     assert not built.reused and built.manifest.gpu == registry.devices[0].name
     assert_same(rows_of(surgeon.detect(built.path, demo.picture_paths()[0].parent, threshold=0.5)), 1e-4)
     assert surgeon.build_engine(recipe, demo.model_path(), built.path, precision="fp32", tf32=False).reused

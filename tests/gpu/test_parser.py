@@ -30,5 +30,7 @@ def test_the_parser_accepts_each_date(tmp_path: Path, date: str) -> None:
     parser.register_input("Input", (3, 300, 300))
     parser.register_output("MarkOutput_0")
     assert parser.parse(str(tmp_path / "ssd.uff"), network)
-    shapes = {network.get_output(i).name: tuple(network.get_output(i).shape) for i in range(network.num_outputs)}
+    shapes = {
+        network.get_output(i).name: tuple(network.get_output(i).shape) for i in range(network.num_outputs)
+    }
     assert shapes["NMS"] == (1, 100, 7)

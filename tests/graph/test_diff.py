@@ -84,9 +84,19 @@ def test_json_says_the_same() -> None:
     found = json.loads(json.dumps(diff_graphs(BEFORE, AFTER).to_json()))
     assert not found["equal"]
     assert [n["name"] for n in found["added"]] == ["Input", "NMS"]
-    assert [n["name"] for n in found["removed"]] == ["image_tensor", "Preprocessor/sub", "Preprocessor/mul", "Postprocessor/scores"]
+    assert [n["name"] for n in found["removed"]] == [
+        "image_tensor",
+        "Preprocessor/sub",
+        "Preprocessor/mul",
+        "Postprocessor/scores",
+    ]
     conv = found["changed"][1]
-    assert conv["name"] == "Conv/Conv2D" and conv["changes"][2] == {"what": "attr", "key": "use", "before": "1", "after": "1.0"}
+    assert conv["name"] == "Conv/Conv2D" and conv["changes"][2] == {
+        "what": "attr",
+        "key": "use",
+        "before": "1",
+        "after": "1.0",
+    }
     assert conv["changes"][3]["before"] is None
     assert found["outputs"] == {"before": ["Postprocessor/scores"], "after": ["NMS", "NMS:1"]}
     assert found["moved"] == ["concat_1"]
@@ -97,7 +107,10 @@ def test_equal_graphs() -> None:
     assert not diff and render(diff) == "the graphs are equal\n" and diff.to_json()["equal"] is True
 
 
-@pytest.mark.parametrize(("field", "value"), [("versions", "versions: 25 0"), ("library", "library: 0a00"), ("extra", "extra: 1801")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("versions", "versions: 25 0"), ("library", "library: 0a00"), ("extra", "extra: 1801")],
+)
 def test_other_fields_are_named(field: str, value: str) -> None:
     other = parse_graph(f"graph v1\n{value}\na = P()\n")
     diff = diff_graphs(parse_graph("graph v1\na = P()\n"), other)
@@ -117,9 +130,16 @@ def test_tensors_are_compared_by_value() -> None:
     assert "sha256" in str(change.changes[0].before) and change.changes[0].before != change.changes[0].after
 
 
-@pytest.mark.parametrize(("before", "after", "moved"), [
-    ("abcdef", "abcdef", ""), ("abcdef", "fabcde", "f"), ("abcdef", "bcdefa", "a"), ("abcdef", "fedcba", "fedcb"), ("abcdef", "xadceby", "dcb"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("before", "after", "moved"),
+    [
+        ("abcdef", "abcdef", ""),
+        ("abcdef", "fabcde", "f"),
+        ("abcdef", "bcdefa", "a"),
+        ("abcdef", "fedcba", "fedcb"),
+        ("abcdef", "xadceby", "dcb"),
+    ],
+)
 def test_the_fewest_nodes_have_moved(before: str, after: str, moved: str) -> None:
     a, b = (Graph(Node(name, "P") for name in names) for names in (before, after))
     found = diff_graphs(a, b).moved

@@ -40,22 +40,49 @@ def refused(*edits: Edit, base: str = BASE) -> tuple[str, str]:
     return caught.value.diagnostics[0].code, str(caught.value)
 
 
-@pytest.mark.parametrize(("edits", "expected"), [
-    ([], BASE.removeprefix("graph v1\n")),
-    ([Add(parse_node("d = S(c)"))], "outputs: c\na = P()\nb = Q(a, a:1, ^a) {k: 1}\nc = R(b)\nd = S(c)\n"),
-    ([Add(parse_node("d = S()"), before="b")], "outputs: c\na = P()\nd = S()\nb = Q(a, a:1, ^a) {k: 1}\nc = R(b)\n"),
-    ([Add(parse_node("d = S()"), before="nowhere")], "outputs: c\na = P()\nb = Q(a, a:1, ^a) {k: 1}\nc = R(b)\nd = S()\n"),
-    ([Drop("b", "cut"), Rewire("c", (Ref("a"),))], "outputs: c\na = P()\nc = R(a)\n"),
-    ([Drop("b", "replaced"), Add(parse_node("b = S(a)"), before="b")], "outputs: c\na = P()\nb = S(a)\nc = R(b)\n"),
-    ([Rewire("b", (Ref("a", 3),))], "outputs: c\na = P()\nb = Q(a:3, ^a) {k: 1}\nc = R(b)\n"),
-    ([Rewire("b", control=())], "outputs: c\na = P()\nb = Q(a, a:1) {k: 1}\nc = R(b)\n"),
-    ([Rewire("b", (), ("a",))], "outputs: c\na = P()\nb = Q(^a) {k: 1}\nc = R(b)\n"),
-    ([SetAttr("b", "k", 2.0), SetAttr("a", "d", b"x")], 'outputs: c\na = P() {d: "x"}\nb = Q(a, a:1, ^a) {k: 2.0}\nc = R(b)\n'),
-    ([SetAttr("b", "k", None), SetAttr("b", "none", None)], "outputs: c\na = P()\nb = Q(a, a:1, ^a)\nc = R(b)\n"),
-    ([SetOp("c", "T"), SetAttr("c", "k", True)], "outputs: c\na = P()\nb = Q(a, a:1, ^a) {k: 1}\nc = T(b) {k: true}\n"),
-    ([SetOutputs((Ref("b", 1), Ref("a")))], "outputs: b:1, a\na = P()\nb = Q(a, a:1, ^a) {k: 1}\nc = R(b)\n"),
-    ([SetOutputs(()), Drop("c", "cut")], "a = P()\nb = Q(a, a:1, ^a) {k: 1}\n"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("edits", "expected"),
+    [
+        ([], BASE.removeprefix("graph v1\n")),
+        (
+            [Add(parse_node("d = S(c)"))],
+            "outputs: c\na = P()\nb = Q(a, a:1, ^a) {k: 1}\nc = R(b)\nd = S(c)\n",
+        ),
+        (
+            [Add(parse_node("d = S()"), before="b")],
+            "outputs: c\na = P()\nd = S()\nb = Q(a, a:1, ^a) {k: 1}\nc = R(b)\n",
+        ),
+        (
+            [Add(parse_node("d = S()"), before="nowhere")],
+            "outputs: c\na = P()\nb = Q(a, a:1, ^a) {k: 1}\nc = R(b)\nd = S()\n",
+        ),
+        ([Drop("b", "cut"), Rewire("c", (Ref("a"),))], "outputs: c\na = P()\nc = R(a)\n"),
+        (
+            [Drop("b", "replaced"), Add(parse_node("b = S(a)"), before="b")],
+            "outputs: c\na = P()\nb = S(a)\nc = R(b)\n",
+        ),
+        ([Rewire("b", (Ref("a", 3),))], "outputs: c\na = P()\nb = Q(a:3, ^a) {k: 1}\nc = R(b)\n"),
+        ([Rewire("b", control=())], "outputs: c\na = P()\nb = Q(a, a:1) {k: 1}\nc = R(b)\n"),
+        ([Rewire("b", (), ("a",))], "outputs: c\na = P()\nb = Q(^a) {k: 1}\nc = R(b)\n"),
+        (
+            [SetAttr("b", "k", 2.0), SetAttr("a", "d", b"x")],
+            'outputs: c\na = P() {d: "x"}\nb = Q(a, a:1, ^a) {k: 2.0}\nc = R(b)\n',
+        ),
+        (
+            [SetAttr("b", "k", None), SetAttr("b", "none", None)],
+            "outputs: c\na = P()\nb = Q(a, a:1, ^a)\nc = R(b)\n",
+        ),
+        (
+            [SetOp("c", "T"), SetAttr("c", "k", True)],
+            "outputs: c\na = P()\nb = Q(a, a:1, ^a) {k: 1}\nc = T(b) {k: true}\n",
+        ),
+        (
+            [SetOutputs((Ref("b", 1), Ref("a")))],
+            "outputs: b:1, a\na = P()\nb = Q(a, a:1, ^a) {k: 1}\nc = R(b)\n",
+        ),
+        ([SetOutputs(()), Drop("c", "cut")], "a = P()\nb = Q(a, a:1, ^a) {k: 1}\n"),
+    ],
+)
 def test_each_kind_of_edit(edits: list[Edit], expected: str) -> None:
     assert edited(*edits) == expected
 
@@ -72,30 +99,39 @@ def test_a_name_is_taken_once() -> None:
     assert "nothing" not in refused(Add(Node("a", "S")))[1]
 
 
-@pytest.mark.parametrize(("edits", "text"), [
-    ([Drop("b", "cut", span=SPAN)], "'c' (R) reads it"),
-    ([Drop("a", "cut", span=SPAN), Rewire("b", ())], "'b' (Q) after it"),
-    ([Drop("c", "cut", span=SPAN)], "it is an output"),
-    ([Drop("c", "cut", span=SPAN), SetOutputs((Ref("c"),))], "it is an output"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("edits", "text"),
+    [
+        ([Drop("b", "cut", span=SPAN)], "'c' (R) reads it"),
+        ([Drop("a", "cut", span=SPAN), Rewire("b", ())], "'b' (Q) after it"),
+        ([Drop("c", "cut", span=SPAN)], "it is an output"),
+        ([Drop("c", "cut", span=SPAN), SetOutputs((Ref("c"),))], "it is an output"),
+    ],
+)
 def test_a_node_that_is_still_read_stays(edits: list[Edit], text: str) -> None:
     code, shown = refused(*edits)
     assert code == "S103" and text in shown and "(cut)" in shown
     assert shown.startswith("r.yaml:3:5: ") or "SetOutputs" in repr(edits)
 
 
-@pytest.mark.parametrize(("edits", "code"), [
-    ([Add(Node("d", "S", (Ref("gone"),)))], "G106"),
-    ([Rewire("a", (Ref("c"),))], "G107"),
-    ([SetOutputs((Ref("gone"),))], "G109"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("edits", "code"),
+    [
+        ([Add(Node("d", "S", (Ref("gone"),)))], "G106"),
+        ([Rewire("a", (Ref("c"),))], "G107"),
+        ([SetOutputs((Ref("gone"),))], "G109"),
+    ],
+)
 def test_the_result_is_a_valid_graph(edits: list[Edit], code: str) -> None:
     assert refused(*edits)[0] == code
 
 
 def test_colocation_with_what_is_gone_is_dropped() -> None:
     base = 'graph v1\na = P()\nb = Q() {_class: ["loc:@a", "loc:@c"]}\nc = Q() {_class: ["loc:@a"]}\nd = Q() {_class: ["loc:@b"]}\n'
-    assert edited(Drop("a", "cut"), base=base) == 'b = Q() {_class: ["loc:@c"]}\nc = Q()\nd = Q() {_class: ["loc:@b"]}\n'
+    assert (
+        edited(Drop("a", "cut"), base=base)
+        == 'b = Q() {_class: ["loc:@c"]}\nc = Q()\nd = Q() {_class: ["loc:@b"]}\n'
+    )
     replaced = edited(Drop("a", "cut"), Add(Node("a", "S")), base=base)
     assert replaced.count("loc:@a") == 2
 

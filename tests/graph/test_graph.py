@@ -40,7 +40,11 @@ def test_a_graph_is_a_mapping_in_order() -> None:
     graph = parse_graph("graph v1\nb = P()\na = Q(b:2, ^b)\n")
     assert [n.name for n in graph] == list(graph.nodes) == ["b", "a"]
     assert len(graph) == 2 and "a" in graph and "c" not in graph
-    assert graph["a"].inputs == (Ref("b", 2),) and graph["a"].control == ("b",) and graph["a"].sources == ("b", "b")
+    assert (
+        graph["a"].inputs == (Ref("b", 2),)
+        and graph["a"].control == ("b",)
+        and graph["a"].sources == ("b", "b")
+    )
     assert graph.get("c") is None
 
 
@@ -71,7 +75,10 @@ def test_two_nodes_of_one_name_are_refused(again: Node) -> None:
         Graph([again, again])
 
 
-@pytest.mark.parametrize(("text", "ref"), [("a", Ref("a")), ("a:0", Ref("a")), ("a:12", Ref("a", 12)), ("a:b:1", Ref("a:b", 1)), ("", Ref(""))])
+@pytest.mark.parametrize(
+    ("text", "ref"),
+    [("a", Ref("a")), ("a:0", Ref("a")), ("a:12", Ref("a", 12)), ("a:b:1", Ref("a:b", 1)), ("", Ref(""))],
+)
 def test_references_parse(text: str, ref: Ref) -> None:
     assert Ref.parse(text) == ref
 
@@ -83,7 +90,9 @@ def test_what_is_no_reference_is_refused(text: str) -> None:
 
 
 def test_readers_terminals_and_data_readers() -> None:
-    graph = parse_graph("graph v1\na = P()\nb = Q(a, a:1, ^a)\nc = R(^b)\nd = Assert(a)\ne = NoOp(^a)\nf = Q(gone)\n")
+    graph = parse_graph(
+        "graph v1\na = P()\nb = Q(a, a:1, ^a)\nc = R(^b)\nd = Assert(a)\ne = NoOp(^a)\nf = Q(gone)\n"
+    )
     assert graph.readers["a"] == ("b", "d", "e")
     assert graph.readers["b"] == ("c",)
     assert graph.terminals == ("c", "f")
@@ -121,13 +130,19 @@ def test_loops_of_tensorflow_are_no_cycles() -> None:
     assert_in_order(graph)
 
 
-@pytest.mark.parametrize(("text", "path"), [
-    ("a = P(a)", "'a' reads 'a'"),
-    ("a = P(b)\nb = P(a)", "'a' reads 'b' reads 'a'"),
-    ("a = P(^b)\nb = P(^a)", "'a' reads 'b' reads 'a'"),
-    (LOOP.partition("\n")[2].replace("NextIteration", "Identity"), "merge"),
-    ("\n".join(f"n{i} = P(n{(i + 1) % 50})" for i in range(50)), "'n0' reads 'n1' reads 'n2' reads 'n3' reads ... reads 'n48' reads 'n49' reads 'n0'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("a = P(a)", "'a' reads 'a'"),
+        ("a = P(b)\nb = P(a)", "'a' reads 'b' reads 'a'"),
+        ("a = P(^b)\nb = P(^a)", "'a' reads 'b' reads 'a'"),
+        (LOOP.partition("\n")[2].replace("NextIteration", "Identity"), "merge"),
+        (
+            "\n".join(f"n{i} = P(n{(i + 1) % 50})" for i in range(50)),
+            "'n0' reads 'n1' reads 'n2' reads 'n3' reads ... reads 'n48' reads 'n49' reads 'n0'",
+        ),
+    ],
+)
 def test_any_other_cycle_is_refused_and_shown(text: str, path: str) -> None:
     with pytest.raises(SurgeonError) as caught:
         parse_graph("graph v1\n" + text).check()
@@ -139,13 +154,18 @@ def test_random_graphs_are_ordered() -> None:
     rng = random.Random(5)
     for _ in range(30):
         names = [f"n{i}" for i in range(rng.randrange(1, 60))]
-        nodes = [Node(n, "P", tuple(Ref(s) for s in rng.sample(names[:i], min(i, rng.randrange(4))))) for i, n in enumerate(names)]
+        nodes = [
+            Node(n, "P", tuple(Ref(s) for s in rng.sample(names[:i], min(i, rng.randrange(4)))))
+            for i, n in enumerate(names)
+        ]
         rng.shuffle(nodes)
         assert_in_order(Graph(nodes).check())
 
 
 @pytest.mark.parametrize("shuffled", [list, lambda nodes: list(nodes)[::-1]])
-def test_a_chain_of_300_000_nodes_needs_no_recursion(shuffled: Callable[[Iterable[Node]], list[Node]]) -> None:
+def test_a_chain_of_300_000_nodes_needs_no_recursion(
+    shuffled: Callable[[Iterable[Node]], list[Node]],
+) -> None:
     graph = Graph(shuffled(chain(300_000)))
     assert len(graph) > 100 * sys.getrecursionlimit()
     assert graph.check().topological() == [f"n{i}" for i in range(300_000)]
@@ -161,7 +181,9 @@ def test_a_wide_graph_with_side_branches_is_ordered_in_linear_time() -> None:
 
 
 def test_dangling_inputs_are_all_named_up_to_five() -> None:
-    graph = parse_graph("graph v1\nImage = P()\na = Q(image)\nb = Q(^gone)\n" + "".join(f"x{i} = Q(y{i})\n" for i in range(9)))
+    graph = parse_graph(
+        "graph v1\nImage = P()\na = Q(image)\nb = Q(^gone)\n" + "".join(f"x{i} = Q(y{i})\n" for i in range(9))
+    )
     with pytest.raises(SurgeonError) as caught:
         graph.check()
     assert codes(caught) == ["G106"] * 5
@@ -179,8 +201,18 @@ def test_equality_and_digest_see_every_part() -> None:
     base = "graph v1\noutputs: b\na = P() {k: 1}\nb = Q(a)\n"
     graph = parse_graph(base)
     assert graph == parse_graph(base, "elsewhere") and graph.digest() == parse_graph(base).digest()
-    for old, new in [("k: 1", "k: 2"), ("k: 1", "k: 1.0"), ("(a)", "(a:1)"), ("(a)", "(^a)"), ("P()", "R()"), ("outputs: b", "outputs: a"),
-                     ("v1", "v1\nversions: 1 2"), ("v1", "v1\nlibrary: 00"), ("v1", "v1\nextra: 00"), ("= P() {k: 1}", '= P() {k: 1} @"/gpu"')]:
+    for old, new in [
+        ("k: 1", "k: 2"),
+        ("k: 1", "k: 1.0"),
+        ("(a)", "(a:1)"),
+        ("(a)", "(^a)"),
+        ("P()", "R()"),
+        ("outputs: b", "outputs: a"),
+        ("v1", "v1\nversions: 1 2"),
+        ("v1", "v1\nlibrary: 00"),
+        ("v1", "v1\nextra: 00"),
+        ("= P() {k: 1}", '= P() {k: 1} @"/gpu"'),
+    ]:
         other = parse_graph(base.replace(old, new))
         assert other.digest() != graph.digest()
         assert other != graph or new == "k: 1.0"
@@ -194,7 +226,11 @@ def test_shapes_and_specs() -> None:
     assert Shape.of(2, 3).size == 6 and Shape.of().size == 1 and Shape.of(2, 3).static() == (2, 3)
     with pytest.raises(ValueError, match="not static"):
         shape.static()
-    assert shape.compatible(Shape.of(2, 5, 3)) and shape.compatible(Shape()) and not shape.compatible(Shape.of(2, 5, 4))
+    assert (
+        shape.compatible(Shape.of(2, 5, 3))
+        and shape.compatible(Shape())
+        and not shape.compatible(Shape.of(2, 5, 4))
+    )
     assert not shape.compatible(Shape.of(2, 5))
     spec = TensorSpec.of("float32", 1, None)
     assert str(spec) == "float32[1,?]" and str(TensorSpec()) == "?[...]"
@@ -208,23 +244,32 @@ def test_attribute_lists_hold_one_kind() -> None:
             attr_list(mixed)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("value", "expected"), [
-    (TensorValue(DType.FLOAT32, (3,), np.float32(2).tobytes()), [2, 2, 2]),
-    (TensorValue(DType.INT64, (2, 2), b""), [[0, 0], [0, 0]]),
-    (TensorValue(DType.INT8, (4,), b"\x01\x02"), [1, 2, 2, 2]),
-    (TensorValue(DType.STRING, (3,), (b"a", b"b")), [b"a", b"b", b"b"]),
-    (TensorValue(DType.STRING, (2,), ()), [b"", b""]),
-    (TensorValue.of([[1.5]], DType.FLOAT16), [[1.5]]),
-    (TensorValue.of(["a", b"b"]), [b"a", b"b"]),
-    (TensorValue.of(True), True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (TensorValue(DType.FLOAT32, (3,), np.float32(2).tobytes()), [2, 2, 2]),
+        (TensorValue(DType.INT64, (2, 2), b""), [[0, 0], [0, 0]]),
+        (TensorValue(DType.INT8, (4,), b"\x01\x02"), [1, 2, 2, 2]),
+        (TensorValue(DType.STRING, (3,), (b"a", b"b")), [b"a", b"b", b"b"]),
+        (TensorValue(DType.STRING, (2,), ()), [b"", b""]),
+        (TensorValue.of([[1.5]], DType.FLOAT16), [[1.5]]),
+        (TensorValue.of(["a", b"b"]), [b"a", b"b"]),
+        (TensorValue.of(True), True),
+    ],
+)
 def test_tensor_values(value: TensorValue, expected: Any) -> None:
     array = value.array()
     assert array.tolist() == expected and array.shape == value.shape and value.spec.shape.size == array.size
     full = TensorValue.of(array, value.dtype)
     assert value == full and full.digest() == value.digest()
-    other = TensorValue.of(np.zeros_like(array) if array.dtype.kind != "O" and array.any() else np.array(["z"] * array.size).reshape(array.shape)
-                           if array.dtype.kind == "O" else array + 1, value.dtype)  # fmt: skip
+    other = TensorValue.of(
+        np.zeros_like(array)
+        if array.dtype.kind != "O" and array.any()
+        else np.array(["z"] * array.size).reshape(array.shape)
+        if array.dtype.kind == "O"
+        else array + 1,
+        value.dtype,
+    )
     assert value != other and value.digest() != other.digest()
 
 
@@ -237,17 +282,20 @@ def test_a_huge_repeated_value_is_not_expanded() -> None:
         TensorValue(DType.FLOAT32, (1 << 20, 1 << 20), b"").buffer()
 
 
-@pytest.mark.parametrize(("shape", "stored", "reason"), [
-    ((2, 3), 6, None),
-    ((2, 3), 1, None),
-    ((0, 3), 0, None),
-    ((), 1, None),
-    ((2, 3), 7, "it holds 7 values"),
-    ((-1,), 0, "no negative dimension"),
-    ((1,) * 33, 1, "33 axes"),
-    ((1 << 40, 1 << 40), 1, "takes"),
-    ((0, 1 << 62, 1 << 62), 0, "takes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "stored", "reason"),
+    [
+        ((2, 3), 6, None),
+        ((2, 3), 1, None),
+        ((0, 3), 0, None),
+        ((), 1, None),
+        ((2, 3), 7, "it holds 7 values"),
+        ((-1,), 0, "no negative dimension"),
+        ((1,) * 33, 1, "33 axes"),
+        ((1 << 40, 1 << 40), 1, "takes"),
+        ((0, 1 << 62, 1 << 62), 0, "takes"),
+    ],
+)
 def test_what_a_constant_can_be(shape: tuple[int, ...], stored: int, reason: str | None) -> None:
     found = misfit(DType.FLOAT32, shape, stored)
     assert found is None if reason is None else found is not None and reason in found

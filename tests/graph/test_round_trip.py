@@ -32,15 +32,41 @@ from surgeon.graph import (
 )
 
 NAMES = st.one_of(
-    st.sampled_from(["a", "outputs", "graph v1", "# x", "true", "float32", "raw", "func", "a b", 'q"uote', "back\\slash", "",
-                     "é/ü", "\U0001f600", "line\nbreak", "tab\t", "^x", "a:1", "extra", "shape", "1", "-", "nan"]),
+    st.sampled_from(
+        [
+            "a",
+            "outputs",
+            "graph v1",
+            "# x",
+            "true",
+            "float32",
+            "raw",
+            "func",
+            "a b",
+            'q"uote',
+            "back\\slash",
+            "",
+            "é/ü",
+            "\U0001f600",
+            "line\nbreak",
+            "tab\t",
+            "^x",
+            "a:1",
+            "extra",
+            "shape",
+            "1",
+            "-",
+            "nan",
+        ]
+    ),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
-)  # fmt: skip
+)
 PLAIN = st.text("abcXYZ019_./-", min_size=1, max_size=12)
 INTS = st.integers(-(1 << 63), (1 << 63) - 1)
 FLOATS = st.one_of(st.floats(width=32, allow_nan=False), st.just(math.nan))
 SHAPES = st.one_of(
-    st.just(Shape(None)), st.lists(st.one_of(st.none(), st.integers(0, 1 << 40)), max_size=4).map(lambda d: Shape(tuple(d)))
+    st.just(Shape(None)),
+    st.lists(st.one_of(st.none(), st.integers(0, 1 << 40)), max_size=4).map(lambda d: Shape(tuple(d))),
 )
 FIXED = [d for d in DType if d.itemsize]
 
@@ -52,7 +78,9 @@ def tensors(draw: Any) -> TensorValue:
     count = math.prod(shape)
     stored = draw(st.sampled_from(sorted({0, min(1, count), count})))
     if dtype is DType.STRING:
-        return TensorValue(dtype, shape, tuple(draw(st.lists(st.binary(max_size=6), min_size=stored, max_size=stored))))
+        return TensorValue(
+            dtype, shape, tuple(draw(st.lists(st.binary(max_size=6), min_size=stored, max_size=stored)))
+        )
     size = stored * (dtype.itemsize or 0)
     raw = draw(st.binary(min_size=size, max_size=size))
     if dtype is DType.BOOL:
@@ -65,8 +93,19 @@ def sorted_by_key(attrs: dict[str, Any]) -> dict[str, Any]:
 
 
 def scalars(inner: Any) -> list[Any]:
-    functions = st.builds(Func, st.one_of(PLAIN, NAMES), st.dictionaries(PLAIN, inner, max_size=2).map(sorted_by_key))
-    return [st.booleans(), INTS, FLOATS, st.binary(max_size=8), st.sampled_from(list(DType)), SHAPES, tensors(), functions]
+    functions = st.builds(
+        Func, st.one_of(PLAIN, NAMES), st.dictionaries(PLAIN, inner, max_size=2).map(sorted_by_key)
+    )
+    return [
+        st.booleans(),
+        INTS,
+        FLOATS,
+        st.binary(max_size=8),
+        st.sampled_from(list(DType)),
+        SHAPES,
+        tensors(),
+        functions,
+    ]
 
 
 def attributes() -> Any:
@@ -75,7 +114,9 @@ def attributes() -> Any:
         return st.one_of(*kinds, *(st.lists(kind, max_size=3).map(tuple) for kind in kinds))
 
     raw = st.just(RawAttr(b"\x08\x07"))  # an AttrValue whose only field is of a later version
-    return st.recursive(st.one_of(*scalars(st.booleans()), NAMES.map(Placeholder), raw), extended, max_leaves=4)
+    return st.recursive(
+        st.one_of(*scalars(st.booleans()), NAMES.map(Placeholder), raw), extended, max_leaves=4
+    )
 
 
 ATTRIBUTES = attributes()
@@ -90,8 +131,19 @@ def graphs(draw: Any, names: Any = NAMES) -> Graph:
         inputs = tuple(draw(st.lists(refs, max_size=3)))
         control = tuple(draw(st.lists(st.sampled_from(chosen), max_size=2)))
         attrs = draw(st.dictionaries(st.one_of(PLAIN, NAMES), ATTRIBUTES, max_size=3).map(sorted_by_key))
-        nodes.append(Node(name, draw(st.one_of(PLAIN, names)) or "Op", inputs, control, attrs, draw(st.sampled_from(["", "/device:GPU:0", "ü"]))))
-    versions = draw(st.one_of(st.none(), st.builds(Versions, st.integers(0, 1 << 30), st.integers(0, 9), st.just((3, 5)))))
+        nodes.append(
+            Node(
+                name,
+                draw(st.one_of(PLAIN, names)) or "Op",
+                inputs,
+                control,
+                attrs,
+                draw(st.sampled_from(["", "/device:GPU:0", "ü"])),
+            )
+        )
+    versions = draw(
+        st.one_of(st.none(), st.builds(Versions, st.integers(0, 1 << 30), st.integers(0, 9), st.just((3, 5))))
+    )
     return Graph(nodes, draw(st.lists(refs, max_size=2)), versions=versions)
 
 
@@ -126,10 +178,15 @@ def test_graphdef_comes_back(graph: Graph) -> None:
 @settings(max_examples=300)
 def test_attributes_of_other_kinds_have_other_texts(value: Any) -> None:
     node = Node("n", "Op", attrs={"a": value})
-    assert print_attr(parse_node(print_node(node, limit=-1)).attrs["a"], limit=-1) == print_attr(value, limit=-1)
+    assert print_attr(parse_node(print_node(node, limit=-1)).attrs["a"], limit=-1) == print_attr(
+        value, limit=-1
+    )
 
 
-@pytest.mark.parametrize("value", [True, 1, 1.0, b"1", "1.5e+20", -0.0, math.inf, -math.inf, math.nan, 1e-45, (), (1, 2), (1.0,), (True,)])
+@pytest.mark.parametrize(
+    "value",
+    [True, 1, 1.0, b"1", "1.5e+20", -0.0, math.inf, -math.inf, math.nan, 1e-45, (), (1, 2), (1.0,), (True,)],
+)
 def test_equal_values_of_other_types_print_differently(value: Any) -> None:
     value = float(value) if isinstance(value, str) else value
     text = print_attr(value)
@@ -195,14 +252,17 @@ def test_no_line_makes_the_parser_fail_otherwise(line: str) -> None:
     assert parse_graph(print_graph(graph, limit=-1)) == graph
 
 
-@pytest.mark.parametrize(("text", "place", "expected"), [
-    ("", "", "expected 'graph v1'"),
-    ("graph v2\n", "1:1", "expected 'graph v1'"),
-    ("graph v1\na = Op(\n", "2:8", "expected a name or a value"),
-    ("graph v1\na = Op() {k: }\n", "2:14", "'}' is no attribute value"),
-    ("graph v1\nversions: x\n", "2:11", "expected an integer"),
-    ("graph v1\nlibrary: zz\n", "2:1", "expected hexadecimal digits"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "place", "expected"),
+    [
+        ("", "", "expected 'graph v1'"),
+        ("graph v2\n", "1:1", "expected 'graph v1'"),
+        ("graph v1\na = Op(\n", "2:8", "expected a name or a value"),
+        ("graph v1\na = Op() {k: }\n", "2:14", "'}' is no attribute value"),
+        ("graph v1\nversions: x\n", "2:11", "expected an integer"),
+        ("graph v1\nlibrary: zz\n", "2:1", "expected hexadecimal digits"),
+    ],
+)
 def test_a_mistake_in_the_text_form_has_its_place(text: str, place: str, expected: str) -> None:
     with pytest.raises(SurgeonError) as caught:
         parse_graph(text, "g.txt")
@@ -217,13 +277,16 @@ def test_a_tensor_known_by_its_digest_cannot_be_written() -> None:
         to_bytes(Graph([node]))
 
 
-@pytest.mark.parametrize("node", [
-    Node("a\ud800", "Op"),
-    Node("a", "Op", attrs={"i": 1 << 70}),
-    Node("a", "Op", attrs={"r": RawAttr(b"\xff")}),
-    Node("a", "Op", extra=b"\xff"),
-    Node("a", "Op", attrs={"l": (1, 1 << 70)}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "node",
+    [
+        Node("a\ud800", "Op"),
+        Node("a", "Op", attrs={"i": 1 << 70}),
+        Node("a", "Op", attrs={"r": RawAttr(b"\xff")}),
+        Node("a", "Op", extra=b"\xff"),
+        Node("a", "Op", attrs={"l": (1, 1 << 70)}),
+    ],
+)
 def test_what_a_nodedef_cannot_hold_is_refused(node: Node) -> None:
     with pytest.raises(SurgeonError, match="G111") as caught:
         to_bytes(Graph([node]))

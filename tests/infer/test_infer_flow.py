@@ -61,8 +61,12 @@ def arrays() -> None:
     array.size()
     tf.raw_ops.TensorArrayCloseV3(handle=array.handle)
     handle = tf.raw_ops.TensorArrayV3(size=2, dtype=tf.float32)
-    tf.raw_ops.TensorArrayGatherV3(handle=handle[0], indices=[0, 1], flow_in=handle[1], dtype=tf.float32, element_shape=[5, None])
-    tf.raw_ops.TensorArrayConcatV3(handle=handle[0], flow_in=handle[1], dtype=tf.float32, element_shape_except0=[7])
+    tf.raw_ops.TensorArrayGatherV3(
+        handle=handle[0], indices=[0, 1], flow_in=handle[1], dtype=tf.float32, element_shape=[5, None]
+    )
+    tf.raw_ops.TensorArrayConcatV3(
+        handle=handle[0], flow_in=handle[1], dtype=tf.float32, element_shape_except0=[7]
+    )
 
 
 def variables() -> None:
@@ -70,7 +74,9 @@ def variables() -> None:
     tf.raw_ops.RefIdentity(input=old)
     tf.raw_ops.Variable(shape=[2], dtype=tf.float32)
     handle = tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[5, 2])
-    tf.raw_ops.ReadVariableOp(resource=tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=tf.TensorShape(None)), dtype=tf.float32)
+    tf.raw_ops.ReadVariableOp(
+        resource=tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=tf.TensorShape(None)), dtype=tf.float32
+    )
     tf.raw_ops.ResourceGather(resource=handle, indices=[0], dtype=tf.float32)
 
 
@@ -88,7 +94,9 @@ LESS_THAN_TENSORFLOW = {"ReadVariableOp", "ResourceGather", "TensorArrayReadV3",
 """Ops whose shape TensorFlow takes from the resource handle, which holds no shape in a frozen graph."""
 
 
-@pytest.mark.parametrize("build", [while_loop, loop_without_arrays, conditional, arrays, variables, placeholders])
+@pytest.mark.parametrize(
+    "build", [while_loop, loop_without_arrays, conditional, arrays, variables, placeholders]
+)
 def test_every_tensor_agrees_with_tensorflow(build: Callable[[], None]) -> None:
     tensorflow = tf.Graph()
     with tensorflow.as_default():
@@ -108,7 +116,9 @@ def test_every_tensor_agrees_with_tensorflow(build: Callable[[], None]) -> None:
             assert ours.compatible(TensorSpec.of(ours.dtype, *theirs.as_list())), label
             if operation.type not in LESS_THAN_TENSORFLOW and not in_loop(graph, operation.name):
                 assert ours.shape.dims is not None, label
-                assert all(t is None or o is not None for o, t in zip(ours.shape.dims, theirs.as_list(), strict=True)), label
+                assert all(
+                    t is None or o is not None for o, t in zip(ours.shape.dims, theirs.as_list(), strict=True)
+                ), label
     assert not inference.contradictions
 
 
@@ -147,9 +157,17 @@ def test_conditionals_follow_a_known_predicate(taken: bool) -> None:
         image = v1.placeholder(tf.float32, [None])
         one = tf.constant([1.0, 2.0])
         # The branch not taken needs a placeholder, which must then not be asked for.
-        out = v1.cond(predicate, lambda: one * 3.0, lambda: image) if taken else v1.cond(predicate, lambda: image, lambda: one - 1.0)
+        out = (
+            v1.cond(predicate, lambda: one * 3.0, lambda: image)
+            if taken
+            else v1.cond(predicate, lambda: image, lambda: one - 1.0)
+        )
         constants = v1.cond(predicate, lambda: tf.constant([1, 2]), lambda: tf.constant([3, 4, 5]))
-        nested = v1.cond(predicate, lambda: v1.cond(predicate, lambda: tf.constant(1), lambda: tf.constant(2)), lambda: tf.constant(3))
+        nested = v1.cond(
+            predicate,
+            lambda: v1.cond(predicate, lambda: tf.constant(1), lambda: tf.constant(2)),
+            lambda: tf.constant(3),
+        )
         goal = [tf.identity(out), tf.identity(constants), tf.identity(nested)]
         with v1.Session(graph=tensorflow) as session:
             expected = session.run(goal, {image: [0.0]})

@@ -77,8 +77,24 @@ def b(*shape: int) -> np.ndarray:
 
 def _unary() -> list[Case]:
     exact = ["Abs", "Neg", "Square", "Floor", "Ceil", "Round", "Rint", "Sign", "Relu", "Relu6"]
-    close = ["Exp", "Expm1", "Sigmoid", "Tanh", "Elu", "Selu", "Softplus", "Softsign", "Sin", "Cos", "Tan", "Atan", "Sinh",
-             "Cosh", "Asinh", "Erf"]  # fmt: skip
+    close = [
+        "Exp",
+        "Expm1",
+        "Sigmoid",
+        "Tanh",
+        "Elu",
+        "Selu",
+        "Softplus",
+        "Softsign",
+        "Sin",
+        "Cos",
+        "Tan",
+        "Atan",
+        "Sinh",
+        "Cosh",
+        "Asinh",
+        "Erf",
+    ]
     of_positive = ["Log", "Log1p", "Sqrt", "Rsqrt", "Reciprocal", "Inv", "Acosh"]
     of_small = ["Asin", "Acos", "Atanh"]
     cases = [Case(op, (f(2, 3),)) for op in exact]
@@ -87,33 +103,66 @@ def _unary() -> list[Case]:
     cases += [Case(op, (0.4 * pos(2, 7),), tolerance=4e-6) for op in of_small]
     return [
         *cases,
-        Case("Neg", (i(3, -4),)), Case("Abs", (i(3, -4),)), Case("Sqrt", (s(2.0, np.float64),), tolerance=1e-15),
-        Case("Round", (np.array([0.5, 1.5, -0.5, 2.5], np.float32),)), Case("Invert", (i(3, -4),)),
-        Case("Relu", (i(3, -4),)), Case("Sign", (i(3, 0, -4),)),
-        Case("LogicalNot", (b(3),)), Case("IsNan", (np.array([1, np.nan], np.float32),)),
-        Case("IsInf", (np.array([1, np.inf], np.float32),)), Case("IsFinite", (np.array([1, np.inf], np.float32),)),
-        Case("LeakyRelu", (f(2, 3),), {"alpha": 0.1}), Case("LeakyRelu", (f(3),)),
-        Case("Cast", (f(4) * 10,), {"DstT": "int32"}), Case("Cast", (i(0, 2),), {"DstT": "bool"}),
-        Case("Cast", (i(1, -2),), {"DstT": "float32"}), Case("Cast", (i(1, 300),), {"DstT": "uint8"}),
-        Case("Cast", (b(4),), {"DstT": "float32"}), Case("Cast", (f(3),), {"DstT": "float16"}),
+        Case("Neg", (i(3, -4),)),
+        Case("Abs", (i(3, -4),)),
+        Case("Sqrt", (s(2.0, np.float64),), tolerance=1e-15),
+        Case("Round", (np.array([0.5, 1.5, -0.5, 2.5], np.float32),)),
+        Case("Invert", (i(3, -4),)),
+        Case("Relu", (i(3, -4),)),
+        Case("Sign", (i(3, 0, -4),)),
+        Case("LogicalNot", (b(3),)),
+        Case("IsNan", (np.array([1, np.nan], np.float32),)),
+        Case("IsInf", (np.array([1, np.inf], np.float32),)),
+        Case("IsFinite", (np.array([1, np.inf], np.float32),)),
+        Case("LeakyRelu", (f(2, 3),), {"alpha": 0.1}),
+        Case("LeakyRelu", (f(3),)),
+        Case("Cast", (f(4) * 10,), {"DstT": "int32"}),
+        Case("Cast", (i(0, 2),), {"DstT": "bool"}),
+        Case("Cast", (i(1, -2),), {"DstT": "float32"}),
+        Case("Cast", (i(1, 300),), {"DstT": "uint8"}),
+        Case("Cast", (b(4),), {"DstT": "float32"}),
+        Case("Cast", (f(3),), {"DstT": "float16"}),
         Case("Cast", (i(1, 2),), {"DstT": "int64"}),
-    ]  # fmt: skip
+    ]
 
 
 def _binary() -> list[Case]:
     both = (0, 1)
-    cases = [Case(op, (f(2, 1, 3), f(4, 1)), data=both) for op in
-             ("Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "Maximum", "Minimum", "SquaredDifference")]  # fmt: skip
-    cases += [Case(op, (i(7, -7, 7, -7), i(2, 2, -2, -2)), data=both) for op in
-              ("Div", "TruncateDiv", "FloorDiv", "FloorMod", "Mod", "TruncateMod", "Add", "Sub", "Mul", "Maximum",
-               "Minimum", "BitwiseAnd", "BitwiseOr", "BitwiseXor")]  # fmt: skip
-    cases += [Case(op, (f(2, 3) * 5, pos(3)), data=both) for op in ("FloorDiv", "FloorMod", "Mod", "TruncateMod")]
-    cases += [Case(op, (i(1, 2, 3), i(2, 2, 2)), data=both) for op in
-              ("Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "NotEqual")]  # fmt: skip
+    cases = [
+        Case(op, (f(2, 1, 3), f(4, 1)), data=both)
+        for op in ("Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "Maximum", "Minimum", "SquaredDifference")
+    ]
+    cases += [
+        Case(op, (i(7, -7, 7, -7), i(2, 2, -2, -2)), data=both)
+        for op in (
+            "Div",
+            "TruncateDiv",
+            "FloorDiv",
+            "FloorMod",
+            "Mod",
+            "TruncateMod",
+            "Add",
+            "Sub",
+            "Mul",
+            "Maximum",
+            "Minimum",
+            "BitwiseAnd",
+            "BitwiseOr",
+            "BitwiseXor",
+        )
+    ]
+    cases += [
+        Case(op, (f(2, 3) * 5, pos(3)), data=both) for op in ("FloorDiv", "FloorMod", "Mod", "TruncateMod")
+    ]
+    cases += [
+        Case(op, (i(1, 2, 3), i(2, 2, 2)), data=both)
+        for op in ("Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "NotEqual")
+    ]
     cases += [Case(op, (b(2, 3), b(3)), data=both) for op in ("LogicalAnd", "LogicalOr")]
     return [
         *cases,
-        Case("Pow", (pos(2, 3), f(3)), data=both, tolerance=4e-6), Case("Pow", (i(2, -3), i(5, 3)), data=both),
+        Case("Pow", (pos(2, 3), f(3)), data=both, tolerance=4e-6),
+        Case("Pow", (i(2, -3), i(5, 3)), data=both),
         Case("DivNoNan", (f(3), np.array([1, 0, 2], np.float32)), data=both),
         Case("MulNoNan", (np.array([1, np.inf, 2], np.float32), np.array([1, 0, 2], np.float32)), data=both),
         Case("Atan2", (f(3), f(3)), data=both, tolerance=4e-6),
@@ -121,117 +170,164 @@ def _binary() -> list[Case]:
         Case("ApproximateEqual", (f(3), f(3)), {"tolerance": 0.5}, data=both),
         Case("AddN", (f(2, 3), f(2, 3), f(2, 3)), data=(0, 1, 2)),
         Case("AccumulateNV2", (f(2, 3), f(2, 3)), {"shape": [2, 3]}, data=both, run=False),
-        Case("Select", (b(3), f(3), f(3)), data=(0, 1, 2)), Case("Select", (s(True, bool), f(2, 3), f(2, 3)), data=(1, 2)),
+        Case("Select", (b(3), f(3), f(3)), data=(0, 1, 2)),
+        Case("Select", (s(True, bool), f(2, 3), f(2, 3)), data=(1, 2)),
         Case("Select", (b(2), f(2, 3), f(2, 3)), data=(1, 2), note="rows"),
         Case("SelectV2", (b(3, 1), f(2), f(1)), data=(0, 1, 2)),
         Case("ClipByValue", (f(2, 3), s(-0.5, np.float32), s(0.5, np.float32))),
-    ]  # fmt: skip
+    ]
 
 
 def _sources() -> list[Case]:
     return [
-        Case("Fill", (i(2, 3), s(1.5, np.float32)), data=()), Case("Fill", (i(), s(7)), data=()),
-        Case("ZerosLike", (f(2, 3),)), Case("OnesLike", (i(1, 2),)),
-        Case("Range", (s(0), s(10), s(3)), data=()), Case("Range", (s(10), s(0), s(-3)), data=()),
+        Case("Fill", (i(2, 3), s(1.5, np.float32)), data=()),
+        Case("Fill", (i(), s(7)), data=()),
+        Case("ZerosLike", (f(2, 3),)),
+        Case("OnesLike", (i(1, 2),)),
+        Case("Range", (s(0), s(10), s(3)), data=()),
+        Case("Range", (s(10), s(0), s(-3)), data=()),
         Case("Range", (s(5), s(5), s(1)), data=()),
         Case("Range", (s(0.0, np.float32), s(1.0, np.float32), s(0.1, np.float32)), data=(), tolerance=ULPS),
         Case("LinSpace", (s(-1.0, np.float32), s(2.0, np.float32), s(7)), data=(), tolerance=ULPS),
         Case("LinSpace", (s(3.0, np.float32), s(9.0, np.float32), s(1)), data=()),
-        Case("BroadcastTo", (f(3, 1), i(2, 3, 4))), Case("BroadcastArgs", (i(2, 1), i(3, 1, 4)), data=()),
+        Case("BroadcastTo", (f(3, 1), i(2, 3, 4))),
+        Case("BroadcastArgs", (i(2, 1), i(3, 1, 4)), data=()),
         Case("OneHot", (i(0, 2, -1), s(3), s(1.0, np.float32), s(0.0, np.float32))),
         Case("OneHot", (np.array([[0, 1]], np.int32), s(3), s(5), s(-5)), {"axis": 0}),
         Case("RandomUniform", (i(2, 3),), {"dtype": "float32"}, data=()),
         Case("RandomStandardNormal", (i(2, 3),), {"dtype": "float32"}, data=()),
         Case("TruncatedNormal", (i(2, 3),), {"dtype": "float32"}, data=()),
         Case("RandomUniformInt", (i(2, 3), s(0), s(5)), data=()),
-    ]  # fmt: skip
+    ]
 
 
 def _passing() -> list[Case]:
     return [
         *[Case(op, (f(2, 3),)) for op in ("Identity", "StopGradient", "PreventGradient", "Snapshot")],
         Case("Print", (f(2, 3), f(1))),
-        Case("CheckNumerics", (f(2, 3),), {"message": "m"}), Case("IdentityN", (f(2), i(3)), data=(0, 1)),
+        Case("CheckNumerics", (f(2, 3),), {"message": "m"}),
+        Case("IdentityN", (f(2), i(3)), data=(0, 1)),
         Case("PlaceholderWithDefault", (f(2, 3),), {"shape": [None, 3]}),
         Case("EnsureShape", (f(2, 3),), {"shape": [None, 3]}),
-    ]  # fmt: skip
+    ]
 
 
 def _layout() -> list[Case]:
     return [
-        Case("Shape", (f(2, 3),)), Case("Shape", (f(2),), {"out_type": "int64"}), Case("ShapeN", (f(2), f(3, 1)), data=(0, 1)),
-        Case("Size", (f(2, 3),)), Case("Rank", (f(2, 3),)),
-        Case("Reshape", (f(2, 6), i(3, 4))), Case("Reshape", (f(2, 6), i(-1, 3))), Case("Reshape", (f(1), i())),
-        Case("Reshape", (f(0, 3), i(3, 0))), Case("Reshape", (f(2, 0, 3), i(0, 5))),
-        Case("Squeeze", (f(1, 2, 1),)), Case("Squeeze", (f(1, 2, 1),), {"axis": [0]}), Case("Squeeze", (f(1, 2, 1),), {"axis": [-1]}),
-        Case("ExpandDims", (f(2, 3), s(1))), Case("ExpandDims", (f(2, 3), s(-1))), Case("ExpandDims", (f(), s(0))),
-        Case("Transpose", (f(2, 3, 4), i(2, 0, 1))), Case("InvertPermutation", (i(2, 0, 1),), data=()),
-        Case("Tile", (f(2, 3), i(2, 1))), Case("Tile", (f(2, 3), i(0, 2))),
+        Case("Shape", (f(2, 3),)),
+        Case("Shape", (f(2),), {"out_type": "int64"}),
+        Case("ShapeN", (f(2), f(3, 1)), data=(0, 1)),
+        Case("Size", (f(2, 3),)),
+        Case("Rank", (f(2, 3),)),
+        Case("Reshape", (f(2, 6), i(3, 4))),
+        Case("Reshape", (f(2, 6), i(-1, 3))),
+        Case("Reshape", (f(1), i())),
+        Case("Reshape", (f(0, 3), i(3, 0))),
+        Case("Reshape", (f(2, 0, 3), i(0, 5))),
+        Case("Squeeze", (f(1, 2, 1),)),
+        Case("Squeeze", (f(1, 2, 1),), {"axis": [0]}),
+        Case("Squeeze", (f(1, 2, 1),), {"axis": [-1]}),
+        Case("ExpandDims", (f(2, 3), s(1))),
+        Case("ExpandDims", (f(2, 3), s(-1))),
+        Case("ExpandDims", (f(), s(0))),
+        Case("Transpose", (f(2, 3, 4), i(2, 0, 1))),
+        Case("InvertPermutation", (i(2, 0, 1),), data=()),
+        Case("Tile", (f(2, 3), i(2, 1))),
+        Case("Tile", (f(2, 3), i(0, 2))),
         Case("Pad", (f(2, 3), np.array([[1, 0], [2, 1]], np.int32))),
         Case("PadV2", (f(2, 3), np.array([[1, 0], [2, 1]], np.int32), s(9.0, np.float32))),
         Case("MirrorPad", (f(3, 4), np.array([[1, 2], [3, 0]], np.int32)), {"mode": "REFLECT"}),
         Case("MirrorPad", (f(3, 4), np.array([[1, 2], [3, 4]], np.int32)), {"mode": "SYMMETRIC"}),
-        Case("ReverseV2", (f(2, 3), i(-1))), Case("ReverseV2", (f(2, 3), i(0, 1))),
+        Case("ReverseV2", (f(2, 3), i(-1))),
+        Case("ReverseV2", (f(2, 3), i(0, 1))),
         Case("SpaceToBatchND", (f(1, 4, 5, 3), i(2, 3), np.array([[0, 0], [1, 0]], np.int32))),
         Case("BatchToSpaceND", (f(6, 2, 3, 3), i(2, 3), np.array([[0, 1], [1, 2]], np.int32))),
-        Case("SpaceToDepth", (f(1, 4, 6, 3),), {"block_size": 2}), Case("DepthToSpace", (f(1, 2, 3, 8),), {"block_size": 2}),
+        Case("SpaceToDepth", (f(1, 4, 6, 3),), {"block_size": 2}),
+        Case("DepthToSpace", (f(1, 2, 3, 8),), {"block_size": 2}),
         Case("SpaceToDepth", (f(1, 3, 4, 6),), {"block_size": 2, "data_format": "NCHW"}, run=False),
         Case("DepthToSpace", (f(1, 8, 2, 3),), {"block_size": 2, "data_format": "NCHW"}, run=False),
-    ]  # fmt: skip
+    ]
 
 
 def _joining() -> list[Case]:
     return [
-        Case("ConcatV2", (f(2, 3), f(2, 1), s(1)), data=(0, 1)), Case("ConcatV2", (f(2, 3), f(1, 3), s(-2)), data=(0, 1)),
-        Case("Concat", (s(0), f(2, 3), f(1, 3)), data=(1, 2)), Case("ConcatOffset", (s(1), i(2, 3), i(2, 5)), data=()),
-        Case("Pack", (f(2, 3), f(2, 3)), data=(0, 1)), Case("Pack", (f(2), f(2)), {"axis": -1}, data=(0, 1)),
-        Case("Unpack", (f(2, 3),), {"num": 2}), Case("Unpack", (f(2, 3),), {"num": 3, "axis": -1}),
+        Case("ConcatV2", (f(2, 3), f(2, 1), s(1)), data=(0, 1)),
+        Case("ConcatV2", (f(2, 3), f(1, 3), s(-2)), data=(0, 1)),
+        Case("Concat", (s(0), f(2, 3), f(1, 3)), data=(1, 2)),
+        Case("ConcatOffset", (s(1), i(2, 3), i(2, 5)), data=()),
+        Case("Pack", (f(2, 3), f(2, 3)), data=(0, 1)),
+        Case("Pack", (f(2), f(2)), {"axis": -1}, data=(0, 1)),
+        Case("Unpack", (f(2, 3),), {"num": 2}),
+        Case("Unpack", (f(2, 3),), {"num": 3, "axis": -1}),
         Case("Split", (s(1), f(2, 6)), {"num_split": 3}, data=(1,)),
-        Case("SplitV", (f(2, 6), i(1, 5), s(1)), {"num_split": 2}), Case("SplitV", (f(2, 6), i(-1, 2), s(-1)), {"num_split": 2}),
-    ]  # fmt: skip
+        Case("SplitV", (f(2, 6), i(1, 5), s(1)), {"num_split": 2}),
+        Case("SplitV", (f(2, 6), i(-1, 2), s(-1)), {"num_split": 2}),
+    ]
 
 
 def _indexing() -> list[Case]:
     one = i(1)
     return [
-        Case("StridedSlice", (f(5, 4, 3), i(1), i(4), i(2))), Case("StridedSlice", (f(5), i(-2), i(-9), i(-1))),
+        Case("StridedSlice", (f(5, 4, 3), i(1), i(4), i(2))),
+        Case("StridedSlice", (f(5), i(-2), i(-9), i(-1))),
         Case("StridedSlice", (f(5, 4), i(2, 0), i(3, 2), i(1, 1)), {"shrink_axis_mask": 1}),
         Case("StridedSlice", (f(5, 4), i(-1), i(0), one), {"shrink_axis_mask": 1}, note="last"),
         Case("StridedSlice", (f(5, 4), i(3, 1), i(4, 2), i(1, 1)), {"begin_mask": 1, "end_mask": 2}),
         Case("StridedSlice", (f(5, 4, 3), i(0, 1), i(0, 2), i(1, 1)), {"ellipsis_mask": 1}),
         Case("StridedSlice", (f(5, 4), i(0, 0), i(0, 2), i(1, 1)), {"new_axis_mask": 1}),
-        Case("Slice", (f(5, 4), i(1, 0), i(2, -1))), Case("Slice", (f(5), i(5), i(0))),
-        Case("Gather", (f(5, 4), i(4, 0, 0))), Case("Gather", (f(5), s(2))),
-        Case("GatherV2", (f(5, 4), i(3, 0), s(1))), Case("GatherV2", (f(5, 4), np.array([[3, 0], [1, 1]], np.int32), s(0))),
+        Case("Slice", (f(5, 4), i(1, 0), i(2, -1))),
+        Case("Slice", (f(5), i(5), i(0))),
+        Case("Gather", (f(5, 4), i(4, 0, 0))),
+        Case("Gather", (f(5), s(2))),
+        Case("GatherV2", (f(5, 4), i(3, 0), s(1))),
+        Case("GatherV2", (f(5, 4), np.array([[3, 0], [1, 1]], np.int32), s(0))),
         Case("GatherV2", (f(2, 4, 3), np.array([[3, 0, 1], [1, 1, 2]], np.int32), s(1)), {"batch_dims": 1}),
-        Case("GatherV2", (f(2, 4, 3), np.array([[2, 0], [1, 1]], np.int32), s(-1)), {"batch_dims": 1}, note="last"),
+        Case(
+            "GatherV2",
+            (f(2, 4, 3), np.array([[2, 0], [1, 1]], np.int32), s(-1)),
+            {"batch_dims": 1},
+            note="last",
+        ),
         Case("GatherNd", (f(2, 4, 3), np.array([[1, 3], [0, 0]], np.int32))),
         Case("GatherNd", (f(2, 4), np.zeros((3, 0), np.int32)), note="whole"),
-        Case("Where", (b(3, 4),)), Case("Where", (f(5),)),
+        Case("Where", (b(3, 4),)),
+        Case("Where", (f(5),)),
         Case("ScatterNd", (np.array([[0], [2]], np.int32), f(2, 3), i(4, 3)), data=(1,)),
         Case("SparseToDense", (i(1, 3), i(5), f(2), s(0.0, np.float32)), data=(2,)),
         Case("DynamicStitch", (i(0, 2), i(1), f(2, 3), f(1, 3)), data=(2, 3)),
-        Case("Unique", (i(3, 1, 3, 2),)), Case("Unique", (i(3, 1),), {"out_idx": "int64"}),
-    ]  # fmt: skip
+        Case("Unique", (i(3, 1, 3, 2),)),
+        Case("Unique", (i(3, 1),), {"out_idx": "int64"}),
+    ]
 
 
 def _reduction() -> list[Case]:
     cases = [Case(op, (f(2, 3, 4), i(0, -1)), tolerance=SUMS) for op in ("Sum", "Prod", "Mean")]
-    cases += [Case(op, (f(2, 3, 4), i(1)), {"keep_dims": True}, tolerance=SUMS) for op in ("Sum", "Prod", "Mean")]
+    cases += [
+        Case(op, (f(2, 3, 4), i(1)), {"keep_dims": True}, tolerance=SUMS) for op in ("Sum", "Prod", "Mean")
+    ]
     cases += [Case(op, (f(2, 3, 4), i(1))) for op in ("Min", "Max")]
     cases += [Case(op, (b(2, 3, 4), i(1))) for op in ("All", "Any")]
     return [
         *cases,
-        Case("Sum", (i(1, 2, 3), s(0))), Case("Prod", (i(2, 3, 4), i(0))), Case("Mean", (i(1, 2, 2), i(0))),
-        Case("Mean", (i(-1, -2, -2), i(0)), note="negative"), Case("Max", (np.zeros((0, 3), np.float32), i(0))),
-        Case("Min", (np.zeros((0,), np.int32), i(0))), Case("Sum", (f(2, 3), i())),
-        Case("ArgMax", (f(2, 5), s(1))), Case("ArgMin", (f(2, 5), s(-1)), {"output_type": "int32"}),
-        Case("Cumsum", (i(1, 2, 3), s(0))), Case("Cumsum", (i(1, 2, 3), s(0)), {"exclusive": True, "reverse": True}),
-        Case("Cumprod", (i(1, 2, 3), s(0)), {"exclusive": True}), Case("Cumsum", (f(2, 3), s(-1)), tolerance=SUMS),
-        Case("TopKV2", (i(3, 1, 3, 2), s(3))), Case("TopKV2", (f(2, 5), s(2)), {"sorted": True}),
-        Case("Softmax", (f(2, 5),), tolerance=SUMS), Case("LogSoftmax", (f(2, 5),), tolerance=SUMS),
+        Case("Sum", (i(1, 2, 3), s(0))),
+        Case("Prod", (i(2, 3, 4), i(0))),
+        Case("Mean", (i(1, 2, 2), i(0))),
+        Case("Mean", (i(-1, -2, -2), i(0)), note="negative"),
+        Case("Max", (np.zeros((0, 3), np.float32), i(0))),
+        Case("Min", (np.zeros((0,), np.int32), i(0))),
+        Case("Sum", (f(2, 3), i())),
+        Case("ArgMax", (f(2, 5), s(1))),
+        Case("ArgMin", (f(2, 5), s(-1)), {"output_type": "int32"}),
+        Case("Cumsum", (i(1, 2, 3), s(0))),
+        Case("Cumsum", (i(1, 2, 3), s(0)), {"exclusive": True, "reverse": True}),
+        Case("Cumprod", (i(1, 2, 3), s(0)), {"exclusive": True}),
+        Case("Cumsum", (f(2, 3), s(-1)), tolerance=SUMS),
+        Case("TopKV2", (i(3, 1, 3, 2), s(3))),
+        Case("TopKV2", (f(2, 5), s(2)), {"sorted": True}),
+        Case("Softmax", (f(2, 5),), tolerance=SUMS),
+        Case("LogSoftmax", (f(2, 5),), tolerance=SUMS),
         Case("Bincount", (i(1, 1, 3), s(5), np.zeros(0, np.float32))),
-    ]  # fmt: skip
+    ]
 
 
 def _windows() -> list[Case]:
@@ -240,49 +336,98 @@ def _windows() -> list[Case]:
     pool = {"ksize": [1, 3, 3, 1], "strides": [1, 2, 2, 1]}
     x, w = f(2, 9, 8, 4), f(3, 3, 4, 5)
     return [
-        Case("Conv2D", (x, w), {**st, "padding": "SAME"}), Case("Conv2D", (x, w), {**st, "padding": "VALID"}),
-        Case("Conv2D", (x, w), {"strides": [1, 1, 1, 1], "padding": "VALID", "dilations": [1, 2, 3, 1]}, note="dilated"),
-        Case("Conv2D", (x, w), {**st, "padding": "EXPLICIT", "explicit_paddings": [0, 0, 1, 2, 0, 3, 0, 0]}, note="explicit"),
+        Case("Conv2D", (x, w), {**st, "padding": "SAME"}),
+        Case("Conv2D", (x, w), {**st, "padding": "VALID"}),
+        Case(
+            "Conv2D",
+            (x, w),
+            {"strides": [1, 1, 1, 1], "padding": "VALID", "dilations": [1, 2, 3, 1]},
+            note="dilated",
+        ),
+        Case(
+            "Conv2D",
+            (x, w),
+            {**st, "padding": "EXPLICIT", "explicit_paddings": [0, 0, 1, 2, 0, 3, 0, 0]},
+            note="explicit",
+        ),
         Case("Conv2D", (f(2, 4, 9, 8), w), {**nchw, "padding": "VALID"}, run=False, note="NCHW"),
         Case("Conv2D", (x, f(3, 3, 2, 6)), {**st, "padding": "SAME"}, note="groups"),
         Case("DepthwiseConv2dNative", (x, f(3, 3, 4, 2)), {**st, "padding": "SAME"}),
-        Case("DepthwiseConv2dNative", (x, f(3, 3, 4, 2)), {"strides": [1, 1, 1, 1], "padding": "VALID", "dilations": [1, 2, 2, 1]}),
-        Case("DepthwiseConv2dNative", (f(2, 4, 9, 8), f(3, 3, 4, 1)), {**nchw, "padding": "SAME"}, run=False, note="NCHW"),
+        Case(
+            "DepthwiseConv2dNative",
+            (x, f(3, 3, 4, 2)),
+            {"strides": [1, 1, 1, 1], "padding": "VALID", "dilations": [1, 2, 2, 1]},
+        ),
+        Case(
+            "DepthwiseConv2dNative",
+            (f(2, 4, 9, 8), f(3, 3, 4, 1)),
+            {**nchw, "padding": "SAME"},
+            run=False,
+            note="NCHW",
+        ),
         Case("Conv2DBackpropInput", (i(2, 9, 8, 4), w, f(2, 5, 4, 5)), {**st, "padding": "SAME"}, data=(2,)),
-        Case("DepthwiseConv2dNativeBackpropInput", (i(2, 9, 8, 4), f(3, 3, 4, 1), f(2, 5, 4, 4)), {**st, "padding": "SAME"}, data=(2,)),
-        Case("Conv3D", (f(1, 4, 5, 6, 2), f(2, 2, 2, 2, 3)), {"strides": [1, 1, 2, 2, 1], "padding": "VALID"}),
+        Case(
+            "DepthwiseConv2dNativeBackpropInput",
+            (i(2, 9, 8, 4), f(3, 3, 4, 1), f(2, 5, 4, 4)),
+            {**st, "padding": "SAME"},
+            data=(2,),
+        ),
+        Case(
+            "Conv3D", (f(1, 4, 5, 6, 2), f(2, 2, 2, 2, 3)), {"strides": [1, 1, 2, 2, 1], "padding": "VALID"}
+        ),
         Case("Conv3D", (f(1, 4, 5, 6, 2), f(2, 2, 2, 2, 3)), {"strides": [1, 1, 2, 2, 1], "padding": "SAME"}),
         *[Case(op, (x,), {**pool, "padding": p}) for op in ("MaxPool", "AvgPool") for p in ("SAME", "VALID")],
-        Case("MaxPool", (x,), {**pool, "padding": "EXPLICIT", "explicit_paddings": [0, 0, 1, 1, 0, 1, 0, 0]}, note="explicit"),
-        Case("AvgPool", (f(2, 4, 9, 8),), {"ksize": [1, 1, 3, 3], **nchw, "padding": "SAME"}, run=False, note="NCHW"),
+        Case(
+            "MaxPool",
+            (x,),
+            {**pool, "padding": "EXPLICIT", "explicit_paddings": [0, 0, 1, 1, 0, 1, 0, 0]},
+            note="explicit",
+        ),
+        Case(
+            "AvgPool",
+            (f(2, 4, 9, 8),),
+            {"ksize": [1, 1, 3, 3], **nchw, "padding": "SAME"},
+            run=False,
+            note="NCHW",
+        ),
         Case("MaxPoolV2", (x, i(1, 3, 3, 1), i(1, 2, 2, 1)), {"padding": "VALID"}),
         Case("MaxPoolWithArgmax", (x,), {**pool, "padding": "SAME"}),
-    ]  # fmt: skip
+    ]
 
 
 def _normalization() -> list[Case]:
     x, c = f(2, 3, 4, 5), (pos(5), f(5), f(5), pos(5))
     infer = {"is_training": False, "epsilon": 0.001}
     return [
-        Case("BiasAdd", (x, f(5))), Case("BiasAdd", (f(2, 5), f(5))),
+        Case("BiasAdd", (x, f(5))),
+        Case("BiasAdd", (f(2, 5), f(5))),
         Case("BiasAdd", (f(2, 5, 3, 3), f(5)), {"data_format": "NCHW"}),
-        Case("FusedBatchNorm", (x, *c), infer, tolerance=4e-6), Case("FusedBatchNormV2", (x, *c), infer, tolerance=4e-6),
+        Case("FusedBatchNorm", (x, *c), infer, tolerance=4e-6),
+        Case("FusedBatchNormV2", (x, *c), infer, tolerance=4e-6),
         Case("FusedBatchNormV3", (x, *c), infer, tolerance=4e-6),
-        Case("FusedBatchNormV3", (f(2, 5, 3, 4), *c), {**infer, "data_format": "NCHW"}, run=False, note="NCHW"),
+        Case(
+            "FusedBatchNormV3", (f(2, 5, 3, 4), *c), {**infer, "data_format": "NCHW"}, run=False, note="NCHW"
+        ),
         Case("LRN", (x,), tolerance=4e-6),
         Case("LRN", (x,), {"depth_radius": 2, "bias": 2.0, "alpha": 0.5, "beta": 0.75}, tolerance=4e-6),
         Case("L2Loss", (f(3),)),
         Case("FakeQuantWithMinMaxArgs", (x,), {"min": -1.0, "max": 1.0}),
         Case("FakeQuantWithMinMaxVars", (x, s(-1.0, np.float32), s(1.0, np.float32))),
         Case("FakeQuantWithMinMaxVarsPerChannel", (x, -pos(5), pos(5))),
-    ]  # fmt: skip
+    ]
 
 
 def _matrices() -> list[Case]:
     both = (0, 1)
     return [
         Case("MatMul", (f(2, 3), f(3, 4)), data=both, tolerance=1e-5),
-        Case("MatMul", (f(3, 2), f(4, 3)), {"transpose_a": True, "transpose_b": True}, data=both, tolerance=1e-5),
+        Case(
+            "MatMul",
+            (f(3, 2), f(4, 3)),
+            {"transpose_a": True, "transpose_b": True},
+            data=both,
+            tolerance=1e-5,
+        ),
         Case("BatchMatMul", (f(5, 2, 3), f(5, 3, 4)), data=both, tolerance=1e-5),
         Case("BatchMatMulV2", (f(5, 1, 2, 3), f(2, 4, 3)), {"adj_y": True}, data=both, tolerance=1e-5),
     ]
@@ -294,13 +439,23 @@ def _image() -> list[Case]:
     sizes = (i(9, 4), i(3, 13))
     modes: tuple[dict[str, bool], ...] = ({}, {"align_corners": True}, {"half_pixel_centers": True})
     return [
-        *[Case("ResizeBilinear", (x, size), mode, tolerance=1e-5, note=" ".join(mode)) for size in sizes for mode in modes],
-        *[Case("ResizeNearestNeighbor", (x, size), mode, note=" ".join(mode)) for size in sizes for mode in modes],
-        Case("ResizeBicubic", (x, i(4, 4))), Case("ResizeArea", (x, i(4, 4))),
+        *[
+            Case("ResizeBilinear", (x, size), mode, tolerance=1e-5, note=" ".join(mode))
+            for size in sizes
+            for mode in modes
+        ],
+        *[
+            Case("ResizeNearestNeighbor", (x, size), mode, note=" ".join(mode))
+            for size in sizes
+            for mode in modes
+        ],
+        Case("ResizeBicubic", (x, i(4, 4))),
+        Case("ResizeArea", (x, i(4, 4))),
         Case("CropAndResize", (x, boxes, ind, i(4, 5)), data=(0, 1, 2)),
-        Case("DecodeJpeg", (s(b"", object),), {"channels": 3}, run=False), Case("DecodePng", (s(b"", object),), run=False),
+        Case("DecodeJpeg", (s(b"", object),), {"channels": 3}, run=False),
+        Case("DecodePng", (s(b"", object),), run=False),
         Case("AdjustContrastv2", (x, s(1.0, np.float32))),
-    ]  # fmt: skip
+    ]
 
 
 def boxes_and_scores(count: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -325,26 +480,87 @@ def _detection() -> list[Case]:
         Case("NonMaxSuppressionV4", (boxes, scores, s(30), half, low), data=both),
         Case("NonMaxSuppressionV4", (boxes, scores, s(30), half, low), pad, data=both, note="padded"),
         Case("NonMaxSuppressionV5", (boxes, scores, s(30), half, low, s(0.0, np.float32)), data=both),
-        Case("NonMaxSuppressionV5", (boxes, scores, s(30), one, low, sigma), pad, data=both, tolerance=1e-5, note="soft"),
-        Case("NonMaxSuppressionV5", (boxes, scores, s(30), half, low, sigma), data=both, tolerance=1e-5, note="soft-hard"),
-        Case("CombinedNonMaxSuppression", (boxes.reshape(2, 20, 1, 4), scores.reshape(2, 10, 2).repeat(2, 1), s(3), s(5), half, low), data=both),
-        Case("CombinedNonMaxSuppression", (boxes.reshape(2, 20, 1, 4), scores.reshape(2, 10, 2).repeat(2, 1), s(2), s(5), half, low),
-             {"pad_per_class": True}, data=both, note="padded"),
-    ]  # fmt: skip
+        Case(
+            "NonMaxSuppressionV5",
+            (boxes, scores, s(30), one, low, sigma),
+            pad,
+            data=both,
+            tolerance=1e-5,
+            note="soft",
+        ),
+        Case(
+            "NonMaxSuppressionV5",
+            (boxes, scores, s(30), half, low, sigma),
+            data=both,
+            tolerance=1e-5,
+            note="soft-hard",
+        ),
+        Case(
+            "CombinedNonMaxSuppression",
+            (boxes.reshape(2, 20, 1, 4), scores.reshape(2, 10, 2).repeat(2, 1), s(3), s(5), half, low),
+            data=both,
+        ),
+        Case(
+            "CombinedNonMaxSuppression",
+            (boxes.reshape(2, 20, 1, 4), scores.reshape(2, 10, 2).repeat(2, 1), s(2), s(5), half, low),
+            {"pad_per_class": True},
+            data=both,
+            note="padded",
+        ),
+    ]
 
 
 CASES = (
-    *_unary(), *_binary(), *_sources(), *_passing(), *_layout(), *_joining(), *_indexing(), *_reduction(), *_windows(),
-    *_normalization(), *_matrices(), *_image(), *_detection(),
-)  # fmt: skip
+    *_unary(),
+    *_binary(),
+    *_sources(),
+    *_passing(),
+    *_layout(),
+    *_joining(),
+    *_indexing(),
+    *_reduction(),
+    *_windows(),
+    *_normalization(),
+    *_matrices(),
+    *_image(),
+    *_detection(),
+)
 
 WHOLE_GRAPH_OPS = {
-    "Const", "HostConst", "Placeholder", "PlaceholderV2", "Variable", "VariableV2", "VarHandleOp", "ReadVariableOp",
-    "ResourceGather", "RefIdentity", "Enter", "RefEnter", "Exit", "RefExit", "NextIteration", "RefNextIteration", "LoopCond",
-    "Switch", "RefSwitch", "Merge", "RefMerge", "NoOp", "ControlTrigger", "Assert", "TensorArrayV3", "TensorArrayWriteV3",
-    "TensorArrayScatterV3", "TensorArraySplitV3", "TensorArrayReadV3", "TensorArrayGatherV3", "TensorArrayConcatV3",
-    "TensorArraySizeV3", "TensorArrayCloseV3",
-}  # fmt: skip
+    "Const",
+    "HostConst",
+    "Placeholder",
+    "PlaceholderV2",
+    "Variable",
+    "VariableV2",
+    "VarHandleOp",
+    "ReadVariableOp",
+    "ResourceGather",
+    "RefIdentity",
+    "Enter",
+    "RefEnter",
+    "Exit",
+    "RefExit",
+    "NextIteration",
+    "RefNextIteration",
+    "LoopCond",
+    "Switch",
+    "RefSwitch",
+    "Merge",
+    "RefMerge",
+    "NoOp",
+    "ControlTrigger",
+    "Assert",
+    "TensorArrayV3",
+    "TensorArrayWriteV3",
+    "TensorArrayScatterV3",
+    "TensorArraySplitV3",
+    "TensorArrayReadV3",
+    "TensorArrayGatherV3",
+    "TensorArrayConcatV3",
+    "TensorArraySizeV3",
+    "TensorArrayCloseV3",
+}
 """Ops that make sense in a graph of several nodes only; ``test_infer_flow`` has their cases."""
 
 
@@ -390,7 +606,9 @@ def build(case: Case, dims: str) -> tuple[Graph, list[Any], list[Any]]:
                 continue
             full = dims == "known" or position not in case.data
             shape = array.shape if full else None if dims == "unknown" else (None,) * array.ndim
-            tensor = tf.compat.v1.placeholder(tf.as_dtype(array.dtype) if array.dtype != object else tf.string, shape)
+            tensor = tf.compat.v1.placeholder(
+                tf.as_dtype(array.dtype) if array.dtype != object else tf.string, shape
+            )
             feeds[tensor] = array
             tensors.append(tensor)
         outputs = call(case.op, tensors, case.attrs)
@@ -408,7 +626,11 @@ def refs_of(outputs: list[Any]) -> list[Ref]:
 def spec_of(tensor: Any) -> TensorSpec:
     shape = tensor.shape
     dims = None if shape.rank is None else tuple(shape.as_list())
-    spec = TensorSpec.of(tensor.dtype.base_dtype.name) if dims is None else TensorSpec.of(tensor.dtype.base_dtype.name, *dims)
+    spec = (
+        TensorSpec.of(tensor.dtype.base_dtype.name)
+        if dims is None
+        else TensorSpec.of(tensor.dtype.base_dtype.name, *dims)
+    )
     return spec if dims is not None else TensorSpec(spec.dtype)
 
 
@@ -431,7 +653,11 @@ def difference(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str:
     if ours.dtype != theirs.dtype:
         return f"type {ours.dtype} instead of {theirs.dtype}"
     if tolerance == 0 or theirs.dtype.kind != "f":
-        return "" if np.array_equal(ours, theirs, equal_nan=theirs.dtype.kind == "f") else f"{ours} instead of {theirs}"
+        return (
+            ""
+            if np.array_equal(ours, theirs, equal_nan=theirs.dtype.kind == "f")
+            else f"{ours} instead of {theirs}"
+        )
     worst = np.max(np.abs(ours - theirs) / np.maximum(np.abs(theirs), 1), initial=0)
     return "" if worst <= tolerance else f"an error of {worst}"
 
@@ -446,7 +672,9 @@ def test_constant_inputs_give_tensorflows_shapes_and_values(case: Case) -> None:
     assert inference.outputs(outputs[0].op.name) == len(outputs)
     if not known_ops()[case.op] or not case.run:
         for value, ref in zip(values, refs_of(outputs), strict=False):
-            assert inference.spec(ref).compatible(TensorSpec.of(inference.spec(ref).dtype or "float32", *np.shape(value)))
+            assert inference.spec(ref).compatible(
+                TensorSpec.of(inference.spec(ref).dtype or "float32", *np.shape(value))
+            )
         return
     for ours, theirs, ref in zip(evaluate(graph, refs_of(outputs)), values, refs_of(outputs), strict=True):
         if case.op.startswith("FusedBatchNorm") and ref.slot > 0:

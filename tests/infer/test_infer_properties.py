@@ -70,7 +70,9 @@ def test_strided_slice_agrees_with_tensorflow(case: Any) -> None:
         return
     assert np.array_equal(evaluate(graph, [Ref("out")])[0], expected)
     assert np.array_equal(inference.value(Ref("out")), expected)
-    unfed = Graph([placeholder("x", dims), *vectors, op("StridedSlice", "x", "begin", "end", "strides", **masks)])
+    unfed = Graph(
+        [placeholder("x", dims), *vectors, op("StridedSlice", "x", "begin", "end", "strides", **masks)]
+    )
     assert Inference(unfed).spec(Ref("out")) == TensorSpec.of("int32", *expected.shape)
 
 
@@ -85,7 +87,9 @@ def with_unknowns(draw: Any, dims: tuple[int, ...]) -> tuple[int | None, ...] | 
 def test_a_slice_of_unknown_dimensions_is_compatible(case: Any, data: Any) -> None:
     dims, begin, end, strides, masks = case
     vectors = [const("begin", begin), const("end", end), const("strides", strides)]
-    known = Graph([placeholder("x", dims), *vectors, op("StridedSlice", "x", "begin", "end", "strides", **masks)])
+    known = Graph(
+        [placeholder("x", dims), *vectors, op("StridedSlice", "x", "begin", "end", "strides", **masks)]
+    )
     inference = Inference(known)
     full = inference.spec(Ref("out"))
     if inference.contradictions:
@@ -93,10 +97,16 @@ def test_a_slice_of_unknown_dimensions_is_compatible(case: Any, data: Any) -> No
     partly = data.draw(with_unknowns(dims))
     x = placeholder("x", ())
     x = x.with_attr("shape", Shape(partly))
-    loose = Inference(Graph([x, *vectors, op("StridedSlice", "x", "begin", "end", "strides", **masks)])).spec(Ref("out"))
+    loose = Inference(Graph([x, *vectors, op("StridedSlice", "x", "begin", "end", "strides", **masks)])).spec(
+        Ref("out")
+    )
     assert loose.compatible(full)
     hidden = [placeholder(v.name, (len(begin),)) for v in vectors]
-    assert Inference(Graph([x, *hidden, op("StridedSlice", "x", "begin", "end", "strides", **masks)])).spec(Ref("out")).compatible(full)
+    assert (
+        Inference(Graph([x, *hidden, op("StridedSlice", "x", "begin", "end", "strides", **masks)]))
+        .spec(Ref("out"))
+        .compatible(full)
+    )
 
 
 dims_lists = st.lists(st.integers(0, 4), max_size=4).map(tuple)
@@ -115,7 +125,10 @@ def test_broadcasting_agrees_with_numpy(a: tuple[int, ...], b: tuple[int, ...], 
         assert len(inference.contradictions) == 1
         return
     assert spec == TensorSpec.of("int32", *expected)
-    loose = [placeholder(n, ()).with_attr("shape", Shape(data.draw(with_unknowns(d)))) for n, d in (("a", a), ("b", b))]
+    loose = [
+        placeholder(n, ()).with_attr("shape", Shape(data.draw(with_unknowns(d))))
+        for n, d in (("a", a), ("b", b))
+    ]
     inference = Inference(Graph([*loose, op("Add", "a", "b")]))
     assert inference.spec(Ref("out")).compatible(spec)
     assert inference.contradictions == []
@@ -129,16 +142,28 @@ def shape_graphs(draw: Any) -> tuple[list[Node], tuple[int, ...], tuple[int | No
     """Return a graph of arithmetic on the shape of 'x', a true shape, and what is known of it."""
     dims = tuple(draw(st.lists(st.integers(1, 6), min_size=2, max_size=4)))
     known = tuple(None if draw(st.booleans()) else d for d in dims)
-    nodes = [Node("v0", "Shape", (Ref("x"),), (), {"T": DType.INT32, "out_type": DType.INT32}), const("axis", 0), const("one", [1])]
+    nodes = [
+        Node("v0", "Shape", (Ref("x"),), (), {"T": DType.INT32, "out_type": DType.INT32}),
+        const("axis", 0),
+        const("one", [1]),
+    ]
     for i in range(1, draw(st.integers(2, 7))):
         before = [f"v{draw(st.integers(0, i - 1))}" for _ in range(2)]
         kind = draw(st.sampled_from(["binary", "slice", "concat", "reverse", "scale", "gather"]))
         name, extra = f"v{i}", f"k{i}"
         if kind == "binary":
-            out = Node(name, draw(st.sampled_from(BINARY)), (Ref(before[0]), Ref(before[0])), (), {"T": DType.INT32})
+            out = Node(
+                name, draw(st.sampled_from(BINARY)), (Ref(before[0]), Ref(before[0])), (), {"T": DType.INT32}
+            )
         elif kind == "slice":
             nodes.append(const(extra, [draw(st.integers(0, 1))]))
-            out = Node(name, "StridedSlice", (Ref(before[0]), Ref(extra), Ref(extra), Ref("one")), (), {"T": DType.INT32, "end_mask": 1})
+            out = Node(
+                name,
+                "StridedSlice",
+                (Ref(before[0]), Ref(extra), Ref(extra), Ref("one")),
+                (),
+                {"T": DType.INT32, "end_mask": 1},
+            )
         elif kind == "concat":
             out = Node(name, "ConcatV2", (*map(Ref, before), Ref("axis")), (), {"T": DType.INT32, "N": 2})
         elif kind == "reverse":
@@ -146,10 +171,14 @@ def shape_graphs(draw: Any) -> tuple[list[Node], tuple[int, ...], tuple[int | No
             out = Node(name, "ReverseV2", (Ref(before[0]), Ref(extra)), (), {"T": DType.INT32})
         elif kind == "scale":
             nodes.append(const(extra, draw(st.integers(0, 3))))
-            out = Node(name, draw(st.sampled_from(BINARY[:5])), (Ref(before[0]), Ref(extra)), (), {"T": DType.INT32})
+            out = Node(
+                name, draw(st.sampled_from(BINARY[:5])), (Ref(before[0]), Ref(extra)), (), {"T": DType.INT32}
+            )
         else:
             nodes.append(const(extra, [0, 0]))
-            out = Node(name, "GatherV2", (Ref(before[0]), Ref(extra), Ref("axis")), (), {"Tparams": DType.INT32})
+            out = Node(
+                name, "GatherV2", (Ref(before[0]), Ref(extra), Ref("axis")), (), {"Tparams": DType.INT32}
+            )
         nodes.append(out)
     return nodes, dims, known
 

@@ -34,16 +34,20 @@ def code_of(caught: pytest.ExceptionInfo[SurgeonError]) -> str:
 FLATTEN = [
     placeholder("x", None, 7, 7, 12),
     node("shape", "Shape", "x", T=DType.FLOAT32, out_type=DType.INT32),
-    const("zero", [0]), const("one", [1]), const("minus", -1), const("four", 4),
+    const("zero", [0]),
+    const("one", [1]),
+    const("minus", -1),
+    const("four", 4),
     node("batch", "StridedSlice", "shape", "zero", "one", "one", T=DType.INT32, shrink_axis_mask=1),
     node("height", "StridedSlice", "shape", "one", "two", "one", T=DType.INT32, shrink_axis_mask=1),
     const("two", [2]),
     node("cells", "Mul", "height", "height", T=DType.INT32),
-    node("pairs", "Mul", "cells", "three", T=DType.INT32), const("three", 3),
+    node("pairs", "Mul", "cells", "three", T=DType.INT32),
+    const("three", 3),
     node("target", "Pack", "batch", "pairs", "four", T=DType.INT32, axis=0),
     node("flat", "Reshape", "x", "target", T=DType.FLOAT32),
     node("more", "Add", "batch", "four", T=DType.INT32),
-]  # fmt: skip
+]
 
 
 def test_a_reshape_target_is_known_in_part() -> None:
@@ -77,7 +81,13 @@ def test_feeding_what_is_not_there_is_g110() -> None:
 
 
 def test_one_output_of_several_can_be_fed() -> None:
-    graph = Graph([placeholder("x", 4, 6), const("axis", 1), node("s", "Split", "axis", "x", num_split=2, T=DType.FLOAT32)])
+    graph = Graph(
+        [
+            placeholder("x", 4, 6),
+            const("axis", 1),
+            node("s", "Split", "axis", "x", num_split=2, T=DType.FLOAT32),
+        ]
+    )
     inference = Inference(graph, {"s:1": TensorSpec.of("float32", 9)})
     assert str(inference.spec(Ref("s"))) == "float32[4,3]"
     assert str(inference.spec(Ref("s", 1))) == "float32[9]"
@@ -100,10 +110,20 @@ def test_rules_of_plugins_come_in_by_op() -> None:
         dims = ctx.dims(0)
         if dims is not None and len(dims) != 4:
             raise Mismatch(f"the input has {len(dims)} axes; expected 4")
-        return [TensorSpec(ctx.dtype(), Shape((None if dims is None else dims[0], 1))), TensorSpec.of("int32", 3)]
+        return [
+            TensorSpec(ctx.dtype(), Shape((None if dims is None else dims[0], 1))),
+            TensorSpec.of("int32", 3),
+        ]
 
     rules = {"Flatten_TRT": Rule("Flatten_TRT", shape, outputs=2)}
-    graph = Graph([placeholder("x", 2, 3, 4, 5), node("p", "Flatten_TRT", "x"), placeholder("y", 2), node("q", "Flatten_TRT", "y")])
+    graph = Graph(
+        [
+            placeholder("x", 2, 3, 4, 5),
+            node("p", "Flatten_TRT", "x"),
+            placeholder("y", 2),
+            node("q", "Flatten_TRT", "y"),
+        ]
+    )
     inference = Inference(graph, rules=rules)
     assert str(inference.spec(Ref("p"))) == "float32[2,1]"
     assert str(inference.spec(Ref("p", 1))) == "int32[3]"
@@ -122,7 +142,11 @@ def test_a_second_rule_for_an_op_is_i105() -> None:
 
 CONTRADICTIONS = {
     "Conv2D": (((1, 8, 8, 3), (3, 3, 16, 8)), {"strides": (1, 1, 1, 1), "padding": b"SAME"}, "3 channels"),
-    "DepthwiseConv2dNative": (((1, 8, 8, 3), (3, 3, 4, 1)), {"strides": (1, 1, 1, 1), "padding": b"SAME"}, "3 channels"),
+    "DepthwiseConv2dNative": (
+        ((1, 8, 8, 3), (3, 3, 4, 1)),
+        {"strides": (1, 1, 1, 1), "padding": b"SAME"},
+        "3 channels",
+    ),
     "BiasAdd": (((1, 8, 8, 3), (4,)), {}, "bias expected 4"),
     "Add": (((2, 3), (4,)), {}, "do not broadcast"),
     "MatMul": (((2, 3), (4, 5)), {}, "not 3 and 4"),
@@ -147,12 +171,21 @@ def test_inputs_that_cannot_go_together_are_contradictions(op: str) -> None:
 
 
 def test_contradicting_constants_are_found() -> None:
-    graph = Graph([
-        placeholder("x", 2, 6), const("target", [5, 5]), node("reshape", "Reshape", "x", "target", T=DType.FLOAT32),
-        const("axis", 7), node("concat", "ConcatV2", "x", "x", "axis", T=DType.FLOAT32, N=2),
-        const("i", [3]), const("p", [1, 2]), node("gather", "Gather", "p", "i", Tparams=DType.INT32),
-        const("no", False, "bool"), node("assert", "Assert", "no", "x"), node("go", "Identity", "assert"),
-    ])  # fmt: skip
+    graph = Graph(
+        [
+            placeholder("x", 2, 6),
+            const("target", [5, 5]),
+            node("reshape", "Reshape", "x", "target", T=DType.FLOAT32),
+            const("axis", 7),
+            node("concat", "ConcatV2", "x", "x", "axis", T=DType.FLOAT32, N=2),
+            const("i", [3]),
+            const("p", [1, 2]),
+            node("gather", "Gather", "p", "i", Tparams=DType.INT32),
+            const("no", False, "bool"),
+            node("assert", "Assert", "no", "x"),
+            node("go", "Identity", "assert"),
+        ]
+    )
     inference = Inference(graph)
     for name in ("reshape", "concat", "gather", "go"):
         inference.spec(Ref(name))
@@ -173,16 +206,62 @@ WRONG = (b"?", -1, 1 << 70, 1.5, True, (), (-1, 1 << 70, 0), DType.STRING, Shape
 
 @pytest.mark.parametrize("op", list(known_ops()))
 def test_any_attribute_may_be_wrong(op: str) -> None:
-    names = ("T", "dtype", "shape", "axis", "num", "num_split", "N", "strides", "padding", "ksize", "dilations", "data_format",
-             "block_size", "squeeze_dims", "keep_dims", "batch_dims", "value", "DstT", "out_type", "element_shape", "k", "mode",
-             "explicit_paddings", "begin_mask", "is_training", "depth_radius", "alpha", "channels", "output_type")  # fmt: skip
-    inputs = [placeholder("a", 2, 3), placeholder("b", None), const("c", [1, 2]), const("d", 1), const("e", np.ones((2, 3)), "float32"),
-              const("m", [-1]), const("h", [1 << 30, 1 << 30])]  # fmt: skip
-    pools = (("a", "b", "c"), ("c", "c", "c"), ("d", "d", "d"), ("e", "d", "m"), ("e", "h", "h"), ("h", "e"), ("h", "d", "d", "d"), ("e",) * 6)
+    names = (
+        "T",
+        "dtype",
+        "shape",
+        "axis",
+        "num",
+        "num_split",
+        "N",
+        "strides",
+        "padding",
+        "ksize",
+        "dilations",
+        "data_format",
+        "block_size",
+        "squeeze_dims",
+        "keep_dims",
+        "batch_dims",
+        "value",
+        "DstT",
+        "out_type",
+        "element_shape",
+        "k",
+        "mode",
+        "explicit_paddings",
+        "begin_mask",
+        "is_training",
+        "depth_radius",
+        "alpha",
+        "channels",
+        "output_type",
+    )
+    inputs = [
+        placeholder("a", 2, 3),
+        placeholder("b", None),
+        const("c", [1, 2]),
+        const("d", 1),
+        const("e", np.ones((2, 3)), "float32"),
+        const("m", [-1]),
+        const("h", [1 << 30, 1 << 30]),
+    ]
+    pools = (
+        ("a", "b", "c"),
+        ("c", "c", "c"),
+        ("d", "d", "d"),
+        ("e", "d", "m"),
+        ("e", "h", "h"),
+        ("h", "e"),
+        ("h", "d", "d", "d"),
+        ("e",) * 6,
+    )
     nodes = []
     for wrong in WRONG:
         for k, pool in enumerate(pools):
-            nodes.append(Node(f"n{len(nodes)}_{k}", op, tuple(Ref(p) for p in pool), (), dict.fromkeys(names, wrong)))
+            nodes.append(
+                Node(f"n{len(nodes)}_{k}", op, tuple(Ref(p) for p in pool), (), dict.fromkeys(names, wrong))
+            )
     for k, pool in enumerate(pools):
         nodes.append(node(f"plain{k}", op, *pool))
     graph = Graph([*inputs, *nodes])
@@ -192,7 +271,12 @@ def test_any_attribute_may_be_wrong(op: str) -> None:
         inference.value(Ref(item.name))
         inference.shape_value(Ref(item.name))
         try:
-            evaluate(graph, [Ref(item.name)], {Ref("a"): np.ones((2, 3), np.float32), Ref("b"): np.ones(3, np.float32)}, max_elements=1_000_000)
+            evaluate(
+                graph,
+                [Ref(item.name)],
+                {Ref("a"): np.ones((2, 3), np.float32), Ref("b"): np.ones(3, np.float32)},
+                max_elements=1_000_000,
+            )
         except SurgeonError as exc:
             assert code_of_error(exc) in ("I101", "I102", "I103", "I104")
 
@@ -225,18 +309,28 @@ shape = Shape(fill) {T: float32, out_type: int32}
 """
 
 SPECS = {
-    "big": "float32[1099511627776]", "fill": "float32[1099511627776,4]", "range": "int64[1099511627776]",
-    "tile": "float32[1099511627776]", "neg": "float32[1099511627776]", "sum": "float32[]", "bad": "float32[...]",
-    "wide": "float32[4611686018427387904,4611686018427387904,4]", "oneHot": "float32[1099511627776]",
-    "cast": "float32[1099511627776,4]", "line": "float32[1099511627776]", "shape": "int32[2]",
-}  # fmt: skip
+    "big": "float32[1099511627776]",
+    "fill": "float32[1099511627776,4]",
+    "range": "int64[1099511627776]",
+    "tile": "float32[1099511627776]",
+    "neg": "float32[1099511627776]",
+    "sum": "float32[]",
+    "bad": "float32[...]",
+    "wide": "float32[4611686018427387904,4611686018427387904,4]",
+    "oneHot": "float32[1099511627776]",
+    "cast": "float32[1099511627776,4]",
+    "line": "float32[1099511627776]",
+    "shape": "int32[2]",
+}
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_hostile_shapes_have_specs_and_no_values(name: str) -> None:
     # No file may hold such a constant, so it is not in the text form either.
     one = TensorValue.of(1.0, DType.FLOAT32).data
-    big = Node("big", "Const", (), (), {"dtype": DType.FLOAT32, "value": TensorValue(DType.FLOAT32, (1 << 40,), one)})
+    big = Node(
+        "big", "Const", (), (), {"dtype": DType.FLOAT32, "value": TensorValue(DType.FLOAT32, (1 << 40,), one)}
+    )
     graph = Graph([big, *parse_graph(HUGE)])
     inference = Inference(graph)
     began = time.monotonic()
@@ -337,10 +431,17 @@ slot = Neg(w:3) {T: float32}
 
 
 def test_each_failure_names_the_node_its_op_and_its_namespace() -> None:
-    graph = parse_graph(EVALUATED.replace(": 0, 0>", ": 0>").replace("tensor<bfloat16[]: 1>", "tensor<bfloat16[]: 1>"))
-    for name, code, text in (("ns/custom", "I101", "'ns/custom' (MyOp)"), ("y", "I102", "'x' (Placeholder)"),
-                             ("shape", "I102", "'x'"), ("lost", "I104", "'lost'"), ("slot", "I104", "no output 3"),
-                             ("sum", "I101", "bfloat16")):  # fmt: skip
+    graph = parse_graph(
+        EVALUATED.replace(": 0, 0>", ": 0>").replace("tensor<bfloat16[]: 1>", "tensor<bfloat16[]: 1>")
+    )
+    for name, code, text in (
+        ("ns/custom", "I101", "'ns/custom' (MyOp)"),
+        ("y", "I102", "'x' (Placeholder)"),
+        ("shape", "I102", "'x'"),
+        ("lost", "I104", "'lost'"),
+        ("slot", "I104", "no output 3"),
+        ("sum", "I101", "bfloat16"),
+    ):
         with pytest.raises(SurgeonError) as caught:
             evaluate(graph, [Ref(name)])
         assert code_of(caught) == code, name
@@ -362,7 +463,12 @@ def test_feeds_and_static_shapes_take_the_place_of_data() -> None:
     other = Inference(graph, {"x": TensorSpec.of("float32", 1, 640, 640, 3)})
     assert evaluate(graph, [Ref("shape")], inference=other)[0].tolist() == [1, 640, 640, 3]
     with pytest.raises(SurgeonError) as caught:
-        evaluate(graph, [Ref("y")], inference=Inference(graph, {"w": TensorSpec.of("float32")}), feeds={Ref("x"): np.ones(1)})
+        evaluate(
+            graph,
+            [Ref("y")],
+            inference=Inference(graph, {"w": TensorSpec.of("float32")}),
+            feeds={Ref("x"): np.ones(1)},
+        )
     assert code_of(caught) == "I102"
 
 

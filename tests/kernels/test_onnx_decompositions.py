@@ -29,7 +29,11 @@ def runs(kind: str) -> list[Any]:
         cases = CATALOG.cases(op)
         each = () if cases is None else getattr(cases, kind)
         # A rendering is of the plugin as it is; changes of its rules are for counterfactuals.
-        found += [pytest.param(op, run, id=f"{op}-{run.name}") for run in each if not run.changes and not _changed(run)]
+        found += [
+            pytest.param(op, run, id=f"{op}-{run.name}")
+            for run in each
+            if not run.changes and not _changed(run)
+        ]
     return found
 
 
@@ -39,7 +43,11 @@ def _changed(run: Case | Negative) -> bool:
 
 def tolerance(op: str) -> tuple[float, float]:
     cases, close = CATALOG.cases(op), onnx_inputs.TOLERANCES.get(op, CLOSE)
-    return (close, close) if cases is None else (cases.tolerance.absolute + close, cases.tolerance.relative + close)
+    return (
+        (close, close)
+        if cases is None
+        else (cases.tolerance.absolute + close, cases.tolerance.relative + close)
+    )
 
 
 def told(op: str, case: Case) -> bool:
@@ -63,10 +71,14 @@ def test_cases_hold(op: str, case: Case) -> None:
         rendering = onnx_inputs.render(op, case.fields, onnx_inputs.specs_of(case.inputs), opset)
         rendering.check()
         for optimised in (False, True):
-            assert onnx_inputs.differences(rendering.run(case.inputs, optimised), wanted, *tolerance(op)) == []
+            assert (
+                onnx_inputs.differences(rendering.run(case.inputs, optimised), wanted, *tolerance(op)) == []
+            )
 
 
-@pytest.mark.parametrize(("op", "case"), [run for run in runs("cases") if run.values[0] not in onnx_inputs.STATIC])
+@pytest.mark.parametrize(
+    ("op", "case"), [run for run in runs("cases") if run.values[0] not in onnx_inputs.STATIC]
+)
 def test_cases_hold_with_an_open_batch(op: str, case: Case) -> None:
     if told(op, case) or not case.inputs:
         pytest.skip("it is refused, is different, or has no batch")

@@ -21,24 +21,61 @@ onnx_inputs = importlib.import_module("onnx_inputs")
 CLOSE = 1e-6
 TENSORRT = (8, 5, 3)
 
-NMS_OPS = ("NMS_TRT", "NMSDynamic_TRT", "BatchedNMS_TRT", "BatchedNMSDynamic_TRT", "EfficientNMS_TRT", "EfficientNMS_ONNX_TRT",
-           "EfficientNMS_Explicit_TF_TRT", "EfficientNMS_Implicit_TF_TRT")  # fmt: skip
+NMS_OPS = (
+    "NMS_TRT",
+    "NMSDynamic_TRT",
+    "BatchedNMS_TRT",
+    "BatchedNMSDynamic_TRT",
+    "EfficientNMS_TRT",
+    "EfficientNMS_ONNX_TRT",
+    "EfficientNMS_Explicit_TF_TRT",
+    "EfficientNMS_Implicit_TF_TRT",
+)
 
 CHANGED: dict[str, list[dict[str, Any]]] = {
-    "NMS_TRT": [{"varianceEncodedInTarget": 1, "codeType": 1}, {"backgroundLabelId": 1}, {"keepTopK": 29},
-                {"nmsThreshold": 0.3}, {"confSigmoid": 1}, {"codeType": 0}, {"codeType": 1}, {"codeType": 2}],
+    "NMS_TRT": [
+        {"varianceEncodedInTarget": 1, "codeType": 1},
+        {"backgroundLabelId": 1},
+        {"keepTopK": 29},
+        {"nmsThreshold": 0.3},
+        {"confSigmoid": 1},
+        {"codeType": 0},
+        {"codeType": 1},
+        {"codeType": 2},
+    ],
     "NMSDynamic_TRT": [{"nmsThreshold": 0.3}],
-    "BatchedNMS_TRT": [{"backgroundLabelId": 0}, {"keepTopK": 24}, {"scoreThreshold": 0.9}, {"iouThreshold": 0.2},
-                       {"clipBoxes": 0}],
+    "BatchedNMS_TRT": [
+        {"backgroundLabelId": 0},
+        {"keepTopK": 24},
+        {"scoreThreshold": 0.9},
+        {"iouThreshold": 0.2},
+        {"clipBoxes": 0},
+    ],
     "BatchedNMSDynamic_TRT": [{"backgroundLabelId": 0}, {"iouThreshold": 0.2}],
-    "EfficientNMS_TRT": [{"score_threshold": 0.9}, {"iou_threshold": 0.2}, {"max_output_boxes": 29}, {"background_class": 0},
-                         {"score_activation": 1}, {"class_agnostic": 1}, {"box_coding": 1}],
-    "EfficientNMS_ONNX_TRT": [{"score_threshold": 0.9}, {"iou_threshold": 0.2}, {"max_output_boxes_per_class": 29},
-                              {"center_point_box": 1}],
-    "EfficientNMS_Explicit_TF_TRT": [{"max_output_size_per_class": 9}, {"max_total_size": 39}, {"iou_threshold": 0.2},
-                                     {"score_threshold": 0.95}, {"pad_per_class": 1}],
+    "EfficientNMS_TRT": [
+        {"score_threshold": 0.9},
+        {"iou_threshold": 0.2},
+        {"max_output_boxes": 29},
+        {"background_class": 0},
+        {"score_activation": 1},
+        {"class_agnostic": 1},
+        {"box_coding": 1},
+    ],
+    "EfficientNMS_ONNX_TRT": [
+        {"score_threshold": 0.9},
+        {"iou_threshold": 0.2},
+        {"max_output_boxes_per_class": 29},
+        {"center_point_box": 1},
+    ],
+    "EfficientNMS_Explicit_TF_TRT": [
+        {"max_output_size_per_class": 9},
+        {"max_total_size": 39},
+        {"iou_threshold": 0.2},
+        {"score_threshold": 0.95},
+        {"pad_per_class": 1},
+    ],
     "EfficientNMS_Implicit_TF_TRT": [{"max_output_size_per_class": 9}],
-}  # fmt: skip
+}
 """Changes of the fields of a plugin's first random sample, each of which changes the outputs."""
 
 
@@ -56,24 +93,33 @@ def code_of(op: str, fields: Any, specs: Any, **more: Any) -> str:
     return caught.value.diagnostics[0].code
 
 
-@pytest.mark.parametrize(("op", "changed"), [(op, changed) for op, each in CHANGED.items() for changed in each], ids=str)
+@pytest.mark.parametrize(
+    ("op", "changed"), [(op, changed) for op, each in CHANGED.items() for changed in each], ids=str
+)
 def test_every_field_counts(op: str, changed: dict[str, Any]) -> None:
     sample = first_sample(op)
     fields = {**sample.fields, **changed}
     found = rendered(op, fields, sample.inputs).run(sample.inputs)
     assert onnx_inputs.differences(found, onnx_inputs.expected(op, fields, sample.inputs), CLOSE, CLOSE) == []
-    assert onnx_inputs.differences(found, onnx_inputs.expected(op, sample.fields, sample.inputs), CLOSE, CLOSE)
+    assert onnx_inputs.differences(
+        found, onnx_inputs.expected(op, sample.fields, sample.inputs), CLOSE, CLOSE
+    )
 
 
 @pytest.mark.parametrize("op", NMS_OPS)
 def test_equal_scores_come_in_the_order_of_the_reference(op: str) -> None:
     for sample in onnx_inputs.GENERATORS[op](np.random.default_rng(8)):
         port = sample.fields["inputOrder"][1] if "inputOrder" in sample.fields else 1
-        inputs = [np.round(array * 4) / np.float32(4) if i == port else array for i, array in enumerate(sample.inputs)]
+        inputs = [
+            np.round(array * 4) / np.float32(4) if i == port else array
+            for i, array in enumerate(sample.inputs)
+        ]
         rendering = rendered(op, sample.fields, inputs)
         for optimised in (False, True):
             wanted = onnx_inputs.expected(op, sample.fields, inputs)
-            assert onnx_inputs.differences(rendering.run(inputs, optimised), wanted, CLOSE, CLOSE) == [], sample.name
+            assert onnx_inputs.differences(rendering.run(inputs, optimised), wanted, CLOSE, CLOSE) == [], (
+                sample.name
+            )
 
 
 @pytest.mark.parametrize("op", NMS_OPS)
@@ -81,7 +127,9 @@ def test_one_file_serves_batches_of_any_size(op: str) -> None:
     sample = first_sample(op)
     rendering = onnx_inputs.render(op, sample.fields, onnx_inputs.specs_of(sample.inputs, open_batch=True))
     for pictures in (1, 2, 5):
-        inputs = [array[np.arange(pictures) % len(array)] if len(array) == 2 else array for array in sample.inputs]
+        inputs = [
+            array[np.arange(pictures) % len(array)] if len(array) == 2 else array for array in sample.inputs
+        ]
         wanted = onnx_inputs.expected(op, sample.fields, inputs)
         assert onnx_inputs.differences(rendering.run(inputs), wanted, CLOSE, CLOSE) == []
 
@@ -92,13 +140,23 @@ def test_only_what_is_selected_has_a_shape_of_the_data(op: str) -> None:
         rendering = rendered(op, sample.fields, sample.inputs)
         model = onnx.shape_inference.infer_shapes(rendering.model, strict_mode=True, data_prop=True)
         producers = {name: node.op_type for node in model.graph.node for name in node.output}
-        open_ones = [producers[value.name] for value in model.graph.value_info
-                     if not all(dim.HasField("dim_value") for dim in value.type.tensor_type.shape.dim)]  # fmt: skip
+        open_ones = [
+            producers[value.name]
+            for value in model.graph.value_info
+            if not all(dim.HasField("dim_value") for dim in value.type.tensor_type.shape.dim)
+        ]
         assert sorted(open_ones) == ["GatherND", "NonMaxSuppression"], sample.name
 
 
 def test_the_picture_of_a_real_detector() -> None:
-    fields = {**onnx_inputs.NMS, "numClasses": 91, "confSigmoid": 1, "confidenceThreshold": 1e-8, "topK": 100, "keepTopK": 100}
+    fields = {
+        **onnx_inputs.NMS,
+        "numClasses": 91,
+        "confSigmoid": 1,
+        "confidenceThreshold": 1e-8,
+        "topK": 100,
+        "keepTopK": 100,
+    }
     for changed in ({}, {"topK": 1917}):
         own = {**fields, **changed}
         inputs = onnx_inputs.ssd(np.random.default_rng(10), own, 1917, 1)
@@ -119,7 +177,9 @@ def test_tensorrt_compares_no_more_candidates_than_it_can() -> None:
         rendering.check()
         assert onnx_inputs.differences(rendering.run(inputs), wanted, CLOSE, CLOSE) == []
         shapes = onnx.shape_inference.infer_shapes(rendering.model, data_prop=True).graph.value_info
-        (scores,) = [node.input[1] for node in rendering.model.graph.node if node.op_type == "NonMaxSuppression"]
+        (scores,) = [
+            node.input[1] for node in rendering.model.graph.node if node.op_type == "NonMaxSuppression"
+        ]
         dims = next(value.type.tensor_type.shape.dim for value in shapes if value.name == scores)
         most[version] = dims[1].dim_value * dims[2].dim_value
     assert most[None] == 39 * 160 > TENSORRT_CANDIDATES
@@ -129,8 +189,13 @@ def test_tensorrt_compares_no_more_candidates_than_it_can() -> None:
 def test_tensorrt_leaves_out_candidates_of_efficient_nms_by_itself() -> None:
     fields = {**onnx_inputs.EFFICIENT, "max_output_boxes": 100}
     inputs = onnx_inputs.candidates(np.random.default_rng(12), 700, 9)
-    kinds = [Counter(node.op_type for node in rendered("EfficientNMS_TRT", fields, inputs, version=version).model.graph.node)
-             for version in (None, TENSORRT)]  # fmt: skip
+    kinds = [
+        Counter(
+            node.op_type
+            for node in rendered("EfficientNMS_TRT", fields, inputs, version=version).model.graph.node
+        )
+        for version in (None, TENSORRT)
+    ]
     assert [kind["TopK"] for kind in kinds] == [2, 1]
 
 
@@ -149,8 +214,12 @@ def test_more_rows_than_tensorrt_takes_are_refused(op: str, changed: dict[str, i
     specs = onnx_inputs.specs_of(sample.inputs)
     assert code_of(op, fields, specs, version=TENSORRT) == "X162"
     onnx_inputs.render(op, fields, specs)
-    onnx_inputs.render(op, {name: min(value, TENSORRT_ROWS) if name in changed else value for name, value in fields.items()},
-                       specs, version=TENSORRT)  # fmt: skip
+    onnx_inputs.render(
+        op,
+        {name: min(value, TENSORRT_ROWS) if name in changed else value for name, value in fields.items()},
+        specs,
+        version=TENSORRT,
+    )
 
 
 def test_more_candidates_than_tensorrt_takes_are_refused_where_there_are_as_many() -> None:
@@ -169,7 +238,9 @@ def test_an_unknown_size_is_refused(op: str) -> None:
     specs = onnx_inputs.specs_of(sample.inputs)
     port = sample.fields["inputOrder"][2] if "inputOrder" in sample.fields else 0
     for shape in (Shape((specs[port].shape.dims[0], *[None] * (specs[port].shape.rank - 1))), Shape()):
-        unknown = [TensorSpec(spec.dtype, shape) if index == port else spec for index, spec in enumerate(specs)]
+        unknown = [
+            TensorSpec(spec.dtype, shape) if index == port else spec for index, spec in enumerate(specs)
+        ]
         assert code_of_standard(op, sample.fields, unknown) == "X160"
 
 
@@ -181,7 +252,11 @@ def code_of_standard(op: str, fields: Any, specs: Any) -> str:
     assert standard is not None
     names = tuple(f"input{i}" for i in range(len(specs)))
     with pytest.raises(SurgeonError) as caught:
-        standard(PluginNode(catalog[op], catalog[op].complete(fields), names, tuple(specs), Emitter("node"), catalog))
+        standard(
+            PluginNode(
+                catalog[op], catalog[op].complete(fields), names, tuple(specs), Emitter("node"), catalog
+            )
+        )
     return caught.value.diagnostics[0].code
 
 
@@ -191,10 +266,16 @@ def code_of_standard(op: str, fields: Any, specs: Any) -> str:
         ("NMS_TRT", {"isNormalized": 0}, {}),
         ("NMSDynamic_TRT", {"isNormalized": 0}, {}),
         ("BatchedNMS_TRT", {"isNormalized": 0, "clipBoxes": 1}, {"isNormalized": 0, "clipBoxes": 0}),
-        ("BatchedNMSDynamic_TRT", {"isNormalized": 0, "clipBoxes": 0, "caffeSemantics": 0}, {"isNormalized": 0, "clipBoxes": 0}),
+        (
+            "BatchedNMSDynamic_TRT",
+            {"isNormalized": 0, "clipBoxes": 0, "caffeSemantics": 0},
+            {"isNormalized": 0, "clipBoxes": 0},
+        ),
     ],
 )
-def test_an_overlap_that_onnx_does_not_have_is_refused(op: str, changed: dict[str, int], instead: dict[str, int]) -> None:
+def test_an_overlap_that_onnx_does_not_have_is_refused(
+    op: str, changed: dict[str, int], instead: dict[str, int]
+) -> None:
     sample = first_sample(op)
     specs = onnx_inputs.specs_of(sample.inputs)
     assert code_of(op, {**sample.fields, **changed}, specs) == "X161"
@@ -203,9 +284,13 @@ def test_an_overlap_that_onnx_does_not_have_is_refused(op: str, changed: dict[st
 
 @pytest.mark.parametrize("op", ["NMS_TRT", "BatchedNMS_TRT"])
 def test_only_the_best_of_a_class_go_into_suppression(op: str) -> None:
-    (sample,) = [each for each in onnx_inputs.GENERATORS[op](np.random.default_rng(14)) if each.name == "one-class"]
+    (sample,) = [
+        each for each in onnx_inputs.GENERATORS[op](np.random.default_rng(14)) if each.name == "one-class"
+    ]
     threshold = "nmsThreshold" if op == "NMS_TRT" else "iouThreshold"
-    few, many = ({**sample.fields, "keepTopK": 20, threshold: 0.02, "topK": candidates} for candidates in (20, 1000))
+    few, many = (
+        {**sample.fields, "keepTopK": 20, threshold: 0.02, "topK": candidates} for candidates in (20, 1000)
+    )
     found = rendered(op, few, sample.inputs).run(sample.inputs)
     assert onnx_inputs.differences(found, onnx_inputs.expected(op, few, sample.inputs), CLOSE, CLOSE) == []
     assert onnx_inputs.differences(found, onnx_inputs.expected(op, many, sample.inputs), CLOSE, CLOSE)

@@ -16,18 +16,40 @@ from surgeon.language.document import parse_document, plain_scalar, read_documen
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("1e-8", 1e-8), ("1E3", 1000.0), (".5", 0.5), ("5.", 5.0), ("-3", -3), ("+7", 7), ("0x1F", 31), ("0o17", 15),
-        ("no", "no"), ("yes", "yes"), ("on", "on"), ("0b1", "0b1"), ("1_000", "1_000"), ("2001-01-01", "2001-01-01"),
-        ("true", True), ("False", False), ("null", None), ("~", None), ("-.inf", -math.inf), ("1:30", "1:30"), ("012", 12),
+        ("1e-8", 1e-8),
+        ("1E3", 1000.0),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("-3", -3),
+        ("+7", 7),
+        ("0x1F", 31),
+        ("0o17", 15),
+        ("no", "no"),
+        ("yes", "yes"),
+        ("on", "on"),
+        ("0b1", "0b1"),
+        ("1_000", "1_000"),
+        ("2001-01-01", "2001-01-01"),
+        ("true", True),
+        ("False", False),
+        ("null", None),
+        ("~", None),
+        ("-.inf", -math.inf),
+        ("1:30", "1:30"),
+        ("012", 12),
     ],
-)  # fmt: skip
+)
 def test_scalars_follow_the_core_schema(text: str, value: object) -> None:
     found = plain_scalar(text)
     assert found == value and type(found) is type(value)
 
 
 def test_quoted_scalars_stay_text() -> None:
-    assert to_plain(parse_document("a: '1'\nb: \"true\"\nc: |\n  3\n", "f")) == {"a": "1", "b": "true", "c": "3\n"}
+    assert to_plain(parse_document("a: '1'\nb: \"true\"\nc: |\n  3\n", "f")) == {
+        "a": "1",
+        "b": "true",
+        "c": "3\n",
+    }
 
 
 def test_every_value_has_its_place() -> None:
@@ -40,12 +62,24 @@ def test_every_value_has_its_place() -> None:
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("", "R101"), ("a: [1", "R101"), ("a: b: c", "R101"), ("\t- a", "R101"), ("? [1]\n: 2", "R101"), ("a\n---\nb", "R101"),
-        ("a: 1\na: 2", "R102"), ("a: !!python/object:os.system x", "R103"), ("a: !!int 3", "R103"), ("x: &a [*a]", "R103"),
-        ("a: 99999999999999999999", "R103"), ("[" * 5000, "R103"), ("- " * 5000 + "a", "R103"), ("a: *b", "R101"),
-        ("\x00", "R101"), ("a: \ud800".encode("utf-8", "surrogatepass").decode("utf-8", "replace") + "\x07", "R101"),
+        ("", "R101"),
+        ("a: [1", "R101"),
+        ("a: b: c", "R101"),
+        ("\t- a", "R101"),
+        ("? [1]\n: 2", "R101"),
+        ("a\n---\nb", "R101"),
+        ("a: 1\na: 2", "R102"),
+        ("a: !!python/object:os.system x", "R103"),
+        ("a: !!int 3", "R103"),
+        ("x: &a [*a]", "R103"),
+        ("a: 99999999999999999999", "R103"),
+        ("[" * 5000, "R103"),
+        ("- " * 5000 + "a", "R103"),
+        ("a: *b", "R101"),
+        ("\x00", "R101"),
+        ("a: \ud800".encode("utf-8", "surrogatepass").decode("utf-8", "replace") + "\x07", "R101"),
     ],
-)  # fmt: skip
+)
 def test_refusals(text: str, code: str) -> None:
     with pytest.raises(SurgeonError) as caught:
         parse_document(text, "f.yaml")

@@ -10,8 +10,34 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.language import parse_recipe, recipe_files
 
 TEXTS = [path.read_text() for path in recipe_files().values()]
-PIECES = ["null", "[]", "{}", "-1", "1e400", "'", '"', ": ", "- ", "&a ", "*a", "!!map ", "$x", "$$", "auto", "\n", "\t", "#", "?",
-          "{step: collapse, take: [1]}", "steps: {after: {collapse: [prune]}}\n", "nodes: 3\n", "true", "\x00", "é", "9" * 30]  # fmt: skip
+PIECES = [
+    "null",
+    "[]",
+    "{}",
+    "-1",
+    "1e400",
+    "'",
+    '"',
+    ": ",
+    "- ",
+    "&a ",
+    "*a",
+    "!!map ",
+    "$x",
+    "$$",
+    "auto",
+    "\n",
+    "\t",
+    "#",
+    "?",
+    "{step: collapse, take: [1]}",
+    "steps: {after: {collapse: [prune]}}\n",
+    "nodes: 3\n",
+    "true",
+    "\x00",
+    "é",
+    "9" * 30,
+]
 KINDS = 6
 
 

@@ -29,8 +29,13 @@ def refused(text: str, **options: object):  # type: ignore[no-untyped-def]
 def test_a_recipe_is_read_with_the_default_steps() -> None:
     recipe = parse_recipe(GOOD)
     assert [s.label for s in recipe.steps] == [
-        "remove-asserts", "forward-identities", "collapse", "addv2", "fusedbatchnormv3", "prune",
-    ]  # fmt: skip
+        "remove-asserts",
+        "forward-identities",
+        "collapse",
+        "addv2",
+        "fusedbatchnormv3",
+        "prune",
+    ]
     assert recipe.namespaces["act"].node == "clip"
     assert str(recipe.span("nodes", "clip", "fields", "clipMax")) == "<recipe>:5:59"
     assert str(recipe.span("nodes", "clip", "nothing")) == "<recipe>:5:3"
@@ -62,7 +67,7 @@ def test_a_recipe_is_read_with_the_default_steps() -> None:
         (("outputs: [y]", "outputs: [y]\nengine: {workspace: 3XB}"), "R106", (4, 10)),
         (("outputs: [y]", "outputs: [y]\nengine: {max_batch: true}"), "R106", (4, 10)),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_placed(change: tuple[str, str], code: str, place: tuple[int, int] | None) -> None:
     assert change[0] in GOOD
     diagnostic = refused(GOOD.replace(*change))[0]
@@ -94,8 +99,14 @@ def test_extends_merges_deletes_and_edits(tmp_path: Path) -> None:
     assert {k: (v.node, v.optional) for k, v in recipe.namespaces.items()} == {"other": ("clip", True)}
     assert (recipe.engine.max_batch, recipe.engine.precision, recipe.summary) == (4, "fp32", "")
     assert [s.label for s in recipe.steps] == [
-        "remove-asserts", "forward-identities", "early", "collapse", "fusedbatchnormv3", "prune", "prune",
-    ]  # fmt: skip
+        "remove-asserts",
+        "forward-identities",
+        "early",
+        "collapse",
+        "fusedbatchnormv3",
+        "prune",
+        "prune",
+    ]
     assert [Path(s).name for s in recipe.sources] == ["base.yaml", "child.yaml"]
     where = recipe.span("nodes", "clip", "fields", "clipMin")
     assert where is not None and where.file.endswith("base.yaml")
@@ -147,6 +158,8 @@ def test_shipped_recipes_load(name: str) -> None:
 
 def test_the_schema_names_every_key_and_step() -> None:
     schema = recipe_schema()
-    assert {"recipe", "name", "extends", "nodes", "namespaces", "steps", "image", "engine"} <= set(schema["properties"])
+    assert {"recipe", "name", "extends", "nodes", "namespaces", "steps", "image", "engine"} <= set(
+        schema["properties"]
+    )
     listed = schema["properties"]["steps"]["anyOf"][0]["items"]["anyOf"]
     assert {"$ref": "#/$defs/step-collapse"} in listed and "prune" in listed[0]["enum"]

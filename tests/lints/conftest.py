@@ -46,13 +46,27 @@ def small_detector(
     ``nms`` are fields that differ, ``scores`` what is joined as scores, ``before`` further lines.
     """
     fields = {
-        "shareLocation": "1", "varianceEncodedInTarget": "0", "backgroundLabelId": "0", "numClasses": "3", "topK": "20",
-        "keepTopK": "20", "confidenceThreshold": "0.5", "nmsThreshold": "0.5", "inputOrder": "[0, 1, 2]", "confSigmoid": "1",
-        "isNormalized": "1", "codeType": "3", "scoreBits": "16", "isBatchAgnostic": "1",
-    }  # fmt: skip
+        "shareLocation": "1",
+        "varianceEncodedInTarget": "0",
+        "backgroundLabelId": "0",
+        "numClasses": "3",
+        "topK": "20",
+        "keepTopK": "20",
+        "confidenceThreshold": "0.5",
+        "nmsThreshold": "0.5",
+        "inputOrder": "[0, 1, 2]",
+        "confSigmoid": "1",
+        "isNormalized": "1",
+        "codeType": "3",
+        "scoreBits": "16",
+        "isBatchAgnostic": "1",
+    }
     fields |= dict(part.split(": ") for part in nms.split("; ") if part)
-    lines = [f"{name} = Placeholder() {{dtype: float32, shape: shape[{batch},{boxes},1,{size}]}}"
-             for layer, boxes in enumerate((12, 16, 4)) for name, size in ((f"L{layer}", 4), (f"C{layer}", 3))]  # fmt: skip
+    lines = [
+        f"{name} = Placeholder() {{dtype: float32, shape: shape[{batch},{boxes},1,{size}]}}"
+        for layer, boxes in enumerate((12, 16, 4))
+        for name, size in ((f"L{layer}", 4), (f"C{layer}", 3))
+    ]
     lines += [before] if before else []
     lines += [
         "loc = FlattenConcat_TRT(L0, L1, L2) {axis: 1, ignoreBatch: 0}",

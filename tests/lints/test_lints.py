@@ -35,7 +35,11 @@ def reshaped(*target: int) -> str:
 
 
 def arithmetic(op: str, constant: str, shape: str = "1,8,8,2") -> str:
-    return f"outputs: y\nx = Placeholder() {{dtype: float32, shape: shape[{shape}]}}\n" + floats("c", constant) + f"y = {op}(x, c) {{T: float32}}\n"
+    return (
+        f"outputs: y\nx = Placeholder() {{dtype: float32, shape: shape[{shape}]}}\n"
+        + floats("c", constant)
+        + f"y = {op}(x, c) {{T: float32}}\n"
+    )
 
 
 def pooled(keep: str, then: str) -> str:
@@ -45,27 +49,46 @@ def pooled(keep: str, then: str) -> str:
 
 def sliced(begin: Sequence[int], end: Sequence[int], masks: str) -> str:
     ones = ints("s", *[1] * len(begin))
-    return "outputs: y\n" + X + ints("b", *begin) + ints("e", *end) + ones + f"y = StridedSlice(x, b, e, s) {{T: float32, Index: int32{masks}}}\n"
+    return (
+        "outputs: y\n"
+        + X
+        + ints("b", *begin)
+        + ints("e", *end)
+        + ones
+        + f"y = StridedSlice(x, b, e, s) {{T: float32, Index: int32{masks}}}\n"
+    )
 
 
 def padded(amounts: Sequence[int], shape: str = "1,8,8,2") -> str:
     x = f"x = Placeholder() {{dtype: float32, shape: shape[{shape}]}}\n"
-    return "outputs: y\n" + x + ints("p", *amounts, shape=f"{len(amounts) // 2},2") + "y = Pad(x, p) {T: float32, Tpaddings: int32}\n"
+    return (
+        "outputs: y\n"
+        + x
+        + ints("p", *amounts, shape=f"{len(amounts) // 2},2")
+        + "y = Pad(x, p) {T: float32, Tpaddings: int32}\n"
+    )
 
 
 def anchors(*maps: int) -> str:
-    return (f"outputs: G\nG = GridAnchorRect_TRT() {{numLayers: {len(maps) // 2}, minSize: 0.2, maxSize: 0.95, aspectRatios: [1.0, 2.0, 0.5], "
-            f"featureMapShapes: {list(maps)}, variance: [0.1, 0.1, 0.2, 0.2]}}\n")  # fmt: skip
+    return (
+        f"outputs: G\nG = GridAnchorRect_TRT() {{numLayers: {len(maps) // 2}, minSize: 0.2, maxSize: 0.95, aspectRatios: [1.0, 2.0, 0.5], "
+        f"featureMapShapes: {list(maps)}, variance: [0.1, 0.1, 0.2, 0.2]}}\n"
+    )
 
 
 def proposals(fields: str, count: int) -> str:
     inputs = f"s = Placeholder() {{dtype: float32, shape: shape[1,{count},2,1]}}\nd = Placeholder() {{dtype: float32, shape: shape[1,{count},4,1]}}\n"
-    return "outputs: P\n" + inputs + f"P = ProposalLayer_TRT(s, d) {{prenms_topk: 10, keep_topk: 5, iou_threshold: 0.7{fields}}}\n"
+    return (
+        "outputs: P\n"
+        + inputs
+        + f"P = ProposalLayer_TRT(s, d) {{prenms_topk: 10, keep_topk: 5, iou_threshold: 0.7{fields}}}\n"
+    )
 
 
 def aligned(fields: str, boxes: str = "P") -> str:
     given = "R = Placeholder() {dtype: float32, shape: shape[1,5,4]}\n" + "".join(
-        f"f{k} = Placeholder() {{dtype: float32, shape: shape[1,8,8,8]}}\n" for k in range(4))  # fmt: skip
+        f"f{k} = Placeholder() {{dtype: float32, shape: shape[1,8,8,8]}}\n" for k in range(4)
+    )
     head = proposals(", image_size: [3, 256, 256]", 16368).replace("outputs: P", "outputs: A")
     return head + given + f"A = PyramidROIAlign_TRT({boxes}, f0, f1, f2, f3) {{pooled_size: 7{fields}}}\n"
 
@@ -94,64 +117,204 @@ def cases(detector: Callable[..., str]) -> dict[str, Case]:
     warning = Severity.WARNING
     sigmoid = "\n".join(f"S{layer} = Sigmoid(C{layer}) {{T: float32}}" for layer in range(3))
     return {
-        "L101 channels": Case(f"outputs: y\n{X.replace('8,2', '8,3')}{W}y = Conv2D(x, w) {CONV}\n", "3 channels", f"outputs: y\n{X}{W}y = Conv2D(x, w) {CONV}\n"),
-        "L101 rank": Case("outputs: y\n" + X.replace("8,8,2", "2") + SUMS + "y = FusedBatchNormV3(x, g, b, m, v) {T: float32, U: float32, is_training: false}\n",
-                          "expected 4 axes", "outputs: y\n" + X + SUMS + "y = FusedBatchNormV3(x, g, b, m, v) {T: float32, U: float32, is_training: false}\n"),
+        "L101 channels": Case(
+            f"outputs: y\n{X.replace('8,2', '8,3')}{W}y = Conv2D(x, w) {CONV}\n",
+            "3 channels",
+            f"outputs: y\n{X}{W}y = Conv2D(x, w) {CONV}\n",
+        ),
+        "L101 rank": Case(
+            "outputs: y\n"
+            + X.replace("8,8,2", "2")
+            + SUMS
+            + "y = FusedBatchNormV3(x, g, b, m, v) {T: float32, U: float32, is_training: false}\n",
+            "expected 4 axes",
+            "outputs: y\n"
+            + X
+            + SUMS
+            + "y = FusedBatchNormV3(x, g, b, m, v) {T: float32, U: float32, is_training: false}\n",
+        ),
         "L101 broadcast": Case(arithmetic("Mul", "3"), "do not broadcast", arithmetic("Mul", "2")),
         "L101 reshape": Case(reshaped(1, 5, -1), "same number of elements", reshaped(1, 4, -1)),
         "L102 reshape": Case(reshaped(-1, 4), "gives [32,4]", reshaped(1, -1, 4)),
-        "L102 unknown batch": Case(reshaped(-1, 4).replace("1,8,8,2", "?,8,8,2"), "expected the batch, 1", reshaped(-1, 128).replace("1,8,8,2", "?,8,8,2")),
-        "L102 concat": Case("outputs: y\n" + X + ints("k", 0, shape="") + "y = ConcatV2(x, x, k) {N: 2, T: float32, Tidx: int32}\n", "gives [2,8,8,2]",
-                            "outputs: y\n" + X + ints("k", 1, shape="") + "y = ConcatV2(x, x, k) {N: 2, T: float32, Tidx: int32}\n"),
-        "L104": Case(pooled("false", "y = ConcatV2(p, p, k) {N: 2, T: float32, Tidx: int32}"), "keeps reduced axes as 1",
-                     pooled("true", "y = ConcatV2(p, p, k) {N: 2, T: float32, Tidx: int32}"), warning),
-        "L104 product": Case(pooled("false", "y = ExpandDims(p, k) {T: float32, Tdim: int32}"), "'y' (ExpandDims)",
-                             pooled("false", "y = MatMul(p, m) {T: float32}"), warning),
-        "L105": Case("outputs: y\n" + X.replace("1,8,8,2", "1,3,3,2") + ints("t", 3, 3, 2, 1) + "f = Reshape(x, t) {T: float32, Tshape: int32}\n"
-                     f"r = Relu(x) {{T: float32}}\ny = Conv2D(r, f) {CONV}\n", "the filter of 'y' (Conv2D)",
-                     "outputs: y\n" + X + W + floats("c", "") + f"f = Mul(w, c) {{T: float32}}\ny = Conv2D(x, f) {CONV}\n"),
-        "L106": Case("outputs: y\n" + X + "z = Placeholder() {dtype: float32, shape: shape[1,2]}\ny = Mul(x, z) {T: float32}\n", "[1,8,8,2] and [1,2]",
-                     "outputs: y\n" + X + "z = Placeholder() {dtype: float32, shape: shape[1,1,1,2]}\ny = Mul(x, z) {T: float32}\n", warning),
-        "L107": Case(arithmetic("Maximum", ""), "the constant 'c'", "outputs: y\n" + X + "r = Relu(x) {T: float32}\ny = Maximum(x, r) {T: float32}\n"),
+        "L102 unknown batch": Case(
+            reshaped(-1, 4).replace("1,8,8,2", "?,8,8,2"),
+            "expected the batch, 1",
+            reshaped(-1, 128).replace("1,8,8,2", "?,8,8,2"),
+        ),
+        "L102 concat": Case(
+            "outputs: y\n"
+            + X
+            + ints("k", 0, shape="")
+            + "y = ConcatV2(x, x, k) {N: 2, T: float32, Tidx: int32}\n",
+            "gives [2,8,8,2]",
+            "outputs: y\n"
+            + X
+            + ints("k", 1, shape="")
+            + "y = ConcatV2(x, x, k) {N: 2, T: float32, Tidx: int32}\n",
+        ),
+        "L104": Case(
+            pooled("false", "y = ConcatV2(p, p, k) {N: 2, T: float32, Tidx: int32}"),
+            "keeps reduced axes as 1",
+            pooled("true", "y = ConcatV2(p, p, k) {N: 2, T: float32, Tidx: int32}"),
+            warning,
+        ),
+        "L104 product": Case(
+            pooled("false", "y = ExpandDims(p, k) {T: float32, Tdim: int32}"),
+            "'y' (ExpandDims)",
+            pooled("false", "y = MatMul(p, m) {T: float32}"),
+            warning,
+        ),
+        "L105": Case(
+            "outputs: y\n"
+            + X.replace("1,8,8,2", "1,3,3,2")
+            + ints("t", 3, 3, 2, 1)
+            + "f = Reshape(x, t) {T: float32, Tshape: int32}\n"
+            f"r = Relu(x) {{T: float32}}\ny = Conv2D(r, f) {CONV}\n",
+            "the filter of 'y' (Conv2D)",
+            "outputs: y\n"
+            + X
+            + W
+            + floats("c", "")
+            + f"f = Mul(w, c) {{T: float32}}\ny = Conv2D(x, f) {CONV}\n",
+        ),
+        "L106": Case(
+            "outputs: y\n"
+            + X
+            + "z = Placeholder() {dtype: float32, shape: shape[1,2]}\ny = Mul(x, z) {T: float32}\n",
+            "[1,8,8,2] and [1,2]",
+            "outputs: y\n"
+            + X
+            + "z = Placeholder() {dtype: float32, shape: shape[1,1,1,2]}\ny = Mul(x, z) {T: float32}\n",
+            warning,
+        ),
+        "L107": Case(
+            arithmetic("Maximum", ""),
+            "the constant 'c'",
+            "outputs: y\n" + X + "r = Relu(x) {T: float32}\ny = Maximum(x, r) {T: float32}\n",
+        ),
         "L108 row": Case(arithmetic("Mul", "8,1"), "nbWeights: 8", arithmetic("Mul", "2"), warning),
-        "L108 upsampling": Case(arithmetic("Mul", "1,1,2,1,2,1", "1,4,1,4,1,2"), "ResizeNearest_TRT", arithmetic("Mul", "4,1,4,1,2", "1,4,1,4,1,2"), warning),
+        "L108 upsampling": Case(
+            arithmetic("Mul", "1,1,2,1,2,1", "1,4,1,4,1,2"),
+            "ResizeNearest_TRT",
+            arithmetic("Mul", "4,1,4,1,2", "1,4,1,4,1,2"),
+            warning,
+        ),
         "L108 number": Case(arithmetic("Add", "1,8,1,1"), "nbWeights: 8", arithmetic("Add", ""), warning),
-        "L110": Case("outputs: y\n" + X + "r = Relu(x) {T: float32}\ny = Identity(r) {T: float32}\n", "declare 'r'",
-                     "outputs: r\n" + X + "r = Relu(x) {T: float32}\ny = Identity(r) {T: float32}\n", target="uff@tensorrt-5.0"),
-        "L110 later": Case("outputs: y\n" + X + "r = Relu(x) {T: float32}\ny = Identity(r) {T: float32}\n", "TensorRT 5.1",
-                           "outputs: y\n" + X + "r = Relu(x) {T: float32}\ny = Identity(r) {T: float32}\n", target="uff@tensorrt-5.1",
-                           near_target="uff@tensorrt-6.0"),
-        "L111": Case("outputs: y\n" + X.replace("8,8,2", "8,6,3") + "y = Relu(x) {T: float32}\n", "6 x 8 in RGB, and the input 'x' is [1,8,6,3]",
-                     "outputs: y\n" + X.replace("8,8,2", "8,6,3") + "y = Relu(x) {T: float32}\n", image=(6, 8), near_image=(8, 6)),
+        "L110": Case(
+            "outputs: y\n" + X + "r = Relu(x) {T: float32}\ny = Identity(r) {T: float32}\n",
+            "declare 'r'",
+            "outputs: r\n" + X + "r = Relu(x) {T: float32}\ny = Identity(r) {T: float32}\n",
+            target="uff@tensorrt-5.0",
+        ),
+        "L110 later": Case(
+            "outputs: y\n" + X + "r = Relu(x) {T: float32}\ny = Identity(r) {T: float32}\n",
+            "TensorRT 5.1",
+            "outputs: y\n" + X + "r = Relu(x) {T: float32}\ny = Identity(r) {T: float32}\n",
+            target="uff@tensorrt-5.1",
+            near_target="uff@tensorrt-6.0",
+        ),
+        "L111": Case(
+            "outputs: y\n" + X.replace("8,8,2", "8,6,3") + "y = Relu(x) {T: float32}\n",
+            "6 x 8 in RGB, and the input 'x' is [1,8,6,3]",
+            "outputs: y\n" + X.replace("8,8,2", "8,6,3") + "y = Relu(x) {T: float32}\n",
+            image=(6, 8),
+            near_image=(8, 6),
+        ),
         "L112": Case(anchors(4, 4, 2, 3), "2 x 3", anchors(4, 4, 3, 3), target="uff@tensorrt-8.4"),
-        "L112 later": Case(anchors(4, 4, 2, 3), "TensorRT 8.4", anchors(4, 4, 2, 3), target="uff@tensorrt-8.4", near_target="uff@tensorrt-8.5"),
+        "L112 later": Case(
+            anchors(4, 4, 2, 3),
+            "TensorRT 8.4",
+            anchors(4, 4, 2, 3),
+            target="uff@tensorrt-8.4",
+            near_target="uff@tensorrt-8.5",
+        ),
         "L113": Case(detector(nms="topK: 33"), "above the number of anchors, 32", detector(nms="topK: 32")),
-        "L113 any order": Case(detector(nms="topK: 4096; inputOrder: [1, 0, 2]").replace("NMS_TRT(loc, conf", "NMS_TRT(conf, loc"), "anchors, 32",
-                               detector(nms="inputOrder: [1, 0, 2]").replace("NMS_TRT(loc, conf", "NMS_TRT(conf, loc")),
-        "L114 ignoreBatch": Case(detector().replace("ignoreBatch: 0", "ignoreBatch: 1", 1), "the first picture", detector(), warning),
-        "L114 fixed": Case(detector().replace("ignoreBatch: 0", "ignoreBatch: 1", 1), "ignoreBatch: 0",
-                           detector(batch="1").replace("ignoreBatch: 0", "ignoreBatch: 1", 1), warning),
-        "L114 anchors": Case(detector(nms="isBatchAgnostic: 0"), "reads past their end", detector(nms="isBatchAgnostic: 0", batch="1"), warning),
-        "L115 twice": Case(detector(before=sigmoid, scores="S0, S1, S2"), "activated twice", detector(before=sigmoid, scores="S0, S1, S2", nms="confSigmoid: 0")),
+        "L113 any order": Case(
+            detector(nms="topK: 4096; inputOrder: [1, 0, 2]").replace(
+                "NMS_TRT(loc, conf", "NMS_TRT(conf, loc"
+            ),
+            "anchors, 32",
+            detector(nms="inputOrder: [1, 0, 2]").replace("NMS_TRT(loc, conf", "NMS_TRT(conf, loc"),
+        ),
+        "L114 ignoreBatch": Case(
+            detector().replace("ignoreBatch: 0", "ignoreBatch: 1", 1),
+            "the first picture",
+            detector(),
+            warning,
+        ),
+        "L114 fixed": Case(
+            detector().replace("ignoreBatch: 0", "ignoreBatch: 1", 1),
+            "ignoreBatch: 0",
+            detector(batch="1").replace("ignoreBatch: 0", "ignoreBatch: 1", 1),
+            warning,
+        ),
+        "L114 anchors": Case(
+            detector(nms="isBatchAgnostic: 0"),
+            "reads past their end",
+            detector(nms="isBatchAgnostic: 0", batch="1"),
+            warning,
+        ),
+        "L115 twice": Case(
+            detector(before=sigmoid, scores="S0, S1, S2"),
+            "activated twice",
+            detector(before=sigmoid, scores="S0, S1, S2", nms="confSigmoid: 0"),
+        ),
         "L115 never": Case(detector(nms="confSigmoid: 0"), "is no activation", detector(), warning),
-        "L116": Case(detector(maps="2, 1, 2"), "layer 1 of 'G' (GridAnchor_TRT) has 4 anchors, and 'loc' 16 boxes there", detector()),
-        "L117": Case(proposals(", image_size: [3, 1024, 1024]", LARGE), f"scores {LARGE}", proposals(", image_size: [3, 256, 256]", LARGE)),
-        "L117 compiled": Case(proposals("", LARGE), "no field for the picture's size", proposals("", 16 * LARGE), target="uff@tensorrt-7.1"),
+        "L116": Case(
+            detector(maps="2, 1, 2"),
+            "layer 1 of 'G' (GridAnchor_TRT) has 4 anchors, and 'loc' 16 boxes there",
+            detector(),
+        ),
+        "L117": Case(
+            proposals(", image_size: [3, 1024, 1024]", LARGE),
+            f"scores {LARGE}",
+            proposals(", image_size: [3, 256, 256]", LARGE),
+        ),
+        "L117 compiled": Case(
+            proposals("", LARGE),
+            "no field for the picture's size",
+            proposals("", 16 * LARGE),
+            target="uff@tensorrt-7.1",
+        ),
         "L118": Case(aligned(NEW), "are relative, with y first", aligned(RELATIVE), warning),
         "L118 legacy": Case(aligned(NEW, "R"), "absolute boxes with x first", aligned(OLD, "R"), warning),
         "L118 former": Case(aligned(NEW), "legacy: 1", aligned(NEW), warning, near_target="uff@tensorrt-8.2"),
-        "L119": Case("outputs: y\n" + X + "y = Pack(x, x) {N: 2, T: float32, axis: 1}\n", "stacks 'x'",
-                     "outputs: y\n" + X + "s = Shape(x) {T: float32, out_type: int32}\n" + ints("b", 0) + ints("e", 1) + ints("n", -1, shape="")
-                     + "c = StridedSlice(s, b, e, e) {T: int32, Index: int32, shrink_axis_mask: 1}\nt = Pack(c, n) {N: 2, T: int32, axis: 0}\n"
-                     "y = Reshape(x, t) {T: float32, Tshape: int32}\n"),
-        "L120 shrink": Case(sliced((0, 0, 0, 0), (1, 1, 8, 2), ", shrink_axis_mask: 2"), "takes an axis out", sliced((0, 0, 0, 0), (1, 1, 8, 2), "")),
+        "L119": Case(
+            "outputs: y\n" + X + "y = Pack(x, x) {N: 2, T: float32, axis: 1}\n",
+            "stacks 'x'",
+            "outputs: y\n"
+            + X
+            + "s = Shape(x) {T: float32, out_type: int32}\n"
+            + ints("b", 0)
+            + ints("e", 1)
+            + ints("n", -1, shape="")
+            + "c = StridedSlice(s, b, e, e) {T: int32, Index: int32, shrink_axis_mask: 1}\nt = Pack(c, n) {N: 2, T: int32, axis: 0}\n"
+            "y = Reshape(x, t) {T: float32, Tshape: int32}\n",
+        ),
+        "L120 shrink": Case(
+            sliced((0, 0, 0, 0), (1, 1, 8, 2), ", shrink_axis_mask: 2"),
+            "takes an axis out",
+            sliced((0, 0, 0, 0), (1, 1, 8, 2), ""),
+        ),
         "L120 some": Case(sliced((0, 1), (1, 5), ""), "2 of 4 axes", sliced((0, 1, 0, 0), (1, 5, 8, 2), "")),
-        "L121": Case("outputs: y\n" + X + floats("c", "1,2") + floats("d", "8,2") + "e = Add(c, d) {T: float32}\ny = Add(x, e) {T: float32}\n"
-                     .replace("y = Add", "y = Add"), "of [1,2] and [8,2]",
-                     "outputs: y\n" + X + floats("c", "") + floats("d", "2") + "e = Add(c, d) {T: float32}\ny = Add(x, e) {T: float32}\n"),
-        "L122 rank": Case(padded((0, 0, 1, 1, 0, 0), "1,8,2"), "pads [1,8,2]", padded((0, 0, 1, 1, 1, 1, 0, 0))),
+        "L121": Case(
+            "outputs: y\n"
+            + X
+            + floats("c", "1,2")
+            + floats("d", "8,2")
+            + "e = Add(c, d) {T: float32}\ny = Add(x, e) {T: float32}\n".replace("y = Add", "y = Add"),
+            "of [1,2] and [8,2]",
+            "outputs: y\n"
+            + X
+            + floats("c", "")
+            + floats("d", "2")
+            + "e = Add(c, d) {T: float32}\ny = Add(x, e) {T: float32}\n",
+        ),
+        "L122 rank": Case(
+            padded((0, 0, 1, 1, 0, 0), "1,8,2"), "pads [1,8,2]", padded((0, 0, 1, 1, 1, 1, 0, 0))
+        ),
         "L122 three": Case(padded((0, 0, 1, 1, 1, 1, 2, 2)), "pads 3 axes", padded((0, 0, 0, 0, 0, 0, 2, 2))),
-    }  # fmt: skip
+    }
 
 
 NAMES = tuple(cases(lambda **options: ""))
@@ -162,7 +325,9 @@ def image(size: tuple[int, int] | None) -> Image | None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_lint_finds_the_graph_that_causes_the_error(name: str, lint: Callable[..., Sequence[Diagnostic]], detector: Callable[..., str]) -> None:
+def test_a_lint_finds_the_graph_that_causes_the_error(
+    name: str, lint: Callable[..., Sequence[Diagnostic]], detector: Callable[..., str]
+) -> None:
     case = cases(detector)[name]
     found = [d for d in lint(case.culprit, case.target, image(case.image)) if d.code == name.split()[0]]
     assert found and case.says in "\n".join(d.render() for d in found)
@@ -171,7 +336,9 @@ def test_a_lint_finds_the_graph_that_causes_the_error(name: str, lint: Callable[
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_lint_is_silent_on_the_near_miss(name: str, lint: Callable[..., Sequence[Diagnostic]], detector: Callable[..., str]) -> None:
+def test_every_lint_is_silent_on_the_near_miss(
+    name: str, lint: Callable[..., Sequence[Diagnostic]], detector: Callable[..., str]
+) -> None:
     case = cases(detector)[name]
     found = lint(case.near, case.near_target or case.target, image(case.near_image))
     assert [d.render() for d in found] == []
@@ -186,7 +353,9 @@ def test_every_lint_has_a_case_and_a_page(detector: Callable[..., str]) -> None:
 
 @pytest.mark.parametrize("date", ["2017", "2018", "2019"])
 @pytest.mark.parametrize("target", ["uff@tensorrt-8.5", "uff@tensorrt-5.0", "graphdef"])
-def test_generated_detectors_are_clean(date: str, target: str, zoo_ssd: Callable[..., Path], catalog: Catalog) -> None:
+def test_generated_detectors_are_clean(
+    date: str, target: str, zoo_ssd: Callable[..., Path], catalog: Catalog
+) -> None:
     import surgeon
     from surgeon.targets import load_target
 
@@ -196,7 +365,12 @@ def test_generated_detectors_are_clean(date: str, target: str, zoo_ssd: Callable
 
 
 def test_errors_come_first_and_many_findings_are_counted(lint: Callable[..., Sequence[Diagnostic]]) -> None:
-    lines = ["outputs: " + ", ".join(f"y{i}" for i in range(14)) + ", z", X.strip(), floats("c", "").strip(), floats("row", "8,1").strip()]
+    lines = [
+        "outputs: " + ", ".join(f"y{i}" for i in range(14)) + ", z",
+        X.strip(),
+        floats("c", "").strip(),
+        floats("row", "8,1").strip(),
+    ]
     lines += ["z = Mul(x, row) {T: float32}", *(f"y{i} = Maximum(x, c) {{T: float32}}" for i in range(14))]
     found = lint("\n".join(lines) + "\n")
     assert [d.code for d in found] == ["L107"] * 10 + ["L108"]
@@ -217,5 +391,9 @@ def test_two_lints_of_one_code_are_named() -> None:
 
 
 def test_a_long_chain_needs_no_recursion(lint: Callable[..., Sequence[Diagnostic]]) -> None:
-    lines = ["outputs: r19999", X.strip(), *(f"r{i} = Relu({f'r{i - 1}' if i else 'x'}) {{T: float32}}" for i in range(20_000))]
+    lines = [
+        "outputs: r19999",
+        X.strip(),
+        *(f"r{i} = Relu({f'r{i - 1}' if i else 'x'}) {{T: float32}}" for i in range(20_000)),
+    ]
     assert lint("\n".join(lines) + "\n") == ()

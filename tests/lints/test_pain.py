@@ -15,7 +15,9 @@ from surgeon.engine import known_messages
 from surgeon.lints import all_lints
 
 ROOT = Path(__file__).resolve().parents[2]
-ROWS: dict[int, dict[str, Any]] = yaml.safe_load((ROOT / "docs" / "pain.yaml").read_text(encoding="utf-8"))["rows"]
+ROWS: dict[int, dict[str, Any]] = yaml.safe_load((ROOT / "docs" / "pain.yaml").read_text(encoding="utf-8"))[
+    "rows"
+]
 TREATMENTS = ("prevented", "linted", "doctor", "explained", "not ours")
 
 
@@ -28,8 +30,12 @@ def functions(path: Path) -> frozenset[str]:
 
 def missing_tests(tests: list[str]) -> list[str]:
     """Return the tests that are not there."""
-    return [test for test in tests if not (ROOT / test.partition("::")[0]).is_file()
-            or test.partition("::")[2] not in functions(ROOT / test.partition("::")[0])]  # fmt: skip
+    return [
+        test
+        for test in tests
+        if not (ROOT / test.partition("::")[0]).is_file()
+        or test.partition("::")[2] not in functions(ROOT / test.partition("::")[0])
+    ]
 
 
 def test_there_are_all_rows() -> None:

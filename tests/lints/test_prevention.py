@@ -69,7 +69,9 @@ def test_a_cast_that_is_left_is_named_with_its_remedy() -> None:
     assert codes(caught) == {"X101"}
 
 
-def test_what_tensorflow_1_15_renamed_is_written_under_its_former_name(converted: Callable[..., UffModel], zoo_ssd: Zoo) -> None:
+def test_what_tensorflow_1_15_renamed_is_written_under_its_former_name(
+    converted: Callable[..., UffModel], zoo_ssd: Zoo
+) -> None:
     before = [node.op for node in load_graph(zoo_ssd(date="2019"))]
     assert before.count("FusedBatchNormV3") > 30 and before.count("AddV2") > 30
     model = converted("2019")
@@ -79,7 +81,9 @@ def test_what_tensorflow_1_15_renamed_is_written_under_its_former_name(converted
 
 def test_an_order_that_takes_scores_for_boxes_is_refused(recipe: Callable[[str], Path], zoo_ssd: Zoo) -> None:
     with pytest.raises(SurgeonError, match="loc and conf may be interchanged") as caught:
-        surgeon.plan(recipe("nodes: {NMS: {fields: {inputOrder: [2, 0, 1]}}}\n"), zoo_ssd(date="2018", classes=5))
+        surgeon.plan(
+            recipe("nodes: {NMS: {fields: {inputOrder: [2, 0, 1]}}}\n"), zoo_ssd(date="2018", classes=5)
+        )
     assert codes(caught) == {"C109"}
 
 
@@ -101,7 +105,9 @@ def test_each_input_of_nms_is_what_its_port_wants_whatever_the_nodes_are_called(
         assert (loc[1], conf[1], prior[1:3]) == (4 * 1917, 6 * 1917, (2, 4 * 1917))
 
 
-def test_anchors_that_are_too_few_for_the_boxes_are_refused(recipe: Callable[[str], Path], zoo_ssd: Zoo) -> None:
+def test_anchors_that_are_too_few_for_the_boxes_are_refused(
+    recipe: Callable[[str], Path], zoo_ssd: Zoo
+) -> None:
     text = "anchors: plugin\nnodes: {GridAnchor: {fields: {aspectRatios: [1.0, 2.0, 0.5, 3.0]}}}\n"
     with pytest.raises(SurgeonError, match="anchors") as caught:
         surgeon.plan(recipe(text), zoo_ssd(date="2018"))
@@ -110,7 +116,9 @@ def test_anchors_that_are_too_few_for_the_boxes_are_refused(recipe: Callable[[st
 
 def test_classes_without_the_background_are_refused(zoo_ssd: Zoo) -> None:
     with pytest.raises(SurgeonError, match="6 classes, where numClasses is 5") as caught:
-        surgeon.plan(surgeon.load_recipe("ssd", parameters={"num_classes": 5}), zoo_ssd(date="2018", classes=5))
+        surgeon.plan(
+            surgeon.load_recipe("ssd", parameters={"num_classes": 5}), zoo_ssd(date="2018", classes=5)
+        )
     assert codes(caught) == {"C109"}
     surgeon.plan(surgeon.load_recipe("ssd", parameters={"num_classes": 6}), zoo_ssd(date="2018", classes=5))
 
@@ -118,7 +126,10 @@ def test_classes_without_the_background_are_refused(zoo_ssd: Zoo) -> None:
 def test_nms_reads_three_inputs_whatever_the_graph_leaves(converted: Callable[..., UffModel]) -> None:
     for date in ("2017", "2018", "2019"):
         (nms,) = (node for node in converted(date).nodes if node.operation == "_NMS_TRT")
-        assert set(nms.inputs) == {"concat_box_loc", "concat_priorbox", "concat_box_conf"} and len(nms.inputs) == 3
+        assert (
+            set(nms.inputs) == {"concat_box_loc", "concat_priorbox", "concat_box_conf"}
+            and len(nms.inputs) == 3
+        )
 
 
 def test_a_fourth_input_of_nms_is_refused(recipe: Callable[[str], Path], zoo_ssd: Zoo) -> None:
@@ -147,7 +158,10 @@ def unknown_in_target(model: UffModel, node_id: str) -> int:
         if part.operation == "Const":
             blob = model.resolve(part.fields["values"])
             assert blob is not None
-            found += sum(memoryview(bytes(blob.value.buffer())).cast("i")[i] == -1 for i in range(blob.value.nbytes // 4))
+            found += sum(
+                memoryview(bytes(blob.value.buffer())).cast("i")[i] == -1
+                for i in range(blob.value.nbytes // 4)
+            )
     return found
 
 
@@ -160,19 +174,28 @@ def test_no_reshape_has_two_unknown_numbers(date: str, converted: Callable[..., 
     assert given.fields["shape"].value[0] == 1
 
 
-def test_pin_batch_makes_the_targets_constants(recipe: Callable[[str], Path], converted: Callable[..., UffModel]) -> None:
+def test_pin_batch_makes_the_targets_constants(
+    recipe: Callable[[str], Path], converted: Callable[..., UffModel]
+) -> None:
     model = converted("2019", recipe("steps: {append: [pin-batch]}\n"))
     nodes = {node.id: node for node in model.nodes}
     targets = [nodes[node.inputs[1]] for node in model.nodes if node.operation == "Reshape"]
     assert targets and {target.operation for target in targets} == {"Const"}
 
 
-@pytest.mark.parametrize(("op", "target"), [("GridAnchorRect_TRT", "uff@tensorrt-7.1"), ("BatchTilePlugin_TRT", "uff@tensorrt-5.0")])
+@pytest.mark.parametrize(
+    ("op", "target"),
+    [("GridAnchorRect_TRT", "uff@tensorrt-7.1"), ("BatchTilePlugin_TRT", "uff@tensorrt-5.0")],
+)
 def test_a_plugin_that_the_target_lacks_is_refused(op: str, target: str, tmp_path: Path) -> None:
     fields = "{featureMapShapes: [4, 5, 2, 3], numLayers: 2, aspectRatios: [1.0, 2.0, 0.5], variance: [0.1, 0.1, 0.2, 0.2]}"
     path = tmp_path / "mine.yaml"
-    path.write_text("recipe: 1\nname: mine\noutputs: [P]\nnodes: {P: {plugin: " + op
-                    + (f", fields: {fields}" if "Grid" in op else "") + "}}\nnamespaces: {y: P}\n")  # fmt: skip
+    path.write_text(
+        "recipe: 1\nname: mine\noutputs: [P]\nnodes: {P: {plugin: "
+        + op
+        + (f", fields: {fields}" if "Grid" in op else "")
+        + "}}\nnamespaces: {y: P}\n"
+    )
     with pytest.raises(SurgeonError, match=f"the plugin {op} of 'P' does not exist in") as caught:
         surgeon.check(path, target=target)
     assert codes(caught) == {"S401"}
@@ -189,24 +212,40 @@ def test_a_field_that_is_left_out_is_demanded_and_all_are_written(
     assert len(joins) == 2 and all({"axis_u_int", "ignoreBatch_u_int"} == set(node.fields) for node in joins)
 
 
-def test_nodes_that_are_put_in_have_their_element_type(converted: Callable[..., UffModel], zoo_ssd: Zoo) -> None:
+def test_nodes_that_are_put_in_have_their_element_type(
+    converted: Callable[..., UffModel], zoo_ssd: Zoo
+) -> None:
     made = surgeon.plan("ssd", zoo_ssd(date="2018")).result
-    assert made is not None and str(made["Input"].attrs["dtype"]) == "float32" and "T" in made["concat_priorbox"].attrs
-    assert all("dtype" in node.fields for node in converted("2018").nodes if node.operation in ("Input", "Const"))
+    assert (
+        made is not None
+        and str(made["Input"].attrs["dtype"]) == "float32"
+        and "T" in made["concat_priorbox"].attrs
+    )
+    assert all(
+        "dtype" in node.fields for node in converted("2018").nodes if node.operation in ("Input", "Const")
+    )
 
 
 def test_an_edge_that_is_not_there_may_be_taken_away(recipe: Callable[[str], Path], zoo_ssd: Zoo) -> None:
     once = "{step: disconnect, from: Input, to: NMS, optional: true}"
-    surgeon.plan(recipe(f"steps: {{append: [{once}, {{step: disconnect, id: again, from: Input, to: NMS, optional: true}}]}}\n"),
-                 zoo_ssd(date="2018"))  # fmt: skip
+    surgeon.plan(
+        recipe(
+            f"steps: {{append: [{once}, {{step: disconnect, id: again, from: Input, to: NMS, optional: true}}]}}\n"
+        ),
+        zoo_ssd(date="2018"),
+    )
     with pytest.raises(SurgeonError):
-        surgeon.plan(recipe("steps: {append: [{step: disconnect, from: Input, to: NMS}]}\n"), zoo_ssd(date="2018"))
+        surgeon.plan(
+            recipe("steps: {append: [{step: disconnect, from: Input, to: NMS}]}\n"), zoo_ssd(date="2018")
+        )
 
 
 def test_ports_and_control_edges_do_not_reach_the_file(converted: Callable[..., UffModel]) -> None:
     for date in ("2017", "2018", "2019"):
         model = converted(date)
-        assert {name for node in model.nodes for name in node.inputs if ":" in name or name.startswith("^")} == set()
+        assert {
+            name for node in model.nodes for name in node.inputs if ":" in name or name.startswith("^")
+        } == set()
 
 
 def test_an_edge_with_a_port_in_its_name_is_the_node_that_it_names() -> None:
@@ -221,8 +260,12 @@ def test_an_edge_with_a_port_in_its_name_is_the_node_that_it_names() -> None:
     assert from_bytes(message.SerializeToString())["y"].inputs == (Ref("image_tensor"),)
 
 
-@pytest.mark.parametrize(("value", "code"), [("[[38, 22], [19, 11]]", "R106"), ("[]", "C106"), ("38", "C104")])
-def test_feature_maps_that_are_no_flat_list_are_refused(value: str, code: str, recipe: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize(
+    ("value", "code"), [("[[38, 22], [19, 11]]", "R106"), ("[]", "C106"), ("38", "C104")]
+)
+def test_feature_maps_that_are_no_flat_list_are_refused(
+    value: str, code: str, recipe: Callable[[str], Path]
+) -> None:
     with pytest.raises(SurgeonError) as caught:
         surgeon.check(recipe(f"nodes: {{GridAnchor: {{fields: {{featureMapShapes: {value}}}}}}}\n"))
     assert codes(caught) == {code}
@@ -233,7 +276,9 @@ def test_an_output_that_is_not_there_is_named(recipe: Callable[[str], Path], zoo
         surgeon.plan(recipe("outputs: [NMSS]\n"), zoo_ssd(date="2018"))
 
 
-def test_further_outputs_of_the_graph_do_not_get_in_the_way(converted: Callable[..., UffModel], zoo_ssd: Zoo) -> None:
+def test_further_outputs_of_the_graph_do_not_get_in_the_way(
+    converted: Callable[..., UffModel], zoo_ssd: Zoo
+) -> None:
     assert len(load_graph(zoo_ssd(date="2019")).terminals) >= 1
     marks = [node for node in converted("2019").nodes if node.operation == "MarkOutput"]
     assert [node.inputs for node in marks] == [("NMS",)]
@@ -254,7 +299,9 @@ def test_a_tensor_without_numbers_is_refused(dtype: str) -> None:
     assert codes(caught) == {"X109"}
 
 
-def test_a_namespace_that_is_called_otherwise_is_named_with_the_nearest(recipe: Callable[[str], Path], zoo_ssd: Zoo) -> None:
+def test_a_namespace_that_is_called_otherwise_is_named_with_the_nearest(
+    recipe: Callable[[str], Path], zoo_ssd: Zoo
+) -> None:
     with pytest.raises(SurgeonError, match="nearest: 'Postprocessor'") as caught:
         surgeon.plan(recipe("namespaces: {Postprocessor: null, Postprocesor: NMS}\n"), zoo_ssd(date="2018"))
     assert "R201" in codes(caught)
@@ -271,8 +318,10 @@ def test_targets_say_until_when_they_are() -> None:
 
 
 def test_private_attributes_are_left_out(tmp_path: Path) -> None:
-    text = ("outputs: y\nx = Placeholder() {dtype: float32, shape: shape[1,2], _output_shapes: [shape[1,2]]}\n"
-            "y = FlattenConcat_TRT(x) {axis: 1, ignoreBatch: 0, _output_shapes: [shape[1,2]]}\n")  # fmt: skip
+    text = (
+        "outputs: y\nx = Placeholder() {dtype: float32, shape: shape[1,2], _output_shapes: [shape[1,2]]}\n"
+        "y = FlattenConcat_TRT(x) {axis: 1, ignoreBatch: 0, _output_shapes: [shape[1,2]]}\n"
+    )
     graph: Graph = parse_graph("graph v1\n" + text)
     save_graph(graph, tmp_path / "in.pb")
     from surgeon.formats.uff import write_uff
@@ -283,14 +332,18 @@ def test_private_attributes_are_left_out(tmp_path: Path) -> None:
 
 
 def test_constants_of_64_bits_are_written_with_32() -> None:
-    text = ("graph v1\noutputs: y\nx = Placeholder() {dtype: float32, shape: shape[1,2,2,2]}\n"
-            "t = Const() {dtype: int64, value: tensor<int64[3]: 1, 4, 2>}\ny = Reshape(x, t) {T: float32, Tshape: int64}\n")  # fmt: skip
+    text = (
+        "graph v1\noutputs: y\nx = Placeholder() {dtype: float32, shape: shape[1,2,2,2]}\n"
+        "t = Const() {dtype: int64, value: tensor<int64[3]: 1, 4, 2>}\ny = Reshape(x, t) {T: float32, Tshape: int64}\n"
+    )
     model = export_uff(parse_graph(text), plugins=load_catalog(), target=load_target("uff@tensorrt-8.5"))
     assert [node.fields["dtype"].value for node in model.nodes if node.operation == "Const"] == [DType.INT32]
 
 
 def test_a_constant_above_32_bits_is_refused() -> None:
-    text = ("graph v1\noutputs: x, t\nx = Placeholder() {dtype: float32, shape: shape[1,2,2,2]}\n"
-            "t = Const() {dtype: int64, value: tensor<int64[]: 8589934592>}\n")  # fmt: skip
+    text = (
+        "graph v1\noutputs: x, t\nx = Placeholder() {dtype: float32, shape: shape[1,2,2,2]}\n"
+        "t = Const() {dtype: int64, value: tensor<int64[]: 8589934592>}\n"
+    )
     with pytest.raises(SurgeonError, match="int64, and its values change as int32"):
         export_uff(parse_graph(text), plugins=load_catalog(), target=load_target("uff@tensorrt-8.5"))

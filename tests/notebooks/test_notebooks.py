@@ -78,7 +78,9 @@ def flaws(notebook: dict[str, Any]) -> list[str]:
         if kind in ("error", "stderr"):
             found.append(f"cell {number} shows {kind}: {text[:200]}")
         if place := MACHINE.search(text):
-            found.append(f"cell {number} shows a path of a machine: {text[place.start() : place.start() + 60]}")
+            found.append(
+                f"cell {number} shows a path of a machine: {text[place.start() : place.start() + 60]}"
+            )
         if kind == "stdout" and (failed := FAILED.search(text)):
             found.append(f"cell {number} calls a verb that fails: {failed[0]}")
     return found
@@ -100,7 +102,11 @@ def private_names(source: str) -> list[str]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names if alias.name.startswith("surgeon.")]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "surgeon":
-            found += [f"{node.module}.{a.name}" for a in node.names if node.module != "surgeon" or a.name not in surgeon.__all__]
+            found += [
+                f"{node.module}.{a.name}"
+                for a in node.names
+                if node.module != "surgeon" or a.name not in surgeon.__all__
+            ]
         elif isinstance(node, ast.Attribute):
             whose = node.value.id if isinstance(node.value, ast.Name) else ""
             if node.attr.startswith("_") or (whose == "surgeon" and node.attr not in surgeon.__all__):
@@ -147,7 +153,10 @@ def test_it_executes(path: Path, tool: ModuleType, copied: Path) -> None:
 
 def kinds(cell: dict[str, Any]) -> list[str]:
     """Return what kinds of output a cell has."""
-    return [" ".join(sorted(o["data"])) if "data" in o else f"{o['output_type']} {o.get('name', '')}" for o in cell["outputs"]]
+    return [
+        " ".join(sorted(o["data"])) if "data" in o else f"{o['output_type']} {o.get('name', '')}"
+        for o in cell["outputs"]
+    ]
 
 
 def test_engines_are_built_run_and_measured(tool: ModuleType, copied: Path, fake: pytest.MonkeyPatch) -> None:
@@ -156,7 +165,10 @@ def test_engines_are_built_run_and_measured(tool: ModuleType, copied: Path, fake
     done = tool.execute(next(copied.glob("05*.ipynb")), SECONDS)
     text = "\n".join(text for _, _, text in shown(done))
     assert not flaws(done) and "an engine on Fake GPU" in text and "there is no engine" not in text
-    assert sum("image/jpeg" in output.get("data", {}) for cell in code_cells(done) for output in cell["outputs"]) == 3
+    assert (
+        sum("image/jpeg" in output.get("data", {}) for cell in code_cells(done) for output in cell["outputs"])
+        == 3
+    )
 
 
 def test_a_cell_that_fails_is_an_error(tool: ModuleType, copied: Path) -> None:
@@ -172,14 +184,25 @@ def test_a_cell_that_fails_is_an_error(tool: ModuleType, copied: Path) -> None:
 def test_what_is_stored_is_tidied(tool: ModuleType) -> None:
     from nbformat import v4
 
-    cell = v4.new_code_cell("x", metadata={"execution": {"iopub.execute_input": "2024-01-01T00:00:00Z"}}, outputs=[
-        v4.new_output("stream", name="stdout", text="a /here/on/b"), v4.new_output("stream", name="stdout", text=" c\nOverwriting d"),
-        v4.new_output("display_data", data={"text/html": "<p>", "text/plain": "x" * 10_000}),
-    ])  # fmt: skip
-    done = tool.tidied(v4.new_notebook(cells=[cell], metadata={"language_info": {"name": "python", "version": "3.9"}}), {"/here/on/": "", "/here": "."})
+    cell = v4.new_code_cell(
+        "x",
+        metadata={"execution": {"iopub.execute_input": "2024-01-01T00:00:00Z"}},
+        outputs=[
+            v4.new_output("stream", name="stdout", text="a /here/on/b"),
+            v4.new_output("stream", name="stdout", text=" c\nOverwriting d"),
+            v4.new_output("display_data", data={"text/html": "<p>", "text/plain": "x" * 10_000}),
+        ],
+    )
+    done = tool.tidied(
+        v4.new_notebook(cells=[cell], metadata={"language_info": {"name": "python", "version": "3.9"}}),
+        {"/here/on/": "", "/here": "."},
+    )
     assert done.metadata == tool.METADATA and not done.cells[0].metadata
     assert done.cells[0].outputs[0].text == "a b c\nWriting d" and len(done.cells[0].outputs) == 2
-    assert len(done.cells[0].outputs[1].data["text/plain"]) < 1_000 and done.cells[0].outputs[1].data["text/html"] == "<p>"
+    assert (
+        len(done.cells[0].outputs[1].data["text/plain"]) < 1_000
+        and done.cells[0].outputs[1].data["text/html"] == "<p>"
+    )
 
 
 @each
@@ -192,8 +215,9 @@ def test_what_is_stored_is_complete(path: Path) -> None:
 def test_nothing_of_a_machine_is_stored(path: Path) -> None:
     notebook = load(path)
     assert notebook["metadata"] == {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"},
-    }  # fmt: skip
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
     assert not any(cell["metadata"] for cell in notebook["cells"])
     assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
 
@@ -215,11 +239,20 @@ def test_headings_are_in_order(path: Path) -> None:
 @each
 def test_links_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)", markdown(load(path)))
-    assert links and not [link for link in links if not link.startswith("https://") and not (FOLDER / link).exists()]
+    assert links and not [
+        link for link in links if not link.startswith("https://") and not (FOLDER / link).exists()
+    ]
 
 
 def made(source: str, *outputs: dict[str, Any], count: int = 1) -> dict[str, Any]:
-    cell = {"cell_type": "code", "source": source, "execution_count": count, "outputs": list(outputs), "metadata": {}, "id": "a"}
+    cell = {
+        "cell_type": "code",
+        "source": source,
+        "execution_count": count,
+        "outputs": list(outputs),
+        "metadata": {},
+        "id": "a",
+    }
     return {"cells": [cell], "metadata": {}}
 
 
@@ -227,15 +260,21 @@ def stream(text: str, name: str = "stdout") -> dict[str, Any]:
     return {"output_type": "stream", "name": name, "text": text}
 
 
-@pytest.mark.parametrize(("notebook", "flaw"), [
-    (made("1"), "no output"),
-    (made("1", stream("x"), count=3), "number 3"),
-    (made("1", stream("careful", "stderr")), "stderr"),
-    (made("1", {"output_type": "error", "ename": "ValueError", "evalue": "", "traceback": []}), "ValueError"),
-    (made("1", stream("read /home/somebody/model.pb")), "path of a machine"),
-    (made("1", stream("model.pb: error[E101]: there is no such file")), "verb that fails"),
-    (made("1", stream("usage: surgeon [-h]")), "verb that fails"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("notebook", "flaw"),
+    [
+        (made("1"), "no output"),
+        (made("1", stream("x"), count=3), "number 3"),
+        (made("1", stream("careful", "stderr")), "stderr"),
+        (
+            made("1", {"output_type": "error", "ename": "ValueError", "evalue": "", "traceback": []}),
+            "ValueError",
+        ),
+        (made("1", stream("read /home/somebody/model.pb")), "path of a machine"),
+        (made("1", stream("model.pb: error[E101]: there is no such file")), "verb that fails"),
+        (made("1", stream("usage: surgeon [-h]")), "verb that fails"),
+    ],
+)
 def test_flaws_are_found(notebook: dict[str, Any], flaw: str) -> None:
     assert [text for text in flaws(notebook) if flaw in text]
 
@@ -244,10 +283,17 @@ def test_relative_paths_are_no_flaw() -> None:
     assert not flaws(made("1", stream("work/demo/ssd.pb docs/work/x Postprocessor/home/root a:/work")))
 
 
-@pytest.mark.parametrize("source", [
-    "import surgeon.graph", "from surgeon.graph import Shape", "from surgeon import api", "import surgeon\nsurgeon.export",
-    "graph._nodes", "import surgeon\n!surgeon demo\nx = surgeon.zoo",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import surgeon.graph",
+        "from surgeon.graph import Shape",
+        "from surgeon import api",
+        "import surgeon\nsurgeon.export",
+        "graph._nodes",
+        "import surgeon\n!surgeon demo\nx = surgeon.zoo",
+    ],
+)
 def test_private_names_are_found(source: str) -> None:
     pytest.importorskip("IPython")
     assert private_names(source)
@@ -255,4 +301,6 @@ def test_private_names_are_found(source: str) -> None:
 
 def test_public_names_are_none() -> None:
     pytest.importorskip("IPython")
-    assert not private_names("from surgeon import Graph\nimport surgeon\n!surgeon --help\nsurgeon.load_graph('x').nodes")
+    assert not private_names(
+        "from surgeon import Graph\nimport surgeon\n!surgeon --help\nsurgeon.load_graph('x').nodes"
+    )

@@ -14,9 +14,34 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 ROOMS = (
-    "display", "diagnostics", "atomic", "optional", "version", "lazy_names", "graph", "infer", "targets", "catalog",
-    "steps", "language", "training_files", "families", "rewrite", "formats", "lints", "kernels", "plugins", "engine",
-    "runners", "verification", "authoring", "inspection", "zoo", "viewer", "api", "cli",
+    "display",
+    "diagnostics",
+    "atomic",
+    "optional",
+    "version",
+    "lazy_names",
+    "graph",
+    "infer",
+    "targets",
+    "catalog",
+    "steps",
+    "language",
+    "training_files",
+    "families",
+    "rewrite",
+    "formats",
+    "lints",
+    "kernels",
+    "plugins",
+    "engine",
+    "runners",
+    "verification",
+    "authoring",
+    "inspection",
+    "zoo",
+    "viewer",
+    "api",
+    "cli",
 )
 """A room may import itself and the rooms before it. Plugin folders stand after the rooms that they may use."""
 
@@ -35,7 +60,15 @@ FOREIGN = {
 HEAVY = ("tensorflow", "onnx", "tf2onnx", "onnxruntime", "tensorrt")
 """Imported through `surgeon.optional.require` only, in the function that needs them."""
 
-OWNERS = {"tensorflow": ("surgeon.formats.graphdef.saved_model", "surgeon.formats.onnx", "surgeon.runners", "surgeon.zoo"), "tensorrt": ("surgeon.engine",)}
+OWNERS = {
+    "tensorflow": (
+        "surgeon.formats.graphdef.saved_model",
+        "surgeon.formats.onnx",
+        "surgeon.runners",
+        "surgeon.zoo",
+    ),
+    "tensorrt": ("surgeon.engine",),
+}
 """The only modules (with what is inside them) that import a heavy package."""
 
 DATA_PACKAGES = ("surgeon.plugins", "surgeon.recipes")
@@ -54,7 +87,11 @@ class Import:
 def module_names(root: Path) -> dict[str, Path]:
     """Return every module of the package by its installed name."""
     found: dict[str, Path] = {}
-    for folder, package in (("surgeon", "surgeon"), ("plugins", "surgeon.plugins"), ("recipes", "surgeon.recipes")):
+    for folder, package in (
+        ("surgeon", "surgeon"),
+        ("plugins", "surgeon.plugins"),
+        ("recipes", "surgeon.recipes"),
+    ):
         for path in sorted((root / folder).rglob("*.py")):
             parts = path.relative_to(root / folder).with_suffix("").parts
             inner = parts[:-1] if parts[-1] == "__init__" else parts
@@ -64,8 +101,13 @@ def module_names(root: Path) -> dict[str, Path]:
 
 def imports_of(tree: ast.Module, module: str, is_package: bool, modules: frozenset[str]) -> Iterator[Import]:
     """Yield the imports of a module, those inside functions and those by a literal name included."""
-    hidden = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.If) and _type_checking(node.test)
-              for statement in node.body for inner in ast.walk(statement)}
+    hidden = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and _type_checking(node.test)
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
     for node in ast.walk(tree):
         typing_only = id(node) in hidden
         if isinstance(node, ast.Import):
@@ -76,7 +118,11 @@ def imports_of(tree: ast.Module, module: str, is_package: bool, modules: frozens
             for alias in node.names:
                 inner = f"{base}.{alias.name}"
                 yield Import(inner if inner in modules else base, node.lineno, True, typing_only)
-        elif isinstance(node, ast.Call) and _function(node) in ("require", "import_module", "__import__") and node.args:
+        elif (
+            isinstance(node, ast.Call)
+            and _function(node) in ("require", "import_module", "__import__")
+            and node.args
+        ):
             first = node.args[0]
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 yield Import(first.value, node.lineno, _function(node) != "require", False)
@@ -133,7 +179,9 @@ def _judge_own(module: str, name: str) -> list[str]:
     if any(_inside(name, package) for package in DATA_PACKAGES):
         own = ".".join(module.split(".")[:3])
         inside_own_folder = room == "plugins" and own != "surgeon.plugins" and _inside(name, own)
-        return [] if inside_own_folder else [f"'{name}' is imported by name; plugins and recipes are discovered"]
+        return (
+            [] if inside_own_folder else [f"'{name}' is imported by name; plugins and recipes are discovered"]
+        )
     wanted = room_of(name)
     for one in (room, wanted):
         if one not in ROOMS and one != "recipes":
@@ -162,8 +210,12 @@ def _prints(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             yield node.lineno, "print(); only the command line prints"
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sys" \
-                and node.attr in ("stdout", "stderr"):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "sys"
+            and node.attr in ("stdout", "stderr")
+        ):
             yield node.lineno, f"sys.{node.attr}; only the command line prints"
 
 
@@ -176,24 +228,42 @@ def test_imports_point_up_the_list_of_rooms() -> None:
 
 
 def test_the_tree_is_really_read() -> None:
-    expected = {"surgeon", "surgeon.graph.graph", "surgeon.formats.graphdef.reader", "surgeon.plugins", "surgeon.recipes"}
+    expected = {
+        "surgeon",
+        "surgeon.graph.graph",
+        "surgeon.formats.graphdef.reader",
+        "surgeon.plugins",
+        "surgeon.recipes",
+    }
     assert expected <= set(module_names(ROOT))
 
 
 PLANTED = {
     "surgeon/graph/node.py": ("import yaml", "'graph' must not know 'yaml'"),
-    "surgeon/graph/graph.py": ("def f():\n    from surgeon.formats.graphdef import load_graph", "'graph' imports 'formats'"),
+    "surgeon/graph/graph.py": (
+        "def f():\n    from surgeon.formats.graphdef import load_graph",
+        "'graph' imports 'formats'",
+    ),
     "surgeon/graph/text.py": ("from google.protobuf import text_format", "'graph' must not know 'google'"),
     "surgeon/graph/values.py": ("from .. import rewrite", "'graph' imports 'rewrite'"),
-    "surgeon/infer/rules.py": ("import importlib as i\ni.import_module('surgeon.steps')", "'infer' imports 'steps'"),
+    "surgeon/infer/rules.py": (
+        "import importlib as i\ni.import_module('surgeon.steps')",
+        "'infer' imports 'steps'",
+    ),
     "surgeon/infer/loop.py": ("import sys\nsys.stderr.write('x')", "only the command line prints"),
     "surgeon/steps/collapse.py": ("from surgeon import targets", "'steps' must not know 'targets'"),
     "surgeon/catalog/load.py": ("import surgeon.plugins.NMS_TRT", "plugins and recipes are discovered"),
     "surgeon/rewrite/apply.py": ("print('x')", "only the command line prints"),
     "surgeon/rewrite/__init__.py": ("from . import apply\nfrom ..cli import main", "'rewrite' imports 'cli'"),
     "surgeon/families/shape.py": ("import surgeon", "'families' imports 'api'"),
-    "surgeon/formats/uff/run.py": ("import surgeon.optional as o\no.require('tensorrt', 'x')", "outside surgeon.engine"),
-    "surgeon/formats/uff/fold.py": ("def f():\n    import tensorflow as tf", "go through surgeon.optional.require"),
+    "surgeon/formats/uff/run.py": (
+        "import surgeon.optional as o\no.require('tensorrt', 'x')",
+        "outside surgeon.engine",
+    ),
+    "surgeon/formats/uff/fold.py": (
+        "def f():\n    import tensorflow as tf",
+        "go through surgeon.optional.require",
+    ),
     "surgeon/wizard/__init__.py": ("from surgeon.graph import Graph", "'wizard' is no room"),
     "plugins/A_TRT/reference.py": ("from surgeon.cli import main", "'plugins' imports 'cli'"),
     "plugins/B_TRT/reference.py": ("from ..A_TRT import reference", "plugins and recipes are discovered"),
@@ -203,7 +273,17 @@ PLANTED = {
 @pytest.fixture
 def planted(tmp_path: Path) -> Path:
     """Give a tree with one breach per file, in packages that are otherwise empty."""
-    for room in ("graph", "formats/uff", "infer", "catalog", "steps", "targets", "families", "rewrite", "cli"):
+    for room in (
+        "graph",
+        "formats/uff",
+        "infer",
+        "catalog",
+        "steps",
+        "targets",
+        "families",
+        "rewrite",
+        "cli",
+    ):
         (tmp_path / "surgeon" / room).mkdir(parents=True)
         (tmp_path / "surgeon" / room / "__init__.py").touch()
     (tmp_path / "surgeon" / "__init__.py").touch()
@@ -226,9 +306,12 @@ def test_what_is_allowed_is_not_reported(planted: Path) -> None:
     (planted / "surgeon/families/shape.py").write_text(
         "from __future__ import annotations\nfrom typing import TYPE_CHECKING\nimport numpy as np\n"
         "from surgeon.graph import Graph\nfrom surgeon import infer\nif TYPE_CHECKING:\n    import onnx\n"
-        "def f():\n    from surgeon.catalog import load\n")
+        "def f():\n    from surgeon.catalog import load\n"
+    )
     (planted / "surgeon/zoo").mkdir()
-    (planted / "surgeon/zoo/__init__.py").write_text("import surgeon.optional as o\no.require('tensorflow', 'x')\n")
+    (planted / "surgeon/zoo/__init__.py").write_text(
+        "import surgeon.optional as o\no.require('tensorflow', 'x')\n"
+    )
     (planted / "surgeon/cli/__init__.py").write_text("import surgeon\nfrom surgeon import zoo\nprint('x')\n")
     assert violations(planted) == []
 
@@ -244,8 +327,6 @@ def modules_loaded(*arguments: str) -> set[str]:
     run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     return set(run.stdout.rpartition("LOADED ")[2].split())
-
-
 
 
 @pytest.mark.parametrize("option", ["--version", "--help"])
@@ -275,8 +356,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tensorboard.compat.proto import graph_pb2, types_pb2
 
     graph = graph_pb2.GraphDef()
-    chain = (("picture", "Placeholder", []), ("pre/scaled", "Relu", ["picture"]),
-             ("body/Relu", "Relu", ["pre/scaled"]), ("body/Relu6", "Relu6", ["body/Relu"]))
+    chain = (
+        ("picture", "Placeholder", []),
+        ("pre/scaled", "Relu", ["picture"]),
+        ("body/Relu", "Relu", ["pre/scaled"]),
+        ("body/Relu6", "Relu6", ["body/Relu"]),
+    )
     for name, op, inputs in chain:
         node = graph.node.add(name=name, op=op, input=inputs)
         node.attr["dtype" if op == "Placeholder" else "T"].type = types_pb2.DT_FLOAT
@@ -292,8 +377,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("verb", ["inspect", "check", "convert"])
 def test_work_on_frozen_graphs_never_imports_tensorflow(small: Path, verb: str) -> None:
     model, recipe = str(small / "small.pb"), str(small / "small.yaml")
-    arguments = {"inspect": [model], "check": [recipe, model],
-                 "convert": [recipe, model, "-o", str(small / f"{verb}.uff")]}
+    arguments = {
+        "inspect": [model],
+        "check": [recipe, model],
+        "convert": [recipe, model, "-o", str(small / f"{verb}.uff")],
+    }
     loaded = modules_loaded(verb, *arguments[verb])
     assert "surgeon" in loaded
     assert not loaded & set(HEAVY)

@@ -20,7 +20,9 @@ def products(model: Path, folder: Path, seed: str) -> dict[str, bytes]:
     for name in PRODUCTS:
         verb = "plan" if name == "plan.json" else "convert"
         command = [sys.executable, "-m", "surgeon", verb, RECIPE, str(model), "-o", str(folder / name)]
-        run = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True)
+        run = subprocess.run(
+            command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True
+        )
         assert run.returncode == 0, run.stderr
     return {name: (folder / name).read_bytes() for name in PRODUCTS}
 
@@ -38,6 +40,8 @@ def test_the_two_seeds_do_change_the_order_of_a_set() -> None:
     def order(seed: str) -> str:
         code = "print(list({'concat', 'concat_1', 'Postprocessor', 'Preprocessor', 'Squeeze', 'ToFloat'}))"
         environment = {**os.environ, "PYTHONHASHSEED": seed}
-        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        ).stdout
 
     assert order("1") != order("2")

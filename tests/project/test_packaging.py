@@ -56,8 +56,11 @@ def test_a_new_folder_is_found(tmp_path: Path) -> None:
 def test_the_version_is_written_once() -> None:
     assert setup_cfg()["metadata"]["version"] == "attr: surgeon.version.__version__"
     assert surgeon.__version__ == __version__ == importlib.metadata.version("surgeon")
-    elsewhere = [path.name for name in ("setup.cfg", "pyproject.toml", "Makefile")
-                 if __version__ in (path := ROOT / name).read_text(encoding="utf-8").split()]
+    elsewhere = [
+        path.name
+        for name in ("setup.cfg", "pyproject.toml", "Makefile")
+        if __version__ in (path := ROOT / name).read_text(encoding="utf-8").split()
+    ]
     assert elsewhere == []
 
 
@@ -68,4 +71,8 @@ def test_mapped_packages_hold_no_code_of_their_own(name: str) -> None:
 
 def test_the_licence_is_the_apache_licence() -> None:
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
-    assert "Apache License" in text and "Version 2.0, January 2004" in text and "Copyright The surgeon authors" in text
+    assert (
+        "Apache License" in text
+        and "Version 2.0, January 2004" in text
+        and "Copyright The surgeon authors" in text
+    )

@@ -68,8 +68,16 @@ def execute(command: Command, folder: Path) -> tuple[int, str]:
     """Run a command by the shell, this interpreter's programs first; return its status and all of its output."""
     scripts = sysconfig.get_path("scripts")
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
-    done = subprocess.run(["bash", "-c", command.text], cwd=folder, env=environment, text=True, timeout=LIMIT_S,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        ["bash", "-c", command.text],
+        cwd=folder,
+        env=environment,
+        text=True,
+        timeout=LIMIT_S,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     return done.returncode, done.stdout.strip("\n")
 
 
@@ -84,13 +92,17 @@ def failure_of(command: Command, folder: Path) -> str | None:
     if (status != 0) != expects_failure(command):
         return f"line {command.line}: '{command.text}' ended with status {status}:\n{shown}"
     if command.expected and not matches(command.expected, shown):
-        return f"line {command.line}: '{command.text}' shows\n{shown}\nwhere the page shows\n{command.expected}"
+        return (
+            f"line {command.line}: '{command.text}' shows\n{shown}\nwhere the page shows\n{command.expected}"
+        )
     return None
 
 
 def test_the_readme_shows_the_program() -> None:
     shown = [command for command in commands(README.read_text(encoding="utf-8")) if command.is_run]
-    assert any(command.text.startswith("surgeon ") for command in shown), "README.md shows no surgeon command to run"
+    assert any(command.text.startswith("surgeon ") for command in shown), (
+        "README.md shows no surgeon command to run"
+    )
 
 
 def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
@@ -120,7 +132,13 @@ def test_the_plugin_guide_works_as_it_stands(tmp_path: Path) -> None:
     guide = (README.parent / "docs" / "plugin-guide.md").read_text(encoding="utf-8")
     files = files_of(guide)
     assert sorted(Path(name).name for name in files) == [
-        "cases.yaml", "onnx.py", "plugin.yaml", "reference.py", "scale_shift.yaml", "shape.py"]  # fmt: skip
+        "cases.yaml",
+        "onnx.py",
+        "plugin.yaml",
+        "reference.py",
+        "scale_shift.yaml",
+        "shape.py",
+    ]
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")

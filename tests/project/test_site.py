@@ -18,7 +18,10 @@ DOCS = ROOT / "docs"
 LACKING = [name for name in ("sphinx", "myst_nb", "furo") if importlib.util.find_spec(name) is None]
 
 pytestmark = pytest.mark.xdist_group("site")
-needs_sphinx = pytest.mark.skipif(bool(LACKING), reason=f"the site is built with Sphinx: pip install '.[docs]' ({', '.join(LACKING)} missing)")
+needs_sphinx = pytest.mark.skipif(
+    bool(LACKING),
+    reason=f"the site is built with Sphinx: pip install '.[docs]' ({', '.join(LACKING)} missing)",
+)
 
 
 class References(HTMLParser):
@@ -48,21 +51,40 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the built site; the sources are copied, since building writes beside them."""
     work = tmp_path_factory.mktemp("site")
     for name in ("docs", "notebooks", "plugins/native", "recipes"):
-        shutil.copytree(ROOT / name, work / name, ignore=shutil.ignore_patterns("site", "work", "__pycache__", "_build"))
+        shutil.copytree(
+            ROOT / name, work / name, ignore=shutil.ignore_patterns("site", "work", "__pycache__", "_build")
+        )
     for name in ("plugins/NMS_TRT", "plugins/FlattenConcat_TRT", "plugins/GridAnchor_TRT"):
         shutil.copytree(ROOT / name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("README.md", "CHANGELOG.md", "LICENSE"):
         shutil.copy(ROOT / name, work / name)
     out = work / "html"
-    done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", str(work / "docs"), str(out)],
-                          capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-q",
+            "-W",
+            "--keep-going",
+            "-b",
+            "html",
+            str(work / "docs"),
+            str(out),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     return out
 
 
 @needs_sphinx
 def test_every_page_and_every_notebook_is_there(site: Path) -> None:
-    expected = {f"{path.stem}.html" for path in DOCS.glob("*.md")} | {f"site/{path.stem}.html" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    expected = {f"{path.stem}.html" for path in DOCS.glob("*.md")} | {
+        f"site/{path.stem}.html" for path in (ROOT / "notebooks").glob("*.ipynb")
+    }
     found = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
     assert expected - found == set()
     menu = References((site / "index.html").read_text(encoding="utf-8")).leads
@@ -90,7 +112,9 @@ def test_links_within_the_site_lead_somewhere(site: Path) -> None:
             if parts.scheme or parts.netloc or page.name in ("search.html", "genindex.html"):
                 continue
             goal = (page.parent / unquote(parts.path)).resolve() if parts.path else page
-            if not goal.exists() or (parts.fragment and goal in anchors and unquote(parts.fragment) not in anchors[goal].anchors):
+            if not goal.exists() or (
+                parts.fragment and goal in anchors and unquote(parts.fragment) not in anchors[goal].anchors
+            ):
                 broken.append(f"{page.relative_to(site)}: {target}")
     assert broken == []
 
@@ -108,8 +132,22 @@ def test_a_link_that_leads_nowhere_stops_the_build(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "index.md").write_text("# A page\n\n[nowhere](nothing.md)\n")
     (tmp_path / "docs" / "conf.py").write_text("extensions = ['myst_nb']\n")
-    done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", str(tmp_path / "docs"), str(tmp_path / "html")],
-                          capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-q",
+            "-W",
+            "-b",
+            "html",
+            str(tmp_path / "docs"),
+            str(tmp_path / "html"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode != 0
 
 
@@ -118,7 +156,12 @@ def test_the_command_line_is_described_whole() -> None:
 
     text = (DOCS / "cli.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (\S+)$", text, re.M) == list(verbs())
-    for option in ("--plugin-path DIR", "--anchors {auto,plugin,constant}", "-o, --output", "--under NAMESPACE"):
+    for option in (
+        "--plugin-path DIR",
+        "--anchors {auto,plugin,constant}",
+        "-o, --output",
+        "--under NAMESPACE",
+    ):
         assert option in text
 
 
@@ -126,5 +169,7 @@ def test_the_library_is_described_whole() -> None:
     import surgeon
 
     text = (DOCS / "library.md").read_text(encoding="utf-8")
-    assert sorted(re.findall(r"^### (\S+)$", text, re.M)) == sorted(name for name in surgeon.__all__ if not name.startswith("__"))
+    assert sorted(re.findall(r"^### (\S+)$", text, re.M)) == sorted(
+        name for name in surgeon.__all__ if not name.startswith("__")
+    )
     assert ":func:" not in text and ":class:" not in text

@@ -47,14 +47,18 @@ def source_copy(target: Path) -> Path:
             target.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target / name)
     for name in (*SOURCES, "tests"):
-        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", ".*"))
+        shutil.copytree(
+            ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", ".*")
+        )
     return target
 
 
 def run(*command: str | os.PathLike[str], cwd: Path) -> str:
     """Run a command away from the checkout; return its standard output, fail with all of its output."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    done = subprocess.run([str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -85,7 +89,9 @@ def clean(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", home, cwd=home.parent)
     python = home / "bin" / "python"
     run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", built.wheel, cwd=home.parent)
-    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home.parent).strip())
+    site = Path(
+        run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home.parent).strip()
+    )
     # A path file lends packages, but not the editable install there: its own path files are not read.
     lent = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
     (site / "dependencies.pth").write_text("\n".join(lent) + "\n")
@@ -112,11 +118,15 @@ def test_a_file_that_is_forgotten_would_be_seen(tree: Path, tmp_path: Path) -> N
 
 
 def test_the_metadata_names_python_and_the_extras(built: Built) -> None:
-    (text,) = [data.decode() for name, data in contents(built.wheel).items() if name.endswith(".dist-info/METADATA")]
+    (text,) = [
+        data.decode() for name, data in contents(built.wheel).items() if name.endswith(".dist-info/METADATA")
+    ]
     lines = text.splitlines()
     assert "Name: surgeon" in lines and "Requires-Python: >=3.10" in lines
     assert {line.partition(": ")[2] for line in lines if line.startswith("Provides-Extra: ")} == EXTRAS
-    assert not [line for line in lines if line.startswith("Requires-Dist: tensorflow") and "extra ==" not in line]
+    assert not [
+        line for line in lines if line.startswith("Requires-Dist: tensorflow") and "extra ==" not in line
+    ]
 
 
 def test_the_sdist_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:

@@ -31,10 +31,14 @@ def graph(zoo_ssd: Callable[..., Path]) -> Callable[..., Graph]:
 
 
 def planned(model: Graph, more: str = "", base: str = "ssd", anchors: str | None = None) -> Plan:
-    return plan(parse_recipe(f"recipe: 1\nname: r\nextends: [{base}]\n{more}", "r.yaml"), model, anchors=anchors)
+    return plan(
+        parse_recipe(f"recipe: 1\nname: r\nextends: [{base}]\n{more}", "r.yaml"), model, anchors=anchors
+    )
 
 
-def refused(code: str, model: Graph, more: str = "", base: str = "ssd", anchors: str | None = None) -> Diagnostic:
+def refused(
+    code: str, model: Graph, more: str = "", base: str = "ssd", anchors: str | None = None
+) -> Diagnostic:
     with pytest.raises(SurgeonError) as caught:
         planned(model, more, base, anchors)
     found = next((diagnostic for diagnostic in caught.value.diagnostics if diagnostic.code == code), None)
@@ -57,7 +61,11 @@ def chosen(found: Plan) -> Mapping[str, Any]:
 def test_the_plugin_stays_where_it_makes_the_graphs_anchors(graph):
     for date in ("2017", "2018", "2019"):
         found = planned(graph(date, **SMALL))
-        assert found.result is not None and found.result["GridAnchor"].op == "GridAnchor_TRT" and not chosen(found)
+        assert (
+            found.result is not None
+            and found.result["GridAnchor"].op == "GridAnchor_TRT"
+            and not chosen(found)
+        )
 
 
 @pytest.mark.parametrize("date", ["2017", "2018", "2019"])
@@ -90,7 +98,9 @@ def test_it_is_chosen_where_the_plugin_cannot(graph):
     assert constant(found).shape == (1, 2, 4 * BOXES, 1) and chosen(found) == {"concat_priorbox": "constant"}
     shown = next(d for d in found.derivations if d.field == "anchors")
     assert any("square" in line for line in shown.evidence)
-    assert not any(d.node == "GridAnchor" for d in found.derivations if d.field in ("minSize", "maxSize", "aspectRatios"))
+    assert not any(
+        d.node == "GridAnchor" for d in found.derivations if d.field in ("minSize", "maxSize", "aspectRatios")
+    )
     many = planned(graph(**SMALL, aspect_ratios=(1.0, 2.0)))
     assert constant(many).shape[2] % 4 == 0 and chosen(many)
 
@@ -104,15 +114,26 @@ def test_a_residual_above_the_bound_is_told(graph):
 
 def test_the_plugin_alone_is_refused_where_it_cannot(graph):
     oblong = refused("D118", graph(**OBLONG), anchors="plugin")
-    assert isinstance(oblong.where, Span) and "minSize" in oblong.where.text and "--anchors constant" in oblong.help[0]
+    assert (
+        isinstance(oblong.where, Span)
+        and "minSize" in oblong.where.text
+        and "--anchors constant" in oblong.help[0]
+    )
     assert refused("D118", graph(**SMALL, aspect_ratios=(1.0, 2.0)), "anchors: plugin\n").code == "D118"
 
 
 def test_typed_in_numbers_are_not_overruled(graph):
-    found = planned(graph(**SMALL, aspect_ratios=(1.0, 2.0, 0.5, 3.0, 0.5)), "anchors: auto\n", "ssd_nvidia_numbers")
+    found = planned(
+        graph(**SMALL, aspect_ratios=(1.0, 2.0, 0.5, 3.0, 0.5)), "anchors: auto\n", "ssd_nvidia_numbers"
+    )
     assert found.result is not None and np.float32(0.2) == found.result["GridAnchor"].attrs["minSize"]
-    assert refused("D111", graph(**OBLONG), "anchors: auto\nimage: null\n", "ssd_nvidia_numbers").code == "D111"
-    assert constant(planned(graph(**OBLONG), "image: null\n", "ssd_nvidia_numbers", "constant")).shape[2] == 4 * BOXES
+    assert (
+        refused("D111", graph(**OBLONG), "anchors: auto\nimage: null\n", "ssd_nvidia_numbers").code == "D111"
+    )
+    assert (
+        constant(planned(graph(**OBLONG), "image: null\n", "ssd_nvidia_numbers", "constant")).shape[2]
+        == 4 * BOXES
+    )
 
 
 def test_edits_carry_the_recipes_line(graph):
@@ -124,7 +145,9 @@ def test_edits_carry_the_recipes_line(graph):
     assert taken and all(e.into == "concat_priorbox" and e.span is not None for e in taken)
     # Chosen from outside the recipe, the line is that of the node that is replaced.
     by_caller = planned(graph(**SMALL), anchors="constant")
-    added = next(e for s in by_caller.steps for e in s.edits if isinstance(e, Add) and e.node.name == "concat_priorbox")
+    added = next(
+        e for s in by_caller.steps for e in s.edits if isinstance(e, Add) and e.node.name == "concat_priorbox"
+    )
     assert added.span is not None and added.span.file.endswith("ssd.yaml")
 
 
@@ -145,7 +168,11 @@ def test_the_file_for_tensorrt_has_no_batch(graph, tmp_path, zoo_ssd):
     model = read_uff(done.output)
     node = next(node for node in model.nodes if node.id == "concat_priorbox")
     assert node.operation == "Const" and tuple(node.fields["shape"].value) == (2, 4 * BOXES, 1)
-    assert {plugin["name"] for plugin in describe(model)["plugins"]} == {"concat_box_loc", "concat_box_conf", "NMS"}
+    assert {plugin["name"] for plugin in describe(model)["plugins"]} == {
+        "concat_box_loc",
+        "concat_box_conf",
+        "NMS",
+    }
 
 
 def test_without_a_port_there_is_no_place(graph):
@@ -163,9 +190,17 @@ def test_a_choice_that_means_nothing_is_refused(graph):
 
 def test_anchors_that_cannot_be_computed_are_refused(graph):
     model = graph("2018", **SMALL)
-    broken = model.replace([node.with_attr("DstT", None) if node.op == "Cast" else node for node in model if node.op != "Assert"])
-    broken = broken.replace([node.__class__(node.name, "Mystery", node.inputs, attrs=node.attrs) if node.name == "Concatenate/concat" else node
-                             for node in broken])  # fmt: skip
+    broken = model.replace(
+        [node.with_attr("DstT", None) if node.op == "Cast" else node for node in model if node.op != "Assert"]
+    )
+    broken = broken.replace(
+        [
+            node.__class__(node.name, "Mystery", node.inputs, attrs=node.attrs)
+            if node.name == "Concatenate/concat"
+            else node
+            for node in broken
+        ]
+    )
     found = refused("D113", broken, anchors="constant")
     assert isinstance(found.where, Span)
 
@@ -177,7 +212,9 @@ nodes:
   GridAnchor: {inputs: [AnchorInput]}
 """
     found = planned(graph(**SMALL), recipe, anchors="constant")
-    assert found.result is not None and "AnchorInput" not in found.result and constant(found).size == 8 * ANCHORS
+    assert (
+        found.result is not None and "AnchorInput" not in found.result and constant(found).size == 8 * ANCHORS
+    )
     shown = next(d for d in found.derivations if d.field == "anchors")
     assert any("'AnchorInput'" in line for line in shown.evidence)
 
@@ -191,4 +228,5 @@ def test_the_interface_takes_the_choice(zoo_ssd, tmp_path, choice):
     assert checked is not None and checked.result == found.result
     done = surgeon.convert("ssd", model, tmp_path / "out.pb", anchors=choice)
     assert [node.op for node in load_graph(done.output) if node.name == "concat_priorbox"] == [
-        "ConcatV2" if choice == "plugin" else "Const"]  # fmt: skip
+        "ConcatV2" if choice == "plugin" else "Const"
+    ]

@@ -37,7 +37,9 @@ namespaces:
 
 
 def planned(recipe: str = RECIPE, graph: str = GRAPH, target: str | None = "uff@tensorrt-8.5") -> Plan:
-    return plan(parse_recipe(recipe, "r.yaml"), parse_graph(graph), target=load_target(target) if target else None)
+    return plan(
+        parse_recipe(recipe, "r.yaml"), parse_graph(graph), target=load_target(target) if target else None
+    )
 
 
 def refused(code: str, recipe: str = RECIPE, graph: str = GRAPH, target: str | None = None):  # type: ignore[no-untyped-def]
@@ -51,7 +53,11 @@ def test_the_default_steps_together() -> None:
     result = planned().result
     assert result is not None
     assert [n.name for n in result] == ["x", "w", "scaled", "clip", "y"]
-    assert result["scaled"].op == "Add" and result["scaled"].control == () and result["scaled"].inputs == (Ref("x"), Ref("w"))
+    assert (
+        result["scaled"].op == "Add"
+        and result["scaled"].control == ()
+        and result["scaled"].inputs == (Ref("x"), Ref("w"))
+    )
     assert dict(result["clip"].attrs) == {"clipMin": 0.0, "clipMax": 6.0}
     assert result.outputs == (Ref("y"),)
 
@@ -94,7 +100,9 @@ def test_a_plan_refuses_another_graph() -> None:
         apply(again, parse_graph(GRAPH.replace("4.0>", "5.0>")))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"surgeon plan": 2}', '{"surgeon plan": 1}', "[" * 100_000, "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"surgeon plan": 2}', '{"surgeon plan": 1}', "[" * 100_000, "\x00"]
+)
 def test_damaged_plans_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(SurgeonError, match="S408"):
@@ -103,7 +111,14 @@ def test_damaged_plans_are_refused(tmp_path: Path, text: str) -> None:
 
 def test_a_plan_with_damaged_edits_is_refused() -> None:
     data = plan_to_json(planned())
-    for edit in ({}, {"add": 3}, {"add": "a ="}, {"rewire": "y", "inputs": ["^x"]}, {"drop": "x"}, {"set-attr": "y", "key": "k", "value": "?"}):
+    for edit in (
+        {},
+        {"add": 3},
+        {"add": "a ="},
+        {"rewire": "y", "inputs": ["^x"]},
+        {"drop": "x"},
+        {"set-attr": "y", "key": "k", "value": "?"},
+    ):
         broken = json.loads(json.dumps(data))
         broken["steps"][0]["edits"] = [edit]
         with pytest.raises(SurgeonError, match=r"S408|G108"):
@@ -111,8 +126,10 @@ def test_a_plan_with_damaged_edits_is_refused() -> None:
 
 
 def test_seams_compare_type_and_shape() -> None:
-    recipe = RECIPE.replace("clip: {plugin: CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}}",
-                            "clip: {op: Placeholder, dtype: float32, shape: [1, 5]}")  # fmt: skip
+    recipe = RECIPE.replace(
+        "clip: {plugin: CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}}",
+        "clip: {op: Placeholder, dtype: float32, shape: [1, 5]}",
+    )
     found = refused("S405", recipe)
     assert "float32[1,5]" in found.message and "float32[?,4]" in found.message
     assert isinstance(found.where, Span) and found.where.line == 7
@@ -124,16 +141,30 @@ def test_refusals_are_placed() -> None:
     assert isinstance(found.where, Span) and (found.where.line, found.where.column) == (3, 11)
     refused("S406", RECIPE.replace("outputs: [y]", "outputs: [clip]\nsteps: [remove-asserts]"))
     refused("R201", RECIPE.replace("act: clip", "atc: clip"))
-    refused("S402", RECIPE.replace("plugin: CustomClipPlugin,", "plugin: CustomClipPlugin, inputs: {data: y},"))
-    refused("S402", RECIPE.replace("clip: {plugin: CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}}",
-                                   "clip: {op: Neg, inputs: {x: y}}"))  # fmt: skip
-    refused("S403", RECIPE.replace("clip: {plugin: CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}}",
-                                   "clip: {op: Neg, attrs: {T: {a: 1}}}"))  # fmt: skip
+    refused(
+        "S402", RECIPE.replace("plugin: CustomClipPlugin,", "plugin: CustomClipPlugin, inputs: {data: y},")
+    )
+    refused(
+        "S402",
+        RECIPE.replace(
+            "clip: {plugin: CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}}",
+            "clip: {op: Neg, inputs: {x: y}}",
+        ),
+    )
+    refused(
+        "S403",
+        RECIPE.replace(
+            "clip: {plugin: CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}}",
+            "clip: {op: Neg, attrs: {T: {a: 1}}}",
+        ),
+    )
     refused("S407", graph=GRAPH.replace("Relu6(scaled)", "Add(scaled, side)"))
 
 
 def test_the_target_decides_which_plugins_there_are() -> None:
-    recipe = RECIPE.replace("CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}", "EfficientNMS_TRT, fields: {}")
+    recipe = RECIPE.replace(
+        "CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}", "EfficientNMS_TRT, fields: {}"
+    )
     found = refused("S401", recipe, target="uff@tensorrt-7.2")
     assert isinstance(found.where, Span) and found.where.line == 5
 
@@ -142,7 +173,9 @@ def test_an_input_like_a_tensor_takes_its_type_and_shape() -> None:
     recipe = "recipe: 1\nname: r\noutputs: [y]\nnodes: {Input: {op: Placeholder, like: scaled}}\nnamespaces: {x: Input, scaled: Input}\n"
     found = planned(recipe)
     assert found.result is not None and str(found.result["Input"].attrs["shape"]) == "[1,4]"
-    assert found.derivations[0].value == "float32[1,4]" and any("batch" in e for e in found.derivations[0].evidence)
+    assert found.derivations[0].value == "float32[1,4]" and any(
+        "batch" in e for e in found.derivations[0].evidence
+    )
     assert refused("D105", recipe.replace("like: scaled", "like: scald")).notes == ("nearest: 'scaled'",)
     refused("D101", recipe.replace("like: scaled", "like: scaled, shape: [1, 5]"))
     refused("D101", recipe.replace("like: scaled", "like: scaled, dtype: float23"))

@@ -14,7 +14,16 @@ import surgeon
 from surgeon import Ref, SurgeonError
 from surgeon.formats.graphdef import load_graph
 from surgeon.language import Image, ImageStep
-from surgeon.runners.detect import EngineDetector, Folder, Found, check_what, detect_pictures, image_of, listed, run_all
+from surgeon.runners.detect import (
+    EngineDetector,
+    Folder,
+    Found,
+    check_what,
+    detect_pictures,
+    image_of,
+    listed,
+    run_all,
+)
 from surgeon.runners.detections import Detections, detections_of_original, pair
 from surgeon.runners.drawing import PALETTE, corners, draw_detections, ranked
 from surgeon.runners.image import made_picture, read_picture
@@ -40,17 +49,35 @@ class Brightness:
 
     box = (0.25, 0.5, 0.5, 1.0)
 
-    def __init__(self, image: Image | None = STRETCHED, *, most: int = 4, lists: bool = False, shape: Sequence[int | None] = (None, 8, 8, 3),
-                 inputs: int = 1, dtype: str = "float32", outputs: str = "detections") -> None:  # fmt: skip
+    def __init__(
+        self,
+        image: Image | None = STRETCHED,
+        *,
+        most: int = 4,
+        lists: bool = False,
+        shape: Sequence[int | None] = (None, 8, 8, 3),
+        inputs: int = 1,
+        dtype: str = "float32",
+        outputs: str = "detections",
+    ) -> None:
         self.path = Path("bright.engine")
         self.fed: list[np.ndarray] = []
         ports = ("num_detections", "boxes", "scores", "classes") if lists else ("detections", "keep_count")
         names = {port: f"NMS:{slot}" if slot else "NMS" for slot, port in enumerate(ports)}
         self.manifest = SimpleNamespace(
-            image=image, labels={1: "lamp"}, detections=names if outputs == "detections" else {}, max_batch=most,
-            inputs=tuple(SimpleNamespace(name=f"Input{n or ''}", dtype=dtype, shape=tuple(shape)) for n in range(inputs)),
-            outputs=tuple(SimpleNamespace(name=name) for name in (names.values() if outputs == "detections" else [outputs])),
-        )  # fmt: skip
+            image=image,
+            labels={1: "lamp"},
+            detections=names if outputs == "detections" else {},
+            max_batch=most,
+            inputs=tuple(
+                SimpleNamespace(name=f"Input{n or ''}", dtype=dtype, shape=tuple(shape))
+                for n in range(inputs)
+            ),
+            outputs=tuple(
+                SimpleNamespace(name=name)
+                for name in (names.values() if outputs == "detections" else [outputs])
+            ),
+        )
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         (values,) = feeds.values()
@@ -58,20 +85,40 @@ class Brightness:
         self.fed.append(values)
         means = values.reshape(len(values), -1).astype(np.float32).mean(axis=1)
         if not self.manifest.detections:
-            return {self.manifest.outputs[0].name: np.stack([means, 1 - means, np.full_like(means, np.nan)], axis=1)}
+            return {
+                self.manifest.outputs[0].name: np.stack(
+                    [means, 1 - means, np.full_like(means, np.nan)], axis=1
+                )
+            }
         if "boxes" in self.manifest.detections:
             boxes = np.tile(np.float32(self.box), (len(values), 3, 1))
-            scores, classes = np.stack([means, means / 10, means], axis=1), np.ones((len(values), 3), np.float32)
+            scores, classes = (
+                np.stack([means, means / 10, means], axis=1),
+                np.ones((len(values), 3), np.float32),
+            )
             found: list[Any] = [np.full((len(values), 1), 2, np.int32), boxes, scores, classes]
         else:
             top, left, bottom, right = self.box
-            rows = np.array([[[[n, 1, mean / 10, left, top, right, bottom], [n, 1, mean, left, top, right, bottom], [n, -1, 1, 0, 0, 1, 1]]]
-                             for n, mean in enumerate(means)], np.float32)  # fmt: skip
+            rows = np.array(
+                [
+                    [
+                        [
+                            [n, 1, mean / 10, left, top, right, bottom],
+                            [n, 1, mean, left, top, right, bottom],
+                            [n, -1, 1, 0, 0, 1, 1],
+                        ]
+                    ]
+                    for n, mean in enumerate(means)
+                ],
+                np.float32,
+            )
             found = [rows, np.full((len(values), 1, 1, 1), 2, np.float32)]
         return dict(zip(self.manifest.detections.values(), found, strict=True))
 
 
-def found_by(engine: Brightness, pictures: Sequence[np.ndarray], batch: int | None = None, **options: Any) -> list[Found]:
+def found_by(
+    engine: Brightness, pictures: Sequence[np.ndarray], batch: int | None = None, **options: Any
+) -> list[Found]:
     given = (Picture(f"picture {n}", pixels) for n, pixels in enumerate(pictures))
     return [found for _, found in detect_pictures(EngineDetector(engine), given, batch, **options)]  # type: ignore[arg-type]
 
@@ -117,7 +164,11 @@ def test_the_demo_model_finds_what_tensorflow_finds(recipe: Path, original: list
     assert [one.file for one in found] == list(demo.picture_paths())
     assert sum(map(len, original)) >= 20 and agreeing(found, original)
     for one in found:
-        assert one.detections is not None and (np.diff(one.detections.scores) <= 0).all() and one.detections.scores.min() >= 0.3
+        assert (
+            one.detections is not None
+            and (np.diff(one.detections.scores) <= 0).all()
+            and one.detections.scores.min() >= 0.3
+        )
         assert {row["label"] for row in one.rows()} <= set(demo.labels().values())
 
 
@@ -136,14 +187,22 @@ def test_the_output_is_drawn_and_written(recipe: Path, tmp_path: Path) -> None:
     import json
 
     done: list[tuple[int, int]] = []
-    found = surgeon.detect(recipe, demo.picture_paths()[:2], model=demo.model_path(), output=tmp_path / "found", tensors=True,
-                           labels={5: "x"}, watch=lambda phase, what, count, total: done.append((count, total)))  # fmt: skip
+    found = surgeon.detect(
+        recipe,
+        demo.picture_paths()[:2],
+        model=demo.model_path(),
+        output=tmp_path / "found",
+        tensors=True,
+        labels={5: "x"},
+        watch=lambda phase, what, count, total: done.append((count, total)),
+    )
     stored = json.loads((tmp_path / "found" / "detections.json").read_text())
     assert stored["pictures"] == [one.to_json() for one in found] and stored["diagnostics"] == []
     assert done == [(1, 2), (2, 2)]
     names = [path.name for path in demo.picture_paths()[:2]]
     assert sorted(p.name for p in (tmp_path / "found").iterdir()) == sorted(
-        ["detections.json", *(f"{name}.{kind}" for name in names for kind in ("png", "npz"))])  # fmt: skip
+        ["detections.json", *(f"{name}.{kind}" for name in names for kind in ("png", "npz"))]
+    )
     assert found[0].tensors is not None and "x" in {row["label"] for one in found for row in one.rows()}
     with np.load(found[0].tensors) as arrays:
         assert "NMS" in arrays.files and arrays["NMS"].shape[-1] == 7
@@ -194,7 +253,11 @@ def test_an_input_with_its_channels_first() -> None:
     pixels = np.zeros((8, 6, 3), np.uint8)
     pixels[..., 1] = 7
     found_by(engine, [pixels])
-    assert engine.fed[0].shape == (1, 3, 8, 6) and (engine.fed[0][0, 1] == 7).all() and not engine.fed[0][0, ::2].any()
+    assert (
+        engine.fed[0].shape == (1, 3, 8, 6)
+        and (engine.fed[0][0, 1] == 7).all()
+        and not engine.fed[0][0, ::2].any()
+    )
 
 
 def test_an_input_of_integers_is_rounded() -> None:
@@ -208,7 +271,11 @@ def test_a_network_without_detections_gives_its_outputs() -> None:
     found = found_by(engine, [flat(255), flat(51)], labels={0: "bright", 1: "dark"})
     assert [one.detections for one in found] == [None, None]
     shown = [one.to_json()["outputs"]["prob"] for one in found]
-    assert shown[0]["shape"] == [3] and [entry["label"] for entry in shown[0]["largest"]] == ["bright", "dark", None]
+    assert shown[0]["shape"] == [3] and [entry["label"] for entry in shown[0]["largest"]] == [
+        "bright",
+        "dark",
+        None,
+    ]
     assert [entry["label"] for entry in shown[1]["largest"]][:2] == ["dark", "bright"]
     assert shown[0]["largest"][-1]["value"] is None
     np.testing.assert_allclose(shown[1]["largest"][0]["value"], 0.8, atol=1e-6)
@@ -246,8 +313,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run_folder(pictures: list[Any], output: Path | None = None, refused: Any = None) -> tuple[Found, ...]:
-    return run_all(EngineDetector(Brightness()), pictures, None, threshold=0.3, labels=None,  # type: ignore[arg-type]
-                   folder=None if output is None else Folder(output, pictures), tensors=False, refused=refused, watch=None)  # fmt: skip
+    return run_all(
+        EngineDetector(Brightness()),
+        pictures,
+        None,
+        threshold=0.3,
+        labels=None,  # type: ignore[arg-type]
+        folder=None if output is None else Folder(output, pictures),
+        tensors=False,
+        refused=refused,
+        watch=None,
+    )
 
 
 def test_a_broken_picture_takes_no_other_along(folder: Path, tmp_path: Path) -> None:
@@ -255,7 +331,11 @@ def test_a_broken_picture_takes_no_other_along(folder: Path, tmp_path: Path) -> 
     found = run_folder(listed(folder), tmp_path / "out", unread.append)
     assert [Path(one.picture).name for one in found] == ["a.png", "c.png"]
     assert [exc.diagnostics[0].code for exc in unread] == ["V101"] and "b.png" in str(unread[0])
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png.png", "c.png.png", "detections.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "a.png.png",
+        "c.png.png",
+        "detections.json",
+    ]
     with pytest.raises(SurgeonError) as exc:
         run_folder(listed(folder))
     assert code_of(exc) == "V101"
@@ -296,7 +376,11 @@ def test_arrays_are_pictures() -> None:
 
 def test_a_box_is_drawn_where_it_is_in_the_colour_of_its_class(tmp_path: Path) -> None:
     pillow = pytest.importorskip("PIL.Image", reason="Pillow reads and writes pictures")
-    detections = Detections(np.array([[0.25, 0.5, 0.75, 1.0], [-1, -1, 2, np.nan]], np.float32), np.float32([0.9, 0.4]), np.array([3, 4]))
+    detections = Detections(
+        np.array([[0.25, 0.5, 0.75, 1.0], [-1, -1, 2, np.nan]], np.float32),
+        np.float32([0.9, 0.4]),
+        np.array([3, 4]),
+    )
     path = draw_detections(Picture("x", flat(0, 640, 640)), detections, tmp_path / "x.png", {3: "a \u6f22"})
     pixels = np.asarray(pillow.open(path))
     assert pixels.shape == (640, 640, 3)
@@ -333,14 +417,17 @@ def test_numbers_that_are_not_finite_are_no_json() -> None:
 # --- what is refused -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("code", "engine"), [
-    ("V112", Brightness(None)),
-    ("V114", Brightness(inputs=2)),
-    ("V114", Brightness(inputs=0)),
-    ("V114", Brightness(shape=(None, 9, 8, 3))),
-    ("V114", Brightness(shape=(None, 8, 8, 1))),
-    ("V114", Brightness(shape=(None, 192))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "engine"),
+    [
+        ("V112", Brightness(None)),
+        ("V114", Brightness(inputs=2)),
+        ("V114", Brightness(inputs=0)),
+        ("V114", Brightness(shape=(None, 9, 8, 3))),
+        ("V114", Brightness(shape=(None, 8, 8, 1))),
+        ("V114", Brightness(shape=(None, 192))),
+    ],
+)
 def test_an_engine_that_no_picture_can_be_put_into(code: str, engine: Brightness) -> None:
     with pytest.raises(SurgeonError) as exc:
         EngineDetector(engine)  # type: ignore[arg-type]
@@ -371,12 +458,19 @@ def test_a_threshold_that_is_none(threshold: float) -> None:
 def test_what_goes_together(tmp_path: Path) -> None:
     for name in ("x.engine", "x.onnx", "x.UFF", "x.plan"):
         (tmp_path / name).touch()
-    assert check_what(tmp_path / "x.engine", None, None) == check_what(str(tmp_path / "x.plan"), "m.pb", "ssd") == "engine"
+    assert (
+        check_what(tmp_path / "x.engine", None, None)
+        == check_what(str(tmp_path / "x.plan"), "m.pb", "ssd")
+        == "engine"
+    )
     assert check_what("ssd", "m.pb", None) == "recipe"
     for code, arguments in (
-        ("V113", ("ssd", None, None)), ("V113", ("ssd", "m.pb", "ssd")), ("V113", (tmp_path / "x.engine", "m.pb", None)),
-        ("V115", (tmp_path / "x.UFF", None, None)), ("E101", ("nothing.trt", None, None)),
-    ):  # fmt: skip
+        ("V113", ("ssd", None, None)),
+        ("V113", ("ssd", "m.pb", "ssd")),
+        ("V113", (tmp_path / "x.engine", "m.pb", None)),
+        ("V115", (tmp_path / "x.UFF", None, None)),
+        ("E101", ("nothing.trt", None, None)),
+    ):
         with pytest.raises(SurgeonError) as exc:
             check_what(*arguments)
         assert code_of(exc) == code

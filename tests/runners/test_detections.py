@@ -52,9 +52,11 @@ def test_rows_of_a_plugin_have_x_first() -> None:
 
 def test_lists_of_a_plugin() -> None:
     outputs = {
-        "num_detections": np.array([[1], [2]], np.int32), "boxes": np.random.default_rng(0).random((2, 5, 4), np.float32),
-        "scores": np.ones((2, 5), np.float32), "classes": np.full((2, 5), 3.0, np.float32),
-    }  # fmt: skip
+        "num_detections": np.array([[1], [2]], np.int32),
+        "boxes": np.random.default_rng(0).random((2, 5, 4), np.float32),
+        "scores": np.ones((2, 5), np.float32),
+        "classes": np.full((2, 5), 3.0, np.float32),
+    }
     found = detections_of_plugin(outputs)
     assert [len(d) for d in found] == [1, 2] and found[1].classes.tolist() == [3, 3]
     np.testing.assert_array_equal(found[1].boxes, outputs["boxes"][1, :2])
@@ -62,18 +64,24 @@ def test_lists_of_a_plugin() -> None:
 
 
 def test_which_ports_are_detections() -> None:
-    assert gives_detections(("detections", "count")) and gives_detections(("num_detections", "boxes", "scores", "classes"))
+    assert gives_detections(("detections", "count")) and gives_detections(
+        ("num_detections", "boxes", "scores", "classes")
+    )
     assert not gives_detections(("layer0", "layer1")) and not gives_detections(("boxes", "scores"))
 
 
 def test_boxes_relative_to_a_window() -> None:
-    found = Detections(np.array([[0.1, 0.2, 0.6, 0.5]], np.float32), np.ones(1, np.float32), np.ones(1, np.int64))
+    found = Detections(
+        np.array([[0.1, 0.2, 0.6, 0.5]], np.float32), np.ones(1, np.float32), np.ones(1, np.int64)
+    )
     np.testing.assert_allclose(found.within((0.5, 1.0)).boxes, [[0.2, 0.2, 1.0, 0.5]])
     assert found.within((1.0, 1.0)) is found
 
 
 def test_boxes_without_area_are_dropped() -> None:
-    boxes = np.array([[0, 0, 0, 1], [0, 0, 1, 1], [1, 0.2, 1, 0.4], [0.1, 0.1, 0.2, 0.2], [0, 0, 0.5, 0.5]], np.float32)
+    boxes = np.array(
+        [[0, 0, 0, 1], [0, 0, 1, 1], [1, 0.2, 1, 0.4], [0.1, 0.1, 0.2, 0.2], [0, 0, 0.5, 0.5]], np.float32
+    )
     found = Detections(boxes, np.arange(5, dtype=np.float32), np.arange(5))
     assert found.proper(9).classes.tolist() == [1, 3, 4] and found.proper(2).classes.tolist() == [1, 3]
 
@@ -100,10 +108,18 @@ def test_other_classes_and_far_boxes_are_no_pairs() -> None:
 
 def test_errors_are_those_of_the_pair() -> None:
     one = made(1, 4)
-    other = Detections(one.boxes + np.array([[0, 0.01, 0, 0.002]], np.float32), one.scores - np.float32(0.1), one.classes)
+    other = Detections(
+        one.boxes + np.array([[0, 0.01, 0, 0.002]], np.float32), one.scores - np.float32(0.1), one.classes
+    )
     found = pair(one, other, TOLERANCE)
-    assert found.box_error[0] == pytest.approx(0.01, rel=1e-4) and found.score_error[0] == pytest.approx(0.1, rel=1e-4)
-    assert not found.agreeing(TOLERANCE, 1).any() and not found.agreeing(1, TOLERANCE).any() and found.agreeing(0.02, 0.2).all()
+    assert found.box_error[0] == pytest.approx(0.01, rel=1e-4) and found.score_error[0] == pytest.approx(
+        0.1, rel=1e-4
+    )
+    assert (
+        not found.agreeing(TOLERANCE, 1).any()
+        and not found.agreeing(1, TOLERANCE).any()
+        and found.agreeing(0.02, 0.2).all()
+    )
 
 
 def test_equal_boxes_are_told_apart_by_score() -> None:
@@ -117,6 +133,7 @@ def test_equal_boxes_are_told_apart_by_score() -> None:
 
 def test_the_nearest_pair_is_taken_first() -> None:
     """Row 0 is nearest to row 0 of the other set, which row 1 is nearer to: row 0 gets what is left."""
+
     def at(*offsets: float) -> Detections:
         boxes = np.array([[v, v, v + 0.5, v + 0.5] for v in offsets], np.float32)
         return Detections(boxes, np.full(len(boxes), 0.5, np.float32), np.ones(len(boxes), np.int64))
@@ -146,10 +163,13 @@ def test_matching_is_greedy_by_distance(seed: int, first: int, second: int, ties
     random = np.random.default_rng(seed)
     steps = 8 if ties else 1 << 20
     one, other = (
-        Detections((random.integers(0, steps, (n, 4)) * (0.06 / steps)).astype(np.float32),
-                   (random.integers(0, steps, n) / steps).astype(np.float32), random.integers(1, 3, n))
+        Detections(
+            (random.integers(0, steps, (n, 4)) * (0.06 / steps)).astype(np.float32),
+            (random.integers(0, steps, n) / steps).astype(np.float32),
+            random.integers(1, 3, n),
+        )
         for n in (first, second)
-    )  # fmt: skip
+    )
     found = pair(one, other, TOLERANCE)
     assert dict(zip(found.a.tolist(), found.b.tolist(), strict=True)) == greedy(one, other)
     assert sorted([*found.a.tolist(), *found.only_a.tolist()]) == list(range(first))

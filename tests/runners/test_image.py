@@ -29,20 +29,30 @@ def raw_ops():
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("interpolation", "half_pixel"), [("tf1-bilinear", False), ("half-pixel-bilinear", True)])
-def test_bilinear_is_that_of_tensorflow(raw_ops, size: tuple[int, int], interpolation: str, half_pixel: bool) -> None:
+@pytest.mark.parametrize(
+    ("interpolation", "half_pixel"), [("tf1-bilinear", False), ("half-pixel-bilinear", True)]
+)
+def test_bilinear_is_that_of_tensorflow(
+    raw_ops, size: tuple[int, int], interpolation: str, half_pixel: bool
+) -> None:
     source = pixels()[None]
-    expected = raw_ops.ResizeBilinear(images=source, size=size, align_corners=False, half_pixel_centers=half_pixel).numpy()
+    expected = raw_ops.ResizeBilinear(
+        images=source, size=size, align_corners=False, half_pixel_centers=half_pixel
+    ).numpy()
     np.testing.assert_allclose(resize(source, size, interpolation), expected, rtol=0, atol=1e-5)
     if size != source.shape[1:3]:
-        other = raw_ops.ResizeBilinear(images=source, size=size, align_corners=False, half_pixel_centers=not half_pixel).numpy()
+        other = raw_ops.ResizeBilinear(
+            images=source, size=size, align_corners=False, half_pixel_centers=not half_pixel
+        ).numpy()
         assert np.abs(resize(source, size, interpolation) - other).max() > 1
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_nearest_is_that_of_tensorflow(raw_ops, size: tuple[int, int]) -> None:
     source = pixels()[None]
-    expected = raw_ops.ResizeNearestNeighbor(images=source, size=size, align_corners=False, half_pixel_centers=False).numpy()
+    expected = raw_ops.ResizeNearestNeighbor(
+        images=source, size=size, align_corners=False, half_pixel_centers=False
+    ).numpy()
     np.testing.assert_array_equal(resize(source, size, "nearest"), expected)
 
 
@@ -70,12 +80,16 @@ def test_channels_are_arranged() -> None:
     assert prepare(Image(size=(2, 2)), source).tensor[0, 0, 0].tolist() == [10, 100, 200]
     assert prepare(Image(size=(2, 2), color="BGR"), source).tensor[0, 0, 0].tolist() == [200, 100, 10]
     gray = prepare(Image(size=(2, 2), color="GRAY"), source).tensor
-    assert gray.shape == (1, 2, 2, 1) and gray[0, 0, 0, 0] == pytest.approx(0.299 * 10 + 0.587 * 100 + 0.114 * 200)
+    assert gray.shape == (1, 2, 2, 1) and gray[0, 0, 0, 0] == pytest.approx(
+        0.299 * 10 + 0.587 * 100 + 0.114 * 200
+    )
 
 
 def test_the_aspect_ratio_is_kept_and_the_rest_is_zero() -> None:
     source = np.full((100, 200, 3), 255, np.uint8)
-    found = prepare(Image(size=(300, 300), resize="keep-aspect-ratio", steps=(ImageStep(subtract=1.0),)), source)
+    found = prepare(
+        Image(size=(300, 300), resize="keep-aspect-ratio", steps=(ImageStep(subtract=1.0),)), source
+    )
     assert found.window == (0.5, 1.0)
     assert (found.tensor[0, :150] == 254).all() and (found.tensor[0, 150:] == -1).all()
     assert prepare(Image(size=(300, 300)), source).window == (1.0, 1.0)
@@ -133,7 +147,11 @@ def test_gray_and_transparent_files_become_three_channels(tmp_path: Path) -> Non
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     whole = save(tmp_path / "whole.png", pixels(64, 64)).read_bytes()
-    for name, data in (("empty.png", b""), ("text.png", b"no picture"), ("cut.png", whole[: len(whole) // 2])):
+    for name, data in (
+        ("empty.png", b""),
+        ("text.png", b"no picture"),
+        ("cut.png", whole[: len(whole) // 2]),
+    ):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(SurgeonError) as exc:
             read_picture(tmp_path / name)
@@ -148,9 +166,16 @@ def test_a_folder_without_pictures_is_refused_at_once(tmp_path: Path) -> None:
         assert code_of(exc) == "V102"
 
 
-@pytest.mark.parametrize("array", [
-    np.zeros((4, 4, 3), np.float32), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8), [[1]],
-])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        [[1]],
+    ],
+)
 def test_an_array_that_is_no_picture(array) -> None:
     with pytest.raises(SurgeonError) as exc:
         list(given_pictures([pixels(4, 4), array]))

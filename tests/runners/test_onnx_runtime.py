@@ -38,7 +38,10 @@ def test_it_detects_what_the_references_detect(files: Path, name: str, batch: in
     assert len(found) == len(wanted) == 4
     for mine, theirs in zip(found, wanted, strict=True):
         assert mine.detections is not None and theirs.detections is not None and len(theirs.detections)
-        assert np.array_equal(mine.detections.classes, theirs.detections.classes) and mine.labels == theirs.labels
+        assert (
+            np.array_equal(mine.detections.classes, theirs.detections.classes)
+            and mine.labels == theirs.labels
+        )
         assert np.abs(mine.detections.boxes - theirs.detections.boxes).max() < 1e-5
         assert np.abs(mine.detections.scores - theirs.detections.scores).max() < 1e-5
 
@@ -46,7 +49,9 @@ def test_it_detects_what_the_references_detect(files: Path, name: str, batch: in
 def test_other_channels_are_another_picture(files: Path) -> None:
     model = OnnxModel(files / "one.onnx")
     random = np.random.default_rng(0).random((1, 300, 300, 3), np.float32)
-    there, back = (model.run({"Input": np.ascontiguousarray(value)})["NMS"] for value in (random, random[..., ::-1]))
+    there, back = (
+        model.run({"Input": np.ascontiguousarray(value)})["NMS"] for value in (random, random[..., ::-1])
+    )
     assert there.shape == (1, 1, 100, 7) and not np.allclose(there, back)
 
 
@@ -54,12 +59,24 @@ def test_the_model_says_what_it_takes(files: Path) -> None:
     one, open_ = OnnxModel(files / "one.onnx"), OnnxModel(files / "open.onnx")
     assert (one.shapes, one.max_batch) == ({"Input": (1, 300, 300, 3)}, 1)
     assert open_.shapes == {"Input": (None, 300, 300, 3)} and open_.max_batch > 1
-    assert one.detections["detections"] == "NMS" and one.image is not None and one.labels and len(one.graph) == 64
+    assert (
+        one.detections["detections"] == "NMS"
+        and one.image is not None
+        and one.labels
+        and len(one.graph) == 64
+    )
     assert open_.run({"Input": np.zeros((2, 300, 300, 3), np.float32)})["NMS"].shape[0] == 2
 
 
-@pytest.mark.parametrize("feeds", [{}, {"x": np.zeros((1, 300, 300, 3))}, {"Input": np.zeros((1, 3, 300, 300), np.float32)},
-                                   {"Input": np.zeros((2, 300, 300, 3), np.float32)}])  # fmt: skip
+@pytest.mark.parametrize(
+    "feeds",
+    [
+        {},
+        {"x": np.zeros((1, 300, 300, 3))},
+        {"Input": np.zeros((1, 3, 300, 300), np.float32)},
+        {"Input": np.zeros((2, 300, 300, 3), np.float32)},
+    ],
+)
 def test_inputs_that_do_not_fit_are_refused(files: Path, feeds: dict[str, np.ndarray]) -> None:
     with pytest.raises(SurgeonError) as caught:
         OnnxModel(files / "one.onnx").run(feeds)
@@ -71,7 +88,12 @@ def test_files_that_cannot_run_are_refused(files: Path, tmp_path: Path) -> None:
     broken.write_bytes(b"\x00broken")
     cut = tmp_path / "cut.onnx"
     cut.write_bytes((files / "one.onnx").read_bytes()[:-1000])
-    for path, codes in ((files / "native.onnx", {"V131"}), (broken, {"X150"}), (cut, {"X150", "V130"}), (tmp_path / "none.onnx", {"X150"})):
+    for path, codes in (
+        (files / "native.onnx", {"V131"}),
+        (broken, {"X150"}),
+        (cut, {"X150", "V130"}),
+        (tmp_path / "none.onnx", {"X150"}),
+    ):
         with pytest.raises(SurgeonError) as caught:
             OnnxModel(path)
         assert caught.value.diagnostics[0].code in codes
@@ -81,7 +103,9 @@ def test_onnx_runtime_refuses_an_operator_that_is_none(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     node = onnx.helper.make_node("NoSuchOperator", ["x"], ["y"])
     value = [onnx.helper.make_tensor_value_info(name, 1, [1, 2]) for name in "xy"]
-    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", value[:1], value[1:])), tmp_path / "x.onnx")
+    onnx.save(
+        onnx.helper.make_model(onnx.helper.make_graph([node], "g", value[:1], value[1:])), tmp_path / "x.onnx"
+    )
     with pytest.raises(SurgeonError) as caught:
         OnnxModel(tmp_path / "x.onnx")
     assert caught.value.diagnostics[0].code == "V130"
@@ -93,16 +117,31 @@ def test_a_fixed_batch_is_filled_up_and_cut_off(files: Path) -> None:
     pictures = np.random.default_rng(0).random((3, 300, 300, 3), np.float32)
     found = four.run({"Input": pictures})["NMS"][..., 1:]
     wanted = np.concatenate([one.run({"Input": picture[None]})["NMS"] for picture in pictures])[..., 1:]
-    assert found.shape == (3, 1, 100, 6) and np.allclose(found, wanted, atol=1e-5) and not np.allclose(found, wanted[::-1], atol=1e-2)
+    assert (
+        found.shape == (3, 1, 100, 6)
+        and np.allclose(found, wanted, atol=1e-5)
+        and not np.allclose(found, wanted[::-1], atol=1e-2)
+    )
 
 
-def write_onnx(path: Path, op: str, inputs: dict[str, Any], outputs: dict[str, Any], told: dict[str, str] | None = None,
-               **attributes: Any) -> Path:  # fmt: skip
+def write_onnx(
+    path: Path,
+    op: str,
+    inputs: dict[str, Any],
+    outputs: dict[str, Any],
+    told: dict[str, str] | None = None,
+    **attributes: Any,
+) -> Path:
     """Write a file of one node, as another maker might."""
     onnx = pytest.importorskip("onnx")
     node = onnx.helper.make_node(op, list(inputs), list(outputs), **attributes)
-    given, made = ([onnx.helper.make_tensor_value_info(name, 1, dims) for name, dims in each.items()] for each in (inputs, outputs))
-    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", given, made), opset_imports=[onnx.helper.make_opsetid("", 13)])
+    given, made = (
+        [onnx.helper.make_tensor_value_info(name, 1, dims) for name, dims in each.items()]
+        for each in (inputs, outputs)
+    )
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([node], "g", given, made), opset_imports=[onnx.helper.make_opsetid("", 13)]
+    )
     model.ir_version = 8
     onnx.helper.set_model_props(model, told or {})
     onnx.save(model, path)
@@ -126,22 +165,33 @@ def test_inputs_without_a_batch_go_beside_those_with_one(tmp_path: Path, dims: l
 
 
 def test_properties_that_do_not_fit_the_file(tmp_path: Path) -> None:
-    told = {"surgeon.detections": '{"detections": "y"}', "surgeon.plugins": '[{"node": [1], "op": "a", "rendering": "b"}]'}
+    told = {
+        "surgeon.detections": '{"detections": "y"}',
+        "surgeon.plugins": '[{"node": [1], "op": "a", "rendering": "b"}]',
+    }
     path = write_onnx(tmp_path / "x.onnx", "Relu", {"x": ["N", 3]}, {"y": ["N", 3]}, told)
     assert surgeon.inspect(path).plugins == {}
     with pytest.raises(SurgeonError) as caught:
         OnnxModel(path)
     assert caught.value.diagnostics[0].code == "X151"
-    layout = write_onnx(tmp_path / "l.onnx", "Relu", {"x": ["N", 3]}, {"y": ["N", 3]}, {"surgeon.nchw_inputs": '["x"]'})
+    layout = write_onnx(
+        tmp_path / "l.onnx", "Relu", {"x": ["N", 3]}, {"y": ["N", 3]}, {"surgeon.nchw_inputs": '["x"]'}
+    )
     assert OnnxModel(layout).shapes == {"x": (None, 3)}
 
 
-def test_damaged_names_are_refused_and_nothing_is_printed(files: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_damaged_names_are_refused_and_nothing_is_printed(
+    files: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     damaged = tmp_path / "damaged.onnx"
     data = (files / "one.onnx").read_bytes()
     damaged.write_bytes(data.replace(b"FeatureExtractor", b"\xff\xfe" + b"atureExtractor", 1))
     unknown = write_onnx(tmp_path / "u.onnx", "NoSuchOperator", {"x": [1, 2]}, {"y": [1, 2]})
-    for make, code in ((lambda: surgeon.inspect(damaged), "X150"), (lambda: OnnxModel(damaged), "X150"), (lambda: OnnxModel(unknown), "V130")):
+    for make, code in (
+        (lambda: surgeon.inspect(damaged), "X150"),
+        (lambda: OnnxModel(damaged), "X150"),
+        (lambda: OnnxModel(unknown), "V130"),
+    ):
         with pytest.raises(SurgeonError) as caught:
             make()
         assert caught.value.diagnostics[0].code == code
@@ -149,19 +199,34 @@ def test_damaged_names_are_refused_and_nothing_is_printed(files: Path, tmp_path:
 
 
 def test_verified_against_the_original(files: Path) -> None:
-    found = surgeon.verify(files / "demo.yaml", demo.model_path(), onnx=files / "one.onnx", images=demo.picture_paths()[1])
+    found = surgeon.verify(
+        files / "demo.yaml", demo.model_path(), onnx=files / "one.onnx", images=demo.picture_paths()[1]
+    )
     assert found.passed and found.tolerances.box == 1e-4 and "onnxruntime" in found.runtime["runtime"]
-    surgeon.verify(files / "demo.yaml", demo.model_path(), images=demo.picture_paths()[1], store=files / "o.npz")
+    surgeon.verify(
+        files / "demo.yaml", demo.model_path(), images=demo.picture_paths()[1], store=files / "o.npz"
+    )
     assert surgeon.verify(onnx=files / "open.onnx", original=files / "o.npz").passed
 
 
 def test_the_command_line_runs_verifies_and_inspects(files: Path) -> None:
     assert surgeon.inspect(files / "one.onnx").format == "onnx"
     native = surgeon.inspect(files / "native.onnx")
-    assert native.plugins["NMS"] == "NMS_TRT, native" and native.ops["NMS_TRT"] == 1 and native.told["target"] == "onnx@tensorrt-8.5"
+    assert (
+        native.plugins["NMS"] == "NMS_TRT, native"
+        and native.ops["NMS_TRT"] == 1
+        and native.told["target"] == "onnx@tensorrt-8.5"
+    )
     standard = surgeon.inspect(files / "one.onnx", depth=2)
-    assert standard.plugins["NMS"] == "NMS_TRT, standard" and "NMS_TRT" not in standard.ops and standard.told["recipe"] == "demo"
-    assert standard.inputs == {"Input": "float32[1,3,300,300], channels first"} and standard.constant_bytes > 1_000_000
+    assert (
+        standard.plugins["NMS"] == "NMS_TRT, standard"
+        and "NMS_TRT" not in standard.ops
+        and standard.told["recipe"] == "demo"
+    )
+    assert (
+        standard.inputs == {"Input": "float32[1,3,300,300], channels first"}
+        and standard.constant_bytes > 1_000_000
+    )
     assert "FeatureExtractor/MobilenetV1" in {n.name for n in standard.namespaces}
 
 
@@ -169,6 +234,13 @@ def test_an_onnx_file_of_another_maker_is_inspected(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     node = onnx.helper.make_node("Relu", ["x"], ["y"])
     value = [onnx.helper.make_tensor_value_info(name, 1, ["N", 2]) for name in "xy"]
-    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", value[:1], value[1:])), tmp_path / "x.onnx")
+    onnx.save(
+        onnx.helper.make_model(onnx.helper.make_graph([node], "g", value[:1], value[1:])), tmp_path / "x.onnx"
+    )
     found = surgeon.inspect(tmp_path / "x.onnx")
-    assert (found.nodes, found.ops, found.inputs, found.plugins) == (1, {"Relu": 1}, {"x": "float32[?,2]"}, {})
+    assert (found.nodes, found.ops, found.inputs, found.plugins) == (
+        1,
+        {"Relu": 1},
+        {"x": "float32[?,2]"},
+        {},
+    )

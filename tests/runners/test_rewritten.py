@@ -62,7 +62,9 @@ def test_a_graph_is_run_through_its_plugins(catalog: Catalog, batch: int) -> Non
     x = np.random.default_rng(0).normal(0, 3, (batch, 4)).astype(np.float32)
     found = runner.run({Ref("x"): x})
     np.testing.assert_array_equal(found[Ref("sum")], expected(x))
-    assert [node.name for node in runner.plugins] == ["low", "high"] and [node.name for node in runner.inputs] == ["x"]
+    assert [node.name for node in runner.plugins] == ["low", "high"] and [
+        node.name for node in runner.inputs
+    ] == ["x"]
     assert np.abs(found[Ref("sum")] - 2 * x).max() > 1
 
 
@@ -100,8 +102,16 @@ joined = ConcatV2(a, a:1, axis) {N: 2, T: float32, Tidx: int32}
 
 
 def test_only_what_the_outputs_need_is_loaded(catalog: Catalog) -> None:
-    graph = parse_graph(CHAIN.replace("aside = CustomClipPlugin(x)", "bad = NoSuchOperation(x) {T: float32}\naside = CustomClipPlugin(bad)"))
-    assert RewrittenRunner(graph, catalog).run({Ref("x"): np.ones((1, 4), np.float32)})[Ref("sum")].shape == (1, 4)
+    graph = parse_graph(
+        CHAIN.replace(
+            "aside = CustomClipPlugin(x)",
+            "bad = NoSuchOperation(x) {T: float32}\naside = CustomClipPlugin(bad)",
+        )
+    )
+    assert RewrittenRunner(graph, catalog).run({Ref("x"): np.ones((1, 4), np.float32)})[Ref("sum")].shape == (
+        1,
+        4,
+    )
     with pytest.raises(SurgeonError) as exc:
         RewrittenRunner(graph, catalog, [Ref("aside")])
     assert exc.value.diagnostics[0].code == "V106" and "NoSuchOperation" in exc.value.diagnostics[0].message
@@ -118,15 +128,21 @@ def test_what_tensorflow_cannot_compute_is_told() -> None:
 def test_a_plugin_without_a_reference_is_named(tmp_path: Path) -> None:
     (tmp_path / "Twice").mkdir()
     (tmp_path / "Twice" / "plugin.yaml").write_text(TWICE)
-    graph = parse_graph(CHAIN.replace("high = CustomClipPlugin(mixed) {clipMin: 0.0, clipMax: 5.0}", "high = Twice(mixed) {}"))
+    graph = parse_graph(
+        CHAIN.replace("high = CustomClipPlugin(mixed) {clipMin: 0.0, clipMax: 5.0}", "high = Twice(mixed) {}")
+    )
     with pytest.raises(SurgeonError) as exc:
         RewrittenRunner(graph, load_catalog([tmp_path]))
     (diagnostic,) = exc.value.diagnostics
     assert diagnostic.code == "V107" and "'high'" in diagnostic.message and "Twice" in diagnostic.message
     (tmp_path / "Other" / "Twice").mkdir(parents=True)
     (tmp_path / "Other" / "Twice" / "plugin.yaml").write_text(TWICE)
-    (tmp_path / "Other" / "Twice" / "reference.py").write_text("def run(fields, inputs, changes=frozenset()):\n    return [inputs[0] * 2]\n")
-    found = RewrittenRunner(graph, load_catalog([tmp_path / "Other"])).run({Ref("x"): np.ones((1, 4), np.float32)})
+    (tmp_path / "Other" / "Twice" / "reference.py").write_text(
+        "def run(fields, inputs, changes=frozenset()):\n    return [inputs[0] * 2]\n"
+    )
+    found = RewrittenRunner(graph, load_catalog([tmp_path / "Other"])).run(
+        {Ref("x"): np.ones((1, 4), np.float32)}
+    )
     assert found[Ref("sum")].tolist() == [[6.0] * 4]
 
 
@@ -159,14 +175,23 @@ def test_a_rewritten_classifier_computes_what_the_original_does(catalog: Catalog
     assert original[Ref("ReLU6/Relu6")].max() == 6
     found = RewrittenRunner(rewritten, catalog).run({Ref("InputLayer"): x})
     np.testing.assert_allclose(found[output], original[output], rtol=0, atol=1e-6)
-    other = surgeon.plan(surgeon.parse_recipe(
-        "recipe: 1\nname: x\nextends: [lenet5_clip]\nnodes: {trt_relu6: {fields: {clipMax: 5.0}}}\n"), graph).result
+    other = surgeon.plan(
+        surgeon.parse_recipe(
+            "recipe: 1\nname: x\nextends: [lenet5_clip]\nnodes: {trt_relu6: {fields: {clipMax: 5.0}}}\n"
+        ),
+        graph,
+    ).result
     assert isinstance(other, Graph)
-    assert np.abs(RewrittenRunner(other, catalog).run({Ref("InputLayer"): x})[output] - original[output]).max() > 1e-3
+    assert (
+        np.abs(RewrittenRunner(other, catalog).run({Ref("InputLayer"): x})[output] - original[output]).max()
+        > 1e-3
+    )
 
 
 @pytest.mark.parametrize("date", ["2017", "2018", "2019"])
-def test_a_batch_gives_what_its_pictures_give_alone(zoo_ssd: Callable[..., Path], catalog: Catalog, date: str) -> None:
+def test_a_batch_gives_what_its_pictures_give_alone(
+    zoo_ssd: Callable[..., Path], catalog: Catalog, date: str
+) -> None:
     graph = surgeon.load_graph(zoo_ssd(date))
     rewritten = surgeon.plan("ssd", graph).result
     assert rewritten is not None

@@ -34,7 +34,9 @@ def text(body: str) -> Graph:
     return parse_graph("graph v1\n" + body)
 
 
-def refused(code: str, keyword: str, graph: Graph, around: dict[str, Any] | None = None, **options: Any) -> str:
+def refused(
+    code: str, keyword: str, graph: Graph, around: dict[str, Any] | None = None, **options: Any
+) -> str:
     with pytest.raises(SurgeonError) as caught:
         run_step(make(keyword, **options), graph, **(around or {}))
     assert caught.value.diagnostics[0].code == code
@@ -89,8 +91,13 @@ def test_resolve_refuses(written: str, code: str, part: str) -> None:
 def test_place_adds_operands_and_types() -> None:
     site = Site(BASE, nodes={"GridAnchor": ANCHORS, "priors": PRIORS})
     axis, concat = (add.node for add in place(site, PRIORS, before="a", control=("x",)))
-    assert axis == Node("priors/axis", "Const", attrs={"dtype": DType.INT32, "value": TensorValue.of(2, DType.INT32)})
-    assert concat.inputs == (*(Ref("GridAnchor", s) for s in range(3)), Ref("priors/axis")) and concat.control == ("x",)
+    assert axis == Node(
+        "priors/axis", "Const", attrs={"dtype": DType.INT32, "value": TensorValue.of(2, DType.INT32)}
+    )
+    assert concat.inputs == (
+        *(Ref("GridAnchor", s) for s in range(3)),
+        Ref("priors/axis"),
+    ) and concat.control == ("x",)
     assert concat.attrs == {"N": 3, "T": DType.FLOAT32, "Tidx": DType.INT32}
 
 
@@ -233,7 +240,9 @@ z = Neg(n/b) {_class: ["loc:@n/b"]}
     made = run_step(make("rename", nodes={"n": "m", "n/a": "n/b", "n/b": "n/a"}), graph)
     assert [n.name for n in made] == ["n/b", "n/a", "m/c", "z"] and made.outputs == (Ref("n/b", 1),)
     assert made["n/a"] == Node("n/a", "Neg", (Ref("n/b", 1),), ("m/c",))
-    assert made["m/c"].attrs["_class"] == (b"loc:@n/b", b"loc:@z") and made["z"].attrs["_class"] == (b"loc:@n/a",)
+    assert made["m/c"].attrs["_class"] == (b"loc:@n/b", b"loc:@z") and made["z"].attrs["_class"] == (
+        b"loc:@n/a",
+    )
     assert made["z"].inputs == (Ref("n/a"),)
 
 
@@ -347,7 +356,9 @@ def test_set_attr_refuses_another_kind(key: str, value: Any) -> None:
 
 
 def test_set_shape() -> None:
-    graph = text("x = Placeholder() {dtype: uint8, shape: shape[?,?], _output_shapes: [shape[?,?]]}\ny = Neg(x)")
+    graph = text(
+        "x = Placeholder() {dtype: uint8, shape: shape[?,?], _output_shapes: [shape[?,?]]}\ny = Neg(x)"
+    )
     made = run_step(make("set-shape", nodes={"x": [1, None]}), graph)
     assert made["x"].attrs == {"dtype": DType.UINT8, "shape": Shape.of(1, None)}
     assert "is no placeholder, but Neg" in refused("S213", "set-shape", graph, nodes={"y": [1]})
@@ -394,9 +405,13 @@ def test_replace_op_refuses_a_reader_of_a_higher_output() -> None:
 
 def test_replace_op_refuses_a_type_that_the_other_lacks() -> None:
     half = text("y = FusedBatchNormV3() {T: float16, U: float32}")
-    assert "float16" in refused("S206", "replace-op", half, **{"from": "FusedBatchNormV3"}, to="FusedBatchNorm")
+    assert "float16" in refused(
+        "S206", "replace-op", half, **{"from": "FusedBatchNormV3"}, to="FusedBatchNorm"
+    )
     assert (
-        run_step(make("replace-op", **{"from": "FusedBatchNormV3"}, to="FusedBatchNormV2"), half)["y"].attrs["U"]
+        run_step(make("replace-op", **{"from": "FusedBatchNormV3"}, to="FusedBatchNormV2"), half)["y"].attrs[
+            "U"
+        ]
         is DType.FLOAT32
     )
 
@@ -404,7 +419,9 @@ def test_replace_op_refuses_a_type_that_the_other_lacks() -> None:
 def test_replace_op_remarks_on_an_unknown_pair() -> None:
     site = Site(NORM)
     made = apply_edits(NORM, make("replace-op", **{"from": "Relu"}, to="Relu6").plan(site))
-    assert made["z"].op == "Relu6" and [(r.code, r.severity) for r in site.remarks] == [("S217", Severity.NOTE)]
+    assert made["z"].op == "Relu6" and [(r.code, r.severity) for r in site.remarks] == [
+        ("S217", Severity.NOTE)
+    ]
 
 
 def test_replace_op_may_demand_a_match() -> None:
@@ -418,7 +435,11 @@ def test_replace_op_may_demand_a_match() -> None:
 def test_apply_edits_refusals() -> None:
     from surgeon.graph import Drop, SetOp
 
-    for code, edit in (("S101", SetOp("nope", "Add")), ("S102", Add(Node("a", "Neg"))), ("S103", Drop("x", "removed"))):
+    for code, edit in (
+        ("S101", SetOp("nope", "Add")),
+        ("S102", Add(Node("a", "Neg"))),
+        ("S103", Drop("x", "removed")),
+    ):
         with pytest.raises(SurgeonError) as caught:
             apply_edits(BASE, [edit])
         assert caught.value.diagnostics[0].code == code
@@ -462,7 +483,9 @@ def constant(name: str, value: Any, dtype: DType = DType.FLOAT32, control: tuple
 
 
 def test_fold_keeps_control_inputs_names_and_outputs() -> None:
-    graph = text("outputs: s, t\nx = Placeholder() {dtype: float32, shape: shape[2]}\nguard = NoOp(^x)").replace(
+    graph = text(
+        "outputs: s, t\nx = Placeholder() {dtype: float32, shape: shape[2]}\nguard = NoOp(^x)"
+    ).replace(
         [
             *text("x = Placeholder() {dtype: float32, shape: shape[2]}\nguard = NoOp(^x)"),
             constant("a", 1.0, control=("guard",)),
@@ -474,7 +497,9 @@ def test_fold_keeps_control_inputs_names_and_outputs() -> None:
     )
     made = run_step(make("fold-constants"), graph)
     assert [n.name for n in made] == ["x", "guard", "s", "t", "u"] and made.outputs == graph.outputs
-    assert made["s"] == constant("s", 3.0, control=("guard",)) and made["t"] == constant("t", 9.0, control=("guard",))
+    assert made["s"] == constant("s", 3.0, control=("guard",)) and made["t"] == constant(
+        "t", 9.0, control=("guard",)
+    )
 
 
 def test_fold_respects_the_limit_and_the_selection() -> None:
@@ -532,7 +557,9 @@ y = Reshape(x, target) {{T: float32, Tshape: int32}}
 
 def test_pin_batch_makes_targets_constant() -> None:
     graph = shaped("?,2,3", "n, rest")
-    made = run_step(make("pin-batch", batch=4), graph.replace([n for n in graph if n.name not in ("h", "two")]))
+    made = run_step(
+        make("pin-batch", batch=4), graph.replace([n for n in graph if n.name not in ("h", "two")])
+    )
     assert made["x"].attrs["shape"] == Shape.of(4, 2, 3)
     assert made["scalar"].attrs["shape"] == Shape.of() and made["any"].attrs["shape"] == Shape(None)
     assert [n.name for n in made] == ["x", "scalar", "any", "y/shape", "y"]
@@ -554,7 +581,9 @@ def test_pin_batch_leaves_two_unknown_dimensions_with_a_remark() -> None:
 
 def test_pin_batch_keeps_what_others_read() -> None:
     graph = shaped("?,2,3", "n, rest")
-    made = run_step(make("pin-batch"), graph.replace([*graph, Node("z", "Neg", (Ref("n"),), attrs={"T": DType.INT32})]))
+    made = run_step(
+        make("pin-batch"), graph.replace([*graph, Node("z", "Neg", (Ref("n"),), attrs={"T": DType.INT32})])
+    )
     assert "n" in made and "target" not in made
 
 

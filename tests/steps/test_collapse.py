@@ -29,10 +29,18 @@ def new(name: str, op: str = "Relu", **options: Any) -> NewNode:
     return NewNode(name, op, is_plugin=True, **options)
 
 
-def collapse(text: str, nodes: list[NewNode], namespaces: Mapping[str, str] | None = None, wanted: tuple[str, ...] = (),
-             **options: Any) -> tuple[Graph, list[Any]]:  # fmt: skip
+def collapse(
+    text: str,
+    nodes: list[NewNode],
+    namespaces: Mapping[str, str] | None = None,
+    wanted: tuple[str, ...] = (),
+    **options: Any,
+) -> tuple[Graph, list[Any]]:
     graph = parse_graph(text)
-    rules = {k.removesuffix("?"): NamespaceRule(node=v, optional=k.endswith("?")) for k, v in (namespaces or {}).items()}
+    rules = {
+        k.removesuffix("?"): NamespaceRule(node=v, optional=k.endswith("?"))
+        for k, v in (namespaces or {}).items()
+    }
     site = Site(graph, nodes={n.name: n for n in nodes}, namespaces=rules, outputs=wanted)
     edits = Collapse(**options).plan(site)
     return apply_edits(graph, edits), edits
@@ -47,7 +55,10 @@ def refused(code: str, *args: Any, **options: Any) -> str:
 
 def test_namespaces_become_nodes_and_readers_follow() -> None:
     graph, edits = collapse(
-        BASE, [new("In", "Placeholder", like=Ref("pre/b")), new("Post")], {"x": "In", "pre": "In", "post": "Post"}, ("out",)
+        BASE,
+        [new("In", "Placeholder", like=Ref("pre/b")), new("Post")],
+        {"x": "In", "pre": "In", "post": "Post"},
+        ("out",),
     )
     assert [n.name for n in graph] == ["In", "net/y", "Post", "out"]
     assert graph["net/y"].inputs == (Ref("In"),) and graph["Post"].inputs == (Ref("net/y"),)
@@ -70,13 +81,17 @@ def test_an_unmatched_key_is_an_error_unless_optional() -> None:
 
 def test_another_tensor_than_like_is_refused_for_a_live_reader() -> None:
     text = BASE + "side = Neg(pre/a) {T: float32}\nboth = Add(out, side) {T: float32}\n"
-    message = refused("S305", text, [new("In", "Placeholder", like=Ref("pre/b"))], {"x": "In", "pre": "In"}, ("both",))
+    message = refused(
+        "S305", text, [new("In", "Placeholder", like=Ref("pre/b"))], {"x": "In", "pre": "In"}, ("both",)
+    )
     assert "'side' reads 'pre/a'" in message
 
 
 def test_a_dead_reader_of_another_tensor_goes_with_its_readers() -> None:
     text = BASE + "side = Neg(pre/a) {T: float32}\nrest = Abs(side) {T: float32}\n"
-    graph, edits = collapse(text, [new("In", "Placeholder", like=Ref("pre/b"))], {"x": "In", "pre": "In"}, ("out",))
+    graph, edits = collapse(
+        text, [new("In", "Placeholder", like=Ref("pre/b"))], {"x": "In", "pre": "In"}, ("out",)
+    )
     assert "side" not in graph and "rest" not in graph
     assert any(isinstance(e, Drop) and e.name == "rest" and "side" in e.fate for e in edits)
 
@@ -85,9 +100,12 @@ def test_several_tensors_read_from_one_group_need_outputs() -> None:
     text = BASE + "also = Neg(post/p) {T: float32}\nboth = Add(out, also) {T: float32}\n"
     refused("S305", text, [new("Post")], {"post": "Post"}, ("both",))
     graph, _ = collapse(
-        text, [new("Post", ports=("first", "second"))], {"post": "Post"}, ("both",),
+        text,
+        [new("Post", ports=("first", "second"))],
+        {"post": "Post"},
+        ("both",),
         outputs={"post/p": "Post:first", "post/q": "Post:second"},
-    )  # fmt: skip
+    )
     assert graph["also"].inputs == (Ref("Post"),) and graph["out"].inputs == (Ref("Post", 1),)
 
 
@@ -108,7 +126,9 @@ post/p = Abs(Squeeze) {T: float32}
     graph, _ = collapse(text, nodes, {"boxes": "Boxes", "post": "Post"}, ("Post",))
     assert graph["Post"].inputs == (Ref("Boxes"),)
     scaled = text.replace("Squeeze = Squeeze(boxes/c)", "Squeeze = Square(boxes/c)")
-    assert "'Squeeze' (Square)" in refused("S307", scaled, nodes, {"boxes": "Boxes", "post": "Post"}, ("Post",))
+    assert "'Squeeze' (Square)" in refused(
+        "S307", scaled, nodes, {"boxes": "Boxes", "post": "Post"}, ("Post",)
+    )
 
 
 def test_a_group_that_is_left_and_entered_again_is_refused() -> None:
@@ -120,8 +140,9 @@ between = Abs(g/a) {T: float32}
 g/b = Add(between, g/a) {T: float32}
 out = Neg(g/b) {T: float32}
 """
-    message = refused("S306", text, [new("G", ports=("a", "b"))], {"g": "G"}, ("out",),
-                      outputs={"g/a": "G:a", "g/b": "G:b"})  # fmt: skip
+    message = refused(
+        "S306", text, [new("G", ports=("a", "b"))], {"g": "G"}, ("out",), outputs={"g/a": "G:a", "g/b": "G:b"}
+    )
     assert "'between'" in message
 
 
@@ -132,8 +153,14 @@ def test_control_edges_follow() -> None:
     graph, _ = collapse(text, [new("Post")], {"post": "Post"}, ("out",))
     assert graph["out"].control == ("Post",)
     assert graph["Post"].control == ()
-    kept, _ = collapse(text.replace("net/y = Exp(pre/b)", "net/y = Exp(pre/b, ^guard)").replace(
-        "guard = NoOp(^pre/a)\n", "").replace("net/y =", "guard = NoOp(^pre/a)\nnet/y ="), [new("Post")], {"post": "Post"}, ("out",))  # fmt: skip
+    kept, _ = collapse(
+        text.replace("net/y = Exp(pre/b)", "net/y = Exp(pre/b, ^guard)")
+        .replace("guard = NoOp(^pre/a)\n", "")
+        .replace("net/y =", "guard = NoOp(^pre/a)\nnet/y ="),
+        [new("Post")],
+        {"post": "Post"},
+        ("out",),
+    )
     assert kept["Post"].control == ("guard",)
 
 

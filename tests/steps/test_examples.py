@@ -37,10 +37,25 @@ def test_declaration_is_documented(step_type: type[Step]) -> None:
 
 def test_every_step_of_the_issue_exists() -> None:
     assert set(step_types()) >= {
-        "collapse", "remove", "remove-asserts", "forward", "forward-identities", "replace-op", "rename", "set-attr",
-        "add-node", "connect", "disconnect", "reorder-inputs", "set-shape", "fold-constants", "pin-batch", "cut-at",
-        "prune", "set-outputs",
-    }  # fmt: skip
+        "collapse",
+        "remove",
+        "remove-asserts",
+        "forward",
+        "forward-identities",
+        "replace-op",
+        "rename",
+        "set-attr",
+        "add-node",
+        "connect",
+        "disconnect",
+        "reorder-inputs",
+        "set-shape",
+        "fold-constants",
+        "pin-batch",
+        "cut-at",
+        "prune",
+        "set-outputs",
+    }
 
 
 def test_a_docstring_without_an_example_is_refused() -> None:

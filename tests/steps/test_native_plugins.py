@@ -28,11 +28,15 @@ def turned(graph: Graph, outputs: tuple[str, ...] = (), **options: Any) -> tuple
     """Return the graph that the step makes, and its remarks."""
     remarks: list[Diagnostic] = []
     site = Site(graph, rules=CATALOG.rules(), remarks=remarks, outputs=outputs)
-    return apply_edits(graph, NativePlugins.model_validate({"step": "native-plugins", **options}).plan(site)), remarks
+    return apply_edits(
+        graph, NativePlugins.model_validate({"step": "native-plugins", **options}).plan(site)
+    ), remarks
 
 
 def graph_of(shape: str, body: str, outputs: str = "y") -> Graph:
-    return parse_graph(f"graph v1\noutputs: {outputs}\nx = Placeholder() {{dtype: float32, shape: shape[{shape}]}}\n{body}")
+    return parse_graph(
+        f"graph v1\noutputs: {outputs}\nx = Placeholder() {{dtype: float32, shape: shape[{shape}]}}\n{body}"
+    )
 
 
 def const(name: str, *values: int, scalar: bool = False) -> str:
@@ -65,8 +69,14 @@ def plugins(graph: Graph) -> list[tuple[str, dict[str, Any]]]:
 
 def changed(graph: Graph, key: str, value: Any) -> Graph:
     """Return the graph with a field of every plugin node that has it changed."""
-    return graph.replace([replace(node, attrs={**node.attrs, key: value}) if node.op in CATALOG and key in node.attrs else node
-                          for node in graph])  # fmt: skip
+    return graph.replace(
+        [
+            replace(node, attrs={**node.attrs, key: value})
+            if node.op in CATALOG and key in node.attrs
+            else node
+            for node in graph
+        ]
+    )
 
 
 # ResizeBilinear
@@ -80,7 +90,10 @@ def resizing(corners: bool, half: bool, *size: int) -> str:
 
 
 @pytest.mark.parametrize(("corners", "half"), MODES)
-@pytest.mark.parametrize(("before", "after"), [((4, 6), (8, 12)), ((5, 7), (9, 4)), ((8, 3), (3, 8)), ((7, 7), (1, 15)), ((1, 4), (6, 2))])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((4, 6), (8, 12)), ((5, 7), (9, 4)), ((8, 3), (3, 8)), ((7, 7), (1, 15)), ((1, 4), (6, 2))],
+)
 def test_resize(corners: bool, half: bool, before: tuple[int, int], after: tuple[int, int]) -> None:
     graph = graph_of(f"2,{before[0]},{before[1]},3", resizing(corners, half, *after))
     made, remarks = turned(graph)
@@ -101,18 +114,63 @@ def test_another_mode_is_another_picture(corners: bool, half: bool) -> None:
 # Split, SplitV, Slice, StridedSlice
 
 CUTS = {
-    "split": ("2,4,6,8", const("axis", 3, scalar=True) + "s = Split(axis, x) {num_split: 2, T: float32}\n", "s,s:1", 2),
-    "split of rows": ("2,4,6,3", const("axis", 1, scalar=True) + "s = Split(axis, x) {num_split: 4, T: float32}\n", "s,s:1,s:2,s:3", 4),
-    "split from behind": ("2,9,4", const("axis", -2, scalar=True) + "s = Split(axis, x) {num_split: 3, T: float32}\n", "s:1,s:2", 3),
-    "split by sizes": ("2,4,6,8", const("n", 1, -1, 2) + const("axis", 3, scalar=True)
-                       + "s = SplitV(x, n, axis) {num_split: 3, T: float32, Tlen: int32}\n", "s,s:1,s:2", 3),
-    "slice": ("2,5,7,3", const("b", 0, 0, 2, 0) + const("n", -1, 5, 4, -1) + "s = Slice(x, b, n) {T: float32, Index: int32}\n", "s", 1),
-    "slice to the end": ("2,7", const("b", 0, 3) + const("n", 2, -1) + "s = Slice(x, b, n) {T: float32, Index: int32}\n", "s", 1),
-    "strided": ("2,5,7,3", const("b", 0, 0, 0, 1) + const("e", 0, 0, 0, 3) + const("t", 1, 1, 1, 1)
-                + "s = StridedSlice(x, b, e, t) {T: float32, Index: int32, begin_mask: 7, end_mask: 7}\n", "s", 1),
-    "strided, few entries": ("2,6,3", const("b", 0, 1) + const("e", 0, -2) + const("t", 1, 1)
-                             + "s = StridedSlice(x, b, e, t) {T: float32, Index: int32, end_mask: 1}\n", "s", 1),
-}  # fmt: skip
+    "split": (
+        "2,4,6,8",
+        const("axis", 3, scalar=True) + "s = Split(axis, x) {num_split: 2, T: float32}\n",
+        "s,s:1",
+        2,
+    ),
+    "split of rows": (
+        "2,4,6,3",
+        const("axis", 1, scalar=True) + "s = Split(axis, x) {num_split: 4, T: float32}\n",
+        "s,s:1,s:2,s:3",
+        4,
+    ),
+    "split from behind": (
+        "2,9,4",
+        const("axis", -2, scalar=True) + "s = Split(axis, x) {num_split: 3, T: float32}\n",
+        "s:1,s:2",
+        3,
+    ),
+    "split by sizes": (
+        "2,4,6,8",
+        const("n", 1, -1, 2)
+        + const("axis", 3, scalar=True)
+        + "s = SplitV(x, n, axis) {num_split: 3, T: float32, Tlen: int32}\n",
+        "s,s:1,s:2",
+        3,
+    ),
+    "slice": (
+        "2,5,7,3",
+        const("b", 0, 0, 2, 0) + const("n", -1, 5, 4, -1) + "s = Slice(x, b, n) {T: float32, Index: int32}\n",
+        "s",
+        1,
+    ),
+    "slice to the end": (
+        "2,7",
+        const("b", 0, 3) + const("n", 2, -1) + "s = Slice(x, b, n) {T: float32, Index: int32}\n",
+        "s",
+        1,
+    ),
+    "strided": (
+        "2,5,7,3",
+        const("b", 0, 0, 0, 1)
+        + const("e", 0, 0, 0, 3)
+        + const("t", 1, 1, 1, 1)
+        + "s = StridedSlice(x, b, e, t) {T: float32, Index: int32, begin_mask: 7, end_mask: 7}\n",
+        "s",
+        1,
+    ),
+    "strided, few entries": (
+        "2,6,3",
+        const("b", 0, 1)
+        + const("e", 0, -2)
+        + const("t", 1, 1)
+        + "s = StridedSlice(x, b, e, t) {T: float32, Index: int32, end_mask: 1}\n",
+        "s",
+        1,
+    ),
+}
 
 
 @pytest.mark.parametrize("case", CUTS)
@@ -128,40 +186,66 @@ def test_cuts(case: str) -> None:
 
 
 def test_readers_of_higher_outputs_follow() -> None:
-    body = const("axis", 3, scalar=True) + """s = Split(axis, x) {num_split: 3, T: float32}
+    body = (
+        const("axis", 3, scalar=True)
+        + """s = Split(axis, x) {num_split: 3, T: float32}
 a = Relu(s:2) {T: float32}
 y = Mul(s, a) {T: float32}
 """
+    )
     graph = graph_of("1,2,2,6", body)
     made, _ = turned(graph)
-    assert [attrs for _, attrs in plugins(made)] == [{"axis": 1, "begin": 0, "size": 2}, {"axis": 1, "begin": 4, "size": 2}]
-    assert made["a"].inputs == (Ref("s/2"),) and "axis" not in made and max(differences(graph, made, picture(1, 2, 2, 6))) == 0
+    assert [attrs for _, attrs in plugins(made)] == [
+        {"axis": 1, "begin": 0, "size": 2},
+        {"axis": 1, "begin": 4, "size": 2},
+    ]
+    assert (
+        made["a"].inputs == (Ref("s/2"),)
+        and "axis" not in made
+        and max(differences(graph, made, picture(1, 2, 2, 6))) == 0
+    )
 
 
 def test_a_name_that_is_taken_gets_a_number() -> None:
-    body = const("axis", 3, scalar=True) + "s = Split(axis, x) {num_split: 2, T: float32}\ns/1 = Relu(s) {T: float32}\n"
+    body = (
+        const("axis", 3, scalar=True)
+        + "s = Split(axis, x) {num_split: 2, T: float32}\ns/1 = Relu(s) {T: float32}\n"
+    )
     graph = graph_of("1,2,2,6", body, "s:1,s/1")
     made, _ = turned(graph)
-    assert made.outputs == (Ref("s/1_1"), Ref("s/1")) and max(differences(graph, made, picture(1, 2, 2, 6))) == 0
+    assert (
+        made.outputs == (Ref("s/1_1"), Ref("s/1")) and max(differences(graph, made, picture(1, 2, 2, 6))) == 0
+    )
 
 
 def test_rows_of_boxes_are_no_picture() -> None:
     """After a Reshape four axes are as the graph has them, for TensorRT, too."""
-    body = const("to", 2, 12, 1, 4) + const("b", 0, 2, 0, 0) + const("n", -1, 5, -1, -1) + """boxes = Reshape(x, to) {T: float32, Tshape: int32}
+    body = (
+        const("to", 2, 12, 1, 4)
+        + const("b", 0, 2, 0, 0)
+        + const("n", -1, 5, -1, -1)
+        + """boxes = Reshape(x, to) {T: float32, Tshape: int32}
 relu = Relu(boxes) {T: float32}
 y = Slice(relu, b, n) {T: float32, Index: int32}
 """
+    )
     graph = graph_of("2,4,4,3", body)
     made, _ = turned(graph)
-    assert plugins(made) == [("SurgeonSlice", {"axis": 1, "begin": 2, "size": 5})] and made["y"].inputs == (Ref("relu"),)
+    assert plugins(made) == [("SurgeonSlice", {"axis": 1, "begin": 2, "size": 5})] and made["y"].inputs == (
+        Ref("relu"),
+    )
     assert max(differences(graph, made, picture(2, 4, 4, 3))) == 0
 
 
 def test_channels_first_needs_no_transpose() -> None:
-    body = const("b", 0, 1, 0, 0) + const("n", -1, 2, -1, -1) + """relu = Relu(x) {T: float32}
+    body = (
+        const("b", 0, 1, 0, 0)
+        + const("n", -1, 2, -1, -1)
+        + """relu = Relu(x) {T: float32}
 pool = MaxPool(y) {T: float32, ksize: [1,1,2,2], strides: [1,1,2,2], padding: "VALID", data_format: "NCHW"}
 y = Slice(relu, b, n) {T: float32, Index: int32}
 """
+    )
     made, _ = turned(graph_of("2,3,4,4", body, "pool"))
     assert plugins(made) == [("SurgeonSlice", {"axis": 1, "begin": 1, "size": 2})] and "y/plugin" not in made
 
@@ -191,10 +275,11 @@ def test_leaky_relu() -> None:
     graph = graph_of("2,4,4,3", "y = LeakyRelu(x) {T: float32, alpha: 0.125}\n")
     made, _ = turned(graph)
     x = picture(2, 4, 4, 3)
-    assert plugins(made) == [("SurgeonActivation", {"type": 0, "alpha": 0.125})] and max(differences(graph, made, x)) < EXACT
+    assert (
+        plugins(made) == [("SurgeonActivation", {"type": 0, "alpha": 0.125})]
+        and max(differences(graph, made, x)) < EXACT
+    )
     assert max(differences(graph, changed(made, "alpha", 0.25), x)) > 0.01
-
-
 
 
 def bounded(added: str, offset: float = 3.0) -> str:
@@ -219,13 +304,20 @@ def test_hard_swish(case: str, order: str) -> None:
     made, _ = turned(graph)
     x = picture(2, 4, 4, 3)
     assert plugins(made) == [("SurgeonActivation", {"type": 1})] and max(differences(graph, made, x)) < EXACT
-    assert "r" not in made and "more" not in made and max(differences(graph, changed(made, "type", 2), x)) > 0.01
+    assert (
+        "r" not in made and "more" not in made and max(differences(graph, changed(made, "type", 2), x)) > 0.01
+    )
 
 
 def test_hard_swish_of_a_product() -> None:
-    body = number("c", 1 / 6) + "w = Mul(x, x) {T: float32}\n" + bounded("w, three") + """p = Mul(r, c) {T: float32}
+    body = (
+        number("c", 1 / 6)
+        + "w = Mul(x, x) {T: float32}\n"
+        + bounded("w, three")
+        + """p = Mul(r, c) {T: float32}
 y = Mul(w, p) {T: float32}
 """
+    )
     graph = graph_of("2,4,4,3", body)
     made, _ = turned(graph)
     assert plugins(made) == [("SurgeonActivation", {"type": 1})] and made["y"].inputs == (Ref("w"),)
@@ -240,10 +332,17 @@ def test_what_others_read_of_the_pattern_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scale", "offset", "other"), [(0.2, 3.0, "x"), (1 / 6, 2.0, "x"), (1 / 6, 3.0, "n")], ids=["scale", "offset", "tensor"]
+    ("scale", "offset", "other"),
+    [(0.2, 3.0, "x"), (1 / 6, 2.0, "x"), (1 / 6, 3.0, "n")],
+    ids=["scale", "offset", "tensor"],
 )
 def test_what_only_looks_like_hard_swish_stays(scale: float, offset: float, other: str) -> None:
-    body = "n = Neg(x) {T: float32}\n" + number("c", scale) + bounded(f"{other}, three", offset) + SWISHES["x r, then c"]
+    body = (
+        "n = Neg(x) {T: float32}\n"
+        + number("c", scale)
+        + bounded(f"{other}, three", offset)
+        + SWISHES["x r, then c"]
+    )
     graph = graph_of("2,4,4,3", body)
     assert turned(graph) == (graph, [])
 
@@ -251,26 +350,87 @@ def test_what_only_looks_like_hard_swish_stays(scale: float, offset: float, othe
 # What stays, and what is refused
 
 STAYING = {
-    "fed size": ("1,4,4,3", "size = Placeholder() {dtype: int32, shape: shape[2]}\ny = ResizeBilinear(x, size) {T: float32}\n", "size is not constant"),
+    "fed size": (
+        "1,4,4,3",
+        "size = Placeholder() {dtype: int32, shape: shape[2]}\ny = ResizeBilinear(x, size) {T: float32}\n",
+        "size is not constant",
+    ),
     "both modes": ("1,4,4,3", resizing(True, True, 8, 8), "both 'align_corners'"),
-    "batch": ("4,6", const("axis", 0, scalar=True) + "y = Split(axis, x) {num_split: 2, T: float32}\n", "cuts axis 0"),
-    "unknown length": ("1,?", const("axis", 1, scalar=True) + "y = Split(axis, x) {num_split: 2, T: float32}\n", "is not known"),
-    "no multiple": ("1,7", const("axis", 1, scalar=True) + "y = Split(axis, x) {num_split: 2, T: float32}\n", "multiple of"),
-    "sizes": ("1,7", const("n", 3, 3) + const("axis", 1, scalar=True) + "y = SplitV(x, n, axis) {num_split: 2, T: float32, Tlen: int32}\n",
-              "do not divide"),
-    "two axes": ("1,4,6", const("b", 0, 1, 1) + const("n", 1, 2, 2) + "y = Slice(x, b, n) {T: float32, Index: int32}\n", "axes 1, 2"),
-    "nothing": ("1,4,6", const("b", 0, 0, 0) + const("n", -1, 4, 6) + "y = Slice(x, b, n) {T: float32, Index: int32}\n", "cuts nothing"),
-    "first picture": ("4,6", const("b", 0, 0) + const("n", 1, -1) + "y = Slice(x, b, n) {T: float32, Index: int32}\n", "the batch"),
-    "too long": ("4,6", const("b", 0, 3) + const("n", -1, 4) + "y = Slice(x, b, n) {T: float32, Index: int32}\n", "4 places from 3"),
-    "steps": ("1,6", const("b", 0, 0) + const("e", 1, 6) + const("t", 1, 2) + "y = StridedSlice(x, b, e, t) {T: float32, Index: int32}\n",
-              "strides are [1, 2]"),
-    "axis taken out": ("1,6,3", const("b", 0, 0) + const("e", 1, 1) + const("t", 1, 1)
-                       + "y = StridedSlice(x, b, e, t) {T: float32, Index: int32, shrink_axis_mask: 2}\n", "takes an axis out"),
-    "batch tiled": ("1,6", const("n", 2, 1) + "y = Tile(x, n) {T: float32, Tmultiples: int32}\n", "multiples are [2, 1]"),
-    "five axes": ("1,2,2,2,2", const("n", 1, 1, 1, 1, 2) + "y = Tile(x, n) {T: float32, Tmultiples: int32}\n", "5 axes"),
-    "no layout": ("1,2,2,2", const("n", 1, 1, 1, 2) + "odd = Unheard(x) {T: float32}\nmany = Unheard(odd) {T: float32}\n"
-                  "y = Tile(many, n) {T: float32, Tmultiples: int32}\n", "axes"),
-}  # fmt: skip
+    "batch": (
+        "4,6",
+        const("axis", 0, scalar=True) + "y = Split(axis, x) {num_split: 2, T: float32}\n",
+        "cuts axis 0",
+    ),
+    "unknown length": (
+        "1,?",
+        const("axis", 1, scalar=True) + "y = Split(axis, x) {num_split: 2, T: float32}\n",
+        "is not known",
+    ),
+    "no multiple": (
+        "1,7",
+        const("axis", 1, scalar=True) + "y = Split(axis, x) {num_split: 2, T: float32}\n",
+        "multiple of",
+    ),
+    "sizes": (
+        "1,7",
+        const("n", 3, 3)
+        + const("axis", 1, scalar=True)
+        + "y = SplitV(x, n, axis) {num_split: 2, T: float32, Tlen: int32}\n",
+        "do not divide",
+    ),
+    "two axes": (
+        "1,4,6",
+        const("b", 0, 1, 1) + const("n", 1, 2, 2) + "y = Slice(x, b, n) {T: float32, Index: int32}\n",
+        "axes 1, 2",
+    ),
+    "nothing": (
+        "1,4,6",
+        const("b", 0, 0, 0) + const("n", -1, 4, 6) + "y = Slice(x, b, n) {T: float32, Index: int32}\n",
+        "cuts nothing",
+    ),
+    "first picture": (
+        "4,6",
+        const("b", 0, 0) + const("n", 1, -1) + "y = Slice(x, b, n) {T: float32, Index: int32}\n",
+        "the batch",
+    ),
+    "too long": (
+        "4,6",
+        const("b", 0, 3) + const("n", -1, 4) + "y = Slice(x, b, n) {T: float32, Index: int32}\n",
+        "4 places from 3",
+    ),
+    "steps": (
+        "1,6",
+        const("b", 0, 0)
+        + const("e", 1, 6)
+        + const("t", 1, 2)
+        + "y = StridedSlice(x, b, e, t) {T: float32, Index: int32}\n",
+        "strides are [1, 2]",
+    ),
+    "axis taken out": (
+        "1,6,3",
+        const("b", 0, 0)
+        + const("e", 1, 1)
+        + const("t", 1, 1)
+        + "y = StridedSlice(x, b, e, t) {T: float32, Index: int32, shrink_axis_mask: 2}\n",
+        "takes an axis out",
+    ),
+    "batch tiled": (
+        "1,6",
+        const("n", 2, 1) + "y = Tile(x, n) {T: float32, Tmultiples: int32}\n",
+        "multiples are [2, 1]",
+    ),
+    "five axes": (
+        "1,2,2,2,2",
+        const("n", 1, 1, 1, 1, 2) + "y = Tile(x, n) {T: float32, Tmultiples: int32}\n",
+        "5 axes",
+    ),
+    "no layout": (
+        "1,2,2,2",
+        const("n", 1, 1, 1, 2) + "odd = Unheard(x) {T: float32}\nmany = Unheard(odd) {T: float32}\n"
+        "y = Tile(many, n) {T: float32, Tmultiples: int32}\n",
+        "axes",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", STAYING)
@@ -285,7 +445,9 @@ def test_a_node_that_cannot_be_turned_stays(case: str) -> None:
 
 
 def test_one_remark_for_many() -> None:
-    body = const("n", 2, 1) + "".join(f"y{i} = Tile(x, n) {{T: float32, Tmultiples: int32}}\n" for i in range(5))
+    body = const("n", 2, 1) + "".join(
+        f"y{i} = Tile(x, n) {{T: float32, Tmultiples: int32}}\n" for i in range(5)
+    )
     _, remarks = turned(graph_of("1,6", body, "y0"))
     assert len(remarks) == 1 and "5 nodes, the first 'y0'" in remarks[0].message
 
@@ -301,11 +463,14 @@ def test_a_node_without_a_plugin_is_refused() -> None:
 
 
 def test_only_the_operations_and_nodes_asked_for() -> None:
-    body = const("n", 1, 2) + """a/t = Tile(x, n) {T: float32, Tmultiples: int32}
+    body = (
+        const("n", 1, 2)
+        + """a/t = Tile(x, n) {T: float32, Tmultiples: int32}
 b/t = Tile(x, n) {T: float32, Tmultiples: int32}
 y = LeakyRelu(a/t) {T: float32, alpha: 0.1}
 z = Add(b/t, y) {T: float32}
 """
+    )
     graph = graph_of("1,6", body, "z")
     assert [op for op, _ in plugins(turned(graph, ops=["LeakyRelu"])[0])] == ["SurgeonActivation"]
     made, _ = turned(graph, nodes=["b"])
@@ -313,33 +478,47 @@ z = Add(b/t, y) {T: float32}
 
 
 def test_computations_of_shapes_stay_without_a_remark() -> None:
-    body = """shape = Shape(x) {T: float32, out_type: int32}
-""" + const("b", 1) + const("e", 3) + const("t", 1) + """hw = StridedSlice(shape, b, e, t) {T: int32, Index: int32}
+    body = (
+        """shape = Shape(x) {T: float32, out_type: int32}
+"""
+        + const("b", 1)
+        + const("e", 3)
+        + const("t", 1)
+        + """hw = StridedSlice(shape, b, e, t) {T: int32, Index: int32}
 y = Identity(hw) {T: int32}
 """
+    )
     graph = graph_of("1,4,4,3", body)
     assert turned(graph) == (graph, [])
 
 
 def test_an_output_that_the_recipe_counts_stays() -> None:
-    graph = graph_of("1,6", const("axis", 1, scalar=True) + "s = Split(axis, x) {num_split: 2, T: float32}\n", "s:1")
+    graph = graph_of(
+        "1,6", const("axis", 1, scalar=True) + "s = Split(axis, x) {num_split: 2, T: float32}\n", "s:1"
+    )
     made, remarks = turned(graph, outputs=("s:1",))
     assert made == graph and "'s:1'" in remarks[0].message
 
 
 def test_control_edges_stay() -> None:
-    body = const("n", 1, 1, 1, 2) + "before = Neg(x) {T: float32}\nt = Tile(x, n, ^before) {T: float32, Tmultiples: int32}\ny = Relu(x, ^t) {T: float32}\n"
+    body = (
+        const("n", 1, 1, 1, 2)
+        + "before = Neg(x) {T: float32}\nt = Tile(x, n, ^before) {T: float32, Tmultiples: int32}\ny = Relu(x, ^t) {T: float32}\n"
+    )
     made, _ = turned(graph_of("1,2,2,2", body))
     assert made["t"].control == ("before",) and made["y"].control == ("t",)
 
 
 def test_a_branch_stays() -> None:
-    body = const("n", 1, 2) + """p = Placeholder() {dtype: bool, shape: shape[]}
+    body = (
+        const("n", 1, 2)
+        + """p = Placeholder() {dtype: bool, shape: shape[]}
 s = Switch(x, p) {T: float32}
 t = Tile(s:1, n) {T: float32, Tmultiples: int32}
 u = Tile(s, n) {T: float32, Tmultiples: int32}
 y = Merge(u, t) {N: 2, T: float32}
 """
+    )
     graph = graph_of("1,6", body)
     made, remarks = turned(graph)
     assert made == graph and "loop or in a branch" in remarks[0].message
@@ -358,18 +537,30 @@ steps:
 
 
 def network() -> Graph:
-    weights = TensorValue.of(np.random.default_rng(3).normal(0, 0.5, (3, 3, 3, 8)).astype(np.float32), DType.FLOAT32)
-    body = """w = Const() {dtype: float32, value: tensor<float32[3,3,3,8]: 0.0>}
+    weights = TensorValue.of(
+        np.random.default_rng(3).normal(0, 0.5, (3, 3, 3, 8)).astype(np.float32), DType.FLOAT32
+    )
+    body = (
+        """w = Const() {dtype: float32, value: tensor<float32[3,3,3,8]: 0.0>}
 c = Conv2D(x, w) {T: float32, strides: [1,1,1,1], padding: "SAME", data_format: "NHWC"}
 l = LeakyRelu(c) {T: float32, alpha: 0.1}
-""" + const("size", 9, 12) + "r = ResizeBilinear(l, size) {T: float32, align_corners: false, half_pixel_centers: true}\n" + const(
-        "axis", 3, scalar=True) + """s = Split(axis, r) {num_split: 2, T: float32}
+"""
+        + const("size", 9, 12)
+        + "r = ResizeBilinear(l, size) {T: float32, align_corners: false, half_pixel_centers: true}\n"
+        + const("axis", 3, scalar=True)
+        + """s = Split(axis, r) {num_split: 2, T: float32}
 a = Relu(s) {T: float32}
 b = Sigmoid(s:1) {T: float32}
 y = Mul(a, b) {T: float32}
-"""  # fmt: skip
+"""
+    )
     graph = graph_of("1,5,7,3", body)
-    return graph.replace([replace(node, attrs={**node.attrs, "value": weights}) if node.name == "w" else node for node in graph])
+    return graph.replace(
+        [
+            replace(node, attrs={**node.attrs, "value": weights}) if node.name == "w" else node
+            for node in graph
+        ]
+    )
 
 
 def test_a_recipe_writes_uff(tmp_path: Path) -> None:
@@ -380,6 +571,8 @@ def test_a_recipe_writes_uff(tmp_path: Path) -> None:
     made = surgeon.convert(recipe, model, output).plan.result
     nodes = {node.id: node for node in read_uff(output).nodes}
     ops = [node.operation for node in nodes.values()]
-    assert {"_SurgeonActivation", "_SurgeonResizeBilinear", "_SurgeonSlice"} <= set(ops) and "Transpose" not in ops
+    assert {"_SurgeonActivation", "_SurgeonResizeBilinear", "_SurgeonSlice"} <= set(
+        ops
+    ) and "Transpose" not in ops
     assert ops.count("_SurgeonSlice") == 2 and not {"ResizeBilinear", "Split", "LeakyRelu"} & set(ops)
     assert made is not None and max(differences(network(), made, picture(1, 5, 7, 3))) < 10 * EXACT

@@ -42,9 +42,16 @@ def model() -> Graph:
                     return i + 1, tf.identity(y * scale) + tf.constant(1.0)
 
             _, looped = v1.while_loop(lambda i, y: i < 3, step, [tf.constant(0), tf.identity(x)])
-            picked = v1.cond(flag, lambda: tf.identity(looped) + 1.0, lambda: tf.constant([5.0, 6.0, 7.0]) * looped)
+            picked = v1.cond(
+                flag, lambda: tf.identity(looped) + 1.0, lambda: tf.constant([5.0, 6.0, 7.0]) * looped
+            )
             norm = v1.nn.fused_batch_norm(
-                picked[:, :, tf.newaxis], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.1, 0.2, 0.3], [1.0, 2.0, 3.0], is_training=False
+                picked[:, :, tf.newaxis],
+                [1.0, 1.0, 1.0],
+                [0.0, 0.0, 0.0],
+                [0.1, 0.2, 0.3],
+                [1.0, 2.0, 3.0],
+                is_training=False,
             )[0]
             flat = tf.reshape(norm, tf.stack([tf.shape(norm)[0], -1]))
         tf.identity(flat, name="out")

@@ -24,7 +24,9 @@ def text(body: str) -> Graph:
     return parse_graph("graph v1\n" + body)
 
 
-def refused(code: str, keyword: str, graph: Graph, around: dict[str, Any] | None = None, **options: Any) -> str:
+def refused(
+    code: str, keyword: str, graph: Graph, around: dict[str, Any] | None = None, **options: Any
+) -> str:
     with pytest.raises(SurgeonError) as caught:
         run_step(make(keyword, **options), graph, **(around or {}))
     assert caught.value.diagnostics[0].code == code
@@ -67,7 +69,9 @@ def test_unmatched_entries_are_refused_with_the_nearest_name() -> None:
     graph = text("Preprocessor/sub = Const()\ny = Neg(Preprocessor/sub)")
     assert "nearest: 'Preprocessor'" in refused("R201", "remove", graph, nodes=["Preprocesor"])
     refused("R201", "remove", graph, nodes=[{"op": "Assert"}])
-    assert run_step(make("remove", nodes=["Preprocesor?", {"op": "Assert", "optional": True}]), graph) == graph
+    assert (
+        run_step(make("remove", nodes=["Preprocesor?", {"op": "Assert", "optional": True}]), graph) == graph
+    )
 
 
 def test_exclusive_spares_placeholders_outputs_and_what_others_read() -> None:
@@ -127,7 +131,9 @@ log = PrintV2(x)
 y = Relu(x, ^group, ^log)
 """)
     made = run_step(make("remove-asserts"), graph)
-    assert names(made) == ["x", "group", "y"] and made["y"].control == ("group",) and made["group"].control == ()
+    assert (
+        names(made) == ["x", "group", "y"] and made["y"].control == ("group",) and made["group"].control == ()
+    )
 
 
 LOOPED = text("""
@@ -153,14 +159,20 @@ def test_remove_asserts_leaves_constants_in_their_loop() -> None:
 
 
 def test_remove_refuses_what_alone_ties_a_constant_to_its_branch() -> None:
-    graph = text("p = Const()\nx = Const()\ns = Switch(x, p)\ncheck = Assert(s:1)\nc = Const(^check)\nm = Merge(c, s)")
+    graph = text(
+        "p = Const()\nx = Const()\ns = Switch(x, p)\ncheck = Assert(s:1)\nc = Const(^check)\nm = Merge(c, s)"
+    )
     assert "'c' (Const) after" in refused("S103", "remove", graph, nodes=["check"])
 
 
 def test_forward_joins_readers_to_the_chosen_input() -> None:
     graph = text("a = Const()\nb = Const()\nc = Foo(a, b:3, ^a)\nd = Relu(c, ^b)\ne = NoOp(^c)")
     made = run_step(make("forward", nodes=["c"], input=1), graph)
-    assert made["d"].inputs == (Ref("b", 3),) and made["d"].control == ("a", "b") and made["e"].control == ("b", "a")
+    assert (
+        made["d"].inputs == (Ref("b", 3),)
+        and made["d"].control == ("a", "b")
+        and made["e"].control == ("b", "a")
+    )
 
 
 def test_forward_refuses_a_missing_input() -> None:
@@ -213,7 +225,9 @@ def test_forward_identities_keeps_a_control_input_away_from_a_merge() -> None:
 
 
 def test_forward_identities_moves_control_inputs_along_a_chain() -> None:
-    graph = text("a = Const()\nc = Const()\nd = Const()\ni = Identity(a, ^c)\nj = Identity(i, ^d)\ny = Neg(j, ^j)")
+    graph = text(
+        "a = Const()\nc = Const()\nd = Const()\ni = Identity(a, ^c)\nj = Identity(i, ^d)\ny = Neg(j, ^j)"
+    )
     made = run_step(make("forward-identities"), graph)
     assert made["y"] == Node("y", "Neg", (Ref("a"),), ("d", "c", "a"))
 

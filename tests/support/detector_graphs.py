@@ -65,7 +65,9 @@ class Edit:
         old = Ref.parse(ref)
         nodes: list[Node] = []
         for each in graph:
-            nodes.append(each.with_inputs(tuple(Ref(node.name) if source == old else source for source in each.inputs)))
+            nodes.append(
+                each.with_inputs(tuple(Ref(node.name) if source == old else source for source in each.inputs))
+            )
             if each.name == old.node:
                 nodes.append(node)
         return graph.replace(nodes)

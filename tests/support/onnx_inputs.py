@@ -84,17 +84,24 @@ class Rendering:
         options.log_severity_level = 3
         level = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimised else level.ORT_DISABLE_ALL
-        session = onnxruntime.InferenceSession(self.model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            self.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
         given = {f"input{i}": array for i, array in enumerate(inputs)}
         return dict(zip(self.ports, session.run(list(self.ports), given), strict=True))
 
     def check(self) -> None:
         """Check the model: ONNX's own checker, shapes as the plugin's rule has them, and operators that TensorRT 8.5 reads."""
         onnx.checker.check_model(self.model, full_check=True)
-        inferred = onnx.shape_inference.infer_shapes(self.model, check_type=True, strict_mode=True, data_prop=True)
+        inferred = onnx.shape_inference.infer_shapes(
+            self.model, check_type=True, strict_mode=True, data_prop=True
+        )
         rule = CATALOG[self.op].output_specs(self.fields, self.specs)
         for value, spec, port in zip(inferred.graph.output, rule, self.ports, strict=True):
-            dims = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim)
+            dims = tuple(
+                dim.dim_value if dim.HasField("dim_value") else None
+                for dim in value.type.tensor_type.shape.dim
+            )
             wanted = spec.shape.dims
             assert wanted is not None and len(dims) == len(wanted), f"{port} is {dims}; expected {wanted}"
             assert all(size is None or found == size for found, size in zip(dims, wanted, strict=True)), (
@@ -111,7 +118,11 @@ class Rendering:
 
 
 def render(
-    op: str, fields: Mapping[str, Any], specs: Sequence[TensorSpec], opset: int = OPSETS[1], version: tuple[int, ...] | None = None
+    op: str,
+    fields: Mapping[str, Any],
+    specs: Sequence[TensorSpec],
+    opset: int = OPSETS[1],
+    version: tuple[int, ...] | None = None,
 ) -> Rendering:
     """Return a model of one plugin node, its inputs of these types and shapes; an open axis is named 'N'.
 
@@ -130,10 +141,19 @@ def render(
         dtype = ADAPTED.get((op, port)) or np.dtype(rule.dtype.value if rule.dtype else "float32")
         emit.nodes.append(helper.make_node("Identity", [name], [port], name=f"out/{port}"))
         # The sizes are left to shape inference, which the check holds against the plugin's rule.
-        values.append(helper.make_tensor_value_info(port, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)),
-                                                    [f"{port}_{axis}" for axis in range(rule.shape.rank or 0)]))  # fmt: skip
-    given = [helper.make_tensor_value_info(name, _element(each), ["N" if size is None else size for size in each.shape.dims or ()])
-             for name, each in zip(names, specs, strict=True)]  # fmt: skip
+        values.append(
+            helper.make_tensor_value_info(
+                port,
+                helper.np_dtype_to_tensor_dtype(np.dtype(dtype)),
+                [f"{port}_{axis}" for axis in range(rule.shape.rank or 0)],
+            )
+        )
+    given = [
+        helper.make_tensor_value_info(
+            name, _element(each), ["N" if size is None else size for size in each.shape.dims or ()]
+        )
+        for name, each in zip(names, specs, strict=True)
+    ]
     graph = helper.make_graph(emit.nodes, "plugin", given, values, emit.initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     return Rendering(op, complete, tuple(specs), model, ports)
@@ -143,7 +163,8 @@ def opsets_of(op: str, fields: Mapping[str, Any]) -> tuple[int, ...]:
     """Return the opsets in which a plugin node is rendered: the first and the last, but the last for RoiAlign with half_pixel."""
     complete = CATALOG[op].complete(fields)
     last_only = (op == "ROIAlign_TRT" and complete["coordinate_transformation_mode"] == 1) or (
-        op == "PyramidROIAlign_TRT" and not complete["sampling_ratio"] and not complete["legacy"])  # fmt: skip
+        op == "PyramidROIAlign_TRT" and not complete["sampling_ratio"] and not complete["legacy"]
+    )
     return OPSETS[1:] if last_only else OPSETS
 
 
@@ -151,9 +172,15 @@ def specs_of(inputs: Sequence[np.ndarray], open_batch: bool = False) -> tuple[Te
     """Return types and shapes of arrays; with ``open_batch`` without the first axis of those that have the batch."""
     batch = max((len(array) for array in inputs), default=0)
     return tuple(
-        TensorSpec.of(DType.of(array.dtype), *(None if open_batch and axis == 0 and size == batch else size
-                                               for axis, size in enumerate(array.shape)))
-        for array in inputs)  # fmt: skip
+        TensorSpec.of(
+            DType.of(array.dtype),
+            *(
+                None if open_batch and axis == 0 and size == batch else size
+                for axis, size in enumerate(array.shape)
+            ),
+        )
+        for array in inputs
+    )
 
 
 def twice(inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -175,20 +202,26 @@ def adapt(op: str, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {port: array.view(ADAPTED.get((op, port), array.dtype)) for port, array in outputs.items()}
 
 
-def differences(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], absolute: float, relative: float) -> list[str]:
+def differences(
+    found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], absolute: float, relative: float
+) -> list[str]:
     """Return how outputs differ, as texts; integers must be equal, not-a-numbers are."""
     texts = []
     for port, right in wanted.items():
         left = found[port]
         if (left.dtype, left.shape) != (right.dtype, right.shape):
-            texts.append(f"'{port}' is {left.dtype}{list(left.shape)}; expected {right.dtype}{list(right.shape)}")
+            texts.append(
+                f"'{port}' is {left.dtype}{list(left.shape)}; expected {right.dtype}{list(right.shape)}"
+            )
             continue
         bound = (relative, absolute) if right.dtype.kind == "f" else (0, 0)
         same = np.isclose(left, right, rtol=bound[0], atol=bound[1], equal_nan=True)
         if not same.all():
             first = tuple(int(i) for i in np.argwhere(~same)[0])
-            texts.append(f"'{port}' differs in {np.count_nonzero(~same)} of {same.size} elements; the first is {list(first)}: "
-                         f"{left[first]!s}; expected {right[first]!s}")  # fmt: skip
+            texts.append(
+                f"'{port}' differs in {np.count_nonzero(~same)} of {same.size} elements; the first is {list(first)}: "
+                f"{left[first]!s}; expected {right[first]!s}"
+            )
     return texts
 
 
@@ -219,10 +252,14 @@ GENERATORS: dict[str, Callable[[np.random.Generator], list[Sample]]] = {}
 """What makes the random samples of a plugin, by op; called with a generator that is seeded by the op's name."""
 
 
-def generator(*ops: str) -> Callable[[Callable[[np.random.Generator], list[Sample]]], Callable[[np.random.Generator], list[Sample]]]:
+def generator(
+    *ops: str,
+) -> Callable[[Callable[[np.random.Generator], list[Sample]]], Callable[[np.random.Generator], list[Sample]]]:
     """Register a function as the generator of plugins."""
 
-    def register(function: Callable[[np.random.Generator], list[Sample]]) -> Callable[[np.random.Generator], list[Sample]]:
+    def register(
+        function: Callable[[np.random.Generator], list[Sample]],
+    ) -> Callable[[np.random.Generator], list[Sample]]:
         for op in ops:
             assert op not in GENERATORS, op
             GENERATORS[op] = function
@@ -237,7 +274,13 @@ def _flatten_concat(random: np.random.Generator) -> list[Sample]:
     return [Sample(f"ignoreBatch-{ignore}", {"axis": 1, "ignoreBatch": ignore}, parts) for ignore in (0, 1)]
 
 
-ANCHORS = {"numLayers": 3, "minSize": 0.2, "maxSize": 0.95, "aspectRatios": [1.0, 2.0, 0.5, 3.0, 0.33], "variance": [0.1, 0.1, 0.2, 0.2]}
+ANCHORS = {
+    "numLayers": 3,
+    "minSize": 0.2,
+    "maxSize": 0.95,
+    "aspectRatios": [1.0, 2.0, 0.5, 3.0, 0.33],
+    "variance": [0.1, 0.1, 0.2, 0.2],
+}
 
 
 @generator("GridAnchor_TRT")
@@ -251,13 +294,28 @@ def _grid_anchor_rect(random: np.random.Generator) -> list[Sample]:
     return [Sample("three-maps", {**ANCHORS, "featureMapShapes": [5, 7, 3, 2, 1, 1]}, ())]
 
 
-NMS = {"shareLocation": 1, "varianceEncodedInTarget": 0, "backgroundLabelId": 0, "numClasses": 6, "topK": 50, "keepTopK": 30,
-       "confidenceThreshold": 0.02, "nmsThreshold": 0.5, "inputOrder": [0, 1, 2], "confSigmoid": 0, "isNormalized": 1,
-       "codeType": 3}  # fmt: skip
+NMS = {
+    "shareLocation": 1,
+    "varianceEncodedInTarget": 0,
+    "backgroundLabelId": 0,
+    "numClasses": 6,
+    "topK": 50,
+    "keepTopK": 30,
+    "confidenceThreshold": 0.02,
+    "nmsThreshold": 0.5,
+    "inputOrder": [0, 1, 2],
+    "confSigmoid": 0,
+    "isNormalized": 1,
+    "codeType": 3,
+}
 
 
 def ssd(
-    random: np.random.Generator, fields: Mapping[str, Any], anchors: int = 120, pictures: int = 2, own_anchors: bool = False
+    random: np.random.Generator,
+    fields: Mapping[str, Any],
+    anchors: int = 120,
+    pictures: int = 2,
+    own_anchors: bool = False,
 ) -> tuple[np.ndarray, ...]:
     """Return encodings, scores and anchors of an SSD, in the order that inputOrder says."""
     classes = fields["numClasses"]
@@ -296,20 +354,37 @@ def _nms(random: np.random.Generator) -> list[Sample]:
         "any-overlap": {"nmsThreshold": 0.0},
         "no-overlap": {"nmsThreshold": 1.0},
     }
-    samples = [Sample(name, {**NMS, **fields}, ssd(random, {**NMS, **fields})) for name, fields in more.items()]
+    samples = [
+        Sample(name, {**NMS, **fields}, ssd(random, {**NMS, **fields})) for name, fields in more.items()
+    ]
     own = {**NMS, "isBatchAgnostic": 0}
-    return [*samples, Sample("own-anchors", own, ssd(random, own, own_anchors=True)),
-            Sample("anchors-of-the-first", NMS, ssd(random, NMS, own_anchors=True))]  # fmt: skip
+    return [
+        *samples,
+        Sample("own-anchors", own, ssd(random, own, own_anchors=True)),
+        Sample("anchors-of-the-first", NMS, ssd(random, NMS, own_anchors=True)),
+    ]
 
 
 @generator("NMSDynamic_TRT")
 def _nms_dynamic(random: np.random.Generator) -> list[Sample]:
     more = {"best-of-each": {}, "all-candidates": {"topK": 120}, "a-box-for-each-class": {"shareLocation": 0}}
-    return [Sample(name, {**NMS, **fields}, ssd(random, {**NMS, **fields}, own_anchors=True)) for name, fields in more.items()]
+    return [
+        Sample(name, {**NMS, **fields}, ssd(random, {**NMS, **fields}, own_anchors=True))
+        for name, fields in more.items()
+    ]
 
 
-BATCHED = {"shareLocation": 1, "backgroundLabelId": -1, "numClasses": 5, "topK": 40, "keepTopK": 25, "scoreThreshold": 0.05,
-           "iouThreshold": 0.4, "isNormalized": 1, "clipBoxes": 1}  # fmt: skip
+BATCHED = {
+    "shareLocation": 1,
+    "backgroundLabelId": -1,
+    "numClasses": 5,
+    "topK": 40,
+    "keepTopK": 25,
+    "scoreThreshold": 0.05,
+    "iouThreshold": 0.4,
+    "isNormalized": 1,
+    "clipBoxes": 1,
+}
 
 
 @generator("BatchedNMS_TRT", "BatchedNMSDynamic_TRT")
@@ -341,11 +416,20 @@ def _batched_nms(random: np.random.Generator) -> list[Sample]:
     return samples
 
 
-EFFICIENT = {"score_threshold": 0.05, "iou_threshold": 0.4, "max_output_boxes": 30, "background_class": -1, "score_activation": 0,
-             "class_agnostic": 0, "box_coding": 0}  # fmt: skip
+EFFICIENT = {
+    "score_threshold": 0.05,
+    "iou_threshold": 0.4,
+    "max_output_boxes": 30,
+    "background_class": -1,
+    "score_activation": 0,
+    "class_agnostic": 0,
+    "box_coding": 0,
+}
 
 
-def candidates(random: np.random.Generator, each: int = 80, classes: int = 4, owners: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def candidates(
+    random: np.random.Generator, each: int = 80, classes: int = 4, owners: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Return boxes as corners, float32[2, each, 4] or with an axis of ``owners``, and scores, float32[2, each, classes]."""
     return corners(random, 2, each, *([owners] if owners else [])), scores(random, 2, each, classes)
 
@@ -373,9 +457,21 @@ def _efficient_nms(random: np.random.Generator) -> list[Sample]:
         sample("all-rows", (boxes, found), max_output_boxes=1000),
         sample("every-score", (boxes, found), score_threshold=0.0),
         sample("low-threshold", (boxes, found), score_threshold=0.006, max_output_boxes=400),
-        sample("low-threshold-with-background", (boxes, found), score_threshold=0.006, max_output_boxes=400, background_class=0),
+        sample(
+            "low-threshold-with-background",
+            (boxes, found),
+            score_threshold=0.006,
+            max_output_boxes=400,
+            background_class=0,
+        ),
         sample("logistic", (boxes, logits(found)), score_activation=1),
-        sample("logistic-low-threshold", (boxes, logits(found)), score_activation=1, score_threshold=0.001, max_output_boxes=400),
+        sample(
+            "logistic-low-threshold",
+            (boxes, logits(found)),
+            score_activation=1,
+            score_threshold=0.001,
+            max_output_boxes=400,
+        ),
         sample("logistic-zero-threshold", (boxes, logits(found)), score_activation=1, score_threshold=0.0),
         sample("nothing", (boxes, found), score_threshold=1.5),
         sample("any-overlap", (boxes, found), iou_threshold=1e-30),
@@ -384,15 +480,34 @@ def _efficient_nms(random: np.random.Generator) -> list[Sample]:
         sample("agnostic-own-boxes", (own, found), class_agnostic=1),
         sample("anchors", (offsets, found, anchors)),
         sample("anchors-of-each-picture", (offsets, found, corners(random, 2, 80)), box_coding=1),
-        sample("anchors-of-own-boxes", (normal(random, 2, 80, 4, 4, scale=0.1), found, anchors), box_coding=1),
-        sample("more-than-5000", candidates(random, 700, 9), score_threshold=0.0, max_output_boxes=6000, iou_threshold=0.9),
-        sample("more-than-5000-agnostic", candidates(random, 700, 9), score_threshold=0.0, max_output_boxes=600, class_agnostic=1),
+        sample(
+            "anchors-of-own-boxes", (normal(random, 2, 80, 4, 4, scale=0.1), found, anchors), box_coding=1
+        ),
+        sample(
+            "more-than-5000",
+            candidates(random, 700, 9),
+            score_threshold=0.0,
+            max_output_boxes=6000,
+            iou_threshold=0.9,
+        ),
+        sample(
+            "more-than-5000-agnostic",
+            candidates(random, 700, 9),
+            score_threshold=0.0,
+            max_output_boxes=600,
+            class_agnostic=1,
+        ),
     ]
 
 
 @generator("EfficientNMS_ONNX_TRT")
 def _efficient_nms_onnx(random: np.random.Generator) -> list[Sample]:
-    fields = {"score_threshold": 0.05, "iou_threshold": 0.4, "max_output_boxes_per_class": 30, "center_point_box": 0}
+    fields = {
+        "score_threshold": 0.05,
+        "iou_threshold": 0.4,
+        "max_output_boxes_per_class": 30,
+        "center_point_box": 0,
+    }
     boxes, found = candidates(random)
     own, _ = candidates(random, owners=4)
     late = found * np.array([0, 1], np.float32).reshape(2, 1, 1)
@@ -400,7 +515,9 @@ def _efficient_nms_onnx(random: np.random.Generator) -> list[Sample]:
         Sample("shared", fields, (boxes, found)),
         Sample("own-boxes", fields, (own, found)),
         Sample("centres", {**fields, "center_point_box": 1}, (boxes, found)),
-        Sample("rows-left", {**fields, "score_threshold": 0.5, "max_output_boxes_per_class": 100}, (boxes, found)),
+        Sample(
+            "rows-left", {**fields, "score_threshold": 0.5, "max_output_boxes_per_class": 100}, (boxes, found)
+        ),
         Sample("nothing-in-the-first-picture", fields, (boxes, late)),
         Sample("nothing-in-the-second-picture", fields, (boxes, late[::-1])),
         Sample("nothing", {**fields, "score_threshold": 2.0}, (boxes, found)),
@@ -410,8 +527,14 @@ def _efficient_nms_onnx(random: np.random.Generator) -> list[Sample]:
 
 @generator("EfficientNMS_Explicit_TF_TRT", "EfficientNMS_Implicit_TF_TRT")
 def _combined_nms(random: np.random.Generator) -> list[Sample]:
-    fields = {"max_output_size_per_class": 10, "max_total_size": 50, "iou_threshold": 0.4, "score_threshold": 0.05,
-              "pad_per_class": 0, "clip_boxes": 1}  # fmt: skip
+    fields = {
+        "max_output_size_per_class": 10,
+        "max_total_size": 50,
+        "iou_threshold": 0.4,
+        "score_threshold": 0.05,
+        "pad_per_class": 0,
+        "clip_boxes": 1,
+    }
     boxes, found = candidates(random)
     own, _ = candidates(random, owners=4)
     wide = boxes * 2 - np.float32(0.5)
@@ -420,7 +543,9 @@ def _combined_nms(random: np.random.Generator) -> list[Sample]:
         Sample("own-boxes", fields, (own, found)),
         Sample("clipped", fields, (wide, found)),
         Sample("not-clipped", {**fields, "clip_boxes": 0}, (wide, found)),
-        Sample("rows-of-classes", {**fields, "pad_per_class": 1, "max_output_size_per_class": 7}, (boxes, found)),
+        Sample(
+            "rows-of-classes", {**fields, "pad_per_class": 1, "max_output_size_per_class": 7}, (boxes, found)
+        ),
         Sample("any-number-of-a-class", {**fields, "max_output_size_per_class": -1}, (boxes, found)),
         Sample("negative-scores", {**fields, "score_threshold": -0.5}, (boxes, found - np.float32(0.7))),
     ]
@@ -428,20 +553,43 @@ def _combined_nms(random: np.random.Generator) -> list[Sample]:
 
 @generator("PriorBox_TRT")
 def _prior_box(random: np.random.Generator) -> list[Sample]:
-    fields = {"minSize": [30.0, 60.0], "maxSize": [60.0, 111.0], "aspectRatios": [2.0, 3.0], "flip": 1, "clip": 0,
-              "variance": [0.1, 0.1, 0.2, 0.2], "imgH": 0, "imgW": 0, "stepH": 0.0, "stepW": 0.0, "offset": 0.5}  # fmt: skip
+    fields = {
+        "minSize": [30.0, 60.0],
+        "maxSize": [60.0, 111.0],
+        "aspectRatios": [2.0, 3.0],
+        "flip": 1,
+        "clip": 0,
+        "variance": [0.1, 0.1, 0.2, 0.2],
+        "imgH": 0,
+        "imgW": 0,
+        "stepH": 0.0,
+        "stepW": 0.0,
+        "offset": 0.5,
+    }
     inputs = (normal(random, 2, 3, 4, 5), normal(random, 2, 3, 90, 120))
-    return [Sample("sizes-of-inputs", fields, inputs), Sample("clipped", {**fields, "clip": 1, "imgH": 50, "imgW": 70}, inputs)]
+    return [
+        Sample("sizes-of-inputs", fields, inputs),
+        Sample("clipped", {**fields, "clip": 1, "imgH": 50, "imgW": 70}, inputs),
+    ]
 
 
 @generator("Normalize_TRT")
 def _normalize(random: np.random.Generator) -> list[Sample]:
     fields = {"nbWeights": 1, "eps": 1e-6}
     return [
-        Sample(f"across-{across}-shared-{shared}",
-               {**fields, "acrossSpatial": across, "channelShared": shared, "weights": [1.5] if shared else [0.5, 1.5, 2.0, 20.0]},
-               (normal(random, 2, 4, 5, 6),))
-        for across in (0, 1) for shared in (0, 1)]  # fmt: skip
+        Sample(
+            f"across-{across}-shared-{shared}",
+            {
+                **fields,
+                "acrossSpatial": across,
+                "channelShared": shared,
+                "weights": [1.5] if shared else [0.5, 1.5, 2.0, 20.0],
+            },
+            (normal(random, 2, 4, 5, 6),),
+        )
+        for across in (0, 1)
+        for shared in (0, 1)
+    ]
 
 
 @generator("Region_TRT")
@@ -451,7 +599,10 @@ def _region(random: np.random.Generator) -> list[Sample]:
 
 @generator("Reorg_TRT")
 def _reorg(random: np.random.Generator) -> list[Sample]:
-    return [Sample(f"stride-{stride}", {"stride": stride}, (normal(random, 2, 18 * stride**2, 6, 12),)) for stride in (1, 2, 3)]
+    return [
+        Sample(f"stride-{stride}", {"stride": stride}, (normal(random, 2, 18 * stride**2, 6, 12),))
+        for stride in (1, 2, 3)
+    ]
 
 
 @generator("ResizeNearest_TRT")
@@ -462,18 +613,27 @@ def _resize_nearest(random: np.random.Generator) -> list[Sample]:
 
 @generator("LReLU_TRT")
 def _lrelu(random: np.random.Generator) -> list[Sample]:
-    return [Sample(f"slope-{slope}", {"negSlope": slope}, (normal(random, 2, 3, 4, 5),)) for slope in (0.1, 0.0, 1.5)]
+    return [
+        Sample(f"slope-{slope}", {"negSlope": slope}, (normal(random, 2, 3, 4, 5),))
+        for slope in (0.1, 0.0, 1.5)
+    ]
 
 
 @generator("Clip_TRT", "CustomClipPlugin")
 def _clip(random: np.random.Generator) -> list[Sample]:
     ranges = ((0.0, 6.0), (-0.5, 0.3), (1.0, 1.0))
-    return [Sample(f"{low}-to-{high}", {"clipMin": low, "clipMax": high}, (normal(random, 3, 4, 5, scale=5),)) for low, high in ranges]
+    return [
+        Sample(f"{low}-to-{high}", {"clipMin": low, "clipMax": high}, (normal(random, 3, 4, 5, scale=5),))
+        for low, high in ranges
+    ]
 
 
 @generator("BatchTilePlugin_TRT")
 def _batch_tile(random: np.random.Generator) -> list[Sample]:
-    return [Sample(f"{count}-pictures", {}, (normal(random, count, 3, 3), normal(random, 1, 2, 3, 4))) for count in (1, 3)]
+    return [
+        Sample(f"{count}-pictures", {}, (normal(random, count, 3, 3), normal(random, 1, 2, 3, 4)))
+        for count in (1, 3)
+    ]
 
 
 @generator("CoordConvAC")
@@ -491,7 +651,10 @@ def _special_slice(random: np.random.Generator) -> list[Sample]:
 def _split(random: np.random.Generator) -> list[Sample]:
     x = normal(random, 2, 6, 5)
     parts = ((1, [1, 2, 3]), (2, [4, 1]), (1, [6]))
-    return [Sample(f"axis-{axis}-in-{len(lengths)}", {"axis": axis, "output_lengths": lengths}, (x,)) for axis, lengths in parts]
+    return [
+        Sample(f"axis-{axis}-in-{len(lengths)}", {"axis": axis, "output_lengths": lengths}, (x,))
+        for axis, lengths in parts
+    ]
 
 
 @generator("InstanceNormalization_TRT")
@@ -510,22 +673,40 @@ def _crop_and_resize(random: np.random.Generator) -> list[Sample]:
     maps = normal(random, 2, 3, 9, 14)
     inside, beside = corners(random, 2, 12), corners(random, 2, 12, low=-0.7, high=1.7)
     beside[:, ::3] = beside[:, ::3, [2, 1, 0, 3]]
-    borders = np.array([[0, 0, 1, 1], [1, 1, 0, 0], [0.5, 0.5, 0.5, 0.5], [2, 2, 3, 3]] * 2, np.float32).reshape(2, 4, 4)
+    borders = np.array(
+        [[0, 0, 1, 1], [1, 1, 0, 0], [0.5, 0.5, 0.5, 0.5], [2, 2, 3, 3]] * 2, np.float32
+    ).reshape(2, 4, 4)
     sizes = {"crop": (5, 7), "a-row": (1, 4), "one-cell": (1, 1)}
-    return [Sample(f"{name}-{where}", {"crop_height": size[0], "crop_width": size[1]}, (maps, rois[..., None]))
-            for name, size in sizes.items() for where, rois in (("inside", inside), ("beside", beside), ("borders", borders))]  # fmt: skip
+    return [
+        Sample(f"{name}-{where}", {"crop_height": size[0], "crop_width": size[1]}, (maps, rois[..., None]))
+        for name, size in sizes.items()
+        for where, rois in (("inside", inside), ("beside", beside), ("borders", borders))
+    ]
 
 
 @generator("ROIAlign_TRT")
 def _roi_align(random: np.random.Generator) -> list[Sample]:
     fields = {"output_height": 3, "output_width": 4, "spatial_scale": 0.5}
     rois, pictures = corners(random, 20, low=-3, high=30), random.integers(0, 2, 20).astype(np.int32)
-    modes = [{"mode": mode, "coordinate_transformation_mode": transform, "sampling_ratio": ratio}
-             for mode in (0, 1) for transform in (0, 1) for ratio in (0, 1, 3)]  # fmt: skip
-    return [Sample("-".join(map(str, more.values())), {**fields, **more}, (normal(random, 2, 3, 9, 14), rois, pictures)) for more in modes]
+    modes = [
+        {"mode": mode, "coordinate_transformation_mode": transform, "sampling_ratio": ratio}
+        for mode in (0, 1)
+        for transform in (0, 1)
+        for ratio in (0, 1, 3)
+    ]
+    return [
+        Sample(
+            "-".join(map(str, more.values())),
+            {**fields, **more},
+            (normal(random, 2, 3, 9, 14), rois, pictures),
+        )
+        for more in modes
+    ]
 
 
-def pyramid(random: np.random.Generator, levels: int, channels: int = 3, largest: int = 24, regions: int = 25) -> tuple[np.ndarray, ...]:
+def pyramid(
+    random: np.random.Generator, levels: int, channels: int = 3, largest: int = 24, regions: int = 25
+) -> tuple[np.ndarray, ...]:
     """Return regions relative to the picture, of sizes for every level, and the maps of two pictures."""
     boxes = corners(random, 2, regions)
     middle, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]) / 2
@@ -545,9 +726,17 @@ def _pyramid_roi_align(random: np.random.Generator) -> list[Sample]:
     flat[:, 7:9] = 0
     pixels = (rois * np.array([128, 96, 128, 96], np.float32)).round(2)
     wide = pixels * 2 - np.float32(32)
-    transforms = ((transform, ratio) for transform in (-1, 0, 1, 2) for ratio in (0, 1, 2) if ratio or transform > 0)
-    samples = [Sample(f"transform-{transform}-samples-{ratio}", {**fields, "roi_coords_transform": transform, "sampling_ratio": ratio},
-                      (pixels, *maps)) for transform, ratio in transforms]  # fmt: skip
+    transforms = (
+        (transform, ratio) for transform in (-1, 0, 1, 2) for ratio in (0, 1, 2) if ratio or transform > 0
+    )
+    samples = [
+        Sample(
+            f"transform-{transform}-samples-{ratio}",
+            {**fields, "roi_coords_transform": transform, "sampling_ratio": ratio},
+            (pixels, *maps),
+        )
+        for transform, ratio in transforms
+    ]
     relative = {**fields, "roi_coords_absolute": 0, "roi_coords_swap": 1}
     return [
         *samples,
@@ -570,14 +759,26 @@ def _multilevel_crop(random: np.random.Generator) -> list[Sample]:
     outside[:, ::3] -= np.float32(100)
     outside[:, 1::5, 2] = outside[:, 1::5, 0]
     fields = {"pooled_size": 5, "image_size": [3, 1200, 1500]}
-    return [Sample("inside", fields, (rois, *maps)), Sample("outside", {**fields, "pooled_size": 1}, (outside, *maps)),
-            Sample("exchanged", fields, (outside[..., [2, 1, 0, 3]], *maps))]  # fmt: skip
+    return [
+        Sample("inside", fields, (rois, *maps)),
+        Sample("outside", {**fields, "pooled_size": 1}, (outside, *maps)),
+        Sample("exchanged", fields, (outside[..., [2, 1, 0, 3]], *maps)),
+    ]
 
 
 @generator("Proposal", "ProposalDynamic")
 def _proposal(random: np.random.Generator) -> list[Sample]:
-    fields = {"input_height": 120, "input_width": 200, "rpn_stride": 16, "roi_min_size": 1.0, "nms_iou_threshold": 0.7,
-              "pre_nms_top_n": 150, "post_nms_top_n": 40, "anchor_sizes": [20.0, 60.0], "anchor_ratios": [1.0, 0.5, 2.0]}  # fmt: skip
+    fields = {
+        "input_height": 120,
+        "input_width": 200,
+        "rpn_stride": 16,
+        "roi_min_size": 1.0,
+        "nms_iou_threshold": 0.7,
+        "pre_nms_top_n": 150,
+        "post_nms_top_n": 40,
+        "anchor_sizes": [20.0, 60.0],
+        "anchor_ratios": [1.0, 0.5, 2.0],
+    }
     inputs = (scores(random, 2, 6, 7, 12), normal(random, 2, 24, 7, 12, scale=0.4))
     changed: dict[str, dict[str, Any]] = {
         "best": {},
@@ -604,7 +805,9 @@ SATURATED = 0.9
 
 def with_equals(found: np.ndarray) -> np.ndarray:
     """Return scores of which the best are all 1, and others equal in pairs."""
-    return np.where(found > np.quantile(found, SATURATED), np.float32(1), np.round(found * 50) / np.float32(50)).astype(np.float32)
+    return np.where(
+        found > np.quantile(found, SATURATED), np.float32(1), np.round(found * 50) / np.float32(50)
+    ).astype(np.float32)
 
 
 @generator("ProposalLayer_TRT")
@@ -619,9 +822,16 @@ def _proposal_layer(random: np.random.Generator) -> list[Sample]:
         "no-overlap": {"iou_threshold": 1.5},
     }
     samples = [Sample(name, {**fields, **more}, (found, deltas)) for name, more in changed.items()]
-    return [*samples, Sample("low-scores", fields, (found * np.float32(0.013), deltas)),
-            Sample("equal-scores", {**fields, "prenms_topk": 1000, "keep_topk": 300, "iou_threshold": 0.9}, (with_equals(found), deltas)),
-            Sample("no-score", fields, (found * 0, deltas))]  # fmt: skip
+    return [
+        *samples,
+        Sample("low-scores", fields, (found * np.float32(0.013), deltas)),
+        Sample(
+            "equal-scores",
+            {**fields, "prenms_topk": 1000, "keep_topk": 300, "iou_threshold": 0.9},
+            (with_equals(found), deltas),
+        ),
+        Sample("no-score", fields, (found * 0, deltas)),
+    ]
 
 
 @generator("MultilevelProposeROI_TRT")
@@ -642,8 +852,15 @@ def _multilevel_propose(random: np.random.Generator) -> list[Sample]:
     }
     samples = [Sample(name, {**fields, **more}, inputs(found)) for name, more in changed.items()]
     equal = [with_equals(each) for each in found]
-    return [*samples, Sample("equal-scores", {**fields, "prenms_topk": 2000, "keep_topk": 1500, "iou_threshold": 0.9}, inputs(equal)),
-            Sample("no-score", fields, inputs([each * 0 for each in found]))]  # fmt: skip
+    return [
+        *samples,
+        Sample(
+            "equal-scores",
+            {**fields, "prenms_topk": 2000, "keep_topk": 1500, "iou_threshold": 0.9},
+            inputs(equal),
+        ),
+        Sample("no-score", fields, inputs([each * 0 for each in found])),
+    ]
 
 
 def class_scores(random: np.random.Generator, *shape: int) -> np.ndarray:
@@ -652,13 +869,21 @@ def class_scores(random: np.random.Generator, *shape: int) -> np.ndarray:
     return (found / found.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
-def detected(random: np.random.Generator, classes: int, regions: int, scale: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def detected(
+    random: np.random.Generator, classes: int, regions: int, scale: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return encodings and scores of each class, and regions, of two pictures."""
     rois = corners(random, 2, regions) * np.asarray(scale, np.float32)
-    return normal(random, 2, regions, 4 * classes, 1, 1), class_scores(random, 2, regions, classes)[..., None, None], rois
+    return (
+        normal(random, 2, regions, 4 * classes, 1, 1),
+        class_scores(random, 2, regions, classes)[..., None, None],
+        rois,
+    )
 
 
-def _detection_samples(random: np.random.Generator, fields: Mapping[str, Any], scale: Sequence[float]) -> list[Sample]:
+def _detection_samples(
+    random: np.random.Generator, fields: Mapping[str, Any], scale: Sequence[float]
+) -> list[Sample]:
     changed: dict[str, tuple[dict[str, Any], int]] = {
         "few-classes": ({"num_classes": 3}, 120),
         "blocks-of-classes": ({"num_classes": 81}, 90),
@@ -669,17 +894,23 @@ def _detection_samples(random: np.random.Generator, fields: Mapping[str, Any], s
         "no-overlap": ({"num_classes": 4, "iou_threshold": 1.5}, 100),
     }
     samples = [
-        Sample(name, {**fields, **more}, detected(random, more["num_classes"], regions, scale)) for name, (more, regions) in changed.items()
+        Sample(name, {**fields, **more}, detected(random, more["num_classes"], regions, scale))
+        for name, (more, regions) in changed.items()
     ]
     deltas, found, rois = detected(random, 40, 700, scale)
     equal = {**fields, "num_classes": 40, "keep_topk": 650, "score_threshold": 0.0, "iou_threshold": 0.95}
-    return [*samples, Sample("equal-scores", equal, (deltas, np.round(found * 8) / np.float32(8), rois)),
-            Sample("no-score", equal, (deltas, found * 0, rois))]  # fmt: skip
+    return [
+        *samples,
+        Sample("equal-scores", equal, (deltas, np.round(found * 8) / np.float32(8), rois)),
+        Sample("no-score", equal, (deltas, found * 0, rois)),
+    ]
 
 
 @generator("DetectionLayer_TRT")
 def _detection_layer(random: np.random.Generator) -> list[Sample]:
-    return _detection_samples(random, {"keep_topk": 50, "score_threshold": 0.3, "iou_threshold": 0.4}, (1, 1, 1, 1))
+    return _detection_samples(
+        random, {"keep_topk": 50, "score_threshold": 0.3, "iou_threshold": 0.4}, (1, 1, 1, 1)
+    )
 
 
 @generator("GenerateDetection_TRT")

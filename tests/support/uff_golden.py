@@ -7,7 +7,9 @@ from typing import Any
 from surgeon.formats.uff import UffModel, UffNode, UffValue
 
 
-def compare_to_golden(model: UffModel, golden: dict[str, Any], *, skip: frozenset[str] = frozenset()) -> list[str]:
+def compare_to_golden(
+    model: UffModel, golden: dict[str, Any], *, skip: frozenset[str] = frozenset()
+) -> list[str]:
     """Return every difference between a model and a golden file, sorted; order of nodes and data is none.
 
     ``golden`` is a UFF file's messages as JSON, blobs as length and SHA-256. Nodes in ``skip`` are not compared.
@@ -25,7 +27,10 @@ def compare_to_golden(model: UffModel, golden: dict[str, Any], *, skip: frozense
     found += [f"node '{name}' ({ours[name].operation}): not in golden" for name in ours if name not in theirs]
     for name in ours:
         if name in theirs:
-            found += [f"node '{name}': {text}" for text in _node(model, ours[name], theirs[name], golden["referenced_data"])]
+            found += [
+                f"node '{name}': {text}"
+                for text in _node(model, ours[name], theirs[name], golden["referenced_data"])
+            ]
     return sorted(found)
 
 

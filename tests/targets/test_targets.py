@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from surgeon.diagnostics import Span, SurgeonError
-from surgeon.targets import Target, all_targets, load_target, parse_version, print_version, target_for_output, target_names
+from surgeon.targets import (
+    Target,
+    all_targets,
+    load_target,
+    parse_version,
+    print_version,
+    target_for_output,
+    target_names,
+)
 from surgeon.targets import profiles as profiles_module
 
 LINES = ("5.0", "5.1", "6.0", "7.0", "7.1", "7.2", "8.0", "8.2", "8.4", "8.5", "8.6")
@@ -48,18 +56,47 @@ def test_the_uff_parsers() -> None:
     assert versions["5.1"] == "0.6.3" and versions["6.0"] == "0.6.5"
     assert {versions[line] for line in ("7.2", "8.0", "8.2", "8.4", "8.5", "8.6")} == {"0.6.9"}
     assert [line for line in LINES if not load_target(f"uff@tensorrt-{line}").leaky_relu] == ["5.0", "5.1"]
-    assert [line for line in LINES if load_target(f"uff@tensorrt-{line}").plugin_needs_input] == list(LINES[:6])
+    assert [line for line in LINES if load_target(f"uff@tensorrt-{line}").plugin_needs_input] == list(
+        LINES[:6]
+    )
 
 
 def test_onnx_runtime_alone_has_no_plugins() -> None:
     assert [name for name, target in all_targets().items() if not target.runs_plugins] == ["onnx@onnxruntime"]
 
 
-MATCHING = ("uff", "tensorrt", "uff@tensorrt", "uff@tensorrt-8.5", "uff@tensorrt-8", "tensorrt-8", "tensorrt>=8.0",
-            "tensorrt >= 8.5", "tensorrt<=8.5", "tensorrt==8.5", "tensorrt>=7.1,<8.6", "uff@tensorrt>8.4", "tensorrt!=7",
-            "tensorrt>=8.5.1", "tensorrt<8.5.2")  # fmt: skip
-OTHERS = ("onnx", "graphdef", "onnxruntime", "onnx@tensorrt", "uff@tensorrt-8.4", "uff@tensorrt-7", "tensorrt>8.5",
-          "tensorrt<8.5", "tensorrt>=8.6", "tensorrt>=7.1,<8.5", "tensorrt!=8", "tensorrt-8.5.3", "any")  # fmt: skip
+MATCHING = (
+    "uff",
+    "tensorrt",
+    "uff@tensorrt",
+    "uff@tensorrt-8.5",
+    "uff@tensorrt-8",
+    "tensorrt-8",
+    "tensorrt>=8.0",
+    "tensorrt >= 8.5",
+    "tensorrt<=8.5",
+    "tensorrt==8.5",
+    "tensorrt>=7.1,<8.6",
+    "uff@tensorrt>8.4",
+    "tensorrt!=7",
+    "tensorrt>=8.5.1",
+    "tensorrt<8.5.2",
+)
+OTHERS = (
+    "onnx",
+    "graphdef",
+    "onnxruntime",
+    "onnx@tensorrt",
+    "uff@tensorrt-8.4",
+    "uff@tensorrt-7",
+    "tensorrt>8.5",
+    "tensorrt<8.5",
+    "tensorrt>=8.6",
+    "tensorrt>=7.1,<8.5",
+    "tensorrt!=8",
+    "tensorrt-8.5.3",
+    "any",
+)
 
 
 @pytest.mark.parametrize("pattern", MATCHING)
@@ -79,8 +116,22 @@ def test_a_target_without_a_version_is_within_no_bounds(name: str) -> None:
     assert target.matches(target.runtime)
 
 
-WRONG_PATTERNS = ("ufff", "", "uff@", "@tensorrt", "uff@cuda", "tensorrt-", "tensorrt>=", "tensorrt>=x", "tensorrt=>8",
-                  "uff>=8", "tensorrt-8..5", "tensorrt>=8,", "tensorrt-9999999999", "x" * 10_000)  # fmt: skip
+WRONG_PATTERNS = (
+    "ufff",
+    "",
+    "uff@",
+    "@tensorrt",
+    "uff@cuda",
+    "tensorrt-",
+    "tensorrt>=",
+    "tensorrt>=x",
+    "tensorrt=>8",
+    "uff>=8",
+    "tensorrt-8..5",
+    "tensorrt>=8,",
+    "tensorrt-9999999999",
+    "x" * 10_000,
+)
 
 
 @pytest.mark.parametrize("pattern", WRONG_PATTERNS)
@@ -100,8 +151,15 @@ def test_a_target_is_no_path(name: str) -> None:
     assert code_of(lambda: load_target(name)) == "T101"
 
 
-@pytest.mark.parametrize(("output", "name"), [("a.uff", "uff@tensorrt-8.5"), ("a.b/x.ONNX", "onnx@onnxruntime"),
-                                              ("x.pb", "graphdef"), (Path("x.pbtxt"), "graphdef")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("output", "name"),
+    [
+        ("a.uff", "uff@tensorrt-8.5"),
+        ("a.b/x.ONNX", "onnx@onnxruntime"),
+        ("x.pb", "graphdef"),
+        (Path("x.pbtxt"), "graphdef"),
+    ],
+)
 def test_the_output_suffix_tells_the_target(output: str | Path, name: str) -> None:
     assert target_for_output(output).name == name
 
@@ -114,7 +172,9 @@ def test_another_suffix_is_t102(output: str) -> None:
 def test_one_target_reads_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     real = profiles_module.read_data
-    monkeypatch.setattr(profiles_module, "read_data", lambda path, *rest: read.append(path.name) or real(path, *rest))
+    monkeypatch.setattr(
+        profiles_module, "read_data", lambda path, *rest: read.append(path.name) or real(path, *rest)
+    )
     profiles_module._load.cache_clear()
     load_target("uff@tensorrt-7.2")
     target_for_output("x.uff")

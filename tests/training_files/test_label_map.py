@@ -36,19 +36,22 @@ def test_one_label_a_line(tmp_path: Path) -> None:
     assert labels(tmp_path, "itemized\n", "l.txt") == {1: "itemized"}
 
 
-@pytest.mark.parametrize(("text", "code", "part"), [
-    ("", "D143", "names no class"),
-    ("model { ssd {} }", "D143", "names no class"),
-    ("item { id: 1 name: 'a' } item { id: 1 name: 'b' }", "D143", "named 'b' here and 'a' at line 1"),
-    ("item { name: 'a' }", "D143", "has no 'id'"),
-    ("item { id: 0 name: 'a' }", "D143", "the background's"),
-    ("item { id: -1 name: 'a' }", "D143", "out of range"),
-    ("item { id: 1000001 name: 'a' }", "D143", "out of range"),
-    ("item { id: 1 }", "D143", "has no name"),
-    ("item { id: 'one' name: 'a' }", "D141", "expected a whole number"),
-    ("item: 3", "D141", "expected a message"),
-    ("item { id: 1", "D140", "not closed"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "code", "part"),
+    [
+        ("", "D143", "names no class"),
+        ("model { ssd {} }", "D143", "names no class"),
+        ("item { id: 1 name: 'a' } item { id: 1 name: 'b' }", "D143", "named 'b' here and 'a' at line 1"),
+        ("item { name: 'a' }", "D143", "has no 'id'"),
+        ("item { id: 0 name: 'a' }", "D143", "the background's"),
+        ("item { id: -1 name: 'a' }", "D143", "out of range"),
+        ("item { id: 1000001 name: 'a' }", "D143", "out of range"),
+        ("item { id: 1 }", "D143", "has no name"),
+        ("item { id: 'one' name: 'a' }", "D141", "expected a whole number"),
+        ("item: 3", "D141", "expected a message"),
+        ("item { id: 1", "D140", "not closed"),
+    ],
+)
 def test_a_wrong_label_map_is_refused(tmp_path: Path, text: str, code: str, part: str) -> None:
     with pytest.raises(SurgeonError) as exc:
         labels(tmp_path, text)

@@ -67,30 +67,71 @@ def ssd(body: str) -> str:
 # --- the format ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("a: 1", 1), ("a: -0x1F", -31), ("a: 017", 15), ("a: - 2.5", -2.5), ("a: 1.", 1.0), ("a: .5f", 0.5), ("a: 3e-2;", 0.03),
-    ("a: SIGMOID,", Name("SIGMOID")), ("a: -inf", Name("-inf")), ('a: "x"', "x"), ("a: 'it' \"'s\"", "it's"),
-    (r'a: "\n\t\\\x41\101\u00e9\U0001F600\303\251"', "\n\t\\AAé😀é"), (r'a: "\xff"', "\\xff"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: 1", 1),
+        ("a: -0x1F", -31),
+        ("a: 017", 15),
+        ("a: - 2.5", -2.5),
+        ("a: 1.", 1.0),
+        ("a: .5f", 0.5),
+        ("a: 3e-2;", 0.03),
+        ("a: SIGMOID,", Name("SIGMOID")),
+        ("a: -inf", Name("-inf")),
+        ('a: "x"', "x"),
+        ("a: 'it' \"'s\"", "it's"),
+        (r'a: "\n\t\\\x41\101\u00e9\U0001F600\303\251"', "\n\t\\AAé😀é"),
+        (r'a: "\xff"', "\\xff"),
+    ],
+)
 def test_scalars(text: str, value: object) -> None:
     found = parse_text(text, "f").entries[0].value
     assert found == value and type(found) is type(value)
 
 
 def test_nesting_lists_and_comments() -> None:
-    root = parse_text("a { b <> # {\n c: { d: 1 } } a: {} e: [{f: 1}, <f: 2>] g: [1, 2] h: [] [x.y/z.w-v]: 1\n", "f")
+    root = parse_text(
+        "a { b <> # {\n c: { d: 1 } } a: {} e: [{f: 1}, <f: 2>] g: [1, 2] h: [] [x.y/z.w-v]: 1\n", "f"
+    )
     assert [entry.name for entry in root.entries] == ["a", "a", "e", "e", "g", "g", "[x.y/z.w-v]"]
     assert nested(root.entries[0]).message("c").whole("d", 0).value == 1
     assert [nested(entry).whole("f", 0).value for entry in root.all("e")] == [1, 2]
-    assert root.entries[0].span.line == 1 and nested(root.entries[0]).all("c")[0].span == Span("f", 2, 5, 1, " c: { d: 1 } } a: {} e: [{f: 1}, <f: 2>] g: [1, 2] h: [] [x.y/z.w-v]: 1")  # fmt: skip
+    assert root.entries[0].span.line == 1 and nested(root.entries[0]).all("c")[0].span == Span(
+        "f", 2, 5, 1, " c: { d: 1 } } a: {} e: [{f: 1}, <f: 2>] g: [1, 2] h: [] [x.y/z.w-v]: 1"
+    )
 
 
-@pytest.mark.parametrize(("text", "line", "column"), [
-    ("a {", 1, 3), ("a: }", 1, 4), ("a 1", 1, 3), ('a: "x', 1, 4), ("a: 'x\n'", 1, 4), ("a: 09", 1, 4), (r'a: "\q"', 1, 4), ("}", 1, 1),
-    ("a: [1 2]", 1, 7), ("\n\na: 1.2.3", 3, 4), ("a: [{} 1]", 1, 8), ("[x a {}", 1, 4), ("a: \x01", 1, 4), ("a: \x1c", 1, 4), ("a: [{},1]", 1, 8),
-    (": 1", 1, 1), ("a: [", 1, 5), ("a: 123456789012345678901234", 1, 4), (r'a: "\777"', 1, 4), (r'a: "\ud800"', 1, 4), ("a < }", 1, 5),
-    ("a{" * 102, 1, 202), ("a: 10x", 1, 4), ("a: -'x'", 1, 5), ("a: [[1]]", 1, 5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("a {", 1, 3),
+        ("a: }", 1, 4),
+        ("a 1", 1, 3),
+        ('a: "x', 1, 4),
+        ("a: 'x\n'", 1, 4),
+        ("a: 09", 1, 4),
+        (r'a: "\q"', 1, 4),
+        ("}", 1, 1),
+        ("a: [1 2]", 1, 7),
+        ("\n\na: 1.2.3", 3, 4),
+        ("a: [{} 1]", 1, 8),
+        ("[x a {}", 1, 4),
+        ("a: \x01", 1, 4),
+        ("a: \x1c", 1, 4),
+        ("a: [{},1]", 1, 8),
+        (": 1", 1, 1),
+        ("a: [", 1, 5),
+        ("a: 123456789012345678901234", 1, 4),
+        (r'a: "\777"', 1, 4),
+        (r'a: "\ud800"', 1, 4),
+        ("a < }", 1, 5),
+        ("a{" * 102, 1, 202),
+        ("a: 10x", 1, 4),
+        ("a: -'x'", 1, 5),
+        ("a: [[1]]", 1, 5),
+    ],
+)
 def test_what_is_no_text_format_has_a_place(text: str, line: int, column: int) -> None:
     code, where = refused(text)
     assert (code, where.line, where.column) == ("D140", line, column)
@@ -123,51 +164,103 @@ def test_a_quoted_text_comes_back(text: str) -> None:
 
 def test_a_config_says_these_values_at_these_places() -> None:
     config = parse_pipeline_config(CONFIG, "p.config")
-    assert (config.architecture.value, config.num_classes.value, config.extractor.value) == ("ssd", 3, "ssd_mobilenet_v2")
-    assert (config.resize.value, config.size.value, config.resize_method.value) == ("stretch", (320, 256), "AREA")
+    assert (config.architecture.value, config.num_classes.value, config.extractor.value) == (
+        "ssd",
+        3,
+        "ssd_mobilenet_v2",
+    )
+    assert (config.resize.value, config.size.value, config.resize_method.value) == (
+        "stretch",
+        (320, 256),
+        "AREA",
+    )
     assert config.coder is not None and config.coder.value == (10.0, 8.0, 5.0, 4.0)
-    assert (config.score_threshold.value, config.iou_threshold.value, config.max_per_class.value, config.max_total.value) == (1e-8, 0.5, 100, 50)
-    assert (config.score_converter.value, config.logit_scale.value, config.label_map) == ("sigmoid", 2.0, "/data/labels.pbtxt")
+    assert (
+        config.score_threshold.value,
+        config.iou_threshold.value,
+        config.max_per_class.value,
+        config.max_total.value,
+    ) == (1e-8, 0.5, 100, 50)
+    assert (config.score_converter.value, config.logit_scale.value, config.label_map) == (
+        "sigmoid",
+        2.0,
+        "/data/labels.pbtxt",
+    )
     anchors = config.anchors
     assert isinstance(anchors, SsdAnchors)
-    assert anchors.aspect_ratios.value == (1.0, 2.0, 0.5) and anchors.reduce_boxes_in_lowest_layer.value is False
+    assert (
+        anchors.aspect_ratios.value == (1.0, 2.0, 0.5) and anchors.reduce_boxes_in_lowest_layer.value is False
+    )
     assert str(config.num_classes.where) == "p.config:4:18" and config.max_per_class.where is None
-    assert str(anchors.min_scale.where) == "p.config:10:20" and anchors.max_scale == parse_pipeline_config(ssd("anchor_generator { ssd_anchor_generator {} }")).anchors.max_scale  # type: ignore[union-attr]  # fmt: skip
+    assert (
+        str(anchors.min_scale.where) == "p.config:10:20"
+        and anchors.max_scale
+        == parse_pipeline_config(ssd("anchor_generator { ssd_anchor_generator {} }")).anchors.max_scale
+    )  # type: ignore[union-attr]
 
 
 def test_what_is_not_written_has_the_default() -> None:
     config = parse_pipeline_config(ssd("anchor_generator { ssd_anchor_generator {} }"))
-    assert (config.num_classes.value, config.size.value, config.score_threshold.value, config.iou_threshold.value) == (0, (300, 300), 0.0, 0.6)
+    assert (
+        config.num_classes.value,
+        config.size.value,
+        config.score_threshold.value,
+        config.iou_threshold.value,
+    ) == (0, (300, 300), 0.0, 0.6)
     assert (config.score_converter.value, config.logit_scale.value, config.label_map) == ("identity", 1.0, "")
     assert config.coder is not None and config.coder.value == (10.0, 10.0, 5.0, 5.0)
     anchors = config.anchors
     assert isinstance(anchors, SsdAnchors)
-    assert (anchors.num_layers.value, anchors.min_scale.value, anchors.max_scale.value, anchors.aspect_ratios.value) == (6, 0.2, 0.95, ())
-    assert (anchors.interpolated_scale_aspect_ratio.value, anchors.reduce_boxes_in_lowest_layer.value) == (1.0, True)
+    assert (
+        anchors.num_layers.value,
+        anchors.min_scale.value,
+        anchors.max_scale.value,
+        anchors.aspect_ratios.value,
+    ) == (6, 0.2, 0.95, ())
+    assert (anchors.interpolated_scale_aspect_ratio.value, anchors.reduce_boxes_in_lowest_layer.value) == (
+        1.0,
+        True,
+    )
     pyramid = parse_pipeline_config(ssd("anchor_generator { multiscale_anchor_generator {} }")).anchors
     assert isinstance(pyramid, MultiscaleAnchors)
-    assert (pyramid.min_level.value, pyramid.max_level.value, pyramid.anchor_scale.value, pyramid.scales_per_octave.value) == (3, 7, 4.0, 2)
-    assert parse_pipeline_config(ssd("anchor_generator { flexible_grid_anchor_generator {} }")).anchors == OtherAnchors("flexible_grid_anchor_generator")
+    assert (
+        pyramid.min_level.value,
+        pyramid.max_level.value,
+        pyramid.anchor_scale.value,
+        pyramid.scales_per_octave.value,
+    ) == (3, 7, 4.0, 2)
+    assert parse_pipeline_config(
+        ssd("anchor_generator { flexible_grid_anchor_generator {} }")
+    ).anchors == OtherAnchors("flexible_grid_anchor_generator")
     assert parse_pipeline_config(ssd("")).anchors is None
     kept = parse_pipeline_config(ssd("image_resizer { keep_aspect_ratio_resizer { max_dimension: 640 } }"))
     assert (kept.resize.value, kept.size.value) == ("keep-aspect-ratio", (640, 640))
     assert parse_pipeline_config(ssd("box_coder { mean_stddev_box_coder {} }")).coder is None
 
 
-@pytest.mark.parametrize(("body", "code", "column"), [
-    ("num_classes: 1.5", "D141", 28), ("num_classes: 'two'", "D141", 28), ("num_classes {}", "D141", 27), ("num_classes: 1 num_classes: 2", "D141", 43),
-    ("image_resizer: 3", "D141", 30), ("image_resizer { fixed_shape_resizer { height: 0 } }", "D141", 61),
-    ("post_processing { score_converter: SIGMOD }", "D141", 50), ("post_processing { score_converter: 7 }", "D141", 50),
-    ("post_processing { logit_scale: true }", "D141", 46), ("feature_extractor { type: v2 }", "D141", 41),
-    ("box_coder { faster_rcnn_box_coder { y_scale: 0 } }", "D141", 60),
-    ("anchor_generator { ssd_anchor_generator { aspect_ratios: -1 } }", "D141", 72),
-    ("anchor_generator { ssd_anchor_generator { min_scale: nan } }", "D141", 68),
-    ("anchor_generator { ssd_anchor_generator { num_layers: 1000000 } }", "D141", 69),
-    ("anchor_generator { ssd_anchor_generator { reduce_boxes_in_lowest_layer: 2 } }", "D141", 87),
-    ("anchor_generator { ssd_anchor_generator { height_stride: 8 } }", "D141", 72),
-    ("anchor_generator { multiscale_anchor_generator { min_level: 9 } }", "D141", 75),
-    ("anchor_generator { multiscale_anchor_generator { scales_per_octave: 0 } }", "D141", 83),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("body", "code", "column"),
+    [
+        ("num_classes: 1.5", "D141", 28),
+        ("num_classes: 'two'", "D141", 28),
+        ("num_classes {}", "D141", 27),
+        ("num_classes: 1 num_classes: 2", "D141", 43),
+        ("image_resizer: 3", "D141", 30),
+        ("image_resizer { fixed_shape_resizer { height: 0 } }", "D141", 61),
+        ("post_processing { score_converter: SIGMOD }", "D141", 50),
+        ("post_processing { score_converter: 7 }", "D141", 50),
+        ("post_processing { logit_scale: true }", "D141", 46),
+        ("feature_extractor { type: v2 }", "D141", 41),
+        ("box_coder { faster_rcnn_box_coder { y_scale: 0 } }", "D141", 60),
+        ("anchor_generator { ssd_anchor_generator { aspect_ratios: -1 } }", "D141", 72),
+        ("anchor_generator { ssd_anchor_generator { min_scale: nan } }", "D141", 68),
+        ("anchor_generator { ssd_anchor_generator { num_layers: 1000000 } }", "D141", 69),
+        ("anchor_generator { ssd_anchor_generator { reduce_boxes_in_lowest_layer: 2 } }", "D141", 87),
+        ("anchor_generator { ssd_anchor_generator { height_stride: 8 } }", "D141", 72),
+        ("anchor_generator { multiscale_anchor_generator { min_level: 9 } }", "D141", 75),
+        ("anchor_generator { multiscale_anchor_generator { scales_per_octave: 0 } }", "D141", 83),
+    ],
+)
 def test_a_wrong_value_is_refused_at_its_place(body: str, code: str, column: int) -> None:
     found, where = refused(ssd(body))
     assert (found, where.line, where.column) == (code, 1, column)
@@ -185,8 +278,14 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SurgeonError, match="D142"):
         parse_pipeline_config("")
     assert refused("model { ssd {} faster_rcnn {} }")[0] == "D142"
-    assert parse_pipeline_config("model { faster_rcnn { num_classes: 3 } }").architecture.value == "faster_rcnn"
-    for data, code in ((b"\x08\x01\0\0", "D140"), (b"a: '\xff'", "D140"), (b"version https://git-lfs.github.com/spec/v1\n", "E104")):
+    assert (
+        parse_pipeline_config("model { faster_rcnn { num_classes: 3 } }").architecture.value == "faster_rcnn"
+    )
+    for data, code in (
+        (b"\x08\x01\0\0", "D140"),
+        (b"a: '\xff'", "D140"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "E104"),
+    ):
         path = tmp_path / "binary.config"
         path.write_bytes(data)
         with pytest.raises(SurgeonError, match=code):
@@ -203,10 +302,17 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 # --- its anchors ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"height": 160, "width": 224}, {"min_scale": 0.1, "max_scale": 0.8, "aspect_ratios": (1.0, 3.0)},
-])  # fmt: skip
-def test_the_anchors_of_a_config_are_those_of_its_graph(zoo_ssd: Callable[..., Path], options: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"height": 160, "width": 224},
+        {"min_scale": 0.1, "max_scale": 0.8, "aspect_ratios": (1.0, 3.0)},
+    ],
+)
+def test_the_anchors_of_a_config_are_those_of_its_graph(
+    zoo_ssd: Callable[..., Path], options: dict[str, object]
+) -> None:
     from surgeon.zoo import SsdOptions
 
     wanted = SsdOptions(**options)  # type: ignore[arg-type]
@@ -219,7 +325,11 @@ def test_the_anchors_of_a_config_are_those_of_its_graph(zoo_ssd: Callable[..., P
     assert found is not None and found.dtype == np.float32
     # Both sides round float32 sums of numbers up to 1 once or twice.
     np.testing.assert_allclose(found, anchors, atol=3e-7, rtol=0)
-    other = parse_pipeline_config(ssd(f"anchor_generator {{ ssd_anchor_generator {{ {body.replace('min_scale: 0.', 'min_scale: 0.3')} }} }}")).anchors
+    other = parse_pipeline_config(
+        ssd(
+            f"anchor_generator {{ ssd_anchor_generator {{ {body.replace('min_scale: 0.', 'min_scale: 0.3')} }} }}"
+        )
+    ).anchors
     assert other is not None
     wrong = other.anchors(wanted.feature_maps(), (wanted.height, wanted.width))
     assert wrong is not None and np.abs(wrong - anchors).max() > 0.01
@@ -227,21 +337,28 @@ def test_the_anchors_of_a_config_are_those_of_its_graph(zoo_ssd: Callable[..., P
 
 
 def test_scales_strides_and_offsets_of_ones_own() -> None:
-    body = ("scales: [0.5, 0.6] aspect_ratios: 4 interpolated_scale_aspect_ratio: 0 reduce_boxes_in_lowest_layer: false base_anchor_height: 2 "
-            "height_stride: [50, 100] width_stride: [25, 50] height_offset: [10, 20] width_offset: [5, 6]")  # fmt: skip
+    body = (
+        "scales: [0.5, 0.6] aspect_ratios: 4 interpolated_scale_aspect_ratio: 0 reduce_boxes_in_lowest_layer: false base_anchor_height: 2 "
+        "height_stride: [50, 100] width_stride: [25, 50] height_offset: [10, 20] width_offset: [5, 6]"
+    )
     anchors = parse_pipeline_config(ssd(f"anchor_generator {{ ssd_anchor_generator {{ {body} }} }}")).anchors
     assert anchors is not None
     found = anchors.anchors([(2, 1), (1, 1)], (100, 50))
     # Layer 0: scale .5, ratio 4: height .5/2 * (50/100) * 2, width .5*2 * (50/50); centres y .1, .6 and x .1.
-    expected = [[0.1 - 0.125, 0.1 - 0.5, 0.1 + 0.125, 0.1 + 0.5], [0.6 - 0.125, 0.1 - 0.5, 0.6 + 0.125, 0.1 + 0.5],
-                [0.2 - 0.15, 0.12 - 0.6, 0.2 + 0.15, 0.12 + 0.6]]  # fmt: skip
+    expected = [
+        [0.1 - 0.125, 0.1 - 0.5, 0.1 + 0.125, 0.1 + 0.5],
+        [0.6 - 0.125, 0.1 - 0.5, 0.6 + 0.125, 0.1 + 0.5],
+        [0.2 - 0.15, 0.12 - 0.6, 0.2 + 0.15, 0.12 + 0.6],
+    ]
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert anchors.anchors([(2, 1), (1, 1), (1, 1)], (100, 50)) is None
 
 
 def test_anchors_of_a_pyramid() -> None:
     body = "min_level: 3 max_level: 4 anchor_scale: 4 aspect_ratios: [1, 4] scales_per_octave: 2"
-    anchors = parse_pipeline_config(ssd(f"anchor_generator {{ multiscale_anchor_generator {{ {body} }} }}")).anchors
+    anchors = parse_pipeline_config(
+        ssd(f"anchor_generator {{ multiscale_anchor_generator {{ {body} }} }}")
+    ).anchors
     assert anchors is not None
     found = anchors.anchors([(2, 3), (1, 2)], (16, 24))
     assert found is not None and found.shape == (2 * 3 * 4 + 1 * 2 * 4, 4)
@@ -252,7 +369,9 @@ def test_anchors_of_a_pyramid() -> None:
     # Level 4 has the stride 16, which does not divide 24: no offset in x.
     assert found[24].mean() == pytest.approx((8 / 16 + 0 / 24) / 2, abs=1e-6)
     assert anchors.anchors([(2, 3)], (16, 24)) is None
-    pixels = parse_pipeline_config(ssd(f"anchor_generator {{ multiscale_anchor_generator {{ {body} normalize_coordinates: false }} }}")).anchors
+    pixels = parse_pipeline_config(
+        ssd(f"anchor_generator {{ multiscale_anchor_generator {{ {body} normalize_coordinates: false }} }}")
+    ).anchors
     assert pixels is not None
     in_pixels = pixels.anchors([(2, 3), (1, 2)], (16, 24))
     assert in_pixels is not None

@@ -63,7 +63,9 @@ class Case:
         return Rewritten(self.sides.runner, **{"image": self.sides.image, "graph": self.digest, **change})
 
     def facts(self) -> Any:
-        return facts_of(self.sides, graph=self.digest, recipe=self.recipe.name, target="uff@tensorrt-8.5", made=False)
+        return facts_of(
+            self.sides, graph=self.digest, recipe=self.recipe.name, target="uff@tensorrt-8.5", made=False
+        )
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,9 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     def keep(sides: Sides, picture: Any, sample: Any) -> None:
         if not keepers:
             kept.append(sides)
-            keepers.append(Keeper(facts_of(sides, graph=made.digest, recipe=recipe.name, target=made.target, made=False)))
+            keepers.append(
+                Keeper(facts_of(sides, graph=made.digest, recipe=recipe.name, target=made.target, made=False))
+            )
         keepers[0].add(original_of(sides, picture, sample))
 
     assert verify_plan(made, recipe, catalog, pictures, made=False, keep=keep).passed
@@ -90,7 +94,12 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 def test_what_was_stored_is_read_again(case: Case) -> None:
     facts, rows = read_originals(case.stored)
-    assert (facts.graph, facts.recipe, facts.made, facts.prepared) == (case.digest, case.recipe.name, False, ("Input",))
+    assert (facts.graph, facts.recipe, facts.made, facts.prepared) == (
+        case.digest,
+        case.recipe.name,
+        False,
+        ("Input",),
+    )
     assert facts.image == case.sides.image and facts.labels == case.recipe.labels and len(rows) == 2
     pictures = list(given_pictures(demo.picture_paths()[0].parent))[:2]
     for row, picture in zip(rows, pictures, strict=True):
@@ -102,7 +111,9 @@ def test_what_was_stored_is_read_again(case: Case) -> None:
         assert row.changes == direct.changes and row.cut is not None and direct.cut is not None
         for change in ("", *row.changes):
             stored, again = row.cut(change).scores, direct.cut(change).scores
-            assert np.array_equal(stored, again[: 1000 + len(row.detections)] if change == "keep-all" else again)
+            assert np.array_equal(
+                stored, again[: 1000 + len(row.detections)] if change == "keep-all" else again
+            )
 
 
 @pytest.mark.parametrize("stored", [True, False])
@@ -142,9 +153,15 @@ def lost(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {**outputs, "NMS": rows}
 
 
-@pytest.mark.parametrize(("change", "outcome"), [
-    (moved(9e-4), Outcome.PASSED), (moved(1.2e-3), Outcome.FAILED), (other_class, Outcome.FAILED), (lost, Outcome.FAILED),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        (moved(9e-4), Outcome.PASSED),
+        (moved(1.2e-3), Outcome.FAILED),
+        (other_class, Outcome.FAILED),
+        (lost, Outcome.FAILED),
+    ],
+)
 def test_a_difference_fails(case: Case, change: Change, outcome: Outcome) -> None:
     facts, found = read_originals(case.stored)
     assert verify_deployed(case.deployed(change=change), facts, found, LIMITS).outcome is outcome
@@ -158,9 +175,15 @@ def test_a_wrong_preparation_fails_end_to_end_only(case: Case) -> None:
     assert (cut.outcome, end.outcome) == (Outcome.PASSED, Outcome.FAILED)
     smaller = case.sides.image.model_copy(update={"size": (200, 300)})
     cut, end = verify_deployed(case.deployed(image=smaller), facts, found, LIMITS).verdicts
-    assert (cut.outcome, end.outcome) == (Outcome.PASSED, Outcome.FAILED) and "float32[1,200,300,3]" in end.comparisons[0].reason
+    assert (cut.outcome, end.outcome) == (
+        Outcome.PASSED,
+        Outcome.FAILED,
+    ) and "float32[1,200,300,3]" in end.comparisons[0].reason
     cut, end = verify_deployed(case.deployed(image=None), facts, found, LIMITS).verdicts
-    assert (cut.outcome, end.outcome) == (Outcome.PASSED, Outcome.NOT_COMPARED) and "does not say" in end.reason
+    assert (cut.outcome, end.outcome) == (
+        Outcome.PASSED,
+        Outcome.NOT_COMPARED,
+    ) and "does not say" in end.reason
 
 
 def test_another_graph_or_other_inputs_are_refused(case: Case) -> None:
@@ -181,8 +204,16 @@ def test_an_excuse_is_found_in_the_stored_reruns(zoo_ssd: Callable[..., Path], t
     two = Detections(np.clip(box, 0, 1), np.float32([0.9, 0.8]), np.array([1, 1]))
     one = Detections(two.boxes[:1], two.scores[:1], two.classes[:1])
     facts = read_facts()
-    row = Original("p", None, (1.0, 1.0), {"Input": np.zeros((1, 2, 2, 3), np.float32)}, one, {}, ("clip-first",),
-                   lambda change: one if change else two)  # fmt: skip
+    row = Original(
+        "p",
+        None,
+        (1.0, 1.0),
+        {"Input": np.zeros((1, 2, 2, 3), np.float32)},
+        one,
+        {},
+        ("clip-first",),
+        lambda change: one if change else two,
+    )
     keeper = Keeper(facts)
     keeper.add(row)
     keeper.write(tmp_path / "o.npz")
@@ -199,7 +230,10 @@ def test_an_excuse_is_found_in_the_stored_reruns(zoo_ssd: Callable[..., Path], t
     deployed = Fixed(None, None)  # type: ignore[arg-type]
     found = verify_deployed(deployed, facts, rows, Limits(LIMITS.tolerances, 1))
     assert found.verdicts[0].excused == {"clip-first": 1} and found.verdicts[0].outcome is Outcome.PASSED
-    assert verify_deployed(deployed, facts, rows, Limits(LIMITS.tolerances, 0)).verdicts[0].outcome is Outcome.FAILED
+    assert (
+        verify_deployed(deployed, facts, rows, Limits(LIMITS.tolerances, 0)).verdicts[0].outcome
+        is Outcome.FAILED
+    )
     # The references agree with the original without a rule changed: then no rule explains what the engine gives otherwise.
     alike = replace(row, cut=lambda change: one)
     assert verify_deployed(deployed, facts, [alike], Limits(LIMITS.tolerances, 1)).verdicts[0].excused == {}
@@ -238,7 +272,9 @@ def test_a_damaged_file_is_refused(case: Case, tmp_path: Path, damage: str) -> N
     elif damage == "other":
         np.savez(path, a=np.zeros(3))
     elif damage == "version":
-        content["meta"] = np.frombuffer(content["meta"].tobytes().replace(b'"version": 1', b'"version": 9'), np.uint8)
+        content["meta"] = np.frombuffer(
+            content["meta"].tobytes().replace(b'"version": 1', b'"version": 9'), np.uint8
+        )
         np.savez(path, **content)
     else:
         content["0/pixels"] = np.zeros(5)

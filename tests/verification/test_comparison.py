@@ -18,7 +18,11 @@ FREE = Limits(max_excused=100)
 def grid(scores: list[float]) -> Detections:
     """Return boxes that are far apart, one a score."""
     corners = [[0.1 * i, 0.0, 0.1 * i + 0.05, 0.5] for i in range(len(scores))]
-    return Detections(np.array(corners, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.ones(len(scores), np.int64))
+    return Detections(
+        np.array(corners, np.float32).reshape(-1, 4),
+        np.array(scores, np.float32),
+        np.ones(len(scores), np.int64),
+    )
 
 
 def rows(found: Detections, *indices: int) -> Detections:
@@ -32,7 +36,12 @@ def moved(found: Detections, row: int, by: float) -> Detections:
     return Detections(boxes, found.scores, found.classes)
 
 
-def compare(original: Detections, rewritten: Detections, limits: Limits = Limits(), changed: Mapping[str, Detections] | None = None):
+def compare(
+    original: Detections,
+    rewritten: Detections,
+    limits: Limits = Limits(),
+    changed: Mapping[str, Detections] | None = None,
+):
     runs = dict(changed or {})
     return compare_detections("NMS", "a.png", original, rewritten, limits, tuple(runs), runs.__getitem__)
 
@@ -42,20 +51,32 @@ TEN = grid([0.9 - 0.05 * i for i in range(10)])
 
 def test_equal_detections_pass() -> None:
     found = compare(TEN, rows(TEN, *reversed(range(10))))
-    assert (found.outcome, found.matched, found.differences, found.worst_box_error) == (Outcome.PASSED, 10, (), 0)
+    assert (found.outcome, found.matched, found.differences, found.worst_box_error) == (
+        Outcome.PASSED,
+        10,
+        (),
+        0,
+    )
 
 
 def test_no_rerun_where_all_agree() -> None:
     def again(change: str) -> Detections:
         raise AssertionError(change)
 
-    assert compare_detections("NMS", "", TEN, TEN, Limits(), ("all-candidates",), again).outcome is Outcome.PASSED
+    assert (
+        compare_detections("NMS", "", TEN, TEN, Limits(), ("all-candidates",), again).outcome
+        is Outcome.PASSED
+    )
 
 
 @pytest.mark.parametrize(("by", "outcome"), [(0.9e-4, Outcome.PASSED), (1.2e-4, Outcome.FAILED)])
 def test_the_box_tolerance(by: float, outcome: Outcome) -> None:
     found = compare(TEN, moved(TEN, 3, by))
-    assert found.outcome is outcome and found.worst_box_error == pytest.approx(by, rel=1e-2) and found.median_box_error == 0
+    assert (
+        found.outcome is outcome
+        and found.worst_box_error == pytest.approx(by, rel=1e-2)
+        and found.median_box_error == 0
+    )
     assert compare(TEN, moved(TEN, 3, by), Limits(Tolerances(box=1e-3))).outcome is Outcome.PASSED
 
 
@@ -69,9 +90,14 @@ def test_the_score_tolerance(by: float, outcome: Outcome) -> None:
 
 def test_differences_are_listed_by_kind() -> None:
     found = compare(TEN, rows(moved(TEN, 2, 0.01), 0, 1, 2, *range(4, 10)))
-    assert [d.kind for d in found.differences] == ["differs", "missing"] and found.reason == "1 differ, 1 missing"
+    assert [d.kind for d in found.differences] == [
+        "differs",
+        "missing",
+    ] and found.reason == "1 differ, 1 missing"
     assert found.differences[0].box_error == pytest.approx(0.01, rel=1e-3)
-    assert found.differences[1].original is not None and found.differences[1].original.score == pytest.approx(0.75)
+    assert found.differences[1].original is not None and found.differences[1].original.score == pytest.approx(
+        0.75
+    )
     extra = compare(rows(TEN, *range(9)), TEN)
     assert [d.kind for d in extra.differences] == ["extra"] and extra.outcome is Outcome.FAILED
     assert extra.to_json()["differences"][0]["original"] is None
@@ -97,11 +123,14 @@ def test_a_row_is_excused_where_it_matches_with_the_rule_changed() -> None:
     assert compare(TEN, moved(TEN, 4, 0.01), FREE, {"exact-ratios": TEN}).outcome is Outcome.PASSED
 
 
-@pytest.mark.parametrize("changed", [
-    rows(TEN, *range(1, 10)),                                                # the row stays away
-    moved(TEN, 0, 2e-4),                                                     # it comes, but not within the tolerance
-    Detections(TEN.boxes, TEN.scores + np.float32(2e-4), TEN.classes),       # nor its score
-])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        rows(TEN, *range(1, 10)),  # the row stays away
+        moved(TEN, 0, 2e-4),  # it comes, but not within the tolerance
+        Detections(TEN.boxes, TEN.scores + np.float32(2e-4), TEN.classes),  # nor its score
+    ],
+)
 def test_a_row_that_does_not_match_then_is_not_excused(changed: Detections) -> None:
     found = compare(TEN, rows(TEN, *range(1, 10)), FREE, {"all-candidates": changed})
     assert found.outcome is Outcome.FAILED and found.excused == {}
@@ -173,10 +202,17 @@ def test_as_many_extra_rows_at_the_cut_as_there_are_lost_ones() -> None:
 LOST = rows(TEN, *range(3, 10))
 
 
-@pytest.mark.parametrize(("change", "most", "outcome"), [
-    ("all-candidates", 3, Outcome.PASSED), ("all-candidates", 2, Outcome.FAILED), ("all-candidates", None, Outcome.FAILED),
-    ("clip-first", 3, Outcome.PASSED), ("clip-first", 0, Outcome.FAILED), ("clip-first", None, Outcome.PASSED),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "most", "outcome"),
+    [
+        ("all-candidates", 3, Outcome.PASSED),
+        ("all-candidates", 2, Outcome.FAILED),
+        ("all-candidates", None, Outcome.FAILED),
+        ("clip-first", 3, Outcome.PASSED),
+        ("clip-first", 0, Outcome.FAILED),
+        ("clip-first", None, Outcome.PASSED),
+    ],
+)
 def test_excused_rows_are_capped(change: str, most: int | None, outcome: Outcome) -> None:
     found = compare(TEN, LOST, Limits(max_excused=most), {change: TEN})
     assert found.outcome is outcome and dict(found.excused) == {change: 3}
@@ -188,10 +224,16 @@ def test_by_default_most_of_a_picture_cannot_be_excused() -> None:
     assert compare(TEN, rows(TEN, 6, 7, 8, 9), Limits(), {"clip-first": TEN}).outcome is Outcome.FAILED
 
 
-@pytest.mark.parametrize("limits", [
-    Limits(Tolerances(box=0.0)), Limits(Tolerances(box=float("nan"))), Limits(Tolerances(score=1.0)), Limits(Tolerances(score=-1e-4)),
-    Limits(max_excused=-1),
-])
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits(Tolerances(box=0.0)),
+        Limits(Tolerances(box=float("nan"))),
+        Limits(Tolerances(score=1.0)),
+        Limits(Tolerances(score=-1e-4)),
+        Limits(max_excused=-1),
+    ],
+)
 def test_limits_that_are_none(limits: Limits) -> None:
     with pytest.raises(SurgeonError) as exc:
         limits.check()
@@ -206,17 +248,35 @@ RAMP = np.linspace(-4, 4, 24, dtype=np.float32).reshape(2, 3, 4)
 
 def test_tensors_are_compared_by_their_largest_difference() -> None:
     found = compare_tensors("x", "", RAMP, RAMP + np.float32(1e-5), 1e-5)
-    assert found.outcome is Outcome.PASSED and found.tolerance == pytest.approx(4e-5) and found.tensor == "float32[2,3,4]"
+    assert (
+        found.outcome is Outcome.PASSED
+        and found.tolerance == pytest.approx(4e-5)
+        and found.tensor == "float32[2,3,4]"
+    )
     assert compare_tensors("x", "", RAMP, RAMP + np.float32(1e-4), 1e-5).outcome is Outcome.FAILED
-    assert compare_tensors("x", "", RAMP, RAMP + np.float32(2e-5), 1e-5, relative=False).outcome is Outcome.FAILED
+    assert (
+        compare_tensors("x", "", RAMP, RAMP + np.float32(2e-5), 1e-5, relative=False).outcome
+        is Outcome.FAILED
+    )
 
 
-@pytest.mark.parametrize("found", [RAMP.reshape(2, 12), RAMP[:1], np.full_like(RAMP, np.nan), np.where(RAMP > 3.9, np.inf, RAMP), 1.9 * RAMP])
+@pytest.mark.parametrize(
+    "found",
+    [
+        RAMP.reshape(2, 12),
+        RAMP[:1],
+        np.full_like(RAMP, np.nan),
+        np.where(RAMP > 3.9, np.inf, RAMP),
+        1.9 * RAMP,
+    ],
+)
 def test_other_tensors_fail(found: np.ndarray) -> None:
     judged = compare_tensors("x", "", RAMP, np.asarray(found, np.float32), 1e-5)
     assert judged.outcome is Outcome.FAILED and judged.reason
 
 
-@pytest.mark.parametrize("expected", [np.zeros((2, 3), np.float32), np.full((2, 3), 7.0, np.float32), np.zeros((0, 3), np.float32)])
+@pytest.mark.parametrize(
+    "expected", [np.zeros((2, 3), np.float32), np.full((2, 3), 7.0, np.float32), np.zeros((0, 3), np.float32)]
+)
 def test_tensors_that_prove_nothing(expected: np.ndarray) -> None:
     assert compare_tensors("x", "", expected, expected, 1e-5).outcome is Outcome.INCONCLUSIVE

@@ -29,7 +29,9 @@ LIMITS = Limits(Tolerances(1e-3, 1e-3, 1e-3), 100)
 def grid(scores: list[float]) -> Detections:
     """Return boxes that are far apart, one a score."""
     corners = [[0.09 * i, 0.0, 0.09 * i + 0.05, 0.5] for i in range(len(scores))]
-    return Detections(np.array(corners, np.float32), np.array(scores, np.float32), np.ones(len(scores), np.int64))
+    return Detections(
+        np.array(corners, np.float32), np.array(scores, np.float32), np.ones(len(scores), np.int64)
+    )
 
 
 def rows(found: Detections, *indices: int) -> Detections:
@@ -45,7 +47,16 @@ def moved(found: Detections, row: int, by: float) -> Detections:
 
 def compare(original: Detections, engine: Detections, runs: Mapping[str, Detections]) -> DetectionComparison:
     """Compare an engine's detections; ``runs`` are the references', by the rule that is changed, '' for none."""
-    return compare_detections("NMS", "", original, engine, LIMITS, tuple(name for name in runs if name), runs.__getitem__, by_reference=False)
+    return compare_detections(
+        "NMS",
+        "",
+        original,
+        engine,
+        LIMITS,
+        tuple(name for name in runs if name),
+        runs.__getitem__,
+        by_reference=False,
+    )
 
 
 TEN = grid([0.9 - 0.05 * i for i in range(10)])
@@ -65,16 +76,27 @@ def test_what_the_references_show_and_are_excused_for_is_excused() -> None:
     assert dict(compare(FEWER, TEN, {"": TEN, "drop-empty": FEWER}).excused) == {"drop-empty": 1}
 
 
-@pytest.mark.parametrize(("original", "engine", "runs"), [
-    (TEN, SHIFTED, {"": TEN, "clip-first": TEN}),                        # the references agree with the original
-    (TEN, SHIFTED, {"": SHIFTED, "clip-first": SHIFTED}),                # they show it, and no rule explains it
-    (TEN, moved(TEN, 3, 0.02), {"": SHIFTED, "clip-first": TEN}),        # they show another difference of this row
-    (TEN, moved(TEN, 4, 0.01), {"": SHIFTED, "clip-first": TEN}),        # or one of another row
-    (TEN, FEWER, {"": TEN, "clip-first": TEN}),
-    (TEN, FEWER, {"": moved(TEN, 9, 0.01), "clip-first": TEN}),          # they give the row otherwise, the engine not at all
-    (FEWER, TEN, {"": FEWER, "clip-first": FEWER}),
-    (FEWER, TEN, {"": moved(TEN, 9, 0.01), "clip-first": FEWER}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("original", "engine", "runs"),
+    [
+        (TEN, SHIFTED, {"": TEN, "clip-first": TEN}),  # the references agree with the original
+        (TEN, SHIFTED, {"": SHIFTED, "clip-first": SHIFTED}),  # they show it, and no rule explains it
+        (
+            TEN,
+            moved(TEN, 3, 0.02),
+            {"": SHIFTED, "clip-first": TEN},
+        ),  # they show another difference of this row
+        (TEN, moved(TEN, 4, 0.01), {"": SHIFTED, "clip-first": TEN}),  # or one of another row
+        (TEN, FEWER, {"": TEN, "clip-first": TEN}),
+        (
+            TEN,
+            FEWER,
+            {"": moved(TEN, 9, 0.01), "clip-first": TEN},
+        ),  # they give the row otherwise, the engine not at all
+        (FEWER, TEN, {"": FEWER, "clip-first": FEWER}),
+        (FEWER, TEN, {"": moved(TEN, 9, 0.01), "clip-first": FEWER}),
+    ],
+)
 def test_nothing_else_is(original: Detections, engine: Detections, runs: Mapping[str, Detections]) -> None:
     found = compare(original, engine, runs)
     assert found.excused == {} and found.outcome is Outcome.FAILED
@@ -82,7 +104,11 @@ def test_nothing_else_is(original: Detections, engine: Detections, runs: Mapping
 
 def test_a_second_difference_beside_an_excused_one_fails() -> None:
     found = compare(TEN, moved(SHIFTED, 6, 0.01), {"": SHIFTED, "clip-first": TEN})
-    assert dict(found.excused) == {"clip-first": 1} and len(found.unexcused) == 1 and found.outcome is Outcome.FAILED
+    assert (
+        dict(found.excused) == {"clip-first": 1}
+        and len(found.unexcused) == 1
+        and found.outcome is Outcome.FAILED
+    )
 
 
 def test_near_equal_scores_change_places_at_the_cut() -> None:
@@ -126,7 +152,9 @@ def verify(zoo_ssd: Callable[..., Path]) -> Callable[[Callable[[np.ndarray], Non
     """Give a verification of the references in the place of an engine, with what a mistake does to float32[100, 7]."""
     pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
     recipe, catalog = surgeon.load_recipe("ssd"), load_catalog()
-    made = plan(recipe, surgeon.load_graph(zoo_ssd("2018")), target=load_target("uff@tensorrt-8.5"), catalog=catalog)
+    made = plan(
+        recipe, surgeon.load_graph(zoo_ssd("2018")), target=load_target("uff@tensorrt-8.5"), catalog=catalog
+    )
     sides = Sides(made, recipe, catalog)
     facts = facts_of(sides, graph=made.digest, recipe=recipe.name, target=made.target, made=True)
     found = list(originals(sides, given_pictures(None), 0))
@@ -154,7 +182,9 @@ def test_what_no_recipe_can_change_is_excused(verify: Callable[..., surgeon.Veri
 
 
 @pytest.mark.parametrize(("mistake", "least"), [(boxes, 8), (lost, 18), (scores, 14), (classes, 5)])
-def test_mistakes_of_an_engine_are_not(verify: Callable[..., surgeon.Verification], mistake: Callable[..., None], least: int) -> None:
+def test_mistakes_of_an_engine_are_not(
+    verify: Callable[..., surgeon.Verification], mistake: Callable[..., None], least: int
+) -> None:
     found = verify(mistake)
     for verdict in found.verdicts:
         (compared,) = verdict.comparisons
@@ -199,11 +229,26 @@ sys.exit(code)
 def test_an_engine_is_verified_without_tensorflow(tmp_path: Path, left: float, outcome: str) -> None:
     from surgeon.verification.recorded_runs import Keeper
 
-    found = Detections(np.float32([[0.2, 0.1, 0.4, 0.3], [0.5, 0.5, 0.9, 0.9]]), np.float32([0.9, 0.8]), np.array([1, 1]))
+    found = Detections(
+        np.float32([[0.2, 0.1, 0.4, 0.3], [0.5, 0.5, 0.9, 0.9]]), np.float32([0.9, 0.8]), np.array([1, 1])
+    )
     keeper = Keeper(Facts(graph="", recipe="r", target="t", made=False))
-    keeper.add(Original("a.png", None, (1.0, 1.0), {"x": np.float32([[left]])}, found, {}, ("clip-first",), lambda change: found))
+    keeper.add(
+        Original(
+            "a.png",
+            None,
+            (1.0, 1.0),
+            {"x": np.float32([[left]])},
+            found,
+            {},
+            ("clip-first",),
+            lambda change: found,
+        )
+    )
     keeper.write(tmp_path / "original.npz")
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path / "original.npz")], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "original.npz")], capture_output=True, text=True
+    )
     assert done.returncode == (0 if outcome == "passed" else 3) and done.stderr == ""
     assert f"cut to cut: {outcome}" in done.stdout and f"end to end: {outcome}" in done.stdout
     assert "fp32 with TF32" in done.stdout

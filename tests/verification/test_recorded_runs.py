@@ -16,13 +16,23 @@ from surgeon.runners.detections import Detections
 from surgeon.verification.recorded_runs import Facts, Keeper, Original, read_originals
 
 FACTS = Facts(graph="", recipe="r", target="t", made=False, prepared=("x",))
-FOUND = Detections(np.float32([[0.2, 0.1, 0.4, 0.3], [0.5, 0.5, 0.9, 0.9]]), np.float32([0.9, 0.8]), np.array([1, 2]))
+FOUND = Detections(
+    np.float32([[0.2, 0.1, 0.4, 0.3], [0.5, 0.5, 0.9, 0.9]]), np.float32([0.9, 0.8]), np.array([1, 2])
+)
 
 
 def original(name: str = "a.png") -> Original:
     inputs = {"x": np.ones((1, 4, 4, 3), np.float32)}
-    return Original(name, np.full((4, 6, 3), 9, np.uint8), (1.0, 0.5), inputs, FOUND, {"y": np.float32([[1, 2]])}, ("clip-first", "keep-all"),
-                    lambda change: many(2000) if change == "keep-all" else FOUND)  # fmt: skip
+    return Original(
+        name,
+        np.full((4, 6, 3), 9, np.uint8),
+        (1.0, 0.5),
+        inputs,
+        FOUND,
+        {"y": np.float32([[1, 2]])},
+        ("clip-first", "keep-all"),
+        lambda change: many(2000) if change == "keep-all" else FOUND,
+    )
 
 
 def many(count: int) -> Detections:
@@ -55,10 +65,15 @@ def test_everything_is_read_again(stored: Path) -> None:
     one, wanted = found[1], original()
     assert one.window == (1.0, 0.5) and one.changes == wanted.changes and one.end is None
     assert one.pixels is not None and np.array_equal(one.pixels, wanted.pixels)  # type: ignore[arg-type]
-    assert np.array_equal(one.inputs["x"], wanted.inputs["x"]) and np.array_equal(one.tensors["y"], wanted.tensors["y"])
+    assert np.array_equal(one.inputs["x"], wanted.inputs["x"]) and np.array_equal(
+        one.tensors["y"], wanted.tensors["y"]
+    )
     assert one.cut is not None
     for kept in (one.detections, one.cut(""), one.cut("clip-first")):
-        assert kept is not None and all(np.array_equal(getattr(kept, part), getattr(FOUND, part)) for part in ("boxes", "scores", "classes"))
+        assert kept is not None and all(
+            np.array_equal(getattr(kept, part), getattr(FOUND, part))
+            for part in ("boxes", "scores", "classes")
+        )
 
 
 def test_of_all_candidates_the_best_are_kept(stored: Path) -> None:

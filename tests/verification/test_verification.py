@@ -71,7 +71,9 @@ def detections(found: Verification, verdict: int) -> DetectionComparison:
 PASSED = {"cut to cut": "passed", "each alone": "passed", "end to end": "passed"}
 
 
-@pytest.mark.parametrize(("date", "excuse"), [("2017", "clip-first"), ("2018", "clip-first"), ("2019", "drop-empty")])
+@pytest.mark.parametrize(
+    ("date", "excuse"), [("2017", "clip-first"), ("2018", "clip-first"), ("2019", "drop-empty")]
+)
 def test_an_exact_recipe_passes(graph, date: str, excuse: str) -> None:
     """Graphs until 2018 clip boxes before suppression, later ones drop boxes outside the picture: no recipe changes that."""
     found = surgeon.verify(changed(), graph(date))
@@ -84,8 +86,10 @@ def test_an_exact_recipe_passes(graph, date: str, excuse: str) -> None:
     assert [c.subject for c in found.verdicts[1].comparisons] == [
         f"image_tensor, {'Cast' if date == '2019' else 'ToFloat'}, Preprocessor -> Input",
         f"MultipleGridAnchorGenerator{'' if date == '2017' else ', Concatenate'} -> GridAnchor, concat_priorbox",
-        "concat -> concat_box_loc", "concat_1 -> concat_box_conf", "Postprocessor -> NMS",
-    ]  # fmt: skip
+        "concat -> concat_box_loc",
+        "concat_1 -> concat_box_conf",
+        "Postprocessor -> NMS",
+    ]
 
 
 def test_nothing_inherent_is_excused_where_none_is_allowed(graph) -> None:
@@ -129,23 +133,32 @@ NUMERIC = {
     "inputOrder": ([("inputOrder: auto", "inputOrder: [2, 0, 1]")], {"cut to cut", "end to end"}),
     "minSize": ([("minSize: 0.2", "minSize: 0.21")], {"cut to cut", "each alone", "end to end"}),
     "minSize by a little": ([("minSize: 0.2", "minSize: 0.201")], {"cut to cut", "each alone", "end to end"}),
-    "variance order": ([("[0.1, 0.1, 0.2, 0.2]", "[0.2, 0.2, 0.1, 0.1]")],
-                       {"cut to cut", "each alone", "end to end"}),
+    "variance order": (
+        [("[0.1, 0.1, 0.2, 0.2]", "[0.2, 0.2, 0.1, 0.1]")],
+        {"cut to cut", "each alone", "end to end"},
+    ),
     "order of ratios": ([("3.0, 0.33333334", "0.33333334, 3.0")], {"cut to cut", "each alone", "end to end"}),
-    "nmsThreshold": ([("nmsThreshold: 0.6", "nmsThreshold: 0.5")], {"cut to cut", "each alone", "end to end"}),
-    "background": ([("backgroundLabelId: 0", "backgroundLabelId: 1")], {"cut to cut", "each alone", "end to end"}),
+    "nmsThreshold": (
+        [("nmsThreshold: 0.6", "nmsThreshold: 0.5")],
+        {"cut to cut", "each alone", "end to end"},
+    ),
+    "background": (
+        [("backgroundLabelId: 0", "backgroundLabelId: 1")],
+        {"cut to cut", "each alone", "end to end"},
+    ),
     "no sigmoid": ([("confSigmoid: 1", "confSigmoid: 0")], {"cut to cut", "end to end"}),
     "codeType": ([("codeType: 3", "codeType: 1")], {"cut to cut", "each alone", "end to end"}),
     "keepTopK": ([("keepTopK: 100", "keepTopK: 50")], {"cut to cut", "each alone", "end to end"}),
-    "preprocessing scale": ([("scale: 0.0078431377", "scale: 0.0039215686")],
-                            {"each alone", "end to end"}),
-    "preprocessing mean": ([("subtract: 1.0", "subtract: [1.0, 1.0, 0.9]")],
-                           {"each alone", "end to end"}),
+    "preprocessing scale": ([("scale: 0.0078431377", "scale: 0.0039215686")], {"each alone", "end to end"}),
+    "preprocessing mean": ([("subtract: 1.0", "subtract: [1.0, 1.0, 0.9]")], {"each alone", "end to end"}),
     "order of channels": ([("color: RGB", "color: BGR")], {"each alone", "end to end"}),
     "interpolation": ([("tf1-bilinear", "half-pixel-bilinear")], {"each alone", "end to end"}),
     "size of the picture": ([("size: [300, 300]", "size: [320, 320]")], {"each alone", "end to end"}),
-    "aspect ratio": ([("resize: stretch", "resize: keep-aspect-ratio")], {"cut to cut", "each alone", "end to end"}),
-}  # fmt: skip
+    "aspect ratio": (
+        [("resize: stretch", "resize: keep-aspect-ratio")],
+        {"cut to cut", "each alone", "end to end"},
+    ),
+}
 
 
 @pytest.mark.parametrize("name", NUMERIC)
@@ -160,7 +173,10 @@ REFUSED = {
     "numClasses - 1": ("C109", [("numClasses: auto", "numClasses: 3")]),
     "numClasses + 1": ("C109", [("numClasses: auto", "numClasses: 5")]),
     "inputOrder": ("C109", [("inputOrder: auto", "inputOrder: [2, 1, 0]")]),
-    "swapped loc and conf": ("D109", [("anchors: plugin", "namespaces: {concat: concat_box_conf, concat_1: concat_box_loc}")]),
+    "swapped loc and conf": (
+        "D109",
+        [("anchors: plugin", "namespaces: {concat: concat_box_conf, concat_1: concat_box_loc}")],
+    ),
     "steps of the image": ("V104", [("subtract: 1.0", "subtract: [1.0, 2.0]")]),
 }
 
@@ -175,7 +191,12 @@ def test_a_planted_mistake_is_refused_before_anything_runs(graph, name: str) -> 
 
 def test_swapped_names_are_no_mistake_where_the_graph_tells_the_roles(graph) -> None:
     """The port's name counts, not that of the node which feeds it: 'auto' finds out what each namespace joins."""
-    swapped = changed(("  NMS:\n", "  NMS:\n    inputs: {loc: concat_box_conf, prior: concat_priorbox, conf: concat_box_loc}\n"))
+    swapped = changed(
+        (
+            "  NMS:\n",
+            "  NMS:\n    inputs: {loc: concat_box_conf, prior: concat_priorbox, conf: concat_box_loc}\n",
+        )
+    )
     assert surgeon.verify(swapped, graph("2018")).passed
 
 
@@ -192,8 +213,12 @@ def test_pictures_of_a_folder_are_each_compared_and_drawn(graph, tmp_path: Path)
     (tmp_path / "in").mkdir()
     for seed, name in enumerate(("a.png", "b.png")):
         Image.fromarray(picture(seed, 100 + seed)).save(tmp_path / "in" / name)
-    found = surgeon.verify(changed(), graph("2018"), images=tmp_path / "in", output=tmp_path / "out" / "drawn")
-    assert found.passed and not found.made and [Path(name).name for name in found.pictures] == ["a.png", "b.png"]
+    found = surgeon.verify(
+        changed(), graph("2018"), images=tmp_path / "in", output=tmp_path / "out" / "drawn"
+    )
+    assert (
+        found.passed and not found.made and [Path(name).name for name in found.pictures] == ["a.png", "b.png"]
+    )
     assert [len(verdict.comparisons) for verdict in found.verdicts] == [2, 9, 2]
     assert [Path(path).name for path in found.drawn] == ["a.png.png", "b.png.png"]
     with Image.open(found.drawn[0]) as drawn:
@@ -233,7 +258,10 @@ def test_a_recipe_without_image_is_not_verified(graph) -> None:
     found = surgeon.verify(surgeon.parse_recipe(head + "image: null\n"), graph("2018"))
     assert outcomes(found) == {"cut to cut": "passed", "each alone": "passed", "end to end": "not compared"}
     assert not found.passed and "has no 'image'" in found.verdicts[2].reason
-    assert found.verdicts[1].reason == "1 of 5 not compared" and found.verdicts[1].comparisons[0].outcome is Outcome.NOT_COMPARED
+    assert (
+        found.verdicts[1].reason == "1 of 5 not compared"
+        and found.verdicts[1].comparisons[0].outcome is Outcome.NOT_COMPARED
+    )
 
 
 def test_a_tolerance_that_is_none(graph) -> None:
@@ -250,7 +278,9 @@ def test_the_result_is_plain_json(graph) -> None:
     data = json.loads(json.dumps(found.to_json()))
     assert data["outcome"] == "failed" and [v["name"] for v in data["verdicts"]] == list(PASSED)
     rows = data["verdicts"][0]["comparisons"][0]["differences"]
-    assert {row["kind"] for row in rows} <= {"differs", "missing", "extra"} and {row["excuse"] for row in rows} >= {"exact-ratios"}
+    assert {row["kind"] for row in rows} <= {"differs", "missing", "extra"} and {
+        row["excuse"] for row in rows
+    } >= {"exact-ratios"}
 
 
 def test_the_same_twice(graph) -> None:
@@ -262,22 +292,30 @@ def test_the_same_twice(graph) -> None:
 
 
 def lenet(fields: str) -> surgeon.Recipe:
-    return surgeon.parse_recipe(f"recipe: 1\nname: x\nextends: [lenet5_clip]\nnodes: {{trt_relu6: {{fields: {{{fields}}}}}}}\n")
+    return surgeon.parse_recipe(
+        f"recipe: 1\nname: x\nextends: [lenet5_clip]\nnodes: {{trt_relu6: {{fields: {{{fields}}}}}}}\n"
+    )
 
 
 def test_outputs_of_a_classifier_are_compared_as_tensors() -> None:
     found = surgeon.verify("lenet5_clip", from_bytes(build_lenet()))
     assert outcomes(found) == PASSED and found.made and found.pictures == ("made numbers, seed 0",)
     assert [c.subject for v in found.verdicts for c in v.comparisons] == [
-        "OutputLayer/Softmax", "ReLU6 -> trt_relu6", "OutputLayer/Softmax"]  # fmt: skip
+        "OutputLayer/Softmax",
+        "ReLU6 -> trt_relu6",
+        "OutputLayer/Softmax",
+    ]
     assert found.verdicts[2].reason == "both graphs read the same input; no picture is prepared"
 
 
-@pytest.mark.parametrize(("fields", "wrong"), [
-    ("clipMax: 7.0", {"each alone"}),      # no value of this input reaches the bound; ten times its inputs do
-    ("clipMax: 0.5", {"cut to cut", "each alone", "end to end"}),
-    ("clipMin: -1.0", {"cut to cut", "each alone", "end to end"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ("clipMax: 7.0", {"each alone"}),  # no value of this input reaches the bound; ten times its inputs do
+        ("clipMax: 0.5", {"cut to cut", "each alone", "end to end"}),
+        ("clipMin: -1.0", {"cut to cut", "each alone", "end to end"}),
+    ],
+)
 def test_a_wrong_clip_fails(fields: str, wrong: set[str]) -> None:
     found = surgeon.verify(lenet(fields), from_bytes(build_lenet()))
     assert {name for name, outcome in outcomes(found).items() if outcome == "failed"} == wrong
@@ -301,7 +339,10 @@ CLIP = "nodes: {clip: {plugin: CustomClipPlugin, fields: {clipMin: 0.0, clipMax:
 
 
 def test_an_output_that_is_put_in_stands_for_what_it_replaced() -> None:
-    found = small(CLIP + "outputs: [clip]\nnamespaces: {body/a: clip}\n", SMALL.replace("sum = Add(body/a, body/b) {T: float32}\n", ""))
+    found = small(
+        CLIP + "outputs: [clip]\nnamespaces: {body/a: clip}\n",
+        SMALL.replace("sum = Add(body/a, body/b) {T: float32}\n", ""),
+    )
     assert found.passed and found.verdicts[0].comparisons[0].subject == "clip"
 
 
@@ -323,14 +364,18 @@ def test_an_output_that_nothing_stands_for_beside_one_that_is_compared() -> None
 
 
 def test_an_input_that_stands_for_nothing() -> None:
-    recipe = ("outputs: [out, made]\nnodes: {new: {op: Placeholder, dtype: float32, shape: [1, 4]}}\nsteps:\n"
-              "  - {step: add-node, node: new}\n  - {step: add-node, name: made, op: Exp, inputs: [new]}\n")  # fmt: skip
+    recipe = (
+        "outputs: [out, made]\nnodes: {new: {op: Placeholder, dtype: float32, shape: [1, 4]}}\nsteps:\n"
+        "  - {step: add-node, node: new}\n  - {step: add-node, name: made, op: Exp, inputs: [new]}\n"
+    )
     with pytest.raises(SurgeonError) as exc:
         small(recipe)
     assert exc.value.diagnostics[0].code == "V109" and "'new'" in exc.value.diagnostics[0].message
 
 
-@pytest.mark.parametrize("spec", ["dtype: float32", "dtype: string, shape: shape[1]", "dtype: float32, shape: shape[?,?]"])
+@pytest.mark.parametrize(
+    "spec", ["dtype: float32", "dtype: string, shape: shape[1]", "dtype: float32, shape: shape[?,?]"]
+)
 def test_an_input_of_unknown_shape(spec: str) -> None:
     text = f"graph v1\nx = Placeholder() {{{spec}}}\nout = Identity(x) {{T: {spec.split()[1].strip(',')}}}\n"
     with pytest.raises(SurgeonError) as exc:
@@ -343,20 +388,31 @@ def two_outputs(folder: Path, second: str) -> str:
     (folder / "Both").mkdir()
     (folder / "Both" / "plugin.yaml").write_text(
         "title: Two\nsummary: Two tensors.\nlibrary: own\ninputs:\n  - {name: x, summary: any}\n"
-        "outputs:\n  - {name: a, summary: one}\n  - {name: b, summary: another}\nfields: {}\nsources: [own]\n")  # fmt: skip
+        "outputs:\n  - {name: a, summary: one}\n  - {name: b, summary: another}\nfields: {}\nsources: [own]\n"
+    )
     (folder / "Both" / "reference.py").write_text(
-        f"import numpy as np\n\ndef run(fields, inputs, changes=frozenset()):\n    a = np.clip(inputs[0], 0, 6)\n    return [a, {second}]\n")
-    return ("recipe: 1\nname: both\noutputs: [out, other]\nnodes: {both: {plugin: Both}}\n"
-            "steps: [{step: collapse, take: {body: both}, outputs: {body/a: 'both:a', body/b: 'both:b'}}]\n")  # fmt: skip
+        f"import numpy as np\n\ndef run(fields, inputs, changes=frozenset()):\n    a = np.clip(inputs[0], 0, 6)\n    return [a, {second}]\n"
+    )
+    return (
+        "recipe: 1\nname: both\noutputs: [out, other]\nnodes: {both: {plugin: Both}}\n"
+        "steps: [{step: collapse, take: {body: both}, outputs: {body/a: 'both:a', body/b: 'both:b'}}]\n"
+    )
 
 
 OTHER = SMALL.replace("sum = Add(body/a, body/b) {T: float32}", "other = Exp(body/b) {T: float32}")
 
 
-@pytest.mark.parametrize(("second", "outcomes_alone"), [
-    ("-a", ["passed", "passed"]), ("-2 * a", ["passed", "failed"]), ("a[:, :2]", ["passed", "not compared"]),
-])  # fmt: skip
-def test_every_output_of_a_node_put_in_is_compared(tmp_path: Path, second: str, outcomes_alone: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("second", "outcomes_alone"),
+    [
+        ("-a", ["passed", "passed"]),
+        ("-2 * a", ["passed", "failed"]),
+        ("a[:, :2]", ["passed", "not compared"]),
+    ],
+)
+def test_every_output_of_a_node_put_in_is_compared(
+    tmp_path: Path, second: str, outcomes_alone: list[str]
+) -> None:
     recipe = surgeon.parse_recipe(two_outputs(tmp_path, second))
     found = surgeon.verify(recipe, parse_graph(OTHER), plugin_paths=[tmp_path])
     alone = found.verdicts[1]
@@ -389,10 +445,13 @@ def test_an_operation_with_the_name_of_a_plugin_is_none(tmp_path: Path) -> None:
     (tmp_path / "Neg").mkdir()
     (tmp_path / "Neg" / "plugin.yaml").write_text(
         "title: N\nsummary: N.\nlibrary: own\ninputs:\n  - {name: x, summary: any}\noutputs:\n  - {name: y, summary: any}\n"
-        "fields:\n  scale: {type: float, summary: s, source: own}\nsources: [own]\n")  # fmt: skip
+        "fields:\n  scale: {type: float, summary: s, source: own}\nsources: [own]\n"
+    )
     from surgeon.catalog import load_catalog
     from surgeon.graph import Ref
     from surgeon.verification import RewrittenRunner
 
     runner = RewrittenRunner(parse_graph(SMALL), load_catalog([tmp_path]), [Ref("out")])
-    assert runner.plugins == () and runner.run({Ref("x"): np.ones((1, 4), np.float32)})[Ref("out")].tolist() == [[-1] * 4]
+    assert runner.plugins == () and runner.run({Ref("x"): np.ones((1, 4), np.float32)})[
+        Ref("out")
+    ].tolist() == [[-1] * 4]

@@ -101,7 +101,9 @@ def write_page(tmp_path: Path) -> Callable[[Story], Path]:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Give a headless browser; skip where there is none."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="the page is driven by Playwright: pip install playwright")
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="the page is driven by Playwright: pip install playwright"
+    )
     path = os.environ.get("SURGEON_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("no Chromium here: apt-get install chromium, or name one in SURGEON_CHROMIUM")
@@ -115,10 +117,14 @@ class Tab:
     """An open page, and what went wrong in it: errors, console messages, and requests of the network."""
 
     def __init__(self, browser: Any, path: Path, **options: Any) -> None:
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **options})
+        self.context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **options}
+        )
         self.page = self.context.new_page()
         self.problems: list[str] = []
-        self.page.on("console", lambda message: self.problems.append(f"console {message.type}: {message.text}"))
+        self.page.on(
+            "console", lambda message: self.problems.append(f"console {message.type}: {message.text}")
+        )
         self.page.on("pageerror", lambda exc: self.problems.append(f"error: {exc}"))
         self.page.on("request", self._request)
         self.page.goto(path.as_uri())

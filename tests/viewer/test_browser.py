@@ -18,9 +18,16 @@ def test_the_graph_appears_with_the_plugins(open_page: Callable[..., Any], demo_
     tab = open_page(demo_page)
     names = tab.names()
     assert {"Input", "FeatureExtractor", "concat_priorbox", *PLUGINS} <= set(names) and len(names) < 40
-    assert set(tab.page.eval_on_selector_all(".box.plugin", "boxes => boxes.map((box) => box.dataset.name)")) == PLUGINS
-    assert "1×300×300×3" in tab.page.eval_on_selector_all(".edge-text", "texts => texts.map((text) => text.textContent)")
-    boxes = tab.page.eval_on_selector_all(".box", "boxes => boxes.map((box) => box.getBoundingClientRect().toJSON())")
+    assert (
+        set(tab.page.eval_on_selector_all(".box.plugin", "boxes => boxes.map((box) => box.dataset.name)"))
+        == PLUGINS
+    )
+    assert "1×300×300×3" in tab.page.eval_on_selector_all(
+        ".edge-text", "texts => texts.map((text) => text.textContent)"
+    )
+    boxes = tab.page.eval_on_selector_all(
+        ".box", "boxes => boxes.map((box) => box.getBoundingClientRect().toJSON())"
+    )
     frame = tab.page.eval_on_selector("#canvas", "place => place.getBoundingClientRect().toJSON()")
     assert all(frame["left"] <= box["left"] and box["right"] <= frame["right"] for box in boxes)
     assert all(frame["top"] <= box["top"] and box["bottom"] <= frame["bottom"] for box in boxes)
@@ -28,7 +35,10 @@ def test_the_graph_appears_with_the_plugins(open_page: Callable[..., Any], demo_
 
 def test_boxes_do_not_cover_each_other(open_page: Callable[..., Any], demo_page: Path) -> None:
     tab = open_page(demo_page)
-    boxes = tab.page.eval_on_selector_all(".box rect:not(.behind):not(.stripe)", "boxes => boxes.map((box) => box.getBBox()).map((b) => [b.x, b.y, b.width, b.height])")
+    boxes = tab.page.eval_on_selector_all(
+        ".box rect:not(.behind):not(.stripe)",
+        "boxes => boxes.map((box) => box.getBBox()).map((b) => [b.x, b.y, b.width, b.height])",
+    )
     for i, (x, y, w, h) in enumerate(boxes):
         for u, v, m, n in boxes[:i]:
             assert x >= u + m or u >= x + w or y >= v + n or v >= y + h
@@ -39,10 +49,22 @@ def test_search_finds_the_plugin_and_shows_its_fields(open_page: Callable[..., A
     tab.page.keyboard.press("/")
     tab.page.keyboard.type("NMS")
     first = tab.page.locator("#found li").first
-    assert first.inner_text().startswith("NMS") and tab.page.locator("#search").get_attribute("aria-expanded") == "true"
+    assert (
+        first.inner_text().startswith("NMS")
+        and tab.page.locator("#search").get_attribute("aria-expanded") == "true"
+    )
     tab.page.keyboard.press("Enter")
     details = tab.page.locator("#details").inner_text()
-    for part in ("NMS_TRT", "added", "recipes/ssd.yaml:", "Postprocessor", "shareLocation", "keepTopK", "100", "concat_box_loc"):
+    for part in (
+        "NMS_TRT",
+        "added",
+        "recipes/ssd.yaml:",
+        "Postprocessor",
+        "shareLocation",
+        "keepTopK",
+        "100",
+        "concat_box_loc",
+    ):
         assert part in details
     assert tab.page.locator(".box.current").get_attribute("data-name") == "NMS"
     assert tab.page.locator("#found").is_hidden()
@@ -82,7 +104,9 @@ def test_a_node_deep_inside_is_found_and_shown(open_page: Callable[..., Any], de
     tab = open_page(demo_page)
     tab.page.fill("#search", "BoxPredictor_3/ClassPredictor/Conv2D")
     tab.page.press("#search", "Enter")
-    assert tab.page.locator(".box.current").get_attribute("data-name") == "BoxPredictor_3/ClassPredictor/Conv2D"
+    assert (
+        tab.page.locator(".box.current").get_attribute("data-name") == "BoxPredictor_3/ClassPredictor/Conv2D"
+    )
     assert "rewired" in tab.page.locator("#details").inner_text()
     assert tab.page.locator(".area").count() >= 2
 
@@ -90,7 +114,9 @@ def test_a_node_deep_inside_is_found_and_shown(open_page: Callable[..., Any], de
 def test_before_shows_the_original_with_its_fates(open_page: Callable[..., Any], demo_page: Path) -> None:
     tab = open_page(demo_page)
     tab.page.click("[data-side=before]")
-    assert {"Postprocessor", "Preprocessor", "MultipleGridAnchorGenerator"} <= set(tab.names()) and "NMS" not in tab.names()
+    assert {"Postprocessor", "Preprocessor", "MultipleGridAnchorGenerator"} <= set(
+        tab.names()
+    ) and "NMS" not in tab.names()
     tab.page.locator('.box[data-name="Postprocessor"]').click()
     details = tab.page.locator("#details").inner_text()
     assert "collapsed" in details and "NMS" in details and "recipes/ssd.yaml:" in details
@@ -126,7 +152,11 @@ def test_keys_move_open_zoom_and_let_go(open_page: Callable[..., Any], demo_page
 def test_the_tree_of_namespaces_works_with_keys(open_page: Callable[..., Any], demo_page: Path) -> None:
     tab = open_page(demo_page)
     row = tab.page.locator('.ns-row[data-path="Postprocessor"]')
-    assert "collapsed" in row.inner_text() and "NMS" in row.inner_text() and "recipes/ssd.yaml:" in row.inner_text()
+    assert (
+        "collapsed" in row.inner_text()
+        and "NMS" in row.inner_text()
+        and "recipes/ssd.yaml:" in row.inner_text()
+    )
     row.focus()
     inner = tab.page.locator('.ns-row[data-path^="Postprocessor/"]').first
     assert inner.is_hidden()
@@ -154,7 +184,9 @@ def luminance(tab: Any, selector: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_follows_the_system_and_its_switch(open_page: Callable[..., Any], demo_page: Path, scheme: str) -> None:
+def test_the_page_follows_the_system_and_its_switch(
+    open_page: Callable[..., Any], demo_page: Path, scheme: str
+) -> None:
     tab = open_page(demo_page, color_scheme=scheme)
     dark = scheme == "dark"
     assert (luminance(tab, "body") < 0.2) is dark and (luminance(tab, "#summary") < 0.2) is dark
@@ -173,7 +205,9 @@ def test_nothing_sticks_out_at_any_width(open_page: Callable[..., Any], demo_pag
     tab.page.fill("#search", "NMS")
     tab.page.press("#search", "Enter")
     assert tab.width() == width and tab.page.locator("#details h3").is_visible()
-    tab.page.evaluate("document.body.append(Object.assign(document.createElement('div'), {style: 'width: 3000px; height: 1px'}))")
+    tab.page.evaluate(
+        "document.body.append(Object.assign(document.createElement('div'), {style: 'width: 3000px; height: 1px'}))"
+    )
     assert tab.width() > width  # what would be seen
 
 
@@ -185,23 +219,49 @@ def test_constants_are_drawn_when_asked_for(open_page: Callable[..., Any], demo_
     assert "concat_priorbox/axis" in tab.names()
 
 
-def test_a_constant_that_is_not_drawn_is_shown_with_its_reader(open_page: Callable[..., Any], demo_page: Path) -> None:
+def test_a_constant_that_is_not_drawn_is_shown_with_its_reader(
+    open_page: Callable[..., Any], demo_page: Path
+) -> None:
     tab = open_page(demo_page)
     tab.page.fill("#search", "BoxPredictor_0/BoxEncodingPredictor/weights")
     tab.page.press("#search", "Enter")
     assert tab.page.locator("#details h3").inner_text() == "BoxPredictor_0/BoxEncodingPredictor/weights"
-    assert tab.page.locator(".box.current").get_attribute("data-name") == "BoxPredictor_0/BoxEncodingPredictor/Conv2D"
+    assert (
+        tab.page.locator(".box.current").get_attribute("data-name")
+        == "BoxPredictor_0/BoxEncodingPredictor/Conv2D"
+    )
     assert not tab.page.is_checked("#constants")
 
 
-HOSTILE = ("</script><script>window.hurt=1</script>", "<img src=x onerror=window.hurt=2>", "\"'><svg onload=window.hurt=3>", "__proto__",
-           "constructor/toString", "<!--<script", "\x00\x01", "\u202eabc", "名前/ノード", "long" * 3000, "a//b", "/")  # fmt: skip
+HOSTILE = (
+    "</script><script>window.hurt=1</script>",
+    "<img src=x onerror=window.hurt=2>",
+    "\"'><svg onload=window.hurt=3>",
+    "__proto__",
+    "constructor/toString",
+    "<!--<script",
+    "\x00\x01",
+    "\u202eabc",
+    "名前/ノード",
+    "long" * 3000,
+    "a//b",
+    "/",
+)
 
 
 def test_hostile_names_are_text(open_page: Callable[..., Any], write_page: Callable[[Story], Path]) -> None:
     nodes = [Node("x", "Placeholder", (), (), {"dtype": DType.FLOAT32, "shape": Shape.of(1)})]
     for name in HOSTILE:
-        nodes.append(Node(name, name[:60], (Ref(nodes[-1].name),), (), {name[:60]: name[:60].encode(), "T": DType.FLOAT32}, name[:60]))
+        nodes.append(
+            Node(
+                name,
+                name[:60],
+                (Ref(nodes[-1].name),),
+                (),
+                {name[:60]: name[:60].encode(), "T": DType.FLOAT32},
+                name[:60],
+            )
+        )
     tab = open_page(write_page(tell_graph(Graph(nodes, source=HOSTILE[1]))))
     for name in HOSTILE:
         tab.page.fill("#search", name)
@@ -222,8 +282,12 @@ def chain(count: int, name: Callable[[int], str]) -> Graph:
     return Graph(nodes)
 
 
-@pytest.mark.parametrize("name", ["op_{0}", "block_{1}/layer_{2}/op_{0}", "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/op_{0}"])
-def test_many_nodes_are_never_drawn_at_once(open_page: Callable[..., Any], write_page: Callable[[Story], Path], name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["op_{0}", "block_{1}/layer_{2}/op_{0}", "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/op_{0}"]
+)
+def test_many_nodes_are_never_drawn_at_once(
+    open_page: Callable[..., Any], write_page: Callable[[Story], Path], name: str
+) -> None:
     tab = open_page(write_page(tell_graph(chain(8000, lambda i: name.format(i, i // 1000, i // 10)))))
     assert 1 <= len(tab.names()) <= 65
     tab.page.fill("#search", "op_7777")
@@ -234,14 +298,21 @@ def test_many_nodes_are_never_drawn_at_once(open_page: Callable[..., Any], write
 
 def test_a_loop_is_drawn(open_page: Callable[..., Any], write_page: Callable[[Story], Path]) -> None:
     spec = {"T": DType.FLOAT32}
-    nodes = [Node("x", "Placeholder", (), (), {"dtype": DType.FLOAT32, "shape": Shape.of(1)}), Node("loop/enter", "Enter", (Ref("x"),), (), spec),
-             Node("loop/merge", "Merge", (Ref("loop/enter"), Ref("loop/next")), (), spec), Node("loop/neg", "Neg", (Ref("loop/merge"),), (), spec),
-             Node("loop/next", "NextIteration", (Ref("loop/neg"),), (), spec), Node("y", "Exit", (Ref("loop/merge"),), (), spec)]  # fmt: skip
+    nodes = [
+        Node("x", "Placeholder", (), (), {"dtype": DType.FLOAT32, "shape": Shape.of(1)}),
+        Node("loop/enter", "Enter", (Ref("x"),), (), spec),
+        Node("loop/merge", "Merge", (Ref("loop/enter"), Ref("loop/next")), (), spec),
+        Node("loop/neg", "Neg", (Ref("loop/merge"),), (), spec),
+        Node("loop/next", "NextIteration", (Ref("loop/neg"),), (), spec),
+        Node("y", "Exit", (Ref("loop/merge"),), (), spec),
+    ]
     tab = open_page(write_page(tell_graph(Graph(nodes))))
     assert set(tab.names()) == {"x", "loop/enter", "loop/merge", "loop/neg", "loop/next", "y"}
 
 
-def test_an_empty_graph_and_a_difference_have_pages(open_page: Callable[..., Any], write_page: Callable[[Story], Path], story: Story) -> None:
+def test_an_empty_graph_and_a_difference_have_pages(
+    open_page: Callable[..., Any], write_page: Callable[[Story], Path], story: Story
+) -> None:
     assert open_page(write_page(tell_graph(Graph()))).names() == []
     assert story.before is not None
     tab = open_page(write_page(tell_difference(story.before.graph, story.after.graph)))
@@ -261,7 +332,11 @@ def test_the_name_of_an_open_namespace_is_not_covered(open_page: Callable[..., A
     boxes = tab.page.eval_on_selector_all(".box rect:not(.behind):not(.stripe)", rectangles)
     assert len(names) >= 2
     for x, y, w, h in names:
-        assert not [box for box in boxes if x < box[0] + box[2] and box[0] < x + w and y < box[1] + box[3] and box[1] < y + h]
+        assert not [
+            box
+            for box in boxes
+            if x < box[0] + box[2] and box[0] < x + w and y < box[1] + box[3] and box[1] < y + h
+        ]
 
 
 def test_a_phone_starts_where_names_can_be_read(open_page: Callable[..., Any], demo_page: Path) -> None:

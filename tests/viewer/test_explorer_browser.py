@@ -30,7 +30,9 @@ def served() -> Iterator[str]:
 @contextmanager
 def serving(*what: str) -> Iterator[str]:
     """Run ``surgeon view`` for the length of a block, and give its address."""
-    pytest.importorskip("model_explorer", reason="Model Explorer is not installed: pip install 'surgeon[view]'")
+    pytest.importorskip(
+        "model_explorer", reason="Model Explorer is not installed: pip install 'surgeon[view]'"
+    )
     command = [sys.executable, "-m", "surgeon", "view", *what, "--no-open", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -47,10 +49,15 @@ class Explorer:
         self.context = browser.new_context(viewport={"width": 1600, "height": 900}, reduced_motion="reduce")
         self.page = self.context.new_page()
         self.problems: list[str] = []
-        self.page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
+        self.page.on(
+            "console", lambda message: self.problems.append(message.text) if message.type == "error" else None
+        )
         self.page.on("pageerror", lambda exc: self.problems.append(str(exc)))
         # Model Explorer asks Google's servers for its fonts; a test asks nobody, and wants no error from that.
-        self.context.route(lambda url: not url.startswith(address.partition("/?")[0]), lambda route: route.fulfill(status=204))
+        self.context.route(
+            lambda url: not url.startswith(address.partition("/?")[0]),
+            lambda route: route.fulfill(status=204),
+        )
         self.page.goto(address)
         self.wait_for("(document.body.innerText.match(/op node count/g) || []).length === " + str(graphs))
 
@@ -71,7 +78,9 @@ class Explorer:
 
     def click_middle(self, pane: int) -> None:
         """Click what stands in the middle of a pane."""
-        boxes = self.page.eval_on_selector_all("canvas", "all => all.map((c) => c.getBoundingClientRect().toJSON()).filter((b) => b.width > 200)")
+        boxes = self.page.eval_on_selector_all(
+            "canvas", "all => all.map((c) => c.getBoundingClientRect().toJSON()).filter((b) => b.width > 200)"
+        )
         boxes = sorted({(box["left"], box["top"], box["width"], box["height"]) for box in boxes})
         left, top, width, height = boxes[0] if pane == 0 else boxes[-1]
         self.page.mouse.move(left + width / 2, top + height / 2)
@@ -88,8 +97,19 @@ def explorer(chromium: Any, served: str) -> Iterator[Explorer]:
 
 
 def test_both_graphs_appear_side_by_side_and_coloured(explorer: Explorer) -> None:
-    explorer.says("before: model.pb | before", "after: model.pb, ssd | after", "2,742", "664", "violet: 4 nodes", "what became of it", "#collapsed", "#derived")
-    panes = explorer.page.eval_on_selector_all(SEARCH, "all => all.map((field) => field.getBoundingClientRect().left)")
+    explorer.says(
+        "before: model.pb | before",
+        "after: model.pb, ssd | after",
+        "2,742",
+        "664",
+        "violet: 4 nodes",
+        "what became of it",
+        "#collapsed",
+        "#derived",
+    )
+    panes = explorer.page.eval_on_selector_all(
+        SEARCH, "all => all.map((field) => field.getBoundingClientRect().left)"
+    )
     assert len(panes) == 2 and panes[0] < 800 < panes[1]
     assert picture_colours(explorer) == {"blue", "red", "green", "violet"}
 
@@ -98,21 +118,46 @@ def picture_colours(explorer: Explorer) -> set[str]:
     """Return which of the colours of nodes are on the screen."""
     from io import BytesIO
 
-    image = pytest.importorskip("PIL.Image", reason="Pillow reads the picture").open(BytesIO(explorer.page.screenshot())).convert("RGB")
+    image = (
+        pytest.importorskip("PIL.Image", reason="Pillow reads the picture")
+        .open(BytesIO(explorer.page.screenshot()))
+        .convert("RGB")
+    )
     seen = {colour for _, colour in image.getcolors(1 << 24)}
-    named = {"blue": (0x1F, 0x6F, 0xD6), "red": (0xC4, 0x38, 0x2E), "green": (0x1A, 0x8A, 0x3C), "violet": (0x7A, 0x46, 0xE0), "pink": (0xFF, 0x14, 0x93)}
-    return {name for name, colour in named.items() if any(max(abs(a - b) for a, b in zip(colour, other, strict=True)) < 4 for other in seen)}
+    named = {
+        "blue": (0x1F, 0x6F, 0xD6),
+        "red": (0xC4, 0x38, 0x2E),
+        "green": (0x1A, 0x8A, 0x3C),
+        "violet": (0x7A, 0x46, 0xE0),
+        "pink": (0xFF, 0x14, 0x93),
+    }
+    return {
+        name
+        for name, colour in named.items()
+        if any(max(abs(a - b) for a, b in zip(colour, other, strict=True)) < 4 for other in seen)
+    }
 
 
 def test_search_finds_a_plugin_and_a_click_shows_its_fields(explorer: Explorer) -> None:
     assert "numClasses" not in explorer.page.inner_text("body")
     explorer.locate(1, "NMS")
     explorer.click_middle(1)
-    explorer.says("NODE INFO", "NMS_TRT", "numClasses", "7 (derived: ", "keepTopK", "Took the place of", "recipes/ssd.yaml:", "float32[1,7668,1,1]")
+    explorer.says(
+        "NODE INFO",
+        "NMS_TRT",
+        "numClasses",
+        "7 (derived: ",
+        "keepTopK",
+        "Took the place of",
+        "recipes/ssd.yaml:",
+        "float32[1,7668,1,1]",
+    )
     assert explorer.page.locator(SEARCH).nth(1).input_value() == ""
 
 
-def test_with_the_mapping_a_plugin_leads_to_what_it_took_the_place_of(explorer: Explorer, served: str) -> None:
+def test_with_the_mapping_a_plugin_leads_to_what_it_took_the_place_of(
+    explorer: Explorer, served: str
+) -> None:
     model = json.loads(unquote(served.partition("data=")[2]))["models"][0]["url"]
     explorer.page.get_by_text("Sync", exact=True).first.click()
     explorer.page.get_by_text("Upload mapping from computer").click()
@@ -121,7 +166,9 @@ def test_with_the_mapping_a_plugin_leads_to_what_it_took_the_place_of(explorer: 
     explorer.page.mouse.click(800, 20)
     explorer.locate(1, "NMS")
     explorer.click_middle(1)
-    explorer.says("LAYER INFO", "LAYER ATTRIBUTES", "Postprocessor", "collapsed 812, dropped 12, forwarded 10")
+    explorer.says(
+        "LAYER INFO", "LAYER ATTRIBUTES", "Postprocessor", "collapsed 812, dropped 12, forwarded 10"
+    )
 
 
 def test_errors_would_be_seen(chromium: Any, served: str) -> None:
@@ -132,8 +179,12 @@ def test_errors_would_be_seen(chromium: Any, served: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ssd.uff", "ssd.onnx"])
-def test_files_of_other_formats_appear_with_plugins_and_shapes(chromium: Any, tmp_path: Path, name: str) -> None:
-    pytest.importorskip("model_explorer", reason="Model Explorer is not installed: pip install 'surgeon[view]'")
+def test_files_of_other_formats_appear_with_plugins_and_shapes(
+    chromium: Any, tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip(
+        "model_explorer", reason="Model Explorer is not installed: pip install 'surgeon[view]'"
+    )
     api.convert("ssd", demo.model_path(), tmp_path / name, target=f"{name.partition('.')[2]}@tensorrt-8.5")
     with serving(str(tmp_path / name)) as address:
         opened = Explorer(chromium, address, graphs=1)

@@ -74,7 +74,16 @@ def page(story: Story) -> str:
 
 def test_a_page_has_every_section_once(page: str) -> None:
     found = Document(page)
-    sections = ["summary", "graph", "namespaces", "surgery", "derived", "diagnostics", "verification", "targets"]
+    sections = [
+        "summary",
+        "graph",
+        "namespaces",
+        "surgery",
+        "derived",
+        "diagnostics",
+        "verification",
+        "targets",
+    ]
     assert [name for name in found.ids if name in sections] == sections
     assert len(set(found.ids)) == len(found.ids)
     for part in ("11 → 4", "small.pb", "something", "CustomClipPlugin", "Not run", "1 warning"):
@@ -102,14 +111,22 @@ def test_only_the_pages_own_script_may_run(page: str) -> None:
 
 
 def test_names_that_are_html_do_no_harm() -> None:
-    nodes = [Node("x", "Placeholder", (), (), {"dtype": DType.FLOAT32, "shape": Shape.of(1)}),
-             Node(EVIL, EVIL, (Ref("x"),), ("x",), {EVIL: EVIL.encode(), "T": DType.FLOAT32}, EVIL)]  # fmt: skip
+    nodes = [
+        Node("x", "Placeholder", (), (), {"dtype": DType.FLOAT32, "shape": Shape.of(1)}),
+        Node(EVIL, EVIL, (Ref("x"),), ("x",), {EVIL: EVIL.encode(), "T": DType.FLOAT32}, EVIL),
+    ]
     graph = Graph(nodes, source=EVIL)
-    for told in (tell_graph(graph), tell_difference(graph, Graph(nodes[:1])), tell_difference(graph, Graph([nodes[0], replace(nodes[1], op="Neg")]))):
+    for told in (
+        tell_graph(graph),
+        tell_difference(graph, Graph(nodes[:1])),
+        tell_difference(graph, Graph([nodes[0], replace(nodes[1], op="Neg")])),
+    ):
         text = render_page(Page(told))
         found = Document(text)
         assert found.handlers == [] and "img" not in found.tags and found.tags["script"] == 2
-        names = json.loads(found.scripts[0][1])["graphs"]["after" if told.kind == "graph" else "before"]["names"]
+        names = json.loads(found.scripts[0][1])["graphs"]["after" if told.kind == "graph" else "before"][
+            "names"
+        ]
         assert [0, EVIL] in names
     assert "img" in Document(text + "<img src=x>").tags  # what a harmful page would show
 
@@ -124,7 +141,10 @@ def test_the_drawing_data_tell_each_node(story: Story) -> None:
         names.append("/".join(parts))
     assert names == [node.name for node in story.after.graph]
     clip = names.index("clip")
-    assert data["tables"]["ops"][after["ops"][clip]] == "CustomClipPlugin" and "CustomClipPlugin" in data["plugins"]
+    assert (
+        data["tables"]["ops"][after["ops"][clip]] == "CustomClipPlugin"
+        and "CustomClipPlugin" in data["plugins"]
+    )
     assert [names[number] for number in after["inputs"][clip]] == ["body/conv"]
     assert [data["tables"]["specs"][number] for number in after["outputs"][clip]] == ["float32[1,4,4,2]"]
     assert ["clipMax", "6"] in [data["tables"]["attributes"][number] for number in after["attributes"][clip]]
@@ -135,7 +155,11 @@ def test_the_drawing_data_tell_each_node(story: Story) -> None:
 
 def test_a_page_of_one_graph_says_nothing_of_a_recipe(graph: Graph) -> None:
     found = Document(render_page(Page(tell_graph(graph, title="small.pb"))))
-    assert {"summary", "graph", "namespaces", "targets"} <= set(found.ids) and not {"surgery", "verification", "derived"} & set(found.ids)
+    assert {"summary", "graph", "namespaces", "targets"} <= set(found.ids) and not {
+        "surgery",
+        "verification",
+        "derived",
+    } & set(found.ids)
 
 
 def test_a_page_of_two_graphs_lists_what_changed(story: Story) -> None:
@@ -147,7 +171,16 @@ def test_a_page_of_two_graphs_lists_what_changed(story: Story) -> None:
 
 
 def verified(*drawn: str) -> Verification:
-    return Verification("small", "uff@tensorrt-8.5", ("a.jpg",), False, Tolerances(), None, (Verdict("cut to cut", Outcome.PASSED, ""),), drawn=drawn)
+    return Verification(
+        "small",
+        "uff@tensorrt-8.5",
+        ("a.jpg",),
+        False,
+        Tolerances(),
+        None,
+        (Verdict("cut to cut", Outcome.PASSED, ""),),
+        drawn=drawn,
+    )
 
 
 def picture(path: Path, size: tuple[int, int] = (8, 8)) -> Path:
@@ -179,7 +212,9 @@ def test_pictures_are_found_beside_the_verdict_and_bounded(tmp_path: Path) -> No
 def test_a_large_picture_is_made_smaller(tmp_path: Path) -> None:
     path = picture(tmp_path / "large.png", (1500, 900))
     found = shown([str(path)])[0]
-    assert found.address.startswith("data:image/jpeg;base64,") and len(found.address) < path.stat().st_size / 4
+    assert (
+        found.address.startswith("data:image/jpeg;base64,") and len(found.address) < path.stat().st_size / 4
+    )
 
 
 def test_support_follows_the_catalog_and_the_targets() -> None:
@@ -206,7 +241,9 @@ def test_every_library_has_its_licence_in_the_page(page: str) -> None:
 
 def test_own_scripts_never_read_text_as_html() -> None:
     own = [asset(name) for name in SCRIPTS if not name.startswith("vendor/")]
-    forbidden = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|fetch\(|XMLHttpRequest|https?://(?!www\.w3\.org)")
+    forbidden = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|fetch\(|XMLHttpRequest|https?://(?!www\.w3\.org)"
+    )
     assert own and not [match for text in own for match in forbidden.findall(text)]
     assert forbidden.search("x.innerHTML = y")
 
@@ -217,7 +254,13 @@ def test_the_page_does_not_depend_on_the_hash_seed() -> None:
         "page = render_page(Page(tell(api.plan('ssd', demo.model_path()))))\nprint(hashlib.sha256(page.encode()).hexdigest())"
     )
     found = [
-        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
         for seed in ("1", "2")
     ]
     assert found[0] == found[1] != ""
@@ -227,17 +270,25 @@ def test_a_page_names_no_folder(tmp_path: Path, graph: Graph, recipe_text: str) 
     for name in ("a.pb", "b.pb"):
         save_graph(graph, tmp_path / name)
     (tmp_path / "small.yaml").write_text(recipe_text)
-    for made in (lambda page: api.diff(tmp_path / "a.pb", tmp_path / "b.pb", html=page), lambda page: api.view(tmp_path / "a.pb", tmp_path / "small.yaml", html=page),
-                 lambda page: api.view(tmp_path / "a.pb", html=page)):  # fmt: skip
+    for made in (
+        lambda page: api.diff(tmp_path / "a.pb", tmp_path / "b.pb", html=page),
+        lambda page: api.view(tmp_path / "a.pb", tmp_path / "small.yaml", html=page),
+        lambda page: api.view(tmp_path / "a.pb", html=page),
+    ):
         made(tmp_path / "page.html")
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
         assert "a.pb" in page and str(tmp_path) not in page
     unnamed = Graph(list(graph))
     api.diff(unnamed, unnamed, html=tmp_path / "page.html")
-    assert "<title>a graph of 11 nodes and a graph of 11 nodes" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<title>a graph of 11 nodes and a graph of 11 nodes" in (tmp_path / "page.html").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_page_says_what_differs_besides_nodes(tmp_path: Path, graph: Graph) -> None:
-    for other, text in ((Graph(graph, library=b"abc"), "library differs"), (graph.replace(outputs=[Ref("body/conv")]), "outputs differ")):
+    for other, text in (
+        (Graph(graph, library=b"abc"), "library differs"),
+        (graph.replace(outputs=[Ref("body/conv")]), "outputs differ"),
+    ):
         api.diff(graph, other, html=tmp_path / "page.html")
         assert text in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -18,7 +18,9 @@ def test_the_files_are_there_and_small() -> None:
     paths = demo.picture_paths()
     assert len(paths) >= 3 and sum(path.stat().st_size for path in paths) < 300_000
     graph = load_graph(demo.model_path())
-    assert {"detection_boxes", "detection_scores", "detection_classes", "num_detections"} <= {node.name for node in graph}
+    assert {"detection_boxes", "detection_scores", "detection_classes", "num_detections"} <= {
+        node.name for node in graph
+    }
 
 
 def precision(model: Path, pictures: int) -> float:

@@ -28,7 +28,9 @@ def test_what_a_picture_holds() -> None:
     made = make_pictures(1, 60)
     assert {p.pixels.shape[:2] for p in made} == set(SIZES) and all(p.pixels.dtype == np.uint8 for p in made)
     labels = np.concatenate([p.labels for p in made])
-    assert set(labels) == set(range(1, len(CLASSES) + 1)) and all(len(p.labels) == len(p.boxes) <= module.MOST_SHAPES for p in made)
+    assert set(labels) == set(range(1, len(CLASSES) + 1)) and all(
+        len(p.labels) == len(p.boxes) <= module.MOST_SHAPES for p in made
+    )
     boxes = np.concatenate([p.boxes for p in made])
     assert boxes.dtype == np.float32 and boxes.min() >= 0 and boxes.max() <= 1
     sides = boxes[:, 2:] - boxes[:, :2]

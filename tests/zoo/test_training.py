@@ -41,7 +41,9 @@ def test_every_second_sample_is_mirrored_with_its_boxes() -> None:
     pixels, label, encoding = sample(boxes, 4, 1)
     assert pixels.shape == (300, 300, 3) and pixels.dtype == np.uint8
     picture = make_picture(4, 1)
-    mirrored = np.stack([picture.boxes[:, 0], 1 - picture.boxes[:, 3], picture.boxes[:, 2], 1 - picture.boxes[:, 1]], 1)
+    mirrored = np.stack(
+        [picture.boxes[:, 0], 1 - picture.boxes[:, 3], picture.boxes[:, 2], 1 - picture.boxes[:, 1]], 1
+    )
     found = decode(encoding[label > 0].astype(np.float32), boxes[label > 0])
     assert np.abs(found[:, None] - mirrored[None]).max(2).min(1).max() < 2e-3
     assert np.abs(found[:, None] - picture.boxes[None]).max(2).min(1).max() > 2e-3
@@ -53,7 +55,11 @@ def perfect(pictures: list[Picture], shift: float = 0.0, turn: int = 0) -> float
 
     def detect(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         truth = answers[pixels.tobytes()]
-        return truth.boxes + np.float32(shift), np.ones(len(truth.labels)), (truth.labels - 1 + turn) % len(CLASSES) + 1
+        return (
+            truth.boxes + np.float32(shift),
+            np.ones(len(truth.labels)),
+            (truth.labels - 1 + turn) % len(CLASSES) + 1,
+        )
 
     return evaluate(detect, pictures).map50
 
@@ -79,7 +85,9 @@ def test_the_frozen_graph_computes_what_the_network_computes() -> None:
     network = Network(options, seed=3)
     pixels = np.random.default_rng(0).integers(0, 256, (1, 300, 300, 3)).astype(np.uint8)
     for _ in range(3):
-        network(tf.constant(pixels), training=True)  # the moving averages are no longer those of the beginning
+        network(
+            tf.constant(pixels), training=True
+        )  # the moving averages are no longer those of the beginning
     encodings, scores = (part.numpy() for part in network(tf.constant(pixels), training=False))
     graph = from_bytes(build_ssd(options, network.values))
     runner = OriginalRunner(graph, [Ref("Squeeze"), Ref("concat_1")])
@@ -98,7 +106,9 @@ def test_a_few_steps_change_the_weights_and_are_written(tmp_path: Path) -> None:
     network = Network(OPTIONS, seed=0)
     before = {name: variable.numpy() for name, variable in network.variables.items()}
     step = step_of(network, schedule)
-    losses = [[float(x) for x in step(*batch, schedule.rate_at(i))] for i, batch in enumerate(batches(schedule, 0))]
+    losses = [
+        [float(x) for x in step(*batch, schedule.rate_at(i))] for i, batch in enumerate(batches(schedule, 0))
+    ]
     assert len(losses) == 2 and np.isfinite(losses).all() and np.min(losses) > 0
     # Where no object is matched to a feature map, its box predictor learns nothing.
     taught = [name for name in before if "BoxEncodingPredictor" not in name]

@@ -10,14 +10,25 @@ from surgeon.zoo import build_lenet
 
 NODES = [
     "InputLayer",
-    "flatten/Shape", "flatten/strided_slice/stack", "flatten/strided_slice/stack_1",
-    "flatten/strided_slice/stack_2", "flatten/strided_slice", "flatten/Reshape/shape/1",
-    "flatten/Reshape/shape", "flatten/Reshape",
-    "dense/kernel", "dense/bias", "dense/MatMul", "dense/BiasAdd",
+    "flatten/Shape",
+    "flatten/strided_slice/stack",
+    "flatten/strided_slice/stack_1",
+    "flatten/strided_slice/stack_2",
+    "flatten/strided_slice",
+    "flatten/Reshape/shape/1",
+    "flatten/Reshape/shape",
+    "flatten/Reshape",
+    "dense/kernel",
+    "dense/bias",
+    "dense/MatMul",
+    "dense/BiasAdd",
     "ReLU6/Relu6",
-    "OutputLayer/kernel", "OutputLayer/bias", "OutputLayer/MatMul", "OutputLayer/BiasAdd",
+    "OutputLayer/kernel",
+    "OutputLayer/bias",
+    "OutputLayer/MatMul",
+    "OutputLayer/BiasAdd",
     "OutputLayer/Softmax",
-]  # fmt: skip
+]
 
 
 def test_nodes() -> None:

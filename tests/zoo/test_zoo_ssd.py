@@ -19,16 +19,32 @@ OUTPUTS = ["detection_boxes", "detection_scores", "detection_classes", "num_dete
 RAW = ["detection_multiclass_scores", "raw_detection_boxes", "raw_detection_scores"]
 PREDICTORS = [f"BoxPredictor_{index}" for index in range(6)]
 COMMON = {
-    "image_tensor", "Preprocessor", "FeatureExtractor", "MultipleGridAnchorGenerator", "concat", "concat_1",
-    "Postprocessor", "Squeeze", *PREDICTORS, *OUTPUTS,
-}  # fmt: skip
+    "image_tensor",
+    "Preprocessor",
+    "FeatureExtractor",
+    "MultipleGridAnchorGenerator",
+    "concat",
+    "concat_1",
+    "Postprocessor",
+    "Squeeze",
+    *PREDICTORS,
+    *OUTPUTS,
+}
 TOP = {
-    "2017": COMMON | {"Const", "ToFloat", "assert_equal", "add", *(f"add_{i}" for i in range(1, 7)),
-                      *(f"Squeeze_{i}" for i in range(1, 6)), *(f"Shape_{i}" for i in range(6, 14)),
-                      *(f"strided_slice_{i}" for i in range(6, 15))},
+    "2017": COMMON
+    | {
+        "Const",
+        "ToFloat",
+        "assert_equal",
+        "add",
+        *(f"add_{i}" for i in range(1, 7)),
+        *(f"Squeeze_{i}" for i in range(1, 6)),
+        *(f"Shape_{i}" for i in range(6, 14)),
+        *(f"strided_slice_{i}" for i in range(6, 15)),
+    },
     "2018": COMMON | {"Const", "ToFloat", "Concatenate", "add"},
     "2019": COMMON | {"Cast", "Concatenate", "add", *RAW},
-}  # fmt: skip
+}
 JOINED = "Concatenate/concat"
 ANCHORS = {"2017": "MultipleGridAnchorGenerator/Identity", "2018": JOINED, "2019": JOINED}
 
@@ -121,8 +137,12 @@ def test_wiring_later(date: str) -> None:
 
 
 def outside(namespace: str, named: dict[str, object]) -> set[str]:
-    read = {source.lstrip("^").partition(":")[0] for name, node in named.items()
-            if name.startswith(f"{namespace}/") for source in node.input}  # fmt: skip
+    read = {
+        source.lstrip("^").partition(":")[0]
+        for name, node in named.items()
+        if name.startswith(f"{namespace}/")
+        for source in node.input
+    }
     return {source for source in read if not source.startswith(f"{namespace}/")}
 
 

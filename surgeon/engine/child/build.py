@@ -101,7 +101,13 @@ def build(trt: Any, log: Any, progress: Progress, ask: Ask, job: Mapping[str, An
     del kept
     if data is None:
         raise Refused("TensorRT built no engine")
-    found = {"seconds": seconds, "inputs": inputs, "outputs": outputs, "layers": network.num_layers, "engine": bytes(data)}
+    found = {
+        "seconds": seconds,
+        "inputs": inputs,
+        "outputs": outputs,
+        "layers": network.num_layers,
+        "engine": bytes(data),
+    }
     found["timing_cache"] = bytes(timing.serialize()) if timing is not None else b""
     found["calibration_cache"] = calibrator.written if calibrator is not None else b""
     if job["report"]:
@@ -126,7 +132,9 @@ def _configure(trt: Any, builder: Any, config: Any, options: Mapping[str, Any], 
         builder.max_batch_size = options["max_batch"]
     for name in {"fp32": (), "fp16": ("FP16",), "int8": ("INT8", "FP16")}[options["precision"]]:
         if not hasattr(trt.BuilderFlag, name):
-            raise Refused(f"TensorRT {trt.__version__} takes the precision from the file: BuilderFlag.{name} is gone")
+            raise Refused(
+                f"TensorRT {trt.__version__} takes the precision from the file: BuilderFlag.{name} is gone"
+            )
         config.set_flag(getattr(trt.BuilderFlag, name))
     if hasattr(trt.BuilderFlag, "TF32"):  # from 7.1 on
         (config.set_flag if options["tf32"] else config.clear_flag)(trt.BuilderFlag.TF32)
@@ -159,7 +167,9 @@ def _timing_cache(config: Any, stored: bytes | None) -> Any:
 
 def _profiles(builder: Any, config: Any, network: Any, shapes: Mapping[str, Sequence[Sequence[int]]]) -> None:
     """Add an optimization profile where an input has an open size; raise Refused for one that nothing is said of."""
-    open_inputs = [t for t in (network.get_input(i) for i in range(network.num_inputs)) if -1 in tuple(t.shape)]
+    open_inputs = [
+        t for t in (network.get_input(i) for i in range(network.num_inputs)) if -1 in tuple(t.shape)
+    ]
     if not open_inputs:
         return
     profile = builder.create_optimization_profile()
@@ -177,7 +187,9 @@ def make_calibrator(trt: Any, ask: Ask, calibration: Mapping[str, Any], names: S
     With the bytes of a ``cache`` no batch is asked for.
     """
     polygraphy = require("polygraphy.backend.trt", "calibration")
-    base = {"entropy": trt.IInt8EntropyCalibrator2, "minmax": trt.IInt8MinMaxCalibrator}[calibration["algorithm"]]
+    base = {"entropy": trt.IInt8EntropyCalibrator2, "minmax": trt.IInt8MinMaxCalibrator}[
+        calibration["algorithm"]
+    ]
 
     def batches() -> Iterator[dict[str, np.ndarray]]:
         for number in range(calibration["batches"]):

@@ -69,6 +69,11 @@ class Buffer:
         self._copy(self.host.ctypes.data, self.pointer, count, 2, stream)
 
     def _copy(self, to: Any, source: Any, count: int, kind: int, stream: int) -> None:
-        call("cudaMemcpyAsync", ctypes.c_void_p(to) if isinstance(to, int) else to,
-             ctypes.c_void_p(source) if isinstance(source, int) else source,
-             ctypes.c_size_t(count * self.host.itemsize), ctypes.c_int(kind), ctypes.c_void_p(stream))  # fmt: skip
+        call(
+            "cudaMemcpyAsync",
+            ctypes.c_void_p(to) if isinstance(to, int) else to,
+            ctypes.c_void_p(source) if isinstance(source, int) else source,
+            ctypes.c_size_t(count * self.host.itemsize),
+            ctypes.c_int(kind),
+            ctypes.c_void_p(stream),
+        )

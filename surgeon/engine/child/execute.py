@@ -14,8 +14,15 @@ from surgeon.engine.child import cuda
 from surgeon.engine.child.network import Refused
 from surgeon.optional import require
 
-DTYPES: Mapping[str, str] = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32", "BOOL": "bool", "UINT8": "uint8",
-                             "INT64": "int64"}  # fmt: skip
+DTYPES: Mapping[str, str] = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "INT8": "int8",
+    "INT32": "int32",
+    "BOOL": "bool",
+    "UINT8": "uint8",
+    "INT64": "int64",
+}
 """Element types by TensorRT's names; trt.nptype() fails with NumPy 1.24 and later."""
 
 
@@ -66,10 +73,13 @@ class Executor:
         self._stream.synchronize()
         return {
             b.name: buffer.host[: math.prod(shapes[b.name])].reshape(shapes[b.name]).copy()
-            for b, buffer in zip(self.bindings, self._buffers, strict=True) if not b.is_input
-        }  # fmt: skip
+            for b, buffer in zip(self.bindings, self._buffers, strict=True)
+            if not b.is_input
+        }
 
-    def bench(self, feeds: Mapping[str, np.ndarray], warm_up: float, rounds: int) -> dict[str, list[float] | float]:
+    def bench(
+        self, feeds: Mapping[str, np.ndarray], warm_up: float, rounds: int
+    ) -> dict[str, list[float] | float]:
         """Return milliseconds of ``rounds`` single runs, and seconds for as many runs in a row.
 
         ``gpu`` is the time between two events around the execution, ``whole`` that of the host from the copy of the input
@@ -85,7 +95,10 @@ class Executor:
         before, after = cuda.Event(), cuda.Event()
         gpu: list[float] = []
         whole: list[float] = []
-        sides = [(b, buffer, self._elements(b, batch)) for b, buffer in zip(self.bindings, self._buffers, strict=True)]
+        sides = [
+            (b, buffer, self._elements(b, batch))
+            for b, buffer in zip(self.bindings, self._buffers, strict=True)
+        ]
         for _ in range(rounds):
             start = time.perf_counter()
             for binding, buffer, count in sides:
@@ -120,7 +133,9 @@ class Executor:
                 value = feeds[binding.name]
                 shape = self._shape(binding, batch)
                 if value.shape != shape:
-                    raise Refused(f"the input '{binding.name}' is {list(value.shape)}; expected {list(shape)}")
+                    raise Refused(
+                        f"the input '{binding.name}' is {list(value.shape)}; expected {list(shape)}"
+                    )
                 buffer.host[: value.size] = np.ascontiguousarray(value, binding.dtype).reshape(-1)
                 self._state(binding, shape)
         return batch
@@ -167,7 +182,21 @@ def _bindings(trt: Any, engine: Any, by_name: bool) -> Sequence[Binding]:
 
     if by_name:
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
-        return [made(n, engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT, engine.get_tensor_dtype(n), engine.get_tensor_shape(n))
-                for n in names]  # fmt: skip
-    return [made(engine.get_binding_name(i), engine.binding_is_input(i), engine.get_binding_dtype(i), engine.get_binding_shape(i))
-            for i in range(engine.num_bindings)]  # fmt: skip
+        return [
+            made(
+                n,
+                engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT,
+                engine.get_tensor_dtype(n),
+                engine.get_tensor_shape(n),
+            )
+            for n in names
+        ]
+    return [
+        made(
+            engine.get_binding_name(i),
+            engine.binding_is_input(i),
+            engine.get_binding_dtype(i),
+            engine.get_binding_shape(i),
+        )
+        for i in range(engine.num_bindings)
+    ]

@@ -64,7 +64,9 @@ def _caffe(trt: Any, network: Any, log: Any, source: Mapping[str, Any]) -> list[
     if not hasattr(trt, "CaffeParser"):
         raise Refused(f"TensorRT {trt.__version__} has no Caffe parser; 8.6 is the last with one")
     parser = trt.CaffeParser()
-    tensors = parser.parse(deploy=str(source["path"]), model=str(source["weights"]), network=network, dtype=trt.DataType.FLOAT)
+    tensors = parser.parse(
+        deploy=str(source["path"]), model=str(source["weights"]), network=network, dtype=trt.DataType.FLOAT
+    )
     if tensors is None:
         raise Refused("the Caffe parser refuses the files")
     for name in source["outputs"] or _last_outputs(network):
@@ -91,5 +93,7 @@ def tensors_of(network: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     def told(tensors: Sequence[Any]) -> list[dict[str, Any]]:
         return [{"name": t.name, "dtype": t.dtype.name.lower(), "shape": list(t.shape)} for t in tensors]
 
-    return (told([network.get_input(i) for i in range(network.num_inputs)]),
-            told([network.get_output(i) for i in range(network.num_outputs)]))  # fmt: skip
+    return (
+        told([network.get_input(i) for i in range(network.num_inputs)]),
+        told([network.get_output(i) for i in range(network.num_outputs)]),
+    )

@@ -46,7 +46,9 @@ class Child:
                 answer = getattr(self, f"do_{name}")(**arguments)
             except SurgeonError as exc:
                 self._tell("raised", exc.diagnostics)
-            except Exception as exc:  # TensorRT's bindings and CUDA raise of many kinds; the parent tells what it means
+            except (
+                Exception
+            ) as exc:  # TensorRT's bindings and CUDA raise of many kinds; the parent tells what it means
                 self._tell("failed", type(exc).__name__, " ".join(str(exc).split()))
             else:
                 self._tell("done", answer)
@@ -69,11 +71,19 @@ class Child:
 
         found = devices()
         if not found:
-            raise error("B111", "no GPU answers; expected one that CUDA can use", "cuda",
-                        help=["'surgeon doctor' says what there is; an engine needs an NVIDIA GPU and its driver"])  # fmt: skip
+            raise error(
+                "B111",
+                "no GPU answers; expected one that CUDA can use",
+                "cuda",
+                help=["'surgeon doctor' says what there is; an engine needs an NVIDIA GPU and its driver"],
+            )
         cuda.call("cudaFree", None)  # makes the context, so that a GPU without room for it is told as such
-        return {"tensorrt": trt.__version__, "gpu": found[0].name, "capability": found[0].compute_capability,
-                "memory": found[0].memory}  # fmt: skip
+        return {
+            "tensorrt": trt.__version__,
+            "gpu": found[0].name,
+            "capability": found[0].compute_capability,
+            "memory": found[0].memory,
+        }
 
     def do_build(self, **job: Any) -> dict[str, Any]:
         """Build an engine; see :func:`surgeon.engine.child.build.build`."""
@@ -91,8 +101,10 @@ class Child:
 
         self._begin("load")
         self._executor = Executor(self._trt, self._log, data, max_batch)
-        return [{"name": b.name, "is_input": b.is_input, "dtype": b.dtype.name, "shape": list(b.shape)}
-                for b in self._executor.bindings]  # fmt: skip
+        return [
+            {"name": b.name, "is_input": b.is_input, "dtype": b.dtype.name, "shape": list(b.shape)}
+            for b in self._executor.bindings
+        ]
 
     def do_run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """Run one batch."""

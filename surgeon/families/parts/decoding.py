@@ -27,7 +27,9 @@ def encodings_behind(graph: Graph, join: Node, between: Iterable[str]) -> Ref:
     inside = set(between)
     at = Ref(join.name)
     for _ in range(STEPS):
-        readers = [graph[name] for name in graph.readers[at.node] if name in inside and graph[name].op not in _SIZED]
+        readers = [
+            graph[name] for name in graph.readers[at.node] if name in inside and graph[name].op not in _SIZED
+        ]
         if len(readers) != 1 or readers[0].op != "Squeeze":
             return at
         at = Ref(readers[0].name)
@@ -45,7 +47,11 @@ def anchors_tensor(graph: Graph, inference: Inference, entries: Iterable[Ref], c
     for ref in queue:
         node = graph[ref.node]
         spec = inference.spec(ref)
-        if spec.shape.dims in ((count, 4), (1, count, 4)) and spec.dtype is not None and spec.dtype.value.startswith("float"):
+        if (
+            spec.shape.dims in ((count, 4), (1, count, 4))
+            and spec.dtype is not None
+            and spec.dtype.value.startswith("float")
+        ):
             if (spec.shape.rank == 2 and node.op not in _VIEWS) or node.op == "Const":
                 return ref
             view = view or ref
@@ -119,7 +125,9 @@ def _centres(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (wide[:, :2] + wide[:, 2:]) / 2, wide[:, 2:] - wide[:, :2]
 
 
-def factors(graph: Graph, inference: Inference, between: Iterable[str], encodings: Ref) -> list[tuple[float, str]]:
+def factors(
+    graph: Graph, inference: Inference, between: Iterable[str], encodings: Ref
+) -> list[tuple[float, str]]:
     """Return the constants by which parts of the encodings are multiplied or divided: (factor, node)."""
     found: list[tuple[float, str]] = []
     for name in between:
@@ -128,11 +136,20 @@ def factors(graph: Graph, inference: Inference, between: Iterable[str], encoding
             continue
         parts = operand(inference, node)
         value = inference.known(parts[1]) if parts else None
-        if parts is None or value is None or value.dtype.kind != "f" or encodings not in trail(graph, parts[0]):
+        if (
+            parts is None
+            or value is None
+            or value.dtype.kind != "f"
+            or encodings not in trail(graph, parts[0])
+        ):
             continue
         if node.op != "Mul" and parts[1] != node.inputs[1]:
             continue
-        found += [(float(v) if node.op == "Mul" else 1 / float(v), parts[1].node) for v in value.reshape(-1)[:4] if v]
+        found += [
+            (float(v) if node.op == "Mul" else 1 / float(v), parts[1].node)
+            for v in value.reshape(-1)[:4]
+            if v
+        ]
     return found
 
 

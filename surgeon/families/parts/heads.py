@@ -13,10 +13,28 @@ Role: TypeAlias = Literal["loc", "conf"]
 
 CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative", "MatMul"})
 _PASSED = frozenset(
-    {"Identity", "Squeeze", "Reshape", "ExpandDims", "BiasAdd", "Add", "AddV2", "Transpose", "StopGradient", "ConcatV2",
-     "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "Sigmoid", "Softmax", "FakeQuantWithMinMaxVars",
-     "FakeQuantWithMinMaxArgs", "Minimum", "Maximum"}
-)  # fmt: skip
+    {
+        "Identity",
+        "Squeeze",
+        "Reshape",
+        "ExpandDims",
+        "BiasAdd",
+        "Add",
+        "AddV2",
+        "Transpose",
+        "StopGradient",
+        "ConcatV2",
+        "FusedBatchNorm",
+        "FusedBatchNormV2",
+        "FusedBatchNormV3",
+        "Sigmoid",
+        "Softmax",
+        "FakeQuantWithMinMaxVars",
+        "FakeQuantWithMinMaxArgs",
+        "Minimum",
+        "Maximum",
+    }
+)
 _BOXES = re.compile(r"Box(Encoding)?Predictor(_\d+)?\Z")
 _CLASSES = re.compile(r"ClassPredictor(_\d+)?\Z")
 _STEPS = 64

@@ -13,8 +13,17 @@ from surgeon.graph import Graph, Node, Ref
 from surgeon.infer import Inference
 
 _RESIZES = {"ResizeBilinear": "bilinear", "ResizeNearestNeighbor": "nearest"}
-_ARITHMETIC = {"Mul": "scale", "Sub": "subtract", "RealDiv": "divide", "Div": "divide", "Add": "subtract", "AddV2": "subtract"}
-_PADS = frozenset({"Pad", "PadV2", "MirrorPad", "Identity", "SpaceToBatchND", "Transpose", "FakeQuantWithMinMaxVars"})
+_ARITHMETIC = {
+    "Mul": "scale",
+    "Sub": "subtract",
+    "RealDiv": "divide",
+    "Div": "divide",
+    "Add": "subtract",
+    "AddV2": "subtract",
+}
+_PADS = frozenset(
+    {"Pad", "PadV2", "MirrorPad", "Identity", "SpaceToBatchND", "Transpose", "FakeQuantWithMinMaxVars"}
+)
 _KEPT = frozenset({"Slice", "StridedSlice", "Transpose", "Gather", "GatherV2", "Split", "SplitV", "Tile"})
 """Operations that move numbers and change the picture."""
 
@@ -107,7 +116,9 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
         elif node.op in ("Merge", "RefMerge") and behind(graph, at) is None:
             return done("is one of two branches of a conditional")
         elif node.op in ("Pad", "PadV2", "MirrorPad"):
-            return done("pads the resized picture, as keep_aspect_ratio_resizer with pad_to_max_dimension does")
+            return done(
+                "pads the resized picture, as keep_aspect_ratio_resizer with pad_to_max_dimension does"
+            )
         elif node.op in _KEPT or (moved := behind(graph, at)) is None:
             return done(f"is computed by {node.op}")
         else:
@@ -125,7 +136,12 @@ def _step(inference: Inference, node: Node) -> tuple[str, Amount, str, Ref] | No
     if node.op in ("Sub", "RealDiv", "Div") and constant != node.inputs[1]:
         return None
     value = inference.known(constant)
-    if value is None or value.dtype.kind not in "iuf" or value.size not in (1, 3) or (value.size == 3 and value.shape[-1] != 3):
+    if (
+        value is None
+        or value.dtype.kind not in "iuf"
+        or value.size not in (1, 3)
+        or (value.size == 3 and value.shape[-1] != 3)
+    ):
         return None
     flat = value.reshape(-1).astype(np.float32)
     if not np.isfinite(flat).all() or (kind == "divide" and not flat.all()):

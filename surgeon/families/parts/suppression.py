@@ -9,7 +9,9 @@ from surgeon.families.parts.walk import behind, data_inputs, number, trail, uppe
 from surgeon.graph import DType, Graph, Node, Ref
 from surgeon.infer import Inference
 
-_SELECTING = frozenset({"Gather", "GatherV2", "Slice", "StridedSlice", "Unpack", "Split", "SplitV", "Enter", "Switch"})
+_SELECTING = frozenset(
+    {"Gather", "GatherV2", "Slice", "StridedSlice", "Unpack", "Split", "SplitV", "Enter", "Switch"}
+)
 _THRESHOLDS = ("NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5")
 
 
@@ -151,7 +153,11 @@ def most_in_all(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> It
                 queue.append(reader)
     for node in graph:
         if node.op == "Minimum" and node.name in seen:
-            known = [(number(inference, ref), ref) for ref in node.inputs if inference.spec(ref).dtype in (DType.INT32, DType.INT64)]
+            known = [
+                (number(inference, ref), ref)
+                for ref in node.inputs
+                if inference.spec(ref).dtype in (DType.INT32, DType.INT64)
+            ]
             found = [Constant(value, ref.node, node.name) for value, ref in known if value is not None]
             if found:
                 yield min(found, key=lambda constant: constant.value)

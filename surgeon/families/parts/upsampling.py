@@ -50,16 +50,29 @@ def _upsampling(graph: Graph, inference: Inference, last: Node) -> Upsampling | 
         return None
     source, result = graph[passed[-1]].inputs[0], Ref(last.name)
     before, after = inference.spec(source).shape.dims, inference.spec(result).shape.dims
-    if before is None or after is None or len(before) != 4 or len(after) != 4 or None in before or None in after:
+    if (
+        before is None
+        or after is None
+        or len(before) != 4
+        or len(after) != 4
+        or None in before
+        or None in after
+    ):
         return None
     small, large = [int(n or 0) for n in before], [int(n or 0) for n in after]
     high, wide = (2, 3) if small[1] == large[1] and last.op != "ResizeNearestNeighbor" else (1, 2)
     factor = large[high] // max(1, small[high])
     grown = [n * factor if axis in (high, wide) else n for axis, n in enumerate(small)]
-    if factor < 2 or large != grown or not _repeats(graph, inference, source, result, small, factor, (high, wide)):
+    if (
+        factor < 2
+        or large != grown
+        or not _repeats(graph, inference, source, result, small, factor, (high, wide))
+    ):
         return None
-    evidence = (f"'{source}' is {inference.spec(source)}, '{result}' {inference.spec(result)}",
-                f"each pixel is repeated {factor} times in height and width")  # fmt: skip
+    evidence = (
+        f"'{source}' is {inference.spec(source)}, '{result}' {inference.spec(result)}",
+        f"each pixel is repeated {factor} times in height and width",
+    )
     return Upsampling(tuple(passed), source, result, factor, high == 2, evidence)
 
 
@@ -97,7 +110,13 @@ def _repeats_numbers(inference: Inference, node: Node) -> bool:
 
 
 def _repeats(
-    graph: Graph, inference: Inference, source: Ref, result: Ref, small: list[int], factor: int, axes: tuple[int, int]
+    graph: Graph,
+    inference: Inference,
+    source: Ref,
+    result: Ref,
+    small: list[int],
+    factor: int,
+    axes: tuple[int, int],
 ) -> bool:
     given = np.arange(np.prod(small), dtype=np.float32).reshape(small)
     try:

@@ -45,19 +45,32 @@ class Testimony:
         """Return the warning of a disagreement."""
         default = "" if self.where else " by default"
         verb = "it is " if self.item else "there are "
-        return Diagnostic("D144", f"the pipeline config says {self._words}{default}; in the graph {verb}{self.found}",
-                          self.where or config.file, self.evidence[:3], ("the graph's value is in the recipe",),
-                          Severity.WARNING)  # fmt: skip
+        return Diagnostic(
+            "D144",
+            f"the pipeline config says {self._words}{default}; in the graph {verb}{self.found}",
+            self.where or config.file,
+            self.evidence[:3],
+            ("the graph's value is in the recipe",),
+            Severity.WARNING,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"item": self.item, "key": self.key, "said": self.said, "found": self.found, "agrees": self.agrees,
-                "line": self.where.line if self.where else None}  # fmt: skip
+        return {
+            "item": self.item,
+            "key": self.key,
+            "said": self.said,
+            "found": self.found,
+            "agrees": self.agrees,
+            "line": self.where.line if self.where else None,
+        }
 
     def comment(self, file: str) -> str:
         """Return what the recipe says of it."""
         place = f"{file}:{self.where.line}" if self.where else f"{file} (by default)"
-        return f"{place} agrees: {self._words}" if self.agrees else f"{place} says {self._words}; the graph wins"
+        return (
+            f"{place} agrees: {self._words}" if self.agrees else f"{place} says {self._words}; the graph wins"
+        )
 
     @property
     def _words(self) -> str:
@@ -92,7 +105,9 @@ def hear(config: PipelineConfig, detector: Detector) -> tuple[Testimony, ...]:
             found = question.found(detector)
         except SurgeonError:
             continue
-        heard.append(_testimony(question.item, question.key, said, found, question.same(said.value, found.value)))
+        heard.append(
+            _testimony(question.item, question.key, said, found, question.same(said.value, found.value))
+        )
     return (*heard, *_anchors(config, detector))
 
 
@@ -116,7 +131,15 @@ def _anchors(config: PipelineConfig, detector: Detector) -> Iterator[Testimony]:
     where = getattr(getattr(generator, "aspect_ratios", None), "where", None)
     if said is None or said.shape != found.value.shape:
         text = "anchors for another number of feature maps" if said is None else f"{len(said)} anchors"
-        yield Testimony("", "GridAnchor", text, f"{len(found.value)} on {len(maps.value)} feature maps", False, where, found.evidence)
+        yield Testimony(
+            "",
+            "GridAnchor",
+            text,
+            f"{len(found.value)} on {len(maps.value)} feature maps",
+            False,
+            where,
+            found.evidence,
+        )
         return
     distance = float(np.abs(said.astype(np.float64) - found.value).max(initial=0.0))
     agrees = distance <= ANCHOR_TOLERANCE
@@ -149,12 +172,18 @@ def _close(said: Any, found: Any) -> bool:
 
 
 def _testimony(item: str, key: str, stated: Stated[Any], found: Finding[Any], agrees: bool) -> Testimony:
-    return Testimony(item, key, _shown(stated.value), _shown(found.value), agrees, stated.where, found.evidence)
+    return Testimony(
+        item, key, _shown(stated.value), _shown(found.value), agrees, stated.where, found.evidence
+    )
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, tuple | list):
-        return " x ".join(map(str, value)) if all(isinstance(each, int) for each in value) else "[" + ", ".join(map(_shown, value)) + "]"
+        return (
+            " x ".join(map(str, value))
+            if all(isinstance(each, int) for each in value)
+            else "[" + ", ".join(map(_shown, value)) + "]"
+        )
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -163,18 +192,36 @@ def _image(pick: Callable[[Any], Any]) -> Callable[[Detector], Finding[Any]]:
 
 
 _QUESTIONS = (
-    _Question("type", "name", lambda c: c.extractor if c.extractor.value else None, lambda d: d.backbone,
-              lambda a, b: _words(b) <= _words(a)),
+    _Question(
+        "type",
+        "name",
+        lambda c: c.extractor if c.extractor.value else None,
+        lambda d: d.backbone,
+        lambda a, b: _words(b) <= _words(a),
+    ),
     _Question("image_resizer", "image.resize", lambda c: c.resize, _image(lambda image: image.resize)),
     _Question("size", "image.size", lambda c: c.size, _image(lambda image: tuple(image.size))),
-    _Question("resize_method", "image.interpolation", lambda c: c.resize_method, _image(lambda image: image.interpolation),
-              lambda a, b: b in INTERPOLATIONS.get(a, ())),
+    _Question(
+        "resize_method",
+        "image.interpolation",
+        lambda c: c.resize_method,
+        _image(lambda image: image.interpolation),
+        lambda a, b: b in INTERPOLATIONS.get(a, ()),
+    ),
     _Question("variances", "GridAnchor.variance", _variances, lambda d: d.coder, _close),
     _Question("num_classes", "NMS.numClasses", lambda c: c.num_classes, object_classes),
-    _Question("score_threshold", "NMS.confidenceThreshold", lambda c: c.score_threshold, lambda d: d.score_threshold, _close),
-    _Question("iou_threshold", "NMS.nmsThreshold", lambda c: c.iou_threshold, lambda d: d.iou_threshold, _close),
+    _Question(
+        "score_threshold",
+        "NMS.confidenceThreshold",
+        lambda c: c.score_threshold,
+        lambda d: d.score_threshold,
+        _close,
+    ),
+    _Question(
+        "iou_threshold", "NMS.nmsThreshold", lambda c: c.iou_threshold, lambda d: d.iou_threshold, _close
+    ),
     _Question("max_detections_per_class", "NMS.topK", lambda c: c.max_per_class, lambda d: d.max_per_class),
     _Question("max_total_detections", "NMS.keepTopK", lambda c: c.max_total, lambda d: d.max_total),
     _Question("score_converter", "NMS.confSigmoid", lambda c: c.score_converter, lambda d: d.score_converter),
     _Question("scale of the scores", "NMS.confSigmoid", _score_scale, lambda d: d.logit_scale, _close),
-)  # fmt: skip
+)

@@ -23,7 +23,14 @@ from surgeon.language.layers import default_steps
 from surgeon.language.loading import parse_recipe
 from surgeon.language.writing import Block, Item, render, said
 
-INPUT, GRID, PRIOR, LOC, CONF, NMS = "Input", "GridAnchor", "concat_priorbox", "concat_box_loc", "concat_box_conf", "NMS"
+INPUT, GRID, PRIOR, LOC, CONF, NMS = (
+    "Input",
+    "GridAnchor",
+    "concat_priorbox",
+    "concat_box_loc",
+    "concat_box_conf",
+    "NMS",
+)
 JOINED, SOFTMAX = "class_scores", "class_probabilities"
 """What the recipe calls its nodes; a name that the graph has already is lengthened."""
 
@@ -102,8 +109,12 @@ class Draft:
     def text(self) -> str:
         """Return the recipe."""
         drafted = parse_recipe(render((), self._block({})))
-        subject = Subject(drafted, self.detector.graph, rules={key: rule.node for key, rule in drafted.namespaces.items()},
-                          catalog=self.catalog)
+        subject = Subject(
+            drafted,
+            self.detector.graph,
+            rules={key: rule.node for key, rule in drafted.namespaces.items()},
+            catalog=self.catalog,
+        )
         derived: dict[tuple[str, str], Item] = {}
         for name, definition in drafted.nodes.items():
             if definition.op == "Placeholder":
@@ -112,24 +123,36 @@ class Draft:
                 derived[name, "dtype"] = Item(spec.value.dtype.value)
             elif definition.plugin is not None:
                 fields, found = derive_fields(subject, self.catalog, name)
-                derived |= {(name, each.field): Item(fields[each.field], said(each.evidence)) for each in found}
+                derived |= {
+                    (name, each.field): Item(fields[each.field], said(each.evidence)) for each in found
+                }
         return render(self._heading(), self._block(derived))
 
     def _heading(self) -> tuple[str, ...]:
         source = PurePath(self.detector.graph.source).name or "a graph"
-        lines = [f"{source}: {self.summary}. Written by 'surgeon init'.",
-                 "Every value was read off the graph; above it stand the nodes and constants that show it. 'auto' instead of a "
-                 "value derives it again."]  # fmt: skip
+        lines = [
+            f"{source}: {self.summary}. Written by 'surgeon init'.",
+            "Every value was read off the graph; above it stand the nodes and constants that show it. 'auto' instead of a "
+            "value derives it again.",
+        ]
         if self.heard:
             differ = [each for each in self.heard if not each.agrees]
-            verdict = f"{len(differ)} differ{'s' if len(differ) == 1 else ''}, and the graph wins" if differ else "all agree"
+            verdict = (
+                f"{len(differ)} differ{'s' if len(differ) == 1 else ''}, and the graph wins"
+                if differ
+                else "all agree"
+            )
             lines.append(f"{self.file} was compared in {len(self.heard)} values: {verdict}.")
         return tuple(lines)
 
     def _block(self, derived: Mapping[tuple[str, str], Item]) -> Block:
         nms, how = self._named(NMS), self._anchors[2]
         rows = f"{nms}: image, label, score, xmin, ymin, xmax, ymax a row; {nms}:1 is their number"
-        made = "the plugin below makes the graph's anchors" if how == "plugin" else "the graph's own anchors, as one constant"
+        made = (
+            "the plugin below makes the graph's anchors"
+            if how == "plugin"
+            else "the graph's own anchors, as one constant"
+        )
         block = {
             "recipe": Item(1),
             "name": Item(self.name, self._heard("name")),
@@ -175,20 +198,33 @@ class Draft:
         stated = {key: derived[names[INPUT], key] for key in ("shape", "dtype") if derived}
         nodes[names[INPUT]] = Item(like | stated, said(detector.network_input.evidence[:1]))
         nodes[names[GRID]] = self._grid(derived)
-        nodes[names[PRIOR]] = Item({"op": "ConcatV2", "inputs": [f"{names[GRID]}:*"], "axis": 2}, ("the anchors of all feature maps",))
+        nodes[names[PRIOR]] = Item(
+            {"op": "ConcatV2", "inputs": [f"{names[GRID]}:*"], "axis": 2},
+            ("the anchors of all feature maps",),
+        )
         flat = {"plugin": "FlattenConcat_TRT", "fields": {"axis": 1, "ignoreBatch": 0}}
         nodes[names[LOC]] = Item(flat, said(detector.loc_concat.evidence))
         nodes |= self._scores(flat)
-        nodes[names[NMS]] = Item({
-            "plugin": Item("NMS_TRT"),
-            "inputs": Item({"loc": names[LOC], "prior": names[PRIOR], "conf": names[CONF]}),
-            "fields": Item({key: self._field(derived, NMS, key, value, why) for key, (value, why) in NMS_FIELDS.items()}),
-        }, self._suppression())  # fmt: skip
+        nodes[names[NMS]] = Item(
+            {
+                "plugin": Item("NMS_TRT"),
+                "inputs": Item({"loc": names[LOC], "prior": names[PRIOR], "conf": names[CONF]}),
+                "fields": Item(
+                    {
+                        key: self._field(derived, NMS, key, value, why)
+                        for key, (value, why) in NMS_FIELDS.items()
+                    }
+                ),
+            },
+            self._suppression(),
+        )
         for each, name in zip(self._upsamplings, self._enlarged, strict=True):
             nodes |= _enlarging(each, name)
         return nodes
 
-    def _field(self, derived: Mapping[tuple[str, str], Item], node: str, key: str, value: Any, why: str = "") -> Item:
+    def _field(
+        self, derived: Mapping[tuple[str, str], Item], node: str, key: str, value: Any, why: str = ""
+    ) -> Item:
         item = derived.get((self._named(node), key)) or Item(value, (why,) if why else ())
         return Item(item.value, (*item.comments, *self._heard(f"{node}.{key}")))
 
@@ -212,7 +248,9 @@ class Draft:
             why = fit.reason or f"at best, a coordinate differs by {fit.residual:.2g} of the picture"
             comments = (f"not used, by 'anchors: constant' above: {op} cannot make these anchors; {why}",)
         elif how == "constant":
-            comments = (f"not used, by 'anchors: constant' above: before TensorRT 8.5.1, {op} puts the centres elsewhere",)
+            comments = (
+                f"not used, by 'anchors: constant' above: before TensorRT 8.5.1, {op} puts the centres elsewhere",
+            )
         return Item({"plugin": Item(op), "fields": Item(fields)}, (*comments, *self._heard(GRID)))
 
     def _scores(self, flat: Mapping[str, Any]) -> dict[str, Item]:
@@ -223,23 +261,29 @@ class Draft:
             return {names[CONF]: Item(flat, evidence)}
         return {
             names[JOINED]: Item({"op": "ConcatV2", "axis": 1}, evidence),
-            names[SOFTMAX]: Item({"op": "Softmax", "inputs": [names[JOINED]], "attrs": {"T": "float32"}},
-                                 said(detector.score_converter.evidence)),
+            names[SOFTMAX]: Item(
+                {"op": "Softmax", "inputs": [names[JOINED]], "attrs": {"T": "float32"}},
+                said(detector.score_converter.evidence),
+            ),
             names[CONF]: Item({**flat, "inputs": [names[SOFTMAX]]}, ("probabilities, class by class",)),
-        }  # fmt: skip
+        }
 
     def _suppression(self) -> tuple[str, ...]:
         comments = ["decodes boxes, and suppresses overlapping ones class by class"]
         clips = self.detector.clips_first
         if clips.value:
-            comments.append("The graph clips boxes to the picture before suppression, the plugin after it: boxes that reach over the "
-                            f"border can be suppressed otherwise, and 'surgeon verify' counts them. {clips.evidence[0]}")  # fmt: skip
+            comments.append(
+                "The graph clips boxes to the picture before suppression, the plugin after it: boxes that reach over the "
+                f"border can be suppressed otherwise, and 'surgeon verify' counts them. {clips.evidence[0]}"
+            )
         return tuple(comments)
 
     @cached_property
     def _upsamplings(self) -> tuple[Upsampling, ...]:
         graph, cut = self.detector.graph, self._cut
-        needed = graph.ancestors(ref.node for ref in (*cut.boxes, *cut.scores)) - graph.ancestors([cut.network_input.node])
+        needed = graph.ancestors(ref.node for ref in (*cut.boxes, *cut.scores)) - graph.ancestors(
+            [cut.network_input.node]
+        )
         return upsamplings(graph, self.detector.inference, needed)
 
     @cached_property
@@ -252,9 +296,17 @@ class Draft:
     @cached_property
     def _cut(self) -> Cut:
         detector = self.detector
-        boxes, scores = (tuple(head.tensor for head in heads.value) for heads in (detector.box_heads, detector.class_heads))
-        return Cut(detector.network_input.value, detector.anchors_tensor.value, boxes, scores, detector.encodings.value,
-                   detector.logits.value)  # fmt: skip
+        boxes, scores = (
+            tuple(head.tensor for head in heads.value) for heads in (detector.box_heads, detector.class_heads)
+        )
+        return Cut(
+            detector.network_input.value,
+            detector.anchors_tensor.value,
+            boxes,
+            scores,
+            detector.encodings.value,
+            detector.logits.value,
+        )
 
     @cached_property
     def _regions(self) -> tuple[Region, ...]:
@@ -268,7 +320,9 @@ class Draft:
             block[region.namespace] = Item(node, (region.comment,))
         for each, name in zip(self._upsamplings, self._enlarged, strict=True):
             for namespace in self._around(each):
-                block[namespace] = Item(name if each.channels_first else f"{name}_nhwc", ("enlarges a feature map",))
+                block[namespace] = Item(
+                    name if each.channels_first else f"{name}_nhwc", ("enlarges a feature map",)
+                )
         return block
 
     def _around(self, each: Upsampling) -> tuple[str, ...]:
@@ -277,15 +331,22 @@ class Draft:
         scope = graph[each.result.node].namespace
         inside = [node for node in graph if node.name.startswith(scope + "/")] if scope else []
         read = {ref.node for node in graph if not node.name.startswith(scope + "/") for ref in node.inputs}
-        alone = scope and all(name.startswith(scope + "/") for name in each.nodes) and not any(
-            node.name in read and node.name != each.result.node for node in inside)  # fmt: skip
+        alone = (
+            scope
+            and all(name.startswith(scope + "/") for name in each.nodes)
+            and not any(node.name in read and node.name != each.result.node for node in inside)
+        )
         return (scope,) if alone else each.nodes
 
     @cached_property
     def rounding(self) -> tuple[str, ...]:
         """Names of the nodes of the network that round numbers as 8-bit arithmetic would, in graph order."""
         found = [node.name for node in self.detector.graph if node.op in ROUNDING]
-        needed = self.detector.graph.ancestors(ref.node for ref in (*self._cut.boxes, *self._cut.scores)) if found else ()
+        needed = (
+            self.detector.graph.ancestors(ref.node for ref in (*self._cut.boxes, *self._cut.scores))
+            if found
+            else ()
+        )
         return tuple(name for name in found if name in needed)
 
     def _steps(self) -> list[Item]:
@@ -296,17 +357,40 @@ class Draft:
             if label == "collapse" and self.rounding:
                 nodes = [{"op": list(ROUNDING), "optional": True}]
                 forward = {"step": "forward", "id": "rounding", "nodes": nodes, "when": {"target": "uff"}}
-                found.append(Item(forward, (f"UFF has no rounding to 8 bits; {len(self.rounding)} nodes are left out, such as "
-                                            f"'{self.rounding[0]}'",)))  # fmt: skip
-            found.append(Item(step["step"] if len(step) == 1 else step, (STEP_NOTES[label],) if label in STEP_NOTES else ()))
+                found.append(
+                    Item(
+                        forward,
+                        (
+                            f"UFF has no rounding to 8 bits; {len(self.rounding)} nodes are left out, such as "
+                            f"'{self.rounding[0]}'",
+                        ),
+                    )
+                )
+            found.append(
+                Item(
+                    step["step"] if len(step) == 1 else step,
+                    (STEP_NOTES[label],) if label in STEP_NOTES else (),
+                )
+            )
         return found
 
     def _image(self, found: Finding[Image]) -> Block:
         image = found.value
-        steps = [{key: list(value) if isinstance(value, tuple) else value for key, value in step if value is not None}
-                 for step in image.steps]  # fmt: skip
-        values = {"size": list(image.size), "resize": image.resize, "interpolation": image.interpolation, "color": image.color,
-                  "steps": steps}  # fmt: skip
+        steps = [
+            {
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in step
+                if value is not None
+            }
+            for step in image.steps
+        ]
+        values = {
+            "size": list(image.size),
+            "resize": image.resize,
+            "interpolation": image.interpolation,
+            "color": image.color,
+            "steps": steps,
+        }
         return {key: Item(value, self._heard(f"image.{key}")) for key, value in values.items()}
 
 
@@ -315,9 +399,15 @@ def _enlarging(each: Upsampling, name: str) -> dict[str, Item]:
     evidence = said(each.evidence)
     fields = {"scale": float(each.factor)}
     if each.channels_first:
-        return {name: Item({"plugin": "ResizeNearest_TRT", "inputs": [str(each.source)], "fields": fields}, evidence)}
+        return {
+            name: Item(
+                {"plugin": "ResizeNearest_TRT", "inputs": [str(each.source)], "fields": fields}, evidence
+            )
+        }
     return {
-        f"{name}_nchw": Item({"op": "Transpose", "inputs": [str(each.source)], "perm": [0, 3, 1, 2]}, evidence),
+        f"{name}_nchw": Item(
+            {"op": "Transpose", "inputs": [str(each.source)], "perm": [0, 3, 1, 2]}, evidence
+        ),
         name: Item({"plugin": "ResizeNearest_TRT", "inputs": [f"{name}_nchw"], "fields": fields}),
         f"{name}_nhwc": Item({"op": "Transpose", "inputs": [name], "perm": [0, 2, 3, 1]}),
     }

@@ -43,14 +43,20 @@ from surgeon.language import Image, ImageStep
 T = TypeVar("T")
 
 OUTPUTS: Mapping[str, str] = {
-    "boxes": "detection_boxes", "scores": "detection_scores", "classes": "detection_classes", "count": "num_detections",
-}  # fmt: skip
+    "boxes": "detection_boxes",
+    "scores": "detection_scores",
+    "classes": "detection_classes",
+    "count": "num_detections",
+}
 """What the Object Detection API calls its outputs."""
 
 FURTHEST = 16.0
 """Pictures: no anchor that is relative to the picture lies further out."""
 
-_BACKBONE = re.compile(r"(mobilenet|inception|resnet|pnasnet|nasnet|vgg|efficientnet|densenet)_?(v\d+|resnet)?(?:_v?(\d+))?", re.IGNORECASE)
+_BACKBONE = re.compile(
+    r"(mobilenet|inception|resnet|pnasnet|nasnet|vgg|efficientnet|densenet)_?(v\d+|resnet)?(?:_v?(\d+))?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,9 @@ class Detector:
         found = suppressions(self.graph)
         if not found:
             raise self._no_detector("no operation of it suppresses overlapping boxes (NonMaxSuppression)")
-        return Finding(tuple(node.name for node in found), (f"{len(found)} {found[0].op}, such as '{found[0].name}'",))
+        return Finding(
+            tuple(node.name for node in found), (f"{len(found)} {found[0].op}, such as '{found[0].name}'",)
+        )
 
     @cached_property
     def _suppressing(self) -> tuple[Node, ...]:
@@ -130,8 +138,12 @@ class Detector:
         joins, between = joins_behind(self.graph, self._varying, start)
         if len(joins) != 1:
             said = ", ".join(f"'{node.name}'" for node in joins[:4]) or "none"
-            raise self._fail("D113", f"the boxes '{start}' ({self.graph[start.node].op}) come from {len(joins)} joins of convolutions; "
-                             "expected one, of the box heads", [f"found: {said}"])  # fmt: skip
+            raise self._fail(
+                "D113",
+                f"the boxes '{start}' ({self.graph[start.node].op}) come from {len(joins)} joins of convolutions; "
+                "expected one, of the box heads",
+                [f"found: {said}"],
+            )
         return joins[0], between
 
     @cached_property
@@ -139,8 +151,12 @@ class Detector:
         start = self._suppressing[0]
         found = scores_of(self.graph, self._sizes, start.inputs[1])
         if isinstance(found, Broken):
-            raise self._fail("D113", f"the scores of '{start.name}' cannot be followed to the class heads: '{found.at}' "
-                             f"{found.why}", [f"it is {self.graph[found.at.node].op}"])  # fmt: skip
+            raise self._fail(
+                "D113",
+                f"the scores of '{start.name}' cannot be followed to the class heads: '{found.at}' "
+                f"{found.why}",
+                [f"it is {self.graph[found.at.node].op}"],
+            )
         return found
 
     @cached_property
@@ -159,10 +175,14 @@ class Detector:
         contrary = next((head for head in heads if named_role(head.conv) not in (role, None)), None)
         if contrary is not None:
             raise self._fail(
-                "D114", f"'{join.name}' is used as the join of {kind} heads, but '{contrary.conv}' has the name of the other kind",
+                "D114",
+                f"'{join.name}' is used as the join of {kind} heads, but '{contrary.conv}' has the name of the other kind",
                 [f"'{self._boxes.decoded}' is what '{self._suppressing[0].name}' takes as boxes"],
-            )  # fmt: skip
-        return Finding(heads, (f"'{join.name}' joins {len(heads)} {kind} heads, from '{heads[0].conv}' to '{heads[-1].conv}'",))
+            )
+        return Finding(
+            heads,
+            (f"'{join.name}' joins {len(heads)} {kind} heads, from '{heads[0].conv}' to '{heads[-1].conv}'",),
+        )
 
     # --- kind -------------------------------------------------------------------------------------------------
 
@@ -171,9 +191,23 @@ class Detector:
         """``ssd``, or ``faster_rcnn``, ``rfcn`` or ``mask_rcnn`` for a detector of two stages."""
         stages = self._two_stages
         if stages:
-            names = " ".join(node.name for node in self.graph if "/" not in node.name or "PositionSensitive" in node.name)
-            kind = "mask_rcnn" if "detection_masks" in names else "rfcn" if "PositionSensitive" in names else "faster_rcnn"
-            return Finding(kind, (f"a second stage reads '{stages[0]}' ({self.graph[stages[0]].op})", *self.suppressions.evidence))
+            names = " ".join(
+                node.name for node in self.graph if "/" not in node.name or "PositionSensitive" in node.name
+            )
+            kind = (
+                "mask_rcnn"
+                if "detection_masks" in names
+                else "rfcn"
+                if "PositionSensitive" in names
+                else "faster_rcnn"
+            )
+            return Finding(
+                kind,
+                (
+                    f"a second stage reads '{stages[0]}' ({self.graph[stages[0]].op})",
+                    *self.suppressions.evidence,
+                ),
+            )
         try:
             evidence = (*self.box_heads.evidence, *self.class_heads.evidence, *self.anchors_tensor.evidence)
         except SurgeonError as exc:
@@ -192,8 +226,11 @@ class Detector:
                     words = [word.lower() for word in (kind, version, depth) if word]
                     return Finding("_".join(words), (f"the name of '{node.name}'",))
         first = self._first_convolution.name
-        raise self._fail("D113", f"the network from '{first}' on has no name that is known here; expected, say, MobilenetV2",
-                         help=["name the recipe yourself"])  # fmt: skip
+        raise self._fail(
+            "D113",
+            f"the network from '{first}' on has no name that is known here; expected, say, MobilenetV2",
+            help=["name the recipe yourself"],
+        )
 
     @cached_property
     def pyramid(self) -> Finding[str]:
@@ -226,8 +263,13 @@ class Detector:
         """The tensor that the network reads: pixels, resized and scaled."""
         conv = self._first_convolution
         ref = network_input(self.graph, self._sizes, conv)
-        return Finding(ref, (f"'{conv.name}' ({conv.op}), the first convolution, reads '{ref}'",
-                             f"'{ref}' ({self.graph[ref.node].op}) is {self._sizes.spec(ref)}"))  # fmt: skip
+        return Finding(
+            ref,
+            (
+                f"'{conv.name}' ({conv.op}), the first convolution, reads '{ref}'",
+                f"'{ref}' ({self.graph[ref.node].op}) is {self._sizes.spec(ref)}",
+            ),
+        )
 
     @cached_property
     def picture(self) -> Finding[Ref]:
@@ -235,8 +277,11 @@ class Detector:
         needed = self.graph.ancestors([self.network_input.value.node])
         found = [n for n in self.graph if n.op.startswith("Placeholder") and n.name in needed]
         if len(found) != 1:
-            raise self._fail("D113", f"'{self.network_input.value}' depends on {len(found)} inputs; expected one, the picture",
-                             [", ".join(f"'{node.name}'" for node in found[:6])] if found else [])  # fmt: skip
+            raise self._fail(
+                "D113",
+                f"'{self.network_input.value}' depends on {len(found)} inputs; expected one, the picture",
+                [", ".join(f"'{node.name}'" for node in found[:6])] if found else [],
+            )
         return Finding(Ref(found[0].name), (f"'{found[0].name}' is {self._sizes.spec(Ref(found[0].name))}",))
 
     @cached_property
@@ -248,13 +293,23 @@ class Detector:
         """Return how a picture becomes a tensor of the graph; raise SurgeonError D115 for what has no name in a recipe."""
         pixels = pixels_behind(self.graph, self._sizes, ref)
         if pixels.problem:
-            raise self._no_image(f"'{pixels.at}' {pixels.problem}", [f"it is {self.graph[pixels.at.node].op}"])
+            raise self._no_image(
+                f"'{pixels.at}' {pixels.problem}", [f"it is {self.graph[pixels.at.node].op}"]
+            )
         steps = tuple(ImageStep(**{kind: amount}) for kind, amount, _ in pixels.steps)
-        shown = [f"'{name}' is {amount}: {kind}" for kind, amount, name in pixels.steps] or ["no arithmetic on pixels"]
+        shown = [f"'{name}' is {amount}: {kind}" for kind, amount, name in pixels.steps] or [
+            "no arithmetic on pixels"
+        ]
         height, width, interpolation, resized = self._resize(ref, pixels)
         color = self._color(ref, pixels)
         return Finding(
-            Image(size=(height, width), resize="stretch", interpolation=interpolation, color=color[0], steps=steps),
+            Image(
+                size=(height, width),
+                resize="stretch",
+                interpolation=interpolation,
+                color=color[0],
+                steps=steps,
+            ),
             (resized, *shown, color[1]),
         )
 
@@ -269,20 +324,32 @@ class Detector:
             return known[0], known[1], "tf1-bilinear", f"'{ref}' has this size; the graph does not resize"
         size = self._sizes.known(node.inputs[1])
         if size is None or size.size != 2:
-            raise self._no_image(f"'{node.name}' ({node.op}) resizes to a size that it computes from the picture's, as "
-                                 "keep_aspect_ratio_resizer does; TensorRT's input has one size",
-                                 [f"its size is '{node.inputs[1]}' ({self.graph[node.inputs[1].node].op})"])  # fmt: skip
+            raise self._no_image(
+                f"'{node.name}' ({node.op}) resizes to a size that it computes from the picture's, as "
+                "keep_aspect_ratio_resizer does; TensorRT's input has one size",
+                [f"its size is '{node.inputs[1]}' ({self.graph[node.inputs[1].node].op})"],
+            )
         if node.attrs.get("align_corners") is True:
-            raise self._no_image(f"'{node.name}' ({node.op}) aligns corners; expected an interpolation that 'image' names")
+            raise self._no_image(
+                f"'{node.name}' ({node.op}) aligns corners; expected an interpolation that 'image' names"
+            )
         height, width = (int(n) for n in size.reshape(-1))
         if any(n is not None and n != m for n, m in zip(known, (height, width), strict=True)):
-            raise self._fail("D114", "the size of the network's input is contradictory",
-                             [f"'{node.inputs[1]}' is {height} x {width}", f"'{ref}' is {self._sizes.spec(ref)}"])  # fmt: skip
+            raise self._fail(
+                "D114",
+                "the size of the network's input is contradictory",
+                [f"'{node.inputs[1]}' is {height} x {width}", f"'{ref}' is {self._sizes.spec(ref)}"],
+            )
         if node.op == "ResizeNearestNeighbor":
             way = "nearest"
         else:
             way = "half-pixel-bilinear" if node.attrs.get("half_pixel_centers") is True else "tf1-bilinear"
-        return height, width, way, f"'{node.name}' ({node.op}) resizes to '{node.inputs[1]}', {height} x {width}"
+        return (
+            height,
+            width,
+            way,
+            f"'{node.name}' ({node.op}) resizes to '{node.inputs[1]}', {height} x {width}",
+        )
 
     def _color(self, ref: Ref, pixels: Pixels) -> tuple[Any, str]:
         dims = self._sizes.spec(ref).shape.dims
@@ -296,8 +363,12 @@ class Detector:
         return "RGB", "the channels keep the order in which the picture is fed, RGB by the API's convention"
 
     def _no_image(self, reason: str, notes: Iterable[str] = ()) -> SurgeonError:
-        return self._fail("D115", f"how pixels become the network's input cannot be derived: {reason}", notes,
-                          ["write 'image:' in the recipe, or take it away: 'image: null'"])  # fmt: skip
+        return self._fail(
+            "D115",
+            f"how pixels become the network's input cannot be derived: {reason}",
+            notes,
+            ["write 'image:' in the recipe, or take it away: 'image: null'"],
+        )
 
     # --- boxes ------------------------------------------------------------------------------------------------
 
@@ -307,10 +378,17 @@ class Detector:
         found: list[tuple[int, int]] = []
         for head in self.box_heads.value:
             if head.height is None or head.width is None:
-                raise self._fail("D113", f"the size of the feature map '{head.feature}' is not known",
-                                 [f"it is {self.inference.spec(head.feature)}"], ["give the input a 'shape'"])  # fmt: skip
+                raise self._fail(
+                    "D113",
+                    f"the size of the feature map '{head.feature}' is not known",
+                    [f"it is {self.inference.spec(head.feature)}"],
+                    ["give the input a 'shape'"],
+                )
             found.append((head.height, head.width))
-        return Finding(tuple(found), tuple(f"'{h.feature}' is {self.inference.spec(h.feature)}" for h in self.box_heads.value))
+        return Finding(
+            tuple(found),
+            tuple(f"'{h.feature}' is {self.inference.spec(h.feature)}" for h in self.box_heads.value),
+        )
 
     @cached_property
     def boxes_per_location(self) -> Finding[tuple[int, ...]]:
@@ -318,10 +396,16 @@ class Detector:
         found: list[int] = []
         for head in self.box_heads.value:
             if head.channels is None or head.channels % 4:
-                raise self._fail("D114", f"'{head.conv}' gives {head.channels or 'an unknown number of'} channels; expected 4 for each box",
-                                 self.box_heads.evidence)  # fmt: skip
+                raise self._fail(
+                    "D114",
+                    f"'{head.conv}' gives {head.channels or 'an unknown number of'} channels; expected 4 for each box",
+                    self.box_heads.evidence,
+                )
             found.append(head.channels // 4)
-        evidence = tuple(f"'{h.conv}' has {h.channels} channels: {n} boxes" for h, n in zip(self.box_heads.value, found, strict=True))
+        evidence = tuple(
+            f"'{h.conv}' has {h.channels} channels: {n} boxes"
+            for h, n in zip(self.box_heads.value, found, strict=True)
+        )
         return Finding(tuple(found), evidence)
 
     @cached_property
@@ -346,7 +430,9 @@ class Detector:
         """Box encodings (ty, tx, th, tw) as they are decoded: float32[N, P, 4] or [N, P, 1, 4]."""
         join, between = self._between
         ref = encodings_behind(self.graph, join, between)
-        return Finding(ref, (f"'{ref}' is {self.inference.spec(ref)}", f"'{self._boxes.decoded}' is decoded from it"))
+        return Finding(
+            ref, (f"'{ref}' is {self.inference.spec(ref)}", f"'{self._boxes.decoded}' is decoded from it")
+        )
 
     @cached_property
     def decoded(self) -> Finding[Ref]:
@@ -361,12 +447,23 @@ class Detector:
         ref = anchors_tensor(self.graph, self.inference, entries, self.count.value)
         if ref is None:
             read = ", ".join(f"'{entry}'" for entry in entries[:6]) or "nothing but encodings"
-            raise self._fail("D113", f"decoding reads no tensor of {self.count.value} anchors", [f"it reads {read}", *self.count.evidence])
-        return Finding(ref, (f"'{self._boxes.decoded}' is decoded with '{ref}' ({self.graph[ref.node].op}), {self.inference.spec(ref)}",))
+            raise self._fail(
+                "D113",
+                f"decoding reads no tensor of {self.count.value} anchors",
+                [f"it reads {read}", *self.count.evidence],
+            )
+        return Finding(
+            ref,
+            (
+                f"'{self._boxes.decoded}' is decoded with '{ref}' ({self.graph[ref.node].op}), {self.inference.spec(ref)}",
+            ),
+        )
 
     @cached_property
     def _decoder(self) -> Decoder:
-        return Decoder(self.graph, self.inference, self.encodings.value, self._boxes.decoded, self.count.value)
+        return Decoder(
+            self.graph, self.inference, self.encodings.value, self._boxes.decoded, self.count.value
+        )
 
     @cached_property
     def anchors(self) -> Finding[np.ndarray]:
@@ -377,17 +474,34 @@ class Detector:
             found = evaluate(self.graph, [ref], inference=self.inference)[0] if value is None else value
             zero = self._decoder.decode(np.zeros((self.count.value, 4)))
         except SurgeonError as exc:
-            raise self._fail("D117", f"the anchors '{ref}' cannot be computed without a picture", [d.message for d in exc.diagnostics],
-                             ["give the input a 'shape', if its size is not known"]) from None  # fmt: skip
+            raise self._fail(
+                "D117",
+                f"the anchors '{ref}' cannot be computed without a picture",
+                [d.message for d in exc.diagnostics],
+                ["give the input a 'shape', if its size is not known"],
+            ) from None
         boxes = np.ascontiguousarray(found, np.float32).reshape(-1, 4)
         if not np.isfinite(boxes).all() or np.abs(boxes).max(initial=0) > FURTHEST:
-            raise self._fail("D117", f"the anchors '{ref}' are not relative to the picture; the furthest number is "
-                             f"{np.abs(boxes).max():g}", ["an anchor generator that does not normalise gives pixels"])  # fmt: skip
+            raise self._fail(
+                "D117",
+                f"the anchors '{ref}' are not relative to the picture; the furthest number is "
+                f"{np.abs(boxes).max():g}",
+                ["an anchor generator that does not normalise gives pixels"],
+            )
         worst = float(np.abs(zero - boxes).max()) if zero.shape == boxes.shape else float("inf")
         if not worst <= ANCHOR_TOLERANCE:
-            raise self._fail("D114", f"'{ref}' has the shape of anchors, but encodings of zero decode to other boxes",
-                             [f"the largest difference is {worst:.3g} of the picture", *self.anchors_tensor.evidence])  # fmt: skip
-        return Finding(boxes, (f"'{ref}', evaluated: {len(boxes)} anchors", f"zero encodings decode to them within {worst:.1e}"))
+            raise self._fail(
+                "D114",
+                f"'{ref}' has the shape of anchors, but encodings of zero decode to other boxes",
+                [f"the largest difference is {worst:.3g} of the picture", *self.anchors_tensor.evidence],
+            )
+        return Finding(
+            boxes,
+            (
+                f"'{ref}', evaluated: {len(boxes)} anchors",
+                f"zero encodings decode to them within {worst:.1e}",
+            ),
+        )
 
     @cached_property
     def coder(self) -> Finding[tuple[float, float, float, float]]:
@@ -396,16 +510,25 @@ class Detector:
         try:
             found = self._decoder.variances(anchors)
         except SurgeonError as exc:
-            raise self._fail("D116", "the decoding of boxes cannot be evaluated", [d.message for d in exc.diagnostics]) from None
+            raise self._fail(
+                "D116", "the decoding of boxes cannot be evaluated", [d.message for d in exc.diagnostics]
+            ) from None
         if found is None:
-            raise self._fail("D116", f"'{self._boxes.decoded}' does not decode centre and size; expected (ty, tx, th, tw) against anchors",
-                             ["probes were decoded and compared with the formula", *self.encodings.evidence])  # fmt: skip
+            raise self._fail(
+                "D116",
+                f"'{self._boxes.decoded}' does not decode centre and size; expected (ty, tx, th, tw) against anchors",
+                ["probes were decoded and compared with the formula", *self.encodings.evidence],
+            )
         known = factors(self.graph, self.inference, self._between[1], self.encodings.value)
         pairs = [exact(value, known) for value in found]
-        shown = [f"{axis}: {value:g}" + (f", by '{node}'" if node else ", measured")
-                 for axis, (value, node) in zip(("x", "y", "width", "height"), pairs, strict=True)]  # fmt: skip
+        shown = [
+            f"{axis}: {value:g}" + (f", by '{node}'" if node else ", measured")
+            for axis, (value, node) in zip(("x", "y", "width", "height"), pairs, strict=True)
+        ]
         x, y, w, h = (value for value, _ in pairs)
-        return Finding((x, y, w, h), (f"'{self._boxes.decoded}', decoded from probes, is centre-size coding", *shown))
+        return Finding(
+            (x, y, w, h), (f"'{self._boxes.decoded}', decoded from probes, is centre-size coding", *shown)
+        )
 
     # --- scores -----------------------------------------------------------------------------------------------
 
@@ -423,11 +546,16 @@ class Detector:
         counts: dict[int, str] = {} if last is None else {last: f"'{self.logits.value}' is {spec}"}
         for score, boxes in zip(self.class_heads.value, self.boxes_per_location.value, strict=False):
             if score.channels:
-                counts.setdefault(score.channels // boxes if score.channels % boxes == 0 else -1,
-                                  f"'{score.conv}' has {score.channels} channels for {boxes} boxes a location")  # fmt: skip
+                counts.setdefault(
+                    score.channels // boxes if score.channels % boxes == 0 else -1,
+                    f"'{score.conv}' has {score.channels} channels for {boxes} boxes a location",
+                )
         if len(counts) != 1 or len(self.class_heads.value) != len(self.box_heads.value):
-            raise self._fail("D114", f"the number of classes is contradictory: {len(counts)} different answers",
-                             [*counts.values(), *self.box_heads.evidence, *self.class_heads.evidence])  # fmt: skip
+            raise self._fail(
+                "D114",
+                f"the number of classes is contradictory: {len(counts)} different answers",
+                [*counts.values(), *self.box_heads.evidence, *self.class_heads.evidence],
+            )
         value, shown = next(iter(counts.items()))
         return Finding(value, (shown, f"the same for {len(self.class_heads.value)} class heads"))
 
@@ -446,10 +574,16 @@ class Detector:
         if len(found) > 1:
             raise self._fail("D114", "scores are converted twice", [f"'{n.name}' ({n.op})" for n in found])
         if not found:
-            return Finding("identity", (f"no Sigmoid or Softmax between '{self.logits.value}' and '{self._suppressing[0].name}'",))
+            return Finding(
+                "identity",
+                (f"no Sigmoid or Softmax between '{self.logits.value}' and '{self._suppressing[0].name}'",),
+            )
         if found[0].op == "Softmax" and not self._scores.whole:
-            raise self._fail("D116", f"'{found[0].name}' (Softmax) does not see the background's column; expected one of all classes",
-                             self.background.evidence)  # fmt: skip
+            raise self._fail(
+                "D116",
+                f"'{found[0].name}' (Softmax) does not see the background's column; expected one of all classes",
+                self.background.evidence,
+            )
         return Finding(found[0].op.lower(), (f"'{found[0].name}' ({found[0].op}) makes probabilities",))
 
     @cached_property
@@ -458,7 +592,11 @@ class Detector:
         total = 1.0
         for factor, _ in self._scores.scales:
             total *= factor
-        return Finding(plain(total), tuple(f"'{name}': {factor:g}" for factor, name in self._scores.scales) or ("scores are not scaled",))
+        return Finding(
+            plain(total),
+            tuple(f"'{name}': {factor:g}" for factor, name in self._scores.scales)
+            or ("scores are not scaled",),
+        )
 
     # --- suppression ------------------------------------------------------------------------------------------
 
@@ -467,11 +605,16 @@ class Detector:
         """Whether boxes of different classes suppress each other."""
         node = self._scores.reduced
         if node is not None:
-            return Finding(True, (f"'{node.name}' ({node.op}) takes the best class of a box before suppression",))
+            return Finding(
+                True, (f"'{node.name}' ({node.op}) takes the best class of a box before suppression",)
+            )
         wanted = self.classes.value - (1 if self.background.value == 0 else 0)
         if self._suppressing[0].op != "CombinedNonMaxSuppression" and len(self._suppressing) % wanted:
-            raise self._fail("D114", f"{len(self._suppressing)} operations suppress boxes of {wanted} classes",
-                             [*self.suppressions.evidence, *self.classes.evidence, *self.background.evidence])  # fmt: skip
+            raise self._fail(
+                "D114",
+                f"{len(self._suppressing)} operations suppress boxes of {wanted} classes",
+                [*self.suppressions.evidence, *self.classes.evidence, *self.background.evidence],
+            )
         return Finding(False, (f"suppression is class by class: {len(self._suppressing)} for {wanted}",))
 
     @cached_property
@@ -493,7 +636,11 @@ class Detector:
     def soft_sigma(self) -> Finding[float]:
         """Sigma of soft suppression, 0 for the ordinary one."""
         found = self._one(soft_sigmas, "sigma of soft suppression")
-        return Finding(0.0, ("boxes are dropped",)) if found is None else Finding(plain(found.value), self._agreed(found))
+        return (
+            Finding(0.0, ("boxes are dropped",))
+            if found is None
+            else Finding(plain(found.value), self._agreed(found))
+        )
 
     @cached_property
     def max_per_class(self) -> Finding[int]:
@@ -507,7 +654,9 @@ class Detector:
         found = min(bounds, key=lambda bound: bound.value, default=None)
         padded = self._padded()
         if found is None and padded is None:
-            raise self._fail("D113", "the number of detections kept cannot be told", self.suppressions.evidence)
+            raise self._fail(
+                "D113", "the number of detections kept cannot be told", self.suppressions.evidence
+            )
         if found is None or (padded is not None and padded[0] < found.value):
             assert padded is not None
             return Finding(padded[0], (padded[1],))
@@ -530,21 +679,32 @@ class Detector:
         """Whether boxes are clipped to the picture before suppression."""
         clips = self._boxes.clips
         if clips or self._suppressing[0].attrs.get("clip_boxes") is True:
-            return Finding(True, (f"'{clips[0] if clips else self._suppressing[0].name}' clips what is suppressed",))
+            return Finding(
+                True, (f"'{clips[0] if clips else self._suppressing[0].name}' clips what is suppressed",)
+            )
         return Finding(False, (f"'{self._suppressing[0].name}' takes boxes as they are decoded",))
 
-    def _one(self, constants: Callable[[Graph, Inference, Iterable[Node]], Iterable[Constant]], what: str) -> Constant | None:
+    def _one(
+        self, constants: Callable[[Graph, Inference, Iterable[Node]], Iterable[Constant]], what: str
+    ) -> Constant | None:
         """Return the constant on which all operations agree, None where there is none; raise D114 for two."""
         found: dict[float, Constant] = {}
         for constant in constants(self.graph, self._sizes, self._suppressing):
             found.setdefault(constant.value, constant)
         if len(found) > 1:
-            raise self._fail("D114", f"the {what} is contradictory: {len(found)} different values",
-                             [str(constant) for constant in list(found.values())[:6]], ["write the value that is meant"])  # fmt: skip
+            raise self._fail(
+                "D114",
+                f"the {what} is contradictory: {len(found)} different values",
+                [str(constant) for constant in list(found.values())[:6]],
+                ["write the value that is meant"],
+            )
         return next(iter(found.values()), None)
 
     def _required(
-        self, constants: Callable[[Graph, Inference, Iterable[Node]], Iterable[Constant]], what: str, kind: Callable[[float], T]
+        self,
+        constants: Callable[[Graph, Inference, Iterable[Node]], Iterable[Constant]],
+        what: str,
+        kind: Callable[[float], T],
     ) -> Finding[T]:
         found = self._one(constants, what)
         if found is None:
@@ -565,9 +725,14 @@ class Detector:
             return Finding(named, tuple(f"'{ref}' is {self.inference.spec(ref)}" for ref in named.values()))
         found = self._outputs_by_shape()
         if not {"boxes", "scores", "classes"} <= set(found):
-            raise self._fail("D113", "the outputs cannot be told apart; expected boxes, scores, classes and their count",
-                             [f"'{ref}' is {self.inference.spec(ref)}" for ref in self.graph.output_refs[:8]])  # fmt: skip
-        return Finding(found, tuple(f"'{ref}' is {self.inference.spec(ref)}: {port}" for port, ref in found.items()))
+            raise self._fail(
+                "D113",
+                "the outputs cannot be told apart; expected boxes, scores, classes and their count",
+                [f"'{ref}' is {self.inference.spec(ref)}" for ref in self.graph.output_refs[:8]],
+            )
+        return Finding(
+            found, tuple(f"'{ref}' is {self.inference.spec(ref)}: {port}" for port, ref in found.items())
+        )
 
     def _outputs_by_shape(self) -> dict[str, Ref]:
         found: dict[str, Ref] = {}
@@ -612,16 +777,25 @@ class Detector:
 
     # --- refusals ---------------------------------------------------------------------------------------------
 
-    def _fail(self, code: str, message: str, notes: Iterable[str] = (), help: Iterable[str] = ()) -> SurgeonError:
+    def _fail(
+        self, code: str, message: str, notes: Iterable[str] = (), help: Iterable[str] = ()
+    ) -> SurgeonError:
         return error(code, message, self.graph.source or None, notes, help)
 
     def _no_detector(self, reason: str, notes: Iterable[str] = ()) -> SurgeonError:
         tops = list(dict.fromkeys(node.name.partition("/")[0] for node in self.graph if "/" in node.name))
-        return self._fail("D112", f"the graph is not recognised as a single-shot detector: {reason}",
-                          [*notes, "namespaces: " + (", ".join(f"'{top}'" for top in tops[:8]) or "none")],
-                          ["write the values instead of 'auto'"])  # fmt: skip
+        return self._fail(
+            "D112",
+            f"the graph is not recognised as a single-shot detector: {reason}",
+            [*notes, "namespaces: " + (", ".join(f"'{top}'" for top in tops[:8]) or "none")],
+            ["write the values instead of 'auto'"],
+        )
 
 
 def _namespace(node: Node) -> str:
     """Return the namespace of an operation that is alone in it but for its constants, else the node's own name."""
-    return node.namespace if node.name.rpartition("/")[2] in ("concat", "ConcatV2") and node.namespace else node.name
+    return (
+        node.namespace
+        if node.name.rpartition("/")[2] in ("concat", "ConcatV2") and node.namespace
+        else node.name
+    )

@@ -75,7 +75,9 @@ def _misfit(op: str, sizes: Sequence[tuple[int, int]], counts: Sequence[int]) ->
     return ""
 
 
-def _shapes(anchors: np.ndarray, sizes: Sequence[tuple[int, int]], counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _shapes(
+    anchors: np.ndarray, sizes: Sequence[tuple[int, int]], counts: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return float64[layers], the scale of each layer, and float64[ratios], width to height."""
     wide = anchors.astype(np.float64)
     scales: list[float] = []

@@ -15,16 +15,23 @@ def box_heads(subject: Subject) -> list[Head]:
     found = heads(subject, subject.fed("loc"))
     unknown = [h for h in found if h.height is None or h.width is None]
     if unknown:
-        raise subject.fail("D103", f"the size of the feature map '{unknown[0].feature}' is not known", "nodes", subject.node,
-                           notes=[f"it is {subject.inference.spec(unknown[0].feature)}"],
-                           help=["give the input a 'shape', or write the value instead of 'auto'"])  # fmt: skip
+        raise subject.fail(
+            "D103",
+            f"the size of the feature map '{unknown[0].feature}' is not known",
+            "nodes",
+            subject.node,
+            notes=[f"it is {subject.inference.spec(unknown[0].feature)}"],
+            help=["give the input a 'shape', or write the value instead of 'auto'"],
+        )
     return found
 
 
 def num_layers(subject: Subject) -> Derived:
     """Return the number of feature maps: of convolutions whose boxes are joined."""
     found = box_heads(subject)
-    return Derived(len(found), (f"{len(found)} box heads are joined, from '{found[0].conv}' to '{found[-1].conv}'",))
+    return Derived(
+        len(found), (f"{len(found)} box heads are joined, from '{found[0].conv}' to '{found[-1].conv}'",)
+    )
 
 
 def fitted(field: str) -> Callable[[Subject], Derived]:
@@ -37,19 +44,33 @@ def fitted(field: str) -> Callable[[Subject], Derived]:
         fit = subject.grid(subject.op)
         detector = subject.detector
         if not fit.expresses:
-            notes = [fit.reason] if fit.reason else [
-                f"the best fit leaves a difference of {fit.residual:.3g} of the picture; expected {RESIDUAL_BOUND:g} at most",
-                "the best fit: " + ", ".join(f"{key} {_shown(fit.fields[key])}" for key in FITTED),
-            ]  # fmt: skip
+            notes = (
+                [fit.reason]
+                if fit.reason
+                else [
+                    f"the best fit leaves a difference of {fit.residual:.3g} of the picture; expected {RESIDUAL_BOUND:g} at most",
+                    "the best fit: " + ", ".join(f"{key} {_shown(fit.fields[key])}" for key in FITTED),
+                ]
+            )
             raise subject.fail(
-                "D118", f"{subject.op} cannot make the anchors that the graph computes", "nodes", subject.node, "fields", field,
+                "D118",
+                f"{subject.op} cannot make the anchors that the graph computes",
+                "nodes",
+                subject.node,
+                "fields",
+                field,
                 notes=[*notes, *detector.anchors.evidence],
-                help=["put the anchors in as a constant: 'anchors: constant' in the recipe, or --anchors constant"],
-            )  # fmt: skip
-        return Derived(fit.fields[field], (
-            f"fitted to the {detector.count.value} anchors of '{detector.anchors_tensor.value}'",
-            f"largest difference of a coordinate: {fit.residual:.1e} of the picture",
-        ))  # fmt: skip
+                help=[
+                    "put the anchors in as a constant: 'anchors: constant' in the recipe, or --anchors constant"
+                ],
+            )
+        return Derived(
+            fit.fields[field],
+            (
+                f"fitted to the {detector.count.value} anchors of '{detector.anchors_tensor.value}'",
+                f"largest difference of a coordinate: {fit.residual:.1e} of the picture",
+            ),
+        )
 
     return derive
 
@@ -64,5 +85,8 @@ def _shown(value: object) -> str:
     return "[" + ", ".join(f"{v:.6g}" for v in value) + "]" if isinstance(value, list) else f"{value:.6g}"
 
 
-FITTED_FIELDS: Mapping[str, Callable[[Subject], Derived]] = {**{field: fitted(field) for field in FITTED}, "variance": variance}
+FITTED_FIELDS: Mapping[str, Callable[[Subject], Derived]] = {
+    **{field: fitted(field) for field in FITTED},
+    "variance": variance,
+}
 """Derivations of what the anchors and their decoding tell."""

@@ -20,7 +20,9 @@ def derive_roles(subject: Subject) -> tuple[dict[str, NamespaceRule], list[Deriv
     recipe = subject.recipe
     resolved = dict(recipe.namespaces)
     found: list[Derivation] = []
-    open_keys = [key for key, rule in resolved.items() if rule.node == "auto" and _present(subject, key, rule)]
+    open_keys = [
+        key for key, rule in resolved.items() if rule.node == "auto" and _present(subject, key, rule)
+    ]
     if not open_keys:
         _check_assigned(subject, recipe)
         return {k: r for k, r in resolved.items() if r.node != "auto"}, found
@@ -28,8 +30,14 @@ def derive_roles(subject: Subject) -> tuple[dict[str, NamespaceRule], list[Deriv
     for key in open_keys:
         role, evidence = role_of(subject, key)
         if role in taken:
-            raise subject.fail("D108", f"the namespaces '{taken[role]}' and '{key}' both join {_meaning(role)}", "namespaces", key,
-                               notes=evidence, help=["write the nodes instead of 'auto'"])  # fmt: skip
+            raise subject.fail(
+                "D108",
+                f"the namespaces '{taken[role]}' and '{key}' both join {_meaning(role)}",
+                "namespaces",
+                key,
+                notes=evidence,
+                help=["write the nodes instead of 'auto'"],
+            )
         taken[role] = key
         node = subject.fed(role)
         resolved[key] = NamespaceRule(node=node, optional=resolved[key].optional)
@@ -63,9 +71,15 @@ def _check_assigned(subject: Subject, recipe: Recipe) -> None:
         except SurgeonError:
             continue
         if actual != role:
-            raise subject.fail("D109", f"'{key}' becomes '{rule.node}', the node for {_meaning(role)}; in the graph it joins "
-                               f"{_meaning(actual)}", "namespaces", key, notes=evidence,
-                               help=["swap the two namespaces, or write 'auto'"])  # fmt: skip
+            raise subject.fail(
+                "D109",
+                f"'{key}' becomes '{rule.node}', the node for {_meaning(role)}; in the graph it joins "
+                f"{_meaning(actual)}",
+                "namespaces",
+                key,
+                notes=evidence,
+                help=["swap the two namespaces, or write 'auto'"],
+            )
 
 
 def _meaning(role: str) -> str:
@@ -80,9 +94,14 @@ def heads(subject: Subject, new: str) -> list[Head]:
         if head is not None:
             found.append(head)
     if not found:
-        raise subject.fail("D103", f"the namespaces of '{new}' join nothing that comes from a convolution",
-                           "nodes", new, notes=[f"they read: {', '.join(map(str, subject.joined(new)[:6])) or 'nothing'}"],
-                           help=["write the value instead of 'auto', or correct the namespaces"])  # fmt: skip
+        raise subject.fail(
+            "D103",
+            f"the namespaces of '{new}' join nothing that comes from a convolution",
+            "nodes",
+            new,
+            notes=[f"they read: {', '.join(map(str, subject.joined(new)[:6])) or 'nothing'}"],
+            help=["write the value instead of 'auto', or correct the namespaces"],
+        )
     return found
 
 
@@ -101,10 +120,14 @@ def role_of(subject: Subject, namespace: str) -> tuple[Role, tuple[str, ...]]:
         if named is not None:
             by_name[named].append(head.conv)
     lasts = [(h.tensor, (subject.inference.spec(h.tensor).shape.dims or (None,))[-1]) for h in found]
-    evidence = [f"{len(found)} convolutions, such as '{found[0].conv}', are joined",
-                f"'{lasts[0][0]}' is {subject.inference.spec(lasts[0][0])}"]  # fmt: skip
+    evidence = [
+        f"{len(found)} convolutions, such as '{found[0].conv}', are joined",
+        f"'{lasts[0][0]}' is {subject.inference.spec(lasts[0][0])}",
+    ]
     if by_name["loc"] and by_name["conf"]:
-        raise _contradiction(subject, namespace, [f"boxes: {by_name['loc'][0]}", f"classes: {by_name['conf'][0]}"])
+        raise _contradiction(
+            subject, namespace, [f"boxes: {by_name['loc'][0]}", f"classes: {by_name['conf'][0]}"]
+        )
     role: Role | None = "loc" if by_name["loc"] else "conf" if by_name["conf"] else None
     if role == "loc" and any(n not in (4, None) for _, n in lasts):
         raise _contradiction(subject, namespace, ["the names say boxes, the last axis is not 4", *evidence])
@@ -140,5 +163,11 @@ def _by_reader(subject: Subject, namespace: str) -> Role:
 
 
 def _contradiction(subject: Subject, namespace: str, notes: list[str]) -> Exception:
-    return subject.fail("D106", f"it cannot be told whether '{namespace}' joins boxes or class scores", "namespaces", namespace,
-                        notes=notes, help=[f"write the node instead of 'auto': '{namespace}: concat_box_loc'"])  # fmt: skip
+    return subject.fail(
+        "D106",
+        f"it cannot be told whether '{namespace}' joins boxes or class scores",
+        "namespaces",
+        namespace,
+        notes=notes,
+        help=[f"write the node instead of 'auto': '{namespace}: concat_box_loc'"],
+    )

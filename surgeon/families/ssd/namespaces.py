@@ -73,16 +73,25 @@ def regions(graph: Graph, cut: Cut) -> tuple[Region, ...]:
     found: dict[str, Region] = {}
     for node, core in cores.items():
         # Anchors may be joined inside the namespace that makes them: the longer key then wins.
-        others = [name for other, names in cores.items() if other != node and (node, other) != _NESTED for name in names]
+        others = [
+            name
+            for other, names in cores.items()
+            if other != node and (node, other) != _NESTED
+            for name in names
+        ]
         taken = _prefixes([*stay, *others])
         # What only passes a tensor on is forwarded before namespaces are taken out.
         for name in (each.name for each in graph if each.name in core and each.op not in IDENTITIES):
             namespace = _shortest(name, taken)
             found.setdefault(namespace, Region(namespace, node, _COMMENTS[node]))
     if len(found) > MOST:
-        raise error("D147", f"the detector's parts are spread over {len(found)} namespaces; expected a few, such as 'Preprocessor'",
-                    graph.source or None, [f"for example {', '.join(repr(name) for name in list(found)[:6])}"],
-                    ["write the recipe by hand: docs/recipes.md"])  # fmt: skip
+        raise error(
+            "D147",
+            f"the detector's parts are spread over {len(found)} namespaces; expected a few, such as 'Preprocessor'",
+            graph.source or None,
+            [f"for example {', '.join(repr(name) for name in list(found)[:6])}"],
+            ["write the recipe by hand: docs/recipes.md"],
+        )
     return tuple(found.values())
 
 
@@ -113,7 +122,11 @@ def _ahead(graph: Graph, refs: Iterable[Ref]) -> set[str]:
 
 def _joining(graph: Graph, parts: Sequence[Ref]) -> set[str]:
     """Return the operation that joins exactly these tensors."""
-    return {name for name, _ in graph.data_readers(parts[0]) if graph[name].op in _JOINS and data_inputs(graph[name]) == tuple(parts)}
+    return {
+        name
+        for name, _ in graph.data_readers(parts[0])
+        if graph[name].op in _JOINS and data_inputs(graph[name]) == tuple(parts)
+    }
 
 
 def _anchor_nodes(graph: Graph, anchors: Ref) -> tuple[set[str], set[str]]:
@@ -142,4 +155,6 @@ def _prefixes(names: Iterable[str]) -> set[str]:
 
 def _shortest(name: str, taken: set[str]) -> str:
     parts = name.split("/", DEPTH)
-    return next((prefix for end in range(1, len(parts) + 1) if (prefix := "/".join(parts[:end])) not in taken), name)
+    return next(
+        (prefix for end in range(1, len(parts) + 1) if (prefix := "/".join(parts[:end])) not in taken), name
+    )

@@ -35,7 +35,9 @@ def num_classes(subject: Subject) -> Derived:
         if score.channels and box.channels and box.channels % 4 == 0:
             per_location = box.channels // 4
             if score.channels % per_location:
-                counts.setdefault(-1, f"'{score.conv}' has {score.channels} channels for {per_location} boxes a location")
+                counts.setdefault(
+                    -1, f"'{score.conv}' has {score.channels} channels for {per_location} boxes a location"
+                )
                 continue
             counts.setdefault(
                 score.channels // per_location,
@@ -43,9 +45,16 @@ def num_classes(subject: Subject) -> Derived:
                 f"{score.channels} / ({box.channels} / 4) = {score.channels // per_location}",
             )
     if len(counts) != 1:
-        raise subject.fail("D110", f"the number of classes is not plain: {len(counts)} different answers",
-                           "nodes", subject.node, "fields", "numClasses", notes=tuple(counts.values())[:6],
-                           help=["write numClasses, background included"])  # fmt: skip
+        raise subject.fail(
+            "D110",
+            f"the number of classes is not plain: {len(counts)} different answers",
+            "nodes",
+            subject.node,
+            "fields",
+            "numClasses",
+            notes=tuple(counts.values())[:6],
+            help=["write numClasses, background included"],
+        )
     value, evidence = next(iter(counts.items()))
     return Derived(value, (evidence, f"the same for {len(classes)} class heads"))
 
@@ -56,9 +65,17 @@ def input_order(subject: Subject) -> Derived:
     names = list(ports)
     missing = [port for port in _ORDER if port not in names]
     if missing:
-        raise subject.fail("D104", f"'{subject.node}' declares no input for the port '{missing[0]}'", "nodes", subject.node, "inputs",
-                           help=["declare loc, conf and prior"])  # fmt: skip
-    return Derived([names.index(port) for port in _ORDER], ("the inputs are declared in the order " + ", ".join(names),))
+        raise subject.fail(
+            "D104",
+            f"'{subject.node}' declares no input for the port '{missing[0]}'",
+            "nodes",
+            subject.node,
+            "inputs",
+            help=["declare loc, conf and prior"],
+        )
+    return Derived(
+        [names.index(port) for port in _ORDER], ("the inputs are declared in the order " + ", ".join(names),)
+    )
 
 
 def confidence_threshold(subject: Subject) -> Derived:
@@ -71,11 +88,19 @@ def nms_threshold(subject: Subject) -> Derived:
     """Return the overlap above which a box is dropped; raise D119 for suppression that the plugin does not have."""
     detector = subject.detector
     if detector.soft_sigma.value:
-        raise _lacks(subject, "nmsThreshold", "the graph lowers the scores of overlapping boxes (soft suppression)",
-                     detector.soft_sigma.evidence)  # fmt: skip
+        raise _lacks(
+            subject,
+            "nmsThreshold",
+            "the graph lowers the scores of overlapping boxes (soft suppression)",
+            detector.soft_sigma.evidence,
+        )
     if detector.class_agnostic.value:
-        raise _lacks(subject, "nmsThreshold", "boxes of different classes suppress each other in the graph",
-                     detector.class_agnostic.evidence)  # fmt: skip
+        raise _lacks(
+            subject,
+            "nmsThreshold",
+            "boxes of different classes suppress each other in the graph",
+            detector.class_agnostic.evidence,
+        )
     found = detector.iou_threshold
     return Derived(found.value, found.evidence)
 
@@ -89,7 +114,9 @@ def top_k(subject: Subject) -> Derived:
     if anchors > TOP_K_LIMIT:
         evidence.append(f"{subject.op} takes {TOP_K_LIMIT} at most")
     if detector.max_per_class.value < detector.max_total.value:
-        evidence.append(f"the graph keeps {detector.max_per_class.value} boxes of a class, which {subject.op} cannot bound")
+        evidence.append(
+            f"the graph keeps {detector.max_per_class.value} boxes of a class, which {subject.op} cannot bound"
+        )
     evidence += [f"after suppression: {line}" for line in detector.max_per_class.evidence[:1]]
     return Derived(value, tuple(evidence))
 
@@ -127,13 +154,28 @@ def conf_sigmoid(subject: Subject) -> Derived:
     kind, scale = detector.score_converter, detector.logit_scale
     softmax = subject.feeding("conf", "Softmax")
     if kind.value == "softmax" and softmax is None:
-        raise _lacks(subject, "confSigmoid", "the graph converts scores by Softmax, and the recipe takes that away", kind.evidence,
-                     "keep it: read the scores through a node with 'op: Softmax', as the recipe 'ssd_softmax' does")  # fmt: skip
+        raise _lacks(
+            subject,
+            "confSigmoid",
+            "the graph converts scores by Softmax, and the recipe takes that away",
+            kind.evidence,
+            "keep it: read the scores through a node with 'op: Softmax', as the recipe 'ssd_softmax' does",
+        )
     if kind.value != "softmax" and softmax is not None:
-        raise _lacks(subject, "confSigmoid", f"the recipe puts a Softmax in ('{softmax}'), and the graph has none", kind.evidence,
-                     "read the scores as the recipe 'ssd' does")  # fmt: skip
+        raise _lacks(
+            subject,
+            "confSigmoid",
+            f"the recipe puts a Softmax in ('{softmax}'), and the graph has none",
+            kind.evidence,
+            "read the scores as the recipe 'ssd' does",
+        )
     if scale.value != 1.0:
-        raise _lacks(subject, "confSigmoid", f"the graph multiplies scores by {scale.value:g} before it converts them", scale.evidence)
+        raise _lacks(
+            subject,
+            "confSigmoid",
+            f"the graph multiplies scores by {scale.value:g} before it converts them",
+            scale.evidence,
+        )
     return Derived(int(kind.value == "sigmoid"), kind.evidence)
 
 
@@ -152,12 +194,28 @@ def code_type(subject: Subject) -> Derived:
 def is_normalized(subject: Subject) -> Derived:
     """Return 1: boxes are relative to the picture, as the anchors are."""
     found = subject.detector.anchors
-    return Derived(1, (f"the anchors lie between {found.value.min():.3g} and {found.value.max():.3g} of the picture", *found.evidence))
+    return Derived(
+        1,
+        (
+            f"the anchors lie between {found.value.min():.3g} and {found.value.max():.3g} of the picture",
+            *found.evidence,
+        ),
+    )
 
 
-def _lacks(subject: Subject, field: str, what: str, evidence: tuple[str, ...], help: str = "") -> SurgeonError:
-    return subject.fail("D119", f"{what}, which {subject.op} cannot do", "nodes", subject.node, "fields", field,
-                        notes=evidence, help=[help or f"write '{field}' if the difference is meant"])  # fmt: skip
+def _lacks(
+    subject: Subject, field: str, what: str, evidence: tuple[str, ...], help: str = ""
+) -> SurgeonError:
+    return subject.fail(
+        "D119",
+        f"{what}, which {subject.op} cannot do",
+        "nodes",
+        subject.node,
+        "fields",
+        field,
+        notes=evidence,
+        help=[help or f"write '{field}' if the difference is meant"],
+    )
 
 
 DERIVATIONS: Mapping[str, Callable[[Subject], Derived]] = {

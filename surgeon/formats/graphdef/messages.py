@@ -29,29 +29,70 @@ from surgeon.graph import (
 )
 from surgeon.graph.values import misfit
 
-__all__ = ["GraphDef", "attr_to_message", "constant_error", "function_library", "node_from_message", "node_to_message",
-           "versions_from", "versions_from_bytes", "versions_to"]  # fmt: skip
+__all__ = [
+    "GraphDef",
+    "attr_to_message",
+    "constant_error",
+    "function_library",
+    "node_from_message",
+    "node_to_message",
+    "versions_from",
+    "versions_from_bytes",
+    "versions_to",
+]
 
 GraphDef = graph_pb2.GraphDef
 
 TYPE_NUMBERS = {
-    DType.FLOAT32: 1, DType.FLOAT64: 2, DType.INT32: 3, DType.UINT8: 4, DType.INT16: 5, DType.INT8: 6, DType.STRING: 7,
-    DType.COMPLEX64: 8, DType.INT64: 9, DType.BOOL: 10, DType.QINT8: 11, DType.QUINT8: 12, DType.QINT32: 13,
-    DType.BFLOAT16: 14, DType.QINT16: 15, DType.QUINT16: 16, DType.UINT16: 17, DType.COMPLEX128: 18,
-    DType.FLOAT16: 19, DType.RESOURCE: 20, DType.VARIANT: 21, DType.UINT32: 22, DType.UINT64: 23,
-}  # fmt: skip
+    DType.FLOAT32: 1,
+    DType.FLOAT64: 2,
+    DType.INT32: 3,
+    DType.UINT8: 4,
+    DType.INT16: 5,
+    DType.INT8: 6,
+    DType.STRING: 7,
+    DType.COMPLEX64: 8,
+    DType.INT64: 9,
+    DType.BOOL: 10,
+    DType.QINT8: 11,
+    DType.QUINT8: 12,
+    DType.QINT32: 13,
+    DType.BFLOAT16: 14,
+    DType.QINT16: 15,
+    DType.QUINT16: 16,
+    DType.UINT16: 17,
+    DType.COMPLEX128: 18,
+    DType.FLOAT16: 19,
+    DType.RESOURCE: 20,
+    DType.VARIANT: 21,
+    DType.UINT32: 22,
+    DType.UINT64: 23,
+}
 TYPES = {number: dtype for dtype, number in TYPE_NUMBERS.items()}
 
 # Where a TensorProto keeps listed values, and how a stored element is packed. float16 and bfloat16 list their bits.
 _VALUE_FIELDS = {
-    DType.FLOAT32: ("float_val", "f"), DType.FLOAT64: ("double_val", "d"), DType.INT32: ("int_val", "i"),
-    DType.UINT8: ("int_val", "B"), DType.INT16: ("int_val", "h"), DType.INT8: ("int_val", "b"),
-    DType.INT64: ("int64_val", "q"), DType.BOOL: ("bool_val", "?"), DType.QINT8: ("int_val", "b"),
-    DType.QUINT8: ("int_val", "B"), DType.QINT32: ("int_val", "i"), DType.BFLOAT16: ("half_val", "H"),
-    DType.QINT16: ("int_val", "h"), DType.QUINT16: ("int_val", "H"), DType.UINT16: ("int_val", "H"),
-    DType.FLOAT16: ("half_val", "H"), DType.UINT32: ("uint32_val", "I"), DType.UINT64: ("uint64_val", "Q"),
-    DType.COMPLEX64: ("scomplex_val", "f"), DType.COMPLEX128: ("dcomplex_val", "d"),
-}  # fmt: skip
+    DType.FLOAT32: ("float_val", "f"),
+    DType.FLOAT64: ("double_val", "d"),
+    DType.INT32: ("int_val", "i"),
+    DType.UINT8: ("int_val", "B"),
+    DType.INT16: ("int_val", "h"),
+    DType.INT8: ("int_val", "b"),
+    DType.INT64: ("int64_val", "q"),
+    DType.BOOL: ("bool_val", "?"),
+    DType.QINT8: ("int_val", "b"),
+    DType.QUINT8: ("int_val", "B"),
+    DType.QINT32: ("int_val", "i"),
+    DType.BFLOAT16: ("half_val", "H"),
+    DType.QINT16: ("int_val", "h"),
+    DType.QUINT16: ("int_val", "H"),
+    DType.UINT16: ("int_val", "H"),
+    DType.FLOAT16: ("half_val", "H"),
+    DType.UINT32: ("uint32_val", "I"),
+    DType.UINT64: ("uint64_val", "Q"),
+    DType.COMPLEX64: ("scomplex_val", "f"),
+    DType.COMPLEX128: ("dcomplex_val", "d"),
+}
 
 
 def node_from_message(message: Any, tensors: dict[str, Tensor] | None = None, source: str = "") -> Node:
@@ -61,8 +102,12 @@ def node_from_message(message: Any, tensors: dict[str, Tensor] | None = None, so
     shape and values disagree.
     """
     if not message.name or not message.op:
-        raise error("G111", f"a node has {'no operation' if message.name else 'no name'}"
-                    f"{': ' + repr(message.name) if message.name else ''}; expected both", source or None)  # fmt: skip
+        raise error(
+            "G111",
+            f"a node has {'no operation' if message.name else 'no name'}"
+            f"{': ' + repr(message.name) if message.name else ''}; expected both",
+            source or None,
+        )
     inputs: list[Ref] = []
     control: list[str] = []
     for text in message.input:
@@ -72,7 +117,9 @@ def node_from_message(message: Any, tensors: dict[str, Tensor] | None = None, so
         try:
             inputs.append(Ref.parse(text))
         except ValueError as exc:
-            raise error("G111", f"node '{message.name}' has a malformed input: {exc}", source or None) from None
+            raise error(
+                "G111", f"node '{message.name}' has a malformed input: {exc}", source or None
+            ) from None
     attrs: dict[str, AttrValue] = {}
     for key, value in sorted(message.attr.items()):
         attrs[sys.intern(key)] = tensors[key] if tensors and key in tensors else attr_from_message(value)
@@ -100,8 +147,11 @@ def node_to_message(node: Node, message: Any, leave_out: Collection[str] = ()) -
         if node.extra:
             message.MergeFromString(node.extra)
     except (ValueError, struct.error, ProtobufError) as exc:
-        raise error("G111", f"node '{node.name}' ({node.op}) cannot be written; {exc}",
-                    help=["names are Unicode text, integers have 64 bits, raw values are AttrValue messages"]) from None  # fmt: skip
+        raise error(
+            "G111",
+            f"node '{node.name}' ({node.op}) cannot be written; {exc}",
+            help=["names are Unicode text, integers have 64 bits, raw values are AttrValue messages"],
+        ) from None
 
 
 def _check_constant(name: str, message: Any, source: str) -> None:
@@ -120,8 +170,12 @@ def _check_constant(name: str, message: Any, source: str) -> None:
 
 def constant_error(name: str, reason: str, source: str) -> SurgeonError:
     """Return SurgeonError G112 for a constant whose value cannot be what its type and shape say."""
-    return error("G112", f"the constant '{name}' cannot be read: {reason}", source or None,
-                 help=["the file is damaged; export or download it again"])  # fmt: skip
+    return error(
+        "G112",
+        f"the constant '{name}' cannot be read: {reason}",
+        source or None,
+        help=["the file is damaged; export or download it again"],
+    )
 
 
 def _stored(message: Any, dtype: DType) -> int:
@@ -194,7 +248,9 @@ def tensor_from_message(message: Any) -> Tensor | None:
         return None
     dims = shape.static()
     fields = {field.name for field, _ in message.ListFields()} - {"dtype", "tensor_shape"}
-    values = "string_val" if dtype is DType.STRING else _VALUE_FIELDS[dtype][0] if dtype in _VALUE_FIELDS else ""
+    values = (
+        "string_val" if dtype is DType.STRING else _VALUE_FIELDS[dtype][0] if dtype in _VALUE_FIELDS else ""
+    )
     if not values or len(fields) > 1 or misfit(dtype, dims, _stored(message, dtype)):
         return None
     if dtype is DType.STRING:
@@ -218,8 +274,11 @@ def tensor_to_message(value: Tensor, message: Any) -> None:
     message.dtype = TYPE_NUMBERS[value.dtype]
     _shape_to(Shape(value.shape), message.tensor_shape)
     if isinstance(value, TensorDigest):
-        raise error("G113", f"the tensor {value.spec} is known by its digest only; its value was left out of the text form",
-                    help=["print the graph with all values (limit -1)"])  # fmt: skip
+        raise error(
+            "G113",
+            f"the tensor {value.spec} is known by its digest only; its value was left out of the text form",
+            help=["print the graph with all values (limit -1)"],
+        )
     if not isinstance(value, TensorValue):
         message.tensor_content = bytes(value.buffer())
         return
@@ -336,5 +395,3 @@ def _list_item(item: AttrScalar, message: Any) -> None:
                 attr_to_message(value, added.attr[key])
         case _:
             tensor_to_message(item, message.tensor.add())
-
-

@@ -51,17 +51,30 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
 
         return load_saved_model(file)
     if mapped is None:
-        raise error("E101", f"'{file}' cannot be read: it is a pipe or a device; expected a file or a SavedModel folder",
-                    help=["write the graph to a file first"])  # fmt: skip
+        raise error(
+            "E101",
+            f"'{file}' cannot be read: it is a pipe or a device; expected a file or a SavedModel folder",
+            help=["write the graph to a file first"],
+        )
     if not mapped.size:
-        raise error("E103", f"'{file}' is empty (0 bytes); expected a frozen graph", help=["copy or download it again"])
+        raise error(
+            "E103",
+            f"'{file}' is empty (0 bytes); expected a frozen graph",
+            help=["copy or download it again"],
+        )
     head = bytes(mapped.view[:200])
     if head.startswith(b"version https://git-lfs.github.com/spec/"):
-        raise error("E104", f"'{file}' is a Git LFS pointer of {mapped.size} bytes, not the graph itself",
-                    help=["run 'git lfs pull' in its repository, or download the file itself"])  # fmt: skip
+        raise error(
+            "E104",
+            f"'{file}' is a Git LFS pointer of {mapped.size} bytes, not the graph itself",
+            help=["run 'git lfs pull' in its repository, or download the file itself"],
+        )
     if file.suffix in (".meta", ".index", ".ckpt") or ".ckpt.data-" in file.name:
-        raise error("G101", f"'{file}' is a part of a checkpoint; expected a frozen graph",
-                    help=["freeze the checkpoint first, or export a SavedModel from it"])  # fmt: skip
+        raise error(
+            "G101",
+            f"'{file}' is a part of a checkpoint; expected a frozen graph",
+            help=["freeze the checkpoint first, or export a SavedModel from it"],
+        )
     if file.suffix in (".pbtxt", ".prototxt", ".txt") or _looks_like_text(head):
         graph = _parse_text(mapped, file)
     else:
@@ -76,14 +89,21 @@ def check_frozen(graph: Graph) -> Graph:
     variables = [n for n in graph if n.op in VARIABLE_OPS]
     if variables:
         first = variables[0]
-        raise error("G102", f"the graph is not frozen: it holds {len(variables)} variables, such as '{first.name}' ({first.op})",
-                    graph.source or None,
-                    help=["freeze it: tf.compat.v1.graph_util.convert_variables_to_constants(session, graph_def, outputs)",
-                          "or give the SavedModel folder, which is frozen while it is read"])  # fmt: skip
+        raise error(
+            "G102",
+            f"the graph is not frozen: it holds {len(variables)} variables, such as '{first.name}' ({first.op})",
+            graph.source or None,
+            help=[
+                "freeze it: tf.compat.v1.graph_util.convert_variables_to_constants(session, graph_def, outputs)",
+                "or give the SavedModel folder, which is frozen while it is read",
+            ],
+        )
     return graph.check()
 
 
-VARIABLE_OPS = frozenset({"Variable", "VariableV2", "VarHandleOp", "ReadVariableOp", "TemporaryVariable", "AutoReloadVariable"})
+VARIABLE_OPS = frozenset(
+    {"Variable", "VariableV2", "VarHandleOp", "ReadVariableOp", "TemporaryVariable", "AutoReloadVariable"}
+)
 
 
 def parse_graphdef(mapped: MappedFile, source: str) -> Graph:
@@ -230,7 +250,9 @@ def _dimensions(view: memoryview, shape: Field) -> tuple[int, ...] | None:
     return tuple(dims)
 
 
-def _in_file(mapped: MappedFile, content: Field, dtype: DType, dims: tuple[int, ...], name: str, source: str) -> Tensor:
+def _in_file(
+    mapped: MappedFile, content: Field, dtype: DType, dims: tuple[int, ...], name: str, source: str
+) -> Tensor:
     length, size = content.end - content.begin, dtype.itemsize or 1
     reason = misfit(dtype, dims, length // size)
     if reason is None and length != math.prod(dims) * size:
@@ -248,7 +270,9 @@ def _not_a_graphdef(source: str, mapped: MappedFile, reason: str, some: bool) ->
     elif head[4:] == b"TFL3":
         help = ["this is a TensorFlow Lite model; export a frozen graph or a SavedModel from the original"]
     elif head.startswith(b"\x89HDF"):
-        help = ["this is an HDF5 file (Keras weights or model); export a frozen graph or a SavedModel from it"]
+        help = [
+            "this is an HDF5 file (Keras weights or model); export a frozen graph or a SavedModel from it"
+        ]
     elif head.startswith(b"PK\x03\x04"):
         help = ["this is a zip archive (a .keras file?); unpack it, or export a frozen graph or a SavedModel"]
     elif head.startswith((b"\x1f\x8b", b"\xfd7zXZ")):
@@ -269,12 +293,20 @@ def _parse_text(mapped: MappedFile, file: Path) -> Graph:
     try:
         text_format.Parse(bytes(mapped.view).decode("utf-8"), message)
     except UnicodeDecodeError:
-        raise error("G101", "the file is not text, though its name says so", str(file),
-                    help=["name a binary graph .pb"]) from None  # fmt: skip
+        raise error(
+            "G101",
+            "the file is not text, though its name says so",
+            str(file),
+            help=["name a binary graph .pb"],
+        ) from None
     except (text_format.ParseError, ValueError, RecursionError) as exc:
         reason = " ".join(str(exc).split())
-        raise error("G101", f"the file is no GraphDef in text form: {reason}", str(file),
-                    help=["a binary graph is named .pb"]) from None  # fmt: skip
+        raise error(
+            "G101",
+            f"the file is no GraphDef in text form: {reason}",
+            str(file),
+            help=["a binary graph is named .pb"],
+        ) from None
     return from_message(message, str(file))
 
 

@@ -57,7 +57,9 @@ def _find(folder: Path) -> None:
     try:
         names = sorted(entry.name for entry in folder.iterdir())
     except OSError as exc:
-        raise error("E101", f"'{folder}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+        raise error(
+            "E101", f"'{folder}' cannot be read: {exc.strerror or exc}", help=["check the path"]
+        ) from None
     if "saved_model.pb" in names or "saved_model.pbtxt" in names:
         return
     help = ["give the frozen graph (.pb), or the folder that holds saved_model.pb"]
@@ -69,9 +71,15 @@ def _find(folder: Path) -> None:
         help = [f"give the file '{folder / frozen[0]}'"]
     elif any(name.endswith((".index", ".meta")) or ".data-" in name for name in names):
         help = ["this is a checkpoint; freeze it first, or export a SavedModel from it"]
-    shown = ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    raise error("E102", f"the folder '{folder}' holds no SavedModel; expected 'saved_model.pb' in it",
-                notes=[f"it holds {shown}" if names else "it is empty"], help=help)  # fmt: skip
+    shown = ", ".join(f"'{name}'" for name in names[:5]) + (
+        f" and {len(names) - 5} more" if len(names) > 5 else ""
+    )
+    raise error(
+        "E102",
+        f"the folder '{folder}' holds no SavedModel; expected 'saved_model.pb' in it",
+        notes=[f"it holds {shown}" if names else "it is empty"],
+        help=help,
+    )
 
 
 @contextlib.contextmanager
@@ -84,9 +92,15 @@ def _answering(folder: Path) -> Iterator[None]:
     except Exception as exc:
         reason = " ".join(str(exc).split()) or type(exc).__name__
         reason = reason if len(reason) <= 300 else reason[:300] + "..."
-        raise error("G116", f"TensorFlow cannot load this SavedModel: {reason}", str(folder),
-                    help=["load it with the TensorFlow version that wrote it, and export it again",
-                          "the folder 'variables' must be beside 'saved_model.pb'"]) from None  # fmt: skip
+        raise error(
+            "G116",
+            f"TensorFlow cannot load this SavedModel: {reason}",
+            str(folder),
+            help=[
+                "load it with the TensorFlow version that wrote it, and export it again",
+                "the folder 'variables' must be beside 'saved_model.pb'",
+            ],
+        ) from None
 
 
 def _meta_graphs(folder: Path) -> list[Any]:
@@ -94,20 +108,30 @@ def _meta_graphs(folder: Path) -> list[Any]:
     return list(loader.parse_saved_model(str(folder)).meta_graphs)
 
 
-def _choose(meta_graphs: Sequence[Any], folder: Path, tags: tuple[str, ...], signature: str | None) -> _Choice:
+def _choose(
+    meta_graphs: Sequence[Any], folder: Path, tags: tuple[str, ...], signature: str | None
+) -> _Choice:
     """Return the wanted signature; raise SurgeonError G115, listing what there is, where it is missing."""
     sets = [tuple(sorted(meta.meta_info_def.tags)) for meta in meta_graphs]
     chosen = next((m for m, have in zip(meta_graphs, sets, strict=True) if have == tuple(sorted(tags))), None)
     if chosen is None:
-        raise error("G115", f"the SavedModel has no graph with the tags {_quoted(tags)}", str(folder),
-                    ["it has " + (", ".join(f"({_quoted(have)})" for have in sets) or "no graph")],
-                    ["name one of these sets of tags"])  # fmt: skip
+        raise error(
+            "G115",
+            f"the SavedModel has no graph with the tags {_quoted(tags)}",
+            str(folder),
+            ["it has " + (", ".join(f"({_quoted(have)})" for have in sets) or "no graph")],
+            ["name one of these sets of tags"],
+        )
     table = {key: chosen.signature_def[key] for key in sorted(chosen.signature_def) if key not in _HIDDEN}
     name = signature or (_DEFAULT if _DEFAULT in table or len(table) != 1 else next(iter(table)))
     if name not in table:
-        raise error("G115", f"the SavedModel has no signature '{name}'", str(folder),
-                    [f"it has {_quoted(table) or 'none'}", *nearest_note(name, table)],
-                    ["name one of these signatures" if table else "export it with a signature"])  # fmt: skip
+        raise error(
+            "G115",
+            f"the SavedModel has no signature '{name}'",
+            str(folder),
+            [f"it has {_quoted(table) or 'none'}", *nearest_note(name, table)],
+            ["name one of these signatures" if table else "export it with a signature"],
+        )
     made = table[name]
     return _Choice(tags, name, tuple(sorted(made.inputs)), tuple(sorted(made.outputs)))
 
@@ -118,7 +142,10 @@ def _freeze(tensorflow: Any, folder: Path, choice: _Choice) -> tuple[bytes, list
     A session of TensorFlow 1 reads SavedModels of either version, and gives the same names each time.
     """
     v1 = tensorflow.compat.v1
-    with tensorflow.Graph().as_default(), v1.Session(config=v1.ConfigProto(device_count={"GPU": 0})) as session:
+    with (
+        tensorflow.Graph().as_default(),
+        v1.Session(config=v1.ConfigProto(device_count={"GPU": 0})) as session,
+    ):
         meta = v1.saved_model.loader.load(session, list(choice.tags), str(folder))
         made = meta.signature_def[choice.signature]
         inputs = [made.inputs[key].name for key in choice.inputs]
@@ -139,7 +166,9 @@ def _inlined(tensorflow: Any, definition: Any, kept: Sequence[str]) -> Any:
     meta = v1.MetaGraphDef()
     meta.graph_def.CopyFrom(definition)
     nodes = {node.name for node in definition.node}
-    meta.collection_def["train_op"].node_list.value.extend(name for name in kept if name.partition(":")[0] in nodes)
+    meta.collection_def["train_op"].node_list.value.extend(
+        name for name in kept if name.partition(":")[0] in nodes
+    )
     config = v1.ConfigProto()
     rewriting = config.graph_options.rewrite_options
     rewriting.min_graph_nodes = -1
@@ -185,9 +214,15 @@ def _functions(attrs: Mapping[str, Any]) -> Iterator[str]:
 def _not_inlined(calls: Sequence[tuple[Node, str]], source: str) -> SurgeonError:
     node, function = calls[0]
     more = f" and {len(calls) - 1} more" if len(calls) > 1 else ""
-    return error("G114", f"the function '{function}' cannot be inlined; node '{node.name}' ({node.op}) calls it{more}",
-                 source or None, help=["export the model without it: no tf.data, tf.map_fn over functions that must stay "
-                                       "calls, nor functions marked '_noinline'"])  # fmt: skip
+    return error(
+        "G114",
+        f"the function '{function}' cannot be inlined; node '{node.name}' ({node.op}) calls it{more}",
+        source or None,
+        help=[
+            "export the model without it: no tf.data, tf.map_fn over functions that must stay "
+            "calls, nor functions marked '_noinline'"
+        ],
+    )
 
 
 def _quoted(names: Any) -> str:

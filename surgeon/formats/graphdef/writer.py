@@ -30,7 +30,11 @@ def to_message(graph: Graph) -> Any:
         if graph.versions:
             message.versions.CopyFrom(versions_to(graph.versions))
     except (ValueError, ProtobufError) as exc:
-        raise error("G111", f"the graph's library, versions or extra fields cannot be written: {exc}", graph.source or None) from None
+        raise error(
+            "G111",
+            f"the graph's library, versions or extra fields cannot be written: {exc}",
+            graph.source or None,
+        ) from None
     for node in graph:
         node_to_message(node, message.node.add())
     return message
@@ -72,13 +76,18 @@ def save_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
 
 def _bytes_in_files(graph: Graph) -> int:
     """Return how many bytes of constants are in files: nearly all that a large graph takes."""
-    return sum(value.length for node in graph for value in node.attrs.values() if isinstance(value, TensorRef))
+    return sum(
+        value.length for node in graph for value in node.attrs.values() if isinstance(value, TensorRef)
+    )
 
 
 def _check_size(total: int) -> None:
     if total > PROTOBUF_LIMIT:
-        raise error("E106", f"the graph takes over {PROTOBUF_LIMIT} bytes; a protobuf file holds at most that",
-                    help=["write a '.uff' file, or cut more of the graph"])  # fmt: skip
+        raise error(
+            "E106",
+            f"the graph takes over {PROTOBUF_LIMIT} bytes; a protobuf file holds at most that",
+            help=["write a '.uff' file, or cut more of the graph"],
+        )
 
 
 def check_unchanged(graph: Graph) -> None:
@@ -90,8 +99,11 @@ def check_unchanged(graph: Graph) -> None:
                 files[id(value.file)] = value.file
     for file in files.values():
         if file.changed():
-            raise error("E107", f"'{file.path}' was changed while it was being converted; nothing was written",
-                        help=["run the command again"])  # fmt: skip
+            raise error(
+                "E107",
+                f"'{file.path}' was changed while it was being converted; nothing was written",
+                help=["run the command again"],
+            )
 
 
 def _chunks(graph: Graph) -> Iterator[bytes | memoryview]:

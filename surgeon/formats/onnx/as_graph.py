@@ -46,13 +46,24 @@ def onnx_graph(path: Path) -> tuple[Graph, Stated]:
     """
     onnx = require("onnx", "reading ONNX")
     model = _inferred(onnx, load_onnx(path)[0])
-    stated = {value.name: spec_of(value) for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)}
+    stated = {
+        value.name: spec_of(value)
+        for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)
+    }
     made = _Reading(onnx, stated)
-    constants = {tensor.name for tensor in model.graph.initializer} | {one.values.name for one in model.graph.sparse_initializer}
+    constants = {tensor.name for tensor in model.graph.initializer} | {
+        one.values.name for one in model.graph.sparse_initializer
+    }
     for value in model.graph.input:
         if value.name not in constants:
             spec = stated[value.name]
-            made.put(value.name, "Input", [], [value.name], {"dtype": spec.dtype or DType.FLOAT32, "shape": spec.shape})
+            made.put(
+                value.name,
+                "Input",
+                [],
+                [value.name],
+                {"dtype": spec.dtype or DType.FLOAT32, "shape": spec.shape},
+            )
     for tensor in model.graph.initializer:
         made.constant(tensor)
     for sparse in model.graph.sparse_initializer:
@@ -63,7 +74,13 @@ def onnx_graph(path: Path) -> tuple[Graph, Stated]:
         domain = "" if own or node.domain == DOMAIN else f"{node.domain or 'ai.onnx'}."
         attrs = {one.name: made.attr(one) for one in node.attribute}
         name = node.name or next(iter(filter(None, node.output)), node.op_type)
-        made.put(name, domain + node.op_type, reads(node), node.output, {key: value for key, value in attrs.items() if value is not None})
+        made.put(
+            name,
+            domain + node.op_type,
+            reads(node),
+            node.output,
+            {key: value for key, value in attrs.items() if value is not None},
+        )
     return made.graph([value.name for value in model.graph.output], str(path)), Stated(made.specs)
 
 
@@ -75,7 +92,14 @@ class _Reading:
         self.specs: dict[str, tuple[TensorSpec, ...]] = {}
         self.producers: dict[str, Ref] = {}
 
-    def put(self, name: str, op: str, inputs: Iterable[str], outputs: Iterable[str], attrs: Mapping[str, AttrValue]) -> None:
+    def put(
+        self,
+        name: str,
+        op: str,
+        inputs: Iterable[str],
+        outputs: Iterable[str],
+        attrs: Mapping[str, AttrValue],
+    ) -> None:
         """Add a node that reads and writes these tensors."""
         free = name.lstrip("/") or op
         number = 0
@@ -99,7 +123,9 @@ class _Reading:
         """Add a constant of which only the elements that are not zero are stored."""
         parts = {"values": self.tensor(sparse.values), "indices": self.tensor(sparse.indices)}
         spec = TensorSpec(dtype_of(sparse.values.data_type), _shape(sparse.dims))
-        self._put_constant(sparse.values.name, spec, {key: value for key, value in parts.items() if value is not None})
+        self._put_constant(
+            sparse.values.name, spec, {key: value for key, value in parts.items() if value is not None}
+        )
 
     def _put_constant(self, name: str, spec: TensorSpec, attrs: Mapping[str, AttrValue]) -> None:
         self.put(name, "Const", [], [name], attrs)
@@ -108,10 +134,17 @@ class _Reading:
     def graph(self, outputs: Iterable[str], source: str) -> Graph:
         """Return the graph of the nodes added."""
         nodes = [
-            Node(name, op, tuple(self.producers[read] for read in inputs if read in self.producers), attrs=attrs)
+            Node(
+                name,
+                op,
+                tuple(self.producers[read] for read in inputs if read in self.producers),
+                attrs=attrs,
+            )
             for name, (op, inputs, attrs) in self.nodes.items()
         ]
-        return Graph(nodes, [self.producers[name] for name in outputs if name in self.producers], source=source)
+        return Graph(
+            nodes, [self.producers[name] for name in outputs if name in self.producers], source=source
+        )
 
     def tensor(self, tensor: Any) -> TensorValue | TensorDigest | None:
         """Return the value of a constant; only its type and shape where it lies in another file."""

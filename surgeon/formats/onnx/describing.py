@@ -40,26 +40,46 @@ def describe_onnx(path: Path) -> Description:
     constants = {tensor.name: _bytes(onnx, tensor) for tensor in graph.initializer}
     names = [node.name or (node.output[0] if node.output else node.op_type) for node in graph.node]
     counted = Counter(node.op_type for node in graph.node)
-    plugins = {row["node"]: f"{row['op']}, {row['rendering']}" for row in info.plugins if {"node", "op", "rendering"} <= row.keys()}
-    plugins |= {node.name: node.op_type for node in graph.node if node.domain == DOMAIN and node.name not in plugins}
+    plugins = {
+        row["node"]: f"{row['op']}, {row['rendering']}"
+        for row in info.plugins
+        if {"node", "op", "rendering"} <= row.keys()
+    }
+    plugins |= {
+        node.name: node.op_type for node in graph.node if node.domain == DOMAIN and node.name not in plugins
+    }
     return Description(
-        info, len(graph.node), sum(constants.values()), {**dict.fromkeys(names, 0), **constants},
-        dict(sorted(counted.items(), key=lambda item: (-item[1], item[0]))), plugins, _told(model, info),
-    )  # fmt: skip
+        info,
+        len(graph.node),
+        sum(constants.values()),
+        {**dict.fromkeys(names, 0), **constants},
+        dict(sorted(counted.items(), key=lambda item: (-item[1], item[0]))),
+        plugins,
+        _told(model, info),
+    )
 
 
 def _told(model: Any, info: OnnxInfo) -> dict[str, str]:
     opsets = ", ".join(f"{one.domain or 'ai.onnx'} {one.version}" for one in model.opset_import)
     producer = " ".join(filter(None, [model.producer_name, model.producer_version]))
-    found = {"opsets": opsets, "written by": producer, "recipe": info.properties.get(RECIPE, ""), "target": info.properties.get(TARGET, ""),
-             "original graph": info.properties.get(DIGEST, "")}  # fmt: skip
+    found = {
+        "opsets": opsets,
+        "written by": producer,
+        "recipe": info.properties.get(RECIPE, ""),
+        "target": info.properties.get(TARGET, ""),
+        "original graph": info.properties.get(DIGEST, ""),
+    }
     if info.image is not None:
         height, width = info.image.size
         found["image"] = f"{height} x {width}, {info.image.color}, {info.image.interpolation}"
     if info.labels:
         found["labels"] = str(len(info.labels))
     ours = {VERSION, RECIPE, TARGET, DIGEST, LABELS}
-    found |= {key: value for key, value in info.properties.items() if key not in ours and not key.startswith("surgeon.")}
+    found |= {
+        key: value
+        for key, value in info.properties.items()
+        if key not in ours and not key.startswith("surgeon.")
+    }
     return {key: value for key, value in found.items() if value}
 
 

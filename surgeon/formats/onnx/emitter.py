@@ -33,12 +33,16 @@ class Emitter:
         """Add a node with one output; return the output's name. An input '' is one left out, an attribute None too."""
         return self.op_many(op_type, inputs, 1, domain, **attributes)[0]
 
-    def op_many(self, op_type: str, inputs: Iterable[str], outputs: int, domain: str = "", **attributes: Any) -> tuple[str, ...]:
+    def op_many(
+        self, op_type: str, inputs: Iterable[str], outputs: int, domain: str = "", **attributes: Any
+    ) -> tuple[str, ...]:
         """Add a node with several outputs; return their names."""
         name = self.name(op_type)
         names = tuple(name if slot == 0 else f"{name}:{slot}" for slot in range(outputs))
         given = {key: value for key, value in attributes.items() if value is not None}
-        self.nodes.append(self._helper.make_node(op_type, list(inputs), list(names), name=name, domain=domain, **given))
+        self.nodes.append(
+            self._helper.make_node(op_type, list(inputs), list(names), name=name, domain=domain, **given)
+        )
         return names
 
     def constant(self, value: Any, dtype: Any = None) -> str:

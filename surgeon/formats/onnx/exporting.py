@@ -65,7 +65,16 @@ def export_onnx(
     X142 where tf2onnx fails, X143 and X144 for inputs and batch, X145 to X147 and X153 for plugins, X148 for an opset that
     is not written, and C102 to C111 for their fields and files. Raise ValueError for a rendering or a batch that means nothing.
     """
-    made = export(graph, plugins=plugins, target=target, rendering=rendering, opset=opset, batch=batch, metadata=metadata, watch=watch)
+    made = export(
+        graph,
+        plugins=plugins,
+        target=target,
+        rendering=rendering,
+        opset=opset,
+        batch=batch,
+        metadata=metadata,
+        watch=watch,
+    )
     return made.model
 
 
@@ -87,8 +96,11 @@ def export(
         raise ValueError(f"batch is {batch!r}; expected a number from 1 on, 'dynamic', or None")
     tell = watch or (lambda what: None)
     if not OPSETS[0] <= opset <= OPSETS[1]:
-        raise error("X148", f"the opset {opset} is not written; expected {OPSETS[0]} to {OPSETS[1]}",
-                    help=[f"leave it out for {OPSETS[1]}"])  # fmt: skip
+        raise error(
+            "X148",
+            f"the opset {opset} is not written; expected {OPSETS[0]} to {OPSETS[1]}",
+            help=[f"leave it out for {OPSETS[1]}"],
+        )
     tell("plugin nodes")
     ready = prepare(graph, plugins, batch)
     rendered = render_plugins(ready, target, rendering, opset)
@@ -102,7 +114,11 @@ def export(
     check_unchanged(graph)
     model = _finished(network.renamed(names)).model(opset)
     moved = tuple(names.get(name, name) for name in moved)
-    stored = {**(metadata or {}), RENDERINGS: written([r.to_json() for r in rendered.rendered]), TRANSPOSED: written(list(moved))}
+    stored = {
+        **(metadata or {}),
+        RENDERINGS: written([r.to_json() for r in rendered.rendered]),
+        TRANSPOSED: written(list(moved)),
+    }
     require("onnx.helper", "writing ONNX").set_model_props(model, stored)
     _sign(model)
     return Exported(model, tuple(rendered.rendered))
@@ -154,7 +170,9 @@ def _settled(network: Network, opset: int) -> Network:
 
 def _inferred(network: Network, opset: int, strict: bool) -> Any:
     onnx = require("onnx", "writing ONNX")
-    return onnx.shape_inference.infer_shapes(network.model(opset, limit=_DECLARED), check_type=strict, strict_mode=strict, data_prop=True)
+    return onnx.shape_inference.infer_shapes(
+        network.model(opset, limit=_DECLARED), check_type=strict, strict_mode=strict, data_prop=True
+    )
 
 
 def _ranks(network: Network, opset: int) -> dict[str, int]:
@@ -178,13 +196,18 @@ def _checked(network: Network, opset: int) -> Network:
         said, found = network.outputs[value.name], spec_of(value)
         if found.dtype is None or not said.shape.compatible(found.shape):
             raise _contradiction(f"the output '{value.name.removesuffix(':0')}' is {found}, expected {said}")
-        outputs[value.name] = TensorSpec(found.dtype, said.shape if said.shape.rank is not None else found.shape)
+        outputs[value.name] = TensorSpec(
+            found.dtype, said.shape if said.shape.rank is not None else found.shape
+        )
     return replace(network, outputs=outputs)
 
 
 def _contradiction(reason: str) -> SurgeonError:
-    return error("X153", f"the operators of the ONNX model do not fit together: {reason:.400}",
-                 help=["correct 'onnx.py' of the plugin whose node it names; if it names none, please report it"])  # fmt: skip
+    return error(
+        "X153",
+        f"the operators of the ONNX model do not fit together: {reason:.400}",
+        help=["correct 'onnx.py' of the plugin whose node it names; if it names none, please report it"],
+    )
 
 
 def _short_names(network: Network) -> dict[str, str]:
@@ -225,7 +248,9 @@ def _finished(network: Network) -> Network:
     TensorRT takes the batch of a plugin's outputs from its inputs. One that has none, because it ignores them, is given the
     network's.
     """
-    names = _unique({str(i): _plain_name(node.name or node.output[0]) for i, node in enumerate(network.nodes)})
+    names = _unique(
+        {str(i): _plain_name(node.name or node.output[0]) for i, node in enumerate(network.nodes)}
+    )
     first = next(iter(network.inputs), None)
     for i, node in enumerate(network.nodes):
         node.name = names[str(i)]

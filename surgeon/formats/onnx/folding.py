@@ -38,12 +38,18 @@ def fold_constants(network: Network) -> Network:
 
 def _folded(node: Any, weights: Mapping[str, Weight]) -> Weight | None:
     data, attrs = weights[node.input[0]], attributes(node)
-    given = [int(v) for v in weights[node.input[1]].array().reshape(-1)] if len(node.input) > 1 and node.op_type in _SHAPING else []
+    given = (
+        [int(v) for v in weights[node.input[1]].array().reshape(-1)]
+        if len(node.input) > 1 and node.op_type in _SHAPING
+        else []
+    )
     match node.op_type:
         case "Reshape" if not attrs.get("allowzero") and data.count:
             return data.reshaped(_target(data.shape, given))
         case "Squeeze":
-            axes = {axis % len(data.shape) for axis in given} or {i for i, size in enumerate(data.shape) if size == 1}
+            axes = {axis % len(data.shape) for axis in given} or {
+                i for i, size in enumerate(data.shape) if size == 1
+            }
             return data.reshaped([size for i, size in enumerate(data.shape) if i not in axes])
         case "Unsqueeze":
             rank = len(data.shape) + len(given)
@@ -55,7 +61,9 @@ def _folded(node: Any, weights: Mapping[str, Weight]) -> Weight | None:
             axis = attrs["axis"] % len(data.shape)
             sizes = [*data.shape]
             sizes[axis] = sum(part.shape[axis] for part in parts)
-            return Weight(data.kind, tuple(sizes), lambda: np.concatenate([part.array() for part in parts], axis))
+            return Weight(
+                data.kind, tuple(sizes), lambda: np.concatenate([part.array() for part in parts], axis)
+            )
         case "Cast" if data.count <= _SMALL:
             dtype = require("onnx.helper", "writing ONNX").tensor_dtype_to_np_dtype(attrs["to"])
             value = data.array()
@@ -101,7 +109,12 @@ class _Folding:
     def network(self) -> Network:
         for index, node in enumerate(self._network.nodes):
             constant = all(name in self._weights for name in node.input[1:] if name)
-            if node.op_type == "Conv" and not node.domain and constant and self._weights[node.input[1]].kind == FLOAT:
+            if (
+                node.op_type == "Conv"
+                and not node.domain
+                and constant
+                and self._weights[node.input[1]].kind == FLOAT
+            ):
                 self._absorb(index)
         nodes = tuple(node for node in self._nodes if node is not None)
         return replace(self._network, nodes=nodes, weights=self._weights).sorted()
@@ -130,7 +143,9 @@ class _Folding:
             attrs = attributes(node)
             if attrs.get("training_mode") or any(name not in self._weights for name in node.input[1:]):
                 return None
-            scale, shift, mean, variance = (self._weights[name].array().astype(np.float64) for name in node.input[1:])
+            scale, shift, mean, variance = (
+                self._weights[name].array().astype(np.float64) for name in node.input[1:]
+            )
             factor = scale / np.sqrt(variance + attrs.get("epsilon", 1e-5))
             return factor, shift - mean * factor
         if node.op_type not in ("Mul", "Add", "Sub"):
@@ -161,7 +176,8 @@ class _Folding:
             scale = factor.astype(np.float32)
             kernel = self._fresh(f"{base}/kernel")
             self._weights[kernel] = self._weights[conv.input[1]].mapped(
-                lambda value: value * scale.reshape((-1,) + (1,) * (value.ndim - 1)))  # fmt: skip
+                lambda value: value * scale.reshape((-1,) + (1,) * (value.ndim - 1))
+            )
             self._readers[kernel] = self._readers[conv.input[1]]
             bias = bias * factor
         name = self._fresh(f"{base}/bias")

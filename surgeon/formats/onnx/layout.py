@@ -20,12 +20,55 @@ from surgeon.optional import require
 TO_NCHW: Perm = (0, 3, 1, 2)
 TO_NHWC: Perm = (0, 2, 3, 1)
 
-ELEMENTWISE = frozenset({
-    "Abs", "Add", "And", "Cast", "Ceil", "Clip", "Div", "Elu", "Equal", "Erf", "Exp", "Floor", "Greater", "GreaterOrEqual",
-    "HardSigmoid", "HardSwish", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mod", "Mul", "Neg", "Not", "Or",
-    "PRelu", "Pow", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Sub", "Sum",
-    "Tanh", "ThresholdedRelu", "Where", "Xor",
-})  # fmt: skip
+ELEMENTWISE = frozenset(
+    {
+        "Abs",
+        "Add",
+        "And",
+        "Cast",
+        "Ceil",
+        "Clip",
+        "Div",
+        "Elu",
+        "Equal",
+        "Erf",
+        "Exp",
+        "Floor",
+        "Greater",
+        "GreaterOrEqual",
+        "HardSigmoid",
+        "HardSwish",
+        "LeakyRelu",
+        "Less",
+        "LessOrEqual",
+        "Log",
+        "Max",
+        "Mean",
+        "Min",
+        "Mod",
+        "Mul",
+        "Neg",
+        "Not",
+        "Or",
+        "PRelu",
+        "Pow",
+        "Reciprocal",
+        "Relu",
+        "Round",
+        "Selu",
+        "Sigmoid",
+        "Sign",
+        "Softplus",
+        "Softsign",
+        "Sqrt",
+        "Sub",
+        "Sum",
+        "Tanh",
+        "ThresholdedRelu",
+        "Where",
+        "Xor",
+    }
+)
 """Operations that compute each element of the output of the elements at the same place."""
 
 
@@ -52,7 +95,9 @@ def channels_first(network: Network) -> tuple[str, ...]:
     for node in network.nodes:
         for name in reads(node):
             readers.setdefault(name, []).append(node)
-    return tuple(name for name, spec in network.inputs.items() if spec.shape.rank == 4 and _wants_nchw(name, readers))
+    return tuple(
+        name for name, spec in network.inputs.items() if spec.shape.rank == 4 and _wants_nchw(name, readers)
+    )
 
 
 def _wants_nchw(name: str, readers: Mapping[str, Sequence[Any]]) -> bool:
@@ -62,7 +107,9 @@ def _wants_nchw(name: str, readers: Mapping[str, Sequence[Any]]) -> bool:
         for node in readers.get(tensor, ()):
             if node.op_type == "Transpose" and tuple(attributes(node).get("perm", ())) == TO_NCHW:
                 return True
-            if (node.op_type in ELEMENTWISE or node.op_type in ("Identity", "Pad")) and node.output[0] not in seen:
+            if (node.op_type in ELEMENTWISE or node.op_type in ("Identity", "Pad")) and node.output[
+                0
+            ] not in seen:
                 seen.add(node.output[0])
                 queue.append(node.output[0])
     return False
@@ -119,7 +166,9 @@ class _Layout:
             return source
         key = (source, perm)
         if key not in self._made:
-            name = self._made[key] = self.fresh(f"{source.removesuffix(':0')}/transposed_{''.join(map(str, perm))}")
+            name = self._made[key] = self.fresh(
+                f"{source.removesuffix(':0')}/transposed_{''.join(map(str, perm))}"
+            )
             if source in self.weights:
                 self.weights[name] = self.weights[source].transposed(perm)
             else:
@@ -149,7 +198,9 @@ class _Layout:
 
     def _within(self, node: Any) -> None:
         """Write a node with graphs inside, which name tensors of this one."""
-        copy = Network((node,), {}, {}, {}).renamed({name: self.plain(name) for name in reads(node) if name in self._views})
+        copy = Network((node,), {}, {}, {}).renamed(
+            {name: self.plain(name) for name in reads(node) if name in self._views}
+        )
         self.nodes.append(copy.nodes[0])
 
     def put(self, node: Any, inputs: Sequence[str], perm: Perm | None = None, **changed: Any) -> None:
@@ -161,7 +212,16 @@ class _Layout:
             kept = [attribute for attribute in node.attribute if attribute.name not in changed]
             helper = require("onnx.helper", "writing ONNX")
             del copy.attribute[:]
-            copy.attribute.extend([*kept, *(helper.make_attribute(key, value) for key, value in changed.items() if value is not None)])
+            copy.attribute.extend(
+                [
+                    *kept,
+                    *(
+                        helper.make_attribute(key, value)
+                        for key, value in changed.items()
+                        if value is not None
+                    ),
+                ]
+            )
         self.nodes.append(copy)
         if perm is not None:
             for name in copy.output:
@@ -219,7 +279,9 @@ def _transpose(at: _Layout, node: Any) -> bool:
 
 
 def _elementwise(at: _Layout, node: Any) -> bool:
-    perm = next((found for name in node.input if name and (found := at.moved(name)) and name not in at.weights), None)
+    perm = next(
+        (found for name in node.input if name and (found := at.moved(name)) and name not in at.weights), None
+    )
     if perm is None:
         return False
     inputs = [_operand(at, name, perm) for name in node.input]
@@ -262,7 +324,9 @@ def _along_axis(at: _Layout, node: Any, default: int) -> bool:
     if perm is None:
         return False
     rest = [at.plain(name) for name in node.input[1:]]
-    at.put(node, [at.view(node.input[0]).source, *rest], perm, axis=perm[attributes(node).get("axis", default)])
+    at.put(
+        node, [at.view(node.input[0]).source, *rest], perm, axis=perm[attributes(node).get("axis", default)]
+    )
     return True
 
 
@@ -272,7 +336,9 @@ def _pad(at: _Layout, node: Any) -> bool:
         return False
     half = len(perm)
     order = [inverse(perm)[axis] for axis in range(half)]
-    moved = at.constant([pads[axis] for axis in order] + [pads[half + axis] for axis in order], f"{node.name}/pads")
+    moved = at.constant(
+        [pads[axis] for axis in order] + [pads[half + axis] for axis in order], f"{node.name}/pads"
+    )
     at.put(node, [at.view(node.input[0]).source, moved, *map(at.plain, node.input[2:])], perm)
     return True
 
@@ -317,7 +383,11 @@ def _slice(at: _Layout, node: Any) -> bool:
         return False
     moved = at.constant([perm[axis] for axis in axes], f"{node.name}/axes")
     rest = [at.plain(name) for name in node.input[4:]]
-    at.put(node, [at.view(node.input[0]).source, at.plain(node.input[1]), at.plain(node.input[2]), moved, *rest], perm)
+    at.put(
+        node,
+        [at.view(node.input[0]).source, at.plain(node.input[1]), at.plain(node.input[2]), moved, *rest],
+        perm,
+    )
     return True
 
 
@@ -327,17 +397,35 @@ def _shape(at: _Layout, node: Any) -> bool:
         return False
     inner = at.fresh(f"{node.output[0].removesuffix(':0')}/of_source")
     at.nodes.append(_node("Shape", [at.view(node.input[0]).source], [inner], inner))
-    at.nodes.append(_node("Gather", [inner, at.constant(perm, f"{node.name}/order")], list(node.output), node.name, axis=0))
+    at.nodes.append(
+        _node(
+            "Gather", [inner, at.constant(perm, f"{node.name}/order")], list(node.output), node.name, axis=0
+        )
+    )
     return True
 
 
-_REDUCTIONS = ("ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare")
+_REDUCTIONS = (
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSum",
+    "ReduceSumSquare",
+)
 
 RULES: Mapping[str, Callable[[_Layout, Any], bool]] = {
     **dict.fromkeys(sorted(ELEMENTWISE), _elementwise),
     **dict.fromkeys(_REDUCTIONS, _reduce),
     **dict.fromkeys(("Softmax", "LogSoftmax"), lambda at, node: _along_axis(at, node, -1)),
     "Split": lambda at, node: _along_axis(at, node, 0),
-    "Concat": _concat, "Identity": _identity, "Pad": _pad, "Shape": _shape, "Slice": _slice, "Squeeze": _squeeze,
+    "Concat": _concat,
+    "Identity": _identity,
+    "Pad": _pad,
+    "Shape": _shape,
+    "Slice": _slice,
+    "Squeeze": _squeeze,
     "Transpose": _transpose,
-}  # fmt: skip
+}

@@ -17,7 +17,12 @@ from surgeon.optional import require
 
 PREFIX = "surgeon."
 RENDERINGS, TRANSPOSED = f"{PREFIX}plugins", f"{PREFIX}nchw_inputs"
-RECIPE, DIGEST, TARGET, VERSION = f"{PREFIX}recipe", f"{PREFIX}graph_digest", f"{PREFIX}target", f"{PREFIX}version"
+RECIPE, DIGEST, TARGET, VERSION = (
+    f"{PREFIX}recipe",
+    f"{PREFIX}graph_digest",
+    f"{PREFIX}target",
+    f"{PREFIX}version",
+)
 IMAGE, LABELS, DETECTIONS = f"{PREFIX}image", f"{PREFIX}labels", f"{PREFIX}detections"
 
 
@@ -84,7 +89,11 @@ def load_onnx(path: str | os.PathLike[str]) -> tuple[Any, OnnxInfo]:
     try:
         model = onnx.load(name, load_external_data=False)
     except OSError as exc:
-        raise error("X150", f"'{name}' cannot be read: {exc.strerror or exc}", help=["check the path and its permissions"]) from None
+        raise error(
+            "X150",
+            f"'{name}' cannot be read: {exc.strerror or exc}",
+            help=["check the path and its permissions"],
+        ) from None
     except Exception as exc:  # protobuf's DecodeError, whose class depends on its implementation
         raise _no_onnx(name, " ".join(str(exc).split())) from None
     if not model.graph.node and not model.graph.output:
@@ -111,7 +120,9 @@ def info_of(model: Any, name: str = "") -> OnnxInfo:
     image = _property(properties, IMAGE, dict, name)
     try:
         picture = Image.model_validate(image) if image else None
-        labels = {int(number): str(label) for number, label in _property(properties, LABELS, dict, name).items()}
+        labels = {
+            int(number): str(label) for number, label in _property(properties, LABELS, dict, name).items()
+        }
     except ValueError as exc:
         raise _unfit(name, f"{IMAGE} or {LABELS}", " ".join(str(exc).split())) from None
     return OnnxInfo(
@@ -145,11 +156,17 @@ def _property(properties: Mapping[str, str], key: str, kind: type, name: str) ->
 
 def _no_onnx(name: str, reason: str) -> Exception:
     size = Path(name).stat().st_size if Path(name).is_file() else 0
-    return error("X150", f"'{name}' is no ONNX file: {reason:.200}", notes=[f"it has {size} bytes"],
-                 help=["export it again; 'surgeon inspect' reads graphs and UFF files too"])  # fmt: skip
+    return error(
+        "X150",
+        f"'{name}' is no ONNX file: {reason:.200}",
+        notes=[f"it has {size} bytes"],
+        help=["export it again; 'surgeon inspect' reads graphs and UFF files too"],
+    )
 
 
 def _unfit(name: str, key: str, reason: str) -> Exception:
-    return error("X151", f"the property {key} of '{name}' is not as it is written: {reason:.200}",
-                 help=["export the file again, or take its properties out"])  # fmt: skip
-
+    return error(
+        "X151",
+        f"the property {key} of '{name}' is not as it is written: {reason:.200}",
+        help=["export the file again, or take its properties out"],
+    )

@@ -18,7 +18,9 @@ FIXED_SHAPES = ("IPluginV2", "IPluginV2Ext", "IPluginV2IOExt")
 """Interfaces of plugins that are told shapes when they are built, not when they run."""
 
 
-def native_attributes(spec: PluginSpec, fields: Mapping[str, Any], version: tuple[int, ...] | None) -> dict[str, Any]:
+def native_attributes(
+    spec: PluginSpec, fields: Mapping[str, Any], version: tuple[int, ...] | None
+) -> dict[str, Any]:
     """Return a plugin node's attributes: each field with the type that it has, then plugin version and namespace.
 
     Fields that are left out have their defaults. Raise SurgeonError C102 to C108 for fields that TensorRT ``version`` does
@@ -26,7 +28,10 @@ def native_attributes(spec: PluginSpec, fields: Mapping[str, Any], version: tupl
     """
     registration = spec.registration_for(version)
     assert registration is not None, spec.op
-    values = {name: _typed(spec.fields[name].type, value) for name, value in spec.complete(fields, version=version).items()}
+    values = {
+        name: _typed(spec.fields[name].type, value)
+        for name, value in spec.complete(fields, version=version).items()
+    }
     values |= {"plugin_version": registration.plugin_version, "plugin_namespace": spec.plugin_namespace}
     # An empty list has no type of its own, and a creator takes it as it takes none.
     return {name: value for name, value in values.items() if value != []}

@@ -56,7 +56,11 @@ class Weight:
 
     def transposed(self, perm: Sequence[int]) -> Weight:
         """Return the constant with its axes permuted, as ``numpy.transpose`` does."""
-        return replace(self, shape=tuple(self.shape[axis] for axis in perm), load=lambda: np.transpose(self.array(), perm))
+        return replace(
+            self,
+            shape=tuple(self.shape[axis] for axis in perm),
+            load=lambda: np.transpose(self.array(), perm),
+        )
 
     def reshaped(self, shape: Sequence[int]) -> Weight:
         """Return the constant in another shape of the same number of elements."""
@@ -103,8 +107,12 @@ class Network:
         nodes = tuple(self.nodes[int(name)] for name in order)
         needed = {name for node in nodes for name in reads(node)} | set(self.outputs)
         made = {name for node in nodes for name in node.output}
-        return replace(self, nodes=nodes, weights={name: weight for name, weight in self.weights.items() if name in needed},
-                       specs={name: spec for name, spec in self.specs.items() if name in made})  # fmt: skip
+        return replace(
+            self,
+            nodes=nodes,
+            weights={name: weight for name, weight in self.weights.items() if name in needed},
+            specs={name: spec for name, spec in self.specs.items() if name in made},
+        )
 
     def renamed(self, names: Mapping[str, str]) -> Network:
         """Return the network with other names for some tensors."""
@@ -112,8 +120,13 @@ class Network:
         def named(table: Mapping[str, Any]) -> dict[str, Any]:
             return {names.get(name, name): value for name, value in table.items()}
 
-        return Network(tuple(_renamed(node, names) for node in self.nodes), named(self.weights), named(self.inputs),
-                       named(self.outputs), named(self.specs))  # fmt: skip
+        return Network(
+            tuple(_renamed(node, names) for node in self.nodes),
+            named(self.weights),
+            named(self.inputs),
+            named(self.outputs),
+            named(self.specs),
+        )
 
     def tensors(self) -> dict[str, None]:
         """Return the names of all tensors, in order."""
@@ -123,11 +136,20 @@ class Network:
     def model(self, opset: int, limit: int | None = None) -> Any:
         """Return the ModelProto; a weight of more than ``limit`` elements is only declared, as an input, where that is given."""
         onnx = require("onnx", "writing ONNX")
-        kept = {name: weight for name, weight in self.weights.items() if limit is None or weight.count <= limit}
-        declared = [onnx.helper.make_tensor_value_info(name, weight.kind, weight.shape)
-                    for name, weight in self.weights.items() if name not in kept]  # fmt: skip
+        kept = {
+            name: weight for name, weight in self.weights.items() if limit is None or weight.count <= limit
+        }
+        declared = [
+            onnx.helper.make_tensor_value_info(name, weight.kind, weight.shape)
+            for name, weight in self.weights.items()
+            if name not in kept
+        ]
         graph = onnx.helper.make_graph(
-            self.nodes, "surgeon", [*_infos(self.inputs), *declared], _infos(self.outputs), value_info=_infos(self.specs)
+            self.nodes,
+            "surgeon",
+            [*_infos(self.inputs), *declared],
+            _infos(self.outputs),
+            value_info=_infos(self.specs),
         )
         domains = dict.fromkeys(["", *(node.domain for node in self.nodes)])
         imports = [onnx.helper.make_opsetid(domain, 1 if domain else opset) for domain in domains]
@@ -149,8 +171,11 @@ def kind_of(dtype: DType) -> int:
     kinds = require("onnx", "writing ONNX").TensorProto.DataType
     name = _OTHER_NAMES.get(dtype, dtype.value.upper())
     if name not in kinds.keys():  # noqa: SIM118 - a protobuf enum is no container
-        raise error("X141", f"a tensor is {dtype}, which ONNX does not have; expected another element type",
-                    help=["cut the graph before it, or convert the tensor"])  # fmt: skip
+        raise error(
+            "X141",
+            f"a tensor is {dtype}, which ONNX does not have; expected another element type",
+            help=["cut the graph before it, or convert the tensor"],
+        )
     return int(kinds.Value(name))
 
 
@@ -160,7 +185,9 @@ def spec_of(value: Any) -> TensorSpec:
     dtype = dtype_of(tensor.elem_type)
     if not tensor.HasField("shape"):
         return TensorSpec(dtype, Shape())
-    return TensorSpec(dtype, Shape(tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)))
+    return TensorSpec(
+        dtype, Shape(tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim))
+    )
 
 
 def dtype_of(kind: int) -> DType | None:
@@ -226,7 +253,11 @@ def _infos(specs: Mapping[str, TensorSpec]) -> list[Any]:
         if spec.dtype is None:
             infos.append(require("onnx", "writing ONNX").ValueInfoProto(name=name))
             continue
-        dims = None if spec.shape.dims is None else [BATCH if d is None and i == 0 else d for i, d in enumerate(spec.shape.dims)]
+        dims = (
+            None
+            if spec.shape.dims is None
+            else [BATCH if d is None and i == 0 else d for i, d in enumerate(spec.shape.dims)]
+        )
         infos.append(helper.make_tensor_value_info(name, kind_of(spec.dtype), dims))
     return infos
 

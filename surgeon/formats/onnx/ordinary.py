@@ -62,15 +62,21 @@ def convert_here(definition: bytes, request: Request) -> Any:
             v1.import_graph_def(message, name="")
         with quiet():
             made = tf2onnx.tfonnx.process_tf_graph(
-                graph, opset=request.opset, input_names=list(request.inputs), output_names=list(request.outputs)
+                graph,
+                opset=request.opset,
+                input_names=list(request.inputs),
+                output_names=list(request.outputs),
             )
         return made.make_model("surgeon")
     except SurgeonError:
         raise
     except Exception as exc:  # both libraries raise whatever comes up
         reason = " ".join(str(exc).split()) or type(exc).__name__
-        raise error("X142", f"tf2onnx cannot convert the graph: {reason:.400}",
-                    help=["map what it names to a plugin, or cut the graph; 'surgeon inspect' shows its nodes"]) from None  # fmt: skip
+        raise error(
+            "X142",
+            f"tf2onnx cannot convert the graph: {reason:.400}",
+            help=["map what it names to a plugin, or cut the graph; 'surgeon inspect' shows its nodes"],
+        ) from None
 
 
 def _hush(tf2onnx: Any) -> None:
@@ -90,14 +96,35 @@ def _check_ops(tf2onnx: Any, message: Any, opset: int) -> None:
     problems: list[Diagnostic] = []
     for op, names in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))[:_SHOWN]:
         many = f" and {len(names) - 1} more of this kind" if len(names) > 1 else ""
-        problems.append(Diagnostic("X140", f"'{names[0]}' ({op}){many} cannot be expressed in ONNX's opset {opset}; expected an operation "
-                                   "that tf2onnx knows, or a plugin", names[0], (),
-                                   ("map its namespace to a plugin or to the input node",)))  # fmt: skip
+        problems.append(
+            Diagnostic(
+                "X140",
+                f"'{names[0]}' ({op}){many} cannot be expressed in ONNX's opset {opset}; expected an operation "
+                "that tf2onnx knows, or a plugin",
+                names[0],
+                (),
+                ("map its namespace to a plugin or to the input node",),
+            )
+        )
     raise SurgeonError(*problems)
 
 
-_WITHOUT_HANDLER = frozenset({"Const", "Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "NoOp", "Enter", "Exit", "Merge",
-                              "Switch", "NextIteration", "LoopCond", "Assert"})  # fmt: skip
+_WITHOUT_HANDLER = frozenset(
+    {
+        "Const",
+        "Placeholder",
+        "PlaceholderV2",
+        "PlaceholderWithDefault",
+        "NoOp",
+        "Enter",
+        "Exit",
+        "Merge",
+        "Switch",
+        "NextIteration",
+        "LoopCond",
+        "Assert",
+    }
+)
 """Operations that tf2onnx treats before it looks for handlers."""
 
 
@@ -105,22 +132,38 @@ _WITHOUT_HANDLER = frozenset({"Const", "Placeholder", "PlaceholderV2", "Placehol
 
 
 def _from_child(definition: bytes, request: Request) -> bytes:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "CUDA_VISIBLE_DEVICES": ""}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    order = _framed({"inputs": request.inputs, "outputs": request.outputs, "opset": request.opset}) + definition
+    order = (
+        _framed({"inputs": request.inputs, "outputs": request.outputs, "opset": request.opset}) + definition
+    )
     command = [sys.executable, "-m", "surgeon.formats.onnx.ordinary"]
     try:
-        done = subprocess.run(command, input=order, capture_output=True, env=environment, timeout=_TIMEOUT, check=False)
+        done = subprocess.run(
+            command, input=order, capture_output=True, env=environment, timeout=_TIMEOUT, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise error("X142", f"tf2onnx's process failed: {exc}", help=["run the command again"]) from None
     answer = io.BytesIO(done.stdout)
     head = _unframed(answer) if done.returncode == 0 else None
     if head is None:
         last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise error("X142", f"tf2onnx's process ended with {done.returncode}: {last:.400}",
-                    help=["see that the memory suffices; TensorFlow takes half a gigabyte"])  # fmt: skip
+        raise error(
+            "X142",
+            f"tf2onnx's process ended with {done.returncode}: {last:.400}",
+            help=["see that the memory suffices; TensorFlow takes half a gigabyte"],
+        )
     if head:
-        raise SurgeonError(*(Diagnostic(code, message, where, (), tuple(help)) for code, message, where, help in head["problems"]))
+        raise SurgeonError(
+            *(
+                Diagnostic(code, message, where, (), tuple(help))
+                for code, message, where, help in head["problems"]
+            )
+        )
     return answer.read()
 
 
@@ -145,7 +188,9 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     try:
         data = convert_here(source.read(), request).SerializeToString()
     except SurgeonError as exc:
-        sink.write(_framed({"problems": [_plain(d.code, d.message, d.where, d.help) for d in exc.diagnostics]}))
+        sink.write(
+            _framed({"problems": [_plain(d.code, d.message, d.where, d.help) for d in exc.diagnostics]})
+        )
         return
     sink.write(_framed({}) + data)
 

@@ -122,8 +122,12 @@ def _check_inputs(at: Prepared) -> None:
     for node in at.inputs:
         shape = at.spec(Ref(node.name)).shape
         if not shape.is_static:
-            raise error("X143", f"the input '{node.name}' has the shape {shape}; expected every size but the batch to be known",
-                        node.name, help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"])  # fmt: skip
+            raise error(
+                "X143",
+                f"the input '{node.name}' has the shape {shape}; expected every size but the batch to be known",
+                node.name,
+                help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"],
+            )
 
 
 # Shapes and constants
@@ -178,7 +182,11 @@ def _free_shapes(at: Prepared) -> Graph:
     varying = _varying(at)
     nodes: list[Node] = []
     for node in at.graph:
-        dims = at.spec(Ref(node.name)).shape.dims if node.op == "Reshape" and node.inputs[0].node in varying else None
+        dims = (
+            at.spec(Ref(node.name)).shape.dims
+            if node.op == "Reshape" and node.inputs[0].node in varying
+            else None
+        )
         if not dims or any(size is None for size in dims):
             nodes.append(node)
             continue
@@ -212,11 +220,17 @@ def _check_open(at: Prepared) -> None:
         node = at.graph[name]
         if name not in varying or node.op in _INPUTS:
             continue
-        for slot in range(len(at.catalog[node.op].output_ports(dict(node.attrs))) if at.is_plugin(name) else 1):
+        for slot in range(
+            len(at.catalog[node.op].output_ports(dict(node.attrs))) if at.is_plugin(name) else 1
+        ):
             spec = at.spec(Ref(name, slot))
             if spec.shape.dims and spec.shape.dims[0] is not None:
-                raise error("X144", f"'{name}' ({node.op}) is {spec} whatever the batch; expected its first axis to be the batch", name,
-                            help=["export it for one picture (--batch 1), or put its namespace into a plugin"])  # fmt: skip
+                raise error(
+                    "X144",
+                    f"'{name}' ({node.op}) is {spec} whatever the batch; expected its first axis to be the batch",
+                    name,
+                    help=["export it for one picture (--batch 1), or put its namespace into a plugin"],
+                )
 
 
 # The cut
@@ -259,7 +273,11 @@ def cut(at: Prepared, opset: int) -> Cut:
             fed[ports[ref]] = None
         return Ref(ports[ref])
 
-    outputs = dict.fromkeys(ref for ref in wanted if not at.is_plugin(ref.node) and at.graph[ref.node].op not in (*_INPUTS, "Const"))
+    outputs = dict.fromkeys(
+        ref
+        for ref in wanted
+        if not at.is_plugin(ref.node) and at.graph[ref.node].op not in (*_INPUTS, "Const")
+    )
     inner = _needed(at.graph.replace(outputs=tuple(outputs))) if outputs else frozenset[str]()
     direct = {ref.node for ref in wanted if at.graph[ref.node].op == "Const"}
     for node in at.graph:
@@ -276,8 +294,12 @@ def cut(at: Prepared, opset: int) -> Cut:
                 fed[node.name] = None
             nodes.append(node.with_inputs(tuple(map(source, node.inputs))))
     request = Request(tuple(tensor(Ref(name)) for name in fed), tuple(map(tensor, outputs)), opset)
-    return Cut(at.graph.replace(_sources_first(nodes), ()), request, constants,
-               {tensor(Ref(name)): tensor(ref) for ref, name in ports.items()})  # fmt: skip
+    return Cut(
+        at.graph.replace(_sources_first(nodes), ()),
+        request,
+        constants,
+        {tensor(Ref(name)): tensor(ref) for ref, name in ports.items()},
+    )
 
 
 def _sources_first(nodes: Iterable[Node]) -> list[Node]:

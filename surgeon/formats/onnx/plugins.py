@@ -46,7 +46,9 @@ class Plugins:
     rendered: list[Rendered] = field(default_factory=list)
 
 
-def choose(spec: PluginSpec, target: Target, rendering: Rendering, has_standard: bool, open_batch: bool = False) -> tuple[str, str]:
+def choose(
+    spec: PluginSpec, target: Target, rendering: Rendering, has_standard: bool, open_batch: bool = False
+) -> tuple[str, str]:
     """Return how a plugin is written for a target, and why.
 
     ``auto`` takes the plugin where the target's TensorRT has it and its parser finds it, standard operators where not, or
@@ -57,17 +59,33 @@ def choose(spec: PluginSpec, target: Target, rendering: Rendering, has_standard:
     registration = None if version is None else spec.registration_for(version)
     lack = _lack(spec, version)
     if rendering == "native" and lack:
-        raise error("X145", f"the plugin {spec.op} cannot be a plugin node for the target '{target.name}': {lack}",
-                    help=["choose '--plugins auto' or '--plugins standard', or another target"])  # fmt: skip
-    if not lack and registration is not None and open_batch and registration.interface in FIXED_SHAPES and has_standard:
+        raise error(
+            "X145",
+            f"the plugin {spec.op} cannot be a plugin node for the target '{target.name}': {lack}",
+            help=["choose '--plugins auto' or '--plugins standard', or another target"],
+        )
+    if (
+        not lack
+        and registration is not None
+        and open_batch
+        and registration.interface in FIXED_SHAPES
+        and has_standard
+    ):
         lack = f"a plugin of the interface {registration.interface} takes no open batch"
     if rendering == "native":
         return "native", ""
     if rendering != "standard" and not lack:
         return "native", f"TensorRT {print_version(version or ())} has the plugin"
     if not has_standard:
-        remedy = "choose a TensorRT that has the plugin as the target" if lack else "choose '--plugins native'"
-        raise error("X146", f"the plugin {spec.op} has no rendering in standard operators of ONNX", spec.folder, help=[remedy])
+        remedy = (
+            "choose a TensorRT that has the plugin as the target" if lack else "choose '--plugins native'"
+        )
+        raise error(
+            "X146",
+            f"the plugin {spec.op} has no rendering in standard operators of ONNX",
+            spec.folder,
+            help=[remedy],
+        )
     return "standard", "" if rendering == "standard" else lack
 
 
@@ -97,7 +115,9 @@ def render_plugins(at: Prepared, target: Target, rendering: Rendering, opset: in
     return found
 
 
-def _render(at: Prepared, node: Node, target: Target, rendering: Rendering, opset: int, found: Plugins) -> None:
+def _render(
+    at: Prepared, node: Node, target: Target, rendering: Rendering, opset: int, found: Plugins
+) -> None:
     spec = at.catalog[node.op]
     given = {key: _plain(value) for key, value in node.attrs.items() if key in spec.fields}
     outputs = [f"{node.name}:{slot}" for slot in range(len(spec.output_ports(given)))]
@@ -116,14 +136,20 @@ def _render(at: Prepared, node: Node, target: Target, rendering: Rendering, opse
     fields = native_attributes(spec, given, target.version)
     helper = require("onnx.helper", "writing ONNX")
     inputs = _native_inputs(at, node, given, opset, target, found)
-    found.nodes.append(helper.make_node(spec.creator, inputs, outputs, name=node.name, domain=DOMAIN, **fields))
-    for name, made in zip(outputs, spec.output_specs(given, [at.spec(ref) for ref in node.inputs]), strict=True):
+    found.nodes.append(
+        helper.make_node(spec.creator, inputs, outputs, name=node.name, domain=DOMAIN, **fields)
+    )
+    for name, made in zip(
+        outputs, spec.output_specs(given, [at.spec(ref) for ref in node.inputs]), strict=True
+    ):
         if made.shape.rank is not None:
             found.specs[name] = TensorSpec(made.dtype or DType.FLOAT32, made.shape)
     found.rendered.append(Rendered(node.name, node.op, how, reason, fields["plugin_version"]))
 
 
-def _native_inputs(at: Prepared, node: Node, given: Mapping[str, Any], opset: int, target: Target, found: Plugins) -> list[str]:
+def _native_inputs(
+    at: Prepared, node: Node, given: Mapping[str, Any], opset: int, target: Target, found: Plugins
+) -> list[str]:
     """Return what a plugin node reads, after the nodes that its inputs need where they are not as the plugin takes them."""
     inputs = tuple(tensor(ref) for ref in node.inputs)
     arranged = standard_rendering(at.catalog, node.op, "native_inputs")
@@ -132,7 +158,9 @@ def _native_inputs(at: Prepared, node: Node, given: Mapping[str, Any], opset: in
     spec = at.catalog[node.op]
     emit = Emitter(node.name, opset)
     specs = tuple(at.spec(ref) for ref in node.inputs)
-    names = list(arranged(PluginNode(spec, spec.complete(given), inputs, specs, emit, at.catalog, target.version)))
+    names = list(
+        arranged(PluginNode(spec, spec.complete(given), inputs, specs, emit, at.catalog, target.version))
+    )
     found.nodes += emit.nodes
     found.weights |= {proto.name: Weight.of_proto(proto) for proto in emit.initializers}
     return names
@@ -142,12 +170,22 @@ def _check_efficient_nms(at: Prepared, target: Target) -> None:
     spec = at.catalog["EfficientNMS_TRT"]
     lack = _lack(spec, target.version if target.runtime == "tensorrt" else None)
     if lack:
-        raise error("X145", f"the plugin {spec.op} cannot be a plugin node for the target '{target.name}': {lack}",
-                    help=["choose '--plugins auto', or another target"])  # fmt: skip
+        raise error(
+            "X145",
+            f"the plugin {spec.op} cannot be a plugin node for the target '{target.name}': {lack}",
+            help=["choose '--plugins auto', or another target"],
+        )
 
 
 def _write(
-    at: Prepared, node: Node, rendering: Standard, given: Mapping[str, Any], outputs: list[str], target: Target, opset: int, found: Plugins
+    at: Prepared,
+    node: Node,
+    rendering: Standard,
+    given: Mapping[str, Any],
+    outputs: list[str],
+    target: Target,
+    opset: int,
+    found: Plugins,
 ) -> None:
     """Add the nodes of a rendering, its outputs under the names that readers know."""
     spec = at.catalog[node.op]
@@ -156,8 +194,12 @@ def _write(
     inputs, specs = tuple(tensor(ref) for ref in node.inputs), tuple(at.spec(ref) for ref in node.inputs)
     made = list(rendering(PluginNode(spec, spec.complete(given), inputs, specs, emit, at.catalog, version)))
     if len(made) != len(outputs):
-        raise error("X147", f"the rendering of {spec.op} gives {len(made)} outputs; expected {len(outputs)}",
-                    at.catalog.folder(spec.op) / "onnx.py", help=["correct the function of this file"])  # fmt: skip
+        raise error(
+            "X147",
+            f"the rendering of {spec.op} gives {len(made)} outputs; expected {len(outputs)}",
+            at.catalog.folder(spec.op) / "onnx.py",
+            help=["correct the function of this file"],
+        )
     found.nodes += emit.nodes
     found.weights |= {proto.name: Weight.of_proto(proto) for proto in emit.initializers}
     helper = require("onnx.helper", "writing ONNX")
@@ -173,8 +215,12 @@ def _specs_of_plugins(at: Prepared, emit: Emitter, specs: tuple[TensorSpec, ...]
     for made in emit.nodes:
         if made.domain == DOMAIN and made.op_type == "EfficientNMS_TRT":
             most = attributes(made)["max_output_boxes"]
-            shapes = (TensorSpec.of("int32", batch, 1), TensorSpec.of("float32", batch, most, 4), TensorSpec.of("float32", batch, most),
-                      TensorSpec.of("int32", batch, most))  # fmt: skip
+            shapes = (
+                TensorSpec.of("int32", batch, 1),
+                TensorSpec.of("float32", batch, most, 4),
+                TensorSpec.of("float32", batch, most),
+                TensorSpec.of("int32", batch, most),
+            )
             found |= dict(zip(made.output, shapes, strict=True))
     return found
 

@@ -15,10 +15,16 @@ def sample_dims(at: PluginNode, index: int) -> tuple[int, ...]:
     dims = at.specs[index].shape.dims
     sizes = () if dims is None else tuple(size for size in dims[1:] if size is not None)
     if dims is None or len(sizes) != len(dims) - 1:
-        raise error("X160", f"input {index} of {at.spec.op} is {at.specs[index]}; expected all sizes but the batch to be known, to "
-                    "write it in standard operators", None,
-                    help=["give the model's inputs a fixed size ('input:' of the recipe), or write the plugin node itself "
-                          "(--plugins native)"])  # fmt: skip
+        raise error(
+            "X160",
+            f"input {index} of {at.spec.op} is {at.specs[index]}; expected all sizes but the batch to be known, to "
+            "write it in standard operators",
+            None,
+            help=[
+                "give the model's inputs a fixed size ('input:' of the recipe), or write the plugin node itself "
+                "(--plugins native)"
+            ],
+        )
     return sizes
 
 
@@ -40,4 +46,6 @@ def picture_numbers(at: PluginNode, index: int, rank: int, dtype: Any) -> str:
 
 def onnx_type(dtype: Any) -> int:
     """Return the number that ONNX has for an element type."""
-    return {np.dtype(np.float32): 1, np.dtype(np.int32): 6, np.dtype(np.int64): 7, np.dtype(np.bool_): 9}[np.dtype(dtype)]
+    return {np.dtype(np.float32): 1, np.dtype(np.int32): 6, np.dtype(np.int64): 7, np.dtype(np.bool_): 9}[
+        np.dtype(dtype)
+    ]

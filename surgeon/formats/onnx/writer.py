@@ -38,8 +38,11 @@ def write_onnx(model: Any, path: str | os.PathLike[str], limit: int = LIMIT) -> 
     beside = target.with_name(target.name + ".data")
     outside = _place_outside(light, tensors, beside.name)
     if light.ByteSize() > limit:
-        raise error("X149", f"'{target}' would take {light.ByteSize()} bytes without its weights; the format holds at most {limit}",
-                    help=["cut the graph"])  # fmt: skip
+        raise error(
+            "X149",
+            f"'{target}' would take {light.ByteSize()} bytes without its weights; the format holds at most {limit}",
+            help=["cut the graph"],
+        )
     data = light.SerializeToString(deterministic=True)
     with writing(target) as handle, writing(beside) as weights:
         handle.write(data)
@@ -58,7 +61,9 @@ def _write_whole(light: Any, tensors: list[Any], target: Path) -> int:
     graph = light.graph.SerializeToString(deterministic=True)
     row = light.graph.DESCRIPTOR.fields_by_name["initializer"].number
     frames = [framed(row, proto.ByteSize()) for proto in tensors]
-    length = len(graph) + sum(len(frame) + proto.ByteSize() for frame, proto in zip(frames, tensors, strict=True))
+    length = len(graph) + sum(
+        len(frame) + proto.ByteSize() for frame, proto in zip(frames, tensors, strict=True)
+    )
     head = type(light)()
     head.CopyFrom(light)
     head.ClearField("graph")
@@ -92,7 +97,9 @@ def _place_outside(light: Any, tensors: list[Any], name: str) -> list[tuple[Any,
             continue
         at = -(-at // _ALIGNED) * _ALIGNED
         outside.append((proto, at))
-        named = light.graph.initializer.add(name=proto.name, data_type=proto.data_type, dims=proto.dims, data_location=external)
+        named = light.graph.initializer.add(
+            name=proto.name, data_type=proto.data_type, dims=proto.dims, data_location=external
+        )
         for key, value in (("location", name), ("offset", at), ("length", len(proto.raw_data))):
             named.external_data.add(key=key, value=str(value))
         at += len(proto.raw_data)

@@ -15,7 +15,18 @@ from surgeon.formats.uff.ops.elementwise import ACTIVATION, BINARY, UNARY
 from surgeon.formats.uff.ops.pooling import FUNC as POOLS
 from surgeon.formats.uff.ops.reduction import FUNC as REDUCTIONS
 from surgeon.formats.uff.printing import bare
-from surgeon.graph import AttrValue, DType, Graph, Node, Ref, Shape, Tensor, TensorRef, TensorSpec, TensorValue
+from surgeon.graph import (
+    AttrValue,
+    DType,
+    Graph,
+    Node,
+    Ref,
+    Shape,
+    Tensor,
+    TensorRef,
+    TensorSpec,
+    TensorValue,
+)
 from surgeon.infer import Context, Inference, Rule
 
 _ORDERED = frozenset({"Conv", "ConvTranspose", "Pool", "BatchNorm"})
@@ -27,8 +38,14 @@ _FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 _OPS: Mapping[str, Mapping[str, str]] = {
     name: {func: op for op, func in found.items()}
-    for name, found in (("Binary", BINARY), ("Unary", UNARY), ("Activation", ACTIVATION), ("Pool", POOLS), ("Reduce", REDUCTIONS))
-}  # fmt: skip
+    for name, found in (
+        ("Binary", BINARY),
+        ("Unary", UNARY),
+        ("Activation", ACTIVATION),
+        ("Pool", POOLS),
+        ("Reduce", REDUCTIONS),
+    )
+}
 """TensorFlow's op for each function of a UFF operation."""
 
 _Made: TypeAlias = "tuple[str, Sequence[Ref | AttrValue], dict[str, AttrValue]]"
@@ -68,7 +85,9 @@ def uff_graph(model: UffModel, catalog: Catalog, source: str = "") -> tuple[Grap
     outputs = [Ref(node.id) for node in model.nodes if node.operation == "MarkOutput"]
     shadow = Graph([one for node in model.nodes for one in made.shadow(node)], outputs, source=source)
     inference = Inference(shadow, rules={**catalog.rules(), **_RULES})
-    return Graph(nodes, outputs, source=source), UffShapes(inference, made.images if made.channels_last else ())
+    return Graph(nodes, outputs, source=source), UffShapes(
+        inference, made.images if made.channels_last else ()
+    )
 
 
 class _Reading:
@@ -81,17 +100,27 @@ class _Reading:
         for node in model.nodes:
             for read in node.inputs:
                 self.readers[read].append(node)
-        self.channels_last = all(self._reads_channels_last(node) for node in model.nodes if node.operation in _ORDERED)
+        self.channels_last = all(
+            self._reads_channels_last(node) for node in model.nodes if node.operation in _ORDERED
+        )
         self.images = self._images()
         self._taken: set[str] = set()
 
     def node(self, node: UffNode) -> Node:
         """Return a node as the file has it."""
         op = self.plugins.get(node.operation, node.operation)
-        attrs = {(bare(key) if op != node.operation else key): self._attr(value) for key, value in sorted(node.fields.items())}
+        attrs = {
+            (bare(key) if op != node.operation else key): self._attr(value)
+            for key, value in sorted(node.fields.items())
+        }
         if node.operation == "Const":
             attrs = {"dtype": self.dtype(node), "value": self.weights(node)}
-        return Node(node.id, op, self.edges(node), attrs={key: value for key, value in attrs.items() if value is not None})
+        return Node(
+            node.id,
+            op,
+            self.edges(node),
+            attrs={key: value for key, value in attrs.items() if value is not None},
+        )
 
     def shadow(self, node: UffNode) -> Iterator[Node]:
         """Yield the TensorFlow node that a node stands for, after the constants that it reads there and here has as fields."""
@@ -101,7 +130,11 @@ class _Reading:
         found = _SHADOWS.get(node.operation)
         op, inputs, attrs = found(self, node) if found is not None else (node.operation, self.edges(node), {})
         try:
-            constants = {i: TensorValue.of(read, DType.INT32) for i, read in enumerate(inputs) if not isinstance(read, Ref)}
+            constants = {
+                i: TensorValue.of(read, DType.INT32)
+                for i, read in enumerate(inputs)
+                if not isinstance(read, Ref)
+            }
         except (ValueError, TypeError, OverflowError):  # a field of another kind than it should have
             op, inputs, attrs, constants = node.operation, self.edges(node), {}, {}
         names = {i: self._fresh(f"{node.id}/input_{i}") for i in constants}
@@ -125,7 +158,9 @@ class _Reading:
         yield from self._transposed(node.name, Ref(inner), _LAST)
 
     def _transposed(self, name: str, read: Ref, order: tuple[int, ...]) -> Iterator[Node]:
-        constant = Node(self._fresh(f"{name}/order"), "Const", attrs={"value": TensorValue.of(order, DType.INT32)})
+        constant = Node(
+            self._fresh(f"{name}/order"), "Const", attrs={"value": TensorValue.of(order, DType.INT32)}
+        )
         yield from (constant, Node(name, "Transpose", (read, Ref(constant.name))))
 
     def _fresh(self, name: str) -> str:
@@ -213,8 +248,12 @@ class _Reading:
 
     def window(self, node: UffNode) -> dict[str, AttrValue]:
         """Return the attributes that a convolution and a pooling share."""
-        attrs: dict[str, AttrValue] = {"data_format": b"NHWC" if self.channels_last else b"NCHW", "T": DType.FLOAT32,
-                                       "strides": self.four(self.ints(node, "strides"), 1), "padding": b"VALID"}  # fmt: skip
+        attrs: dict[str, AttrValue] = {
+            "data_format": b"NHWC" if self.channels_last else b"NCHW",
+            "T": DType.FLOAT32,
+            "strides": self.four(self.ints(node, "strides"), 1),
+            "padding": b"VALID",
+        }
         padding = self.ints(node, "padding")
         if self.value(node, "implicit_padding", b"") == b"same":
             attrs["padding"] = b"SAME"
@@ -249,8 +288,12 @@ class _Reading:
         return found
 
     def _passes_an_image(self, node: UffNode, images: Container[str]) -> bool:
-        return node.operation in self.plugins and len(self._outputs(node.id)) == 1 and any(
-            read in images for read in node.inputs) and any(reader.id in images for reader in self.readers[node.id])  # fmt: skip
+        return (
+            node.operation in self.plugins
+            and len(self._outputs(node.id)) == 1
+            and any(read in images for read in node.inputs)
+            and any(reader.id in images for reader in self.readers[node.id])
+        )
 
     def is_for_plugins(self, node: UffNode) -> bool:
         """Return whether only plugins read a node; they take constants without the batch, which stands in the graph."""
@@ -275,7 +318,11 @@ def _conv(at: _Reading, node: UffNode) -> _Made:
 
 
 def _conv_transpose(at: _Reading, node: UffNode) -> _Made:
-    return "Conv2DBackpropInput", tuple(reversed(at.edges(node))), {**at.window(node), "dilations": (1, 1, 1, 1)}
+    return (
+        "Conv2DBackpropInput",
+        tuple(reversed(at.edges(node))),
+        {**at.window(node), "dilations": (1, 1, 1, 1)},
+    )
 
 
 def _pool(at: _Reading, node: UffNode) -> _Made:
@@ -288,25 +335,43 @@ def _elementwise(at: _Reading, node: UffNode) -> _Made:
 
 def _named(at: _Reading, node: UffNode) -> str:
     func = at.value(node, "func", b"")
-    return _OPS[node.operation].get(func.decode("utf-8", "replace") if isinstance(func, bytes) else "", node.operation)
+    return _OPS[node.operation].get(
+        func.decode("utf-8", "replace") if isinstance(func, bytes) else "", node.operation
+    )
 
 
 def _batch_norm(at: _Reading, node: UffNode) -> _Made:
-    return "FusedBatchNorm", at.edges(node), {"data_format": b"NHWC" if at.channels_last else b"NCHW", "is_training": False}
+    return (
+        "FusedBatchNorm",
+        at.edges(node),
+        {"data_format": b"NHWC" if at.channels_last else b"NCHW", "is_training": False},
+    )
 
 
 def _with(op: str, key: str, *, listed: bool = False) -> Callable[[_Reading, UffNode], _Made]:
     """Return the making of an op that reads as its last input what UFF holds in a field."""
-    return lambda at, node: (op, (*at.edges(node), at.ints(node, key) if listed else at.value(node, key, 0)), {})
+    return lambda at, node: (
+        op,
+        (*at.edges(node), at.ints(node, key) if listed else at.value(node, key, 0)),
+        {},
+    )
 
 
 def _reduce(at: _Reading, node: UffNode) -> _Made:
-    return _named(at, node), (*at.edges(node), at.ints(node, "axes")), {"keep_dims": at.value(node, "keepdims", False)}
+    return (
+        _named(at, node),
+        (*at.edges(node), at.ints(node, "axes")),
+        {"keep_dims": at.value(node, "keepdims", False)},
+    )
 
 
 def _with_attrs(op: str, keys: Mapping[str, str]) -> Callable[[_Reading, UffNode], _Made]:
     """Return the making of an op with attributes that UFF holds under other names."""
-    return lambda at, node: (op, at.edges(node), {attr: at.value(node, key, 0) for key, attr in keys.items() if key in node.fields})
+    return lambda at, node: (
+        op,
+        at.edges(node),
+        {attr: at.value(node, key, 0) for key, attr in keys.items() if key in node.fields},
+    )
 
 
 def _pad(at: _Reading, node: UffNode) -> _Made:
@@ -324,14 +389,30 @@ def _matmul(at: _Reading, node: UffNode) -> _Made:
 
 
 _SHADOWS: Mapping[str, Callable[[_Reading, UffNode], _Made]] = {
-    "Input": _input, "Const": _const, "Conv": _conv, "ConvTranspose": _conv_transpose, "Pool": _pool, "Binary": _elementwise,
-    "Unary": _elementwise, "Activation": _elementwise, "BatchNorm": _batch_norm, "Pad": _pad, "FullyConnected": _matmul,
-    "Concat": _with("ConcatV2", "axis"), "Transpose": _with("Transpose", "permutation", listed=True),
-    "ExpandDims": _with("ExpandDims", "axis"), "Reduce": _reduce, "ArgMax": _with("ArgMax", "axis"),
-    "ArgMin": _with("ArgMin", "axis"), "GatherV2": _with("GatherV2", "axis"), "Stack": _with_attrs("Pack", {"axis": "axis"}),
+    "Input": _input,
+    "Const": _const,
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "Pool": _pool,
+    "Binary": _elementwise,
+    "Unary": _elementwise,
+    "Activation": _elementwise,
+    "BatchNorm": _batch_norm,
+    "Pad": _pad,
+    "FullyConnected": _matmul,
+    "Concat": _with("ConcatV2", "axis"),
+    "Transpose": _with("Transpose", "permutation", listed=True),
+    "ExpandDims": _with("ExpandDims", "axis"),
+    "Reduce": _reduce,
+    "ArgMax": _with("ArgMax", "axis"),
+    "ArgMin": _with("ArgMin", "axis"),
+    "GatherV2": _with("GatherV2", "axis"),
+    "Stack": _with_attrs("Pack", {"axis": "axis"}),
     "Squeeze": _with_attrs("Squeeze", {"axes": "squeeze_dims"}),
-    "StridedSlice": _with_attrs("StridedSlice", {key: key for key in ("begin_mask", "end_mask", "shrink_axis_mask")}),
-}  # fmt: skip
+    "StridedSlice": _with_attrs(
+        "StridedSlice", {key: key for key in ("begin_mask", "end_mask", "shrink_axis_mask")}
+    ),
+}
 
 
 def _flattened(ctx: Context) -> Sequence[TensorSpec]:

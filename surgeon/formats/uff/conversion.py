@@ -82,7 +82,9 @@ class Conversion:
     def ref(self, position: int) -> Ref:
         """Return input ``position``, identities passed over; raise X104 where the node has no such input."""
         if not -len(self.node.inputs) <= position < len(self.node.inputs):
-            raise self.refused(f"has {len(self.node.inputs)} data inputs; expected one at position {position}")
+            raise self.refused(
+                f"has {len(self.node.inputs)} data inputs; expected one at position {position}"
+            )
         return self.export.resolve(self.node.inputs[position])
 
     def producer(self, position: int) -> Node | None:
@@ -122,8 +124,12 @@ class Conversion:
         """Return X102: an input that must be a constant is computed, or is of another kind."""
         ref = self.ref(position)
         is_ = f"the {what} of '{self.node.name}' ({self.node.op}) is '{ref}' ({self.export.node(ref).op})"
-        return error("X102", f"{is_}; UFF needs a constant", self.node.name,
-                     help=["add the step 'fold-constants' to the recipe, after fixing the input's size"])  # fmt: skip
+        return error(
+            "X102",
+            f"{is_}; UFF needs a constant",
+            self.node.name,
+            help=["add the step 'fold-constants' to the recipe, after fixing the input's size"],
+        )
 
     def integer(self, position: int, what: str) -> int:
         """Return a constant input that is one integer; raise X102 or X104."""
@@ -139,8 +145,10 @@ class Conversion:
         rank = self.export.rank(self.ref(0))
         if rank is None or value + rank + more < 0:
             known = "is unknown" if rank is None else f"is {rank}"
-            raise self.refused(f"has the axis {value} of a tensor whose rank {known}; the parser counts axes from the front",
-                               "write the axis as a number from 0")  # fmt: skip
+            raise self.refused(
+                f"has the axis {value} of a tensor whose rank {known}; the parser counts axes from the front",
+                "write the axis as a number from 0",
+            )
         return value + rank + more
 
     # Attributes
@@ -202,7 +210,9 @@ class Conversion:
 
     # Results
 
-    def uff(self, operation: str, inputs: Iterable[str], fields: Mapping[str, UffValue] | None = None) -> UffNode:
+    def uff(
+        self, operation: str, inputs: Iterable[str], fields: Mapping[str, UffValue] | None = None
+    ) -> UffNode:
         """Return the UFF node that stands for this node."""
         return UffNode(self.node.name, operation, tuple(inputs), dict(fields or {}))
 

@@ -21,7 +21,9 @@ FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 SHOWN = 10
 """Findings that one error lists."""
 
-PASSED_OVER = frozenset({"Identity", "CheckNumerics", "StopGradient", "PreventGradient", "Snapshot", "IdentityN", "EnsureShape"})
+PASSED_OVER = frozenset(
+    {"Identity", "CheckNumerics", "StopGradient", "PreventGradient", "Snapshot", "IdentityN", "EnsureShape"}
+)
 """Ops whose output is their input; nothing of them is in the file, except an Identity that is an output."""
 
 
@@ -58,7 +60,11 @@ class _Export:
         chain: list[Ref] = []
         while known is None:
             chain.append(ref)
-            after = self.graph[ref.node].inputs[0] if ref.node in self._needless else _behind(self.graph[ref.node], ref)
+            after = (
+                self.graph[ref.node].inputs[0]
+                if ref.node in self._needless
+                else _behind(self.graph[ref.node], ref)
+            )
             if after is None or len(chain) > len(self.graph):
                 known = ref
             else:
@@ -123,7 +129,11 @@ class _Export:
         for name in queue:
             for reader in self.graph.readers[name]:
                 found = self.graph[reader]
-                if reader not in self._exported or reader in queue or all(ref.node != name for ref in found.inputs):
+                if (
+                    reader not in self._exported
+                    or reader in queue
+                    or all(ref.node != name for ref in found.inputs)
+                ):
                     continue
                 if found.op in PASSED_OVER:
                     queue.append(reader)
@@ -133,7 +143,11 @@ class _Export:
 
     @cached_property
     def _varying(self) -> frozenset[str]:
-        stack = [n.name for n in self.graph if n.op in ("Placeholder", "PlaceholderWithDefault") or n.op in self.plugins]
+        stack = [
+            n.name
+            for n in self.graph
+            if n.op in ("Placeholder", "PlaceholderWithDefault") or n.op in self.plugins
+        ]
         seen = set(stack)
         while stack:
             for reader in self.graph.readers[stack.pop()]:
@@ -158,19 +172,30 @@ class _Export:
             before = [self.graph[ref.node] for ref in node.inputs]
             after = [self.graph[name] for name in self._data_readers(node.name)]
             around = [*((b, FIRST) for b in before), *((a, LAST) for a in after)]
-            if before and after and all(self._permutes(t, order) for t, order in around) and all(
-                self._data_readers(b.name) == [node.name] for b in before
+            if (
+                before
+                and after
+                and all(self._permutes(t, order) for t, order in around)
+                and all(self._data_readers(b.name) == [node.name] for b in before)
             ):
                 found.update(dict.fromkeys(t.name for t, _ in around))
         return frozenset(found)
 
     def _data_readers(self, name: str) -> list[str]:
         """Return the exported nodes that read a node's data, each once."""
-        return [r for r in self.graph.readers[name] if r in self._exported and any(ref.node == name for ref in self.graph[r].inputs)]
+        return [
+            r
+            for r in self.graph.readers[name]
+            if r in self._exported and any(ref.node == name for ref in self.graph[r].inputs)
+        ]
 
     def _permutes(self, node: Node, order: tuple[int, ...]) -> bool:
         """Return whether a node is a Transpose of this order that is no output."""
-        if node.op != "Transpose" or len(node.inputs) != 2 or any(ref.node == node.name for ref in self.graph.output_refs):
+        if (
+            node.op != "Transpose"
+            or len(node.inputs) != 2
+            or any(ref.node == node.name for ref in self.graph.output_refs)
+        ):
             return False
         value = self.graph[node.inputs[1].node].attrs.get("value")
         return isinstance(value, Tensor) and tuple(int(v) for v in value.array().reshape(-1)) == order
@@ -182,7 +207,9 @@ class _Export:
 
     @cached_property
     def _inference(self) -> Inference:
-        rules = getattr(self.plugins, "rules", None)  # a catalog has them, a plain mapping of plugins does not
+        rules = getattr(
+            self.plugins, "rules", None
+        )  # a catalog has them, a plain mapping of plugins does not
         return Inference(self.graph, rules=rules() if rules is not None else None)
 
     @cached_property
@@ -203,7 +230,9 @@ class _Export:
         marked = self._marked()
         converted, order = self._walk(marked)
         nodes = [node for name in order for node in converted[name]]
-        marks = [UffNode(self.fresh(f"MarkOutput_{i}"), "MarkOutput", (name,)) for i, name in enumerate(marked)]
+        marks = [
+            UffNode(self.fresh(f"MarkOutput_{i}"), "MarkOutput", (name,)) for i, name in enumerate(marked)
+        ]
         custom = any(node.operation.startswith("_") for node in nodes)
         return UffModel((*nodes, *marks), self._data, (CORE, CUSTOM) if custom else (CORE,), graph=self.graph)
 
@@ -240,7 +269,11 @@ class _Export:
                 problems.append(exc)
                 nodes = None
             converted[name] = nodes or []
-            reads = self._needs(node) if nodes is None else [i for n in nodes for i in n.inputs if i in self.graph]
+            reads = (
+                self._needs(node)
+                if nodes is None
+                else [i for n in nodes for i in n.inputs if i in self.graph]
+            )
             path.append((name, iter(reads)))
 
         for root in roots:
@@ -288,22 +321,40 @@ class _Export:
     def _no_such_edge(self, reader: Node, ref: Ref, ports: int) -> SurgeonError:
         node = self.graph[ref.node]
         if node.op.startswith("FusedBatchNorm") and ref.slot:
-            return error("X107", f"'{reader.name}' ({reader.op}) reads output {ref.slot} of '{node.name}' ({node.op}); "
-                         "UFF's BatchNorm has output 0 only", reader.name,
-                         help=["the statistics are of use in training only; freeze the inference graph"])  # fmt: skip
+            return error(
+                "X107",
+                f"'{reader.name}' ({reader.op}) reads output {ref.slot} of '{node.name}' ({node.op}); "
+                "UFF's BatchNorm has output 0 only",
+                reader.name,
+                help=["the statistics are of use in training only; freeze the inference graph"],
+            )
         what = f"'{reader.name}' ({reader.op}) reads '{ref.node}:{ref.slot}' ({node.op})"
         if ports == 1 or node.op not in self.plugins:
-            return error("X105", f"{what}; UFF names nodes, not outputs, so only output 0 can be read", reader.name,
-                         help=["map the namespace that reads it to a plugin, or cut the graph there"])  # fmt: skip
-        return error("X105", f"{what} without the rest of its {ports} outputs in order; one edge of UFF carries all of them",
-                     reader.name, help=[f"let '{reader.name}' read '{ref.node}:*', which is 0 to {ports - 1} in order",
-                                        "or read none of them and declare the plugin an output"])  # fmt: skip
+            return error(
+                "X105",
+                f"{what}; UFF names nodes, not outputs, so only output 0 can be read",
+                reader.name,
+                help=["map the namespace that reads it to a plugin, or cut the graph there"],
+            )
+        return error(
+            "X105",
+            f"{what} without the rest of its {ports} outputs in order; one edge of UFF carries all of them",
+            reader.name,
+            help=[
+                f"let '{reader.name}' read '{ref.node}:*', which is 0 to {ports - 1} in order",
+                "or read none of them and declare the plugin an output",
+            ],
+        )
 
     def _no_such_output(self, node: Node, ref: Ref) -> SurgeonError:
         ports = self._ports(node.name)
         seen = f"{ports} output{'s' if ports > 1 else ''} of '{node.name}'"
-        return error("X105", f"the output '{ref}' ({node.op}) cannot be marked; UFF sees {seen}", node.name,
-                     help=[f"declare '{node.name}' as the output"])  # fmt: skip
+        return error(
+            "X105",
+            f"the output '{ref}' ({node.op}) cannot be marked; UFF sees {seen}",
+            node.name,
+            help=[f"declare '{node.name}' as the output"],
+        )
 
 
 class _NoConverter(Exception):
@@ -323,4 +374,3 @@ def is_fed(node: Node) -> bool:
     """True for a PlaceholderWithDefault that takes a tensor of rank 2 or more: data, not a switch."""
     shape = node.attrs.get("shape")
     return isinstance(shape, Shape) and shape.rank is not None and shape.rank >= 2
-

@@ -7,17 +7,47 @@ from collections.abc import Container
 from surgeon.diagnostics import error
 from surgeon.graph import Graph, Node, Shape
 
-_SPATIAL = frozenset({
-    "Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MaxPool", "AvgPool", "MaxPoolV2", "BiasAdd",
-    "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "LRN", "DepthToSpace", "SpaceToDepth",
-    "ResizeBilinear", "ResizeNearestNeighbor", "CropAndResize", "SpaceToBatchND",
-})  # fmt: skip
-_OPAQUE = frozenset({
-    "Reshape", "Squeeze", "MatMul", "Shape", "Size", "Rank", "ArgMax", "ArgMin", "ExpandDims", "Gather", "GatherV2",
-})  # fmt: skip
+_SPATIAL = frozenset(
+    {
+        "Conv2D",
+        "DepthwiseConv2dNative",
+        "Conv2DBackpropInput",
+        "MaxPool",
+        "AvgPool",
+        "MaxPoolV2",
+        "BiasAdd",
+        "FusedBatchNorm",
+        "FusedBatchNormV2",
+        "FusedBatchNormV3",
+        "LRN",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "ResizeBilinear",
+        "ResizeNearestNeighbor",
+        "CropAndResize",
+        "SpaceToBatchND",
+    }
+)
+_OPAQUE = frozenset(
+    {
+        "Reshape",
+        "Squeeze",
+        "MatMul",
+        "Shape",
+        "Size",
+        "Rank",
+        "ArgMax",
+        "ArgMin",
+        "ExpandDims",
+        "Gather",
+        "GatherV2",
+    }
+)
 
 
-def input_shape(graph: Graph, node: Node, exported: Container[str], left_out: Container[str] = ()) -> tuple[int, ...]:
+def input_shape(
+    graph: Graph, node: Node, exported: Container[str], left_out: Container[str] = ()
+) -> tuple[int, ...]:
     """Return the shape of an input as the file states it, batch included.
 
     Unknown batch is 1. A rank-4 input whose first spatial readers are NHWC is stated NCHW, as TensorRT registers it. One
@@ -29,8 +59,12 @@ def input_shape(graph: Graph, node: Node, exported: Container[str], left_out: Co
     dims = shape.dims if isinstance(shape, Shape) else None
     if dims is None or any(d is None for d in dims[1:]):
         told = shape if isinstance(shape, Shape) else Shape()
-        raise error("X106", f"the input '{node.name}' has the shape {told}; UFF needs every size but the batch", node.name,
-                    help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"])  # fmt: skip
+        raise error(
+            "X106",
+            f"the input '{node.name}' has the shape {told}; UFF needs every size but the batch",
+            node.name,
+            help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"],
+        )
     sizes = tuple(1 if d is None else d for d in dims)
     if len(sizes) != 4 or _layout(graph, node, exported, left_out) != "NHWC":
         return sizes
@@ -50,13 +84,20 @@ def _layout(graph: Graph, node: Node, exported: Container[str], left_out: Contai
             found = graph[reader]
             if found.op in _SPATIAL:
                 layout = found.attrs.get("data_format", b"NHWC")
-                says.setdefault(layout.decode("utf-8", "replace") if isinstance(layout, bytes) else "NHWC", found)
+                says.setdefault(
+                    layout.decode("utf-8", "replace") if isinstance(layout, bytes) else "NHWC", found
+                )
             elif found.op == "Transpose":
                 says.setdefault("NHWC" if reader in left_out else "Transpose", found)
             elif found.op not in _OPAQUE:
                 queue.append(reader)
     if len(says) > 1 and "NHWC" in says:
         shown = [f"'{n.name}' ({n.op}) reads it as {layout}" for layout, n in sorted(says.items())]
-        raise error("X112", f"the input '{node.name}' is read in more than one layout; UFF states one",
-                    node.name, shown, ["give each reader an input of its own, or cut the graph after the conversion"])  # fmt: skip
+        raise error(
+            "X112",
+            f"the input '{node.name}' is read in more than one layout; UFF states one",
+            node.name,
+            shown,
+            ["give each reader an input of its own, or cut the graph after the conversion"],
+        )
     return "NHWC" if "NHWC" in says else None

@@ -13,19 +13,33 @@ from surgeon.graph import DType, Graph, Tensor, TensorValue
 INCREMENT = 0x7FFFFFFF
 DECREMENT = -0x80000000
 
-DTYPE_NUMBERS: Mapping[DType, int] = MappingProxyType({
-    DType.INT8: 0x10008, DType.INT16: 0x10010, DType.INT32: 0x10020, DType.INT64: 0x10040,
-    DType.FLOAT16: 0x20010, DType.FLOAT32: 0x20020,
-})  # fmt: skip
+DTYPE_NUMBERS: Mapping[DType, int] = MappingProxyType(
+    {
+        DType.INT8: 0x10008,
+        DType.INT16: 0x10010,
+        DType.INT32: 0x10020,
+        DType.INT64: 0x10040,
+        DType.FLOAT16: 0x20010,
+        DType.FLOAT32: 0x20020,
+    }
+)
 """The element types UFF has, and their numbers in the file."""
 
 DTYPES: Mapping[int, DType] = MappingProxyType({number: dtype for dtype, number in DTYPE_NUMBERS.items()})
 
-_FORMATS: Mapping[str, tuple[int, ...]] = MappingProxyType({
-    "NC+": (0, 1, 2, INCREMENT), "N+C": (0, 2, INCREMENT, 1),
-    "KC+": (0, 1, 2, INCREMENT), "+CK": (2, INCREMENT, 1, 0), "+KC": (2, INCREMENT, 0, 1),
-    "NC": (0, 1), "CN": (1, 0), "KC": (0, 1), "CK": (1, 0),
-})  # fmt: skip
+_FORMATS: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        "NC+": (0, 1, 2, INCREMENT),
+        "N+C": (0, 2, INCREMENT, 1),
+        "KC+": (0, 1, 2, INCREMENT),
+        "+CK": (2, INCREMENT, 1, 0),
+        "+KC": (2, INCREMENT, 0, 1),
+        "NC": (0, 1),
+        "CN": (1, 0),
+        "KC": (0, 1),
+        "CK": (1, 0),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

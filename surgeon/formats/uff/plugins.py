@@ -10,7 +10,13 @@ from surgeon.formats.uff.conversion import Conversion, PluginLike, float32
 from surgeon.formats.uff.model import UffNode, UffValue
 from surgeon.graph import AttrValue, DType, Node, TensorValue
 
-_SUFFIXES = {"int": "_u_int", "float": "_u_float", "int[]": "_u_ilist", "float[]": "_u_flist", "string": "_u_str"}
+_SUFFIXES = {
+    "int": "_u_int",
+    "float": "_u_float",
+    "int[]": "_u_ilist",
+    "float[]": "_u_flist",
+    "string": "_u_str",
+}
 _OF_THE_GRAPH = frozenset({"dtype", "T", "N", "shape"})
 """Attributes that describe the node in a TensorFlow graph and are no fields."""
 
@@ -29,8 +35,13 @@ def plugin_node(at: Conversion, spec: PluginLike) -> list[UffNode]:
             if written.value != ():
                 fields[name + _SUFFIXES[kind]] = written
         elif not (name.startswith("_") or name in _OF_THE_GRAPH):
-            raise error("X114", f"'{at.node.name}' ({at.node.op}) has the attribute '{name}', which is no field of that plugin",
-                        at.node.name, nearest_note(name, spec.fields), [f"take it out, or see 'surgeon explain {at.node.op}'"])  # fmt: skip
+            raise error(
+                "X114",
+                f"'{at.node.name}' ({at.node.op}) has the attribute '{name}', which is no field of that plugin",
+                at.node.name,
+                nearest_note(name, spec.fields),
+                [f"take it out, or see 'surgeon explain {at.node.op}'"],
+            )
     inputs = at.edges()
     if inputs or at.export.target is None or not at.export.target.plugin_needs_input:
         return [at.uff(f"_{spec.creator}", inputs, fields)]
@@ -60,7 +71,9 @@ def _value(node: Node, name: str, kind: str, value: AttrValue) -> UffValue:
     raise _wrong_value(node, name, kind, value)
 
 
-def _one_or_many(node: Node, name: str, kind: str, member: str, items: tuple[Any, ...], value: AttrValue) -> UffValue:
+def _one_or_many(
+    node: Node, name: str, kind: str, member: str, items: tuple[Any, ...], value: AttrValue
+) -> UffValue:
     if kind.endswith("[]"):
         return UffValue(f"{member}_list", items)
     if len(items) != 1:
@@ -69,7 +82,16 @@ def _one_or_many(node: Node, name: str, kind: str, member: str, items: tuple[Any
 
 
 def _wrong_value(node: Node, name: str, kind: str, value: AttrValue) -> SurgeonError:
-    expected = {"int": "an integer of 32 bits", "int[]": "a list of integers of 32 bits", "float": "a number",
-                "float[]": "a list of numbers", "string": "text"}.get(kind, kind)  # fmt: skip
-    return error("X114", f"the field '{name}' of '{node.name}' ({node.op}) is {value!r}; expected {expected}", node.name,
-                 help=["correct it in the recipe"])  # fmt: skip
+    expected = {
+        "int": "an integer of 32 bits",
+        "int[]": "a list of integers of 32 bits",
+        "float": "a number",
+        "float[]": "a list of numbers",
+        "string": "text",
+    }.get(kind, kind)
+    return error(
+        "X114",
+        f"the field '{name}' of '{node.name}' ({node.op}) is {value!r}; expected {expected}",
+        node.name,
+        help=["correct it in the recipe"],
+    )

@@ -45,7 +45,8 @@ def _value(value: UffValue) -> str:
 
 def _orders(content: tuple[tuple[int, tuple[int, ...]], ...]) -> str:
     return " ".join(
-        ("" if key == -1 else f"{key}: ") + "[" + ", ".join(_ORDERS.get(v, str(v)) for v in values) + "]" for key, values in content
+        ("" if key == -1 else f"{key}: ") + "[" + ", ".join(_ORDERS.get(v, str(v)) for v in values) + "]"
+        for key, values in content
     )
 
 
@@ -73,7 +74,9 @@ def describe(model: UffModel) -> dict[str, Any]:
         "nodes": len(model.nodes),
         "ops": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
         "inputs": [_input(node) for node in model.nodes if node.operation == "Input"],
-        "outputs": [{"name": n.id, "marks": list(n.inputs)} for n in model.nodes if n.operation == "MarkOutput"],
+        "outputs": [
+            {"name": n.id, "marks": list(n.inputs)} for n in model.nodes if n.operation == "MarkOutput"
+        ],
         "plugins": [_plugin(node) for node in model.nodes if node.operation.startswith("_")],
         "weight_bytes": sum(value.value.nbytes for value in model.data.values() if value.kind == "blob"),
     }
@@ -81,12 +84,20 @@ def describe(model: UffModel) -> dict[str, Any]:
 
 def _input(node: UffNode) -> dict[str, Any]:
     dtype, shape = node.fields.get("dtype"), node.fields.get("shape")
-    return {"name": node.id, "dtype": str(dtype.value) if dtype else None, "shape": list(shape.value) if shape else None}
+    return {
+        "name": node.id,
+        "dtype": str(dtype.value) if dtype else None,
+        "shape": list(shape.value) if shape else None,
+    }
 
 
 def _plugin(node: UffNode) -> dict[str, Any]:
-    return {"name": node.id, "op": node.operation[1:], "inputs": list(node.inputs),
-            "fields": {bare(key): _plain(value) for key, value in sorted(node.fields.items())}}  # fmt: skip
+    return {
+        "name": node.id,
+        "op": node.operation[1:],
+        "inputs": list(node.inputs),
+        "fields": {bare(key): _plain(value) for key, value in sorted(node.fields.items())},
+    }
 
 
 def bare(key: str) -> str:

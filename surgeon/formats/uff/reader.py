@@ -29,12 +29,19 @@ def read_uff(path: str | os.PathLike[str]) -> UffModel:
     try:
         mapped = MappedFile(file)
     except OSError as exc:
-        raise error("E101", f"'{file}' cannot be read: {exc.strerror or exc}", help=["check the path"]) from None
+        raise error(
+            "E101", f"'{file}' cannot be read: {exc.strerror or exc}", help=["check the path"]
+        ) from None
     if not mapped.size:
-        raise error("E103", f"'{file}' is empty (0 bytes); expected a UFF file", help=["export or copy it again"])
+        raise error(
+            "E103", f"'{file}' is empty (0 bytes); expected a UFF file", help=["export or copy it again"]
+        )
     if bytes(mapped.view[:60]).startswith(b"version https://git-lfs.github.com/spec/"):
-        raise error("E104", f"'{file}' is a Git LFS pointer of {mapped.size} bytes, not the model itself",
-                    help=["run 'git lfs pull' in its repository, or download the file itself"])  # fmt: skip
+        raise error(
+            "E104",
+            f"'{file}' is a Git LFS pointer of {mapped.size} bytes, not the model itself",
+            help=["run 'git lfs pull' in its repository, or download the file itself"],
+        )
     try:
         return _checked(_model(mapped))
     except WireError as exc:
@@ -48,9 +55,14 @@ class _Malformed(ValueError):
 
 
 def _damaged(file: Path, mapped: MappedFile, reason: str) -> SurgeonError:
-    return error("X120", f"'{file}' is no UFF file, or a damaged one ({mapped.size} bytes): {reason}",
-                 help=["export it again, or compare its size with the original's",
-                       "for a TensorFlow graph give the '.pb', for an ONNX model the '.onnx'"])  # fmt: skip
+    return error(
+        "X120",
+        f"'{file}' is no UFF file, or a damaged one ({mapped.size} bytes): {reason}",
+        help=[
+            "export it again, or compare its size with the original's",
+            "for a TensorFlow graph give the '.pb', for an ONNX model the '.onnx'",
+        ],
+    )
 
 
 def _model(mapped: MappedFile) -> UffModel:
@@ -72,7 +84,9 @@ def _model(mapped: MappedFile) -> UffModel:
     if len(graphs) != 1:
         raise _Malformed(f"it holds {len(graphs)} graphs; expected 1")
     name, nodes = graphs[0]
-    return UffModel(nodes, data, tuple(descriptors), numbers[schema.VERSION], numbers[schema.CORE_VERSION], name)
+    return UffModel(
+        nodes, data, tuple(descriptors), numbers[schema.VERSION], numbers[schema.CORE_VERSION], name
+    )
 
 
 def _text(view: memoryview, field: Field) -> str:
@@ -143,5 +157,7 @@ def _checked(model: UffModel) -> UffModel:
                 raise _Malformed(f"the node '{node.id}' reads '{source}', which is not in the file")
         for key, value in node.fields.items():
             if value.kind == "ref" and value.value not in model.data:
-                raise _Malformed(f"the field '{key}' of '{node.id}' refers to '{value.value}', which is not in the file")
+                raise _Malformed(
+                    f"the field '{key}' of '{node.id}' refers to '{value.value}', which is not in the file"
+                )
     return model

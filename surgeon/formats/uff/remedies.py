@@ -25,28 +25,101 @@ _ANCHORS_OR_FOLD = "fix the input's size and fold constants, or map its namespac
 _NMS = "map its namespace to a plugin: 'Postprocessor: NMS'"
 
 _OPS: Mapping[str, str] = {
-    "Cast": _INPUT, "ToFloat": _INPUT, "DecodeJpeg": _INPUT, "DecodePng": _INPUT, "ResizeBilinear": _INPUT,
+    "Cast": _INPUT,
+    "ToFloat": _INPUT,
+    "DecodeJpeg": _INPUT,
+    "DecodePng": _INPUT,
+    "ResizeBilinear": _INPUT,
     "Assert": "add the step 'remove-asserts'",
-    **dict.fromkeys(("Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "RefSwitch", "RefMerge", "While",
-                     "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall"), _CONTROL),
-    **dict.fromkeys(("TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayScatterV3", "TensorArrayGatherV3",
-                     "TensorArraySizeV3", "TensorListReserve", "TensorListStack", "TensorListGetItem"), _CONTROL),
+    **dict.fromkeys(
+        (
+            "Switch",
+            "Merge",
+            "Enter",
+            "Exit",
+            "NextIteration",
+            "LoopCond",
+            "RefSwitch",
+            "RefMerge",
+            "While",
+            "StatelessWhile",
+            "If",
+            "StatelessIf",
+            "PartitionedCall",
+            "StatefulPartitionedCall",
+        ),
+        _CONTROL,
+    ),
+    **dict.fromkeys(
+        (
+            "TensorArrayV3",
+            "TensorArrayReadV3",
+            "TensorArrayWriteV3",
+            "TensorArrayScatterV3",
+            "TensorArrayGatherV3",
+            "TensorArraySizeV3",
+            "TensorListReserve",
+            "TensorListStack",
+            "TensorListGetItem",
+        ),
+        _CONTROL,
+    ),
     "ResizeNearestNeighbor": "replace it by the plugin ResizeNearest_TRT (step 'replace-op')",
     "CropAndResize": "map it to the plugin CropAndResize",
-    **dict.fromkeys(("NonMaxSuppression", "NonMaxSuppressionV2", "NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5",
-                     "CombinedNonMaxSuppression", "TopK", "TopKV2"), _NMS),
-    **dict.fromkeys(("Range", "Fill", "Tile", "Select", "SelectV2", "Where", "Slice", "Size", "Rank", "ZerosLike", "OnesLike",
-                     "Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual", "LogicalAnd", "LogicalOr", "LogicalNot",
-                     "FloorDiv", "FloorMod", "BroadcastTo"), _ANCHORS_OR_FOLD),
-    **dict.fromkeys(("Split", "SplitV", "Unpack", "Unstack"),
-                    "UFF names nodes, not outputs: map its namespace to a plugin, or use StridedSlice"),
+    **dict.fromkeys(
+        (
+            "NonMaxSuppression",
+            "NonMaxSuppressionV2",
+            "NonMaxSuppressionV3",
+            "NonMaxSuppressionV4",
+            "NonMaxSuppressionV5",
+            "CombinedNonMaxSuppression",
+            "TopK",
+            "TopKV2",
+        ),
+        _NMS,
+    ),
+    **dict.fromkeys(
+        (
+            "Range",
+            "Fill",
+            "Tile",
+            "Select",
+            "SelectV2",
+            "Where",
+            "Slice",
+            "Size",
+            "Rank",
+            "ZerosLike",
+            "OnesLike",
+            "Greater",
+            "GreaterEqual",
+            "Less",
+            "LessEqual",
+            "Equal",
+            "NotEqual",
+            "LogicalAnd",
+            "LogicalOr",
+            "LogicalNot",
+            "FloorDiv",
+            "FloorMod",
+            "BroadcastTo",
+        ),
+        _ANCHORS_OR_FOLD,
+    ),
+    **dict.fromkeys(
+        ("Split", "SplitV", "Unpack", "Unstack"),
+        "UFF names nodes, not outputs: map its namespace to a plugin, or use StridedSlice",
+    ),
     "AddN": "replace it by 'Add' nodes (step 'replace-op' where it adds two tensors)",
     "SquaredDifference": "write it as Sub and Mul, or fold constants",
     "SpaceToBatchND": "UFF has it only in the chain SpaceToBatchND, Conv2D, BatchToSpaceND; export the model without ops between",
-    "BatchMatMul": "UFF has matrix products of rank 2 only", "BatchMatMulV2": "UFF has matrix products of rank 2 only",
-    "FIFOQueueV2": "map the input queue to an input node", "QueueDequeueV2": "map the input queue to an input node",
+    "BatchMatMul": "UFF has matrix products of rank 2 only",
+    "BatchMatMulV2": "UFF has matrix products of rank 2 only",
+    "FIFOQueueV2": "map the input queue to an input node",
+    "QueueDequeueV2": "map the input queue to an input node",
     "RandomUniform": "dropout is left: freeze the inference graph",
-}  # fmt: skip
+}
 
 
 _Kind: TypeAlias = "tuple[tuple[str, str], list[Node]]"
@@ -86,8 +159,13 @@ def _diagnostic(graph: Graph, top: str, op: str, group: Sequence[Node]) -> Diagn
     many = f" and {len(group) - 1} more {where}" if len(group) > 1 else f" {where}" if top else ""
     readers = graph.readers[first.name]
     notes = (f"read by '{readers[0]}' ({graph[readers[0]].op})",) if readers else ()
-    return Diagnostic("X101", f"'{first.name}' ({op}){many} cannot be expressed in UFF; expected an op with a converter, or a plugin",
-                      graph.source or None, notes, (_remedy(top, op),))  # fmt: skip
+    return Diagnostic(
+        "X101",
+        f"'{first.name}' ({op}){many} cannot be expressed in UFF; expected an op with a converter, or a plugin",
+        graph.source or None,
+        notes,
+        (_remedy(top, op),),
+    )
 
 
 def _remedy(top: str, op: str) -> str:

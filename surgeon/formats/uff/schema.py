@@ -14,12 +14,29 @@ BLOB = 9
 
 _MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
     "Descriptor": (("id", 1, "string"), ("version", 2, "int64"), ("optional", 3, "bool")),
-    "Node": (("id", 1, "string"), ("inputs", 2, "string*"), ("operation", 3, "string"), ("fields", 4, "map string Data"),
-             ("extra_fields", 100, "map string Data")),
-    "Data": (("s", 1, "string|"), ("s_list", 2, "ListString|"), ("d", 3, "double|"), ("d_list", 4, "ListDouble|"),
-             ("b", 5, "bool|"), ("b_list", 6, "ListBool|"), ("i", 7, "int64|"), ("i_list", 8, "ListInt64|"),
-             ("blob", 9, "bytes|"), ("ref", 100, "string|"), ("dtype", 101, "int32|"), ("dtype_list", 102, "ListDataType|"),
-             ("dim_orders", 103, "DimensionOrders|"), ("dim_orders_list", 104, "ListDimensionOrders|")),
+    "Node": (
+        ("id", 1, "string"),
+        ("inputs", 2, "string*"),
+        ("operation", 3, "string"),
+        ("fields", 4, "map string Data"),
+        ("extra_fields", 100, "map string Data"),
+    ),
+    "Data": (
+        ("s", 1, "string|"),
+        ("s_list", 2, "ListString|"),
+        ("d", 3, "double|"),
+        ("d_list", 4, "ListDouble|"),
+        ("b", 5, "bool|"),
+        ("b_list", 6, "ListBool|"),
+        ("i", 7, "int64|"),
+        ("i_list", 8, "ListInt64|"),
+        ("blob", 9, "bytes|"),
+        ("ref", 100, "string|"),
+        ("dtype", 101, "int32|"),
+        ("dtype_list", 102, "ListDataType|"),
+        ("dim_orders", 103, "DimensionOrders|"),
+        ("dim_orders_list", 104, "ListDimensionOrders|"),
+    ),
     "ListString": (("val", 1, "string*"),),
     "ListDouble": (("val", 1, "double*"),),
     "ListBool": (("val", 1, "bool*"),),
@@ -27,7 +44,7 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
     "ListDataType": (("val", 1, "int32*"),),
     "DimensionOrders": (("orders", 1, "map int32 ListInt64"),),
     "ListDimensionOrders": (("val", 1, "DimensionOrders*"),),
-}  # fmt: skip
+}
 # An enum is an int32 on the wire; reading it as one keeps numbers that the enum does not name.
 
 
@@ -42,12 +59,16 @@ def _classes() -> dict[str, Any]:
             _add_field(message, field, number, kind)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"uff.{name}")) for name in _MESSAGES}
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"uff.{name}")) for name in _MESSAGES
+    }
 
 
 def _add_field(message: Any, name: str, number: int, kind: str) -> None:
     field = message.field.add(name=name, number=number)
-    field.label = field.LABEL_REPEATED if kind.endswith("*") or kind.startswith("map ") else field.LABEL_OPTIONAL
+    field.label = (
+        field.LABEL_REPEATED if kind.endswith("*") or kind.startswith("map ") else field.LABEL_OPTIONAL
+    )
     if kind.startswith("map "):
         _, key, value = kind.split()
         entry = message.nested_type.add(name="".join(word.capitalize() for word in name.split("_")) + "Entry")
@@ -89,7 +110,9 @@ def node_to_bytes(node: UffNode) -> bytes:
 def node_from_bytes(data: bytes) -> UffNode:
     """Return the node of a serialized message; raise protobuf's DecodeError or ValueError where it is none."""
     node = _parsed("Node", data)
-    return UffNode(node.id, node.operation, tuple(node.inputs), {k: _value(node.fields[k]) for k in sorted(node.fields)})
+    return UffNode(
+        node.id, node.operation, tuple(node.inputs), {k: _value(node.fields[k]) for k in sorted(node.fields)}
+    )
 
 
 def descriptor_to_bytes(descriptor: UffDescriptor) -> bytes:

@@ -56,9 +56,12 @@ def write_uff(model: UffModel, path: str | os.PathLike[str]) -> None:
 def _too_large(model: UffModel, total: int) -> Exception:
     sizes = [(v.value.nbytes, k) for k, v in model.data.items() if v.kind == "blob"]
     largest = sorted(sizes, key=lambda pair: (-pair[0], pair[1]))[:3]
-    return error("X110", f"the UFF file would take {total} bytes; the format holds at most {LIMIT}",
-                 notes=[f"'{key.removeprefix('weights_')}' holds {size} bytes" for size, key in largest],
-                 help=["export to ONNX, which may keep weights beside the file, or cut the graph"])  # fmt: skip
+    return error(
+        "X110",
+        f"the UFF file would take {total} bytes; the format holds at most {LIMIT}",
+        notes=[f"'{key.removeprefix('weights_')}' holds {size} bytes" for size, key in largest],
+        help=["export to ONNX, which may keep weights beside the file, or cut the graph"],
+    )
 
 
 def _head(model: UffModel) -> bytes:

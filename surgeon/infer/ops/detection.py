@@ -31,7 +31,9 @@ def suppression(ctx: Context) -> Sequence[TensorSpec]:
 def _padded(ctx: Context) -> Dim:
     _check(ctx)
     limit = ctx.scalar(2)
-    return limit if attr_bool(ctx.node, "pad_to_max_output_size") and limit is not None and limit >= 0 else None
+    return (
+        limit if attr_bool(ctx.node, "pad_to_max_output_size") and limit is not None and limit >= 0 else None
+    )
 
 
 def suppression_v4(ctx: Context) -> Sequence[TensorSpec]:
@@ -40,7 +42,11 @@ def suppression_v4(ctx: Context) -> Sequence[TensorSpec]:
 
 def suppression_v5(ctx: Context) -> Sequence[TensorSpec]:
     count = _padded(ctx)
-    return [TensorSpec.of(DType.INT32, count), TensorSpec(ctx.dtype(), Shape((count,))), TensorSpec.of(DType.INT32)]
+    return [
+        TensorSpec.of(DType.INT32, count),
+        TensorSpec(ctx.dtype(), Shape((count,))),
+        TensorSpec.of(DType.INT32),
+    ]
 
 
 def combined(ctx: Context) -> Sequence[TensorSpec]:
@@ -71,7 +77,9 @@ def _overlaps(box: Array, others: Array) -> Array:
     return np.asarray(np.where(real, shared / np.where(real, union, box.dtype.type(1)), box.dtype.type(0)))
 
 
-def _select(boxes: Array, scores: Array, limit: int, overlap: float, floor: float, sigma: float) -> tuple[Array, Array]:
+def _select(
+    boxes: Array, scores: Array, limit: int, overlap: float, floor: float, sigma: float
+) -> tuple[Array, Array]:
     """Return the indices and scores kept, best first (Bodla et al. 2017 for sigma above 0).
 
     A candidate's score is lowered by exp(-overlap^2 / (2 sigma)) for each box kept; with sigma 0, one that overlaps a
@@ -80,7 +88,9 @@ def _select(boxes: Array, scores: Array, limit: int, overlap: float, floor: floa
     if not 0.0 <= overlap <= 1.0:
         raise ValueError(f"the overlap threshold is {overlap}; expected 0 to 1")
     if boxes.shape[0] * min(max(limit, 0), boxes.shape[0]) > _MAX_PAIRS:
-        raise ValueError(f"{boxes.shape[0]} boxes are compared with {limit}; expected {_MAX_PAIRS} pairs at most")
+        raise ValueError(
+            f"{boxes.shape[0]} boxes are compared with {limit}; expected {_MAX_PAIRS} pairs at most"
+        )
     alive = scores > floor
     current = scores.copy()
     kept: list[int] = []

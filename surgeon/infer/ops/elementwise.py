@@ -240,7 +240,12 @@ def _clip(node: Node, arrays: list[Array]) -> Sequence[Array]:
 
 def _cast(node: Node, arrays: list[Array]) -> Sequence[Array]:
     target = attr_dtype(node, "DstT")
-    if target is None or target.itemsize is None or target in (DType.BFLOAT16,) or target.value.startswith("q"):
+    if (
+        target is None
+        or target.itemsize is None
+        or target in (DType.BFLOAT16,)
+        or target.value.startswith("q")
+    ):
         raise NoKernel(f"the type {target}")
     x = arrays[0]
     if x.dtype.kind == "O":
@@ -285,29 +290,79 @@ def _mul_partial(rule: Rule, ctx: Context) -> Sequence[Partial | None]:
     return [Partial(np.where(known & ~zero, out[0].data, 0).astype(out[0].data.dtype), known)]
 
 
-
 _UNARY: dict[str, Callable[[Array], Any]] = {
-    "Abs": np.abs, "Neg": np.negative, "Exp": np.exp, "Expm1": np.expm1, "Log": np.log, "Log1p": np.log1p,
-    "Sqrt": np.sqrt, "Rsqrt": _rsqrt, "Square": np.square, "Sigmoid": _sigmoid, "Tanh": np.tanh, "Relu": _relu,
-    "Relu6": _relu6, "Elu": _elu, "Selu": _selu, "Softplus": _softplus, "Floor": np.floor, "Ceil": np.ceil,
-    "Round": np.rint, "Rint": np.rint, "Sign": np.sign, "Reciprocal": _reciprocal, "Inv": _reciprocal, "Sin": np.sin,
-    "Cos": np.cos, "Tan": np.tan, "Asin": np.arcsin, "Acos": np.arccos, "Atan": np.arctan, "Sinh": np.sinh,
-    "Cosh": np.cosh, "Asinh": np.arcsinh, "Acosh": np.arccosh, "Atanh": np.arctanh, "Erf": _erf,
-    "Softsign": lambda x: x / (x.dtype.type(1) + np.abs(x)), "Invert": np.invert,
-}  # fmt: skip
+    "Abs": np.abs,
+    "Neg": np.negative,
+    "Exp": np.exp,
+    "Expm1": np.expm1,
+    "Log": np.log,
+    "Log1p": np.log1p,
+    "Sqrt": np.sqrt,
+    "Rsqrt": _rsqrt,
+    "Square": np.square,
+    "Sigmoid": _sigmoid,
+    "Tanh": np.tanh,
+    "Relu": _relu,
+    "Relu6": _relu6,
+    "Elu": _elu,
+    "Selu": _selu,
+    "Softplus": _softplus,
+    "Floor": np.floor,
+    "Ceil": np.ceil,
+    "Round": np.rint,
+    "Rint": np.rint,
+    "Sign": np.sign,
+    "Reciprocal": _reciprocal,
+    "Inv": _reciprocal,
+    "Sin": np.sin,
+    "Cos": np.cos,
+    "Tan": np.tan,
+    "Asin": np.arcsin,
+    "Acos": np.arccos,
+    "Atan": np.arctan,
+    "Sinh": np.sinh,
+    "Cosh": np.cosh,
+    "Asinh": np.arcsinh,
+    "Acosh": np.arccosh,
+    "Atanh": np.arctanh,
+    "Erf": _erf,
+    "Softsign": lambda x: x / (x.dtype.type(1) + np.abs(x)),
+    "Invert": np.invert,
+}
 
 _BINARY: dict[str, Callable[[Array, Array], Any]] = {
-    "Add": np.add, "AddV2": np.add, "Sub": np.subtract, "RealDiv": np.divide, "Div": _truncate_div,
-    "TruncateDiv": _truncate_div, "FloorDiv": _floor_div, "FloorMod": _floor_mod, "Mod": _truncate_mod,
-    "TruncateMod": _truncate_mod, "Maximum": np.maximum, "Minimum": np.minimum, "Pow": _pow,
-    "SquaredDifference": lambda a, b: np.square(a - b), "DivNoNan": _div_no_nan, "MulNoNan": _mul_no_nan,
-    "Atan2": np.arctan2, "BitwiseAnd": np.bitwise_and, "BitwiseOr": np.bitwise_or, "BitwiseXor": np.bitwise_xor,
-}  # fmt: skip
+    "Add": np.add,
+    "AddV2": np.add,
+    "Sub": np.subtract,
+    "RealDiv": np.divide,
+    "Div": _truncate_div,
+    "TruncateDiv": _truncate_div,
+    "FloorDiv": _floor_div,
+    "FloorMod": _floor_mod,
+    "Mod": _truncate_mod,
+    "TruncateMod": _truncate_mod,
+    "Maximum": np.maximum,
+    "Minimum": np.minimum,
+    "Pow": _pow,
+    "SquaredDifference": lambda a, b: np.square(a - b),
+    "DivNoNan": _div_no_nan,
+    "MulNoNan": _mul_no_nan,
+    "Atan2": np.arctan2,
+    "BitwiseAnd": np.bitwise_and,
+    "BitwiseOr": np.bitwise_or,
+    "BitwiseXor": np.bitwise_xor,
+}
 
 _COMPARISONS: dict[str, Callable[[Array, Array], Any]] = {
-    "Less": np.less, "LessEqual": np.less_equal, "Greater": np.greater, "GreaterEqual": np.greater_equal,
-    "Equal": np.equal, "NotEqual": np.not_equal, "LogicalAnd": np.logical_and, "LogicalOr": np.logical_or,
-}  # fmt: skip
+    "Less": np.less,
+    "LessEqual": np.less_equal,
+    "Greater": np.greater,
+    "GreaterEqual": np.greater_equal,
+    "Equal": np.equal,
+    "NotEqual": np.not_equal,
+    "LogicalAnd": np.logical_and,
+    "LogicalOr": np.logical_or,
+}
 
 RULES = (
     *(Rule(op, same, _unary(function), partial=elementwise) for op, function in _UNARY.items()),

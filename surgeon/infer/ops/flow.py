@@ -19,7 +19,8 @@ def passes(ctx: Context) -> Sequence[TensorSpec]:
 def passes_all(ctx: Context) -> Sequence[TensorSpec]:
     types = attr_dtypes(ctx.node, "T") or ()
     return [
-        TensorSpec(s.dtype or (types[i] if i < len(types) else None), s.shape) for i, s in enumerate(ctx.inputs)
+        TensorSpec(s.dtype or (types[i] if i < len(types) else None), s.shape)
+        for i, s in enumerate(ctx.inputs)
     ]
 
 
@@ -74,7 +75,16 @@ def _count(node: Node) -> int:
 RULES = (
     *(
         Rule(op, passes, _identity, partial=moves(0))
-        for op in ("Identity", "StopGradient", "PreventGradient", "Snapshot", "RefIdentity", "Print", "Enter", "RefEnter")
+        for op in (
+            "Identity",
+            "StopGradient",
+            "PreventGradient",
+            "Snapshot",
+            "RefIdentity",
+            "Print",
+            "Enter",
+            "RefEnter",
+        )
     ),
     Rule("CheckNumerics", passes, _finite),
     Rule("IdentityN", passes_all, _identities, outputs=_count, partial=moves()),

@@ -13,7 +13,9 @@ from surgeon.infer.rule import Array, Context, Dim, Mismatch, Rule, attr_bool, a
 def _sized(ctx: Context, dtype: DType | None) -> Sequence[TensorSpec]:
     dims, size = ctx.dims(0), ctx.ints(1)
     if dims is not None and len(dims) != 4:
-        raise Mismatch(f"the pictures have shape {Shape(dims)}; expected 4 axes: batch, height, width, channels")
+        raise Mismatch(
+            f"the pictures have shape {Shape(dims)}; expected 4 axes: batch, height, width, channels"
+        )
     if size is not None and len(size) != 2:
         raise Mismatch(f"the size has {len(size)} entries; expected height and width")
     if size is not None and any(d is not None and d < 1 for d in size):
@@ -58,7 +60,11 @@ def adjusted(ctx: Context) -> Sequence[TensorSpec]:
 def _positions(length: int, out: int, node: Node) -> Array:
     """Return where each output element samples the input axis, in input elements (float32)."""
     corners, half = attr_bool(node, "align_corners"), attr_bool(node, "half_pixel_centers")
-    scale = np.float32(length - 1) / np.float32(out - 1) if corners and out > 1 else np.float32(length) / np.float32(out)
+    scale = (
+        np.float32(length - 1) / np.float32(out - 1)
+        if corners and out > 1
+        else np.float32(length) / np.float32(out)
+    )
     steps = np.arange(out, dtype=np.float32)
     if half:
         steps = (steps + np.float32(0.5)) * scale - np.float32(0.5)
@@ -78,7 +84,8 @@ def _bilinear(node: Node, arrays: list[Array]) -> Sequence[Array]:
     x = arrays[0]
     height, width = _check_size(x, arrays[1])
     (top, bottom, down), (left, right, across) = (
-        _neighbours(_positions(length, out, node), length) for length, out in ((x.shape[1], height), (x.shape[2], width))
+        _neighbours(_positions(length, out, node), length)
+        for length, out in ((x.shape[1], height), (x.shape[2], width))
     )
     x = x.astype(np.float32)
     across = across[None, None, :, None]
@@ -98,7 +105,8 @@ def _neighbours(positions: Array, length: int) -> tuple[Array, Array, Array]:
 def _nearest(node: Node, arrays: list[Array]) -> Sequence[Array]:
     x = arrays[0]
     rows, columns = (
-        _closest(length, out, node) for length, out in zip(x.shape[1:3], _check_size(x, arrays[1]), strict=True)
+        _closest(length, out, node)
+        for length, out in zip(x.shape[1:3], _check_size(x, arrays[1]), strict=True)
     )
     return [x[:, rows][:, :, columns]]
 

@@ -28,9 +28,13 @@ class _Entry:
 def _entries(node: Node, begin: Sequence[Dim], end: Sequence[Dim], strides: Sequence[Dim]) -> list[_Entry]:
     """Return the entries that the masks make of begin, end and strides (tf.strided_slice)."""
     if not len(begin) == len(end) == len(strides):
-        raise Mismatch(f"begin, end and strides have {len(begin)}, {len(end)} and {len(strides)} entries; expected equal numbers")
-    masks = {key: attr_int(node, key) for key in
-             ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")}  # fmt: skip
+        raise Mismatch(
+            f"begin, end and strides have {len(begin)}, {len(end)} and {len(strides)} entries; expected equal numbers"
+        )
+    masks = {
+        key: attr_int(node, key)
+        for key in ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+    }
     out: list[_Entry] = []
     for i in range(len(begin)):
         on = {key: bool(mask >> i & 1) for key, mask in masks.items()}
@@ -40,7 +44,9 @@ def _entries(node: Node, begin: Sequence[Dim], end: Sequence[Dim], strides: Sequ
             out.append(_Entry("new"))
         elif on["shrink_axis_mask"]:
             if strides[i] is not None and strides[i] != 1 and (strides[i] or 0) <= 0:
-                raise Mismatch(f"entry {i} takes one index with a stride of {strides[i]}; expected a stride of 1")
+                raise Mismatch(
+                    f"entry {i} takes one index with a stride of {strides[i]}; expected a stride of 1"
+                )
             out.append(_Entry("index", begin[i]))
         else:
             if strides[i] == 0:
@@ -136,7 +142,9 @@ def slice_(ctx: Context) -> Sequence[TensorSpec]:
             out.append(None)
         length = out[-1]
         if first is not None and (first < 0 or (dim is not None and first + (length or 0) > dim)):
-            raise Mismatch(f"axis {i} of {dim} elements is sliced from {first} to {first + (length or 0)}; expected a part of it")
+            raise Mismatch(
+                f"axis {i} of {dim} elements is sliced from {first} to {first + (length or 0)}; expected a part of it"
+            )
         if length is not None and dim is not None and length > dim:
             raise Mismatch(f"axis {i} of {dim} elements is sliced to {length}; expected a part of it")
     return [TensorSpec(dtype, Shape(tuple(out)))]
@@ -156,7 +164,9 @@ def _gathered(params: Dims, indices: Dims, axis: Dim, batch: int) -> Dims:
     if batch < 0:
         batch += len(indices)
     if not 0 <= batch <= min(len(indices), len(params)):
-        raise Mismatch(f"'batch_dims' is {batch}; expected a number up to the axes of the indices {Shape(indices)}")
+        raise Mismatch(
+            f"'batch_dims' is {batch}; expected a number up to the axes of the indices {Shape(indices)}"
+        )
     at = axis_of(axis, len(params))
     if at is None:
         return (None,) * (len(params) + len(indices) - 1 - batch)
@@ -185,13 +195,17 @@ def gather_nd(ctx: Context) -> Sequence[TensorSpec]:
         return [TensorSpec(dtype)]
     depth = indices[-1]
     if depth > len(params):
-        raise Mismatch(f"indices of {depth} coordinates go into {len(params)} axes; expected {len(params)} at most")
+        raise Mismatch(
+            f"indices of {depth} coordinates go into {len(params)} axes; expected {len(params)} at most"
+        )
     return [TensorSpec(dtype, Shape(indices[:-1] + params[depth:]))]
 
 
 def _in_range(indices: Array, length: int) -> None:
     if indices.size and not (int(indices.min()) >= 0 and int(indices.max()) < length):
-        raise IndexError(f"indices from {indices.min()} to {indices.max()} go into {length} elements; expected 0 to {length - 1}")
+        raise IndexError(
+            f"indices from {indices.min()} to {indices.max()} go into {length} elements; expected 0 to {length - 1}"
+        )
 
 
 def _gather(node: Node, arrays: list[Array]) -> Sequence[Array]:
@@ -263,7 +277,6 @@ def _unique(node: Node, arrays: list[Array]) -> Sequence[Array]:
     place[order] = np.arange(order.size)
     index = attr_dtype(node, "out_idx", DType.INT32) or DType.INT32
     return [values[order], place[inverse.ravel()].astype(index.numpy())]
-
 
 
 RULES = (

@@ -30,8 +30,10 @@ def _joined(ctx: Context, parts: Sequence[Dims], axis: Dim) -> Dims:
             if dim is None:
                 continue
             if out[i] not in (None, dim):
-                raise Mismatch(f"the inputs have {out[i]} and {dim} elements on axis {i} and are joined on axis {at}; "
-                               "expected equal ones")  # fmt: skip
+                raise Mismatch(
+                    f"the inputs have {out[i]} and {dim} elements on axis {i} and are joined on axis {at}; "
+                    "expected equal ones"
+                )
             out[i] = dim
     total: Dim = 0
     for dims in parts:
@@ -73,7 +75,9 @@ def unpack(ctx: Context) -> Sequence[TensorSpec]:
     at = axis_of(attr_int(ctx.node, "axis"), len(dims))
     assert at is not None
     if dims[at] not in (None, count):
-        raise Mismatch(f"axis {at} of {Shape(dims)} is unpacked into {count}; expected a dimension of {count}")
+        raise Mismatch(
+            f"axis {at} of {Shape(dims)} is unpacked into {count}; expected a dimension of {count}"
+        )
     return [TensorSpec(dtype, Shape(dims[:at] + dims[at + 1 :]))] * count
 
 
@@ -112,7 +116,9 @@ def _sizes(sizes: Sequence[Dim], total: Dim) -> tuple[Dim, ...]:
     for size in sizes:
         known = known if size == -1 else add(known, size)
     if known is not None and total is not None and (known > total or (-1 not in sizes and known != total)):
-        raise Mismatch(f"the sizes {list(sizes)} split an axis of {total} elements; expected them to add up to that")
+        raise Mismatch(
+            f"the sizes {list(sizes)} split an axis of {total} elements; expected them to add up to that"
+        )
     left = None if known is None or total is None else total - known
     return tuple(left if s == -1 else s for s in sizes)
 
@@ -158,7 +164,6 @@ def _concat_offset(node: Node, arrays: list[Array]) -> Sequence[Array]:
         at += int(shape[axis])
         out.append(offset)
     return out
-
 
 
 RULES = (

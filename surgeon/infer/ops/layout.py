@@ -66,7 +66,9 @@ def reshape(ctx: Context) -> Sequence[TensorSpec]:
     if target is None:
         return [TensorSpec(dtype)]
     if any(t is not None and t < -1 for t in target) or target.count(-1) > 1:
-        raise Mismatch(f"the target {list(target)} is no shape; expected dimensions of at least 0 and one -1 at most")
+        raise Mismatch(
+            f"the target {list(target)} is no shape; expected dimensions of at least 0 and one -1 at most"
+        )
     dims = ctx.dims(0)
     total = None if dims is None else product(dims)
     out: list[Dim] = [None if t == -1 else t for t in target]
@@ -75,7 +77,9 @@ def reshape(ctx: Context) -> Sequence[TensorSpec]:
     if total is None or rest is None:
         return [TensorSpec(dtype, Shape(tuple(out)))]
     if (not unknown and rest != total) or (unknown and rest and total % rest):
-        raise Mismatch(f"an input of shape {Shape(dims)} is reshaped to {_shown(target)}; expected the same number of elements")
+        raise Mismatch(
+            f"an input of shape {Shape(dims)} is reshaped to {_shown(target)}; expected the same number of elements"
+        )
     if len(unknown) == 1 and rest:
         out[unknown[0]] = total // rest
     return [TensorSpec(dtype, Shape(tuple(out)))]
@@ -119,7 +123,9 @@ def transpose(ctx: Context) -> Sequence[TensorSpec]:
     if count is None:
         return [TensorSpec(dtype)]
     if order is not None and dims is not None and len(order) != len(dims):
-        raise Mismatch(f"an input of {len(dims)} axes is transposed by {_shown(order)}; expected one entry per axis")
+        raise Mismatch(
+            f"an input of {len(dims)} axes is transposed by {_shown(order)}; expected one entry per axis"
+        )
     if order is None or None in order or dims is None:
         return [TensorSpec(dtype, Shape((None,) * count))]
     axes = [axis_of(a, count) for a in order]
@@ -159,10 +165,14 @@ def pad(ctx: Context) -> Sequence[TensorSpec]:
     if dims is None:
         return [TensorSpec(dtype, Shape((None,) * (len(pads) // 2)))]
     if len(pads) != 2 * len(dims):
-        raise Mismatch(f"an input of {len(dims)} axes has paddings of {len(pads) // 2}; expected one pair per axis")
+        raise Mismatch(
+            f"an input of {len(dims)} axes has paddings of {len(pads) // 2}; expected one pair per axis"
+        )
     if ctx.node.op == "MirrorPad":
         _check_mirror(ctx.node, dims, pads)
-    return [TensorSpec(dtype, Shape(tuple(add(add(d, pads[2 * i]), pads[2 * i + 1]) for i, d in enumerate(dims))))]
+    return [
+        TensorSpec(dtype, Shape(tuple(add(add(d, pads[2 * i]), pads[2 * i + 1]) for i, d in enumerate(dims))))
+    ]
 
 
 def _check_mirror(node: Node, dims: Sequence[Dim], pads: Sequence[Dim]) -> None:
@@ -170,7 +180,9 @@ def _check_mirror(node: Node, dims: Sequence[Dim], pads: Sequence[Dim]) -> None:
     for i, dim in enumerate(dims):
         for side in pads[2 * i : 2 * i + 2]:
             if dim is not None and side is not None and side > max(0, dim - short):
-                raise Mismatch(f"axis {i} of {dim} elements is mirrored by {side}; expected {max(0, dim - short)} at most")
+                raise Mismatch(
+                    f"axis {i} of {dim} elements is mirrored by {side}; expected {max(0, dim - short)} at most"
+                )
 
 
 def ensure_shape(ctx: Context) -> Sequence[TensorSpec]:
@@ -190,9 +202,13 @@ def _blocks(ctx: Context) -> tuple[tuple[int | None, ...], tuple[int | None, ...
     if blocks is None or pairs is None:
         return None
     if len(pairs) != 2 * len(blocks):
-        raise Mismatch(f"{len(blocks)} block sizes come with {len(pairs) // 2} pairs; expected one per block size")
+        raise Mismatch(
+            f"{len(blocks)} block sizes come with {len(pairs) // 2} pairs; expected one per block size"
+        )
     if any(b is not None and b < 1 for b in blocks) or any(p is not None and p < 0 for p in pairs):
-        raise Mismatch(f"block sizes {_shown(blocks)} with pairs {_shown(pairs)}; expected sizes of 1 and pairs of 0 at least")
+        raise Mismatch(
+            f"block sizes {_shown(blocks)} with pairs {_shown(pairs)}; expected sizes of 1 and pairs of 0 at least"
+        )
     return blocks, pairs
 
 
@@ -205,7 +221,9 @@ def space_to_batch(ctx: Context) -> Sequence[TensorSpec]:
     for i, block in enumerate(blocks[: len(dims) - 1], 1):
         padded = add(add(dims[i], pads[2 * i - 2]), pads[2 * i - 1])
         if padded is not None and block is not None and padded % block:
-            raise Mismatch(f"axis {i} has {padded} elements with padding; expected a multiple of the block size {block}")
+            raise Mismatch(
+                f"axis {i} has {padded} elements with padding; expected a multiple of the block size {block}"
+            )
         out[i] = None if padded is None or block is None else padded // block
     out[0] = product((dims[0], *blocks)) if dims else None
     return [TensorSpec(ctx.dtype(), Shape(tuple(out)))]
@@ -221,7 +239,9 @@ def batch_to_space(ctx: Context) -> Sequence[TensorSpec]:
         whole, front, back = product((dims[i], block)), crops[2 * i - 2], crops[2 * i - 1]
         out[i] = None if whole is None or front is None or back is None else whole - front - back
         if (left := out[i]) is not None and left < 0:
-            raise Mismatch(f"axis {i} of {whole} elements is cropped by {front} and {back}; expected no more than it has")
+            raise Mismatch(
+                f"axis {i} of {whole} elements is cropped by {front} and {back}; expected no more than it has"
+            )
     total = product(blocks)
     if dims and dims[0] is not None and total and dims[0] % total:
         raise Mismatch(f"the batch of {dims[0]} is split into blocks of {total}; expected a multiple")
@@ -246,7 +266,11 @@ def depth_to_space(ctx: Context) -> Sequence[TensorSpec]:
 def _rescaled(ctx: Context, shrink: bool) -> Shape:
     block = ctx.node.attrs.get("block_size")
     dims = ctx.dims(0)
-    if not isinstance(block, int) or block < 1 or attr_text(ctx.node, "data_format", "NHWC") not in ("NHWC", "NCHW"):
+    if (
+        not isinstance(block, int)
+        or block < 1
+        or attr_text(ctx.node, "data_format", "NHWC") not in ("NHWC", "NCHW")
+    ):
         return Shape()
     if dims is None:
         return Shape((None,) * 4)
@@ -337,8 +361,11 @@ def _space_to_batch(node: Node, arrays: list[Array]) -> Sequence[Array]:
     order = [2 * i + 2 for i in range(count)] + [0] + [2 * i + 1 for i in range(count)]
     order += range(1 + 2 * count, 1 + 2 * count + rest)
     moved = x.reshape(split).transpose(order)
-    return [moved.reshape((-1, *moved.shape[count + 1 :])) if moved.size else moved.reshape(
-        (int(np.prod(moved.shape[: count + 1])), *moved.shape[count + 1 :]))]  # fmt: skip
+    return [
+        moved.reshape((-1, *moved.shape[count + 1 :]))
+        if moved.size
+        else moved.reshape((int(np.prod(moved.shape[: count + 1])), *moved.shape[count + 1 :]))
+    ]
 
 
 def _batch_to_space(node: Node, arrays: list[Array]) -> Sequence[Array]:

@@ -24,8 +24,10 @@ def _multiplied(ctx: Context, first: str, second: str) -> tuple[Dim, Dim]:
     rows, inner = _matrix(a, attr_bool(ctx.node, first))
     other, columns = _matrix(b, attr_bool(ctx.node, second))
     if inner is not None and other is not None and inner != other:
-        ctx.contradict(f"matrices of {Shape(a)} and {Shape(b)} are multiplied; expected inner dimensions that agree, "
-                       f"not {inner} and {other}")  # fmt: skip
+        ctx.contradict(
+            f"matrices of {Shape(a)} and {Shape(b)} are multiplied; expected inner dimensions that agree, "
+            f"not {inner} and {other}"
+        )
     return rows, columns
 
 
@@ -58,7 +60,9 @@ def _product(a: Array, b: Array) -> Array:
 
 def _matmul(node: Node, arrays: list[Array]) -> Sequence[Array]:
     a, b = arrays
-    return [_product(a.T if attr_bool(node, "transpose_a") else a, b.T if attr_bool(node, "transpose_b") else b)]
+    return [
+        _product(a.T if attr_bool(node, "transpose_a") else a, b.T if attr_bool(node, "transpose_b") else b)
+    ]
 
 
 def _batch_matmul(node: Node, arrays: list[Array]) -> Sequence[Array]:

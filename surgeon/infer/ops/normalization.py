@@ -8,7 +8,18 @@ import numpy as np
 
 from surgeon.graph import DType, Node, Shape, TensorSpec
 from surgeon.infer.dims import merge
-from surgeon.infer.rule import Array, Context, Dim, Mismatch, NoKernel, Rule, attr_bool, attr_float, attr_int, attr_text
+from surgeon.infer.rule import (
+    Array,
+    Context,
+    Dim,
+    Mismatch,
+    NoKernel,
+    Rule,
+    attr_bool,
+    attr_float,
+    attr_int,
+    attr_text,
+)
 
 
 def _channel_axis(node: Node, rank: int) -> int:
@@ -28,7 +39,9 @@ def bias_add(ctx: Context) -> Sequence[TensorSpec]:
     if count is not None and dims[at] not in (None, count):
         ctx.contradict(f"the input {Shape(dims)} has {dims[at]} channels; the bias expected {count}")
         return [TensorSpec(ctx.dtype(), Shape(dims))]
-    return [TensorSpec(ctx.dtype(), Shape((*dims[:at], count if dims[at] is None else dims[at], *dims[at + 1 :])))]
+    return [
+        TensorSpec(ctx.dtype(), Shape((*dims[:at], count if dims[at] is None else dims[at], *dims[at + 1 :])))
+    ]
 
 
 def batch_norm(ctx: Context) -> Sequence[TensorSpec]:
@@ -39,11 +52,15 @@ def batch_norm(ctx: Context) -> Sequence[TensorSpec]:
         raise Mismatch(f"the input has shape {Shape(dims)}; expected {axes} axes")
     at = _channel_axis(ctx.node, axes)
     depth: tuple[Dim, ...] = (dims[at],)
-    statistics = (1, 2) if attr_bool(ctx.node, "is_training", True) and not _averages(ctx.node) else (1, 2, 3, 4)
+    statistics = (
+        (1, 2) if attr_bool(ctx.node, "is_training", True) and not _averages(ctx.node) else (1, 2, 3, 4)
+    )
     for i in statistics:
         depth_i = ctx.dims(i)
         if depth_i is not None and (len(depth_i) != 1 or not Shape(depth).compatible(Shape(depth_i))):
-            ctx.contradict(f"input {i} has shape {Shape(depth_i)}; the input {Shape(dims)} expected {Shape(depth)}")
+            ctx.contradict(
+                f"input {i} has shape {Shape(depth_i)}; the input {Shape(dims)} expected {Shape(depth)}"
+            )
             break
         depth = merge(depth, depth_i) or depth
     out = (*dims[:at], depth[0], *dims[at + 1 :])
@@ -107,7 +124,9 @@ def _lrn(node: Node, arrays: list[Array]) -> Sequence[Array]:
     x = arrays[0]
     one = x.dtype.type
     radius = min(max(attr_int(node, "depth_radius", 5), 0), x.shape[-1])
-    bias, alpha, beta = (one(attr_float(node, k, d)) for k, d in (("bias", 1.0), ("alpha", 1.0), ("beta", 0.5)))
+    bias, alpha, beta = (
+        one(attr_float(node, k, d)) for k, d in (("bias", 1.0), ("alpha", 1.0), ("beta", 0.5))
+    )
     sums = np.cumsum(np.pad(np.square(x.astype(np.float64)), [(0, 0)] * 3 + [(radius + 1, radius)]), axis=-1)
     around = (sums[..., 2 * radius + 1 :] - sums[..., : x.shape[-1]]).astype(x.dtype)
     return [x / np.power(bias + alpha * around, beta)]

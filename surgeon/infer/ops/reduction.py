@@ -71,7 +71,9 @@ def top_k(ctx: Context) -> Sequence[TensorSpec]:
     if dims is None:
         return [TensorSpec(ctx.dtype()), TensorSpec(index)]
     if not dims or (k is not None and (k < 0 or (dims[-1] is not None and k > dims[-1]))):
-        raise Mismatch(f"the input of shape {Shape(dims)} is asked for its top {k}; expected a last axis with that many")
+        raise Mismatch(
+            f"the input of shape {Shape(dims)} is asked for its top {k}; expected a last axis with that many"
+        )
     out = Shape((*dims[:-1], k))
     return [TensorSpec(ctx.dtype(), out), TensorSpec(index, out)]
 

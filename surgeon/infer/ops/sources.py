@@ -9,7 +9,18 @@ import numpy as np
 
 from surgeon.graph import DType, Node, Shape, TensorSpec
 from surgeon.infer.dims import broadcast
-from surgeon.infer.rule import MAX_RANK, Array, Context, Dim, Dims, Mismatch, Rule, attr_dtype, attr_shape, moves
+from surgeon.infer.rule import (
+    MAX_RANK,
+    Array,
+    Context,
+    Dim,
+    Dims,
+    Mismatch,
+    Rule,
+    attr_dtype,
+    attr_shape,
+    moves,
+)
 
 _SCALARS_ARE_KNOWN_SINCE = 24
 
@@ -65,9 +76,13 @@ def like(ctx: Context) -> Sequence[TensorSpec]:
 def range_length(start: float, limit: float, delta: float) -> int:
     """Return the number of elements of Range; raise Mismatch where it has none that makes sense."""
     if delta == 0 or not all(math.isfinite(v) for v in (start, limit, delta)):
-        raise Mismatch(f"the range from {start} to {limit} by {delta} has no length; expected finite numbers and a step")
+        raise Mismatch(
+            f"the range from {start} to {limit} by {delta} has no length; expected finite numbers and a step"
+        )
     if (limit - start) * delta < 0:
-        raise Mismatch(f"the range from {start} to {limit} by {delta} never ends; expected a step towards the end")
+        raise Mismatch(
+            f"the range from {start} to {limit} by {delta} never ends; expected a step towards the end"
+        )
     if isinstance(start, int) and isinstance(limit, int) and isinstance(delta, int):
         return -((start - limit) // delta)
     return math.ceil(abs((limit - start) / delta))
@@ -102,10 +117,16 @@ def broadcast_to(ctx: Context) -> Sequence[TensorSpec]:
     dims = ctx.dims(0)
     if dims is not None and shape.dims is not None:
         if len(dims) > len(shape.dims):
-            raise Mismatch(f"an input of shape {Shape(dims)} is broadcast to {shape}; expected no more axes than that")
+            raise Mismatch(
+                f"an input of shape {Shape(dims)} is broadcast to {shape}; expected no more axes than that"
+            )
         joined = broadcast(dims, shape.dims)
-        if joined is not None and any(s is not None and j != s for j, s in zip(joined, shape.dims, strict=True)):
-            raise Mismatch(f"an input of shape {Shape(dims)} does not broadcast to {shape}; expected 1 or that dimension")
+        if joined is not None and any(
+            s is not None and j != s for j, s in zip(joined, shape.dims, strict=True)
+        ):
+            raise Mismatch(
+                f"an input of shape {Shape(dims)} does not broadcast to {shape}; expected 1 or that dimension"
+            )
     return [TensorSpec(ctx.dtype(), shape)]
 
 

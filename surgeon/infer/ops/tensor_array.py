@@ -23,7 +23,11 @@ def read(ctx: Context) -> Sequence[TensorSpec]:
 
 def gather(ctx: Context) -> Sequence[TensorSpec]:
     """Return the elements asked for, stacked: one per index, then the attribute's shape."""
-    dtype, element, indices = attr_dtype(ctx.node, "dtype"), attr_shape(ctx.node, "element_shape").dims, ctx.dims(1)
+    dtype, element, indices = (
+        attr_dtype(ctx.node, "dtype"),
+        attr_shape(ctx.node, "element_shape").dims,
+        ctx.dims(1),
+    )
     if element is None:
         return [TensorSpec(dtype)]
     return [TensorSpec(dtype, Shape((indices[0] if indices else None, *element)))]

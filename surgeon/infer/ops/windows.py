@@ -38,11 +38,19 @@ def _rank4(ctx: Context, index: int, what: str) -> tuple[Dim, ...]:
 
 def _slid(ctx: Context, size: Dim, kernel: Dim, axis: int) -> Dim:
     node = ctx.node
-    return window(size, kernel, _four(node, "strides")[axis], attr_text(node, "padding"),
-                  _four(node, "dilations")[axis], _explicit(node, axis))  # fmt: skip
+    return window(
+        size,
+        kernel,
+        _four(node, "strides")[axis],
+        attr_text(node, "padding"),
+        _four(node, "dilations")[axis],
+        _explicit(node, axis),
+    )
 
 
-def _placed(positions: tuple[int, int, int, int], batch: Dim, height: Dim, width: Dim, channels: Dim) -> Shape:
+def _placed(
+    positions: tuple[int, int, int, int], batch: Dim, height: Dim, width: Dim, channels: Dim
+) -> Shape:
     out: list[Dim] = [None] * 4
     for position, dim in zip(positions, (batch, height, width, channels), strict=True):
         out[position] = dim
@@ -57,7 +65,9 @@ def conv2d(ctx: Context) -> Sequence[TensorSpec]:
     n, h, w, c = where
     channels, expected = x[c], weights[2]
     if channels is not None and expected and channels % expected:
-        ctx.contradict(f"the input has {channels} channels; the filter {Shape(weights)} expected {expected} or a multiple")
+        ctx.contradict(
+            f"the input has {channels} channels; the filter {Shape(weights)} expected {expected} or a multiple"
+        )
     elif channels and expected == 0:
         ctx.contradict(f"the input has {channels} channels; the filter {Shape(weights)} expected none")
     shape = _placed(where, x[n], _slid(ctx, x[h], weights[0], h), _slid(ctx, x[w], weights[1], w), weights[3])
@@ -89,7 +99,9 @@ def conv2d_backprop_input(ctx: Context) -> Sequence[TensorSpec]:
         if (d := sizes[n]) is not None and upstream[n] not in (None, d):
             ctx.contradict(f"the gradient has a batch of {upstream[n]}; expected {d}")
         if (d := sizes[c]) is not None and weights[2] and d % weights[2]:
-            ctx.contradict(f"the output has {d} channels; the filter {Shape(weights)} expected {weights[2]} or a multiple")
+            ctx.contradict(
+                f"the output has {d} channels; the filter {Shape(weights)} expected {weights[2]} or a multiple"
+            )
         return [TensorSpec(dtype, Shape(sizes))]
     if len(sizes) == 2:
         return [TensorSpec(dtype, _placed(where, upstream[where[0]], sizes[0], sizes[1], weights[2]))]
@@ -109,7 +121,10 @@ def conv3d(ctx: Context) -> Sequence[TensorSpec]:
     strides, dilations = attr_ints(node, "strides") or (1,) * 5, attr_ints(node, "dilations") or (1,) * 5
     if len(strides) != 5 or len(dilations) != 5:
         return [TensorSpec(ctx.dtype(), Shape((None,) * 5))]
-    room = [window(x[a], weights[i], strides[a], attr_text(node, "padding"), dilations[a]) for i, a in enumerate(axes)]
+    room = [
+        window(x[a], weights[i], strides[a], attr_text(node, "padding"), dilations[a])
+        for i, a in enumerate(axes)
+    ]
     dims = (x[0], *room, weights[4]) if last else (x[0], weights[4], *room)
     return [TensorSpec(ctx.dtype(), Shape(dims))]
 
@@ -131,7 +146,14 @@ def pool(ctx: Context) -> Sequence[TensorSpec]:
 
 def pool_v2(ctx: Context) -> Sequence[TensorSpec]:
     ksize, strides = ctx.ints(1), ctx.ints(2)
-    if ksize is None or strides is None or len(ksize) != 4 or len(strides) != 4 or None in ksize or None in strides:
+    if (
+        ksize is None
+        or strides is None
+        or len(ksize) != 4
+        or len(strides) != 4
+        or None in ksize
+        or None in strides
+    ):
         return [TensorSpec(ctx.dtype(), Shape((None,) * 4))]
     sizes = tuple(k for k in ksize if k is not None)
     return [TensorSpec(ctx.dtype(), _pooled(ctx, sizes, tuple(s for s in strides if s is not None)))]

@@ -15,7 +15,9 @@ CLOSE = 0.01
 LARGEST_TERM = 10
 
 
-def grid_anchors(fields: Mapping[str, Any], maps: Sequence[tuple[int, int]], exact_ratios: bool = False) -> list[np.ndarray]:
+def grid_anchors(
+    fields: Mapping[str, Any], maps: Sequence[tuple[int, int]], exact_ratios: bool = False
+) -> list[np.ndarray]:
     """Return float32[1, 2, 4P, 1] for each feature map of ``maps`` (height, width).
 
     The first channel holds xmin, ymin, xmax, ymax of each anchor relative to the picture, in the order row, column,
@@ -42,7 +44,9 @@ def exact_ratio(ratio: float) -> float:
 
 def _sizes(fields: Mapping[str, Any], layer: int, layers: int, exact_ratios: bool) -> np.ndarray:
     """Return width and height of a cell's boxes, float32[P, 2]."""
-    given = [exact_ratio(ratio) for ratio in fields["aspectRatios"]] if exact_ratios else fields["aspectRatios"]
+    given = (
+        [exact_ratio(ratio) for ratio in fields["aspectRatios"]] if exact_ratios else fields["aspectRatios"]
+    )
     ratios = np.asarray(given, np.float32)
     scale = _scale(fields, layer, layers)
     if layer == 0:

@@ -27,7 +27,9 @@ def batched_nms(fields: Mapping[str, Any], boxes: np.ndarray, scores: np.ndarray
     numbers = np.zeros(count, np.int32)
     rows, row_scores = np.zeros((count, kept, 4), np.float32), np.zeros((count, kept), np.float32)
     classes = np.full((count, kept), -1, np.float32)
-    candidates = candidate_scores(fields, scores.reshape(count, -1, fields["numClasses"]), fields["scoreThreshold"])
+    candidates = candidate_scores(
+        fields, scores.reshape(count, -1, fields["numClasses"]), fields["scoreThreshold"]
+    )
     for n in range(count):
         shared = boxes.shape[2] == 1
         found = nms_by_class(

@@ -39,13 +39,24 @@ def batched_nms(at: PluginNode) -> tuple[str, str, str, str]:
         check_rows(at, "topK", fields["topK"])
     check_rows(at, "keepTopK", fields["keepTopK"])
     candidates = best_of_each(emit, every, fields["topK"])
-    kept = survivors(emit, candidates, fields["iouThreshold"], fields["keepTopK"], least=threshold,
-                     measured=_measured(at, candidates), together=compared(at))  # fmt: skip
+    kept = survivors(
+        emit,
+        candidates,
+        fields["iouThreshold"],
+        fields["keepTopK"],
+        least=threshold,
+        measured=_measured(at, candidates),
+        together=compared(at),
+    )
     rows = best_rows(emit, candidates, kept, fields["keepTopK"])
     boxes = filled_boxes(emit, rows)
     classes = emit.op("Gather", emit.constant(labels, np.float32), rows.classes, axis=0)
-    return (number_of(emit, rows), coding.clipped(emit, boxes) if fields["clipBoxes"] else boxes,
-            filled(emit, rows, rows.scores, 0), filled(emit, rows, classes, -1))  # fmt: skip
+    return (
+        number_of(emit, rows),
+        coding.clipped(emit, boxes) if fields["clipBoxes"] else boxes,
+        filled(emit, rows, rows.scores, 0),
+        filled(emit, rows, classes, -1),
+    )
 
 
 def _candidates(at: PluginNode, labels: tuple[int, ...], threshold: float) -> Candidates:
@@ -65,13 +76,24 @@ def _measured(at: PluginNode, candidates: Candidates) -> str | None:
     if at.fields["isNormalized"]:
         return None
     if not at.fields["caffeSemantics"]:
-        raise _unmeasured(at, "caffeSemantics 0, by which boxes have a pixel more and their intersection has not", "caffeSemantics to 1")
+        raise _unmeasured(
+            at,
+            "caffeSemantics 0, by which boxes have a pixel more and their intersection has not",
+            "caffeSemantics to 1",
+        )
     if at.fields["clipBoxes"]:
-        raise _unmeasured(at, "clipBoxes 1, by which boxes that do not meet share a pixel as large as the picture",
-                          "isNormalized to 1 for boxes relative to the picture, clipBoxes to 0 for boxes in pixels")  # fmt: skip
+        raise _unmeasured(
+            at,
+            "clipBoxes 1, by which boxes that do not meet share a pixel as large as the picture",
+            "isNormalized to 1 for boxes relative to the picture, clipBoxes to 0 for boxes in pixels",
+        )
     return coding.with_last_pixel(at.emit, candidates.boxes)
 
 
 def _unmeasured(at: PluginNode, what: str, instead: str) -> SurgeonError:
-    return error("X161", f"{at.spec.op} has isNormalized 0 and {what}; expected an overlap that NonMaxSuppression of ONNX measures",
-                 None, help=[f"set {instead}, or write the plugin node itself (--plugins native)"])  # fmt: skip
+    return error(
+        "X161",
+        f"{at.spec.op} has isNormalized 0 and {what}; expected an overlap that NonMaxSuppression of ONNX measures",
+        None,
+        help=[f"set {instead}, or write the plugin node itself (--plugins native)"],
+    )

@@ -56,7 +56,9 @@ def area(boxes: np.ndarray, rule: Overlap = RELATIVE) -> np.ndarray:
     """Return the area of each box, float32[...]; 0 where corners are in the wrong order and the rule leaves them so."""
     left, top, right, bottom = _sides(boxes, rule)
     more = np.float32(rule.side)
-    found: np.ndarray = np.where((right >= left) & (bottom >= top), (right - left + more) * (bottom - top + more), np.float32(0))
+    found: np.ndarray = np.where(
+        (right >= left) & (bottom >= top), (right - left + more) * (bottom - top + more), np.float32(0)
+    )
     return found
 
 
@@ -182,7 +184,12 @@ def _best_overall(by_class: np.ndarray, count: int) -> tuple[np.ndarray, np.ndar
 
 
 def _survivors(
-    boxes: np.ndarray, label: np.ndarray, candidate: np.ndarray, threshold: float, keep: int | None, rule: Overlap
+    boxes: np.ndarray,
+    label: np.ndarray,
+    candidate: np.ndarray,
+    threshold: float,
+    keep: int | None,
+    rule: Overlap,
 ) -> np.ndarray:
     """Return which of the candidates, best first, survive among those of their class: rising positions, int64[k]."""
     order = np.argsort(label, kind="stable")

@@ -25,7 +25,11 @@ def decoded(emit: Emitter, code: int, encoded: str, anchors: str, variance: str 
     if code == CORNER_SIZE:
         low, high = halves(emit, anchors)
         size = emit.op("Sub", high, low)
-        return emit.op("Add", anchors, emit.op("Mul", _times(emit, encoded, variance), emit.op("Concat", size, size, axis=-1)))
+        return emit.op(
+            "Add",
+            anchors,
+            emit.op("Mul", _times(emit, encoded, variance), emit.op("Concat", size, size, axis=-1)),
+        )
     if code == TF_CENTER:
         # TensorFlow's encodings have y before x; the variances have x before y all the same.
         encoded = emit.op("Gather", encoded, emit.ints(1, 0, 3, 2), axis=-1)

@@ -68,9 +68,13 @@ def compared(at: PluginNode) -> int | None:
 def check_rows(at: PluginNode, field: str, rows: int) -> None:
     """Raise SurgeonError X162 where TensorRT does not take so many rows, which ``field`` asks for."""
     if at.version is not None and rows > TENSORRT_ROWS:
-        raise error("X162", f"the field '{field}' of {at.spec.op} asks for the best {rows}; expected at most {TENSORRT_ROWS}, the "
-                    "largest K of TopK in TensorRT", None,
-                    help=[f"lower '{field}', or write the plugin node itself (--plugins native)"])  # fmt: skip
+        raise error(
+            "X162",
+            f"the field '{field}' of {at.spec.op} asks for the best {rows}; expected at most {TENSORRT_ROWS}, the "
+            "largest K of TopK in TensorRT",
+            None,
+            help=[f"lower '{field}', or write the plugin node itself (--plugins native)"],
+        )
 
 
 def objects(emit: Emitter, values: str, labels: Sequence[int], count: int, axis: int) -> str:
@@ -90,7 +94,12 @@ def labels_but(count: int, background: int) -> tuple[tuple[int, ...], bool]:
 
 def above(emit: Emitter, scores: str, threshold: float) -> str:
     """Return the scores that are above the threshold, else ``NONE``; so for what is not a number."""
-    return emit.op("Where", emit.op("Greater", scores, emit.constant(threshold, np.float32)), scores, emit.constant(NONE, np.float32))
+    return emit.op(
+        "Where",
+        emit.op("Greater", scores, emit.constant(threshold, np.float32)),
+        scores,
+        emit.constant(NONE, np.float32),
+    )
 
 
 def best_of_each(emit: Emitter, candidates: Candidates, count: int) -> Candidates:
@@ -98,7 +107,9 @@ def best_of_each(emit: Emitter, candidates: Candidates, count: int) -> Candidate
     if count >= candidates.each:
         return candidates
     classes = candidates.classes
-    scores, index = emit.op_many("TopK", (candidates.scores, emit.ints(count)), 2, axis=2, largest=1, sorted=1)
+    scores, index = emit.op_many(
+        "TopK", (candidates.scores, emit.ints(count)), 2, axis=2, largest=1, sorted=1
+    )
     if candidates.shared:
         flat = emit.op("Reshape", index, emit.ints(0, classes * count, 1))
         chosen = emit.op("GatherND", candidates.boxes, flat, batch_dims=1)
@@ -124,7 +135,12 @@ def survivors(
     ``measured`` are the boxes whose overlap counts, where it is not that of the boxes themselves. ``together`` is how many
     candidates of all classes of a picture the runtime compares.
     """
-    boxes, scores, classes, each = measured or candidates.boxes, candidates.scores, candidates.classes, candidates.each
+    boxes, scores, classes, each = (
+        measured or candidates.boxes,
+        candidates.scores,
+        candidates.classes,
+        candidates.each,
+    )
     by_class = not candidates.shared or (together is not None and classes * each > together)
     if by_class:
         # NonMaxSuppression has boxes, and room for candidates, for each picture only, so each class of a picture is one.
@@ -139,7 +155,9 @@ def survivors(
     return emit.op("Reshape", kept, emit.ints(-1, classes, each)) if by_class else kept
 
 
-def best_rows(emit: Emitter, candidates: Candidates, kept: str, rows: int, *, box_first: bool = False) -> Rows:
+def best_rows(
+    emit: Emitter, candidates: Candidates, kept: str, rows: int, *, box_first: bool = False
+) -> Rows:
     """Return the best ``rows`` of each picture, of what :func:`survivors` leaves.
 
     Among equal scores the lower class comes first, then the lower place; with ``box_first`` the other way about.
@@ -152,7 +170,11 @@ def best_rows(emit: Emitter, candidates: Candidates, kept: str, rows: int, *, bo
     valid = emit.op("Greater", scores, emit.constant(_HARDLY, np.float32))
     index = emit.op("Where", valid, index, emit.constant(0, np.int64))
     label, place = reversed(divided(emit, index, classes)) if box_first else divided(emit, index, each)
-    boxes = candidates.boxes if candidates.shared else emit.op("Reshape", candidates.boxes, emit.ints(0, total, 4))
+    boxes = (
+        candidates.boxes
+        if candidates.shared
+        else emit.op("Reshape", candidates.boxes, emit.ints(0, total, 4))
+    )
     if not candidates.shared and box_first:
         index = emit.op("Add", emit.op("Mul", label, emit.constant(each, np.int64)), place)
     own = emit.op("Unsqueeze", place if candidates.shared else index, emit.ints(2))
@@ -161,7 +183,11 @@ def best_rows(emit: Emitter, candidates: Candidates, kept: str, rows: int, *, bo
 
 def number_of(emit: Emitter, rows: Rows) -> str:
     """Return the number of detections of each picture, int32[N, 1]."""
-    return emit.op("Cast", emit.op("ReduceSum", emit.op("Cast", rows.valid, to=onnx_type("float32")), emit.ints(1)), to=onnx_type("int32"))
+    return emit.op(
+        "Cast",
+        emit.op("ReduceSum", emit.op("Cast", rows.valid, to=onnx_type("float32")), emit.ints(1)),
+        to=onnx_type("int32"),
+    )
 
 
 def filled(emit: Emitter, rows: Rows, values: str, otherwise: float, dtype: Any = np.float32) -> str:
@@ -171,7 +197,9 @@ def filled(emit: Emitter, rows: Rows, values: str, otherwise: float, dtype: Any 
 
 def filled_boxes(emit: Emitter, rows: Rows) -> str:
     """Return the boxes, float32[N, K, 4], zero in rows without a detection."""
-    return emit.op("Where", emit.op("Unsqueeze", rows.valid, emit.ints(2)), rows.boxes, emit.constant(0, np.float32))
+    return emit.op(
+        "Where", emit.op("Unsqueeze", rows.valid, emit.ints(2)), rows.boxes, emit.constant(0, np.float32)
+    )
 
 
 def top(emit: Emitter, scores: str, size: int, rows: int) -> tuple[str, str]:

@@ -47,7 +47,9 @@ def kept_rows(pictures: int | None, most: int | None, label_type: str) -> list[T
     ]
 
 
-def batched_nms(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> tuple[int | None, list[TensorSpec]]:
+def batched_nms(
+    op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]
+) -> tuple[int | None, list[TensorSpec]]:
     """Return the number of pictures, and boxes, scores and classes as BatchedNMS_TRT keeps them, of keepTopK rows.
 
     Raise SurgeonError C109 where the inputs do not fit one another, numClasses or shareLocation.
@@ -56,11 +58,20 @@ def batched_nms(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]
     classes = fields["numClasses"]
     check_dim(op, 1, inputs[1], 2, classes, why=f"numClasses is {classes}")
     owners = 1 if fields["shareLocation"] else classes
-    check_dim(op, 0, inputs[0], 2, owners, why=f"shareLocation is {fields['shareLocation']} and numClasses is {classes}")
+    check_dim(
+        op,
+        0,
+        inputs[0],
+        2,
+        owners,
+        why=f"shareLocation is {fields['shareLocation']} and numClasses is {classes}",
+    )
     return sizes.pictures, kept_rows(sizes.pictures, fields["keepTopK"], "float32")
 
 
-def combined_nms(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> tuple[int | None, list[TensorSpec]]:
+def combined_nms(
+    op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]
+) -> tuple[int | None, list[TensorSpec]]:
     """Return the number of pictures, and boxes, scores and classes as TensorFlow's CombinedNonMaxSuppression keeps them.
 
     There are max_total_size rows, or with pad_per_class the rows that all classes together may have, where these are

@@ -29,7 +29,9 @@ PIXELS_THAT_TOUCH = Overlap(side=1.0, shared=1.0, apart_share=True)
 _AS_THEY_ARE = Overlap(sort_corners=False)
 
 
-def detection_output(fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str]) -> list[np.ndarray]:
+def detection_output(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str]
+) -> list[np.ndarray]:
     """Return the detections, float32[N, 1, K, 7], and their number, float32[N, 1, 1, 1] holding the bits of an int32.
 
     K is keepTopK; with ``keep-all``, the most that survive in one picture. Fields are complete, inputs those of
@@ -97,7 +99,9 @@ def _scores(fields: Mapping[str, Any], conf: np.ndarray) -> np.ndarray:
     return candidate_scores(fields, scores, fields["confidenceThreshold"])
 
 
-def _picture(fields: Mapping[str, Any], boxes: np.ndarray, scores: np.ndarray, changes: frozenset[str]) -> np.ndarray:
+def _picture(
+    fields: Mapping[str, Any], boxes: np.ndarray, scores: np.ndarray, changes: frozenset[str]
+) -> np.ndarray:
     """Return label, score, xmin, ymin, xmax, ymax of each detection of one picture, best first, float32[k, 6]."""
     inside = clip(boxes)
     empty = area(inside, _AS_THEY_ARE) <= 0
@@ -116,5 +120,3 @@ def _picture(fields: Mapping[str, Any], boxes: np.ndarray, scores: np.ndarray, c
     )
     kept = inside[found.candidate, np.minimum(found.label, inside.shape[1] - 1)]
     return np.column_stack([found.label.astype(np.float32), found.score, kept])
-
-

@@ -38,10 +38,16 @@ def detection_output(at: PluginNode) -> tuple[str, str]:
     """
     emit, fields = at.emit, at.fields
     if not fields["isNormalized"]:
-        raise error("X161", f"{at.spec.op} has isNormalized 0, by which boxes that do not meet share a pixel all the same, as large as the "
-                    "picture to which they are cut; expected an overlap that NonMaxSuppression of ONNX measures", None,
-                    help=["set isNormalized to 1, for boxes relative to the picture, or write the plugin node itself "
-                          "(--plugins native)"])  # fmt: skip
+        raise error(
+            "X161",
+            f"{at.spec.op} has isNormalized 0, by which boxes that do not meet share a pixel all the same, as large as the "
+            "picture to which they are cut; expected an overlap that NonMaxSuppression of ONNX measures",
+            None,
+            help=[
+                "set isNormalized to 1, for boxes relative to the picture, or write the plugin node itself "
+                "(--plugins native)"
+            ],
+        )
     labels, any_object = labels_but(fields["numClasses"], fields["backgroundLabelId"])
     threshold = fields["confidenceThreshold"] if any_object else np.inf
     anchors = sample_dims(at, fields["inputOrder"][2])[1] // 4
@@ -52,7 +58,9 @@ def detection_output(at: PluginNode) -> tuple[str, str]:
         check_rows(at, "topK", fields["topK"])
     check_rows(at, "keepTopK", fields["keepTopK"])
     candidates = best_of_each(emit, every, fields["topK"])
-    kept = survivors(emit, candidates, fields["nmsThreshold"], fields["keepTopK"], least=threshold, together=compared(at))
+    kept = survivors(
+        emit, candidates, fields["nmsThreshold"], fields["keepTopK"], least=threshold, together=compared(at)
+    )
     rows = best_rows(emit, candidates, kept, fields["keepTopK"])
     return _detections(at, rows, labels), emit.op("Unsqueeze", number_of(emit, rows), emit.ints(2, 3))
 
@@ -92,8 +100,10 @@ def _scores(at: PluginNode, anchors: int, labels: tuple[int, ...]) -> str:
 def _detections(at: PluginNode, rows: Rows, labels: tuple[int, ...]) -> str:
     emit, loc, kept = at.emit, at.fields["inputOrder"][0], at.fields["keepTopK"]
     names = emit.constant(labels, np.float32)
-    label, score, valid = (emit.op("Unsqueeze", each, emit.ints(2))
-                           for each in (emit.op("Gather", names, rows.classes, axis=0), rows.scores, rows.valid))  # fmt: skip
+    label, score, valid = (
+        emit.op("Unsqueeze", each, emit.ints(2))
+        for each in (emit.op("Gather", names, rows.classes, axis=0), rows.scores, rows.valid)
+    )
     found = emit.op("Concat", label, score, coding.clipped(emit, rows.boxes), axis=2)
     found = emit.op("Where", valid, found, emit.constant(NO_DETECTION, np.float32))
     picture = emit.op("Expand", picture_numbers(at, loc, 3, np.float32), emit.ints(1, kept, 1))

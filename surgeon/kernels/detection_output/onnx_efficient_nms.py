@@ -48,8 +48,11 @@ FLOAT = 1
 def _attributes(at: PluginNode) -> dict[str, Any]:
     fields, spec = at.fields, at.catalog[PLUGIN]
     wanted = {
-        "score_threshold": fields["confidenceThreshold"], "iou_threshold": fields["nmsThreshold"],
-        "max_output_boxes": fields["keepTopK"], "background_class": fields["backgroundLabelId"],
-        "score_activation": fields["confSigmoid"], "box_coding": 0,
-    }  # fmt: skip
+        "score_threshold": fields["confidenceThreshold"],
+        "iou_threshold": fields["nmsThreshold"],
+        "max_output_boxes": fields["keepTopK"],
+        "background_class": fields["backgroundLabelId"],
+        "score_activation": fields["confSigmoid"],
+        "box_coding": 0,
+    }
     return native_attributes(spec, wanted, at.version)

@@ -20,7 +20,10 @@ def outputs(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) ->
     _check_sizes(op, fields, loc, conf, prior)
     batches = [spec.shape.dims[0] for spec in (loc, conf) if spec.shape.dims]
     batch = next((n for n in batches if n is not None), None)
-    return [TensorSpec.of("float32", batch, 1, fields["keepTopK"], 7), TensorSpec.of("float32", batch, 1, 1, 1)]
+    return [
+        TensorSpec.of("float32", batch, 1, fields["keepTopK"], 7),
+        TensorSpec.of("float32", batch, 1, 1, 1),
+    ]
 
 
 def check(fields: Mapping[str, Any]) -> list[str]:
@@ -31,15 +34,22 @@ def check(fields: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _check_sizes(op: str, fields: Mapping[str, Any], loc: TensorSpec, conf: TensorSpec, prior: TensorSpec) -> None:
+def _check_sizes(
+    op: str, fields: Mapping[str, Any], loc: TensorSpec, conf: TensorSpec, prior: TensorSpec
+) -> None:
     """Compare the sizes of loc and conf with the number of anchors that prior tells."""
     order = dict(zip(("loc", "conf", "prior"), fields["inputOrder"], strict=True))
     if prior.shape.dims is None or len(prior.shape.dims) != 4:
         return
     _, channels, length, _ = prior.shape.dims
     if channels not in (None, 2) or (length is not None and length % 4):
-        raise error("C109", f"input {order['prior']} of {op}, taken as prior, is {prior}; expected [1,2,4P,1] for P anchors",
-                    None, [f"inputOrder is {list(fields['inputOrder'])}"], ["correct the order of the inputs"])  # fmt: skip
+        raise error(
+            "C109",
+            f"input {order['prior']} of {op}, taken as prior, is {prior}; expected [1,2,4P,1] for P anchors",
+            None,
+            [f"inputOrder is {list(fields['inputOrder'])}"],
+            ["correct the order of the inputs"],
+        )
     if length is None:
         return
     anchors, classes = length // 4, fields["numClasses"]
@@ -52,10 +62,18 @@ def _check_sizes(op: str, fields: Mapping[str, Any], loc: TensorSpec, conf: Tens
     ):
         size = _sample_size(spec)
         if size is not None and size != wanted:
-            raise error("C109", f"input {order[name]} of {op}, taken as {name}, has {size} numbers a picture; "
-                        f"expected {wanted}", None,
-                        [arithmetic, f"prior is {prior}: {length} / 4 = {anchors} anchors", *_guess(name, size, anchors, classes)],
-                        ["correct the order of the inputs, numClasses, or the fields that make the anchors"])  # fmt: skip
+            raise error(
+                "C109",
+                f"input {order[name]} of {op}, taken as {name}, has {size} numbers a picture; "
+                f"expected {wanted}",
+                None,
+                [
+                    arithmetic,
+                    f"prior is {prior}: {length} / 4 = {anchors} anchors",
+                    *_guess(name, size, anchors, classes),
+                ],
+                ["correct the order of the inputs, numClasses, or the fields that make the anchors"],
+            )
 
 
 def _guess(name: str, size: int, anchors: int, classes: int) -> list[str]:

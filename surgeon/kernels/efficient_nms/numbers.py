@@ -86,7 +86,9 @@ def choose(boxes: np.ndarray, scores: np.ndarray, rules: Rules) -> Chosen:
     return Chosen(box[kept], label[kept], _sigmoid(score) if rules.sigmoid else score)
 
 
-def detections(boxes: np.ndarray, scores: np.ndarray, rules: Rules, clipped: bool = False) -> tuple[np.ndarray, ...]:
+def detections(
+    boxes: np.ndarray, scores: np.ndarray, rules: Rules, clipped: bool = False
+) -> tuple[np.ndarray, ...]:
     """Return the number of detections, int32[N], boxes, float32[N, K, 4], scores, float32[N, K], classes, int32[N, K].
 
     K is ``rules.most``; ``boxes`` is float32[N, P, L, 4] as corners, ``scores`` float32[N, P, C] or float32[N, P, C, 1].

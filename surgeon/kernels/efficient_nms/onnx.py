@@ -88,8 +88,12 @@ def detections(at: PluginNode, rows: Rows, rules: Rules, *, clip: bool = False) 
     scores = coding.logistic(emit, rows.scores) if rules.sigmoid else rows.scores
     boxes = filled_boxes(emit, rows)
     classes = emit.op("Cast", rows.classes, to=onnx_type(np.int32))
-    return (number_of(emit, rows), coding.clipped(emit, boxes) if clip else boxes, filled(emit, rows, scores, 0),
-            filled(emit, rows, classes, 0, np.int32))  # fmt: skip
+    return (
+        number_of(emit, rows),
+        coding.clipped(emit, boxes) if clip else boxes,
+        filled(emit, rows, scores, 0),
+        filled(emit, rows, classes, 0, np.int32),
+    )
 
 
 def combined_nms(at: PluginNode) -> tuple[str, str, str, str]:
@@ -110,10 +114,19 @@ def _scores(at: PluginNode, sizes: Sizes, rules: Rules) -> str:
     """Return the scores, float32[N, P, C]: ``NONE`` for what is no candidate, ``OUTSIDE`` for what comes last."""
     emit = at.emit
     scores = emit.op("Reshape", at.inputs[1], emit.ints(0, sizes.each, sizes.classes))
-    threshold, dense = (_before_logistic(level) if rules.sigmoid else np.float32(level) for level in (rules.score_threshold, DENSE))
-    counts = emit.op("Greater", scores, emit.constant(np.nextafter(threshold, np.float32(-np.inf)), np.float32))
+    threshold, dense = (
+        _before_logistic(level) if rules.sigmoid else np.float32(level)
+        for level in (rules.score_threshold, DENSE)
+    )
+    counts = emit.op(
+        "Greater", scores, emit.constant(np.nextafter(threshold, np.float32(-np.inf)), np.float32)
+    )
     if 0 <= rules.background < sizes.classes:
-        counts = emit.op("And", counts, emit.constant([label != rules.background for label in range(sizes.classes)], np.bool_))
+        counts = emit.op(
+            "And",
+            counts,
+            emit.constant([label != rules.background for label in range(sizes.classes)], np.bool_),
+        )
     return emit.op("Where", counts, scores, emit.constant(OUTSIDE if threshold < dense else NONE, np.float32))
 
 
@@ -139,11 +152,15 @@ def _best(at: PluginNode, scores: str, sizes: Sizes) -> str:
     return emit.op("Reshape", cut, emit.ints(0, sizes.each, sizes.classes))
 
 
-def _of_any_class(emit: Emitter, boxes: str, scores: str, sizes: Sizes, rules: Rules, level: float, limit: int) -> Rows:
+def _of_any_class(
+    emit: Emitter, boxes: str, scores: str, sizes: Sizes, rules: Rules, level: float, limit: int
+) -> Rows:
     """Return the rows where a box of any class suppresses: every pair of box and class is a candidate of one class."""
     total = sizes.each * sizes.classes
     if sizes.owners == 1 and sizes.classes > 1:
-        boxes = emit.op("Expand", emit.op("Unsqueeze", boxes, emit.ints(2)), emit.ints(1, 1, sizes.classes, 1))
+        boxes = emit.op(
+            "Expand", emit.op("Unsqueeze", boxes, emit.ints(2)), emit.ints(1, 1, sizes.classes, 1)
+        )
     pairs = emit.op("Reshape", boxes, emit.ints(0, total, 4))
     candidates = Candidates(pairs, emit.op("Reshape", scores, emit.ints(0, 1, total)), 1, total, shared=True)
     rows = best_rows(emit, candidates, survivors(emit, candidates, level, limit), rules.most)

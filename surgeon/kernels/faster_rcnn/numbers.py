@@ -26,7 +26,9 @@ def proposals(fields: Mapping[str, Any], scores: np.ndarray, deltas: np.ndarray)
     for n, found in enumerate(boxes):
         best = found[descending(ranked[n])[: fields["pre_nms_top_n"]]]
         # Widths and heights count a pixel more, as if the far corners were a pixel further.
-        kept = greedy_nms(best + np.array([0, 0, 1, 1], F32), fields["nms_iou_threshold"], limit=fields["post_nms_top_n"])
+        kept = greedy_nms(
+            best + np.array([0, 0, 1, 1], F32), fields["nms_iou_threshold"], limit=fields["post_nms_top_n"]
+        )
         rois[n, : len(kept), :, 0] = (best[kept] / np.tile(most, 2))[:, [1, 0, 3, 2]]
     return rois
 
@@ -43,4 +45,6 @@ def _decode(fields: Mapping[str, Any], deltas: np.ndarray) -> np.ndarray:
     y = (np.arange(height, dtype=F32)[:, None] + F32(0.5)) * stride + anchor_height * ty
     wide, high = np.exp(tw) * anchor_width, np.exp(th) * anchor_height
     left, top = x - wide / F32(2), y - high / F32(2)
-    return np.stack([left, top, left + wide, top + high], axis=-1).reshape(pictures, channels // 4 * height * width, 4)
+    return np.stack([left, top, left + wide, top + high], axis=-1).reshape(
+        pictures, channels // 4 * height * width, 4
+    )

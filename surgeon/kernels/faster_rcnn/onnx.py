@@ -7,7 +7,14 @@ import numpy as np
 from surgeon.formats.onnx.lowering import PluginNode
 from surgeon.formats.onnx.shapes import sample_dims
 from surgeon.kernels.boxes import onnx as coding
-from surgeon.kernels.boxes.onnx_nms import Candidates, best_of_each, best_rows, check_rows, filled_boxes, survivors
+from surgeon.kernels.boxes.onnx_nms import (
+    Candidates,
+    best_of_each,
+    best_rows,
+    check_rows,
+    filled_boxes,
+    survivors,
+)
 
 F32 = np.float32
 
@@ -45,7 +52,11 @@ def _decoded(at: PluginNode) -> str:
     channels, height, width = sample_dims(at, 1)
     anchors = channels // 4
     deltas = emit.op("Reshape", at.inputs[1], emit.ints(0, anchors, 4, height, width))
-    deltas = emit.op("Reshape", emit.op("Transpose", deltas, perm=(0, 1, 3, 4, 2)), emit.ints(0, anchors * height * width, 4))
+    deltas = emit.op(
+        "Reshape",
+        emit.op("Transpose", deltas, perm=(0, 1, 3, 4, 2)),
+        emit.ints(0, anchors * height * width, 4),
+    )
     shift, growth = coding.halves(emit, deltas)
     middles, sizes = _anchors(at, height, width)
     size = emit.constant(sizes)
@@ -60,7 +71,9 @@ def _anchors(at: PluginNode, height: int, width: int) -> tuple[np.ndarray, np.nd
     root = np.sqrt(np.asarray(at.fields["anchor_ratios"], F32))
     sides = np.asarray(at.fields["anchor_sizes"], F32)[:, None]
     sizes = np.stack([(sides * root).ravel(), (sides / root).ravel()], axis=-1)
-    x, y = ((np.arange(size, dtype=F32) + F32(0.5)) * F32(at.fields["rpn_stride"]) for size in (width, height))
+    x, y = (
+        (np.arange(size, dtype=F32) + F32(0.5)) * F32(at.fields["rpn_stride"]) for size in (width, height)
+    )
     cells = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     return np.tile(cells, (len(sizes), 1)), np.repeat(sizes, len(cells), axis=0)
 

@@ -75,7 +75,9 @@ def decode_relative(anchors: np.ndarray, deltas: np.ndarray) -> np.ndarray:
     return clip(np.concatenate([low, low + size], axis=-1))
 
 
-def decode_pixels(anchors: np.ndarray, deltas: np.ndarray, divisors: Sequence[float], height: int, width: int) -> np.ndarray:
+def decode_pixels(
+    anchors: np.ndarray, deltas: np.ndarray, divisors: Sequence[float], height: int, width: int
+) -> np.ndarray:
     """Return the boxes of encodings dy, dx, log dh, log dw, divided by ``divisors``; clipped to the picture.
 
     Corners are pixels that belong to a box. Boxes grow to 1000 / 16 of their anchor at most.
@@ -85,7 +87,11 @@ def decode_pixels(anchors: np.ndarray, deltas: np.ndarray, divisors: Sequence[fl
     middle = anchors[..., :2] + size * F32(0.5) + scaled[..., :2] * size
     size = size * np.exp(np.minimum(scaled[..., 2:], F32(np.log(1000 / 16))))
     low = middle - F32(0.5) * size
-    found: np.ndarray = np.clip(np.concatenate([low, low + size - F32(1)], axis=-1), F32(0), np.array([height - 1, width - 1] * 2, F32))
+    found: np.ndarray = np.clip(
+        np.concatenate([low, low + size - F32(1)], axis=-1),
+        F32(0),
+        np.array([height - 1, width - 1] * 2, F32),
+    )
     return found
 
 
@@ -176,15 +182,27 @@ def multilevel_propose(fields: Mapping[str, Any], inputs: Sequence[np.ndarray]) 
     return rois
 
 
-def _proposed(boxes: np.ndarray, scores: np.ndarray, fields: Mapping[str, Any], score_threshold: float, threads: int) -> Selection:
+def _proposed(
+    boxes: np.ndarray, scores: np.ndarray, fields: Mapping[str, Any], score_threshold: float, threads: int
+) -> Selection:
     """Return the best of one picture's boxes after suppression; prenms_topk of them go into it."""
     best = descending(scores)[: fields["prenms_topk"]]
-    kept = select(boxes[best], np.zeros(len(best), np.int64), scores[best], classes=1, score_threshold=score_threshold,
-                  iou_threshold=fields["iou_threshold"], keep=fields["keep_topk"], threads=threads)  # fmt: skip
+    kept = select(
+        boxes[best],
+        np.zeros(len(best), np.int64),
+        scores[best],
+        classes=1,
+        score_threshold=score_threshold,
+        iou_threshold=fields["iou_threshold"],
+        keep=fields["keep_topk"],
+        threads=threads,
+    )
     return Selection(best[kept.candidate], kept.label, kept.score)
 
 
-def detection_layer(fields: Mapping[str, Any], deltas: np.ndarray, scores: np.ndarray, rois: np.ndarray) -> np.ndarray:
+def detection_layer(
+    fields: Mapping[str, Any], deltas: np.ndarray, scores: np.ndarray, rois: np.ndarray
+) -> np.ndarray:
     """Return float32[N, keep_topk, 6] as DetectionLayer_TRT computes it, boxes relative to the picture.
 
     ``deltas`` is float32[N, R, 4 C, 1, 1], ``scores`` float32[N, R, C, 1, 1], ``rois`` float32[N, R, 4].
@@ -194,11 +212,15 @@ def detection_layer(fields: Mapping[str, Any], deltas: np.ndarray, scores: np.nd
     return _detections(fields, labels, scores, decode_relative(rois, _of_class(deltas, labels)))
 
 
-def generate_detection(fields: Mapping[str, Any], deltas: np.ndarray, scores: np.ndarray, rois: np.ndarray) -> np.ndarray:
+def generate_detection(
+    fields: Mapping[str, Any], deltas: np.ndarray, scores: np.ndarray, rois: np.ndarray
+) -> np.ndarray:
     """Return float32[N, keep_topk, 6] as GenerateDetection_TRT computes it, boxes in pixels; inputs as :func:`detection_layer`."""
     _, height, width = fields["image_size"]
     labels = best_class(scores[..., 0, 0], 1)
-    return _detections(fields, labels, scores, decode_pixels(rois, _of_class(deltas, labels), (10, 10, 5, 5), height, width))
+    return _detections(
+        fields, labels, scores, decode_pixels(rois, _of_class(deltas, labels), (10, 10, 5, 5), height, width)
+    )
 
 
 def _of_class(deltas: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -207,13 +229,22 @@ def _of_class(deltas: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.take_along_axis(by_class, np.maximum(labels, 0)[..., None, None], axis=2)[:, :, 0]
 
 
-def _detections(fields: Mapping[str, Any], labels: np.ndarray, scores: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def _detections(
+    fields: Mapping[str, Any], labels: np.ndarray, scores: np.ndarray, boxes: np.ndarray
+) -> np.ndarray:
     detections = np.zeros((len(boxes), fields["keep_topk"], 6), F32)
     detections[..., 4] = -1
     for n, found in enumerate(boxes):
         of_class = np.take_along_axis(scores[n, :, :, 0, 0], np.maximum(labels[n], 0)[:, None], axis=1)[:, 0]
-        kept = select(found, labels[n], of_class, classes=fields["num_classes"], score_threshold=fields["score_threshold"],
-                      iou_threshold=fields["iou_threshold"], keep=fields["keep_topk"])  # fmt: skip
+        kept = select(
+            found,
+            labels[n],
+            of_class,
+            classes=fields["num_classes"],
+            score_threshold=fields["score_threshold"],
+            iou_threshold=fields["iou_threshold"],
+            keep=fields["keep_topk"],
+        )
         visible = kept.score > LEAST_SCORE
         rows = np.column_stack([found[kept.candidate], kept.label.astype(F32), kept.score])[visible]
         detections[n, : len(rows)] = rows

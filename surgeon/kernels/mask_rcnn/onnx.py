@@ -57,7 +57,12 @@ def proposal_layer(at: PluginNode) -> str:
     anchors = proposal_anchors(fields["image_size"])
     scores = emit.op("Slice", at.inputs[0], emit.ints(1), emit.ints(2), emit.ints(2))
     best, deltas, near = _best(at, scores, at.inputs[1], anchors)
-    found = Sorted(_relative(emit, near, deltas), _rounded(emit, best, F32(0), LEAST_SCORE), None, _candidates(at, len(anchors)))
+    found = Sorted(
+        _relative(emit, near, deltas),
+        _rounded(emit, best, F32(0), LEAST_SCORE),
+        None,
+        _candidates(at, len(anchors)),
+    )
     return _regions(at, *_kept(at, found, 256))
 
 
@@ -73,13 +78,20 @@ def multilevel_propose(at: PluginNode) -> str:
         anchors = level_anchors(level, height, width)
         best, deltas, near = _best(at, at.inputs[2 * k + 1], at.inputs[2 * k], anchors)
         decoded = _pixels(emit, near, deltas, (1, 1, 1, 1), height, width)
-        found = Sorted(decoded, _rounded(emit, best, F32(fields["fg_threshold"]), F32(0)), None, _candidates(at, len(anchors)))
+        found = Sorted(
+            decoded,
+            _rounded(emit, best, F32(fields["fg_threshold"]), F32(0)),
+            None,
+            _candidates(at, len(anchors)),
+        )
         of_level, rows = _kept(at, found, 512)
         scores.append(of_level)
         boxes.append(rows)
         count += fields["keep_topk"]
     best, index = top(emit, emit.op("Concat", *scores, axis=1), count, fields["keep_topk"])
-    chosen = emit.op("GatherND", emit.op("Concat", *boxes, axis=1), emit.op("Unsqueeze", index, emit.ints(2)), batch_dims=1)
+    chosen = emit.op(
+        "GatherND", emit.op("Concat", *boxes, axis=1), emit.op("Unsqueeze", index, emit.ints(2)), batch_dims=1
+    )
     return _regions(at, best, chosen)
 
 
@@ -122,7 +134,11 @@ def _rounded(emit: Emitter, scores: str, threshold: np.float32, above: np.float3
     """Return scores of one class as the plugins round them, ``NONE`` below the threshold or where none is above ``above``."""
     step = emit.constant(SCORE_STEP)
     rounded = emit.op("Sub", emit.op("Add", scores, step), step)
-    counts = emit.op("And", emit.op("GreaterOrEqual", scores, emit.constant(threshold)), emit.op("Greater", rounded, emit.constant(above)))
+    counts = emit.op(
+        "And",
+        emit.op("GreaterOrEqual", scores, emit.constant(threshold)),
+        emit.op("Greater", rounded, emit.constant(above)),
+    )
     return emit.op("Where", counts, rounded, emit.constant(NONE, F32))
 
 
@@ -137,16 +153,24 @@ def _relative(emit: Emitter, anchors: str, deltas: str) -> str:
     return coding.clipped(emit, emit.op("Concat", low, emit.op("Add", low, size), axis=-1))
 
 
-def _pixels(emit: Emitter, anchors: str, deltas: str, divisors: Sequence[float], height: int, width: int) -> str:
+def _pixels(
+    emit: Emitter, anchors: str, deltas: str, divisors: Sequence[float], height: int, width: int
+) -> str:
     """Return the boxes of encodings dy, dx, log dh, log dw, divided by ``divisors``; clipped to the picture."""
-    (near, far), (shift, growth) = (coding.halves(emit, each) for each in (anchors, emit.op("Div", deltas, emit.floats(*divisors))))
+    (near, far), (shift, growth) = (
+        coding.halves(emit, each) for each in (anchors, emit.op("Div", deltas, emit.floats(*divisors)))
+    )
     one, half = emit.constant(1, F32), emit.constant(0.5, F32)
     size = emit.op("Add", emit.op("Sub", far, near), one)
     middle = emit.op("Add", emit.op("Add", near, emit.op("Mul", size, half)), emit.op("Mul", shift, size))
     size = emit.op("Mul", size, emit.op("Exp", emit.op("Min", growth, emit.constant(np.log(1000 / 16), F32))))
     low = emit.op("Sub", middle, emit.op("Mul", half, size))
     boxes = emit.op("Concat", low, emit.op("Sub", emit.op("Add", low, size), one), axis=-1)
-    return emit.op("Min", emit.op("Max", boxes, emit.constant(0, F32)), emit.floats(height - 1, width - 1, height - 1, width - 1))
+    return emit.op(
+        "Min",
+        emit.op("Max", boxes, emit.constant(0, F32)),
+        emit.floats(height - 1, width - 1, height - 1, width - 1),
+    )
 
 
 def _of_best_class(at: PluginNode, first: int) -> tuple[str, str, str]:
@@ -158,7 +182,9 @@ def _of_best_class(at: PluginNode, first: int) -> tuple[str, str, str]:
     emit, classes = at.emit, at.fields["num_classes"]
     regions = sample_dims(at, 2)[0]
     # Of equal scores the highest class of a block counts, and the first block; ArgMax takes the first.
-    blocks = [range(start, min(start + ARGMAX_BLOCK, classes)) for start in range(first, classes, ARGMAX_BLOCK)]
+    blocks = [
+        range(start, min(start + ARGMAX_BLOCK, classes)) for start in range(first, classes, ARGMAX_BLOCK)
+    ]
     order = np.array([label for block in blocks for label in reversed(block)])
     scores = emit.op("Reshape", at.inputs[1], emit.ints(0, regions, classes))
     by_rank = emit.op("Gather", scores, emit.constant(order), axis=2)
@@ -178,9 +204,17 @@ def _detections(at: PluginNode, boxes: str, scores: str, base: str) -> str:
     # Class and score are sorted as one number, which rounds the score.
     key = emit.op("Add", emit.op("Add", base, scores), emit.constant(SCORE_STEP))
     threshold = emit.op("GreaterOrEqual", scores, emit.constant(fields["score_threshold"], F32))
-    some, real = (emit.op("Greater", each, emit.constant(level, F32)) for each, level in ((scores, 0), (base, -0.5)))
-    counts = emit.op("And", emit.op("And", threshold, some), emit.op("And", real, emit.op("Greater", key, emit.constant(SCORE_STEP))))
-    best, index = emit.op_many("TopK", (emit.op("Where", counts, key, none), emit.ints(regions)), 2, axis=1, largest=1, sorted=1)
+    some, real = (
+        emit.op("Greater", each, emit.constant(level, F32)) for each, level in ((scores, 0), (base, -0.5))
+    )
+    counts = emit.op(
+        "And",
+        emit.op("And", threshold, some),
+        emit.op("And", real, emit.op("Greater", key, emit.constant(SCORE_STEP))),
+    )
+    best, index = emit.op_many(
+        "TopK", (emit.op("Where", counts, key, none), emit.ints(regions)), 2, axis=1, largest=1, sorted=1
+    )
     step = emit.constant(LABEL_STEP)
     place = emit.op("Floor", emit.op("Div", best, step))
     rounded = emit.op("Sub", emit.op("Sub", best, emit.op("Mul", place, step)), emit.constant(SCORE_STEP))
@@ -205,7 +239,9 @@ def _kept(at: PluginNode, found: Sorted, threads: int) -> tuple[str, str]:
     scores, positions = _last_sort(emit, scores, found.count, threads)
     best, index = top(emit, scores, len(positions), keep)
     there = emit.op("Greater", best, emit.constant(_HARDLY, F32))
-    position = emit.op("Gather", emit.constant(positions), emit.op("Where", there, index, emit.constant(0, np.int64)), axis=0)
+    position = emit.op(
+        "Gather", emit.constant(positions), emit.op("Where", there, index, emit.constant(0, np.int64)), axis=0
+    )
     rows = emit.op("GatherND", _rows(emit, found), emit.op("Unsqueeze", position, emit.ints(2)), batch_dims=1)
     if found.labels is None:
         return best, rows
@@ -214,7 +250,11 @@ def _kept(at: PluginNode, found: Sorted, threads: int) -> tuple[str, str]:
 
 def _rows(emit: Emitter, found: Sorted) -> str:
     """Return the boxes, and their classes where there are several: float32[N, R, 4] or float32[N, R, 5]."""
-    return found.boxes if found.labels is None else emit.op("Concat", found.boxes, emit.op("Unsqueeze", found.labels, emit.ints(2)), axis=2)
+    return (
+        found.boxes
+        if found.labels is None
+        else emit.op("Concat", found.boxes, emit.op("Unsqueeze", found.labels, emit.ints(2)), axis=2)
+    )
 
 
 def _survivors(at: PluginNode, found: Sorted) -> str:

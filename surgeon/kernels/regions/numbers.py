@@ -52,7 +52,9 @@ def crop_and_resize(features: np.ndarray, rois: np.ndarray, height: int, width: 
     crops = np.zeros((pictures, rois.shape[1], channels, height, width), F32)
     for n, region in np.ndindex(rois.shape[:2]):
         y1, x1, y2, x2 = rois[n, region, :, 0]
-        crops[n, region] = pool(features[n], _crop_weights(y1, y2, height, rows), _crop_weights(x1, x2, width, columns))
+        crops[n, region] = pool(
+            features[n], _crop_weights(y1, y2, height, rows), _crop_weights(x1, x2, width, columns)
+        )
     return crops
 
 

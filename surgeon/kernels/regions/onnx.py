@@ -85,7 +85,9 @@ def clamped(emit: Emitter, at: str, last: str) -> str:
     return emit.op("Min", emit.op("Where", emit.op("Greater", at, zero), at, zero), last)
 
 
-def pooled(at: PluginNode, maps: Maps, level: str | None, picture: int, rows: Samples, columns: Samples) -> str:
+def pooled(
+    at: PluginNode, maps: Maps, level: str | None, picture: int, rows: Samples, columns: Samples
+) -> str:
     """Return float32[N, R, C, h, w]: the bilinear samples of regions, averaged for each cell.
 
     ``level`` is int64[N, R], None where there is one map; ``picture`` the input that has the pictures. Samples lie between 0 and
@@ -93,16 +95,25 @@ def pooled(at: PluginNode, maps: Maps, level: str | None, picture: int, rows: Sa
     """
     emit = at.emit
     regions = sample_dims(at, picture)[0]
-    (low_y, high_y), shares_y = _neighbours(emit, rows, by_level(emit, [height - 1 for height, _ in maps.sizes], level))
-    (low_x, high_x), shares_x = _neighbours(emit, columns, by_level(emit, [width - 1 for _, width in maps.sizes], level))
+    (low_y, high_y), shares_y = _neighbours(
+        emit, rows, by_level(emit, [height - 1 for height, _ in maps.sizes], level)
+    )
+    (low_x, high_x), shares_x = _neighbours(
+        emit, columns, by_level(emit, [width - 1 for _, width in maps.sizes], level)
+    )
     first, width = _first_cells(at, maps, level, picture), _widths(emit, maps, level)
     of_rows = [emit.op("Unsqueeze", share, emit.ints(3, 4)) for share in shares_y]
     of_columns = [emit.op("Unsqueeze", share, emit.ints(2, 4)) for share in shares_x]
     lines = []
     for y, share in zip((low_y, high_y), of_rows, strict=True):
         line = emit.op("Unsqueeze", emit.op("Add", first, emit.op("Mul", y, width)), emit.ints(3))
-        cells = [emit.op("Gather", maps.rows, emit.op("Add", line, emit.op("Unsqueeze", x, emit.ints(2))), axis=0) for x in (low_x, high_x)]
-        between = emit.op("Add", *(emit.op("Mul", cell, part) for cell, part in zip(cells, of_columns, strict=True)))
+        cells = [
+            emit.op("Gather", maps.rows, emit.op("Add", line, emit.op("Unsqueeze", x, emit.ints(2))), axis=0)
+            for x in (low_x, high_x)
+        ]
+        between = emit.op(
+            "Add", *(emit.op("Mul", cell, part) for cell, part in zip(cells, of_columns, strict=True))
+        )
         lines.append(emit.op("Mul", between, share))
     found = emit.op("Add", *lines)
     if rows.each * columns.each > 1:
@@ -128,7 +139,9 @@ def _neighbours(emit: Emitter, samples: Samples, last: str) -> tuple[tuple[str, 
 def _first_cells(at: PluginNode, maps: Maps, level: str | None, picture: int) -> str:
     """Return the row of ``maps.rows`` where each region's map begins, int64[N, 1, 1] or int64[N, R, 1]."""
     emit = at.emit
-    of_picture = emit.op("Mul", picture_numbers(at, picture, 3, np.int64), emit.constant(maps.cells, np.int64))
+    of_picture = emit.op(
+        "Mul", picture_numbers(at, picture, 3, np.int64), emit.constant(maps.cells, np.int64)
+    )
     if level is None:
         return of_picture
     before = np.cumsum([0, *(height * width for height, width in maps.sizes[:-1])]).reshape(-1, 1)
@@ -137,7 +150,9 @@ def _first_cells(at: PluginNode, maps: Maps, level: str | None, picture: int) ->
 
 def _widths(emit: Emitter, maps: Maps, level: str | None) -> str:
     widths = np.array([[width] for _, width in maps.sizes], np.int64)
-    return emit.constant(widths[0]) if level is None else emit.op("Gather", emit.constant(widths), level, axis=0)
+    return (
+        emit.constant(widths[0]) if level is None else emit.op("Gather", emit.constant(widths), level, axis=0)
+    )
 
 
 def crop_and_resize(at: PluginNode) -> str:
@@ -147,9 +162,17 @@ def crop_and_resize(at: PluginNode) -> str:
     """
     emit, fields = at.emit, at.fields
     maps, regions = flattened(at, 0), sample_dims(at, 1)[0]
-    y1, x1, y2, x2 = emit.op_many("Split", (emit.op("Reshape", at.inputs[1], emit.ints(0, regions, 4)), emit.ints(1, 1, 1, 1)), 4, axis=2)
+    y1, x1, y2, x2 = emit.op_many(
+        "Split",
+        (emit.op("Reshape", at.inputs[1], emit.ints(0, regions, 4)), emit.ints(1, 1, 1, 1)),
+        4,
+        axis=2,
+    )
     height, width = maps.sizes[0]
-    rows, columns = _crop_samples(emit, y1, y2, fields["crop_height"], height), _crop_samples(emit, x1, x2, fields["crop_width"], width)
+    rows, columns = (
+        _crop_samples(emit, y1, y2, fields["crop_height"], height),
+        _crop_samples(emit, x1, x2, fields["crop_width"], width),
+    )
     return pooled(at, maps, None, 1, rows, columns)
 
 
@@ -186,9 +209,22 @@ def roi_align(at: PluginNode, features: str, rois: str, pictures: str, rule: Roi
     if emit.opset >= HALF_PIXEL_OPSET:
         mode = "half_pixel" if rule.half_pixel else "output_half_pixel"
     elif rule.half_pixel:
-        raise error("X171", f"{at.spec.op} takes half a cell off coordinates, and the opset is {emit.opset}; expected {HALF_PIXEL_OPSET} "
-                    "or more, whose RoiAlign does so", None,
-                    help=[f"write opset {HALF_PIXEL_OPSET} or 17, or the plugin node itself (--plugins native)"])  # fmt: skip
-    return emit.op("RoiAlign", features, rois, pictures, mode="avg" if rule.average else "max", output_height=rule.height,
-                   output_width=rule.width, sampling_ratio=rule.ratio, spatial_scale=float(rule.scale),
-                   coordinate_transformation_mode=mode)  # fmt: skip
+        raise error(
+            "X171",
+            f"{at.spec.op} takes half a cell off coordinates, and the opset is {emit.opset}; expected {HALF_PIXEL_OPSET} "
+            "or more, whose RoiAlign does so",
+            None,
+            help=[f"write opset {HALF_PIXEL_OPSET} or 17, or the plugin node itself (--plugins native)"],
+        )
+    return emit.op(
+        "RoiAlign",
+        features,
+        rois,
+        pictures,
+        mode="avg" if rule.average else "max",
+        output_height=rule.height,
+        output_width=rule.width,
+        sampling_ratio=rule.ratio,
+        spatial_scale=float(rule.scale),
+        coordinate_transformation_mode=mode,
+    )

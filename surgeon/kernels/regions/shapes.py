@@ -17,7 +17,11 @@ def crop_and_resize(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorS
     check_dim(op, 1, rois, 2, 4, why=BOX)
     check_dim(op, 1, rois, 3, 1, why=BOX)
     pictures = common_dim(op, "pictures", inputs, (0, 0), (1, 0))
-    return [TensorSpec.of("float32", pictures, dim(rois, 1), dim(features, 1), fields["crop_height"], fields["crop_width"])]
+    return [
+        TensorSpec.of(
+            "float32", pictures, dim(rois, 1), dim(features, 1), fields["crop_height"], fields["crop_width"]
+        )
+    ]
 
 
 def pyramid(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
@@ -30,18 +34,29 @@ def pyramid(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) ->
     levels = range(1, len(inputs))
     pictures = common_dim(op, "pictures", inputs, (0, 0), *((level, 0) for level in levels))
     channels = common_dim(op, "channels", inputs, *((level, 1) for level in levels))
-    return [TensorSpec.of("float32", pictures, dim(rois, 1), channels, fields["pooled_size"], fields["pooled_size"])]
+    return [
+        TensorSpec.of(
+            "float32", pictures, dim(rois, 1), channels, fields["pooled_size"], fields["pooled_size"]
+        )
+    ]
 
 
 def proposal(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
     """Return float32[N, post_nms_top_n, 4, 1]; raise SurgeonError C109 where the inputs do not fit the anchors or one another."""
     sizes, ratios = len(fields["anchor_sizes"]), len(fields["anchor_ratios"])
-    anchors, why = sizes * ratios, f"{sizes} anchor_sizes x {ratios} anchor_ratios are {sizes * ratios} anchors of a cell"
+    anchors, why = (
+        sizes * ratios,
+        f"{sizes} anchor_sizes x {ratios} anchor_ratios are {sizes * ratios} anchors of a cell",
+    )
     check_dim(op, 0, inputs[0], 1, anchors, why=why)
     check_dim(op, 1, inputs[1], 1, 4 * anchors, why=why)
     for axis, what in ((2, "rows"), (3, "columns")):
         common_dim(op, what, inputs, (0, axis), (1, axis))
-    return [TensorSpec.of("float32", common_dim(op, "pictures", inputs, (0, 0), (1, 0)), fields["post_nms_top_n"], 4, 1)]
+    return [
+        TensorSpec.of(
+            "float32", common_dim(op, "pictures", inputs, (0, 0), (1, 0)), fields["post_nms_top_n"], 4, 1
+        )
+    ]
 
 
 def detections(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
@@ -59,8 +74,19 @@ def detections(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec])
     regions = common_dim(op, "regions", inputs, *axes)
     if regions is not None and regions > MOST_REGIONS:
         index = next(index for index, axis in axes if dim(inputs[index], axis) is not None)
-        check_dim(op, index, inputs[index], 1, MOST_REGIONS, why=f"the kernel's arrays hold at most {MOST_REGIONS} regions")
-    return [TensorSpec.of("float32", common_dim(op, "pictures", inputs, (0, 0), (1, 0), (2, 0)), fields["keep_topk"], 6)]
+        check_dim(
+            op,
+            index,
+            inputs[index],
+            1,
+            MOST_REGIONS,
+            why=f"the kernel's arrays hold at most {MOST_REGIONS} regions",
+        )
+    return [
+        TensorSpec.of(
+            "float32", common_dim(op, "pictures", inputs, (0, 0), (1, 0), (2, 0)), fields["keep_topk"], 6
+        )
+    ]
 
 
 MOST_REGIONS = 1024

@@ -109,8 +109,11 @@ class _Painter:
         noise = self._random.standard_normal(self._canvas.shape, np.float32)
         noisy = self._canvas + noise * np.float32(self._random.uniform(0, 8))
         pixels = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-        left = [placed for owner, placed in enumerate(self._placed, 1)
-                if np.count_nonzero(self._owner == owner) >= (1 - MOST_COVERED) * placed.area]  # fmt: skip
+        left = [
+            placed
+            for owner, placed in enumerate(self._placed, 1)
+            if np.count_nonzero(self._owner == owner) >= (1 - MOST_COVERED) * placed.area
+        ]
         scale = np.array([self._height, self._width] * 2, np.float64)
         boxes = np.array([placed.box / scale for placed in left], np.float32).reshape(-1, 4)
         return Picture(pixels, boxes, np.array([placed.label for placed in left], np.int64))
@@ -130,7 +133,12 @@ class _Painter:
         if kind == 2:
             cells = int(random.integers(3, 40))
             coarse = self._image.fromarray(random.integers(0, 256, (cells, cells)).astype(np.uint8))
-            return np.asarray(coarse.resize((self._width, self._height), self._image.Resampling.BILINEAR), np.float32) / 255
+            return (
+                np.asarray(
+                    coarse.resize((self._width, self._height), self._image.Resampling.BILINEAR), np.float32
+                )
+                / 255
+            )
         return np.zeros((self._height, self._width), np.float32)
 
     def _lines(self) -> None:
@@ -139,7 +147,11 @@ class _Painter:
         pen = self._draw.Draw(mask)
         for _ in range(int(random.integers(0, 7))):
             ends = random.uniform(0, 1, (2, 2)) * [self._width, self._height]
-            pen.line([float(value) for value in ends.ravel()], fill=int(random.integers(60, 256)), width=int(random.integers(1, 4)))
+            pen.line(
+                [float(value) for value in ends.ravel()],
+                fill=int(random.integers(60, 256)),
+                width=int(random.integers(1, 4)),
+            )
         self._blend(np.asarray(mask, np.float32) / 255, random.uniform(0, 255, 3), 0, 0)
 
     def _specks(self) -> None:
@@ -189,7 +201,9 @@ class _Painter:
         enough = np.flatnonzero(far >= _CONTRAST)
         return np.asarray(colours[enough[0] if len(enough) else int(far.argmax())])
 
-    def _blend(self, alpha: np.ndarray, colour: np.ndarray, top: int, left: int, shade: np.float32 = np.float32(0)) -> None:
+    def _blend(
+        self, alpha: np.ndarray, colour: np.ndarray, top: int, left: int, shade: np.float32 = np.float32(0)
+    ) -> None:
         """Mix a colour, brighter by ``shade`` from top to bottom, into the canvas."""
         height, width = alpha.shape
         region = self._canvas[top : top + height, left : left + width]

@@ -34,7 +34,12 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"pictures": self.pictures, "mAP@0.5": self.map50, "mAP@0.5:0.95": self.map, "AP@0.5": self.by_class}
+        return {
+            "pictures": self.pictures,
+            "mAP@0.5": self.map50,
+            "mAP@0.5:0.95": self.map,
+            "AP@0.5": self.by_class,
+        }
 
 
 def fresh_pictures(count: int, seed: int = EVALUATION_SEED) -> Iterable[Picture]:
@@ -57,15 +62,32 @@ def evaluate(detect: Detect, pictures: Iterable[Picture]) -> Evaluation:
         images.append({"id": number, "height": height, "width": width})
         for box, label in zip(picture.boxes, picture.labels, strict=True):
             x, y, w, h = _corner_and_size(box, height, width)
-            truths.append({"id": len(truths) + 1, "image_id": number, "category_id": int(label), "bbox": [x, y, w, h],
-                           "area": w * h, "iscrowd": 0})  # fmt: skip
+            truths.append(
+                {
+                    "id": len(truths) + 1,
+                    "image_id": number,
+                    "category_id": int(label),
+                    "bbox": [x, y, w, h],
+                    "area": w * h,
+                    "iscrowd": 0,
+                }
+            )
         for box, score, label in zip(*detect(picture.pixels), strict=True):
-            found.append({"image_id": number, "category_id": int(label), "bbox": _corner_and_size(box, height, width),
-                          "score": float(score)})  # fmt: skip
+            found.append(
+                {
+                    "image_id": number,
+                    "category_id": int(label),
+                    "bbox": _corner_and_size(box, height, width),
+                    "score": float(score),
+                }
+            )
     with contextlib.redirect_stdout(io.StringIO()):
         truth = coco.COCO()
-        truth.dataset = {"images": images, "annotations": truths,
-                         "categories": [{"id": i, "name": name} for i, name in enumerate(CLASSES, 1)]}  # fmt: skip
+        truth.dataset = {
+            "images": images,
+            "annotations": truths,
+            "categories": [{"id": i, "name": name} for i, name in enumerate(CLASSES, 1)],
+        }
         truth.createIndex()
         if not found:
             return Evaluation(len(images), 0.0, 0.0, {})
@@ -75,7 +97,9 @@ def evaluate(detect: Detect, pictures: Iterable[Picture]) -> Evaluation:
         judged.summarize()
     # precision is [overlap, recall, class, area, detections]; -1 where a class has no objects.
     precision = judged.eval["precision"][0, :, :, 0, -1]
-    by_class = {name: float(np.mean(precision[:, i])) for i, name in enumerate(CLASSES) if precision[0, i] >= 0}
+    by_class = {
+        name: float(np.mean(precision[:, i])) for i, name in enumerate(CLASSES) if precision[0, i] >= 0
+    }
     return Evaluation(len(images), float(judged.stats[1]), float(judged.stats[0]), by_class)
 
 

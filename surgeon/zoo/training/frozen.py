@@ -11,7 +11,9 @@ from surgeon.graph import Ref
 from surgeon.verification import OriginalRunner
 from surgeon.zoo.training.evaluation import Detect
 
-_OUTPUTS = tuple(Ref(name) for name in ("detection_boxes", "detection_scores", "detection_classes", "num_detections"))
+_OUTPUTS = tuple(
+    Ref(name) for name in ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+)
 
 
 def frozen_detector(model: Path) -> Detect:

@@ -48,14 +48,18 @@ class Network:
             if name.startswith("FeatureExtractor"):
                 stride = 2 if _strided(name) else 1
                 self._layers.append(_Layer(name, stride, depthwise))
-            spread = 0.01 if "Predictor" in name else np.sqrt(2 / np.prod(shape[:2] if depthwise else shape[:3]))
+            spread = (
+                0.01 if "Predictor" in name else np.sqrt(2 / np.prod(shape[:2] if depthwise else shape[:3]))
+            )
             value = spread * random.standard_normal(shape)
         elif last in ("gamma", "moving_variance"):
             value = np.ones(shape)
         else:
             value = np.full(shape, _BIAS_OF_RARE if "ClassPredictor" in name else 0.0)
         trainable = not last.startswith("moving")
-        self.variables[name] = self._tf.Variable(value.astype(np.float32), trainable=trainable, name=name.replace("/", "_"))
+        self.variables[name] = self._tf.Variable(
+            value.astype(np.float32), trainable=trainable, name=name.replace("/", "_")
+        )
 
     @property
     def trainable(self) -> list[Any]:
@@ -74,10 +78,17 @@ class Network:
         features = []
         for layer in self._layers:
             node = self._convolved(layer, node, training)
-            if "/Conv2d_11_pointwise/" in layer.kernel or "/Conv2d_13_pointwise/" in layer.kernel or "_3x3_s2_" in layer.kernel:
+            if (
+                "/Conv2d_11_pointwise/" in layer.kernel
+                or "/Conv2d_13_pointwise/" in layer.kernel
+                or "_3x3_s2_" in layer.kernel
+            ):
                 features.append(node)
         encodings = [self._head(i, "BoxEncodingPredictor", feature, 4) for i, feature in enumerate(features)]
-        scores = [self._head(i, "ClassPredictor", feature, self.options.classes + 1) for i, feature in enumerate(features)]
+        scores = [
+            self._head(i, "ClassPredictor", feature, self.options.classes + 1)
+            for i, feature in enumerate(features)
+        ]
         assert len(features) == LAYERS
         return tf.concat(encodings, 1), tf.concat(scores, 1)
 
@@ -87,7 +98,9 @@ class Network:
             node = tf.nn.depthwise_conv2d(node, kernel, [1, layer.stride, layer.stride, 1], "SAME")
         else:
             node = tf.nn.conv2d(node, kernel, layer.stride, "SAME")
-        gamma, beta, mean, variance = (self.variables[layer.norm + part] for part in ("gamma", "beta", "moving_mean", "moving_variance"))
+        gamma, beta, mean, variance = (
+            self.variables[layer.norm + part] for part in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
         norm = tf.compat.v1.nn.fused_batch_norm
         if training:
             node, batch_mean, batch_variance = norm(node, gamma, beta, epsilon=EPSILON, is_training=True)
@@ -99,7 +112,10 @@ class Network:
 
     def _head(self, index: int, name: str, feature: Any, last: int) -> Any:
         tf, scope = self._tf, f"BoxPredictor_{index}/{name}"
-        result = tf.nn.conv2d(feature, self.variables[f"{scope}/weights"], 1, "SAME") + self.variables[f"{scope}/biases"]
+        result = (
+            tf.nn.conv2d(feature, self.variables[f"{scope}/weights"], 1, "SAME")
+            + self.variables[f"{scope}/biases"]
+        )
         return tf.reshape(result, [tf.shape(result)[0], -1, last])
 
 
@@ -117,4 +133,6 @@ def shapes(options: SsdOptions) -> dict[str, tuple[int, ...]]:
 
 def _strided(name: str) -> bool:
     layer = name.split("/")[-2]
-    return layer == "Conv2d_0" or "_3x3_s2_" in layer or layer in {f"Conv2d_{i}_depthwise" for i in STRIDE_TWO}
+    return (
+        layer == "Conv2d_0" or "_3x3_s2_" in layer or layer in {f"Conv2d_{i}_depthwise" for i in STRIDE_TWO}
+    )

@@ -22,17 +22,23 @@ IGNORED = 0.4
 def anchors(options: SsdOptions) -> np.ndarray:
     """Return the detector's anchors, float32[P, 4]: centre y, centre x, height, width, relative to a square picture."""
     layers = []
-    for (rows, columns), (scales, ratios) in zip(options.feature_maps(), options.anchor_shapes(), strict=True):
+    for (rows, columns), (scales, ratios) in zip(
+        options.feature_maps(), options.anchor_shapes(), strict=True
+    ):
         root = np.sqrt(np.asarray(ratios))
         y, x, kind = np.meshgrid(np.arange(rows), np.arange(columns), np.arange(len(scales)), indexing="ij")
         heights, widths = np.asarray(scales) / root, np.asarray(scales) * root
-        layers.append(np.stack([(y + 0.5) / rows, (x + 0.5) / columns, heights[kind], widths[kind]], -1).reshape(-1, 4))
+        layers.append(
+            np.stack([(y + 0.5) / rows, (x + 0.5) / columns, heights[kind], widths[kind]], -1).reshape(-1, 4)
+        )
     return np.concatenate(layers).astype(np.float32)
 
 
 def corners(centred: np.ndarray) -> np.ndarray:
     """Return boxes of centre and size, float32[..., 4], as ymin, xmin, ymax, xmax."""
-    return np.concatenate([centred[..., :2] - centred[..., 2:] / 2, centred[..., :2] + centred[..., 2:] / 2], -1)
+    return np.concatenate(
+        [centred[..., :2] - centred[..., 2:] / 2, centred[..., :2] + centred[..., 2:] / 2], -1
+    )
 
 
 def decode(encodings: np.ndarray, anchors: np.ndarray) -> np.ndarray:
@@ -64,5 +70,7 @@ def targets(anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> Targe
     label[matched] = labels[best[matched]]
     box, anchor = boxes[best[matched]], anchors[matched]
     middle, size = (box[:, :2] + box[:, 2:]) / 2, box[:, 2:] - box[:, :2]
-    encoding[matched] = SCALES * np.concatenate([(middle - anchor[:, :2]) / anchor[:, 2:], np.log(size / anchor[:, 2:])], 1)
+    encoding[matched] = SCALES * np.concatenate(
+        [(middle - anchor[:, :2]) / anchor[:, 2:], np.log(size / anchor[:, 2:])], 1
+    )
     return Target(label, encoding)

@@ -52,7 +52,10 @@ class Schedule:
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
-        return self.rate * min(1.0, (step + 1) / self.warmup) * 0.5 * (1 + math.cos(math.pi * step / self.steps)) + 1e-5
+        return (
+            self.rate * min(1.0, (step + 1) / self.warmup) * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+            + 1e-5
+        )
 
 
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -151,14 +154,22 @@ def detector(network: Network) -> Callable[[np.ndarray], tuple[np.ndarray, np.nd
         encodings, logits = (part.numpy()[0] for part in infer(tf.constant(resized)))
         boxes = np.clip(decode(encodings, centred), 0, 1)
         scores = 1 / (1 + np.exp(-logits[:, 1:]))
-        kept = [tf.image.non_max_suppression(boxes, column, 100, network.options.iou_threshold, 0.01).numpy() for column in scores.T]
-        index, labels = np.concatenate(kept), np.repeat(np.arange(1, len(kept) + 1), [len(rows) for rows in kept])
+        kept = [
+            tf.image.non_max_suppression(boxes, column, 100, network.options.iou_threshold, 0.01).numpy()
+            for column in scores.T
+        ]
+        index, labels = (
+            np.concatenate(kept),
+            np.repeat(np.arange(1, len(kept) + 1), [len(rows) for rows in kept]),
+        )
         return boxes[index], scores[index, labels - 1], labels
 
     return detect
 
 
-def train(folder: Path, seed: int = 0, schedule: Schedule = Schedule(), evaluated: int = 100) -> Evaluation | None:
+def train(
+    folder: Path, seed: int = 0, schedule: Schedule = Schedule(), evaluated: int = 100
+) -> Evaluation | None:
     """Train a network and write ``model.pb`` and ``log.json`` to a folder; return the evaluation on fresh pictures.
 
     The same seed gives the same pictures, batches and first weights; operations are TensorFlow's deterministic ones.
@@ -179,8 +190,14 @@ def train(folder: Path, seed: int = 0, schedule: Schedule = Schedule(), evaluate
         done = number + 1
         if done % 100 == 0 or done == schedule.steps:
             count = 100 if done % 100 == 0 else done % 100
-            log["losses"].append({"step": done, "seconds": round(time.monotonic() - begin), "class": round(sums[0] / count, 4),
-                                  "box": round(sums[1] / count, 4)})  # fmt: skip
+            log["losses"].append(
+                {
+                    "step": done,
+                    "seconds": round(time.monotonic() - begin),
+                    "class": round(sums[0] / count, 4),
+                    "box": round(sums[1] / count, 4),
+                }
+            )
             _log.info("%s", json.dumps(log["losses"][-1]))
             sums[:] = 0
         if evaluated and (done % 1000 == 0 or done == schedule.steps):

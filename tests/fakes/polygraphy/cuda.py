@@ -39,7 +39,9 @@ class _Handle:
         return 0
 
     def cudaEventElapsedTime(self, elapsed, before, after):
-        elapsed._obj.value = 1000 * (ctypes.c_double.from_address(after.value).value - ctypes.c_double.from_address(before.value).value)
+        elapsed._obj.value = 1000 * (
+            ctypes.c_double.from_address(after.value).value - ctypes.c_double.from_address(before.value).value
+        )
         return 0
 
 

@@ -114,7 +114,9 @@ class _Creator:
 
 
 class _Registry:
-    plugin_creator_list = all_creators = tuple(_Creator(name) for name in os.environ.get("FAKE_CREATORS", "").split(","))
+    plugin_creator_list = all_creators = tuple(
+        _Creator(name) for name in os.environ.get("FAKE_CREATORS", "").split(",")
+    )
 
 
 def get_plugin_registry():
@@ -142,7 +144,12 @@ class _Network:
 
 class _Config:
     def __init__(self):
-        self.flags, self.told, self.int8_calibrator, self.progress_monitor = {int(getattr(BuilderFlag, "TF32", 9))}, {}, None, None
+        self.flags, self.told, self.int8_calibrator, self.progress_monitor = (
+            {int(getattr(BuilderFlag, "TF32", 9))},
+            {},
+            None,
+            None,
+        )
         self.profiles = []
 
     def set_flag(self, flag):
@@ -218,11 +225,20 @@ class Builder:
         if FAULT == "slow":
             time.sleep(60)
         if FAULT == "no engine":
-            self.log.log(ILogger.ERROR, "INVALID_ARGUMENT: getPluginCreator could not find plugin Mine version 1")
+            self.log.log(
+                ILogger.ERROR, "INVALID_ARGUMENT: getPluginCreator could not find plugin Mine version 1"
+            )
             return None
-        found = {"explicit": network.explicit, "max_batch": self.max_batch_size, "flags": sorted(config.flags), "told": config.told,
-                 "workspace": getattr(config, "max_workspace_size", None), "profiles": config.profiles,
-                 "inputs": [[t.name, t.shape] for t in network.inputs], "outputs": [[t.name, t.shape] for t in network.outputs]}  # fmt: skip
+        found = {
+            "explicit": network.explicit,
+            "max_batch": self.max_batch_size,
+            "flags": sorted(config.flags),
+            "told": config.told,
+            "workspace": getattr(config, "max_workspace_size", None),
+            "profiles": config.profiles,
+            "inputs": [[t.name, t.shape] for t in network.inputs],
+            "outputs": [[t.name, t.shape] for t in network.outputs],
+        }
         if config.int8_calibrator is not None:
             found["calibrated"] = self._calibrated(config.int8_calibrator, [t.name for t in network.inputs])
         return json.dumps(found).encode()
@@ -266,7 +282,9 @@ if VERSION < (9, 0):
 
         def parse(self, path, network):
             if FAULT == "abort":
-                sys.stderr.write("python: nmsPlugin.cpp:123: Assertion `inputs[param.inputOrder[0]].d[0] == 4' failed.\n")
+                sys.stderr.write(
+                    "python: nmsPlugin.cpp:123: Assertion `inputs[param.inputOrder[0]].d[0] == 4' failed.\n"
+                )
                 sys.stderr.flush()
                 os.kill(os.getpid(), signal.SIGABRT)
             network.inputs = [_Tensor(name, shape) for name, shape in self.inputs]
@@ -306,7 +324,9 @@ class OnnxParser:
             import onnx
 
             graph = onnx.load(path).graph
-            self.network.inputs, self.network.outputs = ([_Tensor(v.name, _sizes(v)) for v in vs] for vs in (graph.input, graph.output))
+            self.network.inputs, self.network.outputs = (
+                [_Tensor(v.name, _sizes(v)) for v in vs] for vs in (graph.input, graph.output)
+            )
         return True
 
 
@@ -326,7 +346,9 @@ class _Engine:
     def __init__(self, data):
         self.data, self.told = data, json.loads(data)
         self.has_implicit_batch_dimension = not self.told["explicit"]
-        self.tensors = [(n, True, s) for n, s in self.told["inputs"]] + [(n, False, s) for n, s in self.told["outputs"]]
+        self.tensors = [(n, True, s) for n, s in self.told["inputs"]] + [
+            (n, False, s) for n, s in self.told["outputs"]
+        ]
 
     def serialize(self):
         return self.data
@@ -385,15 +407,25 @@ class _Context:
         for (_, is_input, shape), address in zip(self.engine.tensors, addresses, strict=True):
             if is_input:
                 count = self._count(shape, batch)
-                total += np.ctypeslib.as_array((ctypes.c_float * count).from_address(address)).reshape(batch, -1).mean(1)
+                total += (
+                    np.ctypeslib.as_array((ctypes.c_float * count).from_address(address))
+                    .reshape(batch, -1)
+                    .mean(1)
+                )
         for (_, is_input, shape), address in zip(self.engine.tensors, addresses, strict=True):
             if not is_input:
                 count = self._count(shape, batch)
-                np.ctypeslib.as_array((ctypes.c_float * count).from_address(address)).reshape(batch, -1)[:] = total[:, None]
+                np.ctypeslib.as_array((ctypes.c_float * count).from_address(address)).reshape(batch, -1)[
+                    :
+                ] = total[:, None]
         return FAULT != "execute"
 
     def _count(self, shape, batch):
-        whole = (batch, *shape) if self.engine.has_implicit_batch_dimension else [batch if size == -1 else size for size in shape]
+        whole = (
+            (batch, *shape)
+            if self.engine.has_implicit_batch_dimension
+            else [batch if size == -1 else size for size in shape]
+        )
         return int(np.prod(whole))
 
     if VERSION < (10, 0):

@@ -58,27 +58,35 @@ def refusal(data: bytes | Path, folder: Path, name: str = "model.pb") -> Diagnos
     return found
 
 
-@pytest.mark.parametrize(("name", "data", "code", "text"), [
-    ("m.pb", b"", "E103", "is empty (0 bytes)"),
-    ("m.pb", LFS, "E104", "git lfs pull"),
-    ("m.pbtxt", LFS, "E104", "git lfs pull"),
-    ("m.pb", b"\x89HDF\r\n\x1a\n" + bytes(500), "G101", "HDF5"),
-    ("m.pb", gzip.compress(b"x" * 500, mtime=0), "G101", "compressed"),
-    ("m.pb", b"\x1c\0\0\0TFL3" + bytes(100), "G101", "TensorFlow Lite"),
-    ("m.pb", b"<!DOCTYPE html><html>not found</html>", "G101", "no GraphDef"),
-    ("m.pb", b"{\"node\": []}", "G101", "no GraphDef"),
-    ("m.pb", bytes(1000), "G101", "no GraphDef"),
-    ("m.pb", b"\x22\x02\x08\x18", "G101", "no field in it is a node"),
-    ("saved_model.pb", b"\x08\x01\x12\x04\x0a\x02\x0a\x00", "G101", "give its folder"),
-    ("model.ckpt.meta", b"\x0a\x02\x0a\x00", "G101", "checkpoint"),
-    ("m.pbtxt", b"node { name: 'a' op: 'P'", "G101", "text form"),
-    ("m.pbtxt", b"node { nme: 'a' }", "G101", "nme"),
-    ("m.pbtxt", b"\xff\xfe\x00", "G101", "not text"),
-    ("m.pbtxt", b"node { name: 'a' op: 'P' attr { key: 'k' value { i: 99999999999999999999 } } }", "G101", "text form"),
-    ("m.pbtxt", b"# nothing\n", "G103", "no nodes"),
-    ("m.pb", b"# nothing\n", "G103", "no nodes"),
-    ("m.pb", b"node {\n name: 'a'\n", "G101", "text form"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "data", "code", "text"),
+    [
+        ("m.pb", b"", "E103", "is empty (0 bytes)"),
+        ("m.pb", LFS, "E104", "git lfs pull"),
+        ("m.pbtxt", LFS, "E104", "git lfs pull"),
+        ("m.pb", b"\x89HDF\r\n\x1a\n" + bytes(500), "G101", "HDF5"),
+        ("m.pb", gzip.compress(b"x" * 500, mtime=0), "G101", "compressed"),
+        ("m.pb", b"\x1c\0\0\0TFL3" + bytes(100), "G101", "TensorFlow Lite"),
+        ("m.pb", b"<!DOCTYPE html><html>not found</html>", "G101", "no GraphDef"),
+        ("m.pb", b'{"node": []}', "G101", "no GraphDef"),
+        ("m.pb", bytes(1000), "G101", "no GraphDef"),
+        ("m.pb", b"\x22\x02\x08\x18", "G101", "no field in it is a node"),
+        ("saved_model.pb", b"\x08\x01\x12\x04\x0a\x02\x0a\x00", "G101", "give its folder"),
+        ("model.ckpt.meta", b"\x0a\x02\x0a\x00", "G101", "checkpoint"),
+        ("m.pbtxt", b"node { name: 'a' op: 'P'", "G101", "text form"),
+        ("m.pbtxt", b"node { nme: 'a' }", "G101", "nme"),
+        ("m.pbtxt", b"\xff\xfe\x00", "G101", "not text"),
+        (
+            "m.pbtxt",
+            b"node { name: 'a' op: 'P' attr { key: 'k' value { i: 99999999999999999999 } } }",
+            "G101",
+            "text form",
+        ),
+        ("m.pbtxt", b"# nothing\n", "G103", "no nodes"),
+        ("m.pb", b"# nothing\n", "G103", "no nodes"),
+        ("m.pb", b"node {\n name: 'a'\n", "G101", "text form"),
+    ],
+)
 def test_files_that_are_no_graph(name: str, data: bytes, code: str, text: str, tmp_path: Path) -> None:
     found = refusal(data, tmp_path, name)
     assert found.code == code and text in found.render(), found.render()
@@ -98,13 +106,16 @@ def test_random_bytes(tmp_path: Path) -> None:
             assert refusal(rng.randbytes(size), tmp_path).code in ("G101", "G111", "G112")
 
 
-@pytest.mark.parametrize(("text", "code", "shown"), [
-    ("a = VariableV2()\nb = Identity(a)", "G102", "'a' (VariableV2)"),
-    ("a = VarHandleOp()\nb = ReadVariableOp(a)", "G102", "2 variables"),
-    ("a = P()\nb = Q(a, c)", "G106", "'b' (Q) reads 'c'"),
-    ("a = P()\nb = Q(^c)", "G106", "'b' (Q) reads 'c'"),
-    ("a = P(c)\nb = Q(a)\nc = Q(b)", "G107", "'a' reads 'c' reads 'b' reads 'a'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "code", "shown"),
+    [
+        ("a = VariableV2()\nb = Identity(a)", "G102", "'a' (VariableV2)"),
+        ("a = VarHandleOp()\nb = ReadVariableOp(a)", "G102", "2 variables"),
+        ("a = P()\nb = Q(a, c)", "G106", "'b' (Q) reads 'c'"),
+        ("a = P()\nb = Q(^c)", "G106", "'b' (Q) reads 'c'"),
+        ("a = P(c)\nb = Q(a)\nc = Q(b)", "G107", "'a' reads 'c' reads 'b' reads 'a'"),
+    ],
+)
 @pytest.mark.parametrize("name", ["m.pb", "m.pbtxt"])
 def test_graphs_that_break_an_invariant(text: str, code: str, shown: str, name: str, tmp_path: Path) -> None:
     save_graph(parse_graph("graph v1\n" + text), tmp_path / name)
@@ -119,11 +130,16 @@ def test_duplicate_names(tmp_path: Path) -> None:
         from_bytes(twice)
 
 
-@pytest.mark.parametrize(("fields", "text"), [
-    ({"name": "a"}, "has no operation: 'a'"), ({"op": "P"}, "has no name"), ({}, "has no name"),
-    ({"name": "a", "op": "P", "input": ["b:x"]}, "malformed input: 'b:x'"),
-    ({"name": "a", "op": "P", "input": ["b:" + "9" * 5000]}, "malformed input"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"name": "a"}, "has no operation: 'a'"),
+        ({"op": "P"}, "has no name"),
+        ({}, "has no name"),
+        ({"name": "a", "op": "P", "input": ["b:x"]}, "malformed input: 'b:x'"),
+        ({"name": "a", "op": "P", "input": ["b:" + "9" * 5000]}, "malformed input"),
+    ],
+)
 def test_malformed_nodes(fields: dict[str, Any], text: str, tmp_path: Path) -> None:
     g = GraphDef()
     g.node.add(**fields).SetInParent()
@@ -152,37 +168,43 @@ def test_names_that_are_not_utf8(place: str, tmp_path: Path) -> None:
             from_bytes(data)
 
 
-@pytest.mark.parametrize(("data", "text"), [
-    (constant(dims=(-2,), float_val=[1.0]), "negative dimension"),
-    (constant(dims=(-1,), float_val=[1.0]), "negative dimension"),
-    (constant(dims=(-4,), tensor_content=bytes(4096)), "negative dimension"),
-    (constant(dims=(1 << 40, 1 << 40), float_val=[1.0]), "takes"),
-    (constant(dims=(1 << 62, 4), tensor_content=bytes(4096)), "takes"),
-    (constant(dims=(1 << 33, 1 << 33, 0)), "takes"),
-    (constant(dims=(1 << 32,), dtype=7), "takes"),
-    (constant(dims=(1,) * 200, float_val=[1.0]), "200 axes"),
-    (constant(dims=(1,) * 200, tensor_content=bytes(4096)), "200 axes"),
-    (constant(dims=(2,), float_val=[1.0, 2.0, 3.0]), "holds 3 values"),
-    (constant(dims=(2,), dtype=7, string_val=[b"a", b"b", b"c"]), "holds 3 values"),
-    (constant(dims=(1,), dtype=8, scomplex_val=[1.0, 2.0, 3.0, 4.0]), "holds 2 values"),
-    (constant(dims=(2,), tensor_content=bytes(7)), "holds 7 bytes"),
-    (constant(dims=(0,), tensor_content=bytes(4)), "holds 4 bytes"),
-    (constant(dims=(1025,), tensor_content=bytes(4096)), "holds 4096 bytes"),
-    (constant(dims=(1023,), tensor_content=bytes(4096)), "holds 1024 values"),
-    (constant(dims=(1024,), tensor_content=bytes(4097)), "holds 4097 bytes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (constant(dims=(-2,), float_val=[1.0]), "negative dimension"),
+        (constant(dims=(-1,), float_val=[1.0]), "negative dimension"),
+        (constant(dims=(-4,), tensor_content=bytes(4096)), "negative dimension"),
+        (constant(dims=(1 << 40, 1 << 40), float_val=[1.0]), "takes"),
+        (constant(dims=(1 << 62, 4), tensor_content=bytes(4096)), "takes"),
+        (constant(dims=(1 << 33, 1 << 33, 0)), "takes"),
+        (constant(dims=(1 << 32,), dtype=7), "takes"),
+        (constant(dims=(1,) * 200, float_val=[1.0]), "200 axes"),
+        (constant(dims=(1,) * 200, tensor_content=bytes(4096)), "200 axes"),
+        (constant(dims=(2,), float_val=[1.0, 2.0, 3.0]), "holds 3 values"),
+        (constant(dims=(2,), dtype=7, string_val=[b"a", b"b", b"c"]), "holds 3 values"),
+        (constant(dims=(1,), dtype=8, scomplex_val=[1.0, 2.0, 3.0, 4.0]), "holds 2 values"),
+        (constant(dims=(2,), tensor_content=bytes(7)), "holds 7 bytes"),
+        (constant(dims=(0,), tensor_content=bytes(4)), "holds 4 bytes"),
+        (constant(dims=(1025,), tensor_content=bytes(4096)), "holds 4096 bytes"),
+        (constant(dims=(1023,), tensor_content=bytes(4096)), "holds 1024 values"),
+        (constant(dims=(1024,), tensor_content=bytes(4097)), "holds 4097 bytes"),
+    ],
+)
 def test_hostile_shapes_and_lengths(data: bytes, text: str, tmp_path: Path) -> None:
     found = refusal(data, tmp_path)
     assert found.code == "G112" and "'weights'" in found.message and text in found.message, found.render()
 
 
-@pytest.mark.parametrize("data", [
-    constant(dims=(1 << 20, 1 << 8), float_val=[1.0]),
-    constant(dims=(1024,), tensor_content=bytes(4096)),
-    constant(dims=(0, 1 << 20)),
-    constant(dtype=60, dims=(2,), tensor_content=bytes(5000)),
-    constant(dtype=20, dims=(2,)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        constant(dims=(1 << 20, 1 << 8), float_val=[1.0]),
+        constant(dims=(1024,), tensor_content=bytes(4096)),
+        constant(dims=(0, 1 << 20)),
+        constant(dtype=60, dims=(2,), tensor_content=bytes(5000)),
+        constant(dtype=20, dims=(2,)),
+    ],
+)
 def test_unusual_constants_are_no_damage(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.pb").write_bytes(data)
     graph = load_graph(tmp_path / "m.pb")
@@ -191,7 +213,12 @@ def test_unusual_constants_are_no_damage(data: bytes, tmp_path: Path) -> None:
 
 def test_lengths_that_lie(tmp_path: Path) -> None:
     good = message("a = P()").SerializeToString()
-    for prefix in (b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x0a\x80", b"\x0a\x7f"):
+    for prefix in (
+        b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+        b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x0a\x80",
+        b"\x0a\x7f",
+    ):
         found = refusal(good + prefix, tmp_path)
         assert found.code == "G101" and "truncated or damaged" in found.message
     assert refusal(good + b"\x12\x01\xff", tmp_path).code == "G101"
@@ -200,13 +227,18 @@ def test_lengths_that_lie(tmp_path: Path) -> None:
 
 
 def test_every_truncation(tmp_path: Path) -> None:
-    text = "versions: 24 0\n" + "a = P() {dtype: float32}\nw = Const() {value: tensor<int32[3]: 1, 2, 3>}\nb = Q(a, c, w)\nc = R(a)\n"
+    text = (
+        "versions: 24 0\n"
+        + "a = P() {dtype: float32}\nw = Const() {value: tensor<int32[3]: 1, 2, 3>}\nb = Q(a, c, w)\nc = R(a)\n"
+    )
     whole = message(text)
     big = whole.node.add(name="big", op="Const").attr["value"].tensor
     big.dtype, big.tensor_content = 1, np.arange(1000, dtype=np.float32).tobytes()
     big.tensor_shape.dim.add(size=1000)
     data = whole.SerializeToString()
-    boundaries = {len(GraphDef(node=whole.node[:count]).SerializeToString()) for count in range(len(whole.node) + 1)}
+    boundaries = {
+        len(GraphDef(node=whole.node[:count]).SerializeToString()) for count in range(len(whole.node) + 1)
+    }
     outcomes = {}
     for length in [*range(400), *range(400, len(data), 61), len(data) - 1]:
         (tmp_path / "m.pb").write_bytes(data[:length])
@@ -249,7 +281,9 @@ def test_an_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert found.code == "E101" and "Permission denied" in found.message
 
 
-def test_a_saved_model_without_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_saved_model_without_tensorflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     found = refusal(tmp_path, tmp_path)
@@ -277,10 +311,13 @@ def test_outputs_that_cannot_be_written(name: str, tmp_path: Path) -> None:
     suffix = Path(name).suffix
     (tmp_path / f"folder{suffix}").mkdir()
     for path, text in (
-        (tmp_path / "none" / name, "No such file"), (tmp_path / f"folder{suffix}", "it is a folder"),
-        (tmp_path / "file" / name, "Not a directory"), (tmp_path / ("x" * 300 + suffix), "too long"),
-        (tmp_path / ("a\0b" + suffix), "null"), (tmp_path / "loop" / name, "symbolic links"),
-    ):  # fmt: skip
+        (tmp_path / "none" / name, "No such file"),
+        (tmp_path / f"folder{suffix}", "it is a folder"),
+        (tmp_path / "file" / name, "Not a directory"),
+        (tmp_path / ("x" * 300 + suffix), "too long"),
+        (tmp_path / ("a\0b" + suffix), "null"),
+        (tmp_path / "loop" / name, "symbolic links"),
+    ):
         with pytest.raises(SurgeonError, match="E105") as caught:
             save_graph(GRAPH, path)
         assert text in str(caught.value), str(caught.value)
@@ -298,7 +335,9 @@ def test_a_folder_that_takes_no_files(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("moment", ["write", "flush", "rename"])
-def test_a_full_disk_leaves_what_was_there(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_what_was_there(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "out.pb"
     path.write_bytes(b"before")
 
@@ -341,7 +380,12 @@ def test_a_full_device() -> None:
 def test_a_full_file_system(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True).returncode:
+    if (
+        os.geteuid()
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True
+        ).returncode
+    ):
         pytest.skip("needs the right to mount a small file system")
     try:
         (disk / "out.pb").write_bytes(b"before")

@@ -49,7 +49,9 @@ def damaged(rng: random.Random, base: bytes) -> bytes:
         elif kind == 3:
             data[at:at] = data[at : at + size]
         elif kind == 4:
-            data[at:at] = rng.choice((b"\xff" * 9 + b"\x01", b"\x80\x80\x80\x80\x10", b"\x0a\x00", rng.randbytes(size)))
+            data[at:at] = rng.choice(
+                (b"\xff" * 9 + b"\x01", b"\x80\x80\x80\x80\x10", b"\x0a\x00", rng.randbytes(size))
+            )
         elif kind == 5:
             other = rng.randrange(len(data))
             data[at : at + size] = data[other : other + size]

@@ -13,8 +13,29 @@ import pytest
 from tensorboard.compat.proto import graph_pb2
 
 from surgeon.diagnostics import SurgeonError
-from surgeon.formats.graphdef import check_unchanged, from_bytes, from_message, load_graph, save_graph, to_bytes, to_message
-from surgeon.graph import DType, Func, Graph, Node, Placeholder, RawAttr, Ref, Shape, Tensor, TensorRef, TensorValue, Versions
+from surgeon.formats.graphdef import (
+    check_unchanged,
+    from_bytes,
+    from_message,
+    load_graph,
+    save_graph,
+    to_bytes,
+    to_message,
+)
+from surgeon.graph import (
+    DType,
+    Func,
+    Graph,
+    Node,
+    Placeholder,
+    RawAttr,
+    Ref,
+    Shape,
+    Tensor,
+    TensorRef,
+    TensorValue,
+    Versions,
+)
 
 GraphDef = graph_pb2.GraphDef
 
@@ -68,17 +89,33 @@ def rich_message() -> Any:
     b.experimental_debug_info.original_node_names.append("b0")
     b.experimental_type.type_id = 1000
     for key, (dtype, field, values, dims) in {
-        "half": (19, "half_val", [0x3C00, 0x7E01], [2]), "bf": (14, "half_val", [0x3F80], [3]),
-        "c64": (8, "scomplex_val", [1.0, -2.0], [1]), "c128": (18, "dcomplex_val", [1.0, 2.0], [4]),
-        "bool": (10, "bool_val", [True, False], [2]), "str": (7, "string_val", [b"a", b"\xff"], [2]),
-        "q8": (11, "int_val", [-128, 127], [2]), "qu8": (12, "int_val", [255], [1]), "q32": (13, "int_val", [-1], [1]),
-        "q16": (15, "int_val", [-3], [1]), "qu16": (16, "int_val", [65535], [1]), "u16": (17, "int_val", [65535], [1]),
-        "i8": (6, "int_val", [-1], [5]), "i16": (5, "int_val", [-300], [1]), "u8": (4, "int_val", [200], [1]),
-        "i64": (9, "int64_val", [-(1 << 60)], []), "u32": (22, "uint32_val", [1 << 31], []), "u64": (23, "uint64_val", [1 << 63], []),
-        "f64": (2, "double_val", [0.1], []), "f32": (1, "float_val", [0.5], [1000, 1000]), "zero": (1, "float_val", [], [7]),
-        "none": (1, "float_val", [], [0]), "res": (20, "float_val", [], []), "var": (21, "float_val", [], []),
-        "f8": (24, "float_val", [], [2]), "odd": (8, "scomplex_val", [1.0], [1]),
-    }.items():  # fmt: skip
+        "half": (19, "half_val", [0x3C00, 0x7E01], [2]),
+        "bf": (14, "half_val", [0x3F80], [3]),
+        "c64": (8, "scomplex_val", [1.0, -2.0], [1]),
+        "c128": (18, "dcomplex_val", [1.0, 2.0], [4]),
+        "bool": (10, "bool_val", [True, False], [2]),
+        "str": (7, "string_val", [b"a", b"\xff"], [2]),
+        "q8": (11, "int_val", [-128, 127], [2]),
+        "qu8": (12, "int_val", [255], [1]),
+        "q32": (13, "int_val", [-1], [1]),
+        "q16": (15, "int_val", [-3], [1]),
+        "qu16": (16, "int_val", [65535], [1]),
+        "u16": (17, "int_val", [65535], [1]),
+        "i8": (6, "int_val", [-1], [5]),
+        "i16": (5, "int_val", [-300], [1]),
+        "u8": (4, "int_val", [200], [1]),
+        "i64": (9, "int64_val", [-(1 << 60)], []),
+        "u32": (22, "uint32_val", [1 << 31], []),
+        "u64": (23, "uint64_val", [1 << 63], []),
+        "f64": (2, "double_val", [0.1], []),
+        "f32": (1, "float_val", [0.5], [1000, 1000]),
+        "zero": (1, "float_val", [], [7]),
+        "none": (1, "float_val", [], [0]),
+        "res": (20, "float_val", [], []),
+        "var": (21, "float_val", [], []),
+        "f8": (24, "float_val", [], [2]),
+        "odd": (8, "scomplex_val", [1.0], [1]),
+    }.items():
         tensor = b.attr[f"tensor_{key}"].tensor
         tensor.dtype = dtype
         tensor.tensor_shape.SetInParent()
@@ -122,7 +159,11 @@ def value_of(graph: Graph, name: str) -> Tensor:
 def test_every_field_comes_back(tmp_path: Path) -> None:
     message = rich_message()
     (tmp_path / "in.pb").write_bytes(message.SerializeToString())
-    for graph in (from_message(message), from_bytes(message.SerializeToString()), load_graph(tmp_path / "in.pb")):
+    for graph in (
+        from_message(message),
+        from_bytes(message.SerializeToString()),
+        load_graph(tmp_path / "in.pb"),
+    ):
         assert exact(GraphDef.FromString(to_bytes(graph))) == exact(message)
         assert exact(to_message(graph)) == exact(message)
         save_graph(graph, tmp_path / "out.pb")
@@ -160,11 +201,26 @@ def test_fields_become_values() -> None:
     assert (node.inputs, node.control) == ((Ref("a"), Ref("a", 3)), ("a",))
     attrs = node.attrs
     assert attrs["i"] == -5 and attrs["s"] == b"\xff\x00text" and attrs["t"] is True and attrs["no"] is False
-    assert attrs["p"] == Placeholder("T") and attrs["empty"] == () and attrs["lt"] == (DType.FLOAT32, DType.FLOAT16)
+    assert (
+        attrs["p"] == Placeholder("T")
+        and attrs["empty"] == ()
+        and attrs["lt"] == (DType.FLOAT32, DType.FLOAT16)
+    )
     assert attrs["fn"] == Func("body", {"T": DType.FLOAT32, "inner": Func("", {"x": (7,)})})
     assert attrs["lsh"] == (Shape.of(2), Shape()) and graph["a"].attrs["static"] == Shape.of(None)
-    kept_raw = {"reference", "later", "nothing", "unset", "mixed", "tensor_res", "tensor_var", "tensor_f8", "tensor_odd",
-                "tensor_content_str", "tensor_version"}  # fmt: skip
+    kept_raw = {
+        "reference",
+        "later",
+        "nothing",
+        "unset",
+        "mixed",
+        "tensor_res",
+        "tensor_var",
+        "tensor_f8",
+        "tensor_odd",
+        "tensor_content_str",
+        "tensor_version",
+    }
     assert {key for key, value in attrs.items() if isinstance(value, RawAttr)} == kept_raw
     splat = attrs["tensor_f32"]
     assert isinstance(splat, TensorValue) and splat.stored == 1 and splat.array().shape == (1000, 1000)
@@ -181,8 +237,13 @@ def test_values_equal_those_of_tensorflow(tmp_path: Path) -> None:
             ours = graph[node.name].attrs[key]
             if isinstance(ours, Tensor) and ours.dtype is not DType.BFLOAT16:
                 expected = tf.make_ndarray(attr.tensor)
-                np.testing.assert_array_equal(ours.array(), expected.astype(object) if ours.dtype is DType.STRING else
-                                              expected.astype(ours.array().dtype), err_msg=key)  # fmt: skip
+                np.testing.assert_array_equal(
+                    ours.array(),
+                    expected.astype(object)
+                    if ours.dtype is DType.STRING
+                    else expected.astype(ours.array().dtype),
+                    err_msg=key,
+                )
                 assert ours.array().shape == expected.shape
                 seen += 1
     assert seen > 20
@@ -227,7 +288,11 @@ def test_large_constants_stay_in_the_file(tmp_path: Path) -> None:
         np.testing.assert_array_equal(value.array(), np.full(1024, i, np.float32))
         with pytest.raises(ValueError, match="read-only"):
             value.array()[0] = 5
-        assert value == TensorValue.of(np.full(1024, i, np.float32)) != TensorValue.of(np.full(1024, i + 1, np.float32))
+        assert (
+            value
+            == TensorValue.of(np.full(1024, i, np.float32))
+            != TensorValue.of(np.full(1024, i + 1, np.float32))
+        )
 
 
 @pytest.mark.parametrize("size", [1020, 1024, 1028])
@@ -310,7 +375,10 @@ def test_later_entries_of_one_attribute_hold(tmp_path: Path) -> None:
     tiny = GraphDef().node.add()
     tiny.attr["value"].i = 3
     name = b"\x0a\x02w0\x12\x05Const"
-    entries = {key: node.SerializeToString().partition(b"Const")[2] for key, node in (("first", first), ("second", second))}
+    entries = {
+        key: node.SerializeToString().partition(b"Const")[2]
+        for key, node in (("first", first), ("second", second))
+    }
     entries["tiny"] = tiny.SerializeToString()
     for order in (("first", "tiny"), ("tiny", "first"), ("first", "second")):
         data = name + b"".join(entries[key] for key in order)
@@ -342,7 +410,14 @@ def test_reading_and_writing_need_no_tensorflow() -> None:
 
 
 def test_constants_of_a_built_graph_are_written_alike() -> None:
-    values = {"a": TensorValue.of(np.zeros((3, 0), np.float32)), "b": TensorValue.of(np.float32(2)), "c": TensorValue.of([True, False]),
-              "d": TensorValue.of(["x", "y"]), "e": TensorValue.of(np.arange(100))}  # fmt: skip
-    graph = Graph(Node(name, "Const", attrs={"dtype": value.dtype, "value": value}) for name, value in values.items())
+    values = {
+        "a": TensorValue.of(np.zeros((3, 0), np.float32)),
+        "b": TensorValue.of(np.float32(2)),
+        "c": TensorValue.of([True, False]),
+        "d": TensorValue.of(["x", "y"]),
+        "e": TensorValue.of(np.arange(100)),
+    }
+    graph = Graph(
+        Node(name, "Const", attrs={"dtype": value.dtype, "value": value}) for name, value in values.items()
+    )
     assert from_bytes(to_bytes(graph)) == graph

@@ -16,7 +16,15 @@ from surgeon.graph import Func, Graph
 
 tf = pytest.importorskip("tensorflow")
 
-FUNCTIONAL = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "PartitionedCall", "StatefulPartitionedCall"}
+FUNCTIONAL = {
+    "While",
+    "StatelessWhile",
+    "If",
+    "StatelessIf",
+    "Case",
+    "PartitionedCall",
+    "StatefulPartitionedCall",
+}
 X = np.array([[0.5, -1.5, 2.0], [3.0, 0.25, -0.75]], np.float32)
 WEIGHTS = np.arange(9, dtype=np.float32).reshape(3, 3)
 
@@ -74,11 +82,18 @@ def tf2_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("tf2")
     model = Model()
-    tf.saved_model.save(model, str(folder), signatures={"serving_default": model.detect, "twice": model.twice})
+    tf.saved_model.save(
+        model, str(folder), signatures={"serving_default": model.detect, "twice": model.twice}
+    )
     return folder
 
 
-def tf1_model(folder: Path, build: Callable[[Any], tuple[Any, Any]], signature: str = "serving_default", tag: str = "serve") -> Path:
+def tf1_model(
+    folder: Path,
+    build: Callable[[Any], tuple[Any, Any]],
+    signature: str = "serving_default",
+    tag: str = "serve",
+) -> Path:
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         x, out = build(v1)
@@ -166,9 +181,16 @@ def test_missing_tags_list_those_there_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["empty", "random", "truncated", "variables"])
-def test_what_tensorflow_cannot_load_says_why_in_one_line(damage: str, tf2_model: Path, tmp_path: Path) -> None:
+def test_what_tensorflow_cannot_load_says_why_in_one_line(
+    damage: str, tf2_model: Path, tmp_path: Path
+) -> None:
     data = (tf2_model / "saved_model.pb").read_bytes()
-    content = {"empty": b"", "random": b"\x07\xff\x13", "truncated": data[: len(data) // 2], "variables": data}[damage]
+    content = {
+        "empty": b"",
+        "random": b"\x07\xff\x13",
+        "truncated": data[: len(data) // 2],
+        "variables": data,
+    }[damage]
     (tmp_path / "saved_model.pb").write_bytes(content)
     with pytest.raises(SurgeonError) as caught:
         load_saved_model(tmp_path)
@@ -177,14 +199,22 @@ def test_what_tensorflow_cannot_load_says_why_in_one_line(damage: str, tf2_model
     assert "\n" not in found.message
 
 
-@pytest.mark.parametrize(("names", "hint"), [
-    ((), "it is empty"),
-    (("model.ckpt.index", "model.ckpt.meta", "model.ckpt.data-00000-of-00001"), "this is a checkpoint; freeze it first"),
-    (("frozen_inference_graph.pb", "label_map.pbtxt"), "frozen_inference_graph.pb'"),
-    (("saved_model/saved_model.pb",), "saved_model'"),
-    (tuple(f"picture{i}.jpg" for i in range(9)), "'picture4.jpg' and 4 more"),
-])  # fmt: skip
-def test_a_folder_without_a_saved_model_says_what_it_holds(names: tuple[str, ...], hint: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        ((), "it is empty"),
+        (
+            ("model.ckpt.index", "model.ckpt.meta", "model.ckpt.data-00000-of-00001"),
+            "this is a checkpoint; freeze it first",
+        ),
+        (("frozen_inference_graph.pb", "label_map.pbtxt"), "frozen_inference_graph.pb'"),
+        (("saved_model/saved_model.pb",), "saved_model'"),
+        (tuple(f"picture{i}.jpg" for i in range(9)), "'picture4.jpg' and 4 more"),
+    ],
+)
+def test_a_folder_without_a_saved_model_says_what_it_holds(
+    names: tuple[str, ...], hint: str, tmp_path: Path
+) -> None:
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")

@@ -100,7 +100,9 @@ def small(zoo_ssd: Callable[..., Path]) -> Path:
 
 
 @pytest.mark.parametrize(("date", "opset"), [("2017", 17), ("2018", 13), ("2019", 17)])
-def test_a_detector_computes_what_tensorflow_and_the_references_do(date: str, opset: int, zoo_ssd: Callable[..., Path]) -> None:
+def test_a_detector_computes_what_tensorflow_and_the_references_do(
+    date: str, opset: int, zoo_ssd: Callable[..., Path]
+) -> None:
     graph = rewritten(zoo_ssd(date, classes=3, height=SIZE, width=SIZE))
     made = export(graph, plugins=CATALOG, target=load_target(RUNTIME), opset=opset)
     onnx.checker.check_model(made.model, full_check=True)
@@ -132,12 +134,19 @@ def test_the_demo_model_computes_what_tensorflow_and_the_references_do() -> None
 def test_the_layout_changes_at_the_heads_only(small: Path) -> None:
     model = exported(rewritten(small, "onnx@tensorrt-8.5"), "onnx@tensorrt-8.5")
     found = operations(model)
-    assert found["Transpose"] == HEADS and "BatchNormalization" not in found and "Identity" not in found and "Cast" not in found
+    assert (
+        found["Transpose"] == HEADS
+        and "BatchNormalization" not in found
+        and "Identity" not in found
+        and "Cast" not in found
+    )
     assert [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [1, 3, SIZE, SIZE]
     assert (model.graph.input[0].name, [o.name for o in model.graph.output]) == ("Input", ["NMS"])
     names = [node.name for node in model.graph.node]
     assert len(set(names)) == len(names)
-    assert not any(":0" in name or "__" in name for node in model.graph.node for name in (*node.input, *node.output))
+    assert not any(
+        ":0" in name or "__" in name for node in model.graph.node for name in (*node.input, *node.output)
+    )
 
 
 def test_two_pictures_at_once(small: Path) -> None:
@@ -179,7 +188,12 @@ def test_constant_anchors_need_no_plugin(small: Path) -> None:
 EXPECTED = {
     "onnx@tensorrt-8.5": dict.fromkeys(("GridAnchor", "concat_box_loc", "concat_box_conf", "NMS"), "native"),
     "onnx@tensorrt-10": dict.fromkeys(("GridAnchor", "concat_box_loc", "concat_box_conf", "NMS"), "native"),
-    "onnx@tensorrt-11": {"GridAnchor": "native", "concat_box_loc": "native", "concat_box_conf": "native", "NMS": "standard"},
+    "onnx@tensorrt-11": {
+        "GridAnchor": "native",
+        "concat_box_loc": "native",
+        "concat_box_conf": "native",
+        "NMS": "standard",
+    },
     RUNTIME: dict.fromkeys(("GridAnchor", "concat_box_loc", "concat_box_conf", "NMS"), "standard"),
 }
 
@@ -209,8 +223,18 @@ def test_the_choice_follows_the_version_table(target: str) -> None:
 
 def test_removed_plugins_are_standard_in_tensorrt_11() -> None:
     eleven, ten = load_target("onnx@tensorrt-11"), load_target("onnx@tensorrt-10")
-    for op in ("NMS_TRT", "NMSDynamic_TRT", "BatchedNMS_TRT", "BatchedNMSDynamic_TRT", "Normalize_TRT", "Clip_TRT"):
-        assert (choose(CATALOG[op], ten, "auto", True)[0], choose(CATALOG[op], eleven, "auto", True)[0]) == ("native", "standard")
+    for op in (
+        "NMS_TRT",
+        "NMSDynamic_TRT",
+        "BatchedNMS_TRT",
+        "BatchedNMSDynamic_TRT",
+        "Normalize_TRT",
+        "Clip_TRT",
+    ):
+        assert (choose(CATALOG[op], ten, "auto", True)[0], choose(CATALOG[op], eleven, "auto", True)[0]) == (
+            "native",
+            "standard",
+        )
     assert {spec.creator for spec in CATALOG.values() if onnx.defs.has(spec.creator)} == OPERATORS
     for op in ("GridAnchor_TRT", "FlattenConcat_TRT", "ResizeNearest_TRT", "EfficientNMS_TRT"):
         assert choose(CATALOG[op], eleven, "auto", True)[0] == "native"
@@ -219,21 +243,44 @@ def test_removed_plugins_are_standard_in_tensorrt_11() -> None:
 def test_a_plugin_node_has_typed_fields(small: Path) -> None:
     model = exported(rewritten(small, "onnx@tensorrt-8.5"), "onnx@tensorrt-8.5")
     nodes = {node.name: node for node in model.graph.node if node.domain == DOMAIN}
-    attributes = {a.name: (onnx.AttributeProto.AttributeType.Name(a.type), onnx.helper.get_attribute_value(a)) for a in nodes["NMS"].attribute}
-    assert attributes["plugin_version"] == ("STRING", b"1") and attributes["plugin_namespace"] == ("STRING", b"")
+    attributes = {
+        a.name: (onnx.AttributeProto.AttributeType.Name(a.type), onnx.helper.get_attribute_value(a))
+        for a in nodes["NMS"].attribute
+    }
+    assert attributes["plugin_version"] == ("STRING", b"1") and attributes["plugin_namespace"] == (
+        "STRING",
+        b"",
+    )
     assert attributes["inputOrder"][0] == "INTS" and attributes["keepTopK"] == ("INT", 100)
     assert attributes["nmsThreshold"][0] == "FLOAT" and attributes["nmsThreshold"][1] == pytest.approx(0.6)
-    assert set(attributes) == {"plugin_version", "plugin_namespace", *(f.name for f in CATALOG["NMS_TRT"].fields_of((8, 5, 1)))}
+    assert set(attributes) == {
+        "plugin_version",
+        "plugin_namespace",
+        *(f.name for f in CATALOG["NMS_TRT"].fields_of((8, 5, 1))),
+    }
     grid = {a.name: onnx.AttributeProto.AttributeType.Name(a.type) for a in nodes["GridAnchor"].attribute}
     assert (grid["aspectRatios"], grid["minSize"], grid["numLayers"]) == ("FLOATS", "FLOAT", "INT")
-    assert list(nodes["GridAnchor"].input) == ["Input"] and len(nodes["GridAnchor"].output) == 6 and list(nodes["NMS"].output) == ["NMS", "NMS:1"]
-    shapes = {info.name: [d.dim_value for d in info.type.tensor_type.shape.dim] for info in model.graph.value_info}
+    assert (
+        list(nodes["GridAnchor"].input) == ["Input"]
+        and len(nodes["GridAnchor"].output) == 6
+        and list(nodes["NMS"].output) == ["NMS", "NMS:1"]
+    )
+    shapes = {
+        info.name: [d.dim_value for d in info.type.tensor_type.shape.dim] for info in model.graph.value_info
+    }
     assert shapes["NMS"] == [1, 1, 100, 7] and shapes["concat_box_conf"][0] == 1
 
 
 def test_an_open_batch_needs_plugins_that_know_open_shapes(small: Path) -> None:
-    made = export(rewritten(small, "onnx@tensorrt-8.5"), plugins=CATALOG, target=load_target("onnx@tensorrt-8.5"), batch="dynamic")
-    assert {row.rendering for row in made.plugins} == {"standard"} and "IPluginV2Ext" in made.plugins[0].reason
+    made = export(
+        rewritten(small, "onnx@tensorrt-8.5"),
+        plugins=CATALOG,
+        target=load_target("onnx@tensorrt-8.5"),
+        batch="dynamic",
+    )
+    assert {row.rendering for row in made.plugins} == {"standard"} and "IPluginV2Ext" in made.plugins[
+        0
+    ].reason
     eight = load_target("onnx@tensorrt-8.5")
     assert choose(CATALOG["NMSDynamic_TRT"], eight, "auto", True, open_batch=True)[0] == "native"
     assert choose(CATALOG["NMS_TRT"], eight, "native", True, open_batch=True)[0] == "native"
@@ -242,7 +289,9 @@ def test_an_open_batch_needs_plugins_that_know_open_shapes(small: Path) -> None:
 def test_the_rendering_can_be_forced(small: Path) -> None:
     graph = rewritten(small, "onnx@tensorrt-8.5")
     made = export(graph, plugins=CATALOG, target=load_target("onnx@tensorrt-8.5"), rendering="standard")
-    assert {row.rendering for row in made.plugins} == {"standard"} and not any(node.domain for node in made.model.graph.node)
+    assert {row.rendering for row in made.plugins} == {"standard"} and not any(
+        node.domain for node in made.model.graph.node
+    )
     with pytest.raises(surgeon.SurgeonError) as caught:
         exported(rewritten(small), rendering="native")
     assert [d.code for d in caught.value.diagnostics] == ["X145"] * 3
@@ -254,14 +303,19 @@ def in_standard_operators(model: Any) -> Any:
     sizes = {}
     for value in onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info:
         sizes[value.name] = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute if not a.name.startswith("plugin_")}
+    attributes = {
+        a.name: onnx.helper.get_attribute_value(a) for a in node.attribute if not a.name.startswith("plugin_")
+    }
     spec, emit = CATALOG["EfficientNMS_TRT"], Emitter("spliced")
     specs = tuple(TensorSpec.of("float32", *sizes[name]) for name in node.input)
     standard = standard_rendering(CATALOG, "EfficientNMS_TRT")
     assert standard is not None
     outputs = standard(PluginNode(spec, spec.complete(attributes), tuple(node.input), specs, emit, CATALOG))
     at = list(model.graph.node).index(node)
-    after = [onnx.helper.make_node("Identity", [name], [own]) for name, own in zip(outputs, node.output, strict=True)]
+    after = [
+        onnx.helper.make_node("Identity", [name], [own])
+        for name, own in zip(outputs, node.output, strict=True)
+    ]
     nodes = [*model.graph.node[:at], *emit.nodes, *after, *model.graph.node[at + 1 :]]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
@@ -273,9 +327,14 @@ def test_efficient_nms_can_stand_for_nms(small: Path) -> None:
     graph = rewritten(small, "onnx@tensorrt-11")
     made = export(graph, plugins=CATALOG, target=load_target("onnx@tensorrt-11"), rendering="efficient-nms")
     assert {row.op: row.rendering for row in made.plugins} == {
-        "GridAnchor_TRT": "native", "FlattenConcat_TRT": "native", "NMS_TRT": "efficient-nms"}  # fmt: skip
+        "GridAnchor_TRT": "native",
+        "FlattenConcat_TRT": "native",
+        "NMS_TRT": "efficient-nms",
+    }
     onnx.checker.check_model(made.model, full_check=True)
-    assert operations(made.model)["EfficientNMS_TRT"] == 1 and "NonMaxSuppression" not in operations(made.model)
+    assert operations(made.model)["EfficientNMS_TRT"] == 1 and "NonMaxSuppression" not in operations(
+        made.model
+    )
     with pytest.raises(surgeon.SurgeonError) as caught:
         exported(rewritten(small), rendering="efficient-nms")
     assert caught.value.diagnostics[0].code == "X145"
@@ -295,8 +354,13 @@ def test_efficient_nms_gives_the_detections_of_nms(date: str, zoo_ssd: Callable[
     specs = tuple(TensorSpec.of("float32", *array.shape) for array in given)
     at = PluginNode(spec, fields, ("loc", "prior", "conf"), specs, emit, CATALOG, (11, 0, 0))
     detections, number = by_efficient_nms(at)
-    values = [onnx.helper.make_tensor_value_info(n, 1, s.shape.dims) for n, s in zip(at.inputs, specs, strict=True)]
-    rows = [onnx.helper.make_tensor_value_info(detections, 1, [1, 1, 100, 7]), onnx.helper.make_tensor_value_info(number, 6, [1, 1, 1, 1])]
+    values = [
+        onnx.helper.make_tensor_value_info(n, 1, s.shape.dims) for n, s in zip(at.inputs, specs, strict=True)
+    ]
+    rows = [
+        onnx.helper.make_tensor_value_info(detections, 1, [1, 1, 100, 7]),
+        onnx.helper.make_tensor_value_info(number, 6, [1, 1, 1, 1]),
+    ]
     body = onnx.helper.make_graph(emit.nodes, "nms", values, rows, emit.initializers)
     imports = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid(DOMAIN, 1)]
     model = in_standard_operators(onnx.helper.make_model(body, opset_imports=imports, ir_version=8))
@@ -326,15 +390,26 @@ def test_convert_writes_and_tells(small: Path, tmp_path: Path) -> None:
     path = tmp_path / "out.onnx"
     done = surgeon.convert("ssd", small, path, watch=told.append)
     assert (done.target, done.bytes_written) == (RUNTIME, path.stat().st_size)
-    assert [row.op for row in done.plugins] == ["GridAnchor_TRT", "FlattenConcat_TRT", "FlattenConcat_TRT", "NMS_TRT"]
+    assert [row.op for row in done.plugins] == [
+        "GridAnchor_TRT",
+        "FlattenConcat_TRT",
+        "FlattenConcat_TRT",
+        "NMS_TRT",
+    ]
     assert told == ["plugin nodes", "operations, by tf2onnx", "layout", "weights"]
     info = read_onnx_metadata(path)
     assert info.inputs == {"Input": TensorSpec.of("float32", 1, 3, SIZE, SIZE)}
     assert info.outputs == {"NMS": TensorSpec.of("float32", 1, 1, 100, 7)}
     assert info.image == done.plan.image and info.image is not None
     assert info.detections == {"detections": "NMS"} and info.layout == {"Input": "NCHW"}
-    assert info.properties["surgeon.recipe"] == "ssd" and info.properties["surgeon.graph_digest"] == done.plan.digest
-    assert info.properties["surgeon.target"] == RUNTIME and info.properties["surgeon.version"] == surgeon.__version__
+    assert (
+        info.properties["surgeon.recipe"] == "ssd"
+        and info.properties["surgeon.graph_digest"] == done.plan.digest
+    )
+    assert (
+        info.properties["surgeon.target"] == RUNTIME
+        and info.properties["surgeon.version"] == surgeon.__version__
+    )
     assert [row["rendering"] for row in info.plugins] == ["standard"] * 4
     onnx.checker.check_model(str(path), full_check=True)
 
@@ -355,7 +430,19 @@ def test_labels_are_stored(small: Path, tmp_path: Path) -> None:
 def test_a_process_of_its_own_gives_the_same_file(small: Path, tmp_path: Path) -> None:
     # TensorFlow is in this process; in the other it is not, and works in a third.
     surgeon.convert("ssd", small, tmp_path / "here.onnx", target="onnx@tensorrt-8.5")
-    command = [sys.executable, "-m", "surgeon", "convert", "ssd", str(small), "-o", "there.onnx", "--target", "onnx@tensorrt-8.5", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "surgeon",
+        "convert",
+        "ssd",
+        str(small),
+        "-o",
+        "there.onnx",
+        "--target",
+        "onnx@tensorrt-8.5",
+        "--json",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "here.onnx").read_bytes() == (tmp_path / "there.onnx").read_bytes()
@@ -390,7 +477,10 @@ def test_a_failed_write_leaves_what_was_there(small: Path, tmp_path: Path) -> No
     with pytest.raises(surgeon.SurgeonError) as caught:
         write_onnx(model, path, limit=1 << 20)
     assert caught.value.diagnostics[0].code == "E105"
-    assert path.read_bytes() == b"before" and sorted(p.name for p in tmp_path.iterdir()) == ["out.onnx", "out.onnx.data"]
+    assert path.read_bytes() == b"before" and sorted(p.name for p in tmp_path.iterdir()) == [
+        "out.onnx",
+        "out.onnx.data",
+    ]
 
 
 # Other programs
@@ -413,10 +503,14 @@ def test_polygraphy_takes_it(verb: str, small: Path, tmp_path: Path) -> None:
     if program is None:
         pytest.skip("polygraphy is not installed")
     surgeon.convert("ssd", small, tmp_path / "out.onnx")
-    done = subprocess.run([program, *verb.split(), "out.onnx"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program, *verb.split(), "out.onnx"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
-    assert "LINT" not in said and ("PASSED" in said if verb == "check lint" else "NMS [dtype=float32, shape=(1, 1, 100, 7)]" in said)
+    assert "LINT" not in said and (
+        "PASSED" in said if verb == "check lint" else "NMS [dtype=float32, shape=(1, 1, 100, 7)]" in said
+    )
 
 
 # What is refused
@@ -425,10 +519,17 @@ def test_polygraphy_takes_it(verb: str, small: Path, tmp_path: Path) -> None:
 X = "x = Placeholder() {dtype: float32, shape: shape[1,4,4,3]}\n"
 REFUSED = {
     "X140": (X + "out = Betainc(x, x, x) {T: float32}\n", {}),
-    "X141": ("q = Const() {dtype: complex64, value: tensor<complex64[2]: 0, 0>}\nout = Identity(q) {T: complex64}\n", None),
+    "X141": (
+        "q = Const() {dtype: complex64, value: tensor<complex64[2]: 0, 0>}\nout = Identity(q) {T: complex64}\n",
+        None,
+    ),
     "X142": (X + "out = Relu(x, x) {T: float32}\n", {}),
     "X143": (X.replace("4,4,3", "?,4,3") + "out = Relu(x) {T: float32}\n", {}),
-    "X144": (X + "z = Const() {dtype: float32, value: tensor<float32[5,1,1,1]: 0, 0, 0, 0, 0>}\nout = Add(x, z) {T: float32}\n", {"batch": "dynamic"}),
+    "X144": (
+        X
+        + "z = Const() {dtype: float32, value: tensor<float32[5,1,1,1]: 0, 0, 0, 0, 0>}\nout = Add(x, z) {T: float32}\n",
+        {"batch": "dynamic"},
+    ),
     "X146": (X.replace("4,4,3", "4") + "out = Bare(x)\n", {}),
     "X147": (X.replace("4,4,3", "4") + "out = Short(x)\n", {}),
     "X153": (X.replace("4,4,3", "4") + "out = Wrong(x)\n", {}),
@@ -454,7 +555,9 @@ def write_plugins(folder: Path) -> None:
         (folder / name).mkdir()
         (folder / name / "plugin.yaml").write_text(PLUGIN)
     (folder / "Short" / "onnx.py").write_text("def standard(at):\n    return []\n")
-    (folder / "Wrong" / "onnx.py").write_text("def standard(at):\n    return [at.emit.op('MatMul', at.inputs[0], at.inputs[0])]\n")
+    (folder / "Wrong" / "onnx.py").write_text(
+        "def standard(at):\n    return [at.emit.op('MatMul', at.inputs[0], at.inputs[0])]\n"
+    )
 
 
 @pytest.mark.parametrize("code", [code for code, case in REFUSED.items() if case[1] is not None])
@@ -478,7 +581,12 @@ def test_element_types_that_onnx_lacks() -> None:
     from surgeon.formats.onnx.network import kind_of
     from surgeon.graph import DType
 
-    assert [kind_of(dtype) for dtype in (DType.FLOAT32, DType.FLOAT64, DType.INT64, DType.BOOL)] == [1, 11, 7, 9]
+    assert [kind_of(dtype) for dtype in (DType.FLOAT32, DType.FLOAT64, DType.INT64, DType.BOOL)] == [
+        1,
+        11,
+        7,
+        9,
+    ]
     with pytest.raises(surgeon.SurgeonError) as caught:
         kind_of(DType.QINT8)
     assert caught.value.diagnostics[0].code == "X141"
@@ -492,7 +600,12 @@ def test_what_the_other_process_refuses_is_refused_here(tmp_path: Path) -> None:
 
     graph = parse_graph("graph v1\noutputs: out\n" + REFUSED["X140"][0])
     request = Request(("x:0",), ("out:0",), 17)
-    order, answer = io.BytesIO(_framed({"inputs": request.inputs, "outputs": request.outputs, "opset": 17}) + to_bytes(graph)), io.BytesIO()
+    order, answer = (
+        io.BytesIO(
+            _framed({"inputs": request.inputs, "outputs": request.outputs, "opset": 17}) + to_bytes(graph)
+        ),
+        io.BytesIO(),
+    )
     serve(order, answer)
     answer.seek(0)
     head = _unframed(answer)
@@ -511,10 +624,22 @@ def test_other_files(tmp_path: Path) -> None:
         assert caught.value.diagnostics[0].code == "X150"
 
 
-@pytest.mark.parametrize(("key", "value"), [("image", "{"), ("image", "[1]"), ("image", '{"size": 3}'), ("labels", '{"a": "b"}'),
-                                            ("nchw_inputs", "{}"), ("detections", "7")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("image", "{"),
+        ("image", "[1]"),
+        ("image", '{"size": 3}'),
+        ("labels", '{"a": "b"}'),
+        ("nchw_inputs", "{}"),
+        ("detections", "7"),
+    ],
+)
 def test_damaged_properties(key: str, value: str, tmp_path: Path) -> None:
-    model = exported(parse_graph("graph v1\noutputs: out\n" + X + "out = Relu(x) {T: float32}\n"), metadata={f"surgeon.{key}": value})
+    model = exported(
+        parse_graph("graph v1\noutputs: out\n" + X + "out = Relu(x) {T: float32}\n"),
+        metadata={f"surgeon.{key}": value},
+    )
     if key == "nchw_inputs":
         next(row for row in model.metadata_props if row.key == f"surgeon.{key}").value = value
     write_onnx(model, tmp_path / "a.onnx")
@@ -528,7 +653,12 @@ def test_a_file_of_another_maker_has_inputs_and_outputs(tmp_path: Path) -> None:
     del model.metadata_props[:]
     write_onnx(model, tmp_path / "a.onnx")
     info = read_onnx_metadata(tmp_path / "a.onnx")
-    assert set(info.inputs) == {"x"} and info.image is None and info.detections == {} and info.layout == {"x": "as in the graph"}
+    assert (
+        set(info.inputs) == {"x"}
+        and info.image is None
+        and info.detections == {}
+        and info.layout == {"x": "as in the graph"}
+    )
 
 
 def test_check_tells_what_the_exporter_objects_to(small: Path, tmp_path: Path) -> None:
@@ -536,6 +666,8 @@ def test_check_tells_what_the_exporter_objects_to(small: Path, tmp_path: Path) -
     assert surgeon.check("ssd", small, target="onnx@tensorrt-11").problems == ()
     write_plugins(tmp_path)
     graph = parse_graph("graph v1\n" + X + "body/r = Relu(x) {T: float32}\n")
-    recipe = surgeon.parse_recipe("recipe: 1\nname: r\noutputs: [bare]\nnodes: {bare: {plugin: Bare}}\nnamespaces: {body: bare}\n")
+    recipe = surgeon.parse_recipe(
+        "recipe: 1\nname: r\noutputs: [bare]\nnodes: {bare: {plugin: Bare}}\nnamespaces: {body: bare}\n"
+    )
     found = surgeon.check(recipe, graph, target=RUNTIME, plugin_paths=[tmp_path])
     assert [d.code for d in found.problems] == ["X146"]

@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 
 from surgeon.diagnostics import SurgeonError
 from surgeon.formats.graphdef import load_graph, save_graph
-from surgeon.formats.uff import Blob, UffDescriptor, UffModel, UffNode, UffValue, describe, export_uff, print_uff, read_uff, write_uff
+from surgeon.formats.uff import (
+    Blob,
+    UffDescriptor,
+    UffModel,
+    UffNode,
+    UffValue,
+    describe,
+    export_uff,
+    print_uff,
+    read_uff,
+    write_uff,
+)
 from surgeon.formats.uff.model import CORE, DTYPE_NUMBERS, orders
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorRef, TensorValue, parse_graph
 
@@ -32,9 +43,9 @@ NMS = NMS_TRT(loc, loc, loc) {inputOrder: [0,2,1], confidenceThreshold: 0.3, mod
 names = st.text(min_size=1, max_size=8)
 ints = st.integers(-(2**63), 2**63 - 1)
 doubles = st.floats(allow_nan=False)
-dim_orders = st.dictionaries(st.integers(-(2**31), 2**31 - 1), st.lists(ints, max_size=3).map(tuple), max_size=2).map(
-    lambda d: tuple(sorted(d.items()))
-)
+dim_orders = st.dictionaries(
+    st.integers(-(2**31), 2**31 - 1), st.lists(ints, max_size=3).map(tuple), max_size=2
+).map(lambda d: tuple(sorted(d.items())))
 values = st.one_of(
     st.builds(UffValue, st.just("s"), st.text(max_size=5)),
     st.builds(UffValue, st.just("d"), doubles),
@@ -45,7 +56,9 @@ values = st.one_of(
     st.builds(UffValue, st.just("d_list"), st.lists(doubles, max_size=3).map(tuple)),
     st.builds(UffValue, st.just("b_list"), st.lists(st.booleans(), max_size=3).map(tuple)),
     st.builds(UffValue, st.just("i_list"), st.lists(ints, max_size=3).map(tuple)),
-    st.builds(UffValue, st.just("dtype_list"), st.lists(st.sampled_from([*DTYPE_NUMBERS, 7]), max_size=3).map(tuple)),
+    st.builds(
+        UffValue, st.just("dtype_list"), st.lists(st.sampled_from([*DTYPE_NUMBERS, 7]), max_size=3).map(tuple)
+    ),
     st.builds(UffValue, st.just("dim_orders"), dim_orders),
     st.builds(UffValue, st.just("dim_orders_list"), st.lists(dim_orders, max_size=2).map(tuple)),
 )
@@ -60,7 +73,9 @@ def models(draw):
     nodes = []
     for i, name in enumerate(ids):
         inputs = draw(st.lists(st.sampled_from(ids[: i + 1]), max_size=3).map(tuple))
-        fields = draw(st.dictionaries(names, st.one_of(values, st.sampled_from(refs)) if refs else values, max_size=3))
+        fields = draw(
+            st.dictionaries(names, st.one_of(values, st.sampled_from(refs)) if refs else values, max_size=3)
+        )
         nodes.append(UffNode(name, draw(names), inputs, fields))
     descriptors = draw(st.lists(st.builds(UffDescriptor, names, ints, st.booleans()), max_size=2).map(tuple))
     small = st.integers(0, 2**31)
@@ -117,12 +132,15 @@ def test_every_changed_byte_gives_a_model_or_X120(tmp_path, exported):
             assert exc.diagnostics[0].code == "X120"
 
 
-@pytest.mark.parametrize(("content", "code"), [
-    (b"", "E103"),
-    (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "E104"),
-    (b"\x08\x01\x10\x01", "X120"),
-    (b"PK\x03\x04 a zip archive", "X120"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "E103"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "E104"),
+        (b"\x08\x01\x10\x01", "X120"),
+        (b"PK\x03\x04 a zip archive", "X120"),
+    ],
+)
 def test_files_that_are_no_uff(tmp_path, content, code):
     path = tmp_path / "m.uff"
     path.write_bytes(content)
@@ -137,12 +155,15 @@ def test_a_missing_file_is_E101(tmp_path):
     assert caught.value.diagnostics[0].code == "E101"
 
 
-@pytest.mark.parametrize("model", [
-    UffModel((UffNode("a", "Identity", ("b",)),)),
-    UffModel((UffNode("a", "Const", (), {"values": UffValue("ref", "weights_a")}),)),
-    UffModel((UffNode("a", "Input"), UffNode("a", "Input"))),
-    UffModel((UffNode("a", ""),)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "model",
+    [
+        UffModel((UffNode("a", "Identity", ("b",)),)),
+        UffModel((UffNode("a", "Const", (), {"values": UffValue("ref", "weights_a")}),)),
+        UffModel((UffNode("a", "Input"), UffNode("a", "Input"))),
+        UffModel((UffNode("a", ""),)),
+    ],
+)
 def test_edges_and_references_that_lead_nowhere_are_X120(tmp_path, model):
     write_uff(model, tmp_path / "m.uff")
     with pytest.raises(SurgeonError, match="X120"):
@@ -175,8 +196,16 @@ def test_weights_are_slices_of_the_input_file(tmp_path):
 
 
 def test_an_input_changed_meanwhile_is_refused_and_nothing_written(tmp_path, exported):
-    graph = parse_graph("graph v1\noutputs: y\nx = Placeholder() {dtype: float32, shape: shape[1,2]}\ny = Relu(x)\n")
-    big = Node("w", "Const", (), (), {"dtype": DType.FLOAT32, "value": TensorValue(DType.FLOAT32, (1, 1000), os.urandom(4000))})
+    graph = parse_graph(
+        "graph v1\noutputs: y\nx = Placeholder() {dtype: float32, shape: shape[1,2]}\ny = Relu(x)\n"
+    )
+    big = Node(
+        "w",
+        "Const",
+        (),
+        (),
+        {"dtype": DType.FLOAT32, "value": TensorValue(DType.FLOAT32, (1, 1000), os.urandom(4000))},
+    )
     add = Node("z", "Add", (Ref("y"), Ref("w")))
     save_graph(graph.replace([*graph, big, add], [Ref("z")]), tmp_path / "g.pb")
     model = export_uff(load_graph(tmp_path / "g.pb"), plugins={})
@@ -208,7 +237,14 @@ def test_past_2_gib_is_X110_and_nothing_written(tmp_path):
 
 def test_describe(exported):
     told = describe(exported(SMALL))
-    assert told["ops"] == {"Const": 1, "Conv": 1, "Input": 1, "MarkOutput": 1, "_FlattenConcat_TRT": 1, "_NMS_TRT": 1}
+    assert told["ops"] == {
+        "Const": 1,
+        "Conv": 1,
+        "Input": 1,
+        "MarkOutput": 1,
+        "_FlattenConcat_TRT": 1,
+        "_NMS_TRT": 1,
+    }
     assert told["inputs"] == [{"name": "Input", "dtype": "float32", "shape": [1, 3, 8, 8]}]
     assert told["outputs"] == [{"name": "MarkOutput_0", "marks": ["NMS"]}]
     assert told["weight_bytes"] == 24
@@ -216,12 +252,15 @@ def test_describe(exported):
     assert json.loads(json.dumps(told)) == told
 
 
-@pytest.mark.parametrize(("formats", "key", "encoded"), [
-    (("N+C", "+CK"), "orders_N+C_+CK", ((0, 2, 2**31 - 1, 1), (2, 2**31 - 1, 1, 0))),
-    (("N+C", "+KC"), "orders_N+C_+KC", ((0, 2, 2**31 - 1, 1), (2, 2**31 - 1, 0, 1))),
-    (("NC+",), "orders_NC+", ((0, 1, 2, 2**31 - 1),)),
-    (("NC", "CK"), "orders_NC_CK", ((0, 1), (1, 0))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("formats", "key", "encoded"),
+    [
+        (("N+C", "+CK"), "orders_N+C_+CK", ((0, 2, 2**31 - 1, 1), (2, 2**31 - 1, 1, 0))),
+        (("N+C", "+KC"), "orders_N+C_+KC", ((0, 2, 2**31 - 1, 1), (2, 2**31 - 1, 0, 1))),
+        (("NC+",), "orders_NC+", ((0, 1, 2, 2**31 - 1),)),
+        (("NC", "CK"), "orders_NC_CK", ((0, 1), (1, 0))),
+    ],
+)
 def test_dimension_orders(formats, key, encoded):
     assert orders(*formats) == (key, UffValue("dim_orders_list", tuple(((-1, ints),) for ints in encoded)))
 
@@ -248,7 +287,11 @@ def test_netron_opens_what_is_written(tmp_path, exported):
     write_uff(exported(SMALL), tmp_path / "m.uff")
     command = ["node", str(HERE.parent / "netron_read.mjs"), str(folder), str(tmp_path / "m.uff")]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
-    assert (found["format"], found["imports"], found["name"]) == ("UFF v1", ["tensorflow_extension v1", "custom v1"], "main")
+    assert (found["format"], found["imports"], found["name"]) == (
+        "UFF v1",
+        ["tensorflow_extension v1", "custom v1"],
+        "main",
+    )
     assert found["inputs"] == [["Input", "float32[1,3,8,8]"]]
     assert found["outputs"] == [["MarkOutput_0", "NMS"]]
     nodes = {node["name"]: node for node in found["nodes"]}

@@ -20,8 +20,14 @@ SIZE_OF_THE_PICTURE = ["Const", "Shape_6"] + [
     f"strided_slice_{n}{rest}" for n in (6, 7) for rest in ("", "/stack", "/stack_1", "/stack_2")
 ]
 DIFFERENCES = sorted(
-    [f"node 'concat_box_{kind}': field 'dtype' None, golden {{'dtype': 'float32'}}" for kind in ("conf", "loc")]
-    + [f"node 'NMS': field '{k}_u_int' {{'i': {v}}}, golden None" for k, v in {"codeType": 3, "isBatchAgnostic": 1, "scoreBits": 16}.items()]
+    [
+        f"node 'concat_box_{kind}': field 'dtype' None, golden {{'dtype': 'float32'}}"
+        for kind in ("conf", "loc")
+    ]
+    + [
+        f"node 'NMS': field '{k}_u_int' {{'i': {v}}}, golden None"
+        for k, v in {"codeType": 3, "isBatchAgnostic": 1, "scoreBits": 16}.items()
+    ]
     + ["node 'GridAnchor': inputs [], golden ['strided_slice_6', 'strided_slice_7', 'Const']"]
 )
 
@@ -34,7 +40,14 @@ def test_a_real_graph_converts(shared_models, tmp_path, name):
     found = describe(read_uff(tmp_path / "m.uff"))
     assert found["inputs"] == [{"name": "Input", "dtype": "float32", "shape": [1, 3, 300, 300]}]
     fields = {plugin["name"]: plugin["fields"] for plugin in found["plugins"]}
-    assert fields["NMS"]["numClasses"] == classes and list(fields["GridAnchor"]["featureMapShapes"]) == [19, 10, 5, 3, 2, 1]
+    assert fields["NMS"]["numClasses"] == classes and list(fields["GridAnchor"]["featureMapShapes"]) == [
+        19,
+        10,
+        5,
+        3,
+        2,
+        1,
+    ]
 
 
 @pytest.mark.shared

@@ -18,7 +18,11 @@ def convolution(at: Conversion) -> list[UffNode]:
 
 
 def convolve(
-    at: Conversion, source: Conversion, name: str, dilation: tuple[int, int] | None = None, pads: Pads | None = None
+    at: Conversion,
+    source: Conversion,
+    name: str,
+    dilation: tuple[int, int] | None = None,
+    pads: Pads | None = None,
 ) -> list[UffNode]:
     """Return the Conv of ``at`` called ``name``, reading input 0 of ``source``, padded by ``pads`` where given."""
     fields: dict[str, UffValue] = {"inputs_orders": at.orders(at.activations, "+CK")}
@@ -76,7 +80,9 @@ def padded(at: Conversion, fields: dict[str, UffValue], pads: Pads) -> tuple[lis
         if (top, left) != (0, 0):
             fields["padding"] = UffValue.ints((top, left))
         return [], at.edge(0)
-    amounts = at.extra_const("paddings", TensorValue.of([(0, 0), (0, 0), (top, bottom), (left, right)], DType.INT32))
+    amounts = at.extra_const(
+        "paddings", TensorValue.of([(0, 0), (0, 0), (top, bottom), (left, right)], DType.INT32)
+    )
     pad = UffNode(at.export.fresh(f"{at.node.name}/pad"), "Pad", (at.edge(0), amounts.id))
     return [amounts, pad], pad.id
 
@@ -132,8 +138,11 @@ def dilated_convolution(at: Conversion) -> list[UffNode]:
     block, other = at.ints(1, "block shape"), split.ints(1, "block shape")
     strides = conv.spatial(conv.int_list("strides", (1, 1, 1, 1)), "strides")
     if block != other or len(block) != 2 or conv.text("padding", "VALID") != "VALID" or strides != (1, 1):
-        raise at.refused(f"has the block {list(block)} and its SpaceToBatchND {list(other)}; expected equal pairs, and a VALID "
-                         "convolution of stride 1 between them", "export the model with the 'dilations' of Conv2D")  # fmt: skip
+        raise at.refused(
+            f"has the block {list(block)} and its SpaceToBatchND {list(other)}; expected equal pairs, and a VALID "
+            "convolution of stride 1 between them",
+            "export the model with the 'dilations' of Conv2D",
+        )
     pads, crops = split.ints(2, "paddings"), at.ints(2, "crops")
     if len(pads) != 4 or len(crops) != 4:
         raise at.refused(f"has {len(crops)} crops and {len(pads)} paddings; expected four each")
@@ -141,8 +150,10 @@ def dilated_convolution(at: Conversion) -> list[UffNode]:
     return convolve(conv, split, at.node.name, (block[0], block[1]), ((kept[0], kept[1]), (kept[2], kept[3])))
 
 
-_NO_CHAIN = ("is not the end of SpaceToBatchND, Conv2D, BatchToSpaceND; UFF has that chain only, as a dilated convolution",
-             "export the model with the 'dilations' of Conv2D, or without ops inside the chain")  # fmt: skip
+_NO_CHAIN = (
+    "is not the end of SpaceToBatchND, Conv2D, BatchToSpaceND; UFF has that chain only, as a dilated convolution",
+    "export the model with the 'dilations' of Conv2D, or without ops inside the chain",
+)
 
 
 @converts("Conv2DBackpropInput")
@@ -158,7 +169,9 @@ def transposed_convolution(at: Conversion) -> list[UffNode]:
     elif kind == "EXPLICIT":
         listed = at.int_list("explicit_paddings")
         if len(listed) != 8 or listed[::2] != listed[1::2]:
-            raise at.refused(f"has the explicit paddings {list(listed)}; UFF's transposed convolution takes symmetric ones")
+            raise at.refused(
+                f"has the explicit paddings {list(listed)}; UFF's transposed convolution takes symmetric ones"
+            )
         pairs = spatial_pads(at, [(listed[i], listed[i + 1]) for i in range(0, 8, 2)])
         fields["padding"] = UffValue.ints((pairs[0][0], pairs[1][0]))
     at.ints(0, "output shape")
@@ -174,7 +187,9 @@ def pad(at: Conversion) -> list[UffNode]:
     at.ints(1, "paddings")
     amounts = pad_amounts(at)
     if amounts is None:
-        raise at.refused("pads with another value than 0, or by a list that is not of pairs; UFF pads with zeros")
+        raise at.refused(
+            "pads with another value than 0, or by a list that is not of pairs; UFF pads with zeros"
+        )
     if len(amounts) != 4 or not at.export.channels_last:
         return [at.uff("Pad", (at.edge(0), at.edge(1)))]
     batch, height, width, channel = amounts

@@ -8,18 +8,48 @@ from surgeon.formats.uff.model import UffNode, UffValue
 from surgeon.graph import TensorValue
 
 BINARY = {
-    "Add": "add", "AddV2": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "RealDiv": "div", "Minimum": "min",
-    "Maximum": "max", "Pow": "pow",
-}  # fmt: skip
+    "Add": "add",
+    "AddV2": "add",
+    "Sub": "sub",
+    "Mul": "mul",
+    "Div": "div",
+    "RealDiv": "div",
+    "Minimum": "min",
+    "Maximum": "max",
+    "Pow": "pow",
+}
 UNARY = {
-    "Neg": "neg", "Abs": "abs", "Sin": "sin", "Cos": "cos", "Tan": "tan", "Sinh": "sinh", "Cosh": "cosh", "Asin": "asin",
-    "Acos": "acos", "Atan": "atan", "Asinh": "asinh", "Acosh": "acosh", "Atanh": "atanh", "Ceil": "ceil", "Floor": "floor",
-    "Sqrt": "sqrt", "Rsqrt": "rsqrt", "Square": "square", "Exp": "exp", "Log": "log",
-}  # fmt: skip
+    "Neg": "neg",
+    "Abs": "abs",
+    "Sin": "sin",
+    "Cos": "cos",
+    "Tan": "tan",
+    "Sinh": "sinh",
+    "Cosh": "cosh",
+    "Asin": "asin",
+    "Acos": "acos",
+    "Atan": "atan",
+    "Asinh": "asinh",
+    "Acosh": "acosh",
+    "Atanh": "atanh",
+    "Ceil": "ceil",
+    "Floor": "floor",
+    "Sqrt": "sqrt",
+    "Rsqrt": "rsqrt",
+    "Square": "square",
+    "Exp": "exp",
+    "Log": "log",
+}
 ACTIVATION = {
-    "Relu": "relu", "Relu6": "relu6", "Tanh": "tanh", "Sigmoid": "sigmoid", "Elu": "elu", "Selu": "selu",
-    "Softsign": "softsign", "Softplus": "softplus",
-}  # fmt: skip
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Tanh": "tanh",
+    "Sigmoid": "sigmoid",
+    "Elu": "elu",
+    "Selu": "selu",
+    "Softsign": "softsign",
+    "Softplus": "softplus",
+}
 
 
 @converts(*BINARY)
@@ -32,9 +62,13 @@ def binary(at: Conversion) -> list[UffNode]:
     func = BINARY[at.node.op]
     if func in ("sub", "div", "pow") and not at.export.varies(at.ref(0)) and at.export.varies(at.ref(1)):
         if func != "sub":
-            raise at.refused(f"has a constant on the left; TensorRT's parser takes '{func}' with a constant on the right alone",
-                             "rewrite the graph, so that the constant stands on the right")  # fmt: skip
-        minus = UffNode(at.export.fresh(f"{at.node.name}/minus"), "Unary", (at.edge(1),), {"func": UffValue("s", "neg")})
+            raise at.refused(
+                f"has a constant on the left; TensorRT's parser takes '{func}' with a constant on the right alone",
+                "rewrite the graph, so that the constant stands on the right",
+            )
+        minus = UffNode(
+            at.export.fresh(f"{at.node.name}/minus"), "Unary", (at.edge(1),), {"func": UffValue("s", "neg")}
+        )
         return [minus, at.uff("Binary", (minus.id, at.edge(0)), {"func": UffValue("s", "add")})]
     return [at.uff("Binary", (at.edge(0), at.edge(1)), {"func": UffValue("s", func)})]
 
@@ -56,9 +90,15 @@ def leaky_relu(at: Conversion) -> list[UffNode]:
     """LeakyRelu; raise X103 for a target whose parser lacks it."""
     target = at.export.target
     if target is not None and not target.leaky_relu:
-        raise error("X103", f"'{at.node.name}' (LeakyRelu) cannot be read by the parser of '{target.name}'; it has no such operation",
-                    at.node.name, help=["replace it by the plugin LReLU_TRT, its field negSlope being LeakyRelu's alpha",
-                                        "or take a later target"])  # fmt: skip
+        raise error(
+            "X103",
+            f"'{at.node.name}' (LeakyRelu) cannot be read by the parser of '{target.name}'; it has no such operation",
+            at.node.name,
+            help=[
+                "replace it by the plugin LReLU_TRT, its field negSlope being LeakyRelu's alpha",
+                "or take a later target",
+            ],
+        )
     return [at.uff("LeakyRelu", (at.edge(0),), {"alpha": UffValue("d", at.number("alpha", 0.2))})]
 
 

@@ -13,8 +13,10 @@ def strided_slice(at: Conversion) -> list[UffNode]:
     for mask in ("ellipsis_mask", "new_axis_mask"):
         value = at.attr(mask, int, 0)
         if value:
-            raise at.refused(f"has the {mask} {value}; UFF has masks for begin, end and shrinking only",
-                             "write the slice with a begin and an end for every axis, and a Reshape for new axes")  # fmt: skip
+            raise at.refused(
+                f"has the {mask} {value}; UFF has masks for begin, end and shrinking only",
+                "write the slice with a begin and an end for every axis, and a Reshape for new axes",
+            )
     masks = ("begin_mask", "end_mask", "shrink_axis_mask")
     fields = {mask: UffValue("i", at.attr(mask, int, 0)) for mask in masks}
     return [at.uff("StridedSlice", [at.edge(i) for i in range(4)], fields)]

@@ -11,10 +11,17 @@ from surgeon.formats.uff.model import UffNode, UffValue
 def batch_norm(at: Conversion) -> list[UffNode]:
     """BatchNorm over the tensor, scale, offset, mean and variance; raise X108 where the node is in training mode."""
     if at.attr("is_training", bool, True):
-        raise error("X108", f"'{at.node.name}' ({at.node.op}) is in training mode (is_training); "
-                    "UFF's BatchNorm takes the stored mean and variance", at.node.name,
-                    help=["export the model for inference (is_training=False) and freeze that graph"])  # fmt: skip
-    fields = {"epsilon": UffValue("d", at.number("epsilon", 1e-4)), "inputs_orders": at.orders(at.activations)}
+        raise error(
+            "X108",
+            f"'{at.node.name}' ({at.node.op}) is in training mode (is_training); "
+            "UFF's BatchNorm takes the stored mean and variance",
+            at.node.name,
+            help=["export the model for inference (is_training=False) and freeze that graph"],
+        )
+    fields = {
+        "epsilon": UffValue("d", at.number("epsilon", 1e-4)),
+        "inputs_orders": at.orders(at.activations),
+    }
     return [at.uff("BatchNorm", [at.edge(i) for i in range(5)], fields)]
 
 
@@ -45,12 +52,19 @@ def softmax(at: Conversion) -> list[UffNode]:
     rank = at.export.rank(at.ref(0))
     fields = {"axis": UffValue("i", 0), "inputs_orders": at.orders("N+C")}
     if rank is None or rank > 4:
-        raise at.refused(f"reads a tensor whose rank is {'unknown' if rank is None else rank}; expected 1 to 4",
-                         "reshape it to a matrix before the softmax, or fix the input's size")  # fmt: skip
+        raise at.refused(
+            f"reads a tensor whose rank is {'unknown' if rank is None else rank}; expected 1 to 4",
+            "reshape it to a matrix before the softmax, or fix the input's size",
+        )
     if rank <= 2:
         return [at.uff("Softmax", (at.edge(0),), fields)]
     there = (0, rank - 1, *range(1, rank - 1))
     back = (0, *range(2, rank), 1)
-    first = UffNode(at.export.fresh(f"{at.node.name}/last_first"), "Transpose", (at.edge(0),), {"permutation": UffValue.ints(there)})
+    first = UffNode(
+        at.export.fresh(f"{at.node.name}/last_first"),
+        "Transpose",
+        (at.edge(0),),
+        {"permutation": UffValue.ints(there)},
+    )
     middle = UffNode(at.export.fresh(f"{at.node.name}/softmax"), "Softmax", (first.id,), fields)
     return [first, middle, at.uff("Transpose", (middle.id,), {"permutation": UffValue.ints(back)})]

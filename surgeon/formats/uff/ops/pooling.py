@@ -17,7 +17,10 @@ def pool(at: Conversion) -> list[UffNode]:
     A Pad before it is folded into ``padding`` only for a maximum over what is never negative: the zeros of a Pad are
     part of a mean and of a maximum over negative numbers, the parser's padding is not.
     """
-    fields: dict[str, UffValue] = {"func": UffValue("s", FUNC[at.node.op]), "inputs_orders": at.orders(at.activations)}
+    fields: dict[str, UffValue] = {
+        "func": UffValue("s", FUNC[at.node.op]),
+        "inputs_orders": at.orders(at.activations),
+    }
     fields["kernel"] = UffValue.ints(at.spatial(at.int_list("ksize"), "kernel"))
     fields["strides"] = UffValue.ints(at.spatial(at.int_list("strides"), "strides"))
     explicit = at.int_list("explicit_paddings")

@@ -26,4 +26,6 @@ def reduce(at: Conversion) -> list[UffNode]:
 @converts(*_POSITION)
 def position(at: Conversion) -> list[UffNode]:
     """ArgMax and ArgMin along a constant axis."""
-    return [at.uff(_POSITION[at.node.op], (at.edge(0),), {"axis": UffValue("i", at.axis(at.integer(1, "axis")))})]
+    return [
+        at.uff(_POSITION[at.node.op], (at.edge(0),), {"axis": UffValue("i", at.axis(at.integer(1, "axis")))})
+    ]

@@ -47,10 +47,23 @@ def _is_batch(at: Conversion, position: int) -> bool:
     cut = at.of(node)
     source = cut.producer(0)
     begin, length = cut.constant(1), cut.constant(2)
-    if source is None or source.op != "Shape" or begin is None or length is None or begin.size != 1 or length.size != 1:
+    if (
+        source is None
+        or source.op != "Shape"
+        or begin is None
+        or length is None
+        or begin.size != 1
+        or length.size != 1
+    ):
         return False
-    starts = int(begin.reshape(-1)[0]) == 0 or (node.op == "StridedSlice" and bool(cut.attr("begin_mask", int, 0) & 1))
-    return starts and int(length.reshape(-1)[0]) == 1 and not (node.op == "StridedSlice" and cut.attr("end_mask", int, 0))
+    starts = int(begin.reshape(-1)[0]) == 0 or (
+        node.op == "StridedSlice" and bool(cut.attr("begin_mask", int, 0) & 1)
+    )
+    return (
+        starts
+        and int(length.reshape(-1)[0]) == 1
+        and not (node.op == "StridedSlice" and cut.attr("end_mask", int, 0))
+    )
 
 
 def _one_value(at: Conversion, position: int) -> bool:
@@ -84,8 +97,10 @@ def squeeze(at: Conversion) -> list[UffNode]:
     """Squeeze of named axes; without names the batch of 1 would go too."""
     axes = at.int_list("squeeze_dims") or at.int_list("axis")
     if not axes:
-        raise at.refused("names no axes, so the batch of 1 would be taken out as well; UFF keeps the batch",
-                         "set its attribute 'squeeze_dims' (step 'set-attr')")  # fmt: skip
+        raise at.refused(
+            "names no axes, so the batch of 1 would be taken out as well; UFF keeps the batch",
+            "set its attribute 'squeeze_dims' (step 'set-attr')",
+        )
     return [at.uff("Squeeze", (at.edge(0),), {"axes": UffValue.ints(tuple(map(at.axis, axes)))})]
 
 
@@ -109,5 +124,7 @@ def concat_axis_first(at: Conversion) -> list[UffNode]:
     """Concat as TensorFlow wrote it before version 1: the axis comes first."""
     axis = at.integer(0, "axis")
     if axis < 0:
-        raise at.refused(f"has the axis {axis}; the parser counts axes from the front", "write the axis as a number from 0")
+        raise at.refused(
+            f"has the axis {axis}; the parser counts axes from the front", "write the axis as a number from 0"
+        )
     return [at.uff("Concat", at.edges(1), {"axis": UffValue("i", axis)})]

@@ -32,8 +32,11 @@ def const(at: Conversion) -> list[UffNode]:
     if len(tensor.shape) > 1 and tensor.shape[0] == 1:
         plugins, others = at.export.readers(at.node)
         if plugins and others:
-            raise at.refused(f"is read by the plugin '{plugins[0]}', which takes it without its batch, and by '{others[0]}', "
-                             "which does not", "give each a constant of its own")  # fmt: skip
+            raise at.refused(
+                f"is read by the plugin '{plugins[0]}', which takes it without its batch, and by '{others[0]}', "
+                "which does not",
+                "give each a constant of its own",
+            )
         if plugins:
             tensor = replace(tensor, shape=tensor.shape[1:])
     return [const_node(at.export, at.node.name, tensor)]
