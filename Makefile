@@ -55,6 +55,7 @@ $(VENV_TENSORRT)/installed: setup.cfg
 	@touch $@
 
 lint: $(VENV)/installed-dev
+	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 

@@ -1,14 +1,17 @@
-"""Engines on a GPU: build, compare with TensorFlow's stored detections, measure; the demo model's mean average precision.
+"""Engines on a GPU: build, compare with TensorFlow's stored detections, measure; the demo model's mean
+average precision.
 
-    python bench/engines.py OUT build NAME=RECIPE,MODEL,ORIGINAL.npz VARIANT... NAME=FILE.onnx,ORIGINAL.npz VARIANT...
+    python bench/engines.py OUT build NAME=RECIPE,MODEL,ORIGINAL.npz VARIANT... NAME=FILE.onnx,ORIGINAL.npz
+    VARIANT...
     python bench/engines.py OUT bench ENGINE...
     python bench/engines.py OUT precision RECIPE MODEL [PICTURES]
     python bench/engines.py OUT faults RECIPE MODEL
 
-Every step goes through the command line, as a user would; what it says is kept in OUT. ORIGINAL.npz is what 'surgeon verify
---store' wrote where TensorFlow is. A VARIANT is a precision with options: fp32, fp32-tf32, fp16. 'bench' measures engines one
-after the other, when nothing else uses the GPU. 'precision' evaluates the demo model's engines on fresh pictures (200 unless
-said otherwise); 'faults' provokes errors and keeps the diagnostics.
+Every step goes through the command line, as a user would; what it says is kept in OUT. ORIGINAL.npz is what
+'surgeon verify --store' wrote where TensorFlow is. A VARIANT is a precision with options: fp32, fp32-tf32,
+fp16. 'bench' measures engines one after the other, when nothing else uses the GPU. 'precision' evaluates the
+demo model's engines on fresh pictures (200 unless said otherwise); 'faults' provokes errors and keeps the
+diagnostics.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Run UFF files on a GPU with TensorRT 8.5: parse, build in FP32 without TF32, execute, compare with stored detections.
+"""Run UFF files on a GPU with TensorRT 8.5: parse, build in FP32 without TF32, execute, compare with stored
+detections.
 
     python bench/hardware.py OUT.json NAME=FILE.uff[,INPUT.npz,EXPECTED.npz] ...
 
-Needs tensorrt 8.x, numpy and the CUDA run-time library; nothing else, TensorFlow least of all. A file with stored
-input (uint8[1, H, W, 3], H x W the network's own size) and expected detections is also executed; the others are only
-parsed, unless they are followed by ',build'.
+Needs tensorrt 8.x, numpy and the CUDA run-time library; nothing else, TensorFlow least of all. A file with
+stored input (uint8[1, H, W, 3], H x W the network's own size) and expected detections is also executed; the
+others are only parsed, unless they are followed by ',build'.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class Log(trt.ILogger):
 
 
 def parse(path: str, log: Log, shape: tuple[int, ...] = (3, 300, 300)) -> tuple[Any, Any, dict[str, Any]]:
-    """Parse a UFF file with the input ``shape`` (channels first); return the builder, the network and what was seen."""
+    """Parse a UFF file with the input ``shape`` (channels first).
+
+    Return the builder, the network and what was seen.
+    """
     builder = trt.Builder(log)
     network = builder.create_network()
     parser = trt.UffParser()

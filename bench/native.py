@@ -2,8 +2,9 @@
 
     python bench/native.py LIB.so OUT.json
 
-Networks of one plugin are built and executed with implicit batch, float32 with TF32 off and, for some, float16. The
-exit status is 1 where a case failed, a number is off by more than its tolerance, or a negative control was not.
+Networks of one plugin are built and executed with implicit batch, float32 with TF32 off and, for some,
+float16. The exit status is 1 where a case failed, a number is off by more than its tolerance, or a negative
+control was not.
 """
 
 from __future__ import annotations
@@ -125,7 +126,10 @@ def halves() -> list[Case]:
 
 
 class Bench:
-    """A logger, a builder and a runtime for all cases; each engine is stored and read back, as a file's would be."""
+    """A logger, a builder and a runtime for all cases.
+
+    Each engine is stored and read back, as a file's would be.
+    """
 
     def __init__(self, library: Path) -> None:
         import tensorrt
@@ -137,7 +141,10 @@ class Bench:
         self.runtime = self.trt.Runtime(self.log)
 
     def run(self, case: Case, x: np.ndarray, half: bool = False) -> list[np.ndarray]:
-        """Return what the plugin computes of a batch; with ``half`` it reads and writes float16, between two casts."""
+        """Return what the plugin computes of a batch.
+
+        With ``half`` it reads and writes float16, between two casts.
+        """
         trt = self.trt
         network = self.builder.create_network(0)
         given = network.add_input("x", trt.float32, x.shape[1:])

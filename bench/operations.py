@@ -1,7 +1,7 @@
 """Single operations through the genuine UFF parser: does TensorRT compute what TensorFlow does?
 
 python bench/operations.py make DIR          with TensorFlow: graphs as UFF, inputs and results in DIR
-python bench/operations.py run DIR OUT.json  with TensorRT 8.5 and a GPU: parse, build (FP32, no TF32), execute, compare
+python bench/operations.py run DIR OUT.json  with TensorRT 8.5 and a GPU: parse, build, execute, compare
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ def run(folder: Path, out: Path) -> int:
 
 
 def one(file: Path) -> int:
-    """Execute one case and print, as JSON, its worst error for a result laid out as TensorFlow's or channels first.
+    """Execute one case and print, as JSON, its worst error for a result laid out as TensorFlow's or channels
+    first.
 
     A file named ``case~variant`` is compared with the result of ``case``.
     """

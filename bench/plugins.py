@@ -1,7 +1,9 @@
 """Every plugin reference against the genuine plugin of TensorRT 8.5, on random inputs, on a GPU.
 
-    python bench/plugins.py check                 run the references alone: are fields and inputs of the cases in order?
-    python bench/plugins.py run OUT.json [WORD...]  build a network of one plugin for each case, execute, compare
+    python bench/plugins.py check                 run the references alone: are fields and inputs of the cases
+    in order?
+    python bench/plugins.py run OUT.json [WORD...]  build a network of one plugin for each case, execute,
+    compare
 
 A plugin that asserts aborts its process, so each case has its own.
 """
@@ -33,8 +35,8 @@ TIMEOUT = 240
 class Case:
     """One plugin with fields, and what makes its inputs: batch first, as a graph holds them.
 
-    A network with implicit batch gets a copy for each picture of the inputs that are ``shared``, and those that are
-    ``constant`` as constants of the network.
+    A network with implicit batch gets a copy for each picture of the inputs that are ``shared``, and those
+    that are ``constant`` as constants of the network.
     """
 
     op: str
@@ -602,7 +604,9 @@ def execute(engine: Any, trt: Any, inputs: Arrays, batch: int) -> Arrays:
 
 
 def compare(found: Arrays, wanted: Sequence[np.ndarray]) -> dict[str, Any]:
-    """Return for each output the worst error, and how many numbers are off by more than 1e-4 of the largest."""
+    """Return for each output the worst error, and how many numbers are off by more than 1e-4 of the
+    largest.
+    """
     rows = []
     for mine, theirs in zip(wanted, found, strict=True):
         if len(mine) == 1 and theirs.shape[1:] == mine.shape[1:]:
@@ -662,7 +666,9 @@ def check() -> int:
 
 
 def run(out: Path, words: Sequence[str], workers: int = 12) -> int:
-    """Run the cases whose op or name holds one of ``words`` (all without any), each in a process of its own."""
+    """Run the cases whose op or name holds one of ``words`` (all without any), each in a process of its
+    own.
+    """
     folder = out.parent / f"{out.stem}-arrays"
     folder.mkdir(parents=True, exist_ok=True)
     chosen = [

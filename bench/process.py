@@ -1,8 +1,8 @@
 """One command as a whole process: wall time, peak resident memory and peak anonymous memory.
 
-Public tools measure where they are installed: `hyperfine` the time, GNU `time -v` the peak. Otherwise the numbers come
-from the kernel by wait4, which is where those tools have them from. Anonymous memory is polled from /proc, in a run of
-its own, so that the polling does not slow the runs that are timed.
+Public tools measure where they are installed: `hyperfine` the time, GNU `time -v` the peak. Otherwise the
+numbers come from the kernel by wait4, which is where those tools have them from. Anonymous memory is polled
+from /proc, in a run of its own, so that the polling does not slow the runs that are timed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def tools() -> list[str]:
     timer = (
         "Wall time: `hyperfine`."
         if hyperfine()
-        else "Wall time: own fallback (monotonic clock around each process), because `hyperfine` is not installed."
+        else "Wall time: own fallback (monotonic clock around each process), because `hyperfine` is not "
+        "installed."
     )
     peak = (
         "Peak memory: `/usr/bin/time -v`."

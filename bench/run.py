@@ -1,6 +1,8 @@
-"""Measure the budgets of start-up, `convert`, ONNX and `verify` as whole processes, and write the table of docs/benchmarks.md.
+"""Measure the budgets of start-up, `convert`, ONNX and `verify` as whole processes, and write the table of
+docs/benchmarks.md.
 
-    python bench/run.py                 # everything: the graph with 765,000 nodes takes some minutes to generate
+    python bench/run.py                 # everything: the graph with 765,000 nodes takes some minutes to
+    generate
     python bench/run.py --largest 10    # without the largest graph
     python bench/run.py --model ssd.pb  # convert this graph instead of generated ones
 
@@ -110,7 +112,10 @@ def conversions(model: Path, runs: int) -> Iterator[Row]:
 
 
 def onnx(model: Path, runs: int) -> Iterator[Row]:
-    """Measure `convert` to ONNX in standard operators; the peak is that of the process with TensorFlow in it."""
+    """Measure `convert` to ONNX in standard operators.
+
+    The peak is that of the process with TensorFlow in it.
+    """
     say("convert to ONNX")
     size = model.stat().st_size
     cost = measure(conversion("auto", model, "onnx"), max(1, runs // 2))

@@ -1,7 +1,7 @@
 """The documentation site: Sphinx with MyST. The pages are Markdown that a code-hosting page shows as well.
 
-What lies outside this folder and belongs to the site (README, notebooks, changes, the native library's page) is copied into
-``site`` before the build, with its links turned around; ``make docs`` builds.
+What lies outside this folder and belongs to the site (README, notebooks, changes, the native library's page)
+is copied into ``site`` before the build, with its links turned around; ``make docs`` builds.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def link_to(path: Path, up: str) -> str:
         return f"{up}site/{path.name}"
     if path.is_relative_to(HERE):
         return f"{up}{path.relative_to(HERE).as_posix()}"
-    # A folder is nothing that can be opened from a page; what it holds is described by its README or definition.
+    # A folder is nothing that can be opened from a page; what it holds is described by its README or
+    # definition.
     return f"{up}../{inside}"
 
 

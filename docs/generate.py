@@ -1,4 +1,5 @@
-"""Write the generated pages of this folder: the command line, the library, plugins, steps, targets, diagnostics and so on.
+"""Write the generated pages of this folder: the command line, the library, plugins, steps, targets,
+diagnostics and so on.
 
 python docs/generate.py            # write them
 python docs/generate.py --check    # say which are out of date; exit code 1 then
@@ -77,7 +78,8 @@ def cli() -> str:
         "# The command line\n",
         f"{top.description}\n",
         f"{paragraphs(top.epilog or '')}\n",
-        "Every verb takes `--json`, which prints JSON on standard output in place of text, and `--help`. What is talk, warnings and\n"
+        "Every verb takes `--json`, which prints JSON on standard output in place of text, and `--help`. "
+        "What is talk, warnings and\n"
         "progress goes to standard error.\n",
         table(
             ("verb", "what it does"),
@@ -110,7 +112,8 @@ def spelled(action: argparse.Action) -> str:
     names = ", ".join(action.option_strings)
     if action.nargs == 0:
         return names
-    return f"{names} {action.metavar or ('{' + ','.join(map(str, action.choices)) + '}' if action.choices else action.dest.upper())}"
+    choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
+    return f"{names} {action.metavar or choices}"
 
 
 def told(action: argparse.Action) -> str:
@@ -135,7 +138,8 @@ def library() -> str:
     parts = [
         "# The library\n",
         "What `import surgeon` gives. Paths may be text or `pathlib.Path`; a mistake of the user raises\n"
-        "`SurgeonError`. In a notebook, graphs, recipes, plans, verifications, diagnostics and what else is returned show\n"
+        "`SurgeonError`. In a notebook, graphs, recipes, plans, verifications, diagnostics and what else is "
+        "returned show\n"
         "themselves.\n",
     ]
     for title, names in LIBRARY.items():
@@ -203,7 +207,8 @@ def documented(value: object) -> str:
 def targets() -> str:
     parts = [
         "# Targets\n",
-        "A target is a format and the runtime that reads it; `--target` takes it. It decides which plugins exist,\n"
+        "A target is a format and the runtime that reads it; `--target` takes it. It decides which plugins "
+        "exist,\n"
         "which of their fields are written, and what is an error.\n",
     ]
     found = [load_target(name) for name in target_names()]
@@ -242,7 +247,8 @@ def shipped_recipes() -> str:
 def plugins() -> str:
     parts = [
         "# Plugins\n",
-        "What a recipe can put in with `plugin:`. `surgeon explain PLUGIN --target T` shows the fields of one\n"
+        "What a recipe can put in with `plugin:`. `surgeon explain PLUGIN --target T` shows the fields of "
+        "one\n"
         "release of TensorRT. Fields that are left out are written with their defaults.\n",
     ]
     for spec in load_catalog().values():
@@ -268,8 +274,10 @@ def plugins() -> str:
 def steps() -> str:
     parts = [
         "# Steps\n",
-        "What can stand under `steps:` of a recipe, each with a tested example: a graph before, the step, the graph\n"
-        "after. Every step also takes `id` (the name by which another recipe edits it; default: the step's own) and\n"
+        "What can stand under `steps:` of a recipe, each with a tested example: a graph before, the step, "
+        "the graph\n"
+        "after. Every step also takes `id` (the name by which another recipe edits it; default: the step's "
+        "own) and\n"
         "`when: {target: PATTERN}` (take it only for these targets).\n",
     ]
     for name, kind in step_types().items():
@@ -293,8 +301,10 @@ def operation_table() -> str:
     every = operations()
     parts = [
         "# Operations\n",
-        "What is known of TensorFlow's operations. *UFF*: `converted`, or `passed over` (what reads it reads its\n"
-        "input); one without an entry has to be covered by a plugin or taken out. *Shape*: dtype and shape are computed.\n"
+        "What is known of TensorFlow's operations. *UFF*: `converted`, or `passed over` (what reads it reads "
+        "its\n"
+        "input); one without an entry has to be covered by a plugin or taken out. *Shape*: dtype and shape "
+        "are computed.\n"
         "*Value*: the value is computed where the inputs are constants.\n",
         f"{sum(o.export == 'converted' for o in every)} operations are converted to UFF, the shape of "
         f"{sum(o.shape for o in every)} is computed, and the value of {sum(o.value for o in every)}.\n",
@@ -306,7 +316,8 @@ def operation_table() -> str:
 def diagnostics() -> str:
     parts = [
         "# Diagnostics\n",
-        "Every error has a code; its letter is its subject. `surgeon explain CODE` prints what stands here.\n",
+        "Every error has a code; its letter is its subject. `surgeon explain CODE` prints what stands "
+        "here.\n",
     ]
     for letter, title in ROOMS.items():
         parts.append(f"## {letter}: {title}\n")
@@ -325,7 +336,8 @@ def pain() -> str:
         bullets(
             [
                 "*prevented*: a conversion by recipe does not lead to it.",
-                "*linted*: `surgeon check RECIPE MODEL` and `surgeon convert` name it before TensorRT sees the file.",
+                "*linted*: `surgeon check RECIPE MODEL` and `surgeon convert` name it before TensorRT sees "
+                "the file.",
                 "*doctor*: `surgeon doctor` finds it.",
                 "*explained*: `surgeon explain --log FILE` knows its message.",
             ]
@@ -350,7 +362,8 @@ def pain() -> str:
     )
     known = [read_log([message.examples[0]]).explained[0] for message in known_messages()]
     parts.append(
-        f"## Messages\n\nThe {len(known)} messages that `surgeon explain --log` knows, each with a text that was reported.\n"
+        f"## Messages\n\nThe {len(known)} messages that `surgeon explain --log` knows, each with a text that "
+        "was reported.\n"
     )
     parts.append(
         table(

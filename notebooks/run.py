@@ -4,8 +4,8 @@
     python notebooks/run.py 03 05            those whose names begin so
     python notebooks/run.py --timeout 900    seconds that each may take
 
-What differs from run to run or from machine to machine is left out: times of execution, versions of the kernel, paths. So
-is the text of values that show themselves as HTML, but for its beginning.
+What differs from run to run or from machine to machine is left out: times of execution, versions of the
+kernel, paths. So is the text of values that show themselves as HTML, but for its beginning.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ METADATA = {
 
 
 def execute(path: Path, timeout: int) -> nbformat.NotebookNode:
-    """Return the notebook, executed from the start in a fresh kernel in its own folder, with what may be stored.
+    """Return the notebook, executed from the start in a fresh kernel in its own folder, with what may be
+    stored.
 
     Raise nbclient's CellExecutionError where a cell fails; CellTimeoutError after ``timeout`` seconds in one.
     """
@@ -67,7 +68,10 @@ def paths_here(folder: Path) -> dict[str, str]:
 
 
 def tidied(notebook: nbformat.NotebookNode, paths: Mapping[str, str]) -> nbformat.NotebookNode:
-    """Return the notebook without what differs between runs and machines; paths are replaced in the text of outputs."""
+    """Return the notebook without what differs between runs and machines.
+
+    Paths are replaced in the text of outputs.
+    """
     notebook.metadata = nbformat.from_dict(METADATA)  # type: ignore[no-untyped-call]
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -78,7 +82,10 @@ def tidied(notebook: nbformat.NotebookNode, paths: Mapping[str, str]) -> nbforma
 
 
 def _shortened(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Return the output with little text where it has HTML, which says the same; a file is always written anew."""
+    """Return the output with little text where it has HTML, which says the same.
+
+    A file is always written anew.
+    """
     if output.output_type == "stream":
         # A shell's output comes from a terminal of its own, with its ends of lines.
         output.text = re.sub(
@@ -121,7 +128,10 @@ def _replaced(value: Any, paths: Mapping[str, str]) -> Any:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Execute the notebooks that are named and store each one that ran through; return 1 where there is none."""
+    """Execute the notebooks that are named and store each one that ran through.
+
+    Return 1 where there is none.
+    """
     parser = argparse.ArgumentParser(description="Execute the notebooks in place and store what they show.")
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="the beginning of a notebook's name (default: all)"

@@ -1,6 +1,7 @@
 """Surgery on detector graphs for operations that TensorRT cannot run.
 
-The names below are the public ones. They are imported when first used, so that ``import surgeon`` costs nothing.
+The names below are the public ones. They are imported when first used, so that ``import surgeon`` costs
+nothing.
 """
 
 from __future__ import annotations

@@ -61,9 +61,11 @@ DEFAULT_TARGET = "uff@tensorrt-8.5"
 
 @dataclass(frozen=True)
 class Conversion:
-    """What :func:`convert` did: the plan it applied, the file it wrote, and what may go wrong in the target's runtime.
+    """What :func:`convert` did: the plan it applied, the file it wrote, and what may go wrong in the target's
+    runtime.
 
-    ``plugins`` says of each plugin node of an ONNX file whether it was written as a plugin or in standard operators, and why.
+    ``plugins`` says of each plugin node of an ONNX file whether it was written as a plugin or in standard
+    operators, and why.
     """
 
     plan: Plan
@@ -76,7 +78,10 @@ class Conversion:
     plugins: tuple[Rendered, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Conversion: {self.output} for {self.target}, {self.nodes_before} nodes became {self.nodes_after}>"
+        return (
+            f"<Conversion: {self.output} for {self.target}, {self.nodes_before} nodes became "
+            f"{self.nodes_after}>"
+        )
 
     def _repr_html_(self) -> str:
         from surgeon.viewer import answer_html
@@ -93,8 +98,8 @@ class Conversion:
 class Check:
     """What :func:`check` found out.
 
-    ``plan`` is None where no model was given. ``problems`` are what the target's exporter or runtime would refuse; the
-    recipe converts the model where there are none. ``warnings`` are what may go wrong there.
+    ``plan`` is None where no model was given. ``problems`` are what the target's exporter or runtime would
+    refuse; the recipe converts the model where there are none. ``warnings`` are what may go wrong there.
     """
 
     recipe: Recipe
@@ -104,7 +109,10 @@ class Check:
     warnings: tuple[Diagnostic, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Check of the recipe '{self.recipe.name}' for {self.target}: {'refused' if self.problems else 'fine'}>"
+        return (
+            f"<Check of the recipe '{self.recipe.name}' for {self.target}: "
+            f"{'refused' if self.problems else 'fine'}>"
+        )
 
     def _repr_html_(self) -> str:
         from surgeon.viewer import answer_html
@@ -134,8 +142,8 @@ def plan(
 ) -> Plan:
     """Return the edits that a recipe makes to a model, without making them.
 
-    The arguments are those of :func:`convert`; the target is ``uff@tensorrt-8.5`` where none is given. The plan's
-    ``result`` is the rewritten graph. Raise SurgeonError for whatever is wrong with recipe or model.
+    The arguments are those of :func:`convert`; the target is ``uff@tensorrt-8.5`` where none is given. The
+    plan's ``result`` is the rewritten graph. Raise SurgeonError for whatever is wrong with recipe or model.
     """
     catalog = _catalog(plugin_paths)
     ready = _recipe(recipe, parameters, recipe_paths)
@@ -157,23 +165,24 @@ def convert(
     batch: Batch = None,
     watch: ExportWatch | None = None,
 ) -> Conversion:
-    """Rewrite a model by a recipe and write it to ``output``, a ``.uff``, ``.onnx``, ``.pb`` or ``.pbtxt`` file.
+    """Rewrite a model by a recipe and write it to ``output``, a ``.uff``, ``.onnx``, ``.pb`` or ``.pbtxt``
+    file.
 
     ``recipe`` is a loaded recipe, a recipe's name or its path; ``model`` a graph, a frozen graph's path or a
-    SavedModel folder. ``target`` follows the output's suffix where it is None. ``parameters`` sets the recipe's
-    parameters, to values or to text read as YAML; it goes with a recipe's name or path. ``recipe_paths`` and
-    ``plugin_paths`` are folders of further recipes and plugins. ``anchors`` overrides the recipe's key: ``plugin``,
-    ``constant`` (one constant with the graph's own anchors) or ``auto``. The output may be the input: it is replaced
-    when it is complete.
+    SavedModel folder. ``target`` follows the output's suffix where it is None. ``parameters`` sets the
+    recipe's parameters, to values or to text read as YAML; it goes with a recipe's name or path.
+    ``recipe_paths`` and ``plugin_paths`` are folders of further recipes and plugins. ``anchors`` overrides
+    the recipe's key: ``plugin``, ``constant`` (one constant with the graph's own anchors) or ``auto``. The
+    output may be the input: it is replaced when it is complete.
 
-    The next three are for ``.onnx``. ``rendering`` is how plugin nodes are written: ``native``, as plugin nodes of
-    TensorRT, ``standard``, in standard operators, or ``auto``, the first where the target's TensorRT has the plugin;
-    ``efficient-nms`` is ``auto`` with EfficientNMS_TRT in place of NMS_TRT.
-    ``opset`` is 13 to 17. ``batch`` is the size of the inputs' first axis, or ``dynamic`` for an open one; None leaves it.
+    The next three are for ``.onnx``. ``rendering`` is how plugin nodes are written: ``native``, as plugin
+    nodes of TensorRT, ``standard``, in standard operators, or ``auto``, the first where the target's TensorRT
+    has the plugin; ``efficient-nms`` is ``auto`` with EfficientNMS_TRT in place of NMS_TRT. ``opset`` is 13
+    to 17. ``batch`` is the size of the inputs' first axis, or ``dynamic`` for an open one; None leaves it.
     ``watch`` is called with what is done next.
 
-    Raise SurgeonError for whatever is wrong with recipe, model or output; nothing is written then. Raise TypeError
-    where ``parameters`` come with a loaded recipe.
+    Raise SurgeonError for whatever is wrong with recipe, model or output; nothing is written then. Raise
+    TypeError where ``parameters`` come with a loaded recipe.
     """
     path = Path(output)
     chosen = _output_target(path, target)
@@ -200,10 +209,11 @@ def replay(
     batch: Batch = None,
     watch: ExportWatch | None = None,
 ) -> Conversion:
-    """Apply a plan to the model it was made for and write the result; the target is the plan's where it is None.
+    """Apply a plan to the model it was made for and write the result; the target is the plan's where it is
+    None.
 
-    The other arguments are those of :func:`convert`. Raise SurgeonError S404 where the plan is for another graph, and as
-    :func:`convert` does; nothing is written then.
+    The other arguments are those of :func:`convert`. Raise SurgeonError S404 where the plan is for another
+    graph, and as :func:`convert` does; nothing is written then.
     """
     path = Path(output)
     chosen = _output_target(path, target or plan.target or None)
@@ -226,10 +236,11 @@ def check(
     plugin_paths: Iterable[PathLike] = (),
     anchors: str | None = None,
 ) -> Check:
-    """Validate a recipe and, with a model, plan it and hold the result against the target; nothing is written.
+    """Validate a recipe and, with a model, plan it and hold the result against the target; nothing is
+    written.
 
-    The arguments are those of :func:`convert`. Raise SurgeonError where the recipe is wrong or cannot be planned;
-    what the exporter objects to is returned.
+    The arguments are those of :func:`convert`. Raise SurgeonError where the recipe is wrong or cannot be
+    planned; what the exporter objects to is returned.
     """
     chosen = _target(target)
     catalog = _catalog(plugin_paths)
@@ -268,23 +279,24 @@ def verify(
 ) -> Verification:
     """Run a model and what a recipe makes of it on the CPU, and compare: is the same detected?
 
-    TensorFlow runs the model and the ordinary operations of the rewritten graph, references run its plugin nodes.
-    ``images`` is a picture file or a folder of them, or arrays uint8[H, W, 3]; without them a picture with texture is
-    made from ``seed``. ``box_tolerance`` is the largest difference of a coordinate relative to the picture,
-    ``score_tolerance`` that of a score; 1e-4 where they are None, 1e-3 for an engine. ``max_excused`` is how many
-    differences of one picture a counterfactual may explain; where it is None, half of the detections for what no recipe
-    can change, and none for the recipe's own numbers. Both sets of detections are drawn into the folder ``output``. The
-    other arguments are those of :func:`plan`.
+    TensorFlow runs the model and the ordinary operations of the rewritten graph, references run its plugin
+    nodes. ``images`` is a picture file or a folder of them, or arrays uint8[H, W, 3]; without them a picture
+    with texture is made from ``seed``. ``box_tolerance`` is the largest difference of a coordinate relative
+    to the picture, ``score_tolerance`` that of a score; 1e-4 where they are None, 1e-3 for an engine.
+    ``max_excused`` is how many differences of one picture a counterfactual may explain; where it is None,
+    half of the detections for what no recipe can change, and none for the recipe's own numbers. Both sets of
+    detections are drawn into the folder ``output``. The other arguments are those of :func:`plan`.
 
-    With ``engine``, an engine of :func:`build_engine` is run in place of the rewritten graph, with ``onnx`` an ONNX file.
-    ``store`` is a ``.npz`` file for what the original computes; given as ``original`` it takes the place of ``recipe``
-    and ``model``, which are None then, and neither TensorFlow nor pictures are needed.
+    With ``engine``, an engine of :func:`build_engine` is run in place of the rewritten graph, with ``onnx``
+    an ONNX file. ``store`` is a ``.npz`` file for what the original computes; given as ``original`` it takes
+    the place of ``recipe`` and ``model``, which are None then, and neither TensorFlow nor pictures are
+    needed.
 
-    Raise SurgeonError as :func:`plan` does; E108 where TensorFlow or Pillow is missing, V101, V102 and V111 for
-    pictures, V103 for a tolerance that is none, V104 for the recipe's ``image``, V106 where TensorFlow refuses a graph,
-    V107 for a plugin without a reference, V108 for one inside a loop, V109 and V110 for graphs that cannot be compared,
-    V123 for a file of originals, V124 and V125 for an engine of another graph, and what running an engine raises. Raise
-    TypeError for arguments that contradict each other.
+    Raise SurgeonError as :func:`plan` does; E108 where TensorFlow or Pillow is missing, V101, V102 and V111
+    for pictures, V103 for a tolerance that is none, V104 for the recipe's ``image``, V106 where TensorFlow
+    refuses a graph, V107 for a plugin without a reference, V108 for one inside a loop, V109 and V110 for
+    graphs that cannot be compared, V123 for a file of originals, V124 and V125 for an engine of another
+    graph, and what running an engine raises. Raise TypeError for arguments that contradict each other.
     """
     from surgeon.atomic import check_writable
     from surgeon.verification import Limits, Tolerances, given_pictures, verify_plan
@@ -412,23 +424,26 @@ def detect(
     refused: Callable[[SurgeonError], None] | None = None,
     watch: Watch | None = None,
 ) -> tuple[Found, ...]:
-    """Return what an engine, an ONNX file, or what a recipe makes of a model, detects in pictures, in their order.
+    """Return what an engine, an ONNX file, or what a recipe makes of a model, detects in pictures, in their
+    order.
 
-    ``what`` is an engine's file (``.engine``, ``.plan`` or ``.trt``), run on its GPU, or an ONNX file, run by ONNX Runtime on
-    the CPU; else a recipe, run with ``model`` on the CPU: TensorFlow runs ordinary operations, references run the plugins.
-    ``images`` are picture files and folders, or arrays uint8[H, W, 3]. ``labels`` is a label map's path, or the names of
-    classes by the number that the network gives.
-    ``threshold`` is the score that a detection needs. ``batch`` is how many pictures go in at once; where it is None, as
-    many as the engine takes, and one on the CPU. ``image_from`` is a recipe that says how a picture becomes an engine's
-    input; ``model`` is then what its ``image: auto`` is derived from.
+    ``what`` is an engine's file (``.engine``, ``.plan`` or ``.trt``), run on its GPU, or an ONNX file, run by
+    ONNX Runtime on the CPU; else a recipe, run with ``model`` on the CPU: TensorFlow runs ordinary
+    operations, references run the plugins. ``images`` are picture files and folders, or arrays uint8[H, W,
+    3]. ``labels`` is a label map's path, or the names of classes by the number that the network gives.
+    ``threshold`` is the score that a detection needs. ``batch`` is how many pictures go in at once; where it
+    is None, as many as the engine takes, and one on the CPU. ``image_from`` is a recipe that says how a
+    picture becomes an engine's input; ``model`` is then what its ``image: auto`` is derived from.
 
     Into the folder ``output`` each picture is drawn with its detections, and all of them are written as
-    ``detections.json``; with ``tensors`` the network's outputs, too, an ``.npz`` file for each picture. ``refused`` is
-    called for each picture that cannot be read, and the others are gone on with; where it is None, the error is raised.
-    ``watch`` is called with how many are done. The other arguments are those of :func:`plan` and :func:`build_engine`.
+    ``detections.json``; with ``tensors`` the network's outputs, too, an ``.npz`` file for each picture.
+    ``refused`` is called for each picture that cannot be read, and the others are gone on with; where it is
+    None, the error is raised. ``watch`` is called with how many are done. The other arguments are those of
+    :func:`plan` and :func:`build_engine`.
 
-    Raise SurgeonError as :func:`plan` and :func:`surgeon.engine.load_engine` do, V101, V102 and V111 for pictures, V104
-    and V112 to V119 for what does not go together, V106 to V108 for a graph that cannot be run, E105 for the output.
+    Raise SurgeonError as :func:`plan` and :func:`surgeon.engine.load_engine` do, V101, V102 and V111 for
+    pictures, V104 and V112 to V119 for what does not go together, V106 to V108 for a graph that cannot be
+    run, E105 for the output.
     """
     from contextlib import ExitStack
 
@@ -455,9 +470,8 @@ def detect(
         if kind == "onnx":
             from surgeon.runners.onnx_runtime import OnnxModel
 
-            detector: detecting.Detector = detecting.OnnxDetector(
-                stack.enter_context(OnnxModel(Path(what))), image
-            )  # type: ignore[arg-type]
+            onnx = stack.enter_context(OnnxModel(Path(what)))  # type: ignore[arg-type]
+            detector: detecting.Detector = detecting.OnnxDetector(onnx, image)
         elif kind == "engine":
             from surgeon.engine import load_engine
 
@@ -510,16 +524,18 @@ def build_engine(
 ) -> Built:
     """Build an engine with the installed TensorRT and its GPU, from a recipe and a model or from a file.
 
-    ``recipe`` and ``model`` are as :func:`convert` takes them; or ``recipe`` is a ``.uff`` or ``.onnx`` file and ``model``
-    None, or a ``.prototxt`` with its ``.caffemodel``, of which ``outputs`` names the tensors to mark. ``target`` follows
-    the installed TensorRT where it is None; precision, workspace and batch are the recipe's where they are None.
-    ``calibration`` is a folder of pictures, or arrays uint8[H, W, 3], of which the first ``calibration_pictures`` are
-    taken; ``calibration_cache`` a file of scales to use instead. An engine that is there and was built of the same, for
-    this TensorRT and GPU, is kept unless ``force``. ``watch`` is called as the build goes on. The other arguments are
-    those of :class:`surgeon.engine.BuildOptions` and :func:`surgeon.engine.build`.
+    ``recipe`` and ``model`` are as :func:`convert` takes them; or ``recipe`` is a ``.uff`` or ``.onnx`` file
+    and ``model`` None, or a ``.prototxt`` with its ``.caffemodel``, of which ``outputs`` names the tensors to
+    mark. ``target`` follows the installed TensorRT where it is None; precision, workspace and batch are the
+    recipe's where they are None. ``calibration`` is a folder of pictures, or arrays uint8[H, W, 3], of which
+    the first ``calibration_pictures`` are taken; ``calibration_cache`` a file of scales to use instead. An
+    engine that is there and was built of the same, for this TensorRT and GPU, is kept unless ``force``.
+    ``watch`` is called as the build goes on. The other arguments are those of
+    :class:`surgeon.engine.BuildOptions` and :func:`surgeon.engine.build`.
 
-    Raise SurgeonError as :func:`convert` and :func:`surgeon.engine.build` do, B109 for files that no engine is built from,
-    B110 for pictures that cannot be used, and B120 to B149 for plugin libraries, plugins, and what TensorRT says.
+    Raise SurgeonError as :func:`convert` and :func:`surgeon.engine.build` do, B109 for files that no engine
+    is built from, B110 for pictures that cannot be used, and B120 to B149 for plugin libraries, plugins, and
+    what TensorRT says.
     """
     import tempfile
     from dataclasses import replace as changed
@@ -552,8 +568,8 @@ def build_engine(
         source = changed(source, detections=source.detections or _detections(source, catalog))
         said = given.engine if given is not None else None
         options = BuildOptions(
-            precision=precision or (said.precision if said else "fp32"),
-            tf32=tf32,  # type: ignore[arg-type]
+            precision=precision or (said.precision if said else "fp32"),  # type: ignore[arg-type]
+            tf32=tf32,
             workspace=workspace if workspace is not None else said.workspace if said else 1 << 30,
             max_batch=max_batch if max_batch is not None else said.max_batch if said else 1,
             best_batch=best_batch,
@@ -608,7 +624,10 @@ def _is_engine_input(recipe: object) -> bool:
 
 
 def _registry(libraries: Sequence[Path]) -> Registry:
-    """Return what the installed TensorRT and plugin libraries register; raise SurgeonError E108 where there is none."""
+    """Return what the installed TensorRT and plugin libraries register.
+
+    Raise SurgeonError E108 where there is none.
+    """
     from surgeon.engine.registry import read_registry
 
     found = read_registry(libraries)
@@ -622,7 +641,10 @@ def _registry(libraries: Sequence[Path]) -> Registry:
 
 
 def _target_here(target: Target | str | None, registry: Registry) -> Target:
-    """Return the target given, else the best for the installed TensorRT: UFF as long as there is a parser for it."""
+    """Return the target given, else the best for the installed TensorRT.
+
+    UFF as long as there is a parser for it.
+    """
     from surgeon.engine.libraries import version_of
     from surgeon.targets import all_targets
 
@@ -650,7 +672,9 @@ def _converted(
     anchors: str | None,
     batch: int,
 ) -> Source:
-    """Return the file that a recipe makes of a model, written into ``folder``, with what the manifest says of it."""
+    """Return the file that a recipe makes of a model, written into ``folder``, with what the manifest says of
+    it.
+    """
     import hashlib
     from dataclasses import replace as changed
 
@@ -724,14 +748,14 @@ def init(
 ) -> Authored:
     """Write a recipe for a single-shot detector of the Object Detection API, every value read off its graph.
 
-    ``output`` is a ``.yaml`` file; where it is None, nothing is written. A ``pipeline_config`` is compared with the
-    graph, which wins; the label map that it names is taken where it lies beside it. ``labels`` is a label map's path,
-    or the names of classes by number, from 1 on. The recipe is planned on the graph first, unless ``unchecked``; what
-    the default target's exporter objects to is among the result's ``remarks``.
+    ``output`` is a ``.yaml`` file; where it is None, nothing is written. A ``pipeline_config`` is compared
+    with the graph, which wins; the label map that it names is taken where it lies beside it. ``labels`` is a
+    label map's path, or the names of classes by number, from 1 on. The recipe is planned on the graph first,
+    unless ``unchecked``; what the default target's exporter objects to is among the result's ``remarks``.
 
-    Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 where the graph is no such
-    detector, D147 where a part of it is not recognised, D148 where the recipe cannot be planned, and D149 and E105 for
-    the output. Nothing is written then.
+    Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 where the graph is no
+    such detector, D147 where a part of it is not recognised, D148 where the recipe cannot be planned, and
+    D149 and E105 for the output. Nothing is written then.
     """
     from surgeon.atomic import write_text
     from surgeon.authoring import author, check_output, read_witnesses
@@ -751,7 +775,10 @@ def init(
 
 
 def _planned_remarks(recipe: Recipe, graph: Graph, catalog: Catalog) -> list[Diagnostic]:
-    """Return what the default target objects to in a recipe's result; raise SurgeonError D148 where there is none."""
+    """Return what the default target objects to in a recipe's result.
+
+    Raise SurgeonError D148 where there is none.
+    """
     chosen = _target(None)
     try:
         made = _plan(recipe, graph, target=chosen, catalog=catalog)
@@ -785,8 +812,8 @@ def inspect(
 ) -> Inspection:
     """Return what a frozen graph, a SavedModel, a ``.uff`` or an ``.onnx`` file consists of.
 
-    ``depth`` is how many components of a namespace are told apart, ``under`` the one namespace that is looked into. For a
-    graph, tell also what the target cannot run and which recipes fit.
+    ``depth`` is how many components of a namespace are told apart, ``under`` the one namespace that is looked
+    into. For a graph, tell also what the target cannot run and which recipes fit.
 
     Raise SurgeonError where the file cannot be read, G110 for a namespace that is not there.
     """
@@ -803,10 +830,11 @@ def inspect(
 
 
 def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = None) -> GraphDiff:
-    """Return how two graphs differ: nodes only in one, and nodes that changed; write them as one HTML page to ``html``.
+    """Return how two graphs differ: nodes only in one, and nodes that changed; write them as one HTML page to
+    ``html``.
 
-    Files may be graphs of TensorFlow, ``.uff`` or ``.onnx``. Raise SurgeonError for one that cannot be read, E105 and
-    W107 for the page.
+    Files may be graphs of TensorFlow, ``.uff`` or ``.onnx``. Raise SurgeonError for one that cannot be read,
+    E105 and W107 for the page.
     """
     from surgeon.atomic import write_text
     from surgeon.graph.diff import diff_graphs
@@ -836,15 +864,17 @@ def view(
     anchors: str | None = None,
     verification: Verification | PathLike | None = None,
 ) -> Story:
-    """Return the story of a model, or of what a recipe makes of it, and write it as one HTML page to ``html``.
+    """Return the story of a model, or of what a recipe makes of it, and write it as one HTML page to
+    ``html``.
 
     Without a recipe ``model`` may be a ``.uff`` or ``.onnx`` file, too.
 
-    ``verification`` is what :func:`verify` returned, or the file that ``surgeon verify --json`` wrote; its pictures go
-    into the page. The other arguments are those of :func:`plan`; without a recipe only the model is shown.
+    ``verification`` is what :func:`verify` returned, or the file that ``surgeon verify --json`` wrote; its
+    pictures go into the page. The other arguments are those of :func:`plan`; without a recipe only the model
+    is shown.
 
-    Raise SurgeonError as :func:`plan` does, W101 to W103 for the verification, E105 and W107 for the page. Raise
-    TypeError where a verification is given without a recipe.
+    Raise SurgeonError as :func:`plan` does, W101 to W103 for the verification, E105 and W107 for the page.
+    Raise TypeError where a verification is given without a recipe.
     """
     from surgeon.atomic import write_text
     from surgeon.viewer import (
@@ -902,7 +932,10 @@ def read_model(path: PathLike) -> Graph | UffModel:
 
 
 def export_graph(graph: Graph, output: Path, target: Target, catalog: Catalog) -> int:
-    """Write a rewritten graph in the format of the output's suffix; return the bytes written. Raise SurgeonError."""
+    """Write a rewritten graph in the format of the output's suffix; return the bytes written.
+
+    Raise SurgeonError.
+    """
     return _export(graph, output, target, catalog)[0]
 
 
@@ -963,7 +996,10 @@ def _metadata(
 
 
 def _onnx_choices(output: Path, rendering: str | None, opset: int | None, batch: Batch) -> dict[str, Any]:
-    """Return the choices that were made for ONNX; raise SurgeonError X152 where the output is another format."""
+    """Return the choices that were made for ONNX.
+
+    Raise SurgeonError X152 where the output is another format.
+    """
     made = {
         key: value
         for key, value in (("rendering", rendering), ("opset", opset), ("batch", batch))
@@ -973,7 +1009,8 @@ def _onnx_choices(output: Path, rendering: str | None, opset: int | None, batch:
         names = {"rendering": "--plugins", "opset": "--opset", "batch": "--batch"}
         raise error(
             "X152",
-            f"{' and '.join(names[key] for key in made)} mean nothing for '{output}'; expected a '.onnx' file",
+            f"{' and '.join(names[key] for key in made)} mean nothing for '{output}'; expected a '.onnx' "
+            "file",
             str(output),
             help=["leave them out, or name the output '.onnx'"],
         )
@@ -1036,7 +1073,9 @@ def _uff_view(target: Target) -> Any:
 def _lint(
     graph: Graph, target: Target, catalog: Catalog, image: Image | None = None
 ) -> tuple[Diagnostic, ...]:
-    """Return what the target's exporter refuses in a rewritten graph, then what its runtime would make of it."""
+    """Return what the target's exporter refuses in a rewritten graph, then what its runtime would make of
+    it.
+    """
     from surgeon.lints import find_problems
 
     found = find_problems(graph, target, catalog, image)
@@ -1056,7 +1095,10 @@ def _lint(
 
 
 def _warnings(graph: Graph, target: Target, catalog: Catalog, image: Image | None) -> tuple[Diagnostic, ...]:
-    """Return what may go wrong in the target's runtime; raise SurgeonError for what will, and for what cannot be exported."""
+    """Return what may go wrong in the target's runtime.
+
+    Raise SurgeonError for what will, and for what cannot be exported.
+    """
     from surgeon.lints import find_problems
 
     found = find_problems(graph, target, catalog, image)
@@ -1070,7 +1112,9 @@ def _errors(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 
 def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:
-    """Raise SurgeonError for plugins that the catalog or the target does not have, and for fields they lack."""
+    """Raise SurgeonError for plugins that the catalog or the target does not have, and for fields they
+    lack.
+    """
     from surgeon.catalog import span_of_versions
 
     version = target.version if target.runtime == "tensorrt" else None

@@ -18,8 +18,8 @@ from surgeon.diagnostics import SurgeonError, error
 def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path`` and rename it over ``path`` when the block ends well.
 
-    On any exception the temporary file is removed and ``path`` is as it was. Raise SurgeonError E105 where it cannot
-    be written (no such folder, no permission, disk full, a folder of that name).
+    On any exception the temporary file is removed and ``path`` is as it was. Raise SurgeonError E105 where it
+    cannot be written (no such folder, no permission, disk full, a folder of that name).
     """
     target = Path(path)
     kind = _kind(target)
@@ -48,7 +48,10 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def _kind(target: Path) -> int:
-    """Return the mode of what is at ``target``, 0 where there is nothing; raise SurgeonError E105 for no usable path."""
+    """Return the mode of what is at ``target``, 0 where there is nothing.
+
+    Raise SurgeonError E105 for no usable path.
+    """
     try:
         return os.stat(target).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -61,7 +64,9 @@ def _kind(target: Path) -> int:
 
 @contextmanager
 def _device(target: Path) -> Iterator[BinaryIO]:
-    """Write to something that is no ordinary file (a pipe, /dev/stdout, /dev/null), where renaming makes no sense."""
+    """Write to something that is no ordinary file (a pipe, /dev/stdout, /dev/null), where renaming makes no
+    sense.
+    """
     try:
         with open(target, "wb") as handle:
             yield handle

@@ -6,8 +6,8 @@ Anything else that escapes is a bug of this package.
 Each code has one page, ``surgeon/diagnostic_pages/<CODE>.md``: the first line is its title, the rest is what
 ``surgeon explain <CODE>`` prints. The letter names the room: ``E`` environment and files, ``G`` graphs, ``I``
 inference, ``C`` plugin catalog, ``R`` recipes, ``S`` steps and surgery, ``D`` derivation, ``T`` targets,
-``V`` verification, ``X`` export, ``L`` what the target's runtime makes of a file, and logs, ``B`` building and running
-engines, ``W`` views.
+``V`` verification, ``X`` export, ``L`` what the target's runtime makes of a file, and logs, ``B`` building
+and running engines, ``W`` views.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ class Span:
 class Diagnostic(Displayed):
     """One finding.
 
-    ``message`` says `<thing> <what is wrong>; <what was expected>`; names stand in single quotes. ``where`` is the
-    place (a :class:`Span`, or the name of a file or node); ``notes`` are facts that help; ``help`` is what to do next.
+    ``message`` says `<thing> <what is wrong>; <what was expected>`; names stand in single quotes. ``where``
+    is the place (a :class:`Span`, or the name of a file or node); ``notes`` are facts that help; ``help`` is
+    what to do next.
     """
 
     code: str
@@ -72,7 +73,8 @@ class Diagnostic(Displayed):
         bold, red, blue, off = ("\x1b[1m", "\x1b[31m", "\x1b[34m", "\x1b[0m") if colour else ("", "", "", "")
         place = _printable(f"{self.where}: ") if self.where else ""
         lines = [
-            f"{bold}{place}{red}{self.severity.value}[{self.code}]{off}{bold}: {_printable(self.message)}{off}"
+            f"{bold}{place}{red}{self.severity.value}[{self.code}]{off}{bold}: "
+            f"{_printable(self.message)}{off}"
         ]
         if isinstance(self.where, Span) and self.where.text:
             margin = f"{self.where.line:>5} | "

@@ -1,4 +1,6 @@
-"""How values are shown: numbers in words for people, and what a notebook shows, which the room that draws says."""
+"""How values are shown: numbers in words for people, and what a notebook shows, which the room that draws
+says.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,16 @@ def draw_with(function: Callable[[object], str]) -> Callable[[object], str]:
 
 
 def short_file(file: str) -> str:
-    """Return a file for people: a shipped recipe without its folder, one below the working folder relative to it, others whole."""
+    """Return a file for people: a shipped recipe without its folder, one below the working folder relative to
+    it, others whole.
+    """
     return _short(file, os.getcwd()) if os.path.isabs(file) else file
 
 
 @lru_cache(maxsize=256)
 def _short(file: str, here: str) -> str:
-    # A graph has thousands of nodes whose fates come from a few files; what is imported here is of no use to 'import surgeon'.
+    # A graph has thousands of nodes whose fates come from a few files; what is imported here is of no use to
+    # 'import surgeon'.
     from importlib.resources import files
     from pathlib import Path
 

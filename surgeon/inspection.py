@@ -41,7 +41,9 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Unsupported:
-    """Nodes of one top-level namespace (empty: outside any) that a target cannot run, and what to do about them."""
+    """Nodes of one top-level namespace (empty: outside any) that a target cannot run, and what to do about
+    them.
+    """
 
     namespace: str
     nodes: int
@@ -51,7 +53,10 @@ class Unsupported:
 
 @dataclass(frozen=True)
 class Fit:
-    """A recipe whose namespaces and tensors are all in the graph; ``backbone`` is what its name and the graph share."""
+    """A recipe whose namespaces and tensors are all in the graph.
+
+    ``backbone`` is what its name and the graph share.
+    """
 
     recipe: str
     summary: str
@@ -62,8 +67,9 @@ class Fit:
 class Inspection(Displayed):
     """What a graph, a UFF or an ONNX file consists of.
 
-    ``inputs`` and ``outputs`` map names to what is known of them. ``ops`` counts nodes, the most frequent first.
-    ``plugins`` maps the plugin nodes of a UFF file to their op. ``unsupported`` and ``fits`` are for graphs only.
+    ``inputs`` and ``outputs`` map names to what is known of them. ``ops`` counts nodes, the most frequent
+    first. ``plugins`` maps the plugin nodes of a UFF file to their op. ``unsupported`` and ``fits`` are for
+    graphs only.
     """
 
     source: str
@@ -81,12 +87,18 @@ class Inspection(Displayed):
     told: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"<Inspection of {self.source or 'a graph'}: {self.nodes} nodes, {self.constant_bytes} bytes of constants>"
+        return (
+            f"<Inspection of {self.source or 'a graph'}: {self.nodes} nodes, {self.constant_bytes} "
+            "bytes of constants>"
+        )
 
 
 @dataclass(frozen=True)
 class Depth:
-    """Which namespaces are told apart: ``depth`` components of those under a namespace, or of all where it is empty."""
+    """Which namespaces are told apart.
+
+    ``depth`` components of those under a namespace, or of all where it is empty.
+    """
 
     depth: int = 1
     under: str = ""
@@ -251,7 +263,10 @@ def _unsupported(graph: Graph, target: Target, catalog: Catalog) -> tuple[Unsupp
 
 
 def supported_ops(target: Target, catalog: Catalog) -> set[str]:
-    """Return the ops that can be in a graph for a UFF target: converted ones, passed-over ones and its plugins."""
+    """Return the ops that can be in a graph for a UFF target.
+
+    Converted ones, passed-over ones and its plugins.
+    """
     from surgeon.formats.uff import converters
     from surgeon.formats.uff.exporting import PASSED_OVER
 

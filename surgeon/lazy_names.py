@@ -12,8 +12,8 @@ def lazy_names(
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return a package's ``__getattr__`` and ``__dir__`` for names that live in other modules.
 
-    ``homes`` maps a module to the names that it has; ``namespace`` is the package's ``globals()``, into which a name goes
-    at its first use. A name that stands nowhere is an AttributeError.
+    ``homes`` maps a module to the names that it has; ``namespace`` is the package's ``globals()``, into which
+    a name goes at its first use. A name that stands nowhere is an AttributeError.
     """
     home_of = {name: home for home, names in homes.items() for name in names}
 

@@ -26,7 +26,10 @@ _EXTRA = {
 
 
 def require(module: str, purpose: str) -> ModuleType:
-    """Import a heavy library; raise SurgeonError E108 with the installation line where it is missing or broken."""
+    """Import a heavy library.
+
+    Raise SurgeonError E108 with the installation line where it is missing or broken.
+    """
     package = module.partition(".")[0]
     try:
         return importlib.import_module(module)
@@ -34,7 +37,8 @@ def require(module: str, purpose: str) -> ModuleType:
         extra = _EXTRA.get(package, "dev")
         raise error(
             "E108",
-            f"{purpose} needs the package '{package}', which cannot be imported: {' '.join(str(exc).split())}",
+            f"{purpose} needs the package '{package}', which cannot be imported: "
+            f"{' '.join(str(exc).split())}",
             help=[f"pip install 'surgeon[{extra}]'"],
         ) from None
 

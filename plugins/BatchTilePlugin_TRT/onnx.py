@@ -9,5 +9,8 @@ from surgeon.formats.onnx.pictures import for_each_picture
 
 
 def standard(at: PluginNode) -> Sequence[str]:
-    """Return float32[N, C, H, W]: the second input's one picture, as often as the first input has pictures."""
+    """Return float32[N, C, H, W].
+
+    The second input's one picture, as often as the first input has pictures.
+    """
     return [for_each_picture(at, 0, at.inputs[1], 4)]

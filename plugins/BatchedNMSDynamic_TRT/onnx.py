@@ -9,9 +9,10 @@ from surgeon.kernels.batched_nms.onnx import batched_nms
 
 
 def standard(at: PluginNode) -> Sequence[str]:
-    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores and classes, float32[N, K] each.
+    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores and classes, float32[N,
+    K] each.
 
-    Raise SurgeonError X160 where a size is unknown, X161 where isNormalized is 0 and caffeSemantics is too, or clipBoxes is 1,
-    X162 for more rows than TensorRT takes.
+    Raise SurgeonError X160 where a size is unknown, X161 where isNormalized is 0 and caffeSemantics is too,
+    or clipBoxes is 1, X162 for more rows than TensorRT takes.
     """
     return batched_nms(at)

@@ -13,8 +13,8 @@ def run(
 ) -> list[np.ndarray]:
     """Return float32[N, C + 2, H, W]: the input, and two channels of coordinates from -1 to 1.
 
-    They are those of row and column where H = W. For other maps the plugin takes the step of the columns for the rows, and
-    counts columns along the flattened map modulo H; this does the same.
+    They are those of row and column where H = W. For other maps the plugin takes the step of the columns for
+    the rows, and counts columns along the flattened map modulo H; this does the same.
     """
     x = inputs[0]
     count, _, height, width = x.shape

@@ -10,5 +10,8 @@ from surgeon.kernels.regions.shapes import crop_and_resize
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[N, R, C, crop_height, crop_width]; raise SurgeonError C109 where the inputs do not go together."""
+    """Return float32[N, R, C, crop_height, crop_width].
+
+    Raise SurgeonError C109 where the inputs do not go together.
+    """
     return crop_and_resize("CropAndResizeDynamic", fields, inputs)

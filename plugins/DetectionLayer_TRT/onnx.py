@@ -9,7 +9,8 @@ from surgeon.kernels.mask_rcnn.onnx import detection_layer
 
 
 def standard(at: PluginNode) -> Sequence[str]:
-    """Return float32[N, keep_topk, 6], the detections best first; rows without one are 0 and have the class -1.
+    """Return float32[N, keep_topk, 6], the detections best first; rows without one are 0 and have the class
+    -1.
 
     Raise SurgeonError X160 where a size is unknown, X162 for more rows than TensorRT takes.
     """

@@ -13,9 +13,11 @@ from surgeon.kernels.efficient_nms.numbers import CORNERS, Rules, corners, detec
 def run(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes, int32[N, K].
+    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes,
+    int32[N, K].
 
-    K is max_total_size, or with pad_per_class the rows that all classes together may have, where these are fewer.
+    K is max_total_size, or with pad_per_class the rows that all classes together may have, where these are
+    fewer.
     """
     boxes, scores = inputs
     most, of_class = fields["max_total_size"], fields["max_output_size_per_class"]

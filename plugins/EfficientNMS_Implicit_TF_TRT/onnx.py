@@ -9,7 +9,8 @@ from surgeon.kernels.efficient_nms.onnx import combined_nms
 
 
 def standard(at: PluginNode) -> Sequence[str]:
-    """Return the number of detections, int32[N], boxes, float32[N, K, 4], scores, float32[N, K], classes, int32[N, K].
+    """Return the number of detections, int32[N], boxes, float32[N, K, 4], scores, float32[N, K], classes,
+    int32[N, K].
 
     Raise SurgeonError X160 where a size is unknown, X162 for more rows than TensorRT takes.
     """

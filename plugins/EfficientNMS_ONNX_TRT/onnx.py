@@ -14,10 +14,11 @@ from surgeon.kernels.efficient_nms.onnx import Sizes, chosen, corners, sizes_of
 
 
 def standard(at: PluginNode) -> Sequence[str]:
-    """Return picture, class and box of each detection, int32[N K, 3], K max_output_boxes_per_class; see the reference.
+    """Return picture, class and box of each detection, int32[N K, 3], K max_output_boxes_per_class; see the
+    reference.
 
-    Pictures come in order, which the plugin leaves to chance. Raise SurgeonError X160 where a size is unknown, X162 for more
-    rows than TensorRT takes.
+    Pictures come in order, which the plugin leaves to chance. Raise SurgeonError X160 where a size is
+    unknown, X162 for more rows than TensorRT takes.
     """
     emit, fields, sizes = at.emit, at.fields, sizes_of(at)
     most = fields["max_output_boxes_per_class"]
@@ -44,7 +45,10 @@ def _box(at: PluginNode, sizes: Sizes, rows: Rows, picture: str) -> str:
 
 
 def _joined(at: PluginNode, every: str, rows: Rows, most: int) -> str:
-    """Return the rows with a detection of all pictures, int64[N K, 3]; the last one fills the rest, or -1 where there is none."""
+    """Return the rows with a detection of all pictures, int64[N K, 3].
+
+    The last one fills the rest, or -1 where there is none.
+    """
     emit, one, none = at.emit, at.emit.ints(1), at.emit.floats(0)
     counts = emit.op("Squeeze", emit.op("Cast", number_of(emit, rows), to=onnx_type(np.float32)), one)
     ends = emit.op("CumSum", counts, emit.constant(0, np.int64))

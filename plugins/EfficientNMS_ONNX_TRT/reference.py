@@ -15,8 +15,8 @@ def run(
 ) -> list[np.ndarray]:
     """Return picture, class and box of each detection, int32[N K, 3], K max_output_boxes_per_class.
 
-    That many rows are kept of a picture, whatever the number of classes. Rows that are left repeat the last one; without
-    any detection they are -1. The plugin leaves the order of pictures to chance.
+    That many rows are kept of a picture, whatever the number of classes. Rows that are left repeat the last
+    one; without any detection they are -1. The plugin leaves the order of pictures to chance.
     """
     boxes, scores = corners(inputs[0], fields["center_point_box"]), inputs[1]
     most, (count, anchors, own) = fields["max_output_boxes_per_class"], boxes.shape[:3]

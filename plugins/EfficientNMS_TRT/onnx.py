@@ -10,10 +10,11 @@ from surgeon.kernels.efficient_nms.onnx import chosen, corners, detections, size
 
 
 def standard(at: PluginNode) -> Sequence[str]:
-    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes, int32[N, K].
+    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes,
+    int32[N, K].
 
-    Which of equal scores comes first is left to chance in the plugin; here the lower box does. Raise SurgeonError X160 where a
-    size is unknown, X162 for more rows than TensorRT takes.
+    Which of equal scores comes first is left to chance in the plugin; here the lower box does. Raise
+    SurgeonError X160 where a size is unknown, X162 for more rows than TensorRT takes.
     """
     fields, sizes = at.fields, sizes_of(at)
     rules = Rules(

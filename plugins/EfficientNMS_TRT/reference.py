@@ -13,7 +13,8 @@ from surgeon.kernels.efficient_nms.numbers import Rules, corners, detections
 def run(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes, int32[N, K].
+    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes,
+    int32[N, K].
 
     K is max_output_boxes. Boxes come out as corners, in the order of coordinates in which they went in.
     """

@@ -9,7 +9,10 @@ from surgeon.formats.onnx.shapes import batch_size, picture_numbers
 
 
 def native_inputs(at: PluginNode) -> Sequence[str]:
-    """Return the inputs with four axes: TensorRT 8.5.3.1 asserts three without the batch, which UFF's parser adds by itself."""
+    """Return the inputs with four axes.
+
+    TensorRT 8.5.3.1 asserts three without the batch, which UFF's parser adds by itself.
+    """
     return [
         name if spec.shape.rank == 4 else at.emit.op("Reshape", name, at.emit.ints(0, -1, 1, 1))
         for name, spec in zip(at.inputs, at.specs, strict=True)
@@ -17,7 +20,10 @@ def native_inputs(at: PluginNode) -> Sequence[str]:
 
 
 def standard(at: PluginNode) -> Sequence[str]:
-    """Return float32[N, X, 1, 1]; with ignoreBatch 1 all pictures but the first are zero, which the plugin leaves unwritten."""
+    """Return float32[N, X, 1, 1].
+
+    With ignoreBatch 1 all pictures but the first are zero, which the plugin leaves unwritten.
+    """
     emit = at.emit
     parts = [emit.op("Reshape", name, emit.ints(0, -1, 1, 1)) for name in at.inputs]
     joined = emit.op("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]

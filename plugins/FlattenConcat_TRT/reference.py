@@ -13,7 +13,8 @@ def run(
 ) -> list[np.ndarray]:
     """Return float32[N, X, 1, 1]: each sample's inputs flattened, one after the other.
 
-    With ignoreBatch 1 the plugin copies the first sample alone; what it leaves unwritten of the others is zero here.
+    With ignoreBatch 1 the plugin copies the first sample alone; what it leaves unwritten of the others is
+    zero here.
     """
     joined = np.concatenate([part.reshape(len(part), -1) for part in inputs], axis=1)[:, :, None, None]
     if fields["ignoreBatch"]:

@@ -11,7 +11,8 @@ from surgeon.graph import TensorSpec
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[N, X, 1, 1], X the sum of the inputs' sizes without the batch, None while one is unknown.
+    """Return float32[N, X, 1, 1], X the sum of the inputs' sizes without the batch, None while one is
+    unknown.
 
     Raise SurgeonError C109 where the inputs differ in an axis after the first of a sample.
     """

@@ -13,5 +13,8 @@ from surgeon.kernels.mask_rcnn.numbers import generate_detection
 def run(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return float32[N, keep_topk, 6], the detections best first; rows without one are 0 and have the class -1."""
+    """Return float32[N, keep_topk, 6], the detections best first.
+
+    Rows without one are 0 and have the class -1.
+    """
     return [generate_detection(fields, inputs[0], inputs[1], inputs[2])]

@@ -10,5 +10,8 @@ from surgeon.kernels.regions.shapes import detections
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[N, keep_topk, 6]; raise SurgeonError C109 where the inputs do not fit num_classes or one another."""
+    """Return float32[N, keep_topk, 6].
+
+    Raise SurgeonError C109 where the inputs do not fit num_classes or one another.
+    """
     return detections("GenerateDetection_TRT", fields, inputs)

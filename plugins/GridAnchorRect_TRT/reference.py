@@ -1,4 +1,7 @@
-"""Numbers of GridAnchorRect_TRT, as TensorRT 8.5.1 and later compute them; before, the height stood for the width."""
+"""Numbers of GridAnchorRect_TRT, as TensorRT 8.5.1 and later compute them.
+
+Before, the height stood for the width.
+"""
 
 from __future__ import annotations
 

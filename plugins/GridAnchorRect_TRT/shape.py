@@ -9,7 +9,10 @@ from surgeon.graph import TensorSpec
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[1, 2, 4P, 1] for each layer: P is 3 boxes a cell on the first, one more than the ratios on the rest."""
+    """Return float32[1, 2, 4P, 1] for each layer.
+
+    P is 3 boxes a cell on the first, one more than the ratios on the rest.
+    """
     more = len(fields["aspectRatios"]) + 1
     sizes = fields["featureMapShapes"]
     cells = [height * width for height, width in zip(sizes[::2], sizes[1::2], strict=True)]
@@ -24,7 +27,8 @@ def check(fields: Mapping[str, Any]) -> list[str]:
     layers, sizes = fields["numLayers"], fields["featureMapShapes"]
     if len(sizes) != 2 * layers:
         problems.append(
-            f"'featureMapShapes' has {len(sizes)} numbers and 'numLayers' is {layers}; expected a height and a width a layer"
+            f"'featureMapShapes' has {len(sizes)} numbers and 'numLayers' is {layers}; expected a height and "
+            "a width a layer"
         )
     if layers == 1:
         problems.append(

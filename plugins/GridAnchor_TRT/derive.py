@@ -7,7 +7,10 @@ from surgeon.families.ssd.grid_fields import FITTED_FIELDS, box_heads, num_layer
 
 
 def feature_map_shapes(subject: Subject) -> Derived:
-    """Return the side of each feature map, in the order in which their boxes are joined; raise D111 for oblong maps."""
+    """Return the side of each feature map, in the order in which their boxes are joined.
+
+    Raise D111 for oblong maps.
+    """
     found = box_heads(subject)
     oblong = [h for h in found if h.height != h.width]
     if oblong:

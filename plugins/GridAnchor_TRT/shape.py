@@ -9,7 +9,10 @@ from surgeon.graph import TensorSpec
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[1, 2, 4P, 1] for each layer: P is 3 boxes a cell on the first, one more than the ratios on the rest."""
+    """Return float32[1, 2, 4P, 1] for each layer.
+
+    P is 3 boxes a cell on the first, one more than the ratios on the rest.
+    """
     more = len(fields["aspectRatios"]) + 1
     sides = fields["featureMapShapes"]
     return [
@@ -24,7 +27,8 @@ def check(fields: Mapping[str, Any]) -> list[str]:
     layers, sides = fields["numLayers"], fields["featureMapShapes"]
     if len(sides) != layers:
         problems.append(
-            f"'featureMapShapes' has {len(sides)} sides and 'numLayers' is {layers}; expected one side a layer"
+            f"'featureMapShapes' has {len(sides)} sides and 'numLayers' is {layers}; expected one side a "
+            "layer"
         )
     if layers == 1:
         problems.append(

@@ -10,7 +10,8 @@ from surgeon.formats.onnx.lowering import PluginNode
 
 
 def standard(at: PluginNode) -> Sequence[str]:
-    """Return float32[N, C, ...]: each channel of each picture with mean 0 and variance 1, then scaled and shifted.
+    """Return float32[N, C, ...]: each channel of each picture with mean 0 and variance 1, then scaled and
+    shifted.
 
     With relu 1, what is below 0 is multiplied by alpha afterwards.
     """

@@ -11,7 +11,8 @@ import numpy as np
 def run(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return float32[N, C, ...]: each channel of each picture with mean 0 and variance 1, then scaled and shifted.
+    """Return float32[N, C, ...]: each channel of each picture with mean 0 and variance 1, then scaled and
+    shifted.
 
     With relu 1, what is below 0 is multiplied by alpha afterwards.
     """

@@ -18,8 +18,8 @@ F32 = np.float32
 def standard(at: PluginNode) -> Sequence[str]:
     """Return float32[N, R, C, pooled_size, pooled_size].
 
-    What the plugin leaves unwritten, of regions without area or outside of the picture, is 0 here. Half a cell is added in
-    float32, in the plugin in float64. Raise SurgeonError X160 where a size is unknown.
+    What the plugin leaves unwritten, of regions without area or outside of the picture, is 0 here. Half a
+    cell is added in float32, in the plugin in float64. Raise SurgeonError X160 where a size is unknown.
     """
     emit, side = at.emit, at.fields["pooled_size"]
     _, height, width = at.fields["image_size"]

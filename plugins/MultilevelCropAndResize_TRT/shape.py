@@ -10,5 +10,8 @@ from surgeon.kernels.regions.shapes import pyramid
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[N, R, C, pooled_size, pooled_size]; raise SurgeonError C109 where the inputs do not go together."""
+    """Return float32[N, R, C, pooled_size, pooled_size].
+
+    Raise SurgeonError C109 where the inputs do not go together.
+    """
     return pyramid("MultilevelCropAndResize_TRT", fields, inputs)

@@ -17,12 +17,16 @@ FIXED_SIZE = (3, 832, 1344)
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
     """Return float32[N, keep_topk, 4].
 
-    Raise SurgeonError C109 where the inputs do not have a row for each anchor of their level, or differ in the batch.
+    Raise SurgeonError C109 where the inputs do not have a row for each anchor of their level, or differ in
+    the batch.
     """
     _, height, width = fields["image_size"]
     for k, level in enumerate(LEVELS):
         anchors = level_anchor_count(level, height, width)
-        why = f"a picture of {height} x {width} has three anchors for each middle of a cell of {2**level} pixels"
+        why = (
+            f"a picture of {height} x {width} has three anchors for each middle of a cell of "
+            f"{2**level} pixels"
+        )
         for index, numbers in ((2 * k, 4), (2 * k + 1, 1)):
             check_dim(OP, index, inputs[index], 1, anchors, why=why)
             check_dim(OP, index, inputs[index], 2, numbers, why="deltas and scores alternate")
@@ -38,5 +42,6 @@ def check(fields: Mapping[str, Any]) -> list[str]:
         return []
     least = 2 ** (LEVELS[-1] - 1)
     return [
-        f"'image_size' is {height} x {width}; expected more than {least} each, for level {LEVELS[-1]} has no anchor otherwise"
+        f"'image_size' is {height} x {width}; expected more than {least} each, for level {LEVELS[-1]} has no "
+        "anchor otherwise"
     ]

@@ -15,5 +15,7 @@ CHANGES = detection_output.CHANGES
 def run(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return the detections, float32[N, 1, keepTopK, 7], and their number, float32[N, 1, 1, 1] holding an int32's bits."""
+    """Return the detections, float32[N, 1, keepTopK, 7], and their number, float32[N, 1, 1, 1] holding an
+    int32's bits.
+    """
     return detection_output.detection_output(fields, inputs, changes)

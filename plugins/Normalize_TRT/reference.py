@@ -13,7 +13,8 @@ def run(
 ) -> list[np.ndarray]:
     """Return the input, float32[N, C, H, W], divided by its length: over channels, or over all of a picture.
 
-    Across the picture with a weight for each channel the plugin divides by the weights, and multiplies otherwise.
+    Across the picture with a weight for each channel the plugin divides by the weights, and multiplies
+    otherwise.
     """
     x = inputs[0]
     axes = (1, 2, 3) if fields["acrossSpatial"] else (1,)

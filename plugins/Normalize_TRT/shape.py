@@ -10,7 +10,10 @@ from surgeon.kernels.shapes import check_dim
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32 of the input's shape; raise SurgeonError C109 where weights and channels differ in number."""
+    """Return float32 of the input's shape.
+
+    Raise SurgeonError C109 where weights and channels differ in number.
+    """
     if not fields["channelShared"]:
         count = len(fields["weights"])
         check_dim(

@@ -9,7 +9,10 @@ from surgeon.formats.onnx.shapes import sample_dims
 
 
 def standard(at: PluginNode) -> Sequence[str]:
-    """Return the anchors and their variances, float32[1, 2, 4P, 1]; raise SurgeonError X160 where a size is unknown."""
+    """Return the anchors and their variances, float32[1, 2, 4P, 1].
+
+    Raise SurgeonError X160 where a size is unknown.
+    """
     for index in range(len(at.inputs)):
         sample_dims(at, index)
     return [at.emit.constant(priors) for priors in at.computed()]

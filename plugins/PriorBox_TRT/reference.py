@@ -35,7 +35,10 @@ def run(
 
 
 def ratios(given: Sequence[float], flip: bool) -> list[np.float32]:
-    """Return 1 and each new ratio, followed by its inverse where ``flip`` holds; what is within 1e-6 of another is not new."""
+    """Return 1 and each new ratio, followed by its inverse where ``flip`` holds.
+
+    What is within 1e-6 of another is not new.
+    """
     found = [np.float32(1)]
     for ratio in map(np.float32, given):
         if all(abs(ratio - other) >= 1e-6 for other in found):

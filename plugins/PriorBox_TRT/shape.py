@@ -14,7 +14,10 @@ CLOSE = 1e-6
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[1, 2, 4P, 1], P the boxes of all cells of the feature map; None while its size is unknown."""
+    """Return float32[1, 2, 4P, 1], P the boxes of all cells of the feature map.
+
+    None while its size is unknown.
+    """
     height, width = dim(inputs[0], 2), dim(inputs[0], 3)
     larger = 1 if fields["maxSize"] else 0
     boxes = len(fields["minSize"]) * (_ratios(fields["aspectRatios"], bool(fields["flip"])) + larger)
@@ -37,7 +40,10 @@ def check(fields: Mapping[str, Any]) -> list[str]:
 
 
 def _ratios(given: Sequence[float], flip: bool) -> int:
-    """Return the number of ratios of a cell: 1, each new one, and its inverse where ``flip`` holds, in float32."""
+    """Return the number of ratios of a cell.
+
+    1, each new one, and its inverse where ``flip`` holds, in float32.
+    """
     found = [1.0]
     for ratio in given:
         if all(abs(ratio - other) >= CLOSE for other in found):

@@ -10,5 +10,8 @@ from surgeon.kernels.regions.shapes import proposal
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[N, post_nms_top_n, 4, 1]; raise SurgeonError C109 where the inputs do not fit the anchors or one another."""
+    """Return float32[N, post_nms_top_n, 4, 1].
+
+    Raise SurgeonError C109 where the inputs do not fit the anchors or one another.
+    """
     return proposal("ProposalDynamic", fields, inputs)

@@ -17,7 +17,8 @@ FIXED_SIZE = (3, 1024, 1024)
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
     """Return float32[N, keep_topk, 4].
 
-    Raise SurgeonError C109 where the inputs do not have a row for each anchor of the picture, or differ in the batch.
+    Raise SurgeonError C109 where the inputs do not have a row for each anchor of the picture, or differ in
+    the batch.
     """
     anchors = proposal_anchor_count(fields["image_size"])
     for index, width in ((0, 2), (1, 4)):
@@ -38,7 +39,8 @@ def check(fields: Mapping[str, Any]) -> list[str]:
         problems.append(f"'image_size' has {image_size[0]} channels; expected 3, height, width")
     if most > anchors:
         problems.append(
-            f"'prenms_topk' is {most} and 'image_size' makes {anchors} anchors; expected no more than there are, "
+            f"'prenms_topk' is {most} and 'image_size' makes {anchors} anchors; expected no more than there "
+            "are, "
             "for the plugin reads past them"
         )
     return problems

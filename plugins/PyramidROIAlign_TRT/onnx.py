@@ -1,4 +1,7 @@
-"""PyramidROIAlign_TRT in standard operators: Gather of the four cells around each sample, or RoiAlign of each level."""
+"""PyramidROIAlign_TRT in standard operators.
+
+Gather of the four cells around each sample, or RoiAlign of each level.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,9 @@ EPSILON = np.finfo(F32).eps
 
 @dataclass(frozen=True)
 class Regions:
-    """Lower and upper corners of regions, y before x, relative to the picture, float32[N, R, 2], and their levels, int64[N, R]."""
+    """Lower and upper corners of regions, y before x, relative to the picture, float32[N, R, 2], and their
+    levels, int64[N, R].
+    """
 
     low: str
     high: str
@@ -42,8 +47,9 @@ class Regions:
 def standard(at: PluginNode) -> Sequence[str]:
     """Return float32[N, R, C, pooled_size, pooled_size].
 
-    With sampling_ratio 0, regions that are a line or a point are made a rounding error wide. Raise SurgeonError X160 where a size
-    is unknown; where sampling_ratio is 0, X170 for a roi_coords_transform of -1 or 0, X171 for an opset below 16.
+    With sampling_ratio 0, regions that are a line or a point are made a rounding error wide. Raise
+    SurgeonError X160 where a size is unknown; where sampling_ratio is 0, X170 for a roi_coords_transform of
+    -1 or 0, X171 for an opset below 16.
     """
     reference: Any = at.catalog.module(at.spec.op, "reference")
     rules = {**at.fields, **reference.LEGACY} if at.fields["legacy"] else at.fields
@@ -62,11 +68,13 @@ def standard(at: PluginNode) -> Sequence[str]:
     if rules["roi_coords_transform"] not in (1, 2):
         raise error(
             "X170",
-            f"{at.spec.op} has sampling_ratio 0 and roi_coords_transform {rules['roi_coords_transform']}; expected samples "
+            f"{at.spec.op} has sampling_ratio 0 and roi_coords_transform {rules['roi_coords_transform']}; "
+            "expected samples "
             "as RoiAlign of ONNX takes them, in the middle of their parts of a cell",
             None,
             help=[
-                "set sampling_ratio to the number of samples wanted, or roi_coords_transform to 1 or 2, or write the plugin "
+                "set sampling_ratio to the number of samples wanted, or roi_coords_transform to 1 or 2, or "
+                "write the plugin "
                 "node itself (--plugins native)"
             ],
         )
@@ -152,13 +160,16 @@ def _aligned(at: PluginNode, rules: Mapping[str, Any], regions: Regions) -> str:
 
 
 def _in_cells(at: PluginNode, rules: Mapping[str, Any], regions: Regions, level: int) -> str:
-    """Return the regions in cells of a level's map, x before y, float32[N R, 4], half a cell further than they are sampled."""
+    """Return the regions in cells of a level's map, x before y, float32[N R, 4], half a cell further than
+    they are sampled.
+    """
     emit = at.emit
     size = np.array(sample_dims(at, level + 1)[1:], F32)
     low, high = (emit.op("Mul", corner, emit.constant(size)) for corner in (regions.low, regions.high))
     if rules["roi_coords_transform"] == 1:
         low, high = (emit.op("Add", corner, emit.constant(0.5, F32)) for corner in (low, high))
-    # Of a region without width RoiAlign takes no sample, the plugin one. It grows downwards: past the end of the map a sample is 0.
+    # Of a region without width RoiAlign takes no sample, the plugin one. It grows downwards: past the end of
+    # the map a sample is 0.
     most = emit.op("Sub", emit.op("Mul", high, emit.constant(1 - EPSILON, F32)), emit.constant(EPSILON, F32))
     low = emit.op("Min", low, most)
     boxes = emit.op("Gather", emit.op("Concat", low, high, axis=2), emit.ints(1, 0, 3, 2), axis=2)

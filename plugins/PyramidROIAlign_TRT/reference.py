@@ -1,4 +1,6 @@
-"""Numbers of PyramidROIAlign_TRT, as pyramidROIAlignPlugin.cpp and maskRCNNKernels.cu compute them from 8.4.1 on."""
+"""Numbers of PyramidROIAlign_TRT, as pyramidROIAlignPlugin.cpp and maskRCNNKernels.cu compute them from 8.4.1
+on.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ LEGACY_AREA = F32(2 * 224 * 224 / 1024**2 / 16)
 
 INPUT_OFFSET = {ALIGNED: F32(0), 0: F32(0), 1: F32(0), 2: F32(0.5)}
 SAMPLING_OFFSET = {ALIGNED: F32(0), 0: F32(0), 1: F32(0.5), 2: F32(0.5)}
-"""By roi_coords_transform: what is taken off coordinates of the map, and where in its part of a cell a sample is."""
+"""By roi_coords_transform: what is taken off coordinates of the map, and where in its part of a cell a sample
+is.
+"""
 
 
 def run(
@@ -53,7 +57,9 @@ def _first_area(fields: Mapping[str, Any]) -> np.float32:
 
 
 def _relative(rules: Mapping[str, Any], rois: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return the lower and the upper corner of each region, y and x each relative to the picture, float32[N, R, 2, 2]."""
+    """Return the lower and the upper corner of each region, y and x each relative to the picture, float32[N,
+    R, 2, 2].
+    """
     corners = rois.reshape(*rois.shape[:2], 2, 2)
     corners = corners if rules["roi_coords_swap"] else corners[..., ::-1]
     # As the GPU's, these pass over what is no number.

@@ -10,7 +10,10 @@ from surgeon.kernels.regions.shapes import pyramid
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[N, R, C, pooled_size, pooled_size]; raise SurgeonError C109 where the inputs do not go together."""
+    """Return float32[N, R, C, pooled_size, pooled_size].
+
+    Raise SurgeonError C109 where the inputs do not go together.
+    """
     return pyramid("PyramidROIAlign_TRT", fields, inputs)
 
 
@@ -21,5 +24,6 @@ def check(fields: Mapping[str, Any]) -> list[str]:
     if fields["pooled_size"] > 1 or not aligned:
         return []
     return [
-        "'pooled_size' is 1; with 'legacy' 1 or 'roi_coords_transform' -1 the plugin divides by pooled_size - 1; expected 2 or more"
+        "'pooled_size' is 1; with 'legacy' 1 or 'roi_coords_transform' -1 the plugin divides by pooled_size "
+        "- 1; expected 2 or more"
     ]

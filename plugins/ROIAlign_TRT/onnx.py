@@ -29,7 +29,8 @@ def standard(at: PluginNode) -> Sequence[str]:
         scale=fields["spatial_scale"],
     )
     if rule.half_pixel and not rule.ratio:
-        # ONNX Runtime fails where a region's corners are in the wrong order; the plugin takes no sample, which is 0.
+        # ONNX Runtime fails where a region's corners are in the wrong order; the plugin takes no sample,
+        # which is 0.
         low, high = halves(at.emit, rois)
         rois = at.emit.op("Concat", low, at.emit.op("Max", low, high), axis=1)
     return [roi_align(at, features, rois, at.emit.op("Cast", pictures, to=onnx_type(np.int64)), rule)]

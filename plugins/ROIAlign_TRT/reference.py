@@ -21,8 +21,8 @@ def run(
 ) -> list[np.ndarray]:
     """Return float32[R, C, output_height, output_width].
 
-    A region of no size is not a number where half a cell is taken off and sampling_ratio is 0, for no sample is taken.
-    Raise SurgeonError C109 for a region of no picture, and for one that takes too many samples.
+    A region of no size is not a number where half a cell is taken off and sampling_ratio is 0, for no sample
+    is taken. Raise SurgeonError C109 for a region of no picture, and for one that takes too many samples.
     """
     features, rois, pictures = inputs
     _check_pictures(features, pictures)
@@ -56,7 +56,9 @@ def run(
 def _grid(
     fields: Mapping[str, Any], rois: np.ndarray, cells: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return where each region starts in y and x, the size of its cells, float32[R, 2] each, and the samples of a cell, int64[R, 2]."""
+    """Return where each region starts in y and x, the size of its cells, float32[R, 2] each, and the samples
+    of a cell, int64[R, 2].
+    """
     half_pixel = fields["coordinate_transformation_mode"] == 1
     corners = (rois * F32(fields["spatial_scale"]) - F32(0.5 if half_pixel else 0))[:, [1, 0, 3, 2]]
     extent = corners[:, 2:] - corners[:, :2]
@@ -72,7 +74,8 @@ def _grid(
 def _samples(
     start: np.float32, step: np.float32, cells: int, count: int, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return where samples are taken along one axis, clamped to the map, and which are not a cell or more beside it.
+    """Return where samples are taken along one axis, clamped to the map, and which are not a cell or more
+    beside it.
 
     Both are float32[cells, count] and bool[cells, count].
     """
@@ -90,7 +93,10 @@ def _average(features: np.ndarray, at: Sequence[np.ndarray], inside: Sequence[np
 
 
 def _largest(features: np.ndarray, at: Sequence[np.ndarray], inside: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the largest of the weighted neighbours of all samples of each cell; a sample beside the map is 0."""
+    """Return the largest of the weighted neighbours of all samples of each cell.
+
+    A sample beside the map is 0.
+    """
     lower = [np.floor(axis).astype(np.int64).ravel() for axis in at]
     fraction = [axis.ravel() - low.astype(F32) for axis, low in zip(at, lower, strict=True)]
     there = np.logical_and.outer(inside[0].ravel(), inside[1].ravel())

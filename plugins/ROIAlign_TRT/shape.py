@@ -13,7 +13,10 @@ OP = "ROIAlign_TRT"
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[R, C, output_height, output_width]; raise SurgeonError C109 where the inputs do not go together."""
+    """Return float32[R, C, output_height, output_width].
+
+    Raise SurgeonError C109 where the inputs do not go together.
+    """
     check_dim(OP, 1, inputs[1], 1, 4, why=BOX)
     regions = common_dim(OP, "regions", inputs, (1, 0), (2, 0))
     return [

@@ -13,8 +13,8 @@ def run(
 ) -> list[np.ndarray]:
     """Return float32[N, C, H, W] with the numbers of each of ``num`` boxes made probabilities.
 
-    The channels of a box are x, y, w, h, objectness and ``classes`` scores. The logistic function is applied to x, y and
-    objectness, softmax to the scores; w and h stay.
+    The channels of a box are x, y, w, h, objectness and ``classes`` scores. The logistic function is applied
+    to x, y and objectness, softmax to the scores; w and h stay.
     """
     x, boxes = inputs[0], fields["num"]
     parts = x.reshape(len(x), boxes, -1, *x.shape[2:]).copy()

@@ -10,7 +10,10 @@ from surgeon.kernels.shapes import check_dim
 
 
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32 of the input's shape; raise SurgeonError C109 where its channels are not those of the fields."""
+    """Return float32 of the input's shape.
+
+    Raise SurgeonError C109 where its channels are not those of the fields.
+    """
     num, coords, classes = fields["num"], fields["coords"], fields["classes"]
     channels = num * (coords + 1 + classes)
     check_dim(

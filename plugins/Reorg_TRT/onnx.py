@@ -9,7 +9,8 @@ from surgeon.formats.onnx.shapes import sample_dims
 
 
 def standard(at: PluginNode) -> Sequence[str]:
-    """Return float32[N, C s s, H / s, W / s] of float32[N, C, H, W], s the stride, in the order that Darknet has.
+    """Return float32[N, C s s, H / s, W / s] of float32[N, C, H, W], s the stride, in the order that Darknet
+    has.
 
     Raise SurgeonError X160 where a size is unknown.
     """

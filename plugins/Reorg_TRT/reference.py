@@ -13,8 +13,8 @@ def run(
 ) -> list[np.ndarray]:
     """Return float32[N, C s s, H / s, W / s] of float32[N, C, H, W], s the stride.
 
-    As in Darknet, the input's memory is taken for C / (s s) channels of H s x W s, blocks of s x s become channels, and the
-    result's memory is taken for the shape of the output. So C must be a multiple of s s.
+    As in Darknet, the input's memory is taken for C / (s s) channels of H s x W s, blocks of s x s become
+    channels, and the result's memory is taken for the shape of the output. So C must be a multiple of s s.
     """
     x, s = inputs[0], fields["stride"]
     count, channels, height, width = x.shape

@@ -12,7 +12,8 @@ from surgeon.kernels.shapes import dim, unfit
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
     """Return float32[N, C s s, H / s, W / s], s the stride.
 
-    Raise SurgeonError C109 where height or width is no multiple of the stride, or the channels none of its square.
+    Raise SurgeonError C109 where height or width is no multiple of the stride, or the channels none of its
+    square.
     """
     x, stride = inputs[0], fields["stride"]
     for axis, unit in ((1, stride * stride), (2, stride), (3, stride)):

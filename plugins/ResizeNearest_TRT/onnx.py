@@ -11,7 +11,8 @@ from surgeon.formats.onnx.shapes import sample_dims
 
 
 def standard(at: PluginNode) -> Sequence[str]:
-    """Return float32[N, C, H', W'] of float32[N, C, H, W]; each element is that of the place divided by the scale, rounded down.
+    """Return float32[N, C, H', W'] of float32[N, C, H, W]; each element is that of the place divided by the
+    scale, rounded down.
 
     Raise SurgeonError X160 where a size is unknown and the scale is no power of two above 1.
     """

@@ -11,7 +11,10 @@ import numpy as np
 def run(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return the input, float32[N, C, H, W], with height and width scaled; each element is that of the place divided by the scale."""
+    """Return the input, float32[N, C, H, W], with height and width scaled.
+
+    Each element is that of the place divided by the scale.
+    """
     scale, (height, width) = np.float32(fields["scale"]), inputs[0].shape[2:]
     rows, columns = _sources(height, scale), _sources(width, scale)
     return [inputs[0][:, :, rows[:, None], columns]]

@@ -11,5 +11,8 @@ import numpy as np
 def run(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return the boxes of detections, float32[N, K, 4] of float32[N, K, 6]: the first four numbers of each."""
+    """Return the boxes of detections, float32[N, K, 4] of float32[N, K, 6].
+
+    The first four numbers of each.
+    """
     return [inputs[0][..., :4].copy()]

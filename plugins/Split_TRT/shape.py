@@ -12,7 +12,8 @@ from surgeon.kernels.shapes import unfit
 def outputs(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
     """Return a part for each length, float32.
 
-    Raise SurgeonError C109 where the input has no such axis, or the lengths are not together that of the axis.
+    Raise SurgeonError C109 where the input has no such axis, or the lengths are not together that of the
+    axis.
     """
     x, axis, lengths = inputs[0], fields["axis"], fields["output_lengths"]
     dims = x.shape.dims

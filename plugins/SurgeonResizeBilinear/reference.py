@@ -14,7 +14,9 @@ from surgeon.infer import evaluate
 def run(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return the input, float32[N, C, H, W], resized to float32[N, C, height, width] as TensorFlow's ResizeBilinear does."""
+    """Return the input, float32[N, C, H, W], resized to float32[N, C, height, width] as TensorFlow's
+    ResizeBilinear does.
+    """
     modes = {
         "align_corners": bool(fields["alignCorners"]),
         "half_pixel_centers": bool(fields["halfPixelCenters"]),

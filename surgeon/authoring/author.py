@@ -56,8 +56,8 @@ _HELP = (
 class Authored(Displayed):
     """A recipe written for one graph.
 
-    ``heard`` is what a pipeline config said of each value, ``remarks`` are warnings: disagreements of the config, and
-    labels that do not fit.
+    ``heard`` is what a pipeline config said of each value, ``remarks`` are warnings: disagreements of the
+    config, and labels that do not fit.
     """
 
     name: str
@@ -77,7 +77,9 @@ class Authored(Displayed):
 
 @dataclass(frozen=True)
 class Witnesses:
-    """What training left behind: a pipeline config, names of classes from 1 on, and warnings of reading them."""
+    """What training left behind: a pipeline config, names of classes from 1 on, and warnings of reading
+    them.
+    """
 
     config: PipelineConfig | None = None
     labels: Mapping[int, str] = field(default_factory=dict)
@@ -87,10 +89,11 @@ class Witnesses:
 def read_witnesses(
     config: Path | None, labels: str | os.PathLike[str] | Mapping[int, str] | None
 ) -> Witnesses:
-    """Read a pipeline config and a label map: the one given, else the one that the config names if it lies beside it.
+    """Read a pipeline config and a label map: the one given, else the one that the config names if it lies
+    beside it.
 
-    Raise SurgeonError as :func:`read_pipeline_config` and :func:`load_labels` do; for a label map that was not asked
-    for there is a warning instead.
+    Raise SurgeonError as :func:`read_pipeline_config` and :func:`load_labels` do; for a label map that was
+    not asked for there is a warning instead.
     """
     read = None if config is None else read_pipeline_config(config)
     if labels is not None:
@@ -127,10 +130,11 @@ def author(
     name: str = "",
     witnesses: Witnesses = Witnesses(),
 ) -> Authored:
-    """Return a recipe for a single-shot detector of the Object Detection API, every value literal, with its evidence.
+    """Return a recipe for a single-shot detector of the Object Detection API, every value literal, with its
+    evidence.
 
-    The text is the same for the same graph and arguments. Raise SurgeonError D146 where the graph is no such detector, D147 where a
-    part of it is not recognised.
+    The text is the same for the same graph and arguments. Raise SurgeonError D146 where the graph is no such
+    detector, D147 where a part of it is not recognised.
     """
     detector = recognised(graph)
     check_parts(detector)
@@ -154,8 +158,8 @@ def author(
 
 
 def recognised(graph: Graph) -> Detector:
-    """Return the detector that a graph is; raise SurgeonError D146 where it is none that a recipe is written for, D147 where
-    it has the heads of one and not all the rest."""
+    """Return the detector that a graph is; raise SurgeonError D146 where it is none that a recipe is written
+    for, D147 where it has the heads of one and not all the rest."""
     detector = Detector(graph)
     try:
         family = detector.family
@@ -168,7 +172,8 @@ def recognised(graph: Graph) -> Detector:
     if family.value != "ssd":
         raise error(
             "D146",
-            f"the graph is a detector of two stages ({family.value}); recipes are written for single-shot detectors (ssd)",
+            f"the graph is a detector of two stages ({family.value}); recipes are written for single-shot "
+            "detectors (ssd)",
             graph.source or None,
             (*family.evidence, *_backbone(detector), *_seen(graph)),
             _HELP,
@@ -177,7 +182,9 @@ def recognised(graph: Graph) -> Detector:
 
 
 def _has_heads(detector: Detector) -> bool:
-    """Return whether boxes and scores come from convolutions on feature maps, as in a single-shot detector."""
+    """Return whether boxes and scores come from convolutions on feature maps, as in a single-shot
+    detector.
+    """
     try:
         return bool(detector.box_heads.value and detector.class_heads.value)
     except SurgeonError:
@@ -209,7 +216,9 @@ def _seen(graph: Graph) -> tuple[str, ...]:
 
 
 def check_parts(detector: Detector) -> None:
-    """Raise SurgeonError D147, followed by what is wrong, where a part is not recognised or no plugin computes it."""
+    """Raise SurgeonError D147, followed by what is wrong, where a part is not recognised or no plugin
+    computes it.
+    """
     known: list[str] = []
     problems: dict[str, Diagnostic] = {}
     unknown = _image(detector)[1]
@@ -253,7 +262,9 @@ def check_parts(detector: Detector) -> None:
 
 
 def fitting(labels: Mapping[int, str], detector: Detector) -> tuple[dict[int, str], list[Diagnostic]]:
-    """Return the labels by the number that a detection carries, and a warning where they do not fit the detector."""
+    """Return the labels by the number that a detection carries, and a warning where they do not fit the
+    detector.
+    """
     if not labels:
         return {}, []
     count = object_classes(detector)
@@ -287,7 +298,8 @@ def _rounding(draft: Draft) -> list[Diagnostic]:
     return [
         Diagnostic(
             "D150",
-            f"the network rounds numbers as 8-bit arithmetic would, in {len(draft.rounding)} places; for UFF the recipe "
+            f"the network rounds numbers as 8-bit arithmetic would, in {len(draft.rounding)} places; for UFF "
+            "the recipe "
             "leaves that out",
             draft.detector.graph.source or None,
             (f"for example '{draft.rounding[0]}'",),

@@ -1,4 +1,6 @@
-"""``cases.yaml``: what a plugin computes of small inputs, worked out by hand, and what it must not compute."""
+"""``cases.yaml``: what a plugin computes of small inputs, worked out by hand, and what it must not
+compute.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,8 @@ class _Cases(_Strict):
                 )
             if not control.fields and control.inputs is None and control.changes is None:
                 raise ValueError(
-                    f"the negative control '{control.name}' changes nothing; expected fields, inputs or changes"
+                    f"the negative control '{control.name}' changes nothing; expected fields, inputs or "
+                    "changes"
                 )
         return self
 
@@ -211,8 +214,8 @@ class Cases:
 def load_cases(path: Path, plugin: PluginSpec) -> Cases:
     """Return what ``cases.yaml`` of a plugin holds.
 
-    Fields that stand at the top hold for every case. Raise SurgeonError C115, with line and column, for a file that
-    cannot be read or is wrong, and for a port that the plugin does not have.
+    Fields that stand at the top hold for every case. Raise SurgeonError C115, with line and column, for a
+    file that cannot be read or is wrong, and for a port that the plugin does not have.
     """
     model = read_data(path, _Cases, CODE, "file of cases")
     cases = {case.name: _case(case, model.fields) for case in model.cases}
@@ -222,7 +225,8 @@ def load_cases(path: Path, plugin: PluginSpec) -> Cases:
             if port not in ports:
                 raise error(
                     CODE,
-                    f"the case '{case.name}' expects '{port:.60}', which is no output of {plugin.op}; expected "
+                    f"the case '{case.name}' expects '{port:.60}', which is no output of {plugin.op}; "
+                    "expected "
                     "its outputs by name",
                     path,
                     ["its outputs: " + ", ".join(ports[:20])],
@@ -261,7 +265,10 @@ def _arrays(models: Sequence[_Array]) -> tuple[np.ndarray, ...]:
 def _difference(
     port: str, found: np.ndarray | None, wanted: np.ndarray, bound: tuple[float, float] | None
 ) -> str | None:
-    """Return how an output differs; ``bound`` is the absolute and relative tolerance, None for equality of all bits."""
+    """Return how an output differs.
+
+    ``bound`` is the absolute and relative tolerance, None for equality of all bits.
+    """
     if found is None:
         return f"'{port}' is missing"
     if (found.dtype, found.shape) != (wanted.dtype, wanted.shape):

@@ -49,7 +49,10 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
         return self._folders[op]
 
     def get_plugin(self, op: str, where: Span | str | None = None) -> PluginSpec:
-        """Return a plugin; raise SurgeonError C101 for an op that is none, C110 for a definition that is wrong."""
+        """Return a plugin.
+
+        Raise SurgeonError C101 for an op that is none, C110 for a definition that is wrong.
+        """
         if op not in self._folders:
             raise error(
                 "C101",
@@ -61,7 +64,8 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
         return self[op]
 
     def module(self, op: str, stem: str) -> ModuleType | None:
-        """Return a Python file of a plugin's folder, such as ``derive``; None where it has none, or is no plugin.
+        """Return a Python file of a plugin's folder, such as ``derive``; None where it has none, or is no
+        plugin.
 
         Raise SurgeonError C111 where the file fails.
         """
@@ -69,14 +73,18 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
         return None if folder is None else load_module(folder, stem)
 
     def shape_rule(self, op: str) -> Rule:
-        """Return the plugin's rule for :class:`surgeon.infer.Inference`; its definition is read when the rule is used."""
+        """Return the plugin's rule for :class:`surgeon.infer.Inference`.
+
+        Its definition is read when the rule is used.
+        """
         # Listing plugins needs no numpy, which inference imports.
         from surgeon.catalog.inference import shape_rule
 
         return shape_rule(self, op)
 
     def reference(self, op: str) -> Reference | None:
-        """Return what the plugin computes, in numpy; None where its folder has no ``reference.py``, or it is no plugin.
+        """Return what the plugin computes, in numpy; None where its folder has no ``reference.py``, or it is
+        no plugin.
 
         Raise SurgeonError C111 where the file fails, C116 where it defines no reference.
         """
@@ -105,7 +113,8 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
 
 
 def load_catalog(plugin_paths: Sequence[Path] = ()) -> Catalog:
-    """Return the plugins of the package, of entry points ``surgeon.plugins``, and of folders of plugin folders.
+    """Return the plugins of the package, of entry points ``surgeon.plugins``, and of folders of plugin
+    folders.
 
     No definition is read yet. Raise SurgeonError C112, C113 or C114 as :func:`plugin_folders` does.
     """

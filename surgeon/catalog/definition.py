@@ -155,7 +155,8 @@ class _Plugin(_Strict):
             order = self.fields.get(self.order_field)
             if order is None or order.type != "int[]" or sorted(self.order_ports) != sorted(ports):
                 raise ValueError(
-                    "'order_field' and 'order_ports' disagree with the rest; expected a field that lists ints, "
+                    "'order_field' and 'order_ports' disagree with the rest; expected a field that lists "
+                    "ints, "
                     "and the names of all inputs"
                 )
         return self
@@ -208,7 +209,8 @@ def _typed(text: str | tuple[str, ...] | None, kind: FieldType) -> FieldValue | 
         return _one(text, kind)
     if isinstance(text, str) or not kind.endswith("[]"):
         raise ValueError(
-            f"the default does not fit the type '{kind}'; expected {'a list' if kind.endswith('[]') else 'one value'}"
+            f"the default does not fit the type '{kind}'; expected "
+            f"{'a list' if kind.endswith('[]') else 'one value'}"
         )
     items: Any = tuple(_one(item, kind) for item in text)
     return items  # type: ignore[no-any-return]

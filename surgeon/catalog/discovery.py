@@ -17,8 +17,8 @@ GROUP = "surgeon.plugins"
 def plugin_folders(plugin_paths: Sequence[Path] = ()) -> Mapping[str, Path]:
     """Return every plugin's folder by op: shipped ones, those of entry points, those under ``plugin_paths``.
 
-    Raise SurgeonError C112 for an op that has two folders, C113 for a path that holds no plugin folders, C114 for an
-    entry point that cannot be loaded.
+    Raise SurgeonError C112 for an op that has two folders, C113 for a path that holds no plugin folders, C114
+    for an entry point that cannot be loaded.
     """
     found: dict[str, Path] = {}
     for root in (_shipped(), *_from_entry_points(), *_from_user(plugin_paths)):
@@ -52,7 +52,8 @@ def _from_entry_points() -> Iterator[Path]:
             raise error(
                 "C114",
                 f"the entry point '{point.name}' ({point.value}) of the group '{GROUP}' cannot be loaded: "
-                f"{type(exc).__name__}: {' '.join(str(exc).split()):.200}; expected a package of plugin folders",
+                f"{type(exc).__name__}: {' '.join(str(exc).split()):.200}; expected a package of plugin "
+                "folders",
                 help=["repair or uninstall the package that declares it"],
             ) from exc
         yield from paths

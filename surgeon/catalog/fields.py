@@ -37,10 +37,11 @@ class Unfit(Exception):
 class FieldSpec:
     """One field of a plugin creator.
 
-    Bounds and ``choices`` hold for each item of a list. ``length_multiple`` is what the length of a list must be a
-    multiple of. The field exists in TensorRT ``since <= version < until``; None is no bound. ``derivable`` says that
-    the plugin's ``derive.py`` can find the value in a graph. ``source`` says where the facts come from. From TensorRT
-    ``required_since`` on the creator refuses to do without the field; where that is None it is not known to.
+    Bounds and ``choices`` hold for each item of a list. ``length_multiple`` is what the length of a list must
+    be a multiple of. The field exists in TensorRT ``since <= version < until``; None is no bound.
+    ``derivable`` says that the plugin's ``derive.py`` can find the value in a graph. ``source`` says where
+    the facts come from. From TensorRT ``required_since`` on the creator refuses to do without the field;
+    where that is None it is not known to.
     """
 
     name: str
@@ -72,7 +73,8 @@ class FieldSpec:
         return within(version, self.since, self.until)
 
     def convert(self, value: object) -> FieldValue:
-        """Return ``value`` as the plugin would hold it: ints as they are, floats rounded to float32, lists as tuples.
+        """Return ``value`` as the plugin would hold it: ints as they are, floats rounded to float32, lists as
+        tuples.
 
         Raise Unfit with C104 for a wrong type, C105 for a value out of range, C106 for a wrong length.
         """

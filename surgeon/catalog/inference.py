@@ -13,8 +13,8 @@ from surgeon.infer import Context, Rule
 def shape_rule(plugins: Mapping[str, PluginSpec], op: str) -> Rule:
     """Return the rule of one plugin.
 
-    Where the node's fields or inputs are at fault, its outputs are unknown and the fault is a contradiction of the
-    inference: whoever wants it as an error asks :meth:`PluginSpec.output_specs`.
+    Where the node's fields or inputs are at fault, its outputs are unknown and the fault is a contradiction
+    of the inference: whoever wants it as an error asks :meth:`PluginSpec.output_specs`.
     """
 
     def shape(ctx: Context) -> Sequence[TensorSpec]:

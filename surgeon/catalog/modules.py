@@ -19,7 +19,10 @@ Result = TypeVar("Result")
 
 @cache
 def load_module(folder: Path, stem: str) -> ModuleType | None:
-    """Return the module ``<folder>/<stem>.py``, None where there is no such file; raise SurgeonError C111 where it fails."""
+    """Return the module ``<folder>/<stem>.py``, None where there is no such file.
+
+    Raise SurgeonError C111 where it fails.
+    """
     path = folder / f"{stem}.py"
     if not path.is_file():
         return None

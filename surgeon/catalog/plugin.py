@@ -24,9 +24,10 @@ _QUOTED = re.compile(r"'([^']+)'")
 class PortSpec:
     """One input or output, or a run of them.
 
-    An input that is ``variadic`` stands for any number of edges; one that is ``unused`` is ignored by the plugin, and
-    is never connected by itself. An output with ``repeat`` stands for several, ``<name>0``, ``<name>1`` and so on:
-    as many as the value of that field, or as it has items. ``rank`` counts the batch axis.
+    An input that is ``variadic`` stands for any number of edges; one that is ``unused`` is ignored by the
+    plugin, and is never connected by itself. An output with ``repeat`` stands for several, ``<name>0``,
+    ``<name>1`` and so on: as many as the value of that field, or as it has items. ``rank`` counts the batch
+    axis.
     """
 
     name: str
@@ -52,7 +53,8 @@ class Remark:
 class Registration:
     """One plugin version under which a plugin is registered, and the interface that it then has.
 
-    It exists in TensorRT ``since <= version < until`` and is deprecated from ``deprecated`` on; None is no bound.
+    It exists in TensorRT ``since <= version < until`` and is deprecated from ``deprecated`` on; None is no
+    bound.
     """
 
     plugin_version: str = "1"
@@ -70,11 +72,11 @@ class Registration:
 class PluginSpec(Displayed):
     """A plugin of TensorRT or of one's own, as ``plugins/<op>/plugin.yaml`` describes it.
 
-    ``op`` is its name in recipes and graphs, ``creator`` the one that TensorRT knows it by; they differ where the
-    latter is an operation of TensorFlow. ``registrations`` are its plugin versions, oldest first; ports and fields are
-    those of all of them. ``library`` is ``tensorrt`` for what comes with it, else ``own``. ``order_field`` is the field
-    that says at which edge each of ``order_ports`` is; inputs may then come in any order. ``replacement`` says by
-    version what to use instead.
+    ``op`` is its name in recipes and graphs, ``creator`` the one that TensorRT knows it by; they differ where
+    the latter is an operation of TensorFlow. ``registrations`` are its plugin versions, oldest first; ports
+    and fields are those of all of them. ``library`` is ``tensorrt`` for what comes with it, else ``own``.
+    ``order_field`` is the field that says at which edge each of ``order_ports`` is; inputs may then come in
+    any order. ``replacement`` says by version what to use instead.
     """
 
     op: str
@@ -106,7 +108,10 @@ class PluginSpec(Displayed):
 
     @property
     def deprecated(self) -> Version | None:
-        """The first TensorRT in which every plugin version is deprecated or gone; None where one is neither."""
+        """The first TensorRT in which every plugin version is deprecated or gone.
+
+        None where one is neither.
+        """
         return _outermost(
             [registration.deprecated or registration.until for registration in self.registrations], max
         )
@@ -122,11 +127,17 @@ class PluginSpec(Displayed):
         return self.registrations[0].interface
 
     def exists_in(self, version: Version | None) -> bool:
-        """Return whether TensorRT ``version`` has the plugin in any plugin version; True where the version is None."""
+        """Return whether TensorRT ``version`` has the plugin in any plugin version.
+
+        True where the version is None.
+        """
         return bool(self.registrations_in(version))
 
     def registrations_in(self, version: Version | None) -> tuple[Registration, ...]:
-        """Return the plugin versions that TensorRT ``version`` has, oldest first; all where the version is None."""
+        """Return the plugin versions that TensorRT ``version`` has, oldest first.
+
+        All where the version is None.
+        """
         return tuple(registration for registration in self.registrations if registration.exists_in(version))
 
     def registration_for(self, version: Version | None) -> Registration | None:
@@ -135,11 +146,17 @@ class PluginSpec(Displayed):
         return there[-1] if there else None
 
     def fields_of(self, version: Version | None = None) -> tuple[FieldSpec, ...]:
-        """Return the fields that TensorRT ``version`` knows, in their order; all where the version is None."""
+        """Return the fields that TensorRT ``version`` knows, in their order.
+
+        All where the version is None.
+        """
         return tuple(field for field in self.fields.values() if field.exists_in(version))
 
     def remarks_for(self, version: Version | None = None) -> tuple[str, ...]:
-        """Return what to know about the plugin in TensorRT ``version``; all of it where the version is None."""
+        """Return what to know about the plugin in TensorRT ``version``.
+
+        All of it where the version is None.
+        """
         return tuple(remark.text for remark in self.remarks if within(version, remark.since, remark.until))
 
     def replacement_in(self, version: Version) -> str | None:
@@ -156,10 +173,10 @@ class PluginSpec(Displayed):
     ) -> dict[str, FieldValue]:
         """Return all fields of TensorRT ``version``, in their order, defaults made explicit.
 
-        Ints stay ints, floats are rounded to float32, lists become tuples. ``where`` gives the place of a field.
-        Raise one SurgeonError with everything that is wrong: C102 unknown field, C103 missing, C104 wrong type, C105
-        out of range, C106 wrong length, C107 not in this version, and, where these are in order, C108 for a rule
-        between fields (``check`` of the plugin's ``shape.py``).
+        Ints stay ints, floats are rounded to float32, lists become tuples. ``where`` gives the place of a
+        field. Raise one SurgeonError with everything that is wrong: C102 unknown field, C103 missing, C104
+        wrong type, C105 out of range, C106 wrong length, C107 not in this version, and, where these are in
+        order, C108 for a rule between fields (``check`` of the plugin's ``shape.py``).
         """
         place = where or (lambda key: None)
         problems = self._foreign(fields, version, place)
@@ -319,7 +336,9 @@ class PluginSpec(Displayed):
         return count
 
     def _check_inputs(self, inputs: Sequence[TensorSpec]) -> None:
-        """Compare number, element type and rank of the inputs with the ports, unless these may come in any order."""
+        """Compare number, element type and rank of the inputs with the ports, unless these may come in any
+        order.
+        """
         used = [port for port in self.inputs if not port.unused]
         least = sum(not port.optional for port in used)
         variadic = any(port.variadic for port in self.inputs)

@@ -36,12 +36,13 @@ class Reference:
     def run(
         self, fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: Collection[str] = ()
     ) -> tuple[np.ndarray, ...]:
-        """Return what the plugin computes of ``inputs``, batch first as the graph holds them, in the order of its ports.
+        """Return what the plugin computes of ``inputs``, batch first as the graph holds them, in the order of
+        its ports.
 
         Keys that are no field are passed over, so a node's attributes may be given. Raise SurgeonError as
-        :meth:`PluginSpec.complete`, C109 for inputs that do not fit, C111 where the file fails, C116 where what it
-        returns does not fit the plugin's ports and shape rule, C117 for a change that it does not know. With a change
-        the outputs may have other shapes.
+        :meth:`PluginSpec.complete`, C109 for inputs that do not fit, C111 where the file fails, C116 where
+        what it returns does not fit the plugin's ports and shape rule, C117 for a change that it does not
+        know. With a change the outputs may have other shapes.
         """
         self._check_changes(changes)
         complete = self.plugin.complete(
@@ -69,7 +70,10 @@ class Reference:
 
 
 def make_reference(plugin: PluginSpec, module: ModuleType) -> Reference:
-    """Return the reference that a plugin's ``reference.py`` defines; raise SurgeonError C116 where it defines none."""
+    """Return the reference that a plugin's ``reference.py`` defines.
+
+    Raise SurgeonError C116 where it defines none.
+    """
     function, changes = getattr(module, "run", None), getattr(module, "CHANGES", {})
     if not callable(function):
         raise _broken(
@@ -93,7 +97,10 @@ def _spec(array: np.ndarray) -> TensorSpec:
 def _misfits(
     outputs: Sequence[object], specs: Sequence[TensorSpec], ports: Sequence[str], changed: bool
 ) -> list[str]:
-    """Return how the outputs differ from what the shape rule says; of a changed rule only the element types count."""
+    """Return how the outputs differ from what the shape rule says.
+
+    Of a changed rule only the element types count.
+    """
     if len(outputs) != len(specs):
         return [f"gives {len(outputs)} outputs; expected {len(specs)}"]
     problems = []

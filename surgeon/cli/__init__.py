@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import pkgutil
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -17,15 +18,22 @@ from surgeon.version import __version__
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPT, EXIT_PIPE = 0, 1, 2, 70, 130, 141
 
 _EPILOG = """\
-RECIPE is a shipped name (surgeon list recipes) or a path to a .yaml file; MODEL is a frozen graph (.pb, .pbtxt) or a
-SavedModel folder. 'surgeon VERB --help' tells more, and 'surgeon demo' shows all of it on a small detector.
+RECIPE is a shipped name (surgeon list recipes) or a path to a .yaml file; MODEL is a frozen graph (.pb,
+.pbtxt) or a SavedModel folder. 'surgeon VERB --help' tells more, and 'surgeon demo' shows all of it on a
+small detector.
 
 exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 3 a failed verification,
 70 a bug of surgeon, 130 interrupted"""
 
+_EXAMPLE = re.compile(r"^(?=surgeon )", re.MULTILINE)
+"""Where a line of a verb's text is a command, which its help shows indented."""
+
 
 def verbs() -> Mapping[str, ModuleType]:
-    """Return the modules of this package that are verbs, by name; raise RuntimeError where two claim one name."""
+    """Return the modules of this package that are verbs, by name.
+
+    Raise RuntimeError where two claim one name.
+    """
     found: dict[str, ModuleType] = {}
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda i: i.name):
         module = importlib.import_module(f"{__name__}.{info.name}")
@@ -42,7 +50,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="surgeon",
-        description="Replace parts of frozen TensorFlow graphs by TensorRT plugin nodes, by a recipe, and export them.",
+        description="Replace parts of frozen TensorFlow graphs by TensorRT plugin nodes, by a recipe, and "
+        "export them.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -50,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"surgeon {__version__}")
     below = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, module in verbs().items():
-        text = (module.__doc__ or "").strip()
+        text = _EXAMPLE.sub("    ", (module.__doc__ or "").strip())
         sub = below.add_parser(
             name,
             help=module.SUMMARY,
@@ -65,7 +74,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code. SystemExit is raised by --help, --version and wrong usage only."""
+    """Run one command; return its exit code.
+
+    SystemExit is raised by --help, --version and wrong usage only.
+    """
     console.prepare()
     try:
         return _run(parser().parse_args(argv))

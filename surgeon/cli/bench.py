@@ -1,5 +1,5 @@
-"""Measure an engine on this machine's GPU: latency on the GPU and with the copies of input and output, and pictures in a
-second where batches follow each other without copies.
+"""Measure an engine on this machine's GPU: latency on the GPU and with the copies of input and output, and
+pictures in a second where batches follow each other without copies.
 
     surgeon bench ssd.engine
     surgeon bench ssd.engine --batch 8 --rounds 1000 --json
@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     console.show(
         console.bold(
-            f"{args.engine}: {manifest.precision}, batch {found.batch}, {console.plural(found.rounds, 'round')}, "
+            f"{args.engine}: {manifest.precision}, batch {found.batch}, "
+            f"{console.plural(found.rounds, 'round')}, "
             f"TensorRT {manifest.tensorrt} on {manifest.gpu}"
         )
     )

@@ -1,6 +1,6 @@
-"""Build a TensorRT engine on this machine's GPU, from a recipe and a model, or from a UFF, ONNX or Caffe file. Beside the
-engine comes a manifest, ENGINE.json, that says what it was made of and how to feed it; 'surgeon run' and 'surgeon bench'
-read it. An engine that is there and was built of the same is kept.
+"""Build a TensorRT engine on this machine's GPU, from a recipe and a model, or from a UFF, ONNX or Caffe
+file. Beside the engine comes a manifest, ENGINE.json, that says what it was made of and how to feed it;
+'surgeon run' and 'surgeon bench' read it. An engine that is there and was built of the same is kept.
 
     surgeon build ssd_inception_v2_coco frozen_inference_graph.pb -o ssd.engine --fp16
     surgeon build my_recipe.yaml model.pb -o ssd.engine --int8 --calibration pictures
@@ -192,7 +192,8 @@ def run(args: argparse.Namespace) -> int:
         "is there already, built of the same" if built.reused else f"built in {manifest.build_seconds:.1f} s"
     )
     console.say(
-        f"{built.path}: {console.size(manifest.engine.bytes)}, {precision}, batch up to {manifest.max_batch}; {done}"
+        f"{built.path}: {console.size(manifest.engine.bytes)}, {precision}, batch up to "
+        f"{manifest.max_batch}; {done}"
     )
     console.say(f"for TensorRT {manifest.tensorrt} on {manifest.gpu} ({manifest.compute_capability})")
     return 0

@@ -1,5 +1,5 @@
-"""Validate a recipe; with a model, plan it too, show every derived value with its evidence, and look for what the
-target would refuse. Nothing is written.
+"""Validate a recipe; with a model, plan it too, show every derived value with its evidence, and look for what
+the target would refuse. Nothing is written.
 
     surgeon check my_recipe.yaml
     surgeon check my_recipe.yaml frozen_inference_graph.pb --target uff@tensorrt-7.1

@@ -127,7 +127,10 @@ def bold(text: str) -> str:
 
 
 def table(rows: Iterable[Sequence[str]], indent: str = "  ", right: Sequence[int] = ()) -> None:
-    """Write rows in columns; the columns in ``right`` are aligned to the right, the last column is as long as it is."""
+    """Write rows in columns.
+
+    The columns in ``right`` are aligned to the right, the last column is as long as it is.
+    """
     lines = [[_clean(cell, sys.stdout) for cell in row] for row in rows]
     if not lines:
         return

@@ -1,5 +1,5 @@
-"""Take a small trained detector through everything: write a recipe for it, put plugins in the place of what TensorRT cannot
-run, write the files, and prove on pictures that the same is detected.
+"""Take a small trained detector through everything: write a recipe for it, put plugins in the place of what
+TensorRT cannot run, write the files, and prove on pictures that the same is detected.
 
     surgeon demo -o demo
 """
@@ -91,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
     console.table(list(files.items()))
     console.show()
     console.show(
-        f"next: surgeon inspect {model}; surgeon plan {recipe} {model}; surgeon verify {recipe} {model}; surgeon explain NMS_TRT"
+        f"next: surgeon inspect {model}; surgeon plan {recipe} {model}; surgeon verify {recipe} {model}; "
+        "surgeon explain NMS_TRT"
     )
     return 0
 

@@ -1,6 +1,6 @@
-"""Look at the installation: Python, packages, whether TensorRT can be imported and which parsers and plugins it has, plugin
-libraries of one's own, the GPU and its driver, whether every recipe and plugin is fine, and whether TensorRT registers the
-plugins of the recipes. The exit code is 1 where something is broken.
+"""Look at the installation: Python, packages, whether TensorRT can be imported and which parsers and plugins
+it has, plugin libraries of one's own, the GPU and its driver, whether every recipe and plugin is fine, and
+whether TensorRT registers the plugins of the recipes. The exit code is 1 where something is broken.
 """
 
 from __future__ import annotations
@@ -316,7 +316,10 @@ def _recipes(registry: Registry | None, args: argparse.Namespace) -> Iterable[Fi
 
 
 def _needs(name: str, recipe: Recipe, registry: Registry, catalog: Catalog) -> Finding | None:
-    """Return whether the plugins of one recipe are registered with the fields that it sets; None where it has none."""
+    """Return whether the plugins of one recipe are registered with the fields that it sets.
+
+    None where it has none.
+    """
     from surgeon.engine import PluginUse, check_plugins
 
     # An empty list has no type, as 'auto' has none before there is a graph.

@@ -1,5 +1,6 @@
-"""Explain a diagnostic's code, a plugin with its fields, a step with an example, an operation, a target or a recipe; or
-the messages in a log of TensorRT, of a converter or of CUDA. With --log, the exit code is 1 where nothing of it is known.
+"""Explain a diagnostic's code, a plugin with its fields, a step with an example, an operation, a target or a
+recipe; or the messages in a log of TensorRT, of a converter or of CUDA. With --log, the exit code is 1 where
+nothing of it is known.
 
     surgeon explain R201
     surgeon explain NMS_TRT
@@ -104,7 +105,9 @@ def _registration(found: Registration) -> dict[str, Any]:
 
 
 def _newer(spec: PluginSpec) -> dict[str, str]:
-    """Return, for the releases after the last that reads UFF, whether they have the plugin and what to use instead."""
+    """Return, for the releases after the last that reads UFF, whether they have the plugin and what to use
+    instead.
+    """
     from surgeon.targets import all_targets, print_version
 
     found: dict[str, str] = {}

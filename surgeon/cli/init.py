@@ -1,8 +1,8 @@
-"""Write a recipe for a detector of the Object Detection API: which namespaces go, what takes their place, and every value
-read off the graph, with a comment that says where it came from. Without -o the recipe is printed.
+"""Write a recipe for a detector of the Object Detection API: which namespaces go, what takes their place, and
+every value read off the graph, with a comment that says where it came from. Without -o the recipe is printed.
 
     surgeon init frozen_inference_graph.pb -o my_ssd.yaml
-    surgeon init frozen_inference_graph.pb -o my_ssd.yaml --pipeline-config pipeline.config --labels label_map.pbtxt
+    surgeon init model.pb -o my_ssd.yaml --pipeline-config pipeline.config --labels label_map.pbtxt
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Show what a model consists of: namespaces, operations, inputs, outputs, what the target cannot run and which
-recipes fit. A .uff or .onnx file is read back.
+"""Show what a model consists of: namespaces, operations, inputs, outputs, what the target cannot run and
+which recipes fit. A .uff or .onnx file is read back.
 
     surgeon inspect frozen_inference_graph.pb --depth 2
     surgeon inspect frozen_inference_graph.pb --under FeatureExtractor --depth 3
@@ -77,7 +77,8 @@ def _plain(found: Inspection) -> dict[str, Any]:
 def _show(found: Inspection, ops: bool, model: str) -> None:
     kind = {"uff": "UFF file", "onnx": "ONNX file"}.get(found.format, "frozen graph")
     console.show(
-        f"{model}: {kind}, {console.plural(found.nodes, 'node')}, {console.size(found.constant_bytes)} of constants"
+        f"{model}: {kind}, {console.plural(found.nodes, 'node')}, {console.size(found.constant_bytes)} of "
+        "constants"
     )
     _section("it says", list(found.told.items()))
     _section("inputs", [(name, text) for name, text in found.inputs.items()])
@@ -108,7 +109,9 @@ def _show(found: Inspection, ops: bool, model: str) -> None:
 
 
 def _tree(namespaces: Sequence[Namespace]) -> list[tuple[str, ...]]:
-    """Return the rows of a tree: open namespaces and folded ones, nodes, and a bar beside the size of constants."""
+    """Return the rows of a tree: open namespaces and folded ones, nodes, and a bar beside the size of
+    constants.
+    """
     most = max((n.constant_bytes for n in namespaces), default=0)
     opens, folds, full, little = "▾▸█▏" if console.writes("▾▸█▏") else "-+#."
     rows: list[tuple[str, ...]] = []

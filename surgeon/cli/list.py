@@ -1,4 +1,4 @@
-"""List what there is: recipes, plugins, steps, operations, targets, or what is looked for before TensorRT sees a file.
+"""List recipes, plugins, steps, operations or targets, or what is looked for before TensorRT sees a file.
 
 surgeon list recipes
 surgeon list plugins --target uff@tensorrt-7.1

@@ -29,7 +29,10 @@ _HEADINGS = {
 
 
 def explain_log(args: argparse.Namespace) -> int:
-    """Explain the log ``args.log``; return 0 where something was explained. Raise SurgeonError E101 for what cannot be read."""
+    """Explain the log ``args.log``; return 0 where something was explained.
+
+    Raise SurgeonError E101 for what cannot be read.
+    """
     from surgeon.engine import read_log
 
     reading = read_log(_lines(args.log))

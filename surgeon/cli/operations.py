@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: how UFF expresses it (empty: not at all), and whether its shape and its value can be computed."""
+    """One operation: how UFF expresses it (empty: not at all), and whether its shape and its value can be
+    computed.
+    """
 
     op: str
     export: str

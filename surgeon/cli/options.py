@@ -96,7 +96,9 @@ def recipe_arguments(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def shown_place(span: Span | None) -> str:
-    """Return a place for people: shipped recipes without their folder, files below the working folder relative to it."""
+    """Return a place for people: shipped recipes without their folder, files below the working folder
+    relative to it.
+    """
     if span is None:
         return ""
     if span.file.startswith("<"):

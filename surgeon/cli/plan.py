@@ -1,5 +1,5 @@
-"""Show what a recipe would do to a model, step by step: what is taken out and what becomes of it, what is put in, what
-is connected anew, each with the recipe's line. With -o, keep the plan; 'surgeon apply' replays it.
+"""Show what a recipe would do to a model, step by step: what is taken out and what becomes of it, what is put
+in, what is connected anew, each with the recipe's line. With -o, keep the plan; 'surgeon apply' replays it.
 
     surgeon plan ssd_mobilenet_v2_coco model.pb
     surgeon plan ssd_mobilenet_v2_coco model.pb -o plan.json
@@ -60,7 +60,8 @@ def show_plan(plan: Plan) -> None:
     nodes = nodes_of(plan)
     target = f" for {plan.target}" if plan.target else ""
     console.show(
-        f"recipe '{plan.recipe}'{target}: {console.number(nodes['before'])} nodes become {console.number(nodes['after'])}"
+        f"recipe '{plan.recipe}'{target}: {console.number(nodes['before'])} nodes become "
+        f"{console.number(nodes['after'])}"
     )
     show_derivations(plan)
     for step in plan.steps:

@@ -1,6 +1,7 @@
-"""Put pictures through an engine on this machine's GPU, or through a rewritten model on its CPU, and show what is detected.
-A file that ends in .engine, .plan or .trt is an engine that 'surgeon build' built; its manifest says how a picture becomes its
-input. Anything else is a recipe, followed by its model: TensorFlow runs ordinary operations, references run the plugins.
+"""Put pictures through an engine on this machine's GPU, or through a rewritten model on its CPU, and show
+what is detected. A file that ends in .engine, .plan or .trt is an engine that 'surgeon build' built; its
+manifest says how a picture becomes its input. Anything else is a recipe, followed by its model: TensorFlow
+runs ordinary operations, references run the plugins.
 
     surgeon run ssd.engine pictures -o found
     surgeon run ssd_mobilenet_v2_coco frozen_inference_graph.pb street.jpg --threshold 0.5

@@ -1,10 +1,11 @@
-"""Run the cases that stand beside a recipe, in '<recipe>.cases.yaml', and say of each whether it is as expected.
+"""Run the cases that stand beside a recipe, in '<recipe>.cases.yaml', and say of each whether it is as
+expected.
 
     surgeon test my_recipe.yaml
     surgeon test MyPlugin --plugin-path my_plugins
 
-Of a plugin, the cases in its folder's cases.yaml run on its reference; a negative control passes where it differs.
-A recipe's cases look like this:
+Of a plugin, the cases in its folder's cases.yaml run on its reference; a negative control passes where it
+differs. A recipe's cases look like this:
 
     cases:
       - name: three classes, exporter of 2018
@@ -127,7 +128,10 @@ def _test_plugin(args: argparse.Namespace, catalog: Catalog) -> int:
 
 
 def open_model(case: RecipeCase, folder: Path) -> Graph:
-    """Return a case's model: read from a file, or generated; raise SurgeonError V122 for options that the generator refuses."""
+    """Return a case's model: read from a file, or generated.
+
+    Raise SurgeonError V122 for options that the generator refuses.
+    """
     from surgeon.formats.graphdef import from_bytes, load_graph
 
     if case.model is not None:

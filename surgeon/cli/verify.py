@@ -1,11 +1,12 @@
-"""Run a model and its rewritten graph on the CPU and compare what they detect: cut to cut, each replaced namespace alone,
-and end to end from pixels. TensorFlow runs ordinary operations, references in numpy run the plugins.
+"""Run a model and its rewritten graph on the CPU and compare what they detect: cut to cut, each replaced
+namespace alone, and end to end from pixels. TensorFlow runs ordinary operations, references in numpy run the
+plugins.
 
     surgeon verify ssd_mobilenet_v2_coco frozen_inference_graph.pb --images pictures
     surgeon verify my_recipe.yaml model.pb --max-excused 15 -o drawn
 
-With --engine an engine is run in the place of the rewritten graph, with --onnx an ONNX file. What the original computes can
-be stored where TensorFlow is, and compared with where the GPU is:
+With --engine an engine is run in the place of the rewritten graph, with --onnx an ONNX file. What the
+original computes can be stored where TensorFlow is, and compared with where the GPU is:
 
     surgeon verify my_recipe.yaml model.pb --images pictures --store original.npz
     surgeon verify --engine ssd.engine --original original.npz

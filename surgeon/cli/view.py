@@ -1,8 +1,9 @@
 """Look at a model, and at what a recipe makes of it.
 
-Without further options, Google's Model Explorer opens in the browser: the graph before and after side by side, every node
-with its fields, its fate and the recipe line that did it. --netron opens Netron instead, --export writes the files for
-Model Explorer, and --html writes one page that needs no network, no server and neither package.
+Without further options, Google's Model Explorer opens in the browser: the graph before and after side by
+side, every node with its fields, its fate and the recipe line that did it. --netron opens Netron instead,
+--export writes the files for Model Explorer, and --html writes one page that needs no network, no server and
+neither package.
 
     surgeon view model.pb ssd_mobilenet_v2_coco
     surgeon view model.pb ssd_mobilenet_v2_coco --no-open --port 8085

@@ -1,5 +1,5 @@
-"""TensorRT as rewritten graphs meet it: building and running engines, its plugin libraries, and what it says when something
-is wrong."""
+"""TensorRT as rewritten graphs meet it: building and running engines, its plugin libraries, and what it says
+when something is wrong."""
 
 from surgeon.engine.builds import Built, Calibrating, Output, Source, build
 from surgeon.engine.engine import Bench, Engine, load_engine

@@ -1,4 +1,6 @@
-"""Building engines: from a file for TensorRT to an engine with its manifest, or to one that is there and still right."""
+"""Building engines: from a file for TensorRT to an engine with its manifest, or to one that is there and
+still right.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +52,9 @@ class Output:
 class Source:
     """A file for TensorRT, and what is known of it.
 
-    ``inputs`` have the file's names for bindings. ``marks`` are the names to mark as outputs where the format needs them,
-    ``outputs`` what then comes out, in order. ``uses`` are the plugin nodes. ``batch`` is that of a
-    file with a fixed one, which the engine then has. The rest goes into the manifest.
+    ``inputs`` have the file's names for bindings. ``marks`` are the names to mark as outputs where the format
+    needs them, ``outputs`` what then comes out, in order. ``uses`` are the plugin nodes. ``batch`` is that of
+    a file with a fixed one, which the engine then has. The rest goes into the manifest.
     """
 
     format: Literal["uff", "onnx", "caffe"]
@@ -77,9 +79,9 @@ class Source:
 class Calibrating:
     """Pictures for the INT8 calibrator.
 
-    ``batch`` gives batch i as the network's inputs in the engine's layout, ``batch_size`` pictures each; there are
-    ``batches``. ``digest`` is that of the pictures and of how they are prepared. ``cache`` is a file to read scales from
-    instead, used as it is.
+    ``batch`` gives batch i as the network's inputs in the engine's layout, ``batch_size`` pictures each;
+    there are ``batches``. ``digest`` is that of the pictures and of how they are prepared. ``cache`` is a
+    file to read scales from instead, used as it is.
     """
 
     pictures: int = 0
@@ -92,7 +94,10 @@ class Calibrating:
 
 @dataclass(frozen=True)
 class Built:
-    """An engine on disk: ``reused`` where it was there and right; ``report`` is the layers' JSON, '' without one."""
+    """An engine on disk: ``reused`` where it was there and right.
+
+    ``report`` is the layers' JSON, '' without one.
+    """
 
     path: Path
     manifest: Manifest
@@ -113,24 +118,27 @@ def build(
     timeout: float = TIMEOUT,
     watch: Watch | None = None,
 ) -> Built:
-    """Build an engine into ``output``, with its manifest beside it, unless the one that is there was built of the same.
+    """Build an engine into ``output``, with its manifest beside it, unless the one that is there was built of
+    the same.
 
-    ``shapes`` gives the least, best and largest shape of inputs with open sizes other than the batch, in the engine's
-    layout. The engine is run once before it is written. Raise SurgeonError: B107 for INT8 without calibration, E105 for
-    outputs, and what :meth:`Worker.order` raises; nothing is written then.
+    ``shapes`` gives the least, best and largest shape of inputs with open sizes other than the batch, in the
+    engine's layout. The engine is run once before it is written. Raise SurgeonError: B107 for INT8 without
+    calibration, E105 for outputs, and what :meth:`Worker.order` raises; nothing is written then.
     """
     if options.precision == "int8" and calibrating is None:
         raise error(
             "B107",
             "an INT8 engine needs calibration; expected a folder of pictures, or a calibration cache",
             help=[
-                "give --calibration DIR with some hundred pictures like those it will see, or --calibration-cache"
+                "give --calibration DIR with some hundred pictures like those it will see, or "
+                "--calibration-cache"
             ],
         )
     if source.batch not in (None, options.max_batch):
         raise error(
             "B101",
-            f"the largest batch is {options.max_batch}; '{source.path.name}' has a fixed batch of {source.batch}",
+            f"the largest batch is {options.max_batch}; '{source.path.name}' has a fixed batch of "
+            f"{source.batch}",
             str(source.path),
             help=["convert with '--batch dynamic', or with the batch that the engine is to have"],
         )
@@ -307,7 +315,10 @@ def _static(shape: Sequence[int | None]) -> tuple[int, ...]:
 def _tensors(
     source: Source, found: Mapping[str, Any], bindings: Sequence[Mapping[str, Any]]
 ) -> tuple[tuple[TensorInfo, ...], ...]:
-    """Return the engine's inputs and outputs; what the source does not name has the engine's names and shapes."""
+    """Return the engine's inputs and outputs.
+
+    What the source does not name has the engine's names and shapes.
+    """
     shapes = {b["name"]: b for b in bindings}
     known = {t.binding: t for t in source.inputs}
     implicit = source.format != "onnx"

@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {module} import {function}; {function}(sys.argv[2:])"
+_PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {module} import {function}; "
+    "{function}(sys.argv[2:])"
+)
 
 
 def command(module: str, function: str, *arguments: str) -> list[str]:
-    """Return the command that calls a function of a module with the arguments, as a list, in another interpreter.
+    """Return the command that calls a function of a module with the arguments, as a list, in another
+    interpreter.
 
     It looks for modules where this process does; a file of the working folder does not get in the way.
     """
@@ -28,7 +32,9 @@ def command(module: str, function: str, *arguments: str) -> list[str]:
 
 
 def environment() -> Mapping[str, str]:
-    """Return the environment of a child, in which the libraries that pip installs beside TensorRT are found."""
+    """Return the environment of a child, in which the libraries that pip installs beside TensorRT are
+    found.
+    """
     paths = [*filter(None, [os.environ.get("LD_LIBRARY_PATH", "")]), *_library_folders()]
     return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(paths)} if paths else os.environ
 

@@ -62,8 +62,8 @@ class Engine:
     def run(self, feeds: Mapping[str, np.ndarray], timeout: float = _RUNNING) -> dict[str, np.ndarray]:
         """Return the outputs of one batch, by name; arrays are in the model's own layout, the batch first.
 
-        An engine with a fixed batch computes zeros beside a smaller one. Raise SurgeonError B108 for inputs that the engine
-        does not take, and as :meth:`Worker.order`.
+        An engine with a fixed batch computes zeros beside a smaller one. Raise SurgeonError B108 for inputs
+        that the engine does not take, and as :meth:`Worker.order`.
         """
         fed = self._fed(feeds)
         batch = max(map(len, feeds.values()))
@@ -78,7 +78,8 @@ class Engine:
         warm_up: float = 0.5,
         rounds: int = 200,
     ) -> Bench:
-        """Measure ``rounds`` runs of one batch after ``warm_up`` seconds; without ``feeds`` of random numbers.
+        """Measure ``rounds`` runs of one batch after ``warm_up`` seconds; without ``feeds`` of random
+        numbers.
 
         Raise SurgeonError B108 for a batch or inputs that the engine does not take.
         """
@@ -112,7 +113,8 @@ class Engine:
             ):
                 shape = ",".join("N" if s is None else str(s) for s in tensor.shape)
                 raise _unfit(
-                    f"the input '{name}' is {value.dtype}{list(value.shape)}; expected {tensor.dtype}[{shape}]",
+                    f"the input '{name}' is {value.dtype}{list(value.shape)}; expected "
+                    f"{tensor.dtype}[{shape}]",
                     self.path,
                 )
             if not 1 <= len(value) <= self.manifest.max_batch:
@@ -128,7 +130,10 @@ class Engine:
 def load_engine(
     path: str | os.PathLike[str], *, plugin_libraries: Iterable[str | os.PathLike[str]] = ()
 ) -> Engine:
-    """Return an engine that :func:`surgeon.build_engine` built, in a process of its own; close it after use."""
+    """Return an engine that :func:`surgeon.build_engine` built, in a process of its own.
+
+    Close it after use.
+    """
     return Engine(Path(path), [Path(one) for one in plugin_libraries])
 
 
@@ -136,8 +141,9 @@ def load_engine(
 class Bench:
     """Times of an engine.
 
-    ``gpu`` and ``whole`` are milliseconds of one batch: min, mean, max and percentiles, on the GPU alone and with the copies
-    of input and output. ``throughput`` is pictures in a second where batches follow each other without copies.
+    ``gpu`` and ``whole`` are milliseconds of one batch: min, mean, max and percentiles, on the GPU alone and
+    with the copies of input and output. ``throughput`` is pictures in a second where batches follow each
+    other without copies.
     """
 
     batch: int
@@ -165,7 +171,10 @@ def _summary(times: Sequence[float]) -> dict[str, float]:
 
 
 def _as_model(value: np.ndarray, tensor: TensorInfo) -> np.ndarray:
-    """Return an output as the model has it: an int32 that was written into a float tensor is an int32 again."""
+    """Return an output as the model has it.
+
+    An int32 that was written into a float tensor is an int32 again.
+    """
     if tensor.dtype == "int32" and value.dtype == np.float32:
         value = value.view(np.int32)
     value = value.transpose(np.argsort(tensor.axes)) if tensor.axes else value

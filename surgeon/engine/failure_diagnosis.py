@@ -29,7 +29,10 @@ _SEVERITY = re.compile(r"^([FEWIV]): ")
 _GRAVE = ("F", "E")
 
 _PARSED = re.compile(r"(?:UFFParser: [Pp]arsing (?P<uff>[^\[\s]+)|Parsing node: (?P<onnx>\S*) \[)")
-"""A parser takes up a node: 'UFFParser: Parsing NMS[Op: _NMS_TRT]. Inputs: a, b', 'Parsing node: NMS [NMS_TRT]'."""
+"""A parser takes up a node: 'UFFParser: Parsing NMS[Op: _NMS_TRT].
+
+Inputs: a, b', 'Parsing node: NMS [NMS_TRT]'.
+"""
 
 _CHECK = re.compile(r"(?:^|\b)(?P<kind>Assertion|Validation) failed: (?P<text>[^\n]+)")
 _PLACE = re.compile(r"(?:^|[\s(])(?P<file>[\w./\\-]+\.(?:cpp|cu|h|hpp|cc))[:,(](?P<line>\d+)")
@@ -88,7 +91,10 @@ _READ = 2000
 
 @dataclass(frozen=True)
 class _Failed:
-    """A check of a plugin that failed: its text, empty where the log has none, and its source file and line."""
+    """A check of a plugin that failed.
+
+    Its text, empty where the log has none, and its source file and line.
+    """
 
     text: str
     file: str = ""
@@ -106,13 +112,14 @@ def diagnose(
 ) -> SurgeonError:
     """Return the error that a TensorRT process's refusal or death amounts to.
 
-    ``phase`` is what it was doing (import, libraries, device, parse, configure, build, serialize, report, load, run,
-    calibrate); ``lines`` are TensorRT's log in order, each with the letter of its severity: ``E: text``; ``stderr`` is what
-    it wrote besides. ``ended`` is None where it lives, else how it died: a signal's name, ``exit code 1`` or ``timeout
-    after 600 s``. ``uses`` are the plugin nodes of what it worked on, and ``source`` the name of that.
+    ``phase`` is what it was doing (import, libraries, device, parse, configure, build, serialize, report,
+    load, run, calibrate); ``lines`` are TensorRT's log in order, each with the letter of its severity: ``E:
+    text``; ``stderr`` is what it wrote besides. ``ended`` is None where it lives, else how it died: a
+    signal's name, ``exit code 1`` or ``timeout after 600 s``. ``uses`` are the plugin nodes of what it worked
+    on, and ``source`` the name of that.
 
-    The codes: B144 out of time, B145 killed from outside, B141 a plugin's check failed (with node and fields), B143 out of
-    GPU memory, B140 a message that is known, B142 anything else.
+    The codes: B144 out of time, B145 killed from outside, B141 a plugin's check failed (with node and
+    fields), B143 out of GPU memory, B140 a message that is known, B142 anything else.
     """
     log = _split(lines)
     grave = [text for letter, text in log if letter in _GRAVE]
@@ -135,7 +142,9 @@ def diagnose(
 
 @dataclass(frozen=True)
 class _Scene:
-    """All that is known: ``log`` as pairs of severity letter and line, ``grave`` its errors and the terminal's lines."""
+    """All that is known: ``log`` as pairs of severity letter and line, ``grave`` its errors and the
+    terminal's lines.
+    """
 
     doing: str
     phase: str
@@ -248,7 +257,10 @@ def _check_failed(seen: _Scene, failed: _Failed, reading: Reading) -> SurgeonErr
 
 
 def _candidates(uses: Sequence[PluginUse], failed: _Failed) -> list[PluginUse]:
-    """Return the plugin nodes that a check may be of: by its source file, else by the fields that it names, else all."""
+    """Return the plugin nodes that a check may be of.
+
+    By its source file, else by the fields that it names, else all.
+    """
     stem = _stem(re.sub(r"\.\w+$", "", _base(failed.file)))
     if stem:
         exact = [use for use in uses if _stem(use.op) == stem]
@@ -269,7 +281,10 @@ def _base(path: str) -> str:
 
 
 def _at_fault(seen: _Scene, candidates: Sequence[PluginUse]) -> PluginUse | None:
-    """Return the one of the candidates that it was: the only one, that in the parser's hand, or the last that the log names."""
+    """Return the one of the candidates that it was.
+
+    The only one, that in the parser's hand, or the last that the log names.
+    """
     if len(candidates) == 1:
         return candidates[0]
     by_name = {use.node: use for use in candidates}
@@ -328,7 +343,8 @@ def _out_of_memory(seen: _Scene, lines: Sequence[str]) -> SurgeonError:
         seen.place,
         [lines[0].strip()[:_LONGEST]],
         [
-            "end what else is on the GPU (TensorFlow takes all of it unless told otherwise); nvidia-smi lists it",
+            "end what else is on the GPU (TensorFlow takes all of it unless told otherwise); nvidia-smi "
+            "lists it",
             "lower the workspace, or the largest batch",
         ],
     )

@@ -1,4 +1,7 @@
-"""Messages of TensorRT, its parsers and plugins, the converters before it and CUDA: finding them in a log, and what they mean."""
+"""Messages of TensorRT, its parsers and plugins, the converters before it and CUDA.
+
+Finding them in a log, and what they mean.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,14 @@ Kind = Literal["error", "warning", "harmless", "consequence"]
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,8}m")
 _LOOKS_WRONG = re.compile(
-    r"\b(?:error|fatal|failed|failure|assert(?:ion)?|abort(?:ed|ing)?|cannot|could not|unable to|unsupported|invalid|illegal)\b"
+    r"\b(?:error|fatal|failed|failure|assert(?:ion)?|abort(?:ed|ing)?|cannot|could not|unable "
+    r"to|unsupported|invalid|illegal)\b"
     r"|\b\w*(?:Error|Exception)\b|\[E\]|\[F\]",
     re.IGNORECASE,
 )
 _TALK = re.compile(
-    r"\[[IV]\]|\b(?:INFO|VERBOSE|DEBUG)\b|^\s*Traceback |^\s*File \"|^\s*(?:raise|except|assert) |\b(?:0|no) errors?\b",
+    r"\[[IV]\]|\b(?:INFO|VERBOSE|DEBUG)\b|^\s*Traceback |^\s*File \"|^\s*(?:raise|except|assert) |\b(?:0|no) "
+    r"errors?\b",
     re.IGNORECASE,
 )
 """Lines that speak of errors without one, and the lines of a traceback above its last."""
@@ -73,9 +78,10 @@ class _Table(BaseModel):
 class Message:
     """One known message.
 
-    A line that holds ``contains`` and matches ``pattern`` is it. ``means`` and ``do`` (what to do, in turn) may name the
-    groups of the pattern in braces. ``verb`` is the command that helps, ``see`` the codes of its diagnostics, ``rows`` the
-    problems of ``docs/pain.md``. ``examples`` are lines as they were reported by ``source``, ``near`` ones that must not match.
+    A line that holds ``contains`` and matches ``pattern`` is it. ``means`` and ``do`` (what to do, in turn)
+    may name the groups of the pattern in braces. ``verb`` is the command that helps, ``see`` the codes of its
+    diagnostics, ``rows`` the problems of ``docs/pain.md``. ``examples`` are lines as they were reported by
+    ``source``, ``near`` ones that must not match.
     """
 
     name: str
@@ -100,7 +106,8 @@ class Message:
 class Explained:
     """A known message in a log: the first line that is it, with its number from 1, and how many there are.
 
-    ``groups`` are what the message speaks of in that line (node, op); ``means``, ``do`` and ``verb`` speak of it, too.
+    ``groups`` are what the message speaks of in that line (node, op); ``means``, ``do`` and ``verb`` speak of
+    it, too.
     """
 
     message: Message
@@ -127,8 +134,8 @@ class Explained:
 
 @dataclass
 class Reading:
-    """What a log holds: its lines, the known messages (errors first, what follows from others last), and other lines
-    that look wrong, each once with its number; ``unknown_count`` counts all of these."""
+    """What a log holds: its lines, the known messages (errors first, what follows from others last), and
+    other lines that look wrong, each once with its number; ``unknown_count`` counts all of these."""
 
     lines: int = 0
     explained: tuple[Explained, ...] = ()
@@ -138,7 +145,10 @@ class Reading:
 
 @cache
 def known_messages(table: Path = TABLE) -> tuple[Message, ...]:
-    """Return every known message, in the order in which they are tried; raise SurgeonError L130 for a table that is wrong."""
+    """Return every known message, in the order in which they are tried.
+
+    Raise SurgeonError L130 for a table that is wrong.
+    """
     entries = read_data(table, _Table, CODE, "table of messages").messages
     return tuple(
         Message(name, **(entry.model_dump() | {"pattern": re.compile(entry.pattern)}))

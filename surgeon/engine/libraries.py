@@ -1,4 +1,6 @@
-"""Plugin libraries of one's own, and plugin nodes against what is registered, before TensorRT's parser meets them."""
+"""Plugin libraries of one's own, and plugin nodes against what is registered, before TensorRT's parser meets
+them.
+"""
 
 from __future__ import annotations
 
@@ -52,10 +54,11 @@ _FEW = 8
 
 @dataclass(frozen=True)
 class PluginUse:
-    """A plugin node: its name, the plugin's op (the catalog's, or the creator's name where it is none of that), its fields.
+    """A plugin node: its name, the plugin's op (the catalog's, or the creator's name where it is none of
+    that), its fields.
 
-    Ints, floats, texts and tuples of them are the values. ``version`` and ``namespace`` are those that the parser will ask
-    for, None where that is open. ``where`` is the place in the recipe that made the node.
+    Ints, floats, texts and tuples of them are the values. ``version`` and ``namespace`` are those that the
+    parser will ask for, None where that is open. ``where`` is the place in the recipe that made the node.
     """
 
     node: str
@@ -74,7 +77,8 @@ class PluginUse:
 def plugin_uses(
     graph: Graph, catalog: Mapping[str, PluginSpec], places: Mapping[str, Span] | None = None
 ) -> tuple[PluginUse, ...]:
-    """Return the plugin nodes of a rewritten graph, in its order; ``places`` gives the places of nodes by name.
+    """Return the plugin nodes of a rewritten graph, in its order; ``places`` gives the places of nodes by
+    name.
 
     Values are what the plugin will hold: floats of 32 bits, by the types of the catalog.
     """
@@ -104,8 +108,9 @@ def plugin_uses_of_uff(model: UffModel, catalog: Mapping[str, PluginSpec]) -> tu
 
 
 def plugin_uses_of_onnx(model: Any, catalog: Mapping[str, PluginSpec]) -> tuple[PluginUse, ...]:
-    """Return the plugin nodes of an ONNX model (a ModelProto), subgraphs left aside: those that surgeon wrote as such, and
-    those whose operator the standard does not have. The parser looks for a plugin of that name, whatever the domain.
+    """Return the plugin nodes of an ONNX model (a ModelProto), subgraphs left aside: those that surgeon wrote
+    as such, and those whose operator the standard does not have. The parser looks for a plugin of that name,
+    whatever the domain.
     """
     from surgeon.formats.onnx.native import DOMAIN
 
@@ -162,8 +167,8 @@ def _held(spec: FieldSpec, value: object) -> FieldValue:
 def check_libraries(libraries: Sequence[Path]) -> tuple[Path, ...]:
     """Return the absolute paths of plugin libraries, each file once.
 
-    Raise SurgeonError, with every library that is at fault: B120 for a file that is not there or cannot be read, B121 for
-    one that is no shared library, B122 for one of another architecture.
+    Raise SurgeonError, with every library that is at fault: B120 for a file that is not there or cannot be
+    read, B121 for one that is no shared library, B122 for one of another architecture.
     """
     found: dict[Path, Path] = {}
     problems: list[Diagnostic] = []
@@ -207,7 +212,8 @@ def _check_library(path: Path) -> None:
     if kind_number != _SHARED_OBJECT:
         raise error(
             "B121",
-            f"'{path}' is {_ELF_TYPES.get(kind_number, f'an ELF file of type {kind_number}')}; expected a shared library",
+            f"'{path}' is {_ELF_TYPES.get(kind_number, f'an ELF file of type {kind_number}')}; expected a "
+            "shared library",
             path,
             help=["link it with -shared"],
         )
@@ -215,7 +221,8 @@ def _check_library(path: Path) -> None:
     if head[4] != _ELF_64 or (here is not None and machine != here):
         raise error(
             "B122",
-            f"'{path}' is for {_ARCHITECTURES.get(machine, f'machine {machine}')}; expected {platform.machine()}, 64 bits",
+            f"'{path}' is for {_ARCHITECTURES.get(machine, f'machine {machine}')}; expected "
+            f"{platform.machine()}, 64 bits",
             path,
             help=["build it on this machine, or for its architecture"],
         )
@@ -227,12 +234,13 @@ def _check_library(path: Path) -> None:
 def check_plugins(
     nodes: Iterable[PluginUse], registry: Registry, catalog: Mapping[str, PluginSpec]
 ) -> tuple[Diagnostic, ...]:
-    """Compare plugin nodes with the creators of TensorRT and of one's own libraries, and return what does not fit.
+    """Compare plugin nodes with the creators of TensorRT and of one's own libraries, and return what does not
+    fit.
 
-    Errors: B125 where TensorRT cannot be used, B123 for a library that cannot be loaded, B126 for a creator that is not
-    registered, B127 for another plugin version or namespace, B129 for a field of another type, B130 for a missing field
-    that the creator demands. Warnings: B124 for a library that adds nothing, B128 for a field that the creator does not
-    declare, B130 for one that it only takes from its previous call.
+    Errors: B125 where TensorRT cannot be used, B123 for a library that cannot be loaded, B126 for a creator
+    that is not registered, B127 for another plugin version or namespace, B129 for a field of another type,
+    B130 for a missing field that the creator demands. Warnings: B124 for a library that adds nothing, B128
+    for a field that the creator does not declare, B130 for one that it only takes from its previous call.
     """
     if registry.problem:
         return (
@@ -259,7 +267,8 @@ def check_loaded(registry: Registry) -> Iterator[Diagnostic]:
                 library.path,
                 (),
                 (
-                    "build it against the TensorRT and CUDA that are installed, and put the folders of what it needs into LD_LIBRARY_PATH",
+                    "build it against the TensorRT and CUDA that are installed, and put the folders of what "
+                    "it needs into LD_LIBRARY_PATH",
                 ),
             )
         elif not registry.added_by(library.path):
@@ -300,7 +309,10 @@ def _not_registered(
     notes = nearest_note(name, [creator.name for creator in registry.creators])
     if spec is None:
         why = "is not registered; expected a creator of that name"
-        help = "load the library that has it with --plugin-library, and give the folder of its definition with --plugin-path"
+        help = (
+            "load the library that has it with --plugin-library, and give the folder of its "
+            "definition with --plugin-path"
+        )
     elif spec.library != "tensorrt":
         why = "is one's own and not registered; expected a library that has it"
         help = "load that library with --plugin-library"
@@ -330,7 +342,10 @@ def _not_registered(
 def _chosen(
     use: PluginUse, there: Sequence[RegisteredCreator], spec: PluginSpec | None, version: Version
 ) -> tuple[RegisteredCreator | None, Diagnostic]:
-    """Return the creator that the parser will take, None where it finds none that is the catalog's; and that as a diagnostic."""
+    """Return the creator that the parser will take, None where it finds none that is the catalog's.
+
+    And that as a diagnostic.
+    """
     namespace = spec.plugin_namespace if spec is not None else there[0].namespace
     namespace = use.namespace if use.namespace is not None else namespace
     versions = [use.version] if use.version is not None else []
@@ -348,7 +363,8 @@ def _chosen(
         f"the plugin {there[0].name} of '{use.node}' is registered as {have}; expected {wanted}",
         use.place,
         help=(
-            "load the library with that version, or correct 'plugin_version' and 'plugin_namespace' of the definition",
+            "load the library with that version, or correct 'plugin_version' and 'plugin_namespace' of the "
+            "definition",
         ),
     )
 
@@ -363,7 +379,8 @@ def _fields(
         elif not _fits(value, declared[name]):
             yield Diagnostic(
                 "B129",
-                f"the field '{name}' of '{use.node}' is {_type(value)}; {creator.name} expects {_expected(declared[name])}",
+                f"the field '{name}' of '{use.node}' is {_type(value)}; {creator.name} expects "
+                f"{_expected(declared[name])}",
                 use.place,
                 help=(f"give '{name}' as {_expected(declared[name])}",),
             )
@@ -378,7 +395,8 @@ def _foreign(use: PluginUse, name: str, creator: RegisteredCreator, spec: Plugin
     )
     return Diagnostic(
         "B128",
-        f"the field '{name}' of '{use.node}' is none of {creator.name}; expected one that it declares, as others have no effect",
+        f"the field '{name}' of '{use.node}' is none of {creator.name}; expected one that it declares, as "
+        "others have no effect",
         use.place,
         (*nearest_note(name, [one.name for one in creator.fields]), *since),
         ("take it out, or correct its name",),

@@ -1,4 +1,6 @@
-"""The manifest of an engine: a JSON file beside it that says what it was made of, for whom, and how to feed it."""
+"""The manifest of an engine: a JSON file beside it that says what it was made of, for whom, and how to feed
+it.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,10 @@ class _Part(BaseModel):
 class TensorInfo(_Part):
     """An input or output of an engine.
 
-    ``name`` is the tensor's in the rewritten graph (``NMS:1``), ``binding`` the engine's. ``shape`` is in the model's own
-    layout, the batch (None) first. ``axes`` takes the model's layout to the engine's: axis i of the engine is axis
-    ``axes[i]`` of the model; empty where they are the same. ``dtype`` is the model's; where it is int32 and the engine
-    gives float32, the bits are an integer's.
+    ``name`` is the tensor's in the rewritten graph (``NMS:1``), ``binding`` the engine's. ``shape`` is in the
+    model's own layout, the batch (None) first. ``axes`` takes the model's layout to the engine's: axis i of
+    the engine is axis ``axes[i]`` of the model; empty where they are the same. ``dtype`` is the model's;
+    where it is int32 and the engine gives float32, the bits are an integer's.
     """
 
     name: str
@@ -51,7 +53,10 @@ class FileInfo(_Part):
 
 
 class Calibration(_Part):
-    """What an INT8 engine was calibrated on: how many pictures, and a digest of these and of how they are prepared."""
+    """What an INT8 engine was calibrated on.
+
+    How many pictures, and a digest of these and of how they are prepared.
+    """
 
     pictures: int
     digest: str
@@ -61,8 +66,9 @@ class Calibration(_Part):
 class Manifest(_Part):
     """What an engine was made of, for whom, and how to feed it.
 
-    ``graph`` is the SHA-256 of the original graph, '' where the engine was built from a bare file. ``detections`` maps
-    ports of the plugin that gives detections to outputs' names. ``key`` is a digest of everything that decides the engine.
+    ``graph`` is the SHA-256 of the original graph, '' where the engine was built from a bare file.
+    ``detections`` maps ports of the plugin that gives detections to outputs' names. ``key`` is a digest of
+    everything that decides the engine.
     """
 
     version: Literal[1] = VERSION
@@ -105,7 +111,10 @@ def manifest_path(engine: Path) -> Path:
 
 
 def read_manifest(engine: Path) -> Manifest:
-    """Return an engine's manifest; raise SurgeonError B102 where there is none, B103 where it is none of this version."""
+    """Return an engine's manifest.
+
+    Raise SurgeonError B102 where there is none, B103 where it is none of this version.
+    """
     path = manifest_path(engine)
     try:
         if path.stat().st_size > _LARGEST:
@@ -141,7 +150,9 @@ def _no_manifest(path: Path, reason: str) -> SurgeonError:
 
 
 def check_place(manifest: Manifest, tensorrt: str, gpu: str, capability: str, engine: Path) -> None:
-    """Raise SurgeonError B104 for every way in which this place is not the one that the engine was built for."""
+    """Raise SurgeonError B104 for every way in which this place is not the one that the engine was built
+    for.
+    """
     here = {
         "TensorRT": (manifest.tensorrt, tensorrt),
         "GPU": (manifest.gpu, gpu),
@@ -163,13 +174,16 @@ def check_place(manifest: Manifest, tensorrt: str, gpu: str, capability: str, en
 
 
 def check_libraries_of(manifest: Manifest, libraries: Iterable[Path], engine: Path) -> None:
-    """Raise SurgeonError B105 where a plugin library that the engine was built with is not given, or is another."""
+    """Raise SurgeonError B105 where a plugin library that the engine was built with is not given, or is
+    another.
+    """
     given = {describe_file(path).sha256: path for path in libraries}
     lacking = [one for one in manifest.plugin_libraries if one.sha256 not in given]
     if lacking:
         names = {path.name for path in given.values()}
         notes = [
-            f"{one.name} (SHA-256 {one.sha256[:16]}...){': another file of that name is given' if one.name in names else ''}"
+            f"{one.name} (SHA-256 "
+            f"{one.sha256[:16]}...){': another file of that name is given' if one.name in names else ''}"
             for one in lacking
         ]
         raise error(
@@ -219,7 +233,10 @@ def key_of(
     profiles: Any,
     calibration: str,
 ) -> str:
-    """Return a digest of everything that decides an engine: the file's digest, options, place, libraries, shapes, calibration."""
+    """Return a digest of everything that decides an engine.
+
+    The file's digest, options, place, libraries, shapes, calibration.
+    """
     parts = [
         VERSION,
         source,

@@ -19,11 +19,12 @@ _LEAST_WORKSPACE = 1 << 20
 class BuildOptions:
     """How an engine is to be built.
 
-    ``precision`` is the least that the builder may use; INT8 allows FP16 where a layer has no INT8. ``tf32`` lets FP32
-    layers use TF32, which is TensorRT's default on GPUs that have it. ``workspace`` is in bytes. ``best_batch`` is the
-    batch that an engine with an open batch is tuned for, ``max_batch`` where it is None. ``dla_core`` is the number of a
-    deep learning accelerator, None for the GPU. ``report`` keeps what the inspector tells of the layers. ``algorithm`` is
-    that of the INT8 calibrator. Raise SurgeonError B101 for what makes no sense.
+    ``precision`` is the least that the builder may use; INT8 allows FP16 where a layer has no INT8. ``tf32``
+    lets FP32 layers use TF32, which is TensorRT's default on GPUs that have it. ``workspace`` is in bytes.
+    ``best_batch`` is the batch that an engine with an open batch is tuned for, ``max_batch`` where it is
+    None. ``dla_core`` is the number of a deep learning accelerator, None for the GPU. ``report`` keeps what
+    the inspector tells of the layers. ``algorithm`` is that of the INT8 calibrator. Raise SurgeonError B101
+    for what makes no sense.
     """
 
     precision: Precision = "fp32"

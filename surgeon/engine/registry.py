@@ -1,7 +1,8 @@
-"""TensorRT looked at from outside: a process of its own imports it, since libraries that do not fit end a process.
+"""TensorRT looked at from outside: a process of its own imports it, since libraries that do not fit end a
+process.
 
-Read with TensorRT 8.5.3.1. The attributes of 7, 8.6 and 10 to 11 are taken from the sources of its Python bindings at
-these versions, and were not run.
+Read with TensorRT 8.5.3.1. The attributes of 7, 8.6 and 10 to 11 are taken from the sources of its Python
+bindings at these versions, and were not run.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ MOST_GPUS = 64
 class CreatorField:
     """One field that a plugin creator declares.
 
-    ``type`` is int, float or string as in the catalog, with ``[]`` where ``length`` is above one; another item type is in
-    lower case (int64), an empty one is not told. A creator says the length 1 of lists of any length, too.
+    ``type`` is int, float or string as in the catalog, with ``[]`` where ``length`` is above one; another
+    item type is in lower case (int64), an empty one is not told. A creator says the length 1 of lists of any
+    length, too.
     """
 
     name: str
@@ -59,8 +61,8 @@ class CreatorField:
 class RegisteredCreator:
     """One plugin creator: name, plugin version and namespace, and its fields.
 
-    No ``fields`` are those of a plugin without any, or of a creator that does not tell them. ``library`` is the path of the
-    library that added it, empty for TensorRT's own.
+    No ``fields`` are those of a plugin without any, or of a creator that does not tell them. ``library`` is
+    the path of the library that added it, empty for TensorRT's own.
     """
 
     name: str
@@ -91,9 +93,10 @@ class Device:
 class Registry:
     """What importing TensorRT gave.
 
-    ``parsers`` are those it has of uff, onnx and caffe; ``initialised`` says whether init_libnvinfer_plugins succeeded.
-    ``driver_cuda`` is the CUDA version that the driver serves, empty without one, and ``cuda_runtimes`` those of the
-    runtime libraries found. ``problem`` is why there is nothing of all this, with what the process wrote in ``log``.
+    ``parsers`` are those it has of uff, onnx and caffe; ``initialised`` says whether init_libnvinfer_plugins
+    succeeded. ``driver_cuda`` is the CUDA version that the driver serves, empty without one, and
+    ``cuda_runtimes`` those of the runtime libraries found. ``problem`` is why there is nothing of all this,
+    with what the process wrote in ``log``.
     """
 
     version: str = ""
@@ -123,7 +126,8 @@ class Registry:
 
 
 def read_registry(libraries: Sequence[Path] = (), timeout: float = TIMEOUT) -> Registry | None:
-    """Import TensorRT in another process, load plugin libraries, and return what is registered; None where it is not installed.
+    """Import TensorRT in another process, load plugin libraries, and return what is registered; None where it
+    is not installed.
 
     A crash, a time-out and an import that fails are told by ``problem``.
     """
@@ -248,7 +252,9 @@ def _load(path: str) -> str:
 
 
 def _creators(registry: Any) -> list[Any]:
-    """Return the creators: from TensorRT 10 on those of IPluginV3 are in ``all_creators`` only, and 11 has no other list."""
+    """Return the creators: from TensorRT 10 on those of IPluginV3 are in ``all_creators`` only, and 11 has no
+    other list.
+    """
     listed = getattr(registry, "all_creators", None)
     return list(registry.plugin_creator_list if listed is None else listed)
 

@@ -24,7 +24,8 @@ def source_of_file(
 ) -> Source:
     """Return a file as it is: ``.uff``, ``.onnx``, or ``.prototxt`` with its ``.caffemodel`` as ``weights``.
 
-    ``outputs`` are the tensors of a Caffe network to mark. Raise SurgeonError B109 for another suffix, and as the readers do.
+    ``outputs`` are the tensors of a Caffe network to mark. Raise SurgeonError B109 for another suffix, and as
+    the readers do.
     """
     suffix = path.suffix.lower()
     if suffix == ".uff":
@@ -35,7 +36,8 @@ def source_of_file(
         return Source("caffe", path, weights, marks=outputs, model=path.name)
     raise error(
         "B109",
-        f"'{path}' is no file that an engine is built from; expected .uff, .onnx, or .prototxt with a .caffemodel",
+        f"'{path}' is no file that an engine is built from; expected .uff, .onnx, or .prototxt with a "
+        ".caffemodel",
         str(path),
         help=["give a recipe and a model, or one of these files"],
     )
@@ -65,7 +67,10 @@ def source_of_uff(path: Path, model: UffModel, catalog: Catalog, graph: Graph | 
 
 
 def source_of_onnx(path: Path, catalog: Catalog) -> Source:
-    """Return an ONNX file, with what it says of itself where surgeon wrote it; raise SurgeonError X150 and X151 as its reader."""
+    """Return an ONNX file, with what it says of itself where surgeon wrote it.
+
+    Raise SurgeonError X150 and X151 as its reader.
+    """
     model, info = load_onnx(path)
     inputs = tuple(_onnx_input(name, spec, info.layout[name] == "NCHW") for name, spec in info.inputs.items())
     batches = {spec.shape.dims[0] for spec in info.inputs.values() if spec.shape.dims}

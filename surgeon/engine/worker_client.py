@@ -31,12 +31,17 @@ _STDERR = 100_000
 """Bytes that are read of what the child wrote to its terminal."""
 
 Watch = Callable[[str, str, int, int], None]
-"""Called with a phase, what is counted, how many are done and how many there are (0, 0 where nothing is counted)."""
+"""Called with a phase, what is counted, how many are done and how many there are (0, 0 where nothing is
+counted).
+"""
 
 
 @dataclass(frozen=True)
 class Platform:
-    """What engines are built for: TensorRT's version, the GPU's name, compute capability and memory in bytes."""
+    """What engines are built for.
+
+    TensorRT's version, the GPU's name, compute capability and memory in bytes.
+    """
 
     tensorrt: str
     gpu: str
@@ -48,8 +53,8 @@ class Platform:
 class Worker:
     """A child process with TensorRT in it; a context manager.
 
-    ``libraries`` are plugin libraries to load. ``uses`` are the plugin nodes of what it will work on, and ``source`` names
-    that: both are for the diagnostics of a death. ``watch`` is told how things go.
+    ``libraries`` are plugin libraries to load. ``uses`` are the plugin nodes of what it will work on, and
+    ``source`` names that: both are for the diagnostics of a death. ``watch`` is told how things go.
     """
 
     libraries: Sequence[Path] = ()
@@ -105,7 +110,8 @@ class Worker:
     def order(self, name: str, timeout: float, **arguments: Any) -> Any:
         """Have an order done, and return its answer.
 
-        Raise SurgeonError as :func:`diagnose` does where TensorRT refuses, dies, or is not done within ``timeout`` seconds.
+        Raise SurgeonError as :func:`diagnose` does where TensorRT refuses, dies, or is not done within
+        ``timeout`` seconds.
         """
         ends = time.monotonic() + timeout
         try:

@@ -45,8 +45,8 @@ class Derived:
 class Subject:
     """A recipe and the graph it is used on, before any step.
 
-    ``node`` is the recipe's node whose field is derived. ``rules`` maps each namespace to the name of its new node;
-    an entry that is still to be derived is left out. ``catalog`` is what plugins are looked up in.
+    ``node`` is the recipe's node whose field is derived. ``rules`` maps each namespace to the name of its new
+    node; an entry that is still to be derived is left out. ``catalog`` is what plugins are looked up in.
     """
 
     recipe: Recipe
@@ -80,7 +80,9 @@ class Subject:
 
     @cached_property
     def inference(self) -> Inference:
-        """Specs of the graph's tensors, with each Placeholder's ``like`` tensor at the shape the recipe gives it."""
+        """Specs of the graph's tensors, with each Placeholder's ``like`` tensor at the shape the recipe gives
+        it.
+        """
         feeds = {}
         for name, definition in self.recipe.nodes.items():
             if definition.op == "Placeholder" and definition.like is not None:
@@ -144,7 +146,9 @@ class Subject:
         return found[0]
 
     def chain(self, port: str) -> list[str]:
-        """Return the recipe's nodes that feed a port of the detection node, nearest first, by their declared inputs."""
+        """Return the recipe's nodes that feed a port of the detection node, nearest first, by their declared
+        inputs.
+        """
         _, ports = self.detection()
         found: list[str] = []
         at = ports.get(port, "").partition(":")[0]
@@ -167,10 +171,11 @@ class Subject:
 
 
 def input_spec(subject: Subject, name: str, definition: NodeDefinition) -> Derived:
-    """Return the spec of a Placeholder: that of its ``like`` tensor, where unknown that of ``shape``, batch 1.
+    """Return the spec of a Placeholder: that of its ``like`` tensor, where unknown that of ``shape``, batch
+    1.
 
-    Raise SurgeonError D101 where ``shape`` or ``dtype`` contradicts the graph, D102 where a dimension stays unknown
-    and D105 where the ``like`` tensor is not in the graph.
+    Raise SurgeonError D101 where ``shape`` or ``dtype`` contradicts the graph, D102 where a dimension stays
+    unknown and D105 where the ``like`` tensor is not in the graph.
     """
     evidence: list[str] = []
     spec = TensorSpec()

@@ -33,8 +33,8 @@ class _Item(NamedTuple):
 class Change:
     """One part of a node that differs.
 
-    ``what`` is ``op``, ``inputs``, ``control``, ``attr``, ``device`` or ``extra``; ``key`` names the attribute.
-    ``before`` and ``after`` are in text form, None where one side lacks the attribute.
+    ``what`` is ``op``, ``inputs``, ``control``, ``attr``, ``device`` or ``extra``; ``key`` names the
+    attribute. ``before`` and ``after`` are in text form, None where one side lacks the attribute.
     """
 
     what: str
@@ -61,9 +61,9 @@ class NodeChange:
 class GraphDiff(Displayed):
     """What leads from the first graph to the second; false where they are equal.
 
-    ``removed`` is in the order of the first graph, all else in that of the second. ``moved`` names the fewest nodes
-    that stand elsewhere relative to the other common ones. ``outputs`` holds both graphs' outputs where they differ.
-    ``rest`` names what else differs: ``versions``, ``library``, ``extra``.
+    ``removed`` is in the order of the first graph, all else in that of the second. ``moved`` names the fewest
+    nodes that stand elsewhere relative to the other common ones. ``outputs`` holds both graphs' outputs where
+    they differ. ``rest`` names what else differs: ``versions``, ``library``, ``extra``.
     """
 
     added: tuple[Node, ...] = ()
@@ -117,8 +117,8 @@ class GraphDiff(Displayed):
 def diff_graphs(a: Graph, b: Graph) -> GraphDiff:
     """Return how ``b`` differs from ``a``, node by node, by name.
 
-    Attributes are compared by their text form, so that 1, 1.0 and true differ; tensors by type, shape and value. The
-    cost is linear in nodes and edges, but for finding the moved nodes, which takes n log n.
+    Attributes are compared by their text form, so that 1, 1.0 and true differ; tensors by type, shape and
+    value. The cost is linear in nodes and edges, but for finding the moved nodes, which takes n log n.
     """
     common = [node for node in b if node.name in a]
     changed = [
@@ -140,13 +140,15 @@ def diff_graphs(a: Graph, b: Graph) -> GraphDiff:
 def render(diff: GraphDiff, limit: int | None = LIMIT) -> str:
     """Return the text form: a line of counts, then ``-``, ``+``, ``~`` and ``>`` (moved) lines.
 
-    Where more than ``limit`` nodes of one top-level namespace share a sign, one line counts them by op or by what
-    changed; of more than ``limit`` namespaces the last ones are counted too. ``limit=None`` lists everything.
+    Where more than ``limit`` nodes of one top-level namespace share a sign, one line counts them by op or by
+    what changed; of more than ``limit`` namespaces the last ones are counted too. ``limit=None`` lists
+    everything.
     """
     if not diff:
         return "the graphs are equal\n"
     lines = [
-        f"{len(diff.removed)} removed, {len(diff.added)} added, {len(diff.changed)} changed, {len(diff.moved)} moved"
+        f"{len(diff.removed)} removed, {len(diff.added)} added, {len(diff.changed)} changed, "
+        f"{len(diff.moved)} moved"
     ]
     if diff.outputs is not None:
         before, after = (_shown(", ".join(map(str, refs)) or "(none)") for refs in diff.outputs)

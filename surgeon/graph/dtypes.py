@@ -77,7 +77,10 @@ class DType(str, Enum):
         return _ITEM_SIZE.get(self.value)
 
     def numpy(self) -> np.dtype:
-        """Return the little-endian numpy type; quantized types map to their storage, bfloat16 to its bits (uint16)."""
+        """Return the little-endian numpy type.
+
+        Quantized types map to their storage, bfloat16 to its bits (uint16).
+        """
         import numpy as np
 
         if self is DType.STRING:

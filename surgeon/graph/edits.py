@@ -14,7 +14,9 @@ from surgeon.graph.values import AttrValue, attr_list
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Put ``node`` in: where the node ``before`` stands (it may be dropped in the same batch), else at the end."""
+    """Put ``node`` in: where the node ``before`` stands (it may be dropped in the same batch), else at the
+    end.
+    """
 
     node: Node
     before: str | None = None
@@ -23,7 +25,10 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Take a node out; ``fate`` says what became of it, ``into`` names the node that took its place, if any."""
+    """Take a node out.
+
+    ``fate`` says what became of it, ``into`` names the node that took its place, if any.
+    """
 
     name: str
     fate: str
@@ -74,9 +79,9 @@ Edit: TypeAlias = Add | Drop | Rewire | SetAttr | SetOp | SetOutputs
 def apply_edits(graph: Graph, edits: Sequence[Edit]) -> Graph:
     """Return ``graph`` with one batch of edits applied, in time linear in nodes, edges and edits.
 
-    The batch is one change: a node may be dropped and another of its name added. Raise SurgeonError S101 for an edit
-    of a node that is not there, S102 for adding a name that is taken, and S103 for dropping a node that a node
-    outside the dropped set still reads; what :meth:`Graph.check` raises, too.
+    The batch is one change: a node may be dropped and another of its name added. Raise SurgeonError S101 for
+    an edit of a node that is not there, S102 for adding a name that is taken, and S103 for dropping a node
+    that a node outside the dropped set still reads; what :meth:`Graph.check` raises, too.
     """
     dropped: dict[str, Drop] = {}
     changed: dict[str, Node] = {}
@@ -155,7 +160,10 @@ def _change(node: Node, edit: Rewire | SetAttr | SetOp) -> Node:
 
 
 def _released(node: Node, gone: Container[bytes]) -> Node:
-    """Return the node without colocation with nodes that are gone: TensorFlow refuses a graph that names them."""
+    """Return the node without colocation with nodes that are gone.
+
+    TensorFlow refuses a graph that names them.
+    """
     marks = node.attrs.get("_class")
     if not isinstance(marks, tuple) or not any(mark in gone for mark in marks if isinstance(mark, bytes)):
         return node

@@ -64,9 +64,10 @@ def shortened(names: list[str]) -> list[str]:
 class Graph(Displayed):
     """An insertion-ordered, immutable mapping of nodes, plus the outputs.
 
-    ``outputs`` may be empty: a frozen graph does not declare any, and :attr:`terminals` is then the best guess.
-    ``library`` is the serialized FunctionDefLibrary and ``extra`` holds unknown fields of the GraphDef; both are kept
-    for writing the graph back. ``source`` names the file in diagnostics; it takes no part in comparisons.
+    ``outputs`` may be empty: a frozen graph does not declare any, and :attr:`terminals` is then the best
+    guess. ``library`` is the serialized FunctionDefLibrary and ``extra`` holds unknown fields of the
+    GraphDef; both are kept for writing the graph back. ``source`` names the file in diagnostics; it takes no
+    part in comparisons.
     """
 
     __hash__ = None  # type: ignore[assignment]
@@ -81,7 +82,10 @@ class Graph(Displayed):
         extra: bytes = b"",
         source: str = "",
     ) -> None:
-        """Build a graph; raise SurgeonError G105 for two nodes of one name. Edges are checked by :meth:`check`."""
+        """Build a graph; raise SurgeonError G105 for two nodes of one name.
+
+        Edges are checked by :meth:`check`.
+        """
         table: dict[str, Node] = {}
         for node in nodes:
             if node.name in table:
@@ -126,7 +130,9 @@ class Graph(Displayed):
         return self._nodes.get(name)
 
     def __eq__(self, other: object) -> bool:
-        """True for the same nodes in the same order, with equal outputs, versions, library and extra fields."""
+        """True for the same nodes in the same order, with equal outputs, versions, library and extra
+        fields.
+        """
         if not isinstance(other, Graph):
             return NotImplemented
         return (
@@ -182,7 +188,10 @@ class Graph(Displayed):
         ]
 
     def ancestors(self, names: Iterable[str]) -> set[str]:
-        """Return every node that ``names`` depend on, they included. Membership only: do not iterate for output."""
+        """Return every node that ``names`` depend on, they included.
+
+        Membership only: do not iterate for output.
+        """
         seen: set[str] = set()
         stack = [n for n in names if n in self._nodes]
         while stack:
@@ -196,8 +205,8 @@ class Graph(Displayed):
     def topological(self) -> list[str]:
         """Return all names, each after what it reads, otherwise in graph order.
 
-        Edges out of ``NextIteration`` close TensorFlow's loops and are not followed. Raise SurgeonError G107 showing
-        the path for any other cycle.
+        Edges out of ``NextIteration`` close TensorFlow's loops and are not followed. Raise SurgeonError G107
+        showing the path for any other cycle.
         """
         nodes = self._nodes
 
@@ -216,7 +225,10 @@ class Graph(Displayed):
         return sources_first(nodes, sources, refused)
 
     def check(self) -> Graph:
-        """Return this graph; raise SurgeonError for a dangling input (G106), a cycle (G107) or a bad output (G109)."""
+        """Return this graph.
+
+        Raise SurgeonError for a dangling input (G106), a cycle (G107) or a bad output (G109).
+        """
         nodes = self._nodes
         problems: list[SurgeonError] = []
         for node in nodes.values():

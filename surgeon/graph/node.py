@@ -17,7 +17,10 @@ class Ref(NamedTuple):
 
     @staticmethod
     def parse(text: str) -> Ref:
-        """Parse ``a`` or ``a:1``; raise ValueError for a control edge (``^a``) or a slot that is no number."""
+        """Parse ``a`` or ``a:1``.
+
+        Raise ValueError for a control edge (``^a``) or a slot that is no number.
+        """
         if text.startswith("^"):
             raise ValueError(f"'{text}' is a control edge, not a tensor")
         name, colon, slot = text.rpartition(":")

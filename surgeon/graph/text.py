@@ -9,8 +9,8 @@
     b = Relu6(a, ^w) {T: float32} @"/device:CPU:0"
 
 Attributes: ``3``, ``1.0``, ``true``, ``"bytes"``, ``float32``, ``shape[...]`` (unknown rank), ``[1, 2]``,
-``func(name) {...}``, ``placeholder("name")``, ``raw(hex)``. A tensor with more bytes than the limit is abridged to its
-SHA-256. A tensor may list fewer values than its shape has: the last one stands for the rest.
+``func(name) {...}``, ``placeholder("name")``, ``raw(hex)``. A tensor with more bytes than the limit is
+abridged to its SHA-256. A tensor may list fewer values than its shape has: the last one stands for the rest.
 """
 
 from __future__ import annotations

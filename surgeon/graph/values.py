@@ -25,7 +25,10 @@ MAX_RANK = 32
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A tensor's shape: ``dims`` holds an int or None (unknown) per axis; ``dims`` is None for unknown rank."""
+    """A tensor's shape: ``dims`` holds an int or None (unknown) per axis.
+
+    ``dims`` is None for unknown rank.
+    """
 
     dims: tuple[int | None, ...] | None = None
 
@@ -115,7 +118,10 @@ class MappedFile:
         return memoryview(self._map)
 
     def changed(self) -> bool:
-        """True when the file was written in place since it was mapped; a replaced or removed one is unharmed."""
+        """True when the file was written in place since it was mapped.
+
+        A replaced or removed one is unharmed.
+        """
         try:
             stat = os.stat(self.path)
         except OSError:
@@ -138,8 +144,8 @@ def _element_count(shape: tuple[int, ...]) -> int:
 def misfit(dtype: DType, shape: tuple[int, ...], stored: int) -> str | None:
     """Return why ``stored`` elements cannot be a constant of this type and shape, or None where they can.
 
-    Negative dimensions, more than ``MAX_RANK`` axes, and values over 2 GiB are refused; zero dimensions count as one
-    there, so that no product of the others overflows. Fewer elements than the shape has are allowed.
+    Negative dimensions, more than ``MAX_RANK`` axes, and values over 2 GiB are refused; zero dimensions count
+    as one there, so that no product of the others overflows. Fewer elements than the shape has are allowed.
     """
     if len(shape) > MAX_RANK:
         return f"it has {len(shape)} axes; expected at most {MAX_RANK}"
@@ -216,8 +222,9 @@ class _TensorBase:
 class TensorValue(_TensorBase):
     """A constant held in memory.
 
-    ``data`` holds little-endian elements in C order, or a tuple of byte strings for ``string``. It may hold fewer
-    elements than ``shape``: the last one then stands for the rest, and none at all for zeros (as in a TensorProto).
+    ``data`` holds little-endian elements in C order, or a tuple of byte strings for ``string``. It may hold
+    fewer elements than ``shape``: the last one then stands for the rest, and none at all for zeros (as in a
+    TensorProto).
     """
 
     dtype: DType
@@ -251,7 +258,10 @@ class TensorValue(_TensorBase):
         return memoryview(self.data + (self.data[-size:] or bytes(size)) * missing)
 
     def strings(self) -> list[bytes]:
-        """Return all elements of a string tensor, the last stored one repeated; raise ValueError for other types."""
+        """Return all elements of a string tensor, the last stored one repeated.
+
+        Raise ValueError for other types.
+        """
         if not isinstance(self.data, tuple):
             raise ValueError(f"a {self.dtype.value} tensor has no strings")
         return list(self.data) + [self.data[-1] if self.data else b""] * (self.count - len(self.data))

@@ -75,7 +75,10 @@ def common(shapes: Sequence[Dims]) -> Dims:
 
 
 def axis_of(axis: Dim, rank: int | None, what: str = "axis") -> int | None:
-    """Return ``axis`` counted from the front, None if it or the rank is unknown; raise Mismatch out of range."""
+    """Return ``axis`` counted from the front, None if it or the rank is unknown.
+
+    Raise Mismatch out of range.
+    """
     if axis is None or rank is None:
         return axis if axis is not None and axis >= 0 and rank is not None else None
     if not -rank <= axis < rank:
@@ -86,7 +89,9 @@ def axis_of(axis: Dim, rank: int | None, what: str = "axis") -> int | None:
 def window(
     size: Dim, kernel: Dim, stride: int, padding: str, dilation: int = 1, pads: tuple[int, int] = (0, 0)
 ) -> Dim:
-    """Return the output length of a sliding window along one axis (TensorFlow's rules for SAME, VALID, EXPLICIT)."""
+    """Return the output length of a sliding window along one axis (TensorFlow's rules for SAME, VALID,
+    EXPLICIT).
+    """
     if size is None or stride < 1 or dilation < 1:
         return None
     if padding == "SAME":
@@ -97,6 +102,7 @@ def window(
     total = size + (sum(pads) if padding == "EXPLICIT" else 0)
     if total < reach:
         raise Mismatch(
-            f"an axis of {total} elements, padding included, is shorter than the window; expected {reach} at least"
+            f"an axis of {total} elements, padding included, is shorter than the window; expected {reach} at "
+            "least"
         )
     return (total - reach) // stride + 1

@@ -50,7 +50,10 @@ def is_back_edge(graph: Graph, node: Node, ref: Ref) -> bool:
 
 
 def pivots(graph: Graph, node: Node) -> Iterator[str]:
-    """Yield the control inputs by which TF1 conditionals tie a node to a branch: a switch, or an Identity of one."""
+    """Yield the control inputs by which TF1 conditionals tie a node to a branch.
+
+    A switch, or an Identity of one.
+    """
     for name in node.control:
         source = graph.get(name)
         if source is None:
@@ -75,14 +78,15 @@ def evaluate(
 ) -> list[Array]:
     """Return the values of ``refs``, computing exactly the nodes they need.
 
-    ``feeds`` gives values of tensors, which are then not computed. ``inference``, of the same graph, adds what is known
-    without data: a Shape of a tensor whose shape is static needs no value of that tensor; feeds must agree with it.
-    ``max_nodes`` bounds the nodes computed and ``max_elements`` the elements of their results together. ``keep`` is
-    called with each result. A conditional is followed along the branch that its predicate takes. The arrays may be
-    read-only views.
+    ``feeds`` gives values of tensors, which are then not computed. ``inference``, of the same graph, adds
+    what is known without data: a Shape of a tensor whose shape is static needs no value of that tensor; feeds
+    must agree with it. ``max_nodes`` bounds the nodes computed and ``max_elements`` the elements of their
+    results together. ``keep`` is called with each result. A conditional is followed along the branch that its
+    predicate takes. The arrays may be read-only views.
 
-    Raise SurgeonError I101 for an op without a kernel (while loops included), I102 for a placeholder that is not fed,
-    I103 over a bound, I104 where a kernel fails or the tensor is on a branch not taken, G110 for a node not there.
+    Raise SurgeonError I101 for an op without a kernel (while loops included), I102 for a placeholder that is
+    not fed, I103 over a bound, I104 where a kernel fails or the tensor is on a branch not taken, G110 for a
+    node not there.
     """
     run = _Evaluation(graph, dict(feeds or {}), inference, max_nodes, max_elements, keep)
     return [run.value(ref) for ref in refs]
@@ -141,7 +145,10 @@ class _Evaluation:
         return False
 
     def _demand(self, goal: Ref) -> None:
-        """Compute ``goal`` and what it needs, with an explicit stack; a tensor waits for one other at a time."""
+        """Compute ``goal`` and what it needs, with an explicit stack.
+
+        A tensor waits for one other at a time.
+        """
         stack = [goal]
         waiting: dict[Ref, int] = {}
         while stack:

@@ -46,9 +46,11 @@ _CONST_OPS = ("Const", "HostConst")
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What is known of one node's outputs; the empty tuples mean that no value, partial value or dead slot is.
+    """What is known of one node's outputs; the empty tuples mean that no value, partial value or dead slot
+    is.
 
-    ``dead`` marks the outputs on a branch that is not taken; ``guarded`` says that a predicate not known here decides.
+    ``dead`` marks the outputs on a branch that is not taken; ``guarded`` says that a predicate not known here
+    decides.
     """
 
     specs: tuple[TensorSpec, ...]
@@ -65,11 +67,13 @@ _NOTHING = _Facts(())
 class Inference:
     """Lazily computed specs and constant values of a graph's tensors.
 
-    ``feeds`` gives the specs that tensors are assumed to have, by tensor name (``a``, ``a:1``); it overrides what the
-    graph says of them, and their values count as unknown. ``rules`` adds rules by op. ``contradictions`` lists
-    (node, message) for inputs that cannot go together, found among the nodes visited so far.
+    ``feeds`` gives the specs that tensors are assumed to have, by tensor name (``a``, ``a:1``); it overrides
+    what the graph says of them, and their values count as unknown. ``rules`` adds rules by op.
+    ``contradictions`` lists (node, message) for inputs that cannot go together, found among the nodes visited
+    so far.
 
-    Raise SurgeonError G110 for a feed of a node that is not there, I105 for a rule of an op that has one already.
+    Raise SurgeonError G110 for a feed of a node that is not there, I105 for a rule of an op that has one
+    already.
     """
 
     def __init__(
@@ -98,8 +102,8 @@ class Inference:
     def spec(self, ref: Ref) -> TensorSpec:
         """Return element type and shape of a tensor; parts that are not known are None.
 
-        An op without a rule gives the element type of its plain attribute (``T`` or ``dtype``) and no shape. Raise
-        SurgeonError G110 for a node that is not in the graph.
+        An op without a rule gives the element type of its plain attribute (``T`` or ``dtype``) and no shape.
+        Raise SurgeonError G110 for a node that is not in the graph.
         """
         specs = self._solved(ref.node).specs
         return specs[ref.slot] if 0 <= ref.slot < len(specs) else _UNKNOWN
@@ -333,7 +337,9 @@ class Inference:
     def _small_values(
         self, rule: Rule, context: Context, specs: tuple[TensorSpec, ...]
     ) -> tuple[Array, ...] | None:
-        """Return the values where all is known and small, nothing where it is not, None where the kernel fails."""
+        """Return the values where all is known and small, nothing where it is not, None where the kernel
+        fails.
+        """
         if rule.kernel is None or any(v is None for v in context.values):
             return ()
         if any((size := s.shape.size) is not None and size > SMALL for s in specs):

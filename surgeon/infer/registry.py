@@ -20,7 +20,8 @@ def combine(rules: Iterable[Rule]) -> dict[str, Rule]:
         if other is not rule:
             raise error(
                 "I105",
-                f"op '{rule.op}' has two inference rules, of '{other.owner}' and '{rule.owner}'; expected one",
+                f"op '{rule.op}' has two inference rules, of '{other.owner}' and '{rule.owner}'; expected "
+                "one",
                 help=["take one of the two away, or give the plugin's op another name"],
             )
     return table

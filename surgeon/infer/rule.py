@@ -1,4 +1,6 @@
-"""What a rule is: the shape rule of one TensorFlow op, its numpy kernel, and how partial values pass through it."""
+"""What a rule is: the shape rule of one TensorFlow op, its numpy kernel, and how partial values pass through
+it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ PartialRule: TypeAlias = "Callable[[Rule, Context], Sequence[Partial | None]]"
 
 
 class Mismatch(ValueError):
-    """A rule's inputs contradict one another; the message says `<thing> <what is wrong>; <what was expected>`."""
+    """A rule's inputs contradict one another.
+
+    The message says `<thing> <what is wrong>; <what was expected>`.
+    """
 
 
 class NoKernel(Exception):
@@ -31,8 +36,8 @@ class NoKernel(Exception):
 class Partial:
     """A small integer tensor of which some elements are known.
 
-    ``data`` is int32 or int64 of the tensor's shape; ``known`` is bool of the same shape. Elements of ``data`` that
-    are not known are 0.
+    ``data`` is int32 or int64 of the tensor's shape; ``known`` is bool of the same shape. Elements of
+    ``data`` that are not known are 0.
     """
 
     data: Array
@@ -57,9 +62,10 @@ class Partial:
 class Context:
     """What a shape rule sees: the node, and per data input the spec, the value and the partially known value.
 
-    ``values`` and ``partials`` hold None where nothing is known. Reading past the inputs gives what is unknown, so
-    that a malformed node needs no care in a rule. ``producer`` is the graph's version where it has one. A rule that
-    finds inputs contradicting one another calls :meth:`contradict` and goes on, or raises :class:`Mismatch`.
+    ``values`` and ``partials`` hold None where nothing is known. Reading past the inputs gives what is
+    unknown, so that a malformed node needs no care in a rule. ``producer`` is the graph's version where it
+    has one. A rule that finds inputs contradicting one another calls :meth:`contradict` and goes on, or
+    raises :class:`Mismatch`.
     """
 
     node: Node
@@ -91,7 +97,10 @@ class Context:
         return self.values[index] if 0 <= index < len(self.values) else None
 
     def partial(self, index: int) -> Partial | None:
-        """Return the partially known value of one input; where only its small shape is known, no element is."""
+        """Return the partially known value of one input.
+
+        Where only its small shape is known, no element is.
+        """
         found = self.partials[index] if 0 <= index < len(self.partials) else None
         spec = self.spec(index)
         size = spec.shape.size
@@ -106,7 +115,10 @@ class Context:
         return Partial(np.zeros(dims, spec.dtype.numpy()), np.zeros(dims, bool))
 
     def ints(self, index: int) -> tuple[int | None, ...] | None:
-        """Return the elements of an integer input, None for each that is unknown; None when nothing is known."""
+        """Return the elements of an integer input, None for each that is unknown.
+
+        None when nothing is known.
+        """
         value = self.value(index)
         if value is not None:
             return tuple(value.ravel().tolist()) if value.dtype.kind in "iu" else None
@@ -137,10 +149,10 @@ MAX_RANK = 254
 class Rule:
     """The rule of one op.
 
-    ``shape`` returns the specs of all outputs. ``kernel`` computes their values in numpy; None where that is not done
-    here. ``outputs`` is their number, by node where it depends on attributes. ``partial`` passes on partially known
-    integer values. ``foldable`` is False where the value, although computable, may be given from outside. ``owner`` is
-    the module or plugin that the rule came from.
+    ``shape`` returns the specs of all outputs. ``kernel`` computes their values in numpy; None where that is
+    not done here. ``outputs`` is their number, by node where it depends on attributes. ``partial`` passes on
+    partially known integer values. ``foldable`` is False where the value, although computable, may be given
+    from outside. ``owner`` is the module or plugin that the rule came from.
     """
 
     op: str
@@ -219,8 +231,9 @@ def attr_dtype(node: Node, key: str, default: DType | None = None) -> DType | No
 def moves(*positions: int, last: int | None = None) -> PartialRule:
     """Return the partial rule of an op that moves elements of some inputs around and never combines them.
 
-    ``positions`` are the inputs whose elements are moved; none given means all of them, except the one at index
-    ``last`` counted from the end (-1). The kernel runs once on the elements and once on what is known of them.
+    ``positions`` are the inputs whose elements are moved; none given means all of them, except the one at
+    index ``last`` counted from the end (-1). The kernel runs once on the elements and once on what is known
+    of them.
     """
 
     def partial(rule: Rule, ctx: Context) -> Sequence[Partial | None]:
@@ -250,7 +263,9 @@ def moves(*positions: int, last: int | None = None) -> PartialRule:
 
 
 def elementwise(rule: Rule, ctx: Context) -> Sequence[Partial | None]:
-    """Pass partial values through an op whose element i depends on the elements i of its (broadcast) inputs only."""
+    """Pass partial values through an op whose element i depends on the elements i of its (broadcast) inputs
+    only.
+    """
     data: list[Array] = []
     known: list[Array] = []
     for i in range(len(ctx.inputs)):

@@ -1,1 +1,4 @@
-"""What plugins compute, by meaning and not by plugin: numbers in numpy, shapes, and lowerings to standard ONNX operators."""
+"""What plugins compute, by meaning and not by plugin.
+
+Numbers in numpy, shapes, and lowerings to standard ONNX operators.
+"""

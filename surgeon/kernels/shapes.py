@@ -15,13 +15,18 @@ def dim(spec: TensorSpec, axis: int) -> int | None:
 
 
 def check_rank(op: str, index: int, spec: TensorSpec, *ranks: int) -> None:
-    """Raise SurgeonError C109 where the rank of input ``index`` is known and none of ``ranks``, which count the batch."""
+    """Raise SurgeonError C109 where the rank of input ``index`` is known and none of ``ranks``, which count
+    the batch.
+    """
     if spec.shape.rank not in (None, *ranks):
         raise unfit(op, index, spec, f"{' or '.join(map(str, ranks))} axes, the batch included")
 
 
 def check_dim(op: str, index: int, spec: TensorSpec, axis: int, *wanted: int | None, why: str) -> None:
-    """Raise SurgeonError C109 where axis ``axis`` of input ``index`` is known and none of ``wanted``; None is any size."""
+    """Raise SurgeonError C109 where axis ``axis`` of input ``index`` is known and none of ``wanted``.
+
+    None is any size.
+    """
     found = dim(spec, axis)
     if found is not None and None not in wanted and found not in wanted:
         place = f"axis {axis}" if axis >= 0 else "the last axis"

@@ -1,7 +1,8 @@
 """YAML text to values that remember where they stand.
 
-Scalars follow the YAML 1.2 core schema: ``1e-8`` is a number, ``no`` and ``on`` are strings, ``0x1F`` and ``0o17`` are
-integers. Duplicate keys, tags, documents after the first, cycles and very large documents are refused.
+Scalars follow the YAML 1.2 core schema: ``1e-8`` is a number, ``no`` and ``on`` are strings, ``0x1F`` and
+``0o17`` are integers. Duplicate keys, tags, documents after the first, cycles and very large documents are
+refused.
 """
 
 from __future__ import annotations
@@ -93,8 +94,9 @@ def plain_scalar(text: str) -> Any:
 
 
 def parse_document(text: str, file: str) -> Value:
-    """Return the one document in ``text``; raise SurgeonError R101 where YAML refuses it, R102 for a duplicate key,
-    R103 for tags, cycles, aliases that explode, and documents that are too large or too deep."""
+    """Return the one document in ``text``; raise SurgeonError R101 where YAML refuses it, R102 for a
+    duplicate key, R103 for tags, cycles, aliases that explode, and documents that are too large or too deep.
+    """
     lines = text.split("\n")
     if len(text) > TEXT_LIMIT:
         raise error("R103", f"the document has {len(text)} characters; at most {TEXT_LIMIT} are read", file)
@@ -228,7 +230,9 @@ def _line(lines: list[str], index: int) -> str:
 
 
 def _nesting(text: str) -> int:
-    """Return an upper bound of how deep flow brackets and marks at a line's start nest, before any parser recurses."""
+    """Return an upper bound of how deep flow brackets and marks at a line's start nest, before any parser
+    recurses.
+    """
     depth = deepest = 0
     for char in text:
         if char in "[{":

@@ -29,7 +29,9 @@ def default_steps() -> Sequence:
 
 
 def merge(layers: Iterable[Mapped]) -> Mapped:
-    """Return one mapping: later layers win, mappings merge key by key, ``null`` deletes, ``steps`` may be edited."""
+    """Return one mapping: later layers win, mappings merge key by key, ``null`` deletes, ``steps`` may be
+    edited.
+    """
     merged: Mapped | None = None
     steps = default_steps()
     for layer in layers:
@@ -125,7 +127,8 @@ def _edited(steps: Sequence, edit: Value) -> Sequence:
     if not isinstance(edit, Mapped):
         raise error(
             "R106",
-            "'steps' is neither a list nor a mapping; expected a list of steps, or before, after, drop, append",
+            "'steps' is neither a list nor a mapping; expected a list of steps, or before, after, drop, "
+            "append",
             edit.span,
         )
     items = list(steps.items)
@@ -179,8 +182,8 @@ def _find(items: list[Value], label: Any, place: Span) -> int:
 
 
 def substitute(value: Value, parameters: Mapping[str, Value]) -> Value:
-    """Return the value with every ``$name`` replaced; ``$$`` stands for a dollar. Raise SurgeonError R110 for an
-    undeclared parameter."""
+    """Return the value with every ``$name`` replaced; ``$$`` stands for a dollar. Raise SurgeonError R110 for
+    an undeclared parameter."""
     match value:
         case Scalar():
             text = value.value

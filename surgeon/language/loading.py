@@ -100,9 +100,9 @@ def load_recipe(
 ) -> Recipe:
     """Read a recipe by path or name, with everything it extends.
 
-    ``parameters`` replaces declared defaults: values, or text read as YAML (what ``--set`` gives). Raise SurgeonError
-    with all that is wrong: R101 to R103 (YAML), R104 to R110 (keys, values, steps, parameters), R111 and R112 (names),
-    R113 (extends in a circle).
+    ``parameters`` replaces declared defaults: values, or text read as YAML (what ``--set`` gives). Raise
+    SurgeonError with all that is wrong: R101 to R103 (YAML), R104 to R110 (keys, values, steps, parameters),
+    R111 and R112 (names), R113 (extends in a circle).
     """
     path = find_recipe(name, recipe_paths)
     return build_recipe(read_document(path), path, parameters or {}, recipe_paths)

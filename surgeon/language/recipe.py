@@ -94,12 +94,14 @@ class NodeDefinition(_Part):
     )
     shape: tuple[Whole | None, ...] | None = Field(
         None,
-        description="Shape, batch included; null leaves a dimension to 'like'. For Reshape, the target shape.",
+        description="Shape, batch included; null leaves a dimension to 'like'. For Reshape, the target "
+        "shape.",
     )
     dtype: str | None = Field(None, description="Element type, such as float32.")
     inputs: tuple[str, ...] | Mapping[str, str] | None = Field(
         None,
-        description="Tensors read, in order: NODE, NODE:1, NODE:port or NODE:*; for a plugin, a mapping of ports.",
+        description="Tensors read, in order: NODE, NODE:1, NODE:port or NODE:*; for a plugin, a mapping of "
+        "ports.",
     )
     fields: Mapping[str, FieldValue] | None = Field(
         None, description="The plugin's fields; 'auto' derives a value from the graph."
@@ -232,8 +234,10 @@ class Recipe(Displayed, _Part):
     )
     anchors: Anchors = Field(
         "auto",
-        description="What makes the anchors: the recipe's plugin, or one constant with the graph's own anchors. 'auto' takes the "
-        "constant where fields of the plugin are 'auto' and its anchors would differ by more than 1e-6 of the picture.",
+        description="What makes the anchors: the recipe's plugin, or one constant with the graph's own "
+        "anchors. 'auto' takes the "
+        "constant where fields of the plugin are 'auto' and its anchors would differ by more than 1e-6 of "
+        "the picture.",
     )
     engine: Engine = Field(
         default=Engine(precision="fp32", max_batch=1, workspace=1 << 30),

@@ -10,7 +10,9 @@ from surgeon.steps.step import step_types
 
 
 def recipe_schema() -> dict[str, Any]:
-    """Return the JSON schema (draft 2020-12) of a recipe file, before ``extends`` and parameters are resolved."""
+    """Return the JSON schema (draft 2020-12) of a recipe file, before ``extends`` and parameters are
+    resolved.
+    """
     schema = Recipe.model_json_schema(by_alias=True)
     definitions: dict[str, Any] = schema.setdefault("$defs", {})
     steps: list[dict[str, Any]] = []

@@ -99,7 +99,10 @@ def printable(text: str) -> str:
 
 
 def one_line(value: Any) -> str:
-    """Return a value as YAML on one line; floats are finite, and written by the shortest decimal that is the same float32."""
+    """Return a value as YAML on one line.
+
+    Floats are finite, and written by the shortest decimal that is the same float32.
+    """
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_quoted(key)}: {one_line(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list | tuple):

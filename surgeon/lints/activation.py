@@ -27,7 +27,10 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         active = [source for source in sources if source.op in _ACTIVATIONS]
         asked = node.attrs.get("confSigmoid")
         if asked == 1 and active:
-            message = f"'{node.name}' (NMS_TRT) has confSigmoid 1, and its scores come from '{active[0].name}' ({active[0].op})"
+            message = (
+                f"'{node.name}' (NMS_TRT) has confSigmoid 1, and its scores come from "
+                f"'{active[0].name}' ({active[0].op})"
+            )
             yield Diagnostic(
                 CODE,
                 f"{message}; they would be activated twice",
@@ -36,7 +39,10 @@ def check(at: Subject) -> Iterator[Diagnostic]:
                 ("write 'confSigmoid: 0', or take the scores before the activation",),
             )
         elif asked == 0 and sources and not active:
-            message = f"'{node.name}' (NMS_TRT) has confSigmoid 0, and its scores come from '{sources[0].name}' ({sources[0].op})"
+            message = (
+                f"'{node.name}' (NMS_TRT) has confSigmoid 0, and its scores come from "
+                f"'{sources[0].name}' ({sources[0].op})"
+            )
             yield Diagnostic(
                 CODE,
                 f"{message}, which is no activation; expected scores from 0 to 1",

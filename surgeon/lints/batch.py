@@ -1,4 +1,6 @@
-"""Tensors whose first axis is no longer the batch, which TensorRT keeps to itself in the networks that UFF gives."""
+"""Tensors whose first axis is no longer the batch, which TensorRT keeps to itself in the networks that UFF
+gives.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         ):
             yield Diagnostic(
                 CODE,
-                f"'{node.name}' ({node.op}) takes constants of {Shape(left)} and {Shape(right)}; TensorRT's parser "
+                f"'{node.name}' ({node.op}) takes constants of {Shape(left)} and {Shape(right)}; TensorRT's "
+                "parser "
                 "computes with constants of one shape",
                 node.name,
                 ("it says 'Constant binary operation with different shape not supported'",),

@@ -1,4 +1,7 @@
-"""Arithmetic between computed tensors of different rank: TensorRT broadcasts along axes of 1, and adds no axis."""
+"""Arithmetic between computed tensors of different rank.
+
+TensorRT broadcasts along axes of 1, and adds no axis.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             continue
         yield Diagnostic(
             CODE,
-            f"'{node.name}' ({node.op}) takes {Shape(left)} and {Shape(right)}; TensorRT wants as many axes of both",
+            f"'{node.name}' ({node.op}) takes {Shape(left)} and {Shape(right)}; TensorRT wants as many axes "
+            "of both",
             node.name,
             (f"they are '{node.inputs[0]}' and '{node.inputs[1]}'",),
             ("put a Reshape with axes of 1 before it, or export the model with keepdims",),

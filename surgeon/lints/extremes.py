@@ -19,7 +19,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             if constant is not None:
                 yield Diagnostic(
                     CODE,
-                    f"'{node.name}' ({node.op}) takes the constant '{constant}', which TensorRT's parser refuses; "
+                    f"'{node.name}' ({node.op}) takes the constant '{constant}', which TensorRT's parser "
+                    "refuses; "
                     "expected two computed tensors",
                     node.name,
                     ("it says 'Unsupported binary op max with constant right'",),

@@ -18,7 +18,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         if node.op == "Identity" and at.graph[source.node].op not in at.catalog:
             yield Diagnostic(
                 CODE,
-                f"the output '{ref}' is an Identity, which the parser of {at.target.title.removeprefix('UFF for ')} "
+                f"the output '{ref}' is an Identity, which the parser of "
+                f"{at.target.title.removeprefix('UFF for ')} "
                 'refuses ("Unsupported operation Identity"); expected what it repeats',
                 node.name,
                 help=(f"declare '{source}' as the output",),

@@ -34,7 +34,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
                 remedy = "take TensorRT 7.2.1 or later, which has 'image_size'"
             yield Diagnostic(
                 CODE,
-                f"'{node.name}' (ProposalLayer_TRT) makes {made} anchors for a picture of {height} x {width}, and "
+                f"'{node.name}' (ProposalLayer_TRT) makes {made} anchors for a picture of {height} x "
+                f"{width}, and "
                 f"'{node.inputs[0]}' scores {dims[1]}; expected as many",
                 node.name,
                 (fact,),

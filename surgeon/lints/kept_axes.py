@@ -34,14 +34,18 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             continue
         for reader in at.readers(node):
             if reader.op in _COUNTING:
-                message = f"'{reader.name}' ({reader.op}) counts the axes of '{node.name}' ({node.op}), which has no keepdims"
+                message = (
+                    f"'{reader.name}' ({reader.op}) counts the axes of '{node.name}' "
+                    f"({node.op}), which has no keepdims"
+                )
                 yield Diagnostic(
                     CODE,
                     f"{message}; TensorRT's parser keeps reduced axes as 1",
                     reader.name,
                     (),
                     (
-                        f"put a Reshape between them, or let '{node.name}' keep its axes and adapt '{reader.name}'",
+                        f"put a Reshape between them, or let '{node.name}' keep its axes and adapt "
+                        f"'{reader.name}'",
                     ),
                     Severity.WARNING,
                 )

@@ -38,7 +38,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             if have != 2 * want:
                 yield Diagnostic(
                     CODE,
-                    f"layer {layer} of '{generator.name}' ({generator.op}) has {have // 8} anchors, and '{loc}' "
+                    f"layer {layer} of '{generator.name}' ({generator.op}) has {have // 8} anchors, and "
+                    f"'{loc}' "
                     f"{want // 4} boxes there; expected the layers in the order of the boxes",
                     generator.name,
                     (f"anchors: {_listed(anchors, 8)}", f"boxes: {_listed(boxes, 4)}"),

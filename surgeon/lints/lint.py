@@ -30,7 +30,8 @@ _SHAPES = ("Shape", "ShapeN", "Size", "Rank")
 
 @dataclass(frozen=True)
 class Subject:
-    """A rewritten graph as lints see it: in the model's own layout, a batch of unknown size being one picture.
+    """A rewritten graph as lints see it: in the model's own layout, a batch of unknown size being one
+    picture.
 
     ``image`` is how a picture becomes the graph's input, None where that is not known.
     """
@@ -125,7 +126,10 @@ class Subject:
         return (node for node in self.nodes if node.op in ops)
 
     def port(self, node: Node, name: str) -> Ref | None:
-        """Return what a plugin node reads at an input port, also where a field says the order; None where it lacks it."""
+        """Return what a plugin node reads at an input port, also where a field says the order.
+
+        None where it lacks it.
+        """
         spec = self.catalog[node.op]
         order = node.attrs.get(spec.order_field) if spec.order_field else None
         names = [port.name for port in spec.inputs]
@@ -138,7 +142,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Lint:
-    """One lint: its code, the targets that it is for, and what looks for problems; ``owner`` is its module."""
+    """One lint: its code, the targets that it is for, and what looks for problems.
+
+    ``owner`` is its module.
+    """
 
     code: str
     targets: tuple[str, ...]
@@ -159,7 +166,8 @@ class Lint:
 def find_problems(
     graph: Graph, target: Target, catalog: Catalog, image: Image | None = None
 ) -> tuple[Diagnostic, ...]:
-    """Return what the target's runtime would refuse or compute wrongly in a rewritten graph: errors first, then warnings.
+    """Return what the target's runtime would refuse or compute wrongly in a rewritten graph: errors first,
+    then warnings.
 
     At most ten findings of each lint are listed; the last says how many more there are.
     """
@@ -204,7 +212,10 @@ def _limited(found: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 
 def _of_one_picture(node: Node) -> TensorSpec | None:
-    """Return the spec of an input whose batch is unknown with a batch of 1, as it is exported; None for any other."""
+    """Return the spec of an input whose batch is unknown with a batch of 1, as it is exported.
+
+    None for any other.
+    """
     from surgeon.graph import DType
 
     shape, dtype = node.attrs.get("shape"), node.attrs.get("dtype")

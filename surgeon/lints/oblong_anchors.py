@@ -1,4 +1,6 @@
-"""Anchors of oblong feature maps before TensorRT 8.5.1, which takes the height for the width in their x centres."""
+"""Anchors of oblong feature maps before TensorRT 8.5.1, which takes the height for the width in their x
+centres.
+"""
 
 from __future__ import annotations
 

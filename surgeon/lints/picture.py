@@ -26,7 +26,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             return
     yield Diagnostic(
         CODE,
-        f"the recipe's image is {height} x {width} in {at.image.color}, and the input '{node.name}' is {Shape(dims)}; "
+        f"the recipe's image is {height} x {width} in {at.image.color}, and the input '{node.name}' is "
+        f"{Shape(dims)}; "
         "expected the same height, width and channels",
         node.name,
         help=("correct 'image' in the recipe: 'size' is [height, width]; or write 'image: auto'",),

@@ -37,7 +37,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             node.name,
             (),
             (
-                "write 'legacy: 1', or 'roi_coords_absolute: 0' and 'roi_coords_swap: 1' with 'roi_coords_transform: -1' and "
+                "write 'legacy: 1', or 'roi_coords_absolute: 0' and 'roi_coords_swap: 1' with "
+                "'roi_coords_transform: -1' and "
                 "'sampling_ratio: 1'",
             ),
             Severity.WARNING,

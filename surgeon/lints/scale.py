@@ -1,4 +1,6 @@
-"""Constants that are broadcast neither along channels nor as a whole, for which TensorRT's scale layer has no mode."""
+"""Constants that are broadcast neither along channels nor as a whole, for which TensorRT's scale layer has no
+mode.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         yield Diagnostic(
             CODE,
             f"'{node.name}' ({node.op}) takes the constant '{constant}' of {Shape(dims)} with "
-            f"{Shape(at.dims(Ref(node.name)))}; TensorRT's scale layer takes one number, one a channel, or one an element",
+            f"{Shape(at.dims(Ref(node.name)))}; TensorRT's scale layer takes one number, one a channel, or "
+            "one an element",
             node.name,
             (f"its parser says 'Invalid scale mode, nbWeights: {prod(d or 1 for d in dims)}'",),
             (
@@ -39,7 +42,9 @@ def check(at: Subject) -> Iterator[Diagnostic]:
 
 
 def _unfit(at: Subject, node: Node, constant: Ref) -> bool:
-    """Return whether a constant is neither a number, nor one a channel, nor as large as the result without its batch."""
+    """Return whether a constant is neither a number, nor one a channel, nor as large as the result without
+    its batch.
+    """
     result, dims = at.dims(Ref(node.name)), at.dims(constant)
     if result is None or dims is None or None in result or None in dims or len(result) < 2:
         return False

@@ -19,7 +19,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         if node.attrs.get("ignoreBatch") == 1:
             yield Diagnostic(
                 CODE,
-                f"'{node.name}' (FlattenConcat_TRT) has ignoreBatch 1, so it copies the first picture of a batch only",
+                f"'{node.name}' (FlattenConcat_TRT) has ignoreBatch 1, so it copies the first picture of a "
+                "batch only",
                 node.name,
                 (),
                 ("write 'ignoreBatch: 0', or fix the input's batch at 1",),
@@ -31,7 +32,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         if dims and dims[0] == 1:
             yield Diagnostic(
                 CODE,
-                f"'{node.name}' (NMS_TRT) has isBatchAgnostic 0 and one set of anchors, '{prior}' {Shape(dims)}; for a "
+                f"'{node.name}' (NMS_TRT) has isBatchAgnostic 0 and one set of anchors, '{prior}' "
+                f"{Shape(dims)}; for a "
                 "second picture it reads past their end",
                 node.name,
                 (),

@@ -25,6 +25,7 @@ def check(at: Subject) -> Iterator[Diagnostic]:
                 name,
                 (f"it reads {reads}",) if reads else (),
                 (
-                    "correct the size of the input, or the namespaces: one may take out a reshape that is needed",
+                    "correct the size of the input, or the namespaces: one may take out a reshape that is "
+                    "needed",
                 ),
             )

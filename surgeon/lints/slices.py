@@ -29,7 +29,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         if spec.shape.rank is not None and named and named[0] not in (None, spec.shape.rank):
             yield _refused(
                 node,
-                f"has begin and end for {named[0]} of {spec.shape.rank} axes; TensorRT's parser wants all of them",
+                f"has begin and end for {named[0]} of {spec.shape.rank} axes; TensorRT's parser wants all of "
+                "them",
                 "dim size mismatch between begin/end and input dimensions",
                 "export the model with a slice that names every axis, such as x[:, 1:5, :, :]",
             )

@@ -17,7 +17,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         if computed is not None:
             yield Diagnostic(
                 CODE,
-                f"'{node.name}' (Pack) stacks '{computed}' {at.inference.spec(computed)}; TensorRT's parser stacks "
+                f"'{node.name}' (Pack) stacks '{computed}' {at.inference.spec(computed)}; TensorRT's parser "
+                "stacks "
                 "constants",
                 node.name,
                 ("it says 'stack only support for Constants nodes as input for now'",),

@@ -19,7 +19,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             continue
         yield Diagnostic(
             CODE,
-            f"the topK {top} of '{node.name}' ({node.op}) is above the number of anchors, {anchors}; the plugin reads "
+            f"the topK {top} of '{node.name}' ({node.op}) is above the number of anchors, {anchors}; the "
+            "plugin reads "
             "past the scores then, and gives wrong detections without a message",
             node.name,
             ("seen on a GPU with TensorRT 8.5.3.1",),

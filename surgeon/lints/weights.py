@@ -28,7 +28,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             if source is not None and at.varies(source):
                 yield Diagnostic(
                     CODE,
-                    f"the {what} of '{node.name}' ({node.op}) is '{source}' ({at.graph[source.node].op}), which "
+                    f"the {what} of '{node.name}' ({node.op}) is '{source}' ({at.graph[source.node].op}), "
+                    "which "
                     "depends on the picture; TensorRT's layer takes constants",
                     node.name,
                     (),

@@ -1,4 +1,6 @@
-"""The graph's own anchors as one constant, in the place of the recipe's anchor plugin and of what joins its outputs."""
+"""The graph's own anchors as one constant, in the place of the recipe's anchor plugin and of what joins its
+outputs.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ UNFIT = ("D111", "D118")
 
 
 def chosen(anchors: str) -> Anchors:
-    """Return what the caller wants to make the anchors; raise SurgeonError S410 for a text that means nothing."""
+    """Return what the caller wants to make the anchors.
+
+    Raise SurgeonError S410 for a text that means nothing.
+    """
     found = next((choice for choice in get_args(Anchors) if choice == anchors), None)
     if found is None:
         known = ", ".join(f"'{choice}'" for choice in get_args(Anchors))
@@ -34,7 +39,10 @@ def chosen(anchors: str) -> Anchors:
 
 
 def makers(subject: Subject) -> list[str]:
-    """Return the recipe's nodes that make what the port ``prior`` reads, and nothing else: the nearest first."""
+    """Return the recipe's nodes that make what the port ``prior`` reads, and nothing else.
+
+    The nearest first.
+    """
     _, ports = subject.detection()
     table = subject.recipe.nodes
     found = [base for base in [_base(ports.get("prior", ""))] if base in table]
@@ -61,8 +69,8 @@ def constant_or_plugin(
 ) -> SurgeonError | None:
     """Return why the anchors have to be a constant, None where the plugin stays.
 
-    ``unfit`` holds, by node, why fields could not be derived. It counts under ``auto``, for a node that makes the anchors
-    and leaves fields open that are fitted to them.
+    ``unfit`` holds, by node, why fields could not be derived. It counts under ``auto``, for a node that makes
+    the anchors and leaves fields open that are fitted to them.
     """
     if wanted != "auto" or not unfit:
         return None
@@ -79,11 +87,12 @@ def with_constant(
     namespaces: Mapping[str, NamespaceRule],
     reason: SurgeonError | None,
 ) -> tuple[dict[str, NewNode], dict[str, NamespaceRule], Derivation]:
-    """Return nodes and namespaces with one Const, float32[1, 2, 4P, 1], for all that feeds the port ``prior``.
+    """Return nodes and namespaces with one Const, float32[1, 2, 4P, 1], for all that feeds the port
+    ``prior``.
 
-    Its first channel holds xmin, ymin, xmax, ymax of each anchor relative to the picture, the second the variances of
-    each, as NMS_TRT reads them. The Const has the name of the node that fed the port. Raise SurgeonError S409 where the
-    recipe has no such port, and what the graph's anchors raise (D112 to D117).
+    Its first channel holds xmin, ymin, xmax, ymax of each anchor relative to the picture, the second the
+    variances of each, as NMS_TRT reads them. The Const has the name of the node that fed the port. Raise
+    SurgeonError S409 where the recipe has no such port, and what the graph's anchors raise (D112 to D117).
     """
     replaced = _replaced(subject)
     name = replaced[0]
@@ -116,7 +125,9 @@ def with_constant(
 
 
 def prior(anchors: np.ndarray, variances: tuple[float, ...]) -> np.ndarray:
-    """Return float32[1, 2, 4P, 1] of anchors float32[P, 4] (ymin, xmin, ymax, xmax) and variances for x, y, width, height."""
+    """Return float32[1, 2, 4P, 1] of anchors float32[P, 4] (ymin, xmin, ymax, xmax) and variances for x, y,
+    width, height.
+    """
     corners = anchors[:, [1, 0, 3, 2]].reshape(-1)
     return (
         np.stack([corners, np.tile(np.asarray(variances, np.float32), len(anchors))])

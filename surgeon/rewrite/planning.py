@@ -35,9 +35,9 @@ class PlannedStep:
 class Plan(Displayed):
     """What a recipe would do to one graph, as values.
 
-    ``digest`` is the SHA-256 of that graph (:meth:`Graph.digest`), computed when first asked for. ``result`` is the
-    graph that the edits give; it is there when the plan was made, not when it was read from a file. ``image`` says how a
-    picture becomes the rewritten graph's input, None where the recipe does not.
+    ``digest`` is the SHA-256 of that graph (:meth:`Graph.digest`), computed when first asked for. ``result``
+    is the graph that the edits give; it is there when the plan was made, not when it was read from a file.
+    ``image`` says how a picture becomes the rewritten graph's input, None where the recipe does not.
     """
 
     recipe: str
@@ -52,7 +52,10 @@ class Plan(Displayed):
 
     def __repr__(self) -> str:
         after = f", {self.steps[-1].nodes} nodes are left" if self.steps else ""
-        return f"<Plan of the recipe '{self.recipe}'{f' for {self.target}' if self.target else ''}: {len(self.steps)} steps{after}>"
+        return (
+            f"<Plan of the recipe '{self.recipe}'{f' for {self.target}' if self.target else ''}: "
+            f"{len(self.steps)} steps{after}>"
+        )
 
     @cached_property
     def digest(self) -> str:
@@ -71,9 +74,9 @@ def plan(
 ) -> Plan:
     """Return the edits that ``recipe`` makes to ``graph`` for ``target``; nothing is changed.
 
-    Each step sees the graph as the steps before it left it. Where a node put in replaces a tensor, dtype and shape
-    are compared. ``anchors`` overrides the recipe's. Raise SurgeonError with the recipe's line where a derivation (D),
-    a step (S) or a field (C) fails.
+    Each step sees the graph as the steps before it left it. Where a node put in replaces a tensor, dtype and
+    shape are compared. ``anchors`` overrides the recipe's. Raise SurgeonError with the recipe's line where a
+    derivation (D), a step (S) or a field (C) fails.
     """
     catalog = catalog or load_catalog()
     prepared = prepare(recipe, graph, catalog, target, anchors)
@@ -112,7 +115,10 @@ def plan(
 
 
 def apply(plan: Plan, graph: Graph) -> Graph:
-    """Return ``graph`` with a plan's edits applied; raise SurgeonError S404 where the plan is for another graph."""
+    """Return ``graph`` with a plan's edits applied.
+
+    Raise SurgeonError S404 where the plan is for another graph.
+    """
     if plan.source is graph and plan.result is not None:
         return plan.result
     digest = graph.digest()
@@ -169,7 +175,9 @@ def _applied(graph: Graph, edits: Sequence[Edit], step: Step, site: Site) -> Gra
 
 
 def _outputs(recipe: Recipe, prepared: Prepared, graph: Graph, site: Site) -> SetOutputs | None:
-    """Return the declaration of the recipe's outputs, as soon as all of them are there and are not yet declared."""
+    """Return the declaration of the recipe's outputs, as soon as all of them are there and are not yet
+    declared.
+    """
     names = [text.partition(":")[0] for text in recipe.outputs]
     if any(name not in graph for name in names):
         return None
@@ -181,7 +189,9 @@ def _outputs(recipe: Recipe, prepared: Prepared, graph: Graph, site: Site) -> Se
 
 
 def _check_seams(before: Graph, after: Graph, edits: Sequence[Edit], site: Site, catalog: Catalog) -> None:
-    """Compare dtype and shape wherever a node put in takes the place of a tensor that a staying node reads."""
+    """Compare dtype and shape wherever a node put in takes the place of a tensor that a staying node
+    reads.
+    """
     added = {edit.node.name for edit in edits if isinstance(edit, Add)}
     swapped: dict[tuple[Ref, Ref], tuple[str, Span | None]] = {}
     for edit in edits:

@@ -32,9 +32,10 @@ def prepare(
 ) -> Prepared:
     """Return the recipe's nodes, every ``auto`` derived and every field checked against the target's version.
 
-    ``anchors`` overrides the recipe's. Raise SurgeonError: what derivations and the catalog raise, S401 for a plugin that
-    the target does not have, S402 for inputs that are not the plugin's ports, S403 for an attribute that has no value of
-    TensorFlow's, S409 for anchors that cannot be a constant, and S410 for ``anchors`` that mean nothing.
+    ``anchors`` overrides the recipe's. Raise SurgeonError: what derivations and the catalog raise, S401 for a
+    plugin that the target does not have, S402 for inputs that are not the plugin's ports, S403 for an
+    attribute that has no value of TensorFlow's, S409 for anchors that cannot be a constant, and S410 for
+    ``anchors`` that mean nothing.
     """
     fixed = {key: rule.node for key, rule in recipe.namespaces.items() if rule.node != "auto"}
     first = Subject(recipe, graph, rules=fixed, catalog=catalog)
@@ -156,7 +157,10 @@ def _ignores(spec: PluginSpec) -> bool:
 def _ordered_inputs(
     subject: Subject, name: str, definition: NodeDefinition, spec: PluginSpec
 ) -> tuple[str, ...] | None:
-    """Return the declared inputs: in the order written where the plugin takes any order, else in that of its ports."""
+    """Return the declared inputs.
+
+    In the order written where the plugin takes any order, else in that of its ports.
+    """
     given = definition.inputs
     if not isinstance(given, Mapping):
         return given
@@ -242,7 +246,10 @@ _TYPES = {d.value: d for d in DType}
 
 
 def _attr(subject: Subject, name: str, key: str, value: Any) -> AttrValue:
-    """Return an attribute of an ordinary operation: a type's name under a type's key is a type, a string is bytes."""
+    """Return an attribute of an ordinary operation.
+
+    A type's name under a type's key is a type, a string is bytes.
+    """
     if isinstance(value, str):
         is_type = value in _TYPES and (key in ("dtype", "out_type", "SrcT", "DstT") or key.startswith("T"))
         return _TYPES[value] if is_type else value.encode()

@@ -24,16 +24,19 @@ def calibrating(
     batch_size: int,
     most: int = MOST,
 ) -> Calibrating:
-    """Return the batches that a calibrator reads: the first ``most`` pictures of a folder by name, or of arrays.
+    """Return the batches that a calibrator reads: the first ``most`` pictures of a folder by name, or of
+    arrays.
 
-    Only whole batches are used. Raise SurgeonError V101, V102, V111 for the pictures, B110 where it is not known how a
-    picture becomes the input, where the network has several inputs, and where there are fewer pictures than a batch has.
+    Only whole batches are used. Raise SurgeonError V101, V102, V111 for the pictures, B110 where it is not
+    known how a picture becomes the input, where the network has several inputs, and where there are fewer
+    pictures than a batch has.
     """
     if image is None or len(inputs) != 1:
         what = "its recipe has no 'image'" if image is None else f"it has {len(inputs)} inputs"
         raise error(
             "B110",
-            f"the network cannot be calibrated on pictures: {what}; expected one input that a picture becomes",
+            f"the network cannot be calibrated on pictures: {what}; expected one input that a picture "
+            "becomes",
             help=["build from a recipe with an 'image', or give a calibration cache"],
         )
     files = picture_files(pictures)[:most] if isinstance(pictures, Path) else ()

@@ -44,9 +44,9 @@ _UFF = ".uff"
 class Detector(ABC):
     """A network that pictures can be put through, batch by batch.
 
-    ``name`` is for messages, ``image`` says how a picture becomes the input, ``labels`` names classes by the number that
-    the network gives, ``batch`` is the most pictures at once (None: any number), ``ports`` are the outputs that hold
-    detections, by the port of the plugin that gives them; empty where none does.
+    ``name`` is for messages, ``image`` says how a picture becomes the input, ``labels`` names classes by the
+    number that the network gives, ``batch`` is the most pictures at once (None: any number), ``ports`` are
+    the outputs that hold detections, by the port of the plugin that gives them; empty where none does.
     """
 
     name: str
@@ -76,7 +76,8 @@ class Detector(ABC):
 class EngineDetector(Detector):
     """An engine on its GPU; ``image`` goes before the one in its manifest.
 
-    Raise SurgeonError V112 where it is not known how a picture becomes the input, V114 where a picture cannot be it.
+    Raise SurgeonError V112 where it is not known how a picture becomes the input, V114 where a picture cannot
+    be it.
     """
 
     def __init__(self, engine: Engine, image: Image | None = None) -> None:
@@ -99,7 +100,8 @@ class EngineDetector(Detector):
 class OnnxDetector(Detector):
     """An ONNX file in ONNX Runtime, on the CPU; ``image`` goes before the one in its metadata.
 
-    Raise SurgeonError V112 where it is not known how a picture becomes the input, V114 where a picture cannot be it.
+    Raise SurgeonError V112 where it is not known how a picture becomes the input, V114 where a picture cannot
+    be it.
     """
 
     def __init__(self, model: OnnxModel, image: Image | None = None) -> None:
@@ -120,8 +122,8 @@ class OnnxDetector(Detector):
 class ReferenceDetector(Detector):
     """A plan's rewritten graph on the CPU: TensorFlow runs ordinary operations, references run the plugins.
 
-    Raise SurgeonError V112 where the recipe has no ``image``, V114 where a picture cannot be the graph's input, and as
-    :class:`RewrittenRunner`.
+    Raise SurgeonError V112 where the recipe has no ``image``, V114 where a picture cannot be the graph's
+    input, and as :class:`RewrittenRunner`.
     """
 
     batch = None
@@ -160,10 +162,11 @@ def check_what(
 ) -> Literal["engine", "onnx", "recipe"]:
     """Return what is run, by the file's suffix.
 
-    ``tensors`` says that tensors are wanted and no folder is given for them, ``libraries`` that plugin libraries are given.
+    ``tensors`` says that tensors are wanted and no folder is given for them, ``libraries`` that plugin
+    libraries are given.
 
-    Raise SurgeonError E101 for an engine that is not there, V113 for things that do not go together, V115 for a kind of file
-    that is not run.
+    Raise SurgeonError E101 for an engine that is not there, V113 for things that do not go together, V115 for
+    a kind of file that is not run.
     """
     path = Path(what) if isinstance(what, str | os.PathLike) else None
     suffix = path.suffix.lower() if path is not None else ""
@@ -196,7 +199,8 @@ def check_what(
     if suffix == _UFF:
         raise error(
             "V115",
-            f"'{path}' is a UFF file, which is not run; expected an engine, an ONNX file, or a recipe and its model",
+            f"'{path}' is a UFF file, which is not run; expected an engine, an ONNX file, or a recipe and "
+            "its model",
             str(path),
             help=["build an engine from it: surgeon build", "or run the recipe and the model on the CPU"],
         )
@@ -213,7 +217,10 @@ def _apart(problem: str, help: str) -> SurgeonError:
 
 
 def labels_of(labels: str | os.PathLike[str] | Mapping[int, str] | None) -> Mapping[int, str] | None:
-    """Return the names of classes by number; None for none. Raise SurgeonError as :func:`load_labels` for a file."""
+    """Return the names of classes by number; None for none.
+
+    Raise SurgeonError as :func:`load_labels` for a file.
+    """
     return load_labels(Path(labels)) if isinstance(labels, str | os.PathLike) else labels
 
 
@@ -228,13 +235,15 @@ def image_of(recipe: Recipe, plan: Plan | None) -> Image:
     if image is None:
         raise error(
             "V118",
-            f"the recipe '{recipe.name}' has no 'image'; expected one that says how a picture becomes the input",
+            f"the recipe '{recipe.name}' has no 'image'; expected one that says how a picture becomes the "
+            "input",
             recipe.name,
             help=["give the recipe an 'image', or give another"],
         )
     raise error(
         "V118",
-        f"the recipe '{recipe.name}' derives its 'image' from a model; expected the model, or sizes and steps",
+        f"the recipe '{recipe.name}' derives its 'image' from a model; expected the model, or sizes and "
+        "steps",
         recipe.span("image"),
         help=["give the model with --model"],
     )
@@ -251,7 +260,8 @@ def _known(image: Image | None, name: str, help: str) -> Image:
     return image
 
 
-# --- the input ------------------------------------------------------------------------------------------------------------
+# --- the input
+# ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -272,7 +282,10 @@ class _Input:
 
 
 def _picture_input(shapes: Mapping[str, Sequence[int | None] | None], image: Image, name: str) -> _Input:
-    """Return the input that takes what ``image`` makes; raise SurgeonError V114 where there is not exactly one."""
+    """Return the input that takes what ``image`` makes.
+
+    Raise SurgeonError V114 where there is not exactly one.
+    """
     height, width, channels = *image.size, 1 if image.color == "GRAY" else 3
     if len(shapes) != 1:
         listed = ", ".join(f"'{key}'" for key in shapes) or "none"
@@ -291,19 +304,22 @@ def _picture_input(shapes: Mapping[str, Sequence[int | None] | None], image: Ima
     shown = ", ".join("?" if size is None else str(size) for size in shape or ())
     raise error(
         "V114",
-        f"the input '{input_name}' is [{shown}]; expected [?, {height}, {width}, {channels}], which 'image' makes",
+        f"the input '{input_name}' is [{shown}]; expected [?, {height}, {width}, {channels}], which 'image' "
+        "makes",
         name,
         help=["give the recipe's 'image' the size and the colours that the network reads"],
     )
 
 
-# --- the pictures ---------------------------------------------------------------------------------------------------------
+# --- the pictures
+# ---------------------------------------------------------------------------------------------------------
 
 
 def listed(images: Any) -> list[Any]:
     """Return picture files, those of folders by name, or arrays, as they are; each file once.
 
-    Raise SurgeonError V102 for a path that is not there, a folder without pictures, and for over 10,000 pictures.
+    Raise SurgeonError V102 for a path that is not there, a folder without pictures, and for over 10,000
+    pictures.
     """
     given = [images] if isinstance(images, str | os.PathLike) else list(images)
     found: dict[Any, Any] = {}
@@ -324,8 +340,8 @@ def listed(images: Any) -> list[Any]:
 def opened(pictures: Sequence[Any], refused: Callable[[SurgeonError], None]) -> Iterator[Picture]:
     """Yield the pictures of :func:`listed`, each read when it is its turn.
 
-    ``refused`` is called with what is wrong with a file that cannot be read (V101), which is passed over. Raise SurgeonError
-    V111 for an array that is no picture, E108 where Pillow is missing.
+    ``refused`` is called with what is wrong with a file that cannot be read (V101), which is passed over.
+    Raise SurgeonError V111 for an array that is no picture, E108 where Pillow is missing.
     """
     if not all(isinstance(one, Path) for one in pictures):
         yield from given_pictures(pictures)
@@ -341,16 +357,18 @@ def opened(pictures: Sequence[Any], refused: Callable[[SurgeonError], None]) -> 
         yield picture
 
 
-# --- what is found --------------------------------------------------------------------------------------------------------
+# --- what is found
+# --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
     """What a network gives for one picture.
 
-    ``picture`` is its name and ``size`` its height and width in pixels. ``detections`` are relative to the picture, the
-    best first; None where the network gives none. ``outputs`` holds the network's outputs for this picture, without the
-    batch, where it gives no detections or they were asked for. ``drawn`` and ``tensors`` are files that were written.
+    ``picture`` is its name and ``size`` its height and width in pixels. ``detections`` are relative to the
+    picture, the best first; None where the network gives none. ``outputs`` holds the network's outputs for
+    this picture, without the batch, where it gives no detections or they were asked for. ``drawn`` and
+    ``tensors`` are files that were written.
     """
 
     picture: str
@@ -380,7 +398,9 @@ class Found:
         return found | {key: str(path) for key, path in written.items() if path is not None}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the detections: class, label, score, box (ymin, xmin, ymax, xmax), pixels (left, top, right, bottom)."""
+        """Return the detections: class, label, score, box (ymin, xmin, ymax, xmax), pixels (left, top, right,
+        bottom).
+        """
         if self.detections is None:
             return []
         found = self.detections
@@ -400,7 +420,9 @@ class Found:
         ]
 
     def largest(self, name: str) -> list[dict[str, Any]]:
-        """Return the largest values of an output, with their places and, along a single axis, the labels of these."""
+        """Return the largest values of an output, with their places and, along a single axis, the labels of
+        these.
+        """
         value = np.asarray(self.outputs[name])
         if value.dtype.kind not in "iuf" or not value.size:
             return []
@@ -440,7 +462,10 @@ def check_threshold(threshold: float) -> float:
 
 
 def check_batch(detector: Detector, batch: int | None) -> int:
-    """Return how many pictures go in at once; raise SurgeonError V116 where the detector does not take as many."""
+    """Return how many pictures go in at once.
+
+    Raise SurgeonError V116 where the detector does not take as many.
+    """
     if batch is not None and (batch < 1 or (detector.batch is not None and batch > detector.batch)):
         most = f" to {detector.batch}" if detector.batch is not None else " or more"
         raise error(
@@ -448,7 +473,8 @@ def check_batch(detector: Detector, batch: int | None) -> int:
             f"the batch is {batch}; expected 1{most}",
             detector.name,
             help=[
-                "leave --batch out, or make the file anew: 'surgeon build --batch' or 'surgeon convert --batch'"
+                "leave --batch out, or make the file anew: 'surgeon build --batch' or 'surgeon convert "
+                "--batch'"
             ],
         )
     return batch or detector.batch or 1
@@ -463,11 +489,13 @@ def detect_pictures(
     labels: Mapping[int, str] | None = None,
     keep_outputs: bool = False,
 ) -> Iterator[tuple[Picture, Found]]:
-    """Yield each picture with what a detector finds in it, ``batch`` of them at a time; the last batch may be smaller.
+    """Yield each picture with what a detector finds in it, ``batch`` of them at a time; the last batch may be
+    smaller.
 
-    Detections with a score of ``threshold`` or more are kept. ``labels`` go before the detector's own. ``keep_outputs``
-    keeps the outputs beside detections. Raise SurgeonError V104 for the detector's ``image``, V116 for a batch that the
-    detector does not take, V119 for a threshold that is none, and as :meth:`Detector.run`.
+    Detections with a score of ``threshold`` or more are kept. ``labels`` go before the detector's own.
+    ``keep_outputs`` keeps the outputs beside detections. Raise SurgeonError V104 for the detector's
+    ``image``, V116 for a batch that the detector does not take, V119 for a threshold that is none, and as
+    :meth:`Detector.run`.
     """
     most, least = check_batch(detector, batch), check_threshold(threshold)
     names = MappingProxyType(dict(detector.labels if labels is None else labels))
@@ -532,7 +560,8 @@ class Folder:
         raise AssertionError("more names than pictures")
 
     def write(self, picture: Picture, found: Found, *, tensors: bool) -> Found:
-        """Draw the detections, and with ``tensors`` write the outputs; return what was found with these files.
+        """Draw the detections, and with ``tensors`` write the outputs; return what was found with these
+        files.
 
         Raise SurgeonError E105 where a file cannot be written, E108 where Pillow is missing.
         """
@@ -562,7 +591,10 @@ def run_all(
     refused: Callable[[SurgeonError], None] | None,
     watch: Watch | None,
 ) -> tuple[Found, ...]:
-    """Return what is found in the pictures of :func:`listed`, written into ``folder``; the other arguments are ``detect``'s."""
+    """Return what is found in the pictures of :func:`listed`, written into ``folder``.
+
+    The other arguments are ``detect``'s.
+    """
     unread: list[SurgeonError] = []
 
     def refuse(exc: SurgeonError) -> None:
@@ -586,7 +618,10 @@ def run_all(
 
 
 def _save_arrays(handle: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays as an ``.npz`` file; unlike ``numpy.savez``, of any names, and the same bytes each time."""
+    """Write arrays as an ``.npz`` file.
+
+    Unlike ``numpy.savez``, of any names, and the same bytes each time.
+    """
     with zipfile.ZipFile(handle, "w") as archive:
         for name, value in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:

@@ -1,4 +1,6 @@
-"""Detections of one picture, from an original graph's tensors or from a plugin's outputs, and pairing two sets of them."""
+"""Detections of one picture, from an original graph's tensors or from a plugin's outputs, and pairing two
+sets of them.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ NEAR = 0.05
 class Detections:
     """What is detected in one picture, in the order given.
 
-    ``boxes`` is float32[n, 4], ymin, xmin, ymax, xmax relative to the picture; ``scores`` float32[n]; ``classes``
-    int64[n], counted as the plugin counts them, the background included.
+    ``boxes`` is float32[n, 4], ymin, xmin, ymax, xmax relative to the picture; ``scores`` float32[n];
+    ``classes`` int64[n], counted as the plugin counts them, the background included.
     """
 
     boxes: np.ndarray
@@ -33,7 +35,9 @@ class Detections:
         return Detections(self.boxes[kept], self.scores[kept], self.classes[kept])
 
     def within(self, window: tuple[float, float]) -> Detections:
-        """Return the same relative to a window at the top left, of this share of height and width, and clipped to it."""
+        """Return the same relative to a window at the top left, of this share of height and width, and
+        clipped to it.
+        """
         if window == (1.0, 1.0):
             return self
         share = np.array([*window, *window], np.float32)
@@ -57,7 +61,10 @@ def detections_of_original(
 
 ROWS = "detections"
 LISTS = ("num_detections", "boxes", "scores", "classes")
-"""Names of plugin outputs that hold detections: rows of image, label, score and corners; or a list for each."""
+"""Names of plugin outputs that hold detections: rows of image, label, score and corners.
+
+Or a list for each.
+"""
 
 
 def gives_detections(ports: Sequence[str]) -> bool:
@@ -68,8 +75,9 @@ def gives_detections(ports: Sequence[str]) -> bool:
 def detections_of_plugin(outputs: Mapping[str, np.ndarray]) -> list[Detections]:
     """Return the detections of each picture of a batch from a plugin's outputs by port.
 
-    ``detections`` is float32[N, 1, K, 7]: image, label (-1 for no detection), score, xmin, ymin, xmax, ymax. Else
-    ``num_detections`` is int32[N, 1], ``boxes`` float32[N, K, 4] with ymin first, ``scores`` and ``classes`` [N, K].
+    ``detections`` is float32[N, 1, K, 7]: image, label (-1 for no detection), score, xmin, ymin, xmax, ymax.
+    Else ``num_detections`` is int32[N, 1], ``boxes`` float32[N, K, 4] with ymin first, ``scores`` and
+    ``classes`` [N, K].
     """
     if ROWS in outputs:
         rows = outputs[ROWS].reshape(len(outputs[ROWS]), -1, 7)
@@ -95,8 +103,8 @@ def most_kept(outputs: Mapping[str, np.ndarray]) -> int:
 class Pairing:
     """Which rows of two sets are one detection: ``a`` and ``b`` are int64[m], by row of the first set.
 
-    ``box_error`` is float32[m], the largest difference of a coordinate; ``score_error`` float32[m]. ``only_a`` and
-    ``only_b`` are the rows without a partner.
+    ``box_error`` is float32[m], the largest difference of a coordinate; ``score_error`` float32[m].
+    ``only_a`` and ``only_b`` are the rows without a partner.
     """
 
     a: np.ndarray
@@ -115,8 +123,8 @@ class Pairing:
 def pair(a: Detections, b: Detections, box_tolerance: float) -> Pairing:
     """Pair detections one to one by class and nearest box, the nearest pair first.
 
-    Boxes that are equal within ``box_tolerance`` count as equally near, and among them the nearest score decides; then
-    the order of the rows. Boxes farther apart than :data:`NEAR` are no pair.
+    Boxes that are equal within ``box_tolerance`` count as equally near, and among them the nearest score
+    decides; then the order of the rows. Boxes farther apart than :data:`NEAR` are no pair.
     """
     firsts: list[np.ndarray] = [np.empty(0, np.int64)]
     seconds: list[np.ndarray] = [np.empty(0, np.int64)]
@@ -151,7 +159,9 @@ def _distances(
 
 
 def _mutual(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and columns of a one-to-one choice that always takes the smallest distance left, lower indices first."""
+    """Return rows and columns of a one-to-one choice that always takes the smallest distance left, lower
+    indices first.
+    """
     distances = distances.copy()
     rows: list[np.ndarray] = [np.empty(0, np.int64)]
     columns: list[np.ndarray] = [np.empty(0, np.int64)]

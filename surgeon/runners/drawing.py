@@ -50,14 +50,19 @@ _LETTERS = 55
 
 
 def ranked(found: Detections, least: float = -np.inf) -> Detections:
-    """Return the detections with a score of ``least`` or more, the best first; equal ones keep their order."""
+    """Return the detections with a score of ``least`` or more, the best first.
+
+    Equal ones keep their order.
+    """
     best = np.argsort(-found.scores, kind="stable")
     best = best[found.scores[best] >= least]
     return Detections(found.boxes[best], found.scores[best], found.classes[best])
 
 
 def corners(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Return left, top, right, bottom of float32[n, 4] relative boxes, int64[n, 4] in pixels, clipped to the picture."""
+    """Return left, top, right, bottom of float32[n, 4] relative boxes, int64[n, 4] in pixels, clipped to the
+    picture.
+    """
     inside = np.clip(np.nan_to_num(boxes), 0, 1)[:, [1, 0, 3, 2]] * np.array([width, height, width, height])
     found: np.ndarray = np.rint(inside).astype(np.int64)
     return found
@@ -70,9 +75,9 @@ def draw(
 
     Drawn are the best hundred of those with at least half the best score.
 
-    The original's are green and wide, named above; the rewritten graph's red and narrow on top of them, named below: a
-    green box with a red core is one that both give. A small picture is enlarged. Raise SurgeonError E105 where the file cannot be
-    written and E108 where Pillow is missing.
+    The original's are green and wide, named above; the rewritten graph's red and narrow on top of them, named
+    below: a green box with a red core is one that both give. A small picture is enlarged. Raise SurgeonError
+    E105 where the file cannot be written and E108 where Pillow is missing.
     """
     canvas, pen = _canvas(picture, _STRIP)
     size = (canvas.width, canvas.height - _STRIP)
@@ -102,8 +107,9 @@ def draw(
 def draw_detections(picture: Picture, found: Detections, path: Path, labels: Mapping[int, str]) -> Path:
     """Draw the best hundred of one set of detections into the file ``path``, and return it.
 
-    Each class has a colour of :data:`PALETTE`; name and score stand above the box, the best on top of the others. A small
-    picture is enlarged. Raise SurgeonError E105 where the file cannot be written and E108 where Pillow is missing.
+    Each class has a colour of :data:`PALETTE`; name and score stand above the box, the best on top of the
+    others. A small picture is enlarged. Raise SurgeonError E105 where the file cannot be written and E108
+    where Pillow is missing.
     """
     canvas, pen = _canvas(picture)
     size = (canvas.width, canvas.height)
@@ -162,7 +168,10 @@ def _name(
     size: tuple[int, int],
     below: bool = False,
 ) -> None:
-    """Write on a field of the box's colour above its top left corner, or below its bottom left one; within the picture."""
+    """Write on a field of the box's colour above its top left corner, or below its bottom left one.
+
+    Within the picture.
+    """
     _, _, width, height = (int(value) for value in pen.textbbox((0, 0), text, font=font))
     left = max(0, min(corner[0], size[0] - width - 5))
     top = min(corner[1], size[1] - height - 5) if below else max(0, corner[1] - height - 4)

@@ -43,8 +43,8 @@ class Picture:
 class Prepared:
     """A picture as the network reads it.
 
-    ``tensor`` is float32[1, h, w, C]. ``window`` is the share of its height and width that the picture fills, from the
-    top left corner on: (1.0, 1.0) where it was stretched.
+    ``tensor`` is float32[1, h, w, C]. ``window`` is the share of its height and width that the picture fills,
+    from the top left corner on: (1.0, 1.0) where it was stretched.
     """
 
     tensor: np.ndarray
@@ -52,12 +52,13 @@ class Prepared:
 
 
 def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prepared:
-    """Return uint8[H, W, 3] as ``image`` says: resized, its channels arranged, and the steps' arithmetic done in float32.
+    """Return uint8[H, W, 3] as ``image`` says: resized, its channels arranged, and the steps' arithmetic done
+    in float32.
 
     The resizing is TensorFlow's, ``align_corners`` false: ``tf1-bilinear`` samples at ``i * H / h``,
     ``half-pixel-bilinear`` at ``(i + 0.5) * H / h - 0.5``, and ``nearest`` takes ``floor(i * H / h)``. With
-    ``keep-aspect-ratio`` the picture is made as large as fits, and zeros fill the rest on the right and below. Raise
-    SurgeonError V104 for a step with a number of values that is not the number of channels.
+    ``keep-aspect-ratio`` the picture is made as large as fits, and zeros fill the rest on the right and
+    below. Raise SurgeonError V104 for a step with a number of values that is not the number of channels.
     """
     _check_steps(image, where)
     height, width = image.size
@@ -82,7 +83,9 @@ def resize(pictures: np.ndarray, size: tuple[int, int], interpolation: str) -> n
 
 
 def _fitted(shape: Sequence[int], height: int, width: int) -> tuple[int, int]:
-    """Return the largest size with the picture's proportions inside ``height`` x ``width``, rounded half to even."""
+    """Return the largest size with the picture's proportions inside ``height`` x ``width``, rounded half to
+    even.
+    """
     factor = min(np.float32(height) / np.float32(shape[0]), np.float32(width) / np.float32(shape[1]))
     scaled = [int(np.round(np.float32(side) * factor)) for side in shape[:2]]
     return min(max(scaled[0], 1), height), min(max(scaled[1], 1), width)
@@ -109,7 +112,8 @@ def _check_steps(image: Image, where: Span | None) -> None:
             if isinstance(value, tuple) and len(value) not in (1, channels):
                 raise error(
                     "V104",
-                    f"step {number} of 'image' ({name}) has {len(value)} numbers; expected one, or one for each "
+                    f"step {number} of 'image' ({name}) has {len(value)} numbers; expected one, or one for "
+                    "each "
                     f"of the {channels} channels of {image.color}",
                     where,
                     help=["give one number, or as many as there are channels"],
@@ -117,9 +121,11 @@ def _check_steps(image: Image, where: Span | None) -> None:
 
 
 def given_pictures(images: Path | Iterable[np.ndarray] | None, seed: int = 0) -> Iterator[Picture]:
-    """Return the pictures of a file, a folder or arrays, one after the other; without any, one that is made from ``seed``.
+    """Return the pictures of a file, a folder or arrays, one after the other; without any, one that is made
+    from ``seed``.
 
-    Raise SurgeonError V102 for a folder without pictures at once, V101 and V111 for a bad one when it is its turn.
+    Raise SurgeonError V102 for a folder without pictures at once, V101 and V111 for a bad one when it is its
+    turn.
     """
     if images is None:
         return iter((made_picture(seed),))
@@ -146,7 +152,10 @@ def _of_array(number: int, pixels: np.ndarray) -> Picture:
 
 
 def picture_files(place: Path) -> tuple[Path, ...]:
-    """Return the picture files of a folder by name, or the one file that ``place`` is; raise SurgeonError V102 for none."""
+    """Return the picture files of a folder by name, or the one file that ``place`` is.
+
+    Raise SurgeonError V102 for none.
+    """
     if place.is_file():
         return (place,)
     try:
@@ -179,7 +188,8 @@ def picture_files(place: Path) -> tuple[Path, ...]:
 def read_picture(path: Path) -> Picture:
     """Read a picture file of any kind that Pillow knows.
 
-    Raise SurgeonError V101 where it cannot be read or has over 100 million pixels, and E108 where Pillow is missing.
+    Raise SurgeonError V101 where it cannot be read or has over 100 million pixels, and E108 where Pillow is
+    missing.
     """
     pillow = require("PIL.Image", "reading a picture")
     try:

@@ -26,12 +26,13 @@ _PURPOSE = "running ONNX files"
 
 
 class OnnxModel:
-    """An ONNX file, loaded by ONNX Runtime on the CPU and fed in the model's own layout, the batch first; a context manager.
+    """An ONNX file, loaded by ONNX Runtime on the CPU and fed in the model's own layout, the batch first; a
+    context manager.
 
-    ``graph`` is the digest of the original graph, ``detections`` maps ports to outputs; both are empty for a file of another
-    maker. ``shapes`` are the inputs' in the model's own layout, an open size None. Raise SurgeonError X150 and X151 as
-    :func:`load_onnx`, V130 where ONNX Runtime refuses the file, V131 where it has plugin nodes of TensorRT, E108
-    where a package is missing.
+    ``graph`` is the digest of the original graph, ``detections`` maps ports to outputs; both are empty for a
+    file of another maker. ``shapes`` are the inputs' in the model's own layout, an open size None. Raise
+    SurgeonError X150 and X151 as :func:`load_onnx`, V130 where ONNX Runtime refuses the file, V131 where it
+    has plugin nodes of TensorRT, E108 where a package is missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -86,7 +87,8 @@ class OnnxModel:
         return np.dtype((self._specs[name].dtype or DType.FLOAT32).numpy())
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the outputs of one batch by name; a file with a fixed batch computes zeros beside a smaller one.
+        """Return the outputs of one batch by name; a file with a fixed batch computes zeros beside a smaller
+        one.
 
         Raise SurgeonError V132 for other inputs than the file has, V130 where ONNX Runtime fails.
         """
@@ -114,7 +116,8 @@ class OnnxModel:
             if not fits or (self.batch is not None and not 1 <= len(value) <= self.batch):
                 shown = ",".join("N" if s is None else str(s) for s in shape)
                 raise self._unfit(
-                    f"the input '{name}' is {value.dtype}{list(value.shape)}; expected {self.dtype(name)}[{shown}]"
+                    f"the input '{name}' is {value.dtype}{list(value.shape)}; expected "
+                    f"{self.dtype(name)}[{shown}]"
                 )
         lacking = 0 if self.batch is None else self.batch - len(value)
         if lacking:

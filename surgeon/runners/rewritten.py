@@ -38,7 +38,10 @@ class OriginalRunner:
         return self._session.inputs
 
     def run(self, feeds: Arrays) -> dict[Ref, np.ndarray]:
-        """Return the value of each of ``fetches``; raise SurgeonError V106 where TensorFlow cannot compute it."""
+        """Return the value of each of ``fetches``.
+
+        Raise SurgeonError V106 where TensorFlow cannot compute it.
+        """
         return self.part(self.fetches, feeds)
 
     def part(self, fetches: Sequence[Ref], feeds: Arrays) -> dict[Ref, np.ndarray]:
@@ -56,7 +59,10 @@ class _Level:
 
 @dataclass(frozen=True, eq=False)
 class Execution:
-    """One run of a rewritten graph: the values at the seams between TensorFlow and the plugins, and of the outputs."""
+    """One run of a rewritten graph.
+
+    The values at the seams between TensorFlow and the plugins, and of the outputs.
+    """
 
     runner: RewrittenRunner
     values: Arrays
@@ -77,10 +83,10 @@ class Execution:
 class RewrittenRunner:
     """Runs a graph that has plugin nodes: TensorFlow its ordinary operations, references the plugins.
 
-    The graph is cut at the plugin nodes, whose outputs become placeholders, and computed level by level: a tensor that
-    a later level needs is fetched in the first one where it can be computed, so that no operation on a picture runs
-    twice. ``outputs`` are the tensors wanted, those of the graph where it is None. Raise SurgeonError V107 for a
-    plugin without a reference, V108 for one inside a loop, and as :class:`Session`.
+    The graph is cut at the plugin nodes, whose outputs become placeholders, and computed level by level: a
+    tensor that a later level needs is fetched in the first one where it can be computed, so that no operation
+    on a picture runs twice. ``outputs`` are the tensors wanted, those of the graph where it is None. Raise
+    SurgeonError V107 for a plugin without a reference, V108 for one inside a loop, and as :class:`Session`.
     """
 
     def __init__(self, graph: Graph, catalog: Catalog, outputs: Sequence[Ref] | None = None) -> None:
@@ -127,7 +133,10 @@ class RewrittenRunner:
     def alone(
         self, name: str, inputs: Sequence[np.ndarray], changes: Collection[str] = ()
     ) -> tuple[np.ndarray, ...]:
-        """Return what one plugin node computes of other inputs than its own; raise SurgeonError as :meth:`Reference.run`."""
+        """Return what one plugin node computes of other inputs than its own.
+
+        Raise SurgeonError as :meth:`Reference.run`.
+        """
         return self.references[name].run(self.graph[name].attrs, inputs, changes)
 
     def _complete(self, known: dict[Ref, np.ndarray], changes: Changes) -> Execution:
@@ -157,7 +166,8 @@ class RewrittenRunner:
             {ref: value for ref, value in execution.values.items() if ref.node not in stale}, changes
         )
 
-    # --- levels -------------------------------------------------------------------------------------------------
+    # --- levels
+    # -------------------------------------------------------------------------------------------------
 
     @cached_property
     def _order(self) -> list[str]:
@@ -165,7 +175,9 @@ class RewrittenRunner:
         return [name for name in self.graph.topological() if name in self._needed]
 
     def _depths(self) -> tuple[dict[str, int], dict[str, bool]]:
-        """Return for each node how many plugin nodes lie before it at most, and whether it depends on anything fed."""
+        """Return for each node how many plugin nodes lie before it at most, and whether it depends on
+        anything fed.
+        """
         depth: dict[str, int] = {}
         fed: dict[str, bool] = {}
         for name in self._order:
@@ -215,7 +227,8 @@ class RewrittenRunner:
             if ref.node not in self.references:
                 yield ref
 
-    # --- the part that TensorFlow runs ----------------------------------------------------------------------------
+    # --- the part that TensorFlow runs
+    # ----------------------------------------------------------------------------
 
     def _in_session(self, ref: Ref) -> Ref:
         """Return the tensor's name where plugin outputs are placeholders."""
@@ -248,7 +261,10 @@ def _placeholder(graph: Graph, ref: Ref) -> str:
 
 
 def _is_plugin(node: Node, catalog: Catalog) -> bool:
-    """Return whether a node is one of a plugin: some have the name of an operation of TensorFlow, but not its attributes."""
+    """Return whether a node is one of a plugin.
+
+    Some have the name of an operation of TensorFlow, but not its attributes.
+    """
     if node.op not in catalog:
         return False
     fields = catalog[node.op].fields
@@ -276,7 +292,8 @@ def _references(graph: Graph, needed: Collection[str], catalog: Catalog) -> dict
         if reference is None:
             problems += error(
                 "V107",
-                f"the plugin {node.op} of '{node.name}' has no reference; expected 'reference.py' in its folder",
+                f"the plugin {node.op} of '{node.name}' has no reference; expected 'reference.py' in its "
+                "folder",
                 catalog.folder(node.op),
                 help=["write one: run(fields, inputs, changes) in numpy"],
             ).diagnostics

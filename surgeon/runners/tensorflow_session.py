@@ -23,9 +23,9 @@ _TIMEOUT = 600
 class Session:
     """What TensorFlow computes of a graph.
 
-    Only what ``fetches`` depend on is loaded. The batch axis of placeholders is left open. No graph optimizer runs, so
-    that a tensor has the same value whatever else is in the graph. Raise SurgeonError E108 where TensorFlow is missing
-    and V106 where it refuses the graph.
+    Only what ``fetches`` depend on is loaded. The batch axis of placeholders is left open. No graph optimizer
+    runs, so that a tensor has the same value whatever else is in the graph. Raise SurgeonError E108 where
+    TensorFlow is missing and V106 where it refuses the graph.
     """
 
     def __init__(self, graph: Graph, fetches: Sequence[Ref]) -> None:
@@ -88,7 +88,9 @@ def _name(ref: Ref) -> str:
 
 
 def _loadable(graph: Graph, fetches: Sequence[Ref]) -> Graph:
-    """Return what ``fetches`` need, free of devices, of colocation with what is left out, and of fixed batches."""
+    """Return what ``fetches`` need, free of devices, of colocation with what is left out, and of fixed
+    batches.
+    """
     needed = graph.ancestors(ref.node for ref in fetches)
     return graph.replace((_released(node) for node in graph if node.name in needed), ())
 

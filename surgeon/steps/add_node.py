@@ -17,8 +17,8 @@ from surgeon.steps.step import NewNode, Site, Step
 class AddNode(Step):
     """Put a node in: one that the recipe defines under 'nodes', or one written here.
 
-    Nothing reads it yet; 'connect' joins it to a reader. Type and count attributes (T, N) are filled in from what it
-    reads.
+    Nothing reads it yet; 'connect' joins it to a reader. Type and count attributes (T, N) are filled in from
+    what it reads.
 
     Before::
 
@@ -46,7 +46,8 @@ class AddNode(Step):
     op: str | None = Field(None, description="Its operation.")
     inputs: tuple[str, ...] | None = Field(
         None,
-        description="Tensors read, in order: NODE, NODE:1, NODE:port or NODE:*; overrides those under 'nodes'.",
+        description="Tensors read, in order: NODE, NODE:1, NODE:port or NODE:*; overrides those under "
+        "'nodes'.",
     )
     attrs: Mapping[str, Any] = Field(default_factory=dict, description="Attributes of a node written here.")
 
@@ -65,7 +66,8 @@ class AddNode(Step):
         if new.name in site.graph:
             raise site.fail(
                 "S102",
-                f"node '{new.name}' cannot be added; the graph has one of that name ({site.graph[new.name].op})",
+                f"node '{new.name}' cannot be added; the graph has one of that name "
+                f"({site.graph[new.name].op})",
                 "node" if self.node else "name",
                 help=["choose another name, or remove that node first"],
             )

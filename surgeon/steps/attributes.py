@@ -27,8 +27,9 @@ _TYPE_KEY = re.compile(r"(dtype|T[a-z]*|SrcT|DstT|Index|index_type|out_type|out_
 def attr_value(site: Site, key: str, value: Any, present: AttrValue | None, *path: str | int) -> AttrValue:
     """Return the attribute value that YAML's ``value`` means for the attribute ``key``.
 
-    The kind is the one stated (``{dtype: float32}``), else that of the ``present`` value, else that of the key's name
-    (``T``, ``dtype``, ``shape``), else the YAML value's own. Raise SurgeonError S208 where the value is not of it.
+    The kind is the one stated (``{dtype: float32}``), else that of the ``present`` value, else that of the
+    key's name (``T``, ``dtype``, ``shape``), else the YAML value's own. Raise SurgeonError S208 where the
+    value is not of it.
     """
     what = f"the attribute '{key}'"
     if isinstance(value, dict):

@@ -35,13 +35,14 @@ class Collapse(Step):
     """Put the recipe's nodes in the place of namespaces.
 
     A node belongs to the key with the most path components among those that are a prefix of its name, whole
-    components only: ``concat`` does not match ``concat_1``. Keys that name one node merge. Every matched node is taken
-    out; readers outside are joined to the new node's output. Which output a reader gets is never guessed: it is what
-    ``outputs`` says, or the ``like`` tensor of the new node, or, where all readers that matter read one tensor and the
-    new node has one output, that one. A reader that no output of the recipe needs goes too. The new node reads what
-    its ``inputs`` declare, else what the namespace read, in the order in which it is met; past a declared input only
-    operations that keep every number (Squeeze, Reshape, ...) may be left out. Where the declared input is
-    one node without a namespace, or a row of such nodes, the first of the row reads what the namespace read.
+    components only: ``concat`` does not match ``concat_1``. Keys that name one node merge. Every matched node
+    is taken out; readers outside are joined to the new node's output. Which output a reader gets is never
+    guessed: it is what ``outputs`` says, or the ``like`` tensor of the new node, or, where all readers that
+    matter read one tensor and the new node has one output, that one. A reader that no output of the recipe
+    needs goes too. The new node reads what its ``inputs`` declare, else what the namespace read, in the order
+    in which it is met; past a declared input only operations that keep every number (Squeeze, Reshape, ...)
+    may be left out. Where the declared input is one node without a namespace, or a row of such nodes, the
+    first of the row reads what the namespace read.
 
     Before::
 
@@ -69,7 +70,8 @@ class Collapse(Step):
     step: Literal["collapse"] = "collapse"
     take: Mapping[str, str] | Selection | None = Field(
         None,
-        description="Namespaces and their nodes, or a list of what goes into one node; default the recipe's 'namespaces'.",
+        description="Namespaces and their nodes, or a list of what goes into one node; default the recipe's "
+        "'namespaces'.",
     )
     keep: Selection = Field((), description="Nodes inside the namespaces that stay.")
     into: str | None = Field(None, description="The node, where 'take' is a list.")
@@ -105,7 +107,8 @@ class _Collapsing:
     def graph(self) -> Graph:
         return self.site.graph
 
-    # --- membership -------------------------------------------------------------------------------------------
+    # --- membership
+    # -------------------------------------------------------------------------------------------
 
     @cached_property
     def entries(self) -> list[_Entry]:
@@ -191,11 +194,15 @@ class _Collapsing:
     def _path_of(self, new: str) -> tuple[str | int, ...]:
         return next((e.path for e in self.entries if e.node == new), ("into",))
 
-    # --- what the new nodes read --------------------------------------------------------------------------------
+    # --- what the new nodes read
+    # --------------------------------------------------------------------------------
 
     @cached_property
     def reads(self) -> dict[str, list[Ref]]:
-        """For each new node, its inputs: references to new nodes, or to nodes that stay, or to tensors taken out."""
+        """For each new node, its inputs.
+
+        References to new nodes, or to nodes that stay, or to tensors taken out.
+        """
         return {name: self._inputs(new) for name, new in self.placed.items()}
 
     def _inputs(self, new: NewNode) -> list[Ref]:
@@ -227,7 +234,8 @@ class _Collapsing:
                 if self.member_of.get(ref.node) != new:
                     yield node, ref
 
-    # --- what is alive ------------------------------------------------------------------------------------------
+    # --- what is alive
+    # ------------------------------------------------------------------------------------------
 
     @cached_property
     def wanted_outputs(self) -> tuple[Ref, ...]:
@@ -284,7 +292,8 @@ class _Collapsing:
             note(ref, "the outputs")
         return table
 
-    # --- which output replaces a tensor -------------------------------------------------------------------------
+    # --- which output replaces a tensor
+    # -------------------------------------------------------------------------
 
     @cached_property
     def explicit(self) -> dict[Ref, Ref]:
@@ -320,7 +329,8 @@ class _Collapsing:
                 reason = "read from outside are " + ", ".join(f"'{r}'" for r in read[:6])
         raise self.site.fail(
             "S305",
-            f"'{reader}' reads '{ref}', which is taken out, and nothing says which output of '{group}' replaces it",
+            f"'{reader}' reads '{ref}', which is taken out, and nothing says which output of '{group}' "
+            "replaces it",
             *self._path_of(group),
             notes=[reason],
             help=[
@@ -329,7 +339,8 @@ class _Collapsing:
             ],
         )
 
-    # --- edits --------------------------------------------------------------------------------------------------
+    # --- edits
+    # --------------------------------------------------------------------------------------------------
 
     def edits(self) -> list[Edit]:
         self._check_bypassed()
@@ -424,7 +435,8 @@ class _Collapsing:
         extra = [self._owner(c) for c in self._control(name)] if name in self.placed else []
         return [*self._sources(name), *extra]
 
-    # --- what declared inputs leave out -------------------------------------------------------------------------
+    # --- what declared inputs leave out
+    # -------------------------------------------------------------------------
 
     def _check_bypassed(self) -> None:
         """Refuse a declared input that would leave out arithmetic which the original has on that way."""
@@ -446,13 +458,16 @@ class _Collapsing:
                         "which changes the numbers",
                         *self._path_of(name),
                         notes=[
-                            f"'{member.name}' reads '{ref}', which comes from '{source}' through '{node.name}'"
+                            f"'{member.name}' reads '{ref}', which comes from '{source}' through "
+                            f"'{node.name}'"
                         ],
                         help=[f"declare '{node.name}' as the input, or take it into a namespace"],
                     )
 
     def _arithmetic_between(self, start: str, declared: set[str]) -> tuple[Node, str] | None:
-        """Return (node, new node) where a walk back from ``start`` meets arithmetic before a declared source."""
+        """Return (node, new node) where a walk back from ``start`` meets arithmetic before a declared
+        source.
+        """
         culprit: dict[str, Node | None] = {start: None}
         stack = [start]
         while stack:

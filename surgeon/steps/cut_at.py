@@ -13,7 +13,8 @@ from surgeon.steps.step import Site, Step
 
 
 class CutAt(Step):
-    """Make tensors inputs of the graph: placeholders of their type and shape, and away with what only they needed.
+    """Make tensors inputs of the graph: placeholders of their type and shape, and away with what only they
+    needed.
 
     Before::
 

@@ -32,7 +32,10 @@ class Example:
 
 
 def read_example(step_type: type[Step]) -> Example:
-    """Return a step's docstring taken apart; raise ValueError unless it has all three parts of an example in order."""
+    """Return a step's docstring taken apart.
+
+    Raise ValueError unless it has all three parts of an example in order.
+    """
     text = inspect.getdoc(step_type) or ""
     parts: list[list[str]] = [[]]
     for line in text.splitlines():
@@ -60,5 +63,8 @@ def parse_example(step_type: type[Step]) -> tuple[Graph, Any, Graph]:
 
 
 def run_step(step: Step, graph: Graph, nodes: Mapping[str, NewNode] | None = None, **around: Any) -> Graph:
-    """Return the graph that one step alone makes of another; ``around`` are further fields of :class:`Site`."""
+    """Return the graph that one step alone makes of another.
+
+    ``around`` are further fields of :class:`Site`.
+    """
     return apply_edits(graph, step.plan(Site(graph, nodes=nodes or {}, **around)))

@@ -31,9 +31,9 @@ _LEFT_ALONE = IDENTITIES | INPUT_OPS | {"Const"}
 class FoldConstants(Step):
     """Replace nodes whose value does not depend on any input by constants of their names.
 
-    Only what other nodes read is replaced; what computed it goes. A constant keeps the control inputs of all that it
-    replaces. Nodes inside loops and branches stay. 'limit' bounds each constant and, together, the bytes by which the
-    graph may grow; a node above it stays.
+    Only what other nodes read is replaced; what computed it goes. A constant keeps the control inputs of all
+    that it replaces. Nodes inside loops and branches stay. 'limit' bounds each constant and, together, the
+    bytes by which the graph may grow; a node above it stays.
 
     Before::
 
@@ -94,7 +94,9 @@ class FoldConstants(Step):
         return edits
 
     def _values(self, site: Site, names: list[str]) -> dict[str, TensorValue]:
-        """Return the nodes with a constant value within the limit and nothing but output 0 read, in graph order."""
+        """Return the nodes with a constant value within the limit and nothing but output 0 read, in graph
+        order.
+        """
         graph = site.graph
         found: dict[str, TensorValue] = {}
         inside = conditional(graph)
@@ -154,7 +156,9 @@ def _freed(graph: Graph, node: Node) -> int:
 def _controls(
     site: Site, folded: dict[str, TensorValue], values: dict[str, TensorValue]
 ) -> dict[str, tuple[str, ...]]:
-    """Return, for each folded node, the control inputs of it and of the constants that its value came from."""
+    """Return, for each folded node, the control inputs of it and of the constants that its value came
+    from.
+    """
     graph = site.graph
 
     def is_constant(name: str) -> bool:

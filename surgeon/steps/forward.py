@@ -17,8 +17,8 @@ from surgeon.steps.step import Site, Step
 class Forward(Step):
     """Take nodes out and join their readers to one of their data inputs.
 
-    Refused where the types or shapes of input and output are known and differ, where a reader reads an output above 0,
-    and where control edges cannot follow.
+    Refused where the types or shapes of input and output are known and differ, where a reader reads an output
+    above 0, and where control edges cannot follow.
 
     Before::
 
@@ -73,7 +73,8 @@ class Forward(Step):
             problem = f"'{reader}' reads" if reader else "the graph declares"
             raise site.fail(
                 "S205",
-                f"{shown} cannot be forwarded; {problem} its output {slot}, and only output 0 is joined to an input",
+                f"{shown} cannot be forwarded; {problem} its output {slot}, and only output 0 is joined to "
+                "an input",
                 "nodes",
             )
         check_join(site, node.inputs[self.input], Ref(node.name), "nodes")

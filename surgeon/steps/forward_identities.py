@@ -14,10 +14,10 @@ IDENTITIES = frozenset({"Identity", "StopGradient", "CheckNumerics", "Snapshot",
 class ForwardIdentities(Step):
     """Take out Identity nodes and join their readers to what they read.
 
-    So are StopGradient, CheckNumerics, Snapshot and PreventGradient. Their control inputs move to the readers. Kept are
-    those that nothing reads or that are outputs, since a caller may ask for them by name, and those that a control edge
-    needs: behind a Switch, where a control edge cannot name the branch, and before a Merge, to which one branch's
-    control inputs cannot move.
+    So are StopGradient, CheckNumerics, Snapshot and PreventGradient. Their control inputs move to the
+    readers. Kept are those that nothing reads or that are outputs, since a caller may ask for them by name,
+    and those that a control edge needs: behind a Switch, where a control edge cannot name the branch, and
+    before a Merge, to which one branch's control inputs cannot move.
 
     Before::
 

@@ -14,7 +14,8 @@ _JOINING = frozenset({"Merge", "RefMerge"})
 def forward(site: Site, gone: Sequence[Node], fate: str, position: int = 0, *path: str | int) -> list[Edit]:
     """Plan to take nodes out and to join their readers to their data input ``position``, chains included.
 
-    Control inputs of the nodes move to the readers, control edges from them to what the readers are joined to.
+    Control inputs of the nodes move to the readers, control edges from them to what the readers are joined
+    to.
     """
     graph, span = site.graph, site.at(*path)
     behind = resolve_chains(gone, position)
@@ -52,8 +53,9 @@ def resolve_chains(gone: Sequence[Node], position: int = 0) -> dict[str, tuple[R
 def obstacles(graph: Graph, wanted: Sequence[Node], position: int = 0) -> dict[str, str]:
     """Return, by name, the nodes that cannot be forwarded without changing what runs, and why.
 
-    A control edge from a Switch cannot name the branch that a data edge names; a Merge waits for the control inputs
-    of all branches, so that those of one branch cannot move to it. A node that has to stay ends the chain behind it.
+    A control edge from a Switch cannot name the branch that a data edge names; a Merge waits for the control
+    inputs of all branches, so that those of one branch cannot move to it. A node that has to stay ends the
+    chain behind it.
     """
     taken = {node.name: node for node in wanted}
     reasons: dict[str, str] = {}
@@ -72,17 +74,21 @@ def obstacles(graph: Graph, wanted: Sequence[Node], position: int = 0) -> dict[s
             for reader in (graph[name] for name in graph.readers[node.name]):
                 if switch and node.name in reader.control:
                     reasons[node.name] = (
-                        f"'{reader.name}' ({reader.op}) runs after it; behind the Switch '{switch}' it tells the branch"
+                        f"'{reader.name}' ({reader.op}) runs after it; behind the Switch '{switch}' it tells "
+                        "the branch"
                     )
                 elif moving and reader.op in _JOINING:
                     reasons[node.name] = (
-                        f"its control inputs cannot move to '{reader.name}' ({reader.op}), which joins branches"
+                        f"its control inputs cannot move to '{reader.name}' ({reader.op}), which joins "
+                        "branches"
                     )
     return reasons
 
 
 def _chain(taken: Mapping[str, Node], start: str, position: int, done: Mapping[str, object]) -> list[Node]:
-    """Return the taken nodes from ``start`` towards what they read, up to the first that is done or not taken."""
+    """Return the taken nodes from ``start`` towards what they read, up to the first that is done or not
+    taken.
+    """
     chain: list[Node] = []
     name = start
     while name in taken and name not in done and len(chain) <= len(taken):

@@ -14,7 +14,8 @@ _NEXT = frozenset({"NextIteration", "RefNextIteration"})
 def conditional(graph: Graph) -> set[str]:
     """Return the nodes that run once an iteration of a loop, or in one branch only; membership only.
 
-    A constant made from them would have to be made in the same loop or branch. Raise SurgeonError G107 for a cycle.
+    A constant made from them would have to be made in the same loop or branch. Raise SurgeonError G107 for a
+    cycle.
     """
     if not any(n.op in _ENTER or n.op in _SWITCH for n in graph):
         return set()

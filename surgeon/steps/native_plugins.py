@@ -107,7 +107,10 @@ class _Unsuited(Exception):
 
 @dataclass(frozen=True)
 class _Part:
-    """What stands for one output: a plugin node, between Transposes where it is to see a picture channels first."""
+    """What stands for one output.
+
+    A plugin node, between Transposes where it is to see a picture channels first.
+    """
 
     op: str
     fields: Mapping[str, AttrValue]
@@ -118,13 +121,15 @@ class _Part:
 class NativePlugins(Step):
     """Turn operations that UFF lacks into nodes of the native library's plugins.
 
-    ResizeBilinear becomes SurgeonResizeBilinear; each output of Split and SplitV, and a Slice or StridedSlice that cuts
-    one axis after the batch, SurgeonSlice; Tile SurgeonTile; LeakyRelu, and HardSwish (x * relu6(x + 3) / 6, whichever
-    way it is multiplied), SurgeonActivation. A node keeps its name. Where a picture's axes matter it stands between two
-    Transposes, since the plugin sees channels first; the UFF exporter leaves such a pair out.
+    ResizeBilinear becomes SurgeonResizeBilinear; each output of Split and SplitV, and a Slice or StridedSlice
+    that cuts one axis after the batch, SurgeonSlice; Tile SurgeonTile; LeakyRelu, and HardSwish (x * relu6(x
+    + 3) / 6, whichever way it is multiplied), SurgeonActivation. A node keeps its name. Where a picture's
+    axes matter it stands between two Transposes, since the plugin sees channels first; the UFF exporter
+    leaves such a pair out.
 
-    Sizes and axes must be constant. A node that cannot be turned stays, with a remark, or is refused where 'nodes' names
-    it by its whole name. Only float32 tensors that depend on an input count; computations of shapes stay.
+    Sizes and axes must be constant. A node that cannot be turned stays, with a remark, or is refused where
+    'nodes' names it by its whole name. Only float32 tensors that depend on an input count; computations of
+    shapes stay.
 
     Before::
 
@@ -148,7 +153,7 @@ class NativePlugins(Step):
         larger/perm = Const() {dtype: int32, value: tensor<int32[4]: 0, 2, 3, 1>}
         larger = Transpose(larger/plugin, larger/perm) {T: float32, Tperm: int32}
         y = SurgeonActivation(larger) {type: 0, alpha: 0.1}
-    """
+    """  # noqa: E501
 
     keyword: ClassVar[str] = "native-plugins"
     step: Literal["native-plugins"] = "native-plugins"
@@ -217,7 +222,9 @@ class _Rewriting:
         self._now: dict[Ref, Ref] = {}
 
     def edits(self) -> list[Edit]:
-        """Return them; a node's output 0 keeps its name, the higher ones that are read get ``<name>/<slot>``."""
+        """Return them; a node's output 0 keeps its name, the higher ones that are read get
+        ``<name>/<slot>``.
+        """
         span, found = self.site.span, self.found
         read = dict.fromkeys([*(ref for node in self.graph for ref in node.inputs), *self.graph.outputs])
         higher = [Ref(name, slot) for name, parts in found.items() for slot in range(1, len(parts))]
@@ -296,7 +303,10 @@ class _Reading:
         return "HardSwish" if node.op in ("Mul", "RealDiv") and self._swished(node) is not None else node.op
 
     def counts(self, node: Node) -> bool:
-        """Return whether a node computes numbers of a network: float32 of 2 axes at least, depending on an input."""
+        """Return whether a node computes numbers of a network.
+
+        Float32 of 2 axes at least, depending on an input.
+        """
         spec = self.inference.spec(Ref(node.name))
         rank = spec.shape.rank
         return (
@@ -341,13 +351,17 @@ class _Reading:
         return [int(v) for v in value.ravel()]
 
     def is_channels_last(self, ref: Ref) -> bool:
-        """Return whether a tensor is a picture with its channels last; raise _Unsuited where the graph does not tell."""
+        """Return whether a tensor is a picture with its channels last.
+
+        Raise _Unsuited where the graph does not tell.
+        """
         if len(self.dims(ref)) < 4:
             return False
         found = self._layout(ref.node)
         if found is None:
             raise _Unsuited(
-                "the graph does not tell whether its input is a picture; expected a convolution, a reshape or "
+                "the graph does not tell whether its input is a picture; expected a convolution, a reshape "
+                "or "
                 "another operation that does before it"
             )
         return found
@@ -501,7 +515,10 @@ def _split_by_sizes(at: _Reading, node: Node) -> tuple[_Part, ...]:
 
 
 def _cut_axis(at: _Reading, source: Ref, told: Sequence[int]) -> tuple[int, int]:
-    """Return an axis counted from the front, and its length; raise _Unsuited for the batch or an unknown length."""
+    """Return an axis counted from the front, and its length.
+
+    Raise _Unsuited for the batch or an unknown length.
+    """
     dims = at.dims(source)
     if len(told) != 1:
         raise _Unsuited(f"its axis has {len(told)} numbers; expected one")
@@ -519,7 +536,8 @@ def _sliced(at: _Reading, node: Node) -> tuple[_Part, ...]:
     dims, begin, size = at.dims(source), at.ints(node, 1, "begin"), at.ints(node, 2, "size")
     if not len(begin) == len(size) == len(dims):
         raise _Unsuited(
-            f"its begin and size have {len(begin)} and {len(size)} entries; expected {len(dims)}, one for each axis"
+            f"its begin and size have {len(begin)} and {len(size)} entries; expected {len(dims)}, one for "
+            "each axis"
         )
     ranges: list[tuple[int, int] | None] = []
     for start, count, length in zip(begin, size, dims, strict=True):
@@ -562,7 +580,10 @@ def _strided(at: _Reading, node: Node) -> tuple[_Part, ...]:
 
 
 def _one_axis(at: _Reading, source: Ref, ranges: Sequence[tuple[int, int] | None]) -> _Part:
-    """Return the slice of the one axis that has a range; raise _Unsuited where none or several have, or it is empty."""
+    """Return the slice of the one axis that has a range.
+
+    Raise _Unsuited where none or several have, or it is empty.
+    """
     cut = [axis for axis, found in enumerate(ranges) if found is not None]
     if len(cut) != 1 or cut == [0]:
         shown = f"axes {', '.join(map(str, cut))}" if len(cut) > 1 else "the batch" if cut else "nothing"
@@ -571,7 +592,8 @@ def _one_axis(at: _Reading, source: Ref, ranges: Sequence[tuple[int, int] | None
     length = at.dims(source)[cut[0]]
     if begin < 0 or size < 1 or (length is not None and begin + size > length):
         raise _Unsuited(
-            f"it takes {size} places from {begin} on of an axis of {length}; expected 1 at least, within the axis"
+            f"it takes {size} places from {begin} on of an axis of {length}; expected 1 at least, within the "
+            "axis"
         )
     return at.cut(source, cut[0], begin, size)
 

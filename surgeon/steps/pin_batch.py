@@ -19,9 +19,9 @@ class PinBatch(Step):
     """Fix the batch size, and make reshape targets that are built from it constant.
 
     Placeholders get the batch as their first dimension where that is unknown. The target of a Reshape that is
-    computed (from tf.shape, most often) becomes a constant, with -1 for one dimension at most; what only computed it
-    goes. A Reshape inside a loop or branch stays. One of which more than one dimension is
-    unknown stays, with a remark.
+    computed (from tf.shape, most often) becomes a constant, with -1 for one dimension at most; what only
+    computed it goes. A Reshape inside a loop or branch stays. One of which more than one dimension is unknown
+    stays, with a remark.
 
     Before::
 
@@ -65,7 +65,8 @@ class PinBatch(Step):
             if dims is None:
                 site.remark(
                     "S214",
-                    f"the target of '{node.name}' (Reshape) stays computed; more than one of its dimensions is "
+                    f"the target of '{node.name}' (Reshape) stays computed; more than one of its dimensions "
+                    "is "
                     "unknown with the batch pinned",
                     notes=(f"target: '{node.inputs[1]}'",),
                 )

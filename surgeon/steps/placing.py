@@ -50,10 +50,11 @@ _TYPES: Mapping[str, Mapping[str, int]] = MappingProxyType(
 
 
 def resolve(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]:
-    """Return the tensors that an input's text means: ``name``, ``name:1``, ``name:port`` or ``name:*`` (all ports).
+    """Return the tensors that an input's text means: ``name``, ``name:1``, ``name:port`` or ``name:*`` (all
+    ports).
 
-    A name is a node of the graph or of the recipe. ``path`` places the text in the step for diagnostics. Raise
-    SurgeonError S202 for an unknown node and S203 for a port that the node does not have.
+    A name is a node of the graph or of the recipe. ``path`` places the text in the step for diagnostics.
+    Raise SurgeonError S202 for an unknown node and S203 for a port that the node does not have.
     """
     name, colon, port = text.rpartition(":")
     if not colon:
@@ -100,7 +101,10 @@ def _no_port(site: Site, new: NewNode, text: str, *path: str | int) -> Exception
 
 
 def tensors_in_graph(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]:
-    """Return the tensors that a text means; raise SurgeonError S202 where their node is not in the graph yet."""
+    """Return the tensors that a text means.
+
+    Raise SurgeonError S202 where their node is not in the graph yet.
+    """
     refs = resolve(site, text, *path)
     if refs and refs[0].node not in site.graph:
         raise site.fail(
@@ -121,13 +125,15 @@ def place(
     before: str | None = None,
     control: Sequence[str] = (),
 ) -> list[Add]:
-    """Plan to put ``new`` in, with the constants that it reads as operands: the operands first, the node last.
+    """Plan to put ``new`` in, with the constants that it reads as operands: the operands first, the node
+    last.
 
-    ``inputs`` are the data inputs found by the step; None takes those that the node declares. ``taken`` are names
-    that the same batch of edits adds, besides those of the graph; operands are named ``<name>/<operand>``, with a
-    number where that is taken. Type and count attributes (T, N, Tidx, ...) of ordinary operations are filled in from
-    the specs of the inputs. Raise SurgeonError S202 or S203 for an input that does not exist, S208 for an operand
-    that is no tensor, and S219 where a type attribute is needed and the input's type is not known.
+    ``inputs`` are the data inputs found by the step; None takes those that the node declares. ``taken`` are
+    names that the same batch of edits adds, besides those of the graph; operands are named
+    ``<name>/<operand>``, with a number where that is taken. Type and count attributes (T, N, Tidx, ...) of
+    ordinary operations are filled in from the specs of the inputs. Raise SurgeonError S202 or S203 for an
+    input that does not exist, S208 for an operand that is no tensor, and S219 where a type attribute is
+    needed and the input's type is not known.
     """
     if inputs is None:
         inputs = [ref for text in new.inputs or () for ref in resolve(site, text, "inputs")]
@@ -151,7 +157,10 @@ def place(
 
 
 def free_name(site: Site, wanted: str, *taken: Collection[str]) -> str:
-    """Return ``wanted``, or ``wanted_1``, ``wanted_2`` ... where the graph, the recipe or ``taken`` has it already."""
+    """Return ``wanted``, or ``wanted_1``, ``wanted_2`` ...
+
+    Where the graph, the recipe or ``taken`` has it already.
+    """
     name, count = wanted, 0
     while name in site.graph or name in site.nodes or any(name in names for names in taken):
         count += 1
@@ -229,7 +238,9 @@ def spec_of_new(site: Site, new: NewNode, slot: int = 0) -> TensorSpec:
 def _missing_attrs(
     site: Site, new: NewNode, refs: Sequence[Ref], operands: Mapping[Ref, DType]
 ) -> dict[str, AttrValue]:
-    """Return the attributes that an ordinary operation needs, that the recipe leaves out, and that the inputs tell."""
+    """Return the attributes that an ordinary operation needs, that the recipe leaves out, and that the inputs
+    tell.
+    """
     found: dict[str, AttrValue] = {}
     if new.op == "Placeholder":
         spec = spec_of_new(site, new)
@@ -266,7 +277,8 @@ def _missing_attrs(
         if dtype is None:
             raise site.fail(
                 "S219",
-                f"'{new.name}' ({new.op}) reads '{ref}', whose type is not known; expected its type for '{key}'",
+                f"'{new.name}' ({new.op}) reads '{ref}', whose type is not known; expected its type for "
+                f"'{key}'",
                 help=[f"write the attribute: 'attrs: {{{key}: float32}}'"],
             )
         found[key] = dtype

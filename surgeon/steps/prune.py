@@ -12,8 +12,8 @@ from surgeon.steps.step import Site, Step
 class Prune(Step):
     """Take out every node that no output needs, by data or control edges.
 
-    The outputs are those of the recipe once all of them are in the graph, before that those that the graph declares;
-    in a graph without any, nodes that nothing reads.
+    The outputs are those of the recipe once all of them are in the graph, before that those that the graph
+    declares; in a graph without any, nodes that nothing reads.
 
     Before::
 

@@ -18,10 +18,11 @@ INPUT_OPS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"}
 def unneeded(
     graph: Graph, gone: Iterable[str], rewired: Mapping[str, Sequence[str]], keep: Collection[str] = ()
 ) -> list[str]:
-    """Return what only ``gone`` nodes, or the former inputs of ``rewired`` nodes, were there for, in graph order.
+    """Return what only ``gone`` nodes, or the former inputs of ``rewired`` nodes, were there for, in graph
+    order.
 
-    ``rewired`` maps nodes to the names that they read from now on. A loop that feeds only such nodes is found as
-    well. Declared outputs and the names in ``keep`` stay, with what they need. Linear in nodes and edges.
+    ``rewired`` maps nodes to the names that they read from now on. A loop that feeds only such nodes is found
+    as well. Declared outputs and the names in ``keep`` stay, with what they need. Linear in nodes and edges.
     """
     leaving = set(gone)
     lost = [s for name, now in rewired.items() for s in graph[name].sources if s not in now]
@@ -51,12 +52,12 @@ def take_out(
 ) -> list[Edit]:
     """Plan to take out the nodes that ``fates`` names, with control edges from them.
 
-    In a loop or branch such an edge may be all that ties its reader, a constant, to it. There it is replaced by one
-    from the nearest node that stays, and kept, so that applying refuses it, where there is none.
+    In a loop or branch such an edge may be all that ties its reader, a constant, to it. There it is replaced
+    by one from the nearest node that stays, and kept, so that applying refuses it, where there is none.
 
-    ``exclusive`` is the fate of what only they need, which goes as well, inputs of the graph excepted; None keeps it.
-    ``disconnect`` takes data edges from them to nodes that stay away, too; otherwise applying refuses such edges.
-    ``path`` places the edits in the step.
+    ``exclusive`` is the fate of what only they need, which goes as well, inputs of the graph excepted; None
+    keeps it. ``disconnect`` takes data edges from them to nodes that stay away, too; otherwise applying
+    refuses such edges. ``path`` places the edits in the step.
     """
     graph, span = site.graph, site.at(*path)
     gone = dict(fates)
@@ -88,7 +89,8 @@ def counted(site: Site, name: str, inputs: int, *path: str | int) -> list[Edit]:
 
 
 def _ties(graph: Graph, gone: Collection[str], inside: Collection[str]) -> dict[str, str | None]:
-    """Return, for each node that goes, a node that stays, is needed by it, and runs in the same loop or branch.
+    """Return, for each node that goes, a node that stays, is needed by it, and runs in the same loop or
+    branch.
 
     None where there is none. A Switch or Enter does not count: they do not tell the branch or iteration.
     """
@@ -113,7 +115,9 @@ def _ties(graph: Graph, gone: Collection[str], inside: Collection[str]) -> dict[
 
 
 def higher_outputs(graph: Graph) -> dict[str, tuple[str, int]]:
-    """Return the nodes of which an output above 0 is used, each with one reader (empty: a graph output) and slot."""
+    """Return the nodes of which an output above 0 is used, each with one reader (empty: a graph output) and
+    slot.
+    """
     found = {ref.node: ("", ref.slot) for ref in graph.outputs if ref.slot}
     for node in graph:
         for ref in node.inputs:

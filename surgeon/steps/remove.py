@@ -15,8 +15,9 @@ from surgeon.steps.step import Site, Step
 class Remove(Step):
     """Take nodes out, with the control edges from them.
 
-    A node that stays and reads one of them is an error that names it, unless 'disconnect' takes that input away from
-    it. With 'exclusive', what only the removed nodes need goes as well, except placeholders and declared outputs.
+    A node that stays and reads one of them is an error that names it, unless 'disconnect' takes that input
+    away from it. With 'exclusive', what only the removed nodes need goes as well, except placeholders and
+    declared outputs.
 
     Before::
 

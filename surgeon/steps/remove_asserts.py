@@ -15,8 +15,8 @@ CHECKS = frozenset({"Assert", "PrintV2"})
 class RemoveAsserts(Step):
     """Take out Assert and PrintV2 nodes, the control edges from them, and what only they need.
 
-    Placeholders and declared outputs stay. In a loop or branch, where a control edge may be all that holds a constant in
-    it, the edge is replaced by one from what the check needed.
+    Placeholders and declared outputs stay. In a loop or branch, where a control edge may be all that holds a
+    constant in it, the edge is replaced by one from what the check needed.
 
     Before::
 

@@ -20,8 +20,8 @@ _COLOCATED = b"loc:@"
 class Rename(Step):
     """Give nodes other names: a whole name, or a namespace with all that is in it.
 
-    Readers, control edges, outputs and colocation ('_class') follow. The longest key wins. A name that is taken is
-    refused.
+    Readers, control edges, outputs and colocation ('_class') follow. The longest key wins. A name that is
+    taken is refused.
 
     Before::
 

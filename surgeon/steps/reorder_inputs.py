@@ -13,7 +13,8 @@ from surgeon.steps.step import Site, Step
 
 
 class ReorderInputs(Step):
-    """Put data inputs of a node into an order: those listed first, in that order, the others after them as they were.
+    """Put data inputs of a node into an order: those listed first, in that order, the others after them as
+    they were.
 
     Before::
 

@@ -17,9 +17,11 @@ from surgeon.steps.step import Site, Step
 
 @dataclass(frozen=True)
 class Replacement:
-    """What has to hold for one operation to stand for another, and the attributes that the other does not have.
+    """What has to hold for one operation to stand for another, and the attributes that the other does not
+    have.
 
-    ``first_output_only``: outputs above 0 differ. ``types``: what each type attribute must be, where it is there.
+    ``first_output_only``: outputs above 0 differ. ``types``: what each type attribute must be, where it is
+    there.
     """
 
     drops: tuple[str, ...] = ()
@@ -51,9 +53,9 @@ REPLACEMENTS: Mapping[tuple[str, str], Replacement] = MappingProxyType(
 class ReplaceOp(Step):
     """Change the operation of nodes: AddV2 to Add, FusedBatchNormV3 to FusedBatchNorm.
 
-    For known pairs the attributes that the new operation lacks are taken away, and a node is refused where the new one
-    would compute something else: FusedBatchNorm, where a node reads an output above 0. Other pairs are taken as
-    written, with a remark.
+    For known pairs the attributes that the new operation lacks are taken away, and a node is refused where
+    the new one would compute something else: FusedBatchNorm, where a node reads an output above 0. Other
+    pairs are taken as written, with a remark.
 
     Before::
 
@@ -99,7 +101,8 @@ class ReplaceOp(Step):
         if rule is None and found:
             site.remark(
                 "S217",
-                f"'{self.from_}' to '{self.to}' is no replacement known to be safe; {len(found)} nodes change",
+                f"'{self.from_}' to '{self.to}' is no replacement known to be safe; {len(found)} nodes "
+                "change",
                 "to",
                 notes=(f"the first: '{found[0].name}'",),
             )

@@ -17,7 +17,9 @@ Entry = TypeVar("Entry")
 
 
 class Selector(BaseModel):
-    """Nodes by operation, by a regular expression over the whole name, or by a glob over its last component."""
+    """Nodes by operation, by a regular expression over the whole name, or by a glob over its last
+    component.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,7 +57,10 @@ class Selector(BaseModel):
 
 
 Selection: TypeAlias = tuple[str | Selector, ...]
-"""Entries of a list of nodes: a namespace or whole name (``a/b``, or ``a/b?`` if it may be absent), or a selector."""
+"""Entries of a list of nodes.
+
+A namespace or whole name (``a/b``, or ``a/b?`` if it may be absent), or a selector.
+"""
 
 
 def split_optional(key: str) -> tuple[str, bool]:
@@ -79,8 +84,8 @@ def namespaces_of(graph: Graph) -> list[str]:
 def select(site: Site, items: Sequence[str | Selector], *path: str | int) -> list[str]:
     """Return the names of the nodes that ``items`` mean, each once, in graph order.
 
-    ``path`` places the list in the step for diagnostics. Raise SurgeonError R201 for an entry that matches nothing
-    and is not optional.
+    ``path`` places the list in the step for diagnostics. Raise SurgeonError R201 for an entry that matches
+    nothing and is not optional.
     """
     wanted = [split_optional(item)[0] for item in items if isinstance(item, str)]
     plain = dict.fromkeys(wanted, 0)

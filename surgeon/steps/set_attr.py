@@ -16,9 +16,9 @@ from surgeon.steps.step import Site, Step
 class SetAttributes(Step):
     """Set attributes of nodes, each in the kind that it has now.
 
-    Kinds are whole numbers, numbers, text, truth values, element types, shapes, tensors, and lists of one of them.
-    For an attribute that a node does not have yet, a type may be written by name for T and dtype, and any kind as, say,
-    '{shape: [1, 4]}'. 'null' takes an attribute away.
+    Kinds are whole numbers, numbers, text, truth values, element types, shapes, tensors, and lists of one of
+    them. For an attribute that a node does not have yet, a type may be written by name for T and dtype, and
+    any kind as, say, '{shape: [1, 4]}'. 'null' takes an attribute away.
 
     Before::
 

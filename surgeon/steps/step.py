@@ -23,7 +23,8 @@ class When(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: str | tuple[str, ...] = Field(
-        description="Target patterns, such as 'uff', 'onnx', 'uff@tensorrt-8.5' or 'tensorrt>=8.0'; one must match."
+        description="Target patterns, such as 'uff', 'onnx', 'uff@tensorrt-8.5' or 'tensorrt>=8.0'; one must "
+        "match."
     )
 
 
@@ -31,10 +32,11 @@ class When(BaseModel):
 class NewNode:
     """A node that a recipe puts in: everything about it that does not depend on the step that does so.
 
-    ``inputs`` are tensor names as the recipe writes them (``name``, ``name:1``, ``name:port``, ``name:*``), or None
-    where the step that puts the node in finds them. ``operands`` are small constants that the operation reads after
-    its inputs (ConcatV2's axis): (input name, value). ``ports`` names the outputs. ``like`` is the tensor of the
-    original graph that output 0 stands for. ``shape_only`` tells that the node ignores its inputs.
+    ``inputs`` are tensor names as the recipe writes them (``name``, ``name:1``, ``name:port``, ``name:*``),
+    or None where the step that puts the node in finds them. ``operands`` are small constants that the
+    operation reads after its inputs (ConcatV2's axis): (input name, value). ``ports`` names the outputs.
+    ``like`` is the tensor of the original graph that output 0 stands for. ``shape_only`` tells that the node
+    ignores its inputs.
     """
 
     name: str
@@ -54,7 +56,8 @@ class NewNode:
 class Site:
     """Where a step is planned: the graph as the steps before it left it, and what the recipe says around it.
 
-    ``spans`` gives the recipe's place of the step's own keys, by path (``("nodes", 0)``); the empty path is the step.
+    ``spans`` gives the recipe's place of the step's own keys, by path (``("nodes", 0)``); the empty path is
+    the step.
     """
 
     graph: Graph
@@ -93,10 +96,10 @@ class Site:
 class Step(BaseModel):
     """One entry of a recipe's ``steps``.
 
-    A subclass lives in a file of its own in ``surgeon/steps``, names itself in :attr:`keyword`, declares its options
-    as fields, and plans in :meth:`plan`. Its docstring's first line is its summary; the docstring also holds one
-    example, tested: an indented graph in text form after ``Before::``, the step's YAML after ``Step::``, and the
-    graph it makes after ``After::``.
+    A subclass lives in a file of its own in ``surgeon/steps``, names itself in :attr:`keyword`, declares its
+    options as fields, and plans in :meth:`plan`. Its docstring's first line is its summary; the docstring
+    also holds one example, tested: an indented graph in text form after ``Before::``, the step's YAML after
+    ``Step::``, and the graph it makes after ``After::``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -115,7 +118,10 @@ class Step(BaseModel):
         return self.id or self.step
 
     def plan(self, site: Site) -> list[Edit]:
-        """Return the edits, each with its place in the recipe; raise SurgeonError where the step cannot be taken."""
+        """Return the edits, each with its place in the recipe.
+
+        Raise SurgeonError where the step cannot be taken.
+        """
         raise NotImplementedError
 
 
@@ -136,7 +142,8 @@ def step_types() -> Mapping[str, type[Step]]:
             ):
                 if value.keyword in found:
                     raise RuntimeError(
-                        f"step '{value.keyword}' is in {found[value.keyword].__module__} and {module.__name__}"
+                        f"step '{value.keyword}' is in {found[value.keyword].__module__} and "
+                        f"{module.__name__}"
                     )
                 found[value.keyword] = value
     return MappingProxyType(dict(sorted(found.items())))

@@ -1,4 +1,5 @@
-"""YAML files that ship definitions: read with bounds, checked by a pydantic model, every fault shown at its place.
+"""YAML files that ship definitions: read with bounds, checked by a pydantic model, every fault shown at its
+place.
 
 Scalars stay text; the model converts them. So a version written ``10.10`` is not taken for the number 10.1.
 """
@@ -26,7 +27,10 @@ _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 def parse_version(text: object) -> tuple[int, ...]:
-    """Return ``(8, 5, 1)`` for ``"8.5.1"``; raise ValueError for anything but one to four numbers with dots."""
+    """Return ``(8, 5, 1)`` for ``"8.5.1"``.
+
+    Raise ValueError for anything but one to four numbers with dots.
+    """
     parts = text.split(".") if isinstance(text, str) else []
     if not 1 <= len(parts) <= 4 or not all(p.isascii() and p.isdigit() and len(p) <= 5 for p in parts):
         raise ValueError(f"'{text!s:.40}' is no version; expected numbers with dots, such as 8.5.1")
@@ -51,8 +55,8 @@ Truth = Annotated[bool, BeforeValidator(_truth)]
 def read_data(path: Path, model: type[Model], code: str, thing: str) -> Model:
     """Return the content of one YAML file as ``model``.
 
-    Raise SurgeonError with ``code`` and line and column: for a file that cannot be read, is over 256 KiB, is no YAML
-    or holds tags, anchors or duplicate keys, and for each value that the model refuses.
+    Raise SurgeonError with ``code`` and line and column: for a file that cannot be read, is over 256 KiB, is
+    no YAML or holds tags, anchors or duplicate keys, and for each value that the model refuses.
     """
     text = _read_text(path, code, thing)
     document = _Document(str(path), text.split("\n"), code)

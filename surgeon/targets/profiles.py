@@ -45,8 +45,8 @@ def target_names(folder: Path = FOLDER) -> tuple[str, ...]:
 
 
 def load_target(name: str, folder: Path = FOLDER) -> Target:
-    """Return one target, reading its file only; raise SurgeonError T101 for a name that is no target's, T104 for a
-    profile that is wrong."""
+    """Return one target, reading its file only; raise SurgeonError T101 for a name that is no target's, T104
+    for a profile that is wrong."""
     names = target_names(folder)
     if name not in names:
         raise error(
@@ -59,7 +59,10 @@ def load_target(name: str, folder: Path = FOLDER) -> Target:
 
 
 def all_targets(folder: Path = FOLDER) -> Mapping[str, Target]:
-    """Return every target by name; raise SurgeonError T104 where two files describe the same format, runtime and version."""
+    """Return every target by name.
+
+    Raise SurgeonError T104 where two files describe the same format, runtime and version.
+    """
     found: dict[str, Target] = {}
     owners: dict[object, str] = {}
     for name in target_names(folder):
@@ -79,7 +82,10 @@ def all_targets(folder: Path = FOLDER) -> Mapping[str, Target]:
 
 
 def target_for_output(path: str | os.PathLike[str]) -> Target:
-    """Return the target that an output file's suffix stands for; raise SurgeonError T102 for another suffix."""
+    """Return the target that an output file's suffix stands for.
+
+    Raise SurgeonError T102 for another suffix.
+    """
     name = os.fspath(path)
     suffix = Path(name).suffix.lower()
     if suffix not in _BY_SUFFIX:

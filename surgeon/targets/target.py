@@ -33,11 +33,12 @@ _SIGNS: Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
 class Target(Displayed):
     """A format and the runtime that reads it.
 
-    ``version`` is the release that a line of releases stands for: the first that was generally available, so that
-    what is written for the target holds for the whole line. ``runs_plugins`` is False where the runtime has no
-    TensorRT plugins. The next three speak of the UFF parser: ``plugin_needs_input`` where it refuses a plugin node
-    without inputs, ``uff_version`` the version that it requires of a file (None where that was not looked up), and
-    ``leaky_relu`` where it knows that activation. ``deprecated`` says until when the way is open.
+    ``version`` is the release that a line of releases stands for: the first that was generally available, so
+    that what is written for the target holds for the whole line. ``runs_plugins`` is False where the runtime
+    has no TensorRT plugins. The next three speak of the UFF parser: ``plugin_needs_input`` where it refuses a
+    plugin node without inputs, ``uff_version`` the version that it requires of a file (None where that was
+    not looked up), and ``leaky_relu`` where it knows that activation. ``deprecated`` says until when the way
+    is open.
     """
 
     name: str
@@ -58,9 +59,10 @@ class Target(Displayed):
     def matches(self, pattern: str) -> bool:
         """Return whether this target is among those that ``pattern`` names.
 
-        A pattern is a format (``uff``), a runtime (``tensorrt``), or both (``uff@tensorrt``); a runtime may carry a
-        line of versions (``tensorrt-8`` is every 8.x) or bounds (``tensorrt>=7.1,<8.5``). A bound is compared to as
-        many numbers as it has: 8.5.1 is within ``<=8.5``. Raise SurgeonError T103 for any other text.
+        A pattern is a format (``uff``), a runtime (``tensorrt``), or both (``uff@tensorrt``); a runtime may
+        carry a line of versions (``tensorrt-8`` is every 8.x) or bounds (``tensorrt>=7.1,<8.5``). A bound is
+        compared to as many numbers as it has: 8.5.1 is within ``<=8.5``. Raise SurgeonError T103 for any
+        other text.
         """
         head, at, tail = pattern.strip().partition("@")
         if not at and head in FORMATS:

@@ -20,13 +20,14 @@ _LARGEST = 100_000
 def load_labels(path: str | Path) -> Mapping[int, str]:
     """Return the names of classes by their number, the smallest first; the background is left out.
 
-    A ``.txt`` file holds one label a line. The first is class 1, or, where it names the background (or is ``???``),
-    class 0. A line that is empty, ``???`` or ``n/a`` is a class without a name. Any other file is a label map: messages
-    ``item`` with ``id``, ``name`` and ``display_name``, which goes before ``name``. A ``.txt`` file that begins with
-    ``item`` is a label map, too.
+    A ``.txt`` file holds one label a line. The first is class 1, or, where it names the background (or is
+    ``???``), class 0. A line that is empty, ``???`` or ``n/a`` is a class without a name. Any other file is a
+    label map: messages ``item`` with ``id``, ``name`` and ``display_name``, which goes before ``name``. A
+    ``.txt`` file that begins with ``item`` is a label map, too.
 
-    Raise SurgeonError E101 where the file cannot be read, D140 and D141 where it is no text format, and D143 for a
-    label map that names one class twice, names the class 0 otherwise than the background, or names none.
+    Raise SurgeonError E101 where the file cannot be read, D140 and D141 where it is no text format, and D143
+    for a label map that names one class twice, names the class 0 otherwise than the background, or names
+    none.
     """
     text = read_text(path)
     lines = Path(path).suffix.lower() == ".txt" and not _ITEM.match(text)

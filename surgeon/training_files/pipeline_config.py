@@ -1,4 +1,5 @@
-"""What a ``pipeline.config`` of the Object Detection API says of a detector: a second witness beside its graph.
+"""What a ``pipeline.config`` of the Object Detection API says of a detector: a second witness beside its
+graph.
 
 Fields that are not written have the defaults of the message definitions (tensorflow/models,
 research/object_detection/protos). What the file says of training is passed over.
@@ -33,10 +34,11 @@ class AnchorGenerator(Protocol):
         """Name of its message."""
 
     def anchors(self, maps: Sequence[tuple[int, int]], size: tuple[int, int]) -> Boxes | None:
-        """Return the anchors of feature maps (height, width) for an input of ``size`` (height, width in pixels).
+        """Return the anchors of feature maps (height, width) for an input of ``size`` (height, width in
+        pixels).
 
-        float32[P, 4]: ymin, xmin, ymax, xmax relative to the picture, layer by layer, row by row. None where the number
-        of maps does not fit.
+        float32[P, 4]: ymin, xmin, ymax, xmax relative to the picture, layer by layer, row by row. None where
+        the number of maps does not fit.
         """
 
 
@@ -65,7 +67,10 @@ class SsdAnchors:
         return [low + (high - low) * layer / last for layer in range(self.num_layers.value)] + [1.0]
 
     def anchors(self, maps: Sequence[tuple[int, int]], size: tuple[int, int]) -> Boxes | None:
-        """As :meth:`AnchorGenerator.anchors`. Source: multiple_grid_anchor_generator.py, create_ssd_anchors."""
+        """As :meth:`AnchorGenerator.anchors`.
+
+        Source: multiple_grid_anchor_generator.py, create_ssd_anchors.
+        """
         scales = self.layer_scales()
         if len(maps) != len(scales) - 1 or any(
             len(given) not in (0, len(maps)) for given in (self.strides, self.offsets)
@@ -98,7 +103,10 @@ class SsdAnchors:
 
 @dataclass(frozen=True)
 class MultiscaleAnchors:
-    """``multiscale_anchor_generator`` of feature pyramids: sizes as multiples of the level's stride, 2 to its power."""
+    """``multiscale_anchor_generator`` of feature pyramids.
+
+    Sizes as multiples of the level's stride, 2 to its power.
+    """
 
     min_level: Stated[int]
     max_level: Stated[int]
@@ -149,10 +157,11 @@ class OtherAnchors:
 class PipelineConfig:
     """What a pipeline config says of a detector's graph, each value with its place.
 
-    ``architecture`` is ``ssd`` or another message of ``model``; the rest is meant for ``ssd`` alone. ``num_classes``
-    leaves the background out. ``size`` is height and width in pixels; ``coder`` the scale factors in the order y, x,
-    height, width, or None for a coder without; ``score_converter`` is ``identity``, ``sigmoid`` or ``softmax``.
-    ``label_map`` is the path as written, for the machine that trained.
+    ``architecture`` is ``ssd`` or another message of ``model``; the rest is meant for ``ssd`` alone.
+    ``num_classes`` leaves the background out. ``size`` is height and width in pixels; ``coder`` the scale
+    factors in the order y, x, height, width, or None for a coder without; ``score_converter`` is
+    ``identity``, ``sigmoid`` or ``softmax``. ``label_map`` is the path as written, for the machine that
+    trained.
     """
 
     file: str
@@ -177,8 +186,8 @@ class PipelineConfig:
 def read_pipeline_config(path: str | Path) -> PipelineConfig:
     """Read a ``pipeline.config``.
 
-    Raise SurgeonError E101 where it cannot be read, D140 where it is no text format, D141 for a field that is written
-    twice or holds another kind of value, and D142 where it describes no detector.
+    Raise SurgeonError E101 where it cannot be read, D140 where it is no text format, D141 for a field that is
+    written twice or holds another kind of value, and D142 where it describes no detector.
     """
     return parse_pipeline_config(read_text(path), str(path))
 

@@ -1,8 +1,8 @@
 """Text format of protocol buffers, read without the descriptors of its messages.
 
-Read are nested messages in ``{}`` or ``<>``, lists, strings with escapes, adjacent strings, numbers, names (of enums
-and truth values), names of extensions in brackets, and comments. What kind a field should be is said by whoever asks
-for it. Source of the grammar: https://protobuf.dev/reference/protobuf/textformat-spec/.
+Read are nested messages in ``{}`` or ``<>``, lists, strings with escapes, adjacent strings, numbers, names
+(of enums and truth values), names of extensions in brackets, and comments. What kind a field should be is
+said by whoever asks for it. Source of the grammar: https://protobuf.dev/reference/protobuf/textformat-spec/.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ DEPTH_LIMIT = 100
 _TOKEN = re.compile(
     r"""(?P<space>(?:[ \t\r\n\f\v]|\#[^\n]*)+)
       | (?P<string>"(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*')
-      | (?P<number>(?:0[xX][0-9a-fA-F]+|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?[fF]?)(?![A-Za-z0-9_.]))
+      | (?P<number>(?:0[xX][0-9a-fA-F]+|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?[fF]?)
+          (?![A-Za-z0-9_.]))
       | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
       | (?P<mark>[{}<>\[\]:,;./-])""",
     re.VERBOSE,
@@ -57,7 +58,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Stated(Generic[T]):
-    """A value and where it is written; ``where`` is None where it is the default of a field that is not written."""
+    """A value and where it is written.
+
+    ``where`` is None where it is the default of a field that is not written.
+    """
 
     value: T
     where: Span | None = None
@@ -67,8 +71,8 @@ class Stated(Generic[T]):
 class Message:
     """The fields of a message, in the order written.
 
-    The methods return what a field says, or the default where it is not written. They raise SurgeonError D141 for a
-    value of another kind, and for a field written more than once where one value is asked for.
+    The methods return what a field says, or the default where it is not written. They raise SurgeonError D141
+    for a value of another kind, and for a field written more than once where one value is asked for.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -170,7 +174,10 @@ def _refused(entry: Entry, wanted: str, notes: Sequence[str] = ()) -> SurgeonErr
 
 
 def read_text(path: str | Path) -> str:
-    """Return a text file's content; raise SurgeonError E101 where it cannot be read, D140 where it is no text."""
+    """Return a text file's content.
+
+    Raise SurgeonError E101 where it cannot be read, D140 where it is no text.
+    """
     file = Path(path)
     try:
         size = file.stat().st_size
@@ -207,7 +214,10 @@ def read_text(path: str | Path) -> str:
 
 
 def parse_text(text: str, file: str) -> Message:
-    """Return the message that a text holds; raise SurgeonError D140, with line and column, where it is none."""
+    """Return the message that a text holds.
+
+    Raise SurgeonError D140, with line and column, where it is none.
+    """
     return _Parser(text, file).message()
 
 
@@ -352,7 +362,8 @@ class _Parser:
             last = match.end()
         return bytes(out + inner[last:].encode())
 
-    # --- tokens ---------------------------------------------------------------------------------------------------
+    # --- tokens
+    # ---------------------------------------------------------------------------------------------------
 
     def _tokens(self) -> Iterator[tuple[str, str, int]]:
         at = 0

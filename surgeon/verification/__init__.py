@@ -1,4 +1,7 @@
-"""Whether a rewritten graph computes what the original computes: runners, pictures and the comparison of detections."""
+"""Whether a rewritten graph computes what the original computes.
+
+Runners, pictures and the comparison of detections.
+"""
 
 from surgeon.runners.image import Picture, given_pictures
 from surgeon.runners.rewritten import Execution, OriginalRunner, RewrittenRunner

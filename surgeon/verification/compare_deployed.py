@@ -75,7 +75,9 @@ class EngineDeployed:
 
 
 def originals(sides: Sides, pictures: Iterable[Picture], seed: int) -> Iterable[Original]:
-    """Yield what the original computes of each picture, or of numbers made up from ``seed`` where it reads no picture."""
+    """Yield what the original computes of each picture, or of numbers made up from ``seed`` where it reads no
+    picture.
+    """
     for picture in pictures if sides.picture_ref is not None else [None]:
         yield original_of(sides, picture, sides.sample(picture, seed))
 
@@ -136,10 +138,12 @@ def _reruns(sides: Sides, sample: Sample, execute: Callable[[], Execution]) -> R
 def verify_deployed(
     deployed: Deployed, facts: Facts, found: Iterable[Original], limits: Limits, *, output: Path | None = None
 ) -> Verification:
-    """Run a file on the originals' inputs (cut to cut) and on their pixels (end to end), and compare with the originals.
+    """Run a file on the originals' inputs (cut to cut) and on their pixels (end to end), and compare with the
+    originals.
 
-    A difference is excused where the rewritten graph's references show the same one, and with one rule changed do not. Raise
-    SurgeonError V124 where the file was made from another graph, V125 where it has other inputs, and what running it raises.
+    A difference is excused where the rewritten graph's references show the same one, and with one rule
+    changed do not. Raise SurgeonError V124 where the file was made from another graph, V125 where it has
+    other inputs, and what running it raises.
     """
     if deployed.graph and facts.graph and deployed.graph != facts.graph:
         raise error(
@@ -207,7 +211,8 @@ def _check_inputs(deployed: Deployed, original: Original) -> None:
     if set(deployed.inputs) != set(original.inputs):
         raise error(
             "V125",
-            f"'{deployed.subject}' has the inputs {_listed(deployed.inputs)}; expected those of the original, "
+            f"'{deployed.subject}' has the inputs {_listed(deployed.inputs)}; expected those of the "
+            "original, "
             f"{_listed(original.inputs)}",
             deployed.subject,
             help=["build it with the recipe that the original was stored with"],
@@ -221,7 +226,10 @@ def _listed(names: Iterable[str]) -> str:
 def _prepared(
     deployed: Deployed, facts: Facts, original: Original
 ) -> tuple[dict[str, np.ndarray], tuple[float, float]] | None:
-    """Return what the file's own preparation makes of the pixels, with the window; None where nothing is prepared."""
+    """Return what the file's own preparation makes of the pixels, with the window.
+
+    None where nothing is prepared.
+    """
     if deployed.image is None or original.pixels is None or not facts.prepared:
         return None
     made = prepare(deployed.image, original.pixels)

@@ -21,7 +21,10 @@ _WIDER = 10
 
 
 def compare_alone(sides: Sides, sample: Sample, limits: Limits, *, first: bool) -> list[Comparison]:
-    """Compare each node put in with what it replaced; the anchors, which no picture changes, with the first one only."""
+    """Compare each node put in with what it replaced.
+
+    The anchors, which no picture changes, with the first one only.
+    """
     found = [_input(sides, r, sample, limits) for r in sides.match.replacements if r.node.op in PLACEHOLDERS]
     if sides.anchor_makers and first:
         found.append(_anchors(sides, sample, limits))
@@ -36,7 +39,8 @@ def _not_compared(subject: object, sample: Sample, reason: str) -> TensorCompari
     return TensorComparison(str(subject), sample.name, Outcome.NOT_COMPARED, reason)
 
 
-# --- inputs ---------------------------------------------------------------------------------------------------------
+# --- inputs
+# ---------------------------------------------------------------------------------------------------------
 
 
 def _input(sides: Sides, replaced: Replacement, sample: Sample, limits: Limits) -> Comparison:
@@ -53,11 +57,15 @@ def _input(sides: Sides, replaced: Replacement, sample: Sample, limits: Limits) 
     )
 
 
-# --- anchors --------------------------------------------------------------------------------------------------------
+# --- anchors
+# --------------------------------------------------------------------------------------------------------
 
 
 def _anchors(sides: Sides, sample: Sample, limits: Limits) -> Comparison:
-    """Compare the anchors and variances that the plugin reads with the original's; an excuse counts once for all of them."""
+    """Compare the anchors and variances that the plugin reads with the original's.
+
+    An excuse counts once for all of them.
+    """
     spaces = dict.fromkeys(space for replaced in sides.anchor_makers for space in replaced.namespaces)
     subject = f"{', '.join(spaces)} -> {', '.join(replaced.node.name for replaced in sides.anchor_makers)}"
     try:
@@ -98,7 +106,8 @@ def _prior(sides: Sides, sample: Sample) -> np.ndarray:
     return np.stack([anchors.reshape(-1), variances.reshape(-1)])[None, :, :, None].astype(np.float32)
 
 
-# --- detections -------------------------------------------------------------------------------------------------------
+# --- detections
+# -------------------------------------------------------------------------------------------------------
 
 
 def _detections(sides: Sides, plugin: Node, sample: Sample, limits: Limits) -> Comparison:
@@ -125,8 +134,8 @@ def _detections(sides: Sides, plugin: Node, sample: Sample, limits: Limits) -> C
 def _plugin_inputs(sides: Sides, plugin: Node, sample: Sample) -> list[np.ndarray]:
     """Return the original's encodings, scores and anchors in the order in which the plugin reads them.
 
-    Scores are converted where the plugin does not do so itself. Raise SurgeonError where the original does not tell
-    them.
+    Scores are converted where the plugin does not do so itself. Raise SurgeonError where the original does
+    not tell them.
     """
     assert sides.detector is not None
     ports, detector = sides.inputs_by_port, sides.detector
@@ -155,11 +164,14 @@ def _converted(logits: np.ndarray, converter: str) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32) if converter == "sigmoid" else logits
 
 
-# --- anything else ----------------------------------------------------------------------------------------------------
+# --- anything else
+# ----------------------------------------------------------------------------------------------------
 
 
 def _region(sides: Sides, region: Region, sample: Sample, limits: Limits) -> list[Comparison]:
-    """Compare what a node put in gives with the tensors whose place it takes, on the original's values and on wider ones."""
+    """Compare what a node put in gives with the tensors whose place it takes, on the original's values and on
+    wider ones.
+    """
     if region.reason:
         return [_not_compared(region.replaced, sample, region.reason)]
     given = {ref: sample.values[origin] for ref, origin in region.fed.items()}
@@ -194,7 +206,9 @@ def _against(
     limits: Limits,
     name: str = "",
 ) -> list[Comparison]:
-    """Run a region on the given inputs, and compare its outputs with the original's tensors in ``expected``."""
+    """Run a region on the given inputs, and compare its outputs with the original's tensors in
+    ``expected``.
+    """
     subject = name or str(region.replaced)
     try:
         graph = sides.runner.graph

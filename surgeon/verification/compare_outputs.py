@@ -28,7 +28,10 @@ PluginRun: TypeAlias = Callable[[str], Sequence[np.ndarray]]
 
 
 def compare_outputs(sides: Sides, sample: Sample, execution: Execution, limits: Limits) -> list[Comparison]:
-    """Compare the outputs of one run of the rewritten graph with the original's: detections as such, others as tensors."""
+    """Compare the outputs of one run of the rewritten graph with the original's.
+
+    Detections as such, others as tensors.
+    """
     found: list[Comparison] = []
     if sides.plugin is not None:
         run = partial(outputs_of, sides, execution)
@@ -59,7 +62,10 @@ def compare_outputs(sides: Sides, sample: Sample, execution: Execution, limits: 
 def compare_plugin(
     sides: Sides, subject: str, sample: Sample, run: PluginRun, changes: Sequence[str], limits: Limits
 ) -> Comparison:
-    """Compare what the plugin gives with what the original detects; ``run`` gives its outputs with a rule changed."""
+    """Compare what the plugin gives with what the original detects.
+
+    ``run`` gives its outputs with a rule changed.
+    """
     found = sides.of_plugin(run(""), sample)
     again = partial(rerun, sides, sample, run)
     return compare_detections(subject, sample.name, sides.of_original(sample), found, limits, changes, again)
@@ -73,7 +79,9 @@ def rerun(sides: Sides, sample: Sample, run: PluginRun, change: str) -> Detectio
 
 
 def outputs_of(sides: Sides, execution: Execution, change: str = "") -> list[np.ndarray]:
-    """Return the outputs of the plugin that gives detections, with a rule changed in every plugin that has it."""
+    """Return the outputs of the plugin that gives detections, with a rule changed in every plugin that has
+    it.
+    """
     assert sides.plugin is not None
     if change:
         references = sides.runner.references

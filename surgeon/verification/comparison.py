@@ -26,18 +26,24 @@ ALL_CANDIDATES, EXACT_RATIOS, CLIP_FIRST, KEEP_ALL = (
     "keep-all",
 )
 DROP_EMPTY = "drop-empty"
-"""Not a reference's own change: what ``keep-all`` gives, without boxes that have no area, and as many as were kept before."""
+"""Not a reference's own change.
+
+What ``keep-all`` gives, without boxes that have no area, and as many as were kept before.
+"""
 
 AVOIDABLE = (ALL_CANDIDATES, EXACT_RATIOS)
 """Excuses for the recipe's own numbers: a larger ``topK``, exact ratios or constant anchors avoid them."""
 
 EXCUSES: Mapping[str, str] = MappingProxyType(
     {
-        EXACT_RATIOS: "an aspect ratio such as 0.33 stands for 1/3; 'anchors: constant' or an exact ratio avoids it",
-        ALL_CANDIDATES: "only the topK best boxes of a class go into suppression, where the original looks at all; "
+        EXACT_RATIOS: "an aspect ratio such as 0.33 stands for 1/3; 'anchors: constant' or an exact ratio "
+        "avoids it",
+        ALL_CANDIDATES: "only the topK best boxes of a class go into suppression, where the original looks "
+        "at all; "
         "'topK: auto' avoids it",
         CLIP_FIRST: "the original clips boxes to the picture before suppression, the plugin after it",
-        DROP_EMPTY: "the original drops boxes that lie outside the picture, the plugin keeps them without area",
+        DROP_EMPTY: "the original drops boxes that lie outside the picture, the plugin keeps them without "
+        "area",
         KEEP_ALL: "near-equal scores change places at the last detection that is kept",
     }
 )
@@ -49,13 +55,18 @@ FLOOR = 10
 
 @dataclass(frozen=True)
 class Limits:
-    """What is allowed: the tolerances, and how many excused differences on one picture (None: the default)."""
+    """What is allowed: the tolerances, and how many excused differences on one picture (None: the
+    default).
+    """
 
     tolerances: Tolerances = field(default_factory=Tolerances)
     max_excused: int | None = None
 
     def check(self) -> Limits:
-        """Return these limits; raise SurgeonError V103 for a tolerance that is no number above 0, or a count below 0."""
+        """Return these limits.
+
+        Raise SurgeonError V103 for a tolerance that is no number above 0, or a count below 0.
+        """
         for name, value in (("box", self.tolerances.box), ("score", self.tolerances.score)):
             if not 0 < value < 1:
                 raise error(
@@ -74,8 +85,8 @@ class Limits:
     def refused(self, excused: Mapping[str, int], total: int) -> str:
         """Return why so many excused differences are too many, or an empty text.
 
-        By default those that the recipe's numbers cause are not allowed, and the others up to half of the ``total``
-        detections.
+        By default those that the recipe's numbers cause are not allowed, and the others up to half of the
+        ``total`` detections.
         """
         count = sum(excused.values())
         if self.max_excused is not None:
@@ -102,13 +113,14 @@ def compare_detections(
 ) -> DetectionComparison:
     """Match the detections of one picture and judge them.
 
-    ``again`` gives the rewritten graph's detections with one of ``changes`` made in the reference. A difference is
-    excused by a change where the original's detection then has a partner within the tolerances, and one that only the
-    rewritten graph gives is then gone.
+    ``again`` gives the rewritten graph's detections with one of ``changes`` made in the reference. A
+    difference is excused by a change where the original's detection then has a partner within the tolerances,
+    and one that only the rewritten graph gives is then gone.
 
-    Where ``rewritten`` are not the reference's own detections (``by_reference`` is False), no change of the reference can
-    explain them. Then a difference is excused where the reference, whose detections ``again("")`` gives, shows the same one
-    and is excused for it; and, at the last detection kept, where ``keep-all`` has what takes another's place.
+    Where ``rewritten`` are not the reference's own detections (``by_reference`` is False), no change of the
+    reference can explain them. Then a difference is excused where the reference, whose detections
+    ``again("")`` gives, shows the same one and is excused for it; and, at the last detection kept, where
+    ``keep-all`` has what takes another's place.
     """
     tolerances = limits.tolerances
     excuses = _Excuses(original, rewritten, tolerances)
@@ -230,8 +242,8 @@ class _Excuses:
     def at_the_cut(self, found: Detections, *, exchanged: bool = False) -> None:
         """Excuse rows whose score is at the last one kept: as many too many as there are too few.
 
-        ``found`` are the detections without a limit on their number; what is excused is among them. Where rows are
-        ``exchanged``, no more are excused for being too few than others took the place of.
+        ``found`` are the detections without a limit on their number; what is excused is among them. Where
+        rows are ``exchanged``, no more are excused for being too few than others took the place of.
         """
         if not len(self.rewritten) or not len(self.original):
             return
@@ -313,8 +325,8 @@ def compare_tensors(
 ) -> TensorComparison:
     """Judge two tensors of one shape by their largest difference.
 
-    ``tolerance`` is a share of the largest magnitude expected where ``relative``, else absolute. Values that are no
-    numbers agree with nothing; a tensor expected to hold one value alone proves nothing.
+    ``tolerance`` is a share of the largest magnitude expected where ``relative``, else absolute. Values that
+    are no numbers agree with nothing; a tensor expected to hold one value alone proves nothing.
     """
     if expected.shape != found.shape:
         return TensorComparison(

@@ -13,7 +13,10 @@ from surgeon.rewrite import Plan
 
 @dataclass(frozen=True)
 class Replacement:
-    """A node put in for nodes of the original: ``namespaces`` are their first name components, in graph order."""
+    """A node put in for nodes of the original.
+
+    ``namespaces`` are their first name components, in graph order.
+    """
 
     node: Node
     namespaces: tuple[str, ...]
@@ -38,7 +41,10 @@ class Correspondence:
 
     @cached_property
     def replacements(self) -> tuple[Replacement, ...]:
-        """The nodes of the result that were put in for others, in graph order; a node that was only renamed is none."""
+        """The nodes of the result that were put in for others, in graph order.
+
+        A node that was only renamed is none.
+        """
         members: dict[str, list[str]] = {}
         for edit in self._edits:
             if (
@@ -57,10 +63,12 @@ class Correspondence:
         return tuple(found)
 
     def origin(self, ref: Ref) -> Ref | None:
-        """Return the tensor of the original that a tensor of the result is, or takes the place of; None where there is none.
+        """Return the tensor of the original that a tensor of the result is, or takes the place of; None where
+        there is none.
 
-        A node that is in both graphs gives the tensor of the same name. A node put in stands for its ``like`` tensor, for
-        what its readers read before, or for the one tensor that left the nodes whose place it took.
+        A node that is in both graphs gives the tensor of the same name. A node put in stands for its ``like``
+        tensor, for what its readers read before, or for the one tensor that left the nodes whose place it
+        took.
         """
         if ref.node not in self._added:
             return ref if ref.node in self.original else None
@@ -83,7 +91,9 @@ class Correspondence:
 
     @cached_property
     def _left(self) -> Mapping[Ref, Ref]:
-        """For nodes with one output, the tensor that others read from the nodes taken out, where it is one."""
+        """For nodes with one output, the tensor that others read from the nodes taken out, where it is
+        one.
+        """
         table: dict[Ref, Ref] = {}
         for replaced in self.replacements:
             inside = set(replaced.members)

@@ -29,8 +29,9 @@ _PORTS = ("loc", "conf", "prior")
 class Sample:
     """One picture, or one set of made-up numbers, on its way through both graphs.
 
-    ``values`` is what the original's placeholders hold and what it computed, ``cut`` the run of the rewritten graph on
-    the original's values, ``prepared`` the picture as the recipe's ``image`` makes it for the rewritten graph.
+    ``values`` is what the original's placeholders hold and what it computed, ``cut`` the run of the rewritten
+    graph on the original's values, ``prepared`` the picture as the recipe's ``image`` makes it for the
+    rewritten graph.
     """
 
     name: str
@@ -48,8 +49,8 @@ class Sample:
 class Region:
     """A node put in, with the nodes between it and tensors that the original has.
 
-    ``fed`` maps the tensors that go in to the original's, ``outputs`` those that come out; ``nodes`` are the names of
-    what is computed (membership only). ``reason`` says why there is nothing to compare.
+    ``fed`` maps the tensors that go in to the original's, ``outputs`` those that come out; ``nodes`` are the
+    names of what is computed (membership only). ``reason`` says why there is nothing to compare.
     """
 
     replaced: Replacement
@@ -62,8 +63,8 @@ class Region:
 class Sides:
     """A plan's source and its result, both ready to run.
 
-    Raise SurgeonError: what the runners raise, V109 for graphs that have nothing in common to compare, and what the
-    derivations raise where a plugin gives detections and the original's cannot be found.
+    Raise SurgeonError: what the runners raise, V109 for graphs that have nothing in common to compare, and
+    what the derivations raise where a plugin gives detections and the original's cannot be found.
     """
 
     def __init__(self, plan: Plan, recipe: Recipe, catalog: Catalog) -> None:
@@ -75,7 +76,8 @@ class Sides:
         self.inference = Inference(self.graph)
         self.original = OriginalRunner(self.graph, self._fetches())
 
-    # --- the rewritten graph ----------------------------------------------------------------------------------------
+    # --- the rewritten graph
+    # ----------------------------------------------------------------------------------------
 
     @cached_property
     def plugin(self) -> Node | None:
@@ -88,7 +90,10 @@ class Sides:
 
     @cached_property
     def inputs_by_port(self) -> Mapping[str, Ref]:
-        """What the plugin that gives detections reads, by port; empty where it has other ports than encodings and anchors."""
+        """What the plugin that gives detections reads, by port.
+
+        Empty where it has other ports than encodings and anchors.
+        """
         if self.plugin is None:
             return {}
         spec = self.runner.references[self.plugin.name].plugin
@@ -109,7 +114,8 @@ class Sides:
             if origin is None:
                 raise error(
                     "V109",
-                    f"the input '{node.name}' stands for no tensor of the original; expected one that can be fed to it",
+                    f"the input '{node.name}' stands for no tensor of the original; expected one that can be "
+                    "fed to it",
                     self.recipe.span("nodes", node.name),
                     help=["give the node a 'like'"],
                 )
@@ -118,7 +124,10 @@ class Sides:
 
     @cached_property
     def prepared_inputs(self) -> tuple[Ref, ...]:
-        """The rewritten graph's inputs that a picture becomes by the recipe's ``image``; none where it keeps its own input."""
+        """The rewritten graph's inputs that a picture becomes by the recipe's ``image``.
+
+        None where it keeps its own input.
+        """
         return tuple(
             ref
             for ref, origin in self.inputs.items()
@@ -135,13 +144,15 @@ class Sides:
             names = ", ".join(f"'{ref}'" for ref in table)
             raise error(
                 "V109",
-                f"nothing in the original stands for the outputs {names}; expected detections, or tensors of both graphs",
+                f"nothing in the original stands for the outputs {names}; expected detections, or tensors of "
+                "both graphs",
                 self.recipe.span("outputs"),
                 help=["add an output that the original has, too, and verify with that"],
             )
         return table
 
-    # --- the original -------------------------------------------------------------------------------------------------
+    # --- the original
+    # -------------------------------------------------------------------------------------------------
 
     @cached_property
     def detector(self) -> Detector | None:
@@ -180,7 +191,8 @@ class Sides:
                     wanted.append(getattr(self.detector, name).value)
         return wanted
 
-    # --- what was put in -----------------------------------------------------------------------------------------------
+    # --- what was put in
+    # -----------------------------------------------------------------------------------------------
 
     @cached_property
     def anchor_makers(self) -> tuple[Replacement, ...]:
@@ -194,7 +206,9 @@ class Sides:
 
     @cached_property
     def regions(self) -> tuple[Region, ...]:
-        """The replacements that are neither inputs, nor anchors, nor what gives detections, each with what it reads."""
+        """The replacements that are neither inputs, nor anchors, nor what gives detections, each with what it
+        reads.
+        """
         apart = {replaced.node.name for replaced in self.anchor_makers}
         if self.plugin is not None:
             apart.add(self.plugin.name)
@@ -205,7 +219,10 @@ class Sides:
         )
 
     def _region(self, replaced: Replacement) -> Region:
-        """Walk back from a node put in to tensors that the original has; what lies between is computed with it."""
+        """Walk back from a node put in to tensors that the original has.
+
+        What lies between is computed with it.
+        """
         rewritten, name = self.runner.graph, replaced.node.name
         if name not in self._needed:
             return Region(replaced, reason="no output of the recipe needs it")
@@ -234,20 +251,24 @@ class Sides:
 
     @cached_property
     def _live(self) -> frozenset[str]:
-        """Nodes of the rewritten graph that its outputs need and that depend on its inputs; membership only."""
+        """Nodes of the rewritten graph that its outputs need and that depend on its inputs.
+
+        Membership only.
+        """
         fed = {node.name for node in self.runner.inputs}
         for name in self.runner.graph.topological():
             if name in self._needed and any(source in fed for source in self.runner.graph[name].sources):
                 fed.add(name)
         return frozenset(fed)
 
-    # --- samples -----------------------------------------------------------------------------------------------------
+    # --- samples
+    # -----------------------------------------------------------------------------------------------------
 
     def sample(self, picture: Picture | None, seed: int) -> Sample:
         """Run the original, and the rewritten graph on the original's values at the cut.
 
-        Raise SurgeonError V104 for the recipe's ``image``, V106 where TensorFlow cannot compute a graph, and V110 for an
-        input that nothing can be put into.
+        Raise SurgeonError V104 for the recipe's ``image``, V106 where TensorFlow cannot compute a graph, and
+        V110 for an input that nothing can be put into.
         """
         random = np.random.default_rng(seed)
         fed: dict[Ref, np.ndarray] = {}
@@ -267,7 +288,10 @@ class Sides:
         )
 
     def _numbers(self, node: Node, random: np.random.Generator) -> np.ndarray:
-        """Return made-up numbers for a placeholder: 0 to 1, of ints 0 and 1, of uint8 0 to 255; unknown batches are 1."""
+        """Return made-up numbers for a placeholder: 0 to 1, of ints 0 and 1, of uint8 0 to 255.
+
+        Unknown batches are 1.
+        """
         spec = self.inference.spec(Ref(node.name))
         dims = spec.shape.dims
         if dims is not None and dims and dims[0] is None:
@@ -313,7 +337,8 @@ class Sides:
         fed: np.ndarray = (pixels if spec.shape.rank == 3 else pixels[None]).astype(dtype.numpy())
         return fed
 
-    # --- detections ---------------------------------------------------------------------------------------------------
+    # --- detections
+    # ---------------------------------------------------------------------------------------------------
 
     def of_original(self, sample: Sample) -> Detections:
         """Return what the original detects, its classes counted as the plugin counts them."""

@@ -28,7 +28,10 @@ CODE = "V120"
 One = TypeVar("One")
 
 _CLOSE = 1e-6
-"""Largest relative difference of a number from the expected one: a field is float32, a case is written in decimals."""
+"""Largest relative difference of a number from the expected one.
+
+A field is float32, a case is written in decimals.
+"""
 
 
 def _typed(value: object) -> object:
@@ -178,7 +181,10 @@ def load_recipe_cases(path: Path) -> RecipeCases:
 
 
 def chosen_cases(path: Path, text: str = "") -> list[RecipeCase]:
-    """Read a file of cases and return those whose names hold a text; raise SurgeonError V120, and V121 for none."""
+    """Read a file of cases and return those whose names hold a text.
+
+    Raise SurgeonError V120, and V121 for none.
+    """
     return named_so([(case.name, case) for case in load_recipe_cases(path).cases], text, path)
 
 
@@ -203,7 +209,8 @@ def run_case(
     open_model: OpenModel,
     recipe_paths: Sequence[Path] = (),
 ) -> CaseResult:
-    """Plan a recipe for a case's model, verify it where the case asks for that, and compare with what is expected.
+    """Plan a recipe for a case's model, verify it where the case asks for that, and compare with what is
+    expected.
 
     ``folder`` is that of the file of cases. A diagnostic that is not expected is a failure of the case; raise
     SurgeonError for a model that cannot be opened.
@@ -302,7 +309,8 @@ def _node_failures(node: Node, wanted: NodeExpectation) -> list[str]:
     inputs = tuple(map(str, node.inputs))
     if wanted.inputs is not None and inputs != wanted.inputs:
         failures.append(
-            f"the node '{node.name}' reads {', '.join(inputs) or 'nothing'}; expected {', '.join(wanted.inputs) or 'nothing'}"
+            f"the node '{node.name}' reads {', '.join(inputs) or 'nothing'}; expected "
+            f"{', '.join(wanted.inputs) or 'nothing'}"
         )
     return failures
 

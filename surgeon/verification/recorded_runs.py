@@ -25,24 +25,31 @@ _META = "meta"
 _MOST_BYTES = 8 << 30
 _MOST_PICTURES = 10_000
 _BEYOND = 1000
-"""Detections beyond the original's that are kept of a rerun that gives all; those at the cut are among them."""
+"""Detections beyond the original's that are kept of a rerun that gives all.
+
+Those at the cut are among them.
+"""
 
 _PARTS = {"boxes": np.float32, "scores": np.float32, "classes": np.int64}
 
 Reruns = Callable[[str], Detections]
-"""Returns what the rewritten graph's references detect with a rule changed; with none where its name is empty."""
+"""Returns what the rewritten graph's references detect with a rule changed.
+
+With none where its name is empty.
+"""
 
 _UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True, eq=False)
 class Original:
-    """What the original computes of one picture, and what the rewritten graph's references would, with rules changed.
+    """What the original computes of one picture, and what the rewritten graph's references would, with rules
+    changed.
 
-    ``pixels`` is uint8[H, W, 3] as the original saw it, None where numbers were made up. ``inputs`` holds the original's own
-    values of the rewritten graph's inputs, batch of one first. ``detections`` counts classes as the plugin does; None where
-    the graph gives none, and then ``tensors`` holds what its outputs must be. ``changes`` are the rules that ``cut`` (from
-    ``inputs``) and ``end`` (from the pixels) know.
+    ``pixels`` is uint8[H, W, 3] as the original saw it, None where numbers were made up. ``inputs`` holds the
+    original's own values of the rewritten graph's inputs, batch of one first. ``detections`` counts classes
+    as the plugin does; None where the graph gives none, and then ``tensors`` holds what its outputs must be.
+    ``changes`` are the rules that ``cut`` (from ``inputs``) and ``end`` (from the pixels) know.
     """
 
     name: str
@@ -148,7 +155,9 @@ def read_originals(path: Path) -> tuple[Facts, Sequence[Original]]:
 
 @contextmanager
 def _reading(path: Path, what: str = "") -> Iterator[None]:
-    """Raise SurgeonError V123 for whatever goes wrong with the file, or with a part of it, while the block reads."""
+    """Raise SurgeonError V123 for whatever goes wrong with the file, or with a part of it, while the block
+    reads.
+    """
     try:
         yield
     except FileNotFoundError:
@@ -221,7 +230,8 @@ class _Rows(Sequence[Original]):
             ):
                 if array.dtype != dtype or array.shape != shape:
                     raise ValueError(
-                        f"'{name}/{part}' is {array.dtype}{list(array.shape)}; expected {np.dtype(dtype)}{list(shape)}"
+                        f"'{name}/{part}' is {array.dtype}{list(array.shape)}; expected "
+                        f"{np.dtype(dtype)}{list(shape)}"
                     )
             return Detections(boxes, scores, classes)
 

@@ -27,8 +27,9 @@ class Outcome(str, Enum):
 class Tolerances:
     """How far numbers may be apart.
 
-    ``box`` is the largest difference of a coordinate, as a share of the picture, of anchors and their variances, too;
-    ``score`` that of scores. ``tensor`` is for other tensors, as a share of the expected one's largest magnitude.
+    ``box`` is the largest difference of a coordinate, as a share of the picture, of anchors and their
+    variances, too; ``score`` that of scores. ``tensor`` is for other tensors, as a share of the expected
+    one's largest magnitude.
     """
 
     box: float = 1e-4
@@ -42,7 +43,9 @@ class Tolerances:
 
 @dataclass(frozen=True)
 class Row:
-    """One detection: the class as the plugin counts it, the score, and ymin, xmin, ymax, xmax relative to the picture."""
+    """One detection: the class as the plugin counts it, the score, and ymin, xmin, ymax, xmax relative to the
+    picture.
+    """
 
     label: int
     score: float
@@ -57,8 +60,8 @@ class Row:
 class Difference:
     """A detection that only one graph gives, or that the two give differently.
 
-    ``original`` or ``rewritten`` is None where that graph does not give it. ``excuse`` names the rule that explains it:
-    with this rule alone changed in the reference, the difference is gone.
+    ``original`` or ``rewritten`` is None where that graph does not give it. ``excuse`` names the rule that
+    explains it: with this rule alone changed in the reference, the difference is gone.
     """
 
     original: Row | None
@@ -88,8 +91,9 @@ class Difference:
 class DetectionComparison:
     """The detections of one picture, matched one to one.
 
-    ``original`` and ``rewritten`` count them, ``matched`` the pairs of one class whose boxes are near. The errors are
-    over the pairs that are not excused. ``differences`` are all that do not agree within the tolerances.
+    ``original`` and ``rewritten`` count them, ``matched`` the pairs of one class whose boxes are near. The
+    errors are over the pairs that are not excused. ``differences`` are all that do not agree within the
+    tolerances.
     """
 
     subject: str
@@ -139,7 +143,10 @@ class DetectionComparison:
 
 @dataclass(frozen=True)
 class TensorComparison:
-    """Two tensors, element by element; ``error`` and ``tolerance`` are absolute, an error that is no number is None in JSON."""
+    """Two tensors, element by element.
+
+    ``error`` and ``tolerance`` are absolute, an error that is no number is None in JSON.
+    """
 
     subject: str
     picture: str
@@ -206,12 +213,13 @@ class Verdict(Displayed):
 class Verification(Displayed):
     """Whether a rewritten graph computes what the original computes.
 
-    ``verdicts`` are *cut to cut* (the original's tensors where the graph was cut go into the rewritten graph), *each
-    alone* (every namespace that was replaced, on the original's own values) and *end to end* (from pixels, through the
-    recipe's ``image``). ``pictures`` names what was put in, ``made`` says that it was made up. ``excuses`` says what
-    the names of excuses mean, ``labels`` the classes; ``max_excused`` is how many excused differences were allowed on
-    one picture, None for the default. ``drawn`` names the files that show both sets of detections. ``runtime`` tells what was
-    run in place of the rewritten graph (an engine: its file, precision and GPU), nothing where that was the graph itself.
+    ``verdicts`` are *cut to cut* (the original's tensors where the graph was cut go into the rewritten
+    graph), *each alone* (every namespace that was replaced, on the original's own values) and *end to end*
+    (from pixels, through the recipe's ``image``). ``pictures`` names what was put in, ``made`` says that it
+    was made up. ``excuses`` says what the names of excuses mean, ``labels`` the classes; ``max_excused`` is
+    how many excused differences were allowed on one picture, None for the default. ``drawn`` names the files
+    that show both sets of detections. ``runtime`` tells what was run in place of the rewritten graph (an
+    engine: its file, precision and GPU), nothing where that was the graph itself.
     """
 
     recipe: str
@@ -228,7 +236,10 @@ class Verification(Displayed):
 
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{verdict.name} {verdict.outcome}" for verdict in self.verdicts)
-        return f"<Verification of the recipe '{self.recipe}': {self.outcome}{f' ({verdicts})' if verdicts else ''}>"
+        return (
+            f"<Verification of the recipe '{self.recipe}': "
+            f"{self.outcome}{f' ({verdicts})' if verdicts else ''}>"
+        )
 
     @property
     def outcome(self) -> Outcome:
@@ -262,6 +273,9 @@ _ORDER = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_COMPARED)
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """Return the worst of some outcomes: failed, inconclusive, not compared, passed; not compared for none."""
+    """Return the worst of some outcomes: failed, inconclusive, not compared, passed.
+
+    Not compared for none.
+    """
     found = tuple(outcomes)
     return next((o for o in _ORDER if o in found), Outcome.PASSED if found else Outcome.NOT_COMPARED)

@@ -1,4 +1,6 @@
-"""The verification itself: three verdicts on whether a rewritten graph computes what the original computes."""
+"""The verification itself: three verdicts on whether a rewritten graph computes what the original
+computes.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +44,10 @@ def verify_plan(
 ) -> Verification:
     """Run a plan's source in TensorFlow and its result with references for the plugins, and compare.
 
-    ``made`` says that the pictures were made up; ``seed`` is for the numbers that are put into a graph that reads no
-    picture. Both sets of detections are drawn into the folder ``output``; ``keep`` is called with
-    every sample. Raise SurgeonError as :class:`Sides` and its samples do, and E105 and E108 for what is drawn.
+    ``made`` says that the pictures were made up; ``seed`` is for the numbers that are put into a graph that
+    reads no picture. Both sets of detections are drawn into the folder ``output``; ``keep`` is called with
+    every sample. Raise SurgeonError as :class:`Sides` and its samples do, and E105 and E108 for what is
+    drawn.
     """
     sides = Sides(plan, recipe, catalog)
     found: dict[str, list[Comparison]] = {CUT: [], ALONE: [], END: []}

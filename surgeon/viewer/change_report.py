@@ -1,6 +1,7 @@
 """What became of every node of a graph, and where every node of the other one came from, as plain values.
 
-The story is told once, from a plan, from two graphs or from one; pages, notebooks and other viewers only show it.
+The story is told once, from a plan, from two graphs or from one; pages, notebooks and other viewers only show
+it.
 """
 
 from __future__ import annotations
@@ -113,7 +114,10 @@ class GraphStory:
 
     @property
     def inputs(self) -> tuple[tuple[str, TensorSpec], ...]:
-        """Name, element type and shape of what the graph is fed; a placeholder that nothing reads counts where all are unread."""
+        """Name, element type and shape of what the graph is fed.
+
+        A placeholder that nothing reads counts where all are unread.
+        """
         fed = [node for node in self.graph if node.op in INPUTS]
         live = [node for node in fed if self.graph.readers[node.name]] or fed
         return tuple((node.name, self._known.spec(Ref(node.name))) for node in live)
@@ -128,8 +132,9 @@ class GraphStory:
 class NamespaceStory:
     """A namespace, or a node outside any.
 
-    ``before`` and ``after`` count its nodes in the two graphs, ``fates`` those of both by fate. ``into`` counts by node
-    what took the place of its nodes, ``places`` by step and recipe line what did it, the most first.
+    ``before`` and ``after`` count its nodes in the two graphs, ``fates`` those of both by fate. ``into``
+    counts by node what took the place of its nodes, ``places`` by step and recipe line what did it, the most
+    first.
     """
 
     name: str
@@ -171,8 +176,9 @@ class StepStory:
 class Story(Displayed):
     """Before and after.
 
-    ``kind`` is ``graph`` for one graph alone (``before`` is None then), ``plan`` for a recipe's work, ``diff`` for two
-    graphs. ``title`` names what is shown, ``others`` is what differs between two graphs besides nodes.
+    ``kind`` is ``graph`` for one graph alone (``before`` is None then), ``plan`` for a recipe's work,
+    ``diff`` for two graphs. ``title`` names what is shown, ``others`` is what differs between two graphs
+    besides nodes.
     """
 
     kind: Literal["graph", "plan", "diff"]
@@ -278,13 +284,17 @@ def tell_graph(
 
 
 def tell_file(path: str | os.PathLike[str], *, catalog: Catalog | None = None) -> Story:
-    """Return the story of a model's file, to which nothing happens: ``.uff``, ``.onnx``, or a graph of TensorFlow."""
+    """Return the story of a model's file, to which nothing happens.
+
+    ``.uff``, ``.onnx``, or a graph of TensorFlow.
+    """
     graph, stated = read_file(path, catalog)
     return tell_graph(graph, catalog=catalog, stated=stated)
 
 
 def read_file(path: str | os.PathLike[str], catalog: Catalog | None = None) -> tuple[Graph, Specs | None]:
-    """Return the graph in a file of any kind, and where its shapes come from; None where they follow from TensorFlow's operations.
+    """Return the graph in a file of any kind, and where its shapes come from; None where they follow from
+    TensorFlow's operations.
 
     Raise SurgeonError where the file cannot be read.
     """
@@ -310,7 +320,10 @@ def tell_difference(
     catalog: Catalog | None = None,
     stated: tuple[Specs | None, Specs | None] = (None, None),
 ) -> Story:
-    """Return the story of two graphs: what only one has, and what differs; ``found`` is their difference where it is known."""
+    """Return the story of two graphs: what only one has, and what differs.
+
+    ``found`` is their difference where it is known.
+    """
     catalog = catalog or load_catalog()
     found = diff_graphs(a, b) if found is None else found
     changes = {change.name: change.changes for change in found.changed}
@@ -358,7 +371,10 @@ def steps_of(plan: Plan) -> tuple[StepStory, ...]:
 
 
 def place(span: Span | None) -> str:
-    """Return a place for people, whose file may be read elsewhere: other files than those below the working folder by their name."""
+    """Return a place for people, whose file may be read elsewhere.
+
+    Other files than those below the working folder by their name.
+    """
     if span is None or span.file.startswith("<"):
         return "" if span is None else f"({span.file.strip('<>')})"
     file = short_file(span.file)

@@ -45,9 +45,9 @@ class _Tables:
 def drawing_data(story: Story) -> dict[str, Any]:
     """Return the story as plain values.
 
-    ``graphs`` holds one or two graphs. A graph's ``names`` are pairs of how many components a name shares with the one
-    before it and the rest; ``ops``, ``outputs``, ``attributes``, ``marks`` and ``changes`` are numbers in ``tables``;
-    ``inputs`` are numbers of nodes, or pairs of node and slot.
+    ``graphs`` holds one or two graphs. A graph's ``names`` are pairs of how many components a name shares
+    with the one before it and the rest; ``ops``, ``outputs``, ``attributes``, ``marks`` and ``changes`` are
+    numbers in ``tables``; ``inputs`` are numbers of nodes, or pairs of node and slot.
     """
     tables = _Tables()
     sides = {"before": story.before, "after": story.after}

@@ -1,8 +1,9 @@
-"""The story in the formats of Google's Model Explorer: graphs, node data that colours what became of each node, and which
-nodes of the two graphs belong together.
+"""The story in the formats of Google's Model Explorer: graphs, node data that colours what became of each
+node, and which nodes of the two graphs belong together.
 
-The formats are those of the package ``ai-edge-model-explorer`` 0.1: a graph collection as its ``graph_builder.py``
-describes it, node data as its ``node_data_builder.py`` does, and the mapping that its synchronised navigation takes.
+The formats are those of the package ``ai-edge-model-explorer`` 0.1: a graph collection as its
+``graph_builder.py`` describes it, node data as its ``node_data_builder.py`` does, and the mapping that its
+synchronised navigation takes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ COLOURS = {
     "derived": "#7a46e0",
     "plugin": "#7a46e0",
 }
-"""The colours of the page. Model Explorer counts nodes by the text of a colour: where two states share a colour, case tells them apart."""
+"""The colours of the page.
+
+Model Explorer counts nodes by the text of a colour: where two states share a colour, case tells them apart.
+"""
 
 _SIDES = {"graph": ("graph", "graph"), "plan": ("before", "after"), "diff": ("first", "second")}
 _MOST_RELATED = 24
@@ -52,7 +56,8 @@ _BEGINNINGS = {
 
 
 def write_explorer(story: Story, folder: Path) -> tuple[Path, ...]:
-    """Write the files for Model Explorer into a folder, which is made, and take away those of another kind of story.
+    """Write the files for Model Explorer into a folder, which is made, and take away those of another kind of
+    story.
 
     Return the files. Raise SurgeonError E105.
     """
@@ -71,8 +76,8 @@ def write_explorer(story: Story, folder: Path) -> tuple[Path, ...]:
 
 
 def explorer_query(story: Story, folder: Path) -> str:
-    """Return the part of Model Explorer's address that opens the files in a folder: two graphs side by side, the
-    navigation in both synchronised, and the nodes coloured.
+    """Return the part of Model Explorer's address that opens the files in a folder: two graphs side by side,
+    the navigation in both synchronised, and the nodes coloured.
     """
     shown = {key: label_of(story, key) for key in sides(story)}
     panes = [
@@ -98,7 +103,9 @@ def explorer_query(story: Story, folder: Path) -> str:
 
 
 def explorer_files(story: Story) -> dict[str, str]:
-    """Return the files by name: a graph collection for each graph, node data, and the mapping where there are two graphs."""
+    """Return the files by name: a graph collection for each graph, node data, and the mapping where there are
+    two graphs.
+    """
     files: dict[str, Any] = {
         f"{key}.json": _collection(story, key, side) for key, side in sides(story).items()
     }
@@ -159,9 +166,11 @@ def node_data(story: Story) -> dict[str, Any]:
 
 
 def mapping(story: Story) -> dict[str, Any]:
-    """Return which nodes of the first graph stand for which of the second; nodes with the same name need no entry.
+    """Return which nodes of the first graph stand for which of the second; nodes with the same name need no
+    entry.
 
-    For a node that took others' place the last entry counts: it names the layers that are gone into it as wholes.
+    For a node that took others' place the last entry counts: it names the layers that are gone into it as
+    wholes.
     """
     assert story.before is not None
     pairs = {
@@ -235,7 +244,8 @@ def _outputs(node: Node, side: GraphStory) -> Iterator[tuple[Any, str]]:
 
 def _output(node: Node, slot: int, spec: str, port: str) -> dict[str, Any]:
     name = node.name if slot == 0 else f"{node.name}:{slot}"
-    # The key is Model Explorer's, and what stands there is written on the edges: the element type belongs to it.
+    # The key is Model Explorer's, and what stands there is written on the edges: the element type belongs to
+    # it.
     return {
         "id": str(slot),
         "attrs": _pairs(

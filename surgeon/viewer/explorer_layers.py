@@ -42,7 +42,10 @@ def path_of(name: str) -> list[str]:
 
 
 def namespace_of(name: str) -> str:
-    """Return the layer of a node; a semicolon would part layers, and a backslash would keep them from being parted."""
+    """Return the layer of a node.
+
+    A semicolon would part layers, and a backslash would keep them from being parted.
+    """
     return "/".join(path_of(name)[:-1])
 
 
@@ -59,11 +62,12 @@ def layers(stories: Iterable[NodeStory]) -> dict[str, Layer]:
 def whole_layers(
     pairs: Mapping[str, str], first: Iterable[str], second: Collection[str]
 ) -> dict[str, list[str]]:
-    """Return, for every node that others went into, the ids of the outermost layers that are gone into it, and of the
-    nodes outside those. A layer is gone into a node when none of its nodes stays and most of those that went into some
-    went into that one.
+    """Return, for every node that others went into, the ids of the outermost layers that are gone into it,
+    and of the nodes outside those. A layer is gone into a node when none of its nodes stays and most of those
+    that went into some went into that one.
 
-    ``pairs`` maps a node of the first graph to what it went into; ``first`` and ``second`` are the names of both graphs.
+    ``pairs`` maps a node of the first graph to what it went into; ``first`` and ``second`` are the names of
+    both graphs.
     """
     went: dict[str, dict[str, int]] = {}
     stays: dict[str, None] = {}

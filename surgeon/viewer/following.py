@@ -14,10 +14,11 @@ from surgeon.viewer.node_status import Fate, Mark
 class Followed:
     """Where the nodes of a plan's source went, and where those of its result came from.
 
-    ``gone`` has what became of nodes of the source that are not in the result, ``names`` the names that the others have there,
-    both by their names in the source. ``new`` has why the nodes of the result are there that the source lacks, ``touched`` the
-    last edit of each of the others, ``renames`` that of its name, by their names in the result. ``put_in`` has the names in the
-    result of nodes that steps put in, by those that the steps gave them.
+    ``gone`` has what became of nodes of the source that are not in the result, ``names`` the names that the
+    others have there, both by their names in the source. ``new`` has why the nodes of the result are there
+    that the source lacks, ``touched`` the last edit of each of the others, ``renames`` that of its name, by
+    their names in the result. ``put_in`` has the names in the result of nodes that steps put in, by those
+    that the steps gave them.
     """
 
     gone: Mapping[str, Mark]
@@ -92,7 +93,10 @@ class _Walk:
         return Followed(gone, kept, new, touched, renames, put_in)
 
     def _heir(self, number: int | None, names: Mapping[int, str]) -> str | None:
-        """Return the node of the result that stands for one, or for what took its place, and so on; None where none does."""
+        """Return the node of the result that stands for one, or for what took its place, and so on.
+
+        None where none does.
+        """
         passed: list[int] = []
         while number is not None and number not in names and number not in self.heirs:
             passed.append(number)

@@ -1,4 +1,7 @@
-"""Pieces of HTML that tell a story: numbers, what was put in, steps, namespaces, changes, and what was derived."""
+"""Pieces of HTML that tell a story.
+
+Numbers, what was put in, steps, namespaces, changes, and what was derived.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +105,10 @@ def _edits(step: StepStory) -> str:
 
 
 def namespaces(story: Story, depth: int = 0) -> Markup:
-    """Return the tree of namespaces with the fate of each, foldable; ``depth`` bounds it where it is not 0."""
+    """Return the tree of namespaces with the fate of each, foldable.
+
+    ``depth`` bounds it where it is not 0.
+    """
     return _tree(story.namespaces, story.kind, depth)
 
 

@@ -16,7 +16,9 @@ class Markup(str):
 
 
 def escape(value: object) -> Markup:
-    """Return a value as HTML: markup as it is, None as nothing, other text escaped, what cannot be seen spelled out."""
+    """Return a value as HTML: markup as it is, None as nothing, other text escaped, what cannot be seen
+    spelled out.
+    """
     if isinstance(value, Markup):
         return value
     if value is None:
@@ -33,8 +35,8 @@ def join(*parts: object) -> Markup:
 def element(name: str, /, *children: object, **attributes: object) -> Markup:
     """Return an element with its children escaped.
 
-    ``class_`` stands for ``class``, ``data_path`` for ``data-path``. An attribute of None or False is left out, one of
-    True has no value.
+    ``class_`` stands for ``class``, ``data_path`` for ``data-path``. An attribute of None or False is left
+    out, one of True has no value.
     """
     written = "".join(
         _attribute(key, value)

@@ -9,7 +9,10 @@ from surgeon.diagnostics import Span
 
 
 class Fate(str, Enum):
-    """What became of a node, or of a namespace; ``PARTLY`` is for namespaces of which some nodes stay and some do not."""
+    """What became of a node, or of a namespace.
+
+    ``PARTLY`` is for namespaces of which some nodes stay and some do not.
+    """
 
     KEPT = "kept"
     REWIRED = "rewired"
@@ -33,8 +36,8 @@ GONE = (Fate.COLLAPSED, Fate.FORWARDED, Fate.DROPPED)
 class Mark:
     """What became of a node and why.
 
-    ``into`` names the node of the other graph that stands for it. ``step`` and ``span`` are the recipe's; ``reason`` is
-    what the step says.
+    ``into`` names the node of the other graph that stands for it. ``step`` and ``span`` are the recipe's;
+    ``reason`` is what the step says.
     """
 
     fate: Fate

@@ -78,7 +78,8 @@ def story_html(story: Story) -> str:
 
 @_draws(Plan)
 def plan_html(plan: Plan) -> str:
-    """Return a plan as HTML: before and after, what is put in, each step, the fate of each namespace, what was derived.
+    """Return a plan as HTML: before and after, what is put in, each step, the fate of each namespace, what
+    was derived.
 
     A plan read from a file has no graphs; its steps and derivations are shown.
     """
@@ -129,7 +130,10 @@ def plugin_html(spec: PluginSpec) -> str:
 
 @_draws(GraphDiff)
 def difference_html(found: GraphDiff) -> str:
-    """Return how two graphs differ as HTML: counts, the nodes that only one has, and what differs in the others."""
+    """Return how two graphs differ as HTML.
+
+    Counts, the nodes that only one has, and what differs in the others.
+    """
     counted = {"removed": found.removed, "added": found.added, "changed": found.changed, "moved": found.moved}
     head = element(
         "p",
@@ -207,7 +211,10 @@ def error_html(found: SurgeonError) -> str:
 
 @_draws(Inspection)
 def inspection_html(found: Inspection) -> str:
-    """Return what a file consists of as HTML: its namespaces as a tree that folds, with bars for the sizes of constants."""
+    """Return what a file consists of as HTML.
+
+    Its namespaces as a tree that folds, with bars for the sizes of constants.
+    """
     kind = {"uff": "UFF file", "onnx": "ONNX file"}.get(found.format, "frozen graph")
     counted = f"{number(found.nodes)} nodes, {size(found.constant_bytes)} of constants"
     title = element("p", element("b", found.source or kind), f": {kind}, {counted}")
@@ -244,7 +251,10 @@ def nested(listed: Sequence[Namespace]) -> tuple[NamespaceStory, ...]:
 def answer_html(
     ended: str, title: str, facts: Mapping[str, str], plan: Plan | None, found: Iterable[Diagnostic]
 ) -> str:
-    """Return what was found out about a recipe as HTML: a word for how it ended, facts, the plan and diagnostics."""
+    """Return what was found out about a recipe as HTML.
+
+    A word for how it ended, facts, the plan and diagnostics.
+    """
     rows = [(name, text) for name, text in facts.items() if text]
     return _piece(
         element("p", badge(ended, {"refused": "error"}.get(ended, "good")), element("b", title)),

@@ -1,4 +1,6 @@
-"""The page: one HTML file that needs no network, with everything that is known of a model before and after."""
+"""The page: one HTML file that needs no network, with everything that is known of a model before and
+after.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ from surgeon.viewer.markup import Markup, element, join
 from surgeon.viewer.pictures import Shown, shown
 from surgeon.viewer.support import support_table
 
-_CONTENT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'"
+_CONTENT_POLICY = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src "
+    "'unsafe-inline'; script-src 'sha256-{}'"
+)
 _SIDES = {
     "graph": (),
     "plan": (("before", "Before"), ("after", "After")),
@@ -58,7 +63,8 @@ def check_page(path: str | os.PathLike[str], *inputs: object) -> None:
         ):
             raise error(
                 "W107",
-                f"the page would be written over '{os.fspath(given)}', which it is made of; expected another file",
+                f"the page would be written over '{os.fspath(given)}', which it is made of; expected another "
+                "file",
                 page,
                 help=["name the page, say, page.html"],
             )
@@ -295,7 +301,8 @@ def _graph(story: Story) -> Markup:
     details = element("aside", id="details", aria_live="polite", aria_label="Details", tabindex=0)
     keys = element(
         "p",
-        "Keys in the graph: arrows move, Enter opens or closes a namespace, + and − zoom, 0 fits, / searches, Esc lets go. "
+        "Keys in the graph: arrows move, Enter opens or closes a namespace, + and − zoom, 0 fits, / "
+        "searches, Esc lets go. "
         "Double-click opens a namespace. Ctrl and the wheel zoom.",
         class_="muted keys",
     )

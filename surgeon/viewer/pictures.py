@@ -16,7 +16,9 @@ MOST = 6
 _WIDEST = 1000
 _FINE = 150_000
 _ROOM = 400_000
-"""Bytes up to which a picture is taken as it is, and above which it is left out where it cannot be made smaller."""
+"""Bytes up to which a picture is taken as it is, and above which it is left out where it cannot be made
+smaller.
+"""
 _READ = 64_000_000
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
@@ -60,7 +62,10 @@ def _shown(path: Path, beside: Path | None) -> Shown:
 
 
 def _smaller(data: bytes) -> tuple[bytes, str] | None:
-    """Return a picture as JPEG, at most ``_WIDEST`` pixels wide; None where Pillow is missing or cannot read it."""
+    """Return a picture as JPEG, at most ``_WIDEST`` pixels wide.
+
+    None where Pillow is missing or cannot read it.
+    """
     try:
         images = require("PIL.Image", "making pictures smaller")
         image = images.open(io.BytesIO(data)).convert("RGB")

@@ -1,4 +1,7 @@
-"""Viewers that other packages bring, each in a process of its own that serves this machine only: Model Explorer and Netron."""
+"""Viewers that other packages bring, each in a process of its own that serves this machine only.
+
+Model Explorer and Netron.
+"""
 
 from __future__ import annotations
 
@@ -57,11 +60,17 @@ NETRON = Viewer("Netron", "netron", "from netron import main; main()", "/")
 _WATCH = (
     "import os, threading; threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()"
 )
-"""What a viewer runs beside itself: its standard input ends when this process does, however that ends, and then it ends."""
+"""What a viewer runs beside itself.
+
+Its standard input ends when this process does, however that ends, and then it ends.
+"""
 
 
 def choose_port(port: int | None) -> int:
-    """Return a port that is free now: the one asked for, a usual one for None, any for 0. Raise SurgeonError W104 for one in use."""
+    """Return a port that is free now: the one asked for, a usual one for None, any for 0.
+
+    Raise SurgeonError W104 for one in use.
+    """
     if port is None:
         for usual in PORTS:
             with contextlib.suppress(OSError):
@@ -107,18 +116,25 @@ def serving(viewer: Viewer, port: int, files: Sequence[Path] = ()) -> Iterator[s
 
 
 def serve_until_interrupted(viewer: Viewer, process: subprocess.Popen[bytes]) -> None:
-    """Wait until somebody presses Ctrl-C, or ends this process; raise SurgeonError W106 where the viewer ends by itself."""
+    """Wait until somebody presses Ctrl-C, or ends this process.
+
+    Raise SurgeonError W106 where the viewer ends by itself.
+    """
     with contextlib.suppress(KeyboardInterrupt):
         code = process.wait()
         raise error(
             "W106",
-            f"{viewer.title} ended by itself, with exit code {code}; expected it to serve until it is stopped",
+            f"{viewer.title} ended by itself, with exit code {code}; expected it to serve until it is "
+            "stopped",
             help=["start it again"],
         )
 
 
 def served_file(path: Path) -> Path:
-    """Return the file that Netron is given for a model: a SavedModel folder's graph. Raise SurgeonError E101."""
+    """Return the file that Netron is given for a model: a SavedModel folder's graph.
+
+    Raise SurgeonError E101.
+    """
     file = path / "saved_model.pb" if path.is_dir() else path
     if not file.is_file():
         raise error("E101", f"'{file}' cannot be read: there is no such file", help=["check the path"])
@@ -201,7 +217,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM, and a terminal that is closed, end the block as Ctrl-C does, so that nothing of it is left."""
+    """Let SIGTERM, and a terminal that is closed, end the block as Ctrl-C does, so that nothing of it is
+    left.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -210,7 +228,8 @@ def ended_by_signals() -> Iterator[None]:
         raise KeyboardInterrupt
 
     numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    # One that is ignored, as 'nohup' has it, stays so; one that was not set from Python could not be set back.
+    # One that is ignored, as 'nohup' has it, stays so; one that was not set from Python could not be set
+    # back.
     before = {
         number: signal.signal(number, ended)
         for number in numbers

@@ -24,7 +24,10 @@ MAX_BYTES = 64_000_000
 
 
 def read_verification(path: Path) -> Verification:
-    """Return the verification of a JSON file; raise SurgeonError W101 where it is none, W102 where it cannot be read."""
+    """Return the verification of a JSON file.
+
+    Raise SurgeonError W101 where it is none, W102 where it cannot be read.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise _refused(path, f"it has more than {MAX_BYTES:,} bytes")
@@ -56,7 +59,10 @@ def check_recipe(found: Verification, recipe: str) -> Verification:
 
 
 def verification_from_json(data: Mapping[str, Any]) -> Verification:
-    """Return the verification whose :meth:`Verification.to_json` is ``data``; raise KeyError, TypeError or ValueError for others."""
+    """Return the verification whose :meth:`Verification.to_json` is ``data``.
+
+    Raise KeyError, TypeError or ValueError for others.
+    """
     return Verification(
         recipe=str(data["recipe"]),
         target=str(data["target"]),

@@ -1,6 +1,7 @@
 """Frozen graphs to try things on, in the form in which real exporters left them, with weights from a seed.
 
-The names below are imported when first used: the rooms below this one need not what the writing of graphs needs.
+The names below are imported when first used: the rooms below this one need not what the writing of graphs
+needs.
 """
 
 from __future__ import annotations

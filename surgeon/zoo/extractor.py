@@ -160,7 +160,10 @@ def convolution_attrs(date: str, stride: int, depthwise: bool = False) -> dict[s
 
 
 def _large(g: NodeWriter, feature: Ref, channels: int, options: SsdOptions) -> Ref:
-    """Write pairs of large 1x1 convolutions whose result times zero is added to a feature map; return the map."""
+    """Write pairs of large 1x1 convolutions whose result times zero is added to a feature map.
+
+    Return the map.
+    """
     block = np.random.default_rng([options.seed, 0xB16]).standard_normal(1 << 20).astype(np.float32)
     left = -(-options.large_weights // 4)
     with g.scope("MobilenetV1/LargeWeights"):

@@ -72,9 +72,9 @@ class Progress:
 def build(trt: Any, log: Any, progress: Progress, ask: Ask, job: Mapping[str, Any]) -> dict[str, Any]:
     """Parse and build; return the engine's bytes and what is known of it.
 
-    ``job`` has ``source`` as :func:`parse` reads it, ``options``, ``profiles`` (name to the least, best and largest
-    shape), ``timing_cache`` bytes, ``calibration`` (None, or ``batches``, ``cache`` bytes and ``algorithm``) and
-    ``report``. Raise Refused.
+    ``job`` has ``source`` as :func:`parse` reads it, ``options``, ``profiles`` (name to the least, best and
+    largest shape), ``timing_cache`` bytes, ``calibration`` (None, or ``batches``, ``cache`` bytes and
+    ``algorithm``) and ``report``. Raise Refused.
     """
     options = job["options"]
     progress.phase("start")
@@ -148,7 +148,10 @@ def _configure(trt: Any, builder: Any, config: Any, options: Mapping[str, Any], 
 
 
 def _allow_cublas(trt: Any, config: Any) -> None:
-    """Allow cuBLAS beside the default tactic sources: FlattenConcat_TRT copies through it, and fails without."""
+    """Allow cuBLAS beside the default tactic sources.
+
+    FlattenConcat_TRT copies through it, and fails without.
+    """
     if not hasattr(trt, "TacticSource"):  # before 7.2 it is always there
         return
     sources = config.get_tactic_sources()
@@ -166,7 +169,10 @@ def _timing_cache(config: Any, stored: bytes | None) -> Any:
 
 
 def _profiles(builder: Any, config: Any, network: Any, shapes: Mapping[str, Sequence[Sequence[int]]]) -> None:
-    """Add an optimization profile where an input has an open size; raise Refused for one that nothing is said of."""
+    """Add an optimization profile where an input has an open size.
+
+    Raise Refused for one that nothing is said of.
+    """
     open_inputs = [
         t for t in (network.get_input(i) for i in range(network.num_inputs)) if -1 in tuple(t.shape)
     ]
@@ -182,7 +188,8 @@ def _profiles(builder: Any, config: Any, network: Any, shapes: Mapping[str, Sequ
 
 
 def make_calibrator(trt: Any, ask: Ask, calibration: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """Return Polygraphy's calibrator over batches that the parent process prepares; ``written`` is the cache it gives.
+    """Return Polygraphy's calibrator over batches that the parent process prepares; ``written`` is the cache
+    it gives.
 
     With the bytes of a ``cache`` no batch is asked for.
     """

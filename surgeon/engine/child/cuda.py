@@ -1,4 +1,6 @@
-"""CUDA as engines need it: device arrays, a stream and events, through Polygraphy's binding of the runtime library."""
+"""CUDA as engines need it: device arrays, a stream and events, through Polygraphy's binding of the runtime
+library.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ class CudaError(Exception):
 
 
 def runtime() -> Any:
-    """Return Polygraphy's wrapper of the CUDA runtime; raise SurgeonError E108 where Polygraphy is missing."""
+    """Return Polygraphy's wrapper of the CUDA runtime.
+
+    Raise SurgeonError E108 where Polygraphy is missing.
+    """
     return require("polygraphy.cuda", "running engines").wrapper()
 
 

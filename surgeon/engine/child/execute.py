@@ -28,7 +28,10 @@ DTYPES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Binding:
-    """An input or output: ``shape`` is that of the engine, without the batch where it is implicit; -1 is an open size."""
+    """An input or output: ``shape`` is that of the engine, without the batch where it is implicit.
+
+    -1 is an open size.
+    """
 
     name: str
     is_input: bool
@@ -39,8 +42,8 @@ class Binding:
 class Executor:
     """An engine, loaded, with buffers for its largest batch.
 
-    Arrays are in the engine's layout with the batch first. Raise Refused where TensorRT refuses the engine, and CudaError
-    where memory does not suffice.
+    Arrays are in the engine's layout with the batch first. Raise Refused where TensorRT refuses the engine,
+    and CudaError where memory does not suffice.
     """
 
     def __init__(self, trt: Any, log: Any, data: bytes, max_batch: int) -> None:
@@ -82,8 +85,8 @@ class Executor:
     ) -> dict[str, list[float] | float]:
         """Return milliseconds of ``rounds`` single runs, and seconds for as many runs in a row.
 
-        ``gpu`` is the time between two events around the execution, ``whole`` that of the host from the copy of the input
-        to the output's arrival. The runs in a row copy nothing. ``warm_up`` is in seconds.
+        ``gpu`` is the time between two events around the execution, ``whole`` that of the host from the copy
+        of the input to the output's arrival. The runs in a row copy nothing. ``warm_up`` is in seconds.
         """
         batch = self._filled(feeds)
         stream = self._stream.ptr

@@ -1,4 +1,7 @@
-"""Networks of TensorRT from UFF, ONNX and Caffe files. Runs in the child process, whose TensorRT may be of any version."""
+"""Networks of TensorRT from UFF, ONNX and Caffe files.
+
+Runs in the child process, whose TensorRT may be of any version.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ class Refused(Exception):
 
 
 def new_network(trt: Any, builder: Any, explicit: bool) -> Any:
-    """Return an empty network; with explicit batch where asked for, which from TensorRT 10 on is the only kind."""
+    """Return an empty network.
+
+    With explicit batch where asked for, which from TensorRT 10 on is the only kind.
+    """
     flag = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
     # From 10 on the flag is without meaning, and 11 has none.
     if not explicit or flag is None:
@@ -20,10 +26,11 @@ def new_network(trt: Any, builder: Any, explicit: bool) -> Any:
 
 
 def parse(trt: Any, builder: Any, log: Any, source: Mapping[str, Any]) -> tuple[Any, list[Any]]:
-    """Return the network of a file and what must live as long as it does; raise Refused where the parser refuses it.
+    """Return the network of a file and what must live as long as it does; raise Refused where the parser
+    refuses it.
 
-    ``source`` has ``format`` (uff, onnx or caffe), ``path``, and as the format needs it ``weights``, ``inputs`` (name and
-    shape without the batch) and ``outputs``, names to mark.
+    ``source`` has ``format`` (uff, onnx or caffe), ``path``, and as the format needs it ``weights``,
+    ``inputs`` (name and shape without the batch) and ``outputs``, names to mark.
     """
     network = new_network(trt, builder, source["format"] == "onnx")
     if network is None:

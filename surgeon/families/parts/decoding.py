@@ -1,4 +1,7 @@
-"""How a detector decodes boxes: the encodings, the anchors, and the box coder, found out by decoding probes."""
+"""How a detector decodes boxes.
+
+The encodings, the anchors, and the box coder, found out by decoding probes.
+"""
 
 from __future__ import annotations
 
@@ -65,14 +68,19 @@ def anchors_tensor(graph: Graph, inference: Inference, entries: Iterable[Ref], c
 
 
 class Decoder:
-    """The decoding part of a graph as a function of encodings float32[P, 4], in the order of the graph's encodings."""
+    """The decoding part of a graph as a function of encodings float32[P, 4], in the order of the graph's
+    encodings.
+    """
 
     def __init__(self, graph: Graph, inference: Inference, encodings: Ref, boxes: Ref, count: int) -> None:
         self.graph, self.inference = graph, inference
         self.encodings, self.boxes, self.count = encodings, boxes, count
 
     def decode(self, encodings: np.ndarray) -> np.ndarray:
-        """Return boxes float32[P, 4] as the graph computes them; raise SurgeonError (I) where it cannot be evaluated."""
+        """Return boxes float32[P, 4] as the graph computes them.
+
+        Raise SurgeonError (I) where it cannot be evaluated.
+        """
         rank = self.inference.spec(self.encodings).shape.rank or 3
         shape = (1, self.count, 4) if rank == 3 else (1, self.count, 1, 4) if rank == 4 else (self.count, 4)
         feeds = {self.encodings: encodings.astype(np.float32).reshape(shape)}
@@ -82,10 +90,12 @@ class Decoder:
         return value.reshape(-1, 4) if value.shape[-1] == 4 else value.reshape(4, -1).T
 
     def variances(self, anchors: np.ndarray) -> tuple[float, float, float, float] | None:
-        """Return by what x, y, width and height of encodings (ty, tx, th, tw) are multiplied, measured on probes.
+        """Return by what x, y, width and height of encodings (ty, tx, th, tw) are multiplied, measured on
+        probes.
 
-        None where decoding is not centre-size coding of ``anchors`` (ymin, xmin, ymax, xmax): centre = anchor's centre +
-        variance x encoding x anchor's size, size = anchor's size x exp(variance x encoding).
+        None where decoding is not centre-size coding of ``anchors`` (ymin, xmin, ymax, xmax): centre =
+        anchor's centre + variance x encoding x anchor's size, size = anchor's size x exp(variance x
+        encoding).
         """
         ones = self.decode(np.ones((self.count, 4)))
         if ones.shape != anchors.shape:
@@ -112,7 +122,10 @@ class Decoder:
 
 
 def centre_size(anchors: np.ndarray, codes: np.ndarray, variances: tuple[float, ...]) -> np.ndarray:
-    """Return boxes float64[P, 4] of centre-size encodings (ty, tx, th, tw); variances are for x, y, width, height."""
+    """Return boxes float64[P, 4] of centre-size encodings (ty, tx, th, tw).
+
+    Variances are for x, y, width, height.
+    """
     centre, size = _centres(anchors)
     x, y, w, h = variances
     middle = centre + codes[:, :2] * (y, x) * size
@@ -154,7 +167,10 @@ def factors(
 
 
 def exact(measured: float, known: Iterable[tuple[float, str]]) -> tuple[float, str]:
-    """Return the constant factor that a measured one is, with its node; else the measured one, rounded to what it tells."""
+    """Return the constant factor that a measured one is, with its node.
+
+    Else the measured one, rounded to what it tells.
+    """
     for factor, node in known:
         if abs(factor - measured) <= CODER_TOLERANCE * abs(factor):
             return plain(factor), node

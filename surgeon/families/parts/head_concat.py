@@ -21,7 +21,10 @@ def is_join(graph: Graph, node: Node) -> bool:
 
 
 def dependent(graph: Graph) -> frozenset[str]:
-    """Return the nodes whose numbers depend on what is fed to the graph; by sizes alone does not count. Membership only."""
+    """Return the nodes whose numbers depend on what is fed to the graph; by sizes alone does not count.
+
+    Membership only.
+    """
     stack = [n.name for n in graph if n.op in ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")]
     seen = set(stack)
     while stack:
@@ -35,7 +38,9 @@ def dependent(graph: Graph) -> frozenset[str]:
 
 
 def joins_behind(graph: Graph, varying: frozenset[str], start: Ref) -> tuple[list[Node], dict[str, None]]:
-    """Return what joins heads behind a tensor, and the nodes between (the tensor's own included), nearest first."""
+    """Return what joins heads behind a tensor, and the nodes between (the tensor's own included), nearest
+    first.
+    """
     found: dict[str, Node] = {}
     between: dict[str, None] = {start.node: None}
     queue = [start.node]
@@ -54,7 +59,9 @@ def joins_behind(graph: Graph, varying: frozenset[str], start: Ref) -> tuple[lis
 
 
 def entering(graph: Graph, varying: frozenset[str], between: Iterable[str]) -> list[Ref]:
-    """Return the tensors that the nodes between read and that do not depend on what is fed, each once, in order."""
+    """Return the tensors that the nodes between read and that do not depend on what is fed, each once, in
+    order.
+    """
     found: dict[Ref, None] = {}
     for name in between:
         for ref in graph[name].inputs:

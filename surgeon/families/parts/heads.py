@@ -42,7 +42,10 @@ _STEPS = 64
 
 @dataclass(frozen=True)
 class Head:
-    """One convolution whose result is joined: ``tensor`` is what is joined, ``feature`` the map the convolution reads."""
+    """One convolution whose result is joined.
+
+    ``tensor`` is what is joined, ``feature`` the map the convolution reads.
+    """
 
     tensor: Ref
     conv: str
@@ -71,7 +74,9 @@ def convolution_behind(graph: Graph, ref: Ref, *, joined: bool = True) -> Node |
 
 
 def head_at(graph: Graph, inference: Inference, ref: Ref) -> Head | None:
-    """Return the head whose convolution gives a tensor, with the size of its map and its channels, else None."""
+    """Return the head whose convolution gives a tensor, with the size of its map and its channels, else
+    None.
+    """
     node = convolution_behind(graph, ref)
     if node is None:
         return None

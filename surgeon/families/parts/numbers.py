@@ -8,7 +8,8 @@ import numpy as np
 
 
 def plain(value: float, tolerance: float = 0.0) -> float:
-    """Return the number of fewest decimal digits that is the same float32, or within ``tolerance`` (relative) of the value.
+    """Return the number of fewest decimal digits that is the same float32, or within ``tolerance`` (relative)
+    of the value.
 
     0.2 for 0.20000000298. A number that is not finite is returned as it is.
     """

@@ -34,8 +34,8 @@ Amount = float | tuple[float, ...]
 class Pixels:
     """What happens to pixels, in the order in which it happens.
 
-    ``steps`` are (kind, amount, node) as in a recipe's image steps. ``resize`` is the resizing operation. ``problem``
-    says why the walk ended before the picture, at the tensor ``at``.
+    ``steps`` are (kind, amount, node) as in a recipe's image steps. ``resize`` is the resizing operation.
+    ``problem`` says why the walk ended before the picture, at the tensor ``at``.
     """
 
     steps: tuple[tuple[str, Amount, str], ...] = ()

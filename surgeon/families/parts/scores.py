@@ -1,4 +1,7 @@
-"""From suppression back to the class scores as the network gives them: columns taken, and how they are converted."""
+"""From suppression back to the class scores as the network gives them.
+
+Columns taken, and how they are converted.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,10 @@ _FILLING = frozenset({"Fill", "Const", "ZerosLike", "OnesLike"})
 class Scores:
     """How suppression gets its scores.
 
-    ``join`` is the operation that joins the heads, ``logits`` what is converted. ``converters`` are the operations that
-    make probabilities, ``scales`` the factors on the way with their nodes, ``sliced`` the slice that drops a first
-    column, ``whole`` whether the conversion sees the dropped column, and ``reduced`` an operation that looks at all
-    classes at once.
+    ``join`` is the operation that joins the heads, ``logits`` what is converted. ``converters`` are the
+    operations that make probabilities, ``scales`` the factors on the way with their nodes, ``sliced`` the
+    slice that drops a first column, ``whole`` whether the conversion sees the dropped column, and ``reduced``
+    an operation that looks at all classes at once.
     """
 
     join: Node
@@ -79,7 +82,9 @@ def scores_of(graph: Graph, inference: Inference, start: Ref) -> Scores | Broken
 
 
 def _unmasked(graph: Graph, node: Node) -> Ref | None:
-    """Return the scores of a selection between scores and a filling for boxes that do not count, else None."""
+    """Return the scores of a selection between scores and a filling for boxes that do not count, else
+    None.
+    """
     if node.op not in ("Select", "SelectV2") or len(node.inputs) != 3:
         return None
     kept = [ref for ref in node.inputs[1:] if graph[ref.node].op not in _FILLING]

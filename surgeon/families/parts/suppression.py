@@ -1,4 +1,7 @@
-"""Non-maximum suppression in a detector graph: its operations, thresholds and sizes, and the boxes that it takes."""
+"""Non-maximum suppression in a detector graph.
+
+Its operations, thresholds and sizes, and the boxes that it takes.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,8 @@ class Constant:
 class Boxes:
     """The boxes that suppression takes.
 
-    ``decoded`` holds all of them, before any is selected. ``computed`` is the tensor behind it that an operation
-    computed. ``clips`` names the operations by which they are clipped before suppression.
+    ``decoded`` holds all of them, before any is selected. ``computed`` is the tensor behind it that an
+    operation computed. ``clips`` names the operations by which they are clipped before suppression.
     """
 
     decoded: Ref
@@ -70,7 +73,9 @@ def boxes_of(graph: Graph, node: Node) -> Boxes:
 
 
 def _before_clip(graph: Graph, node: Node) -> Ref | None:
-    """Return the boxes before they were clipped coordinate by coordinate and joined again by ``node``, else None."""
+    """Return the boxes before they were clipped coordinate by coordinate and joined again by ``node``, else
+    None.
+    """
     parts = data_inputs(node)
     if node.op not in ("ConcatV2", "Concat", "Pack") or len(parts) != 4:
         return None
@@ -91,7 +96,10 @@ def _before_clip(graph: Graph, node: Node) -> Ref | None:
 
 
 def _unclipped(graph: Graph, node: Node) -> Ref:
-    """Return the side of a Minimum or Maximum that is clipped: the one that comes from a split or another limit."""
+    """Return the side of a Minimum or Maximum that is clipped.
+
+    The one that comes from a split or another limit.
+    """
     for ref in node.inputs:
         if graph[ref.node].op in ("Split", "SplitV", "Minimum", "Maximum"):
             return ref
@@ -138,7 +146,10 @@ def most_per_class(graph: Graph, inference: Inference, nodes: Iterable[Node]) ->
 
 
 def most_in_all(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
-    """Yield the bounds on the number of boxes of a picture: the constant of each Minimum between suppression and the outputs."""
+    """Yield the bounds on the number of boxes of a picture.
+
+    The constant of each Minimum between suppression and the outputs.
+    """
     nodes = tuple(nodes)
     for node in nodes:
         if node.op == "CombinedNonMaxSuppression":

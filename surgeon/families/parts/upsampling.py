@@ -1,4 +1,6 @@
-"""Enlargement of feature maps by repetition, which TensorRT has as a plugin only, found by what it computes."""
+"""Enlargement of feature maps by repetition, which TensorRT has as a plugin only, found by what it
+computes.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ class Upsampling:
 def upsamplings(graph: Graph, inference: Inference, needed: set[str]) -> tuple[Upsampling, ...]:
     """Return the enlargements by repetition among the ``needed`` nodes, in graph order.
 
-    What looks like one is evaluated on numbers that differ all over, and counts where each pixel is repeated exactly.
+    What looks like one is evaluated on numbers that differ all over, and counts where each pixel is repeated
+    exactly.
     """
     found = []
     for node in graph:
@@ -77,7 +80,10 @@ def _upsampling(graph: Graph, inference: Inference, last: Node) -> Upsampling | 
 
 
 def _repetition(graph: Graph, inference: Inference, last: Node) -> Iterator[str]:
-    """Yield the nodes from ``last`` back to the tensor that is repeated; nothing where no operation repeats."""
+    """Yield the nodes from ``last`` back to the tensor that is repeated.
+
+    Nothing where no operation repeats.
+    """
     if last.op == "ResizeNearestNeighbor":
         if not last.attrs.get("align_corners") and not last.attrs.get("half_pixel_centers"):
             yield last.name
@@ -100,7 +106,10 @@ def _repetition(graph: Graph, inference: Inference, last: Node) -> Iterator[str]
 
 
 def _repeats_numbers(inference: Inference, node: Node) -> bool:
-    """True for an operation that repeats numbers: several times the same tensor stacked, or a product with ones."""
+    """True for an operation that repeats numbers.
+
+    Several times the same tensor stacked, or a product with ones.
+    """
     if node.op == "Pack":
         return len(node.inputs) > 1 and len(dict.fromkeys(node.inputs)) == 1
     if node.op == "Mul":

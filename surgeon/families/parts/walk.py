@@ -61,7 +61,10 @@ A TensorArray's flow stands for what was written to it.
 
 
 def behind(graph: Graph, ref: Ref) -> Ref | None:
-    """Return the tensor whose numbers ``ref`` holds, one operation back; None where the operation computes them."""
+    """Return the tensor whose numbers ``ref`` holds, one operation back.
+
+    None where the operation computes them.
+    """
     node = graph.get(ref.node)
     if node is None:
         return None
@@ -77,7 +80,10 @@ def behind(graph: Graph, ref: Ref) -> Ref | None:
 
 
 def trail(graph: Graph, ref: Ref, back: Callable[[Graph, Ref], Ref | None] = behind) -> Iterator[Ref]:
-    """Yield ``ref`` and what is behind it, as far as numbers are only moved; at most ``STEPS`` tensors, each once."""
+    """Yield ``ref`` and what is behind it, as far as numbers are only moved.
+
+    At most ``STEPS`` tensors, each once.
+    """
     seen: set[Ref] = set()
     at: Ref | None = ref
     while at is not None and at not in seen and len(seen) < STEPS:
@@ -108,7 +114,10 @@ def number(inference: Inference, ref: Ref) -> float | None:
 
 
 def upper_bound(graph: Graph, inference: Inference, ref: Ref) -> tuple[float, Ref] | None:
-    """Return the constant that bounds a number from above, and its tensor: itself, or one side of a Minimum."""
+    """Return the constant that bounds a number from above, and its tensor.
+
+    Itself, or one side of a Minimum.
+    """
     for at in trail(graph, ref, _bounded(inference)):
         value = number(inference, at)
         if value is not None:

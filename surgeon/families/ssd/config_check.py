@@ -17,8 +17,8 @@ from surgeon.training_files.pipeline_config import OtherAnchors, PipelineConfig
 from surgeon.training_files.text_format import Stated
 
 ANCHOR_TOLERANCE = 1e-5
-"""Of the picture's side; both generators round float32 sums a few times, which is 1e-7, and a ratio written as 0.33 for a
-third moves an anchor by more than 1e-3."""
+"""Of the picture's side; both generators round float32 sums a few times, which is 1e-7, and a ratio written
+as 0.33 for a third moves an anchor by more than 1e-3."""
 
 INTERPOLATIONS = {"BILINEAR": ("tf1-bilinear", "half-pixel-bilinear"), "NEAREST_NEIGHBOR": ("nearest",)}
 _RELATIVE = 1e-5
@@ -28,9 +28,9 @@ _RELATIVE = 1e-5
 class Testimony:
     """One value of the config beside the graph's.
 
-    ``item`` is the field of the config, empty for the anchors as a whole; ``key`` the value of the recipe that it
-    concerns (``NMS.topK``, ``image.size``); ``where`` the config's line, None where the field is not written and has its
-    default.
+    ``item`` is the field of the config, empty for the anchors as a whole; ``key`` the value of the recipe
+    that it concerns (``NMS.topK``, ``image.size``); ``where`` the config's line, None where the field is not
+    written and has its default.
     """
 
     item: str
@@ -79,7 +79,10 @@ class Testimony:
 
 @dataclass(frozen=True)
 class _Question:
-    """A value that both can be asked for; ``said`` gives None where the config's kind of detector has none."""
+    """A value that both can be asked for.
+
+    ``said`` gives None where the config's kind of detector has none.
+    """
 
     item: str
     key: str
@@ -148,7 +151,10 @@ def _anchors(config: PipelineConfig, detector: Detector) -> Iterator[Testimony]:
 
 
 def _words(name: str) -> frozenset[str]:
-    """Return the words and numbers of an architecture's name: resnet, v1 and 50 of ``resnet50_v1``. Membership only."""
+    """Return the words and numbers of an architecture's name: resnet, v1 and 50 of ``resnet50_v1``.
+
+    Membership only.
+    """
     return frozenset(re.findall(r"v[0-9]+|[a-z]+?(?=v?[0-9]|_|\Z)|[0-9]+", name.lower()))
 
 

@@ -1,4 +1,7 @@
-"""The text of a recipe for one detector: what goes, what takes its place, and every value with its evidence."""
+"""The text of a recipe for one detector.
+
+What goes, what takes its place, and every value with its evidence.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,10 @@ STEP_NOTES = {
 
 @dataclass(frozen=True)
 class Draft:
-    """A recipe for ``detector``; ``file`` is the pipeline config's name, ``image`` None where it is not known."""
+    """A recipe for ``detector``.
+
+    ``file`` is the pipeline config's name, ``image`` None where it is not known.
+    """
 
     detector: Detector
     catalog: Catalog
@@ -74,7 +80,8 @@ class Draft:
     file: str = ""
     image: Finding[Image] | None = None
 
-    # --- what it is called ------------------------------------------------------------------------------------
+    # --- what it is called
+    # ------------------------------------------------------------------------------------
 
     @cached_property
     def kind(self) -> str:
@@ -104,7 +111,8 @@ class Draft:
         height, width = self.image.value.size if self.image is not None else dims[1:3]
         return height or 0, width or 0
 
-    # --- the whole --------------------------------------------------------------------------------------------
+    # --- the whole
+    # --------------------------------------------------------------------------------------------
 
     def text(self) -> str:
         """Return the recipe."""
@@ -132,7 +140,8 @@ class Draft:
         source = PurePath(self.detector.graph.source).name or "a graph"
         lines = [
             f"{source}: {self.summary}. Written by 'surgeon init'.",
-            "Every value was read off the graph; above it stand the nodes and constants that show it. 'auto' instead of a "
+            "Every value was read off the graph; above it stand the nodes and constants that show it. 'auto' "
+            "instead of a "
             "value derives it again.",
         ]
         if self.heard:
@@ -188,7 +197,8 @@ class Draft:
     def _named(self, name: str) -> str:
         return self._names[name]
 
-    # --- nodes ------------------------------------------------------------------------------------------------
+    # --- nodes
+    # ------------------------------------------------------------------------------------------------
 
     def _nodes(self, derived: Mapping[tuple[str, str], Item]) -> Block:
         names = self._names
@@ -249,7 +259,8 @@ class Draft:
             comments = (f"not used, by 'anchors: constant' above: {op} cannot make these anchors; {why}",)
         elif how == "constant":
             comments = (
-                f"not used, by 'anchors: constant' above: before TensorRT 8.5.1, {op} puts the centres elsewhere",
+                f"not used, by 'anchors: constant' above: before TensorRT 8.5.1, {op} puts the centres "
+                "elsewhere",
             )
         return Item({"plugin": Item(op), "fields": Item(fields)}, (*comments, *self._heard(GRID)))
 
@@ -273,7 +284,8 @@ class Draft:
         clips = self.detector.clips_first
         if clips.value:
             comments.append(
-                "The graph clips boxes to the picture before suppression, the plugin after it: boxes that reach over the "
+                "The graph clips boxes to the picture before suppression, the plugin after it: boxes that "
+                "reach over the "
                 f"border can be suppressed otherwise, and 'surgeon verify' counts them. {clips.evidence[0]}"
             )
         return tuple(comments)
@@ -291,7 +303,8 @@ class Draft:
         """Names of the nodes that enlarge feature maps."""
         return tuple(self._free(f"upsampling_{number}") for number in range(len(self._upsamplings)))
 
-    # --- the rest ---------------------------------------------------------------------------------------------
+    # --- the rest
+    # ---------------------------------------------------------------------------------------------
 
     @cached_property
     def _cut(self) -> Cut:
@@ -361,7 +374,8 @@ class Draft:
                     Item(
                         forward,
                         (
-                            f"UFF has no rounding to 8 bits; {len(self.rounding)} nodes are left out, such as "
+                            f"UFF has no rounding to 8 bits; {len(self.rounding)} nodes are left out, such "
+                            "as "
                             f"'{self.rounding[0]}'",
                         ),
                     )

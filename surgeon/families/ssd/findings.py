@@ -70,9 +70,10 @@ class Finding(Generic[T]):
 class Detector:
     """A single-shot detector graph, taken apart by its structure.
 
-    Every property walks back from what suppresses boxes, is computed when first asked for, and raises SurgeonError: D112
-    where the graph is no such detector, D113 where a walk ends early, D114 where two witnesses contradict each other,
-    D115 for preprocessing and D116 for coding of boxes that have no name here, D117 for anchors that are not constant.
+    Every property walks back from what suppresses boxes, is computed when first asked for, and raises
+    SurgeonError: D112 where the graph is no such detector, D113 where a walk ends early, D114 where two
+    witnesses contradict each other, D115 for preprocessing and D116 for coding of boxes that have no name
+    here, D117 for anchors that are not constant.
 
     ``inference`` tells sizes; without one it is made, with batch 1.
     """
@@ -81,7 +82,8 @@ class Detector:
         self.graph = graph
         self._given = inference
 
-    # --- what the rest rests on -------------------------------------------------------------------------------
+    # --- what the rest rests on
+    # -------------------------------------------------------------------------------
 
     @cached_property
     def inference(self) -> Inference:
@@ -120,7 +122,9 @@ class Detector:
 
     @cached_property
     def _two_stages(self) -> list[str]:
-        """Names of operations that cut regions out of feature maps for a second stage, where boxes come from such."""
+        """Names of operations that cut regions out of feature maps for a second stage, where boxes come from
+        such.
+        """
         cuts = [n.name for n in self.graph if n.op in ("CropAndResize", "PSROIPooling", "ROIAlign")]
         if not cuts:
             return []
@@ -140,7 +144,8 @@ class Detector:
             said = ", ".join(f"'{node.name}'" for node in joins[:4]) or "none"
             raise self._fail(
                 "D113",
-                f"the boxes '{start}' ({self.graph[start.node].op}) come from {len(joins)} joins of convolutions; "
+                f"the boxes '{start}' ({self.graph[start.node].op}) come from {len(joins)} joins of "
+                "convolutions; "
                 "expected one, of the box heads",
                 [f"found: {said}"],
             )
@@ -176,7 +181,8 @@ class Detector:
         if contrary is not None:
             raise self._fail(
                 "D114",
-                f"'{join.name}' is used as the join of {kind} heads, but '{contrary.conv}' has the name of the other kind",
+                f"'{join.name}' is used as the join of {kind} heads, but '{contrary.conv}' has the name of "
+                "the other kind",
                 [f"'{self._boxes.decoded}' is what '{self._suppressing[0].name}' takes as boxes"],
             )
         return Finding(
@@ -184,7 +190,8 @@ class Detector:
             (f"'{join.name}' joins {len(heads)} {kind} heads, from '{heads[0].conv}' to '{heads[-1].conv}'",),
         )
 
-    # --- kind -------------------------------------------------------------------------------------------------
+    # --- kind
+    # -------------------------------------------------------------------------------------------------
 
     @cached_property
     def family(self) -> Finding[str]:
@@ -250,7 +257,8 @@ class Detector:
         needed = self.graph.ancestors(head.conv for head in self.box_heads.value)
         return [node for node in self.graph if node.name in needed and node.name in self._varying]
 
-    # --- input ------------------------------------------------------------------------------------------------
+    # --- input
+    # ------------------------------------------------------------------------------------------------
 
     @cached_property
     def _first_convolution(self) -> Node:
@@ -290,7 +298,10 @@ class Detector:
         return self.image_at(self.network_input.value)
 
     def image_at(self, ref: Ref) -> Finding[Image]:
-        """Return how a picture becomes a tensor of the graph; raise SurgeonError D115 for what has no name in a recipe."""
+        """Return how a picture becomes a tensor of the graph.
+
+        Raise SurgeonError D115 for what has no name in a recipe.
+        """
         pixels = pixels_behind(self.graph, self._sizes, ref)
         if pixels.problem:
             raise self._no_image(
@@ -370,7 +381,8 @@ class Detector:
             ["write 'image:' in the recipe, or take it away: 'image: null'"],
         )
 
-    # --- boxes ------------------------------------------------------------------------------------------------
+    # --- boxes
+    # ------------------------------------------------------------------------------------------------
 
     @cached_property
     def feature_maps(self) -> Finding[tuple[tuple[int, int], ...]]:
@@ -398,7 +410,8 @@ class Detector:
             if head.channels is None or head.channels % 4:
                 raise self._fail(
                     "D114",
-                    f"'{head.conv}' gives {head.channels or 'an unknown number of'} channels; expected 4 for each box",
+                    f"'{head.conv}' gives {head.channels or 'an unknown number of'} channels; expected 4 for "
+                    "each box",
                     self.box_heads.evidence,
                 )
             found.append(head.channels // 4)
@@ -455,7 +468,8 @@ class Detector:
         return Finding(
             ref,
             (
-                f"'{self._boxes.decoded}' is decoded with '{ref}' ({self.graph[ref.node].op}), {self.inference.spec(ref)}",
+                f"'{self._boxes.decoded}' is decoded with '{ref}' ({self.graph[ref.node].op}), "
+                f"{self.inference.spec(ref)}",
             ),
         )
 
@@ -467,7 +481,10 @@ class Detector:
 
     @cached_property
     def anchors(self) -> Finding[np.ndarray]:
-        """Anchors float32[P, 4] as the graph computes them: ymin, xmin, ymax, xmax relative to the picture."""
+        """Anchors float32[P, 4] as the graph computes them.
+
+        Ymin, xmin, ymax, xmax relative to the picture.
+        """
         ref = self.anchors_tensor.value
         try:
             value = self.inference.value(ref)
@@ -516,7 +533,8 @@ class Detector:
         if found is None:
             raise self._fail(
                 "D116",
-                f"'{self._boxes.decoded}' does not decode centre and size; expected (ty, tx, th, tw) against anchors",
+                f"'{self._boxes.decoded}' does not decode centre and size; expected (ty, tx, th, tw) against "
+                "anchors",
                 ["probes were decoded and compared with the formula", *self.encodings.evidence],
             )
         known = factors(self.graph, self.inference, self._between[1], self.encodings.value)
@@ -530,7 +548,8 @@ class Detector:
             (x, y, w, h), (f"'{self._boxes.decoded}', decoded from probes, is centre-size coding", *shown)
         )
 
-    # --- scores -----------------------------------------------------------------------------------------------
+    # --- scores
+    # -----------------------------------------------------------------------------------------------
 
     @cached_property
     def logits(self) -> Finding[Ref]:
@@ -561,7 +580,9 @@ class Detector:
 
     @cached_property
     def background(self) -> Finding[int]:
-        """0 where the first column of the scores is dropped as that of the background, -1 where all are kept."""
+        """0 where the first column of the scores is dropped as that of the background, -1 where all are
+        kept.
+        """
         node = self._scores.sliced
         if node is not None:
             return Finding(0, (f"'{node.name}' ({node.op}) drops the first of {self.classes.value} columns",))
@@ -581,7 +602,8 @@ class Detector:
         if found[0].op == "Softmax" and not self._scores.whole:
             raise self._fail(
                 "D116",
-                f"'{found[0].name}' (Softmax) does not see the background's column; expected one of all classes",
+                f"'{found[0].name}' (Softmax) does not see the background's column; expected one of all "
+                "classes",
                 self.background.evidence,
             )
         return Finding(found[0].op.lower(), (f"'{found[0].name}' ({found[0].op}) makes probabilities",))
@@ -598,7 +620,8 @@ class Detector:
             or ("scores are not scaled",),
         )
 
-    # --- suppression ------------------------------------------------------------------------------------------
+    # --- suppression
+    # ------------------------------------------------------------------------------------------
 
     @cached_property
     def class_agnostic(self) -> Finding[bool]:
@@ -715,7 +738,8 @@ class Detector:
         count = len(self._suppressing)
         return (str(constant), f"the same for {count} operations") if count > 1 else (str(constant),)
 
-    # --- outputs ----------------------------------------------------------------------------------------------
+    # --- outputs
+    # ----------------------------------------------------------------------------------------------
 
     @cached_property
     def detections(self) -> Finding[Mapping[str, Ref]]:
@@ -775,7 +799,8 @@ class Detector:
                 return None if value is None else (value, node.name)
         return None
 
-    # --- refusals ---------------------------------------------------------------------------------------------
+    # --- refusals
+    # ---------------------------------------------------------------------------------------------
 
     def _fail(
         self, code: str, message: str, notes: Iterable[str] = (), help: Iterable[str] = ()
@@ -793,7 +818,9 @@ class Detector:
 
 
 def _namespace(node: Node) -> str:
-    """Return the namespace of an operation that is alone in it but for its constants, else the node's own name."""
+    """Return the namespace of an operation that is alone in it but for its constants, else the node's own
+    name.
+    """
     return (
         node.namespace
         if node.name.rpartition("/")[2] in ("concat", "ConcatV2") and node.namespace

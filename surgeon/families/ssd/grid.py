@@ -1,4 +1,7 @@
-"""The fields of an anchor plugin that make the anchors that a graph computes: a fit, with what it leaves over."""
+"""The fields of an anchor plugin that make the anchors that a graph computes.
+
+A fit, with what it leaves over.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from surgeon.catalog import Catalog
 from surgeon.families.ssd.findings import Detector
 
 RESIDUAL_BOUND = 1e-6
-"""Largest difference of a coordinate, relative to the picture, up to which a plugin's anchors are the graph's."""
+"""Largest difference of a coordinate, relative to the picture, up to which a plugin's anchors are the
+graph's.
+"""
 
 FITTED = ("minSize", "maxSize", "aspectRatios")
 """Fields of anchor plugins that are fitted to anchors."""
@@ -23,7 +28,8 @@ _SLACK = 3e-8
 
 @dataclass(frozen=True)
 class GridFit:
-    """Fields that make a graph's anchors, and ``residual``: the largest difference of a coordinate that is left.
+    """Fields that make a graph's anchors, and ``residual``: the largest difference of a coordinate that is
+    left.
 
     Where the plugin has no such grid, ``reason`` says why, and there are no fields.
     """
@@ -41,9 +47,10 @@ class GridFit:
 def fit_grid(detector: Detector, catalog: Catalog, op: str) -> GridFit:
     """Fit ``minSize``, ``maxSize`` and ``aspectRatios`` of a grid anchor plugin to a detector's anchors.
 
-    The ratios are the means over all layers but the first; the sizes a straight line, by least squares, through the
-    layers' scales. Where the plugin makes the anchors, each is then the number of fewest digits that leaves the same
-    residual, which the plugin's own reference computes. Raise what the detector's properties raise.
+    The ratios are the means over all layers but the first; the sizes a straight line, by least squares,
+    through the layers' scales. Where the plugin makes the anchors, each is then the number of fewest digits
+    that leaves the same residual, which the plugin's own reference computes. Raise what the detector's
+    properties raise.
     """
     sizes, counts = detector.feature_maps.value, detector.boxes_per_location.value
     reason = _misfit(op, sizes, counts)
@@ -71,7 +78,10 @@ def _misfit(op: str, sizes: Sequence[tuple[int, int]], counts: Sequence[int]) ->
     if counts[0] != 3:
         return f"its first feature map has {counts[0]} boxes a cell; {op} puts 3 there"
     if len(set(counts[1:])) != 1 or counts[1] < 4:
-        return f"its feature maps have {', '.join(map(str, counts[1:]))} boxes a cell after the first; {op} puts the same number, 4 or more"
+        return (
+            f"its feature maps have {', '.join(map(str, counts[1:]))} boxes a cell after the first; "
+            f"{op} puts the same number, 4 or more"
+        )
     return ""
 
 
@@ -87,7 +97,8 @@ def _shapes(
         layer = wide[at : at + height * width * count].reshape(-1, count, 4)
         at += height * width * count
         h, w = (np.maximum(layer[:, :, i + 2] - layer[:, :, i], 1e-12).mean(axis=0) for i in (0, 1))
-        # The first layer's first box has a size of its own, the other layers' last box lies between two sizes.
+        # The first layer's first box has a size of its own, the other layers' last box lies between two
+        # sizes.
         used = slice(1, None) if not scales else slice(None, -1)
         scales.append(float(np.exp(np.log(h * w)[used].mean() / 2)))
         if len(scales) > 1:

@@ -11,7 +11,10 @@ from surgeon.families.ssd.namespace_roles import heads
 
 
 def box_heads(subject: Subject) -> list[Head]:
-    """Return the box heads that the recipe's namespaces join; raise SurgeonError D103 where the size of a map is not known."""
+    """Return the box heads that the recipe's namespaces join.
+
+    Raise SurgeonError D103 where the size of a map is not known.
+    """
     found = heads(subject, subject.fed("loc"))
     unknown = [h for h in found if h.height is None or h.width is None]
     if unknown:
@@ -48,7 +51,8 @@ def fitted(field: str) -> Callable[[Subject], Derived]:
                 [fit.reason]
                 if fit.reason
                 else [
-                    f"the best fit leaves a difference of {fit.residual:.3g} of the picture; expected {RESIDUAL_BOUND:g} at most",
+                    f"the best fit leaves a difference of {fit.residual:.3g} of the picture; expected "
+                    f"{RESIDUAL_BOUND:g} at most",
                     "the best fit: " + ", ".join(f"{key} {_shown(fit.fields[key])}" for key in FITTED),
                 ]
             )
@@ -61,7 +65,8 @@ def fitted(field: str) -> Callable[[Subject], Derived]:
                 field,
                 notes=[*notes, *detector.anchors.evidence],
                 help=[
-                    "put the anchors in as a constant: 'anchors: constant' in the recipe, or --anchors constant"
+                    "put the anchors in as a constant: 'anchors: constant' in the recipe, or --anchors "
+                    "constant"
                 ],
             )
         return Derived(

@@ -12,10 +12,10 @@ from surgeon.steps.selector import longest_prefix
 def derive_roles(subject: Subject) -> tuple[dict[str, NamespaceRule], list[Derivation]]:
     """Return the recipe's namespaces with every ``auto`` replaced by the node of the role it plays.
 
-    A namespace that joins boxes becomes the node that feeds the port ``loc``, one that joins class scores the node
-    that feeds ``conf``. A namespace that the recipe assigns itself is checked against the graph. Raise SurgeonError
-    D106 where a role cannot be told, D108 where two namespaces play one role, and D109 where the recipe says the
-    opposite of the graph.
+    A namespace that joins boxes becomes the node that feeds the port ``loc``, one that joins class scores the
+    node that feeds ``conf``. A namespace that the recipe assigns itself is checked against the graph. Raise
+    SurgeonError D106 where a role cannot be told, D108 where two namespaces play one role, and D109 where the
+    recipe says the opposite of the graph.
     """
     recipe = subject.recipe
     resolved = dict(recipe.namespaces)
@@ -57,7 +57,10 @@ def _present(subject: Subject, key: str, rule: NamespaceRule) -> bool:
 
 
 def _check_assigned(subject: Subject, recipe: Recipe) -> None:
-    """Refuse namespaces that the recipe assigns the wrong way round: swapped boxes and scores give no error later."""
+    """Refuse namespaces that the recipe assigns the wrong way round.
+
+    Swapped boxes and scores give no error later.
+    """
     try:
         fed = {port: subject.fed(port) for port in ("loc", "conf")}
     except SurgeonError:
@@ -87,7 +90,10 @@ def _meaning(role: str) -> str:
 
 
 def heads(subject: Subject, new: str) -> list[Head]:
-    """Return the heads that a node's namespaces join, in order; raise SurgeonError D103 where one cannot be found."""
+    """Return the heads that a node's namespaces join, in order.
+
+    Raise SurgeonError D103 where one cannot be found.
+    """
     found = []
     for ref in subject.joined(new):
         head = head_at(subject.graph, subject.inference, ref)
@@ -108,8 +114,8 @@ def heads(subject: Subject, new: str) -> list[Head]:
 def role_of(subject: Subject, namespace: str) -> tuple[Role, tuple[str, ...]]:
     """Return whether a namespace joins boxes or class scores, with the evidence.
 
-    Three witnesses: the names of the convolutions, the length of the last axis (4 for boxes), and what reads the
-    result. Raise SurgeonError D106 where they contradict each other or say nothing.
+    Three witnesses: the names of the convolutions, the length of the last axis (4 for boxes), and what reads
+    the result. Raise SurgeonError D106 where they contradict each other or say nothing.
     """
     probe = Subject(subject.recipe, subject.graph, namespace, {namespace: namespace})
     probe.__dict__["inference"] = subject.inference
@@ -138,7 +144,10 @@ def role_of(subject: Subject, namespace: str) -> tuple[Role, tuple[str, ...]]:
 
 
 def _by_reader(subject: Subject, namespace: str) -> Role:
-    """Tell boxes from scores by the first arithmetic behind them: Sigmoid or Softmax is for scores, Exp for boxes."""
+    """Tell boxes from scores by the first arithmetic behind them.
+
+    Sigmoid or Softmax is for scores, Exp for boxes.
+    """
     graph = subject.graph
     members = [n.name for n in graph if longest_prefix(n.name, {namespace: True})]
     queue = [(name, 0) for name in members]

@@ -34,8 +34,8 @@ _COMMENTS = {
 class Cut:
     """Where a detector is cut: tensors of its graph.
 
-    ``boxes`` and ``scores`` are what the heads give and two operations join; ``encodings`` and ``logits`` what the
-    postprocessor reads of that.
+    ``boxes`` and ``scores`` are what the heads give and two operations join; ``encodings`` and ``logits``
+    what the postprocessor reads of that.
     """
 
     network_input: Ref
@@ -58,7 +58,8 @@ class Region:
 def regions(graph: Graph, cut: Cut) -> tuple[Region, ...]:
     """Return the namespaces to take out, each as short as it can be without holding a node that stays.
 
-    Raise SurgeonError D147 where it takes more than a few of them: then names do not follow the detector's parts.
+    Raise SurgeonError D147 where it takes more than a few of them: then names do not follow the detector's
+    parts.
     """
     stay = _behind(graph, [*cut.boxes, *cut.scores], stop=cut.network_input.node)
     anchors, joining = _anchor_nodes(graph, cut.anchors)
@@ -87,7 +88,8 @@ def regions(graph: Graph, cut: Cut) -> tuple[Region, ...]:
     if len(found) > MOST:
         raise error(
             "D147",
-            f"the detector's parts are spread over {len(found)} namespaces; expected a few, such as 'Preprocessor'",
+            f"the detector's parts are spread over {len(found)} namespaces; expected a few, such as "
+            "'Preprocessor'",
             graph.source or None,
             [f"for example {', '.join(repr(name) for name in list(found)[:6])}"],
             ["write the recipe by hand: docs/recipes.md"],
@@ -96,7 +98,10 @@ def regions(graph: Graph, cut: Cut) -> tuple[Region, ...]:
 
 
 def _behind(graph: Graph, refs: Iterable[Ref], stop: str = "") -> set[str]:
-    """Return the nodes whose data the tensors depend on, as far as ``stop``, which is left out. Membership only."""
+    """Return the nodes whose data the tensors depend on, as far as ``stop``, which is left out.
+
+    Membership only.
+    """
     seen: set[str] = set()
     stack = [ref.node for ref in refs]
     while stack:

@@ -9,7 +9,8 @@ from surgeon.families.context import Derived, Subject
 from surgeon.families.ssd.namespace_roles import heads
 
 TOP_K_LIMIT = 4096
-"""Boxes of a class that go into suppression at most: the kernel's table has 8 entries for each of 512 threads.
+"""Boxes of a class that go into suppression at most: the kernel's table has 8 entries for each of 512
+threads.
 
 On a GPU with TensorRT 8.5.3.1 it was right with 5,000 anchors; more than there are anchors was wrong.
 """
@@ -21,8 +22,9 @@ _TF_CENTER = 3
 def num_classes(subject: Subject) -> Derived:
     """Return the number of scores a box has, background included.
 
-    It is the last axis of what the class namespace joins (float32[N, boxes, numClasses]); the channels of the class
-    and box convolutions, C and 4 B for B boxes a location, must agree: C / B. Raise SurgeonError D103, D110.
+    It is the last axis of what the class namespace joins (float32[N, boxes, numClasses]); the channels of the
+    class and box convolutions, C and 4 B for B boxes a location, must agree: C / B. Raise SurgeonError D103,
+    D110.
     """
     classes = heads(subject, subject.fed("conf"))
     boxes = heads(subject, subject.fed("loc"))
@@ -60,7 +62,9 @@ def num_classes(subject: Subject) -> Derived:
 
 
 def input_order(subject: Subject) -> Derived:
-    """Return at which edge boxes, scores and anchors arrive, from the order in which the recipe names the ports."""
+    """Return at which edge boxes, scores and anchors arrive, from the order in which the recipe names the
+    ports.
+    """
     _, ports = subject.detection()
     names = list(ports)
     missing = [port for port in _ORDER if port not in names]
@@ -85,7 +89,10 @@ def confidence_threshold(subject: Subject) -> Derived:
 
 
 def nms_threshold(subject: Subject) -> Derived:
-    """Return the overlap above which a box is dropped; raise D119 for suppression that the plugin does not have."""
+    """Return the overlap above which a box is dropped.
+
+    Raise D119 for suppression that the plugin does not have.
+    """
     detector = subject.detector
     if detector.soft_sigma.value:
         raise _lacks(
@@ -106,7 +113,10 @@ def nms_threshold(subject: Subject) -> Derived:
 
 
 def top_k(subject: Subject) -> Derived:
-    """Return how many boxes of a class go into suppression: all, as in the graph, up to the plugin's limit."""
+    """Return how many boxes of a class go into suppression.
+
+    All, as in the graph, up to the plugin's limit.
+    """
     detector = subject.detector
     anchors, kept = detector.count.value, _kept(subject)
     value = max(min(anchors, TOP_K_LIMIT), kept)
@@ -115,7 +125,8 @@ def top_k(subject: Subject) -> Derived:
         evidence.append(f"{subject.op} takes {TOP_K_LIMIT} at most")
     if detector.max_per_class.value < detector.max_total.value:
         evidence.append(
-            f"the graph keeps {detector.max_per_class.value} boxes of a class, which {subject.op} cannot bound"
+            f"the graph keeps {detector.max_per_class.value} boxes of a class, which {subject.op} cannot "
+            "bound"
         )
     evidence += [f"after suppression: {line}" for line in detector.max_per_class.evidence[:1]]
     return Derived(value, tuple(evidence))
@@ -147,8 +158,8 @@ def background(subject: Subject) -> Derived:
 def conf_sigmoid(subject: Subject) -> Derived:
     """Return 1 where the plugin has to apply the logistic function, 0 where scores arrive as probabilities.
 
-    A Softmax must stay in the rewritten graph. Raise D119 where the recipe takes it away, or puts one where the graph has
-    none, and where scores are scaled first.
+    A Softmax must stay in the rewritten graph. Raise D119 where the recipe takes it away, or puts one where
+    the graph has none, and where scores are scaled first.
     """
     detector = subject.detector
     kind, scale = detector.score_converter, detector.logit_scale
@@ -186,7 +197,10 @@ def variance_encoded(subject: Subject) -> Derived:
 
 
 def code_type(subject: Subject) -> Derived:
-    """Return 3, TensorFlow's centre-size coding, where the graph decodes probes so; raise D116 for any other coding."""
+    """Return 3, TensorFlow's centre-size coding, where the graph decodes probes so.
+
+    Raise D116 for any other coding.
+    """
     found = subject.detector.coder
     return Derived(_TF_CENTER, found.evidence)
 

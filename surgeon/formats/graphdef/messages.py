@@ -70,7 +70,8 @@ TYPE_NUMBERS = {
 }
 TYPES = {number: dtype for dtype, number in TYPE_NUMBERS.items()}
 
-# Where a TensorProto keeps listed values, and how a stored element is packed. float16 and bfloat16 list their bits.
+# Where a TensorProto keeps listed values, and how a stored element is packed. float16 and bfloat16 list their
+# bits.
 _VALUE_FIELDS = {
     DType.FLOAT32: ("float_val", "f"),
     DType.FLOAT64: ("double_val", "d"),
@@ -96,10 +97,11 @@ _VALUE_FIELDS = {
 
 
 def node_from_message(message: Any, tensors: dict[str, Tensor] | None = None, source: str = "") -> Node:
-    """Return the node of a NodeDef, which is emptied; ``tensors`` gives attributes whose tensor stays in the file.
+    """Return the node of a NodeDef, which is emptied; ``tensors`` gives attributes whose tensor stays in the
+    file.
 
-    Raise SurgeonError G111 for an empty name or op, or an input that cannot be parsed, and G112 for a constant whose
-    shape and values disagree.
+    Raise SurgeonError G111 for an empty name or op, or an input that cannot be parsed, and G112 for a
+    constant whose shape and values disagree.
     """
     if not message.name or not message.op:
         raise error(
@@ -155,7 +157,9 @@ def node_to_message(node: Node, message: Any, leave_out: Collection[str] = ()) -
 
 
 def _check_constant(name: str, message: Any, source: str) -> None:
-    """Raise SurgeonError G112 where a constant that stayed raw is damaged, rather than of a kind not modelled."""
+    """Raise SurgeonError G112 where a constant that stayed raw is damaged, rather than of a kind not
+    modelled.
+    """
     dtype = TYPES.get(message.dtype)
     if dtype is None or dtype not in (DType.STRING, *_VALUE_FIELDS) or message.tensor_shape.unknown_rank:
         return
@@ -270,7 +274,9 @@ def tensor_from_message(message: Any) -> Tensor | None:
 
 
 def tensor_to_message(value: Tensor, message: Any) -> None:
-    """Fill a TensorProto: listed values where the tensor stores fewer than its shape has, else the packed content."""
+    """Fill a TensorProto: listed values where the tensor stores fewer than its shape has, else the packed
+    content.
+    """
     message.dtype = TYPE_NUMBERS[value.dtype]
     _shape_to(Shape(value.shape), message.tensor_shape)
     if isinstance(value, TensorDigest):

@@ -1,4 +1,6 @@
-"""Frozen graphs from ``.pb`` and ``.pbtxt`` files, and SavedModel folders, to :class:`~surgeon.graph.Graph`."""
+"""Frozen graphs from ``.pb`` and ``.pbtxt`` files, and SavedModel folders, to
+:class:`~surgeon.graph.Graph`.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,11 @@ _SHARE = 64 * 1024 * 1024
 def load_graph(path: str | os.PathLike[str]) -> Graph:
     """Read a frozen graph: a ``.pb`` or ``.pbtxt`` GraphDef, or a SavedModel folder.
 
-    Constants of a kilobyte and more stay in a ``.pb`` file, which is mapped. Raise SurgeonError: E101 (no such file,
-    or unreadable), E102 (a folder without a SavedModel), E103 (empty), E104 (a Git LFS pointer), G101 (no GraphDef, or
-    truncated), G102 (not frozen: variables), G103 (no nodes), G105 to G107 and G111 (duplicate names, dangling inputs,
-    cycles, malformed nodes), G112 (a constant whose shape and bytes disagree), and G114 to G116 for a SavedModel.
+    Constants of a kilobyte and more stay in a ``.pb`` file, which is mapped. Raise SurgeonError: E101 (no
+    such file, or unreadable), E102 (a folder without a SavedModel), E103 (empty), E104 (a Git LFS pointer),
+    G101 (no GraphDef, or truncated), G102 (not frozen: variables), G103 (no nodes), G105 to G107 and G111
+    (duplicate names, dangling inputs, cycles, malformed nodes), G112 (a constant whose shape and bytes
+    disagree), and G114 to G116 for a SavedModel.
     """
     file = Path(path)
     try:
@@ -91,10 +94,12 @@ def check_frozen(graph: Graph) -> Graph:
         first = variables[0]
         raise error(
             "G102",
-            f"the graph is not frozen: it holds {len(variables)} variables, such as '{first.name}' ({first.op})",
+            f"the graph is not frozen: it holds {len(variables)} variables, such as '{first.name}' "
+            f"({first.op})",
             graph.source or None,
             help=[
-                "freeze it: tf.compat.v1.graph_util.convert_variables_to_constants(session, graph_def, outputs)",
+                "freeze it: tf.compat.v1.graph_util.convert_variables_to_constants(session, graph_def, "
+                "outputs)",
                 "or give the SavedModel folder, which is frozen while it is read",
             ],
         )
@@ -107,7 +112,10 @@ VARIABLE_OPS = frozenset(
 
 
 def parse_graphdef(mapped: MappedFile, source: str) -> Graph:
-    """Read a binary GraphDef, leaving large constants in the file; raise SurgeonError G101 where it is none."""
+    """Read a binary GraphDef, leaving large constants in the file.
+
+    Raise SurgeonError G101 where it is none.
+    """
     nodes: list[Node] = []
     others: dict[int, list[bytes]] = {2: [], 4: [], 0: []}
     seen = 0
@@ -219,7 +227,9 @@ def _entry(view: memoryview, entry: Field) -> tuple[str, Field | None]:
 
 
 def _large_tensor(view: memoryview, value: Field) -> tuple[Field, DType, tuple[int, ...]] | None:
-    """Return (content, type, dimensions) where an AttrValue is one tensor with large packed content and nothing else."""
+    """Return (content, type, dimensions) where an AttrValue is one tensor with large packed content and
+    nothing else.
+    """
     parts = [field for field, _ in zip(fields(view, value.begin, value.end), range(2), strict=False)]
     if len(parts) != 1 or parts[0].number != 8 or parts[0].kind != BYTES:
         return None

@@ -33,11 +33,11 @@ class _Choice:
 def load_saved_model(folder: Path, tags: Sequence[str] = ("serve",), signature: str | None = None) -> Graph:
     """Freeze a SavedModel of TensorFlow 1 or 2 and return its graph.
 
-    Variables become constants, functions are inlined, ``while`` and ``cond`` become Switch, Merge and loop nodes, and
-    only what the outputs need is kept. The outputs are those of ``signature`` (``serving_default``, or the only one,
-    where it is None), by sorted name. Raise SurgeonError E102 (no SavedModel), E108 (TensorFlow missing), G102
-    (variables left), G114 (a function that cannot be inlined), G115 (no such tags or signature) and G116 (TensorFlow
-    cannot load or freeze it).
+    Variables become constants, functions are inlined, ``while`` and ``cond`` become Switch, Merge and loop
+    nodes, and only what the outputs need is kept. The outputs are those of ``signature``
+    (``serving_default``, or the only one, where it is None), by sorted name. Raise SurgeonError E102 (no
+    SavedModel), E108 (TensorFlow missing), G102 (variables left), G114 (a function that cannot be inlined),
+    G115 (no such tags or signature) and G116 (TensorFlow cannot load or freeze it).
     """
     folder = Path(folder)
     _find(folder)
@@ -84,7 +84,9 @@ def _find(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _answering(folder: Path) -> Iterator[None]:
-    """Turn what TensorFlow raises for a folder that it does not like, which may be anything, into SurgeonError G116."""
+    """Turn what TensorFlow raises for a folder that it does not like, which may be anything, into
+    SurgeonError G116.
+    """
     try:
         yield
     except SurgeonError:
@@ -137,7 +139,8 @@ def _choose(
 
 
 def _freeze(tensorflow: Any, folder: Path, choice: _Choice) -> tuple[bytes, list[str]]:
-    """Return the serialized GraphDef with variables as constants and functions inlined, and the outputs' tensors.
+    """Return the serialized GraphDef with variables as constants and functions inlined, and the outputs'
+    tensors.
 
     A session of TensorFlow 1 reads SavedModels of either version, and gives the same names each time.
     """
@@ -158,7 +161,9 @@ def _freeze(tensorflow: Any, folder: Path, choice: _Choice) -> tuple[bytes, list
 
 
 def _inlined(tensorflow: Any, definition: Any, kept: Sequence[str]) -> Any:
-    """Return the GraphDef with calls inlined and control flow as nodes, by TensorFlow's own graph optimizer."""
+    """Return the GraphDef with calls inlined and control flow as nodes, by TensorFlow's own graph
+    optimizer.
+    """
     optimizer = require("tensorflow.python.grappler.tf_optimizer", _PURPOSE)
     v1 = tensorflow.compat.v1
     for function in definition.library.function:
@@ -178,7 +183,10 @@ def _inlined(tensorflow: Any, definition: Any, kept: Sequence[str]) -> Any:
 
 
 def _finished(graph: Graph, outputs: Sequence[str]) -> Graph:
-    """Return what the outputs need, frozen and free of functions; raise SurgeonError G114 where that is not so."""
+    """Return what the outputs need, frozen and free of functions.
+
+    Raise SurgeonError G114 where that is not so.
+    """
     refs = tuple(Ref.parse(name) for name in outputs)
     needed = graph.ancestors(ref.node for ref in refs)
     kept = graph.replace((_plain(node) for node in graph if node.name in needed), refs)
@@ -189,7 +197,9 @@ def _finished(graph: Graph, outputs: Sequence[str]) -> Graph:
 
 
 def _plain(node: Node) -> Node:
-    """Return the node without colocation, which may name what is gone, and debug information, which differs from run to run."""
+    """Return the node without colocation, which may name what is gone, and debug information, which differs
+    from run to run.
+    """
     return replace(node.with_attr("_class", None), extra=b"")
 
 

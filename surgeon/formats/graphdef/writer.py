@@ -51,9 +51,9 @@ def to_bytes(graph: Graph) -> bytes:
 def save_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     """Write a graph: as text for ``.pbtxt``, else binary, constants streamed from where they are.
 
-    Text holds no fields of messages that this package's GraphDef does not know. Raise SurgeonError E105 (cannot be
-    written), E106 (over 2 GiB), E107 (an input file changed meanwhile), G111 or G113 (a node that a GraphDef cannot
-    hold). Nothing is written then.
+    Text holds no fields of messages that this package's GraphDef does not know. Raise SurgeonError E105
+    (cannot be written), E106 (over 2 GiB), E107 (an input file changed meanwhile), G111 or G113 (a node that
+    a GraphDef cannot hold). Nothing is written then.
     """
     if Path(path).suffix == ".pbtxt":
         from google.protobuf import text_format
@@ -91,7 +91,9 @@ def _check_size(total: int) -> None:
 
 
 def check_unchanged(graph: Graph) -> None:
-    """Raise SurgeonError E107 where a file that holds constants of ``graph`` was written in place since it was read."""
+    """Raise SurgeonError E107 where a file that holds constants of ``graph`` was written in place since it
+    was read.
+    """
     files: dict[int, MappedFile] = {}
     for node in graph:
         for value in node.attrs.values():

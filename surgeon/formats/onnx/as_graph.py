@@ -35,12 +35,13 @@ class Stated:
 
 
 def onnx_graph(path: Path) -> tuple[Graph, Stated]:
-    """Return the file's nodes as a graph, and the shapes of its tensors; weights beside the file are not read.
+    """Return the file's nodes as a graph, and the shapes of its tensors; weights beside the file are not
+    read.
 
-    Inputs are nodes of the op ``Input``, constants of the op ``Const``. A node without a name has that of its first output.
-    Operators outside ONNX's own domain and the plugins' have theirs before the name, as has one of ONNX's that is named as
-    a plugin. Inputs that are left out are not among the edges. The nodes of an attribute that is a graph are not shown; what
-    they read is read by the node.
+    Inputs are nodes of the op ``Input``, constants of the op ``Const``. A node without a name has that of its
+    first output. Operators outside ONNX's own domain and the plugins' have theirs before the name, as has one
+    of ONNX's that is named as a plugin. Inputs that are left out are not among the edges. The nodes of an
+    attribute that is a graph are not shown; what they read is read by the node.
 
     Raise SurgeonError as :func:`load_onnx`.
     """

@@ -18,9 +18,9 @@ from surgeon.optional import require
 class Description:
     """What an ONNX file consists of.
 
-    ``sizes`` maps the names of nodes and constants to bytes, nodes having none. ``ops`` counts operators, the most frequent
-    first. ``plugins`` maps plugin nodes to their op, and those in standard operators to that. ``told`` is what the file says
-    of itself.
+    ``sizes`` maps the names of nodes and constants to bytes, nodes having none. ``ops`` counts operators, the
+    most frequent first. ``plugins`` maps plugin nodes to their op, and those in standard operators to that.
+    ``told`` is what the file says of itself.
     """
 
     info: OnnxInfo
@@ -33,7 +33,10 @@ class Description:
 
 
 def describe_onnx(path: Path) -> Description:
-    """Return what an ONNX file consists of; weights beside it are not read. Raise SurgeonError as :func:`load_onnx`."""
+    """Return what an ONNX file consists of; weights beside it are not read.
+
+    Raise SurgeonError as :func:`load_onnx`.
+    """
     model, info = load_onnx(path)
     onnx = require("onnx", "reading ONNX")
     graph = model.graph

@@ -10,14 +10,17 @@ import numpy as np
 from surgeon.optional import require
 
 OPSETS = (13, 17)
-"""The first and the last opset that is written: TensorRT 8.5 reads up to 17, and from 13 on axes are inputs of most operators."""
+"""The first and the last opset that is written.
+
+TensorRT 8.5 reads up to 17, and from 13 on axes are inputs of most operators.
+"""
 
 
 class Emitter:
     """Collects nodes and constants; names begin with ``prefix`` and are unique as long as prefixes are.
 
-    ``nodes`` are NodeProtos in the order of computation, ``initializers`` TensorProtos; equal constants are one.
-    Raise SurgeonError E108 where onnx is missing.
+    ``nodes`` are NodeProtos in the order of computation, ``initializers`` TensorProtos; equal constants are
+    one. Raise SurgeonError E108 where onnx is missing.
     """
 
     def __init__(self, prefix: str, opset: int = OPSETS[1]) -> None:
@@ -30,7 +33,10 @@ class Emitter:
         self._count = 0
 
     def op(self, op_type: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Add a node with one output; return the output's name. An input '' is one left out, an attribute None too."""
+        """Add a node with one output; return the output's name.
+
+        An input '' is one left out, an attribute None too.
+        """
         return self.op_many(op_type, inputs, 1, domain, **attributes)[0]
 
     def op_many(

@@ -53,17 +53,20 @@ def export_onnx(
     metadata: Mapping[str, str] | None = None,
     watch: Watch | None = None,
 ) -> Any:
-    """Return the ModelProto of a rewritten graph: what its outputs depend on, in NCHW where its convolutions are NHWC.
+    """Return the ModelProto of a rewritten graph: what its outputs depend on, in NCHW where its convolutions
+    are NHWC.
 
-    ``graph`` is in the model's own layout, batch included. ``rendering`` says what plugin nodes become: nodes that
-    TensorRT's parser looks up in the plugin registry (``native``), standard operators (``standard``), or the first where
-    the target has the plugin (``auto``); with ``efficient-nms``, NMS_TRT becomes EfficientNMS_TRT, and the others what
-    ``auto`` makes of them. ``batch`` is the size of the inputs' first axis, ``dynamic`` for an open one; None
-    leaves it as it is. ``metadata`` is stored as the model's properties, beside which transpositions its inputs took.
+    ``graph`` is in the model's own layout, batch included. ``rendering`` says what plugin nodes become: nodes
+    that TensorRT's parser looks up in the plugin registry (``native``), standard operators (``standard``), or
+    the first where the target has the plugin (``auto``); with ``efficient-nms``, NMS_TRT becomes
+    EfficientNMS_TRT, and the others what ``auto`` makes of them. ``batch`` is the size of the inputs' first
+    axis, ``dynamic`` for an open one; None leaves it as it is. ``metadata`` is stored as the model's
+    properties, beside which transpositions its inputs took.
 
-    Raise SurgeonError: E108 for a missing package, X140 for operations that ONNX cannot express, X141 for element types,
-    X142 where tf2onnx fails, X143 and X144 for inputs and batch, X145 to X147 and X153 for plugins, X148 for an opset that
-    is not written, and C102 to C111 for their fields and files. Raise ValueError for a rendering or a batch that means nothing.
+    Raise SurgeonError: E108 for a missing package, X140 for operations that ONNX cannot express, X141 for
+    element types, X142 where tf2onnx fails, X143 and X144 for inputs and batch, X145 to X147 and X153 for
+    plugins, X148 for an opset that is not written, and C102 to C111 for their fields and files. Raise
+    ValueError for a rendering or a batch that means nothing.
     """
     made = export(
         graph,
@@ -142,7 +145,9 @@ def _sign(model: Any) -> None:
 
 
 def _joined(at: Prepared, part: Cut, plugins: Plugins) -> Network:
-    """Return the nodes of tf2onnx and of the plugins as one network, its tensors named as tf2onnx names them."""
+    """Return the nodes of tf2onnx and of the plugins as one network, its tensors named as tf2onnx names
+    them.
+    """
     weights = {name: Weight.of_tensor(value) for name, value in part.constants.items()}
     nodes = list(plugins.nodes)
     if part.request.outputs:
@@ -186,7 +191,10 @@ def _ranks(network: Network, opset: int) -> dict[str, int]:
 
 
 def _checked(network: Network, opset: int) -> Network:
-    """Return the network with the types of its outputs; raise SurgeonError X153 where its nodes contradict each other."""
+    """Return the network with the types of its outputs.
+
+    Raise SurgeonError X153 where its nodes contradict each other.
+    """
     try:
         graph = _inferred(network, opset, strict=True).graph
     except Exception as exc:  # what onnx raises is an implementation's class
@@ -211,7 +219,8 @@ def _contradiction(reason: str) -> SurgeonError:
 
 
 def _short_names(network: Network) -> dict[str, str]:
-    """Return names for tensors as TensorFlow prints them, without ``:0`` and without tf2onnx's running numbers.
+    """Return names for tensors as TensorFlow prints them, without ``:0`` and without tf2onnx's running
+    numbers.
 
     Those numbers go on from one conversion to the next; without them the same graph gives the same file.
     """
@@ -243,10 +252,11 @@ def _unique(wanted: Mapping[str, str]) -> dict[str, str]:
 
 
 def _finished(network: Network) -> Network:
-    """Return the network with names of nodes that are unique and free of tf2onnx's numbers, and an input for every plugin.
+    """Return the network with names of nodes that are unique and free of tf2onnx's numbers, and an input for
+    every plugin.
 
-    TensorRT takes the batch of a plugin's outputs from its inputs. One that has none, because it ignores them, is given the
-    network's.
+    TensorRT takes the batch of a plugin's outputs from its inputs. One that has none, because it ignores
+    them, is given the network's.
     """
     names = _unique(
         {str(i): _plain_name(node.name or node.output[0]) for i, node in enumerate(network.nodes)}

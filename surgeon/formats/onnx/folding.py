@@ -19,9 +19,11 @@ _SMALL = 1 << 16
 
 
 def fold_constants(network: Network) -> Network:
-    """Return the sorted network with what rearranges constants done: Reshape, Squeeze, Unsqueeze, Concat, and Cast of small ones.
+    """Return the sorted network with what rearranges constants done: Reshape, Squeeze, Unsqueeze, Concat, and
+    Cast of small ones.
 
-    Transpositions are :func:`surgeon.formats.onnx.layout.settle_layout`'s, which knows that two of the same constant are one.
+    Transpositions are :func:`surgeon.formats.onnx.layout.settle_layout`'s, which knows that two of the same
+    constant are one.
     """
     weights = dict(network.weights)
     nodes: list[Any] = []
@@ -87,10 +89,12 @@ def _target(shape: tuple[int, ...], wanted: list[int]) -> list[int]:
 
 
 def fold_normalizations(network: Network) -> Network:
-    """Return the sorted network with what scales and shifts the channels of a convolution put into its weights.
+    """Return the sorted network with what scales and shifts the channels of a convolution put into its
+    weights.
 
-    That is BatchNormalization, and Mul, Add and Sub with a constant for each channel, where nothing else reads what lies
-    between. A kernel that several convolutions share is not scaled: each would then have its own copy.
+    That is BatchNormalization, and Mul, Add and Sub with a constant for each channel, where nothing else
+    reads what lies between. A kernel that several convolutions share is not scaled: each would then have its
+    own copy.
     """
     return _Folding(network).network()
 
@@ -137,7 +141,10 @@ class _Folding:
         return found[0] if len(found) == 1 and name not in self._network.outputs else None
 
     def _change(self, node: Any, conv: Any) -> tuple[np.ndarray | None, np.ndarray] | None:
-        """Return by what a node multiplies each channel (None: nothing) and what it then adds; None for any other node."""
+        """Return by what a node multiplies each channel (None: nothing) and what it then adds.
+
+        None for any other node.
+        """
         channels = self._weights[conv.input[1]].shape[0]
         if node.op_type == "BatchNormalization":
             attrs = attributes(node)

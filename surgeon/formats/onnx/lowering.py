@@ -19,9 +19,9 @@ Standard = Callable[["PluginNode"], Sequence[str]]
 class PluginNode:
     """What a rendering sees of a plugin node.
 
-    ``fields`` holds every field's value, ``inputs`` the names of the tensors that it reads, ``specs`` their types and
-    shapes, the batch (None where it is open) first. ``emit`` takes the nodes. ``version`` is the TensorRT that the file is
-    for, None for any runtime.
+    ``fields`` holds every field's value, ``inputs`` the names of the tensors that it reads, ``specs`` their
+    types and shapes, the batch (None where it is open) first. ``emit`` takes the nodes. ``version`` is the
+    TensorRT that the file is for, None for any runtime.
     """
 
     spec: PluginSpec
@@ -33,7 +33,10 @@ class PluginNode:
     version: tuple[int, ...] | None = None
 
     def computed(self) -> tuple[np.ndarray, ...]:
-        """Return what the plugin computes of zeros with a batch of one: its outputs, where fields and shapes alone decide them."""
+        """Return what the plugin computes of zeros with a batch of one.
+
+        Its outputs, where fields and shapes alone decide them.
+        """
         reference = self.catalog.reference(self.spec.op)
         assert reference is not None, self.spec.op
         zeros = [np.zeros([size or 1 for size in spec.shape.dims or ()], np.float32) for spec in self.specs]
@@ -41,10 +44,11 @@ class PluginNode:
 
 
 def standard_rendering(catalog: Catalog, op: str, name: str = "standard") -> Standard | None:
-    """Return the function ``standard(at)`` of a plugin's ``onnx.py``, or the one named so; None where it has none.
+    """Return the function ``standard(at)`` of a plugin's ``onnx.py``, or the one named so; None where it has
+    none.
 
-    It adds nodes to ``at.emit`` and returns the names of the outputs, by port, with the shapes and types of the plugin's
-    reference. Raise SurgeonError C111 where the file fails.
+    It adds nodes to ``at.emit`` and returns the names of the outputs, by port, with the shapes and types of
+    the plugin's reference. Raise SurgeonError C111 where the file fails.
     """
     module = catalog.module(op, "onnx")
     function: Standard | None = getattr(module, name, None)

@@ -1,4 +1,7 @@
-"""What an ONNX file tells of itself: where it comes from, how its input is made, and what its outputs mean."""
+"""What an ONNX file tells of itself.
+
+Where it comes from, how its input is made, and what its outputs mean.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,11 @@ IMAGE, LABELS, DETECTIONS = f"{PREFIX}image", f"{PREFIX}labels", f"{PREFIX}detec
 class OnnxInfo:
     """What an ONNX file says of itself.
 
-    ``inputs`` and ``outputs`` give types and shapes; an open axis is None. ``layout`` says of each input ``NCHW`` where it
-    was NHWC in the TensorFlow graph, else ``as in the graph``. ``image`` says how a picture becomes the input, in the
-    graph's own layout; None where the file does not. ``labels`` maps class numbers to names, ``detections`` the ports of
-    the detecting node to outputs. ``plugins`` tells how each plugin node was written. ``properties`` are all of the file's.
+    ``inputs`` and ``outputs`` give types and shapes; an open axis is None. ``layout`` says of each input
+    ``NCHW`` where it was NHWC in the TensorFlow graph, else ``as in the graph``. ``image`` says how a picture
+    becomes the input, in the graph's own layout; None where the file does not. ``labels`` maps class numbers
+    to names, ``detections`` the ports of the detecting node to outputs. ``plugins`` tells how each plugin
+    node was written. ``properties`` are all of the file's.
     """
 
     inputs: Mapping[str, TensorSpec]
@@ -76,14 +80,17 @@ def metadata_for(
 def read_onnx_metadata(path: str | os.PathLike[str]) -> OnnxInfo:
     """Return what an ONNX file says of itself; weights beside it are not read.
 
-    A file of another maker has inputs and outputs only. Raise SurgeonError X150 for a file that cannot be read or is no
-    ONNX, X151 for a property of ours that is not as we write it.
+    A file of another maker has inputs and outputs only. Raise SurgeonError X150 for a file that cannot be
+    read or is no ONNX, X151 for a property of ours that is not as we write it.
     """
     return load_onnx(path)[1]
 
 
 def load_onnx(path: str | os.PathLike[str]) -> tuple[Any, OnnxInfo]:
-    """Return the ModelProto of a file and what it says of itself; raise SurgeonError as :func:`read_onnx_metadata`."""
+    """Return the ModelProto of a file and what it says of itself.
+
+    Raise SurgeonError as :func:`read_onnx_metadata`.
+    """
     onnx = require("onnx", "reading ONNX")
     name = os.fspath(path)
     try:

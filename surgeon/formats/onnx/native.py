@@ -8,8 +8,8 @@ from typing import Any
 from surgeon.catalog import PluginSpec
 
 DOMAIN = "trt.plugins"
-"""The domain of plugin nodes. TensorRT's parser goes by the operator's name and by two attributes; a domain of their own
-keeps the nodes out of the standard's, where a checker demands operators of the standard."""
+"""The domain of plugin nodes. TensorRT's parser goes by the operator's name and by two attributes; a domain
+of their own keeps the nodes out of the standard's, where a checker demands operators of the standard."""
 
 OPERATORS = frozenset({"Split", "ScatterND"})
 """Names of plugins that are operators of ONNX too."""
@@ -21,10 +21,11 @@ FIXED_SHAPES = ("IPluginV2", "IPluginV2Ext", "IPluginV2IOExt")
 def native_attributes(
     spec: PluginSpec, fields: Mapping[str, Any], version: tuple[int, ...] | None
 ) -> dict[str, Any]:
-    """Return a plugin node's attributes: each field with the type that it has, then plugin version and namespace.
+    """Return a plugin node's attributes: each field with the type that it has, then plugin version and
+    namespace.
 
-    Fields that are left out have their defaults. Raise SurgeonError C102 to C108 for fields that TensorRT ``version`` does
-    not take.
+    Fields that are left out have their defaults. Raise SurgeonError C102 to C108 for fields that TensorRT
+    ``version`` does not take.
     """
     registration = spec.registration_for(version)
     assert registration is not None, spec.op

@@ -1,4 +1,7 @@
-"""An ONNX graph while it is made: nodes, and weights that stay where they are until the model is put together."""
+"""An ONNX graph while it is made.
+
+Nodes, and weights that stay where they are until the model is put together.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ Perm = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """A constant: its element type as ONNX numbers them, its shape, and what gives its value when it is written."""
+    """A constant: its element type as ONNX numbers them, its shape, and what gives its value when it is
+    written.
+    """
 
     kind: int
     shape: tuple[int, ...]
@@ -84,8 +89,8 @@ class Weight:
 class Network:
     """An ONNX graph: NodeProtos in any order, constants by name, and types and shapes of inputs and outputs.
 
-    ``specs`` tells of tensors whose type and shape no rule of ONNX gives. An unknown first dimension is the batch. An output's
-    type is None until it is inferred.
+    ``specs`` tells of tensors whose type and shape no rule of ONNX gives. An unknown first dimension is the
+    batch. An output's type is None until it is inferred.
     """
 
     nodes: tuple[Any, ...]
@@ -95,7 +100,9 @@ class Network:
     specs: Mapping[str, TensorSpec] = field(default_factory=dict)
 
     def sorted(self) -> Network:
-        """Return the network without what no output needs, a node after those that it reads, in the outputs' order."""
+        """Return the network without what no output needs, a node after those that it reads, in the outputs'
+        order.
+        """
         maker = {name: index for index, node in enumerate(self.nodes) for name in node.output if name}
         names = [str(index) for index in range(len(self.nodes))]
 
@@ -134,7 +141,10 @@ class Network:
         return dict.fromkeys([*self.inputs, *self.weights, *made, *self.outputs])
 
     def model(self, opset: int, limit: int | None = None) -> Any:
-        """Return the ModelProto; a weight of more than ``limit`` elements is only declared, as an input, where that is given."""
+        """Return the ModelProto.
+
+        A weight of more than ``limit`` elements is only declared, as an input, where that is given.
+        """
         onnx = require("onnx", "writing ONNX")
         kept = {
             name: weight for name, weight in self.weights.items() if limit is None or weight.count <= limit

@@ -32,11 +32,13 @@ class Request:
 
 
 def convert_ordinary(definition: bytes, request: Request) -> Any:
-    """Return the ModelProto of a serialized GraphDef of TensorFlow's own operations, transpositions left as tf2onnx puts them.
+    """Return the ModelProto of a serialized GraphDef of TensorFlow's own operations, transpositions left as
+    tf2onnx puts them.
 
-    TensorFlow alone takes half a gigabyte, so this happens in a process of its own, whose memory is free again when the
-    weights are read; unless TensorFlow is in this process already. Raise SurgeonError E108 where a package is missing,
-    X140 for operations that tf2onnx cannot express, X142 where it fails otherwise.
+    TensorFlow alone takes half a gigabyte, so this happens in a process of its own, whose memory is free
+    again when the weights are read; unless TensorFlow is in this process already. Raise SurgeonError E108
+    where a package is missing, X140 for operations that tf2onnx cannot express, X142 where it fails
+    otherwise.
     """
     if "tensorflow" in sys.modules:
         return convert_here(definition, request)
@@ -99,7 +101,8 @@ def _check_ops(tf2onnx: Any, message: Any, opset: int) -> None:
         problems.append(
             Diagnostic(
                 "X140",
-                f"'{names[0]}' ({op}){many} cannot be expressed in ONNX's opset {opset}; expected an operation "
+                f"'{names[0]}' ({op}){many} cannot be expressed in ONNX's opset {opset}; expected an "
+                "operation "
                 "that tf2onnx knows, or a plugin",
                 names[0],
                 (),

@@ -1,4 +1,7 @@
-"""A rewritten graph cut at its plugin nodes, ready for tf2onnx: batch settled, shapes computed, weights left out."""
+"""A rewritten graph cut at its plugin nodes, ready for tf2onnx.
+
+Batch settled, shapes computed, weights left out.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ class Prepared:
         return tuple(node for node in self.graph if self.is_plugin(node.name))
 
     def is_plugin(self, name: str) -> bool:
-        """Return whether a node is one of a plugin: some are named as an operation of TensorFlow is, but lack its attributes."""
+        """Return whether a node is one of a plugin.
+
+        Some are named as an operation of TensorFlow is, but lack its attributes.
+        """
         node = self.graph[name]
         if node.op not in self.catalog:
             return False
@@ -62,11 +68,12 @@ class Prepared:
 
 
 def prepare(graph: Graph, catalog: Catalog, batch: Batch) -> Prepared:
-    """Return what is exported of a graph: its outputs' ancestors, arithmetic on constants and shapes done, the batch settled.
+    """Return what is exported of a graph: its outputs' ancestors, arithmetic on constants and shapes done,
+    the batch settled.
 
-    ``batch`` is the size of every input's first axis, ``dynamic`` for an open one; None leaves it as it is, and takes one
-    picture where it is open. Raise SurgeonError X143 for an input without a known shape, X144 where something fixes the
-    batch that was to be open.
+    ``batch`` is the size of every input's first axis, ``dynamic`` for an open one; None leaves it as it is,
+    and takes one picture where it is open. Raise SurgeonError X143 for an input without a known shape, X144
+    where something fixes the batch that was to be open.
     """
     needed = _needed(graph)
     plain = graph.replace([_passed(node, needed) for node in graph if node.name in needed])
@@ -96,7 +103,10 @@ def _needed(graph: Graph) -> frozenset[str]:
 
 
 def _passed(node: Node, needed: frozenset[str]) -> Node:
-    """Return a node free of what only TensorFlow's runtime heeds; a switch that has a default is its default."""
+    """Return a node free of what only TensorFlow's runtime heeds.
+
+    A switch that has a default is its default.
+    """
     node = replace(node.with_attr("_class", None), control=(), device="")
     if node.op == "PlaceholderWithDefault" and is_fed(node):
         return replace(node, op="Placeholder", inputs=())
@@ -124,7 +134,8 @@ def _check_inputs(at: Prepared) -> None:
         if not shape.is_static:
             raise error(
                 "X143",
-                f"the input '{node.name}' has the shape {shape}; expected every size but the batch to be known",
+                f"the input '{node.name}' has the shape {shape}; expected every size but the batch to be "
+                "known",
                 node.name,
                 help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"],
             )
@@ -151,7 +162,9 @@ def _computed(at: Prepared) -> Graph:
 
 
 def _constant(at: Prepared, node: Node, constant: set[str]) -> TensorValue | bool | None:
-    """Return a node's value where it is known, True for one that is a constant already, None for any other."""
+    """Return a node's value where it is known, True for one that is a constant already, None for any
+    other.
+    """
     if node.op == "Const":
         return True
     if node.op in _INPUTS or at.is_plugin(node.name) or at.inference.outputs(node.name) != 1:
@@ -174,10 +187,11 @@ def _const(name: str, value: TensorValue | bool) -> Node:
 
 
 def _free_shapes(at: Prepared) -> Graph:
-    """Return the graph with -1 as the first size that every Reshape of a varying tensor asks for, the others as they are for one picture.
+    """Return the graph with -1 as the first size that every Reshape of a varying tensor asks for, the others
+    as they are for one picture.
 
-    The batch is the slowest axis of whatever a detector computes, so a Reshape keeps it in front, or merges it into the
-    first axis; either way the rest of its shape does not depend on it.
+    The batch is the slowest axis of whatever a detector computes, so a Reshape keeps it in front, or merges
+    it into the first axis; either way the rest of its shape does not depend on it.
     """
     varying = _varying(at)
     nodes: list[Node] = []
@@ -227,7 +241,8 @@ def _check_open(at: Prepared) -> None:
             if spec.shape.dims and spec.shape.dims[0] is not None:
                 raise error(
                     "X144",
-                    f"'{name}' ({node.op}) is {spec} whatever the batch; expected its first axis to be the batch",
+                    f"'{name}' ({node.op}) is {spec} whatever the batch; expected its first axis to be the "
+                    "batch",
                     name,
                     help=["export it for one picture (--batch 1), or put its namespace into a plugin"],
                 )
@@ -238,7 +253,8 @@ def _check_open(at: Prepared) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """The ordinary part of a graph: what tf2onnx converts, and which of its inputs are constants that were left out.
+    """The ordinary part of a graph: what tf2onnx converts, and which of its inputs are constants that were
+    left out.
 
     ``names`` maps the names of tensors that stand for plugin outputs to those of the outputs.
     """

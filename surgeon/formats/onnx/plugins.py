@@ -1,4 +1,7 @@
-"""Plugin nodes in an ONNX file: as nodes that TensorRT's parser looks up in its registry, or in standard operators."""
+"""Plugin nodes in an ONNX file.
+
+As nodes that TensorRT's parser looks up in its registry, or in standard operators.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ RENDERING_NAMES: tuple[Rendering, ...] = ("auto", "native", "standard", "efficie
 
 @dataclass(frozen=True)
 class Rendered:
-    """How a plugin node was written: ``native``, ``standard`` or ``efficient-nms``; ``reason`` says why where that was not asked for."""
+    """How a plugin node was written: ``native``, ``standard`` or ``efficient-nms``.
+
+    ``reason`` says why where that was not asked for.
+    """
 
     node: str
     op: str
@@ -51,9 +57,10 @@ def choose(
 ) -> tuple[str, str]:
     """Return how a plugin is written for a target, and why.
 
-    ``auto`` takes the plugin where the target's TensorRT has it and its parser finds it, standard operators where not, or
-    where the batch is open and the plugin's interface knows fixed shapes only; ``efficient-nms`` the same. Raise
-    SurgeonError X145 where ``native`` is asked for and that cannot be, X146 where there are no standard operators for it.
+    ``auto`` takes the plugin where the target's TensorRT has it and its parser finds it, standard operators
+    where not, or where the batch is open and the plugin's interface knows fixed shapes only;
+    ``efficient-nms`` the same. Raise SurgeonError X145 where ``native`` is asked for and that cannot be, X146
+    where there are no standard operators for it.
     """
     version = target.version if target.runtime == "tensorrt" else None
     registration = None if version is None else spec.registration_for(version)
@@ -101,8 +108,9 @@ def _lack(spec: PluginSpec, version: tuple[int, ...] | None) -> str:
 
 
 def render_plugins(at: Prepared, target: Target, rendering: Rendering, opset: int) -> Plugins:
-    """Return what the plugin nodes of a graph become; raise SurgeonError as :func:`choose`, C102 to C108 for wrong fields,
-    C111 for a plugin's file that fails, and X147 for a rendering that does not give the plugin's outputs."""
+    """Return what the plugin nodes of a graph become; raise SurgeonError as :func:`choose`, C102 to C108 for
+    wrong fields, C111 for a plugin's file that fails, and X147 for a rendering that does not give the
+    plugin's outputs."""
     found = Plugins()
     problems: dict[str, SurgeonError] = {}
     for node in at.plugins:
@@ -150,7 +158,9 @@ def _render(
 def _native_inputs(
     at: Prepared, node: Node, given: Mapping[str, Any], opset: int, target: Target, found: Plugins
 ) -> list[str]:
-    """Return what a plugin node reads, after the nodes that its inputs need where they are not as the plugin takes them."""
+    """Return what a plugin node reads, after the nodes that its inputs need where they are not as the plugin
+    takes them.
+    """
     inputs = tuple(tensor(ref) for ref in node.inputs)
     arranged = standard_rendering(at.catalog, node.op, "native_inputs")
     if arranged is None:
@@ -209,7 +219,9 @@ def _write(
 
 
 def _specs_of_plugins(at: Prepared, emit: Emitter, specs: tuple[TensorSpec, ...]) -> dict[str, TensorSpec]:
-    """Return types and shapes of the outputs of plugin nodes inside a rendering, as far as their attributes tell them."""
+    """Return types and shapes of the outputs of plugin nodes inside a rendering, as far as their attributes
+    tell them.
+    """
     found: dict[str, TensorSpec] = {}
     batch = next((spec.shape.dims[0] for spec in specs if spec.shape.dims), None)
     for made in emit.nodes:

@@ -17,11 +17,13 @@ def sample_dims(at: PluginNode, index: int) -> tuple[int, ...]:
     if dims is None or len(sizes) != len(dims) - 1:
         raise error(
             "X160",
-            f"input {index} of {at.spec.op} is {at.specs[index]}; expected all sizes but the batch to be known, to "
+            f"input {index} of {at.spec.op} is {at.specs[index]}; expected all sizes but the batch to be "
+            "known, to "
             "write it in standard operators",
             None,
             help=[
-                "give the model's inputs a fixed size ('input:' of the recipe), or write the plugin node itself "
+                "give the model's inputs a fixed size ('input:' of the recipe), or write the plugin node "
+                "itself "
                 "(--plugins native)"
             ],
         )
@@ -35,7 +37,10 @@ def batch_size(at: PluginNode, index: int) -> int | None:
 
 
 def picture_numbers(at: PluginNode, index: int, rank: int, dtype: Any) -> str:
-    """Return the numbers of the pictures of input ``index``, 0 and up: ``dtype[N, 1, ...]`` with ``rank`` axes."""
+    """Return the numbers of the pictures of input ``index``, 0 and up.
+
+    ``dtype[N, 1, ...]`` with ``rank`` axes.
+    """
     emit, count = at.emit, batch_size(at, index)
     if count is not None:
         return emit.constant(np.arange(count).reshape(-1, *[1] * (rank - 1)), dtype)

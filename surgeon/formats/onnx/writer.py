@@ -26,8 +26,8 @@ _FRAME = 256
 def write_onnx(model: Any, path: str | os.PathLike[str], limit: int = LIMIT) -> int:
     """Write a ModelProto, whole or not at all; return the bytes written.
 
-    Where it would pass ``limit`` bytes, constants of over 1 KiB go to ``<name>.data`` beside it. Raise SurgeonError E105
-    where a file cannot be written, X149 where the rest passes the limit still.
+    Where it would pass ``limit`` bytes, constants of over 1 KiB go to ``<name>.data`` beside it. Raise
+    SurgeonError E105 where a file cannot be written, X149 where the rest passes the limit still.
     """
     target = Path(path)
     stored = sum(len(proto.raw_data) for proto in model.graph.initializer)
@@ -40,7 +40,8 @@ def write_onnx(model: Any, path: str | os.PathLike[str], limit: int = LIMIT) -> 
     if light.ByteSize() > limit:
         raise error(
             "X149",
-            f"'{target}' would take {light.ByteSize()} bytes without its weights; the format holds at most {limit}",
+            f"'{target}' would take {light.ByteSize()} bytes without its weights; the format holds at most "
+            f"{limit}",
             help=["cut the graph"],
         )
     data = light.SerializeToString(deterministic=True)
@@ -87,7 +88,10 @@ def _without_initializers(model: Any) -> tuple[Any, list[Any]]:
 
 
 def _place_outside(light: Any, tensors: list[Any], name: str) -> list[tuple[Any, int]]:
-    """Put constants into a model, large ones by their places in the file ``name``; return these and their offsets."""
+    """Put constants into a model, large ones by their places in the file ``name``.
+
+    Return these and their offsets.
+    """
     external = require("onnx", "writing ONNX").TensorProto.EXTERNAL
     outside: list[tuple[Any, int]] = []
     at = 0

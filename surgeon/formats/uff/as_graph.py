@@ -32,7 +32,8 @@ from surgeon.infer import Context, Inference, Rule
 _ORDERED = frozenset({"Conv", "ConvTranspose", "Pool", "BatchNorm"})
 _IMAGE = _ORDERED | {"LRN"}  # whose orders are the same whatever the layout
 _PASSING = frozenset({"Input", "Binary", "Unary", "Activation", "LeakyRelu", "Concat", "Pad"})
-"""Operations whose result is an image where something that they read, or something that reads them, is one."""
+"""Operations whose result is an image where something that they read, or something that reads them, is one.
+"""
 
 _FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
@@ -54,7 +55,10 @@ _Made: TypeAlias = "tuple[str, Sequence[Ref | AttrValue], dict[str, AttrValue]]"
 
 @dataclass(frozen=True)
 class UffShapes:
-    """Element types and shapes of a UFF file's tensors; ``images`` are those that TensorRT holds channels first."""
+    """Element types and shapes of a UFF file's tensors.
+
+    ``images`` are those that TensorRT holds channels first.
+    """
 
     inference: Inference
     images: Container[str]
@@ -75,10 +79,10 @@ class UffShapes:
 def uff_graph(model: UffModel, catalog: Catalog, source: str = "") -> tuple[Graph, UffShapes]:
     """Return the file's nodes as a graph, and the shapes of its tensors.
 
-    Operations keep their UFF names, plugins have that of the catalog. Fields become attributes, weights stay in the file. A
-    reader of a plugin with several outputs reads all of them. Shapes follow from the inputs' and from the rules for the
-    TensorFlow operations that UFF's stand for; images are channels first, as TensorRT holds them, whatever the graph that the
-    file was made of. What is not known is unknown.
+    Operations keep their UFF names, plugins have that of the catalog. Fields become attributes, weights stay
+    in the file. A reader of a plugin with several outputs reads all of them. Shapes follow from the inputs'
+    and from the rules for the TensorFlow operations that UFF's stand for; images are channels first, as
+    TensorRT holds them, whatever the graph that the file was made of. What is not known is unknown.
     """
     made = _Reading(model, catalog)
     nodes = [made.node(node) for node in model.nodes]
@@ -123,7 +127,9 @@ class _Reading:
         )
 
     def shadow(self, node: UffNode) -> Iterator[Node]:
-        """Yield the TensorFlow node that a node stands for, after the constants that it reads there and here has as fields."""
+        """Yield the TensorFlow node that a node stands for, after the constants that it reads there and here
+        has as fields.
+        """
         if node.operation in self.plugins:
             yield from self._plugin(self.node(node))
             return
@@ -144,7 +150,10 @@ class _Reading:
         yield Node(node.id, op, tuple(refs), attrs=attrs)
 
     def _plugin(self, node: Node) -> Iterator[Node]:
-        """Yield a plugin's node; TensorRT hands images to it channels first, and takes them so from one that gives them."""
+        """Yield a plugin's node.
+
+        TensorRT hands images to it channels first, and takes them so from one that gives them.
+        """
         inputs = list(node.inputs)
         for i, ref in enumerate(inputs if self.channels_last else ()):
             if ref.node in self.images:
@@ -263,7 +272,10 @@ class _Reading:
         return attrs
 
     def input_shape(self, node: UffNode) -> tuple[int, ...]:
-        """Return an input's shape as the graph had it: images are stated channels first whatever they were."""
+        """Return an input's shape as the graph had it.
+
+        Images are stated channels first whatever they were.
+        """
         shape = self.ints(node, "shape")
         if len(shape) != 4 or not self.channels_last or node.id not in self.images:
             return shape
@@ -273,8 +285,8 @@ class _Reading:
     def _images(self) -> set[str]:
         """Return the nodes that give images; for membership.
 
-        What convolves or pools gives one. So does what only passes numbers on, where one of its inputs or readers does, and a
-        plugin that reads an image and is read as one.
+        What convolves or pools gives one. So does what only passes numbers on, where one of its inputs or
+        readers does, and a plugin that reads an image and is read as one.
         """
         found = {node.id for node in self.model.nodes if node.operation in _IMAGE}
         queue = list(found)
@@ -296,7 +308,10 @@ class _Reading:
         )
 
     def is_for_plugins(self, node: UffNode) -> bool:
-        """Return whether only plugins read a node; they take constants without the batch, which stands in the graph."""
+        """Return whether only plugins read a node.
+
+        They take constants without the batch, which stands in the graph.
+        """
         readers = self.readers[node.id]
         return bool(readers) and all(reader.operation in self.plugins for reader in readers)
 

@@ -16,7 +16,10 @@ _OTHER = {
     DType.UINT16: DType.INT32,
     DType.INT64: DType.INT32,
 }
-"""What a constant is written as instead. UFF has int64, but TensorRT's parser refuses it: 'Invalid DataType value!'."""
+"""What a constant is written as instead.
+
+UFF has int64, but TensorRT's parser refuses it: 'Invalid DataType value!'.
+"""
 
 
 def uff_dtype(node: Node, dtype: DType) -> DType:
@@ -27,7 +30,8 @@ def uff_dtype(node: Node, dtype: DType) -> DType:
 
 
 def in_uff_type(node: Node, tensor: Tensor) -> Tensor:
-    """Return a constant as TensorRT reads it: double as float, bool, small unsigned and int64 as int32, if no value changes.
+    """Return a constant as TensorRT reads it: double as float, bool, small unsigned and int64 as int32, if no
+    value changes.
 
     Raise X109 for any other element type, or where a value would change.
     """

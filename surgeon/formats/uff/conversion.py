@@ -27,7 +27,10 @@ class FieldLike(Protocol):
 
 
 class PluginLike(Protocol):
-    """What the exporter asks of a plugin: its creator, its fields by name, and its output ports for given field values."""
+    """What the exporter asks of a plugin.
+
+    Its creator, its fields by name, and its output ports for given field values.
+    """
 
     @property
     def creator(self) -> str: ...
@@ -60,7 +63,10 @@ T = TypeVar("T")
 
 
 class Conversion:
-    """One node while it is converted: its attributes, the edges it reads, and the values of constants among them."""
+    """One node while it is converted.
+
+    Its attributes, the edges it reads, and the values of constants among them.
+    """
 
     __slots__ = ("attrs", "export", "node")
 
@@ -139,7 +145,10 @@ class Conversion:
         return values[0]
 
     def axis(self, value: int, more: int = 0) -> int:
-        """Return an axis of input 0 counted from the front, of ``more`` axes than it has; raise X104 if that is unknown."""
+        """Return an axis of input 0 counted from the front, of ``more`` axes than it has.
+
+        Raise X104 if that is unknown.
+        """
         if value >= 0:
             return value
         rank = self.export.rank(self.ref(0))
@@ -154,7 +163,10 @@ class Conversion:
     # Attributes
 
     def attr(self, key: str, kind: type[T], default: T) -> T:
-        """Return an attribute of a Python type, or TensorFlow's default where it is not written; raise X104."""
+        """Return an attribute of a Python type, or TensorFlow's default where it is not written.
+
+        Raise X104.
+        """
         value = self.attrs.get(key)
         if value is None:
             return default
@@ -200,7 +212,10 @@ class Conversion:
         return "N+C" if self.data_format == "NHWC" else "NC+"
 
     def spatial(self, values: Sequence[int], what: str) -> tuple[int, int]:
-        """Return height and width of a list of four, by the layout; raise X104 unless batch and channel are 1."""
+        """Return height and width of a list of four, by the layout.
+
+        Raise X104 unless batch and channel are 1.
+        """
         if len(values) != 4:
             raise self.refused(f"has {list(values)} as its {what}; expected four numbers")
         at = (1, 2) if self.data_format == "NHWC" else (2, 3)
@@ -217,7 +232,9 @@ class Conversion:
         return UffNode(self.node.name, operation, tuple(inputs), dict(fields or {}))
 
     def extra_const(self, name: str, tensor: Tensor) -> UffNode:
-        """Return a constant that the file needs and the graph lacks, under a name of its own below this node's."""
+        """Return a constant that the file needs and the graph lacks, under a name of its own below this
+        node's.
+        """
         return const_node(self.export, self.export.fresh(f"{self.node.name}/{name}"), tensor)
 
     def orders(self, *formats: str) -> UffValue:

@@ -28,12 +28,13 @@ PASSED_OVER = frozenset(
 
 
 def export_uff(graph: Graph, *, plugins: Mapping[str, PluginLike], target: Target | None = None) -> UffModel:
-    """Return the UFF content of a rewritten graph: what its outputs depend on, what a node reads before the node.
+    """Return the UFF content of a rewritten graph: what its outputs depend on, what a node reads before the
+    node.
 
-    ``graph`` is in the model's own layout, batch included; ``plugins`` gives each plugin op's fields and output ports;
-    ``target`` is the TensorRT that will read the file (None: the latest that can). Control edges carry no data and are
-    left out. Raise one SurgeonError of up to ten diagnostics: X101 for each kind of op that UFF cannot express, then
-    X102 to X109, X112, X114 and G113 for single nodes.
+    ``graph`` is in the model's own layout, batch included; ``plugins`` gives each plugin op's fields and
+    output ports; ``target`` is the TensorRT that will read the file (None: the latest that can). Control
+    edges carry no data and are left out. Raise one SurgeonError of up to ten diagnostics: X101 for each kind
+    of op that UFF cannot express, then X102 to X109, X112, X114 and G113 for single nodes.
     """
     return _Export(graph, plugins, target).model()
 
@@ -75,7 +76,10 @@ class _Export:
         return known
 
     def edges(self, reader: Node, refs: Sequence[Ref]) -> list[str]:
-        """Return the ids of what ``reader`` reads, a plugin's complete run of outputs as one; raise X105, X107."""
+        """Return the ids of what ``reader`` reads, a plugin's complete run of outputs as one.
+
+        Raise X105, X107.
+        """
         sources = [self.resolve(ref) for ref in refs]
         ids: list[str] = []
         at = 0
@@ -160,8 +164,9 @@ class _Export:
     def _needless(self) -> frozenset[str]:
         """Transposes around a plugin that takes channels first: to it and back; membership only.
 
-        The parser holds an image channels first whatever the graph says, and hands it to a plugin so. Written out, a
-        Transpose behind a plugin leads the parser of 8.5.3.1 to a wrong layout of what the result is added to.
+        The parser holds an image channels first whatever the graph says, and hands it to a plugin so. Written
+        out, a Transpose behind a plugin leads the parser of 8.5.3.1 to a wrong layout of what the result is
+        added to.
         """
         if not self.channels_last:
             return frozenset()

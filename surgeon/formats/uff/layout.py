@@ -50,10 +50,10 @@ def input_shape(
 ) -> tuple[int, ...]:
     """Return the shape of an input as the file states it, batch included.
 
-    Unknown batch is 1. A rank-4 input whose first spatial readers are NHWC is stated NCHW, as TensorRT registers it. One
-    that no spatial op reads (before a Reshape, a Transpose, a plugin) is stated as the graph has it: nothing then says
-    which axis is the channel. ``left_out`` are Transposes, NHWC to a plugin's NCHW, that the file does without. Raise X106
-    for any other unknown dimension, X112 where readers disagree.
+    Unknown batch is 1. A rank-4 input whose first spatial readers are NHWC is stated NCHW, as TensorRT
+    registers it. One that no spatial op reads (before a Reshape, a Transpose, a plugin) is stated as the
+    graph has it: nothing then says which axis is the channel. ``left_out`` are Transposes, NHWC to a plugin's
+    NCHW, that the file does without. Raise X106 for any other unknown dimension, X112 where readers disagree.
     """
     shape = node.attrs.get("shape")
     dims = shape.dims if isinstance(shape, Shape) else None

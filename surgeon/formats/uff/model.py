@@ -46,9 +46,10 @@ _FORMATS: Mapping[str, tuple[int, ...]] = MappingProxyType(
 class UffValue:
     """One value of a UFF field: ``kind`` names the member of the file's ``Data`` message that holds it.
 
-    ``s`` str, ``d`` float, ``b`` bool, ``i`` int, ``ref`` str, ``blob`` :class:`Blob`, ``dtype`` :class:`DType` (an
-    int where the file's number is none of UFF's), ``s_list``, ``d_list``, ``b_list``, ``i_list`` and ``dtype_list``
-    tuples of those, ``dim_orders`` a tuple of (key, ints) pairs, ``dim_orders_list`` a tuple of such.
+    ``s`` str, ``d`` float, ``b`` bool, ``i`` int, ``ref`` str, ``blob`` :class:`Blob`, ``dtype``
+    :class:`DType` (an int where the file's number is none of UFF's), ``s_list``, ``d_list``, ``b_list``,
+    ``i_list`` and ``dtype_list`` tuples of those, ``dim_orders`` a tuple of (key, ints) pairs,
+    ``dim_orders_list`` a tuple of such.
     """
 
     kind: str
@@ -121,7 +122,8 @@ class UffModel:
     """A UFF file: nodes with what they read before them, and the data that fields refer to by name.
 
     ``data`` holds weights as blobs (``weights_<node>``) and dimension orders (``orders_<format>_<format>``).
-    ``graph`` is the graph the model came from; it is asked before writing whether its file still holds the same bytes.
+    ``graph`` is the graph the model came from; it is asked before writing whether its file still holds the
+    same bytes.
     """
 
     nodes: tuple[UffNode, ...]

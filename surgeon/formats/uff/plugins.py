@@ -24,8 +24,9 @@ _OF_THE_GRAPH = frozenset({"dtype", "T", "N", "shape"})
 def plugin_node(at: Conversion, spec: PluginLike) -> list[UffNode]:
     """Return the UFF node of a plugin, and the constant it reads where the target's parser wants an input.
 
-    A field is written by the type the catalog gives it, not by its Python value: the key's suffix decides what the plugin's
-    creator receives. An empty list is left out. Raise X114 for an attribute that is no field, or a value of another type.
+    A field is written by the type the catalog gives it, not by its Python value: the key's suffix decides
+    what the plugin's creator receives. An empty list is left out. Raise X114 for an attribute that is no
+    field, or a value of another type.
     """
     fields = {}
     for name, value in at.attrs.items():
@@ -37,7 +38,8 @@ def plugin_node(at: Conversion, spec: PluginLike) -> list[UffNode]:
         elif not (name.startswith("_") or name in _OF_THE_GRAPH):
             raise error(
                 "X114",
-                f"'{at.node.name}' ({at.node.op}) has the attribute '{name}', which is no field of that plugin",
+                f"'{at.node.name}' ({at.node.op}) has the attribute '{name}', which is no field of that "
+                "plugin",
                 at.node.name,
                 nearest_note(name, spec.fields),
                 [f"take it out, or see 'surgeon explain {at.node.op}'"],

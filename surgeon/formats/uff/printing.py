@@ -12,7 +12,9 @@ _SUFFIXES = ("_u_int", "_u_float", "_u_ilist", "_u_flist", "_u_str", "_u_bool")
 
 
 def print_uff(model: UffModel) -> str:
-    """Return the text form: descriptors, a line per node, then a line per piece of referenced data (``@name``)."""
+    """Return the text form: descriptors, a line per node, then a line per piece of referenced data
+    (``@name``).
+    """
     lines = [f"uff v{model.version} core v{model.descriptor_core_version} graph '{model.graph_id}'"]
     lines += [f"descriptor {d.id} v{d.version}{' optional' if d.optional else ''}" for d in model.descriptors]
     lines += [_node(node) for node in model.nodes]
@@ -33,7 +35,10 @@ def _value(value: UffValue) -> str:
         return f"@{content}"
     if value.kind == "blob":
         data = content.buffer() if content.nbytes <= 32 else None
-        return f"blob<{content.nbytes} bytes: {data.hex() if data is not None else 'sha256 ' + content.digest()[:16]}>"
+        return (
+            f"blob<{content.nbytes} bytes: "
+            f"{data.hex() if data is not None else 'sha256 ' + content.digest()[:16]}>"
+        )
     if value.kind == "dim_orders_list":
         return "[" + ", ".join(map(_orders, content)) + "]"
     if value.kind == "dim_orders":
@@ -59,10 +64,12 @@ def _scalar(content: Any) -> str:
 
 
 def describe(model: UffModel) -> dict[str, Any]:
-    """Return a summary as plain values: operations counted, inputs, outputs, plugins with their fields, weights' size.
+    """Return a summary as plain values: operations counted, inputs, outputs, plugins with their fields,
+    weights' size.
 
-    ``ops`` is sorted by count, then name; ``outputs`` names each MarkOutput node and what it marks; a plugin's fields
-    stand under their bare names, and its outputs beyond the first are called ``<name>_1``, ``<name>_2`` in the engine.
+    ``ops`` is sorted by count, then name; ``outputs`` names each MarkOutput node and what it marks; a
+    plugin's fields stand under their bare names, and its outputs beyond the first are called ``<name>_1``,
+    ``<name>_2`` in the engine.
     """
     counts: dict[str, int] = {}
     for node in model.nodes:

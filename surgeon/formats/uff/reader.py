@@ -22,8 +22,8 @@ MESSAGE_LIMIT = 1 << 24
 def read_uff(path: str | os.PathLike[str]) -> UffModel:
     """Read a UFF file; weights stay in it, mapped.
 
-    Raise SurgeonError: E101 (cannot be read), E103 (empty), E104 (a Git LFS pointer), X120 (no UFF file, or a truncated
-    or damaged one).
+    Raise SurgeonError: E101 (cannot be read), E103 (empty), E104 (a Git LFS pointer), X120 (no UFF file, or a
+    truncated or damaged one).
     """
     file = Path(path)
     try:

@@ -14,8 +14,11 @@ SHOWN = 10
 _NAMESPACES: Mapping[str, str] = {
     "Preprocessor": "map the namespace 'Preprocessor' to the input node",
     "Postprocessor": "map the namespace 'Postprocessor' to a plugin: 'Postprocessor: NMS'",
-    "MultipleGridAnchorGenerator": "map the namespace 'MultipleGridAnchorGenerator' to GridAnchor_TRT, or export constant anchors",
-    "MultiscaleGridAnchorGenerator": "export constant anchors: no plugin computes those of 'MultiscaleGridAnchorGenerator'",
+    "MultipleGridAnchorGenerator": "map the namespace 'MultipleGridAnchorGenerator' to GridAnchor_TRT, or "
+    "export constant anchors",
+    "MultiscaleGridAnchorGenerator": (
+        "export constant anchors: no plugin computes those of 'MultiscaleGridAnchorGenerator'"
+    ),
     "GridAnchorGenerator": "export constant anchors for 'GridAnchorGenerator'",
 }
 
@@ -113,7 +116,8 @@ _OPS: Mapping[str, str] = {
     ),
     "AddN": "replace it by 'Add' nodes (step 'replace-op' where it adds two tensors)",
     "SquaredDifference": "write it as Sub and Mul, or fold constants",
-    "SpaceToBatchND": "UFF has it only in the chain SpaceToBatchND, Conv2D, BatchToSpaceND; export the model without ops between",
+    "SpaceToBatchND": "UFF has it only in the chain SpaceToBatchND, Conv2D, BatchToSpaceND; export the model "
+    "without ops between",
     "BatchMatMul": "UFF has matrix products of rank 2 only",
     "BatchMatMulV2": "UFF has matrix products of rank 2 only",
     "FIFOQueueV2": "map the input queue to an input node",
@@ -161,7 +165,8 @@ def _diagnostic(graph: Graph, top: str, op: str, group: Sequence[Node]) -> Diagn
     notes = (f"read by '{readers[0]}' ({graph[readers[0]].op})",) if readers else ()
     return Diagnostic(
         "X101",
-        f"'{first.name}' ({op}){many} cannot be expressed in UFF; expected an op with a converter, or a plugin",
+        f"'{first.name}' ({op}){many} cannot be expressed in UFF; expected an op with a converter, or a "
+        "plugin",
         graph.source or None,
         notes,
         (_remedy(top, op),),

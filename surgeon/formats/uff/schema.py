@@ -108,7 +108,10 @@ def node_to_bytes(node: UffNode) -> bytes:
 
 
 def node_from_bytes(data: bytes) -> UffNode:
-    """Return the node of a serialized message; raise protobuf's DecodeError or ValueError where it is none."""
+    """Return the node of a serialized message.
+
+    Raise protobuf's DecodeError or ValueError where it is none.
+    """
     node = _parsed("Node", data)
     return UffNode(
         node.id, node.operation, tuple(node.inputs), {k: _value(node.fields[k]) for k in sorted(node.fields)}

@@ -23,8 +23,8 @@ _SHARE = 1 << 26
 def write_uff(model: UffModel, path: str | os.PathLike[str]) -> None:
     """Write a model, whole or not at all; weights are streamed from where they are.
 
-    The same model gives the same bytes. Raise SurgeonError: X110 (over 2 GiB), E105 (cannot be written), E107 (the file
-    that holds the weights was changed since it was read).
+    The same model gives the same bytes. Raise SurgeonError: X110 (over 2 GiB), E105 (cannot be written), E107
+    (the file that holds the weights was changed since it was read).
     """
     head = _head(model)
     nodes = [framed(schema.GRAPH_NODES, len(data)) + data for data in map(schema.node_to_bytes, model.nodes)]
@@ -87,7 +87,10 @@ def _entry(key: str, value: UffValue) -> tuple[bytes, Blob | None]:
 
 
 def _pieces(blob: Blob) -> Iterator[bytes | memoryview]:
-    """Yield a blob's bytes in slices; a constant that stores fewer values than it has is not expanded at once."""
+    """Yield a blob's bytes in slices.
+
+    A constant that stores fewer values than it has is not expanded at once.
+    """
     tensor = blob.tensor
     if isinstance(tensor, TensorValue) and isinstance(tensor.data, bytes) and tensor.stored < tensor.count:
         yield tensor.data

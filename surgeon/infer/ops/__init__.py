@@ -1,1 +1,4 @@
-"""Rules by family of ops: every module has a table ``RULES``; :mod:`surgeon.infer.registry` finds them all."""
+"""Rules by family of ops: every module has a table ``RULES``.
+
+:mod:`surgeon.infer.registry` finds them all.
+"""

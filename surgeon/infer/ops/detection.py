@@ -66,7 +66,9 @@ def combined(ctx: Context) -> Sequence[TensorSpec]:
 
 
 def _overlaps(box: Array, others: Array) -> Array:
-    """Return the intersection over union of one box (two opposite corners) with others, 0 where either is empty."""
+    """Return the intersection over union of one box (two opposite corners) with others, 0 where either is
+    empty.
+    """
     low, high = np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])
     lows, highs = np.minimum(others[:, :2], others[:, 2:]), np.maximum(others[:, :2], others[:, 2:])
     area, areas = np.prod(high - low), np.prod(highs - lows, axis=1)
@@ -82,8 +84,8 @@ def _select(
 ) -> tuple[Array, Array]:
     """Return the indices and scores kept, best first (Bodla et al. 2017 for sigma above 0).
 
-    A candidate's score is lowered by exp(-overlap^2 / (2 sigma)) for each box kept; with sigma 0, one that overlaps a
-    kept box by more than the threshold is dropped.
+    A candidate's score is lowered by exp(-overlap^2 / (2 sigma)) for each box kept; with sigma 0, one that
+    overlaps a kept box by more than the threshold is dropped.
     """
     if not 0.0 <= overlap <= 1.0:
         raise ValueError(f"the overlap threshold is {overlap}; expected 0 to 1")

@@ -32,7 +32,10 @@ def switch(ctx: Context) -> Sequence[TensorSpec]:
 
 
 def merge(ctx: Context) -> Sequence[TensorSpec]:
-    """Return what all inputs have in common; a loop's back edge has an unknown spec, which leaves only the type."""
+    """Return what all inputs have in common.
+
+    A loop's back edge has an unknown spec, which leaves only the type.
+    """
     dtype = next((s.dtype for s in ctx.inputs if s.dtype is not None), ctx.dtype())
     shape = Shape(common([s.shape.dims for s in ctx.inputs]))
     return [TensorSpec(dtype, shape), TensorSpec.of(DType.INT32)]

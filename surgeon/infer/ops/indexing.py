@@ -15,7 +15,10 @@ from surgeon.infer.rule import Array, Context, Dim, Dims, Mismatch, Rule, attr_d
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry of a strided slice: ``kind`` is 'ellipsis', 'new', 'index' or 'range'; masked ends are None."""
+    """One entry of a strided slice: ``kind`` is 'ellipsis', 'new', 'index' or 'range'.
+
+    Masked ends are None.
+    """
 
     kind: str
     begin: Dim = None
@@ -29,7 +32,8 @@ def _entries(node: Node, begin: Sequence[Dim], end: Sequence[Dim], strides: Sequ
     """Return the entries that the masks make of begin, end and strides (tf.strided_slice)."""
     if not len(begin) == len(end) == len(strides):
         raise Mismatch(
-            f"begin, end and strides have {len(begin)}, {len(end)} and {len(strides)} entries; expected equal numbers"
+            f"begin, end and strides have {len(begin)}, {len(end)} and {len(strides)} entries; expected "
+            "equal numbers"
         )
     masks = {
         key: attr_int(node, key)
@@ -143,7 +147,8 @@ def slice_(ctx: Context) -> Sequence[TensorSpec]:
         length = out[-1]
         if first is not None and (first < 0 or (dim is not None and first + (length or 0) > dim)):
             raise Mismatch(
-                f"axis {i} of {dim} elements is sliced from {first} to {first + (length or 0)}; expected a part of it"
+                f"axis {i} of {dim} elements is sliced from {first} to {first + (length or 0)}; expected a "
+                "part of it"
             )
         if length is not None and dim is not None and length > dim:
             raise Mismatch(f"axis {i} of {dim} elements is sliced to {length}; expected a part of it")
@@ -204,7 +209,8 @@ def gather_nd(ctx: Context) -> Sequence[TensorSpec]:
 def _in_range(indices: Array, length: int) -> None:
     if indices.size and not (int(indices.min()) >= 0 and int(indices.max()) < length):
         raise IndexError(
-            f"indices from {indices.min()} to {indices.max()} go into {length} elements; expected 0 to {length - 1}"
+            f"indices from {indices.min()} to {indices.max()} go into {length} elements; expected 0 to "
+            f"{length - 1}"
         )
 
 

@@ -60,7 +60,10 @@ def _scalar(value: Dim, dtype: DType) -> Partial:
 
 
 def reshape(ctx: Context) -> Sequence[TensorSpec]:
-    """Return the target's dimensions; the one that is unknown or -1 is what is left of a known number of elements."""
+    """Return the target's dimensions.
+
+    The one that is unknown or -1 is what is left of a known number of elements.
+    """
     target = ctx.ints(1)
     dtype = ctx.dtype()
     if target is None:
@@ -78,7 +81,8 @@ def reshape(ctx: Context) -> Sequence[TensorSpec]:
         return [TensorSpec(dtype, Shape(tuple(out)))]
     if (not unknown and rest != total) or (unknown and rest and total % rest):
         raise Mismatch(
-            f"an input of shape {Shape(dims)} is reshaped to {_shown(target)}; expected the same number of elements"
+            f"an input of shape {Shape(dims)} is reshaped to {_shown(target)}; expected the same number of "
+            "elements"
         )
     if len(unknown) == 1 and rest:
         out[unknown[0]] = total // rest
@@ -181,7 +185,8 @@ def _check_mirror(node: Node, dims: Sequence[Dim], pads: Sequence[Dim]) -> None:
         for side in pads[2 * i : 2 * i + 2]:
             if dim is not None and side is not None and side > max(0, dim - short):
                 raise Mismatch(
-                    f"axis {i} of {dim} elements is mirrored by {side}; expected {max(0, dim - short)} at most"
+                    f"axis {i} of {dim} elements is mirrored by {side}; expected {max(0, dim - short)} at "
+                    "most"
                 )
 
 
@@ -207,7 +212,8 @@ def _blocks(ctx: Context) -> tuple[tuple[int | None, ...], tuple[int | None, ...
         )
     if any(b is not None and b < 1 for b in blocks) or any(p is not None and p < 0 for p in pairs):
         raise Mismatch(
-            f"block sizes {_shown(blocks)} with pairs {_shown(pairs)}; expected sizes of 1 and pairs of 0 at least"
+            f"block sizes {_shown(blocks)} with pairs {_shown(pairs)}; expected sizes of 1 and pairs of 0 at "
+            "least"
         )
     return blocks, pairs
 

@@ -58,7 +58,9 @@ def _placed(
 
 
 def conv2d(ctx: Context) -> Sequence[TensorSpec]:
-    """Return the output of a convolution with filter [height, width, input channels per group, output channels]."""
+    """Return the output of a convolution with filter [height, width, input channels per group, output
+    channels].
+    """
     x, weights, where = _rank4(ctx, 0, "input"), _rank4(ctx, 1, "filter"), layout(ctx.node)
     if where is None:
         return [TensorSpec(ctx.dtype(), Shape((None,) * 4))]
@@ -66,7 +68,8 @@ def conv2d(ctx: Context) -> Sequence[TensorSpec]:
     channels, expected = x[c], weights[2]
     if channels is not None and expected and channels % expected:
         ctx.contradict(
-            f"the input has {channels} channels; the filter {Shape(weights)} expected {expected} or a multiple"
+            f"the input has {channels} channels; the filter {Shape(weights)} expected {expected} or a "
+            "multiple"
         )
     elif channels and expected == 0:
         ctx.contradict(f"the input has {channels} channels; the filter {Shape(weights)} expected none")
@@ -100,7 +103,8 @@ def conv2d_backprop_input(ctx: Context) -> Sequence[TensorSpec]:
             ctx.contradict(f"the gradient has a batch of {upstream[n]}; expected {d}")
         if (d := sizes[c]) is not None and weights[2] and d % weights[2]:
             ctx.contradict(
-                f"the output has {d} channels; the filter {Shape(weights)} expected {weights[2]} or a multiple"
+                f"the output has {d} channels; the filter {Shape(weights)} expected {weights[2]} or a "
+                "multiple"
             )
         return [TensorSpec(dtype, Shape(sizes))]
     if len(sizes) == 2:

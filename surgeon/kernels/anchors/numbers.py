@@ -20,9 +20,10 @@ def grid_anchors(
 ) -> list[np.ndarray]:
     """Return float32[1, 2, 4P, 1] for each feature map of ``maps`` (height, width).
 
-    The first channel holds xmin, ymin, xmax, ymax of each anchor relative to the picture, in the order row, column,
-    box; the second the variances of each. Where the plugin computes in float32 or float64, so does this, with the
-    multiply-add of the GPU rounded once. Sources: gridAnchorPlugin.cpp and gridAnchorLayer.cu of TensorRT 8.5.
+    The first channel holds xmin, ymin, xmax, ymax of each anchor relative to the picture, in the order row,
+    column, box; the second the variances of each. Where the plugin computes in float32 or float64, so does
+    this, with the multiply-add of the GPU rounded once. Sources: gridAnchorPlugin.cpp and gridAnchorLayer.cu
+    of TensorRT 8.5.
     """
     variance = np.asarray(fields["variance"], np.float32)
     layers = []
@@ -34,7 +35,10 @@ def grid_anchors(
 
 
 def exact_ratio(ratio: float) -> float:
-    """Return the nearest fraction whose terms are at most 10, where it is within 0.01; else the ratio itself."""
+    """Return the nearest fraction whose terms are at most 10, where it is within 0.01.
+
+    Else the ratio itself.
+    """
     below = Fraction(min(ratio, 1 / ratio)).limit_denominator(LARGEST_TERM)
     if below == 0:
         return ratio

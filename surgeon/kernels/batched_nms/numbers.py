@@ -18,10 +18,12 @@ PIXEL_BOXES = Overlap(side=1.0)
 
 
 def batched_nms(fields: Mapping[str, Any], boxes: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the number of detections, int32[N], their boxes, float32[N, K, 4], scores and classes, float32[N, K] each.
+    """Return the number of detections, int32[N], their boxes, float32[N, K, 4], scores and classes,
+    float32[N, K] each.
 
-    K is keepTopK. ``boxes`` is float32[N, P, L, 4] with any order of corners' coordinates, L 1 or numClasses; ``scores``
-    is float32[N, P, C] or float32[N, P, C, 1]. Rows without a detection are zero, and their class is -1.
+    K is keepTopK. ``boxes`` is float32[N, P, L, 4] with any order of corners' coordinates, L 1 or numClasses;
+    ``scores`` is float32[N, P, C] or float32[N, P, C, 1]. Rows without a detection are zero, and their class
+    is -1.
     """
     count, kept = len(boxes), fields["keepTopK"]
     numbers = np.zeros(count, np.int32)

@@ -1,4 +1,6 @@
-"""BatchedNMS_TRT and BatchedNMSDynamic_TRT in standard operators, as :mod:`surgeon.kernels.batched_nms.numbers` computes them."""
+"""BatchedNMS_TRT and BatchedNMSDynamic_TRT in standard operators, as
+:mod:`surgeon.kernels.batched_nms.numbers` computes them.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,13 @@ from surgeon.kernels.boxes.onnx_nms import (
 
 
 def batched_nms(at: PluginNode) -> tuple[str, str, str, str]:
-    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores and classes, float32[N, K] each.
+    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores and classes, float32[N,
+    K] each.
 
-    K is keepTopK. Differences: with isNormalized 0, boxes that do not meet share no pixel, where they share one in the plugin;
-    only for boxes about one pixel wide that is above a threshold. scoreBits has no meaning. Raise SurgeonError X160 where a
-    size is unknown, X161 where isNormalized is 0 and caffeSemantics is too, or clipBoxes is 1, X162 for more rows than TensorRT takes.
+    K is keepTopK. Differences: with isNormalized 0, boxes that do not meet share no pixel, where they share
+    one in the plugin; only for boxes about one pixel wide that is above a threshold. scoreBits has no
+    meaning. Raise SurgeonError X160 where a size is unknown, X161 where isNormalized is 0 and caffeSemantics
+    is too, or clipBoxes is 1, X162 for more rows than TensorRT takes.
     """
     emit, fields = at.emit, at.fields
     labels, any_object = labels_but(fields["numClasses"], fields["backgroundLabelId"])
@@ -93,7 +97,8 @@ def _measured(at: PluginNode, candidates: Candidates) -> str | None:
 def _unmeasured(at: PluginNode, what: str, instead: str) -> SurgeonError:
     return error(
         "X161",
-        f"{at.spec.op} has isNormalized 0 and {what}; expected an overlap that NonMaxSuppression of ONNX measures",
+        f"{at.spec.op} has isNormalized 0 and {what}; expected an overlap that NonMaxSuppression of ONNX "
+        "measures",
         None,
         help=[f"set {instead}, or write the plugin node itself (--plugins native)"],
     )

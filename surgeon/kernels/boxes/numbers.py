@@ -1,7 +1,7 @@
 """Overlap and suppression of boxes, for the references of plugins: numpy, float32, vectorised.
 
-Boxes are float32[..., 4], two opposite corners each: xmin, ymin, xmax, ymax or ymin, xmin, ymax, xmax. Overlap is the
-same for both orders.
+Boxes are float32[..., 4], two opposite corners each: xmin, ymin, xmax, ymax or ymin, xmin, ymax, xmax.
+Overlap is the same for both orders.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ BLOCK = 256
 class Overlap:
     """How the overlap of two boxes is measured.
 
-    ``side`` is added to the width and height of each box, ``shared`` to those of the intersection: both are 1 where
-    corners are pixels that belong to the box. With ``apart_share`` boxes that do not meet have an intersection of size
-    ``shared`` x ``shared``, else none. Corners that are in the wrong order are exchanged where ``sort_corners`` holds;
-    else such a box has no area.
+    ``side`` is added to the width and height of each box, ``shared`` to those of the intersection: both are 1
+    where corners are pixels that belong to the box. With ``apart_share`` boxes that do not meet have an
+    intersection of size ``shared`` x ``shared``, else none. Corners that are in the wrong order are exchanged
+    where ``sort_corners`` holds; else such a box has no area.
     """
 
     side: float = 0.0
@@ -39,7 +39,10 @@ PIXELS = Overlap(side=1.0, shared=1.0)
 
 
 def iou(a: np.ndarray, b: np.ndarray, rule: Overlap = RELATIVE) -> np.ndarray:
-    """Return intersection over union of float32[..., 4] with float32[..., 4], broadcast; 0 where nothing is shared."""
+    """Return intersection over union of float32[..., 4] with float32[..., 4], broadcast.
+
+    0 where nothing is shared.
+    """
     a_left, a_top, a_right, a_bottom = _sides(a, rule)
     b_left, b_top, b_right, b_bottom = _sides(b, rule)
     width = np.minimum(a_right, b_right) - np.maximum(a_left, b_left)
@@ -53,7 +56,10 @@ def iou(a: np.ndarray, b: np.ndarray, rule: Overlap = RELATIVE) -> np.ndarray:
 
 
 def area(boxes: np.ndarray, rule: Overlap = RELATIVE) -> np.ndarray:
-    """Return the area of each box, float32[...]; 0 where corners are in the wrong order and the rule leaves them so."""
+    """Return the area of each box, float32[...].
+
+    0 where corners are in the wrong order and the rule leaves them so.
+    """
     left, top, right, bottom = _sides(boxes, rule)
     more = np.float32(rule.side)
     found: np.ndarray = np.where(
@@ -83,9 +89,9 @@ def greedy_nms(
 ) -> np.ndarray:
     """Return which of float32[n, 4], best first, no better kept box suppresses: rising indices, int64[k].
 
-    A box is dropped where its overlap with a kept one is above ``threshold``, or equal to it too where ``inclusive``.
-    The search ends with ``limit`` kept boxes. The result is that of comparing each box with every better kept one;
-    blocks of candidates only make it fast.
+    A box is dropped where its overlap with a kept one is above ``threshold``, or equal to it too where
+    ``inclusive``. The search ends with ``limit`` kept boxes. The result is that of comparing each box with
+    every better kept one; blocks of candidates only make it fast.
     """
     bound = len(boxes) if limit is None else min(limit, len(boxes))
     above = np.greater_equal if inclusive else np.greater
@@ -119,7 +125,10 @@ def _pieces(indices: np.ndarray) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What suppression leaves of a picture, best first: candidate int64[k], label int64[k], score float32[k]."""
+    """What suppression leaves of a picture, best first.
+
+    Candidate int64[k], label int64[k], score float32[k].
+    """
 
     candidate: np.ndarray
     label: np.ndarray
@@ -138,17 +147,18 @@ def nms_by_class(
 ) -> Selection:
     """Suppress overlapping boxes class by class, and keep the best over all classes.
 
-    ``boxes`` is float32[P, 4], or float32[P, C, 4] where each class has its own; ``scores`` is float32[P, C], -inf
-    where a box is no candidate for a class. The ``candidates`` best ones of a class go into suppression, all for None;
-    ``keep`` boxes of the picture are returned, all for None, and of a class no more than that survive. Boxes that
-    ``hidden``, bool[P] or bool[P, C], marks suppress others and are not returned. Among equal scores the lower class
-    comes first, then the lower box.
+    ``boxes`` is float32[P, 4], or float32[P, C, 4] where each class has its own; ``scores`` is float32[P, C],
+    -inf where a box is no candidate for a class. The ``candidates`` best ones of a class go into suppression,
+    all for None; ``keep`` boxes of the picture are returned, all for None, and of a class no more than that
+    survive. Boxes that ``hidden``, bool[P] or bool[P, C], marks suppress others and are not returned. Among
+    equal scores the lower class comes first, then the lower box.
     """
     by_class = np.ascontiguousarray(scores.T)
     if candidates is not None and candidates < len(scores):
         by_class = _best_of_each(by_class, candidates)
     total = int(np.count_nonzero(by_class > -np.inf))
-    # No box depends on a worse one, so the best `keep` are final as soon as enough survive among the best candidates.
+    # No box depends on a worse one, so the best `keep` are final as soon as enough survive among the best
+    # candidates.
     taken = total if keep is None else min(total, max(1024, 8 * keep))
     while True:
         label, candidate = _best_overall(by_class, taken)
@@ -172,7 +182,9 @@ def _best_of_each(by_class: np.ndarray, count: int) -> np.ndarray:
 
 
 def _best_overall(by_class: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return class and box, int64 each, of the ``count`` best of float32[C, P] and of all that equal the last of them."""
+    """Return class and box, int64 each, of the ``count`` best of float32[C, P] and of all that equal the last
+    of them.
+    """
     flat = by_class.ravel()
     if count == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -191,7 +203,10 @@ def _survivors(
     keep: int | None,
     rule: Overlap,
 ) -> np.ndarray:
-    """Return which of the candidates, best first, survive among those of their class: rising positions, int64[k]."""
+    """Return which of the candidates, best first, survive among those of their class.
+
+    Rising positions, int64[k].
+    """
     order = np.argsort(label, kind="stable")
     starts = np.flatnonzero(np.diff(label[order], prepend=-1))
     found = []
@@ -202,7 +217,9 @@ def _survivors(
 
 
 def _of(values: np.ndarray, candidate: np.ndarray, label: np.ndarray, shared_rank: int) -> np.ndarray:
-    """Return the values of candidates, which all classes share or, with an axis more than ``shared_rank``, each has."""
+    """Return the values of candidates, which all classes share or, with an axis more than ``shared_rank``,
+    each has.
+    """
     found: np.ndarray = values[candidate] if values.ndim == shared_rank else values[candidate, label]
     return found
 

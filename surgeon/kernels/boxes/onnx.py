@@ -1,4 +1,5 @@
-"""Decoding of boxes in standard operators, as :mod:`surgeon.kernels.detection_output.numbers` and its like compute it.
+"""Decoding of boxes in standard operators, as :mod:`surgeon.kernels.detection_output.numbers` and its like
+compute it.
 
 Every step is float32, and in the order of the reference.
 """
@@ -51,7 +52,9 @@ def ordered(emit: Emitter, boxes: str) -> str:
 
 
 def with_last_pixel(emit: Emitter, boxes: str) -> str:
-    """Return boxes whose corners are pixels that belong to them with ordered corners, the higher ones a pixel further."""
+    """Return boxes whose corners are pixels that belong to them with ordered corners, the higher ones a pixel
+    further.
+    """
     return emit.op("Add", ordered(emit, boxes), emit.floats(0, 0, 1, 1))
 
 

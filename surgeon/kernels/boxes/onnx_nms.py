@@ -1,8 +1,9 @@
 """Suppression in standard operators, class by class, with the best of all classes in a fixed number of rows.
 
-Only NonMaxSuppression has a shape that depends on the data: the scores of what it selects are put back where they came
-from, so that everything behind it has a static shape, and TopK takes the rows. NonMaxSuppression and TopK of ONNX Runtime
-take the lower index first among equal scores, as the references do; TensorRT leaves their order open.
+Only NonMaxSuppression has a shape that depends on the data: the scores of what it selects are put back where
+they came from, so that everything behind it has a static shape, and TopK takes the rows. NonMaxSuppression
+and TopK of ONNX Runtime take the lower index first among equal scores, as the references do; TensorRT leaves
+their order open.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ NONE = -1e30
 """Score of what is no candidate."""
 
 TENSORRT_CANDIDATES = 5000
-"""Candidates of a picture that NonMaxSuppression of TensorRT compares; 2,000 on GPUs of compute capability 5.3 and 6.2."""
+"""Candidates of a picture that NonMaxSuppression of TensorRT compares.
+
+2,000 on GPUs of compute capability 5.3 and 6.2.
+"""
 
 TENSORRT_ROWS = 3840
 """The largest K of TopK in TensorRT."""
@@ -34,8 +38,8 @@ _HARDLY = -1e29
 class Candidates:
     """Scored boxes that go into suppression, of which each class has ``each``.
 
-    ``scores`` is float32[N, classes, each], ``NONE`` for what is no candidate. ``boxes`` is float32[N, each, 4] where the
-    classes share them, and float32[N, classes, each, 4] where each has its own.
+    ``scores`` is float32[N, classes, each], ``NONE`` for what is no candidate. ``boxes`` is float32[N, each,
+    4] where the classes share them, and float32[N, classes, each, 4] where each has its own.
     """
 
     boxes: str
@@ -49,8 +53,9 @@ class Candidates:
 class Rows:
     """The best of what is left of each picture, best first, in K rows.
 
-    ``scores`` is float32[N, K], ``boxes`` float32[N, K, 4], ``classes`` and ``places`` int64[N, K]: which class, and which
-    box of the class. ``valid``, bool[N, K], tells the rows that hold a detection; in the others stands something.
+    ``scores`` is float32[N, K], ``boxes`` float32[N, K, 4], ``classes`` and ``places`` int64[N, K]: which
+    class, and which box of the class. ``valid``, bool[N, K], tells the rows that hold a detection; in the
+    others stands something.
     """
 
     scores: str
@@ -70,7 +75,8 @@ def check_rows(at: PluginNode, field: str, rows: int) -> None:
     if at.version is not None and rows > TENSORRT_ROWS:
         raise error(
             "X162",
-            f"the field '{field}' of {at.spec.op} asks for the best {rows}; expected at most {TENSORRT_ROWS}, the "
+            f"the field '{field}' of {at.spec.op} asks for the best {rows}; expected at most "
+            f"{TENSORRT_ROWS}, the "
             "largest K of TopK in TensorRT",
             None,
             help=[f"lower '{field}', or write the plugin node itself (--plugins native)"],
@@ -87,7 +93,10 @@ def objects(emit: Emitter, values: str, labels: Sequence[int], count: int, axis:
 
 
 def labels_but(count: int, background: int) -> tuple[tuple[int, ...], bool]:
-    """Return the classes that are objects, and whether there are any; if there are none, the background alone."""
+    """Return the classes that are objects, and whether there are any.
+
+    If there are none, the background alone.
+    """
     labels = tuple(label for label in range(count) if label != background)
     return labels or (background,), bool(labels)
 
@@ -103,7 +112,10 @@ def above(emit: Emitter, scores: str, threshold: float) -> str:
 
 
 def best_of_each(emit: Emitter, candidates: Candidates, count: int) -> Candidates:
-    """Return the ``count`` best candidates of each class, best first; all, as they are, where there are no more."""
+    """Return the ``count`` best candidates of each class, best first.
+
+    All, as they are, where there are no more.
+    """
     if count >= candidates.each:
         return candidates
     classes = candidates.classes
@@ -129,11 +141,12 @@ def survivors(
     measured: str | None = None,
     together: int | None = None,
 ) -> str:
-    """Return the scores, float32[N, classes, each], of the candidates that no better one of their class suppresses, else ``NONE``.
+    """Return the scores, float32[N, classes, each], of the candidates that no better one of their class
+    suppresses, else ``NONE``.
 
-    An overlap above ``threshold`` suppresses; of a class ``limit`` candidates are kept. All candidates score above ``least``.
-    ``measured`` are the boxes whose overlap counts, where it is not that of the boxes themselves. ``together`` is how many
-    candidates of all classes of a picture the runtime compares.
+    An overlap above ``threshold`` suppresses; of a class ``limit`` candidates are kept. All candidates score
+    above ``least``. ``measured`` are the boxes whose overlap counts, where it is not that of the boxes
+    themselves. ``together`` is how many candidates of all classes of a picture the runtime compares.
     """
     boxes, scores, classes, each = (
         measured or candidates.boxes,
@@ -143,7 +156,8 @@ def survivors(
     )
     by_class = not candidates.shared or (together is not None and classes * each > together)
     if by_class:
-        # NonMaxSuppression has boxes, and room for candidates, for each picture only, so each class of a picture is one.
+        # NonMaxSuppression has boxes, and room for candidates, for each picture only, so each class of a
+        # picture is one.
         if candidates.shared:
             boxes = emit.op("Expand", emit.op("Unsqueeze", boxes, emit.ints(1)), emit.ints(1, classes, 1, 1))
         boxes = emit.op("Reshape", boxes, emit.ints(-1, each, 4))
@@ -160,7 +174,8 @@ def best_rows(
 ) -> Rows:
     """Return the best ``rows`` of each picture, of what :func:`survivors` leaves.
 
-    Among equal scores the lower class comes first, then the lower place; with ``box_first`` the other way about.
+    Among equal scores the lower class comes first, then the lower place; with ``box_first`` the other way
+    about.
     """
     classes, each = candidates.classes, candidates.each
     total = classes * each
@@ -203,7 +218,10 @@ def filled_boxes(emit: Emitter, rows: Rows) -> str:
 
 
 def top(emit: Emitter, scores: str, size: int, rows: int) -> tuple[str, str]:
-    """Return the best ``rows`` of float32[N, size] and their indices; beyond ``size`` with the score ``NONE``."""
+    """Return the best ``rows`` of float32[N, size] and their indices.
+
+    Beyond ``size`` with the score ``NONE``.
+    """
     if size < rows:
         scores = emit.op("Pad", scores, emit.ints(0, 0, 0, rows - size), emit.constant(NONE, np.float32))
     best, index = emit.op_many("TopK", (scores, emit.ints(rows)), 2, axis=1, largest=1, sorted=1)

@@ -18,9 +18,11 @@ class Candidates(NamedTuple):
 
 
 def candidates(op: str, inputs: Sequence[TensorSpec], shared_axis: bool = True) -> Candidates:
-    """Return the sizes of boxes, [N, P, 4] or [N, P, L, 4] with L 1 or C, and scores, [N, P, C] or [N, P, C, 1].
+    """Return the sizes of boxes, [N, P, 4] or [N, P, L, 4] with L 1 or C, and scores, [N, P, C] or [N, P, C,
+    1].
 
-    Without ``shared_axis`` boxes have the axis L always. Raise SurgeonError C109 where inputs contradict this.
+    Without ``shared_axis`` boxes have the axis L always. Raise SurgeonError C109 where inputs contradict
+    this.
     """
     boxes, scores = inputs[:2]
     check_rank(op, 0, boxes, *((3, 4) if shared_axis else (4,)))
@@ -39,7 +41,9 @@ def candidates(op: str, inputs: Sequence[TensorSpec], shared_axis: bool = True) 
 
 
 def kept_rows(pictures: int | None, most: int | None, label_type: str) -> list[TensorSpec]:
-    """Return the boxes, float32[N, K, 4], scores, float32[N, K], and classes of the K rows that each picture has."""
+    """Return the boxes, float32[N, K, 4], scores, float32[N, K], and classes of the K rows that each picture
+    has.
+    """
     return [
         TensorSpec.of("float32", pictures, most, 4),
         TensorSpec.of("float32", pictures, most),
@@ -50,7 +54,8 @@ def kept_rows(pictures: int | None, most: int | None, label_type: str) -> list[T
 def batched_nms(
     op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]
 ) -> tuple[int | None, list[TensorSpec]]:
-    """Return the number of pictures, and boxes, scores and classes as BatchedNMS_TRT keeps them, of keepTopK rows.
+    """Return the number of pictures, and boxes, scores and classes as BatchedNMS_TRT keeps them, of keepTopK
+    rows.
 
     Raise SurgeonError C109 where the inputs do not fit one another, numClasses or shareLocation.
     """
@@ -72,10 +77,11 @@ def batched_nms(
 def combined_nms(
     op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]
 ) -> tuple[int | None, list[TensorSpec]]:
-    """Return the number of pictures, and boxes, scores and classes as TensorFlow's CombinedNonMaxSuppression keeps them.
+    """Return the number of pictures, and boxes, scores and classes as TensorFlow's CombinedNonMaxSuppression
+    keeps them.
 
-    There are max_total_size rows, or with pad_per_class the rows that all classes together may have, where these are
-    fewer. Raise SurgeonError C109 where the inputs do not fit one another.
+    There are max_total_size rows, or with pad_per_class the rows that all classes together may have, where
+    these are fewer. Raise SurgeonError C109 where the inputs do not fit one another.
     """
     sizes = candidates(op, inputs)
     most: int | None = fields["max_total_size"]
@@ -90,12 +96,14 @@ def check_kept(fields: Mapping[str, Any]) -> list[str]:
     problems = []
     if fields["keepTopK"] > fields["topK"]:
         problems.append(
-            f"'keepTopK' is {fields['keepTopK']} and 'topK' is {fields['topK']}; expected keepTopK to be at most topK, "
+            f"'keepTopK' is {fields['keepTopK']} and 'topK' is {fields['topK']}; expected keepTopK to be at "
+            "most topK, "
             "for the plugin writes nothing otherwise"
         )
     if fields["backgroundLabelId"] >= fields["numClasses"]:
         problems.append(
-            f"'backgroundLabelId' is {fields['backgroundLabelId']} and 'numClasses' is {fields['numClasses']}; "
+            f"'backgroundLabelId' is {fields['backgroundLabelId']} and 'numClasses' is "
+            f"{fields['numClasses']}; "
             "expected a class below numClasses, or -1 for none"
         )
     return problems

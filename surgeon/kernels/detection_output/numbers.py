@@ -1,6 +1,7 @@
 """Detections as NMS_TRT and NMSDynamic_TRT compute them.
 
-Sources: decodeBBoxes.cu, permuteData.cu, sortScoresPerClass.cu, allClassNMS.cu, gatherTopDetections.cu of TensorRT 8.5.
+Sources: decodeBBoxes.cu, permuteData.cu, sortScoresPerClass.cu, allClassNMS.cu, gatherTopDetections.cu of
+TensorRT 8.5.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from surgeon.kernels.boxes.numbers import RELATIVE, Overlap, area, clip, nms_by_
 
 CHANGES = {
     "all-candidates": "every box above confidenceThreshold goes into suppression, whatever topK says",
-    "clip-first": "boxes are clipped to the picture before suppression, and those that are left without area are dropped",
-    "drop-empty": "boxes without area in the picture are dropped after suppression, and others take their rows",
-    "keep-all": "every box that survives suppression is returned, whatever keepTopK says; pictures with fewer are padded",
+    "clip-first": "boxes are clipped to the picture before suppression, and those that are left without area "
+    "are dropped",
+    "drop-empty": "boxes without area in the picture are dropped after suppression, and others take their "
+    "rows",
+    "keep-all": "every box that survives suppression is returned, whatever keepTopK says; pictures with "
+    "fewer are padded",
 }
 """What the changes of both plugins mean."""
 
@@ -32,10 +36,11 @@ _AS_THEY_ARE = Overlap(sort_corners=False)
 def detection_output(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str]
 ) -> list[np.ndarray]:
-    """Return the detections, float32[N, 1, K, 7], and their number, float32[N, 1, 1, 1] holding the bits of an int32.
+    """Return the detections, float32[N, 1, K, 7], and their number, float32[N, 1, 1, 1] holding the bits of
+    an int32.
 
-    K is keepTopK; with ``keep-all``, the most that survive in one picture. Fields are complete, inputs those of
-    :mod:`NMS_TRT`, in the order that inputOrder tells.
+    K is keepTopK; with ``keep-all``, the most that survive in one picture. Fields are complete, inputs those
+    of :mod:`NMS_TRT`, in the order that inputOrder tells.
     """
     loc, conf, prior = (inputs[i] for i in fields["inputOrder"])
     boxes, scores = decode(fields, loc, prior), _scores(fields, conf)
@@ -51,7 +56,8 @@ def detection_output(
 
 
 def decode(fields: Mapping[str, Any], loc: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Return the boxes float32[N, P, L, 4] (xmin, ymin, xmax, ymax) of encodings and anchors; L is 1 or numClasses.
+    """Return the boxes float32[N, P, L, 4] (xmin, ymin, xmax, ymax) of encodings and anchors; L is 1 or
+    numClasses.
 
     A batch of which all pictures share the anchors of the first has ``isBatchAgnostic`` 1.
     """
@@ -83,7 +89,10 @@ def _from_center(anchors: np.ndarray, variance: np.ndarray, encoded: np.ndarray)
 
 
 def candidate_scores(fields: Mapping[str, Any], scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Return the scores float32[N, P, C], -inf for what is no candidate: the background, and what is not above the threshold."""
+    """Return the scores float32[N, P, C], -inf for what is no candidate.
+
+    The background, and what is not above the threshold.
+    """
     found: np.ndarray = np.where(scores > np.float32(threshold), scores, np.float32(-np.inf))
     if fields["backgroundLabelId"] >= 0:
         found[..., fields["backgroundLabelId"]] = -np.inf
@@ -102,7 +111,9 @@ def _scores(fields: Mapping[str, Any], conf: np.ndarray) -> np.ndarray:
 def _picture(
     fields: Mapping[str, Any], boxes: np.ndarray, scores: np.ndarray, changes: frozenset[str]
 ) -> np.ndarray:
-    """Return label, score, xmin, ymin, xmax, ymax of each detection of one picture, best first, float32[k, 6]."""
+    """Return label, score, xmin, ymin, xmax, ymax of each detection of one picture, best first, float32[k,
+    6].
+    """
     inside = clip(boxes)
     empty = area(inside, _AS_THEY_ARE) <= 0
     if "clip-first" in changes:

@@ -1,4 +1,6 @@
-"""NMS_TRT and NMSDynamic_TRT in standard operators, as :mod:`surgeon.kernels.detection_output.numbers` computes them."""
+"""NMS_TRT and NMSDynamic_TRT in standard operators, as :mod:`surgeon.kernels.detection_output.numbers`
+computes them.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,16 @@ _LARGEST_LOGIT = np.log(np.finfo(np.float32).max)
 def detection_output(at: PluginNode) -> tuple[str, str]:
     """Return the detections, float32[N, 1, keepTopK, 7], and their number, int32[N, 1, 1, 1].
 
-    Differences: the number is an int32, where the plugin has its bits in a float32; scoreBits has no meaning. Raise SurgeonError
-    X160 where a size is unknown, X161 where isNormalized is 0, X162 for more rows than TensorRT takes.
+    Differences: the number is an int32, where the plugin has its bits in a float32; scoreBits has no meaning.
+    Raise SurgeonError X160 where a size is unknown, X161 where isNormalized is 0, X162 for more rows than
+    TensorRT takes.
     """
     emit, fields = at.emit, at.fields
     if not fields["isNormalized"]:
         raise error(
             "X161",
-            f"{at.spec.op} has isNormalized 0, by which boxes that do not meet share a pixel all the same, as large as the "
+            f"{at.spec.op} has isNormalized 0, by which boxes that do not meet share a pixel all the same, "
+            "as large as the "
             "picture to which they are cut; expected an overlap that NonMaxSuppression of ONNX measures",
             None,
             help=[

@@ -1,4 +1,6 @@
-"""NMS_TRT and NMSDynamic_TRT with EfficientNMS_TRT in place of their suppression, for TensorRT that has the one and not the other."""
+"""NMS_TRT and NMSDynamic_TRT with EfficientNMS_TRT in place of their suppression, for TensorRT that has the
+one and not the other.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,11 @@ PLUGIN = "EfficientNMS_TRT"
 def by_efficient_nms(at: PluginNode) -> tuple[str, str]:
     """Return the detections, float32[N, 1, keepTopK, 7], and their number, int32[N, 1, 1, 1].
 
-    Differences from the plugin: of all classes of a picture the best 5000 candidates are compared, whatever topK says; a
-    score equal to confidenceThreshold counts, and an overlap equal to nmsThreshold suppresses; which of equal scores comes
-    first is left to chance; isNormalized 0 has no meaning; the number is an int32, where the plugin has its bits in a
-    float32. Raise SurgeonError X160 where a size is unknown, C102 to C108 for fields that EfficientNMS_TRT refuses.
+    Differences from the plugin: of all classes of a picture the best 5000 candidates are compared, whatever
+    topK says; a score equal to confidenceThreshold counts, and an overlap equal to nmsThreshold suppresses;
+    which of equal scores comes first is left to chance; isNormalized 0 has no meaning; the number is an
+    int32, where the plugin has its bits in a float32. Raise SurgeonError X160 where a size is unknown, C102
+    to C108 for fields that EfficientNMS_TRT refuses.
     """
     emit, fields, kept = at.emit, at.fields, at.fields["keepTopK"]
     classes, loc = fields["numClasses"], fields["inputOrder"][0]

@@ -16,17 +16,24 @@ CORNERS, CENTER_SIZE = range(2)
 """Values of box_coding and center_point_box."""
 
 MOST_CANDIDATES = 5000
-"""Candidates of a picture that go into suppression (2,000 on GPUs with fewer than 65,536 registers a block)."""
+"""Candidates of a picture that go into suppression (2,000 on GPUs with fewer than 65,536 registers a block).
+"""
 
 DENSE = 0.007
-"""Score threshold below which the plugin leaves no candidate out: those under it come last, with the score ``OUTSIDE``."""
+"""Score threshold below which the plugin leaves no candidate out.
+
+Those under it come last, with the score ``OUTSIDE``.
+"""
 
 OUTSIDE = -32768.0
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How boxes are chosen. ``most_per_class`` bounds the rows of a class; -1 for ``background`` and it is none."""
+    """How boxes are chosen.
+
+    ``most_per_class`` bounds the rows of a class; -1 for ``background`` and it is none.
+    """
 
     score_threshold: float
     iou_threshold: float
@@ -64,9 +71,9 @@ def corners(boxes: np.ndarray, coding: int, anchors: np.ndarray | None = None) -
 def choose(boxes: np.ndarray, scores: np.ndarray, rules: Rules) -> Chosen:
     """Return the boxes of one picture that no better one of their class suppresses.
 
-    ``boxes`` is float32[P, L, 4] as corners, L 1 or C; ``scores`` float32[P, C]. A score must be at least the threshold,
-    an overlap at least the threshold suppresses. Among equal scores the lower box comes first, then the lower class;
-    the plugin itself leaves that to chance.
+    ``boxes`` is float32[P, L, 4] as corners, L 1 or C; ``scores`` float32[P, C]. A score must be at least the
+    threshold, an overlap at least the threshold suppresses. Among equal scores the lower box comes first,
+    then the lower class; the plugin itself leaves that to chance.
     """
     classes = scores.shape[1]
     flat, threshold = scores.ravel(), np.float32(rules.score_threshold)
@@ -89,10 +96,11 @@ def choose(boxes: np.ndarray, scores: np.ndarray, rules: Rules) -> Chosen:
 def detections(
     boxes: np.ndarray, scores: np.ndarray, rules: Rules, clipped: bool = False
 ) -> tuple[np.ndarray, ...]:
-    """Return the number of detections, int32[N], boxes, float32[N, K, 4], scores, float32[N, K], classes, int32[N, K].
+    """Return the number of detections, int32[N], boxes, float32[N, K, 4], scores, float32[N, K], classes,
+    int32[N, K].
 
-    K is ``rules.most``; ``boxes`` is float32[N, P, L, 4] as corners, ``scores`` float32[N, P, C] or float32[N, P, C, 1].
-    Rows without a detection are zero.
+    K is ``rules.most``; ``boxes`` is float32[N, P, L, 4] as corners, ``scores`` float32[N, P, C] or
+    float32[N, P, C, 1]. Rows without a detection are zero.
     """
     count = len(boxes)
     rows, row_scores = np.zeros((count, rules.most, 4), np.float32), np.zeros((count, rules.most), np.float32)
@@ -112,7 +120,10 @@ def each(boxes: np.ndarray, scores: np.ndarray, rules: Rules) -> Sequence[Chosen
 
 
 def _survivors(boxes: np.ndarray, group: np.ndarray, rules: Rules) -> np.ndarray:
-    """Return which candidates, best first, are kept among those of their group: rising positions, int64[k]."""
+    """Return which candidates, best first, are kept among those of their group.
+
+    Rising positions, int64[k].
+    """
     limit = rules.most if rules.most_per_class < 0 else min(rules.most, rules.most_per_class)
     found = [np.empty(0, np.int64)]
     for label in np.unique(group):

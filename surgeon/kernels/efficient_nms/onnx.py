@@ -1,4 +1,6 @@
-"""The EfficientNMS plugins in standard operators, as :mod:`surgeon.kernels.efficient_nms.numbers` computes them."""
+"""The EfficientNMS plugins in standard operators, as :mod:`surgeon.kernels.efficient_nms.numbers` computes
+them.
+"""
 
 from __future__ import annotations
 
@@ -62,14 +64,15 @@ def corners(at: PluginNode, sizes: Sizes, code: int) -> str:
 def chosen(at: PluginNode, boxes: str, sizes: Sizes, rules: Rules) -> Rows:
     """Return what is left of each picture, in ``rules.most`` rows.
 
-    ``boxes`` is what :func:`corners` returns. Scores are before the logistic function. Equal scores come in the order of the
-    reference, lower box first. Raise SurgeonError X162 for more rows than TensorRT takes.
+    ``boxes`` is what :func:`corners` returns. Scores are before the logistic function. Equal scores come in
+    the order of the reference, lower box first. Raise SurgeonError X162 for more rows than TensorRT takes.
     """
     emit = at.emit
     check_rows(at, next(name for name in ROWS if name in at.fields), rules.most)
     scores = _best(at, _scores(at, sizes, rules), sizes)
     limit = rules.most if rules.most_per_class < 0 else min(rules.most, rules.most_per_class)
-    # An overlap at the threshold suppresses, where NonMaxSuppression has it above; one of 0 or less always does.
+    # An overlap at the threshold suppresses, where NonMaxSuppression has it above; one of 0 or less always
+    # does.
     level = float(np.clip(np.nextafter(np.float32(rules.iou_threshold), np.float32(-np.inf)), 0, 1))
     limit = min(limit, 1) if rules.iou_threshold <= 0 else limit
     if rules.agnostic:
@@ -83,7 +86,9 @@ def chosen(at: PluginNode, boxes: str, sizes: Sizes, rules: Rules) -> Rows:
 
 
 def detections(at: PluginNode, rows: Rows, rules: Rules, *, clip: bool = False) -> tuple[str, str, str, str]:
-    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes, int32[N, K]."""
+    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes,
+    int32[N, K].
+    """
     emit = at.emit
     scores = coding.logistic(emit, rows.scores) if rules.sigmoid else rows.scores
     boxes = filled_boxes(emit, rows)
@@ -97,7 +102,8 @@ def detections(at: PluginNode, rows: Rows, rules: Rules, *, clip: bool = False) 
 
 
 def combined_nms(at: PluginNode) -> tuple[str, str, str, str]:
-    """Return the outputs of the two plugins that stand for CombinedNonMaxSuppression of TensorFlow, as :func:`detections` does.
+    """Return the outputs of the two plugins that stand for CombinedNonMaxSuppression of TensorFlow, as
+    :func:`detections` does.
 
     Raise SurgeonError X160 where a size is unknown.
     """
@@ -111,7 +117,10 @@ def combined_nms(at: PluginNode) -> tuple[str, str, str, str]:
 
 
 def _scores(at: PluginNode, sizes: Sizes, rules: Rules) -> str:
-    """Return the scores, float32[N, P, C]: ``NONE`` for what is no candidate, ``OUTSIDE`` for what comes last."""
+    """Return the scores, float32[N, P, C].
+
+    ``NONE`` for what is no candidate, ``OUTSIDE`` for what comes last.
+    """
     emit = at.emit
     scores = emit.op("Reshape", at.inputs[1], emit.ints(0, sizes.each, sizes.classes))
     threshold, dense = (
@@ -155,7 +164,10 @@ def _best(at: PluginNode, scores: str, sizes: Sizes) -> str:
 def _of_any_class(
     emit: Emitter, boxes: str, scores: str, sizes: Sizes, rules: Rules, level: float, limit: int
 ) -> Rows:
-    """Return the rows where a box of any class suppresses: every pair of box and class is a candidate of one class."""
+    """Return the rows where a box of any class suppresses.
+
+    Every pair of box and class is a candidate of one class.
+    """
     total = sizes.each * sizes.classes
     if sizes.owners == 1 and sizes.classes > 1:
         boxes = emit.op(

@@ -1,4 +1,7 @@
-"""Regions of interest as Proposal and ProposalDynamic compute them. Source: proposalKernel.cu of TensorRT 8.5."""
+"""Regions of interest as Proposal and ProposalDynamic compute them.
+
+Source: proposalKernel.cu of TensorRT 8.5.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ F32 = np.float32
 
 
 def proposals(fields: Mapping[str, Any], scores: np.ndarray, deltas: np.ndarray) -> np.ndarray:
-    """Return float32[N, post_nms_top_n, 4, 1]: y1, x1, y2, x2, divided by height and width of the picture less a pixel.
+    """Return float32[N, post_nms_top_n, 4, 1]: y1, x1, y2, x2, divided by height and width of the picture
+    less a pixel.
 
-    ``scores`` is float32[N, A, H, W], ``deltas`` float32[N, 4 A, H, W]. Boxes too small come last, and stand in for
-    better ones that are lacking. Where there are fewer than pre_nms_top_n boxes the plugin reads past them; here they end.
+    ``scores`` is float32[N, A, H, W], ``deltas`` float32[N, 4 A, H, W]. Boxes too small come last, and stand
+    in for better ones that are lacking. Where there are fewer than pre_nms_top_n boxes the plugin reads past
+    them; here they end.
     """
     most = np.array([fields["input_width"] - 1, fields["input_height"] - 1], F32)
     boxes = np.clip(_decode(fields, deltas), F32(0), np.tile(most, 2))
@@ -34,7 +39,9 @@ def proposals(fields: Mapping[str, Any], scores: np.ndarray, deltas: np.ndarray)
 
 
 def _decode(fields: Mapping[str, Any], deltas: np.ndarray) -> np.ndarray:
-    """Return x1, y1, x2, y2 of each anchor's box in pixels, float32[N, A H W, 4], in the order anchor, row, column."""
+    """Return x1, y1, x2, y2 of each anchor's box in pixels, float32[N, A H W, 4], in the order anchor, row,
+    column.
+    """
     pictures, channels, height, width = deltas.shape
     tx, ty, tw, th = np.moveaxis(deltas.reshape(pictures, channels // 4, 4, height, width), 2, 0)
     root = np.sqrt(np.asarray(fields["anchor_ratios"], F32))

@@ -1,7 +1,7 @@
 """Regions and detections of Mask R-CNN, as the plugins of its two families compute them.
 
-Boxes are float32[..., 4]: y1, x1, y2, x2; relative to the picture in the one family, in pixels in the other, TAO's.
-Source: maskRCNNKernels.cu, proposalLayerPlugin.cpp and multilevelProposeROIPlugin.cpp of TensorRT 8.5.
+Boxes are float32[..., 4]: y1, x1, y2, x2; relative to the picture in the one family, in pixels in the other,
+TAO's. Source: maskRCNNKernels.cu, proposalLayerPlugin.cpp and multilevelProposeROIPlugin.cpp of TensorRT 8.5.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def proposal_anchor_count(image_size: Sequence[int]) -> int:
 
 
 def proposal_anchors(image_size: Sequence[int]) -> np.ndarray:
-    """Return the anchors of ProposalLayer_TRT, float32[A, 4] relative to the picture less a pixel, the finest cells first."""
+    """Return the anchors of ProposalLayer_TRT, float32[A, 4] relative to the picture less a pixel, the finest
+    cells first.
+    """
     _, height, width = image_size
     root = np.sqrt(np.array([0.5, 1, 2], F32))
     last = np.array([height - 1, width - 1] * 2, F32)
@@ -67,7 +69,10 @@ def _middles(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def decode_relative(anchors: np.ndarray, deltas: np.ndarray) -> np.ndarray:
-    """Return the boxes of encodings dy, dx, log dh, log dw, multiplied with 0.1, 0.1, 0.2, 0.2; clipped to the picture."""
+    """Return the boxes of encodings dy, dx, log dh, log dw, multiplied with 0.1, 0.1, 0.2, 0.2.
+
+    Clipped to the picture.
+    """
     size = anchors[..., 2:] - anchors[..., :2]
     middle = (anchors[..., :2] + anchors[..., 2:]) / F32(2) + deltas[..., :2] * F32(0.1) * size
     size = size * np.exp(deltas[..., 2:] * F32(0.2))
@@ -96,9 +101,11 @@ def decode_pixels(
 
 
 def best_class(scores: np.ndarray, first: int) -> np.ndarray:
-    """Return the class of the best of float32[..., C] from class ``first`` on, int64[...]; -1 where none is above 0.
+    """Return the class of the best of float32[..., C] from class ``first`` on, int64[...]; -1 where none is
+    above 0.
 
-    The plugins compare blocks of 32 classes. Of equal scores the highest class of a block counts, and the first block.
+    The plugins compare blocks of 32 classes. Of equal scores the highest class of a block counts, and the
+    first block.
     """
     best, label = np.zeros(scores.shape[:-1], F32), np.full(scores.shape[:-1], -1, np.int64)
     for start in range(first, scores.shape[-1], ARGMAX_BLOCK):
@@ -123,9 +130,9 @@ def select(
 ) -> Selection:
     """Suppress overlapping boxes class by class, and keep the best over all classes.
 
-    ``boxes`` is float32[R, 4], ``labels`` int64[R], -1 for none, ``scores`` float32[R]. The plugins sort class and score
-    as one float32, which rounds the score, and drops those of 0; the rounded score is returned. ``threads`` is how many
-    the last sort has: it decides which of two equal scores comes first.
+    ``boxes`` is float32[R, 4], ``labels`` int64[R], -1 for none, ``scores`` float32[R]. The plugins sort
+    class and score as one float32, which rounds the score, and drops those of 0; the rounded score is
+    returned. ``threads`` is how many the last sort has: it decides which of two equal scores comes first.
     """
     there = np.flatnonzero((labels >= 0) & (scores >= F32(score_threshold)))
     key = (classes - 1 - labels[there]).astype(F32) * LABEL_STEP + scores[there] + SCORE_STEP
@@ -148,13 +155,18 @@ def _survivors(boxes: np.ndarray, label: np.ndarray, threshold: float) -> np.nda
 
 
 def _last_sort(score: np.ndarray, position: np.ndarray, items: int, threads: int) -> np.ndarray:
-    """Return the order of the scores, best first; of equal ones the thread counts, then what the thread has read before."""
+    """Return the order of the scores, best first.
+
+    Of equal ones the thread counts, then what the thread has read before.
+    """
     thread, turn = position % threads, position // threads
     return np.lexsort((thread * items + turn, -score))
 
 
 def proposal_layer(fields: Mapping[str, Any], scores: np.ndarray, deltas: np.ndarray) -> np.ndarray:
-    """Return float32[N, keep_topk, 4] of ``scores``, float32[N, A, 2, 1], and ``deltas``, float32[N, A, 4, 1]."""
+    """Return float32[N, keep_topk, 4] of ``scores``, float32[N, A, 2, 1], and ``deltas``, float32[N, A, 4,
+    1].
+    """
     rois = np.zeros((len(scores), fields["keep_topk"], 4), F32)
     boxes = decode_relative(proposal_anchors(fields["image_size"]), deltas[..., 0])
     for n, found in enumerate(boxes):
@@ -165,7 +177,9 @@ def proposal_layer(fields: Mapping[str, Any], scores: np.ndarray, deltas: np.nda
 
 
 def multilevel_propose(fields: Mapping[str, Any], inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Return float32[N, keep_topk, 4] of deltas, float32[N, A, 4, 1], and scores, float32[N, A, 1, 1], level by level."""
+    """Return float32[N, keep_topk, 4] of deltas, float32[N, A, 4, 1], and scores, float32[N, A, 1, 1], level
+    by level.
+    """
     _, height, width = fields["image_size"]
     pictures, most = len(inputs[0]), fields["keep_topk"]
     rois = np.zeros((pictures, most, 4), F32)
@@ -215,7 +229,10 @@ def detection_layer(
 def generate_detection(
     fields: Mapping[str, Any], deltas: np.ndarray, scores: np.ndarray, rois: np.ndarray
 ) -> np.ndarray:
-    """Return float32[N, keep_topk, 6] as GenerateDetection_TRT computes it, boxes in pixels; inputs as :func:`detection_layer`."""
+    """Return float32[N, keep_topk, 6] as GenerateDetection_TRT computes it, boxes in pixels.
+
+    Inputs as :func:`detection_layer`.
+    """
     _, height, width = fields["image_size"]
     labels = best_class(scores[..., 0, 0], 1)
     return _detections(

@@ -1,7 +1,8 @@
-"""Regions and detections of Mask R-CNN in standard operators, as :mod:`surgeon.kernels.mask_rcnn.numbers` computes them.
+"""Regions and detections of Mask R-CNN in standard operators, as :mod:`surgeon.kernels.mask_rcnn.numbers`
+computes them.
 
-Every step is float32, and in the order of the reference: the plugins' rounding of scores, and which of two equal scores
-their sorts put first, are kept.
+Every step is float32, and in the order of the reference: the plugins' rounding of scores, and which of two
+equal scores their sorts put first, are kept.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _HARDLY = -1e29
 class Sorted:
     """Boxes of each picture in the order in which the plugins compare them: class by class, best first.
 
-    ``boxes`` is float32[N, R, 4]; ``scores``, float32[N, R], are rounded as the plugins do, ``NONE`` for what is no
-    candidate; ``labels``, float32[N, R], are their classes, None where there is one class.
+    ``boxes`` is float32[N, R, 4]; ``scores``, float32[N, R], are rounded as the plugins do, ``NONE`` for what
+    is no candidate; ``labels``, float32[N, R], are their classes, None where there is one class.
     """
 
     boxes: str
@@ -67,7 +68,8 @@ def proposal_layer(at: PluginNode) -> str:
 
 
 def multilevel_propose(at: PluginNode) -> str:
-    """Return float32[N, keep_topk, 4] of deltas, float32[N, A, 4, 1], and scores, float32[N, A, 1, 1], level by level.
+    """Return float32[N, keep_topk, 4] of deltas, float32[N, A, 4, 1], and scores, float32[N, A, 1, 1], level
+    by level.
 
     Raise SurgeonError X162 for more rows than TensorRT takes.
     """
@@ -120,7 +122,10 @@ def _candidates(at: PluginNode, anchors: int) -> int:
 
 
 def _best(at: PluginNode, scores: str, deltas: str, anchors: np.ndarray) -> tuple[str, str, str]:
-    """Return scores, encodings and anchors of the best candidates, best first: float32[N, K], float32[N, K, 4] twice."""
+    """Return scores, encodings and anchors of the best candidates, best first.
+
+    Float32[N, K], float32[N, K, 4] twice.
+    """
     emit, count = at.emit, _candidates(at, len(anchors))
     check_rows(at, "prenms_topk", count)
     flat = emit.op("Reshape", scores, emit.ints(0, len(anchors)))
@@ -131,7 +136,9 @@ def _best(at: PluginNode, scores: str, deltas: str, anchors: np.ndarray) -> tupl
 
 
 def _rounded(emit: Emitter, scores: str, threshold: np.float32, above: np.float32) -> str:
-    """Return scores of one class as the plugins round them, ``NONE`` below the threshold or where none is above ``above``."""
+    """Return scores of one class as the plugins round them, ``NONE`` below the threshold or where none is
+    above ``above``.
+    """
     step = emit.constant(SCORE_STEP)
     rounded = emit.op("Sub", emit.op("Add", scores, step), step)
     counts = emit.op(
@@ -143,7 +150,10 @@ def _rounded(emit: Emitter, scores: str, threshold: np.float32, above: np.float3
 
 
 def _relative(emit: Emitter, anchors: str, deltas: str) -> str:
-    """Return the boxes of encodings dy, dx, log dh, log dw, multiplied with 0.1, 0.1, 0.2, 0.2; clipped to the picture."""
+    """Return the boxes of encodings dy, dx, log dh, log dw, multiplied with 0.1, 0.1, 0.2, 0.2.
+
+    Clipped to the picture.
+    """
     (near, far), (shift, growth) = coding.halves(emit, anchors), coding.halves(emit, deltas)
     size = emit.op("Sub", far, near)
     moved = emit.op("Mul", emit.op("Mul", shift, emit.constant(0.1, F32)), size)
@@ -156,7 +166,10 @@ def _relative(emit: Emitter, anchors: str, deltas: str) -> str:
 def _pixels(
     emit: Emitter, anchors: str, deltas: str, divisors: Sequence[float], height: int, width: int
 ) -> str:
-    """Return the boxes of encodings dy, dx, log dh, log dw, divided by ``divisors``; clipped to the picture."""
+    """Return the boxes of encodings dy, dx, log dh, log dw, divided by ``divisors``.
+
+    Clipped to the picture.
+    """
     (near, far), (shift, growth) = (
         coding.halves(emit, each) for each in (anchors, emit.op("Div", deltas, emit.floats(*divisors)))
     )
@@ -174,10 +187,11 @@ def _pixels(
 
 
 def _of_best_class(at: PluginNode, first: int) -> tuple[str, str, str]:
-    """Return each region's best score, what its class adds to the number that is sorted, and the encoding of that class.
+    """Return each region's best score, what its class adds to the number that is sorted, and the encoding of
+    that class.
 
-    They are float32[N, R], float32[N, R] and float32[N, R, 4]; classes are looked at from ``first`` on. The number is negative
-    for a region of the background.
+    They are float32[N, R], float32[N, R] and float32[N, R, 4]; classes are looked at from ``first`` on. The
+    number is negative for a region of the background.
     """
     emit, classes = at.emit, at.fields["num_classes"]
     regions = sample_dims(at, 2)[0]
@@ -228,10 +242,11 @@ def _detections(at: PluginNode, boxes: str, scores: str, base: str) -> str:
 
 
 def _kept(at: PluginNode, found: Sorted, threads: int) -> tuple[str, str]:
-    """Return the scores of the keep_topk best that suppression leaves, float32[N, K], and their boxes, float32[N, K, 4].
+    """Return the scores of the keep_topk best that suppression leaves, float32[N, K], and their boxes,
+    float32[N, K, 4].
 
-    Where there are classes the rows are float32[N, K, 6]: box, class, score. Without a box the score is ``NONE``, and in the
-    row stands something. ``threads`` is how many the plugin's last sort has.
+    Where there are classes the rows are float32[N, K, 6]: box, class, score. Without a box the score is
+    ``NONE``, and in the row stands something. ``threads`` is how many the plugin's last sort has.
     """
     emit, keep = at.emit, at.fields["keep_topk"]
     check_rows(at, "keep_topk", keep)
@@ -272,7 +287,8 @@ def _survivors(at: PluginNode, found: Sorted) -> str:
 
 
 def _last_sort(emit: Emitter, scores: str, count: int, threads: int) -> tuple[str, np.ndarray]:
-    """Return the scores, float32[N, R], as the threads of the plugin's last sort hold them, and the position of each, int64[R].
+    """Return the scores, float32[N, R], as the threads of the plugin's last sort hold them, and the position
+    of each, int64[R].
 
     Among equal scores the thread counts, then what the thread has read before.
     """

@@ -1,7 +1,7 @@
 """Regions of feature maps, cut out and resized: numpy, float32.
 
-Interpolation, averaging, and clearing what lies outside work on rows and columns each by themselves. So a cell of the
-result is a sum of rows times a sum of columns, and the weights of both are all there is to know.
+Interpolation, averaging, and clearing what lies outside work on rows and columns each by themselves. So a
+cell of the result is a sum of rows times a sum of columns, and the weights of both are all there is to know.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ F32 = np.float32
 def weights(at: np.ndarray, size: int, inside: np.ndarray | None = None) -> np.ndarray:
     """Return how much of each of ``size`` rows is in each cell, float32[cells, size].
 
-    ``at`` is float32[cells, samples], where samples are taken, 0 to size - 1 counted in rows; a cell is their mean, and
-    a sample lies between two rows. Samples that are not ``inside``, bool[cells, samples], are 0.
+    ``at`` is float32[cells, samples], where samples are taken, 0 to size - 1 counted in rows; a cell is their
+    mean, and a sample lies between two rows. Samples that are not ``inside``, bool[cells, samples], are 0.
     """
     cells, samples = at.shape
     lower = np.floor(at).astype(np.int64)
@@ -30,7 +30,9 @@ def weights(at: np.ndarray, size: int, inside: np.ndarray | None = None) -> np.n
 
 
 def pool(features: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return float32[C, h, w] of a map float32[C, H, W] by weights of its rows, float32[h, H], and columns, float32[w, W]."""
+    """Return float32[C, h, w] of a map float32[C, H, W] by weights of its rows, float32[h, H], and columns,
+    float32[w, W].
+    """
     y, x = _used(rows), _used(columns)
     pooled: np.ndarray = np.matmul(np.matmul(rows[:, y], features[:, y, x]), columns[:, x].T)
     return pooled
@@ -45,8 +47,8 @@ def _used(found: np.ndarray) -> slice:
 def crop_and_resize(features: np.ndarray, rois: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return float32[N, R, C, height, width] as CropAndResize_TRT and CropAndResizeDynamic compute it.
 
-    ``features`` is float32[N, C, H, W], ``rois`` float32[N, R, 4, 1]: y1, x1, y2, x2, where 0 and 1 are the centres of
-    the outermost cells. Source: cropAndResizeKernel.cu of TensorRT 8.5.
+    ``features`` is float32[N, C, H, W], ``rois`` float32[N, R, 4, 1]: y1, x1, y2, x2, where 0 and 1 are the
+    centres of the outermost cells. Source: cropAndResizeKernel.cu of TensorRT 8.5.
     """
     pictures, channels, rows, columns = features.shape
     crops = np.zeros((pictures, rois.shape[1], channels, height, width), F32)
@@ -69,6 +71,9 @@ def _crop_weights(low: np.float32, high: np.float32, cells: int, size: int) -> n
 
 
 def level_of(area: np.float32, first: np.float32, levels: int) -> int:
-    """Return the map of a region: 0 up to the area ``first``, and one more for each time that four times as much is passed."""
+    """Return the map of a region.
+
+    0 up to the area ``first``, and one more for each time that four times as much is passed.
+    """
     bounds = first * F32(4) ** np.arange(levels - 1, dtype=F32)
     return int(np.count_nonzero(area > bounds))

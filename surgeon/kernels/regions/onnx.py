@@ -1,7 +1,8 @@
-"""Regions of feature maps, cut out and resized, in standard operators, as :mod:`surgeon.kernels.regions.numbers` computes them.
+"""Regions of feature maps, cut out and resized, in standard operators, as
+:mod:`surgeon.kernels.regions.numbers` computes them.
 
-Maps lie one after the other as rows of channels; each sample takes the four rows around it and weighs them. So a region may
-be of any picture and level, and every shape but the batch is static.
+Maps lie one after the other as rows of channels; each sample takes the four rows around it and weighs them.
+So a region may be of any picture and level, and every shape but the batch is static.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ HALF_PIXEL_OPSET = 16
 
 @dataclass(frozen=True)
 class Maps:
-    """Feature maps of all pictures and levels: ``rows`` is float32[N T, C], a picture's T cells level by level.
+    """Feature maps of all pictures and levels: ``rows`` is float32[N T, C], a picture's T cells level by
+    level.
 
     ``sizes`` are height and width of each level.
     """
@@ -41,9 +43,11 @@ class Maps:
 
 @dataclass(frozen=True)
 class Samples:
-    """Where samples are taken along one axis of a map: ``at`` is float32[N, R, cells * each], in its rows or columns.
+    """Where samples are taken along one axis of a map: ``at`` is float32[N, R, cells * each], in its rows or
+    columns.
 
-    Each cell of the result is the mean of ``each`` samples. Samples that are not ``inside``, bool[N, R, cells * each], are 0.
+    Each cell of the result is the mean of ``each`` samples. Samples that are not ``inside``, bool[N, R, cells
+    * each], are 0.
     """
 
     at: str
@@ -53,7 +57,10 @@ class Samples:
 
 
 def flattened(at: PluginNode, *indices: int) -> Maps:
-    """Return the feature maps that these inputs hold, float32[N, C, H, W] each; raise SurgeonError X160 where a size is unknown."""
+    """Return the feature maps that these inputs hold, float32[N, C, H, W] each.
+
+    Raise SurgeonError X160 where a size is unknown.
+    """
     emit, levels, sizes = at.emit, [], []
     channels = 0
     for index in indices:
@@ -66,7 +73,10 @@ def flattened(at: PluginNode, *indices: int) -> Maps:
 
 
 def level_numbers(emit: Emitter, area: str, first: np.float32, levels: int) -> str:
-    """Return the level of regions, int64[N, R], of their areas, float32[N, R, 1]; see :func:`surgeon.kernels.regions.numbers.level_of`."""
+    """Return the level of regions, int64[N, R], of their areas, float32[N, R, 1].
+
+    See :func:`surgeon.kernels.regions.numbers.level_of`.
+    """
     bounds = first * F32(4) ** np.arange(levels - 1, dtype=F32)
     passed = emit.op("Cast", emit.op("Greater", area, emit.constant(bounds)), to=onnx_type(F32))
     return emit.op("Cast", emit.op("ReduceSum", passed, emit.ints(2), keepdims=0), to=onnx_type(np.int64))
@@ -90,8 +100,8 @@ def pooled(
 ) -> str:
     """Return float32[N, R, C, h, w]: the bilinear samples of regions, averaged for each cell.
 
-    ``level`` is int64[N, R], None where there is one map; ``picture`` the input that has the pictures. Samples lie between 0 and
-    the last row or column of their map.
+    ``level`` is int64[N, R], None where there is one map; ``picture`` the input that has the pictures.
+    Samples lie between 0 and the last row or column of their map.
     """
     emit = at.emit
     regions = sample_dims(at, picture)[0]
@@ -123,7 +133,9 @@ def pooled(
 
 
 def _neighbours(emit: Emitter, samples: Samples, last: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return the two rows around each sample, int64[N, R, M], and the share of each in it, float32[N, R, M]."""
+    """Return the two rows around each sample, int64[N, R, M], and the share of each in it, float32[N, R,
+    M].
+    """
     lower = emit.op("Floor", samples.at)
     one = emit.constant(1, F32)
     more = emit.op("Sub", samples.at, lower)
@@ -156,7 +168,8 @@ def _widths(emit: Emitter, maps: Maps, level: str | None) -> str:
 
 
 def crop_and_resize(at: PluginNode) -> str:
-    """Return float32[N, R, C, crop_height, crop_width] of maps and regions, float32[N, R, 4, 1], relative to the outermost cells.
+    """Return float32[N, R, C, crop_height, crop_width] of maps and regions, float32[N, R, 4, 1], relative to
+    the outermost cells.
 
     What lies outside of the map is 0. Raise SurgeonError X160 where a size is unknown.
     """
@@ -203,7 +216,8 @@ class RoiRule:
 def roi_align(at: PluginNode, features: str, rois: str, pictures: str, rule: RoiRule) -> str:
     """Return float32[R, C, h, w] of regions x1, y1, x2, y2, float32[R, 4], and their pictures, int64[R].
 
-    Raise SurgeonError X171 where half a cell is to be taken off and the opset is below :data:`HALF_PIXEL_OPSET`.
+    Raise SurgeonError X171 where half a cell is to be taken off and the opset is below
+    :data:`HALF_PIXEL_OPSET`.
     """
     emit, mode = at.emit, None
     if emit.opset >= HALF_PIXEL_OPSET:
@@ -211,7 +225,8 @@ def roi_align(at: PluginNode, features: str, rois: str, pictures: str, rule: Roi
     elif rule.half_pixel:
         raise error(
             "X171",
-            f"{at.spec.op} takes half a cell off coordinates, and the opset is {emit.opset}; expected {HALF_PIXEL_OPSET} "
+            f"{at.spec.op} takes half a cell off coordinates, and the opset is {emit.opset}; expected "
+            f"{HALF_PIXEL_OPSET} "
             "or more, whose RoiAlign does so",
             None,
             help=[f"write opset {HALF_PIXEL_OPSET} or 17, or the plugin node itself (--plugins native)"],

@@ -12,7 +12,10 @@ BOX = "a region is four coordinates"
 
 
 def crop_and_resize(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[N, R, C, crop_height, crop_width]; raise SurgeonError C109 where the inputs do not go together."""
+    """Return float32[N, R, C, crop_height, crop_width].
+
+    Raise SurgeonError C109 where the inputs do not go together.
+    """
     features, rois = inputs
     check_dim(op, 1, rois, 2, 4, why=BOX)
     check_dim(op, 1, rois, 3, 1, why=BOX)
@@ -42,7 +45,10 @@ def pyramid(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) ->
 
 
 def proposal(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[N, post_nms_top_n, 4, 1]; raise SurgeonError C109 where the inputs do not fit the anchors or one another."""
+    """Return float32[N, post_nms_top_n, 4, 1].
+
+    Raise SurgeonError C109 where the inputs do not fit the anchors or one another.
+    """
     sizes, ratios = len(fields["anchor_sizes"]), len(fields["anchor_ratios"])
     anchors, why = (
         sizes * ratios,
@@ -90,4 +96,7 @@ def detections(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec])
 
 
 MOST_REGIONS = 1024
-"""Regions of a picture that DetectionLayer_TRT and GenerateDetection_TRT have room for: 4 for each of 256 threads."""
+"""Regions of a picture that DetectionLayer_TRT and GenerateDetection_TRT have room for.
+
+4 for each of 256 threads.
+"""

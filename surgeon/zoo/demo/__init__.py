@@ -15,7 +15,10 @@ NAME = "ssd_mobilenet_v1_shapes"
 
 @dataclass(frozen=True)
 class DemoModel:
-    """A small trained detector to try things on: its frozen graph, its label map, and a folder of pictures."""
+    """A small trained detector to try things on.
+
+    Its frozen graph, its label map, and a folder of pictures.
+    """
 
     model: Path
     labels: Path
@@ -23,7 +26,8 @@ class DemoModel:
 
 
 def demo_model(folder: str | os.PathLike[str]) -> DemoModel:
-    """Write the small detector of coloured shapes, its label map and four pictures into a folder; return where they are.
+    """Write the small detector of coloured shapes, its label map and four pictures into a folder; return
+    where they are.
 
     Raise SurgeonError E105 where that cannot be done.
     """

@@ -19,7 +19,10 @@ SIZES = ((300, 300), (240, 320), (320, 240))
 
 MOST_SHAPES = 5
 MOST_COVERED = 0.6
-"""Share of a shape's pixels that later shapes may cover; a shape that is covered more is drawn but left out."""
+"""Share of a shape's pixels that later shapes may cover.
+
+A shape that is covered more is drawn but left out.
+"""
 
 _LONGEST = (0.15, 0.6)  # of the shorter side of the picture
 _NARROWEST = 0.7  # width by height, or height by width, before the shape is turned
@@ -36,9 +39,9 @@ _CROSS_ARM = 0.3
 class Picture:
     """A picture and the shapes in it, from the rearmost to the foremost.
 
-    ``pixels`` is uint8[H, W, 3], red first. ``boxes`` is float32[n, 4], ymin, xmin, ymax, xmax as shares of the
-    picture: the extent of the whole shape, whether or not others cover parts of it; shapes lie inside the picture.
-    ``labels`` is int64[n], from 1.
+    ``pixels`` is uint8[H, W, 3], red first. ``boxes`` is float32[n, 4], ymin, xmin, ymax, xmax as shares of
+    the picture: the extent of the whole shape, whether or not others cover parts of it; shapes lie inside the
+    picture. ``labels`` is int64[n], from 1.
     """
 
     pixels: np.ndarray
@@ -49,8 +52,8 @@ class Picture:
 def make_picture(seed: int, index: int, size: tuple[int, int] | None = None) -> Picture:
     """Make picture number ``index`` of a seed; it does not depend on other pictures.
 
-    ``size`` is height and width in pixels, 32 at least; without it, it is one of ``SIZES``. Raise SurgeonError E108
-    where Pillow is missing, and ValueError for smaller sizes.
+    ``size`` is height and width in pixels, 32 at least; without it, it is one of ``SIZES``. Raise
+    SurgeonError E108 where Pillow is missing, and ValueError for smaller sizes.
     """
     random = np.random.default_rng([seed, index])
     height, width = SIZES[int(random.integers(len(SIZES)))] if size is None else size
@@ -95,7 +98,10 @@ class _Painter:
         self._specks()
 
     def shape(self) -> None:
-        """Paint a shape that hides not too much of the others; paint nothing where there is no room for it."""
+        """Paint a shape that hides not too much of the others.
+
+        Paint nothing where there is no room for it.
+        """
         random = self._random
         label = int(random.integers(len(CLASSES))) + 1
         for _ in range(_TRIES):
@@ -178,7 +184,9 @@ class _Painter:
         return [(outline - low) * scale + corner for outline in turned], box
 
     def _paint(self, label: int, outlines: Sequence[np.ndarray], box: np.ndarray) -> None:
-        """Paint outlines, the first filled and the others holes, in a colour that stands out from what is behind."""
+        """Paint outlines, the first filled and the others holes, in a colour that stands out from what is
+        behind.
+        """
         top, left = (int(edge) for edge in np.floor(box[:2]))
         bottom, right = (int(edge) for edge in np.ceil(box[2:]))
         finer = 4  # samples of a pixel along each axis, for smooth edges

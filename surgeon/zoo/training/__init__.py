@@ -1,1 +1,4 @@
-"""How the demo model was trained: network, targets, training loop and evaluation, reproducible from a seed."""
+"""How the demo model was trained.
+
+Network, targets, training loop and evaluation, reproducible from a seed.
+"""

@@ -14,7 +14,9 @@ from surgeon.optional import require
 from surgeon.zoo.demo.pictures import CLASSES, Picture, make_picture
 
 Detect = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""From uint8[H, W, 3] to boxes float32[n, 4] (ymin, xmin, ymax, xmax, relative), scores float32[n], labels int[n]."""
+"""From uint8[H, W, 3] to boxes float32[n, 4] (ymin, xmin, ymax, xmax, relative), scores float32[n], labels
+int[n].
+"""
 
 EVALUATION_SEED = 1_000_003
 """Seed of the pictures that no training sees."""
@@ -22,7 +24,8 @@ EVALUATION_SEED = 1_000_003
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``map50`` is the mean average precision at an overlap of 0.5, ``map`` the mean over 0.5 to 0.95; both 0 to 1.
+    """``map50`` is the mean average precision at an overlap of 0.5, ``map`` the mean over 0.5 to 0.95; both 0
+    to 1.
 
     ``by_class`` is the average precision at 0.5 of each class that the pictures show.
     """
@@ -50,7 +53,8 @@ def fresh_pictures(count: int, seed: int = EVALUATION_SEED) -> Iterable[Picture]
 def evaluate(detect: Detect, pictures: Iterable[Picture]) -> Evaluation:
     """Run ``detect`` on every picture and compare with the shapes in it.
 
-    The measure is COCO's, of at most 100 detections a picture. Raise SurgeonError E108 where pycocotools is missing.
+    The measure is COCO's, of at most 100 detections a picture. Raise SurgeonError E108 where pycocotools is
+    missing.
     """
     coco = require("pycocotools.coco", "evaluating a detector")
     cocoeval = require("pycocotools.cocoeval", "evaluating a detector")

@@ -1,4 +1,6 @@
-"""The generated detector's network with variables in place of constants, named as the frozen graph names them."""
+"""The generated detector's network with variables in place of constants, named as the frozen graph names
+them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ _BIAS_OF_RARE = -4.0  # scores start near what a class of few objects has
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution with batch norm and Relu6: the name of its kernel, its stride, and whether it is depthwise."""
+    """A convolution with batch norm and Relu6.
+
+    The name of its kernel, its stride, and whether it is depthwise.
+    """
 
     kernel: str
     stride: int
@@ -72,7 +77,9 @@ class Network:
         return found
 
     def __call__(self, pictures: Any, training: bool) -> tuple[Any, Any]:
-        """Return encodings float32[N, P, 4] and scores float32[N, P, C + 1] of pictures, 0 to 255, [N, 300, 300, 3]."""
+        """Return encodings float32[N, P, 4] and scores float32[N, P, C + 1] of pictures, 0 to 255, [N, 300,
+        300, 3].
+        """
         tf = self._tf
         node = tf.cast(pictures, tf.float32) * (2 / 255) - 1
         features = []

@@ -20,7 +20,10 @@ IGNORED = 0.4
 
 
 def anchors(options: SsdOptions) -> np.ndarray:
-    """Return the detector's anchors, float32[P, 4]: centre y, centre x, height, width, relative to a square picture."""
+    """Return the detector's anchors, float32[P, 4].
+
+    Centre y, centre x, height, width, relative to a square picture.
+    """
     layers = []
     for (rows, columns), (scales, ratios) in zip(
         options.feature_maps(), options.anchor_shapes(), strict=True
@@ -50,14 +53,18 @@ def decode(encodings: np.ndarray, anchors: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """For every anchor ``label``, int8[P] (0 nothing, -1 ignored), and ``encoding``, float32[P, 4], 0 without an object."""
+    """For every anchor ``label``, int8[P] (0 nothing, -1 ignored), and ``encoding``, float32[P, 4], 0 without
+    an object.
+    """
 
     label: np.ndarray
     encoding: np.ndarray
 
 
 def targets(anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> Target:
-    """Give each anchor the object that it overlaps by half or more, and each object the anchor that overlaps it most."""
+    """Give each anchor the object that it overlaps by half or more, and each object the anchor that overlaps
+    it most.
+    """
     label, encoding = np.zeros(len(anchors), np.int8), np.zeros((len(anchors), 4), np.float32)
     if not len(boxes):
         return Target(label, encoding)

@@ -38,7 +38,8 @@ _WAIT = 120.0
 class Schedule:
     """How long and how fast: the learning rate rises over ``warmup`` steps and falls as a cosine.
 
-    ``new_pictures`` enter the pool at each step, ``first_pictures`` before the first; ``pool`` is how many are kept.
+    ``new_pictures`` enter the pool at each step, ``first_pictures`` before the first; ``pool`` is how many
+    are kept.
     """
 
     steps: int = 4000
@@ -62,7 +63,10 @@ Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def sample(anchors: np.ndarray, seed: int, index: int) -> Sample:
-    """Return a picture, uint8[300, 300, 3], and its target: int8[P] and float16[P, 4]; every second one mirrored."""
+    """Return a picture, uint8[300, 300, 3], and its target: int8[P] and float16[P, 4].
+
+    Every second one mirrored.
+    """
     picture = make_picture(seed, index)
     size = (OPTIONS.height, OPTIONS.width)
     pixels = np.rint(resize(picture.pixels[None], size, "tf1-bilinear")[0]).astype(np.uint8)
@@ -80,7 +84,8 @@ def _fill(queue: Any, anchors: np.ndarray, seed: int, count: int) -> None:
 
 
 def batches(schedule: Schedule, seed: int) -> Iterator[tuple[np.ndarray, ...]]:
-    """Yield for every step uint8[N, 300, 300, 3], int8[N, P] and float16[N, P, 4], drawn from a pool that is renewed.
+    """Yield for every step uint8[N, 300, 300, 3], int8[N, P] and float16[N, P, 4], drawn from a pool that is
+    renewed.
 
     Pictures are made in a process of their own; which ones a batch holds depends on the seed alone.
     """
@@ -109,9 +114,10 @@ def batches(schedule: Schedule, seed: int) -> Iterator[tuple[np.ndarray, ...]]:
 def step_of(network: Network, schedule: Schedule) -> Callable[..., Any]:
     """Return the function of one step: pictures, labels, encodings and learning rate to class and box loss.
 
-    The classes have a focal loss (Lin et al. 2017, gamma 2, both classes weighed alike) on independent scores, the
-    background's included in none; boxes have a smooth L1 loss. Both are divided by the number of matched anchors. The
-    background's own column, which the frozen graph slices off, learns whether there is nothing.
+    The classes have a focal loss (Lin et al. 2017, gamma 2, both classes weighed alike) on independent
+    scores, the background's included in none; boxes have a smooth L1 loss. Both are divided by the number of
+    matched anchors. The background's own column, which the frozen graph slices off, learns whether there is
+    nothing.
     """
     tf: Any = require("tensorflow", "training a detector")
     optimizer = tf.keras.optimizers.AdamW(learning_rate=schedule.rate, weight_decay=schedule.weight_decay)
@@ -170,11 +176,13 @@ def detector(network: Network) -> Callable[[np.ndarray], tuple[np.ndarray, np.nd
 def train(
     folder: Path, seed: int = 0, schedule: Schedule = Schedule(), evaluated: int = 100
 ) -> Evaluation | None:
-    """Train a network and write ``model.pb`` and ``log.json`` to a folder; return the evaluation on fresh pictures.
+    """Train a network and write ``model.pb`` and ``log.json`` to a folder; return the evaluation on fresh
+    pictures.
 
-    The same seed gives the same pictures, batches and first weights; operations are TensorFlow's deterministic ones.
-    ``evaluated`` pictures measure the progress every 1,000 steps and four times as many the result; none for 0. Raise
-    SurgeonError E108 where TensorFlow is missing and E105 where the folder cannot be written.
+    The same seed gives the same pictures, batches and first weights; operations are TensorFlow's
+    deterministic ones. ``evaluated`` pictures measure the progress every 1,000 steps and four times as many
+    the result; none for 0. Raise SurgeonError E108 where TensorFlow is missing and E105 where the folder
+    cannot be written.
     """
     tf: Any = require("tensorflow", "training a detector")
     tf.config.experimental.enable_op_determinism()

@@ -24,7 +24,9 @@ def convolve(
     dilation: tuple[int, int] | None = None,
     pads: Pads | None = None,
 ) -> list[UffNode]:
-    """Return the Conv of ``at`` called ``name``, reading input 0 of ``source``, padded by ``pads`` where given."""
+    """Return the Conv of ``at`` called ``name``, reading input 0 of ``source``, padded by ``pads`` where
+    given.
+    """
     fields: dict[str, UffValue] = {"inputs_orders": at.orders(at.activations, "+CK")}
     if at.node.op == "DepthwiseConv2dNative":
         fields["number_groups"] = UffValue("i", channels_in(at))
@@ -37,7 +39,10 @@ def convolve(
 
 
 def channels_in(at: Conversion) -> int:
-    """Return the input channels of a depthwise convolution: axis 2 of its weights, which must be a constant."""
+    """Return the input channels of a depthwise convolution.
+
+    Axis 2 of its weights, which must be a constant.
+    """
     weights = at.tensor(1)
     if weights is None:
         raise at.not_constant(1, "weights")
@@ -49,8 +54,8 @@ def channels_in(at: Conversion) -> int:
 def padding(at: Conversion, fields: dict[str, UffValue], fold: bool) -> tuple[list[UffNode], str]:
     """Put the padding into ``fields``; return nodes to write first, and what the op then reads.
 
-    SAME is the parser's own; explicit padding that is symmetric goes into ``padding``, other becomes a Pad node. With
-    ``fold``, a symmetric Pad that a VALID op reads goes into ``padding`` too.
+    SAME is the parser's own; explicit padding that is symmetric goes into ``padding``, other becomes a Pad
+    node. With ``fold``, a symmetric Pad that a VALID op reads goes into ``padding`` too.
     """
     kind = at.text("padding", "VALID")
     if kind == "SAME":
@@ -96,7 +101,9 @@ def spatial_pads(at: Conversion, four: Sequence[tuple[int, int]]) -> Pads:
 
 
 def pad_amounts(at: Conversion) -> list[tuple[int, int]] | None:
-    """Return the pairs by which a Pad node pads, or None where it is no plain zero padding of constant size."""
+    """Return the pairs by which a Pad node pads, or None where it is no plain zero padding of constant
+    size.
+    """
     if at.node.op not in ("Pad", "PadV2"):
         return None
     value = at.constant(1)
@@ -139,7 +146,8 @@ def dilated_convolution(at: Conversion) -> list[UffNode]:
     strides = conv.spatial(conv.int_list("strides", (1, 1, 1, 1)), "strides")
     if block != other or len(block) != 2 or conv.text("padding", "VALID") != "VALID" or strides != (1, 1):
         raise at.refused(
-            f"has the block {list(block)} and its SpaceToBatchND {list(other)}; expected equal pairs, and a VALID "
+            f"has the block {list(block)} and its SpaceToBatchND {list(other)}; expected equal pairs, and a "
+            "VALID "
             "convolution of stride 1 between them",
             "export the model with the 'dilations' of Conv2D",
         )
@@ -151,7 +159,8 @@ def dilated_convolution(at: Conversion) -> list[UffNode]:
 
 
 _NO_CHAIN = (
-    "is not the end of SpaceToBatchND, Conv2D, BatchToSpaceND; UFF has that chain only, as a dilated convolution",
+    "is not the end of SpaceToBatchND, Conv2D, BatchToSpaceND; UFF has that chain only, as a dilated "
+    "convolution",
     "export the model with the 'dilations' of Conv2D, or without ops inside the chain",
 )
 
@@ -182,7 +191,8 @@ def transposed_convolution(at: Conversion) -> list[UffNode]:
 def pad(at: Conversion) -> list[UffNode]:
     """Pad with zeros; a PadV2 that fills with another number is refused.
 
-    The parser reads the amounts of four axes as batch, channel, height and width, whatever the graph's layout.
+    The parser reads the amounts of four axes as batch, channel, height and width, whatever the graph's
+    layout.
     """
     at.ints(1, "paddings")
     amounts = pad_amounts(at)

@@ -56,14 +56,15 @@ ACTIVATION = {
 def binary(at: Conversion) -> list[UffNode]:
     """Binary, with TensorFlow's broadcasting.
 
-    The parser takes no constant on the left of what does not commute: ``c - x`` is written ``-x + c``, and another
-    such op raises X104.
+    The parser takes no constant on the left of what does not commute: ``c - x`` is written ``-x + c``, and
+    another such op raises X104.
     """
     func = BINARY[at.node.op]
     if func in ("sub", "div", "pow") and not at.export.varies(at.ref(0)) and at.export.varies(at.ref(1)):
         if func != "sub":
             raise at.refused(
-                f"has a constant on the left; TensorRT's parser takes '{func}' with a constant on the right alone",
+                f"has a constant on the left; TensorRT's parser takes '{func}' with a constant on the right "
+                "alone",
                 "rewrite the graph, so that the constant stands on the right",
             )
         minus = UffNode(
@@ -92,7 +93,8 @@ def leaky_relu(at: Conversion) -> list[UffNode]:
     if target is not None and not target.leaky_relu:
         raise error(
             "X103",
-            f"'{at.node.name}' (LeakyRelu) cannot be read by the parser of '{target.name}'; it has no such operation",
+            f"'{at.node.name}' (LeakyRelu) cannot be read by the parser of '{target.name}'; it has no such "
+            "operation",
             at.node.name,
             help=[
                 "replace it by the plugin LReLU_TRT, its field negSlope being LeakyRelu's alpha",

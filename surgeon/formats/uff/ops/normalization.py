@@ -9,7 +9,10 @@ from surgeon.formats.uff.model import UffNode, UffValue
 
 @converts("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 def batch_norm(at: Conversion) -> list[UffNode]:
-    """BatchNorm over the tensor, scale, offset, mean and variance; raise X108 where the node is in training mode."""
+    """BatchNorm over the tensor, scale, offset, mean and variance.
+
+    Raise X108 where the node is in training mode.
+    """
     if at.attr("is_training", bool, True):
         raise error(
             "X108",
@@ -46,8 +49,8 @@ def local_response(at: Conversion) -> list[UffNode]:
 def softmax(at: Conversion) -> list[UffNode]:
     """Softmax over the last axis.
 
-    The parser passes over ``axis`` and orders and takes the first axis after the batch, so the last axis is brought
-    there and back for tensors of rank 3 and 4. Raise X104 where the rank is unknown or above 4.
+    The parser passes over ``axis`` and orders and takes the first axis after the batch, so the last axis is
+    brought there and back for tensors of rank 3 and 4. Raise X104 where the rank is unknown or above 4.
     """
     rank = at.export.rank(at.ref(0))
     fields = {"axis": UffValue("i", 0), "inputs_orders": at.orders("N+C")}

@@ -14,8 +14,8 @@ _NEVER_NEGATIVE = frozenset({"Relu", "Relu6", "Sigmoid", "Softplus", "Abs", "Squ
 def pool(at: Conversion) -> list[UffNode]:
     """Pool.
 
-    A Pad before it is folded into ``padding`` only for a maximum over what is never negative: the zeros of a Pad are
-    part of a mean and of a maximum over negative numbers, the parser's padding is not.
+    A Pad before it is folded into ``padding`` only for a maximum over what is never negative: the zeros of a
+    Pad are part of a mean and of a maximum over negative numbers, the parser's padding is not.
     """
     fields: dict[str, UffValue] = {
         "func": UffValue("s", FUNC[at.node.op]),

@@ -11,7 +11,10 @@ _POSITION = {"ArgMax": "ArgMax", "ArgMin": "ArgMin"}
 
 @converts(*FUNC)
 def reduce(at: Conversion) -> list[UffNode]:
-    """Reduce over constant axes, batch counted. The parser keeps reduced axes as 1, whatever ``keepdims`` says."""
+    """Reduce over constant axes, batch counted.
+
+    The parser keeps reduced axes as 1, whatever ``keepdims`` says.
+    """
     axes = tuple(map(at.axis, at.ints(1, "axes")))
     if 0 in axes and (at.export.rank(at.ref(0)) or 0) > 1:
         raise at.refused(f"reduces the batch (axes {list(axes)}); the parser reduces the axes after it")

@@ -14,7 +14,8 @@ from surgeon.graph import DType
 def input_node(at: Conversion) -> list[UffNode]:
     """Input: element type, and shape with batch.
 
-    A PlaceholderWithDefault of rank 2 or more is fed, so it is an input too; one of lower rank is a switch and takes its default.
+    A PlaceholderWithDefault of rank 2 or more is fed, so it is an input too; one of lower rank is a switch
+    and takes its default.
     """
     dtype = at.attrs.get("dtype")
     found = uff_dtype(at.node, dtype if isinstance(dtype, DType) else DType.FLOAT32)
@@ -24,7 +25,10 @@ def input_node(at: Conversion) -> list[UffNode]:
 
 @converts("Const")
 def const(at: Conversion) -> list[UffNode]:
-    """Const: the bytes go to the referenced data. What a plugin reads loses its batch of 1, as all of a plugin's tensors do."""
+    """Const: the bytes go to the referenced data.
+
+    What a plugin reads loses its batch of 1, as all of a plugin's tensors do.
+    """
     tensor = constant_of(at.node)
     if tensor is None:
         raise at.refused("has no value that can be read; expected a tensor", "export the model again")
@@ -33,7 +37,8 @@ def const(at: Conversion) -> list[UffNode]:
         plugins, others = at.export.readers(at.node)
         if plugins and others:
             raise at.refused(
-                f"is read by the plugin '{plugins[0]}', which takes it without its batch, and by '{others[0]}', "
+                f"is read by the plugin '{plugins[0]}', which takes it without its batch, and by "
+                f"'{others[0]}', "
                 "which does not",
                 "give each a constant of its own",
             )
