@@ -13,26 +13,23 @@ from surgeon.lazy_names import lazy_names
 from surgeon.version import __version__
 
 if TYPE_CHECKING:
-    from surgeon.api import (
-        apply,
-        build_engine,
-        check,
-        convert,
-        detect,
-        diff,
-        init,
-        inspect,
-        plan,
-        verify,
-        view,
-    )
+    from surgeon.api.build import build_engine
+    from surgeon.api.check import check
+    from surgeon.api.convert import convert
+    from surgeon.api.detect import detect
+    from surgeon.api.diff import diff
+    from surgeon.api.init import init
+    from surgeon.api.inspect import inspect
+    from surgeon.api.plan import plan
+    from surgeon.api.verify import verify
+    from surgeon.api.view import view
     from surgeon.catalog import load_catalog
     from surgeon.diagnostics import Diagnostic, SurgeonError
     from surgeon.engine import load_engine
     from surgeon.formats.graphdef import load_graph, save_graph
     from surgeon.graph import Graph, Node, Ref
     from surgeon.language import Recipe, load_recipe, parse_recipe
-    from surgeon.rewrite import Plan
+    from surgeon.rewrite import Plan, apply
     from surgeon.targets import load_target
     from surgeon.verification import Verification
     from surgeon.zoo.demo import demo_model
@@ -69,26 +66,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "surgeon.api": (
-        "apply",
-        "build_engine",
-        "check",
-        "convert",
-        "detect",
-        "diff",
-        "init",
-        "inspect",
-        "plan",
-        "verify",
-        "view",
-    ),
+    "surgeon.api.build": ("build_engine",),
+    "surgeon.api.check": ("check",),
+    "surgeon.api.convert": ("convert",),
+    "surgeon.api.detect": ("detect",),
+    "surgeon.api.diff": ("diff",),
+    "surgeon.api.init": ("init",),
+    "surgeon.api.inspect": ("inspect",),
+    "surgeon.api.plan": ("plan",),
+    "surgeon.api.verify": ("verify",),
+    "surgeon.api.view": ("view",),
     "surgeon.catalog": ("load_catalog",),
     "surgeon.engine": ("load_engine",),
     "surgeon.diagnostics": ("Diagnostic", "SurgeonError"),
     "surgeon.graph": ("Graph", "Node", "Ref"),
     "surgeon.formats.graphdef": ("load_graph", "save_graph"),
     "surgeon.language": ("Recipe", "load_recipe", "parse_recipe"),
-    "surgeon.rewrite": ("Plan",),
+    "surgeon.rewrite": ("Plan", "apply"),
     "surgeon.targets": ("load_target",),
     "surgeon.verification": ("Verification",),
     "surgeon.zoo.demo": ("demo_model",),

@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon import api
+    from surgeon.api.convert import replay
     from surgeon.rewrite import read_plan
 
-    done = api.replay(
+    done = replay(
         read_plan(args.plan), args.model, args.output, target=args.target, plugin_paths=args.plugin_paths
     )
     console.say_diagnostics(done.warnings)

@@ -150,11 +150,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon import api
+    import surgeon
     from surgeon.atomic import write_text
 
     with console.progress() as progress:
-        built = api.build_engine(
+        built = surgeon.build_engine(
             args.recipe,
             args.model,
             args.output,

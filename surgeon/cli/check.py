@@ -14,7 +14,7 @@ from surgeon.cli import console
 from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
 
 if TYPE_CHECKING:
-    from surgeon.api import Check
+    from surgeon.api.check import Check
     from surgeon.rewrite import Plan
 
 NAME = "check"
@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon import api
+    import surgeon
 
-    found = api.check(args.recipe, args.model, anchors=args.anchors, **recipe_arguments(args))
+    found = surgeon.check(args.recipe, args.model, anchors=args.anchors, **recipe_arguments(args))
     if args.json:
         console.show_json(_plain(found))
     else:

@@ -61,10 +61,10 @@ def _batch(text: str) -> int | str:
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon import api
+    import surgeon
 
     with console.progress() as shown:
-        done = api.convert(
+        done = surgeon.convert(
             args.recipe,
             args.model,
             args.output,

@@ -33,15 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon import api
+    import surgeon
     from surgeon.zoo.demo import demo_model
 
     folder = args.output
     made = demo_model(folder)
     model, recipe = made.model, folder / "ssd.yaml"
-    api.init(model, recipe, labels=made.labels)
-    uff = api.convert(recipe, model, folder / "ssd.uff")
-    again = api.convert(recipe, model, folder / "ssd_plugins.pb", target=uff.target)
+    surgeon.init(model, recipe, labels=made.labels)
+    uff = surgeon.convert(recipe, model, folder / "ssd.uff")
+    again = surgeon.convert(recipe, model, folder / "ssd_plugins.pb", target=uff.target)
     verified, missing = _verified(recipe, made, folder / "detections")
     out, into = _taken_out(uff.plan), _put_in(uff.plan)
     files = {
@@ -99,11 +99,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _verified(recipe: Path, made: DemoModel, drawn: Path) -> tuple[Verification | None, str]:
     """Return what was found on the demo's pictures; None, and why, where a library for it is missing."""
-    from surgeon import api
+    import surgeon
     from surgeon.diagnostics import SurgeonError
 
     try:
-        return api.verify(recipe, made.model, images=made.pictures, output=drawn), ""
+        return surgeon.verify(recipe, made.model, images=made.pictures, output=drawn), ""
     except SurgeonError as exc:
         if exc.diagnostics[0].code != "E108":
             raise

@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon import api
+    import surgeon
     from surgeon.graph.diff import render
 
-    found = api.diff(args.a, args.b, html=args.html)
+    found = surgeon.diff(args.a, args.b, html=args.html)
     if args.html is not None:
         console.say(
             f"{args.html}: the page, {console.size(args.html.stat().st_size if args.html.is_file() else 0)}"

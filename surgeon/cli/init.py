@@ -53,9 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon import api
+    import surgeon
 
-    made = api.init(
+    made = surgeon.init(
         args.model,
         args.output,
         pipeline_config=args.pipeline_config,

@@ -47,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon import api
+    import surgeon
 
-    found = api.inspect(
+    found = surgeon.inspect(
         args.model,
         depth=args.depth,
         under=args.under,

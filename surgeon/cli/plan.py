@@ -41,10 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon import api
+    import surgeon
     from surgeon.rewrite import plan_to_json, write_plan
 
-    made = api.plan(args.recipe, args.model, anchors=args.anchors, **recipe_arguments(args))
+    made = surgeon.plan(args.recipe, args.model, anchors=args.anchors, **recipe_arguments(args))
     if args.output is not None:
         write_plan(made, args.output)
         console.say(f"{args.output}: the plan; 'surgeon apply {args.output} {args.model} -o OUT' replays it")

@@ -96,13 +96,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon import api
+    import surgeon
     from surgeon.runners.detect import report
 
     model, pictures = _model_and_pictures(args)
     unread: list[SurgeonError] = []
     with console.progress() as shown:
-        found = api.detect(
+        found = surgeon.detect(
             args.recipe,
             pictures,
             model=model,

@@ -99,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon import api
+    import surgeon
 
     lone = args.engine is None and args.onnx is None
     if args.original is not None and (lone or args.recipe is not None or args.images is not None):
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     if args.original is None and args.model is None:
         args.usage("RECIPE and MODEL are needed, or --original with --engine or --onnx")
     arguments = recipe_arguments(args)
-    found = api.verify(
+    found = surgeon.verify(
         args.recipe,
         args.model,
         images=args.images,

@@ -114,13 +114,13 @@ def _wrong_usage(args: argparse.Namespace) -> str:
 
 def _write(args: argparse.Namespace) -> int:
     """Write the page, the files for Model Explorer, or both."""
-    from surgeon import api
+    import surgeon
     from surgeon.viewer.explorer import write_explorer
 
     with tempfile.TemporaryDirectory(prefix="surgeon-view-") as folder:
         verified: Verification | None = None
         if args.verify:
-            verified = api.verify(
+            verified = surgeon.verify(
                 args.recipe,
                 args.model,
                 images=args.images,
@@ -226,9 +226,9 @@ def _serve(
 
 
 def _story(args: argparse.Namespace, **choices: Any) -> Story:
-    from surgeon import api
+    import surgeon
 
-    return api.view(args.model, args.recipe, anchors=args.anchors, **recipe_arguments(args), **choices)
+    return surgeon.view(args.model, args.recipe, anchors=args.anchors, **recipe_arguments(args), **choices)
 
 
 def _plain(story: Story) -> dict[str, object]:

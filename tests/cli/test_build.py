@@ -19,11 +19,11 @@ Run = Callable[..., Any]
 @pytest.fixture
 def work(fake: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Give a working folder with the demo's recipe in it."""
-    from surgeon import api
+    import surgeon
 
     fake.setenv("FAKE_MARKS", json.dumps({"MarkOutput_0": [["NMS", [1, 100, 7]], ["NMS_1", [1, 1, 1]]]}))
     fake.chdir(tmp_path)
-    api.init(demo.model_path(), tmp_path / "ssd.yaml", labels=demo.labels_path())
+    surgeon.init(demo.model_path(), tmp_path / "ssd.yaml", labels=demo.labels_path())
     return tmp_path
 
 

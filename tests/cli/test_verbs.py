@@ -284,13 +284,13 @@ def test_demo(run, work: Path) -> None:
 
 
 def test_demo_without_pillow_converts_and_says_what_is_missing(run, work: Path, monkeypatch) -> None:
-    from surgeon import api
+    import surgeon
     from surgeon.diagnostics import error
 
     def refused(*args: object, **kwargs: object) -> None:
         raise error("E108", "'PIL' is not installed; it is needed for reading a picture")
 
-    monkeypatch.setattr(api, "verify", refused)
+    monkeypatch.setattr(surgeon, "verify", refused)
     ran = run("demo", "-o", "the demo")
     assert ran.code == 0 and "not compared: 'PIL' is not installed" in ran.out
     assert sorted(p.name for p in (work / "the demo").iterdir()) == [

@@ -209,7 +209,7 @@ def test_the_page_shows_a_verification_made_now(run, tmp_path: Path) -> None:
 def test_a_verification_that_fails_is_the_exit_code(
     run, work: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, code: int
 ) -> None:
-    monkeypatch.setattr("surgeon.api.verify", lambda *arguments, **choices: verification(outcome))
+    monkeypatch.setattr("surgeon.verify", lambda *arguments, **choices: verification(outcome))
     ran = run("view", "small.pb", "small.yaml", "--html", "page.html", "--verify", "--images", ".")
     assert ran.code == code and f">{outcome}<" in (work / "page.html").read_text()
 
@@ -381,7 +381,7 @@ def test_a_signal_while_planning_leaves_nothing(
     viewers("")
     (work / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(work / "temporary"))
-    monkeypatch.setattr("surgeon.api.view", ended)
+    monkeypatch.setattr("surgeon.view", ended)
     before = signal.getsignal(signal.SIGTERM)
     ran = run("view", "small.pb", "small.yaml", "--no-open", "--port", "0")
     assert (

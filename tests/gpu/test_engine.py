@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import surgeon
-from surgeon import api
 from surgeon.engine import read_registry
 from surgeon.zoo import demo
 
@@ -40,7 +39,7 @@ def assert_same(found: Rows, tolerance: float) -> None:
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("gpu") / "demo.yaml"
-    api.init(demo.model_path(), path, labels=demo.labels_path())
+    surgeon.init(demo.model_path(), path, labels=demo.labels_path())
     return path
 
 

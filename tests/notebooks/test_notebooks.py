@@ -288,7 +288,7 @@ def test_relative_paths_are_no_flaw() -> None:
     [
         "import surgeon.graph",
         "from surgeon.graph import Shape",
-        "from surgeon import api",
+        "import surgeon",
         "import surgeon\nsurgeon.export",
         "graph._nodes",
         "import surgeon\n!surgeon demo\nx = surgeon.zoo",

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import surgeon
-from surgeon import api
 from surgeon.diagnostics import SurgeonError
 from surgeon.runners.onnx_runtime import OnnxModel
 from surgeon.zoo import demo
@@ -24,10 +23,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with the demo model's recipe and its ONNX files: batch of one, open batch, native plugin nodes."""
     folder = tmp_path_factory.mktemp("onnx")
     recipe, model = folder / "demo.yaml", demo.model_path()
-    api.init(model, recipe, labels=demo.labels_path())
-    api.convert(recipe, model, folder / "one.onnx")
-    api.convert(recipe, model, folder / "open.onnx", batch="dynamic")
-    api.convert(recipe, model, folder / "native.onnx", target="onnx@tensorrt-8.5", rendering="native")
+    surgeon.init(model, recipe, labels=demo.labels_path())
+    surgeon.convert(recipe, model, folder / "one.onnx")
+    surgeon.convert(recipe, model, folder / "open.onnx", batch="dynamic")
+    surgeon.convert(recipe, model, folder / "native.onnx", target="onnx@tensorrt-8.5", rendering="native")
     return folder
 
 
@@ -112,7 +111,7 @@ def test_onnx_runtime_refuses_an_operator_that_is_none(tmp_path: Path) -> None:
 
 
 def test_a_fixed_batch_is_filled_up_and_cut_off(files: Path) -> None:
-    api.convert(files / "demo.yaml", demo.model_path(), files / "four.onnx", batch=4)
+    surgeon.convert(files / "demo.yaml", demo.model_path(), files / "four.onnx", batch=4)
     four, one = OnnxModel(files / "four.onnx"), OnnxModel(files / "one.onnx")
     pictures = np.random.default_rng(0).random((3, 300, 300, 3), np.float32)
     found = four.run({"Input": pictures})["NMS"][..., 1:]

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 import surgeon
-from surgeon import api
 from surgeon.catalog import load_catalog
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import Ref
@@ -71,7 +70,7 @@ class Case:
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     folder = tmp_path_factory.mktemp("stored")
-    api.init(demo.model_path(), folder / "demo.yaml", labels=demo.labels_path())
+    surgeon.init(demo.model_path(), folder / "demo.yaml", labels=demo.labels_path())
     recipe = surgeon.load_recipe(folder / "demo.yaml")
     graph, catalog = surgeon.load_graph(demo.model_path()), load_catalog()
     made = plan(recipe, graph, target=load_target("uff@tensorrt-8.5"), catalog=catalog)

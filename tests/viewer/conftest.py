@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from surgeon import api
+import surgeon
 from surgeon.graph import Graph, parse_graph
 from surgeon.language import Recipe, parse_recipe
 from surgeon.rewrite import Plan
@@ -67,7 +67,7 @@ def recipe() -> Recipe:
 @pytest.fixture(scope="session")
 def plan(graph: Graph, recipe: Recipe) -> Plan:
     """Give the plan of the small recipe."""
-    return api.plan(recipe, graph)
+    return surgeon.plan(recipe, graph)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +82,7 @@ def demo_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from surgeon.zoo import demo
 
     page = tmp_path_factory.mktemp("page") / "demo.html"
-    api.view(demo.model_path(), "ssd", html=page)
+    surgeon.view(demo.model_path(), "ssd", html=page)
     return page
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from surgeon import api
+import surgeon
 from surgeon.formats.graphdef import load_graph
 from surgeon.graph import Graph, parse_graph
 from surgeon.language import parse_recipe
@@ -106,7 +106,7 @@ def test_a_renamed_node_keeps_its_story() -> None:
     recipe = parse_recipe(
         "recipe: 1\nname: r\noutputs: [y]\nsteps: [{step: rename, nodes: {old: new}}, {step: replace-op, from: Neg, to: Abs}]\n"
     )
-    story = tell(api.plan(recipe, parse_graph(RENAMED)))
+    story = tell(surgeon.plan(recipe, parse_graph(RENAMED)))
     assert story.before is not None
     mark = story.before.nodes["old/neg"].mark
     assert (mark.fate, mark.into) == (Fate.RENAMED, "new/neg")
@@ -152,7 +152,7 @@ def test_two_graphs_tell_what_only_one_has_and_what_changed(plan: Plan) -> None:
 def test_the_demo_detectors_namespaces_end_where_the_recipe_says() -> None:
     from surgeon.zoo import demo
 
-    story = tell(api.plan("ssd", demo.model_path()))
+    story = tell(surgeon.plan("ssd", demo.model_path()))
     told = {namespace.name: namespace for namespace in story.namespaces}
     assert told["Postprocessor"].fate is Fate.COLLAPSED and next(iter(told["Postprocessor"].into)) == "NMS"
     assert (
@@ -175,7 +175,7 @@ e = Neg(d) {T: float32}
 
 def renamed(steps: str, outputs: str = "e", extra: str = "") -> Story:
     recipe = parse_recipe(f"recipe: 1\nname: r\noutputs: [{outputs}]\n{extra}steps:\n{steps}", "r.yaml")
-    return tell(api.plan(recipe, parse_graph(CHAIN)))
+    return tell(surgeon.plan(recipe, parse_graph(CHAIN)))
 
 
 def marks(story: Story) -> tuple[dict[str, tuple[str, str | None]], dict[str, tuple[str, str | None]]]:
@@ -247,7 +247,7 @@ def test_derived_values_follow_the_rename_of_their_node() -> None:
         "recipe: 1\nname: r\nextends: [ssd]\nsteps: {append: [{step: rename, nodes: {GridAnchor: anchors}}]}\n",
         "r.yaml",
     )
-    story = tell(api.plan(recipe, load_graph(demo.model_path())))
+    story = tell(surgeon.plan(recipe, load_graph(demo.model_path())))
     nodes = {one.node for one in story.derivations}
     assert (
         "anchors" in nodes
@@ -270,7 +270,9 @@ def test_a_long_chain_of_forwarded_nodes_costs_little() -> None:
         f"out = Neg(n{count - 1}) {{T: float32}}"
     ]
     story = tell(
-        api.plan(parse_recipe("recipe: 1\nname: r\noutputs: [out]\n"), parse_graph("\n".join(lines) + "\n"))
+        surgeon.plan(
+            parse_recipe("recipe: 1\nname: r\noutputs: [out]\n"), parse_graph("\n".join(lines) + "\n")
+        )
     )
     assert story.before is not None and {
         told.mark.into for told in story.before.nodes.values() if told.mark.fate is Fate.FORWARDED

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from surgeon import api
+import surgeon
 from surgeon.zoo import demo
 
 SEARCH = "input[placeholder='Search nodes/layers by regex']"
@@ -185,7 +185,9 @@ def test_files_of_other_formats_appear_with_plugins_and_shapes(
     pytest.importorskip(
         "model_explorer", reason="Model Explorer is not installed: pip install 'surgeon[view]'"
     )
-    api.convert("ssd", demo.model_path(), tmp_path / name, target=f"{name.partition('.')[2]}@tensorrt-8.5")
+    surgeon.convert(
+        "ssd", demo.model_path(), tmp_path / name, target=f"{name.partition('.')[2]}@tensorrt-8.5"
+    )
     with serving(str(tmp_path / name)) as address:
         opened = Explorer(chromium, address, graphs=1)
         opened.says(f"graph: {name}", "violet: 4 nodes")

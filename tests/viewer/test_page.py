@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from surgeon import api
+import surgeon
 from surgeon.catalog import load_catalog
 from surgeon.diagnostics import Diagnostic, Severity
 from surgeon.formats.graphdef import save_graph
@@ -250,8 +250,8 @@ def test_own_scripts_never_read_text_as_html() -> None:
 
 def test_the_page_does_not_depend_on_the_hash_seed() -> None:
     code = (
-        "import hashlib\nfrom surgeon import api\nfrom surgeon.viewer import Page, render_page, tell\nfrom surgeon.zoo import demo\n"
-        "page = render_page(Page(tell(api.plan('ssd', demo.model_path()))))\nprint(hashlib.sha256(page.encode()).hexdigest())"
+        "import hashlib\nimport surgeon\nfrom surgeon.viewer import Page, render_page, tell\nfrom surgeon.zoo import demo\n"
+        "page = render_page(Page(tell(surgeon.plan('ssd', demo.model_path()))))\nprint(hashlib.sha256(page.encode()).hexdigest())"
     )
     found = [
         subprocess.run(
@@ -271,15 +271,15 @@ def test_a_page_names_no_folder(tmp_path: Path, graph: Graph, recipe_text: str) 
         save_graph(graph, tmp_path / name)
     (tmp_path / "small.yaml").write_text(recipe_text)
     for made in (
-        lambda page: api.diff(tmp_path / "a.pb", tmp_path / "b.pb", html=page),
-        lambda page: api.view(tmp_path / "a.pb", tmp_path / "small.yaml", html=page),
-        lambda page: api.view(tmp_path / "a.pb", html=page),
+        lambda page: surgeon.diff(tmp_path / "a.pb", tmp_path / "b.pb", html=page),
+        lambda page: surgeon.view(tmp_path / "a.pb", tmp_path / "small.yaml", html=page),
+        lambda page: surgeon.view(tmp_path / "a.pb", html=page),
     ):
         made(tmp_path / "page.html")
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
         assert "a.pb" in page and str(tmp_path) not in page
     unnamed = Graph(list(graph))
-    api.diff(unnamed, unnamed, html=tmp_path / "page.html")
+    surgeon.diff(unnamed, unnamed, html=tmp_path / "page.html")
     assert "<title>a graph of 11 nodes and a graph of 11 nodes" in (tmp_path / "page.html").read_text(
         encoding="utf-8"
     )
@@ -290,5 +290,5 @@ def test_a_page_says_what_differs_besides_nodes(tmp_path: Path, graph: Graph) ->
         (Graph(graph, library=b"abc"), "library differs"),
         (graph.replace(outputs=[Ref("body/conv")]), "outputs differ"),
     ):
-        api.diff(graph, other, html=tmp_path / "page.html")
+        surgeon.diff(graph, other, html=tmp_path / "page.html")
         assert text in (tmp_path / "page.html").read_text(encoding="utf-8")

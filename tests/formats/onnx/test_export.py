@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import surgeon
+from surgeon.api.convert import replay
 from surgeon.catalog import load_catalog
 from surgeon.formats.onnx import export, export_onnx, read_onnx_metadata, write_onnx
 from surgeon.formats.onnx.emitter import Emitter
@@ -416,7 +417,7 @@ def test_convert_writes_and_tells(small: Path, tmp_path: Path) -> None:
 
 def test_a_plan_is_replayed_as_onnx(small: Path, tmp_path: Path) -> None:
     made = planned(small)
-    surgeon.api.replay(made, small, tmp_path / "a.onnx", batch="dynamic")
+    replay(made, small, tmp_path / "a.onnx", batch="dynamic")
     assert read_onnx_metadata(tmp_path / "a.onnx").inputs["Input"].shape.dims == (None, 3, SIZE, SIZE)
 
 

@@ -1,0 +1,267 @@
+"""``surgeon.build_engine``: an engine of TensorRT."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from surgeon.api.export import check_objections, errors_in, write
+from surgeon.api.work import PathLike, catalog_of, graph_of, recipe_of, target_of
+from surgeon.diagnostics import SurgeonError, error
+from surgeon.graph import Graph
+from surgeon.language import Recipe
+from surgeon.rewrite import apply
+from surgeon.rewrite import plan as _plan
+from surgeon.targets import Target
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from surgeon.catalog import Catalog
+    from surgeon.engine import Built, Calibrating, Registry, Source
+    from surgeon.engine.worker_client import Watch
+
+
+def build_engine(
+    recipe: Recipe | PathLike,
+    model: Graph | PathLike | None,
+    output: PathLike,
+    *,
+    target: Target | str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    recipe_paths: Iterable[PathLike] = (),
+    plugin_paths: Iterable[PathLike] = (),
+    anchors: str | None = None,
+    precision: str | None = None,
+    tf32: bool = True,
+    workspace: int | None = None,
+    max_batch: int | None = None,
+    best_batch: int | None = None,
+    dla_core: int | None = None,
+    calibration: PathLike | Sequence[np.ndarray] | None = None,
+    calibration_pictures: int = 500,
+    calibration_cache: PathLike | None = None,
+    calibrator: str = "entropy",
+    timing_cache: PathLike | None = None,
+    plugin_libraries: Iterable[PathLike] = (),
+    shapes: Mapping[str, Sequence[Sequence[int]]] | None = None,
+    outputs: Sequence[str] = (),
+    report: bool = False,
+    force: bool = False,
+    timeout: float = 3600.0,
+    watch: Watch | None = None,
+) -> Built:
+    """Build an engine with the installed TensorRT and its GPU, from a recipe and a model or from a file.
+
+    ``recipe`` and ``model`` are as :func:`convert` takes them; or ``recipe`` is a ``.uff`` or ``.onnx`` file
+    and ``model`` None, or a ``.prototxt`` with its ``.caffemodel``, of which ``outputs`` names the tensors to
+    mark. ``target`` follows the installed TensorRT where it is None; precision, workspace and batch are the
+    recipe's where they are None. ``calibration`` is a folder of pictures, or arrays uint8[H, W, 3], of which
+    the first ``calibration_pictures`` are taken; ``calibration_cache`` a file of scales to use instead. An
+    engine that is there and was built of the same, for this TensorRT and GPU, is kept unless ``force``.
+    ``watch`` is called as the build goes on. The other arguments are those of
+    :class:`surgeon.engine.BuildOptions` and :func:`surgeon.engine.build`.
+
+    Raise SurgeonError as :func:`convert` and :func:`surgeon.engine.build` do, B109 for files that no engine
+    is built from, B110 for pictures that cannot be used, and B120 to B149 for plugin libraries, plugins, and
+    what TensorRT says.
+    """
+    import tempfile
+    from dataclasses import replace as changed
+
+    from surgeon.engine import BuildOptions, build
+    from surgeon.engine.libraries import check_libraries, check_plugins
+    from surgeon.engine.sources import source_of_file
+
+    path = _engine_path(Path(output))
+    catalog = catalog_of(plugin_paths)
+    libraries = check_libraries([Path(one) for one in plugin_libraries])
+    registry = _registry(libraries)
+    with tempfile.TemporaryDirectory(prefix="surgeon-") as folder:
+        if _is_engine_input(recipe):
+            given: Any = None
+            weights = None if model is None else Path(model)  # type: ignore[arg-type]
+            source = source_of_file(Path(recipe), catalog, weights, tuple(outputs))  # type: ignore[arg-type]
+        else:
+            if model is None:
+                raise error(
+                    "B109",
+                    f"'{recipe}' is a recipe; expected a model beside it, or a .uff, .onnx or .prototxt file",
+                    help=["surgeon build RECIPE MODEL -o ENGINE"],
+                )
+            given = recipe_of(recipe, parameters, recipe_paths)
+            batch = max_batch or given.engine.max_batch
+            source = _converted(
+                given, model, Path(folder), catalog, _target_here(target, registry), anchors, batch
+            )
+        source = changed(source, detections=source.detections or _detections(source, catalog))
+        said = given.engine if given is not None else None
+        options = BuildOptions(
+            precision=precision or (said.precision if said else "fp32"),  # type: ignore[arg-type]
+            tf32=tf32,
+            workspace=workspace if workspace is not None else said.workspace if said else 1 << 30,
+            max_batch=max_batch if max_batch is not None else said.max_batch if said else 1,
+            best_batch=best_batch,
+            dla_core=dla_core,
+            report=report,
+            algorithm=calibrator,  # type: ignore[arg-type]
+        )
+        problems = errors_in(check_plugins(source.uses, registry, catalog))
+        if problems:
+            raise SurgeonError(*problems)
+        pictures = _calibrating(
+            source,
+            options.best_batch or options.max_batch,
+            calibration,
+            calibration_pictures,
+            calibration_cache,
+        )
+        return build(
+            source,
+            path,
+            options,
+            libraries=libraries,
+            shapes=shapes,
+            calibrating=pictures if options.precision == "int8" else None,
+            timing_cache=None if timing_cache is None else Path(timing_cache),
+            force=force,
+            timeout=timeout,
+            watch=watch,
+        )
+
+
+def _engine_path(path: Path) -> Path:
+    from surgeon.atomic import check_writable
+
+    if path.suffix.lower() in (".uff", ".onnx", ".pb", ".pbtxt", ".yaml", ".json"):
+        raise error(
+            "B109",
+            f"the output '{path}' has the suffix of another kind of file; expected .engine or .plan",
+            str(path),
+            help=["name the output '.engine'"],
+        )
+    check_writable(path)
+    return path
+
+
+def _is_engine_input(recipe: object) -> bool:
+    return isinstance(recipe, str | os.PathLike) and Path(recipe).suffix.lower() in (
+        ".uff",
+        ".onnx",
+        ".prototxt",
+    )
+
+
+def _registry(libraries: Sequence[Path]) -> Registry:
+    """Return what the installed TensorRT and plugin libraries register.
+
+    Raise SurgeonError E108 where there is none.
+    """
+    from surgeon.engine.registry import read_registry
+
+    found = read_registry(libraries)
+    if found is None:
+        raise error(
+            "E108",
+            "building engines needs the package 'tensorrt', which is not installed",
+            help=["pip install 'surgeon[tensorrt]', with Python 3.10 for TensorRT 8.5"],
+        )
+    return found
+
+
+def _target_here(target: Target | str | None, registry: Registry) -> Target:
+    """Return the target given, else the best for the installed TensorRT.
+
+    UFF as long as there is a parser for it.
+    """
+    from surgeon.engine.libraries import version_of
+    from surgeon.targets import all_targets
+
+    if target is not None or registry.problem:  # the problem is told where plugins are compared
+        return target_of(target)
+    version = version_of(registry)
+    wanted = "uff" if version < (9,) else "onnx"
+    fit = [
+        t
+        for t in all_targets().values()
+        if t.format == wanted
+        and t.runtime == "tensorrt"
+        and t.version is not None
+        and t.version[:2] <= version[:2]
+    ]
+    return max(fit, key=lambda t: t.version or ()) if fit else target_of(None)
+
+
+def _converted(
+    recipe: Recipe,
+    model: Graph | PathLike,
+    folder: Path,
+    catalog: Catalog,
+    target: Target,
+    anchors: str | None,
+    batch: int,
+) -> Source:
+    """Return the file that a recipe makes of a model, written into ``folder``, with what the manifest says of
+    it.
+    """
+    import hashlib
+    from dataclasses import replace as changed
+
+    from surgeon.engine.sources import source_of_onnx, source_of_uff
+    from surgeon.formats.uff import read_uff
+
+    graph = graph_of(model)
+    made = _plan(recipe, graph, target=target, catalog=catalog, anchors=anchors)
+    result = apply(made, graph)
+    check_objections(result, target, catalog, made.image)
+    path = folder / f"{recipe.name}.{target.format}"
+    choices: dict[str, Any] = {"batch": batch if batch == 1 else "dynamic"} if target.format == "onnx" else {}
+    write(result, path, target, catalog, made, recipe.labels, **choices)
+    source = (
+        source_of_onnx(path, catalog)
+        if target.format == "onnx"
+        else source_of_uff(path, read_uff(path), catalog, result)
+    )
+    name = Path(graph.source).name if graph.source else "graph"
+    digest = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
+    return changed(
+        source,
+        model=name,
+        graph=made.digest,
+        recipe=recipe.name,
+        recipe_digest=digest,
+        target=target.name,
+        image=made.image,
+        labels=dict(recipe.labels),
+    )
+
+
+def _detections(source: Source, catalog: Catalog) -> dict[str, str]:
+    """Return, by port, the outputs of a file that hold detections."""
+    from surgeon.graph import Ref
+    from surgeon.runners.detections import gives_detections
+
+    names = {output.name for output in source.outputs}
+    for use in source.uses:
+        ports = catalog[use.op].output_ports(dict(use.fields)) if use.op in catalog else ()
+        if gives_detections(ports) and use.node in names:
+            return {port: str(Ref(use.node, slot)) for slot, port in enumerate(ports)}
+    return {}
+
+
+def _calibrating(
+    source: Source,
+    batch: int,
+    pictures: PathLike | Sequence[np.ndarray] | None,
+    most: int,
+    cache: PathLike | None,
+) -> Calibrating | None:
+    from surgeon.engine import Calibrating
+    from surgeon.runners.calibration import calibrating
+
+    if pictures is not None:
+        given = Path(pictures) if isinstance(pictures, str | os.PathLike) else pictures
+        return calibrating(given, source.image, source.inputs, batch, most)
+    return None if cache is None else Calibrating(cache=Path(cache))

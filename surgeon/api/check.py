@@ -1,0 +1,141 @@
+"""``surgeon.check``: a recipe held against a model and a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from surgeon.api.export import errors_in, find_objections
+from surgeon.api.work import PathLike, catalog_of, graph_of, recipe_of, target_of
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
+from surgeon.graph import Graph
+from surgeon.language import Recipe
+from surgeon.rewrite import Plan
+from surgeon.rewrite import plan as _plan
+from surgeon.targets import Target
+
+if TYPE_CHECKING:
+    from surgeon.catalog import Catalog
+
+
+@dataclass(frozen=True)
+class Check:
+    """What :func:`check` found out.
+
+    ``plan`` is None where no model was given. ``problems`` are what the target's exporter or runtime would
+    refuse; the recipe converts the model where there are none. ``warnings`` are what may go wrong there.
+    """
+
+    recipe: Recipe
+    target: str
+    plan: Plan | None = None
+    problems: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Check of the recipe '{self.recipe.name}' for {self.target}: "
+            f"{'refused' if self.problems else 'fine'}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from surgeon.viewer import answer_html
+
+        facts = {
+            "parameters": ", ".join(f"{name} = {value}" for name, value in self.recipe.parameters.items())
+        }
+        remarks = self.plan.remarks if self.plan is not None else ()
+        return answer_html(
+            "refused" if self.problems else "fine",
+            f"recipe '{self.recipe.name}' for {self.target}",
+            facts,
+            self.plan,
+            (*self.problems, *self.warnings, *remarks),
+        )
+
+
+def check(
+    recipe: Recipe | PathLike,
+    model: Graph | PathLike | None = None,
+    *,
+    target: Target | str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    recipe_paths: Iterable[PathLike] = (),
+    plugin_paths: Iterable[PathLike] = (),
+    anchors: str | None = None,
+) -> Check:
+    """Validate a recipe and, with a model, plan it and hold the result against the target; nothing is
+    written.
+
+    The arguments are those of :func:`convert`. Raise SurgeonError where the recipe is wrong or cannot be
+    planned; what the exporter objects to is returned.
+    """
+    chosen = target_of(target)
+    catalog = catalog_of(plugin_paths)
+    ready = recipe_of(recipe, parameters, recipe_paths)
+    _check_plugins(ready, catalog, chosen)
+    if model is None:
+        return Check(ready, chosen.name)
+    made = _plan(ready, graph_of(model), target=chosen, catalog=catalog, anchors=anchors)
+    assert made.result is not None
+    found = find_objections(made.result, chosen, catalog, made.image)
+    return Check(
+        ready,
+        chosen.name,
+        made,
+        errors_in(found),
+        tuple(d for d in found if d.severity is not Severity.ERROR),
+    )
+
+
+def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:
+    """Raise SurgeonError for plugins that the catalog or the target does not have, and for fields they
+    lack.
+    """
+    from surgeon.catalog import span_of_versions
+
+    version = target.version if target.runtime == "tensorrt" else None
+    problems: list[Diagnostic] = []
+    for name, node in recipe.nodes.items():
+        if node.plugin is None:
+            continue
+        try:
+            spec = catalog.get_plugin(node.plugin, recipe.span("nodes", name, "plugin"))
+        except SurgeonError as exc:
+            problems += exc.diagnostics
+            continue
+        standard = (
+            target.format == "onnx"
+            and not spec.exists_in(version)
+            and catalog.module(spec.op, "onnx") is not None
+        )
+        if not (standard or spec.exists_in(version)):
+            problems.append(
+                Diagnostic(
+                    "S401",
+                    f"the plugin {spec.op} of '{name}' does not exist in {target.title}",
+                    recipe.span("nodes", name, "plugin"),
+                    (span_of_versions(spec),),
+                    (f"choose another target; 'surgeon explain {spec.op}' says what replaces it",),
+                )
+            )
+            continue
+        release = None if standard else version
+        known = {field.name for field in spec.fields_of(release)}
+        given = {
+            key: value for key, value in (node.fields or {}).items() if value != "auto" or key not in known
+        }
+        try:
+            spec.complete(given, version=release, where=_places(recipe, name))
+        except SurgeonError as exc:
+            auto = {f"'{key}'" for key, value in (node.fields or {}).items() if value == "auto"}
+            problems += [
+                d for d in exc.diagnostics if d.code != "C103" or not any(a in d.message for a in auto)
+            ]
+    if problems:
+        raise SurgeonError(*problems)
+
+
+def _places(recipe: Recipe, name: str) -> Any:
+    return lambda key: recipe.span("nodes", name, "fields", key)

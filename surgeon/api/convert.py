@@ -1,0 +1,132 @@
+"""``surgeon.convert``: a model rewritten by a recipe, as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from surgeon.api.export import check_objections, onnx_choices, output_target, write
+from surgeon.api.work import PathLike, catalog_of, graph_of, recipe_of
+from surgeon.diagnostics import Diagnostic
+from surgeon.graph import Graph
+from surgeon.language import Recipe
+from surgeon.rewrite import Plan, apply
+from surgeon.rewrite import plan as _plan
+from surgeon.targets import Target
+
+if TYPE_CHECKING:
+    from surgeon.formats.onnx import Batch, Rendered
+    from surgeon.formats.onnx import Watch as ExportWatch
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What :func:`convert` did: the plan it applied, the file it wrote, and what may go wrong in the target's
+    runtime.
+
+    ``plugins`` says of each plugin node of an ONNX file whether it was written as a plugin or in standard
+    operators, and why.
+    """
+
+    plan: Plan
+    output: Path
+    target: str
+    nodes_before: int
+    nodes_after: int
+    bytes_written: int
+    warnings: tuple[Diagnostic, ...] = ()
+    plugins: tuple[Rendered, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Conversion: {self.output} for {self.target}, {self.nodes_before} nodes became "
+            f"{self.nodes_after}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from surgeon.viewer import answer_html
+
+        facts = {
+            "nodes": f"{self.nodes_before:,} became {self.nodes_after:,}",
+            "bytes": f"{self.bytes_written:,}",
+            "plugins": "; ".join(f"{one.node}: {one.op}, {one.rendering}" for one in self.plugins),
+        }
+        return answer_html("written", f"{self.output} for {self.target}", facts, None, self.warnings)
+
+
+def convert(
+    recipe: Recipe | PathLike,
+    model: Graph | PathLike,
+    output: PathLike,
+    *,
+    target: Target | str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    recipe_paths: Iterable[PathLike] = (),
+    plugin_paths: Iterable[PathLike] = (),
+    anchors: str | None = None,
+    rendering: str | None = None,
+    opset: int | None = None,
+    batch: Batch = None,
+    watch: ExportWatch | None = None,
+) -> Conversion:
+    """Rewrite a model by a recipe and write it to ``output``, a ``.uff``, ``.onnx``, ``.pb`` or ``.pbtxt``
+    file.
+
+    ``recipe`` is a loaded recipe, a recipe's name or its path; ``model`` a graph, a frozen graph's path or a
+    SavedModel folder. ``target`` follows the output's suffix where it is None. ``parameters`` sets the
+    recipe's parameters, to values or to text read as YAML; it goes with a recipe's name or path.
+    ``recipe_paths`` and ``plugin_paths`` are folders of further recipes and plugins. ``anchors`` overrides
+    the recipe's key: ``plugin``, ``constant`` (one constant with the graph's own anchors) or ``auto``. The
+    output may be the input: it is replaced when it is complete.
+
+    The next three are for ``.onnx``. ``rendering`` is how plugin nodes are written: ``native``, as plugin
+    nodes of TensorRT, ``standard``, in standard operators, or ``auto``, the first where the target's TensorRT
+    has the plugin; ``efficient-nms`` is ``auto`` with EfficientNMS_TRT in place of NMS_TRT. ``opset`` is 13
+    to 17. ``batch`` is the size of the inputs' first axis, or ``dynamic`` for an open one; None leaves it.
+    ``watch`` is called with what is done next.
+
+    Raise SurgeonError for whatever is wrong with recipe, model or output; nothing is written then. Raise
+    TypeError where ``parameters`` come with a loaded recipe.
+    """
+    path = Path(output)
+    chosen = output_target(path, target)
+    choices = onnx_choices(path, rendering, opset, batch)
+    catalog = catalog_of(plugin_paths)
+    graph = graph_of(model)
+    ready = recipe_of(recipe, parameters, recipe_paths)
+    made = _plan(ready, graph, target=chosen, catalog=catalog, anchors=anchors)
+    result = apply(made, graph)
+    warnings = check_objections(result, chosen, catalog, made.image)
+    written, rendered = write(result, path, chosen, catalog, made, ready.labels, watch, **choices)
+    return Conversion(made, path, chosen.name, len(graph), len(result), written, warnings, rendered)
+
+
+def replay(
+    plan: Plan,
+    model: Graph | PathLike,
+    output: PathLike,
+    *,
+    target: Target | str | None = None,
+    plugin_paths: Iterable[PathLike] = (),
+    rendering: str | None = None,
+    opset: int | None = None,
+    batch: Batch = None,
+    watch: ExportWatch | None = None,
+) -> Conversion:
+    """Apply a plan to the model it was made for and write the result; the target is the plan's where it is
+    None.
+
+    The other arguments are those of :func:`convert`. Raise SurgeonError S404 where the plan is for another
+    graph, and as :func:`convert` does; nothing is written then.
+    """
+    path = Path(output)
+    chosen = output_target(path, target or plan.target or None)
+    choices = onnx_choices(path, rendering, opset, batch)
+    catalog = catalog_of(plugin_paths)
+    graph = graph_of(model)
+    result = apply(plan, graph)
+    warnings = check_objections(result, chosen, catalog, plan.image)
+    written, rendered = write(result, path, chosen, catalog, plan, {}, watch, **choices)
+    return Conversion(plan, path, chosen.name, len(graph), len(result), written, warnings, rendered)

@@ -1,0 +1,34 @@
+"""``surgeon.diff``: how two graphs differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from surgeon.api.work import PathLike
+from surgeon.graph import Graph
+
+if TYPE_CHECKING:
+    from surgeon.graph.diff import GraphDiff
+
+
+def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = None) -> GraphDiff:
+    """Return how two graphs differ: nodes only in one, and nodes that changed; write them as one HTML page to
+    ``html``.
+
+    Files may be graphs of TensorFlow, ``.uff`` or ``.onnx``. Raise SurgeonError for one that cannot be read,
+    E105 and W107 for the page.
+    """
+    from surgeon.atomic import write_text
+    from surgeon.graph.diff import diff_graphs
+    from surgeon.viewer import Page, check_page, read_file, render_page, tell_difference
+
+    if html is not None:
+        check_page(html, a, b)
+    (first, stated), (second, stated_too) = (
+        (one, None) if isinstance(one, Graph) else read_file(one) for one in (a, b)
+    )
+    found = diff_graphs(first, second)
+    if html is not None:
+        story = tell_difference(first, second, found, stated=(stated, stated_too))
+        write_text(html, render_page(Page(story)))
+    return found

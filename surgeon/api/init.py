@@ -1,0 +1,84 @@
+"""``surgeon.init``: a recipe written for a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from surgeon.api.export import find_objections
+from surgeon.api.work import PathLike, catalog_of, graph_of, target_of
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
+from surgeon.graph import Graph
+from surgeon.language import Recipe, parse_recipe
+from surgeon.rewrite import plan as _plan
+
+if TYPE_CHECKING:
+    from surgeon.authoring import Authored
+    from surgeon.catalog import Catalog
+
+
+def init(
+    model: Graph | PathLike,
+    output: PathLike | None = None,
+    *,
+    pipeline_config: PathLike | None = None,
+    labels: PathLike | Mapping[int, str] | None = None,
+    name: str | None = None,
+    unchecked: bool = False,
+    plugin_paths: Iterable[PathLike] = (),
+) -> Authored:
+    """Write a recipe for a single-shot detector of the Object Detection API, every value read off its graph.
+
+    ``output`` is a ``.yaml`` file; where it is None, nothing is written. A ``pipeline_config`` is compared
+    with the graph, which wins; the label map that it names is taken where it lies beside it. ``labels`` is a
+    label map's path, or the names of classes by number, from 1 on. The recipe is planned on the graph first,
+    unless ``unchecked``; what the default target's exporter objects to is among the result's ``remarks``.
+
+    Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 where the graph is no
+    such detector, D147 where a part of it is not recognised, D148 where the recipe cannot be planned, and
+    D149 and E105 for the output. Nothing is written then.
+    """
+    from surgeon.atomic import write_text
+    from surgeon.authoring import author, check_output, read_witnesses
+
+    path = None if output is None else check_output(Path(output))
+    catalog = catalog_of(plugin_paths)
+    graph = graph_of(model)
+    named = path.stem if name is None and path is not None else name or ""
+    witnesses = read_witnesses(None if pipeline_config is None else Path(pipeline_config), labels)
+    made = author(graph, catalog, name=named, witnesses=witnesses)
+    if not unchecked:
+        made = made.planned(_planned_remarks(made.recipe, graph, catalog))
+    if path is None:
+        return made
+    write_text(path, made.text)
+    return replace(made, recipe=parse_recipe(made.text, str(path)))
+
+
+def _planned_remarks(recipe: Recipe, graph: Graph, catalog: Catalog) -> list[Diagnostic]:
+    """Return what the default target objects to in a recipe's result.
+
+    Raise SurgeonError D148 where there is none.
+    """
+    chosen = target_of(None)
+    try:
+        made = _plan(recipe, graph, target=chosen, catalog=catalog)
+    except SurgeonError as exc:
+        failed = Diagnostic(
+            "D148",
+            "the recipe for this graph cannot be planned",
+            graph.source or None,
+            (),
+            ("write it all the same with --unchecked, and correct it by hand",),
+        )
+        raise SurgeonError(failed, *exc.diagnostics) from None
+    assert made.result is not None
+    return [
+        *made.remarks,
+        *(
+            replace(found, severity=Severity.WARNING)
+            for found in find_objections(made.result, chosen, catalog, made.image)
+        ),
+    ]
