@@ -8,32 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surgeon.api.export import check_objections, errors_in, write
-from surgeon.api.work import PathLike, catalog_of, graph_of, recipe_of, target_of
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.graph import Graph
 from surgeon.language import Recipe
+from surgeon.request import Options, PathLike, Request, Work, takes_options
 from surgeon.rewrite import apply
-from surgeon.rewrite import plan as _plan
 from surgeon.targets import Target
 
 if TYPE_CHECKING:
     import numpy as np
+    from typing_extensions import Unpack
 
     from surgeon.catalog import Catalog
     from surgeon.engine import Built, Calibrating, Registry, Source
     from surgeon.engine.worker_client import Watch
 
 
+@takes_options
 def build_engine(
     recipe: Recipe | PathLike,
     model: Graph | PathLike | None,
     output: PathLike,
     *,
-    target: Target | str | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    recipe_paths: Iterable[PathLike] = (),
-    plugin_paths: Iterable[PathLike] = (),
-    anchors: str | None = None,
     precision: str | None = None,
     tf32: bool = True,
     workspace: int | None = None,
@@ -52,6 +48,7 @@ def build_engine(
     force: bool = False,
     timeout: float = 3600.0,
     watch: Watch | None = None,
+    **options: Unpack[Options],
 ) -> Built:
     """Build an engine with the installed TensorRT and its GPU, from a recipe and a model or from a file.
 
@@ -76,7 +73,8 @@ def build_engine(
     from surgeon.engine.sources import source_of_file
 
     path = _engine_path(Path(output))
-    catalog = catalog_of(plugin_paths)
+    work = Request.of(recipe, model, **options).resolve()
+    catalog = work.catalog
     libraries = check_libraries([Path(one) for one in plugin_libraries])
     registry = _registry(libraries)
     with tempfile.TemporaryDirectory(prefix="surgeon-") as folder:
@@ -91,14 +89,12 @@ def build_engine(
                     f"'{recipe}' is a recipe; expected a model beside it, or a .uff, .onnx or .prototxt file",
                     help=["surgeon build RECIPE MODEL -o ENGINE"],
                 )
-            given = recipe_of(recipe, parameters, recipe_paths)
+            given = work.recipe
             batch = max_batch or given.engine.max_batch
-            source = _converted(
-                given, model, Path(folder), catalog, _target_here(target, registry), anchors, batch
-            )
+            source = _converted(work.for_target(_target_here(work, registry)), Path(folder), batch)
         source = changed(source, detections=source.detections or _detections(source, catalog))
         said = given.engine if given is not None else None
-        options = BuildOptions(
+        build_options = BuildOptions(
             precision=precision or (said.precision if said else "fp32"),  # type: ignore[arg-type]
             tf32=tf32,
             workspace=workspace if workspace is not None else said.workspace if said else 1 << 30,
@@ -113,7 +109,7 @@ def build_engine(
             raise SurgeonError(*problems)
         pictures = _calibrating(
             source,
-            options.best_batch or options.max_batch,
+            build_options.best_batch or build_options.max_batch,
             calibration,
             calibration_pictures,
             calibration_cache,
@@ -121,10 +117,10 @@ def build_engine(
         return build(
             source,
             path,
-            options,
+            build_options,
             libraries=libraries,
             shapes=shapes,
-            calibrating=pictures if options.precision == "int8" else None,
+            calibrating=pictures if build_options.precision == "int8" else None,
             timing_cache=None if timing_cache is None else Path(timing_cache),
             force=force,
             timeout=timeout,
@@ -171,16 +167,16 @@ def _registry(libraries: Sequence[Path]) -> Registry:
     return found
 
 
-def _target_here(target: Target | str | None, registry: Registry) -> Target:
-    """Return the target given, else the best for the installed TensorRT.
+def _target_here(work: Work, registry: Registry) -> Target:
+    """Return the request's target, else the best for the installed TensorRT.
 
     UFF as long as there is a parser for it.
     """
     from surgeon.engine.libraries import version_of
     from surgeon.targets import all_targets
 
-    if target is not None or registry.problem:  # the problem is told where plugins are compared
-        return target_of(target)
+    if work.request.target is not None or registry.problem:  # the problem is told where plugins are compared
+        return work.target
     version = version_of(registry)
     wanted = "uff" if version < (9,) else "onnx"
     fit = [
@@ -191,18 +187,10 @@ def _target_here(target: Target | str | None, registry: Registry) -> Target:
         and t.version is not None
         and t.version[:2] <= version[:2]
     ]
-    return max(fit, key=lambda t: t.version or ()) if fit else target_of(None)
+    return max(fit, key=lambda t: t.version or ()) if fit else work.target
 
 
-def _converted(
-    recipe: Recipe,
-    model: Graph | PathLike,
-    folder: Path,
-    catalog: Catalog,
-    target: Target,
-    anchors: str | None,
-    batch: int,
-) -> Source:
+def _converted(work: Work, folder: Path, batch: int) -> Source:
     """Return the file that a recipe makes of a model, written into ``folder``, with what the manifest says of
     it.
     """
@@ -212,8 +200,7 @@ def _converted(
     from surgeon.engine.sources import source_of_onnx, source_of_uff
     from surgeon.formats.uff import read_uff
 
-    graph = graph_of(model)
-    made = _plan(recipe, graph, target=target, catalog=catalog, anchors=anchors)
+    catalog, recipe, graph, target, made = work.catalog, work.recipe, work.graph, work.target, work.plan
     result = apply(made, graph)
     check_objections(result, target, catalog, made.image)
     path = folder / f"{recipe.name}.{target.format}"

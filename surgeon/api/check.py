@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from surgeon.api.export import errors_in, find_objections
-from surgeon.api.work import PathLike, catalog_of, graph_of, recipe_of, target_of
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.graph import Graph
 from surgeon.language import Recipe
+from surgeon.request import Options, PathLike, Request, takes_options
 from surgeon.rewrite import Plan
-from surgeon.rewrite import plan as _plan
 from surgeon.targets import Target
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from surgeon.catalog import Catalog
 
 
@@ -55,15 +55,11 @@ class Check:
         )
 
 
+@takes_options
 def check(
     recipe: Recipe | PathLike,
     model: Graph | PathLike | None = None,
-    *,
-    target: Target | str | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    recipe_paths: Iterable[PathLike] = (),
-    plugin_paths: Iterable[PathLike] = (),
-    anchors: str | None = None,
+    **options: Unpack[Options],
 ) -> Check:
     """Validate a recipe and, with a model, plan it and hold the result against the target; nothing is
     written.
@@ -71,22 +67,16 @@ def check(
     The arguments are those of :func:`convert`. Raise SurgeonError where the recipe is wrong or cannot be
     planned; what the exporter objects to is returned.
     """
-    chosen = target_of(target)
-    catalog = catalog_of(plugin_paths)
-    ready = recipe_of(recipe, parameters, recipe_paths)
-    _check_plugins(ready, catalog, chosen)
+    work = Request.of(recipe, model, **options).resolve()
+    target, catalog = work.target, work.catalog
+    _check_plugins(work.recipe, catalog, target)
     if model is None:
-        return Check(ready, chosen.name)
-    made = _plan(ready, graph_of(model), target=chosen, catalog=catalog, anchors=anchors)
-    assert made.result is not None
-    found = find_objections(made.result, chosen, catalog, made.image)
-    return Check(
-        ready,
-        chosen.name,
-        made,
-        errors_in(found),
-        tuple(d for d in found if d.severity is not Severity.ERROR),
-    )
+        return Check(work.recipe, target.name)
+    plan = work.plan
+    assert plan.result is not None
+    objections = find_objections(plan.result, target, catalog, plan.image)
+    warnings = tuple(each for each in objections if each.severity is not Severity.ERROR)
+    return Check(work.recipe, target.name, plan, errors_in(objections), warnings)
 
 
 def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surgeon.api.export import check_objections, onnx_choices, output_target, write
-from surgeon.api.work import PathLike, catalog_of, graph_of, recipe_of
 from surgeon.diagnostics import Diagnostic
 from surgeon.graph import Graph
 from surgeon.language import Recipe
+from surgeon.request import Options, PathLike, Request, takes_options
 from surgeon.rewrite import Plan, apply
-from surgeon.rewrite import plan as _plan
 from surgeon.targets import Target
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from surgeon.catalog import Catalog
     from surgeon.formats.onnx import Batch, Rendered
     from surgeon.formats.onnx import Watch as ExportWatch
 
@@ -56,20 +58,17 @@ class Conversion:
         return answer_html("written", f"{self.output} for {self.target}", facts, None, self.warnings)
 
 
+@takes_options
 def convert(
     recipe: Recipe | PathLike,
     model: Graph | PathLike,
     output: PathLike,
     *,
-    target: Target | str | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    recipe_paths: Iterable[PathLike] = (),
-    plugin_paths: Iterable[PathLike] = (),
-    anchors: str | None = None,
     rendering: str | None = None,
     opset: int | None = None,
     batch: Batch = None,
     watch: ExportWatch | None = None,
+    **options: Unpack[Options],
 ) -> Conversion:
     """Rewrite a model by a recipe and write it to ``output``, a ``.uff``, ``.onnx``, ``.pb`` or ``.pbtxt``
     file.
@@ -91,16 +90,11 @@ def convert(
     TypeError where ``parameters`` come with a loaded recipe.
     """
     path = Path(output)
-    chosen = output_target(path, target)
+    options["target"] = target = output_target(path, options.get("target"))
     choices = onnx_choices(path, rendering, opset, batch)
-    catalog = catalog_of(plugin_paths)
-    graph = graph_of(model)
-    ready = recipe_of(recipe, parameters, recipe_paths)
-    made = _plan(ready, graph, target=chosen, catalog=catalog, anchors=anchors)
-    result = apply(made, graph)
-    warnings = check_objections(result, chosen, catalog, made.image)
-    written, rendered = write(result, path, chosen, catalog, made, ready.labels, watch, **choices)
-    return Conversion(made, path, chosen.name, len(graph), len(result), written, warnings, rendered)
+    work = Request.of(recipe, model, **options).resolve()
+    graph = work.graph
+    return _written(work.plan, graph, path, target, work.catalog, work.recipe.labels, watch, choices)
 
 
 def replay(
@@ -124,9 +118,23 @@ def replay(
     path = Path(output)
     chosen = output_target(path, target or plan.target or None)
     choices = onnx_choices(path, rendering, opset, batch)
-    catalog = catalog_of(plugin_paths)
-    graph = graph_of(model)
+    work = Request.of(None, model, target=chosen, plugin_paths=plugin_paths).resolve()
+    catalog = work.catalog
+    return _written(plan, work.graph, path, chosen, catalog, {}, watch, choices)
+
+
+def _written(
+    plan: Plan,
+    graph: Graph,
+    output: Path,
+    target: Target,
+    catalog: Catalog,
+    labels: Mapping[int, str],
+    watch: ExportWatch | None,
+    choices: Mapping[str, Any],
+) -> Conversion:
+    """Apply a plan and write its result."""
     result = apply(plan, graph)
-    warnings = check_objections(result, chosen, catalog, plan.image)
-    written, rendered = write(result, path, chosen, catalog, plan, {}, watch, **choices)
-    return Conversion(plan, path, chosen.name, len(graph), len(result), written, warnings, rendered)
+    warnings = check_objections(result, target, catalog, plan.image)
+    size, lowered = write(result, output, target, catalog, plan, labels, watch, **choices)
+    return Conversion(plan, output, target.name, len(graph), len(result), size, warnings, lowered)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from surgeon.api.work import PathLike, catalog_of, graph_of, recipe_of, target_of
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import Graph
 from surgeon.language import Recipe
-from surgeon.rewrite import plan as _plan
-from surgeon.targets import Target
+from surgeon.request import Options, PathLike, Request, takes_options
 
 if TYPE_CHECKING:
     import numpy as np
+    from typing_extensions import Unpack
 
     from surgeon.engine.worker_client import Watch
     from surgeon.runners.detect import Found
 
 
+@takes_options
 def detect(
     what: Recipe | PathLike,
     images: PathLike | Sequence[PathLike] | Sequence[np.ndarray],
@@ -29,16 +29,12 @@ def detect(
     threshold: float = 0.3,
     batch: int | None = None,
     image_from: Recipe | PathLike | None = None,
-    target: Target | str | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    recipe_paths: Iterable[PathLike] = (),
-    plugin_paths: Iterable[PathLike] = (),
     plugin_libraries: Iterable[PathLike] = (),
-    anchors: str | None = None,
     output: PathLike | None = None,
     tensors: bool = False,
     refused: Callable[[SurgeonError], None] | None = None,
     watch: Watch | None = None,
+    **options: Unpack[Options],
 ) -> tuple[Found, ...]:
     """Return what an engine, an ONNX file, or what a recipe makes of a model, detects in pictures, in their
     order.
@@ -65,22 +61,17 @@ def detect(
 
     from surgeon.runners import detect as detecting
 
-    catalog = catalog_of(plugin_paths)
     given = [Path(one) for one in plugin_libraries]
+    work = Request.of(image_from or what, model, **options).resolve()
+    catalog = work.catalog
     kind = detecting.check_what(
         what, model, image_from, tensors=tensors and output is None, libraries=bool(given)
     )
     least, names = detecting.check_threshold(threshold), detecting.labels_of(labels)
     pictures = detecting.listed(images)
     folder = None if output is None else detecting.Folder(Path(output), pictures)
-    ready = (
-        None
-        if kind != "recipe" and image_from is None
-        else recipe_of(image_from or what, parameters, recipe_paths)
-    )
-    made = None
-    if ready is not None and model is not None:
-        made = _plan(ready, graph_of(model), target=target_of(target), catalog=catalog, anchors=anchors)
+    ready = None if kind != "recipe" and image_from is None else work.recipe
+    made = work.plan if ready is not None and model is not None else None
     with ExitStack() as stack:
         image = None if ready is None or kind == "recipe" else detecting.image_of(ready, made)
         if kind == "onnx":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from surgeon.api.work import PathLike
 from surgeon.graph import Graph
+from surgeon.request import PathLike
 
 if TYPE_CHECKING:
     from surgeon.graph.diff import GraphDiff

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from surgeon.api.work import target_of
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
 from surgeon.formats.graphdef import save_graph
 from surgeon.graph import Graph
 from surgeon.language import Image
+from surgeon.request import Request
 from surgeon.rewrite import Plan
 from surgeon.targets import Target, target_for_output
 
@@ -109,7 +109,7 @@ def onnx_choices(output: Path, rendering: str | None, opset: int | None, batch: 
 def output_target(output: Path, target: Target | str | None) -> Target:
     """Return the target of an output, after checking that the two go together."""
     by_suffix = target_for_output(output)
-    chosen = by_suffix if target is None else target_of(target)
+    chosen = by_suffix if target is None else Request(target=target).resolve().target
     if by_suffix.format != "graphdef" and chosen.format != by_suffix.format:
         raise error(
             "X131",

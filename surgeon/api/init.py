@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surgeon.api.export import find_objections
-from surgeon.api.work import PathLike, catalog_of, graph_of, target_of
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.graph import Graph
 from surgeon.language import Recipe, parse_recipe
+from surgeon.request import DEFAULT_TARGET, PathLike, Request
 from surgeon.rewrite import plan as _plan
+from surgeon.targets import load_target
 
 if TYPE_CHECKING:
     from surgeon.authoring import Authored
@@ -44,8 +45,8 @@ def init(
     from surgeon.authoring import author, check_output, read_witnesses
 
     path = None if output is None else check_output(Path(output))
-    catalog = catalog_of(plugin_paths)
-    graph = graph_of(model)
+    work = Request.of(None, model, plugin_paths=plugin_paths).resolve()
+    catalog, graph = work.catalog, work.graph
     named = path.stem if name is None and path is not None else name or ""
     witnesses = read_witnesses(None if pipeline_config is None else Path(pipeline_config), labels)
     made = author(graph, catalog, name=named, witnesses=witnesses)
@@ -62,9 +63,9 @@ def _planned_remarks(recipe: Recipe, graph: Graph, catalog: Catalog) -> list[Dia
 
     Raise SurgeonError D148 where there is none.
     """
-    chosen = target_of(None)
+    target = load_target(DEFAULT_TARGET)
     try:
-        made = _plan(recipe, graph, target=chosen, catalog=catalog)
+        made = _plan(recipe, graph, target=target, catalog=catalog)
     except SurgeonError as exc:
         failed = Diagnostic(
             "D148",
@@ -79,6 +80,6 @@ def _planned_remarks(recipe: Recipe, graph: Graph, catalog: Catalog) -> list[Dia
         *made.remarks,
         *(
             replace(found, severity=Severity.WARNING)
-            for found in find_objections(made.result, chosen, catalog, made.image)
+            for found in find_objections(made.result, target, catalog, made.image)
         ),
     ]

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surgeon.api.work import PathLike, catalog_of, target_of
 from surgeon.formats.graphdef import load_graph
 from surgeon.graph import Graph
+from surgeon.request import PathLike, Request
 from surgeon.targets import Target
 
 if TYPE_CHECKING:
@@ -39,10 +39,11 @@ def inspect(
     if not isinstance(model, Graph) and Path(model).suffix.lower() == ".onnx":
         return inspect_onnx(Path(model), shown)
     loaded = model if isinstance(model, Graph) else read_model(model)
-    chosen = target_of(target)
+    work = Request.of(None, None, target=target, plugin_paths=plugin_paths).resolve()
+    chosen = work.target
     if not isinstance(loaded, Graph):
         return inspect_uff(loaded, os.fspath(model) if not isinstance(model, Graph) else "", shown)
-    return inspect_graph(loaded, chosen, catalog_of(plugin_paths), shown, [Path(p) for p in recipe_paths])
+    return inspect_graph(loaded, chosen, work.catalog, shown, [Path(p) for p in recipe_paths])
 
 
 def read_model(path: PathLike) -> Graph | UffModel:

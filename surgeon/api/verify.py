@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from surgeon.api.work import PathLike, catalog_of, graph_of, recipe_of, target_of
 from surgeon.graph import Graph
 from surgeon.language import Recipe
-from surgeon.rewrite import plan as _plan
-from surgeon.targets import Target
+from surgeon.request import Options, PathLike, Request, takes_options
 
 if TYPE_CHECKING:
     import numpy as np
+    from typing_extensions import Unpack
 
     from surgeon.verification import Limits, Picture, Verification
     from surgeon.verification.graph_pair import Sample, Sides
     from surgeon.verification.recorded_runs import Facts, Original
 
 
+@takes_options
 def verify(
     recipe: Recipe | PathLike | None = None,
     model: Graph | PathLike | None = None,
     *,
     images: PathLike | Iterable[np.ndarray] | None = None,
-    target: Target | str | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    recipe_paths: Iterable[PathLike] = (),
-    plugin_paths: Iterable[PathLike] = (),
     box_tolerance: float | None = None,
     score_tolerance: float | None = None,
     max_excused: int | None = None,
-    anchors: str | None = None,
     seed: int = 0,
     output: PathLike | None = None,
     engine: PathLike | None = None,
@@ -41,6 +37,7 @@ def verify(
     plugin_libraries: Iterable[PathLike] = (),
     original: PathLike | None = None,
     store: PathLike | None = None,
+    **options: Unpack[Options],
 ) -> Verification:
     """Run a model and what a recipe makes of it on the CPU, and compare: is the same detected?
 
@@ -68,6 +65,7 @@ def verify(
     from surgeon.verification.compare_deployed import facts_of, original_of
     from surgeon.verification.recorded_runs import Keeper
 
+    request = Request.of(recipe, model, **options)
     stands_in = engine if engine is not None else onnx
     if (
         (engine is not None and onnx is not None)
@@ -94,12 +92,11 @@ def verify(
     assert recipe is not None and model is not None
     if store is not None:
         check_writable(store)
-    if stands_in is not None and target is None:
-        target = _target_of(Path(stands_in), onnx is not None)
+    if stands_in is not None and request.target is None:
+        request = replace(request, target=_target_of(Path(stands_in), onnx is not None))
     pictures = given_pictures(Path(images) if isinstance(images, str | os.PathLike) else images, seed)
-    catalog = catalog_of(plugin_paths)
-    ready = recipe_of(recipe, parameters, recipe_paths)
-    made = _plan(ready, graph_of(model), target=target_of(target), catalog=catalog, anchors=anchors)
+    work = request.resolve()
+    catalog, ready, made = work.catalog, work.recipe, work.plan
     told = {"graph": made.digest, "recipe": ready.name, "target": made.target}
     if stands_in is not None:
         from surgeon.verification.compare_deployed import originals

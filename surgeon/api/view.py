@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from surgeon.api.export import find_objections
-from surgeon.api.work import PathLike, catalog_of, graph_of, recipe_of, target_of
 from surgeon.graph import Graph
 from surgeon.language import Recipe
-from surgeon.rewrite import plan as _plan
-from surgeon.targets import Target
+from surgeon.request import Options, PathLike, Request, takes_options
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from surgeon.verification import Verification
     from surgeon.viewer import Story
 
 
+@takes_options
 def view(
     model: Graph | PathLike,
     recipe: Recipe | PathLike | None = None,
     *,
     html: PathLike | None = None,
-    target: Target | str | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    recipe_paths: Iterable[PathLike] = (),
-    plugin_paths: Iterable[PathLike] = (),
-    anchors: str | None = None,
     verification: Verification | PathLike | None = None,
+    **options: Unpack[Options],
 ) -> Story:
     """Return the story of a model, or of what a recipe makes of it, and write it as one HTML page to
     ``html``.
@@ -57,7 +53,8 @@ def view(
 
     if html is not None:
         check_page(html, model, recipe, verification)
-    catalog = catalog_of(plugin_paths)
+    work = Request.of(recipe, model, **options).resolve()
+    catalog = work.catalog
     if recipe is None:
         if verification is not None:
             raise TypeError("a verification goes with a recipe")
@@ -71,18 +68,11 @@ def view(
         if isinstance(verification, str | os.PathLike):
             beside = Path(verification).parent
             verification = read_verification(Path(verification))
-        chosen = target_of(target)
-        made = _plan(
-            recipe_of(recipe, parameters, recipe_paths),
-            graph_of(model),
-            target=chosen,
-            catalog=catalog,
-            anchors=anchors,
-        )
+        target, made = work.target, work.plan
         assert made.result is not None
         if verification is not None:
             check_recipe(verification, made.recipe)
-        found = find_objections(made.result, chosen, catalog, made.image)
+        found = find_objections(made.result, target, catalog, made.image)
         page = Page(tell(made, catalog=catalog), (*made.remarks, *found), verification, beside)
     if html is not None:
         write_text(html, render_page(page))

@@ -40,6 +40,7 @@ ROOMS = (
     "inspection",
     "zoo",
     "viewer",
+    "request",
     "api",
     "cli",
 )

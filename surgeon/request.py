@@ -1,0 +1,200 @@
+"""A request: what every verb that plans is given, resolved once."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
+
+from surgeon.diagnostics import error
+from surgeon.formats.graphdef import load_graph
+from surgeon.graph import Graph
+from surgeon.language import Recipe, load_recipe
+from surgeon.rewrite import Plan, plan
+from surgeon.targets import Target, load_target
+
+if TYPE_CHECKING:
+    from surgeon.catalog import Catalog
+
+PathLike: TypeAlias = "str | os.PathLike[str]"
+
+DEFAULT_TARGET = "uff@tensorrt-8.5"
+"""The target where neither an output nor the caller names one."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments that every verb with a recipe takes.
+
+    ``target`` is a target or its name; where it is None it follows the output's suffix, or is
+    ``uff@tensorrt-8.5``. ``parameters`` sets the recipe's parameters, to values or to text read as YAML; it
+    goes with a recipe's name or path. ``recipe_paths`` and ``plugin_paths`` are folders of further recipes
+    and plugins. ``anchors`` overrides the recipe's key: ``plugin``, ``constant`` (one constant with the
+    graph's own anchors) or ``auto``.
+    """
+
+    target: Target | str | None
+    parameters: Mapping[str, Any] | None
+    recipe_paths: Iterable[PathLike]
+    plugin_paths: Iterable[PathLike]
+    anchors: str | None
+
+
+_DEFAULTS = Options(target=None, parameters=None, recipe_paths=(), plugin_paths=(), anchors=None)
+
+
+def takes_options(function: F) -> F:
+    """Let a function's signature show :class:`Options` by name in the place of its ``**options``."""
+    signature = inspect.signature(function)
+    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    types = {name: hint.__forward_arg__ for name, hint in Options.__annotations__.items()}
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=types[name])
+        for name, default in _DEFAULTS.items()
+    ]
+    function.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
+    return function
+
+
+@dataclass(frozen=True)
+class Request:
+    """A recipe, a model, and how the one is applied to the other.
+
+    ``recipe`` is a loaded recipe, a shipped recipe's name or a path; ``model`` a graph, a frozen graph's path
+    or a SavedModel folder. Either may be missing where a verb does without. The others are those of
+    :class:`Options`. A request of names and paths can be sent as JSON.
+    """
+
+    recipe: Recipe | str | Path | None = None
+    model: Graph | Path | None = None
+    target: Target | str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    recipe_paths: tuple[Path, ...] = ()
+    plugin_paths: tuple[Path, ...] = ()
+    anchors: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe | PathLike | None,
+        model: Graph | PathLike | None,
+        *,
+        target: Target | str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        recipe_paths: Iterable[PathLike] = (),
+        plugin_paths: Iterable[PathLike] = (),
+        anchors: str | None = None,
+    ) -> Request:
+        """Return a request from a verb's arguments.
+
+        Raise TypeError where ``parameters`` come with a loaded recipe.
+        """
+        if isinstance(recipe, Recipe) and parameters:
+            raise TypeError("'parameters' go with a recipe's name or path; give them to load_recipe")
+        return cls(
+            recipe if recipe is None or isinstance(recipe, Recipe | str) else Path(recipe),
+            model if model is None or isinstance(model, Graph) else Path(model),
+            target,
+            dict(parameters or {}),
+            tuple(Path(each) for each in recipe_paths),
+            tuple(Path(each) for each in plugin_paths),
+            anchors,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the request as JSON values; raise TypeError for a recipe or a graph that is not a file."""
+        for name, value in (("recipe", self.recipe), ("model", self.model)):
+            if isinstance(value, Recipe | Graph):
+                raise TypeError(f"the {name} of this request is in memory; give its name or path to send it")
+        return {
+            "recipe": None if self.recipe is None else str(self.recipe),
+            "model": None if self.model is None else str(self.model),
+            "target": self.target.name if isinstance(self.target, Target) else self.target,
+            "parameters": dict(self.parameters),
+            "recipe_paths": [str(path) for path in self.recipe_paths],
+            "plugin_paths": [str(path) for path in self.plugin_paths],
+            "anchors": self.anchors,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Request:
+        """Return the request that :meth:`to_json` gave; raise TypeError for a key that is none."""
+        unknown = sorted(set(value) - {each.name for each in fields(cls)})
+        if unknown:
+            raise TypeError(f"a request has no '{unknown[0]}'")
+        options: dict[str, Any] = {name: value[name] for name in _DEFAULTS if name in value}
+        return cls.of(value.get("recipe"), value.get("model"), **options)
+
+    def resolve(self) -> Work:
+        """Return what is read and planned of this request, each part when it is first asked for."""
+        return Work(self)
+
+
+class Work:
+    """A request resolved: catalog, target, recipe, graph and plan, each read once."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The shipped plugins and those of the request's folders.
+
+        Raise SurgeonError as :func:`surgeon.load_catalog`.
+        """
+        from surgeon.catalog import load_catalog
+
+        return load_catalog(self.request.plugin_paths)
+
+    @cached_property
+    def target(self) -> Target:
+        """The request's target, else the default; raise SurgeonError T101 for a name that is none."""
+        wanted = self.request.target
+        return wanted if isinstance(wanted, Target) else load_target(wanted or DEFAULT_TARGET)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The request's recipe; raise SurgeonError as :func:`surgeon.load_recipe`."""
+        recipe = self.request.recipe
+        assert recipe is not None
+        if isinstance(recipe, Recipe):
+            return recipe
+        request = self.request
+        return load_recipe(recipe, parameters=request.parameters, recipe_paths=request.recipe_paths)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The request's model.
+
+        Raise SurgeonError E110 for a file that was made from a graph, and as :func:`surgeon.load_graph`.
+        """
+        model = self.request.model
+        assert model is not None
+        if isinstance(model, Graph):
+            return model
+        kind = {".uff": "a UFF", ".onnx": "an ONNX"}.get(model.suffix.lower())
+        if kind is not None and model.is_file():
+            raise error(
+                "E110",
+                f"'{model}' is {kind} file; expected a frozen graph or a SavedModel folder",
+                help=["give the graph that it was made from; 'surgeon inspect' reads UFF and ONNX files"],
+            )
+        return load_graph(model)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What the recipe makes of the model; raise SurgeonError as :func:`surgeon.plan`."""
+        catalog, recipe, graph = self.catalog, self.recipe, self.graph
+        return plan(recipe, graph, target=self.target, catalog=catalog, anchors=self.request.anchors)
+
+    def for_target(self, target: Target) -> Work:
+        """Return the same work for another target; what was read already is kept."""
+        work = Work(replace(self.request, target=target))
+        kept = ("catalog", "recipe", "graph")
+        work.__dict__.update({name: self.__dict__[name] for name in kept if name in self.__dict__})
+        return work
