@@ -1,11 +1,13 @@
-"""Record what the command line does to a corpus of graphs, and compare two records: for changes that must change nothing.
+"""Record what the command line does to a corpus of graphs, and compare two records: for changes that must
+change nothing.
 
     python bench/replay.py record -o before.json.gz --models DIR
     python bench/replay.py record -o after.json.gz --models DIR
     python bench/replay.py compare before.json.gz after.json.gz --expected expected.yaml
 
-A row of a record is one command, under the key graph/recipe/target/verb: its exit code, codes, output and written files.
-`compare` exits with 1 where something differs that is not expected, and with 2 where the records cannot be compared.
+A row of a record is one command, under the key graph/recipe/target/verb: its exit code, codes, output and
+written files. `compare` exits with 1 where something differs that is not expected, and with 2 where the
+records cannot be compared.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ LIBRARIES = (
     "pillow",
 )
 LARGE = 20_000_000
-"""Bytes above which a graph is left out of a quick record, and has its own recipe alone put through every target."""
+"""Bytes above which a graph is left out of a quick record, and has its own recipe alone put through every
+target.
+"""
 
 UFF, ONNX = "uff@tensorrt-8.5", "onnx@onnxruntime"
 FEW, EACH = (UFF, ONNX), ("graphdef", UFF, ONNX, "onnx@tensorrt-8.5")
@@ -63,14 +67,14 @@ GENERATED: Mapping[str, Mapping[str, Any]] = {
     "ssd-2017": {"date": "2017"},
     "ssd-2018-oblong": {"date": "2018", "classes": 1, "height": 192, "width": 256},
     "ssd-2019-numbers": {
-        **{
-            "date": "2019",
-            "classes": 20,
-            "aspect_ratios": (1.0, 2.0, 0.5),
-            "min_scale": 0.15,
-            "max_scale": 0.9,
-        },
-        **{"score_threshold": 0.3, "iou_threshold": 0.45, "max_detections": 50},
+        "date": "2019",
+        "classes": 20,
+        "aspect_ratios": (1.0, 2.0, 0.5),
+        "min_scale": 0.15,
+        "max_scale": 0.9,
+        "score_threshold": 0.3,
+        "iou_threshold": 0.45,
+        "max_detections": 50,
     },
 }
 """Options of the generated detectors."""
@@ -80,7 +84,8 @@ VERIFIED = ("demo", "ssd-2017", "ssd-2019-numbers")
 
 DEMO = {
     "convert batch": "convert ssd demo.pb -o batch.onnx --batch dynamic --opset 13 --json",
-    "convert efficient-nms": "convert ssd demo.pb -o efficient.onnx --plugins efficient-nms --target onnx@tensorrt-8.6",
+    "convert efficient-nms": "convert ssd demo.pb -o efficient.onnx --plugins efficient-nms --target "
+    "onnx@tensorrt-8.6",
     "convert native": "convert ssd demo.pb -o native.onnx --target onnx@tensorrt-8.5 --json",
     "convert constant anchors": "convert ssd demo.pb -o constant.uff --anchors constant --json",
     "convert .pbtxt": "convert ssd demo.pb -o out.pbtxt",
@@ -150,7 +155,10 @@ class Recorder:
         self.rows: dict[str, Row] = {}
 
     def run(self, key: str, *arguments: str) -> Row:
-        """Run and record one command; a file or folder that an option names to write into is recorded with it."""
+        """Run and record one command.
+
+        A file or folder that an option names to write into is recorded with it.
+        """
         if key in self.rows:
             raise RuntimeError(f"two commands are recorded as '{key}'")
         options = pairwise(arguments)
@@ -241,7 +249,8 @@ def record_demo(recorder: Recorder) -> None:
     Path("cut.pb").write_bytes(Path("demo.pb").read_bytes()[:50_000])
     Path("cases.yaml").write_text(CASES, encoding="utf-8")
     Path("few.txt").write_text("circle\nsquare\n", encoding="utf-8")
-    # Before TensorFlow is imported, tf2onnx has a process of its own; later it works in this one, which is faster.
+    # Before TensorFlow is imported, tf2onnx has a process of its own; later it works in this one, which is
+    # faster.
     recorder.run("demo/-/-/convert by a child", "convert", "ssd", "demo.pb", "-o", "child.onnx")
     if importlib.util.find_spec("tensorflow"):
         importlib.import_module("tensorflow")
@@ -270,7 +279,8 @@ def record_graph(recorder: Recorder, name: str) -> None:
 def record_recipe(recorder: Recorder, name: str, recipe: str, seen: set[str]) -> bool:
     """Record a recipe on a graph; return whether it applies.
 
-    ``seen`` holds the rewritten graphs of shipped recipes; of a recipe that gives one of them again no more is recorded.
+    ``seen`` holds the rewritten graphs of shipped recipes; of a recipe that gives one of them again no more
+    is recorded.
     """
     file, shipped = f"{name}.pb", recipe in recorder.names("recipes")
 
@@ -288,7 +298,8 @@ def record_recipe(recorder: Recorder, name: str, recipe: str, seen: set[str]) ->
     if rewritten and shipped:
         seen.add(rewritten)
     targets = FEW if recorder.quick else EACH
-    if all([run("check", target, "--json")["exit"] for target in targets]):
+    codes = [run("check", target, "--json")["exit"] for target in targets]
+    if all(codes):
         return False
     for target in targets:
         run("plan", target, "-o", f"{recipe}-{target}.json")
@@ -309,7 +320,9 @@ def product(recipe: str, target: str) -> str:
 
 
 def record_result(recorder: Recorder, name: str, recipe: str) -> None:
-    """Record a recipe on its graph for people, its plan replayed, and its products read, drawn, verified and run."""
+    """Record a recipe on its graph for people, its plan replayed, and its products read, drawn, verified
+    and run.
+    """
     file, uff, onnx = f"{name}.pb", product(recipe, UFF), product(recipe, ONNX)
 
     def run(verb: str, *arguments: str) -> None:
@@ -465,11 +478,14 @@ def compare(before: Row, after: Row, expected: Mapping[str, str]) -> int:
         print(textwrap.indent("\n".join([*keys[:SHOWN], *more, *how.splitlines()]), "    "))
     for pattern, reason in expected.items():
         print(
-            f"{pattern}: {f'{counts[pattern]} expected' if counts[pattern] else 'expected, and nothing differs'}: {reason}"
+            f"{pattern}: "
+            f"{f'{counts[pattern]} expected' if counts[pattern] else 'expected, and nothing differs'}: "
+            f"{reason}"
         )
     total = sum(map(len, groups.values()))
     print(
-        f"{len(before['rows'])} rows before, {len(after['rows'])} after, {total} differences that are not expected"
+        f"{len(before['rows'])} rows before, {len(after['rows'])} after, {total} differences that are not "
+        "expected"
     )
     return 1 if total else 0
 

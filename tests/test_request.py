@@ -46,9 +46,7 @@ def test_an_unknown_option_is_refused(verb: str) -> None:
 
 
 def test_a_request_is_sent_as_json_and_gives_the_same_plan(model: Path) -> None:
-    request = Request.of(
-        "lenet5_clip", model, target=load_target("uff@tensorrt-7.0"), plugin_paths=[model.parent]
-    )
+    request = Request.of("lenet5_clip", model, target=load_target("uff@tensorrt-7.0"))
     sent = Request.from_json(json.loads(json.dumps(request.to_json())))
     assert sent.to_json() == request.to_json() and sent.target == "uff@tensorrt-7.0"
     one, other = request.resolve().plan, sent.resolve().plan
