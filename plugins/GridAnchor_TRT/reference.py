@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.kernels.anchors.numbers import EXACT_RATIOS, grid_anchors
+from surgeon.kernels.anchors.numbers import COUNTERFACTUALS, grid_anchors
 
-CHANGES = {"exact-ratios": EXACT_RATIOS}
+__all__ = ["COUNTERFACTUALS", "run"]
 
 
 def run(

@@ -9,7 +9,7 @@ import numpy as np
 
 from surgeon.kernels.detection_output import numbers as detection_output
 
-CHANGES = detection_output.CHANGES
+COUNTERFACTUALS = detection_output.COUNTERFACTUALS
 
 
 def run(

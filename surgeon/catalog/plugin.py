@@ -11,7 +11,7 @@ from surgeon.catalog.fields import FieldSpec, FieldValue, Unfit, Version, show, 
 from surgeon.catalog.modules import guarded, load_module
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error, nearest_note
 from surgeon.display import Displayed
-from surgeon.graph import DType, TensorSpec
+from surgeon.graph import DType, Node, Ref, TensorSpec
 from surgeon.targets import print_version
 
 MAX_PORTS = 4096
@@ -208,6 +208,23 @@ class PluginSpec(Displayed):
         if problems:
             raise SurgeonError(*problems)
         return values
+
+    def inputs_by_port(self, node: Node) -> dict[str, Ref]:
+        """Return what a node of this plugin reads at each input port, a variadic one's first edge.
+
+        The node's ``order_field`` tells at which edge a port is, where the plugin has one. Ports without an
+        edge are left out.
+        """
+        order = node.attrs.get(self.order_field) if self.order_field else None
+        if isinstance(order, tuple):
+            edges = dict(zip(self.order_ports, order, strict=False))
+        else:
+            edges = {port.name: index for index, port in enumerate(self.inputs)}
+        return {
+            port: node.inputs[edge]
+            for port, edge in edges.items()
+            if isinstance(edge, int) and 0 <= edge < len(node.inputs)
+        }
 
     def output_ports(self, fields: Mapping[str, object]) -> tuple[str, ...]:
         """Return the names of the outputs that a node with these fields has.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
@@ -17,16 +18,36 @@ from surgeon.graph import DType, TensorSpec
 Run = Callable[[Mapping[str, Any], Sequence[np.ndarray], frozenset[str]], Sequence[np.ndarray]]
 
 
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """A plugin's computation on a CPU.
+LAST = 100
+"""The order of counterfactuals that tell none: they are tried after those of the shipped kernels."""
 
-    ``changes`` names the rules that a counterfactual may change, and says what then holds instead.
+
+@dataclass(frozen=True)
+class Counterfactual:
+    """A rule by which a plugin differs from what it replaces, and which its reference can change.
+
+    ``text`` says in what the two differ. ``avoidable`` is True where a recipe with other numbers would not
+    differ. Verification tries counterfactuals of a lower ``order`` first, equal ones as they are declared.
     """
 
+    name: str
+    text: str
+    avoidable: bool = False
+    order: int = LAST
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A plugin's computation on a CPU, and its counterfactuals by name, in the order of trial."""
+
     plugin: PluginSpec
-    changes: Mapping[str, str]
+    counterfactuals: Mapping[str, Counterfactual]
     function: Run
+
+    @property
+    def changes(self) -> Mapping[str, str]:
+        """The text of each counterfactual by name."""
+        return {name: counterfactual.text for name, counterfactual in self.counterfactuals.items()}
 
     @property
     def op(self) -> str:
@@ -74,20 +95,53 @@ def make_reference(plugin: PluginSpec, module: ModuleType) -> Reference:
 
     Raise SurgeonError C116 where it defines none.
     """
-    function, changes = getattr(module, "run", None), getattr(module, "CHANGES", {})
+    function = getattr(module, "run", None)
     if not callable(function):
         raise _broken(
             plugin,
             "has no function 'run'; expected 'run(fields, inputs, changes)'",
             "define 'run' in this file",
         )
+    counterfactuals = sorted(
+        _counterfactuals(plugin, module), key=lambda counterfactual: counterfactual.order
+    )
+    by_name = MappingProxyType({item.name: item for item in counterfactuals})
+    return Reference(plugin, by_name, function)
+
+
+def _counterfactuals(plugin: PluginSpec, module: ModuleType) -> Sequence[Counterfactual]:
+    declared = getattr(module, "COUNTERFACTUALS", None)
+    if declared is None:
+        return _from_changes(plugin, getattr(module, "CHANGES", {}))
+    if (
+        not isinstance(declared, Sequence)
+        or not all(isinstance(item, Counterfactual) for item in declared)
+        or len({item.name for item in declared}) < len(declared)
+    ):
+        raise _broken(
+            plugin,
+            "has wrong 'COUNTERFACTUALS'; expected a list of 'Counterfactual', each with a name of its own",
+            "correct 'COUNTERFACTUALS'",
+        )
+    return declared
+
+
+def _from_changes(plugin: PluginSpec, changes: object) -> Sequence[Counterfactual]:
+    """Return what the deprecated mapping ``CHANGES``, a text for each name, declares."""
     if not isinstance(changes, Mapping) or not all(
         isinstance(part, str) for item in changes.items() for part in item
     ):
         raise _broken(
             plugin, "has 'CHANGES' that are no mapping; expected a text for each name", "correct 'CHANGES'"
         )
-    return Reference(plugin, MappingProxyType(dict(changes)), function)
+    if changes:
+        warnings.warn(
+            f"'CHANGES' in the reference of {plugin.op} is deprecated; declare 'COUNTERFACTUALS', a list of "
+            "surgeon.catalog.reference.Counterfactual",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+    return [Counterfactual(name, text) for name, text in changes.items()]
 
 
 def _spec(array: np.ndarray) -> TensorSpec:

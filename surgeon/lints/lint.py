@@ -130,14 +130,7 @@ class Subject:
 
         None where it lacks it.
         """
-        spec = self.catalog[node.op]
-        order = node.attrs.get(spec.order_field) if spec.order_field else None
-        names = [port.name for port in spec.inputs]
-        if isinstance(order, tuple) and name in spec.order_ports:
-            at = order[spec.order_ports.index(name)]
-        else:
-            at = names.index(name)
-        return node.inputs[at] if isinstance(at, int) and 0 <= at < len(node.inputs) else None
+        return self.catalog[node.op].inputs_by_port(node).get(name)
 
 
 @dataclass(frozen=True)

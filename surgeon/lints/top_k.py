@@ -30,10 +30,7 @@ def check(at: Subject) -> Iterator[Diagnostic]:
 
 def _anchors(at: Subject, node: Node) -> int | None:
     """Return how many anchors the node's priors, [N, 2, 4 P, 1], hold; None where that is not known."""
-    order = node.attrs.get("inputOrder")
-    place = order[2] if isinstance(order, tuple) and len(order) == 3 else None
-    if not isinstance(place, int) or not 0 <= place < len(node.inputs):
-        return None
-    dims = at.dims(node.inputs[place])
+    prior = at.port(node, "prior")
+    dims = None if prior is None else at.dims(prior)
     length = dims[2] if dims is not None and len(dims) == 4 else None
     return None if length is None else length // 4

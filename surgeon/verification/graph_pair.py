@@ -96,14 +96,8 @@ class Sides:
         """
         if self.plugin is None:
             return {}
-        spec = self.runner.references[self.plugin.name].plugin
-        if spec.order_field is None or set(spec.order_ports) != set(_PORTS):
-            return {}
-        order = spec.complete({k: v for k, v in self.plugin.attrs.items() if k in spec.fields})[
-            spec.order_field
-        ]
-        assert isinstance(order, tuple)
-        return {port: self.plugin.inputs[int(at)] for port, at in zip(spec.order_ports, order, strict=True)}
+        ports = self.runner.references[self.plugin.name].plugin.inputs_by_port(self.plugin)
+        return ports if set(ports) == set(_PORTS) else {}
 
     @cached_property
     def inputs(self) -> Mapping[Ref, Ref]:

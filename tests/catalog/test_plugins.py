@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from surgeon.catalog import Catalog, load_catalog
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError
-from surgeon.graph import Ref, TensorSpec, parse_graph
+from surgeon.graph import Node, Ref, TensorSpec, parse_graph
 from surgeon.infer import Inference
 from surgeon.targets import load_target
 
@@ -452,3 +453,16 @@ def test_a_plugin_node_with_wrong_fields_is_unknown_and_a_contradiction(catalog:
     assert inference.spec(Ref("wrong", 0)).shape.dims is None
     ((name, message),) = inference.contradictions
     assert name == "wrong" and "'axis'" in message
+
+
+def test_inputs_by_port_follow_the_order_field_or_the_definition() -> None:
+    catalog = load_catalog()
+    refs = Ref("a"), Ref("b", 1), Ref("c")
+    nms = Node("nms", "NMS_TRT", refs, (), {"inputOrder": (2, 0, 1)})
+    assert catalog["NMS_TRT"].inputs_by_port(nms) == {"loc": refs[2], "conf": refs[0], "prior": refs[1]}
+    short = replace(nms, inputs=refs[:2])
+    assert catalog["NMS_TRT"].inputs_by_port(short) == {"conf": refs[0], "prior": refs[1]}
+    boxes = Node("nms", "BatchedNMS_TRT", refs[:2])
+    assert catalog["BatchedNMS_TRT"].inputs_by_port(boxes) == {"boxes": refs[0], "scores": refs[1]}
+    joined = Node("joined", "FlattenConcat_TRT", refs)
+    assert catalog["FlattenConcat_TRT"].inputs_by_port(joined) == {"parts": refs[0]}

@@ -10,7 +10,7 @@ import pytest
 
 from surgeon.catalog import Catalog, load_catalog
 from surgeon.catalog.cases import Case, Cases, Negative, Tolerance
-from surgeon.catalog.reference import Reference
+from surgeon.catalog.reference import Counterfactual, Reference
 from surgeon.diagnostics import Diagnostic, SurgeonError
 
 CATALOG = load_catalog()
@@ -69,7 +69,9 @@ def outputs(fields, inputs):
 REFERENCE = """\
 import numpy as np
 
-CHANGES = {"first-alone": "only the first picture counts"}
+from surgeon.catalog.reference import Counterfactual
+
+COUNTERFACTUALS = [Counterfactual("first-alone", "only the first picture counts")]
 
 def run(fields, inputs, changes=frozenset()):
     x = inputs[0][:1] if "first-alone" in changes else inputs[0]
@@ -94,6 +96,10 @@ negative:
   - {name: twofold, of: threefold, fields: {factor: 2}}
   - {name: other-numbers, of: threefold, inputs: [{shape: [1, 2], values: [1, 3]}]}
   - {name: all, of: first, changes: []}
+"""
+TWICE = """\
+from surgeon.catalog.reference import Counterfactual
+COUNTERFACTUALS = [Counterfactual("a", "b"), Counterfactual("a", "c")]
 """
 ONE = np.ones((1, 2), np.float32)
 
@@ -167,11 +173,56 @@ def test_a_change_may_change_shapes_and_an_unknown_one_is_c117(doubling: Make) -
     assert found.code == "C117" and "'first-alone'" in found.notes[0]
 
 
+def test_counterfactuals_stand_in_the_order_of_trial(doubling: Make) -> None:
+    text = """\
+from surgeon.catalog.reference import Counterfactual
+COUNTERFACTUALS = (
+    Counterfactual("last", "c"),
+    Counterfactual("second", "b", order=7),
+    Counterfactual("first", "a", avoidable=True, order=3),
+    Counterfactual("very-last", "d"),
+)
+def run(f, i, c): return []
+"""
+    found = reference_of(doubling(reference=text)).counterfactuals
+    assert list(found) == ["first", "second", "last", "very-last"]
+    assert found["first"] == Counterfactual("first", "a", True, 3) and not found["second"].avoidable
+
+
+def test_changes_are_still_read_with_a_warning(doubling: Make) -> None:
+    text = "CHANGES = {'b': 'one', 'a': 'two'}\ndef run(f, i, c): return []"
+    with pytest.warns(DeprecationWarning, match="the reference of Double is deprecated; declare 'COUNTERF"):
+        reference = reference_of(doubling(reference=text))
+    assert list(reference.counterfactuals.values()) == [
+        Counterfactual("b", "one"),
+        Counterfactual("a", "two"),
+    ]
+    assert reference.changes == {"b": "one", "a": "two"}
+
+
+def test_the_shipped_counterfactuals_agree_where_two_plugins_share_a_name() -> None:
+    shared: dict[str, Counterfactual] = {}
+    for op in WITH_REFERENCE:
+        reference = CATALOG.reference(op)
+        assert reference is not None
+        for name, counterfactual in reference.counterfactuals.items():
+            assert shared.setdefault(name, counterfactual) == counterfactual
+    assert sorted(shared, key=lambda name: shared[name].order) == [
+        "exact-ratios",
+        "all-candidates",
+        "clip-first",
+        "drop-empty",
+        "keep-all",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("x = 1", "has no function 'run'"),
         ("run = 1", "has no function 'run'"),
+        ("COUNTERFACTUALS = ['a']\ndef run(f, i, c): return []", "wrong 'COUNTERFACTUALS'"),
+        (f"{TWICE}\ndef run(f, i, c): return []", "wrong 'COUNTERFACTUALS'"),
         ("CHANGES = ['a']\ndef run(f, i, c): return []", "'CHANGES' that are no mapping"),
         ("CHANGES = {'a': 1}\ndef run(f, i, c): return []", "'CHANGES' that are no mapping"),
     ],

@@ -8,8 +8,20 @@ from typing import Any
 
 import numpy as np
 
-EXACT_RATIOS = "an aspect ratio within 0.01 of a fraction with terms up to 10, such as 0.33, is that fraction"
-"""What the change ``exact-ratios`` of both plugins means."""
+from surgeon.catalog.reference import Counterfactual
+
+COUNTERFACTUALS = (
+    Counterfactual(
+        "exact-ratios",
+        "an aspect ratio such as 0.33 stands for 1/3; 'anchors: constant' or an exact ratio avoids it",
+        avoidable=True,
+        order=10,
+    ),
+)
+"""In what both plugins differ from a graph.
+
+With ``exact-ratios`` an aspect ratio within 0.01 of a fraction with terms up to 10 is that fraction.
+"""
 
 CLOSE = 0.01
 LARGEST_TERM = 10

@@ -11,18 +11,39 @@ from typing import Any
 
 import numpy as np
 
+from surgeon.catalog.reference import Counterfactual
 from surgeon.kernels.boxes.numbers import RELATIVE, Overlap, area, clip, nms_by_class
 
-CHANGES = {
-    "all-candidates": "every box above confidenceThreshold goes into suppression, whatever topK says",
-    "clip-first": "boxes are clipped to the picture before suppression, and those that are left without area "
-    "are dropped",
-    "drop-empty": "boxes without area in the picture are dropped after suppression, and others take their "
-    "rows",
-    "keep-all": "every box that survives suppression is returned, whatever keepTopK says; pictures with "
-    "fewer are padded",
-}
-"""What the changes of both plugins mean."""
+COUNTERFACTUALS = (
+    Counterfactual(
+        "all-candidates",
+        "only the topK best boxes of a class go into suppression, where the original looks at all; "
+        "'topK: auto' avoids it",
+        avoidable=True,
+        order=20,
+    ),
+    Counterfactual(
+        "clip-first",
+        "the original clips boxes to the picture before suppression, the plugin after it",
+        order=30,
+    ),
+    Counterfactual(
+        "drop-empty",
+        "the original drops boxes that lie outside the picture, the plugin keeps them without area",
+        order=40,
+    ),
+    Counterfactual(
+        "keep-all", "near-equal scores change places at the last detection that is kept", order=50
+    ),
+)
+"""In what both plugins differ from a graph.
+
+With ``all-candidates`` every box above confidenceThreshold goes into suppression, whatever topK says; with
+``clip-first`` boxes are clipped to the picture before suppression, and those that are left without area are
+dropped; with ``drop-empty`` those are dropped after suppression, and others take their rows; with
+``keep-all`` every box that survives suppression is returned, whatever keepTopK says, and pictures with fewer
+are padded.
+"""
 
 CORNER, CENTER_SIZE, CORNER_SIZE, TF_CENTER = range(4)
 """Values of codeType."""
