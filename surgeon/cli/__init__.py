@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
-import pkgutil
 import re
 import traceback
 from collections.abc import Mapping, Sequence
@@ -13,6 +11,7 @@ from types import ModuleType
 
 from surgeon.cli import console
 from surgeon.diagnostics import Diagnostic, SurgeonError
+from surgeon.discovery import discover
 from surgeon.version import __version__
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPT, EXIT_PIPE = 0, 1, 2, 70, 130, 141
@@ -32,18 +31,9 @@ _EXAMPLE = re.compile(r"^(?=surgeon )", re.MULTILINE)
 def verbs() -> Mapping[str, ModuleType]:
     """Return the modules of this package that are verbs, by name.
 
-    Raise RuntimeError where two claim one name.
+    Raise SurgeonError E112 where two claim one name.
     """
-    found: dict[str, ModuleType] = {}
-    for info in sorted(pkgutil.iter_modules(__path__), key=lambda i: i.name):
-        module = importlib.import_module(f"{__name__}.{info.name}")
-        name = getattr(module, "NAME", None)
-        if name is None:
-            continue
-        if name in found:
-            raise RuntimeError(f"the verb '{name}' is in {found[name].__name__} and {module.__name__}")
-        found[name] = module
-    return found
+    return discover(__name__, "verbs named", lambda m: [(m.NAME, m)] if hasattr(m, "NAME") else [])
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
-from surgeon.diagnostics import error
+from surgeon.discovery import by_key, modules_of
 from surgeon.infer.rule import Rule
 
 
 def combine(rules: Iterable[Rule]) -> dict[str, Rule]:
     """Return the rules by op; raise SurgeonError I105 naming both owners where two are for one op."""
-    table: dict[str, Rule] = {}
-    for rule in rules:
-        other = table.setdefault(rule.op, rule)
-        if other is not rule:
-            raise error(
-                "I105",
-                f"op '{rule.op}' has two inference rules, of '{other.owner}' and '{rule.owner}'; expected "
-                "one",
-                help=["take one of the two away, or give the plugin's op another name"],
-            )
-    return table
+    return by_key("inference rules for", ((rule.op, rule, rule.owner) for rule in rules), "I105")
 
 
 @lru_cache(maxsize=1)
 def builtin_rules() -> Mapping[str, Rule]:
     """Return the rules of this package by op."""
-    package = importlib.import_module("surgeon.infer.ops")
-    found: list[Rule] = []
-    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda i: i.name):
-        module = importlib.import_module(f"{package.__name__}.{info.name}")
-        found.extend(rule.owned(module.__name__) for rule in module.RULES)
-    return MappingProxyType(combine(found))
+    modules = modules_of("surgeon.infer.ops")
+    return MappingProxyType(combine(rule.owned(m.__name__) for m in modules for rule in m.RULES))
 
 
 def with_extra(rules: Mapping[str, Rule] | None) -> Mapping[str, Rule]:

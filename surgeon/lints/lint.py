@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -12,6 +10,7 @@ from types import ModuleType
 
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import Diagnostic, Severity, code_page
+from surgeon.discovery import discover
 from surgeon.formats.uff.exporting import PASSED_OVER
 from surgeon.graph import Graph, Node, Ref, Shape, TensorSpec
 from surgeon.infer import Inference
@@ -177,22 +176,14 @@ def find_problems(
 @lru_cache(maxsize=1)
 def all_lints() -> Mapping[str, Lint]:
     """Return every lint by its code: whatever beside this module has one."""
-    package = __name__.rpartition(".")[0]
-    folder = importlib.import_module(package).__path__
-    return gather(importlib.import_module(f"{package}.{info.name}") for info in pkgutil.iter_modules(folder))
+    return dict(sorted(discover("surgeon.lints", "lints of the code", lints_in).items()))
 
 
-def gather(modules: Iterable[ModuleType]) -> dict[str, Lint]:
-    """Return the lints of modules, by code; raise ValueError naming both where two have one code."""
-    found: dict[str, Lint] = {}
-    for module in modules:
-        code = getattr(module, "CODE", None)
-        if code is None:
-            continue
-        if code in found:
-            raise ValueError(f"two lints have the code {code}: {found[code].owner} and {module.__name__}")
-        found[code] = Lint(code, module.TARGETS, module.check, module.__name__)
-    return dict(sorted(found.items()))
+def lints_in(module: ModuleType) -> Iterator[tuple[str, Lint]]:
+    """Yield a module's lint with its code, where it has one."""
+    code = getattr(module, "CODE", None)
+    if code is not None:
+        yield code, Lint(code, module.TARGETS, module.check, module.__name__)
 
 
 def _limited(found: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError, error
+from surgeon.discovery import discover
 from surgeon.graph import AttrValue, Edit, Graph, Ref, TensorSpec
 from surgeon.infer import Inference, Rule
 
@@ -127,23 +126,16 @@ class Step(BaseModel):
 
 @cache
 def step_types() -> Mapping[str, type[Step]]:
-    """Return every step by its keyword; raise RuntimeError where two files claim one keyword."""
-    import surgeon.steps as package
+    """Return every step by its keyword; raise SurgeonError E112 where two files claim one keyword."""
+    return MappingProxyType(dict(sorted(discover("surgeon.steps", "steps named", _steps_in).items())))
 
-    found: dict[str, type[Step]] = {}
-    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda i: i.name):
-        module = importlib.import_module(f"surgeon.steps.{info.name}")
-        for value in vars(module).values():
-            if (
-                isinstance(value, type)
-                and issubclass(value, Step)
-                and value.keyword
-                and value.__module__ == module.__name__
-            ):
-                if value.keyword in found:
-                    raise RuntimeError(
-                        f"step '{value.keyword}' is in {found[value.keyword].__module__} and "
-                        f"{module.__name__}"
-                    )
-                found[value.keyword] = value
-    return MappingProxyType(dict(sorted(found.items())))
+
+def _steps_in(module: ModuleType) -> Iterator[tuple[str, type[Step]]]:
+    for value in vars(module).values():
+        if (
+            isinstance(value, type)
+            and issubclass(value, Step)
+            and value.keyword
+            and value.__module__ == module.__name__
+        ):
+            yield value.keyword, value

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from surgeon.catalog import Catalog
-from surgeon.diagnostics import Diagnostic, Severity, code_page
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, code_page
+from surgeon.discovery import by_key
 from surgeon.language import Image
 from surgeon.lints import all_lints, find_problems
-from surgeon.lints.lint import gather
+from surgeon.lints.lint import lints_in
 
 X = "x = Placeholder() {dtype: float32, shape: shape[1,8,8,2]}\n"
 W = "w = Const() {dtype: float32, value: tensor<float32[3,3,2,4]: 0.5>}\n"
@@ -385,9 +386,10 @@ def test_two_lints_of_one_code_are_named() -> None:
     one, two = types.ModuleType("one"), types.ModuleType("two")
     for module in (one, two):
         module.CODE, module.TARGETS, module.check = "L101", ("uff",), lambda at: ()  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match="L101: one and two"):
-        gather([one, two])
-    assert list(gather([one, types.ModuleType("none")])) == ["L101"]
+    members = [(*lint, module.__name__) for module in (one, two) for lint in lints_in(module)]
+    with pytest.raises(SurgeonError, match=r"E112.* 'L101', of 'one' and 'two'"):
+        by_key("lints of the code", members)
+    assert [code for code, _ in lints_in(one)] == ["L101"] and not list(lints_in(types.ModuleType("none")))
 
 
 def test_a_long_chain_needs_no_recursion(lint: Callable[..., Sequence[Diagnostic]]) -> None:

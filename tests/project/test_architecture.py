@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOMS = (
     "display",
     "diagnostics",
+    "discovery",
     "atomic",
     "optional",
     "version",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.discovery import discover
 from surgeon.formats.uff.model import Blob, UffNode, UffValue
 from surgeon.graph import DType, Node, Ref, Tensor
 from surgeon.targets import Target
@@ -284,28 +283,15 @@ def converts(*ops: str) -> Callable[[F], F]:
     return mark
 
 
-def gather(modules: Iterable[ModuleType]) -> dict[str, Converter]:
-    """Return the converters that modules define, by op; raise ValueError naming both where an op has two."""
-    found: dict[str, Converter] = {}
-    for module in modules:
-        for function in vars(module).values():
-            if getattr(function, "__module__", None) != module.__name__:
-                continue
-            for op in getattr(function, "converts", ()):
-                other = found.setdefault(op, function)
-                if other is not function:
-                    raise ValueError(f"two converters for {op}: {_owner(other)} and {_owner(function)}")
-    return found
-
-
-def _owner(function: Converter) -> str:
-    return f"{function.__module__}.{getattr(function, '__name__', '?')}"
-
-
 @lru_cache(maxsize=1)
 def converters() -> Mapping[str, Converter]:
-    """Return every converter by TensorFlow op: whatever stands in ``surgeon/export/uff/ops``."""
-    from surgeon.formats.uff import ops
+    """Return every converter by TensorFlow op: whatever stands in ``surgeon/formats/uff/ops``."""
+    return discover("surgeon.formats.uff.ops", "UFF converters for", converters_in)
 
-    names = sorted(info.name for info in pkgutil.iter_modules(ops.__path__))
-    return gather(importlib.import_module(f"{ops.__name__}.{name}") for name in names)
+
+def converters_in(module: ModuleType) -> Iterator[tuple[str, Converter]]:
+    """Yield the converters that a module defines, each with its op."""
+    for function in vars(module).values():
+        if getattr(function, "__module__", None) == module.__name__:
+            for op in getattr(function, "converts", ()):
+                yield op, function

@@ -7,8 +7,9 @@ import types
 import pytest
 
 from surgeon.diagnostics import SurgeonError, code_page
+from surgeon.discovery import by_key
 from surgeon.formats.uff import export_uff, print_uff
-from surgeon.formats.uff.conversion import converts, gather
+from surgeon.formats.uff.conversion import converters_in, converts
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorDigest, parse_graph
 from surgeon.targets import load_target
 
@@ -360,9 +361,10 @@ def test_two_converters_of_one_op_are_named():
 
         convert.__module__ = module.__name__
         module.convert = converts("Relu")(convert)
-    with pytest.raises(ValueError, match=r"two converters for Relu: one\.convert and two\.convert"):
-        gather([one, two])
-    assert list(gather([one])) == ["Relu"]
+    members = [(*member, module.__name__) for module in (one, two) for member in converters_in(module)]
+    with pytest.raises(SurgeonError, match=r"E112.* 'Relu', of 'one' and 'two'"):
+        by_key("UFF converters for", members)
+    assert [op for op, _ in converters_in(one)] == ["Relu"]
 
 
 def test_only_what_the_outputs_need_is_exported(exported):

@@ -1,0 +1,74 @@
+"""What modules hold, found by key: a new step, lint, rule, converter, verb or family is one new file."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
+from typing import TypeVar
+
+from surgeon.diagnostics import error
+
+T = TypeVar("T")
+
+
+def discover(
+    package: str, kind: str, members: Callable[[ModuleType], Iterable[tuple[str, T]]], *, group: str = ""
+) -> dict[str, T]:
+    """Return what the modules of a package hold, by key, in the order of the modules' names.
+
+    ``members`` gives what one module holds, each with its key; nothing for a module that is none of the kind.
+    ``kind`` is the plural noun of the message for a key that two modules claim, such as 'steps named'.
+    ``group`` names entry points whose modules are read as well, after the package's. Raise SurgeonError E112
+    for such a key, and E113 as :func:`modules_of`.
+    """
+    return by_key(
+        kind,
+        ((*member, module.__name__) for module in modules_of(package, group) for member in members(module)),
+    )
+
+
+def modules_of(package: str, group: str = "") -> Iterator[ModuleType]:
+    """Yield the modules and packages directly inside a package by name, then those of entry points.
+
+    Raise SurgeonError E113 for an entry point that names no module which can be imported.
+    """
+    for info in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda i: i.name):
+        yield importlib.import_module(f"{package}.{info.name}")
+    if group:
+        yield from _modules_of_entry_points(group)
+
+
+def by_key(kind: str, members: Iterable[tuple[str, T, str]], code: str = "E112") -> dict[str, T]:
+    """Return members by key; each comes with its key and with the name of its owner.
+
+    Raise SurgeonError ``code``, naming both owners, for a key that has two different members.
+    """
+    found: dict[str, T] = {}
+    owners: dict[str, str] = {}
+    for key, member, owner in members:
+        if found.setdefault(key, member) is not member:
+            raise error(
+                code,
+                f"there are two {kind} '{key}', of '{owners[key]}' and '{owner}'; expected one",
+                help=["take one of the two away, or give it another name"],
+            )
+        owners.setdefault(key, owner)
+    return found
+
+
+def _modules_of_entry_points(group: str) -> Iterator[ModuleType]:
+    from importlib import metadata
+
+    for point in sorted(metadata.entry_points(group=group), key=lambda p: (p.name, p.value)):
+        try:
+            module = importlib.import_module(point.module)
+        except Exception as exc:  # a package of others raises anything while it is imported
+            raise error(
+                "E113",
+                f"the entry point '{point.name}' ({point.value}) of the group '{group}' cannot be loaded: "
+                f"{type(exc).__name__}: {' '.join(str(exc).split()):.200}; expected a module",
+                help=["repair or uninstall the package that declares it"],
+            ) from exc
+        yield module
