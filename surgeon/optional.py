@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from types import ModuleType
 
-from surgeon.diagnostics import error
+from surgeon.diagnostics import SurgeonError, error
 
 _EXTRA = {
     "tensorflow": "tensorflow",
@@ -30,17 +30,19 @@ def require(module: str, purpose: str) -> ModuleType:
 
     Raise SurgeonError E108 with the installation line where it is missing or broken.
     """
-    package = module.partition(".")[0]
     try:
         return importlib.import_module(module)
     except Exception as exc:  # a package that does not fit its dependencies raises anything
-        extra = _EXTRA.get(package, "dev")
-        raise error(
-            "E108",
-            f"{purpose} needs the package '{package}', which cannot be imported: "
-            f"{' '.join(str(exc).split())}",
-            help=[f"pip install 'surgeon[{extra}]'"],
-        ) from None
+        raise unusable(module.partition(".")[0], purpose, str(exc)) from None
+
+
+def unusable(package: str, purpose: str, reason: str) -> SurgeonError:
+    """Return the error E108 of a package that cannot be imported, with the installation line."""
+    return error(
+        "E108",
+        f"{purpose} needs the package '{package}', which cannot be imported: {' '.join(reason.split())}",
+        help=[f"pip install 'surgeon[{_EXTRA.get(package, 'dev')}]'"],
+    )
 
 
 @contextlib.contextmanager

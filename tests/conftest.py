@@ -137,5 +137,5 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setenv("FAKE_MARKS", json.dumps(FAKE_MARKS))
     monkeypatch.setenv("FAKE_CREATORS", "NMS_TRT,GridAnchor_TRT,FlattenConcat_TRT")
     monkeypatch.delenv("FAKE_FAULT", raising=False)
-    monkeypatch.delenv("FAKE_GPU", raising=False)
+    monkeypatch.setenv("SURGEON_DEVICES", json.dumps([["Fake GPU", "9.0", 1 << 30]]))
     return monkeypatch

@@ -155,15 +155,12 @@ def _registry(libraries: Sequence[Path]) -> Registry:
 
     Raise SurgeonError E108 where there is none.
     """
+    from surgeon.engine.children import not_installed
     from surgeon.engine.registry import read_registry
 
     found = read_registry(libraries)
     if found is None:
-        raise error(
-            "E108",
-            "building engines needs the package 'tensorrt', which is not installed",
-            help=["pip install 'surgeon[tensorrt]', with Python 3.10 for TensorRT 8.5"],
-        )
+        raise not_installed("building engines")
     return found
 
 

@@ -10,25 +10,26 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {module} import {function}; "
-    "{function}(sys.argv[2:])"
-)
+from surgeon.diagnostics import SurgeonError, error
+
+_START = Path(__file__).parent / "child" / "__main__.py"
 
 
-def command(module: str, function: str, *arguments: str) -> list[str]:
-    """Return the command that calls a function of a module with the arguments, as a list, in another
-    interpreter.
+def command(module: str, *arguments: str) -> list[str]:
+    """Return the command that calls ``main`` of a module of ``child`` in another interpreter.
 
     It looks for modules where this process does; a file of the working folder does not get in the way.
     """
-    return [
-        sys.executable,
-        "-c",
-        _PROGRAM.format(module=module, function=function),
-        json.dumps(sys.path),
-        *arguments,
-    ]
+    return [sys.executable, str(_START), module, json.dumps(sys.path), *arguments]
+
+
+def not_installed(purpose: str) -> SurgeonError:
+    """Return the error E108 for TensorRT that is not installed."""
+    return error(
+        "E108",
+        f"{purpose} needs the package 'tensorrt', which is not installed",
+        help=["pip install 'surgeon[tensorrt]', with Python 3.10 for TensorRT 8.5"],
+    )
 
 
 def environment() -> Mapping[str, str]:

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.engine.children import command, environment, signal_name
+from surgeon.engine.children import command, environment, not_installed, signal_name
 from surgeon.engine.failure_diagnosis import diagnose
 from surgeon.engine.libraries import PluginUse
+from surgeon.optional import unusable
 
 OPENING = 180.0
 """Seconds that importing TensorRT and reaching the GPU may take."""
@@ -67,16 +68,12 @@ class Worker:
 
     def __enter__(self) -> Worker:
         if find_spec("tensorrt") is None:
-            raise error(
-                "E108",
-                "building and running engines needs the package 'tensorrt', which is not installed",
-                help=["pip install 'surgeon[tensorrt]', with Python 3.10 for TensorRT 8.5"],
-            )
+            raise not_installed("building and running engines")
         mine, theirs = socket.socketpair()
         self._terminal = tempfile.TemporaryFile()
         with theirs:
             self._process = subprocess.Popen(
-                command("surgeon.engine.child.server", "main", str(theirs.fileno())),
+                command("server", str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self._terminal,
@@ -123,17 +120,19 @@ class Worker:
                 kind, *values = self._connection.recv()
                 if kind == "done":
                     return values[0]
-                if kind == "raised":
-                    raise SurgeonError(*values[0])
+                if kind == "missing":
+                    raise unusable(*values)
+                if kind == "no device":
+                    raise _no_device()
                 if kind == "failed":
                     self.lines.append(f"E: {values[0]}: {values[1]}")
                     raise self._fault(None)
-                self._heard(kind, values)
+                self._handle(kind, values)
         except (EOFError, OSError):
             self._process.wait()
             raise self._fault(_ended(self._process.returncode)) from None
 
-    def _heard(self, kind: str, values: list[Any]) -> None:
+    def _handle(self, kind: str, values: list[Any]) -> None:
         if kind == "log":
             self.lines.append(f"{values[0]}: {values[1]}")
         elif kind == "ask":
@@ -159,6 +158,15 @@ class Worker:
         size = os.fstat(self._terminal.fileno()).st_size
         self._terminal.seek(max(0, size - _STDERR))
         return self._terminal.read().decode("utf-8", "replace")
+
+
+def _no_device() -> SurgeonError:
+    return error(
+        "B111",
+        "no GPU answers; expected one that CUDA can use",
+        "cuda",
+        help=["'surgeon doctor' says what there is; an engine needs an NVIDIA GPU and its driver"],
+    )
 
 
 def _ended(code: int | None) -> str:

@@ -233,7 +233,7 @@ def test_an_engine_of_the_same_is_kept_and_another_is_built(fake: pytest.MonkeyP
     assert again.reused and again.manifest.key != first.manifest.key
     path.write_bytes(path.read_bytes()[:-1])
     assert not build(uff(tmp_path, b"other"), path, BuildOptions(tf32=False)).reused
-    fake.setenv("FAKE_GPU", "Another GPU")
+    fake.setenv("SURGEON_DEVICES", json.dumps([["Another GPU", "9.0", 1 << 30]]))
     assert not build(uff(tmp_path, b"other"), path, BuildOptions(tf32=False)).reused
 
 
@@ -325,7 +325,7 @@ def test_a_time_out_ends_the_child(fake: pytest.MonkeyPatch, tmp_path: Path, fau
 def test_an_engine_from_elsewhere_is_refused(fake: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "e.engine"
     build(uff(tmp_path), path, BuildOptions())
-    fake.setenv("FAKE_GPU", "Tesla T4")
+    fake.setenv("SURGEON_DEVICES", json.dumps([["Tesla T4", "9.0", 1 << 30]]))
     fake.setenv("FAKE_TENSORRT", "8.2.1")
     with pytest.raises(SurgeonError) as caught:
         load_engine(path)
@@ -422,7 +422,7 @@ def test_options_without_sense_are_refused(options: dict[str, object]) -> None:
 
 
 def test_without_a_gpu_it_is_said(fake: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fake.setenv("FAKE_GPU", "")
+    fake.setenv("SURGEON_DEVICES", "[]")
     with pytest.raises(SurgeonError) as caught:
         build(uff(tmp_path), tmp_path / "e.engine", BuildOptions())
     assert code_of(caught) == "B111"

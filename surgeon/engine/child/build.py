@@ -1,16 +1,11 @@
 """Engines from networks. Runs in the child process, whose TensorRT may be of any version from 7 on."""
 
-from __future__ import annotations
-
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence
 
-import numpy as np
-
-from surgeon.engine.child.network import Refused, parse, tensors_of
-from surgeon.optional import require
+from .failures import Refused, require
+from .network import parse, tensors_of
 
 Tell = Callable[..., None]
 Ask = Callable[[str, int], Any]
@@ -28,7 +23,7 @@ class Progress:
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._total = 0
-        self._timed: dict[str, None] = {}
+        self._timed: Dict[str, None] = {}
 
     def phase(self, name: str) -> None:
         """Tell that a phase begins."""
@@ -53,9 +48,9 @@ class Progress:
         class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
             def __init__(self) -> None:
                 trt.IProgressMonitor.__init__(self)
-                self.steps: dict[str, int] = {}
+                self.steps: Dict[str, int] = {}
 
-            def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            def phase_start(self, phase_name: str, parent_phase: Optional[str], num_steps: int) -> None:
                 self.steps[phase_name] = num_steps
                 tell("progress", phase_name, 0, num_steps)
 
@@ -69,7 +64,7 @@ class Progress:
         return Monitor()
 
 
-def build(trt: Any, log: Any, progress: Progress, ask: Ask, job: Mapping[str, Any]) -> dict[str, Any]:
+def build(trt: Any, log: Any, progress: Progress, ask: Ask, job: Mapping[str, Any]) -> Dict[str, Any]:
     """Parse and build; return the engine's bytes and what is known of it.
 
     ``job`` has ``source`` as :func:`parse` reads it, ``options``, ``profiles`` (name to the least, best and
@@ -101,19 +96,19 @@ def build(trt: Any, log: Any, progress: Progress, ask: Ask, job: Mapping[str, An
     del kept
     if data is None:
         raise Refused("TensorRT built no engine")
-    found = {
+    result = {
         "seconds": seconds,
         "inputs": inputs,
         "outputs": outputs,
         "layers": network.num_layers,
         "engine": bytes(data),
+        "timing_cache": bytes(timing.serialize()) if timing is not None else b"",
+        "calibration_cache": calibrator.written if calibrator is not None else b"",
     }
-    found["timing_cache"] = bytes(timing.serialize()) if timing is not None else b""
-    found["calibration_cache"] = calibrator.written if calibrator is not None else b""
     if job["report"]:
         progress.phase("report")
-        found["report"] = _report(trt, log, found["engine"])
-    return found
+        result["report"] = _report(trt, log, result["engine"])
+    return result
 
 
 def _serialized(builder: Any, network: Any, config: Any) -> Any:
@@ -161,7 +156,7 @@ def _allow_cublas(trt: Any, config: Any) -> None:
     config.set_tactic_sources(sources)
 
 
-def _timing_cache(config: Any, stored: bytes | None) -> Any:
+def _timing_cache(config: Any, stored: Optional[bytes]) -> Any:
     if stored is None or not hasattr(config, "create_timing_cache"):  # from 8.0 on
         return None
     cache = config.create_timing_cache(stored)
@@ -198,19 +193,21 @@ def make_calibrator(trt: Any, ask: Ask, calibration: Mapping[str, Any], names: S
         calibration["algorithm"]
     ]
 
-    def batches() -> Iterator[dict[str, np.ndarray]]:
+    def batches() -> Iterator[Dict[str, Any]]:
         for number in range(calibration["batches"]):
             arrays = ask("batch", number)
-            yield dict(zip(names, arrays, strict=True))
+            yield dict(zip(names, arrays))
 
-    made = polygraphy.Calibrator(_Batches(batches), BaseClass=base, batch_size=calibration["batch_size"])
+    calibrator = polygraphy.Calibrator(
+        _Batches(batches), BaseClass=base, batch_size=calibration["batch_size"]
+    )
 
-    class Remembering(type(made)):  # type: ignore[misc]
+    class Remembering(type(calibrator)):  # type: ignore[misc]
         """The same, with the cache kept in memory: the parent process writes files."""
 
         written = b""
 
-        def read_calibration_cache(self) -> bytes | None:
+        def read_calibration_cache(self) -> Optional[bytes]:
             return calibration["cache"] or None
 
         def write_calibration_cache(self, cache: Any) -> None:

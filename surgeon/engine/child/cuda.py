@@ -1,32 +1,21 @@
-"""CUDA as engines need it: device arrays, a stream and events, through Polygraphy's binding of the runtime
-library.
-"""
-
-from __future__ import annotations
+"""CUDA as engines need it: device arrays and events, through Polygraphy's binding of the runtime library."""
 
 import ctypes
 from typing import Any
 
-import numpy as np
-
-from surgeon.optional import require
+from .failures import require
 
 
 class CudaError(Exception):
     """A call of the CUDA runtime failed; the message holds what it says."""
 
 
-def runtime() -> Any:
-    """Return Polygraphy's wrapper of the CUDA runtime.
-
-    Raise SurgeonError E108 where Polygraphy is missing.
-    """
-    return require("polygraphy.cuda", "running engines").wrapper()
-
-
 def call(name: str, *arguments: Any) -> None:
-    """Call a function of the CUDA runtime; raise CudaError where it fails."""
-    handle = runtime().handle
+    """Call a function of the CUDA runtime.
+
+    Raise CudaError where it fails, and MissingPackage where Polygraphy cannot be imported.
+    """
+    handle = require("polygraphy.cuda", "running engines").wrapper().handle
     status = getattr(handle, name)(*arguments)
     if status:
         handle.cudaGetErrorString.restype = ctypes.c_char_p
@@ -45,7 +34,7 @@ class Event:
         """Put the event behind what the stream has to do."""
         call("cudaEventRecord", self.pointer, ctypes.c_void_p(stream))
 
-    def since(self, earlier: Event) -> float:
+    def since(self, earlier: "Event") -> float:
         """Return the milliseconds from ``earlier`` to this event; both must have happened."""
         elapsed = ctypes.c_float()
         call("cudaEventElapsedTime", ctypes.byref(elapsed), earlier.pointer, self.pointer)
@@ -53,12 +42,12 @@ class Event:
 
 
 class Buffer:
-    """Memory on the GPU for one array of a fixed type, with a copy of it on the host."""
+    """Memory on the GPU for one flat array, with ``host``, its copy on the host."""
 
-    def __init__(self, size: int, dtype: np.dtype[Any]) -> None:
-        self.host = np.zeros(size, dtype)
+    def __init__(self, host: Any) -> None:
+        self.host = host
         self.pointer = ctypes.c_void_p()
-        call("cudaMalloc", ctypes.byref(self.pointer), ctypes.c_size_t(max(self.host.nbytes, 1)))
+        call("cudaMalloc", ctypes.byref(self.pointer), ctypes.c_size_t(max(host.nbytes, 1)))
 
     @property
     def address(self) -> int:
@@ -67,17 +56,17 @@ class Buffer:
 
     def upload(self, count: int, stream: int) -> None:
         """Copy the first ``count`` elements to the GPU."""
-        self._copy(self.pointer, self.host.ctypes.data, count, 1, stream)
+        self._copy(self.address, self.host.ctypes.data, count, 1, stream)
 
     def download(self, count: int, stream: int) -> None:
         """Copy the first ``count`` elements from the GPU."""
-        self._copy(self.host.ctypes.data, self.pointer, count, 2, stream)
+        self._copy(self.host.ctypes.data, self.address, count, 2, stream)
 
-    def _copy(self, to: Any, source: Any, count: int, kind: int, stream: int) -> None:
+    def _copy(self, to: int, source: int, count: int, kind: int, stream: int) -> None:
         call(
             "cudaMemcpyAsync",
-            ctypes.c_void_p(to) if isinstance(to, int) else to,
-            ctypes.c_void_p(source) if isinstance(source, int) else source,
+            ctypes.c_void_p(to),
+            ctypes.c_void_p(source),
             ctypes.c_size_t(count * self.host.itemsize),
             ctypes.c_int(kind),
             ctypes.c_void_p(stream),

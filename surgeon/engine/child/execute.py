@@ -1,18 +1,12 @@
 """Engines at work. Runs in the child process, whose TensorRT may be of any version from 7 on."""
 
-from __future__ import annotations
-
-import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
 
-from surgeon.engine.child import cuda
-from surgeon.engine.child.network import Refused
-from surgeon.optional import require
+from . import cuda
+from .failures import Refused, require
 
 DTYPES: Mapping[str, str] = {
     "FLOAT": "float32",
@@ -26,8 +20,7 @@ DTYPES: Mapping[str, str] = {
 """Element types by TensorRT's names; trt.nptype() fails with NumPy 1.24 and later."""
 
 
-@dataclass(frozen=True)
-class Binding:
+class Binding(NamedTuple):
     """An input or output: ``shape`` is that of the engine, without the batch where it is implicit.
 
     -1 is an open size.
@@ -35,8 +28,8 @@ class Binding:
 
     name: str
     is_input: bool
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
+    dtype: Any
+    shape: Tuple[int, ...]
 
 
 class Executor:
@@ -59,30 +52,30 @@ class Executor:
         self._by_name = not hasattr(self._engine, "num_bindings")  # from 10 on tensors have no numbers
         self.bindings = tuple(_bindings(trt, self._engine, self._by_name))
         self._stream = require("polygraphy.cuda", "running engines").Stream()
-        self._buffers = [cuda.Buffer(self._elements(b, max_batch), b.dtype) for b in self.bindings]
+        self._buffers = [cuda.Buffer(np.zeros(self._elements(b, max_batch), b.dtype)) for b in self.bindings]
 
-    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
         """Return the outputs for one batch; raise Refused where the engine does not take it or fails."""
         batch = self._filled(feeds)
         stream = self._stream.ptr
-        for binding, buffer in zip(self.bindings, self._buffers, strict=True):
+        for binding, buffer in zip(self.bindings, self._buffers):
             if binding.is_input:
                 buffer.upload(self._elements(binding, batch), stream)
         self._enqueue(batch)
         shapes = {b.name: self._shape(b, batch) for b in self.bindings}
-        for binding, buffer in zip(self.bindings, self._buffers, strict=True):
+        for binding, buffer in zip(self.bindings, self._buffers):
             if not binding.is_input:
-                buffer.download(math.prod(shapes[binding.name]), stream)
+                buffer.download(_count(shapes[binding.name]), stream)
         self._stream.synchronize()
         return {
-            b.name: buffer.host[: math.prod(shapes[b.name])].reshape(shapes[b.name]).copy()
-            for b, buffer in zip(self.bindings, self._buffers, strict=True)
+            b.name: buffer.host[: _count(shapes[b.name])].reshape(shapes[b.name]).copy()
+            for b, buffer in zip(self.bindings, self._buffers)
             if not b.is_input
         }
 
     def bench(
         self, feeds: Mapping[str, np.ndarray], warm_up: float, rounds: int
-    ) -> dict[str, list[float] | float]:
+    ) -> Dict[str, Union[List[float], float]]:
         """Return milliseconds of ``rounds`` single runs, and seconds for as many runs in a row.
 
         ``gpu`` is the time between two events around the execution, ``whole`` that of the host from the copy
@@ -96,12 +89,9 @@ class Executor:
             self._enqueue(batch)
             self._stream.synchronize()
         before, after = cuda.Event(), cuda.Event()
-        gpu: list[float] = []
-        whole: list[float] = []
-        sides = [
-            (b, buffer, self._elements(b, batch))
-            for b, buffer in zip(self.bindings, self._buffers, strict=True)
-        ]
+        gpu: List[float] = []
+        whole: List[float] = []
+        sides = [(b, buffer, self._elements(b, batch)) for b, buffer in zip(self.bindings, self._buffers)]
         for _ in range(rounds):
             start = time.perf_counter()
             for binding, buffer, count in sides:
@@ -131,7 +121,7 @@ class Executor:
         batch = batches.pop()
         if not 1 <= batch <= self.max_batch:
             raise Refused(f"the batch is {batch}; expected 1 to {self.max_batch}")
-        for binding, buffer in zip(self.bindings, self._buffers, strict=True):
+        for binding, buffer in zip(self.bindings, self._buffers):
             if binding.is_input:
                 value = feeds[binding.name]
                 shape = self._shape(binding, batch)
@@ -143,7 +133,7 @@ class Executor:
                 self._state(binding, shape)
         return batch
 
-    def _state(self, binding: Binding, shape: tuple[int, ...]) -> None:
+    def _state(self, binding: Binding, shape: Tuple[int, ...]) -> None:
         """Tell the context the shape of an input with open sizes."""
         if -1 not in binding.shape:
             return
@@ -155,7 +145,7 @@ class Executor:
     def _enqueue(self, batch: int) -> None:
         stream = self._stream.ptr
         if self._by_name:
-            for binding, buffer in zip(self.bindings, self._buffers, strict=True):
+            for binding, buffer in zip(self.bindings, self._buffers):
                 self._context.set_tensor_address(binding.name, buffer.address)
             done = self._context.execute_async_v3(stream)
         else:
@@ -167,18 +157,22 @@ class Executor:
         if not done:
             raise Refused("the execution failed")
 
-    def _shape(self, binding: Binding, batch: int) -> tuple[int, ...]:
+    def _shape(self, binding: Binding, batch: int) -> Tuple[int, ...]:
         """Return a binding's shape with the batch; open sizes other than the batch are not known here."""
         if self.implicit:
             return (batch, *binding.shape)
         return tuple(batch if size == -1 else size for size in binding.shape)
 
     def _elements(self, binding: Binding, batch: int) -> int:
-        return math.prod(self._shape(binding, batch))
+        return _count(self._shape(binding, batch))
+
+
+def _count(shape: Sequence[int]) -> int:
+    return int(np.prod(shape, dtype=np.int64))
 
 
 def _bindings(trt: Any, engine: Any, by_name: bool) -> Sequence[Binding]:
-    def made(name: str, is_input: bool, dtype: Any, shape: Any) -> Binding:
+    def binding(name: str, is_input: bool, dtype: Any, shape: Any) -> Binding:
         if dtype.name not in DTYPES:
             raise Refused(f"the tensor '{name}' has the type {dtype.name}, which is not run here")
         return Binding(name, is_input, np.dtype(DTYPES[dtype.name]), tuple(shape))
@@ -186,7 +180,7 @@ def _bindings(trt: Any, engine: Any, by_name: bool) -> Sequence[Binding]:
     if by_name:
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         return [
-            made(
+            binding(
                 n,
                 engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT,
                 engine.get_tensor_dtype(n),
@@ -195,7 +189,7 @@ def _bindings(trt: Any, engine: Any, by_name: bool) -> Sequence[Binding]:
             for n in names
         ]
     return [
-        made(
+        binding(
             engine.get_binding_name(i),
             engine.binding_is_input(i),
             engine.get_binding_dtype(i),

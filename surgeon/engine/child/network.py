@@ -3,14 +3,9 @@
 Runs in the child process, whose TensorRT may be of any version.
 """
 
-from __future__ import annotations
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-
-class Refused(Exception):
-    """TensorRT refused something; its log says more than the message."""
+from .failures import Refused
 
 
 def new_network(trt: Any, builder: Any, explicit: bool) -> Any:
@@ -25,7 +20,7 @@ def new_network(trt: Any, builder: Any, explicit: bool) -> Any:
     return builder.create_network(1 << int(flag))
 
 
-def parse(trt: Any, builder: Any, log: Any, source: Mapping[str, Any]) -> tuple[Any, list[Any]]:
+def parse(trt: Any, builder: Any, log: Any, source: Mapping[str, Any]) -> Tuple[Any, List[Any]]:
     """Return the network of a file and what must live as long as it does; raise Refused where the parser
     refuses it.
 
@@ -41,7 +36,7 @@ def parse(trt: Any, builder: Any, log: Any, source: Mapping[str, Any]) -> tuple[
     return network, kept
 
 
-def _uff(trt: Any, network: Any, log: Any, source: Mapping[str, Any]) -> list[Any]:
+def _uff(trt: Any, network: Any, log: Any, source: Mapping[str, Any]) -> List[Any]:
     if not hasattr(trt, "UffParser"):
         raise Refused(f"TensorRT {trt.__version__} has no UFF parser; 8.6 is the last with one")
     parser = trt.UffParser()
@@ -56,7 +51,7 @@ def _uff(trt: Any, network: Any, log: Any, source: Mapping[str, Any]) -> list[An
     return [parser]
 
 
-def _onnx(trt: Any, network: Any, log: Any, source: Mapping[str, Any]) -> list[Any]:
+def _onnx(trt: Any, network: Any, log: Any, source: Mapping[str, Any]) -> List[Any]:
     parser = trt.OnnxParser(network, log)
     # By path, so that external data is found.
     if not parser.parse_from_file(str(source["path"])):
@@ -67,7 +62,7 @@ def _onnx(trt: Any, network: Any, log: Any, source: Mapping[str, Any]) -> list[A
     return [parser]
 
 
-def _caffe(trt: Any, network: Any, log: Any, source: Mapping[str, Any]) -> list[Any]:
+def _caffe(trt: Any, network: Any, log: Any, source: Mapping[str, Any]) -> List[Any]:
     if not hasattr(trt, "CaffeParser"):
         raise Refused(f"TensorRT {trt.__version__} has no Caffe parser; 8.6 is the last with one")
     parser = trt.CaffeParser()
@@ -84,7 +79,7 @@ def _caffe(trt: Any, network: Any, log: Any, source: Mapping[str, Any]) -> list[
     return [parser, tensors]
 
 
-def _last_outputs(network: Any) -> list[str]:
+def _last_outputs(network: Any) -> List[str]:
     if not network.num_layers:
         return []
     last = network.get_layer(network.num_layers - 1)
@@ -94,13 +89,13 @@ def _last_outputs(network: Any) -> list[str]:
 _PARSERS = {"uff": _uff, "onnx": _onnx, "caffe": _caffe}
 
 
-def tensors_of(network: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def tensors_of(network: Any) -> Tuple[List[Dict[str, Any]], List[Dict[str, Any]]]:
     """Return name, type and shape of a network's inputs and of its outputs; -1 is an open size."""
 
-    def told(tensors: Sequence[Any]) -> list[dict[str, Any]]:
+    def described(tensors: Sequence[Any]) -> List[Dict[str, Any]]:
         return [{"name": t.name, "dtype": t.dtype.name.lower(), "shape": list(t.shape)} for t in tensors]
 
     return (
-        told([network.get_input(i) for i in range(network.num_inputs)]),
-        told([network.get_output(i) for i in range(network.num_outputs)]),
+        described([network.get_input(i) for i in range(network.num_inputs)]),
+        described([network.get_output(i) for i in range(network.num_outputs)]),
     )

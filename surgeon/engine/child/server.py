@@ -3,17 +3,14 @@
 Plugins that assert end their process, drivers hang, memory runs out: none of that must take the caller along.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import threading
-from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Dict, List, Mapping, Sequence
 
-from surgeon.diagnostics import SurgeonError, error
-from surgeon.optional import require
+from .devices import devices
+from .failures import MissingPackage, NoDevice, require
 
 LETTERS = ("F", "E", "W", "I", "V")
 """TensorRT's severities, gravest first."""
@@ -22,7 +19,7 @@ _QUIET_PHASES = frozenset({"build"})
 """Phases whose verbose lines are counted and not sent on; there are tens of thousands."""
 
 
-class Child:
+class Server:
     """Answers orders: each is a name with arguments, each answer what it gives or why there is none."""
 
     def __init__(self, connection: Connection) -> None:
@@ -33,7 +30,7 @@ class Child:
         self._executor: Any = None
         self._trt: Any = None
         self._log: Any = None
-        self._libraries: list[ctypes.CDLL] = []
+        self._libraries: List[ctypes.CDLL] = []
 
     def serve(self) -> None:
         """Answer until the connection is closed."""
@@ -44,60 +41,50 @@ class Child:
                 return
             try:
                 answer = getattr(self, f"do_{name}")(**arguments)
-            except SurgeonError as exc:
-                self._tell("raised", exc.diagnostics)
-            except (
-                Exception
-            ) as exc:  # TensorRT's bindings and CUDA raise of many kinds; the parent tells what it means
-                self._tell("failed", type(exc).__name__, " ".join(str(exc).split()))
+            except MissingPackage as exc:
+                self._send("missing", *exc.args)
+            except NoDevice:
+                self._send("no device")
+            except Exception as exc:  # TensorRT's bindings and CUDA raise of many kinds; the parent explains
+                self._send("failed", type(exc).__name__, " ".join(str(exc).split()))
             else:
-                self._tell("done", answer)
+                self._send("done", answer)
 
     # Orders
 
-    def do_open(self, libraries: list[str]) -> dict[str, Any]:
+    def do_open(self, libraries: List[str]) -> Dict[str, Any]:
         """Import TensorRT, load the plugin libraries, and say what is there."""
         self._begin("import")
         trt = self._trt = require("tensorrt", "building and running engines")
-        self._log = _make_log(trt, self._heard)
+        self._log = _make_log(trt, self._log_line)
         self._begin("libraries")
         if not trt.init_libnvinfer_plugins(self._log, ""):
             raise RuntimeError("init_libnvinfer_plugins failed")
         for library in libraries:
             self._libraries.append(ctypes.CDLL(library, ctypes.RTLD_GLOBAL))
         self._begin("device")
-        from surgeon.engine.child import cuda
-        from surgeon.engine.registry import devices
+        from . import cuda
 
-        found = devices()
-        if not found:
-            raise error(
-                "B111",
-                "no GPU answers; expected one that CUDA can use",
-                "cuda",
-                help=["'surgeon doctor' says what there is; an engine needs an NVIDIA GPU and its driver"],
-            )
+        gpus = devices()
+        if not gpus:
+            raise NoDevice
         cuda.call("cudaFree", None)  # makes the context, so that a GPU without room for it is told as such
-        return {
-            "tensorrt": trt.__version__,
-            "gpu": found[0].name,
-            "capability": found[0].compute_capability,
-            "memory": found[0].memory,
-        }
+        name, capability, memory = gpus[0]
+        return {"tensorrt": trt.__version__, "gpu": name, "capability": capability, "memory": memory}
 
-    def do_build(self, **job: Any) -> dict[str, Any]:
-        """Build an engine; see :func:`surgeon.engine.child.build.build`."""
-        from surgeon.engine.child.build import Progress, build
+    def do_build(self, **job: Any) -> Dict[str, Any]:
+        """Build an engine; see :func:`build`."""
+        from .build import Progress, build
 
-        self._progress = Progress(self._told)
+        self._progress = Progress(self._report)
         try:
             return build(self._trt, self._log, self._progress, self._ask, job)
         finally:
             self._progress = None
 
-    def do_load(self, data: bytes, max_batch: int) -> list[dict[str, Any]]:
+    def do_load(self, data: bytes, max_batch: int) -> List[Dict[str, Any]]:
         """Load an engine; return its bindings."""
-        from surgeon.engine.child.execute import Executor
+        from .execute import Executor
 
         self._begin("load")
         self._executor = Executor(self._trt, self._log, data, max_batch)
@@ -106,63 +93,61 @@ class Child:
             for b in self._executor.bindings
         ]
 
-    def do_run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+    def do_run(self, feeds: Mapping[str, Any]) -> Any:
         """Run one batch."""
         self._begin("run")
-        found: dict[str, Any] = self._executor.run(feeds)
-        return found
+        return self._executor.run(feeds)
 
-    def do_bench(self, feeds: Mapping[str, Any], warm_up: float, rounds: int) -> dict[str, Any]:
+    def do_bench(self, feeds: Mapping[str, Any], warm_up: float, rounds: int) -> Any:
         """Measure."""
         self._begin("run")
-        found: dict[str, Any] = self._executor.bench(feeds, warm_up, rounds)
-        return found
+        return self._executor.bench(feeds, warm_up, rounds)
 
     # Talk
 
     def _begin(self, phase: str) -> None:
-        self._told("phase", phase)
+        self._report("phase", phase)
 
-    def _told(self, kind: str, *values: Any) -> None:
+    def _report(self, kind: str, *values: Any) -> None:
         if kind == "phase":
             self._phase = values[0]
-        self._tell(kind, *values)
+        self._send(kind, *values)
 
-    def _tell(self, kind: str, *values: Any) -> None:
+    def _send(self, kind: str, *values: Any) -> None:
         with self._sending:
             self._connection.send((kind, *values))
 
     def _ask(self, what: str, number: int) -> Any:
-        self._tell("ask", what, number)
+        self._send("ask", what, number)
         return self._connection.recv()
 
-    def _heard(self, letter: str, text: str) -> None:
+    def _log_line(self, letter: str, text: str) -> None:
         if letter == "V":
             if self._progress is not None:
                 self._progress.line(text)
             if self._phase in _QUIET_PHASES:
                 return
-        self._tell("log", letter, text[:2000])
+        self._send("log", letter, text[:2000])
 
 
-def _make_log(trt: Any, heard: Any) -> Any:
+def _make_log(trt: Any, write: Any) -> Any:
     """Return a logger of TensorRT that passes every line on."""
     logger = trt.ILogger
-    order = [logger.INTERNAL_ERROR, logger.ERROR, logger.WARNING, logger.INFO, logger.VERBOSE]
-    letters = {int(severity): letter for severity, letter in zip(order, LETTERS, strict=True)}
+    severities = [logger.INTERNAL_ERROR, logger.ERROR, logger.WARNING, logger.INFO, logger.VERBOSE]
+    letters = {int(severity): letter for severity, letter in zip(severities, LETTERS)}
 
     class Log(logger):  # type: ignore[misc,valid-type]
         def __init__(self) -> None:
             logger.__init__(self)
 
         def log(self, severity: Any, message: str) -> None:
-            heard(letters.get(int(severity), "V"), message)
+            write(letters.get(int(severity), "V"), message)
 
     return Log()
 
 
 def main(arguments: Sequence[str]) -> None:
     """Serve the socket whose descriptor is the only argument."""
-    Child(Connection(int(arguments[0]))).serve()
+    Server(Connection(int(arguments[0]))).serve()
     # TensorRT's objects may fail while the interpreter takes them apart; the answers are sent.
     os._exit(0)

@@ -1,25 +1,18 @@
-"""A stand-in for TensorRT, for machines without a GPU: it has the calls of the version in FAKE_TENSORRT and no arithmetic.
+"""A stand-in for TensorRT, for machines without a GPU: it has the calls of the version in FAKE_TENSORRT and no arithmetic. Python 3.6 runs it, too.
 
 An engine is a piece of JSON; executing it gives, for each output, the mean of each picture's inputs. What is done to the
 builder is written into the engine, so that a test can read it there. FAKE_FAULT makes it fail in the way it names.
 """
 
 import ctypes
+import functools
 import json
+import operator
 import os
 import signal
 import sys
 import time
 from enum import Enum, IntEnum
-
-import numpy as np
-
-from surgeon.engine import registry
-
-if os.environ.get("FAKE_GPU") != "":
-    registry.devices = lambda: (registry.Device(os.environ.get("FAKE_GPU", "Fake GPU"), "9.0", 1 << 30),)
-else:
-    registry.devices = tuple
 
 __version__ = os.environ.get("FAKE_TENSORRT", "8.5.3.1")
 VERSION = tuple(int(part) for part in __version__.split(".")[:2])
@@ -248,7 +241,7 @@ class Builder:
         if stored:
             return stored.decode()
         means = []
-        while (addresses := calibrator.get_batch(names)) is not None:
+        for addresses in iter(lambda: calibrator.get_batch(names), None):
             assert len(addresses) == len(names)
             means.append(calibrator.get_batch_size())
         calibrator.write_calibration_cache(f"scales of {len(means)} batches".encode())
@@ -403,8 +396,10 @@ class _Context:
     def _execute(self, batch, addresses):
         if FAULT == "hang":
             time.sleep(60)
+        import numpy as np
+
         total = np.zeros(batch, np.float32)
-        for (_, is_input, shape), address in zip(self.engine.tensors, addresses, strict=True):
+        for (_, is_input, shape), address in zip(self.engine.tensors, addresses):
             if is_input:
                 count = self._count(shape, batch)
                 total += (
@@ -412,7 +407,7 @@ class _Context:
                     .reshape(batch, -1)
                     .mean(1)
                 )
-        for (_, is_input, shape), address in zip(self.engine.tensors, addresses, strict=True):
+        for (_, is_input, shape), address in zip(self.engine.tensors, addresses):
             if not is_input:
                 count = self._count(shape, batch)
                 np.ctypeslib.as_array((ctypes.c_float * count).from_address(address)).reshape(batch, -1)[
@@ -426,7 +421,7 @@ class _Context:
             if self.engine.has_implicit_batch_dimension
             else [batch if size == -1 else size for size in shape]
         )
-        return int(np.prod(whole))
+        return functools.reduce(operator.mul, whole, 1)
 
     if VERSION < (10, 0):
 
