@@ -82,7 +82,7 @@ def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
         say("more: " + ", ".join(f"surgeon explain {code}" for code in codes))
 
 
-class Progress:
+class ProgressLine:
     """A line on the terminal that tells how far something is; nothing where standard error is no terminal."""
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class Progress:
         sys.stderr.flush()
         self._shown = text
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressLine:
         return self
 
     def __exit__(self, *args: object) -> None:
@@ -107,9 +107,9 @@ class Progress:
             sys.stderr.write("\r" + " " * len(self._shown) + "\r")
 
 
-def progress() -> Progress:
+def progress() -> ProgressLine:
     """Return a line that tells how far something is, for the length of a block."""
-    return Progress()
+    return ProgressLine()
 
 
 def writes(text: str) -> bool:

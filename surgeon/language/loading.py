@@ -22,7 +22,7 @@ from surgeon.language.document import (
 )
 from surgeon.language.document import Sequence as ListValue
 from surgeon.language.layers import merge, moved, substitute
-from surgeon.language.recipe import Engine, Image, ImageStep, NamespaceRule, NodeDefinition, Recipe
+from surgeon.language.recipe import EngineSettings, Image, ImageStep, NamespaceRule, NodeDefinition, Recipe
 from surgeon.steps.step import Step, step_types
 
 _EXTENDS_LIMIT = 32
@@ -335,7 +335,7 @@ def _allowed(path: tuple[PathItem, ...], model: type[BaseModel]) -> list[str]:
             "nodes": NodeDefinition,
             "namespaces": NamespaceRule,
             "image": Image,
-            "engine": Engine,
+            "engine": EngineSettings,
         }
         model = ImageStep if path[:2] == ("image", "steps") else kinds.get(path[0], Recipe)
     names = [field.alias or name for name, field in model.model_fields.items()]

@@ -195,7 +195,7 @@ def byte_count(value: Any) -> Any:
 Anchors: TypeAlias = Literal["auto", "plugin", "constant"]
 
 
-class Engine(_Part):
+class EngineSettings(_Part):
     """How an engine is built."""
 
     precision: Literal["fp32", "fp16", "int8"] = Field(
@@ -239,8 +239,8 @@ class Recipe(Displayed, _Part):
         "constant where fields of the plugin are 'auto' and its anchors would differ by more than 1e-6 of "
         "the picture.",
     )
-    engine: Engine = Field(
-        default=Engine(precision="fp32", max_batch=1, workspace=1 << 30),
+    engine: EngineSettings = Field(
+        default=EngineSettings(precision="fp32", max_batch=1, workspace=1 << 30),
         description="How an engine is built.",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from surgeon.zoo.nodes import FLOAT, NodeWriter, Ref, Shape, Type
+from surgeon.zoo.nodes import FLOAT, NodeWriter, Ref, ShapeAttr, Type
 from surgeon.zoo.weights import SeededWeights
 
 
@@ -13,7 +13,7 @@ def build_lenet(seed: int = 0) -> bytes:
     """
     g = NodeWriter("2019")
     weights = SeededWeights(seed)
-    picture = g.emit("Placeholder", name="InputLayer", dtype=Type(FLOAT), shape=Shape((-1, 1, 28, 28)))
+    picture = g.emit("Placeholder", name="InputLayer", dtype=Type(FLOAT), shape=ShapeAttr((-1, 1, 28, 28)))
     with g.scope("flatten"):
         batch = g.element(g.shape(picture), 0)
         full = g.unique("Reshape")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from surgeon.zoo.nodes import NodeWriter, Ref, Shape, Type, location
+from surgeon.zoo.nodes import NodeWriter, Ref, ShapeAttr, Type, location
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _arrays(g: NodeWriter, count: Ref, numbers: Mapping[int, int], made: int) ->
             count,
             name="TensorArray",
             dtype=Type(numbers[index]),
-            element_shape=Shape(None),
+            element_shape=ShapeAttr(None),
             tensor_array_name="",
             dynamic_size=False,
             clear_after_read=True,
@@ -233,6 +233,6 @@ def _stack(
             place: dict[str, Any] = {"_class": location(array)}
             size = g.emit("TensorArraySizeV3", array, exits[number], **place)
             indices = g.range(size, **place)
-            attrs = {"dtype": Type(output.number), "element_shape": Shape(output.shape), **place}
+            attrs = {"dtype": Type(output.number), "element_shape": ShapeAttr(output.shape), **place}
             stacked[number] = g.emit("TensorArrayGatherV3", array, indices, exits[number], **attrs)
     return stacked

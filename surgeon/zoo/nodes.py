@@ -22,7 +22,7 @@ class Type(NamedTuple):
     number: int
 
 
-class Shape(NamedTuple):
+class ShapeAttr(NamedTuple):
     """An attribute that is a shape; None is an unknown rank, -1 an unknown size."""
 
     sizes: tuple[int, ...] | None
@@ -405,7 +405,7 @@ def _tensor(array: np.ndarray, number: int) -> Any:
 def _set(attr: Any, value: Value) -> None:
     if isinstance(value, Type):
         attr.type = value.number
-    elif isinstance(value, Shape):
+    elif isinstance(value, ShapeAttr):
         attr.shape.CopyFrom(_shape(value.sizes))
     elif isinstance(value, bool):
         attr.b = value

@@ -11,7 +11,7 @@ from surgeon.zoo.suppression import clip_or_pad, suppress
 
 
 @dataclass(frozen=True)
-class Detections:
+class DetectionRefs:
     """The tensors that become the graph's outputs; the last three as of 2019 only."""
 
     boxes: Ref
@@ -30,7 +30,7 @@ def write_postprocessor(
     anchors: Ref,
     logits: Ref,
     true_shapes: Ref,
-) -> Detections:
+) -> DetectionRefs:
     """Write the namespace; ``true_shapes`` is [N, 3] (height, width, channels), unused in 2017."""
     with g.scope("Postprocessor"):
         boxes = _decoded(g, options, encodings, anchors)
@@ -42,10 +42,10 @@ def write_postprocessor(
         with g.scope("BatchMultiClassNonMaxSuppression"):
             outputs = _batch(g, options, (boxes, scores, window, all_scores))
         if g.date != "2019":
-            return Detections(outputs[0], outputs[1], outputs[2], g.cast(outputs[4]))
+            return DetectionRefs(outputs[0], outputs[1], outputs[2], g.cast(outputs[4]))
         count = g.cast(outputs[6])
         raw = g.squeeze(boxes, 2)
-        return Detections(outputs[0], outputs[1], outputs[2], count, outputs[5], raw, all_scores)
+        return DetectionRefs(outputs[0], outputs[1], outputs[2], count, outputs[5], raw, all_scores)
 
 
 def _decoded(g: NodeWriter, options: SsdOptions, encodings: Ref, anchors: Ref) -> Ref:

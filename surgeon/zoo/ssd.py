@@ -10,10 +10,10 @@ from surgeon.atomic import write_bytes
 from surgeon.zoo.anchors import write_anchors
 from surgeon.zoo.extractor import depth, write_features
 from surgeon.zoo.loops import MapLoop, MappedOutput, write_map
-from surgeon.zoo.nodes import FLOAT, INT32, UINT8, NodeWriter, Ref, Shape, Type
+from surgeon.zoo.nodes import FLOAT, INT32, UINT8, NodeWriter, Ref, ShapeAttr, Type
 from surgeon.zoo.options import LAYERS, SsdOptions, WeightSource
 from surgeon.zoo.padding import write_dead_nodes, write_live_nodes
-from surgeon.zoo.postprocessor import Detections, write_postprocessor
+from surgeon.zoo.postprocessor import DetectionRefs, write_postprocessor
 from surgeon.zoo.predictor import Predictors, join_predictions
 from surgeon.zoo.weights import SeededWeights
 
@@ -28,7 +28,7 @@ def build_ssd(options: SsdOptions = SsdOptions(), weights: WeightSource | None =
     """
     g = NodeWriter(options.date)
     source = weights or SeededWeights(options.seed)
-    picture = g.emit("Placeholder", name="image_tensor", dtype=Type(UINT8), shape=Shape((-1, -1, -1, 3)))
+    picture = g.emit("Placeholder", name="image_tensor", dtype=Type(UINT8), shape=ShapeAttr((-1, -1, -1, 3)))
     image, true_shapes = _preprocessor(g, options, g.cast(picture))
     features = write_features(g, options, image, source, fit=weights is None)
     live = options.extra_nodes // 2
@@ -93,7 +93,7 @@ def _input_size(g: NodeWriter, options: SsdOptions, image: Ref) -> tuple[Ref | i
     return g.element(shape, 1), g.element(shape, 2)
 
 
-def _outputs(g: NodeWriter, detections: Detections) -> None:
+def _outputs(g: NodeWriter, detections: DetectionRefs) -> None:
     labels = g.add(detections.classes, 1.0)
     named = {
         "detection_boxes": detections.boxes,

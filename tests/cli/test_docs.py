@@ -46,12 +46,12 @@ def test_a_recipe_of_the_guide_is_one(text: str, tmp_path: Path) -> None:
 
 
 def test_the_guide_names_every_key_of_the_language() -> None:
-    from surgeon.language import Engine, Image, NodeDefinition, Recipe
+    from surgeon.language import EngineSettings, Image, NodeDefinition, Recipe
     from surgeon.steps.step import step_types
 
     text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
     words = set(re.findall(r"[A-Za-z_][\w-]*", text))
-    for model in (Recipe, NodeDefinition, Image, Engine):
+    for model in (Recipe, NodeDefinition, Image, EngineSettings):
         assert set(model.model_fields) <= words, model.__name__
     assert {"extends", "optional", "before", "after", "drop", "append", *step_types()} <= words
 

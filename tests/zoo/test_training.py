@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("PIL", reason="Pillow draws the pictures")
 
-from surgeon.zoo.demo.pictures import CLASSES, Picture, make_picture
+from surgeon.zoo.demo.pictures import CLASSES, LabelledPicture, make_picture
 from surgeon.zoo.training.evaluation import evaluate, fresh_pictures
 from surgeon.zoo.training.targets import anchors, corners, decode, targets
 from surgeon.zoo.training.trainer import OPTIONS, Schedule, batches, sample
@@ -49,7 +49,7 @@ def test_every_second_sample_is_mirrored_with_its_boxes() -> None:
     assert np.abs(found[:, None] - picture.boxes[None]).max(2).min(1).max() > 2e-3
 
 
-def perfect(pictures: list[Picture], shift: float = 0.0, turn: int = 0) -> float:
+def perfect(pictures: list[LabelledPicture], shift: float = 0.0, turn: int = 0) -> float:
     """Return the mAP of a detector that knows the answers, moved by ``shift`` and with labels ``turn`` further."""
     answers = {p.pixels.tobytes(): p for p in pictures}
 
@@ -79,10 +79,10 @@ def test_the_frozen_graph_computes_what_the_network_computes() -> None:
     from surgeon.graph import Ref
     from surgeon.verification import OriginalRunner
     from surgeon.zoo.ssd import build_ssd
-    from surgeon.zoo.training.network import Network
+    from surgeon.zoo.training.network import TrainableNetwork
 
     options = replace(OPTIONS, depth_multiplier=0.1)
-    network = Network(options, seed=3)
+    network = TrainableNetwork(options, seed=3)
     pixels = np.random.default_rng(0).integers(0, 256, (1, 300, 300, 3)).astype(np.uint8)
     for _ in range(3):
         network(
@@ -99,11 +99,11 @@ def test_the_frozen_graph_computes_what_the_network_computes() -> None:
 
 def test_a_few_steps_change_the_weights_and_are_written(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow", reason="TensorFlow trains")
-    from surgeon.zoo.training.network import Network
+    from surgeon.zoo.training.network import TrainableNetwork
     from surgeon.zoo.training.trainer import step_of
 
     schedule = Schedule(steps=2, batch=2, first_pictures=2, new_pictures=1, warmup=1)
-    network = Network(OPTIONS, seed=0)
+    network = TrainableNetwork(OPTIONS, seed=0)
     before = {name: variable.numpy() for name, variable in network.variables.items()}
     step = step_of(network, schedule)
     losses = [

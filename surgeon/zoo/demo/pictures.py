@@ -36,7 +36,7 @@ _CROSS_ARM = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class LabelledPicture:
     """A picture and the shapes in it, from the rearmost to the foremost.
 
     ``pixels`` is uint8[H, W, 3], red first. ``boxes`` is float32[n, 4], ymin, xmin, ymax, xmax as shares of
@@ -49,7 +49,7 @@ class Picture:
     labels: np.ndarray
 
 
-def make_picture(seed: int, index: int, size: tuple[int, int] | None = None) -> Picture:
+def make_picture(seed: int, index: int, size: tuple[int, int] | None = None) -> LabelledPicture:
     """Make picture number ``index`` of a seed; it does not depend on other pictures.
 
     ``size`` is height and width in pixels, 32 at least; without it, it is one of ``SIZES``. Raise
@@ -66,7 +66,7 @@ def make_picture(seed: int, index: int, size: tuple[int, int] | None = None) -> 
     return painter.picture()
 
 
-def make_pictures(seed: int, count: int) -> list[Picture]:
+def make_pictures(seed: int, count: int) -> list[LabelledPicture]:
     """Make the pictures 0 to ``count`` - 1 of a seed; raise as ``make_picture`` does."""
     return [make_picture(seed, index) for index in range(count)]
 
@@ -110,7 +110,7 @@ class _Painter:
                 self._paint(label, corners, box)
                 return
 
-    def picture(self) -> Picture:
+    def picture(self) -> LabelledPicture:
         """Return what has been painted, with noise of a camera."""
         noise = self._random.standard_normal(self._canvas.shape, np.float32)
         noisy = self._canvas + noise * np.float32(self._random.uniform(0, 8))
@@ -122,7 +122,7 @@ class _Painter:
         ]
         scale = np.array([self._height, self._width] * 2, np.float64)
         boxes = np.array([placed.box / scale for placed in left], np.float32).reshape(-1, 4)
-        return Picture(pixels, boxes, np.array([placed.label for placed in left], np.int64))
+        return LabelledPicture(pixels, boxes, np.array([placed.label for placed in left], np.int64))
 
     def _texture(self, kind: int) -> np.ndarray:
         """Return the share of the second colour, float32[H, W]."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from surgeon.optional import require
-from surgeon.zoo.demo.pictures import CLASSES, Picture, make_picture
+from surgeon.zoo.demo.pictures import CLASSES, LabelledPicture, make_picture
 
 Detect = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 """From uint8[H, W, 3] to boxes float32[n, 4] (ymin, xmin, ymax, xmax, relative), scores float32[n], labels
@@ -45,12 +45,12 @@ class Evaluation:
         }
 
 
-def fresh_pictures(count: int, seed: int = EVALUATION_SEED) -> Iterable[Picture]:
+def fresh_pictures(count: int, seed: int = EVALUATION_SEED) -> Iterable[LabelledPicture]:
     """Return pictures 0 to ``count`` of a seed, made one by one."""
     return (make_picture(seed, index) for index in range(count))
 
 
-def evaluate(detect: Detect, pictures: Iterable[Picture]) -> Evaluation:
+def evaluate(detect: Detect, pictures: Iterable[LabelledPicture]) -> Evaluation:
     """Run ``detect`` on every picture and compare with the shapes in it.
 
     The measure is COCO's, of at most 100 detections a picture. Raise SurgeonError E108 where pycocotools is

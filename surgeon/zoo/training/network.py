@@ -34,7 +34,7 @@ class _Layer:
         return self.kernel.rpartition("/")[0] + "/BatchNorm/"
 
 
-class Network:
+class TrainableNetwork:
     """Box encodings and class scores of pictures; ``variables`` are the frozen graph's constants by name."""
 
     def __init__(self, options: SsdOptions, seed: int) -> None:

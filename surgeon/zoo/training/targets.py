@@ -52,7 +52,7 @@ def decode(encodings: np.ndarray, anchors: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class AnchorTarget:
     """For every anchor ``label``, int8[P] (0 nothing, -1 ignored), and ``encoding``, float32[P, 4], 0 without
     an object.
     """
@@ -61,13 +61,13 @@ class Target:
     encoding: np.ndarray
 
 
-def targets(anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> Target:
+def targets(anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> AnchorTarget:
     """Give each anchor the object that it overlaps by half or more, and each object the anchor that overlaps
     it most.
     """
     label, encoding = np.zeros(len(anchors), np.int8), np.zeros((len(anchors), 4), np.float32)
     if not len(boxes):
-        return Target(label, encoding)
+        return AnchorTarget(label, encoding)
     overlap = iou(corners(anchors)[:, None], boxes[None])
     best, most = overlap.argmax(1), overlap.max(1)
     label[most >= IGNORED] = -1
@@ -80,4 +80,4 @@ def targets(anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> Targe
     encoding[matched] = SCALES * np.concatenate(
         [(middle - anchor[:, :2]) / anchor[:, 2:], np.log(size / anchor[:, 2:])], 1
     )
-    return Target(label, encoding)
+    return AnchorTarget(label, encoding)

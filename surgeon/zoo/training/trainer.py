@@ -22,7 +22,7 @@ from surgeon.zoo.demo.pictures import CLASSES, make_picture
 from surgeon.zoo.options import SsdOptions
 from surgeon.zoo.ssd import write_ssd
 from surgeon.zoo.training.evaluation import Evaluation, evaluate, fresh_pictures
-from surgeon.zoo.training.network import Network
+from surgeon.zoo.training.network import TrainableNetwork
 from surgeon.zoo.training.targets import anchors, decode, targets
 
 OPTIONS = SsdOptions(date="2018", classes=len(CLASSES), depth_multiplier=15 / 64, score_threshold=1e-8)
@@ -111,7 +111,7 @@ def batches(schedule: Schedule, seed: int) -> Iterator[tuple[np.ndarray, ...]]:
         process.terminate()
 
 
-def step_of(network: Network, schedule: Schedule) -> Callable[..., Any]:
+def step_of(network: TrainableNetwork, schedule: Schedule) -> Callable[..., Any]:
     """Return the function of one step: pictures, labels, encodings and learning rate to class and box loss.
 
     The classes have a focal loss (Lin et al. 2017, gamma 2, both classes weighed alike) on independent
@@ -149,7 +149,7 @@ def step_of(network: Network, schedule: Schedule) -> Callable[..., Any]:
     return compiled
 
 
-def detector(network: Network) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def detector(network: TrainableNetwork) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Return the network as it stands as a function from a picture to boxes, scores and labels."""
     tf: Any = require("tensorflow", "running a detector")
     centred = anchors(network.options)
@@ -188,7 +188,7 @@ def train(
     tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(seed)
     make_folder(folder)
-    network = Network(OPTIONS, seed)
+    network = TrainableNetwork(OPTIONS, seed)
     step = step_of(network, schedule)
     log: dict[str, Any] = {"seed": seed, "schedule": asdict(schedule), "losses": [], "evaluations": []}
     begin, sums, last = time.monotonic(), np.zeros(2), None
