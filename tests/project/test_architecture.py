@@ -20,6 +20,7 @@ ROOMS = (
     "atomic",
     "optional",
     "version",
+    "deprecation",
     "lazy_names",
     "graph",
     "infer",

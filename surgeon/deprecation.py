@@ -1,0 +1,64 @@
+"""Public names that have a successor: the old one works for one release more, and says so."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+REGISTERED: list[Alias] = []
+"""Every alias of the modules that are imported."""
+
+
+@dataclass(frozen=True)
+class Alias:
+    """An old name, its successor, and the release in which the old name goes.
+
+    ``owner`` has both names: a module, a class or an option's function, dotted. Whoever meets the old name in
+    use calls :meth:`warn`.
+    """
+
+    owner: str
+    name: str
+    successor: str
+    removal: str
+
+    def __post_init__(self) -> None:
+        REGISTERED.append(self)
+
+    def warn(self, stacklevel: int = 2) -> None:
+        """Warn the caller's caller, once for each place in its source."""
+        text = f"'{self.name}' of {self.owner} goes in release {self.removal}; use '{self.successor}'"
+        warnings.warn(text, DeprecationWarning, stacklevel=stacklevel + 1)
+
+
+def renamed_names(package: str, successors: Mapping[str, str], *, removal: str) -> Callable[[str], object]:
+    """Return a module's ``__getattr__`` for names that it has under another name now."""
+    aliases = {name: Alias(package, name, successor, removal) for name, successor in successors.items()}
+
+    def get(name: str) -> object:
+        if name not in aliases:
+            raise AttributeError(f"module '{package}' has no attribute '{name}'")
+        aliases[name].warn()
+        return getattr(importlib.import_module(package), aliases[name].successor)
+
+    return get
+
+
+class RenamedAttribute:
+    """An attribute that a class has under another name now.
+
+    The body of the class says ``old = RenamedAttribute("new", removal="0.2.0")``.
+    """
+
+    def __init__(self, successor: str, *, removal: str) -> None:
+        self._successor, self._removal = successor, removal
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.alias = Alias(f"{owner.__module__}.{owner.__qualname__}", name, self._successor, self._removal)
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        self.alias.warn()
+        return getattr(owner if instance is None else instance, self.alias.successor)
