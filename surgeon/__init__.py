@@ -95,6 +95,6 @@ __getattr__, __dir__ = lazy_names(__name__, globals(), _HOMES)
 @draw_with
 def _html(value: object) -> str:
     """Return a value as HTML, for notebooks; what draws it is imported then."""
-    from surgeon.viewer import html_of
+    from surgeon.api.notebook_html import html_of
 
     return html_of(value)

@@ -26,7 +26,8 @@ class Alias:
     removal: str
 
     def __post_init__(self) -> None:
-        REGISTERED.append(self)
+        if self not in REGISTERED:  # a dataclass with slots is made twice
+            REGISTERED.append(self)
 
     def warn(self, stacklevel: int = 2) -> None:
         """Warn the caller's caller, once for each place in its source."""
@@ -60,5 +61,7 @@ class RenamedAttribute:
         self.alias = Alias(f"{owner.__module__}.{owner.__qualname__}", name, self._successor, self._removal)
 
     def __get__(self, instance: object, owner: type) -> Any:
+        if instance is None:
+            return self
         self.alias.warn()
-        return getattr(owner if instance is None else instance, self.alias.successor)
+        return getattr(instance, self.alias.successor)

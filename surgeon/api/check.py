@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from surgeon.api.export import errors_in, find_objections
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
+from surgeon.display import Displayed
 from surgeon.graph import Graph
 from surgeon.language import Recipe
 from surgeon.request import Options, PathLike, Request, takes_options
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Displayed):
     """What :func:`check` found out.
 
     ``plan`` is None where no model was given. ``problems`` are what the target's exporter or runtime would
@@ -37,21 +38,6 @@ class Check:
         return (
             f"<Check of the recipe '{self.recipe.name}' for {self.target}: "
             f"{'refused' if self.problems else 'fine'}>"
-        )
-
-    def _repr_html_(self) -> str:
-        from surgeon.viewer import answer_html
-
-        facts = {
-            "parameters": ", ".join(f"{name} = {value}" for name, value in self.recipe.parameters.items())
-        }
-        remarks = self.plan.remarks if self.plan is not None else ()
-        return answer_html(
-            "refused" if self.problems else "fine",
-            f"recipe '{self.recipe.name}' for {self.target}",
-            facts,
-            self.plan,
-            (*self.problems, *self.warnings, *remarks),
         )
 
 

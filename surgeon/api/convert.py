@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from surgeon.api.export import check_objections, onnx_choices, output_target, write
 from surgeon.diagnostics import Diagnostic
+from surgeon.display import Displayed
 from surgeon.graph import Graph
 from surgeon.language import Recipe
 from surgeon.request import Options, PathLike, Request, takes_options
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Conversion:
+class Conversion(Displayed):
     """What :func:`convert` did: the plan it applied, the file it wrote, and what may go wrong in the target's
     runtime.
 
@@ -46,16 +47,6 @@ class Conversion:
             f"<Conversion: {self.output} for {self.target}, {self.nodes_before} nodes became "
             f"{self.nodes_after}>"
         )
-
-    def _repr_html_(self) -> str:
-        from surgeon.viewer import answer_html
-
-        facts = {
-            "nodes": f"{self.nodes_before:,} became {self.nodes_after:,}",
-            "bytes": f"{self.bytes_written:,}",
-            "plugins": "; ".join(f"{one.node}: {one.op}, {one.rendering}" for one in self.plugins),
-        }
-        return answer_html("written", f"{self.output} for {self.target}", facts, None, self.warnings)
 
 
 @takes_options

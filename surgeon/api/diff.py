@@ -20,7 +20,7 @@ def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = No
     """
     from surgeon.atomic import write_text
     from surgeon.graph.diff import diff_graphs
-    from surgeon.viewer import Page, check_page, read_file, render_page, tell_difference
+    from surgeon.viewer import Page, check_page, read_file, render_page, report_difference
 
     if html is not None:
         check_page(html, a, b)
@@ -29,6 +29,6 @@ def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = No
     )
     found = diff_graphs(first, second)
     if html is not None:
-        story = tell_difference(first, second, found, stated=(stated, stated_too))
-        write_text(html, render_page(Page(story)))
+        report = report_difference(first, second, found, stated=(stated, stated_too))
+        write_text(html, render_page(Page(report)))
     return found

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from surgeon.verification import Verification
-    from surgeon.viewer import Story
+    from surgeon.viewer import ChangeReport
 
 
 @takes_options
@@ -26,8 +26,8 @@ def view(
     html: PathLike | None = None,
     verification: Verification | PathLike | None = None,
     **options: Unpack[Options],
-) -> Story:
-    """Return the story of a model, or of what a recipe makes of it, and write it as one HTML page to
+) -> ChangeReport:
+    """Return the report of a model, or of what a recipe makes of it, and write it as one HTML page to
     ``html``.
 
     Without a recipe ``model`` may be a ``.uff`` or ``.onnx`` file, too.
@@ -46,9 +46,9 @@ def view(
         check_recipe,
         read_verification,
         render_page,
-        tell,
-        tell_file,
-        tell_graph,
+        report_file,
+        report_graph,
+        report_plan,
     )
 
     if html is not None:
@@ -59,9 +59,9 @@ def view(
         if verification is not None:
             raise TypeError("a verification goes with a recipe")
         page = Page(
-            tell_graph(model, catalog=catalog)
+            report_graph(model, catalog=catalog)
             if isinstance(model, Graph)
-            else tell_file(model, catalog=catalog)
+            else report_file(model, catalog=catalog)
         )
     else:
         beside = None
@@ -73,7 +73,7 @@ def view(
         if verification is not None:
             check_recipe(verification, made.recipe)
         found = find_objections(made.result, target, catalog, made.image)
-        page = Page(tell(made, catalog=catalog), (*made.remarks, *found), verification, beside)
+        page = Page(report_plan(made, catalog=catalog), (*made.remarks, *found), verification, beside)
     if html is not None:
         write_text(html, render_page(page))
-    return page.story
+    return page.report

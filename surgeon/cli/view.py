@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from surgeon.verification import Verification
-    from surgeon.viewer import Story
+    from surgeon.viewer import ChangeReport
     from surgeon.viewer.serving import Viewer
 
 NAME = "view"
@@ -128,15 +128,15 @@ def _write(args: argparse.Namespace) -> int:
                 output=Path(folder),
                 **recipe_arguments(args),
             )
-        story = _story(
+        report = _report(
             args, html=args.html, verification=verified if verified is not None else args.verification
         )
-    written = write_explorer(story, args.export) if args.export is not None else ()
+    written = write_explorer(report, args.export) if args.export is not None else ()
     page = args.html.stat().st_size if args.html is not None and args.html.is_file() else 0
     if args.json:
         files = {"explorer": [str(path) for path in written]} if written else {}
         pages = {"page": str(args.html), "bytes": page} if args.html is not None else {}
-        console.show_json({**pages, **files, **_plain(story)})
+        console.show_json({**pages, **files, **_plain(report)})
     else:
         if args.html is not None:
             console.say(f"{args.html}: the page, {console.size(page)}")
@@ -175,14 +175,14 @@ def _open_explorer(args: argparse.Namespace) -> int:
     port = choose_port(args.port)
     with tempfile.TemporaryDirectory(prefix="surgeon-view-") as name:
         folder = Path(name)
-        story = _story(args)
-        write_explorer(story, folder)
-        if story.before is not None and not args.json:
+        report = _report(args)
+        write_explorer(report, folder)
+        if report.before is not None and not args.json:
             console.say(
                 f"Sync, 'Upload mapping from computer' takes {folder / MAPPING_FILE}; "
                 "then a node that was taken out leads to what took its place"
             )
-        return _serve(args, MODEL_EXPLORER, port, explorer_query(story, folder), (), _plain(story))
+        return _serve(args, MODEL_EXPLORER, port, explorer_query(report, folder), (), _plain(report))
 
 
 def _open_netron(args: argparse.Namespace) -> int:
@@ -195,10 +195,10 @@ def _open_netron(args: argparse.Namespace) -> int:
     if args.recipe is None:
         return _serve(args, NETRON, port, "/", [served_file(Path(args.model))], {})
     with tempfile.TemporaryDirectory(prefix="surgeon-view-") as folder:
-        story = _story(args)
+        report = _report(args)
         file = Path(folder) / f"{Path(args.model).stem}.rewritten.pb"
-        save_graph(story.after.graph, file)
-        return _serve(args, NETRON, port, "/", [file], _plain(story))
+        save_graph(report.after.graph, file)
+        return _serve(args, NETRON, port, "/", [file], _plain(report))
 
 
 def _serve(
@@ -225,18 +225,18 @@ def _serve(
     return 0
 
 
-def _story(args: argparse.Namespace, **choices: Any) -> Story:
+def _report(args: argparse.Namespace, **choices: Any) -> ChangeReport:
     import surgeon
 
     return surgeon.view(args.model, args.recipe, anchors=args.anchors, **recipe_arguments(args), **choices)
 
 
-def _plain(story: Story) -> dict[str, object]:
-    sides = {"before": story.before, "after": story.after}
+def _plain(report: ChangeReport) -> dict[str, object]:
+    sides = {"before": report.before, "after": report.after}
     return {
-        "kind": story.kind,
-        "recipe": story.recipe,
-        "target": story.target,
+        "kind": report.kind,
+        "recipe": report.recipe,
+        "target": report.target,
         "graphs": {
             key: {"nodes": len(side.nodes), "constant_bytes": side.constant_bytes, "ops": dict(side.ops)}
             for key, side in sides.items()
@@ -248,10 +248,10 @@ def _plain(story: Story) -> dict[str, object]:
                 "before": n.before,
                 "after": n.after,
                 "constant_bytes": n.constant_bytes,
-                "fate": str(n.fate),
+                "fate": str(n.status),
                 "into": dict(n.into),
                 "by": [{"step": step, "at": at, "nodes": count} for (step, at), count in n.places.items()],
             }
-            for n in story.namespaces
+            for n in report.namespaces
         ],
     }

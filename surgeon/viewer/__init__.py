@@ -1,20 +1,13 @@
-"""Before and after for a person: the story of what became of each node, and the page that shows it."""
+"""Before and after for a person: the report of what became of each node, and the page that shows it."""
 
-from surgeon.viewer.change_report import (
-    GraphStory,
-    NamespaceStory,
-    NodeStory,
-    Story,
-    read_file,
-    tell,
-    tell_difference,
-    tell_file,
-    tell_graph,
-)
-from surgeon.viewer.node_status import Fate, Mark
+from surgeon.deprecation import renamed_names
+from surgeon.viewer.change_report import ChangeReport, GraphReport
+from surgeon.viewer.namespace_report import NamespaceReport
+from surgeon.viewer.node_status import NodeReport, NodeStatus, Provenance
 from surgeon.viewer.notebook_html import (
     answer_html,
     diagnostics_html,
+    draws,
     graph_html,
     html_of,
     plan_html,
@@ -22,20 +15,28 @@ from surgeon.viewer.notebook_html import (
     verification_html,
 )
 from surgeon.viewer.page import Page, check_page, render_page
+from surgeon.viewer.reporting import (
+    read_file,
+    report_difference,
+    report_file,
+    report_graph,
+    report_plan,
+)
 from surgeon.viewer.verdict_file import check_recipe, read_verification
 
 __all__ = [
-    "Fate",
-    "GraphStory",
-    "Mark",
-    "NamespaceStory",
-    "NodeStory",
+    "ChangeReport",
+    "GraphReport",
+    "NamespaceReport",
+    "NodeReport",
+    "NodeStatus",
     "Page",
-    "Story",
+    "Provenance",
     "answer_html",
     "check_page",
     "check_recipe",
     "diagnostics_html",
+    "draws",
     "graph_html",
     "html_of",
     "plan_html",
@@ -43,9 +44,26 @@ __all__ = [
     "read_verification",
     "recipe_html",
     "render_page",
-    "tell",
-    "tell_difference",
-    "tell_file",
-    "tell_graph",
+    "report_difference",
+    "report_file",
+    "report_graph",
+    "report_plan",
     "verification_html",
 ]
+
+__getattr__ = renamed_names(
+    __name__,
+    {
+        "Fate": "NodeStatus",
+        "GraphStory": "GraphReport",
+        "Mark": "Provenance",
+        "NamespaceStory": "NamespaceReport",
+        "NodeStory": "NodeReport",
+        "Story": "ChangeReport",
+        "tell": "report_plan",
+        "tell_difference": "report_difference",
+        "tell_file": "report_file",
+        "tell_graph": "report_graph",
+    },
+    removal="0.2.0",
+)

@@ -1,23 +1,23 @@
-"""The story as JSON that the page's script draws: two graphs as columns, with tables of what occurs often."""
+"""A report as JSON that the page's script draws: two graphs as columns, with tables of what occurs often."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from surgeon.diagnostics import SurgeonError
-from surgeon.graph import Tensor, TensorSpec, print_attr
+from surgeon.graph import AttrValue, Change, Node, Tensor, TensorSpec, print_attr
 from surgeon.graph.values import TensorDigest
-from surgeon.viewer.change_report import CONSTANTS, MAX_DEPTH, GraphStory, NodeStory, Story, place
-from surgeon.viewer.html_parts import value_of
+from surgeon.viewer.change_report import ChangeReport, GraphReport
+from surgeon.viewer.html_parts import shortened, value_of
 from surgeon.viewer.markup import Markup
-from surgeon.viewer.node_status import Mark
+from surgeon.viewer.namespace_report import MAX_DEPTH
+from surgeon.viewer.node_status import CONSTANTS, NodeReport, Provenance
 
 MOST_NODES = 60_000
 """Nodes of one graph that the page draws; of a larger graph it draws the plugins and the first others."""
 
-_LONGEST = 240
 _MOST_ATTRIBUTES = 64
 _MOST_INPUTS = 4096
 
@@ -42,19 +42,19 @@ class _Tables:
         self.ops, self.specs, self.attributes, self.marks, self.changes = (_Table() for _ in range(5))
 
 
-def drawing_data(story: Story) -> dict[str, Any]:
-    """Return the story as plain values.
+def drawing_data(report: ChangeReport) -> dict[str, Any]:
+    """Return a report as plain values.
 
     ``graphs`` holds one or two graphs. A graph's ``names`` are pairs of how many components a name shares
     with the one before it and the rest; ``ops``, ``outputs``, ``attributes``, ``marks`` and ``changes`` are
     numbers in ``tables``; ``inputs`` are numbers of nodes, or pairs of node and slot.
     """
     tables = _Tables()
-    sides = {"before": story.before, "after": story.after}
-    graphs = {key: _graph(side, tables) for key, side in sides.items() if side is not None}
-    used = {op for side in sides.values() if side is not None for op in side.ops}
+    keys = ("before", "after")[-len(report.graphs) :]
+    graphs = {key: _graph(graph, tables) for key, graph in zip(keys, report.graphs, strict=True)}
+    used = {op for graph in report.graphs for op in graph.ops}
     return {
-        "kind": story.kind,
+        "kind": report.kind,
         "depth": MAX_DEPTH,
         "graphs": graphs,
         "tables": {
@@ -65,11 +65,14 @@ def drawing_data(story: Story) -> dict[str, Any]:
             "changes": tables.changes.values,
         },
         "constants": sorted(CONSTANTS),
-        "plugins": {op: _plugin(op, story.after) for op in story.after.catalog if op in used},
+        "plugins": {op: _plugin(op, report.after) for op in report.after.catalog if op in used},
         "replaced": {
-            name: [[top, count] for top, count in counts.items()] for name, counts in story.replaced.items()
+            name: [[top, count] for top, count in counts.items()] for name, counts in report.replaced.items()
         },
-        "derived": _derived(story),
+        "derived": {
+            node: {field: [value_of(each.value), list(each.evidence)] for field, each in fields.items()}
+            for node, fields in report.derived.items()
+        },
     }
 
 
@@ -79,100 +82,110 @@ def script_json(data: Mapping[str, Any]) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _graph(side: GraphStory, tables: _Tables) -> dict[str, Any]:
-    chosen = _chosen(side)
-    numbers = {story.node.name: index for index, story in enumerate(chosen)}
+def _graph(graph: GraphReport, tables: _Tables) -> dict[str, Any]:
+    drawn = _drawn(graph)
+    numbers = {report.node.name: index for index, report in enumerate(drawn)}
     columns: dict[str, list[Any]] = {
-        key: [] for key in ("names", "ops", "inputs", "control", "outputs", "attributes", "marks", "changes")
+        "names": _shared_names([report.node.name for report in drawn]),
+        "ops": [tables.ops.number(report.node.op) for report in drawn],
+        "inputs": [_inputs(report.node, numbers) for report in drawn],
+        "control": [
+            [numbers[name] for name in report.node.control[:_MOST_INPUTS] if name in numbers]
+            for report in drawn
+        ],
+        "outputs": [
+            [tables.specs.number(str(spec)) for spec in specs_of(graph, report.node.name)] for report in drawn
+        ],
+        "attributes": [
+            [tables.attributes.number(pair, list(pair)) for pair in attributes_of(report, graph)]
+            for report in drawn
+        ],
+        "marks": [tables.marks.number(report.provenance, _provenance(report.provenance)) for report in drawn],
+        "changes": [
+            [tables.changes.number(change, _change(change)) for change in report.changes] for report in drawn
+        ],
     }
-    previous: list[str] = []
-    for story in chosen:
-        node = story.node
-        parts = node.name.split("/")
-        shared = _shared(previous, parts)
-        previous = parts
-        columns["names"].append([shared, "/".join(parts[shared:])])
-        columns["ops"].append(tables.ops.number(node.op))
-        columns["inputs"].append(
-            [
-                numbers[ref.node] if not ref.slot else [numbers[ref.node], ref.slot]
-                for ref in node.inputs[:_MOST_INPUTS]
-                if ref.node in numbers
-            ]
-        )
-        columns["control"].append([numbers[name] for name in node.control[:_MOST_INPUTS] if name in numbers])
-        columns["outputs"].append([tables.specs.number(str(spec)) for spec in specs_of(side, node.name)])
-        columns["attributes"].append(
-            [tables.attributes.number(pair, list(pair)) for pair in attributes_of(story, side)]
-        )
-        columns["marks"].append(tables.marks.number(story.mark, _mark(story.mark)))
-        columns["changes"].append(
-            [tables.changes.number(c, [c.label, _short(c.before), _short(c.after)]) for c in story.changes]
-        )
     return {
         **columns,
-        "total": len(side.nodes),
-        "results": [numbers[ref.node] for ref in side.graph.output_refs if ref.node in numbers],
+        "total": len(graph.nodes),
+        "results": [numbers[ref.node] for ref in graph.graph.output_refs if ref.node in numbers],
     }
 
 
-def _chosen(side: GraphStory) -> list[NodeStory]:
-    stories = list(side.nodes.values())
-    if len(stories) <= MOST_NODES:
-        return stories
-    ranked = sorted(stories, key=lambda story: story.node.op not in side.catalog)
-    names = {story.node.name for story in ranked[:MOST_NODES]}
-    return [story for story in stories if story.node.name in names]
+def _drawn(graph: GraphReport) -> list[NodeReport]:
+    """Return the nodes that are drawn: of too many, the plugins and the first others."""
+    reports = list(graph.nodes.values())
+    if len(reports) <= MOST_NODES:
+        return reports
+    plugins_first = sorted(reports, key=lambda report: report.node.op not in graph.catalog)
+    names = {report.node.name for report in plugins_first[:MOST_NODES]}
+    return [report for report in reports if report.node.name in names]
 
 
-def _shared(previous: list[str], parts: list[str]) -> int:
-    count = 0
-    for a, b in zip(previous, parts[:-1], strict=False):
-        if a != b:
-            break
-        count += 1
-    return count
+def _shared_names(names: Iterable[str]) -> list[list[Any]]:
+    """Return, for each name, how many components it shares with the one before it, and the rest."""
+    pairs: list[list[Any]] = []
+    previous: list[str] = []
+    for name in names:
+        parts = name.split("/")
+        shared = 0
+        while shared < min(len(previous), len(parts) - 1) and previous[shared] == parts[shared]:
+            shared += 1
+        pairs.append([shared, "/".join(parts[shared:])])
+        previous = parts
+    return pairs
 
 
-def specs_of(side: GraphStory, name: str) -> tuple[TensorSpec, ...]:
+def _inputs(node: Node, numbers: Mapping[str, int]) -> list[Any]:
+    return [
+        [numbers[ref.node], ref.slot] if ref.slot else numbers[ref.node]
+        for ref in node.inputs[:_MOST_INPUTS]
+        if ref.node in numbers
+    ]
+
+
+def specs_of(graph: GraphReport, name: str) -> tuple[TensorSpec, ...]:
     """Return element type and shape of each output of a node; none where they are not known."""
     try:
-        return side.specs(name)
+        return graph.specs(name)
     except SurgeonError:
         return ()  # a plugin node whose fields are wrong has no shapes; the diagnostics say why
 
 
-def attributes_of(story: NodeStory, side: GraphStory) -> list[tuple[str, str]]:
+def attributes_of(report: NodeReport, graph: GraphReport) -> list[tuple[str, str]]:
     """Return fields or attributes of a node for people, the first of many, long ones cut short."""
-    fields = side.catalog[story.node.op].fields if story.node.op in side.catalog else {}
-    found: list[tuple[str, str]] = []
-    for key, value in list(story.node.attrs.items())[:_MOST_ATTRIBUTES]:
-        if key in fields:
-            text = value_of(value)
-        elif isinstance(value, Tensor) and (isinstance(value, TensorDigest) or value.count > 8):
-            text = f"{value.spec}"
-        else:
-            text = print_attr(value, limit=64)
-        found.append((key, _short(text) or ""))
-    if story.node.device:
-        found.append(("device", story.node.device))
-    return found
+    node = report.node
+    fields = graph.catalog[node.op].fields if node.op in graph.catalog else {}
+    attributes = list(node.attrs.items())[:_MOST_ATTRIBUTES]
+    pairs = [(key, shortened(_value(value, is_field=key in fields))) for key, value in attributes]
+    return [*pairs, ("device", node.device)] if node.device else pairs
 
 
-def _mark(mark: Mark) -> list[Any]:
-    return [mark.fate.value, mark.reason, mark.into, mark.step, place(mark.span)]
+def _value(value: AttrValue, is_field: bool) -> str:
+    if is_field:
+        return value_of(value)
+    if isinstance(value, Tensor) and (isinstance(value, TensorDigest) or value.count > 8):
+        return f"{value.spec}"
+    return print_attr(value, limit=64)
 
 
-def _short(text: str | None) -> str | None:
-    return (
-        text
-        if text is None or len(text) <= _LONGEST
-        else f"{text[: _LONGEST - 20]}… ({len(text)} characters)"
-    )
+def _provenance(provenance: Provenance) -> list[Any]:
+    return [
+        provenance.status.value,
+        provenance.reason,
+        provenance.into,
+        provenance.step,
+        provenance.location,
+    ]
 
 
-def _plugin(op: str, side: GraphStory) -> dict[str, Any]:
-    spec = side.catalog[op]
+def _change(change: Change) -> list[Any]:
+    sides = (change.before, change.after)
+    return [change.label, *(None if text is None else shortened(text) for text in sides)]
+
+
+def _plugin(op: str, graph: GraphReport) -> dict[str, Any]:
+    spec = graph.catalog[op]
     return {
         "title": spec.title,
         "summary": spec.summary,
@@ -180,10 +193,3 @@ def _plugin(op: str, side: GraphStory) -> dict[str, Any]:
         "inputs": [port.name for port in spec.inputs],
         "outputs": [port.name for port in spec.outputs],
     }
-
-
-def _derived(story: Story) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for one in story.derivations:
-        found.setdefault(one.node, {})[one.field] = [value_of(one.value), list(one.evidence)]
-    return found

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
-from surgeon.viewer.change_report import MAX_DEPTH, NodeStory, place
-from surgeon.viewer.node_status import Fate
+from surgeon.viewer.namespace_report import MAX_DEPTH, Tally
+from surgeon.viewer.node_status import NodeReport
 
 _LAYER = "___group___"
 """What Model Explorer writes behind a namespace for the id of its layer."""
-
-
-@dataclass
-class Layer:
-    """Counts of one namespace of one graph: its nodes, what became of them, and which recipe lines did it."""
-
-    nodes: int = 0
-    constant_bytes: int = 0
-    fates: dict[Fate, int] = field(default_factory=dict)
-    into: dict[str, int] = field(default_factory=dict)
-    places: dict[str, int] = field(default_factory=dict)
-
-    def count(self, story: NodeStory, at: str) -> None:
-        """Add a node, whose recipe line is ``at``."""
-        mark = story.mark
-        self.nodes += 1
-        self.constant_bytes += story.constant_bytes
-        self.fates[mark.fate] = self.fates.get(mark.fate, 0) + 1
-        if mark.into is not None and mark.fate is Fate.COLLAPSED:
-            self.into[mark.into] = self.into.get(mark.into, 0) + 1
-        if at:
-            self.places[at] = self.places.get(at, 0) + 1
 
 
 def path_of(name: str) -> list[str]:
@@ -49,14 +27,15 @@ def namespace_of(name: str) -> str:
     return "/".join(path_of(name)[:-1])
 
 
-def layers(stories: Iterable[NodeStory]) -> dict[str, Layer]:
+def layers(reports: Iterable[NodeReport]) -> dict[str, Tally]:
     """Return the layers of a graph by namespace, each with all that lies in it."""
-    found: dict[str, Layer] = {}
-    for story in stories:
-        at = place(story.mark.span)
-        for namespace in _around(story.node.name):
-            found.setdefault(namespace, Layer()).count(story, at)
-    return found
+    tallies: dict[str, Tally] = {}
+    for report in reports:
+        location = report.provenance.location
+        constant_bytes = report.constant_bytes
+        for namespace in _around(report.node.name):
+            tallies.setdefault(namespace, Tally()).count(report, location, constant_bytes)
+    return tallies
 
 
 def whole_layers(
@@ -69,26 +48,25 @@ def whole_layers(
     ``pairs`` maps a node of the first graph to what it went into; ``first`` and ``second`` are the names of
     both graphs.
     """
-    went: dict[str, dict[str, int]] = {}
-    stays: dict[str, None] = {}
+    replacements: dict[str, Counter[str]] = {}
+    kept: dict[str, None] = {}
     for name in first:
         for namespace in _around(name):
             if name in second:
-                stays[namespace] = None
+                kept[namespace] = None
             elif name in pairs:
-                counts = went.setdefault(namespace, {})
-                counts[pairs[name]] = counts.get(pairs[name], 0) + 1
+                replacements.setdefault(namespace, Counter())[pairs[name]] += 1
     gone = {
-        namespace: max(counts, key=lambda into: counts[into])
-        for namespace, counts in went.items()
-        if namespace not in stays
+        namespace: counts.most_common(1)[0][0]
+        for namespace, counts in replacements.items()
+        if namespace not in kept
     }
-    found: dict[str, dict[str, None]] = {}
+    ids: dict[str, dict[str, None]] = {}
     for name, into in pairs.items():
-        around = next((namespace for namespace in _around(name) if namespace in gone), None)
-        if around is None or gone[around] == into:
-            found.setdefault(into, {})[name if around is None else f"{around}{_LAYER}"] = None
-    return {into: list(ids) for into, ids in found.items()}
+        outermost = next((namespace for namespace in _around(name) if namespace in gone), None)
+        if outermost is None or gone[outermost] == into:
+            ids.setdefault(into, {})[name if outermost is None else f"{outermost}{_LAYER}"] = None
+    return {into: list(names) for into, names in ids.items()}
 
 
 def _around(name: str) -> Iterator[str]:

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from surgeon.diagnostics import Span
 from surgeon.display import number, some
 from surgeon.graph import TensorSpec
-from surgeon.viewer.change_report import place
 from surgeon.viewer.markup import Markup, element, escape, join
+from surgeon.viewer.node_status import location_of
 
 MOST_ROWS = 40
 """Rows of a table that are shown before it folds."""
+
+_LONGEST = 240
 
 
 def _single(value: float) -> bytes:
@@ -42,6 +44,11 @@ def value_of(value: object) -> str:
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
+def shortened(text: str) -> str:
+    """Return a text; of a long one the beginning, and how long it is."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}… ({len(text)} characters)"
+
+
 def ops_of(counts: Mapping[str, int]) -> str:
     """Return operations with how many nodes have each."""
     return some([f"{op} {number(count)}" if count > 1 else op for op, count in counts.items()], 6)
@@ -58,7 +65,8 @@ def spec_of(spec: TensorSpec) -> Markup:
 
 
 def place_of(span: Span | None) -> Markup:
-    text = place(span)
+    """Return a recipe's line; nothing without one."""
+    text = location_of(span)
     return element("code", text, class_="place") if text else Markup("")
 
 
@@ -76,24 +84,25 @@ def outcome(text: str) -> Markup:
     return badge(text, {"passed": "good", "failed": "error", "inconclusive": "warning"}.get(text, "note"))
 
 
+def bar(value: int, most: int, text: str) -> Markup:
+    """Return a number as a bar with a text; ``most`` is that of the longest bar."""
+    width = 100.0 * value / most if most else 0.0
+    filled = element("i", style=f"width:{width:.1f}%") if value else None
+    return element("span", filled, element("b", text), class_="bar")
+
+
 def table(head: Sequence[object], rows: Iterable[Sequence[object]], right: Sequence[int] = ()) -> Markup:
     """Return a table that scrolls by itself where it is too wide; nothing without rows."""
+    classes = ["n" if index in right else None for index in range(len(head))]
     body = [
-        element(
-            "tr", *(element("td", cell, class_="n" if i in right else None) for i, cell in enumerate(row))
-        )
+        element("tr", *(element("td", cell, class_=kind) for cell, kind in zip(row, classes, strict=True)))
         for row in rows
     ]
     if not body:
         return Markup("")
-    top = element(
-        "tr",
-        *(
-            element("th", cell, scope="col", class_="n" if i in right else None)
-            for i, cell in enumerate(head)
-        ),
-    )
-    return element("div", element("table", element("thead", top), element("tbody", *body)), class_="scroll")
+    titles = (element("th", cell, scope="col", class_=kind) for cell, kind in zip(head, classes, strict=True))
+    top = element("thead", element("tr", *titles))
+    return element("div", element("table", top, element("tbody", *body)), class_="scroll")
 
 
 def folding_table(

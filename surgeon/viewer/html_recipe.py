@@ -60,18 +60,18 @@ def _inputs(node: NodeDefinition) -> str:
 
 
 def _values(node: NodeDefinition) -> Markup:
-    said = {
+    keys = {
         key: value
         for key, value in node
         if value is not None and key not in ("plugin", "op", "inputs", "fields")
     }
-    parts = [_value(key, value) for key, value in {**said, **(node.fields or {})}.items()]
+    parts = [_value(key, value) for key, value in {**keys, **(node.fields or {})}.items()]
     return element("span", *parts)
 
 
 def _value(key: str, value: object) -> Markup:
-    shown = badge("auto", "derived") if value == "auto" else element("b", value_of(value))
-    return element("span", join(key, " ", shown), class_="field")
+    text = badge("auto", "derived") if value == "auto" else element("b", value_of(value))
+    return element("span", join(key, " ", text), class_="field")
 
 
 def _image(image: Image | str | None) -> str:
@@ -93,19 +93,19 @@ def _step(step: ImageStep) -> str:
 def plugin(spec: PluginSpec) -> Markup:
     """Return what a plugin is: its inputs, outputs and fields."""
     kinds = {"input": spec.inputs, "output": spec.outputs}
-    ports = [(kind, name_of(port.name), port.summary) for kind, found in kinds.items() for port in found]
+    rows = [(kind, name_of(port.name), port.summary) for kind, ports in kinds.items() for port in ports]
     fields = [
         (name_of(name), field.type, _default(field), field.summary) for name, field in spec.fields.items()
     ]
     return join(
         element("p", badge(spec.op, "plugin"), " ", element("b", spec.title)),
         element("p", spec.summary),
-        table(["", "port", "what it is"], ports),
+        table(["", "port", "what it is"], rows),
         table(["field", "type", "default", "what it means"], fields),
         lines_of([remark.text for remark in spec.remarks]),
     )
 
 
 def _default(field: FieldSpec) -> str:
-    known = "required" if field.required else value_of(field.default)
-    return f"{known}; can be derived" if field.derivable else known
+    default = "required" if field.required else value_of(field.default)
+    return f"{default}; can be derived" if field.derivable else default

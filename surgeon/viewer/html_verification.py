@@ -15,26 +15,26 @@ _TENSORS = ("", "tensor", "error", "allowed", "")
 _DIFFERENCES = ("", "class", "score", "box (ymin, xmin, ymax, xmax)", "off by")
 
 
-def verification(found: Verification) -> Markup:
+def verification(result: Verification) -> Markup:
     """Return the outcome, each verdict with its comparisons, and what excuses mean."""
-    tolerances = found.tolerances
-    made = " (made up; no picture was given)" if found.made else ""
+    tolerances = result.tolerances
+    made = " (made up; no picture was given)" if result.made else ""
     return join(
         element(
             "p",
-            outcome(str(found.outcome)),
+            outcome(str(result.outcome)),
             " recipe ",
-            element("b", found.recipe),
-            f" for {found.target or 'no target'}",
+            element("b", result.recipe),
+            f" for {result.target or 'no target'}",
         ),
         element(
             "p",
-            f"Put in: {some(found.pictures)}{made}. Tolerances: boxes {tolerances.box:g} of the picture, "
+            f"Put in: {some(result.pictures)}{made}. Tolerances: boxes {tolerances.box:g} of the picture, "
             f"scores {tolerances.score:g}, other tensors {tolerances.tensor:g} of their largest value.",
             class_="muted",
         ),
-        *(verdict(one, found.labels) for one in found.verdicts),
-        _excuses(found.excuses),
+        *(verdict(each, result.labels) for each in result.verdicts),
+        _excuses(result.excuses),
     )
 
 
@@ -52,14 +52,16 @@ def _excuses(excuses: Mapping[str, str]) -> Markup | None:
     )
 
 
-def verdict(found: Verdict, labels: Mapping[int, str]) -> Markup:
+def verdict(result: Verdict, labels: Mapping[int, str]) -> Markup:
     """Return how one question was answered, and by which comparisons."""
-    worst_first = sorted(found.comparisons, key=lambda c: c.outcome.value == "passed")
+    worst_first = sorted(result.comparisons, key=lambda c: c.outcome.value == "passed")
     detections = [c for c in worst_first if isinstance(c, DetectionComparison)]
     tensors = [c for c in worst_first if not isinstance(c, DetectionComparison)]
-    reason = f" {found.reason}" if found.reason else ""
+    reason = f" {result.reason}" if result.reason else ""
     return join(
-        element("h3", found.name, " ", outcome(str(found.outcome)), element("span", reason, class_="muted")),
+        element(
+            "h3", result.name, " ", outcome(str(result.outcome)), element("span", reason, class_="muted")
+        ),
         folding_table(
             "comparisons of detections",
             _DETECTIONS,
@@ -74,53 +76,60 @@ def verdict(found: Verdict, labels: Mapping[int, str]) -> Markup:
     )
 
 
-def _detections(found: DetectionComparison) -> Sequence[object]:
-    excused = ", ".join(f"{name} {count}" for name, count in found.excused.items())
+def _detections(comparison: DetectionComparison) -> Sequence[object]:
+    excused = ", ".join(f"{name} {count}" for name, count in comparison.excused.items())
     return (
-        outcome(str(found.outcome)),
-        number(found.original),
-        number(found.rewritten),
-        number(found.matched),
-        f"{found.worst_box_error:.2g}",
-        f"{found.median_box_error:.2g}",
-        f"{found.worst_score_error:.2g}",
+        outcome(str(comparison.outcome)),
+        number(comparison.original),
+        number(comparison.rewritten),
+        number(comparison.matched),
+        f"{comparison.worst_box_error:.2g}",
+        f"{comparison.median_box_error:.2g}",
+        f"{comparison.worst_score_error:.2g}",
         excused or "-",
-        _subject(found),
+        _subject(comparison),
     )
 
 
-def _tensor(found: TensorComparison) -> Sequence[object]:
-    measured = (f"{found.error:.2g}", f"{found.tolerance:.2g}") if found.tolerance else ("-", "-")
-    excuse = f" [{found.excuse}]" if found.excuse else ""
+def _tensor(comparison: TensorComparison) -> Sequence[object]:
+    measured = (
+        (f"{comparison.error:.2g}", f"{comparison.tolerance:.2g}") if comparison.tolerance else ("-", "-")
+    )
+    excuse = f" [{comparison.excuse}]" if comparison.excuse else ""
     return (
-        outcome(str(found.outcome)),
-        element("code", found.tensor or "-"),
+        outcome(str(comparison.outcome)),
+        element("code", comparison.tensor or "-"),
         *measured,
-        join(_subject(found), excuse),
+        join(_subject(comparison), excuse),
     )
 
 
-def _subject(found: DetectionComparison | TensorComparison) -> Markup:
-    reason = f": {found.reason}" if found.reason else ""
-    return join(name_of(found.subject), element("span", f" {found.picture}{reason}", class_="muted"))
-
-
-def _differences(found: DetectionComparison, labels: Mapping[int, str]) -> Markup | None:
-    left = found.unexcused
-    if not left:
-        return None
-    rows = [_difference(one, labels) for one in left]
+def _subject(comparison: DetectionComparison | TensorComparison) -> Markup:
+    reason = f": {comparison.reason}" if comparison.reason else ""
     return join(
-        element("h4", f"Not explained: {found.subject}, {found.picture}"),
+        name_of(comparison.subject), element("span", f" {comparison.picture}{reason}", class_="muted")
+    )
+
+
+def _differences(comparison: DetectionComparison, labels: Mapping[int, str]) -> Markup | None:
+    if not comparison.unexcused:
+        return None
+    rows = [_difference(each, labels) for each in comparison.unexcused]
+    return join(
+        element("h4", f"Not explained: {comparison.subject}, {comparison.picture}"),
         folding_table("differences", _DIFFERENCES, rows, shown=_SHOWN),
     )
 
 
-def _difference(found: Difference, labels: Mapping[int, str]) -> Sequence[object]:
-    row = found.original or found.rewritten
+def _difference(difference: Difference, labels: Mapping[int, str]) -> Sequence[object]:
+    row = difference.original or difference.rewritten
     if row is None:
-        return (found.kind, "", "", "", "")
+        return (difference.kind, "", "", "", "")
     label = labels.get(row.label)
-    errors = f"box {found.box_error:.2g}, score {found.score_error:.2g}" if found.kind == "differs" else ""
-    named = f"{row.label} ({label})" if label else f"{row.label}"
-    return (found.kind, named, f"{row.score:.4f}", ", ".join(f"{value:.4f}" for value in row.box), errors)
+    errors = (
+        f"box {difference.box_error:.2g}, score {difference.score_error:.2g}"
+        if difference.kind == "differs"
+        else ""
+    )
+    name = f"{row.label} ({label})" if label else f"{row.label}"
+    return (difference.kind, name, f"{row.score:.4f}", ", ".join(f"{value:.4f}" for value in row.box), errors)

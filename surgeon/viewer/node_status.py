@@ -1,14 +1,24 @@
-"""What can become of a node, and why it did."""
+"""What can become of a node, why it did, and what differs between its two states."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
+from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Span
+from surgeon.display import short_file
+from surgeon.graph import Change, Node, Tensor
+
+CONSTANTS = frozenset({"Const", "HostConst"})
+
+Kind = Literal["graph", "plan", "diff"]
+"""What a report is of: one graph alone, a recipe's work, or two graphs."""
 
 
-class Fate(str, Enum):
+class NodeStatus(str, Enum):
     """What became of a node, or of a namespace.
 
     ``PARTLY`` is for namespaces of which some nodes stay and some do not.
@@ -28,20 +38,62 @@ class Fate(str, Enum):
         return self.value
 
 
-GONE = (Fate.COLLAPSED, Fate.FORWARDED, Fate.DROPPED)
-"""The fates of nodes that the second graph lacks."""
+REMOVED = (NodeStatus.COLLAPSED, NodeStatus.FORWARDED, NodeStatus.DROPPED)
+"""The statuses of nodes that the second graph lacks."""
+
+
+def status_word(status: str, kind: Kind) -> str:
+    """Return a status for people: between two graphs nobody drops a node."""
+    return "removed" if kind == "diff" and status == NodeStatus.DROPPED.value else status
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Provenance:
     """What became of a node and why.
 
     ``into`` names the node of the other graph that stands for it. ``step`` and ``span`` are the recipe's;
     ``reason`` is what the step says.
     """
 
-    fate: Fate
+    status: NodeStatus
     reason: str = ""
     into: str | None = None
     step: str = ""
     span: Span | None = None
+    fate = RenamedAttribute("status", removal="0.2.0")
+
+    @property
+    def location(self) -> str:
+        """The recipe's line for people; empty without one."""
+        return location_of(self.span)
+
+
+def location_of(span: Span | None) -> str:
+    """Return a place for people, whose file may be read elsewhere.
+
+    Other files than those below the working folder by their name.
+    """
+    if span is None:
+        return ""
+    if span.file.startswith("<"):
+        return f"({span.file.strip('<>')})"
+    file = short_file(span.file)
+    return f"{os.path.basename(file) if os.path.isabs(file) else file}:{span.line}"
+
+
+KEPT = Provenance(NodeStatus.KEPT)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """One node, what became of it, and what differs between the two graphs where both have it."""
+
+    node: Node
+    provenance: Provenance = KEPT
+    changes: tuple[Change, ...] = ()
+    mark = RenamedAttribute("provenance", removal="0.2.0")
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of the tensors that the node holds."""
+        return sum(value.nbytes for value in self.node.attrs.values() if isinstance(value, Tensor))

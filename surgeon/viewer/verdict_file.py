@@ -47,15 +47,15 @@ def read_verification(path: Path) -> Verification:
         raise _refused(path, what) from None
 
 
-def check_recipe(found: Verification, recipe: str) -> Verification:
+def check_recipe(result: Verification, recipe: str) -> Verification:
     """Return a verification of this recipe; raise SurgeonError W103 for one of another."""
-    if found.recipe != recipe:
+    if result.recipe != recipe:
         raise error(
             "W103",
-            f"the verification is of the recipe '{found.recipe}'; expected one of '{recipe}'",
+            f"the verification is of the recipe '{result.recipe}'; expected one of '{recipe}'",
             help=[f"verify this recipe: surgeon verify {recipe} MODEL --json > verdict.json"],
         )
-    return found
+    return result
 
 
 def verification_from_json(data: Mapping[str, Any]) -> Verification:

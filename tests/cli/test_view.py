@@ -360,7 +360,7 @@ def test_the_function_returns_the_story(work: Path) -> None:
 
     told = surgeon.view("small.pb", "small.yaml", html="page.html")
     assert (
-        isinstance(told, surgeon.viewer.change_report.Story)
+        isinstance(told, surgeon.viewer.change_report.ChangeReport)
         and told.before is not None
         and (work / "page.html").is_file()
     )

@@ -16,7 +16,7 @@ from surgeon.formats.uff import Blob, UffModel, UffNode, UffValue, export_uff, r
 from surgeon.formats.uff.as_graph import UffShapes, uff_graph
 from surgeon.graph import DType, Graph, Ref, Tensor, TensorDigest, parse_graph
 from surgeon.infer import Inference
-from surgeon.viewer import Page, read_file, render_page, tell_file, tell_graph
+from surgeon.viewer import Page, read_file, render_page, report_file, report_graph
 from surgeon.zoo import demo
 
 CASES = sorted((Path(__file__).parent / "uff" / "ops").glob("*.txt"))
@@ -86,7 +86,7 @@ def test_a_detector_in_uff_has_the_shapes_of_its_graph(made: Path) -> None:
         n: as_held(before[n], n in known.images) for n in common
     }
     assert after["Input"] == "float32[1,3,300,300]" and after["MarkOutput_0"] == "float32[1,1,100,7]"
-    assert dict(tell_file(made / "ssd.uff").after.inputs)["Input"].shape.static() == (1, 3, 300, 300)
+    assert dict(report_file(made / "ssd.uff").after.inputs)["Input"].shape.static() == (1, 3, 300, 300)
 
 
 PYRAMID = """\
@@ -205,8 +205,8 @@ def test_a_field_of_the_wrong_kind_costs_the_shape_only(value: UffValue) -> None
         known.spec(Ref("a"))
     ) == "float32[1,4]"
     assert not known.spec(Ref("b")).shape.is_static
-    story = tell_graph(graph, stated=known)
-    assert "Concat" in render_page(Page(story))
+    report = report_graph(graph, stated=known)
+    assert "Concat" in render_page(Page(report))
 
 
 def test_a_uff_file_that_reads_in_a_ring_does_not_hang() -> None:
@@ -221,8 +221,8 @@ def test_a_uff_file_that_reads_in_a_ring_does_not_hang() -> None:
 
 @pytest.mark.parametrize("name", ["native.onnx", "standard.onnx"])
 def test_an_onnx_file_has_nodes_constants_and_shapes(made: Path, name: str) -> None:
-    story = tell_file(made / name)
-    side = story.after
+    report = report_file(made / name)
+    side = report.after
     side.graph.check()
     assert dict(side.inputs)["Input"].shape.static() == (1, 3, 300, 300) and side.graph["Input"].op == "Input"
     assert [spec.shape.static() for _, spec in side.outputs] == [(1, 1, 100, 7)]
@@ -346,8 +346,10 @@ def test_files_are_compared_and_shown(made: Path) -> None:
     page = (made / "diff.html").read_text(encoding="utf-8")
     assert "NMS_TRT" in page and "standard.onnx" in page
     for name in ("ssd.uff", "native.onnx"):
-        story = surgeon.view(made / name, html=made / "page.html")
-        assert len(story.after.plugins) >= 3 and "NMS_TRT" in (made / "page.html").read_text(encoding="utf-8")
+        report = surgeon.view(made / name, html=made / "page.html")
+        assert len(report.after.plugins) >= 3 and "NMS_TRT" in (made / "page.html").read_text(
+            encoding="utf-8"
+        )
 
 
 def test_onnx_constants_of_every_kind_are_there(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import surgeon
 from surgeon.graph import Graph, parse_graph
 from surgeon.language import Recipe, parse_recipe
 from surgeon.rewrite import Plan
-from surgeon.viewer import Page, Story, render_page, tell
+from surgeon.viewer import ChangeReport, Page, render_page, report_plan
 
 GRAPH = """\
 graph v1
@@ -71,9 +71,9 @@ def plan(graph: Graph, recipe: Recipe) -> Plan:
 
 
 @pytest.fixture(scope="session")
-def story(plan: Plan) -> Story:
-    """Give the story of the small plan."""
-    return tell(plan, title="small.pb")
+def report(plan: Plan) -> ChangeReport:
+    """Give the report of the small plan."""
+    return report_plan(plan, title="small.pb")
 
 
 @pytest.fixture(scope="session")
@@ -87,12 +87,12 @@ def demo_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def write_page(tmp_path: Path) -> Callable[[Story], Path]:
-    """Give ``write_page(story) -> Path``."""
+def write_page(tmp_path: Path) -> Callable[[ChangeReport], Path]:
+    """Give ``write_page(report) -> Path``."""
 
-    def written(story: Story) -> Path:
+    def written(report: ChangeReport) -> Path:
         path = tmp_path / "page.html"
-        path.write_text(render_page(Page(story)), encoding="utf-8")
+        path.write_text(render_page(Page(report)), encoding="utf-8")
         return path
 
     return written

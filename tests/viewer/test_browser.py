@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from surgeon.graph import DType, Graph, Node, Ref, Shape
-from surgeon.viewer import Story, tell_difference, tell_graph
+from surgeon.viewer import ChangeReport, report_difference, report_graph
 
 PLUGINS = {"GridAnchor", "concat_box_loc", "concat_box_conf", "NMS"}
 
@@ -249,7 +249,9 @@ HOSTILE = (
 )
 
 
-def test_hostile_names_are_text(open_page: Callable[..., Any], write_page: Callable[[Story], Path]) -> None:
+def test_hostile_names_are_text(
+    open_page: Callable[..., Any], write_page: Callable[[ChangeReport], Path]
+) -> None:
     nodes = [Node("x", "Placeholder", (), (), {"dtype": DType.FLOAT32, "shape": Shape.of(1)})]
     for name in HOSTILE:
         nodes.append(
@@ -262,7 +264,7 @@ def test_hostile_names_are_text(open_page: Callable[..., Any], write_page: Calla
                 name[:60],
             )
         )
-    tab = open_page(write_page(tell_graph(Graph(nodes, source=HOSTILE[1]))))
+    tab = open_page(write_page(report_graph(Graph(nodes, source=HOSTILE[1]))))
     for name in HOSTILE:
         tab.page.fill("#search", name)
         tab.page.press("#search", "Enter")
@@ -286,9 +288,9 @@ def chain(count: int, name: Callable[[int], str]) -> Graph:
     "name", ["op_{0}", "block_{1}/layer_{2}/op_{0}", "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/op_{0}"]
 )
 def test_many_nodes_are_never_drawn_at_once(
-    open_page: Callable[..., Any], write_page: Callable[[Story], Path], name: str
+    open_page: Callable[..., Any], write_page: Callable[[ChangeReport], Path], name: str
 ) -> None:
-    tab = open_page(write_page(tell_graph(chain(8000, lambda i: name.format(i, i // 1000, i // 10)))))
+    tab = open_page(write_page(report_graph(chain(8000, lambda i: name.format(i, i // 1000, i // 10)))))
     assert 1 <= len(tab.names()) <= 65
     tab.page.fill("#search", "op_7777")
     tab.page.press("#search", "Enter")
@@ -296,7 +298,7 @@ def test_many_nodes_are_never_drawn_at_once(
     assert len(tab.names()) <= 320
 
 
-def test_a_loop_is_drawn(open_page: Callable[..., Any], write_page: Callable[[Story], Path]) -> None:
+def test_a_loop_is_drawn(open_page: Callable[..., Any], write_page: Callable[[ChangeReport], Path]) -> None:
     spec = {"T": DType.FLOAT32}
     nodes = [
         Node("x", "Placeholder", (), (), {"dtype": DType.FLOAT32, "shape": Shape.of(1)}),
@@ -306,16 +308,16 @@ def test_a_loop_is_drawn(open_page: Callable[..., Any], write_page: Callable[[St
         Node("loop/next", "NextIteration", (Ref("loop/neg"),), (), spec),
         Node("y", "Exit", (Ref("loop/merge"),), (), spec),
     ]
-    tab = open_page(write_page(tell_graph(Graph(nodes))))
+    tab = open_page(write_page(report_graph(Graph(nodes))))
     assert set(tab.names()) == {"x", "loop/enter", "loop/merge", "loop/neg", "loop/next", "y"}
 
 
 def test_an_empty_graph_and_a_difference_have_pages(
-    open_page: Callable[..., Any], write_page: Callable[[Story], Path], story: Story
+    open_page: Callable[..., Any], write_page: Callable[[ChangeReport], Path], report: ChangeReport
 ) -> None:
-    assert open_page(write_page(tell_graph(Graph()))).names() == []
-    assert story.before is not None
-    tab = open_page(write_page(tell_difference(story.before.graph, story.after.graph)))
+    assert open_page(write_page(report_graph(Graph()))).names() == []
+    assert report.before is not None
+    tab = open_page(write_page(report_difference(report.before.graph, report.after.graph)))
     assert "clip" in tab.names()
     tab.page.locator('.box[data-name="clip"]').click()
     assert "only in the second graph" in tab.page.locator("#details").inner_text()

@@ -16,9 +16,8 @@ import pytest
 
 import surgeon
 from surgeon.graph import DType, Graph, Node, Ref, Shape, parse_graph
-from surgeon.viewer import Story, tell_difference, tell_file, tell_graph
+from surgeon.viewer import ChangeReport, report_difference, report_file, report_graph
 from surgeon.viewer.explorer import (
-    COLOURS,
     explorer_files,
     explorer_query,
     graph_data,
@@ -28,29 +27,30 @@ from surgeon.viewer.explorer import (
     write_explorer,
 )
 from surgeon.viewer.explorer_layers import namespace_of, path_of, whole_layers
+from surgeon.viewer.explorer_states import STATES
 from surgeon.zoo import demo
 
 FATES = ("collapsed", "forwarded", "dropped", "added", "rewired", "changed", "renamed", "derived")
 
 
 @pytest.fixture(scope="module")
-def demo_story() -> Story:
-    """Give the story of the demo detector, rewritten by the recipe for its kind."""
+def demo_report() -> ChangeReport:
+    """Give the report of the demo detector, rewritten by the recipe for its kind."""
     from surgeon.zoo import demo
 
     return surgeon.view(demo.model_path(), "ssd")
 
 
 @pytest.fixture
-def difference() -> Story:
-    """Give the story of two graphs of which one lacks a node, one has another, and one node reads something else."""
+def difference() -> ChangeReport:
+    """Give the report of two graphs of which one lacks a node, one has another, and one node reads something else."""
     first = parse_graph(
         "graph v1\na = Placeholder() {dtype: float32, shape: shape[2]}\nb = Neg(a) {T: float32}\nc = Abs(b) {T: float32}\n"
     )
     second = parse_graph(
         "graph v1\na = Placeholder() {dtype: float32, shape: shape[2]}\nd = Exp(a) {T: float32}\nc = Abs(d) {T: float32}\n"
     )
-    return tell_difference(first, second, title="one and two")
+    return report_difference(first, second, title="one and two")
 
 
 def awkward() -> Graph:
@@ -120,24 +120,24 @@ def attributes(data: dict[str, Any], name: str) -> dict[str, str]:
     return {pair["key"]: pair["value"] for pair in node["attrs"]}
 
 
-def test_graphs_are_whole(demo_story: Story, story: Story, difference: Story) -> None:
-    assert demo_story.before is not None
-    data = graph_data(demo_story, "before")
-    assert faults(data) == [] and len(data["nodes"]) == len(demo_story.before.nodes) > 2000
+def test_graphs_are_whole(demo_report: ChangeReport, report: ChangeReport, difference: ChangeReport) -> None:
+    assert demo_report.before is not None
+    data = graph_data(demo_report, "before")
+    assert faults(data) == [] and len(data["nodes"]) == len(demo_report.before.nodes) > 2000
     for told, keys in (
-        (demo_story, ("after",)),
-        (story, ("before", "after")),
+        (demo_report, ("after",)),
+        (report, ("before", "after")),
         (difference, ("first", "second")),
     ):
         assert [faults(graph_data(told, key)) for key in keys] == [[] for _ in keys]
     edges = sum(len(node.get("incomingEdges", ())) for node in data["nodes"])
     assert edges == sum(
-        len(told.node.inputs) + len(told.node.control) for told in demo_story.before.nodes.values()
+        len(told.node.inputs) + len(told.node.control) for told in demo_report.before.nodes.values()
     )
 
 
-def test_faults_would_be_seen(story: Story) -> None:
-    data = graph_data(story, "after")
+def test_faults_would_be_seen(report: ChangeReport) -> None:
+    data = graph_data(report, "after")
 
     def changed(change: Callable[[dict[str, Any]], object]) -> list[str]:
         other = copy.deepcopy(data)
@@ -154,7 +154,7 @@ def test_faults_would_be_seen(story: Story) -> None:
 
 
 def test_names_of_others_make_layers_and_labels() -> None:
-    told = tell_graph(awkward(), title="awkward")
+    told = report_graph(awkward(), title="awkward")
     data = graph_data(told, "graph")
     assert faults(data) == []
     places = {node["id"]: (node["namespace"], node["label"]) for node in data["nodes"]}
@@ -172,14 +172,14 @@ def test_names_of_others_make_layers_and_labels() -> None:
 
 
 def test_control_edges_are_told_from_others() -> None:
-    data = graph_data(tell_graph(awkward()), "graph")
+    data = graph_data(report_graph(awkward()), "graph")
     node = next(node for node in data["nodes"] if node["id"] == "a")
     assert [edge["sourceNodeOutputId"] for edge in node["incomingEdges"]] == ["0", "control"]
     assert node["inputsMetadata"] == [{"id": "1", "attrs": [{"key": "__tensor_tag", "value": "control"}]}]
 
 
-def test_edges_have_element_type_and_shape(demo_story: Story) -> None:
-    data = graph_data(demo_story, "after")
+def test_edges_have_element_type_and_shape(demo_report: ChangeReport) -> None:
+    data = graph_data(demo_report, "after")
     nodes = {node["id"]: node for node in data["nodes"]}
 
     def shape(name: str, slot: int = 0) -> str:
@@ -201,9 +201,9 @@ def test_edges_have_element_type_and_shape(demo_story: Story) -> None:
     )
 
 
-def test_a_plugin_node_has_all_fields_and_the_derived_are_marked(demo_story: Story) -> None:
-    shown = attributes(graph_data(demo_story, "after"), "NMS")
-    assert set(demo_story.after.catalog["NMS_TRT"].fields) <= set(shown)
+def test_a_plugin_node_has_all_fields_and_the_derived_are_marked(demo_report: ChangeReport) -> None:
+    shown = attributes(graph_data(demo_report, "after"), "NMS")
+    assert set(demo_report.after.catalog["NMS_TRT"].fields) <= set(shown)
     assert shown["numClasses"].startswith("7 (derived: ") and "float32[1,1083,7]" in shown["numClasses"]
     assert (
         shown["Operation"] == "NMS_TRT"
@@ -212,25 +212,25 @@ def test_a_plugin_node_has_all_fields_and_the_derived_are_marked(demo_story: Sto
     )
     assert re.fullmatch(r"recipes/ssd\.yaml:\d+", shown["Recipe line"])
     marked = {key for key, text in shown.items() if "(derived" in text}
-    assert marked == {one.field for one in demo_story.derivations if one.node == "NMS"} and marked < set(
+    assert marked == {one.field for one in demo_report.derivations if one.node == "NMS"} and marked < set(
         shown
     )
 
 
 def test_a_field_that_is_left_out_shows_its_default() -> None:
-    catalog = tell_graph(parse_graph("graph v1\na = Placeholder() {dtype: float32}\n")).after.catalog
+    catalog = report_graph(parse_graph("graph v1\na = Placeholder() {dtype: float32}\n")).after.catalog
     op, name, default = next(
         (op, name, spec.default)
         for op, plugin in catalog.items()
         for name, spec in plugin.fields.items()
         if spec.default is not None
     )
-    told = tell_graph(Graph([Node("alone", op, (), (), {})]))
+    told = report_graph(Graph([Node("alone", op, (), (), {})]))
     assert attributes(graph_data(told, "graph"), "alone")[name].endswith(" (default)") and default is not None
 
 
-def test_what_was_taken_out_says_why_and_what_for(demo_story: Story) -> None:
-    data = graph_data(demo_story, "before")
+def test_what_was_taken_out_says_why_and_what_for(demo_report: ChangeReport) -> None:
+    data = graph_data(demo_report, "before")
     gone = attributes(data, "Postprocessor/Decode/truediv")
     assert (
         gone["Fate"] == "collapsed"
@@ -249,8 +249,8 @@ def test_what_was_taken_out_says_why_and_what_for(demo_story: Story) -> None:
     assert data["groupNodeAttributes"]["FeatureExtractor/MobilenetV1/Conv2d_0"]["Constants"].endswith("B")
 
 
-def test_constants_have_their_bytes_and_are_labelled_so_that_they_can_be_hidden(story: Story) -> None:
-    data = graph_data(story, "before")
+def test_constants_have_their_bytes_and_are_labelled_so_that_they_can_be_hidden(report: ChangeReport) -> None:
+    data = graph_data(report, "before")
     node = next(node for node in data["nodes"] if node["id"] == "body/weights")
     assert node["label"] == "Const" and attributes(data, "body/weights")["Constant"] == "24 B"
     assert {pair["key"]: pair["value"] for pair in node["outputsMetadata"][0]["attrs"]}[
@@ -258,31 +258,33 @@ def test_constants_have_their_bytes_and_are_labelled_so_that_they_can_be_hidden(
     ] == "float32[1,1,3,2]"
 
 
-def test_a_change_shows_both_sides(difference: Story) -> None:
+def test_a_change_shows_both_sides(difference: ChangeReport) -> None:
     shown = attributes(graph_data(difference, "second"), "c")
     assert shown["Fate"] == "rewired" and any(
         key.startswith("Changed ") and text == "(b) → (d)" for key, text in shown.items()
     )
 
 
-def test_every_fate_is_coloured(demo_story: Story, story: Story, difference: Story) -> None:
+def test_every_fate_is_coloured(
+    demo_report: ChangeReport, report: ChangeReport, difference: ChangeReport
+) -> None:
     found: dict[str, str] = {}
-    other = tell_difference(
+    other = report_difference(
         parse_graph("graph v1\na = Neg() {T: float32}\n"), parse_graph("graph v1\na = Neg() {T: int32}\n")
     )
-    for told in (demo_story, story, difference, renamed(), other):
+    for told in (demo_report, report, difference, renamed(), other):
         for side in node_data(told).values():
             found.update({result["value"]: result["bgColor"] for result in side["results"].values()})
     assert set(FATES) <= set(found) and "removed" in found and "kept" not in found
     assert all(
-        colour == COLOURS["dropped" if state == "removed" else state] for state, colour in found.items()
+        colour == STATES["dropped" if state == "removed" else state].colour for state, colour in found.items()
     )
 
 
-def renamed() -> Story:
-    """Return the story of a recipe that gives a node another name."""
+def renamed() -> ChangeReport:
+    """Return the report of a recipe that gives a node another name."""
     from surgeon.language import parse_recipe
-    from surgeon.viewer import tell
+    from surgeon.viewer import report_plan
 
     graph = parse_graph(
         "graph v1\na = Placeholder() {dtype: float32, shape: shape[2]}\nb = Neg(a) {T: float32}\nc = Abs(b) {T: float32}\n"
@@ -291,15 +293,15 @@ def renamed() -> Story:
         "recipe: 1\nname: r\nsummary: Renames.\noutputs: [c]\nsteps:\n  - {step: rename, nodes: {b: middle}}\n",
         "r.yaml",
     )
-    return tell(surgeon.plan(recipe, graph))
+    return report_plan(surgeon.plan(recipe, graph))
 
 
-def test_kept_nodes_have_no_colour_and_the_graph_alone_only_its_plugins(demo_story: Story) -> None:
-    data = node_data(demo_story)
+def test_kept_nodes_have_no_colour_and_the_graph_alone_only_its_plugins(demo_report: ChangeReport) -> None:
+    data = node_data(demo_report)
     assert "FeatureExtractor/MobilenetV1/Conv2d_0/weights" not in data["after"]["results"]
     assert data["after"]["results"]["NMS"] == {"value": "derived", "bgColor": "#7a46e0"}
     assert data["before"]["results"]["Postprocessor/Decode/truediv"]["value"] == "collapsed"
-    alone = node_data(tell_graph(demo_story.after.graph))
+    alone = node_data(report_graph(demo_report.after.graph))
     assert {result["value"] for result in alone["graph"]["results"].values()} == {"plugin"} and len(
         alone["graph"]["results"]
     ) == 4
@@ -318,16 +320,16 @@ def test_the_colours_are_those_of_the_page() -> None:
         "derived": "violet",
         "plugin": "violet",
     }
-    assert {state: COLOURS[state].lower() for state in pairs} == {
+    assert {state: STATES[state].colour.lower() for state in pairs} == {
         state: named[name] for state, name in pairs.items()
     }
-    assert COLOURS["changed"] != COLOURS["renamed"]
+    assert STATES["changed"].colour != STATES["renamed"].colour
 
 
-def test_the_legend_names_the_colours_that_are_used(demo_story: Story) -> None:
-    about = graph_data(demo_story, "after")["groupNodeAttributes"][""]
-    used = {result["value"] for result in node_data(demo_story)["after"]["results"].values()}
-    assert {key for key in about if key in COLOURS} == used and about["derived"].startswith("violet: 4 nodes")
+def test_the_legend_names_the_colours_that_are_used(demo_report: ChangeReport) -> None:
+    about = graph_data(demo_report, "after")["groupNodeAttributes"][""]
+    used = {result["value"] for result in node_data(demo_report)["after"]["results"].values()}
+    assert {key for key in about if key in STATES} == used and about["derived"].startswith("violet: 4 nodes")
     assert (
         about["Nodes"] == "664"
         and about["Recipe"] == "ssd"
@@ -335,11 +337,13 @@ def test_the_legend_names_the_colours_that_are_used(demo_story: Story) -> None:
     )
 
 
-def test_the_mapping_leads_from_a_node_to_what_took_its_place(demo_story: Story) -> None:
-    assert demo_story.before is not None
+def test_the_mapping_leads_from_a_node_to_what_took_its_place(demo_report: ChangeReport) -> None:
+    assert demo_report.before is not None
     left: dict[str, list[str]] = {}
     right: dict[str, list[str]] = {}
-    for entry in mapping(demo_story)["mappingEntries"]:  # as Model Explorer reads them: the last entry counts
+    for entry in mapping(demo_report)[
+        "mappingEntries"
+    ]:  # as Model Explorer reads them: the last entry counts
         left.update(dict.fromkeys(entry["leftNodeIds"], entry["rightNodeIds"]))
         right.update(dict.fromkeys(entry["rightNodeIds"], entry["leftNodeIds"]))
     assert left["Postprocessor/Decode/truediv"] == ["NMS"] and left["Postprocessor___group___"] == ["NMS"]
@@ -347,7 +351,7 @@ def test_the_mapping_leads_from_a_node_to_what_took_its_place(demo_story: Story)
         right["NMS"] == ["Postprocessor___group___"]
         and "MultipleGridAnchorGenerator___group___" in right["GridAnchor"]
     )
-    assert all(name in demo_story.after.nodes for names in left.values() for name in names)
+    assert all(name in demo_report.after.nodes for names in left.values() for name in names)
     assert "FeatureExtractor/MobilenetV1/Conv2d_0/weights" not in left
 
 
@@ -358,25 +362,25 @@ def test_a_layer_of_which_something_stays_is_not_mapped_as_a_whole() -> None:
     assert whole_layers(gone, names, ["n"]) == {"n": ["a___group___", "b___group___", "c"]}
 
 
-def test_the_files_are_written_and_always_the_same(demo_story: Story, tmp_path: Path) -> None:
+def test_the_files_are_written_and_always_the_same(demo_report: ChangeReport, tmp_path: Path) -> None:
     from surgeon.zoo import demo
 
-    written = write_explorer(demo_story, tmp_path / "made" / "here")
+    written = write_explorer(demo_report, tmp_path / "made" / "here")
     assert [path.name for path in written] == ["before.json", "after.json", "colours.json", "sync.json"]
     again = explorer_files(surgeon.view(demo.model_path(), "ssd"))
     assert {path.name: path.read_text() for path in written} == again
-    assert explorer_files(replace(demo_story, recipe="other")) != again
-    assert list(explorer_files(tell_graph(demo_story.after.graph))) == ["graph.json", "colours.json"]
+    assert explorer_files(replace(demo_report, recipe="other")) != again
+    assert list(explorer_files(report_graph(demo_report.after.graph))) == ["graph.json", "colours.json"]
 
 
-def test_the_order_of_the_files_is_that_of_the_graph(story: Story) -> None:
-    data = json.loads(explorer_files(story)["before.json"])
-    assert story.before is not None
-    assert [node["id"] for node in data["graphs"][0]["nodes"]] == list(story.before.nodes)
+def test_the_order_of_the_files_is_that_of_the_graph(report: ChangeReport) -> None:
+    data = json.loads(explorer_files(report)["before.json"])
+    assert report.before is not None
+    assert [node["id"] for node in data["graphs"][0]["nodes"]] == list(report.before.nodes)
 
 
-def test_the_address_opens_both_graphs_side_by_side(story: Story, tmp_path: Path) -> None:
-    start, _, text = explorer_query(story, tmp_path).partition("=")
+def test_the_address_opens_both_graphs_side_by_side(report: ChangeReport, tmp_path: Path) -> None:
+    start, _, text = explorer_query(report, tmp_path).partition("=")
     data = json.loads(unquote(text))
     assert start == "/?data" and [model["url"] for model in data["models"]] == [
         str(tmp_path / "before.json"),
@@ -390,9 +394,9 @@ def test_the_address_opens_both_graphs_side_by_side(story: Story, tmp_path: Path
     assert (
         [pane["selectedCollectionLabel"] for pane in panes]
         == data["nodeDataTargets"]
-        == [label_of(story, "before"), label_of(story, "after")]
+        == [label_of(report, "before"), label_of(report, "after")]
     )
-    alone = json.loads(unquote(explorer_query(tell_graph(story.after.graph), tmp_path).partition("=")[2]))
+    alone = json.loads(unquote(explorer_query(report_graph(report.after.graph), tmp_path).partition("=")[2]))
     assert len(alone["uiState"]["paneStates"]) == 1 and "sync" not in alone
 
 
@@ -407,7 +411,7 @@ def test_a_generated_detector_is_whole_too(zoo_ssd: Callable[..., Path]) -> None
 def test_files_of_other_formats_are_whole_too(tmp_path: Path, name: str) -> None:
     target = {"ssd.uff": "uff@tensorrt-8.5", "ssd.onnx": "onnx@tensorrt-8.5"}[name]
     surgeon.convert("ssd", demo.model_path(), tmp_path / name, target=target)
-    told = tell_file(tmp_path / name)
+    told = report_file(tmp_path / name)
     data = graph_data(told, "graph")
     assert faults(data) == []
     nms = attributes(data, "NMS")
@@ -427,7 +431,7 @@ def test_files_of_other_formats_are_whole_too(tmp_path: Path, name: str) -> None
     assert node_data(told)["graph"]["results"]["NMS"]["value"] == "plugin"
 
 
-def test_the_genuine_package_takes_the_files(demo_story: Story) -> None:
+def test_the_genuine_package_takes_the_files(demo_report: ChangeReport) -> None:
     pytest.importorskip(
         "model_explorer", reason="Model Explorer is not installed: pip install 'surgeon[view]'"
     )
@@ -435,7 +439,7 @@ def test_the_genuine_package_takes_the_files(demo_story: Story) -> None:
     from model_explorer.graph_builder import GraphCollection
     from model_explorer.node_data_builder import GraphNodeData, NodeDataResult
 
-    read = {name: json.loads(text) for name, text in explorer_files(demo_story).items()}
+    read = {name: json.loads(text) for name, text in explorer_files(demo_report).items()}
     for name in ("before.json", "after.json"):
         collection = from_dict(GraphCollection, read[name], Config(strict=True))
         assert collection.graphs[0].nodes[0].id and collection.graphs[0].groupNodeAttributes

@@ -22,11 +22,11 @@ from surgeon.formats.graphdef import save_graph
 from surgeon.graph import DType, Graph, Node, Ref, Shape
 from surgeon.targets import load_target
 from surgeon.verification import Outcome, Tolerances, Verdict, Verification
-from surgeon.viewer import Page, Story, render_page, tell_difference, tell_graph
+from surgeon.viewer import ChangeReport, Page, render_page, report_difference, report_graph
 from surgeon.viewer.assets import SCRIPTS, asset, licences, script
 from surgeon.viewer.drawing_data import drawing_data, script_json
-from surgeon.viewer.pictures import MOST, shown
-from surgeon.viewer.support import support_table
+from surgeon.viewer.page_images import MOST, page_images
+from surgeon.viewer.plugin_support import support_table
 
 EVIL = "</script><img onerror=alert(1) src=x><!--<script>"
 
@@ -68,8 +68,8 @@ class Document(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(story: Story) -> str:
-    return render_page(Page(story, (Diagnostic("X1", "something", severity=Severity.WARNING),)))
+def page(report: ChangeReport) -> str:
+    return render_page(Page(report, (Diagnostic("X1", "something", severity=Severity.WARNING),)))
 
 
 def test_a_page_has_every_section_once(page: str) -> None:
@@ -117,9 +117,9 @@ def test_names_that_are_html_do_no_harm() -> None:
     ]
     graph = Graph(nodes, source=EVIL)
     for told in (
-        tell_graph(graph),
-        tell_difference(graph, Graph(nodes[:1])),
-        tell_difference(graph, Graph([nodes[0], replace(nodes[1], op="Neg")])),
+        report_graph(graph),
+        report_difference(graph, Graph(nodes[:1])),
+        report_difference(graph, Graph([nodes[0], replace(nodes[1], op="Neg")])),
     ):
         text = render_page(Page(told))
         found = Document(text)
@@ -131,15 +131,15 @@ def test_names_that_are_html_do_no_harm() -> None:
     assert "img" in Document(text + "<img src=x>").tags  # what a harmful page would show
 
 
-def test_the_drawing_data_tell_each_node(story: Story) -> None:
-    data = json.loads(script_json(drawing_data(story)))
+def test_the_drawing_data_tell_each_node(report: ChangeReport) -> None:
+    data = json.loads(script_json(drawing_data(report)))
     after = data["graphs"]["after"]
     parts: list[str] = []
     names = []
     for shared, rest in after["names"]:
         parts = parts[:shared] + rest.split("/")
         names.append("/".join(parts))
-    assert names == [node.name for node in story.after.graph]
+    assert names == [node.name for node in report.after.graph]
     clip = names.index("clip")
     assert (
         data["tables"]["ops"][after["ops"][clip]] == "CustomClipPlugin"
@@ -154,7 +154,7 @@ def test_the_drawing_data_tell_each_node(story: Story) -> None:
 
 
 def test_a_page_of_one_graph_says_nothing_of_a_recipe(graph: Graph) -> None:
-    found = Document(render_page(Page(tell_graph(graph, title="small.pb"))))
+    found = Document(render_page(Page(report_graph(graph, title="small.pb"))))
     assert {"summary", "graph", "namespaces", "targets"} <= set(found.ids) and not {
         "surgery",
         "verification",
@@ -162,11 +162,11 @@ def test_a_page_of_one_graph_says_nothing_of_a_recipe(graph: Graph) -> None:
     } & set(found.ids)
 
 
-def test_a_page_of_two_graphs_lists_what_changed(story: Story) -> None:
-    assert story.before is not None
-    text = Document(render_page(Page(tell_difference(story.before.graph, story.after.graph)))).text
+def test_a_page_of_two_graphs_lists_what_changed(report: ChangeReport) -> None:
+    assert report.before is not None
+    text = Document(render_page(Page(report_difference(report.before.graph, report.after.graph)))).text
     assert "Changed nodes" in text and "body/conv" in text and "removed" in text and "dropped" not in text
-    same = Document(render_page(Page(tell_difference(story.after.graph, story.after.graph)))).text
+    same = Document(render_page(Page(report_difference(report.after.graph, report.after.graph)))).text
     assert "None." in same and "removed" not in same
 
 
@@ -191,27 +191,29 @@ def picture(path: Path, size: tuple[int, int] = (8, 8)) -> Path:
     return path
 
 
-def test_a_verifications_picture_is_in_the_page(story: Story, tmp_path: Path) -> None:
+def test_a_verifications_picture_is_in_the_page(report: ChangeReport, tmp_path: Path) -> None:
     path = picture(tmp_path / "a.png")
-    text = render_page(Page(story, (), verified(str(path), str(tmp_path / "none.png"))))
+    text = render_page(Page(report, (), verified(str(path), str(tmp_path / "none.png"))))
     assert base64.b64encode(path.read_bytes()).decode() in text
     assert "the file is not there any more" in text and Document(text).tags["img"] == 1
 
 
 def test_pictures_are_found_beside_the_verdict_and_bounded(tmp_path: Path) -> None:
     path = picture(tmp_path / "a.png")
-    assert shown(["elsewhere/a.png"], tmp_path)[0].address and shown(["elsewhere/a.png"])[0].problem
-    many = shown([str(path)] * (MOST + 2))
+    assert (
+        page_images(["elsewhere/a.png"], tmp_path)[0].address and page_images(["elsewhere/a.png"])[0].problem
+    )
+    many = page_images([str(path)] * (MOST + 2))
     assert len(many) == MOST + 1 and many[-1].name == "2 more"
     (tmp_path / "b.png").write_text("<svg onload=alert(1)>")
-    assert shown([str(tmp_path / "b.png")])[0].problem == "the file is neither PNG nor JPEG"
+    assert page_images([str(tmp_path / "b.png")])[0].problem == "the file is neither PNG nor JPEG"
     (tmp_path / "c.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500_000))
-    assert "too large" in shown([str(tmp_path / "c.png")])[0].problem
+    assert "too large" in page_images([str(tmp_path / "c.png")])[0].problem
 
 
 def test_a_large_picture_is_made_smaller(tmp_path: Path) -> None:
     path = picture(tmp_path / "large.png", (1500, 900))
-    found = shown([str(path)])[0]
+    found = page_images([str(path)])[0]
     assert (
         found.address.startswith("data:image/jpeg;base64,") and len(found.address) < path.stat().st_size / 4
     )
@@ -222,7 +224,7 @@ def test_support_follows_the_catalog_and_the_targets() -> None:
     assert table.used == ("NMS_TRT",) and next(iter(table.plugins)) == "NMS_TRT"
     assert "graphdef" not in [target.name for target in table.targets]
     assert table.support("NMS_TRT", load_target("uff@tensorrt-8.5")).plugin_version == "1"
-    assert not table.support("EfficientNMS_TRT", load_target("uff@tensorrt-5.0")).there
+    assert not table.support("EfficientNMS_TRT", load_target("uff@tensorrt-5.0")).available
     assert table.support("NMS_TRT", load_target("onnx@tensorrt-10")).deprecated
     anywhere = table.support("NMS_TRT", load_target("onnx@onnxruntime"))
     assert anywhere.standard and not anywhere.plugin_version
@@ -250,8 +252,8 @@ def test_own_scripts_never_read_text_as_html() -> None:
 
 def test_the_page_does_not_depend_on_the_hash_seed() -> None:
     code = (
-        "import hashlib\nimport surgeon\nfrom surgeon.viewer import Page, render_page, tell\nfrom surgeon.zoo import demo\n"
-        "page = render_page(Page(tell(surgeon.plan('ssd', demo.model_path()))))\nprint(hashlib.sha256(page.encode()).hexdigest())"
+        "import hashlib\nimport surgeon\nfrom surgeon.viewer import Page, render_page, report_plan\nfrom surgeon.zoo import demo\n"
+        "page = render_page(Page(report_plan(surgeon.plan('ssd', demo.model_path()))))\nprint(hashlib.sha256(page.encode()).hexdigest())"
     )
     found = [
         subprocess.run(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from surgeon.catalog import Catalog, PluginSpec, span_of_versions
+from surgeon.catalog import Catalog, PluginSpec
 from surgeon.targets import Target, all_targets
 
 
 @dataclass(frozen=True)
-class Support:
+class PluginSupport:
     """What a target has of a plugin: its newest plugin version, or nothing.
 
     ``standard`` says that an exporter writes the plugin as ordinary operations for a runtime without plugins.
@@ -21,7 +21,7 @@ class Support:
     standard: bool = False
 
     @property
-    def there(self) -> bool:
+    def available(self) -> bool:
         """True where a graph with the plugin can run on the target."""
         return bool(self.plugin_version) or self.standard
 
@@ -34,21 +34,18 @@ class SupportTable:
     plugins: Mapping[str, PluginSpec]
     used: tuple[str, ...]
 
-    def support(self, op: str, target: Target) -> Support:
+    def support(self, op: str, target: Target) -> PluginSupport:
         """Return what a target has of a plugin."""
         spec = self.plugins[op]
         if not target.runs_plugins:
-            return Support(standard=(spec.folder / "onnx.py").is_file())
-        there = spec.registration_for(target.version)
-        if there is None or target.version is None:
-            return Support()
-        return Support(
-            there.plugin_version, there.deprecated is not None and target.version >= there.deprecated
+            return PluginSupport(standard=(spec.folder / "onnx.py").is_file())
+        registration = spec.registration_for(target.version)
+        if registration is None or target.version is None:
+            return PluginSupport()
+        deprecated = registration.deprecated
+        return PluginSupport(
+            registration.plugin_version, deprecated is not None and target.version >= deprecated
         )
-
-    def versions(self, op: str) -> str:
-        """Return from when to when the plugin exists, as a phrase."""
-        return span_of_versions(self.plugins[op])
 
 
 def support_table(catalog: Catalog, ops: Iterable[str] = ()) -> SupportTable:

@@ -8,19 +8,19 @@ from surgeon.display import number
 from surgeon.targets import Target
 from surgeon.viewer.html_parts import name_of
 from surgeon.viewer.markup import Markup, element, join
-from surgeon.viewer.support import Support, SupportTable
+from surgeon.viewer.plugin_support import PluginSupport, SupportTable
 
 
-def support(told: SupportTable) -> Markup:
+def support(table: SupportTable) -> Markup:
     """Return which plugins exist in which target: those of the graph first, the rest folded."""
-    used = [op for op in told.plugins if op in told.used]
-    rest = [op for op in told.plugins if op not in told.used]
+    used = [op for op in table.plugins if op in table.used]
+    rest = [op for op in table.plugins if op not in table.used]
     parts = []
     if used:
-        parts.append(_support_rows(told, used))
+        parts.append(_support_rows(table, used))
     if rest:
         title = f"{number(len(rest))} {'other ' if used else ''}plugins of the catalog"
-        parts.append(element("details", element("summary", title), _support_rows(told, rest)))
+        parts.append(element("details", element("summary", title), _support_rows(table, rest)))
     legend = element(
         "p",
         "A number is the plugin version; ",
@@ -33,12 +33,11 @@ def support(told: SupportTable) -> Markup:
     return join(*parts, legend)
 
 
-def _support_rows(told: SupportTable, ops: Sequence[str]) -> Markup:
+def _support_rows(table: SupportTable, ops: Sequence[str]) -> Markup:
     groups: dict[str, list[Target]] = {}
-    for target in told.targets:
-        groups.setdefault(
-            f"{target.format.upper()}, {'TensorRT' if target.runtime == 'tensorrt' else 'ONNX Runtime'}", []
-        ).append(target)
+    for target in table.targets:
+        runtime = "TensorRT" if target.runtime == "tensorrt" else "ONNX Runtime"
+        groups.setdefault(f"{target.format.upper()}, {runtime}", []).append(target)
     ordered = [target for members in groups.values() for target in members]
     top = element(
         "tr",
@@ -60,8 +59,8 @@ def _support_rows(told: SupportTable, ops: Sequence[str]) -> Markup:
     body = [
         element(
             "tr",
-            element("th", name_of(op), scope="row", title=told.plugins[op].title),
-            *(_cell(told.support(op, target), target) for target in ordered),
+            element("th", name_of(op), scope="row", title=table.plugins[op].title),
+            *(_cell(table.support(op, target), target) for target in ordered),
         )
         for op in ops
     ]
@@ -73,18 +72,14 @@ def _support_rows(told: SupportTable, ops: Sequence[str]) -> Markup:
     )
 
 
-def _cell(found: Support, target: Target) -> Markup:
-    if found.standard:
-        return element("td", "ops", class_="std", title=f"{target.title}: written as ordinary operations")
-    if not found.there:
-        return element("td", "–", class_="none", title=f"{target.title}: not there")
-    if found.deprecated:
-        return element(
-            "td",
-            found.plugin_version,
-            class_="old",
-            title=f"{target.title}: version {found.plugin_version}, deprecated",
-        )
-    return element(
-        "td", found.plugin_version, class_="yes", title=f"{target.title}: version {found.plugin_version}"
-    )
+def _cell(support: PluginSupport, target: Target) -> Markup:
+    version = support.plugin_version
+    if support.standard:
+        text, kind, title = "ops", "std", "written as ordinary operations"
+    elif not support.available:
+        text, kind, title = "–", "none", "not there"
+    elif support.deprecated:
+        text, kind, title = version, "old", f"version {version}, deprecated"
+    else:
+        text, kind, title = version, "yes", f"version {version}"
+    return element("td", text, class_=kind, title=f"{target.title}: {title}")

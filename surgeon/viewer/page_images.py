@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageImage:
     """A picture as a ``data:`` address; ``problem`` says why there is none."""
 
     name: str
@@ -32,33 +32,34 @@ class Shown:
     problem: str = ""
 
 
-def shown(paths: Iterable[str], beside: Path | None = None) -> tuple[Shown, ...]:
+def page_images(paths: Sequence[str], beside: Path | None = None) -> tuple[PageImage, ...]:
     """Return the first pictures of some files, which may have moved to the folder ``beside``."""
-    found = list(paths)
-    told = tuple(_shown(Path(path), beside) for path in found[:MOST])
-    left = len(found) - MOST
-    return (*told, Shown(f"{left} more", problem=f"only {MOST} pictures are shown")) if left > 0 else told
+    images = [_page_image(Path(path), beside) for path in paths[:MOST]]
+    left = len(paths) - MOST
+    if left > 0:
+        images.append(PageImage(f"{left} more", problem=f"only {MOST} pictures are shown"))
+    return tuple(images)
 
 
-def _shown(path: Path, beside: Path | None) -> Shown:
+def _page_image(path: Path, beside: Path | None) -> PageImage:
     candidates = [path, *([beside / path, beside / path.name] if beside is not None else [])]
-    there = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if there is None:
-        return Shown(path.name, problem="the file is not there any more")
+    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if file is None:
+        return PageImage(path.name, problem="the file is not there any more")
     try:
-        if there.stat().st_size > _READ:
-            return Shown(path.name, problem="the file is too large")
-        data = there.read_bytes()
+        if file.stat().st_size > _READ:
+            return PageImage(path.name, problem="the file is too large")
+        data = file.read_bytes()
     except OSError as exc:
-        return Shown(path.name, problem=f"the file cannot be read: {exc.strerror or exc}")
+        return PageImage(path.name, problem=f"the file cannot be read: {exc.strerror or exc}")
     kind = next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), "")
     if not kind:
-        return Shown(path.name, problem="the file is neither PNG nor JPEG")
+        return PageImage(path.name, problem="the file is neither PNG nor JPEG")
     if len(data) > _FINE:
         data, kind = _smaller(data) or (data, kind)
     if len(data) > _ROOM:
-        return Shown(path.name, problem="it is too large to be put into the page")
-    return Shown(path.name, f"data:{kind};base64,{base64.b64encode(data).decode()}")
+        return PageImage(path.name, problem="it is too large to be put into the page")
+    return PageImage(path.name, f"data:{kind};base64,{base64.b64encode(data).decode()}")
 
 
 def _smaller(data: bytes) -> tuple[bytes, str] | None:
