@@ -176,18 +176,15 @@ def described(kind: type, name: str) -> list[str]:
 def signature(value: Callable[..., Any], name: str) -> str:
     """Return a call with its arguments, a line each where they are many."""
     found = inspect.signature(value)
-    shown = [
+    parameters = [
         one.replace(default=...) if isinstance(one.default, Path) else one
         for one in found.parameters.values()
-    ]
-    arguments = [
-        str(one).replace("'", "").replace("Ellipsis", "...")
-        for one in shown
         if one.name not in ("self", "cls")
     ]
-    first = next((i for i, one in enumerate(found.parameters.values()) if one.kind is one.KEYWORD_ONLY), None)
-    if first is not None:
-        arguments.insert(first, "*")
+    arguments = [str(one).replace("'", "").replace("Ellipsis", "...") for one in parameters]
+    kinds = [one.kind for one in parameters]
+    if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        arguments.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
     back = (
         f" -> {found.return_annotation}".replace("'", "")
         if found.return_annotation is not found.empty

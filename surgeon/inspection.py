@@ -13,6 +13,7 @@ from surgeon.catalog import Catalog
 from surgeon.diagnostics import SurgeonError, error, nearest_note
 from surgeon.display import Displayed
 from surgeon.graph import Graph, Tensor
+from surgeon.graph.op_sets import PASSED_OVER, PLACEHOLDERS
 from surgeon.language import load_recipe, recipe_files
 from surgeon.targets import Target
 
@@ -111,7 +112,7 @@ def inspect_graph(
     sizes = {node.name: _constant_bytes(node.attrs.values()) for node in graph}
     read = graph.readers
     # A placeholder that nothing reads is a leftover; only where all are unread do they count as inputs.
-    fed = [n for n in graph if n.op in ("Placeholder", "PlaceholderWithDefault")]
+    fed = [n for n in graph if n.op in PLACEHOLDERS]
     live = [n for n in fed if read[n.name]] or fed
     return Inspection(
         source=graph.source,
@@ -268,7 +269,6 @@ def supported_ops(target: Target, catalog: Catalog) -> set[str]:
     Converted ones, passed-over ones and its plugins.
     """
     from surgeon.formats.uff import converters
-    from surgeon.formats.uff.exporting import PASSED_OVER
 
     return {
         *converters(),

@@ -28,7 +28,7 @@ class Operation:
 def operations() -> tuple[Operation, ...]:
     """Return every operation that is converted or inferred, sorted."""
     from surgeon.formats.uff import converters
-    from surgeon.formats.uff.exporting import PASSED_OVER
+    from surgeon.graph.op_sets import PASSED_OVER
     from surgeon.infer import known_ops
 
     inferred, converted = known_ops(), converters()

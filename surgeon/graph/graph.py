@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from types import MappingProxyType
 from surgeon.diagnostics import SurgeonError, error, nearest_note
 from surgeon.display import Displayed
 from surgeon.graph.node import Node, Ref
+from surgeon.graph.op_sets import LOOP_ENDS, WITHOUT_OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,6 @@ class Versions:
     producer: int = 0
     min_consumer: int = 0
     bad_consumers: tuple[int, ...] = ()
-
-
-LOOP_ENDS = frozenset({"NextIteration", "RefNextIteration"})
-"""Operations whose results go back to the head of a loop."""
 
 
 def sources_first(
@@ -168,9 +165,9 @@ class Graph(Displayed):
 
     @cached_property
     def terminals(self) -> tuple[str, ...]:
-        """Nodes that nothing reads and that read something, except Assert and NoOp, in graph order."""
+        """Nodes that nothing reads, that read something and have an output, in graph order."""
         return tuple(
-            n.name for n in self if n.sources and not self.readers[n.name] and n.op not in ("Assert", "NoOp")
+            n.name for n in self if n.sources and not self.readers[n.name] and n.op not in WITHOUT_OUTPUT
         )
 
     @property
@@ -186,6 +183,17 @@ class Graph(Displayed):
             for i, source in enumerate(self._nodes[name].inputs)
             if source == ref
         ]
+
+    def free_name(self, wanted: str, *taken: Container[str], first: int = 1) -> str:
+        """Return ``wanted``, or ``wanted_1``, ``wanted_2`` ... where a node or one of ``taken`` has it.
+
+        ``first`` is the first number that is tried.
+        """
+        name, number = wanted, first
+        while name in self or any(name in names for names in taken):
+            name = f"{wanted}_{number}"
+            number += 1
+        return name
 
     def ancestors(self, names: Iterable[str]) -> set[str]:
         """Return every node that ``names`` depend on, they included.

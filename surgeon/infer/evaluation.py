@@ -9,6 +9,7 @@ import numpy as np
 
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec
+from surgeon.graph.op_sets import CONSTANTS, LOOP_ENDS, MERGES, SWITCHES, UNSET_PLACEHOLDERS
 from surgeon.graph.values import TensorDigest, TensorRef, TensorValue
 from surgeon.infer.registry import builtin_rules
 from surgeon.infer.rule import Array, Context, Mismatch, NoKernel, Rule
@@ -16,9 +17,6 @@ from surgeon.infer.rule import Array, Context, Mismatch, NoKernel, Rule
 if TYPE_CHECKING:
     from surgeon.infer.inference import Inference
 
-MERGES = ("Merge", "RefMerge")
-SWITCHES = ("Switch", "RefSwitch")
-BACK_EDGES = ("NextIteration", "RefNextIteration")
 KERNEL_ERRORS = (ValueError, IndexError, TypeError, ArithmeticError, MemoryError)
 """What numpy raises when shapes or values do not go together."""
 
@@ -46,7 +44,7 @@ def is_back_edge(graph: Graph, node: Node, ref: Ref) -> bool:
     if node.op not in MERGES:
         return False
     source = graph.get(ref.node)
-    return source is not None and source.op in BACK_EDGES
+    return source is not None and source.op in LOOP_ENDS
 
 
 def pivots(graph: Graph, node: Node) -> Iterator[str]:
@@ -259,12 +257,12 @@ class _Evaluation:
         self.results[value] = self.results[index] = _DEAD
 
     def _compute(self, node: Node) -> None:
-        if node.op in ("Const", "HostConst"):
+        if node.op in CONSTANTS:
             self._store(node, [self._constant(node)])
             return
         rule = self.rules.get(node.op)
         if rule is None or rule.kernel is None:
-            if node.op in ("Placeholder", "PlaceholderV2"):
+            if node.op in UNSET_PLACEHOLDERS:
                 raise self._error("I102", node, "is not fed; expected a value for it")
             raise self._error("I101", node, "has no numpy kernel; expected ops that can be evaluated here")
         arrays: list[Array] = []
@@ -291,7 +289,7 @@ class _Evaluation:
             ref = Ref(node.name, slot)
             if ref not in self.results:
                 self.results[ref] = value
-                if self.keep is not None and node.op not in ("Const", "HostConst"):
+                if self.keep is not None and node.op not in CONSTANTS:
                     self.keep(ref, value)
 
     def _constant(self, node: Node) -> Array:

@@ -9,11 +9,10 @@ import numpy as np
 
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec
+from surgeon.graph.op_sets import MERGES, SWITCHES
 from surgeon.graph.values import TensorDigest, TensorRef, TensorValue
 from surgeon.infer.evaluation import (
     KERNEL_ERRORS,
-    MERGES,
-    SWITCHES,
     computable,
     evaluate,
     is_back_edge,

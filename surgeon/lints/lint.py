@@ -11,8 +11,9 @@ from types import ModuleType
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import Diagnostic, Severity, code_page
 from surgeon.discovery import discover
-from surgeon.formats.uff.exporting import PASSED_OVER
 from surgeon.graph import Graph, Node, Ref, Shape, TensorSpec
+from surgeon.graph.op_sets import PASSED_OVER, PLACEHOLDERS
+from surgeon.graph.reach import before_identities, needed_by_data, varying
 from surgeon.infer import Inference
 from surgeon.language import Image
 from surgeon.targets import Target
@@ -22,9 +23,6 @@ SHOWN = 10
 
 MOST = 10_000
 """Findings of one lint that are counted."""
-
-_INPUTS = ("Placeholder", "PlaceholderWithDefault")
-_SHAPES = ("Shape", "ShapeN", "Size", "Rank")
 
 
 @dataclass(frozen=True)
@@ -43,14 +41,7 @@ class Subject:
     @cached_property
     def needed(self) -> frozenset[str]:
         """The names of what the outputs depend on by data; membership only."""
-        seen: set[str] = set()
-        rest = [ref.node for ref in self.graph.output_refs]
-        while rest:
-            name = rest.pop()
-            if name not in seen and name in self.graph:
-                seen.add(name)
-                rest.extend(ref.node for ref in self.graph[name].inputs)
-        return frozenset(seen)
+        return needed_by_data(self.graph)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -60,7 +51,7 @@ class Subject:
     @cached_property
     def inputs(self) -> tuple[Node, ...]:
         """The nodes that are fed."""
-        return tuple(node for node in self.nodes if node.op in _INPUTS)
+        return tuple(node for node in self.nodes if node.op in PLACEHOLDERS)
 
     @cached_property
     def inference(self) -> Inference:
@@ -69,16 +60,9 @@ class Subject:
         return Inference(self.graph, feeds, self.catalog.rules())
 
     @cached_property
-    def _varying(self) -> frozenset[str]:
-        found: set[str] = set()
-        readers = self.graph.readers
-        rest = [node.name for node in self.nodes if node.op in _INPUTS or node.op in self.catalog]
-        while rest:
-            name = rest.pop()
-            if name not in found and self.graph[name].op not in _SHAPES:
-                found.add(name)
-                rest.extend(readers[name])
-        return frozenset(found)
+    def _varying(self) -> set[str]:
+        fed = (node.name for node in self.nodes if node.op in PLACEHOLDERS or node.op in self.catalog)
+        return varying(self.graph, fed)
 
     def varies(self, ref: Ref) -> bool:
         """Return whether a tensor depends on the numbers of an input or of a plugin, not on shapes alone."""
@@ -95,12 +79,7 @@ class Subject:
 
     def source(self, ref: Ref) -> Ref:
         """Return the tensor that ``ref`` equals, operations that compute nothing passed over."""
-        for _ in range(len(self.graph)):
-            node = self.graph[ref.node]
-            if node.op not in PASSED_OVER or ref.slot >= len(node.inputs):
-                break
-            ref = node.inputs[ref.slot]
-        return ref
+        return before_identities(self.graph, ref)
 
     def producer(self, ref: Ref) -> Node:
         """Return the node that computes what ``ref`` equals."""

@@ -14,9 +14,9 @@ from surgeon.catalog import Catalog, PluginSpec
 from surgeon.catalog.reference import Reference
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.graph import DType, Graph, Node, Ref
-from surgeon.graph.graph import LOOP_ENDS
+from surgeon.graph.op_sets import LOOP_ENDS, PLACEHOLDERS, UNSET_PLACEHOLDERS
 from surgeon.runners.detections import gives_detections
-from surgeon.runners.tensorflow_session import PLACEHOLDERS, Session
+from surgeon.runners.tensorflow_session import Session
 
 Arrays = Mapping[Ref, np.ndarray]
 Changes = Mapping[str, Collection[str]]
@@ -105,7 +105,9 @@ class RewrittenRunner:
     @property
     def inputs(self) -> tuple[Node, ...]:
         """The placeholders that must be fed, in graph order."""
-        return tuple(node for node in self.graph if node.name in self._needed and node.op in PLACEHOLDERS[:2])
+        return tuple(
+            node for node in self.graph if node.name in self._needed and node.op in UNSET_PLACEHOLDERS
+        )
 
     @cached_property
     def plugins(self) -> tuple[Node, ...]:
@@ -254,10 +256,7 @@ class RewrittenRunner:
 
 def _placeholder(graph: Graph, ref: Ref) -> str:
     """Return the name of the placeholder that stands for a plugin's output."""
-    name = f"{ref.node}/port{ref.slot}"
-    while name in graph:
-        name += "_"
-    return name
+    return graph.free_name(f"{ref.node}/port{ref.slot}")
 
 
 def _is_plugin(node: Node, catalog: Catalog) -> bool:

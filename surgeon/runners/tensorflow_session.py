@@ -12,9 +12,8 @@ import numpy as np
 from surgeon.diagnostics import error
 from surgeon.formats.graphdef import to_bytes
 from surgeon.graph import Graph, Node, Ref, Shape
+from surgeon.graph.op_sets import PLACEHOLDERS, UNSET_PLACEHOLDERS
 from surgeon.optional import no_stderr, quiet, require
-
-PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 
 _TIMEOUT = 600
 """Seconds after which one run is given up."""
@@ -41,7 +40,7 @@ class Session:
     @property
     def inputs(self) -> tuple[Node, ...]:
         """The placeholders that must be fed, in graph order."""
-        return tuple(node for node in self._graph if node.op in PLACEHOLDERS[:2])
+        return tuple(node for node in self._graph if node.op in UNSET_PLACEHOLDERS)
 
     def run(self, fetches: Sequence[Ref], feeds: Mapping[Ref, np.ndarray]) -> list[np.ndarray]:
         """Return the values of ``fetches``, with the tensors of ``feeds`` at the given values.

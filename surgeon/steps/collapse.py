@@ -11,23 +11,13 @@ from pydantic import Field
 
 from surgeon.diagnostics import Span, nearest_note
 from surgeon.graph import Drop, Edit, Graph, Node, Ref, Rewire, SetOutputs
-from surgeon.graph.graph import LOOP_ENDS, shortened, sources_first
+from surgeon.graph.graph import shortened, sources_first
+from surgeon.graph.op_sets import IDENTITIES, LOOP_ENDS
 from surgeon.steps.placing import place, resolve
 from surgeon.steps.selector import Selection, longest_prefix, select, split_optional, unmatched
 from surgeon.steps.step import NewNode, Site, Step
 
-SHAPE_ONLY = frozenset(
-    {
-        "Identity",
-        "Squeeze",
-        "Reshape",
-        "ExpandDims",
-        "StopGradient",
-        "CheckNumerics",
-        "Snapshot",
-        "PreventGradient",
-    }
-)
+SHAPE_ONLY = IDENTITIES | {"Squeeze", "Reshape", "ExpandDims"}
 """Operations that move no number of their first input, so that a plugin may read past them."""
 
 

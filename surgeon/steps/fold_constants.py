@@ -19,13 +19,13 @@ from surgeon.graph import (
     TensorRef,
     TensorValue,
 )
-from surgeon.steps.forward_identities import IDENTITIES
+from surgeon.graph.op_sets import IDENTITIES, PLACEHOLDERS
 from surgeon.steps.frames import conditional
-from surgeon.steps.removal import INPUT_OPS, higher_outputs, unneeded
+from surgeon.steps.removal import higher_outputs, unneeded
 from surgeon.steps.selector import Selection, select
 from surgeon.steps.step import Site, Step
 
-_LEFT_ALONE = IDENTITIES | INPUT_OPS | {"Const"}
+_LEFT_ALONE = IDENTITIES | PLACEHOLDERS | {"Const"}
 
 
 class FoldConstants(Step):
@@ -124,7 +124,7 @@ def constant(site: Site, ref: Ref) -> TensorValue | None:
 
 def _kept_names(site: Site) -> set[str]:
     outputs = {text.rpartition(":")[0] or text for text in site.outputs}
-    return outputs | {n.name for n in site.graph if n.op in INPUT_OPS}
+    return outputs | {n.name for n in site.graph if n.op in PLACEHOLDERS}
 
 
 def _read_outside(site: Site, values: dict[str, TensorValue]) -> set[str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from surgeon.graph import Edit
+from surgeon.graph.op_sets import IDENTITIES
 from surgeon.steps.forwarding import forward, obstacles
 from surgeon.steps.step import Site, Step
-
-IDENTITIES = frozenset({"Identity", "StopGradient", "CheckNumerics", "Snapshot", "PreventGradient"})
 
 
 class ForwardIdentities(Step):

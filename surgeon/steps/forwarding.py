@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from surgeon.graph import Drop, Edit, Graph, Node, Ref, Rewire
+from surgeon.graph.op_sets import MERGES, SWITCHES
 from surgeon.steps.step import Site
-
-_BRANCHING = frozenset({"Switch", "RefSwitch"})
-_JOINING = frozenset({"Merge", "RefMerge"})
 
 
 def forward(site: Site, gone: Sequence[Node], fate: str, position: int = 0, *path: str | int) -> list[Edit]:
@@ -66,9 +64,7 @@ def obstacles(graph: Graph, wanted: Sequence[Node], position: int = 0) -> dict[s
             source = node.inputs[position].node
             inner = source in taken and source not in reasons
             source_node = graph.get(source)
-            switch = (
-                branch[source] if inner else source if source_node and source_node.op in _BRANCHING else ""
-            )
+            switch = branch[source] if inner else source if source_node and source_node.op in SWITCHES else ""
             moving = bool(node.control) or (inner and moves[source])
             branch[node.name], moves[node.name] = switch, moving
             for reader in (graph[name] for name in graph.readers[node.name]):
@@ -77,7 +73,7 @@ def obstacles(graph: Graph, wanted: Sequence[Node], position: int = 0) -> dict[s
                         f"'{reader.name}' ({reader.op}) runs after it; behind the Switch '{switch}' it tells "
                         "the branch"
                     )
-                elif moving and reader.op in _JOINING:
+                elif moving and reader.op in MERGES:
                     reasons[node.name] = (
                         f"its control inputs cannot move to '{reader.name}' ({reader.op}), which joins "
                         "branches"

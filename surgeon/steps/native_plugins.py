@@ -13,10 +13,10 @@ import numpy as np
 from pydantic import Field
 
 from surgeon.graph import Add, AttrValue, Drop, DType, Edit, Node, Ref, Rewire, SetOutputs
-from surgeon.steps.forward_identities import IDENTITIES
+from surgeon.graph.op_sets import IDENTITIES, PLACEHOLDERS
 from surgeon.steps.frames import conditional
 from surgeon.steps.placing import free_name, place
-from surgeon.steps.removal import INPUT_OPS, unneeded
+from surgeon.steps.removal import unneeded
 from surgeon.steps.selector import Selection, select
 from surgeon.steps.step import NewNode, Site, Step
 
@@ -259,7 +259,7 @@ class _Rewriting:
 
     def _unneeded(self) -> list[str]:
         kept = {text.rpartition(":")[0] or text for text in self.site.outputs}
-        kept |= {n.name for n in self.graph if n.op in INPUT_OPS} | set(self.found)
+        kept |= {n.name for n in self.graph if n.op in PLACEHOLDERS} | set(self.found)
         reads = {
             name: (*(part.source.node for part in parts), *self.graph[name].control)
             for name, parts in self.found.items()
@@ -405,7 +405,7 @@ class _Reading:
     def _tells(self, node: Node) -> bool | None:
         if node.op in _SPATIAL or (node.op == "BiasAdd" and "data_format" in node.attrs):
             return node.attrs.get("data_format", b"NHWC") == b"NHWC"
-        if node.op in INPUT_OPS:
+        if node.op in PLACEHOLDERS:
             return not self._has_channels_first
         if node.op == "Transpose" and len(node.inputs) == 2:
             order = self.inference.value(node.inputs[1])

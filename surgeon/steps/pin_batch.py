@@ -8,10 +8,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from surgeon.graph import Add, Drop, Edit, Graph, Node, Ref, Rewire, SetAttr, Shape, apply_edits
+from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.steps.attributes import declared_spec
 from surgeon.steps.frames import conditional
 from surgeon.steps.placing import free_name, tensor_of
-from surgeon.steps.removal import INPUT_OPS, unneeded
+from surgeon.steps.removal import unneeded
 from surgeon.steps.step import Site, Step
 
 
@@ -80,7 +81,7 @@ class PinBatch(Step):
             )
             edits.append(Rewire(node.name, (node.inputs[0], Ref(name)), None, site.span))
             rewired[node.name] = (node.inputs[0].node, *node.control)
-        keep = {n.name for n in site.graph if n.op in INPUT_OPS} | {
+        keep = {n.name for n in site.graph if n.op in PLACEHOLDERS} | {
             t.rpartition(":")[0] or t for t in site.outputs
         }
         for name in unneeded(site.graph, (), rewired, keep):
@@ -91,7 +92,7 @@ class PinBatch(Step):
         pins: list[Edit] = []
         for node in site.graph:
             dims = declared_spec(node.attrs).shape.dims
-            if node.op in INPUT_OPS and dims and dims[0] is None:
+            if node.op in PLACEHOLDERS and dims and dims[0] is None:
                 pins.append(SetAttr(node.name, "shape", Shape((self.batch, *dims[1:])), site.at("batch")))
         return pins
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from surgeon.graph import Drop, Edit, Graph, Rewire, SetAttr
+from surgeon.graph.op_sets import LOOP_ENTRIES, PLACEHOLDERS, SWITCHES
 from surgeon.steps.frames import conditional
 from surgeon.steps.placing import COUNTED
 from surgeon.steps.step import Site
-
-NO_TIE = frozenset({"Switch", "RefSwitch", "Enter", "RefEnter"})
-
-INPUT_OPS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
-"""Operations by which a graph is fed."""
 
 
 def unneeded(
@@ -62,7 +58,7 @@ def take_out(
     graph, span = site.graph, site.at(*path)
     gone = dict(fates)
     if exclusive is not None:
-        inputs = {n.name for n in graph if n.op in INPUT_OPS}
+        inputs = {n.name for n in graph if n.op in PLACEHOLDERS}
         gone.update(dict.fromkeys(unneeded(graph, fates, {}, inputs), exclusive))
     edits: list[Edit] = [Drop(n.name, gone[n.name], None, span) for n in graph if n.name in gone]
     inside = conditional(graph)
@@ -94,6 +90,7 @@ def _ties(graph: Graph, gone: Collection[str], inside: Collection[str]) -> dict[
 
     None where there is none. A Switch or Enter does not count: they do not tell the branch or iteration.
     """
+    no_tie = SWITCHES | LOOP_ENTRIES
     found: dict[str, str | None] = {}
     for start in gone:
         stack = [start]
@@ -108,7 +105,7 @@ def _ties(graph: Graph, gone: Collection[str], inside: Collection[str]) -> dict[
                 continue
             stack.pop()
             if name not in found:
-                staying = (s for s in sources if s in inside and s not in gone and graph[s].op not in NO_TIE)
+                staying = (s for s in sources if s in inside and s not in gone and graph[s].op not in no_tie)
                 further = (found[s] for s in sources if found.get(s))
                 found[name] = next(staying, None) or next(further, None)
     return found

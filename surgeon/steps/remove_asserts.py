@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from surgeon.graph import Edit
+from surgeon.graph.op_sets import CHECKS
 from surgeon.steps.removal import take_out
 from surgeon.steps.step import Site, Step
-
-CHECKS = frozenset({"Assert", "PrintV2"})
-"""Operations that only check or print, and have no output."""
 
 
 class RemoveAsserts(Step):

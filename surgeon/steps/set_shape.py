@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from surgeon.diagnostics import nearest_note
 from surgeon.graph import DType, Edit, SetAttr, Shape
-from surgeon.steps.removal import INPUT_OPS
+from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.steps.step import Site, Step
 
 Dimension = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
@@ -56,9 +56,9 @@ class SetShape(Step):
         edits: list[Edit] = []
         for name, given in self.nodes.items():
             node = site.graph.get(name)
-            if node is None or node.op not in INPUT_OPS:
+            if node is None or node.op not in PLACEHOLDERS:
                 problem = "is not in the graph" if node is None else f"is no placeholder, but {node.op}"
-                inputs = [n.name for n in site.graph if n.op in INPUT_OPS]
+                inputs = [n.name for n in site.graph if n.op in PLACEHOLDERS]
                 shown = ", ".join(f"'{n}'" for n in inputs[:8]) or "none"
                 raise site.fail(
                     "S213",

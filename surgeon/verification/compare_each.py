@@ -8,8 +8,8 @@ import numpy as np
 
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import DType, Graph, Node, Ref
+from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.runners.rewritten import Arrays, RewrittenRunner
-from surgeon.runners.tensorflow_session import PLACEHOLDERS
 from surgeon.verification.compare_outputs import compare_plugin, known_changes
 from surgeon.verification.comparison import EXACT_RATIOS, Limits, compare_tensors, shown
 from surgeon.verification.correspondence import Replacement
@@ -251,7 +251,4 @@ def _cut_out(graph: Graph, region: Region, given: Arrays) -> Graph:
 
 def _entry(graph: Graph, ref: Ref) -> Ref:
     """Return the placeholder that stands for a tensor which goes in."""
-    name = f"{ref.node}/fed{ref.slot}"
-    while name in graph:
-        name += "_"
-    return Ref(name)
+    return Ref(graph.free_name(f"{ref.node}/fed{ref.slot}"))

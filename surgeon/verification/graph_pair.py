@@ -13,13 +13,13 @@ from surgeon.catalog import Catalog
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.families.ssd.findings import Detector
 from surgeon.graph import DType, Graph, Node, Ref, Shape
+from surgeon.graph.op_sets import PLACEHOLDERS, UNSET_PLACEHOLDERS
 from surgeon.infer import Inference
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
 from surgeon.runners.detections import Detections, detections_of_original, detections_of_plugin
 from surgeon.runners.image import Picture, Prepared, prepare, resize
 from surgeon.runners.rewritten import Arrays, Execution, OriginalRunner, RewrittenRunner
-from surgeon.runners.tensorflow_session import PLACEHOLDERS
 from surgeon.verification.correspondence import Correspondence, Replacement
 
 _PORTS = ("loc", "conf", "prior")
@@ -164,7 +164,7 @@ class Sides:
         if self.detector is not None:
             return self.detector.picture.value
         needed = self.graph.ancestors(ref.node for ref in self._compared())
-        fed = [node.name for node in self.graph if node.name in needed and node.op in PLACEHOLDERS[:2]]
+        fed = [node.name for node in self.graph if node.name in needed and node.op in UNSET_PLACEHOLDERS]
         return Ref(fed[0]) if self.image is not None and len(fed) == 1 else None
 
     def _compared(self) -> list[Ref]:

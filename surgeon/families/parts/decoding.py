@@ -12,6 +12,7 @@ import numpy as np
 from surgeon.families.parts.numbers import plain
 from surgeon.families.parts.walk import STEPS, operand, trail
 from surgeon.graph import Graph, Node, Ref
+from surgeon.graph.op_sets import SIZES
 from surgeon.infer import Inference, evaluate
 
 ANCHOR_TOLERANCE = 1e-4
@@ -22,7 +23,6 @@ CODER_TOLERANCE = 1e-4
 
 _VIEWS = frozenset({"Reshape", "Transpose", "Tile", "ExpandDims", "Squeeze", "BroadcastTo"})
 _SEED = 20171117
-_SIZED = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 
 
 def encodings_behind(graph: Graph, join: Node, between: Iterable[str]) -> Ref:
@@ -31,7 +31,7 @@ def encodings_behind(graph: Graph, join: Node, between: Iterable[str]) -> Ref:
     at = Ref(join.name)
     for _ in range(STEPS):
         readers = [
-            graph[name] for name in graph.readers[at.node] if name in inside and graph[name].op not in _SIZED
+            graph[name] for name in graph.readers[at.node] if name in inside and graph[name].op not in SIZES
         ]
         if len(readers) != 1 or readers[0].op != "Squeeze":
             return at
@@ -58,7 +58,7 @@ def anchors_tensor(graph: Graph, inference: Inference, entries: Iterable[Ref], c
             if (spec.shape.rank == 2 and node.op not in _VIEWS) or node.op == "Const":
                 return ref
             view = view or ref
-        if node.op in _SIZED:
+        if node.op in SIZES:
             continue
         for source in node.inputs:
             if source not in seen:

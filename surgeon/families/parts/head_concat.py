@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from surgeon.families.parts.heads import convolution_behind
 from surgeon.families.parts.walk import data_inputs
 from surgeon.graph import Graph, Node, Ref
-
-_SIZES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorArraySizeV3", "TensorArraySizeV2"})
-"""Operations whose result depends on sizes only."""
 
 
 def is_join(graph: Graph, node: Node) -> bool:
@@ -20,24 +17,7 @@ def is_join(graph: Graph, node: Node) -> bool:
     return bool(parts) and all(convolution_behind(graph, ref, joined=False) is not None for ref in parts)
 
 
-def dependent(graph: Graph) -> frozenset[str]:
-    """Return the nodes whose numbers depend on what is fed to the graph; by sizes alone does not count.
-
-    Membership only.
-    """
-    stack = [n.name for n in graph if n.op in ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")]
-    seen = set(stack)
-    while stack:
-        name = stack.pop()
-        for reader in graph.readers[name]:
-            node = graph[reader]
-            if reader not in seen and node.op not in _SIZES and any(ref.node == name for ref in node.inputs):
-                seen.add(reader)
-                stack.append(reader)
-    return frozenset(seen)
-
-
-def joins_behind(graph: Graph, varying: frozenset[str], start: Ref) -> tuple[list[Node], dict[str, None]]:
+def joins_behind(graph: Graph, varying: Collection[str], start: Ref) -> tuple[list[Node], dict[str, None]]:
     """Return what joins heads behind a tensor, and the nodes between (the tensor's own included), nearest
     first.
     """
@@ -58,7 +38,7 @@ def joins_behind(graph: Graph, varying: frozenset[str], start: Ref) -> tuple[lis
     return list(found.values()), between
 
 
-def entering(graph: Graph, varying: frozenset[str], between: Iterable[str]) -> list[Ref]:
+def entering(graph: Graph, varying: Collection[str], between: Iterable[str]) -> list[Ref]:
     """Return the tensors that the nodes between read and that do not depend on what is fed, each once, in
     order.
     """

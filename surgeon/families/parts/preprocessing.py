@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ from surgeon.families.parts.heads import CONVOLUTIONS
 from surgeon.families.parts.numbers import plain
 from surgeon.families.parts.walk import STEPS, behind, data_inputs, operand
 from surgeon.graph import Graph, Node, Ref
+from surgeon.graph.op_sets import MERGES
 from surgeon.infer import Inference
 
 _RESIZES = {"ResizeBilinear": "bilinear", "ResizeNearestNeighbor": "nearest"}
@@ -45,7 +47,7 @@ class Pixels:
     problem: str = ""
 
 
-def first_convolution(graph: Graph, varying: frozenset[str], start: Node) -> Node:
+def first_convolution(graph: Graph, varying: Collection[str], start: Node) -> Node:
     """Return the convolution nearest to the picture on the way back from ``start``, a convolution."""
     found = at = start
     seen = {start.name}
@@ -113,7 +115,7 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
             at = node.inputs[0]
         elif node.op == "Cast":
             at = node.inputs[0]
-        elif node.op in ("Merge", "RefMerge") and behind(graph, at) is None:
+        elif node.op in MERGES and behind(graph, at) is None:
             return done("is one of two branches of a conditional")
         elif node.op in ("Pad", "PadV2", "MirrorPad"):
             return done(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from surgeon.graph import Graph, Node, Ref
-from surgeon.graph.graph import LOOP_ENDS
+from surgeon.graph.op_sets import LOOP_ENDS, MERGES
 from surgeon.infer import Inference
 
 STEPS = 512
@@ -73,7 +73,7 @@ def behind(graph: Graph, ref: Ref) -> Ref | None:
         return node.inputs[position] if position < len(node.inputs) else None
     if node.op == "Pack" and len(node.inputs) == 1:
         return node.inputs[0]
-    if node.op in ("Merge", "RefMerge"):
+    if node.op in MERGES:
         # A loop's variable is what the last round left; the merge of a conditional may be either side.
         return next((source for source in node.inputs if graph[source.node].op in LOOP_ENDS), None)
     return None

@@ -19,7 +19,7 @@ from surgeon.families.parts.decoding import (
     exact,
     factors,
 )
-from surgeon.families.parts.head_concat import dependent, entering, joins_behind
+from surgeon.families.parts.head_concat import entering, joins_behind
 from surgeon.families.parts.heads import Head, Role, convolution_behind, head_at, named_role
 from surgeon.families.parts.numbers import plain
 from surgeon.families.parts.preprocessing import Pixels, first_convolution, network_input, pixels_behind
@@ -37,6 +37,8 @@ from surgeon.families.parts.suppression import (
 )
 from surgeon.families.parts.walk import data_inputs, number, operand, source, trail
 from surgeon.graph import Graph, Node, Ref, Shape, TensorSpec
+from surgeon.graph.op_sets import PLACEHOLDERS
+from surgeon.graph.reach import varying
 from surgeon.infer import Inference, evaluate
 from surgeon.language import Image, ImageStep
 
@@ -101,8 +103,8 @@ class Detector:
         return self._given or Inference(self.graph)
 
     @cached_property
-    def _varying(self) -> frozenset[str]:
-        return dependent(self.graph)
+    def _varying(self) -> set[str]:
+        return varying(self.graph, (node.name for node in self.graph if node.op in PLACEHOLDERS))
 
     @cached_property
     def suppressions(self) -> Finding[tuple[str, ...]]:
@@ -283,7 +285,7 @@ class Detector:
     def picture(self) -> Finding[Ref]:
         """The tensor that is fed."""
         needed = self.graph.ancestors([self.network_input.value.node])
-        found = [n for n in self.graph if n.op.startswith("Placeholder") and n.name in needed]
+        found = [n for n in self.graph if n.op in PLACEHOLDERS and n.name in needed]
         if len(found) != 1:
             raise self._fail(
                 "D113",

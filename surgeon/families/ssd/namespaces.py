@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from surgeon.diagnostics import error
 from surgeon.families.parts.walk import data_inputs, trail
 from surgeon.graph import Graph, Ref
-from surgeon.steps.forward_identities import IDENTITIES
+from surgeon.graph.op_sets import IDENTITIES
+from surgeon.graph.reach import upstream
 
 DEPTH = 12
 """Components of a name that are looked at."""
@@ -61,10 +62,10 @@ def regions(graph: Graph, cut: Cut) -> tuple[Region, ...]:
     Raise SurgeonError D147 where it takes more than a few of them: then names do not follow the detector's
     parts.
     """
-    stay = _behind(graph, [*cut.boxes, *cut.scores], stop=cut.network_input.node)
+    stay = upstream(graph, (ref.node for ref in (*cut.boxes, *cut.scores)), stop=cut.network_input.node)
     anchors, joining = _anchor_nodes(graph, cut.anchors)
     cores = {
-        "Input": _behind(graph, [cut.network_input]) - stay,
+        "Input": upstream(graph, [cut.network_input.node]) - stay,
         "GridAnchor": anchors,
         "concat_priorbox": joining,
         "concat_box_loc": _joining(graph, cut.boxes),
@@ -95,22 +96,6 @@ def regions(graph: Graph, cut: Cut) -> tuple[Region, ...]:
             ["write the recipe by hand: docs/recipes.md"],
         )
     return tuple(found.values())
-
-
-def _behind(graph: Graph, refs: Iterable[Ref], stop: str = "") -> set[str]:
-    """Return the nodes whose data the tensors depend on, as far as ``stop``, which is left out.
-
-    Membership only.
-    """
-    seen: set[str] = set()
-    stack = [ref.node for ref in refs]
-    while stack:
-        name = stack.pop()
-        if name in seen or name == stop or name not in graph:
-            continue
-        seen.add(name)
-        stack += [ref.node for ref in graph[name].inputs if ref.node not in seen]
-    return seen
 
 
 def _ahead(graph: Graph, refs: Iterable[Ref]) -> set[str]:
@@ -145,8 +130,8 @@ def _anchor_nodes(graph: Graph, anchors: Ref) -> tuple[set[str], set[str]]:
 
 def _suppression(graph: Graph, read: Iterable[Ref]) -> set[str]:
     """Return the nodes from what the postprocessor reads up to the suppression."""
-    ends = [Ref(node.name) for node in graph if "NonMaxSuppression" in node.op]
-    return _ahead(graph, read) & _behind(graph, ends)
+    ends = (node.name for node in graph if "NonMaxSuppression" in node.op)
+    return _ahead(graph, read) & upstream(graph, ends)
 
 
 def _prefixes(names: Iterable[str]) -> set[str]:

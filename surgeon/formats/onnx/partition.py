@@ -14,8 +14,9 @@ from surgeon.catalog import Catalog
 from surgeon.diagnostics import error
 from surgeon.formats.graphdef import to_bytes
 from surgeon.formats.onnx.ordinary import Request
-from surgeon.formats.uff.exporting import is_fed
 from surgeon.graph import DType, Graph, Node, Ref, Shape, Tensor, TensorSpec, TensorValue
+from surgeon.graph.op_sets import PLACEHOLDERS, SIZES, is_data_default
+from surgeon.graph.reach import downstream, needed_by_data
 from surgeon.infer import Inference
 
 STUBBED = 16 << 10
@@ -23,8 +24,6 @@ STUBBED = 16 << 10
 
 Batch: TypeAlias = int | Literal["dynamic"] | None
 
-_INPUTS = ("Placeholder", "PlaceholderV2")
-_SHAPES = ("Shape", "ShapeN", "Size", "Rank")
 _REAL = (DType.FLOAT32, DType.FLOAT64, DType.FLOAT16)
 
 
@@ -44,7 +43,7 @@ class Prepared:
     @cached_property
     def inputs(self) -> tuple[Node, ...]:
         """The nodes that are fed, in graph order."""
-        return tuple(node for node in self.graph if node.op in _INPUTS)
+        return tuple(node for node in self.graph if node.op in PLACEHOLDERS)
 
     @cached_property
     def plugins(self) -> tuple[Node, ...]:
@@ -75,7 +74,7 @@ def prepare(graph: Graph, catalog: Catalog, batch: Batch) -> Prepared:
     and takes one picture where it is open. Raise SurgeonError X143 for an input without a known shape, X144
     where something fixes the batch that was to be open.
     """
-    needed = _needed(graph)
+    needed = needed_by_data(graph)
     plain = graph.replace([_passed(node, needed) for node in graph if node.name in needed])
     one = Prepared(_with_batch(plain, batch if batch is None else 1), catalog)
     _check_inputs(one)
@@ -90,25 +89,13 @@ def prepare(graph: Graph, catalog: Catalog, batch: Batch) -> Prepared:
     return done if size is None else Prepared(_computed(Prepared(_with_batch(freed, size), catalog)), catalog)
 
 
-def _needed(graph: Graph) -> frozenset[str]:
-    """Return what the outputs depend on by data; membership only."""
-    seen: set[str] = set()
-    rest = [ref.node for ref in graph.output_refs]
-    while rest:
-        name = rest.pop()
-        if name not in seen:
-            seen.add(name)
-            rest.extend(ref.node for ref in graph[name].inputs)
-    return frozenset(seen)
-
-
 def _passed(node: Node, needed: frozenset[str]) -> Node:
     """Return a node free of what only TensorFlow's runtime heeds.
 
     A switch that has a default is its default.
     """
     node = replace(node.with_attr("_class", None), control=(), device="")
-    if node.op == "PlaceholderWithDefault" and is_fed(node):
+    if node.op == "PlaceholderWithDefault" and is_data_default(node):
         return replace(node, op="Placeholder", inputs=())
     if node.op == "PlaceholderWithDefault" and node.inputs:
         return Node(node.name, "Identity", node.inputs, attrs={"T": node.attrs.get("dtype", DType.FLOAT32)})
@@ -116,7 +103,9 @@ def _passed(node: Node, needed: frozenset[str]) -> Node:
 
 
 def _with_batch(graph: Graph, batch: Batch) -> Graph:
-    return graph.replace([_input_with_batch(node, batch) if node.op in _INPUTS else node for node in graph])
+    return graph.replace(
+        [_input_with_batch(node, batch) if node.op in PLACEHOLDERS else node for node in graph]
+    )
 
 
 def _input_with_batch(node: Node, batch: Batch) -> Node:
@@ -157,7 +146,7 @@ def _computed(at: Prepared) -> Graph:
         constant.add(name)
         nodes[name] = node if node.op in ("Const", "Identity") else _const(name, known)
     made = at.graph.replace(nodes.values())
-    needed = _needed(made)
+    needed = needed_by_data(made)
     return made.replace([node for node in made if node.name in needed])
 
 
@@ -167,7 +156,7 @@ def _constant(at: Prepared, node: Node, constant: set[str]) -> TensorValue | boo
     """
     if node.op == "Const":
         return True
-    if node.op in _INPUTS or at.is_plugin(node.name) or at.inference.outputs(node.name) != 1:
+    if node.op in PLACEHOLDERS or at.is_plugin(node.name) or at.inference.outputs(node.name) != 1:
         return None
     ref = Ref(node.name)
     if node.op == "Identity":
@@ -204,27 +193,23 @@ def _free_shapes(at: Prepared) -> Graph:
         if not dims or any(size is None for size in dims):
             nodes.append(node)
             continue
-        name = _fresh(at.graph, f"{node.name}/shape")
+        name = at.graph.free_name(f"{node.name}/shape")
         nodes.append(_const(name, TensorValue.of([-1, *dims[1:]], DType.INT32)))
         nodes.append(replace(node, inputs=(node.inputs[0], Ref(name))).with_attr("Tshape", DType.INT32))
     return at.graph.replace(nodes)
 
 
-def _varying(at: Prepared) -> frozenset[str]:
-    """Return what depends on the numbers of an input, not on shapes alone; membership only."""
-    found: set[str] = set()
-    rest = [node.name for node in at.inputs]
-    while rest:
-        name = rest.pop()
-        if name in found or at.graph[name].op in _SHAPES or _ignores_inputs(at, name):
-            continue
-        found.add(name)
-        rest.extend(at.graph.readers[name])
-    return frozenset(found)
+def _varying(at: Prepared) -> set[str]:
+    """Return what depends on the numbers of an input, not on sizes alone; membership only."""
+    return downstream(
+        at.graph,
+        (node.name for node in at.inputs),
+        until=lambda node: node.op in SIZES or _ignores_inputs(at, node),
+    )
 
 
-def _ignores_inputs(at: Prepared, name: str) -> bool:
-    return at.is_plugin(name) and all(port.unused for port in at.catalog[at.graph[name].op].inputs)
+def _ignores_inputs(at: Prepared, node: Node) -> bool:
+    return at.is_plugin(node.name) and all(port.unused for port in at.catalog[node.op].inputs)
 
 
 def _check_open(at: Prepared) -> None:
@@ -232,7 +217,7 @@ def _check_open(at: Prepared) -> None:
     varying = _varying(at)
     for name in at.graph.topological():
         node = at.graph[name]
-        if name not in varying or node.op in _INPUTS:
+        if name not in varying or node.op in PLACEHOLDERS:
             continue
         for slot in range(
             len(at.catalog[node.op].output_ports(dict(node.attrs))) if at.is_plugin(name) else 1
@@ -283,7 +268,7 @@ def cut(at: Prepared, opset: int) -> Cut:
         if not at.is_plugin(ref.node):
             return ref
         if ref not in ports:
-            ports[ref] = _fresh(at.graph, f"{ref.node}/port{ref.slot}")
+            ports[ref] = at.graph.free_name(f"{ref.node}/port{ref.slot}")
             spec = at.spec(ref)
             nodes.append(_placeholder(ports[ref], TensorSpec(spec.dtype or DType.FLOAT32, spec.shape)))
             fed[ports[ref]] = None
@@ -292,9 +277,9 @@ def cut(at: Prepared, opset: int) -> Cut:
     outputs = dict.fromkeys(
         ref
         for ref in wanted
-        if not at.is_plugin(ref.node) and at.graph[ref.node].op not in (*_INPUTS, "Const")
+        if not at.is_plugin(ref.node) and at.graph[ref.node].op not in (*PLACEHOLDERS, "Const")
     )
-    inner = _needed(at.graph.replace(outputs=tuple(outputs))) if outputs else frozenset[str]()
+    inner = needed_by_data(at.graph.replace(outputs=tuple(outputs))) if outputs else frozenset[str]()
     direct = {ref.node for ref in wanted if at.graph[ref.node].op == "Const"}
     for node in at.graph:
         value = node.attrs.get("value") if node.op == "Const" else None
@@ -306,7 +291,7 @@ def cut(at: Prepared, opset: int) -> Cut:
             nodes.append(_placeholder(node.name, value.spec))
             fed[node.name] = None
         else:
-            if node.op in _INPUTS:
+            if node.op in PLACEHOLDERS:
                 fed[node.name] = None
             nodes.append(node.with_inputs(tuple(map(source, node.inputs))))
     request = Request(tuple(tensor(Ref(name)) for name in fed), tuple(map(tensor, outputs)), opset)
@@ -334,9 +319,3 @@ def _placeholder(name: str, spec: TensorSpec) -> Node:
 def tensor(ref: Ref) -> str:
     """Return the name that tf2onnx gives a tensor."""
     return f"{ref.node}:{ref.slot}"
-
-
-def _fresh(graph: Graph, name: str) -> str:
-    while name in graph:
-        name += "_"
-    return name

@@ -11,7 +11,9 @@ from surgeon.formats.uff.conversion import Conversion, PluginLike, converters
 from surgeon.formats.uff.model import CORE, CUSTOM, UffModel, UffNode, UffValue
 from surgeon.formats.uff.plugins import plugin_node, port_count
 from surgeon.formats.uff.remedies import unsupported
-from surgeon.graph import Graph, Node, Ref, Shape, Tensor
+from surgeon.graph import Graph, Node, Ref, Tensor
+from surgeon.graph.op_sets import PASSED_OVER, PLACEHOLDERS, is_data_default
+from surgeon.graph.reach import downstream, needed_by_data
 from surgeon.infer import Inference
 from surgeon.targets import Target
 
@@ -20,11 +22,6 @@ FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 SHOWN = 10
 """Findings that one error lists."""
-
-PASSED_OVER = frozenset(
-    {"Identity", "CheckNumerics", "StopGradient", "PreventGradient", "Snapshot", "IdentityN", "EnsureShape"}
-)
-"""Ops whose output is their input; nothing of them is in the file, except an Identity that is an output."""
 
 
 def export_uff(graph: Graph, *, plugins: Mapping[str, PluginLike], target: Target | None = None) -> UffModel:
@@ -98,10 +95,7 @@ class _Export:
 
     def fresh(self, name: str) -> str:
         """Return ``name``, or with a number where a node has it."""
-        number, free = 0, name
-        while free in self.graph or free in self._taken:
-            free = f"{name}_{number}"
-            number += 1
+        free = self.graph.free_name(name, self._taken, first=0)
         self._taken.add(free)
         return free
 
@@ -146,19 +140,10 @@ class _Export:
         return plugins, others
 
     @cached_property
-    def _varying(self) -> frozenset[str]:
-        stack = [
-            n.name
-            for n in self.graph
-            if n.op in ("Placeholder", "PlaceholderWithDefault") or n.op in self.plugins
-        ]
-        seen = set(stack)
-        while stack:
-            for reader in self.graph.readers[stack.pop()]:
-                if reader not in seen:
-                    seen.add(reader)
-                    stack.append(reader)
-        return frozenset(seen)
+    def _varying(self) -> set[str]:
+        # Sizes count as well: UFF has an operation for them, and they are no constants of the file.
+        fed = (n.name for n in self.graph if n.op in PLACEHOLDERS or n.op in self.plugins)
+        return downstream(self.graph, fed)
 
     @cached_property
     def _needless(self) -> frozenset[str]:
@@ -220,14 +205,7 @@ class _Export:
     @cached_property
     def _exported(self) -> frozenset[str]:
         """What the outputs depend on by data; membership only."""
-        seen: set[str] = set()
-        rest = [ref.node for ref in self.graph.output_refs]
-        while rest:
-            name = rest.pop()
-            if name not in seen:
-                seen.add(name)
-                rest.extend(ref.node for ref in self.graph[name].inputs)
-        return frozenset(seen)
+        return needed_by_data(self.graph)
 
     # The walk
 
@@ -370,12 +348,6 @@ def _behind(node: Node, ref: Ref) -> Ref | None:
     """Return what an output equals because its op computes nothing, or None."""
     if node.op in PASSED_OVER:
         return node.inputs[ref.slot] if ref.slot < len(node.inputs) else None
-    if node.op == "PlaceholderWithDefault" and node.inputs and not is_fed(node):
+    if node.op == "PlaceholderWithDefault" and node.inputs and not is_data_default(node):
         return node.inputs[0]
     return None
-
-
-def is_fed(node: Node) -> bool:
-    """True for a PlaceholderWithDefault that takes a tensor of rank 2 or more: data, not a switch."""
-    shape = node.attrs.get("shape")
-    return isinstance(shape, Shape) and shape.rank is not None and shape.rank >= 2

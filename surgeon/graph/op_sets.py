@@ -1,0 +1,52 @@
+"""Sets of TensorFlow operations that many rooms ask about, each stated once."""
+
+from __future__ import annotations
+
+from surgeon.graph.node import Node
+from surgeon.graph.values import Shape
+
+PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
+"""Operations by which a graph is fed."""
+
+UNSET_PLACEHOLDERS = PLACEHOLDERS - {"PlaceholderWithDefault"}
+"""Operations that must be fed; a PlaceholderWithDefault has a value without."""
+
+CONSTANTS = frozenset({"Const", "HostConst"})
+
+IDENTITIES = frozenset({"Identity", "StopGradient", "CheckNumerics", "Snapshot", "PreventGradient"})
+"""Operations of one input, whose output is their input, and which a step may take out.
+
+IdentityN has several outputs, and an EnsureShape may be all that tells a shape: steps leave both.
+"""
+
+PASSED_OVER = IDENTITIES | {"IdentityN", "EnsureShape"}
+"""Operations whose outputs are their inputs, for those that only read the graph or export it."""
+
+SIZES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorArraySizeV2", "TensorArraySizeV3"})
+"""Operations whose result depends on the sizes of their input, and not on its numbers."""
+
+CHECKS = frozenset({"Assert", "PrintV2"})
+"""Operations that only check or print, and have no output."""
+
+WITHOUT_OUTPUT = CHECKS | {"NoOp"}
+
+SWITCHES = frozenset({"Switch", "RefSwitch"})
+"""Operations that begin a branch: one of their two outputs is dead."""
+
+MERGES = frozenset({"Merge", "RefMerge"})
+"""Operations that end branches, or begin the round of a loop."""
+
+LOOP_ENTRIES = frozenset({"Enter", "RefEnter"})
+LOOP_EXITS = frozenset({"Exit", "RefExit"})
+
+LOOP_ENDS = frozenset({"NextIteration", "RefNextIteration"})
+"""Operations whose results go back to the head of a loop."""
+
+
+def is_data_default(node: Node) -> bool:
+    """Return whether the default of a PlaceholderWithDefault is data, of rank 2 or more, and no switch.
+
+    Such a node is an input; the default of a switch stands for the node.
+    """
+    shape = node.attrs.get("shape")
+    return isinstance(shape, Shape) and shape.rank is not None and shape.rank >= 2

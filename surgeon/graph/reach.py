@@ -1,0 +1,69 @@
+"""Which nodes a node reaches by data, upstream and downstream.
+
+:meth:`Graph.ancestors` follows control edges, too. Every function is linear in nodes and edges, and goes
+round loops once. The sets are for membership only: do not iterate for output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from surgeon.graph.graph import Graph
+from surgeon.graph.node import Node, Ref
+from surgeon.graph.op_sets import PASSED_OVER, SIZES
+
+
+def upstream(graph: Graph, names: Iterable[str], *, stop: str = "") -> set[str]:
+    """Return the nodes whose data ``names`` depend on, they included.
+
+    ``stop`` is left out, with what only it needs; so is a name that is not in the graph.
+    """
+    reached: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in reached and name != stop and name in graph:
+            reached.add(name)
+            waiting.extend(ref.node for ref in graph[name].inputs)
+    return reached
+
+
+def needed_by_data(graph: Graph) -> frozenset[str]:
+    """Return the nodes whose data the outputs depend on, the outputs' own included."""
+    return frozenset(upstream(graph, (ref.node for ref in graph.output_refs)))
+
+
+def downstream(
+    graph: Graph, names: Iterable[str], *, until: Callable[[Node], bool] = lambda node: False
+) -> set[str]:
+    """Return the nodes that read the data of ``names``, however far behind, and ``names``.
+
+    Nodes for which ``until`` holds are left out, with what only they lead to.
+    """
+    readers: dict[str, list[str]] = {}
+    for node in graph:
+        for ref in node.inputs:
+            readers.setdefault(ref.node, []).append(node.name)
+    reached: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in reached and not until(graph[name]):
+            reached.add(name)
+            waiting.extend(readers.get(name, ()))
+    return reached
+
+
+def varying(graph: Graph, names: Iterable[str]) -> set[str]:
+    """Return the nodes whose numbers depend on those of ``names``, they included, and not on sizes alone."""
+    return downstream(graph, names, until=lambda node: node.op in SIZES)
+
+
+def before_identities(graph: Graph, ref: Ref) -> Ref:
+    """Return the tensor that ``ref`` equals, operations that compute nothing passed over."""
+    for _ in range(len(graph)):
+        node = graph[ref.node]
+        if node.op not in PASSED_OVER or ref.slot >= len(node.inputs):
+            break
+        ref = node.inputs[ref.slot]
+    return ref
