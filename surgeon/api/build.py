@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from surgeon.api.export import check_objections, errors_in, write
+from surgeon.atomic import check_writable
+from surgeon.catalog import Catalog
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.graph import Graph
+from surgeon.engine import BuildOptions, Built, Calibrating, Registry, Source, build, read_registry
+from surgeon.engine.builds import TIMEOUT
+from surgeon.engine.children import not_installed
+from surgeon.engine.libraries import check_libraries, check_plugins, version_of
+from surgeon.engine.sources import source_of_file, source_of_onnx, source_of_uff
+from surgeon.engine.worker_client import Watch
+from surgeon.formats.uff import read_uff
+from surgeon.graph import Graph, Ref
 from surgeon.language import Recipe
 from surgeon.request import Options, PathLike, Request, Work, takes_options
 from surgeon.rewrite import apply
-from surgeon.targets import Target
+from surgeon.runners.calibration import calibrating
+from surgeon.runners.detections import gives_detections
+from surgeon.targets import Target, all_targets
 
 if TYPE_CHECKING:
-    import numpy as np
     from typing_extensions import Unpack
-
-    from surgeon.catalog import Catalog
-    from surgeon.engine import Built, Calibrating, Registry, Source
-    from surgeon.engine.worker_client import Watch
 
 
 @takes_options
@@ -46,7 +57,7 @@ def build_engine(
     outputs: Sequence[str] = (),
     report: bool = False,
     force: bool = False,
-    timeout: float = 3600.0,
+    timeout: float = TIMEOUT,
     watch: Watch | None = None,
     **options: Unpack[Options],
 ) -> Built:
@@ -65,23 +76,15 @@ def build_engine(
     is built from, B110 for pictures that cannot be used, and B120 to B149 for plugin libraries, plugins, and
     what TensorRT says.
     """
-    import tempfile
-    from dataclasses import replace as changed
-
-    from surgeon.engine import BuildOptions, build
-    from surgeon.engine.libraries import check_libraries, check_plugins
-    from surgeon.engine.sources import source_of_file
-
     path = _engine_path(Path(output))
     work = Request.of(recipe, model, **options).resolve()
-    catalog = work.catalog
-    libraries = check_libraries([Path(one) for one in plugin_libraries])
+    libraries = check_libraries([Path(library) for library in plugin_libraries])
     registry = _registry(libraries)
     with tempfile.TemporaryDirectory(prefix="surgeon-") as folder:
         if _is_engine_input(recipe):
-            given: Any = None
+            section = None
             weights = None if model is None else Path(model)  # type: ignore[arg-type]
-            source = source_of_file(Path(recipe), catalog, weights, tuple(outputs))  # type: ignore[arg-type]
+            source = source_of_file(Path(recipe), work.catalog, weights, tuple(outputs))  # type: ignore[arg-type]
         else:
             if model is None:
                 raise error(
@@ -89,25 +92,24 @@ def build_engine(
                     f"'{recipe}' is a recipe; expected a model beside it, or a .uff, .onnx or .prototxt file",
                     help=["surgeon build RECIPE MODEL -o ENGINE"],
                 )
-            given = work.recipe
-            batch = max_batch or given.engine.max_batch
+            section = work.recipe.engine
+            batch = max_batch or section.max_batch
             source = _converted(work.for_target(_target_here(work, registry)), Path(folder), batch)
-        source = changed(source, detections=source.detections or _detections(source, catalog))
-        said = given.engine if given is not None else None
-        build_options = BuildOptions(
-            precision=precision or (said.precision if said else "fp32"),  # type: ignore[arg-type]
+        build_options = BuildOptions.of(
+            section,
+            precision=precision,
             tf32=tf32,
-            workspace=workspace if workspace is not None else said.workspace if said else 1 << 30,
-            max_batch=max_batch if max_batch is not None else said.max_batch if said else 1,
+            workspace=workspace,
+            max_batch=max_batch,
             best_batch=best_batch,
             dla_core=dla_core,
             report=report,
-            algorithm=calibrator,  # type: ignore[arg-type]
+            algorithm=calibrator,
         )
-        problems = errors_in(check_plugins(source.uses, registry, catalog))
+        problems = errors_in(check_plugins(source.uses, registry, work.catalog))
         if problems:
             raise SurgeonError(*problems)
-        pictures = _calibrating(
+        batches = _calibration(
             source,
             build_options.best_batch or build_options.max_batch,
             calibration,
@@ -115,12 +117,12 @@ def build_engine(
             calibration_cache,
         )
         return build(
-            source,
+            replace(source, detections=source.detections or _detections(source, work.catalog)),
             path,
             build_options,
             libraries=libraries,
             shapes=shapes,
-            calibrating=pictures if build_options.precision == "int8" else None,
+            calibrating=batches if build_options.precision == "int8" else None,
             timing_cache=None if timing_cache is None else Path(timing_cache),
             force=force,
             timeout=timeout,
@@ -129,8 +131,6 @@ def build_engine(
 
 
 def _engine_path(path: Path) -> Path:
-    from surgeon.atomic import check_writable
-
     if path.suffix.lower() in (".uff", ".onnx", ".pb", ".pbtxt", ".yaml", ".json"):
         raise error(
             "B109",
@@ -155,9 +155,6 @@ def _registry(libraries: Sequence[Path]) -> Registry:
 
     Raise SurgeonError E108 where there is none.
     """
-    from surgeon.engine.children import not_installed
-    from surgeon.engine.registry import read_registry
-
     found = read_registry(libraries)
     if found is None:
         raise not_installed("building engines")
@@ -169,9 +166,6 @@ def _target_here(work: Work, registry: Registry) -> Target:
 
     UFF as long as there is a parser for it.
     """
-    from surgeon.engine.libraries import version_of
-    from surgeon.targets import all_targets
-
     if work.request.target is not None or registry.problem:  # the problem is told where plugins are compared
         return work.target
     version = version_of(registry)
@@ -191,12 +185,6 @@ def _converted(work: Work, folder: Path, batch: int) -> Source:
     """Return the file that a recipe makes of a model, written into ``folder``, with what the manifest says of
     it.
     """
-    import hashlib
-    from dataclasses import replace as changed
-
-    from surgeon.engine.sources import source_of_onnx, source_of_uff
-    from surgeon.formats.uff import read_uff
-
     catalog, recipe, graph, target, made = work.catalog, work.recipe, work.graph, work.target, work.plan
     result = apply(made, graph)
     check_objections(result, target, catalog, made.image)
@@ -210,7 +198,7 @@ def _converted(work: Work, folder: Path, batch: int) -> Source:
     )
     name = Path(graph.source).name if graph.source else "graph"
     digest = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
-    return changed(
+    return replace(
         source,
         model=name,
         graph=made.digest,
@@ -224,9 +212,6 @@ def _converted(work: Work, folder: Path, batch: int) -> Source:
 
 def _detections(source: Source, catalog: Catalog) -> dict[str, str]:
     """Return, by port, the outputs of a file that hold detections."""
-    from surgeon.graph import Ref
-    from surgeon.runners.detections import gives_detections
-
     names = {output.name for output in source.outputs}
     for use in source.uses:
         ports = catalog[use.op].output_ports(dict(use.fields)) if use.op in catalog else ()
@@ -235,16 +220,13 @@ def _detections(source: Source, catalog: Catalog) -> dict[str, str]:
     return {}
 
 
-def _calibrating(
+def _calibration(
     source: Source,
     batch: int,
     pictures: PathLike | Sequence[np.ndarray] | None,
     most: int,
     cache: PathLike | None,
 ) -> Calibrating | None:
-    from surgeon.engine import Calibrating
-    from surgeon.runners.calibration import calibrating
-
     if pictures is not None:
         given = Path(pictures) if isinstance(pictures, str | os.PathLike) else pictures
         return calibrating(given, source.image, source.inputs, batch, most)

@@ -141,7 +141,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         metavar="SECONDS",
         type=positive,
-        default=3600,
         help="give a build up after this time (default: 3600)",
     )
     parser.add_argument(
@@ -152,6 +151,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import surgeon
     from surgeon.atomic import write_text
+    from surgeon.engine.builds import TIMEOUT
 
     with console.progress() as progress:
         built = surgeon.build_engine(
@@ -175,7 +175,7 @@ def run(args: argparse.Namespace) -> int:
             outputs=args.outputs,
             report=args.layers is not None,
             force=args.force,
-            timeout=args.timeout,
+            timeout=args.timeout or TIMEOUT,
             watch=progress,
             **recipe_arguments(args),
         )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surgeon.cli import console
-from surgeon.cli.options import add_paths
+from surgeon.cli.options import add_paths, add_plugin_libraries
 
 if TYPE_CHECKING:
     from surgeon.catalog import Catalog
@@ -51,15 +51,7 @@ class Finding:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_paths(parser)
-    parser.add_argument(
-        "--plugin-library",
-        action="append",
-        default=[],
-        metavar="LIB.so",
-        type=Path,
-        dest="plugin_libraries",
-        help="a library with TensorRT plugins of your own to load; may be repeated",
-    )
+    add_plugin_libraries(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.language.recipe import EngineSettings
 
 Precision = Literal["fp32", "fp16", "int8"]
 Algorithm = Literal["entropy", "minmax"]
@@ -35,6 +36,15 @@ class BuildOptions:
     dla_core: int | None = None
     report: bool = False
     algorithm: Algorithm = "entropy"
+
+    @classmethod
+    def of(cls, section: EngineSettings | None, **options: Any) -> BuildOptions:
+        """Return the options given; where one is None, that of the recipe's section, if there is one.
+
+        Raise SurgeonError B101 as the class does.
+        """
+        stated = {name: value for name, value in options.items() if value is not None}
+        return cls(**{**(section.model_dump() if section is not None else {}), **stated})
 
     def __post_init__(self) -> None:
         best = self.max_batch if self.best_batch is None else self.best_batch
