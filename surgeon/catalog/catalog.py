@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from surgeon.catalog.definition import load_definition
 from surgeon.catalog.discovery import plugin_folders
-from surgeon.catalog.modules import load_module
 from surgeon.catalog.plugin import PluginSpec
 from surgeon.diagnostics import Span, error, nearest_note
 from surgeon.display import Displayed
@@ -64,13 +63,11 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
         return self[op]
 
     def module(self, op: str, stem: str) -> ModuleType | None:
-        """Return a Python file of a plugin's folder, such as ``derive``; None where it has none, or is no
-        plugin.
+        """Return a Python file of a plugin, such as ``onnx``, its own or its kernel's.
 
-        Raise SurgeonError C111 where the file fails.
+        None where it has none, or is no plugin. Raise SurgeonError as :meth:`PluginSpec.code`.
         """
-        folder = self._folders.get(op)
-        return None if folder is None else load_module(folder, stem)
+        return self[op].code(stem) if op in self._folders else None
 
     def shape_rule(self, op: str) -> Rule:
         """Return the plugin's rule for :class:`surgeon.infer.Inference`.
@@ -83,8 +80,7 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
         return shape_rule(self, op)
 
     def reference(self, op: str) -> Reference | None:
-        """Return what the plugin computes, in numpy; None where its folder has no ``reference.py``, or it is
-        no plugin.
+        """Return what the plugin computes, in numpy; None where no file says so, or it is no plugin.
 
         Raise SurgeonError C111 where the file fails, C116 where it defines no reference.
         """

@@ -129,6 +129,7 @@ class _Plugin(_Strict):
     replacement: Annotated[tuple[tuple[tuple[int, ...], str], ...], BeforeValidator(_by_version)] = ()
     remarks: tuple[_Remark, ...] = ()
     sources: Annotated[tuple[str, ...], Field(min_length=1)]
+    kernel: Annotated[str, Field(pattern=r"^(\w+\.\w+)?$")] = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> _Plugin:
@@ -199,6 +200,7 @@ _PLAIN = (
     "order_ports",
     "replacement",
     "sources",
+    "kernel",
 )
 
 

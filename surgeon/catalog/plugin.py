@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from surgeon.catalog.fields import FieldSpec, FieldValue, Unfit, Version, show, within
-from surgeon.catalog.modules import guarded, load_module
+from surgeon.catalog.modules import Result, UnfitInput, guarded, load_code
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error, nearest_note
 from surgeon.display import Displayed
 from surgeon.graph import DType, Node, Ref, TensorSpec
@@ -76,7 +77,8 @@ class PluginSpec(Displayed):
     the latter is an operation of TensorFlow. ``registrations`` are its plugin versions, oldest first; ports
     and fields are those of all of them. ``library`` is ``tensorrt`` for what comes with it, else ``own``.
     ``order_field`` is the field that says at which edge each of ``order_ports`` is; inputs may then come in
-    any order. ``replacement`` says by version what to use instead.
+    any order. ``replacement`` says by version what to use instead. ``kernel`` is ``FOLDER.NAME`` of what
+    holds its numbers, shapes and ONNX lowering where its own folder does not, empty for none.
     """
 
     op: str
@@ -95,6 +97,7 @@ class PluginSpec(Displayed):
     replacement: tuple[tuple[Version, str], ...] = ()
     remarks: tuple[Remark, ...] = ()
     sources: tuple[str, ...] = ()
+    kernel: str = ""
 
     @property
     def since(self) -> Version | None:
@@ -242,7 +245,7 @@ class PluginSpec(Displayed):
     def output_specs(
         self, fields: Mapping[str, object], inputs: Sequence[TensorSpec]
     ) -> tuple[TensorSpec, ...]:
-        """Return dtype and shape of each output, batch first; unknown where the plugin has no ``shape.py``.
+        """Return dtype and shape of each output, batch first; unknown where the plugin has no shape rule.
 
         Keys that are no field are passed over, so a node's attributes may be given. Raise SurgeonError as
         :meth:`complete`, C109 for inputs that do not fit, C111 where the plugin's own file fails.
@@ -250,20 +253,36 @@ class PluginSpec(Displayed):
         values = self.complete({key: value for key, value in fields.items() if key in self.fields})
         self._check_inputs(inputs)
         ports = self.output_ports(values)
-        module = load_module(self.folder, "shape")
-        rule = getattr(module, "outputs", None)
-        if rule is None:
+        module = self.code("shape")
+        if module is None or not hasattr(module, "outputs"):
             return (TensorSpec(),) * len(ports)
-        path = self.folder / "shape.py"
-        specs = guarded(path, lambda: tuple(rule(values, inputs)))
+        specs = self.call(module, lambda: tuple(module.outputs(values, inputs)))
         if len(specs) != len(ports) or not all(isinstance(spec, TensorSpec) for spec in specs):
             raise error(
                 "C111",
                 f"the shape rule of {self.op} gives {len(specs)} outputs; expected {len(ports)} tensor specs",
-                path,
+                module.__file__,
                 help=["correct 'outputs' of this file"],
             )
         return specs
+
+    def code(self, stem: str) -> ModuleType | None:
+        """Return a Python file of the plugin, such as ``shape``, its own or its kernel's.
+
+        None where neither has it. Raise SurgeonError as :func:`load_code`.
+        """
+        return load_code(self.folder, self.kernel, stem)
+
+    def call(self, module: ModuleType, function: Callable[[], Result]) -> Result:
+        """Call a function of one of the plugin's files.
+
+        Raise SurgeonError C109 for an input that it refuses, C111 where it fails.
+        """
+        try:
+            return guarded(Path(module.__file__ or ""), function)
+        except UnfitInput as exc:
+            message = f"input {exc.index} of {self.op}{exc.problem}"
+            raise error("C109", message, None, exc.notes, [exc.help]) from None
 
     def _foreign(
         self, fields: Mapping[str, object], version: Version | None, place: Callable[[str], Span | None]
@@ -308,12 +327,11 @@ class PluginSpec(Displayed):
     def _broken_rules(
         self, values: Mapping[str, FieldValue], place: Callable[[str], Span | None]
     ) -> list[Diagnostic]:
-        module = load_module(self.folder, "shape")
-        check = getattr(module, "check", None)
-        if check is None:
+        module = self.code("shape")
+        if module is None or not hasattr(module, "check"):
             return []
         problems = []
-        for message in guarded(self.folder / "shape.py", lambda: tuple(map(str, check(values)))):
+        for message in self.call(module, lambda: tuple(map(str, module.check(values)))):
             named = [name for name in _QUOTED.findall(message) if name in self.fields]
             problems.append(
                 Diagnostic(

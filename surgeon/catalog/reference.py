@@ -1,22 +1,18 @@
-"""References: what a plugin computes, in numpy, as ``plugins/<op>/reference.py`` says it."""
+"""References: what a plugin computes, in numpy, as its ``reference.py`` or its kernel says it."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from surgeon.catalog.modules import guarded
 from surgeon.catalog.plugin import PluginSpec
 from surgeon.diagnostics import SurgeonError, error, nearest_note
 from surgeon.graph import DType, TensorSpec
-
-Run = Callable[[Mapping[str, Any], Sequence[np.ndarray], frozenset[str]], Sequence[np.ndarray]]
-
 
 LAST = 100
 """The order of counterfactuals that tell none: they are tried after those of the shipped kernels."""
@@ -42,7 +38,7 @@ class Reference:
 
     plugin: PluginSpec
     counterfactuals: Mapping[str, Counterfactual]
-    function: Run
+    module: ModuleType
 
     @property
     def changes(self) -> Mapping[str, str]:
@@ -70,11 +66,12 @@ class Reference:
             {key: value for key, value in fields.items() if key in self.plugin.fields}
         )
         specs = self.plugin.output_specs(complete, [_spec(array) for array in inputs])
-        path = self.plugin.folder / "reference.py"
         with np.errstate(all="ignore"):
-            outputs = guarded(path, lambda: tuple(self.function(complete, inputs, frozenset(changes))))
+            outputs = self.plugin.call(
+                self.module, lambda: tuple(self.module.run(complete, inputs, frozenset(changes)))
+            )
         for problem in _misfits(outputs, specs, self.plugin.output_ports(complete), bool(changes)):
-            raise _broken(self.plugin, problem, "correct 'run' of this file")
+            raise _broken(self.plugin, self.module, problem, "correct 'run' of this file")
         return outputs
 
     def _check_changes(self, changes: Collection[str]) -> None:
@@ -91,14 +88,14 @@ class Reference:
 
 
 def make_reference(plugin: PluginSpec, module: ModuleType) -> Reference:
-    """Return the reference that a plugin's ``reference.py`` defines.
+    """Return the reference that a plugin's ``reference.py``, or its kernel, defines.
 
     Raise SurgeonError C116 where it defines none.
     """
-    function = getattr(module, "run", None)
-    if not callable(function):
+    if not callable(getattr(module, "run", None)):
         raise _broken(
             plugin,
+            module,
             "has no function 'run'; expected 'run(fields, inputs, changes)'",
             "define 'run' in this file",
         )
@@ -106,13 +103,13 @@ def make_reference(plugin: PluginSpec, module: ModuleType) -> Reference:
         _counterfactuals(plugin, module), key=lambda counterfactual: counterfactual.order
     )
     by_name = MappingProxyType({item.name: item for item in counterfactuals})
-    return Reference(plugin, by_name, function)
+    return Reference(plugin, by_name, module)
 
 
 def _counterfactuals(plugin: PluginSpec, module: ModuleType) -> Sequence[Counterfactual]:
     declared = getattr(module, "COUNTERFACTUALS", None)
     if declared is None:
-        return _from_changes(plugin, getattr(module, "CHANGES", {}))
+        return _from_changes(plugin, module, getattr(module, "CHANGES", {}))
     if (
         not isinstance(declared, Sequence)
         or not all(isinstance(item, Counterfactual) for item in declared)
@@ -120,19 +117,23 @@ def _counterfactuals(plugin: PluginSpec, module: ModuleType) -> Sequence[Counter
     ):
         raise _broken(
             plugin,
+            module,
             "has wrong 'COUNTERFACTUALS'; expected a list of 'Counterfactual', each with a name of its own",
             "correct 'COUNTERFACTUALS'",
         )
     return declared
 
 
-def _from_changes(plugin: PluginSpec, changes: object) -> Sequence[Counterfactual]:
+def _from_changes(plugin: PluginSpec, module: ModuleType, changes: object) -> Sequence[Counterfactual]:
     """Return what the deprecated mapping ``CHANGES``, a text for each name, declares."""
     if not isinstance(changes, Mapping) or not all(
         isinstance(part, str) for item in changes.items() for part in item
     ):
         raise _broken(
-            plugin, "has 'CHANGES' that are no mapping; expected a text for each name", "correct 'CHANGES'"
+            plugin,
+            module,
+            "has 'CHANGES' that are no mapping; expected a text for each name",
+            "correct 'CHANGES'",
         )
     if changes:
         warnings.warn(
@@ -166,7 +167,5 @@ def _misfits(
     return problems
 
 
-def _broken(plugin: PluginSpec, problem: str, help: str) -> SurgeonError:
-    return error(
-        "C116", f"the reference of {plugin.op} {problem}", plugin.folder / "reference.py", help=[help]
-    )
+def _broken(plugin: PluginSpec, module: ModuleType, problem: str, help: str) -> SurgeonError:
+    return error("C116", f"the reference of {plugin.op} {problem}", module.__file__, help=[help])

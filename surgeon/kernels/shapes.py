@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from surgeon.diagnostics import SurgeonError, error
+from surgeon.catalog.modules import UnfitInput
 from surgeon.graph import TensorSpec
 
 
@@ -14,29 +14,29 @@ def dim(spec: TensorSpec, axis: int) -> int | None:
     return dims[axis] if dims is not None and -len(dims) <= axis < len(dims) else None
 
 
-def check_rank(op: str, index: int, spec: TensorSpec, *ranks: int) -> None:
-    """Raise SurgeonError C109 where the rank of input ``index`` is known and none of ``ranks``, which count
+def check_rank(index: int, spec: TensorSpec, *ranks: int) -> None:
+    """Raise UnfitInput where the rank of input ``index`` is known and none of ``ranks``, which count
     the batch.
     """
     if spec.shape.rank not in (None, *ranks):
-        raise unfit(op, index, spec, f"{' or '.join(map(str, ranks))} axes, the batch included")
+        raise unfit(index, spec, f"{' or '.join(map(str, ranks))} axes, the batch included")
 
 
-def check_dim(op: str, index: int, spec: TensorSpec, axis: int, *wanted: int | None, why: str) -> None:
-    """Raise SurgeonError C109 where axis ``axis`` of input ``index`` is known and none of ``wanted``.
+def check_dim(index: int, spec: TensorSpec, axis: int, *wanted: int | None, why: str) -> None:
+    """Raise UnfitInput where axis ``axis`` of input ``index`` is known and none of ``wanted``.
 
     None is any size.
     """
     found = dim(spec, axis)
     if found is not None and None not in wanted and found not in wanted:
         place = f"axis {axis}" if axis >= 0 else "the last axis"
-        raise unfit(op, index, spec, f"{' or '.join(map(str, wanted))} at {place}", why)
+        raise unfit(index, spec, f"{' or '.join(map(str, wanted))} at {place}", why)
 
 
-def common_dim(op: str, what: str, inputs: Sequence[TensorSpec], *places: tuple[int, int]) -> int | None:
+def common_dim(what: str, inputs: Sequence[TensorSpec], *places: tuple[int, int]) -> int | None:
     """Return the one size of several axes, each the pair input and axis; None while all of them are unknown.
 
-    ``what`` says what the axes count. Raise SurgeonError C109 where two of them differ.
+    ``what`` says what the axes count. Raise UnfitInput where two of them differ.
     """
     first: tuple[int, int] | None = None
     for index, axis in places:
@@ -47,7 +47,6 @@ def common_dim(op: str, what: str, inputs: Sequence[TensorSpec], *places: tuple[
             first = (index, size)
         elif size != first[1]:
             raise unfit(
-                op,
                 index,
                 inputs[index],
                 f"{first[1]} {what} at axis {axis}, as in input {first[0]}",
@@ -56,12 +55,11 @@ def common_dim(op: str, what: str, inputs: Sequence[TensorSpec], *places: tuple[
     return None if first is None else first[1]
 
 
-def unfit(op: str, index: int, spec: TensorSpec, wanted: str, *notes: str) -> SurgeonError:
-    """Return SurgeonError C109: input ``index`` is ``spec``, and ``wanted`` says what was expected."""
-    return error(
-        "C109",
-        f"input {index} of {op} is {spec}; expected {wanted}",
-        None,
+def unfit(index: int, spec: TensorSpec, wanted: str, *notes: str) -> UnfitInput:
+    """Return what to raise where input ``index`` is ``spec``, and ``wanted`` says what was expected."""
+    return UnfitInput(
+        index,
+        f" is {spec}; expected {wanted}",
         notes,
-        ["connect another tensor, reshape it, or correct the fields"],
+        "connect another tensor, reshape it, or correct the fields",
     )

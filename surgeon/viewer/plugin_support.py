@@ -38,7 +38,7 @@ class SupportTable:
         """Return what a target has of a plugin."""
         spec = self.plugins[op]
         if not target.runs_plugins:
-            return PluginSupport(standard=(spec.folder / "onnx.py").is_file())
+            return PluginSupport(standard=spec.code("onnx") is not None)
         registration = spec.registration_for(target.version)
         if registration is None or target.version is None:
             return PluginSupport()

@@ -14,7 +14,7 @@ from surgeon.catalog.reference import Counterfactual, Reference
 from surgeon.diagnostics import Diagnostic, SurgeonError
 
 CATALOG = load_catalog()
-WITH_REFERENCE = [op for op in CATALOG if (CATALOG.folder(op) / "reference.py").is_file()]
+WITH_REFERENCE = [op for op in CATALOG if CATALOG.reference(op) is not None]
 WITH_CASES = [op for op in CATALOG if (CATALOG.folder(op) / "cases.yaml").is_file()]
 
 
@@ -46,6 +46,19 @@ def test_every_reference_has_cases_with_a_negative_control() -> None:
     for op in WITH_REFERENCE:
         cases = CATALOG.cases(op)
         assert cases is not None and cases.cases and cases.negative and cases.tolerance.reason
+
+
+def test_every_shipped_plugin_has_its_code() -> None:
+    lacking = {
+        stem: [op for op in CATALOG if CATALOG.module(op, stem) is None]
+        for stem in ("shape", "reference", "onnx")
+    }
+    own = ["SurgeonActivation", "SurgeonResizeBilinear", "SurgeonSlice", "SurgeonTile"]
+    assert lacking == {
+        "shape": [],
+        "reference": ["RPROI_TRT", "ScatterND"],
+        "onnx": ["RPROI_TRT", "ScatterND", *own],
+    }
 
 
 PLUGIN = """\
@@ -187,6 +200,54 @@ def run(f, i, c): return []
     found = reference_of(doubling(reference=text)).counterfactuals
     assert list(found) == ["first", "second", "last", "very-last"]
     assert found["first"] == Counterfactual("first", "a", True, 3) and not found["second"].avoidable
+
+
+KERNEL = """\
+from surgeon.catalog.reference import Counterfactual
+import numpy as np
+COUNTERFACTUALS = [Counterfactual("a", "b")]
+def times(fields, inputs, changes):
+    return [inputs[0] * np.float32(fields["factor"]), np.array([inputs[0].size], np.int32)]
+"""
+KERNEL_SHAPES = """\
+from surgeon.graph import TensorSpec
+from surgeon.kernels.shapes import check_dim
+def times(fields, inputs):
+    check_dim(0, inputs[0], 1, 2, why="it is a pair")
+    return [inputs[0], TensorSpec.of("int32", 1)]
+def check_times(fields):
+    return ["'factor' is odd"] if fields["factor"] % 2 else []
+def check_other(fields):
+    return ["no"]
+"""
+
+
+def test_a_plugin_without_code_has_its_kernel(make_plugin: Callable[..., Path]) -> None:
+    root = make_plugin(text=PLUGIN + "kernel: doubling.times\n", shape=None)
+    (root / "doubling").mkdir()
+    (root / "doubling" / "numbers.py").write_text(KERNEL)
+    (root / "doubling" / "shapes.py").write_text(KERNEL_SHAPES)
+    catalog = load_catalog([root])
+    reference = reference_of(catalog)
+    assert reference.run({"factor": 4}, [ONE])[0].tolist() == [[4, 4]] and list(reference.changes) == ["a"]
+    assert diagnostic(lambda: reference.run({"factor": 3}, [ONE])).message == "Double: 'factor' is odd"
+    wide = diagnostic(lambda: reference.run({}, [np.ones((1, 3), np.float32)]))
+    assert wide.code == "C109" and wide.message == "input 0 of Double is float32[1,3]; expected 2 at axis 1"
+    assert catalog.module("Double", "onnx") is None
+
+
+def test_a_plugins_own_file_goes_before_its_kernel(make_plugin: Callable[..., Path]) -> None:
+    root = make_plugin(text=PLUGIN + "kernel: rearranging.tile\n", shape=SHAPE)
+    (root / "Double" / "reference.py").write_text(REFERENCE)
+    catalog = load_catalog([root])
+    assert reference_of(catalog).run({}, [ONE])[0].tolist() == [[2, 2]]
+    assert catalog.module("Double", "onnx") is None
+
+
+@pytest.mark.parametrize("kernel", ["no_such.thing", "boxes.no_such_thing", "boxes", "a/b.c", "../a.b"])
+def test_a_kernel_that_does_not_exist_is_c110(make_plugin: Callable[..., Path], kernel: str) -> None:
+    catalog = load_catalog([make_plugin(text=PLUGIN + f"kernel: {kernel}\n")])
+    assert diagnostic(lambda: catalog.reference("Double")).code == "C110"
 
 
 def test_changes_are_still_read_with_a_warning(doubling: Make) -> None:

@@ -5,18 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from surgeon.kernels.boxes.numbers import (
-    BLOCK,
-    PIXELS,
-    RELATIVE,
-    Overlap,
-    area,
-    clip,
-    descending,
-    greedy_nms,
-    iou,
-    nms_by_class,
-)
+from surgeon.kernels.boxes.numbers import PIXELS, RELATIVE, Overlap, area, clip, iou
+from surgeon.kernels.suppression.numbers import BLOCK, descending, greedy_nms, nms_by_class
 
 RULES = {
     "relative": RELATIVE,

@@ -18,7 +18,7 @@ pytest.importorskip("onnxruntime")
 onnx_inputs = importlib.import_module("onnx_inputs")
 
 CATALOG = load_catalog()
-RENDERED = [op for op in CATALOG if (CATALOG.folder(op) / "onnx.py").is_file()]
+RENDERED = [op for op in CATALOG if CATALOG.module(op, "onnx") is not None]
 CLOSE = 1e-6
 """Absolute and relative tolerance beside that of the case: a few roundings of float32 in another order."""
 

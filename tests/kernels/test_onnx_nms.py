@@ -12,7 +12,7 @@ import pytest
 from surgeon.diagnostics import SurgeonError
 from surgeon.formats.onnx.emitter import Emitter
 from surgeon.graph import Shape, TensorSpec
-from surgeon.kernels.boxes.onnx_nms import TENSORRT_CANDIDATES, TENSORRT_ROWS
+from surgeon.kernels.suppression.onnx import TENSORRT_CANDIDATES, TENSORRT_ROWS
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

@@ -12,9 +12,9 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.formats.onnx.emitter import Emitter
 from surgeon.formats.onnx.lowering import PluginNode, standard_rendering
 from surgeon.graph import Shape, TensorSpec
-from surgeon.kernels.boxes.onnx_nms import TENSORRT_ROWS
 from surgeon.kernels.mask_rcnn import onnx as mask_rcnn
 from surgeon.kernels.regions.onnx import HALF_PIXEL_OPSET
+from surgeon.kernels.suppression.onnx import TENSORRT_ROWS
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

@@ -1,4 +1,4 @@
-"""A plugin node in standard operators of ONNX, as ``plugins/<op>/onnx.py`` writes it."""
+"""A plugin node in standard operators of ONNX, as its ``onnx.py`` or its kernel writes it."""
 
 from __future__ import annotations
 

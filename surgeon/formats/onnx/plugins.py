@@ -207,7 +207,7 @@ def _write(
         raise error(
             "X147",
             f"the rendering of {spec.op} gives {len(made)} outputs; expected {len(outputs)}",
-            at.catalog.folder(spec.op) / "onnx.py",
+            getattr(spec.code("onnx"), "__file__", None),
             help=["correct the function of this file"],
         )
     found.nodes += emit.nodes

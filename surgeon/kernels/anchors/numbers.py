@@ -28,6 +28,26 @@ LARGEST_TERM = 10
 
 
 def grid_anchors(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
+    """Return :func:`anchors_of` square feature maps; the inputs are ignored."""
+    return anchors_of(
+        fields, [(side, side) for side in fields["featureMapShapes"]], "exact-ratios" in changes
+    )
+
+
+def grid_anchors_rect(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
+    """Return :func:`anchors_of` feature maps of any height and width; the inputs are ignored.
+
+    So TensorRT 8.5.1 and later compute them; before, the height stood for the width.
+    """
+    sizes = fields["featureMapShapes"]
+    return anchors_of(fields, list(zip(sizes[::2], sizes[1::2], strict=True)), "exact-ratios" in changes)
+
+
+def anchors_of(
     fields: Mapping[str, Any], maps: Sequence[tuple[int, int]], exact_ratios: bool = False
 ) -> list[np.ndarray]:
     """Return float32[1, 2, 4P, 1] for each feature map of ``maps`` (height, width).

@@ -5,26 +5,30 @@ Sources: batchedNMSInference.cu, gatherNMSOutputs.cu, sortScoresPerClass.cu, all
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from surgeon.kernels.boxes.numbers import RELATIVE, Overlap, clip, nms_by_class
+from surgeon.kernels.boxes.numbers import RELATIVE, Overlap, clip
 from surgeon.kernels.detection_output.numbers import PIXELS_THAT_TOUCH, candidate_scores
+from surgeon.kernels.suppression.numbers import nms_by_class
 
 PIXEL_BOXES = Overlap(side=1.0)
 """isNormalized 0 without caffeSemantics: boxes have a pixel more, their intersection has not."""
 
 
-def batched_nms(fields: Mapping[str, Any], boxes: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the number of detections, int32[N], their boxes, float32[N, K, 4], scores and classes,
+def batched_nms(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
+    """Return the number of detections, int32[N, 1], their boxes, float32[N, K, 4], scores and classes,
     float32[N, K] each.
 
-    K is keepTopK. ``boxes`` is float32[N, P, L, 4] with any order of corners' coordinates, L 1 or numClasses;
-    ``scores`` is float32[N, P, C] or float32[N, P, C, 1]. Rows without a detection are zero, and their class
-    is -1.
+    K is keepTopK. The inputs are boxes, float32[N, P, L, 4] with any order of corners' coordinates, L 1 or
+    numClasses, and scores, float32[N, P, C] or float32[N, P, C, 1]. Rows without a detection are zero, and
+    their class is -1.
     """
+    boxes, scores = inputs
     count, kept = len(boxes), fields["keepTopK"]
     numbers = np.zeros(count, np.int32)
     rows, row_scores = np.zeros((count, kept, 4), np.float32), np.zeros((count, kept), np.float32)
@@ -46,7 +50,15 @@ def batched_nms(fields: Mapping[str, Any], boxes: np.ndarray, scores: np.ndarray
         row_scores[n, :size], classes[n, :size] = found.score, found.label
         chosen = boxes[n, found.candidate, 0 if shared else found.label]
         rows[n, :size] = clip(chosen) if fields["clipBoxes"] else chosen
-    return numbers, rows, row_scores, classes
+    return [numbers[:, None], rows, row_scores, classes]
+
+
+def batched_nms_implicit(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
+    """Return the same with the number of detections as int32[N]."""
+    numbers, *rest = batched_nms(fields, inputs)
+    return [numbers[:, 0], *rest]
 
 
 def _overlap(fields: Mapping[str, Any]) -> Overlap:

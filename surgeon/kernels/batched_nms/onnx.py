@@ -10,7 +10,7 @@ from surgeon.diagnostics import SurgeonError, error
 from surgeon.formats.onnx.lowering import PluginNode
 from surgeon.formats.onnx.shapes import sample_dims
 from surgeon.kernels.boxes import onnx as coding
-from surgeon.kernels.boxes.onnx_nms import (
+from surgeon.kernels.suppression.onnx import (
     Candidates,
     above,
     best_of_each,
@@ -61,6 +61,12 @@ def batched_nms(at: PluginNode) -> tuple[str, str, str, str]:
         filled(emit, rows, rows.scores, 0),
         filled(emit, rows, classes, -1),
     )
+
+
+def batched_nms_implicit(at: PluginNode) -> list[str]:
+    """Return the same with the number of detections as int32[N]."""
+    number, *rest = batched_nms(at)
+    return [at.emit.op("Squeeze", number, at.emit.ints(1)), *rest]
 
 
 def _candidates(at: PluginNode, labels: tuple[int, ...], threshold: float) -> Candidates:

@@ -1,1 +1,1 @@
-"""Boxes: overlap, clipping, decoding and greedy suppression, which all detection kernels share."""
+"""Boxes: decoding, clipping, areas and overlap."""

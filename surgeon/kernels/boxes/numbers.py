@@ -1,4 +1,4 @@
-"""Overlap and suppression of boxes, for the references of plugins: numpy, float32, vectorised.
+"""Area and overlap of boxes: numpy, float32, vectorised.
 
 Boxes are float32[..., 4], two opposite corners each: xmin, ymin, xmax, ymax or ymin, xmin, ymax, xmax.
 Overlap is the same for both orders.
@@ -6,13 +6,9 @@ Overlap is the same for both orders.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-
-BLOCK = 256
-"""Candidates that are compared with one another at once; a block's overlaps fit the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -71,156 +67,6 @@ def area(boxes: np.ndarray, rule: Overlap = RELATIVE) -> np.ndarray:
 def clip(boxes: np.ndarray) -> np.ndarray:
     """Return boxes clipped to the picture, whose corners are at 0 and 1."""
     found: np.ndarray = np.clip(boxes, np.float32(0), np.float32(1))
-    return found
-
-
-def descending(scores: np.ndarray) -> np.ndarray:
-    """Return the order of float32[n] from the best score on, int64[n]; equal scores keep their order."""
-    return np.argsort(-scores, kind="stable")
-
-
-def greedy_nms(
-    boxes: np.ndarray,
-    threshold: float,
-    *,
-    limit: int | None = None,
-    rule: Overlap = RELATIVE,
-    inclusive: bool = False,
-) -> np.ndarray:
-    """Return which of float32[n, 4], best first, no better kept box suppresses: rising indices, int64[k].
-
-    A box is dropped where its overlap with a kept one is above ``threshold``, or equal to it too where
-    ``inclusive``. The search ends with ``limit`` kept boxes. The result is that of comparing each box with
-    every better kept one; blocks of candidates only make it fast.
-    """
-    bound = len(boxes) if limit is None else min(limit, len(boxes))
-    above = np.greater_equal if inclusive else np.greater
-    level = np.float32(threshold)
-    kept = np.empty(bound, np.int64)
-    count = 0
-    for start in range(0, len(boxes), BLOCK):
-        if count == bound:
-            break
-        block = np.arange(start, min(start + BLOCK, len(boxes)))
-        for earlier in _pieces(kept[:count]):
-            block = block[~above(iou(boxes[earlier, None], boxes[None, block], rule), level).any(axis=0)]
-        if not block.size:
-            continue
-        drops = above(iou(boxes[block, None], boxes[None, block], rule), level)
-        alive = np.ones(len(block), bool)
-        for i in range(len(block)):
-            if not alive[i]:
-                continue
-            kept[count] = block[i]
-            count += 1
-            if count == bound:
-                break
-            alive &= ~drops[i]
-    return kept[:count]
-
-
-def _pieces(indices: np.ndarray) -> Iterator[np.ndarray]:
-    return (indices[i : i + BLOCK] for i in range(0, len(indices), BLOCK))
-
-
-@dataclass(frozen=True, eq=False)
-class Selection:
-    """What suppression leaves of a picture, best first.
-
-    Candidate int64[k], label int64[k], score float32[k].
-    """
-
-    candidate: np.ndarray
-    label: np.ndarray
-    score: np.ndarray
-
-
-def nms_by_class(
-    boxes: np.ndarray,
-    scores: np.ndarray,
-    *,
-    threshold: float,
-    candidates: int | None,
-    keep: int | None,
-    rule: Overlap = RELATIVE,
-    hidden: np.ndarray | None = None,
-) -> Selection:
-    """Suppress overlapping boxes class by class, and keep the best over all classes.
-
-    ``boxes`` is float32[P, 4], or float32[P, C, 4] where each class has its own; ``scores`` is float32[P, C],
-    -inf where a box is no candidate for a class. The ``candidates`` best ones of a class go into suppression,
-    all for None; ``keep`` boxes of the picture are returned, all for None, and of a class no more than that
-    survive. Boxes that ``hidden``, bool[P] or bool[P, C], marks suppress others and are not returned. Among
-    equal scores the lower class comes first, then the lower box.
-    """
-    by_class = np.ascontiguousarray(scores.T)
-    if candidates is not None and candidates < len(scores):
-        by_class = _best_of_each(by_class, candidates)
-    total = int(np.count_nonzero(by_class > -np.inf))
-    # No box depends on a worse one, so the best `keep` are final as soon as enough survive among the best
-    # candidates.
-    taken = total if keep is None else min(total, max(1024, 8 * keep))
-    while True:
-        label, candidate = _best_overall(by_class, taken)
-        found = _survivors(boxes, label, candidate, threshold, keep, rule)
-        if hidden is not None:
-            found = found[~_of(hidden, candidate, label, 1)[found]]
-        if taken >= total or (keep is not None and len(found) >= keep):
-            break
-        taken = min(total, 8 * taken)
-    chosen = found if keep is None else found[:keep]
-    label, candidate = label[chosen], candidate[chosen]
-    return Selection(candidate, label, scores[candidate, label])
-
-
-def _best_of_each(by_class: np.ndarray, count: int) -> np.ndarray:
-    """Return float32[C, P] with all but the best ``count`` of each row at -inf."""
-    order = np.argsort(-by_class, axis=1, kind="stable")[:, :count]
-    kept = np.full_like(by_class, -np.inf)
-    np.put_along_axis(kept, order, np.take_along_axis(by_class, order, axis=1), axis=1)
-    return kept
-
-
-def _best_overall(by_class: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return class and box, int64 each, of the ``count`` best of float32[C, P] and of all that equal the last
-    of them.
-    """
-    flat = by_class.ravel()
-    if count == 0:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    least = np.partition(flat, flat.size - count)[flat.size - count]
-    index = np.flatnonzero(flat >= least)
-    index = index[descending(flat[index])]
-    label, candidate = np.divmod(index, by_class.shape[1])
-    return label, candidate
-
-
-def _survivors(
-    boxes: np.ndarray,
-    label: np.ndarray,
-    candidate: np.ndarray,
-    threshold: float,
-    keep: int | None,
-    rule: Overlap,
-) -> np.ndarray:
-    """Return which of the candidates, best first, survive among those of their class.
-
-    Rising positions, int64[k].
-    """
-    order = np.argsort(label, kind="stable")
-    starts = np.flatnonzero(np.diff(label[order], prepend=-1))
-    found = []
-    for group in np.split(order, starts[1:]):
-        own = _of(boxes, candidate[group], label[group], 2)
-        found.append(group[greedy_nms(own, threshold, limit=keep, rule=rule)])
-    return np.sort(np.concatenate(found)) if found else order
-
-
-def _of(values: np.ndarray, candidate: np.ndarray, label: np.ndarray, shared_rank: int) -> np.ndarray:
-    """Return the values of candidates, which all classes share or, with an axis more than ``shared_rank``,
-    each has.
-    """
-    found: np.ndarray = values[candidate] if values.ndim == shared_rank else values[candidate, label]
     return found
 
 

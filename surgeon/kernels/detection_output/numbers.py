@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from surgeon.catalog.reference import Counterfactual
-from surgeon.kernels.boxes.numbers import RELATIVE, Overlap, area, clip, nms_by_class
+from surgeon.kernels.boxes.numbers import RELATIVE, Overlap, area, clip
+from surgeon.kernels.suppression.numbers import nms_by_class
 
 COUNTERFACTUALS = (
     Counterfactual(

@@ -4,13 +4,17 @@ computes them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from surgeon.diagnostics import error
 from surgeon.formats.onnx.lowering import PluginNode
-from surgeon.formats.onnx.shapes import batch_size, picture_numbers, sample_dims
+from surgeon.formats.onnx.native import DOMAIN, native_attributes
+from surgeon.formats.onnx.shapes import batch_size, onnx_type, picture_numbers, sample_dims
 from surgeon.kernels.boxes import onnx as coding
-from surgeon.kernels.boxes.onnx_nms import (
+from surgeon.kernels.detection_output.numbers import TF_CENTER
+from surgeon.kernels.suppression.onnx import (
     Candidates,
     Rows,
     above,
@@ -23,7 +27,8 @@ from surgeon.kernels.boxes.onnx_nms import (
     objects,
     survivors,
 )
-from surgeon.kernels.detection_output.numbers import TF_CENTER
+
+EFFICIENT_NMS = "EfficientNMS_TRT"
 
 NO_DETECTION = (-1, 0, 0, 0, 0, 0)
 """Label, score and box of a row without a detection."""
@@ -112,3 +117,49 @@ def _detections(at: PluginNode, rows: Rows, labels: tuple[int, ...]) -> str:
     found = emit.op("Where", valid, found, emit.constant(NO_DETECTION, np.float32))
     picture = emit.op("Expand", picture_numbers(at, loc, 3, np.float32), emit.ints(1, kept, 1))
     return emit.op("Unsqueeze", emit.op("Concat", picture, found, axis=2), emit.ints(1))
+
+
+def efficient_nms_detection_output(at: PluginNode) -> tuple[str, str]:
+    """Return the same with EfficientNMS_TRT for the suppression, for TensorRT that has the one and not the
+    other.
+
+    Differences from the plugin: of all classes of a picture the best 5000 candidates are compared, whatever
+    topK says; a score equal to confidenceThreshold counts, and an overlap equal to nmsThreshold suppresses;
+    which of equal scores comes first is left to chance; isNormalized 0 has no meaning; the number is an
+    int32, where the plugin has its bits in a float32. Raise SurgeonError X160 where a size is unknown, C102
+    to C108 for fields that EfficientNMS_TRT refuses.
+    """
+    emit, fields, kept = at.emit, at.fields, at.fields["keepTopK"]
+    classes, loc = fields["numClasses"], fields["inputOrder"][0]
+    anchors = sample_dims(at, fields["inputOrder"][2])[1] // 4
+    boxes = candidate_boxes(at, anchors, tuple(range(classes)))
+    if not fields["shareLocation"] and classes > 1:
+        boxes = emit.op("Transpose", boxes, perm=(0, 2, 1, 3))
+    scores = emit.op("Reshape", at.inputs[fields["inputOrder"][1]], emit.ints(0, anchors, classes))
+    number, found, score, label = emit.op_many(
+        EFFICIENT_NMS, (boxes, scores), 4, DOMAIN, **_efficient_attributes(at)
+    )
+    places = emit.constant(np.arange(kept)[None], np.int32)
+    valid = emit.op("Unsqueeze", emit.op("Less", places, number), emit.ints(2))
+    rows = [
+        emit.op("Unsqueeze", each, emit.ints(2))
+        for each in (emit.op("Cast", label, to=onnx_type(np.float32)), score)
+    ]
+    detections = emit.op("Concat", *rows, coding.clipped(emit, found), axis=2)
+    detections = emit.op("Where", valid, detections, emit.constant(NO_DETECTION, np.float32))
+    picture = emit.op("Expand", picture_numbers(at, loc, 3, np.float32), emit.ints(1, kept, 1))
+    whole = emit.op("Unsqueeze", emit.op("Concat", picture, detections, axis=2), emit.ints(1))
+    return whole, emit.op("Unsqueeze", number, emit.ints(2, 3))
+
+
+def _efficient_attributes(at: PluginNode) -> dict[str, Any]:
+    fields, spec = at.fields, at.catalog[EFFICIENT_NMS]
+    wanted = {
+        "score_threshold": fields["confidenceThreshold"],
+        "iou_threshold": fields["nmsThreshold"],
+        "max_output_boxes": fields["keepTopK"],
+        "background_class": fields["backgroundLabelId"],
+        "score_activation": fields["confSigmoid"],
+        "box_coding": 0,
+    }
+    return native_attributes(spec, wanted, at.version)

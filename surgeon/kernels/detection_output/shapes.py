@@ -6,18 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.diagnostics import error
+from surgeon.catalog.modules import UnfitInput
 from surgeon.graph import TensorSpec
-from surgeon.kernels.boxes.shapes import check_kept
+from surgeon.kernels.suppression.shapes import check_kept
 
 
-def outputs(op: str, fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+def detection_output(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
     """Return float32[N, 1, keepTopK, 7] and float32[N, 1, 1, 1].
 
-    Raise SurgeonError C109 where the sizes of the inputs are known and do not go together.
+    Raise UnfitInput where the sizes of the inputs are known and do not go together.
     """
     loc, conf, prior = (inputs[i] for i in fields["inputOrder"])
-    _check_sizes(op, fields, loc, conf, prior)
+    _check_sizes(fields, loc, conf, prior)
     batches = [spec.shape.dims[0] for spec in (loc, conf) if spec.shape.dims]
     batch = next((n for n in batches if n is not None), None)
     return [
@@ -34,21 +34,18 @@ def check(fields: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _check_sizes(
-    op: str, fields: Mapping[str, Any], loc: TensorSpec, conf: TensorSpec, prior: TensorSpec
-) -> None:
+def _check_sizes(fields: Mapping[str, Any], loc: TensorSpec, conf: TensorSpec, prior: TensorSpec) -> None:
     """Compare the sizes of loc and conf with the number of anchors that prior tells."""
     order = dict(zip(("loc", "conf", "prior"), fields["inputOrder"], strict=True))
     if prior.shape.dims is None or len(prior.shape.dims) != 4:
         return
     _, channels, length, _ = prior.shape.dims
     if channels not in (None, 2) or (length is not None and length % 4):
-        raise error(
-            "C109",
-            f"input {order['prior']} of {op}, taken as prior, is {prior}; expected [1,2,4P,1] for P anchors",
-            None,
+        raise UnfitInput(
+            order["prior"],
+            f", taken as prior, is {prior}; expected [1,2,4P,1] for P anchors",
             [f"inputOrder is {list(fields['inputOrder'])}"],
-            ["correct the order of the inputs"],
+            "correct the order of the inputs",
         )
     if length is None:
         return
@@ -62,17 +59,15 @@ def _check_sizes(
     ):
         size = _sample_size(spec)
         if size is not None and size != wanted:
-            raise error(
-                "C109",
-                f"input {order[name]} of {op}, taken as {name}, has {size} numbers a picture; "
-                f"expected {wanted}",
-                None,
+            raise UnfitInput(
+                order[name],
+                f", taken as {name}, has {size} numbers a picture; expected {wanted}",
                 [
                     arithmetic,
                     f"prior is {prior}: {length} / 4 = {anchors} anchors",
                     *_guess(name, size, anchors, classes),
                 ],
-                ["correct the order of the inputs, numClasses, or the fields that make the anchors"],
+                "correct the order of the inputs, numClasses, or the fields that make the anchors",
             )
 
 

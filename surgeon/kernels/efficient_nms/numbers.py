@@ -5,12 +5,14 @@ Source: efficientNMSInference.cu and .cuh of TensorRT 8.5 and 8.6.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from surgeon.kernels.boxes.numbers import clip, descending, greedy_nms
+from surgeon.kernels.boxes.numbers import clip
+from surgeon.kernels.suppression.numbers import descending, greedy_nms
 
 CORNERS, CENTER_SIZE = range(2)
 """Values of box_coding and center_point_box."""
@@ -149,3 +151,74 @@ def _logit(score: np.float32) -> np.float32:
 def _sigmoid(score: np.ndarray) -> np.ndarray:
     found: np.ndarray = np.float32(1) / (np.float32(1) + np.exp(-score))
     return found
+
+
+def efficient_nms(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
+    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes,
+    int32[N, K].
+
+    K is max_output_boxes. Boxes come out as corners, in the order of coordinates in which they went in.
+    """
+    boxes = corners(inputs[0], fields["box_coding"], *inputs[2:3])
+    rules = Rules(
+        score_threshold=fields["score_threshold"],
+        iou_threshold=fields["iou_threshold"],
+        most=fields["max_output_boxes"],
+        background=fields["background_class"],
+        sigmoid=bool(fields["score_activation"]),
+        agnostic=bool(fields["class_agnostic"]),
+    )
+    numbers, *rest = detections(boxes, inputs[1], rules)
+    return [numbers[:, None], *rest]
+
+
+def efficient_nms_indices(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
+    """Return picture, class and box of each detection, int32[N K, 3], K max_output_boxes_per_class.
+
+    That many rows are kept of a picture, whatever the number of classes. Rows that are left repeat the last
+    one; without any detection they are -1. The plugin leaves the order of pictures to chance.
+    """
+    boxes, scores = corners(inputs[0], fields["center_point_box"]), inputs[1]
+    most, (count, anchors, own) = fields["max_output_boxes_per_class"], boxes.shape[:3]
+    rules = Rules(fields["score_threshold"], fields["iou_threshold"], most, most)
+    rows = []
+    for n, found in enumerate(each(boxes, scores, rules)):
+        # With boxes of its own for each class the plugin takes a place in their array for the box.
+        box = found.box if own == 1 else (n * anchors * own + found.box * own + found.label) % anchors
+        rows.append(np.column_stack([np.full(len(box), n), found.label, box]))
+    chosen = np.concatenate(rows).astype(np.int32) if rows else np.empty((0, 3), np.int32)
+    indices = np.full((count * most, 3), -1, np.int32)
+    indices[: len(chosen)] = chosen
+    if len(chosen):
+        indices[len(chosen) :] = chosen[-1]
+    return [indices]
+
+
+def combined_nms(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
+    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes,
+    int32[N, K], as CombinedNonMaxSuppression of TensorFlow.
+
+    K is max_total_size, or with pad_per_class the rows that all classes together may have, where these are
+    fewer.
+    """
+    boxes, scores = inputs
+    most, of_class = fields["max_total_size"], fields["max_output_size_per_class"]
+    if fields["pad_per_class"] and of_class > 0:
+        most = min(most, of_class * scores.shape[2])
+    rules = Rules(fields["score_threshold"], fields["iou_threshold"], most, of_class)
+    numbers, *rest = detections(corners(boxes, CORNERS), scores, rules, clipped=bool(fields["clip_boxes"]))
+    return [numbers[:, None], *rest]
+
+
+def combined_nms_implicit(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
+    """Return the same with the number of detections as int32[N]."""
+    numbers, *rest = combined_nms(fields, inputs)
+    return [numbers[:, 0], *rest]

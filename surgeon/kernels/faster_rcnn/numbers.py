@@ -5,24 +5,27 @@ Source: proposalKernel.cu of TensorRT 8.5.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from surgeon.kernels.boxes.numbers import descending, greedy_nms
+from surgeon.kernels.suppression.numbers import descending, greedy_nms
 
 F32 = np.float32
 
 
-def proposals(fields: Mapping[str, Any], scores: np.ndarray, deltas: np.ndarray) -> np.ndarray:
+def proposals(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return float32[N, post_nms_top_n, 4, 1]: y1, x1, y2, x2, divided by height and width of the picture
     less a pixel.
 
-    ``scores`` is float32[N, A, H, W], ``deltas`` float32[N, 4 A, H, W]. Boxes too small come last, and stand
-    in for better ones that are lacking. Where there are fewer than pre_nms_top_n boxes the plugin reads past
-    them; here they end.
+    The inputs are scores, float32[N, A, H, W], and deltas, float32[N, 4 A, H, W]; the regions come best
+    first, and rows without one are 0. Boxes too small come last, and stand in for better ones that are
+    lacking. Where there are fewer than pre_nms_top_n boxes the plugin reads past them; here they end.
     """
+    scores, deltas = inputs
     most = np.array([fields["input_width"] - 1, fields["input_height"] - 1], F32)
     boxes = np.clip(_decode(fields, deltas), F32(0), np.tile(most, 2))
     small = ((boxes[..., 2:] - boxes[..., :2]) <= F32(fields["roi_min_size"])).any(axis=-1)
@@ -35,7 +38,7 @@ def proposals(fields: Mapping[str, Any], scores: np.ndarray, deltas: np.ndarray)
             best + np.array([0, 0, 1, 1], F32), fields["nms_iou_threshold"], limit=fields["post_nms_top_n"]
         )
         rois[n, : len(kept), :, 0] = (best[kept] / np.tile(most, 2))[:, [1, 0, 3, 2]]
-    return rois
+    return [rois]
 
 
 def _decode(fields: Mapping[str, Any], deltas: np.ndarray) -> np.ndarray:

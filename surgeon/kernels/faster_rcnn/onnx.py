@@ -9,7 +9,7 @@ import numpy as np
 from surgeon.formats.onnx.lowering import PluginNode
 from surgeon.formats.onnx.shapes import sample_dims
 from surgeon.kernels.boxes import onnx as coding
-from surgeon.kernels.boxes.onnx_nms import (
+from surgeon.kernels.suppression.onnx import (
     Candidates,
     best_of_each,
     best_rows,
@@ -24,7 +24,7 @@ LAST = -1e28
 """Score of boxes that are too small: they come after all others, and are candidates all the same."""
 
 
-def proposals(at: PluginNode) -> str:
+def proposals(at: PluginNode) -> list[str]:
     """Return float32[N, post_nms_top_n, 4, 1]: y1, x1, y2, x2, divided by height and width of the picture
     less a pixel.
 
@@ -46,7 +46,7 @@ def proposals(at: PluginNode) -> str:
     kept = survivors(emit, candidates, min(fields["nms_iou_threshold"], 1.0), rows, measured=measured)
     found = filled_boxes(emit, best_rows(emit, candidates, kept, rows))
     relative = emit.op("Gather", emit.op("Div", found, emit.constant(most)), emit.ints(1, 0, 3, 2), axis=2)
-    return emit.op("Unsqueeze", relative, emit.ints(3))
+    return [emit.op("Unsqueeze", relative, emit.ints(3))]
 
 
 def _decoded(at: PluginNode) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.kernels.boxes.numbers import Selection, clip, descending, greedy_nms
+from surgeon.kernels.boxes.numbers import clip
+from surgeon.kernels.suppression.numbers import Selection, descending, greedy_nms
 
 F32 = np.float32
 
@@ -163,22 +164,30 @@ def _last_sort(score: np.ndarray, position: np.ndarray, items: int, threads: int
     return np.lexsort((thread * items + turn, -score))
 
 
-def proposal_layer(fields: Mapping[str, Any], scores: np.ndarray, deltas: np.ndarray) -> np.ndarray:
-    """Return float32[N, keep_topk, 4] of ``scores``, float32[N, A, 2, 1], and ``deltas``, float32[N, A, 4,
-    1].
+def proposal_layer(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
+    """Return float32[N, keep_topk, 4] of scores, float32[N, A, 2, 1], and deltas, float32[N, A, 4, 1].
+
+    The regions come best first; rows without one are 0.
     """
+    scores, deltas = inputs
     rois = np.zeros((len(scores), fields["keep_topk"], 4), F32)
     boxes = decode_relative(proposal_anchors(fields["image_size"]), deltas[..., 0])
     for n, found in enumerate(boxes):
         kept = _proposed(found, scores[n, :, 1, 0], fields, 0, 256)
         visible = kept.candidate[kept.score > LEAST_SCORE]
         rois[n, : len(visible)] = found[visible]
-    return rois
+    return [rois]
 
 
-def multilevel_propose(fields: Mapping[str, Any], inputs: Sequence[np.ndarray]) -> np.ndarray:
+def multilevel_propose_roi(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return float32[N, keep_topk, 4] of deltas, float32[N, A, 4, 1], and scores, float32[N, A, 1, 1], level
     by level.
+
+    The regions come best first; rows without one are 0.
     """
     _, height, width = fields["image_size"]
     pictures, most = len(inputs[0]), fields["keep_topk"]
@@ -193,7 +202,7 @@ def multilevel_propose(fields: Mapping[str, Any], inputs: Sequence[np.ndarray]) 
             scores.append(kept.score)
         best = descending(np.concatenate(scores))[:most]
         rois[n, : len(best)] = np.concatenate(boxes)[best]
-    return rois
+    return [rois]
 
 
 def _proposed(
@@ -215,24 +224,27 @@ def _proposed(
 
 
 def detection_layer(
-    fields: Mapping[str, Any], deltas: np.ndarray, scores: np.ndarray, rois: np.ndarray
-) -> np.ndarray:
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return float32[N, keep_topk, 6] as DetectionLayer_TRT computes it, boxes relative to the picture.
 
-    ``deltas`` is float32[N, R, 4 C, 1, 1], ``scores`` float32[N, R, C, 1, 1], ``rois`` float32[N, R, 4].
+    The inputs are deltas, float32[N, R, 4 C, 1, 1], scores, float32[N, R, C, 1, 1], and regions, float32[N,
+    R, 4]. Detections come best first; rows without one are 0 and have the class -1.
     """
+    deltas, scores, rois = inputs
     found = best_class(scores[..., 0, 0], 0)
     labels = np.where(found == 0, -1, found)
     return _detections(fields, labels, scores, decode_relative(rois, _of_class(deltas, labels)))
 
 
 def generate_detection(
-    fields: Mapping[str, Any], deltas: np.ndarray, scores: np.ndarray, rois: np.ndarray
-) -> np.ndarray:
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
     """Return float32[N, keep_topk, 6] as GenerateDetection_TRT computes it, boxes in pixels.
 
     Inputs as :func:`detection_layer`.
     """
+    deltas, scores, rois = inputs
     _, height, width = fields["image_size"]
     labels = best_class(scores[..., 0, 0], 1)
     return _detections(
@@ -248,7 +260,7 @@ def _of_class(deltas: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _detections(
     fields: Mapping[str, Any], labels: np.ndarray, scores: np.ndarray, boxes: np.ndarray
-) -> np.ndarray:
+) -> list[np.ndarray]:
     detections = np.zeros((len(boxes), fields["keep_topk"], 6), F32)
     detections[..., 4] = -1
     for n, found in enumerate(boxes):
@@ -265,4 +277,14 @@ def _detections(
         visible = kept.score > LEAST_SCORE
         rows = np.column_stack([found[kept.candidate], kept.label.astype(F32), kept.score])[visible]
         detections[n, : len(rows)] = rows
-    return detections
+    return [detections]
+
+
+def special_slice(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
+    """Return the boxes of detections, float32[N, K, 4] of float32[N, K, 6].
+
+    The first four numbers of each.
+    """
+    return [inputs[0][..., :4].copy()]

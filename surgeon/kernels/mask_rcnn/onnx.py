@@ -16,7 +16,6 @@ from surgeon.formats.onnx.emitter import Emitter
 from surgeon.formats.onnx.lowering import PluginNode
 from surgeon.formats.onnx.shapes import sample_dims
 from surgeon.kernels.boxes import onnx as coding
-from surgeon.kernels.boxes.onnx_nms import NONE, Candidates, check_rows, survivors, top
 from surgeon.kernels.mask_rcnn.numbers import (
     ARGMAX_BLOCK,
     LABEL_STEP,
@@ -26,6 +25,7 @@ from surgeon.kernels.mask_rcnn.numbers import (
     level_anchors,
     proposal_anchors,
 )
+from surgeon.kernels.suppression.onnx import NONE, Candidates, check_rows, survivors, top
 
 F32 = np.float32
 
@@ -49,7 +49,7 @@ class Sorted:
     count: int
 
 
-def proposal_layer(at: PluginNode) -> str:
+def proposal_layer(at: PluginNode) -> list[str]:
     """Return float32[N, keep_topk, 4] of scores, float32[N, A, 2, 1], and deltas, float32[N, A, 4, 1].
 
     Raise SurgeonError X162 for more rows than TensorRT takes.
@@ -67,7 +67,7 @@ def proposal_layer(at: PluginNode) -> str:
     return _regions(at, *_kept(at, found, 256))
 
 
-def multilevel_propose(at: PluginNode) -> str:
+def multilevel_propose_roi(at: PluginNode) -> list[str]:
     """Return float32[N, keep_topk, 4] of deltas, float32[N, A, 4, 1], and scores, float32[N, A, 1, 1], level
     by level.
 
@@ -97,7 +97,7 @@ def multilevel_propose(at: PluginNode) -> str:
     return _regions(at, best, chosen)
 
 
-def detection_layer(at: PluginNode) -> str:
+def detection_layer(at: PluginNode) -> list[str]:
     """Return float32[N, keep_topk, 6] as DetectionLayer_TRT computes it, boxes relative to the picture.
 
     Raise SurgeonError X160 where a size is unknown, X162 for more rows than TensorRT takes.
@@ -106,7 +106,7 @@ def detection_layer(at: PluginNode) -> str:
     return _detections(at, _relative(at.emit, at.inputs[2], deltas), best, base)
 
 
-def generate_detection(at: PluginNode) -> str:
+def generate_detection(at: PluginNode) -> list[str]:
     """Return float32[N, keep_topk, 6] as GenerateDetection_TRT computes it, boxes in pixels.
 
     Raise SurgeonError X160 where a size is unknown, X162 for more rows than TensorRT takes.
@@ -211,7 +211,7 @@ def _of_best_class(at: PluginNode, first: int) -> tuple[str, str, str]:
     return best, emit.op("Gather", emit.constant(base, F32), rank, axis=0), deltas
 
 
-def _detections(at: PluginNode, boxes: str, scores: str, base: str) -> str:
+def _detections(at: PluginNode, boxes: str, scores: str, base: str) -> list[str]:
     """Return float32[N, keep_topk, 6] of boxes, float32[N, R, 4], and what :func:`_of_best_class` returns."""
     emit, fields, regions = at.emit, at.fields, sample_dims(at, 2)[0]
     none = emit.constant(NONE, F32)
@@ -238,7 +238,7 @@ def _detections(at: PluginNode, boxes: str, scores: str, base: str) -> str:
     found = Sorted(in_order, emit.op("Where", there, rounded, none), labels, regions)
     best, rows = _kept(at, found, 256)
     visible = emit.op("Unsqueeze", emit.op("Greater", best, emit.constant(LEAST_SCORE)), emit.ints(2))
-    return emit.op("Where", visible, rows, emit.constant(NO_DETECTION, F32))
+    return [emit.op("Where", visible, rows, emit.constant(NO_DETECTION, F32))]
 
 
 def _kept(at: PluginNode, found: Sorted, threads: int) -> tuple[str, str]:
@@ -300,8 +300,17 @@ def _last_sort(emit: Emitter, scores: str, count: int, threads: int) -> tuple[st
     return emit.op("Gather", scores, emit.constant(order), axis=1), order
 
 
-def _regions(at: PluginNode, scores: str, boxes: str) -> str:
+def _regions(at: PluginNode, scores: str, boxes: str) -> list[str]:
     """Return float32[N, keep_topk, 4], zero in rows without a region."""
     emit = at.emit
     there = emit.op("Unsqueeze", emit.op("Greater", scores, emit.constant(_HARDLY, F32)), emit.ints(2))
-    return emit.op("Where", there, boxes, emit.constant(0, F32))
+    return [emit.op("Where", there, boxes, emit.constant(0, F32))]
+
+
+def special_slice(at: PluginNode) -> Sequence[str]:
+    """Return the boxes of detections, float32[N, K, 4] of float32[N, K, 6].
+
+    The first four numbers of each.
+    """
+    emit = at.emit
+    return [emit.op("Slice", at.inputs[0], emit.ints(0), emit.ints(4), emit.ints(-1))]

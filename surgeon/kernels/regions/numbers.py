@@ -6,6 +6,9 @@ cell of the result is a sum of rows times a sum of columns, and the weights of b
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 F32 = np.float32
@@ -44,12 +47,16 @@ def _used(found: np.ndarray) -> slice:
     return slice(int(counting[0]), int(counting[-1]) + 1) if counting.size else slice(0, 0)
 
 
-def crop_and_resize(features: np.ndarray, rois: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return float32[N, R, C, height, width] as CropAndResize_TRT and CropAndResizeDynamic compute it.
+def crop_and_resize(
+    fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
+) -> list[np.ndarray]:
+    """Return float32[N, R, C, crop_height, crop_width] of a map, float32[N, C, H, W], and regions, float32[N,
+    R, 4, 1].
 
-    ``features`` is float32[N, C, H, W], ``rois`` float32[N, R, 4, 1]: y1, x1, y2, x2, where 0 and 1 are the
-    centres of the outermost cells. Source: cropAndResizeKernel.cu of TensorRT 8.5.
+    A region is y1, x1, y2, x2, where 0 and 1 are the centres of the outermost cells; what lies outside of the
+    map is 0. Source: cropAndResizeKernel.cu of TensorRT 8.5.
     """
+    (features, rois), height, width = inputs, fields["crop_height"], fields["crop_width"]
     pictures, channels, rows, columns = features.shape
     crops = np.zeros((pictures, rois.shape[1], channels, height, width), F32)
     for n, region in np.ndindex(rois.shape[:2]):
@@ -57,7 +64,7 @@ def crop_and_resize(features: np.ndarray, rois: np.ndarray, height: int, width: 
         crops[n, region] = pool(
             features[n], _crop_weights(y1, y2, height, rows), _crop_weights(x1, x2, width, columns)
         )
-    return crops
+    return [crops]
 
 
 def _crop_weights(low: np.float32, high: np.float32, cells: int, size: int) -> np.ndarray:

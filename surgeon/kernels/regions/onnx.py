@@ -167,7 +167,7 @@ def _widths(emit: Emitter, maps: Maps, level: str | None) -> str:
     )
 
 
-def crop_and_resize(at: PluginNode) -> str:
+def crop_and_resize(at: PluginNode) -> list[str]:
     """Return float32[N, R, C, crop_height, crop_width] of maps and regions, float32[N, R, 4, 1], relative to
     the outermost cells.
 
@@ -186,7 +186,7 @@ def crop_and_resize(at: PluginNode) -> str:
         _crop_samples(emit, y1, y2, fields["crop_height"], height),
         _crop_samples(emit, x1, x2, fields["crop_width"], width),
     )
-    return pooled(at, maps, None, 1, rows, columns)
+    return [pooled(at, maps, None, 1, rows, columns)]
 
 
 def _crop_samples(emit: Emitter, low: str, high: str, cells: int, size: int) -> Samples:
@@ -213,7 +213,7 @@ class RoiRule:
     scale: float = 1.0
 
 
-def roi_align(at: PluginNode, features: str, rois: str, pictures: str, rule: RoiRule) -> str:
+def aligned(at: PluginNode, features: str, rois: str, pictures: str, rule: RoiRule) -> str:
     """Return float32[R, C, h, w] of regions x1, y1, x2, y2, float32[R, 4], and their pictures, int64[R].
 
     Raise SurgeonError X171 where half a cell is to be taken off and the opset is below

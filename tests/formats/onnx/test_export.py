@@ -343,7 +343,7 @@ def test_efficient_nms_can_stand_for_nms(small: Path) -> None:
 
 @pytest.mark.parametrize("date", ["2017", "2018"])
 def test_efficient_nms_gives_the_detections_of_nms(date: str, zoo_ssd: Callable[..., Path]) -> None:
-    from surgeon.kernels.detection_output.onnx_efficient_nms import by_efficient_nms
+    from surgeon.kernels.detection_output.onnx import efficient_nms_detection_output
 
     graph = rewritten(zoo_ssd(date, classes=3, height=SIZE, width=SIZE))
     nms = graph["NMS"]
@@ -354,7 +354,7 @@ def test_efficient_nms_gives_the_detections_of_nms(date: str, zoo_ssd: Callable[
     fields = spec.complete({key: value for key, value in nms.attrs.items() if key in spec.fields})
     specs = tuple(TensorSpec.of("float32", *array.shape) for array in given)
     at = PluginNode(spec, fields, ("loc", "prior", "conf"), specs, emit, CATALOG, (11, 0, 0))
-    detections, number = by_efficient_nms(at)
+    detections, number = efficient_nms_detection_output(at)
     values = [
         onnx.helper.make_tensor_value_info(n, 1, s.shape.dims) for n, s in zip(at.inputs, specs, strict=True)
     ]

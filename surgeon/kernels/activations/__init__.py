@@ -1,0 +1,1 @@
+"""Activation functions: each element by itself."""

@@ -1,0 +1,1 @@
+"""Coordinates of each cell as two channels more."""

@@ -1,0 +1,1 @@
+"""Normalization by length, mean and variance."""

@@ -1,0 +1,1 @@
+"""Regions of the maps of a feature pyramid, each of the level that fits its size."""

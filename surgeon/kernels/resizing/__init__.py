@@ -1,0 +1,1 @@
+"""Feature maps of another height and width."""

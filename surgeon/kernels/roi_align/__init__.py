@@ -1,0 +1,1 @@
+"""RoiAlign: samples of regions of a feature map, averaged or compared."""

@@ -1,0 +1,1 @@
+"""Suppression: of boxes that overlap, the best one of a class stays."""

@@ -1,0 +1,1 @@
+"""YOLO: the numbers of its boxes, and its reordering of feature maps."""
