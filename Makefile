@@ -1,8 +1,8 @@
-# Targets: demo, test, test-tensorrt, lint, docs, bench, clean. Another interpreter: make PYTHON=/path/to/python3 test
+# Targets: demo, test, test-tensorrt, lint, docs, bench, replay, clean. Another interpreter: make PYTHON=/path/to/python3 test
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-tensorrt lint docs bench clean
+.PHONY: demo test test-tensorrt lint docs bench replay clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -67,6 +67,10 @@ docs: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-tensorflow
 	$(BIN)/python bench/run.py
+
+# What the command line does to a corpus of graphs, under the name of the commit; docs/replay.md compares two of them.
+replay: $(VENV)/installed-dev
+	$(BIN)/python bench/replay.py record -o build/replay/$$(git rev-parse --short HEAD).json.gz
 
 clean:
 	rm -rf $(VENV) $(VENV_TENSORRT) build dist docs/site notebooks/work *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,5 +1,4 @@
-"""Record what the command line does to a corpus of graphs, and compare two records: for changes that must
-change nothing.
+"""Record what the command line does to a corpus of graphs, and compare two records.
 
     python bench/replay.py record -o before.json.gz --models DIR
     python bench/replay.py record -o after.json.gz --models DIR
@@ -7,7 +6,7 @@ change nothing.
 
 A row of a record is one command, under the key graph/recipe/target/verb: its exit code, codes, output and
 written files. `compare` exits with 1 where something differs that is not expected, and with 2 where the
-records cannot be compared.
+records cannot be compared. docs/replay.md tells what is recorded.
 """
 
 from __future__ import annotations
@@ -38,54 +37,42 @@ from typing import Any
 
 import yaml
 
+import surgeon
+from surgeon.zoo import SsdOptions, build_lenet, build_ssd
+
 CORPUS = Path(__file__).resolve().parents[1] / "build" / "replay" / "corpus"
-LIBRARIES = (
-    "tensorflow",
-    "tensorflow-cpu",
-    "tf2onnx",
-    "onnx",
-    "onnxruntime",
-    "numpy",
-    "protobuf",
-    "pydantic",
-    "pillow",
-)
+LIBRARIES = "tensorflow tensorflow-cpu tf2onnx onnx onnxruntime numpy protobuf pydantic pillow".split()
 LARGE = 20_000_000
-"""Bytes above which a graph is left out of a quick record, and has its own recipe alone put through every
-target.
-"""
+"""Bytes above which a quick record omits a graph, and a full one tries shipped recipes for few targets."""
 
 UFF, ONNX = "uff@tensorrt-8.5", "onnx@onnxruntime"
 FEW, EACH = (UFF, ONNX), ("graphdef", UFF, ONNX, "onnx@tensorrt-8.5")
 """Targets that a quick record has, and one target of each format and runtime."""
 
 SUFFIXES = {"graphdef": "pb", "uff": "uff", "onnx": "onnx"}
-TEXTS = (".yaml", ".json")
-"""Endings of written files whose text is recorded, too."""
-
-GENERATED: Mapping[str, Mapping[str, Any]] = {
-    "ssd-2017": {"date": "2017"},
-    "ssd-2018-oblong": {"date": "2018", "classes": 1, "height": 192, "width": 256},
-    "ssd-2019-numbers": {
-        "date": "2019",
-        "classes": 20,
-        "aspect_ratios": (1.0, 2.0, 0.5),
-        "min_scale": 0.15,
-        "max_scale": 0.9,
-        "score_threshold": 0.3,
-        "iou_threshold": 0.45,
-        "max_detections": 50,
-    },
+GENERATED = {
+    "ssd-2017": SsdOptions(date="2017", depth_multiplier=0.1),
+    "ssd-2018-oblong": SsdOptions(date="2018", depth_multiplier=0.1, classes=1, height=192, width=256),
+    "ssd-2019-numbers": SsdOptions(
+        date="2019",
+        depth_multiplier=0.1,
+        classes=20,
+        aspect_ratios=(1.0, 2.0, 0.5),
+        min_scale=0.15,
+        max_scale=0.9,
+        score_threshold=0.3,
+        iou_threshold=0.45,
+        max_detections=50,
+    ),
 }
-"""Options of the generated detectors."""
-
 VERIFIED = ("demo", "ssd-2017", "ssd-2019-numbers")
 """Graphs whose results are drawn, verified and run in a quick record, too."""
 
 DEMO = {
     "convert batch": "convert ssd demo.pb -o batch.onnx --batch dynamic --opset 13 --json",
-    "convert efficient-nms": "convert ssd demo.pb -o efficient.onnx --plugins efficient-nms --target "
-    "onnx@tensorrt-8.6",
+    "convert efficient-nms": (
+        "convert ssd demo.pb -o efficient.onnx --plugins efficient-nms --target onnx@tensorrt-8.6"
+    ),
     "convert native": "convert ssd demo.pb -o native.onnx --target onnx@tensorrt-8.5 --json",
     "convert constant anchors": "convert ssd demo.pb -o constant.uff --anchors constant --json",
     "convert .pbtxt": "convert ssd demo.pb -o out.pbtxt",
@@ -123,8 +110,10 @@ DEMO = {
 }
 """What is recorded of the demo model alone."""
 
-SHOWN, WIDTH = 5, 160
-"""Keys of a group, and characters of a line, that a comparison prints."""
+SHOWN, WIDTH, NEAR = 5, 160, 200
+"""Keys of a group and characters of a line that a comparison prints; lines that it compares from the first
+that differs.
+"""
 
 CASES = """\
 cases:
@@ -155,10 +144,7 @@ class Recorder:
         self.rows: dict[str, Row] = {}
 
     def run(self, key: str, *arguments: str) -> Row:
-        """Run and record one command.
-
-        A file or folder that an option names to write into is recorded with it.
-        """
+        """Run and record one command, and the files that its options name to be written."""
         if key in self.rows:
             raise RuntimeError(f"two commands are recorded as '{key}'")
         options = pairwise(arguments)
@@ -186,8 +172,11 @@ class Recorder:
 
     def _file(self, file: Path) -> Row:
         data = file.read_bytes()
-        text = {"text": self._normal(data.decode())} if file.suffix in TEXTS else {}
-        return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), **text}
+        for folder, name in self._places.items():
+            data = data.replace(folder.encode(), name.encode())
+        if file.suffix in (".yaml", ".json"):
+            return {"text": data.decode()}
+        return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
     def _normal(self, text: str) -> str:
         for folder, name in self._places.items():
@@ -225,8 +214,6 @@ def files_in(path: Path) -> list[Path]:
 
 def record_program(recorder: Recorder) -> None:
     """Record what needs no graph."""
-    import surgeon
-
     pages = sorted(Path(surgeon.__file__).parent.rglob("*.md"), key=lambda page: page.stem)
     subjects = [page.stem for page in pages if re.fullmatch(r"[A-Z]\d{3}", page.stem)]
     plugins = recorder.names("plugins", "op")
@@ -249,8 +236,7 @@ def record_demo(recorder: Recorder) -> None:
     Path("cut.pb").write_bytes(Path("demo.pb").read_bytes()[:50_000])
     Path("cases.yaml").write_text(CASES, encoding="utf-8")
     Path("few.txt").write_text("circle\nsquare\n", encoding="utf-8")
-    # Before TensorFlow is imported, tf2onnx has a process of its own; later it works in this one, which is
-    # faster.
+    # Until TensorFlow is imported, tf2onnx has a process of its own. In this one it is faster.
     recorder.run("demo/-/-/convert by a child", "convert", "ssd", "demo.pb", "-o", "child.onnx")
     if importlib.util.find_spec("tensorflow"):
         importlib.import_module("tensorflow")
@@ -269,25 +255,22 @@ def record_graph(recorder: Recorder, name: str) -> None:
     init = recorder.run(f"{name}/-/-/init", "init", file, "-o", "init.yaml", "--json")
     own = [] if init["exit"] else ["init.yaml"]
     seen: set[str] = set()
-    results = [
-        recipe for recipe in [*own, *recorder.names("recipes")] if record_recipe(recorder, name, recipe, seen)
-    ]
-    if results:
-        record_result(recorder, name, results[0])
+    recipes = [*own, *recorder.names("recipes")]
+    fitting = [recipe for recipe in recipes if record_recipe(recorder, name, recipe, seen)]
+    if fitting:
+        record_result(recorder, name, fitting[0])
 
 
 def record_recipe(recorder: Recorder, name: str, recipe: str, seen: set[str]) -> bool:
     """Record a recipe on a graph; return whether it applies.
 
-    ``seen`` holds the rewritten graphs of shipped recipes; of a recipe that gives one of them again no more
-    is recorded.
+    ``seen`` holds what shipped recipes made of the graph. A recipe that makes the same again is checked only.
     """
     file, shipped = f"{name}.pb", recipe in recorder.names("recipes")
 
     def run(verb: str, target: str, *options: str) -> Row:
-        return recorder.run(
-            f"{name}/{recipe}/{target}/{verb}", verb, recipe, file, *options, "--target", target
-        )
+        key = f"{name}/{recipe}/{target}/{verb}"
+        return recorder.run(key, verb, recipe, file, *options, "--target", target)
 
     def convert(target: str) -> Row:
         return run("convert", target, "-o", product(recipe, target))
@@ -298,8 +281,8 @@ def record_recipe(recorder: Recorder, name: str, recipe: str, seen: set[str]) ->
     if rewritten and shipped:
         seen.add(rewritten)
     targets = FEW if recorder.quick else EACH
-    codes = [run("check", target, "--json")["exit"] for target in targets]
-    if all(codes):
+    accepted = [target for target in targets if run("check", target, "--json")["exit"] == 0]
+    if not accepted:
         return False
     for target in targets:
         run("plan", target, "-o", f"{recipe}-{target}.json")
@@ -320,9 +303,7 @@ def product(recipe: str, target: str) -> str:
 
 
 def record_result(recorder: Recorder, name: str, recipe: str) -> None:
-    """Record a recipe on its graph for people, its plan replayed, and its products read, drawn, verified
-    and run.
-    """
+    """Record what people read of a recipe, its plan replayed, and its products read, verified and run."""
     file, uff, onnx = f"{name}.pb", product(recipe, UFF), product(recipe, ONNX)
 
     def run(verb: str, *arguments: str) -> None:
@@ -342,73 +323,59 @@ def record_result(recorder: Recorder, name: str, recipe: str) -> None:
 
 def record(args: argparse.Namespace) -> int:
     """Write a record."""
-    import surgeon
-
     with contextlib.suppress(ImportError):  # a new version is no difference
         importlib.import_module("surgeon.version").__version__ = "0"
-    graphs = corpus(args)
-    home = Path.cwd()
-    places = {
-        "<corpus>": args.corpus,
-        "<python>": Path(sys.prefix),
-        "<root>": Path(surgeon.__file__).parents[1],
-    }
+    graphs, home = corpus(args), Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
-        recorder = Recorder(
-            {"<scratch>": Path(folder), "<models>": args.models or Path(folder), **places}, args.quick
+        places = {"<scratch>": Path(folder), "<corpus>": args.corpus, "<python>": Path(sys.prefix)}
+        places |= {"<root>": Path(surgeon.__file__).parents[1]} | (
+            {"<models>": args.models} if args.models else {}
         )
+        recorder = Recorder(places, args.quick)
         try:
-            for name in ("surgeon", *graphs):
+            for name in fnmatch.filter(("surgeon", *graphs), args.only):
                 begin, before = time.monotonic(), len(recorder.rows)
                 scratch = Path(folder, name)
                 scratch.mkdir()
                 os.chdir(scratch)
-                if name == "surgeon":
-                    record_program(recorder)
-                else:
+                if name in graphs:
                     Path(f"{name}.pb").symlink_to(graphs[name])
-                    Path("labels.pbtxt").symlink_to(args.corpus / "demo" / "labels.pbtxt")
-                    Path("pictures").symlink_to(args.corpus / "demo" / "pictures")
+                    for beside in ("labels.pbtxt", "pictures"):
+                        Path(beside).symlink_to(args.corpus / "demo" / beside)
                     record_graph(recorder, name)
+                else:
+                    record_program(recorder)
                 shutil.rmtree(scratch)
-                seconds = time.monotonic() - begin
-                print(
-                    f"{name}: {len(recorder.rows) - before} rows, {seconds:.0f} s",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                say(f"{name}: {len(recorder.rows) - before} rows, {time.monotonic() - begin:.0f} s")
         finally:
             os.chdir(home)
-    value = {"head": head(args, graphs), "rows": dict(sorted(recorder.rows.items()))}
-    data = (json.dumps(value, indent=1) + "\n").encode()
+    content = {"head": head(args, graphs), "rows": dict(sorted(recorder.rows.items()))}
+    data = (json.dumps(content, indent=1) + "\n").encode()
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_bytes(gzip.compress(data, mtime=0) if args.output.suffix == ".gz" else data)
-    print(f"{args.output}: {len(recorder.rows)} rows", file=sys.stderr)
+    say(f"{args.output}: {len(recorder.rows)} rows")
     return 0
+
+
+def say(text: str) -> None:
+    """Tell how far the recording is."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def corpus(args: argparse.Namespace) -> dict[str, Path]:
     """Return the graphs by name; those that are not in the folder of the corpus yet are written."""
-    from surgeon import demo_model
-    from surgeon.zoo import SsdOptions, build_lenet, build_ssd
-
-    demo_model(args.corpus / "demo")
+    surgeon.demo_model(args.corpus / "demo")
     graphs = {"demo": args.corpus / "demo" / "ssd.pb"}
     for name in (*GENERATED, "lenet"):
-        graphs[name] = args.corpus / f"{name}.pb"
-        if not graphs[name].exists():
-            options = GENERATED.get(name)
-            graph = build_ssd(SsdOptions(depth_multiplier=0.1, **options)) if options else build_lenet()
-            part = graphs[name].with_suffix(".part")
-            part.write_bytes(graph)
-            part.rename(graphs[name])
-    for path in sorted(args.models.glob("*.pb")) if args.models else ():
-        if path.stem in graphs:
-            raise SystemExit(f"{path}: the corpus has a graph of this name")
-        graphs[path.stem] = path
+        path = graphs[name] = args.corpus / f"{name}.pb"
+        if not path.exists():
+            part = path.with_suffix(".part")
+            part.write_bytes(build_ssd(GENERATED[name]) if name in GENERATED else build_lenet())
+            part.rename(path)
+    models = {path.stem: path for path in sorted(args.models.glob("*.pb"))} if args.models else {}
     return {
         name: path
-        for name, path in graphs.items()
+        for name, path in {**models, **graphs}.items()
         if fnmatch.fnmatchcase(name, args.only) and not (args.quick and path.stat().st_size > LARGE)
     }
 
@@ -420,12 +387,7 @@ def head(args: argparse.Namespace, graphs: Mapping[str, Path]) -> Row:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in graphs.items()}
-    return {
-        "quick": args.quick,
-        "python": platform.python_version(),
-        "libraries": versions,
-        "graphs": digests,
-    }
+    return {"quick": args.quick, "python": platform.python_version(), **versions, "graphs": digests}
 
 
 def differences(before: Row, after: Row) -> Iterator[tuple[str, str, str]]:
@@ -441,62 +403,53 @@ def differences(before: Row, after: Row) -> Iterator[tuple[str, str, str]]:
 
 
 def changed(old: Any, new: Any) -> str:
-    """Return how a part of a row changed: the first lines that did, or that a file did."""
+    """Return how a part of a row changed: its first lines that did, or that a file did."""
     if old is None or new is None:
-        return "this file is written after alone" if old is None else "this file is written before alone"
-    if isinstance(old, dict):
-        return (
-            changed(old.get("text", ""), new.get("text", ""))
-            or f"other bytes, {new['bytes'] - old['bytes']:+}"
-        )
-    a, b = str(old).splitlines(), str(new).splitlines()
+        return "a file that is written after alone" if old is None else "a file that is written before alone"
+    if isinstance(old, dict) and "text" not in old:
+        return f"other bytes, {new['bytes'] - old['bytes']:+}"
+    a, b = (str(part["text"] if isinstance(part, dict) else part).splitlines() for part in (old, new))
     alike = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-    near = slice(alike, alike + 200)
-    lines = list(difflib.unified_diff(a[near], b[near], n=0, lineterm=""))[2:]
-    return "\n".join(line[:WIDTH] for line in lines if not line.startswith("@@"))[: WIDTH * 10]
+    near = slice(alike, alike + NEAR)
+    lines = difflib.unified_diff(a[near], b[near], n=0, lineterm="")
+    return "\n".join([line[:WIDTH] for line in lines if line[0] in "+-"][2 : 2 + 2 * SHOWN])
 
 
-def compare(before: Row, after: Row, expected: Mapping[str, str]) -> int:
+def compare(args: argparse.Namespace) -> int:
     """Print what differs between two records, grouped by what changed; return the exit code."""
+    before, after = (
+        json.loads((gzip.open if path.suffix == ".gz" else open)(path, "rb").read()) for path in args.records
+    )
     if before["head"] != after["head"]:
-        heads = (json.dumps(record["head"], indent=1) for record in (before, after))
+        heads = (json.dumps(each["head"], indent=1) for each in (before, after))
         print("the records cannot be compared, for their heads differ:", changed(*heads), sep="\n")
         return 2
+    expected = yaml.safe_load(args.expected.read_text(encoding="utf-8")) or {} if args.expected else {}
     counts = dict.fromkeys(expected, 0)
     groups: dict[tuple[str, str, str], list[str]] = {}
     for key, part, how in differences(before["rows"], after["rows"]):
+        names = (key, f"{key}#{part}")
         fitting = [
-            p for p in expected if any(fnmatch.fnmatchcase(name, p) for name in (key, f"{key}#{part}"))
+            pattern for pattern in expected if any(fnmatch.fnmatchcase(name, pattern) for name in names)
         ]
         for pattern in fitting:
             counts[pattern] += 1
         if not fitting:
             groups.setdefault((key.rpartition("/")[2], part, how), []).append(key)
     for (verb, part, how), keys in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
-        print(f"{verb} #{part}: {len(keys)}")
         more = [f"and {len(keys) - SHOWN} more"] if len(keys) > SHOWN else []
+        print(f"{verb} #{part}: {len(keys)}")
         print(textwrap.indent("\n".join([*keys[:SHOWN], *more, *how.splitlines()]), "    "))
     for pattern, reason in expected.items():
-        print(
-            f"{pattern}: "
-            f"{f'{counts[pattern]} expected' if counts[pattern] else 'expected, and nothing differs'}: "
-            f"{reason}"
-        )
+        print(f"expected{'' if counts[pattern] else ' in vain'}: {pattern} ({counts[pattern]}): {reason}")
     total = sum(map(len, groups.values()))
-    print(
-        f"{len(before['rows'])} rows before, {len(after['rows'])} after, {total} differences that are not "
-        "expected"
-    )
+    print(f"{len(before['rows'])} rows before, {len(after['rows'])} after; not expected: {total}")
     return 1 if total else 0
 
 
-def compare_files(args: argparse.Namespace) -> int:
-    """Compare two records."""
-    records = [
-        json.loads((gzip.open if path.suffix == ".gz" else open)(path, "rb").read()) for path in args.records
-    ]
-    expected = yaml.safe_load(args.expected.read_text(encoding="utf-8")) if args.expected else None
-    return compare(*records, expected or {})
+def absolute(text: str) -> Path:
+    """Return the path that an argument gives, whatever the working folder will be."""
+    return Path(text).absolute()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -506,31 +459,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     verbs = parser.add_subparsers(required=True)
-    path = lambda text: Path(text).absolute()  # noqa: E731
-    recording = verbs.add_parser("record", help="record what the command line does")
-    recording.add_argument(
-        "-o", "--output", metavar="FILE", type=path, required=True, help="a .json or .json.gz file"
+    new = verbs.add_parser("record", help="record what the command line does")
+    new.add_argument("-o", "--output", metavar="FILE", type=absolute, required=True, help=".json or .json.gz")
+    new.add_argument("--models", metavar="DIR", type=absolute, help="a folder of further frozen graphs (.pb)")
+    new.add_argument("--corpus", metavar="DIR", type=absolute, default=CORPUS, help="keeps the other graphs")
+    new.add_argument(
+        "--only", metavar="GLOB", default="*", help="graphs to record, and 'surgeon' (default: all)"
     )
-    recording.add_argument(
-        "--models", metavar="DIR", type=path, help="a folder of further frozen graphs (.pb)"
+    new.add_argument("--quick", action="store_true", help="fewer targets, and no graph over 20 MB")
+    new.set_defaults(run=record)
+    two = verbs.add_parser("compare", help="print what differs between two records")
+    two.add_argument("records", metavar="RECORD", type=absolute, nargs=2, help="a file that 'record' wrote")
+    two.add_argument(
+        "--expected", metavar="FILE", type=absolute, help="YAML of what may differ: 'glob: reason'"
     )
-    recording.add_argument(
-        "--corpus", metavar="DIR", type=path, default=CORPUS, help="keeps the graphs of all records"
-    )
-    recording.add_argument(
-        "--only", metavar="GLOB", default="*", help="the names of graphs to record (default: all)"
-    )
-    recording.add_argument("--quick", action="store_true", help="fewer targets, and no graph over 20 MB")
-    recording.set_defaults(run=record)
-    comparing = verbs.add_parser("compare", help="print what differs between two records")
-    comparing.add_argument("records", metavar="RECORD", type=path, nargs=2, help="a file of 'record'")
-    comparing.add_argument(
-        "--expected",
-        metavar="FILE",
-        type=path,
-        help="YAML of differences that are meant: glob of keys, reason",
-    )
-    comparing.set_defaults(run=compare_files)
+    two.set_defaults(run=compare)
     args = parser.parse_args(argv)
     code: int = args.run(args)
     return code
