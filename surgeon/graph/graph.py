@@ -217,6 +217,8 @@ class Graph(Displayed):
         showing the path for any other cycle.
         """
         nodes = self._nodes
+        if self._is_in_order():
+            return list(nodes)
 
         def sources(name: str) -> list[str]:
             return [s for s in nodes[name].sources if s in nodes and nodes[s].op not in LOOP_ENDS]
@@ -231,6 +233,16 @@ class Graph(Displayed):
             )
 
         return sources_first(nodes, sources, refused)
+
+    def _is_in_order(self) -> bool:
+        """Return whether each node stands behind what it reads, as in most files."""
+        nodes, seen = self._nodes, set()
+        for name, node in nodes.items():
+            for source in node.sources:
+                if source not in seen and source in nodes and nodes[source].op not in LOOP_ENDS:
+                    return False
+            seen.add(name)
+        return True
 
     def check(self) -> Graph:
         """Return this graph.

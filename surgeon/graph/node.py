@@ -48,6 +48,12 @@ class Node:
     attrs: Mapping[str, AttrValue] = field(default_factory=dict)
     device: str = ""
     extra: bytes = b""
+    sources: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Names of all nodes this one depends on: data inputs in order, then control inputs."""
+
+    def __post_init__(self) -> None:
+        # Every walk asks for it, so it is put together once.
+        object.__setattr__(self, "sources", (*[ref.node for ref in self.inputs], *self.control))
 
     def with_inputs(self, inputs: tuple[Ref, ...], control: tuple[str, ...] | None = None) -> Node:
         """Return this node reading ``inputs`` (and ``control``, if given) instead."""
@@ -66,8 +72,3 @@ class Node:
     def namespace(self) -> str:
         """The name without its last path component; empty at top level."""
         return self.name.rpartition("/")[0]
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of all nodes this one depends on: data inputs in order, then control inputs."""
-        return tuple(ref.node for ref in self.inputs) + self.control
