@@ -339,8 +339,8 @@ class _Evaluation:
             raise self._error(
                 "I103",
                 node,
-                f"brings the evaluation to {self.elements + more} elements; "
-                f"expected {self.max_elements} elements at most",
+                f"brings the evaluation to {self.elements + more} elements; expected {self.max_elements} "
+                "elements at most",
             )
 
     def _error(self, code: str, node: Node, what: str) -> SurgeonError:

@@ -9,7 +9,7 @@ import numpy as np
 
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec
-from surgeon.graph.op_sets import MERGES, SWITCHES
+from surgeon.graph.op_sets import CONSTANTS, MERGES, SWITCHES
 from surgeon.graph.values import TensorDigest, TensorRef, TensorValue
 from surgeon.infer.evaluation import (
     KERNEL_ERRORS,
@@ -40,7 +40,6 @@ HELD = 16_000_000
 MAX_CONTRADICTIONS = 1000
 
 _UNKNOWN = TensorSpec()
-_CONST_OPS = ("Const", "HostConst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +220,7 @@ class Inference:
     def _infer(self, node: Node) -> _Facts:
         inputs = [self._input(node, ref) for ref in node.inputs]
         held = [self._facts.get(name, _NOTHING) for name in pivots(self.graph, node)] if node.control else []
-        if node.op in _CONST_OPS:
+        if node.op in CONSTANTS:
             facts = self._of_const(node)
         else:
             facts = self._of_op(node, inputs)

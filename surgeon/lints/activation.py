@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic, Severity
 from surgeon.graph import Node, Ref
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L115"
 TARGETS = ("uff", "onnx", "graphdef")
@@ -18,18 +18,18 @@ _MOVING = frozenset({*_JOINS, "Reshape", "Squeeze", "ExpandDims", "Transpose", "
 _ACTIVATIONS = ("Sigmoid", "Softmax")
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.of_op("NMS_TRT"):
-        scores = at.port(node, "conf")
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for node in context.of_op("NMS_TRT"):
+        scores = context.port(node, "conf")
         if scores is None:
             continue
-        sources = _sources(at, scores)
+        sources = _sources(context, scores)
         active = [source for source in sources if source.op in _ACTIVATIONS]
         asked = node.attrs.get("confSigmoid")
         if asked == 1 and active:
             message = (
-                f"'{node.name}' (NMS_TRT) has confSigmoid 1, and its scores come from "
-                f"'{active[0].name}' ({active[0].op})"
+                f"'{node.name}' (NMS_TRT) has confSigmoid 1, and its scores come from '{active[0].name}' "
+                f"({active[0].op})"
             )
             yield Diagnostic(
                 CODE,
@@ -40,8 +40,8 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             )
         elif asked == 0 and sources and not active:
             message = (
-                f"'{node.name}' (NMS_TRT) has confSigmoid 0, and its scores come from "
-                f"'{sources[0].name}' ({sources[0].op})"
+                f"'{node.name}' (NMS_TRT) has confSigmoid 0, and its scores come from '{sources[0].name}' "
+                f"({sources[0].op})"
             )
             yield Diagnostic(
                 CODE,
@@ -53,18 +53,18 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             )
 
 
-def _sources(at: Subject, ref: Ref) -> list[Node]:
+def _sources(context: LintContext, ref: Ref) -> list[Node]:
     """Return the nodes whose numbers reach ``ref`` unchanged, in the order in which they are met."""
     found: list[Node] = []
     seen: set[str] = set()
     rest = [ref]
     while rest:
-        node = at.producer(rest.pop())
+        node = context.producer(rest.pop())
         if node.name in seen:
             continue
         seen.add(node.name)
         if node.op not in _MOVING:
-            if at.varies(Ref(node.name)):
+            if context.varies(Ref(node.name)):
                 found.append(node)
         elif node.op in _JOINS:
             rest.extend(reversed(node.inputs))

@@ -8,17 +8,17 @@ from math import prod
 from surgeon.diagnostics import Diagnostic
 from surgeon.graph import Shape
 from surgeon.lints.elementwise_ranks import BINARY
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L121"
 TARGETS = ("uff",)
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.of_op(*BINARY):
-        if len(node.inputs) != 2 or any(at.varies(ref) for ref in node.inputs):
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for node in context.of_op(*BINARY):
+        if len(node.inputs) != 2 or any(context.varies(ref) for ref in node.inputs):
             continue
-        left, right = (at.dims(ref) for ref in node.inputs)
+        left, right = (context.dims(ref) for ref in node.inputs)
         if (
             left is not None
             and right is not None
@@ -28,8 +28,7 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 CODE,
                 f"'{node.name}' ({node.op}) takes constants of {Shape(left)} and {Shape(right)}; TensorRT's "
-                "parser "
-                "computes with constants of one shape",
+                "parser computes with constants of one shape",
                 node.name,
                 ("it says 'Constant binary operation with different shape not supported'",),
                 ("add the step 'fold-constants' to the recipe",),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic, Severity
 from surgeon.graph import Shape
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L106"
 TARGETS = ("uff",)
@@ -18,11 +18,11 @@ BINARY = ("Add", "AddV2", "Sub", "Mul", "Div", "RealDiv", "Minimum", "Maximum", 
 """Operations that become UFF's Binary."""
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.of_op(*BINARY):
-        if len(node.inputs) != 2 or not all(at.varies(ref) for ref in node.inputs):
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for node in context.of_op(*BINARY):
+        if len(node.inputs) != 2 or not all(context.varies(ref) for ref in node.inputs):
             continue
-        left, right = (at.dims(ref) for ref in node.inputs)
+        left, right = (context.dims(ref) for ref in node.inputs)
         if left is None or right is None or len(left) == len(right):
             continue
         yield Diagnostic(

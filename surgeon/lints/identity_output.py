@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L110"
 TARGETS = ("uff@tensorrt-5",)
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for ref in at.graph.output_refs:
-        node = at.graph[ref.node]
-        source = at.source(ref)
-        if node.op == "Identity" and at.graph[source.node].op not in at.catalog:
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for ref in context.graph.output_refs:
+        node = context.graph[ref.node]
+        source = context.source(ref)
+        if node.op == "Identity" and context.graph[source.node].op not in context.catalog:
             yield Diagnostic(
                 CODE,
                 f"the output '{ref}' is an Identity, which the parser of "
-                f"{at.target.title.removeprefix('UFF for ')} "
+                f"{context.target.title.removeprefix('UFF for ')} "
                 'refuses ("Unsupported operation Identity"); expected what it repeats',
                 node.name,
                 help=(f"declare '{source}' as the output",),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic, Severity
 from surgeon.graph import Node, Ref
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L104"
 TARGETS = ("uff",)
@@ -28,15 +28,19 @@ _COUNTING = frozenset(
 )
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.of_op(*_REDUCTIONS):
-        if node.attrs.get("keep_dims") is True or not at.varies(Ref(node.name)) or _trailing(at, node):
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for node in context.of_op(*_REDUCTIONS):
+        if (
+            node.attrs.get("keep_dims") is True
+            or not context.varies(Ref(node.name))
+            or _trailing(context, node)
+        ):
             continue
-        for reader in at.readers(node):
+        for reader in context.readers(node):
             if reader.op in _COUNTING:
                 message = (
-                    f"'{reader.name}' ({reader.op}) counts the axes of '{node.name}' "
-                    f"({node.op}), which has no keepdims"
+                    f"'{reader.name}' ({reader.op}) counts the axes of '{node.name}' ({node.op}), which has "
+                    "no keepdims"
                 )
                 yield Diagnostic(
                     CODE,
@@ -52,9 +56,9 @@ def check(at: Subject) -> Iterator[Diagnostic]:
                 break
 
 
-def _trailing(at: Subject, node: Node) -> bool:
+def _trailing(context: LintContext, node: Node) -> bool:
     """Return whether the last axes alone are reduced, so that no other axis gets another number."""
-    dims, axes = at.dims(node.inputs[0]), at.inference.shape_value(node.inputs[1])
+    dims, axes = context.dims(node.inputs[0]), context.inference.shape_value(node.inputs[1])
     if dims is None or axes is None or None in axes:
         return False
     rank = len(dims)

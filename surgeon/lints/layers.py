@@ -7,7 +7,7 @@ from math import prod
 
 from surgeon.diagnostics import Diagnostic
 from surgeon.graph import Node, Ref
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L116"
 TARGETS = ("uff", "onnx", "graphdef")
@@ -17,15 +17,15 @@ _JOINS = ("FlattenConcat_TRT", "ConcatV2")
 _MOVING = frozenset({"Reshape", "Squeeze", "ExpandDims", "FlattenConcat_TRT"})
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.of_op("NMS_TRT"):
-        prior, loc = at.port(node, "prior"), at.port(node, "loc")
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for node in context.of_op("NMS_TRT"):
+        prior, loc = context.port(node, "prior"), context.port(node, "loc")
         if prior is None or loc is None or node.attrs.get("shareLocation") == 0:
             continue
-        anchors = _sizes(at, _parts(at, prior))
-        boxes = _sizes(at, _parts(at, loc))
-        made = {at.producer(ref).name for ref in _parts(at, prior)}
-        generator = at.graph[made.pop()] if len(made) == 1 else None
+        anchors = _sizes(context, _parts(context, prior))
+        boxes = _sizes(context, _parts(context, loc))
+        made = {context.producer(ref).name for ref in _parts(context, prior)}
+        generator = context.graph[made.pop()] if len(made) == 1 else None
         if (
             generator is None
             or generator.op not in _GENERATORS
@@ -39,8 +39,7 @@ def check(at: Subject) -> Iterator[Diagnostic]:
                 yield Diagnostic(
                     CODE,
                     f"layer {layer} of '{generator.name}' ({generator.op}) has {have // 8} anchors, and "
-                    f"'{loc}' "
-                    f"{want // 4} boxes there; expected the layers in the order of the boxes",
+                    f"'{loc}' {want // 4} boxes there; expected the layers in the order of the boxes",
                     generator.name,
                     (f"anchors: {_listed(anchors, 8)}", f"boxes: {_listed(boxes, 4)}"),
                     ("correct the order in 'featureMapShapes', or write 'auto'",),
@@ -48,10 +47,10 @@ def check(at: Subject) -> Iterator[Diagnostic]:
                 break
 
 
-def _parts(at: Subject, ref: Ref) -> tuple[Ref, ...]:
+def _parts(context: LintContext, ref: Ref) -> tuple[Ref, ...]:
     """Return what is joined into ``ref``: the inputs of the last join of several tensors on the way to it."""
-    for _ in range(len(at.graph)):
-        node: Node = at.producer(ref)
+    for _ in range(len(context.graph)):
+        node: Node = context.producer(ref)
         if node.op in _JOINS:
             inputs = node.inputs[:-1] if node.op == "ConcatV2" and "axis" not in node.attrs else node.inputs
             if len(inputs) != 1:
@@ -64,11 +63,11 @@ def _parts(at: Subject, ref: Ref) -> tuple[Ref, ...]:
     return (ref,)
 
 
-def _sizes(at: Subject, refs: tuple[Ref, ...]) -> list[int]:
+def _sizes(context: LintContext, refs: tuple[Ref, ...]) -> list[int]:
     """Return how many numbers of one picture each tensor holds; nothing where one is unknown."""
     sizes: list[int] = []
     for ref in refs:
-        dims = at.dims(ref)
+        dims = context.dims(ref)
         if not dims or None in dims[1:]:
             return []
         sizes.append(prod(dim for dim in dims[1:] if dim is not None))

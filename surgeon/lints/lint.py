@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -26,7 +27,7 @@ MOST = 10_000
 
 
 @dataclass(frozen=True)
-class Subject:
+class LintContext:
     """A rewritten graph as lints see it: in the model's own layout, a batch of unknown size being one
     picture.
 
@@ -120,14 +121,14 @@ class Lint:
 
     code: str
     targets: tuple[str, ...]
-    check: Callable[[Subject], Iterable[Diagnostic]]
+    check: Callable[[LintContext], Iterable[Diagnostic]]
     owner: str
 
     @property
     def title(self) -> str:
-        """The first line of its code's page."""
-        page = code_page(self.code)
-        return page[0] if page else ""
+        """The first line of its code's page; of another package's lint, that of its module's docstring."""
+        page = code_page(self.code) or (sys.modules[self.owner].__doc__ or "").splitlines() or [""]
+        return page[0]
 
     def fits(self, target: Target) -> bool:
         """Return whether the lint is for a target."""
@@ -142,20 +143,25 @@ def find_problems(
 
     At most ten findings of each lint are listed; the last says how many more there are.
     """
-    subject = Subject(graph, target, catalog, image)
+    context = LintContext(graph, target, catalog, image)
     found = [
         diagnostic
         for lint in all_lints().values()
         if lint.fits(target)
-        for diagnostic in _limited(lint.check(subject))
+        for diagnostic in _limited(lint.check(context))
     ]
     return tuple(sorted(found, key=lambda diagnostic: diagnostic.severity is not Severity.ERROR))
 
 
 @lru_cache(maxsize=1)
 def all_lints() -> Mapping[str, Lint]:
-    """Return every lint by its code: whatever beside this module has one."""
-    return dict(sorted(discover("surgeon.lints", "lints of the code", lints_in).items()))
+    """Return every lint by its code: those beside this module, and those of entry points.
+
+    Raise SurgeonError E112 where two have one code, E113 for an entry point that cannot be loaded.
+    """
+    return dict(
+        sorted(discover("surgeon.lints", "lints of the code", lints_in, group="surgeon.lints").items())
+    )
 
 
 def lints_in(module: ModuleType) -> Iterator[tuple[str, Lint]]:

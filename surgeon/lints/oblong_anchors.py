@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L112"
 TARGETS = ("uff@tensorrt<8.5.1", "onnx@tensorrt<8.5.1")
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.of_op("GridAnchorRect_TRT"):
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for node in context.of_op("GridAnchorRect_TRT"):
         sizes = node.attrs.get("featureMapShapes")
         if not isinstance(sizes, tuple):
             continue
@@ -27,7 +27,7 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             message = f"'{node.name}' (GridAnchorRect_TRT) has oblong feature maps ({', '.join(oblong[:6])})"
             yield Diagnostic(
                 CODE,
-                f"{message}; {at.target.title} computes their x centres with the height",
+                f"{message}; {context.target.title} computes their x centres with the height",
                 node.name,
                 ("the boxes come out wrong, without a message",),
                 ("convert with '--anchors constant', or take TensorRT 8.5.1 or later",),

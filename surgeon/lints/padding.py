@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic
 from surgeon.graph import Ref, Shape
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L122"
 TARGETS = ("uff",)
@@ -15,11 +15,11 @@ _MOST = 2
 """Axes that the parser pads at once."""
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.of_op("Pad", "PadV2"):
-        if not at.varies(Ref(node.name)) or len(node.inputs) < 2:
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for node in context.of_op("Pad", "PadV2"):
+        if not context.varies(Ref(node.name)) or len(node.inputs) < 2:
             continue
-        dims, amounts = at.dims(node.inputs[0]), at.inference.value(node.inputs[1])
+        dims, amounts = context.dims(node.inputs[0]), context.inference.value(node.inputs[1])
         if dims is not None and len(dims) != 4:
             problem = f"pads {Shape(dims)}; TensorRT's parser pads tensors of 4 axes, the batch included"
         elif amounts is not None and amounts.ndim == 2 and int((amounts != 0).any(axis=1).sum()) > _MOST:

@@ -6,29 +6,28 @@ from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic
 from surgeon.graph import Ref, Shape
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L111"
 TARGETS = ("uff", "onnx", "graphdef")
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    if at.image is None or len(at.inputs) != 1:
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    if context.image is None or len(context.inputs) != 1:
         return
-    node = at.inputs[0]
-    dims = at.dims(Ref(node.name))
+    node = context.inputs[0]
+    dims = context.dims(Ref(node.name))
     if dims is None or len(dims) != 4:
         return
-    channels = 1 if at.image.color == "GRAY" else 3
-    height, width = at.image.size
+    channels = 1 if context.image.color == "GRAY" else 3
+    height, width = context.image.size
     for layout in ((dims[0], height, width, channels), (dims[0], channels, height, width)):
         if Shape(layout).compatible(Shape(dims)):
             return
     yield Diagnostic(
         CODE,
-        f"the recipe's image is {height} x {width} in {at.image.color}, and the input '{node.name}' is "
-        f"{Shape(dims)}; "
-        "expected the same height, width and channels",
+        f"the recipe's image is {height} x {width} in {context.image.color}, and the input '{node.name}' is "
+        f"{Shape(dims)}; expected the same height, width and channels",
         node.name,
         help=("correct 'image' in the recipe: 'size' is [height, width]; or write 'image: auto'",),
     )

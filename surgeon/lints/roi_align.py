@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic, Severity
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L118"
 TARGETS = ("uff@tensorrt>=8.4", "onnx@tensorrt>=8.4")
@@ -14,11 +14,11 @@ _RELATIVE = frozenset({"ProposalLayer_TRT", "DetectionLayer_TRT", "SpecialSlice_
 """Plugins whose boxes are y1, x1, y2, x2 relative to the picture."""
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.of_op("PyramidROIAlign_TRT"):
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for node in context.of_op("PyramidROIAlign_TRT"):
         if node.attrs.get("legacy") != 0:
             continue
-        boxes = at.producer(node.inputs[0]) if node.inputs else None
+        boxes = context.producer(node.inputs[0]) if node.inputs else None
         relative = boxes is not None and boxes.op in _RELATIVE
         wrong = relative and (
             node.attrs.get("roi_coords_absolute") == 1 or node.attrs.get("roi_coords_swap") == 0
@@ -38,8 +38,7 @@ def check(at: Subject) -> Iterator[Diagnostic]:
             (),
             (
                 "write 'legacy: 1', or 'roi_coords_absolute: 0' and 'roi_coords_swap: 1' with "
-                "'roi_coords_transform: -1' and "
-                "'sampling_ratio: 1'",
+                "'roi_coords_transform: -1' and 'sampling_ratio: 1'",
             ),
             Severity.WARNING,
         )

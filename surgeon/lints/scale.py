@@ -10,26 +10,26 @@ from math import prod
 from surgeon.diagnostics import Diagnostic, Severity
 from surgeon.graph import Node, Ref, Shape
 from surgeon.lints.elementwise_ranks import BINARY
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L108"
 TARGETS = ("uff",)
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.of_op(*BINARY):
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for node in context.of_op(*BINARY):
         if len(node.inputs) != 2 or node.op.startswith("BiasAdd"):
             continue
-        constant = next((ref for ref in node.inputs if not at.varies(ref)), None)
-        if constant is None or not at.varies(Ref(node.name)) or not _unfit(at, node, constant):
+        constant = next((ref for ref in node.inputs if not context.varies(ref)), None)
+        if constant is None or not context.varies(Ref(node.name)) or not _unfit(context, node, constant):
             continue
-        dims = at.dims(constant) or ()
+        dims = context.dims(constant) or ()
         upsampling = "map the upsampling to the plugin ResizeNearest_TRT"
         yield Diagnostic(
             CODE,
             f"'{node.name}' ({node.op}) takes the constant '{constant}' of {Shape(dims)} with "
-            f"{Shape(at.dims(Ref(node.name)))}; TensorRT's scale layer takes one number, one a channel, or "
-            "one an element",
+            f"{Shape(context.dims(Ref(node.name)))}; TensorRT's scale layer takes one number, one a "
+            "channel, or one an element",
             node.name,
             (f"its parser says 'Invalid scale mode, nbWeights: {prod(d or 1 for d in dims)}'",),
             (
@@ -41,16 +41,16 @@ def check(at: Subject) -> Iterator[Diagnostic]:
         )
 
 
-def _unfit(at: Subject, node: Node, constant: Ref) -> bool:
+def _unfit(context: LintContext, node: Node, constant: Ref) -> bool:
     """Return whether a constant is neither a number, nor one a channel, nor as large as the result without
     its batch.
     """
-    result, dims = at.dims(Ref(node.name)), at.dims(constant)
+    result, dims = context.dims(Ref(node.name)), context.dims(constant)
     if result is None or dims is None or None in result or None in dims or len(result) < 2:
         return False
     aligned = (1,) * (len(result) - len(dims)) + tuple(dims)
     wide = [axis for axis, size in enumerate(aligned) if size != 1]
-    channel = 1 if at.channels_first and len(result) == 4 else len(result) - 1
+    channel = 1 if context.channels_first and len(result) == 4 else len(result) - 1
     return (
         bool(wide)
         and wide != [channel]

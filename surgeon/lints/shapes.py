@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic
 from surgeon.graph import Ref
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L101"
 TARGETS = ("uff", "onnx", "graphdef")
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.nodes:
-        at.inference.spec(Ref(node.name))
-    for name, problem in at.inference.contradictions:
-        if name in at.needed:
-            node = at.graph[name]
-            reads = ", ".join(f"'{ref}' {at.inference.spec(ref)}" for ref in node.inputs[:4])
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for node in context.nodes:
+        context.inference.spec(Ref(node.name))
+    for name, problem in context.inference.contradictions:
+        if name in context.needed:
+            node = context.graph[name]
+            reads = ", ".join(f"'{ref}' {context.inference.spec(ref)}" for ref in node.inputs[:4])
             yield Diagnostic(
                 CODE,
                 f"'{name}' ({node.op}) cannot be computed; {problem}",

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic
 from surgeon.graph import DType, Node, Ref
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L120"
 TARGETS = ("uff",)
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.of_op("StridedSlice"):
-        spec = at.inference.spec(node.inputs[0]) if len(node.inputs) == 4 else None
-        if spec is None or not at.varies(Ref(node.name)) or spec.dtype is DType.INT32:
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for node in context.of_op("StridedSlice"):
+        spec = context.inference.spec(node.inputs[0]) if len(node.inputs) == 4 else None
+        if spec is None or not context.varies(Ref(node.name)) or spec.dtype is DType.INT32:
             continue
         if node.attrs.get("shrink_axis_mask"):
             yield _refused(
@@ -25,12 +25,12 @@ def check(at: Subject) -> Iterator[Diagnostic]:
                 "slice one entry of the axis ('shrink_axis_mask: 0'), and Squeeze it",
             )
             continue
-        named = at.dims(node.inputs[1])
+        named = context.dims(node.inputs[1])
         if spec.shape.rank is not None and named and named[0] not in (None, spec.shape.rank):
             yield _refused(
                 node,
-                f"has begin and end for {named[0]} of {spec.shape.rank} axes; TensorRT's parser wants all of "
-                "them",
+                f"has begin and end for {named[0]} of {spec.shape.rank} axes; TensorRT's parser wants all "
+                "of them",
                 "dim size mismatch between begin/end and input dimensions",
                 "export the model with a slice that names every axis, such as x[:, 1:5, :, :]",
             )

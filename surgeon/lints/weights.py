@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic
-from surgeon.lints.lint import Subject
+from surgeon.lints.lint import LintContext
 
 CODE = "L105"
 TARGETS = ("uff",)
@@ -21,16 +21,16 @@ _WEIGHTS = {
 }
 
 
-def check(at: Subject) -> Iterator[Diagnostic]:
-    for node in at.of_op(*_WEIGHTS):
+def check(context: LintContext) -> Iterator[Diagnostic]:
+    for node in context.of_op(*_WEIGHTS):
         for position, what in _WEIGHTS[node.op].items():
-            source = at.source(node.inputs[position]) if position < len(node.inputs) else None
-            if source is not None and at.varies(source):
+            source = context.source(node.inputs[position]) if position < len(node.inputs) else None
+            if source is not None and context.varies(source):
                 yield Diagnostic(
                     CODE,
-                    f"the {what} of '{node.name}' ({node.op}) is '{source}' ({at.graph[source.node].op}), "
-                    "which "
-                    "depends on the picture; TensorRT's layer takes constants",
+                    f"the {what} of '{node.name}' ({node.op}) is '{source}' "
+                    f"({context.graph[source.node].op}), which depends on the picture; TensorRT's layer "
+                    "takes constants",
                     node.name,
                     (),
                     ("map the namespace to a plugin, or export to ONNX",),

@@ -15,7 +15,7 @@ from surgeon.families.fields import placed
 from surgeon.graph import DType, TensorValue
 from surgeon.language import NamespaceRule, NodeDefinition
 from surgeon.language.recipe import Anchors
-from surgeon.steps.step import NewNode
+from surgeon.steps.step import NodeSpec
 
 UNFIT = ("D111", "D118")
 """Codes of fields that cannot be derived because the plugin cannot make the graph's anchors."""
@@ -83,10 +83,10 @@ def constant_or_plugin(
 
 def with_constant(
     subject: Subject,
-    nodes: Mapping[str, NewNode],
+    nodes: Mapping[str, NodeSpec],
     namespaces: Mapping[str, NamespaceRule],
     reason: SurgeonError | None,
-) -> tuple[dict[str, NewNode], dict[str, NamespaceRule], Derivation]:
+) -> tuple[dict[str, NodeSpec], dict[str, NamespaceRule], Derivation]:
     """Return nodes and namespaces with one Const, float32[1, 2, 4P, 1], for all that feeds the port
     ``prior``.
 
@@ -103,7 +103,7 @@ def with_constant(
         raise placed(exc, subject, "nodes", replaced[-1]) from None
     value = prior(anchors.value, variances.value)
     tensor = TensorValue.of(value, DType.FLOAT32)
-    new = NewNode(name, "Const", {"dtype": DType.FLOAT32, "value": tensor}, (), spec=tensor.spec, span=span)
+    new = NodeSpec(name, "Const", {"dtype": DType.FLOAT32, "value": tensor}, (), spec=tensor.spec, span=span)
     kept = {key: node for key, node in nodes.items() if key not in replaced}
     rules = {
         key: NamespaceRule(node=name, optional=rule.optional) if rule.node in replaced else rule

@@ -15,7 +15,7 @@ from surgeon.infer import Inference
 from surgeon.language import Image, Recipe
 from surgeon.rewrite.prepare import Prepared, prepare
 from surgeon.steps.placing import resolve
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 from surgeon.targets import Target
 
 
@@ -85,20 +85,20 @@ def plan(
     rules = catalog.rules()
     now = graph
     for index, step in enumerate(recipe.steps):
-        site = _site(recipe, prepared, now, index, remarks, rules)
+        context = _context(recipe, prepared, now, index, remarks, rules)
         reason = _skipped(step, target)
         if reason:
-            planned.append(PlannedStep(step.step, step.label, (), site.span, reason, len(now)))
+            planned.append(PlannedStep(step.step, step.label, (), context.span, reason, len(now)))
             continue
-        edits = step.plan(site)
-        after = _applied(now, edits, step, site)
-        outputs = _outputs(recipe, prepared, after, site)
+        edits = step.plan(context)
+        after = _applied(now, edits, step, context)
+        outputs = _outputs(recipe, prepared, after, context)
         if outputs is not None:
             edits = [*edits, outputs]
             after = after.replace(outputs=outputs.outputs)
         if seams:
-            _check_seams(now, after, edits, site, catalog)
-        planned.append(PlannedStep(step.step, step.label, tuple(edits), site.span, "", len(after)))
+            _check_seams(now, after, edits, context, catalog)
+        planned.append(PlannedStep(step.step, step.label, tuple(edits), context.span, "", len(after)))
         now = after
     _check_outputs(recipe, now)
     _check_plugins(recipe, now, catalog)
@@ -135,9 +135,9 @@ def apply(plan: Plan, graph: Graph) -> Graph:
     return graph
 
 
-def _site(
+def _context(
     recipe: Recipe, prepared: Prepared, graph: Graph, index: int, remarks: list[Diagnostic], rules: object
-) -> Site:
+) -> StepContext:
     def spans(path: tuple[str | int, ...]) -> Span | None:
         # 'nodes' and 'outputs' are keys of the recipe and of some steps; a step's own place comes first.
         own = recipe.place("steps", index, *path)
@@ -145,7 +145,7 @@ def _site(
             return recipe.span(*path)
         return own or recipe.span("steps", index, *path)
 
-    return Site(graph, spans, prepared.nodes, prepared.namespaces, recipe.outputs, rules, remarks)  # type: ignore[arg-type]
+    return StepContext(graph, spans, prepared.nodes, prepared.namespaces, recipe.outputs, rules, remarks)  # type: ignore[arg-type]
 
 
 def _skipped(step: Step, target: Target | None) -> str:
@@ -157,7 +157,7 @@ def _skipped(step: Step, target: Target | None) -> str:
     return f"for the target {' or '.join(patterns)} only"
 
 
-def _applied(graph: Graph, edits: Sequence[Edit], step: Step, site: Site) -> Graph:
+def _applied(graph: Graph, edits: Sequence[Edit], step: Step, context: StepContext) -> Graph:
     """Apply one step's batch; put the step's place into a failure that has none."""
     try:
         return apply_edits(graph, edits)
@@ -166,7 +166,7 @@ def _applied(graph: Graph, edits: Sequence[Edit], step: Step, site: Site) -> Gra
             *(
                 replace(
                     d,
-                    where=d.where if isinstance(d.where, Span) else site.span or d.where,
+                    where=d.where if isinstance(d.where, Span) else context.span or d.where,
                     notes=(*d.notes, f"in the step '{step.label}'"),
                 )
                 for d in exc.diagnostics
@@ -174,21 +174,23 @@ def _applied(graph: Graph, edits: Sequence[Edit], step: Step, site: Site) -> Gra
         ) from None
 
 
-def _outputs(recipe: Recipe, prepared: Prepared, graph: Graph, site: Site) -> SetOutputs | None:
+def _outputs(recipe: Recipe, prepared: Prepared, graph: Graph, context: StepContext) -> SetOutputs | None:
     """Return the declaration of the recipe's outputs, as soon as all of them are there and are not yet
     declared.
     """
     names = [text.partition(":")[0] for text in recipe.outputs]
     if any(name not in graph for name in names):
         return None
-    here = replace(site, graph=graph)
+    here = replace(context, graph=graph)
     refs = tuple(
         ref for text in recipe.outputs for ref in resolve(here, text, "outputs", recipe.outputs.index(text))
     )
     return None if graph.outputs == refs else SetOutputs(refs, recipe.span("outputs"))
 
 
-def _check_seams(before: Graph, after: Graph, edits: Sequence[Edit], site: Site, catalog: Catalog) -> None:
+def _check_seams(
+    before: Graph, after: Graph, edits: Sequence[Edit], context: StepContext, catalog: Catalog
+) -> None:
     """Compare dtype and shape wherever a node put in takes the place of a tensor that a staying node
     reads.
     """
@@ -206,12 +208,12 @@ def _check_seams(before: Graph, after: Graph, edits: Sequence[Edit], site: Site,
         return
     result = Inference(after, rules=catalog.rules())
     for (a, b), (reader, span) in swapped.items():
-        was, now = site.inference.spec(a), result.spec(b)
+        was, now = context.inference.spec(a), result.spec(b)
         if not was.compatible(now):
             raise error(
                 "S405",
                 f"'{b}' is {now}, but '{a}', whose place it takes, is {was}",
-                span or site.span,
+                span or context.span,
                 [f"'{reader}' reads it"],
                 ["correct the node's shape, or the namespaces"],
             )

@@ -13,7 +13,7 @@ from surgeon.families.fields import placed
 from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, TensorValue
 from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
 from surgeon.rewrite.anchors import UNFIT, chosen, constant_or_plugin, makers, with_constant
-from surgeon.steps.step import NewNode
+from surgeon.steps.step import NodeSpec
 from surgeon.targets import Target
 
 
@@ -21,7 +21,7 @@ from surgeon.targets import Target
 class Prepared:
     """A recipe's nodes, namespaces and image as they stand for one graph and target."""
 
-    nodes: Mapping[str, NewNode]
+    nodes: Mapping[str, NodeSpec]
     namespaces: Mapping[str, NamespaceRule]
     derivations: tuple[Derivation, ...]
     image: Image | None = None
@@ -48,7 +48,7 @@ def prepare(
     )
     wanted = recipe.anchors if anchors is None else chosen(anchors)
     replaced = makers(subject) if wanted == "constant" else []
-    nodes: dict[str, NewNode] = {}
+    nodes: dict[str, NodeSpec] = {}
     problems: dict[str, SurgeonError] = {}
     for name, definition in recipe.nodes.items():
         if name in replaced:
@@ -104,7 +104,7 @@ def _listed(value: Any) -> Any:
 
 def _plugin(
     subject: Subject, name: str, definition: NodeDefinition, catalog: Catalog, target: Target | None
-) -> tuple[NewNode, list[Derivation]]:
+) -> tuple[NodeSpec, list[Derivation]]:
     recipe = subject.recipe
     assert definition.plugin is not None
     spec = catalog.get_plugin(definition.plugin, recipe.span("nodes", name, "plugin"))
@@ -130,7 +130,7 @@ def _plugin(
     )
     attrs: dict[str, AttrValue] = {k: v.encode() if isinstance(v, str) else v for k, v in complete.items()}
     like = Ref.parse(definition.like) if definition.like is not None else None
-    return NewNode(
+    return NodeSpec(
         name,
         spec.op,
         attrs,
@@ -193,7 +193,7 @@ def _ordered_inputs(
     return tuple(given[port] for port in ports if port in given)
 
 
-def _ordinary(subject: Subject, name: str, definition: NodeDefinition) -> tuple[NewNode, list[Derivation]]:
+def _ordinary(subject: Subject, name: str, definition: NodeDefinition) -> tuple[NodeSpec, list[Derivation]]:
     recipe = subject.recipe
     assert definition.op is not None
     attrs: dict[str, AttrValue] = {k: _attr(subject, name, k, v) for k, v in (definition.attrs or {}).items()}
@@ -223,7 +223,7 @@ def _ordinary(subject: Subject, name: str, definition: NodeDefinition) -> tuple[
         )
     operands = tuple((key, _plain(getattr(definition, key))) for key in OPERANDS.get(definition.op, ()))
     like = Ref.parse(definition.like) if definition.like is not None else None
-    return NewNode(
+    return NodeSpec(
         name,
         definition.op,
         attrs,

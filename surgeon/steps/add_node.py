@@ -11,7 +11,7 @@ from surgeon.diagnostics import nearest_note
 from surgeon.graph import Edit, Ref
 from surgeon.steps.attributes import attr_value
 from surgeon.steps.placing import place, tensors_in_graph
-from surgeon.steps.step import NewNode, Site, Step
+from surgeon.steps.step import NodeSpec, Step, StepContext
 
 
 class AddNode(Step):
@@ -61,19 +61,19 @@ class AddNode(Step):
             raise ValueError("'op' and 'attrs' of a node of the recipe stand under 'nodes'")
         return self
 
-    def plan(self, site: Site) -> list[Edit]:
-        new = self._new(site)
-        if new.name in site.graph:
-            raise site.fail(
+    def plan(self, context: StepContext) -> list[Edit]:
+        new = self._new(context)
+        if new.name in context.graph:
+            raise context.fail(
                 "S102",
                 f"node '{new.name}' cannot be added; the graph has one of that name "
-                f"({site.graph[new.name].op})",
+                f"({context.graph[new.name].op})",
                 "node" if self.node else "name",
                 help=["choose another name, or remove that node first"],
             )
         texts = self.inputs if self.inputs is not None else new.inputs
         if texts is None and new.is_plugin and not new.ignores_inputs:
-            raise site.fail(
+            raise context.fail(
                 "S209",
                 f"'{new.name}' ({new.op}) says nothing of what it reads; expected 'inputs'",
                 "node",
@@ -81,23 +81,23 @@ class AddNode(Step):
             )
         refs: list[Ref] = []
         for i, text in enumerate(texts or ()):
-            refs += tensors_in_graph(site, text, "inputs", i)
-        return list(place(site, new, refs))
+            refs += tensors_in_graph(context, text, "inputs", i)
+        return list(place(context, new, refs))
 
-    def _new(self, site: Site) -> NewNode:
+    def _new(self, context: StepContext) -> NodeSpec:
         if self.node is None:
             assert self.name is not None and self.op is not None
             attrs = {
-                key: attr_value(site, key, value, None, "attrs", key) for key, value in self.attrs.items()
+                key: attr_value(context, key, value, None, "attrs", key) for key, value in self.attrs.items()
             }
-            return NewNode(self.name, self.op, attrs, span=site.span)
-        if self.node not in site.nodes:
-            defined = ", ".join(f"'{n}'" for n in site.nodes) or "none"
-            raise site.fail(
+            return NodeSpec(self.name, self.op, attrs, span=context.span)
+        if self.node not in context.nodes:
+            defined = ", ".join(f"'{n}'" for n in context.nodes) or "none"
+            raise context.fail(
                 "S202",
                 f"the recipe defines no node '{self.node}'",
                 "node",
-                notes=[f"defined: {defined:.300}", *nearest_note(self.node, site.nodes)],
+                notes=[f"defined: {defined:.300}", *nearest_note(self.node, context.nodes)],
                 help=["define it under 'nodes'"],
             )
-        return site.nodes[self.node]
+        return context.nodes[self.node]

@@ -16,7 +16,7 @@ from surgeon.graph import (
     TensorValue,
 )
 from surgeon.steps.placing import tensor_of
-from surgeon.steps.step import Site
+from surgeon.steps.step import StepContext
 
 KINDS = ("int", "float", "bool", "string", "dtype", "shape", "tensor")
 """Kinds that a recipe may state: ``{dtype: float32}``."""
@@ -24,7 +24,9 @@ KINDS = ("int", "float", "bool", "string", "dtype", "shape", "tensor")
 _TYPE_KEY = re.compile(r"(dtype|T[a-z]*|SrcT|DstT|Index|index_type|out_type|out_idx|output_type)\Z")
 
 
-def attr_value(site: Site, key: str, value: Any, present: AttrValue | None, *path: str | int) -> AttrValue:
+def attr_value(
+    context: StepContext, key: str, value: Any, present: AttrValue | None, *path: str | int
+) -> AttrValue:
     """Return the attribute value that YAML's ``value`` means for the attribute ``key``.
 
     The kind is the one stated (``{dtype: float32}``), else that of the ``present`` value, else that of the
@@ -34,7 +36,7 @@ def attr_value(site: Site, key: str, value: Any, present: AttrValue | None, *pat
     what = f"the attribute '{key}'"
     if isinstance(value, dict):
         if len(value) != 1 or next(iter(value)) not in KINDS:
-            raise site.fail(
+            raise context.fail(
                 "S208",
                 f"{what} cannot be {value!r:.60}; expected a value, or one kind and its value",
                 *path,
@@ -42,27 +44,29 @@ def attr_value(site: Site, key: str, value: Any, present: AttrValue | None, *pat
             )
         kind, value = next(iter(value.items()))
         if kind != "shape" and kind != "tensor" and isinstance(value, list | tuple):
-            return tuple(_scalar(site, kind, item, what, *path) for item in value)
-        return _scalar(site, kind, value, what, *path)
+            return tuple(_scalar(context, kind, item, what, *path) for item in value)
+        return _scalar(context, kind, value, what, *path)
     if isinstance(present, TensorValue | TensorRef | TensorDigest):
-        return tensor_of(site, value, what, present.dtype, *path)
+        return tensor_of(context, value, what, present.dtype, *path)
     if isinstance(present, tuple):
         items = value if isinstance(value, list | tuple) else None
         if items is None:
-            raise site.fail("S208", f"{what} cannot be {value!r:.60}; expected a list, as it is now", *path)
+            raise context.fail(
+                "S208", f"{what} cannot be {value!r:.60}; expected a list, as it is now", *path
+            )
         kind = kind_of(present[0]) if present else _kind_of_items(items)
-        return tuple(_scalar(site, kind, item, what, *path) for item in items)
+        return tuple(_scalar(context, kind, item, what, *path) for item in items)
     if present is not None:
         known = kind_of(present)
         if known is None:
-            raise site.fail(
+            raise context.fail(
                 "S208",
                 f"{what} is of a kind that a recipe cannot write ({type(present).__name__})",
                 *path,
                 help=["take it away with null"],
             )
-        return _scalar(site, known, value, what, *path)
-    return _of_new_key(site, key, value, what, *path)
+        return _scalar(context, known, value, what, *path)
+    return _of_new_key(context, key, value, what, *path)
 
 
 def kind_of(value: AttrValue) -> str | None:
@@ -85,17 +89,17 @@ def kind_of(value: AttrValue) -> str | None:
     return None
 
 
-def _of_new_key(site: Site, key: str, value: Any, what: str, *path: str | int) -> AttrValue:
+def _of_new_key(context: StepContext, key: str, value: Any, what: str, *path: str | int) -> AttrValue:
     if isinstance(value, str) and _TYPE_KEY.match(key) and value in {d.value for d in DType}:
         return DType(value)
     if key == "shape" and isinstance(value, list | tuple):
-        return _scalar(site, "shape", value, what, *path)
+        return _scalar(context, "shape", value, what, *path)
     if key == "value":
-        return tensor_of(site, value, what, None, *path)
+        return tensor_of(context, value, what, None, *path)
     if isinstance(value, list | tuple):
         kind = _kind_of_items(value)
-        return tuple(_scalar(site, kind, item, what, *path) for item in value)
-    return _scalar(site, _kind_of_items([value]), value, what, *path)
+        return tuple(_scalar(context, kind, item, what, *path) for item in value)
+    return _scalar(context, _kind_of_items([value]), value, what, *path)
 
 
 def _kind_of_items(items: Any) -> str | None:
@@ -106,10 +110,10 @@ def _kind_of_items(items: Any) -> str | None:
     return "float" if any(isinstance(item, float) for item in items) else "int"
 
 
-def _scalar(site: Site, kind: str | None, value: Any, what: str, *path: str | int) -> AttrScalar:
+def _scalar(context: StepContext, kind: str | None, value: Any, what: str, *path: str | int) -> AttrScalar:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind == "tensor":
-        return tensor_of(site, value, what, None, *path)
+        return tensor_of(context, value, what, None, *path)
     if kind == "bool" and isinstance(value, bool):
         return value
     if kind == "int" and number and value == value and abs(value) < 1 << 63 and int(value) == value:
@@ -130,7 +134,7 @@ def _scalar(site: Site, kind: str | None, value: Any, what: str, *path: str | in
         "dtype": "an element type such as float32",
         "shape": "a list of dimensions, null where unknown",
     }.get(kind or "", "a number, text, true, false, or a list of one of them")
-    raise site.fail("S208", f"{what} cannot be {value!r:.60}; expected {expected}", *path)
+    raise context.fail("S208", f"{what} cannot be {value!r:.60}; expected {expected}", *path)
 
 
 def _fits_float(value: int | float) -> bool:

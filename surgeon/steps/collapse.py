@@ -15,7 +15,7 @@ from surgeon.graph.graph import shortened, sources_first
 from surgeon.graph.op_sets import IDENTITIES, LOOP_ENDS
 from surgeon.steps.placing import place, resolve
 from surgeon.steps.selector import Selection, longest_prefix, select, split_optional, unmatched
-from surgeon.steps.step import NewNode, Site, Step
+from surgeon.steps.step import NodeSpec, Step, StepContext
 
 SHAPE_ONLY = IDENTITIES | {"Squeeze", "Reshape", "ExpandDims"}
 """Operations that move no number of their first input, so that a plugin may read past them."""
@@ -69,8 +69,8 @@ class Collapse(Step):
         default_factory=dict, description="Tensor taken out: the output that replaces it, as NODE:port."
     )
 
-    def plan(self, site: Site) -> list[Edit]:
-        return _Collapsing(self, site).edits()
+    def plan(self, context: StepContext) -> list[Edit]:
+        return _Collapsing(self, context).edits()
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,14 @@ class _Collapsing:
     """One planning of the step; views are computed once."""
 
     step: Collapse
-    site: Site
+    context: StepContext
     dead: dict[str, str] = field(default_factory=dict)
     keys: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
     """Where the recipe names the namespace of each member, by the member's name."""
 
     @property
     def graph(self) -> Graph:
-        return self.site.graph
+        return self.context.graph
 
     # --- membership
     # -------------------------------------------------------------------------------------------
@@ -106,12 +106,12 @@ class _Collapsing:
         if take is None:
             return [
                 _Entry(key, rule.node, rule.optional, ("namespaces", key))
-                for key, rule in self.site.namespaces.items()
+                for key, rule in self.context.namespaces.items()
             ]
         if isinstance(take, Mapping):
             return [_Entry(*_split(key, node), ("take", key)) for key, node in take.items()]
         if self.step.into is None:
-            raise self.site.fail(
+            raise self.context.fail(
                 "S303", "'take' is a list, but 'into' names no node for it", "take", help=["add 'into: NODE'"]
             )
         return []
@@ -119,11 +119,11 @@ class _Collapsing:
     @cached_property
     def member_of(self) -> dict[str, str]:
         """Name of the new node that takes each member's place."""
-        kept = set(select(self.site, self.step.keep, "keep")) if self.step.keep else set()
+        kept = set(select(self.context, self.step.keep, "keep")) if self.step.keep else set()
         take = self.step.take
         if take is not None and not isinstance(take, Mapping):
             assert self.step.into is not None or self.entries == []
-            chosen = select(self.site, take, "take")
+            chosen = select(self.context, take, "take")
             return {name: self.step.into or "" for name in chosen if name not in kept}
         table = {entry.prefix: entry for entry in self.entries}
         seen = dict.fromkeys(table, 0)
@@ -137,7 +137,7 @@ class _Collapsing:
                     self.keys[node.name] = entry.path
         for entry in self.entries:
             if not seen[entry.prefix] and not entry.optional and not self._covered(entry):
-                raise unmatched(self.site, entry.prefix, *entry.path)
+                raise unmatched(self.context, entry.prefix, *entry.path)
         return members
 
     def _covered(self, entry: _Entry) -> bool:
@@ -153,31 +153,31 @@ class _Collapsing:
         return table
 
     @cached_property
-    def placed(self) -> dict[str, NewNode]:
+    def placed(self) -> dict[str, NodeSpec]:
         """Every node that this step puts in: one for each group, and what their declared inputs name."""
         if isinstance(self.step.take, tuple) and self.step.into:
             wanted = [self.step.into]
         else:
             wanted = list(self.groups)
-        found: dict[str, NewNode] = {}
+        found: dict[str, NodeSpec] = {}
         while wanted:
             name = wanted.pop(0)
             if name in found:
                 continue
-            new = self.site.nodes.get(name)
+            new = self.context.nodes.get(name)
             if new is None:
-                raise self.site.fail(
+                raise self.context.fail(
                     "S302",
                     f"the node '{name}' is not among the recipe's nodes",
                     *self._path_of(name),
-                    notes=nearest_note(name, self.site.nodes),
+                    notes=nearest_note(name, self.context.nodes),
                     help=["define it under 'nodes'"],
                 )
             found[name] = new
             wanted += [
                 base
                 for base in map(_base, new.inputs or ())
-                if base in self.site.nodes and base not in self.graph
+                if base in self.context.nodes and base not in self.graph
             ]
         return found
 
@@ -195,12 +195,14 @@ class _Collapsing:
         """
         return {name: self._inputs(new) for name, new in self.placed.items()}
 
-    def _inputs(self, new: NewNode) -> list[Ref]:
+    def _inputs(self, new: NodeSpec) -> list[Ref]:
         if new.ignores_inputs or (new.inputs is None and new.op == "Placeholder"):
             return []
         if new.inputs is None:
             return list(dict.fromkeys(ref for _, ref in self._entering(self._fronts.get(new.name, new.name))))
-        return [ref for text in new.inputs for ref in resolve(self.site, text, "nodes", new.name, "inputs")]
+        return [
+            ref for text in new.inputs for ref in resolve(self.context, text, "nodes", new.name, "inputs")
+        ]
 
     @cached_property
     def _fronts(self) -> dict[str, str]:
@@ -231,7 +233,9 @@ class _Collapsing:
     def wanted_outputs(self) -> tuple[Ref, ...]:
         """The recipe's outputs; none where a later step puts one of them in."""
         refs = tuple(
-            ref for i, text in enumerate(self.site.outputs) for ref in resolve(self.site, text, "outputs", i)
+            ref
+            for i, text in enumerate(self.context.outputs)
+            for ref in resolve(self.context, text, "outputs", i)
         )
         return refs if all(ref.node in self.placed or ref.node in self.graph for ref in refs) else ()
 
@@ -289,9 +293,9 @@ class _Collapsing:
     def explicit(self) -> dict[Ref, Ref]:
         table: dict[Ref, Ref] = {}
         for text, target in self.step.outputs.items():
-            refs = resolve(self.site, target, "outputs", text)
+            refs = resolve(self.context, target, "outputs", text)
             if len(refs) != 1:
-                raise self.site.fail(
+                raise self.context.fail(
                     "S304", f"'{target}' is {len(refs)} tensors; expected one output", "outputs", text
                 )
             table[Ref.parse(text)] = refs[0]
@@ -317,7 +321,7 @@ class _Collapsing:
                 reason = f"'{group}' has {len(new.ports)} outputs: {', '.join(new.ports[:8])}"
             else:
                 reason = "read from outside are " + ", ".join(f"'{r}'" for r in read[:6])
-        raise self.site.fail(
+        raise self.context.fail(
             "S305",
             f"'{reader}' reads '{ref}', which is taken out, and nothing says which output of '{group}' "
             "replaces it",
@@ -335,22 +339,22 @@ class _Collapsing:
     def edits(self) -> list[Edit]:
         self._check_bypassed()
         edits: list[Edit] = []
-        spans = {new: self.site.at(*self._path_of(new)) for new in self.placed}
+        spans = {new: self.context.at(*self._path_of(new)) for new in self.placed}
         self._find_dead()
-        places = {path: self.site.at(*path) for path in dict.fromkeys(self.keys.values())}
+        places = {path: self.context.at(*path) for path in dict.fromkeys(self.keys.values())}
         for name, members in self.groups.items():
             why, span = f"collapsed into '{name}'", spans[name]
             edits += [
                 Drop(n.name, why, name, places[self.keys[n.name]] if n.name in self.keys else span)
                 for n in members
             ]
-        edits += [Drop(name, why, None, self.site.span) for name, why in self.dead.items()]
+        edits += [Drop(name, why, None, self.context.span) for name, why in self.dead.items()]
         self._check_cycles()
         edits += self._added()
         edits += self._rewired(spans)
         if self.wanted_outputs:
             outputs = tuple(self.replacement(ref, "the outputs") for ref in self.wanted_outputs)
-            edits.append(SetOutputs(outputs, self.site.at("outputs", 0)))
+            edits.append(SetOutputs(outputs, self.context.at("outputs", 0)))
         return edits
 
     def _added(self) -> list[Edit]:
@@ -360,7 +364,7 @@ class _Collapsing:
             members = self.groups.get(name)
             before = members[0].name if members else None
             control = self._control(name)
-            edits += place(self.site, new, inputs, control=control, before=before)
+            edits += place(self.context, new, inputs, control=control, before=before)
         return edits
 
     def _control(self, name: str) -> tuple[str, ...]:
@@ -408,7 +412,7 @@ class _Collapsing:
         def refused(cycle: list[str]) -> Exception:
             cycle = cycle[::-1]
             new = next((n for n in cycle if n in self.placed), cycle[0])
-            return self.site.fail(
+            return self.context.fail(
                 "S306",
                 f"the namespace of '{new}' is left and entered again",
                 *self._path_of(new),
@@ -442,7 +446,7 @@ class _Collapsing:
                 lost = self._arithmetic_between(ref.node, declared)
                 if lost is not None:
                     node, source = lost
-                    raise self.site.fail(
+                    raise self.context.fail(
                         "S307",
                         f"'{name}' would read '{source}' directly and leave out '{node.name}' ({node.op}), "
                         "which changes the numbers",

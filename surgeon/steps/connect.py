@@ -10,7 +10,7 @@ from surgeon.diagnostics import nearest_note
 from surgeon.graph import Edit, Node, Rewire
 from surgeon.steps.placing import tensors_in_graph
 from surgeon.steps.removal import counted
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 class Connect(Step):
@@ -49,17 +49,17 @@ class Connect(Step):
     )
     control: bool = Field(False, description="Add a control edge instead: the node runs after the other.")
 
-    def plan(self, site: Site) -> list[Edit]:
-        refs = tensors_in_graph(site, self.from_, "from")
-        node = node_in_graph(site, self.to, "to")
-        span = site.span
+    def plan(self, context: StepContext) -> list[Edit]:
+        refs = tensors_in_graph(context, self.from_, "from")
+        node = node_in_graph(context, self.to, "to")
+        span = context.span
         if self.control:
             return [
                 Rewire(node.name, None, tuple(dict.fromkeys((*node.control, *(r.node for r in refs)))), span)
             ]
         at = len(node.inputs) if self.at == "end" else self.at
         if not 0 <= at <= len(node.inputs):
-            raise site.fail(
+            raise context.fail(
                 "S210",
                 f"'{node.name}' ({node.op}) has {len(node.inputs)} data inputs; position {at} is not "
                 f"between 0 and {len(node.inputs)}",
@@ -67,15 +67,15 @@ class Connect(Step):
                 help=["leave 'at' out to append"],
             )
         inputs = (*node.inputs[:at], *refs, *node.inputs[at:])
-        return [Rewire(node.name, inputs, None, span), *counted(site, node.name, len(inputs))]
+        return [Rewire(node.name, inputs, None, span), *counted(context, node.name, len(inputs))]
 
 
-def node_in_graph(site: Site, name: str, *path: str | int) -> Node:
+def node_in_graph(context: StepContext, name: str, *path: str | int) -> Node:
     """Return a node; raise SurgeonError S202 naming the nearest spellings where there is none."""
-    node = site.graph.get(name)
+    node = context.graph.get(name)
     if node is None:
-        notes = nearest_note(name, site.graph.nodes)
-        raise site.fail(
+        notes = nearest_note(name, context.graph.nodes)
+        raise context.fail(
             "S202",
             f"'{name}' is not in the graph at this step; expected the name of a node",
             *path,

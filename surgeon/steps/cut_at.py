@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from surgeon.graph import Add, Drop, Edit, Node, Ref, Rewire
 from surgeon.steps.placing import tensors_in_graph
 from surgeon.steps.removal import unneeded
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 class CutAt(Step):
@@ -54,9 +54,9 @@ class CutAt(Step):
             )
         return self
 
-    def plan(self, site: Site) -> list[Edit]:
-        graph = site.graph
-        names = self._names(site)
+    def plan(self, context: StepContext) -> list[Edit]:
+        graph = context.graph
+        names = self._names(context)
         cut = {ref.node: name for ref, name in reversed(names.items())}
         rewired: dict[str, Rewire] = {}
         still: dict[str, tuple[str, ...]] = {}
@@ -66,15 +66,15 @@ class CutAt(Step):
             control = tuple(
                 dict.fromkeys(cut[c] if c in cut and c not in kept else c for c in reader.control)
             )
-            rewired[reader.name] = Rewire(reader.name, inputs, control, site.at("tensors"))
+            rewired[reader.name] = Rewire(reader.name, inputs, control, context.at("tensors"))
             still[reader.name] = kept + tuple(c for c in reader.control if c not in cut or c in kept)
         gone = unneeded(graph, (), still)
         dropped = set(gone)
         edits: list[Edit] = []
         for i, (ref, name) in enumerate(names.items()):
-            spec = site.inference.spec(ref)
+            spec = context.inference.spec(ref)
             if spec.dtype is None:
-                raise site.fail(
+                raise context.fail(
                     "S215",
                     f"'{ref}' cannot become an input; its element type is not known",
                     "tensors",
@@ -82,32 +82,32 @@ class CutAt(Step):
                     help=["cut at a tensor whose type is known; 'surgeon inspect' shows types"],
                 )
             if name in graph and name not in dropped:
-                raise site.fail(
+                raise context.fail(
                     "S215",
                     f"'{ref}' cannot become the input '{name}'; the graph still needs a node of that name",
                     *(("as", i) if self.as_ else ("tensors", i)),
                     help=["give another name with 'as'"],
                 )
             placeholder = Node(name, "Placeholder", attrs={"dtype": spec.dtype, "shape": spec.shape})
-            edits.append(Add(placeholder, ref.node, site.at("tensors", i)))
+            edits.append(Add(placeholder, ref.node, context.at("tensors", i)))
         for name in gone:
             fate = f"replaced by the input '{cut[name]}'" if name in cut else "only needed before the cut"
-            edits.append(Drop(name, fate, cut.get(name), site.at("tensors")))
+            edits.append(Drop(name, fate, cut.get(name), context.at("tensors")))
         edits += [edit for name, edit in rewired.items() if name not in dropped]
         return edits
 
-    def _names(self, site: Site) -> dict[Ref, str]:
+    def _names(self, context: StepContext) -> dict[Ref, str]:
         """Return the placeholder's name for each tensor."""
         names: dict[Ref, str] = {}
         for i, text in enumerate(self.tensors):
-            refs = tensors_in_graph(site, text, "tensors", i)
+            refs = tensors_in_graph(context, text, "tensors", i)
             if len(refs) != 1 or refs[0] in names:
                 problem = f"means {len(refs)} tensors" if len(refs) != 1 else "is listed twice"
-                raise site.fail("S215", f"'{text}' {problem}; expected each tensor once", "tensors", i)
+                raise context.fail("S215", f"'{text}' {problem}; expected each tensor once", "tensors", i)
             ref = refs[0]
             names[ref] = self.as_[i] if self.as_ else f"{ref.node}_{ref.slot}" if ref.slot else ref.node
         if len(set(names.values())) < len(names):
-            raise site.fail(
+            raise context.fail(
                 "S215",
                 "two tensors become inputs of one name; expected different names",
                 "as" if self.as_ else "tensors",

@@ -10,7 +10,7 @@ from surgeon.graph import Edit, Node, Ref, Rewire
 from surgeon.steps.connect import node_in_graph
 from surgeon.steps.placing import resolve
 from surgeon.steps.removal import counted
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 class Disconnect(Step):
@@ -48,28 +48,28 @@ class Disconnect(Step):
     control: bool = Field(False, description="Take the control edge away instead.")
     optional: bool = Field(False, description="No error where there is no such edge.")
 
-    def plan(self, site: Site) -> list[Edit]:
-        if self.optional and self.to not in site.graph:
+    def plan(self, context: StepContext) -> list[Edit]:
+        if self.optional and self.to not in context.graph:
             return []
-        node = node_in_graph(site, self.to, "to")
+        node = node_in_graph(context, self.to, "to")
         name, _, port = self.from_.rpartition(":")
         if self.control:
             control = tuple(c for c in node.control if c != self.from_)
             if len(control) < len(node.control):
-                return [Rewire(node.name, None, control, site.span)]
-            return self._nothing(site, node)
-        if port == "*" and name not in site.nodes:
+                return [Rewire(node.name, None, control, context.span)]
+            return self._nothing(context, node)
+        if port == "*" and name not in context.nodes:
             gone = {ref for ref in node.inputs if ref.node == name}
-        elif self.from_ in site.graph or self.from_ in site.nodes or not self.optional:
-            gone = set(resolve(site, self.from_, "from"))
+        elif self.from_ in context.graph or self.from_ in context.nodes or not self.optional:
+            gone = set(resolve(context, self.from_, "from"))
         else:
             gone = {Ref(self.from_)}
         inputs = tuple(ref for ref in node.inputs if ref not in gone)
         if len(inputs) == len(node.inputs):
-            return self._nothing(site, node)
-        return [Rewire(node.name, inputs, None, site.span), *counted(site, node.name, len(inputs))]
+            return self._nothing(context, node)
+        return [Rewire(node.name, inputs, None, context.span), *counted(context, node.name, len(inputs))]
 
-    def _nothing(self, site: Site, node: Node) -> list[Edit]:
+    def _nothing(self, context: StepContext, node: Node) -> list[Edit]:
         if self.optional:
             return []
         reads = ", ".join([f"'{r}'" for r in node.inputs] + [f"'^{c}'" for c in node.control]) or "nothing"
@@ -77,7 +77,7 @@ class Disconnect(Step):
         problem = f"has {kind}" if self.control else kind
         other = {ref.node for ref in node.inputs} if self.control else set(node.control)
         hint = f"'control: {'false' if self.control else 'true'}' takes the other kind of edge away"
-        raise site.fail(
+        raise context.fail(
             "S211",
             f"'{node.name}' ({node.op}) {problem} '{self.from_}'; expected an edge to take away",
             "from",

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from surgeon.graph import Graph, apply_edits, parse_graph
-from surgeon.steps.step import NewNode, Site, Step
+from surgeon.steps.step import NodeSpec, Step, StepContext
 
 _HEADINGS = ("Before::", "Step::", "After::")
 
@@ -62,9 +62,9 @@ def parse_example(step_type: type[Step]) -> tuple[Graph, Any, Graph]:
     )
 
 
-def run_step(step: Step, graph: Graph, nodes: Mapping[str, NewNode] | None = None, **around: Any) -> Graph:
+def run_step(step: Step, graph: Graph, nodes: Mapping[str, NodeSpec] | None = None, **around: Any) -> Graph:
     """Return the graph that one step alone makes of another.
 
-    ``around`` are further fields of :class:`Site`.
+    ``around`` are further fields of :class:`StepContext`.
     """
-    return apply_edits(graph, step.plan(Site(graph, nodes=nodes or {}, **around)))
+    return apply_edits(graph, step.plan(StepContext(graph, nodes=nodes or {}, **around)))

@@ -23,7 +23,7 @@ from surgeon.graph.op_sets import IDENTITIES, PLACEHOLDERS
 from surgeon.steps.frames import conditional
 from surgeon.steps.removal import higher_outputs, unneeded
 from surgeon.steps.selector import Selection, select
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 _LEFT_ALONE = IDENTITIES | PLACEHOLDERS | {"Const"}
 
@@ -64,11 +64,11 @@ class FoldConstants(Step):
         16 << 20, ge=0, description="Bytes of the largest constant made, and of the graph's growth."
     )
 
-    def plan(self, site: Site) -> list[Edit]:
-        graph, span = site.graph, site.span
-        names = [n.name for n in graph] if self.nodes is None else select(site, self.nodes, "nodes")
-        values = self._values(site, names)
-        read_outside = _read_outside(site, values)
+    def plan(self, context: StepContext) -> list[Edit]:
+        graph, span = context.graph, context.span
+        names = [n.name for n in graph] if self.nodes is None else select(context, self.nodes, "nodes")
+        values = self._values(context, names)
+        read_outside = _read_outside(context, values)
         folded: dict[str, TensorValue] = {}
         room = self.limit
         for name in (n for n in values if n in read_outside):
@@ -76,8 +76,8 @@ class FoldConstants(Step):
             if growth <= room:
                 folded[name] = values[name]
                 room -= growth
-        control = _controls(site, folded, values)
-        gone = unneeded(graph, (), control, _kept_names(site))
+        control = _controls(context, folded, values)
+        gone = unneeded(graph, (), control, _kept_names(context))
         left = set(gone)
         edits: list[Edit] = []
         for name, value in folded.items():
@@ -93,11 +93,11 @@ class FoldConstants(Step):
         edits += [Drop(name, "computed a constant that is now folded", None, span) for name in gone]
         return edits
 
-    def _values(self, site: Site, names: list[str]) -> dict[str, TensorValue]:
+    def _values(self, context: StepContext, names: list[str]) -> dict[str, TensorValue]:
         """Return the nodes with a constant value within the limit and nothing but output 0 read, in graph
         order.
         """
-        graph = site.graph
+        graph = context.graph
         found: dict[str, TensorValue] = {}
         inside = conditional(graph)
         several = higher_outputs(graph)
@@ -105,32 +105,34 @@ class FoldConstants(Step):
             node = graph[name]
             if node.op in _LEFT_ALONE or name in inside or name in several:
                 continue
-            size = site.inference.spec(Ref(name))
+            size = context.inference.spec(Ref(name))
             if (size.shape.size or 0) * ((size.dtype and size.dtype.itemsize) or 1) > self.limit:
                 continue
-            value = constant(site, Ref(name))
+            value = constant(context, Ref(name))
             if value is not None and value.nbytes <= self.limit:
                 found[name] = value
         return found
 
 
-def constant(site: Site, ref: Ref) -> TensorValue | None:
+def constant(context: StepContext, ref: Ref) -> TensorValue | None:
     """Return a tensor's constant value, or None where it depends on an input."""
-    value = site.inference.value(ref)
+    value = context.inference.value(ref)
     if value is None:
         return None
-    return TensorValue.of(value, site.inference.spec(ref).dtype)
+    return TensorValue.of(value, context.inference.spec(ref).dtype)
 
 
-def _kept_names(site: Site) -> set[str]:
-    outputs = {text.rpartition(":")[0] or text for text in site.outputs}
-    return outputs | {n.name for n in site.graph if n.op in PLACEHOLDERS}
+def _kept_names(context: StepContext) -> set[str]:
+    outputs = {text.rpartition(":")[0] or text for text in context.outputs}
+    return outputs | {n.name for n in context.graph if n.op in PLACEHOLDERS}
 
 
-def _read_outside(site: Site, values: dict[str, TensorValue]) -> set[str]:
+def _read_outside(context: StepContext, values: dict[str, TensorValue]) -> set[str]:
     """Return the nodes of ``values`` that a node without a constant value reads, or that are outputs."""
-    graph = site.graph
-    outputs = {ref.node for ref in graph.outputs} | {text.rpartition(":")[0] or text for text in site.outputs}
+    graph = context.graph
+    outputs = {ref.node for ref in graph.outputs} | {
+        text.rpartition(":")[0] or text for text in context.outputs
+    }
     needed: set[str] = set()
     for node in graph:
         if node.name in values:
@@ -154,19 +156,19 @@ def _freed(graph: Graph, node: Node) -> int:
 
 
 def _controls(
-    site: Site, folded: dict[str, TensorValue], values: dict[str, TensorValue]
+    context: StepContext, folded: dict[str, TensorValue], values: dict[str, TensorValue]
 ) -> dict[str, tuple[str, ...]]:
     """Return, for each folded node, the control inputs of it and of the constants that its value came
     from.
     """
-    graph = site.graph
+    graph = context.graph
 
     def is_constant(name: str) -> bool:
         op = graph[name].op
         return (
             name in values
             or op == "Const"
-            or (op in IDENTITIES and site.inference.value(Ref(name)) is not None)
+            or (op in IDENTITIES and context.inference.value(Ref(name)) is not None)
         )
 
     found: dict[str, dict[str, None]] = {}

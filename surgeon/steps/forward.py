@@ -11,7 +11,7 @@ from surgeon.graph import Edit, Node, Ref
 from surgeon.steps.forwarding import forward, obstacles
 from surgeon.steps.removal import higher_outputs
 from surgeon.steps.selector import Selection, select
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 class Forward(Step):
@@ -46,24 +46,24 @@ class Forward(Step):
     nodes: Selection = Field(description="Nodes to take out: namespaces, whole names and selectors.")
     input: int = Field(0, ge=0, description="Data input that the readers are joined to, from 0.")
 
-    def plan(self, site: Site) -> list[Edit]:
-        gone = [site.graph[name] for name in select(site, self.nodes, "nodes")]
-        several = higher_outputs(site.graph)
+    def plan(self, context: StepContext) -> list[Edit]:
+        gone = [context.graph[name] for name in select(context, self.nodes, "nodes")]
+        several = higher_outputs(context.graph)
         for node in gone:
-            self._check(site, node, several)
-        for name, reason in obstacles(site.graph, gone, self.input).items():
-            raise site.fail(
+            self._check(context, node, several)
+        for name, reason in obstacles(context.graph, gone, self.input).items():
+            raise context.fail(
                 "S205",
-                f"node '{name}' ({site.graph[name].op}) cannot be forwarded; {reason}",
+                f"node '{name}' ({context.graph[name].op}) cannot be forwarded; {reason}",
                 "nodes",
                 help=["leave the node out, or disconnect that edge first"],
             )
-        return forward(site, gone, "forwarded", self.input, "nodes")
+        return forward(context, gone, "forwarded", self.input, "nodes")
 
-    def _check(self, site: Site, node: Node, several: Mapping[str, tuple[str, int]]) -> None:
+    def _check(self, context: StepContext, node: Node, several: Mapping[str, tuple[str, int]]) -> None:
         shown = f"node '{node.name}' ({node.op})"
         if self.input >= len(node.inputs):
-            raise site.fail(
+            raise context.fail(
                 "S205",
                 f"{shown} cannot be forwarded to input {self.input}; it has {len(node.inputs)} data inputs",
                 "input" if self.input else "nodes",
@@ -71,20 +71,20 @@ class Forward(Step):
         if node.name in several:
             reader, slot = several[node.name]
             problem = f"'{reader}' reads" if reader else "the graph declares"
-            raise site.fail(
+            raise context.fail(
                 "S205",
                 f"{shown} cannot be forwarded; {problem} its output {slot}, and only output 0 is joined to "
                 "an input",
                 "nodes",
             )
-        check_join(site, node.inputs[self.input], Ref(node.name), "nodes")
+        check_join(context, node.inputs[self.input], Ref(node.name), "nodes")
 
 
-def check_join(site: Site, source: Ref, place: Ref, *path: str | int) -> None:
+def check_join(context: StepContext, source: Ref, place: Ref, *path: str | int) -> None:
     """Raise SurgeonError S204 where ``source`` cannot stand for ``place``: known type or shape differ."""
-    given, needed = site.inference.spec(source), site.inference.spec(place)
+    given, needed = context.inference.spec(source), context.inference.spec(place)
     if not given.compatible(needed):
-        raise site.fail(
+        raise context.fail(
             "S204",
             f"'{source}' cannot stand for '{place}'; it is {given}, and {needed} is expected",
             *path,

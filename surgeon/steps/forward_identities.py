@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from surgeon.graph import Edit
 from surgeon.graph.op_sets import IDENTITIES
 from surgeon.steps.forwarding import forward, obstacles
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 class ForwardIdentities(Step):
@@ -41,10 +41,10 @@ class ForwardIdentities(Step):
     keyword: ClassVar[str] = "forward-identities"
     step: Literal["forward-identities"] = "forward-identities"
 
-    def plan(self, site: Site) -> list[Edit]:
-        graph = site.graph
+    def plan(self, context: StepContext) -> list[Edit]:
+        graph = context.graph
         outputs = {ref.node for ref in graph.outputs} | {
-            text.rpartition(":")[0] or text for text in site.outputs
+            text.rpartition(":")[0] or text for text in context.outputs
         }
         wanted = [
             n
@@ -52,4 +52,4 @@ class ForwardIdentities(Step):
             if n.op in IDENTITIES and n.name not in outputs and len(n.inputs) == 1 and graph.readers[n.name]
         ]
         staying = obstacles(graph, wanted)
-        return forward(site, [n for n in wanted if n.name not in staying], "forwarded")
+        return forward(context, [n for n in wanted if n.name not in staying], "forwarded")

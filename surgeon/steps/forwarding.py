@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 
 from surgeon.graph import Drop, Edit, Graph, Node, Ref, Rewire
 from surgeon.graph.op_sets import MERGES, SWITCHES
-from surgeon.steps.step import Site
+from surgeon.steps.step import StepContext
 
 
-def forward(site: Site, gone: Sequence[Node], fate: str, position: int = 0, *path: str | int) -> list[Edit]:
+def forward(
+    context: StepContext, gone: Sequence[Node], fate: str, position: int = 0, *path: str | int
+) -> list[Edit]:
     """Plan to take nodes out and to join their readers to their data input ``position``, chains included.
 
     Control inputs of the nodes move to the readers, control edges from them to what the readers are joined
     to.
     """
-    graph, span = site.graph, site.at(*path)
+    graph, span = context.graph, context.at(*path)
     behind = resolve_chains(gone, position)
     edits: list[Edit] = []
     for node in gone:

@@ -18,7 +18,7 @@ from surgeon.steps.frames import conditional
 from surgeon.steps.placing import free_name, place
 from surgeon.steps.removal import unneeded
 from surgeon.steps.selector import Selection, select
-from surgeon.steps.step import NewNode, Site, Step
+from surgeon.steps.step import NodeSpec, Step, StepContext
 
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 """Permutations of a picture that put its channels first, and last."""
@@ -163,31 +163,33 @@ class NativePlugins(Step):
     )
     optional: bool = Field(True, description="No error when no node is turned.")
 
-    def plan(self, site: Site) -> list[Edit]:
-        names = [n.name for n in site.graph] if self.nodes is None else select(site, self.nodes, "nodes")
-        found = self._found(site, names)
+    def plan(self, context: StepContext) -> list[Edit]:
+        names = (
+            [n.name for n in context.graph] if self.nodes is None else select(context, self.nodes, "nodes")
+        )
+        found = self._found(context, names)
         if not found and not self.optional:
-            raise site.fail(
+            raise context.fail(
                 "R201",
                 f"no node can become a plugin node of the operations {', '.join(self.ops)}",
                 "ops",
                 help=["correct them, or take 'optional: false' away"],
             )
-        return _Rewriting(site, found).edits()
+        return _Rewriting(context, found).edits()
 
-    def _found(self, site: Site, names: Sequence[str]) -> dict[str, tuple[_Part, ...]]:
+    def _found(self, context: StepContext, names: Sequence[str]) -> dict[str, tuple[_Part, ...]]:
         """Return the nodes to turn, each with what stands for its outputs; raise SurgeonError S411, S412."""
         explicit = {item: i for i, item in enumerate(self.nodes or ()) if isinstance(item, str)}
-        reading = _Reading(site)
+        reading = _Reading(context)
         found: dict[str, tuple[_Part, ...]] = {}
         left: dict[tuple[str, str], list[str]] = {}
         for name in names:
-            node = site.graph[name]
+            node = context.graph[name]
             at = ("nodes", explicit[name]) if name in explicit else ()
             op = reading.op_of(node)
             if op not in self.ops:
                 if at:
-                    raise site.fail(
+                    raise context.fail(
                         "S411",
                         f"'{name}' ({node.op}) has no native plugin; expected one of {', '.join(self.ops)}",
                         *at,
@@ -200,7 +202,7 @@ class NativePlugins(Step):
                 found[name] = reading.parts(op, node)
             except _Unsuited as exc:
                 if at:
-                    raise site.fail(
+                    raise context.fail(
                         "S412",
                         f"'{name}' ({node.op}) cannot become a plugin node; {exc}",
                         *at,
@@ -209,15 +211,15 @@ class NativePlugins(Step):
                 left.setdefault((node.op, str(exc)), []).append(name)
         for (op, reason), stayed in left.items():
             first = f"'{stayed[0]}'" if len(stayed) == 1 else f"{len(stayed)} nodes, the first '{stayed[0]}',"
-            site.remark("S413", f"{first} ({op}) cannot become a plugin node; {reason}")
+            context.remark("S413", f"{first} ({op}) cannot become a plugin node; {reason}")
         return found
 
 
 class _Rewriting:
     """The edits that put plugin nodes in the place of nodes."""
 
-    def __init__(self, site: Site, found: Mapping[str, Sequence[_Part]]) -> None:
-        self.site, self.graph, self.found = site, site.graph, found
+    def __init__(self, context: StepContext, found: Mapping[str, Sequence[_Part]]) -> None:
+        self.context, self.graph, self.found = context, context.graph, found
         self._taken: dict[str, None] = {}
         self._now: dict[Ref, Ref] = {}
 
@@ -225,7 +227,7 @@ class _Rewriting:
         """Return them; a node's output 0 keeps its name, the higher ones that are read get
         ``<name>/<slot>``.
         """
-        span, found = self.site.span, self.found
+        span, found = self.context.span, self.found
         read = dict.fromkeys([*(ref for node in self.graph for ref in node.inputs), *self.graph.outputs])
         higher = [Ref(name, slot) for name, parts in found.items() for slot in range(1, len(parts))]
         self._now.update({ref: Ref(self._name(f"{ref.node}/{ref.slot}")) for ref in higher if ref in read})
@@ -253,12 +255,12 @@ class _Rewriting:
         return self._now.get(ref, ref)
 
     def _name(self, wanted: str) -> str:
-        name = free_name(self.site, wanted, self._taken)
+        name = free_name(self.context, wanted, self._taken)
         self._taken[name] = None
         return name
 
     def _unneeded(self) -> list[str]:
-        kept = {text.rpartition(":")[0] or text for text in self.site.outputs}
+        kept = {text.rpartition(":")[0] or text for text in self.context.outputs}
         kept |= {n.name for n in self.graph if n.op in PLACEHOLDERS} | set(self.found)
         reads = {
             name: (*(part.source.node for part in parts), *self.graph[name].control)
@@ -271,13 +273,15 @@ class _Rewriting:
         if not part.channels_first:
             return [
                 Add(
-                    Node(name, part.op, (source,), node.control, dict(part.fields)), node.name, self.site.span
+                    Node(name, part.op, (source,), node.control, dict(part.fields)),
+                    node.name,
+                    self.context.span,
                 )
             ]
         first, plugin = self._name(f"{name}/channels_first"), self._name(f"{name}/plugin")
         adds = self._transpose(first, source, FIRST, node)
         adds.append(
-            Add(Node(plugin, part.op, (Ref(first),), (), dict(part.fields)), node.name, self.site.span)
+            Add(Node(plugin, part.op, (Ref(first),), (), dict(part.fields)), node.name, self.context.span)
         )
         return adds + self._transpose(name, Ref(plugin), LAST, node, node.control)
 
@@ -285,8 +289,8 @@ class _Rewriting:
         self, name: str, source: Ref, order: tuple[int, ...], node: Node, control: Sequence[str] = ()
     ) -> list[Add]:
         types = {"T": DType.FLOAT32, "Tperm": DType.INT32}
-        new = NewNode(name, "Transpose", types, operands=(("perm", list(order)),))
-        adds = place(self.site, new, [source], taken=self._taken, before=node.name, control=control)
+        new = NodeSpec(name, "Transpose", types, operands=(("perm", list(order)),))
+        adds = place(self.context, new, [source], taken=self._taken, before=node.name, control=control)
         self._taken.update(dict.fromkeys(add.node.name for add in adds))
         return adds
 
@@ -294,8 +298,8 @@ class _Rewriting:
 class _Reading:
     """What nodes compute, as far as the native plugins can."""
 
-    def __init__(self, site: Site) -> None:
-        self.site, self.graph, self.inference = site, site.graph, site.inference
+    def __init__(self, context: StepContext) -> None:
+        self.context, self.graph, self.inference = context, context.graph, context.inference
         self._layouts: dict[str, bool | None] = {}
 
     def op_of(self, node: Node) -> str:
@@ -321,7 +325,7 @@ class _Reading:
             raise _Unsuited("it runs in a loop or in a branch; expected one that always runs once")
         higher = [
             text
-            for text in self.site.outputs
+            for text in self.context.outputs
             if text.startswith(f"{node.name}:") and text != f"{node.name}:0"
         ]
         if higher:
@@ -361,8 +365,7 @@ class _Reading:
         if found is None:
             raise _Unsuited(
                 "the graph does not tell whether its input is a picture; expected a convolution, a reshape "
-                "or "
-                "another operation that does before it"
+                "or another operation that does before it"
             )
         return found
 

@@ -13,7 +13,7 @@ from surgeon.steps.attributes import declared_spec
 from surgeon.steps.frames import conditional
 from surgeon.steps.placing import free_name, tensor_of
 from surgeon.steps.removal import unneeded
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 class PinBatch(Step):
@@ -53,47 +53,50 @@ class PinBatch(Step):
     step: Literal["pin-batch"] = "pin-batch"
     batch: int = Field(1, ge=1, lt=1 << 31, strict=True, description="Number of pictures at a time.")
 
-    def plan(self, site: Site) -> list[Edit]:
-        pins = self._pins(site)
-        pinned = replace(site, graph=apply_edits(site.graph, pins))
-        inside = conditional(site.graph)
-        targets = [n for n in site.graph if n.name not in inside and _has_computed_target(site.graph, n)]
+    def plan(self, context: StepContext) -> list[Edit]:
+        pins = self._pins(context)
+        pinned = replace(context, graph=apply_edits(context.graph, pins))
+        inside = conditional(context.graph)
+        targets = [
+            n for n in context.graph if n.name not in inside and _has_computed_target(context.graph, n)
+        ]
         edits: list[Edit] = []
         rewired: dict[str, tuple[str, ...]] = {}
         taken: set[str] = set()
         for node in targets:
             dims = _target(pinned, node)
             if dims is None:
-                site.remark(
+                context.remark(
                     "S214",
                     f"the target of '{node.name}' (Reshape) stays computed; more than one of its dimensions "
-                    "is "
-                    "unknown with the batch pinned",
+                    "is unknown with the batch pinned",
                     notes=(f"target: '{node.inputs[1]}'",),
                 )
                 continue
-            name = free_name(site, f"{node.name}/shape", taken)
+            name = free_name(context, f"{node.name}/shape", taken)
             taken.add(name)
-            dtype = site.inference.spec(node.inputs[1]).dtype
-            value = tensor_of(site, list(dims), f"the target of '{node.name}'", dtype)
+            dtype = context.inference.spec(node.inputs[1]).dtype
+            value = tensor_of(context, list(dims), f"the target of '{node.name}'", dtype)
             edits.append(
-                Add(Node(name, "Const", attrs={"dtype": value.dtype, "value": value}), node.name, site.span)
+                Add(
+                    Node(name, "Const", attrs={"dtype": value.dtype, "value": value}), node.name, context.span
+                )
             )
-            edits.append(Rewire(node.name, (node.inputs[0], Ref(name)), None, site.span))
+            edits.append(Rewire(node.name, (node.inputs[0], Ref(name)), None, context.span))
             rewired[node.name] = (node.inputs[0].node, *node.control)
-        keep = {n.name for n in site.graph if n.op in PLACEHOLDERS} | {
-            t.rpartition(":")[0] or t for t in site.outputs
+        keep = {n.name for n in context.graph if n.op in PLACEHOLDERS} | {
+            t.rpartition(":")[0] or t for t in context.outputs
         }
-        for name in unneeded(site.graph, (), rewired, keep):
-            edits.append(Drop(name, "computed a reshape target that is now constant", None, site.span))
+        for name in unneeded(context.graph, (), rewired, keep):
+            edits.append(Drop(name, "computed a reshape target that is now constant", None, context.span))
         return [*pins, *edits]
 
-    def _pins(self, site: Site) -> list[Edit]:
+    def _pins(self, context: StepContext) -> list[Edit]:
         pins: list[Edit] = []
-        for node in site.graph:
+        for node in context.graph:
             dims = declared_spec(node.attrs).shape.dims
             if node.op in PLACEHOLDERS and dims and dims[0] is None:
-                pins.append(SetAttr(node.name, "shape", Shape((self.batch, *dims[1:])), site.at("batch")))
+                pins.append(SetAttr(node.name, "shape", Shape((self.batch, *dims[1:])), context.at("batch")))
         return pins
 
 
@@ -101,10 +104,10 @@ def _has_computed_target(graph: Graph, node: Node) -> bool:
     return node.op == "Reshape" and len(node.inputs) == 2 and graph[node.inputs[1].node].op != "Const"
 
 
-def _target(site: Site, node: Node) -> tuple[int, ...] | None:
+def _target(context: StepContext, node: Node) -> tuple[int, ...] | None:
     """Return a Reshape's target with -1 for its one unknown dimension; None where more are unknown."""
-    result = site.inference.spec(Ref(node.name)).shape.dims
-    dims = site.inference.shape_value(node.inputs[1]) or result
+    result = context.inference.spec(Ref(node.name)).shape.dims
+    dims = context.inference.shape_value(node.inputs[1]) or result
     if dims is None:
         return None
     if result is not None and len(result) == len(dims):

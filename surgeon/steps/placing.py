@@ -8,7 +8,7 @@ from typing import Any
 
 from surgeon.diagnostics import nearest_note
 from surgeon.graph import Add, AttrValue, DType, Node, Ref, Shape, TensorSpec, TensorValue
-from surgeon.steps.step import NewNode, Site
+from surgeon.steps.step import NodeSpec, StepContext
 
 COUNTED = MappingProxyType({"ConcatV2": 1, "Concat": 1, "Pack": 0, "AddN": 0})
 """Operations that read ``N`` tensors, with the number of inputs that ``N`` leaves out."""
@@ -49,7 +49,7 @@ _TYPES: Mapping[str, Mapping[str, int]] = MappingProxyType(
 """For each operation its type attributes, with the input that each one is the type of."""
 
 
-def resolve(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]:
+def resolve(context: StepContext, text: str, *path: str | int) -> tuple[Ref, ...]:
     """Return the tensors that an input's text means: ``name``, ``name:1``, ``name:port`` or ``name:*`` (all
     ports).
 
@@ -59,10 +59,10 @@ def resolve(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]:
     name, colon, port = text.rpartition(":")
     if not colon:
         name, port = text, "0"
-    new = site.nodes.get(name)
-    if new is None and name not in site.graph:
-        known = [*site.nodes, *site.graph.nodes]
-        raise site.fail(
+    new = context.nodes.get(name)
+    if new is None and name not in context.graph:
+        known = [*context.nodes, *context.graph.nodes]
+        raise context.fail(
             "S202",
             f"'{text}' names no node of the graph or of the recipe",
             *path,
@@ -72,10 +72,10 @@ def resolve(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]:
     if port.isascii() and port.isdigit() and len(port) < 10:
         slot = int(port)
         if new is not None and slot >= len(new.ports):
-            raise _no_port(site, new, text, *path)
+            raise _no_port(context, new, text, *path)
         return (Ref(name, slot),)
     if new is None:
-        raise site.fail(
+        raise context.fail(
             "S203",
             f"'{text}' names a port of '{name}', whose ports have no names; expected '{name}:0' or higher",
             *path,
@@ -84,14 +84,14 @@ def resolve(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]:
     if port == "*":
         return tuple(Ref(name, slot) for slot in range(len(new.ports)))
     if port not in new.ports:
-        raise _no_port(site, new, text, *path)
+        raise _no_port(context, new, text, *path)
     return (Ref(name, new.ports.index(port)),)
 
 
-def _no_port(site: Site, new: NewNode, text: str, *path: str | int) -> Exception:
+def _no_port(context: StepContext, new: NodeSpec, text: str, *path: str | int) -> Exception:
     shown = ", ".join(f"'{p}'" for p in new.ports[:8]) + (", ..." if len(new.ports) > 8 else "")
     port = text.rpartition(":")[2]
-    return site.fail(
+    return context.fail(
         "S203",
         f"'{text}' names a port that '{new.name}' ({new.op}) does not have; it has {shown or 'none'}",
         *path,
@@ -100,14 +100,14 @@ def _no_port(site: Site, new: NewNode, text: str, *path: str | int) -> Exception
     )
 
 
-def tensors_in_graph(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]:
+def tensors_in_graph(context: StepContext, text: str, *path: str | int) -> tuple[Ref, ...]:
     """Return the tensors that a text means.
 
     Raise SurgeonError S202 where their node is not in the graph yet.
     """
-    refs = resolve(site, text, *path)
-    if refs and refs[0].node not in site.graph:
-        raise site.fail(
+    refs = resolve(context, text, *path)
+    if refs and refs[0].node not in context.graph:
+        raise context.fail(
             "S202",
             f"'{text}' names a node that is not in the graph at this step",
             *path,
@@ -117,8 +117,8 @@ def tensors_in_graph(site: Site, text: str, *path: str | int) -> tuple[Ref, ...]
 
 
 def place(
-    site: Site,
-    new: NewNode,
+    context: StepContext,
+    new: NodeSpec,
     inputs: Sequence[Ref] | None = None,
     *,
     taken: Collection[str] = (),
@@ -136,39 +136,41 @@ def place(
     needed and the input's type is not known.
     """
     if inputs is None:
-        inputs = [ref for text in new.inputs or () for ref in resolve(site, text, "inputs")]
-    span = new.span or site.span
+        inputs = [ref for text in new.inputs or () for ref in resolve(context, text, "inputs")]
+    span = new.span or context.span
     adds: list[Add] = []
     operands: dict[Ref, DType] = {}
     refs = list(inputs)
     used = {new.name}
     for operand, value in new.operands:
-        tensor = tensor_of(site, value, f"the operand '{operand}' of '{new.name}'")
-        name = free_name(site, f"{new.name}/{operand}", taken, used)
+        tensor = tensor_of(context, value, f"the operand '{operand}' of '{new.name}'")
+        name = free_name(context, f"{new.name}/{operand}", taken, used)
         used.add(name)
         refs.append(Ref(name))
         operands[Ref(name)] = tensor.dtype
         adds.append(Add(Node(name, "Const", attrs={"dtype": tensor.dtype, "value": tensor}), before, span))
     attrs = dict(new.attrs)
     if not new.is_plugin:
-        attrs.update(_missing_attrs(site, new, refs, operands))
+        attrs.update(_missing_attrs(context, new, refs, operands))
     adds.append(Add(Node(new.name, new.op, tuple(refs), tuple(control), attrs), before, span))
     return adds
 
 
-def free_name(site: Site, wanted: str, *taken: Collection[str]) -> str:
+def free_name(context: StepContext, wanted: str, *taken: Collection[str]) -> str:
     """Return ``wanted``, or ``wanted_1``, ``wanted_2`` ...
 
     Where the graph, the recipe or ``taken`` has it already.
     """
     name, count = wanted, 0
-    while name in site.graph or name in site.nodes or any(name in names for names in taken):
+    while name in context.graph or name in context.nodes or any(name in names for names in taken):
         count += 1
         name = f"{wanted}_{count}"
     return name
 
 
-def tensor_of(site: Site, value: Any, what: str, dtype: DType | None = None, *path: str | int) -> TensorValue:
+def tensor_of(
+    context: StepContext, value: Any, what: str, dtype: DType | None = None, *path: str | int
+) -> TensorValue:
     """Return the tensor that a YAML number or nested list means; whole numbers are int32, others float32.
 
     Raise SurgeonError S208 for what is no tensor: ragged or mixed lists, numbers that the type cannot hold.
@@ -206,24 +208,24 @@ def tensor_of(site: Site, value: Any, what: str, dtype: DType | None = None, *pa
             if dtype
             else "a number or nested lists of equal length"
         )
-        raise site.fail("S208", f"{what} cannot be {value!r:.60}; expected {expected}", *path) from None
+        raise context.fail("S208", f"{what} cannot be {value!r:.60}; expected {expected}", *path) from None
 
 
-def spec_of(site: Site, ref: Ref) -> TensorSpec:
+def spec_of(context: StepContext, ref: Ref) -> TensorSpec:
     """Return what is known of a tensor of the graph or of a node that the recipe puts in."""
-    new = site.nodes.get(ref.node)
+    new = context.nodes.get(ref.node)
     if new is not None:
-        known = spec_of_new(site, new, ref.slot)
-        if known.dtype is not None or ref.node not in site.graph:
+        known = spec_of_new(context, new, ref.slot)
+        if known.dtype is not None or ref.node not in context.graph:
             return known
-    return site.inference.spec(ref) if ref.node in site.graph else TensorSpec()
+    return context.inference.spec(ref) if ref.node in context.graph else TensorSpec()
 
 
-def spec_of_new(site: Site, new: NewNode, slot: int = 0) -> TensorSpec:
+def spec_of_new(context: StepContext, new: NodeSpec, slot: int = 0) -> TensorSpec:
     """Return what a recipe's node says of one of its outputs; outputs above 0 share the element type only."""
     spec = new.spec
-    if spec is None and new.like is not None and new.like.node in site.graph:
-        spec = site.inference.spec(new.like)
+    if spec is None and new.like is not None and new.like.node in context.graph:
+        spec = context.inference.spec(new.like)
     if spec is None:
         for key in ("dtype", "DstT", "T"):
             declared = new.attrs.get(key)
@@ -236,20 +238,20 @@ def spec_of_new(site: Site, new: NewNode, slot: int = 0) -> TensorSpec:
 
 
 def _missing_attrs(
-    site: Site, new: NewNode, refs: Sequence[Ref], operands: Mapping[Ref, DType]
+    context: StepContext, new: NodeSpec, refs: Sequence[Ref], operands: Mapping[Ref, DType]
 ) -> dict[str, AttrValue]:
     """Return the attributes that an ordinary operation needs, that the recipe leaves out, and that the inputs
     tell.
     """
     found: dict[str, AttrValue] = {}
     if new.op == "Placeholder":
-        spec = spec_of_new(site, new)
+        spec = spec_of_new(context, new)
         if "dtype" not in new.attrs and spec.dtype is not None:
             found["dtype"] = spec.dtype
         if "shape" not in new.attrs:
             found["shape"] = spec.shape
         if "dtype" not in new.attrs and spec.dtype is None:
-            raise site.fail(
+            raise context.fail(
                 "S219",
                 f"the type of '{new.name}' (Placeholder) is not known; expected an element type",
                 help=["give the node 'dtype', or a 'like' whose type is known"],
@@ -266,16 +268,16 @@ def _missing_attrs(
             continue
         at = position if position >= 0 else len(refs) + position
         if not 0 <= at < len(refs):
-            raise site.fail(
+            raise context.fail(
                 "S209",
                 f"'{new.name}' ({new.op}) has {len(refs)} inputs; expected at least {at + 1}",
                 help=[f"give the node 'inputs' under 'nodes: {new.name}'"],
             )
         ref = refs[at]
-        dtype = seen[ref] if ref in seen else _type_of(site, new, refs, ref)
+        dtype = seen[ref] if ref in seen else _type_of(context, new, refs, ref)
         seen[ref] = dtype
         if dtype is None:
-            raise site.fail(
+            raise context.fail(
                 "S219",
                 f"'{new.name}' ({new.op}) reads '{ref}', whose type is not known; expected its type for "
                 f"'{key}'",
@@ -285,14 +287,16 @@ def _missing_attrs(
     return found
 
 
-def _type_of(site: Site, new: NewNode, refs: Sequence[Ref], ref: Ref, depth: int = 8) -> DType | None:
+def _type_of(
+    context: StepContext, new: NodeSpec, refs: Sequence[Ref], ref: Ref, depth: int = 8
+) -> DType | None:
     """Return the type of an input; of a recipe's node that itself says nothing, the type of what it reads."""
     seen: set[str] = {new.name}
     for _ in range(depth):
-        dtype = spec_of(site, ref).dtype
+        dtype = spec_of(context, ref).dtype
         if dtype is not None:
             return dtype
-        source = site.nodes.get(ref.node)
+        source = context.nodes.get(ref.node)
         if source is None or source.name in seen:
             return None
         seen.add(source.name)
@@ -300,5 +304,5 @@ def _type_of(site: Site, new: NewNode, refs: Sequence[Ref], ref: Ref, depth: int
             return DType.FLOAT32
         if not source.inputs:
             return None
-        ref = resolve(site, source.inputs[0], "inputs")[0]
+        ref = resolve(context, source.inputs[0], "inputs")[0]
     return None

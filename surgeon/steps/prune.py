@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from surgeon.graph import Drop, Edit, Ref
 from surgeon.steps.placing import resolve
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 class Prune(Step):
@@ -38,21 +38,21 @@ class Prune(Step):
     keyword: ClassVar[str] = "prune"
     step: Literal["prune"] = "prune"
 
-    def plan(self, site: Site) -> list[Edit]:
-        needed = site.graph.ancestors(
-            [*(ref.node for ref in roots(site)), *(ref.node for ref in site.graph.outputs)]
+    def plan(self, context: StepContext) -> list[Edit]:
+        needed = context.graph.ancestors(
+            [*(ref.node for ref in roots(context)), *(ref.node for ref in context.graph.outputs)]
         )
-        return [Drop(n.name, "unused", None, site.span) for n in site.graph if n.name not in needed]
+        return [Drop(n.name, "unused", None, context.span) for n in context.graph if n.name not in needed]
 
 
-def roots(site: Site) -> tuple[Ref, ...]:
+def roots(context: StepContext) -> tuple[Ref, ...]:
     """Return the outputs that count for a graph on its way; raise SurgeonError S216 where there are none."""
-    names = [text.rpartition(":")[0] or text for text in site.outputs]
-    if names and all(name in site.graph for name in names):
-        return tuple(ref for text in site.outputs for ref in resolve(site, text))
-    found = site.graph.output_refs
-    if not found and len(site.graph):
-        raise site.fail(
+    names = [text.rpartition(":")[0] or text for text in context.outputs]
+    if names and all(name in context.graph for name in names):
+        return tuple(ref for text in context.outputs for ref in resolve(context, text))
+    found = context.graph.output_refs
+    if not found and len(context.graph):
+        raise context.fail(
             "S216",
             "the graph has no outputs; expected declared ones, or a node that nothing reads",
             help=["put 'set-outputs' before 'prune'"],

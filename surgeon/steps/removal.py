@@ -8,7 +8,7 @@ from surgeon.graph import Drop, Edit, Graph, Rewire, SetAttr
 from surgeon.graph.op_sets import LOOP_ENTRIES, PLACEHOLDERS, SWITCHES
 from surgeon.steps.frames import conditional
 from surgeon.steps.placing import COUNTED
-from surgeon.steps.step import Site
+from surgeon.steps.step import StepContext
 
 
 def unneeded(
@@ -40,7 +40,7 @@ def unneeded(
 
 
 def take_out(
-    site: Site,
+    context: StepContext,
     fates: Mapping[str, str],
     *path: str | int,
     exclusive: str | None = None,
@@ -55,7 +55,7 @@ def take_out(
     keeps it. ``disconnect`` takes data edges from them to nodes that stay away, too; otherwise applying
     refuses such edges. ``path`` places the edits in the step.
     """
-    graph, span = site.graph, site.at(*path)
+    graph, span = context.graph, context.at(*path)
     gone = dict(fates)
     if exclusive is not None:
         inputs = {n.name for n in graph if n.op in PLACEHOLDERS}
@@ -72,16 +72,16 @@ def take_out(
         else:
             control = tuple(c for c in node.control if c not in gone)
         edits.append(Rewire(node.name, inputs_now, control, span))
-        edits += counted(site, node.name, len(inputs_now), *path)
+        edits += counted(context, node.name, len(inputs_now), *path)
     return edits
 
 
-def counted(site: Site, name: str, inputs: int, *path: str | int) -> list[Edit]:
+def counted(context: StepContext, name: str, inputs: int, *path: str | int) -> list[Edit]:
     """Plan the count attribute of an operation that reads ``N`` tensors, for a new number of data inputs."""
-    node = site.graph[name]
+    node = context.graph[name]
     if node.op not in COUNTED or len(node.inputs) == inputs:
         return []
-    return [SetAttr(name, "N", inputs - COUNTED[node.op], site.at(*path))]
+    return [SetAttr(name, "N", inputs - COUNTED[node.op], context.at(*path))]
 
 
 def _ties(graph: Graph, gone: Collection[str], inside: Collection[str]) -> dict[str, str | None]:

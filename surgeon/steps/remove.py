@@ -9,7 +9,7 @@ from pydantic import Field
 from surgeon.graph import Edit
 from surgeon.steps.removal import take_out
 from surgeon.steps.selector import Selection, select
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 class Remove(Step):
@@ -48,10 +48,10 @@ class Remove(Step):
     exclusive: bool = Field(False, description="Take out what only they need as well.")
     disconnect: bool = Field(False, description="Take their edges away from nodes that stay and read them.")
 
-    def plan(self, site: Site) -> list[Edit]:
-        chosen = select(site, self.nodes, "nodes")
+    def plan(self, context: StepContext) -> list[Edit]:
+        chosen = select(context, self.nodes, "nodes")
         return take_out(
-            site,
+            context,
             dict.fromkeys(chosen, "removed"),
             "nodes",
             exclusive="only needed by nodes that were removed" if self.exclusive else None,

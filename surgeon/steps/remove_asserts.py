@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from surgeon.graph import Edit
 from surgeon.graph.op_sets import CHECKS
 from surgeon.steps.removal import take_out
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 class RemoveAsserts(Step):
@@ -40,6 +40,6 @@ class RemoveAsserts(Step):
     keyword: ClassVar[str] = "remove-asserts"
     step: Literal["remove-asserts"] = "remove-asserts"
 
-    def plan(self, site: Site) -> list[Edit]:
-        checks = {n.name: f"{n.op} taken out" for n in site.graph if n.op in CHECKS}
-        return take_out(site, checks, exclusive="only needed by checks") if checks else []
+    def plan(self, context: StepContext) -> list[Edit]:
+        checks = {n.name: f"{n.op} taken out" for n in context.graph if n.op in CHECKS}
+        return take_out(context, checks, exclusive="only needed by checks") if checks else []

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from surgeon.graph import Add, Drop, Edit, Node, Ref, Rewire, SetAttr, SetOutputs
 from surgeon.steps.selector import split_optional, unmatched
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*\Z")
 _COLOCATED = b"loc:@"
@@ -51,14 +51,14 @@ class Rename(Step):
         description="New names by name or namespace now; a key with '?' may match nothing.", min_length=1
     )
 
-    def plan(self, site: Site) -> list[Edit]:
-        graph = site.graph
-        names, keys = self._names(site)
+    def plan(self, context: StepContext) -> list[Edit]:
+        graph = context.graph
+        names, keys = self._names(context)
         owner: dict[str, str] = {}
         for old, new in names.items():
             key = keys[old]
             if not _NAME.match(new):
-                raise site.fail(
+                raise context.fail(
                     "S207",
                     f"'{new}' is no name for a node; expected letters, digits and . _ / \\ > -",
                     "nodes",
@@ -70,7 +70,7 @@ class Rename(Step):
                     if new in owner
                     else f"the graph has a node of that name ({graph[new].op})"
                 )
-                raise site.fail(
+                raise context.fail(
                     "S207",
                     f"'{old}' cannot be renamed to '{new}'; {whose}",
                     "nodes",
@@ -84,27 +84,27 @@ class Rename(Step):
             control = tuple(names.get(c, c) for c in node.control)
             placed = _relocated(node, names)
             if node.name in names:
-                new, span = names[node.name], site.at("nodes", keys[node.name])
+                new, span = names[node.name], context.at("nodes", keys[node.name])
                 attrs = node.attrs if placed is None else {**node.attrs, "_class": placed}
                 moved = replace(node, name=new, inputs=inputs, control=control, attrs=attrs)
                 edits += [Drop(node.name, f"renamed to '{new}'", new, span), Add(moved, node.name, span)]
                 continue
             if inputs != node.inputs or control != node.control:
-                edits.append(Rewire(node.name, inputs, control, site.at("nodes")))
+                edits.append(Rewire(node.name, inputs, control, context.at("nodes")))
             if placed is not None:
-                edits.append(SetAttr(node.name, "_class", placed, site.at("nodes")))
+                edits.append(SetAttr(node.name, "_class", placed, context.at("nodes")))
         outputs = tuple(Ref(names.get(r.node, r.node), r.slot) for r in graph.outputs)
         if outputs != graph.outputs:
-            edits.append(SetOutputs(outputs, site.at("nodes")))
+            edits.append(SetOutputs(outputs, context.at("nodes")))
         return edits
 
-    def _names(self, site: Site) -> tuple[dict[str, str], dict[str, str]]:
+    def _names(self, context: StepContext) -> tuple[dict[str, str], dict[str, str]]:
         """Return the new name of each node that gets one, and the key that gave it."""
         wanted = {split_optional(key)[0]: (key, new) for key, new in self.nodes.items()}
         names: dict[str, str] = {}
         keys: dict[str, str] = {}
         matched: set[str] = set()
-        for node in site.graph:
+        for node in context.graph:
             prefix = node.name
             while prefix and prefix not in wanted:
                 prefix = prefix.rpartition("/")[0]
@@ -118,7 +118,7 @@ class Rename(Step):
         for key in self.nodes:
             plain, optional = split_optional(key)
             if plain not in matched and not optional:
-                raise unmatched(site, plain, "nodes", key)
+                raise unmatched(context, plain, "nodes", key)
         return names, keys
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from surgeon.graph import Edit, Ref, Rewire
 from surgeon.steps.connect import node_in_graph
 from surgeon.steps.placing import resolve
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 class ReorderInputs(Step):
@@ -44,18 +44,18 @@ class ReorderInputs(Step):
     node: str = Field(description="Node whose inputs are put in order.")
     order: tuple[str, ...] = Field(description="Tensors that it reads, in the order wanted.", min_length=1)
 
-    def plan(self, site: Site) -> list[Edit]:
-        node = node_in_graph(site, self.node, "node")
+    def plan(self, context: StepContext) -> list[Edit]:
+        node = node_in_graph(context, self.node, "node")
         left: dict[Ref, int] = {}
         for ref in node.inputs:
             left[ref] = left.get(ref, 0) + 1
         front: list[Ref] = []
         for i, text in enumerate(self.order):
-            for ref in resolve(site, text, "order", i):
+            for ref in resolve(context, text, "order", i):
                 if not left.get(ref):
                     reads = ", ".join(f"'{r}'" for r in node.inputs) or "nothing"
                     problem = "is listed more often than it is read" if ref in left else "is not read"
-                    raise site.fail(
+                    raise context.fail(
                         "S212",
                         f"'{text}' {problem} by '{node.name}' ({node.op}); expected its data inputs",
                         "order",
@@ -71,4 +71,4 @@ class ReorderInputs(Step):
                 skip[ref] -= 1
             else:
                 rest.append(ref)
-        return [Rewire(node.name, (*front, *rest), None, site.at("order"))]
+        return [Rewire(node.name, (*front, *rest), None, context.at("order"))]

@@ -12,7 +12,7 @@ from pydantic import Field
 from surgeon.graph import DType, Edit, Node, SetAttr, SetOp
 from surgeon.steps.removal import higher_outputs
 from surgeon.steps.selector import Selection, select
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,13 @@ class ReplaceOp(Step):
     nodes: Selection | None = Field(None, description="Only among these nodes.")
     optional: bool = Field(True, description="No error when no node has the operation.")
 
-    def plan(self, site: Site) -> list[Edit]:
-        names = [n.name for n in site.graph] if self.nodes is None else select(site, self.nodes, "nodes")
-        found = [node for node in (site.graph[name] for name in names) if node.op == self.from_]
+    def plan(self, context: StepContext) -> list[Edit]:
+        names = (
+            [n.name for n in context.graph] if self.nodes is None else select(context, self.nodes, "nodes")
+        )
+        found = [node for node in (context.graph[name] for name in names) if node.op == self.from_]
         if not found and not self.optional:
-            raise site.fail(
+            raise context.fail(
                 "R201",
                 f"no node has the operation '{self.from_}'",
                 "from",
@@ -99,7 +101,7 @@ class ReplaceOp(Step):
             )
         rule = REPLACEMENTS.get((self.from_, self.to))
         if rule is None and found:
-            site.remark(
+            context.remark(
                 "S217",
                 f"'{self.from_}' to '{self.to}' is no replacement known to be safe; {len(found)} nodes "
                 "change",
@@ -107,10 +109,10 @@ class ReplaceOp(Step):
                 notes=(f"the first: '{found[0].name}'",),
             )
         edits: list[Edit] = []
-        span = site.span
-        several = higher_outputs(site.graph) if rule and rule.first_output_only else {}
+        span = context.span
+        several = higher_outputs(context.graph) if rule and rule.first_output_only else {}
         for node in found:
-            _check(site, node, rule or Replacement(), self.to, several)
+            _check(context, node, rule or Replacement(), self.to, several)
             edits.append(SetOp(node.name, self.to, span))
             edits += [
                 SetAttr(node.name, key, None, span)
@@ -121,20 +123,20 @@ class ReplaceOp(Step):
 
 
 def _check(
-    site: Site, node: Node, rule: Replacement, to: str, several: Mapping[str, tuple[str, int]]
+    context: StepContext, node: Node, rule: Replacement, to: str, several: Mapping[str, tuple[str, int]]
 ) -> None:
     """Raise SurgeonError S206 where the new operation would compute something else."""
     shown = f"node '{node.name}' ({node.op}) cannot become {to}"
     for key, allowed in rule.types.items():
         if key in node.attrs and node.attrs[key] not in allowed:
             expected = " or ".join(map(str, allowed)) if len(allowed) < 4 else "a number's type"
-            raise site.fail(
+            raise context.fail(
                 "S206", f"{shown}; its attribute '{key}' is {node.attrs[key]}, expected {expected}"
             )
     if node.name in several:
         reader, slot = several[node.name]
-        who = f"'{reader}' ({site.graph[reader].op}) reads" if reader else "the graph declares"
-        raise site.fail(
+        who = f"'{reader}' ({context.graph[reader].op}) reads" if reader else "the graph declares"
+        raise context.fail(
             "S206",
             f"{shown}; {who} its output {slot}, and only output 0 is the same",
             help=["take that reader out first, or narrow the step with 'nodes'"],

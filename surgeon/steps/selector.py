@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from surgeon.diagnostics import nearest
 from surgeon.graph import Graph, Node
-from surgeon.steps.step import Site
+from surgeon.steps.step import StepContext
 
 Entry = TypeVar("Entry")
 
@@ -81,7 +81,7 @@ def namespaces_of(graph: Graph) -> list[str]:
     return list(found)
 
 
-def select(site: Site, items: Sequence[str | Selector], *path: str | int) -> list[str]:
+def select(context: StepContext, items: Sequence[str | Selector], *path: str | int) -> list[str]:
     """Return the names of the nodes that ``items`` mean, each once, in graph order.
 
     ``path`` places the list in the step for diagnostics. Raise SurgeonError R201 for an entry that matches
@@ -92,7 +92,7 @@ def select(site: Site, items: Sequence[str | Selector], *path: str | int) -> lis
     selectors = [item for item in items if isinstance(item, Selector)]
     hits = [0] * len(selectors)
     chosen: list[str] = []
-    for node in site.graph:
+    for node in context.graph:
         taken = False
         for prefix in _prefixes(node.name):
             if prefix in plain:
@@ -112,22 +112,22 @@ def select(site: Site, items: Sequence[str | Selector], *path: str | int) -> lis
             key, optional = str(item), item.optional
             count = hits[selectors.index(item)]
         if not count and not optional:
-            raise unmatched(site, key, *path, i)
+            raise unmatched(context, key, *path, i)
     return chosen
 
 
-def unmatched(site: Site, key: str, *path: str | int) -> Exception:
+def unmatched(context: StepContext, key: str, *path: str | int) -> Exception:
     """Return the error of an entry that matches no node."""
     if key.startswith("{"):
-        return site.fail(
+        return context.fail(
             "R201", f"the selector {key} matches no node", *path, help=["correct it, or add 'optional: true'"]
         )
-    close = nearest(key, namespaces_of(site.graph))
+    close = nearest(key, namespaces_of(context.graph))
     counts = {
-        name: sum(n.name == name or n.name.startswith(name + "/") for n in site.graph) for name in close
+        name: sum(n.name == name or n.name.startswith(name + "/") for n in context.graph) for name in close
     }
     shown = ", ".join(f"'{name}' ({count} node{'s' if count != 1 else ''})" for name, count in counts.items())
-    return site.fail(
+    return context.fail(
         "R201",
         f"namespace '{key}' matches no node",
         *path,

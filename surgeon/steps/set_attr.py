@@ -10,7 +10,7 @@ from pydantic import Field
 from surgeon.graph import Edit, SetAttr
 from surgeon.steps.attributes import attr_value
 from surgeon.steps.selector import Selection, select
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 class SetAttributes(Step):
@@ -46,12 +46,14 @@ class SetAttributes(Step):
         description="Values by attribute; null takes the attribute away.", min_length=1
     )
 
-    def plan(self, site: Site) -> list[Edit]:
+    def plan(self, context: StepContext) -> list[Edit]:
         edits: list[Edit] = []
-        for name in select(site, self.nodes, "nodes"):
-            present = site.graph[name].attrs
+        for name in select(context, self.nodes, "nodes"):
+            present = context.graph[name].attrs
             for key, value in self.attrs.items():
-                new = None if value is None else attr_value(site, key, value, present.get(key), "attrs", key)
+                new = (
+                    None if value is None else attr_value(context, key, value, present.get(key), "attrs", key)
+                )
                 if new is not None or key in present:
-                    edits.append(SetAttr(name, key, new, site.at("attrs", key)))
+                    edits.append(SetAttr(name, key, new, context.at("attrs", key)))
         return edits

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from surgeon.graph import Edit, Ref, SetOutputs
 from surgeon.steps.placing import tensors_in_graph
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 
 class DeclareOutputs(Step):
@@ -41,8 +41,8 @@ class DeclareOutputs(Step):
         description="Outputs, in order: NODE, NODE:1, NODE:port or NODE:*.", min_length=1
     )
 
-    def plan(self, site: Site) -> list[Edit]:
+    def plan(self, context: StepContext) -> list[Edit]:
         found: list[Ref] = []
         for i, text in enumerate(self.outputs):
-            found += tensors_in_graph(site, text, "outputs", i)
-        return [SetOutputs(tuple(dict.fromkeys(found)), site.at("outputs"))]
+            found += tensors_in_graph(context, text, "outputs", i)
+        return [SetOutputs(tuple(dict.fromkeys(found)), context.at("outputs"))]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from surgeon.diagnostics import nearest_note
 from surgeon.graph import DType, Edit, SetAttr, Shape
 from surgeon.graph.op_sets import PLACEHOLDERS
-from surgeon.steps.step import Site, Step
+from surgeon.steps.step import Step, StepContext
 
 Dimension = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
 
@@ -52,15 +52,15 @@ class SetShape(Step):
         min_length=1,
     )
 
-    def plan(self, site: Site) -> list[Edit]:
+    def plan(self, context: StepContext) -> list[Edit]:
         edits: list[Edit] = []
         for name, given in self.nodes.items():
-            node = site.graph.get(name)
+            node = context.graph.get(name)
             if node is None or node.op not in PLACEHOLDERS:
                 problem = "is not in the graph" if node is None else f"is no placeholder, but {node.op}"
-                inputs = [n.name for n in site.graph if n.op in PLACEHOLDERS]
+                inputs = [n.name for n in context.graph if n.op in PLACEHOLDERS]
                 shown = ", ".join(f"'{n}'" for n in inputs[:8]) or "none"
-                raise site.fail(
+                raise context.fail(
                     "S213",
                     f"'{name}' {problem}; expected an input of the graph",
                     "nodes",
@@ -68,7 +68,7 @@ class SetShape(Step):
                     notes=[f"inputs: {shown}", *nearest_note(name, inputs)],
                 )
             spec = given if isinstance(given, InputSpec) else InputSpec(shape=given, dtype=None)
-            span = site.at("nodes", name)
+            span = context.at("nodes", name)
             if spec.dtype is not None:
                 edits.append(SetAttr(name, "dtype", spec.dtype, span))
             if spec.shape is not None:

@@ -28,7 +28,7 @@ class When(BaseModel):
 
 
 @dataclass(frozen=True)
-class NewNode:
+class NodeSpec:
     """A node that a recipe puts in: everything about it that does not depend on the step that does so.
 
     ``inputs`` are tensor names as the recipe writes them (``name``, ``name:1``, ``name:port``, ``name:*``),
@@ -52,7 +52,7 @@ class NewNode:
 
 
 @dataclass(frozen=True)
-class Site:
+class StepContext:
     """Where a step is planned: the graph as the steps before it left it, and what the recipe says around it.
 
     ``spans`` gives the recipe's place of the step's own keys, by path (``("nodes", 0)``); the empty path is
@@ -61,7 +61,7 @@ class Site:
 
     graph: Graph
     spans: Callable[[tuple[str | int, ...]], Span | None] = lambda path: None
-    nodes: Mapping[str, NewNode] = field(default_factory=dict)
+    nodes: Mapping[str, NodeSpec] = field(default_factory=dict)
     namespaces: Mapping[str, Any] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     rules: Mapping[str, Rule] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class Step(BaseModel):
         """The id, or the step's name."""
         return self.id or self.step
 
-    def plan(self, site: Site) -> list[Edit]:
+    def plan(self, context: StepContext) -> list[Edit]:
         """Return the edits, each with its place in the recipe.
 
         Raise SurgeonError where the step cannot be taken.

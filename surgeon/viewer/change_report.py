@@ -18,11 +18,11 @@ from surgeon.diagnostics import Span
 from surgeon.display import Displayed
 from surgeon.families import Derivation
 from surgeon.graph import Graph, Node, NodeChange, Ref, TensorSpec
-from surgeon.graph.op_sets import PLACEHOLDERS
+from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
 from surgeon.infer import Inference
 from surgeon.inspection import counted
 from surgeon.viewer.namespace_report import NamespaceReport, report_namespaces
-from surgeon.viewer.node_status import CONSTANTS, Kind, NodeReport, NodeStatus
+from surgeon.viewer.node_status import Kind, NodeReport, NodeStatus
 
 INPUTS = PLACEHOLDERS | {"Input"}
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import AttrValue, Change, Node, Tensor, TensorSpec, print_attr
+from surgeon.graph.op_sets import CONSTANTS
 from surgeon.graph.values import TensorDigest
 from surgeon.viewer.change_report import ChangeReport, GraphReport
 from surgeon.viewer.html_parts import shortened, value_of
 from surgeon.viewer.markup import Markup
 from surgeon.viewer.namespace_report import MAX_DEPTH
-from surgeon.viewer.node_status import CONSTANTS, NodeReport, Provenance
+from surgeon.viewer.node_status import NodeReport, Provenance
 
 MOST_NODES = 60_000
 """Nodes of one graph that the page draws; of a larger graph it draws the plugins and the first others."""

@@ -8,11 +8,12 @@ from typing import Any
 from surgeon.diagnostics import SurgeonError
 from surgeon.display import number, size, some
 from surgeon.graph import Node
+from surgeon.graph.op_sets import CONSTANTS
 from surgeon.viewer.change_report import ChangeReport, GraphReport
 from surgeon.viewer.drawing_data import attributes_of, specs_of
 from surgeon.viewer.explorer_layers import namespace_of, path_of
 from surgeon.viewer.html_parts import value_of
-from surgeon.viewer.node_status import CONSTANTS, NodeReport, NodeStatus, status_word
+from surgeon.viewer.node_status import NodeReport, NodeStatus, status_word
 
 CONTROL = "control"
 """The output that a control edge comes from."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from surgeon.deprecation import RenamedAttribute
-from surgeon.viewer.node_status import CONSTANTS, REMOVED, NodeReport, NodeStatus
+from surgeon.graph.op_sets import CONSTANTS
+from surgeon.viewer.node_status import REMOVED, NodeReport, NodeStatus
 
 MAX_DEPTH = 12
 """Components of a name that are taken for namespaces; the rest is one name."""

@@ -12,8 +12,6 @@ from surgeon.diagnostics import Span
 from surgeon.display import short_file
 from surgeon.graph import Change, Node, Tensor
 
-CONSTANTS = frozenset({"Const", "HostConst"})
-
 Kind = Literal["graph", "plan", "diff"]
 """What a report is of: one graph alone, a recipe's work, or two graphs."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -350,6 +350,50 @@ def test_every_lint_has_a_case_and_a_page(detector: Callable[..., str]) -> None:
     for code, found in all_lints().items():
         assert code_page(code) is not None and found.title
         assert found.owner.startswith("surgeon.lints.")
+
+
+OWN = '''"""Names that are too long for us."""
+CODE = "{code}"
+TARGETS = ("graphdef",)
+
+def check(context):
+    from surgeon.diagnostics import Diagnostic
+    yield from (Diagnostic(CODE, "is long", node.name) for node in context.nodes if len(node.name) > 9)
+'''
+
+
+@pytest.fixture
+def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Give a function that installs a package with a lint of this code, found by its entry point."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(code: str) -> None:
+        name = f"lints_of_{code.lower()}"
+        (tmp_path / f"{name}.py").write_text(OWN.format(code=code))
+        info = tmp_path / f"{name}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(f"[surgeon.lints]\n{name} = {name}\n")
+        all_lints.cache_clear()
+
+    yield install
+    all_lints.cache_clear()
+
+
+def test_lints_of_other_packages_are_found(
+    other_package: Callable[[str], None], lint: Callable[..., Sequence[Diagnostic]]
+) -> None:
+    text = "outputs: a_long_name\n" + X + "a_long_name = Relu(x) {T: float32}\n"
+    assert not lint(text, "graphdef")
+    other_package("Z900")
+    assert [(d.code, d.where) for d in lint(text, "graphdef")] == [("Z900", "a_long_name")]
+    assert all_lints()["Z900"].title == "Names that are too long for us."
+
+
+def test_a_code_of_two_lints_is_an_error_that_names_both(other_package: Callable[[str], None]) -> None:
+    other_package("L101")
+    with pytest.raises(SurgeonError, match=r"E112.*'L101', of 'surgeon\.lints\.\w+' and 'lints_of_l101'"):
+        all_lints()
 
 
 @pytest.mark.parametrize("date", ["2017", "2018", "2019"])

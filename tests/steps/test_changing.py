@@ -23,7 +23,7 @@ from surgeon.graph import (
 )
 from surgeon.steps.example import run_step
 from surgeon.steps.placing import free_name, place, resolve
-from surgeon.steps.step import NewNode, Site, step_types
+from surgeon.steps.step import NodeSpec, StepContext, step_types
 
 
 def make(keyword: str, **options: Any) -> Any:
@@ -49,10 +49,10 @@ i = Placeholder() {dtype: int32, shape: shape[1,4]}
 a = Relu(x) {T: float32}
 b = AddN(a, x, ^i) {N: 2, T: float32}
 """)
-ANCHORS = NewNode(
+ANCHORS = NodeSpec(
     "GridAnchor", "GridAnchor_TRT", {"numLayers": 3}, (), ports=("first", "second", "third"), is_plugin=True
 )
-PRIORS = NewNode("priors", "ConcatV2", inputs=("GridAnchor:*",), operands=(("axis", 2),))
+PRIORS = NodeSpec("priors", "ConcatV2", inputs=("GridAnchor:*",), operands=(("axis", 2),))
 
 
 # placing
@@ -63,9 +63,9 @@ PRIORS = NewNode("priors", "ConcatV2", inputs=("GridAnchor:*",), operands=(("axi
     [("GridAnchor", [0]), ("GridAnchor:1", [1]), ("GridAnchor:third", [2]), ("GridAnchor:*", [0, 1, 2])],
 )
 def test_resolve_ports(written: str, slots: list[int]) -> None:
-    site = Site(BASE, nodes={"GridAnchor": ANCHORS})
-    assert resolve(site, written) == tuple(Ref("GridAnchor", s) for s in slots)
-    assert resolve(site, "x:7") == (Ref("x", 7),)
+    context = StepContext(BASE, nodes={"GridAnchor": ANCHORS})
+    assert resolve(context, written) == tuple(Ref("GridAnchor", s) for s in slots)
+    assert resolve(context, "x:7") == (Ref("x", 7),)
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_resolve_ports(written: str, slots: list[int]) -> None:
 )
 def test_resolve_refuses(written: str, code: str, part: str) -> None:
     with pytest.raises(SurgeonError) as caught:
-        resolve(Site(BASE, nodes={"GridAnchor": ANCHORS}), written)
+        resolve(StepContext(BASE, nodes={"GridAnchor": ANCHORS}), written)
     assert caught.value.diagnostics[0].code == code and part in str(caught.value)
 
 
 def test_place_adds_operands_and_types() -> None:
-    site = Site(BASE, nodes={"GridAnchor": ANCHORS, "priors": PRIORS})
-    axis, concat = (add.node for add in place(site, PRIORS, before="a", control=("x",)))
+    context = StepContext(BASE, nodes={"GridAnchor": ANCHORS, "priors": PRIORS})
+    axis, concat = (add.node for add in place(context, PRIORS, before="a", control=("x",)))
     assert axis == Node(
         "priors/axis", "Const", attrs={"dtype": DType.INT32, "value": TensorValue.of(2, DType.INT32)}
     )
@@ -102,38 +102,38 @@ def test_place_adds_operands_and_types() -> None:
 
 
 def test_place_keeps_written_attributes_and_free_names() -> None:
-    new = NewNode("y", "Transpose", {"T": DType.FLOAT16}, ("x",), (("perm", [1, 0]),))
-    perm, node = place(Site(BASE), new, taken={"y/perm"})
+    new = NodeSpec("y", "Transpose", {"T": DType.FLOAT16}, ("x",), (("perm", [1, 0]),))
+    perm, node = place(StepContext(BASE), new, taken={"y/perm"})
     assert perm.node.name == "y/perm_1" and node.node.attrs == {"T": DType.FLOAT16, "Tperm": DType.INT32}
-    assert free_name(Site(BASE), "x", {"x_1"}) == "x_2"
+    assert free_name(StepContext(BASE), "x", {"x_1"}) == "x_2"
 
 
 def test_place_gives_plugins_nothing() -> None:
-    (add,) = place(Site(BASE), NewNode("n", "Clip_TRT", {"k": 1}, is_plugin=True), [Ref("x")])
+    (add,) = place(StepContext(BASE), NodeSpec("n", "Clip_TRT", {"k": 1}, is_plugin=True), [Ref("x")])
     assert add == Add(Node("n", "Clip_TRT", (Ref("x"),), (), {"k": 1}), None, None)
 
 
 def test_place_takes_the_spec_of_like_for_a_placeholder() -> None:
-    (add,) = place(Site(BASE), NewNode("Input", "Placeholder", like=Ref("i")))
+    (add,) = place(StepContext(BASE), NodeSpec("Input", "Placeholder", like=Ref("i")))
     assert add.node.attrs == {"dtype": DType.INT32, "shape": Shape.of(1, 4)}
-    (add,) = place(Site(BASE), NewNode("Input", "Placeholder", spec=TensorSpec.of("uint8", 2)))
+    (add,) = place(StepContext(BASE), NodeSpec("Input", "Placeholder", spec=TensorSpec.of("uint8", 2)))
     assert add.node.attrs == {"dtype": DType.UINT8, "shape": Shape.of(2)}
 
 
 @pytest.mark.parametrize(
     ("new", "code"),
     [
-        (NewNode("p", "Placeholder"), "S219"),
-        (NewNode("p", "Neg"), "S209"),
-        (NewNode("p", "Neg", inputs=("q",)), "S202"),
-        (NewNode("p", "Neg", inputs=("n",)), "S219"),
-        (NewNode("p", "Tile", inputs=("x",), operands=(("m", [[1], [1, 2]]),)), "S208"),
-        (NewNode("p", "Tile", inputs=("x",), operands=(("m", 1 << 40),)), "S208"),
+        (NodeSpec("p", "Placeholder"), "S219"),
+        (NodeSpec("p", "Neg"), "S209"),
+        (NodeSpec("p", "Neg", inputs=("q",)), "S202"),
+        (NodeSpec("p", "Neg", inputs=("n",)), "S219"),
+        (NodeSpec("p", "Tile", inputs=("x",), operands=(("m", [[1], [1, 2]]),)), "S208"),
+        (NodeSpec("p", "Tile", inputs=("x",), operands=(("m", 1 << 40),)), "S208"),
     ],
 )
-def test_place_refuses(new: NewNode, code: str) -> None:
+def test_place_refuses(new: NodeSpec, code: str) -> None:
     with pytest.raises(SurgeonError) as caught:
-        place(Site(BASE.replace([*BASE, Node("n", "Foo")])), new)
+        place(StepContext(BASE.replace([*BASE, Node("n", "Foo")])), new)
     assert caught.value.diagnostics[0].code == code
 
 
@@ -155,7 +155,7 @@ def test_add_node_written_in_place() -> None:
 
 
 def test_add_node_refuses() -> None:
-    around = {"nodes": {"GridAnchor": ANCHORS, "priors": PRIORS, "P": NewNode("P", "P_TRT", is_plugin=True)}}
+    around = {"nodes": {"GridAnchor": ANCHORS, "priors": PRIORS, "P": NodeSpec("P", "P_TRT", is_plugin=True)}}
     assert "nearest: 'GridAnchor'" in refused("S202", "add-node", BASE, around, node="GridAncor")
     assert "not in the graph at this step" in refused("S202", "add-node", BASE, around, node="priors")
     refused("S209", "add-node", BASE, around, node="P")
@@ -417,9 +417,9 @@ def test_replace_op_refuses_a_type_that_the_other_lacks() -> None:
 
 
 def test_replace_op_remarks_on_an_unknown_pair() -> None:
-    site = Site(NORM)
-    made = apply_edits(NORM, make("replace-op", **{"from": "Relu"}, to="Relu6").plan(site))
-    assert made["z"].op == "Relu6" and [(r.code, r.severity) for r in site.remarks] == [
+    context = StepContext(NORM)
+    made = apply_edits(NORM, make("replace-op", **{"from": "Relu"}, to="Relu6").plan(context))
+    assert made["z"].op == "Relu6" and [(r.code, r.severity) for r in context.remarks] == [
         ("S217", Severity.NOTE)
     ]
 
@@ -470,7 +470,9 @@ def test_every_edit_has_its_place(keyword: str, options: dict[str, Any]) -> None
         "l = Neg(k) {T: int32}\nm = Foo(l)"
     )
     graph = BASE.replace([*BASE, *more], [Ref("a")])
-    edits: list[Edit] = make(keyword, **options).plan(Site(graph, lambda path: SPAN if not path else None))
+    edits: list[Edit] = make(keyword, **options).plan(
+        StepContext(graph, lambda path: SPAN if not path else None)
+    )
     assert edits and all(edit.span == SPAN for edit in edits)
 
 
@@ -573,9 +575,9 @@ def test_pin_batch_keeps_one_unknown_dimension() -> None:
 
 def test_pin_batch_leaves_two_unknown_dimensions_with_a_remark() -> None:
     graph = shaped("?,?,3", "h, rest")
-    site = Site(graph)
-    made = apply_edits(graph, make("pin-batch").plan(site))
-    assert made["y"].inputs == graph["y"].inputs and [r.code for r in site.remarks] == ["S214"]
+    context = StepContext(graph)
+    made = apply_edits(graph, make("pin-batch").plan(context))
+    assert made["y"].inputs == graph["y"].inputs and [r.code for r in context.remarks] == ["S214"]
     assert made["x"].attrs["shape"] == Shape.of(1, None, 3)
 
 

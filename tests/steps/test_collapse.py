@@ -11,7 +11,7 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.graph import Drop, Graph, Ref, apply_edits, parse_graph, print_graph
 from surgeon.language import NamespaceRule
 from surgeon.steps.collapse import Collapse
-from surgeon.steps.step import NewNode, Site
+from surgeon.steps.step import NodeSpec, StepContext
 
 BASE = """\
 graph v1
@@ -25,13 +25,13 @@ out = Identity(post/q) {T: float32}
 """
 
 
-def new(name: str, op: str = "Relu", **options: Any) -> NewNode:
-    return NewNode(name, op, is_plugin=True, **options)
+def new(name: str, op: str = "Relu", **options: Any) -> NodeSpec:
+    return NodeSpec(name, op, is_plugin=True, **options)
 
 
 def collapse(
     text: str,
-    nodes: list[NewNode],
+    nodes: list[NodeSpec],
     namespaces: Mapping[str, str] | None = None,
     wanted: tuple[str, ...] = (),
     **options: Any,
@@ -41,8 +41,8 @@ def collapse(
         k.removesuffix("?"): NamespaceRule(node=v, optional=k.endswith("?"))
         for k, v in (namespaces or {}).items()
     }
-    site = Site(graph, nodes={n.name: n for n in nodes}, namespaces=rules, outputs=wanted)
-    edits = Collapse(**options).plan(site)
+    context = StepContext(graph, nodes={n.name: n for n in nodes}, namespaces=rules, outputs=wanted)
+    edits = Collapse(**options).plan(context)
     return apply_edits(graph, edits), edits
 
 

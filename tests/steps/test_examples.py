@@ -9,11 +9,11 @@ import pytest
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import print_graph
 from surgeon.steps.example import parse_example, read_example, run_step
-from surgeon.steps.step import NewNode, Step, step_types
+from surgeon.steps.step import NodeSpec, Step, step_types
 
 STEPS = list(step_types().values())
 AROUND: dict[str, dict[str, Any]] = {
-    "collapse": {"nodes": {"clip": NewNode("clip", "Relu")}, "outputs": ("y",)},
+    "collapse": {"nodes": {"clip": NodeSpec("clip", "Relu")}, "outputs": ("y",)},
 }
 """What the recipe says around a step whose example needs it."""
 

@@ -16,7 +16,7 @@ from surgeon.formats.graphdef import save_graph
 from surgeon.formats.uff import read_uff
 from surgeon.graph import DType, Graph, Ref, TensorValue, apply_edits, parse_graph
 from surgeon.steps.native_plugins import NativePlugins
-from surgeon.steps.step import Site
+from surgeon.steps.step import StepContext
 from surgeon.verification import OriginalRunner, RewrittenRunner
 
 CATALOG = load_catalog()
@@ -27,9 +27,9 @@ EXACT = 1e-6
 def turned(graph: Graph, outputs: tuple[str, ...] = (), **options: Any) -> tuple[Graph, list[Diagnostic]]:
     """Return the graph that the step makes, and its remarks."""
     remarks: list[Diagnostic] = []
-    site = Site(graph, rules=CATALOG.rules(), remarks=remarks, outputs=outputs)
+    context = StepContext(graph, rules=CATALOG.rules(), remarks=remarks, outputs=outputs)
     return apply_edits(
-        graph, NativePlugins.model_validate({"step": "native-plugins", **options}).plan(site)
+        graph, NativePlugins.model_validate({"step": "native-plugins", **options}).plan(context)
     ), remarks
 
 

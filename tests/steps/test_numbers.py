@@ -9,7 +9,7 @@ import pytest
 
 from surgeon.formats.graphdef import from_bytes, to_bytes
 from surgeon.graph import Graph, Ref, apply_edits
-from surgeon.steps.step import Site, step_types
+from surgeon.steps.step import StepContext, step_types
 
 tf = pytest.importorskip("tensorflow")
 
@@ -71,7 +71,7 @@ def compute(graph: Graph, flag: bool) -> Any:
 
 def take(graph: Graph, declaration: dict[str, Any]) -> Graph:
     step = step_types()[declaration["step"]].model_validate(declaration)
-    return apply_edits(graph, step.plan(Site(graph)))
+    return apply_edits(graph, step.plan(StepContext(graph)))
 
 
 def test_the_results_stay_bit_for_bit(model: Graph) -> None:

@@ -13,7 +13,7 @@ from surgeon.diagnostics import Span, SurgeonError
 from surgeon.graph import Drop, DType, Edit, Graph, Node, Ref, Rewire, apply_edits, parse_graph, print_graph
 from surgeon.steps.example import run_step
 from surgeon.steps.removal import unneeded
-from surgeon.steps.step import Site, step_types
+from surgeon.steps.step import StepContext, step_types
 
 
 def make(keyword: str, **options: Any) -> Any:
@@ -117,7 +117,7 @@ def test_unneeded_keeps_what_an_exclusive_node_shares_by_control() -> None:
 
 
 def test_remove_asserts_without_asserts_changes_nothing() -> None:
-    assert make("remove-asserts").plan(Site(READ)) == []
+    assert make("remove-asserts").plan(StepContext(READ)) == []
 
 
 def test_remove_asserts_leaves_a_graph_without_references_to_them() -> None:
@@ -251,7 +251,7 @@ def test_prune_prefers_the_outputs_of_the_recipe() -> None:
 
 
 def test_prune_says_unused() -> None:
-    edits = make("prune").plan(Site(text("a = Const()\nb = Neg(a)\nc = Const()")))
+    edits = make("prune").plan(StepContext(text("a = Const()\nb = Neg(a)\nc = Const()")))
     assert edits == [Drop("c", "unused")]
 
 
@@ -360,9 +360,11 @@ PLACED: list[tuple[str, dict[str, Any]]] = [
 def test_every_edit_has_its_place(keyword: str, options: dict[str, Any]) -> None:
     graph = READ.replace([*READ, *text("i = Identity(x)\nk = Neg(i)\nl = NoOp(^a)\nm = NoOp(^l)")])
     asserted = graph.replace([*graph, Node("g", "Assert", (Ref("k"),))])
-    edits: list[Edit] = make(keyword, **options).plan(Site(asserted, lambda path: SPAN if not path else None))
+    edits: list[Edit] = make(keyword, **options).plan(
+        StepContext(asserted, lambda path: SPAN if not path else None)
+    )
     assert edits and all(edit.span == SPAN for edit in edits)
-    checks = make("remove-asserts").plan(Site(asserted, lambda path: SPAN))
+    checks = make("remove-asserts").plan(StepContext(asserted, lambda path: SPAN))
     assert checks and all(edit.span == SPAN for edit in checks)
 
 
@@ -424,8 +426,8 @@ def test_edits_print_and_apply_the_same_twice(graph: Graph) -> None:
     for keyword in ("prune", "remove-asserts", "forward-identities"):
         step = make(keyword)
         try:
-            first = step.plan(Site(graph))
-            assert first == step.plan(Site(graph))
+            first = step.plan(StepContext(graph))
+            assert first == step.plan(StepContext(graph))
             assert print_graph(apply_edits(graph, first)) == print_graph(apply_edits(graph, first))
         except SurgeonError as exc:
             assert exc.diagnostics[0].code == "S103" and keyword == "remove-asserts"

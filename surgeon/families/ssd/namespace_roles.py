@@ -50,9 +50,11 @@ def _present(subject: Subject, key: str, rule: NamespaceRule) -> bool:
         return True
     if not rule.optional:
         from surgeon.steps.selector import unmatched
-        from surgeon.steps.step import Site
+        from surgeon.steps.step import StepContext
 
-        raise unmatched(Site(subject.graph, lambda path: subject.recipe.span(*path)), key, "namespaces", key)
+        raise unmatched(
+            StepContext(subject.graph, lambda path: subject.recipe.span(*path)), key, "namespaces", key
+        )
     return False
 
 
