@@ -1,5 +1,24 @@
 """The packages: what lies below ``surgeon``, and the two top-level folders that are installed inside it."""
 
-from setuptools import find_packages, setup
+from pathlib import Path
+from typing import Any
 
-setup(packages=[*find_packages(include=["surgeon", "surgeon.*"]), "surgeon.plugins", "surgeon.recipes"])
+from setuptools import find_packages, setup
+from setuptools.command.editable_wheel import editable_wheel
+
+
+class EditableWheel(editable_wheel):
+    """An editable install that type checkers understand.
+
+    They do not run the hook by which Python finds the packages, but read path files that name a folder.
+    """
+
+    def _run_build_commands(self, name: str, unpacked: str, *folders: str) -> Any:
+        (Path(unpacked) / "__editable__.surgeon.checkout.pth").write_text(f"{Path().resolve()}\n")
+        return super()._run_build_commands(name, unpacked, *folders)
+
+
+setup(
+    packages=[*find_packages(include=["surgeon", "surgeon.*"]), "surgeon.plugins", "surgeon.recipes"],
+    cmdclass={"editable_wheel": EditableWheel},
+)

@@ -88,8 +88,8 @@ _HOMES = {
     "surgeon.zoo.demo": ("demo_model",),
 }
 
-
-__getattr__, __dir__ = lazy_names(__name__, globals(), _HOMES)
+if not TYPE_CHECKING:  # a type checker would take every name that is misspelt for one of these
+    __getattr__, __dir__ = lazy_names(__name__, globals(), _HOMES)
 
 
 @draw_with

@@ -1,5 +1,7 @@
 """Before and after for a person: the report of what became of each node, and the page that shows it."""
 
+from typing import TYPE_CHECKING
+
 from surgeon.deprecation import renamed_names
 from surgeon.viewer.change_report import ChangeReport, GraphReport
 from surgeon.viewer.namespace_report import NamespaceReport
@@ -51,19 +53,18 @@ __all__ = [
     "verification_html",
 ]
 
-__getattr__ = renamed_names(
-    __name__,
-    {
-        "Fate": "NodeStatus",
-        "GraphStory": "GraphReport",
-        "Mark": "Provenance",
-        "NamespaceStory": "NamespaceReport",
-        "NodeStory": "NodeReport",
-        "Story": "ChangeReport",
-        "tell": "report_plan",
-        "tell_difference": "report_difference",
-        "tell_file": "report_file",
-        "tell_graph": "report_graph",
-    },
-    removal="0.2.0",
-)
+_RENAMED = {
+    "Fate": "NodeStatus",
+    "GraphStory": "GraphReport",
+    "Mark": "Provenance",
+    "NamespaceStory": "NamespaceReport",
+    "NodeStory": "NodeReport",
+    "Story": "ChangeReport",
+    "tell": "report_plan",
+    "tell_difference": "report_difference",
+    "tell_file": "report_file",
+    "tell_graph": "report_graph",
+}
+
+if not TYPE_CHECKING:  # a type checker would take every name that is misspelt for one of these
+    __getattr__ = renamed_names(__name__, _RENAMED, removal="0.2.0")

@@ -23,5 +23,5 @@ _HOMES = {
     "surgeon.zoo.ssd": ("build_ssd", "write_ssd"),
 }
 
-
-__getattr__, __dir__ = lazy_names(__name__, globals(), _HOMES)
+if not TYPE_CHECKING:  # a type checker would take every name that is misspelt for one of these
+    __getattr__, __dir__ = lazy_names(__name__, globals(), _HOMES)

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
 import zipfile
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ def expected_files(root: Path) -> set[str]:
 
 def source_copy(target: Path) -> Path:
     """Copy the working tree without what a build leaves there, so that nothing stale gets into the wheel."""
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
+    for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         if (ROOT / name).exists():
             target.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target / name)
@@ -82,20 +81,23 @@ def built(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(wheel, sdist)
 
 
+def environment(home: Path) -> Path:
+    """Make an environment to which this one lends its packages; return its folder of executables."""
+    run(sys.executable, "-m", "venv", home, cwd=home.parent)
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(run(home / "bin" / "python", "-c", code, cwd=home.parent).strip())
+    # A path file lends packages, but not the editable install there: its own path files are not read.
+    lent = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    (site / "dependencies.pth").write_text("\n".join(lent) + "\n")
+    return home / "bin"
+
+
 @pytest.fixture(scope="module")
 def clean(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of executables of a new environment: the wheel is installed, its dependencies are lent."""
-    home = tmp_path_factory.mktemp("clean") / "venv"
-    run(sys.executable, "-m", "venv", home, cwd=home.parent)
-    python = home / "bin" / "python"
-    run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", built.wheel, cwd=home.parent)
-    site = Path(
-        run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home.parent).strip()
-    )
-    # A path file lends packages, but not the editable install there: its own path files are not read.
-    lent = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
-    (site / "dependencies.pth").write_text("\n".join(lent) + "\n")
-    return home / "bin"
+    folder = environment(tmp_path_factory.mktemp("clean") / "venv")
+    run(folder / "python", "-m", "pip", "install", "-q", "--no-deps", "--no-index", built.wheel, cwd=folder)
+    return folder
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
@@ -155,3 +157,39 @@ def test_the_command_line_works_from_any_folder(clean: Path, tmp_path: Path) -> 
     plugins = run(clean / "surgeon", "list", "plugins", cwd=tmp_path)
     folders = [path.parent.name for path in sorted((ROOT / "plugins").glob("*/plugin.yaml"))]
     assert folders and [name for name in folders if name not in plugins] == []
+
+
+USES = """\
+import surgeon
+reveal_type(surgeon.verify)
+reveal_type(surgeon.plan("ssd", "model.pb"))
+reveal_type(surgeon.view("model.pb"))
+surgeon.load_grph("model.pb")
+"""
+
+
+def test_a_type_checker_understands_an_editable_install(tmp_path: Path) -> None:
+    pytest.importorskip("mypy", reason="types are checked by mypy: pip install mypy")
+    tree = source_copy(tmp_path / "tree" / "surgeon")
+    folder = environment(tmp_path / "venv")
+    options = ("--no-deps", "--no-build-isolation", "--no-index")
+    run(folder / "python", "-m", "pip", "install", "-q", *options, "--editable", tree, cwd=folder)
+    assert run(
+        folder / "python", "-c", "import surgeon.plugins as p; print(p.__file__)", cwd=tmp_path
+    ).strip() == str(tree / "plugins" / "__init__.py")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "uses.py").write_text(USES)
+    checked = subprocess.run(
+        [folder / "python", "-m", "mypy", "--cache-dir", tmp_path / "cache", "uses.py"],
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+    )
+    lines = checked.stdout.splitlines()
+    assert "def (recipe: " in lines[0] and lines[0].endswith(
+        '-> surgeon.verification.results.Verification"'
+    ), lines
+    assert 'Revealed type is "surgeon.rewrite.planning.Plan"' in lines[1]
+    assert 'Revealed type is "surgeon.viewer.change_report.ChangeReport"' in lines[2]
+    assert "load_grph" in lines[3] and "attr-defined" in lines[3]
