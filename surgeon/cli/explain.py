@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
+from surgeon.cli.list import versions
 from surgeon.cli.options import add_paths, add_target
 
 if TYPE_CHECKING:
@@ -141,17 +142,6 @@ def _port(port: PortSpec) -> dict[str, Any]:
         "summary": port.summary,
         "marks": marks + ([f"as many as '{port.repeat}' says"] if port.repeat else []),
     }
-
-
-def versions(thing: PluginSpec | FieldSpec | Registration) -> str:
-    """Return in which versions of TensorRT a plugin, a plugin version or a field exists."""
-    from surgeon.catalog import span_of_versions
-
-    return (
-        span_of_versions(thing).replace("it exists", "TensorRT", 1)
-        if thing.since or thing.until
-        else "any TensorRT"
-    )
 
 
 def _field(field: FieldSpec) -> dict[str, Any]:

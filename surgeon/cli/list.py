@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
 from surgeon.cli.options import add_paths, add_target
+
+if TYPE_CHECKING:
+    from surgeon.catalog import FieldSpec, PluginSpec, Registration
 
 NAME = "list"
 SUMMARY = "list recipes, plugins, steps, operations, targets or lints"
@@ -52,7 +55,6 @@ def _recipes(args: argparse.Namespace) -> Rows:
 
 def _plugins(args: argparse.Namespace) -> Rows:
     from surgeon.catalog import load_catalog
-    from surgeon.cli.explain import versions
     from surgeon.targets import load_target, print_version
 
     target = load_target(args.target) if args.target else None
@@ -134,3 +136,14 @@ _LISTS: dict[str, Callable[[argparse.Namespace], Rows]] = {
 
 def _cell(value: object) -> str:
     return str(value)
+
+
+def versions(thing: PluginSpec | FieldSpec | Registration) -> str:
+    """Return in which versions of TensorRT a plugin, a plugin version or a field exists."""
+    from surgeon.catalog import span_of_versions
+
+    return (
+        span_of_versions(thing).replace("it exists", "TensorRT", 1)
+        if thing.since or thing.until
+        else "any TensorRT"
+    )

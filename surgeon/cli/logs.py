@@ -154,7 +154,7 @@ def _of_op(one: Explained, args: argparse.Namespace) -> str:
         (spec for spec in load_catalog(args.plugin_paths).values() if op in (spec.op, spec.creator)), None
     )
     if plugin is not None:
-        from surgeon.cli.explain import versions
+        from surgeon.cli.list import versions
 
         return f"{op} is a plugin: {versions(plugin)}."
     found = next((o for o in operations() if o.op == op), None)

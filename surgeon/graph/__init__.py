@@ -5,7 +5,8 @@ from surgeon.graph.dtypes import DType
 from surgeon.graph.edits import Add, Drop, Edit, Rewire, SetAttr, SetOp, SetOutputs, apply_edits
 from surgeon.graph.graph import Graph, Versions
 from surgeon.graph.node import Node, Ref
-from surgeon.graph.text import parse_graph, parse_node, print_attr, print_graph, print_node
+from surgeon.graph.printing import print_attr, print_graph, print_node
+from surgeon.graph.text import parse_graph, parse_node
 from surgeon.graph.values import (
     AttrScalar,
     AttrValue,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from surgeon.display import Displayed
 from surgeon.graph.graph import Graph
 from surgeon.graph.node import Node, Ref
-from surgeon.graph.text import print_attr, print_node
+from surgeon.graph.printing import print_attr, print_node
 from surgeon.graph.values import AttrValue, TensorDigest, TensorRef, TensorValue
 
 LIMIT = 20

@@ -12,6 +12,7 @@ from surgeon.diagnostics import SurgeonError, error, nearest_note
 from surgeon.display import Displayed
 from surgeon.graph.node import Node, Ref
 from surgeon.graph.op_sets import LOOP_ENDS, WITHOUT_OUTPUT
+from surgeon.graph.printing import print_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +280,6 @@ class Graph(Displayed):
 
     def digest(self) -> str:
         """Return a SHA-256 over nodes, edges, attributes, tensor values, outputs, versions and library."""
-        from surgeon.graph.text import print_node
-
         total = hashlib.sha256()
         for node in self:
             total.update(print_node(node, limit=0).encode() + b"\n")

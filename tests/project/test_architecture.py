@@ -77,6 +77,10 @@ OWNERS = {
 DATA_PACKAGES = ("surgeon.plugins", "surgeon.recipes")
 
 
+CIRCLES = {"surgeon.formats.graphdef.reader <-> surgeon.formats.graphdef.saved_model"}
+"""Circles of imports that are still to be broken."""
+
+
 @dataclass(frozen=True)
 class Import:
     """One import: the dotted name, its line, whether it is a statement, and whether only a type checker reads it."""
@@ -165,7 +169,7 @@ def violations(root: Path) -> list[str]:
     for module, path in modules.items():
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
         place = path.relative_to(root).as_posix()
-        for item in imports_of(tree, module, path.name == "__init__.py", names):
+        for item in imports_of(tree, module, _is_package(path), names):
             found += [f"{place}:{item.line}: {text}" for text in _judge_import(module, item)]
         if room_of(module) != "cli":
             found += [f"{place}:{line}: {text}" for line, text in _prints(tree)]
@@ -209,6 +213,44 @@ def _judge_foreign(module: str, item: Import, top: str) -> list[str]:
     return found
 
 
+def circles(root: Path) -> list[str]:
+    """Return each set of modules that import one another in a circle, by name, joined by ` <-> `.
+
+    Imports inside functions count, those that only a type checker reads do not.
+    """
+    modules = module_names(root)
+    names = frozenset(modules)
+    imports = {
+        module: {
+            item.name
+            for item in imports_of(ast.parse(path.read_text("utf-8")), module, _is_package(path), names)
+            if item.name in names and not item.typing_only
+        }
+        for module, path in modules.items()
+    }
+    reached = {module: _reached(imports, module) for module in modules}
+    rings = (
+        frozenset(other for other in reached[module] if module in reached[other])
+        for module in modules
+        if module in reached[module]
+    )
+    return sorted({" <-> ".join(sorted(ring)) for ring in rings})
+
+
+def _is_package(path: Path) -> bool:
+    return path.name == "__init__.py"
+
+
+def _reached(imports: dict[str, set[str]], start: str) -> set[str]:
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        more = imports[waiting.pop()] - reached
+        reached |= more
+        waiting += more
+    return reached
+
+
 def _prints(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
@@ -228,6 +270,25 @@ def _inside(module: str, package: str) -> bool:
 
 def test_imports_point_up_the_list_of_rooms() -> None:
     assert violations(ROOT) == []
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    assert set(circles(ROOT)) == CIRCLES
+
+
+def test_a_planted_circle_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "surgeon"
+    folder.mkdir()
+    for name, text in {
+        "__init__": "",
+        "a": "from surgeon import b",
+        "b": "def f():\n    from surgeon.c import x",
+        "c": "from . import a, d",
+        "d": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from surgeon.a import y",
+        "e": "import surgeon.e",
+    }.items():
+        (folder / f"{name}.py").write_text(f"{text}\n")
+    assert circles(tmp_path) == ["surgeon.a <-> surgeon.b <-> surgeon.c", "surgeon.e"]
 
 
 def test_the_tree_is_really_read() -> None:
