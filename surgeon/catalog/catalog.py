@@ -28,7 +28,7 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
 
     def __getitem__(self, op: str) -> PluginSpec:
         if op not in self._read:
-            self._read[op] = load_definition(self._folders[op])
+            self._read[op] = load_definition(self._folders[op], self._folders)
         return self._read[op]
 
     def __repr__(self) -> str:

@@ -11,9 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from surgeon.catalog.fields import FieldSpec, FieldType, FieldValue, Unfit
 from surgeon.catalog.plugin import PluginSpec, PortSpec, Registration, Remark
+from surgeon.diagnostics import error, nearest_note
 from surgeon.graph import DType
 from surgeon.targets import parse_version, read_data
-from surgeon.targets.data_file import Truth, Version
+from surgeon.targets.data_file import Plain, Truth, Version, read_plain
 
 CODE = "C110"
 
@@ -171,12 +172,18 @@ class _Plugin(_Strict):
 _COUNTING = ("int", "int[]", "float[]")
 
 
-def load_definition(folder: Path) -> PluginSpec:
+def load_definition(folder: Path, folders: Mapping[str, Path]) -> PluginSpec:
     """Return the plugin that ``<folder>/plugin.yaml`` describes; the folder's name is the op.
 
-    Raise SurgeonError C110, with line and column, for a file that does not.
+    ``folders`` are those of all plugins, of which ``like`` names one: all that the definition does not say
+    stands in that one's. Raise SurgeonError C110, with line and column, for a file that is wrong.
     """
-    model = read_data(folder / "plugin.yaml", _Plugin, CODE, "plugin definition")
+
+    def extend(own: dict[str, Plain]) -> dict[str, Plain]:
+        like = own.pop("like", None)
+        return own if like is None else _merged(_base(like, folder, folders), own)
+
+    model = read_data(folder / "plugin.yaml", _Plugin, CODE, _THING, extend)
     plain = {name: getattr(model, name) for name in _PLAIN}
     return PluginSpec(
         op=folder.name,
@@ -189,6 +196,36 @@ def load_definition(folder: Path) -> PluginSpec:
         remarks=tuple(Remark(**remark.model_dump()) for remark in model.remarks),
         **plain,
     )
+
+
+_THING = "plugin definition"
+
+
+def _base(like: Plain, folder: Path, folders: Mapping[str, Path]) -> dict[str, Plain]:
+    """Return the content of the definition that another one is like."""
+    base = folders.get(like) if isinstance(like, str) else None
+    plain = {} if base is None else read_plain(base / "plugin.yaml", CODE, _THING)
+    if base is None or "like" in plain:
+        raise error(
+            CODE,
+            f"'like' of the {_THING} is '{like!s:.60}'; expected a plugin whose definition has no 'like'",
+            folder / "plugin.yaml",
+            nearest_note(str(like), folders),
+            ["correct the value"],
+        )
+    return plain
+
+
+def _merged(base: dict[str, Plain], own: dict[str, Plain]) -> dict[str, Plain]:
+    """Return ``base`` with the keys of ``own``, maps merged, and without those that are null there."""
+    merged = base | own
+    for key, value in own.items():
+        inherited = base.get(key)
+        if isinstance(value, dict) and isinstance(inherited, dict):
+            merged[key] = _merged(inherited, value)
+        elif value == "null":
+            del merged[key]
+    return merged
 
 
 _PLAIN = (

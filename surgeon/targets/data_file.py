@@ -6,7 +6,7 @@ Scalars stay text; the model converts them. So a version written ``10.10`` is no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -52,20 +52,36 @@ Version = Annotated[tuple[int, ...], BeforeValidator(parse_version)]
 Truth = Annotated[bool, BeforeValidator(_truth)]
 
 
-def read_data(path: Path, model: type[Model], code: str, thing: str) -> Model:
-    """Return the content of one YAML file as ``model``.
+def read_data(
+    path: Path,
+    model: type[Model],
+    code: str,
+    thing: str,
+    extend: Callable[[dict[str, Plain]], dict[str, Plain]] = lambda plain: plain,
+) -> Model:
+    """Return the content of one YAML file as ``model``, after ``extend`` added what stands elsewhere.
 
     Raise SurgeonError with ``code`` and line and column: for a file that cannot be read, is over 256 KiB, is
     no YAML or holds tags, anchors or duplicate keys, and for each value that the model refuses.
     """
-    text = _read_text(path, code, thing)
-    document = _Document(str(path), text.split("\n"), code)
-    plain = document.parse(text)
+    document, plain = _read_document(path, code, thing)
+    plain = extend(plain)
     try:
         return model.model_validate(plain)
     except ValidationError as exc:
         faults = exc.errors(include_url=False, include_context=False)[:FAULT_LIMIT]
         raise SurgeonError(*(_fault(code, thing, dict(f), document) for f in faults)) from None
+
+
+def read_plain(path: Path, code: str, thing: str) -> dict[str, Plain]:
+    """Return the content of one YAML file, scalars as text; raise SurgeonError as :func:`read_data`."""
+    return _read_document(path, code, thing)[1]
+
+
+def _read_document(path: Path, code: str, thing: str) -> tuple[_Document, dict[str, Plain]]:
+    text = _read_text(path, code, thing)
+    document = _Document(str(path), text.split("\n"), code)
+    return document, document.parse(text)
 
 
 def _read_text(path: Path, code: str, thing: str) -> str:
@@ -130,7 +146,7 @@ class _Document:
     keys: dict[Loc, Span] = field(default_factory=dict)
     values: dict[Loc, Span] = field(default_factory=dict)
 
-    def parse(self, text: str) -> Plain:
+    def parse(self, text: str) -> dict[str, Plain]:
         root: list[Plain] = []
         stack: list[_Open] = [_Open((), root)]
         try:

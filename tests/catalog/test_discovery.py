@@ -63,7 +63,7 @@ def test_asking_for_one_plugin_reads_one_file(monkeypatch: pytest.MonkeyPatch) -
     read: list[str] = []
     real = catalog_module.load_definition
     monkeypatch.setattr(
-        catalog_module, "load_definition", lambda folder: read.append(folder.name) or real(folder)
+        catalog_module, "load_definition", lambda folder, all: read.append(folder.name) or real(folder, all)
     )
     catalog = load_catalog()
     assert "NMS_TRT" in catalog and len(catalog) >= 5 and read == []
@@ -274,3 +274,48 @@ def test_the_place_of_a_fault_is_shown(
         column,
     )
     assert "^" in diagnostic.render()
+
+
+LIKE = """\
+like: Double
+title: Doubling, and more
+outputs:
+  - {name: z, summary: another one}
+fields:
+  factor: {default: 3, minimum: null}
+  steps: null
+  more: {type: int, summary: More.}
+"""
+
+
+def test_a_definition_is_like_another_one(make_plugin: Callable[..., Path]) -> None:
+    make_plugin()
+    catalog = load_catalog([make_plugin("Double2", LIKE)])
+    base, found = catalog["Double"], catalog["Double2"]
+    assert (found.op, found.title, found.creator) == ("Double2", "Doubling, and more", "Double2")
+    assert found.summary == base.summary and found.sources == base.sources and found.inputs == base.inputs
+    assert [port.name for port in found.outputs] == ["z"]
+    assert [*found.fields] == [*(name for name in base.fields if name != "steps"), "more"]
+    assert found.fields["factor"].default == 3 and found.fields["factor"].minimum is None
+    assert found.fields["factor"].summary == base.fields["factor"].summary
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("like: Dubble\n", "'like' of the plugin definition is 'Dubble'; expected a plugin whose"),
+        ("like: Double2\n", "is 'Double2'; expected a plugin whose definition has no 'like'"),
+        ("like: [Double]\n", "'like' of the plugin definition is"),
+        ("like: Double\nfields:\n  factor: {type: number}\n", "'fields.factor.type' of the plugin"),
+        ("like: Double\nsummary: null\n", "lacks the key 'summary'"),
+    ],
+)
+def test_a_definition_that_is_like_nothing_good_is_c110(
+    make_plugin: Callable[..., Path], text: str, said: str
+) -> None:
+    make_plugin()
+    catalog = load_catalog([make_plugin("Double2", text)])
+    with pytest.raises(SurgeonError) as caught:
+        catalog["Double2"]
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "C110" and said in diagnostic.message and "Double2" in str(diagnostic.where)
