@@ -16,10 +16,19 @@ from surgeon.api.export import check_objections, errors_in, write
 from surgeon.atomic import check_writable
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.engine import BuildOptions, Built, Calibrating, Registry, Source, build, read_registry
+from surgeon.engine import (
+    BuildOptions,
+    BuildResult,
+    CalibrationBatches,
+    Registry,
+    Source,
+    build,
+    read_registry,
+)
 from surgeon.engine.builds import TIMEOUT
 from surgeon.engine.children import not_installed
-from surgeon.engine.libraries import check_libraries, check_plugins, version_of
+from surgeon.engine.libraries import check_libraries
+from surgeon.engine.plugin_checks import check_plugins, version_of
 from surgeon.engine.sources import source_of_file, source_of_onnx, source_of_uff
 from surgeon.engine.worker_client import Watch
 from surgeon.formats.uff import read_uff
@@ -27,7 +36,7 @@ from surgeon.graph import Graph, Ref
 from surgeon.language import Recipe
 from surgeon.request import Options, PathLike, Request, Work, takes_options
 from surgeon.rewrite import apply
-from surgeon.runners.calibration import calibrating
+from surgeon.runners.calibration import calibration_batches
 from surgeon.runners.detections import gives_detections
 from surgeon.targets import Target, all_targets
 
@@ -60,7 +69,7 @@ def build_engine(
     timeout: float = TIMEOUT,
     watch: Watch | None = None,
     **options: Unpack[Options],
-) -> Built:
+) -> BuildResult:
     """Build an engine with the installed TensorRT and its GPU, from a recipe and a model or from a file.
 
     ``recipe`` and ``model`` are as :func:`convert` takes them; or ``recipe`` is a ``.uff`` or ``.onnx`` file
@@ -122,7 +131,7 @@ def build_engine(
             build_options,
             libraries=libraries,
             shapes=shapes,
-            calibrating=batches if build_options.precision == "int8" else None,
+            calibration=batches if build_options.precision == "int8" else None,
             timing_cache=None if timing_cache is None else Path(timing_cache),
             force=force,
             timeout=timeout,
@@ -226,8 +235,8 @@ def _calibration(
     pictures: PathLike | Sequence[np.ndarray] | None,
     most: int,
     cache: PathLike | None,
-) -> Calibrating | None:
+) -> CalibrationBatches | None:
     if pictures is not None:
         given = Path(pictures) if isinstance(pictures, str | os.PathLike) else pictures
-        return calibrating(given, source.image, source.inputs, batch, most)
-    return None if cache is None else Calibrating(cache=Path(cache))
+        return calibration_batches(given, source.image, source.inputs, batch, most)
+    return None if cache is None else CalibrationBatches(cache=Path(cache))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from surgeon.cli import console
 
 if TYPE_CHECKING:
-    from surgeon.engine import Explained, Reading
+    from surgeon.engine import ExplainedMessage, LogReading
 
 UNKNOWN = 20
 """Lines that look wrong and are not known, as many as are listed as text."""
@@ -71,7 +71,7 @@ def _decoded(source: io.BufferedReader) -> Iterator[str]:
         text.detach()
 
 
-def _plain(reading: Reading, args: argparse.Namespace) -> dict[str, Any]:
+def _plain(reading: LogReading, args: argparse.Namespace) -> dict[str, Any]:
     return {
         "lines": reading.lines,
         "messages": [
@@ -96,7 +96,7 @@ def _plain(reading: Reading, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _show(reading: Reading, args: argparse.Namespace) -> None:
+def _show(reading: LogReading, args: argparse.Namespace) -> None:
     counts = (
         console.plural(reading.lines, "line"),
         console.plural(len(reading.explained), "known message"),
@@ -120,7 +120,7 @@ def _show(reading: Reading, args: argparse.Namespace) -> None:
         )
 
 
-def _show_message(one: Explained, args: argparse.Namespace) -> None:
+def _show_message(one: ExplainedMessage, args: argparse.Namespace) -> None:
     heading = _HEADINGS[one.message.kind]
     times = f", {console.number(one.count)} times" if one.count > 1 else ""
     console.show(console.bold(f"line {one.line}{times}: {one.text}"))
@@ -142,7 +142,7 @@ def _paragraph(name: str, text: str) -> None:
     console.show(textwrap.fill(text, _WIDTH, initial_indent=f"  {name:<7}", subsequent_indent=" " * 9))
 
 
-def _of_op(one: Explained, args: argparse.Namespace) -> str:
+def _of_op(one: ExplainedMessage, args: argparse.Namespace) -> str:
     """Return what is known of the operation that a message speaks of, empty where it speaks of none."""
     from surgeon.catalog import load_catalog
     from surgeon.cli.operations import operations

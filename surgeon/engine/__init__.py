@@ -1,21 +1,20 @@
 """TensorRT as rewritten graphs meet it: building and running engines, its plugin libraries, and what it says
 when something is wrong."""
 
-from surgeon.engine.builds import Built, Calibrating, Output, Source, build
+from surgeon.deprecation import renamed_names
+from surgeon.engine.builds import BuildResult, CalibrationBatches, Output, Source, build
 from surgeon.engine.engine import Bench, Engine, load_engine
-from surgeon.engine.known_messages import Explained, Message, Reading, known_messages, read_log
+from surgeon.engine.known_messages import ExplainedMessage, KnownMessage, LogReading, known_messages, read_log
 from surgeon.engine.libraries import (
     PluginUse,
     check_libraries,
-    check_loaded,
-    check_plugins,
     plugin_uses,
     plugin_uses_of_onnx,
     plugin_uses_of_uff,
-    version_of,
 )
 from surgeon.engine.manifest import FileInfo, Manifest, TensorInfo, manifest_path, read_manifest
 from surgeon.engine.options import BuildOptions
+from surgeon.engine.plugin_checks import check_loaded, check_plugins, version_of
 from surgeon.engine.registry import (
     CreatorField,
     Device,
@@ -29,20 +28,20 @@ from surgeon.engine.worker_client import Platform
 __all__ = [
     "Bench",
     "BuildOptions",
-    "Built",
-    "Calibrating",
+    "BuildResult",
+    "CalibrationBatches",
     "CreatorField",
     "Device",
     "Engine",
-    "Explained",
+    "ExplainedMessage",
     "FileInfo",
+    "KnownMessage",
     "LoadedLibrary",
+    "LogReading",
     "Manifest",
-    "Message",
     "Output",
     "Platform",
     "PluginUse",
-    "Reading",
     "RegisteredCreator",
     "Registry",
     "Source",
@@ -62,3 +61,15 @@ __all__ = [
     "read_registry",
     "version_of",
 ]
+
+__getattr__ = renamed_names(
+    __name__,
+    {
+        "Built": "BuildResult",
+        "Calibrating": "CalibrationBatches",
+        "Explained": "ExplainedMessage",
+        "Message": "KnownMessage",
+        "Reading": "LogReading",
+    },
+    removal="0.2.0",
+)

@@ -76,7 +76,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Calibrating:
+class CalibrationBatches:
     """Pictures for the INT8 calibrator.
 
     ``batch`` gives batch i as the network's inputs in the engine's layout, ``batch_size`` pictures each;
@@ -93,7 +93,7 @@ class Calibrating:
 
 
 @dataclass(frozen=True)
-class Built:
+class BuildResult:
     """An engine on disk: ``reused`` where it was there and right.
 
     ``report`` is the layers' JSON, '' without one.
@@ -112,20 +112,95 @@ def build(
     *,
     libraries: Sequence[Path] = (),
     shapes: Mapping[str, Sequence[Sequence[int]]] | None = None,
-    calibrating: Calibrating | None = None,
+    calibration: CalibrationBatches | None = None,
     timing_cache: Path | None = None,
     force: bool = False,
     timeout: float = TIMEOUT,
     watch: Watch | None = None,
-) -> Built:
+) -> BuildResult:
     """Build an engine into ``output``, with its manifest beside it, unless the one that is there was built of
     the same.
 
     ``shapes`` gives the least, best and largest shape of inputs with open sizes other than the batch, in the
-    engine's layout. The engine is run once before it is written. Raise SurgeonError: B107 for INT8 without
-    calibration, E105 for outputs, and what :meth:`Worker.order` raises; nothing is written then.
+    engine's layout. The engine is run once before it is written. Raise SurgeonError: B101 for a batch that
+    the file does not have, B107 for INT8 without calibration, E105 for outputs, and what
+    :meth:`Worker.order` raises; nothing is written then.
     """
-    if options.precision == "int8" and calibrating is None:
+    _check(source, options, calibration)
+    used = _calibration_used(options, calibration)
+    libraries_used = tuple(describe_file(path) for path in libraries)
+    content = describe_file(source.path)
+    weights = describe_file(source.weights).sha256 if source.weights is not None else ""
+    profiles = {**_profiles(source, options), **(shapes or {})}
+    with Worker(libraries, source.uses, str(source.path), watch, _answering(calibration)) as worker:
+        platform = worker.platform
+        key = key_of(
+            content.sha256 + weights,
+            options,
+            platform.tensorrt,
+            f"{platform.gpu} {platform.capability}",
+            libraries_used,
+            profiles,
+            used.digest if used else "",
+        )
+        earlier = None if force else _earlier(output)
+        if earlier is not None and earlier.key == key and _is_whole(earlier, platform, output):
+            return BuildResult(output, earlier, True)
+        result = worker.order(
+            "build",
+            timeout,
+            source=_parsed(source),
+            options=dict(options.to_json()),
+            profiles=profiles,
+            report=options.report,
+            timing_cache=_read(timing_cache) if timing_cache is not None else None,
+            calibration=_calibrator(options, calibration, used, earlier, output, content),
+        )
+        data: bytes = result["engine"]
+        bindings = worker.order("load", _FIRST_RUN, data=data, max_batch=options.max_batch)
+        inputs, outputs = _tensors(source, result, bindings)
+        zeros = {t.binding: np.zeros(_static(_engine_shape(t)), t.dtype) for t in inputs}
+        worker.order("run", _FIRST_RUN, feeds=zeros)
+    manifest = Manifest(
+        surgeon=__version__,
+        model=source.model,
+        graph=source.graph,
+        recipe=source.recipe,
+        recipe_digest=source.recipe_digest,
+        target=source.target,
+        format=source.format,
+        source=content,
+        engine=FileInfo(name=output.name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data)),
+        tensorrt=platform.tensorrt,
+        gpu=platform.gpu,
+        compute_capability=platform.capability,
+        precision=options.precision,
+        tf32=options.tf32,
+        workspace=options.workspace,
+        max_batch=options.max_batch,
+        dla_core=options.dla_core,
+        inputs=inputs,
+        outputs=outputs,
+        detections=source.detections,
+        image=source.image,
+        labels=source.labels,
+        plugin_libraries=libraries_used,
+        calibration=used,
+        layers=result["layers"],
+        build_seconds=round(result["seconds"], 2),
+        key=key,
+    )
+    if result["calibration_cache"]:
+        write_bytes(calibration_path(output), result["calibration_cache"])
+    if timing_cache is not None and result["timing_cache"]:
+        write_bytes(timing_cache, result["timing_cache"])
+    write_bytes(output, data)
+    write_text(manifest_path(output), manifest.to_json())
+    return BuildResult(output, manifest, False, result.get("report", ""))
+
+
+def _check(source: Source, options: BuildOptions, calibration: CalibrationBatches | None) -> None:
+    if options.precision == "int8" and calibration is None:
         raise error(
             "B107",
             "an INT8 engine needs calibration; expected a folder of pictures, or a calibration cache",
@@ -142,84 +217,17 @@ def build(
             str(source.path),
             help=["convert with '--batch dynamic', or with the batch that the engine is to have"],
         )
-    described = [describe_file(path) for path in libraries]
-    content = describe_file(source.path)
-    profiles = {**_profiles(source, options), **(shapes or {})}
-    told = _calibration(options, calibrating)
-    with Worker(libraries, source.uses, str(source.path), watch, _answering(calibrating)) as worker:
-        place = worker.platform
-        weights = describe_file(source.weights).sha256 if source.weights is not None else ""
-        key = key_of(
-            content.sha256 + weights,
-            options,
-            place.tensorrt,
-            f"{place.gpu} {place.capability}",
-            described,
-            profiles,
-            told.digest if told else "",
-        )
-        earlier = None if force else _earlier(output)
-        if earlier is not None and earlier.key == key and _is_whole(earlier, place, output):
-            return Built(output, earlier, True)
-        found = worker.order(
-            "build",
-            timeout,
-            source={
-                "format": source.format,
-                "path": str(source.path),
-                "weights": str(source.weights or ""),
-                "inputs": [(t.binding, _engine_shape(t)[1:]) for t in source.inputs],
-                "outputs": list(source.marks),
-            },
-            options=dict(options.to_json()),
-            profiles=profiles,
-            report=options.report,
-            timing_cache=_read(timing_cache) if timing_cache is not None else None,
-            calibration=_ordered(options, calibrating, told, earlier, output, content),
-        )
-        data: bytes = found["engine"]
-        inputs, outputs = _tensors(
-            source, found, worker.order("load", _FIRST_RUN, data=data, max_batch=options.max_batch)
-        )
-        worker.order(
-            "run", _FIRST_RUN, feeds={t.binding: np.zeros(_static(_engine_shape(t)), t.dtype) for t in inputs}
-        )
-    manifest = Manifest(
-        surgeon=__version__,
-        model=source.model,
-        graph=source.graph,
-        recipe=source.recipe,
-        recipe_digest=source.recipe_digest,
-        target=source.target,
-        format=source.format,
-        source=content,
-        engine=_of(output.name, data),
-        tensorrt=place.tensorrt,
-        gpu=place.gpu,
-        compute_capability=place.capability,
-        precision=options.precision,
-        tf32=options.tf32,
-        workspace=options.workspace,
-        max_batch=options.max_batch,
-        dla_core=options.dla_core,
-        inputs=inputs,
-        outputs=outputs,
-        detections=source.detections,
-        image=source.image,
-        labels=source.labels,
-        plugin_libraries=tuple(described),
-        calibration=told,
-        layers=found["layers"],
-        build_seconds=round(found["seconds"], 2),
-        key=key,
-    )
-    if found["calibration_cache"]:
-        write_bytes(calibration_path(output), found["calibration_cache"])
-    if timing_cache is not None and found["timing_cache"]:
-        write_bytes(timing_cache, found["timing_cache"])
-    write_bytes(output, data)
-    write_text(manifest_path(output), manifest.to_json())
-    return Built(output, manifest, False, found.get("report", ""))
+
+
+def _parsed(source: Source) -> dict[str, Any]:
+    """Return what the child's parser is told of a source."""
+    return {
+        "format": source.format,
+        "path": str(source.path),
+        "weights": str(source.weights or ""),
+        "inputs": [(t.binding, _engine_shape(t)[1:]) for t in source.inputs],
+        "outputs": list(source.marks),
+    }
 
 
 def calibration_path(engine: Path) -> Path:
@@ -227,39 +235,41 @@ def calibration_path(engine: Path) -> Path:
     return engine.with_name(engine.name + ".calibration")
 
 
-def _answering(calibrating: Calibrating | None) -> Callable[[str, int], Any] | None:
-    if calibrating is None or calibrating.batch is None:
+def _answering(calibration: CalibrationBatches | None) -> Callable[[str, int], Any] | None:
+    """Return what answers the child's calibrator, which asks for batch after batch."""
+    if calibration is None or calibration.batch is None:
         return None
-    batch = calibrating.batch
+    batch = calibration.batch
     return lambda what, number: list(batch(number))
 
 
-def _calibration(options: BuildOptions, calibrating: Calibrating | None) -> Calibration | None:
-    if options.precision != "int8" or calibrating is None:
+def _calibration_used(options: BuildOptions, calibration: CalibrationBatches | None) -> Calibration | None:
+    """Return what the manifest says of the calibration, None for an engine without."""
+    if options.precision != "int8" or calibration is None:
         return None
-    digest = describe_file(calibrating.cache).sha256 if calibrating.cache is not None else calibrating.digest
-    return Calibration(pictures=calibrating.pictures, digest=digest, algorithm=options.algorithm)
+    digest = describe_file(calibration.cache).sha256 if calibration.cache is not None else calibration.digest
+    return Calibration(pictures=calibration.pictures, digest=digest, algorithm=options.algorithm)
 
 
-def _ordered(
+def _calibrator(
     options: BuildOptions,
-    calibrating: Calibrating | None,
-    told: Calibration | None,
+    calibration: CalibrationBatches | None,
+    used: Calibration | None,
     earlier: Manifest | None,
     output: Path,
     content: FileInfo,
 ) -> dict[str, Any] | None:
     """Return what the child's calibrator gets: an earlier cache where it is of the same pictures and file."""
-    if calibrating is None or told is None:
+    if calibration is None or used is None:
         return None
     cache = b""
-    if calibrating.cache is not None:
-        cache = _read(calibrating.cache)
-    elif earlier is not None and earlier.calibration == told and earlier.source.sha256 == content.sha256:
+    if calibration.cache is not None:
+        cache = _read(calibration.cache)
+    elif earlier is not None and earlier.calibration == used and earlier.source.sha256 == content.sha256:
         cache = _read(calibration_path(output))
     return {
-        "batches": calibrating.batches,
-        "batch_size": calibrating.batch_size,
+        "batches": calibration.batches,
+        "batch_size": calibration.batch_size,
         "cache": cache,
         "algorithm": options.algorithm,
     }
@@ -284,9 +294,9 @@ def _earlier(output: Path) -> Manifest | None:
         return None
 
 
-def _is_whole(manifest: Manifest, place: Platform, output: Path) -> bool:
+def _is_whole(manifest: Manifest, platform: Platform, output: Path) -> bool:
     try:
-        check_place(manifest, place.tensorrt, place.gpu, place.capability, output)
+        check_place(manifest, platform.tensorrt, platform.gpu, platform.capability, output)
         check_content(manifest, output.read_bytes(), output)
     except (SurgeonError, OSError):
         return False
@@ -296,12 +306,12 @@ def _is_whole(manifest: Manifest, place: Platform, output: Path) -> bool:
 def _profiles(source: Source, options: BuildOptions) -> dict[str, Any]:
     """Return least, best and largest shape of each input with an open batch."""
     best = options.best_batch or options.max_batch
-    found = {}
+    profiles = {}
     for tensor in source.inputs:
         shape = _engine_shape(tensor)
         if source.format == "onnx" and shape and shape[0] is None and None not in shape[1:]:
-            found[tensor.binding] = [[batch, *shape[1:]] for batch in (1, best, options.max_batch)]
-    return found
+            profiles[tensor.binding] = [[batch, *shape[1:]] for batch in (1, best, options.max_batch)]
+    return profiles
 
 
 def _engine_shape(tensor: TensorInfo) -> tuple[int | None, ...]:
@@ -313,24 +323,24 @@ def _static(shape: Sequence[int | None]) -> tuple[int, ...]:
 
 
 def _tensors(
-    source: Source, found: Mapping[str, Any], bindings: Sequence[Mapping[str, Any]]
+    source: Source, result: Mapping[str, Any], bindings: Sequence[Mapping[str, Any]]
 ) -> tuple[tuple[TensorInfo, ...], ...]:
     """Return the engine's inputs and outputs.
 
     What the source does not name has the engine's names and shapes.
     """
-    shapes = {b["name"]: b for b in bindings}
+    by_name = {b["name"]: b for b in bindings}
     known = {t.binding: t for t in source.inputs}
     implicit = source.format != "onnx"
 
     def bare(tensor: Mapping[str, Any]) -> TensorInfo:
-        binding = shapes.get(tensor["name"], {"shape": tensor["shape"], "dtype": "float32"})
+        binding = by_name.get(tensor["name"], {"shape": tensor["shape"], "dtype": "float32"})
         sizes = [None if size == -1 else size for size in binding["shape"]]
         shape = (None, *sizes) if implicit else (source.batch, *sizes[1:]) if sizes else ()
         return TensorInfo(name=tensor["name"], binding=tensor["name"], dtype=binding["dtype"], shape=shape)
 
-    inputs = tuple(known.get(t["name"]) or bare(t) for t in found["inputs"])
-    outputs = [bare(t) for t in found["outputs"]]
+    inputs = tuple(known.get(t["name"]) or bare(t) for t in result["inputs"])
+    outputs = [bare(t) for t in result["outputs"]]
     if len(outputs) == len(source.outputs):
         outputs = [_named(t, o) for t, o in zip(outputs, source.outputs, strict=True)]
     return inputs, tuple(outputs)
@@ -343,7 +353,3 @@ def _named(tensor: TensorInfo, output: Output) -> TensorInfo:
     if output.shape and None not in sizes + own and math.prod(map(int, sizes)) == math.prod(map(int, own)):  # type: ignore[arg-type]
         known["shape"] = (tensor.shape[0], *sizes)
     return tensor.model_copy(update=known)
-
-
-def _of(name: str, data: bytes) -> FileInfo:
-    return FileInfo(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))

@@ -32,13 +32,13 @@ class Engine:
         data = _read(path)
         self.manifest = read_manifest(path)
         check_content(self.manifest, data, path)
-        given = check_libraries(libraries)
-        check_libraries_of(self.manifest, given, path)
-        self._worker = Worker(given, (), str(path))
+        plugin_libraries = check_libraries(libraries)
+        check_libraries_of(self.manifest, plugin_libraries, path)
+        self._worker = Worker(plugin_libraries, (), str(path))
         self._worker.__enter__()
         try:
-            place = self._worker.platform
-            check_place(self.manifest, place.tensorrt, place.gpu, place.capability, path)
+            platform = self._worker.platform
+            check_place(self.manifest, platform.tensorrt, platform.gpu, platform.capability, path)
             self._worker.order("load", _LOADING, data=data, max_batch=self.manifest.max_batch)
         except BaseException:
             self.close()
@@ -65,10 +65,10 @@ class Engine:
         An engine with a fixed batch computes zeros beside a smaller one. Raise SurgeonError B108 for inputs
         that the engine does not take, and as :meth:`Worker.order`.
         """
-        fed = self._fed(feeds)
+        arrays = self._in_engine_layout(feeds)
         batch = max(map(len, feeds.values()))
-        found = self._worker.order("run", timeout, feeds=fed)
-        return {t.name: _as_model(found[t.binding][:batch], t) for t in self.manifest.outputs}
+        outputs = self._worker.order("run", timeout, feeds=arrays)
+        return {t.name: _as_model(outputs[t.binding][:batch], t) for t in self.manifest.outputs}
 
     def bench(
         self,
@@ -85,33 +85,46 @@ class Engine:
         """
         size = batch or self.manifest.max_batch
         random = np.random.default_rng(0)
-        given = feeds or {
+        inputs = feeds or {
             t.name: random.random([size, *(1 if s is None else s for s in t.shape[1:])]).astype(t.dtype)
             for t in self.manifest.inputs
         }
-        found = self._worker.order(
-            "bench", _RUNNING + warm_up + rounds, feeds=self._fed(given), warm_up=warm_up, rounds=rounds
+        arrays = self._in_engine_layout(inputs)
+        times = self._worker.order(
+            "bench", _RUNNING + warm_up + rounds, feeds=arrays, warm_up=warm_up, rounds=rounds
         )
+        pictures = len(next(iter(inputs.values())))
         return Bench(
-            len(next(iter(given.values()))),
+            pictures,
             rounds,
-            _summary(found["gpu"]),
-            _summary(found["whole"]),
-            rounds * len(next(iter(given.values()))) / found["in_a_row"],
+            _summary(times["gpu"]),
+            _summary(times["whole"]),
+            rounds * pictures / times["in_a_row"],
         )
 
-    def _fed(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        wanted = {t.name: t for t in self.manifest.inputs}
-        if set(feeds) != set(wanted):
-            raise _unfit(f"the inputs are {_names(feeds)}; expected {_names(wanted)}", self.path)
-        found = {}
+    def _in_engine_layout(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self._check(feeds)
+        arrays = {}
+        for tensor in self.manifest.inputs:
+            value = feeds[tensor.name]
+            arranged = value.transpose(tensor.axes) if tensor.axes else value
+            lacking = 0 if tensor.shape[0] is None else tensor.shape[0] - len(value)
+            if lacking:
+                arranged = np.concatenate([arranged, np.zeros((lacking, *arranged.shape[1:]), value.dtype)])
+            arrays[tensor.binding] = np.ascontiguousarray(arranged)
+        return arrays
+
+    def _check(self, feeds: Mapping[str, np.ndarray]) -> None:
+        tensors = {tensor.name: tensor for tensor in self.manifest.inputs}
+        if set(feeds) != set(tensors):
+            raise _unfit(f"the inputs are {_names(feeds)}; expected {_names(tensors)}", self.path)
         for name, value in feeds.items():
-            tensor = wanted[name]
-            sizes = tensor.shape[1:]
+            tensor = tensors[name]
             if value.ndim != len(tensor.shape) or any(
-                s not in (None, v) for s, v in zip(sizes, value.shape[1:], strict=True)
+                size not in (None, given)
+                for size, given in zip(tensor.shape[1:], value.shape[1:], strict=True)
             ):
-                shape = ",".join("N" if s is None else str(s) for s in tensor.shape)
+                shape = ",".join("N" if size is None else str(size) for size in tensor.shape)
                 raise _unfit(
                     f"the input '{name}' is {value.dtype}{list(value.shape)}; expected "
                     f"{tensor.dtype}[{shape}]",
@@ -119,12 +132,6 @@ class Engine:
                 )
             if not 1 <= len(value) <= self.manifest.max_batch:
                 raise _unfit(f"the batch is {len(value)}; expected 1 to {self.manifest.max_batch}", self.path)
-            arranged = value.transpose(tensor.axes) if tensor.axes else value
-            lacking = 0 if tensor.shape[0] is None else tensor.shape[0] - len(value)
-            if lacking:
-                arranged = np.concatenate([arranged, np.zeros((lacking, *arranged.shape[1:]), value.dtype)])
-            found[tensor.binding] = np.ascontiguousarray(arranged)
-        return found
 
 
 def load_engine(
@@ -134,7 +141,7 @@ def load_engine(
 
     Close it after use.
     """
-    return Engine(Path(path), [Path(one) for one in plugin_libraries])
+    return Engine(Path(path), [Path(library) for library in plugin_libraries])
 
 
 @dataclass(frozen=True)
@@ -165,9 +172,9 @@ class Bench:
 
 def _summary(times: Sequence[float]) -> dict[str, float]:
     array = np.asarray(times)
-    found = {"min": array.min(), "mean": array.mean(), "max": array.max()}
-    found |= {f"p{p}": np.percentile(array, p) for p in PERCENTILES}
-    return {name: round(float(value), 4) for name, value in found.items()}
+    summary = {"min": array.min(), "mean": array.mean(), "max": array.max()}
+    summary |= {f"p{p}": np.percentile(array, p) for p in PERCENTILES}
+    return {name: round(float(value), 4) for name, value in summary.items()}
 
 
 def _as_model(value: np.ndarray, tensor: TensorInfo) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.engine.known_messages import Reading, read_log
+from surgeon.engine.known_messages import LogReading, read_log
 from surgeon.engine.libraries import PluginUse
 
 _DOING = {
@@ -90,7 +90,7 @@ _READ = 2000
 
 
 @dataclass(frozen=True)
-class _Failed:
+class _FailedCheck:
     """A check of a plugin that failed.
 
     Its text, empty where the log has none, and its source file and line.
@@ -124,24 +124,24 @@ def diagnose(
     log = _split(lines)
     grave = [text for letter, text in log if letter in _GRAVE]
     grave += [line.rstrip()[:_READ] for line in stderr.splitlines() if line.strip()]
-    seen = _Scene(_DOING.get(phase, phase), phase, source, ended, tuple(uses), log, grave)
+    failure = _Failure(_DOING.get(phase, phase), phase, source, ended, tuple(uses), log, grave)
     late = ended is not None and ended.startswith("timeout")
-    reading = read_log(seen.grave)
-    failed = _failed_check(seen.grave)
+    reading = read_log(failure.grave)
+    failed = _failed_check(failure.grave)
     if failed is not None and (failed.aborts or not late):  # ending itself may hang, too
-        return _check_failed(seen, failed, reading)
+        return _check_failed(failure, failed, reading)
     if late:
-        return _out_of_time(seen)
-    memory = [text for text in seen.grave if _MEMORY.search(text)]
+        return _out_of_time(failure)
+    memory = [text for text in failure.grave if _MEMORY.search(text)]
     if memory:
-        return _out_of_memory(seen, memory)
-    if ended == "SIGKILL" or any(map(_HOST_MEMORY.search, seen.grave)):
-        return _killed(seen)
-    return _known(seen, reading) or _unknown(seen)
+        return _out_of_memory(failure, memory)
+    if ended == "SIGKILL" or any(map(_HOST_MEMORY.search, failure.grave)):
+        return _killed(failure)
+    return _known(failure, reading) or _unknown(failure)
 
 
 @dataclass(frozen=True)
-class _Scene:
+class _Failure:
     """All that is known: ``log`` as pairs of severity letter and line, ``grave`` its errors and the
     terminal's lines.
     """
@@ -195,13 +195,13 @@ def _split(lines: Iterable[str]) -> list[tuple[str, str]]:
 # Checks of plugins
 
 
-def _failed_check(grave: Sequence[str]) -> _Failed | None:
+def _failed_check(grave: Sequence[str]) -> _FailedCheck | None:
     """Return the first check of a plugin that failed, None where none did."""
     for i, text in enumerate(grave):
         match = _C_ASSERT.search(text) or _BARE.search(text)
         if match:
             if not _OF_PARSERS.search(match["file"]):
-                return _Failed(match.groupdict().get("text") or "", match["file"], match["line"])
+                return _FailedCheck(match.groupdict().get("text") or "", match["file"], match["line"])
             continue
         match = _CHECK.search(text)
         if match and not _OF_PARSERS.search(text):
@@ -209,13 +209,13 @@ def _failed_check(grave: Sequence[str]) -> _Failed | None:
             place = next((found for found in map(_PLACE.search, grave[i : i + 2]) if found), None)
             if place is None or not _OF_PARSERS.search(place["file"]):
                 where = (place["file"], place["line"]) if place else ("", "")
-                return _Failed(match["text"].strip(), *where, aborts=match["kind"] == "Assertion")
+                return _FailedCheck(match["text"].strip(), *where, aborts=match["kind"] == "Assertion")
     return None
 
 
-def _check_failed(seen: _Scene, failed: _Failed, reading: Reading) -> SurgeonError:
-    candidates = _candidates(seen.uses, failed)
-    use = _at_fault(seen, candidates)
+def _check_failed(failure: _Failure, failed: _FailedCheck, reading: LogReading) -> SurgeonError:
+    candidates = _candidates(failure.uses, failed)
+    use = _at_fault(failure, candidates)
     known = next((one for one in reading.explained if one.message.kind == "error"), None)
     asked = _asked(failed.text)
     effect = "ends the process" if failed.aborts else "refuses its fields"
@@ -249,14 +249,14 @@ def _check_failed(seen: _Scene, failed: _Failed, reading: Reading) -> SurgeonErr
     )
     return error(
         "B141",
-        f"{subject} {effect} while {seen.what}: {check} failed; {expected}",
-        use.place if use else seen.place,
+        f"{subject} {effect} while {failure.what}: {check} failed; {expected}",
+        use.place if use else failure.place,
         notes,
         help,
     )
 
 
-def _candidates(uses: Sequence[PluginUse], failed: _Failed) -> list[PluginUse]:
+def _candidates(uses: Sequence[PluginUse], failed: _FailedCheck) -> list[PluginUse]:
     """Return the plugin nodes that a check may be of.
 
     By its source file, else by the fields that it names, else all.
@@ -280,7 +280,7 @@ def _base(path: str) -> str:
     return re.split(r"[/\\]", path)[-1]
 
 
-def _at_fault(seen: _Scene, candidates: Sequence[PluginUse]) -> PluginUse | None:
+def _at_fault(failure: _Failure, candidates: Sequence[PluginUse]) -> PluginUse | None:
     """Return the one of the candidates that it was.
 
     The only one, that in the parser's hand, or the last that the log names.
@@ -288,10 +288,10 @@ def _at_fault(seen: _Scene, candidates: Sequence[PluginUse]) -> PluginUse | None
     if len(candidates) == 1:
         return candidates[0]
     by_name = {use.node: use for use in candidates}
-    last = seen.parsed_last() if seen.phase == "parse" else None
+    last = failure.parsed_last() if failure.phase == "parse" else None
     if last in by_name:
         return by_name[last]
-    for _, text in reversed(seen.log[-_RELATED:]):
+    for _, text in reversed(failure.log[-_RELATED:]):
         for name in sorted(by_name, key=len, reverse=True):
             if re.search(rf"(?<![\w/]){re.escape(name)}(?![\w/])", text):
                 return by_name[name]
@@ -320,13 +320,13 @@ def _value(value: object) -> str:
 # Other ends
 
 
-def _out_of_time(seen: _Scene) -> SurgeonError:
-    limit = (seen.ended or "").removeprefix("timeout after ")
+def _out_of_time(failure: _Failure) -> SurgeonError:
+    limit = (failure.ended or "").removeprefix("timeout after ")
     return error(
         "B144",
-        f"{seen.what} took more than {limit}; expected it to end",
-        seen.place,
-        seen.last_words(),
+        f"{failure.what} took more than {limit}; expected it to end",
+        failure.place,
+        failure.last_words(),
         [
             "allow more time with --timeout; building an engine in FP16 or INT8 takes minutes",
             "see with nvidia-smi whether something else holds the GPU",
@@ -334,13 +334,13 @@ def _out_of_time(seen: _Scene) -> SurgeonError:
     )
 
 
-def _out_of_memory(seen: _Scene, lines: Sequence[str]) -> SurgeonError:
-    sizes = [int(match["bytes"]) for match in map(_AMOUNT.search, seen.grave) if match]
+def _out_of_memory(failure: _Failure, lines: Sequence[str]) -> SurgeonError:
+    sizes = [int(match["bytes"]) for match in map(_AMOUNT.search, failure.grave) if match]
     asked = f"; {max(sizes) / (1 << 20):,.0f} MiB were asked for" if sizes else ""
     return error(
         "B143",
-        f"memory ran out while {seen.what}{asked}; expected enough on the GPU",
-        seen.place,
+        f"memory ran out while {failure.what}{asked}; expected enough on the GPU",
+        failure.place,
         [lines[0].strip()[:_LONGEST]],
         [
             "end what else is on the GPU (TensorFlow takes all of it unless told otherwise); nvidia-smi "
@@ -350,17 +350,17 @@ def _out_of_memory(seen: _Scene, lines: Sequence[str]) -> SurgeonError:
     )
 
 
-def _killed(seen: _Scene) -> SurgeonError:
+def _killed(failure: _Failure) -> SurgeonError:
     why = (
         "the process was killed from outside (SIGKILL)"
-        if seen.ended == "SIGKILL"
+        if failure.ended == "SIGKILL"
         else "the host's memory ran out"
     )
     return error(
         "B145",
-        f"{why} while {seen.what}; expected it to end by itself",
-        seen.place,
-        ["the system kills the largest process where the host's memory runs out", *seen.last_words()],
+        f"{why} while {failure.what}; expected it to end by itself",
+        failure.place,
+        ["the system kills the largest process where the host's memory runs out", *failure.last_words()],
         [
             "look with 'dmesg' or at the container's limits whether it did",
             "free memory of the host, or allow more",
@@ -368,27 +368,29 @@ def _killed(seen: _Scene) -> SurgeonError:
     )
 
 
-def _known(seen: _Scene, reading: Reading) -> SurgeonError | None:
+def _known(failure: _Failure, reading: LogReading) -> SurgeonError | None:
     grave = [one for one in reading.explained if one.message.kind == "error"]
     if not grave:
         return None
     first = grave[0]
     notes = [first.means, *(f"then: {one.text[:_LONGEST]}" for one in grave[1:_SHOWN])]
-    notes += seen.in_hand() if "node" not in first.groups else ()
+    notes += failure.in_hand() if "node" not in first.groups else ()
     see = [f"see 'surgeon explain {code}'" for code in first.message.see[:1]]
-    return error("B140", f"{_failure(seen)}: {first.text[:_LONGEST]}", seen.place, notes, [*first.do, *see])
+    return error(
+        "B140", f"{_headline(failure)}: {first.text[:_LONGEST]}", failure.place, notes, [*first.do, *see]
+    )
 
 
-def _unknown(seen: _Scene) -> SurgeonError:
+def _unknown(failure: _Failure) -> SurgeonError:
     refused = next(
-        (_REFUSED.sub("", text) for text in reversed(seen.grave) if _REFUSED.match(text)),
+        (_REFUSED.sub("", text) for text in reversed(failure.grave) if _REFUSED.match(text)),
         "expected it to be done",
     )
     return error(
         "B142",
-        f"{_failure(seen)}; {refused}",
-        seen.place,
-        seen.last_words() or ("nothing was logged",),
+        f"{_headline(failure)}; {refused}",
+        failure.place,
+        failure.last_words() or ("nothing was logged",),
         [
             "search the issues of NVIDIA/TensorRT for the last message",
             "look with 'surgeon doctor' for libraries that do not fit",
@@ -396,5 +398,5 @@ def _unknown(seen: _Scene) -> SurgeonError:
     )
 
 
-def _failure(seen: _Scene) -> str:
-    return f"{seen.what} failed" if seen.ended is None else f"{seen.what} ended with {seen.ended}"
+def _headline(failure: _Failure) -> str:
+    return f"{failure.what} failed" if failure.ended is None else f"{failure.what} ended with {failure.ended}"

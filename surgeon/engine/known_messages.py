@@ -75,7 +75,7 @@ class _Table(BaseModel):
 
 
 @dataclass(frozen=True)
-class Message:
+class KnownMessage:
     """One known message.
 
     A line that holds ``contains`` and matches ``pattern`` is it. ``means`` and ``do`` (what to do, in turn)
@@ -103,14 +103,14 @@ class Message:
 
 
 @dataclass
-class Explained:
+class ExplainedMessage:
     """A known message in a log: the first line that is it, with its number from 1, and how many there are.
 
     ``groups`` are what the message speaks of in that line (node, op); ``means``, ``do`` and ``verb`` speak of
     it, too.
     """
 
-    message: Message
+    message: KnownMessage
     line: int
     text: str
     groups: Mapping[str, str]
@@ -133,38 +133,38 @@ class Explained:
 
 
 @dataclass
-class Reading:
+class LogReading:
     """What a log holds: its lines, the known messages (errors first, what follows from others last), and
     other lines that look wrong, each once with its number; ``unknown_count`` counts all of these."""
 
     lines: int = 0
-    explained: tuple[Explained, ...] = ()
+    explained: tuple[ExplainedMessage, ...] = ()
     unknown: list[tuple[int, str]] = field(default_factory=list)
     unknown_count: int = 0
 
 
 @cache
-def known_messages(table: Path = TABLE) -> tuple[Message, ...]:
+def known_messages(table: Path = TABLE) -> tuple[KnownMessage, ...]:
     """Return every known message, in the order in which they are tried.
 
     Raise SurgeonError L130 for a table that is wrong.
     """
     entries = read_data(table, _Table, CODE, "table of messages").messages
     return tuple(
-        Message(name, **(entry.model_dump() | {"pattern": re.compile(entry.pattern)}))
+        KnownMessage(name, **(entry.model_dump() | {"pattern": re.compile(entry.pattern)}))
         for name, entry in entries.items()
     )
 
 
-def read_log(lines: Iterable[str], messages: Iterable[Message] | None = None) -> Reading:
+def read_log(lines: Iterable[str], messages: Iterable[KnownMessage] | None = None) -> LogReading:
     """Find known messages in the lines of a log, and lines that look wrong and are not known.
 
     The first 5,000,000 lines are read, and 2,000 characters of each. Colour codes are passed over.
     """
     known = tuple(known_messages() if messages is None else messages)
-    found: dict[str, Explained] = {}
+    found: dict[str, ExplainedMessage] = {}
     seen: set[str] = set()
-    reading = Reading()
+    reading = LogReading()
     for number, raw in enumerate(lines, 1):
         if number > MOST_LINES:
             break
@@ -188,7 +188,9 @@ def read_log(lines: Iterable[str], messages: Iterable[Message] | None = None) ->
     return reading
 
 
-def _explain(line: str, number: int, known: tuple[Message, ...], found: dict[str, Explained]) -> bool:
+def _explain(
+    line: str, number: int, known: tuple[KnownMessage, ...], found: dict[str, ExplainedMessage]
+) -> bool:
     for message in known:
         match = message.match(line)
         if match is None:
@@ -196,7 +198,7 @@ def _explain(line: str, number: int, known: tuple[Message, ...], found: dict[str
         earlier = found.get(message.name)
         if earlier is None:
             groups = {key: value for key, value in match.groupdict().items() if value is not None}
-            found[message.name] = Explained(message, number, line.strip(), groups)
+            found[message.name] = ExplainedMessage(message, number, line.strip(), groups)
         else:
             earlier.count += 1
         return True

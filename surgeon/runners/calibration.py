@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from surgeon.diagnostics import error
-from surgeon.engine import Calibrating, TensorInfo
+from surgeon.engine import CalibrationBatches, TensorInfo
 from surgeon.language import Image
 from surgeon.runners.image import Picture, given_pictures, picture_files, prepare, read_picture
 
@@ -17,13 +17,13 @@ MOST = 500
 """Pictures that are taken unless another number is asked for: entropies of more change little."""
 
 
-def calibrating(
+def calibration_batches(
     pictures: Path | Sequence[np.ndarray],
     image: Image | None,
     inputs: Sequence[TensorInfo],
     batch_size: int,
     most: int = MOST,
-) -> Calibrating:
+) -> CalibrationBatches:
     """Return the batches that a calibrator reads: the first ``most`` pictures of a folder by name, or of
     arrays.
 
@@ -65,4 +65,4 @@ def calibrating(
         digest.update(
             hashlib.sha256(files[number].read_bytes() if files else arrays[number].tobytes()).digest()
         )
-    return Calibrating(used, batch_size, count, digest.hexdigest(), batch)
+    return CalibrationBatches(used, batch_size, count, digest.hexdigest(), batch)

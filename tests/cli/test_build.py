@@ -163,13 +163,13 @@ def test_calibration_on_pictures(work: Path, run: Run) -> None:
 def test_what_the_calibrator_sees_is_what_the_engine_gets(work: Path) -> None:
     from surgeon.engine import TensorInfo
     from surgeon.language import Image
-    from surgeon.runners.calibration import calibrating
+    from surgeon.runners.calibration import calibration_batches
     from surgeon.runners.image import prepare, read_picture
 
     image = Image(size=(8, 10), color="RGB")
     tensor = TensorInfo(name="x", binding="x", dtype="float32", shape=(None, 8, 10, 3), axes=(0, 3, 1, 2))
     paths = demo.picture_paths()
-    found = calibrating(paths[0].parent, image, [tensor], 2)
+    found = calibration_batches(paths[0].parent, image, [tensor], 2)
     assert found.batch is not None
     batch = found.batch(1)[0]
     wanted = prepare(image, read_picture(sorted(paths)[2]).pixels).tensor.transpose(0, 3, 1, 2)[0]
@@ -178,7 +178,7 @@ def test_what_the_calibrator_sees_is_what_the_engine_gets(work: Path) -> None:
         and np.array_equal(batch[0], wanted)
         and not np.array_equal(batch[1], wanted)
     )
-    other = calibrating(paths[0].parent, Image(size=(8, 10), color="BGR"), [tensor], 2)
+    other = calibration_batches(paths[0].parent, Image(size=(8, 10), color="BGR"), [tensor], 2)
     assert other.digest != found.digest
 
 

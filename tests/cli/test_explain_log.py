@@ -12,7 +12,7 @@ import pytest
 
 from surgeon.cli import parser
 from surgeon.diagnostics import SurgeonError, code_page
-from surgeon.engine import Message, known_messages, read_log
+from surgeon.engine import KnownMessage, known_messages, read_log
 
 MESSAGES = known_messages()
 EXAMPLES = [
@@ -45,7 +45,7 @@ def as_regex(text: str) -> str:
 
 
 @pytest.mark.parametrize(("message", "text"), EXAMPLES)
-def test_original_texts_are_explained(message: Message, text: str) -> None:
+def test_original_texts_are_explained(message: KnownMessage, text: str) -> None:
     found = read_log([text])
     assert [one.message.name for one in found.explained] == [message.name]
     assert found.unknown == []
@@ -55,12 +55,12 @@ def test_original_texts_are_explained(message: Message, text: str) -> None:
 
 
 @pytest.mark.parametrize(("message", "text"), NEAR)
-def test_texts_that_look_alike_are_not_taken_for_it(message: Message, text: str) -> None:
+def test_texts_that_look_alike_are_not_taken_for_it(message: KnownMessage, text: str) -> None:
     assert message.match(text) is None
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda m: m.name)
-def test_what_a_message_names_is_there(message: Message) -> None:
+def test_what_a_message_names_is_there(message: KnownMessage) -> None:
     assert all(message.contains in text for text in message.examples)
     named = set(re.findall(r"\{(\w+)\}", " ".join([message.means, *message.do, message.verb])))
     assert named <= set(message.pattern.groupindex)

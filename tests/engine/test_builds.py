@@ -12,7 +12,7 @@ import pytest
 from surgeon.diagnostics import SurgeonError
 from surgeon.engine import (
     BuildOptions,
-    Calibrating,
+    CalibrationBatches,
     Output,
     Source,
     TensorInfo,
@@ -125,7 +125,7 @@ def test_the_input_arrives_channels_first(fake: pytest.MonkeyPatch, tmp_path: Pa
     build(uff(tmp_path), tmp_path / "e.engine", BuildOptions())
     with load_engine(tmp_path / "e.engine") as engine:
         values = np.random.default_rng(0).random((1, 2, 4, 3), np.float32)
-        fed = engine._fed({"Input": values})["Input"]
+        fed = engine._in_engine_layout({"Input": values})["Input"]
         assert (
             fed.shape == (1, 3, 2, 4)
             and np.array_equal(fed[0, 1], values[0, ..., 1])
@@ -247,26 +247,28 @@ def test_calibration_asks_for_whole_batches_and_keeps_the_scales(
         return [np.zeros((2, 3, 2, 4), np.float32)]
 
     path = tmp_path / "e.engine"
-    pictures = Calibrating(6, 2, 3, "digest", batch)
-    manifest = build(uff(tmp_path), path, BuildOptions("int8", max_batch=2), calibrating=pictures).manifest
+    pictures = CalibrationBatches(6, 2, 3, "digest", batch)
+    manifest = build(uff(tmp_path), path, BuildOptions("int8", max_batch=2), calibration=pictures).manifest
     assert (
         asked == [0, 1, 2] and told(path)["calibrated"] == "3 batches" and set(told(path)["flags"]) >= {0, 1}
     )  # type: ignore[call-overload]
     assert manifest.calibration is not None and manifest.calibration.pictures == 6
     # The same pictures with another option: the scales that are there are used.
-    build(uff(tmp_path), path, BuildOptions("int8", max_batch=2, tf32=False), calibrating=pictures)
+    build(uff(tmp_path), path, BuildOptions("int8", max_batch=2, tf32=False), calibration=pictures)
     assert asked == [0, 1, 2] and told(path)["calibrated"] == "scales of 3 batches"
     # Other pictures: calibrated anew.
     build(
         uff(tmp_path),
         path,
         BuildOptions("int8", max_batch=2, tf32=False),
-        calibrating=Calibrating(6, 2, 3, "other", batch),
+        calibration=CalibrationBatches(6, 2, 3, "other", batch),
     )
     assert asked == [0, 1, 2] * 2
     scales = tmp_path / "scales"
     scales.write_bytes(b"by hand")
-    build(uff(tmp_path), path, BuildOptions("int8", max_batch=2), calibrating=Calibrating(cache=scales))
+    build(
+        uff(tmp_path), path, BuildOptions("int8", max_batch=2), calibration=CalibrationBatches(cache=scales)
+    )
     assert told(path)["calibrated"] == "by hand"
     with pytest.raises(SurgeonError) as caught:
         build(uff(tmp_path), path, BuildOptions("int8"))
