@@ -97,7 +97,9 @@ class _Array(_Strict):
         return full.view(self.dtype) if self.bits else full
 
 
-class _Tolerance(_Strict):
+class Tolerance(_Strict):
+    """How far floats may be from the expected: ``absolute + relative * |expected|``; and why so far."""
+
     absolute: Bound = 0.0
     relative: Bound = 0.0
     reason: Annotated[str, Field(min_length=1)]
@@ -121,7 +123,7 @@ class _Negative(_Strict):
 
 
 class _Cases(_Strict):
-    tolerance: _Tolerance
+    tolerance: Tolerance
     fields: Fields = Field(default_factory=dict)
     cases: Annotated[tuple[_Case, ...], Field(min_length=1)]
     negative: Annotated[tuple[_Negative, ...], Field(min_length=1)]
@@ -144,15 +146,6 @@ class _Cases(_Strict):
                     "changes"
                 )
         return self
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How far floats may be from the expected: ``absolute + relative * |expected|``; and why so far."""
-
-    absolute: float
-    relative: float
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +226,7 @@ def load_cases(path: Path, plugin: PluginSpec) -> Cases:
                     ["correct the name"],
                 )
     negative = tuple(_negative(control, cases[control.of]) for control in model.negative)
-    return Cases(plugin.op, Tolerance(**model.tolerance.model_dump()), tuple(cases.values()), negative)
+    return Cases(plugin.op, model.tolerance, tuple(cases.values()), negative)
 
 
 def _case(model: _Case, common: Mapping[str, Any]) -> Case:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
@@ -11,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from surgeon.catalog.plugin import PluginSpec
+from surgeon.deprecation import Alias
 from surgeon.diagnostics import SurgeonError, error, nearest_note
 from surgeon.graph import DType, TensorSpec
+
+_CHANGES = Alias("surgeon.plugins.*.reference", "CHANGES", "COUNTERFACTUALS", removal="0.2.0")
 
 LAST = 100
 """The order of counterfactuals that tell none: they are tried after those of the shipped kernels."""
@@ -136,12 +138,7 @@ def _from_changes(plugin: PluginSpec, module: ModuleType, changes: object) -> Se
             "correct 'CHANGES'",
         )
     if changes:
-        warnings.warn(
-            f"'CHANGES' in the reference of {plugin.op} is deprecated; declare 'COUNTERFACTUALS', a list of "
-            "surgeon.catalog.reference.Counterfactual",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        _CHANGES.warn()
     return [Counterfactual(name, text) for name, text in changes.items()]
 
 

@@ -252,7 +252,7 @@ def test_a_kernel_that_does_not_exist_is_c110(make_plugin: Callable[..., Path], 
 
 def test_changes_are_still_read_with_a_warning(doubling: Make) -> None:
     text = "CHANGES = {'b': 'one', 'a': 'two'}\ndef run(f, i, c): return []"
-    with pytest.warns(DeprecationWarning, match="the reference of Double is deprecated; declare 'COUNTERF"):
+    with pytest.warns(DeprecationWarning, match="'CHANGES' of surgeon.plugins.*; use 'COUNTERFACTUALS'"):
         reference = reference_of(doubling(reference=text))
     assert list(reference.counterfactuals.values()) == [
         Counterfactual("b", "one"),
@@ -334,7 +334,7 @@ def test_cases_hold_and_their_controls_fail(doubling: Make) -> None:
     cases, reference = cases_of(catalog), reference_of(catalog)
     assert [cases.mismatches(case, reference) for case in cases.cases] == [(), ()]
     assert [len(cases.mismatches(control, reference)) for control in cases.negative] == [1, 1, 1]
-    assert cases.tolerance == Tolerance(1e-6, 0.0, "one rounding")
+    assert cases.tolerance == Tolerance(absolute=1e-6, reason="one rounding")
     assert cases.cases[0].fields == {"factor": 3} and cases.negative[0].fields == {"factor": 2}
 
 

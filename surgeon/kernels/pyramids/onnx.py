@@ -25,9 +25,9 @@ from surgeon.kernels.regions.onnx import (
     Maps,
     RoiRule,
     Samples,
-    aligned,
     by_level,
     clamped,
+    emit_roi_align,
     flattened,
     level_numbers,
     pooled,
@@ -153,7 +153,7 @@ def _aligned(at: PluginNode, rules: Mapping[str, Any], regions: Regions) -> str:
     for k in range(len(at.inputs) - 1):
         own = emit.op("Equal", level, emit.constant(k, np.int64))
         boxes = emit.op("Where", own, _in_cells(at, rules, regions, k), emit.floats(0, 0, 1, 1))
-        of_level = aligned(at, at.inputs[k + 1], boxes, picture, rule)
+        of_level = emit_roi_align(at, at.inputs[k + 1], boxes, picture, rule)
         found = (
             emit.op("Where", emit.op("Unsqueeze", own, emit.ints(2, 3)), of_level, found)
             if found

@@ -213,7 +213,7 @@ class RoiRule:
     scale: float = 1.0
 
 
-def aligned(at: PluginNode, features: str, rois: str, pictures: str, rule: RoiRule) -> str:
+def emit_roi_align(at: PluginNode, features: str, rois: str, pictures: str, rule: RoiRule) -> str:
     """Return float32[R, C, h, w] of regions x1, y1, x2, y2, float32[R, 4], and their pictures, int64[R].
 
     Raise SurgeonError X171 where half a cell is to be taken off and the opset is below

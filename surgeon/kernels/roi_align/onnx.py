@@ -9,7 +9,7 @@ import numpy as np
 from surgeon.formats.onnx.lowering import PluginNode
 from surgeon.formats.onnx.shapes import onnx_type
 from surgeon.kernels.boxes.onnx import halves
-from surgeon.kernels.regions.onnx import RoiRule, aligned
+from surgeon.kernels.regions.onnx import RoiRule, emit_roi_align
 
 
 def roi_align(at: PluginNode) -> Sequence[str]:
@@ -33,4 +33,4 @@ def roi_align(at: PluginNode) -> Sequence[str]:
         # which is 0.
         low, high = halves(at.emit, rois)
         rois = at.emit.op("Concat", low, at.emit.op("Max", low, high), axis=1)
-    return [aligned(at, features, rois, at.emit.op("Cast", pictures, to=onnx_type(np.int64)), rule)]
+    return [emit_roi_align(at, features, rois, at.emit.op("Cast", pictures, to=onnx_type(np.int64)), rule)]

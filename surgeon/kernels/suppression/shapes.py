@@ -9,7 +9,7 @@ from surgeon.graph import TensorSpec
 from surgeon.kernels.shapes import check_dim, check_rank, common_dim, dim
 
 
-class Candidates(NamedTuple):
+class CandidateSizes(NamedTuple):
     """Sizes of what goes into suppression, None where unknown."""
 
     pictures: int | None
@@ -17,7 +17,7 @@ class Candidates(NamedTuple):
     classes: int | None
 
 
-def candidates(inputs: Sequence[TensorSpec], shared_axis: bool = True) -> Candidates:
+def candidates(inputs: Sequence[TensorSpec], shared_axis: bool = True) -> CandidateSizes:
     """Return the sizes of boxes, [N, P, 4] or [N, P, L, 4] with L 1 or C, and scores, [N, P, C] or [N, P, C,
     1].
 
@@ -33,7 +33,7 @@ def candidates(inputs: Sequence[TensorSpec], shared_axis: bool = True) -> Candid
     classes = dim(scores, 2)
     if boxes.shape.rank == 4:
         check_dim(0, boxes, 2, 1, classes, why="a box is for all classes, or each class has its own")
-    return Candidates(
+    return CandidateSizes(
         common_dim("pictures", inputs, (0, 0), (1, 0)),
         common_dim("boxes", inputs, (0, 1), (1, 1)),
         classes,
