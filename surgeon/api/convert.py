@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from surgeon.catalog import Catalog
-    from surgeon.formats.onnx import Batch, Rendered
+    from surgeon.formats.onnx import Batch, Lowered
     from surgeon.formats.onnx import Watch as ExportWatch
 
 
@@ -40,7 +40,7 @@ class Conversion(Displayed):
     nodes_after: int
     bytes_written: int
     warnings: tuple[Diagnostic, ...] = ()
-    plugins: tuple[Rendered, ...] = ()
+    plugins: tuple[Lowered, ...] = ()
 
     def __repr__(self) -> str:
         return (

@@ -16,7 +16,7 @@ from surgeon.targets import Target, target_for_output
 
 if TYPE_CHECKING:
     from surgeon.catalog import Catalog
-    from surgeon.formats.onnx import Batch, Rendered
+    from surgeon.formats.onnx import Batch, Lowered
     from surgeon.formats.onnx import Watch as ExportWatch
 
 
@@ -37,14 +37,14 @@ def write(
     labels: Mapping[int, str] | None = None,
     watch: ExportWatch | None = None,
     **choices: Any,
-) -> tuple[int, tuple[Rendered, ...]]:
+) -> tuple[int, tuple[Lowered, ...]]:
     """Write a rewritten graph; return the bytes written, and how each plugin node of an ONNX file was."""
     suffix = output.suffix.lower()
     if suffix == ".onnx":
-        from surgeon.formats.onnx import export, write_onnx
+        from surgeon.formats.onnx import export_onnx, write_onnx
 
         told = _metadata(graph, target, catalog, plan, labels)
-        made = export(graph, plugins=catalog, target=target, metadata=told, watch=watch, **choices)
+        made = export_onnx(graph, plugins=catalog, target=target, metadata=told, watch=watch, **choices)
         return write_onnx(made.model, output), made.plugins
     if suffix == ".uff":
         from surgeon.formats.uff import export_uff, write_uff

@@ -19,7 +19,7 @@ _UNKNOWN = TensorSpec()
 
 
 @dataclass(frozen=True)
-class Stated:
+class StatedSpecs:
     """Element types and shapes of a graph's tensors, as a file states them or ONNX infers them."""
 
     specs: Mapping[str, tuple[TensorSpec, ...]]
@@ -34,7 +34,7 @@ class Stated:
         return len(self.specs.get(name, ()))
 
 
-def onnx_graph(path: Path) -> tuple[Graph, Stated]:
+def onnx_graph(path: Path) -> tuple[Graph, StatedSpecs]:
     """Return the file's nodes as a graph, and the shapes of its tensors; weights beside the file are not
     read.
 
@@ -51,7 +51,7 @@ def onnx_graph(path: Path) -> tuple[Graph, Stated]:
         value.name: spec_of(value)
         for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)
     }
-    made = _Reading(onnx, stated)
+    made = _OnnxReader(onnx, stated)
     constants = {tensor.name for tensor in model.graph.initializer} | {
         one.values.name for one in model.graph.sparse_initializer
     }
@@ -82,10 +82,10 @@ def onnx_graph(path: Path) -> tuple[Graph, Stated]:
             node.output,
             {key: value for key, value in attrs.items() if value is not None},
         )
-    return made.graph([value.name for value in model.graph.output], str(path)), Stated(made.specs)
+    return made.graph([value.name for value in model.graph.output], str(path)), StatedSpecs(made.specs)
 
 
-class _Reading:
+class _OnnxReader:
     def __init__(self, onnx: Any, stated: Mapping[str, TensorSpec]) -> None:
         self.onnx = onnx
         self.stated = stated

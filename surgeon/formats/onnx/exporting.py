@@ -16,10 +16,10 @@ from surgeon.formats.onnx.folding import fold_constants, fold_normalizations
 from surgeon.formats.onnx.layout import channels_first, settle_layout
 from surgeon.formats.onnx.metadata import RENDERINGS, TRANSPOSED, written
 from surgeon.formats.onnx.native import DOMAIN
-from surgeon.formats.onnx.network import Network, Weight, has_inner, spec_of
+from surgeon.formats.onnx.network import OnnxNetwork, Weight, has_inner, spec_of
 from surgeon.formats.onnx.ordinary import convert_ordinary
-from surgeon.formats.onnx.partition import Batch, Cut, Prepared, cut, prepare, tensor
-from surgeon.formats.onnx.plugins import RENDERING_NAMES, Plugins, Rendered, Rendering, render_plugins
+from surgeon.formats.onnx.partition import Batch, ExportGraph, Partition, export_graph, partition, tensor
+from surgeon.formats.onnx.plugins import RENDERING_NAMES, Lowered, LoweredPlugins, Rendering, lower_plugins
 from surgeon.graph import Graph, Ref, TensorSpec
 from surgeon.optional import require
 from surgeon.targets import Target
@@ -39,7 +39,7 @@ class Exported:
     """An ONNX model, and how each plugin node was written."""
 
     model: Any
-    plugins: tuple[Rendered, ...]
+    plugins: tuple[Lowered, ...]
 
 
 def export_onnx(
@@ -52,9 +52,10 @@ def export_onnx(
     batch: Batch = None,
     metadata: Mapping[str, str] | None = None,
     watch: Watch | None = None,
-) -> Any:
-    """Return the ModelProto of a rewritten graph: what its outputs depend on, in NCHW where its convolutions
-    are NHWC.
+) -> Exported:
+    """Return the ModelProto of a rewritten graph, and how each plugin node was written.
+
+    The model holds what the graph's outputs depend on, in NCHW where its convolutions are NHWC.
 
     ``graph`` is in the model's own layout, batch included. ``rendering`` says what plugin nodes become: nodes
     that TensorRT's parser looks up in the plugin registry (``native``), standard operators (``standard``), or
@@ -68,31 +69,6 @@ def export_onnx(
     plugins, X148 for an opset that is not written, and C102 to C111 for their fields and files. Raise
     ValueError for a rendering or a batch that means nothing.
     """
-    made = export(
-        graph,
-        plugins=plugins,
-        target=target,
-        rendering=rendering,
-        opset=opset,
-        batch=batch,
-        metadata=metadata,
-        watch=watch,
-    )
-    return made.model
-
-
-def export(
-    graph: Graph,
-    *,
-    plugins: Catalog,
-    target: Target,
-    rendering: Rendering = "auto",
-    opset: int = OPSETS[1],
-    batch: Batch = None,
-    metadata: Mapping[str, str] | None = None,
-    watch: Watch | None = None,
-) -> Exported:
-    """Do what :func:`export_onnx` does; return also how each plugin node was written."""
     if rendering not in RENDERING_NAMES:
         raise ValueError(f"rendering is {rendering!r}; expected one of {', '.join(RENDERING_NAMES)}")
     if not (batch in (None, "dynamic") or (isinstance(batch, int) and batch > 0)):
@@ -105,10 +81,10 @@ def export(
             help=[f"leave it out for {OPSETS[1]}"],
         )
     tell("plugin nodes")
-    ready = prepare(graph, plugins, batch)
-    rendered = render_plugins(ready, target, rendering, opset)
+    ready = export_graph(graph, plugins, batch)
+    rendered = lower_plugins(ready, target, rendering, opset)
     tell("operations, by tf2onnx")
-    network = _joined(ready, cut(ready, opset), rendered)
+    network = _joined(ready, partition(ready, opset), rendered)
     tell("layout")
     moved = channels_first(network)
     network = _checked(_settled(network, opset), opset)
@@ -130,9 +106,9 @@ def export(
 def check_export(graph: Graph, *, plugins: Catalog, target: Target) -> tuple[Diagnostic, ...]:
     """Return what the exporter objects to in a rewritten graph, as far as that is seen without tf2onnx."""
     try:
-        ready = prepare(graph, plugins, None)
+        ready = export_graph(graph, plugins, None)
         if find_spec("onnx") is not None:
-            render_plugins(ready, target, "auto", OPSETS[1])
+            lower_plugins(ready, target, "auto", OPSETS[1])
     except SurgeonError as exc:
         return exc.diagnostics
     return ()
@@ -144,7 +120,7 @@ def _sign(model: Any) -> None:
     model.producer_name, model.producer_version = "surgeon", __version__
 
 
-def _joined(at: Prepared, part: Cut, plugins: Plugins) -> Network:
+def _joined(at: ExportGraph, part: Partition, plugins: LoweredPlugins) -> OnnxNetwork:
     """Return the nodes of tf2onnx and of the plugins as one network, its tensors named as tf2onnx names
     them.
     """
@@ -156,11 +132,11 @@ def _joined(at: Prepared, part: Cut, plugins: Plugins) -> Network:
         nodes += graph.node
     inputs = {tensor(Ref(node.name)): at.spec(Ref(node.name)) for node in at.inputs}
     outputs = {tensor(ref): _declared(at, ref, plugins) for ref in at.graph.output_refs}
-    named = Network(tuple(nodes), weights, inputs, outputs, plugins.specs).renamed(part.names)
+    named = OnnxNetwork(tuple(nodes), weights, inputs, outputs, plugins.specs).renamed(part.names)
     return replace(named, weights={**named.weights, **plugins.weights}).sorted()
 
 
-def _declared(at: Prepared, ref: Ref, plugins: Plugins) -> TensorSpec:
+def _declared(at: ExportGraph, ref: Ref, plugins: LoweredPlugins) -> TensorSpec:
     """Return type and shape of an output; the type that a plugin's standard operators give is theirs."""
     spec = at.spec(ref)
     if at.is_plugin(ref.node) and tensor(ref) not in plugins.specs:
@@ -168,19 +144,19 @@ def _declared(at: Prepared, ref: Ref, plugins: Plugins) -> TensorSpec:
     return spec if spec.dtype is not None else plugins.specs.get(tensor(ref), spec)
 
 
-def _settled(network: Network, opset: int) -> Network:
+def _settled(network: OnnxNetwork, opset: int) -> OnnxNetwork:
     folded = fold_constants(network)
     return fold_normalizations(fold_constants(settle_layout(folded, _ranks(folded, opset))))
 
 
-def _inferred(network: Network, opset: int, strict: bool) -> Any:
+def _inferred(network: OnnxNetwork, opset: int, strict: bool) -> Any:
     onnx = require("onnx", "writing ONNX")
     return onnx.shape_inference.infer_shapes(
         network.model(opset, limit=_DECLARED), check_type=strict, strict_mode=strict, data_prop=True
     )
 
 
-def _ranks(network: Network, opset: int) -> dict[str, int]:
+def _ranks(network: OnnxNetwork, opset: int) -> dict[str, int]:
     """Return the numbers of axes of tensors, as far as they are known."""
     graph = _inferred(network, opset, strict=False).graph
     ranks = {name: len(weight.shape) for name, weight in network.weights.items()}
@@ -190,7 +166,7 @@ def _ranks(network: Network, opset: int) -> dict[str, int]:
     return ranks
 
 
-def _checked(network: Network, opset: int) -> Network:
+def _checked(network: OnnxNetwork, opset: int) -> OnnxNetwork:
     """Return the network with the types of its outputs.
 
     Raise SurgeonError X153 where its nodes contradict each other.
@@ -218,7 +194,7 @@ def _contradiction(reason: str) -> SurgeonError:
     )
 
 
-def _short_names(network: Network) -> dict[str, str]:
+def _short_names(network: OnnxNetwork) -> dict[str, str]:
     """Return names for tensors as TensorFlow prints them, without ``:0`` and without tf2onnx's running
     numbers.
 
@@ -251,7 +227,7 @@ def _unique(wanted: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _finished(network: Network) -> Network:
+def _finished(network: OnnxNetwork) -> OnnxNetwork:
     """Return the network with names of nodes that are unique and free of tf2onnx's numbers, and an input for
     every plugin.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.formats.onnx.network import Names, Network, Weight, attributes, reads
+from surgeon.formats.onnx.network import Names, OnnxNetwork, Weight, attributes, reads
 from surgeon.optional import require
 
 FLOAT = 1
@@ -18,7 +18,7 @@ _SMALL = 1 << 16
 """Elements of a constant whose element type is converted."""
 
 
-def fold_constants(network: Network) -> Network:
+def fold_constants(network: OnnxNetwork) -> OnnxNetwork:
     """Return the sorted network with what rearranges constants done: Reshape, Squeeze, Unsqueeze, Concat, and
     Cast of small ones.
 
@@ -88,7 +88,7 @@ def _target(shape: tuple[int, ...], wanted: list[int]) -> list[int]:
     return sizes
 
 
-def fold_normalizations(network: Network) -> Network:
+def fold_normalizations(network: OnnxNetwork) -> OnnxNetwork:
     """Return the sorted network with what scales and shifts the channels of a convolution put into its
     weights.
 
@@ -100,7 +100,7 @@ def fold_normalizations(network: Network) -> Network:
 
 
 class _Folding:
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: OnnxNetwork) -> None:
         self._network = network
         self._weights: dict[str, Weight] = dict(network.weights)
         self._readers: dict[str, list[int]] = {}
@@ -110,7 +110,7 @@ class _Folding:
         self._nodes: list[Any] = list(network.nodes)
         self._fresh = Names(network).fresh
 
-    def network(self) -> Network:
+    def network(self) -> OnnxNetwork:
         for index, node in enumerate(self._network.nodes):
             constant = all(name in self._weights for name in node.input[1:] if name)
             if (

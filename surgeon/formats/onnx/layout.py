@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from surgeon.formats.onnx.network import Names, Network, Perm, Weight, attributes, has_inner, reads
+from surgeon.formats.onnx.network import Names, OnnxNetwork, Perm, Weight, attributes, has_inner, reads
 from surgeon.graph import Shape, TensorSpec
 from surgeon.optional import require
 
@@ -81,7 +81,7 @@ class _View:
     perm: Perm
 
 
-def settle_layout(network: Network, ranks: Mapping[str, int]) -> Network:
+def settle_layout(network: OnnxNetwork, ranks: Mapping[str, int]) -> OnnxNetwork:
     """Return the network with as few transpositions as the order of its operations needs: one at a seam of
     layouts.
 
@@ -91,7 +91,7 @@ def settle_layout(network: Network, ranks: Mapping[str, int]) -> Network:
     return _Layout(network, ranks).settled()
 
 
-def channels_first(network: Network) -> tuple[str, ...]:
+def channels_first(network: OnnxNetwork) -> tuple[str, ...]:
     """Return the inputs of four axes of which the first operations that know axes want NCHW of NHWC."""
     readers: dict[str, list[Any]] = {}
     for node in network.nodes:
@@ -120,7 +120,7 @@ def _wants_nchw(name: str, readers: Mapping[str, Sequence[Any]]) -> bool:
 class _Layout:
     """One walk: what each tensor is, the nodes written so far, and the constants."""
 
-    def __init__(self, network: Network, ranks: Mapping[str, int]) -> None:
+    def __init__(self, network: OnnxNetwork, ranks: Mapping[str, int]) -> None:
         self.network = network
         self.ranks = ranks
         self.nodes: list[Any] = []
@@ -130,7 +130,7 @@ class _Layout:
         self._made: dict[tuple[str, Perm], str] = {}
         self.fresh = Names(network).fresh
 
-    def settled(self) -> Network:
+    def settled(self) -> OnnxNetwork:
         for name in channels_first(self.network):
             spec = self.inputs[name]
             dims = spec.shape.dims or ()
@@ -205,7 +205,7 @@ class _Layout:
 
     def _within(self, node: Any) -> None:
         """Write a node with graphs inside, which name tensors of this one."""
-        copy = Network((node,), {}, {}, {}).renamed(
+        copy = OnnxNetwork((node,), {}, {}, {}).renamed(
             {name: self.plain(name) for name in reads(node) if name in self._views}
         )
         self.nodes.append(copy.nodes[0])

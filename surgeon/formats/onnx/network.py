@@ -86,7 +86,7 @@ class Weight:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class OnnxNetwork:
     """An ONNX graph: NodeProtos in any order, constants by name, and types and shapes of inputs and outputs.
 
     ``specs`` tells of tensors whose type and shape no rule of ONNX gives. An unknown first dimension is the
@@ -99,7 +99,7 @@ class Network:
     outputs: Mapping[str, TensorSpec]
     specs: Mapping[str, TensorSpec] = field(default_factory=dict)
 
-    def sorted(self) -> Network:
+    def sorted(self) -> OnnxNetwork:
         """Return the network without what no output needs, a node after those that it reads, in the outputs'
         order.
         """
@@ -121,13 +121,13 @@ class Network:
             specs={name: spec for name, spec in self.specs.items() if name in made},
         )
 
-    def renamed(self, names: Mapping[str, str]) -> Network:
+    def renamed(self, names: Mapping[str, str]) -> OnnxNetwork:
         """Return the network with other names for some tensors."""
 
         def named(table: Mapping[str, Any]) -> dict[str, Any]:
             return {names.get(name, name): value for name, value in table.items()}
 
-        return Network(
+        return OnnxNetwork(
             tuple(_renamed(node, names) for node in self.nodes),
             named(self.weights),
             named(self.inputs),
@@ -275,7 +275,7 @@ def _infos(specs: Mapping[str, TensorSpec]) -> list[Any]:
 class Names:
     """Names for new tensors of a network, none of them taken."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: OnnxNetwork) -> None:
         self._taken = network.tensors()
 
     def fresh(self, name: str) -> str:

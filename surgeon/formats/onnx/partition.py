@@ -28,7 +28,7 @@ _REAL = (DType.FLOAT32, DType.FLOAT64, DType.FLOAT16)
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class ExportGraph:
     """What is exported of a graph: the nodes that its outputs need, with the batch that was asked for."""
 
     graph: Graph
@@ -66,7 +66,7 @@ class Prepared:
         return self.inference.spec(ref)
 
 
-def prepare(graph: Graph, catalog: Catalog, batch: Batch) -> Prepared:
+def export_graph(graph: Graph, catalog: Catalog, batch: Batch) -> ExportGraph:
     """Return what is exported of a graph: its outputs' ancestors, arithmetic on constants and shapes done,
     the batch settled.
 
@@ -75,21 +75,23 @@ def prepare(graph: Graph, catalog: Catalog, batch: Batch) -> Prepared:
     where something fixes the batch that was to be open.
     """
     needed = needed_by_data(graph)
-    plain = graph.replace([_passed(node, needed) for node in graph if node.name in needed])
-    one = Prepared(_with_batch(plain, batch if batch is None else 1), catalog)
+    plain = graph.replace([_passed(node) for node in graph if node.name in needed])
+    one = ExportGraph(_with_batch(plain, batch if batch is None else 1), catalog)
     _check_inputs(one)
     if batch in (None, 1):
         return replace(one, graph=_computed(one))
     size = None if batch == "dynamic" else batch
     assert not isinstance(size, str)
     freed = _with_batch(_free_shapes(one), "dynamic")
-    opened = Prepared(freed, catalog, open_batch=True)
+    opened = ExportGraph(freed, catalog, open_batch=True)
     _check_open(opened)
     done = replace(opened, graph=_computed(opened))
-    return done if size is None else Prepared(_computed(Prepared(_with_batch(freed, size), catalog)), catalog)
+    if size is None:
+        return done
+    return ExportGraph(_computed(ExportGraph(_with_batch(freed, size), catalog)), catalog)
 
 
-def _passed(node: Node, needed: frozenset[str]) -> Node:
+def _passed(node: Node) -> Node:
     """Return a node free of what only TensorFlow's runtime heeds.
 
     A switch that has a default is its default.
@@ -117,7 +119,7 @@ def _input_with_batch(node: Node, batch: Batch) -> Node:
     return node.with_attr("shape", Shape((size, *shape.dims[1:])))
 
 
-def _check_inputs(at: Prepared) -> None:
+def _check_inputs(at: ExportGraph) -> None:
     for node in at.inputs:
         shape = at.spec(Ref(node.name)).shape
         if not shape.is_static:
@@ -133,7 +135,7 @@ def _check_inputs(at: Prepared) -> None:
 # Shapes and constants
 
 
-def _computed(at: Prepared) -> Graph:
+def _computed(at: ExportGraph) -> Graph:
     """Return the graph with constants in place of what can be computed of constants and shapes."""
     nodes: dict[str, Node] = {}
     constant: set[str] = set()
@@ -150,7 +152,7 @@ def _computed(at: Prepared) -> Graph:
     return made.replace([node for node in made if node.name in needed])
 
 
-def _constant(at: Prepared, node: Node, constant: set[str]) -> TensorValue | bool | None:
+def _constant(at: ExportGraph, node: Node, constant: set[str]) -> TensorValue | bool | None:
     """Return a node's value where it is known, True for one that is a constant already, None for any
     other.
     """
@@ -175,7 +177,7 @@ def _const(name: str, value: TensorValue | bool) -> Node:
 # The batch
 
 
-def _free_shapes(at: Prepared) -> Graph:
+def _free_shapes(at: ExportGraph) -> Graph:
     """Return the graph with -1 as the first size that every Reshape of a varying tensor asks for, the others
     as they are for one picture.
 
@@ -199,7 +201,7 @@ def _free_shapes(at: Prepared) -> Graph:
     return at.graph.replace(nodes)
 
 
-def _varying(at: Prepared) -> set[str]:
+def _varying(at: ExportGraph) -> set[str]:
     """Return what depends on the numbers of an input, not on sizes alone; membership only."""
     return downstream(
         at.graph,
@@ -208,11 +210,11 @@ def _varying(at: Prepared) -> set[str]:
     )
 
 
-def _ignores_inputs(at: Prepared, node: Node) -> bool:
+def _ignores_inputs(at: ExportGraph, node: Node) -> bool:
     return at.is_plugin(node.name) and all(port.unused for port in at.catalog[node.op].inputs)
 
 
-def _check_open(at: Prepared) -> None:
+def _check_open(at: ExportGraph) -> None:
     """Raise SurgeonError X144 for the first node whose output should grow with the batch and does not."""
     varying = _varying(at)
     for name in at.graph.topological():
@@ -237,7 +239,7 @@ def _check_open(at: Prepared) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
+class Partition:
     """The ordinary part of a graph: what tf2onnx converts, and which of its inputs are constants that were
     left out.
 
@@ -255,7 +257,7 @@ class Cut:
         return to_bytes(self.graph)
 
 
-def cut(at: Prepared, opset: int) -> Cut:
+def partition(at: ExportGraph, opset: int) -> Partition:
     """Return the part of a graph that is TensorFlow's; large constants are inputs of their shape there."""
     wanted = [ref for node in at.plugins for ref in node.inputs]
     wanted += at.graph.output_refs
@@ -295,7 +297,7 @@ def cut(at: Prepared, opset: int) -> Cut:
                 fed[node.name] = None
             nodes.append(node.with_inputs(tuple(map(source, node.inputs))))
     request = Request(tuple(tensor(Ref(name)) for name in fed), tuple(map(tensor, outputs)), opset)
-    return Cut(
+    return Partition(
         at.graph.replace(_sources_first(nodes), ()),
         request,
         constants,

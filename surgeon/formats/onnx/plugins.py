@@ -15,7 +15,7 @@ from surgeon.formats.onnx.emitter import Emitter
 from surgeon.formats.onnx.lowering import PluginNode, Standard, standard_rendering
 from surgeon.formats.onnx.native import DOMAIN, FIXED_SHAPES, OPERATORS, native_attributes
 from surgeon.formats.onnx.network import Weight, attributes
-from surgeon.formats.onnx.partition import Prepared, tensor
+from surgeon.formats.onnx.partition import ExportGraph, tensor
 from surgeon.graph import DType, Node, TensorSpec
 from surgeon.optional import require
 from surgeon.targets import Target, print_version
@@ -25,7 +25,7 @@ RENDERING_NAMES: tuple[Rendering, ...] = ("auto", "native", "standard", "efficie
 
 
 @dataclass(frozen=True)
-class Rendered:
+class Lowered:
     """How a plugin node was written: ``native``, ``standard`` or ``efficient-nms``.
 
     ``reason`` says why where that was not asked for.
@@ -43,16 +43,16 @@ class Rendered:
 
 
 @dataclass
-class Plugins:
+class LoweredPlugins:
     """The nodes, constants and output types that plugin nodes became, and how each was written."""
 
     nodes: list[Any] = field(default_factory=list)
     weights: dict[str, Weight] = field(default_factory=dict)
     specs: dict[str, TensorSpec] = field(default_factory=dict)
-    rendered: list[Rendered] = field(default_factory=list)
+    rendered: list[Lowered] = field(default_factory=list)
 
 
-def choose(
+def choose_lowering(
     spec: PluginSpec, target: Target, rendering: Rendering, has_standard: bool, open_batch: bool = False
 ) -> tuple[str, str]:
     """Return how a plugin is written for a target, and why.
@@ -107,15 +107,17 @@ def _lack(spec: PluginSpec, version: tuple[int, ...] | None) -> str:
     return ""
 
 
-def render_plugins(at: Prepared, target: Target, rendering: Rendering, opset: int) -> Plugins:
-    """Return what the plugin nodes of a graph become; raise SurgeonError as :func:`choose`, C102 to C108 for
-    wrong fields, C111 for a plugin's file that fails, and X147 for a rendering that does not give the
-    plugin's outputs."""
-    found = Plugins()
+def lower_plugins(at: ExportGraph, target: Target, rendering: Rendering, opset: int) -> LoweredPlugins:
+    """Return what the plugin nodes of a graph become.
+
+    Raise SurgeonError as :func:`choose_lowering`, C102 to C108 for wrong fields, C111 for a plugin's file
+    that fails, and X147 for a rendering that does not give the plugin's outputs.
+    """
+    found = LoweredPlugins()
     problems: dict[str, SurgeonError] = {}
     for node in at.plugins:
         try:
-            _render(at, node, target, rendering, opset, found)
+            _lower(at, node, target, rendering, opset, found)
         except SurgeonError as exc:
             problems.setdefault(node.op, exc)
     if problems:
@@ -123,8 +125,8 @@ def render_plugins(at: Prepared, target: Target, rendering: Rendering, opset: in
     return found
 
 
-def _render(
-    at: Prepared, node: Node, target: Target, rendering: Rendering, opset: int, found: Plugins
+def _lower(
+    at: ExportGraph, node: Node, target: Target, rendering: Rendering, opset: int, found: LoweredPlugins
 ) -> None:
     spec = at.catalog[node.op]
     given = {key: _plain(value) for key, value in node.attrs.items() if key in spec.fields}
@@ -133,13 +135,13 @@ def _render(
     if other is not None:
         _check_efficient_nms(at, target)
         _write(at, node, other, given, outputs, target, opset, found)
-        found.rendered.append(Rendered(node.name, node.op, "efficient-nms"))
+        found.rendered.append(Lowered(node.name, node.op, "efficient-nms"))
         return
     standard = standard_rendering(at.catalog, node.op)
-    how, reason = choose(spec, target, rendering, standard is not None, at.open_batch)
+    how, reason = choose_lowering(spec, target, rendering, standard is not None, at.open_batch)
     if how == "standard" and standard is not None:
         _write(at, node, standard, given, outputs, target, opset, found)
-        found.rendered.append(Rendered(node.name, node.op, how, reason))
+        found.rendered.append(Lowered(node.name, node.op, how, reason))
         return
     fields = native_attributes(spec, given, target.version)
     helper = require("onnx.helper", "writing ONNX")
@@ -152,11 +154,11 @@ def _render(
     ):
         if made.shape.rank is not None:
             found.specs[name] = TensorSpec(made.dtype or DType.FLOAT32, made.shape)
-    found.rendered.append(Rendered(node.name, node.op, how, reason, fields["plugin_version"]))
+    found.rendered.append(Lowered(node.name, node.op, how, reason, fields["plugin_version"]))
 
 
 def _native_inputs(
-    at: Prepared, node: Node, given: Mapping[str, Any], opset: int, target: Target, found: Plugins
+    at: ExportGraph, node: Node, given: Mapping[str, Any], opset: int, target: Target, found: LoweredPlugins
 ) -> list[str]:
     """Return what a plugin node reads, after the nodes that its inputs need where they are not as the plugin
     takes them.
@@ -176,7 +178,7 @@ def _native_inputs(
     return names
 
 
-def _check_efficient_nms(at: Prepared, target: Target) -> None:
+def _check_efficient_nms(at: ExportGraph, target: Target) -> None:
     spec = at.catalog["EfficientNMS_TRT"]
     lack = _lack(spec, target.version if target.runtime == "tensorrt" else None)
     if lack:
@@ -188,14 +190,14 @@ def _check_efficient_nms(at: Prepared, target: Target) -> None:
 
 
 def _write(
-    at: Prepared,
+    at: ExportGraph,
     node: Node,
     rendering: Standard,
     given: Mapping[str, Any],
     outputs: list[str],
     target: Target,
     opset: int,
-    found: Plugins,
+    found: LoweredPlugins,
 ) -> None:
     """Add the nodes of a rendering, its outputs under the names that readers know."""
     spec = at.catalog[node.op]
@@ -218,7 +220,7 @@ def _write(
     found.specs |= _specs_of_plugins(at, emit, specs)
 
 
-def _specs_of_plugins(at: Prepared, emit: Emitter, specs: tuple[TensorSpec, ...]) -> dict[str, TensorSpec]:
+def _specs_of_plugins(at: ExportGraph, emit: Emitter, specs: tuple[TensorSpec, ...]) -> dict[str, TensorSpec]:
     """Return types and shapes of the outputs of plugin nodes inside a rendering, as far as their attributes
     tell them.
     """

@@ -10,11 +10,10 @@ import numpy as np
 
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import SurgeonError
-from surgeon.formats.uff.model import INCREMENT, UffModel, UffNode, UffValue
+from surgeon.formats.uff.model import INCREMENT, UffModel, UffNode, UffValue, field_name
 from surgeon.formats.uff.ops.elementwise import ACTIVATION, BINARY, UNARY
 from surgeon.formats.uff.ops.pooling import FUNC as POOLS
 from surgeon.formats.uff.ops.reduction import FUNC as REDUCTIONS
-from surgeon.formats.uff.printing import bare
 from surgeon.graph import (
     AttrValue,
     DType,
@@ -84,7 +83,7 @@ def uff_graph(model: UffModel, catalog: Catalog, source: str = "") -> tuple[Grap
     and from the rules for the TensorFlow operations that UFF's stand for; images are channels first, as
     TensorRT holds them, whatever the graph that the file was made of. What is not known is unknown.
     """
-    made = _Reading(model, catalog)
+    made = _UffReader(model, catalog)
     nodes = [made.node(node) for node in model.nodes]
     outputs = [Ref(node.id) for node in model.nodes if node.operation == "MarkOutput"]
     shadow = Graph([one for node in model.nodes for one in made.shadow(node)], outputs, source=source)
@@ -94,7 +93,7 @@ def uff_graph(model: UffModel, catalog: Catalog, source: str = "") -> tuple[Grap
     )
 
 
-class _Reading:
+class _UffReader:
     def __init__(self, model: UffModel, catalog: Catalog) -> None:
         self.model = model
         self.catalog = catalog
@@ -114,7 +113,7 @@ class _Reading:
         """Return a node as the file has it."""
         op = self.plugins.get(node.operation, node.operation)
         attrs = {
-            (bare(key) if op != node.operation else key): self._attr(value)
+            (field_name(key) if op != node.operation else key): self._attr(value)
             for key, value in sorted(node.fields.items())
         }
         if node.operation == "Const":
@@ -188,7 +187,7 @@ class _Reading:
         op = self.plugins.get(self.known[name].operation)
         if op is None:
             return [Ref(name)]
-        fields = {bare(key): self._attr(value) for key, value in self.known[name].fields.items()}
+        fields = {field_name(key): self._attr(value) for key, value in self.known[name].fields.items()}
         try:
             ports = len(self.catalog[op].output_ports(fields))
         except SurgeonError:  # fields that the plugin would refuse
@@ -316,23 +315,23 @@ class _Reading:
         return bool(readers) and all(reader.operation in self.plugins for reader in readers)
 
 
-def _input(at: _Reading, node: UffNode) -> _Made:
+def _input(at: _UffReader, node: UffNode) -> _Made:
     return "Placeholder", (), {"dtype": at.dtype(node), "shape": Shape(at.input_shape(node))}
 
 
-def _const(at: _Reading, node: UffNode) -> _Made:
+def _const(at: _UffReader, node: UffNode) -> _Made:
     tensor = at.weights(node)
     if isinstance(tensor, TensorRef) and at.is_for_plugins(node) and len(tensor.shape):
         tensor = TensorRef(tensor.file, tensor.offset, tensor.length, tensor.dtype, (1, *tensor.shape))
     return "Const", (), {"dtype": at.dtype(node), **({"value": tensor} if tensor is not None else {})}
 
 
-def _conv(at: _Reading, node: UffNode) -> _Made:
+def _conv(at: _UffReader, node: UffNode) -> _Made:
     attrs = {**at.window(node), "dilations": at.four(at.ints(node, "dilation", (1, 1)), 1)}
     return "DepthwiseConv2dNative" if "number_groups" in node.fields else "Conv2D", at.edges(node), attrs
 
 
-def _conv_transpose(at: _Reading, node: UffNode) -> _Made:
+def _conv_transpose(at: _UffReader, node: UffNode) -> _Made:
     return (
         "Conv2DBackpropInput",
         tuple(reversed(at.edges(node))),
@@ -340,22 +339,22 @@ def _conv_transpose(at: _Reading, node: UffNode) -> _Made:
     )
 
 
-def _pool(at: _Reading, node: UffNode) -> _Made:
+def _pool(at: _UffReader, node: UffNode) -> _Made:
     return _named(at, node), at.edges(node), {**at.window(node), "ksize": at.four(at.ints(node, "kernel"), 1)}
 
 
-def _elementwise(at: _Reading, node: UffNode) -> _Made:
+def _elementwise(at: _UffReader, node: UffNode) -> _Made:
     return _named(at, node), at.edges(node), {}
 
 
-def _named(at: _Reading, node: UffNode) -> str:
+def _named(at: _UffReader, node: UffNode) -> str:
     func = at.value(node, "func", b"")
     return _OPS[node.operation].get(
         func.decode("utf-8", "replace") if isinstance(func, bytes) else "", node.operation
     )
 
 
-def _batch_norm(at: _Reading, node: UffNode) -> _Made:
+def _batch_norm(at: _UffReader, node: UffNode) -> _Made:
     return (
         "FusedBatchNorm",
         at.edges(node),
@@ -363,7 +362,7 @@ def _batch_norm(at: _Reading, node: UffNode) -> _Made:
     )
 
 
-def _with(op: str, key: str, *, listed: bool = False) -> Callable[[_Reading, UffNode], _Made]:
+def _with(op: str, key: str, *, listed: bool = False) -> Callable[[_UffReader, UffNode], _Made]:
     """Return the making of an op that reads as its last input what UFF holds in a field."""
     return lambda at, node: (
         op,
@@ -372,7 +371,7 @@ def _with(op: str, key: str, *, listed: bool = False) -> Callable[[_Reading, Uff
     )
 
 
-def _reduce(at: _Reading, node: UffNode) -> _Made:
+def _reduce(at: _UffReader, node: UffNode) -> _Made:
     return (
         _named(at, node),
         (*at.edges(node), at.ints(node, "axes")),
@@ -380,7 +379,7 @@ def _reduce(at: _Reading, node: UffNode) -> _Made:
     )
 
 
-def _with_attrs(op: str, keys: Mapping[str, str]) -> Callable[[_Reading, UffNode], _Made]:
+def _with_attrs(op: str, keys: Mapping[str, str]) -> Callable[[_UffReader, UffNode], _Made]:
     """Return the making of an op with attributes that UFF holds under other names."""
     return lambda at, node: (
         op,
@@ -389,7 +388,7 @@ def _with_attrs(op: str, keys: Mapping[str, str]) -> Callable[[_Reading, UffNode
     )
 
 
-def _pad(at: _Reading, node: UffNode) -> _Made:
+def _pad(at: _UffReader, node: UffNode) -> _Made:
     edges = at.edges(node)
     amounts = at.weights(at.known[edges[1].node]) if len(edges) == 2 else None
     if amounts is None or amounts.shape != (4, 2) or not at.channels_last:
@@ -398,12 +397,12 @@ def _pad(at: _Reading, node: UffNode) -> _Made:
     return "Pad", (edges[0], (batch, height, width, channels)), {}
 
 
-def _matmul(at: _Reading, node: UffNode) -> _Made:
+def _matmul(at: _UffReader, node: UffNode) -> _Made:
     left, right = (*at.orders(node), (), ())[:2]
     return "MatMul", at.edges(node), {"transpose_a": left[:2] == (1, 0), "transpose_b": right[:2] == (0, 1)}
 
 
-_SHADOWS: Mapping[str, Callable[[_Reading, UffNode], _Made]] = {
+_SHADOWS: Mapping[str, Callable[[_UffReader, UffNode], _Made]] = {
     "Input": _input,
     "Const": _const,
     "Conv": _conv,

@@ -40,7 +40,7 @@ class PluginLike(Protocol):
     def output_ports(self, fields: Mapping[str, Any]) -> Sequence[str]: ...
 
 
-class Source(Protocol):
+class Export(Protocol):
     """The export under way, as far as converters see it."""
 
     target: Target | None
@@ -61,7 +61,7 @@ class Source(Protocol):
 T = TypeVar("T")
 
 
-class Conversion:
+class ConverterContext:
     """One node while it is converted.
 
     Its attributes, the edges it reads, and the values of constants among them.
@@ -69,7 +69,7 @@ class Conversion:
 
     __slots__ = ("attrs", "export", "node")
 
-    def __init__(self, node: Node, export: Source) -> None:
+    def __init__(self, node: Node, export: Export) -> None:
         self.node = node
         self.attrs = node.attrs
         self.export = export
@@ -97,9 +97,9 @@ class Conversion:
         ref = self.ref(position)
         return self.export.node(ref) if ref.slot == 0 else None
 
-    def of(self, node: Node) -> Conversion:
+    def of(self, node: Node) -> ConverterContext:
         """Return the same view of another node."""
-        return Conversion(node, self.export)
+        return ConverterContext(node, self.export)
 
     # Constants
 
@@ -253,7 +253,7 @@ def constant_of(node: Node) -> Tensor | None:
     return value if hasattr(value, "nbytes") else None  # type: ignore[return-value]
 
 
-def const_node(export: Source, name: str, tensor: Tensor) -> UffNode:
+def const_node(export: Export, name: str, tensor: Tensor) -> UffNode:
     """Return a UFF constant; its bytes go to the referenced data."""
     ref = export.put(f"weights_{name}", UffValue("blob", Blob(tensor)))
     fields = {"dtype": UffValue("dtype", tensor.dtype), "shape": UffValue.ints(tensor.shape), "values": ref}
@@ -268,7 +268,7 @@ def float32(value: float) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
-Converter = Callable[[Conversion], "list[UffNode]"]
+Converter = Callable[[ConverterContext], "list[UffNode]"]
 
 F = TypeVar("F", bound=Converter)
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.formats.uff import layout
-from surgeon.formats.uff.conversion import Conversion, PluginLike, converters
+from surgeon.formats.uff.conversion import ConverterContext, PluginLike, converters
 from surgeon.formats.uff.model import CORE, CUSTOM, UffModel, UffNode, UffValue
 from surgeon.formats.uff.plugins import plugin_node, port_count
 from surgeon.formats.uff.remedies import unsupported
@@ -279,7 +279,7 @@ class _Export:
         return [self.resolve(ref).node for ref in node.inputs]
 
     def _convert(self, node: Node) -> list[UffNode]:
-        at = Conversion(node, self)
+        at = ConverterContext(node, self)
         spec = self.plugins.get(node.op)
         if spec is not None:
             return plugin_node(at, spec)

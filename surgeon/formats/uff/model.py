@@ -27,6 +27,18 @@ DTYPE_NUMBERS: Mapping[DType, int] = MappingProxyType(
 
 DTYPES: Mapping[int, DType] = MappingProxyType({number: dtype for dtype, number in DTYPE_NUMBERS.items()})
 
+FIELD_SUFFIXES: Mapping[str, str] = MappingProxyType(
+    {
+        "int": "_u_int",
+        "float": "_u_float",
+        "int[]": "_u_ilist",
+        "float[]": "_u_flist",
+        "string": "_u_str",
+        "bool": "_u_bool",
+    }
+)
+"""What the key of a plugin field ends in, by the field's type; no plugin of the catalog has a bool."""
+
 _FORMATS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
         "NC+": (0, 1, 2, INCREMENT),
@@ -137,6 +149,12 @@ class UffModel:
     def resolve(self, value: UffValue) -> UffValue | None:
         """Return what a ``ref`` stands for (None where the file lacks it), and any other value as it is."""
         return self.data.get(value.value) if value.kind == "ref" else value
+
+
+def field_name(key: str) -> str:
+    """Return the name of a plugin field without the suffix that carries its type."""
+    suffix = next((suffix for suffix in FIELD_SUFFIXES.values() if key.endswith(suffix)), "")
+    return key.removesuffix(suffix)
 
 
 def orders(*formats: str) -> tuple[str, UffValue]:

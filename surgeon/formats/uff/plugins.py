@@ -6,22 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from surgeon.diagnostics import SurgeonError, error, nearest_note
-from surgeon.formats.uff.conversion import Conversion, PluginLike, float32
-from surgeon.formats.uff.model import UffNode, UffValue
+from surgeon.formats.uff.conversion import ConverterContext, PluginLike, float32
+from surgeon.formats.uff.model import FIELD_SUFFIXES, UffNode, UffValue
 from surgeon.graph import AttrValue, DType, Node, TensorValue
 
-_SUFFIXES = {
-    "int": "_u_int",
-    "float": "_u_float",
-    "int[]": "_u_ilist",
-    "float[]": "_u_flist",
-    "string": "_u_str",
-}
 _OF_THE_GRAPH = frozenset({"dtype", "T", "N", "shape"})
 """Attributes that describe the node in a TensorFlow graph and are no fields."""
 
 
-def plugin_node(at: Conversion, spec: PluginLike) -> list[UffNode]:
+def plugin_node(at: ConverterContext, spec: PluginLike) -> list[UffNode]:
     """Return the UFF node of a plugin, and the constant it reads where the target's parser wants an input.
 
     A field is written by the type the catalog gives it, not by its Python value: the key's suffix decides
@@ -34,7 +27,7 @@ def plugin_node(at: Conversion, spec: PluginLike) -> list[UffNode]:
             kind = spec.fields[name].type
             written = _value(at.node, name, kind, value)
             if written.value != ():
-                fields[name + _SUFFIXES[kind]] = written
+                fields[name + FIELD_SUFFIXES[kind]] = written
         elif not (name.startswith("_") or name in _OF_THE_GRAPH):
             raise error(
                 "X114",

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from surgeon.formats.uff.model import DECREMENT, INCREMENT, UffModel, UffNode, UffValue
+from surgeon.formats.uff.model import DECREMENT, INCREMENT, UffModel, UffNode, UffValue, field_name
 
 _ORDERS = {INCREMENT: "INC", DECREMENT: "DEC"}
-_SUFFIXES = ("_u_int", "_u_float", "_u_ilist", "_u_flist", "_u_str", "_u_bool")
 
 
 def print_uff(model: UffModel) -> str:
@@ -103,16 +102,8 @@ def _plugin(node: UffNode) -> dict[str, Any]:
         "name": node.id,
         "op": node.operation[1:],
         "inputs": list(node.inputs),
-        "fields": {bare(key): _plain(value) for key, value in sorted(node.fields.items())},
+        "fields": {field_name(key): _plain(value) for key, value in sorted(node.fields.items())},
     }
-
-
-def bare(key: str) -> str:
-    """Return the name of a plugin field without the suffix that carries its type."""
-    for suffix in _SUFFIXES:
-        if key.endswith(suffix):
-            return key.removesuffix(suffix)
-    return key
 
 
 def _plain(value: UffValue) -> Any:

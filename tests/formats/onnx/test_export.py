@@ -17,11 +17,11 @@ import pytest
 import surgeon
 from surgeon.api.convert import replay
 from surgeon.catalog import load_catalog
-from surgeon.formats.onnx import export, export_onnx, read_onnx_metadata, write_onnx
+from surgeon.formats.onnx import export_onnx, read_onnx_metadata, write_onnx
 from surgeon.formats.onnx.emitter import Emitter
 from surgeon.formats.onnx.lowering import PluginNode, standard_rendering
 from surgeon.formats.onnx.native import DOMAIN, OPERATORS
-from surgeon.formats.onnx.plugins import choose
+from surgeon.formats.onnx.plugins import choose_lowering
 from surgeon.graph import Graph, Ref, Shape, TensorSpec, parse_graph
 from surgeon.rewrite import Plan
 from surgeon.targets import all_targets, load_target
@@ -54,7 +54,7 @@ def rewritten(path: Path, target: str = RUNTIME, **options: Any) -> Graph:
 
 
 def exported(graph: Graph, target: str = RUNTIME, **choices: Any) -> Any:
-    return export_onnx(graph, plugins=CATALOG, target=load_target(target), **choices)
+    return export_onnx(graph, plugins=CATALOG, target=load_target(target), **choices).model
 
 
 def picture(graph: Graph, count: int = 1, seed: int = 0) -> np.ndarray:
@@ -105,7 +105,7 @@ def test_a_detector_computes_what_tensorflow_and_the_references_do(
     date: str, opset: int, zoo_ssd: Callable[..., Path]
 ) -> None:
     graph = rewritten(zoo_ssd(date, classes=3, height=SIZE, width=SIZE))
-    made = export(graph, plugins=CATALOG, target=load_target(RUNTIME), opset=opset)
+    made = export_onnx(graph, plugins=CATALOG, target=load_target(RUNTIME), opset=opset)
     onnx.checker.check_model(made.model, full_check=True)
     onnx.shape_inference.infer_shapes(made.model, check_type=True, strict_mode=True, data_prop=True)
     assert {row.rendering for row in made.plugins} == {"standard"} and len(made.plugins) == 4
@@ -201,7 +201,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("target", EXPECTED)
 def test_the_target_decides_how_plugins_are_written(target: str, small: Path) -> None:
-    made = export(rewritten(small, target), plugins=CATALOG, target=load_target(target))
+    made = export_onnx(rewritten(small, target), plugins=CATALOG, target=load_target(target))
     onnx.checker.check_model(made.model, full_check=True)
     onnx.shape_inference.infer_shapes(made.model, check_type=True, strict_mode=True, data_prop=True)
     assert {row.node: row.rendering for row in made.plugins} == EXPECTED[target]
@@ -218,8 +218,8 @@ def test_the_choice_follows_the_version_table(target: str) -> None:
     version = chosen.version if chosen.runtime == "tensorrt" else None
     for spec in CATALOG.values():
         has = version is not None and spec.exists_in(version) and not onnx.defs.has(spec.creator)
-        assert choose(spec, chosen, "auto", True)[0] == ("native" if has else "standard"), spec.op
-        assert choose(spec, chosen, "standard", True) == ("standard", "")
+        assert choose_lowering(spec, chosen, "auto", True)[0] == ("native" if has else "standard"), spec.op
+        assert choose_lowering(spec, chosen, "standard", True) == ("standard", "")
 
 
 def test_removed_plugins_are_standard_in_tensorrt_11() -> None:
@@ -232,13 +232,16 @@ def test_removed_plugins_are_standard_in_tensorrt_11() -> None:
         "Normalize_TRT",
         "Clip_TRT",
     ):
-        assert (choose(CATALOG[op], ten, "auto", True)[0], choose(CATALOG[op], eleven, "auto", True)[0]) == (
+        assert (
+            choose_lowering(CATALOG[op], ten, "auto", True)[0],
+            choose_lowering(CATALOG[op], eleven, "auto", True)[0],
+        ) == (
             "native",
             "standard",
         )
     assert {spec.creator for spec in CATALOG.values() if onnx.defs.has(spec.creator)} == OPERATORS
     for op in ("GridAnchor_TRT", "FlattenConcat_TRT", "ResizeNearest_TRT", "EfficientNMS_TRT"):
-        assert choose(CATALOG[op], eleven, "auto", True)[0] == "native"
+        assert choose_lowering(CATALOG[op], eleven, "auto", True)[0] == "native"
 
 
 def test_a_plugin_node_has_typed_fields(small: Path) -> None:
@@ -273,7 +276,7 @@ def test_a_plugin_node_has_typed_fields(small: Path) -> None:
 
 
 def test_an_open_batch_needs_plugins_that_know_open_shapes(small: Path) -> None:
-    made = export(
+    made = export_onnx(
         rewritten(small, "onnx@tensorrt-8.5"),
         plugins=CATALOG,
         target=load_target("onnx@tensorrt-8.5"),
@@ -283,13 +286,13 @@ def test_an_open_batch_needs_plugins_that_know_open_shapes(small: Path) -> None:
         0
     ].reason
     eight = load_target("onnx@tensorrt-8.5")
-    assert choose(CATALOG["NMSDynamic_TRT"], eight, "auto", True, open_batch=True)[0] == "native"
-    assert choose(CATALOG["NMS_TRT"], eight, "native", True, open_batch=True)[0] == "native"
+    assert choose_lowering(CATALOG["NMSDynamic_TRT"], eight, "auto", True, open_batch=True)[0] == "native"
+    assert choose_lowering(CATALOG["NMS_TRT"], eight, "native", True, open_batch=True)[0] == "native"
 
 
 def test_the_rendering_can_be_forced(small: Path) -> None:
     graph = rewritten(small, "onnx@tensorrt-8.5")
-    made = export(graph, plugins=CATALOG, target=load_target("onnx@tensorrt-8.5"), rendering="standard")
+    made = export_onnx(graph, plugins=CATALOG, target=load_target("onnx@tensorrt-8.5"), rendering="standard")
     assert {row.rendering for row in made.plugins} == {"standard"} and not any(
         node.domain for node in made.model.graph.node
     )
@@ -326,7 +329,9 @@ def in_standard_operators(model: Any) -> Any:
 
 def test_efficient_nms_can_stand_for_nms(small: Path) -> None:
     graph = rewritten(small, "onnx@tensorrt-11")
-    made = export(graph, plugins=CATALOG, target=load_target("onnx@tensorrt-11"), rendering="efficient-nms")
+    made = export_onnx(
+        graph, plugins=CATALOG, target=load_target("onnx@tensorrt-11"), rendering="efficient-nms"
+    )
     assert {row.op: row.rendering for row in made.plugins} == {
         "GridAnchor_TRT": "native",
         "FlattenConcat_TRT": "native",

@@ -215,7 +215,7 @@ def graph_of(lines: Sequence[str], first: Sequence[str] = FIRST, outputs: str = 
 
 
 def exported(graph: Graph, **choices: Any) -> Any:
-    return export_onnx(graph, plugins=load_catalog(), target=load_target("onnx@onnxruntime"), **choices)
+    return export_onnx(graph, plugins=load_catalog(), target=load_target("onnx@onnxruntime"), **choices).model
 
 
 def operations(model: Any) -> Counter[str]:

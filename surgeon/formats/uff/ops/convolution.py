@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from surgeon.formats.uff.conversion import Conversion, converts
+from surgeon.formats.uff.conversion import ConverterContext, converts
 from surgeon.formats.uff.model import UffNode, UffValue
 from surgeon.graph import DType, TensorValue
 
@@ -12,14 +12,14 @@ Pads = Sequence[tuple[int, int]]
 
 
 @converts("Conv2D", "DepthwiseConv2dNative")
-def convolution(at: Conversion) -> list[UffNode]:
+def convolution(at: ConverterContext) -> list[UffNode]:
     """Conv; a depthwise one has as many groups as input channels."""
     return convolve(at, at, at.node.name)
 
 
 def convolve(
-    at: Conversion,
-    source: Conversion,
+    at: ConverterContext,
+    source: ConverterContext,
     name: str,
     dilation: tuple[int, int] | None = None,
     pads: Pads | None = None,
@@ -38,7 +38,7 @@ def convolve(
     return [*before, UffNode(name, "Conv", (read, at.edge(1)), fields)]
 
 
-def channels_in(at: Conversion) -> int:
+def channels_in(at: ConverterContext) -> int:
     """Return the input channels of a depthwise convolution.
 
     Axis 2 of its weights, which must be a constant.
@@ -51,7 +51,7 @@ def channels_in(at: Conversion) -> int:
     return weights.shape[2]
 
 
-def padding(at: Conversion, fields: dict[str, UffValue], fold: bool) -> tuple[list[UffNode], str]:
+def padding(at: ConverterContext, fields: dict[str, UffValue], fold: bool) -> tuple[list[UffNode], str]:
     """Put the padding into ``fields``; return nodes to write first, and what the op then reads.
 
     SAME is the parser's own; explicit padding that is symmetric goes into ``padding``, other becomes a Pad
@@ -76,7 +76,7 @@ def padding(at: Conversion, fields: dict[str, UffValue], fold: bool) -> tuple[li
     return [], read
 
 
-def padded(at: Conversion, fields: dict[str, UffValue], pads: Pads) -> tuple[list[UffNode], str]:
+def padded(at: ConverterContext, fields: dict[str, UffValue], pads: Pads) -> tuple[list[UffNode], str]:
     """Put symmetric padding into ``fields``, or return a Pad node for other."""
     (top, bottom), (left, right) = pads
     if min(top, bottom, left, right) < 0:
@@ -92,7 +92,7 @@ def padded(at: Conversion, fields: dict[str, UffValue], pads: Pads) -> tuple[lis
     return [amounts, pad], pad.id
 
 
-def spatial_pads(at: Conversion, four: Sequence[tuple[int, int]]) -> Pads:
+def spatial_pads(at: ConverterContext, four: Sequence[tuple[int, int]]) -> Pads:
     """Return the pairs of height and width out of four; raise X104 where batch or channels are padded."""
     where = (1, 2) if at.data_format == "NHWC" else (2, 3)
     if any(pair != (0, 0) for i, pair in enumerate(four) if i not in where):
@@ -100,7 +100,7 @@ def spatial_pads(at: Conversion, four: Sequence[tuple[int, int]]) -> Pads:
     return four[where[0]], four[where[1]]
 
 
-def pad_amounts(at: Conversion) -> list[tuple[int, int]] | None:
+def pad_amounts(at: ConverterContext) -> list[tuple[int, int]] | None:
     """Return the pairs by which a Pad node pads, or None where it is no plain zero padding of constant
     size.
     """
@@ -116,7 +116,7 @@ def pad_amounts(at: Conversion) -> list[tuple[int, int]] | None:
     return [(int(a), int(b)) for a, b in value]
 
 
-def _folded(at: Conversion) -> tuple[int, int, str] | None:
+def _folded(at: ConverterContext) -> tuple[int, int, str] | None:
     """Return (height, width, input) where input 0 is a Pad that pads height and width symmetrically."""
     pad = at.producer(0)
     found = pad_amounts(at.of(pad)) if pad is not None else None
@@ -132,7 +132,7 @@ def _folded(at: Conversion) -> tuple[int, int, str] | None:
 
 
 @converts("BatchToSpaceND")
-def dilated_convolution(at: Conversion) -> list[UffNode]:
+def dilated_convolution(at: ConverterContext) -> list[UffNode]:
     """Conv with ``dilation``: SpaceToBatchND, a VALID convolution of stride 1, and BatchToSpaceND are one."""
     inner = at.producer(0)
     if inner is None or inner.op not in ("Conv2D", "DepthwiseConv2dNative"):
@@ -166,7 +166,7 @@ _NO_CHAIN = (
 
 
 @converts("Conv2DBackpropInput")
-def transposed_convolution(at: Conversion) -> list[UffNode]:
+def transposed_convolution(at: ConverterContext) -> list[UffNode]:
     """ConvTranspose: the tensor, the weights, and the shape of the result."""
     if at.spatial(at.int_list("dilations", (1, 1, 1, 1)), "dilations") != (1, 1):
         raise at.refused("is dilated; UFF's transposed convolution is not")
@@ -188,7 +188,7 @@ def transposed_convolution(at: Conversion) -> list[UffNode]:
 
 
 @converts("Pad", "PadV2")
-def pad(at: Conversion) -> list[UffNode]:
+def pad(at: ConverterContext) -> list[UffNode]:
     """Pad with zeros; a PadV2 that fills with another number is refused.
 
     The parser reads the amounts of four axes as batch, channel, height and width, whatever the graph's

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from surgeon.diagnostics import error
-from surgeon.formats.uff.conversion import Conversion, converts
+from surgeon.formats.uff.conversion import ConverterContext, converts
 from surgeon.formats.uff.model import UffNode, UffValue
 from surgeon.graph import TensorValue
 
@@ -53,7 +53,7 @@ ACTIVATION = {
 
 
 @converts(*BINARY)
-def binary(at: Conversion) -> list[UffNode]:
+def binary(at: ConverterContext) -> list[UffNode]:
     """Binary, with TensorFlow's broadcasting.
 
     The parser takes no constant on the left of what does not commute: ``c - x`` is written ``-x + c``, and
@@ -75,19 +75,19 @@ def binary(at: Conversion) -> list[UffNode]:
 
 
 @converts(*UNARY)
-def unary(at: Conversion) -> list[UffNode]:
+def unary(at: ConverterContext) -> list[UffNode]:
     """Unary."""
     return [at.uff("Unary", (at.edge(0),), {"func": UffValue("s", UNARY[at.node.op])})]
 
 
 @converts(*ACTIVATION)
-def activation(at: Conversion) -> list[UffNode]:
+def activation(at: ConverterContext) -> list[UffNode]:
     """Activation."""
     return [at.uff("Activation", (at.edge(0),), {"func": UffValue("s", ACTIVATION[at.node.op])})]
 
 
 @converts("LeakyRelu")
-def leaky_relu(at: Conversion) -> list[UffNode]:
+def leaky_relu(at: ConverterContext) -> list[UffNode]:
     """LeakyRelu; raise X103 for a target whose parser lacks it."""
     target = at.export.target
     if target is not None and not target.leaky_relu:
@@ -105,7 +105,7 @@ def leaky_relu(at: Conversion) -> list[UffNode]:
 
 
 @converts("BiasAdd", "BiasAddV1")
-def bias_add(at: Conversion) -> list[UffNode]:
+def bias_add(at: ConverterContext) -> list[UffNode]:
     """Binary add; in an NCHW graph the bias is stated as [C, 1, 1], so that it meets the channels."""
     add = {"func": UffValue("s", "add")}
     if at.data_format == "NHWC":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from surgeon.formats.uff.conversion import Conversion, converts
+from surgeon.formats.uff.conversion import ConverterContext, converts
 from surgeon.formats.uff.model import UffNode, UffValue
 from surgeon.graph import DType
 
 
 @converts("StridedSlice")
-def strided_slice(at: Conversion) -> list[UffNode]:
+def strided_slice(at: ConverterContext) -> list[UffNode]:
     """StridedSlice; masks for an ellipsis and for new axes have no place in UFF."""
     for mask in ("ellipsis_mask", "new_axis_mask"):
         value = at.attr(mask, int, 0)
@@ -23,7 +23,7 @@ def strided_slice(at: Conversion) -> list[UffNode]:
 
 
 @converts("Gather")
-def gather(at: Conversion) -> list[UffNode]:
+def gather(at: ConverterContext) -> list[UffNode]:
     """Gather along the first axis."""
     fields = {
         "indices_dtype": UffValue("dtype", at.dtype("Tindices", DType.INT32)),
@@ -34,7 +34,7 @@ def gather(at: Conversion) -> list[UffNode]:
 
 
 @converts("GatherV2")
-def gather_v2(at: Conversion) -> list[UffNode]:
+def gather_v2(at: ConverterContext) -> list[UffNode]:
     """GatherV2 along a constant axis."""
     if at.attr("batch_dims", int, 0):
         raise at.refused("gathers batch by batch (batch_dims); UFF gathers from the whole tensor")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from surgeon.diagnostics import error
-from surgeon.formats.uff.conversion import Conversion, converts
+from surgeon.formats.uff.conversion import ConverterContext, converts
 from surgeon.formats.uff.model import UffNode, UffValue
 
 
 @converts("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
-def batch_norm(at: Conversion) -> list[UffNode]:
+def batch_norm(at: ConverterContext) -> list[UffNode]:
     """BatchNorm over the tensor, scale, offset, mean and variance.
 
     Raise X108 where the node is in training mode.
@@ -29,7 +29,7 @@ def batch_norm(at: Conversion) -> list[UffNode]:
 
 
 @converts("LRN")
-def local_response(at: Conversion) -> list[UffNode]:
+def local_response(at: ConverterContext) -> list[UffNode]:
     """LRN over channels, which are the last axis.
 
     TensorFlow sums over ``2 depth_radius + 1`` channels; TensorRT takes that width, and divides alpha by it.
@@ -46,7 +46,7 @@ def local_response(at: Conversion) -> list[UffNode]:
 
 
 @converts("Softmax")
-def softmax(at: Conversion) -> list[UffNode]:
+def softmax(at: ConverterContext) -> list[UffNode]:
     """Softmax over the last axis.
 
     The parser passes over ``axis`` and orders and takes the first axis after the batch, so the last axis is

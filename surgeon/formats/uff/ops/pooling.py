@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from surgeon.formats.uff.conversion import Conversion, converts
+from surgeon.formats.uff.conversion import ConverterContext, converts
 from surgeon.formats.uff.model import UffNode, UffValue
 from surgeon.formats.uff.ops.convolution import padding
 
@@ -11,7 +11,7 @@ _NEVER_NEGATIVE = frozenset({"Relu", "Relu6", "Sigmoid", "Softplus", "Abs", "Squ
 
 
 @converts(*FUNC)
-def pool(at: Conversion) -> list[UffNode]:
+def pool(at: ConverterContext) -> list[UffNode]:
     """Pool.
 
     A Pad before it is folded into ``padding`` only for a maximum over what is never negative: the zeros of a
@@ -30,7 +30,7 @@ def pool(at: Conversion) -> list[UffNode]:
     return [*before, at.uff("Pool", (read,), fields)]
 
 
-def _pads_what_is_never_negative(at: Conversion) -> bool:
+def _pads_what_is_never_negative(at: ConverterContext) -> bool:
     pad = at.producer(0)
     if pad is None or pad.op not in ("Pad", "PadV2"):
         return False

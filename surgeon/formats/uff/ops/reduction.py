@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from surgeon.formats.uff.conversion import Conversion, converts
+from surgeon.formats.uff.conversion import ConverterContext, converts
 from surgeon.formats.uff.model import UffNode, UffValue
 
 FUNC = {"Sum": "sum", "Prod": "prod", "Max": "max", "Min": "min", "Mean": "mean"}
@@ -10,7 +10,7 @@ _POSITION = {"ArgMax": "ArgMax", "ArgMin": "ArgMin"}
 
 
 @converts(*FUNC)
-def reduce(at: Conversion) -> list[UffNode]:
+def reduce(at: ConverterContext) -> list[UffNode]:
     """Reduce over constant axes, batch counted.
 
     The parser keeps reduced axes as 1, whatever ``keepdims`` says.
@@ -27,7 +27,7 @@ def reduce(at: Conversion) -> list[UffNode]:
 
 
 @converts(*_POSITION)
-def position(at: Conversion) -> list[UffNode]:
+def position(at: ConverterContext) -> list[UffNode]:
     """ArgMax and ArgMin along a constant axis."""
     return [
         at.uff(_POSITION[at.node.op], (at.edge(0),), {"axis": UffValue("i", at.axis(at.integer(1, "axis")))})

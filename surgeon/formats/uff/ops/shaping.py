@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from surgeon.formats.uff.conversion import Conversion, converts
+from surgeon.formats.uff.conversion import ConverterContext, converts
 from surgeon.formats.uff.model import UffNode, UffValue
 
 
 @converts("Shape")
-def shape(at: Conversion) -> list[UffNode]:
+def shape(at: ConverterContext) -> list[UffNode]:
     """Shape."""
     return [at.uff("Shape", (at.edge(0),))]
 
 
 @converts("Reshape")
-def reshape(at: Conversion) -> list[UffNode]:
+def reshape(at: ConverterContext) -> list[UffNode]:
     """Reshape, or Flatten where the target is the batch and one more axis."""
     if _keeps_batch_of_two(at):
         return [at.uff("Flatten", (at.edge(0),))]
     return [at.uff("Reshape", (at.edge(0), at.edge(1)))]
 
 
-def _keeps_batch_of_two(at: Conversion) -> bool:
+def _keeps_batch_of_two(at: ConverterContext) -> bool:
     """True where the target is 2-D and begins with the batch: 1, or the first entry of a tensor's shape.
 
     A constant [-1, K] is not enough: it may as well merge the batch with other axes.
@@ -39,7 +39,7 @@ def _keeps_batch_of_two(at: Conversion) -> bool:
     return False
 
 
-def _is_batch(at: Conversion, position: int) -> bool:
+def _is_batch(at: ConverterContext, position: int) -> bool:
     """True where an input is the first entry of some tensor's shape, as a number or a list of one."""
     node = at.producer(position)
     if node is None or node.op not in ("StridedSlice", "Slice"):
@@ -66,7 +66,7 @@ def _is_batch(at: Conversion, position: int) -> bool:
     )
 
 
-def _one_value(at: Conversion, position: int) -> bool:
+def _one_value(at: ConverterContext, position: int) -> bool:
     node = at.producer(position)
     if node is None:
         return False
@@ -78,7 +78,7 @@ def _one_value(at: Conversion, position: int) -> bool:
 
 
 @converts("Transpose")
-def transpose(at: Conversion) -> list[UffNode]:
+def transpose(at: ConverterContext) -> list[UffNode]:
     """Transpose by a constant permutation, batch included."""
     order = at.ints(1, "permutation")
     if order and order[0] != 0:
@@ -87,13 +87,13 @@ def transpose(at: Conversion) -> list[UffNode]:
 
 
 @converts("ExpandDims")
-def expand_dims(at: Conversion) -> list[UffNode]:
+def expand_dims(at: ConverterContext) -> list[UffNode]:
     """ExpandDims at a constant axis."""
     return [at.uff("ExpandDims", (at.edge(0),), {"axis": UffValue("i", at.axis(at.integer(1, "axis"), 1))})]
 
 
 @converts("Squeeze")
-def squeeze(at: Conversion) -> list[UffNode]:
+def squeeze(at: ConverterContext) -> list[UffNode]:
     """Squeeze of named axes; without names the batch of 1 would go too."""
     axes = at.int_list("squeeze_dims") or at.int_list("axis")
     if not axes:
@@ -105,13 +105,13 @@ def squeeze(at: Conversion) -> list[UffNode]:
 
 
 @converts("Pack")
-def stack(at: Conversion) -> list[UffNode]:
+def stack(at: ConverterContext) -> list[UffNode]:
     """Stack."""
     return [at.uff("Stack", at.edges(), {"axis": UffValue("i", at.axis(at.attr("axis", int, 0), 1))})]
 
 
 @converts("ConcatV2")
-def concat(at: Conversion) -> list[UffNode]:
+def concat(at: ConverterContext) -> list[UffNode]:
     """Concat; a plugin's complete run of outputs is one edge."""
     if "axis" in at.attrs:
         return [at.uff("Concat", at.edges(), {"axis": UffValue("i", at.axis(at.attr("axis", int, 0)))})]
@@ -120,7 +120,7 @@ def concat(at: Conversion) -> list[UffNode]:
 
 
 @converts("Concat")
-def concat_axis_first(at: Conversion) -> list[UffNode]:
+def concat_axis_first(at: ConverterContext) -> list[UffNode]:
     """Concat as TensorFlow wrote it before version 1: the axis comes first."""
     axis = at.integer(0, "axis")
     if axis < 0:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from surgeon.formats.uff.constants import in_uff_type, uff_dtype
-from surgeon.formats.uff.conversion import Conversion, const_node, constant_of, converts
+from surgeon.formats.uff.conversion import ConverterContext, const_node, constant_of, converts
 from surgeon.formats.uff.model import UffNode, UffValue
 from surgeon.graph import DType
 
 
 @converts("Placeholder", "PlaceholderWithDefault")
-def input_node(at: Conversion) -> list[UffNode]:
+def input_node(at: ConverterContext) -> list[UffNode]:
     """Input: element type, and shape with batch.
 
     A PlaceholderWithDefault of rank 2 or more is fed, so it is an input too; one of lower rank is a switch
@@ -24,7 +24,7 @@ def input_node(at: Conversion) -> list[UffNode]:
 
 
 @converts("Const")
-def const(at: Conversion) -> list[UffNode]:
+def const(at: ConverterContext) -> list[UffNode]:
     """Const: the bytes go to the referenced data.
 
     What a plugin reads loses its batch of 1, as all of a plugin's tensors do.
