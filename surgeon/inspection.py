@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import SurgeonError, error, nearest_note
 from surgeon.display import Displayed
-from surgeon.graph import Graph, Tensor
-from surgeon.graph.op_sets import PASSED_OVER, PLACEHOLDERS
+from surgeon.formats import Format, ModelFile, all_formats, format_of
+from surgeon.formats.format import frequencies
+from surgeon.graph import Graph
 from surgeon.language import load_recipe, recipe_files
 from surgeon.targets import Target
-
-if TYPE_CHECKING:
-    from surgeon.formats.uff import UffModel
 
 _DEPTH = 12
 """Components of a namespace that are looked at in order to find recipes that fit."""
@@ -93,6 +90,12 @@ class Inspection(Displayed):
             "bytes of constants>"
         )
 
+    @property
+    def kind(self) -> str:
+        """What a file of this format is called, such as ``UFF file``."""
+        form = all_formats().get(self.format) or format_of("")
+        return form.noun.partition(" ")[2]
+
 
 @dataclass(frozen=True)
 class Depth:
@@ -105,96 +108,42 @@ class Depth:
     under: str = ""
 
 
-def inspect_graph(
-    graph: Graph, target: Target, catalog: Catalog, depth: Depth, recipe_paths: Sequence[Path]
+def inspect_model(
+    file: ModelFile,
+    form: Format,
+    target: Target,
+    depth: Depth,
+    catalog: Catalog,
+    recipe_paths: Sequence[Path],
 ) -> Inspection:
-    """Return what a graph consists of, what the target cannot run of it, and which recipes fit."""
-    sizes = {node.name: _constant_bytes(node.attrs.values()) for node in graph}
-    read = graph.readers
-    # A placeholder that nothing reads is a leftover; only where all are unread do they count as inputs.
-    fed = [n for n in graph if n.op in PLACEHOLDERS]
-    live = [n for n in fed if read[n.name]] or fed
-    return Inspection(
-        source=graph.source,
+    """Return what a file consists of; for one that recipes rewrite, also what the target cannot run of it,
+    and which recipes fit.
+    """
+    description = file.describe()
+    inspection = Inspection(
+        source=file.source,
+        format=form.name,
+        nodes=description.nodes,
+        constant_bytes=description.constant_bytes,
+        target="",
+        inputs=description.inputs,
+        outputs=description.outputs,
+        namespaces=_namespaces(description.sizes, depth),
+        ops=description.ops,
+        plugins=description.plugins,
+        told=description.told,
+    )
+    if not form.rewritable:
+        return inspection
+    graph, _ = file.graph(catalog)
+    return replace(
+        inspection,
         format="graph",
-        nodes=len(graph),
-        constant_bytes=sum(sizes.values()),
         target=target.name,
-        inputs={n.name: f"{_text(n.attrs.get('dtype'))}{_text(n.attrs.get('shape')) or '[?]'}" for n in live},
-        outputs={str(ref): graph[ref.node].op for ref in graph.output_refs},
-        namespaces=_namespaces(sizes, depth),
-        ops=counted(node.op for node in graph),
         plugins={node.name: node.op for node in graph if node.op in catalog},
         unsupported=_unsupported(graph, target, catalog),
         fits=_fits(graph, recipe_paths),
     )
-
-
-def inspect_onnx(path: Path, depth: Depth) -> Inspection:
-    """Return what an ONNX file consists of."""
-    from surgeon.formats.onnx.describing import describe_onnx
-
-    found = describe_onnx(path)
-    first = {name for name, layout in found.info.layout.items() if layout == "NCHW"}
-    inputs = {
-        name: f"{spec}" + (", channels first" if name in first else "")
-        for name, spec in found.info.inputs.items()
-    }
-    sizes: dict[str, int] = {}
-    for name, size in found.sizes.items():
-        plain = name.lstrip("/") or name
-        sizes[plain] = sizes.get(plain, 0) + size
-    return Inspection(
-        source=str(path),
-        format="onnx",
-        nodes=found.nodes,
-        constant_bytes=found.constant_bytes,
-        target="",
-        inputs=inputs,
-        outputs={name: f"{spec}" for name, spec in found.info.outputs.items()},
-        namespaces=_namespaces(sizes, depth),
-        ops=found.ops,
-        plugins=found.plugins,
-        told=found.told,
-    )
-
-
-def inspect_uff(model: UffModel, source: str, depth: Depth) -> Inspection:
-    """Return what a UFF file consists of."""
-    from surgeon.formats.uff import describe
-
-    summary = describe(model)
-    sizes = {node.id: _uff_bytes(model, node.fields.values()) for node in model.nodes}
-    return Inspection(
-        source=source,
-        format="uff",
-        nodes=summary["nodes"],
-        constant_bytes=summary["weight_bytes"],
-        target="",
-        inputs={i["name"]: f"{i['dtype']}{i['shape']}".replace(" ", "") for i in summary["inputs"]},
-        outputs={o["name"]: ", ".join(o["marks"]) for o in summary["outputs"]},
-        namespaces=_namespaces(sizes, depth),
-        ops=summary["ops"],
-        plugins={p["name"]: p["op"] for p in summary["plugins"]},
-    )
-
-
-def _uff_bytes(model: UffModel, values: Iterable[Any]) -> int:
-    blobs = [model.data.get(value.value) for value in values if value.kind == "ref"]
-    return sum(blob.value.nbytes for blob in blobs if blob is not None and blob.kind == "blob")
-
-
-def _constant_bytes(values: Iterable[object]) -> int:
-    return sum(value.nbytes for value in values if isinstance(value, Tensor))
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(getattr(value, "value", value)).removeprefix("shape")
-
-
-def counted(names: Iterable[str]) -> dict[str, int]:
-    """Return how often each name occurs, the most frequent first."""
-    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
 
 
 def _namespaces(sizes: Mapping[str, int], at: Depth) -> tuple[Namespace, ...]:
@@ -245,36 +194,20 @@ def _namespace_names(names: Iterable[str]) -> Iterable[str]:
 
 def _unsupported(graph: Graph, target: Target, catalog: Catalog) -> tuple[Unsupported, ...]:
     """Return what the outputs need and the target cannot run, by top-level namespace in graph order."""
-    if target.format != "uff":
+    form = all_formats()[target.format]
+    operations = form.operations()
+    if operations is None:
         return ()
-    from surgeon.formats.uff.remedies import unsupported
-
-    runs = supported_ops(target, catalog)
+    runs = {*operations, *(op for op, spec in catalog.items() if spec.exists_in(target.version))}
     needed = graph.ancestors(ref.node for ref in graph.output_refs)
     groups: dict[str, list[Any]] = {}
     for node in graph:
         if node.name in needed and node.op not in runs:
             groups.setdefault(node.name.partition("/")[0] if "/" in node.name else "", []).append(node)
     return tuple(
-        Unsupported(
-            namespace, len(nodes), counted(n.op for n in nodes), "; ".join(unsupported(graph, nodes)[0].help)
-        )
+        Unsupported(namespace, len(nodes), frequencies(n.op for n in nodes), form.remedy(graph, nodes))
         for namespace, nodes in groups.items()
     )
-
-
-def supported_ops(target: Target, catalog: Catalog) -> set[str]:
-    """Return the ops that can be in a graph for a UFF target.
-
-    Converted ones, passed-over ones and its plugins.
-    """
-    from surgeon.formats.uff import converters
-
-    return {
-        *converters(),
-        *PASSED_OVER,
-        *(op for op, spec in catalog.items() if spec.exists_in(target.version)),
-    }
 
 
 def _fits(graph: Graph, recipe_paths: Sequence[Path]) -> tuple[Fit, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
 from surgeon.diagnostics import error
+from surgeon.formats import format_of
 from surgeon.formats.graphdef import load_graph
 from surgeon.graph import Graph
 from surgeon.language import Recipe, load_recipe
@@ -177,11 +178,11 @@ class Work:
         assert model is not None
         if isinstance(model, Graph):
             return model
-        kind = {".uff": "a UFF", ".onnx": "an ONNX"}.get(model.suffix.lower())
-        if kind is not None and model.is_file():
+        form = format_of(model)
+        if not form.rewritable and model.is_file():
             raise error(
                 "E110",
-                f"'{model}' is {kind} file; expected a frozen graph or a SavedModel folder",
+                f"'{model}' is {form.noun}; expected a frozen graph or a SavedModel folder",
                 help=["give the graph that it was made from; 'surgeon inspect' reads UFF and ONNX files"],
             )
         return load_graph(model)

@@ -29,9 +29,9 @@ from surgeon.engine.builds import TIMEOUT
 from surgeon.engine.children import not_installed
 from surgeon.engine.libraries import check_libraries
 from surgeon.engine.plugin_checks import check_plugins, version_of
-from surgeon.engine.sources import source_of_file, source_of_onnx, source_of_uff
+from surgeon.engine.sources import is_source, source_of_file
 from surgeon.engine.worker_client import Watch
-from surgeon.formats.uff import read_uff
+from surgeon.formats import all_formats, format_by_suffix
 from surgeon.graph import Graph, Ref
 from surgeon.language import Recipe
 from surgeon.request import Options, PathLike, Request, Work, takes_options
@@ -90,10 +90,10 @@ def build_engine(
     libraries = check_libraries([Path(library) for library in plugin_libraries])
     registry = _registry(libraries)
     with tempfile.TemporaryDirectory(prefix="surgeon-") as folder:
-        if _is_engine_input(recipe):
+        if isinstance(recipe, str | os.PathLike) and is_source(Path(recipe)):
             section = None
             weights = None if model is None else Path(model)  # type: ignore[arg-type]
-            source = source_of_file(Path(recipe), work.catalog, weights, tuple(outputs))  # type: ignore[arg-type]
+            source = source_of_file(Path(recipe), work.catalog, weights, tuple(outputs))
         else:
             if model is None:
                 raise error(
@@ -140,7 +140,7 @@ def build_engine(
 
 
 def _engine_path(path: Path) -> Path:
-    if path.suffix.lower() in (".uff", ".onnx", ".pb", ".pbtxt", ".yaml", ".json"):
+    if format_by_suffix(path) is not None or path.suffix.lower() in (".yaml", ".json"):
         raise error(
             "B109",
             f"the output '{path}' has the suffix of another kind of file; expected .engine or .plan",
@@ -149,14 +149,6 @@ def _engine_path(path: Path) -> Path:
         )
     check_writable(path)
     return path
-
-
-def _is_engine_input(recipe: object) -> bool:
-    return isinstance(recipe, str | os.PathLike) and Path(recipe).suffix.lower() in (
-        ".uff",
-        ".onnx",
-        ".prototxt",
-    )
 
 
 def _registry(libraries: Sequence[Path]) -> Registry:
@@ -197,14 +189,12 @@ def _converted(work: Work, folder: Path, batch: int) -> Source:
     catalog, recipe, graph, target, made = work.catalog, work.recipe, work.graph, work.target, work.plan
     result = apply(made, graph)
     check_objections(result, target, catalog, made.image)
-    path = folder / f"{recipe.name}.{target.format}"
-    choices: dict[str, Any] = {"batch": batch if batch == 1 else "dynamic"} if target.format == "onnx" else {}
-    write(result, path, target, catalog, made, recipe.labels, **choices)
-    source = (
-        source_of_onnx(path, catalog)
-        if target.format == "onnx"
-        else source_of_uff(path, read_uff(path), catalog, result)
-    )
+    form = all_formats()[target.format]
+    path = folder / f"{recipe.name}{form.suffixes[0]}"
+    sizes: dict[str, Any] = {"batch": batch if batch == 1 else "dynamic"}
+    own = {option.name: sizes[option.name] for option in form.options if option.name in sizes}
+    write(result, path, target, catalog, made, recipe.labels, **own)
+    source = source_of_file(path, catalog, rewritten=result)
     name = Path(graph.source).name if graph.source else "graph"
     digest = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
     return replace(

@@ -69,35 +69,19 @@ def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:
     """Raise SurgeonError for plugins that the catalog or the target does not have, and for fields they
     lack.
     """
-    from surgeon.catalog import span_of_versions
+    from surgeon.catalog.availability import release_with
 
-    version = target.version if target.runtime == "tensorrt" else None
     problems: list[Diagnostic] = []
     for name, node in recipe.nodes.items():
         if node.plugin is None:
             continue
         try:
-            spec = catalog.get_plugin(node.plugin, recipe.span("nodes", name, "plugin"))
+            where = recipe.span("nodes", name, "plugin")
+            spec = catalog.get_plugin(node.plugin, where)
+            release = release_with(catalog, spec.op, target, name, where)
         except SurgeonError as exc:
             problems += exc.diagnostics
             continue
-        standard = (
-            target.format == "onnx"
-            and not spec.exists_in(version)
-            and catalog.module(spec.op, "onnx") is not None
-        )
-        if not (standard or spec.exists_in(version)):
-            problems.append(
-                Diagnostic(
-                    "S401",
-                    f"the plugin {spec.op} of '{name}' does not exist in {target.title}",
-                    recipe.span("nodes", name, "plugin"),
-                    (span_of_versions(spec),),
-                    (f"choose another target; 'surgeon explain {spec.op}' says what replaces it",),
-                )
-            )
-            continue
-        release = None if standard else version
         known = {field.name for field in spec.fields_of(release)}
         given = {
             key: value for key, value in (node.fields or {}).items() if value != "auto" or key not in known

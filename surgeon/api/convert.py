@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from surgeon.api.export import check_objections, onnx_choices, output_target, write
+from surgeon.api.export import check_objections, output_target, write
 from surgeon.diagnostics import Diagnostic
 from surgeon.display import Displayed
+from surgeon.formats import Lowered
+from surgeon.formats.format import Watch, chosen_options
 from surgeon.graph import Graph
 from surgeon.language import Recipe
 from surgeon.request import Options, PathLike, Request, takes_options
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from surgeon.catalog import Catalog
-    from surgeon.formats.onnx import Batch, Lowered
-    from surgeon.formats.onnx import Watch as ExportWatch
+    from surgeon.formats.onnx import Batch
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def convert(
     rendering: str | None = None,
     opset: int | None = None,
     batch: Batch = None,
-    watch: ExportWatch | None = None,
+    watch: Watch | None = None,
     **options: Unpack[Options],
 ) -> Conversion:
     """Rewrite a model by a recipe and write it to ``output``, a ``.uff``, ``.onnx``, ``.pb`` or ``.pbtxt``
@@ -82,7 +83,7 @@ def convert(
     """
     path = Path(output)
     options["target"] = target = output_target(path, options.get("target"))
-    choices = onnx_choices(path, rendering, opset, batch)
+    choices = chosen_options(path, {"rendering": rendering, "opset": opset, "batch": batch})
     work = Request.of(recipe, model, **options).resolve()
     graph = work.graph
     return _written(work.plan, graph, path, target, work.catalog, work.recipe.labels, watch, choices)
@@ -98,7 +99,7 @@ def replay(
     rendering: str | None = None,
     opset: int | None = None,
     batch: Batch = None,
-    watch: ExportWatch | None = None,
+    watch: Watch | None = None,
 ) -> Conversion:
     """Apply a plan to the model it was made for and write the result; the target is the plan's where it is
     None.
@@ -108,7 +109,7 @@ def replay(
     """
     path = Path(output)
     chosen = output_target(path, target or plan.target or None)
-    choices = onnx_choices(path, rendering, opset, batch)
+    choices = chosen_options(path, {"rendering": rendering, "opset": opset, "batch": batch})
     work = Request.of(None, model, target=chosen, plugin_paths=plugin_paths).resolve()
     catalog = work.catalog
     return _written(plan, work.graph, path, chosen, catalog, {}, watch, choices)
@@ -121,11 +122,13 @@ def _written(
     target: Target,
     catalog: Catalog,
     labels: Mapping[int, str],
-    watch: ExportWatch | None,
+    watch: Watch | None,
     choices: Mapping[str, Any],
 ) -> Conversion:
     """Apply a plan and write its result."""
     result = apply(plan, graph)
     warnings = check_objections(result, target, catalog, plan.image)
-    size, lowered = write(result, output, target, catalog, plan, labels, watch, **choices)
-    return Conversion(plan, output, target.name, len(graph), len(result), size, warnings, lowered)
+    written = write(result, output, target, catalog, plan, labels, watch, **choices)
+    return Conversion(
+        plan, output, target.name, len(graph), len(result), written.size, warnings, written.plugins
+    )

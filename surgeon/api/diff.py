@@ -19,13 +19,14 @@ def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = No
     E105 and W107 for the page.
     """
     from surgeon.atomic import write_text
+    from surgeon.formats import open_model
     from surgeon.graph.diff import diff_graphs
-    from surgeon.viewer import Page, check_page, read_file, render_page, report_difference
+    from surgeon.viewer import Page, check_page, render_page, report_difference
 
     if html is not None:
         check_page(html, a, b)
     (first, stated), (second, stated_too) = (
-        (one, None) if isinstance(one, Graph) else read_file(one) for one in (a, b)
+        (one, None) if isinstance(one, Graph) else open_model(one).graph() for one in (a, b)
     )
     found = diff_graphs(first, second)
     if html is not None:

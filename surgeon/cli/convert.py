@@ -13,6 +13,7 @@ from typing import Any
 
 from surgeon.cli import console
 from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
+from surgeon.formats.format import shipped_formats
 
 NAME = "convert"
 SUMMARY = "rewrite a model by a recipe and export it"
@@ -26,38 +27,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_target(parser, "by the output's suffix")
     add_anchors(parser)
-    add_onnx(parser)
+    add_format_options(parser)
 
 
-def add_onnx(parser: argparse.ArgumentParser) -> None:
-    """Add what is chosen for an ONNX file."""
-    group = parser.add_argument_group("for .onnx")
-    group.add_argument(
-        "--plugins",
-        choices=("auto", "native", "standard", "efficient-nms"),
-        help="plugin nodes as plugins of TensorRT, in standard operators, or by the target (default: auto); "
-        "efficient-nms: EfficientNMS_TRT in place of NMS_TRT",
-    )
-    group.add_argument("--opset", type=int, metavar="N", help="13 to 17 (default: 17)")
-    group.add_argument(
-        "--batch",
-        type=_batch,
-        metavar="N|dynamic",
-        help="size of the inputs' first axis, or an open one (default: the graph's)",
-    )
+def add_format_options(parser: argparse.ArgumentParser) -> None:
+    """Add the choices of each format, a group for each."""
+    for form in shipped_formats().values():
+        if not form.options:
+            continue
+        group = parser.add_argument_group(f"for {form.suffixes[0]}")
+        for option in form.options:
+            group.add_argument(
+                option.flag,
+                dest=option.name,
+                help=option.help,
+                metavar=option.metavar,
+                choices=option.choices,
+                type=option.type or str,
+            )
 
 
-def onnx_arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the keyword arguments of :mod:`surgeon.api` that :func:`add_onnx` gives."""
-    return {"rendering": args.plugins, "opset": args.opset, "batch": args.batch}
-
-
-def _batch(text: str) -> int | str:
-    if text == "dynamic":
-        return text
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"'{text}' is no batch; expected a number from 1 on, or 'dynamic'")
-    return int(text)
+def format_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of :mod:`surgeon.api` that :func:`add_format_options` gives."""
+    options = [option for form in shipped_formats().values() for option in form.options]
+    return {option.name: getattr(args, option.name) for option in options}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             args.model,
             args.output,
             anchors=args.anchors,
-            **onnx_arguments(args),
+            **format_arguments(args),
             **recipe_arguments(args),
             watch=lambda what: shown("convert", what, 0, 0),
         )

@@ -113,7 +113,7 @@ def _newer(spec: PluginSpec) -> dict[str, str]:
 
     found: dict[str, str] = {}
     for target in all_targets().values():
-        if target.format != "onnx" or target.version is None or target.version < _NEWER:
+        if target.version is None or target.version < _NEWER:
             continue
         there = spec.registration_for(target.version)
         instead = spec.replacement_in(target.version)

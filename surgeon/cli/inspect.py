@@ -75,10 +75,9 @@ def _plain(found: Inspection) -> dict[str, Any]:
 
 
 def _show(found: Inspection, ops: bool, model: str) -> None:
-    kind = {"uff": "UFF file", "onnx": "ONNX file"}.get(found.format, "frozen graph")
     console.show(
-        f"{model}: {kind}, {console.plural(found.nodes, 'node')}, {console.size(found.constant_bytes)} of "
-        "constants"
+        f"{model}: {found.kind}, {console.plural(found.nodes, 'node')}, "
+        f"{console.size(found.constant_bytes)} of constants"
     )
     _section("it says", list(found.told.items()))
     _section("inputs", [(name, text) for name, text in found.inputs.items()])
@@ -92,8 +91,6 @@ def _show(found: Inspection, ops: bool, model: str) -> None:
             right=(1,),
             most=200,
         )
-    if found.format in ("uff", "onnx"):
-        return
     _section(
         f"what {found.target} cannot run",
         [

@@ -58,7 +58,7 @@ def _plugins(args: argparse.Namespace) -> Rows:
     from surgeon.targets import load_target, print_version
 
     target = load_target(args.target) if args.target else None
-    version = target.version if target is not None and target.runtime == "tensorrt" else None
+    version = target.tensorrt if target is not None else None
     rows: Rows = []
     for op, spec in load_catalog(args.plugin_paths).items():
         there = spec.registration_for(version)

@@ -22,18 +22,20 @@ class Operation:
 
     def runs_on(self, target: Target) -> bool:
         """Return whether the target's format has the operation; a graph has all."""
-        return target.format != "uff" or bool(self.export)
+        from surgeon.formats import all_formats
+
+        operations = all_formats()[target.format].operations()
+        return operations is None or self.op in operations
 
 
 def operations() -> tuple[Operation, ...]:
     """Return every operation that is converted or inferred, sorted."""
-    from surgeon.formats.uff import converters
-    from surgeon.graph.op_sets import PASSED_OVER
+    from surgeon.formats.uff import FORMAT
     from surgeon.infer import known_ops
 
-    inferred, converted = known_ops(), converters()
-    found = []
-    for op in sorted({*inferred, *converted, *PASSED_OVER}):
-        export = "passed over" if op in PASSED_OVER else "converted" if op in converted else ""
-        found.append(Operation(op, export, op in inferred, inferred.get(op, False)))
+    inferred, exported = known_ops(), FORMAT.operations()
+    found = [
+        Operation(op, exported.get(op, ""), op in inferred, inferred.get(op, False))
+        for op in sorted({*inferred, *exported})
+    ]
     return tuple(found)

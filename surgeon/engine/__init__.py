@@ -1,17 +1,12 @@
 """TensorRT as rewritten graphs meet it: building and running engines, its plugin libraries, and what it says
 when something is wrong."""
 
+from surgeon.catalog.plugin_uses import PluginUse, plugin_uses
 from surgeon.deprecation import renamed_names
 from surgeon.engine.builds import BuildResult, CalibrationBatches, Output, Source, build
 from surgeon.engine.engine import Bench, Engine, load_engine
 from surgeon.engine.known_messages import ExplainedMessage, KnownMessage, LogReading, known_messages, read_log
-from surgeon.engine.libraries import (
-    PluginUse,
-    check_libraries,
-    plugin_uses,
-    plugin_uses_of_onnx,
-    plugin_uses_of_uff,
-)
+from surgeon.engine.libraries import check_libraries
 from surgeon.engine.manifest import FileInfo, Manifest, TensorInfo, manifest_path, read_manifest
 from surgeon.engine.options import BuildOptions
 from surgeon.engine.plugin_checks import check_loaded, check_plugins, version_of
@@ -54,8 +49,6 @@ __all__ = [
     "load_engine",
     "manifest_path",
     "plugin_uses",
-    "plugin_uses_of_onnx",
-    "plugin_uses_of_uff",
     "read_log",
     "read_manifest",
     "read_registry",

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from surgeon.atomic import write_bytes, write_text
+from surgeon.catalog.plugin_uses import PluginUse
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.engine.libraries import PluginUse
 from surgeon.engine.manifest import (
     Calibration,
     FileInfo,

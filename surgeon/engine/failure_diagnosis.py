@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from surgeon.catalog.plugin_uses import PluginUse
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.engine.known_messages import LogReading, read_log
-from surgeon.engine.libraries import PluginUse
 
 _DOING = {
     "import": "importing TensorRT",

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from surgeon.catalog import FieldSpec, PluginSpec, span_of_versions
 from surgeon.catalog.fields import Version
+from surgeon.catalog.plugin_uses import PluginUse
 from surgeon.diagnostics import Diagnostic, Severity, nearest_note
-from surgeon.engine.libraries import PluginUse
 from surgeon.engine.registry import CreatorField, RegisteredCreator, Registry
 from surgeon.targets import parse_version, print_version
 

@@ -16,10 +16,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from surgeon.catalog.plugin_uses import PluginUse
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.engine.children import command, environment, not_installed, signal_name
 from surgeon.engine.failure_diagnosis import diagnose
-from surgeon.engine.libraries import PluginUse
 from surgeon.optional import unusable
 
 OPENING = 180.0

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from surgeon.catalog import Catalog, PluginSpec
-from surgeon.diagnostics import SurgeonError, error
+from surgeon.catalog.availability import release_with
+from surgeon.diagnostics import SurgeonError
 from surgeon.families import Derivation, Subject, derive_fields, derive_roles, input_spec
 from surgeon.families.fields import placed
 from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, TensorValue
@@ -107,23 +108,9 @@ def _plugin(
 ) -> tuple[NodeSpec, list[Derivation]]:
     recipe = subject.recipe
     assert definition.plugin is not None
-    spec = catalog.get_plugin(definition.plugin, recipe.span("nodes", name, "plugin"))
-    version = target.version if target is not None and target.runtime == "tensorrt" else None
-    if (
-        target is not None
-        and target.format == "onnx"
-        and not spec.exists_in(version)
-        and catalog.module(spec.op, "onnx") is not None
-    ):
-        version = None  # it is written in standard operators, which know every field
-    if version is not None and target is not None and not spec.exists_in(version):
-        raise error(
-            "S401",
-            f"the plugin {spec.op} of '{name}' does not exist in {target.title}",
-            recipe.span("nodes", name, "plugin"),
-            [f"it exists {_range(spec)}"],
-            ["choose another target; 'surgeon explain " + spec.op + "' says what replaces it"],
-        )
+    where = recipe.span("nodes", name, "plugin")
+    spec = catalog.get_plugin(definition.plugin, where)
+    version = release_with(catalog, spec.op, target, name, where) if target is not None else None
     fields, derived = derive_fields(subject, catalog, name)
     complete = spec.complete(
         fields, version=version, where=lambda key: recipe.span("nodes", name, "fields", key)
@@ -143,11 +130,6 @@ def _plugin(
         True,
         recipe.span("nodes", name),
     ), derived
-
-
-def _range(spec: PluginSpec) -> str:
-    since = ".".join(map(str, spec.since)) if spec.since else "always"
-    return f"from TensorRT {since}" + (f" to before {'.'.join(map(str, spec.until))}" if spec.until else "")
 
 
 def _ignores(spec: PluginSpec) -> bool:

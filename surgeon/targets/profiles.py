@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import cache
+from importlib import metadata, resources
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from surgeon.diagnostics import error, nearest_note
+from surgeon.discovery import by_key
 from surgeon.targets.data_file import Truth, Version, read_data
-from surgeon.targets.target import Format, Runtime, Target
+from surgeon.targets.target import Runtime, Target, checked_format
 
 FOLDER = Path(__file__).parent
 
-_BY_SUFFIX = {
-    ".uff": "uff@tensorrt-8.5",
-    ".onnx": "onnx@onnxruntime",
-    ".pb": "graphdef",
-    ".pbtxt": "graphdef",
-}
+GROUP = "surgeon.targets"
+"""Entry points whose packages hold further profiles."""
 
 
 class _Profile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Format
+    format: Annotated[str, AfterValidator(checked_format)]
     runtime: Runtime
     title: str
     version: Version | None = None
@@ -39,68 +37,70 @@ class _Profile(BaseModel):
     deprecated: str | None = None
 
 
-def target_names(folder: Path = FOLDER) -> tuple[str, ...]:
-    """Return the names of all targets, by format and version; no file is read."""
-    return tuple(sorted((path.stem for path in folder.iterdir() if path.suffix == ".yaml"), key=_sort_key))
+def target_names(folder: Path | None = None) -> tuple[str, ...]:
+    """Return the names of all targets, by format and version; no file is read.
+
+    They are those of a folder, else the shipped ones and those of entry points.
+    """
+    return tuple(_files(folder))
 
 
-def load_target(name: str, folder: Path = FOLDER) -> Target:
+def load_target(name: str, folder: Path | None = None) -> Target:
     """Return one target, reading its file only; raise SurgeonError T101 for a name that is no target's, T104
     for a profile that is wrong."""
-    names = target_names(folder)
-    if name not in names:
+    files = _files(folder)
+    if name not in files:
         raise error(
             "T101",
             f"'{name:.80}' is no target; expected a format and a runtime, such as 'uff@tensorrt-8.5'",
-            notes=nearest_note(name, names) or ("targets: " + ", ".join(names),),
+            notes=nearest_note(name, files) or ("targets: " + ", ".join(files),),
             help=["'surgeon list targets' shows all"],
         )
-    return _load(folder, name)
+    return _load(files[name])
 
 
-def all_targets(folder: Path = FOLDER) -> Mapping[str, Target]:
+def all_targets(folder: Path | None = None) -> Mapping[str, Target]:
     """Return every target by name.
 
     Raise SurgeonError T104 where two files describe the same format, runtime and version.
     """
     found: dict[str, Target] = {}
     owners: dict[object, str] = {}
-    for name in target_names(folder):
-        target = _load(folder, name)
+    files = _files(folder)
+    for name, path in files.items():
+        target = _load(path)
         other = owners.setdefault((target.format, target.runtime, target.version), name)
         if other != name:
             raise error(
                 "T104",
                 f"the targets '{other}' and '{name}' are the same: {target.format}, {target.runtime}; "
                 "expected one profile for each",
-                folder / f"{name}.yaml",
-                [f"the other is {folder / other}.yaml"],
+                path,
+                [f"the other is {files[other]}"],
                 ["remove one of the files"],
             )
         found[name] = target
     return MappingProxyType(found)
 
 
-def target_for_output(path: str | os.PathLike[str]) -> Target:
-    """Return the target that an output file's suffix stands for.
-
-    Raise SurgeonError T102 for another suffix.
-    """
-    name = os.fspath(path)
-    suffix = Path(name).suffix.lower()
-    if suffix not in _BY_SUFFIX:
-        raise error(
-            "T102",
-            f"the output '{name}' has the suffix '{suffix}'; expected {', '.join(_BY_SUFFIX)}",
-            help=["name the output accordingly"],
-        )
-    return load_target(_BY_SUFFIX[suffix])
+def _files(folder: Path | None) -> dict[str, Path]:
+    """Return the profiles by name; raise SurgeonError T104 for a name that two folders have."""
+    folders = _folders() if folder is None else (folder,)
+    paths = [path for each in folders for path in each.iterdir() if path.suffix == ".yaml"]
+    found = by_key("target profiles named", ((path.stem, path, str(path)) for path in paths), "T104")
+    return dict(sorted(found.items(), key=lambda item: _sort_key(item[0])))
 
 
 @cache
-def _load(folder: Path, name: str) -> Target:
-    profile = read_data(folder / f"{name}.yaml", _Profile, "T104", "target profile")
-    return Target(name=name, **profile.model_dump())
+def _folders() -> tuple[Path, ...]:
+    points = sorted(metadata.entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+    return (FOLDER, *(Path(str(resources.files(point.module))) for point in points))
+
+
+@cache
+def _load(path: Path) -> Target:
+    profile = read_data(path, _Profile, "T104", "target profile")
+    return Target(name=path.stem, **profile.model_dump())
 
 
 def _sort_key(name: str) -> tuple[object, ...]:

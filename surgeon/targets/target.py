@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import operator
+import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 from surgeon.diagnostics import error
 from surgeon.display import Displayed
 from surgeon.targets.data_file import parse_version
 
-Format = Literal["uff", "onnx", "graphdef"]
 Runtime = Literal["tensorrt", "onnxruntime", "any"]
-FORMATS: tuple[Format, ...] = ("uff", "onnx", "graphdef")
 RUNTIMES: tuple[Runtime, ...] = ("tensorrt", "onnxruntime", "any")
 
 _PATTERN = re.compile(r"(?P<runtime>[a-z]+)\s*(-\s*(?P<line>[0-9.]+)|(?P<bounds>[<>=!].*))?\Z")
@@ -42,7 +44,7 @@ class Target(Displayed):
     """
 
     name: str
-    format: Format
+    format: str
     runtime: Runtime
     version: tuple[int, ...] | None
     title: str
@@ -56,6 +58,11 @@ class Target(Displayed):
     def __repr__(self) -> str:
         return f"<Target {self.name}>"
 
+    @property
+    def tensorrt(self) -> tuple[int, ...] | None:
+        """The release of TensorRT that this target stands for; None for another runtime."""
+        return self.version if self.runtime == "tensorrt" else None
+
     def matches(self, pattern: str) -> bool:
         """Return whether this target is among those that ``pattern`` names.
 
@@ -65,10 +72,10 @@ class Target(Displayed):
         other text.
         """
         head, at, tail = pattern.strip().partition("@")
-        if not at and head in FORMATS:
+        if not at and is_format(head):
             return self.format == head
         match = _PATTERN.match(tail if at else head)
-        if match is None or match["runtime"] not in RUNTIMES or (at and head not in FORMATS):
+        if match is None or match["runtime"] not in RUNTIMES or (at and not is_format(head)):
             raise _no_pattern(pattern)
         fits = self._within(match["line"], match["bounds"], pattern)
         return fits and self.runtime == match["runtime"] and (not at or self.format == head)
@@ -86,6 +93,32 @@ class Target(Displayed):
             bound = _version(match["version"], pattern)
             results.append(own is not None and _SIGNS[match["sign"]](own[: len(bound)], bound))
         return all(results)
+
+
+def is_format(name: str) -> bool:
+    """Return whether a format is so called: a folder of ``surgeon.formats``, or an entry point of that
+    group.
+    """
+    return name in _shipped_formats() or name in _further_formats()
+
+
+def checked_format(name: str) -> str:
+    """Return the name of a format; raise ValueError for a name that is none's."""
+    if not is_format(name):
+        raise ValueError(f"expected {', '.join((*_shipped_formats(), *_further_formats()))}")
+    return name
+
+
+@cache
+def _shipped_formats() -> tuple[str, ...]:
+    # Formats know targets and not the other way round, so their folders are listed, not imported.
+    folder = str(Path(__file__).parents[1] / "formats")
+    return tuple(sorted(module.name for module in pkgutil.iter_modules([folder]) if module.ispkg))
+
+
+@cache
+def _further_formats() -> tuple[str, ...]:
+    return tuple(sorted(point.name for point in metadata.entry_points(group="surgeon.formats")))
 
 
 def _version(text: str, pattern: str) -> tuple[int, ...]:

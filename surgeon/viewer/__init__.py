@@ -18,7 +18,6 @@ from surgeon.viewer.notebook_html import (
 )
 from surgeon.viewer.page import Page, check_page, render_page
 from surgeon.viewer.reporting import (
-    read_file,
     report_difference,
     report_file,
     report_graph,
@@ -42,7 +41,6 @@ __all__ = [
     "graph_html",
     "html_of",
     "plan_html",
-    "read_file",
     "read_verification",
     "recipe_html",
     "render_page",

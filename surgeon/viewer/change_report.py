@@ -10,31 +10,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
 
 from surgeon.catalog import Catalog
 from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Span
 from surgeon.display import Displayed
 from surgeon.families import Derivation
+from surgeon.formats.format import Specs, frequencies
 from surgeon.graph import Graph, Node, NodeChange, Ref, TensorSpec
 from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
 from surgeon.infer import Inference
-from surgeon.inspection import counted
 from surgeon.viewer.namespace_report import NamespaceReport, report_namespaces
 from surgeon.viewer.node_status import Kind, NodeReport, NodeStatus
 
 INPUTS = PLACEHOLDERS | {"Input"}
-
-
-class Specs(Protocol):
-    """Where element types and shapes of a graph's tensors come from."""
-
-    def spec(self, ref: Ref) -> TensorSpec:
-        """Return element type and shape of a tensor; parts that are not known are None."""
-
-    def outputs(self, name: str) -> int:
-        """Return the number of outputs of a node."""
 
 
 @dataclass(frozen=True)
@@ -175,4 +164,4 @@ class ChangeReport(Displayed):
 
 def count_ops(nodes: Iterable[Node]) -> dict[str, int]:
     """Return how many nodes have each op, the most frequent first."""
-    return counted(node.op for node in nodes)
+    return frequencies(node.op for node in nodes)

@@ -211,7 +211,6 @@ def inspection_html(inspection: Inspection) -> str:
 
     Its namespaces as a tree that folds, with bars for the sizes of constants.
     """
-    kind = {"uff": "UFF file", "onnx": "ONNX file"}.get(inspection.format, "frozen graph")
     extent = f"{number(inspection.nodes)} nodes, {size(inspection.constant_bytes)} of constants"
     facts = {
         **inspection.told,
@@ -225,7 +224,7 @@ def inspection_html(inspection: Inspection) -> str:
     titles = [f"what {inspection.target} cannot run", "nodes", "operations", "what to do"]
     recipes = [(element("b", fit.recipe), fit.summary) for fit in inspection.fits]
     return _piece(
-        element("p", element("b", inspection.source or kind), f": {kind}, {extent}"),
+        element("p", element("b", inspection.source or inspection.kind), f": {inspection.kind}, {extent}"),
         table(["", ""], list(facts.items())),
         namespaces(nested(inspection.namespaces), "graph"),
         table(titles, unsupported, right=(1,)),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from surgeon.catalog import Catalog, load_catalog
-from surgeon.formats.graphdef import load_graph
+from surgeon.formats import Specs, open_model
 from surgeon.graph import (
     Add,
     Change,
@@ -25,7 +25,7 @@ from surgeon.graph import (
     diff_graphs,
 )
 from surgeon.rewrite import Plan
-from surgeon.viewer.change_report import ChangeReport, GraphReport, Specs, StepReport
+from surgeon.viewer.change_report import ChangeReport, GraphReport, StepReport
 from surgeon.viewer.node_status import NodeReport, NodeStatus, Provenance
 from surgeon.viewer.node_trace import trace_nodes
 
@@ -95,27 +95,8 @@ def report_file(path: str | os.PathLike[str], *, catalog: Catalog | None = None)
 
     ``.uff``, ``.onnx``, or a graph of TensorFlow.
     """
-    graph, stated = read_file(path, catalog)
+    graph, stated = open_model(path).graph(catalog)
     return report_graph(graph, catalog=catalog, stated=stated)
-
-
-def read_file(path: str | os.PathLike[str], catalog: Catalog | None = None) -> tuple[Graph, Specs | None]:
-    """Return the graph in a file of any kind, and where its shapes come from; None where they follow from
-    TensorFlow's operations.
-
-    Raise SurgeonError where the file cannot be read.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix == ".uff":
-        from surgeon.formats.uff import read_uff
-        from surgeon.formats.uff.as_graph import uff_graph
-
-        return uff_graph(read_uff(path), catalog or load_catalog(), os.fspath(path))
-    if suffix == ".onnx":
-        from surgeon.formats.onnx.as_graph import onnx_graph
-
-        return onnx_graph(Path(path))
-    return load_graph(path), None
 
 
 def report_difference(

@@ -14,6 +14,7 @@ from surgeon.engine import (
     BuildOptions,
     CalibrationBatches,
     Output,
+    PluginUse,
     Source,
     TensorInfo,
     build,
@@ -21,7 +22,6 @@ from surgeon.engine import (
     manifest_path,
     read_manifest,
 )
-from surgeon.engine.libraries import PluginUse
 
 INPUT = TensorInfo(name="Input", binding="Input", dtype="float32", shape=(None, 2, 4, 3), axes=(0, 3, 1, 2))
 USES = (PluginUse("NMS", "NMS_TRT", {"inputOrder": (2, 1, 0), "numClasses": 91}),)

@@ -24,12 +24,12 @@ from surgeon.engine import (
     check_libraries,
     check_plugins,
     plugin_uses,
-    plugin_uses_of_onnx,
-    plugin_uses_of_uff,
     read_registry,
     version_of,
 )
+from surgeon.formats.onnx.model_file import plugin_uses_of_onnx
 from surgeon.formats.uff import UffModel, UffNode, UffValue, export_uff
+from surgeon.formats.uff.model_file import plugin_uses_of_uff
 from surgeon.graph import parse_graph
 from surgeon.targets import load_target
 

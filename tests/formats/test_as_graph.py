@@ -12,11 +12,12 @@ import pytest
 
 import surgeon
 from surgeon.catalog import load_catalog
+from surgeon.formats import open_model
 from surgeon.formats.uff import Blob, UffModel, UffNode, UffValue, export_uff, read_uff
 from surgeon.formats.uff.as_graph import UffShapes, uff_graph
 from surgeon.graph import DType, Graph, Ref, Tensor, TensorDigest, parse_graph
 from surgeon.infer import Inference
-from surgeon.viewer import Page, read_file, render_page, report_file, report_graph
+from surgeon.viewer import Page, render_page, report_file, report_graph
 from surgeon.zoo import demo
 
 CASES = sorted((Path(__file__).parent / "uff" / "ops").glob("*.txt"))
@@ -76,7 +77,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_detector_in_uff_has_the_shapes_of_its_graph(made: Path) -> None:
     source = surgeon.load_graph(made / "ssd.pb")
     before = specs(source, Inference(source, rules=load_catalog().rules()))
-    graph, known = read_file(made / "ssd.uff")
+    graph, known = open_model(made / "ssd.uff").graph()
     assert isinstance(known, UffShapes)
     graph.check()
     after = specs(graph, known)
@@ -128,7 +129,7 @@ def test_images_pass_through_plugins_channels_first() -> None:
 
 
 def test_a_uff_graph_has_plugins_fields_and_weights(made: Path) -> None:
-    graph, _ = read_file(made / "ssd.uff")
+    graph, _ = open_model(made / "ssd.uff").graph()
     nms = graph["NMS"]
     assert nms.op == "NMS_TRT" and nms.attrs["numClasses"] == 7 and nms.attrs["inputOrder"] == (0, 2, 1)
     assert [str(ref) for ref in graph["concat_priorbox"].inputs] == [
@@ -237,7 +238,7 @@ def test_an_onnx_file_has_nodes_constants_and_shapes(made: Path, name: str) -> N
 
 
 def test_an_onnx_graph_has_plugins_with_their_fields(made: Path) -> None:
-    graph, _ = read_file(made / "native.onnx")
+    graph, _ = open_model(made / "native.onnx").graph()
     assert (
         graph["NMS"].op == "NMS_TRT"
         and graph["NMS"].attrs["numClasses"] == 7
@@ -276,7 +277,7 @@ def test_onnx_nodes_without_names_optional_inputs_and_inner_graphs(tmp_path: Pat
         ),
         str(path),
     )
-    found, known = read_file(path)
+    found, known = open_model(path).graph()
     assert known is not None
     assert [(node.name, node.op, [str(ref) for ref in node.inputs]) for node in found] == [
         ("x", "Input", []),
@@ -318,7 +319,7 @@ def test_weights_beside_an_onnx_file_are_not_read(tmp_path: Path) -> None:
         size_threshold=0,
     )
     (tmp_path / "m.weights").unlink()
-    found, known = read_file(tmp_path / "m.onnx")
+    found, known = open_model(tmp_path / "m.onnx").graph()
     value = found["w"].attrs["value"]
     assert (
         known is not None
@@ -380,7 +381,7 @@ def test_onnx_constants_of_every_kind_are_there(tmp_path: Path) -> None:
         graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("my.domain", 1)]
     )
     (tmp_path / "kinds.onnx").write_bytes(model.SerializeToString())
-    found, known = read_file(tmp_path / "kinds.onnx")
+    found, known = open_model(tmp_path / "kinds.onnx").graph()
     assert known is not None and [str(ref) for ref in found["y"].inputs] == names
     assert [str(known.spec(Ref(name))) for name in names] == [
         "float32[4]",

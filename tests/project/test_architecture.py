@@ -74,6 +74,17 @@ OWNERS = {
 }
 """The only modules (with what is inside them) that import a heavy package."""
 
+SUFFIXES = (".uff", ".onnx", ".pb", ".pbtxt")
+SUFFIX_PLACES = {
+    "surgeon/formats/": "formats say which files are theirs",
+    "surgeon/targets/target.py": "a pattern names a format",
+    "surgeon/cli/run.py": "the first argument decides whether a model follows",
+    "surgeon/runners/detect.py": "the first argument decides what runs it",
+    "surgeon/engine/builds.py": "TensorRT's parsers differ in what they know of a batch",
+    "surgeon/api/build.py": "TensorRT reads UFF before release 9",
+}
+"""Files that may name a suffix or compare a ``format``, and why; all others ask ``surgeon.formats``."""
+
 DATA_PACKAGES = ("surgeon.plugins", "surgeon.recipes")
 
 
@@ -171,6 +182,8 @@ def violations(root: Path) -> list[str]:
         place = path.relative_to(root).as_posix()
         for item in imports_of(tree, module, _is_package(path), names):
             found += [f"{place}:{item.line}: {text}" for text in _judge_import(module, item)]
+        if not place.startswith(tuple(SUFFIX_PLACES)):
+            found += [f"{place}:{line}: {text}" for line, text in _format_branches(tree)]
         if room_of(module) != "cli":
             found += [f"{place}:{line}: {text}" for line, text in _prints(tree)]
     return found
@@ -264,6 +277,14 @@ def _prints(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, f"sys.{node.attr}; only the command line prints"
 
 
+def _format_branches(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in SUFFIXES:
+            yield node.lineno, f"the suffix '{node.value}'; ask surgeon.formats"
+        if isinstance(node, ast.Compare) and _last_name(node.left) == "format":
+            yield node.lineno, "a comparison of a format; ask surgeon.formats"
+
+
 def _inside(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
@@ -327,6 +348,15 @@ PLANTED = {
     "surgeon/formats/uff/fold.py": (
         "def f():\n    import tensorflow as tf",
         "go through surgeon.optional.require",
+    ),
+    "surgeon/rewrite/suffix.py": (
+        "def f(path):\n    return path.suffix == '.uff'",
+        "the suffix '.uff'; ask surgeon.formats",
+    ),
+    "surgeon/infer/table.py": ("KINDS = {'.onnx': 1}", "the suffix '.onnx'; ask surgeon.formats"),
+    "surgeon/rewrite/branch.py": (
+        "def f(target):\n    return target.format == 'onnx'",
+        "a comparison of a format",
     ),
     "surgeon/wizard/__init__.py": ("from surgeon.graph import Graph", "'wizard' is no room"),
     "plugins/A_TRT/reference.py": ("from surgeon.cli import main", "'plugins' imports 'cli'"),

@@ -14,7 +14,6 @@ from surgeon.targets import (
     load_target,
     parse_version,
     print_version,
-    target_for_output,
     target_names,
 )
 from surgeon.targets import profiles as profiles_module
@@ -151,24 +150,6 @@ def test_a_target_is_no_path(name: str) -> None:
     assert code_of(lambda: load_target(name)) == "T101"
 
 
-@pytest.mark.parametrize(
-    ("output", "name"),
-    [
-        ("a.uff", "uff@tensorrt-8.5"),
-        ("a.b/x.ONNX", "onnx@onnxruntime"),
-        ("x.pb", "graphdef"),
-        (Path("x.pbtxt"), "graphdef"),
-    ],
-)
-def test_the_output_suffix_tells_the_target(output: str | Path, name: str) -> None:
-    assert target_for_output(output).name == name
-
-
-@pytest.mark.parametrize("output", ["x", "x.h5", ".uff", "", "uff/"])
-def test_another_suffix_is_t102(output: str) -> None:
-    assert code_of(lambda: target_for_output(output)) == "T102"
-
-
 def test_one_target_reads_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     real = profiles_module.read_data
@@ -177,7 +158,7 @@ def test_one_target_reads_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     profiles_module._load.cache_clear()
     load_target("uff@tensorrt-7.2")
-    target_for_output("x.uff")
+    load_target("uff@tensorrt-8.5")
     assert read == ["uff@tensorrt-7.2.yaml", "uff@tensorrt-8.5.yaml"]
 
 

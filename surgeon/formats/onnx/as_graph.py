@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from surgeon.formats.onnx.metadata import load_onnx
 from surgeon.formats.onnx.native import DOMAIN, OPERATORS
 from surgeon.formats.onnx.network import dtype_of, reads, spec_of
 from surgeon.graph import AttrValue, DType, Graph, Node, Ref, Shape, TensorDigest, TensorSpec, TensorValue
@@ -34,19 +32,17 @@ class StatedSpecs:
         return len(self.specs.get(name, ()))
 
 
-def onnx_graph(path: Path) -> tuple[Graph, StatedSpecs]:
-    """Return the file's nodes as a graph, and the shapes of its tensors; weights beside the file are not
-    read.
+def onnx_graph(model: Any, source: str = "") -> tuple[Graph, StatedSpecs]:
+    """Return the nodes of a ModelProto as a graph, and the shapes of its tensors; weights beside the file
+    are not read.
 
     Inputs are nodes of the op ``Input``, constants of the op ``Const``. A node without a name has that of its
     first output. Operators outside ONNX's own domain and the plugins' have theirs before the name, as has one
     of ONNX's that is named as a plugin. Inputs that are left out are not among the edges. The nodes of an
     attribute that is a graph are not shown; what they read is read by the node.
-
-    Raise SurgeonError as :func:`load_onnx`.
     """
     onnx = require("onnx", "reading ONNX")
-    model = _inferred(onnx, load_onnx(path)[0])
+    model = _inferred(onnx, model)
     stated = {
         value.name: spec_of(value)
         for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)
@@ -82,7 +78,7 @@ def onnx_graph(path: Path) -> tuple[Graph, StatedSpecs]:
             node.output,
             {key: value for key, value in attrs.items() if value is not None},
         )
-    return made.graph([value.name for value in model.graph.output], str(path)), StatedSpecs(made.specs)
+    return made.graph([value.name for value in model.graph.output], source), StatedSpecs(made.specs)
 
 
 class _OnnxReader:

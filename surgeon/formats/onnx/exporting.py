@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import Diagnostic, SurgeonError, error
+from surgeon.formats.format import Lowered, Watch
 from surgeon.formats.graphdef.writer import check_unchanged
 from surgeon.formats.onnx.emitter import OPSETS
 from surgeon.formats.onnx.folding import fold_constants, fold_normalizations
@@ -19,13 +20,10 @@ from surgeon.formats.onnx.native import DOMAIN
 from surgeon.formats.onnx.network import OnnxNetwork, Weight, has_inner, spec_of
 from surgeon.formats.onnx.ordinary import convert_ordinary
 from surgeon.formats.onnx.partition import Batch, ExportGraph, Partition, export_graph, partition, tensor
-from surgeon.formats.onnx.plugins import RENDERING_NAMES, Lowered, LoweredPlugins, Rendering, lower_plugins
+from surgeon.formats.onnx.plugins import RENDERING_NAMES, LoweredPlugins, Rendering, lower_plugins
 from surgeon.graph import Graph, Ref, TensorSpec
 from surgeon.optional import require
 from surgeon.targets import Target
-
-Watch = Callable[[str], None]
-"""Called with what is done next."""
 
 _NUMBERED = re.compile(r"(_raw_output_|_graph_outputs_Identity)?__[0-9]+(?=/|$)")
 """What tf2onnx appends to names that it makes."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.diagnostics import error
+from surgeon.formats.format import FileFacts
 from surgeon.formats.onnx.network import spec_of
 from surgeon.graph import TensorSpec
 from surgeon.language import Image
@@ -55,25 +56,17 @@ def written(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def metadata_for(
-    *,
-    recipe: str,
-    digest: str,
-    target: str,
-    image: Image | None = None,
-    labels: Mapping[int, str] | None = None,
-    detections: Mapping[str, str] | None = None,
-) -> dict[str, str]:
+def metadata_for(facts: FileFacts) -> dict[str, str]:
     """Return the properties of a file that was made from a graph by a recipe."""
     from surgeon.version import __version__
 
-    found = {VERSION: __version__, RECIPE: recipe, DIGEST: digest, TARGET: target}
-    if image is not None:
-        found[IMAGE] = written(image.model_dump(mode="json", exclude_none=True))
-    if labels:
-        found[LABELS] = written({str(number): name for number, name in labels.items()})
-    if detections:
-        found[DETECTIONS] = written(dict(detections))
+    found = {VERSION: __version__, RECIPE: facts.recipe, DIGEST: facts.digest, TARGET: facts.target}
+    if facts.image is not None:
+        found[IMAGE] = written(facts.image.model_dump(mode="json", exclude_none=True))
+    if facts.labels:
+        found[LABELS] = written({str(number): name for number, name in facts.labels.items()})
+    if facts.detections:
+        found[DETECTIONS] = written(dict(facts.detections))
     return {key: value for key, value in found.items() if value}
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from surgeon.catalog import PluginSpec
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.formats.format import Lowered
 from surgeon.formats.onnx.emitter import Emitter
 from surgeon.formats.onnx.lowering import PluginNode, Standard, standard_rendering
 from surgeon.formats.onnx.native import DOMAIN, FIXED_SHAPES, OPERATORS, native_attributes
@@ -22,24 +23,6 @@ from surgeon.targets import Target, print_version
 
 Rendering: TypeAlias = Literal["auto", "native", "standard", "efficient-nms"]
 RENDERING_NAMES: tuple[Rendering, ...] = ("auto", "native", "standard", "efficient-nms")
-
-
-@dataclass(frozen=True)
-class Lowered:
-    """How a plugin node was written: ``native``, ``standard`` or ``efficient-nms``.
-
-    ``reason`` says why where that was not asked for.
-    """
-
-    node: str
-    op: str
-    rendering: str
-    reason: str = ""
-    plugin_version: str = ""
-
-    def to_json(self) -> dict[str, str]:
-        """Return it as plain values."""
-        return {key: value for key, value in vars(self).items() if value}
 
 
 @dataclass
@@ -62,7 +45,7 @@ def choose_lowering(
     ``efficient-nms`` the same. Raise SurgeonError X145 where ``native`` is asked for and that cannot be, X146
     where there are no standard operators for it.
     """
-    version = target.version if target.runtime == "tensorrt" else None
+    version = target.tensorrt
     registration = None if version is None else spec.registration_for(version)
     lack = _lack(spec, version)
     if rendering == "native" and lack:
@@ -180,7 +163,7 @@ def _native_inputs(
 
 def _check_efficient_nms(at: ExportGraph, target: Target) -> None:
     spec = at.catalog["EfficientNMS_TRT"]
-    lack = _lack(spec, target.version if target.runtime == "tensorrt" else None)
+    lack = _lack(spec, target.tensorrt)
     if lack:
         raise error(
             "X145",
@@ -202,7 +185,7 @@ def _write(
     """Add the nodes of a rendering, its outputs under the names that readers know."""
     spec = at.catalog[node.op]
     emit = Emitter(node.name, opset)
-    version = target.version if target.runtime == "tensorrt" else None
+    version = target.tensorrt
     inputs, specs = tuple(tensor(ref) for ref in node.inputs), tuple(at.spec(ref) for ref in node.inputs)
     made = list(rendering(PluginNode(spec, spec.complete(given), inputs, specs, emit, at.catalog, version)))
     if len(made) != len(outputs):

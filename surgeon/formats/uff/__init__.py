@@ -1,13 +1,22 @@
 """UFF, the file format of TensorRT up to 8.6: exporting a graph, writing and reading files."""
 
-from surgeon.formats.uff.conversion import converters
-from surgeon.formats.uff.exporting import export_uff
-from surgeon.formats.uff.model import Blob, UffDescriptor, UffModel, UffNode, UffValue
-from surgeon.formats.uff.printing import describe, print_uff
-from surgeon.formats.uff.reader import read_uff
-from surgeon.formats.uff.writer import write_uff
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from surgeon.formats.uff.format import FORMAT
+from surgeon.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from surgeon.formats.uff.conversion import converters
+    from surgeon.formats.uff.exporting import export_uff
+    from surgeon.formats.uff.model import Blob, UffDescriptor, UffModel, UffNode, UffValue
+    from surgeon.formats.uff.printing import describe, print_uff
+    from surgeon.formats.uff.reader import read_uff
+    from surgeon.formats.uff.writer import write_uff
 
 __all__ = [
+    "FORMAT",
     "Blob",
     "UffDescriptor",
     "UffModel",
@@ -20,3 +29,14 @@ __all__ = [
     "read_uff",
     "write_uff",
 ]
+
+_HOMES = {
+    "surgeon.formats.uff.conversion": ("converters",),
+    "surgeon.formats.uff.exporting": ("export_uff",),
+    "surgeon.formats.uff.model": ("Blob", "UffDescriptor", "UffModel", "UffNode", "UffValue"),
+    "surgeon.formats.uff.printing": ("describe", "print_uff"),
+    "surgeon.formats.uff.reader": ("read_uff",),
+    "surgeon.formats.uff.writer": ("write_uff",),
+}
+
+__getattr__, __dir__ = lazy_names(__name__, globals(), _HOMES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from surgeon.formats.format import frequencies
 from surgeon.formats.uff.model import DECREMENT, INCREMENT, UffModel, UffNode, UffValue, field_name
 
 _ORDERS = {INCREMENT: "INC", DECREMENT: "DEC"}
@@ -70,15 +71,12 @@ def describe(model: UffModel) -> dict[str, Any]:
     plugin's fields stand under their bare names, and its outputs beyond the first are called ``<name>_1``,
     ``<name>_2`` in the engine.
     """
-    counts: dict[str, int] = {}
-    for node in model.nodes:
-        counts[node.operation] = counts.get(node.operation, 0) + 1
     return {
         "format": "uff",
         "version": model.version,
         "descriptors": [d.id for d in model.descriptors],
         "nodes": len(model.nodes),
-        "ops": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
+        "ops": frequencies(node.operation for node in model.nodes),
         "inputs": [_input(node) for node in model.nodes if node.operation == "Input"],
         "outputs": [
             {"name": n.id, "marks": list(n.inputs)} for n in model.nodes if n.operation == "MarkOutput"

@@ -1,0 +1,77 @@
+"""UFF as a format of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from surgeon.diagnostics import Diagnostic, SurgeonError
+from surgeon.formats.format import FileFacts, Format, ModelFile, PathLike, Watch, Written
+
+if TYPE_CHECKING:
+    from surgeon.catalog import Catalog
+    from surgeon.formats.uff.model import UffModel
+    from surgeon.graph import Graph, Node
+    from surgeon.targets import Target
+
+
+class UffFormat(Format):
+    """The format of TensorRT up to 8.6."""
+
+    name = "uff"
+    noun = "a UFF file"
+    suffixes = (".uff",)
+    default_target = "uff@tensorrt-8.5"
+
+    def open(self, path: PathLike) -> ModelFile:
+        """Read a file; raise SurgeonError as :func:`read_uff`."""
+        from surgeon.formats.uff.model_file import UffFile
+
+        return UffFile(path)
+
+    def write(
+        self,
+        graph: Graph,
+        path: Path,
+        target: Target,
+        catalog: Catalog,
+        facts: FileFacts,
+        watch: Watch | None = None,
+        **options: Any,
+    ) -> Written:
+        """Write a rewritten graph; raise SurgeonError as :func:`export_uff` and :func:`write_uff`."""
+        from surgeon.formats.uff.writer import write_uff
+
+        write_uff(self._export(graph, target, catalog), path)
+        return Written(path.stat().st_size if path.is_file() else 0)
+
+    def check(self, graph: Graph, target: Target, catalog: Catalog) -> tuple[Diagnostic, ...]:
+        """Return what :func:`export_uff` refuses."""
+        try:
+            self._export(graph, target, catalog)
+        except SurgeonError as exc:
+            return exc.diagnostics
+        return ()
+
+    def operations(self) -> Mapping[str, str]:
+        """Return the operations that have a converter or are passed over."""
+        from surgeon.formats.uff.conversion import converters
+        from surgeon.graph.op_sets import PASSED_OVER
+
+        return dict.fromkeys(converters(), "converted") | dict.fromkeys(PASSED_OVER, "passed over")
+
+    def remedy(self, graph: Graph, nodes: Sequence[Node]) -> str:
+        """Return the remedy for the operation of them that is the most frequent."""
+        from surgeon.formats.uff.remedies import unsupported
+
+        return "; ".join(unsupported(graph, nodes)[0].help)
+
+    def _export(self, graph: Graph, target: Target, catalog: Catalog) -> UffModel:
+        from surgeon.formats.uff.exporting import export_uff
+
+        # The exporter asks for a version where a target of any runtime has none.
+        return export_uff(graph, plugins=catalog, target=target if target.format == self.name else None)
+
+
+FORMAT = UffFormat()
