@@ -46,7 +46,7 @@ def test_two_files_for_one_verb_are_refused(monkeypatch) -> None:
     from surgeon.cli import verbs
 
     monkeypatch.setattr(surgeon.cli.diff, "NAME", "check")
-    with pytest.raises(RuntimeError, match=r"surgeon\.cli\.check.*surgeon\.cli\.diff"):
+    with pytest.raises(surgeon.SurgeonError, match=r"surgeon\.cli\.check.*surgeon\.cli\.diff"):
         verbs()
 
 
