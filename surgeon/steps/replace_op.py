@@ -16,7 +16,7 @@ from surgeon.steps.step import Step, StepContext
 
 
 @dataclass(frozen=True)
-class Replacement:
+class OpReplacement:
     """What has to hold for one operation to stand for another, and the attributes that the other does not
     have.
 
@@ -32,19 +32,19 @@ class Replacement:
 _FLOAT = (DType.FLOAT32,)
 _NUMBERS = tuple(d for d in DType if d not in (DType.STRING, DType.BOOL, DType.RESOURCE, DType.VARIANT))
 
-REPLACEMENTS: Mapping[tuple[str, str], Replacement] = MappingProxyType(
+REPLACEMENTS: Mapping[tuple[str, str], OpReplacement] = MappingProxyType(
     {
-        ("AddV2", "Add"): Replacement(types={"T": _NUMBERS}),
-        ("Add", "AddV2"): Replacement(types={"T": _NUMBERS}),
-        ("FusedBatchNormV3", "FusedBatchNorm"): Replacement(
+        ("AddV2", "Add"): OpReplacement(types={"T": _NUMBERS}),
+        ("Add", "AddV2"): OpReplacement(types={"T": _NUMBERS}),
+        ("FusedBatchNormV3", "FusedBatchNorm"): OpReplacement(
             ("U", "exponential_avg_factor"), True, {"T": _FLOAT, "U": _FLOAT}
         ),
-        ("FusedBatchNormV3", "FusedBatchNormV2"): Replacement(("exponential_avg_factor",), True),
-        ("FusedBatchNormV2", "FusedBatchNorm"): Replacement(
+        ("FusedBatchNormV3", "FusedBatchNormV2"): OpReplacement(("exponential_avg_factor",), True),
+        ("FusedBatchNormV2", "FusedBatchNorm"): OpReplacement(
             ("U", "exponential_avg_factor"), True, {"T": _FLOAT, "U": _FLOAT}
         ),
-        ("BatchMatMulV2", "BatchMatMul"): Replacement(),
-        ("SelectV2", "Select"): Replacement(),
+        ("BatchMatMulV2", "BatchMatMul"): OpReplacement(),
+        ("SelectV2", "Select"): OpReplacement(),
     }
 )
 """Operations known to stand for each other, and when."""
@@ -112,7 +112,7 @@ class ReplaceOp(Step):
         span = context.span
         several = higher_outputs(context.graph) if rule and rule.first_output_only else {}
         for node in found:
-            _check(context, node, rule or Replacement(), self.to, several)
+            _check(context, node, rule or OpReplacement(), self.to, several)
             edits.append(SetOp(node.name, self.to, span))
             edits += [
                 SetAttr(node.name, key, None, span)
@@ -123,7 +123,7 @@ class ReplaceOp(Step):
 
 
 def _check(
-    context: StepContext, node: Node, rule: Replacement, to: str, several: Mapping[str, tuple[str, int]]
+    context: StepContext, node: Node, rule: OpReplacement, to: str, several: Mapping[str, tuple[str, int]]
 ) -> None:
     """Raise SurgeonError S206 where the new operation would compute something else."""
     shown = f"node '{node.name}' ({node.op}) cannot become {to}"
