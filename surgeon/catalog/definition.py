@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -118,6 +118,7 @@ class _Plugin(_Strict):
     other_versions: tuple[_Registration, ...] = ()
     plugin_namespace: str = ""
     library: str = "tensorrt"
+    layout: Literal["kept"] | None = None
     interface: str = ""
     inputs: tuple[_Input, ...] = ()
     outputs: Annotated[tuple[_Output, ...], Field(min_length=1)]
@@ -233,6 +234,7 @@ _PLAIN = (
     "summary",
     "plugin_namespace",
     "library",
+    "layout",
     "order_field",
     "order_ports",
     "replacement",

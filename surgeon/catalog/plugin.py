@@ -78,7 +78,8 @@ class PluginSpec(Displayed):
     and fields are those of all of them. ``library`` is ``tensorrt`` for what comes with it, else ``own``.
     ``order_field`` is the field that says at which edge each of ``order_ports`` is; inputs may then come in
     any order. ``replacement`` says by version what to use instead. ``kernel`` is ``FOLDER.NAME`` of what
-    holds its numbers, shapes and ONNX lowering where its own folder does not, empty for none.
+    holds its numbers, shapes and ONNX lowering where its own folder does not, empty for none. ``layout`` is
+    ``kept`` where channels stay first or last, as in what it reads.
     """
 
     op: str
@@ -90,6 +91,7 @@ class PluginSpec(Displayed):
     registrations: tuple[Registration, ...] = (Registration(),)
     plugin_namespace: str = ""
     library: str = "tensorrt"
+    layout: str | None = None
     inputs: tuple[PortSpec, ...] = ()
     outputs: tuple[PortSpec, ...] = ()
     order_field: str | None = None

@@ -82,10 +82,9 @@ def plan(
     prepared = prepare(recipe, graph, catalog, target, anchors)
     remarks: list[Diagnostic] = []
     planned: list[PlannedStep] = []
-    rules = catalog.rules()
     now = graph
     for index, step in enumerate(recipe.steps):
-        context = _context(recipe, prepared, now, index, remarks, rules)
+        context = _context(recipe, prepared, now, index, remarks, catalog)
         reason = _skipped(step, target)
         if reason:
             planned.append(PlannedStep(step.step, step.label, (), context.span, reason, len(now)))
@@ -136,7 +135,7 @@ def apply(plan: Plan, graph: Graph) -> Graph:
 
 
 def _context(
-    recipe: Recipe, prepared: Prepared, graph: Graph, index: int, remarks: list[Diagnostic], rules: object
+    recipe: Recipe, prepared: Prepared, graph: Graph, index: int, remarks: list[Diagnostic], catalog: Catalog
 ) -> StepContext:
     def spans(path: tuple[str | int, ...]) -> Span | None:
         # 'nodes' and 'outputs' are keys of the recipe and of some steps; a step's own place comes first.
@@ -145,7 +144,7 @@ def _context(
             return recipe.span(*path)
         return own or recipe.span("steps", index, *path)
 
-    return StepContext(graph, spans, prepared.nodes, prepared.namespaces, recipe.outputs, rules, remarks)  # type: ignore[arg-type]
+    return StepContext(graph, spans, prepared.nodes, prepared.namespaces, recipe.outputs, catalog, remarks)
 
 
 def _skipped(step: Step, target: Target | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from surgeon.catalog import Catalog
 from surgeon.graph import Graph, Node
 from surgeon.graph.op_sets import IDENTITIES, PLACEHOLDERS
 from surgeon.infer import Inference
@@ -65,20 +66,16 @@ _KEEPS_LAYOUT = IDENTITIES | frozenset(
         "Sub",
         "Tanh",
         "Tile",
-        "Clip_TRT",
-        "CustomClipPlugin",
-        "LReLU_TRT",
-        "SurgeonActivation",
     }
 )
-"""Operations whose result is laid out as what they read."""
+"""Operations whose result is laid out as what they read, beside plugins whose definition says so."""
 
 
 class PictureLayout:
     """Which tensors of 4 axes are pictures with their channels last; what was found out is kept."""
 
-    def __init__(self, graph: Graph, inference: Inference) -> None:
-        self.graph, self.inference = graph, inference
+    def __init__(self, graph: Graph, inference: Inference, catalog: Catalog) -> None:
+        self.graph, self.inference, self.catalog = graph, inference, catalog
         self._layouts: dict[str, bool | None] = {}
 
     def is_channels_last(self, start: str) -> bool | None:
@@ -89,7 +86,7 @@ class PictureLayout:
             name = waiting.pop()
             node = self.graph[name]
             told = self._layouts[name] if name in self._layouts else self._tells(node)
-            if name in self._layouts or node.op not in _KEEPS_LAYOUT:
+            if name in self._layouts or not self._keeps_layout(node.op):
                 break
             fresh = [
                 ref.node
@@ -100,6 +97,9 @@ class PictureLayout:
             waiting += fresh[::-1]
         self._layouts.update(dict.fromkeys(seen, told))
         return told
+
+    def _keeps_layout(self, op: str) -> bool:
+        return op in _KEEPS_LAYOUT or (op in self.catalog and self.catalog[op].layout == "kept")
 
     def _tells(self, node: Node) -> bool | None:
         if node.op in _SPATIAL or (node.op == "BiasAdd" and "data_format" in node.attrs):

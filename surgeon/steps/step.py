@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from surgeon.catalog import Catalog
 from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError, error
 from surgeon.discovery import discover
 from surgeon.graph import AttrValue, Edit, Graph, Ref, TensorSpec
-from surgeon.infer import Inference, Rule
+from surgeon.infer import Inference
 
 
 class When(BaseModel):
@@ -64,13 +65,13 @@ class StepContext:
     nodes: Mapping[str, NodeSpec] = field(default_factory=dict)
     namespaces: Mapping[str, Any] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
-    rules: Mapping[str, Rule] = field(default_factory=dict)
+    catalog: Catalog = field(default_factory=lambda: Catalog({}))
     remarks: list[Diagnostic] = field(default_factory=list)
 
     @cached_property
     def inference(self) -> Inference:
         """Specs and constant values of this graph."""
-        return Inference(self.graph, rules=self.rules)
+        return Inference(self.graph, rules=self.catalog.rules())
 
     @property
     def span(self) -> Span | None:

@@ -27,7 +27,7 @@ EXACT = 1e-6
 def turned(graph: Graph, outputs: tuple[str, ...] = (), **options: Any) -> tuple[Graph, list[Diagnostic]]:
     """Return the graph that the step makes, and its remarks."""
     remarks: list[Diagnostic] = []
-    context = StepContext(graph, rules=CATALOG.rules(), remarks=remarks, outputs=outputs)
+    context = StepContext(graph, catalog=CATALOG, remarks=remarks, outputs=outputs)
     return apply_edits(
         graph, NativePlugins.model_validate({"step": "native-plugins", **options}).plan(context)
     ), remarks
@@ -266,6 +266,22 @@ def test_tile(case: str) -> None:
         assert plugins(made)[0][1] == {"repeats": (3, 2, 1)}
         with pytest.raises(AssertionError):
             differences(graph, changed(made, "repeats", (2, 1, 3)), x)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "kept"),
+    [
+        ("LReLU_TRT(x) {negSlope: 0.125}", True),
+        ("CustomClipPlugin(x) {clipMin: 0.0, clipMax: 1.0}", True),
+        ("ResizeNearest_TRT(x) {scale: 2.0}", False),
+    ],
+)
+def test_behind_a_plugin_a_picture_is_known_where_the_layout_is_kept(plugin: str, kept: bool) -> None:
+    graph = graph_of(
+        "2,2,3,4", f"{const('n', 1, 2, 1, 3)}a = {plugin}\ny = Tile(a, n) {{T: float32, Tmultiples: int32}}\n"
+    )
+    made, _ = turned(graph)
+    assert plugins(made)[1:] == ([("SurgeonTile", {"repeats": (3, 2, 1)})] if kept else [])
 
 
 # Activations

@@ -55,7 +55,7 @@ class NativeReader(NodeReader):
 
     def __init__(self, context: StepContext) -> None:
         super().__init__(context)
-        self._layout = PictureLayout(self.graph, self.inference)
+        self._layout = PictureLayout(self.graph, self.inference, context.catalog)
 
     def counts(self, node: Node) -> bool:
         """Return whether a node computes numbers of a network.
