@@ -133,7 +133,7 @@ def test_the_metadata_names_python_and_the_extras(built: Built) -> None:
 
 def test_the_sdist_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:
     with tarfile.open(built.sdist) as archive:
-        archive.extractall(tmp_path / "sdist")
+        archive.extractall(tmp_path / "sdist", filter="data")
     (unpacked,) = (tmp_path / "sdist").iterdir()
     build(unpacked, tmp_path / "dist", "--wheel")
     (again,) = (tmp_path / "dist").glob("*.whl")
