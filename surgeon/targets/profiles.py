@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import metadata, resources
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -94,7 +95,20 @@ def _files(folder: Path | None) -> dict[str, Path]:
 @cache
 def _folders() -> tuple[Path, ...]:
     points = sorted(metadata.entry_points(group=GROUP), key=lambda point: (point.name, point.value))
-    return (FOLDER, *(Path(str(resources.files(point.module))) for point in points))
+    return (FOLDER, *map(_folder, points))
+
+
+def _folder(point: metadata.EntryPoint) -> Path:
+    """Return the folder of an entry point's package, which is not imported."""
+    spec = find_spec(point.module)
+    if spec is None or spec.origin is None:
+        raise error(
+            "E113",
+            f"the entry point '{point.name}' ({point.value}) of the group '{GROUP}' cannot be found; "
+            "expected a package that holds target profiles",
+            help=["repair or uninstall the package that declares it"],
+        )
+    return Path(spec.origin).parent
 
 
 @cache

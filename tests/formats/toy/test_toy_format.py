@@ -1,4 +1,4 @@
-"""A format and its target that come with another distribution: found by entry points, used by every verb."""
+"""A format, its target and a lint for it that come with another distribution: found by entry points."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with a frozen graph, a recipe, and the metadata of an installed distribution."""
     from surgeon.formats.graphdef import save_graph
-    from surgeon.graph.text import parse_graph
+    from surgeon.graph import parse_graph
 
     folder = tmp_path_factory.mktemp("toy")
     save_graph(parse_graph(GRAPH), folder / "small.pb")
@@ -52,7 +52,8 @@ def _install(folder: Path, module: str) -> None:
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(
-        f"[surgeon.formats]\ntoy = {module}\n\n[surgeon.targets]\ntoy = {module}\n"
+        f"[surgeon.formats]\ntoy = {module}\n\n[surgeon.targets]\ntoy = {module}\n\n"
+        f"[surgeon.lints]\ntoy = {module}.lint\n"
     )
 
 
@@ -93,9 +94,12 @@ def test_a_converted_model_is_read_back(run: Run) -> None:
     assert "clip" in differs.stdout, differs.stderr
 
 
-def test_a_recipe_is_checked_against_its_target(run: Run) -> None:
+def test_a_recipe_is_checked_against_its_target_and_lint(run: Run) -> None:
     checked = run("check", "small.yaml", "small.pb", "--target", "toy")
     assert checked.returncode == 0, checked.stderr
+    assert "body/Relu: warning[Z901]: the name is too long for a toy" in checked.stdout + checked.stderr
+    other = run("check", "small.yaml", "small.pb", "--target", "graphdef")
+    assert other.returncode == 0 and "Z901" not in other.stdout + other.stderr
 
 
 @pytest.mark.usefixtures("converted")

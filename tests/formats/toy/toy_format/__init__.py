@@ -8,8 +8,7 @@ from typing import Any
 
 from surgeon.diagnostics import Diagnostic
 from surgeon.formats import Description, FileFacts, Format, ModelFile, Option, Written
-from surgeon.graph import Graph
-from surgeon.graph.text import parse_graph, print_graph
+from surgeon.graph import Graph, parse_graph, print_graph
 
 
 class ToyFile(ModelFile):
