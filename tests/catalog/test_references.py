@@ -305,7 +305,9 @@ def test_a_file_that_defines_no_reference_is_c116(doubling: Make, text: str, sai
     ],
 )
 def test_outputs_that_do_not_fit_are_c116(doubling: Make, returned: str, said: str) -> None:
-    declared = "from surgeon.catalog import Counterfactual\nCOUNTERFACTUALS = [Counterfactual('a', 'b')]\n"
+    declared = (
+        "from surgeon.catalog.reference import Counterfactual\nCOUNTERFACTUALS = [Counterfactual('a', 'b')]\n"
+    )
     reference = reference_of(doubling(reference=f"{declared}def run(f, i, c): return {returned}"))
     found = diagnostic(lambda: reference.run({}, [ONE]))
     assert found.code == "C116" and said in found.message
