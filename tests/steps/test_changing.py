@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from step_calls import make, refused, text
 
 from surgeon.diagnostics import Severity, Span, SurgeonError
 from surgeon.graph import (
@@ -19,29 +20,10 @@ from surgeon.graph import (
     TensorSpec,
     TensorValue,
     apply_edits,
-    parse_graph,
 )
 from surgeon.steps.example import run_step
 from surgeon.steps.placing import free_name, place, resolve
-from surgeon.steps.step import NodeSpec, StepContext, step_types
-
-
-def make(keyword: str, **options: Any) -> Any:
-    return step_types()[keyword].model_validate({"step": keyword, **options})
-
-
-def text(body: str) -> Graph:
-    return parse_graph("graph v1\n" + body)
-
-
-def refused(
-    code: str, keyword: str, graph: Graph, around: dict[str, Any] | None = None, **options: Any
-) -> str:
-    with pytest.raises(SurgeonError) as caught:
-        run_step(make(keyword, **options), graph, **(around or {}))
-    assert caught.value.diagnostics[0].code == code
-    return str(caught.value)
-
+from surgeon.steps.step import NodeSpec, StepContext
 
 BASE = text("""
 x = Placeholder() {dtype: float32, shape: shape[1,4]}

@@ -8,29 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from step_calls import make, refused, text
 
 from surgeon.diagnostics import Span, SurgeonError
-from surgeon.graph import Drop, DType, Edit, Graph, Node, Ref, Rewire, apply_edits, parse_graph, print_graph
+from surgeon.graph import Drop, DType, Edit, Graph, Node, Ref, Rewire, apply_edits, print_graph
 from surgeon.steps.example import run_step
 from surgeon.steps.removal import unneeded
-from surgeon.steps.step import StepContext, step_types
-
-
-def make(keyword: str, **options: Any) -> Any:
-    return step_types()[keyword].model_validate({"step": keyword, **options})
-
-
-def text(body: str) -> Graph:
-    return parse_graph("graph v1\n" + body)
-
-
-def refused(
-    code: str, keyword: str, graph: Graph, around: dict[str, Any] | None = None, **options: Any
-) -> str:
-    with pytest.raises(SurgeonError) as caught:
-        run_step(make(keyword, **options), graph, **(around or {}))
-    assert caught.value.diagnostics[0].code == code
-    return str(caught.value)
+from surgeon.steps.step import StepContext
 
 
 def names(graph: Graph) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from detection_rows import moved, rows
 
 from surgeon import SurgeonError
 from surgeon.runners.detections import Detections
@@ -23,17 +24,6 @@ def grid(scores: list[float]) -> Detections:
         np.array(scores, np.float32),
         np.ones(len(scores), np.int64),
     )
-
-
-def rows(found: Detections, *indices: int) -> Detections:
-    picked = list(indices)
-    return Detections(found.boxes[picked], found.scores[picked], found.classes[picked])
-
-
-def moved(found: Detections, row: int, by: float) -> Detections:
-    boxes = found.boxes.copy()
-    boxes[row] += np.float32(by)
-    return Detections(boxes, found.scores, found.classes)
 
 
 def compare(

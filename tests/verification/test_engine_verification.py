@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from detection_rows import moved, rows
 
 import surgeon
 from surgeon.catalog import load_catalog
@@ -32,17 +33,6 @@ def grid(scores: list[float]) -> Detections:
     return Detections(
         np.array(corners, np.float32), np.array(scores, np.float32), np.ones(len(scores), np.int64)
     )
-
-
-def rows(found: Detections, *indices: int) -> Detections:
-    picked = list(indices)
-    return Detections(found.boxes[picked], found.scores[picked], found.classes[picked])
-
-
-def moved(found: Detections, row: int, by: float) -> Detections:
-    boxes = found.boxes.copy()
-    boxes[row] += np.float32(by)
-    return Detections(boxes, found.scores, found.classes)
 
 
 def compare(original: Detections, engine: Detections, runs: Mapping[str, Detections]) -> DetectionComparison:
