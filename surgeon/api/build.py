@@ -32,12 +32,11 @@ from surgeon.engine.plugin_checks import check_plugins, version_of
 from surgeon.engine.sources import is_source, source_of_file
 from surgeon.engine.worker_client import Watch
 from surgeon.formats import all_formats, format_by_suffix
-from surgeon.graph import Graph, Ref
+from surgeon.graph import Graph
 from surgeon.language import Recipe
 from surgeon.request import Options, PathLike, Request, Work, takes_options
 from surgeon.rewrite import apply
 from surgeon.runners.calibration import calibration_batches
-from surgeon.runners.detections import gives_detections
 from surgeon.targets import Target, all_targets
 
 if TYPE_CHECKING:
@@ -212,11 +211,8 @@ def _converted(work: Work, folder: Path, batch: int) -> Source:
 def _detections(source: Source, catalog: Catalog) -> dict[str, str]:
     """Return, by port, the outputs of a file that hold detections."""
     names = {output.name for output in source.outputs}
-    for use in source.uses:
-        ports = catalog[use.op].output_ports(dict(use.fields)) if use.op in catalog else ()
-        if gives_detections(ports) and use.node in names:
-            return {port: str(Ref(use.node, slot)) for slot, port in enumerate(ports)}
-    return {}
+    giving = (catalog.detections(use.op, use.node, use.fields) for use in source.uses if use.node in names)
+    return {port: str(ref) for port, ref in next(filter(None, giving), {}).items()}
 
 
 def _calibration(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from surgeon.engine.worker_client import Watch
-    from surgeon.runners.detect import Found
+    from surgeon.runners.image_result import ImageResult
 
 
 @takes_options
@@ -35,7 +35,7 @@ def detect(
     refused: Callable[[SurgeonError], None] | None = None,
     watch: Watch | None = None,
     **options: Unpack[Options],
-) -> tuple[Found, ...]:
+) -> tuple[ImageResult, ...]:
     """Return what an engine, an ONNX file, or what a recipe makes of a model, detects in pictures, in their
     order.
 
@@ -57,38 +57,33 @@ def detect(
     pictures, V104 and V112 to V119 for what does not go together, V106 to V108 for a graph that cannot be
     run, E105 for the output.
     """
-    from contextlib import ExitStack
+    from surgeon.runners import detect as checks
+    from surgeon.runners.detection_runner import DetectionRunner
+    from surgeon.runners.image import listed
+    from surgeon.runners.image_result import check_threshold
+    from surgeon.runners.references import ReferenceRunner
+    from surgeon.runners.result_folder import ResultFolder
+    from surgeon.runners.runner import Runner
 
-    from surgeon.runners import detect as detecting
-
-    given = [Path(one) for one in plugin_libraries]
+    libraries = [Path(library) for library in plugin_libraries]
     work = Request.of(image_from or what, model, **options).resolve()
     catalog = work.catalog
-    kind = detecting.check_what(
-        what, model, image_from, tensors=tensors and output is None, libraries=bool(given)
+    kind = checks.check_what(
+        what, model, image_from, tensors=tensors and output is None, libraries=bool(libraries)
     )
-    least, names = detecting.check_threshold(threshold), detecting.labels_of(labels)
-    pictures = detecting.listed(images)
-    folder = None if output is None else detecting.Folder(Path(output), pictures)
-    ready = None if kind != "recipe" and image_from is None else work.recipe
-    made = work.plan if ready is not None and model is not None else None
-    with ExitStack() as stack:
-        image = None if ready is None or kind == "recipe" else detecting.image_of(ready, made)
-        if kind == "onnx":
-            from surgeon.runners.onnx_runtime import OnnxModel
-
-            onnx = stack.enter_context(OnnxModel(Path(what)))  # type: ignore[arg-type]
-            detector: detecting.Detector = detecting.OnnxDetector(onnx, image)
-        elif kind == "engine":
-            from surgeon.engine import load_engine
-
-            engine = stack.enter_context(load_engine(Path(what), plugin_libraries=given))  # type: ignore[arg-type]
-            detector = detecting.EngineDetector(engine, image)
-        else:
-            assert ready is not None and made is not None
-            detector = detecting.ReferenceDetector(made, ready, catalog)
-        return detecting.run_all(
-            detector,
+    least, names = check_threshold(threshold), checks.labels_of(labels)
+    pictures = listed(images)
+    folder = None if output is None else ResultFolder(Path(output), pictures)
+    image = None
+    if kind is None:
+        runner: Runner = ReferenceRunner.of_plan(work.plan, work.recipe, catalog)
+    else:
+        if image_from is not None:
+            image = checks.image_of(work.recipe, None if model is None else work.plan)
+        runner = kind.open(Path(what), libraries)  # type: ignore[arg-type]
+    with runner:
+        return checks.detect_all(
+            DetectionRunner(runner, image),
             pictures,
             batch,
             threshold=least,

@@ -41,16 +41,10 @@ def _facts(
     graph: Graph, target: Target, catalog: Catalog, plan: Plan, labels: Mapping[int, str]
 ) -> FileFacts:
     """Return what a file may tell of itself."""
-    from surgeon.runners.detections import gives_detections
-
-    detections: dict[str, str] = {}
-    for ref in graph.output_refs:
-        node = graph[ref.node]
-        ports = catalog[node.op].output_ports(dict(node.attrs)) if node.op in catalog else ()
-        if gives_detections(ports):
-            read = {port: Ref(node.name, slot) for slot, port in enumerate(ports)}
-            detections = {port: str(ref) for port, ref in read.items() if ref in graph.output_refs}
-            break
+    nodes = (graph[ref.node] for ref in graph.output_refs)
+    giving = (catalog.detections(node.op, node.name, node.attrs) for node in nodes)
+    ports = next(filter(None, giving), {})
+    detections = {port: str(ref) for port, ref in ports.items() if ref in graph.output_refs}
     return FileFacts(plan.recipe, plan.digest, target.name, plan.image, labels, detections)
 
 

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from typing_extensions import Unpack
 
-    from surgeon.verification import Limits, Picture, Verification
-    from surgeon.verification.graph_pair import Sample, Sides
-    from surgeon.verification.recorded_runs import Facts, Original
+    from surgeon.runners.runner import FileRunner
+    from surgeon.verification import Verification
 
 
 @takes_options
@@ -34,6 +33,7 @@ def verify(
     output: PathLike | None = None,
     engine: PathLike | None = None,
     onnx: PathLike | None = None,
+    file: PathLike | None = None,
     plugin_libraries: Iterable[PathLike] = (),
     original: PathLike | None = None,
     store: PathLike | None = None,
@@ -50,117 +50,93 @@ def verify(
     detections are drawn into the folder ``output``. The other arguments are those of :func:`plan`.
 
     With ``engine``, an engine of :func:`build_engine` is run in place of the rewritten graph, with ``onnx``
-    an ONNX file. ``store`` is a ``.npz`` file for what the original computes; given as ``original`` it takes
-    the place of ``recipe`` and ``model``, which are None then, and neither TensorFlow nor pictures are
-    needed.
+    an ONNX file, with ``file`` any file that a runner is for by its name, those of the entry points
+    ``surgeon.runners`` included. ``store`` is a ``.npz`` file for what the original computes; given as
+    ``original`` it takes the place of ``recipe`` and ``model``, which are None then, and neither TensorFlow
+    nor pictures are needed.
 
     Raise SurgeonError as :func:`plan` does; E108 where TensorFlow or Pillow is missing, V101, V102 and V111
     for pictures, V103 for a tolerance that is none, V104 for the recipe's ``image``, V106 where TensorFlow
     refuses a graph, V107 for a plugin without a reference, V108 for one inside a loop, V109 and V110 for
-    graphs that cannot be compared, V123 for a file of originals, V124 and V125 for an engine of another
-    graph, and what running an engine raises. Raise TypeError for arguments that contradict each other.
+    graphs that cannot be compared, V115 for a ``file`` that no runner runs, V123 for a file of originals,
+    V124 and V125 for an engine of another graph, and what running an engine raises. Raise TypeError for
+    arguments that contradict each other.
     """
     from surgeon.atomic import check_writable
-    from surgeon.verification import Limits, Tolerances, given_pictures, verify_plan
-    from surgeon.verification.compare_deployed import facts_of, original_of
-    from surgeon.verification.recorded_runs import Keeper
+    from surgeon.verification import (
+        GraphPair,
+        Limits,
+        RunRecorder,
+        Tolerances,
+        given_pictures,
+        read_records,
+        verify_rewritten,
+        verify_runner,
+    )
 
     request = Request.of(recipe, model, **options)
-    stands_in = engine if engine is not None else onnx
-    if (
-        (engine is not None and onnx is not None)
-        or (original is not None and stands_in is None)
-        or (store and stands_in)
-    ):
-        raise TypeError(
-            "'engine' and 'onnx' exclude each other and 'store'; 'original' goes with one of them"
-        )
+    kind, path = _deployed(engine, onnx, file)
+    if (original is not None and kind is None) or (store and kind is not None):
+        raise TypeError("'store' is for the rewritten graph; 'original' goes with 'engine', 'onnx' or 'file'")
     if (recipe is None or model is None) != (original is not None):
         raise TypeError("either 'recipe' and 'model' or 'original' must be given")
-    usual = Tolerances(1e-3, 1e-3, 1e-3) if engine is not None else Tolerances()
-    box, score = (
-        usual.box if box_tolerance is None else box_tolerance,
-        usual.score if score_tolerance is None else score_tolerance,
-    )
+    tolerance = None if kind is None else kind.tolerance
+    usual = Tolerances() if tolerance is None else Tolerances(tolerance, tolerance, tolerance)
+    box = usual.box if box_tolerance is None else box_tolerance
+    score = usual.score if score_tolerance is None else score_tolerance
     limits = Limits(Tolerances(box, score, usual.tensor), max_excused).check()
     folder = None if output is None else Path(output)
+    libraries = [Path(library) for library in plugin_libraries]
     if original is not None:
-        from surgeon.verification.recorded_runs import read_originals
-
-        facts, rows = read_originals(Path(original))
-        return _verified(facts, rows, engine, onnx, plugin_libraries, limits, folder)
-    assert recipe is not None and model is not None
+        assert kind is not None
+        info, stored = read_records(Path(original))
+        with kind.open(path, libraries) as runner:
+            return verify_runner(runner, stored, info, limits, output=folder)
     if store is not None:
         check_writable(store)
-    if stands_in is not None and request.target is None:
-        request = replace(request, target=_target_of(Path(stands_in), onnx is not None))
+    if kind is not None and request.target is None:
+        request = replace(request, target=kind.target(path))
     pictures = given_pictures(Path(images) if isinstance(images, str | os.PathLike) else images, seed)
     work = request.resolve()
-    catalog, ready, made = work.catalog, work.recipe, work.plan
-    told = {"graph": made.digest, "recipe": ready.name, "target": made.target}
-    if stands_in is not None:
-        from surgeon.verification.compare_deployed import originals
-        from surgeon.verification.graph_pair import Sides
-
-        sides = Sides(made, ready, catalog)
-        facts = facts_of(sides, made=images is None, **told)
-        return _verified(
-            facts, originals(sides, pictures, seed), engine, onnx, plugin_libraries, limits, folder
-        )
-    keepers: list[Keeper] = []
-
-    def keep(sides: Sides, picture: Picture | None, sample: Sample) -> None:
-        if not keepers:
-            keepers.append(Keeper(facts_of(sides, made=images is None, **told)))
-        keepers[0].add(original_of(sides, picture, sample))
-
-    found = verify_plan(
-        made,
-        ready,
-        catalog,
-        pictures,
-        made=images is None,
-        limits=limits,
-        seed=seed,
-        output=folder,
-        keep=None if store is None else keep,
-    )
-    if store is not None and keepers:
-        keepers[0].write(Path(store))
-    return found
+    graphs = GraphPair(work.plan, work.recipe, work.catalog)
+    records = graphs.records(pictures, seed)
+    if kind is not None:
+        with kind.open(path, libraries) as runner:
+            info = graphs.info(made=images is None, graph=work.plan.digest)
+            return verify_runner(runner, records, info, limits, output=folder)
+    if store is None:
+        return verify_rewritten(graphs, records, graphs.info(made=images is None), limits, output=folder)
+    recorder = RunRecorder(graphs.info(made=images is None, graph=work.plan.digest))
+    verification = verify_rewritten(graphs, recorder.taking(records), recorder.info, limits, output=folder)
+    if verification.pictures:
+        recorder.write(Path(store))
+    return verification
 
 
-def _target_of(path: Path, is_onnx: bool) -> str | None:
-    """Return the target that an engine or an ONNX file was made for, None where it does not say."""
-    if is_onnx:
-        from surgeon.formats.onnx import read_onnx_metadata
-        from surgeon.formats.onnx.metadata import TARGET
+def _deployed(
+    engine: PathLike | None, onnx: PathLike | None, file: PathLike | None
+) -> tuple[type[FileRunner] | None, Path]:
+    """Return the runner of the file that is run in place of the rewritten graph, and the file."""
+    from surgeon.diagnostics import error
+    from surgeon.runners.engine import EngineRunner
+    from surgeon.runners.onnxruntime import OnnxRuntimeRunner
+    from surgeon.runners.runner import file_runners, runner_of
 
-        return read_onnx_metadata(path).properties.get(TARGET)
-    from surgeon.engine import read_manifest
-
-    return read_manifest(path).target or None
-
-
-def _verified(
-    facts: Facts,
-    originals: Iterable[Original],
-    engine: PathLike | None,
-    onnx: PathLike | None,
-    libraries: Iterable[PathLike],
-    limits: Limits,
-    output: Path | None,
-) -> Verification:
-    """Hold an engine, or an ONNX file, against originals."""
-    from surgeon.verification.compare_deployed import EngineDeployed, verify_deployed
-
+    if sum(path is not None for path in (engine, onnx, file)) > 1:
+        raise TypeError("'engine', 'onnx' and 'file' exclude each other")
     if engine is not None:
-        from surgeon.engine import load_engine
-
-        with load_engine(engine, plugin_libraries=libraries) as running:
-            return verify_deployed(EngineDeployed(running), facts, originals, limits, output=output)
-    from surgeon.runners.onnx_runtime import OnnxModel
-
-    assert onnx is not None
-    with OnnxModel(Path(onnx)) as model:
-        return verify_deployed(model, facts, originals, limits, output=output)
+        return EngineRunner, Path(engine)
+    if onnx is not None:
+        return OnnxRuntimeRunner, Path(onnx)
+    if file is None:
+        return None, Path()
+    path = Path(file)
+    kind = runner_of(path)
+    if kind is None:
+        raise error(
+            "V115",
+            f"no runner runs '{path}'; expected a file that ends in {', '.join(file_runners())}",
+            str(path),
+            help=["give an engine, an ONNX file, or a file that an installed runner is for"],
+        )
+    return kind, path

@@ -8,10 +8,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from surgeon.catalog.definition import load_definition
+from surgeon.catalog.detections import gives_detections
 from surgeon.catalog.discovery import plugin_folders
 from surgeon.catalog.plugin import PluginSpec
 from surgeon.diagnostics import Span, error, nearest_note
 from surgeon.display import Displayed
+from surgeon.graph import Ref
 
 if TYPE_CHECKING:
     from surgeon.catalog.cases import Cases
@@ -90,6 +92,11 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
         from surgeon.catalog.reference import make_reference
 
         return make_reference(self[op], module)
+
+    def detections(self, op: str, node: str, fields: Mapping[str, object]) -> dict[str, Ref]:
+        """Return the outputs of a node that hold detections, by port; none for an op that gives none."""
+        ports = self[op].output_ports(fields) if op in self else ()
+        return {port: Ref(node, slot) for slot, port in enumerate(ports)} if gives_detections(ports) else {}
 
     def cases(self, op: str) -> Cases | None:
         """Return the cases of ``cases.yaml``; None where the folder has none, or it is no plugin.

@@ -30,14 +30,11 @@ from surgeon.cli.options import (
 
 if TYPE_CHECKING:
     from surgeon.diagnostics import SurgeonError
-    from surgeon.runners.detect import Found
+    from surgeon.runners.image_result import ImageResult
 
 NAME = "run"
 SUMMARY = "put pictures through an engine, or through a rewritten model"
 EXIT_UNREAD = 1
-
-_FILES = (".engine", ".plan", ".trt", ".onnx", ".uff")
-"""Endings of what is no recipe, and is not followed by a model."""
 
 _LINES = 20
 """Detections of a picture that are shown; JSON has all."""
@@ -97,12 +94,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import surgeon
-    from surgeon.runners.detect import report
+    from surgeon.runners.image_result import report
 
     model, pictures = _model_and_pictures(args)
     unread: list[SurgeonError] = []
     with console.progress() as shown:
-        found = surgeon.detect(
+        results = surgeon.detect(
             args.recipe,
             pictures,
             model=model,
@@ -119,24 +116,25 @@ def run(args: argparse.Namespace) -> int:
             **recipe_arguments(args),
         )
     if args.json:
-        console.show_json(report(found, args.threshold, unread))
+        console.show_json(report(results, args.threshold, unread))
     else:
-        for one in found:
-            _show(one, args.threshold)
+        for result in results:
+            _show(result, args.threshold)
     console.say_diagnostics(d for exc in unread for d in exc.diagnostics)
     if args.output is not None:
-        console.say(f"{args.output}: {console.plural(len(found), 'picture')} and detections.json")
+        console.say(f"{args.output}: {console.plural(len(results), 'picture')} and detections.json")
     if unread:
         console.say(
-            f"{len(unread)} of {console.plural(len(unread) + len(found), 'picture')} could not be read"
+            f"{len(unread)} of {console.plural(len(unread) + len(results), 'picture')} could not be read"
         )
     return EXIT_UNREAD if unread else 0
 
 
 def _model_and_pictures(args: argparse.Namespace) -> tuple[str | None, list[str]]:
     from surgeon.diagnostics import error
+    from surgeon.runners.detect import is_network
 
-    if Path(args.recipe).suffix.lower() in _FILES:
+    if is_network(args.recipe):
         return args.model, args.rest
     model, *pictures = args.rest
     usage = "surgeon run RECIPE MODEL PICTURE..., or surgeon run ENGINE PICTURE... with a .engine file"
@@ -155,17 +153,17 @@ def _model_and_pictures(args: argparse.Namespace) -> tuple[str | None, list[str]
     return model, pictures
 
 
-def _show(found: Found, threshold: float) -> None:
+def _show(result: ImageResult, threshold: float) -> None:
     """Write what a picture holds."""
-    size = f"{found.size[1]} x {found.size[0]}"
-    if found.detections is None:
-        console.show(console.bold(f"{found.picture}: {size}, no detections; the network's outputs"))
-        console.table(list(_outputs(found)))
+    size = f"{result.size[1]} x {result.size[0]}"
+    if result.detections is None:
+        console.show(console.bold(f"{result.picture}: {size}, no detections; the network's outputs"))
+        console.table(list(_outputs(result)))
         return
-    rows = found.rows()
+    rows = result.rows()
     console.show(
         console.bold(
-            f"{found.picture}: {size}, {console.plural(len(rows), 'detection')} of {threshold:g} or more"
+            f"{result.picture}: {size}, {console.plural(len(rows), 'detection')} of {threshold:g} or more"
         )
     )
     console.table([_detection(row) for row in rows[:_LINES]], right=(0, 1))
@@ -178,9 +176,9 @@ def _detection(row: dict[str, Any]) -> tuple[str, ...]:
     return (f"{row['score']:.3f}", str(row["class"]), row["label"] or "", f"{left},{top} to {right},{bottom}")
 
 
-def _outputs(found: Found) -> Iterator[tuple[str, ...]]:
-    for name, value in found.outputs.items():
-        largest = ", ".join(_value(entry) for entry in found.largest(name))
+def _outputs(result: ImageResult) -> Iterator[tuple[str, ...]]:
+    for name, value in result.outputs.items():
+        largest = ", ".join(_value(entry) for entry in result.largest(name))
         yield name, f"{value.dtype}{list(value.shape)}", f"largest: {largest}" if largest else ""
 
 

@@ -4,10 +4,12 @@ sets of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from surgeon.catalog.detections import ROWS
 
 NEAR = 0.05
 """Largest distance of two boxes that are taken for one, as a share of the picture."""
@@ -57,19 +59,6 @@ def detections_of_original(
     kept = np.flatnonzero(scores[:number] > 0)
     labels = np.rint(classes[kept]).astype(np.int64) + shift
     return Detections(boxes[kept].astype(np.float32), scores[kept].astype(np.float32), labels)
-
-
-ROWS = "detections"
-LISTS = ("num_detections", "boxes", "scores", "classes")
-"""Names of plugin outputs that hold detections: rows of image, label, score and corners.
-
-Or a list for each.
-"""
-
-
-def gives_detections(ports: Sequence[str]) -> bool:
-    """Return whether outputs of these names are detections."""
-    return ROWS in ports or set(LISTS) <= set(ports)
 
 
 def detections_of_plugin(outputs: Mapping[str, np.ndarray]) -> list[Detections]:

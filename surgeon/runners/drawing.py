@@ -101,7 +101,7 @@ def draw(
             text = f"{_ascii(labels.get(label, ''), label) or label} {score:.2f}"
             _name(pen, (left, bottom if below else top), text, colour, font, canvas.size, below)
     make_folder(folder)
-    return _written(canvas, folder / f"{picture.file.name if picture.file else 'made'}.png")
+    return _written(canvas, folder / f"{Path(picture.name).name}.png")
 
 
 def draw_detections(picture: Picture, found: Detections, path: Path, labels: Mapping[int, str]) -> Path:

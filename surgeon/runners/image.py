@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from surgeon.diagnostics import Span, error
+from surgeon.diagnostics import Span, SurgeonError, error
 from surgeon.graph import Node
 from surgeon.infer.registry import builtin_rules
 from surgeon.language.recipe import Image, ImageStep
@@ -132,6 +133,48 @@ def given_pictures(images: Path | Iterable[np.ndarray] | None, seed: int = 0) ->
     if isinstance(images, Path):
         return map(read_picture, picture_files(images))
     return map(_of_array, range(MAX_PICTURES), images)
+
+
+def listed(images: Any) -> list[Any]:
+    """Return picture files, those of folders by name, or arrays, as they are; each file once.
+
+    Raise SurgeonError V102 for a path that is not there, a folder without pictures, and for over 10,000
+    pictures.
+    """
+    given = [images] if isinstance(images, str | os.PathLike) else list(images)
+    found: dict[Any, Any] = {}
+    for number, one in enumerate(given):
+        if isinstance(one, str | os.PathLike):
+            found.update({path: path for path in picture_files(Path(one))})
+        else:
+            found[number] = one
+    if not 0 < len(found) <= MAX_PICTURES:
+        raise error(
+            "V102",
+            f"there are {len(found)} pictures; expected 1 to {MAX_PICTURES}",
+            help=["give some of them at a time"],
+        )
+    return list(found.values())
+
+
+def opened(pictures: Sequence[Any], refused: Callable[[SurgeonError], None]) -> Iterator[Picture]:
+    """Yield the pictures of :func:`listed`, each read when it is its turn.
+
+    ``refused`` is called with what is wrong with a file that cannot be read (V101), which is passed over.
+    Raise SurgeonError V111 for an array that is no picture, E108 where Pillow is missing.
+    """
+    if not all(isinstance(one, Path) for one in pictures):
+        yield from given_pictures(pictures)
+        return
+    for one in pictures:
+        try:
+            picture = read_picture(one)
+        except SurgeonError as exc:
+            if exc.diagnostics[0].code != "V101":
+                raise
+            refused(exc)
+            continue
+        yield picture
 
 
 def _of_array(number: int, pixels: np.ndarray) -> Picture:

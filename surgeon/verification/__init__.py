@@ -1,11 +1,9 @@
-"""Whether a rewritten graph computes what the original computes.
-
-Runners, pictures and the comparison of detections.
-"""
+"""Whether a rewritten graph computes what the original computes: records, one loop, verdicts."""
 
 from surgeon.runners.image import Picture, given_pictures
-from surgeon.runners.rewritten import Execution, OriginalRunner, RewrittenRunner
-from surgeon.verification.comparison import Limits
+from surgeon.verification.graph_pair import GraphPair
+from surgeon.verification.limits import Limits
+from surgeon.verification.records import RunInfo, RunRecord, RunRecorder, read_records
 from surgeon.verification.results import (
     DetectionComparison,
     Difference,
@@ -16,22 +14,25 @@ from surgeon.verification.results import (
     Verdict,
     Verification,
 )
-from surgeon.verification.verification import verify_plan
+from surgeon.verification.verification import verify_rewritten, verify_runner
 
 __all__ = [
     "DetectionComparison",
     "Difference",
-    "Execution",
+    "GraphPair",
     "Limits",
-    "OriginalRunner",
     "Outcome",
     "Picture",
-    "RewrittenRunner",
     "Row",
+    "RunInfo",
+    "RunRecord",
+    "RunRecorder",
     "TensorComparison",
     "Tolerances",
     "Verdict",
     "Verification",
     "given_pictures",
-    "verify_plan",
+    "read_records",
+    "verify_rewritten",
+    "verify_runner",
 ]

@@ -3,150 +3,157 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
+from surgeon.catalog.reference import Counterfactual
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import DType, Graph, Node, Ref
 from surgeon.graph.op_sets import PLACEHOLDERS
-from surgeon.runners.rewritten import Arrays, RewrittenRunner
-from surgeon.verification.compare_outputs import compare_plugin, known_changes
-from surgeon.verification.comparison import EXACT_RATIOS, Limits, compare_tensors, shown
+from surgeon.runners.references import ReferenceRunner
+from surgeon.runners.tensorflow import Arrays
+from surgeon.verification.compare_detections import compare_detections
+from surgeon.verification.compare_tensors import compare_tensors, shown
 from surgeon.verification.correspondence import Replacement
-from surgeon.verification.graph_pair import Region, Sample, Sides
+from surgeon.verification.counterfactuals import counterfactuals_of
+from surgeon.verification.graph_pair import GraphPair, Region
+from surgeon.verification.limits import Limits
+from surgeon.verification.records import RunRecord
 from surgeon.verification.results import Comparison, Outcome, TensorComparison
 
 _WIDER = 10
 """Factor by which the original's values are put into a node a second time."""
 
 
-def compare_alone(sides: Sides, sample: Sample, limits: Limits, *, first: bool) -> list[Comparison]:
+def compare_each(graphs: GraphPair, record: RunRecord, limits: Limits, *, first: bool) -> list[Comparison]:
     """Compare each node put in with what it replaced.
 
     The anchors, which no picture changes, with the first one only.
     """
-    found = [_input(sides, r, sample, limits) for r in sides.match.replacements if r.node.op in PLACEHOLDERS]
-    if sides.anchor_makers and first:
-        found.append(_anchors(sides, sample, limits))
-    for region in sides.regions:
-        found += _region(sides, region, sample, limits)
-    if sides.plugin is not None:
-        found.append(_detections(sides, sides.plugin, sample, limits))
-    return found
+    comparisons: list[Comparison] = [
+        _input(graphs, replaced, record, limits)
+        for replaced in graphs.match.replacements
+        if replaced.node.op in PLACEHOLDERS
+    ]
+    if graphs.anchor_makers and first:
+        comparisons.append(_anchors(graphs, record, limits))
+    for region in graphs.regions:
+        comparisons += _region(graphs, region, record, limits)
+    if graphs.plugin is not None:
+        comparisons.append(_detections(graphs, graphs.plugin, record, limits))
+    return comparisons
 
 
-def _not_compared(subject: object, sample: Sample, reason: str) -> TensorComparison:
-    return TensorComparison(str(subject), sample.name, Outcome.NOT_COMPARED, reason)
+def _not_compared(subject: object, record: RunRecord, reason: str) -> TensorComparison:
+    return TensorComparison(str(subject), record.name, Outcome.NOT_COMPARED, reason)
 
 
-# --- inputs
-# ---------------------------------------------------------------------------------------------------------
-
-
-def _input(sides: Sides, replaced: Replacement, sample: Sample, limits: Limits) -> Comparison:
+def _input(graphs: GraphPair, replaced: Replacement, record: RunRecord, limits: Limits) -> Comparison:
     ref = Ref(replaced.node.name)
-    origin = sides.inputs.get(ref)
+    origin = graphs.inputs.get(ref)
     if origin is None:
-        return _not_compared(replaced, sample, "no output of the recipe needs it")
-    if ref not in sides.prepared_inputs:
-        return _not_compared(replaced, sample, "it is no picture")
-    if sample.prepared is None:
-        return _not_compared(replaced, sample, "the recipe has no 'image'")
+        return _not_compared(replaced, record, "no output of the recipe needs it")
+    if ref not in graphs.prepared_inputs:
+        return _not_compared(replaced, record, "it is no picture")
+    if record.prepared is None:
+        return _not_compared(replaced, record, "the recipe has no 'image'")
     return compare_tensors(
-        str(replaced), sample.name, sample.values[origin], sample.prepared.tensor, limits.tolerances.tensor
+        str(replaced), record.name, record.values[origin], record.prepared.tensor, limits.tolerances.tensor
     )
 
 
-# --- anchors
-# --------------------------------------------------------------------------------------------------------
-
-
-def _anchors(sides: Sides, sample: Sample, limits: Limits) -> Comparison:
+def _anchors(graphs: GraphPair, record: RunRecord, limits: Limits) -> Comparison:
     """Compare the anchors and variances that the plugin reads with the original's.
 
     An excuse counts once for all of them.
     """
-    spaces = dict.fromkeys(space for replaced in sides.anchor_makers for space in replaced.namespaces)
-    subject = f"{', '.join(spaces)} -> {', '.join(replaced.node.name for replaced in sides.anchor_makers)}"
+    spaces = dict.fromkeys(space for replaced in graphs.anchor_makers for space in replaced.namespaces)
+    subject = f"{', '.join(spaces)} -> {', '.join(replaced.node.name for replaced in graphs.anchor_makers)}"
     try:
-        expected = _prior(sides, sample)
+        expected = _prior(graphs, record)
     except SurgeonError as exc:
-        return _not_compared(subject, sample, exc.diagnostics[0].message)
-    ref, tolerance = sides.inputs_by_port["prior"], limits.tolerances.box
-    found = compare_tensors(subject, "", expected, sample.cut[ref], tolerance, relative=False)
-    references = sides.runner.references
-    changes = {name: (EXACT_RATIOS,) for name in references if EXACT_RATIOS in references[name].changes}
-    if found.outcome is not Outcome.FAILED or not changes:
-        return found
-    then = compare_tensors(subject, "", expected, sample.cut.changed(changes)[ref], tolerance, relative=False)
-    if then.outcome is not Outcome.PASSED:
-        return found
-    refused = limits.refused({EXACT_RATIOS: 1}, 0)
-    outcome = Outcome.FAILED if refused else Outcome.PASSED
-    return TensorComparison(
-        subject,
-        "",
-        outcome,
-        refused or found.reason,
-        found.tensor,
-        found.error,
-        found.tolerance,
-        EXACT_RATIOS,
+        return _not_compared(subject, record, exc.diagnostics[0].message)
+    ref, tolerance = graphs.inputs_by_port["prior"], limits.tolerances.box
+    execution = graphs.execute(record.inputs)
+    comparison = compare_tensors(subject, "", expected, execution[ref], tolerance, relative=False)
+    if comparison.outcome is not Outcome.FAILED:
+        return comparison
+    behind = graphs.runner.graph.ancestors([ref.node])
+    references = (reference for name, reference in graphs.runner.references.items() if name in behind)
+    for counterfactual in counterfactuals_of(references):
+        changed = execution.with_rule_changed(counterfactual.name)[ref]
+        then = compare_tensors(subject, "", expected, changed, tolerance, relative=False)
+        if then.outcome is Outcome.PASSED:
+            return _excused(comparison, counterfactual, limits)
+    return comparison
+
+
+def _excused(
+    comparison: TensorComparison, counterfactual: Counterfactual, limits: Limits
+) -> TensorComparison:
+    avoidable = [counterfactual.name] if counterfactual.avoidable else []
+    refused = limits.refused({counterfactual.name: 1}, avoidable, 0)
+    return replace(
+        comparison,
+        outcome=Outcome.FAILED if refused else Outcome.PASSED,
+        reason=refused or comparison.reason,
+        excuse=counterfactual.name,
     )
 
 
-def _prior(sides: Sides, sample: Sample) -> np.ndarray:
+def _prior(graphs: GraphPair, record: RunRecord) -> np.ndarray:
     """Return the original's anchors and variances as NMS_TRT reads them, float32[1, 2, 4P, 1].
 
     Raise SurgeonError where the original does not tell them.
     """
-    assert sides.detector is not None
-    anchors = sample.values[sides.detector.anchors_tensor.value].reshape(-1, 4)[:, [1, 0, 3, 2]]
-    variances = np.broadcast_to(np.asarray(sides.detector.coder.value, np.float32), anchors.shape)
+    assert graphs.detector is not None
+    anchors = record.values[graphs.detector.anchors_tensor.value].reshape(-1, 4)[:, [1, 0, 3, 2]]
+    variances = np.broadcast_to(np.asarray(graphs.detector.coder.value, np.float32), anchors.shape)
     return np.stack([anchors.reshape(-1), variances.reshape(-1)])[None, :, :, None].astype(np.float32)
 
 
-# --- detections
-# -------------------------------------------------------------------------------------------------------
-
-
-def _detections(sides: Sides, plugin: Node, sample: Sample, limits: Limits) -> Comparison:
-    replaced = next((r for r in sides.match.replacements if r.node.name == plugin.name), None)
+def _detections(graphs: GraphPair, plugin: Node, record: RunRecord, limits: Limits) -> Comparison:
+    replaced = next((r for r in graphs.match.replacements if r.node.name == plugin.name), None)
     subject = str(replaced) if replaced is not None else plugin.name
-    if not sides.inputs_by_port:
-        return _not_compared(subject, sample, f"nothing in the original stands for the inputs of {plugin.op}")
+    if not graphs.inputs_by_port:
+        return _not_compared(subject, record, f"nothing in the original stands for the inputs of {plugin.op}")
     try:
-        given = _plugin_inputs(sides, plugin, sample)
+        given = _plugin_inputs(graphs, plugin, record)
     except SurgeonError as exc:
-        return _not_compared(subject, sample, exc.diagnostics[0].message)
+        return _not_compared(subject, record, exc.diagnostics[0].message)
 
     def run(change: str) -> Sequence[np.ndarray]:
-        return sides.runner.alone(plugin.name, given, (change,) if change else ())
+        return graphs.runner.alone(plugin.name, given, (change,) if change else ())
 
+    assert record.detections is not None
+    rerun = partial(graphs.detections_of, run, record.window)
+    counterfactuals = counterfactuals_of([graphs.runner.references[plugin.name]])
     try:
-        return compare_plugin(
-            sides, subject, sample, run, known_changes([sides.runner.references[plugin.name]]), limits
+        return compare_detections(
+            subject, record.name, record.detections, rerun(""), limits, counterfactuals, rerun
         )
     except SurgeonError as exc:
-        return TensorComparison(subject, sample.name, Outcome.FAILED, exc.diagnostics[0].message)
+        return TensorComparison(subject, record.name, Outcome.FAILED, exc.diagnostics[0].message)
 
 
-def _plugin_inputs(sides: Sides, plugin: Node, sample: Sample) -> list[np.ndarray]:
+def _plugin_inputs(graphs: GraphPair, plugin: Node, record: RunRecord) -> list[np.ndarray]:
     """Return the original's encodings, scores and anchors in the order in which the plugin reads them.
 
     Scores are converted where the plugin does not do so itself. Raise SurgeonError where the original does
     not tell them.
     """
-    assert sides.detector is not None
-    ports, detector = sides.inputs_by_port, sides.detector
-    scores = sample.values[detector.logits.value] * np.float32(detector.logit_scale.value)
+    assert graphs.detector is not None
+    ports, detector = graphs.inputs_by_port, graphs.detector
+    scores = record.values[detector.logits.value] * np.float32(detector.logit_scale.value)
     if not plugin.attrs.get("confSigmoid"):
         scores = _converted(scores, detector.score_converter.value)
-    encodings = sample.values[detector.encodings.value]
+    encodings = record.values[detector.encodings.value]
     given = {
         ports["loc"]: _flat(encodings),
         ports["conf"]: _flat(scores),
-        ports["prior"]: _prior(sides, sample),
+        ports["prior"]: _prior(graphs, record),
     }
     return [given[ref] for ref in plugin.inputs]
 
@@ -164,24 +171,20 @@ def _converted(logits: np.ndarray, converter: str) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32) if converter == "sigmoid" else logits
 
 
-# --- anything else
-# ----------------------------------------------------------------------------------------------------
-
-
-def _region(sides: Sides, region: Region, sample: Sample, limits: Limits) -> list[Comparison]:
+def _region(graphs: GraphPair, region: Region, record: RunRecord, limits: Limits) -> list[Comparison]:
     """Compare what a node put in gives with the tensors whose place it takes, on the original's values and on
     wider ones.
     """
     if region.reason:
-        return [_not_compared(region.replaced, sample, region.reason)]
-    given = {ref: sample.values[origin] for ref, origin in region.fed.items()}
-    found = _against(sides, region, given, sample.values, sample, limits)
+        return [_not_compared(region.replaced, record, region.reason)]
+    given = {ref: record.values[origin] for ref, origin in region.fed.items()}
+    found = _against(graphs, region, given, record.values, record, limits)
     wide = {ref: np.float32(_WIDER) * value for ref, value in given.items() if value.dtype == np.float32}
     if len(wide) != len(region.fed) or not wide or any(c.outcome is Outcome.FAILED for c in found):
         return found
     # Small values may not reach a bound of the node, such as that of a clip.
     try:
-        expected = sides.original.part(
+        expected = graphs.original.fetch(
             list(region.outputs.values()), {region.fed[ref]: value for ref, value in wide.items()}
         )
     except SurgeonError:
@@ -191,18 +194,18 @@ def _region(sides: Sides, region: Region, sample: Sample, limits: Limits) -> lis
         *found,
         *(
             c
-            for c in _against(sides, region, wide, expected, sample, limits, name)
+            for c in _against(graphs, region, wide, expected, record, limits, name)
             if c.outcome is Outcome.FAILED
         ),
     ]
 
 
 def _against(
-    sides: Sides,
+    graphs: GraphPair,
     region: Region,
     given: Arrays,
     expected: Arrays,
-    sample: Sample,
+    record: RunRecord,
     limits: Limits,
     name: str = "",
 ) -> list[Comparison]:
@@ -211,11 +214,11 @@ def _against(
     """
     subject = name or str(region.replaced)
     try:
-        graph = sides.runner.graph
-        runner = RewrittenRunner(_cut_out(graph, region, given), sides.catalog, list(region.outputs))
-        run = runner.run({_entry(graph, ref): value for ref, value in given.items()})
+        graph = graphs.runner.graph
+        runner = ReferenceRunner(_cut_out(graph, region, given), graphs.catalog, list(region.outputs))
+        run = runner.execute({_entry(graph, ref): value for ref, value in given.items()})
     except SurgeonError as exc:
-        return [TensorComparison(subject, sample.name, Outcome.FAILED, exc.diagnostics[0].message)]
+        return [TensorComparison(subject, record.name, Outcome.FAILED, exc.diagnostics[0].message)]
     found: list[Comparison] = []
     for ref, origin in region.outputs.items():
         wanted, value = expected[origin], run[ref]
@@ -225,10 +228,10 @@ def _against(
         port = subject if ref.slot == 0 else f"{subject}:{ref.slot}"
         if value.shape != wanted.shape:
             found.append(
-                _not_compared(port, sample, f"it gives {shown(value)} where the original has {shown(wanted)}")
+                _not_compared(port, record, f"it gives {shown(value)} where the original has {shown(wanted)}")
             )
         else:
-            found.append(compare_tensors(port, sample.name, wanted, value, limits.tolerances.tensor))
+            found.append(compare_tensors(port, record.name, wanted, value, limits.tolerances.tensor))
     return found
 
 

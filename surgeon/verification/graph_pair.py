@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,32 +19,37 @@ from surgeon.graph.op_sets import PLACEHOLDERS, UNSET_PLACEHOLDERS
 from surgeon.infer import Inference
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
-from surgeon.runners.detections import Detections, detections_of_original, detections_of_plugin
+from surgeon.runners.detections import Detections, detections_of_original, detections_of_plugin, most_kept
 from surgeon.runners.image import Picture, Prepared, prepare, resize
-from surgeon.runners.rewritten import Arrays, Execution, OriginalRunner, RewrittenRunner
+from surgeon.runners.references import Execution, ReferenceRunner
+from surgeon.runners.tensorflow import Arrays, TensorFlowRunner
 from surgeon.verification.correspondence import Correspondence, Replacement
+from surgeon.verification.counterfactuals import DROP_EMPTY, KEEP_ALL, counterfactuals_of
+from surgeon.verification.records import RunInfo, RunRecord
+
+PluginRun: TypeAlias = Callable[[str], Sequence[np.ndarray]]
+"""Returns a plugin's outputs, with the named rule of its reference changed; an empty name changes none."""
 
 _PORTS = ("loc", "conf", "prior")
 
+_KEPT = 2
+"""Executions that are kept, the run at the cut and that from pixels: counterfactuals ask for both again."""
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One picture, or one set of made-up numbers, on its way through both graphs.
 
-    ``values`` is what the original's placeholders hold and what it computed, ``cut`` the run of the rewritten
-    graph on the original's values, ``prepared`` the picture as the recipe's ``image`` makes it for the
-    rewritten graph.
-    """
+class _RewrittenGraph(ReferenceRunner):
+    """The rewritten graph, which does not compute the last records' arrays a second time."""
 
-    name: str
-    values: Arrays
-    cut: Execution
-    prepared: Prepared | None
+    @cached_property
+    def _recent(self) -> deque[tuple[Arrays, Execution]]:
+        return deque(maxlen=_KEPT)
 
-    @property
-    def window(self) -> tuple[float, float]:
-        """The share of the network's input that the picture fills."""
-        return self.prepared.window if self.prepared is not None else (1.0, 1.0)
+    def execute(self, feeds: Arrays) -> Execution:
+        for fed, execution in self._recent:
+            if fed.keys() == feeds.keys() and all(fed[ref] is value for ref, value in feeds.items()):
+                return execution
+        execution = super().execute(feeds)
+        self._recent.append((feeds, execution))
+        return execution
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +67,7 @@ class Region:
     reason: str = ""
 
 
-class Sides:
+class GraphPair:
     """A plan's source and its result, both ready to run.
 
     Raise SurgeonError: what the runners raise, V109 for graphs that have nothing in common to compare, and
@@ -72,21 +79,16 @@ class Sides:
         self.recipe, self.catalog, self.image = recipe, catalog, plan.image
         self.graph: Graph = plan.source
         self.match = Correspondence(plan, recipe)
-        self.runner = RewrittenRunner(plan.result, catalog)
+        self.target = plan.target
+        self.runner = _RewrittenGraph.of_plan(plan, recipe, catalog)
+        self.counterfactuals = counterfactuals_of(self.runner.references.values())
         self.inference = Inference(self.graph)
-        self.original = OriginalRunner(self.graph, self._fetches())
-
-    # --- the rewritten graph
-    # ----------------------------------------------------------------------------------------
+        self.original = TensorFlowRunner(self.graph, self._fetches())
 
     @cached_property
     def plugin(self) -> Node | None:
         """The plugin node that gives detections: an output's, else the last."""
         return self.runner.detecting
-
-    def ports(self, node: Node) -> tuple[str, ...]:
-        """Return the names of a plugin node's outputs."""
-        return self.runner.ports(node)
 
     @cached_property
     def inputs_by_port(self) -> Mapping[str, Ref]:
@@ -103,17 +105,17 @@ class Sides:
     def inputs(self) -> Mapping[Ref, Ref]:
         """For each placeholder of the rewritten graph, the original's tensor that it stands for."""
         table: dict[Ref, Ref] = {}
-        for node in self.runner.inputs:
-            origin = self.match.origin(Ref(node.name))
+        for name in self.runner.inputs:
+            origin = self.match.origin(Ref(name))
             if origin is None:
                 raise error(
                     "V109",
-                    f"the input '{node.name}' stands for no tensor of the original; expected one that can be "
+                    f"the input '{name}' stands for no tensor of the original; expected one that can be "
                     "fed to it",
-                    self.recipe.span("nodes", node.name),
+                    self.recipe.span("nodes", name),
                     help=["give the node a 'like'"],
                 )
-            table[Ref(node.name)] = origin
+            table[Ref(name)] = origin
         return table
 
     @cached_property
@@ -133,7 +135,7 @@ class Sides:
     def outputs(self) -> Mapping[Ref, Ref | None]:
         """For each output that is no detection, the original's tensor that it stands for, or None."""
         plugin = self.plugin.name if self.plugin is not None else None
-        table = {ref: self.match.origin(ref) for ref in self.runner.outputs if ref.node != plugin}
+        table = {ref: self.match.origin(ref) for ref in self.runner.fetches if ref.node != plugin}
         if plugin is None and not any(table.values()):
             names = ", ".join(f"'{ref}'" for ref in table)
             raise error(
@@ -144,9 +146,6 @@ class Sides:
                 help=["add an output that the original has, too, and verify with that"],
             )
         return table
-
-    # --- the original
-    # -------------------------------------------------------------------------------------------------
 
     @cached_property
     def detector(self) -> Detector | None:
@@ -184,9 +183,6 @@ class Sides:
                 with suppress(SurgeonError):  # what cannot be found is not compared alone
                     wanted.append(getattr(self.detector, name).value)
         return wanted
-
-    # --- what was put in
-    # -----------------------------------------------------------------------------------------------
 
     @cached_property
     def anchor_makers(self) -> tuple[Replacement, ...]:
@@ -232,7 +228,7 @@ class Sides:
                     inside[ref.node] = None
                     stack.append(ref.node)
         read = {ref for node in rewritten for ref in node.inputs if ref.node == name} | {
-            r for r in self.runner.outputs if r.node == name
+            r for r in self.runner.fetches if r.node == name
         }
         outputs = {ref: self.match.origin(ref) for ref in sorted(read)}
         known = {ref: origin for ref, origin in outputs.items() if origin is not None}
@@ -241,7 +237,7 @@ class Sides:
 
     @cached_property
     def _needed(self) -> set[str]:
-        return self.runner.graph.ancestors(ref.node for ref in self.runner.outputs)
+        return self.runner.graph.ancestors(ref.node for ref in self.runner.fetches)
 
     @cached_property
     def _live(self) -> frozenset[str]:
@@ -249,51 +245,91 @@ class Sides:
 
         Membership only.
         """
-        fed = {node.name for node in self.runner.inputs}
+        fed = set(self.runner.inputs)
         for name in self.runner.graph.topological():
             if name in self._needed and any(source in fed for source in self.runner.graph[name].sources):
                 fed.add(name)
         return frozenset(fed)
 
-    # --- samples
-    # -----------------------------------------------------------------------------------------------------
+    def info(self, *, made: bool, graph: str = "") -> RunInfo:
+        """Return what all records have in common; ``made`` says that the pictures were made up."""
+        return RunInfo(
+            graph=graph,
+            recipe=self.recipe.name,
+            target=self.target,
+            made=made or self.picture_ref is None,
+            labels=dict(self.recipe.labels),
+            image=self.image,
+            prepared=tuple(str(ref) for ref in self.prepared_inputs),
+        )
 
-    def sample(self, picture: Picture | None, seed: int) -> Sample:
-        """Run the original, and the rewritten graph on the original's values at the cut.
+    def records(self, pictures: Iterable[Picture], seed: int) -> Iterator[RunRecord]:
+        """Yield what the original computes of each picture, or of numbers made up from ``seed`` where it
+        reads no picture.
+        """
+        for picture in pictures if self.picture_ref is not None else [None]:
+            yield self.record(picture, seed)
+
+    def record(self, picture: Picture | None, seed: int) -> RunRecord:
+        """Run the original; the rewritten graph is run when the record's reruns are asked for.
 
         Raise SurgeonError V104 for the recipe's ``image``, V106 where TensorFlow cannot compute a graph, and
         V110 for an input that nothing can be put into.
         """
         random = np.random.default_rng(seed)
-        fed: dict[Ref, np.ndarray] = {}
-        prepared: Prepared | None = None
-        for node in self.original.inputs:
-            if Ref(node.name) != self.picture_ref:
-                fed[Ref(node.name)] = self._numbers(node, random)
+        fed = {
+            name: self._numbers(name, random)
+            for name in self.original.inputs
+            if Ref(name) != self.picture_ref
+        }
+        pixels, prepared = None, None
         if picture is not None and self.picture_ref is not None:
             pixels = self._sized(picture.pixels)
-            fed[self.picture_ref] = self._as_fed(pixels)
+            fed[str(self.picture_ref)] = self._as_fed(pixels)
             if self.image is not None and self.prepared_inputs:
                 prepared = prepare(self.image, pixels, self.recipe.span("image", "steps"))
-        values = {**self.original.run(fed), **fed}
-        cut = self.runner.run({ref: values[origin] for ref, origin in self.inputs.items()})
-        return Sample(
-            picture.name if picture is not None else f"made numbers, seed {seed}", values, cut, prepared
+        computed = self.original.run(fed) | fed
+        values = {Ref.parse(name): value for name, value in computed.items()}
+        inputs = {str(ref): values[origin] for ref, origin in self.inputs.items()}
+        window = prepared.window if prepared is not None else (1.0, 1.0)
+        detects = self.plugin is not None
+        rerun = partial(self._rerun, window=window)
+        from_pixels = None if prepared is None else self._from_pixels(inputs, prepared)
+        return RunRecord(
+            picture.name if picture is not None else f"made numbers, seed {seed}",
+            pixels,
+            window,
+            inputs,
+            self._detections_of(values) if detects else None,
+            {str(ref): None if origin is None else values[origin] for ref, origin in self.outputs.items()},
+            self.counterfactuals,
+            partial(rerun, inputs) if detects else None,
+            partial(rerun, from_pixels) if detects and from_pixels is not None else None,
+            picture,
+            prepared,
+            values,
         )
 
-    def _numbers(self, node: Node, random: np.random.Generator) -> np.ndarray:
+    def _from_pixels(
+        self, inputs: Mapping[str, np.ndarray], prepared: Prepared
+    ) -> dict[str, np.ndarray] | None:
+        """Return the inputs with the prepared picture; None where it has another shape."""
+        feeds = {**inputs, **{str(ref): prepared.tensor for ref in self.prepared_inputs}}
+        return feeds if all(feeds[name].shape == inputs[name].shape for name in inputs) else None
+
+    def _numbers(self, name: str, random: np.random.Generator) -> np.ndarray:
         """Return made-up numbers for a placeholder: 0 to 1, of ints 0 and 1, of uint8 0 to 255.
 
         Unknown batches are 1.
         """
-        spec = self.inference.spec(Ref(node.name))
+        spec = self.inference.spec(Ref(name))
         dims = spec.shape.dims
         if dims is not None and dims and dims[0] is None:
             dims = (1, *dims[1:])
         if dims is None or not Shape(dims).is_static or spec.dtype is None or spec.dtype.itemsize is None:
             raise error(
                 "V110",
-                f"nothing can be put into '{node.name}', which is {spec}; expected a known type and shape",
+                f"nothing can be put into '{name}', which is {spec}; expected a known type and shape",
                 self.graph.source or None,
                 help=["give the recipe an 'image', so that a picture is put in, or cut this input off"],
             )
@@ -302,10 +338,6 @@ class Sides:
             return random.random(shape, np.float32).astype(spec.dtype.numpy())
         most = 255 if spec.dtype is DType.UINT8 else 1
         return random.integers(0, most, shape, endpoint=True).astype(spec.dtype.numpy())
-
-    def seen(self, picture: Picture) -> np.ndarray:
-        """Return the pixels that the original sees of a picture, uint8[H, W, 3]."""
-        return self._sized(picture.pixels)
 
     def _sized(self, pixels: np.ndarray) -> np.ndarray:
         """Return the picture at the size that the original's placeholder has, where it has a fixed one."""
@@ -331,25 +363,35 @@ class Sides:
         fed: np.ndarray = (pixels if spec.shape.rank == 3 else pixels[None]).astype(dtype.numpy())
         return fed
 
-    # --- detections
-    # ---------------------------------------------------------------------------------------------------
-
-    def of_original(self, sample: Sample) -> Detections:
+    def _detections_of(self, values: Arrays) -> Detections:
         """Return what the original detects, its classes counted as the plugin counts them."""
         assert self.detector is not None
         refs = self.detections
         shift = (1 if self.detector.background.value == 0 else 0) - self.detector.label_offset.value
-        boxes, scores, classes = (sample.values[refs[key]] for key in ("boxes", "scores", "classes"))
-        count = float(sample.values[refs["count"]].reshape(-1)[0]) if "count" in refs else scores.size
+        boxes, scores, classes = (values[refs[key]] for key in ("boxes", "scores", "classes"))
+        count = float(values[refs["count"]].reshape(-1)[0]) if "count" in refs else scores.size
         return detections_of_original(
             boxes.reshape(-1, 4), scores.reshape(-1), classes.reshape(-1), count, shift
         )
 
-    def named(self, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the outputs of the plugin that gives detections, by port."""
-        assert self.plugin is not None
-        return dict(zip(self.ports(self.plugin), outputs, strict=True))
+    def detections_of(self, run: PluginRun, window: tuple[float, float], change: str = "") -> Detections:
+        """Return what the plugin's outputs hold with a rule changed, relative to the picture."""
+        names = self.runner.info.detections
+        if change == DROP_EMPTY and any(each.name == KEEP_ALL for each in self.counterfactuals):
+            most = most_kept(dict(zip(names, run(""), strict=True)))
+            return self.detections_of(run, window, KEEP_ALL).proper(most)
+        return detections_of_plugin(dict(zip(names, run(change), strict=True)))[0].within(window)
 
-    def of_plugin(self, outputs: Sequence[np.ndarray], sample: Sample) -> Detections:
-        """Return what the plugin's outputs hold, relative to the picture."""
-        return detections_of_plugin(self.named(outputs))[0].within(sample.window)
+    def _rerun(self, feeds: Mapping[str, np.ndarray], change: str, window: tuple[float, float]) -> Detections:
+        execution = self.execute(feeds)
+        return self.detections_of(partial(self._outputs, execution), window, change)
+
+    def execute(self, feeds: Mapping[str, np.ndarray]) -> Execution:
+        """Return a run of the rewritten graph on a record's arrays."""
+        return self.runner.execute({Ref.parse(name): value for name, value in feeds.items()})
+
+    def _outputs(self, execution: Execution, change: str) -> list[np.ndarray]:
+        """Return what holds detections, with a rule changed in every plugin that has it."""
+        if change:
+            execution = execution.with_rule_changed(change)
+        return [execution[Ref.parse(name)] for name in self.runner.info.detections.values()]

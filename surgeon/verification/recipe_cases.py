@@ -19,9 +19,10 @@ from surgeon.language.loading import CASES
 from surgeon.rewrite import Plan, plan
 from surgeon.runners.image import given_pictures
 from surgeon.targets import load_target, read_data
-from surgeon.verification.comparison import Limits
+from surgeon.verification.graph_pair import GraphPair
+from surgeon.verification.limits import Limits
 from surgeon.verification.results import Outcome, Tolerances, Verification
-from surgeon.verification.verification import verify_plan
+from surgeon.verification.verification import verify_rewritten
 
 CODE = "V120"
 
@@ -245,15 +246,9 @@ def _verified(
         return None
     limits = Limits(Tolerances(wanted.box_tolerance, wanted.score_tolerance), wanted.max_excused)
     images = folder / wanted.images if wanted.images is not None else None
-    return verify_plan(
-        made,
-        recipe,
-        catalog,
-        given_pictures(images, wanted.seed),
-        made=images is None,
-        limits=limits,
-        seed=wanted.seed,
-    )
+    graphs = GraphPair(made, recipe, catalog)
+    records = graphs.records(given_pictures(images, wanted.seed), wanted.seed)
+    return verify_rewritten(graphs, records, graphs.info(made=images is None), limits)
 
 
 def _wrong_outcome(expect: Expectation, found: Verification | None) -> list[str]:

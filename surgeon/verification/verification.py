@@ -1,109 +1,219 @@
-"""The verification itself: three verdicts on whether a rewritten graph computes what the original
-computes.
-"""
+"""The verification itself: one loop that holds a runner against records of what the original computes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from surgeon.catalog import Catalog
+from surgeon.diagnostics import error
 from surgeon.graph import Ref
-from surgeon.language import Recipe
-from surgeon.rewrite import Plan
+from surgeon.runners.detections import Detections, detections_of_plugin
 from surgeon.runners.drawing import draw
-from surgeon.runners.image import Picture
-from surgeon.runners.rewritten import Execution
-from surgeon.verification.compare_each import compare_alone
-from surgeon.verification.compare_outputs import compare_outputs, outputs_of
-from surgeon.verification.comparison import EXCUSES, Limits, shown
-from surgeon.verification.graph_pair import Sample, Sides
+from surgeon.runners.image import Picture, prepare
+from surgeon.runners.references import ReferenceRunner
+from surgeon.runners.runner import Runner
+from surgeon.verification.compare_detections import compare_detections
+from surgeon.verification.compare_each import compare_each
+from surgeon.verification.compare_tensors import compare_tensors, shown
+from surgeon.verification.counterfactuals import Rerun
+from surgeon.verification.graph_pair import GraphPair
+from surgeon.verification.limits import Limits
+from surgeon.verification.records import RunInfo, RunRecord
 from surgeon.verification.results import Comparison, Outcome, TensorComparison, Verdict, Verification, worst
 
 CUT, ALONE, END = "cut to cut", "each alone", "end to end"
 
-Keep = Callable[[Sides, "Picture | None", Sample], None]
+Each = Callable[[RunRecord, bool], Iterable[Comparison]]
+"""Compares each node put in on a record alone; its second argument is True for the first record."""
+
+Outputs = Mapping[str, np.ndarray]
+Window = tuple[float, float]
 
 _NO_IMAGE = "the recipe has no 'image', which says how a picture becomes the input; 'image: auto' derives it"
 NO_PREPARATION = "both graphs read the same input; no picture is prepared"
 
 
-def verify_plan(
-    plan: Plan,
-    recipe: Recipe,
-    catalog: Catalog,
-    pictures: Iterable[Picture],
-    *,
-    made: bool,
+def verify_rewritten(
+    graphs: GraphPair,
+    records: Iterable[RunRecord],
+    info: RunInfo,
     limits: Limits = Limits(),
-    seed: int = 0,
+    *,
     output: Path | None = None,
-    keep: Keep | None = None,
 ) -> Verification:
-    """Run a plan's source in TensorFlow and its result with references for the plugins, and compare.
+    """Hold the rewritten graph, run by the plugins' references, against records of the original.
 
-    ``made`` says that the pictures were made up; ``seed`` is for the numbers that are put into a graph that
-    reads no picture. Both sets of detections are drawn into the folder ``output``; ``keep`` is called with
-    every sample. Raise SurgeonError as :class:`Sides` and its samples do, and E105 and E108 for what is
-    drawn.
+    Besides, each node put in is compared alone. Raise SurgeonError as :func:`verify_runner`.
     """
-    sides = Sides(plan, recipe, catalog)
-    found: dict[str, list[Comparison]] = {CUT: [], ALONE: [], END: []}
+
+    def each(record: RunRecord, first: bool) -> Iterable[Comparison]:
+        return compare_each(graphs, record, limits, first=first)
+
+    return verify_runner(graphs.runner, records, info, limits, each=each, output=output)
+
+
+def verify_runner(
+    runner: Runner,
+    records: Iterable[RunRecord],
+    info: RunInfo,
+    limits: Limits = Limits(),
+    *,
+    each: Each | None = None,
+    output: Path | None = None,
+) -> Verification:
+    """Run a model on the records' inputs (cut to cut) and on their pixels (end to end), and compare with what
+    the original computed.
+
+    A difference of the references is excused where a counterfactual takes it away; one of another runner
+    where the references show the same one, and are excused for it. ``each`` compares every node put in alone.
+    Both sets of detections are drawn into the folder ``output``. Raise SurgeonError V124 where the model was
+    made from another graph, V125 where it has other inputs, E105 and E108 for what is drawn, and what running
+    it raises.
+    """
+    _check_graph(runner, info)
+    comparisons: dict[str, list[Comparison]] = {CUT: [], ALONE: [], END: []}
     names: list[str] = []
     drawn: list[str] = []
-    for number, picture in enumerate(pictures if sides.picture_ref is not None else [None]):
-        sample = sides.sample(picture, seed)
-        names.append(sample.name)
-        if keep is not None:
-            keep(sides, picture, sample)
-        found[CUT] += compare_outputs(sides, sample, sample.cut, limits)
-        found[ALONE] += compare_alone(sides, sample, limits, first=number == 0)
-        execution, comparisons = _end_to_end(sides, sample, limits)
-        found[END] += comparisons
-        if output is not None and picture is not None and sides.plugin is not None:
-            rewritten = sides.of_plugin(outputs_of(sides, execution), sample)
-            drawn.append(str(draw(picture, sides.of_original(sample), rewritten, output, recipe.labels)))
-    verdicts = (
-        verdict(CUT, found[CUT]),
-        verdict(ALONE, found[ALONE], "" if found[ALONE] else "no namespace is replaced"),
-        verdict(
-            END, found[END], NO_PREPARATION if not sides.prepared_inputs else "" if found[END] else _NO_IMAGE
-        ),
-    )
-    used = dict.fromkeys(name for verdict in verdicts for name in verdict.excused)
+    texts: dict[str, str] = {}
+    for record in records:
+        _check_inputs(runner, record)
+        names.append(record.name)
+        texts |= {counterfactual.name: counterfactual.text for counterfactual in record.counterfactuals}
+        outputs, window = runner.run(record.inputs), record.window
+        at_cut = _compare(runner, record, outputs, window, record.cut, limits)
+        comparisons[CUT] += at_cut
+        if each is not None:
+            comparisons[ALONE] += each(record, len(names) == 1)
+        prepared = _prepared(runner, info, record)
+        if not info.prepared:
+            comparisons[END] += at_cut
+        elif isinstance(prepared, TensorComparison):
+            comparisons[END].append(prepared)
+        elif prepared is not None:
+            feeds, window = prepared
+            outputs = runner.run(feeds)
+            comparisons[END] += _compare(runner, record, outputs, window, record.end, limits)
+        if output is not None and record.pixels is not None and record.detections is not None:
+            picture = record.picture or Picture(record.name, record.pixels)
+            detections = _detections(runner, outputs, window)
+            drawn.append(str(draw(picture, record.detections, detections, output, info.labels)))
+    verdicts = [verdict(CUT, comparisons[CUT])]
+    if each is not None:
+        nothing = "" if comparisons[ALONE] else "no namespace is replaced"
+        verdicts.append(verdict(ALONE, comparisons[ALONE], nothing))
+    no_end = "" if comparisons[END] else _no_image(runner)
+    verdicts.append(verdict(END, comparisons[END], no_end if info.prepared else NO_PREPARATION))
+    excused = {name for each_verdict in verdicts for name in each_verdict.excused}
     return Verification(
-        recipe.name,
-        plan.target,
+        info.recipe,
+        info.target,
         tuple(names),
-        made or sides.picture_ref is None,
+        info.made,
         limits.tolerances,
         limits.max_excused,
-        verdicts,
-        {name: text for name, text in EXCUSES.items() if name in used},
-        dict(recipe.labels),
+        tuple(verdicts),
+        {name: text for name, text in texts.items() if name in excused},
+        dict(info.labels),
         tuple(drawn),
+        dict(runner.info.runtime),
     )
 
 
-def _end_to_end(sides: Sides, sample: Sample, limits: Limits) -> tuple[Execution, list[Comparison]]:
-    """Run the rewritten graph on what the recipe's ``image`` makes of the picture, and compare its outputs.
+def _check_graph(runner: Runner, info: RunInfo) -> None:
+    if runner.info.graph and info.graph and runner.info.graph != info.graph:
+        raise error(
+            "V124",
+            f"'{runner.name}' was made from another graph than the original",
+            runner.name,
+            [f"its graph:    {runner.info.graph}", f"the original: {info.graph}"],
+            ["build it from this model, or give the model it was built from"],
+        )
 
-    Without an ``image`` nothing is compared, and the run is that on the original's values.
+
+def _check_inputs(runner: Runner, record: RunRecord) -> None:
+    if set(runner.inputs) != set(record.inputs):
+        raise error(
+            "V125",
+            f"'{runner.name}' has the inputs {_listed(runner.inputs)}; expected those of the original, "
+            f"{_listed(record.inputs)}",
+            runner.name,
+            help=["build it with the recipe that the original was stored with"],
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names)) or "none"
+
+
+def _no_image(runner: Runner) -> str:
+    if isinstance(runner, ReferenceRunner):
+        return _NO_IMAGE
+    return f"'{runner.name}' does not say how a picture becomes the input"
+
+
+def _prepared(
+    runner: Runner, info: RunInfo, record: RunRecord
+) -> tuple[dict[str, np.ndarray], Window] | TensorComparison | None:
+    """Return what the model's own preparation makes of the pixels, with the window.
+
+    A failed comparison where that has another shape than the original's own input; None where nothing is
+    prepared.
     """
-    if not sides.prepared_inputs:
-        return sample.cut, compare_outputs(sides, sample, sample.cut, limits)
-    if sample.prepared is None:
-        return sample.cut, []
-    feeds: dict[Ref, np.ndarray] = {}
-    for ref, origin in sides.inputs.items():
-        feeds[ref] = sample.prepared.tensor if ref in sides.prepared_inputs else sample.values[origin]
-        if feeds[ref].shape != sample.values[origin].shape:
-            reason = f"'image' gives {shown(feeds[ref])}; '{ref}' is {shown(sample.values[origin])}"
-            return sample.cut, [TensorComparison(str(ref), sample.name, Outcome.FAILED, reason)]
-    execution = sides.runner.run(feeds)
-    return execution, compare_outputs(sides, sample, execution, limits)
+    image = runner.info.image
+    if image is None or record.pixels is None or not info.prepared:
+        return None
+    same = record.prepared if image == info.image else None
+    picture = same or prepare(image, record.pixels)
+    feeds = {**record.inputs, **dict.fromkeys(info.prepared, picture.tensor)}
+    for name, value in feeds.items():
+        wanted = record.inputs[name]
+        if value.shape != wanted.shape:
+            reason = f"'image' gives {shown(value)}; '{name}' is {shown(wanted)}"
+            return TensorComparison(name, record.name, Outcome.FAILED, reason)
+    return feeds, picture.window
+
+
+def _detections(runner: Runner, outputs: Outputs, window: Window) -> Detections:
+    ports = {port: outputs[name] for port, name in runner.info.detections.items()}
+    return detections_of_plugin(ports)[0].within(window)
+
+
+def _compare(
+    runner: Runner, record: RunRecord, outputs: Outputs, window: Window, rerun: Rerun | None, limits: Limits
+) -> list[Comparison]:
+    """Compare detections as such, and other outputs that the original has as tensors."""
+    by_reference = isinstance(runner, ReferenceRunner)
+    comparisons: list[Comparison] = []
+    if record.detections is not None:
+        if not runner.info.detections:
+            reason = "it gives no detections; the original does"
+            return [TensorComparison(runner.name, record.name, Outcome.FAILED, reason)]
+        comparisons.append(
+            compare_detections(
+                Ref.parse(next(iter(runner.info.detections.values()))).node,
+                record.name,
+                record.detections,
+                _detections(runner, outputs, window),
+                limits,
+                record.counterfactuals if rerun is not None else (),
+                rerun,
+                by_reference=by_reference,
+            )
+        )
+    for name, expected in record.tensors.items():
+        if expected is None:
+            if by_reference:
+                reason = "nothing in the original stands for this output"
+                comparisons.append(TensorComparison(name, record.name, Outcome.NOT_COMPARED, reason))
+        elif name not in outputs:
+            reason = "the file has no such output"
+            comparisons.append(TensorComparison(name, record.name, Outcome.FAILED, reason))
+        else:
+            tolerance = limits.tolerances.tensor
+            comparisons.append(compare_tensors(name, record.name, expected, outputs[name], tolerance))
+    return comparisons
 
 
 def verdict(name: str, comparisons: Sequence[Comparison], remark: str = "") -> Verdict:

@@ -31,14 +31,16 @@ class FakeEngine:
             labels={2: "square"},
             detections={"detections": "NMS", "keep_count": "NMS:1"},
             max_batch=3,
+            graph="",
+            tf32=False,
+            precision="fp32",
+            tensorrt="8.5.3.1",
+            gpu="none",
             inputs=(SimpleNamespace(name="Input", dtype="float32", shape=(None, 300, 300, 3)),),
             outputs=(SimpleNamespace(name="NMS"),),
         )
 
-    def __enter__(self) -> FakeEngine:
-        return self
-
-    def __exit__(self, *args: object) -> None:
+    def close(self) -> None:
         self.closed = True
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

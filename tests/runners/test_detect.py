@@ -14,20 +14,16 @@ import surgeon
 from surgeon import Ref, SurgeonError
 from surgeon.formats.graphdef import load_graph
 from surgeon.language import Image, ImageStep
-from surgeon.runners.detect import (
-    EngineDetector,
-    Folder,
-    Found,
-    check_what,
-    detect_pictures,
-    image_of,
-    listed,
-    run_all,
-)
+from surgeon.runners.detect import check_what, detect_all, image_of
+from surgeon.runners.detection_runner import DetectionRunner
 from surgeon.runners.detections import Detections, detections_of_original, pair
 from surgeon.runners.drawing import PALETTE, corners, draw_detections, ranked
-from surgeon.runners.image import made_picture, read_picture
-from surgeon.verification import OriginalRunner, Picture
+from surgeon.runners.engine import EngineRunner
+from surgeon.runners.image import Picture, listed, made_picture, read_picture
+from surgeon.runners.image_result import ImageResult
+from surgeon.runners.onnxruntime import OnnxRuntimeRunner
+from surgeon.runners.result_folder import ResultFolder
+from surgeon.runners.tensorflow import TensorFlowRunner
 from surgeon.zoo import build_lenet, demo
 
 TOLERANCE = 1e-4
@@ -69,6 +65,11 @@ class Brightness:
             labels={1: "lamp"},
             detections=names if outputs == "detections" else {},
             max_batch=most,
+            graph="",
+            tf32=False,
+            precision="fp32",
+            tensorrt="8.5.3.1",
+            gpu="none",
             inputs=tuple(
                 SimpleNamespace(name=f"Input{n or ''}", dtype=dtype, shape=tuple(shape))
                 for n in range(inputs)
@@ -116,11 +117,15 @@ class Brightness:
         return dict(zip(self.manifest.detections.values(), found, strict=True))
 
 
+def detector(engine: Brightness, image: Image | None = None) -> DetectionRunner:
+    return DetectionRunner(EngineRunner(engine), image)  # type: ignore[arg-type]
+
+
 def found_by(
     engine: Brightness, pictures: Sequence[np.ndarray], batch: int | None = None, **options: Any
-) -> list[Found]:
+) -> list[ImageResult]:
     given = (Picture(f"picture {n}", pixels) for n, pixels in enumerate(pictures))
-    return [found for _, found in detect_pictures(EngineDetector(engine), given, batch, **options)]  # type: ignore[arg-type]
+    return [found for _, found in detector(engine).detect(given, batch, **options)]
 
 
 # --- the demo model, held against TensorFlow ---------------------------------------------------------------------------------
@@ -140,16 +145,16 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def original(recipe: Path) -> list[Detections]:
     """Give what TensorFlow finds in the samples with the model as it is."""
     names = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
-    runner = OriginalRunner(load_graph(demo.model_path()), [Ref(name) for name in names])
+    runner = TensorFlowRunner(load_graph(demo.model_path()), [Ref(name) for name in names])
     found = []
     for path in demo.picture_paths():
-        values = runner.run({Ref("image_tensor"): read_picture(path).pixels[None]})
-        boxes, scores, classes, count = (values[Ref(name)] for name in names)
+        values = runner.run({"image_tensor": read_picture(path).pixels[None]})
+        boxes, scores, classes, count = (values[name] for name in names)
         found.append(ranked(detections_of_original(boxes[0], scores[0], classes[0], float(count[0]), 0), 0.3))
     return found
 
 
-def agreeing(found: Sequence[Found], original: Sequence[Detections]) -> bool:
+def agreeing(found: Sequence[ImageResult], original: Sequence[Detections]) -> bool:
     """Return whether all detections of both are pairs within the tolerance."""
     for ours, theirs in zip(found, original, strict=True):
         assert ours.detections is not None
@@ -292,7 +297,7 @@ def test_a_classifier_on_the_cpu() -> None:
     found = surgeon.detect(parse_recipe(text, "digits.yaml"), pixels, model=graph, batch=2)
     gray = np.stack([one.astype(np.float32) @ np.float32([0.299, 0.587, 0.114]) / 255 for one in pixels])
     name = Ref.parse("OutputLayer/Softmax")
-    expected = OriginalRunner(graph, [name]).run({Ref("InputLayer"): gray[:, None]})[name]
+    expected = TensorFlowRunner(graph, [name]).run({"InputLayer": gray[:, None]})[str(name)]
     (output,) = found[0].outputs
     np.testing.assert_allclose([one.outputs[output] for one in found], expected, atol=1e-5)
     assert np.abs(expected[0] - expected[1]).max() > 1e-3
@@ -312,14 +317,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def run_folder(pictures: list[Any], output: Path | None = None, refused: Any = None) -> tuple[Found, ...]:
-    return run_all(
-        EngineDetector(Brightness()),
+def run_folder(
+    pictures: list[Any], output: Path | None = None, refused: Any = None
+) -> tuple[ImageResult, ...]:
+    return detect_all(
+        detector(Brightness()),
         pictures,
         None,
         threshold=0.3,
-        labels=None,  # type: ignore[arg-type]
-        folder=None if output is None else Folder(output, pictures),
+        labels=None,
+        folder=None if output is None else ResultFolder(output, pictures),
         tensors=False,
         refused=refused,
         watch=None,
@@ -346,13 +353,13 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(folder: Path, tmp_path
     assert pictures == [folder / "a.png", folder / "deeper" / "a.png"]
     found = run_folder(pictures, tmp_path / "out")
     assert [one.drawn.name for one in found if one.drawn] == ["a.png.png", "a.png-2.png"]
-    again = Folder(tmp_path / "out", pictures)
+    again = ResultFolder(tmp_path / "out", pictures)
     assert [again.free(name) for name in ("x-2", "x", "X", "x")] == ["x-2", "x", "X-3", "x-4"]
 
 
 def test_the_output_is_no_folder_of_pictures(folder: Path) -> None:
     with pytest.raises(SurgeonError) as exc:
-        Folder(folder, listed(folder))
+        ResultFolder(folder, listed(folder))
     assert code_of(exc) == "V117"
     assert sorted(path.name for path in folder.iterdir()) == ["a.png", "b.png", "c.png", "deeper"]
 
@@ -409,7 +416,7 @@ def test_numbers_that_are_not_finite_are_no_json() -> None:
     import json
 
     detections = Detections(np.array([[np.nan, 0, np.inf, 1]], np.float32), np.float32([0.5]), np.array([1]))
-    shown = Found("x", None, (10, 10), detections).to_json()
+    shown = ImageResult("x", None, (10, 10), detections).to_json()
     assert shown["detections"][0]["box"] == [None, 0.0, None, 1.0] and shown["detections"][0]["label"] is None
     json.dumps(shown, allow_nan=False)
 
@@ -430,14 +437,14 @@ def test_numbers_that_are_not_finite_are_no_json() -> None:
 )
 def test_an_engine_that_no_picture_can_be_put_into(code: str, engine: Brightness) -> None:
     with pytest.raises(SurgeonError) as exc:
-        EngineDetector(engine)  # type: ignore[arg-type]
+        detector(engine)
     assert code_of(exc) == code
 
 
 def test_the_image_given_goes_before_the_manifests() -> None:
-    assert EngineDetector(Brightness(None), STRETCHED).image == STRETCHED  # type: ignore[arg-type]
+    assert detector(Brightness(None), STRETCHED).image == STRETCHED
     with pytest.raises(SurgeonError) as exc:
-        EngineDetector(Brightness(), Image(size=(9, 9)))  # type: ignore[arg-type]
+        detector(Brightness(), Image(size=(9, 9)))
     assert code_of(exc) == "V114"
 
 
@@ -461,9 +468,10 @@ def test_what_goes_together(tmp_path: Path) -> None:
     assert (
         check_what(tmp_path / "x.engine", None, None)
         == check_what(str(tmp_path / "x.plan"), "m.pb", "ssd")
-        == "engine"
+        == EngineRunner
     )
-    assert check_what("ssd", "m.pb", None) == "recipe"
+    assert check_what(tmp_path / "x.onnx", None, None) is OnnxRuntimeRunner
+    assert check_what("ssd", "m.pb", None) is None
     for code, arguments in (
         ("V113", ("ssd", None, None)),
         ("V113", ("ssd", "m.pb", "ssd")),

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from surgeon.catalog.detections import gives_detections
 from surgeon.runners.detections import (
     NEAR,
     Detections,
     detections_of_original,
     detections_of_plugin,
-    gives_detections,
     most_kept,
     pair,
 )

@@ -15,9 +15,10 @@ from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.formats.graphdef import save_graph
 from surgeon.formats.uff import read_uff
 from surgeon.graph import DType, Graph, Ref, TensorValue, apply_edits, parse_graph
+from surgeon.runners.references import ReferenceRunner
+from surgeon.runners.tensorflow import TensorFlowRunner
 from surgeon.steps.native_plugins import NativePlugins
 from surgeon.steps.step import StepContext
-from surgeon.verification import OriginalRunner, RewrittenRunner
 
 CATALOG = load_catalog()
 EXACT = 1e-6
@@ -56,8 +57,8 @@ def differences(original: Graph, rewritten: Graph, x: np.ndarray) -> list[float]
     """Return the largest difference of each output, relative to the largest number."""
     pytest.importorskip("tensorflow", reason="TensorFlow is the referee")
     feeds = {Ref("x"): x}
-    wanted = OriginalRunner(original, original.outputs).run(feeds)
-    found = RewrittenRunner(rewritten, CATALOG).run(feeds)
+    wanted = TensorFlowRunner(original, original.outputs).fetch(original.outputs, feeds)
+    found = ReferenceRunner(rewritten, CATALOG).execute(feeds)
     pairs = [(wanted[a], found[b]) for a, b in zip(original.outputs, rewritten.outputs, strict=True)]
     assert all(a.shape == b.shape for a, b in pairs)
     return [float(np.abs(a - b).max() / max(1.0, float(np.abs(a).max()))) for a, b in pairs]

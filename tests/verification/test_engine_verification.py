@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,16 @@ from detection_rows import moved, rows
 
 import surgeon
 from surgeon.catalog import load_catalog
-from surgeon.graph import Ref
+from surgeon.catalog.reference import Counterfactual
 from surgeon.rewrite import plan
 from surgeon.runners.detections import Detections
+from surgeon.runners.runner import Runner
 from surgeon.targets import load_target
 from surgeon.verification import DetectionComparison, Limits, Outcome, Tolerances, given_pictures
-from surgeon.verification.compare_deployed import facts_of, originals, verify_deployed
-from surgeon.verification.comparison import compare_detections
-from surgeon.verification.graph_pair import Sides
-from surgeon.verification.recorded_runs import Facts, Original
+from surgeon.verification.compare_detections import compare_detections
+from surgeon.verification.graph_pair import GraphPair
+from surgeon.verification.records import RunInfo, RunRecord, RunRecorder
+from surgeon.verification.verification import verify_runner
 
 LIMITS = Limits(Tolerances(1e-3, 1e-3, 1e-3), 100)
 """Those of an engine, and any number of excuses: what fails here fails for want of one."""
@@ -43,7 +45,7 @@ def compare(original: Detections, engine: Detections, runs: Mapping[str, Detecti
         original,
         engine,
         LIMITS,
-        tuple(name for name in runs if name),
+        [Counterfactual(name, "") for name in runs if name],
         runs.__getitem__,
         by_reference=False,
     )
@@ -145,25 +147,24 @@ def verify(zoo_ssd: Callable[..., Path]) -> Callable[[Callable[[np.ndarray], Non
     made = plan(
         recipe, surgeon.load_graph(zoo_ssd("2018")), target=load_target("uff@tensorrt-8.5"), catalog=catalog
     )
-    sides = Sides(made, recipe, catalog)
-    facts = facts_of(sides, graph=made.digest, recipe=recipe.name, target=made.target, made=True)
-    found = list(originals(sides, given_pictures(None), 0))
+    graphs = GraphPair(made, recipe, catalog)
+    info = graphs.info(made=True, graph=made.digest)
+    records = list(graphs.records(given_pictures(None), 0))
 
-    class StandIn:
-        subject, graph, image, inputs = "stand-in", made.digest, sides.image, ("Input",)
-        detections: Mapping[str, str] = {"detections": "NMS", "keep_count": "NMS:1"}
-        told: Mapping[str, str] = {}
+    class StandIn(Runner):
+        name, inputs, outputs = "stand-in", graphs.runner.inputs, graphs.runner.outputs
+        info = replace(graphs.runner.info, graph=made.digest)
 
         def __init__(self, mistake: Callable[[np.ndarray], None]) -> None:
             self.mistake = mistake
 
         def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            run = sides.runner.run({Ref(name): value for name, value in feeds.items()})
-            outputs = {"NMS": run[Ref("NMS")].copy(), "NMS:1": run[Ref("NMS", 1)]}
+            outputs = graphs.runner.run(feeds)
+            outputs["NMS"] = outputs["NMS"].copy()
             self.mistake(outputs["NMS"][0, 0])
             return outputs
 
-    return lambda mistake: verify_deployed(StandIn(mistake), facts, found, LIMITS)
+    return lambda mistake: verify_runner(StandIn(mistake), records, info, LIMITS)
 
 
 def test_what_no_recipe_can_change_is_excused(verify: Callable[..., surgeon.Verification]) -> None:
@@ -195,13 +196,12 @@ from surgeon.cli import main
 
 class StandIn:
     path = Path("ssd.engine")
-    manifest = SimpleNamespace(graph="", image=None, inputs=[SimpleNamespace(name="x")], detections={"detections": "NMS"},
-                               tf32=True, precision="fp32", tensorrt="8.5.3.1", gpu="none")
+    manifest = SimpleNamespace(graph="", image=None, labels={}, max_batch=1,
+                               inputs=[SimpleNamespace(name="x", dtype="float32", shape=(None, 1))],
+                               outputs=[SimpleNamespace(name="NMS")], detections={"detections": "NMS"}, tf32=True, precision="fp32", tensorrt="8.5.3.1", gpu="none")
     def __init__(self, path, plugin_libraries=()):
         self.plugin_libraries = plugin_libraries
-    def __enter__(self):
-        return self
-    def __exit__(self, *args):
+    def close(self):
         pass
     def run(self, feeds):
         rows = np.zeros((1, 1, 2, 7), np.float32)
@@ -217,25 +217,23 @@ sys.exit(code)
 
 @pytest.mark.parametrize(("left", "outcome"), [(0.5, "passed"), (0.51, "failed")])
 def test_an_engine_is_verified_without_tensorflow(tmp_path: Path, left: float, outcome: str) -> None:
-    from surgeon.verification.recorded_runs import Keeper
-
     found = Detections(
         np.float32([[0.2, 0.1, 0.4, 0.3], [0.5, 0.5, 0.9, 0.9]]), np.float32([0.9, 0.8]), np.array([1, 1])
     )
-    keeper = Keeper(Facts(graph="", recipe="r", target="t", made=False))
-    keeper.add(
-        Original(
+    recorder = RunRecorder(RunInfo(graph="", recipe="r", target="t", made=False))
+    recorder.add(
+        RunRecord(
             "a.png",
             None,
             (1.0, 1.0),
             {"x": np.float32([[left]])},
             found,
             {},
-            ("clip-first",),
+            (Counterfactual("clip-first", ""),),
             lambda change: found,
         )
     )
-    keeper.write(tmp_path / "original.npz")
+    recorder.write(tmp_path / "original.npz")
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path / "original.npz")], capture_output=True, text=True
     )

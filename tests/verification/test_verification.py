@@ -449,9 +449,9 @@ def test_an_operation_with_the_name_of_a_plugin_is_none(tmp_path: Path) -> None:
     )
     from surgeon.catalog import load_catalog
     from surgeon.graph import Ref
-    from surgeon.verification import RewrittenRunner
+    from surgeon.runners.references import ReferenceRunner
 
-    runner = RewrittenRunner(parse_graph(SMALL), load_catalog([tmp_path]), [Ref("out")])
-    assert runner.plugins == () and runner.run({Ref("x"): np.ones((1, 4), np.float32)})[
-        Ref("out")
-    ].tolist() == [[-1] * 4]
+    runner = ReferenceRunner(parse_graph(SMALL), load_catalog([tmp_path]), [Ref("out")])
+    assert runner.plugins == () and runner.run({"x": np.ones((1, 4), np.float32)})["out"].tolist() == [
+        [-1] * 4
+    ]

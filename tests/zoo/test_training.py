@@ -77,7 +77,7 @@ def test_the_frozen_graph_computes_what_the_network_computes() -> None:
     tf = pytest.importorskip("tensorflow", reason="TensorFlow runs both")
     from surgeon.formats.graphdef import from_bytes
     from surgeon.graph import Ref
-    from surgeon.verification import OriginalRunner
+    from surgeon.runners.tensorflow import TensorFlowRunner
     from surgeon.zoo.ssd import build_ssd
     from surgeon.zoo.training.network import TrainableNetwork
 
@@ -90,11 +90,11 @@ def test_the_frozen_graph_computes_what_the_network_computes() -> None:
         )  # the moving averages are no longer those of the beginning
     encodings, scores = (part.numpy() for part in network(tf.constant(pixels), training=False))
     graph = from_bytes(build_ssd(options, network.values))
-    runner = OriginalRunner(graph, [Ref("Squeeze"), Ref("concat_1")])
-    frozen = runner.run({Ref("image_tensor"): pixels})
+    runner = TensorFlowRunner(graph, [Ref("Squeeze"), Ref("concat_1")])
+    frozen = runner.run({"image_tensor": pixels})
     # Batch norm is one operation here and four there.
-    assert np.abs(frozen[Ref("Squeeze")] - encodings).max() < 1e-4 < np.abs(encodings).max()
-    assert np.abs(frozen[Ref("concat_1")] - scores).max() < 1e-4 < np.ptp(scores)
+    assert np.abs(frozen["Squeeze"] - encodings).max() < 1e-4 < np.abs(encodings).max()
+    assert np.abs(frozen["concat_1"] - scores).max() < 1e-4 < np.ptp(scores)
 
 
 def test_a_few_steps_change_the_weights_and_are_written(tmp_path: Path) -> None:

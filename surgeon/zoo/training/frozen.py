@@ -8,7 +8,7 @@ import numpy as np
 
 from surgeon.formats.graphdef import load_graph
 from surgeon.graph import Ref
-from surgeon.verification import OriginalRunner
+from surgeon.runners.tensorflow import TensorFlowRunner
 from surgeon.zoo.training.evaluation import Detect
 
 _OUTPUTS = tuple(
@@ -21,12 +21,12 @@ def frozen_detector(model: Path) -> Detect:
 
     Raise SurgeonError where the file cannot be read or lacks an output, and E108 where TensorFlow is missing.
     """
-    runner = OriginalRunner(load_graph(model), _OUTPUTS)
-    placeholder = Ref(runner.inputs[0].name)
+    runner = TensorFlowRunner(load_graph(model), _OUTPUTS)
+    placeholder = next(iter(runner.inputs))
 
     def detect(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         found = runner.run({placeholder: pixels[None]})
-        boxes, scores, classes, count = (found[ref][0] for ref in _OUTPUTS)
+        boxes, scores, classes, count = (found[str(ref)][0] for ref in _OUTPUTS)
         number = int(count)
         return boxes[:number], scores[:number], np.rint(classes[:number]).astype(int)
 

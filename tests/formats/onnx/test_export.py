@@ -75,11 +75,11 @@ def in_onnxruntime(model: Any, value: np.ndarray) -> list[np.ndarray]:
 
 
 def by_references(graph: Graph, value: np.ndarray) -> list[np.ndarray]:
-    from surgeon.runners.rewritten import RewrittenRunner
+    from surgeon.runners.references import ReferenceRunner
 
-    runner = RewrittenRunner(graph, CATALOG)
-    done = runner.run({Ref("Input"): value})
-    return [done[ref] for ref in runner.outputs]
+    runner = ReferenceRunner(graph, CATALOG)
+    done = runner.execute({Ref("Input"): value})
+    return [done[ref] for ref in runner.fetches]
 
 
 def worst(a: np.ndarray, b: np.ndarray) -> float:
@@ -382,9 +382,9 @@ def test_efficient_nms_gives_the_detections_of_nms(date: str, zoo_ssd: Callable[
 
 def inputs_of_nms(graph: Graph) -> list[np.ndarray]:
     """Return what the node NMS reads when a picture is looked at."""
-    from surgeon.runners.rewritten import RewrittenRunner
+    from surgeon.runners.references import ReferenceRunner
 
-    done = RewrittenRunner(graph, CATALOG).run({Ref("Input"): picture(graph)})
+    done = ReferenceRunner(graph, CATALOG).execute({Ref("Input"): picture(graph)})
     return [done[ref] for ref in graph["NMS"].inputs]
 
 

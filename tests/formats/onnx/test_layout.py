@@ -11,7 +11,7 @@ import pytest
 
 from surgeon.catalog import load_catalog
 from surgeon.formats.onnx import export_onnx
-from surgeon.graph import Graph, Ref, parse_graph
+from surgeon.graph import Graph, parse_graph
 from surgeon.targets import load_target
 
 onnx = pytest.importorskip("onnx")
@@ -237,9 +237,9 @@ def runs(model: Any, value: np.ndarray) -> list[np.ndarray]:
 
 
 def in_tensorflow(graph: Graph, value: np.ndarray) -> list[np.ndarray]:
-    from surgeon.runners.rewritten import OriginalRunner
+    from surgeon.runners.tensorflow import TensorFlowRunner
 
-    return list(OriginalRunner(graph, graph.output_refs).run({Ref("x"): value}).values())
+    return list(TensorFlowRunner(graph, graph.output_refs).run({"x": value}).values())
 
 
 def value_of(shape: Sequence[int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Runners: what a graph computes of its inputs, batch by batch."""
+"""Graphs with plugin nodes: TensorFlow runs ordinary operations, the plugins' references run the rest."""
 
 from __future__ import annotations
 
@@ -6,47 +6,25 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from surgeon.catalog import Catalog, PluginSpec
 from surgeon.catalog.reference import Reference
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.graph import DType, Graph, Node, Ref
+from surgeon.graph import DType, Graph, Node, Ref, TensorSpec
 from surgeon.graph.op_sets import LOOP_ENDS, PLACEHOLDERS, UNSET_PLACEHOLDERS
-from surgeon.runners.detections import gives_detections
-from surgeon.runners.tensorflow_session import Session
+from surgeon.infer import Inference
+from surgeon.language import Recipe
+from surgeon.rewrite import Plan
+from surgeon.runners.runner import ModelInfo, Runner
+from surgeon.runners.tensorflow import Arrays, TensorFlowRunner
 
-Arrays = Mapping[Ref, np.ndarray]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 Changes = Mapping[str, Collection[str]]
-
-
-class OriginalRunner:
-    """Runs a graph of TensorFlow's own operations; ``fetches`` are the tensors that it returns.
-
-    Raise SurgeonError as :class:`Session`.
-    """
-
-    def __init__(self, graph: Graph, fetches: Sequence[Ref]) -> None:
-        self.fetches = tuple(dict.fromkeys(fetches))
-        self._session = Session(graph, self.fetches)
-
-    @property
-    def inputs(self) -> tuple[Node, ...]:
-        """The placeholders that must be fed."""
-        return self._session.inputs
-
-    def run(self, feeds: Arrays) -> dict[Ref, np.ndarray]:
-        """Return the value of each of ``fetches``.
-
-        Raise SurgeonError V106 where TensorFlow cannot compute it.
-        """
-        return self.part(self.fetches, feeds)
-
-    def part(self, fetches: Sequence[Ref], feeds: Arrays) -> dict[Ref, np.ndarray]:
-        """Return some of ``fetches``, with any tensors of the graph fed: only what lies between runs."""
-        return dict(zip(fetches, self._session.run(fetches, feeds), strict=True))
 
 
 @dataclass(frozen=True)
@@ -64,7 +42,7 @@ class Execution:
     The values at the seams between TensorFlow and the plugins, and of the outputs.
     """
 
-    runner: RewrittenRunner
+    runner: ReferenceRunner
     values: Arrays
     changes: Changes = field(default_factory=dict)
 
@@ -79,20 +57,38 @@ class Execution:
         """
         return self.runner._again(self, changes)
 
+    def with_rule_changed(self, change: str) -> Execution:
+        """Return the run with a rule changed in the reference of every plugin node that has it."""
+        references = self.runner.references
+        return self.changed(
+            {name: (change,) for name in references if change in references[name].counterfactuals}
+        )
 
-class RewrittenRunner:
+
+class ReferenceRunner(Runner):
     """Runs a graph that has plugin nodes: TensorFlow its ordinary operations, references the plugins.
 
     The graph is cut at the plugin nodes, whose outputs become placeholders, and computed level by level: a
     tensor that a later level needs is fetched in the first one where it can be computed, so that no operation
-    on a picture runs twice. ``outputs`` are the tensors wanted, those of the graph where it is None. Raise
-    SurgeonError V107 for a plugin without a reference, V108 for one inside a loop, and as :class:`Session`.
+    on a picture runs twice. ``fetches`` are the tensors wanted, those of the graph where it is None; the
+    outputs are these and what holds detections. Raise SurgeonError V107 for a plugin without a reference,
+    V108 for one inside a loop, and as :class:`TensorFlowRunner`.
     """
 
-    def __init__(self, graph: Graph, catalog: Catalog, outputs: Sequence[Ref] | None = None) -> None:
+    image_help = "give the recipe an 'image'; 'image: auto' derives it from the model"
+
+    def __init__(
+        self,
+        graph: Graph,
+        catalog: Catalog,
+        fetches: Sequence[Ref] | None = None,
+        *,
+        name: str = "",
+        info: ModelInfo = ModelInfo(),
+    ) -> None:
         self.graph = graph
-        self.outputs = graph.output_refs if outputs is None else tuple(outputs)
-        self._needed = graph.ancestors(ref.node for ref in self.outputs)
+        self.fetches = graph.output_refs if fetches is None else tuple(fetches)
+        self._needed = graph.ancestors(ref.node for ref in self.fetches)
         self.references = _references(graph, self._needed, catalog)
         self._types = {
             name: _port_types(reference.plugin, graph[name]) for name, reference in self.references.items()
@@ -100,32 +96,49 @@ class RewrittenRunner:
         self._level_of, self._fed_by = self._depths()
         self._levels = self._planned()
         fetched = [self._in_session(ref) for level in self._levels for ref in level.fetched]
-        self._session = Session(self._cut(), fetched) if fetched else None
+        self._session = TensorFlowRunner(self._cut(), fetched) if fetched else None
+        detections = self._detections(catalog)
+        self.name = name or graph.source or "the graph"
+        self.info = replace(info, detections={port: str(ref) for port, ref in detections.items()})
+        self.detecting = graph[next(iter(detections.values())).node] if detections else None
+        self.outputs = tuple(dict.fromkeys(map(str, (*self.fetches, *detections.values()))))
 
-    @property
-    def inputs(self) -> tuple[Node, ...]:
+    @classmethod
+    def of_plan(cls, plan: Plan, recipe: Recipe, catalog: Catalog) -> Self:
+        """Return a runner of what a plan makes of its graph."""
+        assert plan.result is not None
+        info = ModelInfo(image=plan.image, labels=recipe.labels)
+        return cls(plan.result, catalog, name=recipe.name, info=info)
+
+    @cached_property
+    def inputs(self) -> Mapping[str, TensorSpec]:  # type: ignore[override]
         """The placeholders that must be fed, in graph order."""
-        return tuple(
-            node for node in self.graph if node.name in self._needed and node.op in UNSET_PLACEHOLDERS
-        )
+        inference = Inference(self.graph)
+        return {
+            node.name: inference.spec(Ref(node.name))
+            for node in self.graph
+            if node.name in self._needed and node.op in UNSET_PLACEHOLDERS
+        }
 
     @cached_property
     def plugins(self) -> tuple[Node, ...]:
         """The plugin nodes, each after those that it depends on."""
         return tuple(self.graph[name] for level in self._levels for name in level.plugins)
 
-    def ports(self, node: Node) -> tuple[str, ...]:
-        """Return the names of a plugin node's outputs."""
-        return self.references[node.name].plugin.output_ports(dict(node.attrs))
+    def _detections(self, catalog: Catalog) -> dict[str, Ref]:
+        """Return what holds detections, by port: of an output's plugin node, else of the last one."""
+        ports = {node.name: catalog.detections(node.op, node.name, node.attrs) for node in self.plugins}
+        giving = [name for name in ports if ports[name]]
+        outputs = {ref.node for ref in self.fetches}
+        name = next((name for name in giving if name in outputs), giving[-1] if giving else None)
+        return ports[name] if name is not None else {}
 
-    @cached_property
-    def detecting(self) -> Node | None:
-        """The plugin node that gives detections: an output's, else the last; None where there is none."""
-        giving = [node for node in self.plugins if gives_detections(self.ports(node))]
-        outputs = {ref.node for ref in self.outputs}
-        return next((node for node in giving if node.name in outputs), giving[-1] if giving else None)
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the outputs by name; raise SurgeonError as :meth:`execute`."""
+        execution = self.execute({Ref.parse(name): value for name, value in feeds.items()})
+        return {name: execution[Ref.parse(name)] for name in self.outputs}
 
-    def run(self, feeds: Arrays) -> Execution:
+    def execute(self, feeds: Arrays) -> Execution:
         """Return what the graph computes; ``feeds`` are its placeholders' values, batch first.
 
         Raise SurgeonError V106 where TensorFlow cannot compute a part, and as :meth:`Reference.run`.
@@ -147,8 +160,8 @@ class RewrittenRunner:
             wanted = [ref for ref in level.fetched if ref not in known]
             if wanted and self._session is not None:
                 feeds = {self._in_session(ref): value for ref, value in known.items()}
-                found = self._session.run([self._in_session(ref) for ref in wanted], feeds)
-                known.update(zip(wanted, found, strict=True))
+                values = self._session.fetch([self._in_session(ref) for ref in wanted], feeds)
+                known.update({ref: values[self._in_session(ref)] for ref in wanted})
             for name in level.plugins:
                 if Ref(name) not in known:
                     node = self.graph[name]
@@ -167,9 +180,6 @@ class RewrittenRunner:
         return self._complete(
             {ref: value for ref, value in execution.values.items() if ref.node not in stale}, changes
         )
-
-    # --- levels
-    # -------------------------------------------------------------------------------------------------
 
     @cached_property
     def _order(self) -> list[str]:
@@ -225,12 +235,9 @@ class RewrittenRunner:
                 crosses = self._level_of[ref.node] < later and self._fed_by[ref.node]
                 if name in self.references or (crosses and self.graph[ref.node].op not in PLACEHOLDERS):
                     yield ref
-        for ref in self.outputs:
+        for ref in self.fetches:
             if ref.node not in self.references:
                 yield ref
-
-    # --- the part that TensorFlow runs
-    # ----------------------------------------------------------------------------
 
     def _in_session(self, ref: Ref) -> Ref:
         """Return the tensor's name where plugin outputs are placeholders."""
@@ -272,17 +279,17 @@ def _is_plugin(node: Node, catalog: Catalog) -> bool:
 
 def _port_types(plugin: PluginSpec, node: Node) -> list[DType]:
     """Return the element type of each output of a plugin node."""
-    found: list[DType] = []
+    types: list[DType] = []
     names = plugin.output_ports(dict(node.attrs))
     for port in plugin.outputs:
         count = len(names) - (len(plugin.outputs) - 1) if port.repeat else 1
-        found += [port.dtype or DType.FLOAT32] * count
-    return found
+        types += [port.dtype or DType.FLOAT32] * count
+    return types
 
 
 def _references(graph: Graph, needed: Collection[str], catalog: Catalog) -> dict[str, Reference]:
     """Return the reference of each plugin node that is needed."""
-    found: dict[str, Reference] = {}
+    references: dict[str, Reference] = {}
     problems: list[Any] = []
     for node in graph:
         if node.name not in needed or not _is_plugin(node, catalog):
@@ -297,7 +304,7 @@ def _references(graph: Graph, needed: Collection[str], catalog: Catalog) -> dict
                 help=["write one: run(fields, inputs, changes) in numpy"],
             ).diagnostics
             continue
-        found[node.name] = reference
+        references[node.name] = reference
     if problems:
         raise SurgeonError(*problems)
-    return found
+    return references

@@ -11,7 +11,7 @@ import pytest
 
 import surgeon
 from surgeon.diagnostics import SurgeonError
-from surgeon.runners.onnx_runtime import OnnxModel
+from surgeon.runners.onnxruntime import OnnxRuntimeRunner
 from surgeon.zoo import demo
 
 Run = Callable[..., Any]
@@ -46,7 +46,7 @@ def test_it_detects_what_the_references_detect(files: Path, name: str, batch: in
 
 
 def test_other_channels_are_another_picture(files: Path) -> None:
-    model = OnnxModel(files / "one.onnx")
+    model = OnnxRuntimeRunner(files / "one.onnx")
     random = np.random.default_rng(0).random((1, 300, 300, 3), np.float32)
     there, back = (
         model.run({"Input": np.ascontiguousarray(value)})["NMS"] for value in (random, random[..., ::-1])
@@ -55,14 +55,17 @@ def test_other_channels_are_another_picture(files: Path) -> None:
 
 
 def test_the_model_says_what_it_takes(files: Path) -> None:
-    one, open_ = OnnxModel(files / "one.onnx"), OnnxModel(files / "open.onnx")
-    assert (one.shapes, one.max_batch) == ({"Input": (1, 300, 300, 3)}, 1)
-    assert open_.shapes == {"Input": (None, 300, 300, 3)} and open_.max_batch > 1
+    one, open_ = OnnxRuntimeRunner(files / "one.onnx"), OnnxRuntimeRunner(files / "open.onnx")
+    assert ({name: str(spec) for name, spec in one.inputs.items()}, one.info.max_batch) == (
+        {"Input": "float32[1,300,300,3]"},
+        1,
+    )
+    assert open_.inputs["Input"].shape.dims == (None, 300, 300, 3) and (open_.info.max_batch or 0) > 1
     assert (
-        one.detections["detections"] == "NMS"
-        and one.image is not None
-        and one.labels
-        and len(one.graph) == 64
+        one.info.detections["detections"] == "NMS"
+        and one.info.image is not None
+        and one.info.labels
+        and len(one.info.graph) == 64
     )
     assert open_.run({"Input": np.zeros((2, 300, 300, 3), np.float32)})["NMS"].shape[0] == 2
 
@@ -78,7 +81,7 @@ def test_the_model_says_what_it_takes(files: Path) -> None:
 )
 def test_inputs_that_do_not_fit_are_refused(files: Path, feeds: dict[str, np.ndarray]) -> None:
     with pytest.raises(SurgeonError) as caught:
-        OnnxModel(files / "one.onnx").run(feeds)
+        OnnxRuntimeRunner(files / "one.onnx").run(feeds)
     assert caught.value.diagnostics[0].code == "V132"
 
 
@@ -94,7 +97,7 @@ def test_files_that_cannot_run_are_refused(files: Path, tmp_path: Path) -> None:
         (tmp_path / "none.onnx", {"X150"}),
     ):
         with pytest.raises(SurgeonError) as caught:
-            OnnxModel(path)
+            OnnxRuntimeRunner(path)
         assert caught.value.diagnostics[0].code in codes
 
 
@@ -106,13 +109,13 @@ def test_onnx_runtime_refuses_an_operator_that_is_none(tmp_path: Path) -> None:
         onnx.helper.make_model(onnx.helper.make_graph([node], "g", value[:1], value[1:])), tmp_path / "x.onnx"
     )
     with pytest.raises(SurgeonError) as caught:
-        OnnxModel(tmp_path / "x.onnx")
+        OnnxRuntimeRunner(tmp_path / "x.onnx")
     assert caught.value.diagnostics[0].code == "V130"
 
 
 def test_a_fixed_batch_is_filled_up_and_cut_off(files: Path) -> None:
     surgeon.convert(files / "demo.yaml", demo.model_path(), files / "four.onnx", batch=4)
-    four, one = OnnxModel(files / "four.onnx"), OnnxModel(files / "one.onnx")
+    four, one = OnnxRuntimeRunner(files / "four.onnx"), OnnxRuntimeRunner(files / "one.onnx")
     pictures = np.random.default_rng(0).random((3, 300, 300, 3), np.float32)
     found = four.run({"Input": pictures})["NMS"][..., 1:]
     wanted = np.concatenate([one.run({"Input": picture[None]})["NMS"] for picture in pictures])[..., 1:]
@@ -150,12 +153,14 @@ def write_onnx(
 @pytest.mark.parametrize("first", [1, "N"])
 def test_an_output_without_axes_stays_as_it_is(tmp_path: Path, first: int | str) -> None:
     path = write_onnx(tmp_path / "x.onnx", "ReduceSum", {"x": [first, 3]}, {"y": []}, keepdims=0)
-    assert OnnxModel(path).run({"x": np.ones((1, 3), np.float32)})["y"] == 3
+    assert OnnxRuntimeRunner(path).run({"x": np.ones((1, 3), np.float32)})["y"] == 3
 
 
 @pytest.mark.parametrize("dims", [[], [1]])
 def test_inputs_without_a_batch_go_beside_those_with_one(tmp_path: Path, dims: list[int]) -> None:
-    model = OnnxModel(write_onnx(tmp_path / "x.onnx", "Mul", {"x": ["N", 3], "scale": dims}, {"y": ["N", 3]}))
+    model = OnnxRuntimeRunner(
+        write_onnx(tmp_path / "x.onnx", "Mul", {"x": ["N", 3], "scale": dims}, {"y": ["N", 3]})
+    )
     found = model.run({"x": np.ones((2, 3), np.float32), "scale": np.full(dims, 2, np.float32)})
     assert np.array_equal(found["y"], np.full((2, 3), 2))
     with pytest.raises(SurgeonError) as caught:
@@ -171,12 +176,12 @@ def test_properties_that_do_not_fit_the_file(tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "x.onnx", "Relu", {"x": ["N", 3]}, {"y": ["N", 3]}, told)
     assert surgeon.inspect(path).plugins == {}
     with pytest.raises(SurgeonError) as caught:
-        OnnxModel(path)
+        OnnxRuntimeRunner(path)
     assert caught.value.diagnostics[0].code == "X151"
     layout = write_onnx(
         tmp_path / "l.onnx", "Relu", {"x": ["N", 3]}, {"y": ["N", 3]}, {"surgeon.nchw_inputs": '["x"]'}
     )
-    assert OnnxModel(layout).shapes == {"x": (None, 3)}
+    assert OnnxRuntimeRunner(layout).inputs["x"].shape.dims == (None, 3)
 
 
 def test_damaged_names_are_refused_and_nothing_is_printed(
@@ -188,8 +193,8 @@ def test_damaged_names_are_refused_and_nothing_is_printed(
     unknown = write_onnx(tmp_path / "u.onnx", "NoSuchOperator", {"x": [1, 2]}, {"y": [1, 2]})
     for make, code in (
         (lambda: surgeon.inspect(damaged), "X150"),
-        (lambda: OnnxModel(damaged), "X150"),
-        (lambda: OnnxModel(unknown), "V130"),
+        (lambda: OnnxRuntimeRunner(damaged), "X150"),
+        (lambda: OnnxRuntimeRunner(unknown), "V130"),
     ):
         with pytest.raises(SurgeonError) as caught:
             make()

@@ -1,12 +1,16 @@
-"""What an original computes, kept in a file, so that an engine can be verified where TensorFlow is not."""
+"""What an original computes of each picture, live or kept in a file.
+
+With a file an engine can be verified where TensorFlow is not.
+"""
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +18,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from surgeon.atomic import writing
+from surgeon.catalog import load_catalog
+from surgeon.catalog.reference import Counterfactual
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.graph import Ref
 from surgeon.language.recipe import ClassNumber, Image
 from surgeon.runners.detections import Detections
-from surgeon.verification.comparison import KEEP_ALL
+from surgeon.runners.image import Picture, Prepared
+from surgeon.verification.counterfactuals import KEEP_ALL, Rerun, counterfactuals_of
 
 VERSION = 1
 
@@ -32,24 +40,23 @@ Those at the cut are among them.
 
 _PARTS = {"boxes": np.float32, "scores": np.float32, "classes": np.int64}
 
-Reruns = Callable[[str], Detections]
-"""Returns what the rewritten graph's references detect with a rule changed.
-
-With none where its name is empty.
-"""
-
 _UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True, eq=False)
-class Original:
+class RunRecord:
     """What the original computes of one picture, and what the rewritten graph's references would, with rules
     changed.
 
-    ``pixels`` is uint8[H, W, 3] as the original saw it, None where numbers were made up. ``inputs`` holds the
-    original's own values of the rewritten graph's inputs, batch of one first. ``detections`` counts classes
-    as the plugin does; None where the graph gives none, and then ``tensors`` holds what its outputs must be.
-    ``changes`` are the rules that ``cut`` (from ``inputs``) and ``end`` (from the pixels) know.
+    ``pixels`` is uint8[H, W, 3] as the original saw it, None where numbers were made up; ``window`` the share
+    of the network's input that the picture fills. ``inputs`` holds the original's own values of the rewritten
+    graph's inputs, batch of one first. ``detections`` counts classes as the plugin does; None where the graph
+    gives none. ``tensors`` holds what its other outputs must be, None where nothing in the original stands
+    for one. ``counterfactuals`` are the rules, in the order of trial, that ``cut`` (from ``inputs``) and
+    ``end`` (from the pixels) can change.
+
+    A live record also has the ``picture`` as it was given, as ``prepared`` by the recipe's ``image``, and the
+    ``values`` of the original's tensors.
     """
 
     name: str
@@ -57,14 +64,17 @@ class Original:
     window: tuple[float, float]
     inputs: Mapping[str, np.ndarray]
     detections: Detections | None
-    tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
-    changes: tuple[str, ...] = ()
-    cut: Reruns | None = None
-    end: Reruns | None = None
+    tensors: Mapping[str, np.ndarray | None] = field(default_factory=dict)
+    counterfactuals: tuple[Counterfactual, ...] = ()
+    cut: Rerun | None = None
+    end: Rerun | None = None
+    picture: Picture | None = None
+    prepared: Prepared | None = None
+    values: Mapping[Ref, np.ndarray] = field(default_factory=dict)
 
 
-class Facts(BaseModel):
-    """What all pictures of a file have in common; ``graph`` is the digest of the original."""
+class RunInfo(BaseModel):
+    """What all records of a verification have in common; ``graph`` is the digest of the original."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,62 +89,73 @@ class Facts(BaseModel):
     """The inputs that a picture becomes."""
 
 
-class Keeper:
-    """Collects originals, and writes them into one ``.npz`` file."""
+class RunRecorder:
+    """Collects records, and writes them into one ``.npz`` file."""
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+    def __init__(self, info: RunInfo) -> None:
+        self.info = info
         self._arrays: dict[str, np.ndarray] = {}
         self._pictures: list[dict[str, Any]] = []
 
-    def add(self, original: Original) -> None:
+    def taking(self, records: Iterable[RunRecord]) -> Iterator[RunRecord]:
+        """Yield the records, each added before."""
+        for record in records:
+            self.add(record)
+            yield record
+
+    def add(self, record: RunRecord) -> None:
         """Take one picture."""
         at = f"{len(self._pictures)}"
+        tensors = {name: value for name, value in record.tensors.items() if value is not None}
         row: dict[str, Any] = {
-            "name": original.name,
-            "window": list(original.window),
-            "changes": list(original.changes),
+            "name": record.name,
+            "window": list(record.window),
+            "changes": [each.name for each in record.counterfactuals],
+            "counterfactuals": {
+                each.name: {"text": each.text, "avoidable": each.avoidable} for each in record.counterfactuals
+            },
+            "inputs": list(record.inputs),
+            "tensors": list(tensors),
+            "detections": record.detections is not None,
         }
-        row |= {
-            "inputs": list(original.inputs),
-            "tensors": list(original.tensors),
-            "detections": original.detections is not None,
-        }
-        for group, arrays in (("input", original.inputs), ("tensor", original.tensors)):
+        for group, arrays in (("input", record.inputs), ("tensor", tensors)):
             self._arrays |= {f"{at}/{group}/{i}": array for i, array in enumerate(arrays.values())}
-        if original.pixels is not None:
-            self._arrays[f"{at}/pixels"] = original.pixels
-        if original.detections is not None:
-            self._put(f"{at}/original", original.detections)
-        for name, rerun in (("cut", original.cut), ("end", original.end)):
+        if record.pixels is not None:
+            self._arrays[f"{at}/pixels"] = record.pixels
+        if record.detections is not None:
+            self._put(f"{at}/original", record.detections)
+        for name, rerun in (("cut", record.cut), ("end", record.end)):
             row[name] = rerun is not None
-            for change in ("", *original.changes) if rerun is not None else ():
-                assert rerun is not None
-                most = _BEYOND + len(original.detections or ())
-                self._put(
-                    f"{at}/{name}/{change or _UNCHANGED}",
-                    _best(rerun(change), most) if change == KEEP_ALL else rerun(change),
-                )
+            if rerun is not None:
+                self._put_reruns(f"{at}/{name}", rerun, record)
         self._pictures.append(row)
 
     def write(self, path: Path) -> None:
         """Write the file whole or not at all; raise SurgeonError E105."""
-        told = {"facts": self._facts.model_dump(mode="json"), "pictures": self._pictures}
-        meta = np.frombuffer(json.dumps(told).encode(), np.uint8)
+        content = {"facts": self.info.model_dump(mode="json"), "pictures": self._pictures}
+        meta = np.frombuffer(json.dumps(content).encode(), np.uint8)
         with writing(path) as handle:
             np.savez_compressed(handle, allow_pickle=False, **{_META: meta, **self._arrays})
 
-    def _put(self, name: str, found: Detections) -> None:
-        self._arrays |= {f"{name}/{part}": getattr(found, part) for part in _PARTS}
+    def _put_reruns(self, place: str, rerun: Rerun, record: RunRecord) -> None:
+        most = _BEYOND + len(record.detections or ())
+        for name in ("", *(each.name for each in record.counterfactuals)):
+            detections = rerun(name)
+            self._put(
+                f"{place}/{name or _UNCHANGED}", _best(detections, most) if name == KEEP_ALL else detections
+            )
+
+    def _put(self, name: str, detections: Detections) -> None:
+        self._arrays |= {f"{name}/{part}": getattr(detections, part) for part in _PARTS}
 
 
-def _best(found: Detections, most: int) -> Detections:
-    kept = np.sort(np.argsort(-found.scores, kind="stable")[:most])
-    return Detections(found.boxes[kept], found.scores[kept], found.classes[kept])
+def _best(detections: Detections, most: int) -> Detections:
+    kept = np.sort(np.argsort(-detections.scores, kind="stable")[:most])
+    return Detections(detections.boxes[kept], detections.scores[kept], detections.classes[kept])
 
 
-def read_originals(path: Path) -> tuple[Facts, Sequence[Original]]:
-    """Read what :class:`Keeper` wrote; the pictures are read when they are asked for.
+def read_records(path: Path) -> tuple[RunInfo, Sequence[RunRecord]]:
+    """Read what :class:`RunRecorder` wrote; the pictures are read when they are asked for.
 
     Raise SurgeonError V123 for a file that cannot be read, or is none of this kind and version.
     """
@@ -142,15 +163,15 @@ def read_originals(path: Path) -> tuple[Facts, Sequence[Original]]:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
                 raise _wrong(path, "it is far too large")
-        content = np.load(path, allow_pickle=False)
-        told = json.loads(content[_META].tobytes())
-        rows, version = told["pictures"], told["facts"]["version"]
+        arrays = np.load(path, allow_pickle=False)
+        content = json.loads(arrays[_META].tobytes())
+        rows, version = content["pictures"], content["facts"]["version"]
         if version != VERSION:
             raise _wrong(path, f"it is of version {version}; expected {VERSION}")
-        facts = Facts.model_validate(told["facts"])
+        info = RunInfo.model_validate(content["facts"])
         if not isinstance(rows, list) or not 0 < len(rows) <= _MOST_PICTURES:
             raise _wrong(path, "it holds no pictures")
-        return facts, _Rows(path, content, rows)
+        return info, _StoredRecords(path, arrays, rows)
 
 
 @contextmanager
@@ -174,7 +195,7 @@ def _reading(path: Path, what: str = "") -> Iterator[None]:
         raise _wrong(path, f"{what}{reason:.120}") from None
 
 
-class _Rows(Sequence[Original]):
+class _StoredRecords(Sequence[RunRecord]):
     """The pictures of a file, each read when it is its turn."""
 
     def __init__(self, path: Path, content: Any, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -183,20 +204,18 @@ class _Rows(Sequence[Original]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __iter__(self) -> Iterator[Original]:
+    def __iter__(self) -> Iterator[RunRecord]:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> Any:
         with _reading(self._path, f"picture {index}: "):
-            return self._original(str(index), self._rows[index])
+            return self._record(str(index), self._rows[index])
 
-    def _original(self, at: str, row: Mapping[str, Any]) -> Original:
-        changes = tuple(map(str, row["changes"]))
-
+    def _record(self, at: str, row: Mapping[str, Any]) -> RunRecord:
         def group(name: str, keys: Sequence[str]) -> dict[str, np.ndarray]:
             return {str(key): self._content[f"{at}/{name}/{i}"] for i, key in enumerate(keys)}
 
-        def reruns(name: str) -> Reruns | None:
+        def reruns(name: str) -> Rerun | None:
             return (
                 (lambda change: self._detections(f"{at}/{name}/{change or _UNCHANGED}"))
                 if row[name]
@@ -209,14 +228,14 @@ class _Rows(Sequence[Original]):
         height, width = (float(share) for share in row["window"])
         if not (0 < height <= 1 and 0 < width <= 1):
             raise ValueError(f"its window is {height} x {width}; expected shares above 0, up to 1")
-        return Original(
+        return RunRecord(
             str(row["name"]),
             pixels,
             (height, width),
             group("input", row["inputs"]),
             self._detections(f"{at}/original") if row["detections"] else None,
             group("tensor", row["tensors"]),
-            changes,
+            _counterfactuals(row),
             reruns("cut"),
             reruns("end"),
         )
@@ -234,6 +253,24 @@ class _Rows(Sequence[Original]):
                         f"{np.dtype(dtype)}{list(shape)}"
                     )
             return Detections(boxes, scores, classes)
+
+
+def _counterfactuals(row: Mapping[str, Any]) -> tuple[Counterfactual, ...]:
+    """Return what a row says of its counterfactuals, or the catalog of those whose names alone it holds."""
+    names = [str(name) for name in row["changes"]]
+    rules = row.get("counterfactuals")
+    if rules is None:
+        return tuple(_shipped().get(name, Counterfactual(name, "")) for name in names)
+    return tuple(
+        Counterfactual(name, str(rules[name]["text"]), bool(rules[name]["avoidable"])) for name in names
+    )
+
+
+@cache
+def _shipped() -> Mapping[str, Counterfactual]:
+    catalog = load_catalog()
+    references = (catalog.reference(op) for op in catalog)
+    return {each.name: each for each in counterfactuals_of(filter(None, references))}
 
 
 def _wrong(path: Path, reason: str) -> SurgeonError:

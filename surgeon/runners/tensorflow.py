@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -11,25 +12,31 @@ import numpy as np
 
 from surgeon.diagnostics import error
 from surgeon.formats.graphdef import to_bytes
-from surgeon.graph import Graph, Node, Ref, Shape
+from surgeon.graph import Graph, Node, Ref, Shape, TensorSpec
 from surgeon.graph.op_sets import PLACEHOLDERS, UNSET_PLACEHOLDERS
+from surgeon.infer import Inference
 from surgeon.optional import no_stderr, quiet, require
+from surgeon.runners.runner import ModelInfo, Runner
+
+Arrays = Mapping[Ref, np.ndarray]
 
 _TIMEOUT = 600
 """Seconds after which one run is given up."""
 
 
-class Session:
-    """What TensorFlow computes of a graph.
+class TensorFlowRunner(Runner):
+    """Runs a graph of TensorFlow's own operations.
 
-    Only what ``fetches`` depend on is loaded. The batch axis of placeholders is left open. No graph optimizer
-    runs, so that a tensor has the same value whatever else is in the graph. Raise SurgeonError E108 where
-    TensorFlow is missing and V106 where it refuses the graph.
+    ``fetches`` are its outputs; only what they depend on is loaded. The batch axis of placeholders is left
+    open. No graph optimizer runs, so that a tensor has the same value whatever else is in the graph. Raise
+    SurgeonError E108 where TensorFlow is missing and V106 where it refuses the graph.
     """
 
     def __init__(self, graph: Graph, fetches: Sequence[Ref]) -> None:
-        self._graph = _loadable(graph, fetches)
-        self._source = graph.source
+        self.fetches = tuple(dict.fromkeys(fetches))
+        self.name, self.info = graph.source or "the graph", ModelInfo()
+        self.outputs = tuple(map(str, self.fetches))
+        self._graph = _loadable(graph, self.fetches)
         data = to_bytes(self._graph)
         with quiet():
             with no_stderr():
@@ -37,26 +44,32 @@ class Session:
             self._v1: ModuleType = tensorflow.compat.v1
             self._session = self._load(data)
 
-    @property
-    def inputs(self) -> tuple[Node, ...]:
+    @cached_property
+    def inputs(self) -> Mapping[str, TensorSpec]:  # type: ignore[override]
         """The placeholders that must be fed, in graph order."""
-        return tuple(node for node in self._graph if node.op in UNSET_PLACEHOLDERS)
+        inference = Inference(self._graph)
+        return {n.name: inference.spec(Ref(n.name)) for n in self._graph if n.op in UNSET_PLACEHOLDERS}
 
-    def run(self, fetches: Sequence[Ref], feeds: Mapping[Ref, np.ndarray]) -> list[np.ndarray]:
-        """Return the values of ``fetches``, with the tensors of ``feeds`` at the given values.
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the outputs; raise SurgeonError V106 where TensorFlow cannot compute them."""
+        values = self.fetch(self.fetches, {Ref.parse(name): value for name, value in feeds.items()})
+        return {str(ref): value for ref, value in values.items()}
+
+    def fetch(self, fetches: Sequence[Ref], feeds: Arrays) -> dict[Ref, np.ndarray]:
+        """Return the values of some tensors that the outputs depend on, with any tensors fed.
 
         Raise SurgeonError V106 where TensorFlow cannot compute them, or not within ten minutes.
         """
         if not fetches:
-            return []
+            return {}
         options = self._v1.RunOptions(timeout_in_ms=1000 * _TIMEOUT)
         given = {_name(ref): value for ref, value in feeds.items() if ref.node in self._graph}
         try:
             with quiet():
-                found = self._session.run([_name(ref) for ref in fetches], given, options=options)
+                values = self._session.run([_name(ref) for ref in fetches], given, options=options)
         except Exception as exc:  # TensorFlow raises its own errors, and ValueError or TypeError for feeds
             raise self._refused("run", exc) from None
-        return [np.asarray(value) for value in found]
+        return dict(zip(fetches, map(np.asarray, values), strict=True))
 
     def _load(self, data: bytes) -> Any:
         v1 = self._v1
@@ -77,7 +90,7 @@ class Session:
         return error(
             "V106",
             f"TensorFlow cannot {verb} the graph: {reason:.400}",
-            self._source or None,
+            self._graph.source or None,
             help=["correct what it names; 'surgeon inspect' shows the graph's nodes"],
         )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,57 +15,61 @@ import pytest
 
 import surgeon
 from surgeon.catalog import load_catalog
+from surgeon.catalog.reference import Counterfactual
 from surgeon.diagnostics import SurgeonError
-from surgeon.graph import Ref
+from surgeon.graph import TensorSpec
 from surgeon.language import Image, Recipe
 from surgeon.rewrite import plan
-from surgeon.runners.rewritten import RewrittenRunner
+from surgeon.runners.detections import Detections
+from surgeon.runners.references import ReferenceRunner
+from surgeon.runners.runner import ModelInfo, Runner
 from surgeon.targets import load_target
 from surgeon.verification import Limits, Outcome, Tolerances, given_pictures
-from surgeon.verification.compare_deployed import facts_of, original_of, originals, verify_deployed
-from surgeon.verification.graph_pair import Sides
-from surgeon.verification.recorded_runs import Keeper, read_originals
-from surgeon.verification.verification import verify_plan
+from surgeon.verification.graph_pair import GraphPair
+from surgeon.verification.records import RunInfo, RunRecord, RunRecorder, read_records
+from surgeon.verification.verification import verify_rewritten, verify_runner
 from surgeon.zoo import demo
 
 LIMITS = Limits(Tolerances(1e-3, 1e-3, 1e-3))
+INFO = RunInfo(graph="", recipe="r", target="t", made=False, prepared=("Input",))
 Change = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 
-@dataclass
-class Rewritten:
+class StandIn(Runner):
     """A stand-in for an engine: the rewritten graph on the CPU, with what a test does to its outputs."""
 
-    runner: RewrittenRunner
-    image: Image | None
-    graph: str = ""
-    change: Change = field(default=lambda outputs: outputs)
-    subject: str = "stand-in"
-    inputs: tuple[str, ...] = ("Input",)
-    detections: Mapping[str, str] = field(default_factory=lambda: {"detections": "NMS", "count": "NMS:1"})
-    told: Mapping[str, str] = field(default_factory=lambda: {"engine": "stand-in", "precision": "fp32"})
+    def __init__(
+        self,
+        runner: ReferenceRunner | None = None,
+        image: Image | None = None,
+        *,
+        graph: str = "",
+        change: Change = lambda outputs: outputs,
+        name: str = "stand-in",
+        inputs: tuple[str, ...] = ("Input",),
+        detections: Mapping[str, str] = MappingProxyType({"detections": "NMS", "count": "NMS:1"}),
+    ) -> None:
+        self.runner, self.change, self.name, self.outputs = runner, change, name, ("NMS", "NMS:1")
+        self.inputs = dict.fromkeys(inputs, TensorSpec())
+        told = {"engine": "stand-in", "precision": "fp32"}
+        self.info = ModelInfo(graph=graph, image=image, detections=detections, runtime=told)
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        execution = self.runner.run({Ref.parse(name): value for name, value in feeds.items()})
-        return self.change({"NMS": execution[Ref("NMS")], "NMS:1": execution[Ref("NMS", 1)]})
+        assert self.runner is not None
+        return self.change(self.runner.run(feeds))
 
 
 @dataclass
 class Case:
-    """The demo model with its recipe, ready, and originals of two pictures stored."""
+    """The demo model with its recipe, ready, and records of two pictures stored."""
 
     recipe: Recipe
-    sides: Sides
+    graphs: GraphPair
     digest: str
     stored: Path
 
-    def deployed(self, **change: Any) -> Rewritten:
-        return Rewritten(self.sides.runner, **{"image": self.sides.image, "graph": self.digest, **change})
-
-    def facts(self) -> Any:
-        return facts_of(
-            self.sides, graph=self.digest, recipe=self.recipe.name, target="uff@tensorrt-8.5", made=False
-        )
+    def stand_in(self, **change: Any) -> StandIn:
+        return StandIn(self.graphs.runner, **{"image": self.graphs.image, "graph": self.digest, **change})
 
 
 @pytest.fixture(scope="module")
@@ -75,40 +80,37 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     graph, catalog = surgeon.load_graph(demo.model_path()), load_catalog()
     made = plan(recipe, graph, target=load_target("uff@tensorrt-8.5"), catalog=catalog)
     pictures = list(given_pictures(demo.picture_paths()[0].parent))[:2]
-    kept: list[Any] = []
-    keepers: list[Keeper] = []
-
-    def keep(sides: Sides, picture: Any, sample: Any) -> None:
-        if not keepers:
-            kept.append(sides)
-            keepers.append(
-                Keeper(facts_of(sides, graph=made.digest, recipe=recipe.name, target=made.target, made=False))
-            )
-        keepers[0].add(original_of(sides, picture, sample))
-
-    assert verify_plan(made, recipe, catalog, pictures, made=False, keep=keep).passed
-    keepers[0].write(folder / "original.npz")
-    return Case(recipe, kept[0], made.digest, folder / "original.npz")
+    graphs = GraphPair(made, recipe, catalog)
+    recorder = RunRecorder(graphs.info(made=False, graph=made.digest))
+    records = recorder.taking(graphs.records(pictures, 0))
+    assert verify_rewritten(graphs, records, recorder.info).passed
+    recorder.write(folder / "original.npz")
+    return Case(recipe, graphs, made.digest, folder / "original.npz")
 
 
 def test_what_was_stored_is_read_again(case: Case) -> None:
-    facts, rows = read_originals(case.stored)
-    assert (facts.graph, facts.recipe, facts.made, facts.prepared) == (
+    info, rows = read_records(case.stored)
+    assert (info.graph, info.recipe, info.made, info.prepared) == (
         case.digest,
         case.recipe.name,
         False,
         ("Input",),
     )
-    assert facts.image == case.sides.image and facts.labels == case.recipe.labels and len(rows) == 2
+    assert info.image == case.graphs.image and info.labels == case.recipe.labels and len(rows) == 2
     pictures = list(given_pictures(demo.picture_paths()[0].parent))[:2]
     for row, picture in zip(rows, pictures, strict=True):
-        direct = original_of(case.sides, picture, case.sides.sample(picture, 0))
+        direct = case.graphs.record(picture, 0)
         assert row.pixels is not None and np.array_equal(row.pixels, picture.pixels)
         assert np.array_equal(row.inputs["Input"], direct.inputs["Input"])
         assert row.detections is not None and direct.detections is not None
         assert np.array_equal(row.detections.boxes, direct.detections.boxes) and len(row.detections)
-        assert row.changes == direct.changes and row.cut is not None and direct.cut is not None
-        for change in ("", *row.changes):
+        names = [each.name for each in direct.counterfactuals]
+        assert (
+            [each.name for each in row.counterfactuals] == names
+            and row.cut is not None
+            and direct.cut is not None
+        )
+        for change in ("", *names):
             stored, again = row.cut(change).scores, direct.cut(change).scores
             assert np.array_equal(
                 stored, again[: 1000 + len(row.detections)] if change == "keep-all" else again
@@ -118,10 +120,11 @@ def test_what_was_stored_is_read_again(case: Case) -> None:
 @pytest.mark.parametrize("stored", [True, False])
 def test_the_same_passes(case: Case, stored: bool) -> None:
     if stored:
-        facts, found = read_originals(case.stored)
+        info, found = read_records(case.stored)
     else:
-        facts, found = case.facts(), originals(case.sides, given_pictures(demo.picture_paths()[0].parent), 0)  # type: ignore[assignment]
-    verification = verify_deployed(case.deployed(), facts, found, LIMITS)
+        info = case.graphs.info(made=False, graph=case.digest)
+        found = case.graphs.records(given_pictures(demo.picture_paths()[0].parent), 0)  # type: ignore[assignment]
+    verification = verify_runner(case.stand_in(), found, info, LIMITS)
     assert verification.passed and [v.name for v in verification.verdicts] == ["cut to cut", "end to end"]
     assert verification.runtime["precision"] == "fp32" and len(verification.pictures) == (2 if stored else 4)
     for verdict in verification.verdicts:
@@ -162,23 +165,23 @@ def lost(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     ],
 )
 def test_a_difference_fails(case: Case, change: Change, outcome: Outcome) -> None:
-    facts, found = read_originals(case.stored)
-    assert verify_deployed(case.deployed(change=change), facts, found, LIMITS).outcome is outcome
+    info, found = read_records(case.stored)
+    assert verify_runner(case.stand_in(change=change), found, info, LIMITS).outcome is outcome
 
 
 def test_a_wrong_preparation_fails_end_to_end_only(case: Case) -> None:
-    assert case.sides.image is not None
-    wrong = case.sides.image.model_copy(update={"color": "BGR"})
-    facts, found = read_originals(case.stored)
-    cut, end = verify_deployed(case.deployed(image=wrong), facts, found, LIMITS).verdicts
+    assert case.graphs.image is not None
+    wrong = case.graphs.image.model_copy(update={"color": "BGR"})
+    info, found = read_records(case.stored)
+    cut, end = verify_runner(case.stand_in(image=wrong), found, info, LIMITS).verdicts
     assert (cut.outcome, end.outcome) == (Outcome.PASSED, Outcome.FAILED)
-    smaller = case.sides.image.model_copy(update={"size": (200, 300)})
-    cut, end = verify_deployed(case.deployed(image=smaller), facts, found, LIMITS).verdicts
+    smaller = case.graphs.image.model_copy(update={"size": (200, 300)})
+    cut, end = verify_runner(case.stand_in(image=smaller), found, info, LIMITS).verdicts
     assert (cut.outcome, end.outcome) == (
         Outcome.PASSED,
         Outcome.FAILED,
     ) and "float32[1,200,300,3]" in end.comparisons[0].reason
-    cut, end = verify_deployed(case.deployed(image=None), facts, found, LIMITS).verdicts
+    cut, end = verify_runner(case.stand_in(image=None), found, info, LIMITS).verdicts
     assert (cut.outcome, end.outcome) == (
         Outcome.PASSED,
         Outcome.NOT_COMPARED,
@@ -186,77 +189,65 @@ def test_a_wrong_preparation_fails_end_to_end_only(case: Case) -> None:
 
 
 def test_another_graph_or_other_inputs_are_refused(case: Case) -> None:
-    facts, found = read_originals(case.stored)
+    info, found = read_records(case.stored)
     for change, code in (({"graph": "0" * 64}, "V124"), ({"inputs": ("other",)}, "V125")):
         with pytest.raises(SurgeonError) as caught:
-            verify_deployed(case.deployed(**change), facts, found, LIMITS)
+            verify_runner(case.stand_in(**change), found, info, LIMITS)
         assert caught.value.diagnostics[0].code == code
-    assert verify_deployed(case.deployed(graph=""), facts, found, LIMITS).passed
+    assert verify_runner(case.stand_in(graph=""), found, info, LIMITS).passed
 
 
 def test_an_excuse_is_found_in_the_stored_reruns(zoo_ssd: Callable[..., Path], tmp_path: Path) -> None:
     """An exporter of 2017 clips before suppression: what the rewritten graph gives otherwise is excused, stored or not."""
-    from surgeon.runners.detections import Detections
-    from surgeon.verification.recorded_runs import Original
-
     box = np.float32([[-0.2, 0.1, 0.5, 0.6], [0.2, 0.2, 0.6, 0.7]])
     two = Detections(np.clip(box, 0, 1), np.float32([0.9, 0.8]), np.array([1, 1]))
     one = Detections(two.boxes[:1], two.scores[:1], two.classes[:1])
-    facts = read_facts()
-    row = Original(
+    row = RunRecord(
         "p",
         None,
         (1.0, 1.0),
         {"Input": np.zeros((1, 2, 2, 3), np.float32)},
         one,
         {},
-        ("clip-first",),
+        (Counterfactual("clip-first", ""),),
         lambda change: one if change else two,
     )
-    keeper = Keeper(facts)
-    keeper.add(row)
-    keeper.write(tmp_path / "o.npz")
-    facts, rows = read_originals(tmp_path / "o.npz")
+    recorder = RunRecorder(INFO)
+    recorder.add(row)
+    recorder.write(tmp_path / "o.npz")
+    info, rows = read_records(tmp_path / "o.npz")
     outputs = np.full((1, 1, 3, 7), -1, np.float32)
     outputs[0, 0, :2, 1] = 1
     outputs[0, 0, :2, 2] = two.scores
     outputs[0, 0, :2, 3:] = two.boxes[:, [1, 0, 3, 2]]
 
-    class Fixed(Rewritten):
+    class Fixed(StandIn):
         def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             return {"NMS": outputs, "NMS:1": np.zeros((1, 1, 1, 1), np.float32)}
 
-    deployed = Fixed(None, None)  # type: ignore[arg-type]
-    found = verify_deployed(deployed, facts, rows, Limits(LIMITS.tolerances, 1))
+    deployed = Fixed()
+    found = verify_runner(deployed, rows, info, Limits(LIMITS.tolerances, 1))
     assert found.verdicts[0].excused == {"clip-first": 1} and found.verdicts[0].outcome is Outcome.PASSED
     assert (
-        verify_deployed(deployed, facts, rows, Limits(LIMITS.tolerances, 0)).verdicts[0].outcome
+        verify_runner(deployed, rows, info, Limits(LIMITS.tolerances, 0)).verdicts[0].outcome
         is Outcome.FAILED
     )
     # The references agree with the original without a rule changed: then no rule explains what the engine gives otherwise.
     alike = replace(row, cut=lambda change: one)
-    assert verify_deployed(deployed, facts, [alike], Limits(LIMITS.tolerances, 1)).verdicts[0].excused == {}
-
-
-def read_facts() -> Any:
-    from surgeon.verification.recorded_runs import Facts
-
-    return Facts(graph="", recipe="r", target="t", made=False, prepared=("Input",))
+    assert verify_runner(deployed, [alike], info, Limits(LIMITS.tolerances, 1)).verdicts[0].excused == {}
 
 
 def test_tensors_are_compared_where_there_are_no_detections(tmp_path: Path) -> None:
-    from surgeon.verification.recorded_runs import Original
-
     values = np.float32([[1, 2, 3]])
-    row = Original("p", None, (1.0, 1.0), {"x": values}, None, {"y": values * 2, "z": values})
+    row = RunRecord("p", None, (1.0, 1.0), {"x": values}, None, {"y": values * 2, "z": values})
 
-    class Double(Rewritten):
+    class Double(StandIn):
         def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return {"y": feeds["x"] * np.float32(self.subject)}
+            return {"y": feeds["x"] * np.float32(self.name)}
 
     for factor, outcome in (("2", Outcome.PASSED), ("2.1", Outcome.FAILED)):
-        deployed = Double(None, None, subject=factor, inputs=("x",), detections={})  # type: ignore[arg-type]
-        cut = verify_deployed(deployed, read_facts(), [row], LIMITS).verdicts[0]
+        deployed = Double(name=factor, inputs=("x",), detections={})
+        cut = verify_runner(deployed, [row], INFO, LIMITS).verdicts[0]
         assert {c.subject: c.outcome for c in cut.comparisons} == {"y": outcome, "z": Outcome.FAILED}  # type: ignore[union-attr]
 
 
@@ -279,17 +270,17 @@ def test_a_damaged_file_is_refused(case: Case, tmp_path: Path, damage: str) -> N
         content["0/pixels"] = np.zeros(5)
         np.savez(path, **content)
     with pytest.raises(SurgeonError) as caught:
-        list(read_originals(path)[1])
+        list(read_records(path)[1])
     assert caught.value.diagnostics[0].code == "V123"
     with pytest.raises(SurgeonError):
-        read_originals(tmp_path / "missing.npz")
+        read_records(tmp_path / "missing.npz")
 
 
 def test_stored_originals_need_no_tensorflow(case: Case) -> None:
     program = (
         "import sys; sys.modules['tensorflow'] = None\n"
-        "from pathlib import Path\nfrom surgeon.verification.recorded_runs import read_originals\nfrom surgeon.verification.compare_deployed import verify_deployed\n"
-        "facts, rows = read_originals(Path(sys.argv[1])); print(len(rows), len(rows[0].detections) > 0)"
+        "from pathlib import Path\nfrom surgeon.verification import read_records, verify_runner\n"
+        "facts, rows = read_records(Path(sys.argv[1])); print(len(rows), len(rows[0].detections) > 0)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(case.stored)], capture_output=True, text=True)
     assert done.stdout == "2 True\n", done.stderr
@@ -297,15 +288,13 @@ def test_stored_originals_need_no_tensorflow(case: Case) -> None:
 
 @pytest.mark.parametrize("factor", ["2", "2.1"])
 def test_without_preparation_both_verdicts_are_one(factor: str) -> None:
-    from surgeon.verification.recorded_runs import Original
-
-    class Double(Rewritten):
+    class Double(StandIn):
         def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return {"y": feeds["x"] * np.float32(self.subject)}
+            return {"y": feeds["x"] * np.float32(self.name)}
 
     values = np.float32([[1, 2, 3]])
-    row = Original("p", None, (1.0, 1.0), {"x": values}, None, {"y": values * 2})
-    deployed = Double(None, None, subject=factor, inputs=("x",), detections={})  # type: ignore[arg-type]
-    found = verify_deployed(deployed, read_facts().model_copy(update={"prepared": ()}), [row], LIMITS)
+    row = RunRecord("p", None, (1.0, 1.0), {"x": values}, None, {"y": values * 2})
+    deployed = Double(name=factor, inputs=("x",), detections={})
+    found = verify_runner(deployed, [row], INFO.model_copy(update={"prepared": ()}), LIMITS)
     assert found.passed is (factor == "2") and len({verdict.outcome for verdict in found.verdicts}) == 1
     assert "no picture is prepared" in found.verdicts[1].reason

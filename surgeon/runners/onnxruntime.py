@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.formats.onnx.metadata import DETECTIONS, DIGEST, RECIPE, OnnxInfo, load_onnx
+from surgeon.formats.onnx.metadata import DETECTIONS, DIGEST, TARGET, OnnxInfo, load_onnx, read_onnx_metadata
 from surgeon.formats.onnx.native import DOMAIN
-from surgeon.graph import DType
-from surgeon.language import Image
+from surgeon.graph import DType, Shape, TensorSpec
 from surgeon.optional import require
+from surgeon.runners.runner import FileRunner, ModelInfo
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _OPEN_BATCH = 16
 """Pictures at once where the file's batch is open."""
@@ -25,41 +28,39 @@ _FATAL = 4
 _PURPOSE = "running ONNX files"
 
 
-class OnnxModel:
-    """An ONNX file, loaded by ONNX Runtime on the CPU and fed in the model's own layout, the batch first; a
-    context manager.
+class OnnxRuntimeRunner(FileRunner):
+    """An ONNX file, loaded by ONNX Runtime on the CPU.
 
-    ``graph`` is the digest of the original graph, ``detections`` maps ports to outputs; both are empty for a
-    file of another maker. ``shapes`` are the inputs' in the model's own layout, an open size None. Raise
-    SurgeonError X150 and X151 as :func:`load_onnx`, V130 where ONNX Runtime refuses the file, V131 where it
-    has plugin nodes of TensorRT, E108 where a package is missing.
+    Of a file of another maker neither the original graph nor the detections are known. Raise SurgeonError
+    X150 and X151 as :func:`load_onnx`, V130 where ONNX Runtime refuses the file, V131 where it has plugin
+    nodes of TensorRT, E108 where a package is missing.
     """
 
+    SUFFIXES = (".onnx",)
+
     def __init__(self, path: Path) -> None:
-        self.path, self.subject = path, str(path)
-        model, info = load_onnx(path)
+        self.path, self.name = path, str(path)
+        model, onnx = load_onnx(path)
         self._transposed = frozenset(
             name
-            for name, layout in info.layout.items()
-            if layout == "NCHW" and info.inputs[name].shape.rank == 4
+            for name, layout in onnx.layout.items()
+            if layout == "NCHW" and onnx.inputs[name].shape.rank == 4
         )
-        self._specs = info.inputs
-        self.shapes = {name: self._own(name, spec.shape.dims) for name, spec in info.inputs.items()}
-        self.inputs: Sequence[str] = tuple(info.inputs)
-        self.outputs: Sequence[str] = tuple(info.outputs)
-        self.image: Image | None = info.image
-        self.labels: Mapping[int, str] = info.labels
-        self.detections: Mapping[str, str] = info.detections
-        self.graph, self.recipe = info.properties.get(DIGEST, ""), info.properties.get(RECIPE, "")
+        self.inputs = {name: self._own(name, spec) for name, spec in onnx.inputs.items()}
+        self.outputs = tuple(onnx.outputs)
         # Inputs that do not agree have first axes that are no batch; then nothing is filled up and cut off.
-        first = [shape[0] if shape else None for shape in self.shapes.values()]
-        self.batch = first[0] or None if len(dict.fromkeys(first)) == 1 else None
-        self._check_detections(info)
+        first = [(spec.shape.dims or (None,))[0] for spec in self.inputs.values()]
+        self._batch = first[0] or None if len(dict.fromkeys(first)) == 1 else None
+        self._check_detections(onnx)
         runtime = require("onnxruntime", _PURPOSE)
-        self.told: Mapping[str, str] = {
-            "ONNX file": self.subject,
-            "runtime": f"onnxruntime {runtime.__version__}",
-        }
+        self.info = ModelInfo(
+            graph=onnx.properties.get(DIGEST, ""),
+            image=onnx.image,
+            labels=onnx.labels,
+            detections=onnx.detections,
+            max_batch=self._batch or _OPEN_BATCH,
+            runtime={"ONNX file": self.name, "runtime": f"onnxruntime {runtime.__version__}"},
+        )
         self._check_plugins(model)
         del model  # its weights are not needed beside the session's
         options = runtime.SessionOptions()
@@ -71,20 +72,15 @@ class OnnxModel:
         except Exception as exc:  # its errors have no common class of their own
             raise self._refused("load", exc) from None
 
-    def __enter__(self) -> OnnxModel:
-        return self
+    @classmethod
+    def open(cls, path: Path, libraries: Sequence[Path] = ()) -> Self:
+        """Load an ONNX file; raise SurgeonError as the class does."""
+        return cls(path)
 
-    def __exit__(self, *args: object) -> None:
-        """Nothing is to be closed."""
-
-    @property
-    def max_batch(self) -> int:
-        """The most pictures at once."""
-        return self.batch or _OPEN_BATCH
-
-    def dtype(self, name: str) -> np.dtype[np.generic]:
-        """Return an input's element type."""
-        return np.dtype((self._specs[name].dtype or DType.FLOAT32).numpy())
+    @classmethod
+    def target(cls, path: Path) -> str | None:
+        """Return the target that the file's metadata name."""
+        return read_onnx_metadata(path).properties.get(TARGET)
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the outputs of one batch by name; a file with a fixed batch computes zeros beside a smaller
@@ -102,32 +98,38 @@ class OnnxModel:
             raise self._refused("run", exc) from None
         arrays = zip(self.outputs, map(np.asarray, found), strict=True)
         return {
-            name: value[:batch] if value.ndim and len(value) == self.batch else value
+            name: value[:batch] if value.ndim and len(value) == self._batch else value
             for name, value in arrays
         }
 
     def _fed(self, name: str, value: np.ndarray) -> np.ndarray:
-        shape = self.shapes[name]
+        shape = self.inputs[name].shape.dims
         if shape is not None:
-            wanted = shape if self.batch is None else (None, *shape[1:])
+            wanted = shape if self._batch is None else (None, *shape[1:])
             fits = value.ndim == len(shape) and all(
                 s in (None, v) for s, v in zip(wanted, value.shape, strict=True)
             )
-            if not fits or (self.batch is not None and not 1 <= len(value) <= self.batch):
+            if not fits or (self._batch is not None and not 1 <= len(value) <= self._batch):
                 shown = ",".join("N" if s is None else str(s) for s in shape)
                 raise self._unfit(
                     f"the input '{name}' is {value.dtype}{list(value.shape)}; expected "
-                    f"{self.dtype(name)}[{shown}]"
+                    f"{self._dtype(name)}[{shown}]"
                 )
-        lacking = 0 if self.batch is None else self.batch - len(value)
+        lacking = 0 if self._batch is None else self._batch - len(value)
         if lacking:
             value = np.concatenate([value, np.zeros((lacking, *value.shape[1:]), value.dtype)])
         arranged = value.transpose(0, 3, 1, 2) if name in self._transposed else value
-        return np.ascontiguousarray(arranged, self.dtype(name))
+        return np.ascontiguousarray(arranged, self._dtype(name))
 
-    def _own(self, name: str, dims: tuple[int | None, ...] | None) -> tuple[int | None, ...] | None:
-        """Return an input's shape in the model's own layout."""
-        return (dims[0], dims[2], dims[3], dims[1]) if dims is not None and name in self._transposed else dims
+    def _dtype(self, name: str) -> np.dtype[np.generic]:
+        return np.dtype((self.inputs[name].dtype or DType.FLOAT32).numpy())
+
+    def _own(self, name: str, spec: TensorSpec) -> TensorSpec:
+        """Return an input in the model's own layout."""
+        dims = spec.shape.dims
+        if dims is None or name not in self._transposed:
+            return spec
+        return TensorSpec(spec.dtype, Shape((dims[0], dims[2], dims[3], dims[1])))
 
     def _check_plugins(self, model: Any) -> None:
         plugins = [node for node in model.graph.node if node.domain == DOMAIN]
@@ -136,23 +138,23 @@ class OnnxModel:
             raise error(
                 "V131",
                 f"'{self.path}' has plugin nodes of TensorRT, which ONNX Runtime cannot run: {names}",
-                self.subject,
+                self.name,
                 help=[
                     "convert it with '--plugins standard', or without a target of TensorRT",
                     "or build an engine from it",
                 ],
             )
 
-    def _check_detections(self, info: OnnxInfo) -> None:
+    def _check_detections(self, onnx: OnnxInfo) -> None:
         for port, last in _LAST.items():
-            spec = info.outputs.get(self.detections.get(port, ""))
+            spec = onnx.outputs.get(onnx.detections.get(port, ""))
             dims = None if spec is None else spec.shape.dims
             if dims is not None and (not dims or dims[-1] not in (None, last)):
                 raise error(
                     "X151",
-                    f"the property {DETECTIONS} of '{self.path}' takes '{self.detections[port]}' for {port}; "
+                    f"the property {DETECTIONS} of '{self.path}' takes '{onnx.detections[port]}' for {port}; "
                     f"expected an output whose last axis is {last}, not {spec}",
-                    self.subject,
+                    self.name,
                     help=["export the file again, or take its properties out"],
                 )
 
@@ -161,12 +163,12 @@ class OnnxModel:
         return error(
             "V130",
             f"ONNX Runtime cannot {verb} '{self.path}': {reason:.400}",
-            self.subject,
+            self.name,
             help=["check the file with 'surgeon inspect'; export it again"],
         )
 
     def _unfit(self, problem: str) -> SurgeonError:
-        return error("V132", problem, self.subject, help=["'surgeon inspect' lists the file's inputs"])
+        return error("V132", problem, self.name, help=["'surgeon inspect' lists the file's inputs"])
 
 
 def _listed(names: Mapping[str, object] | Sequence[str]) -> str:

@@ -12,25 +12,29 @@ import numpy as np
 import pytest
 
 from surgeon import SurgeonError
+from surgeon.catalog.reference import Counterfactual
 from surgeon.runners.detections import Detections
-from surgeon.verification.recorded_runs import Facts, Keeper, Original, read_originals
+from surgeon.verification.records import RunInfo, RunRecord, RunRecorder, read_records
 
-FACTS = Facts(graph="", recipe="r", target="t", made=False, prepared=("x",))
+INFO = RunInfo(graph="", recipe="r", target="t", made=False, prepared=("x",))
 FOUND = Detections(
     np.float32([[0.2, 0.1, 0.4, 0.3], [0.5, 0.5, 0.9, 0.9]]), np.float32([0.9, 0.8]), np.array([1, 2])
 )
 
 
-def original(name: str = "a.png") -> Original:
+def original(name: str = "a.png") -> RunRecord:
     inputs = {"x": np.ones((1, 4, 4, 3), np.float32)}
-    return Original(
+    return RunRecord(
         name,
         np.full((4, 6, 3), 9, np.uint8),
         (1.0, 0.5),
         inputs,
         FOUND,
         {"y": np.float32([[1, 2]])},
-        ("clip-first", "keep-all"),
+        (
+            Counterfactual("clip-first", "clipped first"),
+            Counterfactual("keep-all", "all are kept", avoidable=True),
+        ),
         lambda change: many(2000) if change == "keep-all" else FOUND,
     )
 
@@ -42,28 +46,33 @@ def many(count: int) -> Detections:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
-    keeper = Keeper(FACTS)
+    recorder = RunRecorder(INFO)
     for name in ("a.png", "b.png"):
-        keeper.add(original(name))
-    keeper.write(tmp_path / "original.npz")
+        recorder.add(original(name))
+    recorder.write(tmp_path / "original.npz")
     return tmp_path / "original.npz"
 
 
-def read_all(path: Path) -> list[Original]:
+def read_all(path: Path) -> list[RunRecord]:
     """Read everything that a file holds, the reruns, too."""
-    found = list(read_originals(path)[1])
+    found = list(read_records(path)[1])
     for one in found:
-        for change in ("", *one.changes):
+        for name in ("", *(each.name for each in one.counterfactuals)):
             if one.cut is not None:
-                one.cut(change)
+                one.cut(name)
     return found
 
 
 def test_everything_is_read_again(stored: Path) -> None:
-    facts, found = read_originals(stored)
-    assert facts == FACTS and [one.name for one in found] == ["a.png", "b.png"]
+    info, found = read_records(stored)
+    assert info == INFO and [one.name for one in found] == ["a.png", "b.png"]
     one, wanted = found[1], original()
-    assert one.window == (1.0, 0.5) and one.changes == wanted.changes and one.end is None
+    assert (
+        one.window == (1.0, 0.5)
+        and [(each.name, each.text, each.avoidable) for each in one.counterfactuals]
+        == [(each.name, each.text, each.avoidable) for each in wanted.counterfactuals]
+        and one.end is None
+    )
     assert one.pixels is not None and np.array_equal(one.pixels, wanted.pixels)  # type: ignore[arg-type]
     assert np.array_equal(one.inputs["x"], wanted.inputs["x"]) and np.array_equal(
         one.tensors["y"], wanted.tensors["y"]
@@ -77,7 +86,7 @@ def test_everything_is_read_again(stored: Path) -> None:
 
 
 def test_of_all_candidates_the_best_are_kept(stored: Path) -> None:
-    one = read_originals(stored)[1][0]
+    one = read_records(stored)[1][0]
     assert one.cut is not None
     kept, all_of_them = one.cut("keep-all"), many(2000)
     assert len(kept) == 1002 and kept.scores.min() == np.sort(all_of_them.scores)[-1002]
@@ -121,6 +130,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Content], None]]] = {
     "boxes of text": ("expected float32[2, 4]", put("0/original/boxes", FOUND.boxes.astype("U8"))),
     "float classes": ("expected int64[2]", put("0/original/classes", FOUND.classes.astype(np.float32))),
     "gray pixels": ("expected uint8[H, W, 3]", put("1/pixels", np.zeros((4, 6), np.uint8))),
+    "rules without a text": ("", meta(lambda told: told["pictures"][1]["counterfactuals"].clear())),
     "an empty window": ("window", meta(lambda told: told["pictures"][1].update(window=[0.0, 1.0]))),
     "a window that is none": ("", meta(lambda told: told["pictures"][0].update(window=5))),
     "inputs that are none": ("", meta(lambda told: told["pictures"][0].update(inputs=5))),
@@ -138,6 +148,17 @@ def test_what_is_not_as_it_was_written_is_refused(stored: Path, name: str) -> No
         read_all(stored)
     (found,) = exc.value.diagnostics
     assert found.code == "V123" and said in found.message and str(stored) in found.message
+
+
+def test_a_file_that_holds_names_of_counterfactuals_alone_is_read(stored: Path) -> None:
+    """Files of earlier releases do; the catalog says what the names of shipped plugins mean."""
+    with np.load(stored) as content:
+        changed = dict(content)
+    meta(lambda told: [row.pop("counterfactuals") for row in told["pictures"]])(changed)
+    np.savez(stored, **changed)
+    clip, keep = read_all(stored)[0].counterfactuals
+    assert (clip.name, keep.name) == ("clip-first", "keep-all") and "clips boxes" in clip.text
+    assert not keep.avoidable and "change places" in keep.text
 
 
 def test_an_undamaged_copy_is_not_refused(stored: Path) -> None:
@@ -168,5 +189,5 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty.npz").touch()
     for path in (*sorted(tmp_path.iterdir()), tmp_path / "nothing.npz", tmp_path):
         with pytest.raises(SurgeonError) as exc:
-            read_originals(path)
+            read_records(path)
         assert exc.value.diagnostics[0].code == "V123"

@@ -1,0 +1,116 @@
+"""The protocol of runners: what computes a model's outputs, and which runner a file is for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from surgeon.discovery import discover
+from surgeon.graph import TensorSpec
+from surgeon.language import Image
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+GROUP = "surgeon.runners"
+"""Entry points of this group name modules with further runners of files."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of the model that runs, each part empty or None where it is not known.
+
+    ``graph`` is the digest of the original graph. ``image`` says how a picture becomes the input, ``labels``
+    names classes by the number that the model gives, ``detections`` are the outputs that hold detections, by
+    the port of the plugin that gives them. ``max_batch`` is the most pictures at once (None: any number).
+    ``runtime`` tells a reader what runs: file, precision, versions, the GPU.
+    """
+
+    graph: str = ""
+    image: Image | None = None
+    labels: Mapping[int, str] = field(default_factory=dict)
+    detections: Mapping[str, str] = field(default_factory=dict)
+    max_batch: int | None = None
+    runtime: Mapping[str, str] = field(default_factory=dict)
+
+
+class Runner(ABC):
+    """What computes a model's outputs, one batch at a time; a context manager.
+
+    ``name`` is for messages: the file, or the recipe. ``inputs`` are the tensors to feed, in the model's own
+    layout, the batch first, an open size None. ``outputs`` are the names of what :meth:`run` returns.
+    """
+
+    image_help: ClassVar[str] = "--image-from RECIPE tells it"
+    """What to do where ``info`` does not say how a picture becomes the input."""
+
+    name: str
+    info: ModelInfo
+    inputs: Mapping[str, TensorSpec]
+    outputs: Sequence[str]
+
+    @abstractmethod
+    def run(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return the outputs of one batch by name; raise SurgeonError for feeds that do not fit."""
+
+    def close(self) -> None:  # noqa: B027
+        """Free what the runner holds; by default nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
+
+class FileRunner(Runner):
+    """A runner of files, found by the ends of their names.
+
+    A module of this package, or one that an entry point of the group ``surgeon.runners`` names, holds it.
+    """
+
+    SUFFIXES: ClassVar[tuple[str, ...]]
+    """Ends of the names of the files that it runs, in small letters."""
+
+    tolerance: ClassVar[float | None] = None
+    """How far its numbers may be from the original's, where that is more than usual; None for the usual."""
+
+    takes_libraries: ClassVar[bool] = False
+    """Whether plugin libraries are loaded for it."""
+
+    @classmethod
+    @abstractmethod
+    def open(cls, path: Path, libraries: Sequence[Path] = ()) -> Self:
+        """Return a file ready to run, with plugin libraries; raise SurgeonError where it cannot be."""
+
+    @classmethod
+    def target(cls, path: Path) -> str | None:
+        """Return the target that a file was made for, None where it does not say."""
+        return None
+
+
+@cache
+def file_runners() -> Mapping[str, type[FileRunner]]:
+    """Return the runners of files by suffix.
+
+    Raise SurgeonError E112 for a suffix that two runners claim, E113 for an entry point that names no module.
+    """
+    return discover("surgeon.runners", "runners of files that end in", _runners_in, group=GROUP)
+
+
+def runner_of(path: Path) -> type[FileRunner] | None:
+    """Return the runner that a file is for by its name, None where it is for none."""
+    return file_runners().get(path.suffix.lower())
+
+
+def _runners_in(module: ModuleType) -> Iterator[tuple[str, type[FileRunner]]]:
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, FileRunner) and value.__module__ == module.__name__:
+            yield from ((suffix, value) for suffix in getattr(value, "SUFFIXES", ()))

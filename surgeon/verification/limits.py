@@ -1,0 +1,53 @@
+"""What a verification allows: tolerances, and how many differences may be excused."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from surgeon.diagnostics import error
+from surgeon.verification.results import Tolerances
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is allowed: the tolerances, and how many excused differences on one picture (None: the
+    default).
+    """
+
+    tolerances: Tolerances = field(default_factory=Tolerances)
+    max_excused: int | None = None
+
+    def check(self) -> Limits:
+        """Return these limits.
+
+        Raise SurgeonError V103 for a tolerance that is no number above 0, or a count below 0.
+        """
+        for name, value in (("box", self.tolerances.box), ("score", self.tolerances.score)):
+            if not 0 < value < 1:
+                raise error(
+                    "V103",
+                    f"the {name} tolerance is {value!r}; expected a number above 0 and below 1",
+                    help=["1e-4 is a ten-thousandth of the picture, or of a full score"],
+                )
+        if self.max_excused is not None and self.max_excused < 0:
+            raise error(
+                "V103",
+                f"the number of excused differences is {self.max_excused}; expected 0 or more",
+                help=["give 0 to excuse none"],
+            )
+        return self
+
+    def refused(self, excused: Mapping[str, int], avoidable: Collection[str], total: int) -> str:
+        """Return why so many excused differences are too many, or an empty text.
+
+        By default those whose counterfactuals are ``avoidable`` are not allowed, as the recipe's numbers
+        cause them, and the others up to half of the ``total`` detections.
+        """
+        count = sum(excused.values())
+        if self.max_excused is not None:
+            return f"{count} excused, at most {self.max_excused} allowed" if count > self.max_excused else ""
+        avoided = sum(excused.get(name, 0) for name in avoidable)
+        if avoided:
+            return f"{avoided} excused that the recipe could avoid; --max-excused allows them"
+        return f"{count} excused, at most half of {total} allowed" if 2 * count > total else ""
