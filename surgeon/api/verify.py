@@ -75,11 +75,14 @@ def verify(
     )
 
     request = Request.of(recipe, model, **options)
-    kind, path = _deployed(engine, onnx, file)
-    if (original is not None and kind is None) or (store and kind is not None):
-        raise TypeError("'store' is for the rewritten graph; 'original' goes with 'engine', 'onnx' or 'file'")
+    given = sum(each is not None for each in (engine, onnx, file))
+    if given > 1 or (original is not None and not given) or (store and given):
+        raise TypeError(
+            "'engine', 'onnx' and 'file' exclude each other and 'store'; 'original' goes with one of them"
+        )
     if (recipe is None or model is None) != (original is not None):
         raise TypeError("either 'recipe' and 'model' or 'original' must be given")
+    kind, path = _deployed(engine, onnx, file)
     tolerance = None if kind is None else kind.tolerance
     usual = Tolerances() if tolerance is None else Tolerances(tolerance, tolerance, tolerance)
     box = usual.box if box_tolerance is None else box_tolerance
@@ -122,8 +125,6 @@ def _deployed(
     from surgeon.runners.onnxruntime import OnnxRuntimeRunner
     from surgeon.runners.runner import file_runners, runner_of
 
-    if sum(path is not None for path in (engine, onnx, file)) > 1:
-        raise TypeError("'engine', 'onnx' and 'file' exclude each other")
     if engine is not None:
         return EngineRunner, Path(engine)
     if onnx is not None:

@@ -5,8 +5,9 @@ plugins.
     surgeon verify ssd_mobilenet_v2_coco frozen_inference_graph.pb --images pictures
     surgeon verify my_recipe.yaml model.pb --max-excused 15 -o drawn
 
-With --engine an engine is run in the place of the rewritten graph, with --onnx an ONNX file. What the
-original computes can be stored where TensorFlow is, and compared with where the GPU is:
+With --engine an engine is run in the place of the rewritten graph, with --onnx an ONNX file, with --file a
+file that an installed runner is for. What the original computes can be stored where TensorFlow is, and
+compared with where the GPU is:
 
     surgeon verify my_recipe.yaml model.pb --images pictures --store original.npz
     surgeon verify --engine ssd.engine --original original.npz
@@ -47,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     runtime.add_argument(
         "--onnx", metavar="FILE", type=Path, help="compare with this ONNX file, in ONNX Runtime"
+    )
+    runtime.add_argument(
+        "--file", metavar="FILE", type=Path, help="compare with this file, in the runner that its name is for"
     )
     runtime.add_argument(
         "--store", metavar="FILE.npz", type=Path, help="write what the original computes, for --original"
@@ -101,15 +105,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import surgeon
 
-    lone = args.engine is None and args.onnx is None
+    lone = args.engine is None and args.onnx is None and args.file is None
     if args.original is not None and (lone or args.recipe is not None or args.images is not None):
-        args.usage("--original goes with --engine or --onnx, and without RECIPE, MODEL and --images")
+        args.usage("--original goes with --engine, --onnx or --file, and without RECIPE, MODEL and --images")
     if args.original is not None and (args.parameters or args.target or args.anchors):
         args.usage("--set, --target and --anchors are for RECIPE and MODEL; the stored originals have theirs")
-    if args.plugin_libraries and args.engine is None:
+    if args.plugin_libraries and args.engine is None and args.file is None:
         args.usage("--plugin-library goes with --engine")
     if args.original is None and args.model is None:
-        args.usage("RECIPE and MODEL are needed, or --original with --engine or --onnx")
+        args.usage("RECIPE and MODEL are needed, or --original with --engine, --onnx or --file")
     arguments = recipe_arguments(args)
     found = surgeon.verify(
         args.recipe,
@@ -123,6 +127,7 @@ def run(args: argparse.Namespace) -> int:
         output=args.output,
         engine=args.engine,
         onnx=args.onnx,
+        file=args.file,
         plugin_libraries=args.plugin_libraries,
         original=args.original,
         store=args.store,
