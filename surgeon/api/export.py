@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.formats import FileFacts, Written, all_formats, format_of, target_for_output
 from surgeon.formats.format import Watch, check_target
-from surgeon.graph import Graph, Ref
+from surgeon.graph import Graph
 from surgeon.language import Image
 from surgeon.request import Request
 from surgeon.rewrite import Plan
