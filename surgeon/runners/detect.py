@@ -11,6 +11,7 @@ from typing import Any
 from surgeon.atomic import write_text
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.engine.worker_client import Watch
+from surgeon.formats import format_by_suffix
 from surgeon.language import Image, Recipe
 from surgeon.rewrite import Plan
 from surgeon.runners.detection_runner import DetectionRunner
@@ -20,13 +21,11 @@ from surgeon.runners.result_folder import ResultFolder
 from surgeon.runners.runner import FileRunner, runner_of
 from surgeon.training_files.label_map import load_labels
 
-UFF = ".uff"
-"""The one kind of file that is no recipe, and that no runner runs."""
-
 
 def is_network(name: str) -> bool:
     """Return whether a name is that of a network's file, of a kind that is not run, too; else of a recipe."""
-    return Path(name).suffix.lower() == UFF or runner_of(Path(name)) is not None
+    form = format_by_suffix(name)
+    return runner_of(Path(name)) is not None or (form is not None and not form.rewritable)
 
 
 def check_what(
@@ -69,9 +68,11 @@ def check_what(
             "E101", f"the file '{path}' cannot be read: there is no such file", help=["check the path"]
         )
     if kind is None:
+        form = format_by_suffix(path)
+        assert form is not None
         raise error(
             "V115",
-            f"'{path}' is a UFF file, which is not run; expected an engine, an ONNX file, or a recipe and "
+            f"'{path}' is {form.noun}, which is not run; expected an engine, an ONNX file, or a recipe and "
             "its model",
             str(path),
             help=["build an engine from it: surgeon build", "or run the recipe and the model on the CPU"],

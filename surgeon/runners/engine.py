@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class EngineRunner(FileRunner):
     """An engine that :func:`surgeon.build_engine` built, in a process of its own."""
 
-    SUFFIXES = (".engine", ".plan", ".trt")
+    suffixes = (".engine", ".plan", ".trt")
     tolerance = 1e-3
     takes_libraries = True
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.formats.onnx.format import OnnxFormat
 from surgeon.formats.onnx.metadata import DETECTIONS, DIGEST, TARGET, OnnxInfo, load_onnx, read_onnx_metadata
 from surgeon.formats.onnx.native import DOMAIN
 from surgeon.graph import DType, Shape, TensorSpec
@@ -36,7 +37,7 @@ class OnnxRuntimeRunner(FileRunner):
     nodes of TensorRT, E108 where a package is missing.
     """
 
-    SUFFIXES = (".onnx",)
+    suffixes = OnnxFormat.suffixes
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)

@@ -76,7 +76,7 @@ class FileRunner(Runner):
     A module of this package, or one that an entry point of the group ``surgeon.runners`` names, holds it.
     """
 
-    SUFFIXES: ClassVar[tuple[str, ...]]
+    suffixes: ClassVar[tuple[str, ...]]
     """Ends of the names of the files that it runs, in small letters."""
 
     tolerance: ClassVar[float | None] = None
@@ -113,4 +113,4 @@ def runner_of(path: Path) -> type[FileRunner] | None:
 def _runners_in(module: ModuleType) -> Iterator[tuple[str, type[FileRunner]]]:
     for value in vars(module).values():
         if isinstance(value, type) and issubclass(value, FileRunner) and value.__module__ == module.__name__:
-            yield from ((suffix, value) for suffix in getattr(value, "SUFFIXES", ()))
+            yield from ((suffix, value) for suffix in getattr(value, "suffixes", ()))

@@ -78,8 +78,6 @@ SUFFIXES = (".uff", ".onnx", ".pb", ".pbtxt")
 SUFFIX_PLACES = {
     "surgeon/formats/": "formats say which files are theirs",
     "surgeon/targets/target.py": "a pattern names a format",
-    "surgeon/cli/run.py": "the first argument decides whether a model follows",
-    "surgeon/runners/detect.py": "the first argument decides what runs it",
     "surgeon/engine/builds.py": "TensorRT's parsers differ in what they know of a batch",
     "surgeon/api/build.py": "TensorRT reads UFF before release 9",
 }

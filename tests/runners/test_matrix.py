@@ -209,7 +209,7 @@ from surgeon.runners.runner import FileRunner
 
 
 class ToyRunner(FileRunner):
-    SUFFIXES = (".toy",)
+    suffixes = (".toy",)
 
     def __init__(self, path):
         name, off = path.read_text().split()
