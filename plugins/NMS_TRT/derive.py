@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from surgeon.families.ssd.suppression_fields import DERIVATIONS
+from surgeon.families.parts.detection_output_fields import DERIVATIONS
 
 __all__ = ["DERIVATIONS"]

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
                 "summary": made.summary,
                 "output": str(args.output) if args.output else None,
                 "text": made.text,
-                "pipeline_config": [heard.to_json() for heard in made.heard],
+                "pipeline_config": [match.to_json() for match in made.config_matches],
                 "remarks": [d.to_json() for d in made.remarks],
             }
         )

@@ -1,27 +1,42 @@
-"""Values for ``auto``, each with the evidence it came from."""
+"""Families of detectors, and values for ``auto``, each with the evidence it came from."""
 
-from surgeon.families.context import Derivation, Derived, Subject, input_spec
+from surgeon.families.context import Derivation, DerivationContext, Derived, input_spec
+from surgeon.families.family import (
+    Draft,
+    DraftOptions,
+    Family,
+    Refusal,
+    load_families,
+    nearest_family,
+    recognise,
+)
 from surgeon.families.fields import derivations, derive_fields
+from surgeon.families.finding import Finding
+from surgeon.families.namespace_roles import derive_roles
+from surgeon.families.parts.grid_fit import FITTED, RESIDUAL_BOUND, GridFit, fit_grid
 from surgeon.families.parts.heads import Head
-from surgeon.families.ssd.findings import Detector, Finding
-from surgeon.families.ssd.grid import FITTED, RESIDUAL_BOUND, GridFit, fit_grid
-from surgeon.families.ssd.namespace_roles import derive_roles, heads, role_of
+from surgeon.families.postprocessing import Postprocessing
 
 __all__ = [
     "FITTED",
     "RESIDUAL_BOUND",
     "Derivation",
+    "DerivationContext",
     "Derived",
-    "Detector",
+    "Draft",
+    "DraftOptions",
+    "Family",
     "Finding",
     "GridFit",
     "Head",
-    "Subject",
+    "Postprocessing",
+    "Refusal",
     "derivations",
     "derive_fields",
     "derive_roles",
     "fit_grid",
-    "heads",
     "input_spec",
-    "role_of",
+    "load_families",
+    "nearest_family",
+    "recognise",
 ]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.families.ssd.findings import Detector
-from surgeon.families.ssd.grid import GridFit, fit_grid
+from surgeon.families.family import Family, nearest_family
+from surgeon.families.parts.grid_fit import GridFit, fit_grid
 from surgeon.graph import DType, Graph, Ref, Shape, TensorSpec
 from surgeon.infer import Inference
 from surgeon.language import NodeDefinition, Recipe
-from surgeon.steps.selector import longest_prefix
-
-DETECTION_PORTS = ("loc", "conf", "prior")
 
 
 @dataclass(frozen=True)
@@ -41,25 +39,22 @@ class Derived:
     evidence: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A recipe and the graph it is used on, before any step.
+class DerivationContext:
+    """A recipe and the graph it is used on, before any step: what derivations look at.
 
-    ``node`` is the recipe's node whose field is derived. ``rules`` maps each namespace to the name of its new
-    node; an entry that is still to be derived is left out. ``catalog`` is what plugins are looked up in.
+    ``node`` is the recipe's node whose field is derived. ``catalog`` is what plugins are looked up in.
     """
 
-    recipe: Recipe
-    graph: Graph
-    node: str = ""
-    rules: Mapping[str, str] = field(default_factory=dict)
-    catalog: Catalog | None = None
+    def __init__(self, recipe: Recipe, graph: Graph, catalog: Catalog) -> None:
+        self.recipe, self.graph, self.catalog = recipe, graph, catalog
+        self.node = ""
+        self._fits: dict[str, GridFit] = {}
 
-    def of(self, node: str) -> Subject:
-        """Return the same subject for another node, sharing what was computed."""
-        other = Subject(self.recipe, self.graph, node, self.rules, self.catalog)
-        for name in ("inference", "members", "detector", "_fits"):
-            other.__dict__[name] = getattr(self, name)
+    def of(self, node: str) -> DerivationContext:
+        """Return the same context for one of the recipe's nodes, with what was computed."""
+        self.family  # noqa: B018  computed once for all nodes
+        other = copy(self)
+        other.node = node
         return other
 
     def fail(
@@ -67,16 +62,6 @@ class Subject:
     ) -> SurgeonError:
         """Return the error to raise, placed in the recipe."""
         return error(code, message, self.recipe.span(*path), notes, help)
-
-    @cached_property
-    def members(self) -> Mapping[str, tuple[str, ...]]:
-        """For each new node, the names of the nodes in its namespaces, in graph order."""
-        table: dict[str, list[str]] = {}
-        for node in self.graph:
-            new = longest_prefix(node.name, self.rules)
-            if new is not None:
-                table.setdefault(new, []).append(node.name)
-        return {new: tuple(names) for new, names in table.items()}
 
     @cached_property
     def inference(self) -> Inference:
@@ -95,20 +80,15 @@ class Subject:
         return Inference(self.graph)
 
     @cached_property
-    def detector(self) -> Detector:
+    def family(self) -> Family:
         """What the graph says of itself, at the sizes that the recipe gives it."""
-        return Detector(self.graph, self.inference)
+        return nearest_family(self.graph, self.inference)
 
     def grid(self, op: str) -> GridFit:
         """Return the fit of an anchor plugin to the graph's anchors."""
         if op not in self._fits:
-            assert self.catalog is not None
-            self._fits[op] = fit_grid(self.detector, self.catalog, op)
+            self._fits[op] = fit_grid(self.family, self.catalog, op)
         return self._fits[op]
-
-    @cached_property
-    def _fits(self) -> dict[str, GridFit]:
-        return {}
 
     @property
     def op(self) -> str:
@@ -116,42 +96,30 @@ class Subject:
         definition = self.recipe.nodes[self.node]
         return definition.plugin or definition.op or ""
 
-    def joined(self, new: str) -> list[Ref]:
-        """Return the tensors that a new node's namespaces read from outside, each once, in graph order."""
-        inside = set(self.members.get(new, ()))
-        found: dict[Ref, None] = {}
-        for name in self.members.get(new, ()):
-            for ref in self.graph[name].inputs:
-                if ref.node not in inside:
-                    found[ref] = None
-        return list(found)
-
-    def detection(self) -> tuple[str, Mapping[str, str]]:
-        """Return the recipe's node with the ports loc, conf and prior, and its inputs by port.
+    def detection(self) -> Mapping[str, str]:
+        """Return the inputs by port of the recipe's node that reads boxes and scores.
 
         Raise SurgeonError D104 unless there is exactly one.
         """
-        found = [
-            (name, definition.inputs)
-            for name, definition in self.recipe.nodes.items()
-            if isinstance(definition.inputs, Mapping) and {"loc", "conf"} <= set(definition.inputs)
-        ]
+        ports = [node.inputs for node in self.recipe.nodes.values() if isinstance(node.inputs, Mapping)]
+        wanted = (self.family if ports else Family).joined
+        found = [inputs for inputs in ports if set(wanted) <= set(inputs)]
         if len(found) != 1:
+            names = " and ".join(f"'{port}'" for port in wanted)
             raise self.fail(
                 "D104",
-                f"the recipe has {len(found)} nodes with the ports 'loc' and 'conf'; expected one",
+                f"the recipe has {len(found)} nodes with the ports {names}; expected one",
                 "nodes",
                 help=["write the value instead of 'auto'"],
             )
         return found[0]
 
-    def chain(self, port: str) -> list[str]:
+    def feeders(self, port: str) -> list[str]:
         """Return the recipe's nodes that feed a port of the detection node, nearest first, by their declared
-        inputs.
+        inputs; the last one takes the place of a namespace.
         """
-        _, ports = self.detection()
         found: list[str] = []
-        at = ports.get(port, "").partition(":")[0]
+        at = self.detection().get(port, "").partition(":")[0]
         while at in self.recipe.nodes and at not in found:
             found.append(at)
             inputs = self.recipe.nodes[at].inputs
@@ -160,17 +128,12 @@ class Subject:
             at = next(iter(inputs.values() if isinstance(inputs, Mapping) else inputs)).partition(":")[0]
         return found
 
-    def fed(self, port: str) -> str:
-        """Return the node that takes the place of the namespace whose result a port gets."""
-        _, ports = self.detection()
-        return next(reversed(self.chain(port)), ports[port].partition(":")[0])
-
     def feeding(self, port: str, op: str) -> str | None:
         """Return the recipe's node of an operation that feeds a port, if there is one."""
-        return next((name for name in self.chain(port) if self.recipe.nodes[name].op == op), None)
+        return next((name for name in self.feeders(port) if self.recipe.nodes[name].op == op), None)
 
 
-def input_spec(subject: Subject, name: str, definition: NodeDefinition) -> Derived:
+def input_spec(context: DerivationContext, name: str, definition: NodeDefinition) -> Derived:
     """Return the spec of a Placeholder: that of its ``like`` tensor, where unknown that of ``shape``, batch
     1.
 
@@ -182,10 +145,10 @@ def input_spec(subject: Subject, name: str, definition: NodeDefinition) -> Deriv
     if definition.like is not None:
         try:
             ref = Ref.parse(definition.like)
-            subject.graph[ref.node]
+            context.graph[ref.node]
         except (ValueError, SurgeonError) as exc:
             notes = exc.diagnostics[0].notes if isinstance(exc, SurgeonError) else (str(exc),)
-            raise subject.fail(
+            raise context.fail(
                 "D105",
                 f"'{name}' is to be like '{definition.like}', which is not in the graph",
                 "nodes",
@@ -194,11 +157,11 @@ def input_spec(subject: Subject, name: str, definition: NodeDefinition) -> Deriv
                 notes=notes,
                 help=["name the tensor that the network reads"],
             ) from None
-        spec = subject.original.spec(ref)
-        evidence.append(f"'{ref}' ({subject.graph[ref.node].op}) is {spec}")
-    wanted = _wanted(subject, name, definition)
+        spec = context.original.spec(ref)
+        evidence.append(f"'{ref}' ({context.graph[ref.node].op}) is {spec}")
+    wanted = _wanted(context, name, definition)
     if not spec.compatible(wanted):
-        raise subject.fail(
+        raise context.fail(
             "D101",
             f"'{name}' is declared {wanted}, but '{definition.like}' is {spec} in the graph",
             "nodes",
@@ -216,8 +179,8 @@ def input_spec(subject: Subject, name: str, definition: NodeDefinition) -> Deriv
         evidence.append("batch: unknown in the graph, taken as 1")
     shape = Shape(dims)
     if not shape.is_static or dtype is None:
-        evidence += _why_unknown(subject, definition)
-        raise subject.fail(
+        evidence += _why_unknown(context, definition)
+        raise context.fail(
             "D102",
             f"'{name}' would be {TensorSpec(dtype, shape)}; expected a known shape and type",
             "nodes",
@@ -228,24 +191,24 @@ def input_spec(subject: Subject, name: str, definition: NodeDefinition) -> Deriv
     return Derived(TensorSpec(dtype, shape), tuple(evidence))
 
 
-def _why_unknown(subject: Subject, definition: NodeDefinition) -> list[str]:
+def _why_unknown(context: DerivationContext, definition: NodeDefinition) -> list[str]:
     """Return why the graph does not tell the size of its input, where its preprocessing is the reason."""
     if definition.like is None:
         return []
     try:
-        Detector(subject.graph, subject.original).image_at(Ref.parse(definition.like))
+        nearest_family(context.graph, context.original).image_at(Ref.parse(definition.like))
     except SurgeonError as exc:
         return [exc.diagnostics[0].message]
     return []
 
 
-def _wanted(subject: Subject, name: str, definition: NodeDefinition) -> TensorSpec:
+def _wanted(context: DerivationContext, name: str, definition: NodeDefinition) -> TensorSpec:
     dtype = None
     if definition.dtype is not None:
         try:
             dtype = DType(definition.dtype)
         except ValueError:
-            raise subject.fail(
+            raise context.fail(
                 "D101",
                 f"'{definition.dtype}' is no element type; expected, say, float32",
                 "nodes",
@@ -253,7 +216,7 @@ def _wanted(subject: Subject, name: str, definition: NodeDefinition) -> TensorSp
                 "dtype",
             ) from None
     if definition.shape is not None and any(d is not None and d < 1 for d in definition.shape):
-        raise subject.fail(
+        raise context.fail(
             "D101",
             f"the shape {list(definition.shape)} of '{name}' has a dimension below 1",
             "nodes",

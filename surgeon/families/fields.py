@@ -9,32 +9,34 @@ from typing import Any
 from surgeon.catalog import Catalog
 from surgeon.catalog.modules import load_module
 from surgeon.diagnostics import Span, SurgeonError
-from surgeon.families.context import Derivation, Derived, Subject
+from surgeon.families.context import Derivation, DerivationContext, Derived
 
 
-def derivations(catalog: Catalog, op: str) -> Mapping[str, Callable[[Subject], Derived]]:
+def derivations(catalog: Catalog, op: str) -> Mapping[str, Callable[[DerivationContext], Derived]]:
     """Return a plugin's derivations by field: the ``DERIVATIONS`` of its ``derive.py``, or none."""
     module = load_module(catalog[op].folder, "derive")
-    found: Mapping[str, Callable[[Subject], Derived]] = getattr(module, "DERIVATIONS", {}) if module else {}
+    found: Mapping[str, Callable[[DerivationContext], Derived]] = (
+        getattr(module, "DERIVATIONS", {}) if module else {}
+    )
     return found
 
 
-def derive_fields(subject: Subject, catalog: Catalog, name: str) -> tuple[dict[str, Any], list[Derivation]]:
+def derive_fields(context: DerivationContext, name: str) -> tuple[dict[str, Any], list[Derivation]]:
     """Return a plugin node's fields with every ``auto`` replaced, and the evidence of each.
 
     Raise SurgeonError D107 for a field that cannot be derived, and what the derivation itself raises.
     """
-    definition = subject.recipe.nodes[name]
+    definition = context.recipe.nodes[name]
     assert definition.plugin is not None
     fields: dict[str, Any] = dict(definition.fields or {})
     found: list[Derivation] = []
-    known = derivations(catalog, definition.plugin) if "auto" in fields.values() else {}
+    known = derivations(context.catalog, definition.plugin) if "auto" in fields.values() else {}
     for key, value in fields.items():
         if value != "auto":
             continue
         if key not in known:
             can = ", ".join(f"'{k}'" for k in known) or "none"
-            raise subject.fail(
+            raise context.fail(
                 "D107",
                 f"the field '{key}' of '{name}' ({definition.plugin}) cannot be derived from the graph yet",
                 "nodes",
@@ -45,17 +47,17 @@ def derive_fields(subject: Subject, catalog: Catalog, name: str) -> tuple[dict[s
                 help=["write its value"],
             )
         try:
-            derived = known[key](subject.of(name))
+            derived = known[key](context.of(name))
         except SurgeonError as exc:
-            raise placed(exc, subject, "nodes", name, "fields", key) from None
+            raise placed(exc, context, "nodes", name, "fields", key) from None
         fields[key] = derived.value
         found.append(Derivation(name, key, derived.value, derived.evidence))
     return fields, found
 
 
-def placed(exc: SurgeonError, subject: Subject, *path: str) -> SurgeonError:
+def placed(exc: SurgeonError, context: DerivationContext, *path: str) -> SurgeonError:
     """Return an error about the graph alone with the recipe's place of what needs it."""
-    span = subject.recipe.span(*path)
+    span = context.recipe.span(*path)
     found = (
         d if isinstance(d.where, Span) or span is None else replace(d, where=span) for d in exc.diagnostics
     )

@@ -7,10 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast, get_args
 
-import numpy as np
-
 from surgeon.diagnostics import SurgeonError, error, nearest_note
-from surgeon.families import FITTED, Derivation, Subject
+from surgeon.families import FITTED, Derivation, DerivationContext
 from surgeon.families.fields import placed
 from surgeon.graph import DType, TensorValue
 from surgeon.language import NamespaceRule, NodeDefinition
@@ -38,14 +36,14 @@ def chosen(anchors: str) -> Anchors:
     return cast(Anchors, found)
 
 
-def makers(subject: Subject) -> list[str]:
-    """Return the recipe's nodes that make what the port ``prior`` reads, and nothing else.
+def makers(context: DerivationContext) -> list[str]:
+    """Return the recipe's nodes that make the anchors which the detection node reads, and nothing else.
 
     The nearest first.
     """
-    _, ports = subject.detection()
-    table = subject.recipe.nodes
-    found = [base for base in [_base(ports.get("prior", ""))] if base in table]
+    ports = context.detection()
+    table = context.recipe.nodes
+    found = [base for base in [_base(ports.get(context.family.anchor_port, ""))] if base in table]
     for name in found:
         found += [
             base
@@ -65,7 +63,7 @@ def _base(text: str) -> str:
 
 
 def constant_or_plugin(
-    subject: Subject, wanted: Anchors, unfit: Mapping[str, SurgeonError]
+    context: DerivationContext, wanted: Anchors, unfit: Mapping[str, SurgeonError]
 ) -> SurgeonError | None:
     """Return why the anchors have to be a constant, None where the plugin stays.
 
@@ -74,35 +72,32 @@ def constant_or_plugin(
     """
     if wanted != "auto" or not unfit:
         return None
-    for name in makers(subject):
-        fields = subject.recipe.nodes[name].fields or {}
+    for name in makers(context):
+        fields = context.recipe.nodes[name].fields or {}
         if name in unfit and any(fields.get(key) == "auto" for key in FITTED):
             return unfit[name]
     return None
 
 
 def with_constant(
-    subject: Subject,
+    context: DerivationContext,
     nodes: Mapping[str, NodeSpec],
     namespaces: Mapping[str, NamespaceRule],
     reason: SurgeonError | None,
 ) -> tuple[dict[str, NodeSpec], dict[str, NamespaceRule], Derivation]:
-    """Return nodes and namespaces with one Const, float32[1, 2, 4P, 1], for all that feeds the port
-    ``prior``.
+    """Return nodes and namespaces with one Const for all that makes the anchors, as the family gives them.
 
-    Its first channel holds xmin, ymin, xmax, ymax of each anchor relative to the picture, the second the
-    variances of each, as NMS_TRT reads them. The Const has the name of the node that fed the port. Raise
+    The Const has the name of the node that fed the port. Raise
     SurgeonError S409 where the recipe has no such port, and what the graph's anchors raise (D112 to D117).
     """
-    replaced = _replaced(subject)
+    replaced = _replaced(context)
     name = replaced[0]
-    span = subject.recipe.place("anchors") or subject.recipe.span("nodes", replaced[-1])
+    span = context.recipe.place("anchors") or context.recipe.span("nodes", replaced[-1])
     try:
-        anchors, variances = subject.detector.anchors, subject.detector.coder
+        anchors = context.family.anchor_constant()
     except SurgeonError as exc:
-        raise placed(exc, subject, "nodes", replaced[-1]) from None
-    value = prior(anchors.value, variances.value)
-    tensor = TensorValue.of(value, DType.FLOAT32)
+        raise placed(exc, context, "nodes", replaced[-1]) from None
+    tensor = TensorValue.of(anchors.value, DType.FLOAT32)
     new = NodeSpec(name, "Const", {"dtype": DType.FLOAT32, "value": tensor}, (), spec=tensor.spec, span=span)
     kept = {key: node for key, node in nodes.items() if key not in replaced}
     rules = {
@@ -118,34 +113,21 @@ def with_constant(
             *why,
             f"{tensor.spec} in place of " + ", ".join(f"'{node}'" for node in replaced),
             *anchors.evidence,
-            *variances.evidence,
         ),
     )
     return {**kept, name: new}, rules, shown
 
 
-def prior(anchors: np.ndarray, variances: tuple[float, ...]) -> np.ndarray:
-    """Return float32[1, 2, 4P, 1] of anchors float32[P, 4] (ymin, xmin, ymax, xmax) and variances for x, y,
-    width, height.
-    """
-    corners = anchors[:, [1, 0, 3, 2]].reshape(-1)
-    return (
-        np.stack([corners, np.tile(np.asarray(variances, np.float32), len(anchors))])
-        .astype(np.float32)
-        .reshape(1, 2, -1, 1)
-    )
-
-
-def _replaced(subject: Subject) -> list[str]:
-    _, ports = subject.detection()
-    found = makers(subject)
+def _replaced(context: DerivationContext) -> list[str]:
+    found = makers(context)
     if not found:
-        told = f"the port 'prior' reads '{ports['prior']}'" if "prior" in ports else "no port 'prior'"
-        raise subject.fail(
+        ports, port = context.detection(), context.family.anchor_port
+        reader = f"the port '{port}' reads '{ports[port]}'" if port in ports else f"no port '{port}'"
+        raise context.fail(
             "S409",
-            f"the anchors cannot be a constant: {told}; expected a node of the recipe that makes them",
+            f"the anchors cannot be a constant: {reader}; expected a node of the recipe that makes them",
             "anchors",
             notes=[f"ports: {', '.join(ports)}"],
-            help=["declare 'prior' in the detection node's inputs, or write 'anchors: plugin'"],
+            help=[f"declare '{port}' in the detection node's inputs, or write 'anchors: plugin'"],
         )
     return found

@@ -13,7 +13,7 @@ from surgeon.families import Derivation
 from surgeon.graph import Add, Edit, Graph, Ref, Rewire, SetOutputs, apply_edits
 from surgeon.infer import Inference
 from surgeon.language import Image, Recipe
-from surgeon.rewrite.prepare import Prepared, prepare
+from surgeon.rewrite.prepare import PreparedRecipe, prepare_recipe
 from surgeon.steps.placing import resolve
 from surgeon.steps.step import Step, StepContext
 from surgeon.targets import Target
@@ -69,7 +69,6 @@ def plan(
     *,
     target: Target | None = None,
     catalog: Catalog | None = None,
-    seams: bool = True,
     anchors: str | None = None,
 ) -> Plan:
     """Return the edits that ``recipe`` makes to ``graph`` for ``target``; nothing is changed.
@@ -79,7 +78,7 @@ def plan(
     derivation (D), a step (S) or a field (C) fails.
     """
     catalog = catalog or load_catalog()
-    prepared = prepare(recipe, graph, catalog, target, anchors)
+    prepared = prepare_recipe(recipe, graph, catalog, target, anchors)
     remarks: list[Diagnostic] = []
     planned: list[PlannedStep] = []
     now = graph
@@ -95,8 +94,7 @@ def plan(
         if outputs is not None:
             edits = [*edits, outputs]
             after = after.replace(outputs=outputs.outputs)
-        if seams:
-            _check_seams(now, after, edits, context, catalog)
+        _check_seams(now, after, edits, context, catalog)
         planned.append(PlannedStep(step.step, step.label, tuple(edits), context.span, "", len(after)))
         now = after
     _check_outputs(recipe, now)
@@ -135,7 +133,12 @@ def apply(plan: Plan, graph: Graph) -> Graph:
 
 
 def _context(
-    recipe: Recipe, prepared: Prepared, graph: Graph, index: int, remarks: list[Diagnostic], catalog: Catalog
+    recipe: Recipe,
+    prepared: PreparedRecipe,
+    graph: Graph,
+    index: int,
+    remarks: list[Diagnostic],
+    catalog: Catalog,
 ) -> StepContext:
     def spans(path: tuple[str | int, ...]) -> Span | None:
         # 'nodes' and 'outputs' are keys of the recipe and of some steps; a step's own place comes first.
@@ -173,7 +176,9 @@ def _applied(graph: Graph, edits: Sequence[Edit], step: Step, context: StepConte
         ) from None
 
 
-def _outputs(recipe: Recipe, prepared: Prepared, graph: Graph, context: StepContext) -> SetOutputs | None:
+def _outputs(
+    recipe: Recipe, prepared: PreparedRecipe, graph: Graph, context: StepContext
+) -> SetOutputs | None:
     """Return the declaration of the recipe's outputs, as soon as all of them are there and are not yet
     declared.
     """

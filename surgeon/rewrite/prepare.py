@@ -9,7 +9,7 @@ from typing import Any
 from surgeon.catalog import Catalog, PluginSpec
 from surgeon.catalog.availability import release_with
 from surgeon.diagnostics import SurgeonError
-from surgeon.families import Derivation, Subject, derive_fields, derive_roles, input_spec
+from surgeon.families import Derivation, DerivationContext, derive_fields, derive_roles, input_spec
 from surgeon.families.fields import placed
 from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, TensorValue
 from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
@@ -19,7 +19,7 @@ from surgeon.targets import Target
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRecipe:
     """A recipe's nodes, namespaces and image as they stand for one graph and target."""
 
     nodes: Mapping[str, NodeSpec]
@@ -28,9 +28,9 @@ class Prepared:
     image: Image | None = None
 
 
-def prepare(
+def prepare_recipe(
     recipe: Recipe, graph: Graph, catalog: Catalog, target: Target | None, anchors: str | None = None
-) -> Prepared:
+) -> PreparedRecipe:
     """Return the recipe's nodes, every ``auto`` derived and every field checked against the target's version.
 
     ``anchors`` overrides the recipe's. Raise SurgeonError: what derivations and the catalog raise, S401 for a
@@ -38,17 +38,10 @@ def prepare(
     attribute that has no value of TensorFlow's, S409 for anchors that cannot be a constant, and S410 for
     ``anchors`` that mean nothing.
     """
-    fixed = {key: rule.node for key, rule in recipe.namespaces.items() if rule.node != "auto"}
-    first = Subject(recipe, graph, rules=fixed, catalog=catalog)
-    namespaces, found = derive_roles(first)
-    subject = Subject(
-        recipe, graph, rules={key: rule.node for key, rule in namespaces.items()}, catalog=catalog
-    )
-    subject.__dict__.update(
-        {k: v for k, v in first.__dict__.items() if k in ("inference", "original", "detector")}
-    )
+    context = DerivationContext(recipe, graph, catalog)
+    namespaces, found = derive_roles(context)
     wanted = recipe.anchors if anchors is None else chosen(anchors)
-    replaced = makers(subject) if wanted == "constant" else []
+    replaced = makers(context) if wanted == "constant" else []
     nodes: dict[str, NodeSpec] = {}
     problems: dict[str, SurgeonError] = {}
     for name, definition in recipe.nodes.items():
@@ -56,41 +49,43 @@ def prepare(
             continue
         try:
             if definition.plugin is not None:
-                nodes[name], derived = _plugin(subject, name, definition, catalog, target)
+                nodes[name], derived = _plugin(context, name, definition, catalog, target)
             else:
-                nodes[name], derived = _ordinary(subject, name, definition)
+                nodes[name], derived = _ordinary(context, name, definition)
             found += derived
         except SurgeonError as exc:
             problems[name] = exc
     unfit = {name: exc for name, exc in problems.items() if exc.diagnostics[0].code in UNFIT}
-    reason = constant_or_plugin(subject, wanted, unfit)
+    reason = constant_or_plugin(context, wanted, unfit)
     if reason is not None or wanted == "constant":
         try:
-            nodes, namespaces, derived_anchors = with_constant(subject, nodes, namespaces, reason)
+            nodes, namespaces, derived_anchors = with_constant(context, nodes, namespaces, reason)
             problems = {name: exc for name, exc in problems.items() if exc is not reason}
             found.append(derived_anchors)
         except SurgeonError as exc:
             problems["anchors"] = exc
-    image, shown = _image(subject, problems)
+    image, shown = _image(context, problems)
     if problems:
         raise SurgeonError(*(diagnostic for exc in problems.values() for diagnostic in exc.diagnostics))
-    return Prepared(nodes, namespaces, (*found, *shown), image)
+    return PreparedRecipe(nodes, namespaces, (*found, *shown), image)
 
 
-def _image(subject: Subject, problems: dict[str, SurgeonError]) -> tuple[Image | None, list[Derivation]]:
+def _image(
+    context: DerivationContext, problems: dict[str, SurgeonError]
+) -> tuple[Image | None, list[Derivation]]:
     """Return the recipe's image, derived where it is ``auto``; note a failure among the problems."""
-    image = subject.recipe.image
+    image = context.recipe.image
     if image != "auto":
         return image, []
     likes = [
         node.like
-        for node in subject.recipe.nodes.values()
+        for node in context.recipe.nodes.values()
         if node.op == "Placeholder" and node.like is not None
     ]
     try:
-        found = subject.detector.image_at(Ref.parse(likes[0])) if len(likes) == 1 else subject.detector.image
+        found = context.family.image_at(Ref.parse(likes[0])) if len(likes) == 1 else context.family.image
     except SurgeonError as exc:
-        problems["image"] = placed(exc, subject, "image")
+        problems["image"] = placed(exc, context, "image")
         return None, []
     plain = found.value.model_dump(exclude_none=True)
     return found.value, [
@@ -104,14 +99,14 @@ def _listed(value: Any) -> Any:
 
 
 def _plugin(
-    subject: Subject, name: str, definition: NodeDefinition, catalog: Catalog, target: Target | None
+    context: DerivationContext, name: str, definition: NodeDefinition, catalog: Catalog, target: Target | None
 ) -> tuple[NodeSpec, list[Derivation]]:
-    recipe = subject.recipe
+    recipe = context.recipe
     assert definition.plugin is not None
     where = recipe.span("nodes", name, "plugin")
     spec = catalog.get_plugin(definition.plugin, where)
     version = release_with(catalog, spec.op, target, name, where) if target is not None else None
-    fields, derived = derive_fields(subject, catalog, name)
+    fields, derived = derive_fields(context, name)
     complete = spec.complete(
         fields, version=version, where=lambda key: recipe.span("nodes", name, "fields", key)
     )
@@ -121,7 +116,7 @@ def _plugin(
         name,
         spec.op,
         attrs,
-        _ordered_inputs(subject, name, definition, spec),
+        _ordered_inputs(context, name, definition, spec),
         (),
         tuple(spec.output_ports(complete)),
         like,
@@ -137,7 +132,7 @@ def _ignores(spec: PluginSpec) -> bool:
 
 
 def _ordered_inputs(
-    subject: Subject, name: str, definition: NodeDefinition, spec: PluginSpec
+    context: DerivationContext, name: str, definition: NodeDefinition, spec: PluginSpec
 ) -> tuple[str, ...] | None:
     """Return the declared inputs.
 
@@ -149,7 +144,7 @@ def _ordered_inputs(
     ports = {port.name: port for port in spec.inputs if not port.unused}
     for key in given:
         if key not in ports:
-            raise subject.fail(
+            raise context.fail(
                 "S402",
                 f"the plugin {spec.op} has no input '{key}'",
                 "nodes",
@@ -161,7 +156,7 @@ def _ordered_inputs(
             )
     missing = [port.name for port in ports.values() if port.name not in given and not port.optional]
     if missing:
-        raise subject.fail(
+        raise context.fail(
             "S402",
             f"'{name}' leaves out the input '{missing[0]}' of {spec.op}",
             "nodes",
@@ -175,14 +170,16 @@ def _ordered_inputs(
     return tuple(given[port] for port in ports if port in given)
 
 
-def _ordinary(subject: Subject, name: str, definition: NodeDefinition) -> tuple[NodeSpec, list[Derivation]]:
-    recipe = subject.recipe
+def _ordinary(
+    context: DerivationContext, name: str, definition: NodeDefinition
+) -> tuple[NodeSpec, list[Derivation]]:
+    recipe = context.recipe
     assert definition.op is not None
-    attrs: dict[str, AttrValue] = {k: _attr(subject, name, k, v) for k, v in (definition.attrs or {}).items()}
+    attrs: dict[str, AttrValue] = {k: _attr(context, name, k, v) for k, v in (definition.attrs or {}).items()}
     spec: TensorSpec | None = None
     derived: list[Derivation] = []
     if definition.op == "Placeholder":
-        found = input_spec(subject, name, definition)
+        found = input_spec(context, name, definition)
         spec = found.value
         assert spec is not None and spec.dtype is not None
         attrs |= {"dtype": spec.dtype, "shape": spec.shape}
@@ -196,7 +193,7 @@ def _ordinary(subject: Subject, name: str, definition: NodeDefinition) -> tuple[
         spec = TensorSpec(DType(definition.dtype), Shape())
     inputs = definition.inputs
     if isinstance(inputs, Mapping):
-        raise subject.fail(
+        raise context.fail(
             "S402",
             f"'{name}' ({definition.op}) names its inputs; an ordinary operation takes a list",
             "nodes",
@@ -227,7 +224,7 @@ def _plain(value: Any) -> Any:
 _TYPES = {d.value: d for d in DType}
 
 
-def _attr(subject: Subject, name: str, key: str, value: Any) -> AttrValue:
+def _attr(context: DerivationContext, name: str, key: str, value: Any) -> AttrValue:
     """Return an attribute of an ordinary operation.
 
     A type's name under a type's key is a type, a string is bytes.
@@ -238,9 +235,9 @@ def _attr(subject: Subject, name: str, key: str, value: Any) -> AttrValue:
     if isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple) and len({type(v) for v in value}) <= 1:
-        items = [_attr(subject, name, key, v) for v in value]
+        items = [_attr(context, name, key, v) for v in value]
         return tuple(items)  # type: ignore[arg-type]
-    raise subject.fail(
+    raise context.fail(
         "S403",
         f"the attribute '{key}' of '{name}' cannot be {value!r:.40}; expected a number, a string, "
         "a truth value, or a list of one kind",

@@ -69,13 +69,14 @@ def _anchors(graphs: GraphPair, record: RunRecord, limits: Limits) -> Comparison
 
     An excuse counts once for all of them.
     """
+    assert graphs.family is not None
     spaces = dict.fromkeys(space for replaced in graphs.anchor_makers for space in replaced.namespaces)
     subject = f"{', '.join(spaces)} -> {', '.join(replaced.node.name for replaced in graphs.anchor_makers)}"
     try:
-        expected = _prior(graphs, record)
+        expected = graphs.family.anchor_input(record.values)
     except SurgeonError as exc:
         return _not_compared(subject, record, exc.diagnostics[0].message)
-    ref, tolerance = graphs.inputs_by_port["prior"], limits.tolerances.box
+    ref, tolerance = graphs.inputs_by_port[graphs.family.anchor_port], limits.tolerances.box
     execution = graphs.execute(record.inputs)
     comparison = compare_tensors(subject, "", expected, execution[ref], tolerance, relative=False)
     if comparison.outcome is not Outcome.FAILED:
@@ -103,26 +104,15 @@ def _excused(
     )
 
 
-def _prior(graphs: GraphPair, record: RunRecord) -> np.ndarray:
-    """Return the original's anchors and variances as NMS_TRT reads them, float32[1, 2, 4P, 1].
-
-    Raise SurgeonError where the original does not tell them.
-    """
-    assert graphs.detector is not None
-    anchors = record.values[graphs.detector.anchors_tensor.value].reshape(-1, 4)[:, [1, 0, 3, 2]]
-    variances = np.broadcast_to(np.asarray(graphs.detector.coder.value, np.float32), anchors.shape)
-    return np.stack([anchors.reshape(-1), variances.reshape(-1)])[None, :, :, None].astype(np.float32)
-
-
 def _detections(graphs: GraphPair, plugin: Node, record: RunRecord, limits: Limits) -> Comparison:
     replaced = next((r for r in graphs.match.replacements if r.node.name == plugin.name), None)
     subject = str(replaced) if replaced is not None else plugin.name
-    if not graphs.inputs_by_port:
-        return _not_compared(subject, record, f"nothing in the original stands for the inputs of {plugin.op}")
     try:
         given = _plugin_inputs(graphs, plugin, record)
     except SurgeonError as exc:
         return _not_compared(subject, record, exc.diagnostics[0].message)
+    if not given:
+        return _not_compared(subject, record, f"nothing in the original stands for the inputs of {plugin.op}")
 
     def run(change: str) -> Sequence[np.ndarray]:
         return graphs.runner.alone(plugin.name, given, (change,) if change else ())
@@ -139,36 +129,16 @@ def _detections(graphs: GraphPair, plugin: Node, record: RunRecord, limits: Limi
 
 
 def _plugin_inputs(graphs: GraphPair, plugin: Node, record: RunRecord) -> list[np.ndarray]:
-    """Return the original's encodings, scores and anchors in the order in which the plugin reads them.
+    """Return what the original gives to a plugin, in the order in which it reads it; nothing where nothing in
+    the original stands for its ports.
 
-    Scores are converted where the plugin does not do so itself. Raise SurgeonError where the original does
-    not tell them.
+    Raise SurgeonError where the original does not tell it.
     """
-    assert graphs.detector is not None
-    ports, detector = graphs.inputs_by_port, graphs.detector
-    scores = record.values[detector.logits.value] * np.float32(detector.logit_scale.value)
-    if not plugin.attrs.get("confSigmoid"):
-        scores = _converted(scores, detector.score_converter.value)
-    encodings = record.values[detector.encodings.value]
-    given = {
-        ports["loc"]: _flat(encodings),
-        ports["conf"]: _flat(scores),
-        ports["prior"]: _prior(graphs, record),
-    }
-    return [given[ref] for ref in plugin.inputs]
-
-
-def _flat(array: np.ndarray) -> np.ndarray:
-    """Return float32[N, ...] as float32[N, X, 1, 1]."""
-    return array.reshape(len(array), -1, 1, 1).astype(np.float32)
-
-
-def _converted(logits: np.ndarray, converter: str) -> np.ndarray:
-    """Return the scores float32[N, P, C] that the original's converter makes of logits."""
-    if converter == "softmax":
-        power = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return np.asarray(power / power.sum(axis=-1, keepdims=True), np.float32)
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32) if converter == "sigmoid" else logits
+    assert graphs.family is not None
+    spec = graphs.runner.references[plugin.name].plugin
+    given = graphs.family.plugin_inputs(spec, plugin.attrs, record.values)
+    ports = {ref: port for port, ref in graphs.inputs_by_port.items()}
+    return [given[ports[ref]] for ref in plugin.inputs] if given else []
 
 
 def _region(graphs: GraphPair, region: Region, record: RunRecord, limits: Limits) -> list[Comparison]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TypeAlias
@@ -12,8 +11,8 @@ from typing import TypeAlias
 import numpy as np
 
 from surgeon.catalog import Catalog
-from surgeon.diagnostics import SurgeonError, error
-from surgeon.families.ssd.findings import Detector
+from surgeon.diagnostics import error
+from surgeon.families import Family, nearest_family
 from surgeon.graph import DType, Graph, Node, Ref, Shape
 from surgeon.graph.op_sets import PLACEHOLDERS, UNSET_PLACEHOLDERS
 from surgeon.infer import Inference
@@ -30,7 +29,6 @@ from surgeon.verification.records import RunInfo, RunRecord
 PluginRun: TypeAlias = Callable[[str], Sequence[np.ndarray]]
 """Returns a plugin's outputs, with the named rule of its reference changed; an empty name changes none."""
 
-_PORTS = ("loc", "conf", "prior")
 
 _KEPT = 2
 """Executions that are kept, the run at the cut and that from pixels: counterfactuals ask for both again."""
@@ -92,14 +90,10 @@ class GraphPair:
 
     @cached_property
     def inputs_by_port(self) -> Mapping[str, Ref]:
-        """What the plugin that gives detections reads, by port.
-
-        Empty where it has other ports than encodings and anchors.
-        """
+        """What the plugin that gives detections reads, by port."""
         if self.plugin is None:
             return {}
-        ports = self.runner.references[self.plugin.name].plugin.inputs_by_port(self.plugin)
-        return ports if set(ports) == set(_PORTS) else {}
+        return self.runner.references[self.plugin.name].plugin.inputs_by_port(self.plugin)
 
     @cached_property
     def inputs(self) -> Mapping[Ref, Ref]:
@@ -148,20 +142,20 @@ class GraphPair:
         return table
 
     @cached_property
-    def detector(self) -> Detector | None:
+    def family(self) -> Family | None:
         """What the original says of itself, where the rewritten graph gives detections."""
-        return Detector(self.graph) if self.plugin is not None else None
+        return nearest_family(self.graph) if self.plugin is not None else None
 
     @cached_property
     def detections(self) -> Mapping[str, Ref]:
         """The original's tensors that hold detections: boxes, scores, classes, count."""
-        return self.detector.detections.value if self.detector is not None else {}
+        return self.family.outputs.value if self.family is not None else {}
 
     @cached_property
     def picture_ref(self) -> Ref | None:
         """The original's tensor that a picture is put into."""
-        if self.detector is not None:
-            return self.detector.picture.value
+        if self.family is not None:
+            return self.family.picture.value
         needed = self.graph.ancestors(ref.node for ref in self._compared())
         fed = [node.name for node in self.graph if node.name in needed and node.op in UNSET_PLACEHOLDERS]
         return Ref(fed[0]) if self.image is not None and len(fed) == 1 else None
@@ -178,18 +172,16 @@ class GraphPair:
         wanted = self._compared()
         for region in self.regions:
             wanted += [*region.fed.values(), *region.outputs.values()]
-        if self.detector is not None:
-            for name in ("encodings", "logits", "anchors_tensor"):
-                with suppress(SurgeonError):  # what cannot be found is not compared alone
-                    wanted.append(getattr(self.detector, name).value)
+        if self.family is not None:
+            wanted += self.family.plugin_sources
         return wanted
 
     @cached_property
     def anchor_makers(self) -> tuple[Replacement, ...]:
         """The nodes put in that make the anchors which the plugin reads."""
-        if "prior" not in self.inputs_by_port:
+        if self.family is None or self.family.anchor_port not in self.inputs_by_port:
             return ()
-        behind = self.runner.graph.ancestors([self.inputs_by_port["prior"].node])
+        behind = self.runner.graph.ancestors([self.inputs_by_port[self.family.anchor_port].node])
         return tuple(
             r for r in self.match.replacements if r.node.name in behind and r.node.op not in PLACEHOLDERS
         )
@@ -365,9 +357,9 @@ class GraphPair:
 
     def _detections_of(self, values: Arrays) -> Detections:
         """Return what the original detects, its classes counted as the plugin counts them."""
-        assert self.detector is not None
+        assert self.family is not None
         refs = self.detections
-        shift = (1 if self.detector.background.value == 0 else 0) - self.detector.label_offset.value
+        shift = self.family.class_shift
         boxes, scores, classes = (values[refs[key]] for key in ("boxes", "scores", "classes"))
         count = float(values[refs["count"]].reshape(-1)[0]) if "count" in refs else scores.size
         return detections_of_original(

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from surgeon.families import Finding
 
 import surgeon
-from surgeon.authoring.author import fitting
+from surgeon.families.ssd.draft import fit_labels
 from surgeon.diagnostics import SurgeonError
-from surgeon.families.ssd.findings import Finding
 from surgeon.formats.graphdef import load_graph
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorValue, parse_graph
 from surgeon.language.document import parse_document, to_plain
@@ -576,12 +576,12 @@ def test_damaged_graphs_are_read_or_refused(zoo_ssd: Zoo, seed: int) -> None:
 
 
 def test_labels_are_numbered_as_detections_are() -> None:
-    detector = SimpleNamespace(classes=Finding(3, ("three",)), background=Finding(0, ()))
-    assert fitting({1: "a", 2: "b"}, detector) == ({1: "a", 2: "b"}, [])  # type: ignore[arg-type]
-    detector.background = Finding(-1, ())
-    named, remarks = fitting({1: "a", 3: "c", 4: "d"}, detector)  # type: ignore[arg-type]
+    detector = SimpleNamespace(object_classes=Finding(2, ("three",)), background=Finding(0, ()))
+    assert fit_labels({1: "a", 2: "b"}, detector) == ({1: "a", 2: "b"}, ())  # type: ignore[arg-type]
+    detector.background, detector.object_classes = Finding(-1, ()), Finding(3, ("three",))
+    named, remarks = fit_labels({1: "a", 3: "c", 4: "d"}, detector)  # type: ignore[arg-type]
     assert named == {0: "a", 2: "c"} and [d.code for d in remarks] == ["D145"]
-    assert fitting({}, detector) == ({}, [])  # type: ignore[arg-type]
+    assert fit_labels({}, detector) == ({}, ())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["model.pb", "recipe", "a.uff"])

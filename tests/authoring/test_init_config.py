@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from surgeon.families.ssd.detector import SingleShotDetector as Detector
 
 import surgeon
-from surgeon.families.ssd.config_check import hear
-from surgeon.families.ssd.findings import Detector
+from surgeon.families.ssd.config_check import compare_with_config
 from surgeon.formats.graphdef import load_graph
 from surgeon.training_files.pipeline_config import parse_pipeline_config
 
@@ -90,7 +90,7 @@ def detector(zoo_ssd: Zoo) -> Detector:
 
 
 def test_a_config_that_agrees_in_all(detector: Detector) -> None:
-    heard = hear(parse_pipeline_config(CONFIG), detector)
+    heard = compare_with_config(parse_pipeline_config(CONFIG), detector)
     assert tuple(each.item for each in heard) == ITEMS and all(each.agrees for each in heard)
     assert all(each.key and each.evidence for each in heard)
 
@@ -100,13 +100,13 @@ def test_each_value_may_disagree(detector: Detector, item: str) -> None:
     old, new = CHANGES[item]
     assert old in CONFIG
     config = parse_pipeline_config(CONFIG.replace(old, new), "p.config")
-    differing = [each for each in hear(config, detector) if not each.agrees]
+    differing = [each for each in compare_with_config(config, detector) if not each.agrees]
     assert [each.item for each in differing] == [item]
     diagnostic = differing[0].diagnostic(config)
     assert (
         diagnostic.code == "D144"
         and diagnostic.severity.value == "warning"
-        and differing[0].said in diagnostic.message
+        and differing[0].config_value in diagnostic.message
     )
     assert ("by default" in diagnostic.message) == (differing[0].where is None)
 
@@ -130,8 +130,8 @@ def test_anchors_are_compared_as_a_whole(detector: Detector, old: str, new: str)
     text = CONFIG.replace(old, new)
     if "multiscale" in new:
         text = text.replace("num_layers: 6\n        min_scale: 0.2\n        max_scale: 0.95\n", "")
-    differing = [each for each in hear(parse_pipeline_config(text), detector) if not each.agrees]
-    assert [each.key for each in differing] == ["GridAnchor"] and "anchors" in differing[0].said
+    differing = [each for each in compare_with_config(parse_pipeline_config(text), detector) if not each.agrees]
+    assert [each.key for each in differing] == ["GridAnchor"] and "anchors" in differing[0].config_value
 
 
 def test_other_coders_and_generators(detector: Detector) -> None:
@@ -139,7 +139,7 @@ def test_other_coders_and_generators(detector: Detector) -> None:
         "faster_rcnn_box_coder { y_scale: 10.0 x_scale: 10.0 height_scale: 5.0 width_scale: 5.0 }",
         "mean_stddev_box_coder {}",
     )
-    assert [each.said for each in hear(parse_pipeline_config(coder), detector) if not each.agrees] == [
+    assert [each.config_value for each in compare_with_config(parse_pipeline_config(coder), detector) if not each.agrees] == [
         "mean_stddev_box_coder"
     ]
     start = CONFIG.index("ssd_anchor_generator")
@@ -147,12 +147,12 @@ def test_other_coders_and_generators(detector: Detector) -> None:
         CONFIG[:start]
         + "flexible_grid_anchor_generator {} } post_processing { score_converter: SIGMOID batch_non_max_suppression { score_threshold: 1e-8 } } } }"
     )
-    assert [each.item for each in hear(parse_pipeline_config(other), detector)] == list(ITEMS[:-1])
+    assert [each.item for each in compare_with_config(parse_pipeline_config(other), detector)] == list(ITEMS[:-1])
 
 
 def test_another_architecture_is_one_disagreement(detector: Detector) -> None:
-    heard = hear(parse_pipeline_config("model { faster_rcnn { num_classes: 3 } }"), detector)
-    assert [(each.item, each.said, each.found, each.agrees) for each in heard] == [
+    heard = compare_with_config(parse_pipeline_config("model { faster_rcnn { num_classes: 3 } }"), detector)
+    assert [(each.item, each.config_value, each.graph_value, each.agrees) for each in heard] == [
         ("architecture", "faster_rcnn", "ssd", False)
     ]
 
@@ -160,7 +160,7 @@ def test_another_architecture_is_one_disagreement(detector: Detector) -> None:
 def test_infinite_and_undefined_numbers_agree_with_nothing(detector: Detector) -> None:
     for number in ("inf", "nan"):
         config = parse_pipeline_config(CONFIG.replace("iou_threshold: 0.6", f"iou_threshold: {number}"))
-        assert [each.item for each in hear(config, detector) if not each.agrees] == ["iou_threshold"]
+        assert [each.item for each in compare_with_config(config, detector) if not each.agrees] == ["iou_threshold"]
 
 
 def test_both_say_in_the_recipe_what_they_say(zoo_ssd: Zoo, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from surgeon.diagnostics import SurgeonError
-from surgeon.families import Detector
+from surgeon.families.ssd.detector import SingleShotDetector as Detector
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec, TensorValue
 from surgeon.infer import Inference
 
@@ -39,7 +39,7 @@ def names(graph: Graph, *parts: str) -> list[str]:
 def test_everything_is_found(zoo_graph, date):
     found = Detector(zoo_graph(date))
     assert (
-        found.family.value == "ssd" and found.backbone.value == "mobilenet_v1" and found.pyramid.value == ""
+        found.architecture.value == "ssd" and found.backbone.value == "mobilenet_v1" and found.pyramid.value == ""
     )
     assert found.picture.value == Ref("image_tensor") and found.network_input.value == Ref("Preprocessor/sub")
     image = found.image.value
@@ -76,8 +76,9 @@ def test_everything_is_found(zoo_graph, date):
         and found.max_total.value == 100
         and found.class_agnostic.value is False
     )
-    assert found.clips_first.value is (date != "2019")
-    assert dict(found.detections.value) == {
+    assert found.clip.value == ("after" if date == "2019" else "before")
+    assert found.drops_empty.value is (date != "2019") and found.score_sense.value == "above"
+    assert dict(found.outputs.value) == {
         port: Ref(name)
         for port, name in (
             ("boxes", "detection_boxes"),
@@ -150,7 +151,7 @@ def test_structure_tells_where_names_do_not(zoo_graph, date):
     plain, nameless = Detector(graph), Detector(renamed(graph))
     table = {f"n{i}": node.name for i, node in enumerate(graph)}
     for name in (
-        "family",
+        "architecture",
         "classes",
         "background",
         "coder",
@@ -161,7 +162,9 @@ def test_structure_tells_where_names_do_not(zoo_graph, date):
         "image",
         "feature_maps",
         "boxes_per_location",
-        "clips_first",
+        "clip",
+        "drops_empty",
+        "score_sense",
         "score_converter",
         "label_offset",
         "pyramid",
@@ -169,8 +172,8 @@ def test_structure_tells_where_names_do_not(zoo_graph, date):
         assert getattr(nameless, name).value == getattr(plain, name).value, name
     for name in ("network_input", "encodings", "logits", "anchors_tensor", "decoded", "picture"):
         assert table[getattr(nameless, name).value.node] == getattr(plain, name).value.node, name
-    assert {port: table[ref.node] for port, ref in nameless.detections.value.items()} == {
-        port: ref.node for port, ref in plain.detections.value.items()
+    assert {port: table[ref.node] for port, ref in nameless.outputs.value.items()} == {
+        port: ref.node for port, ref in plain.outputs.value.items()
     }
     assert np.array_equal(nameless.anchors.value, plain.anchors.value)
     assert "no name" in refused("D113", renamed(graph), "backbone")
@@ -535,7 +538,7 @@ def test_one_operation_for_all(zoo_graph, edit):
         found.max_total.value,
     ) == (0.55, 0.2, 40, 60)
     assert (
-        found.clips_first.value is False
+        found.clip.value == "none"
         and found.class_agnostic.value is False
         and found.coder.value == (0.1, 0.1, 0.2, 0.2)
     )
@@ -723,7 +726,7 @@ def test_a_classifier_is_no_detector():
     from surgeon.zoo import build_lenet
 
     graph = from_bytes(build_lenet())
-    assert "NonMaxSuppression" in refused("D112", graph, "family")
+    assert "NonMaxSuppression" in refused("D112", graph, "architecture")
     refused("D112", graph, "iou_threshold")
 
 
@@ -732,17 +735,17 @@ def test_two_stages_are_told_apart(zoo_graph, edit):
     second = edit.graph(
         graph, {names(graph, "FeatureExtractor", "Conv2d_5_pointwise", "Relu6")[0]: edit.op("CropAndResize")}
     )
-    assert Detector(second).family.value == "faster_rcnn"
+    assert Detector(second).architecture.value == "faster_rcnn"
     assert "faster_rcnn" in refused("D112", second, "image")
     masks = second.replace(
         [*second, Node("detection_masks", "Identity", (Ref("detection_scores"),), attrs={"T": DType.FLOAT32})]
     )
-    assert Detector(masks).family.value == "mask_rcnn"
+    assert Detector(masks).architecture.value == "mask_rcnn"
 
 
 def test_what_is_recognised_and_what_not_is_said(zoo_graph, edit):
     graph = edit.graph(zoo_graph("2018"), {"BoxPredictor_3/BoxEncodingPredictor/Conv2D": edit.op("Mystery")})
-    message = refused("D112", graph, "family")
+    message = refused("D112", graph, "architecture")
     assert (
         "3 NonMaxSuppressionV2" in message
         and "joins of convolutions" in message
@@ -761,7 +764,7 @@ def test_outputs_that_cannot_be_told_apart_are_refused(zoo_graph):
         ],
         [Ref("num_detections")],
     )
-    refused("D113", kept, "detections")
+    refused("D113", kept, "outputs")
     refused("D113", kept, "label_offset")
 
 
@@ -834,7 +837,7 @@ def test_sizes_may_be_given(zoo_graph):
 def test_cost_is_linear_in_the_nodes(zoo_graph):
     found = Detector(zoo_graph("2018", extra_nodes=60_000))
     assert (
-        found.family.value == "ssd"
+        found.architecture.value == "ssd"
         and found.coder.value == (0.1, 0.1, 0.2, 0.2)
         and found.max_total.value == 100
     )

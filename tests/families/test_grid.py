@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from surgeon.catalog import load_catalog
-from surgeon.families import FITTED, RESIDUAL_BOUND, Detector, fit_grid
+from surgeon.families import FITTED, RESIDUAL_BOUND, fit_grid
+from surgeon.families.ssd.detector import SingleShotDetector as Detector
 from surgeon.language import recipe_schema
 
 CATALOG = load_catalog()

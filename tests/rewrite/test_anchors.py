@@ -12,7 +12,7 @@ import pytest
 
 import surgeon
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError
-from surgeon.families import Detector
+from surgeon.families.ssd.detector import SingleShotDetector as Detector
 from surgeon.formats.graphdef import load_graph
 from surgeon.formats.uff import describe, read_uff
 from surgeon.graph import Add, Drop, Graph, TensorValue

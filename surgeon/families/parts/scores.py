@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from surgeon.families.parts.head_concat import is_join
 from surgeon.families.parts.walk import STEPS, behind, number, operand
+from surgeon.families.postprocessing import Converter
 from surgeon.graph import Graph, Node, Ref
 from surgeon.infer import Inference
 
@@ -97,3 +100,14 @@ def first_column(inference: Inference, node: Node) -> int | None:
     if begin is None or begin.size != 3 or inference.spec(node.inputs[0]).shape.rank not in (3, None):
         return None
     return int(begin.reshape(-1)[2]) if not begin.reshape(-1)[:2].any() else None
+
+
+def convert_scores(logits: np.ndarray, converter: Converter) -> np.ndarray:
+    """Return the scores float32[N, P, C] that a converter makes of logits float32[N, P, C].
+
+    As ``tf.nn.softmax`` over the last axis, ``tf.sigmoid``, or as they are.
+    """
+    if converter == "softmax":
+        power = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return np.asarray(power / power.sum(axis=-1, keepdims=True), np.float32)
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32) if converter == "sigmoid" else logits

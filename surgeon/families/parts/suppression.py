@@ -106,6 +106,37 @@ def _unclipped(graph: Graph, node: Node) -> Ref:
     return node.inputs[0]
 
 
+def clipped_after(graph: Graph, nodes: Iterable[Node]) -> Node | None:
+    """Return an operation that joins clipped boxes between suppression and the outputs, if there is one."""
+    behind_suppression = _needed_after(graph, nodes)
+    return next(
+        (node for node in graph if node.name in behind_suppression and _before_clip(graph, node) is not None),
+        None,
+    )
+
+
+def empty_box_filter(graph: Graph, inference: Inference, node: Node) -> Node | None:
+    """Return the comparison by which boxes without an area are dropped before one operation, if any.
+
+    It compares with 0, and what it compares are not the scores.
+    """
+    scores = set(trail(graph, node.inputs[1]))
+
+    def back(graph: Graph, ref: Ref) -> Ref | None:
+        return _before_clip(graph, graph[ref.node]) or behind(graph, ref)
+
+    for ref in trail(graph, node.inputs[0], back):
+        gather = graph[ref.node]
+        if gather.op not in ("Gather", "GatherV2") or len(gather.inputs) < 2:
+            continue
+        compared = _comparison(graph, gather.inputs[1])
+        if compared is None or compared.op != "Greater" or number(inference, compared.inputs[1]) != 0:
+            continue
+        if scores.isdisjoint(trail(graph, compared.inputs[0])):
+            return compared
+    return None
+
+
 def iou_thresholds(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
     """Yield the overlap above which each operation drops a box, as far as it is constant."""
     for node in nodes:
@@ -154,14 +185,7 @@ def most_in_all(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> It
     for node in nodes:
         if node.op == "CombinedNonMaxSuppression":
             yield from _constant(graph, inference, node, 3)
-    needed = graph.ancestors(ref.node for ref in graph.output_refs)
-    seen = {node.name for node in nodes}
-    queue = list(seen)
-    while queue:
-        for reader in graph.readers[queue.pop()]:
-            if reader not in seen and reader in needed:
-                seen.add(reader)
-                queue.append(reader)
+    seen = _needed_after(graph, nodes)
     for node in graph:
         if node.op == "Minimum" and node.name in seen:
             known = [
@@ -172,6 +196,19 @@ def most_in_all(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> It
             found = [Constant(value, ref.node, node.name) for value, ref in known if value is not None]
             if found:
                 yield min(found, key=lambda constant: constant.value)
+
+
+def _needed_after(graph: Graph, nodes: Iterable[Node]) -> set[str]:
+    """Return the nodes between some and the outputs, these included. Membership only."""
+    needed = graph.ancestors(ref.node for ref in graph.output_refs)
+    seen = {node.name for node in nodes}
+    queue = list(seen)
+    while queue:
+        for reader in graph.readers[queue.pop()]:
+            if reader not in seen and reader in needed:
+                seen.add(reader)
+                queue.append(reader)
+    return seen
 
 
 def _constant(graph: Graph, inference: Inference, node: Node, position: int) -> list[Constant]:

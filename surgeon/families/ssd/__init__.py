@@ -1,3 +1,5 @@
-"""Single-shot detectors of the Object Detection API, with one join of box encodings and one of class
-scores.
-"""
+"""Single-shot detectors of the TensorFlow Object Detection API."""
+
+from surgeon.families.ssd.detector import SingleShotDetector
+
+FAMILY = SingleShotDetector

@@ -7,14 +7,18 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError
-from surgeon.families.ssd.findings import Detector, Finding
+from surgeon.diagnostics import SurgeonError
+from surgeon.families.config_match import ConfigMatch
+from surgeon.families.finding import Finding
 from surgeon.training_files.pipeline_config import OtherAnchors, PipelineConfig
 from surgeon.training_files.text_format import Stated
+
+if TYPE_CHECKING:
+    from surgeon.families.ssd.detector import SingleShotDetector
 
 ANCHOR_TOLERANCE = 1e-5
 """Of the picture's side; both generators round float32 sums a few times, which is 1e-7, and a ratio written
@@ -22,59 +26,6 @@ as 0.33 for a third moves an anchor by more than 1e-3."""
 
 INTERPOLATIONS = {"BILINEAR": ("tf1-bilinear", "half-pixel-bilinear"), "NEAREST_NEIGHBOR": ("nearest",)}
 _RELATIVE = 1e-5
-
-
-@dataclass(frozen=True)
-class Testimony:
-    """One value of the config beside the graph's.
-
-    ``item`` is the field of the config, empty for the anchors as a whole; ``key`` the value of the recipe
-    that it concerns (``NMS.topK``, ``image.size``); ``where`` the config's line, None where the field is not
-    written and has its default.
-    """
-
-    item: str
-    key: str
-    said: str
-    found: str
-    agrees: bool
-    where: Span | None
-    evidence: tuple[str, ...] = ()
-
-    def diagnostic(self, config: PipelineConfig) -> Diagnostic:
-        """Return the warning of a disagreement."""
-        default = "" if self.where else " by default"
-        verb = "it is " if self.item else "there are "
-        return Diagnostic(
-            "D144",
-            f"the pipeline config says {self._words}{default}; in the graph {verb}{self.found}",
-            self.where or config.file,
-            self.evidence[:3],
-            ("the graph's value is in the recipe",),
-            Severity.WARNING,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {
-            "item": self.item,
-            "key": self.key,
-            "said": self.said,
-            "found": self.found,
-            "agrees": self.agrees,
-            "line": self.where.line if self.where else None,
-        }
-
-    def comment(self, file: str) -> str:
-        """Return what the recipe says of it."""
-        place = f"{file}:{self.where.line}" if self.where else f"{file} (by default)"
-        return (
-            f"{place} agrees: {self._words}" if self.agrees else f"{place} says {self._words}; the graph wins"
-        )
-
-    @property
-    def _words(self) -> str:
-        return f"{self.item} {self.said}".strip()
 
 
 @dataclass(frozen=True)
@@ -87,19 +38,19 @@ class _Question:
     item: str
     key: str
     said: Callable[[PipelineConfig], Stated[Any] | None]
-    found: Callable[[Detector], Finding[Any]]
+    found: Callable[[SingleShotDetector], Finding[Any]]
     same: Callable[[Any, Any], bool] = operator.eq
 
 
-def hear(config: PipelineConfig, detector: Detector) -> tuple[Testimony, ...]:
+def compare_with_config(config: PipelineConfig, detector: SingleShotDetector) -> tuple[ConfigMatch, ...]:
     """Return every value of the config that the graph can be asked about, in the order of a recipe.
 
     A value that the graph does not tell is passed over.
     """
     if config.architecture.value != "ssd":
-        family = detector.family
-        return (_testimony("architecture", "name", config.architecture, family, False),)
-    heard: list[Testimony] = []
+        architecture = detector.architecture
+        return (_match("architecture", "name", config.architecture, architecture, False),)
+    matches: list[ConfigMatch] = []
     for question in _QUESTIONS:
         said = question.said(config)
         if said is None:
@@ -108,19 +59,13 @@ def hear(config: PipelineConfig, detector: Detector) -> tuple[Testimony, ...]:
             found = question.found(detector)
         except SurgeonError:
             continue
-        heard.append(
-            _testimony(question.item, question.key, said, found, question.same(said.value, found.value))
+        matches.append(
+            _match(question.item, question.key, said, found, question.same(said.value, found.value))
         )
-    return (*heard, *_anchors(config, detector))
+    return (*matches, *_anchors(config, detector))
 
 
-def object_classes(detector: Detector) -> Finding[int]:
-    """Return the number of classes without the background's."""
-    classes = detector.classes
-    return Finding(classes.value - (detector.background.value >= 0), classes.evidence)
-
-
-def _anchors(config: PipelineConfig, detector: Detector) -> Iterator[Testimony]:
+def _anchors(config: PipelineConfig, detector: SingleShotDetector) -> Iterator[ConfigMatch]:
     generator = config.anchors
     if generator is None:
         return
@@ -134,7 +79,7 @@ def _anchors(config: PipelineConfig, detector: Detector) -> Iterator[Testimony]:
     where = getattr(getattr(generator, "aspect_ratios", None), "where", None)
     if said is None or said.shape != found.value.shape:
         text = "anchors for another number of feature maps" if said is None else f"{len(said)} anchors"
-        yield Testimony(
+        yield ConfigMatch(
             "",
             "GridAnchor",
             text,
@@ -147,7 +92,7 @@ def _anchors(config: PipelineConfig, detector: Detector) -> Iterator[Testimony]:
     distance = float(np.abs(said.astype(np.float64) - found.value).max(initial=0.0))
     agrees = distance <= ANCHOR_TOLERANCE
     text = "the same anchors" if agrees else f"anchors up to {distance:.2g} of the picture's side away"
-    yield Testimony("", "GridAnchor", text, f"{len(found.value)} others", agrees, where, found.evidence)
+    yield ConfigMatch("", "GridAnchor", text, f"{len(found.value)} others", agrees, where, found.evidence)
 
 
 def _words(name: str) -> frozenset[str]:
@@ -177,8 +122,8 @@ def _close(said: Any, found: Any) -> bool:
     return not isinstance(said, str) and all(math.isclose(a, b, rel_tol=_RELATIVE) for a, b in pairs)
 
 
-def _testimony(item: str, key: str, stated: Stated[Any], found: Finding[Any], agrees: bool) -> Testimony:
-    return Testimony(
+def _match(item: str, key: str, stated: Stated[Any], found: Finding[Any], agrees: bool) -> ConfigMatch:
+    return ConfigMatch(
         item, key, _shown(stated.value), _shown(found.value), agrees, stated.where, found.evidence
     )
 
@@ -193,7 +138,7 @@ def _shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _image(pick: Callable[[Any], Any]) -> Callable[[Detector], Finding[Any]]:
+def _image(pick: Callable[[Any], Any]) -> Callable[[SingleShotDetector], Finding[Any]]:
     return lambda detector: Finding(pick(detector.image.value), detector.image.evidence)
 
 
@@ -215,7 +160,7 @@ _QUESTIONS = (
         lambda a, b: b in INTERPOLATIONS.get(a, ()),
     ),
     _Question("variances", "GridAnchor.variance", _variances, lambda d: d.coder, _close),
-    _Question("num_classes", "NMS.numClasses", lambda c: c.num_classes, object_classes),
+    _Question("num_classes", "NMS.numClasses", lambda c: c.num_classes, lambda d: d.object_classes),
     _Question(
         "score_threshold",
         "NMS.confidenceThreshold",

@@ -6,25 +6,51 @@ What goes, what takes its place, and every value with its evidence.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from surgeon.catalog import Catalog
-from surgeon.diagnostics import SurgeonError
-from surgeon.families.context import Subject, input_spec
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
+from surgeon.families.context import DerivationContext, input_spec
+from surgeon.families.family import BY_HAND, Draft, DraftOptions
 from surgeon.families.fields import derive_fields
+from surgeon.families.finding import Finding
+from surgeon.families.parts.grid_fit import FITTED, GridFit, fit_grid
 from surgeon.families.parts.upsampling import Upsampling, upsamplings
-from surgeon.families.ssd.config_check import Testimony, object_classes
-from surgeon.families.ssd.findings import Detector, Finding
-from surgeon.families.ssd.grid import FITTED, GridFit, fit_grid
-from surgeon.families.ssd.namespaces import Cut, Region, regions
+from surgeon.families.ssd.namespaces import DetectorTensors, ReplacedNamespace, replaced_namespaces
 from surgeon.language import Image
 from surgeon.language.document import to_plain
 from surgeon.language.layers import default_steps
 from surgeon.language.loading import parse_recipe
 from surgeon.language.writing import Block, Item, render, said
+
+if TYPE_CHECKING:
+    from surgeon.families.ssd.detector import SingleShotDetector
+
+NEEDED = (
+    "network_input",
+    "feature_maps",
+    "boxes_per_location",
+    "anchors_tensor",
+    "anchors",
+    "coder",
+    "encodings",
+    "logits",
+    "loc_concat",
+    "conf_concat",
+    "classes",
+    "background",
+    "score_converter",
+    "logit_scale",
+    "score_threshold",
+    "iou_threshold",
+    "max_per_class",
+    "max_total",
+    "class_agnostic",
+    "soft_sigma",
+)
+"""What a recipe needs to know of a detector."""
 
 INPUT, GRID, PRIOR, LOC, CONF, NMS = (
     "Input",
@@ -65,45 +91,122 @@ STEP_NOTES = {
 }
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A recipe for ``detector``.
+def draft_recipe(detector: SingleShotDetector, options: DraftOptions) -> Draft:
+    """Write a recipe for a detector, every value literal, with its evidence.
 
-    ``file`` is the pipeline config's name, ``image`` None where it is not known.
+    Raise SurgeonError D147 where a part is not recognised, or no plugin computes it.
     """
+    check_parts(detector)
+    labels, unfit = fit_labels(options.labels, detector)
+    image, unknown = _image(detector)
+    writer = _RecipeWriter(detector, replace(options, labels=labels), image)
+    remarks = (*unfit, *unknown, *writer.rounding_remarks())
+    return Draft(writer.name, writer.summary, writer.text(), remarks)
 
-    detector: Detector
-    catalog: Catalog
-    given_name: str = ""
-    labels: Mapping[int, str] = field(default_factory=dict)
-    heard: tuple[Testimony, ...] = ()
-    file: str = ""
-    image: Finding[Image] | None = None
 
-    # --- what it is called
-    # ------------------------------------------------------------------------------------
-
-    @cached_property
-    def kind(self) -> str:
-        """Family, backbone and pyramid, such as ``ssd_mobilenet_v1_fpn``."""
-        lite = any("BoxEncodingPredictor_depthwise" in node.name for node in self.detector.graph)
+def check_parts(detector: SingleShotDetector) -> None:
+    """Raise SurgeonError D147, followed by what is wrong, where a part is not recognised or no plugin
+    computes it.
+    """
+    known: list[str] = []
+    problems: dict[str, Diagnostic] = {}
+    unknown = _image(detector)[1]
+    for key in NEEDED:
         try:
-            backbone = self.detector.backbone.value
-        except SurgeonError:
-            backbone = ""
-        words = ("ssdlite" if lite else "ssd", backbone, self.detector.pyramid.value)
-        return "_".join(word for word in words if word)
+            value = detector.finding(key).value
+        except SurgeonError as exc:
+            problems.update((f"{d.code} {d.message}", d) for d in exc.diagnostics)
+        else:
+            known.append(f"{key.replace('_', ' ')}: {f'{len(value)} boxes' if key == 'anchors' else value}")
+    where = detector.graph.source or None
+    if problems:
+        # A resizer without a fixed size leaves sizes unknown all over: then it is the first to be named.
+        found = [*unknown, *problems.values()]
+        raise SurgeonError(
+            Diagnostic(
+                "D147",
+                f"the graph is a single-shot detector, but not all of it is recognised: {found[0].message}",
+                where,
+                tuple(f"recognised: {text:.160}" for text in known),
+                BY_HAND,
+            ),
+            *(replace(each, severity=Severity.ERROR) for each in found),
+        )
+    postprocessing = detector.postprocessing
+    if postprocessing.class_agnostic.value:
+        raise error(
+            "D147",
+            "boxes of different classes suppress each other in the graph; NMS_TRT suppresses class by class",
+            where,
+            postprocessing.class_agnostic.evidence,
+            BY_HAND,
+        )
+    if postprocessing.soft_sigma.value > 0:
+        raise error(
+            "D147",
+            "overlapping boxes lose score in the graph (soft suppression); NMS_TRT drops them",
+            where,
+            postprocessing.soft_sigma.evidence,
+            BY_HAND,
+        )
+
+
+def fit_labels(
+    labels: Mapping[int, str], detector: SingleShotDetector
+) -> tuple[dict[int, str], tuple[Diagnostic, ...]]:
+    """Return the labels by the number that a detection carries, and a warning where they do not fit the
+    detector.
+    """
+    if not labels:
+        return {}, ()
+    count = detector.object_classes
+    # Without a background's column, the first class is number 0 in the detections.
+    shift = 0 if detector.background.value >= 0 else -1
+    named = {number + shift: label for number, label in labels.items() if number <= count.value}
+    highest = max(labels)
+    if highest == count.value:
+        return named, ()
+    if highest < count.value:
+        labels_end = f"the labels end at class {highest}"
+    else:
+        labels_end = f"the labels go up to class {highest}"
+    warning = Diagnostic(
+        "D145",
+        f"{labels_end}; the detector has {count.value} classes without the background",
+        None,
+        count.evidence,
+        ("check that the label map is the one of the training",),
+        Severity.WARNING,
+    )
+    return named, (warning,)
+
+
+def _image(detector: SingleShotDetector) -> tuple[Finding[Image] | None, tuple[Diagnostic, ...]]:
+    """Return how a picture becomes the input, or the reason why that is not known, as warnings."""
+    try:
+        return detector.image, ()
+    except SurgeonError as exc:
+        return None, tuple(replace(each, severity=Severity.WARNING) for each in exc.diagnostics)
+
+
+@dataclass(frozen=True)
+class _RecipeWriter:
+    """The text of a recipe for ``detector``; ``image`` is None where it is not known."""
+
+    detector: SingleShotDetector
+    options: DraftOptions
+    image: Finding[Image] | None
 
     @property
     def name(self) -> str:
-        return self.given_name or self.kind
+        return self.options.name or self.detector.kind
 
     @property
     def summary(self) -> str:
         """One line: kind, classes and the input's size."""
-        classes = object_classes(self.detector).value
+        classes = self.detector.object_classes.value
         height, width = self._size
-        return f"{self.kind} for {classes} class{'' if classes == 1 else 'es'} at {height} x {width}"
+        return f"{self.detector.kind} for {classes} class{'' if classes == 1 else 'es'} at {height} x {width}"
 
     @cached_property
     def _size(self) -> tuple[int, int]:
@@ -111,26 +214,18 @@ class Draft:
         height, width = self.image.value.size if self.image is not None else dims[1:3]
         return height or 0, width or 0
 
-    # --- the whole
-    # --------------------------------------------------------------------------------------------
-
     def text(self) -> str:
         """Return the recipe."""
         drafted = parse_recipe(render((), self._block({})))
-        subject = Subject(
-            drafted,
-            self.detector.graph,
-            rules={key: rule.node for key, rule in drafted.namespaces.items()},
-            catalog=self.catalog,
-        )
+        context = DerivationContext(drafted, self.detector.graph, self.options.catalog)
         derived: dict[tuple[str, str], Item] = {}
         for name, definition in drafted.nodes.items():
             if definition.op == "Placeholder":
-                spec = input_spec(subject, name, definition)
+                spec = input_spec(context, name, definition)
                 derived[name, "shape"] = Item(list(spec.value.shape.dims), said(spec.evidence))
                 derived[name, "dtype"] = Item(spec.value.dtype.value)
             elif definition.plugin is not None:
-                fields, found = derive_fields(subject, self.catalog, name)
+                fields, found = derive_fields(context, name)
                 derived |= {
                     (name, each.field): Item(fields[each.field], said(each.evidence)) for each in found
                 }
@@ -144,14 +239,15 @@ class Draft:
             "instead of a "
             "value derives it again.",
         ]
-        if self.heard:
-            differ = [each for each in self.heard if not each.agrees]
+        matches = self.options.config_matches
+        if matches:
+            differ = [match for match in matches if not match.agrees]
             verdict = (
                 f"{len(differ)} differ{'s' if len(differ) == 1 else ''}, and the graph wins"
                 if differ
                 else "all agree"
             )
-            lines.append(f"{self.file} was compared in {len(self.heard)} values: {verdict}.")
+            lines.append(f"{self.options.config_name} was compared in {len(matches)} values: {verdict}.")
         return tuple(lines)
 
     def _block(self, derived: Mapping[tuple[str, str], Item]) -> Block:
@@ -164,7 +260,7 @@ class Draft:
         )
         block = {
             "recipe": Item(1),
-            "name": Item(self.name, self._heard("name")),
+            "name": Item(self.name, self._config_comments("name")),
             "summary": Item(self.summary),
             "outputs": Item([nms], (rows,)),
             "anchors": Item(how, (made,)),
@@ -174,15 +270,17 @@ class Draft:
         }
         if self.image is not None:
             block["image"] = Item(self._image(self.image), said(self.image.evidence), spaced=True)
-        if self.labels:
-            named = {number: Item(label) for number, label in self.labels.items()}
+        if self.options.labels:
+            named = {number: Item(label) for number, label in self.options.labels.items()}
             block["labels"] = Item(named, ("names of the numbers that detections carry",), spaced=True)
         engine = {"precision": "fp16", "max_batch": 1, "workspace": "1GiB"}
         block["engine"] = Item(engine, ("not from the graph: how an engine is built",), spaced=True)
         return block
 
-    def _heard(self, key: str) -> tuple[str, ...]:
-        return tuple(each.comment(self.file) for each in self.heard if each.key == key)
+    def _config_comments(self, key: str) -> tuple[str, ...]:
+        return tuple(
+            each.comment(self.options.config_name) for each in self.options.config_matches if each.key == key
+        )
 
     @cached_property
     def _names(self) -> Mapping[str, str]:
@@ -196,9 +294,6 @@ class Draft:
 
     def _named(self, name: str) -> str:
         return self._names[name]
-
-    # --- nodes
-    # ------------------------------------------------------------------------------------------------
 
     def _nodes(self, derived: Mapping[tuple[str, str], Item]) -> Block:
         names = self._names
@@ -236,14 +331,14 @@ class Draft:
         self, derived: Mapping[tuple[str, str], Item], node: str, key: str, value: Any, why: str = ""
     ) -> Item:
         item = derived.get((self._named(node), key)) or Item(value, (why,) if why else ())
-        return Item(item.value, (*item.comments, *self._heard(f"{node}.{key}")))
+        return Item(item.value, (*item.comments, *self._config_comments(f"{node}.{key}")))
 
     @cached_property
     def _anchors(self) -> tuple[str, GridFit, str]:
         """Return the anchor plugin, its fit, and the recipe's key ``anchors``."""
         square = all(height == width for height, width in self.detector.feature_maps.value)
         op = "GridAnchor_TRT" if square else "GridAnchorRect_TRT"
-        fit = fit_grid(self.detector, self.catalog, op)
+        fit = fit_grid(self.detector, self.options.catalog, op)
         # Before TensorRT 8.5.1 the plugin for oblong maps puts centres elsewhere in x.
         return op, fit, "plugin" if fit.expresses and square else "constant"
 
@@ -262,7 +357,7 @@ class Draft:
                 f"not used, by 'anchors: constant' above: before TensorRT 8.5.1, {op} puts the centres "
                 "elsewhere",
             )
-        return Item({"plugin": Item(op), "fields": Item(fields)}, (*comments, *self._heard(GRID)))
+        return Item({"plugin": Item(op), "fields": Item(fields)}, (*comments, *self._config_comments(GRID)))
 
     def _scores(self, flat: Mapping[str, Any]) -> dict[str, Item]:
         """Return the nodes from the class heads to the suppression."""
@@ -281,18 +376,18 @@ class Draft:
 
     def _suppression(self) -> tuple[str, ...]:
         comments = ["decodes boxes, and suppresses overlapping ones class by class"]
-        clips = self.detector.clips_first
-        if clips.value:
+        clip = self.detector.clip
+        if clip.value == "before":
             comments.append(
                 "The graph clips boxes to the picture before suppression, the plugin after it: boxes that "
-                "reach over the "
-                f"border can be suppressed otherwise, and 'surgeon verify' counts them. {clips.evidence[0]}"
+                "reach over the border can be suppressed otherwise, and 'surgeon verify' counts them. "
+                f"{clip.evidence[0]}"
             )
         return tuple(comments)
 
     @cached_property
     def _upsamplings(self) -> tuple[Upsampling, ...]:
-        graph, cut = self.detector.graph, self._cut
+        graph, cut = self.detector.graph, self._tensors
         needed = graph.ancestors(ref.node for ref in (*cut.boxes, *cut.scores)) - graph.ancestors(
             [cut.network_input.node]
         )
@@ -303,16 +398,13 @@ class Draft:
         """Names of the nodes that enlarge feature maps."""
         return tuple(self._free(f"upsampling_{number}") for number in range(len(self._upsamplings)))
 
-    # --- the rest
-    # ---------------------------------------------------------------------------------------------
-
     @cached_property
-    def _cut(self) -> Cut:
+    def _tensors(self) -> DetectorTensors:
         detector = self.detector
         boxes, scores = (
             tuple(head.tensor for head in heads.value) for heads in (detector.box_heads, detector.class_heads)
         )
-        return Cut(
+        return DetectorTensors(
             detector.network_input.value,
             detector.anchors_tensor.value,
             boxes,
@@ -322,15 +414,15 @@ class Draft:
         )
 
     @cached_property
-    def _regions(self) -> tuple[Region, ...]:
-        return regions(self.detector.graph, self._cut)
+    def _replaced(self) -> tuple[ReplacedNamespace, ...]:
+        return replaced_namespaces(self.detector.graph, self._tensors)
 
     def _namespaces(self) -> Block:
         joined = JOINED if self.detector.score_converter.value == "softmax" else CONF
         block: dict[str, Item] = {}
-        for region in self._regions:
-            node = self._named(joined if region.node == CONF else region.node)
-            block[region.namespace] = Item(node, (region.comment,))
+        for replaced in self._replaced:
+            node = self._named(joined if replaced.node == CONF else replaced.node)
+            block[replaced.namespace] = Item(node, (replaced.comment,))
         for each, name in zip(self._upsamplings, self._enlarged, strict=True):
             for namespace in self._around(each):
                 block[namespace] = Item(
@@ -356,11 +448,26 @@ class Draft:
         """Names of the nodes of the network that round numbers as 8-bit arithmetic would, in graph order."""
         found = [node.name for node in self.detector.graph if node.op in ROUNDING]
         needed = (
-            self.detector.graph.ancestors(ref.node for ref in (*self._cut.boxes, *self._cut.scores))
+            self.detector.graph.ancestors(ref.node for ref in (*self._tensors.boxes, *self._tensors.scores))
             if found
             else ()
         )
         return tuple(name for name in found if name in needed)
+
+    def rounding_remarks(self) -> tuple[Diagnostic, ...]:
+        """Return a warning where the recipe leaves out that the graph rounds numbers."""
+        if not self.rounding:
+            return ()
+        warning = Diagnostic(
+            "D150",
+            f"the network rounds numbers as 8-bit arithmetic would, in {len(self.rounding)} places; for UFF "
+            "the recipe leaves that out",
+            self.detector.graph.source or None,
+            (f"for example '{self.rounding[0]}'",),
+            ("detections differ a little: see 'surgeon verify'; with --target graphdef nothing is left out",),
+            Severity.WARNING,
+        )
+        return (warning,)
 
     def _steps(self) -> list[Item]:
         """Return the steps of a recipe that names none, in full, and what this graph needs besides."""
@@ -405,7 +512,7 @@ class Draft:
             "color": image.color,
             "steps": steps,
         }
-        return {key: Item(value, self._heard(f"image.{key}")) for key, value in values.items()}
+        return {key: Item(value, self._config_comments(f"image.{key}")) for key, value in values.items()}
 
 
 def _enlarging(each: Upsampling, name: str) -> dict[str, Item]:

@@ -32,8 +32,8 @@ _COMMENTS = {
 
 
 @dataclass(frozen=True)
-class Cut:
-    """Where a detector is cut: tensors of its graph.
+class DetectorTensors:
+    """The tensors at which a detector is tensors.
 
     ``boxes`` and ``scores`` are what the heads give and two operations join; ``encodings`` and ``logits``
     what the postprocessor reads of that.
@@ -48,7 +48,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Region:
+class ReplacedNamespace:
     """A namespace and the recipe's node that takes its place; ``comment`` says what it holds."""
 
     namespace: str
@@ -56,23 +56,24 @@ class Region:
     comment: str
 
 
-def regions(graph: Graph, cut: Cut) -> tuple[Region, ...]:
+def replaced_namespaces(graph: Graph, tensors: DetectorTensors) -> tuple[ReplacedNamespace, ...]:
     """Return the namespaces to take out, each as short as it can be without holding a node that stays.
 
     Raise SurgeonError D147 where it takes more than a few of them: then names do not follow the detector's
     parts.
     """
-    stay = upstream(graph, (ref.node for ref in (*cut.boxes, *cut.scores)), stop=cut.network_input.node)
-    anchors, joining = _anchor_nodes(graph, cut.anchors)
+    heads = (ref.node for ref in (*tensors.boxes, *tensors.scores))
+    stay = upstream(graph, heads, stop=tensors.network_input.node)
+    anchors, joining = _anchor_nodes(graph, tensors.anchors)
     cores = {
-        "Input": upstream(graph, [cut.network_input.node]) - stay,
+        "Input": upstream(graph, [tensors.network_input.node]) - stay,
         "GridAnchor": anchors,
         "concat_priorbox": joining,
-        "concat_box_loc": _joining(graph, cut.boxes),
-        "concat_box_conf": _joining(graph, cut.scores),
-        "NMS": _suppression(graph, [cut.encodings, cut.logits]),
+        "concat_box_loc": _joining(graph, tensors.boxes),
+        "concat_box_conf": _joining(graph, tensors.scores),
+        "NMS": _suppression(graph, [tensors.encodings, tensors.logits]),
     }
-    found: dict[str, Region] = {}
+    found: dict[str, ReplacedNamespace] = {}
     for node, core in cores.items():
         # Anchors may be joined inside the namespace that makes them: the longer key then wins.
         others = [
@@ -85,7 +86,7 @@ def regions(graph: Graph, cut: Cut) -> tuple[Region, ...]:
         # What only passes a tensor on is forwarded before namespaces are taken out.
         for name in (each.name for each in graph if each.name in core and each.op not in IDENTITIES):
             namespace = _shortest(name, taken)
-            found.setdefault(namespace, Region(namespace, node, _COMMENTS[node]))
+            found.setdefault(namespace, ReplacedNamespace(namespace, node, _COMMENTS[node]))
     if len(found) > MOST:
         raise error(
             "D147",

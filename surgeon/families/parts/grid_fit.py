@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from surgeon.catalog import Catalog
-from surgeon.families.ssd.findings import Detector
+from surgeon.families.family import Family
 
 RESIDUAL_BOUND = 1e-6
 """Largest difference of a coordinate, relative to the picture, up to which a plugin's anchors are the
@@ -44,22 +44,26 @@ class GridFit:
         return self.residual <= RESIDUAL_BOUND
 
 
-def fit_grid(detector: Detector, catalog: Catalog, op: str) -> GridFit:
-    """Fit ``minSize``, ``maxSize`` and ``aspectRatios`` of a grid anchor plugin to a detector's anchors.
+def fit_grid(family: Family, catalog: Catalog, op: str) -> GridFit:
+    """Fit ``minSize``, ``maxSize`` and ``aspectRatios`` of a grid anchor plugin to the anchors of a graph.
 
     The ratios are the means over all layers but the first; the sizes a straight line, by least squares,
     through the layers' scales. Where the plugin makes the anchors, each is then the number of fewest digits
-    that leaves the same residual, which the plugin's own reference computes. Raise what the detector's
-    properties raise.
+    that leaves the same residual, which the plugin's own reference computes. Raise what the
+    findings raise.
     """
-    sizes, counts = detector.feature_maps.value, detector.boxes_per_location.value
+    sizes, counts = family.finding("feature_maps").value, family.finding("boxes_per_location").value
     reason = _misfit(op, sizes, counts)
     if reason:
         return GridFit({}, float("inf"), reason)
-    anchors = detector.anchors.value
+    anchors = family.finding("anchors").value
     square = op == "GridAnchor_TRT"
     maps = [h for h, _ in sizes] if square else [n for pair in sizes for n in pair]
-    fixed = {"numLayers": len(sizes), "featureMapShapes": maps, "variance": list(detector.coder.value)}
+    fixed = {
+        "numLayers": len(sizes),
+        "featureMapShapes": maps,
+        "variance": list(family.finding("coder").value),
+    }
     scales, ratios = _shapes(anchors, sizes, counts)
     smallest, largest = _line(scales)
     fit = _Residual(catalog, op, fixed, anchors)

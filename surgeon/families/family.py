@@ -1,0 +1,271 @@
+"""What a family of detectors answers for a graph, and how families are found."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from surgeon.catalog import Catalog, PluginSpec
+from surgeon.diagnostics import Diagnostic, SurgeonError, error
+from surgeon.families.config_match import ConfigMatch
+from surgeon.families.finding import Finding
+from surgeon.families.postprocessing import Postprocessing
+from surgeon.graph import AttrValue, Graph, Ref
+from surgeon.infer import Inference
+from surgeon.language import Image
+from surgeon.training_files.pipeline_config import PipelineConfig
+
+GROUP = "surgeon.families"
+"""Entry points of families that other packages bring: each names a module with a ``FAMILY``."""
+
+BY_HAND = (
+    "'surgeon inspect MODEL --depth 2' shows what the graph consists of, and shipped recipes that fit",
+    "docs/recipes.md is the guide to writing a recipe by hand",
+)
+"""What to do about a graph that no recipe can be written for."""
+
+
+@dataclass(frozen=True)
+class DraftOptions:
+    """What a recipe is written with, besides the graph.
+
+    ``name`` is empty where the family chooses one. ``labels`` names classes by number, from 1
+    on. ``config_matches`` is what the pipeline config called ``config_name`` says.
+    """
+
+    catalog: Catalog
+    name: str = ""
+    labels: Mapping[int, str] = field(default_factory=dict)
+    config_matches: tuple[ConfigMatch, ...] = ()
+    config_name: str = ""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A recipe's text for one graph; ``remarks`` are warnings of what it leaves out."""
+
+    name: str
+    summary: str
+    text: str
+    remarks: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class AnchorConstant:
+    """The anchors of a graph as the port of a plugin reads them, and the tensors that show them."""
+
+    value: np.ndarray
+    evidence: tuple[str, ...]
+
+
+class Family(ABC):
+    """A graph as one family of detectors sees it.
+
+    Findings are computed when first asked for; each raises SurgeonError where the graph does not tell it.
+    ``inference`` tells sizes; without one it is made, with batch 1.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    """What a member is called: 'single-shot detector'."""
+
+    keys: ClassVar[tuple[str, ...]] = ()
+    """Names of the findings, in the order in which they are reported."""
+
+    joined: ClassVar[Mapping[str, str]] = {"loc": "boxes", "conf": "class scores"}
+    """The ports of a plugin at which joined heads arrive, and what these heads give."""
+
+    anchor_port: ClassVar[str] = "prior"
+    """The port of a plugin at which anchors arrive."""
+
+    def __init__(self, graph: Graph, inference: Inference | None = None) -> None:
+        self.graph = graph
+        self._given = inference
+
+    @classmethod
+    @abstractmethod
+    def match(cls, graph: Graph, inference: Inference | None = None) -> Family | Refusal:
+        """Return the graph as a member, or why it is none, told by its structure.
+
+        It runs for every graph that a plan asks about: it walks, and leaves what costs more to the findings.
+        """
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """Return the family with what sets this member apart, such as ``ssd_mobilenet_v1_fpn``."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> Finding[Mapping[str, Ref]]:
+        """The tensors that hold detections.
+
+        ``boxes`` float32[N, K, 4] (ymin, xmin, ymax, xmax relative to the picture), ``scores`` float32[N, K],
+        ``classes`` [N, K] and ``count`` [N], as far as they are there.
+        """
+
+    @property
+    @abstractmethod
+    def picture(self) -> Finding[Ref]:
+        """The tensor that a picture is put into."""
+
+    @property
+    @abstractmethod
+    def image(self) -> Finding[Image]:
+        """How a picture becomes the network's input."""
+
+    @property
+    @abstractmethod
+    def postprocessing(self) -> Postprocessing:
+        """What the original computes between the heads and the detections."""
+
+    @abstractmethod
+    def draft(self, options: DraftOptions) -> Draft:
+        """Write the recipe.
+
+        Raise SurgeonError D147 where a part is not recognised, or no plugin computes it.
+        """
+
+    def finding(self, key: str) -> Finding[Any]:
+        """Return one of the findings called ``keys``; raise SurgeonError D107 for another key."""
+        if key not in self.keys:
+            raise self.fail(
+                "D107",
+                f"the family '{self.name}' does not tell '{key}'",
+                ["it tells: " + (", ".join(f"'{known}'" for known in self.keys) or "nothing")],
+                ["write the value instead of 'auto'"],
+            )
+        found: Finding[Any] = getattr(self, key)
+        return found
+
+    @property
+    def findings(self) -> Mapping[str, Finding[Any] | SurgeonError]:
+        """Every finding by its key, or the reason why the graph does not tell it."""
+        table: dict[str, Finding[Any] | SurgeonError] = {}
+        for key in self.keys:
+            try:
+                table[key] = self.finding(key)
+            except SurgeonError as exc:
+                table[key] = exc
+        return table
+
+    def image_at(self, ref: Ref) -> Finding[Image]:
+        """Return how a picture becomes a tensor of the graph."""
+        return self.image
+
+    def join(self, port: str) -> Finding[str]:
+        """Return the node that joins the heads which a port of ``joined`` reads."""
+        raise self.fail("D107", f"the family '{self.name}' does not tell what joins {self.joined[port]}")
+
+    def anchor_constant(self) -> AnchorConstant:
+        """Return the anchors as ``anchor_port`` reads them."""
+        raise self.fail("D107", f"the family '{self.name}' does not tell anchors")
+
+    @property
+    def class_shift(self) -> int:
+        """What is added to a class of the outputs to give the label of the plugin in its place."""
+        return 0
+
+    @property
+    def plugin_sources(self) -> tuple[Ref, ...]:
+        """The tensors that :meth:`plugin_inputs` reads, as far as the graph tells them."""
+        return ()
+
+    def anchor_input(self, values: Mapping[Ref, np.ndarray]) -> np.ndarray:
+        """Return the anchors as ``anchor_port`` reads them, from the values of ``plugin_sources``."""
+        return self.anchor_constant().value
+
+    def plugin_inputs(
+        self, plugin: PluginSpec, fields: Mapping[str, AttrValue], values: Mapping[Ref, np.ndarray]
+    ) -> Mapping[str, np.ndarray]:
+        """Return what the original gives to a plugin's ports, from the values of ``plugin_sources``.
+
+        Empty where nothing in the original stands for the ports. Raise SurgeonError where the graph does not
+        tell it.
+        """
+        return {}
+
+    def config_check(self, config: PipelineConfig) -> tuple[ConfigMatch, ...]:
+        """Compare a pipeline config with the graph, value by value."""
+        return ()
+
+    def fail(
+        self, code: str, message: str, notes: Iterable[str] = (), help: Iterable[str] = ()
+    ) -> SurgeonError:
+        """Return the error to raise, placed in the graph."""
+        return error(code, message, self.graph.source or None, notes, help)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a graph is no member of a family.
+
+    ``family`` is the graph as far as it was recognised, ``nearness`` the number of parts that were.
+    """
+
+    family: Family
+    reason: SurgeonError
+    nearness: int = 0
+
+
+@cache
+def load_families() -> tuple[type[Family], ...]:
+    """Return the families, those of this package first.
+
+    Raise SurgeonError D151 for a name that two of them have, naming both owners.
+    """
+    found: dict[str, tuple[type[Family], str]] = {}
+    for module in _modules():
+        family: type[Family] | None = getattr(module, "FAMILY", None)
+        if family is None:
+            continue
+        other = found.setdefault(family.name, (family, module.__name__))
+        if other[0] is not family:
+            raise error(
+                "D151",
+                f"there are two families '{family.name}', of '{other[1]}' and '{module.__name__}'; expected "
+                "one",
+                help=["take one of the two away, or give it another name"],
+            )
+    return tuple(family for family, _ in found.values())
+
+
+def _modules() -> Iterator[ModuleType]:
+    """Yield the packages of this room by name, then the modules of entry points."""
+    here = importlib.import_module("surgeon.families")
+    for info in sorted(pkgutil.iter_modules(here.__path__), key=lambda info: info.name):
+        if info.ispkg:
+            yield importlib.import_module(f"{here.__name__}.{info.name}")
+    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        yield importlib.import_module(point.module)
+
+
+def recognise(graph: Graph, inference: Inference | None = None) -> Family | Refusal:
+    """Return the graph as the first family that it is a member of, else the nearest refusal."""
+    nearest: Refusal | None = None
+    for family in load_families():
+        found = family.match(graph, inference)
+        if isinstance(found, Family):
+            return found
+        if nearest is None or found.nearness > nearest.nearness:
+            nearest = found
+    assert nearest is not None
+    return nearest
+
+
+def nearest_family(graph: Graph, inference: Inference | None = None) -> Family:
+    """Return the graph as its family sees it, or as the nearest one does.
+
+    The findings of the nearest one raise what is missing.
+    """
+    found = recognise(graph, inference)
+    return found.family if isinstance(found, Refusal) else found

@@ -1,0 +1,214 @@
+"""Single-shot detectors of the TensorFlow Object Detection API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cached_property
+
+import numpy as np
+
+from surgeon.catalog import PluginSpec
+from surgeon.diagnostics import SurgeonError
+from surgeon.families.config_match import ConfigMatch
+from surgeon.families.family import AnchorConstant, Draft, DraftOptions, Family, Refusal
+from surgeon.families.finding import Finding
+from surgeon.families.parts.suppression import suppressions
+from surgeon.families.parts.walk import source
+from surgeon.families.postprocessing import Postprocessing, told
+from surgeon.families.ssd.config_check import compare_with_config
+from surgeon.families.ssd.draft import NEEDED, draft_recipe
+from surgeon.families.ssd.plugin_inputs import plugin_inputs, prior_boxes
+from surgeon.families.ssd.suppression import SuppressionFindings
+from surgeon.graph import AttrValue, Graph, Node, Ref
+from surgeon.infer import Inference
+from surgeon.training_files.pipeline_config import PipelineConfig
+
+_BACKBONE = re.compile(
+    r"(mobilenet|inception|resnet|pnasnet|nasnet|vgg|efficientnet|densenet)_?(v\d+|resnet)?(?:_v?(\d+))?",
+    re.IGNORECASE,
+)
+
+
+class SingleShotDetector(SuppressionFindings):
+    """A single-shot detector graph, taken apart by its structure.
+
+    Every finding walks back from what suppresses boxes, is computed when first asked for, and raises
+    SurgeonError: D112 where the graph is no such detector, D113 where a walk ends early, D114 where two
+    witnesses contradict each other, D115 for preprocessing and D116 for coding of boxes that have no name
+    here, D117 for anchors that are not constant.
+
+    ``inference`` tells sizes; without one it is made, with batch 1.
+    """
+
+    name = "ssd"
+    title = "single-shot detector"
+    keys = (
+        *NEEDED,
+        "box_heads",
+        "class_heads",
+        "count",
+        "clip",
+        "drops_empty",
+        "score_sense",
+        "label_offset",
+    )
+
+    @classmethod
+    def match(cls, graph: Graph, inference: Inference | None = None) -> Family | Refusal:
+        """Return a detector whose heads, their joins and suppression are found, else why they are not."""
+        detector = cls(graph, inference)
+        try:
+            if detector._two_stages:
+                return Refusal(detector, detector._two_stages_refused(), 2)
+            detector._check_structure()
+        except SurgeonError as exc:
+            return Refusal(detector, exc, 1 if suppressions(graph) else 0)
+        return detector
+
+    @cached_property
+    def kind(self) -> str:
+        """Family, backbone and pyramid, such as ``ssd_mobilenet_v1_fpn``."""
+        lite = any("BoxEncodingPredictor_depthwise" in node.name for node in self.graph)
+        try:
+            backbone = self.backbone.value
+        except SurgeonError:
+            backbone = ""
+        words = ("ssdlite" if lite else "ssd", backbone, self.pyramid.value)
+        return "_".join(word for word in words if word)
+
+    @cached_property
+    def backbone(self) -> Finding[str]:
+        """The network that computes features, such as ``mobilenet_v2``, by the names of its nodes."""
+        for node in self.graph:
+            for part in node.name.split("/")[:4]:
+                match = _BACKBONE.match(part)
+                if match and node.name in self._varying:
+                    kind, version, depth = match.groups()
+                    words = [word.lower() for word in (kind, version, depth) if word]
+                    return Finding("_".join(words), (f"the name of '{node.name}'",))
+        first = self._first_convolution.name
+        raise self.fail(
+            "D113",
+            f"the network from '{first}' on has no name that is known here; expected, say, MobilenetV2",
+            help=["name the recipe yourself"],
+        )
+
+    @cached_property
+    def pyramid(self) -> Finding[str]:
+        """``fpn`` where maps are enlarged and added, ``ppn`` where one map is pooled, else an empty text."""
+        above = self._feature_nodes
+        for node in above:
+            upsampled = re.search(r"(^|/)(fpn|nearest_neighbor_upsampling)", node.name)
+            if upsampled or node.op == "ResizeNearestNeighbor":
+                return Finding("fpn", (f"'{node.name}' ({node.op})",))
+        for node in above:
+            if node.op == "MaxPool" and self.graph[source(self.graph, node.inputs[0]).node].op == "MaxPool":
+                return Finding("ppn", (f"'{node.name}' pools what is pooled already",))
+        return Finding("", ("no map is enlarged, and none is pooled again and again",))
+
+    @cached_property
+    def _feature_nodes(self) -> list[Node]:
+        needed = self.graph.ancestors(head.conv for head in self.box_heads.value)
+        return [node for node in self.graph if node.name in needed and node.name in self._varying]
+
+    def _two_stages_refused(self) -> SurgeonError:
+        found = self.architecture
+        evidence = list(found.evidence)
+        with suppress(SurgeonError):
+            evidence.append(f"backbone: {self.backbone.value}, by {self.backbone.evidence[0]}")
+        return self.fail(
+            "D112",
+            f"the graph is a detector of two stages ({found.value}); recipes are written for single-shot "
+            "detectors (ssd)",
+            evidence,
+        )
+
+    @cached_property
+    def object_classes(self) -> Finding[int]:
+        """Number of classes without the background's."""
+        return Finding(self.classes.value - (self.background.value >= 0), self.classes.evidence)
+
+    @cached_property
+    def postprocessing(self) -> Postprocessing:
+        """What the original computes between the heads and the detections."""
+        return Postprocessing(
+            boxes=told(lambda: self.count),
+            coding=told(lambda: self.coding),
+            variances=told(lambda: self.coder),
+            classes=told(lambda: self.classes),
+            background=told(lambda: self.background),
+            score_scale=told(lambda: self.logit_scale),
+            score_converter=told(lambda: self.score_converter),
+            score_threshold=told(lambda: self.score_threshold),
+            score_sense=told(lambda: self.score_sense),
+            iou_threshold=told(lambda: self.iou_threshold),
+            soft_sigma=told(lambda: self.soft_sigma),
+            class_agnostic=told(lambda: self.class_agnostic),
+            max_per_class=told(lambda: self.max_per_class),
+            max_total=told(lambda: self.max_total),
+            clip=told(lambda: self.clip),
+            drops_empty=told(lambda: self.drops_empty),
+        )
+
+    def join(self, port: str) -> Finding[str]:
+        """Return the node that joins box heads (``loc``) or class heads (``conf``)."""
+        if port == "loc":
+            join, heads = self._between[0], self.box_heads
+        else:
+            join, heads = self._scores.join, self.class_heads
+        first = heads.value[0]
+        return Finding(
+            join.name,
+            (
+                f"{len(heads.value)} convolutions, such as '{first.conv}', are joined",
+                f"'{first.tensor}' is {self.inference.spec(first.tensor)}",
+            ),
+        )
+
+    def anchor_constant(self) -> AnchorConstant:
+        """Return anchors and variances, float32[1, 2, 4P, 1], as NMS_TRT reads them."""
+        anchors, variances = self.anchors, self.coder
+        value = prior_boxes(anchors.value, variances.value)
+        return AnchorConstant(value, (*anchors.evidence, *variances.evidence))
+
+    @property
+    def class_shift(self) -> int:
+        """What is added to a class of the outputs to give the label of the plugin in its place."""
+        return (1 if self.background.value == 0 else 0) - self.label_offset.value
+
+    @cached_property
+    def plugin_sources(self) -> tuple[Ref, ...]:
+        """Encodings, scores before they are converted, and anchors, as far as the graph tells them."""
+        found = []
+        for key in ("encodings", "logits", "anchors_tensor"):
+            with suppress(SurgeonError):
+                found.append(self.finding(key).value)
+        return tuple(found)
+
+    def plugin_inputs(
+        self, plugin: PluginSpec, fields: Mapping[str, AttrValue], values: Mapping[Ref, np.ndarray]
+    ) -> Mapping[str, np.ndarray]:
+        """Return what the original gives to a plugin of the ports ``loc``, ``conf`` and ``prior``."""
+        if {port.name for port in plugin.inputs} != {"loc", "conf", "prior"}:
+            return {}
+        return plugin_inputs(self, fields, values)
+
+    def anchor_input(self, values: Mapping[Ref, np.ndarray]) -> np.ndarray:
+        """Return the anchors as ``anchor_port`` reads them, from the values of ``plugin_sources``."""
+        return prior_boxes(values[self.anchors_tensor.value].reshape(-1, 4), self.coder.value)
+
+    def config_check(self, config: PipelineConfig) -> tuple[ConfigMatch, ...]:
+        """Compare a pipeline config with the graph, in the order of a recipe.
+
+        A value that the graph does not tell is passed over.
+        """
+        return compare_with_config(config, self)
+
+    def draft(self, options: DraftOptions) -> Draft:
+        """Write a recipe with every value literal, and its evidence.
+
+        Raise SurgeonError D147 where a part is not recognised, or no plugin computes it.
+        """
+        return draft_recipe(self, options)

@@ -1,0 +1,121 @@
+"""How a picture becomes the input of a single-shot detector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+from surgeon.diagnostics import SurgeonError
+from surgeon.families.finding import Finding
+from surgeon.families.parts.preprocessing import Pixels, pixels_behind
+from surgeon.families.ssd.structure import Structure
+from surgeon.graph import Ref
+from surgeon.graph.op_sets import PLACEHOLDERS
+from surgeon.language import Image, ImageStep
+
+
+class PictureFindings(Structure):
+    """What the network reads, and how a picture becomes that."""
+
+    @cached_property
+    def picture(self) -> Finding[Ref]:
+        """The tensor that is fed."""
+        needed = self.graph.ancestors([self.network_input.value.node])
+        found = [n for n in self.graph if n.op in PLACEHOLDERS and n.name in needed]
+        if len(found) != 1:
+            raise self.fail(
+                "D113",
+                f"'{self.network_input.value}' depends on {len(found)} inputs; expected one, the picture",
+                [", ".join(f"'{node.name}'" for node in found[:6])] if found else [],
+            )
+        return Finding(Ref(found[0].name), (f"'{found[0].name}' is {self._sizes.spec(Ref(found[0].name))}",))
+
+    @cached_property
+    def image(self) -> Finding[Image]:
+        """How a picture becomes the network's input."""
+        return self.image_at(self.network_input.value)
+
+    def image_at(self, ref: Ref) -> Finding[Image]:
+        """Return how a picture becomes a tensor of the graph.
+
+        Raise SurgeonError D115 for what has no name in a recipe.
+        """
+        pixels = pixels_behind(self.graph, self._sizes, ref)
+        if pixels.problem:
+            raise self._no_image(
+                f"'{pixels.at}' {pixels.problem}", [f"it is {self.graph[pixels.at.node].op}"]
+            )
+        steps = tuple(ImageStep(**{kind: amount}) for kind, amount, _ in pixels.steps)
+        shown = [f"'{name}' is {amount}: {kind}" for kind, amount, name in pixels.steps] or [
+            "no arithmetic on pixels"
+        ]
+        height, width, interpolation, resized = self._resize(ref, pixels)
+        color = self._color(ref, pixels)
+        return Finding(
+            Image(
+                size=(height, width),
+                resize="stretch",
+                interpolation=interpolation,
+                color=color[0],
+                steps=steps,
+            ),
+            (resized, *shown, color[1]),
+        )
+
+    def _resize(self, ref: Ref, pixels: Pixels) -> tuple[int, int, Any, str]:
+        """Return height, width, interpolation and the evidence of the resizing."""
+        dims = self._sizes.spec(ref).shape.dims
+        known = dims[1:3] if dims is not None and len(dims) == 4 else (None, None)
+        node = pixels.resize
+        if node is None:
+            if known[0] is None or known[1] is None:
+                raise self._no_image("nothing in the graph resizes the picture, and its size is not known")
+            return known[0], known[1], "tf1-bilinear", f"'{ref}' has this size; the graph does not resize"
+        size = self._sizes.known(node.inputs[1])
+        if size is None or size.size != 2:
+            raise self._no_image(
+                f"'{node.name}' ({node.op}) resizes to a size that it computes from the picture's, as "
+                "keep_aspect_ratio_resizer does; TensorRT's input has one size",
+                [f"its size is '{node.inputs[1]}' ({self.graph[node.inputs[1].node].op})"],
+            )
+        if node.attrs.get("align_corners") is True:
+            raise self._no_image(
+                f"'{node.name}' ({node.op}) aligns corners; expected an interpolation that 'image' names"
+            )
+        height, width = (int(n) for n in size.reshape(-1))
+        if any(n is not None and n != m for n, m in zip(known, (height, width), strict=True)):
+            raise self.fail(
+                "D114",
+                "the size of the network's input is contradictory",
+                [f"'{node.inputs[1]}' is {height} x {width}", f"'{ref}' is {self._sizes.spec(ref)}"],
+            )
+        if node.op == "ResizeNearestNeighbor":
+            way = "nearest"
+        else:
+            way = "half-pixel-bilinear" if node.attrs.get("half_pixel_centers") is True else "tf1-bilinear"
+        return (
+            height,
+            width,
+            way,
+            f"'{node.name}' ({node.op}) resizes to '{node.inputs[1]}', {height} x {width}",
+        )
+
+    def _color(self, ref: Ref, pixels: Pixels) -> tuple[Any, str]:
+        dims = self._sizes.spec(ref).shape.dims
+        channels = dims[3] if dims is not None and len(dims) == 4 else None
+        if channels == 1:
+            return "GRAY", "one channel"
+        if channels not in (3, None):
+            raise self._no_image(f"'{ref}' has {channels} channels; expected 3 or 1")
+        if pixels.reversed is not None:
+            return "BGR", f"'{pixels.reversed.name}' reverses the channels of the RGB picture"
+        return "RGB", "the channels keep the order in which the picture is fed, RGB by the API's convention"
+
+    def _no_image(self, reason: str, notes: Iterable[str] = ()) -> SurgeonError:
+        return self.fail(
+            "D115",
+            f"how pixels become the network's input cannot be derived: {reason}",
+            notes,
+            ["write 'image:' in the recipe, or take it away: 'image: null'"],
+        )

@@ -1,0 +1,169 @@
+"""How a single-shot detector suppresses overlapping boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+
+from surgeon.diagnostics import SurgeonError
+from surgeon.families.finding import Finding
+from surgeon.families.parts.numbers import plain
+from surgeon.families.parts.suppression import (
+    Constant,
+    clipped_after,
+    empty_box_filter,
+    iou_thresholds,
+    most_in_all,
+    most_per_class,
+    score_thresholds,
+    soft_sigmas,
+)
+from surgeon.families.postprocessing import Clipping, Sense
+from surgeon.families.ssd.outputs import OutputFindings
+from surgeon.graph import Graph, Node
+from surgeon.infer import Inference
+
+T = TypeVar("T")
+
+
+class SuppressionFindings(OutputFindings):
+    """Thresholds, numbers of boxes kept, and what is suppressed together."""
+
+    @cached_property
+    def class_agnostic(self) -> Finding[bool]:
+        """Whether boxes of different classes suppress each other."""
+        node = self._scores.reduced
+        if node is not None:
+            return Finding(
+                True, (f"'{node.name}' ({node.op}) takes the best class of a box before suppression",)
+            )
+        wanted = self.classes.value - (1 if self.background.value == 0 else 0)
+        if self._suppressing[0].op != "CombinedNonMaxSuppression" and len(self._suppressing) % wanted:
+            raise self.fail(
+                "D114",
+                f"{len(self._suppressing)} operations suppress boxes of {wanted} classes",
+                [*self.suppressions.evidence, *self.classes.evidence, *self.background.evidence],
+            )
+        return Finding(False, (f"suppression is class by class: {len(self._suppressing)} for {wanted}",))
+
+    @cached_property
+    def score_threshold(self) -> Finding[float]:
+        """What scores must exceed; 0 where nothing is compared."""
+        found = self._one(score_thresholds, "threshold of scores")
+        if found is None:
+            return Finding(0.0, ("no operation compares scores before suppression",))
+        if not np.isfinite(found.value):
+            return Finding(0.0, (f"'{found.node}' is {found.value}: every score passes",))
+        return Finding(plain(found.value), self._agreed(found))
+
+    @cached_property
+    def iou_threshold(self) -> Finding[float]:
+        """Overlap (intersection over union) above which a box is dropped for a better one."""
+        return self._required(iou_thresholds, "threshold of overlap", plain)
+
+    @cached_property
+    def soft_sigma(self) -> Finding[float]:
+        """Sigma of soft suppression, 0 for the ordinary one."""
+        found = self._one(soft_sigmas, "sigma of soft suppression")
+        return (
+            Finding(0.0, ("boxes are dropped",))
+            if found is None
+            else Finding(plain(found.value), self._agreed(found))
+        )
+
+    @cached_property
+    def max_per_class(self) -> Finding[int]:
+        """How many boxes of a class are kept."""
+        return self._required(most_per_class, "number of boxes kept for a class", int)
+
+    @cached_property
+    def max_total(self) -> Finding[int]:
+        """How many detections of a picture are kept."""
+        bounds = list(most_in_all(self.graph, self._sizes, self._suppressing))
+        found = min(bounds, key=lambda bound: bound.value, default=None)
+        padded = self._padded()
+        if found is None and padded is None:
+            raise self.fail(
+                "D113", "the number of detections kept cannot be told", self.suppressions.evidence
+            )
+        if found is None or (padded is not None and padded[0] < found.value):
+            assert padded is not None
+            return Finding(padded[0], (padded[1],))
+        return Finding(int(found.value), (str(found), *([padded[1]] if padded else [])))
+
+    def _padded(self) -> tuple[int, str] | None:
+        try:
+            outputs = self.outputs.value
+        except SurgeonError:
+            return None
+        for port in ("scores", "boxes"):
+            ref = outputs.get(port)
+            dims = self.inference.spec(ref).shape.dims if ref is not None else None
+            if ref is not None and dims is not None and len(dims) > 1 and dims[1] is not None:
+                return dims[1], f"'{ref}' is {self.inference.spec(ref)}"
+        return None
+
+    @cached_property
+    def clip(self) -> Finding[Clipping]:
+        """Whether boxes are clipped to the picture before suppression, after it, or not at all."""
+        first = self._suppressing[0]
+        if self._boxes.clips or first.attrs.get("clip_boxes") is True:
+            clipping = self._boxes.clips[0] if self._boxes.clips else first.name
+            return Finding("before", (f"'{clipping}' clips what is suppressed",))
+        evidence = f"'{first.name}' takes boxes as they are decoded"
+        after = clipped_after(self.graph, self._suppressing)
+        if after is not None:
+            return Finding("after", (evidence, f"'{after.name}' clips what is left"))
+        return Finding("none", (evidence,))
+
+    @cached_property
+    def drops_empty(self) -> Finding[bool]:
+        """Whether boxes without an area are dropped before suppression."""
+        first = self._suppressing[0]
+        compared = empty_box_filter(self.graph, self._sizes, first)
+        if compared is None:
+            return Finding(False, (f"'{first.name}' takes boxes whatever their area",))
+        return Finding(True, (f"'{compared.name}' ({compared.op}) keeps boxes with an area",))
+
+    @cached_property
+    def score_sense(self) -> Finding[Sense]:
+        """Whether scores must lie above the threshold, or may equal it."""
+        found = self._one(score_thresholds, "threshold of scores")
+        if found is None:
+            return Finding("above", ("no operation compares scores before suppression",))
+        op = self.graph[found.of].op
+        return Finding("at least" if op == "GreaterEqual" else "above", (f"'{found.of}' is {op}",))
+
+    def _one(
+        self, constants: Callable[[Graph, Inference, Iterable[Node]], Iterable[Constant]], what: str
+    ) -> Constant | None:
+        """Return the constant on which all operations agree, None where there is none; raise D114 for two."""
+        found: dict[float, Constant] = {}
+        for constant in constants(self.graph, self._sizes, self._suppressing):
+            found.setdefault(constant.value, constant)
+        if len(found) > 1:
+            raise self.fail(
+                "D114",
+                f"the {what} is contradictory: {len(found)} different values",
+                [str(constant) for constant in list(found.values())[:6]],
+                ["write the value that is meant"],
+            )
+        return next(iter(found.values()), None)
+
+    def _required(
+        self,
+        constants: Callable[[Graph, Inference, Iterable[Node]], Iterable[Constant]],
+        what: str,
+        kind: Callable[[float], T],
+    ) -> Finding[T]:
+        found = self._one(constants, what)
+        if found is None:
+            raise self.fail("D113", f"the {what} is no constant of the graph", self.suppressions.evidence)
+        return Finding(kind(found.value), self._agreed(found))
+
+    def _agreed(self, constant: Constant) -> tuple[str, ...]:
+        count = len(self._suppressing)
+        return (str(constant), f"the same for {count} operations") if count > 1 else (str(constant),)
