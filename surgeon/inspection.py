@@ -66,8 +66,8 @@ class Inspection(Displayed):
     """What a graph, a UFF or an ONNX file consists of.
 
     ``inputs`` and ``outputs`` map names to what is known of them. ``ops`` counts nodes, the most frequent
-    first. ``plugins`` maps the plugin nodes of a UFF file to their op. ``unsupported`` and ``fits`` are for
-    graphs only.
+    first. ``plugins`` maps the plugin nodes of a UFF file to their op. ``unsupported``, ``fits`` and the
+    name of the ``family`` of detectors are for graphs only.
     """
 
     source: str
@@ -82,6 +82,7 @@ class Inspection(Displayed):
     plugins: Mapping[str, str]
     unsupported: tuple[Unsupported, ...] = ()
     fits: tuple[Fit, ...] = ()
+    family: str = ""
     told: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -143,6 +144,7 @@ def inspect_model(
         plugins={node.name: node.op for node in graph if node.op in catalog},
         unsupported=_unsupported(graph, target, catalog),
         fits=_fits(graph, recipe_paths),
+        family=_family(graph),
     )
 
 
@@ -208,6 +210,14 @@ def _unsupported(graph: Graph, target: Target, catalog: Catalog) -> tuple[Unsupp
         Unsupported(namespace, len(nodes), frequencies(n.op for n in nodes), form.remedy(graph, nodes))
         for namespace, nodes in groups.items()
     )
+
+
+def _family(graph: Graph) -> str:
+    """Return the name of the family of detectors that a graph is of, empty where it is of none."""
+    from surgeon.families import Family, recognise
+
+    found = recognise(graph)
+    return found.name if isinstance(found, Family) else ""
 
 
 def _fits(graph: Graph, recipe_paths: Sequence[Path]) -> tuple[Fit, ...]:

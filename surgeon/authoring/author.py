@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from surgeon.catalog import Catalog
+from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
 from surgeon.display import Displayed
 from surgeon.families import DraftOptions, Family, recognise
@@ -36,6 +37,8 @@ class Authored(Displayed):
     recipe: Recipe
     config_matches: tuple[ConfigMatch, ...] = ()
     remarks: tuple[Diagnostic, ...] = ()
+
+    heard = RenamedAttribute("config_matches", removal="0.2.0")
 
     def __repr__(self) -> str:
         return f"<Authored: the recipe '{self.name}', {len(self.remarks)} remarks>"

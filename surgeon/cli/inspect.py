@@ -99,6 +99,7 @@ def _show(found: Inspection, ops: bool, model: str) -> None:
         ],
         right=(1,),
     )
+    _section("family of detectors", [(found.family,)] if found.family else [])
     _section("recipes that fit", [(fit.recipe, fit.summary) for fit in found.fits])
     if found.fits:
         console.show()

@@ -1,5 +1,6 @@
 """Families of detectors, and values for ``auto``, each with the evidence it came from."""
 
+from surgeon.deprecation import renamed_names
 from surgeon.families.context import Derivation, DerivationContext, Derived, input_spec
 from surgeon.families.family import (
     Draft,
@@ -40,3 +41,5 @@ __all__ = [
     "nearest_family",
     "recognise",
 ]
+
+__getattr__ = renamed_names(__name__, {"Subject": "DerivationContext"}, removal="0.2.0")

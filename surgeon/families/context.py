@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from surgeon.catalog import Catalog
+from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.families.family import Family, nearest_family
 from surgeon.families.parts.grid_fit import GridFit, fit_grid
@@ -44,6 +45,8 @@ class DerivationContext:
 
     ``node`` is the recipe's node whose field is derived. ``catalog`` is what plugins are looked up in.
     """
+
+    detector = RenamedAttribute("family", removal="0.2.0")
 
     def __init__(self, recipe: Recipe, graph: Graph, catalog: Catalog) -> None:
         self.recipe, self.graph, self.catalog = recipe, graph, catalog

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import metadata
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -16,6 +13,7 @@ import numpy as np
 
 from surgeon.catalog import Catalog, PluginSpec
 from surgeon.diagnostics import Diagnostic, SurgeonError, error
+from surgeon.discovery import discover
 from surgeon.families.config_match import ConfigMatch
 from surgeon.families.finding import Finding
 from surgeon.families.postprocessing import Postprocessing
@@ -219,34 +217,18 @@ class Refusal:
 
 @cache
 def load_families() -> tuple[type[Family], ...]:
-    """Return the families, those of this package first.
+    """Return the families: each is the ``FAMILY`` of a package of this room or of an entry point's module.
 
-    Raise SurgeonError D151 for a name that two of them have, naming both owners.
+    Raise SurgeonError E112 for a name that two of them have, naming both owners, and E113 for an entry point
+    that cannot be loaded.
     """
-    found: dict[str, tuple[type[Family], str]] = {}
-    for module in _modules():
-        family: type[Family] | None = getattr(module, "FAMILY", None)
-        if family is None:
-            continue
-        other = found.setdefault(family.name, (family, module.__name__))
-        if other[0] is not family:
-            raise error(
-                "D151",
-                f"there are two families '{family.name}', of '{other[1]}' and '{module.__name__}'; expected "
-                "one",
-                help=["take one of the two away, or give it another name"],
-            )
-    return tuple(family for family, _ in found.values())
+    return tuple(discover("surgeon.families", "families named", _family_of, group=GROUP).values())
 
 
-def _modules() -> Iterator[ModuleType]:
-    """Yield the packages of this room by name, then the modules of entry points."""
-    here = importlib.import_module("surgeon.families")
-    for info in sorted(pkgutil.iter_modules(here.__path__), key=lambda info: info.name):
-        if info.ispkg:
-            yield importlib.import_module(f"{here.__name__}.{info.name}")
-    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
-        yield importlib.import_module(point.module)
+def _family_of(module: ModuleType) -> Iterator[tuple[str, type[Family]]]:
+    family = getattr(module, "FAMILY", None)
+    if family is not None:
+        yield family.name, family
 
 
 def recognise(graph: Graph, inference: Inference | None = None) -> Family | Refusal:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from surgeon.families import Finding
 
 import surgeon
-from surgeon.families.ssd.draft import fit_labels
 from surgeon.diagnostics import SurgeonError
+from surgeon.families import Finding
+from surgeon.families.ssd.draft import fit_labels
 from surgeon.formats.graphdef import load_graph
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorValue, parse_graph
 from surgeon.language.document import parse_document, to_plain

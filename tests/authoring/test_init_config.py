@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from surgeon.families.ssd.detector import SingleShotDetector as Detector
 
 import surgeon
 from surgeon.families.ssd.config_check import compare_with_config
+from surgeon.families.ssd.detector import SingleShotDetector as Detector
 from surgeon.formats.graphdef import load_graph
 from surgeon.training_files.pipeline_config import parse_pipeline_config
 
@@ -130,7 +130,9 @@ def test_anchors_are_compared_as_a_whole(detector: Detector, old: str, new: str)
     text = CONFIG.replace(old, new)
     if "multiscale" in new:
         text = text.replace("num_layers: 6\n        min_scale: 0.2\n        max_scale: 0.95\n", "")
-    differing = [each for each in compare_with_config(parse_pipeline_config(text), detector) if not each.agrees]
+    differing = [
+        each for each in compare_with_config(parse_pipeline_config(text), detector) if not each.agrees
+    ]
     assert [each.key for each in differing] == ["GridAnchor"] and "anchors" in differing[0].config_value
 
 
@@ -139,15 +141,19 @@ def test_other_coders_and_generators(detector: Detector) -> None:
         "faster_rcnn_box_coder { y_scale: 10.0 x_scale: 10.0 height_scale: 5.0 width_scale: 5.0 }",
         "mean_stddev_box_coder {}",
     )
-    assert [each.config_value for each in compare_with_config(parse_pipeline_config(coder), detector) if not each.agrees] == [
-        "mean_stddev_box_coder"
-    ]
+    assert [
+        each.config_value
+        for each in compare_with_config(parse_pipeline_config(coder), detector)
+        if not each.agrees
+    ] == ["mean_stddev_box_coder"]
     start = CONFIG.index("ssd_anchor_generator")
     other = (
         CONFIG[:start]
         + "flexible_grid_anchor_generator {} } post_processing { score_converter: SIGMOID batch_non_max_suppression { score_threshold: 1e-8 } } } }"
     )
-    assert [each.item for each in compare_with_config(parse_pipeline_config(other), detector)] == list(ITEMS[:-1])
+    assert [each.item for each in compare_with_config(parse_pipeline_config(other), detector)] == list(
+        ITEMS[:-1]
+    )
 
 
 def test_another_architecture_is_one_disagreement(detector: Detector) -> None:
@@ -160,7 +166,9 @@ def test_another_architecture_is_one_disagreement(detector: Detector) -> None:
 def test_infinite_and_undefined_numbers_agree_with_nothing(detector: Detector) -> None:
     for number in ("inf", "nan"):
         config = parse_pipeline_config(CONFIG.replace("iou_threshold: 0.6", f"iou_threshold: {number}"))
-        assert [each.item for each in compare_with_config(config, detector) if not each.agrees] == ["iou_threshold"]
+        assert [each.item for each in compare_with_config(config, detector) if not each.agrees] == [
+            "iou_threshold"
+        ]
 
 
 def test_both_say_in_the_recipe_what_they_say(zoo_ssd: Zoo, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from surgeon.families.parts.detection_output_fields import TOP_K_LIMIT
 
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError
+from surgeon.families.parts.detection_output_fields import TOP_K_LIMIT
 from surgeon.graph import DType, Graph, Node, Ref, Shape
 from surgeon.language import parse_recipe
 from surgeon.rewrite import Plan, plan
