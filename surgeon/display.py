@@ -67,3 +67,8 @@ def some(items: Sequence[str], most: int = 4) -> str:
     """Return the first items, and how many more there are."""
     more = len(items) - most
     return ", ".join(items[:most]) + (f" and {number(more)} more" if more > 0 else "")
+
+
+def first_paragraph(value: object) -> str:
+    """Return the first paragraph of a value's docstring as one line."""
+    return " ".join((value.__doc__ or "").strip().partition("\n\n")[0].split())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
 from surgeon.cli.options import add_paths, add_target
+from surgeon.display import first_paragraph
 
 if TYPE_CHECKING:
     from surgeon.catalog import FieldSpec, PluginSpec, Registration
@@ -80,10 +81,7 @@ def _plugins(args: argparse.Namespace) -> Rows:
 def _steps(args: argparse.Namespace) -> Rows:
     from surgeon.steps.step import step_types
 
-    return [
-        {"step": name, "summary": (kind.__doc__ or "").strip().partition("\n")[0]}
-        for name, kind in step_types().items()
-    ]
+    return [{"step": name, "summary": first_paragraph(kind)} for name, kind in step_types().items()]
 
 
 def _ops(args: argparse.Namespace) -> Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from surgeon.display import first_paragraph
 from surgeon.language.layers import _STEP_EDITS
 from surgeon.language.recipe import Recipe
 from surgeon.steps.step import step_types
@@ -21,7 +22,7 @@ def recipe_schema() -> dict[str, Any]:
         definitions.update(step.pop("$defs", {}))
         step["properties"]["step"] = {"const": keyword}
         step["required"] = sorted({"step", *step.get("required", ())})
-        step["description"] = (kind.__doc__ or "").strip().partition("\n")[0]
+        step["description"] = first_paragraph(kind)
         definitions[f"step-{keyword}"] = step
         steps.append({"$ref": f"#/$defs/step-{keyword}"})
     plain = {"enum": [keyword for keyword, kind in step_types().items() if not _required(kind)]}
