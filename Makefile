@@ -1,13 +1,17 @@
-# Targets: demo, test, test-tensorrt, lint, docs, bench, replay, clean. Another interpreter: make PYTHON=/path/to/python3 test
+# Targets: demo, test, test-tensorrt, coverage, lint, docs, bench, replay, clean.
+# Of the tests: make test ROOM=steps takes one folder of tests/, make test FAST=1 leaves slow tests out; both may be given.
+# Another interpreter: make PYTHON=/path/to/python3 test
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-tensorrt lint docs bench replay clean
+.PHONY: demo test test-tensorrt coverage lint docs bench replay clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 WORKERS ?= 2
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+CHOSEN = $(if $(ROOM),tests/$(ROOM)) $(if $(FAST),-m "not slow")
 
 # The first interpreter from 3.10 to 3.12 that can make a virtual environment; one given by hand is taken as it is.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
@@ -32,8 +36,19 @@ demo: $(VENV)/installed-tensorflow
 
 # Two hash seeds: an order that comes from a set differs between them. The whole suite runs last.
 test: $(VENV)/installed-dev
-	PYTHONHASHSEED=4711 $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup -m "determinism and not slow"
-	PYTHONHASHSEED=0 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+ifeq ($(ROOM)$(FAST),)
+	PYTHONHASHSEED=4711 $(PYTEST) -q -m "determinism and not slow"
+endif
+	PYTHONHASHSEED=0 $(PYTEST) $(CHOSEN)
+
+# Lines and branches that the tests reach, a total for each room, then each file in build/coverage/index.html.
+# Child processes are not measured.
+coverage: $(VENV)/installed-dev
+	$(PYTEST) -q --cov --cov-report= --cov-report=html:build/coverage $(CHOSEN)
+	@for room in surgeon/*.py surgeon/*/ plugins/; do \
+		total=$$($(BIN)/coverage report --format=total --include="$${room%/}$$(test -f $$room || echo '/**')" 2>/dev/null) \
+		&& printf '%4s%%  %s\n' "$$total" "$$room"; done; true
+	@echo "build/coverage/index.html"
 
 # The genuine plugin registry, on a CPU. Without Python 3.10 there is nothing to compare with, and that is said.
 test-tensorrt:
@@ -73,7 +88,7 @@ replay: $(VENV)/installed-dev
 	$(BIN)/python bench/replay.py record -o build/replay/$$(git rev-parse --short HEAD).json.gz
 
 clean:
-	rm -rf $(VENV) $(VENV_TENSORRT) build dist docs/site notebooks/work *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV_TENSORRT) build dist .coverage docs/site notebooks/work *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

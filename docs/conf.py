@@ -38,6 +38,8 @@ pygments_dark_style = "monokai"
 PAGES = {
     "README.md": "readme.md",
     "CHANGELOG.md": "changes.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "plugins/native/README.md": "native-library.md",
     "notebooks/README.md": "notebooks.md",
 }

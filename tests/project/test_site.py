@@ -56,8 +56,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     for name in ("plugins/NMS_TRT", "plugins/FlattenConcat_TRT", "plugins/GridAnchor_TRT"):
         shutil.copytree(ROOT / name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("README.md", "CHANGELOG.md", "LICENSE"):
-        shutil.copy(ROOT / name, work / name)
+    for path in (*ROOT.glob("*.md"), ROOT / "LICENSE"):
+        shutil.copy(path, work / path.name)
     out = work / "html"
     done = subprocess.run(
         [

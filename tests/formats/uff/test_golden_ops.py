@@ -1,6 +1,6 @@
 """Every converter against golden text: a graph, a line of dashes, and the UFF it becomes.
 
-SURGEON_UPDATE_GOLDEN=1 rewrites the second half of each file; read the difference before it is kept.
+SURGEON_REWRITE_GOLDEN=1 rewrites the second half of each file; read the difference before it is kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RULE = "----\n"
 def test_golden(case, exported):
     graph, _, expected = case.read_text(encoding="utf-8").partition(RULE)
     text = print_uff(exported(graph))
-    if os.environ.get("SURGEON_UPDATE_GOLDEN") == "1":
+    if os.environ.get("SURGEON_REWRITE_GOLDEN") == "1":
         case.write_text(graph + RULE + text, encoding="utf-8")
         return
     assert text == expected
