@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
+import runpy
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -374,11 +375,45 @@ def pain() -> str:
     return page(parts)
 
 
+def architecture() -> str:
+    """Return the page as it is, with the table of rooms as the architecture test has it."""
+    rules = runpy.run_path(str(HERE.parent / "tests" / "project" / "test_architecture.py"))
+
+    def unknown(room: str) -> str:
+        return ", ".join(
+            f"`{name}`" for name in (*rules["UNKNOWN_TO"].get(room, ()), *rules["FOREIGN"].get(room, ()))
+        )
+
+    rooms = [(f"`{room}`", purpose, unknown(room)) for room, purpose in rules["ROOMS"].items()]
+    owners = [
+        (f"`{package}`", ", ".join(f"`{owner.removeprefix('surgeon.')}`" for owner in owned))
+        for package, owned in rules["OWNERS"].items()
+    ]
+    text = (HERE / "architecture.md").read_text(encoding="utf-8")
+    head, begin, rest = text.partition("<!-- rooms:begin -->\n")
+    _, end, tail = rest.partition("<!-- rooms:end -->")
+    return "".join(
+        (
+            head,
+            begin,
+            table(
+                ("room", "what lives there", "what it must not know, though it stands above or is installed"),
+                rooms,
+            ),
+            "\n",
+            table(("package", "imported only by"), owners),
+            end,
+            tail,
+        )
+    )
+
+
 def shortened(text: str) -> str:
     return textwrap.shorten(text.replace("`", "'"), 160, placeholder=" ...")
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "architecture.md": architecture,
     "plugins.md": plugins,
     "steps.md": steps,
     "operations.md": operation_table,

@@ -67,6 +67,44 @@ def test_what_the_pages_name_exists() -> None:
     assert set(re.findall(r"surgeon explain (\w+_TRT)", text)) <= set(load_catalog())
 
 
+CONTRIBUTORS = ("CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/adding.md")
+
+
+def code_spans(page: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.S))
+
+
+@pytest.mark.parametrize("page", CONTRIBUTORS)
+def test_the_files_that_a_page_names_exist(page: str) -> None:
+    places = tuple(path.name + "/" * path.is_dir() for path in ROOT.iterdir())
+    paths = [span for span in code_spans(page) if span.startswith(places) and " " not in span]
+    assert paths and not [
+        path for path in paths if not any(ROOT.glob(re.sub(r"\b[A-Z]{4,}\b", "*", path).rstrip("/")))
+    ]
+
+
+def test_what_architecture_names_in_the_code_exists() -> None:
+    import pkgutil
+
+    rooms = {path.stem for path in (ROOT / "surgeon").iterdir()}
+    names = [span for span in code_spans("docs/architecture.md") if span.partition(".")[0] in rooms]
+    assert len(names) > 50
+    for name in names:
+        pkgutil.resolve_name(f"surgeon.{name}")
+    with pytest.raises(AttributeError):
+        pkgutil.resolve_name("surgeon.graph.edits.apply_edit")
+
+
+@pytest.mark.parametrize("page", CONTRIBUTORS)
+def test_the_make_targets_that_a_page_names_exist(page: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for span in code_spans(page):
+        if span.startswith("make "):
+            targets = [word for word in span.split()[1:] if "=" not in word]
+            assert all(re.search(rf"^{target}:", makefile, re.M) for target in targets), span
+
+
 def codes_in(text: str) -> set[str]:
     return set(re.findall(r"[\"']([BCDEGILRSTVWX][1-9]\d\d)[\"']", text))
 

@@ -50,12 +50,10 @@ class References(HTMLParser):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the built site; the sources are copied, since building writes beside them."""
     work = tmp_path_factory.mktemp("site")
-    for name in ("docs", "notebooks", "plugins/native", "recipes"):
+    for name in ("docs", "notebooks", "plugins", "recipes", "surgeon/kernels"):
         shutil.copytree(
             ROOT / name, work / name, ignore=shutil.ignore_patterns("site", "work", "__pycache__", "_build")
         )
-    for name in ("plugins/NMS_TRT", "plugins/FlattenConcat_TRT", "plugins/GridAnchor_TRT"):
-        shutil.copytree(ROOT / name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in (*ROOT.glob("*.md"), ROOT / "LICENSE"):
         shutil.copy(path, work / path.name)
     out = work / "html"
