@@ -26,15 +26,23 @@ from surgeon.runners.onnxruntime import OnnxRuntimeRunner
 from surgeon.runners.references import ReferenceRunner
 from surgeon.runners.runner import FileRunner, Runner, file_runners
 from surgeon.runners.tensorflow import TensorFlowRunner
-from surgeon.verification import Outcome, RunInfo, RunRecord, RunRecorder, read_records, verify_runner
+from surgeon.verification import (
+    DetectionComparison,
+    Outcome,
+    RunInfo,
+    RunRecord,
+    RunRecorder,
+    read_records,
+    verify_runner,
+)
 from surgeon.verification.graph_pair import GraphPair
 from surgeon.zoo import demo
 
 pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
 pytest.importorskip("PIL", reason="Pillow reads and writes pictures")
 
-TOLERANCE = 1e-4
-"""Of boxes relative to the picture and of scores: all compute in float32, and agree to 1e-5."""
+TOLERANCE = 1e-5
+"""Of boxes relative to the picture and of scores: all compute in float32."""
 
 PICTURES = demo.picture_paths()[0].parent
 
@@ -147,8 +155,10 @@ def test_it_says_what_it_runs(runner: Runner) -> None:
 def test_it_detects_what_tensorflow_detects(runner: Runner, work: Work) -> None:
     results = detect(runner, given_pictures(PICTURES))
     assert sum(map(len, work.original)) >= 20 and agree(results, work.original)
+    assert [result.file for result in results] == list(demo.picture_paths())
     for result in results:
         assert result.detections is not None and (np.diff(result.detections.scores) <= 0).all()
+        assert result.detections.scores.min() >= 0.3
         assert {row["label"] for row in result.rows()} <= set(demo.labels().values())
 
 
@@ -173,11 +183,16 @@ def test_a_batch_that_it_does_not_take_is_refused(runner: Runner) -> None:
 def test_it_is_verified(runner: Runner, work: Work, stored: bool) -> None:
     info, records = read_records(work.folder / "original.npz") if stored else (work.info, work.records)
     verification = verify_runner(runner, records, info)
-    assert verification.passed, verification
+    assert verification.passed and len(verification.pictures) == 2
+    assert verification.runtime == runner.info.runtime
     assert [verdict.name for verdict in verification.verdicts] == ["cut to cut", "end to end"]
     for verdict in verification.verdicts:
         for comparison in verdict.comparisons:
-            assert comparison.outcome is Outcome.PASSED and set(comparison.excused) <= {"clip-first"}
+            assert isinstance(comparison, DetectionComparison)
+            assert comparison.outcome is Outcome.PASSED and comparison.worst_box_error < 1e-5
+            # The demo model clips boxes before suppression, which no plugin does: some rows are excused.
+            assert comparison.matched > 0.9 * comparison.original > 0
+            assert set(comparison.excused) <= {"clip-first"}
 
 
 class Mistaken(Runner):

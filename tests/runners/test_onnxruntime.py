@@ -30,21 +30,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("name", "batch"), [("one.onnx", None), ("open.onnx", 3)])
-def test_it_detects_what_the_references_detect(files: Path, name: str, batch: int | None) -> None:
-    wanted = surgeon.detect(files / "demo.yaml", PICTURES, model=demo.model_path())
-    found = surgeon.detect(files / name, PICTURES, batch=batch)
-    assert len(found) == len(wanted) == 4
-    for mine, theirs in zip(found, wanted, strict=True):
-        assert mine.detections is not None and theirs.detections is not None and len(theirs.detections)
-        assert (
-            np.array_equal(mine.detections.classes, theirs.detections.classes)
-            and mine.labels == theirs.labels
-        )
-        assert np.abs(mine.detections.boxes - theirs.detections.boxes).max() < 1e-5
-        assert np.abs(mine.detections.scores - theirs.detections.scores).max() < 1e-5
-
-
 def test_other_channels_are_another_picture(files: Path) -> None:
     model = OnnxRuntimeRunner(files / "one.onnx")
     random = np.random.default_rng(0).random((1, 300, 300, 3), np.float32)
