@@ -39,11 +39,11 @@ def run(fields, inputs, changes=frozenset()):
 """
 
 FIXED_SHAPES = """\
-from surgeon.kernels.detection_output import shapes
+from surgeon.kernels.detection_output.shapes import detection_output
 
 
 def outputs(fields, inputs):
-    return shapes.outputs("FixedNMS", {**fields, "inputOrder": (0, 1, 2)}, inputs)
+    return detection_output({**fields, "inputOrder": (0, 1, 2)}, inputs)
 """
 
 
