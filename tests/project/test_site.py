@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 LACKING = [name for name in ("sphinx", "myst_nb", "furo") if importlib.util.find_spec(name) is None]
 
-pytestmark = pytest.mark.xdist_group("site")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]
 needs_sphinx = pytest.mark.skipif(
     bool(LACKING),
     reason=f"the site is built with Sphinx: pip install '.[docs]' ({', '.join(LACKING)} missing)",
