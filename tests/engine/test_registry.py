@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -286,7 +287,7 @@ def test_the_gpu_is_asked(
     folder = compiled("libcuda.so.1", CUDA % {"init": init}).parent
     compiled("libcudart.so.12", "int cudaRuntimeGetVersion(int *v) { *v = 12020; return 0; }")
     compiled("libcudart.so.11.0", "int cudaRuntimeGetVersion(int *v) { return 35; }")
-    monkeypatch.setenv("LD_LIBRARY_PATH", str(folder))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(folder), prepend=os.pathsep)
     found = read()
     assert (found.driver_cuda, found.devices) == ("12.4", devices)  # the second device does not answer
     assert "12.2" in found.cuda_runtimes
