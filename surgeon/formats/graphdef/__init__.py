@@ -10,7 +10,8 @@ from surgeon.formats.graphdef.format import FORMAT
 from surgeon.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from surgeon.formats.graphdef.reader import check_frozen, from_bytes, from_message, load_graph
+    from surgeon.formats.graphdef.loading import load_graph
+    from surgeon.formats.graphdef.reader import check_frozen, from_bytes, from_message
     from surgeon.formats.graphdef.writer import check_unchanged, save_graph, to_bytes, to_message
 
 __all__ = [
@@ -26,7 +27,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "surgeon.formats.graphdef.reader": ("check_frozen", "from_bytes", "from_message", "load_graph"),
+    "surgeon.formats.graphdef.loading": ("load_graph",),
+    "surgeon.formats.graphdef.reader": ("check_frozen", "from_bytes", "from_message"),
     "surgeon.formats.graphdef.writer": ("check_unchanged", "save_graph", "to_bytes", "to_message"),
 }
 

@@ -24,8 +24,8 @@ class GraphDefFormat(Format):
 
     def open(self, path: PathLike) -> ModelFile:
         """Read a file or a SavedModel folder; raise SurgeonError as :func:`load_graph`."""
+        from surgeon.formats.graphdef.loading import load_graph
         from surgeon.formats.graphdef.model_file import GraphDefFile
-        from surgeon.formats.graphdef.reader import load_graph
 
         return GraphDefFile(load_graph(path))
 

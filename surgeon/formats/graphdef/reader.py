@@ -1,13 +1,9 @@
-"""Frozen graphs from ``.pb`` and ``.pbtxt`` files, and SavedModel folders, to
-:class:`~surgeon.graph.Graph`.
-"""
+"""GraphDefs, binary and text, to :class:`~surgeon.graph.Graph`."""
 
 from __future__ import annotations
 
 import gc
 import math
-import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,58 +27,6 @@ IN_FILE = 1024
 """Bytes from which a constant stays in its file."""
 
 _SHARE = 64 * 1024 * 1024
-
-
-def load_graph(path: str | os.PathLike[str]) -> Graph:
-    """Read a frozen graph: a ``.pb`` or ``.pbtxt`` GraphDef, or a SavedModel folder.
-
-    Constants of a kilobyte and more stay in a ``.pb`` file, which is mapped. Raise SurgeonError: E101 (no
-    such file, or unreadable), E102 (a folder without a SavedModel), E103 (empty), E104 (a Git LFS pointer),
-    G101 (no GraphDef, or truncated), G102 (not frozen: variables), G103 (no nodes), G105 to G107 and G111
-    (duplicate names, dangling inputs, cycles, malformed nodes), G112 (a constant whose shape and bytes
-    disagree), and G114 to G116 for a SavedModel.
-    """
-    file = Path(path)
-    try:
-        mode = os.stat(file).st_mode
-        mapped = MappedFile(file) if stat.S_ISREG(mode) else None
-    except (OSError, ValueError) as exc:  # ValueError: a zero byte in the path
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        raise error("E101", f"'{file}' cannot be read: {reason}", help=["check the path"]) from None
-    if stat.S_ISDIR(mode):
-        from surgeon.formats.graphdef.saved_model import load_saved_model
-
-        return load_saved_model(file)
-    if mapped is None:
-        raise error(
-            "E101",
-            f"'{file}' cannot be read: it is a pipe or a device; expected a file or a SavedModel folder",
-            help=["write the graph to a file first"],
-        )
-    if not mapped.size:
-        raise error(
-            "E103",
-            f"'{file}' is empty (0 bytes); expected a frozen graph",
-            help=["copy or download it again"],
-        )
-    head = bytes(mapped.view[:200])
-    if head.startswith(b"version https://git-lfs.github.com/spec/"):
-        raise error(
-            "E104",
-            f"'{file}' is a Git LFS pointer of {mapped.size} bytes, not the graph itself",
-            help=["run 'git lfs pull' in its repository, or download the file itself"],
-        )
-    if file.suffix in (".meta", ".index", ".ckpt") or ".ckpt.data-" in file.name:
-        raise error(
-            "G101",
-            f"'{file}' is a part of a checkpoint; expected a frozen graph",
-            help=["freeze the checkpoint first, or export a SavedModel from it"],
-        )
-    if file.suffix in (".pbtxt", ".prototxt", ".txt") or _looks_like_text(head):
-        graph = _parse_text(mapped, file)
-    else:
-        graph = parse_graphdef(mapped, str(file))
-    return check_frozen(graph)
 
 
 def check_frozen(graph: Graph) -> Graph:
@@ -291,12 +235,14 @@ def _not_a_graphdef(source: str, mapped: MappedFile, reason: str, some: bool) ->
     return error("G101", f"{what}: {reason}", source, help=help)
 
 
-def _looks_like_text(head: bytes) -> bool:
+def looks_like_text(head: bytes) -> bool:
+    """Return whether a file that begins so is a GraphDef in text form."""
     start = head.lstrip()
     return start.startswith((b"node {", b"node{", b"node:", b"versions {", b"library {", b"# "))
 
 
-def _parse_text(mapped: MappedFile, file: Path) -> Graph:
+def parse_text(mapped: MappedFile, file: Path) -> Graph:
+    """Read a GraphDef in text form; raise SurgeonError as :func:`from_message`, G101 for other text."""
     from google.protobuf import text_format
 
     message = GraphDef()

@@ -276,7 +276,7 @@ def test_an_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         def refuse(*_: Any) -> None:
             raise PermissionError(errno.EACCES, "Permission denied")
 
-        monkeypatch.setattr("surgeon.formats.graphdef.reader.MappedFile", refuse)
+        monkeypatch.setattr("surgeon.formats.graphdef.loading.MappedFile", refuse)
     found = refusal(path, tmp_path)
     assert found.code == "E101" and "Permission denied" in found.message
 
