@@ -290,8 +290,8 @@ def test_relative_paths_are_no_flaw() -> None:
     [
         "import surgeon.graph",
         "from surgeon.graph import Shape",
-        "import surgeon",
-        "import surgeon\nsurgeon.export",
+        "from surgeon import request",
+        "import surgeon\nsurgeon.formats",
         "graph._nodes",
         "import surgeon\n!surgeon demo\nx = surgeon.zoo",
     ],

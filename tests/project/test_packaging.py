@@ -35,7 +35,7 @@ def setup_cfg() -> configparser.ConfigParser:
 
 def packages_found(root: Path) -> list[str]:
     """Return the packages that the build finds in a tree."""
-    code = "import setuptools; setuptools.setup = lambda packages: print(*packages); import runpy; runpy.run_path('setup.py')"
+    code = "import setuptools; setuptools.setup = lambda packages, **_: print(*packages); import runpy; runpy.run_path('setup.py')"
     found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     return sorted(found.stdout.split())
 

@@ -16,7 +16,7 @@ from surgeon.zoo import demo
 
 def statuses(report: ChangeReport) -> dict[str, str]:
     assert report.before is not None
-    return {name: str(told.provenance.fate) for name, told in report.before.nodes.items()}
+    return {name: str(told.provenance.status) for name, told in report.before.nodes.items()}
 
 
 def test_every_node_of_the_source_has_its_fate(report: ChangeReport) -> None:
@@ -36,7 +36,7 @@ def test_every_node_of_the_source_has_its_fate(report: ChangeReport) -> None:
 
 
 def test_every_node_of_the_result_says_where_it_comes_from(report: ChangeReport) -> None:
-    assert {name: str(told.provenance.fate) for name, told in report.after.nodes.items()} == {
+    assert {name: str(told.provenance.status) for name, told in report.after.nodes.items()} == {
         "Input": "added",
         "body/weights": "kept",
         "body/conv": "rewired",
@@ -110,7 +110,10 @@ def test_a_renamed_node_keeps_its_story() -> None:
     assert report.before is not None
     provenance = report.before.nodes["old/neg"].provenance
     assert (provenance.status, provenance.into) == (NodeStatus.RENAMED, "new/neg")
-    assert (report.after.nodes["new/neg"].provenance.fate, report.after.nodes["new/neg"].provenance.into) == (
+    assert (
+        report.after.nodes["new/neg"].provenance.status,
+        report.after.nodes["new/neg"].provenance.into,
+    ) == (
         NodeStatus.RENAMED,
         "old/neg",
     )
@@ -125,9 +128,9 @@ def test_a_plan_without_graphs_has_no_story(plan: Plan) -> None:
 
 def test_one_graph_is_kept_as_it_is(graph: Graph) -> None:
     report = report_graph(graph, title="small.pb")
-    assert report.before is None and {str(told.provenance.fate) for told in report.after.nodes.values()} == {
-        "kept"
-    }
+    assert report.before is None and {
+        str(told.provenance.status) for told in report.after.nodes.values()
+    } == {"kept"}
     assert [(n.name, n.before, n.after) for n in report.namespaces] == [
         ("picture", 0, 1),
         ("pre", 0, 3),
@@ -146,7 +149,7 @@ def test_two_graphs_tell_what_only_one_has_and_what_changed(plan: Plan) -> None:
         and found["body/conv"] == "rewired"
         and found["body/weights"] == "kept"
     )
-    assert str(report.after.nodes["clip"].provenance.fate) == "added" and report.steps == ()
+    assert str(report.after.nodes["clip"].provenance.status) == "added" and report.steps == ()
     same = report_difference(plan.source, plan.source)
     assert set(statuses(same).values()) == {"kept"}
 
@@ -188,7 +191,7 @@ def marks(
 ) -> tuple[dict[str, tuple[str, str | None]], dict[str, tuple[str, str | None]]]:
     assert report.before is not None
     before, after = (
-        {name: (str(told.provenance.fate), told.provenance.into) for name, told in side.nodes.items()}
+        {name: (str(told.provenance.status), told.provenance.into) for name, told in side.nodes.items()}
         for side in (report.before, report.after)
     )
     return before, after
@@ -225,7 +228,7 @@ def test_what_changes_after_a_rename_is_told() -> None:
     )
     assert report.before is not None
     for told in (report.before.nodes["d"], report.after.nodes["x"]):
-        assert told.provenance.fate is NodeStatus.RENAMED and [
+        assert told.provenance.status is NodeStatus.RENAMED and [
             (change.what, change.key) for change in told.changes
         ] == [("attr", "T")]
     assert (
@@ -286,5 +289,5 @@ def test_a_long_chain_of_forwarded_nodes_costs_little() -> None:
     assert report.before is not None and {
         told.provenance.into
         for told in report.before.nodes.values()
-        if told.provenance.fate is NodeStatus.FORWARDED
+        if told.provenance.status is NodeStatus.FORWARDED
     } == {"n0"}
