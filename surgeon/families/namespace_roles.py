@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from surgeon.diagnostics import SurgeonError
 from surgeon.families.context import Derivation, DerivationContext
 from surgeon.families.finding import Finding
+from surgeon.families.parts.heads import convolution_behind, named_role
+from surgeon.families.parts.walk import data_inputs
 from surgeon.language import NamespaceRule
 from surgeon.steps.selector import longest_prefix, unmatched
 from surgeon.steps.step import StepContext
@@ -14,17 +18,30 @@ def derive_roles(context: DerivationContext) -> tuple[dict[str, NamespaceRule], 
     """Return the recipe's namespaces with every ``auto`` replaced by the node of the role it plays.
 
     A namespace that holds the join of box heads becomes the node that feeds the port ``loc``, one that holds
-    that of class heads the node that feeds ``conf``. A namespace that the recipe assigns itself is checked
-    against the graph. Raise SurgeonError D106 where a namespace holds no such join, and D109 where the recipe
-    says the opposite of the graph.
+    that of class heads the node that feeds ``conf``. Where the graph tells one of the two joins, the one
+    namespace left gets the other port if the names of its convolutions say so too. A namespace that the
+    recipe assigns itself is checked against the graph. Raise SurgeonError D106 where it cannot be told what a
+    namespace joins, and D109 where the recipe says the opposite of the graph.
     """
     rules = dict(context.recipe.namespaces)
     derivations: list[Derivation] = []
     open_keys = [key for key, rule in rules.items() if rule.node == "auto" and _present(context, key, rule)]
     if not open_keys:
         _check_assigned(context)
+    roles: dict[str, tuple[str, Finding[str]]] = {}
+    untold: dict[str, SurgeonError] = {}
     for key in open_keys:
-        port, join = _role(context, key)
+        try:
+            roles[key] = _role(context, key)
+        except SurgeonError as exc:
+            untold[key] = exc
+    for key, problem in untold.items():
+        role = _left(context, key) if len(untold) == 1 else None
+        if role is None:
+            raise problem
+        roles[key] = role
+    for key in open_keys:
+        port, join = roles[key]
         node = _fed(context, port)
         rules[key] = NamespaceRule(node=node, optional=rules[key].optional)
         meaning = f"joins {context.family.joined[port]}"
@@ -65,6 +82,46 @@ def _role(context: DerivationContext, namespace: str) -> tuple[str, Finding[str]
     )
 
 
+def _left(context: DerivationContext, namespace: str) -> tuple[str, Finding[str]] | None:
+    """Return the one port whose join the graph does not tell, for the one namespace left, if the names of the
+    convolutions that this joins say the same, else None.
+    """
+    joins = _joins(context)
+    ports = [port for port in context.family.joined if port not in joins]
+    if not joins or len(ports) != 1:
+        return None
+    port = ports[0]
+    named, evidence = _named(context, namespace)
+    if named != port or any(rule.node == _fed(context, port) for rule in context.recipe.namespaces.values()):
+        return None
+    known = [f"{context.family.joined[other]} are joined by '{join.value}'" for other, join in joins.items()]
+    return port, Finding(namespace, (*evidence, *known))
+
+
+def _joins(context: DerivationContext) -> dict[str, Finding[str]]:
+    """Return what joins the heads of each port, as far as the graph tells it."""
+    found: dict[str, Finding[str]] = {}
+    for port in context.family.joined:
+        try:
+            found[port] = context.family.join(port)
+        except SurgeonError:
+            continue
+    return found
+
+
+def _named(context: DerivationContext, namespace: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the port that the names of the convolutions joined in a namespace agree on, and these."""
+    keys = {key: key for key in context.recipe.namespaces}
+    concats = (node for node in context.graph if node.op in ("ConcatV2", "Concat"))
+    joins = [node for node in concats if longest_prefix(node.name, keys) == namespace]
+    heads = (convolution_behind(context.graph, ref) for join in joins for ref in data_inputs(join))
+    names = [head.name for head in heads if head is not None]
+    roles = {role for role in map(named_role, names) if role is not None}
+    if len(roles) != 1:
+        return None, ()
+    return roles.pop(), (f"{len(names)} convolutions, such as '{names[0]}', are joined",)
+
+
 def _fed(context: DerivationContext, port: str) -> str:
     """Return the node that takes the place of the namespace whose result a port gets."""
     return next(reversed(context.feeders(port)), context.detection()[port].partition(":")[0])
@@ -73,30 +130,42 @@ def _fed(context: DerivationContext, port: str) -> str:
 def _check_assigned(context: DerivationContext) -> None:
     """Refuse namespaces that the recipe assigns the wrong way round.
 
-    Swapped boxes and scores give no error later.
+    Swapped boxes and scores give no error later. Names are asked only where the graph tells no join.
     """
     try:
         context.detection()
-        family = context.family
-        joins = {port: family.join(port) for port in family.joined}
-        fed = {_fed(context, port): port for port in family.joined}
+        fed = {_fed(context, port): port for port in context.family.joined}
     except SurgeonError:
         return
+    joins = _joins(context)
     for port, join in joins.items():
-        key = _around(context, join)
-        rule = context.recipe.namespaces.get(key)
-        assigned = fed.get(rule.node) if rule is not None else None
-        if rule is None or assigned in (None, port):
-            continue
-        raise context.fail(
-            "D109",
-            f"'{key}' becomes '{rule.node}', the node for {family.joined[assigned]}; in the graph it joins "
-            f"{family.joined[port]}",
-            "namespaces",
-            key,
-            notes=join.evidence,
-            help=["swap the two namespaces, or write 'auto'"],
-        )
+        _refuse_swapped(context, fed, _around(context, join), port, join.evidence)
+    if not joins:
+        for key in context.recipe.namespaces:
+            _refuse_swapped(context, fed, key, *_named(context, key))
+
+
+def _refuse_swapped(
+    context: DerivationContext,
+    fed: Mapping[str, str],
+    key: str,
+    port: str | None,
+    evidence: tuple[str, ...],
+) -> None:
+    """Raise SurgeonError D109 where a namespace with the heads of one port becomes another's node."""
+    rule, joined = context.recipe.namespaces.get(key), context.family.joined
+    assigned = fed.get(rule.node) if rule is not None else None
+    if rule is None or assigned is None or port is None or assigned == port or port not in joined:
+        return
+    raise context.fail(
+        "D109",
+        f"'{key}' becomes '{rule.node}', the node for {joined[assigned]}; in the graph it joins "
+        f"{joined[port]}",
+        "namespaces",
+        key,
+        notes=evidence,
+        help=["swap the two namespaces, or write 'auto'"],
+    )
 
 
 def _around(context: DerivationContext, join: Finding[str]) -> str:

@@ -111,6 +111,48 @@ def test_a_recipe_that_swaps_them_is_refused() -> None:
     assert planned(detector(swapped=True), recipe).result is not None
 
 
+LITERAL = """nodes:
+  GridAnchor: {fields: {numLayers: 2, minSize: 0.2, maxSize: 0.95, aspectRatios: [1.0, 2.0, 0.5, 3.0, 0.33],
+    variance: [0.1, 0.1, 0.2, 0.2], featureMapShapes: [4, 2]}}
+  NMS: {fields: {numClasses: 5, inputOrder: [0, 2, 1]}}
+"""
+UNFOLLOWED = detector().replace("Postprocessor/Sigmoid = Sigmoid(", "Postprocessor/Sigmoid = Square(")
+UNKNOWN = UNFOLLOWED.replace("NonMaxSuppressionV2(", "Mystery(")
+RIGHT = "namespaces: {concat: concat_box_loc, concat_1: concat_box_conf}\n"
+SWAPPED = "namespaces: {concat: concat_box_conf, concat_1: concat_box_loc}\n"
+
+
+def test_boxes_alone_tell_that_a_recipe_swaps_them() -> None:
+    assert "'concat' becomes 'concat_box_conf'" in refused("D109", UNFOLLOWED, LITERAL + SWAPPED)
+    assert planned(UNFOLLOWED, LITERAL + RIGHT).result is not None
+    silent = UNFOLLOWED.replace("/ClassPredictor/", "/b/").replace("/BoxEncodingPredictor/", "/a/")
+    assert "joins boxes" in refused("D109", silent, LITERAL + SWAPPED)
+
+
+@pytest.mark.parametrize("written", ["", "namespaces: {concat: concat_box_loc}\n"])
+def test_the_namespace_left_gets_the_other_port(written: str) -> None:
+    found = planned(UNFOLLOWED, LITERAL + written)
+    assert derived(found)["concat_box_conf", "namespace"] == "concat_1"
+    evidence = next(d.evidence for d in found.derivations if d.value == "concat_1")
+    assert evidence[0] == "joins class scores" and "boxes are joined by 'concat'" in evidence
+
+
+def test_the_namespace_left_needs_names_and_a_free_port() -> None:
+    refused("D106", UNFOLLOWED.replace("/ClassPredictor/", "/b/"), LITERAL)
+    refused("D106", UNFOLLOWED, LITERAL + "namespaces: {concat: concat_box_conf}\n")
+
+
+def test_names_alone_refuse_and_never_assign() -> None:
+    message = refused("D109", UNKNOWN, LITERAL + SWAPPED)
+    assert (
+        "in the graph it joins boxes" in message and "BoxPredictor_0/BoxEncodingPredictor/Conv2D" in message
+    )
+    assert planned(UNKNOWN, LITERAL + RIGHT).result is not None
+    refused("D106", UNKNOWN, LITERAL)
+    silent = UNKNOWN.replace("/ClassPredictor/", "/b/").replace("/BoxEncodingPredictor/", "/a/")
+    refused("C109", silent, LITERAL + SWAPPED)  # nothing tells the roles; the numbers of the plugin do
+
+
 def test_the_readers_tell_where_names_do_not() -> None:
     names = ("head_a", "head_b")
     assert derived(planned(detector(names=names)))["concat_box_loc", "namespace"] == "concat"
