@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from surgeon.cli import console
-from surgeon.cli.options import add_target
+from surgeon.cli.options import add_plugin_path, add_target
 
 NAME = "apply"
 SUMMARY = "replay a plan on its model"
@@ -21,15 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", required=True, type=Path, help="a .uff, .pb or .pbtxt file"
     )
-    parser.add_argument(
-        "--plugin-path",
-        action="append",
-        default=[],
-        metavar="DIR",
-        type=Path,
-        dest="plugin_paths",
-        help="a folder of further plugin folders; may be repeated",
-    )
+    add_plugin_path(parser)
     add_target(parser, "the plan's, or by the output's suffix")
 
 

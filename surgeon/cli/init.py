@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from surgeon.cli import console
+from surgeon.cli.options import add_plugin_path
 
 NAME = "init"
 SUMMARY = "write a recipe for a detector, read off its graph"
@@ -41,15 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write the recipe even where it cannot be planned on the graph",
     )
-    parser.add_argument(
-        "--plugin-path",
-        action="append",
-        default=[],
-        metavar="DIR",
-        type=Path,
-        dest="plugin_paths",
-        help="a folder of further plugin folders; may be repeated",
-    )
+    add_plugin_path(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -44,6 +44,11 @@ def add_paths(parser: argparse.ArgumentParser) -> None:
         dest="recipe_paths",
         help="a folder of further recipes; may be repeated",
     )
+    add_plugin_path(parser)
+
+
+def add_plugin_path(parser: argparse.ArgumentParser) -> None:
+    """Add --plugin-path."""
     parser.add_argument(
         "--plugin-path",
         action="append",
