@@ -33,8 +33,9 @@ def write(
 
     Raise SurgeonError.
     """
-    facts = _facts(graph, target, catalog, plan, labels)
-    return format_of(output).write(graph, output, target, catalog, facts, watch, **options)
+    form = format_of(output)
+    facts = _facts(graph, target, catalog, plan, labels) if form.states_facts else FileFacts()
+    return form.write(graph, output, target, catalog, facts, watch, **options)
 
 
 def _facts(

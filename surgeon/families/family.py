@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +20,9 @@ from surgeon.families.postprocessing import Postprocessing
 from surgeon.graph import AttrValue, Graph, Ref
 from surgeon.infer import Inference
 from surgeon.language import Image
-from surgeon.training_files.pipeline_config import PipelineConfig
+
+if TYPE_CHECKING:
+    from surgeon.training_files.pipeline_config import PipelineConfig
 
 GROUP = "surgeon.families"
 """Entry points of families that other packages bring: each names a module with a ``FAMILY``."""

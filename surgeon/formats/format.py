@@ -185,7 +185,8 @@ class Format(ABC):
     ``name`` is that of the folder and the ``format:`` of targets, ``noun`` what a file of it is called, with
     the article. ``suffixes`` end its files' names; ``default_target`` is the target of an output so named.
     ``options`` are the choices of :meth:`write`. ``rewritable`` says that its files hold graphs of
-    TensorFlow, which recipes rewrite and every target may be lowered to.
+    TensorFlow, which recipes rewrite and every target may be lowered to. ``states_facts`` says that a file
+    has room for :class:`FileFacts`; without it they are left empty.
     """
 
     name: ClassVar[str]
@@ -194,6 +195,7 @@ class Format(ABC):
     default_target: ClassVar[str]
     options: ClassVar[tuple[Option, ...]] = ()
     rewritable: ClassVar[bool] = False
+    states_facts: ClassVar[bool] = True
 
     @abstractmethod
     def open(self, path: PathLike) -> ModelFile:

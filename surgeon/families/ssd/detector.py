@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,13 +18,13 @@ from surgeon.families.finding import Finding
 from surgeon.families.parts.suppression import suppressions
 from surgeon.families.parts.walk import source
 from surgeon.families.postprocessing import Postprocessing, told
-from surgeon.families.ssd.config_check import compare_with_config
-from surgeon.families.ssd.draft import NEEDED, draft_recipe
 from surgeon.families.ssd.plugin_inputs import plugin_inputs, prior_boxes
 from surgeon.families.ssd.suppression import SuppressionFindings
 from surgeon.graph import AttrValue, Graph, Node, Ref
 from surgeon.infer import Inference
-from surgeon.training_files.pipeline_config import PipelineConfig
+
+if TYPE_CHECKING:
+    from surgeon.training_files.pipeline_config import PipelineConfig
 
 _BACKBONE = re.compile(
     r"(mobilenet|inception|resnet|pnasnet|nasnet|vgg|efficientnet|densenet)_?(v\d+|resnet)?(?:_v?(\d+))?",
@@ -44,8 +45,32 @@ class SingleShotDetector(SuppressionFindings):
 
     name = "ssd"
     title = "single-shot detector"
+    needed = (
+        "network_input",
+        "feature_maps",
+        "boxes_per_location",
+        "anchors_tensor",
+        "anchors",
+        "coder",
+        "encodings",
+        "logits",
+        "loc_concat",
+        "conf_concat",
+        "classes",
+        "background",
+        "score_converter",
+        "logit_scale",
+        "score_threshold",
+        "iou_threshold",
+        "max_per_class",
+        "max_total",
+        "class_agnostic",
+        "soft_sigma",
+    )
+    """The findings that a recipe cannot do without."""
+
     keys = (
-        *NEEDED,
+        *needed,
         "box_heads",
         "class_heads",
         "count",
@@ -204,6 +229,8 @@ class SingleShotDetector(SuppressionFindings):
 
         A value that the graph does not tell is passed over.
         """
+        from surgeon.families.ssd.config_check import compare_with_config
+
         return compare_with_config(config, self)
 
     def draft(self, options: DraftOptions) -> Draft:
@@ -211,4 +238,6 @@ class SingleShotDetector(SuppressionFindings):
 
         Raise SurgeonError D147 where a part is not recognised, or no plugin computes it.
         """
+        from surgeon.families.ssd.draft import draft_recipe
+
         return draft_recipe(self, options)

@@ -28,30 +28,6 @@ from surgeon.language.writing import Block, Item, render, said
 if TYPE_CHECKING:
     from surgeon.families.ssd.detector import SingleShotDetector
 
-NEEDED = (
-    "network_input",
-    "feature_maps",
-    "boxes_per_location",
-    "anchors_tensor",
-    "anchors",
-    "coder",
-    "encodings",
-    "logits",
-    "loc_concat",
-    "conf_concat",
-    "classes",
-    "background",
-    "score_converter",
-    "logit_scale",
-    "score_threshold",
-    "iou_threshold",
-    "max_per_class",
-    "max_total",
-    "class_agnostic",
-    "soft_sigma",
-)
-"""What a recipe needs to know of a detector."""
-
 INPUT, GRID, PRIOR, LOC, CONF, NMS = (
     "Input",
     "GridAnchor",
@@ -111,7 +87,7 @@ def check_parts(detector: SingleShotDetector) -> None:
     known: list[str] = []
     problems: dict[str, Diagnostic] = {}
     unknown = _image(detector)[1]
-    for key in NEEDED:
+    for key in detector.needed:
         try:
             value = detector.finding(key).value
         except SurgeonError as exc:

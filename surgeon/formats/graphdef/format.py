@@ -20,6 +20,7 @@ class GraphDefFormat(Format):
     noun = "a frozen graph"
     suffixes = (".pb", ".pbtxt")
     default_target = "graphdef"
+    states_facts = False
     rewritable = True
 
     def open(self, path: PathLike) -> ModelFile:

@@ -23,6 +23,7 @@ class UffFormat(Format):
     noun = "a UFF file"
     suffixes = (".uff",)
     default_target = "uff@tensorrt-8.5"
+    states_facts = False
 
     def open(self, path: PathLike) -> ModelFile:
         """Read a file; raise SurgeonError as :func:`read_uff`."""
