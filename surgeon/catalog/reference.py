@@ -20,6 +20,19 @@ LAST = 100
 """The order of counterfactuals that tell none: they are tried after those of the shipped kernels."""
 
 
+UNCHANGED = "unchanged"
+"""The name of a run without a change among stored runs; no counterfactual may have it."""
+
+_EARLIER = {
+    "exact-ratios": (True, 10),
+    "all-candidates": (True, 20),
+    "clip-first": (False, 30),
+    "drop-empty": (False, 40),
+    "keep-all": (False, 50),
+}
+"""Whether a recipe avoids a rule, and its order, for the names that ``CHANGES`` could have."""
+
+
 @dataclass(frozen=True)
 class Counterfactual:
     """A rule by which a plugin differs from what it replaces, and which its reference can change.
@@ -104,6 +117,14 @@ def make_reference(plugin: PluginSpec, module: ModuleType) -> Reference:
     counterfactuals = sorted(
         _counterfactuals(plugin, module), key=lambda counterfactual: counterfactual.order
     )
+    for reserved in ("", UNCHANGED):
+        if any(item.name == reserved for item in counterfactuals):
+            raise _broken(
+                plugin,
+                module,
+                f"names a counterfactual '{reserved}', which stands for no change; expected another name",
+                "give it another name",
+            )
     by_name = MappingProxyType({item.name: item for item in counterfactuals})
     return Reference(plugin, by_name, module)
 
@@ -139,7 +160,10 @@ def _from_changes(plugin: PluginSpec, module: ModuleType, changes: object) -> Se
         )
     if changes:
         _CHANGES.warn()
-    return [Counterfactual(name, text) for name, text in changes.items()]
+    texts = dict(changes)
+    if "keep-all" in texts:
+        texts.setdefault("drop-empty", "the original drops boxes without area, the plugin keeps them")
+    return [Counterfactual(name, text, *_EARLIER.get(name, ())) for name, text in texts.items()]
 
 
 def _spec(array: np.ndarray) -> TensorSpec:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from surgeon.catalog.detections import gives_detections
 from surgeon.diagnostics import error
 from surgeon.graph import DType, TensorSpec
 from surgeon.language import Image
@@ -54,7 +55,7 @@ class DetectionRunner:
 
         None where the outputs hold none.
         """
-        if not self.ports:
+        if not gives_detections(tuple(self.ports)):
             return None
         return detections_of_plugin({port: outputs[name] for port, name in self.ports.items()})
 

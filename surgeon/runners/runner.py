@@ -112,5 +112,5 @@ def runner_of(path: Path) -> type[FileRunner] | None:
 
 def _runners_in(module: ModuleType) -> Iterator[tuple[str, type[FileRunner]]]:
     for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, FileRunner) and value.__module__ == module.__name__:
-            yield from ((suffix, value) for suffix in getattr(value, "suffixes", ()))
+        if isinstance(value, type) and issubclass(value, FileRunner):
+            yield from ((suffix, value) for suffix in vars(value).get("suffixes", ()))

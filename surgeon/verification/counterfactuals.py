@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -23,11 +24,16 @@ Rerun: TypeAlias = Callable[[str], Detections]
 
 
 def counterfactuals_of(references: Iterable[Reference]) -> tuple[Counterfactual, ...]:
-    """Return what some references declare, each name once, in the order of trial."""
+    """Return what some references declare, each name once, in the order of trial.
+
+    A rule that one of them says a recipe can avoid is avoidable.
+    """
     by_name: dict[str, Counterfactual] = {}
     for reference in references:
         for counterfactual in reference.counterfactuals.values():
-            by_name.setdefault(counterfactual.name, counterfactual)
+            first = by_name.setdefault(counterfactual.name, counterfactual)
+            if counterfactual.avoidable and not first.avoidable:
+                by_name[first.name] = replace(first, avoidable=True)
     return tuple(sorted(by_name.values(), key=lambda counterfactual: counterfactual.order))
 
 

@@ -369,7 +369,9 @@ class GraphPair:
     def detections_of(self, run: PluginRun, window: tuple[float, float], change: str = "") -> Detections:
         """Return what the plugin's outputs hold with a rule changed, relative to the picture."""
         names = self.runner.info.detections
-        if change == DROP_EMPTY and any(each.name == KEEP_ALL for each in self.counterfactuals):
+        assert self.plugin is not None
+        own = self.runner.references[self.plugin.name].counterfactuals
+        if change == DROP_EMPTY and KEEP_ALL in own:
             most = most_kept(dict(zip(names, run(""), strict=True)))
             return self.detections_of(run, window, KEEP_ALL).proper(most)
         return detections_of_plugin(dict(zip(names, run(change), strict=True)))[0].within(window)

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from surgeon.atomic import writing
 from surgeon.catalog import load_catalog
-from surgeon.catalog.reference import Counterfactual
+from surgeon.catalog.reference import UNCHANGED, Counterfactual
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.graph import Ref
 from surgeon.language.recipe import ClassNumber, Image
@@ -39,8 +39,6 @@ Those at the cut are among them.
 """
 
 _PARTS = {"boxes": np.float32, "scores": np.float32, "classes": np.int64}
-
-_UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +140,7 @@ class RunRecorder:
         for name in ("", *(each.name for each in record.counterfactuals)):
             detections = rerun(name)
             self._put(
-                f"{place}/{name or _UNCHANGED}", _best(detections, most) if name == KEEP_ALL else detections
+                f"{place}/{name or UNCHANGED}", _best(detections, most) if name == KEEP_ALL else detections
             )
 
     def _put(self, name: str, detections: Detections) -> None:
@@ -217,9 +215,7 @@ class _StoredRecords(Sequence[RunRecord]):
 
         def reruns(name: str) -> Rerun | None:
             return (
-                (lambda change: self._detections(f"{at}/{name}/{change or _UNCHANGED}"))
-                if row[name]
-                else None
+                (lambda change: self._detections(f"{at}/{name}/{change or UNCHANGED}")) if row[name] else None
             )
 
         pixels = self._content.get(f"{at}/pixels")

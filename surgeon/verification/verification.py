@@ -51,7 +51,7 @@ def verify_rewritten(
     def each(record: RunRecord, first: bool) -> Iterable[Comparison]:
         return compare_each(graphs, record, limits, first=first)
 
-    return verify_runner(graphs.runner, records, info, limits, each=each, output=output)
+    return verify_runner(graphs.runner, records, info, limits, each=each, by_reference=True, output=output)
 
 
 def verify_runner(
@@ -61,13 +61,15 @@ def verify_runner(
     limits: Limits = Limits(),
     *,
     each: Each | None = None,
+    by_reference: bool = False,
     output: Path | None = None,
 ) -> Verification:
     """Run a model on the records' inputs (cut to cut) and on their pixels (end to end), and compare with what
     the original computed.
 
-    A difference of the references is excused where a counterfactual takes it away; one of another runner
-    where the references show the same one, and are excused for it. ``each`` compares every node put in alone.
+    A difference is excused where the references that the records come with show the same one, and a
+    counterfactual takes it away. ``by_reference`` says that ``runner`` is these references: what they change
+    is then its own. ``each`` compares every node put in alone.
     Both sets of detections are drawn into the folder ``output``. Raise SurgeonError V124 where the model was
     made from another graph, V125 where it has other inputs, E105 and E108 for what is drawn, and what running
     it raises.
@@ -82,7 +84,7 @@ def verify_runner(
         names.append(record.name)
         texts |= {counterfactual.name: counterfactual.text for counterfactual in record.counterfactuals}
         outputs, window = runner.run(record.inputs), record.window
-        at_cut = _compare(runner, record, outputs, window, record.cut, limits)
+        at_cut = _compare(runner, record, outputs, window, record.cut, limits, by_reference)
         comparisons[CUT] += at_cut
         if each is not None:
             comparisons[ALONE] += each(record, len(names) == 1)
@@ -94,7 +96,7 @@ def verify_runner(
         elif prepared is not None:
             feeds, window = prepared
             outputs = runner.run(feeds)
-            comparisons[END] += _compare(runner, record, outputs, window, record.end, limits)
+            comparisons[END] += _compare(runner, record, outputs, window, record.end, limits, by_reference)
         if output is not None and record.pixels is not None and record.detections is not None:
             picture = record.picture or Picture(record.name, record.pixels)
             detections = _detections(runner, outputs, window)
@@ -181,10 +183,15 @@ def _detections(runner: Runner, outputs: Outputs, window: Window) -> Detections:
 
 
 def _compare(
-    runner: Runner, record: RunRecord, outputs: Outputs, window: Window, rerun: Rerun | None, limits: Limits
+    runner: Runner,
+    record: RunRecord,
+    outputs: Outputs,
+    window: Window,
+    rerun: Rerun | None,
+    limits: Limits,
+    by_reference: bool,
 ) -> list[Comparison]:
     """Compare detections as such, and other outputs that the original has as tensors."""
-    by_reference = isinstance(runner, ReferenceRunner)
     comparisons: list[Comparison] = []
     if record.detections is not None:
         if not runner.info.detections:

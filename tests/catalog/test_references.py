@@ -110,6 +110,9 @@ negative:
   - {name: other-numbers, of: threefold, inputs: [{shape: [1, 2], values: [1, 3]}]}
   - {name: all, of: first, changes: []}
 """
+NAMED = (
+    "from surgeon.catalog.reference import Counterfactual\nCOUNTERFACTUALS = [Counterfactual('%s', 'text')]"
+)
 TWICE = """\
 from surgeon.catalog.reference import Counterfactual
 COUNTERFACTUALS = [Counterfactual("a", "b"), Counterfactual("a", "c")]
@@ -261,6 +264,14 @@ def test_changes_are_still_read_with_a_warning(doubling: Make) -> None:
     assert reference.changes == {"b": "one", "a": "two"}
 
 
+def test_the_earlier_names_of_changes_keep_their_order_and_what_avoids_them(doubling: Make) -> None:
+    text = "CHANGES = {'keep-all': 'k', 'mine': 'm', 'all-candidates': 'a'}\ndef run(f, i, c): return []"
+    with pytest.warns(DeprecationWarning, match="COUNTERFACTUALS"):
+        reference = reference_of(doubling(reference=text))
+    found = [(each.name, each.avoidable) for each in reference.counterfactuals.values()]
+    assert found == [("all-candidates", True), ("drop-empty", False), ("keep-all", False), ("mine", False)]
+
+
 def test_the_shipped_counterfactuals_agree_where_two_plugins_share_a_name() -> None:
     shared: dict[str, Counterfactual] = {}
     for op in WITH_REFERENCE:
@@ -284,6 +295,8 @@ def test_the_shipped_counterfactuals_agree_where_two_plugins_share_a_name() -> N
         ("run = 1", "has no function 'run'"),
         ("COUNTERFACTUALS = ['a']\ndef run(f, i, c): return []", "wrong 'COUNTERFACTUALS'"),
         (f"{TWICE}\ndef run(f, i, c): return []", "wrong 'COUNTERFACTUALS'"),
+        (f"{NAMED % ''}\ndef run(f, i, c): return []", "stands for no change"),
+        (f"{NAMED % 'unchanged'}\ndef run(f, i, c): return []", "stands for no change"),
         ("CHANGES = ['a']\ndef run(f, i, c): return []", "'CHANGES' that are no mapping"),
         ("CHANGES = {'a': 1}\ndef run(f, i, c): return []", "'CHANGES' that are no mapping"),
     ],

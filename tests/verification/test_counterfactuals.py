@@ -131,3 +131,15 @@ def test_counterfactuals_are_tried_in_their_order_and_named_once() -> None:
     assert [each.name for each in found] == names
     assert all(isinstance(each, Counterfactual) and each.text for each in found)
     assert [each.name for each in found if each.avoidable] == ["exact-ratios", "all-candidates"]
+
+
+def test_a_rule_that_one_reference_can_avoid_is_avoidable() -> None:
+    class One:
+        def __init__(self, avoidable: bool) -> None:
+            self.counterfactuals = {"rule": Counterfactual("rule", "text", avoidable)}
+
+    for order in ((True, False), (False, True)):
+        (found,) = counterfactuals_of(One(each) for each in order)  # type: ignore[misc]
+        assert found.avoidable
+    (none,) = counterfactuals_of([One(False)])  # type: ignore[list-item]
+    assert not none.avoidable
