@@ -1,4 +1,4 @@
-"""Public names that have a successor: the old one works for one release more, and says so."""
+"""Public names with a successor: the old name works for one more release, and warns."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 REGISTERED: list[Alias] = []
-"""Every alias of the modules that are imported."""
+"""Every alias of the modules imported so far."""
 
 
 @dataclass(frozen=True)
 class Alias:
-    """An old name, its successor, and the release in which the old name goes.
+    """An old name, its successor, and the release that removes the old name.
 
-    ``owner`` has both names: a module, a class or an option's function, dotted. Whoever meets the old name in
-    use calls :meth:`warn`.
+    ``owner`` is the dotted name of the module, class or function that has both. Code that meets the old name
+    in use calls :meth:`warn`.
     """
 
     owner: str
@@ -36,7 +36,7 @@ class Alias:
 
 
 def renamed_names(package: str, successors: Mapping[str, str], *, removal: str) -> Callable[[str], object]:
-    """Return a module's ``__getattr__`` for names that it has under another name now."""
+    """Return a module's ``__getattr__`` for names that the module now has under other names."""
     aliases = {name: Alias(package, name, successor, removal) for name, successor in successors.items()}
 
     def get(name: str) -> object:
@@ -49,7 +49,7 @@ def renamed_names(package: str, successors: Mapping[str, str], *, removal: str) 
 
 
 class RenamedAttribute:
-    """An attribute that a class has under another name now.
+    """An attribute that a class now has under another name.
 
     The body of the class says ``old = RenamedAttribute("new", removal="0.2.0")``.
     """

@@ -1,4 +1,4 @@
-"""What modules hold, found by key: a new step, lint, rule, converter, verb or family is one new file."""
+"""Discovery: what the modules of a package hold, by key, so that an addition is one new file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def discover(
 ) -> dict[str, T]:
     """Return what the modules of a package hold, by key, in the order of the modules' names.
 
-    ``members`` gives what one module holds, each with its key; nothing for a module that is none of the kind.
-    ``kind`` is the plural noun of the message for a key that two modules claim, such as 'steps named'.
-    ``group`` names entry points whose modules are read as well, after the package's. Raise SurgeonError E112
-    for such a key, and E113 as :func:`modules_of`.
+    ``members`` returns what one module holds, each member with its key, and nothing for a module of another
+    kind. ``kind`` is the plural noun, such as 'steps named', for the message about a key that two modules
+    claim. ``group`` names entry points whose modules are read after the package's. Raise SurgeonError E112
+    where two modules claim a key, and E113 as :func:`modules_of` does.
     """
     return by_key(
         kind,
@@ -32,7 +32,7 @@ def discover(
 def modules_of(package: str, group: str = "") -> Iterator[ModuleType]:
     """Yield the modules and packages directly inside a package by name, then those of entry points.
 
-    Raise SurgeonError E113 for an entry point that names no module which can be imported.
+    Raise SurgeonError E113 for an entry point whose module cannot be imported.
     """
     for info in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda i: i.name):
         yield importlib.import_module(f"{package}.{info.name}")
@@ -41,7 +41,7 @@ def modules_of(package: str, group: str = "") -> Iterator[ModuleType]:
 
 
 def by_key(kind: str, members: Iterable[tuple[str, T, str]], code: str = "E112") -> dict[str, T]:
-    """Return members by key; each comes with its key and with the name of its owner.
+    """Return members by key; each comes with its key and the name of its owner.
 
     Raise SurgeonError ``code``, naming both owners, for a key that has two different members.
     """

@@ -13,7 +13,7 @@ def lazy_names(
     """Return a package's ``__getattr__`` and ``__dir__`` for names that live in other modules.
 
     ``homes`` maps a module to the names that it has; ``namespace`` is the package's ``globals()``, into which
-    a name goes at its first use. A name that stands nowhere is an AttributeError.
+    a name goes at its first use. ``__getattr__`` raises AttributeError for a name that no module has.
     """
     home_of = {name: home for home, names in homes.items() for name in names}
 

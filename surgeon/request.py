@@ -1,4 +1,4 @@
-"""A request: what every verb that plans is given, resolved once."""
+"""A recipe, a model and options as one value, which every verb that plans resolves once."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Options(TypedDict, total=False):
     """The keyword arguments that every verb with a recipe takes.
 
-    ``target`` is a target or its name; where it is None it follows the output's suffix, or is
-    ``uff@tensorrt-8.5``. ``parameters`` sets the recipe's parameters, to values or to text read as YAML; it
-    goes with a recipe's name or path. ``recipe_paths`` and ``plugin_paths`` are folders of further recipes
-    and plugins. ``anchors`` overrides the recipe's key: ``plugin``, ``constant`` (one constant with the
-    graph's own anchors) or ``auto``.
+    ``target`` is a target or its name; None stands for that of the output's suffix, else
+    ``uff@tensorrt-8.5``. ``parameters`` sets the recipe's parameters, to values or to text read as YAML; the
+    recipe is then a name or path. ``recipe_paths`` and ``plugin_paths`` are folders of further recipes and
+    plugins. ``anchors`` overrides the recipe's key: ``plugin``, ``constant`` (one constant with the graph's
+    own anchors) or ``auto``.
     """
 
     target: Target | str | None
@@ -50,7 +50,7 @@ _DEFAULTS = Options(target=None, parameters=None, recipe_paths=(), plugin_paths=
 
 
 def takes_options(function: F) -> F:
-    """Let a function's signature show :class:`Options` by name in the place of its ``**options``."""
+    """Show :class:`Options` by name in a function's signature, in place of its ``**options``."""
     signature = inspect.signature(function)
     own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     types = {name: hint.__forward_arg__ for name, hint in Options.__annotations__.items()}
@@ -124,7 +124,7 @@ class Request:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Request:
-        """Return the request that :meth:`to_json` gave; raise TypeError for a key that is none."""
+        """Return the request that :meth:`to_json` gave; raise TypeError for an unknown key."""
         unknown = sorted(set(value) - {each.name for each in fields(cls)})
         if unknown:
             raise TypeError(f"a request has no '{unknown[0]}'")
@@ -132,12 +132,12 @@ class Request:
         return cls.of(value.get("recipe"), value.get("model"), **options)
 
     def resolve(self) -> Work:
-        """Return what is read and planned of this request, each part when it is first asked for."""
+        """Return the work of this request, whose parts are read and planned when first asked for."""
         return Work(self)
 
 
 class Work:
-    """A request resolved: catalog, target, recipe, graph and plan, each read once."""
+    """The parts of a request: catalog, target, recipe, graph and plan, each read once."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -146,7 +146,7 @@ class Work:
     def catalog(self) -> Catalog:
         """The shipped plugins and those of the request's folders.
 
-        Raise SurgeonError as :func:`surgeon.load_catalog`.
+        Raise SurgeonError as :func:`surgeon.load_catalog` does.
         """
         from surgeon.catalog import load_catalog
 
@@ -154,7 +154,7 @@ class Work:
 
     @cached_property
     def target(self) -> Target:
-        """The request's target, else the default; raise SurgeonError T101 for a name that is none."""
+        """The request's target, else the default; raise SurgeonError T101 for an unknown name."""
         wanted = self.request.target
         return wanted if isinstance(wanted, Target) else load_target(wanted or DEFAULT_TARGET)
 
@@ -194,7 +194,7 @@ class Work:
         return plan(recipe, graph, target=self.target, catalog=catalog, anchors=self.request.anchors)
 
     def for_target(self, target: Target) -> Work:
-        """Return the same work for another target; what was read already is kept."""
+        """Return the same work for another target, with what was read already."""
         work = Work(replace(self.request, target=target))
         kept = ("catalog", "recipe", "graph")
         work.__dict__.update({name: self.__dict__[name] for name in kept if name in self.__dict__})

@@ -14,8 +14,9 @@ def release_with(
 ) -> Version | None:
     """Return the TensorRT release whose fields a plugin node has for a target.
 
-    It is None, which stands for every field, where the runtime is another or the plugin's folder has a
-    lowering for the target's format, named as that. Raise SurgeonError S401 where there is neither.
+    None stands for every field: the target's runtime is not TensorRT, or the plugin has a lowering for the
+    target's format, in the module of that name. Raise SurgeonError S401 where the target has neither the
+    plugin nor a lowering.
     """
     spec, release = catalog[op], target.tensorrt
     if spec.exists_in(release):

@@ -1,5 +1,4 @@
-"""TensorRT as rewritten graphs meet it: building and running engines, its plugin libraries, and what it says
-when something is wrong."""
+"""TensorRT engines: build and run them, check plugin libraries, and diagnose failures."""
 
 from surgeon.catalog.plugin_uses import PluginUse, plugin_uses
 from surgeon.deprecation import renamed_names

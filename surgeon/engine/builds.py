@@ -1,6 +1,4 @@
-"""Building engines: from a file for TensorRT to an engine with its manifest, or to one that is there and
-still right.
-"""
+"""Building engines: a file for TensorRT becomes an engine with its manifest, or an old one is reused."""
 
 from __future__ import annotations
 
@@ -94,9 +92,9 @@ class CalibrationBatches:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """An engine on disk: ``reused`` where it was there and right.
+    """An engine on disk.
 
-    ``report`` is the layers' JSON, '' without one.
+    ``reused`` says that it was there already and still right. ``report`` is the layers' JSON, '' without one.
     """
 
     path: Path
@@ -118,13 +116,13 @@ def build(
     timeout: float = TIMEOUT,
     watch: Watch | None = None,
 ) -> BuildResult:
-    """Build an engine into ``output``, with its manifest beside it, unless the one that is there was built of
-    the same.
+    """Build an engine into ``output``, with its manifest beside it, unless it is there already.
 
+    An engine with the same key in its manifest (:func:`key_of`) is reused, unless ``force`` is set.
     ``shapes`` gives the least, best and largest shape of inputs with open sizes other than the batch, in the
     engine's layout. The engine is run once before it is written. Raise SurgeonError: B101 for a batch that
-    the file does not have, B107 for INT8 without calibration, E105 for outputs, and what
-    :meth:`Worker.order` raises; nothing is written then.
+    the file does not have, B107 for INT8 without calibration, E105 for outputs, and what :meth:`Worker.order`
+    raises; nothing is written then.
     """
     _check(source, options, calibration)
     used = _calibration_used(options, calibration)
@@ -327,7 +325,7 @@ def _tensors(
 ) -> tuple[tuple[TensorInfo, ...], ...]:
     """Return the engine's inputs and outputs.
 
-    What the source does not name has the engine's names and shapes.
+    Those that the source does not name have the engine's names and shapes.
     """
     by_name = {b["name"]: b for b in bindings}
     known = {t.binding: t for t in source.inputs}

@@ -33,9 +33,7 @@ def not_installed(purpose: str) -> SurgeonError:
 
 
 def environment() -> Mapping[str, str]:
-    """Return the environment of a child, in which the libraries that pip installs beside TensorRT are
-    found.
-    """
+    """Return the environment of a child, which finds the libraries that pip installs beside TensorRT."""
     paths = [*filter(None, [os.environ.get("LD_LIBRARY_PATH", "")]), *_library_folders()]
     return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(paths)} if paths else os.environ
 

@@ -78,10 +78,10 @@ class Engine:
         warm_up: float = 0.5,
         rounds: int = 200,
     ) -> Bench:
-        """Measure ``rounds`` runs of one batch after ``warm_up`` seconds; without ``feeds`` of random
-        numbers.
+        """Measure ``rounds`` runs of one batch after ``warm_up`` seconds.
 
-        Raise SurgeonError B108 for a batch or inputs that the engine does not take.
+        Without ``feeds`` the batch is of random numbers. Raise SurgeonError B108 for a batch or inputs that
+        the engine does not take.
         """
         size = batch or self.manifest.max_batch
         random = np.random.default_rng(0)
@@ -180,7 +180,7 @@ def _summary(times: Sequence[float]) -> dict[str, float]:
 def _as_model(value: np.ndarray, tensor: TensorInfo) -> np.ndarray:
     """Return an output as the model has it.
 
-    An int32 that was written into a float tensor is an int32 again.
+    An int32 that was written into a float tensor becomes an int32 again.
     """
     if tensor.dtype == "int32" and value.dtype == np.float32:
         value = value.view(np.int32)

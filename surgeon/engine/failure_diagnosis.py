@@ -91,9 +91,9 @@ _READ = 2000
 
 @dataclass(frozen=True)
 class _FailedCheck:
-    """A check of a plugin that failed.
+    """A failed check of a plugin.
 
-    Its text, empty where the log has none, and its source file and line.
+    ``text`` is empty where the log has none; ``file`` and ``line`` are the check's place in the source.
     """
 
     text: str
@@ -142,8 +142,9 @@ def diagnose(
 
 @dataclass(frozen=True)
 class _Failure:
-    """All that is known: ``log`` as pairs of severity letter and line, ``grave`` its errors and the
-    terminal's lines.
+    """All that is known of a failure.
+
+    ``log`` holds pairs of severity letter and line, ``grave`` its errors and the terminal's lines.
     """
 
     doing: str
@@ -259,7 +260,8 @@ def _check_failed(failure: _Failure, failed: _FailedCheck, reading: LogReading) 
 def _candidates(uses: Sequence[PluginUse], failed: _FailedCheck) -> list[PluginUse]:
     """Return the plugin nodes that a check may be of.
 
-    By its source file, else by the fields that it names, else all.
+    The check's source file tells which; failing that, the fields that its text names do. If neither tells,
+    every node is a candidate.
     """
     stem = _stem(re.sub(r"\.\w+$", "", _base(failed.file)))
     if stem:
@@ -281,9 +283,9 @@ def _base(path: str) -> str:
 
 
 def _at_fault(failure: _Failure, candidates: Sequence[PluginUse]) -> PluginUse | None:
-    """Return the one of the candidates that it was.
+    """Return the candidate whose check failed, None where nothing tells.
 
-    The only one, that in the parser's hand, or the last that the log names.
+    It is the only candidate, the node that the parser took up last, or the one that the log names last.
     """
     if len(candidates) == 1:
         return candidates[0]

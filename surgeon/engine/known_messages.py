@@ -1,6 +1,6 @@
-"""Messages of TensorRT, its parsers and plugins, the converters before it and CUDA.
+"""Known messages of TensorRT, its parsers and plugins, the converters before it and CUDA.
 
-Finding them in a log, and what they mean.
+:func:`read_log` finds them in a log; each says what it means and what to do.
 """
 
 from __future__ import annotations
@@ -134,8 +134,12 @@ class ExplainedMessage:
 
 @dataclass
 class LogReading:
-    """What a log holds: its lines, the known messages (errors first, what follows from others last), and
-    other lines that look wrong, each once with its number; ``unknown_count`` counts all of these."""
+    """What a log holds.
+
+    ``lines`` is how many it has. ``explained`` are the known messages: errors first, what follows from others
+    last. ``unknown`` are other lines that look wrong, each once with its number; ``unknown_count`` counts all
+    of these.
+    """
 
     lines: int = 0
     explained: tuple[ExplainedMessage, ...] = ()

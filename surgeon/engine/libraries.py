@@ -1,6 +1,4 @@
-"""Plugin libraries of one's own, and plugin nodes against what is registered, before TensorRT's parser meets
-them.
-"""
+"""Checks of plugin libraries, and of plugin nodes against the registry, before TensorRT parses."""
 
 from __future__ import annotations
 

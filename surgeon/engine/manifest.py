@@ -1,6 +1,4 @@
-"""The manifest of an engine: a JSON file beside it that says what it was made of, for whom, and how to feed
-it.
-"""
+"""The manifest of an engine, a JSON file: what it was made of, for whom, and how to feed it."""
 
 from __future__ import annotations
 
@@ -55,7 +53,7 @@ class FileInfo(_Part):
 class Calibration(_Part):
     """What an INT8 engine was calibrated on.
 
-    How many pictures, and a digest of these and of how they are prepared.
+    ``digest`` is that of the pictures and of how they are prepared.
     """
 
     pictures: int
@@ -150,9 +148,7 @@ def _no_manifest(path: Path, reason: str) -> SurgeonError:
 
 
 def check_place(manifest: Manifest, tensorrt: str, gpu: str, capability: str, engine: Path) -> None:
-    """Raise SurgeonError B104 for every way in which this place is not the one that the engine was built
-    for.
-    """
+    """Raise SurgeonError B104 for every way in which this place is not the one the engine was built for."""
     here = {
         "TensorRT": (manifest.tensorrt, tensorrt),
         "GPU": (manifest.gpu, gpu),
@@ -174,9 +170,7 @@ def check_place(manifest: Manifest, tensorrt: str, gpu: str, capability: str, en
 
 
 def check_libraries_of(manifest: Manifest, libraries: Iterable[Path], engine: Path) -> None:
-    """Raise SurgeonError B105 where a plugin library that the engine was built with is not given, or is
-    another.
-    """
+    """Raise SurgeonError B105 for a plugin library of the engine that is not given, or is another."""
     given = {describe_file(path).sha256: path for path in libraries}
     lacking = [one for one in manifest.plugin_libraries if one.sha256 not in given]
     if lacking:
@@ -235,7 +229,7 @@ def key_of(
 ) -> str:
     """Return a digest of everything that decides an engine.
 
-    The file's digest, options, place, libraries, shapes, calibration.
+    That is the file's digest, the options, the place, the libraries, the shapes and the calibration.
     """
     parts = [
         VERSION,

@@ -18,8 +18,7 @@ _FEW = 8
 def check_plugins(
     nodes: Iterable[PluginUse], registry: Registry, catalog: Mapping[str, PluginSpec]
 ) -> tuple[Diagnostic, ...]:
-    """Compare plugin nodes with the creators of TensorRT and of one's own libraries, and return what does not
-    fit.
+    """Compare plugin nodes with the creators of TensorRT and of other libraries; return what does not fit.
 
     Errors: B125 where TensorRT cannot be used, B123 for a library that cannot be loaded, B126 for a creator
     that is not registered, B127 for another plugin version or namespace, B129 for a field of another type,
@@ -126,9 +125,9 @@ def _not_registered(
 def _creator_of(
     use: PluginUse, there: Sequence[RegisteredCreator], spec: PluginSpec | None, version: Version
 ) -> tuple[RegisteredCreator | None, Diagnostic]:
-    """Return the creator that the parser will take, None where it finds none that is the catalog's.
+    """Return the creator that the parser will take, and the diagnostic B127 for where there is none.
 
-    And that as a diagnostic.
+    The creator is None where no registered one has the catalog's namespace and plugin version.
     """
     namespace = spec.plugin_namespace if spec is not None else there[0].namespace
     namespace = use.namespace if use.namespace is not None else namespace

@@ -1,5 +1,6 @@
-"""TensorRT looked at from outside: a process of its own imports it, since libraries that do not fit end a
-process.
+"""TensorRT looked at from outside.
+
+A process of its own imports it, since libraries that do not fit end a process.
 """
 
 from __future__ import annotations
@@ -109,10 +110,9 @@ class Registry:
 
 
 def read_registry(libraries: Sequence[Path] = (), timeout: float = TIMEOUT) -> Registry | None:
-    """Import TensorRT in another process, load plugin libraries, and return what is registered; None where it
-    is not installed.
+    """Import TensorRT in another process, load plugin libraries, and return what is registered.
 
-    A crash, a time-out and an import that fails are told by ``problem``.
+    Return None where TensorRT is not installed. ``problem`` tells of a crash, a time-out or a failed import.
     """
     if find_spec("tensorrt") is None:
         return None

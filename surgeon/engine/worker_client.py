@@ -41,7 +41,7 @@ counted).
 class Platform:
     """What engines are built for.
 
-    TensorRT's version, the GPU's name, compute capability and memory in bytes.
+    That is TensorRT's version, and the GPU's name, compute capability and memory in bytes.
     """
 
     tensorrt: str

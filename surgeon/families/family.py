@@ -1,4 +1,4 @@
-"""What a family of detectors answers for a graph, and how families are found."""
+"""What a family of detectors answers about a graph, and how families are found."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ BY_HAND = (
 class DraftOptions:
     """What a recipe is written with, besides the graph.
 
-    ``name`` is empty where the family chooses one. ``labels`` names classes by number, from 1
-    on. ``config_matches`` is what the pipeline config called ``config_name`` says.
+    ``name`` is empty where the family chooses one. ``labels`` names classes by number, from 1 on.
+    ``config_matches`` is what the pipeline config called ``config_name`` says.
     """
 
     catalog: Catalog
@@ -51,7 +51,7 @@ class DraftOptions:
 
 @dataclass(frozen=True)
 class Draft:
-    """A recipe's text for one graph; ``remarks`` are warnings of what it leaves out."""
+    """A recipe's text for one graph; ``remarks`` warn of what it leaves out."""
 
     name: str
     summary: str
@@ -70,8 +70,8 @@ class AnchorConstant:
 class Family(ABC):
     """A graph as one family of detectors sees it.
 
-    Findings are computed when first asked for; each raises SurgeonError where the graph does not tell it.
-    ``inference`` tells sizes; without one it is made, with batch 1.
+    Each finding is computed when it is first asked for, and raises SurgeonError where the graph does not tell
+    it. ``inference`` tells sizes; without it the family makes one, with batch 1.
     """
 
     name: ClassVar[str]
@@ -94,9 +94,10 @@ class Family(ABC):
     @classmethod
     @abstractmethod
     def match(cls, graph: Graph, inference: Inference | None = None) -> Family | Refusal:
-        """Return the graph as a member, or why it is none, told by its structure.
+        """Return the graph as a member, or the reason why it is none; its structure decides.
 
-        It runs for every graph that a plan asks about: it walks, and leaves what costs more to the findings.
+        The method runs for every graph that a plan asks about. So it only walks the graph, and leaves what
+        costs more to the findings.
         """
 
     @property
@@ -172,7 +173,7 @@ class Family(ABC):
 
     @property
     def class_shift(self) -> int:
-        """What is added to a class of the outputs to give the label of the plugin in its place."""
+        """What to add to a class of the outputs to get the plugin's label for it."""
         return 0
 
     @property
@@ -189,8 +190,8 @@ class Family(ABC):
     ) -> Mapping[str, np.ndarray]:
         """Return what the original gives to a plugin's ports, from the values of ``plugin_sources``.
 
-        Empty where nothing in the original stands for the ports. Raise SurgeonError where the graph does not
-        tell it.
+        The mapping is empty where nothing in the original stands for the ports. Raise SurgeonError where the
+        graph does not tell what does.
         """
         return {}
 
@@ -209,7 +210,7 @@ class Family(ABC):
 class Refusal:
     """Why a graph is no member of a family.
 
-    ``family`` is the graph as far as it was recognised, ``nearness`` the number of parts that were.
+    ``family`` is the graph as far as the family recognised it; ``nearness`` counts the parts it recognised.
     """
 
     family: Family
@@ -249,7 +250,7 @@ def recognise(graph: Graph, inference: Inference | None = None) -> Family | Refu
 def nearest_family(graph: Graph, inference: Inference | None = None) -> Family:
     """Return the graph as its family sees it, or as the nearest one does.
 
-    The findings of the nearest one raise what is missing.
+    The findings of the nearest one raise SurgeonError for what is missing.
     """
     found = recognise(graph, inference)
     return found.family if isinstance(found, Refusal) else found

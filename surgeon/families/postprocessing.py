@@ -1,4 +1,4 @@
-"""What a detector computes between its heads and its detections, whatever computes it."""
+"""What a detector computes between its heads and its detections, in terms of no plugin."""
 
 from __future__ import annotations
 
@@ -26,31 +26,32 @@ Clipping: TypeAlias = Literal["before", "after", "none"]
 class Postprocessing:
     """What a detector computes between its heads and its detections, each value with its evidence.
 
-    Whatever renders it, such as the fields of a plugin, reads it here, and states what it cannot follow. The
-    ``value`` of what the graph does not tell raises the reason (:class:`Untold`).
+    Code that renders it, for example as the fields of a plugin, reads it here and states what it cannot
+    express. Where the graph does not tell a value, the finding's ``value`` raises the reason
+    (:class:`Untold`).
     """
 
     boxes: Finding[int]
-    """Boxes that a picture has before any is dropped; all classes share them."""
+    """Number of boxes of a picture before any is dropped; all classes share them."""
 
     coding: Finding[Coding]
 
     variances: Finding[tuple[float, float, float, float]]
-    """By what encodings are multiplied, for x, y, width and height."""
+    """Factors of the encodings, for x, y, width and height."""
 
     classes: Finding[int]
-    """Scores of a box; the background's is one of them, unless ``background`` is -1."""
+    """Number of scores of a box; the background's is one of them, unless ``background`` is -1."""
 
     background: Finding[int]
-    """The column of the scores that is dropped as that of the background, -1 where all are kept."""
+    """The column of the scores that belongs to the background and is dropped, -1 where all are kept."""
 
     score_scale: Finding[float]
-    """By what scores are multiplied before they are converted."""
+    """Factor of the scores before they are converted."""
 
     score_converter: Finding[Converter]
 
     score_threshold: Finding[float]
-    """What the score of a box must reach, in the sense of ``score_sense``; 0 where nothing is compared."""
+    """The score that a box must be ``score_sense`` (above, or at least); 0 where nothing is compared."""
 
     score_sense: Finding[Sense]
 
@@ -58,16 +59,16 @@ class Postprocessing:
     """Overlap (intersection over union) above which a box is dropped for a better one."""
 
     soft_sigma: Finding[float]
-    """Sigma of soft suppression, by which overlapping boxes lose score; 0 where they are dropped."""
+    """Sigma of soft suppression, which lowers scores of overlapping boxes; 0 where it drops them."""
 
     class_agnostic: Finding[bool]
     """Whether boxes of different classes suppress each other."""
 
     max_per_class: Finding[int]
-    """Boxes of a class that suppression keeps at most."""
+    """The most boxes of a class that suppression keeps."""
 
     max_total: Finding[int]
-    """Detections of a picture at most."""
+    """The most detections of a picture."""
 
     clip: Finding[Clipping]
     """Whether boxes are clipped to the picture before suppression, after it, or not at all."""

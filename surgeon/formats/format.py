@@ -33,8 +33,9 @@ GROUP = "surgeon.formats"
 
 @dataclass(frozen=True)
 class Option:
-    """A choice that a format has: the keyword of :func:`surgeon.convert`, and how the command line asks for
-    it.
+    """A choice that a format has.
+
+    ``name`` is the keyword of :func:`surgeon.convert`, ``flag`` the option of the command line.
     """
 
     name: str
@@ -66,7 +67,7 @@ class FileFacts:
 class Description:
     """What a file consists of, for a person.
 
-    ``sizes`` maps the names of nodes and constants to bytes, nodes without constants having none. ``ops``
+    ``sizes`` maps the names of nodes and constants to bytes; nodes without constants have none. ``ops``
     counts operations, the most frequent first. ``inputs`` and ``outputs`` say what is known of each, and
     ``plugins`` what each plugin node is. ``told`` is what the file says of itself.
     """
@@ -85,7 +86,7 @@ class Description:
 class Lowered:
     """How a plugin node was written: ``native``, ``standard`` or ``efficient-nms``.
 
-    ``reason`` says why where that was not asked for.
+    ``reason`` says why it was not written as asked for.
     """
 
     node: str
@@ -101,7 +102,7 @@ class Lowered:
 
 @dataclass(frozen=True)
 class Written:
-    """A file that was written: its bytes, and how each plugin node was, where the format has a choice."""
+    """A file that was written: its bytes, and how each plugin node was written where there is a choice."""
 
     size: int
     plugins: tuple[Lowered, ...] = ()
@@ -124,8 +125,8 @@ class NetworkTensor:
 class NetworkInterface:
     """What goes into a network and comes out of it.
 
-    ``marks`` are the names to mark as outputs where the format needs them, ``outputs`` what then comes out,
-    in order. ``batch`` is that of a file with a fixed one.
+    ``marks`` are the names to mark as outputs where the format needs them; ``outputs`` are then what comes
+    out, in order. ``batch`` is the size of a fixed batch, None where the batch is open.
     """
 
     inputs: tuple[NetworkTensor, ...]
@@ -153,7 +154,7 @@ class ModelFile(ABC):
     def graph(self, catalog: Catalog | None = None) -> tuple[Graph, Specs | None]:
         """Return the file's nodes as a graph, and where the shapes of its tensors come from.
 
-        The latter is None where they follow from TensorFlow's operations.
+        The second is None where shapes follow from TensorFlow's operations.
         """
 
     @abstractmethod
@@ -166,7 +167,7 @@ class ModelFile(ABC):
         return FileFacts()
 
     def plugin_uses(self, catalog: Catalog, rewritten: Graph | None = None) -> tuple[PluginUse, ...]:
-        """Return the plugin nodes of the file, or of the graph that it was made of where that tells more."""
+        """Return the plugin nodes of the file, or of the graph it was made from where that tells more."""
         from surgeon.catalog.plugin_uses import plugin_uses
 
         return plugin_uses(rewritten or self.graph(catalog)[0], catalog)
@@ -174,7 +175,7 @@ class ModelFile(ABC):
     def interface(self, catalog: Catalog, rewritten: Graph | None = None) -> NetworkInterface:
         """Return what goes into the network and comes out of it.
 
-        ``rewritten`` is the graph that the file was made of, where that is at hand.
+        ``rewritten`` is the graph that the file was made from, where that is at hand.
         """
         raise NotImplementedError(f"no engine is built from '{self.source}'")
 
@@ -182,11 +183,11 @@ class ModelFile(ABC):
 class Format(ABC):
     """A format of files.
 
-    ``name`` is that of the folder and the ``format:`` of targets, ``noun`` what a file of it is called, with
-    the article. ``suffixes`` end its files' names; ``default_target`` is the target of an output so named.
-    ``options`` are the choices of :meth:`write`. ``rewritable`` says that its files hold graphs of
-    TensorFlow, which recipes rewrite and every target may be lowered to. ``states_facts`` says that a file
-    has room for :class:`FileFacts`; without it they are left empty.
+    ``name`` is the name of its folder and the ``format:`` of its targets; ``noun`` is what a file of it is
+    called, with the article. ``suffixes`` are the endings of its files' names, and ``default_target`` is the
+    target of an output with one of them. ``options`` are the choices of :meth:`write`. ``rewritable`` says
+    that its files hold graphs of TensorFlow, which recipes rewrite and every target may be lowered to. ``states_facts``
+    says that a file has room for :class:`FileFacts`; without it they are left empty.
     """
 
     name: ClassVar[str]
@@ -214,7 +215,7 @@ class Format(ABC):
     ) -> Written:
         """Write a rewritten graph, whole or not at all; raise SurgeonError where that cannot be done.
 
-        ``options`` are by their names; those that are left out have their defaults.
+        ``options`` are keyed by name; an option that is left out has its default.
         """
 
     def check(self, graph: Graph, target: Target, catalog: Catalog) -> tuple[Diagnostic, ...]:
@@ -310,9 +311,9 @@ def check_target(path: Path, target: Target) -> None:
 
 
 def chosen_options(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that were given for an output, those that are None left out.
+    """Return the options that were given for an output, without those that are None.
 
-    Raise SurgeonError X152 for those that its format does not have.
+    Raise SurgeonError X152 for options that its format does not have.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     own = {option.name for option in format_of(path).options}

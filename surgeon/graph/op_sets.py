@@ -9,18 +9,18 @@ PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefaul
 """Operations by which a graph is fed."""
 
 UNSET_PLACEHOLDERS = PLACEHOLDERS - {"PlaceholderWithDefault"}
-"""Operations that must be fed; a PlaceholderWithDefault has a value without."""
+"""Operations that must be fed; a PlaceholderWithDefault need not be."""
 
 CONSTANTS = frozenset({"Const", "HostConst"})
 
 IDENTITIES = frozenset({"Identity", "StopGradient", "CheckNumerics", "Snapshot", "PreventGradient"})
-"""Operations of one input, whose output is their input, and which a step may take out.
+"""Operations whose output is their one input, and which a step may remove.
 
-IdentityN has several outputs, and an EnsureShape may be all that tells a shape: steps leave both.
+Steps keep IdentityN, which has several outputs, and EnsureShape, which may be all that tells a shape.
 """
 
 PASSED_OVER = IDENTITIES | {"IdentityN", "EnsureShape"}
-"""Operations whose outputs are their inputs, for those that only read the graph or export it."""
+"""Operations whose outputs are their inputs, for code that only reads or exports the graph."""
 
 SIZES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorArraySizeV2", "TensorArraySizeV3"})
 """Operations whose result depends on the sizes of their input, and not on its numbers."""

@@ -1,7 +1,7 @@
 """Which nodes a node reaches by data, upstream and downstream.
 
 :meth:`Graph.ancestors` follows control edges, too. Every function is linear in nodes and edges, and goes
-round loops once. The sets are for membership only: do not iterate for output.
+round loops once. Ask the sets for membership only: their order must not reach an output.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from surgeon.graph.op_sets import PASSED_OVER, SIZES
 
 
 def upstream(graph: Graph, names: Iterable[str], *, stop: str = "") -> set[str]:
-    """Return the nodes whose data ``names`` depend on, they included.
+    """Return ``names`` and the nodes whose data they depend on.
 
     ``stop`` is left out, with what only it needs; so is a name that is not in the graph.
     """
@@ -36,7 +36,7 @@ def needed_by_data(graph: Graph) -> frozenset[str]:
 def downstream(
     graph: Graph, names: Iterable[str], *, until: Callable[[Node], bool] = lambda node: False
 ) -> set[str]:
-    """Return the nodes that read the data of ``names``, however far behind, and ``names``.
+    """Return ``names`` and the nodes that read their data, however far behind.
 
     Nodes for which ``until`` holds are left out, with what only they lead to.
     """
@@ -55,12 +55,12 @@ def downstream(
 
 
 def varying(graph: Graph, names: Iterable[str]) -> set[str]:
-    """Return the nodes whose numbers depend on those of ``names``, they included, and not on sizes alone."""
+    """Return ``names`` and the nodes whose numbers depend on theirs, and not on sizes alone."""
     return downstream(graph, names, until=lambda node: node.op in SIZES)
 
 
 def before_identities(graph: Graph, ref: Ref) -> Ref:
-    """Return the tensor that ``ref`` equals, operations that compute nothing passed over."""
+    """Return the tensor that ``ref`` equals, past operations that compute nothing."""
     for _ in range(len(graph)):
         node = graph[ref.node]
         if node.op not in PASSED_OVER or ref.slot >= len(node.inputs):

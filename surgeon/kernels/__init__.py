@@ -1,4 +1,4 @@
 """What plugins compute, by meaning and not by plugin.
 
-Numbers in numpy, shapes, and lowerings to standard ONNX operators.
+A kernel holds the numbers in numpy, the shapes, and the lowering to standard ONNX operators.
 """

@@ -15,8 +15,9 @@ def dim(spec: TensorSpec, axis: int) -> int | None:
 
 
 def check_rank(index: int, spec: TensorSpec, *ranks: int) -> None:
-    """Raise UnfitInput where the rank of input ``index`` is known and none of ``ranks``, which count
-    the batch.
+    """Raise UnfitInput where the rank of input ``index`` is known and none of ``ranks``.
+
+    Ranks count the batch.
     """
     if spec.shape.rank not in (None, *ranks):
         raise unfit(index, spec, f"{' or '.join(map(str, ranks))} axes, the batch included")
@@ -25,7 +26,7 @@ def check_rank(index: int, spec: TensorSpec, *ranks: int) -> None:
 def check_dim(index: int, spec: TensorSpec, axis: int, *wanted: int | None, why: str) -> None:
     """Raise UnfitInput where axis ``axis`` of input ``index`` is known and none of ``wanted``.
 
-    None is any size.
+    None in ``wanted`` stands for any size.
     """
     found = dim(spec, axis)
     if found is not None and None not in wanted and found not in wanted:

@@ -71,13 +71,14 @@ class Runner(ABC):
 
 
 class FileRunner(Runner):
-    """A runner of files, found by the ends of their names.
+    """A runner of files, found by their suffixes.
 
-    A module of this package, or one that an entry point of the group ``surgeon.runners`` names, holds it.
+    It stands in a module of this package, or in one that an entry point of the group ``surgeon.runners``
+    names.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
-    """Ends of the names of the files that it runs, in small letters."""
+    """Suffixes of the files that it runs, in lower case."""
 
     tolerance: ClassVar[float | None] = None
     """How far its numbers may be from the original's, where that is more than usual; None for the usual."""
@@ -88,11 +89,11 @@ class FileRunner(Runner):
     @classmethod
     @abstractmethod
     def open(cls, path: Path, libraries: Sequence[Path] = ()) -> Self:
-        """Return a file ready to run, with plugin libraries; raise SurgeonError where it cannot be."""
+        """Return a runner of a file, with plugin libraries; raise SurgeonError where it cannot run."""
 
     @classmethod
     def target(cls, path: Path) -> str | None:
-        """Return the target that a file was made for, None where it does not say."""
+        """Return the target that a file was made for; None where it does not say."""
         return None
 
 
@@ -106,7 +107,7 @@ def file_runners() -> Mapping[str, type[FileRunner]]:
 
 
 def runner_of(path: Path) -> type[FileRunner] | None:
-    """Return the runner that a file is for by its name, None where it is for none."""
+    """Return the runner for a file by its suffix; None where there is none."""
     return file_runners().get(path.suffix.lower())
 
 

@@ -1,9 +1,8 @@
 """What a step that matches several nodes asks of a graph, and why a node is no match.
 
-An operation is matched from its result backwards: :meth:`NodeReader.source` passes over identities,
-:meth:`NodeReader.factors` and :meth:`NodeReader.less` take arithmetic apart in whichever order it was
-written, and the constants that it reads are captured by :meth:`NodeReader.ints` and
-:meth:`NodeReader.scalar`.
+A step matches an operation from its result backwards. :meth:`NodeReader.source` passes over identities.
+:meth:`NodeReader.factors` and :meth:`NodeReader.less` take arithmetic apart, in whichever order it was
+written. :meth:`NodeReader.ints` and :meth:`NodeReader.scalar` read the constants.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class NodeReader:
         return dims
 
     def ints(self, node: Node, position: int, what: str) -> list[int]:
-        """Return the whole numbers of a constant operand; raise Miss where it is none."""
+        """Return the whole numbers of a constant operand; raise Miss where it has none."""
         value = self.inference.value(node.inputs[position]) if position < len(node.inputs) else None
         if value is None or value.dtype.kind not in "iu" or value.size > 64:
             raise Miss(f"its {what} is not constant; expected whole numbers")
@@ -48,7 +47,7 @@ class NodeReader:
         return None if value is None or value.size != 1 else float(value.ravel()[0])
 
     def source(self, ref: Ref) -> Ref:
-        """Return the tensor that ``ref`` equals, identities passed over."""
+        """Return the tensor that ``ref`` equals, past identities."""
         return before_identities(self.graph, ref)
 
     def less(self, ref: Ref, number: float) -> list[Ref]:

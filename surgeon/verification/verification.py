@@ -45,7 +45,7 @@ def verify_rewritten(
 ) -> Verification:
     """Hold the rewritten graph, run by the plugins' references, against records of the original.
 
-    Besides, each node put in is compared alone. Raise SurgeonError as :func:`verify_runner`.
+    Each node put in is also compared alone. Raise SurgeonError as :func:`verify_runner` does.
     """
 
     def each(record: RunRecord, first: bool) -> Iterable[Comparison]:
@@ -64,12 +64,12 @@ def verify_runner(
     by_reference: bool = False,
     output: Path | None = None,
 ) -> Verification:
-    """Run a model on the records' inputs (cut to cut) and on their pixels (end to end), and compare with what
-    the original computed.
+    """Run a model on records of the original, and compare it with what the original computed.
 
-    A difference is excused where the references that the records come with show the same one, and a
-    counterfactual takes it away. ``by_reference`` says that ``runner`` is these references: what they change
-    is then its own. ``each`` compares every node put in alone.
+    It runs on the records' inputs (cut to cut) and on their pixels (end to end). A difference is excused
+    where the references that the records come with show the same one, and a counterfactual takes it away.
+    ``by_reference`` says that ``runner`` is these references, so that what they change is its own. ``each``
+    compares every node put in alone.
     Both sets of detections are drawn into the folder ``output``. Raise SurgeonError V124 where the model was
     made from another graph, V125 where it has other inputs, E105 and E108 for what is drawn, and what running
     it raises.
@@ -160,8 +160,8 @@ def _prepared(
 ) -> tuple[dict[str, np.ndarray], Window] | TensorComparison | None:
     """Return what the model's own preparation makes of the pixels, with the window.
 
-    A failed comparison where that has another shape than the original's own input; None where nothing is
-    prepared.
+    Return a failed comparison where that has another shape than the original's own input, and None where
+    nothing is prepared.
     """
     image = runner.info.image
     if image is None or record.pixels is None or not info.prepared:
@@ -224,7 +224,10 @@ def _compare(
 
 
 def verdict(name: str, comparisons: Sequence[Comparison], remark: str = "") -> Verdict:
-    """Return the judgement over some comparisons; those that were not made must not be all."""
+    """Return the verdict on some comparisons.
+
+    It is that nothing was compared where none of them was made; but *each alone* passes without any.
+    """
     made = [c for c in comparisons if c.outcome is not Outcome.NOT_COMPARED]
     if not comparisons:
         return Verdict(name, Outcome.PASSED if name == ALONE else Outcome.NOT_COMPARED, remark)

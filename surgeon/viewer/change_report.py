@@ -65,7 +65,7 @@ class GraphReport:
     def inputs(self) -> tuple[tuple[str, TensorSpec], ...]:
         """Name, element type and shape of what the graph is fed.
 
-        A placeholder that nothing reads counts where all are unread.
+        A placeholder that nothing reads counts only where all are unread.
         """
         placeholders = [node for node in self.graph if node.op in INPUTS]
         live = [node for node in placeholders if self.graph.readers[node.name]] or placeholders

@@ -1,5 +1,7 @@
-"""A report in the formats of Google's Model Explorer: graphs, node data that colours what became of each
-node, and which nodes of the two graphs belong together.
+"""A report in the formats of Google's Model Explorer.
+
+It has the graphs, node data that colours what became of each node, and which nodes of the two graphs belong
+together.
 
 The formats are those of the package ``ai-edge-model-explorer`` 0.1: a graph collection as its
 ``graph_builder.py`` describes it, node data as its ``node_data_builder.py`` does, and the mapping that its
@@ -38,10 +40,10 @@ _BEGINNINGS = {
 
 
 def write_explorer(report: ChangeReport, folder: Path) -> tuple[Path, ...]:
-    """Write the files for Model Explorer into a folder, which is made, and take away those of another kind of
-    report.
+    """Write the files for Model Explorer into a folder, and return them.
 
-    Return the files. Raise SurgeonError E105.
+    The folder is made where it is missing; files of another kind of report in it are removed. Raise
+    SurgeonError E105 for a file that cannot be written.
     """
     target = make_folder(folder)
     files = {target / name: text for name, text in explorer_files(report).items()}
@@ -55,8 +57,9 @@ def write_explorer(report: ChangeReport, folder: Path) -> tuple[Path, ...]:
 
 
 def explorer_query(report: ChangeReport, folder: Path) -> str:
-    """Return the part of Model Explorer's address that opens the files in a folder: two graphs side by side,
-    the navigation in both synchronised, and the nodes coloured.
+    """Return the part of Model Explorer's address that opens the files in a folder.
+
+    It opens two graphs side by side, synchronises the navigation, and colours the nodes.
     """
     labels = {key: label_of(report, key) for key in graphs_of(report)}
     panes = [
@@ -82,8 +85,9 @@ def explorer_query(report: ChangeReport, folder: Path) -> str:
 
 
 def explorer_files(report: ChangeReport) -> dict[str, str]:
-    """Return the files by name: a graph collection for each graph, node data, and the mapping where there are
-    two graphs.
+    """Return the files by name: a graph collection for each graph, and node data.
+
+    Where there are two graphs, there is the mapping, too.
     """
     files: dict[str, Any] = {
         f"{key}.json": {"label": label_of(report, key), "graphs": [graph_data(report, key)]}
@@ -141,11 +145,10 @@ def node_data(report: ChangeReport) -> dict[str, Any]:
 
 
 def mapping(report: ChangeReport) -> dict[str, Any]:
-    """Return which nodes of the first graph stand for which of the second; nodes with the same name need no
-    entry.
+    """Return which nodes of the first graph stand for which of the second.
 
-    For a node that took others' place the last entry counts: it names the layers that are gone into it as
-    wholes.
+    Nodes with the same name need no entry. For a node that took the place of others, the last entry counts:
+    it names the layers that went into it as wholes.
     """
     assert report.before is not None
     first, second = report.before.nodes, report.after.nodes

@@ -22,7 +22,7 @@ def path_of(name: str) -> list[str]:
 def namespace_of(name: str) -> str:
     """Return the layer of a node.
 
-    A semicolon would part layers, and a backslash would keep them from being parted.
+    It has no semicolon, which would part layers, and no backslash, which would keep them from being parted.
     """
     return "/".join(path_of(name)[:-1])
 
@@ -41,9 +41,11 @@ def layers(reports: Iterable[NodeReport]) -> dict[str, Tally]:
 def whole_layers(
     pairs: Mapping[str, str], first: Iterable[str], second: Collection[str]
 ) -> dict[str, list[str]]:
-    """Return, for every node that others went into, the ids of the outermost layers that are gone into it,
-    and of the nodes outside those. A layer is gone into a node when none of its nodes stays and most of those
-    that went into some went into that one.
+    """Return what went into each node that took the place of others, as ids.
+
+    They are the ids of the outermost layers that went into it, and of the nodes outside of those. A layer
+    went into a node if none of the layer's nodes stays and most of those that were replaced went into that
+    node.
 
     ``pairs`` maps a node of the first graph to what it went into; ``first`` and ``second`` are the names of
     both graphs.

@@ -58,8 +58,9 @@ def tensors(report: ChangeReport) -> Markup:
 
 
 def operations(report: ChangeReport) -> Markup:
-    """Return how often each operation occurs, before and after, with bars: the plugins first, then the most
-    frequent.
+    """Return how often each operation occurs, before and after, with bars.
+
+    The plugins come first, then the most frequent operations.
     """
     graphs = report.graphs
     ops = dict.fromkeys(op for graph in reversed(graphs) for op in graph.ops)

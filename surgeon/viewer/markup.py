@@ -16,8 +16,9 @@ class Markup(str):
 
 
 def escape(value: object) -> Markup:
-    """Return a value as HTML: markup as it is, None as nothing, other text escaped, what cannot be seen
-    spelled out.
+    """Return a value as HTML: markup as it is, None as nothing, and other text escaped.
+
+    Characters that cannot be seen are spelled out.
     """
     if isinstance(value, Markup):
         return value

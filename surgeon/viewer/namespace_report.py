@@ -62,8 +62,9 @@ class Tally:
     places: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def count(self, report: NodeReport, location: str, constant_bytes: int) -> None:
-        """Add a node; its recipe line and the bytes that it holds are given, as they are the same for each
-        namespace around it.
+        """Add a node.
+
+        Its recipe line and the bytes that it holds are given: they are the same for each namespace around it.
         """
         provenance = report.provenance
         self.nodes += 1
@@ -106,8 +107,9 @@ class _Namespace(Tally):
 def report_namespaces(
     first: Iterable[NodeReport] | None, second: Iterable[NodeReport]
 ) -> tuple[NamespaceReport, ...]:
-    """Return the outermost namespaces of the nodes of a first graph, None where there is none, and of those
-    that only a second one has.
+    """Return the outermost namespaces of a first graph, and those that only a second one has.
+
+    ``first`` is None where there is one graph.
     """
     roots: dict[str, _Namespace] = {}
     for report in first or ():

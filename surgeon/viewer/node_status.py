@@ -69,7 +69,7 @@ class Provenance:
 def location_of(span: Span | None) -> str:
     """Return a place for people, whose file may be read elsewhere.
 
-    Other files than those below the working folder by their name.
+    Files outside of the working folder are called by their name alone.
     """
     if span is None:
         return ""

@@ -105,7 +105,7 @@ class _Tracer:
     def _heir(self, number: int | None, names: Mapping[int, str]) -> str | None:
         """Return the node of the result that stands for one, or for what took its place, and so on.
 
-        None where none does.
+        Return None where none does.
         """
         passed: list[int] = []
         while number is not None and number not in names and number not in self.heirs:

@@ -77,10 +77,9 @@ def report_html(report: ChangeReport) -> str:
 
 @draws(Plan)
 def plan_html(plan: Plan) -> str:
-    """Return a plan as HTML: before and after, what is put in, each step, the fate of each namespace, what
-    was derived.
+    """Return a plan as HTML: before and after, each step, the fate of each namespace, what was derived.
 
-    A plan read from a file has no graphs; its steps and derivations are shown.
+    It says what is put in, too. A plan read from a file has no graphs; its steps and derivations are shown.
     """
     target = f" for {plan.target}" if plan.target else ""
     head = element("p", element("b", f"Plan of the recipe '{plan.recipe}'"), target)
@@ -126,7 +125,7 @@ def plugin_html(spec: PluginSpec) -> str:
 def difference_html(difference: GraphDiff) -> str:
     """Return how two graphs differ as HTML.
 
-    Counts, the nodes that only one has, and what differs in the others.
+    It has counts, the nodes that only one of the graphs has, and what differs in the others.
     """
     parts = {
         "removed": difference.removed,
@@ -209,7 +208,7 @@ def error_html(error: SurgeonError) -> str:
 def inspection_html(inspection: Inspection) -> str:
     """Return what a file consists of as HTML.
 
-    Its namespaces as a tree that folds, with bars for the sizes of constants.
+    It shows the namespaces as a tree that folds, with bars for the sizes of constants.
     """
     extent = f"{number(inspection.nodes)} nodes, {size(inspection.constant_bytes)} of constants"
     facts = {
@@ -254,7 +253,7 @@ def answer_html(
 ) -> str:
     """Return what was found out about a recipe as HTML.
 
-    A word for how it ended, facts, the plan and diagnostics.
+    It has a word for the outcome, facts, the plan and diagnostics.
     """
     return _piece(
         element("p", badge(outcome, "error" if outcome == "refused" else "good"), element("b", title)),

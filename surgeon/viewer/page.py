@@ -1,6 +1,4 @@
-"""The page: one HTML file that needs no network, with everything that is known of a model before and
-after.
-"""
+"""The page: one HTML file that needs no network, with all that is known of a model before and after."""
 
 from __future__ import annotations
 

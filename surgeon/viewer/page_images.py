@@ -65,7 +65,7 @@ def _page_image(path: Path, beside: Path | None) -> PageImage:
 def _smaller(data: bytes) -> tuple[bytes, str] | None:
     """Return a picture as JPEG, at most ``_WIDEST`` pixels wide.
 
-    None where Pillow is missing or cannot read it.
+    Return None where Pillow is missing or cannot read it.
     """
     try:
         images = require("PIL.Image", "making pictures smaller")

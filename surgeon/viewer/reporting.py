@@ -91,9 +91,9 @@ def report_graph(
 
 
 def report_file(path: str | os.PathLike[str], *, catalog: Catalog | None = None) -> ChangeReport:
-    """Return the report of a model's file, to which nothing happens.
+    """Return the report of a model's file (``.uff``, ``.onnx``, or a graph of TensorFlow).
 
-    ``.uff``, ``.onnx``, or a graph of TensorFlow.
+    Nothing happens to such a model.
     """
     graph, stated = open_model(path).graph(catalog)
     return report_graph(graph, catalog=catalog, stated=stated)

@@ -1,6 +1,6 @@
-"""Viewers that other packages bring, each in a process of its own that serves this machine only.
+"""Viewers of other packages, each in a process of its own that serves this machine only.
 
-Model Explorer and Netron.
+They are Model Explorer and Netron.
 """
 
 from __future__ import annotations
@@ -217,8 +217,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM, and a terminal that is closed, end the block as Ctrl-C does, so that nothing of it is
-    left.
+    """Let SIGTERM, and a terminal that is closed, end the block as Ctrl-C does.
+
+    Nothing of the block is then left.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

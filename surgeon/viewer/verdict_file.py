@@ -61,7 +61,7 @@ def check_recipe(result: Verification, recipe: str) -> Verification:
 def verification_from_json(data: Mapping[str, Any]) -> Verification:
     """Return the verification whose :meth:`Verification.to_json` is ``data``.
 
-    Raise KeyError, TypeError or ValueError for others.
+    Raise KeyError, TypeError or ValueError for any other data.
     """
     return Verification(
         recipe=str(data["recipe"]),

@@ -15,9 +15,9 @@ _TIMED = re.compile(r"Timing Runner: (.+) \(")
 
 
 class Progress:
-    """What the build is at, told in phases and, while layers are timed, by their number.
+    """What the build is doing, told in phases and, while layers are timed, by their number.
 
-    From TensorRT 9 on a monitor of TensorRT's own says it; before, its verbose log does.
+    From TensorRT 9 on, a monitor of TensorRT's own reports it; before that, its verbose log does.
     """
 
     def __init__(self, tell: Tell) -> None:
@@ -145,7 +145,7 @@ def _configure(trt: Any, builder: Any, config: Any, options: Mapping[str, Any], 
 def _allow_cublas(trt: Any, config: Any) -> None:
     """Allow cuBLAS beside the default tactic sources.
 
-    FlattenConcat_TRT copies through it, and fails without.
+    FlattenConcat_TRT copies through it, and fails without it.
     """
     if not hasattr(trt, "TacticSource"):  # before 7.2 it is always there
         return
@@ -166,7 +166,7 @@ def _timing_cache(config: Any, stored: Optional[bytes]) -> Any:
 def _profiles(builder: Any, config: Any, network: Any, shapes: Mapping[str, Sequence[Sequence[int]]]) -> None:
     """Add an optimization profile where an input has an open size.
 
-    Raise Refused for one that nothing is said of.
+    Raise Refused for such an input without shapes.
     """
     open_inputs = [
         t for t in (network.get_input(i) for i in range(network.num_inputs)) if -1 in tuple(t.shape)
@@ -183,10 +183,9 @@ def _profiles(builder: Any, config: Any, network: Any, shapes: Mapping[str, Sequ
 
 
 def make_calibrator(trt: Any, ask: Ask, calibration: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """Return Polygraphy's calibrator over batches that the parent process prepares; ``written`` is the cache
-    it gives.
+    """Return Polygraphy's calibrator over batches that the parent process prepares.
 
-    With the bytes of a ``cache`` no batch is asked for.
+    Its ``written`` is the cache that calibration gives. With the bytes of a ``cache`` it asks for no batch.
     """
     polygraphy = require("polygraphy.backend.trt", "calibration")
     base = {"entropy": trt.IInt8EntropyCalibrator2, "minmax": trt.IInt8MinMaxCalibrator}[

@@ -85,8 +85,9 @@ def _load(path: str) -> str:
 
 
 def _creators(registry: Any) -> List[Any]:
-    """Return the creators: from TensorRT 10 on those of IPluginV3 are in ``all_creators`` only, and 11 has no
-    other list.
+    """Return the creators that TensorRT lists.
+
+    From TensorRT 10 on, those of IPluginV3 are in ``all_creators`` only; TensorRT 11 has no other list.
     """
     listed = getattr(registry, "all_creators", None)
     return list(registry.plugin_creator_list if listed is None else listed)

@@ -21,9 +21,9 @@ DTYPES: Mapping[str, str] = {
 
 
 class Binding(NamedTuple):
-    """An input or output: ``shape`` is that of the engine, without the batch where it is implicit.
+    """An input or output.
 
-    -1 is an open size.
+    ``shape`` is that of the engine, without the batch where it is implicit; an open size is -1.
     """
 
     name: str

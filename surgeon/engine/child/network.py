@@ -1,6 +1,6 @@
 """Networks of TensorRT from UFF, ONNX and Caffe files.
 
-Runs in the child process, whose TensorRT may be of any version.
+The module runs in the child process, whose TensorRT may be of any version.
 """
 
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
@@ -9,9 +9,9 @@ from .failures import Refused
 
 
 def new_network(trt: Any, builder: Any, explicit: bool) -> Any:
-    """Return an empty network.
+    """Return an empty network, with explicit batch where that is asked for.
 
-    With explicit batch where asked for, which from TensorRT 10 on is the only kind.
+    From TensorRT 10 on there is no other kind.
     """
     flag = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
     # From 10 on the flag is without meaning, and 11 has none.
@@ -21,11 +21,11 @@ def new_network(trt: Any, builder: Any, explicit: bool) -> Any:
 
 
 def parse(trt: Any, builder: Any, log: Any, source: Mapping[str, Any]) -> Tuple[Any, List[Any]]:
-    """Return the network of a file and what must live as long as it does; raise Refused where the parser
-    refuses it.
+    """Return the network of a file and what must live as long as it does.
 
     ``source`` has ``format`` (uff, onnx or caffe), ``path``, and as the format needs it ``weights``,
-    ``inputs`` (name and shape without the batch) and ``outputs``, names to mark.
+    ``inputs`` (name and shape without the batch) and ``outputs``, names to mark. Raise Refused where the
+    parser refuses the file.
     """
     network = new_network(trt, builder, source["format"] == "onnx")
     if network is None:

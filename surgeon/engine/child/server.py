@@ -1,6 +1,6 @@
 """The child process in which TensorRT works: it takes orders from a socket.
 
-Plugins that assert end their process, drivers hang, memory runs out: none of that must take the caller along.
+Plugins that assert end their process, drivers hang, memory runs out. None of that must take the caller along.
 """
 
 import ctypes

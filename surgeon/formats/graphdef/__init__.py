@@ -1,5 +1,6 @@
-"""Frozen graphs as files: GraphDef (binary and text) and SavedModel, without importing TensorFlow for the
-former.
+"""Frozen graphs as files: GraphDef, binary and text, and SavedModel.
+
+Only a SavedModel needs TensorFlow.
 """
 
 from __future__ import annotations

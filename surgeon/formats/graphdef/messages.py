@@ -97,11 +97,10 @@ _VALUE_FIELDS = {
 
 
 def node_from_message(message: Any, tensors: dict[str, Tensor] | None = None, source: str = "") -> Node:
-    """Return the node of a NodeDef, which is emptied; ``tensors`` gives attributes whose tensor stays in the
-    file.
+    """Return the node of a NodeDef, which is emptied.
 
-    Raise SurgeonError G111 for an empty name or op, or an input that cannot be parsed, and G112 for a
-    constant whose shape and values disagree.
+    ``tensors`` gives attributes whose tensor stays in the file. Raise SurgeonError G111 for an empty name or
+    op, or an input that cannot be parsed, and G112 for a constant whose shape and values disagree.
     """
     if not message.name or not message.op:
         raise error(
@@ -157,8 +156,9 @@ def node_to_message(node: Node, message: Any, leave_out: Collection[str] = ()) -
 
 
 def _check_constant(name: str, message: Any, source: str) -> None:
-    """Raise SurgeonError G112 where a constant that stayed raw is damaged, rather than of a kind not
-    modelled.
+    """Raise SurgeonError G112 where a constant that stayed raw is damaged.
+
+    One that is merely of a kind not modelled passes.
     """
     dtype = TYPES.get(message.dtype)
     if dtype is None or dtype not in (DType.STRING, *_VALUE_FIELDS) or message.tensor_shape.unknown_rank:
@@ -274,8 +274,9 @@ def tensor_from_message(message: Any) -> Tensor | None:
 
 
 def tensor_to_message(value: Tensor, message: Any) -> None:
-    """Fill a TensorProto: listed values where the tensor stores fewer than its shape has, else the packed
-    content.
+    """Fill a TensorProto.
+
+    It gets listed values where the tensor stores fewer than its shape has, else the packed content.
     """
     message.dtype = TYPE_NUMBERS[value.dtype]
     _shape_to(Shape(value.shape), message.tensor_shape)

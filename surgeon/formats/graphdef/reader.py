@@ -171,9 +171,7 @@ def _entry(view: memoryview, entry: Field) -> tuple[str, Field | None]:
 
 
 def _large_tensor(view: memoryview, value: Field) -> tuple[Field, DType, tuple[int, ...]] | None:
-    """Return (content, type, dimensions) where an AttrValue is one tensor with large packed content and
-    nothing else.
-    """
+    """Return content, type and dimensions where an AttrValue is one large packed tensor and nothing else."""
     parts = [field for field, _ in zip(fields(view, value.begin, value.end), range(2), strict=False)]
     if len(parts) != 1 or parts[0].number != 8 or parts[0].kind != BYTES:
         return None

@@ -84,8 +84,9 @@ def _find(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _answering(folder: Path) -> Iterator[None]:
-    """Turn what TensorFlow raises for a folder that it does not like, which may be anything, into
-    SurgeonError G116.
+    """Turn what TensorFlow raises for a folder that it does not like into SurgeonError G116.
+
+    That may be any exception.
     """
     try:
         yield
@@ -139,10 +140,10 @@ def _choose(
 
 
 def _freeze(tensorflow: Any, folder: Path, choice: _Choice) -> tuple[bytes, list[str]]:
-    """Return the serialized GraphDef with variables as constants and functions inlined, and the outputs'
-    tensors.
+    """Return the serialized GraphDef and the outputs' tensors.
 
-    A session of TensorFlow 1 reads SavedModels of either version, and gives the same names each time.
+    Variables are constants in it, and functions inlined. A session of TensorFlow 1 reads SavedModels of
+    either version, and gives the same names each time.
     """
     v1 = tensorflow.compat.v1
     with (
@@ -161,8 +162,9 @@ def _freeze(tensorflow: Any, folder: Path, choice: _Choice) -> tuple[bytes, list
 
 
 def _inlined(tensorflow: Any, definition: Any, kept: Sequence[str]) -> Any:
-    """Return the GraphDef with calls inlined and control flow as nodes, by TensorFlow's own graph
-    optimizer.
+    """Return the GraphDef with calls inlined and control flow as nodes.
+
+    TensorFlow's own graph optimizer does both.
     """
     optimizer = require("tensorflow.python.grappler.tf_optimizer", _PURPOSE)
     v1 = tensorflow.compat.v1
@@ -197,8 +199,9 @@ def _finished(graph: Graph, outputs: Sequence[str]) -> Graph:
 
 
 def _plain(node: Node) -> Node:
-    """Return the node without colocation, which may name what is gone, and debug information, which differs
-    from run to run.
+    """Return the node without colocation and debug information.
+
+    The former may name nodes that are gone, the latter differs from run to run.
     """
     return replace(node.with_attr("_class", None), extra=b"")
 

@@ -91,8 +91,9 @@ def _check_size(total: int) -> None:
 
 
 def check_unchanged(graph: Graph) -> None:
-    """Raise SurgeonError E107 where a file that holds constants of ``graph`` was written in place since it
-    was read.
+    """Raise SurgeonError E107 where a file that holds constants of ``graph`` has changed.
+
+    That is a file that was written in place since it was read.
     """
     files: dict[int, MappedFile] = {}
     for node in graph:

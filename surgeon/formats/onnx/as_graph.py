@@ -33,8 +33,9 @@ class StatedSpecs:
 
 
 def onnx_graph(model: Any, source: str = "") -> tuple[Graph, StatedSpecs]:
-    """Return the nodes of a ModelProto as a graph, and the shapes of its tensors; weights beside the file
-    are not read.
+    """Return the nodes of a ModelProto as a graph, and the shapes of its tensors.
+
+    Weights beside the file are not read.
 
     Inputs are nodes of the op ``Input``, constants of the op ``Const``. A node without a name has that of its
     first output. Operators outside ONNX's own domain and the plugins' have theirs before the name, as has one

@@ -35,7 +35,7 @@ class Emitter:
     def op(self, op_type: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output; return the output's name.
 
-        An input '' is one left out, an attribute None too.
+        An input '' is left out, and so is an attribute None.
         """
         return self.op_many(op_type, inputs, 1, domain, **attributes)[0]
 

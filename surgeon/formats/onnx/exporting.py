@@ -119,8 +119,9 @@ def _sign(model: Any) -> None:
 
 
 def _joined(at: ExportGraph, part: Partition, plugins: LoweredPlugins) -> OnnxNetwork:
-    """Return the nodes of tf2onnx and of the plugins as one network, its tensors named as tf2onnx names
-    them.
+    """Return the nodes of tf2onnx and of the plugins as one network.
+
+    Its tensors have tf2onnx's names.
     """
     weights = {name: Weight.of_tensor(value) for name, value in part.constants.items()}
     nodes = list(plugins.nodes)
@@ -193,10 +194,10 @@ def _contradiction(reason: str) -> SurgeonError:
 
 
 def _short_names(network: OnnxNetwork) -> dict[str, str]:
-    """Return names for tensors as TensorFlow prints them, without ``:0`` and without tf2onnx's running
-    numbers.
+    """Return names for tensors as TensorFlow prints them.
 
-    Those numbers go on from one conversion to the next; without them the same graph gives the same file.
+    They lack ``:0`` and tf2onnx's running numbers. Those numbers go on from one conversion to the next;
+    without them the same graph gives the same file.
     """
     if any(has_inner(node) for node in network.nodes):
         return {name: name[:-2] for name in (*network.inputs, *network.outputs) if name.endswith(":0")}
@@ -226,11 +227,10 @@ def _unique(wanted: Mapping[str, str]) -> dict[str, str]:
 
 
 def _finished(network: OnnxNetwork) -> OnnxNetwork:
-    """Return the network with names of nodes that are unique and free of tf2onnx's numbers, and an input for
-    every plugin.
+    """Return the network with final names of nodes, and an input for every plugin.
 
-    TensorRT takes the batch of a plugin's outputs from its inputs. One that has none, because it ignores
-    them, is given the network's.
+    The names are unique and free of tf2onnx's numbers. TensorRT takes the batch of a plugin's outputs from
+    its inputs; a plugin that has none, because it ignores them, is given the network's.
     """
     names = _unique(
         {str(i): _plain_name(node.name or node.output[0]) for i, node in enumerate(network.nodes)}

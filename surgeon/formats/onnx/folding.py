@@ -19,8 +19,9 @@ _SMALL = 1 << 16
 
 
 def fold_constants(network: OnnxNetwork) -> OnnxNetwork:
-    """Return the sorted network with what rearranges constants done: Reshape, Squeeze, Unsqueeze, Concat, and
-    Cast of small ones.
+    """Return the sorted network with the operations done that rearrange constants.
+
+    These are Reshape, Squeeze, Unsqueeze, Concat, and Cast of small constants.
 
     Transpositions are :func:`surgeon.formats.onnx.layout.settle_layout`'s, which knows that two of the same
     constant are one.
@@ -89,8 +90,7 @@ def _target(shape: tuple[int, ...], wanted: list[int]) -> list[int]:
 
 
 def fold_normalizations(network: OnnxNetwork) -> OnnxNetwork:
-    """Return the sorted network with what scales and shifts the channels of a convolution put into its
-    weights.
+    """Return the sorted network with scales and shifts of channels put into a convolution's weights.
 
     That is BatchNormalization, and Mul, Add and Sub with a constant for each channel, where nothing else
     reads what lies between. A kernel that several convolutions share is not scaled: each would then have its
@@ -143,7 +143,7 @@ class _Folding:
     def _change(self, node: Any, conv: Any) -> tuple[np.ndarray | None, np.ndarray] | None:
         """Return by what a node multiplies each channel (None: nothing) and what it then adds.
 
-        None for any other node.
+        Return None for a node that does anything else.
         """
         channels = self._weights[conv.input[1]].shape[0]
         if node.op_type == "BatchNormalization":

@@ -1,5 +1,4 @@
-"""Transpositions: put off until a node needs the axes in their order, so that those that undo each other
-vanish.
+"""Transpositions, put off until a node needs the axes in their order; those that undo each other vanish.
 
 tf2onnx puts a Transpose before and after every operation that ONNX has in NCHW only. Here a tensor is known
 as another one whose axes are permuted; operations to which the order of axes is the same work on that one,
@@ -82,11 +81,11 @@ class _View:
 
 
 def settle_layout(network: OnnxNetwork, ranks: Mapping[str, int]) -> OnnxNetwork:
-    """Return the network with as few transpositions as the order of its operations needs: one at a seam of
-    layouts.
+    """Return the network with as few transpositions as the order of its operations needs.
 
-    ``network`` is sorted; ``ranks`` tells the number of axes of its tensors. An input of four axes that is
-    first transposed to NCHW is declared so. Constants that are transposed are transposed once and for all.
+    One is left at each seam of layouts. ``network`` is sorted; ``ranks`` tells the number of axes of its
+    tensors. An input of four axes that is first transposed to NCHW is declared so. Constants that are
+    transposed are transposed once and for all.
     """
     return _Layout(network, ranks).settled()
 
@@ -149,9 +148,7 @@ class _Layout:
         return self._views.get(name) or _View(name, tuple(range(self.ranks.get(name, 0))))
 
     def moved(self, name: str) -> Perm | None:
-        """Return the permutation under which a computed tensor is known, None where its axes are in their
-        order.
-        """
+        """Return the permutation under which a computed tensor is known, None where its axes are in order."""
         view = self._views.get(name)
         return None if view is None or view.perm == tuple(range(len(view.perm))) else view.perm
 
@@ -188,7 +185,7 @@ class _Layout:
     def ints(self, node: Any, position: int) -> tuple[int, ...] | None:
         """Return an input of a node that is a constant of integers.
 
-        None where it has no such input, or it is computed.
+        Return None where the node has no such input, or it is computed.
         """
         name = node.input[position] if position < len(node.input) else ""
         weight = self.weights.get(self.plain(name)) if name else None

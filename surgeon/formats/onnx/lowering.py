@@ -33,9 +33,9 @@ class PluginNode:
     version: tuple[int, ...] | None = None
 
     def computed(self) -> tuple[np.ndarray, ...]:
-        """Return what the plugin computes of zeros with a batch of one.
+        """Return the plugin's outputs for inputs of zeros with a batch of one.
 
-        Its outputs, where fields and shapes alone decide them.
+        They are the outputs for any input where fields and shapes alone decide them.
         """
         reference = self.catalog.reference(self.spec.op)
         assert reference is not None, self.spec.op
@@ -44,11 +44,11 @@ class PluginNode:
 
 
 def standard_rendering(catalog: Catalog, op: str, name: str = "standard") -> Standard | None:
-    """Return the function ``standard(at)`` of a plugin's ``onnx.py``, or the one named so; None where it has
-    none.
+    """Return the function ``standard(at)`` of a plugin's ``onnx.py``, or the one of another ``name``.
 
-    It adds nodes to ``at.emit`` and returns the names of the outputs, by port, with the shapes and types of
-    the plugin's reference. Raise SurgeonError C111 where the file fails.
+    Return None where the file has none. The function adds nodes to ``at.emit`` and returns the names of the
+    outputs, by port, with the shapes and types of the plugin's reference. Raise SurgeonError C111 where the
+    file fails.
     """
     module = catalog.module(op, "onnx")
     function: Standard | None = getattr(module, name, None)

@@ -1,7 +1,4 @@
-"""What an ONNX file tells of itself.
-
-Where it comes from, how its input is made, and what its outputs mean.
-"""
+"""What an ONNX file tells of itself: where it comes from, how its input is made, what its outputs mean."""
 
 from __future__ import annotations
 

@@ -120,9 +120,10 @@ class OnnxFile(ModelFile):
 
 
 def plugin_uses_of_onnx(model: Any, catalog: Mapping[str, PluginSpec]) -> tuple[PluginUse, ...]:
-    """Return the plugin nodes of an ONNX model (a ModelProto), subgraphs left aside: those that surgeon wrote
-    as such, and those whose operator the standard does not have. The parser looks for a plugin of that name,
-    whatever the domain.
+    """Return the plugin nodes of an ONNX model (a ModelProto), subgraphs left aside.
+
+    They are the nodes that surgeon wrote as such, and those whose operator the standard does not have: the
+    parser looks for a plugin of that name, whatever the domain.
     """
     onnx = require("onnx", "reading ONNX")
     nodes = [node for node in model.graph.node if node.domain == DOMAIN or not onnx.defs.has(node.op_type)]

@@ -21,11 +21,10 @@ FIXED_SHAPES = ("IPluginV2", "IPluginV2Ext", "IPluginV2IOExt")
 def native_attributes(
     spec: PluginSpec, fields: Mapping[str, Any], version: tuple[int, ...] | None
 ) -> dict[str, Any]:
-    """Return a plugin node's attributes: each field with the type that it has, then plugin version and
-    namespace.
+    """Return a plugin node's attributes: its fields, then plugin version and namespace.
 
-    Fields that are left out have their defaults. Raise SurgeonError C102 to C108 for fields that TensorRT
-    ``version`` does not take.
+    Each field has the type of its definition. Fields that are left out have their defaults. Raise
+    SurgeonError C102 to C108 for fields that TensorRT ``version`` does not take.
     """
     registration = spec.registration_for(version)
     assert registration is not None, spec.op

@@ -1,7 +1,4 @@
-"""An ONNX graph while it is made.
-
-Nodes, and weights that stay where they are until the model is put together.
-"""
+"""An ONNX graph while it is made: nodes, and weights that are read only when the model is put together."""
 
 from __future__ import annotations
 
@@ -25,9 +22,7 @@ Perm = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """A constant: its element type as ONNX numbers them, its shape, and what gives its value when it is
-    written.
-    """
+    """A constant: its element type as ONNX numbers them, its shape, and what gives its value for writing."""
 
     kind: int
     shape: tuple[int, ...]
@@ -100,8 +95,9 @@ class OnnxNetwork:
     specs: Mapping[str, TensorSpec] = field(default_factory=dict)
 
     def sorted(self) -> OnnxNetwork:
-        """Return the network without what no output needs, a node after those that it reads, in the outputs'
-        order.
+        """Return the network with a node after those that it reads, in the outputs' order.
+
+        What no output needs is left out.
         """
         maker = {name: index for index, node in enumerate(self.nodes) for name in node.output if name}
         names = [str(index) for index in range(len(self.nodes))]
@@ -143,7 +139,7 @@ class OnnxNetwork:
     def model(self, opset: int, limit: int | None = None) -> Any:
         """Return the ModelProto.
 
-        A weight of more than ``limit`` elements is only declared, as an input, where that is given.
+        Where ``limit`` is given, a weight of more elements is only declared, as an input.
         """
         onnx = require("onnx", "writing ONNX")
         kept = {

@@ -32,13 +32,12 @@ class Request:
 
 
 def convert_ordinary(definition: bytes, request: Request) -> Any:
-    """Return the ModelProto of a serialized GraphDef of TensorFlow's own operations, transpositions left as
-    tf2onnx puts them.
+    """Return the ModelProto of a serialized GraphDef of TensorFlow's own operations.
 
-    TensorFlow alone takes half a gigabyte, so this happens in a process of its own, whose memory is free
-    again when the weights are read; unless TensorFlow is in this process already. Raise SurgeonError E108
-    where a package is missing, X140 for operations that tf2onnx cannot express, X142 where it fails
-    otherwise.
+    Transpositions are left as tf2onnx puts them. TensorFlow alone takes half a gigabyte, so this happens in a
+    process of its own, whose memory is free again when the weights are read; unless TensorFlow is in this
+    process already. Raise SurgeonError E108 where a package is missing, X140 for operations that tf2onnx
+    cannot express, X142 where it fails otherwise.
     """
     if "tensorflow" in sys.modules:
         return convert_here(definition, request)

@@ -1,6 +1,6 @@
 """A rewritten graph cut at its plugin nodes, ready for tf2onnx.
 
-Batch settled, shapes computed, weights left out.
+Its batch is settled, its shapes are computed, and its weights are left out.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ExportGraph:
     def is_plugin(self, name: str) -> bool:
         """Return whether a node is one of a plugin.
 
-        Some are named as an operation of TensorFlow is, but lack its attributes.
+        Some plugins have the name of an operation of TensorFlow; their nodes lack its attributes.
         """
         node = self.graph[name]
         if node.op not in self.catalog:
@@ -67,12 +67,11 @@ class ExportGraph:
 
 
 def export_graph(graph: Graph, catalog: Catalog, batch: Batch) -> ExportGraph:
-    """Return what is exported of a graph: its outputs' ancestors, arithmetic on constants and shapes done,
-    the batch settled.
+    """Return what is exported of a graph: its outputs' ancestors, with a settled batch.
 
-    ``batch`` is the size of every input's first axis, ``dynamic`` for an open one; None leaves it as it is,
-    and takes one picture where it is open. Raise SurgeonError X143 for an input without a known shape, X144
-    where something fixes the batch that was to be open.
+    Arithmetic on constants and shapes is done. ``batch`` is the size of every input's first axis, ``dynamic``
+    for an open one; None leaves it as it is, and takes one picture where it is open. Raise SurgeonError X143
+    for an input without a known shape, X144 where something fixes the batch that was to be open.
     """
     needed = needed_by_data(graph)
     plain = graph.replace([_passed(node) for node in graph if node.name in needed])
@@ -94,7 +93,7 @@ def export_graph(graph: Graph, catalog: Catalog, batch: Batch) -> ExportGraph:
 def _passed(node: Node) -> Node:
     """Return a node free of what only TensorFlow's runtime heeds.
 
-    A switch that has a default is its default.
+    A switch with a default becomes its default.
     """
     node = replace(node.with_attr("_class", None), control=(), device="")
     if node.op == "PlaceholderWithDefault" and is_data_default(node):
@@ -153,8 +152,9 @@ def _computed(at: ExportGraph) -> Graph:
 
 
 def _constant(at: ExportGraph, node: Node, constant: set[str]) -> TensorValue | bool | None:
-    """Return a node's value where it is known, True for one that is a constant already, None for any
-    other.
+    """Return a node's value where it is known.
+
+    Return True for a node that is a constant already, None for any other.
     """
     if node.op == "Const":
         return True
@@ -178,8 +178,9 @@ def _const(name: str, value: TensorValue | bool) -> Node:
 
 
 def _free_shapes(at: ExportGraph) -> Graph:
-    """Return the graph with -1 as the first size that every Reshape of a varying tensor asks for, the others
-    as they are for one picture.
+    """Return the graph with -1 as the first size that every Reshape of a varying tensor asks for.
+
+    The other sizes are those for one picture.
 
     The batch is the slowest axis of whatever a detector computes, so a Reshape keeps it in front, or merges
     it into the first axis; either way the rest of its shape does not depend on it.
@@ -240,10 +241,10 @@ def _check_open(at: ExportGraph) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """The ordinary part of a graph: what tf2onnx converts, and which of its inputs are constants that were
-    left out.
+    """The ordinary part of a graph: what tf2onnx converts.
 
-    ``names`` maps the names of tensors that stand for plugin outputs to those of the outputs.
+    It tells which of its inputs are constants that were left out. ``names`` maps the names of tensors that
+    stand for plugin outputs to those of the outputs.
     """
 
     graph: Graph

@@ -1,7 +1,4 @@
-"""Plugin nodes in an ONNX file.
-
-As nodes that TensorRT's parser looks up in its registry, or in standard operators.
-"""
+"""Plugin nodes in an ONNX file: nodes that TensorRT's parser looks up, or standard operators."""
 
 from __future__ import annotations
 
@@ -143,8 +140,9 @@ def _lower(
 def _native_inputs(
     at: ExportGraph, node: Node, given: Mapping[str, Any], opset: int, target: Target, found: LoweredPlugins
 ) -> list[str]:
-    """Return what a plugin node reads, after the nodes that its inputs need where they are not as the plugin
-    takes them.
+    """Return what a plugin node reads.
+
+    Where the plugin takes its inputs otherwise than the graph gives them, add the nodes that arrange them.
     """
     inputs = tuple(tensor(ref) for ref in node.inputs)
     arranged = standard_rendering(at.catalog, node.op, "native_inputs")
@@ -204,8 +202,9 @@ def _write(
 
 
 def _specs_of_plugins(at: ExportGraph, emit: Emitter, specs: tuple[TensorSpec, ...]) -> dict[str, TensorSpec]:
-    """Return types and shapes of the outputs of plugin nodes inside a rendering, as far as their attributes
-    tell them.
+    """Return types and shapes of the outputs of plugin nodes inside a rendering.
+
+    Some are missing where the nodes' attributes do not tell them.
     """
     found: dict[str, TensorSpec] = {}
     batch = next((spec.shape.dims[0] for spec in specs if spec.shape.dims), None)

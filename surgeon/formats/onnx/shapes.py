@@ -37,9 +37,9 @@ def batch_size(at: PluginNode, index: int) -> int | None:
 
 
 def picture_numbers(at: PluginNode, index: int, rank: int, dtype: Any) -> str:
-    """Return the numbers of the pictures of input ``index``, 0 and up.
+    """Return the numbers of the pictures of input ``index``, from 0 on.
 
-    ``dtype[N, 1, ...]`` with ``rank`` axes.
+    They are ``dtype[N, 1, ...]`` with ``rank`` axes.
     """
     emit, count = at.emit, batch_size(at, index)
     if count is not None:

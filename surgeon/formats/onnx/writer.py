@@ -27,7 +27,7 @@ def write_onnx(model: Any, path: str | os.PathLike[str], limit: int = LIMIT) -> 
     """Write a ModelProto, whole or not at all; return the bytes written.
 
     Where it would pass ``limit`` bytes, constants of over 1 KiB go to ``<name>.data`` beside it. Raise
-    SurgeonError E105 where a file cannot be written, X149 where the rest passes the limit still.
+    SurgeonError E105 where a file cannot be written, X149 where the rest still passes the limit.
     """
     target = Path(path)
     stored = sum(len(proto.raw_data) for proto in model.graph.initializer)
@@ -90,7 +90,7 @@ def _without_initializers(model: Any) -> tuple[Any, list[Any]]:
 def _place_outside(light: Any, tensors: list[Any], name: str) -> list[tuple[Any, int]]:
     """Put constants into a model, large ones by their places in the file ``name``.
 
-    Return these and their offsets.
+    Return the large ones and their offsets.
     """
     external = require("onnx", "writing ONNX").TensorProto.EXTERNAL
     outside: list[tuple[Any, int]] = []

@@ -126,8 +126,9 @@ class _UffReader:
         )
 
     def shadow(self, node: UffNode) -> Iterator[Node]:
-        """Yield the TensorFlow node that a node stands for, after the constants that it reads there and here
-        has as fields.
+        """Yield the TensorFlow node that a node stands for, after the constants that it reads.
+
+        These are fields of the UFF node, and inputs in TensorFlow.
         """
         if node.operation in self.plugins:
             yield from self._plugin(self.node(node))
@@ -273,7 +274,7 @@ class _UffReader:
     def input_shape(self, node: UffNode) -> tuple[int, ...]:
         """Return an input's shape as the graph had it.
 
-        Images are stated channels first whatever they were.
+        The file states images channels first, whatever they were.
         """
         shape = self.ints(node, "shape")
         if len(shape) != 4 or not self.channels_last or node.id not in self.images:
@@ -309,7 +310,7 @@ class _UffReader:
     def is_for_plugins(self, node: UffNode) -> bool:
         """Return whether only plugins read a node.
 
-        They take constants without the batch, which stands in the graph.
+        Plugins take constants without the batch; the graph states it.
         """
         readers = self.readers[node.id]
         return bool(readers) and all(reader.operation in self.plugins for reader in readers)

@@ -30,10 +30,10 @@ def uff_dtype(node: Node, dtype: DType) -> DType:
 
 
 def in_uff_type(node: Node, tensor: Tensor) -> Tensor:
-    """Return a constant as TensorRT reads it: double as float, bool, small unsigned and int64 as int32, if no
-    value changes.
+    """Return a constant as TensorRT reads it.
 
-    Raise X109 for any other element type, or where a value would change.
+    Double becomes float; bool, small unsigned integers and int64 become int32. Raise X109 for any other
+    element type, or where a value would change.
     """
     if isinstance(tensor, TensorDigest):
         raise error(

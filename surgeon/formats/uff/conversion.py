@@ -28,7 +28,7 @@ class FieldLike(Protocol):
 class PluginLike(Protocol):
     """What the exporter asks of a plugin.
 
-    Its creator, its fields by name, and its output ports for given field values.
+    That is its creator, its fields by name, and its output ports for given field values.
     """
 
     @property
@@ -62,10 +62,7 @@ T = TypeVar("T")
 
 
 class ConverterContext:
-    """One node while it is converted.
-
-    Its attributes, the edges it reads, and the values of constants among them.
-    """
+    """One node while it is converted: its attributes, the edges it reads, and constants among them."""
 
     __slots__ = ("attrs", "export", "node")
 
@@ -144,9 +141,9 @@ class ConverterContext:
         return values[0]
 
     def axis(self, value: int, more: int = 0) -> int:
-        """Return an axis of input 0 counted from the front, of ``more`` axes than it has.
+        """Return an axis of a tensor with ``more`` axes than input 0, counted from the front.
 
-        Raise X104 if that is unknown.
+        Raise X104 where the rank is unknown.
         """
         if value >= 0:
             return value
@@ -164,7 +161,7 @@ class ConverterContext:
     def attr(self, key: str, kind: type[T], default: T) -> T:
         """Return an attribute of a Python type, or TensorFlow's default where it is not written.
 
-        Raise X104.
+        Raise X104 for an attribute of another type.
         """
         value = self.attrs.get(key)
         if value is None:
@@ -231,8 +228,9 @@ class ConverterContext:
         return UffNode(self.node.name, operation, tuple(inputs), dict(fields or {}))
 
     def extra_const(self, name: str, tensor: Tensor) -> UffNode:
-        """Return a constant that the file needs and the graph lacks, under a name of its own below this
-        node's.
+        """Return a constant that the file needs and the graph lacks.
+
+        It has a name of its own below this node's.
         """
         return const_node(self.export, self.export.fresh(f"{self.node.name}/{name}"), tensor)
 

@@ -25,8 +25,9 @@ SHOWN = 10
 
 
 def export_uff(graph: Graph, *, plugins: Mapping[str, PluginLike], target: Target | None = None) -> UffModel:
-    """Return the UFF content of a rewritten graph: what its outputs depend on, what a node reads before the
-    node.
+    """Return the UFF content of a rewritten graph: what its outputs depend on.
+
+    A node comes after those that it reads.
 
     ``graph`` is in the model's own layout, batch included; ``plugins`` gives each plugin op's fields and
     output ports; ``target`` is the TensorRT that will read the file (None: the latest that can). Control

@@ -12,8 +12,9 @@ _ORDERS = {INCREMENT: "INC", DECREMENT: "DEC"}
 
 
 def print_uff(model: UffModel) -> str:
-    """Return the text form: descriptors, a line per node, then a line per piece of referenced data
-    (``@name``).
+    """Return the text form.
+
+    It has descriptors, a line per node, then a line per piece of referenced data (``@name``).
     """
     lines = [f"uff v{model.version} core v{model.descriptor_core_version} graph '{model.graph_id}'"]
     lines += [f"descriptor {d.id} v{d.version}{' optional' if d.optional else ''}" for d in model.descriptors]
@@ -64,8 +65,9 @@ def _scalar(content: Any) -> str:
 
 
 def describe(model: UffModel) -> dict[str, Any]:
-    """Return a summary as plain values: operations counted, inputs, outputs, plugins with their fields,
-    weights' size.
+    """Return a summary as plain values.
+
+    It counts operations, and has inputs, outputs, plugins with their fields, and the size of the weights.
 
     ``ops`` is sorted by count, then name; ``outputs`` names each MarkOutput node and what it marks; a
     plugin's fields stand under their bare names, and its outputs beyond the first are called ``<name>_1``,

@@ -41,7 +41,7 @@ def grid_anchors_rect(
 ) -> list[np.ndarray]:
     """Return :func:`anchors_of` feature maps of any height and width; the inputs are ignored.
 
-    So TensorRT 8.5.1 and later compute them; before, the height stood for the width.
+    TensorRT 8.5.1 and later compute them so; earlier releases use the height in place of the width.
     """
     sizes = fields["featureMapShapes"]
     return anchors_of(fields, list(zip(sizes[::2], sizes[1::2], strict=True)), "exact-ratios" in changes)
@@ -67,10 +67,7 @@ def anchors_of(
 
 
 def exact_ratio(ratio: float) -> float:
-    """Return the nearest fraction whose terms are at most 10, where it is within 0.01.
-
-    Else the ratio itself.
-    """
+    """Return the nearest fraction with terms of at most 10 where it is within 0.01, else the ratio."""
     below = Fraction(min(ratio, 1 / ratio)).limit_denominator(LARGEST_TERM)
     if below == 0:
         return ratio

@@ -11,7 +11,7 @@ from surgeon.graph import TensorSpec
 def grid_anchors(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
     """Return float32[1, 2, 4P, 1] for each square feature map.
 
-    P is 3 boxes a cell on the first, one more than the ratios on the rest.
+    P counts the boxes of all cells: 3 a cell on the first map, one more than the ratios on the others.
     """
     return _anchors(fields, [side * side for side in fields["featureMapShapes"]])
 

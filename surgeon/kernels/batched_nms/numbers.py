@@ -21,12 +21,11 @@ PIXEL_BOXES = Overlap(side=1.0)
 def batched_nms(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return the number of detections, int32[N, 1], their boxes, float32[N, K, 4], scores and classes,
-    float32[N, K] each.
+    """Return the detections: their number, boxes, scores and classes.
 
-    K is keepTopK. The inputs are boxes, float32[N, P, L, 4] with any order of corners' coordinates, L 1 or
-    numClasses, and scores, float32[N, P, C] or float32[N, P, C, 1]. Rows without a detection are zero, and
-    their class is -1.
+    These are int32[N, 1], float32[N, K, 4], float32[N, K] and float32[N, K]; K is keepTopK. The inputs are
+    boxes, float32[N, P, L, 4] with any order of corners' coordinates, L 1 or numClasses, and scores,
+    float32[N, P, C] or float32[N, P, C, 1]. Rows without a detection are zero, and their class is -1.
     """
     boxes, scores = inputs
     count, kept = len(boxes), fields["keepTopK"]

@@ -1,5 +1,6 @@
-"""BatchedNMS_TRT and BatchedNMSDynamic_TRT in standard operators, as
-:mod:`surgeon.kernels.batched_nms.numbers` computes them.
+"""BatchedNMS_TRT and BatchedNMSDynamic_TRT in standard operators.
+
+They compute what :mod:`surgeon.kernels.batched_nms.numbers` does.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from surgeon.kernels.suppression.onnx import (
 
 
 def batched_nms(at: PluginNode) -> tuple[str, str, str, str]:
-    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores and classes, float32[N,
-    K] each.
+    """Return the detections: their number, boxes, scores and classes.
 
-    K is keepTopK. Differences: with isNormalized 0, boxes that do not meet share no pixel, where they share
-    one in the plugin; only for boxes about one pixel wide that is above a threshold. scoreBits has no
-    meaning. Raise SurgeonError X160 where a size is unknown, X161 where isNormalized is 0 and caffeSemantics
-    is too, or clipBoxes is 1, X162 for more rows than TensorRT takes.
+    These are int32[N, 1], float32[N, K, 4], float32[N, K] and float32[N, K]; K is keepTopK. Differences: with
+    isNormalized 0, boxes that do not meet share no pixel, where they share one in the plugin; only for boxes
+    about one pixel wide is that above a threshold. scoreBits has no meaning. Raise SurgeonError X160 where a
+    size is unknown, X161 where isNormalized is 0 and caffeSemantics is too, or clipBoxes is 1, X162 for more
+    rows than TensorRT takes.
     """
     emit, fields = at.emit, at.fields
     labels, any_object = labels_but(fields["numClasses"], fields["backgroundLabelId"])

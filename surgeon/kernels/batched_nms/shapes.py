@@ -31,10 +31,10 @@ def check(fields: Mapping[str, Any]) -> list[str]:
 
 
 def _kept(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> tuple[int | None, list[TensorSpec]]:
-    """Return the number of pictures, and boxes, scores and classes as BatchedNMS_TRT keeps them, of keepTopK
-    rows.
+    """Return the number of pictures, and the boxes, scores and classes that BatchedNMS_TRT keeps.
 
-    Raise UnfitInput where the inputs do not fit one another, numClasses or shareLocation.
+    They have keepTopK rows. Raise UnfitInput where the inputs do not fit one another, numClasses or
+    shareLocation.
     """
     sizes = candidates(inputs, shared_axis=False)
     classes = fields["numClasses"]

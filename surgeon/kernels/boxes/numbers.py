@@ -37,7 +37,7 @@ PIXELS = Overlap(side=1.0, shared=1.0)
 def iou(a: np.ndarray, b: np.ndarray, rule: Overlap = RELATIVE) -> np.ndarray:
     """Return intersection over union of float32[..., 4] with float32[..., 4], broadcast.
 
-    0 where nothing is shared.
+    It is 0 where nothing is shared.
     """
     a_left, a_top, a_right, a_bottom = _sides(a, rule)
     b_left, b_top, b_right, b_bottom = _sides(b, rule)
@@ -54,7 +54,7 @@ def iou(a: np.ndarray, b: np.ndarray, rule: Overlap = RELATIVE) -> np.ndarray:
 def area(boxes: np.ndarray, rule: Overlap = RELATIVE) -> np.ndarray:
     """Return the area of each box, float32[...].
 
-    0 where corners are in the wrong order and the rule leaves them so.
+    It is 0 where corners are in the wrong order and the rule leaves them so.
     """
     left, top, right, bottom = _sides(boxes, rule)
     more = np.float32(rule.side)

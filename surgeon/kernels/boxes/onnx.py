@@ -1,7 +1,7 @@
-"""Decoding of boxes in standard operators, as :mod:`surgeon.kernels.detection_output.numbers` and its like
-compute it.
+"""Decoding of boxes in standard operators.
 
-Every step is float32, and in the order of the reference.
+It computes what :mod:`surgeon.kernels.detection_output.numbers` and its like do. Every step is float32, and
+in the order of the reference.
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ def ordered(emit: Emitter, boxes: str) -> str:
 
 
 def with_last_pixel(emit: Emitter, boxes: str) -> str:
-    """Return boxes whose corners are pixels that belong to them with ordered corners, the higher ones a pixel
-    further.
+    """Return boxes with ordered corners, the higher ones a pixel further.
+
+    The corners that are given are pixels that belong to their box.
     """
     return emit.op("Add", ordered(emit, boxes), emit.floats(0, 0, 1, 1))
 

@@ -58,11 +58,10 @@ _AS_THEY_ARE = Overlap(sort_corners=False)
 def detection_output(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str]
 ) -> list[np.ndarray]:
-    """Return the detections, float32[N, 1, K, 7], and their number, float32[N, 1, 1, 1] holding the bits of
-    an int32.
+    """Return the detections, float32[N, 1, K, 7], and their number, float32[N, 1, 1, 1].
 
-    K is keepTopK; with ``keep-all``, the most that survive in one picture. Fields are complete, inputs those
-    of :mod:`NMS_TRT`, in the order that inputOrder tells.
+    The number holds the bits of an int32. K is keepTopK; with ``keep-all``, the most that survive in one
+    picture. Fields are complete, inputs those of :mod:`NMS_TRT`, in the order that inputOrder tells.
     """
     loc, conf, prior = (inputs[i] for i in fields["inputOrder"])
     boxes, scores = decode(fields, loc, prior), _scores(fields, conf)
@@ -78,10 +77,9 @@ def detection_output(
 
 
 def decode(fields: Mapping[str, Any], loc: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Return the boxes float32[N, P, L, 4] (xmin, ymin, xmax, ymax) of encodings and anchors; L is 1 or
-    numClasses.
+    """Return the boxes of encodings and anchors, float32[N, P, L, 4] (xmin, ymin, xmax, ymax).
 
-    A batch of which all pictures share the anchors of the first has ``isBatchAgnostic`` 1.
+    L is 1 or numClasses. With ``isBatchAgnostic`` 1, all pictures of a batch share the anchors of the first.
     """
     anchors = prior.shape[2] // 4
     encoded = loc.reshape(len(loc), anchors, -1, 4)
@@ -113,7 +111,7 @@ def _from_center(anchors: np.ndarray, variance: np.ndarray, encoded: np.ndarray)
 def candidate_scores(fields: Mapping[str, Any], scores: np.ndarray, threshold: float) -> np.ndarray:
     """Return the scores float32[N, P, C], -inf for what is no candidate.
 
-    The background, and what is not above the threshold.
+    Those of the background, and those not above the threshold, are no candidates.
     """
     found: np.ndarray = np.where(scores > np.float32(threshold), scores, np.float32(-np.inf))
     if fields["backgroundLabelId"] >= 0:
@@ -133,8 +131,9 @@ def _scores(fields: Mapping[str, Any], conf: np.ndarray) -> np.ndarray:
 def _picture(
     fields: Mapping[str, Any], boxes: np.ndarray, scores: np.ndarray, changes: frozenset[str]
 ) -> np.ndarray:
-    """Return label, score, xmin, ymin, xmax, ymax of each detection of one picture, best first, float32[k,
-    6].
+    """Return the detections of one picture, best first, float32[k, 6].
+
+    Each is label, score, xmin, ymin, xmax, ymax.
     """
     inside = clip(boxes)
     empty = area(inside, _AS_THEY_ARE) <= 0

@@ -1,5 +1,6 @@
-"""NMS_TRT and NMSDynamic_TRT in standard operators, as :mod:`surgeon.kernels.detection_output.numbers`
-computes them.
+"""NMS_TRT and NMSDynamic_TRT in standard operators.
+
+They compute what :mod:`surgeon.kernels.detection_output.numbers` does.
 """
 
 from __future__ import annotations
@@ -120,8 +121,9 @@ def _detections(at: PluginNode, rows: Rows, labels: tuple[int, ...]) -> str:
 
 
 def efficient_nms_detection_output(at: PluginNode) -> tuple[str, str]:
-    """Return the same with EfficientNMS_TRT for the suppression, for TensorRT that has the one and not the
-    other.
+    """Return what :func:`detection_output` does, with EfficientNMS_TRT for the suppression.
+
+    It is for a TensorRT that has EfficientNMS_TRT and lacks the plugin.
 
     Differences from the plugin: of all classes of a picture the best 5000 candidates are compared, whatever
     topK says; a score equal to confidenceThreshold counts, and an overlap equal to nmsThreshold suppresses;

@@ -34,7 +34,7 @@ OUTSIDE = -32768.0
 class Rules:
     """How boxes are chosen.
 
-    ``most_per_class`` bounds the rows of a class; -1 for ``background`` and it is none.
+    ``most_per_class`` bounds the rows of a class, -1 for no bound; ``background`` is -1 where no class is it.
     """
 
     score_threshold: float
@@ -73,9 +73,9 @@ def corners(boxes: np.ndarray, coding: int, anchors: np.ndarray | None = None) -
 def choose(boxes: np.ndarray, scores: np.ndarray, rules: Rules) -> Chosen:
     """Return the boxes of one picture that no better one of their class suppresses.
 
-    ``boxes`` is float32[P, L, 4] as corners, L 1 or C; ``scores`` float32[P, C]. A score must be at least the
-    threshold, an overlap at least the threshold suppresses. Among equal scores the lower box comes first,
-    then the lower class; the plugin itself leaves that to chance.
+    ``boxes`` is float32[P, L, 4] as corners, L 1 or C; ``scores`` float32[P, C]. A score counts if it is at
+    least the threshold, and an overlap suppresses if it is at least its own. Among equal scores the lower box
+    comes first, then the lower class; the plugin itself leaves that to chance.
     """
     classes = scores.shape[1]
     flat, threshold = scores.ravel(), np.float32(rules.score_threshold)
@@ -98,11 +98,11 @@ def choose(boxes: np.ndarray, scores: np.ndarray, rules: Rules) -> Chosen:
 def detections(
     boxes: np.ndarray, scores: np.ndarray, rules: Rules, clipped: bool = False
 ) -> tuple[np.ndarray, ...]:
-    """Return the number of detections, int32[N], boxes, float32[N, K, 4], scores, float32[N, K], classes,
-    int32[N, K].
+    """Return the detections: their number, boxes, scores and classes.
 
-    K is ``rules.most``; ``boxes`` is float32[N, P, L, 4] as corners, ``scores`` float32[N, P, C] or
-    float32[N, P, C, 1]. Rows without a detection are zero.
+    These are int32[N], float32[N, K, 4], float32[N, K] and int32[N, K]; K is ``rules.most``. ``boxes`` is
+    float32[N, P, L, 4] as corners, ``scores`` float32[N, P, C] or float32[N, P, C, 1]. Rows without a
+    detection are zero.
     """
     count = len(boxes)
     rows, row_scores = np.zeros((count, rules.most, 4), np.float32), np.zeros((count, rules.most), np.float32)
@@ -122,9 +122,9 @@ def each(boxes: np.ndarray, scores: np.ndarray, rules: Rules) -> Sequence[Chosen
 
 
 def _survivors(boxes: np.ndarray, group: np.ndarray, rules: Rules) -> np.ndarray:
-    """Return which candidates, best first, are kept among those of their group.
+    """Return the rising positions, int64[k], of the candidates that are kept among those of their group.
 
-    Rising positions, int64[k].
+    The candidates come best first.
     """
     limit = rules.most if rules.most_per_class < 0 else min(rules.most, rules.most_per_class)
     found = [np.empty(0, np.int64)]
@@ -156,10 +156,10 @@ def _sigmoid(score: np.ndarray) -> np.ndarray:
 def efficient_nms(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes,
-    int32[N, K].
+    """Return the detections: their number, boxes, scores and classes.
 
-    K is max_output_boxes. Boxes come out as corners, in the order of coordinates in which they went in.
+    These are int32[N, 1], float32[N, K, 4], float32[N, K] and int32[N, K]; K is max_output_boxes. Boxes come
+    out as corners, in the order of coordinates in which they went in.
     """
     boxes = corners(inputs[0], fields["box_coding"], *inputs[2:3])
     rules = Rules(
@@ -201,11 +201,11 @@ def efficient_nms_indices(
 def combined_nms(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes,
-    int32[N, K], as CombinedNonMaxSuppression of TensorFlow.
+    """Return the detections as CombinedNonMaxSuppression of TensorFlow does.
 
-    K is max_total_size, or with pad_per_class the rows that all classes together may have, where these are
-    fewer.
+    They are their number, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], and classes, int32[N,
+    K]. K is max_total_size, or with pad_per_class the rows that all classes together may have, where these
+    are fewer.
     """
     boxes, scores = inputs
     most, of_class = fields["max_total_size"], fields["max_output_size_per_class"]

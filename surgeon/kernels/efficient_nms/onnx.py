@@ -1,5 +1,6 @@
-"""The EfficientNMS plugins in standard operators, as :mod:`surgeon.kernels.efficient_nms.numbers` computes
-them.
+"""The EfficientNMS plugins in standard operators.
+
+They compute what :mod:`surgeon.kernels.efficient_nms.numbers` does.
 """
 
 from __future__ import annotations
@@ -87,8 +88,9 @@ def chosen(at: PluginNode, boxes: str, sizes: Sizes, rules: Rules) -> Rows:
 
 
 def detections(at: PluginNode, rows: Rows, rules: Rules, *, clip: bool = False) -> tuple[str, str, str, str]:
-    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes,
-    int32[N, K].
+    """Return the detections: their number, boxes, scores and classes.
+
+    These are int32[N, 1], float32[N, K, 4], float32[N, K] and int32[N, K].
     """
     emit = at.emit
     scores = coding.logistic(emit, rows.scores) if rules.sigmoid else rows.scores
@@ -103,10 +105,9 @@ def detections(at: PluginNode, rows: Rows, rules: Rules, *, clip: bool = False) 
 
 
 def combined_nms(at: PluginNode) -> tuple[str, str, str, str]:
-    """Return the outputs of the two plugins that stand for CombinedNonMaxSuppression of TensorFlow, as
-    :func:`detections` does.
+    """Return the detections of TensorFlow's CombinedNonMaxSuppression, as :func:`detections` does.
 
-    Raise SurgeonError X160 where a size is unknown.
+    Two plugins stand for that operation. Raise SurgeonError X160 where a size is unknown.
     """
     fields, sizes = at.fields, sizes_of(at)
     most, of_class = fields["max_total_size"], fields["max_output_size_per_class"]
@@ -126,7 +127,7 @@ def combined_nms_implicit(at: PluginNode) -> list[str]:
 def _scores(at: PluginNode, sizes: Sizes, rules: Rules) -> str:
     """Return the scores, float32[N, P, C].
 
-    ``NONE`` for what is no candidate, ``OUTSIDE`` for what comes last.
+    They are ``NONE`` for what is no candidate, and ``OUTSIDE`` for what comes last.
     """
     emit = at.emit
     scores = emit.op("Reshape", at.inputs[1], emit.ints(0, sizes.each, sizes.classes))
@@ -194,11 +195,11 @@ def _moved(emit: Emitter, boxes: str, anchors: str) -> str:
 
 
 def efficient_nms(at: PluginNode) -> Sequence[str]:
-    """Return the number of detections, int32[N, 1], boxes, float32[N, K, 4], scores, float32[N, K], classes,
-    int32[N, K].
+    """Return the detections: their number, boxes, scores and classes.
 
-    Which of equal scores comes first is left to chance in the plugin; here the lower box does. Raise
-    SurgeonError X160 where a size is unknown, X162 for more rows than TensorRT takes.
+    These are int32[N, 1], float32[N, K, 4], float32[N, K] and int32[N, K]. Which of equal scores comes first
+    is left to chance in the plugin; here the lower box does. Raise SurgeonError X160 where a size is unknown,
+    X162 for more rows than TensorRT takes.
     """
     fields, sizes = at.fields, sizes_of(at)
     rules = Rules(
@@ -213,11 +214,10 @@ def efficient_nms(at: PluginNode) -> Sequence[str]:
 
 
 def efficient_nms_indices(at: PluginNode) -> Sequence[str]:
-    """Return picture, class and box of each detection, int32[N K, 3], K max_output_boxes_per_class; see the
-    reference.
+    """Return picture, class and box of each detection, int32[N K, 3]; see the reference.
 
-    Pictures come in order, which the plugin leaves to chance. Raise SurgeonError X160 where a size is
-    unknown, X162 for more rows than TensorRT takes.
+    K is max_output_boxes_per_class. Pictures come in order, which the plugin leaves to chance. Raise
+    SurgeonError X160 where a size is unknown, X162 for more rows than TensorRT takes.
     """
     emit, fields, sizes = at.emit, at.fields, sizes_of(at)
     most = fields["max_output_boxes_per_class"]
@@ -246,7 +246,7 @@ def _box(at: PluginNode, sizes: Sizes, rows: Rows, picture: str) -> str:
 def _joined(at: PluginNode, every: str, rows: Rows, most: int) -> str:
     """Return the rows with a detection of all pictures, int64[N K, 3].
 
-    The last one fills the rest, or -1 where there is none.
+    The last detection fills the other rows, or -1 where there is none.
     """
     emit, one, none = at.emit, at.emit.ints(1), at.emit.floats(0)
     counts = emit.op("Squeeze", emit.op("Cast", number_of(emit, rows), to=onnx_type(np.float32)), one)

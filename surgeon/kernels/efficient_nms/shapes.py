@@ -52,8 +52,7 @@ def combined_nms_implicit(fields: Mapping[str, Any], inputs: Sequence[TensorSpec
 
 
 def _combined(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> tuple[int | None, list[TensorSpec]]:
-    """Return the number of pictures, and boxes, scores and classes as TensorFlow's CombinedNonMaxSuppression
-    keeps them.
+    """Return the number of pictures, and the boxes, scores and classes of a CombinedNonMaxSuppression.
 
     There are max_total_size rows, or with pad_per_class the rows that all classes together may have, where
     these are fewer. Raise UnfitInput where the inputs do not fit one another.

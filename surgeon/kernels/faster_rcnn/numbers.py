@@ -18,12 +18,12 @@ F32 = np.float32
 def proposals(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return float32[N, post_nms_top_n, 4, 1]: y1, x1, y2, x2, divided by height and width of the picture
-    less a pixel.
+    """Return the regions y1, x1, y2, x2, float32[N, post_nms_top_n, 4, 1].
 
-    The inputs are scores, float32[N, A, H, W], and deltas, float32[N, 4 A, H, W]; the regions come best
-    first, and rows without one are 0. Boxes too small come last, and stand in for better ones that are
-    lacking. Where there are fewer than pre_nms_top_n boxes the plugin reads past them; here they end.
+    They are divided by height and width of the picture less a pixel. The inputs are scores, float32[N, A, H,
+    W], and deltas, float32[N, 4 A, H, W]; the regions come best first, and rows without one are 0. Boxes too
+    small come last, and stand in for better ones that are lacking. Where there are fewer than pre_nms_top_n
+    boxes the plugin reads past them; here they end.
     """
     scores, deltas = inputs
     most = np.array([fields["input_width"] - 1, fields["input_height"] - 1], F32)
@@ -42,8 +42,9 @@ def proposals(
 
 
 def _decode(fields: Mapping[str, Any], deltas: np.ndarray) -> np.ndarray:
-    """Return x1, y1, x2, y2 of each anchor's box in pixels, float32[N, A H W, 4], in the order anchor, row,
-    column.
+    """Return x1, y1, x2, y2 of each anchor's box in pixels, float32[N, A H W, 4].
+
+    The boxes come in the order anchor, row, column.
     """
     pictures, channels, height, width = deltas.shape
     tx, ty, tw, th = np.moveaxis(deltas.reshape(pictures, channels // 4, 4, height, width), 2, 0)

@@ -1,5 +1,6 @@
-"""Proposal and ProposalDynamic in standard operators, as :mod:`surgeon.kernels.faster_rcnn.numbers` computes
-them.
+"""Proposal and ProposalDynamic in standard operators.
+
+They compute what :mod:`surgeon.kernels.faster_rcnn.numbers` does.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ LAST = -1e28
 
 
 def proposals(at: PluginNode) -> list[str]:
-    """Return float32[N, post_nms_top_n, 4, 1]: y1, x1, y2, x2, divided by height and width of the picture
-    less a pixel.
+    """Return the regions y1, x1, y2, x2, float32[N, post_nms_top_n, 4, 1].
 
-    Where pre_nms_top_n takes in all boxes, TensorRT compares the best 5000 of them. Raise SurgeonError X160
-    where a size is unknown, X162 for more rows than TensorRT takes.
+    They are divided by height and width of the picture less a pixel. Where pre_nms_top_n takes in all boxes,
+    TensorRT compares the best 5000 of them. Raise SurgeonError X160 where a size is unknown, X162 for more
+    rows than TensorRT takes.
     """
     emit, fields = at.emit, at.fields
     most = np.array([fields["input_width"] - 1, fields["input_height"] - 1] * 2, F32)
@@ -50,8 +51,9 @@ def proposals(at: PluginNode) -> list[str]:
 
 
 def _decoded(at: PluginNode) -> str:
-    """Return x1, y1, x2, y2 of each anchor's box in pixels, float32[N, A H W, 4], in the order anchor, row,
-    column.
+    """Return x1, y1, x2, y2 of each anchor's box in pixels, float32[N, A H W, 4].
+
+    The boxes come in the order anchor, row, column.
     """
     emit = at.emit
     channels, height, width = sample_dims(at, 1)

@@ -36,8 +36,9 @@ def proposal_anchor_count(image_size: Sequence[int]) -> int:
 
 
 def proposal_anchors(image_size: Sequence[int]) -> np.ndarray:
-    """Return the anchors of ProposalLayer_TRT, float32[A, 4] relative to the picture less a pixel, the finest
-    cells first.
+    """Return the anchors of ProposalLayer_TRT, float32[A, 4], the finest cells first.
+
+    They are relative to the picture less a pixel.
     """
     _, height, width = image_size
     root = np.sqrt(np.array([0.5, 1, 2], F32))
@@ -70,9 +71,9 @@ def _middles(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def decode_relative(anchors: np.ndarray, deltas: np.ndarray) -> np.ndarray:
-    """Return the boxes of encodings dy, dx, log dh, log dw, multiplied with 0.1, 0.1, 0.2, 0.2.
+    """Return the boxes of encodings dy, dx, log dh, log dw, clipped to the picture.
 
-    Clipped to the picture.
+    The encodings are multiplied by 0.1, 0.1, 0.2, 0.2.
     """
     size = anchors[..., 2:] - anchors[..., :2]
     middle = (anchors[..., :2] + anchors[..., 2:]) / F32(2) + deltas[..., :2] * F32(0.1) * size
@@ -84,9 +85,10 @@ def decode_relative(anchors: np.ndarray, deltas: np.ndarray) -> np.ndarray:
 def decode_pixels(
     anchors: np.ndarray, deltas: np.ndarray, divisors: Sequence[float], height: int, width: int
 ) -> np.ndarray:
-    """Return the boxes of encodings dy, dx, log dh, log dw, divided by ``divisors``; clipped to the picture.
+    """Return the boxes of encodings dy, dx, log dh, log dw, clipped to the picture.
 
-    Corners are pixels that belong to a box. Boxes grow to 1000 / 16 of their anchor at most.
+    The encodings are divided by ``divisors``. Corners are pixels that belong to a box. Boxes grow to 1000 /
+    16 of their anchor at most.
     """
     scaled = deltas / np.asarray(divisors, F32)
     size = anchors[..., 2:] - anchors[..., :2] + F32(1)
@@ -102,11 +104,10 @@ def decode_pixels(
 
 
 def best_class(scores: np.ndarray, first: int) -> np.ndarray:
-    """Return the class of the best of float32[..., C] from class ``first`` on, int64[...]; -1 where none is
-    above 0.
+    """Return the class with the best score, int64[...], of float32[..., C] from class ``first`` on.
 
-    The plugins compare blocks of 32 classes. Of equal scores the highest class of a block counts, and the
-    first block.
+    It is -1 where no score is above 0. The plugins compare blocks of 32 classes: of equal scores they take
+    the first block, and in it the highest class.
     """
     best, label = np.zeros(scores.shape[:-1], F32), np.full(scores.shape[:-1], -1, np.int64)
     for start in range(first, scores.shape[-1], ARGMAX_BLOCK):
@@ -158,7 +159,8 @@ def _survivors(boxes: np.ndarray, label: np.ndarray, threshold: float) -> np.nda
 def _last_sort(score: np.ndarray, position: np.ndarray, items: int, threads: int) -> np.ndarray:
     """Return the order of the scores, best first.
 
-    Of equal ones the thread counts, then what the thread has read before.
+    Equal scores come in the order of the threads that hold them, then in the order in which a thread read
+    them.
     """
     thread, turn = position % threads, position // threads
     return np.lexsort((thread * items + turn, -score))
@@ -184,10 +186,10 @@ def proposal_layer(
 def multilevel_propose_roi(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return float32[N, keep_topk, 4] of deltas, float32[N, A, 4, 1], and scores, float32[N, A, 1, 1], level
-    by level.
+    """Return the regions, float32[N, keep_topk, 4], of deltas and scores, level by level.
 
-    The regions come best first; rows without one are 0.
+    The inputs are float32[N, A, 4, 1] and float32[N, A, 1, 1] of each level. The regions come best first;
+    rows without one are 0.
     """
     _, height, width = fields["image_size"]
     pictures, most = len(inputs[0]), fields["keep_topk"]
@@ -242,7 +244,7 @@ def generate_detection(
 ) -> list[np.ndarray]:
     """Return float32[N, keep_topk, 6] as GenerateDetection_TRT computes it, boxes in pixels.
 
-    Inputs as :func:`detection_layer`.
+    The inputs are those of :func:`detection_layer`.
     """
     deltas, scores, rois = inputs
     _, height, width = fields["image_size"]
@@ -283,8 +285,5 @@ def _detections(
 def special_slice(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return the boxes of detections, float32[N, K, 4] of float32[N, K, 6].
-
-    The first four numbers of each.
-    """
+    """Return the boxes of detections, float32[N, K, 4]: the first four numbers of float32[N, K, 6]."""
     return [inputs[0][..., :4].copy()]

@@ -1,8 +1,7 @@
-"""Regions and detections of Mask R-CNN in standard operators, as :mod:`surgeon.kernels.mask_rcnn.numbers`
-computes them.
+"""Regions and detections of Mask R-CNN in standard operators.
 
-Every step is float32, and in the order of the reference: the plugins' rounding of scores, and which of two
-equal scores their sorts put first, are kept.
+They compute what :mod:`surgeon.kernels.mask_rcnn.numbers` does. Every step is float32, and in the order of
+the reference: the plugins' rounding of scores, and which of two equal scores their sorts put first, are kept.
 """
 
 from __future__ import annotations
@@ -68,10 +67,10 @@ def proposal_layer(at: PluginNode) -> list[str]:
 
 
 def multilevel_propose_roi(at: PluginNode) -> list[str]:
-    """Return float32[N, keep_topk, 4] of deltas, float32[N, A, 4, 1], and scores, float32[N, A, 1, 1], level
-    by level.
+    """Return the regions, float32[N, keep_topk, 4], of deltas and scores, level by level.
 
-    Raise SurgeonError X162 for more rows than TensorRT takes.
+    The inputs are float32[N, A, 4, 1] and float32[N, A, 1, 1] of each level. Raise SurgeonError X162 for more
+    rows than TensorRT takes.
     """
     emit, fields = at.emit, at.fields
     _, height, width = fields["image_size"]
@@ -124,7 +123,7 @@ def _candidates(at: PluginNode, anchors: int) -> int:
 def _best(at: PluginNode, scores: str, deltas: str, anchors: np.ndarray) -> tuple[str, str, str]:
     """Return scores, encodings and anchors of the best candidates, best first.
 
-    Float32[N, K], float32[N, K, 4] twice.
+    They are float32[N, K], float32[N, K, 4] and float32[N, K, 4].
     """
     emit, count = at.emit, _candidates(at, len(anchors))
     check_rows(at, "prenms_topk", count)
@@ -136,8 +135,9 @@ def _best(at: PluginNode, scores: str, deltas: str, anchors: np.ndarray) -> tupl
 
 
 def _rounded(emit: Emitter, scores: str, threshold: np.float32, above: np.float32) -> str:
-    """Return scores of one class as the plugins round them, ``NONE`` below the threshold or where none is
-    above ``above``.
+    """Return scores of one class as the plugins round them, ``NONE`` for what is no candidate.
+
+    A candidate's score is at least ``threshold``, and above ``above`` once it is rounded.
     """
     step = emit.constant(SCORE_STEP)
     rounded = emit.op("Sub", emit.op("Add", scores, step), step)
@@ -150,9 +150,9 @@ def _rounded(emit: Emitter, scores: str, threshold: np.float32, above: np.float3
 
 
 def _relative(emit: Emitter, anchors: str, deltas: str) -> str:
-    """Return the boxes of encodings dy, dx, log dh, log dw, multiplied with 0.1, 0.1, 0.2, 0.2.
+    """Return the boxes of encodings dy, dx, log dh, log dw, clipped to the picture.
 
-    Clipped to the picture.
+    The encodings are multiplied by 0.1, 0.1, 0.2, 0.2.
     """
     (near, far), (shift, growth) = coding.halves(emit, anchors), coding.halves(emit, deltas)
     size = emit.op("Sub", far, near)
@@ -166,9 +166,9 @@ def _relative(emit: Emitter, anchors: str, deltas: str) -> str:
 def _pixels(
     emit: Emitter, anchors: str, deltas: str, divisors: Sequence[float], height: int, width: int
 ) -> str:
-    """Return the boxes of encodings dy, dx, log dh, log dw, divided by ``divisors``.
+    """Return the boxes of encodings dy, dx, log dh, log dw, clipped to the picture.
 
-    Clipped to the picture.
+    The encodings are divided by ``divisors``.
     """
     (near, far), (shift, growth) = (
         coding.halves(emit, each) for each in (anchors, emit.op("Div", deltas, emit.floats(*divisors)))
@@ -187,11 +187,10 @@ def _pixels(
 
 
 def _of_best_class(at: PluginNode, first: int) -> tuple[str, str, str]:
-    """Return each region's best score, what its class adds to the number that is sorted, and the encoding of
-    that class.
+    """Return each region's best score, a number for its class, and the encoding of that class.
 
     They are float32[N, R], float32[N, R] and float32[N, R, 4]; classes are looked at from ``first`` on. The
-    number is negative for a region of the background.
+    number is added to the score for sorting; it is negative for a region of the background.
     """
     emit, classes = at.emit, at.fields["num_classes"]
     regions = sample_dims(at, 2)[0]
@@ -242,11 +241,10 @@ def _detections(at: PluginNode, boxes: str, scores: str, base: str) -> list[str]
 
 
 def _kept(at: PluginNode, found: Sorted, threads: int) -> tuple[str, str]:
-    """Return the scores of the keep_topk best that suppression leaves, float32[N, K], and their boxes,
-    float32[N, K, 4].
+    """Return the keep_topk best that suppression leaves: scores, float32[N, K], boxes, float32[N, K, 4].
 
-    Where there are classes the rows are float32[N, K, 6]: box, class, score. Without a box the score is
-    ``NONE``, and in the row stands something. ``threads`` is how many the plugin's last sort has.
+    Where there are classes the rows are float32[N, K, 6]: box, class, score. Where no box is left the score
+    is ``NONE``, and the row means nothing. ``threads`` is how many the plugin's last sort has.
     """
     emit, keep = at.emit, at.fields["keep_topk"]
     check_rows(at, "keep_topk", keep)
@@ -287,10 +285,10 @@ def _survivors(at: PluginNode, found: Sorted) -> str:
 
 
 def _last_sort(emit: Emitter, scores: str, count: int, threads: int) -> tuple[str, np.ndarray]:
-    """Return the scores, float32[N, R], as the threads of the plugin's last sort hold them, and the position
-    of each, int64[R].
+    """Return the scores as the threads of the plugin's last sort hold them, and the position of each.
 
-    Among equal scores the thread counts, then what the thread has read before.
+    They are float32[N, R] and int64[R]. Equal scores come in the order of the threads that hold them, then in
+    the order in which a thread read them.
     """
     turns = -(-count // threads)
     if turns == 1:
@@ -308,9 +306,6 @@ def _regions(at: PluginNode, scores: str, boxes: str) -> list[str]:
 
 
 def special_slice(at: PluginNode) -> Sequence[str]:
-    """Return the boxes of detections, float32[N, K, 4] of float32[N, K, 6].
-
-    The first four numbers of each.
-    """
+    """Return the boxes of detections, float32[N, K, 4]: the first four numbers of float32[N, K, 6]."""
     emit = at.emit
     return [emit.op("Slice", at.inputs[0], emit.ints(0), emit.ints(4), emit.ints(-1))]

@@ -13,8 +13,8 @@ def normalize(
 ) -> list[np.ndarray]:
     """Return the input, float32[N, C, H, W], divided by its length: over channels, or over all of a picture.
 
-    Across the picture with a weight for each channel the plugin divides by the weights, and multiplies
-    otherwise.
+    Over all of a picture and with a weight for each channel the plugin divides by the weights; otherwise it
+    multiplies by them.
     """
     x = inputs[0]
     axes = (1, 2, 3) if fields["acrossSpatial"] else (1,)
@@ -29,10 +29,9 @@ def normalize(
 def instance_normalization(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return float32[N, C, ...]: each channel of each picture with mean 0 and variance 1, then scaled and
-    shifted.
+    """Return the input with mean 0 and variance 1 in each channel of each picture, scaled and shifted.
 
-    With relu 1, what is below 0 is multiplied by alpha afterwards.
+    It is float32[N, C, ...]. With relu 1, what is below 0 is then multiplied by alpha.
     """
     x = inputs[0]
     axes = tuple(range(2, x.ndim))

@@ -12,7 +12,7 @@ from surgeon.formats.onnx.lowering import PluginNode
 def normalize(at: PluginNode) -> Sequence[str]:
     """Return the input, float32[N, C, H, W], divided by its length, times the weights.
 
-    Across the picture with a weight for each channel it is divided by the weights, as in the plugin.
+    Over all of a picture and with a weight for each channel it is divided by the weights, as in the plugin.
     """
     emit, fields, x = at.emit, at.fields, at.inputs[0]
     across = bool(fields["acrossSpatial"])
@@ -27,10 +27,9 @@ def normalize(at: PluginNode) -> Sequence[str]:
 
 
 def instance_normalization(at: PluginNode) -> Sequence[str]:
-    """Return float32[N, C, ...]: each channel of each picture with mean 0 and variance 1, then scaled and
-    shifted.
+    """Return the input with mean 0 and variance 1 in each channel of each picture, scaled and shifted.
 
-    With relu 1, what is below 0 is multiplied by alpha afterwards.
+    It is float32[N, C, ...]. With relu 1, what is below 0 is then multiplied by alpha.
     """
     emit, fields = at.emit, at.fields
     scale, bias = (emit.constant(fields[name], np.float32) for name in ("scales", "bias"))

@@ -37,7 +37,7 @@ def prior_boxes(
 def ratios(given: Sequence[float], flip: bool) -> list[np.float32]:
     """Return 1 and each new ratio, followed by its inverse where ``flip`` holds.
 
-    What is within 1e-6 of another is not new.
+    A ratio within 1e-6 of another is not new.
     """
     found = [np.float32(1)]
     for ratio in map(np.float32, given):

@@ -14,9 +14,9 @@ CLOSE = 1e-6
 
 
 def prior_boxes(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[1, 2, 4P, 1], P the boxes of all cells of the feature map.
+    """Return float32[1, 2, 4P, 1]; that axis is None while the size of the feature map is unknown.
 
-    None while its size is unknown.
+    P counts the boxes of all cells of the feature map.
     """
     height, width = dim(inputs[0], 2), dim(inputs[0], 3)
     larger = 1 if fields["maxSize"] else 0
@@ -40,9 +40,9 @@ def check_prior_boxes(fields: Mapping[str, Any]) -> list[str]:
 
 
 def _ratios(given: Sequence[float], flip: bool) -> int:
-    """Return the number of ratios of a cell.
+    """Return the number of ratios of a cell: 1, each new one, and its inverse where ``flip`` holds.
 
-    1, each new one, and its inverse where ``flip`` holds, in float32.
+    Inverses are computed in float32.
     """
     found = [1.0]
     for ratio in given:

@@ -62,8 +62,9 @@ def _first_area(fields: Mapping[str, Any]) -> np.float32:
 
 
 def _relative(rules: Mapping[str, Any], rois: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return the lower and the upper corner of each region, y and x each relative to the picture, float32[N,
-    R, 2, 2].
+    """Return the lower and the upper corner of each region, float32[N, R, 2, 2].
+
+    A corner is y, x relative to the picture.
     """
     corners = rois.reshape(*rois.shape[:2], 2, 2)
     corners = corners if rules["roi_coords_swap"] else corners[..., ::-1]

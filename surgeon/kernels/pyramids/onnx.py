@@ -42,8 +42,9 @@ EPSILON = np.finfo(F32).eps
 
 @dataclass(frozen=True)
 class Regions:
-    """Lower and upper corners of regions, y before x, relative to the picture, float32[N, R, 2], and their
-    levels, int64[N, R].
+    """Regions relative to the picture, and the level of each.
+
+    ``low`` and ``high`` are their corners, y before x, float32[N, R, 2]; the levels are int64[N, R].
     """
 
     low: str
@@ -164,8 +165,9 @@ def _aligned(at: PluginNode, rules: Mapping[str, Any], regions: Regions) -> str:
 
 
 def _in_cells(at: PluginNode, rules: Mapping[str, Any], regions: Regions, level: int) -> str:
-    """Return the regions in cells of a level's map, x before y, float32[N R, 4], half a cell further than
-    they are sampled.
+    """Return the regions in cells of a level's map, x before y, float32[N R, 4].
+
+    They lie half a cell further than they are sampled.
     """
     emit = at.emit
     size = np.array(sample_dims(at, level + 1)[1:], F32)

@@ -11,10 +11,7 @@ import numpy as np
 def batch_tile(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return float32[N, C, H, W].
-
-    The second input's one picture, as often as the first input has pictures.
-    """
+    """Return float32[N, C, H, W]: the one picture of the second input, for each picture of the first."""
     return [np.repeat(inputs[1].reshape(1, *inputs[1].shape[-3:]), len(inputs[0]), axis=0)]
 
 

@@ -10,10 +10,7 @@ from surgeon.formats.onnx.shapes import batch_size, picture_numbers
 
 
 def batch_tile(at: PluginNode) -> Sequence[str]:
-    """Return float32[N, C, H, W].
-
-    The second input's one picture, as often as the first input has pictures.
-    """
+    """Return float32[N, C, H, W]: the one picture of the second input, for each picture of the first."""
     return [for_each_picture(at, 0, at.inputs[1], 4)]
 
 

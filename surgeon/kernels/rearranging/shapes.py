@@ -22,10 +22,10 @@ def batch_tile(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[
 
 
 def flatten_concat(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return float32[N, X, 1, 1], X the sum of the inputs' sizes without the batch, None while one is
-    unknown.
+    """Return float32[N, X, 1, 1], X the sum of the inputs' sizes without the batch.
 
-    Raise UnfitInput where the inputs differ in an axis after the first of a sample.
+    X is None while one of these is unknown. Raise UnfitInput where the inputs differ in an axis after the
+    first of a sample.
     """
     _check_alike(inputs)
     sizes = [_sample_size(spec) for spec in inputs]
@@ -92,8 +92,7 @@ def _agree(found: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
 def split(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
     """Return a part for each length, float32.
 
-    Raise UnfitInput where the input has no such axis, or the lengths are not together that of the
-    axis.
+    Raise UnfitInput where the input has no such axis, or the lengths do not add up to that of the axis.
     """
     x, axis, lengths = inputs[0], fields["axis"], fields["output_lengths"]
     dims = x.shape.dims

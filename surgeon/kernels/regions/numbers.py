@@ -33,8 +33,9 @@ def weights(at: np.ndarray, size: int, inside: np.ndarray | None = None) -> np.n
 
 
 def pool(features: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return float32[C, h, w] of a map float32[C, H, W] by weights of its rows, float32[h, H], and columns,
-    float32[w, W].
+    """Return float32[C, h, w] of a map, float32[C, H, W], by weights of its rows and columns.
+
+    The weights are float32[h, H] and float32[w, W].
     """
     y, x = _used(rows), _used(columns)
     pooled: np.ndarray = np.matmul(np.matmul(rows[:, y], features[:, y, x]), columns[:, x].T)
@@ -50,11 +51,11 @@ def _used(found: np.ndarray) -> slice:
 def crop_and_resize(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return float32[N, R, C, crop_height, crop_width] of a map, float32[N, C, H, W], and regions, float32[N,
-    R, 4, 1].
+    """Return float32[N, R, C, crop_height, crop_width] of a map and regions.
 
-    A region is y1, x1, y2, x2, where 0 and 1 are the centres of the outermost cells; what lies outside of the
-    map is 0. Source: cropAndResizeKernel.cu of TensorRT 8.5.
+    The map is float32[N, C, H, W], the regions float32[N, R, 4, 1]: y1, x1, y2, x2, where 0 and 1 are the
+    centres of the outermost cells. What lies outside of the map is 0. Source: cropAndResizeKernel.cu of
+    TensorRT 8.5.
     """
     (features, rois), height, width = inputs, fields["crop_height"], fields["crop_width"]
     pictures, channels, rows, columns = features.shape
@@ -78,9 +79,9 @@ def _crop_weights(low: np.float32, high: np.float32, cells: int, size: int) -> n
 
 
 def level_of(area: np.float32, first: np.float32, levels: int) -> int:
-    """Return the map of a region.
+    """Return the number of the map from which a region is cut.
 
-    0 up to the area ``first``, and one more for each time that four times as much is passed.
+    It is 0 up to the area ``first``, and grows by one each time that the area passes four times as much.
     """
     bounds = first * F32(4) ** np.arange(levels - 1, dtype=F32)
     return int(np.count_nonzero(area > bounds))

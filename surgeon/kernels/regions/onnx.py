@@ -1,8 +1,8 @@
-"""Regions of feature maps, cut out and resized, in standard operators, as
-:mod:`surgeon.kernels.regions.numbers` computes them.
+"""Regions of feature maps, cut out and resized, in standard operators.
 
-Maps lie one after the other as rows of channels; each sample takes the four rows around it and weighs them.
-So a region may be of any picture and level, and every shape but the batch is static.
+They compute what :mod:`surgeon.kernels.regions.numbers` does. Maps lie one after the other as rows of
+channels; each sample takes the four rows around it and weighs them. So a region may be of any picture and
+level, and every shape but the batch is static.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ HALF_PIXEL_OPSET = 16
 
 @dataclass(frozen=True)
 class Maps:
-    """Feature maps of all pictures and levels: ``rows`` is float32[N T, C], a picture's T cells level by
-    level.
+    """Feature maps of all pictures and levels.
 
-    ``sizes`` are height and width of each level.
+    ``rows`` is float32[N T, C], a picture's T cells level by level. ``sizes`` are height and width of each
+    level.
     """
 
     rows: str
@@ -43,11 +43,10 @@ class Maps:
 
 @dataclass(frozen=True)
 class Samples:
-    """Where samples are taken along one axis of a map: ``at`` is float32[N, R, cells * each], in its rows or
-    columns.
+    """Where samples are taken along one axis of a map.
 
-    Each cell of the result is the mean of ``each`` samples. Samples that are not ``inside``, bool[N, R, cells
-    * each], are 0.
+    ``at`` is float32[N, R, cells * each], counted in the map's rows or columns. Each cell of the result is
+    the mean of ``each`` samples. Samples that are not ``inside``, bool[N, R, cells * each], are 0.
     """
 
     at: str
@@ -73,9 +72,9 @@ def flattened(at: PluginNode, *indices: int) -> Maps:
 
 
 def level_numbers(emit: Emitter, area: str, first: np.float32, levels: int) -> str:
-    """Return the level of regions, int64[N, R], of their areas, float32[N, R, 1].
+    """Return the level of regions, int64[N, R], from their areas, float32[N, R, 1].
 
-    See :func:`surgeon.kernels.regions.numbers.level_of`.
+    :func:`surgeon.kernels.regions.numbers.level_of` says how.
     """
     bounds = first * F32(4) ** np.arange(levels - 1, dtype=F32)
     passed = emit.op("Cast", emit.op("Greater", area, emit.constant(bounds)), to=onnx_type(F32))
@@ -133,8 +132,9 @@ def pooled(
 
 
 def _neighbours(emit: Emitter, samples: Samples, last: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return the two rows around each sample, int64[N, R, M], and the share of each in it, float32[N, R,
-    M].
+    """Return the two rows around each sample, and the share that each has in it.
+
+    They are int64[N, R, M] and float32[N, R, M].
     """
     lower = emit.op("Floor", samples.at)
     one = emit.constant(1, F32)
@@ -168,10 +168,10 @@ def _widths(emit: Emitter, maps: Maps, level: str | None) -> str:
 
 
 def crop_and_resize(at: PluginNode) -> list[str]:
-    """Return float32[N, R, C, crop_height, crop_width] of maps and regions, float32[N, R, 4, 1], relative to
-    the outermost cells.
+    """Return float32[N, R, C, crop_height, crop_width] of maps and regions, float32[N, R, 4, 1].
 
-    What lies outside of the map is 0. Raise SurgeonError X160 where a size is unknown.
+    Regions are relative to the outermost cells. What lies outside of the map is 0. Raise SurgeonError X160
+    where a size is unknown.
     """
     emit, fields = at.emit, at.fields
     maps, regions = flattened(at, 0), sample_dims(at, 1)[0]

@@ -31,8 +31,9 @@ def _sources(size: int, scale: np.float32) -> np.ndarray:
 def resize_bilinear(
     fields: Mapping[str, Any], inputs: Sequence[np.ndarray], changes: frozenset[str] = frozenset()
 ) -> list[np.ndarray]:
-    """Return the input, float32[N, C, H, W], resized to float32[N, C, height, width] as TensorFlow's
-    ResizeBilinear does.
+    """Return the input, float32[N, C, H, W], resized as TensorFlow's ResizeBilinear does.
+
+    The result is float32[N, C, height, width].
     """
     modes = {
         "align_corners": bool(fields["alignCorners"]),

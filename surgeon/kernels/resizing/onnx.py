@@ -11,10 +11,10 @@ from surgeon.formats.onnx.shapes import sample_dims
 
 
 def resize_nearest(at: PluginNode) -> Sequence[str]:
-    """Return float32[N, C, H', W'] of float32[N, C, H, W]; each element is that of the place divided by the
-    scale, rounded down.
+    """Return float32[N, C, H', W'] of float32[N, C, H, W].
 
-    Raise SurgeonError X160 where a size is unknown and the scale is no power of two above 1.
+    Each element is that of the place divided by the scale, rounded down. Raise SurgeonError X160 where a size
+    is unknown and the scale is no power of two above 1.
     """
     emit, x, scale = at.emit, at.inputs[0], np.float32(at.fields["scale"])
     if scale > 1 and np.frexp(scale)[0] == 0.5:

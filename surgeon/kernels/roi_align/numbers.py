@@ -55,8 +55,9 @@ def roi_align(
 def _grid(
     fields: Mapping[str, Any], rois: np.ndarray, cells: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return where each region starts in y and x, the size of its cells, float32[R, 2] each, and the samples
-    of a cell, int64[R, 2].
+    """Return where each region starts, the size of its cells, and the number of samples in a cell.
+
+    Each is y before x: float32[R, 2], float32[R, 2] and int64[R, 2].
     """
     half_pixel = fields["coordinate_transformation_mode"] == 1
     corners = (rois * F32(fields["spatial_scale"]) - F32(0.5 if half_pixel else 0))[:, [1, 0, 3, 2]]
@@ -73,10 +74,10 @@ def _grid(
 def _samples(
     start: np.float32, step: np.float32, cells: int, count: int, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return where samples are taken along one axis, clamped to the map, and which are not a cell or more
-    beside it.
+    """Return where samples are taken along one axis, and which of them count.
 
-    Both are float32[cells, count] and bool[cells, count].
+    The places are float32[cells, count], clamped to the map. A sample counts, bool[cells, count], unless it
+    is more than a cell outside of the map.
     """
     at = (
         start

@@ -66,7 +66,7 @@ def _pieces(indices: np.ndarray) -> Iterator[np.ndarray]:
 class Selection:
     """What suppression leaves of a picture, best first.
 
-    Candidate int64[k], label int64[k], score float32[k].
+    Candidates and labels are int64[k], scores float32[k].
     """
 
     candidate: np.ndarray
@@ -121,8 +121,9 @@ def _best_of_each(by_class: np.ndarray, count: int) -> np.ndarray:
 
 
 def _best_overall(by_class: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return class and box, int64 each, of the ``count`` best of float32[C, P] and of all that equal the last
-    of them.
+    """Return class and box, int64 each, of the ``count`` best of float32[C, P].
+
+    All that equal the last of these are returned, too.
     """
     flat = by_class.ravel()
     if count == 0:
@@ -142,9 +143,9 @@ def _survivors(
     keep: int | None,
     rule: Overlap,
 ) -> np.ndarray:
-    """Return which of the candidates, best first, survive among those of their class.
+    """Return the rising positions, int64[k], of the candidates that survive among those of their class.
 
-    Rising positions, int64[k].
+    The candidates come best first.
     """
     order = np.argsort(label, kind="stable")
     starts = np.flatnonzero(np.diff(label[order], prepend=-1))
@@ -156,8 +157,9 @@ def _survivors(
 
 
 def _of(values: np.ndarray, candidate: np.ndarray, label: np.ndarray, shared_rank: int) -> np.ndarray:
-    """Return the values of candidates, which all classes share or, with an axis more than ``shared_rank``,
-    each has.
+    """Return the values of candidates.
+
+    All classes share values of ``shared_rank`` axes; with an axis more, each class has its own.
     """
     found: np.ndarray = values[candidate] if values.ndim == shared_rank else values[candidate, label]
     return found

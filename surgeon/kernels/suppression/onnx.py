@@ -95,7 +95,7 @@ def objects(emit: Emitter, values: str, labels: Sequence[int], count: int, axis:
 def labels_but(count: int, background: int) -> tuple[tuple[int, ...], bool]:
     """Return the classes that are objects, and whether there are any.
 
-    If there are none, the background alone.
+    If there are none, the background stands in for them.
     """
     labels = tuple(label for label in range(count) if label != background)
     return labels or (background,), bool(labels)
@@ -114,7 +114,7 @@ def above(emit: Emitter, scores: str, threshold: float) -> str:
 def best_of_each(emit: Emitter, candidates: Candidates, count: int) -> Candidates:
     """Return the ``count`` best candidates of each class, best first.
 
-    All, as they are, where there are no more.
+    Where there are no more than ``count``, return all of them as they are.
     """
     if count >= candidates.each:
         return candidates
@@ -141,12 +141,12 @@ def survivors(
     measured: str | None = None,
     together: int | None = None,
 ) -> str:
-    """Return the scores, float32[N, classes, each], of the candidates that no better one of their class
-    suppresses, else ``NONE``.
+    """Return the scores of the candidates that no better one of their class suppresses, else ``NONE``.
 
-    An overlap above ``threshold`` suppresses; of a class ``limit`` candidates are kept. All candidates score
-    above ``least``. ``measured`` are the boxes whose overlap counts, where it is not that of the boxes
-    themselves. ``together`` is how many candidates of all classes of a picture the runtime compares.
+    They are float32[N, classes, each]. An overlap above ``threshold`` suppresses; of a class ``limit``
+    candidates are kept. All candidates score above ``least``. ``measured`` are the boxes whose overlap
+    counts, where it is not that of the boxes themselves. ``together`` is how many candidates of all classes
+    of a picture the runtime compares.
     """
     boxes, scores, classes, each = (
         measured or candidates.boxes,
@@ -220,7 +220,7 @@ def filled_boxes(emit: Emitter, rows: Rows) -> str:
 def top(emit: Emitter, scores: str, size: int, rows: int) -> tuple[str, str]:
     """Return the best ``rows`` of float32[N, size] and their indices.
 
-    Beyond ``size`` with the score ``NONE``.
+    Rows beyond ``size`` have the score ``NONE``.
     """
     if size < rows:
         scores = emit.op("Pad", scores, emit.ints(0, 0, 0, rows - size), emit.constant(NONE, np.float32))

@@ -18,11 +18,10 @@ class CandidateSizes(NamedTuple):
 
 
 def candidates(inputs: Sequence[TensorSpec], shared_axis: bool = True) -> CandidateSizes:
-    """Return the sizes of boxes, [N, P, 4] or [N, P, L, 4] with L 1 or C, and scores, [N, P, C] or [N, P, C,
-    1].
+    """Return the sizes of boxes and scores.
 
-    Without ``shared_axis`` boxes have the axis L always. Raise UnfitInput where inputs contradict
-    this.
+    Boxes are [N, P, 4] or [N, P, L, 4] with L 1 or C, scores [N, P, C] or [N, P, C, 1]. Without
+    ``shared_axis`` boxes always have the axis L. Raise UnfitInput where inputs contradict this.
     """
     boxes, scores = inputs[:2]
     check_rank(0, boxes, *((3, 4) if shared_axis else (4,)))
@@ -41,8 +40,9 @@ def candidates(inputs: Sequence[TensorSpec], shared_axis: bool = True) -> Candid
 
 
 def kept_rows(pictures: int | None, most: int | None, label_type: str) -> list[TensorSpec]:
-    """Return the boxes, float32[N, K, 4], scores, float32[N, K], and classes of the K rows that each picture
-    has.
+    """Return the boxes, scores and classes of the K rows that each picture has.
+
+    Boxes are float32[N, K, 4], scores float32[N, K].
     """
     return [
         TensorSpec.of("float32", pictures, most, 4),

@@ -28,8 +28,7 @@ def region(at: PluginNode) -> Sequence[str]:
 
 
 def reorg(at: PluginNode) -> Sequence[str]:
-    """Return float32[N, C s s, H / s, W / s] of float32[N, C, H, W], s the stride, in the order that Darknet
-    has.
+    """Return float32[N, C s s, H / s, W / s] of float32[N, C, H, W], s the stride, in Darknet's order.
 
     Raise SurgeonError X160 where a size is unknown.
     """

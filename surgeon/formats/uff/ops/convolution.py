@@ -24,8 +24,9 @@ def convolve(
     dilation: tuple[int, int] | None = None,
     pads: Pads | None = None,
 ) -> list[UffNode]:
-    """Return the Conv of ``at`` called ``name``, reading input 0 of ``source``, padded by ``pads`` where
-    given.
+    """Return the Conv of ``at`` called ``name``, reading input 0 of ``source``.
+
+    It is padded by ``pads`` where these are given.
     """
     fields: dict[str, UffValue] = {"inputs_orders": at.orders(at.activations, "+CK")}
     if at.node.op == "DepthwiseConv2dNative":
@@ -39,10 +40,7 @@ def convolve(
 
 
 def channels_in(at: ConverterContext) -> int:
-    """Return the input channels of a depthwise convolution.
-
-    Axis 2 of its weights, which must be a constant.
-    """
+    """Return the input channels of a depthwise convolution: axis 2 of its weights, a constant."""
     weights = at.tensor(1)
     if weights is None:
         raise at.not_constant(1, "weights")
@@ -101,8 +99,9 @@ def spatial_pads(at: ConverterContext, four: Sequence[tuple[int, int]]) -> Pads:
 
 
 def pad_amounts(at: ConverterContext) -> list[tuple[int, int]] | None:
-    """Return the pairs by which a Pad node pads, or None where it is no plain zero padding of constant
-    size.
+    """Return the pairs by which a Pad node pads.
+
+    Return None where it does more than pad with zeros by constant amounts.
     """
     if at.node.op not in ("Pad", "PadV2"):
         return None
