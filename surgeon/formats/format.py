@@ -186,8 +186,8 @@ class Format(ABC):
     ``name`` is the name of its folder and the ``format:`` of its targets; ``noun`` is what a file of it is
     called, with the article. ``suffixes`` are the endings of its files' names, and ``default_target`` is the
     target of an output with one of them. ``options`` are the choices of :meth:`write`. ``rewritable`` says
-    that its files hold graphs of TensorFlow, which recipes rewrite and every target may be lowered to. ``states_facts``
-    says that a file has room for :class:`FileFacts`; without it they are left empty.
+    that its files hold graphs of TensorFlow, which recipes rewrite and every target may be lowered to.
+    ``states_facts`` says that a file has room for :class:`FileFacts`; without it they are left empty.
     """
 
     name: ClassVar[str]
