@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 from surgeon.diagnostics import error
 from surgeon.formats import format_of
 from surgeon.formats.graphdef import load_graph
+from surgeon.garbage import no_garbage_collection
 from surgeon.graph import Graph
 from surgeon.language import Recipe, load_recipe
 from surgeon.rewrite import Plan, plan
@@ -191,7 +192,8 @@ class Work:
     def plan(self) -> Plan:
         """What the recipe makes of the model; raise SurgeonError as :func:`surgeon.plan`."""
         catalog, recipe, graph = self.catalog, self.recipe, self.graph
-        return plan(recipe, graph, target=self.target, catalog=catalog, anchors=self.request.anchors)
+        with no_garbage_collection():
+            return plan(recipe, graph, target=self.target, catalog=catalog, anchors=self.request.anchors)
 
     def for_target(self, target: Target) -> Work:
         """Return the same work for another target, with what was read already."""

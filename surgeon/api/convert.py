@@ -12,6 +12,7 @@ from surgeon.diagnostics import Diagnostic
 from surgeon.display import Displayed
 from surgeon.formats import Lowered
 from surgeon.formats.format import Watch, chosen_options
+from surgeon.garbage import no_garbage_collection
 from surgeon.graph import Graph
 from surgeon.language import Recipe
 from surgeon.request import Options, PathLike, Request, takes_options
@@ -126,8 +127,9 @@ def _written(
     choices: Mapping[str, Any],
 ) -> Conversion:
     """Apply a plan and write its result."""
-    result = apply(plan, graph)
-    warnings = check_objections(result, target, catalog, plan.image)
+    with no_garbage_collection():
+        result = apply(plan, graph)
+        warnings = check_objections(result, target, catalog, plan.image)
     written = write(result, output, target, catalog, plan, labels, watch, **choices)
     return Conversion(
         plan, output, target.name, len(graph), len(result), written.size, warnings, written.plugins

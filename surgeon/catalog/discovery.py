@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from surgeon.diagnostics import error
+from surgeon.discovery import entry_points
 
 GROUP = "surgeon.plugins"
 """Entry points of this group name packages whose folders are plugin folders."""
@@ -44,7 +45,7 @@ def _shipped() -> Path:
 
 
 def _from_entry_points() -> Iterator[Path]:
-    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
+    for point in entry_points(GROUP):
         try:
             module = importlib.import_module(point.module)
             paths = [Path(path) for path in module.__path__]

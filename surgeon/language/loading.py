@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error, nearest_note
+from surgeon.discovery import entry_points
 from surgeon.language.document import (
     Mapped,
     PathItem,
@@ -60,9 +61,7 @@ def recipe_files(recipe_paths: Iterable[Path] = ()) -> dict[str, Path]:
 
 
 def _entry_points() -> list[Path]:
-    return [
-        Path(str(resources.files(point.load()))) for point in metadata.entry_points(group="surgeon.recipes")
-    ]
+    return [Path(str(resources.files(point.load()))) for point in entry_points("surgeon.recipes")]
 
 
 def find_recipe(

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from surgeon.diagnostics import error, nearest_note
-from surgeon.discovery import by_key
+from surgeon.discovery import by_key, entry_points
 from surgeon.targets.data_file import Truth, Version, read_data
 from surgeon.targets.target import Runtime, Target, checked_format
 
@@ -94,8 +94,7 @@ def _files(folder: Path | None) -> dict[str, Path]:
 
 @cache
 def _folders() -> tuple[Path, ...]:
-    points = sorted(metadata.entry_points(group=GROUP), key=lambda point: (point.name, point.value))
-    return (FOLDER, *map(_folder, points))
+    return (FOLDER, *map(_folder, entry_points(GROUP)))
 
 
 def _folder(point: metadata.EntryPoint) -> Path:

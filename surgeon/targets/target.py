@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 from surgeon.diagnostics import error
+from surgeon.discovery import entry_points
 from surgeon.display import Displayed
 from surgeon.targets.data_file import parse_version
 
@@ -118,7 +118,7 @@ def _shipped_formats() -> tuple[str, ...]:
 
 @cache
 def _further_formats() -> tuple[str, ...]:
-    return tuple(sorted(point.name for point in metadata.entry_points(group="surgeon.formats")))
+    return tuple(point.name for point in entry_points("surgeon.formats"))
 
 
 def _version(text: str, pattern: str) -> tuple[int, ...]:

@@ -129,7 +129,8 @@ def entry_point(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def install(value: str) -> None:
         point = importlib.metadata.EntryPoint("mine", value, "surgeon.plugins")
         monkeypatch.setattr(
-            importlib.metadata, "entry_points", lambda group: [point] if group == "surgeon.plugins" else []
+            "surgeon.catalog.discovery.entry_points",
+            lambda group: [point] if group == "surgeon.plugins" else [],
         )
 
     return install

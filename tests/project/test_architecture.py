@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOMS = {
     "display": "how values show themselves in a notebook",
     "diagnostics": "errors and warnings: codes, places, carets, pages",
+    "garbage": "the collector of reference cycles, kept away from large graphs",
     "discovery": "modules and entry points found by key; two owners of a key are an error",
     "atomic": "files that appear whole or not at all",
     "optional": "heavy libraries, imported when they are needed, with the line that installs them",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +18,7 @@ from surgeon.formats.graphdef.messages import (
     versions_from_bytes,
 )
 from surgeon.formats.graphdef.wire import BYTES, VARINT, Field, WireError, fields, framed
+from surgeon.garbage import no_garbage_collection
 from surgeon.graph import DType, Graph, MappedFile, Node, Tensor, TensorRef
 from surgeon.graph.values import misfit
 
@@ -64,7 +63,7 @@ def parse_graphdef(mapped: MappedFile, source: str) -> Graph:
     others: dict[int, list[bytes]] = {2: [], 4: [], 0: []}
     seen = 0
     try:
-        with _no_garbage_collection():
+        with no_garbage_collection():
             for field in fields(mapped.view, 0, mapped.size):
                 if field.number == 1 and field.kind == BYTES:
                     nodes.append(_node(mapped, field, source))
@@ -100,18 +99,6 @@ def _parsed(parse: Callable[[bytes], _T], data: bytes, what: str) -> _T:
         return parse(data)
     except Exception as exc:  # protobuf's DecodeError has no common base across its backends
         raise _Malformed(f"its {what} cannot be parsed: {exc}") from None
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Keep the collector from walking a growing graph, which holds no cycles, again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 _NODE = GraphDef.DESCRIPTOR.fields_by_name["node"].message_type._concrete_class
@@ -268,7 +255,7 @@ def from_message(message: Any, source: str = "") -> Graph:
     """Return the graph of a GraphDef message (of this package's protobuf classes), which is left as it is."""
     rest = GraphDef()
     rest.CopyFrom(message)
-    with _no_garbage_collection():
+    with no_garbage_collection():
         nodes = [node_from_message(node, None, source) for node in rest.node]
     for field in ("node", "versions", "library"):
         rest.ClearField(field)
