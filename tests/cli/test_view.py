@@ -70,8 +70,12 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
     def ended_by(number: int) -> None:
         def serve_a_while(*arguments: Any) -> None:
-            threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
-            serve(*arguments)
+            timer = threading.Timer(0.2, os.kill, (os.getpid(), number))
+            timer.start()
+            try:
+                serve(*arguments)
+            finally:
+                timer.cancel()  # a signal that comes later would end the tests
 
         monkeypatch.setattr(serving, "serve_until_interrupted", serve_a_while)
 
