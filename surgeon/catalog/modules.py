@@ -63,6 +63,7 @@ def load_code(folder: Path, kernel: str, stem: str) -> ModuleType | None:
     return code
 
 
+@cache
 def _kernel_code(folder: Path, kernel: str, stem: str) -> ModuleType | None:
     package, _, name = kernel.rpartition(".")
     file, main = _KERNEL_FILES[stem]
