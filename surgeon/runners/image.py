@@ -83,6 +83,12 @@ def resize(pictures: np.ndarray, size: tuple[int, int], interpolation: str) -> n
     return found
 
 
+def gray(pixels: np.ndarray) -> np.ndarray:
+    """Return uint8[H, W, 3] with the brightness of each pixel in all three channels, rounded half to even."""
+    brightness = np.rint(pixels @ _GRAY).astype(np.uint8)
+    return np.repeat(brightness[..., None], 3, axis=-1)
+
+
 def _fitted(shape: Sequence[int], height: int, width: int) -> tuple[int, int]:
     """Return the largest size with the picture's proportions inside ``height`` x ``width``, rounded half to
     even.

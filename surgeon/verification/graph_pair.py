@@ -19,7 +19,7 @@ from surgeon.infer import Inference
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
 from surgeon.runners.detections import Detections, detections_of_original, detections_of_plugin, most_kept
-from surgeon.runners.image import Picture, Prepared, prepare, resize
+from surgeon.runners.image import Picture, Prepared, gray, prepare, resize
 from surgeon.runners.references import Execution, ReferenceRunner
 from surgeon.runners.tensorflow import Arrays, TensorFlowRunner
 from surgeon.verification.correspondence import Correspondence, Replacement
@@ -277,6 +277,8 @@ class GraphPair:
         pixels, prepared = None, None
         if picture is not None and self.picture_ref is not None:
             pixels = self._sized(picture.pixels)
+            if self._channels == 1:
+                pixels = gray(pixels)
             fed[str(self.picture_ref)] = self._as_fed(pixels)
             if self.image is not None and self.prepared_inputs:
                 prepared = prepare(self.image, pixels, self.recipe.span("image", "steps"))
@@ -341,18 +343,29 @@ class GraphPair:
         fitted = resize(pixels[None], (int(size[0] or 0), int(size[1] or 0)), "half-pixel-bilinear")[0]
         return np.asarray(np.rint(fitted), np.uint8)
 
+    @property
+    def _channels(self) -> int | None:
+        """The number of channels that the original's placeholder has, where it is known."""
+        dims = self.inference.spec(self.picture_ref).shape.dims if self.picture_ref is not None else None
+        return dims[-1] if dims is not None and len(dims) in (3, 4) else None
+
     def _as_fed(self, pixels: np.ndarray) -> np.ndarray:
+        """Return uint8[H, W, 3] as the original's placeholder takes it; its first channel where that has
+        one.
+        """
         assert self.picture_ref is not None
         spec = self.inference.spec(self.picture_ref)
-        dtype = spec.dtype or DType.UINT8
-        if dtype.itemsize is None:
+        dtype, channels = spec.dtype or DType.UINT8, self._channels
+        if dtype.itemsize is None or channels not in (None, 1, 3):
+            expected = "numbers" if dtype.itemsize is None else "1 or 3 channels, the last dimension"
             raise error(
                 "V110",
-                f"no picture can be put into '{self.picture_ref}', which is {spec}; expected numbers",
+                f"no picture can be put into '{self.picture_ref}', which is {spec}; expected {expected}",
                 self.graph.source or None,
-                help=["export the graph with a uint8 or float32 input"],
+                help=["export the graph with a uint8 or float32 input, its channels last"],
             )
-        fed: np.ndarray = (pixels if spec.shape.rank == 3 else pixels[None]).astype(dtype.numpy())
+        arranged = pixels[..., :1] if channels == 1 else pixels
+        fed: np.ndarray = (arranged if spec.shape.rank == 3 else arranged[None]).astype(dtype.numpy())
         return fed
 
     def _detections_of(self, values: Arrays) -> Detections:

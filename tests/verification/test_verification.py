@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from other_preprocessors import resized, with_preprocessor
 
 import surgeon
 from surgeon import SurgeonError, Verification
@@ -455,3 +457,20 @@ def test_an_operation_with_the_name_of_a_plugin_is_none(tmp_path: Path) -> None:
     assert runner.plugins == () and runner.run({"x": np.ones((1, 4), np.float32)})["out"].tolist() == [
         [-1] * 4
     ]
+
+
+def test_a_picture_of_one_channel_is_fed_as_its_brightness() -> None:
+    one_channel = with_preprocessor(partial(resized, channels=1), channels=1, network_channels=1)
+    recipe = surgeon.init(one_channel).recipe
+    found = surgeon.verify(recipe, one_channel)
+    assert outcomes(found) == PASSED
+    wrong = surgeon.parse_recipe(surgeon.init(one_channel).text.replace("subtract: 1.0", "subtract: 0.9"))
+    assert outcomes(surgeon.verify(wrong, one_channel))["end to end"] == "failed"
+
+
+def test_a_picture_of_four_channels_is_refused() -> None:
+    four = with_preprocessor(lambda v1, picture: resized(v1, picture[..., :3]), channels=4)
+    with pytest.raises(SurgeonError) as exc:
+        surgeon.verify(surgeon.init(four).recipe, four)
+    assert [d.code for d in exc.value.diagnostics] == ["V110"]
+    assert "expected 1 or 3 channels" in exc.value.diagnostics[0].message
