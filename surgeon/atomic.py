@@ -6,12 +6,33 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
 
 from surgeon.diagnostics import SurgeonError, error
+
+_checks: ContextVar[tuple[Callable[[], None], ...]] = ContextVar("checks", default=())
+
+
+@contextmanager
+def checked(check: Callable[[], None]) -> Iterator[None]:
+    """Call ``check`` whenever a file of the block is complete, before it takes its name.
+
+    What ``check`` raises keeps the file from appearing.
+    """
+    token = _checks.set((*_checks.get(), check))
+    try:
+        yield
+    finally:
+        _checks.reset(token)
+
+
+def _run_checks() -> None:
+    for check in _checks.get():
+        check()
 
 
 @contextmanager
@@ -19,7 +40,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path`` and rename it over ``path`` when the block ends well.
 
     On any exception the temporary file is removed and ``path`` is as it was. Raise SurgeonError E105 where it
-    cannot be written (no such folder, no permission, disk full, a folder of that name).
+    cannot be written (no such folder, no permission, disk full, a folder of that name), and what the checks
+    of :func:`checked` raise.
     """
     target = Path(path)
     kind = _kind(target)
@@ -38,9 +60,11 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield handle
             handle.flush()
             os.fchmod(handle.fileno(), _mode(real))
+        _run_checks()
         os.replace(temporary, real)
         temporary = None
     except OSError as exc:
+        _run_checks()  # a part of an input that was cut off is reported as a bad address of what is written
         raise _refused(target, exc) from None
     finally:
         if temporary is not None:
@@ -70,7 +94,9 @@ def _device(target: Path) -> Iterator[BinaryIO]:
     try:
         with open(target, "wb") as handle:
             yield handle
+        _run_checks()
     except OSError as exc:
+        _run_checks()
         raise _refused(target, exc) from None
 
 

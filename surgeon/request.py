@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
 from surgeon.diagnostics import error
 from surgeon.formats import format_of
-from surgeon.formats.graphdef import load_graph
+from surgeon.formats.graphdef import check_unchanged, load_graph
 from surgeon.garbage import no_garbage_collection
 from surgeon.graph import Graph
 from surgeon.language import Recipe, load_recipe
@@ -190,10 +190,15 @@ class Work:
 
     @cached_property
     def plan(self) -> Plan:
-        """What the recipe makes of the model; raise SurgeonError as :func:`surgeon.plan`."""
+        """What the recipe makes of the model.
+
+        Raise SurgeonError as :func:`surgeon.plan`, and E107 where the model was written in place meanwhile.
+        """
         catalog, recipe, graph = self.catalog, self.recipe, self.graph
         with no_garbage_collection():
-            return plan(recipe, graph, target=self.target, catalog=catalog, anchors=self.request.anchors)
+            made = plan(recipe, graph, target=self.target, catalog=catalog, anchors=self.request.anchors)
+        check_unchanged(graph)
+        return made
 
     def for_target(self, target: Target) -> Work:
         """Return the same work for another target, with what was read already."""

@@ -192,7 +192,7 @@ def _converted(work: Work, folder: Path, batch: int) -> Source:
     path = folder / f"{recipe.name}{form.suffixes[0]}"
     sizes: dict[str, Any] = {"batch": batch if batch == 1 else "dynamic"}
     own = {option.name: sizes[option.name] for option in form.options if option.name in sizes}
-    write(result, path, target, catalog, made, recipe.labels, **own)
+    write(result, path, target, catalog, made, recipe.labels, original=graph, **own)
     source = source_of_file(path, catalog, rewritten=result)
     name = Path(graph.source).name if graph.source else "graph"
     digest = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()

@@ -130,7 +130,7 @@ def _written(
     with no_garbage_collection():
         result = apply(plan, graph)
         warnings = check_objections(result, target, catalog, plan.image)
-    written = write(result, output, target, catalog, plan, labels, watch, **choices)
+    written = write(result, output, target, catalog, plan, labels, watch, graph, **choices)
     return Conversion(
         plan, output, target.name, len(graph), len(result), written.size, warnings, written.plugins
     )

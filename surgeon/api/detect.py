@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,8 +56,10 @@ def detect(
 
     Raise SurgeonError as :func:`plan` and :func:`surgeon.engine.load_engine` do, V101, V102 and V111 for
     pictures, V104 and V112 to V119 for what does not go together, V106 to V108 for a graph that cannot be
-    run, E105 for the output.
+    run, E105 for the output, E107 where the model was written in place meanwhile.
     """
+    from surgeon.atomic import checked
+    from surgeon.formats.graphdef import check_unchanged
     from surgeon.runners import detect as checks
     from surgeon.runners.detection_runner import DetectionRunner
     from surgeon.runners.image import listed
@@ -75,14 +78,15 @@ def detect(
     pictures = listed(images)
     folder = None if output is None else ResultFolder(Path(output), pictures)
     image = None
+    graphs = (work.graph,) if kind is None else ()
     if kind is None:
         runner: Runner = ReferenceRunner.of_plan(work.plan, work.recipe, catalog)
     else:
         if image_from is not None:
             image = checks.image_of(work.recipe, None if model is None else work.plan)
         runner = kind.open(Path(what), libraries)  # type: ignore[arg-type]
-    with runner:
-        return checks.detect_all(
+    with runner, checked(partial(check_unchanged, *graphs)):
+        found = checks.detect_all(
             DetectionRunner(runner, image),
             pictures,
             batch,
@@ -93,3 +97,5 @@ def detect(
             refused=refused,
             watch=watch,
         )
+    check_unchanged(*graphs)
+    return found

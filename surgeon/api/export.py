@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from surgeon.atomic import checked
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.formats import FileFacts, Written, all_formats, format_of, target_for_output
 from surgeon.formats.format import Watch, check_target
+from surgeon.formats.graphdef import check_unchanged
 from surgeon.graph import Graph
 from surgeon.language import Image
 from surgeon.request import Request
@@ -27,15 +30,19 @@ def write(
     plan: Plan,
     labels: Mapping[int, str],
     watch: Watch | None = None,
+    original: Graph | None = None,
     **options: Any,
 ) -> Written:
     """Write a rewritten graph in the format of the output's suffix; ``options`` are the format's own.
 
-    Raise SurgeonError.
+    Raise SurgeonError, E107 among others where the file of ``original``, which the plan was made for, or of
+    the rewritten graph was written in place since it was read.
     """
     form = format_of(output)
     facts = _facts(graph, target, catalog, plan, labels) if form.states_facts else FileFacts()
-    return form.write(graph, output, target, catalog, facts, watch, **options)
+    graphs = (graph,) if original is None else (original, graph)
+    with checked(partial(check_unchanged, *graphs)):
+        return form.write(graph, output, target, catalog, facts, watch, **options)
 
 
 def _facts(

@@ -43,6 +43,7 @@ def init(
     """
     from surgeon.atomic import write_text
     from surgeon.authoring import author, check_output, read_witnesses
+    from surgeon.formats.graphdef import check_unchanged
 
     path = None if output is None else check_output(Path(output))
     work = Request.of(None, model, plugin_paths=plugin_paths).resolve()
@@ -52,6 +53,7 @@ def init(
     made = author(graph, catalog, name=named, witnesses=witnesses)
     if not unchecked:
         made = made.planned(_planned_remarks(made.recipe, graph, catalog))
+    check_unchanged(graph)
     if path is None:
         return made
     write_text(path, made.text)

@@ -59,10 +59,11 @@ def verify(
     for pictures, V103 for a tolerance that is none, V104 for the recipe's ``image``, V106 where TensorFlow
     refuses a graph, V107 for a plugin without a reference, V108 for one inside a loop, V109 and V110 for
     graphs that cannot be compared, V115 for a ``file`` that no runner runs, V123 for a file of originals,
-    V124 and V125 for an engine of another graph, and what running an engine raises. Raise TypeError for
-    arguments that contradict each other.
+    V124 and V125 for an engine of another graph, E107 where the model was written in place meanwhile, and
+    what running an engine raises. Raise TypeError for arguments that contradict each other.
     """
     from surgeon.atomic import check_writable
+    from surgeon.formats.graphdef import check_unchanged
     from surgeon.verification import (
         GraphPair,
         Limits,
@@ -106,11 +107,17 @@ def verify(
     if kind is not None:
         with kind.open(path, libraries) as runner:
             info = graphs.info(made=images is None, graph=work.plan.digest)
-            return verify_runner(runner, records, info, limits, output=folder)
+            verification = verify_runner(runner, records, info, limits, output=folder)
+        check_unchanged(work.graph)
+        return verification
     if store is None:
-        return verify_rewritten(graphs, records, graphs.info(made=images is None), limits, output=folder)
+        info = graphs.info(made=images is None)
+        verification = verify_rewritten(graphs, records, info, limits, output=folder)
+        check_unchanged(work.graph)
+        return verification
     recorder = RunRecorder(graphs.info(made=images is None, graph=work.plan.digest))
     verification = verify_rewritten(graphs, recorder.taking(records), recorder.info, limits, output=folder)
+    check_unchanged(work.graph)
     if verification.pictures:
         recorder.write(Path(store))
     return verification

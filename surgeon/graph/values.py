@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,8 +110,10 @@ class MappedFile:
         with open(path, "rb") as handle:
             stat = os.fstat(handle.fileno())
             self.size = stat.st_size
-            self._stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+            self._opened = stat
             self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
+            self._descriptor = os.dup(handle.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
 
     @cached_property
     def view(self) -> memoryview:
@@ -120,13 +123,21 @@ class MappedFile:
     def changed(self) -> bool:
         """True when the file was written in place since it was mapped.
 
-        A replaced or removed one is unharmed.
+        A replaced or removed one is unharmed, unless it was written before. A program that sets the time of
+        the last change back is found by the time of the last change of the file's own record.
         """
+        before, now = self._opened, os.fstat(self._descriptor)
+        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            return True
+        return now.st_ctime_ns != before.st_ctime_ns and self._has_same_names(now)
+
+    def _has_same_names(self, now: os.stat_result) -> bool:
+        """Return whether the file is where it was: another name, or none, changes its record, too."""
         try:
-            stat = os.stat(self.path)
+            there = os.stat(self.path)
         except OSError:
             return False
-        return stat.st_ino == self._stamp[2] and (stat.st_size, stat.st_mtime_ns) != self._stamp[:2]
+        return os.path.samestat(there, now) and now.st_nlink == self._opened.st_nlink
 
     def drop_pages(self) -> None:
         """Tell the system that pages read so far are not needed again."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from surgeon.diagnostics import error
 from surgeon.formats.graphdef.reader import check_frozen, looks_like_text, parse_graphdef, parse_text
+from surgeon.formats.graphdef.writer import check_file_unchanged
 from surgeon.graph import Graph, MappedFile
 
 
@@ -18,7 +19,7 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
     such file, or unreadable), E102 (a folder without a SavedModel), E103 (empty), E104 (a Git LFS pointer),
     G101 (no GraphDef, or truncated), G102 (not frozen: variables), G103 (no nodes), G105 to G107 and G111
     (duplicate names, dangling inputs, cycles, malformed nodes), G112 (a constant whose shape and bytes
-    disagree), and G114 to G116 for a SavedModel.
+    disagree), G114 to G116 for a SavedModel, and E107 for a file that was written in place meanwhile.
     """
     file = Path(path)
     try:
@@ -60,4 +61,6 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
         graph = parse_text(mapped, file)
     else:
         graph = parse_graphdef(mapped, str(file))
-    return check_frozen(graph)
+    graph = check_frozen(graph)
+    check_file_unchanged(mapped)
+    return graph

@@ -11,6 +11,7 @@ from typing import Any
 from surgeon.diagnostics import SurgeonError, error, nearest_note
 from surgeon.formats.graphdef.messages import function_library
 from surgeon.formats.graphdef.reader import check_frozen, from_bytes
+from surgeon.formats.graphdef.writer import changed_meanwhile
 from surgeon.graph import Func, Graph, Node, Ref
 from surgeon.optional import no_stderr, quiet, require
 
@@ -37,10 +38,12 @@ def load_saved_model(folder: Path, tags: Sequence[str] = ("serve",), signature: 
     nodes, and only what the outputs need is kept. The outputs are those of ``signature``
     (``serving_default``, or the only one, where it is None), by sorted name. Raise SurgeonError E102 (no
     SavedModel), E108 (TensorFlow missing), G102 (variables left), G114 (a function that cannot be inlined),
-    G115 (no such tags or signature) and G116 (TensorFlow cannot load or freeze it).
+    G115 (no such tags or signature), G116 (TensorFlow cannot load or freeze it) and E107 (a file was changed
+    meanwhile).
     """
     folder = Path(folder)
     _find(folder)
+    before = _file_states(folder)
     with quiet():
         with no_stderr():
             tensorflow = require("tensorflow", _PURPOSE)
@@ -49,7 +52,21 @@ def load_saved_model(folder: Path, tags: Sequence[str] = ("serve",), signature: 
         choice = _choose(meta_graphs, folder, tuple(tags), signature)
         with _answering(folder):
             data, outputs = _freeze(tensorflow, folder, choice)
+    after = _file_states(folder)
+    for file, state in before.items():
+        if after.get(file) != state:
+            raise changed_meanwhile(file)
     return _finished(from_bytes(data, str(folder)), outputs)
+
+
+def _file_states(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    """Return what changes of a file that is written, for each file that TensorFlow reads."""
+    states = {}
+    for file in sorted({*folder.glob("saved_model.*"), *folder.glob("variables/*")}):
+        with contextlib.suppress(OSError):
+            stat = file.stat()
+            states[file] = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    return states
 
 
 def _find(folder: Path) -> None:

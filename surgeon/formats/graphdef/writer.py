@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import Error as ProtobufError
 
-from surgeon.atomic import writing
-from surgeon.diagnostics import error
+from surgeon.atomic import checked, writing
+from surgeon.diagnostics import SurgeonError, error
 from surgeon.formats.graphdef.messages import TYPE_NUMBERS, GraphDef, node_to_message, versions_to
 from surgeon.formats.graphdef.wire import framed, tag, varint
 from surgeon.graph import Graph, MappedFile, Node, TensorRef
@@ -59,19 +60,16 @@ def save_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
         from google.protobuf import text_format
 
         text = text_format.MessageToString(to_message(graph))
-        with writing(path) as handle:
-            check_unchanged(graph)
+        with checked(partial(check_unchanged, graph)), writing(path) as handle:
             handle.write(text.encode())
         return
     _check_size(_bytes_in_files(graph))
     total = 0
-    with writing(path) as handle:
-        check_unchanged(graph)
+    with checked(partial(check_unchanged, graph)), writing(path) as handle:
         for chunk in _chunks(graph):
             total += len(chunk)
             _check_size(total)
             handle.write(chunk)
-        check_unchanged(graph)
 
 
 def _bytes_in_files(graph: Graph) -> int:
@@ -90,23 +88,35 @@ def _check_size(total: int) -> None:
         )
 
 
-def check_unchanged(graph: Graph) -> None:
-    """Raise SurgeonError E107 where a file that holds constants of ``graph`` has changed.
+def check_unchanged(*graphs: Graph) -> None:
+    """Raise SurgeonError E107 where a file that holds constants of the graphs has changed.
 
     That is a file that was written in place since it was read.
     """
     files: dict[int, MappedFile] = {}
-    for node in graph:
-        for value in node.attrs.values():
-            if isinstance(value, TensorRef):
-                files[id(value.file)] = value.file
+    for graph in graphs:
+        for node in graph:
+            for value in node.attrs.values():
+                if isinstance(value, TensorRef):
+                    files[id(value.file)] = value.file
     for file in files.values():
-        if file.changed():
-            raise error(
-                "E107",
-                f"'{file.path}' was changed while it was being converted; nothing was written",
-                help=["run the command again"],
-            )
+        check_file_unchanged(file)
+
+
+def check_file_unchanged(file: MappedFile) -> None:
+    """Raise SurgeonError E107 where a file was written in place since it was mapped."""
+    if file.changed():
+        raise changed_meanwhile(file.path)
+
+
+def changed_meanwhile(path: Path) -> SurgeonError:
+    """Return the error E107 for an input that was written in place while it was read."""
+    return error(
+        "E107",
+        f"'{path}' was changed in place since it was read; expected it to stay as it was, so nothing was "
+        "written",
+        help=["wait until no other program writes to it, then run the command again"],
+    )
 
 
 def _chunks(graph: Graph) -> Iterator[bytes | memoryview]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
-from surgeon.atomic import writing
+from surgeon.atomic import checked, writing
 from surgeon.diagnostics import error
 from surgeon.formats.graphdef import check_unchanged
 from surgeon.formats.graphdef.wire import VARINT, framed, tag, varint
@@ -35,9 +36,8 @@ def write_uff(model: UffModel, path: str | os.PathLike[str]) -> None:
     total = len(head) + length + 16 + sum(len(text) + (blob.nbytes if blob else 0) for text, blob in entries)
     if total > LIMIT:
         raise _too_large(model, total)
-    with writing(path) as handle:
-        if model.graph is not None:
-            check_unchanged(model.graph)
+    graphs = () if model.graph is None else (model.graph,)
+    with checked(partial(check_unchanged, *graphs)), writing(path) as handle:
         handle.write(head + framed(schema.GRAPHS, length) + graph_id)
         handle.writelines(nodes)
         read = 0

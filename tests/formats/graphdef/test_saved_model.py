@@ -223,3 +223,24 @@ def test_a_folder_without_a_saved_model_says_what_it_holds(
     (found,) = caught.value.diagnostics
     assert found.code == "E102"
     assert hint in found.render()
+
+
+def test_a_folder_whose_variables_are_written_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorflow.python.grappler import tf_optimizer
+
+    folder = tf1_model(tmp_path / "model", loop)
+    (variables,) = (folder / "variables").glob("*.data-*")
+    optimize = tf_optimizer.OptimizeGraph
+
+    def writing(*args: Any) -> Any:
+        with variables.open("ab") as handle:
+            handle.write(b"\0")
+        return optimize(*args)
+
+    assert len(load_saved_model(folder))
+    monkeypatch.setattr(tf_optimizer, "OptimizeGraph", writing)
+    with pytest.raises(SurgeonError, match="E107") as exc:
+        load_saved_model(folder)
+    assert str(variables) in exc.value.diagnostics[0].message
