@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from surgeon import children
 from surgeon.diagnostics import SurgeonError, error
 
 _START = Path(__file__).parent / "child" / "__main__.py"
@@ -18,9 +18,10 @@ _START = Path(__file__).parent / "child" / "__main__.py"
 def command(module: str, *arguments: str) -> list[str]:
     """Return the command that calls ``main`` of a module of ``child`` in another interpreter.
 
-    It looks for modules where this process does; a file of the working folder does not get in the way.
+    It looks for modules where :func:`surgeon.children.command` says.
     """
-    return [sys.executable, str(_START), module, json.dumps(sys.path), *arguments]
+    options = children.interpreter_options()
+    return [sys.executable, *options, str(_START), module, children.search_path(), *arguments]
 
 
 def not_installed(purpose: str) -> SurgeonError:
@@ -34,8 +35,10 @@ def not_installed(purpose: str) -> SurgeonError:
 
 def environment() -> Mapping[str, str]:
     """Return the environment of a child, which finds the libraries that pip installs beside TensorRT."""
-    paths = [*filter(None, [os.environ.get("LD_LIBRARY_PATH", "")]), *_library_folders()]
-    return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(paths)} if paths else os.environ
+    given = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+    # An empty entry means the working folder.
+    paths = [*filter(None, given), *_library_folders()]
+    return children.environment({"LD_LIBRARY_PATH": os.pathsep.join(paths)} if paths else None)
 
 
 def _library_folders() -> list[str]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
+from surgeon.children import command, environment
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.optional import require
 
@@ -98,15 +99,15 @@ def serving(viewer: Viewer, port: int, files: Sequence[Path] = ()) -> Iterator[s
         tempfile.TemporaryDirectory(prefix="surgeon-viewer-") as folder,
         tempfile.TemporaryFile() as output,
     ):
-        # Its own folder keeps modules of the working folder out, its own session the terminal's Ctrl-C.
+        # Its own session keeps the terminal's Ctrl-C out.
         process = subprocess.Popen(
-            [sys.executable, "-c", f"{_WATCH}; {viewer.code}", *_arguments(viewer, port, files)],
+            command(f"{_WATCH}; {viewer.code}", *_arguments(viewer, port, files)),
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=_environment(),
+            env={key: value for key, value in environment().items() if key != "COLAB_RELEASE_TAG"},
         )
         try:
             _await(viewer, process, port, output)
@@ -164,12 +165,6 @@ def _arguments(viewer: Viewer, port: int, files: Sequence[Path]) -> list[str]:
         else [str(path.resolve()) for path in files]
     )
     return ["--host", HOST, "--port", str(port), *own]
-
-
-def _environment() -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key not in ("COLAB_RELEASE_TAG", "PYTHONPATH")}
-    paths = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths)} if paths else kept
 
 
 def _await(viewer: Viewer, process: subprocess.Popen[bytes], port: int, output: IO[bytes]) -> None:

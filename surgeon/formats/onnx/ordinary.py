@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from surgeon.children import command, environment
 from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.optional import no_stderr, quiet, require
 
@@ -134,19 +135,19 @@ _WITHOUT_HANDLER = frozenset(
 
 
 def _from_child(definition: bytes, request: Request) -> bytes:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")
+    surroundings = environment({"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": level})
     order = (
         _framed({"inputs": request.inputs, "outputs": request.outputs, "opset": request.opset}) + definition
     )
-    command = [sys.executable, "-m", "surgeon.formats.onnx.ordinary"]
     try:
         done = subprocess.run(
-            command, input=order, capture_output=True, env=environment, timeout=_TIMEOUT, check=False
+            command("from surgeon.formats.onnx.ordinary import main; main()"),
+            input=order,
+            capture_output=True,
+            env=surroundings,
+            timeout=_TIMEOUT,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise error("X142", f"tf2onnx's process failed: {exc}", help=["run the command again"]) from None
@@ -201,7 +202,8 @@ def _plain(code: str, message: str, where: object, help: Sequence[str]) -> list[
     return [code, message, where if isinstance(where, str) else None, list(help)]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Answer the request on standard input."""
     with os.fdopen(os.dup(1), "wb") as answer_to:
         os.dup2(2, 1)  # whatever else writes to standard output must not get into the answer
         serve(sys.stdin.buffer, answer_to)
