@@ -140,7 +140,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     if stat.S_ISDIR(_kind(target)):
         raise _is_folder(target)
     folder = Path(os.path.realpath(target)).parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise _refused(target, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _refused(target, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))

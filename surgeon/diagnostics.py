@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import heapq
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -176,7 +177,7 @@ def pages_dir() -> Path:
 def code_page(code: str) -> tuple[str, str] | None:
     """Return (title, body) of a code's page, or None where there is no such code."""
     path = pages_dir() / f"{code}.md"
-    if not code.isalnum() or not path.is_file():
+    if not code.isalnum() or not os.path.isfile(path):
         return None
     title, _, body = path.read_text(encoding="utf-8").partition("\n")
     return title.removeprefix("#").strip().removeprefix(code).strip(": "), body.strip() + "\n"

@@ -180,7 +180,7 @@ class Work:
         if isinstance(model, Graph):
             return model
         form = format_of(model)
-        if not form.rewritable and model.is_file():
+        if not form.rewritable and os.path.isfile(model):
             raise error(
                 "E110",
                 f"'{model}' is {form.noun}; expected a frozen graph or a SavedModel folder",

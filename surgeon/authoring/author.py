@@ -73,7 +73,7 @@ def read_witnesses(
         return Witnesses(read, labels if isinstance(labels, Mapping) else load_labels(Path(labels)))
     # The path is that of the machine that trained, with its own separators.
     beside = re.split(r"[/\\]", read.label_map)[-1] if read is not None else ""
-    if config is None or not beside or not (config.parent / beside).is_file():
+    if config is None or not beside or not os.path.isfile(config.parent / beside):
         return Witnesses(read)
     try:
         return Witnesses(read, load_labels(config.parent / beside))
@@ -86,7 +86,7 @@ def read_witnesses(
 def check_output(path: Path) -> Path:
     """Return the path of a recipe; raise SurgeonError D149 for a name by which it could not be used."""
     if path.suffix.lower() in (".yaml", ".yml") or (
-        path.exists() and not path.is_file() and not path.is_dir()
+        os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
     ):
         return path
     raise error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -104,7 +105,7 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
         Raise SurgeonError C115 for a file that is wrong.
         """
         path = self._folders[op] / "cases.yaml" if op in self._folders else None
-        if path is None or not path.is_file():
+        if path is None or not os.path.isfile(path):
             return None
         from surgeon.catalog.cases import load_cases
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.resources
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def plugin_folders(plugin_paths: Sequence[Path] = ()) -> Mapping[str, Path]:
 
 
 def _folders(root: Path) -> Iterator[Path]:
-    return (path for path in sorted(root.iterdir()) if (path / "plugin.yaml").is_file())
+    return (path for path in sorted(root.iterdir()) if os.path.isfile(path / "plugin.yaml"))
 
 
 def _shipped() -> Path:
@@ -63,7 +64,7 @@ def _from_entry_points() -> Iterator[Path]:
 def _from_user(plugin_paths: Sequence[Path]) -> Iterator[Path]:
     for given in plugin_paths:
         path = Path(given)
-        if (path / "plugin.yaml").is_file():
+        if os.path.isfile(path / "plugin.yaml"):
             raise error(
                 "C113",
                 f"the plugin path '{path}' is a plugin's folder itself; expected the folder that holds it",

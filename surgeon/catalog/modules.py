@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -97,7 +98,7 @@ def load_module(folder: Path, stem: str) -> ModuleType | None:
     Raise SurgeonError C111 where it fails.
     """
     path = folder / f"{stem}.py"
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     # Two folders may hold plugins of the same name, so the name alone is not unique.
     digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]

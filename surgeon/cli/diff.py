@@ -7,6 +7,7 @@ surgeon diff frozen_inference_graph.pb rewritten.pb --html diff.html
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from surgeon.cli import console
@@ -34,9 +35,8 @@ def run(args: argparse.Namespace) -> int:
 
     found = surgeon.diff(args.a, args.b, html=args.html)
     if args.html is not None:
-        console.say(
-            f"{args.html}: the page, {console.size(args.html.stat().st_size if args.html.is_file() else 0)}"
-        )
+        size = args.html.stat().st_size if os.path.isfile(args.html) else 0
+        console.say(f"{args.html}: the page, {console.size(size)}")
     if args.json:
         console.show_json(found.to_json())
     elif args.html is None:

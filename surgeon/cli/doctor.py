@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NAME = "doctor"
 SUMMARY = "look at the installation"
 
-NEEDED = ("numpy", "protobuf", "pydantic", "PyYAML", "tensorboard")
+NEEDED = ("numpy", "protobuf", "pydantic", "PyYAML", "regex", "tensorboard")
 OPTIONAL = (
     (("tensorflow", "tensorflow-cpu"), "reads SavedModel folders", "surgeon[tensorflow]"),
     (("tensorrt",), "builds and runs engines", "surgeon[tensorrt]"),

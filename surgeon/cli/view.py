@@ -16,6 +16,7 @@ neither package.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import tempfile
 import webbrowser
@@ -132,7 +133,7 @@ def _write(args: argparse.Namespace) -> int:
             args, html=args.html, verification=verified if verified is not None else args.verification
         )
     written = write_explorer(report, args.export) if args.export is not None else ()
-    page = args.html.stat().st_size if args.html is not None and args.html.is_file() else 0
+    page = args.html.stat().st_size if args.html is not None and os.path.isfile(args.html) else 0
     if args.json:
         files = {"explorer": [str(path) for path in written]} if written else {}
         pages = {"page": str(args.html), "bytes": page} if args.html is not None else {}

@@ -48,7 +48,7 @@ def _library_folders() -> list[str]:
         spec = find_spec(name)
         for place in (spec.submodule_search_locations or ()) if spec is not None else ():
             folders += [Path(place)] if name == "tensorrt" else sorted(Path(place).glob("*/lib"))
-    return [str(folder) for folder in folders if folder.is_dir()]
+    return [str(folder) for folder in folders if os.path.isdir(folder)]
 
 
 def signal_name(number: int) -> str:

@@ -10,9 +10,11 @@ from types import MappingProxyType
 
 from surgeon.diagnostics import SurgeonError, error, nearest_note
 from surgeon.display import Displayed
+from surgeon.graph.dtypes import DType
 from surgeon.graph.node import Node, Ref
-from surgeon.graph.op_sets import LOOP_ENDS, WITHOUT_OUTPUT
-from surgeon.graph.printing import print_node
+from surgeon.graph.op_sets import CONSTANTS, LOOP_ENDS, WITHOUT_OUTPUT
+from surgeon.graph.printing import print_attr, print_node
+from surgeon.graph.values import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,12 @@ def sources_first(
 def shortened(names: list[str]) -> list[str]:
     """Return the names, or the first four and last three where there are many."""
     return names if len(names) <= 8 else [*names[:4], "...", *names[-3:]]
+
+
+def _contradicts_itself(constant: Node) -> bool:
+    """Return whether a constant's value is of another element type than its attribute says."""
+    stated, value = constant.attrs.get("dtype"), constant.attrs.get("value")
+    return isinstance(stated, DType) and isinstance(value, Tensor) and value.dtype is not stated
 
 
 class Graph(Displayed):
@@ -248,11 +256,22 @@ class Graph(Displayed):
     def check(self) -> Graph:
         """Return this graph.
 
-        Raise SurgeonError for a dangling input (G106), a cycle (G107) or a bad output (G109).
+        Raise SurgeonError for a dangling input (G106), a cycle (G107), a bad output (G109) or a constant
+        whose value is of another type than its ``dtype`` says (G112).
         """
         nodes = self._nodes
         problems: list[SurgeonError] = []
         for node in nodes.values():
+            if node.op in CONSTANTS and _contradicts_itself(node) and len(problems) < 5:
+                problems.append(
+                    error(
+                        "G112",
+                        f"the constant '{node.name}' contradicts itself: its attribute 'dtype' is "
+                        f"{print_attr(node.attrs['dtype'])}, and its value is of another type",
+                        self.source or None,
+                        help=["export the graph again, or correct the step that changed the node"],
+                    )
+                )
             for source in node.sources:
                 if source not in nodes and len(problems) < 5:
                     problems.append(

@@ -97,6 +97,12 @@ def parse_document(text: str, file: str) -> Value:
     """Return the one document in ``text``; raise SurgeonError R101 where YAML refuses it, R102 for a
     duplicate key, R103 for tags, cycles, aliases that explode, and documents that are too large or too deep.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise error(
+            "R101", f"the text is not UTF-8: it has {text[exc.start]!r} at {exc.start}", file
+        ) from None
     lines = text.split("\n")
     if len(text) > TEXT_LIMIT:
         raise error("R103", f"the document has {len(text)} characters; at most {TEXT_LIMIT} are read", file)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ def recipe_files(recipe_paths: Iterable[Path] = ()) -> dict[str, Path]:
     folders = [Path(str(resources.files("surgeon.recipes"))), *_entry_points(), *recipe_paths]
     found: dict[str, Path] = {}
     for folder in folders:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise error(
                 "E101",
                 f"the recipe folder '{folder}' cannot be read: no such folder",
@@ -71,12 +73,12 @@ def find_recipe(
     text = str(name)
     if isinstance(name, Path) or text.endswith((".yaml", ".yml")) or "/" in text:
         path = (base / text) if base and not Path(text).is_absolute() else Path(text)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise error("R112", f"there is no recipe file '{path}'", where, help=["check the path"])
         return path
     files = recipe_files(recipe_paths)
     if text not in files:
-        beside = [Path(text + ".yaml")] if Path(text + ".yaml").is_file() else []
+        beside = [Path(text + ".yaml")] if os.path.isfile(Path(text + ".yaml")) else []
         notes = nearest_note(text, files) or (
             ("shipped: " + ", ".join(f"'{f}'" for f in files),) if files else ()
         )
@@ -122,51 +124,57 @@ def build_recipe(
     document: Value, path: Path, parameters: Mapping[str, Any], recipe_paths: Sequence[Path]
 ) -> Recipe:
     """Return the recipe of a parsed document; as :func:`load_recipe`."""
-    layers = _layers(document, path, recipe_paths, ())
-    merged = merge(body for _, body in layers)
+    layers = _Layers(recipe_paths)
+    layers.add(document, path)
+    merged = merge(body for _, body in layers.bodies.values())
     declared = _parameters(merged, parameters)
     used = {key: substitute(item, declared) for key, item in merged.entries.items() if key != "parameters"}
     values: dict[str, Value] = dict(used)
     if "parameters" in merged.entries:
         values["parameters"] = Mapped(declared, dict.fromkeys(declared, merged.span), merged.span)
     recipe = _validated(Mapped(values, merged.keys, merged.span))
-    recipe._sources = tuple(file for file, _ in layers)
+    recipe._sources = tuple(file for file, _ in layers.bodies.values())
     return recipe
 
 
-def _layers(
-    value: Value, path: Path, recipe_paths: Sequence[Path], above: tuple[Path, ...]
-) -> list[tuple[str, Mapped]]:
-    """Return (file, body) of everything the recipe builds on, and of itself, in the order of merging."""
-    if not isinstance(value, Mapped):
-        raise error(
-            "R106",
-            "a recipe is a mapping; expected keys such as 'recipe', 'nodes' and 'namespaces'",
-            value.span,
-        )
-    here = path.resolve()
-    if len(above) > _EXTENDS_LIMIT:
-        raise error("R113", f"recipes extend each other over {_EXTENDS_LIMIT} levels deep", value.span)
-    out: list[tuple[str, Mapped]] = []
-    extends = value.entries.get("extends")
-    for item in _names(extends):
-        base = find_recipe(str(item.value), recipe_paths, path.parent, item.span)
-        if base.resolve() in (*above, here):
-            chain = " -> ".join(p.name for p in (*above, here, base.resolve()))
+@dataclass
+class _Layers:
+    """What a recipe builds on, gathered: each file is read once, and stands where it is named first."""
+
+    recipe_paths: Sequence[Path]
+    bodies: dict[Path, tuple[str, Mapped]] = field(default_factory=dict)
+
+    def add(self, value: Value, path: Path, above: tuple[Path, ...] = ()) -> None:
+        """Add everything that the recipe of a file builds on, and then the recipe itself."""
+        if not isinstance(value, Mapped):
             raise error(
-                "R113", f"'{item.value}' extends itself: {chain}", item.span, help=["take one of them out"]
+                "R106",
+                "a recipe is a mapping; expected keys such as 'recipe', 'nodes' and 'namespaces'",
+                value.span,
             )
-        for layer in _layers(read_document(base), base, recipe_paths, (*above, here)):
-            if layer[0] not in [file for file, _ in out]:
-                out.append(layer)
-    body = (
-        value
-        if not above
-        else Mapped(
-            {k: v for k, v in value.entries.items() if k not in ("name", "summary")}, value.keys, value.span
-        )
-    )
-    return [*out, (str(path), body)]
+        here = (*above, path.resolve())
+        if len(above) > _EXTENDS_LIMIT:
+            raise error("R113", f"recipes extend each other over {_EXTENDS_LIMIT} levels deep", value.span)
+        for item in _names(value.entries.get("extends")):
+            base = find_recipe(str(item.value), self.recipe_paths, path.parent, item.span)
+            file = base.resolve()
+            if file in here:
+                chain = " -> ".join(p.name for p in (*here, file))
+                raise error(
+                    "R113",
+                    f"'{item.value}' extends itself: {chain}",
+                    item.span,
+                    help=["take one of them out"],
+                )
+            if file not in self.bodies:
+                self.add(read_document(base), base, here)
+        body = value if not above else _without_title(value)
+        self.bodies[here[-1]] = (str(path), body)
+
+
+def _without_title(value: Mapped) -> Mapped:
+    entries = {k: v for k, v in value.entries.items() if k not in ("name", "summary")}
+    return Mapped(entries, value.keys, value.span)
 
 
 def _names(extends: Value | None) -> list[Scalar]:

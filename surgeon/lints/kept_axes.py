@@ -58,6 +58,8 @@ def check(context: LintContext) -> Iterator[Diagnostic]:
 
 def _trailing(context: LintContext, node: Node) -> bool:
     """Return whether the last axes alone are reduced, so that no other axis gets another number."""
+    if len(node.inputs) < 2:
+        return False
     dims, axes = context.dims(node.inputs[0]), context.inference.shape_value(node.inputs[1])
     if dims is None or axes is None or None in axes:
         return False

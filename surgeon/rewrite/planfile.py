@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, Strict, ValidationError
+from pydantic_core import from_json
 
 from surgeon.atomic import write_text
 from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError, error
@@ -54,8 +58,145 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
     }
 
 
+class _Stored(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+_Place = tuple[str, NonNegativeInt, NonNegativeInt]
+
+
+class _StoredEdit(_Stored):
+    at: Annotated[_Place, Strict(False)] | None = None
+
+    @property
+    def span(self) -> Span | None:
+        return None if self.at is None else Span(*self.at)
+
+    def edit(self) -> Edit:
+        """Return the edit; raise ValueError or SurgeonError for a text in it that cannot be parsed."""
+        raise NotImplementedError
+
+
+class _StoredAdd(_StoredEdit):
+    add: str
+    before: str | None = None
+
+    def edit(self) -> Edit:
+        return Add(parse_node(self.add, "add"), self.before, self.span)
+
+
+class _StoredDrop(_StoredEdit):
+    drop: str
+    fate: str
+    into: str | None = None
+
+    def edit(self) -> Edit:
+        return Drop(self.drop, self.fate, self.into, self.span)
+
+
+class _StoredRewire(_StoredEdit):
+    rewire: str
+    inputs: list[str] | None = None
+    control: list[str] | None = None
+
+    def edit(self) -> Edit:
+        inputs = None if self.inputs is None else tuple(map(Ref.parse, self.inputs))
+        control = None if self.control is None else tuple(self.control)
+        return Rewire(self.rewire, inputs, control, self.span)
+
+
+class _StoredAttr(_StoredEdit):
+    name: str = Field(alias="set-attr")
+    key: str
+    value: str | None
+
+    def edit(self) -> Edit:
+        value = None if self.value is None else parse_node(f"n = N() {{v: {self.value}}}", "value").attrs["v"]
+        return SetAttr(self.name, self.key, value, self.span)
+
+
+class _StoredOp(_StoredEdit):
+    name: str = Field(alias="set-op")
+    op: str
+
+    def edit(self) -> Edit:
+        return SetOp(self.name, self.op, self.span)
+
+
+class _StoredOutputs(_StoredEdit):
+    outputs: list[str]
+
+    def edit(self) -> Edit:
+        return SetOutputs(tuple(map(Ref.parse, self.outputs)), self.span)
+
+
+_EDITS: Mapping[str, type[_StoredEdit]] = {
+    "add": _StoredAdd,
+    "drop": _StoredDrop,
+    "rewire": _StoredRewire,
+    "set-attr": _StoredAttr,
+    "set-op": _StoredOp,
+    "outputs": _StoredOutputs,
+}
+
+
+class _StoredStep(_Stored):
+    step: str
+    id: str
+    at: Annotated[_Place, Strict(False)] | None = None
+    skipped: str = ""
+    nodes: NonNegativeInt
+    edits: list[dict[str, Any]]
+
+
+class _StoredDerivation(_Stored):
+    node: str
+    field: str
+    value: Any
+    evidence: list[str]
+
+
+class _StoredPlace(_Stored):
+    file: str
+    line: NonNegativeInt
+    column: NonNegativeInt
+    length: NonNegativeInt
+
+
+class _StoredRemark(_Stored):
+    code: str
+    message: str
+    where: _StoredPlace | str | None
+    notes: list[str]
+    help: list[str]
+    severity: Literal["error", "warning", "note"]
+
+    def diagnostic(self) -> Diagnostic:
+        place = self.where
+        where = Span(**place.model_dump()) if isinstance(place, _StoredPlace) else place
+        severity = Severity(self.severity)
+        return Diagnostic(self.code, self.message, where, tuple(self.notes), tuple(self.help), severity)
+
+
+class _StoredGraph(_Stored):
+    digest: str
+
+
+class _StoredPlan(_Stored):
+    recipe: str
+    target: str
+    graph: _StoredGraph
+    image: dict[str, Any] | None = None
+    derivations: list[_StoredDerivation]
+    remarks: list[_StoredRemark]
+    steps: list[_StoredStep]
+
+
 def plan_from_json(data: Any, source: str = "<plan>") -> Plan:
-    """Return the plan of :func:`plan_to_json`'s values; raise SurgeonError S408 for anything else."""
+    """Return the plan of :func:`plan_to_json`'s values.
+
+    Raise SurgeonError S408 for anything else, with the place of the first value that is not as it is written.
+    """
     if not isinstance(data, dict) or data.get("surgeon plan") != _VERSION:
         raise error(
             "S408",
@@ -63,51 +204,58 @@ def plan_from_json(data: Any, source: str = "<plan>") -> Plan:
             source,
             help=["make one: surgeon plan RECIPE MODEL -o plan.json"],
         )
+    with _placed(source):
+        stored = _StoredPlan.model_validate(data)
+    image = None
+    if stored.image is not None:
+        with _placed(source, "image"):
+            image = Image.model_validate(stored.image)
+    return Plan(
+        stored.recipe,
+        stored.target,
+        tuple(_step_from(step, i, source) for i, step in enumerate(stored.steps)),
+        tuple(Derivation(d.node, d.field, d.value, tuple(d.evidence)) for d in stored.derivations),
+        tuple(remark.diagnostic() for remark in stored.remarks),
+        stored_digest=stored.graph.digest,
+        image=image,
+    )
+
+
+def _step_from(stored: _StoredStep, index: int, source: str) -> PlannedStep:
+    edits = tuple(_edit_from(e, source, "steps", index, "edits", i) for i, e in enumerate(stored.edits))
+    span = None if stored.at is None else Span(*stored.at)
+    return PlannedStep(stored.step, stored.id, edits, span, stored.skipped, stored.nodes)
+
+
+def _edit_from(value: Mapping[str, Any], source: str, *path: str | int) -> Edit:
+    with _placed(source, *path):
+        kind = next((key for key in _EDITS if key in value), None)
+        if kind is None:
+            raise ValueError(f"it is no edit; expected one of {', '.join(_EDITS)}")
+        return _EDITS[kind].model_validate(value).edit()
+
+
+@contextmanager
+def _placed(source: str, *path: str | int) -> Iterator[None]:
+    """Turn what is wrong with a value of the file into SurgeonError S408 with its place."""
     try:
-        steps = tuple(
-            PlannedStep(
-                s["step"],
-                s["id"],
-                tuple(_edit_from(e, source) for e in s["edits"]),
-                _span_from(s.get("at")),
-                s.get("skipped", ""),
-                int(s["nodes"]),
-            )
-            for s in data["steps"]
-        )
-        derivations = tuple(
-            Derivation(d["node"], d["field"], d["value"], tuple(d["evidence"])) for d in data["derivations"]
-        )
-        remarks = tuple(
-            Diagnostic(
-                d["code"],
-                d["message"],
-                _place_from(d["where"]),
-                tuple(d["notes"]),
-                tuple(d["help"]),
-                Severity(d["severity"]),
-            )
-            for d in data["remarks"]
-        )
-        image = None if data.get("image") is None else Image.model_validate(data["image"])
-        return Plan(
-            str(data["recipe"]),
-            str(data["target"]),
-            steps,
-            derivations,
-            remarks,
-            stored_digest=str(data["graph"]["digest"]),
-            image=image,
-        )
-    except SurgeonError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
-        raise error(
-            "S408",
-            f"the plan is damaged: {type(exc).__name__} {exc}",
-            source,
-            help=["make it again: surgeon plan RECIPE MODEL -o plan.json"],
-        ) from None
+        yield
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_context=False)[0]
+        raise _damaged(source, (*path, *first["loc"]), first["msg"][:1].lower() + first["msg"][1:]) from None
+    except ValueError as exc:
+        raise _damaged(source, path, str(exc)) from None
+    except SurgeonError as exc:
+        raise _damaged(source, path, exc.diagnostics[0].message) from None
+
+
+def _damaged(source: str, path: Sequence[str | int], reason: str) -> SurgeonError:
+    return error(
+        "S408",
+        f"the plan is damaged at '{'.'.join(map(str, path))}': {' '.join(reason.split())}",
+        source,
+        help=["make it again: surgeon plan RECIPE MODEL -o plan.json"],
+    )
 
 
 def write_plan(plan: Plan, path: str | os.PathLike[str]) -> None:
@@ -119,28 +267,18 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     """Read a plan; raise SurgeonError E101 where it cannot be read and S408 where it is none."""
     file = Path(path)
     try:
-        data = json.loads(file.read_bytes())
+        data = from_json(file.read_bytes())
     except OSError as exc:
         raise error(
             "E101", f"'{file}' cannot be read: {exc.strerror or exc}", help=["check the path"]
         ) from None
-    except (ValueError, RecursionError) as exc:
+    except ValueError as exc:
         raise error("S408", f"the plan is no JSON: {exc}", str(file)) from None
     return plan_from_json(data, str(file))
 
 
 def _span_to(span: Span | None) -> list[Any] | None:
     return None if span is None else [span.file, span.line, span.column]
-
-
-def _span_from(value: Any) -> Span | None:
-    return None if value is None else Span(str(value[0]), int(value[1]), int(value[2]))
-
-
-def _place_from(value: Any) -> Span | str | None:
-    if isinstance(value, dict):
-        return Span(str(value["file"]), int(value["line"]), int(value["column"]), int(value["length"]))
-    return value if isinstance(value, str) else None
 
 
 def _edit_to(edit: Edit) -> dict[str, Any]:
@@ -169,32 +307,3 @@ def _edit_to(edit: Edit) -> dict[str, Any]:
     if edit.span is not None:
         out["at"] = _span_to(edit.span)
     return out
-
-
-def _edit_from(value: Mapping[str, Any], source: str) -> Edit:
-    span = _span_from(value.get("at"))
-    kinds: dict[str, Callable[[], Edit]] = {
-        "add": lambda: Add(parse_node(value["add"], source), value.get("before"), span),
-        "drop": lambda: Drop(value["drop"], value["fate"], value.get("into"), span),
-        "rewire": lambda: Rewire(
-            value["rewire"],
-            tuple(Ref.parse(r) for r in value["inputs"]) if "inputs" in value else None,
-            tuple(value["control"]) if "control" in value else None,
-            span,
-        ),
-        "set-attr": lambda: SetAttr(
-            value["set-attr"], value["key"], _attr_from(value["value"], source), span
-        ),
-        "set-op": lambda: SetOp(value["set-op"], value["op"], span),
-        "outputs": lambda: SetOutputs(tuple(Ref.parse(r) for r in value["outputs"]), span),
-    }
-    for key, build in kinds.items():
-        if key in value:
-            return build()
-    raise ValueError(f"no edit: {sorted(value)}")
-
-
-def _attr_from(text: str | None, source: str) -> Any:
-    if text is None:
-        return None
-    return parse_node(f"n = N() {{v: {text}}}", source).attrs["v"]

@@ -63,7 +63,7 @@ def check_what(
                 "leave it out",
             )
         return None
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise error(
             "E101", f"the file '{path}' cannot be read: there is no such file", help=["check the path"]
         )

@@ -205,7 +205,7 @@ def picture_files(place: Path) -> tuple[Path, ...]:
 
     Raise SurgeonError V102 for none.
     """
-    if place.is_file():
+    if os.path.isfile(place):
         return (place,)
     try:
         names = sorted(entry.name for entry in place.iterdir())
@@ -214,7 +214,7 @@ def picture_files(place: Path) -> tuple[Path, ...]:
             "V102", f"the pictures '{place}' cannot be read: {exc.strerror or exc}", help=["check the path"]
         ) from None
     found = [place / name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
-    found = [path for path in found if path.is_file()]
+    found = [path for path in found if os.path.isfile(path)]
     if not found:
         shown = ", ".join(f"'{name}'" for name in names[:5]) + (
             f" and {len(names) - 5} more" if len(names) > 5 else ""

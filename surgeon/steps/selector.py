@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
@@ -14,6 +14,9 @@ from surgeon.graph import Graph, Node
 from surgeon.steps.step import StepContext
 
 Entry = TypeVar("Entry")
+
+PATIENCE = 10.0
+"""Seconds that the pattern of one selector may take on the names of a graph."""
 
 
 class Selector(BaseModel):
@@ -33,23 +36,32 @@ class Selector(BaseModel):
     def _says_something(self) -> Selector:
         if self.op is None and self.path is None and self.name is None:
             raise ValueError("a selector needs one of 'op', 'path' and 'name'")
-        for pattern in (self.path,):
-            if pattern is not None:
-                try:
-                    re.compile(pattern)
-                except re.error as exc:
-                    raise ValueError(f"'{pattern}' is no regular expression: {exc}") from None
+        if self.path is not None:
+            import regex
+
+            try:
+                regex.compile(self.path)
+            except (regex.error, OverflowError, RecursionError) as exc:
+                raise ValueError(f"'{self.path}' is no regular expression: {exc}") from None
         return self
 
-    def matches(self, node: Node) -> bool:
-        """True when the node fits every part given."""
+    def matches(self, node: Node, timeout: float = PATIENCE) -> bool:
+        """Return whether the node fits every part given.
+
+        Raise TimeoutError where the pattern takes more than ``timeout`` seconds on the name.
+        """
         ops = (self.op,) if isinstance(self.op, str) else self.op
         return (
             (ops is None or node.op in ops)
             and (self.under is None or node.name == self.under or node.name.startswith(self.under + "/"))
             and (self.name is None or fnmatch.fnmatchcase(node.name.rpartition("/")[2], self.name))
-            and (self.path is None or re.fullmatch(self.path, node.name) is not None)
+            and (self.path is None or self._path_matches(node.name, timeout))
         )
+
+    def _path_matches(self, name: str, timeout: float) -> bool:
+        import regex
+
+        return self.path is not None and regex.fullmatch(self.path, name, timeout=timeout) is not None
 
     def __str__(self) -> str:
         shown = {k: v for k, v in self.model_dump(exclude_defaults=True).items() if k != "optional"}
@@ -85,12 +97,13 @@ def select(context: StepContext, items: Sequence[str | Selector], *path: str | i
     """Return the names of the nodes that ``items`` mean, each once, in graph order.
 
     ``path`` places the list in the step for diagnostics. Raise SurgeonError R201 for an entry that matches
-    nothing and is not optional.
+    nothing and is not optional, R115 for one whose pattern takes more than ``PATIENCE`` seconds.
     """
     wanted = [split_optional(item)[0] for item in items if isinstance(item, str)]
     plain = dict.fromkeys(wanted, 0)
     selectors = [item for item in items if isinstance(item, Selector)]
     hits = [0] * len(selectors)
+    left = [PATIENCE] * len(selectors)
     chosen: list[str] = []
     for node in context.graph:
         taken = False
@@ -99,7 +112,13 @@ def select(context: StepContext, items: Sequence[str | Selector], *path: str | i
                 plain[prefix] += 1
                 taken = True
         for i, selector in enumerate(selectors):
-            if selector.matches(node):
+            start = time.monotonic()
+            try:
+                matched = selector.matches(node, max(left[i], 0.001))
+            except TimeoutError:
+                raise _slow(context, selector, node, *path, items.index(selector)) from None
+            left[i] -= time.monotonic() - start
+            if matched:
                 hits[i] += 1
                 taken = True
         if taken:
@@ -114,6 +133,16 @@ def select(context: StepContext, items: Sequence[str | Selector], *path: str | i
         if not count and not optional:
             raise unmatched(context, key, *path, i)
     return chosen
+
+
+def _slow(context: StepContext, selector: Selector, node: Node, *path: str | int) -> Exception:
+    return context.fail(
+        "R115",
+        f"the pattern '{selector.path}' takes more than {PATIENCE:.0f} s on the graph's names; it stopped at "
+        f"'{node.name}'",
+        *path,
+        help=["write one repetition where two are inside each other: 'a+' for '(a+)+'"],
+    )
 
 
 def unmatched(context: StepContext, key: str, *path: str | int) -> Exception:

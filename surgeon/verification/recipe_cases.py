@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,7 +168,7 @@ OpenModel: TypeAlias = Callable[[RecipeCase, Path], Graph]
 def cases_file(recipe: Path) -> Path:
     """Return the file of cases beside a recipe; raise SurgeonError V121 where there is none."""
     path = recipe.with_name(recipe.stem + CASES)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise error(
             "V121",
             f"the recipe '{recipe}' has no cases; expected '{path.name}' beside it",

@@ -11,6 +11,7 @@ synchronised navigation takes.
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def write_explorer(report: ChangeReport, folder: Path) -> tuple[Path, ...]:
         write_text(path, text)
     for name, beginning in _BEGINNINGS.items():
         path = target / name
-        if path not in files and path.is_file() and _begins_with(path, beginning):
+        if path not in files and os.path.isfile(path) and _begins_with(path, beginning):
             path.unlink()
     return tuple(files)
 

@@ -52,7 +52,7 @@ def check_page(path: str | os.PathLike[str], *inputs: object) -> None:
     page = Path(path)
     files = (os.fspath(each) for each in inputs if isinstance(each, str | os.PathLike))
     for file in files:
-        if page.exists() and os.path.exists(file) and page.samefile(file):
+        if os.path.exists(page) and os.path.exists(file) and page.samefile(file):
             raise error(
                 "W107",
                 f"the page would be written over '{file}', which it is made of; expected another file",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ def page_images(paths: Sequence[str], beside: Path | None = None) -> tuple[PageI
 
 def _page_image(path: Path, beside: Path | None) -> PageImage:
     candidates = [path, *([beside / path, beside / path.name] if beside is not None else [])]
-    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    file = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
     if file is None:
         return PageImage(path.name, problem="the file is not there any more")
     try:

@@ -136,8 +136,8 @@ def served_file(path: Path) -> Path:
 
     Raise SurgeonError E101.
     """
-    file = path / "saved_model.pb" if path.is_dir() else path
-    if not file.is_file():
+    file = path / "saved_model.pb" if os.path.isdir(path) else path
+    if not os.path.isfile(file):
         raise error("E101", f"'{file}' cannot be read: there is no such file", help=["check the path"])
     return file
 

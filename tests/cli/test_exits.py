@@ -31,6 +31,7 @@ def broken_commands(folder: Path) -> dict[str, tuple[str, list[str]]]:
         (folder / "small.yaml").read_text().replace("clipMax: $top", "clipMax: $top, clipMiddle: 3.0")
     )
     convert = ["convert", "small.yaml", "small.pb", "-o"]
+    long = "x" * 300
     return {
         "no such model": ("E101", ["convert", "small.yaml", "nothing.pb", "-o", "out.uff"]),
         "a folder that is no SavedModel": ("E102", ["convert", "small.yaml", "folder", "-o", "out.uff"]),
@@ -59,6 +60,18 @@ def broken_commands(folder: Path) -> dict[str, tuple[str, list[str]]]:
         "no such file to inspect": ("E101", ["inspect", "nothing.pb"]),
         "no such uff": ("E101", ["inspect", "nothing.uff"]),
         "no such file to compare": ("E101", ["diff", "small.pb", "nothing.pb"]),
+        "a model whose name is too long": ("E101", ["inspect", f"{long}.pb"]),
+        "a recipe whose name is too long": ("R112", ["check", f"{long}.yaml"]),
+        "a shipped recipe whose name is too long": ("R112", ["check", long]),
+        "an output whose name is too long": ("E105", [*convert, f"{long}.uff"]),
+        "a plan to write whose name is too long": ("E105", ["plan", "small.yaml", "small.pb", "-o", long]),
+        "a page whose name is too long": ("E105", ["view", "small.pb", "--html", long]),
+        "a recipe folder whose name is too long": ("E101", ["check", "ssd", "--recipe-path", long]),
+        "a plugin folder whose name is too long": ("C113", [*convert, "out.uff", "--plugin-path", long]),
+        "pictures whose name is too long": ("V102", ["verify", "small.yaml", "small.pb", "--images", long]),
+        "cases whose name is too long": ("R112", ["test", f"{long}.yaml"]),
+        "a code whose name is too long": ("E111", ["explain", "X" * 300]),
+        "a parameter that is not UTF-8": ("R101", [*convert, "out.uff", "--set", "top=\udcff"]),
     }
 
 
@@ -90,6 +103,18 @@ NAMES = [
     "no such file to inspect",
     "no such uff",
     "no such file to compare",
+    "a model whose name is too long",
+    "a recipe whose name is too long",
+    "a shipped recipe whose name is too long",
+    "an output whose name is too long",
+    "a plan to write whose name is too long",
+    "a page whose name is too long",
+    "a recipe folder whose name is too long",
+    "a plugin folder whose name is too long",
+    "pictures whose name is too long",
+    "cases whose name is too long",
+    "a code whose name is too long",
+    "a parameter that is not UTF-8",
 ]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from surgeon.formats.graphdef import from_bytes
 from surgeon.graph import Graph, Ref, TensorSpec
+from surgeon.graph.input_counts import INPUT_COUNTS
 from surgeon.infer import Inference, evaluate, known_ops
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is the reference for shapes and values")
@@ -705,6 +706,18 @@ def test_unfed_inputs_give_no_less_than_tensorflows_shapes(case: Case, dims: str
 
 def test_every_op_has_a_case() -> None:
     assert set(known_ops()) == {case.op for case in CASES} | WHOLE_GRAPH_OPS
+
+
+def test_input_counts_are_tensorflows() -> None:
+    counts: dict[str, tuple[int, int | None]] = {}
+    for op in known_ops():
+        definition = op_def_registry.get(op)
+        bounds = {a.name: a.minimum if a.has_minimum else int(a.type == "int") for a in definition.attr}
+        lists = [a.number_attr or a.type_list_attr for a in definition.input_arg]
+        least = sum(bounds[name] if name else 1 for name in lists)
+        if definition.input_arg:
+            counts[op] = (least, None if any(lists) else least)
+    assert counts == INPUT_COUNTS
 
 
 def test_every_kernel_has_a_case_that_runs() -> None:

@@ -127,6 +127,20 @@ def test_a_shared_base_is_merged_once(tmp_path: Path) -> None:
     assert [s.label for s in load_recipe(tmp_path / "both.yaml").steps].count("prune") == 2
 
 
+def test_a_file_that_many_extend_is_read_once(tmp_path: Path) -> None:
+    levels = 24
+    for level in range(levels):
+        below = f"extends: [a{level + 1}.yaml, sub/../b{level + 1}.yaml]\n" if level + 1 < levels else ""
+        for side in "ab":
+            text = f"recipe: 1\nname: r\noutputs: [y]\n{below}steps: {{append: [{{step: prune, id: {side}{level}}}]}}\n"
+            (tmp_path / f"{side}{level}.yaml").write_text(text)
+    (tmp_path / "sub").mkdir()
+    recipe = load_recipe(tmp_path / "a0.yaml")
+    assert len(recipe.sources) == 2 * levels - 1
+    added = [step.label for step in recipe.steps][-len(recipe.sources) :]
+    assert added[:3] == ["a23", "b23", "a22"] and added[-3:] == ["a1", "b1", "a0"]
+
+
 PARAMETERS = GOOD.replace("clipMax: 6.0", "clipMax: $top") + "parameters: {top: 6.0}\n"
 
 

@@ -12,6 +12,7 @@ import pytest
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, code_page
 from surgeon.discovery import by_key
+from surgeon.graph.input_counts import INPUT_COUNTS
 from surgeon.language import Image
 from surgeon.lints import all_lints, find_problems
 from surgeon.lints.lint import lints_in
@@ -323,6 +324,13 @@ NAMES = tuple(cases(lambda **options: ""))
 
 def image(size: tuple[int, int] | None) -> Image | None:
     return None if size is None else Image(size=size)
+
+
+@pytest.mark.parametrize("op", sorted(INPUT_COUNTS))
+def test_a_lint_bears_nodes_that_lack_inputs(op: str, lint: Callable[..., Sequence[Diagnostic]]) -> None:
+    for target in ("uff@tensorrt-8.5", "onnx@tensorrt-8.5"):
+        for inputs in ("", "x", "x, x"):
+            lint(f"outputs: s\n{X}n = {op}({inputs}) {{T: float32}}\ns = Pack(n) {{T: float32}}\n", target)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -125,6 +125,33 @@ def test_a_plan_with_damaged_edits_is_refused() -> None:
             plan_from_json(broken)
 
 
+@pytest.mark.parametrize(
+    ("edit", "place", "reason"),
+    [
+        ({"drop": ["x"], "fate": "gone"}, "drop", "valid string"),
+        ({"drop": "x", "fate": 3}, "fate", "valid string"),
+        ({"rewire": 1}, "rewire", "valid string"),
+        ({"rewire": "y", "inputs": ["x", {}]}, "inputs.1", "valid string"),
+        ({"rewire": "y", "control": [[]]}, "control.0", "valid string"),
+        ({"set-op": {}, "op": "Neg"}, "set-op", "valid string"),
+        ({"set-attr": "y", "key": [], "value": None}, "key", "valid string"),
+        ({"outputs": [None]}, "outputs.0", "valid string"),
+        ({"drop": "x", "fate": "gone", "at": ["r.yaml", 1.5, 2]}, "at.1", "integer"),
+        ({"drop": "x", "fate": "gone", "at": ["r.yaml", 1]}, "at.2", "required"),
+        ({"add": "a ="}, "", "expected a name"),
+        ({"step": "x"}, "", "expected one of add, drop"),
+    ],
+)
+def test_a_damaged_edit_is_placed(edit: dict[str, object], place: str, reason: str) -> None:
+    data = json.loads(json.dumps(plan_to_json(planned())))
+    data["steps"][0]["edits"] = [edit]
+    with pytest.raises(SurgeonError) as caught:
+        plan_from_json(data, "plan.json")
+    found = caught.value.diagnostics[0]
+    assert (found.code, found.where) == ("S408", "plan.json")
+    assert f"'steps.0.edits.0{'.' * bool(place)}{place}" in found.message and reason in found.message
+
+
 def test_seams_compare_type_and_shape() -> None:
     recipe = RECIPE.replace(
         "clip: {plugin: CustomClipPlugin, fields: {clipMin: 0.0, clipMax: 6.0}}",

@@ -416,3 +416,14 @@ def test_edits_print_and_apply_the_same_twice(graph: Graph) -> None:
         except SurgeonError as exc:
             assert exc.diagnostics[0].code == "S103" and keyword == "remove-asserts"
     assert Rewire("a") == Rewire("a")
+
+
+def test_a_pattern_that_takes_exponential_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = text("\n".join(f"{'a' * 60}{i} = Placeholder()" for i in range(3)))
+    monkeypatch.setattr("surgeon.steps.selector.PATIENCE", 0.3)
+    start = time.monotonic()
+    found = refused("R115", "remove", graph, nodes=[{"path": "(a|aa|.)+[#!]", "optional": True}])
+    assert "'(a|aa|.)+[#!]'" in found and "aaa0'" in found
+    assert time.monotonic() - start < 20
+    assert not run_step(make("remove", nodes=[{"path": "(a|aa|.)+"}]), graph).nodes
+    assert not run_step(make("remove", nodes=[{"path": "(?=a)(a+)[0-9]"}]), graph).nodes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ class GraphDefFormat(Format):
         from surgeon.formats.graphdef.writer import save_graph
 
         save_graph(graph, path)
-        return Written(path.stat().st_size if path.is_file() else 0)
+        return Written(path.stat().st_size if os.path.isfile(path) else 0)
 
 
 FORMAT = GraphDefFormat()

@@ -27,6 +27,7 @@ from surgeon.graph import (
     TensorValue,
     Versions,
 )
+from surgeon.graph.op_sets import CONSTANTS
 from surgeon.graph.values import misfit
 
 __all__ = [
@@ -125,8 +126,8 @@ def node_from_message(message: Any, tensors: dict[str, Tensor] | None = None, so
     for key, value in sorted(message.attr.items()):
         attrs[sys.intern(key)] = tensors[key] if tensors and key in tensors else attr_from_message(value)
     name, op, device = message.name, sys.intern(message.op), message.device
-    if isinstance(attrs.get("value"), RawAttr) and op == "Const":
-        _check_constant(name, message.attr["value"].tensor, source)
+    if op in CONSTANTS and isinstance(attrs.get("value"), RawAttr):
+        _check_constant(name, message.attr["value"].tensor, attrs.get("dtype"), source)
     for field in ("name", "op", "input", "device", "attr"):
         message.ClearField(field)
     extra = message.SerializeToString(deterministic=True) if message.ByteSize() else b""
@@ -155,12 +156,15 @@ def node_to_message(node: Node, message: Any, leave_out: Collection[str] = ()) -
         ) from None
 
 
-def _check_constant(name: str, message: Any, source: str) -> None:
-    """Raise SurgeonError G112 where a constant that stayed raw is damaged.
+def _check_constant(name: str, message: Any, stated: AttrValue | None, source: str) -> None:
+    """Raise SurgeonError G112 where a constant that stayed raw is damaged, or not of the ``stated`` type.
 
     One that is merely of a kind not modelled passes.
     """
     dtype = TYPES.get(message.dtype)
+    if isinstance(stated, DType) and dtype is not stated:
+        shown = dtype.value if dtype is not None else f"of the type {message.dtype}"
+        raise constant_error(name, f"its attribute 'dtype' is {stated.value}, its value {shown}", source)
     if dtype is None or dtype not in (DType.STRING, *_VALUE_FIELDS) or message.tensor_shape.unknown_rank:
         return
     dims = tuple(dim.size for dim in message.tensor_shape.dim)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from surgeon.diagnostics import SurgeonError, error
+from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.formats.graphdef.messages import (
     TYPES,
     GraphDef,
@@ -20,6 +20,7 @@ from surgeon.formats.graphdef.messages import (
 from surgeon.formats.graphdef.wire import BYTES, VARINT, Field, WireError, fields, framed
 from surgeon.garbage import no_garbage_collection
 from surgeon.graph import DType, Graph, MappedFile, Node, Tensor, TensorRef
+from surgeon.graph.input_counts import wrong_input_count
 from surgeon.graph.values import misfit
 
 IN_FILE = 1024
@@ -29,7 +30,11 @@ _SHARE = 64 * 1024 * 1024
 
 
 def check_frozen(graph: Graph) -> Graph:
-    """Return the graph; raise SurgeonError where it is empty, holds variables, or breaks an invariant."""
+    """Return the graph.
+
+    Raise SurgeonError where it is empty, holds variables, breaks an invariant, or has an operation of
+    TensorFlow that reads more or fewer tensors than it takes.
+    """
     if not len(graph):
         raise error("G103", "the graph has no nodes; expected a frozen graph", graph.source or None)
     variables = [n for n in graph if n.op in VARIABLE_OPS]
@@ -46,7 +51,25 @@ def check_frozen(graph: Graph) -> Graph:
                 "or give the SavedModel folder, which is frozen while it is read",
             ],
         )
+    _check_input_counts(graph)
     return graph.check()
+
+
+def _check_input_counts(graph: Graph) -> None:
+    """Raise SurgeonError G117 where an operation of TensorFlow reads more or fewer tensors than it takes."""
+    problems = [
+        Diagnostic(
+            "G117",
+            f"node '{node.name}' ({node.op}) reads {len(node.inputs)} tensors; expected {count}",
+            graph.source or None,
+            (f"it reads {', '.join(map(str, node.inputs[:8]))}",) if node.inputs else (),
+            ("the file is damaged, or was edited by a script; export it again",),
+        )
+        for node, count in ((node, wrong_input_count(node)) for node in graph)
+        if count
+    ]
+    if problems:
+        raise SurgeonError(*problems[:5])
 
 
 VARIABLE_OPS = frozenset(

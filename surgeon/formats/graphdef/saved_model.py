@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,7 +82,7 @@ def _find(folder: Path) -> None:
         return
     help = ["give the frozen graph (.pb), or the folder that holds saved_model.pb"]
     frozen = [name for name in names if name.endswith((".pb", ".pbtxt"))]
-    inside = [name for name in names if (folder / name / "saved_model.pb").is_file()]
+    inside = [name for name in names if os.path.isfile(folder / name / "saved_model.pb")]
     if inside:
         help = [f"give the folder '{folder / inside[0]}'"]
     elif frozen:

@@ -95,17 +95,29 @@ def load_onnx(path: str | os.PathLike[str]) -> tuple[Any, OnnxInfo]:
         raise _no_onnx(name, " ".join(str(exc).split())) from None
     if not model.graph.node and not model.graph.output:
         raise _no_onnx(name, "it holds no graph")
-    if not all(isinstance(text, str) for text in _names(model.graph)):
-        raise _no_onnx(name, "a name in it is not UTF-8")
+    damaged = next(_damaged_texts(model), None)
+    if damaged is not None:
+        raise _no_onnx(name, f"the text {damaged} is not UTF-8")
+    graph = model.graph
+    constants = [*graph.initializer, *(sparse.values for sparse in graph.sparse_initializer)]
+    if not all(tensor.name for tensor in constants):
+        raise _no_onnx(name, "an initializer in it has no name")
     return model, info_of(model, name)
 
 
-def _names(graph: Any) -> Iterator[object]:
-    """Yield the names of a graph; protobuf gives bytes for those that are damaged."""
-    for value in (*graph.input, *graph.output, *graph.initializer):
-        yield value.name
-    for node in graph.node:
-        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+def _damaged_texts(message: Any) -> Iterator[str]:
+    """Yield the path of each text of a message that protobuf gives as bytes: it is not UTF-8."""
+    for descriptor, value in message.ListFields():
+        name = descriptor.name
+        if descriptor.type == descriptor.TYPE_MESSAGE:
+            one = hasattr(value, "ListFields")
+            for index, part in enumerate((value,) if one else value):
+                place = name if one else f"{name}[{index}]"
+                yield from (f"{place}.{path}" for path in _damaged_texts(part))
+        elif descriptor.type == descriptor.TYPE_STRING:
+            texts = (value,) if isinstance(value, (str, bytes)) else value
+            if not all(isinstance(text, str) for text in texts):
+                yield name
 
 
 def info_of(model: Any, name: str = "") -> OnnxInfo:
@@ -114,6 +126,9 @@ def info_of(model: Any, name: str = "") -> OnnxInfo:
     inputs = {value.name: spec_of(value) for value in model.graph.input if value.name not in constants}
     properties = {row.key: row.value for row in model.metadata_props}
     transposed = _property(properties, TRANSPOSED, list, name)
+    flat = next((key for key, spec in inputs.items() if key in transposed and spec.shape.rank != 4), None)
+    if flat is not None:
+        raise _unfit(name, TRANSPOSED, f"it names '{flat}' {inputs[flat]}; expected an input of four axes")
     image = _property(properties, IMAGE, dict, name)
     try:
         picture = Image.model_validate(image) if image else None
@@ -152,7 +167,7 @@ def _property(properties: Mapping[str, str], key: str, kind: type, name: str) ->
 
 
 def _no_onnx(name: str, reason: str) -> Exception:
-    size = Path(name).stat().st_size if Path(name).is_file() else 0
+    size = Path(name).stat().st_size if os.path.isfile(Path(name)) else 0
     return error(
         "X150",
         f"'{name}' is no ONNX file: {reason:.200}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ class UffFormat(Format):
         from surgeon.formats.uff.writer import write_uff
 
         write_uff(self._export(graph, target, catalog), path)
-        return Written(path.stat().st_size if path.is_file() else 0)
+        return Written(path.stat().st_size if os.path.isfile(path) else 0)
 
     def check(self, graph: Graph, target: Target, catalog: Catalog) -> tuple[Diagnostic, ...]:
         """Return what :func:`export_uff` refuses."""

@@ -19,7 +19,7 @@ from tensorboard.compat.proto import graph_pb2
 from surgeon.atomic import write_bytes, write_text, writing
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.formats.graphdef import check_frozen, from_bytes, load_graph, save_graph, to_bytes
-from surgeon.graph import Graph, parse_graph
+from surgeon.graph import DType, Graph, SetAttr, apply_edits, parse_graph
 
 GraphDef = graph_pb2.GraphDef
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 102406955\n"
@@ -209,6 +209,47 @@ def test_unusual_constants_are_no_damage(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.pb").write_bytes(data)
     graph = load_graph(tmp_path / "m.pb")
     assert GraphDef.FromString(to_bytes(graph)) == GraphDef.FromString(data)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        constant(dtype=20, dims=(1,), int_val=[1]),
+        constant(dtype=3, dims=(1,), int_val=[1]),
+        constant(dtype=3, dims=(512,), tensor_content=bytes(2048)),
+        constant(dtype=7, dims=(1,), string_val=[b"a"]),
+        constant(dtype=60, dims=(1,)),
+        constant(dtype=0, dims=(1,)),
+    ],
+)
+@pytest.mark.parametrize("name", ["m.pb", "m.pbtxt"])
+def test_a_constant_that_contradicts_its_type(value: bytes, name: str, tmp_path: Path) -> None:
+    graph = GraphDef.FromString(value)
+    graph.node[0].attr["dtype"].type = 1
+    data = graph.SerializeToString() if name == "m.pb" else str(graph).encode()
+    found = refusal(bytes(data), tmp_path, name)
+    assert found.code == "G112" and "'weights'" in found.message and "float32" in found.message
+
+
+def test_a_step_cannot_make_a_constant_contradict_itself() -> None:
+    graph = parse_graph("graph v1\nc = Const() {dtype: int32, value: tensor<int32[]: 1>}\n")
+    with pytest.raises(SurgeonError, match="G112"):
+        apply_edits(graph, [SetAttr("c", "dtype", DType.FLOAT32)])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("m = Mean(a) {T: float32}", "'m' (Mean) reads 1 tensors; expected 2"),
+        ("m = Relu(^a) {T: float32}", "'m' (Relu) reads 0 tensors; expected 1"),
+        ("m = Relu(a, a) {T: float32}", "'m' (Relu) reads 2 tensors; expected 1"),
+        ("m = ConcatV2(a, a) {T: float32}", "'m' (ConcatV2) reads 2 tensors; expected 3 or more"),
+    ],
+)
+def test_operations_with_another_number_of_inputs(text: str, shown: str, tmp_path: Path) -> None:
+    save_graph(parse_graph(f"graph v1\na = Placeholder() {{dtype: float32}}\n{text}\n"), tmp_path / "m.pb")
+    found = refusal(tmp_path / "m.pb", tmp_path)
+    assert found.code == "G117" and shown in found.message
 
 
 def test_lengths_that_lie(tmp_path: Path) -> None:

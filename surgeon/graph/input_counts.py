@@ -1,0 +1,64 @@
+"""How many tensors the operations of TensorFlow read, as TensorFlow registers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from surgeon.graph.node import Node
+
+_EXACTLY = {
+    1: """
+        Abs Acos Acosh Asin Asinh Atan Atanh AvgPool Cast Ceil CheckNumerics Cos Cosh DecodeJpeg DecodePng
+        DepthToSpace Elu EnsureShape Enter Erf Exit Exp Expm1 FakeQuantWithMinMaxArgs Floor Identity Inv
+        Invert InvertPermutation IsFinite IsInf IsNan L2Loss LRN LeakyRelu Log Log1p LogSoftmax LogicalNot
+        LoopCond MaxPool MaxPoolWithArgmax Neg NextIteration OnesLike PlaceholderWithDefault PreventGradient
+        RandomStandardNormal RandomUniform Rank ReadVariableOp Reciprocal RefEnter RefExit RefIdentity
+        RefNextIteration Relu Relu6 Rint Round Rsqrt Selu Shape Sigmoid Sign Sin Sinh Size Snapshot Softmax
+        Softplus Softsign SpaceToDepth Sqrt Square Squeeze StopGradient Tan Tanh TensorArrayCloseV3
+        TensorArrayV3 TruncatedNormal Unique Unpack Where ZerosLike
+    """,
+    2: """
+        Add AddV2 AdjustContrastv2 All Any ApproximateEqual ArgMax ArgMin Atan2 BatchMatMul BatchMatMulV2
+        BiasAdd BitwiseAnd BitwiseOr BitwiseXor BroadcastArgs BroadcastTo Conv2D Conv3D Cumprod Cumsum
+        DepthwiseConv2dNative Div DivNoNan Equal ExpandDims Fill FloorDiv FloorMod Gather GatherNd Greater
+        GreaterEqual Less LessEqual LogicalAnd LogicalOr MatMul Max Maximum Mean Min Minimum MirrorPad Mod
+        Mul MulNoNan NotEqual Pad Pow Prod RealDiv RefSwitch Reshape ResizeArea ResizeBicubic ResizeBilinear
+        ResizeNearestNeighbor ResourceGather ReverseV2 Split SquaredDifference Sub Sum Switch
+        TensorArrayConcatV3 TensorArraySizeV3 Tile TopKV2 Transpose TruncateDiv TruncateMod
+    """,
+    3: """
+        BatchToSpaceND Bincount ClipByValue Conv2DBackpropInput DepthwiseConv2dNativeBackpropInput
+        FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel GatherV2 LinSpace MaxPoolV2
+        NonMaxSuppression PadV2 RandomUniformInt Range ScatterNd Select SelectV2 Slice SpaceToBatchND SplitV
+        TensorArrayGatherV3 TensorArrayReadV3
+    """,
+    4: """
+        CropAndResize NonMaxSuppressionV2 OneHot SparseToDense StridedSlice TensorArrayScatterV3
+        TensorArraySplitV3 TensorArrayWriteV3
+    """,
+    5: """
+        FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 NonMaxSuppressionV3 NonMaxSuppressionV4
+    """,
+    6: """
+        CombinedNonMaxSuppression NonMaxSuppressionV5
+    """,
+}
+_AT_LEAST = {
+    1: "AccumulateNV2 AddN IdentityN Merge Pack Print RefMerge ShapeN",
+    2: "Assert DynamicStitch",
+    3: "Concat ConcatOffset ConcatV2",
+}
+
+INPUT_COUNTS: Mapping[str, tuple[int, int | None]] = {
+    **{op: (count, count) for count, ops in _EXACTLY.items() for op in ops.split()},
+    **{op: (count, None) for count, ops in _AT_LEAST.items() for op in ops.split()},
+}
+"""The fewest and the most tensors that an operation reads, by operation; None where there is no bound."""
+
+
+def wrong_input_count(node: Node) -> str:
+    """Return how many tensors a node should read where it reads another number, else an empty text."""
+    least, most = INPUT_COUNTS.get(node.op, (0, None))
+    if least <= len(node.inputs) and (most is None or len(node.inputs) <= most):
+        return ""
+    return f"{least}" if most == least else f"{least} or more"
