@@ -362,6 +362,35 @@ def test_names_against_structure_are_refused(zoo_graph):
     assert "class heads" in refused("D114", swapped, "class_heads")
 
 
+@pytest.mark.parametrize("scope", ["BoxPredictor", "ClassPredictor", "BoxPredictor_1"])
+def test_one_scope_around_all_heads_says_nothing(zoo_graph, scope):
+    graph = zoo_graph("2018")
+    plain = Detector(graph)
+    heads = ("BoxEncodingPredictor", "ClassPredictor")
+    table = {}
+    for number, node in enumerate(graph):
+        parts = node.name.split("/")
+        inside = len(parts) > 2 and parts[1] in heads
+        table[node.name] = f"Net/{scope}/{parts[-1]}_{number}" if inside else node.name
+    found = Detector(
+        Graph(
+            [
+                replace(
+                    node,
+                    name=table[node.name],
+                    inputs=tuple(Ref(table[ref.node], ref.slot) for ref in node.inputs),
+                )
+                for node in graph
+            ],
+            versions=graph.versions,
+        )
+    )
+    assert found.architecture.value == "ssd"
+    assert [head.conv for head in found.box_heads.value] == [table[h.conv] for h in plain.box_heads.value]
+    assert [head.conv for head in found.class_heads.value] == [table[h.conv] for h in plain.class_heads.value]
+    assert found.classes.value == plain.classes.value
+
+
 # --- suppression ----------------------------------------------------------------------------------------------
 
 
@@ -410,6 +439,25 @@ def test_numbers_that_static_shapes_make_constant(zoo_graph, edit):
         },
     )
     assert Detector(alone).max_per_class.value == 100
+
+
+def test_the_rows_of_all_outputs_tell_how_many_are_kept(zoo_graph, edit):
+    """As of TensorFlow 2, a function gives every output through one IdentityN, and none has a name."""
+    graph = zoo_graph()
+    unbounded = edit.graph(graph, {f"{NMS}/Minimum_3": edit.op("Maximum")})
+    shown = (*(Ref(f"detection_{name}") for name in ("boxes", "scores", "classes")), Ref("num_detections"))
+    table = {ref.node: f"Postprocessor/{ref.node}" for ref in shown}
+    nodes = [replace(node, name=table.get(node.name, node.name)) for node in unbounded]
+    given = (*(Ref(table[ref.node]) for ref in shown), Ref("concat"))
+    function = Node("function", "IdentityN", given, attrs={"T": (DType.FLOAT32,) * 5})
+    outputs = [Ref("function", slot) for slot in range(5)]
+    found = Detector(Graph([*nodes, function], outputs, versions=graph.versions))
+    assert found.max_total.value == 100
+    perm = edit.const("perm", [0, 2, 1], DType.INT32)
+    turned = Node("turned", "Transpose", (given[0], Ref("perm")), attrs={"T": DType.FLOAT32})
+    unlike = replace(function, inputs=(Ref("turned"), *given[1:]))
+    graph = Graph([*nodes, perm, turned, unlike], outputs, versions=graph.versions)
+    assert "kept cannot be told" in refused("D113", graph, "max_total")
 
 
 def test_scores_masked_for_static_shapes(zoo_graph, edit):

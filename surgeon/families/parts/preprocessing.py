@@ -121,11 +121,27 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
             return done(
                 "pads the resized picture, as keep_aspect_ratio_resizer with pad_to_max_dimension does"
             )
+        elif node.op == "StridedSlice" and _takes_all(inference, node):
+            at = node.inputs[0]
         elif node.op in _KEPT or (moved := behind(graph, at)) is None:
             return done(f"is computed by {node.op}")
         else:
             at = moved
     return done("goes round in a circle")
+
+
+def _takes_all(inference: Inference, node: Node) -> bool:
+    """Return whether a StridedSlice only adds axes: 'x[None]' takes every number in its order."""
+    strides = inference.known(node.inputs[3]) if len(node.inputs) == 4 else None
+    if strides is None:
+        return False
+    masks = {key: node.attrs.get(f"{key}_mask", 0) for key in ("new_axis", "ellipsis", "begin", "end")}
+    new, rest, begin, end = (mask if isinstance(mask, int) else 0 for mask in masks.values())
+    added = new | rest
+    return all(
+        added >> axis & 1 or ((begin & end) >> axis & 1 and stride == 1)
+        for axis, stride in enumerate(strides.reshape(-1))
+    )
 
 
 def _step(inference: Inference, node: Node) -> tuple[str, Amount, str, Ref] | None:

@@ -67,7 +67,7 @@ def boxes_of(graph: Graph, node: Node) -> Boxes:
     whole = 0
     for position, ref in enumerate(steps):
         op = graph[ref.node].op
-        if position + 1 < len(steps) and (op in _SELECTING or op.startswith("TensorArray")):
+        if position + 1 < len(steps) and (op in _SELECTING or op.startswith(("TensorArray", "TensorList"))):
             whole = position + 1
     return Boxes(steps[whole], steps[-1], tuple(clips))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from surgeon.graph import Graph, Node, Ref
-from surgeon.graph.op_sets import LOOP_ENDS, MERGES
+from surgeon.graph.op_sets import IDENTITIES, LOOP_ENDS, MERGES
 from surgeon.infer import Inference
 
 STEPS = 512
@@ -44,6 +44,10 @@ MOVED: Mapping[str, int] = MappingProxyType(
         "RefNextIteration": 0,
         "FakeQuantWithMinMaxVars": 0,
         "FakeQuantWithMinMaxArgs": 0,
+        "TensorListFromTensor": 0,
+        "TensorListGetItem": 0,
+        "TensorListSetItem": 2,
+        "TensorListStack": 0,
         "TensorArrayReadV2": 2,
         "TensorArrayReadV3": 2,
         "TensorArrayScatterV2": 2,
@@ -59,6 +63,8 @@ MOVED: Mapping[str, int] = MappingProxyType(
 A TensorArray's flow stands for what was written to it.
 """
 
+_PASSED_ROUND = LOOP_ENDS | IDENTITIES | {"Switch", "RefSwitch"}
+
 
 def behind(graph: Graph, ref: Ref) -> Ref | None:
     """Return the tensor whose numbers ``ref`` holds, one operation back.
@@ -68,6 +74,8 @@ def behind(graph: Graph, ref: Ref) -> Ref | None:
     node = graph.get(ref.node)
     if node is None:
         return None
+    if node.op == "IdentityN":
+        return node.inputs[ref.slot] if ref.slot < len(node.inputs) else None
     position = MOVED.get(node.op)
     if position is not None:
         return node.inputs[position] if position < len(node.inputs) else None
@@ -75,8 +83,23 @@ def behind(graph: Graph, ref: Ref) -> Ref | None:
         return node.inputs[0]
     if node.op in MERGES:
         # A loop's variable is what the last round left; the merge of a conditional may be either side.
-        return next((source for source in node.inputs if graph[source.node].op in LOOP_ENDS), None)
+        left = next((source for source in node.inputs if graph[source.node].op in LOOP_ENDS), None)
+        if left is not None and _unchanged(graph, node, left):
+            return next((source for source in node.inputs if source != left), None)
+        return left
     return None
+
+
+def _unchanged(graph: Graph, variable: Node, left: Ref) -> bool:
+    """Return whether the rounds of a loop pass a variable on as it is."""
+    at = graph[left.node]
+    for _ in range(STEPS):
+        if at.op not in _PASSED_ROUND or not at.inputs:
+            return False
+        at = graph[at.inputs[0].node]
+        if at.name == variable.name:
+            return True
+    return False
 
 
 def trail(graph: Graph, ref: Ref, back: Callable[[Graph, Ref], Ref | None] = behind) -> Iterator[Ref]:
@@ -96,6 +119,12 @@ def source(graph: Graph, ref: Ref) -> Ref:
     """Return the last tensor of a trail: the one that an operation computed."""
     *_, last = trail(graph, ref)
     return last
+
+
+def behind_identities(graph: Graph, ref: Ref) -> Ref:
+    """Return the tensor that an output of a function or a graph only passes on."""
+    passing = (at for at in trail(graph, ref) if graph[at.node].op not in IDENTITIES | {"IdentityN"})
+    return next(passing, ref)
 
 
 def data_inputs(node: Node) -> tuple[Ref, ...]:

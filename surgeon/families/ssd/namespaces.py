@@ -14,12 +14,13 @@ from surgeon.graph.reach import upstream
 DEPTH = 12
 """Components of a name that are looked at."""
 
-MOST = 40
+MOST = 100
 """Namespaces that a recipe names; over that, the names of the graph say nothing."""
 
 _JOINS = ("Concat", "ConcatV2")
 
-_NESTED = ("GridAnchor", "concat_priorbox")
+_NESTED = (("GridAnchor", "concat_priorbox"), ("NMS", "GridAnchor"), ("NMS", "concat_priorbox"))
+"""A node whose namespace may hold another's: the longer key then wins."""
 
 _COMMENTS = {
     "Input": "the picture, resized and scaled",
@@ -71,15 +72,14 @@ def replaced_namespaces(graph: Graph, tensors: DetectorTensors) -> tuple[Replace
         "concat_priorbox": joining,
         "concat_box_loc": _joining(graph, tensors.boxes),
         "concat_box_conf": _joining(graph, tensors.scores),
-        "NMS": _suppression(graph, [tensors.encodings, tensors.logits]),
+        "NMS": _suppression(graph, [tensors.encodings, tensors.logits, tensors.anchors]),
     }
     found: dict[str, ReplacedNamespace] = {}
     for node, core in cores.items():
-        # Anchors may be joined inside the namespace that makes them: the longer key then wins.
         others = [
             name
             for other, names in cores.items()
-            if other != node and (node, other) != _NESTED
+            if other != node and (node, other) not in _NESTED
             for name in names
         ]
         taken = _prefixes([*stay, *others])

@@ -128,17 +128,34 @@ class Structure(Family):
         )
 
     def _check_names(self, join: Node, role: Role) -> None:
-        """Refuse a join of heads whose names say that they give something else."""
-        convolutions = (convolution_behind(self.graph, ref) for ref in data_inputs(join))
-        names = [conv.name for conv in convolutions if conv is not None]
-        contrary = next((name for name in names if named_role(name) not in (role, None)), None)
-        if contrary is not None:
-            raise self.fail(
-                "D114",
-                f"'{join.name}' is used as the join of {'box' if role == 'loc' else 'class'} heads, but "
-                f"'{contrary}' has the name of the other kind",
-                [f"'{self._boxes.decoded}' is what '{self._suppressing[0].name}' takes as boxes"],
-            )
+        """Refuse the join of one kind of heads where the names of all heads say the opposite of the
+        structure.
+
+        Names that do not tell the two joins apart, such as one scope around all heads, say nothing.
+        """
+        try:
+            boxes, scores = self._named_heads(self._between[0]), self._named_heads(self._scores.join)
+        except SurgeonError:
+            return
+        if set(boxes.values()) != {"conf"} or set(scores.values()) != {"loc"}:
+            return
+        contrary = next(iter(boxes if role == "loc" else scores))
+        raise self.fail(
+            "D114",
+            f"'{join.name}' is used as the join of {'box' if role == 'loc' else 'class'} heads, but "
+            f"'{contrary}' has the name of the other kind",
+            [f"'{self._boxes.decoded}' is what '{self._suppressing[0].name}' takes as boxes"],
+        )
+
+    def _named_heads(self, join: Node) -> dict[str, Role]:
+        """Return the convolutions whose names say what they predict, each with that."""
+        found: dict[str, Role] = {}
+        for ref in data_inputs(join):
+            convolution = convolution_behind(self.graph, ref)
+            role = named_role(convolution.name) if convolution is not None else None
+            if convolution is not None and role is not None:
+                found[convolution.name] = role
+        return found
 
     @cached_property
     def architecture(self) -> Finding[str]:

@@ -21,9 +21,10 @@ from surgeon.families.parts.suppression import (
     score_thresholds,
     soft_sigmas,
 )
+from surgeon.families.parts.walk import behind_identities
 from surgeon.families.postprocessing import Clipping, Sense
 from surgeon.families.ssd.outputs import OutputFindings
-from surgeon.graph import Graph, Node
+from surgeon.graph import Graph, Node, Ref
 from surgeon.infer import Inference
 
 T = TypeVar("T")
@@ -95,16 +96,34 @@ class SuppressionFindings(OutputFindings):
         return Finding(int(found.value), (str(found), *([padded[1]] if padded else [])))
 
     def _padded(self) -> tuple[int, str] | None:
+        """Return how many rows the outputs have, and the evidence."""
         try:
             outputs = self.outputs.value
         except SurgeonError:
-            return None
+            return self._common_rows()
         for port in ("scores", "boxes"):
             ref = outputs.get(port)
             dims = self.inference.spec(ref).shape.dims if ref is not None else None
             if ref is not None and dims is not None and len(dims) > 1 and dims[1] is not None:
                 return dims[1], f"'{ref}' is {self.inference.spec(ref)}"
         return None
+
+    def _common_rows(self) -> tuple[int, str] | None:
+        """Return the rows on which all outputs behind suppression agree, whichever holds what."""
+        chosen = set(self.suppressions.value)
+        rows: dict[int | None, Ref] = {}
+        for ref in self.graph.output_refs:
+            dims = self.inference.spec(ref).shape.dims
+            if chosen.isdisjoint(self.graph.ancestors([behind_identities(self.graph, ref).node])):
+                continue
+            if dims is None or len(dims) > 1:
+                rows.setdefault(None if dims is None else dims[1], ref)
+        if len(rows) != 1:
+            return None
+        ((count, ref),) = rows.items()
+        if count is None:
+            return None
+        return count, f"'{ref}' is {self.inference.spec(ref)}, as long as every output of detections"
 
     @cached_property
     def clip(self) -> Finding[Clipping]:
