@@ -47,12 +47,14 @@ def interpreter_options() -> list[str]:
     return [option for option, value in flags.items() if value]
 
 
-def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of another interpreter: this process's, with ``changes``.
+def environment(
+    changes: Mapping[str, str] | None = None, inherited: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the environment of another interpreter: ``inherited``, or this process's, with ``changes``.
 
     Empty entries of ``PYTHONPATH``, which mean the working folder, are left out, and relative ones are made
     absolute.
     """
-    result = {**os.environ, **(changes or {})}
+    result = {**(os.environ if inherited is None else inherited), **(changes or {})}
     paths = [os.path.abspath(path) for path in result.pop("PYTHONPATH", "").split(os.pathsep) if path]
     return {**result, "PYTHONPATH": os.pathsep.join(paths)} if paths else result

@@ -183,7 +183,8 @@ def _open_explorer(args: argparse.Namespace) -> int:
                 f"Sync, 'Upload mapping from computer' takes {folder / MAPPING_FILE}; "
                 "then a node that was taken out leads to what took its place"
             )
-        return _serve(args, MODEL_EXPLORER, port, explorer_query(report, folder), (), _plain(report))
+        query = explorer_query(report, folder)
+        return _serve(args, MODEL_EXPLORER, port, query, (), _plain(report), folder)
 
 
 def _open_netron(args: argparse.Namespace) -> int:
@@ -209,11 +210,12 @@ def _serve(
     query: str,
     files: Sequence[Path],
     told: dict[str, object],
+    folder: Path | None = None,
 ) -> int:
-    from surgeon.viewer.serving import HOST, can_show_browser, serve_until_interrupted, serving
+    from surgeon.viewer.serving import can_show_browser, serve_until_interrupted, serving
 
-    address = f"http://{HOST}:{port}{query}"
-    with serving(viewer, port, files) as process:
+    with serving(viewer, port, files, folder) as server:
+        address = server.address(query)
         if args.json:
             console.show_json({"address": address, **told})
         else:
@@ -221,8 +223,8 @@ def _serve(
         console.finish()
         if not args.no_open and not (can_show_browser() and webbrowser.open(address)):
             console.say("no browser could be opened here; open the address above in one of this machine")
-        console.say(f"{viewer.title} serves this machine only; Ctrl-C ends it")
-        serve_until_interrupted(viewer, process)
+        console.say(f"{viewer.title} serves whoever has this address, on this machine only; Ctrl-C ends it")
+        serve_until_interrupted(viewer, server.process)
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from typing import IO, NoReturn
 from surgeon.children import command, environment
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.optional import require
+from surgeon.viewer.guarding import KEY, Rules
 
 HOST = "127.0.0.1"
 
@@ -39,13 +41,18 @@ _LINES = 6
 
 @dataclass(frozen=True)
 class Viewer:
-    """A viewer of another package: how it is called, imported and started."""
+    """A viewer of another package: how it is called, imported and started.
+
+    ``ready`` is what to ask for to learn whether it serves. ``pages`` and ``files`` are those of
+    :class:`~surgeon.viewer.guarding.Rules`: what its page asks for.
+    """
 
     title: str
     module: str
     code: str
     ready: str
-    """What to ask for to learn whether it serves."""
+    pages: tuple[str, ...] = ("/",)
+    files: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise SurgeonError E108 where the package is missing or broken."""
@@ -53,7 +60,18 @@ class Viewer:
 
 
 MODEL_EXPLORER = Viewer(
-    "Model Explorer", "model_explorer", "from model_explorer.cmdline import main; main()", "/check_health"
+    "Model Explorer",
+    "model_explorer",
+    "from model_explorer.cmdline import main; main()",
+    "/check_health",
+    (
+        "/",
+        "/api/v1/check_new_version",
+        "/api/v1/get_extensions",
+        "/apistream/server_director",
+        "/check_health",
+    ),
+    ("/api/v1/notify_user_provided_model_path", "/api/v1/read_text_file"),
 )
 NETRON = Viewer("Netron", "netron", "from netron import main; main()", "/")
 
@@ -65,6 +83,24 @@ _WATCH = (
 
 Its standard input ends when this process does, however that ends, and then it ends.
 """
+
+
+@dataclass(frozen=True)
+class Server:
+    """A viewer that serves, at a port of this machine, whoever has the token."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    token: str
+
+    def address(self, query: str) -> str:
+        """Return the address of a page with the token, by which the browser is let in."""
+        separator = "&" if "?" in query else "?"
+        return f"http://{HOST}:{self.port}{query}{separator}{KEY}={self.token}"
+
+
+_GUARD = "from surgeon.viewer.guarding import guard; guard()"
+_REFUSED = 403
 
 
 def choose_port(port: int | None) -> int:
@@ -88,30 +124,38 @@ def choose_port(port: int | None) -> int:
 
 
 @contextlib.contextmanager
-def serving(viewer: Viewer, port: int, files: Sequence[Path] = ()) -> Iterator[subprocess.Popen[bytes]]:
+def serving(
+    viewer: Viewer, port: int, files: Sequence[Path] = (), folder: Path | None = None
+) -> Iterator[Server]:
     """Run a viewer at a port of this machine while the block runs; it serves when the block begins.
 
-    Raise SurgeonError E108 where its package is missing, W105 where it does not start.
+    It serves only who has the token, and only its own page, ``files`` with what belongs to them, and what is
+    in ``folder``. Raise SurgeonError E108 where its package is missing, W105 where it does not start, or
+    would serve everybody.
     """
     viewer.check()
+    data = tuple(name for path in files for name in _served_names(path))
+    own_folder = "" if folder is None else str(folder)
+    rules = Rules(port, secrets.token_urlsafe(24), viewer.pages, viewer.files, own_folder, data)
+    inherited = {key: value for key, value in os.environ.items() if key != "COLAB_RELEASE_TAG"}
     with (
         ended_by_signals(),
-        tempfile.TemporaryDirectory(prefix="surgeon-viewer-") as folder,
+        tempfile.TemporaryDirectory(prefix="surgeon-viewer-") as place,
         tempfile.TemporaryFile() as output,
     ):
         # Its own session keeps the terminal's Ctrl-C out.
         process = subprocess.Popen(
-            command(f"{_WATCH}; {viewer.code}", *_arguments(viewer, port, files)),
-            cwd=folder,
+            command(f"{_WATCH}; {_GUARD}; {viewer.code}", *_arguments(viewer, port, files)),
+            cwd=place,
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={key: value for key, value in environment().items() if key != "COLAB_RELEASE_TAG"},
+            env=environment(rules.to_environment(), inherited),
         )
         try:
-            _await(viewer, process, port, output)
-            yield process
+            _await(viewer, process, rules, output)
+            yield Server(process, port, rules.token)
         finally:
             _stop(process)
 
@@ -167,24 +211,36 @@ def _arguments(viewer: Viewer, port: int, files: Sequence[Path]) -> list[str]:
     return ["--host", HOST, "--port", str(port), *own]
 
 
-def _await(viewer: Viewer, process: subprocess.Popen[bytes], port: int, output: IO[bytes]) -> None:
+def _served_names(path: Path) -> tuple[str, ...]:
+    """Return the names under which Netron asks for a file, and for the weights that belong to it."""
+    beside = [path.with_name(f"{path.name}.data"), *sorted(path.parent.glob("variables/variables.*"))]
+    inside = beside if path.name == "saved_model.pb" else beside[:1]
+    return (path.name, *(str(file.relative_to(path.parent)) for file in inside if file.is_file()))
+
+
+def _await(viewer: Viewer, process: subprocess.Popen[bytes], rules: Rules, output: IO[bytes]) -> None:
     end = time.monotonic() + _STARTING
     while time.monotonic() < end:
         if process.poll() is not None:
             raise _not_started(viewer, f"it ended with exit code {process.returncode}", output)
-        if _answers(port, viewer.ready):
+        status = _status(rules.port, viewer.ready)
+        if status is not None and status != _REFUSED:
+            raise _not_started(viewer, "it would serve everybody on this machine, without a token", output)
+        if status == _REFUSED and _status(rules.port, viewer.ready, rules) == 200:
             return
         time.sleep(0.05)
     raise _not_started(viewer, f"it did not answer within {_STARTING:.0f} s", output)
 
 
-def _answers(port: int, path: str) -> bool:
+def _status(port: int, path: str, rules: Rules | None = None) -> int | None:
+    """Return the status of an answer, with the token where there are rules; None where there is no answer."""
     connection = http.client.HTTPConnection(HOST, port, timeout=2.0)
+    headers = {} if rules is None else {"Cookie": f"{rules.cookie}={rules.token}"}
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
 

@@ -158,7 +158,7 @@ def test_search_finds_a_plugin_and_a_click_shows_its_fields(explorer: Explorer) 
 def test_with_the_mapping_a_plugin_leads_to_what_it_took_the_place_of(
     explorer: Explorer, served: str
 ) -> None:
-    model = json.loads(unquote(served.partition("data=")[2]))["models"][0]["url"]
+    model = json.loads(unquote(served.partition("data=")[2].partition("&")[0]))["models"][0]["url"]
     explorer.page.get_by_text("Sync", exact=True).first.click()
     explorer.page.get_by_text("Upload mapping from computer").click()
     explorer.page.set_input_files("input.upload-mapping-input", Path(model).with_name("sync.json"))
