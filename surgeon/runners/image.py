@@ -235,16 +235,20 @@ def picture_files(place: Path) -> tuple[Path, ...]:
 
 
 def read_picture(path: Path) -> Picture:
-    """Read a picture file of any kind that Pillow knows.
+    """Read a picture file of any kind that Pillow knows, turned as its EXIF orientation says.
 
-    Raise SurgeonError V101 where it cannot be read or has over 100 million pixels, and E108 where Pillow is
-    missing.
+    Of 16 bits the upper 8 are taken, as TensorFlow's decoder does. Raise SurgeonError V101 where it cannot be
+    read, has over 100 million pixels, or numbers for pixels of which nothing says which is white (floats, 32
+    bits), and E108 where Pillow is missing.
     """
     pillow = require("PIL.Image", "reading a picture")
+    turning = require("PIL.ImageOps", "reading a picture")
     try:
         with pillow.open(path) as image:
             _check_size(image)
-            pixels = np.asarray(image.convert("RGB"), np.uint8)
+            bits, inverted = _gray_depth(image)
+            turned = turning.exif_transpose(image)
+            pixels = _upper_byte(turned, bits, inverted) if bits else np.asarray(turned.convert("RGB"))
     except Exception as exc:  # damaged files make Pillow raise nearly anything
         reason = " ".join(str(exc).split()) or type(exc).__name__
         raise error(
@@ -253,6 +257,41 @@ def read_picture(path: Path) -> Picture:
             help=["open it in a viewer and save it again, or take it away"],
         ) from None
     return Picture(str(path), pixels, path)
+
+
+_EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
+"""Modes of Pillow whose pixels it turns into red, green and blue of 8 bits each."""
+
+_WIDE = ("image/png", "image/x-portable-anymap")
+"""Kinds of files whose 16 bits Pillow holds in a mode of 32."""
+
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+
+
+def _gray_depth(image: Any) -> tuple[int, bool]:
+    """Return the bits of a gray picture with more than 8, 0 for others, and whether the value 0 is white.
+
+    Raise ValueError for pixels of another kind.
+    """
+    in_wide_mode = image.mode == "I" and image.get_format_mimetype() in _WIDE
+    if image.mode.startswith("I;16") or in_wide_mode:
+        tags = getattr(image, "tag_v2", {})
+        return tags.get(_BITS_PER_SAMPLE, (16,))[0], tags.get(_PHOTOMETRIC) == 0
+    if image.mode not in _EIGHT_BITS:
+        kind = {"F": "float numbers", "I": "integers of 32 bits"}.get(
+            image.mode, f"of the kind '{image.mode}'"
+        )
+        raise ValueError(
+            f"its pixels are {kind}, and nothing says which value is white; expected 8 or 16 bits for each "
+            "channel"
+        )
+    return 0, False
+
+
+def _upper_byte(image: Any, bits: int, inverted: bool) -> np.ndarray:
+    """Return the upper 8 bits of a gray picture as uint8[H, W, 3]."""
+    gray = (np.asarray(image).astype(np.uint32) >> (bits - 8)).astype(np.uint8)
+    return np.repeat((255 - gray if inverted else gray)[..., None], 3, axis=2)
 
 
 def _check_size(image: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -180,3 +182,134 @@ def test_an_array_that_is_no_picture(array) -> None:
     with pytest.raises(SurgeonError) as exc:
         list(given_pictures([pixels(4, 4), array]))
     assert code_of(exc) == "V111" and "picture 1" in exc.value.diagnostics[0].message
+
+
+def tiff(path: Path, values: np.ndarray, bits: int = 16, photometric: int = 1, kind: int = 1) -> Path:
+    """Write a gray TIFF file: ``photometric`` 0 has white at 0, ``kind`` is 1 for unsigned and 2 for signed."""
+    height, width = values.shape
+    if bits == 12:
+        rows = ("".join(f"{int(value):03x}" for value in row) for row in values)
+        data = b"".join(bytes.fromhex(row + "0" * (len(row) % 2)) for row in rows)
+    else:
+        data = values.astype("<u2").tobytes()
+    entries = [
+        (256, 4, width),
+        (257, 4, height),
+        (258, 3, bits),
+        (259, 3, 1),
+        (262, 3, photometric),
+        (273, 4, 8),
+        (277, 3, 1),
+        (278, 4, height),
+        (279, 4, len(data)),
+        (339, 3, kind),
+    ]
+    start = 8 + len(data)
+    packed = b"".join(struct.pack("<HHII", tag, type_, 1, value) for tag, type_, value in entries)
+    table = struct.pack("<H", len(entries)) + packed + struct.pack("<I", 0)
+    path.write_bytes(b"II*\0" + struct.pack("<I", start) + data + table)
+    return path
+
+
+def png(path: Path, values: np.ndarray) -> Path:
+    """Write uint16[H, W, C] as a PNG file of 16 bits for each channel; C is 1 to 4."""
+    height, width, channels = values.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    return path
+
+
+RAMP = np.linspace(0, 65535, 7 * 11).round().astype(np.uint16).reshape(7, 11)
+
+
+def gray(values: np.ndarray) -> np.ndarray:
+    return np.repeat(values.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def test_of_16_bits_the_upper_8_are_taken(tmp_path: Path) -> None:
+    right = gray(RAMP >> 8)
+    assert right.min() == 0 and right.max() == 255 and len(np.unique(right)) > 70
+    np.testing.assert_array_equal(read_picture(png(tmp_path / "a.png", RAMP[..., None])).pixels, right)
+    np.testing.assert_array_equal(read_picture(tiff(tmp_path / "a.tif", RAMP)).pixels, right)
+    (tmp_path / "a.pgm").write_bytes(b"P5 11 7 65535\n" + RAMP.astype(">u2").tobytes())
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.pgm").pixels, right)
+    twelve = tiff(tmp_path / "twelve.tif", RAMP >> 4, bits=12)
+    np.testing.assert_array_equal(read_picture(twelve).pixels, right)
+    white_first = tiff(tmp_path / "white.tif", RAMP, photometric=0)
+    np.testing.assert_array_equal(read_picture(white_first).pixels, 255 - right)
+    coloured = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1], RAMP], axis=2)
+    for channels in (3, 4):
+        path = png(tmp_path / f"colour-{channels}.png", coloured[..., :channels])
+        np.testing.assert_array_equal(read_picture(path).pixels, coloured[..., :3] >> 8)
+    with_alpha = png(tmp_path / "alpha.png", np.stack([RAMP, RAMP], axis=2))
+    np.testing.assert_array_equal(read_picture(with_alpha).pixels, right)
+
+
+def test_of_16_bits_those_of_tensorflow_s_decoder_are_taken(tmp_path: Path) -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    for channels in (1, 3):
+        path = png(tmp_path / f"{channels}.png", np.stack([RAMP] * channels, axis=2))
+        decoded = tensorflow.io.decode_png(path.read_bytes(), channels=3).numpy()
+        np.testing.assert_array_equal(read_picture(path).pixels, decoded)
+
+
+def test_pixels_that_do_not_say_which_is_white_are_refused(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 1, 77, dtype=np.float32).reshape(7, 11)
+    save(tmp_path / "float.tif", ramp)
+    save(tmp_path / "integer.tif", (ramp * 2**20).astype(np.int32))
+    tiff(tmp_path / "signed.tif", RAMP >> 1, kind=2)
+    for name, kind in (("float", "float numbers"), ("integer", "32 bits"), ("signed", "32 bits")):
+        with pytest.raises(SurgeonError) as exc:
+            read_picture(tmp_path / f"{name}.tif")
+        message = exc.value.diagnostics[0].message
+        assert code_of(exc) == "V101" and kind in message and "8 or 16 bits" in message
+
+
+TURNED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".jpg"])
+def test_a_picture_is_turned_as_its_orientation_says(suffix: str, orientation: int, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    source = np.zeros((24, 40, 3), np.uint8)
+    source[:8, :8] = (255, 0, 0)
+    source[:8, -16:] = (0, 255, 0)
+    source[-8:, :24] = (0, 0, 255)
+    exif = image.Exif()
+    exif[0x112] = orientation
+    path = tmp_path / f"a{suffix}"
+    image.fromarray(source).save(path, exif=exif, **({"lossless": True} if suffix == ".webp" else {}))
+    found = read_picture(path).pixels
+    right = TURNED[orientation](source)
+    assert found.shape == right.shape
+    # JPEG is not exact; any other orientation differs by more.
+    assert np.abs(found.astype(int) - right).mean() <= (12 if suffix == ".jpg" else 0)
+    others = [turn(source) for number, turn in TURNED.items() if number != orientation]
+    same_shape = [other for other in others if other.shape == found.shape]
+    assert all(np.abs(found.astype(int) - other).mean() > 24 for other in same_shape)
+
+
+def test_a_gray_picture_of_16_bits_is_turned_too(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    exif = image.Exif()
+    exif[0x112] = 6
+    image.fromarray(RAMP).save(tmp_path / "a.png", exif=exif)
+    found = read_picture(tmp_path / "a.png").pixels
+    np.testing.assert_array_equal(found, gray(np.rot90(RAMP >> 8, -1)))
