@@ -262,7 +262,7 @@ def read_picture(path: Path) -> Picture:
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
 """Modes of Pillow whose pixels it turns into red, green and blue of 8 bits each."""
 
-_WIDE = ("image/png", "image/x-portable-anymap")
+_WIDE = ("image/png", "image/x-portable-anymap", "image/x-portable-graymap")
 """Kinds of files whose 16 bits Pillow holds in a mode of 32."""
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
