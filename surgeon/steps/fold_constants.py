@@ -27,6 +27,9 @@ from surgeon.steps.step import Step, StepContext
 
 _LEFT_ALONE = IDENTITIES | PLACEHOLDERS | {"Const"}
 
+LIMIT = 16 << 20
+"""Bytes by which folding may make a graph grow unless a recipe says otherwise."""
+
 
 class FoldConstants(Step):
     """Replace nodes whose value does not depend on any input by constants of their names.
@@ -61,7 +64,7 @@ class FoldConstants(Step):
     step: Literal["fold-constants"] = "fold-constants"
     nodes: Selection | None = Field(None, description="Only among these nodes.")
     limit: int = Field(
-        16 << 20, ge=0, description="Bytes of the largest constant made, and of the graph's growth."
+        LIMIT, ge=0, description="Bytes of the largest constant made, and of the graph's growth."
     )
 
     def plan(self, context: StepContext) -> list[Edit]:

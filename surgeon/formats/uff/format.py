@@ -42,7 +42,10 @@ class UffFormat(Format):
         watch: Watch | None = None,
         **options: Any,
     ) -> Written:
-        """Write a rewritten graph; raise SurgeonError as :func:`export_uff` and :func:`write_uff`."""
+        """Write a rewritten graph; raise SurgeonError as :func:`export_uff` and :func:`write_uff`.
+
+        Where UFF cannot express it, what depends on no input is computed first.
+        """
         from surgeon.formats.uff.writer import write_uff
 
         write_uff(self._export(graph, target, catalog), path)
@@ -73,7 +76,34 @@ class UffFormat(Format):
         from surgeon.formats.uff.exporting import export_uff
 
         # The exporter asks for a version where a target of any runtime has none.
-        return export_uff(graph, plugins=catalog, target=target if target.format == self.name else None)
+        version = target if target.format == self.name else None
+        try:
+            return export_uff(graph, plugins=catalog, target=version)
+        except SurgeonError as refused:
+            folded = _folded(graph, catalog)
+            if folded is None:
+                raise
+            try:
+                return export_uff(folded, plugins=catalog, target=version)
+            except SurgeonError as still:
+                raise still from refused
+
+
+def _folded(graph: Graph, catalog: Catalog) -> Graph | None:
+    """Return the graph with constants for what depends on no input, such as weights that are cast from
+    float16.
+
+    None where nothing does. Constants grow by as much as the graph's constants hold, and 16 MiB.
+    """
+    from surgeon.graph import Tensor, apply_edits
+    from surgeon.steps.fold_constants import LIMIT, FoldConstants
+    from surgeon.steps.step import StepContext
+
+    held = sum(value.nbytes for node in graph for value in node.attrs.values() if isinstance(value, Tensor))
+    step = FoldConstants.model_validate({"limit": LIMIT + held})
+    context = StepContext(graph, outputs=tuple(map(str, graph.output_refs)), catalog=catalog)
+    edits = step.plan(context)
+    return apply_edits(graph, edits) if edits else None
 
 
 FORMAT = UffFormat()

@@ -26,8 +26,10 @@ def convolve(
 ) -> list[UffNode]:
     """Return the Conv of ``at`` called ``name``, reading input 0 of ``source``.
 
-    It is padded by ``pads`` where these are given.
+    It is padded by ``pads`` where these are given. Raise SurgeonError X102 for weights that are computed.
     """
+    if at.tensor(1) is None:
+        raise at.not_constant(1, "weights")
     fields: dict[str, UffValue] = {"inputs_orders": at.orders(at.activations, "+CK")}
     if at.node.op == "DepthwiseConv2dNative":
         fields["number_groups"] = UffValue("i", channels_in(at))
