@@ -100,8 +100,8 @@ class Inference:
     def spec(self, ref: Ref) -> TensorSpec:
         """Return element type and shape of a tensor; parts that are not known are None.
 
-        An op without a rule gives the element type of its plain attribute (``T`` or ``dtype``) and no shape.
-        Raise SurgeonError G110 for a node that is not in the graph.
+        Of an op without a rule nothing is known: its attribute ``T`` may be the type of what it reads. Raise
+        SurgeonError G110 for a node that is not in the graph.
         """
         specs = self._solved(ref.node).specs
         return specs[ref.slot] if 0 <= ref.slot < len(specs) else _UNKNOWN
@@ -250,7 +250,7 @@ class Inference:
     def _of_op(self, node: Node, inputs: list[_Input]) -> _Facts:
         rule = self.rules.get(node.op)
         if rule is None:
-            return _Facts((TensorSpec(attr_dtype(node, "T", attr_dtype(node, "dtype"))),))
+            return _Facts((_UNKNOWN,))
         fed = self._fed.get(node.name, {})
         count = rule.count(node)
         if fed and all(slot in fed for slot in range(count)):
@@ -328,8 +328,7 @@ class Inference:
             context.contradict(exc.diagnostics[0].message if exc.diagnostics else str(exc))
             found = []
         if len(found) < count:
-            plain = attr_dtype(context.node, "T", attr_dtype(context.node, "dtype"))
-            found += [TensorSpec(plain if i == 0 else None) for i in range(len(found), count)]
+            found += [_UNKNOWN] * (count - len(found))
         return tuple(_checked(spec, context) for spec in found)
 
     def _small_values(

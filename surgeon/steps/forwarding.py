@@ -25,17 +25,28 @@ def forward(
         edits.append(Drop(node.name, f"{fate} to '{target}'", target.node, span))
     for name in dict.fromkeys(r for node in gone for r in graph.readers[node.name] if r not in behind):
         reader = graph[name]
-        inputs: list[Ref] = []
-        control: list[str] = []
-        for ref in reader.inputs:
-            target, moved = behind.get(ref.node, (ref, ()))
-            inputs.append(target)
-            control += moved
-        for source in reader.control:
-            target, moved = behind.get(source, (Ref(source), ()))
-            control += [target.node, *moved]
-        edits.append(Rewire(name, tuple(inputs), tuple(dict.fromkeys(control)), span))
+        joined = [behind.get(ref.node, (ref, ())) for ref in reader.inputs]
+        moved = [source for _, control in joined for source in control]
+        control = _signals([*moved, *reader.control], behind)
+        edits.append(Rewire(name, tuple(ref for ref, _ in joined), control, span))
     return edits
+
+
+def _signals(sources: Sequence[str], behind: Mapping[str, tuple[Ref, tuple[str, ...]]]) -> tuple[str, ...]:
+    """Return control inputs with each node that is taken out replaced by what it waits for itself."""
+    waiting, seen = list(reversed(sources)), set()
+    kept: dict[str, None] = {}
+    while waiting:
+        source = waiting.pop()
+        if source in seen:
+            continue
+        seen.add(source)
+        if source not in behind:
+            kept[source] = None
+            continue
+        target, moved = behind[source]
+        waiting += [*reversed(moved), target.node]
+    return tuple(kept)
 
 
 def resolve_chains(gone: Sequence[Node], position: int = 0) -> dict[str, tuple[Ref, tuple[str, ...]]]:

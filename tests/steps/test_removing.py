@@ -427,3 +427,43 @@ def test_a_pattern_that_takes_exponential_time_is_given_up(monkeypatch: pytest.M
     assert time.monotonic() - start < 20
     assert not run_step(make("remove", nodes=[{"path": "(a|aa|.)+"}]), graph).nodes
     assert not run_step(make("remove", nodes=[{"path": "(?=a)(a+)[0-9]"}]), graph).nodes
+
+
+CONTROLLED = """
+c = Const() {dtype: float32, value: tensor<float32[]: 1.0>}
+read = Identity(c, ^first) {T: float32}
+x = Placeholder() {dtype: float32}
+first = Identity(x) {T: float32}
+y = Add(x, read) {T: float32}
+o1 = Identity(y, ^read) {T: float32}
+o2 = Identity(o1, ^o1, ^z) {T: float32}
+z = Neg(first, ^read) {T: float32}
+out = Relu(o2) {T: float32}
+"""
+
+
+def test_an_identity_that_a_forwarded_one_waits_for_is_forwarded() -> None:
+    after = run_step(make("forward-identities"), text(CONTROLLED))
+    assert [node.name for node in after] == ["c", "x", "y", "z", "out"]
+    assert (after["out"].inputs, after["out"].control) == ((Ref("y"),), ("y", "c", "x", "z"))
+    assert (after["z"].inputs, set(after["z"].control)) == ((Ref("x"),), {"c", "x"})
+
+
+@given(st.data())
+def test_identities_are_forwarded_whatever_waits_for_them(data: st.DataObject) -> None:
+    nodes = [Node("n0", "Placeholder", attrs={"dtype": DType.FLOAT32})]
+    for index in range(1, 10):
+        names = [node.name for node in nodes]
+        source = Ref(data.draw(st.sampled_from(names)))
+        control = tuple(data.draw(st.lists(st.sampled_from(names), max_size=3, unique=True)))
+        op = data.draw(st.sampled_from(["Identity", "Identity", "Neg"]))
+        nodes.append(Node(f"n{index}", op, (source,), control, {"T": DType.FLOAT32}))
+    nodes.append(Node("out", "Relu", (Ref("n9"),), (), {"T": DType.FLOAT32}))
+    graph = Graph(nodes, [Ref("out")])
+    after = run_step(make("forward-identities"), graph)
+    identities = [node.name for node in after if node.op == "Identity"]
+    assert all(not after.readers[name] for name in identities)
+    waits = {node.name: graph.ancestors([node.name]) for node in after if node.op == "Neg"}
+    for name, before in waits.items():
+        kept = {source for source in before if graph[source].op != "Identity"}
+        assert kept <= after.ancestors([name])

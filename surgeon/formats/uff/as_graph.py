@@ -34,6 +34,7 @@ _PASSING = frozenset({"Input", "Binary", "Unary", "Activation", "LeakyRelu", "Co
 """Operations whose result is an image where something that they read, or something that reads them, is one.
 """
 
+_UNSET = b"(unset)"
 _FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 _OPS: Mapping[str, Mapping[str, str]] = {
@@ -113,7 +114,9 @@ class _UffReader:
         """Return a node as the file has it."""
         op = self.plugins.get(node.operation, node.operation)
         attrs = {
-            (field_name(key) if op != node.operation else key): self._attr(value)
+            (field_name(key) if op != node.operation else key): (
+                self._attr(value) if value.is_set else _UNSET
+            )
             for key, value in sorted(node.fields.items())
         }
         if node.operation == "Const":
@@ -188,7 +191,8 @@ class _UffReader:
         op = self.plugins.get(self.known[name].operation)
         if op is None:
             return [Ref(name)]
-        fields = {field_name(key): self._attr(value) for key, value in self.known[name].fields.items()}
+        given = self.known[name].fields.items()
+        fields = {field_name(key): self._attr(value) for key, value in given if value.is_set}
         try:
             ports = len(self.catalog[op].output_ports(fields))
         except SurgeonError:  # fields that the plugin would refuse

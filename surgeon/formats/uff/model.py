@@ -61,11 +61,17 @@ class UffValue:
     ``s`` str, ``d`` float, ``b`` bool, ``i`` int, ``ref`` str, ``blob`` :class:`Blob`, ``dtype``
     :class:`DType` (an int where the file's number is none of UFF's), ``s_list``, ``d_list``, ``b_list``,
     ``i_list`` and ``dtype_list`` tuples of those, ``dim_orders`` a tuple of (key, ints) pairs,
-    ``dim_orders_list`` a tuple of such.
+    ``dim_orders_list`` a tuple of such. ``unset`` has the value None: NVIDIA's converter leaves an attribute
+    so that it cannot express, such as a list of types.
     """
 
     kind: str
     value: Any
+
+    @property
+    def is_set(self) -> bool:
+        """True where the file has a value."""
+        return self.kind != "unset"
 
     @staticmethod
     def ints(values: tuple[int, ...]) -> UffValue:

@@ -40,7 +40,7 @@ class UffFile(ModelFile):
             summary["nodes"],
             summary["weight_bytes"],
             {node.id: self._weight_bytes(node.fields.values()) for node in self.model.nodes},
-            {each["name"]: f"{each['dtype']}{each['shape']}".replace(" ", "") for each in summary["inputs"]},
+            {each["name"]: _shown_input(each) for each in summary["inputs"]},
             {each["name"]: ", ".join(each["marks"]) for each in summary["outputs"]},
             summary["ops"],
             {each["name"]: each["op"] for each in summary["plugins"]},
@@ -83,10 +83,17 @@ def plugin_uses_of_uff(model: UffModel, catalog: Mapping[str, PluginSpec]) -> tu
     for node in nodes:
         creator = node.operation[1:]
         fields = {
-            field_name(key): value.value for key, value in node.fields.items() if key.endswith(suffixes)
+            field_name(key): value.value
+            for key, value in node.fields.items()
+            if key.endswith(suffixes) and value.is_set
         }
         uses.append(PluginUse(node.id, ops.get(creator, creator), fields, version=_PLUGIN_VERSION))
     return tuple(uses)
+
+
+def _shown_input(entry: Mapping[str, Any]) -> str:
+    shape = "[?]" if entry["shape"] is None else str(entry["shape"]).replace(" ", "")
+    return f"{entry['dtype'] or '?'}{shape}"
 
 
 def _input(entry: Mapping[str, Any], graph: Graph | None) -> NetworkTensor:

@@ -32,6 +32,8 @@ def _node(node: UffNode) -> str:
 
 def _value(value: UffValue) -> str:
     content = value.value
+    if not value.is_set:
+        return "unset"
     if value.kind == "ref":
         return f"@{content}"
     if value.kind == "blob":
@@ -92,8 +94,8 @@ def _input(node: UffNode) -> dict[str, Any]:
     dtype, shape = node.fields.get("dtype"), node.fields.get("shape")
     return {
         "name": node.id,
-        "dtype": str(dtype.value) if dtype else None,
-        "shape": list(shape.value) if shape else None,
+        "dtype": str(dtype.value) if dtype and dtype.is_set else None,
+        "shape": list(shape.value) if shape and isinstance(shape.value, tuple) else None,
     }
 
 

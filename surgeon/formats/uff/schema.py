@@ -110,7 +110,7 @@ def node_to_bytes(node: UffNode) -> bytes:
 def node_from_bytes(data: bytes) -> UffNode:
     """Return the node of a serialized message.
 
-    Raise protobuf's DecodeError or ValueError where it is none.
+    Raise protobuf's DecodeError where it is none.
     """
     node = _parsed("Node", data)
     return UffNode(
@@ -139,7 +139,7 @@ def value_to_bytes(value: UffValue) -> bytes:
 
 
 def value_from_bytes(data: bytes) -> UffValue:
-    """Return the value of a serialized message; raise ValueError for one without content."""
+    """Return the value of a serialized message; raise protobuf's DecodeError where it is none."""
     return _value(_parsed("Data", data))
 
 
@@ -151,7 +151,9 @@ def _parsed(name: str, data: bytes) -> Any:
 
 def _fill(out: Any, value: UffValue) -> None:
     kind, content = value.kind, value.value
-    if kind == "dtype":
+    if not value.is_set:
+        out.SetInParent()
+    elif kind == "dtype":
         out.dtype = DTYPE_NUMBERS.get(content, content)
     elif kind == "blob":
         out.blob = bytes(content.buffer())
@@ -178,7 +180,7 @@ def _fill_orders(out: Any, content: tuple[tuple[int, tuple[int, ...]], ...]) -> 
 def _value(data: Any) -> UffValue:
     kind = data.WhichOneof("content")
     if kind is None:
-        raise ValueError("a field has no value")
+        return UffValue("unset", None)
     content = getattr(data, kind)
     if kind == "dtype":
         return UffValue(kind, DTYPES.get(content, content))

@@ -6,13 +6,16 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from surgeon.catalog import load_catalog
 from surgeon.diagnostics import SurgeonError
+from surgeon.formats import open_model
 from surgeon.formats.graphdef import load_graph, save_graph
 from surgeon.formats.uff import (
     Blob,
@@ -28,6 +31,8 @@ from surgeon.formats.uff import (
 )
 from surgeon.formats.uff.model import CORE, DTYPE_NUMBERS, orders
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorRef, TensorValue, parse_graph
+from surgeon.viewer import report_file
+from surgeon.viewer.explorer import explorer_files
 
 HERE = Path(__file__).parent
 
@@ -59,6 +64,7 @@ values = st.one_of(
     st.builds(
         UffValue, st.just("dtype_list"), st.lists(st.sampled_from([*DTYPE_NUMBERS, 7]), max_size=3).map(tuple)
     ),
+    st.just(UffValue("unset", None)),
     st.builds(UffValue, st.just("dim_orders"), dim_orders),
     st.builds(UffValue, st.just("dim_orders_list"), st.lists(dim_orders, max_size=2).map(tuple)),
 )
@@ -106,6 +112,40 @@ def test_any_bytes_give_a_diagnostic_or_a_model(data, tmp_path_factory):
         read_uff(path)
     except SurgeonError as exc:
         assert exc.diagnostics[0].code in ("X120", "E103", "E104")
+
+
+def test_unset_attributes_are_read_and_shown(tmp_path, exported):
+    """NVIDIA's converter leaves attributes of some kinds without a value."""
+    model = exported(SMALL)
+    unset = UffValue("unset", None)
+    nodes = [replace(node, fields={**node.fields, "T": unset, "flag_u_int": unset}) for node in model.nodes]
+    write_uff(replace(model, nodes=tuple(nodes), data={**model.data, "spare": unset}), tmp_path / "m.uff")
+    read = read_uff(tmp_path / "m.uff")
+    assert read.nodes[0].fields["T"] == unset and read.data["spare"] == unset
+    assert "T: unset" in print_uff(read) and "@spare = unset" in print_uff(read)
+    assert json.loads(json.dumps(describe(read)))["plugins"][0]["fields"]["T"] is None
+    file = open_model(tmp_path / "m.uff")
+    file.describe()
+    catalog = load_catalog()
+    assert all("flag" not in use.fields for use in file.plugin_uses(catalog))
+    graph, _ = file.graph(catalog)
+    assert graph["NMS"].attrs["T"] == b"(unset)" and len(graph) >= len(SMALL.splitlines()) - 2
+    page = explorer_files(report_file(tmp_path / "m.uff"))["graph.json"]
+    assert "(unset)" in page
+
+
+def test_an_input_whose_shape_is_unset(tmp_path, exported):
+    model = exported(SMALL)
+    first = replace(
+        model.nodes[0], fields={"shape": UffValue("unset", None), "dtype": UffValue("unset", None)}
+    )
+    write_uff(replace(model, nodes=(first, *model.nodes[1:])), tmp_path / "m.uff")
+    assert describe(read_uff(tmp_path / "m.uff"))["inputs"] == [
+        {"name": "Input", "dtype": None, "shape": None}
+    ]
+    file = open_model(tmp_path / "m.uff")
+    assert file.describe().inputs == {"Input": "?[?]"}
+    assert file.interface(load_catalog()).inputs[0].name == "Input"
 
 
 def test_every_truncation_is_noticed_or_harmless(tmp_path, exported):
