@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surgeon.api.export import find_objections
-from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
+from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.graph import Graph
 from surgeon.language import Recipe, parse_recipe
-from surgeon.request import DEFAULT_TARGET, PathLike, Request
+from surgeon.request import PathLike, Request
 from surgeon.rewrite import plan as _plan
-from surgeon.targets import load_target
+from surgeon.targets import Target
 
 if TYPE_CHECKING:
     from surgeon.authoring import Authored
@@ -28,6 +28,7 @@ def init(
     labels: PathLike | Mapping[int, str] | None = None,
     name: str | None = None,
     unchecked: bool = False,
+    target: Target | str | None = None,
     plugin_paths: Iterable[PathLike] = (),
 ) -> Authored:
     """Write a recipe for a single-shot detector of the Object Detection API, every value read off its graph.
@@ -35,7 +36,9 @@ def init(
     ``output`` is a ``.yaml`` file; where it is None, nothing is written. A ``pipeline_config`` is compared
     with the graph, which wins; the label map that it names is taken where it lies beside it. ``labels`` is a
     label map's path, or the names of classes by number, from 1 on. The recipe is planned on the graph first,
-    unless ``unchecked``; what the default target's exporter objects to is among the result's ``remarks``.
+    unless ``unchecked``, and held against ``target`` (by default, that of :func:`check`). What the target
+    objects to, and each number that the graph does not tell and the recipe leaves open, is among the result's
+    ``problems``; the recipe is written all the same.
 
     Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 where the graph is no
     such detector, D147 where a part of it is not recognised, D148 where the recipe cannot be planned, and
@@ -46,13 +49,13 @@ def init(
     from surgeon.formats.graphdef import check_unchanged
 
     path = None if output is None else check_output(Path(output))
-    work = Request.of(None, model, plugin_paths=plugin_paths).resolve()
+    work = Request.of(None, model, target=target, plugin_paths=plugin_paths).resolve()
     catalog, graph = work.catalog, work.graph
     named = path.stem if name is None and path is not None else name or ""
     witnesses = read_witnesses(None if pipeline_config is None else Path(pipeline_config), labels)
     made = author(graph, catalog, name=named, witnesses=witnesses)
-    if not unchecked:
-        made = made.planned(_planned_remarks(made.recipe, graph, catalog))
+    if not unchecked and not made.problems:
+        made = made.planned(_planned_remarks(made.recipe, graph, catalog, work.target))
     check_unchanged(graph)
     if path is None:
         return made
@@ -60,12 +63,13 @@ def init(
     return replace(made, recipe=parse_recipe(made.text, str(path)))
 
 
-def _planned_remarks(recipe: Recipe, graph: Graph, catalog: Catalog) -> list[Diagnostic]:
-    """Return what the default target objects to in a recipe's result.
+def _planned_remarks(
+    recipe: Recipe, graph: Graph, catalog: Catalog, target: Target
+) -> tuple[Diagnostic, ...]:
+    """Return what a target objects to in a recipe's result.
 
     Raise SurgeonError D148 where there is none.
     """
-    target = load_target(DEFAULT_TARGET)
     try:
         made = _plan(recipe, graph, target=target, catalog=catalog)
     except SurgeonError as exc:
@@ -78,10 +82,4 @@ def _planned_remarks(recipe: Recipe, graph: Graph, catalog: Catalog) -> list[Dia
         )
         raise SurgeonError(failed, *exc.diagnostics) from None
     assert made.result is not None
-    return [
-        *made.remarks,
-        *(
-            replace(found, severity=Severity.WARNING)
-            for found in find_objections(made.result, target, catalog, made.image)
-        ),
-    ]
+    return (*made.remarks, *find_objections(made.result, target, catalog, made.image))

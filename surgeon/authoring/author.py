@@ -27,8 +27,8 @@ from surgeon.training_files.pipeline_config import PipelineConfig, read_pipeline
 class Authored(Displayed):
     """A recipe written for one graph.
 
-    ``config_matches`` is what a pipeline config says of each value, ``remarks`` are warnings:
-    disagreements of the config, and labels that do not fit.
+    ``config_matches`` is what a pipeline config says of each value. ``remarks`` are warnings, such as
+    disagreements of the config and labels that do not fit, and errors: see :attr:`problems`.
     """
 
     name: str
@@ -42,6 +42,11 @@ class Authored(Displayed):
 
     def __repr__(self) -> str:
         return f"<Authored: the recipe '{self.name}', {len(self.remarks)} remarks>"
+
+    @property
+    def problems(self) -> tuple[Diagnostic, ...]:
+        """The remarks for which :func:`surgeon.check` refuses the recipe as it is."""
+        return tuple(remark for remark in self.remarks if remark.severity is Severity.ERROR)
 
     def planned(self, remarks: Iterable[Diagnostic]) -> Authored:
         """Return the same with what was found when it was planned."""

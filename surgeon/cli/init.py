@@ -1,6 +1,9 @@
 """Write a recipe for a detector of the Object Detection API: which namespaces go, what takes their place, and
 every value read off the graph, with a comment that says where it came from. Without -o the recipe is printed.
 
+A number that the graph does not tell is left open, as 'auto' with a comment. The exit code is 1 where
+'surgeon check' refuses the recipe as it is; the recipe is written all the same.
+
     surgeon init frozen_inference_graph.pb -o my_ssd.yaml
     surgeon init model.pb -o my_ssd.yaml --pipeline-config pipeline.config --labels label_map.pbtxt
 """
@@ -11,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from surgeon.cli import console
-from surgeon.cli.options import add_plugin_path
+from surgeon.cli.options import add_plugin_path, add_target
 
 NAME = "init"
 SUMMARY = "write a recipe for a detector, read off its graph"
@@ -42,11 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write the recipe even where it cannot be planned on the graph",
     )
+    add_target(parser)
     add_plugin_path(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     import surgeon
+    from surgeon.formats import all_formats
+    from surgeon.request import DEFAULT_TARGET
+    from surgeon.targets import load_target
 
     made = surgeon.init(
         args.model,
@@ -55,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         labels=args.labels,
         name=args.name,
         unchecked=args.unchecked,
+        target=args.target,
         plugin_paths=args.plugin_paths,
     )
     if args.json:
@@ -73,5 +81,15 @@ def run(args: argparse.Namespace) -> int:
     console.say_diagnostics(made.remarks)
     if args.output is not None:
         console.say(f"{args.output}: the recipe '{made.name}'; {made.summary}")
-        console.say(f"next: surgeon convert {args.output} {args.model} -o OUT.uff")
+    if made.problems:
+        console.say(
+            f"'surgeon check' refuses the recipe as it is, for {len(made.problems)} "
+            f"reason{'' if len(made.problems) == 1 else 's'} above; correct it by hand, or give --target"
+        )
+        return 1
+    if args.output is not None:
+        target = load_target(args.target or DEFAULT_TARGET)
+        asked = f" --target {args.target}" if args.target else ""
+        suffix = all_formats()[target.format].suffixes[0]
+        console.say(f"next: surgeon convert {args.output} {args.model} -o OUT{suffix}{asked}")
     return 0

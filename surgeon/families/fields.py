@@ -26,17 +26,28 @@ def derive_fields(context: DerivationContext, name: str) -> tuple[dict[str, Any]
 
     Raise SurgeonError D107 for a field that cannot be derived, and what the derivation itself raises.
     """
+    fields, found, unknown = derive_known_fields(context, name)
+    if unknown:
+        raise next(iter(unknown.values()))
+    return fields, found
+
+
+def derive_known_fields(
+    context: DerivationContext, name: str
+) -> tuple[dict[str, Any], list[Derivation], dict[str, SurgeonError]]:
+    """Return the same as :func:`derive_fields`, and why the fields that stay ``auto`` cannot be derived."""
     definition = context.recipe.nodes[name]
     assert definition.plugin is not None
     fields: dict[str, Any] = dict(definition.fields or {})
     found: list[Derivation] = []
+    unknown: dict[str, SurgeonError] = {}
     known = derivations(context.catalog, definition.plugin) if "auto" in fields.values() else {}
     for key, value in fields.items():
         if value != "auto":
             continue
         if key not in known:
             can = ", ".join(f"'{k}'" for k in known) or "none"
-            raise context.fail(
+            unknown[key] = context.fail(
                 "D107",
                 f"the field '{key}' of '{name}' ({definition.plugin}) cannot be derived from the graph yet",
                 "nodes",
@@ -46,13 +57,15 @@ def derive_fields(context: DerivationContext, name: str) -> tuple[dict[str, Any]
                 notes=[f"derivable for this plugin: {can}"],
                 help=["write its value"],
             )
+            continue
         try:
             derived = known[key](context.of(name))
         except SurgeonError as exc:
-            raise placed(exc, context, "nodes", name, "fields", key) from None
+            unknown[key] = placed(exc, context, "nodes", name, "fields", key)
+            continue
         fields[key] = derived.value
         found.append(Derivation(name, key, derived.value, derived.evidence))
-    return fields, found
+    return fields, found, unknown
 
 
 def placed(exc: SurgeonError, context: DerivationContext, *path: str) -> SurgeonError:

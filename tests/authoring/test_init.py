@@ -460,13 +460,46 @@ def test_a_part_that_is_not_recognised_is_named(zoo_ssd: Zoo) -> None:
     scales = [node for node in graph if node.name.startswith("Postprocessor/Decode/") and node.op == "Exp"]
     message = refused(edited(graph, {node.name: replace(node, op="Sigmoid") for node in scales}))
     assert message.startswith("D147") and "error[D114]" in message and "recognised: classes: 4" in message
+
+
+def with_fed_threshold(graph: Graph) -> Graph:
+    """Return the graph with the threshold of overlap as an input."""
     changes = {
         node.name: replace(node, inputs=(*node.inputs[:3], Ref("fed")))
         for node in graph
         if node.op.startswith("NonMaxSuppression")
     }
-    message = refused(edited(graph, changes, Node("fed", "Placeholder", attrs={"dtype": DType.FLOAT32})))
-    assert message.startswith("D147") and "threshold of overlap is no constant" in message
+    return edited(graph, changes, Node("fed", "Placeholder", attrs={"dtype": DType.FLOAT32}))
+
+
+def test_a_number_that_the_graph_does_not_tell_is_left_open(zoo_ssd: Zoo) -> None:
+    graph = with_fed_threshold(load_graph(zoo_ssd("2018")))
+    made = surgeon.init(graph)
+    assert [d.code for d in made.problems] == ["D147"]
+    assert "the threshold of overlap is no constant" in made.problems[0].message
+    assert fields(made.recipe, "NMS")["nmsThreshold"] == "auto"
+    assert fields(made.recipe, "NMS")["keepTopK"] == 100
+    lines = made.text.splitlines()
+    (place,) = (number for number, line in enumerate(lines) if line.strip() == "nmsThreshold: auto")
+    assert "not known: the threshold of overlap" in " ".join(lines[place - 2 : place])
+    with pytest.raises(SurgeonError) as exc:
+        surgeon.check(made.recipe, graph)
+    assert "nmsThreshold: auto" in str(exc.value)
+    filled = surgeon.parse_recipe(made.text.replace("nmsThreshold: auto", "nmsThreshold: 0.6"))
+    assert not surgeon.check(filled, graph).problems
+
+
+def test_two_numbers_may_be_left_open(zoo_ssd: Zoo) -> None:
+    graph = with_fed_threshold(load_graph(zoo_ssd("2018")))
+    kept = {
+        node.name: replace(node, inputs=(*node.inputs[:2], Ref("most"), *node.inputs[3:]))
+        for node in graph
+        if node.op.startswith("NonMaxSuppression")
+    }
+    made = surgeon.init(edited(graph, kept, Node("most", "Placeholder", attrs={"dtype": DType.INT32})))
+    assert len(made.problems) == 2
+    found = fields(made.recipe, "NMS")
+    assert {key for key, value in found.items() if value == "auto"} == {"nmsThreshold", "topK"}
 
 
 def test_an_unknown_size_of_the_input_is_the_first_thing_named(zoo_ssd: Zoo) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import surgeon
+from surgeon.formats.graphdef import save_graph
+from surgeon.graph import DType, Node, Ref, Shape
 
 Zoo = Callable[..., Path]
 
@@ -166,6 +169,41 @@ def test_what_cannot_be_done_is_said_and_nothing_written(
     )
     assert sorted(path.name for path in folder.iterdir()) == before
     assert (folder / "ssd.pb").read_bytes()[:1] != b"#"
+
+
+def test_what_check_refuses_ends_with_1(run, folder: Path) -> None:
+    graph = surgeon.load_graph("ssd.pb")
+    name = next(node.name for node in graph if node.op == "Relu6")
+    save_graph(
+        graph.replace([replace(node, op="Erf") if node.name == name else node for node in graph]),
+        folder / "erf.pb",
+    )
+    ran = run("init", "erf.pb", "-o", "erf.yaml")
+    assert ran.code == 1 and "error[X101]" in ran.err and f"'{name}' (Erf)" in ran.err
+    assert "'surgeon check' refuses the recipe as it is, for 1 reason above" in ran.err
+    assert run("check", "erf.yaml", "erf.pb").code == 1
+    ran = run("init", "erf.pb", "-o", "erf.yaml", "--target", "onnx@onnxruntime")
+    assert ran.code == 0 and "error" not in ran.err
+    assert "convert erf.yaml erf.pb -o OUT.onnx --target onnx@onnxruntime" in ran.err
+    assert run("check", "erf.yaml", "erf.pb", "--target", "onnx@onnxruntime").code == 0
+
+
+def test_a_number_left_open_ends_with_1(run, folder: Path) -> None:
+    graph = surgeon.load_graph("ssd.pb")
+    fed = Node("fed", "Placeholder", attrs={"dtype": DType.FLOAT32, "shape": Shape(())})
+    nodes = [
+        replace(node, inputs=(*node.inputs[:3], Ref("fed"))) if "NonMaxSuppression" in node.op else node
+        for node in graph
+    ]
+    save_graph(graph.replace([*nodes, fed]), folder / "fed.pb")
+    ran = run("init", "fed.pb", "-o", "fed.yaml", "--json")
+    assert ran.code == 1 and [d["severity"] for d in ran.json["remarks"]] == ["error"]
+    assert "the threshold of overlap is no constant" in ran.json["remarks"][0]["message"]
+    refused = run("check", "fed.yaml", "fed.pb")
+    assert refused.code == 1 and "nmsThreshold: auto" in refused.err
+    text = (folder / "fed.yaml").read_text()
+    (folder / "fed.yaml").write_text(text.replace("nmsThreshold: auto", "nmsThreshold: 0.6"))
+    assert run("check", "fed.yaml", "fed.pb").code == 0
 
 
 def test_the_output_may_be_a_pipe(run, folder: Path) -> None:

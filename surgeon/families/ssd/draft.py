@@ -12,9 +12,9 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
-from surgeon.families.context import DerivationContext, input_spec
+from surgeon.families.context import Derivation, DerivationContext, input_spec
 from surgeon.families.family import BY_HAND, Draft, DraftOptions
-from surgeon.families.fields import derive_fields
+from surgeon.families.fields import derive_known_fields
 from surgeon.families.finding import Finding
 from surgeon.families.parts.grid_fit import FITTED, GridFit, fit_grid
 from surgeon.families.parts.upsampling import Upsampling, upsamplings
@@ -55,6 +55,9 @@ NMS_FIELDS: Mapping[str, tuple[Any, str]] = {
 }
 """Fields of NMS_TRT: derived, or following from the family of detectors, with the reason."""
 
+NUMBERS = ("score_threshold", "iou_threshold", "max_per_class", "max_total")
+"""Findings that only fill in fields: a recipe is of use without one, for its author may know the number."""
+
 ROUNDING = ("FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVarsPerChannel")
 """Operations that round numbers as 8-bit arithmetic would."""
 
@@ -70,24 +73,28 @@ STEP_NOTES = {
 def draft_recipe(detector: SingleShotDetector, options: DraftOptions) -> Draft:
     """Write a recipe for a detector, every value literal, with its evidence.
 
-    Raise SurgeonError D147 where a part is not recognised, or no plugin computes it.
+    A number of ``NUMBERS`` that the graph does not tell is left open: its fields stay ``auto``, with a
+    comment, and the draft has an error D147 for them. Raise SurgeonError D147 where another part is not
+    recognised, or no plugin computes it.
     """
     check_parts(detector)
     labels, unfit = fit_labels(options.labels, detector)
     image, unknown = _image(detector)
     writer = _RecipeWriter(detector, replace(options, labels=labels), image)
-    remarks = (*unfit, *unknown, *writer.rounding_remarks())
+    remarks = (*unfit, *unknown, *writer.rounding_remarks(), *writer.blank_remarks())
     return Draft(writer.name, writer.summary, writer.text(), remarks)
 
 
 def check_parts(detector: SingleShotDetector) -> None:
-    """Raise SurgeonError D147, followed by what is wrong, where a part is not recognised or no plugin
-    computes it.
+    """Raise SurgeonError D147, followed by what is wrong, where a part that is no number of ``NUMBERS`` is
+    not recognised, or no plugin computes it.
     """
     known: list[str] = []
     problems: dict[str, Diagnostic] = {}
     unknown = _image(detector)[1]
     for key in detector.needed:
+        if key in NUMBERS:
+            continue
         try:
             value = detector.finding(key).value
         except SurgeonError as exc:
@@ -201,11 +208,50 @@ class _RecipeWriter:
                 derived[name, "shape"] = Item(list(spec.value.shape.dims), said(spec.evidence))
                 derived[name, "dtype"] = Item(spec.value.dtype.value)
             elif definition.plugin is not None:
-                fields, found = derive_fields(context, name)
+                fields, found, unknown = self._derived(context, name)
                 derived |= {
                     (name, each.field): Item(fields[each.field], said(each.evidence)) for each in found
                 }
+                derived |= {(name, key): _blank(reason) for key, reason in unknown.items()}
         return render(self._heading(), self._block(derived))
+
+    def _derived(
+        self, context: DerivationContext, name: str
+    ) -> tuple[dict[str, Any], list[Derivation], dict[str, SurgeonError]]:
+        """Return fields and evidence, and the fields that no finding of ``NUMBERS`` lets derive.
+
+        Raise SurgeonError for a field that something else keeps open.
+        """
+        fields, found, unknown = derive_known_fields(context, name)
+        expected = {reason.diagnostics[0].message for reason in self._unknown.values()}
+        for reason in unknown.values():
+            if reason.diagnostics[0].message not in expected:
+                raise reason
+        return fields, found, unknown
+
+    @cached_property
+    def _unknown(self) -> Mapping[str, SurgeonError]:
+        """Why findings of ``NUMBERS`` are not known."""
+        found: dict[str, SurgeonError] = {}
+        for key in NUMBERS:
+            try:
+                self.detector.finding(key)
+            except SurgeonError as exc:
+                found[key] = exc
+        return found
+
+    def blank_remarks(self) -> tuple[Diagnostic, ...]:
+        """Return an error for each number that the recipe leaves open."""
+        return tuple(
+            Diagnostic(
+                "D147",
+                f"the recipe leaves a number open: {reason.diagnostics[0].message}",
+                self.detector.graph.source or None,
+                reason.diagnostics[0].notes,
+                ("write the number where the recipe's comment says 'not known'",),
+            )
+            for reason in self._unknown.values()
+        )
 
     def _heading(self) -> tuple[str, ...]:
         source = PurePath(self.detector.graph.source).name or "a graph"
@@ -215,6 +261,10 @@ class _RecipeWriter:
             "instead of a "
             "value derives it again.",
         ]
+        if self._unknown:
+            lines.append(
+                "Look for 'not known': there the graph does not tell a number, and it is for you to write."
+            )
         matches = self.options.config_matches
         if matches:
             differ = [match for match in matches if not match.agrees]
@@ -489,6 +539,11 @@ class _RecipeWriter:
             "steps": steps,
         }
         return {key: Item(value, self._config_comments(f"image.{key}")) for key, value in values.items()}
+
+
+def _blank(reason: SurgeonError) -> Item:
+    """Return a field that stays open: ``auto``, which no command takes for a number, and why."""
+    return Item("auto", (f"not known: {reason.diagnostics[0].message}; write the number here",))
 
 
 def _enlarging(each: Upsampling, name: str) -> dict[str, Item]:
