@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
+from surgeon.garbage import no_garbage_collection
+
 
 def lazy_names(
     package: str, namespace: MutableMapping[str, Any], homes: Mapping[str, Sequence[str]]
@@ -20,7 +22,9 @@ def lazy_names(
     def get(name: str) -> object:
         if name not in home_of:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        value = getattr(importlib.import_module(home_of[name]), name)
+        with no_garbage_collection():
+            home = importlib.import_module(home_of[name])
+        value = getattr(home, name)
         namespace[name] = value
         return value
 

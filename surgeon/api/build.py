@@ -187,7 +187,7 @@ def _converted(work: Work, folder: Path, batch: int) -> Source:
     """
     catalog, recipe, graph, target, made = work.catalog, work.recipe, work.graph, work.target, work.plan
     result = apply(made, graph)
-    check_objections(result, target, catalog, made.image)
+    check_objections(result, target, catalog, made.image, made.inference)
     form = all_formats()[target.format]
     path = folder / f"{recipe.name}{form.suffixes[0]}"
     sizes: dict[str, Any] = {"batch": batch if batch == 1 else "dynamic"}

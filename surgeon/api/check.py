@@ -60,7 +60,7 @@ def check(
         return Check(work.recipe, target.name)
     plan = work.plan
     assert plan.result is not None
-    objections = find_objections(plan.result, target, catalog, plan.image)
+    objections = find_objections(plan.result, target, catalog, plan.image, plan.inference)
     warnings = tuple(each for each in objections if each.severity is not Severity.ERROR)
     return Check(work.recipe, target.name, plan, errors_in(objections), warnings)
 

@@ -129,7 +129,7 @@ def _written(
     """Apply a plan and write its result."""
     with no_garbage_collection():
         result = apply(plan, graph)
-        warnings = check_objections(result, target, catalog, plan.image)
+        warnings = check_objections(result, target, catalog, plan.image, plan.inference)
     written = write(result, output, target, catalog, plan, labels, watch, graph, **choices)
     return Conversion(
         plan, output, target.name, len(graph), len(result), written.size, warnings, written.plugins

@@ -20,6 +20,7 @@ from surgeon.targets import Target
 
 if TYPE_CHECKING:
     from surgeon.catalog import Catalog
+    from surgeon.infer import Inference
 
 
 def write(
@@ -67,19 +68,23 @@ def output_target(output: Path, target: Target | str | None) -> Target:
 
 
 def find_objections(
-    graph: Graph, target: Target, catalog: Catalog, image: Image | None = None
+    graph: Graph,
+    target: Target,
+    catalog: Catalog,
+    image: Image | None = None,
+    inference: Inference | None = None,
 ) -> tuple[Diagnostic, ...]:
     """Return what the target's exporter refuses in a rewritten graph, then what its runtime would make of
     it.
     """
     from surgeon.lints import find_problems
 
-    found = find_problems(graph, target, catalog, image)
+    found = find_problems(graph, target, catalog, image, inference)
     return (*all_formats()[target.format].check(graph, target, catalog), *found)
 
 
 def check_objections(
-    graph: Graph, target: Target, catalog: Catalog, image: Image | None
+    graph: Graph, target: Target, catalog: Catalog, image: Image | None, inference: Inference | None
 ) -> tuple[Diagnostic, ...]:
     """Return what may go wrong in the target's runtime.
 
@@ -87,9 +92,9 @@ def check_objections(
     """
     from surgeon.lints import find_problems
 
-    found = find_problems(graph, target, catalog, image)
+    found = find_problems(graph, target, catalog, image, inference)
     if errors_in(found):
-        raise SurgeonError(*errors_in(find_objections(graph, target, catalog, image)))
+        raise SurgeonError(*errors_in(find_objections(graph, target, catalog, image, inference)))
     return found
 
 

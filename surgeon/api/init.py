@@ -82,4 +82,4 @@ def _planned_remarks(
         )
         raise SurgeonError(failed, *exc.diagnostics) from None
     assert made.result is not None
-    return (*made.remarks, *find_objections(made.result, target, catalog, made.image))
+    return (*made.remarks, *find_objections(made.result, target, catalog, made.image, made.inference))

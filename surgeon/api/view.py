@@ -72,7 +72,7 @@ def view(
         assert made.result is not None
         if verification is not None:
             check_recipe(verification, made.recipe)
-        found = find_objections(made.result, target, catalog, made.image)
+        found = find_objections(made.result, target, catalog, made.image, made.inference)
         page = Page(report_plan(made, catalog=catalog), (*made.remarks, *found), verification, beside)
     if html is not None:
         write_text(html, render_page(page))

@@ -167,6 +167,10 @@ class Family(ABC):
         """Return the node that joins the heads which a port of ``joined`` reads."""
         raise self.fail("D107", f"the family '{self.name}' does not tell what joins {self.joined[port]}")
 
+    def joining_node(self, port: str) -> str:
+        """Return the name of that node alone; a family overrides this where its evidence costs more."""
+        return self.join(port).value
+
     def anchor_constant(self) -> AnchorConstant:
         """Return the anchors as ``anchor_port`` reads them."""
         raise self.fail("D107", f"the family '{self.name}' does not tell anchors")

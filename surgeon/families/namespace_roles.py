@@ -68,7 +68,7 @@ def _role(context: DerivationContext, namespace: str) -> tuple[str, Finding[str]
             first = exc.diagnostics[0]
             notes += [first.message, *first.notes]
             continue
-        if _around(context, join) == namespace:
+        if _around(context, join.value) == namespace:
             return port, join
         notes.append(f"{meaning} are joined by '{join.value}'")
     node = next(iter(context.family.joined))
@@ -94,16 +94,16 @@ def _left(context: DerivationContext, namespace: str) -> tuple[str, Finding[str]
     named, evidence = _named(context, namespace)
     if named != port or any(rule.node == _fed(context, port) for rule in context.recipe.namespaces.values()):
         return None
-    known = [f"{context.family.joined[other]} are joined by '{join.value}'" for other, join in joins.items()]
+    known = [f"{context.family.joined[other]} are joined by '{name}'" for other, name in joins.items()]
     return port, Finding(namespace, (*evidence, *known))
 
 
-def _joins(context: DerivationContext) -> dict[str, Finding[str]]:
-    """Return what joins the heads of each port, as far as the graph tells it."""
-    found: dict[str, Finding[str]] = {}
+def _joins(context: DerivationContext) -> dict[str, str]:
+    """Return the node that joins the heads of each port, as far as the graph tells it."""
+    found: dict[str, str] = {}
     for port in context.family.joined:
         try:
-            found[port] = context.family.join(port)
+            found[port] = context.family.joining_node(port)
         except SurgeonError:
             continue
     return found
@@ -138,29 +138,32 @@ def _check_assigned(context: DerivationContext) -> None:
     except SurgeonError:
         return
     joins = _joins(context)
-    for port, join in joins.items():
-        _refuse_swapped(context, fed, _around(context, join), port, join.evidence)
+    for port, name in joins.items():
+        key = _around(context, name)
+        if _is_swapped(context, fed, key, port):
+            raise _swapped(context, fed, key, port, context.family.join(port).evidence)
     if not joins:
         for key in context.recipe.namespaces:
-            _refuse_swapped(context, fed, key, *_named(context, key))
+            role, evidence = _named(context, key)
+            if role is not None and _is_swapped(context, fed, key, role):
+                raise _swapped(context, fed, key, role, evidence)
 
 
-def _refuse_swapped(
-    context: DerivationContext,
-    fed: Mapping[str, str],
-    key: str,
-    port: str | None,
-    evidence: tuple[str, ...],
-) -> None:
-    """Raise SurgeonError D109 where a namespace with the heads of one port becomes another's node."""
-    rule, joined = context.recipe.namespaces.get(key), context.family.joined
+def _is_swapped(context: DerivationContext, fed: Mapping[str, str], key: str, port: str) -> bool:
+    """Return whether a namespace with the heads of one port becomes another's node."""
+    rule = context.recipe.namespaces.get(key)
     assigned = fed.get(rule.node) if rule is not None else None
-    if rule is None or assigned is None or port is None or assigned == port or port not in joined:
-        return
-    raise context.fail(
+    return assigned is not None and assigned != port and port in context.family.joined
+
+
+def _swapped(
+    context: DerivationContext, fed: Mapping[str, str], key: str, port: str, evidence: tuple[str, ...]
+) -> SurgeonError:
+    """Return SurgeonError D109: a namespace with the heads of one port becomes another's node."""
+    node, joined = context.recipe.namespaces[key].node, context.family.joined
+    return context.fail(
         "D109",
-        f"'{key}' becomes '{rule.node}', the node for {joined[assigned]}; in the graph it joins "
-        f"{joined[port]}",
+        f"'{key}' becomes '{node}', the node for {joined[fed[node]]}; in the graph it joins {joined[port]}",
         "namespaces",
         key,
         notes=evidence,
@@ -168,6 +171,6 @@ def _refuse_swapped(
     )
 
 
-def _around(context: DerivationContext, join: Finding[str]) -> str:
-    """Return the recipe's namespace that holds a join, empty where there is none."""
-    return longest_prefix(join.value, {key: key for key in context.recipe.namespaces}) or ""
+def _around(context: DerivationContext, name: str) -> str:
+    """Return the recipe's namespace that holds a node, empty where there is none."""
+    return longest_prefix(name, {key: key for key in context.recipe.namespaces}) or ""

@@ -83,6 +83,8 @@ def apply_edits(graph: Graph, edits: Sequence[Edit]) -> Graph:
     an edit of a node that is not there, S102 for adding a name that is taken, and S103 for dropping a node
     that a node outside the dropped set still reads; what :meth:`Graph.check` raises, too.
     """
+    if not edits:
+        return graph.check()
     dropped: dict[str, Drop] = {}
     changed: dict[str, Node] = {}
     placed: dict[str | None, list[Add]] = {}
@@ -115,18 +117,20 @@ def apply_edits(graph: Graph, edits: Sequence[Edit]) -> Graph:
 
     nodes: list[Node] = []
     for node in graph:
-        nodes.extend(add.node for add in placed.get(node.name, ()))
+        if node.name in placed:
+            nodes += [add.node for add in placed[node.name]]
         if node.name not in dropped:
             nodes.append(changed.get(node.name, node))
-    nodes.extend(add.node for add in placed.get(None, ()))
+    nodes += [add.node for add in placed.get(None, ())]
 
-    if dropped:
-        gone = {f"loc:@{name}".encode() for name in dropped if name not in added}
-        nodes = [_released(node, gone) for node in nodes]
+    gone = {name: drop for name, drop in dropped.items() if name not in added}
+    if gone:
+        marks = {f"loc:@{name}".encode() for name in gone}
+        nodes = [_released(node, marks) if "_class" in node.attrs else node for node in nodes]
     for node in nodes:
         for source in node.sources:
-            if source in dropped and source not in added:
-                drop = dropped[source]
+            if source in gone:
+                drop = gone[source]
                 edge = (
                     "after"
                     if source in node.control and all(r.node != source for r in node.inputs)
@@ -139,11 +143,11 @@ def apply_edits(graph: Graph, edits: Sequence[Edit]) -> Graph:
                     help=["take the reader out as well, rewire it, or keep the node"],
                 )
     for ref in outputs:
-        if ref.node in dropped and ref.node not in added:
+        if ref.node in gone:
             raise error(
                 "S103",
-                f"node '{ref.node}' cannot be taken out ({dropped[ref.node].fate}); it is an output",
-                outputs_span or dropped[ref.node].span,
+                f"node '{ref.node}' cannot be taken out ({gone[ref.node].fate}); it is an output",
+                outputs_span or gone[ref.node].span,
                 help=["declare other outputs"],
             )
     return graph.replace(nodes, outputs).check()

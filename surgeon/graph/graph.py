@@ -109,6 +109,7 @@ class Graph(Displayed):
         self.library = library
         self.extra = extra
         self.source = source
+        self._sound = False
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -216,7 +217,7 @@ class Graph(Displayed):
             if name in seen:
                 continue
             seen.add(name)
-            stack.extend(s for s in self._nodes[name].sources if s not in seen and s in self._nodes)
+            stack += [s for s in self._nodes[name].sources if s not in seen and s in self._nodes]
         return seen
 
     def topological(self) -> list[str]:
@@ -254,34 +255,35 @@ class Graph(Displayed):
         return True
 
     def check(self) -> Graph:
-        """Return this graph.
+        """Return this graph; what was found sound once is not looked at again.
 
         Raise SurgeonError for a dangling input (G106), a cycle (G107), a bad output (G109) or a constant
         whose value is of another type than its ``dtype`` says (G112).
         """
+        if self._sound:
+            return self
         nodes = self._nodes
-        problems: list[SurgeonError] = []
-        for node in nodes.values():
-            if node.op in CONSTANTS and _contradicts_itself(node) and len(problems) < 5:
-                problems.append(
-                    error(
-                        "G112",
-                        f"the constant '{node.name}' contradicts itself: its attribute 'dtype' is "
-                        f"{print_attr(node.attrs['dtype'])}, and its value is of another type",
-                        self.source or None,
-                        help=["export the graph again, or correct the step that changed the node"],
-                    )
-                )
-            for source in node.sources:
-                if source not in nodes and len(problems) < 5:
-                    problems.append(
-                        error(
-                            "G106",
-                            f"node '{node.name}' ({node.op}) reads '{source}', which is not in the graph",
-                            self.source or None,
-                            nearest_note(source, nodes),
-                        )
-                    )
+        contradictory = [node for node in self if node.op in CONSTANTS and _contradicts_itself(node)]
+        problems = [
+            error(
+                "G112",
+                f"the constant '{node.name}' contradicts itself: its attribute 'dtype' is "
+                f"{print_attr(node.attrs['dtype'])}, and its value is of another type",
+                self.source or None,
+                help=["export the graph again, or correct the step that changed the node"],
+            )
+            for node in contradictory[:5]
+        ]
+        dangling = [(node, source) for node in self for source in node.sources if source not in nodes]
+        problems += [
+            error(
+                "G106",
+                f"node '{node.name}' ({node.op}) reads '{source}', which is not in the graph",
+                self.source or None,
+                nearest_note(source, nodes),
+            )
+            for node, source in dangling[: 5 - len(problems)]
+        ]
         for ref in self.outputs:
             if ref.node not in nodes:
                 problems.append(
@@ -295,6 +297,7 @@ class Graph(Displayed):
         if problems:
             raise SurgeonError(*(d for p in problems for d in p.diagnostics))
         self.topological()
+        self._sound = True
         return self
 
     def digest(self) -> str:

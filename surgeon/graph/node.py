@@ -23,9 +23,9 @@ class Ref(NamedTuple):
         """
         if text.startswith("^"):
             raise ValueError(f"'{text}' is a control edge, not a tensor")
-        name, colon, slot = text.rpartition(":")
-        if not colon:
-            return Ref(text, 0)
+        if ":" not in text:
+            return Ref(text)
+        name, _, slot = text.rpartition(":")
         if not name or not (slot.isascii() and slot.isdigit()):
             raise ValueError(f"'{text}' is no tensor name; expected NODE or NODE:SLOT")
         return Ref(name, int(slot))

@@ -24,7 +24,7 @@ def upstream(graph: Graph, names: Iterable[str], *, stop: str = "") -> set[str]:
         name = waiting.pop()
         if name not in reached and name != stop and name in graph:
             reached.add(name)
-            waiting.extend(ref.node for ref in graph[name].inputs)
+            waiting += [ref.node for ref in graph.nodes[name].inputs]
     return reached
 
 
@@ -40,17 +40,17 @@ def downstream(
 
     Nodes for which ``until`` holds are left out, with what only they lead to.
     """
-    readers: dict[str, list[str]] = {}
-    for node in graph:
-        for ref in node.inputs:
-            readers.setdefault(ref.node, []).append(node.name)
     reached: set[str] = set()
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name not in reached and not until(graph[name]):
-            reached.add(name)
-            waiting.extend(readers.get(name, ()))
+        if name in reached or until(graph[name]):
+            continue
+        reached.add(name)
+        for reader in graph.readers[name]:
+            node = graph.nodes[reader]
+            if not node.control or any(ref.node == name for ref in node.inputs):
+                waiting.append(reader)
     return reached
 
 

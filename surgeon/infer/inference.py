@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,8 +43,7 @@ MAX_CONTRADICTIONS = 1000
 _UNKNOWN = TensorSpec()
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
+class _Facts(NamedTuple):
     """What is known of one node's outputs; the empty tuples mean that no value, partial value or dead slot
     is.
 
@@ -189,7 +189,10 @@ class Inference:
         if fed and all(slot in fed for slot in range(self.outputs(node.name))):
             return []
         graph = self.graph
-        names = [ref.node for ref in node.inputs if not is_back_edge(graph, node, ref)]
+        if node.op in MERGES:
+            names = [ref.node for ref in node.inputs if not is_back_edge(graph, node, ref)]
+        else:
+            names = [ref.node for ref in node.inputs]
         return names + list(pivots(graph, node)) if node.control else names
 
     def _solved(self, name: str) -> _Facts:
@@ -224,12 +227,11 @@ class Inference:
             facts = self._of_const(node)
         else:
             facts = self._of_op(node, inputs)
-        if any(h.dead and all(h.dead) for h in held) or (
-            node.op not in MERGES and any(i.dead for i in inputs)
-        ):
+        dead = [i for i in inputs if i.dead]
+        if (dead and node.op not in MERGES) or any(h.dead and all(h.dead) for h in held):
             facts = _Facts(facts.specs, dead=(True,) * len(facts.specs))
-        elif any(h.guarded for h in held) or any(i.guarded for i in inputs):
-            facts = replace(facts, guarded=True)
+        elif [i for i in inputs if i.guarded] or any(h.guarded for h in held):
+            facts = facts._replace(guarded=True)
         fed = self._fed.get(node.name)
         return facts if fed is None else _with_feeds(facts, fed)
 
@@ -280,25 +282,27 @@ class Inference:
         return _Facts(facts.specs, values, foldable=foldable, dead=(taken, not taken))
 
     def _input(self, node: Node, ref: Ref) -> _Input:
-        if is_back_edge(self.graph, node, ref):
+        if node.op in MERGES and is_back_edge(self.graph, node, ref):
             return _Input(_UNKNOWN)
-        facts = self._facts.get(ref.node, _NOTHING)
+        specs, values, partials, foldable, dead, guarded = self._facts.get(ref.node, _NOTHING)
         slot = ref.slot
+        if slot < 0:
+            return _Input(_UNKNOWN, foldable=foldable, guarded=guarded)
         return _Input(
-            facts.specs[slot] if 0 <= slot < len(facts.specs) else _UNKNOWN,
-            facts.values[slot] if 0 <= slot < len(facts.values) else None,
-            facts.partials[slot] if 0 <= slot < len(facts.partials) else None,
-            facts.foldable,
-            bool(facts.dead) and 0 <= slot < len(facts.dead) and facts.dead[slot],
-            facts.guarded,
+            specs[slot] if slot < len(specs) else _UNKNOWN,
+            values[slot] if slot < len(values) else None,
+            partials[slot] if slot < len(partials) else None,
+            foldable,
+            slot < len(dead) and dead[slot],
+            guarded,
         )
 
     def _apply(self, rule: Rule, node: Node, inputs: Sequence[_Input], count: int) -> _Facts:
         context = Context(
             node,
-            tuple(i.spec for i in inputs),
-            tuple(i.value for i in inputs),
-            tuple(i.partial for i in inputs),
+            tuple([i.spec for i in inputs]),
+            tuple([i.value for i in inputs]),
+            tuple([i.partial for i in inputs]),
             producer=self._producer,
         )
         specs = self._shapes(rule, context, count)
@@ -329,7 +333,7 @@ class Inference:
             found = []
         if len(found) < count:
             found += [_UNKNOWN] * (count - len(found))
-        return tuple(_checked(spec, context) for spec in found)
+        return tuple([_checked(spec, context) for spec in found])
 
     def _small_values(
         self, rule: Rule, context: Context, specs: tuple[TensorSpec, ...]
@@ -337,13 +341,13 @@ class Inference:
         """Return the values where all is known and small, nothing where it is not, None where the kernel
         fails.
         """
-        if rule.kernel is None or any(v is None for v in context.values):
+        arrays = [v for v in context.values if v is not None]
+        if rule.kernel is None or len(arrays) < len(context.values):
             return ()
         if any((size := s.shape.size) is not None and size > SMALL for s in specs):
             return ()
         if not all(computable(s.dtype) for s in specs):
             return ()
-        arrays = [v for v in context.values if v is not None]
         try:
             with np.errstate(all="ignore"):
                 values = tuple(np.asarray(v) for v in rule.kernel(context.node, arrays))
@@ -382,7 +386,7 @@ class Inference:
             self.contradictions.append((name, message))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Input:
     spec: TensorSpec
     value: Array | None = None
@@ -409,7 +413,8 @@ def _checked(spec: TensorSpec, context: Context) -> TensorSpec:
     if len(dims) > MAX_RANK:
         context.contradict(f"the output has {len(dims)} axes; expected {MAX_RANK} at most")
         return TensorSpec(spec.dtype)
-    if all(d is None or 0 <= d < 1 << 63 for d in dims):
+    known = [d for d in dims if d is not None]
+    if not known or (min(known) >= 0 and max(known) < 1 << 63):
         return spec
     context.contradict(f"the output has shape {spec.shape}; expected dimensions from 0 to 2^63 - 1")
     return TensorSpec(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import islice
 from types import ModuleType
@@ -31,13 +31,15 @@ class LintContext:
     """A rewritten graph as lints see it: in the model's own layout, a batch of unknown size being one
     picture.
 
-    ``image`` is how a picture becomes the graph's input, None where that is not known.
+    ``image`` is how a picture becomes the graph's input, None where that is not known. ``stated`` is what is
+    known already of the graph's tensors.
     """
 
     graph: Graph
     target: Target
     catalog: Catalog
     image: Image | None = None
+    stated: Inference | None = field(default=None, repr=False)
 
     @cached_property
     def needed(self) -> frozenset[str]:
@@ -58,6 +60,8 @@ class LintContext:
     def inference(self) -> Inference:
         """Types, shapes and constant values of the graph's tensors."""
         feeds = {node.name: spec for node in self.inputs if (spec := _of_one_picture(node)) is not None}
+        if self.stated is not None and self.stated.graph is self.graph and not feeds:
+            return self.stated
         return Inference(self.graph, feeds, self.catalog.rules())
 
     @cached_property
@@ -136,14 +140,19 @@ class Lint:
 
 
 def find_problems(
-    graph: Graph, target: Target, catalog: Catalog, image: Image | None = None
+    graph: Graph,
+    target: Target,
+    catalog: Catalog,
+    image: Image | None = None,
+    inference: Inference | None = None,
 ) -> tuple[Diagnostic, ...]:
     """Return what the target's runtime would refuse or compute wrongly in a rewritten graph: errors first,
     then warnings.
 
-    At most ten findings of each lint are listed; the last says how many more there are.
+    At most ten findings of each lint are listed; the last says how many more there are. ``inference`` is what
+    is known of the graph's tensors where it was asked already with the catalog's rules.
     """
-    context = LintContext(graph, target, catalog, image)
+    context = LintContext(graph, target, catalog, image, inference)
     found = [
         diagnostic
         for lint in all_lints().values()

@@ -36,8 +36,9 @@ class Plan(Displayed):
     """What a recipe would do to one graph, as values.
 
     ``digest`` is the SHA-256 of that graph (:meth:`Graph.digest`), computed when first asked for. ``result``
-    is the graph that the edits give; it is there when the plan was made, not when it was read from a file.
-    ``image`` says how a picture becomes the rewritten graph's input, None where the recipe does not.
+    is the graph that the edits give, ``inference`` what is known of its tensors; they are there when the plan
+    was made, not when it was read from a file. ``image`` says how a picture becomes the rewritten graph's
+    input, None where the recipe does not.
     """
 
     recipe: str
@@ -49,6 +50,7 @@ class Plan(Displayed):
     result: Graph | None = field(default=None, repr=False, compare=False)
     stored_digest: str = ""
     image: Image | None = None
+    inference: Inference | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         after = f", {self.steps[-1].nodes} nodes are left" if self.steps else ""
@@ -98,7 +100,8 @@ def plan(
         planned.append(PlannedStep(step.step, step.label, tuple(edits), context.span, "", len(after)))
         now = after
     _check_outputs(recipe, now)
-    _check_plugins(recipe, now, catalog)
+    inference = Inference(now, rules=catalog.rules())
+    _check_plugins(recipe, inference, catalog)
     return Plan(
         recipe.name,
         target.name if target else "",
@@ -108,6 +111,7 @@ def plan(
         graph,
         now,
         image=prepared.image,
+        inference=inference,
     )
 
 
@@ -234,11 +238,10 @@ def _check_outputs(recipe: Recipe, graph: Graph) -> None:
         )
 
 
-def _check_plugins(recipe: Recipe, graph: Graph, catalog: Catalog) -> None:
+def _check_plugins(recipe: Recipe, result: Inference, catalog: Catalog) -> None:
     """Check every plugin node of the result: number of inputs, and what its shape rule says of them."""
     problems: list[Diagnostic] = []
-    result = Inference(graph, rules=catalog.rules())
-    for node in graph:
+    for node in result.graph:
         spec = catalog.get(node.op) if node.op in catalog else None
         if spec is None:
             continue

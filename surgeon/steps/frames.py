@@ -14,17 +14,19 @@ def conditional(graph: Graph) -> set[str]:
     """
     if not any(n.op in LOOP_ENTRIES or n.op in SWITCHES for n in graph):
         return set()
-    loops: dict[str, int] = {}
-    branches: dict[str, int] = {}
+    depths: dict[str, tuple[int, int]] = {}  # in loops and in branches, of the nodes inside only
     for name in graph.topological():
-        node = graph[name]
-        loop = max((loops.get(s, 0) for s in node.sources), default=0)
-        branch = max((branches.get(s, 0) for s in node.sources), default=0)
-        loops[name] = max(0, loop + (node.op in LOOP_ENTRIES) - (node.op in LOOP_EXITS))
-        branches[name] = max(
-            0, branch + (node.op in SWITCHES) - (node.op in LOOP_EXITS or _joins_branches(graph, node))
-        )
-    return {name for name in loops if loops[name] or branches[name]}
+        node = graph.nodes[name]
+        around = [depths[source] for source in node.sources if source in depths]
+        if not around and node.op not in LOOP_ENTRIES and node.op not in SWITCHES:
+            continue
+        loop = max((depth for depth, _ in around), default=0)
+        branch = max((depth for _, depth in around), default=0)
+        loop += (node.op in LOOP_ENTRIES) - (node.op in LOOP_EXITS)
+        branch += (node.op in SWITCHES) - (node.op in LOOP_EXITS or _joins_branches(graph, node))
+        if loop > 0 or branch > 0:
+            depths[name] = max(0, loop), max(0, branch)
+    return set(depths)
 
 
 def _joins_branches(graph: Graph, node: Node) -> bool:

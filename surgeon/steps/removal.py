@@ -35,7 +35,7 @@ def unneeded(
         if name in marked or name in leaving or name not in graph:
             continue
         marked.add(name)
-        stack.extend(rewired[name] if name in rewired else graph[name].sources)
+        stack += rewired[name] if name in rewired else graph.nodes[name].sources
     return [n.name for n in graph if n.name in candidates and n.name not in marked]
 
 

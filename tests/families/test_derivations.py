@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from surgeon.diagnostics import SurgeonError
-from surgeon.graph import parse_graph
+from surgeon.families.ssd.detector import SingleShotDetector
+from surgeon.graph import Ref, TensorSpec, parse_graph
+from surgeon.infer import Inference
 from surgeon.language import parse_recipe
 from surgeon.rewrite import Plan, plan
 
@@ -127,6 +129,27 @@ def test_boxes_alone_tell_that_a_recipe_swaps_them() -> None:
     assert planned(UNFOLLOWED, LITERAL + RIGHT).result is not None
     silent = UNFOLLOWED.replace("/ClassPredictor/", "/b/").replace("/BoxEncodingPredictor/", "/a/")
     assert "joins boxes" in refused("D109", silent, LITERAL + SWAPPED)
+
+
+class _NoSizes(Inference):
+    """Knows nothing, and fails where it is asked."""
+
+    def spec(self, ref: Ref) -> TensorSpec:
+        raise AssertionError(f"the size of '{ref}' was asked for")
+
+    def known(self, ref: Ref) -> None:
+        raise AssertionError(f"the value of '{ref}' was asked for")
+
+
+def test_what_joins_heads_is_told_without_sizes() -> None:
+    graph = parse_graph(detector())
+    found = SingleShotDetector.match(graph, _NoSizes(graph))
+    assert isinstance(found, SingleShotDetector)
+    assert (found.joining_node("loc"), found.joining_node("conf")) == ("concat", "concat_1")
+    with pytest.raises(AssertionError, match="size"):
+        found.join("loc")
+    sized = SingleShotDetector(graph)
+    assert all(sized.join(port).value == sized.joining_node(port) for port in sized.joined)
 
 
 @pytest.mark.parametrize("written", ["", "namespaces: {concat: concat_box_loc}\n"])

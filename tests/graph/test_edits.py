@@ -144,3 +144,10 @@ def test_a_large_batch_is_applied_in_linear_time() -> None:
     edits += [Add(Node(f"m{i}", "S"), before=f"n{i}") for i in range(1, count, 2)]
     result = apply_edits(graph, edits)
     assert [n.name for n in result][:4] == ["n0", "m1", "n2", "m3"] and len(result) == count
+
+
+def test_no_edits_leave_a_sound_graph_and_refuse_another() -> None:
+    sound = parse_graph("graph v1\nx = P()\ny = Q(x)\n")
+    assert apply_edits(sound, []) == sound
+    with pytest.raises(SurgeonError, match="G106"):
+        apply_edits(parse_graph("graph v1\ny = Q(x)\n"), [])

@@ -12,7 +12,9 @@ import pytest
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, code_page
 from surgeon.discovery import by_key
+from surgeon.graph import Ref, parse_graph
 from surgeon.graph.input_counts import INPUT_COUNTS
+from surgeon.infer import Inference
 from surgeon.language import Image
 from surgeon.lints import all_lints, find_problems
 from surgeon.lints.lint import lints_in
@@ -451,3 +453,26 @@ def test_a_long_chain_needs_no_recursion(lint: Callable[..., Sequence[Diagnostic
         *(f"r{i} = Relu({f'r{i - 1}' if i else 'x'}) {{T: float32}}" for i in range(20_000)),
     ]
     assert lint("\n".join(lines) + "\n") == ()
+
+
+def test_what_is_known_of_the_graph_is_taken_for_that_graph_alone(catalog: Catalog) -> None:
+    from surgeon.targets import load_target
+
+    right, wrong = (parse_graph("graph v1\n" + reshaped(1, size, -1)) for size in (4, 5))
+    target = load_target("uff@tensorrt-8.5")
+    for stated in (right, wrong):
+        inference = Inference(stated, rules=catalog.rules())
+        assert find_problems(right, target, catalog, None, inference) == ()
+        assert [d.code for d in find_problems(wrong, target, catalog, None, inference)] == ["L101"]
+
+
+def test_contradictions_are_listed_in_the_order_of_the_graph(catalog: Catalog) -> None:
+    from surgeon.targets import load_target
+
+    graph = parse_graph(
+        f"graph v1\noutputs: y, z\n{X.replace('8,2', '8,3')}{W}y = Conv2D(x, w) {CONV}\nz = Conv2D(x, w) {CONV}\n"
+    )
+    inference = Inference(graph, rules=catalog.rules())
+    inference.spec(Ref("z"))
+    found = find_problems(graph, load_target("onnx@onnxruntime"), catalog, None, inference)
+    assert [d.where for d in found if d.code == "L101"] == ["y", "z"]

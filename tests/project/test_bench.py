@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,16 @@ def missing(text: str) -> list[str]:
 @pytest.mark.parametrize("script", sorted(BENCH.glob("*.py")), ids=lambda path: path.name)
 def test_what_a_script_imports_exists(script: Path) -> None:
     assert missing(script.read_text(encoding="utf-8")) == []
+
+
+def test_commands_are_measured_with_their_bytecode_kept() -> None:
+    code = "import sys; sys.path[:0] = [sys.argv[1]]; import process; print(process.ENVIRONMENT.get(sys.argv[2]))"
+    for key, expected in (("PYTHONDONTWRITEBYTECODE", "None"), ("ANOTHER", "1")):
+        command = [sys.executable, "-c", code, str(BENCH), key]
+        done = subprocess.run(
+            command, env={**os.environ, key: "1"}, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected
 
 
 def test_a_name_that_is_gone_is_seen() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from surgeon.families.parts.head_concat import is_join
 from surgeon.families.parts.walk import STEPS, behind, number, operand
 from surgeon.families.postprocessing import Converter
-from surgeon.graph import Graph, Node, Ref
+from surgeon.graph import DType, Graph, Node, Ref, TensorValue
+from surgeon.graph.op_sets import CONSTANTS
 from surgeon.infer import Inference
 
 _REDUCING = frozenset({"Max", "TopKV2", "ArgMax"})
@@ -65,7 +66,7 @@ def scores_of(graph: Graph, inference: Inference, start: Ref) -> Scores | Broken
         elif node.op in ("Sigmoid", "Softmax"):
             converters.append(node)
             following = node.inputs[0]
-        elif node.op in ("RealDiv", "Div", "Mul") and (parts := operand(inference, node)) is not None:
+        elif node.op in ("RealDiv", "Div", "Mul") and (parts := _scaled(inference, node)) is not None:
             factor = number(inference, parts[1])
             if factor is None or not factor or (node.op != "Mul" and parts[1] != node.inputs[1]):
                 return Broken(at, "scales scores by something that is no single number")
@@ -84,6 +85,17 @@ def scores_of(graph: Graph, inference: Inference, start: Ref) -> Scores | Broken
     return Broken(at, f"lies {STEPS} operations behind suppression")
 
 
+def _scaled(inference: Inference, node: Node) -> tuple[Ref, Ref] | None:
+    """Return the scores and the constant of a multiplication or division, else None.
+
+    Where one input alone is a constant of the graph's own, sizes need not be known to tell them apart.
+    """
+    constants = [inference.graph[ref.node].op in CONSTANTS for ref in node.inputs]
+    if constants == [False, True]:
+        return node.inputs[0], node.inputs[1]
+    return (node.inputs[1], node.inputs[0]) if constants == [True, False] else operand(inference, node)
+
+
 def _unmasked(graph: Graph, node: Node) -> Ref | None:
     """Return the scores of a selection between scores and a filling for boxes that do not count, else
     None.
@@ -96,10 +108,27 @@ def _unmasked(graph: Graph, node: Node) -> Ref | None:
 
 def first_column(inference: Inference, node: Node) -> int | None:
     """Return at which column a slice of float32[N, P, C] begins; None for a slice of another kind."""
-    begin = inference.known(node.inputs[1]) if len(node.inputs) > 2 else None
-    if begin is None or begin.size != 3 or inference.spec(node.inputs[0]).shape.rank not in (3, None):
+    begin = _begin(inference, node.inputs[1]) if len(node.inputs) > 2 else None
+    if begin is None or begin.size != 3 or begin.reshape(-1)[:2].any():
         return None
-    return int(begin.reshape(-1)[2]) if not begin.reshape(-1)[:2].any() else None
+    # A Slice has a begin for each axis, a StridedSlice may leave out the last ones.
+    if node.op != "Slice" and inference.spec(node.inputs[0]).shape.rank not in (3, None):
+        return None
+    return int(begin.reshape(-1)[2])
+
+
+def _begin(inference: Inference, ref: Ref) -> np.ndarray | None:
+    """Return where a slice of three axes begins; None where it is not known or has other axes.
+
+    A constant of the graph's own is read as it stands: whether its branch is taken may depend on all sizes.
+    """
+    node = inference.graph[ref.node]
+    if node.op not in CONSTANTS:
+        return inference.known(ref)
+    tensor = node.attrs.get("value")
+    if not isinstance(tensor, TensorValue) or tensor.dtype not in (DType.INT32, DType.INT64):
+        return None
+    return tensor.array() if tensor.count == 3 else None
 
 
 def convert_scores(logits: np.ndarray, converter: Converter) -> np.ndarray:

@@ -177,15 +177,18 @@ class SingleShotDetector(SuppressionFindings):
             drops_empty=told(lambda: self.drops_empty),
         )
 
+    def joining_node(self, port: str) -> str:
+        """Return the node that joins box heads (``loc``) or class heads (``conf``), without asking for
+        sizes.
+        """
+        return (self._between[0] if port == "loc" else self._scores.join).name
+
     def join(self, port: str) -> Finding[str]:
         """Return the node that joins box heads (``loc``) or class heads (``conf``)."""
-        if port == "loc":
-            join, heads = self._between[0], self.box_heads
-        else:
-            join, heads = self._scores.join, self.class_heads
+        heads = self.box_heads if port == "loc" else self.class_heads
         first = heads.value[0]
         return Finding(
-            join.name,
+            self.joining_node(port),
             (
                 f"{len(heads.value)} convolutions, such as '{first.conv}', are joined",
                 f"'{first.tensor}' is {self.inference.spec(first.tensor)}",

@@ -198,12 +198,12 @@ def attr_from_message(message: Any) -> AttrValue:
     """Return the value of an AttrValue; what is not modelled comes back as :class:`RawAttr`."""
     kind = message.WhichOneof("value")
     value: AttrValue | None = None
-    if kind in ("i", "b", "s"):
+    if kind == "type":
+        value = TYPES.get(message.type)
+    elif kind in ("i", "b", "s"):
         value = getattr(message, kind)
     elif kind == "f":
         value = _float(message.f)
-    elif kind == "type":
-        value = TYPES.get(message.type)
     elif kind == "shape":
         value = _shape(message.shape)
     elif kind == "tensor":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.formats.format import FileFacts, Format, ModelFile, PathLike, Watch, Written
+from surgeon.garbage import no_garbage_collection
 
 if TYPE_CHECKING:
     from surgeon.catalog import Catalog
@@ -48,7 +49,8 @@ class UffFormat(Format):
         """
         from surgeon.formats.uff.writer import write_uff
 
-        write_uff(self._export(graph, target, catalog), path)
+        with no_garbage_collection():
+            write_uff(self._export(graph, target, catalog), path)
         return Written(path.stat().st_size if os.path.isfile(path) else 0)
 
     def check(self, graph: Graph, target: Target, catalog: Catalog) -> tuple[Diagnostic, ...]:
