@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -39,6 +40,9 @@ OPERANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Operations of TensorFlow that read constants after their data inputs, with the names of those constants."""
+
+BRIGHTNESS = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in the brightness of a pixel (ITU-R BT.601)."""
 
 _SIZE = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9.]+ ?[A-Za-z]*$"}]}
 _UNITS = {
@@ -179,7 +183,20 @@ class Image(_Part):
         description="How pixels are interpolated; tf1-bilinear is TensorFlow 1's without half-pixel centres.",
     )
     color: Literal["RGB", "BGR", "GRAY"] = Field("RGB", description="Order of the channels.")
+    brightness: tuple[float, float, float] | None = Field(
+        None,
+        description="For GRAY: the shares of red, green and blue in the brightness of a pixel "
+        "(default: 0.299, 0.587, 0.114).",
+    )
     steps: tuple[ImageStep, ...] = Field((), description="Arithmetic on the pixels (0 to 255), in order.")
+
+    @model_validator(mode="after")
+    def _brightness_of_gray(self) -> Image:
+        if self.brightness is not None and self.color != "GRAY":
+            raise ValueError("'brightness' means nothing without 'color: GRAY'; take it away")
+        if self.brightness is not None and not all(math.isfinite(share) for share in self.brightness):
+            raise ValueError("'brightness' holds a number that is not finite; expected three shares")
+        return self
 
 
 def byte_count(value: Any) -> Any:

@@ -60,7 +60,9 @@ def calibration_batches(
         values = np.concatenate([prepare(image, picture(i).pixels).tensor for i in taken])
         return [np.ascontiguousarray(values.transpose(inputs[0].axes) if inputs[0].axes else values)]
 
-    digest = hashlib.sha256(f"{image.model_dump_json()} {batch_size}".encode())
+    # Tables that were made before pictures could have their own brightness stay valid.
+    left_out = {"brightness"} if image.brightness is None else None
+    digest = hashlib.sha256(f"{image.model_dump_json(exclude=left_out)} {batch_size}".encode())
     for number in range(used):
         digest.update(
             hashlib.sha256(files[number].read_bytes() if files else arrays[number].tobytes()).digest()

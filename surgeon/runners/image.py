@@ -13,7 +13,7 @@ import numpy as np
 from surgeon.diagnostics import Span, SurgeonError, error
 from surgeon.graph import Node
 from surgeon.infer.registry import builtin_rules
-from surgeon.language.recipe import Image, ImageStep
+from surgeon.language.recipe import BRIGHTNESS, Image, ImageStep
 from surgeon.optional import require
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -22,7 +22,6 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".
 MAX_PICTURES = 10_000
 MAX_PIXELS = 100_000_000
 
-_GRAY = np.array([0.299, 0.587, 0.114], np.float32)
 _CHANNELS = {"RGB": 3, "BGR": 3, "GRAY": 1}
 _KERNELS: dict[str, tuple[str, bool]] = {
     "tf1-bilinear": ("ResizeBilinear", False),
@@ -67,7 +66,7 @@ def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prep
     values = resize(pixels[None], inner, image.interpolation)
     if inner != (height, width):
         values = np.pad(values, ((0, 0), (0, height - inner[0]), (0, width - inner[1]), (0, 0)))
-    values = _arranged(values, image.color)
+    values = _arranged(values, image)
     for step in image.steps:
         values = _stepped(values, step)
     return Prepared(np.ascontiguousarray(values), (inner[0] / height, inner[1] / width))
@@ -85,7 +84,7 @@ def resize(pictures: np.ndarray, size: tuple[int, int], interpolation: str) -> n
 
 def gray(pixels: np.ndarray) -> np.ndarray:
     """Return uint8[H, W, 3] with the brightness of each pixel in all three channels, rounded half to even."""
-    brightness = np.rint(pixels @ _GRAY).astype(np.uint8)
+    brightness = np.rint(pixels @ np.array(BRIGHTNESS, np.float32)).astype(np.uint8)
     return np.repeat(brightness[..., None], 3, axis=-1)
 
 
@@ -98,10 +97,14 @@ def _fitted(shape: Sequence[int], height: int, width: int) -> tuple[int, int]:
     return min(max(scaled[0], 1), height), min(max(scaled[1], 1), width)
 
 
-def _arranged(values: np.ndarray, color: str) -> np.ndarray:
-    if color == "BGR":
-        return values[..., ::-1]
-    return (values @ _GRAY)[..., None] if color == "GRAY" else values
+def _arranged(values: np.ndarray, image: Image) -> np.ndarray:
+    match image.color:
+        case "BGR":
+            return values[..., ::-1]
+        case "GRAY":
+            return (values @ np.array(image.brightness or BRIGHTNESS, np.float32))[..., None]
+        case "RGB":
+            return values
 
 
 def _stepped(values: np.ndarray, step: ImageStep) -> np.ndarray:

@@ -64,6 +64,13 @@ def test_a_recipe_is_read_with_the_default_steps() -> None:
         (("clipMax: 6.0", "clipMax: $top"), "R110", (5, 68)),
         (("outputs: [y]", "outputs: [y]\nextends: [nowhere]"), "R112", (4, 11)),
         (("outputs: [y]", "outputs: [y]\nimage: {size: [1]}"), "R106", None),
+        (("outputs: [y]", "outputs: [y]\nimage: {size: [1, 1], brightness: [0.2, 0.7, 0.1]}"), "R106", None),
+        (
+            ("outputs: [y]", "outputs: [y]\nimage: {size: [1, 1], color: GRAY, brightness: [.nan, 0, 1]}"),
+            "R106",
+            None,
+        ),
+        (("outputs: [y]", "outputs: [y]\nimage: {size: [1, 1], color: GRAY, brightness: [1]}"), "R106", None),
         (("outputs: [y]", "outputs: [y]\nengine: {workspace: 3XB}"), "R106", (4, 10)),
         (("outputs: [y]", "outputs: [y]\nengine: {max_batch: true}"), "R106", (4, 10)),
     ],

@@ -81,6 +81,8 @@ def test_channels_are_arranged() -> None:
     source[..., 0], source[..., 1], source[..., 2] = 10, 100, 200
     assert prepare(Image(size=(2, 2)), source).tensor[0, 0, 0].tolist() == [10, 100, 200]
     assert prepare(Image(size=(2, 2), color="BGR"), source).tensor[0, 0, 0].tolist() == [200, 100, 10]
+    shares = prepare(Image(size=(2, 2), color="GRAY", brightness=(0.0, 1.0, 0.0)), source).tensor
+    assert np.array_equal(shares[..., 0], source[None, ..., 1])
     gray = prepare(Image(size=(2, 2), color="GRAY"), source).tensor
     assert gray.shape == (1, 2, 2, 1) and gray[0, 0, 0, 0] == pytest.approx(
         0.299 * 10 + 0.587 * 100 + 0.114 * 200

@@ -36,19 +36,24 @@ Amount = float | tuple[float, ...]
 class Pixels:
     """What happens to pixels, in the order in which it happens.
 
-    ``steps`` are (kind, amount, node) as in a recipe's image steps. ``resize`` is the resizing operation.
-    ``problem`` says why the walk ended before the picture, at the tensor ``at``.
+    ``steps`` are (kind, amount, node) as in a recipe's image steps. ``resize`` is the resizing operation,
+    ``gray`` the one that makes the picture gray, with the shares of red, green and blue. ``problem`` says why
+    the walk ended before the picture, at the tensor ``at``.
     """
 
     steps: tuple[tuple[str, Amount, str], ...] = ()
     resize: Node | None = None
     reversed: Node | None = None
+    gray: tuple[Node, tuple[float, float, float]] | None = None
     at: Ref = field(default_factory=lambda: Ref(""))
     problem: str = ""
 
 
 def first_convolution(graph: Graph, varying: Collection[str], start: Node) -> Node:
-    """Return the convolution nearest to the picture on the way back from ``start``, a convolution."""
+    """Return the convolution nearest to the picture on the way back from ``start``, a convolution.
+
+    A MatMul further on belongs to what makes the picture gray.
+    """
     found = at = start
     seen = {start.name}
     while True:
@@ -57,7 +62,7 @@ def first_convolution(graph: Graph, varying: Collection[str], start: Node) -> No
             return found
         seen.add(source)
         at = graph[source]
-        if at.op in CONVOLUTIONS:
+        if at.op in CONVOLUTIONS - {"MatMul"}:
             found = at
 
 
@@ -88,11 +93,12 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
     """Follow a network's input back to the picture."""
     steps: list[tuple[str, Amount, str]] = []
     resize = reverse = None
+    gray: tuple[Node, tuple[float, float, float]] | None = None
     at = start
     seen: set[Ref] = set()
 
     def done(problem: str = "") -> Pixels:
-        return Pixels(tuple(reversed(steps)), resize, reverse, at, problem)
+        return Pixels(tuple(reversed(steps)), resize, reverse, gray, at, problem)
 
     while at not in seen and len(seen) < STEPS:
         seen.add(at)
@@ -104,6 +110,13 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
                 return done(f"resizes twice, in '{resize.name}' too")
             resize = node
             at = node.inputs[0]
+        elif (brightness := _brightness(graph, inference, node)) is not None:
+            if gray is not None:
+                return done("makes brightness of what is gray already")
+            at = brightness[0]
+            gray = node, brightness[1]
+        elif gray is not None and (node.op in _ARITHMETIC or node.op == "ReverseV2"):
+            return done("changes colours before their brightness is taken")
         elif node.op in _ARITHMETIC:
             step = _step(inference, node)
             if step is None:
@@ -128,6 +141,35 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
         else:
             at = moved
     return done("goes round in a circle")
+
+
+def _brightness(
+    graph: Graph, inference: Inference, node: Node
+) -> tuple[Ref, tuple[float, float, float]] | None:
+    """Return the colours of which ``node`` makes the brightness, as ``tf.image.rgb_to_grayscale`` does, and
+    the shares of red, green and blue; None for another operation.
+
+    It is a MatMul with the shares, or the Sum of a product with them over the last axis.
+    """
+    if node.op == "MatMul" and len(node.inputs) == 2:
+        if node.attrs.get("transpose_a") or node.attrs.get("transpose_b"):
+            return None
+        colours, shares = node.inputs
+    elif node.op == "Sum" and len(node.inputs) == 2:
+        product, axis = graph[node.inputs[0].node], inference.known(node.inputs[1])
+        rank = inference.spec(node.inputs[0]).shape.rank
+        last = (-1,) if rank is None else (-1, rank - 1)
+        parts = operand(inference, product) if product.op == "Mul" else None
+        if parts is None or axis is None or axis.size != 1 or int(axis.reshape(-1)[0]) not in last:
+            return None
+        colours, shares = parts
+    else:
+        return None
+    value = inference.known(shares)
+    if value is None or value.size != 3 or value.dtype.kind != "f" or not np.isfinite(value).all():
+        return None
+    red, green, blue = (plain(float(share)) for share in value.reshape(-1))
+    return colours, (red, green, blue)
 
 
 def _takes_all(inference: Inference, node: Node) -> bool:

@@ -536,6 +536,7 @@ class _RecipeWriter:
             "resize": image.resize,
             "interpolation": image.interpolation,
             "color": image.color,
+            **({"brightness": list(image.brightness)} if image.brightness is not None else {}),
             "steps": steps,
         }
         return {key: Item(value, self._config_comments(f"image.{key}")) for key, value in values.items()}

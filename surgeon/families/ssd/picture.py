@@ -58,6 +58,7 @@ class PictureFindings(Structure):
                 resize="stretch",
                 interpolation=interpolation,
                 color=color[0],
+                brightness=pixels.gray[1] if pixels.gray is not None else None,
                 steps=steps,
             ),
             (resized, *shown, color[1]),
@@ -104,6 +105,9 @@ class PictureFindings(Structure):
     def _color(self, ref: Ref, pixels: Pixels) -> tuple[Any, str]:
         dims = self._sizes.spec(ref).shape.dims
         channels = dims[3] if dims is not None and len(dims) == 4 else None
+        if pixels.gray is not None:
+            node, shares = pixels.gray
+            return "GRAY", f"'{node.name}' ({node.op}) makes the picture gray, with the shares {shares}"
         if channels == 1:
             return "GRAY", "one channel"
         if channels not in (3, None):
