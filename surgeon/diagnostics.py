@@ -15,15 +15,13 @@ from __future__ import annotations
 import difflib
 import heapq
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from surgeon.display import Displayed
+from surgeon.display import Displayed, printable
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST_NAME = 200
 _FEW = 200
 
@@ -69,13 +67,12 @@ class Diagnostic(Displayed):
     def render(self, colour: bool = False) -> str:
         """Return the text form: location, severity and code, source line with caret, notes and help.
 
-        Control characters that came in with a name are shown as escapes.
+        What cannot be seen and came in with a name, line feeds included, is shown as an escape.
         """
         bold, red, blue, off = ("\x1b[1m", "\x1b[31m", "\x1b[34m", "\x1b[0m") if colour else ("", "", "", "")
-        place = _printable(f"{self.where}: ") if self.where else ""
+        place = printable(f"{self.where}: ") if self.where else ""
         lines = [
-            f"{bold}{place}{red}{self.severity.value}[{self.code}]{off}{bold}: "
-            f"{_printable(self.message)}{off}"
+            f"{bold}{place}{red}{self.severity.value}[{self.code}]{off}{bold}: {printable(self.message)}{off}"
         ]
         if isinstance(self.where, Span) and self.where.text:
             margin = f"{self.where.line:>5} | "
@@ -84,11 +81,11 @@ class Diagnostic(Displayed):
             room = max(1, len(self.where.text) - self.where.column + 1)
             caret = "^" * max(1, min(self.where.length, room))
             lines += [
-                f"{blue}{margin}{off}{_UNPRINTABLE.sub(' ', self.where.text)}",
+                f"{blue}{margin}{off}{_as_placed(self.where.text)}",
                 f"{blue}{blank}{off}{pad}{red}{caret}{off}",
             ]
-        lines += [f"      = {_printable(note)}" for note in self.notes]
-        lines += [f"      = help: {_printable(text)}" for text in self.help]
+        lines += [f"      = {printable(note)}" for note in self.notes]
+        lines += [f"      = help: {printable(text)}" for text in self.help]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, object]:
@@ -107,8 +104,9 @@ class Diagnostic(Displayed):
         }
 
 
-def _printable(text: str) -> str:
-    return _UNPRINTABLE.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+def _as_placed(line: str) -> str:
+    """Return a line of a file with spaces for what cannot be seen: the caret stays below its place."""
+    return "".join(char if printable(char) == char or char == "\t" else " " for char in line)
 
 
 class SurgeonError(Exception, Displayed):

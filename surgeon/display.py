@@ -5,6 +5,7 @@ says.
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
@@ -46,6 +47,27 @@ def _short(file: str, here: str) -> str:
         if path.is_relative_to(folder):
             return f"{name}{path.relative_to(folder)}"
     return file
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return a text of which every character can be seen; the others are escaped as Python writes them.
+
+    Those are control characters, the line feed included, marks that turn the direction of writing, other
+    characters without a glyph, and halves of surrogate pairs. Names come from files of others: a terminal
+    would obey what they hold, and a reader would take a second line for one of ours. ``keep`` are characters
+    that stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char in keep or _is_seen(char) else _escaped(char) for char in text)
+
+
+def _is_seen(char: str) -> bool:
+    return char.isprintable() or unicodedata.category(char) == "Zs"
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
 
 
 def number(value: int) -> str:

@@ -77,7 +77,7 @@ def test_control_characters_are_shown_as_escapes() -> None:
     assert text == "a\\rb: error[G101]: node '\\x1b[31m\\ud800'\n      = \\x07\n      = help: \\x00"
     line = Diagnostic("G101", "m", Span("f", 1, 2, 1, "\x1bx")).render().splitlines()
     assert line[1] == "    1 |  x" and line[2] == "      |  ^"
-    assert Diagnostic("G101", "größe\t\n✓").render() == "error[G101]: größe\t\n✓"
+    assert Diagnostic("G101", "größe\t\n✓").render() == "error[G101]: größe\\t\\n✓"
 
 
 def test_json_is_the_twin_of_the_text() -> None:

@@ -117,9 +117,10 @@ def _bug(exc: Exception, as_json: bool) -> int:
     kind, message = type(exc).__name__, " ".join(str(exc).split())
     if as_json:
         console.show_json({"diagnostics": [], "bug": {"type": kind, "message": message}})
-    console.say(f"this is a bug of surgeon; please report it\n  {kind}: {message}")
+    console.say("this is a bug of surgeon; please report it")
+    console.say(f"  {kind}: {message}")
     if os.environ.get("SURGEON_TRACEBACK") == "1":
-        console.say("".join(traceback.format_exception(exc)))
+        console.say_lines("".join(traceback.format_exception(exc)))
     else:
         console.say("  with SURGEON_TRACEBACK=1 in the environment, the place in the program is shown")
     return EXIT_BUG

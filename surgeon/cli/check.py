@@ -69,7 +69,7 @@ def _show(found: Check) -> None:
     console.show(f"plan: {console.number(nodes['before'])} nodes become {console.number(nodes['after'])}")
     show_derivations(found.plan)
     for remark in found.plan.remarks:
-        console.show(remark.render())
+        console.show_lines(remark.render())
 
 
 def nodes_of(plan: Plan) -> dict[str, int]:

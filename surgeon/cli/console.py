@@ -12,11 +12,14 @@ from typing import Any, TextIO
 
 from surgeon.diagnostics import Diagnostic, error
 from surgeon.display import number as number
+from surgeon.display import printable
 from surgeon.display import size as size
 from surgeon.display import some as some
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]|\x1b(?!\[[0-9;]{1,8}m)")
-_COLOUR = re.compile(r"\x1b\[[0-9;]{1,8}m")
+# No name can hold the marks of a heading, which become codes of the terminal when a line is written.
+_MARK = f"\x1b{os.urandom(8).hex()}"
+_CODES = {f"{_MARK}+": "\x1b[1m", f"{_MARK}-": "\x1b[0m"}
+_MARKS = re.compile(f"({_MARK}[+-])")
 
 
 def prepare() -> None:
@@ -32,8 +35,13 @@ def coloured(stream: TextIO) -> bool:
 
 
 def show(text: str = "") -> None:
-    """Write a line of the product."""
-    _write(_clean(text, sys.stdout) + "\n")
+    """Write a line of the product; what cannot be seen in it, line feeds included, is escaped."""
+    _write(_line(text) + "\n")
+
+
+def show_lines(text: str) -> None:
+    """Write several lines of the product, whose names were escaped when the lines were made."""
+    _write(printable(text, keep="\t\n") + "\n")
 
 
 def show_json(value: Any) -> None:
@@ -52,8 +60,13 @@ def abandon() -> None:
 
 
 def say(text: str) -> None:
-    """Write a line of talk."""
-    sys.stderr.write(_clean(text, sys.stderr) + "\n")
+    """Write a line of talk; what cannot be seen in it, line feeds included, is escaped."""
+    sys.stderr.write(_line(text) + "\n")
+
+
+def say_lines(text: str) -> None:
+    """Write several lines of talk, whose names were escaped when the lines were made."""
+    sys.stderr.write(printable(text, keep="\t\n") + "\n")
 
 
 def _write(text: str, flush: bool = False) -> None:
@@ -76,7 +89,7 @@ def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Write diagnostics, and how to read more about their codes."""
     codes: dict[str, None] = {}
     for diagnostic in diagnostics:
-        say(diagnostic.render(coloured(sys.stderr)))
+        sys.stderr.write(diagnostic.render(coloured(sys.stderr)) + "\n")
         codes[diagnostic.code] = None
     if codes:
         say("more: " + ", ".join(f"surgeon explain {code}" for code in codes))
@@ -94,7 +107,7 @@ class ProgressLine:
         if not sys.stderr.isatty():
             return
         count = f": {what} {done}/{total}" if total else f": {what}" if what else ""
-        text = _clean(f"{time.monotonic() - self._start:5.0f} s  {phase}{count}", sys.stderr)[:100]
+        text = printable(f"{time.monotonic() - self._start:5.0f} s  {phase}{count}")[:100]
         sys.stderr.write("\r" + text.ljust(len(self._shown)))
         sys.stderr.flush()
         self._shown = text
@@ -123,7 +136,7 @@ def writes(text: str) -> bool:
 
 def bold(text: str) -> str:
     """Return a heading of the product."""
-    return f"\x1b[1m{text}\x1b[0m" if coloured(sys.stdout) else text
+    return f"{_MARK}+{text}{_MARK}-" if coloured(sys.stdout) else text
 
 
 def table(rows: Iterable[Sequence[str]], indent: str = "  ", right: Sequence[int] = ()) -> None:
@@ -131,13 +144,13 @@ def table(rows: Iterable[Sequence[str]], indent: str = "  ", right: Sequence[int
 
     The columns in ``right`` are aligned to the right, the last column is as long as it is.
     """
-    lines = [[_clean(cell, sys.stdout) for cell in row] for row in rows]
+    lines = [[_escaped(cell) for cell in row] for row in rows]
     if not lines:
         return
     count = max(map(len, lines))
     lines = [row + [""] * (count - len(row)) for row in lines]
     # A single long name must not push everything else off the screen.
-    widths = [min(48, max(len(_COLOUR.sub("", row[i])) for row in lines)) for i in range(count)]
+    widths = [min(48, max(len(_MARKS.sub("", row[i])) for row in lines)) for i in range(count)]
     for row in lines:
         cells = [
             cell.rjust(width) if i in right else cell.ljust(width)
@@ -153,7 +166,11 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
-def _clean(text: str, stream: TextIO) -> str:
-    """Escape control characters, which names from a file may hold and which could steer a terminal."""
-    text = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
-    return text if coloured(stream) else _COLOUR.sub(lambda match: f"\\x1b{match[0][1:]}", text)
+def _escaped(text: str) -> str:
+    """Return a text with all but the marks of headings escaped."""
+    return "".join(part if part in _CODES else printable(part) for part in _MARKS.split(text))
+
+
+def _line(text: str) -> str:
+    """Return a text as it is written to the terminal."""
+    return "".join(_CODES.get(part) or printable(part) for part in _MARKS.split(text))

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             watch=lambda what: shown("convert", what, 0, 0),
         )
     for remark in done.plan.remarks:
-        console.say(remark.render())
+        console.say_lines(remark.render())
     console.say_diagnostics(done.warnings)
     if args.json:
         console.show_json(

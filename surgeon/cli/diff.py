@@ -40,5 +40,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.show_json(found.to_json())
     elif args.html is None:
-        console.show(render(found).rstrip() or "no difference")
+        console.show_lines(render(found).rstrip() or "no difference")
     return 0

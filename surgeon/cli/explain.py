@@ -279,13 +279,13 @@ def _show_text(found: dict[str, Any]) -> None:
     console.show(console.bold(f"{found['name']}: {found['title']}"))
     if found["text"].strip():
         console.show()
-        console.show(found["text"].rstrip())
+        console.show_lines(found["text"].rstrip())
 
 
 def _show_step(found: dict[str, Any]) -> None:
     console.show(console.bold(found["name"]))
     console.show()
-    console.show(found["text"].rstrip())
+    console.show_lines(found["text"].rstrip())
     console.show()
     console.show(console.bold("options"))
     console.table(list(found["options"].items()))

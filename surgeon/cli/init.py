@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             }
         )
     elif args.output is None:
-        console.show(made.text.rstrip("\n"))
+        console.show_lines(made.text.rstrip("\n"))
     console.say_diagnostics(made.remarks)
     if args.output is not None:
         console.say(f"{args.output}: the recipe '{made.name}'; {made.summary}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from surgeon.cli import console
+from surgeon.display import printable
 
 if TYPE_CHECKING:
     from surgeon.engine import ExplainedMessage, LogReading
@@ -139,7 +140,8 @@ def _show_message(one: ExplainedMessage, args: argparse.Namespace) -> None:
 
 
 def _paragraph(name: str, text: str) -> None:
-    console.show(textwrap.fill(text, _WIDTH, initial_indent=f"  {name:<7}", subsequent_indent=" " * 9))
+    seen = printable(text, keep="\n")
+    console.show_lines(textwrap.fill(seen, _WIDTH, initial_indent=f"  {name:<7}", subsequent_indent=" " * 9))
 
 
 def _of_op(one: ExplainedMessage, args: argparse.Namespace) -> str:

@@ -67,7 +67,7 @@ def show_plan(plan: Plan) -> None:
     for step in plan.steps:
         _show_step(step)
     for remark in plan.remarks:
-        console.show(remark.render())
+        console.show_lines(remark.render())
 
 
 def _show_step(step: PlannedStep) -> None:

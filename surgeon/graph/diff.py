@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from surgeon.display import Displayed
+from surgeon.display import Displayed, printable
 from surgeon.graph.graph import Graph
 from surgeon.graph.node import Node, Ref
 from surgeon.graph.printing import print_attr, print_node
@@ -161,7 +161,7 @@ def render(diff: GraphDiff, limit: int | None = LIMIT) -> str:
         "~", [_Item(c.name, [p.label for p in c.changes], _change_lines(c)) for c in diff.changed], limit
     )
     lines += _section(">", [_Item(name, ["moved"], [f"{name} moved"]) for name in diff.moved], limit)
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def _changes(a: Node, b: Node) -> Iterator[Change]:

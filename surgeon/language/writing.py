@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from surgeon import display
 from surgeon.language.document import plain_scalar
 
 WIDTH = 120
@@ -22,7 +23,6 @@ MOST_EVIDENCE = 4
 Block: TypeAlias = "Mapping[str, Item]"
 
 _PLAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_./])?\Z")
-_UNPRINTABLE = re.compile("[^\t -~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def _comment(text: str, indent: int) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Return a text on one line; what YAML cannot hold in a comment is escaped."""
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\t", " "))
+    """Return a text on one line; what cannot be seen, or YAML cannot hold in a comment, is escaped."""
+    return display.printable(text.replace("\t", " "))
 
 
 def one_line(value: Any) -> str:
@@ -121,7 +121,7 @@ def _quoted(text: str) -> str:
     """Return a text as YAML, in quotes where it needs them."""
     if _PLAIN.match(text) and isinstance(plain_scalar(text), str):
         return text
-    return _UNPRINTABLE.sub(_escaped, json.dumps(text, ensure_ascii=False))
+    return display.printable(json.dumps(text, ensure_ascii=False))
 
 
 def _decimal(value: float) -> str:
@@ -131,14 +131,3 @@ def _decimal(value: float) -> str:
         else str(np.float32(value))
     )
     return re.sub(r"e([-+])0+", r"e\1", text)
-
-
-def _escaped(match: re.Match[str]) -> str:
-    number = ord(match[0])
-    return (
-        f"\\x{number:02x}"
-        if number < 0x100
-        else f"\\u{number:04x}"
-        if number < 0x10000
-        else f"\\U{number:08x}"
-    )

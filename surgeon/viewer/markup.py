@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import html
-import re
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+from surgeon.display import printable
+
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
 
 
@@ -24,7 +24,7 @@ def escape(value: object) -> Markup:
         return value
     if value is None:
         return Markup("")
-    shown = _UNPRINTABLE.sub(lambda match: match.group().encode("unicode_escape").decode(), str(value))
+    shown = printable(str(value), keep="\t\n")
     return Markup(html.escape(shown))
 
 
