@@ -415,6 +415,11 @@ def _normalization() -> list[Case]:
         Case("LRN", (x,), {"depth_radius": 2, "bias": 2.0, "alpha": 0.5, "beta": 0.75}, tolerance=4e-6),
         Case("L2Loss", (f(3),)),
         Case("FakeQuantWithMinMaxArgs", (x,), {"min": -1.0, "max": 1.0}),
+        Case("FakeQuantWithMinMaxArgs", (x,), {"min": -0.3, "max": 2.0, "num_bits": 4, "narrow_range": True}),
+        Case(
+            "FakeQuantWithMinMaxArgs", (np.arange(-9, 9, dtype=np.float32) / 510,), {"min": -1.0, "max": 1.0}
+        ),
+        Case("FakeQuantWithMinMaxVars", (x, s(0.0, np.float32), s(0.0, np.float32))),
         Case("FakeQuantWithMinMaxVars", (x, s(-1.0, np.float32), s(1.0, np.float32))),
         Case("FakeQuantWithMinMaxVarsPerChannel", (x, -pos(5), pos(5))),
     ]

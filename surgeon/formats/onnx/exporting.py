@@ -85,11 +85,12 @@ def export_onnx(
     network = _joined(ready, partition(ready, opset), rendered)
     tell("layout")
     moved = channels_first(network)
-    network = _checked(_settled(network, opset), opset)
+    network = _settled(network, opset)
     names = _short_names(network)
+    network = _checked(_finished(network.renamed(names)), opset, rendered)
     tell("weights")
     check_unchanged(graph)
-    model = _finished(network.renamed(names)).model(opset)
+    model = network.model(opset)
     moved = tuple(names.get(name, name) for name in moved)
     stored = {
         **(metadata or {}),
@@ -125,22 +126,31 @@ def _joined(at: ExportGraph, part: Partition, plugins: LoweredPlugins) -> OnnxNe
     """
     weights = {name: Weight.of_tensor(value) for name, value in part.constants.items()}
     nodes = list(plugins.nodes)
+    stated: dict[str, TensorSpec] = {}
     if part.request.outputs:
         graph = convert_ordinary(part.definition, part.request).graph
         weights |= {proto.name: Weight.of_proto(proto) for proto in graph.initializer}
         nodes += graph.node
+        stated = {value.name: spec_of(value) for value in graph.output}
     inputs = {tensor(Ref(node.name)): at.spec(Ref(node.name)) for node in at.inputs}
-    outputs = {tensor(ref): _declared(at, ref, plugins) for ref in at.graph.output_refs}
+    outputs = {tensor(ref): _declared(at, ref, plugins, stated) for ref in at.graph.output_refs}
     named = OnnxNetwork(tuple(nodes), weights, inputs, outputs, plugins.specs).renamed(part.names)
     return replace(named, weights={**named.weights, **plugins.weights}).sorted()
 
 
-def _declared(at: ExportGraph, ref: Ref, plugins: LoweredPlugins) -> TensorSpec:
-    """Return type and shape of an output; the type that a plugin's standard operators give is theirs."""
-    spec = at.spec(ref)
-    if at.is_plugin(ref.node) and tensor(ref) not in plugins.specs:
+def _declared(
+    at: ExportGraph, ref: Ref, plugins: LoweredPlugins, stated: Mapping[str, TensorSpec]
+) -> TensorSpec:
+    """Return type and shape of an output; the type that a plugin's standard operators give is theirs.
+
+    Where the rules do not tell the shape, behind a loop for example, it is as ``stated`` by TensorFlow.
+    """
+    spec, name = at.spec(ref), tensor(ref)
+    if at.is_plugin(ref.node) and name not in plugins.specs:
         return TensorSpec(None, spec.shape)
-    return spec if spec.dtype is not None else plugins.specs.get(tensor(ref), spec)
+    if spec.shape.rank is None and name in stated:
+        spec = TensorSpec(spec.dtype, stated[name].shape)
+    return spec if spec.dtype is not None else plugins.specs.get(name, spec)
 
 
 def _settled(network: OnnxNetwork, opset: int) -> OnnxNetwork:
@@ -148,16 +158,14 @@ def _settled(network: OnnxNetwork, opset: int) -> OnnxNetwork:
     return fold_normalizations(fold_constants(settle_layout(folded, _ranks(folded, opset))))
 
 
-def _inferred(network: OnnxNetwork, opset: int, strict: bool) -> Any:
-    onnx = require("onnx", "writing ONNX")
-    return onnx.shape_inference.infer_shapes(
-        network.model(opset, limit=_DECLARED), check_type=strict, strict_mode=strict, data_prop=True
-    )
+def _inferred(model: Any, strict: bool) -> Any:
+    infer = require("onnx.shape_inference", "writing ONNX").infer_shapes
+    return infer(model, check_type=strict, strict_mode=strict, data_prop=True)
 
 
 def _ranks(network: OnnxNetwork, opset: int) -> dict[str, int]:
     """Return the numbers of axes of tensors, as far as they are known."""
-    graph = _inferred(network, opset, strict=False).graph
+    graph = _inferred(network.model(opset, limit=_DECLARED), strict=False).graph
     ranks = {name: len(weight.shape) for name, weight in network.weights.items()}
     for info in (*graph.input, *graph.value_info, *graph.output):
         if info.type.tensor_type.HasField("shape"):
@@ -165,32 +173,51 @@ def _ranks(network: OnnxNetwork, opset: int) -> dict[str, int]:
     return ranks
 
 
-def _checked(network: OnnxNetwork, opset: int) -> OnnxNetwork:
-    """Return the network with the types of its outputs.
+def _checked(network: OnnxNetwork, opset: int, plugins: LoweredPlugins) -> OnnxNetwork:
+    """Return the network with the types of its outputs, after what onnx's checker does with ``full_check``.
 
     Raise SurgeonError X153 where its nodes contradict each other.
     """
     try:
-        graph = _inferred(network, opset, strict=True).graph
+        graph = _inferred(network.model(opset, limit=_DECLARED), strict=True).graph
     except Exception as exc:  # what onnx raises is an implementation's class
-        raise _contradiction(" ".join(str(exc).split()) or type(exc).__name__) from None
+        raise _contradiction(exc, plugins) from None
     outputs: dict[str, TensorSpec] = {}
     for value in graph.output:
         said, found = network.outputs[value.name], spec_of(value)
         if found.dtype is None or not said.shape.compatible(found.shape):
-            raise _contradiction(f"the output '{value.name.removesuffix(':0')}' is {found}, expected {said}")
+            raise _contradiction(f"the output '{value.name}' is {found}, expected {said}", plugins)
         outputs[value.name] = TensorSpec(
             found.dtype, said.shape if said.shape.rank is not None else found.shape
         )
-    return replace(network, outputs=outputs)
+    network = replace(network, outputs=outputs)
+    try:
+        require("onnx.checker", "writing ONNX").check_model(network.model(opset, limit=_DECLARED))
+    except Exception as exc:
+        raise _contradiction(exc, plugins) from None
+    return network
 
 
-def _contradiction(reason: str) -> SurgeonError:
+def _contradiction(cause: Exception | str, plugins: LoweredPlugins) -> SurgeonError:
+    """Return the error X153, with the file to correct where the cause names a node of a plugin."""
+    reason = " ".join(str(cause).split()) or type(cause).__name__
+    named = [row for row in plugins.rendered if _names(reason, row.node)]
+    help = [f"correct 'onnx.py' of the plugin {row.op}, as which '{row.node}' is written" for row in named]
+    if not named:
+        help = ["cut the graph before the node that it names, and please report it"]
+    if plugins.rendered and not named:
+        help = ["where that node reads a plugin's output, correct 'onnx.py' of the plugin", *help]
     return error(
         "X153",
         f"the operators of the ONNX model do not fit together: {reason:.400}",
-        help=["correct 'onnx.py' of the plugin whose node it names; if it names none, please report it"],
+        named[0].node if named else None,
+        help=help,
     )
+
+
+def _names(reason: str, node: str) -> bool:
+    """Return whether a message of onnx's names a node, or one of those as which it is written."""
+    return re.search(rf"(node name: |'){re.escape(node)}(?![\w.-])", reason) is not None
 
 
 def _short_names(network: OnnxNetwork) -> dict[str, str]:

@@ -176,10 +176,10 @@ class _Layout:
                 self.nodes.append(_node("Transpose", [source], [name], name, perm=list(perm)))
         return self._made[key]
 
-    def constant(self, value: Sequence[int] | np.ndarray, name: str) -> str:
+    def constant(self, value: Sequence[int] | np.ndarray, name: str, dtype: Any = np.int64) -> str:
         """Return the name of a new constant of integers."""
         free = self.fresh(name)
-        self.weights[free] = Weight.of(value, np.int64)
+        self.weights[free] = Weight.of(value, dtype)
         return free
 
     def ints(self, node: Any, position: int) -> tuple[int, ...] | None:
@@ -388,7 +388,8 @@ def _slice(at: _Layout, node: Any) -> bool:
     axes = at.ints(node, 3) if len(node.input) > 3 and node.input[3] else tuple(range(len(starts)))
     if axes is None:
         return False
-    moved = at.constant([perm[axis] for axis in axes], f"{node.name}/axes")
+    dtype = at.weights[at.plain(node.input[1])].array().dtype
+    moved = at.constant([perm[axis] for axis in axes], f"{node.name}/axes", dtype)
     rest = [at.plain(name) for name in node.input[4:]]
     at.put(
         node,

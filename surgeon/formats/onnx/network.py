@@ -14,7 +14,7 @@ from surgeon.graph.graph import sources_first
 from surgeon.optional import require
 
 _OTHER_NAMES = {DType.FLOAT32: "FLOAT", DType.FLOAT64: "DOUBLE"}
-_DEPTH = 16
+NESTED = 16
 """Graphs within graphs that are looked into."""
 
 Perm = tuple[int, ...]
@@ -217,7 +217,7 @@ def reads(node: Any) -> list[str]:
 
 def _captured(node: Any, depth: int) -> list[str]:
     found: list[str] = []
-    for graph in _inner(node) if depth < _DEPTH else ():
+    for graph in inner_graphs(node) if depth < NESTED else ():
         own = {name for inner in graph.node for name in inner.output}
         own |= {tensor.name for tensor in (*graph.input, *graph.initializer)}
         names = [name for inner in graph.node for name in (*inner.input, *_captured(inner, depth + 1))]
@@ -225,7 +225,8 @@ def _captured(node: Any, depth: int) -> list[str]:
     return found
 
 
-def _inner(node: Any) -> Iterable[Any]:
+def inner_graphs(node: Any) -> Iterable[Any]:
+    """Yield the graphs that a node holds: bodies of loops, branches."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
@@ -234,7 +235,7 @@ def _inner(node: Any) -> Iterable[Any]:
 
 def has_inner(node: Any) -> bool:
     """Return whether a node holds graphs, as loops and branches do."""
-    return any(True for _ in _inner(node))
+    return any(True for _ in inner_graphs(node))
 
 
 def _renamed(node: Any, names: Mapping[str, str], depth: int = 0) -> Any:
@@ -244,7 +245,7 @@ def _renamed(node: Any, names: Mapping[str, str], depth: int = 0) -> Any:
         node = copy
     node.input[:] = [names.get(name, name) for name in node.input]
     node.output[:] = [names.get(name, name) for name in node.output]
-    for graph in _inner(node) if depth < _DEPTH else ():
+    for graph in inner_graphs(node) if depth < NESTED else ():
         for inner in graph.node:
             _renamed(inner, names, depth + 1)
         for output in graph.output:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from surgeon.children import command, environment
 from surgeon.diagnostics import Diagnostic, SurgeonError, error
+from surgeon.formats.onnx.network import NESTED, inner_graphs
+from surgeon.formats.onnx.operation import handlers
+from surgeon.graph.op_sets import LOOP_ENTRIES
 from surgeon.optional import no_stderr, quiet, require
 
 _TIMEOUT = 1800
@@ -54,45 +58,80 @@ def convert_here(definition: bytes, request: Request) -> Any:
         tensorflow = require("tensorflow", "converting to ONNX")
         tf2onnx = require("tf2onnx", "converting to ONNX")
         require("tf2onnx.tfonnx", "converting to ONNX")
-    _hush(tf2onnx)
     v1 = tensorflow.compat.v1
     message = v1.GraphDef()
+    failures = _Failures(tf2onnx)
     try:
         message.ParseFromString(definition)
-        _check_ops(tf2onnx, message, request.opset)
+        known = tf2onnx.handler.tf_op.create_mapping(request.opset, {})
+        ours = handlers(known)
+        _check_ops({node.name: node.op for node in message.node}, {*known, *ours, *_WITHOUT_HANDLER}, request)
+        if any(node.op in LOOP_ENTRIES for node in message.node):
+            # tf2onnx knows loops in the form that TensorFlow's optimiser gives them.
+            with v1.Graph().as_default(), quiet():
+                message = tf2onnx.tf_loader.tf_optimize(list(request.inputs), list(request.outputs), message)
         with v1.Graph().as_default() as graph:
             v1.import_graph_def(message, name="")
-        with quiet():
+        with quiet(), failures:
             made = tf2onnx.tfonnx.process_tf_graph(
                 graph,
                 opset=request.opset,
                 input_names=list(request.inputs),
                 output_names=list(request.outputs),
+                custom_op_handlers=ours,
             )
-        return made.make_model("surgeon")
+        model = made.make_model("surgeon")
     except SurgeonError:
         raise
     except Exception as exc:  # both libraries raise whatever comes up
         reason = " ".join(str(exc).split()) or type(exc).__name__
-        raise error(
+        raise failures.explained(message, reason) from None
+    _check_ops(_foreign(model.graph, 0), frozenset(), request)
+    return model
+
+
+class _Failures(logging.Handler):
+    """Keeps tf2onnx's log off the terminal, and remembers at which node it failed first."""
+
+    def __init__(self, tf2onnx: Any) -> None:
+        super().__init__(logging.ERROR)
+        self.node = ""
+        self._logger = tf2onnx.logging.getLogger("tf2onnx")
+        self._before = (self._logger.level, self._logger.propagate)
+
+    def __enter__(self) -> None:
+        self._logger.setLevel(logging.ERROR)
+        self._logger.propagate = False
+        self._logger.addHandler(self)
+
+    def __exit__(self, *exc: object) -> None:
+        self._logger.removeHandler(self)
+        self._logger.setLevel(self._before[0])
+        self._logger.propagate = self._before[1]
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Remember the node of a failed conversion, the first argument of the message."""
+        if record.exc_info and isinstance(record.args, tuple) and record.args and not self.node:
+            self.node = str(record.args[0])
+
+    def explained(self, message: Any, reason: str) -> SurgeonError:
+        """Return the error X142 for a reason that tf2onnx or TensorFlow gave."""
+        op = next((node.op for node in message.node if node.name == self.node), None)
+        what = "the graph" if op is None else f"'{self.node}' ({op})"
+        return error(
             "X142",
-            f"tf2onnx cannot convert the graph: {reason:.400}",
+            f"tf2onnx cannot convert {what}: {reason:.400}",
+            None if op is None else self.node,
             help=["map what it names to a plugin, or cut the graph; 'surgeon inspect' shows its nodes"],
-        ) from None
+        )
 
 
-def _hush(tf2onnx: Any) -> None:
-    """Keep tf2onnx's own log to errors of the program; what it refuses is raised."""
-    tf2onnx.logging.getLogger("tf2onnx").setLevel("CRITICAL")
-
-
-def _check_ops(tf2onnx: Any, message: Any, opset: int) -> None:
-    """Raise SurgeonError X140 for each kind of operation for which tf2onnx has no handler."""
-    known = tf2onnx.handler.tf_op.create_mapping(opset, {})
+def _check_ops(nodes: Mapping[str, str], known: Set[str], request: Request) -> None:
+    """Raise SurgeonError X140 for each kind of operation, of nodes by name, that is not known."""
     groups: dict[str, list[str]] = {}
-    for node in message.node:
-        if node.op not in known and node.op not in _WITHOUT_HANDLER:
-            groups.setdefault(node.op, []).append(node.name)
+    for name, op in nodes.items():
+        if op not in known:
+            groups.setdefault(op, []).append(name)
     if not groups:
         return
     problems: list[Diagnostic] = []
@@ -101,15 +140,24 @@ def _check_ops(tf2onnx: Any, message: Any, opset: int) -> None:
         problems.append(
             Diagnostic(
                 "X140",
-                f"'{names[0]}' ({op}){many} cannot be expressed in ONNX's opset {opset}; expected an "
-                "operation "
-                "that tf2onnx knows, or a plugin",
+                f"'{names[0]}' ({op}){many} cannot be expressed in ONNX's opset {request.opset}; expected "
+                "an operation that tf2onnx knows, or a plugin",
                 names[0],
                 (),
                 ("map its namespace to a plugin or to the input node",),
             )
         )
     raise SurgeonError(*problems)
+
+
+def _foreign(graph: Any, depth: int) -> dict[str, str]:
+    """Return the nodes that tf2onnx left as they are: those whose operator ONNX does not have."""
+    has = require("onnx.defs", "converting to ONNX").has
+    found = {node.name: node.op_type for node in graph.node if not node.domain and not has(node.op_type)}
+    for node in graph.node if depth < NESTED else ():
+        for inner in inner_graphs(node):
+            found |= _foreign(inner, depth + 1)
+    return found
 
 
 _WITHOUT_HANDLER = frozenset(
@@ -126,9 +174,16 @@ _WITHOUT_HANDLER = frozenset(
         "NextIteration",
         "LoopCond",
         "Assert",
+        "TensorArrayV3",
+        "TensorArrayReadV3",
+        "TensorArrayWriteV3",
+        "TensorArrayGatherV3",
+        "TensorArrayScatterV3",
+        "TensorArraySizeV3",
     }
 )
-"""Operations that tf2onnx treats before it looks for handlers."""
+"""Operations that tf2onnx treats, in what it knows as a loop or a recurrent layer, before it looks for
+handlers."""
 
 
 # The process of its own: the request and the graph on its standard input, the answer on its standard output.

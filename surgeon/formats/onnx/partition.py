@@ -15,7 +15,7 @@ from surgeon.diagnostics import error
 from surgeon.formats.graphdef import to_bytes
 from surgeon.formats.onnx.ordinary import Request
 from surgeon.graph import DType, Graph, Node, Ref, Shape, Tensor, TensorSpec, TensorValue
-from surgeon.graph.op_sets import PLACEHOLDERS, SIZES, is_data_default
+from surgeon.graph.op_sets import LOOP_ENDS, LOOP_ENTRIES, PLACEHOLDERS, SIZES, is_data_default
 from surgeon.graph.reach import downstream, needed_by_data
 from surgeon.infer import Inference
 
@@ -158,7 +158,11 @@ def _constant(at: ExportGraph, node: Node, constant: set[str]) -> TensorValue | 
     """
     if node.op == "Const":
         return True
-    if node.op in PLACEHOLDERS or at.is_plugin(node.name) or at.inference.outputs(node.name) != 1:
+    if (
+        node.op in (*PLACEHOLDERS, *LOOP_ENTRIES, *LOOP_ENDS, "LoopCond")
+        or at.is_plugin(node.name)
+        or at.inference.outputs(node.name) != 1
+    ):
         return None
     ref = Ref(node.name)
     if node.op == "Identity":

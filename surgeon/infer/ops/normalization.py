@@ -8,6 +8,7 @@ import numpy as np
 
 from surgeon.graph import DType, Node, Shape, TensorSpec
 from surgeon.infer.dims import merge
+from surgeon.infer.quantization import QuantizedRange
 from surgeon.infer.rule import (
     Array,
     Context,
@@ -132,6 +133,16 @@ def _lrn(node: Node, arrays: list[Array]) -> Sequence[Array]:
     return [x / np.power(bias + alpha * around, beta)]
 
 
+def _fake_quantized(node: Node, arrays: list[Array]) -> Sequence[Array]:
+    if node.op == "FakeQuantWithMinMaxArgs":
+        least, most = np.asarray(attr_float(node, "min", -6.0)), np.asarray(attr_float(node, "max", 6.0))
+    else:
+        least, most = arrays[1:3]
+    bits, narrow = attr_int(node, "num_bits", 8), attr_bool(node, "narrow_range", False)
+    steps = QuantizedRange.of(least, most, bits, narrow)
+    return [steps.rounded(arrays[0])]
+
+
 RULES = (
     Rule("BiasAdd", bias_add, _bias_add),
     Rule("FusedBatchNorm", batch_norm, _batch_norm, outputs=5),
@@ -139,7 +150,7 @@ RULES = (
     Rule("FusedBatchNormV3", batch_norm, _batch_norm, outputs=6),
     Rule("LRN", lrn, _lrn),
     Rule("L2Loss", l2_loss),
-    Rule("FakeQuantWithMinMaxArgs", fake_quantized),
-    Rule("FakeQuantWithMinMaxVars", fake_quantized),
-    Rule("FakeQuantWithMinMaxVarsPerChannel", fake_quantized_channels),
+    Rule("FakeQuantWithMinMaxArgs", fake_quantized, _fake_quantized),
+    Rule("FakeQuantWithMinMaxVars", fake_quantized, _fake_quantized),
+    Rule("FakeQuantWithMinMaxVarsPerChannel", fake_quantized_channels, _fake_quantized),
 )
