@@ -36,14 +36,19 @@ def _run_checks() -> None:
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def writing(path: str | os.PathLike[str], *, follow_links: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path`` and rename it over ``path`` when the block ends well.
 
+    Where the user named the path, a link there is followed. Give ``follow_links`` false for a name that this
+    program chose: whoever may write to the folder could have put a link there that leads elsewhere.
+
     On any exception the temporary file is removed and ``path`` is as it was. Raise SurgeonError E105 where it
-    cannot be written (no such folder, no permission, disk full, a folder of that name), and what the checks
-    of :func:`checked` raise.
+    cannot be written (no such folder, no permission, disk full, a folder or a link of that name), and what
+    the checks of :func:`checked` raise.
     """
     target = Path(path)
+    if not follow_links:
+        _refuse_link(target)
     kind = _kind(target)
     if stat.S_ISDIR(kind):
         raise _is_folder(target)
@@ -53,7 +58,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         return
     temporary: Path | None = None
     try:
-        real = Path(os.path.realpath(target))
+        real = Path(os.path.realpath(target)) if follow_links else target
         number, name = tempfile.mkstemp(prefix=f".{real.name[:20]}.", suffix=".part", dir=real.parent)
         temporary = Path(name)
         with os.fdopen(number, "wb") as handle:
@@ -104,6 +109,16 @@ def _is_folder(target: Path) -> SurgeonError:
     return error("E105", f"'{target}' cannot be written: it is a folder", help=["name a file"])
 
 
+def _refuse_link(target: Path) -> None:
+    if target.is_symlink():
+        raise error(
+            "E105",
+            f"'{target}' cannot be written: it is a link to '{os.path.realpath(target)}'; expected a file of "
+            "its own, or none",
+            help=["remove the link, or name another folder"],
+        )
+
+
 def _refused(target: Path, exc: OSError) -> SurgeonError:
     help = ["check the path and its permissions"]
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -123,20 +138,22 @@ def _mode(path: Path) -> int:
         return 0o666 & ~mask
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file whole or not at all; raise SurgeonError E105."""
-    with writing(path) as handle:
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, follow_links: bool = True) -> None:
+    """Write a file whole or not at all, as :func:`writing` does; raise SurgeonError E105."""
+    with writing(path, follow_links=follow_links) as handle:
         handle.write(data)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a UTF-8 file whole or not at all; raise SurgeonError E105."""
-    write_bytes(path, text.encode("utf-8"))
+def write_text(path: str | os.PathLike[str], text: str, *, follow_links: bool = True) -> None:
+    """Write a UTF-8 file whole or not at all, as :func:`writing` does; raise SurgeonError E105."""
+    write_bytes(path, text.encode("utf-8"), follow_links=follow_links)
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
+def check_writable(path: str | os.PathLike[str], *, follow_links: bool = True) -> None:
     """Raise SurgeonError E105 where a file could not be written; for outputs that take long to make."""
     target = Path(path)
+    if not follow_links:
+        _refuse_link(target)
     if stat.S_ISDIR(_kind(target)):
         raise _is_folder(target)
     folder = Path(os.path.realpath(target)).parent

@@ -25,9 +25,10 @@ from surgeon.engine import (
     build,
     read_registry,
 )
-from surgeon.engine.builds import TIMEOUT
+from surgeon.engine.builds import TIMEOUT, calibration_path
 from surgeon.engine.children import not_installed
 from surgeon.engine.libraries import check_libraries
+from surgeon.engine.manifest import manifest_path
 from surgeon.engine.plugin_checks import check_plugins, version_of
 from surgeon.engine.sources import is_source, source_of_file
 from surgeon.engine.worker_client import Watch
@@ -147,6 +148,8 @@ def _engine_path(path: Path) -> Path:
             help=["name the output '.engine'"],
         )
     check_writable(path)
+    for beside in (manifest_path(path), calibration_path(path)):
+        check_writable(beside, follow_links=False)
     return path
 
 

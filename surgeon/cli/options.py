@@ -56,7 +56,7 @@ def add_plugin_path(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         dest="plugin_paths",
-        help="a folder of further plugin folders; may be repeated",
+        help="a folder of further plugin folders, whose Python code is run; may be repeated",
     )
 
 
@@ -86,7 +86,7 @@ def add_plugin_libraries(parser: argparse.ArgumentParser) -> None:
         metavar="LIB.so",
         type=Path,
         dest="plugin_libraries",
-        help="a library of TensorRT plugins to load; may be repeated",
+        help="a library of TensorRT plugins to load, whose code is run; may be repeated",
     )
 
 

@@ -189,11 +189,11 @@ def build(
         key=key,
     )
     if result["calibration_cache"]:
-        write_bytes(calibration_path(output), result["calibration_cache"])
+        write_bytes(calibration_path(output), result["calibration_cache"], follow_links=False)
     if timing_cache is not None and result["timing_cache"]:
         write_bytes(timing_cache, result["timing_cache"])
     write_bytes(output, data)
-    write_text(manifest_path(output), manifest.to_json())
+    write_text(manifest_path(output), manifest.to_json(), follow_links=False)
     return BuildResult(output, manifest, False, result.get("report", ""))
 
 

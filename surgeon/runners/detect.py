@@ -156,5 +156,5 @@ def detect_all(
             watch("run", "picture", len(results) + len(unread), len(pictures))
     if folder is not None:
         text = json.dumps(report(results, threshold, unread), indent=2, allow_nan=False)
-        write_text(folder.path / "detections.json", text + "\n")
+        write_text(folder.path / "detections.json", text + "\n", follow_links=False)
     return tuple(results)

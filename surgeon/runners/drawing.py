@@ -192,5 +192,5 @@ def _font(height: int) -> Any:
 def _written(canvas: Any, path: Path) -> Path:
     data = io.BytesIO()
     canvas.save(data, "PNG")
-    write_bytes(path, data.getvalue())
+    write_bytes(path, data.getvalue(), follow_links=False)
     return path

@@ -58,7 +58,7 @@ class ResultFolder:
             )
         if tensors:
             place = self.path / f"{name}.npz"
-            with writing(place) as handle:
+            with writing(place, follow_links=False) as handle:
                 _save_arrays(handle, result.outputs)
             result = replace(result, tensors=place)
         return result

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from surgeon.atomic import make_folder, write_text
+from surgeon.atomic import check_writable, make_folder, write_text
 from surgeon.display import number, size, some
 from surgeon.viewer.change_report import ChangeReport, GraphReport
 from surgeon.viewer.explorer_layers import layers, whole_layers
@@ -48,8 +48,10 @@ def write_explorer(report: ChangeReport, folder: Path) -> tuple[Path, ...]:
     """
     target = make_folder(folder)
     files = {target / name: text for name, text in explorer_files(report).items()}
+    for path in files:
+        check_writable(path, follow_links=False)
     for path, text in files.items():
-        write_text(path, text)
+        write_text(path, text, follow_links=False)
     for name, beginning in _BEGINNINGS.items():
         path = target / name
         if path not in files and os.path.isfile(path) and _begins_with(path, beginning):

@@ -45,7 +45,7 @@ def write_onnx(model: Any, path: str | os.PathLike[str], limit: int = LIMIT) -> 
             help=["cut the graph"],
         )
     data = light.SerializeToString(deterministic=True)
-    with writing(target) as handle, writing(beside) as weights:
+    with writing(target) as handle, writing(beside, follow_links=False) as weights:
         handle.write(data)
         handle.flush()  # what can fail must have failed before the first of the two takes its name
         at = 0

@@ -33,10 +33,10 @@ def demo_model(folder: str | os.PathLike[str]) -> DemoModel:
     """
     here = make_folder(Path(folder))
     made = DemoModel(here / "ssd.pb", here / "labels.pbtxt", make_folder(here / "pictures"))
-    write_bytes(made.model, model_path().read_bytes())
-    write_bytes(made.labels, labels_path().read_bytes())
+    write_bytes(made.model, model_path().read_bytes(), follow_links=False)
+    write_bytes(made.labels, labels_path().read_bytes(), follow_links=False)
     for picture in picture_paths():
-        write_bytes(made.pictures / picture.name, picture.read_bytes())
+        write_bytes(made.pictures / picture.name, picture.read_bytes(), follow_links=False)
     return made
 
 
