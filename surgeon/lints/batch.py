@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic
 from surgeon.graph import DType, Node, Ref, Shape
+from surgeon.graph.op_sets import SIZES
+from surgeon.graph.reach import downstream
 from surgeon.lints.lint import LintContext
 
 CODE = "L102"
@@ -21,9 +23,12 @@ def check(context: LintContext) -> Iterator[Diagnostic]:
     if len(batches) != 1 or None in batches:
         return
     batch = batches.pop()
+    varies = _of_pictures(context)
     for node in context.nodes:
-        dims = _wrong(context, node, batch)
-        if dims is None or any(_wrong(context, context.graph[ref.node], batch) for ref in node.inputs):
+        dims = _wrong(context, node, batch, varies)
+        if dims is None or any(
+            _wrong(context, context.graph[ref.node], batch, varies) for ref in node.inputs
+        ):
             continue
         yield Diagnostic(
             CODE,
@@ -35,7 +40,27 @@ def check(context: LintContext) -> Iterator[Diagnostic]:
         )
 
 
-def _wrong(context: LintContext, node: Node, batch: int | None) -> tuple[int | None, ...] | None:
+def _of_pictures(context: LintContext) -> set[str]:
+    """Return the nodes whose numbers depend on those of a picture.
+
+    What a plugin makes without any input, such as anchors, is the same for all pictures.
+    """
+    plugins = {
+        node.name
+        for node in context.nodes
+        if node.op in context.catalog and all(port.unused for port in context.catalog[node.op].inputs)
+    }
+    fed = (node.name for node in context.nodes if node in context.inputs or node.op in context.catalog)
+    return downstream(
+        context.graph,
+        (name for name in fed if name not in plugins),
+        until=lambda node: node.op in SIZES or node.name in plugins,
+    )
+
+
+def _wrong(
+    context: LintContext, node: Node, batch: int | None, varies: set[str]
+) -> tuple[int | None, ...] | None:
     """Return a tensor's dimensions where it holds data and its first axis is known and not the batch."""
     ref = Ref(node.name)
     spec = context.inference.spec(ref)
@@ -45,7 +70,7 @@ def _wrong(context: LintContext, node: Node, batch: int | None) -> tuple[int | N
         or dims[0] in (None, batch)
         or spec.dtype not in _FLOATS
         or node.op in context.catalog
-        or not context.varies(ref)
+        or node.name not in varies
     ):
         return None
     return dims

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TypeAlias
 
@@ -282,6 +282,7 @@ class GraphPair:
             fed[str(self.picture_ref)] = self._as_fed(pixels)
             if self.image is not None and self.prepared_inputs:
                 prepared = prepare(self.image, pixels, self.recipe.span("image", "steps"))
+                prepared = replace(prepared, tensor=np.repeat(prepared.tensor, self._batch, axis=0))
         computed = self.original.run(fed) | fed
         values = {Ref.parse(name): value for name, value in computed.items()}
         inputs = {str(ref): values[origin] for ref, origin in self.inputs.items()}
@@ -366,14 +367,24 @@ class GraphPair:
             )
         arranged = pixels[..., :1] if channels == 1 else pixels
         fed: np.ndarray = (arranged if spec.shape.rank == 3 else arranged[None]).astype(dtype.numpy())
-        return fed
+        return fed if spec.shape.rank == 3 else np.repeat(fed, self._batch, axis=0)
+
+    @property
+    def _batch(self) -> int:
+        """How often a picture is fed at a time: the batch that the original's placeholder is fixed to, else
+        once.
+        """
+        dims = self.inference.spec(self.picture_ref).shape.dims if self.picture_ref is not None else None
+        return dims[0] or 1 if dims is not None and len(dims) == 4 else 1
 
     def _detections_of(self, values: Arrays) -> Detections:
-        """Return what the original detects, its classes counted as the plugin counts them."""
+        """Return what the original detects in the first picture of its batch, its classes counted as the
+        plugin counts them.
+        """
         assert self.family is not None
         refs = self.detections
         shift = self.family.class_shift
-        boxes, scores, classes = (values[refs[key]] for key in ("boxes", "scores", "classes"))
+        boxes, scores, classes = (values[refs[key]][:1] for key in ("boxes", "scores", "classes"))
         count = float(values[refs["count"]].reshape(-1)[0]) if "count" in refs else scores.size
         return detections_of_original(
             boxes.reshape(-1, 4), scores.reshape(-1), classes.reshape(-1), count, shift

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,3 +70,11 @@ def test_colours_that_change_before_they_become_gray_are_refused() -> None:
     made = surgeon.init(gray(centred_first))
     assert made.recipe.image is None
     assert [d.code for d in made.remarks] == ["D115"]
+
+
+def test_a_batch_that_the_placeholder_fixes(tmp_path: Path) -> None:
+    graph = with_preprocessor(resized, batch=4)
+    made = surgeon.init(graph)
+    assert not made.remarks and made.recipe.engine.max_batch == 4
+    assert outcomes(made.recipe, graph) == PASSED
+    surgeon.convert(made.recipe, graph, tmp_path / "x.uff")

@@ -123,6 +123,19 @@ def test_what_depends_on_anchors_alone_goes_with_the_decoding(anchors: str) -> N
     assert not surgeon.verify(wrong, graph).passed
 
 
+def test_a_batch_that_the_graph_fixes() -> None:
+    graph = tf2_detector("tiled", batch=2)
+    made = surgeon.init(graph)
+    assert not made.remarks
+    assert made.recipe.nodes["Input"].shape == (2, SIZE, SIZE, 3)
+    assert made.recipe.engine.max_batch == 2
+    assert not surgeon.check(made.recipe, graph, target="onnx@onnxruntime").problems
+    assert surgeon.verify(made.recipe, graph).passed
+    for right, wrong in (("nmsThreshold: 0.6", "nmsThreshold: 0.2"), ("subtract: 1.0", "subtract: 0.9")):
+        assert right in made.text
+        assert not surgeon.verify(surgeon.parse_recipe(made.text.replace(right, wrong)), graph).passed
+
+
 def test_anchors_inside_the_decoding_leave_it_one_namespace() -> None:
     namespaces = surgeon.init(tf2_detector("tiled")).recipe.namespaces
     assert namespaces["Postprocessor"].node == "NMS"

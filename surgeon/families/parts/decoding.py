@@ -77,17 +77,20 @@ class Decoder:
         self.encodings, self.boxes, self.count = encodings, boxes, count
 
     def decode(self, encodings: np.ndarray) -> np.ndarray:
-        """Return boxes float32[P, 4] as the graph computes them.
+        """Return boxes float32[P, 4] as the graph computes them, of the first picture of its batch.
 
         Raise SurgeonError (I) where it cannot be evaluated.
         """
-        rank = self.inference.spec(self.encodings).shape.rank or 3
-        shape = (1, self.count, 4) if rank == 3 else (1, self.count, 1, 4) if rank == 4 else (self.count, 4)
-        feeds = {self.encodings: encodings.astype(np.float32).reshape(shape)}
+        dims = self.inference.spec(self.encodings).shape.dims or (1, self.count, 4)
+        batch = dims[0] or 1 if len(dims) > 2 else 1
+        shape = (self.count, 4) if len(dims) < 3 else (batch, self.count, *(1,) * (len(dims) - 3), 4)
+        picture = encodings.astype(np.float32).reshape(1, self.count, 4)
+        feeds = {self.encodings: np.repeat(picture, batch, axis=0).reshape(shape)}
         value = evaluate(self.graph, [self.boxes], feeds, inference=self.inference)[0]
-        if value.size != self.count * 4:
+        if value.size != batch * self.count * 4:
             return np.empty((0, 4), np.float32)
-        return value.reshape(-1, 4) if value.shape[-1] == 4 else value.reshape(4, -1).T
+        boxes = value.reshape(-1, 4) if value.shape[-1] == 4 else value.reshape(4, -1).T
+        return boxes[: self.count]
 
     def variances(self, anchors: np.ndarray) -> tuple[float, float, float, float] | None:
         """Return by what x, y, width and height of encodings (ty, tx, th, tw) are multiplied, measured on

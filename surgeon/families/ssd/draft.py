@@ -299,7 +299,8 @@ class _RecipeWriter:
         if self.options.labels:
             named = {number: Item(label) for number, label in self.options.labels.items()}
             block["labels"] = Item(named, ("names of the numbers that detections carry",), spaced=True)
-        engine = {"precision": "fp16", "max_batch": 1, "workspace": "1GiB"}
+        dims = self.detector.inference.spec(self.detector.network_input.value).shape.dims or (None,)
+        engine = {"precision": "fp16", "max_batch": dims[0] or 1, "workspace": "1GiB"}
         block["engine"] = Item(engine, ("not from the graph: how an engine is built",), spaced=True)
         return block
 
