@@ -95,9 +95,13 @@ def _kind(target: Path) -> int:
 def _device(target: Path) -> Iterator[BinaryIO]:
     """Write to something that is no ordinary file (a pipe, /dev/stdout, /dev/null), where renaming makes no
     sense.
+
+    A pipe that nothing reads is refused: opening it would wait for a reader, perhaps for ever.
     """
     try:
-        with open(target, "wb") as handle:
+        number = os.open(target, os.O_WRONLY | os.O_NONBLOCK)
+        os.set_blocking(number, True)
+        with os.fdopen(number, "wb") as handle:
             yield handle
         _run_checks()
     except OSError as exc:
@@ -123,6 +127,12 @@ def _refused(target: Path, exc: OSError) -> SurgeonError:
     help = ["check the path and its permissions"]
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         help = ["free some space, or write to another disk"]
+    if exc.errno == errno.ENXIO:
+        return error(
+            "E105",
+            f"'{target}' cannot be written: nothing reads from this pipe or device",
+            help=["start what reads from it first, or write to a file"],
+        )
     return error(
         "E105", f"'{target}' cannot be written: {exc.strerror or exc}; nothing was changed", help=help
     )
@@ -161,6 +171,20 @@ def check_writable(path: str | os.PathLike[str], *, follow_links: bool = True) -
         raise _refused(target, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _refused(target, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def check_regular(path: Path) -> None:
+    """Raise SurgeonError E101 for a pipe or a device: to read it might never end.
+
+    Raise OSError where there is nothing.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise error(
+            "E101",
+            f"'{path}' cannot be read: it is a pipe or a device; expected a file",
+            help=["write its content to a file first"],
+        )
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:

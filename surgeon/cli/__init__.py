@@ -12,9 +12,11 @@ from types import ModuleType
 from surgeon.cli import console
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.discovery import discover
+from surgeon.ending import Ended, ended_by_signals
 from surgeon.version import __version__
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPT, EXIT_PIPE = 0, 1, 2, 70, 130, 141
+EXIT_SIGNAL = 128
 
 _EPILOG = """\
 RECIPE is a shipped name (surgeon list recipes) or a path to a .yaml file; MODEL is a frozen graph (.pb,
@@ -22,7 +24,7 @@ RECIPE is a shipped name (surgeon list recipes) or a path to a .yaml file; MODEL
 small detector.
 
 exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 3 a failed verification,
-70 a bug of surgeon, 130 interrupted"""
+70 a bug of surgeon, 130 interrupted, 129 and 143 ended by SIGHUP and SIGTERM"""
 
 _EXAMPLE = re.compile(r"^(?=surgeon )", re.MULTILINE)
 """Where a line of a verb's text is a command, which its help shows indented."""
@@ -70,13 +72,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     console.prepare()
     try:
-        return _run(parser().parse_args(argv))
+        with ended_by_signals():
+            args = _parsed(argv)
+            return args if isinstance(args, int) else _run(args)
     except BrokenPipeError:
         console.abandon()
         return EXIT_PIPE
+    except Ended as exc:
+        console.say("ended by a signal")
+        return EXIT_SIGNAL + exc.number
     except KeyboardInterrupt:
         console.say("interrupted")
         return EXIT_INTERRUPT
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace | int:
+    """Return the arguments, or the exit code where help or the version could not be printed."""
+    try:
+        return parser().parse_args(argv)
+    except SystemExit:
+        try:
+            console.finish()
+        except SurgeonError as exc:
+            return _refused(exc.diagnostics, False)
+        raise
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -23,7 +24,21 @@ _MARKS = re.compile(f"({_MARK}[+-])")
 
 
 def prepare() -> None:
-    """Let names that the terminal's encoding lacks be written escaped rather than fail."""
+    """Let names that the terminal's encoding lacks be written escaped rather than fail.
+
+    Where a standard stream is closed, nothing else may take its number: what is opened next would be written
+    to. What is said is then lost, and a product cannot be written.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number is this one. Writing to standard output fails, as it should.
+            os.open(os.devnull, os.O_WRONLY if descriptor == 2 else os.O_RDONLY)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -61,12 +76,22 @@ def abandon() -> None:
 
 def say(text: str) -> None:
     """Write a line of talk; what cannot be seen in it, line feeds included, is escaped."""
-    sys.stderr.write(_line(text) + "\n")
+    _talk(_line(text) + "\n")
 
 
 def say_lines(text: str) -> None:
     """Write several lines of talk, whose names were escaped when the lines were made."""
-    sys.stderr.write(printable(text, keep="\t\n") + "\n")
+    _talk(printable(text, keep="\t\n") + "\n")
+
+
+def _talk(text: str) -> None:
+    """Write to standard error; where nobody can read it any more, the text is lost, and nothing else."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError):  # a closed pipe, a full disk, a closed stream
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _write(text: str, flush: bool = False) -> None:
@@ -89,7 +114,7 @@ def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Write diagnostics, and how to read more about their codes."""
     codes: dict[str, None] = {}
     for diagnostic in diagnostics:
-        sys.stderr.write(diagnostic.render(coloured(sys.stderr)) + "\n")
+        _talk(diagnostic.render(coloured(sys.stderr)) + "\n")
         codes[diagnostic.code] = None
     if codes:
         say("more: " + ", ".join(f"surgeon explain {code}" for code in codes))
@@ -108,8 +133,7 @@ class ProgressLine:
             return
         count = f": {what} {done}/{total}" if total else f": {what}" if what else ""
         text = printable(f"{time.monotonic() - self._start:5.0f} s  {phase}{count}")[:100]
-        sys.stderr.write("\r" + text.ljust(len(self._shown)))
-        sys.stderr.flush()
+        _talk("\r" + text.ljust(len(self._shown)))
         self._shown = text
 
     def __enter__(self) -> ProgressLine:
@@ -117,7 +141,7 @@ class ProgressLine:
 
     def __exit__(self, *args: object) -> None:
         if self._shown:
-            sys.stderr.write("\r" + " " * len(self._shown) + "\r")
+            _talk("\r" + " " * len(self._shown) + "\r")
 
 
 def progress() -> ProgressLine:

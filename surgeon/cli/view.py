@@ -87,10 +87,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     if args.html is not None or args.export is not None:
         return _write(args)
-    from surgeon.viewer.serving import ended_by_signals
-
-    with ended_by_signals():
-        return _open_netron(args) if args.netron else _open_explorer(args)
+    return _open_netron(args) if args.netron else _open_explorer(args)
 
 
 def _wrong_usage(args: argparse.Namespace) -> str:
@@ -184,7 +181,7 @@ def _open_explorer(args: argparse.Namespace) -> int:
                 "then a node that was taken out leads to what took its place"
             )
         query = explorer_query(report, folder)
-        return _serve(args, MODEL_EXPLORER, port, query, (), _plain(report), folder)
+        return _serve(args, MODEL_EXPLORER, port, query, (), _plain(report), folder, [folder])
 
 
 def _open_netron(args: argparse.Namespace) -> int:
@@ -200,7 +197,7 @@ def _open_netron(args: argparse.Namespace) -> int:
         report = _report(args)
         file = Path(folder) / f"{Path(args.model).stem}.rewritten.pb"
         save_graph(report.after.graph, file)
-        return _serve(args, NETRON, port, "/", [file], _plain(report))
+        return _serve(args, NETRON, port, "/", [file], _plain(report), None, [Path(folder)])
 
 
 def _serve(
@@ -211,10 +208,11 @@ def _serve(
     files: Sequence[Path],
     told: dict[str, object],
     folder: Path | None = None,
+    temporary: Sequence[Path] = (),
 ) -> int:
     from surgeon.viewer.serving import can_show_browser, serve_until_interrupted, serving
 
-    with serving(viewer, port, files, folder) as server:
+    with serving(viewer, port, files, folder, temporary) as server:
         address = server.address(query)
         if args.json:
             console.show_json({"address": address, **told})

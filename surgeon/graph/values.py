@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from surgeon.diagnostics import error
 from surgeon.graph.dtypes import DType
 
 if TYPE_CHECKING:
@@ -138,6 +139,20 @@ class MappedFile:
         except OSError:
             return False
         return os.path.samestat(there, now) and now.st_nlink == self._opened.st_nlink
+
+    def part(self, begin: int, end: int) -> memoryview:
+        """Return a part of the content, without a copy.
+
+        Raise SurgeonError E107 where the file was cut off before ``end``: reading would end the process.
+        """
+        if os.fstat(self._descriptor).st_size < end:
+            raise error(
+                "E107",
+                f"'{self.path}' was cut off while it was read; expected it to stay as it was, so nothing was "
+                "written",
+                help=["wait until no other program writes to it, then run the command again"],
+            )
+        return self.view[begin:end]
 
     def drop_pages(self) -> None:
         """Tell the system that pages read so far are not needed again."""
@@ -335,7 +350,7 @@ class TensorRef(_TensorBase):
         return self.length
 
     def buffer(self) -> memoryview:
-        return self.file.view[self.offset : self.offset + self.length]
+        return self.file.part(self.offset, self.offset + self.length)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,21 +9,19 @@ import contextlib
 import http.client
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import IO, NoReturn
+from typing import IO
 
 from surgeon.children import command, environment
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.ending import ended_by_signals
 from surgeon.optional import require
 from surgeon.viewer.guarding import KEY, Rules
 
@@ -76,15 +74,6 @@ MODEL_EXPLORER = Viewer(
 NETRON = Viewer("Netron", "netron", "from netron import main; main()", "/")
 
 
-_WATCH = (
-    "import os, threading; threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()"
-)
-"""What a viewer runs beside itself.
-
-Its standard input ends when this process does, however that ends, and then it ends.
-"""
-
-
 @dataclass(frozen=True)
 class Server:
     """A viewer that serves, at a port of this machine, whoever has the token."""
@@ -125,13 +114,17 @@ def choose_port(port: int | None) -> int:
 
 @contextlib.contextmanager
 def serving(
-    viewer: Viewer, port: int, files: Sequence[Path] = (), folder: Path | None = None
+    viewer: Viewer,
+    port: int,
+    files: Sequence[Path] = (),
+    folder: Path | None = None,
+    temporary: Sequence[Path] = (),
 ) -> Iterator[Server]:
     """Run a viewer at a port of this machine while the block runs; it serves when the block begins.
 
     It serves only who has the token, and only its own page, ``files`` with what belongs to them, and what is
-    in ``folder``. Raise SurgeonError E108 where its package is missing, W105 where it does not start, or
-    would serve everybody.
+    in ``folder``. The viewer removes the folders in ``temporary`` where this process is killed. Raise
+    SurgeonError E108 where its package is missing, W105 where it does not start, or would serve everybody.
     """
     viewer.check()
     data = tuple(name for path in files for name in _served_names(path))
@@ -145,7 +138,9 @@ def serving(
     ):
         # Its own session keeps the terminal's Ctrl-C out.
         process = subprocess.Popen(
-            command(f"{_WATCH}; {_GUARD}; {viewer.code}", *_arguments(viewer, port, files)),
+            command(
+                f"{_watch(place, *temporary)}; {_GUARD}; {viewer.code}", *_arguments(viewer, port, files)
+            ),
             cwd=place,
             stdin=subprocess.PIPE,
             stdout=output,
@@ -158,6 +153,16 @@ def serving(
             yield Server(process, port, rules.token)
         finally:
             _stop(process)
+
+
+def _watch(*folders: str | Path) -> str:
+    """Return what a viewer runs beside itself.
+
+    Its standard input ends when this process does, however that ends. Then it removes the folders, and ends.
+    """
+    removed = [str(folder) for folder in folders]
+    actions = f"(os.read(0, 1), [shutil.rmtree(folder, True) for folder in {removed!r}], os._exit(0))"
+    return f"import os, shutil, threading; threading.Thread(target=lambda: {actions}, daemon=True).start()"
 
 
 def serve_until_interrupted(viewer: Viewer, process: subprocess.Popen[bytes]) -> None:
@@ -264,31 +269,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-@contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM, and a terminal that is closed, end the block as Ctrl-C does.
-
-    Nothing of the block is then left.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ended(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    # One that is ignored, as 'nohup' has it, stays so; one that was not set from Python could not be set
-    # back.
-    before = {
-        number: signal.signal(number, ended)
-        for number in numbers
-        if signal.getsignal(number) not in (None, signal.SIG_IGN)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -391,7 +391,7 @@ def test_a_signal_while_planning_leaves_nothing(
     before = signal.getsignal(signal.SIGTERM)
     ran = run("view", "small.pb", "small.yaml", "--no-open", "--port", "0")
     assert (
-        ran.code == 130
+        ran.code == 143
         and list((work / "temporary").iterdir()) == []
         and signal.getsignal(signal.SIGTERM) is before
     )

@@ -19,6 +19,7 @@ ROOMS = {
     "garbage": "the collector of reference cycles, kept away from large graphs",
     "discovery": "modules and entry points found by key; two owners of a key are an error",
     "atomic": "files that appear whole or not at all",
+    "ending": "signals that ask the process to end, as an exception",
     "children": "other interpreters: what they import, and what they do not",
     "optional": "heavy libraries, imported when they are needed, with the line that installs them",
     "version": "the version",

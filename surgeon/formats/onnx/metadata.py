@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from surgeon.atomic import check_regular
 from surgeon.diagnostics import error
 from surgeon.formats.format import FileFacts
 from surgeon.formats.onnx.network import spec_of
@@ -84,13 +85,13 @@ def load_onnx(path: str | os.PathLike[str]) -> tuple[Any, OnnxInfo]:
     onnx = require("onnx", "reading ONNX")
     name = os.fspath(path)
     try:
+        check_regular(Path(name))
+    except (OSError, ValueError) as exc:  # ValueError: a zero byte in the path
+        raise _unreadable(name, exc) from None
+    try:
         model = onnx.load(name, load_external_data=False)
     except OSError as exc:
-        raise error(
-            "X150",
-            f"'{name}' cannot be read: {exc.strerror or exc}",
-            help=["check the path and its permissions"],
-        ) from None
+        raise _unreadable(name, exc) from None
     except Exception as exc:  # protobuf's DecodeError, whose class depends on its implementation
         raise _no_onnx(name, " ".join(str(exc).split())) from None
     if not model.graph.node and not model.graph.output:
@@ -164,6 +165,11 @@ def _property(properties: Mapping[str, str], key: str, kind: type, name: str) ->
     if not isinstance(value, kind):
         raise _unfit(name, key, f"expected a JSON {'object' if kind is dict else 'array'}")
     return value
+
+
+def _unreadable(name: str, exc: OSError | ValueError) -> Exception:
+    reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+    return error("X150", f"'{name}' cannot be read: {reason}", help=["check the path and its permissions"])
 
 
 def _no_onnx(name: str, reason: str) -> Exception:

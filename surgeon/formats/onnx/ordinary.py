@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from surgeon.children import command, environment
 from surgeon.diagnostics import Diagnostic, SurgeonError, error
+from surgeon.ending import end_with_parent
 from surgeon.formats.onnx.network import NESTED, inner_graphs
 from surgeon.formats.onnx.operation import handlers
 from surgeon.graph.op_sets import LOOP_ENTRIES
@@ -259,6 +260,7 @@ def _plain(code: str, message: str, where: object, help: Sequence[str]) -> list[
 
 def main() -> None:
     """Answer the request on standard input."""
+    end_with_parent()
     with os.fdopen(os.dup(1), "wb") as answer_to:
         os.dup2(2, 1)  # whatever else writes to standard output must not get into the answer
         serve(sys.stdin.buffer, answer_to)

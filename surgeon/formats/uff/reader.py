@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from surgeon.atomic import check_regular
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.formats.graphdef.wire import BYTES, VARINT, Field, WireError, fields
 from surgeon.formats.uff import schema
@@ -27,6 +28,7 @@ def read_uff(path: str | os.PathLike[str]) -> UffModel:
     """
     file = Path(path)
     try:
+        check_regular(file)
         mapped = MappedFile(file)
     except OSError as exc:
         raise error(

@@ -19,7 +19,8 @@ from tensorboard.compat.proto import graph_pb2
 from surgeon.atomic import write_bytes, write_text, writing
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.formats.graphdef import check_frozen, from_bytes, load_graph, save_graph, to_bytes
-from surgeon.graph import DType, Graph, SetAttr, apply_edits, parse_graph
+from surgeon.formats.uff import export_uff, write_uff
+from surgeon.graph import DType, Graph, Node, Ref, SetAttr, TensorValue, apply_edits, parse_graph
 
 GraphDef = graph_pb2.GraphDef
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 102406955\n"
@@ -250,6 +251,27 @@ def test_operations_with_another_number_of_inputs(text: str, shown: str, tmp_pat
     save_graph(parse_graph(f"graph v1\na = Placeholder() {{dtype: float32}}\n{text}\n"), tmp_path / "m.pb")
     found = refusal(tmp_path / "m.pb", tmp_path)
     assert found.code == "G117" and shown in found.message
+
+
+@pytest.mark.parametrize("name", ["out.pb", "out.pbtxt", "out.uff"])
+def test_an_input_that_is_cut_off_meanwhile(name: str, tmp_path: Path) -> None:
+    model = tmp_path / "m.pb"
+    graph = parse_graph("graph v1\noutputs: y\nx = Placeholder() {dtype: float32, shape: shape[1,9]}\n")
+    weights = TensorValue.of(np.ones((9, 50_000), np.float32))
+    nodes = [Node("w", "Const", attrs={"dtype": DType.FLOAT32, "value": weights})]
+    nodes.append(Node("y", "MatMul", (Ref("x"), Ref("w")), attrs={"T": DType.FLOAT32}))
+    save_graph(graph.replace([*graph, *nodes]), model)
+    read = load_graph(model).replace(outputs=[Ref("y")])
+    exported = export_uff(read, plugins={})
+    os.truncate(model, 5000)
+    with pytest.raises(SurgeonError, match=r"E107.*m\.pb"):
+        if name == "out.uff":
+            write_uff(exported, tmp_path / name)
+        else:
+            save_graph(read, tmp_path / name)
+    with pytest.raises(SurgeonError, match="E107"):
+        read["w"].attrs["value"].array()
+    assert os.listdir(tmp_path) == ["m.pb"]
 
 
 def test_lengths_that_lie(tmp_path: Path) -> None:
