@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import surgeon
 from surgeon.formats import all_formats
 from surgeon.graph import parse_graph
+from surgeon.zoo import demo
 
 SUFFIXES = tuple(suffix for form in all_formats().values() for suffix in form.suffixes)
 
@@ -171,3 +173,46 @@ def test_a_model_that_changes_while_it_is_read(files: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(os, "dup", changing)
     refused(lambda: surgeon.load_graph("model.pb"))
+
+
+@pytest.fixture
+def detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "model.pb"
+    path.write_bytes(demo.model_path().read_bytes())
+    return path
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as handle:
+        handle.write(b"\0")
+
+
+def test_no_recipe_is_made_of_it(detector: Path) -> None:
+    graph = surgeon.load_graph(detector)
+    append(detector)
+    refused(lambda: surgeon.init(graph, "made.yaml", unchecked=True))
+    assert os.listdir() == ["model.pb"]
+
+
+def test_no_verdict_is_reached_on_it(detector: Path) -> None:
+    pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
+
+    def pictures() -> Iterator[np.ndarray]:
+        yield np.zeros((300, 300, 3), np.uint8)
+        append(detector)
+
+    refused(lambda: surgeon.verify("ssd", detector, images=pictures(), store="store.npz"))
+    assert os.listdir() == ["model.pb"]
+
+
+def test_no_detections_are_made_with_it(detector: Path) -> None:
+    pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
+    picture = np.zeros((300, 300, 3), np.uint8)
+    found = []
+    refused(
+        lambda: found.append(
+            surgeon.detect("ssd", [picture], model=detector, output="out", watch=lambda *_: append(detector))
+        )
+    )
+    assert found == [] and "detections.json" not in os.listdir("out")
