@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,17 @@ HOSTILE = (
 )
 
 
+def assert_seen(tab: Any) -> None:
+    """Assert that no text outside of scripts holds what cannot be seen."""
+    text = tab.page.evaluate(
+        "[...document.querySelectorAll('#canvas, #details, main, [role=listbox]')].map((e) => e.textContent).join('')"
+    )
+    assert text and {char for char in text if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp")} <= {
+        "\n",
+        "\t",
+    }
+
+
 def test_hostile_names_are_text(
     open_page: Callable[..., Any], write_page: Callable[[ChangeReport], Path]
 ) -> None:
@@ -269,8 +281,11 @@ def test_hostile_names_are_text(
         tab.page.fill("#search", name)
         tab.page.press("#search", "Enter")
         assert tab.page.locator("#details h3").count() == 1
+        assert_seen(tab)
     tab.page.click("#open-all")
     tab.page.check("#constants")
+    assert_seen(tab)
+    assert "\\u{202e}abc" in tab.page.locator("#canvas").evaluate("place => place.textContent")
     assert tab.page.evaluate("window.hurt") is None
     assert tab.page.locator("img").count() == 0 and tab.page.locator("#details svg").count() == 0
     assert HOSTILE[1] in tab.names()

@@ -6,7 +6,8 @@ const MOST_LISTED = 24;
 function tag(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) if (value !== undefined) made.setAttribute(key, value);
-  made.append(...children.filter((child) => child !== undefined && child !== ""));
+  const shown = children.filter((child) => child !== undefined && child !== "");
+  made.append(...shown.map((child) => (child instanceof Node ? child : seen(child))));
   return made;
 }
 

@@ -11,7 +11,7 @@ const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 function svg(name, attributes = {}, ...children) {
   const made = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) if (value !== undefined) made.setAttribute(key, value);
-  made.append(...children);
+  made.append(...children.map((child) => (child instanceof Node ? child : seen(child))));
   return made;
 }
 

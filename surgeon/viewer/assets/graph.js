@@ -3,6 +3,11 @@
 const MOST_INSIDE = 64; // boxes that one group shows; more are split into parts
 const MOST_BOXES = 320; // boxes that are laid out at once
 
+/** Return a text with what cannot be seen escaped, such as marks that turn the direction of writing. */
+function seen(text) {
+  return String(text).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (char) => `\\u{${char.codePointAt(0).toString(16)}}`);
+}
+
 /** Return the nodes of one graph from its columns; `tables` holds what the numbers in them stand for. */
 function readNodes(columns, tables, constants) {
   let parts = [];
