@@ -120,6 +120,11 @@ class ReferenceRunner(Runner):
             if node.name in self._needed and node.op in UNSET_PLACEHOLDERS
         }
 
+    def close(self) -> None:
+        """Close TensorFlow's session; what is ordinary cannot be run then."""
+        if self._session is not None:
+            self._session.close()
+
     @cached_property
     def plugins(self) -> tuple[Node, ...]:
         """The plugin nodes, each after those that it depends on."""

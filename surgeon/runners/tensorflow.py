@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from types import ModuleType
@@ -12,8 +13,8 @@ import numpy as np
 
 from surgeon.diagnostics import error
 from surgeon.formats.graphdef import to_bytes
-from surgeon.graph import Graph, Node, Ref, Shape, TensorSpec
-from surgeon.graph.op_sets import PLACEHOLDERS, UNSET_PLACEHOLDERS
+from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorRef, TensorSpec
+from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, UNSET_PLACEHOLDERS
 from surgeon.infer import Inference
 from surgeon.optional import no_stderr, quiet, require
 from surgeon.runners.runner import ModelInfo, Runner
@@ -23,12 +24,17 @@ Arrays = Mapping[Ref, np.ndarray]
 _TIMEOUT = 600
 """Seconds after which one run is given up."""
 
+_WEIGHTS = frozenset({DType.FLOAT32, DType.FLOAT64, DType.FLOAT16})
+"""Types of weights that are fed."""
+
 
 class TensorFlowRunner(Runner):
     """Runs a graph of TensorFlow's own operations.
 
     ``fetches`` are its outputs; only what they depend on is loaded. The batch axis of placeholders is left
-    open. No graph optimizer runs, so that a tensor has the same value whatever else is in the graph. Raise
+    open. No graph optimizer runs, so that a tensor has the same value whatever else is in the graph. Weights
+    that are in a file stay there and are fed at each run: loaded with the graph, TensorFlow would hold them
+    several times. The session is closed by :meth:`close`, or with the last reference to the runner. Raise
     SurgeonError E108 where TensorFlow is missing and V106 where it refuses the graph.
     """
 
@@ -37,12 +43,18 @@ class TensorFlowRunner(Runner):
         self.name, self.info = graph.source or "the graph", ModelInfo()
         self.outputs = tuple(map(str, self.fetches))
         self._graph = _loadable(graph, self.fetches)
-        data = to_bytes(self._graph)
+        self._weights = {Ref(node.name): value for node in self._graph if (value := _weight(node))}
         with quiet():
             with no_stderr():
                 tensorflow = require("tensorflow", "running a graph")
             self._v1: ModuleType = tensorflow.compat.v1
-            self._session = self._load(data)
+            self._session = self._load()
+        self._closing = weakref.finalize(self, self._session.close)
+        self._closing.atexit = False
+
+    def close(self) -> None:
+        """Close the session; nothing can be run then."""
+        self._closing()
 
     @cached_property
     def inputs(self) -> Mapping[str, TensorSpec]:  # type: ignore[override]
@@ -63,7 +75,9 @@ class TensorFlowRunner(Runner):
         if not fetches:
             return {}
         options = self._v1.RunOptions(timeout_in_ms=1000 * _TIMEOUT)
-        given = {_name(ref): value for ref, value in feeds.items() if ref.node in self._graph}
+        needed = _computed(self._graph, fetches, feeds)
+        given = {_name(ref): value.array() for ref, value in self._weights.items() if ref.node in needed}
+        given.update({_name(ref): value for ref, value in feeds.items() if ref.node in self._graph})
         try:
             with quiet():
                 values = self._session.run([_name(ref) for ref in fetches], given, options=options)
@@ -71,8 +85,15 @@ class TensorFlowRunner(Runner):
             raise self._refused("run", exc) from None
         return dict(zip(fetches, map(np.asarray, values), strict=True))
 
-    def _load(self, data: bytes) -> Any:
+    def _load(self) -> Any:
         v1 = self._v1
+        lean = self._graph.replace(
+            Node(node.name, "Placeholder", attrs={"dtype": value.dtype, "shape": Shape(value.shape)})
+            if (value := self._weights.get(Ref(node.name)))
+            else node
+            for node in self._graph
+        )
+        data = to_bytes(lean)
         config = v1.ConfigProto(device_count={"GPU": 0}, allow_soft_placement=True)
         config.graph_options.rewrite_options.disable_meta_optimizer = True
         definition = v1.GraphDef()
@@ -97,6 +118,31 @@ class TensorFlowRunner(Runner):
 
 def _name(ref: Ref) -> str:
     return f"{ref.node}:{ref.slot}"
+
+
+def _weight(node: Node) -> TensorRef | None:
+    """Return the value of a constant that can be fed instead, else None.
+
+    A control edge may tie a constant to a loop, where nothing can be fed.
+    """
+    value = node.attrs.get("value")
+    if node.op in CONSTANTS and not node.control and isinstance(value, TensorRef) and value.dtype in _WEIGHTS:
+        return value
+    return None
+
+
+def _computed(graph: Graph, fetches: Iterable[Ref], feeds: Collection[Ref]) -> set[str]:
+    """Return the nodes that compute ``fetches`` from ``feeds``; membership only."""
+    computed: set[str] = set()
+    waiting = list(fetches)
+    while waiting:
+        ref = waiting.pop()
+        if ref in feeds or ref.node in computed:
+            continue
+        computed.add(ref.node)
+        node = graph[ref.node]
+        waiting += [*node.inputs, *map(Ref, node.control)]
+    return computed
 
 
 def _loadable(graph: Graph, fetches: Sequence[Ref]) -> Graph:
