@@ -53,7 +53,7 @@ def init(
     catalog, graph = work.catalog, work.graph
     named = path.stem if name is None and path is not None else name or ""
     witnesses = read_witnesses(None if pipeline_config is None else Path(pipeline_config), labels)
-    made = author(graph, catalog, name=named, witnesses=witnesses)
+    made = author(graph, catalog, name=named, witnesses=witnesses, most_rows=work.target.most_rows)
     if not unchecked and not made.problems:
         made = made.planned(_planned_remarks(made.recipe, graph, catalog, work.target))
     check_unchanged(graph)

@@ -107,8 +107,11 @@ def author(
     *,
     name: str = "",
     witnesses: Witnesses = Witnesses(),
+    most_rows: int | None = None,
 ) -> Authored:
     """Return a recipe for the detector that a graph is, every value literal, with its evidence.
+
+    ``most_rows`` is how many rows the runtime sorts at most, None where it has no bound.
 
     The text is the same for the same graph and arguments. Raise SurgeonError D146 where the graph is of no
     family that is known, D147 where a part of it is not recognised.
@@ -120,7 +123,7 @@ def author(
         match.diagnostic(config.file) for match in matches if config is not None and not match.agrees
     ]
     config_name = PurePath(config.file).name if config is not None else ""
-    draft = family.draft(DraftOptions(catalog, name, witnesses.labels, matches, config_name))
+    draft = family.draft(DraftOptions(catalog, name, witnesses.labels, matches, config_name, most_rows))
     remarks = (*witnesses.remarks, *differing, *draft.remarks)
     return Authored(draft.name, draft.summary, draft.text, parse_recipe(draft.text), matches, remarks)
 

@@ -44,12 +44,13 @@ class DerivationContext:
     """A recipe and the graph it is used on, before any step: what derivations look at.
 
     ``node`` is the recipe's node whose field is derived. ``catalog`` is what plugins are looked up in.
+    ``most_rows`` is how many rows the runtime sorts at most, None where it has no bound.
     """
 
     detector = RenamedAttribute("family", removal="0.2.0")
 
-    def __init__(self, recipe: Recipe, graph: Graph, catalog: Catalog) -> None:
-        self.recipe, self.graph, self.catalog = recipe, graph, catalog
+    def __init__(self, recipe: Recipe, graph: Graph, catalog: Catalog, most_rows: int | None = None) -> None:
+        self.recipe, self.graph, self.catalog, self.most_rows = recipe, graph, catalog, most_rows
         self.node = ""
         self._fits: dict[str, GridFit] = {}
 

@@ -39,7 +39,8 @@ class DraftOptions:
     """What a recipe is written with, besides the graph.
 
     ``name`` is empty where the family chooses one. ``labels`` names classes by number, from 1 on.
-    ``config_matches`` is what the pipeline config called ``config_name`` says.
+    ``config_matches`` is what the pipeline config called ``config_name`` says. ``most_rows`` is how many rows
+    the runtime sorts at most, None where it has no bound.
     """
 
     catalog: Catalog
@@ -47,6 +48,7 @@ class DraftOptions:
     labels: Mapping[int, str] = field(default_factory=dict)
     config_matches: tuple[ConfigMatch, ...] = ()
     config_name: str = ""
+    most_rows: int | None = None
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def prepare_recipe(
     attribute that has no value of TensorFlow's, S409 for anchors that cannot be a constant, and S410 for
     ``anchors`` that mean nothing.
     """
-    context = DerivationContext(recipe, graph, catalog)
+    context = DerivationContext(recipe, graph, catalog, None if target is None else target.most_rows)
     namespaces, found = derive_roles(context)
     wanted = recipe.anchors if anchors is None else chosen(anchors)
     replaced = makers(context) if wanted == "constant" else []

@@ -35,6 +35,7 @@ class _Profile(BaseModel):
     plugin_needs_input: Truth = False
     uff_version: str | None = None
     leaky_relu: Truth = False
+    most_rows: int | None = None
     deprecated: str | None = None
 
 

@@ -39,8 +39,8 @@ class Target(Displayed):
     that what is written for the target holds for the whole line. ``runs_plugins`` is False where the runtime
     has no TensorRT plugins. The next three speak of the UFF parser: ``plugin_needs_input`` where it refuses a
     plugin node without inputs, ``uff_version`` the version that it requires of a file (None where that was
-    not looked up), and ``leaky_relu`` where it knows that activation. ``deprecated`` says until when the way
-    is open.
+    not looked up), and ``leaky_relu`` where it knows that activation. ``most_rows`` is the largest K of TopK
+    in the runtime, None where it has no bound. ``deprecated`` says until when the way is open.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Target(Displayed):
     plugin_needs_input: bool = False
     uff_version: str | None = None
     leaky_relu: bool = False
+    most_rows: int | None = None
     deprecated: str | None = None
 
     def __repr__(self) -> str:

@@ -81,14 +81,16 @@ def nms_threshold(context: DerivationContext) -> Derived:
 def top_k(context: DerivationContext) -> Derived:
     """Return how many boxes of a class go into suppression.
 
-    All, as in the graph, up to the plugin's limit.
+    All, as in the graph, up to the limits of the plugin and of the target's runtime.
     """
     original = context.family.postprocessing
     boxes, per_class = original.boxes, original.max_per_class
-    value = max(min(boxes.value, TOP_K_LIMIT), _kept(context))
+    limit = _limit(context)
+    value = max(min(boxes.value, limit), _kept(context))
     evidence = ["the graph suppresses all boxes of a class", *boxes.evidence]
-    if boxes.value > TOP_K_LIMIT:
-        evidence.append(f"{context.op} takes {TOP_K_LIMIT} at most")
+    if boxes.value > limit:
+        bound = context.op if limit == TOP_K_LIMIT else "TopK of the target's runtime"
+        evidence.append(f"{bound} takes {limit} at most")
     if per_class.value < original.max_total.value:
         evidence.append(
             f"the graph keeps {per_class.value} boxes of a class, which {context.op} cannot bound"
@@ -103,7 +105,11 @@ def keep_top_k(context: DerivationContext) -> Derived:
 
 
 def _kept(context: DerivationContext) -> int:
-    return min(context.family.postprocessing.max_total.value, TOP_K_LIMIT)
+    return min(context.family.postprocessing.max_total.value, _limit(context))
+
+
+def _limit(context: DerivationContext) -> int:
+    return min(TOP_K_LIMIT, context.most_rows or TOP_K_LIMIT)
 
 
 def share_location(context: DerivationContext) -> Derived:

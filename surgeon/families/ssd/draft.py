@@ -200,7 +200,9 @@ class _RecipeWriter:
     def text(self) -> str:
         """Return the recipe."""
         drafted = parse_recipe(render((), self._block({})))
-        context = DerivationContext(drafted, self.detector.graph, self.options.catalog)
+        context = DerivationContext(
+            drafted, self.detector.graph, self.options.catalog, self.options.most_rows
+        )
         derived: dict[tuple[str, str], Item] = {}
         for name, definition in drafted.nodes.items():
             if definition.op == "Placeholder":

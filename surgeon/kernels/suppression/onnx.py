@@ -79,7 +79,10 @@ def check_rows(at: PluginNode, field: str, rows: int) -> None:
             f"{TENSORRT_ROWS}, the "
             "largest K of TopK in TensorRT",
             None,
-            help=[f"lower '{field}', or write the plugin node itself (--plugins native)"],
+            help=[
+                f"write '{field}: {TENSORRT_ROWS}', or 'auto' where the graph tells it, or write the plugin "
+                "node itself (--plugins native)"
+            ],
         )
 
 

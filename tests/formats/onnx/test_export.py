@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from surgeon.formats.onnx.lowering import PluginNode, standard_rendering
 from surgeon.formats.onnx.native import DOMAIN, OPERATORS
 from surgeon.formats.onnx.plugins import choose_lowering
 from surgeon.graph import Graph, Ref, Shape, TensorSpec, parse_graph
+from surgeon.kernels.suppression.onnx import TENSORRT_ROWS
 from surgeon.rewrite import Plan
 from surgeon.targets import all_targets, load_target
 
@@ -242,6 +244,31 @@ def test_removed_plugins_are_standard_in_tensorrt_11() -> None:
     assert {spec.creator for spec in CATALOG.values() if onnx.defs.has(spec.creator)} == OPERATORS
     for op in ("GridAnchor_TRT", "FlattenConcat_TRT", "ResizeNearest_TRT", "EfficientNMS_TRT"):
         assert choose_lowering(CATALOG[op], eleven, "auto", True)[0] == "native"
+
+
+@pytest.mark.parametrize("target", ["onnx@tensorrt-8.5", "onnx@tensorrt-11"])
+def test_auto_and_init_keep_to_the_rows_that_tensorrt_sorts(
+    target: str, zoo_ssd: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = zoo_ssd("2018", classes=2, height=640, width=640)
+    plan = planned(path, target)
+    (top_k,) = (row for row in plan.derivations if (row.node, row.field) == ("NMS", "topK"))
+    assert (
+        top_k.value == TENSORRT_ROWS and "TopK of the target's runtime takes 3840 at most" in top_k.evidence
+    )
+    assert plan.result is not None
+    exported(plan.result, target, rendering="standard")
+    written = surgeon.init(path, tmp_path / "own.yaml", target=target).text
+    assert "topK: 3840" in written
+    assert "TopK of the target's runtime takes 3840 at most" in re.sub(r"\s+# ", " ", written)
+    for other in (RUNTIME, "uff@tensorrt-8.5"):
+        (top_k,) = (row for row in planned(path, other).derivations if row.field == "topK")
+        assert top_k.value == 4096
+
+
+def test_every_target_of_tensorrt_tells_its_rows() -> None:
+    rows = {name: found.most_rows for name, found in all_targets().items() if found.format == "onnx"}
+    assert rows.pop(RUNTIME) is None and set(rows.values()) == {TENSORRT_ROWS}
 
 
 def test_a_plugin_node_has_typed_fields(small: Path) -> None:
