@@ -49,9 +49,8 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def end_with_parent() -> None:
-    """End this process soon after the one that started it, however that ends."""
-    parent = os.getppid()
+def end_with_parent(parent: int) -> None:
+    """End this process soon after the one of the number ``parent``, which started it, however that ends."""
 
     def watch() -> None:
         while os.getppid() == parent:

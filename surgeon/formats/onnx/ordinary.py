@@ -198,7 +198,7 @@ def _from_child(definition: bytes, request: Request) -> bytes:
     )
     try:
         done = subprocess.run(
-            command("from surgeon.formats.onnx.ordinary import main; main()"),
+            command("from surgeon.formats.onnx.ordinary import main; main()", str(os.getpid())),
             input=order,
             capture_output=True,
             env=surroundings,
@@ -260,7 +260,7 @@ def _plain(code: str, message: str, where: object, help: Sequence[str]) -> list[
 
 def main() -> None:
     """Answer the request on standard input."""
-    end_with_parent()
+    end_with_parent(int(sys.argv[1]))
     with os.fdopen(os.dup(1), "wb") as answer_to:
         os.dup2(2, 1)  # whatever else writes to standard output must not get into the answer
         serve(sys.stdin.buffer, answer_to)

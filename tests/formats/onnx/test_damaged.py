@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from damage import damaged_bytes
 from onnx import TensorProto, helper, numpy_helper
 
 from surgeon.catalog import load_catalog
@@ -139,28 +140,6 @@ def test_a_file_without_damage_is_shown(tmp_path: Path) -> None:
 def test_a_property_that_names_an_input_of_other_axes(tmp_path: Path) -> None:
     assert code_of(lambda m: m.graph.input[0].type.tensor_type.shape.dim.pop(), tmp_path) == "X151"
     assert code_of(lambda m: m.graph.input[0].type.tensor_type.ClearField("shape"), tmp_path) == "X151"
-
-
-def damaged_bytes(rng: random.Random, base: bytes) -> bytes:
-    """Return the bytes with one to three changes."""
-    data = bytearray(base)
-    for _ in range(rng.choice((1, 1, 2, 3))):
-        at, size = rng.randrange(len(data)), rng.choice((1, 1, 2, 4, 30))
-        kind = rng.randrange(6)
-        if kind == 0:
-            data[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
-        elif kind == 1:
-            data[at] ^= 1 << rng.randrange(8)
-        elif kind == 2:
-            del data[at : at + size]
-        elif kind == 3:
-            data[at:at] = data[at : at + size]
-        elif kind == 4:
-            data[at:at] = rng.randbytes(size)
-        else:
-            other = rng.randrange(len(data))
-            data[at : at + size] = data[other : other + size]
-    return bytes(data)
 
 
 def messages(message: Any) -> list[Any]:
