@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -169,6 +170,15 @@ class ImageStep(_Part):
         if sum(v is not None for _, v in self) != 1:
             raise ValueError("expected exactly one of 'scale', 'subtract' and 'divide'")
         return self
+
+
+def fitted_size(size: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+    """Return the largest height and width inside ``size`` with the proportions of a picture, rounded half to
+    even.
+    """
+    factor = min(np.float32(size[0]) / np.float32(height), np.float32(size[1]) / np.float32(width))
+    scaled = [int(np.round(np.float32(side) * factor)) for side in (height, width)]
+    return min(max(scaled[0], 1), size[0]), min(max(scaled[1], 1), size[1])
 
 
 class Image(_Part):

@@ -13,7 +13,7 @@ import numpy as np
 from surgeon.diagnostics import Span, SurgeonError, error
 from surgeon.graph import Node
 from surgeon.infer.registry import builtin_rules
-from surgeon.language.recipe import BRIGHTNESS, Image, ImageStep
+from surgeon.language.recipe import BRIGHTNESS, Image, ImageStep, fitted_size
 from surgeon.optional import require
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -62,7 +62,7 @@ def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prep
     """
     _check_steps(image, where)
     height, width = image.size
-    inner = (height, width) if image.resize == "stretch" else _fitted(pixels.shape, height, width)
+    inner = image.size if image.resize == "stretch" else fitted_size(image.size, *pixels.shape[:2])
     values = resize(pixels[None], inner, image.interpolation)
     if inner != (height, width):
         values = np.pad(values, ((0, 0), (0, height - inner[0]), (0, width - inner[1]), (0, 0)))
@@ -86,15 +86,6 @@ def gray(pixels: np.ndarray) -> np.ndarray:
     """Return uint8[H, W, 3] with the brightness of each pixel in all three channels, rounded half to even."""
     brightness = np.rint(pixels @ np.array(BRIGHTNESS, np.float32)).astype(np.uint8)
     return np.repeat(brightness[..., None], 3, axis=-1)
-
-
-def _fitted(shape: Sequence[int], height: int, width: int) -> tuple[int, int]:
-    """Return the largest size with the picture's proportions inside ``height`` x ``width``, rounded half to
-    even.
-    """
-    factor = min(np.float32(height) / np.float32(shape[0]), np.float32(width) / np.float32(shape[1]))
-    scaled = [int(np.round(np.float32(side) * factor)) for side in shape[:2]]
-    return min(max(scaled[0], 1), height), min(max(scaled[1], 1), width)
 
 
 def _arranged(values: np.ndarray, image: Image) -> np.ndarray:

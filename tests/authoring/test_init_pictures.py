@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from other_preprocessors import Resized, resized, with_preprocessor
 
 import surgeon
-from surgeon.graph import Graph
+from surgeon.graph import Graph, Shape
 from surgeon.language import Image
 
 pytest.importorskip("tensorflow", reason="TensorFlow writes the graphs")
@@ -78,3 +78,46 @@ def test_a_batch_that_the_placeholder_fixes(tmp_path: Path) -> None:
     assert not made.remarks and made.recipe.engine.max_batch == 4
     assert outcomes(made.recipe, graph) == PASSED
     surgeon.convert(made.recipe, graph, tmp_path / "x.uff")
+
+
+def kept_aspect(v1: Any, picture: Any, *, least: int = 96, most: int = 96, fill: float = 0.0) -> Resized:
+    """As ``keep_aspect_ratio_resizer`` with ``pad_to_max_dimension``, whose sizes are computed."""
+    shape = v1.shape(picture)
+    sides = [v1.to_float(shape[axis]) for axis in (0, 1)]
+    large = v1.to_int32(v1.round(v1.stack(sides) * (float(least) / v1.minimum(*sides))))
+    small = v1.to_int32(v1.round(v1.stack(sides) * (float(most) / v1.maximum(*sides))))
+    size = v1.cond(v1.to_float(v1.reduce_max(large)) > float(most), lambda: small, lambda: large)
+    whole = v1.image.resize_images(picture, size, align_corners=False)
+    rest = [[0, most - size[0]], [0, most - size[1]]]
+    channels = [v1.pad(channel, rest, constant_values=fill) for channel in v1.unstack(whole, 3, axis=2)]
+    padded = v1.stack(channels, axis=2)
+    padded.set_shape([most, most, 3])
+    return padded, v1.concat([size, [3]], axis=0)
+
+
+def test_the_aspect_ratio_is_kept_and_zeros_fill_the_rest() -> None:
+    graph = with_preprocessor(kept_aspect)
+    made = surgeon.init(graph)
+    assert not made.remarks
+    assert image(made.recipe).resize == "keep-aspect-ratio" and image(made.recipe).size == (96, 96)
+    assert outcomes(made.recipe, graph) == PASSED
+    stretched = surgeon.parse_recipe(made.text.replace("resize: keep-aspect-ratio", "resize: stretch"))
+    assert outcomes(stretched, graph)["end to end"] == "failed"
+
+
+def test_the_size_that_pictures_are_padded_to_is_that_of_the_input() -> None:
+    """Frozen graphs may not tell the shapes of what a loop collects."""
+    graph = with_preprocessor(kept_aspect)
+    told = [
+        node.with_attr("element_shape", Shape(None)) if node.op == "TensorArrayV3" else node for node in graph
+    ]
+    untold = graph.replace(told)
+    made = surgeon.init(untold)
+    assert not made.remarks and made.recipe.nodes["Input"].shape == (1, 96, 96, 3)
+    assert not surgeon.check(made.recipe, untold).problems
+
+
+@pytest.mark.parametrize("how", [{"least": 64}, {"fill": 7.0}])
+def test_another_fit_or_filling_is_no_kept_aspect(how: dict[str, Any]) -> None:
+    made = surgeon.init(with_preprocessor(partial(kept_aspect, **how)))
+    assert made.recipe.image is None and [d.code for d in made.remarks] == ["D115"]

@@ -689,7 +689,7 @@ def test_other_changes_of_pixels_are_refused(zoo_graph, edit):
     assert "no number" in refused("D115", odd, "image")
 
 
-def test_padding_to_the_largest_size_is_refused(zoo_graph, edit):
+def test_padding_of_another_kind_is_refused(zoo_graph, edit):
     graph = zoo_graph("2018")
     squeeze = f"{RESIZE}/resize_images/Squeeze"
     padded = Node(

@@ -9,7 +9,7 @@ import numpy as np
 
 from surgeon.families.parts.heads import CONVOLUTIONS
 from surgeon.families.parts.numbers import plain
-from surgeon.families.parts.walk import STEPS, behind, data_inputs, operand
+from surgeon.families.parts.walk import STEPS, behind, data_inputs, number, operand
 from surgeon.graph import Graph, Node, Ref
 from surgeon.graph.op_sets import MERGES
 from surgeon.infer import Inference
@@ -37,12 +37,14 @@ class Pixels:
     """What happens to pixels, in the order in which it happens.
 
     ``steps`` are (kind, amount, node) as in a recipe's image steps. ``resize`` is the resizing operation,
+    ``pads`` are what pads the resized picture with zeros, one for all channels or one each,
     ``gray`` the one that makes the picture gray, with the shares of red, green and blue. ``problem`` says why
     the walk ended before the picture, at the tensor ``at``.
     """
 
     steps: tuple[tuple[str, Amount, str], ...] = ()
     resize: Node | None = None
+    pads: tuple[Node, ...] = ()
     reversed: Node | None = None
     gray: tuple[Node, tuple[float, float, float]] | None = None
     at: Ref = field(default_factory=lambda: Ref(""))
@@ -93,12 +95,13 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
     """Follow a network's input back to the picture."""
     steps: list[tuple[str, Amount, str]] = []
     resize = reverse = None
+    pads: tuple[Node, ...] = ()
     gray: tuple[Node, tuple[float, float, float]] | None = None
     at = start
     seen: set[Ref] = set()
 
     def done(problem: str = "") -> Pixels:
-        return Pixels(tuple(reversed(steps)), resize, reverse, gray, at, problem)
+        return Pixels(tuple(reversed(steps)), resize, pads, reverse, gray, at, problem)
 
     while at not in seen and len(seen) < STEPS:
         seen.add(at)
@@ -115,6 +118,10 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
                 return done("makes brightness of what is gray already")
             at = brightness[0]
             gray = node, brightness[1]
+        elif (padded := _padded(graph, inference, node)) is not None and not pads and resize is None:
+            pads, at = padded
+        elif pads and resize is None and node.op in _ARITHMETIC:
+            return done("computes with the picture before it is padded")
         elif gray is not None and (node.op in _ARITHMETIC or node.op == "ReverseV2"):
             return done("changes colours before their brightness is taken")
         elif node.op in _ARITHMETIC:
@@ -141,6 +148,27 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
         else:
             at = moved
     return done("goes round in a circle")
+
+
+def _padded(graph: Graph, inference: Inference, node: Node) -> tuple[tuple[Node, ...], Ref] | None:
+    """Return what pads a picture with zeros, and the picture before that; None for another operation.
+
+    It is one Pad, or a Pack of the channels of an Unpack, each padded by itself.
+    """
+    if node.op in ("Pad", "PadV2"):
+        zero = node.op == "Pad" or (len(node.inputs) > 2 and number(inference, node.inputs[2]) == 0)
+        return ((node,), node.inputs[0]) if zero and len(node.inputs) > 1 else None
+    if node.op != "Pack" or len(node.inputs) < 2:
+        return None
+    channels = [(graph[ref.node], _padded(graph, inference, graph[ref.node])) for ref in node.inputs]
+    pads = tuple(pad for pad, found in channels if pad.op != "Pack" and found is not None)
+    sources = {pad.inputs[0].node for pad in pads}
+    slots = [pad.inputs[0].slot for pad in pads]
+    if len(pads) != len(node.inputs) or len(sources) != 1 or slots != list(range(len(pads))):
+        return None
+    split = graph[sources.pop()]
+    same_axis = split.attrs.get("axis", 0) == node.attrs.get("axis", 0)
+    return (pads, split.inputs[0]) if split.op == "Unpack" and same_axis else None
 
 
 def _brightness(

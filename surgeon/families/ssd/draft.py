@@ -330,6 +330,10 @@ class _RecipeWriter:
         nodes: dict[str, Item] = {}
         like = {"op": Item("Placeholder"), "like": Item(str(detector.network_input.value))}
         stated = {key: derived[names[INPUT], key] for key in ("shape", "dtype") if derived}
+        if not derived:
+            # Where the graph alone does not tell the size, the picture does.
+            dims = detector.inference.spec(detector.network_input.value).shape.dims
+            stated = {"shape": Item(list(dims))} if dims is not None and None not in dims else {}
         nodes[names[INPUT]] = Item(like | stated, said(detector.network_input.evidence[:1]))
         nodes[names[GRID]] = self._grid(derived)
         nodes[names[PRIOR]] = Item(

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from surgeon.diagnostics import SurgeonError
 from surgeon.families.finding import Finding
 from surgeon.families.parts.preprocessing import Pixels, pixels_behind
 from surgeon.families.ssd.structure import Structure
-from surgeon.graph import Ref
-from surgeon.graph.op_sets import PLACEHOLDERS
+from surgeon.graph import Node, Ref
+from surgeon.graph.op_sets import IDENTITIES, PLACEHOLDERS
+from surgeon.graph.reach import upstream
+from surgeon.infer import evaluate
 from surgeon.language import Image, ImageStep
+from surgeon.language.recipe import fitted_size
+
+_PROBES = ((480, 640), (640, 480), (300, 300), (333, 777), (1000, 200), (61, 64), (40, 1200))
+"""Heights and widths of pictures by which a resizing is told."""
 
 
 class PictureFindings(Structure):
@@ -51,11 +60,12 @@ class PictureFindings(Structure):
             "no arithmetic on pixels"
         ]
         height, width, interpolation, resized = self._resize(ref, pixels)
+        keeps = bool(pixels.pads)
         color = self._color(ref, pixels)
         return Finding(
             Image(
                 size=(height, width),
-                resize="stretch",
+                resize="keep-aspect-ratio" if keeps else "stretch",
                 interpolation=interpolation,
                 color=color[0],
                 brightness=pixels.gray[1] if pixels.gray is not None else None,
@@ -73,7 +83,13 @@ class PictureFindings(Structure):
             if known[0] is None or known[1] is None:
                 raise self._no_image("nothing in the graph resizes the picture, and its size is not known")
             return known[0], known[1], "tf1-bilinear", f"'{ref}' has this size; the graph does not resize"
-        size = self._sizes.known(node.inputs[1])
+        fitted = self._fitted(node, pixels) if pixels.pads else None
+        size = np.array(fitted) if fitted is not None else self._sizes.known(node.inputs[1])
+        if pixels.pads and fitted is None:
+            raise self._no_image(
+                f"'{pixels.pads[0].name}' pads the resized picture, and not as 'resize: keep-aspect-ratio' "
+                "does, which is keep_aspect_ratio_resizer with pad_to_max_dimension and one dimension"
+            )
         if size is None or size.size != 2:
             raise self._no_image(
                 f"'{node.name}' ({node.op}) resizes to a size that it computes from the picture's, as "
@@ -99,8 +115,55 @@ class PictureFindings(Structure):
             height,
             width,
             way,
-            f"'{node.name}' ({node.op}) resizes to '{node.inputs[1]}', {height} x {width}",
+            f"'{node.name}' ({node.op}) resizes to '{node.inputs[1]}', "
+            + (
+                f"what fits into {height} x {width}; zeros fill the rest" if fitted else f"{height} x {width}"
+            ),
         )
+
+    def _fitted(self, node: Node, pixels: Pixels) -> tuple[int, int] | None:
+        """Return the size to which a resized picture is padded on the right and below, if each of some
+        pictures is resized as ``keep-aspect-ratio`` does, else None.
+        """
+        at, added = node.inputs[0], False
+        while self.graph[at.node].op in ("ExpandDims", *IDENTITIES):
+            added = added or self.graph[at.node].op == "ExpandDims"
+            at = self.graph[at.node].inputs[0]
+        wanted = [node.inputs[1], *(pad.inputs[1] for pad in pixels.pads)]
+        # Control edges tie constants to the rounds of the loop around, which is not run.
+        needed = upstream(self.graph, (ref.node for ref in wanted), stop=at.node) | {at.node}
+        alone = self.graph.replace(
+            replace(each, control=(), inputs=() if each.name == at.node else each.inputs)
+            for each in self.graph
+            if each.name in needed
+        )
+        size: tuple[int, int] | None = None
+        for height, width in _PROBES:
+            picture = np.zeros((height, width, 3) if added else (1, height, width, 3), np.float32)
+            try:
+                inner, *paddings = evaluate(alone, wanted, {at: picture})
+            except SurgeonError:
+                return None
+            for amounts in paddings:
+                # Of rank 2 for one channel, 3 for a picture, 4 for a batch.
+                first = 1 if len(amounts) == 4 else 0
+                after = amounts[first : first + 2, 1]
+                if amounts.sum() != after.sum() or (amounts < 0).any():
+                    return None
+                full = (int(inner[0] + after[0]), int(inner[1] + after[1]))
+                size = size or full
+                if full != size:
+                    return None
+            if size is None or tuple(int(side) for side in inner) != fitted_size(size, height, width):
+                return None
+        return size
+
+    def _network_dims(self) -> tuple[int, int, int] | None:
+        try:
+            image = self.image.value
+        except SurgeonError:
+            return None
+        return (*image.size, 1 if image.color == "GRAY" else 3)
 
     def _color(self, ref: Ref, pixels: Pixels) -> tuple[Any, str]:
         dims = self._sizes.spec(ref).shape.dims

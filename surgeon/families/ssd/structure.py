@@ -34,9 +34,20 @@ class Structure(Family):
             return self._given
         ref = self.network_input.value
         spec = self._sizes.spec(ref)
-        if spec.shape.dims is None or spec.shape.dims[:1] != (None,):
+        dims = spec.shape.dims
+        if dims is not None and None not in dims:
             return self._sizes
-        return Inference(self.graph, {str(ref): TensorSpec(spec.dtype, Shape((1, *spec.shape.dims[1:])))})
+        if (dims is None or (len(dims) == 4 and None in dims[1:])) and (
+            found := self._network_dims()
+        ) is not None:
+            dims = (dims[0] if dims is not None else None, *found)
+        if dims is None:
+            return self._sizes
+        return Inference(self.graph, {str(ref): TensorSpec(spec.dtype, Shape((dims[0] or 1, *dims[1:])))})
+
+    def _network_dims(self) -> tuple[int, int, int] | None:
+        """Return height, width and channels of the network's input where what makes it tells them."""
+        return None
 
     @cached_property
     def _sizes(self) -> Inference:
