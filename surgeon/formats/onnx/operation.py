@@ -76,21 +76,19 @@ class Operation:
         """Return the value of an attribute."""
         return self._node.get_attr_value(name, default)
 
-    def becomes(self, *results: str) -> None:
-        """Put tensors in the place of the node's outputs."""
+    def becomes(self, result: str) -> None:
+        """Put a tensor in the place of the node's output; what computes it takes over the node's name."""
         graph, node = self._graph, self._node
-        shapes, dtypes = node.output_shapes, node.output_dtypes
-        names = list(node.output)
+        kind, inputs, attributes = "Identity", [result], {}
+        if result not in self.inputs:
+            last = graph.get_node_by_output(result)
+            kind, inputs, attributes = last.type, list(last.input), dict(last.attr)
+            graph.remove_node(last.name)
+        shapes, dtypes, outputs = node.output_shapes, node.output_dtypes, list(node.output)
         graph.remove_node(node.name)
-        for slot, (name, result) in enumerate(zip(names, results, strict=True)):
-            graph.make_node(
-                "Identity",
-                [result],
-                name=node.name if slot == 0 else self._graph_name(f"output_{slot}"),
-                outputs=[name],
-                shapes=[shapes[slot]],
-                dtypes=[dtypes[slot]],
-            )
+        graph.make_node(
+            kind, inputs, attr=attributes, name=node.name, outputs=outputs, shapes=shapes, dtypes=dtypes
+        )
 
     def reads(self, index: int, name: str) -> None:
         """Put a tensor in the place of an input."""

@@ -614,6 +614,16 @@ def test_a_wrong_number_is_noticed() -> None:
     assert not same(found.astype(np.float64), wanted) and not same(found[:, 1:], wanted)
 
 
+def test_nodes_keep_their_names(tmp_path: Path) -> None:
+    with v1.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, IMAGE.shape, name="in_0")
+        rounded = raw.FakeQuantWithMinMaxArgs(inputs=x, min=-1.0, max=1.0, name="rounded")
+        tf.nn.relu(raw.ResizeBilinear(images=rounded, size=[13, 33], name="resized"), name="out")
+    model = exported(graph, ["out"], tmp_path)
+    assert {node.name: node.op_type for node in model.graph.node}["rounded"] == "Mul"
+    assert {"rounded", "out"} <= {name for node in model.graph.node for name in node.output}
+
+
 # What is refused, with the node's name
 
 
