@@ -333,7 +333,7 @@ class _RecipeWriter:
         if not derived:
             # Where the graph alone does not tell the size, the picture does.
             dims = detector.inference.spec(detector.network_input.value).shape.dims
-            stated = {"shape": Item(list(dims))} if dims is not None and None not in dims else {}
+            stated = {"shape": Item([None, *dims[1:]])} if dims is not None and None not in dims else {}
         nodes[names[INPUT]] = Item(like | stated, said(detector.network_input.evidence[:1]))
         nodes[names[GRID]] = self._grid(derived)
         nodes[names[PRIOR]] = Item(
