@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import surgeon
+from surgeon.authoring.author import recognised
 from surgeon.formats.graphdef import from_bytes
 from surgeon.graph import Graph
 
@@ -40,15 +43,14 @@ def _decoded(tf: Any, encodings: Any, anchors: Any) -> Any:
     return tf.stack([y - half_h, x - half_w, y + half_h, x + half_w], -1)
 
 
-@cache
-def tf2_detector(anchors: str, batch: int = 1) -> Graph:
-    """Return a frozen detector of a function of TensorFlow 2.
+def tf2_function(anchors: str, batch: int = 1, combined: bool = True) -> Any:
+    """Return a detector as a function of TensorFlow 2.
 
     ``anchors`` are ``computed`` by the graph, or one constant in the scope of the decoding, ``tiled`` to the
-    batch.
+    batch. Suppression is one operation for all classes, or ``combined`` is False: one for each, and more
+    outputs than detections.
     """
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     rng = np.random.default_rng(3)
 
@@ -84,6 +86,8 @@ def tf2_detector(anchors: str, batch: int = 1) -> Graph:
                 flat = _decoded(tf, tf.reshape(encoded, [-1, 4]), tf.reshape(tiled, [-1, 4]))
                 decoded = tf.reshape(flat, [batch, -1, 4])
                 scores = tf.slice(tf.sigmoid(scores), [0, 0, 1], [-1, -1, -1])
+        if not combined:
+            return _suppressed(tf, decoded, scores)
         boxes, scores, classes, count = tf.image.combined_non_max_suppression(
             decoded[:, :, None, :], scores, 20, 20, 0.6, 1e-8
         )
@@ -94,6 +98,57 @@ def tf2_detector(anchors: str, batch: int = 1) -> Graph:
             "num_detections": tf.cast(count, tf.float32),
         }
 
+    return detect
+
+
+def _suppressed(tf: Any, decoded: Any, scores: Any) -> dict[str, Any]:
+    """Return the outputs of an exporter of TensorFlow 2 from float32[1, P, 4] and float32[1, P, C].
+
+    ``detection_multiclass_scores`` has the shape of the boxes, and ``detection_anchor_indices`` that of the
+    classes.
+    """
+    most, parts = 20, []
+    for number in range(CLASSES):
+        kept, best, _ = tf.raw_ops.NonMaxSuppressionV5(
+            boxes=decoded[0],
+            scores=scores[0, :, number],
+            max_output_size=most,
+            iou_threshold=0.6,
+            score_threshold=1e-8,
+            soft_nms_sigma=0.0,
+        )
+        label = tf.fill(tf.shape(kept), float(number))
+        columns = tf.pad(tf.gather(scores[0], kept), [[0, 0], [1, 0]])
+        parts.append((tf.gather(decoded[0], kept), best, label, tf.cast(kept, tf.float32), columns))
+    joined = [tf.concat(group, 0) for group in zip(*parts, strict=True)]
+    order = tf.math.top_k(joined[1], tf.minimum(most, tf.shape(joined[1])[0])).indices
+    chosen = [tf.gather(tensor, order) for tensor in joined]
+    count = tf.shape(chosen[1])[0]
+
+    def padded(tensor: Any) -> Any:
+        rest = [[0, 0]] * (tensor.shape.rank - 1)
+        whole = tf.pad(tensor, [[0, most - count], *rest])
+        return tf.ensure_shape(whole, [most, *tensor.shape[1:]])[None]
+
+    boxes, best, labels, indices, columns = map(padded, chosen)
+    return {
+        "detection_anchor_indices": indices,
+        "detection_boxes": tf.clip_by_value(boxes, 0.0, 1.0),
+        "detection_classes": labels + 1.0,
+        "detection_multiclass_scores": columns,
+        "detection_scores": best,
+        "num_detections": tf.cast(count, tf.float32)[None],
+        "raw_detection_boxes": decoded,
+        "raw_detection_scores": scores,
+    }
+
+
+@cache
+def tf2_detector(anchors: str, batch: int = 1, combined: bool = True) -> Graph:
+    """Return :func:`tf2_function` as a frozen graph."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    detect = tf2_function(anchors, batch, combined)
     frozen = convert_variables_to_constants_v2(detect.get_concrete_function(), lower_control_flow=True)
     return from_bytes(frozen.graph.as_graph_def().SerializeToString())
 
@@ -142,3 +197,45 @@ def test_anchors_inside_the_decoding_leave_it_one_namespace() -> None:
     assert [rule.node for key, rule in namespaces.items() if key.startswith("Postprocessor/")] == [
         "GridAnchor"
     ]
+
+
+def _assert_verified(graph: Graph, outputs: dict[str, str]) -> None:
+    family = recognised(graph)
+    assert {port: str(ref) for port, ref in family.outputs.value.items()} == outputs
+    made = surgeon.init(graph)
+    assert surgeon.verify(made.recipe, graph).passed
+    wrong = surgeon.parse_recipe(made.text.replace("nmsThreshold: 0.6", "nmsThreshold: 0.2"))
+    assert not surgeon.verify(wrong, graph).passed
+
+
+def test_nameless_outputs_are_told_apart_by_what_feeds_them() -> None:
+    graph = tf2_detector("tiled", combined=False)
+    assert [str(ref) for ref in graph.output_refs][:3] == ["Identity", "Identity_1", "Identity_2"]
+    _assert_verified(
+        graph,
+        {"boxes": "Identity_1", "scores": "Identity_4", "classes": "Identity_2", "count": "Identity_5"},
+    )
+
+
+def test_indices_beside_classes_without_an_offset_are_told_apart() -> None:
+    graph = tf2_detector("tiled", combined=False)
+    classes = graph[graph["Identity_2"].inputs[0].node]
+    assert classes.op == "AddV2"
+    kept = [node for node in graph if node.name != classes.name]
+    bare = graph.replace(
+        replace(node, inputs=classes.inputs[:1]) if node.name == "Identity_2" else node for node in kept
+    )
+    outputs = recognised(bare).outputs.value
+    assert str(outputs["classes"]) == "Identity_2" and str(outputs["scores"]) == "Identity_4"
+
+
+def test_a_saved_model_keeps_the_names_of_its_signature(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.detect = tf2_function("tiled", combined=False)
+    tf.saved_model.save(module, str(tmp_path), signatures=module.detect)
+    graph = surgeon.load_graph(tmp_path)
+    ports = {"boxes": "detection_boxes", "scores": "detection_scores", "classes": "detection_classes"}
+    assert "raw_detection_scores" in map(str, graph.outputs)
+    _assert_verified(graph, {**ports, "count": "num_detections"})

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from surgeon.families.finding import Finding
-from surgeon.families.parts.walk import number, operand, trail
+from surgeon.families.parts.origins import origins
+from surgeon.families.parts.walk import behind, number, operand, trail
 from surgeon.families.ssd.scores import ScoreFindings
-from surgeon.graph import Ref
+from surgeon.graph import Graph, Ref
 
 OUTPUTS: Mapping[str, str] = {
     "boxes": "detection_boxes",
@@ -27,7 +28,7 @@ class OutputFindings(ScoreFindings):
         named = {port: Ref(name) for port, name in OUTPUTS.items() if name in self.graph}
         if "boxes" in named and "scores" in named:
             return Finding(named, tuple(f"'{ref}' is {self.inference.spec(ref)}" for ref in named.values()))
-        found = self._outputs_by_shape()
+        found = self._outputs_by_origin()
         if not {"boxes", "scores", "classes"} <= set(found):
             raise self.fail(
                 "D113",
@@ -38,25 +39,37 @@ class OutputFindings(ScoreFindings):
             found, tuple(f"'{ref}' is {self.inference.spec(ref)}: {port}" for port, ref in found.items())
         )
 
-    def _outputs_by_shape(self) -> dict[str, Ref]:
-        found: dict[str, Ref] = {}
-        chosen = set(self.suppressions.value)
-        flat: list[Ref] = []
+    def _outputs_by_origin(self) -> dict[str, Ref]:
+        """Return the outputs that only one tensor behind suppression can be, by what feeds each."""
+        candidates: dict[str, list[Ref]] = {}
         for ref in self.graph.output_refs:
-            dims = self.inference.spec(ref).shape.dims
-            if dims is None or chosen.isdisjoint(self.graph.ancestors([ref.node])):
-                continue
-            if len(dims) == 3 and dims[2] == 4:
-                found.setdefault("boxes", ref)
-            elif len(dims) == 1:
-                found.setdefault("count", ref)
-            elif len(dims) == 2:
-                flat.append(ref)
-        shifted = [ref for ref in flat if self._offset(ref) is not None]
-        if len(flat) == 2 and len(shifted) == 1:
-            found["classes"] = shifted[0]
-            found["scores"] = next(ref for ref in flat if ref != shifted[0])
-        return found
+            port = self._port(ref)
+            if port:
+                candidates.setdefault(port, []).append(ref)
+        shifted = [ref for ref in candidates.get("classes", ()) if self._offset(ref) is not None]
+        if len(shifted) == 1:
+            candidates["classes"] = shifted
+        return {port: candidates[port][0] for port in OUTPUTS if len(candidates.get(port, ())) == 1}
+
+    def _port(self, ref: Ref) -> str:
+        """Return which part of the detections an output may hold; empty where it holds none."""
+        chosen = set(self.suppressions.value)
+        if chosen.isdisjoint(self.graph.ancestors([ref.node])):
+            return ""
+        sources = origins(self.graph, ref)
+        shape = self.inference.spec(ref).shape
+        rank, columns = shape.rank, shape.dims[-1] if shape.dims else None
+        combined = {at.slot for at in sources if self.graph[at.node].op == "CombinedNonMaxSuppression"}
+        if combined:
+            return tuple(OUTPUTS)[min(combined)]
+        nodes = {at.node for at in sources}
+        if nodes & {self._boxes.decoded.node, self._boxes.computed.node}:
+            return "boxes" if rank in (3, None) and columns in (4, None) else ""
+        if nodes & {self._scores.logits.node, *(node.name for node in self._scores.converters)}:
+            return "scores" if rank in (2, None) else ""
+        if any(Ref(name) in sources for name in chosen) or rank is None:
+            return ""  # suppression gives the indices of the anchors that it kept
+        return {1: "count", 2: "classes"}.get(rank, "")
 
     @cached_property
     def label_offset(self) -> Finding[int]:
@@ -71,10 +84,15 @@ class OutputFindings(ScoreFindings):
 
     def _offset(self, ref: Ref) -> tuple[float, str] | None:
         """Return the constant that is added last to a tensor, with the operation that does so."""
-        for at in trail(self.graph, ref):
+        for at in trail(self.graph, ref, _behind_casts):
             node = self.graph[at.node]
             if node.op in ("Add", "AddV2"):
                 parts = operand(self._sizes, node)
                 value = number(self._sizes, parts[1]) if parts else None
                 return None if value is None else (value, node.name)
         return None
+
+
+def _behind_casts(graph: Graph, ref: Ref) -> Ref | None:
+    node = graph[ref.node]
+    return node.inputs[0] if node.op == "Cast" and node.inputs else behind(graph, ref)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from surgeon.diagnostics import SurgeonError, error, nearest_note
-from surgeon.formats.graphdef.messages import function_library
+from surgeon.formats.graphdef.messages import TYPES, function_library
 from surgeon.formats.graphdef.reader import check_frozen, from_bytes
 from surgeon.formats.graphdef.writer import changed_meanwhile
-from surgeon.graph import Func, Graph, Node, Ref
+from surgeon.graph import DType, Func, Graph, Node, Ref
 from surgeon.optional import no_stderr, quiet, require
 
 _PURPOSE = "reading a SavedModel"
 _DEFAULT = "serving_default"
 _HIDDEN = ("__saved_model_init_op", "__saved_model_train_op")
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.\\/>-]")
+_FIRST_IN_NAMES = re.compile(r"[A-Za-z0-9.]")
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,23 @@ class _Choice:
     outputs: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Output:
+    """An output of a signature: its key as the name of a node, its tensor and the type of that."""
+
+    name: str
+    ref: Ref
+    dtype: DType
+
+
 def load_saved_model(folder: Path, tags: Sequence[str] = ("serve",), signature: str | None = None) -> Graph:
     """Freeze a SavedModel of TensorFlow 1 or 2 and return its graph.
 
     Variables become constants, functions are inlined, ``while`` and ``cond`` become Switch, Merge and loop
     nodes, and only what the outputs need is kept. The outputs are those of ``signature``
-    (``serving_default``, or the only one, where it is None), by sorted name. Raise SurgeonError E102 (no
+    (``serving_default``, or the only one, where it is None), by sorted key, and each has its key as its name:
+    where the tensor is called otherwise, an Identity of that name gives it. A key that another node has as
+    its name gets a number (``scores_1``). Raise SurgeonError E102 (no
     SavedModel), E108 (TensorFlow missing), G102 (variables left), G114 (a function that cannot be inlined),
     G115 (no such tags or signature), G116 (TensorFlow cannot load or freeze it) and E107 (a file was changed
     meanwhile).
@@ -157,8 +171,16 @@ def _choose(
     return _Choice(tags, name, tuple(sorted(made.inputs)), tuple(sorted(made.outputs)))
 
 
-def _freeze(tensorflow: Any, folder: Path, choice: _Choice) -> tuple[bytes, list[str]]:
-    """Return the serialized GraphDef and the outputs' tensors.
+def _output(key: str, info: Any) -> _Output:
+    """Return an output from a signature's key and what the signature says of its tensor."""
+    name = _NOT_IN_NAMES.sub("_", key)
+    if not _FIRST_IN_NAMES.match(name):
+        name = f"output{name}"
+    return _Output(name, Ref.parse(info.name), TYPES[info.dtype])
+
+
+def _freeze(tensorflow: Any, folder: Path, choice: _Choice) -> tuple[bytes, list[_Output]]:
+    """Return the serialized GraphDef and the outputs.
 
     Variables are constants in it, and functions inlined. A session of TensorFlow 1 reads SavedModels of
     either version, and gives the same names each time.
@@ -171,11 +193,12 @@ def _freeze(tensorflow: Any, folder: Path, choice: _Choice) -> tuple[bytes, list
         meta = v1.saved_model.loader.load(session, list(choice.tags), str(folder))
         made = meta.signature_def[choice.signature]
         inputs = [made.inputs[key].name for key in choice.inputs]
-        outputs = [made.outputs[key].name for key in choice.outputs]
-        nodes = list(dict.fromkeys(name.partition(":")[0] for name in outputs))
+        tensors = [made.outputs[key].name for key in choice.outputs]
+        outputs = [_output(key, made.outputs[key]) for key in choice.outputs]
+        nodes = list(dict.fromkeys(output.ref.node for output in outputs))
         definition = v1.graph_util.convert_variables_to_constants(session, session.graph_def, nodes)
     if _calls(from_bytes(definition.SerializeToString())):
-        definition = _inlined(tensorflow, definition, [*inputs, *outputs])
+        definition = _inlined(tensorflow, definition, [*inputs, *tensors])
     return definition.SerializeToString(), outputs
 
 
@@ -202,18 +225,32 @@ def _inlined(tensorflow: Any, definition: Any, kept: Sequence[str]) -> Any:
     return optimizer.OptimizeGraph(config, meta)
 
 
-def _finished(graph: Graph, outputs: Sequence[str]) -> Graph:
-    """Return what the outputs need, frozen and free of functions.
+def _finished(graph: Graph, outputs: Sequence[_Output]) -> Graph:
+    """Return what the outputs need, frozen, free of functions, and with the names of the signature.
 
-    Raise SurgeonError G114 where that is not so.
+    Raise SurgeonError G114 for functions that are left.
     """
-    refs = tuple(Ref.parse(name) for name in outputs)
-    needed = graph.ancestors(ref.node for ref in refs)
-    kept = graph.replace((_plain(node) for node in graph if node.name in needed), refs)
-    calls = _calls(kept)
+    needed = graph.ancestors(output.ref.node for output in outputs)
+    kept = Graph(
+        (_plain(node) for node in graph if node.name in needed),
+        versions=graph.versions,
+        source=graph.source,
+    )
+    calls = _calls(graph.replace(kept))
     if calls:
         raise _not_inlined(calls, graph.source)
-    return check_frozen(Graph(kept, refs, versions=graph.versions, source=graph.source))
+    for output in outputs:
+        kept = _with_output(kept, output)
+    return check_frozen(kept)
+
+
+def _with_output(graph: Graph, output: _Output) -> Graph:
+    """Return the graph with one output more, under its name in the signature."""
+    if output.ref == Ref(output.name):
+        return graph.replace(outputs=(*graph.outputs, output.ref))
+    name = graph.free_name(output.name)
+    named = Node(name, "Identity", (output.ref,), attrs={"T": output.dtype})
+    return graph.replace((*graph, named), (*graph.outputs, Ref(name)))
 
 
 def _plain(node: Node) -> Node:

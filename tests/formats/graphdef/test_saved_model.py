@@ -125,6 +125,48 @@ def test_a_tf2_model_is_frozen_inlined_and_lowered(tf2_model: Path) -> None:
     assert not np.allclose(negative, scores)
 
 
+def test_the_outputs_have_the_keys_of_the_signature(tf2_model: Path) -> None:
+    graph = load_saved_model(tf2_model)
+    assert [str(ref) for ref in graph.outputs] == ["boxes", "scores"]
+    assert [graph[ref.node].op for ref in graph.outputs] == ["Identity", "Identity"]
+    assert [str(ref) for ref in load_saved_model(tf2_model, signature="twice").outputs] == ["out"]
+
+
+def test_an_output_keeps_its_own_name_where_that_is_the_key(tmp_path: Path) -> None:
+    def build(v1: Any) -> tuple[Any, Any]:
+        x = v1.placeholder(tf.float32, [None, 3], name="input")
+        return x, tf.multiply(x, 2.0, name="scores")
+
+    graph = load_saved_model(tf1_model(tmp_path / "model", build))
+    assert [str(ref) for ref in graph.outputs] == ["scores"]
+    assert [node.op for node in graph if node.op == "Identity"] == []
+
+
+def test_a_key_that_another_node_has_gets_a_number(tmp_path: Path) -> None:
+    def build(v1: Any) -> tuple[Any, Any]:
+        x = v1.placeholder(tf.float32, [None, 3], name="input")
+        return x, tf.negative(tf.multiply(x, 2.0, name="scores"), name="y")
+
+    graph = load_saved_model(tf1_model(tmp_path / "model", build))
+    assert [str(ref) for ref in graph.outputs] == ["scores_1"]
+    np.testing.assert_array_equal(run(graph, {"input": X})[0], X * -2)
+
+
+def test_a_key_that_cannot_name_a_node_is_written_so_that_it_can(tmp_path: Path) -> None:
+    class Model(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, name="x")])
+        def both(self, x: Any) -> Any:
+            return {"the scores": x * 2.0, "_hidden": -x}
+
+    model = Model()
+    tf.saved_model.save(model, str(tmp_path), signatures={"serving_default": model.both})
+    graph = load_saved_model(tmp_path)
+    assert [str(ref) for ref in graph.outputs] == ["output_hidden", "the_scores"]
+    hidden, scores = run(graph, {"serving_default_x": X})
+    np.testing.assert_array_equal(hidden, -X)
+    np.testing.assert_array_equal(scores, X * 2)
+
+
 def test_load_graph_reads_a_folder(tf2_model: Path) -> None:
     assert load_graph(tf2_model) == load_saved_model(tf2_model)
 
