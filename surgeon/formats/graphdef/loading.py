@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from surgeon.diagnostics import error
+from surgeon.formats.graphdef.other_files import FREEZE, is_checkpoint, is_checkpoint_prefix
 from surgeon.formats.graphdef.reader import check_frozen, looks_like_text, parse_graphdef, parse_text
 from surgeon.formats.graphdef.writer import check_file_unchanged
 from surgeon.graph import Graph, MappedFile
@@ -27,6 +28,8 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
         mapped = MappedFile(file) if stat.S_ISREG(mode) else None
     except (OSError, ValueError) as exc:  # ValueError: a zero byte in the path
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        if isinstance(exc, FileNotFoundError) and is_checkpoint_prefix(file):
+            raise error("G101", f"'{file}' is a checkpoint; expected a frozen graph", help=FREEZE) from None
         raise error("E101", f"'{file}' cannot be read: {reason}", help=["check the path"]) from None
     if stat.S_ISDIR(mode):
         from surgeon.formats.graphdef.saved_model import load_saved_model
@@ -51,11 +54,11 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
             f"'{file}' is a Git LFS pointer of {mapped.size} bytes, not the graph itself",
             help=["run 'git lfs pull' in its repository, or download the file itself"],
         )
-    if file.suffix in (".meta", ".index", ".ckpt") or ".ckpt.data-" in file.name:
+    if is_checkpoint(file):
         raise error(
             "G101",
             f"'{file}' is a part of a checkpoint; expected a frozen graph",
-            help=["freeze the checkpoint first, or export a SavedModel from it"],
+            help=FREEZE,
         )
     if file.suffix in (".pbtxt", ".prototxt", ".txt") or looks_like_text(head):
         graph = parse_text(mapped, file)

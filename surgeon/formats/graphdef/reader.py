@@ -17,6 +17,7 @@ from surgeon.formats.graphdef.messages import (
     versions_from,
     versions_from_bytes,
 )
+from surgeon.formats.graphdef.other_files import HEAD, other_file
 from surgeon.formats.graphdef.wire import BYTES, VARINT, Field, WireError, fields, framed
 from surgeon.garbage import no_garbage_collection
 from surgeon.graph import DType, Graph, MappedFile, Node, Tensor, TensorRef
@@ -225,21 +226,11 @@ def _in_file(
 
 
 def _not_a_graphdef(source: str, mapped: MappedFile, reason: str, some: bool) -> SurgeonError:
-    head = bytes(mapped.view[:8])
-    help = ["export or download it again, and compare its size with the original's"]
-    if mapped.path.name == "saved_model.pb":
-        help = ["this is a part of a SavedModel; give its folder instead"]
-    elif head[4:] == b"TFL3":
-        help = ["this is a TensorFlow Lite model; export a frozen graph or a SavedModel from the original"]
-    elif head.startswith(b"\x89HDF"):
-        help = [
-            "this is an HDF5 file (Keras weights or model); export a frozen graph or a SavedModel from it"
-        ]
-    elif head.startswith(b"PK\x03\x04"):
-        help = ["this is a zip archive (a .keras file?); unpack it, or export a frozen graph or a SavedModel"]
-    elif head.startswith((b"\x1f\x8b", b"\xfd7zXZ")):
-        help = ["this file is compressed; unpack it first"]
+    kind = other_file(mapped.path, bytes(mapped.view[:HEAD]))
+    if kind is not None:
+        return error("G101", f"the file is no GraphDef: it is {kind.noun}", source, help=kind.help)
     what = f"the file is truncated or damaged ({mapped.size} bytes)" if some else "the file is no GraphDef"
+    help = ["export or download it again, and compare its size with the original's"]
     return error("G101", f"{what}: {reason}", source, help=help)
 
 
@@ -264,6 +255,11 @@ def parse_text(mapped: MappedFile, file: Path) -> Graph:
             help=["name a binary graph .pb"],
         ) from None
     except (text_format.ParseError, ValueError, RecursionError) as exc:
+        kind = other_file(file, bytes(mapped.view[:HEAD]))
+        if kind is not None:
+            raise error(
+                "G101", f"the file is no GraphDef: it is {kind.noun}", str(file), help=kind.help
+            ) from None
         reason = " ".join(str(exc).split())
         raise error(
             "G101",

@@ -12,6 +12,7 @@ from typing import Any
 
 from surgeon.diagnostics import SurgeonError, error, nearest_note
 from surgeon.formats.graphdef.messages import TYPES, function_library
+from surgeon.formats.graphdef.other_files import FREEZE
 from surgeon.formats.graphdef.reader import check_frozen, from_bytes
 from surgeon.formats.graphdef.writer import changed_meanwhile
 from surgeon.graph import DType, Func, Graph, Node, Ref
@@ -102,7 +103,7 @@ def _find(folder: Path) -> None:
     elif frozen:
         help = [f"give the file '{folder / frozen[0]}'"]
     elif any(name.endswith((".index", ".meta")) or ".data-" in name for name in names):
-        help = ["this is a checkpoint; freeze it first, or export a SavedModel from it"]
+        help = ["this is a checkpoint", *FREEZE]
     shown = ", ".join(f"'{name}'" for name in names[:5]) + (
         f" and {len(names) - 5} more" if len(names) > 5 else ""
     )

@@ -68,8 +68,25 @@ def refusal(data: bytes | Path, folder: Path, name: str = "model.pb") -> Diagnos
         ("m.pb", b"\x89HDF\r\n\x1a\n" + bytes(500), "G101", "HDF5"),
         ("m.pb", gzip.compress(b"x" * 500, mtime=0), "G101", "compressed"),
         ("m.pb", b"\x1c\0\0\0TFL3" + bytes(100), "G101", "TensorFlow Lite"),
-        ("m.pb", b"<!DOCTYPE html><html>not found</html>", "G101", "no GraphDef"),
-        ("m.pb", b'{"node": []}', "G101", "no GraphDef"),
+        ("model.tflite", b"\x1c\0\0\0TFL3" + bytes(100), "G101", "frozen_inference_graph.pb"),
+        ("m.pb", b"<!DOCTYPE html><html>not found</html>", "G101", "a web page"),
+        ("m.pb", b'{"node": []}', "G101", "it is JSON"),
+        ("m.pth", b"\x80\x02}q\0.", "G101", "PyTorch"),
+        ("m.engine", b"ftrt" + bytes(100), "G101", "surgeon run ENGINE PICTURE"),
+        ("m.pb", b"\x08\x01\x10\x01\x1a\x02\x0a\x00", "G101", "name it '.uff'"),
+        ("m.pb", b"\x08\x07\x12\x07pytorch", "G101", "name it '.onnx'"),
+        ("m.pb", b"\x89PNG\r\n\x1a\n" + bytes(100), "G101", "a picture"),
+        ("pipeline.config", b"# mine\nmodel {\n  ssd { num_classes: 3 }\n}\n", "G101", "--pipeline-config"),
+        ("pipeline.pbtxt", b"model {\n  ssd { num_classes: 3 }\n}\n", "G101", "--pipeline-config"),
+        ("label_map.pbtxt", b"item {\n  id: 1\n  name: 'a'\n}\n", "G101", "--labels"),
+        ("checkpoint", b'model_checkpoint_path: "model.ckpt-9"\n', "G101", "export_inference_graph.py"),
+        ("deploy.prototxt", b'name: "LeNet"\nlayer {\n', "G101", "surgeon build NET.prototxt WEIGHTS"),
+        ("yolo.cfg", b"[net]\nbatch=1\n", "G101", "Darknet"),
+        ("r.yaml", b"recipe: 1\nname: r\n", "G101", "surgeon check RECIPE MODEL"),
+        ("m.xml", b'<?xml version="1.0"?><net/>', "G101", "OpenVINO"),
+        ("m.pkl", b"\x80\x04}q\0.", "G101", "a pickle"),
+        ("model.ckpt-9", b"\x0a\x02\x0a\x00", "G101", "exporter_main_v2.py"),
+        ("variables.data-00000-of-00001", bytes(100), "G101", "exporter_main_v2.py"),
         ("m.pb", bytes(1000), "G101", "no GraphDef"),
         ("m.pb", b"\x22\x02\x08\x18", "G101", "no field in it is a node"),
         ("saved_model.pb", b"\x08\x01\x12\x04\x0a\x02\x0a\x00", "G101", "give its folder"),
@@ -91,6 +108,13 @@ def refusal(data: bytes | Path, folder: Path, name: str = "model.pb") -> Diagnos
 def test_files_that_are_no_graph(name: str, data: bytes, code: str, text: str, tmp_path: Path) -> None:
     found = refusal(data, tmp_path, name)
     assert found.code == code and text in found.render(), found.render()
+
+
+def test_the_common_name_of_the_files_of_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt-9.index").write_bytes(b"x")
+    found = refusal(tmp_path / "model.ckpt-9", tmp_path)
+    assert found.code == "G101" and "export_inference_graph.py" in found.render()
+    assert refusal(tmp_path / "model.ckpt-8", tmp_path).code == "E101"
 
 
 def test_a_zip_archive(tmp_path: Path) -> None:

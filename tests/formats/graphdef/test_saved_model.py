@@ -247,7 +247,7 @@ def test_what_tensorflow_cannot_load_says_why_in_one_line(
         ((), "it is empty"),
         (
             ("model.ckpt.index", "model.ckpt.meta", "model.ckpt.data-00000-of-00001"),
-            "this is a checkpoint; freeze it first",
+            "freeze it with the script that exports the model",
         ),
         (("frozen_inference_graph.pb", "label_map.pbtxt"), "frozen_inference_graph.pb'"),
         (("saved_model/saved_model.pb",), "saved_model'"),
