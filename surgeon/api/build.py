@@ -212,7 +212,7 @@ def _converted(work: Work, folder: Path, batch: int) -> Source:
 
 
 def _detections(source: Source, catalog: Catalog) -> dict[str, str]:
-    """Return, by port, the outputs of a file that hold detections."""
+    """Return, by part, the outputs of a file that hold detections."""
     names = {output.name for output in source.outputs}
     giving = (catalog.detections(use.op, use.node, use.fields) for use in source.uses if use.node in names)
     return {port: str(ref) for port, ref in next(filter(None, giving), {}).items()}

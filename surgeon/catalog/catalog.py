@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from surgeon.catalog.definition import load_definition
-from surgeon.catalog.detections import gives_detections
 from surgeon.catalog.discovery import plugin_folders
 from surgeon.catalog.plugin import PluginSpec
 from surgeon.diagnostics import Span, error, nearest_note
@@ -95,9 +94,10 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
         return make_reference(self[op], module)
 
     def detections(self, op: str, node: str, fields: Mapping[str, object]) -> dict[str, Ref]:
-        """Return the outputs of a node that hold detections, by port; none for an op that gives none."""
-        ports = self[op].output_ports(fields) if op in self else ()
-        return {port: Ref(node, slot) for slot, port in enumerate(ports)} if gives_detections(ports) else {}
+        """Return the outputs of a node that hold detections, by part; none for an op that gives none."""
+        parts = self[op].detections if op in self else {}
+        ports = self[op].output_ports(fields) if parts else ()
+        return {part: Ref(node, ports.index(port)) for part, port in parts.items()}
 
     def cases(self, op: str) -> Cases | None:
         """Return the cases of ``cases.yaml``; None where the folder has none, or it is no plugin.

@@ -9,8 +9,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from surgeon.catalog.detections import (
+    COLUMNS,
+    COUNT,
+    LISTS,
+    PIXELS,
+    ROWS,
+    are_detections,
+    gives_detections,
+    part_of_rows,
+)
 from surgeon.catalog.fields import FieldSpec, FieldType, FieldValue, Unfit
-from surgeon.catalog.plugin import PluginSpec, PortSpec, Registration, Remark
+from surgeon.catalog.plugin import Lack, PluginSpec, PortSpec, Registration, Remark
 from surgeon.diagnostics import error, nearest_note
 from surgeon.graph import DType
 from surgeon.targets import parse_version, read_data
@@ -86,6 +96,37 @@ class _Output(_Strict):
     rank: Count | None = None
 
 
+class _Detections(_Strict):
+    """The outputs that hold detections: ``rows`` with their ``columns``, or a list for each property."""
+
+    rows: str | None = None
+    columns: tuple[str, ...] = COLUMNS
+    count: str | None = None
+    boxes: str | None = None
+    scores: str | None = None
+    classes: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> _Detections:
+        lists = (self.boxes, self.scores, self.classes)
+        if (self.rows is None) != all((self.count, *lists)) or (self.rows is not None and any(lists)):
+            raise ValueError("expected 'rows', or all of 'count', 'boxes', 'scores' and 'classes'")
+        unknown = [name for name in self.columns if name not in (*COLUMNS, *PIXELS)]
+        if unknown or len(set(self.columns)) < len(self.columns) or not are_detections(self.columns):
+            raise ValueError(
+                f"the columns are {', '.join(self.columns)}; expected class, score and four corners, "
+                f"each once, and none but {', '.join((*COLUMNS, *PIXELS))}"
+            )
+        return self
+
+    def parts(self) -> dict[str, str]:
+        """Return the outputs' names by the part of detections that they hold."""
+        ports = (self.count, self.boxes, self.scores, self.classes)
+        rows = {} if self.rows is None else {part_of_rows(self.columns): self.rows}
+        named = zip(("count" if rows else COUNT, *LISTS[1:]), ports, strict=True)
+        return rows | {part: port for part, port in named if port is not None}
+
+
 class _Remark(_Strict):
     text: str
     since: Version | None = None
@@ -122,6 +163,8 @@ class _Plugin(_Strict):
     interface: str = ""
     inputs: tuple[_Input, ...] = ()
     outputs: Annotated[tuple[_Output, ...], Field(min_length=1)]
+    detections: _Detections | None = None
+    lacks: tuple[Lack, ...] = ()
     order_field: str | None = None
     order_ports: tuple[str, ...] = ()
     fields: Mapping[str, _Field] = Field(default_factory=dict)
@@ -153,6 +196,9 @@ class _Plugin(_Strict):
                 raise ValueError(
                     f"the output '{port.name}' repeats by '{port.repeat}'; expected an int or list field"
                 )
+        for port_name in self.detections.parts().values() if self.detections is not None else ():
+            if port_name not in [port.name for port in self.outputs]:
+                raise ValueError(f"'detections' names the output '{port_name}', which is none")
         ports = [port.name for port in self.inputs]
         if self.order_field is not None:
             order = self.fields.get(self.order_field)
@@ -195,7 +241,24 @@ def load_definition(folder: Path, folders: Mapping[str, Path]) -> PluginSpec:
         fields=MappingProxyType({name: field.spec(name) for name, field in model.fields.items()}),
         registrations=model.registrations(),
         remarks=tuple(Remark(**remark.model_dump()) for remark in model.remarks),
+        detections=MappingProxyType(_parts(model)),
         **plain,
+    )
+
+
+def _parts(model: _Plugin) -> dict[str, str]:
+    """Return the outputs that hold detections by part: as the definition says, else by their names."""
+    if model.detections is not None:
+        return model.detections.parts()
+    names = [port.name for port in model.outputs]
+    by_name = ((ROWS, "count"), LISTS)
+    return next(
+        (
+            {part: part for part in parts if part in names}
+            for parts in by_name
+            if gives_detections(set(parts) & set(names))
+        ),
+        {},
     )
 
 
@@ -240,6 +303,7 @@ _PLAIN = (
     "replacement",
     "sources",
     "kernel",
+    "lacks",
 )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as data_field
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
+from typing import Literal, TypeAlias
 
 from surgeon.catalog.fields import FieldSpec, FieldValue, Unfit, Version, show, within
 from surgeon.catalog.modules import Result, UnfitInput, guarded, load_code
@@ -14,6 +16,9 @@ from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error, nearest_n
 from surgeon.display import Displayed
 from surgeon.graph import DType, Node, Ref, TensorSpec
 from surgeon.targets import print_version
+
+Lack: TypeAlias = Literal["soft_sigma", "class_agnostic"]
+"""A value of a detector's post-processing that a plugin takes for 0 or False, whatever its fields are."""
 
 MAX_PORTS = 4096
 """Bound on the outputs of one plugin node."""
@@ -79,7 +84,9 @@ class PluginSpec(Displayed):
     ``order_field`` is the field that says at which edge each of ``order_ports`` is; inputs may then come in
     any order. ``replacement`` says by version what to use instead. ``kernel`` is ``FOLDER.NAME`` of what
     holds its numbers, shapes and ONNX lowering where its own folder does not, empty for none. ``layout`` is
-    ``kept`` where channels stay first or last, as in what it reads.
+    ``kept`` where channels stay first or last, as in what it reads. ``detections`` are the outputs that hold
+    detections, by part (see :mod:`surgeon.catalog.detections`), ``lacks`` what the plugin cannot do of a
+    detector's post-processing.
     """
 
     op: str
@@ -100,6 +107,8 @@ class PluginSpec(Displayed):
     remarks: tuple[Remark, ...] = ()
     sources: tuple[str, ...] = ()
     kernel: str = ""
+    detections: Mapping[str, str] = data_field(default_factory=lambda: MappingProxyType({}))
+    lacks: tuple[Lack, ...] = ()
 
     @property
     def since(self) -> Version | None:

@@ -65,7 +65,7 @@ class Manifest(_Part):
     """What an engine was made of, for whom, and how to feed it.
 
     ``graph`` is the SHA-256 of the original graph, '' where the engine was built from a bare file.
-    ``detections`` maps ports of the plugin that gives detections to outputs' names. ``key`` is a digest of
+    ``detections`` maps the parts of detections to the outputs that hold them. ``key`` is a digest of
     everything that decides the engine.
     """
 

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from surgeon.catalog import Catalog
+from surgeon.catalog import Catalog, PluginSpec
 from surgeon.catalog.modules import load_module
+from surgeon.catalog.plugin import Lack
 from surgeon.diagnostics import Span, SurgeonError
 from surgeon.families.context import Derivation, DerivationContext, Derived
+from surgeon.families.postprocessing import differences
 
 
 def derivations(catalog: Catalog, op: str) -> Mapping[str, Callable[[DerivationContext], Derived]]:
@@ -66,6 +68,32 @@ def derive_known_fields(
         fields[key] = derived.value
         found.append(Derivation(name, key, derived.value, derived.evidence))
     return fields, found, unknown
+
+
+def check_lacks(context: DerivationContext, name: str, plugin: PluginSpec) -> None:
+    """Raise SurgeonError D119 where a node's plugin cannot do what the graph does, whatever its fields are.
+
+    Nothing is raised where the graph does not tell.
+    """
+    if not plugin.lacks:
+        return
+    for lack, difference, finding in differences(context.of(name).family.postprocessing, plugin.lacks):
+        raise context.fail(
+            "D119",
+            f"{difference}, which {plugin.op} cannot do",
+            "nodes",
+            name,
+            "plugin",
+            notes=finding.evidence,
+            help=[_WITHOUT[lack]],
+        )
+
+
+_WITHOUT: Mapping[Lack, str] = {
+    "soft_sigma": "export the model with 'soft_nms_sigma: 0.0' in its pipeline.config, if it is accurate so",
+    "class_agnostic": "put in a plugin that can, such as EfficientNMS_TRT with 'class_agnostic: 1', or "
+    "export the model with suppression class by class",
+}
 
 
 def placed(exc: SurgeonError, context: DerivationContext, *path: str) -> SurgeonError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
+from surgeon.catalog.plugin import Lack
 from surgeon.diagnostics import SurgeonError
 from surgeon.families.finding import Finding
 
@@ -28,7 +30,7 @@ class Postprocessing:
 
     Code that renders it, for example as the fields of a plugin, reads it here and states what it cannot
     express. Where the graph does not tell a value, the finding's ``value`` raises the reason
-    (:class:`Untold`).
+    (:class:`LazyFinding`).
     """
 
     boxes: Finding[int]
@@ -77,26 +79,42 @@ class Postprocessing:
     """Whether boxes without an area are dropped before suppression."""
 
 
-class Untold(Finding[Any]):
-    """A finding that the graph does not tell: its value and evidence raise the reason."""
+_DIFFERENCES: Mapping[Lack, str] = {
+    "soft_sigma": "the graph lowers the scores of overlapping boxes (soft suppression)",
+    "class_agnostic": "boxes of different classes suppress each other in the graph",
+}
 
-    def __init__(self, reason: SurgeonError) -> None:
-        object.__setattr__(self, "reason", reason)
 
-    reason: SurgeonError
+def differences(original: Postprocessing, lacks: Iterable[Lack]) -> Iterator[tuple[Lack, str, Finding[Any]]]:
+    """Yield what a graph does that a plugin ``lacks``, in words, with the finding that shows it.
 
-    def __getattr__(self, name: str) -> NoReturn:
+    What the graph does not tell is passed over.
+    """
+    for lack in lacks:
+        with suppress(SurgeonError):
+            finding: Finding[Any] = getattr(original, lack)
+            if finding.value:
+                yield lack, _DIFFERENCES[lack], finding
+
+
+class LazyFinding(Finding[T]):
+    """A finding that is looked for when its value or its evidence is asked for.
+
+    Both raise the reason where the graph does not tell it.
+    """
+
+    def __init__(self, find: Callable[[], Finding[T]]) -> None:
+        object.__setattr__(self, "_find", find)
+
+    _find: Callable[[], Finding[T]]
+
+    def __getattr__(self, name: str) -> Any:
         if name in ("value", "evidence"):
-            raise SurgeonError(*self.reason.diagnostics)
+            return getattr(self._find(), name)
         raise AttributeError(name)
 
     def __repr__(self) -> str:
-        return f"Untold({self.reason.diagnostics[0].code})"
-
-
-def told(find: Callable[[], Finding[T]]) -> Finding[T]:
-    """Return a finding, or one that raises the reason where the graph does not tell it."""
-    try:
-        return find()
-    except SurgeonError as exc:
-        return Untold(exc)
+        try:
+            return repr(self._find())
+        except SurgeonError as exc:
+            return f"<untold: {exc.diagnostics[0].code}>"

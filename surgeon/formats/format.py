@@ -51,8 +51,8 @@ class FileFacts:
     """What a file says of itself where its format has room for it.
 
     ``recipe`` and ``target`` are names, ``digest`` is that of the original graph. ``image`` says how a
-    picture becomes the input, ``labels`` maps class numbers to names, ``detections`` the ports of the
-    detecting node to outputs.
+    picture becomes the input, ``labels`` maps class numbers to names, ``detections`` the parts of
+    detections to the outputs that hold them.
     """
 
     recipe: str = ""

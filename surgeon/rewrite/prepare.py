@@ -10,7 +10,7 @@ from surgeon.catalog import Catalog, PluginSpec
 from surgeon.catalog.availability import release_with
 from surgeon.diagnostics import SurgeonError
 from surgeon.families import Derivation, DerivationContext, derive_fields, derive_roles, input_spec
-from surgeon.families.fields import placed
+from surgeon.families.fields import check_lacks, placed
 from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, TensorValue
 from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
 from surgeon.rewrite.anchors import UNFIT, chosen, constant_or_plugin, makers, with_constant
@@ -106,6 +106,7 @@ def _plugin(
     where = recipe.span("nodes", name, "plugin")
     spec = catalog.get_plugin(definition.plugin, where)
     version = release_with(catalog, spec.op, target, name, where) if target is not None else None
+    check_lacks(context, name, spec)
     fields, derived = derive_fields(context, name)
     complete = spec.complete(
         fields, version=version, where=lambda key: recipe.span("nodes", name, "fields", key)

@@ -23,8 +23,8 @@ from surgeon.runners.runner import Runner
 class DetectionRunner:
     """A runner that pictures can be put through.
 
-    ``image``, which says how a picture becomes the input, goes before the model's own. ``ports`` are the
-    outputs that hold detections, by port; empty where none does. ``batch`` is the most pictures at once
+    ``image``, which says how a picture becomes the input, goes before the model's own. ``parts`` are the
+    outputs that hold detections, by part; empty where none does. ``batch`` is the most pictures at once
     (None: any number). Raise SurgeonError V112 where it is not known how a picture becomes the input, V114
     where a picture cannot be it.
     """
@@ -40,7 +40,7 @@ class DetectionRunner:
                 help=[runner.image_help],
             )
         self.image, self.labels, self.batch = known, info.labels, info.max_batch
-        self.ports = {port: name for port, name in info.detections.items() if name in runner.outputs}
+        self.parts = {part: name for part, name in info.detections.items() if name in runner.outputs}
         self._input = _picture_input(runner.inputs, known, self.name)
 
     def run(self, tensor: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -55,9 +55,10 @@ class DetectionRunner:
 
         None where the outputs hold none.
         """
-        if not gives_detections(tuple(self.ports)):
+        if not gives_detections(self.parts):
             return None
-        return detections_of_plugin({port: outputs[name] for port, name in self.ports.items()})
+        parts = {part: outputs[name] for part, name in self.parts.items()}
+        return detections_of_plugin(parts, self.image.size)
 
     def check_batch(self, batch: int | None) -> int:
         """Return how many pictures go in at once; raise SurgeonError V116 for a number that is not taken."""

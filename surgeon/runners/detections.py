@@ -4,12 +4,12 @@ sets of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from surgeon.catalog.detections import ROWS
+from surgeon.catalog.detections import CORNERS, COUNT, PIXELS, rows_among
 
 NEAR = 0.05
 """Largest distance of two boxes that are taken for one, as a share of the picture."""
@@ -61,20 +61,20 @@ def detections_of_original(
     return Detections(boxes[kept].astype(np.float32), scores[kept].astype(np.float32), labels)
 
 
-def detections_of_plugin(outputs: Mapping[str, np.ndarray]) -> list[Detections]:
-    """Return the detections of each picture of a batch from a plugin's outputs by port.
+def detections_of_plugin(
+    outputs: Mapping[str, np.ndarray], size: tuple[int, int] | None = None
+) -> list[Detections]:
+    """Return the detections of each picture of a batch from a plugin's outputs by part.
 
-    ``detections`` is float32[N, 1, K, 7]: image, label (-1 for no detection), score, xmin, ymin, xmax, ymax.
-    Else ``num_detections`` is int32[N, 1], ``boxes`` float32[N, K, 4] with ymin first, ``scores`` and
-    ``classes`` [N, K].
+    Parts are those of :mod:`surgeon.catalog.detections`. Rows are float32[N, ..., K, columns]; a class below
+    0 marks a row without a detection. Of lists, the count is an int [N] or [N, 1], ``boxes`` float32[N, K, 4]
+    with ymin first, ``scores`` and ``classes`` [N, K]. ``size`` is the height and width of the network's
+    input, by which corners in pixels are divided; they stay pixels without it.
     """
-    if ROWS in outputs:
-        rows = outputs[ROWS].reshape(len(outputs[ROWS]), -1, 7)
-        return [
-            Detections(r[:, [4, 3, 6, 5]], r[:, 2], np.rint(r[:, 1]).astype(np.int64))
-            for r in (p[p[:, 1] >= 0] for p in rows)
-        ]
-    counts = outputs["num_detections"].reshape(-1).astype(np.int64)
+    rows = rows_among(outputs)
+    if rows is not None:
+        return [_of_rows(picture, rows[0], size) for picture in rows[1]]
+    counts = outputs[COUNT].reshape(-1).astype(np.int64)
     boxes = outputs["boxes"].reshape(len(counts), -1, 4)
     scores, classes = (outputs[name].reshape(len(counts), -1) for name in ("scores", "classes"))
     return [
@@ -83,9 +83,23 @@ def detections_of_plugin(outputs: Mapping[str, np.ndarray]) -> list[Detections]:
     ]
 
 
+def _of_rows(picture: np.ndarray, columns: Sequence[str], size: tuple[int, int] | None) -> Detections:
+    rows = picture.reshape(-1, len(columns))
+    rows = rows[rows[:, columns.index("class")] >= 0]
+    pixels = PIXELS[0] in columns
+    left, top, right, bottom = (columns.index(name) for name in (PIXELS if pixels else CORNERS))
+    boxes = rows[:, [top, left, bottom, right]]
+    if pixels and size is not None:
+        boxes = boxes / np.array([*size, *size], np.float32)
+    return Detections(
+        boxes, rows[:, columns.index("score")], np.rint(rows[:, columns.index("class")]).astype(np.int64)
+    )
+
+
 def most_kept(outputs: Mapping[str, np.ndarray]) -> int:
-    """Return how many detections of a picture a plugin's outputs have room for."""
-    return int(outputs[ROWS].shape[2] if ROWS in outputs else outputs["scores"].shape[1])
+    """Return how many detections of a picture a plugin's outputs by part have room for."""
+    rows = rows_among(outputs)
+    return int(outputs["scores"].shape[1] if rows is None else rows[1].shape[-2])
 
 
 @dataclass(frozen=True, eq=False)

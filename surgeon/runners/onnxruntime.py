@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from surgeon.catalog.detections import rows_among
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.formats.onnx.format import OnnxFormat
 from surgeon.formats.onnx.metadata import DETECTIONS, DIGEST, TARGET, OnnxInfo, load_onnx, read_onnx_metadata
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 _OPEN_BATCH = 16
 """Pictures at once where the file's batch is open."""
-
-_LAST = {"detections": 7, "boxes": 4}
-"""Sizes of the last axis of ports that hold detections."""
 
 _FATAL = 4
 _PURPOSE = "running ONNX files"
@@ -147,13 +145,18 @@ class OnnxRuntimeRunner(FileRunner):
             )
 
     def _check_detections(self, onnx: OnnxInfo) -> None:
-        for port, last in _LAST.items():
-            spec = onnx.outputs.get(onnx.detections.get(port, ""))
+        rows = rows_among(onnx.detections)
+        boxes = onnx.detections.get("boxes")
+        expected = ([] if boxes is None else [(boxes, "boxes", 4)]) + (
+            [] if rows is None else [(rows[1], "detections", len(rows[0]))]
+        )
+        for name, part, last in expected:
+            spec = onnx.outputs.get(name)
             dims = None if spec is None else spec.shape.dims
             if dims is not None and (not dims or dims[-1] not in (None, last)):
                 raise error(
                     "X151",
-                    f"the property {DETECTIONS} of '{self.path}' takes '{onnx.detections[port]}' for {port}; "
+                    f"the property {DETECTIONS} of '{self.path}' takes '{name}' for {part}; "
                     f"expected an output whose last axis is {last}, not {spec}",
                     self.name,
                     help=["export the file again, or take its properties out"],

@@ -131,7 +131,7 @@ class ReferenceRunner(Runner):
         return tuple(self.graph[name] for level in self._levels for name in level.plugins)
 
     def _detections(self, catalog: Catalog) -> dict[str, Ref]:
-        """Return what holds detections, by port: of an output's plugin node, else of the last one."""
+        """Return what holds detections, by part: of an output's plugin node, else of the last one."""
         ports = {node.name: catalog.detections(node.op, node.name, node.attrs) for node in self.plugins}
         giving = [name for name in ports if ports[name]]
         outputs = {ref.node for ref in self.fetches}

@@ -29,8 +29,8 @@ class ModelInfo:
 
     ``graph`` is the digest of the original graph. ``image`` says how a picture becomes the input, ``labels``
     names classes by the number that the model gives, ``detections`` are the outputs that hold detections, by
-    the port of the plugin that gives them. ``max_batch`` is the most pictures at once (None: any number).
-    ``runtime`` tells a reader what runs: file, precision, versions, the GPU.
+    part (see :mod:`surgeon.catalog.detections`). ``max_batch`` is the most pictures at once (None: any
+    number). ``runtime`` tells a reader what runs: file, precision, versions, the GPU.
     """
 
     graph: str = ""

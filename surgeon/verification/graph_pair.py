@@ -398,7 +398,8 @@ class GraphPair:
         if change == DROP_EMPTY and KEEP_ALL in own:
             most = most_kept(dict(zip(names, run(""), strict=True)))
             return self.detections_of(run, window, KEEP_ALL).proper(most)
-        return detections_of_plugin(dict(zip(names, run(change), strict=True)))[0].within(window)
+        size = None if self.image is None else self.image.size
+        return detections_of_plugin(dict(zip(names, run(change), strict=True)), size)[0].within(window)
 
     def _rerun(self, feeds: Mapping[str, np.ndarray], change: str, window: tuple[float, float]) -> Detections:
         execution = self.execute(feeds)

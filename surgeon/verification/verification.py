@@ -178,8 +178,9 @@ def _prepared(
 
 
 def _detections(runner: Runner, outputs: Outputs, window: Window) -> Detections:
-    ports = {port: outputs[name] for port, name in runner.info.detections.items()}
-    return detections_of_plugin(ports)[0].within(window)
+    parts = {part: outputs[name] for part, name in runner.info.detections.items()}
+    image = runner.info.image
+    return detections_of_plugin(parts, None if image is None else image.size)[0].within(window)
 
 
 def _compare(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from surgeon.catalog import load_catalog
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError
 from surgeon.families.parts.detection_output_fields import TOP_K_LIMIT
 from surgeon.graph import DType, Graph, Node, Ref, Shape
@@ -250,3 +251,14 @@ nodes:
 """
     with pytest.raises(SurgeonError, match="D112"):
         plan(parse_recipe(recipe), from_bytes(build_lenet()))
+
+
+def test_no_number_that_is_typed_hides_what_the_plugin_cannot_do(zoo_graph, edit):
+    soft = edit.graph(zoo_graph("2019", classes=1), {f"{SCORED}/soft_nms_sigma": edit.value(0.5)})
+    for recipe in ("ssd_nvidia_numbers", "ssd"):
+        found = refused("D119", soft, recipe)
+        assert "soft suppression" in found.message and isinstance(found.where, Span)
+    # EfficientNMS_TRT suppresses over all classes where its field says so; it has no soft suppression either.
+    catalog = load_catalog()
+    assert catalog["EfficientNMS_TRT"].lacks == ("soft_sigma",)
+    assert all(catalog[op].lacks for op in catalog if catalog[op].detections)

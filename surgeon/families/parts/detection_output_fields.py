@@ -56,26 +56,8 @@ def confidence_threshold(context: DerivationContext) -> Derived:
 
 
 def nms_threshold(context: DerivationContext) -> Derived:
-    """Return the overlap above which a box is dropped.
-
-    Raise D119 for suppression that the plugin does not have.
-    """
-    original = context.family.postprocessing
-    if original.soft_sigma.value:
-        raise _lacks(
-            context,
-            "nmsThreshold",
-            "the graph lowers the scores of overlapping boxes (soft suppression)",
-            original.soft_sigma,
-        )
-    if original.class_agnostic.value:
-        raise _lacks(
-            context,
-            "nmsThreshold",
-            "boxes of different classes suppress each other in the graph",
-            original.class_agnostic,
-        )
-    return _as_it_is(original.iou_threshold)
+    """Return the overlap above which a box is dropped."""
+    return _as_it_is(context.family.postprocessing.iou_threshold)
 
 
 def top_k(context: DerivationContext) -> Derived:

@@ -17,7 +17,7 @@ from surgeon.families.family import AnchorConstant, Draft, DraftOptions, Family,
 from surgeon.families.finding import Finding
 from surgeon.families.parts.suppression import suppressions
 from surgeon.families.parts.walk import source
-from surgeon.families.postprocessing import Postprocessing, told
+from surgeon.families.postprocessing import LazyFinding, Postprocessing
 from surgeon.families.ssd.plugin_inputs import plugin_inputs, prior_boxes
 from surgeon.families.ssd.suppression import SuppressionFindings
 from surgeon.graph import AttrValue, Graph, Node, Ref
@@ -159,22 +159,22 @@ class SingleShotDetector(SuppressionFindings):
     def postprocessing(self) -> Postprocessing:
         """What the original computes between the heads and the detections."""
         return Postprocessing(
-            boxes=told(lambda: self.count),
-            coding=told(lambda: self.coding),
-            variances=told(lambda: self.coder),
-            classes=told(lambda: self.classes),
-            background=told(lambda: self.background),
-            score_scale=told(lambda: self.logit_scale),
-            score_converter=told(lambda: self.score_converter),
-            score_threshold=told(lambda: self.score_threshold),
-            score_sense=told(lambda: self.score_sense),
-            iou_threshold=told(lambda: self.iou_threshold),
-            soft_sigma=told(lambda: self.soft_sigma),
-            class_agnostic=told(lambda: self.class_agnostic),
-            max_per_class=told(lambda: self.max_per_class),
-            max_total=told(lambda: self.max_total),
-            clip=told(lambda: self.clip),
-            drops_empty=told(lambda: self.drops_empty),
+            boxes=LazyFinding(lambda: self.count),
+            coding=LazyFinding(lambda: self.coding),
+            variances=LazyFinding(lambda: self.coder),
+            classes=LazyFinding(lambda: self.classes),
+            background=LazyFinding(lambda: self.background),
+            score_scale=LazyFinding(lambda: self.logit_scale),
+            score_converter=LazyFinding(lambda: self.score_converter),
+            score_threshold=LazyFinding(lambda: self.score_threshold),
+            score_sense=LazyFinding(lambda: self.score_sense),
+            iou_threshold=LazyFinding(lambda: self.iou_threshold),
+            soft_sigma=LazyFinding(lambda: self.soft_sigma),
+            class_agnostic=LazyFinding(lambda: self.class_agnostic),
+            max_per_class=LazyFinding(lambda: self.max_per_class),
+            max_total=LazyFinding(lambda: self.max_total),
+            clip=LazyFinding(lambda: self.clip),
+            drops_empty=LazyFinding(lambda: self.drops_empty),
         )
 
     def joining_node(self, port: str) -> str:

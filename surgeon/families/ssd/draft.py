@@ -18,6 +18,7 @@ from surgeon.families.fields import derive_known_fields
 from surgeon.families.finding import Finding
 from surgeon.families.parts.grid_fit import FITTED, GridFit, fit_grid
 from surgeon.families.parts.upsampling import Upsampling, upsamplings
+from surgeon.families.postprocessing import differences
 from surgeon.families.ssd.namespaces import DetectorTensors, ReplacedNamespace, replaced_namespaces
 from surgeon.language import Image
 from surgeon.language.document import to_plain
@@ -115,23 +116,8 @@ def check_parts(detector: SingleShotDetector) -> None:
             ),
             *(replace(each, severity=Severity.ERROR) for each in found),
         )
-    postprocessing = detector.postprocessing
-    if postprocessing.class_agnostic.value:
-        raise error(
-            "D147",
-            "boxes of different classes suppress each other in the graph; NMS_TRT suppresses class by class",
-            where,
-            postprocessing.class_agnostic.evidence,
-            BY_HAND,
-        )
-    if postprocessing.soft_sigma.value > 0:
-        raise error(
-            "D147",
-            "overlapping boxes lose score in the graph (soft suppression); NMS_TRT drops them",
-            where,
-            postprocessing.soft_sigma.evidence,
-            BY_HAND,
-        )
+    for _, difference, finding in differences(detector.postprocessing, ("class_agnostic", "soft_sigma")):
+        raise error("D147", f"{difference}, which NMS_TRT cannot do", where, finding.evidence, BY_HAND)
 
 
 def fit_labels(

@@ -35,7 +35,7 @@ class OnnxInfo:
     ``inputs`` and ``outputs`` give types and shapes; an open axis is None. ``layout`` says of each input
     ``NCHW`` where it was NHWC in the TensorFlow graph, else ``as in the graph``. ``image`` says how a picture
     becomes the input, in the graph's own layout; None where the file does not. ``labels`` maps class numbers
-    to names, ``detections`` the ports of the detecting node to outputs. ``plugins`` tells how each plugin
+    to names, ``detections`` parts of detections to outputs. ``plugins`` tells how each plugin
     node was written. ``properties`` are all of the file's.
     """
 
