@@ -158,6 +158,8 @@ def show(found: Verification, model: str) -> None:
     )
     for verdict in found.verdicts:
         _show_verdict(verdict, found)
+    _show_literals(found)
+    _show_power(found)
     if found.excuses:
         console.show()
         console.show(
@@ -170,6 +172,28 @@ def show(found: Verification, model: str) -> None:
     console.show(_conclusion(found))
     for path in found.drawn:
         console.say(f"drawn: {path}")
+
+
+def _show_literals(found: Verification) -> None:
+    if not found.literals:
+        return
+    console.show()
+    console.show(console.bold("written in the recipe otherwise than the graph says"))
+    for literal in found.literals:
+        console.show(f"  {literal}")
+
+
+def _show_power(found: Verification) -> None:
+    if not found.power:
+        return
+    silent = [f"{each.node}.{each.field}" for each in found.power if not each.exercised]
+    console.show()
+    console.show(
+        console.bold("power") + f": a little change of {len(found.power) - len(silent)} of "
+        f"{console.plural(len(found.power), 'field')} of the plugins would have been noticed"
+    )
+    if silent:
+        console.show(f"  not exercised: {', '.join(silent)}")
 
 
 def _conclusion(found: Verification) -> str:
@@ -195,13 +219,16 @@ def _conclusion(found: Verification) -> str:
 
 def _show_verdict(verdict: Verdict, of: Verification) -> None:
     from surgeon.verification import DetectionComparison
+    from surgeon.verification.probes import PREFIX
 
     console.show()
     console.show(
         console.bold(f"{verdict.name}: {verdict.outcome}")
         + (f" ({verdict.reason})" if verdict.reason else "")
     )
-    worst_first = sorted(verdict.comparisons, key=lambda c: c.outcome == "passed")[:_LINES]
+    probes = [c for c in verdict.comparisons if c.outcome == "passed" and c.picture.startswith(PREFIX)]
+    shown = [c for c in verdict.comparisons if c not in probes]
+    worst_first = sorted(shown, key=lambda c: c.outcome == "passed")[:_LINES]
     detections = [c for c in worst_first if isinstance(c, DetectionComparison)]
     tensors = [c for c in worst_first if not isinstance(c, DetectionComparison)]
     several = len(of.pictures) > 1
@@ -210,9 +237,11 @@ def _show_verdict(verdict: Verdict, of: Verification) -> None:
     if detections:
         head = ("", "original", "rewritten", "matched", "box error", "(median)", "score error", "excused", "")
         console.table([head, *(_detections(c, several) for c in detections)], right=(1, 2, 3, 4, 5, 6))
-    if len(verdict.comparisons) > _LINES:
+    if len(shown) > _LINES:
+        console.show(f"  and {console.plural(len(shown) - _LINES, 'comparison')} more; --json lists all")
+    if probes:
         console.show(
-            f"  and {console.plural(len(verdict.comparisons) - _LINES, 'comparison')} more; --json lists all"
+            f"  {console.plural(len(probes), 'probe')} of its rules passed as well; --json lists them"
         )
     for comparison in detections:
         _show_differences(comparison, of)
@@ -241,7 +270,7 @@ def _detections(found: DetectionComparison, several: bool) -> tuple[str, ...]:
 
 
 def _subject(subject: str, picture: str, several: bool) -> str:
-    return f"{subject}, {picture}" if several and picture else subject
+    return f"{subject}, {picture}" if picture and (several or picture.startswith("probe: ")) else subject
 
 
 def _because(reason: str) -> str:

@@ -201,6 +201,17 @@ class Family(ABC):
         """
         return {}
 
+    def heads_for(
+        self, boxes: np.ndarray, scores: np.ndarray, values: Mapping[Ref, np.ndarray]
+    ) -> Mapping[Ref, np.ndarray]:
+        """Return what to put into the original's tensors so that it suppresses these boxes.
+
+        ``boxes`` is float32[P, 4] (ymin, xmin, ymax, xmax relative to the picture), ``scores`` float32[P, C]
+        the probabilities of the classes without the background. ``values`` are those of ``plugin_sources``,
+        whose shapes and anchors count. Raise SurgeonError D107 where the family cannot.
+        """
+        raise self.fail("D107", f"the family '{self.name}' does not tell what its heads give for a box")
+
     def config_check(self, config: PipelineConfig) -> tuple[ConfigMatch, ...]:
         """Compare a pipeline config with the graph, value by value."""
         return ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from surgeon.catalog import Catalog, PluginSpec
@@ -68,6 +69,84 @@ def derive_known_fields(
         fields[key] = derived.value
         found.append(Derivation(name, key, derived.value, derived.evidence))
     return fields, found, unknown
+
+
+@dataclass(frozen=True)
+class LiteralDifference:
+    """A field that a recipe writes otherwise than the graph says, which ``derived`` tells."""
+
+    value: Any
+    derived: Derivation
+
+    def __str__(self) -> str:
+        derived = self.derived
+        return (
+            f"{derived.node}.{derived.field} is {_shown(self.value)}; the graph says {_shown(derived.value)}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**self.derived.to_json(), "value": self.value, "derived": self.derived.value}
+
+
+@dataclass(frozen=True)
+class FieldReview:
+    """What holding a recipe's plugin fields against the graph gave.
+
+    ``differences`` are literals that differ. ``settled`` are the nodes whose derivable fields are all what
+    the graph says (membership only).
+    """
+
+    differences: tuple[LiteralDifference, ...]
+    settled: frozenset[str]
+
+
+def review_fields(context: DerivationContext, names: Collection[str]) -> FieldReview:
+    """Hold the fields of some of the recipe's plugin nodes against what the graph says of them.
+
+    Fields that the graph does not tell, or that no derivation is for, are passed over.
+    """
+    differences: list[LiteralDifference] = []
+    settled: list[str] = []
+    for name, definition in context.recipe.nodes.items():
+        if name not in names or definition.plugin is None:
+            continue
+        specs, known = (
+            context.catalog[definition.plugin].fields,
+            derivations(context.catalog, definition.plugin),
+        )
+        here = context.of(name)
+        untold, count = not known, len(differences)
+        for key, derive in known.items():
+            value = (definition.fields or {}).get(key, specs[key].default)
+            if value is None or value == "auto":
+                continue
+            try:
+                derived = derive(here)
+            except SurgeonError:
+                untold = True
+                continue
+            if not _same(specs[key].convert(value), specs[key].convert(derived.value)):
+                found = Derivation(name, key, derived.value, derived.evidence)
+                differences.append(LiteralDifference(value, found))
+        if not untold and len(differences) == count:
+            settled.append(name)
+    return FieldReview(tuple(differences), frozenset(settled))
+
+
+def _same(one: object, other: object) -> bool:
+    """Return whether two values of a field are the same, floats to a millionth."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-6)
+    return one == other
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
 def check_lacks(context: DerivationContext, name: str, plugin: PluginSpec) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from surgeon.catalog import Catalog, PluginSpec
 from surgeon.catalog.reference import Reference
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.graph import DType, Graph, Node, Ref, TensorSpec
+from surgeon.graph import AttrValue, DType, Graph, Node, Ref, TensorSpec
 from surgeon.graph.op_sets import LOOP_ENDS, PLACEHOLDERS, UNSET_PLACEHOLDERS
 from surgeon.infer import Inference
 from surgeon.language import Recipe
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Changes = Mapping[str, Collection[str]]
+Fields = Mapping[str, AttrValue]
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,31 @@ class _Level:
 class Execution:
     """One run of a rewritten graph.
 
-    The values at the seams between TensorFlow and the plugins, and of the outputs.
+    ``values`` are those at the seams between TensorFlow and the plugins, and of the outputs, as far as they
+    are computed. Where rules or fields were changed they are computed when they are asked for.
     """
 
     runner: ReferenceRunner
-    values: Arrays
+    values: dict[Ref, np.ndarray]
     changes: Changes = field(default_factory=dict)
+    fields: Mapping[str, Fields] = field(default_factory=dict)
 
     def __getitem__(self, ref: Ref) -> np.ndarray:
         """Return an output of the graph, an output of a plugin node or a tensor that one reads."""
+        if ref not in self.values:
+            self.runner._complete(self, self.runner._behind(ref.node))
         return self.values[ref]
 
     def changed(self, changes: Changes) -> Execution:
         """Return the run with rules changed: names of plugin nodes, and the changes of their references.
 
-        What does not depend on these nodes keeps its value; the rest is computed again.
+        What does not depend on these nodes keeps its value.
         """
-        return self.runner._again(self, changes)
+        return self.runner._again(self, changes, self.fields)
+
+    def with_fields(self, name: str, fields: Fields) -> Execution:
+        """Return the run with other fields of one plugin node."""
+        return self.runner._again(self, self.changes, {**self.fields, name: fields})
 
     def with_rule_changed(self, change: str) -> Execution:
         """Return the run with a rule changed in the reference of every plugin node that has it."""
@@ -89,6 +97,8 @@ class ReferenceRunner(Runner):
         self.graph = graph
         self.fetches = graph.output_refs if fetches is None else tuple(fetches)
         self._needed = graph.ancestors(ref.node for ref in self.fetches)
+        self._ancestors: dict[str, set[str]] = {}
+        self._dependents: dict[str, set[str]] = {}
         self.references = _references(graph, self._needed, catalog)
         self._types = {
             name: _port_types(reference.plugin, graph[name]) for name, reference in self.references.items()
@@ -148,43 +158,67 @@ class ReferenceRunner(Runner):
 
         Raise SurgeonError V106 where TensorFlow cannot compute a part, and as :meth:`Reference.run`.
         """
-        return self._complete({ref: value for ref, value in feeds.items() if ref.node in self._needed}, {})
+        known = {ref: value for ref, value in feeds.items() if ref.node in self._needed}
+        execution = Execution(self, known)
+        self._complete(execution, self._needed)
+        return execution
 
     def alone(
-        self, name: str, inputs: Sequence[np.ndarray], changes: Collection[str] = ()
+        self,
+        name: str,
+        inputs: Sequence[np.ndarray],
+        changes: Collection[str] = (),
+        fields: Fields | None = None,
     ) -> tuple[np.ndarray, ...]:
-        """Return what one plugin node computes of other inputs than its own.
+        """Return what one plugin node computes of other inputs than its own, with other ``fields`` if given.
 
         Raise SurgeonError as :meth:`Reference.run`.
         """
-        return self.references[name].run(self.graph[name].attrs, inputs, changes)
+        attrs = self.graph[name].attrs if fields is None else fields
+        return self.references[name].run(attrs, inputs, changes)
 
-    def _complete(self, known: dict[Ref, np.ndarray], changes: Changes) -> Execution:
-        """Compute what is not in ``known``, level by level."""
+    def _complete(self, execution: Execution, wanted: Collection[str]) -> None:
+        """Compute what an execution does not know yet of the nodes ``wanted``, level by level."""
+        known = execution.values
         for level in self._levels:
-            wanted = [ref for ref in level.fetched if ref not in known]
-            if wanted and self._session is not None:
+            fetched = [ref for ref in level.fetched if ref not in known and ref.node in wanted]
+            if fetched and self._session is not None:
                 feeds = {self._in_session(ref): value for ref, value in known.items()}
-                values = self._session.fetch([self._in_session(ref) for ref in wanted], feeds)
-                known.update({ref: values[self._in_session(ref)] for ref in wanted})
+                values = self._session.fetch([self._in_session(ref) for ref in fetched], feeds)
+                known.update({ref: values[self._in_session(ref)] for ref in fetched})
             for name in level.plugins:
-                if Ref(name) not in known:
-                    node = self.graph[name]
-                    outputs = self.alone(name, [known[ref] for ref in node.inputs], changes.get(name, ()))
+                if Ref(name) not in known and name in wanted:
+                    inputs = [known[ref] for ref in self.graph[name].inputs]
+                    changes, fields = execution.changes.get(name, ()), execution.fields.get(name)
+                    outputs = self.alone(name, inputs, changes, fields)
                     known.update({Ref(name, slot): value for slot, value in enumerate(outputs)})
-        return Execution(self, MappingProxyType(known), changes)
 
-    def _again(self, execution: Execution, changes: Changes) -> Execution:
+    def _again(self, execution: Execution, changes: Changes, fields: Mapping[str, Fields]) -> Execution:
+        """Return an execution that knows what does not depend on nodes with other changes or fields."""
         stale: set[str] = set()
-        for name in self._order:
-            node = self.graph[name]
-            if changes.get(name, ()) != execution.changes.get(name, ()) or any(
-                source in stale for source in node.sources
-            ):
-                stale.add(name)
-        return self._complete(
-            {ref: value for ref, value in execution.values.items() if ref.node not in stale}, changes
-        )
+        for name in self.references:
+            if changes.get(name, ()) != execution.changes.get(name, ()) or fields.get(
+                name
+            ) is not execution.fields.get(name):
+                stale |= self._after(name)
+        known = {ref: value for ref, value in execution.values.items() if ref.node not in stale}
+        return Execution(self, known, changes, fields)
+
+    def _behind(self, name: str) -> set[str]:
+        """Return the nodes that one depends on, itself included (membership only)."""
+        if name not in self._ancestors:
+            self._ancestors[name] = self.graph.ancestors([name])
+        return self._ancestors[name]
+
+    def _after(self, name: str) -> set[str]:
+        """Return the nodes that depend on one, itself included (membership only)."""
+        if name not in self._dependents:
+            stale = {name}
+            for other in self._order:
+                if any(source in stale for source in self.graph[other].sources):
+                    stale.add(other)
+            self._dependents[name] = stale
+        return self._dependents[name]
 
     @cached_property
     def _order(self) -> list[str]:

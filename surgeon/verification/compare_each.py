@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,16 +13,17 @@ from surgeon.catalog.reference import Counterfactual
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import DType, Graph, Node, Ref
 from surgeon.graph.op_sets import PLACEHOLDERS
-from surgeon.runners.references import ReferenceRunner
+from surgeon.runners.references import Fields, ReferenceRunner
 from surgeon.runners.tensorflow import Arrays
 from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.compare_tensors import compare_tensors, shown
 from surgeon.verification.correspondence import Replacement
-from surgeon.verification.counterfactuals import counterfactuals_of
 from surgeon.verification.graph_pair import GraphPair, Region
 from surgeon.verification.limits import Limits
 from surgeon.verification.records import RunRecord
 from surgeon.verification.results import Comparison, Outcome, TensorComparison
+
+_AS_THEY_ARE: Mapping[str, Fields] = MappingProxyType({})
 
 _WIDER = 10
 """Factor by which the original's values are put into a node a second time."""
@@ -38,12 +40,47 @@ def compare_each(graphs: GraphPair, record: RunRecord, limits: Limits, *, first:
         if replaced.node.op in PLACEHOLDERS
     ]
     if graphs.anchor_makers and first:
-        comparisons.append(_anchors(graphs, record, limits))
+        comparisons.append(compare_anchors(graphs, record, limits))
     for region in graphs.regions:
-        comparisons += _region(graphs, region, record, limits)
+        comparisons += compare_region(graphs, region, record, limits)
     if graphs.plugin is not None:
-        comparisons.append(_detections(graphs, graphs.plugin, record, limits))
+        comparisons.append(compare_plugin(graphs, graphs.plugin, record, limits))
     return comparisons
+
+
+def compare_probes(
+    graphs: GraphPair, record: RunRecord, limits: Limits
+) -> tuple[list[RunRecord], list[Comparison]]:
+    """Return the probes, and what the plugin that gives detections makes of each beside the original.
+
+    The rest of the inputs is that of a record. There are none where nothing in the original stands for what
+    the plugin reads. What no recipe can avoid is excused in any number, for a probe is made to provoke it.
+    """
+    plugin = graphs.plugin
+    if plugin is None or not _gives_to(graphs, plugin, record):
+        return [], []
+    wide = replace(limits, any_unavoidable=True)
+    probes: list[RunRecord] = []
+    comparisons: list[Comparison] = []
+    try:
+        for probe in graphs.probes(record):
+            found = compare_plugin(graphs, plugin, probe, wide)
+            # A probe in which nothing is detected is meant so, or shows by its power that it proves nothing.
+            if found.outcome is Outcome.INCONCLUSIVE:
+                found = replace(found, outcome=Outcome.PASSED)
+            probes.append(probe)
+            comparisons.append(found)
+    except SurgeonError as exc:
+        reason = f"no probes: {exc.diagnostics[0].message}"
+        comparisons.append(_not_compared(plugin.name, record, reason))
+    return probes, comparisons
+
+
+def _gives_to(graphs: GraphPair, plugin: Node, record: RunRecord) -> bool:
+    try:
+        return bool(given_to_plugin(graphs, plugin, record))
+    except SurgeonError:
+        return False
 
 
 def _not_compared(subject: object, record: RunRecord, reason: str) -> TensorComparison:
@@ -64,10 +101,12 @@ def _input(graphs: GraphPair, replaced: Replacement, record: RunRecord, limits: 
     )
 
 
-def _anchors(graphs: GraphPair, record: RunRecord, limits: Limits) -> Comparison:
+def compare_anchors(
+    graphs: GraphPair, record: RunRecord, limits: Limits, fields: Mapping[str, Fields] = _AS_THEY_ARE
+) -> Comparison:
     """Compare the anchors and variances that the plugin reads with the original's.
 
-    An excuse counts once for all of them.
+    ``fields`` are other fields of nodes that make them. An excuse counts once for all anchors.
     """
     assert graphs.family is not None
     spaces = dict.fromkeys(space for replaced in graphs.anchor_makers for space in replaced.namespaces)
@@ -78,12 +117,12 @@ def _anchors(graphs: GraphPair, record: RunRecord, limits: Limits) -> Comparison
         return _not_compared(subject, record, exc.diagnostics[0].message)
     ref, tolerance = graphs.inputs_by_port[graphs.family.anchor_port], limits.tolerances.box
     execution = graphs.execute(record.inputs)
+    for name, changed_fields in fields.items():
+        execution = execution.with_fields(name, changed_fields)
     comparison = compare_tensors(subject, "", expected, execution[ref], tolerance, relative=False)
     if comparison.outcome is not Outcome.FAILED:
         return comparison
-    behind = graphs.runner.graph.ancestors([ref.node])
-    references = (reference for name, reference in graphs.runner.references.items() if name in behind)
-    for counterfactual in counterfactuals_of(references):
+    for counterfactual in graphs.counterfactuals_of(graphs.behind_anchors, fields):
         changed = execution.with_rule_changed(counterfactual.name)[ref]
         then = compare_tensors(subject, "", expected, changed, tolerance, relative=False)
         if then.outcome is Outcome.PASSED:
@@ -95,7 +134,7 @@ def _excused(
     comparison: TensorComparison, counterfactual: Counterfactual, limits: Limits
 ) -> TensorComparison:
     avoidable = [counterfactual.name] if counterfactual.avoidable else []
-    refused = limits.refused({counterfactual.name: 1}, avoidable, 0)
+    refused = replace(limits, any_unavoidable=True).refused({counterfactual.name: 1}, avoidable, 1)
     return replace(
         comparison,
         outcome=Outcome.FAILED if refused else Outcome.PASSED,
@@ -104,22 +143,28 @@ def _excused(
     )
 
 
-def _detections(graphs: GraphPair, plugin: Node, record: RunRecord, limits: Limits) -> Comparison:
+def compare_plugin(
+    graphs: GraphPair, plugin: Node, record: RunRecord, limits: Limits, fields: Fields | None = None
+) -> Comparison:
+    """Compare what the plugin detects, of the original's own heads and anchors, with what the original does.
+
+    ``fields`` are other fields than the plugin's own; what goes in stays the same.
+    """
     replaced = next((r for r in graphs.match.replacements if r.node.name == plugin.name), None)
     subject = str(replaced) if replaced is not None else plugin.name
     try:
-        given = _plugin_inputs(graphs, plugin, record)
+        given = given_to_plugin(graphs, plugin, record)
     except SurgeonError as exc:
         return _not_compared(subject, record, exc.diagnostics[0].message)
     if not given:
         return _not_compared(subject, record, f"nothing in the original stands for the inputs of {plugin.op}")
 
     def run(change: str) -> Sequence[np.ndarray]:
-        return graphs.runner.alone(plugin.name, given, (change,) if change else ())
+        return graphs.runner.alone(plugin.name, given, (change,) if change else (), fields)
 
     assert record.detections is not None
     rerun = partial(graphs.detections_of, run, record.window)
-    counterfactuals = counterfactuals_of([graphs.runner.references[plugin.name]])
+    counterfactuals = graphs.counterfactuals_of([plugin.name], () if fields is None else [plugin.name])
     try:
         return compare_detections(
             subject, record.name, record.detections, rerun(""), limits, counterfactuals, rerun
@@ -128,7 +173,7 @@ def _detections(graphs: GraphPair, plugin: Node, record: RunRecord, limits: Limi
         return TensorComparison(subject, record.name, Outcome.FAILED, exc.diagnostics[0].message)
 
 
-def _plugin_inputs(graphs: GraphPair, plugin: Node, record: RunRecord) -> list[np.ndarray]:
+def given_to_plugin(graphs: GraphPair, plugin: Node, record: RunRecord) -> list[np.ndarray]:
     """Return what the original gives to a plugin, in the order in which it reads it; nothing where nothing in
     the original stands for its ports.
 
@@ -141,14 +186,22 @@ def _plugin_inputs(graphs: GraphPair, plugin: Node, record: RunRecord) -> list[n
     return [given[ports[ref]] for ref in plugin.inputs] if given else []
 
 
-def _region(graphs: GraphPair, region: Region, record: RunRecord, limits: Limits) -> list[Comparison]:
+def compare_region(
+    graphs: GraphPair,
+    region: Region,
+    record: RunRecord,
+    limits: Limits,
+    fields: Mapping[str, Fields] = _AS_THEY_ARE,
+) -> list[Comparison]:
     """Compare what a node put in gives with the tensors whose place it takes, on the original's values and on
     wider ones.
+
+    ``fields`` are other fields of plugin nodes in the region.
     """
     if region.reason:
         return [_not_compared(region.replaced, record, region.reason)]
     given = {ref: record.values[origin] for ref, origin in region.fed.items()}
-    found = _against(graphs, region, given, record.values, record, limits)
+    found = _against(graphs, region, given, record.values, record, limits, fields)
     wide = {ref: np.float32(_WIDER) * value for ref, value in given.items() if value.dtype == np.float32}
     if len(wide) != len(region.fed) or not wide or any(c.outcome is Outcome.FAILED for c in found):
         return found
@@ -164,7 +217,7 @@ def _region(graphs: GraphPair, region: Region, record: RunRecord, limits: Limits
         *found,
         *(
             c
-            for c in _against(graphs, region, wide, expected, record, limits, name)
+            for c in _against(graphs, region, wide, expected, record, limits, fields, name)
             if c.outcome is Outcome.FAILED
         ),
     ]
@@ -177,6 +230,7 @@ def _against(
     expected: Arrays,
     record: RunRecord,
     limits: Limits,
+    fields: Mapping[str, Fields],
     name: str = "",
 ) -> list[Comparison]:
     """Run a region on the given inputs, and compare its outputs with the original's tensors in
@@ -185,7 +239,7 @@ def _against(
     subject = name or str(region.replaced)
     try:
         graph = graphs.runner.graph
-        runner = ReferenceRunner(_cut_out(graph, region, given), graphs.catalog, list(region.outputs))
+        runner = ReferenceRunner(_cut_out(graph, region, given, fields), graphs.catalog, list(region.outputs))
         run = runner.execute({_entry(graph, ref): value for ref, value in given.items()})
     except SurgeonError as exc:
         return [TensorComparison(subject, record.name, Outcome.FAILED, exc.diagnostics[0].message)]
@@ -205,11 +259,12 @@ def _against(
     return found
 
 
-def _cut_out(graph: Graph, region: Region, given: Arrays) -> Graph:
+def _cut_out(graph: Graph, region: Region, given: Arrays, fields: Mapping[str, Fields]) -> Graph:
     """Return the region as a graph of its own, with placeholders for what goes in."""
     nodes = []
     for node in graph:
         if node.name in region.nodes:
+            node = replace(node, attrs=fields.get(node.name, node.attrs))
             nodes.append(
                 node.with_inputs(
                     tuple(_entry(graph, ref) if ref in region.fed else ref for ref in node.inputs), ()

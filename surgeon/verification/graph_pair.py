@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TypeAlias
@@ -11,8 +11,10 @@ from typing import TypeAlias
 import numpy as np
 
 from surgeon.catalog import Catalog
+from surgeon.catalog.reference import Counterfactual, Reference
 from surgeon.diagnostics import error
-from surgeon.families import Family, nearest_family
+from surgeon.families import DerivationContext, Family, nearest_family
+from surgeon.families.fields import FieldReview, review_fields
 from surgeon.graph import DType, Graph, Node, Ref, Shape
 from surgeon.graph.op_sets import PLACEHOLDERS, UNSET_PLACEHOLDERS
 from surgeon.infer import Inference
@@ -24,6 +26,7 @@ from surgeon.runners.references import Execution, ReferenceRunner
 from surgeon.runners.tensorflow import Arrays, TensorFlowRunner
 from surgeon.verification.correspondence import Correspondence, Replacement
 from surgeon.verification.counterfactuals import DROP_EMPTY, KEEP_ALL, counterfactuals_of
+from surgeon.verification.probes import probes_of
 from surgeon.verification.records import RunInfo, RunRecord
 
 PluginRun: TypeAlias = Callable[[str], Sequence[np.ndarray]]
@@ -79,9 +82,36 @@ class GraphPair:
         self.match = Correspondence(plan, recipe)
         self.target = plan.target
         self.runner = _RewrittenGraph.of_plan(plan, recipe, catalog)
-        self.counterfactuals = counterfactuals_of(self.runner.references.values())
         self.inference = Inference(self.graph)
         self.original = TensorFlowRunner(self.graph, self._fetches())
+
+    @cached_property
+    def counterfactuals(self) -> tuple[Counterfactual, ...]:
+        """The rules that the references of the rewritten graph's plugins can change."""
+        return self.counterfactuals_of(self.runner.references)
+
+    def counterfactuals_of(
+        self, names: Collection[str], changed: Collection[str] = ()
+    ) -> tuple[Counterfactual, ...]:
+        """Return the rules that the references of some plugin nodes can change, in the order of trial.
+
+        A recipe can avoid none of those of a plugin whose fields are what the graph says already; nodes with
+        ``changed`` fields are none of these.
+        """
+        references = self.runner.references
+        return counterfactuals_of(
+            _unavoidable(references[name])
+            if name in self.fields.settled and name not in changed
+            else references[name]
+            for name in references
+            if name in names
+        )
+
+    @cached_property
+    def fields(self) -> FieldReview:
+        """The plugins' fields held against what the graph says."""
+        context = DerivationContext(self.recipe, self.graph, self.catalog)
+        return review_fields(context, self.runner.references)
 
     @cached_property
     def plugin(self) -> Node | None:
@@ -181,10 +211,18 @@ class GraphPair:
         """The nodes put in that make the anchors which the plugin reads."""
         if self.family is None or self.family.anchor_port not in self.inputs_by_port:
             return ()
-        behind = self.runner.graph.ancestors([self.inputs_by_port[self.family.anchor_port].node])
         return tuple(
-            r for r in self.match.replacements if r.node.name in behind and r.node.op not in PLACEHOLDERS
+            r
+            for r in self.match.replacements
+            if r.node.name in self.behind_anchors and r.node.op not in PLACEHOLDERS
         )
+
+    @cached_property
+    def behind_anchors(self) -> set[str]:
+        """The nodes that the anchors depend on which the plugin reads (membership only)."""
+        port = self.family.anchor_port if self.family is not None else ""
+        anchors = self.inputs_by_port.get(port)
+        return self.runner.graph.ancestors([anchors.node]) if anchors is not None else set()
 
     @cached_property
     def regions(self) -> tuple[Region, ...]:
@@ -405,6 +443,23 @@ class GraphPair:
         execution = self.execute(feeds)
         return self.detections_of(partial(self._outputs, execution), window, change)
 
+    def probes(self, record: RunRecord) -> Iterator[RunRecord]:
+        """Yield what the original makes of each probe, with the rest of its inputs from a record.
+
+        Raise SurgeonError where the graph does not tell what probes are made of, V106 where TensorFlow cannot
+        compute them.
+        """
+        assert self.family is not None and self.plugin is not None
+        limits = [value for value in self.plugin.attrs.values() if isinstance(value, int)]
+        fed = {Ref(name): record.values[Ref(name)] for name in self.original.inputs}
+        wanted = [*dict.fromkeys((*self.detections.values(), *self.family.plugin_sources))]
+        for probe in probes_of(self.family.postprocessing, limits):
+            heads = self.family.heads_for(probe.boxes, probe.scores, record.values)
+            values = self.original.fetch(wanted, {**fed, **heads})
+            yield RunRecord(
+                probe.name, None, record.window, record.inputs, self._detections_of(values), values=values
+            )
+
     def execute(self, feeds: Mapping[str, np.ndarray]) -> Execution:
         """Return a run of the rewritten graph on a record's arrays."""
         return self.runner.execute({Ref.parse(name): value for name, value in feeds.items()})
@@ -414,3 +469,9 @@ class GraphPair:
         if change:
             execution = execution.with_rule_changed(change)
         return [execution[Ref.parse(name)] for name in self.runner.info.detections.values()]
+
+
+def _unavoidable(reference: Reference) -> Reference:
+    """Return a reference none of whose rules a recipe can avoid."""
+    rules = {name: replace(rule, avoidable=False) for name, rule in reference.counterfactuals.items()}
+    return replace(reference, counterfactuals=rules)

@@ -13,10 +13,13 @@ from surgeon.verification.results import Tolerances
 class Limits:
     """What is allowed: the tolerances, and how many excused differences on one picture (None: the
     default).
+
+    With ``any_unavoidable``, what no recipe can avoid is allowed in any number, and not counted.
     """
 
     tolerances: Tolerances = field(default_factory=Tolerances)
     max_excused: int | None = None
+    any_unavoidable: bool = False
 
     def check(self) -> Limits:
         """Return these limits.
@@ -44,10 +47,12 @@ class Limits:
         By default those whose counterfactuals are ``avoidable`` are not allowed, as the recipe's numbers
         cause them, and the others up to half of the ``total`` detections.
         """
-        count = sum(excused.values())
+        avoided = sum(excused.get(name, 0) for name in avoidable)
+        count = avoided if self.any_unavoidable else sum(excused.values())
         if self.max_excused is not None:
             return f"{count} excused, at most {self.max_excused} allowed" if count > self.max_excused else ""
-        avoided = sum(excused.get(name, 0) for name in avoidable)
         if avoided:
             return f"{avoided} excused that the recipe could avoid; --max-excused allows them"
+        if self.any_unavoidable:
+            return ""
         return f"{count} excused, at most half of {total} allowed" if 2 * count > total else ""

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from surgeon.display import Displayed
+from surgeon.families.fields import LiteralDifference
 
 
 class Outcome(str, Enum):
@@ -210,6 +211,43 @@ class Verdict(Displayed):
 
 
 @dataclass(frozen=True)
+class FieldPower:
+    """Whether a field of a plugin node would be noticed if it were wrong.
+
+    ``changes`` are values a little beside the field's own, each with the name of the picture or probe whose
+    comparison fails with it; empty where none does.
+    """
+
+    node: str
+    plugin: str
+    field: str
+    value: Any
+    changes: tuple[tuple[Any, str], ...]
+
+    @property
+    def exercised(self) -> bool:
+        """True where a change is noticed."""
+        return any(noticed for _, noticed in self.changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "node": self.node,
+            "plugin": self.plugin,
+            "field": self.field,
+            "value": _plain(self.value),
+            "exercised": self.exercised,
+            "changes": [{"value": _plain(value), "noticed_by": name or None} for value, name in self.changes],
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+@dataclass(frozen=True)
 class Verification(Displayed):
     """Whether a rewritten graph computes what the original computes.
 
@@ -219,7 +257,9 @@ class Verification(Displayed):
     was made up. ``excuses`` says what the names of excuses mean, ``labels`` the classes; ``max_excused`` is
     how many excused differences were allowed on one picture, None for the default. ``drawn`` names the files
     that show both sets of detections. ``runtime`` tells what was run in place of the rewritten graph (an
-    engine: its file, precision and GPU), nothing where that was the graph itself.
+    engine: its file, precision and GPU), nothing where that was the graph itself. ``power`` tells of each
+    field of each plugin whether a wrong value would have been noticed, ``literals`` which fields the recipe
+    writes otherwise than the graph says; both are empty where a file was run.
     """
 
     recipe: str
@@ -233,6 +273,8 @@ class Verification(Displayed):
     labels: Mapping[int, str] = field(default_factory=dict)
     drawn: tuple[str, ...] = ()
     runtime: Mapping[str, str] = field(default_factory=dict)
+    power: tuple[FieldPower, ...] = ()
+    literals: tuple[LiteralDifference, ...] = ()
 
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{verdict.name} {verdict.outcome}" for verdict in self.verdicts)
@@ -266,6 +308,8 @@ class Verification(Displayed):
             "labels": {str(number): name for number, name in self.labels.items()},
             "drawn": list(self.drawn),
             "runtime": dict(self.runtime),
+            "power": [each.to_json() for each in self.power],
+            "literals": [each.to_json() for each in self.literals],
         }
 
 

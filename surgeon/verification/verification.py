@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from surgeon.runners.image import Picture, prepare
 from surgeon.runners.references import ReferenceRunner
 from surgeon.runners.runner import Runner
 from surgeon.verification.compare_detections import compare_detections
-from surgeon.verification.compare_each import compare_each
+from surgeon.verification.compare_each import compare_each, compare_probes
 from surgeon.verification.compare_tensors import compare_tensors, shown
 from surgeon.verification.counterfactuals import Rerun
 from surgeon.verification.graph_pair import GraphPair
 from surgeon.verification.limits import Limits
+from surgeon.verification.power import measure_power
 from surgeon.verification.records import RunInfo, RunRecord
 from surgeon.verification.results import Comparison, Outcome, TensorComparison, Verdict, Verification, worst
 
@@ -45,13 +47,28 @@ def verify_rewritten(
 ) -> Verification:
     """Hold the rewritten graph, run by the plugins' references, against records of the original.
 
-    Each node put in is also compared alone. Raise SurgeonError as :func:`verify_runner` does.
+    Each node put in is also compared alone, and the plugin that gives detections on probes. Where all of that
+    passed, it is measured which wrong fields would not have.
+    Raise SurgeonError as :func:`verify_runner` does.
     """
 
-    def each(record: RunRecord, first: bool) -> Iterable[Comparison]:
-        return compare_each(graphs, record, limits, first=first)
+    first_record: list[RunRecord] = []
+    probes: list[RunRecord] = []
 
-    return verify_runner(graphs.runner, records, info, limits, each=each, by_reference=True, output=output)
+    def each(record: RunRecord, first: bool) -> Iterable[Comparison]:
+        yield from compare_each(graphs, record, limits, first=first)
+        if first:
+            first_record.append(record)
+            made, comparisons = compare_probes(graphs, record, limits)
+            probes.extend(made)
+            yield from comparisons
+
+    found = verify_runner(graphs.runner, records, info, limits, each=each, by_reference=True, output=output)
+    found = replace(found, literals=graphs.fields.differences)
+    alone = next(verdict for verdict in found.verdicts if verdict.name == ALONE)
+    if alone.outcome is not Outcome.PASSED or not first_record:
+        return found
+    return replace(found, power=measure_power(graphs, first_record[0], probes, limits))
 
 
 def verify_runner(

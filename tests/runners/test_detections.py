@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from surgeon.catalog import load_catalog
 from surgeon.catalog.detections import gives_detections
+from surgeon.graph import DType, Graph, Node, Ref, Shape
 from surgeon.runners.detections import (
     NEAR,
     Detections,
@@ -16,6 +20,11 @@ from surgeon.runners.detections import (
     most_kept,
     pair,
 )
+from surgeon.runners.references import ReferenceRunner
+
+pytest.importorskip("onnx")
+onnx_inputs = importlib.import_module("onnx_inputs")
+CATALOG = load_catalog()
 
 TOLERANCE = 1e-4
 
@@ -68,6 +77,52 @@ def test_which_ports_are_detections() -> None:
         ("num_detections", "boxes", "scores", "classes")
     )
     assert not gives_detections(("layer0", "layer1")) and not gives_detections(("boxes", "scores"))
+
+
+@pytest.mark.parametrize("op", [op for op in CATALOG if CATALOG[op].detections])
+def test_every_plugin_of_the_catalog_gives_detections_as_its_definition_says(op: str) -> None:
+    sample = onnx_inputs.GENERATORS[op](np.random.default_rng(0))[0]
+    names = [f"in{n}" for n in range(len(sample.inputs))]
+    fed = [
+        Node(name, "Placeholder", attrs={"dtype": DType.of(value.dtype), "shape": Shape(value.shape)})
+        for name, value in zip(names, sample.inputs, strict=True)
+    ]
+    attrs = CATALOG[op].complete(sample.fields)
+    graph = Graph([*fed, Node("found", op, tuple(map(Ref, names)), attrs=attrs)], [Ref("found")])
+    runner = ReferenceRunner(graph, CATALOG)
+    assert gives_detections(runner.info.detections)
+    outputs = runner.run(dict(zip(names, sample.inputs, strict=True)))
+    parts = {part: outputs[name] for part, name in runner.info.detections.items()}
+    found = detections_of_plugin(parts, (300, 500))
+    assert [len(one) for one in found] == counted(op, outputs) and any(map(len, found))
+    for one in found:
+        assert (one.classes >= 0).all() and (np.diff(one.scores) <= 0).all()
+        assert one.boxes.shape == (len(one), 4) and len(one) <= most_kept(parts)
+        top, left, bottom, right = one.boxes.T
+        if "boxes" not in parts:  # lists give corners in the order in which they came in
+            assert (top <= bottom).all() and (left <= right).all()
+            assert top.min() >= 0 and right.max() <= 1 and bottom.max() <= 1
+
+
+def counted(op: str, outputs: dict[str, np.ndarray]) -> list[int]:
+    """Return how many detections of each picture there are by the plugin's own account."""
+    if op.startswith("NMS"):
+        return [int(n) for n in outputs["found:1"].view(np.int32).reshape(-1)]
+    if op in ("DetectionLayer_TRT", "GenerateDetection_TRT"):
+        return [int(n) for n in (outputs["found"][..., 5] > 0).sum(axis=1)]
+    return [int(n) for n in outputs["found"].reshape(-1)]
+
+
+def test_rows_of_six_have_their_columns_by_name() -> None:
+    layer, pixels = (
+        next(iter(CATALOG[op].detections)) for op in ("DetectionLayer_TRT", "GenerateDetection_TRT")
+    )
+    row = np.array([[[0.1, 0.2, 0.3, 0.4, 7, 0.5], [0, 0, 0, 0, -1, 0]]], np.float32)
+    (found,) = detections_of_plugin({layer: row})
+    np.testing.assert_allclose(found.boxes, [[0.1, 0.2, 0.3, 0.4]])
+    assert found.classes.tolist() == [7] and found.scores.tolist() == [0.5]
+    (scaled,) = detections_of_plugin({pixels: row * np.float32([30, 50, 30, 50, 1, 1])}, (30, 50))
+    np.testing.assert_allclose(scaled.boxes, found.boxes, rtol=1e-6)
 
 
 def test_boxes_relative_to_a_window() -> None:

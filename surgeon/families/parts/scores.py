@@ -140,3 +140,20 @@ def convert_scores(logits: np.ndarray, converter: Converter) -> np.ndarray:
         power = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return np.asarray(power / power.sum(axis=-1, keepdims=True), np.float32)
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32) if converter == "sigmoid" else logits
+
+
+_NEVER = np.float32(-200)
+"""What stands for a probability of 0: its sigmoid and its exponential are 0 in float32."""
+
+
+def logits_of(scores: np.ndarray, converter: Converter) -> np.ndarray:
+    """Return logits float32[N, P, C] of which a converter makes the scores float32[N, P, C].
+
+    For ``softmax`` the scores of a box add up to 1.
+    """
+    if converter == "identity":
+        return scores
+    likely = np.minimum(scores, np.float32(1 - 1e-7)).astype(np.float64)
+    with np.errstate(divide="ignore"):
+        found = np.log(likely) - (np.log1p(-likely) if converter == "sigmoid" else 0)
+    return np.asarray(np.maximum(found, _NEVER), np.float32)

@@ -18,7 +18,7 @@ from surgeon.families.finding import Finding
 from surgeon.families.parts.suppression import suppressions
 from surgeon.families.parts.walk import source
 from surgeon.families.postprocessing import LazyFinding, Postprocessing
-from surgeon.families.ssd.plugin_inputs import plugin_inputs, prior_boxes
+from surgeon.families.ssd.plugin_inputs import heads_for, plugin_inputs, prior_boxes
 from surgeon.families.ssd.suppression import SuppressionFindings
 from surgeon.graph import AttrValue, Graph, Node, Ref
 from surgeon.infer import Inference
@@ -222,6 +222,12 @@ class SingleShotDetector(SuppressionFindings):
         if {port.name for port in plugin.inputs} != {"loc", "conf", "prior"}:
             return {}
         return plugin_inputs(self, fields, values)
+
+    def heads_for(
+        self, boxes: np.ndarray, scores: np.ndarray, values: Mapping[Ref, np.ndarray]
+    ) -> Mapping[Ref, np.ndarray]:
+        """Return encodings and scores before they are converted, for boxes and their probabilities."""
+        return heads_for(self, boxes, scores, values)
 
     def anchor_input(self, values: Mapping[Ref, np.ndarray]) -> np.ndarray:
         """Return the anchors as ``anchor_port`` reads them, from the values of ``plugin_sources``."""

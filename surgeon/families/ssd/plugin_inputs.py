@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from surgeon.families.parts.scores import convert_scores
+from surgeon.families.parts.scores import convert_scores, logits_of
 from surgeon.graph import AttrValue, Ref
 
 if TYPE_CHECKING:
@@ -41,6 +41,38 @@ def plugin_inputs(
         "conf": _flat(scores),
         "prior": detector.anchor_input(values),
     }
+
+
+def heads_for(
+    detector: SingleShotDetector, boxes: np.ndarray, scores: np.ndarray, values: Mapping[Ref, np.ndarray]
+) -> dict[Ref, np.ndarray]:
+    """Return encodings and logits by tensor, in the shapes that ``values`` have.
+
+    They stand for boxes float32[P, 4] (ymin, xmin, ymax, xmax) and probabilities float32[P, C] without the
+    background's.
+
+    Raise SurgeonError D107 where no scores can be that low.
+    """
+    original = detector.postprocessing
+    anchors = values[detector.anchors_tensor.value].reshape(-1, 4)
+    x, y, width, height = original.variances.value
+    size, anchor_size = boxes[:, 2:] - boxes[:, :2], anchors[:, 2:] - anchors[:, :2]
+    offset = (boxes[:, 2:] + boxes[:, :2] - anchors[:, 2:] - anchors[:, :2]) / 2
+    encoded = np.concatenate(
+        [offset / anchor_size / np.array([y, x]), np.log(size / anchor_size) / np.array([height, width])],
+        axis=1,
+    )
+    converter = original.score_converter.value
+    if original.background.value == 0:
+        scores = np.concatenate([1 - scores.sum(axis=1, keepdims=True), scores], axis=1)
+    elif converter == "softmax":
+        raise detector.fail("D107", "no scores are made up for a softmax without a class for the background")
+    logits = logits_of(scores, converter)
+    found = {
+        detector.encodings.value: encoded,
+        detector.logits.value: logits / np.float32(original.score_scale.value),
+    }
+    return {ref: array.astype(np.float32).reshape(values[ref].shape) for ref, array in found.items()}
 
 
 def _flat(array: np.ndarray) -> np.ndarray:

@@ -114,9 +114,12 @@ def nms_by_class(
 
 def _best_of_each(by_class: np.ndarray, count: int) -> np.ndarray:
     """Return float32[C, P] with all but the best ``count`` of each row at -inf."""
-    order = np.argsort(-by_class, axis=1, kind="stable")[:, :count]
-    kept = np.full_like(by_class, -np.inf)
-    np.put_along_axis(kept, order, np.take_along_axis(by_class, order, axis=1), axis=1)
+    full = np.flatnonzero(np.count_nonzero(by_class > -np.inf, axis=1) > count)
+    order = np.argsort(-by_class[full], axis=1, kind="stable")[:, :count]
+    best = np.full((len(full), by_class.shape[1]), -np.inf, by_class.dtype)
+    np.put_along_axis(best, order, np.take_along_axis(by_class[full], order, axis=1), axis=1)
+    kept = by_class.copy()
+    kept[full] = best
     return kept
 
 

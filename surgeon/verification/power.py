@@ -1,0 +1,178 @@
+"""Power: would a verification notice it if a field of a plugin were a little different?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from surgeon.catalog import FieldSpec, PluginSpec
+from surgeon.diagnostics import SurgeonError
+from surgeon.graph import Node
+from surgeon.runners.references import Fields
+from surgeon.verification.compare_detections import compare_detections
+from surgeon.verification.compare_each import (
+    compare_anchors,
+    compare_plugin,
+    compare_region,
+    given_to_plugin,
+)
+from surgeon.verification.graph_pair import GraphPair
+from surgeon.verification.limits import Limits
+from surgeon.verification.records import RunRecord
+from surgeon.verification.results import Comparison, DetectionComparison, FieldPower, Outcome
+
+STEP = 2e-3
+"""By what share a number is changed; the probes stand closer to the thresholds than that."""
+
+_FROM_ZERO = 0.01
+"""By how much 0 is changed."""
+
+_MOST = 24
+"""Changes of one field that are tried."""
+
+REFUSED = "refused"
+"""What notices a value that the plugin does not take."""
+
+Notices = Callable[[RunRecord, Fields], bool]
+"""Returns whether the comparison of a plugin node on a record fails with other fields."""
+
+
+def measure_power(
+    graphs: GraphPair, picture: RunRecord, probes: Sequence[RunRecord], limits: Limits
+) -> tuple[FieldPower, ...]:
+    """Change every field of every plugin node a little, and tell which of the records notices.
+
+    Only the changed plugin runs again, and what depends on it up to the next tensor that the original has.
+    What the recipe's own fields give on these records must have passed. A field that can have no other value
+    is left out.
+    """
+    limits = replace(limits, any_unavoidable=True)
+    found: list[FieldPower] = []
+    for node in graphs.runner.plugins:
+        plugin = graphs.runner.references[node.name].plugin
+        records, notices = _comparison(graphs, node, picture, probes, limits)
+        for field in plugin.fields.values():
+            value = node.attrs.get(field.name)
+            changes: list[tuple[Any, str]] = []
+            for other in changed_values(plugin, field, value) if value is not None else ():
+                noticed = _noticed_by(records, notices, {**node.attrs, field.name: other})
+                changes.append((other, noticed))
+                # What noticed one change is the likeliest to notice the next.
+                records.sort(key=partial(_is_not, noticed))
+            if changes:
+                found.append(FieldPower(node.name, node.op, field.name, value, tuple(changes)))
+    return tuple(found)
+
+
+def _comparison(
+    graphs: GraphPair, node: Node, picture: RunRecord, probes: Sequence[RunRecord], limits: Limits
+) -> tuple[list[RunRecord], Notices]:
+    """Return the records that can notice a change of a plugin node, and how they do."""
+    if graphs.plugin is not None and node.name == graphs.plugin.name:
+        return [*probes, picture], _PluginChange(graphs, node, limits).is_noticed
+    if node.name in graphs.behind_anchors:
+        return [picture], lambda record, fields: _fails(
+            [compare_anchors(graphs, record, limits, {node.name: fields})]
+        )
+    region = next((region for region in graphs.regions if node.name in region.nodes), None)
+    if region is None:
+        return [], lambda record, fields: False
+    return [picture], lambda record, fields: _fails(
+        compare_region(graphs, region, record, limits, {node.name: fields})
+    )
+
+
+def _is_not(name: str, record: RunRecord) -> bool:
+    return record.name != name
+
+
+def _fails(comparisons: Iterable[Comparison]) -> bool:
+    return any(comparison.outcome is Outcome.FAILED for comparison in comparisons)
+
+
+class _PluginChange:
+    """Compares what the plugin that gives detections makes of records, with fields changed."""
+
+    def __init__(self, graphs: GraphPair, node: Node, limits: Limits) -> None:
+        self._graphs, self._node, self._limits = graphs, node, limits
+        self._own: dict[str, tuple[list[np.ndarray], Sequence[np.ndarray], bool]] = {}
+
+    def is_noticed(self, record: RunRecord, fields: Fields) -> bool:
+        """Return whether the comparison fails; raise SurgeonError for fields that the plugin refuses."""
+        given, own, agree = self._unchanged(record)
+        if not given:
+            return False
+        changed = self._graphs.runner.alone(self._node.name, given, (), fields)
+        if all(map(np.array_equal, own, changed)):
+            return False
+        if agree:  # no rule makes a difference here that could excuse one
+            return _fails([self._compared(record, changed)])
+        return _fails([compare_plugin(self._graphs, self._node, record, self._limits, fields)])
+
+    def _unchanged(self, record: RunRecord) -> tuple[list[np.ndarray], Sequence[np.ndarray], bool]:
+        """Return what goes into the plugin, what it gives, and whether the original detects the same."""
+        if record.name not in self._own:
+            given = given_to_plugin(self._graphs, self._node, record)
+            own = self._graphs.runner.alone(self._node.name, given) if given else ()
+            agree = bool(given) and not self._compared(record, own).differences
+            self._own[record.name] = given, own, agree
+        return self._own[record.name]
+
+    def _compared(self, record: RunRecord, outputs: Sequence[np.ndarray]) -> DetectionComparison:
+        assert record.detections is not None
+        found = self._graphs.detections_of(lambda change: outputs, record.window)
+        return compare_detections(self._node.name, record.name, record.detections, found, self._limits)
+
+
+def _noticed_by(records: Iterable[RunRecord], notices: Notices, fields: Fields) -> str:
+    """Return the name of the first record that notices other fields, empty for none."""
+    for record in records:
+        try:
+            if notices(record, fields):
+                return record.name
+        except SurgeonError:
+            return REFUSED
+    return ""
+
+
+def changed_values(plugin: PluginSpec, field: FieldSpec, value: Any) -> Iterator[Any]:
+    """Yield values a little beside a field's own.
+
+    Those are numbers a step down and up, other choices, an order with two swapped. Of a list, one item is
+    changed at a time.
+    """
+    if isinstance(value, tuple | list):
+        items = list(value)
+        if field.name == plugin.order_field:
+            for at in range(len(items) - 1):
+                swapped = [*items]
+                swapped[at : at + 2] = items[at + 1], items[at]
+                yield tuple(swapped)
+            return
+        for at, item in list(enumerate(items))[: _MOST // 2]:
+            for other in _beside(field, item):
+                yield (*items[:at], other, *items[at + 1 :])
+    else:
+        yield from _beside(field, value)
+
+
+def _beside(field: FieldSpec, value: Any) -> Iterator[Any]:
+    if field.choices is not None:
+        yield from (choice for choice in field.choices if choice != value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield from (other for other in (value - 1, value + 1) if _allowed(field, other))
+    elif isinstance(value, float):
+        step = abs(value) * STEP or _FROM_ZERO
+        yield from (other for other in (value - step, value + step) if _allowed(field, other))
+
+
+def _allowed(field: FieldSpec, value: float) -> bool:
+    return (
+        (field.minimum is None or value >= field.minimum)
+        and (field.maximum is None or value <= field.maximum)
+        and (field.exclusive_minimum is None or value > field.exclusive_minimum)
+    )

@@ -1,0 +1,181 @@
+"""Probes: made-up boxes and scores, each set of which provokes some rules of a detector's post-processing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from surgeon.families import Postprocessing
+
+PREFIX = "probe: "
+"""How the names of probes begin, where those of pictures stand."""
+
+MARGIN = 5e-4
+"""How far overlaps and scores are from their thresholds, as a share of these.
+
+Decoding in float32 puts an overlap off by some 1e-6.
+"""
+
+_BEST, _LEAST = 0.9, 0.1
+"""The range of scores, as shares of what lies above the threshold."""
+
+_FILLED = 0.45
+"""Side of a box as a share of its place; two side by side still fit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """What goes into suppression.
+
+    ``boxes`` is float32[P, 4] (ymin, xmin, ymax, xmax relative to the picture), ``scores`` float32[P, C] of
+    the classes without the background; a score of 0 is no candidate.
+    """
+
+    name: str
+    boxes: np.ndarray
+    scores: np.ndarray
+
+
+Corners: TypeAlias = Sequence[float] | np.ndarray
+
+
+@dataclass(frozen=True)
+class _Box:
+    """One candidate, its corners relative to a place of its own, or to the picture where ``whole``."""
+
+    box: tuple[float, float, float, float]
+    label: int
+    whole: bool = False
+
+
+def probes_of(original: Postprocessing, limits: Collection[int] = ()) -> Iterator[Probe]:
+    """Yield the probes for a detector; raise SurgeonError where the graph does not tell its rules.
+
+    They hold overlaps just below and above the threshold, between boxes of one class and of two; boxes
+    across the edges and outside the picture; scores just below and above the threshold; more candidates than
+    are kept of a class, and in all; all boxes of one class on one another but for the last, and as many as
+    each of ``limits``, the most candidates that a plugin looks at; nothing at all.
+    """
+    classes = original.classes.value - (original.background.value >= 0)
+    maker = _Maker(original.boxes.value, classes, max(0.0, original.score_threshold.value))
+    kept, per_class = original.max_total.value, original.max_per_class.value
+    overlaps = list(_overlaps(original.iou_threshold.value, classes))
+    yield from maker.in_places("overlaps", overlaps, max(1, min(kept, per_class) - 2))
+    yield from maker.in_places("window", _across_edges(classes), max(1, kept - 2))
+    yield maker.at_the_threshold()
+    yield maker.many("most in all", kept, classes)
+    yield maker.many("most of a class", per_class, 1)
+    for limit in sorted({limit for limit in limits if kept < limit < maker.count}):
+        yield maker.crowded(f"a crowd of {limit}", limit)
+    yield maker.crowded("a crowd", maker.count)
+    yield Probe(f"{PREFIX}nothing", maker.boxes(), maker.scores())
+
+
+def _overlaps(threshold: float, classes: int) -> Iterator[list[_Box]]:
+    """Yield groups of boxes whose overlaps decide which of them stay."""
+    side = _FILLED
+    for turn, above in enumerate((True, False)):
+        overlap = min(1.0, max(0.0, threshold * (1 + (MARGIN if above else -MARGIN))))
+        apart = side * (1 - overlap) / (1 + overlap)
+        label = turn % classes
+        first = (0.0, 0.0, side, side)
+        yield [_Box(first, label), _Box((0.0, apart, side, side + apart), label)]
+        yield [_Box(first, label), _Box((apart, 0.0, side + apart, side), label)]
+        yield [_Box(first, label), _Box((0.0, 0.0, side, side * overlap), label)]
+    square, near = (0.0, 0.0, side, side), side * (1 - threshold) / (1 + threshold)
+    if classes > 1:
+        yield [_Box(square, 0), _Box(square, 1)]
+    # The second is dropped for the first, and so does not drop the third.
+    steps = (0.0, 0.75 * near, 1.5 * near)
+    yield [_Box((0.0, step, side, side + step), 0) for step in steps]
+
+
+def _across_edges(classes: int) -> Iterator[list[_Box]]:
+    """Yield boxes over each edge of the picture, two over each other, and some outside of it."""
+    last = classes - 1
+    for low, high in ((-0.2, 0.2), (0.8, 1.2)):
+        yield [_Box((low, 0.4, high, 0.6), 0, True)]
+        yield [_Box((0.4, low, 0.6, high), 0, True)]
+    yield [_Box((-0.3, -0.3, 0.15, 0.15), last, True), _Box((-0.05, -0.3, 0.15, 0.15), last, True)]
+    yield [_Box((1.1, 0.3, 1.3, 0.5), 0, True)]
+    yield [_Box((-0.5, -0.5, 1.5, 1.5), last, True)]
+
+
+class _Maker:
+    """Puts boxes and scores into arrays of the detector's sizes."""
+
+    def __init__(self, count: int, classes: int, threshold: float) -> None:
+        self.count, self._classes, self._threshold = count, classes, threshold
+
+    def boxes(self) -> np.ndarray:
+        """Return float32[P, 4], all the same box."""
+        return np.tile(np.array([0.4, 0.4, 0.6, 0.6], np.float32), (self.count, 1))
+
+    def scores(self) -> np.ndarray:
+        """Return float32[P, C] without a candidate."""
+        return np.zeros((self.count, self._classes), np.float32)
+
+    def _falling(self, count: int) -> np.ndarray:
+        """Return so many scores above the threshold, the best first, float64."""
+        return self._threshold + (1 - self._threshold) * np.linspace(_BEST, _LEAST, count)
+
+    def _probe(self, name: str, rows: Sequence[tuple[Corners, int]], values: np.ndarray) -> Probe:
+        """Return a probe with a box, a class and a score a row; the best is not the first of the boxes."""
+        boxes, scores = self.boxes(), self.scores()
+        for at, ((box, label), score) in enumerate(zip(rows, values, strict=True)):
+            row = self.count - 1 - at
+            boxes[row], scores[row, label] = box, score
+        return Probe(PREFIX + name, boxes, scores)
+
+    def in_places(
+        self, name: str, groups: Sequence[list[_Box]] | Iterator[list[_Box]], most: int
+    ) -> Iterator[Probe]:
+        """Yield probes that hold groups of boxes, each group in a place of its own.
+
+        No probe has more than ``most`` boxes, unless one group has.
+        """
+        batches: list[list[list[_Box]]] = [[]]
+        for group in groups:
+            if batches[-1] and sum(map(len, batches[-1])) + len(group) > min(most, self.count):
+                batches.append([])
+            batches[-1].append(group[: self.count])
+        for number, batch in enumerate(batches):
+            side = math.ceil(math.sqrt(len(batch)))
+            rows: list[tuple[Corners, int]] = []
+            for place, group in enumerate(batch):
+                top, left = divmod(place, side)
+                offset = np.array([top, left, top, left]) + 0.05
+                rows += [(b.box if b.whole else (np.array(b.box) + offset) / side, b.label) for b in group]
+            yield self._probe(
+                f"{name} {number + 1}" if len(batches) > 1 else name, rows, self._falling(len(rows))
+            )
+
+    def at_the_threshold(self) -> Probe:
+        """Return scores just above and below the threshold, far apart from each other, beside a good one."""
+        shares = [1 + MARGIN, 1 - MARGIN, 2.0, 0.5]
+        values = [self._falling(1)[0], *(s * self._threshold for s in shares if s * self._threshold < 1)]
+        return self._apart("scores at the threshold", np.array(values), 1)
+
+    def many(self, name: str, kept: int, classes: int) -> Probe:
+        """Return more boxes than are kept, none of which overlaps another."""
+        return self._apart(name, self._falling(kept + min(8, kept)), classes)
+
+    def _apart(self, name: str, values: np.ndarray, classes: int) -> Probe:
+        values = values[: self.count]
+        side = math.ceil(math.sqrt(len(values)))
+        rows: list[tuple[Corners, int]] = []
+        for at in range(len(values)):
+            top, left = divmod(at, side)
+            box = np.array([top + 0.2, left + 0.2, top + 0.2 + _FILLED, left + 0.2 + _FILLED]) / side
+            rows.append((box, at % classes))
+        return self._probe(name, rows, values)
+
+    def crowded(self, name: str, count: int) -> Probe:
+        """Return so many boxes of one class in one place, but for the one with the lowest score."""
+        rows: list[tuple[Corners, int]] = [((0.2, 0.2, 0.5, 0.5), 0)] * count
+        rows[-1] = ((0.6, 0.6, 0.8, 0.8), 0)
+        return self._probe(name, rows, self._falling(count))
