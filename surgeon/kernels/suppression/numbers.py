@@ -131,8 +131,11 @@ def _best_overall(by_class: np.ndarray, count: int) -> tuple[np.ndarray, np.ndar
     flat = by_class.ravel()
     if count == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    least = np.partition(flat, flat.size - count)[flat.size - count]
-    index = np.flatnonzero(flat >= least)
+    index = np.flatnonzero(flat > -np.inf)
+    scores = flat[index]
+    if count < index.size:
+        least = np.partition(scores, index.size - count)[index.size - count]
+        index = index[scores >= least]
     index = index[descending(flat[index])]
     label, candidate = np.divmod(index, by_class.shape[1])
     return label, candidate
