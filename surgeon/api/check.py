@@ -62,7 +62,29 @@ def check(
     assert plan.result is not None
     objections = find_objections(plan.result, target, catalog, plan.image, plan.inference)
     warnings = tuple(each for each in objections if each.severity is not Severity.ERROR)
-    return Check(work.recipe, target.name, plan, errors_in(objections), warnings)
+    literals = _literals(work.recipe, plan, catalog)
+    return Check(work.recipe, target.name, plan, errors_in(objections), (*warnings, *literals))
+
+
+def _literals(recipe: Recipe, plan: Plan, catalog: Catalog) -> tuple[Diagnostic, ...]:
+    """Return a warning for each field that the recipe writes otherwise than the graph says."""
+    from surgeon.families import DerivationContext
+    from surgeon.families.fields import review_fields
+
+    assert plan.source is not None and plan.result is not None
+    context = DerivationContext(recipe, plan.source, catalog)
+    names = [name for name in recipe.nodes if name in plan.result]
+    return tuple(
+        Diagnostic(
+            "D160",
+            str(literal),
+            recipe.span("nodes", literal.derived.node, "fields", literal.derived.field),
+            literal.derived.evidence,
+            ("write 'auto', unless the difference is meant",),
+            Severity.WARNING,
+        )
+        for literal in review_fields(context, names).differences
+    )
 
 
 def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:

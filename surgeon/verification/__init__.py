@@ -7,6 +7,7 @@ from surgeon.verification.records import RunInfo, RunRecord, RunRecorder, read_r
 from surgeon.verification.results import (
     DetectionComparison,
     Difference,
+    FieldPower,
     Outcome,
     Row,
     TensorComparison,
@@ -19,6 +20,7 @@ from surgeon.verification.verification import verify_rewritten, verify_runner
 __all__ = [
     "DetectionComparison",
     "Difference",
+    "FieldPower",
     "GraphPair",
     "Limits",
     "Outcome",

@@ -139,7 +139,8 @@ def convert_scores(logits: np.ndarray, converter: Converter) -> np.ndarray:
     if converter == "softmax":
         power = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return np.asarray(power / power.sum(axis=-1, keepdims=True), np.float32)
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32) if converter == "sigmoid" else logits
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-logits)), np.float32) if converter == "sigmoid" else logits
 
 
 _NEVER = np.float32(-200)
