@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,14 +63,7 @@ class OnnxRuntimeRunner(FileRunner):
         )
         self._check_plugins(model)
         del model  # its weights are not needed beside the session's
-        options = runtime.SessionOptions()
-        options.log_severity_level = _FATAL
-        try:
-            self._session = runtime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
-            )  # its second try prints on standard output
-        except Exception as exc:  # its errors have no common class of their own
-            raise self._refused("load", exc) from None
+        self._session = self._load(optimised=True)
 
     @classmethod
     def open(cls, path: Path, libraries: Sequence[Path] = ()) -> Self:
@@ -87,12 +81,15 @@ class OnnxRuntimeRunner(FileRunner):
 
         Raise SurgeonError V132 for other inputs than the file has, V130 where ONNX Runtime fails.
         """
+        return self._outputs(self._session, feeds)
+
+    def _outputs(self, session: Any, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if set(feeds) != set(self.inputs):
             raise self._unfit(f"the inputs are {_listed(feeds)}; expected {_listed(self.inputs)}")
         fed = {name: self._fed(name, value) for name, value in feeds.items()}
         batch = max((len(value) for value in feeds.values() if value.ndim), default=0)
         try:
-            found = self._session.run(list(self.outputs), fed)
+            found = session.run(list(self.outputs), fed)
         except Exception as exc:
             raise self._refused("run", exc) from None
         arrays = zip(self.outputs, map(np.asarray, found), strict=True)
@@ -100,6 +97,28 @@ class OnnxRuntimeRunner(FileRunner):
             name: value[:batch] if value.ndim and len(value) == self._batch else value
             for name, value in arrays
         }
+
+    def run_otherwise(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the outputs computed without ONNX Runtime's fusions, on one thread."""
+        return self._outputs(self._plain_session, feeds)
+
+    @cached_property
+    def _plain_session(self) -> Any:
+        return self._load(optimised=False)
+
+    def _load(self, *, optimised: bool) -> Any:
+        runtime = require("onnxruntime", _PURPOSE)
+        options = runtime.SessionOptions()
+        options.log_severity_level = _FATAL
+        if not optimised:
+            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.intra_op_num_threads = 1
+        try:
+            return runtime.InferenceSession(
+                str(self.path), options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )  # its second try prints on standard output
+        except Exception as exc:  # its errors have no common class of their own
+            raise self._refused("load", exc) from None
 
     def _fed(self, name: str, value: np.ndarray) -> np.ndarray:
         shape = self.inputs[name].shape.dims

@@ -60,6 +60,13 @@ class Runner(ABC):
     def run(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Return the outputs of one batch by name; raise SurgeonError for feeds that do not fit."""
 
+    def run_otherwise(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray] | None:
+        """Return the outputs of one batch computed with operations in another order, to measure rounding.
+
+        None where the runner has no other way, as by default.
+        """
+        return None
+
     def close(self) -> None:  # noqa: B027
         """Free what the runner holds; by default nothing."""
 

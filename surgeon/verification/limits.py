@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from surgeon.diagnostics import error
 from surgeon.verification.results import Tolerances
+
+WIDEST = 1e-3
+"""The widest tolerance that is measured rather than given."""
+
+_TWICE = 2.0
 
 
 @dataclass(frozen=True)
@@ -14,12 +19,14 @@ class Limits:
     """What is allowed: the tolerances, and how many excused differences on one picture (None: the
     default).
 
-    With ``any_unavoidable``, what no recipe can avoid is allowed in any number, and not counted.
+    With ``any_unavoidable``, what no recipe can avoid is allowed in any number, and not counted. Where
+    ``widened`` is true, a runner that differs from itself by more than the tolerances widens them.
     """
 
     tolerances: Tolerances = field(default_factory=Tolerances)
     max_excused: int | None = None
     any_unavoidable: bool = False
+    widened: bool = True
 
     def check(self) -> Limits:
         """Return these limits.
@@ -40,6 +47,23 @@ class Limits:
                 help=["give 0 to excuse none"],
             )
         return self
+
+    def beside(self, noise: Tolerances) -> Limits:
+        """Return the limits for a runner that differs from itself by ``noise``: twice that, up to 1e-3."""
+        mine = self.tolerances
+        return replace(
+            self,
+            tolerances=Tolerances(
+                *(
+                    max(allowed, min(WIDEST, _TWICE * measured))
+                    for allowed, measured in (
+                        (mine.box, noise.box),
+                        (mine.score, noise.score),
+                        (mine.tensor, noise.tensor),
+                    )
+                )
+            ),
+        )
 
     def refused(self, excused: Mapping[str, int], avoidable: Collection[str], total: int) -> str:
         """Return why so many excused differences are too many, or an empty text.

@@ -39,6 +39,15 @@ def test_other_channels_are_another_picture(files: Path) -> None:
     assert there.shape == (1, 1, 100, 7) and not np.allclose(there, back)
 
 
+def test_it_runs_in_another_order_of_operations(files: Path) -> None:
+    model = OnnxRuntimeRunner(files / "one.onnx")
+    fed = {"Input": np.random.default_rng(0).random((1, 300, 300, 3), np.float32)}
+    one, other = model.run(fed)["NMS"], model.run_otherwise(fed)["NMS"]
+    assert one.shape == other.shape and 0 < np.abs(one - other).max() < 1e-3
+    with pytest.raises(SurgeonError):
+        model.run_otherwise({})
+
+
 def test_the_model_says_what_it_takes(files: Path) -> None:
     one, open_ = OnnxRuntimeRunner(files / "one.onnx"), OnnxRuntimeRunner(files / "open.onnx")
     assert ({name: str(spec) for name, spec in one.inputs.items()}, one.info.max_batch) == (

@@ -152,6 +152,45 @@ def test_a_difference_fails(case: Case, change: Change, outcome: Outcome) -> Non
     assert verify_runner(case.stand_in(change=change), found, info, LIMITS).outcome is outcome
 
 
+class Noisy(StandIn):
+    """A stand-in that gives other boxes when its operations run in another order."""
+
+    noise = 3e-4
+
+    def run_otherwise(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return moved(self.noise)(self.run(feeds))
+
+
+@pytest.mark.parametrize(
+    ("by", "limits", "outcome"),
+    [
+        (9e-5, Limits(), Outcome.PASSED),
+        (5e-4, Limits(), Outcome.PASSED),
+        (7e-4, Limits(), Outcome.FAILED),
+        (5e-4, Limits(widened=False), Outcome.FAILED),
+    ],
+)
+def test_a_runner_is_held_to_what_it_differs_from_itself(
+    case: Case, by: float, limits: Limits, outcome: Outcome
+) -> None:
+    info, found = read_records(case.stored)
+    noisy = Noisy(case.graphs.runner, case.graphs.image, graph=case.digest, change=moved(by))
+    verified = verify_runner(noisy, found, info, limits)
+    assert verified.outcome is outcome
+    reasons = [c.reason for verdict in verified.verdicts for c in verdict.comparisons]
+    assert any("stand-in differs from itself by 0.0003" in r for r in reasons) is (
+        by > 1e-4 and limits.widened
+    )
+
+
+def test_no_noise_hides_a_lost_detection_and_no_tolerance_is_wider_than_1e_3(case: Case) -> None:
+    info, found = read_records(case.stored)
+    for change, noise in ((lost, 3e-4), (moved(1.5e-3), 1e-2)):
+        noisy = Noisy(case.graphs.runner, case.graphs.image, graph=case.digest, change=change)
+        noisy.noise = noise
+        assert verify_runner(noisy, found, info, Limits()).outcome is Outcome.FAILED
+
+
 def test_a_wrong_preparation_fails_end_to_end_only(case: Case) -> None:
     assert case.graphs.image is not None
     wrong = case.graphs.image.model_copy(update={"color": "BGR"})
