@@ -115,7 +115,7 @@ def _verdicts(found: Verification) -> list[tuple[str, ...]]:
 
     rows: list[tuple[str, ...]] = []
     for verdict in found.verdicts:
-        detections = [c for c in verdict.comparisons if isinstance(c, DetectionComparison)]
+        detections = [c for c in verdict.comparisons if isinstance(c, DetectionComparison) and not c.is_probe]
         matched, total = sum(c.matched for c in detections), sum(c.original for c in detections)
         excused = ", ".join(f"{name} {count}" for name, count in verdict.excused.items())
         rows.append(

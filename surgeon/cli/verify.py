@@ -186,7 +186,7 @@ def _show_literals(found: Verification) -> None:
 def _show_power(found: Verification) -> None:
     if not found.power:
         return
-    silent = [f"{each.node}.{each.field}" for each in found.power if not each.exercised]
+    silent = found.not_exercised
     console.show()
     console.show(
         console.bold("power") + f": a little change of {len(found.power) - len(silent)} of "
@@ -219,14 +219,13 @@ def _conclusion(found: Verification) -> str:
 
 def _show_verdict(verdict: Verdict, of: Verification) -> None:
     from surgeon.verification import DetectionComparison
-    from surgeon.verification.probes import PREFIX
 
     console.show()
     console.show(
         console.bold(f"{verdict.name}: {verdict.outcome}")
         + (f" ({verdict.reason})" if verdict.reason else "")
     )
-    probes = [c for c in verdict.comparisons if c.outcome == "passed" and c.picture.startswith(PREFIX)]
+    probes = verdict.passed_probes
     shown = [c for c in verdict.comparisons if c not in probes]
     worst_first = sorted(shown, key=lambda c: c.outcome == "passed")[:_LINES]
     detections = [c for c in worst_first if isinstance(c, DetectionComparison)]
@@ -270,7 +269,9 @@ def _detections(found: DetectionComparison, several: bool) -> tuple[str, ...]:
 
 
 def _subject(subject: str, picture: str, several: bool) -> str:
-    return f"{subject}, {picture}" if picture and (several or picture.startswith("probe: ")) else subject
+    from surgeon.verification.results import PROBE
+
+    return f"{subject}, {picture}" if picture and (several or picture.startswith(PROBE)) else subject
 
 
 def _because(reason: str) -> str:

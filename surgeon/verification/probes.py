@@ -10,9 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from surgeon.families import Postprocessing
-
-PREFIX = "probe: "
-"""How the names of probes begin, where those of pictures stand."""
+from surgeon.verification.results import PROBE
 
 MARGIN = 5e-4
 """How far overlaps and scores are from their thresholds, as a share of these.
@@ -72,7 +70,7 @@ def probes_of(original: Postprocessing, limits: Collection[int] = ()) -> Iterato
     for limit in sorted({limit for limit in limits if kept < limit < maker.count}):
         yield maker.crowded(f"a crowd of {limit}", limit)
     yield maker.crowded("a crowd", maker.count)
-    yield Probe(f"{PREFIX}nothing", maker.boxes(), maker.scores())
+    yield Probe(f"{PROBE}nothing", maker.boxes(), maker.scores())
 
 
 def _overlaps(threshold: float, classes: int) -> Iterator[list[_Box]]:
@@ -129,7 +127,7 @@ class _Maker:
         for at, ((box, label), score) in enumerate(zip(rows, values, strict=True)):
             row = self.count - 1 - at
             boxes[row], scores[row, label] = box, score
-        return Probe(PREFIX + name, boxes, scores)
+        return Probe(PROBE + name, boxes, scores)
 
     def in_places(
         self, name: str, groups: Sequence[list[_Box]] | Iterator[list[_Box]], most: int

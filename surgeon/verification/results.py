@@ -88,9 +88,13 @@ class Difference:
         }
 
 
+PROBE = "probe: "
+"""How the names of probes begin, where those of pictures stand."""
+
+
 @dataclass(frozen=True)
 class DetectionComparison:
-    """The detections of one picture, matched one to one.
+    """The detections of one picture or probe, matched one to one.
 
     ``original`` and ``rewritten`` count them, ``matched`` the pairs of one class whose boxes are near. The
     errors are over the pairs that are not excused. ``differences`` are all that do not agree within the
@@ -117,6 +121,11 @@ class DetectionComparison:
             if difference.excuse is not None:
                 counts[difference.excuse] = counts.get(difference.excuse, 0) + 1
         return counts
+
+    @property
+    def is_probe(self) -> bool:
+        """True where a probe was put in, and no picture."""
+        return self.picture.startswith(PROBE)
 
     @property
     def unexcused(self) -> tuple[Difference, ...]:
@@ -189,6 +198,15 @@ class Verdict(Displayed):
     outcome: Outcome
     reason: str
     comparisons: tuple[Comparison, ...] = ()
+
+    @property
+    def passed_probes(self) -> tuple[DetectionComparison, ...]:
+        """The comparisons on probes that passed."""
+        return tuple(
+            each
+            for each in self.comparisons
+            if isinstance(each, DetectionComparison) and each.is_probe and each.outcome is Outcome.PASSED
+        )
 
     @property
     def excused(self) -> Mapping[str, int]:
@@ -292,6 +310,11 @@ class Verification(Displayed):
     def passed(self) -> bool:
         """True where every verdict passed."""
         return self.outcome is Outcome.PASSED
+
+    @property
+    def not_exercised(self) -> tuple[str, ...]:
+        """The fields, as ``node.field``, of which no changed value would have been noticed."""
+        return tuple(f"{each.node}.{each.field}" for each in self.power if not each.exercised)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

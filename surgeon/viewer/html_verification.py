@@ -34,7 +34,29 @@ def verification(result: Verification) -> Markup:
             class_="muted",
         ),
         *(verdict(each, result.labels) for each in result.verdicts),
+        _power(result),
         _excuses(result.excuses),
+    )
+
+
+def _power(result: Verification) -> Markup | None:
+    silent, count = result.not_exercised, len(result.power)
+    if not result.power and not result.literals:
+        return None
+    return join(
+        element("h3", "Power"),
+        element(
+            "p",
+            f"Of {count} fields of the plugins, {count - len(silent)} would have been noticed a little changed."
+            + (f" Not exercised: {', '.join(silent)}." if silent else ""),
+        )
+        if result.power
+        else None,
+        element(
+            "p", "Written in the recipe otherwise than the graph says: ", "; ".join(map(str, result.literals))
+        )
+        if result.literals
+        else None,
     )
 
 
@@ -54,7 +76,9 @@ def _excuses(excuses: Mapping[str, str]) -> Markup | None:
 
 def verdict(result: Verdict, labels: Mapping[int, str]) -> Markup:
     """Return how one question was answered, and by which comparisons."""
-    worst_first = sorted(result.comparisons, key=lambda c: c.outcome.value == "passed")
+    probes = result.passed_probes
+    shown = [each for each in result.comparisons if each not in probes]
+    worst_first = sorted(shown, key=lambda c: c.outcome.value == "passed")
     detections = [c for c in worst_first if isinstance(c, DetectionComparison)]
     tensors = [c for c in worst_first if not isinstance(c, DetectionComparison)]
     reason = f" {result.reason}" if result.reason else ""
@@ -72,6 +96,9 @@ def verdict(result: Verdict, labels: Mapping[int, str]) -> Markup:
         folding_table(
             "comparisons of tensors", _TENSORS, [_tensor(c) for c in tensors], shown=_SHOWN, right=(2, 3)
         ),
+        element("p", f"{len(probes)} probes of its rules passed as well.", class_="muted")
+        if probes
+        else None,
         *(_differences(c, labels) for c in detections),
     )
 

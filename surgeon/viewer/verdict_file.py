@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.families import Derivation
+from surgeon.families.fields import LiteralDifference
 from surgeon.verification import (
     DetectionComparison,
     Difference,
+    FieldPower,
     Outcome,
     Row,
     TensorComparison,
@@ -75,7 +78,25 @@ def verification_from_json(data: Mapping[str, Any]) -> Verification:
         labels={int(key): str(text) for key, text in data["labels"].items()},
         drawn=tuple(map(str, data["drawn"])),
         runtime={str(key): str(text) for key, text in data.get("runtime", {}).items()},
+        power=tuple(map(_power, data.get("power", ()))),
+        literals=tuple(map(_literal, data.get("literals", ()))),
     )
+
+
+def _power(data: Mapping[str, Any]) -> FieldPower:
+    changes = tuple((_hashed(row["value"]), str(row["noticed_by"] or "")) for row in data["changes"])
+    node, plugin, field = (str(data[key]) for key in ("node", "plugin", "field"))
+    return FieldPower(node, plugin, field, _hashed(data["value"]), changes)
+
+
+def _literal(data: Mapping[str, Any]) -> LiteralDifference:
+    evidence = tuple(map(str, data["evidence"]))
+    derived = Derivation(str(data["node"]), str(data["field"]), data["derived"], evidence)
+    return LiteralDifference(data["value"], derived)
+
+
+def _hashed(value: Any) -> Any:
+    return tuple(map(_hashed, value)) if isinstance(value, list) else value
 
 
 def _refused(path: Path, why: str) -> SurgeonError:

@@ -17,7 +17,8 @@ from surgeon.families.parts.scores import convert_scores, logits_of
 from surgeon.kernels.boxes.numbers import iou
 from surgeon.verification import FieldPower, Outcome, Verification
 from surgeon.verification.power import STEP, changed_values
-from surgeon.verification.probes import MARGIN, PREFIX, Probe, probes_of
+from surgeon.verification.probes import MARGIN, Probe, probes_of
+from surgeon.verification.results import PROBE
 
 pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
 pytest.importorskip("PIL", reason="Pillow reads and writes pictures")
@@ -54,7 +55,7 @@ def alone(found: Verification) -> list[Any]:
 
 
 def probes(found: Verification) -> dict[str, Any]:
-    return {c.picture.removeprefix(PREFIX): c for c in alone(found) if c.picture.startswith(PREFIX)}
+    return {c.picture.removeprefix(PROBE): c for c in alone(found) if c.picture.startswith(PROBE)}
 
 
 def by_field(found: Verification) -> dict[str, FieldPower]:
@@ -197,7 +198,7 @@ def test_logits_give_the_scores_back(converter) -> None:
 def test_probes_stand_where_they_say(graph, options: dict[str, Any]) -> None:
     family = nearest_family(graph(**options))
     original = family.postprocessing
-    made = {probe.name.removeprefix(PREFIX): probe for probe in probes_of(original, (100, 500))}
+    made = {probe.name.removeprefix(PROBE): probe for probe in probes_of(original, (100, 500))}
     for probe in made.values():
         assert probe.boxes.shape == (1917, 4) and probe.scores.shape == (1917, original.classes.value - 1)
         assert np.isfinite(probe.boxes).all() and (probe.boxes[:, 2:] > probe.boxes[:, :2]).all()
