@@ -62,17 +62,17 @@ def check(
     assert plan.result is not None
     objections = find_objections(plan.result, target, catalog, plan.image, plan.inference)
     warnings = tuple(each for each in objections if each.severity is not Severity.ERROR)
-    literals = _literals(work.recipe, plan, catalog)
+    literals = _literals(work.recipe, plan, catalog, target)
     return Check(work.recipe, target.name, plan, errors_in(objections), (*warnings, *literals))
 
 
-def _literals(recipe: Recipe, plan: Plan, catalog: Catalog) -> tuple[Diagnostic, ...]:
+def _literals(recipe: Recipe, plan: Plan, catalog: Catalog, target: Target) -> tuple[Diagnostic, ...]:
     """Return a warning for each field that the recipe writes otherwise than the graph says."""
     from surgeon.families import DerivationContext
     from surgeon.families.fields import review_fields
 
     assert plan.source is not None and plan.result is not None
-    context = DerivationContext(recipe, plan.source, catalog)
+    context = DerivationContext(recipe, plan.source, catalog, target.most_rows)
     names = [name for name in recipe.nodes if name in plan.result]
     return tuple(
         Diagnostic(

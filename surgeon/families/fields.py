@@ -118,7 +118,8 @@ def review_fields(context: DerivationContext, names: Collection[str]) -> FieldRe
         here = context.of(name)
         untold, count = not known, len(differences)
         for key, derive in known.items():
-            value = (definition.fields or {}).get(key, specs[key].default)
+            default = specs[key].default if key in specs else None
+            value = (definition.fields or {}).get(key, default)
             if value is None or value == "auto":
                 continue
             try:

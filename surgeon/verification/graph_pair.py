@@ -24,6 +24,7 @@ from surgeon.runners.detections import Detections, detections_of_original, detec
 from surgeon.runners.image import Picture, Prepared, gray, prepare, resize
 from surgeon.runners.references import Execution, ReferenceRunner
 from surgeon.runners.tensorflow import Arrays, TensorFlowRunner
+from surgeon.targets import load_target
 from surgeon.verification.correspondence import Correspondence, Replacement
 from surgeon.verification.counterfactuals import DROP_EMPTY, KEEP_ALL, counterfactuals_of
 from surgeon.verification.probes import probes_of
@@ -110,7 +111,8 @@ class GraphPair:
     @cached_property
     def fields(self) -> FieldReview:
         """The plugins' fields held against what the graph says."""
-        context = DerivationContext(self.recipe, self.graph, self.catalog)
+        most_rows = load_target(self.target).most_rows if self.target else None
+        context = DerivationContext(self.recipe, self.graph, self.catalog, most_rows)
         return review_fields(context, self.runner.references)
 
     @cached_property

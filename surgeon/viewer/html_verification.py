@@ -47,7 +47,7 @@ def _power(result: Verification) -> Markup | None:
         element("h3", "Power"),
         element(
             "p",
-            f"Of {count} fields of the plugins, {count - len(silent)} would have been noticed a little changed."
+            f"Of {count} fields of the plugins, {count - len(silent)} show when they are a little off."
             + (f" Not exercised: {', '.join(silent)}." if silent else ""),
         )
         if result.power

@@ -443,7 +443,8 @@ STAYING = {
     ),
     "no layout": (
         "1,2,2,2",
-        const("n", 1, 1, 1, 2) + "odd = Unheard(x) {T: float32}\nmany = Unheard(odd) {T: float32}\n"
+        const("n", 1, 1, 1, 2)
+        + "odd = Unheard(x) {T: float32}\nmany = Cast(odd) {SrcT: float32, DstT: float32}\n"
         "y = Tile(many, n) {T: float32, Tmultiples: int32}\n",
         "axes",
     ),

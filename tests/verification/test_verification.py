@@ -66,7 +66,11 @@ def outcomes(found: Verification) -> dict[str, str]:
 
 
 def detections(found: Verification, verdict: int) -> DetectionComparison:
-    (comparison,) = [c for c in found.verdicts[verdict].comparisons if isinstance(c, DetectionComparison)]
+    (comparison,) = [
+        c
+        for c in found.verdicts[verdict].comparisons
+        if isinstance(c, DetectionComparison) and not c.is_probe
+    ]
     return comparison
 
 
@@ -85,7 +89,9 @@ def test_an_exact_recipe_passes(graph, date: str, excuse: str) -> None:
         assert (compared.original, compared.rewritten, compared.unexcused) == (100, 100, ())
         assert set(compared.excused) == {excuse} and compared.matched >= 85
         assert compared.worst_box_error < 1e-6 and compared.worst_score_error < 1e-6
-    assert [c.subject for c in found.verdicts[1].comparisons] == [
+    probes = found.verdicts[1].passed_probes
+    assert len(probes) == 7 and {c.subject for c in probes} == {"Postprocessor -> NMS"}
+    assert [c.subject for c in found.verdicts[1].comparisons if c not in probes] == [
         f"image_tensor, {'Cast' if date == '2019' else 'ToFloat'}, Preprocessor -> Input",
         f"MultipleGridAnchorGenerator{'' if date == '2017' else ', Concatenate'} -> GridAnchor, concat_priorbox",
         "concat -> concat_box_loc",
@@ -221,7 +227,7 @@ def test_pictures_of_a_folder_are_each_compared_and_drawn(graph, tmp_path: Path)
     assert (
         found.passed and not found.made and [Path(name).name for name in found.pictures] == ["a.png", "b.png"]
     )
-    assert [len(verdict.comparisons) for verdict in found.verdicts] == [2, 9, 2]
+    assert [len(verdict.comparisons) for verdict in found.verdicts] == [2, 9 + 7, 2]
     assert [Path(path).name for path in found.drawn] == ["a.png.png", "b.png.png"]
     with Image.open(found.drawn[0]) as drawn:
         colours = {colour for _, colour in drawn.convert("RGB").getcolors(1 << 24)}
@@ -261,7 +267,7 @@ def test_a_recipe_without_image_is_not_verified(graph) -> None:
     assert outcomes(found) == {"cut to cut": "passed", "each alone": "passed", "end to end": "not compared"}
     assert not found.passed and "has no 'image'" in found.verdicts[2].reason
     assert (
-        found.verdicts[1].reason == "1 of 5 not compared"
+        found.verdicts[1].reason == "1 of 12 not compared"
         and found.verdicts[1].comparisons[0].outcome is Outcome.NOT_COMPARED
     )
 

@@ -83,9 +83,11 @@ class NativeReader(NodeReader):
             raise Miss(f"the recipe declares its output '{higher[0]}'; expected outputs of one number")
         if len(node.inputs) <= native.data_input:
             raise Miss(f"it has {len(node.inputs)} inputs; expected {native.data_input + 1} at least")
-        dtype = self.inference.spec(Ref(node.name)).dtype
-        if dtype is not DType.FLOAT32:
-            raise Miss(f"its element type is {dtype or 'not known'}; expected float32")
+        # An operation whose inputs contradict each other has no known type of its own.
+        given = self.inference.spec(node.inputs[native.data_input]).dtype
+        dtype = self.inference.spec(Ref(node.name)).dtype or given
+        if not given is dtype is DType.FLOAT32:
+            raise Miss(f"its element type is {dtype or 'not known'}; expected float32 in and out")
         return native.outputs(self, node)
 
     def is_channels_last(self, ref: Ref) -> bool:

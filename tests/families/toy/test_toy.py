@@ -113,13 +113,19 @@ def surgeon(folder: Path, *arguments: str) -> str:
 def test_a_family_of_another_package_goes_all_the_way(folder: Path) -> None:
     pytest.importorskip("tensorflow", reason="TensorFlow computes the original")
     assert json.loads(surgeon(folder, "inspect", "toy.pb", "--json"))["family"] == "cells"
-    surgeon(folder, "init", "toy.pb", "-o", "toy.yaml")
+    surgeon(folder, "init", "toy.pb", "-o", "toy.yaml", "--target", "onnx@tensorrt-10")
     plan = json.loads(surgeon(folder, "plan", "toy.yaml", "toy.pb", "--json"))
     fields = {each["field"]: each["value"] for each in plan["derivations"] if each["node"] == "NMS"}
     assert fields == {"classes": 2, "keep": 8, "threshold": pytest.approx(0.3), "iou": pytest.approx(0.4)}
     verdict = json.loads(surgeon(folder, "verify", "toy.yaml", "toy.pb", "--images", "pictures", "--json"))
     outcomes = {comparison["outcome"] for each in verdict["verdicts"] for comparison in each["comparisons"]}
     assert outcomes == {"passed"}
+    assert {each["field"] for each in verdict["power"] if each["exercised"]} == {
+        "classes",
+        "keep",
+        "threshold",
+        "iou",
+    }
     surgeon(folder, "run", "toy.yaml", "toy.pb", "pictures/one.png", "-o", "out")
     results = json.loads((folder / "out" / "detections.json").read_text())
     assert results["pictures"][0]["detections"]

@@ -107,6 +107,10 @@ class CellDetector(Family):
         boxes, scores = (values[ref] for ref in self.plugin_sources)
         return {"boxes": boxes, "scores": scores} if plugin.op == "ToyNMS" else {}
 
+    def heads_for(self, boxes, scores, values):
+        made = zip(self.plugin_sources, (boxes, scores), strict=True)
+        return {ref: array.reshape(values[ref].shape) for ref, array in made}
+
     def draft(self, options) -> Draft:
         name = options.name or self.kind
         boxes, scores = self.plugin_sources
