@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from surgeon.catalog import Catalog
-from surgeon.diagnostics import SurgeonError, error, nearest_note
+from surgeon.diagnostics import Diagnostic, SurgeonError, error, nearest_note
 from surgeon.display import Displayed
 from surgeon.formats import Format, ModelFile, all_formats, format_of
 from surgeon.formats.format import frequencies
 from surgeon.graph import Graph
-from surgeon.language import load_recipe, recipe_files
+from surgeon.graph.foreign import foreign_graph
+from surgeon.language import Recipe, load_recipe, recipe_files
+from surgeon.rewrite import plan
 from surgeon.targets import Target
 
 _DEPTH = 12
@@ -51,7 +53,7 @@ class Unsupported:
 
 @dataclass(frozen=True)
 class Fit:
-    """A recipe whose namespaces and tensors are all in the graph.
+    """A recipe that can be planned on the graph.
 
     ``backbone`` is what its name and the graph share.
     """
@@ -66,8 +68,9 @@ class Inspection(Displayed):
     """What a graph, a UFF or an ONNX file consists of.
 
     ``inputs`` and ``outputs`` map names to what is known of them. ``ops`` counts nodes, the most frequent
-    first. ``plugins`` maps the plugin nodes of a UFF file to their op. ``unsupported``, ``fits`` and the
-    name of the ``family`` of detectors are for graphs only.
+    first. ``plugins`` maps the plugin nodes of a UFF file to their op. ``unsupported``, ``fits``, the name of
+    the ``family`` of detectors and ``remarks``, which warn of a graph that another tool has changed, are for
+    graphs only.
     """
 
     source: str
@@ -84,6 +87,7 @@ class Inspection(Displayed):
     fits: tuple[Fit, ...] = ()
     family: str = ""
     told: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[Diagnostic, ...] = ()
 
     def __repr__(self) -> str:
         return (
@@ -137,14 +141,16 @@ def inspect_model(
     if not form.rewritable:
         return inspection
     graph, _ = file.graph(catalog)
+    foreign = foreign_graph(graph)
     return replace(
         inspection,
         format="graph",
         target=target.name,
         plugins={node.name: node.op for node in graph if node.op in catalog},
         unsupported=_unsupported(graph, target, catalog),
-        fits=_fits(graph, recipe_paths),
+        fits=tuple(_fits(graph, target, catalog, recipe_paths)),
         family=_family(graph),
+        remarks=() if foreign is None else (foreign,),
     )
 
 
@@ -220,15 +226,25 @@ def _family(graph: Graph) -> str:
     return found.name if isinstance(found, Family) else ""
 
 
-def _fits(graph: Graph, recipe_paths: Sequence[Path]) -> tuple[Fit, ...]:
-    """Return the recipes that could be used on a graph, those for its backbone first."""
+def _fits(graph: Graph, target: Target, catalog: Catalog, recipe_paths: Sequence[Path]) -> Iterator[Fit]:
+    """Yield the recipes that can be planned on a graph, those for its backbone first."""
+    for recipe, fit in _candidates(graph, recipe_paths):
+        try:
+            plan(recipe, graph, target=target, catalog=catalog)
+        except SurgeonError:
+            continue
+        yield fit
+
+
+def _candidates(graph: Graph, recipe_paths: Sequence[Path]) -> list[tuple[Recipe, Fit]]:
+    """Return the recipes whose namespaces and tensors are in a graph, those for its backbone first."""
     prefixes: dict[str, None] = {}
     for node in graph:
         parts = node.name.split("/", _DEPTH)[:_DEPTH]
         prefixes.update(dict.fromkeys(("/".join(parts[:end]) for end in range(1, len(parts) + 1)), None))
         prefixes[node.name] = None
     components = {_plain(part) for prefix in prefixes for part in prefix.split("/")[:3]}
-    found: list[tuple[int, str, Fit]] = []
+    found: list[tuple[int, Recipe, Fit]] = []
     for name, path in recipe_files(recipe_paths).items():
         try:
             recipe = load_recipe(path, recipe_paths=recipe_paths)
@@ -244,8 +260,9 @@ def _fits(graph: Graph, recipe_paths: Sequence[Path]) -> tuple[Fit, ...]:
             and all(tensor in graph for tensor in like)
         )
         if fits and (backbone or not made_for):
-            found.append((0 if backbone else 1, name, Fit(name, recipe.summary, backbone)))
-    return tuple(fit for _, _, fit in sorted(found, key=lambda item: item[:2]))
+            found.append((0 if backbone else 1, recipe, Fit(name, recipe.summary, backbone)))
+    found.sort(key=lambda item: (item[0], item[2].recipe))
+    return [(recipe, fit) for _, recipe, fit in found]
 
 
 def _plain(text: str) -> str:

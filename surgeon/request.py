@@ -10,11 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
-from surgeon.diagnostics import error
+from surgeon.diagnostics import SurgeonError, error
 from surgeon.formats import format_of
 from surgeon.formats.graphdef import check_unchanged, load_graph
 from surgeon.garbage import no_garbage_collection
 from surgeon.graph import Graph
+from surgeon.graph.foreign import naming_foreign
 from surgeon.language import Recipe, load_recipe
 from surgeon.rewrite import Plan, plan
 from surgeon.targets import Target, load_target
@@ -195,8 +196,11 @@ class Work:
         Raise SurgeonError as :func:`surgeon.plan`, and E107 where the model was written in place meanwhile.
         """
         catalog, recipe, graph = self.catalog, self.recipe, self.graph
-        with no_garbage_collection():
-            made = plan(recipe, graph, target=self.target, catalog=catalog, anchors=self.request.anchors)
+        try:
+            with no_garbage_collection():
+                made = plan(recipe, graph, target=self.target, catalog=catalog, anchors=self.request.anchors)
+        except SurgeonError as exc:
+            raise naming_foreign(exc, graph) from None
         check_unchanged(graph)
         return made
 

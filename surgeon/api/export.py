@@ -13,6 +13,7 @@ from surgeon.formats import FileFacts, Written, all_formats, format_of, target_f
 from surgeon.formats.format import Watch, check_target
 from surgeon.formats.graphdef import check_unchanged
 from surgeon.graph import Graph
+from surgeon.graph.foreign import naming_foreign
 from surgeon.language import Image
 from surgeon.request import Request
 from surgeon.rewrite import Plan
@@ -42,8 +43,11 @@ def write(
     form = format_of(output)
     facts = _facts(graph, target, catalog, plan, labels) if form.states_facts else FileFacts()
     graphs = (graph,) if original is None else (original, graph)
-    with checked(partial(check_unchanged, *graphs)):
-        return form.write(graph, output, target, catalog, facts, watch, **options)
+    try:
+        with checked(partial(check_unchanged, *graphs)):
+            return form.write(graph, output, target, catalog, facts, watch, **options)
+    except SurgeonError as exc:
+        raise naming_foreign(exc, graph) from None
 
 
 def _facts(
@@ -80,7 +84,10 @@ def find_objections(
     from surgeon.lints import find_problems
 
     found = find_problems(graph, target, catalog, image, inference)
-    return (*all_formats()[target.format].check(graph, target, catalog), *found)
+    objections = (*all_formats()[target.format].check(graph, target, catalog), *found)
+    if not errors_in(objections):
+        return objections
+    return naming_foreign(SurgeonError(*objections), graph).diagnostics
 
 
 def check_objections(
@@ -94,7 +101,8 @@ def check_objections(
 
     found = find_problems(graph, target, catalog, image, inference)
     if errors_in(found):
-        raise SurgeonError(*errors_in(find_objections(graph, target, catalog, image, inference)))
+        objections = find_objections(graph, target, catalog, image, inference)
+        raise naming_foreign(SurgeonError(*errors_in(objections)), graph)
     return found
 
 

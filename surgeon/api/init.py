@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from surgeon.api.export import find_objections
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.graph import Graph
+from surgeon.graph.foreign import naming_foreign
 from surgeon.language import Recipe, parse_recipe
 from surgeon.request import PathLike, Request
 from surgeon.rewrite import plan as _plan
@@ -53,9 +54,12 @@ def init(
     catalog, graph = work.catalog, work.graph
     named = path.stem if name is None and path is not None else name or ""
     witnesses = read_witnesses(None if pipeline_config is None else Path(pipeline_config), labels)
-    made = author(graph, catalog, name=named, witnesses=witnesses, most_rows=work.target.most_rows)
-    if not unchecked and not made.problems:
-        made = made.planned(_planned_remarks(made.recipe, graph, catalog, work.target))
+    try:
+        made = author(graph, catalog, name=named, witnesses=witnesses, most_rows=work.target.most_rows)
+        if not unchecked and not made.problems:
+            made = made.planned(_planned_remarks(made.recipe, graph, catalog, work.target))
+    except SurgeonError as exc:
+        raise naming_foreign(exc, graph) from None
     check_unchanged(graph)
     if path is None:
         return made

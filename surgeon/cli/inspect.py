@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         console.show_json(_plain(found))
     else:
         _show(found, args.ops, args.model)
+        console.say_diagnostics(found.remarks)
     return 0
 
 
@@ -71,7 +72,7 @@ def _depth(text: str) -> int:
 
 
 def _plain(found: Inspection) -> dict[str, Any]:
-    return dataclasses.asdict(found)
+    return {**dataclasses.asdict(found), "remarks": [remark.to_json() for remark in found.remarks]}
 
 
 def _show(found: Inspection, ops: bool, model: str) -> None:

@@ -228,6 +228,7 @@ def inspection_html(inspection: Inspection) -> str:
         namespaces(nested(inspection.namespaces), "graph"),
         table(titles, unsupported, right=(1,)),
         table(["recipes that fit", ""], recipes),
+        *map(html_of, inspection.remarks),
     )
 
 

@@ -21,6 +21,7 @@ from surgeon.formats.graphdef.other_files import HEAD, other_file
 from surgeon.formats.graphdef.wire import BYTES, VARINT, Field, WireError, fields, framed
 from surgeon.garbage import no_garbage_collection
 from surgeon.graph import DType, Graph, MappedFile, Node, Tensor, TensorRef
+from surgeon.graph.foreign import naming_foreign
 from surgeon.graph.input_counts import wrong_input_count
 from surgeon.graph.values import misfit
 
@@ -41,7 +42,7 @@ def check_frozen(graph: Graph) -> Graph:
     variables = [n for n in graph if n.op in VARIABLE_OPS]
     if variables:
         first = variables[0]
-        raise error(
+        unfrozen = error(
             "G102",
             f"the graph is not frozen: it holds {len(variables)} variables, such as '{first.name}' "
             f"({first.op})",
@@ -52,6 +53,7 @@ def check_frozen(graph: Graph) -> Graph:
                 "or give the SavedModel folder, which is frozen while it is read",
             ],
         )
+        raise naming_foreign(unfrozen, graph)
     _check_input_counts(graph)
     return graph.check()
 

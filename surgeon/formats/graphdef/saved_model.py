@@ -16,6 +16,7 @@ from surgeon.formats.graphdef.other_files import FREEZE
 from surgeon.formats.graphdef.reader import check_frozen, from_bytes
 from surgeon.formats.graphdef.writer import changed_meanwhile
 from surgeon.graph import DType, Func, Graph, Node, Ref
+from surgeon.graph.foreign import TFLITE_HELP
 from surgeon.optional import no_stderr, quiet, require
 
 _PURPOSE = "reading a SavedModel"
@@ -54,7 +55,8 @@ def load_saved_model(folder: Path, tags: Sequence[str] = ("serve",), signature: 
     where the tensor is called otherwise, an Identity of that name gives it. A key that another node has as
     its name gets a number (``scores_1``). Raise SurgeonError E102 (no
     SavedModel), E108 (TensorFlow missing), G102 (variables left), G114 (a function that cannot be inlined),
-    G115 (no such tags or signature), G116 (TensorFlow cannot load or freeze it) and E107 (a file was changed
+    G115 (no such tags or signature), G116 (TensorFlow cannot load or freeze it), G118 (exported
+    for TensorFlow Lite) and E107 (a file was changed
     meanwhile).
     """
     folder = Path(folder)
@@ -198,9 +200,25 @@ def _freeze(tensorflow: Any, folder: Path, choice: _Choice) -> tuple[bytes, list
         outputs = [_output(key, made.outputs[key]) for key in choice.outputs]
         nodes = list(dict.fromkeys(output.ref.node for output in outputs))
         definition = v1.graph_util.convert_variables_to_constants(session, session.graph_def, nodes)
+    _check_functions(definition.library, folder)
     if _calls(from_bytes(definition.SerializeToString())):
         definition = _inlined(tensorflow, definition, [*inputs, *tensors])
     return definition.SerializeToString(), outputs
+
+
+def _check_functions(library: Any, folder: Path) -> None:
+    """Raise SurgeonError G118 for a function that only stands for an operation of TensorFlow Lite: what it
+    computes itself are zeros.
+    """
+    for function in library.function:
+        if "TFLite_Detection_PostProcess" in str(function.attr["_implements"]):  # as a name or a function
+            raise error(
+                "G118",
+                "the SavedModel was exported for TensorFlow Lite, and computes no detections itself",
+                str(folder),
+                ["its function 'TFLite_Detection_PostProcess' returns zeros"],
+                TFLITE_HELP,
+            )
 
 
 def _inlined(tensorflow: Any, definition: Any, kept: Sequence[str]) -> Any:
