@@ -190,9 +190,17 @@ def input_spec(context: DerivationContext, name: str, definition: NodeDefinition
             "nodes",
             name,
             notes=evidence,
-            help=[f"add 'shape:' to '{name}', such as [1, 300, 300, 3]"],
+            help=[_add_to(name, dtype, shape)],
         )
     return Derived(TensorSpec(dtype, shape), tuple(evidence))
+
+
+def _add_to(name: str, dtype: DType | None, shape: Shape) -> str:
+    """Return what a recipe's input lacks: its shape, its element type, or both."""
+    lacking = [] if shape.is_static else ["'shape:', such as [1, 300, 300, 3]"]
+    if dtype is None:
+        lacking.append("'dtype:', such as float32")
+    return f"add to '{name}' {', and '.join(lacking)}"
 
 
 def _why_unknown(context: DerivationContext, definition: NodeDefinition) -> list[str]:

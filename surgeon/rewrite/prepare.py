@@ -200,6 +200,7 @@ def _ordinary(
             "nodes",
             name,
             "inputs",
+            help=[f"write a list: inputs: [{', '.join(inputs.values())}]"],
         )
     operands = tuple((key, _plain(getattr(definition, key))) for key in OPERANDS.get(definition.op, ()))
     like = Ref.parse(definition.like) if definition.like is not None else None

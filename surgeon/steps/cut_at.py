@@ -79,7 +79,10 @@ class CutAt(Step):
                     f"'{ref}' cannot become an input; its element type is not known",
                     "tensors",
                     i,
-                    help=["cut at a tensor whose type is known; 'surgeon inspect' shows types"],
+                    help=[
+                        "cut at another tensor, or map the nodes before it to a Placeholder with 'dtype' and "
+                        "'shape' ('nodes' and 'namespaces' of the recipe)"
+                    ],
                 )
             if name in graph and name not in dropped:
                 raise context.fail(

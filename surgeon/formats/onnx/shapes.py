@@ -22,9 +22,8 @@ def sample_dims(at: PluginNode, index: int) -> tuple[int, ...]:
             "write it in standard operators",
             None,
             help=[
-                "give the model's inputs a fixed size ('input:' of the recipe), or write the plugin node "
-                "itself "
-                "(--plugins native)"
+                "give the input node its 'shape:' in the recipe, such as [1, 300, 300, 3]",
+                "or write the plugin node itself (--plugins native)",
             ],
         )
     return sizes

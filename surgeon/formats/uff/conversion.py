@@ -130,7 +130,12 @@ class ConverterContext:
             "X102",
             f"{is_}; UFF needs a constant",
             self.node.name,
-            help=["add the step 'fold-constants' to the recipe, after fixing the input's size"],
+            help=[
+                "where it depends on the input's sizes alone, fix them ('shape:' of the input node, step "
+                "'pin-batch'), and add the step 'fold-constants'",
+                "else put a constant in its place ('op: Const' with its 'value' under 'nodes'), or map the "
+                "node's namespace to a plugin",
+            ],
         )
 
     def integer(self, position: int, what: str) -> int:

@@ -25,6 +25,10 @@ _NAMESPACES: Mapping[str, str] = {
 _INPUT = "map its namespace to the input node, which then holds floats"
 _CONTROL = "control flow is left: the recipe does not cover the namespace"
 _ANCHORS_OR_FOLD = "fix the input's size and fold constants, or map its namespace to a plugin"
+_RESIZE_NEAREST = (
+    "map it to the plugin ResizeNearest_TRT, which reads channels first: a Transpose before it and one after "
+    "it, with 'inputs' under 'nodes'; 'surgeon init' writes them for a detector"
+)
 _NMS = "map its namespace to a plugin: 'Postprocessor: NMS'"
 
 _OPS: Mapping[str, str] = {
@@ -67,7 +71,7 @@ _OPS: Mapping[str, str] = {
         ),
         _CONTROL,
     ),
-    "ResizeNearestNeighbor": "replace it by the plugin ResizeNearest_TRT (step 'replace-op')",
+    "ResizeNearestNeighbor": _RESIZE_NEAREST,
     "CropAndResize": "map it to the plugin CropAndResize",
     **dict.fromkeys(
         (
@@ -111,11 +115,15 @@ _OPS: Mapping[str, str] = {
         _ANCHORS_OR_FOLD,
     ),
     **dict.fromkeys(
-        ("Split", "SplitV", "Unpack", "Unstack"),
-        "UFF names nodes, not outputs: map its namespace to a plugin, or use StridedSlice",
+        ("Split", "SplitV"),
+        "UFF names nodes, not outputs: add the step 'native-plugins', or map its namespace to a plugin",
+    ),
+    **dict.fromkeys(
+        ("Unpack", "Unstack"),
+        "UFF names nodes, not outputs: map its namespace to a plugin, or export the model with StridedSlice",
     ),
     "AddN": "replace it by 'Add' nodes (step 'replace-op' where it adds two tensors)",
-    "SquaredDifference": "write it as Sub and Mul, or fold constants",
+    "SquaredDifference": "map its namespace to a plugin, or export the model with Sub and Mul instead",
     "SpaceToBatchND": "UFF has it only in the chain SpaceToBatchND, Conv2D, BatchToSpaceND; export the model "
     "without ops between",
     "BatchMatMul": "UFF has matrix products of rank 2 only",

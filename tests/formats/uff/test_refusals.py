@@ -35,7 +35,7 @@ REFUSED = {
     ),
     "X101 assert": ("outputs: y\n" + X + "y = Assert(x)", "X101", "remove-asserts"),
     "X101 loop": ("outputs: y\n" + X + "y = Enter(x)", "X101", "control flow is left"),
-    "X101 split": ("outputs: y\n" + X + "s = Split(k, x)\ny = Relu(s:1)\n" + K, "X101", "StridedSlice"),
+    "X101 split": ("outputs: y\n" + X + "s = Split(k, x)\ny = Relu(s:1)\n" + K, "X101", "native-plugins"),
     "X101 resize": (
         "outputs: y\n" + X + "y = ResizeNearestNeighbor(x, k)\n" + K,
         "X101",
