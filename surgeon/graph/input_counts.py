@@ -24,13 +24,13 @@ _EXACTLY = {
         GreaterEqual Less LessEqual LogicalAnd LogicalOr MatMul Max Maximum Mean Min Minimum MirrorPad Mod
         Mul MulNoNan NotEqual Pad Pow Prod RealDiv RefSwitch Reshape ResizeArea ResizeBicubic ResizeBilinear
         ResizeNearestNeighbor ResourceGather ReverseV2 Split SquaredDifference Sub Sum Switch
-        TensorArrayConcatV3 TensorArraySizeV3 Tile TopKV2 Transpose TruncateDiv TruncateMod
+        TensorArrayConcatV3 TensorArraySizeV3 TensorListStack Tile TopKV2 Transpose TruncateDiv TruncateMod
     """,
     3: """
         BatchToSpaceND Bincount ClipByValue Conv2DBackpropInput DepthwiseConv2dNativeBackpropInput
         FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel GatherV2 LinSpace MaxPoolV2
         NonMaxSuppression PadV2 RandomUniformInt Range ScatterNd Select SelectV2 Slice SpaceToBatchND SplitV
-        TensorArrayGatherV3 TensorArrayReadV3
+        TensorArrayGatherV3 TensorArrayReadV3 TensorListGetItem
     """,
     4: """
         CropAndResize NonMaxSuppressionV2 OneHot SparseToDense StridedSlice TensorArrayScatterV3

@@ -43,12 +43,12 @@ def _decoded(tf: Any, encodings: Any, anchors: Any) -> Any:
     return tf.stack([y - half_h, x - half_w, y + half_h, x + half_w], -1)
 
 
-def tf2_function(anchors: str, batch: int = 1, combined: bool = True) -> Any:
+def tf2_function(anchors: str, batch: int = 1, suppression: str = "combined") -> Any:
     """Return a detector as a function of TensorFlow 2.
 
     ``anchors`` are ``computed`` by the graph, or one constant in the scope of the decoding, ``tiled`` to the
-    batch. Suppression is one operation for all classes, or ``combined`` is False: one for each, and more
-    outputs than detections.
+    batch. ``suppression`` is one operation for all classes, ``combined``; or one for each, with more outputs
+    than detections: ``each``, or ``looped`` over the batch.
     """
     import tensorflow as tf
 
@@ -86,8 +86,8 @@ def tf2_function(anchors: str, batch: int = 1, combined: bool = True) -> Any:
                 flat = _decoded(tf, tf.reshape(encoded, [-1, 4]), tf.reshape(tiled, [-1, 4]))
                 decoded = tf.reshape(flat, [batch, -1, 4])
                 scores = tf.slice(tf.sigmoid(scores), [0, 0, 1], [-1, -1, -1])
-        if not combined:
-            return _suppressed(tf, decoded, scores)
+        if suppression != "combined":
+            return _suppressed(tf, decoded, scores, suppression == "looped")
         boxes, scores, classes, count = tf.image.combined_non_max_suppression(
             decoded[:, :, None, :], scores, 20, 20, 0.6, 1e-8
         )
@@ -101,54 +101,63 @@ def tf2_function(anchors: str, batch: int = 1, combined: bool = True) -> Any:
     return detect
 
 
-def _suppressed(tf: Any, decoded: Any, scores: Any) -> dict[str, Any]:
+def _suppressed(tf: Any, decoded: Any, scores: Any, looped: bool) -> dict[str, Any]:
     """Return the outputs of an exporter of TensorFlow 2 from float32[1, P, 4] and float32[1, P, C].
 
-    ``detection_multiclass_scores`` has the shape of the boxes, and ``detection_anchor_indices`` that of the
-    classes.
+    ``looped`` goes over the batch in a loop. ``detection_multiclass_scores`` has the shape of the boxes, and
+    ``detection_anchor_indices`` that of the classes.
     """
-    most, parts = 20, []
-    for number in range(CLASSES):
-        kept, best, _ = tf.raw_ops.NonMaxSuppressionV5(
-            boxes=decoded[0],
-            scores=scores[0, :, number],
-            max_output_size=most,
-            iou_threshold=0.6,
-            score_threshold=1e-8,
-            soft_nms_sigma=0.0,
-        )
-        label = tf.fill(tf.shape(kept), float(number))
-        columns = tf.pad(tf.gather(scores[0], kept), [[0, 0], [1, 0]])
-        parts.append((tf.gather(decoded[0], kept), best, label, tf.cast(kept, tf.float32), columns))
-    joined = [tf.concat(group, 0) for group in zip(*parts, strict=True)]
-    order = tf.math.top_k(joined[1], tf.minimum(most, tf.shape(joined[1])[0])).indices
-    chosen = [tf.gather(tensor, order) for tensor in joined]
-    count = tf.shape(chosen[1])[0]
+    most = 20
 
-    def padded(tensor: Any) -> Any:
-        rest = [[0, 0]] * (tensor.shape.rank - 1)
-        whole = tf.pad(tensor, [[0, most - count], *rest])
-        return tf.ensure_shape(whole, [most, *tensor.shape[1:]])[None]
+    def one(picture: tuple[Any, Any]) -> tuple[Any, ...]:
+        parts = []
+        for number in range(CLASSES):
+            kept, best, _ = tf.raw_ops.NonMaxSuppressionV5(
+                boxes=picture[0],
+                scores=picture[1][:, number],
+                max_output_size=most,
+                iou_threshold=0.6,
+                score_threshold=1e-8,
+                soft_nms_sigma=0.0,
+            )
+            label = tf.fill(tf.shape(kept), float(number))
+            columns = tf.pad(tf.gather(picture[1], kept), [[0, 0], [1, 0]])
+            parts.append((tf.gather(picture[0], kept), best, label, tf.cast(kept, tf.float32), columns))
+        joined = [tf.concat(group, 0) for group in zip(*parts, strict=True)]
+        order = tf.math.top_k(joined[1], tf.minimum(most, tf.shape(joined[1])[0])).indices
+        chosen = [tf.gather(tensor, order) for tensor in joined]
+        count = tf.shape(chosen[1])[0]
 
-    boxes, best, labels, indices, columns = map(padded, chosen)
+        def padded(tensor: Any) -> Any:
+            rest = [[0, 0]] * (tensor.shape.rank - 1)
+            whole = tf.pad(tensor, [[0, most - count], *rest])
+            return tf.ensure_shape(whole, [most, *tensor.shape[1:]])
+
+        return (*map(padded, chosen), tf.cast(count, tf.float32))
+
+    if looped:
+        tensors = tf.map_fn(one, (decoded, scores), fn_output_signature=(tf.float32,) * 6)
+    else:
+        tensors = [tensor[None] for tensor in one((decoded[0], scores[0]))]
+    boxes, best, labels, indices, columns, count = tensors
     return {
         "detection_anchor_indices": indices,
         "detection_boxes": tf.clip_by_value(boxes, 0.0, 1.0),
         "detection_classes": labels + 1.0,
         "detection_multiclass_scores": columns,
         "detection_scores": best,
-        "num_detections": tf.cast(count, tf.float32)[None],
+        "num_detections": count,
         "raw_detection_boxes": decoded,
         "raw_detection_scores": scores,
     }
 
 
 @cache
-def tf2_detector(anchors: str, batch: int = 1, combined: bool = True) -> Graph:
+def tf2_detector(anchors: str, batch: int = 1, suppression: str = "combined") -> Graph:
     """Return :func:`tf2_function` as a frozen graph."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    detect = tf2_function(anchors, batch, combined)
+    detect = tf2_function(anchors, batch, suppression)
     frozen = convert_variables_to_constants_v2(detect.get_concrete_function(), lower_control_flow=True)
     return from_bytes(frozen.graph.as_graph_def().SerializeToString())
 
@@ -208,8 +217,9 @@ def _assert_verified(graph: Graph, outputs: dict[str, str]) -> None:
     assert not surgeon.verify(wrong, graph).passed
 
 
-def test_nameless_outputs_are_told_apart_by_what_feeds_them() -> None:
-    graph = tf2_detector("tiled", combined=False)
+@pytest.mark.parametrize("suppression", ["each", "looped"])
+def test_nameless_outputs_are_told_apart_by_what_feeds_them(suppression: str) -> None:
+    graph = tf2_detector("tiled", suppression=suppression)
     assert [str(ref) for ref in graph.output_refs][:3] == ["Identity", "Identity_1", "Identity_2"]
     _assert_verified(
         graph,
@@ -218,7 +228,7 @@ def test_nameless_outputs_are_told_apart_by_what_feeds_them() -> None:
 
 
 def test_indices_beside_classes_without_an_offset_are_told_apart() -> None:
-    graph = tf2_detector("tiled", combined=False)
+    graph = tf2_detector("tiled", suppression="each")
     classes = graph[graph["Identity_2"].inputs[0].node]
     assert classes.op == "AddV2"
     kept = [node for node in graph if node.name != classes.name]
@@ -233,7 +243,7 @@ def test_a_saved_model_keeps_the_names_of_its_signature(tmp_path: Path) -> None:
     import tensorflow as tf
 
     module = tf.Module()
-    module.detect = tf2_function("tiled", combined=False)
+    module.detect = tf2_function("tiled", suppression="each")
     tf.saved_model.save(module, str(tmp_path), signatures=module.detect)
     graph = surgeon.load_graph(tmp_path)
     ports = {"boxes": "detection_boxes", "scores": "detection_scores", "classes": "detection_classes"}

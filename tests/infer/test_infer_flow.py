@@ -135,6 +135,38 @@ def test_a_loops_result_has_the_arrays_element_shape() -> None:
     assert str(Inference(graph).spec(Ref("stacked"))) == "float32[?,30,40,3]"
 
 
+def test_lists_of_tensors_state_the_shape_of_their_elements() -> None:
+    tensorflow, raw = tf.Graph(), tf.raw_ops
+    with tensorflow.as_default():
+        unknown = v1.placeholder(tf.int32, [2], "unknown")
+        shapes = {"known": [30, 4], "half": [-1, 4], "none": -1, "open": unknown}
+        for name, shape in shapes.items():
+            made = raw.TensorListReserve(element_shape=shape, num_elements=5, element_dtype=tf.float32)
+            raw.TensorListStack(input_handle=made, element_shape=shape, element_dtype=tf.float32, name=name)
+            raw.TensorListGetItem(
+                input_handle=made, index=0, element_shape=shape, element_dtype=tf.float32, name=f"{name}_item"
+            )
+        raw.TensorListStack(
+            input_handle=made, element_shape=[3, 4], element_dtype=tf.float32, num_elements=5, name="five"
+        )
+    inference = Inference(from_bytes(tensorflow.as_graph_def().SerializeToString()))
+    stacked = {name: str(inference.spec(Ref(name))) for name in (*shapes, "five")}
+    assert stacked == {
+        "known": "float32[?,30,4]",
+        "half": "float32[?,?,4]",
+        "none": "float32[...]",
+        "open": "float32[?,?,?]",
+        "five": "float32[5,3,4]",
+    }
+    items = [str(inference.spec(Ref(f"{name}_item"))) for name in shapes]
+    assert items == ["float32[30,4]", "float32[?,4]", "float32[...]", "float32[?,?]"]
+    for operation in tensorflow.get_operations():
+        if operation.type in ("TensorListStack", "TensorListGetItem"):
+            theirs = operation.outputs[0].shape
+            ours = inference.spec(Ref(operation.name))
+            assert theirs.rank is None or ours.compatible(TensorSpec.of(ours.dtype, *theirs.as_list()))
+
+
 def test_a_value_in_a_loop_is_refused_with_i101() -> None:
     tensorflow = tf.Graph()
     with tensorflow.as_default():

@@ -568,6 +568,8 @@ WHOLE_GRAPH_OPS = {
     "TensorArrayConcatV3",
     "TensorArraySizeV3",
     "TensorArrayCloseV3",
+    "TensorListGetItem",
+    "TensorListStack",
 }
 """Ops that make sense in a graph of several nodes only; ``test_infer_flow`` has their cases."""
 
