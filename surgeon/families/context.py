@@ -110,11 +110,15 @@ class DerivationContext:
         found = [inputs for inputs in ports if set(wanted) <= set(inputs)]
         if len(found) != 1:
             names = " and ".join(f"'{port}'" for port in wanted)
+            inputs = ", ".join(f"{port}: NODE" for port in wanted)
             raise self.fail(
                 "D104",
                 f"the recipe has {len(found)} nodes with the ports {names}; expected one",
                 "nodes",
-                help=["write the value instead of 'auto'"],
+                help=[
+                    f"name the detection node's inputs by port: {inputs}",
+                    "or write values instead of 'auto', and 'anchors: plugin'",
+                ],
             )
         return found[0]
 

@@ -101,7 +101,7 @@ class NativePlugins(Step):
                         "S411",
                         f"'{name}' ({node.op}) has no native plugin; expected one of {', '.join(self.ops)}",
                         *at,
-                        help=["name another node, or add its operation to 'ops'"],
+                        help=["name another node" if native is None else f"add '{native.op}' to 'ops'"],
                     )
                 continue
             if not at and not reader.counts(node):

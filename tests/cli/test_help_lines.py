@@ -71,6 +71,28 @@ nms/s = Relu(scores) {T: float32}
 nms/b = SuppressedScores(nms/a, nms/s)
 y = Relu(nms/b) {T: float32}
 """
+NORM = "step: replace-op, from: FusedBatchNormV3, to: FusedBatchNorm"
+NORMALIZED = (
+    FED
+    + """\
+c = Const() {dtype: float32, value: tensor<float32[3]: 1.0>}
+a = FusedBatchNormV3(x, c, c, c, c) {T: float32, U: float32, epsilon: 0.001, is_training: false}
+b = FusedBatchNormV3(x, c, c, c, c) {T: float32, U: float32, epsilon: 0.001, is_training: false}
+r = Relu(b) {T: float32}
+y = Add(a:1, r) {T: float32}
+"""
+)
+FLAT = (
+    FED
+    + """\
+shape = Const() {dtype: int32, value: tensor<int32[2]: 1, 48>}
+flat = Reshape(x, shape) {T: float32, Tshape: int32}
+mean = Const() {dtype: int32, value: tensor<int32[1]: 0>}
+kept = Mean(flat, mean) {T: float32, Tidx: int32, keep_dims: true}
+y = Relu(kept) {T: float32}
+"""
+)
+LEAKING = f"{FED}a = Relu(x) {{T: float32}}\ny = LeakyRelu(a) {{T: float32, alpha: 0.1}}\n"
 INPUT = "Input: {op: Placeholder, like: pre/scaled}"
 TAKEN = "picture: Input, pre: Input"
 
@@ -480,6 +502,35 @@ CASES = {
             "y = Add(x, f) {T: float32}",
         ),
     ),
+    "an output that only one operation has": Case(
+        "S206",
+        "take that reader out first",
+        recipe(steps=f"{{{NORM}}}, prune"),
+        recipe(outputs="r", steps=f"{{step: set-outputs, outputs: [r]}}, prune, {{{NORM}}}"),
+        graph=NORMALIZED,
+    ),
+    "an operation that has no native plugin": Case(
+        "S411",
+        "name another node",
+        recipe(steps="{step: native-plugins, nodes: [a]}, prune"),
+        recipe(steps="{step: native-plugins, nodes: [y]}, prune"),
+        graph=LEAKING,
+    ),
+    "an operation that is left out": Case(
+        "S411",
+        "add 'LeakyRelu' to 'ops'",
+        recipe(steps="{step: native-plugins, nodes: [y], ops: [Tile]}, prune"),
+        recipe(steps="{step: native-plugins, nodes: [y], ops: [Tile, LeakyRelu]}, prune"),
+        graph=LEAKING,
+    ),
+    "a part of unknown place": Case(
+        "S412",
+        "take it out of 'nodes'",
+        recipe(outputs="y, t", steps="{step: native-plugins, nodes: [y, t]}, prune"),
+        recipe(outputs="y", steps="{step: native-plugins, nodes: [y]}, prune"),
+        graph=LEAKING
+        + "m = Placeholder() {dtype: int32, shape: shape[4]}\nt = Tile(a, m) {T: float32, Tmultiples: int32}\n",
+    ),
     "a leaking ReLU": Case(
         "X103",
         "LReLU_TRT",
@@ -601,6 +652,24 @@ COMMANDS = {
         "init small.yaml",
         "check small.yaml small.pb",
     ),
+    "a plugin node where the runtime has none": (
+        "X145",
+        "choose '--plugins auto'",
+        "convert small.yaml small.pb -o out.onnx --plugins native",
+        "convert small.yaml small.pb -o out.onnx --plugins auto",
+    ),
+    "constant anchors without any": (
+        "D104",
+        "'anchors: plugin'",
+        "check small.yaml small.pb --anchors constant",
+        "check small.yaml small.pb --anchors plugin",
+    ),
+    "a batch that the graph fixes": (
+        "X144",
+        "export it for one picture (--batch 1)",
+        "convert flat.yaml flat.pb -o out.onnx --batch dynamic",
+        "convert flat.yaml flat.pb -o out.onnx --batch 1",
+    ),
     "a plan of another graph": (
         "S404",
         "surgeon plan",
@@ -615,6 +684,9 @@ def test_following_the_help_of_a_command_leads_on(name: str, run, work: Path) ->
     code, says, wrong, right = COMMANDS[name]
     if "made.uff" in wrong:
         assert run("convert", "small.yaml", "small.pb", "-o", "made.uff").code == 0
+    if "flat.pb" in wrong:
+        Path("flat.yaml").write_text(recipe())
+        surgeon.save_graph(parse_graph(FLAT), "flat.pb")
     if "other.json" in wrong:
         surgeon.convert("small.yaml", "small.pb", "other.pb")
         Path("other.yaml").write_text(recipe(outputs="clip"))
