@@ -1,7 +1,6 @@
 """The help of an error leads on: each case provokes an error, does what its help says, and works.
 
-``says`` is the part of the help that is followed; ``followed`` is the recipe, the graph or the target after
-that.
+``says`` is the part of the help that is followed.
 """
 
 from __future__ import annotations
@@ -103,8 +102,8 @@ UFF, ONNX = "uff@tensorrt-8.5", "onnx@onnxruntime"
 class Case:
     """An error and what its help says.
 
-    ``recipe`` and ``graph`` provoke ``code``; ``followed`` is the recipe, ``changed`` the graph and
-    ``target_then`` the target after doing what it ``says``, each the same where it is empty.
+    ``recipe`` and ``graph`` provoke ``code``; ``followed`` is the recipe and ``target_then`` the target after
+    doing what it ``says``, each the same where it is empty.
     """
 
     code: str
@@ -112,7 +111,6 @@ class Case:
     recipe: str
     followed: str = ""
     graph: str = GRAPH
-    changed: str = ""
     target: str = UFF
     target_then: str = ""
 
@@ -130,10 +128,10 @@ def recipe(outputs: str = "y", nodes: str = "", namespaces: str = "", steps: str
     )
 
 
-def small(*steps: str, outputs: str = "clip") -> str:
+def small(*steps: str) -> str:
     """Return the small recipe with steps behind 'collapse'."""
     listed = "".join(f"  - {step}\n" for step in ("forward-identities", "collapse", *steps, "prune"))
-    return f"{swapped('[clip]', f'[{outputs}]')}steps:\n{listed}"
+    return f"{RECIPE}steps:\n{listed}"
 
 
 def fed(*lines: str) -> str:
@@ -144,6 +142,8 @@ def outcome(recipe: str, graph: str, target: str, folder: Path) -> list[Diagnost
     """Return the errors of checking a recipe and of converting with it, empty where it converts."""
     model = parse_graph(graph)
     suffix = ".uff" if target.startswith("uff") else ".onnx"
+    if suffix == ".onnx":
+        pytest.importorskip("tf2onnx")
     try:
         read = surgeon.parse_recipe(recipe)
         found = surgeon.check(read, model, target=target)
@@ -590,7 +590,7 @@ def test_following_the_help_leads_on(name: str, tmp_path: Path) -> None:
     assert case.says in "\n".join(advice), shown
     left = outcome(
         case.followed or case.recipe,
-        case.changed or case.graph,
+        case.graph,
         case.target_then or case.target,
         tmp_path,
     )
@@ -624,9 +624,9 @@ COMMANDS = {
     ),
     "an option of another format": (
         "X152",
-        "name the output '.onnx'",
+        "leave them out",
         "convert small.yaml small.pb -o out.uff --opset 17",
-        "convert small.yaml small.pb -o out.onnx --opset 17",
+        "convert small.yaml small.pb -o out.uff",
     ),
     "an opset that is not written": (
         "X148",
@@ -682,6 +682,8 @@ COMMANDS = {
 @pytest.mark.parametrize("name", COMMANDS)
 def test_following_the_help_of_a_command_leads_on(name: str, run, work: Path) -> None:
     code, says, wrong, right = COMMANDS[name]
+    if ".onnx" in right:
+        pytest.importorskip("tf2onnx")
     if "made.uff" in wrong:
         assert run("convert", "small.yaml", "small.pb", "-o", "made.uff").code == 0
     if "flat.pb" in wrong:
