@@ -67,14 +67,15 @@ def check(
 
 
 def _literals(recipe: Recipe, plan: Plan, catalog: Catalog, target: Target) -> tuple[Diagnostic, ...]:
-    """Return a warning for each field that the recipe writes otherwise than the graph says."""
+    """Return warnings of fields that differ from what the graph says, and of what no field can say."""
     from surgeon.families import DerivationContext
     from surgeon.families.fields import review_fields
 
     assert plan.source is not None and plan.result is not None
     context = DerivationContext(recipe, plan.source, catalog, target.most_rows)
     names = [name for name in recipe.nodes if name in plan.result]
-    return tuple(
+    review = review_fields(context, names)
+    literals = (
         Diagnostic(
             "D160",
             str(literal),
@@ -83,8 +84,9 @@ def _literals(recipe: Recipe, plan: Plan, catalog: Catalog, target: Target) -> t
             ("write 'auto', unless the difference is meant",),
             Severity.WARNING,
         )
-        for literal in review_fields(context, names).differences
+        for literal in review.differences
     )
+    return (*literals, *review.remarks)
 
 
 def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:

@@ -7,6 +7,7 @@ TensorRT cannot run, write the files, and prove on pictures that the same is det
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,8 @@ def _verdicts(found: Verification) -> list[tuple[str, ...]]:
     for verdict in found.verdicts:
         detections = [c for c in verdict.comparisons if isinstance(c, DetectionComparison) and not c.is_probe]
         matched, total = sum(c.matched for c in detections), sum(c.original for c in detections)
-        excused = ", ".join(f"{name} {count}" for name, count in verdict.excused.items())
+        counts = Counter(name for c in detections for name in Counter(c.excused).elements())
+        excused = ", ".join(f"{name} {count}" for name, count in counts.items())
         rows.append(
             (
                 verdict.name,

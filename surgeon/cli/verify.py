@@ -194,6 +194,8 @@ def _show_power(found: Verification) -> None:
     )
     if silent:
         console.show(f"  not exercised: {', '.join(silent)}")
+    if found.partly_exercised:
+        console.show(f"  not noticed: {', '.join(found.partly_exercised)}")
 
 
 def _conclusion(found: Verification) -> str:

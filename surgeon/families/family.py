@@ -206,9 +206,10 @@ class Family(ABC):
     ) -> Mapping[Ref, np.ndarray]:
         """Return what to put into the original's tensors so that it suppresses these boxes.
 
-        ``boxes`` is float32[P, 4] (ymin, xmin, ymax, xmax relative to the picture), ``scores`` float32[P, C]
-        the probabilities of the classes without the background. ``values`` are those of ``plugin_sources``,
-        whose shapes and anchors count. Raise SurgeonError D107 where the family cannot.
+        ``boxes`` is float32[P, 4] (ymin, xmin, ymax, xmax relative to the network's input), ``scores``
+        float32[P, C] the probabilities of the classes without the background. ``values`` are those of
+        ``plugin_sources``: their anchors count, and their shapes, the batch first; every picture of a batch
+        gets the same. Raise SurgeonError D107 where the family cannot.
         """
         raise self.fail("D107", f"the family '{self.name}' does not tell what its heads give for a box")
 

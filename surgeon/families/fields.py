@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from surgeon.catalog import Catalog, PluginSpec
+from surgeon.catalog.fields import FieldSpec, Unfit
 from surgeon.catalog.modules import load_module
 from surgeon.catalog.plugin import Lack
-from surgeon.diagnostics import Span, SurgeonError
+from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError
 from surgeon.families.context import Derivation, DerivationContext, Derived
 from surgeon.families.postprocessing import differences
 
@@ -80,9 +82,8 @@ class LiteralDifference:
 
     def __str__(self) -> str:
         derived = self.derived
-        return (
-            f"{derived.node}.{derived.field} is {_shown(self.value)}; the graph says {_shown(derived.value)}"
-        )
+        name, told = f"{derived.node}.{derived.field}", show_value(derived.value)
+        return f"{name} is {show_value(self.value)}; the graph says {told}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -94,11 +95,12 @@ class FieldReview:
     """What holding a recipe's plugin fields against the graph gave.
 
     ``differences`` are literals that differ. ``settled`` are the nodes whose derivable fields are all what
-    the graph says (membership only).
+    the graph says (membership only). ``remarks`` warn of what the graph does and the plugins cannot.
     """
 
     differences: tuple[LiteralDifference, ...]
     settled: frozenset[str]
+    remarks: tuple[Diagnostic, ...] = ()
 
 
 def review_fields(context: DerivationContext, names: Collection[str]) -> FieldReview:
@@ -108,6 +110,7 @@ def review_fields(context: DerivationContext, names: Collection[str]) -> FieldRe
     """
     differences: list[LiteralDifference] = []
     settled: list[str] = []
+    remarks: list[Diagnostic] = []
     for name, definition in context.recipe.nodes.items():
         if name not in names or definition.plugin is None:
             continue
@@ -124,15 +127,51 @@ def review_fields(context: DerivationContext, names: Collection[str]) -> FieldRe
                 continue
             try:
                 derived = derive(here)
-            except SurgeonError:
+            except SurgeonError as exc:
                 untold = True
+                remarks += (
+                    replace(each, severity=Severity.WARNING)
+                    for each in exc.diagnostics
+                    if each.code in _CANNOT
+                )
                 continue
-            if not _same(specs[key].convert(value), specs[key].convert(derived.value)):
+            if not _agree(specs[key], value, derived.value):
                 found = Derivation(name, key, derived.value, derived.evidence)
                 differences.append(LiteralDifference(value, found))
         if not untold and len(differences) == count:
             settled.append(name)
-    return FieldReview(tuple(differences), frozenset(settled))
+        if context.catalog[definition.plugin].lacks:
+            remarks += _class_cap(here)
+    return FieldReview(tuple(differences), frozenset(settled), tuple(remarks))
+
+
+_CANNOT = ("D116", "D119")
+"""Codes of derivations that fail because no value of the field does what the graph does."""
+
+
+def _class_cap(context: DerivationContext) -> Iterator[Diagnostic]:
+    """Yield a warning where the graph bounds the detections of a class more than those of a picture."""
+    original = context.family.postprocessing
+    with suppress(SurgeonError):
+        per_class, total = original.max_per_class, original.max_total
+        if per_class.value < total.value:
+            yield Diagnostic(
+                "D161",
+                f"the graph keeps at most {per_class.value} detections of a class and {total.value} in all; "
+                f"'{context.node}' bounds the total alone",
+                context.recipe.span("nodes", context.node, "plugin"),
+                (*per_class.evidence, *total.evidence),
+                ("verify with pictures in which one class occurs more often than that",),
+                Severity.WARNING,
+            )
+
+
+def _agree(spec: FieldSpec, value: object, derived: object) -> bool:
+    """Return whether a literal is what was derived; what the field cannot hold is not."""
+    try:
+        return _same(spec.convert(value), spec.convert(derived))
+    except Unfit:
+        return False
 
 
 def _same(one: object, other: object) -> bool:
@@ -144,9 +183,10 @@ def _same(one: object, other: object) -> bool:
     return one == other
 
 
-def _shown(value: object) -> str:
+def show_value(value: object) -> str:
+    """Return a field's value for a reader, numbers with seven digits."""
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_shown, value)) + "]"
+        return "[" + ", ".join(map(show_value, value)) + "]"
     return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
@@ -170,7 +210,7 @@ def check_lacks(context: DerivationContext, name: str, plugin: PluginSpec) -> No
 
 
 _WITHOUT: Mapping[Lack, str] = {
-    "soft_sigma": "export the model with 'soft_nms_sigma: 0.0' in its pipeline.config, if it is accurate so",
+    "soft_sigma": "export the model with 'soft_nms_sigma: 0.0' in its pipeline.config, if accuracy allows",
     "class_agnostic": "put in a plugin that can, such as EfficientNMS_TRT with 'class_agnostic: 1', or "
     "export the model with suppression class by class",
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from surgeon.catalog.detections import CORNERS, COUNT, PIXELS, rows_among
+from surgeon.diagnostics import error
 
 NEAR = 0.05
 """Largest distance of two boxes that are taken for one, as a share of the picture."""
@@ -69,7 +70,8 @@ def detections_of_plugin(
     Parts are those of :mod:`surgeon.catalog.detections`. Rows are float32[N, ..., K, columns]; a class below
     0 marks a row without a detection. Of lists, the count is an int [N] or [N, 1], ``boxes`` float32[N, K, 4]
     with ymin first, ``scores`` and ``classes`` [N, K]. ``size`` is the height and width of the network's
-    input, by which corners in pixels are divided; they stay pixels without it.
+    input, by which corners in pixels are divided; they stay pixels without it. Raise SurgeonError V133 for
+    rows of another length than the part says.
     """
     rows = rows_among(outputs)
     if rows is not None:
@@ -84,6 +86,12 @@ def detections_of_plugin(
 
 
 def _of_rows(picture: np.ndarray, columns: Sequence[str], size: tuple[int, int] | None) -> Detections:
+    if picture.shape[-1] != len(columns):
+        raise error(
+            "V133",
+            f"rows of detections have {picture.shape[-1]} columns; expected {', '.join(columns)}",
+            help=["convert the model again, and build the engine again from that file"],
+        )
     rows = picture.reshape(-1, len(columns))
     rows = rows[rows[:, columns.index("class")] >= 0]
     pixels = PIXELS[0] in columns

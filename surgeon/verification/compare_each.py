@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -54,33 +54,29 @@ def compare_probes(
     """Return the probes, and what the plugin that gives detections makes of each beside the original.
 
     The rest of the inputs is that of a record. There are none where nothing in the original stands for what
-    the plugin reads. What no recipe can avoid is excused in any number, for a probe is made to provoke it.
+    the plugin reads. What no recipe can avoid is excused in any number where a probe is made to provoke it,
+    and not at all elsewhere.
     """
     plugin = graphs.plugin
-    if plugin is None or not _gives_to(graphs, plugin, record):
+    if plugin is None:
         return [], []
     wide = replace(limits, any_unavoidable=True)
     probes: list[RunRecord] = []
     comparisons: list[Comparison] = []
     try:
+        if not given_to_plugin(graphs, plugin, record):
+            return [], []
         for probe in graphs.probes(record):
-            found = compare_plugin(graphs, plugin, probe, wide)
+            comparison = compare_plugin(graphs, plugin, probe, wide)
             # A probe in which nothing is detected is meant so, or shows by its power that it proves nothing.
-            if found.outcome is Outcome.INCONCLUSIVE:
-                found = replace(found, outcome=Outcome.PASSED)
+            if comparison.outcome is Outcome.INCONCLUSIVE:
+                comparison = replace(comparison, outcome=Outcome.PASSED)
             probes.append(probe)
-            comparisons.append(found)
+            comparisons.append(comparison)
     except SurgeonError as exc:
         reason = f"no probes: {exc.diagnostics[0].message}"
         comparisons.append(_not_compared(plugin.name, record, reason))
     return probes, comparisons
-
-
-def _gives_to(graphs: GraphPair, plugin: Node, record: RunRecord) -> bool:
-    try:
-        return bool(given_to_plugin(graphs, plugin, record))
-    except SurgeonError:
-        return False
 
 
 def _not_compared(subject: object, record: RunRecord, reason: str) -> TensorComparison:
@@ -148,23 +144,27 @@ def compare_plugin(
 ) -> Comparison:
     """Compare what the plugin detects, of the original's own heads and anchors, with what the original does.
 
-    ``fields`` are other fields than the plugin's own; what goes in stays the same.
+    ``fields`` are other fields than the plugin's own.
     """
     replaced = next((r for r in graphs.match.replacements if r.node.name == plugin.name), None)
     subject = str(replaced) if replaced is not None else plugin.name
     try:
-        given = given_to_plugin(graphs, plugin, record)
+        given = given_to_plugin(graphs, plugin, record, fields)
     except SurgeonError as exc:
         return _not_compared(subject, record, exc.diagnostics[0].message)
     if not given:
         return _not_compared(subject, record, f"nothing in the original stands for the inputs of {plugin.op}")
 
-    def run(change: str) -> Sequence[np.ndarray]:
-        return graphs.runner.alone(plugin.name, given, (change,) if change else (), fields)
+    def run(change: str) -> Mapping[str, np.ndarray]:
+        return graphs.by_part(graphs.runner.alone(plugin.name, given, (change,) if change else (), fields))
 
     assert record.detections is not None
     rerun = partial(graphs.detections_of, run, record.window)
-    counterfactuals = graphs.counterfactuals_of([plugin.name], () if fields is None else [plugin.name])
+    counterfactuals = [
+        rule
+        for rule in graphs.counterfactuals_of([plugin.name], () if fields is None else [plugin.name])
+        if rule.avoidable or record.all_rules
+    ]
     try:
         return compare_detections(
             subject, record.name, record.detections, rerun(""), limits, counterfactuals, rerun
@@ -173,16 +173,19 @@ def compare_plugin(
         return TensorComparison(subject, record.name, Outcome.FAILED, exc.diagnostics[0].message)
 
 
-def given_to_plugin(graphs: GraphPair, plugin: Node, record: RunRecord) -> list[np.ndarray]:
+def given_to_plugin(
+    graphs: GraphPair, plugin: Node, record: RunRecord, fields: Fields | None = None
+) -> list[np.ndarray]:
     """Return what the original gives to a plugin, in the order in which it reads it; nothing where nothing in
     the original stands for its ports.
 
-    Raise SurgeonError where the original does not tell it.
+    ``fields`` are other fields than the plugin's own. Raise SurgeonError where the original does not tell it.
     """
     assert graphs.family is not None
     spec = graphs.runner.references[plugin.name].plugin
-    given = graphs.family.plugin_inputs(spec, plugin.attrs, record.values)
-    ports = {ref: port for port, ref in graphs.inputs_by_port.items()}
+    node = plugin if fields is None else replace(plugin, attrs=fields)
+    given = graphs.family.plugin_inputs(spec, node.attrs, record.values)
+    ports = {ref: port for port, ref in spec.inputs_by_port(node).items()}
     return [given[ports[ref]] for ref in plugin.inputs] if given else []
 
 

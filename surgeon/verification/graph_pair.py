@@ -30,8 +30,8 @@ from surgeon.verification.counterfactuals import DROP_EMPTY, KEEP_ALL, counterfa
 from surgeon.verification.probes import probes_of
 from surgeon.verification.records import RunInfo, RunRecord
 
-PluginRun: TypeAlias = Callable[[str], Sequence[np.ndarray]]
-"""Returns a plugin's outputs, with the named rule of its reference changed; an empty name changes none."""
+PluginRun: TypeAlias = Callable[[str], Mapping[str, np.ndarray]]
+"""Returns what holds detections by part, with the named rule changed; an empty name changes none."""
 
 
 _KEPT = 2
@@ -432,18 +432,21 @@ class GraphPair:
 
     def detections_of(self, run: PluginRun, window: tuple[float, float], change: str = "") -> Detections:
         """Return what the plugin's outputs hold with a rule changed, relative to the picture."""
-        names = self.runner.info.detections
         assert self.plugin is not None
         own = self.runner.references[self.plugin.name].counterfactuals
         if change == DROP_EMPTY and KEEP_ALL in own:
-            most = most_kept(dict(zip(names, run(""), strict=True)))
-            return self.detections_of(run, window, KEEP_ALL).proper(most)
+            return self.detections_of(run, window, KEEP_ALL).proper(most_kept(run("")))
         size = None if self.image is None else self.image.size
-        return detections_of_plugin(dict(zip(names, run(change), strict=True)), size)[0].within(window)
+        return detections_of_plugin(run(change), size)[0].within(window)
+
+    def by_part(self, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Return what holds detections among the outputs of the plugin that gives them, by part."""
+        names = self.runner.info.detections
+        return {part: outputs[Ref.parse(name).slot] for part, name in names.items()}
 
     def _rerun(self, feeds: Mapping[str, np.ndarray], change: str, window: tuple[float, float]) -> Detections:
         execution = self.execute(feeds)
-        return self.detections_of(partial(self._outputs, execution), window, change)
+        return self.detections_of(partial(self.outputs_of, execution), window, change)
 
     def probes(self, record: RunRecord) -> Iterator[RunRecord]:
         """Yield what the original makes of each probe, with the rest of its inputs from a record.
@@ -455,22 +458,30 @@ class GraphPair:
         limits = [value for value in self.plugin.attrs.values() if isinstance(value, int)]
         fed = {Ref(name): record.values[Ref(name)] for name in self.original.inputs}
         wanted = [*dict.fromkeys((*self.detections.values(), *self.family.plugin_sources))]
+        window = np.array([*record.window, *record.window], np.float32)
         for probe in probes_of(self.family.postprocessing, limits):
-            heads = self.family.heads_for(probe.boxes, probe.scores, record.values)
+            heads = self.family.heads_for(probe.boxes * window, probe.scores, record.values)
             values = self.original.fetch(wanted, {**fed, **heads})
+            detections = self._detections_of(values)
             yield RunRecord(
-                probe.name, None, record.window, record.inputs, self._detections_of(values), values=values
+                probe.name,
+                None,
+                record.window,
+                record.inputs,
+                detections,
+                values=values,
+                all_rules=probe.inherent,
             )
 
     def execute(self, feeds: Mapping[str, np.ndarray]) -> Execution:
         """Return a run of the rewritten graph on a record's arrays."""
         return self.runner.execute({Ref.parse(name): value for name, value in feeds.items()})
 
-    def _outputs(self, execution: Execution, change: str) -> list[np.ndarray]:
+    def outputs_of(self, execution: Execution, change: str) -> dict[str, np.ndarray]:
         """Return what holds detections, with a rule changed in every plugin that has it."""
         if change:
             execution = execution.with_rule_changed(change)
-        return [execution[Ref.parse(name)] for name in self.runner.info.detections.values()]
+        return {part: execution[Ref.parse(name)] for part, name in self.runner.info.detections.items()}
 
 
 def _unavoidable(reference: Reference) -> Reference:

@@ -12,6 +12,7 @@ import numpy as np
 from surgeon.catalog import FieldSpec, PluginSpec
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import Node
+from surgeon.runners.detections import Detections
 from surgeon.runners.references import Fields
 from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.compare_each import (
@@ -23,7 +24,7 @@ from surgeon.verification.compare_each import (
 from surgeon.verification.graph_pair import GraphPair
 from surgeon.verification.limits import Limits
 from surgeon.verification.records import RunRecord
-from surgeon.verification.results import Comparison, DetectionComparison, FieldPower, Outcome
+from surgeon.verification.results import Comparison, FieldPower, Outcome
 
 STEP = 2e-3
 """By what share a number is changed; the probes stand closer to the thresholds than that."""
@@ -31,8 +32,8 @@ STEP = 2e-3
 _FROM_ZERO = 0.01
 """By how much 0 is changed."""
 
-_MOST = 24
-"""Changes of one field that are tried."""
+_MOST = 64
+"""Items of a list that are changed."""
 
 REFUSED = "refused"
 """What notices a value that the plugin does not take."""
@@ -59,11 +60,14 @@ def measure_power(
             value = node.attrs.get(field.name)
             changes: list[tuple[Any, str]] = []
             for other in changed_values(plugin, field, value) if value is not None else ():
-                noticed = _noticed_by(records, notices, {**node.attrs, field.name: other})
+                fields = {**node.attrs, field.name: other}
+                noticed = _noticed_by(records, notices, fields) or _noticed_at_cut(
+                    graphs, node, picture, limits, fields
+                )
                 changes.append((other, noticed))
                 # What noticed one change is the likeliest to notice the next.
                 records.sort(key=partial(_is_not, noticed))
-            if changes:
+            if changes or isinstance(value, str | bytes):
                 found.append(FieldPower(node.name, node.op, field.name, value, tuple(changes)))
     return tuple(found)
 
@@ -99,33 +103,56 @@ class _PluginChange:
 
     def __init__(self, graphs: GraphPair, node: Node, limits: Limits) -> None:
         self._graphs, self._node, self._limits = graphs, node, limits
-        self._own: dict[str, tuple[list[np.ndarray], Sequence[np.ndarray], bool]] = {}
+        self._own: dict[str, Sequence[np.ndarray] | None] = {}
 
     def is_noticed(self, record: RunRecord, fields: Fields) -> bool:
         """Return whether the comparison fails; raise SurgeonError for fields that the plugin refuses."""
-        given, own, agree = self._unchanged(record)
-        if not given:
+        own = self._unchanged(record)
+        if own is None:
             return False
-        changed = self._graphs.runner.alone(self._node.name, given, (), fields)
+        graphs, name = self._graphs, self._node.name
+        changed = graphs.runner.alone(name, given_to_plugin(graphs, self._node, record, fields), (), fields)
         if all(map(np.array_equal, own, changed)):
             return False
-        if agree:  # no rule makes a difference here that could excuse one
-            return _fails([self._compared(record, changed)])
-        return _fails([compare_plugin(self._graphs, self._node, record, self._limits, fields)])
+        assert record.detections is not None
+        rows = graphs.detections_of(lambda change: graphs.by_part(changed), record.window)
+        unexplained = compare_detections(name, record.name, record.detections, rows, self._limits)
+        return _fails([unexplained]) and _fails(
+            [compare_plugin(graphs, self._node, record, self._limits, fields)]
+        )
 
-    def _unchanged(self, record: RunRecord) -> tuple[list[np.ndarray], Sequence[np.ndarray], bool]:
-        """Return what goes into the plugin, what it gives, and whether the original detects the same."""
+    def _unchanged(self, record: RunRecord) -> Sequence[np.ndarray] | None:
+        """Return what the plugin gives with its own fields; None where it cannot be compared alone."""
         if record.name not in self._own:
-            given = given_to_plugin(self._graphs, self._node, record)
-            own = self._graphs.runner.alone(self._node.name, given) if given else ()
-            agree = bool(given) and not self._compared(record, own).differences
-            self._own[record.name] = given, own, agree
+            try:
+                given = given_to_plugin(self._graphs, self._node, record)
+            except SurgeonError:
+                given = []
+            self._own[record.name] = self._graphs.runner.alone(self._node.name, given) if given else None
         return self._own[record.name]
 
-    def _compared(self, record: RunRecord, outputs: Sequence[np.ndarray]) -> DetectionComparison:
-        assert record.detections is not None
-        found = self._graphs.detections_of(lambda change: outputs, record.window)
-        return compare_detections(self._node.name, record.name, record.detections, found, self._limits)
+
+def _noticed_at_cut(graphs: GraphPair, node: Node, picture: RunRecord, limits: Limits, fields: Fields) -> str:
+    """Return the name of the picture where the whole rewritten graph fails on it with other fields."""
+    if picture.detections is None:
+        return ""
+    own = graphs.execute(picture.inputs)
+    execution = own.with_fields(node.name, fields)
+
+    def rerun(change: str) -> Detections:
+        return graphs.detections_of(partial(graphs.outputs_of, execution), picture.window, change)
+
+    try:
+        changed = graphs.outputs_of(execution, "")
+    except SurgeonError:
+        return REFUSED
+    if all(np.array_equal(changed[part], value) for part, value in graphs.outputs_of(own, "").items()):
+        return ""
+    rules = graphs.counterfactuals_of(graphs.runner.references, [node.name])
+    comparison = compare_detections(
+        node.name, picture.name, picture.detections, rerun(""), limits, rules, rerun
+    )
+    return f"cut to cut, {picture.name}" if _fails([comparison]) else ""
 
 
 def _noticed_by(records: Iterable[RunRecord], notices: Notices, fields: Fields) -> str:
@@ -153,7 +180,7 @@ def changed_values(plugin: PluginSpec, field: FieldSpec, value: Any) -> Iterator
                 swapped[at : at + 2] = items[at + 1], items[at]
                 yield tuple(swapped)
             return
-        for at, item in list(enumerate(items))[: _MOST // 2]:
+        for at, item in list(enumerate(items))[:_MOST]:
             for other in _beside(field, item):
                 yield (*items[:at], other, *items[at + 1 :])
     else:

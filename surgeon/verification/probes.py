@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -18,11 +18,22 @@ MARGIN = 5e-4
 Decoding in float32 puts an overlap off by some 1e-6.
 """
 
-_BEST, _LEAST = 0.9, 0.1
-"""The range of scores, as shares of what lies above the threshold."""
+_LEAST_MARGIN = 2e-5
+"""The least distance of an overlap from the threshold."""
 
-_FILLED = 0.45
-"""Side of a box as a share of its place; two side by side still fit."""
+_BEST, _LAST_KEPT, _FIRST_LOST, _LEAST = 0.9, 0.5, 0.3, 0.1
+"""The range of scores, as shares of what lies above the threshold, with a gap where some are cut off."""
+
+_FAINT = 1e-6
+"""A score just above a threshold of 0."""
+
+_FILLED, _CHAINED, _APART = 0.45, 0.35, 1.05
+"""Side of a box as a share of its place, where two or three side by side fit, and from where on two boxes do
+not touch, as a share of their side.
+"""
+
+_LEAST_INSIDE = 0.01
+"""The least overlap of a box inside another one; a smaller one would have hardly an area."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +41,14 @@ class Probe:
     """What goes into suppression.
 
     ``boxes`` is float32[P, 4] (ymin, xmin, ymax, xmax relative to the picture), ``scores`` float32[P, C] of
-    the classes without the background; a score of 0 is no candidate.
+    the classes without the background; a score of 0 is no candidate. ``inherent`` says that it provokes rules
+    which some plugins cannot follow, whatever the recipe writes.
     """
 
     name: str
     boxes: np.ndarray
     scores: np.ndarray
+    inherent: bool = False
 
 
 Corners: TypeAlias = Sequence[float] | np.ndarray
@@ -63,8 +76,9 @@ def probes_of(original: Postprocessing, limits: Collection[int] = ()) -> Iterato
     kept, per_class = original.max_total.value, original.max_per_class.value
     overlaps = list(_overlaps(original.iou_threshold.value, classes))
     yield from maker.in_places("overlaps", overlaps, max(1, min(kept, per_class) - 2))
-    yield from maker.in_places("window", _across_edges(classes), max(1, kept - 2))
-    yield maker.at_the_threshold()
+    for probe in maker.in_places("window", list(_across_edges(classes)), max(1, kept - 2)):
+        yield replace(probe, inherent=True)
+    yield from maker.at_the_threshold(kept)
     yield maker.many("most in all", kept, classes)
     yield maker.many("most of a class", per_class, 1)
     for limit in sorted({limit for limit in limits if kept < limit < maker.count}):
@@ -75,21 +89,21 @@ def probes_of(original: Postprocessing, limits: Collection[int] = ()) -> Iterato
 
 def _overlaps(threshold: float, classes: int) -> Iterator[list[_Box]]:
     """Yield groups of boxes whose overlaps decide which of them stay."""
-    side = _FILLED
-    for turn, above in enumerate((True, False)):
-        overlap = min(1.0, max(0.0, threshold * (1 + (MARGIN if above else -MARGIN))))
-        apart = side * (1 - overlap) / (1 + overlap)
-        label = turn % classes
-        first = (0.0, 0.0, side, side)
-        yield [_Box(first, label), _Box((0.0, apart, side, side + apart), label)]
-        yield [_Box(first, label), _Box((apart, 0.0, side + apart, side), label)]
-        yield [_Box(first, label), _Box((0.0, 0.0, side, side * overlap), label)]
-    square, near = (0.0, 0.0, side, side), side * (1 - threshold) / (1 + threshold)
+    side, margin = _FILLED, max(_LEAST_MARGIN, MARGIN * threshold)
+    square = (0.0, 0.0, side, side)
+    for label, overlap in enumerate((min(1.0, threshold + margin), threshold - margin)):
+        label %= classes
+        apart = side * ((1 - overlap) / (1 + overlap) if overlap > 0 else _APART)
+        yield [_Box(square, label), _Box((0.0, apart, side, side + apart), label)]
+        yield [_Box(square, label), _Box((apart, 0.0, side + apart, side), label)]
+        if overlap > _LEAST_INSIDE:
+            yield [_Box(square, label), _Box((0.0, 0.0, side, side * overlap), label)]
     if classes > 1:
         yield [_Box(square, 0), _Box(square, 1)]
     # The second is dropped for the first, and so does not drop the third.
-    steps = (0.0, 0.75 * near, 1.5 * near)
-    yield [_Box((0.0, step, side, side + step), 0) for step in steps]
+    side = _CHAINED
+    near = side * (1 - threshold) / (1 + threshold)
+    yield [_Box((0.0, step, side, side + step), 0) for step in (0.0, 0.75 * near, 1.5 * near)]
 
 
 def _across_edges(classes: int) -> Iterator[list[_Box]]:
@@ -119,7 +133,10 @@ class _Maker:
 
     def _falling(self, count: int) -> np.ndarray:
         """Return so many scores above the threshold, the best first, float64."""
-        return self._threshold + (1 - self._threshold) * np.linspace(_BEST, _LEAST, count)
+        return self._above(np.linspace(_BEST, _LEAST, count))
+
+    def _above(self, shares: np.ndarray) -> np.ndarray:
+        return np.asarray(self._threshold + (1 - self._threshold) * shares)
 
     def _probe(self, name: str, rows: Sequence[tuple[Corners, int]], values: np.ndarray) -> Probe:
         """Return a probe with a box, a class and a score a row; the best is not the first of the boxes."""
@@ -129,9 +146,7 @@ class _Maker:
             boxes[row], scores[row, label] = box, score
         return Probe(PROBE + name, boxes, scores)
 
-    def in_places(
-        self, name: str, groups: Sequence[list[_Box]] | Iterator[list[_Box]], most: int
-    ) -> Iterator[Probe]:
+    def in_places(self, name: str, groups: Sequence[list[_Box]], most: int) -> Iterator[Probe]:
         """Yield probes that hold groups of boxes, each group in a place of its own.
 
         No probe has more than ``most`` boxes, unless one group has.
@@ -152,15 +167,24 @@ class _Maker:
                 f"{name} {number + 1}" if len(batches) > 1 else name, rows, self._falling(len(rows))
             )
 
-    def at_the_threshold(self) -> Probe:
-        """Return scores just above and below the threshold, far apart from each other, beside a good one."""
-        shares = [1 + MARGIN, 1 - MARGIN, 2.0, 0.5]
-        values = [self._falling(1)[0], *(s * self._threshold for s in shares if s * self._threshold < 1)]
-        return self._apart("scores at the threshold", np.array(values), 1)
+    def at_the_threshold(self, kept: int) -> Iterator[Probe]:
+        """Yield a score just above and one just below the threshold, in one picture if two may be kept."""
+        above = self._threshold * (1 + MARGIN) or _FAINT
+        scores = [score for score in (above, self._threshold * (1 - MARGIN)) if 0 < score < 1]
+        name = "scores at the threshold"
+        if kept > 1:
+            yield self._apart(name, np.array(scores), 1)
+        else:
+            for number, score in enumerate(scores):
+                yield self._apart(f"{name} {number + 1}", np.array([score]), 1)
 
     def many(self, name: str, kept: int, classes: int) -> Probe:
-        """Return more boxes than are kept, none of which overlaps another."""
-        return self._apart(name, self._falling(kept + min(8, kept)), classes)
+        """Return more boxes than are kept, all apart; the scores of the kept are much higher."""
+        more = min(8, kept)
+        shares = np.concatenate(
+            [np.linspace(_BEST, _LAST_KEPT, kept), np.linspace(_FIRST_LOST, _LEAST, more)]
+        )
+        return self._apart(name, self._above(shares), classes)
 
     def _apart(self, name: str, values: np.ndarray, classes: int) -> Probe:
         values = values[: self.count]
@@ -176,4 +200,4 @@ class _Maker:
         """Return so many boxes of one class in one place, but for the one with the lowest score."""
         rows: list[tuple[Corners, int]] = [((0.2, 0.2, 0.5, 0.5), 0)] * count
         rows[-1] = ((0.6, 0.6, 0.8, 0.8), 0)
-        return self._probe(name, rows, self._falling(count))
+        return replace(self._probe(name, rows, self._falling(count)), inherent=True)

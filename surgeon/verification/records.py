@@ -53,6 +53,8 @@ class RunRecord:
     for one. ``counterfactuals`` are the rules, in the order of trial, that ``cut`` (from ``inputs``) and
     ``end`` (from the pixels) can change.
 
+    ``all_rules`` says whether rules that no recipe can avoid may explain a difference, too.
+
     A live record also has the ``picture`` as it was given, as ``prepared`` by the recipe's ``image``, and the
     ``values`` of the original's tensors.
     """
@@ -69,6 +71,7 @@ class RunRecord:
     picture: Picture | None = None
     prepared: Prepared | None = None
     values: Mapping[Ref, np.ndarray] = field(default_factory=dict)
+    all_rules: bool = True
 
 
 class RunInfo(BaseModel):

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from surgeon.display import Displayed
-from surgeon.families.fields import LiteralDifference
+from surgeon.families.fields import LiteralDifference, show_value
 
 
 class Outcome(str, Enum):
@@ -315,6 +315,16 @@ class Verification(Displayed):
     def not_exercised(self) -> tuple[str, ...]:
         """The fields, as ``node.field``, of which no changed value would have been noticed."""
         return tuple(f"{each.node}.{each.field}" for each in self.power if not each.exercised)
+
+    @property
+    def partly_exercised(self) -> tuple[str, ...]:
+        """Changes that nothing would have noticed, as ``node.field value``, of fields that are exercised."""
+        return tuple(
+            f"{each.node}.{each.field} {show_value(value)}"
+            for each in self.power
+            for value, noticed in each.changes
+            if each.exercised and not noticed
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -233,7 +234,7 @@ def _judge(
         return found
     reason = f"{runner.name} differs from itself by {max(noise.box, noise.score, noise.tensor):.1g}"
     return [
-        replace(each, reason=f"{reason}; {each.reason}".removesuffix("; "))
+        replace(each, reason=f"{reason}; twice that is allowed" + (f"; {each.reason}" if each.reason else ""))
         for each in _compare(runner, record, outputs, window, rerun, wider, by_reference)
     ]
 
@@ -245,17 +246,19 @@ def _noise(runner: Runner, outputs: Outputs, otherwise: Outputs, window: Window)
     if holding:
         one, other = (_detections(runner, each, window) for each in (outputs, otherwise))
         pairing = pair(one, other, WIDEST)
-        box, score = (float(e.max(initial=0)) for e in (pairing.box_error, pairing.score_error))
+        errors = (pairing.box_error, pairing.score_error)
+        box, score = (float(error[np.isfinite(error)].max(initial=0)) for error in errors)
     shares = [_share(outputs[name], otherwise[name]) for name in outputs if name not in holding]
     return Tolerances(box, score, max(shares, default=0.0))
 
 
 def _share(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the largest difference of two tensors as a share of the largest number; 0 for other shapes."""
+    """Return the largest difference of two tensors as a share of the largest number; 0 if that is none."""
     largest = float(np.abs(one).max(initial=0))
     if one.shape != other.shape or not largest:
         return 0.0
-    return compare_tensors("", "", one, other, WIDEST).error / largest
+    share = compare_tensors("", "", one, other, WIDEST).error / largest
+    return share if math.isfinite(share) else 0.0
 
 
 def _compare(

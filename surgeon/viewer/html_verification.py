@@ -48,7 +48,8 @@ def _power(result: Verification) -> Markup | None:
         element(
             "p",
             f"Of {count} fields of the plugins, {count - len(silent)} show when they are a little off."
-            + (f" Not exercised: {', '.join(silent)}." if silent else ""),
+            + (f" Not exercised: {', '.join(silent)}." if silent else "")
+            + (f" Not noticed: {', '.join(result.partly_exercised)}." if result.partly_exercised else ""),
         )
         if result.power
         else None,

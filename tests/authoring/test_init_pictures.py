@@ -6,6 +6,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from other_preprocessors import Resized, resized, with_preprocessor
 
@@ -103,6 +104,18 @@ def test_the_aspect_ratio_is_kept_and_zeros_fill_the_rest() -> None:
     assert outcomes(made.recipe, graph) == PASSED
     stretched = surgeon.parse_recipe(made.text.replace("resize: keep-aspect-ratio", "resize: stretch"))
     assert outcomes(stretched, graph)["end to end"] == "failed"
+
+
+def test_probes_lie_inside_the_picture_of_a_padded_input() -> None:
+    graph = with_preprocessor(kept_aspect)
+    made = surgeon.init(graph)
+    wide = [np.random.default_rng(0).integers(0, 256, (120, 200, 3)).astype(np.uint8)]
+    found = surgeon.verify(made.recipe, graph, images=wide)
+    probes = {each.picture: each for each in found.verdicts[1].passed_probes}
+    assert found.passed and len(probes) >= 7 and not probes["probe: most in all"].excused
+    assert made.text.count("keepTopK: 100") == 1
+    more = surgeon.parse_recipe(made.text.replace("keepTopK: 100", "keepTopK: 110"))
+    assert str(surgeon.verify(more, graph, images=wide).verdicts[1].outcome) == "failed"
 
 
 def test_the_size_that_pictures_are_padded_to_is_that_of_the_input() -> None:

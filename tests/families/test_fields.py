@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import surgeon
 from surgeon.catalog import load_catalog
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError
 from surgeon.families.parts.detection_output_fields import TOP_K_LIMIT
@@ -251,6 +252,32 @@ nodes:
 """
     with pytest.raises(SurgeonError, match="D112"):
         plan(parse_recipe(recipe), from_bytes(build_lenet()))
+
+
+def test_check_warns_of_what_typed_fields_cannot_say(zoo_graph, edit):
+    scaled = edit.graph(zoo_graph("2019", classes=1), {"Postprocessor/scale_logits/y": edit.value(2.0)})
+    typed = parse_recipe(
+        "recipe: 1\nname: r\nextends: [ssd]\nnodes: {NMS: {fields: {confSigmoid: 1, topK: 50}}}\n"
+        "parameters: {keep_top_k: 50}\n",
+        "r.yaml",
+    )
+    found = surgeon.check(typed, scaled)
+    assert [each.code for each in found.warnings] == ["D160", "D160", "D119"]
+    assert [each.message for each in found.warnings[:2]] == [
+        "NMS.topK is 50; the graph says 204",
+        "NMS.keepTopK is 50; the graph says 100",
+    ]
+    assert "by 0.5" in found.warnings[2].message and all(isinstance(w.where, Span) for w in found.warnings)
+    assert not surgeon.check("ssd", zoo_graph("2019")).warnings
+    above = parse_recipe("recipe: 1\nname: r\nextends: [ssd]\nparameters: {score_threshold: 1.0}\n", "r.yaml")
+    assert [w.code for w in surgeon.check(above, zoo_graph("2019", score_threshold=1.0)).warnings] == []
+
+
+def test_check_warns_of_a_bound_of_a_class_alone(zoo_graph, edit):
+    graph = zoo_graph("2019", classes=1)
+    fewer = edit.graph(graph, {f"{NMS}/Minimum/x": edit.value(20)})
+    (found,) = surgeon.check("ssd", fewer).warnings
+    assert found.code == "D161" and "20 detections of a class and 100 in all" in found.message
 
 
 def test_no_number_that_is_typed_hides_what_the_plugin_cannot_do(zoo_graph, edit):

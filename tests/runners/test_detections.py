@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from surgeon.catalog import load_catalog
 from surgeon.catalog.detections import gives_detections
+from surgeon.diagnostics import SurgeonError
 from surgeon.graph import DType, Graph, Node, Ref, Shape
 from surgeon.runners.detections import (
     NEAR,
@@ -123,6 +124,13 @@ def test_rows_of_six_have_their_columns_by_name() -> None:
     assert found.classes.tolist() == [7] and found.scores.tolist() == [0.5]
     (scaled,) = detections_of_plugin({pixels: row * np.float32([30, 50, 30, 50, 1, 1])}, (30, 50))
     np.testing.assert_allclose(scaled.boxes, found.boxes, rtol=1e-6)
+
+
+def test_rows_of_another_length_are_refused() -> None:
+    """Before plugins said which columns they have, every output 'detections' was taken for rows of seven."""
+    for shape in ((1, 100, 6), (1, 70, 6), (1, 1, 4, 8)):
+        with pytest.raises(SurgeonError, match="V133"):
+            detections_of_plugin({"detections": np.zeros(shape, np.float32)})
 
 
 def test_boxes_relative_to_a_window() -> None:

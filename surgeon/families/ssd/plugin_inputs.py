@@ -54,7 +54,7 @@ def heads_for(
     Raise SurgeonError D107 where no scores can be that low.
     """
     original = detector.postprocessing
-    anchors = values[detector.anchors_tensor.value].reshape(-1, 4)
+    anchors = values[detector.anchors_tensor.value].reshape(-1, 4)[: len(boxes)]
     x, y, width, height = original.variances.value
     size, anchor_size = boxes[:, 2:] - boxes[:, :2], anchors[:, 2:] - anchors[:, :2]
     offset = (boxes[:, 2:] + boxes[:, :2] - anchors[:, 2:] - anchors[:, :2]) / 2
@@ -72,7 +72,13 @@ def heads_for(
         detector.encodings.value: encoded,
         detector.logits.value: logits / np.float32(original.score_scale.value),
     }
-    return {ref: array.astype(np.float32).reshape(values[ref].shape) for ref, array in found.items()}
+    return {ref: _like(values[ref], array) for ref, array in found.items()}
+
+
+def _like(value: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """Return an array of one picture as a value with a batch has it: the same for each picture."""
+    one = array.astype(np.float32).reshape(1, *value.shape[1:])
+    return np.ascontiguousarray(np.broadcast_to(one, value.shape))
 
 
 def _flat(array: np.ndarray) -> np.ndarray:
