@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +25,11 @@ _DETERMINISM = ("golden", "determin", "hash_seed", "order")
 
 # TensorFlow is a referee here, on the CPU and quiet.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# Tests that run behind nohup or in the background of a shell would pass ignored signals on to what they start.
+for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 settings.register_profile(
     "deterministic",
