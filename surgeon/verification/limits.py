@@ -48,6 +48,11 @@ class Limits:
             )
         return self
 
+    @property
+    def allows_avoidable(self) -> bool:
+        """True where differences may be excused that a recipe could avoid."""
+        return bool(self.max_excused)
+
     def beside(self, noise: Tolerances) -> Limits:
         """Return the limits for a runner that differs from itself by ``noise``: twice that, up to 1e-3."""
         mine = self.tolerances

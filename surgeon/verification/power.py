@@ -117,9 +117,11 @@ class _PluginChange:
         assert record.detections is not None
         rows = graphs.detections_of(lambda change: graphs.by_part(changed), record.window)
         unexplained = compare_detections(name, record.name, record.detections, rows, self._limits)
-        return _fails([unexplained]) and _fails(
-            [compare_plugin(graphs, self._node, record, self._limits, fields)]
-        )
+        if not _fails([unexplained]):
+            return False
+        if not record.all_rules and not self._limits.allows_avoidable:
+            return True  # no rule may explain it
+        return _fails([compare_plugin(graphs, self._node, record, self._limits, fields)])
 
     def _unchanged(self, record: RunRecord) -> Sequence[np.ndarray] | None:
         """Return what the plugin gives with its own fields; None where it cannot be compared alone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +111,8 @@ def verify_runner(
         names.append(record.name)
         texts |= {counterfactual.name: counterfactual.text for counterfactual in record.counterfactuals}
         outputs, window = runner.run(record.inputs), record.window
-        at_cut = _judge(runner, record, record.inputs, outputs, window, record.cut, limits, by_reference)
+        compare = partial(_compare, runner, record, outputs, window, record.cut, by_reference)
+        at_cut = _judge(runner, record.inputs, outputs, window, compare, limits)
         comparisons[CUT] += at_cut
         if each is not None:
             comparisons[ALONE] += each(record, len(names) == 1)
@@ -122,9 +124,8 @@ def verify_runner(
         elif prepared is not None:
             feeds, window = prepared
             outputs = runner.run(feeds)
-            comparisons[END] += _judge(
-                runner, record, feeds, outputs, window, record.end, limits, by_reference
-            )
+            compare = partial(_compare, runner, record, outputs, window, record.end, by_reference)
+            comparisons[END] += _judge(runner, feeds, outputs, window, compare, limits)
         if output is not None and record.pixels is not None and record.detections is not None:
             picture = record.picture or Picture(record.name, record.pixels)
             detections = _detections(runner, outputs, window)
@@ -213,16 +214,14 @@ def _detections(runner: Runner, outputs: Outputs, window: Window) -> Detections:
 
 def _judge(
     runner: Runner,
-    record: RunRecord,
     feeds: Mapping[str, np.ndarray],
     outputs: Outputs,
     window: Window,
-    rerun: Rerun | None,
+    compare: Callable[[Limits], list[Comparison]],
     limits: Limits,
-    by_reference: bool,
 ) -> list[Comparison]:
     """Compare outputs; where they fail, once more within what the runner differs from itself."""
-    found = _compare(runner, record, outputs, window, rerun, limits, by_reference)
+    found = compare(limits)
     if not limits.widened or not any(each.outcome is Outcome.FAILED for each in found):
         return found
     otherwise = runner.run_otherwise(feeds)
@@ -235,7 +234,7 @@ def _judge(
     reason = f"{runner.name} differs from itself by {max(noise.box, noise.score, noise.tensor):.1g}"
     return [
         replace(each, reason=f"{reason}; twice that is allowed" + (f"; {each.reason}" if each.reason else ""))
-        for each in _compare(runner, record, outputs, window, rerun, wider, by_reference)
+        for each in compare(wider)
     ]
 
 
@@ -267,8 +266,8 @@ def _compare(
     outputs: Outputs,
     window: Window,
     rerun: Rerun | None,
-    limits: Limits,
     by_reference: bool,
+    limits: Limits,
 ) -> list[Comparison]:
     """Compare detections as such, and other outputs that the original has as tensors."""
     comparisons: list[Comparison] = []
