@@ -1,17 +1,17 @@
-# Targets: demo, test, test-tensorrt, coverage, lint, docs, bench, replay, clean.
+# Targets: demo, test, test-all, test-tensorrt, coverage, lint, docs, bench, replay, clean.
 # Of the tests: make test ROOM=steps takes one folder of tests/, make test FAST=1 leaves slow tests out; both may be given.
 # Another interpreter: make PYTHON=/path/to/python3 test
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-tensorrt coverage lint docs bench replay clean
+.PHONY: demo test test-all test-tensorrt coverage lint docs bench replay clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 WORKERS ?= 2
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
-CHOSEN = $(if $(ROOM),tests/$(ROOM)) $(if $(FAST),-m "not slow")
+CHOSEN = $(if $(ROOM),tests/$(ROOM)) -m "$(if $(FAST),not slow and )not exhaustive"
 
 # The first interpreter from 3.10 to 3.12 that can make a virtual environment; one given by hand is taken as it is.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
@@ -37,9 +37,13 @@ demo: $(VENV)/installed-tensorflow
 # Two hash seeds: an order that comes from a set differs between them. The whole suite runs last.
 test: $(VENV)/installed-dev
 ifeq ($(ROOM)$(FAST),)
-	PYTHONHASHSEED=4711 $(PYTEST) -q -m "determinism and not slow"
+	PYTHONHASHSEED=4711 $(PYTEST) -q -m "determinism and not slow and not exhaustive"
 endif
 	PYTHONHASHSEED=0 $(PYTEST) $(CHOSEN)
+
+# With the tests that take minutes together: Model Explorer in a browser, a training, one commit recorded twice.
+test-all: $(VENV)/installed-dev
+	PYTHONHASHSEED=0 $(PYTEST)
 
 # Lines and branches that the tests reach, a total for each room, then each file in build/coverage/index.html.
 # Child processes are not measured.

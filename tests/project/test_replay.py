@@ -161,7 +161,7 @@ def replayed(folder: Path, *arguments: str, seed: str = "0") -> str:
     return run.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_records_of_one_commit_are_equal_whatever_the_hash_seed(tmp_path: Path) -> None:
     first, second = ("1.json.gz", "2.json.gz")
     replayed(tmp_path, "record", "-o", first, "--corpus", "a", "--quick", "--only", "lenet", seed="1")

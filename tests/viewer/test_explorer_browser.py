@@ -17,6 +17,8 @@ import pytest
 import surgeon
 from surgeon.zoo import demo
 
+pytestmark = pytest.mark.exhaustive
+
 SEARCH = "input[placeholder='Search nodes/layers by regex']"
 
 

@@ -97,6 +97,7 @@ def test_the_frozen_graph_computes_what_the_network_computes() -> None:
     assert np.abs(frozen["concat_1"] - scores).max() < 1e-4 < np.ptp(scores)
 
 
+@pytest.mark.exhaustive
 def test_a_few_steps_change_the_weights_and_are_written(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow", reason="TensorFlow trains")
     from surgeon.zoo.training.network import TrainableNetwork
