@@ -178,24 +178,16 @@ def _show_literals(found: Verification) -> None:
     if not found.literals:
         return
     console.show()
-    console.show(console.bold("written in the recipe otherwise than the graph says"))
+    console.show(console.bold("values in the recipe that differ from the graph"))
     for literal in found.literals:
         console.show(f"  {literal}")
 
 
 def _show_power(found: Verification) -> None:
-    if not found.power:
-        return
-    silent = found.not_exercised
-    console.show()
-    console.show(
-        console.bold("power") + f": a little change of {len(found.power) - len(silent)} of "
-        f"{console.plural(len(found.power), 'field')} of the plugins would have been noticed"
-    )
-    if silent:
-        console.show(f"  not exercised: {', '.join(silent)}")
-    if found.partly_exercised:
-        console.show(f"  not noticed: {', '.join(found.partly_exercised)}")
+    for number, line in enumerate(found.power_lines):
+        if not number:
+            console.show()
+        console.show(f"  {line}" if number else f"{console.bold('power')}: {line}")
 
 
 def _conclusion(found: Verification) -> str:
@@ -241,9 +233,7 @@ def _show_verdict(verdict: Verdict, of: Verification) -> None:
     if len(shown) > _LINES:
         console.show(f"  and {console.plural(len(shown) - _LINES, 'comparison')} more; --json lists all")
     if probes:
-        console.show(
-            f"  {console.plural(len(probes), 'probe')} of its rules passed as well; --json lists them"
-        )
+        console.show(f"  {console.plural(len(probes), 'probe')} passed, too; --json lists them")
     for comparison in detections:
         _show_differences(comparison, of)
 

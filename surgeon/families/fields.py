@@ -75,7 +75,7 @@ def derive_known_fields(
 
 @dataclass(frozen=True)
 class LiteralDifference:
-    """A field that a recipe writes otherwise than the graph says, which ``derived`` tells."""
+    """A field whose value in the recipe differs from the graph's, which ``derived`` holds."""
 
     value: Any
     derived: Derivation

@@ -56,19 +56,9 @@ class Limits:
     def beside(self, noise: Tolerances) -> Limits:
         """Return the limits for a runner that differs from itself by ``noise``: twice that, up to 1e-3."""
         mine = self.tolerances
-        return replace(
-            self,
-            tolerances=Tolerances(
-                *(
-                    max(allowed, min(WIDEST, _TWICE * measured))
-                    for allowed, measured in (
-                        (mine.box, noise.box),
-                        (mine.score, noise.score),
-                        (mine.tensor, noise.tensor),
-                    )
-                )
-            ),
-        )
+        pairs = ((mine.box, noise.box), (mine.score, noise.score), (mine.tensor, noise.tensor))
+        wider = (max(allowed, min(WIDEST, _TWICE * measured)) for allowed, measured in pairs)
+        return replace(self, tolerances=Tolerances(*wider))
 
     def refused(self, excused: Mapping[str, int], avoidable: Collection[str], total: int) -> str:
         """Return why so many excused differences are too many, or an empty text.

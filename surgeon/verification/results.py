@@ -276,8 +276,8 @@ class Verification(Displayed):
     how many excused differences were allowed on one picture, None for the default. ``drawn`` names the files
     that show both sets of detections. ``runtime`` tells what was run in place of the rewritten graph (an
     engine: its file, precision and GPU), nothing where that was the graph itself. ``power`` tells of each
-    field of each plugin whether a wrong value would have been noticed, ``literals`` which fields the recipe
-    writes otherwise than the graph says; both are empty where a file was run.
+    field of each plugin whether a wrong value would have been noticed, ``literals`` which values in the
+    recipe differ from the graph; both are empty where a file was run.
     """
 
     recipe: str
@@ -315,6 +315,18 @@ class Verification(Displayed):
     def not_exercised(self) -> tuple[str, ...]:
         """The fields, as ``node.field``, of which no changed value would have been noticed."""
         return tuple(f"{each.node}.{each.field}" for each in self.power if not each.exercised)
+
+    @property
+    def power_lines(self) -> tuple[str, ...]:
+        """What the power was measured to be, a sentence a line; empty where it was not."""
+        if not self.power:
+            return ()
+        count, silent = len(self.power), self.not_exercised
+        lists = (("not exercised", silent), ("not noticed", self.partly_exercised))
+        return (
+            f"a small change in {count - len(silent)} of {count} plugin fields would have been noticed",
+            *(f"{what}: {', '.join(names)}" for what, names in lists if names),
+        )
 
     @property
     def partly_exercised(self) -> tuple[str, ...]:

@@ -40,25 +40,12 @@ def verification(result: Verification) -> Markup:
 
 
 def _power(result: Verification) -> Markup | None:
-    silent, count = result.not_exercised, len(result.power)
-    if not result.power and not result.literals:
-        return None
-    return join(
-        element("h3", "Power"),
-        element(
-            "p",
-            f"Of {count} fields of the plugins, {count - len(silent)} show when they are a little off."
-            + (f" Not exercised: {', '.join(silent)}." if silent else "")
-            + (f" Not noticed: {', '.join(result.partly_exercised)}." if result.partly_exercised else ""),
+    lines = [f"{line[0].upper()}{line[1:]}." for line in result.power_lines]
+    if result.literals:
+        lines.append(
+            f"Values in the recipe that differ from the graph: {'; '.join(map(str, result.literals))}."
         )
-        if result.power
-        else None,
-        element(
-            "p", "Written in the recipe otherwise than the graph says: ", "; ".join(map(str, result.literals))
-        )
-        if result.literals
-        else None,
-    )
+    return join(element("h3", "Power"), *(element("p", line) for line in lines)) if lines else None
 
 
 def _excuses(excuses: Mapping[str, str]) -> Markup | None:
@@ -97,9 +84,7 @@ def verdict(result: Verdict, labels: Mapping[int, str]) -> Markup:
         folding_table(
             "comparisons of tensors", _TENSORS, [_tensor(c) for c in tensors], shown=_SHOWN, right=(2, 3)
         ),
-        element("p", f"{len(probes)} probes of its rules passed as well.", class_="muted")
-        if probes
-        else None,
+        element("p", f"{len(probes)} probes passed, too.", class_="muted") if probes else None,
         *(_differences(c, labels) for c in detections),
     )
 
