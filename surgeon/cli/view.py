@@ -170,7 +170,7 @@ def _open_explorer(args: argparse.Namespace) -> int:
     from surgeon.viewer.serving import MODEL_EXPLORER, choose_port
 
     MODEL_EXPLORER.check()
-    port = choose_port(args.port)
+    choose_port(args.port)
     with tempfile.TemporaryDirectory(prefix="surgeon-view-") as name:
         folder = Path(name)
         report = _report(args)
@@ -181,7 +181,7 @@ def _open_explorer(args: argparse.Namespace) -> int:
                 "then a node that was taken out leads to what took its place"
             )
         query = explorer_query(report, folder)
-        return _serve(args, MODEL_EXPLORER, port, query, (), _plain(report), folder, [folder])
+        return _serve(args, MODEL_EXPLORER, query, (), _plain(report), folder, [folder])
 
 
 def _open_netron(args: argparse.Namespace) -> int:
@@ -190,20 +190,19 @@ def _open_netron(args: argparse.Namespace) -> int:
     from surgeon.viewer.serving import NETRON, choose_port, served_file
 
     NETRON.check()
-    port = choose_port(args.port)
+    choose_port(args.port)
     if args.recipe is None:
-        return _serve(args, NETRON, port, "/", [served_file(Path(args.model))], {})
+        return _serve(args, NETRON, "/", [served_file(Path(args.model))], {})
     with tempfile.TemporaryDirectory(prefix="surgeon-view-") as folder:
         report = _report(args)
         file = Path(folder) / f"{Path(args.model).stem}.rewritten.pb"
         save_graph(report.after.graph, file)
-        return _serve(args, NETRON, port, "/", [file], _plain(report), None, [Path(folder)])
+        return _serve(args, NETRON, "/", [file], _plain(report), None, [Path(folder)])
 
 
 def _serve(
     args: argparse.Namespace,
     viewer: Viewer,
-    port: int,
     query: str,
     files: Sequence[Path],
     told: dict[str, object],
@@ -212,7 +211,7 @@ def _serve(
 ) -> int:
     from surgeon.viewer.serving import can_show_browser, serve_until_interrupted, serving
 
-    with serving(viewer, port, files, folder, temporary) as server:
+    with serving(viewer, args.port, files, folder, temporary) as server:
         address = server.address(query)
         if args.json:
             console.show_json({"address": address, **told})

@@ -30,6 +30,9 @@ HOST = "127.0.0.1"
 PORTS = range(8080, 8100)
 """Ports that are tried where none is asked for: what a browser remembers of a viewer is kept by port."""
 
+_ATTEMPTS = 20
+"""Ports that a viewer is started at where other programs take them one after another."""
+
 _STARTING = 60.0
 """Seconds that a viewer may take to start."""
 
@@ -115,24 +118,54 @@ def choose_port(port: int | None) -> int:
 @contextlib.contextmanager
 def serving(
     viewer: Viewer,
-    port: int,
+    port: int | None,
     files: Sequence[Path] = (),
     folder: Path | None = None,
     temporary: Sequence[Path] = (),
 ) -> Iterator[Server]:
     """Run a viewer at a port of this machine while the block runs; it serves when the block begins.
 
-    It serves only who has the token, and only its own page, ``files`` with what belongs to them, and what is
-    in ``folder``. The viewer removes the folders in ``temporary`` where this process is killed. Raise
+    The port is one of :func:`choose_port`. Where another program takes it before the viewer does, the next
+    one is tried, or W104 is raised for one that was asked for.
+
+    The viewer serves only who has the token, and only its own page, ``files`` with what belongs to them, and
+    what is in ``folder``. It removes the folders in ``temporary`` where this process is killed. Raise
     SurgeonError E108 where its package is missing, W105 where it does not start, or would serve everybody.
     """
     viewer.check()
+    with ended_by_signals(), contextlib.ExitStack() as running:
+        yield _first_started(running, viewer, port, files, folder, temporary)
+
+
+def _first_started(
+    running: contextlib.ExitStack,
+    viewer: Viewer,
+    port: int | None,
+    files: Sequence[Path],
+    folder: Path | None,
+    temporary: Sequence[Path],
+) -> Server:
+    """Return the viewer at the first port that no other program takes meanwhile; ``running`` ends it."""
+    for _ in range(_ATTEMPTS):
+        chosen = choose_port(port)
+        try:
+            return running.enter_context(_started(viewer, chosen, files, folder, temporary))
+        except SurgeonError as exc:
+            failure = exc
+            if not _is_in_use(chosen):  # this viewer has ended
+                break
+    raise failure
+
+
+@contextlib.contextmanager
+def _started(
+    viewer: Viewer, port: int, files: Sequence[Path], folder: Path | None, temporary: Sequence[Path]
+) -> Iterator[Server]:
     data = tuple(name for path in files for name in _served_names(path))
     own_folder = "" if folder is None else str(folder)
     rules = Rules(port, secrets.token_urlsafe(24), viewer.pages, viewer.files, own_folder, data)
     inherited = {key: value for key, value in os.environ.items() if key != "COLAB_RELEASE_TAG"}
     with (
-        ended_by_signals(),
         tempfile.TemporaryDirectory(prefix="surgeon-viewer-") as place,
         tempfile.TemporaryFile() as output,
     ):
@@ -206,6 +239,14 @@ def _bound(port: int) -> int:
         return found
 
 
+def _is_in_use(port: int) -> bool:
+    try:
+        _bound(port)
+    except OSError:
+        return True
+    return False
+
+
 def _arguments(viewer: Viewer, port: int, files: Sequence[Path]) -> list[str]:
     # What Model Explorer shows stands in the address; it must not look for itself through a proxy.
     own = (
@@ -231,8 +272,12 @@ def _await(viewer: Viewer, process: subprocess.Popen[bytes], rules: Rules, outpu
         status = _status(rules.port, viewer.ready)
         if status is not None and status != _REFUSED:
             raise _not_started(viewer, "it would serve everybody on this machine, without a token", output)
-        if status == _REFUSED and _status(rules.port, viewer.ready, rules) == 200:
-            return
+        if status == _REFUSED:
+            status = _status(rules.port, viewer.ready, rules)
+            if status == 200:
+                return
+            if status == _REFUSED:
+                raise _not_started(viewer, f"another program answers at port {rules.port}", output)
         time.sleep(0.05)
     raise _not_started(viewer, f"it did not answer within {_STARTING:.0f} s", output)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import json
 import os
 import shlex
@@ -12,7 +14,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,11 @@ server = http.server.HTTPServer((sys.argv[2], int(sys.argv[4])), Handler)
 
 @pytest.fixture
 def viewers(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Give ``viewers(code)``: the viewers then are that program, and need no package."""
+    """Give ``viewers(code)``: the viewers then are that program, and need no package.
+
+    They take any free port: tests that run beside these take the usual ones, too.
+    """
+    monkeypatch.setattr(serving, "PORTS", ())
 
     def replaced(code: str) -> None:
         for name in ("MODEL_EXPLORER", "NETRON"):
@@ -327,6 +333,82 @@ def test_usual_ports_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(serving, "PORTS", [used])
         assert serving.choose_port(None) not in (0, used)
         assert serving.choose_port(0) not in (0, used)
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """Answers each request with the status of its server."""
+
+    def do_GET(self) -> None:
+        self.send_response(self.server.status)  # type: ignore[attr-defined]
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def taken_meanwhile(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], list[int]]]:
+    """Give ``taken_meanwhile(status)``: another program takes the port after it was chosen for a viewer.
+
+    It answers with this status, or lets nobody connect to where that is 0. The function returns the port it takes.
+    """
+    choose, taken, servers = serving.choose_port, [], contextlib.ExitStack()
+
+    def start(status: int) -> list[int]:
+        calls: list[int | None] = []
+
+        def choose_and_lose(port: int | None) -> int:
+            chosen = choose(port)
+            calls.append(port)
+            if len(calls) == 2:  # the first was a look before the graph is read
+                taken.append(chosen)
+                if status:
+                    server = http.server.ThreadingHTTPServer(("127.0.0.1", chosen), Answers)
+                    server.status = status  # type: ignore[attr-defined]
+                    servers.callback(server.server_close)
+                    servers.callback(server.shutdown)
+                    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+                else:
+                    bound = servers.enter_context(socket.socket())
+                    bound.bind(("127.0.0.1", chosen))
+            return chosen
+
+        monkeypatch.setattr(serving, "choose_port", choose_and_lose)
+        return taken
+
+    with servers:
+        yield start
+
+
+MOVES_ON = SERVER.replace("server = ", "serve = lambda port: ").replace("int(sys.argv[4])", "port") + (
+    "try:\n    server = serve(int(sys.argv[4]))\nexcept OSError:\n    server = serve(0)\n"
+)
+"""Model Explorer serves at another port where its own is taken; Netron ends."""
+
+
+@pytest.mark.parametrize(
+    ("status", "server"),
+    [(0, SERVER), (200, SERVER), (403, SERVER), (200, MOVES_ON), (403, MOVES_ON)],
+    ids=["silent", "open", "guarded", "open, moves on", "guarded, moves on"],
+)
+def test_a_port_that_is_taken_while_the_viewer_starts_is_left_for_the_next(
+    run, work: Path, viewers, browser, taken_meanwhile, status: int, server: str
+) -> None:
+    viewers(f"{server}server.serve_forever()")
+    taken = taken_meanwhile(status)
+    ran = run("view", "small.pb")
+    ((address, arguments),) = browser
+    assert ran.code == 0 and ran.out.strip() == address
+    assert taken and arguments[4] != str(taken[0]) and address.startswith(f"http://127.0.0.1:{arguments[4]}/")
+
+
+def test_a_port_that_was_asked_for_and_is_taken_meanwhile_is_said(
+    run, work: Path, viewers, browser, taken_meanwhile
+) -> None:
+    viewers(f"{SERVER}server.serve_forever()")
+    taken_meanwhile(403)
+    ran = run("view", "small.pb", "--port", serving.choose_port(0))
+    assert ran.code == 1 and "error[W104]" in ran.err and not browser
 
 
 def test_a_viewer_that_does_not_start_says_what_it_wrote(run, work: Path, viewers) -> None:
