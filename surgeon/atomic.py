@@ -173,6 +173,54 @@ def check_writable(path: str | os.PathLike[str], *, follow_links: bool = True) -
         raise _refused(target, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
+_WRITTEN_BY_HAND = (".yaml", ".yml", ".toml", ".py")
+
+
+def check_replaceable(
+    path: str | os.PathLike[str], data: bytes, *, force: bool = False, follow_links: bool = True
+) -> None:
+    """Raise SurgeonError E120 where a file that a person may have edited would be lost.
+
+    That is any ordinary file with content other than ``data``, unless ``force``. Raise SurgeonError E105 for
+    a link where ``follow_links`` is false, and for a file that cannot be read.
+    """
+    file = Path(path)
+    if not follow_links:
+        _refuse_link(file)
+    if force or not os.path.isfile(file):
+        return
+    try:
+        size = file.stat().st_size
+        if size == 0 or (size == len(data) and file.read_bytes() == data):
+            return
+    except OSError as exc:
+        raise _refused(file, exc) from None
+    raise _would_be_lost(file)
+
+
+def check_generated(path: str | os.PathLike[str]) -> None:
+    """Raise SurgeonError E120 where a generated file would replace one that people write by hand.
+
+    Those are recipes, configuration files and Python modules, by their suffix.
+    """
+    file = Path(path)
+    if file.suffix.lower() in _WRITTEN_BY_HAND and os.path.isfile(file) and os.path.getsize(file):
+        raise error(
+            "E120",
+            f"'{file}' is there already, and its suffix is that of a file that people write; expected the "
+            "name of a generated file",
+            help=["check the option that names it; nothing was written"],
+        )
+
+
+def _would_be_lost(file: Path) -> SurgeonError:
+    return error(
+        "E120",
+        f"'{file}' is there already, and what it holds would be lost; expected a new file",
+        help=["name another file, or replace it with --force (in Python, force=True)"],
+    )
+
+
 def check_regular(path: Path) -> None:
     """Raise SurgeonError E101 for a pipe or a device: to read it might never end.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from surgeon.api.export import check_objections, errors_in, write
-from surgeon.atomic import check_writable
+from surgeon.atomic import check_generated, check_writable
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.engine import (
@@ -87,6 +87,8 @@ def build_engine(
     """
     path = _engine_path(Path(output))
     work = Request.of(recipe, model, **options).resolve()
+    if timing_cache is not None:
+        check_generated(timing_cache)
     libraries = check_libraries([Path(library) for library in plugin_libraries])
     registry = _registry(libraries)
     with tempfile.TemporaryDirectory(prefix="surgeon-") as folder:
@@ -140,7 +142,7 @@ def build_engine(
 
 
 def _engine_path(path: Path) -> Path:
-    if format_by_suffix(path) is not None or path.suffix.lower() in (".yaml", ".json"):
+    if format_by_suffix(path) is not None or path.suffix.lower() in (".yaml", ".yml", ".json"):
         raise error(
             "B109",
             f"the output '{path}' has the suffix of another kind of file; expected .engine or .plan",

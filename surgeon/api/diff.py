@@ -16,7 +16,7 @@ def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = No
     ``html``.
 
     Files may be graphs of TensorFlow, ``.uff`` or ``.onnx``. Raise SurgeonError for one that cannot be read,
-    E105 and W107 for the page.
+    E105, E120 and W107 for the page.
     """
     from surgeon.atomic import write_text
     from surgeon.formats import open_model

@@ -31,21 +31,23 @@ def init(
     unchecked: bool = False,
     target: Target | str | None = None,
     plugin_paths: Iterable[PathLike] = (),
+    force: bool = False,
 ) -> Authored:
     """Write a recipe for a single-shot detector of the Object Detection API, every value read off its graph.
 
-    ``output`` is a ``.yaml`` file; where it is None, nothing is written. A ``pipeline_config`` is compared
-    with the graph, which wins; the label map that it names is taken where it lies beside it. ``labels`` is a
-    label map's path, or the names of classes by number, from 1 on. The recipe is planned on the graph first,
+    ``output`` is a ``.yaml`` file; where it is None, nothing is written. A file that is there already and
+    holds something else is replaced only with ``force``. A ``pipeline_config`` is compared with the graph,
+    which wins; the label map that it names is taken where it lies beside it. ``labels`` is a label
+    map's path, or the names of classes by number, from 1 on. The recipe is planned on the graph first,
     unless ``unchecked``, and held against ``target`` (by default, that of :func:`check`). What the target
     objects to, and each number that the graph does not tell and the recipe leaves open, is among the result's
     ``problems``; the recipe is written all the same.
 
     Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 where the graph is no
     such detector, D147 where a part of it is not recognised, D148 where the recipe cannot be planned, and
-    D149 and E105 for the output. Nothing is written then.
+    D149, E105 and E120 for the output. Nothing is written then.
     """
-    from surgeon.atomic import write_text
+    from surgeon.atomic import check_replaceable, write_text
     from surgeon.authoring import author, check_output, read_witnesses
     from surgeon.formats.graphdef import check_unchanged
 
@@ -63,6 +65,7 @@ def init(
     check_unchanged(graph)
     if path is None:
         return made
+    check_replaceable(path, made.text.encode("utf-8"), force=force)
     write_text(path, made.text)
     return replace(made, recipe=parse_recipe(made.text, str(path)))
 

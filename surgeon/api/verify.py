@@ -63,7 +63,7 @@ def verify(
     V124 and V125 for an engine of another graph, E107 where the model was written in place meanwhile, and
     what running an engine raises. Raise TypeError for arguments that contradict each other.
     """
-    from surgeon.atomic import check_writable
+    from surgeon.atomic import check_generated, check_writable
     from surgeon.formats.graphdef import check_unchanged
     from surgeon.verification import (
         GraphPair,
@@ -99,6 +99,7 @@ def verify(
         with kind.open(path, libraries) as runner:
             return verify_runner(runner, stored, info, limits, output=folder)
     if store is not None:
+        check_generated(store)
         check_writable(store)
     if kind is not None and request.target is None:
         request = replace(request, target=kind.target(path))

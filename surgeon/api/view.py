@@ -36,8 +36,8 @@ def view(
     pictures go into the page. The other arguments are those of :func:`plan`; without a recipe only the model
     is shown.
 
-    Raise SurgeonError as :func:`plan` does, W101 to W103 for the verification, E105 and W107 for the page.
-    Raise TypeError where a verification is given without a recipe.
+    Raise SurgeonError as :func:`plan` does, W101 to W103 for the verification, E105, E120 and W107 for the
+    page. Raise TypeError where a verification is given without a recipe.
     """
     from surgeon.atomic import write_text
     from surgeon.viewer import (

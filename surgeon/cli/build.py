@@ -150,9 +150,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import surgeon
-    from surgeon.atomic import write_text
+    from surgeon.atomic import check_generated, write_text
     from surgeon.engine.builds import TIMEOUT
 
+    if args.layers is not None:
+        check_generated(args.layers)
     with console.progress() as progress:
         built = surgeon.build_engine(
             args.recipe,

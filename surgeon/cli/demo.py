@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("demo"),
         help="folder for the files (default: demo)",
     )
+    parser.add_argument(
+        "--force", action="store_true", help="replace files of these names that hold something else"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.zoo.demo import demo_model
 
     folder = args.output
-    made = demo_model(folder)
+    made = demo_model(folder, force=args.force)
     model, recipe = made.model, folder / "ssd.yaml"
-    surgeon.init(model, recipe, labels=made.labels)
+    surgeon.init(model, recipe, labels=made.labels, force=args.force)
     uff = surgeon.convert(recipe, model, folder / "ssd.uff")
     again = surgeon.convert(recipe, model, folder / "ssd_plugins.pb", target=uff.target)
     verified, missing = _verified(recipe, made, folder / "detections")

@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write the recipe even where it cannot be planned on the graph",
     )
+    parser.add_argument(
+        "--force", action="store_true", help="replace the file of -o, whatever it holds (default: refuse)"
+    )
     add_target(parser)
     add_plugin_path(parser)
 
@@ -64,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         unchecked=args.unchecked,
         target=args.target,
         plugin_paths=args.plugin_paths,
+        force=args.force,
     )
     if args.json:
         console.show_json(

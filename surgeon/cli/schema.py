@@ -24,13 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from surgeon.atomic import write_text
+    from surgeon.atomic import check_generated, write_text
     from surgeon.language import recipe_schema
 
     schema = recipe_schema()
     if args.output is None:
         console.show_json(schema)
     else:
+        check_generated(args.output)
         write_text(args.output, json.dumps(schema, indent=2) + "\n")
         console.say(f"{args.output}: the schema")
     return 0

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, Strict, ValidationError
 from pydantic_core import from_json
 
-from surgeon.atomic import write_text
+from surgeon.atomic import check_generated, write_text
 from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError, error
 from surgeon.families import Derivation
 from surgeon.graph import (
@@ -259,7 +259,8 @@ def _damaged(source: str, path: Sequence[str | int], reason: str) -> SurgeonErro
 
 
 def write_plan(plan: Plan, path: str | os.PathLike[str]) -> None:
-    """Write a plan, whole or not at all; raise SurgeonError E105."""
+    """Write a plan, whole or not at all; raise SurgeonError E105, and E120 for the name of a recipe."""
+    check_generated(path)
     write_text(path, json.dumps(plan_to_json(plan), indent=1) + "\n")
 
 

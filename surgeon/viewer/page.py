@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from surgeon.atomic import check_generated
 from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, error
 from surgeon.verification import Verification
@@ -48,7 +49,10 @@ class Page:
 
 
 def check_page(path: str | os.PathLike[str], *inputs: object) -> None:
-    """Raise SurgeonError W107 where a page would be written over one of the files that it is made of."""
+    """Raise SurgeonError W107 where a page would be written over one of the files that it is made of.
+
+    Raise SurgeonError E120 where it would be written over a file that people write.
+    """
     page = Path(path)
     files = (os.fspath(each) for each in inputs if isinstance(each, str | os.PathLike))
     for file in files:
@@ -59,6 +63,7 @@ def check_page(path: str | os.PathLike[str], *inputs: object) -> None:
                 page,
                 help=["name the page, say, page.html"],
             )
+    check_generated(page)
 
 
 def render_page(page: Page) -> str:

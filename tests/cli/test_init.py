@@ -49,8 +49,33 @@ def test_the_recipe_goes_to_a_file_and_converts(run, folder: Path) -> None:
     assert run("check", "mine.yaml", "ssd.pb").code == 0
     assert run("convert", "mine.yaml", "ssd.pb", "-o", "mine.uff").code == 0
     before = (folder / "mine.yaml").read_text()
-    assert run("init", "ssd.pb", "-o", "mine.yaml", "--name", "other").code == 0
+    assert run("init", "ssd.pb", "-o", "mine.yaml", "--name", "other", "--force").code == 0
     assert (folder / "mine.yaml").read_text() == before.replace("name: mine\n", "name: other\n")
+
+
+def test_a_file_that_may_have_been_edited_is_kept(run, folder: Path) -> None:
+    recipe = folder / "mine.yaml"
+    recipe.write_text("# the work of a week\n")
+    ran = run("init", "ssd.pb", "-o", "mine.yaml")
+    assert ran.code == 1 and "error[E120]: 'mine.yaml' is there already" in ran.err and "--force" in ran.err
+    assert "next:" not in ran.err and recipe.read_text() == "# the work of a week\n"
+    with pytest.raises(surgeon.SurgeonError, match="E120"):
+        surgeon.init("ssd.pb", recipe)
+    assert sorted(path.name for path in folder.iterdir()) == ["mine.yaml", "ssd.pb"]
+    recipe.write_text("")
+    assert run("init", "ssd.pb", "-o", "mine.yaml").code == 0
+    assert run("init", "ssd.pb", "-o", "mine.yaml").code == 0  # the same content
+    recipe.write_text(recipe.read_text() + "# edited\n")
+    assert run("init", "ssd.pb", "-o", "mine.yaml").code == 1
+    assert run("init", "ssd.pb", "-o", "mine.yaml", "--force").code == 0
+    assert "# edited" not in recipe.read_text()
+
+
+def test_a_link_to_an_edited_recipe_keeps_it(run, folder: Path) -> None:
+    (folder / "kept.yaml").write_text("# kept\n")
+    (folder / "link.yaml").symlink_to("kept.yaml")
+    assert run("init", "ssd.pb", "-o", "link.yaml").code == 1
+    assert (folder / "kept.yaml").read_text() == "# kept\n"
 
 
 def test_without_an_output_the_recipe_is_the_product(run, folder: Path) -> None:

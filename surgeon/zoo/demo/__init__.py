@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from surgeon.atomic import make_folder, write_bytes
+from surgeon.atomic import check_replaceable, make_folder, write_bytes
 
 NAME = "ssd_mobilenet_v1_shapes"
 
@@ -25,18 +25,22 @@ class DemoModel:
     pictures: Path
 
 
-def demo_model(folder: str | os.PathLike[str]) -> DemoModel:
+def demo_model(folder: str | os.PathLike[str], *, force: bool = False) -> DemoModel:
     """Write the small detector of coloured shapes, its label map and four pictures into a folder; return
     where they are.
 
-    Raise SurgeonError E105 where that cannot be done.
+    Files of these names that hold something else are replaced only with ``force``. Raise SurgeonError E120
+    for them, and E105 where the folder or a file cannot be written.
     """
     here = make_folder(Path(folder))
     made = DemoModel(here / "ssd.pb", here / "labels.pbtxt", make_folder(here / "pictures"))
-    write_bytes(made.model, model_path().read_bytes(), follow_links=False)
-    write_bytes(made.labels, labels_path().read_bytes(), follow_links=False)
-    for picture in picture_paths():
-        write_bytes(made.pictures / picture.name, picture.read_bytes(), follow_links=False)
+    sources = {made.model: model_path(), made.labels: labels_path()}
+    sources.update({made.pictures / picture.name: picture for picture in picture_paths()})
+    contents = {path: source.read_bytes() for path, source in sources.items()}
+    for path, content in contents.items():
+        check_replaceable(path, content, force=force, follow_links=False)
+    for path, content in contents.items():
+        write_bytes(path, content, follow_links=False)
     return made
 
 
