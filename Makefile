@@ -102,6 +102,7 @@ $(VENV)/bin/python:
 
 $(VENV)/installed-tensorflow: setup.cfg pyproject.toml | $(VENV)/bin/python
 	@echo "installing the package with TensorFlow for the CPU (a few minutes, once)"
+	@$(BIN)/python -m pip uninstall -q -y --disable-pip-version-check surgeon 2> /dev/null  # the old name
 	$(PIP) --editable '.[tensorflow,pictures]'
 	@touch $@
 

@@ -14,7 +14,7 @@ class EditableWheel(editable_wheel):
     """
 
     def _run_build_commands(self, name: str, unpacked: str, *folders: str) -> Any:
-        (Path(unpacked) / "__editable__.surgeon.checkout.pth").write_text(f"{Path().resolve()}\n")
+        (Path(unpacked) / "__editable__.trt_surgeon.checkout.pth").write_text(f"{Path().resolve()}\n")
         return super()._run_build_commands(name, unpacked, *folders)
 
 

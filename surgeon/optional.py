@@ -10,19 +10,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from surgeon.diagnostics import SurgeonError, error
-
-_EXTRA = {
-    "tensorflow": "tensorflow",
-    "PIL": "pictures",
-    "pycocotools": "training",
-    "onnx": "onnx",
-    "tf2onnx": "onnx",
-    "onnxruntime": "onnx",
-    "tensorrt": "tensorrt",
-    "polygraphy": "tensorrt",
-    "model_explorer": "view",
-    "netron": "view",
-}
+from surgeon.installation import help_for
 
 
 def require(module: str, purpose: str) -> ModuleType:
@@ -41,7 +29,7 @@ def unusable(package: str, purpose: str, reason: str) -> SurgeonError:
     return error(
         "E108",
         f"{purpose} needs the package '{package}', which cannot be imported: {' '.join(reason.split())}",
-        help=[f"pip install 'surgeon[{_EXTRA.get(package, 'dev')}]'"],
+        help=help_for(package),
     )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from surgeon.cli import console
 from surgeon.cli.options import add_paths, add_plugin_libraries
+from surgeon.installation import DISTRIBUTION, help_for, install_command, pip
 
 if TYPE_CHECKING:
     from surgeon.catalog import Catalog
@@ -29,9 +30,9 @@ SUMMARY = "look at the installation"
 
 NEEDED = ("numpy", "protobuf", "pydantic", "PyYAML", "regex", "tensorboard")
 OPTIONAL = (
-    (("tensorflow", "tensorflow-cpu"), "reads SavedModel folders", "surgeon[tensorflow]"),
-    (("tensorrt",), "builds and runs engines", "surgeon[tensorrt]"),
-    (("onnx",), "reads and writes ONNX files", "surgeon[onnx]"),
+    (("tensorflow", "tensorflow-cpu"), "verifies, writes ONNX, reads SavedModel folders"),
+    (("tensorrt",), "builds and runs engines"),
+    (("onnx",), "reads and writes ONNX files"),
 )
 
 
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     findings = [
         Finding("surgeon", "ok", __version__),
         _python(),
+        *_other_distribution(),
         *_packages(),
         *_tensorrt(registry, args),
         *_driver(),
@@ -96,17 +98,34 @@ def _python() -> Finding:
     )
 
 
+def _other_distribution() -> Iterable[Finding]:
+    """Tell of an installed distribution 'surgeon': the old name of this one, or a stranger's package."""
+    from importlib import metadata
+
+    # An editable install of that name and an old 'surgeon.egg-info' have no files that get mixed up.
+    records = [found.read_text("RECORD") or "" for found in metadata.distributions(name="surgeon")]
+    if any(line.startswith("surgeon/") for record in records for line in record.splitlines()):
+        yield Finding(
+            "distribution surgeon",
+            "broken",
+            f"installed beside '{DISTRIBUTION}', whose files it may replace; "
+            f"{pip()} uninstall surgeon, then {install_command()} --force-reinstall --no-deps",
+        )
+
+
 def _packages() -> Iterable[Finding]:
     for name in NEEDED:
         version = _version(name)
-        yield Finding(name, "ok" if version else "broken", version or f"not installed; pip install {name}")
-    for names, purpose, extra in OPTIONAL:
+        yield Finding(
+            name, "ok" if version else "broken", version or f"not installed; {pip()} install {name}"
+        )
+    for names, purpose in OPTIONAL:
         version = next((v for v in map(_version, names) if v), None)
         there = version or ("there, of no installed package" if find_spec(names[0]) else None)
         yield Finding(
             names[0],
             "ok" if there else "absent",
-            there or f"not installed ({purpose}: pip install '{extra}')",
+            there or f"not installed ({purpose}): {'; '.join(help_for(names[0]))}",
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from surgeon import children
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.installation import help_for
 
 _START = Path(__file__).parent / "child" / "__main__.py"
 
@@ -29,7 +30,7 @@ def not_installed(purpose: str) -> SurgeonError:
     return error(
         "E108",
         f"{purpose} needs the package 'tensorrt', which is not installed",
-        help=["pip install 'surgeon[tensorrt]', with Python 3.10 for TensorRT 8.5"],
+        help=help_for("tensorrt"),
     )
 
 

@@ -22,6 +22,7 @@ from typing import IO
 from surgeon.children import command, environment
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.ending import ended_by_signals
+from surgeon.installation import install_command
 from surgeon.optional import require
 from surgeon.viewer.guarding import KEY, Rules
 
@@ -303,7 +304,10 @@ def _not_started(viewer: Viewer, why: str, output: IO[bytes]) -> SurgeonError:
         "W105",
         f"{viewer.title} did not start: {why}",
         notes=[f"it wrote: {line}" for line in lines[-_LINES:]],
-        help=[f"try it alone: python -c '{viewer.code}'", "install it anew: pip install -U 'surgeon[view]'"],
+        help=[
+            f"try it alone: python -c '{viewer.code}'",
+            f"install it anew: {install_command('view', upgrade=True)}",
+        ],
     )
 
 

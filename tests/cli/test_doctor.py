@@ -94,6 +94,28 @@ def versions(monkeypatch: pytest.MonkeyPatch, **known: str) -> None:
     monkeypatch.setattr(doctor, "_version", lambda name: known.get(name.replace("-", "_")) or real(name))
 
 
+@pytest.mark.parametrize(
+    ("record", "found"),
+    [
+        ("surgeon/__init__.py,sha256=x,1\nsurgeon-0.1.0.dist-info/METADATA,,\n", True),
+        ("__editable__.surgeon-0.1.0.pth,sha256=x,1\nsurgeon-0.1.0.dist-info/METADATA,,\n", False),
+        (None, False),
+    ],
+)
+def test_a_distribution_surgeon_with_files_of_its_own_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str | None, found: bool
+) -> None:
+    folder = tmp_path / ("surgeon-0.1.0.dist-info" if record else "surgeon.egg-info")
+    folder.mkdir()
+    (folder / ("METADATA" if record else "PKG-INFO")).write_text("Name: surgeon\nVersion: 0.1.0\n")
+    if record:
+        (folder / "RECORD").write_text(record)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    findings = list(doctor._other_distribution())
+    assert [finding.state for finding in findings] == ["broken"] * found
+    assert all("pip uninstall surgeon" in finding.text for finding in findings)
+
+
 def test_a_complete_library_is_fine(
     tensorrt: Callable[[str], None], findings: Callable[[], Findings]
 ) -> None:

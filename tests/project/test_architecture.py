@@ -21,6 +21,7 @@ ROOMS = {
     "atomic": "files that appear whole or not at all",
     "ending": "signals that ask the process to end, as an exception",
     "children": "other interpreters: what they import, and what they do not",
+    "installation": "how this package is installed, and the commands that install what is missing",
     "optional": "heavy libraries, imported when they are needed, with the line that installs them",
     "version": "the version",
     "deprecation": "public names that have a successor",

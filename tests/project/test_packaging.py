@@ -55,7 +55,7 @@ def test_a_new_folder_is_found(tmp_path: Path) -> None:
 
 def test_the_version_is_written_once() -> None:
     assert setup_cfg()["metadata"]["version"] == "attr: surgeon.version.__version__"
-    assert surgeon.__version__ == __version__ == importlib.metadata.version("surgeon")
+    assert surgeon.__version__ == __version__ == importlib.metadata.version("trt-surgeon")
     elsewhere = [
         path.name
         for name in ("setup.cfg", "pyproject.toml", "Makefile")

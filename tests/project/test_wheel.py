@@ -95,7 +95,7 @@ def test_the_metadata_names_python_and_the_extras(built: Built) -> None:
         data.decode() for name, data in contents(built.wheel).items() if name.endswith(".dist-info/METADATA")
     ]
     lines = text.splitlines()
-    assert "Name: surgeon" in lines and "Requires-Python: >=3.10" in lines
+    assert "Name: trt-surgeon" in lines and "Requires-Python: >=3.10" in lines
     assert {line.partition(": ")[2] for line in lines if line.startswith("Provides-Extra: ")} == EXTRAS
     assert not [
         line for line in lines if line.startswith("Requires-Dist: tensorflow") and "extra ==" not in line

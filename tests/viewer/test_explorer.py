@@ -432,9 +432,7 @@ def test_files_of_other_formats_are_whole_too(tmp_path: Path, name: str) -> None
 
 
 def test_the_genuine_package_takes_the_files(demo_report: ChangeReport) -> None:
-    pytest.importorskip(
-        "model_explorer", reason="Model Explorer is not installed: pip install 'surgeon[view]'"
-    )
+    pytest.importorskip("model_explorer", reason="Model Explorer is not installed: pip install '.[view]'")
     from dacite import Config, DaciteError, from_dict
     from model_explorer.graph_builder import GraphCollection
     from model_explorer.node_data_builder import GraphNodeData, NodeDataResult

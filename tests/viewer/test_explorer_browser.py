@@ -32,9 +32,7 @@ def served() -> Iterator[str]:
 @contextmanager
 def serving(*what: str) -> Iterator[str]:
     """Run ``surgeon view`` for the length of a block, and give its address."""
-    pytest.importorskip(
-        "model_explorer", reason="Model Explorer is not installed: pip install 'surgeon[view]'"
-    )
+    pytest.importorskip("model_explorer", reason="Model Explorer is not installed: pip install '.[view]'")
     command = [sys.executable, "-m", "surgeon", "view", *what, "--no-open", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -184,9 +182,7 @@ def test_errors_would_be_seen(chromium: Any, served: str) -> None:
 def test_files_of_other_formats_appear_with_plugins_and_shapes(
     chromium: Any, tmp_path: Path, name: str
 ) -> None:
-    pytest.importorskip(
-        "model_explorer", reason="Model Explorer is not installed: pip install 'surgeon[view]'"
-    )
+    pytest.importorskip("model_explorer", reason="Model Explorer is not installed: pip install '.[view]'")
     surgeon.convert(
         "ssd", demo.model_path(), tmp_path / name, target=f"{name.partition('.')[2]}@tensorrt-8.5"
     )

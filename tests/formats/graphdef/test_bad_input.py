@@ -21,6 +21,7 @@ from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.formats.graphdef import check_frozen, from_bytes, load_graph, save_graph, to_bytes
 from surgeon.formats.uff import export_uff, write_uff
 from surgeon.graph import DType, Graph, Node, Ref, SetAttr, TensorValue, apply_edits, parse_graph
+from surgeon.installation import install_command
 
 GraphDef = graph_pb2.GraphDef
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 102406955\n"
@@ -374,7 +375,7 @@ def test_a_saved_model_without_tensorflow(
     (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     found = refusal(tmp_path, tmp_path)
-    assert found.code == "E108" and "pip install 'surgeon[tensorflow]'" in found.render()
+    assert found.code == "E108" and install_command("tensorflow", "pictures") in found.render()
     os.write(2, b"still open")
     assert capfd.readouterr().err == "still open"
 
