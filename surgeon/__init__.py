@@ -14,8 +14,8 @@ from surgeon.version import __version__
 
 if TYPE_CHECKING:
     from surgeon.api.build import build_engine
-    from surgeon.api.check import check
-    from surgeon.api.convert import convert
+    from surgeon.api.check import Check, check
+    from surgeon.api.convert import Conversion, convert
     from surgeon.api.detect import detect
     from surgeon.api.diff import diff
     from surgeon.api.init import init
@@ -23,25 +23,46 @@ if TYPE_CHECKING:
     from surgeon.api.plan import plan
     from surgeon.api.verify import verify
     from surgeon.api.view import view
-    from surgeon.catalog import load_catalog
-    from surgeon.diagnostics import Diagnostic, SurgeonError
-    from surgeon.engine import load_engine
+    from surgeon.authoring import AuthoredRecipe
+    from surgeon.catalog import Catalog, load_catalog
+    from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError
+    from surgeon.engine import BuildResult, Engine, load_engine
+    from surgeon.families import Derivation
     from surgeon.formats.graphdef import load_graph, save_graph
     from surgeon.graph import Graph, Node, Ref
+    from surgeon.graph.diff import GraphDiff
+    from surgeon.inspection import Inspection
     from surgeon.language import Recipe, load_recipe, parse_recipe
     from surgeon.rewrite import Plan, apply
-    from surgeon.targets import load_target
+    from surgeon.runners.image_result import ImageResult
+    from surgeon.targets import Target, load_target
     from surgeon.verification import Verification
-    from surgeon.zoo.demo import demo_model
+    from surgeon.viewer import ChangeReport
+    from surgeon.zoo.demo import DemoModel, demo_model
 
 __all__ = [
+    "AuthoredRecipe",
+    "BuildResult",
+    "Catalog",
+    "ChangeReport",
+    "Check",
+    "Conversion",
+    "DemoModel",
+    "Derivation",
     "Diagnostic",
+    "Engine",
     "Graph",
+    "GraphDiff",
+    "ImageResult",
+    "Inspection",
     "Node",
     "Plan",
     "Recipe",
     "Ref",
+    "Severity",
+    "Span",
     "SurgeonError",
+    "Target",
     "Verification",
     "__version__",
     "apply",
@@ -67,8 +88,8 @@ __all__ = [
 
 _HOMES = {
     "surgeon.api.build": ("build_engine",),
-    "surgeon.api.check": ("check",),
-    "surgeon.api.convert": ("convert",),
+    "surgeon.api.check": ("Check", "check"),
+    "surgeon.api.convert": ("Conversion", "convert"),
     "surgeon.api.detect": ("detect",),
     "surgeon.api.diff": ("diff",),
     "surgeon.api.init": ("init",),
@@ -76,16 +97,22 @@ _HOMES = {
     "surgeon.api.plan": ("plan",),
     "surgeon.api.verify": ("verify",),
     "surgeon.api.view": ("view",),
-    "surgeon.catalog": ("load_catalog",),
-    "surgeon.engine": ("load_engine",),
-    "surgeon.diagnostics": ("Diagnostic", "SurgeonError"),
-    "surgeon.graph": ("Graph", "Node", "Ref"),
+    "surgeon.authoring": ("AuthoredRecipe",),
+    "surgeon.catalog": ("Catalog", "load_catalog"),
+    "surgeon.diagnostics": ("Diagnostic", "Severity", "Span", "SurgeonError"),
+    "surgeon.engine": ("BuildResult", "Engine", "load_engine"),
+    "surgeon.families": ("Derivation",),
     "surgeon.formats.graphdef": ("load_graph", "save_graph"),
+    "surgeon.graph": ("Graph", "Node", "Ref"),
+    "surgeon.graph.diff": ("GraphDiff",),
+    "surgeon.inspection": ("Inspection",),
     "surgeon.language": ("Recipe", "load_recipe", "parse_recipe"),
     "surgeon.rewrite": ("Plan", "apply"),
-    "surgeon.targets": ("load_target",),
+    "surgeon.targets": ("Target", "load_target"),
+    "surgeon.runners.image_result": ("ImageResult",),
     "surgeon.verification": ("Verification",),
-    "surgeon.zoo.demo": ("demo_model",),
+    "surgeon.viewer": ("ChangeReport",),
+    "surgeon.zoo.demo": ("DemoModel", "demo_model"),
 }
 
 if not TYPE_CHECKING:  # a type checker would take every name that is misspelt for one of these

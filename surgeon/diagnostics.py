@@ -50,7 +50,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic(Displayed):
-    """One finding.
+    """What is wrong or may go wrong, where, and what to do next.
 
     ``message`` says `<thing> <what is wrong>; <what was expected>`; names stand in single quotes. ``where``
     is the place (a :class:`Span`, or the name of a file or node); ``notes`` are facts that help; ``help`` is
@@ -107,6 +107,16 @@ class Diagnostic(Displayed):
 def _as_placed(line: str) -> str:
     """Return a line of a file with spaces for what cannot be seen: the caret stays below its place."""
     return "".join(char if printable(char) == char or char == "\t" else " " for char in line)
+
+
+def errors_in(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics of severity error."""
+    return tuple(each for each in diagnostics if each.severity is Severity.ERROR)
+
+
+def warnings_in(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics of severity warning."""
+    return tuple(each for each in diagnostics if each.severity is Severity.WARNING)
 
 
 class SurgeonError(Exception, Displayed):

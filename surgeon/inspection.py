@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.catalog import Catalog
+from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, SurgeonError, error, nearest_note
 from surgeon.display import Displayed
 from surgeon.formats import Format, ModelFile, all_formats, format_of
@@ -69,8 +70,8 @@ class Inspection(Displayed):
 
     ``inputs`` and ``outputs`` map names to what is known of them. ``ops`` counts nodes, the most frequent
     first. ``plugins`` maps the plugin nodes of a UFF file to their op. ``unsupported``, ``fits``, the name of
-    the ``family`` of detectors and ``remarks``, which warn of a graph that another tool has changed, are for
-    graphs only.
+    the ``family`` of detectors and ``diagnostics``, which warn of a graph that another tool has changed, are
+    for graphs only.
     """
 
     source: str
@@ -87,7 +88,9 @@ class Inspection(Displayed):
     fits: tuple[Fit, ...] = ()
     family: str = ""
     told: Mapping[str, str] = field(default_factory=dict)
-    remarks: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    remarks = RenamedAttribute("diagnostics", removal="0.2.0")
 
     def __repr__(self) -> str:
         return (
@@ -150,7 +153,7 @@ def inspect_model(
         unsupported=_unsupported(graph, target, catalog),
         fits=tuple(_fits(graph, target, catalog, recipe_paths)),
         family=_family(graph),
-        remarks=() if foreign is None else (foreign,),
+        diagnostics=() if foreign is None else (foreign,),
     )
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from surgeon.api.export import check_objections, errors_in, write
+from surgeon.api.export import check_objections, write
 from surgeon.atomic import check_generated, check_writable
 from surgeon.catalog import Catalog
-from surgeon.diagnostics import SurgeonError, error
+from surgeon.diagnostics import SurgeonError, error, errors_in
 from surgeon.engine import (
     BuildOptions,
     BuildResult,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from surgeon.api.export import errors_in, find_objections
-from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
+from surgeon.api.export import find_objections
+from surgeon.deprecation import RenamedAttribute
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, errors_in, warnings_in
 from surgeon.display import Displayed
 from surgeon.graph import Graph
 from surgeon.language import Recipe
@@ -24,21 +25,33 @@ if TYPE_CHECKING:
 class Check(Displayed):
     """What :func:`check` found out.
 
-    ``plan`` is None where no model was given. ``problems`` are what the target's exporter or runtime would
-    refuse; the recipe converts the model where there are none. ``warnings`` are what may go wrong there.
+    ``plan`` is None where no model was given. ``diagnostics`` holds what the target's exporter or runtime
+    would refuse, what may go wrong there, and the plan's notes. The recipe converts the model where
+    ``errors`` is empty.
     """
 
     recipe: Recipe
     target: str
     plan: Plan | None = None
-    problems: tuple[Diagnostic, ...] = ()
-    warnings: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    problems = RenamedAttribute("errors", removal="0.2.0")
 
     def __repr__(self) -> str:
         return (
             f"<Check of the recipe '{self.recipe.name}' for {self.target}: "
-            f"{'refused' if self.problems else 'fine'}>"
+            f"{'refused' if self.errors else 'fine'}>"
         )
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """What the target's exporter or runtime would refuse."""
+        return errors_in(self.diagnostics)
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What may go wrong in the target's runtime."""
+        return warnings_in(self.diagnostics)
 
 
 @takes_options
@@ -61,9 +74,9 @@ def check(
     plan = work.plan
     assert plan.result is not None
     objections = find_objections(plan.result, target, catalog, plan.image, plan.inference)
-    warnings = tuple(each for each in objections if each.severity is not Severity.ERROR)
     literals = _literals(work.recipe, plan, catalog, target)
-    return Check(work.recipe, target.name, plan, errors_in(objections), (*warnings, *literals))
+    diagnostics = (*errors_in(objections), *warnings_in(objections), *literals, *plan.diagnostics)
+    return Check(work.recipe, target.name, plan, diagnostics)
 
 
 def _literals(recipe: Recipe, plan: Plan, catalog: Catalog, target: Target) -> tuple[Diagnostic, ...]:
@@ -86,7 +99,7 @@ def _literals(recipe: Recipe, plan: Plan, catalog: Catalog, target: Target) -> t
         )
         for literal in review.differences
     )
-    return (*literals, *review.remarks)
+    return (*literals, *review.diagnostics)
 
 
 def _check_plugins(recipe: Recipe, catalog: Catalog, target: Target) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surgeon.api.export import check_objections, output_target, write
-from surgeon.diagnostics import Diagnostic
+from surgeon.diagnostics import Diagnostic, warnings_in
 from surgeon.display import Displayed
 from surgeon.formats import Lowered
 from surgeon.formats.format import Watch, chosen_options
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conversion(Displayed):
-    """What :func:`convert` did: the plan it applied, the file it wrote, and what may go wrong in the target's
-    runtime.
+    """What :func:`convert` did: the plan it applied and the file it wrote.
 
-    ``plugins`` says of each plugin node of an ONNX file whether it was written as a plugin or in standard
-    operators, and why.
+    ``diagnostics`` holds the plan's notes and what may go wrong in the target's runtime. ``plugins`` says of
+    each plugin node of an ONNX file whether it was written as a plugin or in standard operators, and why.
     """
 
     plan: Plan
@@ -41,7 +40,7 @@ class Conversion(Displayed):
     nodes_before: int
     nodes_after: int
     bytes_written: int
-    warnings: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     plugins: tuple[Lowered, ...] = ()
 
     def __repr__(self) -> str:
@@ -49,6 +48,11 @@ class Conversion(Displayed):
             f"<Conversion: {self.output} for {self.target}, {self.nodes_before} nodes became "
             f"{self.nodes_after}>"
         )
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What may go wrong in the target's runtime."""
+        return warnings_in(self.diagnostics)
 
 
 @takes_options
@@ -129,8 +133,15 @@ def _written(
     """Apply a plan and write its result."""
     with no_garbage_collection():
         result = apply(plan, graph)
-        warnings = check_objections(result, target, catalog, plan.image, plan.inference)
+        objections = check_objections(result, target, catalog, plan.image, plan.inference)
     written = write(result, output, target, catalog, plan, labels, watch, graph, **choices)
     return Conversion(
-        plan, output, target.name, len(graph), len(result), written.size, warnings, written.plugins
+        plan,
+        output,
+        target.name,
+        len(graph),
+        len(result),
+        written.size,
+        (*plan.diagnostics, *objections),
+        written.plugins,
     )

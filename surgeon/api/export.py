@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surgeon.atomic import checked
-from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
+from surgeon.diagnostics import Diagnostic, SurgeonError, errors_in
 from surgeon.formats import FileFacts, Written, all_formats, format_of, target_for_output
 from surgeon.formats.format import Watch, check_target
 from surgeon.formats.graphdef import check_unchanged
@@ -104,7 +104,3 @@ def check_objections(
         objections = find_objections(graph, target, catalog, image, inference)
         raise naming_foreign(SurgeonError(*errors_in(objections)), graph)
     return found
-
-
-def errors_in(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    return tuple(diagnostic for diagnostic in found if diagnostic.severity is Severity.ERROR)

@@ -17,7 +17,7 @@ from surgeon.rewrite import plan as _plan
 from surgeon.targets import Target
 
 if TYPE_CHECKING:
-    from surgeon.authoring import Authored
+    from surgeon.authoring import AuthoredRecipe
     from surgeon.catalog import Catalog
 
 
@@ -32,7 +32,7 @@ def init(
     target: Target | str | None = None,
     plugin_paths: Iterable[PathLike] = (),
     force: bool = False,
-) -> Authored:
+) -> AuthoredRecipe:
     """Write a recipe for a single-shot detector of the Object Detection API, every value read off its graph.
 
     ``output`` is a ``.yaml`` file; where it is None, nothing is written. A file that is there already and
@@ -41,7 +41,7 @@ def init(
     map's path, or the names of classes by number, from 1 on. The recipe is planned on the graph first,
     unless ``unchecked``, and held against ``target`` (by default, that of :func:`check`). What the target
     objects to, and each number that the graph does not tell and the recipe leaves open, is among the result's
-    ``problems``; the recipe is written all the same.
+    ``errors``; the recipe is written all the same.
 
     Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 where the graph is no
     such detector, D147 where a part of it is not recognised, D148 where the recipe cannot be planned, and
@@ -58,8 +58,8 @@ def init(
     witnesses = read_witnesses(None if pipeline_config is None else Path(pipeline_config), labels)
     try:
         made = author(graph, catalog, name=named, witnesses=witnesses, most_rows=work.target.most_rows)
-        if not unchecked and not made.problems:
-            made = made.planned(_planned_remarks(made.recipe, graph, catalog, work.target))
+        if not unchecked and not made.errors:
+            made = made.planned(_planned_diagnostics(made.recipe, graph, catalog, work.target))
     except SurgeonError as exc:
         raise naming_foreign(exc, graph) from None
     check_unchanged(graph)
@@ -70,7 +70,7 @@ def init(
     return replace(made, recipe=parse_recipe(made.text, str(path)))
 
 
-def _planned_remarks(
+def _planned_diagnostics(
     recipe: Recipe, graph: Graph, catalog: Catalog, target: Target
 ) -> tuple[Diagnostic, ...]:
     """Return what a target objects to in a recipe's result.
@@ -89,4 +89,4 @@ def _planned_remarks(
         )
         raise SurgeonError(failed, *exc.diagnostics) from None
     assert made.result is not None
-    return (*made.remarks, *find_objections(made.result, target, catalog, made.image, made.inference))
+    return (*made.diagnostics, *find_objections(made.result, target, catalog, made.image, made.inference))

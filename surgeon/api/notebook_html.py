@@ -13,13 +13,12 @@ __all__ = ["check_html", "conversion_html", "html_of"]
 def check_html(check: Check) -> str:
     """Return what was found out about a recipe as HTML."""
     parameters = check.recipe.parameters.items()
-    remarks = check.plan.remarks if check.plan is not None else ()
     return answer_html(
-        "refused" if check.problems else "fine",
+        "refused" if check.errors else "fine",
         f"recipe '{check.recipe.name}' for {check.target}",
         {"parameters": ", ".join(f"{name} = {value}" for name, value in parameters)},
         check.plan,
-        (*check.problems, *check.warnings, *remarks),
+        check.diagnostics,
     )
 
 
@@ -32,4 +31,4 @@ def conversion_html(conversion: Conversion) -> str:
         "plugins": "; ".join(f"{each.node}: {each.op}, {each.rendering}" for each in conversion.plugins),
     }
     title = f"{conversion.output} for {conversion.target}"
-    return answer_html("written", title, facts, None, conversion.warnings)
+    return answer_html("written", title, facts, None, conversion.diagnostics)

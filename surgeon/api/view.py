@@ -73,7 +73,7 @@ def view(
         if verification is not None:
             check_recipe(verification, made.recipe)
         found = find_objections(made.result, target, catalog, made.image, made.inference)
-        page = Page(report_plan(made, catalog=catalog), (*made.remarks, *found), verification, beside)
+        page = Page(report_plan(made, catalog=catalog), (*made.diagnostics, *found), verification, beside)
     if html is not None:
         write_text(html, render_page(page))
     return page.report

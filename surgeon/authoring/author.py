@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from surgeon.catalog import Catalog
 from surgeon.deprecation import RenamedAttribute
-from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, errors_in
 from surgeon.display import Displayed
 from surgeon.families import DraftOptions, Family, recognise
 from surgeon.families.config_match import ConfigMatch
@@ -24,11 +24,11 @@ from surgeon.training_files.pipeline_config import PipelineConfig, read_pipeline
 
 
 @dataclass(frozen=True)
-class Authored(Displayed):
+class AuthoredRecipe(Displayed):
     """A recipe written for one graph.
 
-    ``config_matches`` is what a pipeline config says of each value. ``remarks`` are warnings, such as
-    disagreements of the config and labels that do not fit, and errors: see :attr:`problems`.
+    ``config_matches`` is what a pipeline config says of each value. ``diagnostics`` are warnings, such as
+    disagreements of the config and labels that do not fit, and errors: see :attr:`errors`.
     """
 
     name: str
@@ -36,21 +36,23 @@ class Authored(Displayed):
     text: str
     recipe: Recipe
     config_matches: tuple[ConfigMatch, ...] = ()
-    remarks: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     heard = RenamedAttribute("config_matches", removal="0.2.0")
+    remarks = RenamedAttribute("diagnostics", removal="0.2.0")
+    problems = RenamedAttribute("errors", removal="0.2.0")
 
     def __repr__(self) -> str:
-        return f"<Authored: the recipe '{self.name}', {len(self.remarks)} remarks>"
+        return f"<AuthoredRecipe '{self.name}', {len(self.diagnostics)} diagnostics>"
 
     @property
-    def problems(self) -> tuple[Diagnostic, ...]:
-        """The remarks for which :func:`surgeon.check` refuses the recipe as it is."""
-        return tuple(remark for remark in self.remarks if remark.severity is Severity.ERROR)
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics for which :func:`surgeon.check` refuses the recipe as it is."""
+        return errors_in(self.diagnostics)
 
-    def planned(self, remarks: Iterable[Diagnostic]) -> Authored:
+    def planned(self, diagnostics: Iterable[Diagnostic]) -> AuthoredRecipe:
         """Return the same with what was found when it was planned."""
-        return replace(self, remarks=(*self.remarks, *remarks))
+        return replace(self, diagnostics=(*self.diagnostics, *diagnostics))
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Witnesses:
 
     config: PipelineConfig | None = None
     labels: Mapping[int, str] = field(default_factory=dict)
-    remarks: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def read_witnesses(
@@ -108,7 +110,7 @@ def author(
     name: str = "",
     witnesses: Witnesses = Witnesses(),
     most_rows: int | None = None,
-) -> Authored:
+) -> AuthoredRecipe:
     """Return a recipe for the detector that a graph is, every value literal, with its evidence.
 
     ``most_rows`` is how many rows the runtime sorts at most, None where it has no bound.
@@ -124,8 +126,9 @@ def author(
     ]
     config_name = PurePath(config.file).name if config is not None else ""
     draft = family.draft(DraftOptions(catalog, name, witnesses.labels, matches, config_name, most_rows))
-    remarks = (*witnesses.remarks, *differing, *draft.remarks)
-    return Authored(draft.name, draft.summary, draft.text, parse_recipe(draft.text), matches, remarks)
+    diagnostics = (*witnesses.diagnostics, *differing, *draft.diagnostics)
+    recipe = parse_recipe(draft.text)
+    return AuthoredRecipe(draft.name, draft.summary, draft.text, recipe, matches, diagnostics)
 
 
 def recognised(graph: Graph) -> Family:

@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
                 "recipe": done.plan.recipe,
                 "bytes": done.bytes_written,
                 "nodes": {"before": done.nodes_before, "after": done.nodes_after},
+                "diagnostics": [d.to_json() for d in done.diagnostics],
             }
         )
     else:

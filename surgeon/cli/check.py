@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
 from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
+from surgeon.deprecation import Alias
 
 if TYPE_CHECKING:
     from surgeon.api.check import Check
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "check"
 SUMMARY = "validate a recipe; with a model, a dry run"
+_REMARKS = Alias("surgeon.cli.check --json", "remarks", "diagnostics", removal="0.2.0")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
         console.show_json(_plain(found))
     else:
         _show(found)
-    console.say_diagnostics([*found.problems, *found.warnings])
-    return 1 if found.problems else 0
+    console.say_diagnostics([*found.errors, *found.warnings])
+    return 1 if found.errors else 0
 
 
 def _plain(found: Check) -> dict[str, Any]:
@@ -48,18 +50,18 @@ def _plain(found: Check) -> dict[str, Any]:
         "sources": found.recipe.sources,
         "target": found.target,
         "parameters": dict(found.recipe.parameters),
-        "diagnostics": [d.to_json() for d in (*found.problems, *found.warnings)],
+        "diagnostics": [d.to_json() for d in found.diagnostics],
     }
     if found.plan is not None:
         out["derivations"] = [d.to_json() for d in found.plan.derivations]
-        out["remarks"] = [d.to_json() for d in found.plan.remarks]
+        out[_REMARKS.name] = [d.to_json() for d in found.plan.diagnostics]
         out["nodes"] = nodes_of(found.plan)
     return out
 
 
 def _show(found: Check) -> None:
     console.show(
-        f"recipe '{found.recipe.name}' for {found.target}: {'fine' if not found.problems else 'refused'}"
+        f"recipe '{found.recipe.name}' for {found.target}: {'fine' if not found.errors else 'refused'}"
     )
     if found.recipe.parameters:
         console.show("parameters: " + ", ".join(f"{k}={v}" for k, v in found.recipe.parameters.items()))
@@ -68,8 +70,8 @@ def _show(found: Check) -> None:
     nodes = nodes_of(found.plan)
     console.show(f"plan: {console.number(nodes['before'])} nodes become {console.number(nodes['after'])}")
     show_derivations(found.plan)
-    for remark in found.plan.remarks:
-        console.show_lines(remark.render())
+    for note in found.plan.diagnostics:
+        console.show_lines(note.render())
 
 
 def nodes_of(plan: Plan) -> dict[str, int]:

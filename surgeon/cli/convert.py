@@ -13,10 +13,13 @@ from typing import Any
 
 from surgeon.cli import console
 from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
+from surgeon.deprecation import Alias
 from surgeon.formats.format import shipped_formats
 
 NAME = "convert"
 SUMMARY = "rewrite a model by a recipe and export it"
+_REMARKS = Alias("surgeon.cli.convert --json", "remarks", "diagnostics", removal="0.2.0")
+_WARNINGS = Alias("surgeon.cli.convert --json", "warnings", "diagnostics", removal="0.2.0")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
             **recipe_arguments(args),
             watch=lambda what: shown("convert", what, 0, 0),
         )
-    for remark in done.plan.remarks:
-        console.say_lines(remark.render())
+    for note in done.plan.diagnostics:
+        console.say_lines(note.render())
     console.say_diagnostics(done.warnings)
     if args.json:
         console.show_json(
@@ -78,8 +81,9 @@ def run(args: argparse.Namespace) -> int:
                 "bytes": done.bytes_written,
                 "nodes": {"before": done.nodes_before, "after": done.nodes_after},
                 "derivations": [d.to_json() for d in done.plan.derivations],
-                "remarks": [d.to_json() for d in done.plan.remarks],
-                "warnings": [d.to_json() for d in done.warnings],
+                "diagnostics": [d.to_json() for d in done.diagnostics],
+                _REMARKS.name: [d.to_json() for d in done.plan.diagnostics],
+                _WARNINGS.name: [d.to_json() for d in done.warnings],
                 "plugins": [rendered.to_json() for rendered in done.plugins],
             }
         )

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from surgeon.cli import console
 from surgeon.cli.options import add_plugin_path, add_target
+from surgeon.deprecation import Alias
 
 NAME = "init"
 SUMMARY = "write a recipe for a detector, read off its graph"
+_REMARKS = Alias("surgeon.cli.init --json", "remarks", "diagnostics", removal="0.2.0")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         force=args.force,
     )
     if args.json:
+        diagnostics = [d.to_json() for d in made.diagnostics]
         console.show_json(
             {
                 "recipe": made.name,
@@ -77,18 +80,19 @@ def run(args: argparse.Namespace) -> int:
                 "output": str(args.output) if args.output else None,
                 "text": made.text,
                 "pipeline_config": [match.to_json() for match in made.config_matches],
-                "remarks": [d.to_json() for d in made.remarks],
+                "diagnostics": diagnostics,
+                _REMARKS.name: diagnostics,
             }
         )
     elif args.output is None:
         console.show_lines(made.text.rstrip("\n"))
-    console.say_diagnostics(made.remarks)
+    console.say_diagnostics(made.diagnostics)
     if args.output is not None:
         console.say(f"{args.output}: the recipe '{made.name}'; {made.summary}")
-    if made.problems:
+    if made.errors:
         console.say(
-            f"'surgeon check' refuses the recipe as it is, for {len(made.problems)} "
-            f"reason{'' if len(made.problems) == 1 else 's'} above; correct it by hand, or give --target"
+            f"'surgeon check' refuses the recipe as it is, for {len(made.errors)} "
+            f"reason{'' if len(made.errors) == 1 else 's'} above; correct it by hand, or give --target"
         )
         return 1
     if args.output is not None:

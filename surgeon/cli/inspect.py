@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
 from surgeon.cli.options import add_paths, add_target
+from surgeon.deprecation import Alias
 
 if TYPE_CHECKING:
     from surgeon.inspection import Inspection, Namespace
 
 NAME = "inspect"
 SUMMARY = "show what a model consists of and which recipes fit"
+_REMARKS = Alias("surgeon.cli.inspect --json", "remarks", "diagnostics", removal="0.2.0")
 
 MOST = 40
 """Lines that a section shows; the JSON twin has all."""
@@ -61,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         console.show_json(_plain(found))
     else:
         _show(found, args.ops, args.model)
-        console.say_diagnostics(found.remarks)
+        console.say_diagnostics(found.diagnostics)
     return 0
 
 
@@ -72,7 +74,8 @@ def _depth(text: str) -> int:
 
 
 def _plain(found: Inspection) -> dict[str, Any]:
-    return {**dataclasses.asdict(found), "remarks": [remark.to_json() for remark in found.remarks]}
+    diagnostics = [each.to_json() for each in found.diagnostics]
+    return {**dataclasses.asdict(found), "diagnostics": diagnostics, _REMARKS.name: diagnostics}
 
 
 def _show(found: Inspection, ops: bool, model: str) -> None:

@@ -66,8 +66,8 @@ def show_plan(plan: Plan) -> None:
     show_derivations(plan)
     for step in plan.steps:
         _show_step(step)
-    for remark in plan.remarks:
-        console.show_lines(remark.render())
+    for note in plan.diagnostics:
+        console.show_lines(note.render())
 
 
 def _show_step(step: PlannedStep) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from surgeon.catalog import Catalog, PluginSpec
+from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.discovery import discover
 from surgeon.families.config_match import ConfigMatch
@@ -51,14 +52,23 @@ class DraftOptions:
     most_rows: int | None = None
 
 
+_REMARKS = RenamedAttribute("diagnostics", removal="0.2.0")
+
+
 @dataclass(frozen=True)
 class Draft:
-    """A recipe's text for one graph; ``remarks`` warn of what it leaves out."""
+    """A recipe's text for one graph; ``diagnostics`` warn of what it leaves out."""
 
     name: str
     summary: str
     text: str
-    remarks: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    remarks: InitVar[Any] = _REMARKS
+
+    def __post_init__(self, remarks: Any) -> None:
+        if remarks is not _REMARKS:
+            _REMARKS.alias.warn(3)
+            object.__setattr__(self, "diagnostics", remarks)
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,12 +95,12 @@ class FieldReview:
     """What holding a recipe's plugin fields against the graph gave.
 
     ``differences`` are literals that differ. ``settled`` are the nodes whose derivable fields are all what
-    the graph says (membership only). ``remarks`` warn of what the graph does and the plugins cannot.
+    the graph says (membership only). ``diagnostics`` warn of what the graph does and the plugins cannot.
     """
 
     differences: tuple[LiteralDifference, ...]
     settled: frozenset[str]
-    remarks: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def review_fields(context: DerivationContext, names: Collection[str]) -> FieldReview:
@@ -110,7 +110,7 @@ def review_fields(context: DerivationContext, names: Collection[str]) -> FieldRe
     """
     differences: list[LiteralDifference] = []
     settled: list[str] = []
-    remarks: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for name, definition in context.recipe.nodes.items():
         if name not in names or definition.plugin is None:
             continue
@@ -129,7 +129,7 @@ def review_fields(context: DerivationContext, names: Collection[str]) -> FieldRe
                 derived = derive(here)
             except SurgeonError as exc:
                 untold = True
-                remarks += (
+                diagnostics += (
                     replace(each, severity=Severity.WARNING)
                     for each in exc.diagnostics
                     if each.code in _CANNOT
@@ -141,8 +141,8 @@ def review_fields(context: DerivationContext, names: Collection[str]) -> FieldRe
         if not untold and len(differences) == count:
             settled.append(name)
         if context.catalog[definition.plugin].lacks:
-            remarks += _class_cap(here)
-    return FieldReview(tuple(differences), frozenset(settled), tuple(remarks))
+            diagnostics += _class_cap(here)
+    return FieldReview(tuple(differences), frozenset(settled), tuple(diagnostics))
 
 
 _CANNOT = ("D116", "D119")

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, Strict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, NonNegativeInt, Strict, ValidationError
 from pydantic_core import from_json
 
 from surgeon.atomic import check_generated, write_text
+from surgeon.deprecation import Alias
 from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError, error
 from surgeon.families import Derivation
 from surgeon.graph import (
@@ -32,10 +33,12 @@ from surgeon.language import Image
 from surgeon.rewrite.planning import Plan, PlannedStep
 
 _VERSION = 1
+_REMARKS = Alias("surgeon.rewrite.planfile: plan.json", "remarks", "diagnostics", removal="0.2.0")
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
     """Return a plan as plain values; nodes and attributes are in the text form of graphs, tensors whole."""
+    diagnostics = [d.to_json() for d in plan.diagnostics]
     return {
         "surgeon plan": _VERSION,
         "recipe": plan.recipe,
@@ -43,7 +46,8 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "graph": {"digest": plan.digest, "nodes": len(plan.source) if plan.source is not None else None},
         "image": plan.image.model_dump(mode="json", exclude_none=True) if plan.image is not None else None,
         "derivations": [d.to_json() for d in plan.derivations],
-        "remarks": [d.to_json() for d in plan.remarks],
+        "diagnostics": diagnostics,
+        _REMARKS.name: diagnostics,
         "steps": [
             {
                 "step": s.step,
@@ -163,7 +167,7 @@ class _StoredPlace(_Stored):
     length: NonNegativeInt
 
 
-class _StoredRemark(_Stored):
+class _StoredDiagnostic(_Stored):
     code: str
     message: str
     where: _StoredPlace | str | None
@@ -188,7 +192,7 @@ class _StoredPlan(_Stored):
     graph: _StoredGraph
     image: dict[str, Any] | None = None
     derivations: list[_StoredDerivation]
-    remarks: list[_StoredRemark]
+    diagnostics: list[_StoredDiagnostic] = Field(validation_alias=AliasChoices("diagnostics", _REMARKS.name))
     steps: list[_StoredStep]
 
 
@@ -215,7 +219,7 @@ def plan_from_json(data: Any, source: str = "<plan>") -> Plan:
         stored.target,
         tuple(_step_from(step, i, source) for i, step in enumerate(stored.steps)),
         tuple(Derivation(d.node, d.field, d.value, tuple(d.evidence)) for d in stored.derivations),
-        tuple(remark.diagnostic() for remark in stored.remarks),
+        tuple(each.diagnostic() for each in stored.diagnostics),
         stored_digest=stored.graph.digest,
         image=image,
     )

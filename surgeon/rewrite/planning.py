@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from surgeon.catalog import Catalog, PluginSpec, load_catalog
+from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error
 from surgeon.display import Displayed
 from surgeon.families import Derivation
@@ -38,19 +39,21 @@ class Plan(Displayed):
     ``digest`` is the SHA-256 of that graph (:meth:`Graph.digest`), computed when first asked for. ``result``
     is the graph that the edits give, ``inference`` what is known of its tensors; they are there when the plan
     was made, not when it was read from a file. ``image`` says how a picture becomes the rewritten graph's
-    input, None where the recipe does not.
+    input, None where the recipe does not. ``diagnostics`` are notes of the steps.
     """
 
     recipe: str
     target: str
     steps: tuple[PlannedStep, ...]
     derivations: tuple[Derivation, ...] = ()
-    remarks: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     source: Graph | None = field(default=None, repr=False, compare=False)
     result: Graph | None = field(default=None, repr=False, compare=False)
     stored_digest: str = ""
     image: Image | None = None
     inference: Inference | None = field(default=None, repr=False, compare=False)
+
+    remarks = RenamedAttribute("diagnostics", removal="0.2.0")
 
     def __repr__(self) -> str:
         after = f", {self.steps[-1].nodes} nodes are left" if self.steps else ""
@@ -81,11 +84,11 @@ def plan(
     """
     catalog = catalog or load_catalog()
     prepared = prepare_recipe(recipe, graph, catalog, target, anchors)
-    remarks: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     planned: list[PlannedStep] = []
     now = graph
     for index, step in enumerate(recipe.steps):
-        context = _context(recipe, prepared, now, index, remarks, catalog)
+        context = _context(recipe, prepared, now, index, diagnostics, catalog)
         reason = _skipped(step, target)
         if reason:
             planned.append(PlannedStep(step.step, step.label, (), context.span, reason, len(now)))
@@ -107,7 +110,7 @@ def plan(
         target.name if target else "",
         tuple(planned),
         prepared.derivations,
-        tuple(remarks),
+        tuple(diagnostics),
         graph,
         now,
         image=prepared.image,
@@ -141,7 +144,7 @@ def _context(
     prepared: PreparedRecipe,
     graph: Graph,
     index: int,
-    remarks: list[Diagnostic],
+    diagnostics: list[Diagnostic],
     catalog: Catalog,
 ) -> StepContext:
     def spans(path: tuple[str | int, ...]) -> Span | None:
@@ -151,7 +154,9 @@ def _context(
             return recipe.span(*path)
         return own or recipe.span("steps", index, *path)
 
-    return StepContext(graph, spans, prepared.nodes, prepared.namespaces, recipe.outputs, catalog, remarks)
+    return StepContext(
+        graph, spans, prepared.nodes, prepared.namespaces, recipe.outputs, catalog, diagnostics
+    )
 
 
 def _skipped(step: Step, target: Target | None) -> str:

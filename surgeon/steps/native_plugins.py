@@ -35,7 +35,7 @@ class NativePlugins(Step):
     axes matter it stands between two Transposes, since the plugin sees channels first; the UFF exporter
     leaves such a pair out.
 
-    Sizes and axes must be constant. A node that cannot be turned stays, with a remark, or is refused where
+    Sizes and axes must be constant. A node that cannot be turned stays, with a note, or is refused where
     'nodes' names it by its whole name. Only float32 tensors that depend on an input count; computations of
     shapes stay.
 
@@ -119,7 +119,7 @@ class NativePlugins(Step):
                 left.setdefault((node.op, str(exc)), []).append(name)
         for (op, reason), stayed in left.items():
             first = f"'{stayed[0]}'" if len(stayed) == 1 else f"{len(stayed)} nodes, the first '{stayed[0]}',"
-            context.remark("S413", f"{first} ({op}) cannot become a plugin node; {reason}")
+            context.note("S413", f"{first} ({op}) cannot become a plugin node; {reason}")
         return found
 
 

@@ -22,7 +22,7 @@ class PinBatch(Step):
     Placeholders get the batch as their first dimension where that is unknown. The target of a Reshape that is
     computed (from tf.shape, most often) becomes a constant, with -1 for one dimension at most; what only
     computed it goes. A Reshape inside a loop or branch stays. One of which more than one dimension is unknown
-    stays, with a remark.
+    stays, with a note.
 
     Before::
 
@@ -66,7 +66,7 @@ class PinBatch(Step):
         for node in targets:
             dims = _target(pinned, node)
             if dims is None:
-                context.remark(
+                context.note(
                     "S214",
                     f"the target of '{node.name}' (Reshape) stays computed; more than one of its dimensions "
                     "is unknown with the batch pinned",

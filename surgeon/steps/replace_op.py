@@ -55,7 +55,7 @@ class ReplaceOp(Step):
 
     For known pairs the attributes that the new operation lacks are taken away, and a node is refused where
     the new one would compute something else: FusedBatchNorm, where a node reads an output above 0. Other
-    pairs are taken as written, with a remark.
+    pairs are taken as written, with a note.
 
     Before::
 
@@ -101,7 +101,7 @@ class ReplaceOp(Step):
             )
         rule = REPLACEMENTS.get((self.from_, self.to))
         if rule is None and found:
-            context.remark(
+            context.note(
                 "S217",
                 f"'{self.from_}' to '{self.to}' is no replacement known to be safe; {len(found)} nodes "
                 "change",

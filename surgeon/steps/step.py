@@ -66,7 +66,7 @@ class StepContext:
     namespaces: Mapping[str, Any] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     catalog: Catalog = field(default_factory=lambda: Catalog({}))
-    remarks: list[Diagnostic] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
 
     @cached_property
     def inference(self) -> Inference:
@@ -88,9 +88,9 @@ class StepContext:
         """Return the error to raise, placed at one of the step's keys."""
         return error(code, message, self.at(*path), notes, help)
 
-    def remark(self, code: str, message: str, *path: str | int, notes: tuple[str, ...] = ()) -> None:
-        """Note something that the author should know and that stops nothing."""
-        self.remarks.append(Diagnostic(code, message, self.at(*path), notes, (), Severity.NOTE))
+    def note(self, code: str, message: str, *path: str | int, notes: tuple[str, ...] = ()) -> None:
+        """Add a note: something that the author should know and that stops nothing."""
+        self.diagnostics.append(Diagnostic(code, message, self.at(*path), notes, (), Severity.NOTE))
 
 
 class Step(BaseModel):

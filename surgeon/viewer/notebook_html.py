@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
-from surgeon.authoring import Authored
+from surgeon.authoring import AuthoredRecipe
 from surgeon.catalog import Catalog, PluginSpec
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.display import number, size
@@ -83,7 +83,7 @@ def plan_html(plan: Plan) -> str:
     """
     target = f" for {plan.target}" if plan.target else ""
     head = element("p", element("b", f"Plan of the recipe '{plan.recipe}'"), target)
-    tail = (derivations(plan.derivations), diagnostics(plan.remarks))
+    tail = (derivations(plan.derivations), diagnostics(plan.diagnostics))
     if plan.source is None or plan.result is None:
         return _piece(head, steps(report_steps(plan)), *tail)
     report = report_plan(plan)
@@ -182,12 +182,12 @@ def target_html(target: Target) -> str:
     return _piece(element("p", element("b", target.name), f": {target.title}"), lines_of(notes))
 
 
-@draws(Authored)
-def authored_html(authored: Authored) -> str:
-    """Return a recipe that was written for a graph as HTML: its text and the remarks."""
+@draws(AuthoredRecipe)
+def authored_html(authored: AuthoredRecipe) -> str:
+    """Return a recipe that was written for a graph as HTML: its text and the diagnostics."""
     return _piece(
         element("p", element("b", f"Recipe '{authored.name}'"), f": {authored.summary}"),
-        diagnostics(authored.remarks) if authored.remarks else None,
+        diagnostics(authored.diagnostics) if authored.diagnostics else None,
         element("details", element("summary", "its text"), element("pre", authored.text)),
     )
 
@@ -228,7 +228,7 @@ def inspection_html(inspection: Inspection) -> str:
         namespaces(nested(inspection.namespaces), "graph"),
         table(titles, unsupported, right=(1,)),
         table(["recipes that fit", ""], recipes),
-        *map(html_of, inspection.remarks),
+        *map(html_of, inspection.diagnostics),
     )
 
 
@@ -250,7 +250,7 @@ def answer_html(
     title: str,
     facts: Mapping[str, str],
     plan: Plan | None,
-    remarks: Sequence[Diagnostic],
+    listed: Sequence[Diagnostic],
 ) -> str:
     """Return what was found out about a recipe as HTML.
 
@@ -259,7 +259,7 @@ def answer_html(
     return _piece(
         element("p", badge(outcome, "error" if outcome == "refused" else "good"), element("b", title)),
         table(["", ""], [(name, text) for name, text in facts.items() if text]),
-        diagnostics(remarks) if remarks else None,
+        diagnostics(listed) if listed else None,
         counts(report_plan(plan)) if plan and plan.source and plan.result else None,
         derivations(plan.derivations) if plan and plan.derivations else None,
     )

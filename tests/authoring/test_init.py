@@ -111,7 +111,9 @@ def test_every_value_is_the_graphs(zoo_ssd: Zoo, date: str) -> None:
         s.model_dump(exclude_none=True) for s in recipe.image.steps
     ] == [{"scale": 0.007843138}, {"subtract": 1.0}]
     assert (
-        recipe.nodes["Input"].shape == (1, 256, 256, 3) and recipe.anchors == "plugin" and made.remarks == ()
+        recipe.nodes["Input"].shape == (1, 256, 256, 3)
+        and recipe.anchors == "plugin"
+        and made.diagnostics == ()
     )
     assert (made.name, made.summary) == ("ssd_mobilenet_v1", "ssd_mobilenet_v1 for 7 classes at 256 x 256")
 
@@ -341,7 +343,7 @@ def test_enlarged_feature_maps_are_a_plugins(zoo_ssd: Zoo, how: str, tmp_path: P
     )
     assert made.recipe.nodes["upsampling_0_nchw"].inputs == ("FeatureExtractor/fpn/pool",)
     assert made.recipe.namespaces[SCOPE].node == "upsampling_0_nhwc"
-    assert made.summary.startswith("ssd_mobilenet_v1_fpn") and made.remarks == ()
+    assert made.summary.startswith("ssd_mobilenet_v1_fpn") and made.diagnostics == ()
     result = surgeon.plan(made.recipe, graph).result
     assert result is not None and result["BoxPredictor_1/ClassPredictor/Conv2D"].inputs[0] == Ref(
         "upsampling_0_nhwc"
@@ -383,7 +385,7 @@ def quantised(graph: Graph) -> Graph:
 def test_rounding_to_8_bits_is_left_out_for_uff_with_a_warning(zoo_ssd: Zoo, tmp_path: Path) -> None:
     graph = quantised(load_graph(zoo_ssd("2018")))
     made = surgeon.init(graph)
-    assert [d.code for d in made.remarks] == ["D150"] and "in 35 places" in made.remarks[0].message
+    assert [d.code for d in made.diagnostics] == ["D150"] and "in 35 places" in made.diagnostics[0].message
     surgeon.convert(made.recipe, graph, tmp_path / "quantised.uff")
     result = surgeon.plan(made.recipe, graph, target="graphdef").result
     assert result is not None and sum(node.op == "FakeQuantWithMinMaxVars" for node in result) == 35
@@ -475,8 +477,8 @@ def with_fed_threshold(graph: Graph) -> Graph:
 def test_a_number_that_the_graph_does_not_tell_is_left_open(zoo_ssd: Zoo) -> None:
     graph = with_fed_threshold(load_graph(zoo_ssd("2018")))
     made = surgeon.init(graph)
-    assert [d.code for d in made.problems] == ["D147"]
-    assert "the threshold of overlap is no constant" in made.problems[0].message
+    assert [d.code for d in made.errors] == ["D147"]
+    assert "the threshold of overlap is no constant" in made.errors[0].message
     assert fields(made.recipe, "NMS")["nmsThreshold"] == "auto"
     assert fields(made.recipe, "NMS")["keepTopK"] == 100
     lines = made.text.splitlines()
@@ -486,7 +488,7 @@ def test_a_number_that_the_graph_does_not_tell_is_left_open(zoo_ssd: Zoo) -> Non
         surgeon.check(made.recipe, graph)
     assert "nmsThreshold: auto" in str(exc.value)
     filled = surgeon.parse_recipe(made.text.replace("nmsThreshold: auto", "nmsThreshold: 0.6"))
-    assert not surgeon.check(filled, graph).problems
+    assert not surgeon.check(filled, graph).errors
 
 
 def test_two_numbers_may_be_left_open(zoo_ssd: Zoo) -> None:
@@ -497,7 +499,7 @@ def test_two_numbers_may_be_left_open(zoo_ssd: Zoo) -> None:
         if node.op.startswith("NonMaxSuppression")
     }
     made = surgeon.init(edited(graph, kept, Node("most", "Placeholder", attrs={"dtype": DType.INT32})))
-    assert len(made.problems) == 2
+    assert len(made.errors) == 2
     found = fields(made.recipe, "NMS")
     assert {key for key, value in found.items() if value == "auto"} == {"nmsThreshold", "topK"}
 
@@ -536,9 +538,10 @@ def test_an_unknown_preprocessing_is_left_out_with_a_warning(zoo_ssd: Zoo) -> No
         Node("Preprocessor/clipped", "Relu6", (node.inputs[0],), attrs={"T": DType.FLOAT32}),
     )
     made = surgeon.init(strange)
-    assert made.recipe.image is None and [d.code for d in made.remarks] == ["D115"]
+    assert made.recipe.image is None and [d.code for d in made.diagnostics] == ["D115"]
     assert (
-        made.remarks[0].severity.value == "warning" and surgeon.plan(made.recipe, strange).result is not None
+        made.diagnostics[0].severity.value == "warning"
+        and surgeon.plan(made.recipe, strange).result is not None
     )
 
 

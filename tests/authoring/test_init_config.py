@@ -184,4 +184,6 @@ def test_both_say_in_the_recipe_what_they_say(zoo_ssd: Zoo, tmp_path: Path) -> N
         in made.text
     )
     assert "# pipeline.config:12 agrees: the same anchors\n  GridAnchor:\n" in made.text
-    assert [d.code for d in made.remarks] == ["D144"] and made.recipe.nodes["NMS"].fields["keepTopK"] == 100  # type: ignore[index]
+    assert [d.code for d in made.diagnostics] == ["D144"] and made.recipe.nodes["NMS"].fields[
+        "keepTopK"
+    ] == 100  # type: ignore[index]

@@ -60,7 +60,11 @@ def gray(how: Any) -> Graph:
 )
 def test_a_picture_that_is_made_gray(how: Any, shares: tuple[float, ...]) -> None:
     made = surgeon.init(gray(how))
-    assert not made.remarks and image(made.recipe).color == "GRAY" and image(made.recipe).brightness == shares
+    assert (
+        not made.diagnostics
+        and image(made.recipe).color == "GRAY"
+        and image(made.recipe).brightness == shares
+    )
     assert outcomes(made.recipe, gray(how)) == PASSED
     text = made.text.replace(f"brightness: {list(shares)}", "brightness: [0.114, 0.587, 0.299]")
     assert text != made.text
@@ -70,13 +74,13 @@ def test_a_picture_that_is_made_gray(how: Any, shares: tuple[float, ...]) -> Non
 def test_colours_that_change_before_they_become_gray_are_refused() -> None:
     made = surgeon.init(gray(centred_first))
     assert made.recipe.image is None
-    assert [d.code for d in made.remarks] == ["D115"]
+    assert [d.code for d in made.diagnostics] == ["D115"]
 
 
 def test_a_batch_that_the_placeholder_fixes(tmp_path: Path) -> None:
     graph = with_preprocessor(resized, batch=4)
     made = surgeon.init(graph)
-    assert not made.remarks and made.recipe.engine.max_batch == 4
+    assert not made.diagnostics and made.recipe.engine.max_batch == 4
     assert outcomes(made.recipe, graph) == PASSED
     surgeon.convert(made.recipe, graph, tmp_path / "x.uff")
 
@@ -99,7 +103,7 @@ def kept_aspect(v1: Any, picture: Any, *, least: int = 96, most: int = 96, fill:
 def test_the_aspect_ratio_is_kept_and_zeros_fill_the_rest() -> None:
     graph = with_preprocessor(kept_aspect)
     made = surgeon.init(graph)
-    assert not made.remarks
+    assert not made.diagnostics
     assert image(made.recipe).resize == "keep-aspect-ratio" and image(made.recipe).size == (96, 96)
     assert outcomes(made.recipe, graph) == PASSED
     stretched = surgeon.parse_recipe(made.text.replace("resize: keep-aspect-ratio", "resize: stretch"))
@@ -126,11 +130,11 @@ def test_the_size_that_pictures_are_padded_to_is_that_of_the_input() -> None:
     ]
     untold = graph.replace(told)
     made = surgeon.init(untold)
-    assert not made.remarks and made.recipe.nodes["Input"].shape == (1, 96, 96, 3)
-    assert not surgeon.check(made.recipe, untold).problems
+    assert not made.diagnostics and made.recipe.nodes["Input"].shape == (1, 96, 96, 3)
+    assert not surgeon.check(made.recipe, untold).errors
 
 
 @pytest.mark.parametrize("how", [{"least": 64}, {"fill": 7.0}])
 def test_another_fit_or_filling_is_no_kept_aspect(how: dict[str, Any]) -> None:
     made = surgeon.init(with_preprocessor(partial(kept_aspect, **how)))
-    assert made.recipe.image is None and [d.code for d in made.remarks] == ["D115"]
+    assert made.recipe.image is None and [d.code for d in made.diagnostics] == ["D115"]

@@ -176,7 +176,7 @@ def _in_graph(tf: Any, side: int, scale: float) -> Any:
 def test_what_depends_on_anchors_alone_goes_with_the_decoding(anchors: str) -> None:
     graph = tf2_detector(anchors)
     made = surgeon.init(graph)
-    assert not made.remarks and made.recipe.image is not None
+    assert not made.diagnostics and made.recipe.image is not None
     found = surgeon.verify(made.recipe, graph)
     assert {v.name: str(v.outcome) for v in found.verdicts} == {
         "cut to cut": "passed",
@@ -190,10 +190,10 @@ def test_what_depends_on_anchors_alone_goes_with_the_decoding(anchors: str) -> N
 def test_a_batch_that_the_graph_fixes() -> None:
     graph = tf2_detector("tiled", batch=2)
     made = surgeon.init(graph)
-    assert not made.remarks
+    assert not made.diagnostics
     assert made.recipe.nodes["Input"].shape == (2, SIZE, SIZE, 3)
     assert made.recipe.engine.max_batch == 2
-    assert not surgeon.check(made.recipe, graph, target="onnx@onnxruntime").problems
+    assert not surgeon.check(made.recipe, graph, target="onnx@onnxruntime").errors
     assert surgeon.verify(made.recipe, graph).passed
     for right, wrong in (("nmsThreshold: 0.6", "nmsThreshold: 0.2"), ("subtract: 1.0", "subtract: 0.9")):
         assert right in made.text

@@ -47,9 +47,9 @@ def test_plan_and_apply(work: Path) -> None:
 def test_check_returns_what_the_exporter_says(work: Path) -> None:
     assert surgeon.check("small.yaml").plan is None
     fine = surgeon.check("small.yaml", "small.pb")
-    assert fine.problems == () and fine.plan is not None
+    assert fine.errors == () and fine.plan is not None
     onnx = surgeon.check("small.yaml", "small.pb", target="onnx@tensorrt-8.6")
-    assert onnx.problems == () and onnx.plan is not None
+    assert onnx.errors == () and onnx.plan is not None
 
 
 def test_check_finds_every_wrong_field(work: Path, recipe_text: str) -> None:
@@ -61,7 +61,7 @@ def test_check_finds_every_wrong_field(work: Path, recipe_text: str) -> None:
 
 
 def test_an_auto_field_is_not_missing(work: Path) -> None:
-    assert surgeon.check("ssd").problems == ()
+    assert surgeon.check("ssd").errors == ()
 
 
 def test_an_input_that_changed_meanwhile_is_refused(work: Path, graph_file: Callable[..., Path]) -> None:

@@ -42,7 +42,7 @@ def test_a_recipe_of_the_guide_is_one(text: str, tmp_path: Path) -> None:
     from surgeon import check, parse_recipe
 
     recipe = parse_recipe(text, str(tmp_path / "guide.yaml"))
-    assert check(recipe).problems == ()
+    assert check(recipe).errors == ()
 
 
 def test_the_guide_names_every_key_of_the_language() -> None:

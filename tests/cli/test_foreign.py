@@ -66,7 +66,7 @@ def test_every_verb_names_the_cause(kind: str, run, zoo_graph, tmp_path: Path) -
     shown = run("inspect", model)
     assert shown.code == 0 and "warning[G118]" in shown.err and instead in shown.err
     assert "recipes that fit" not in shown.out and "next:" not in shown.out
-    assert [each["code"] for each in run("inspect", model, "--json").json["remarks"]] == ["G118"]
+    assert [each["code"] for each in run("inspect", model, "--json").json["diagnostics"]] == ["G118"]
     for verb in (
         ["init", model],
         ["check", "ssd", model],
@@ -96,7 +96,7 @@ def test_a_recipe_that_keeps_the_engine_is_told_the_cause(run, zoo_graph, tmp_pa
 
 def test_a_graph_for_inference_has_no_remark(run, zoo_ssd) -> None:
     found = run("inspect", zoo_ssd("2018", height=96, width=96, depth_multiplier=0.125), "--json").json
-    assert found["remarks"] == [] and "ssd" in [fit["recipe"] for fit in found["fits"]]
+    assert found["diagnostics"] == [] and "ssd" in [fit["recipe"] for fit in found["fits"]]
 
 
 def test_a_training_graph_with_variables(tmp_path: Path) -> None:

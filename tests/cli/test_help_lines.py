@@ -118,8 +118,8 @@ def outcome(recipe: str, graph: str, target: str, folder: Path) -> list[Diagnost
     try:
         read = surgeon.parse_recipe(recipe)
         found = surgeon.check(read, model, target=target)
-        if found.problems:
-            return list(found.problems)
+        if found.errors:
+            return list(found.errors)
         surgeon.convert(read, model, folder / f"out{suffix}", target=target)
     except SurgeonError as exc:
         return list(exc.diagnostics)

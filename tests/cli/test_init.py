@@ -101,7 +101,7 @@ def test_json(run, folder: Path) -> None:
         and ran.json["recipe"] == "mine"
         and ran.json["text"] == (folder / "mine.yaml").read_text()
     )
-    assert [d["code"] for d in ran.json["remarks"]] == ["D144"]
+    assert [d["code"] for d in ran.json["diagnostics"]] == ["D144"]
     differing = [each for each in ran.json["pipeline_config"] if not each["agrees"]]
     assert differing == [
         {
@@ -222,8 +222,8 @@ def test_a_number_left_open_ends_with_1(run, folder: Path) -> None:
     ]
     save_graph(graph.replace([*nodes, fed]), folder / "fed.pb")
     ran = run("init", "fed.pb", "-o", "fed.yaml", "--json")
-    assert ran.code == 1 and [d["severity"] for d in ran.json["remarks"]] == ["error"]
-    assert "the threshold of overlap is no constant" in ran.json["remarks"][0]["message"]
+    assert ran.code == 1 and [d["severity"] for d in ran.json["diagnostics"]] == ["error"]
+    assert "the threshold of overlap is no constant" in ran.json["diagnostics"][0]["message"]
     refused = run("check", "fed.yaml", "fed.pb")
     assert refused.code == 1 and "nmsThreshold: auto" in refused.err
     text = (folder / "fed.yaml").read_text()

@@ -37,7 +37,7 @@ def test_these_are_shipped() -> None:
 def test_a_recipe_is_named_as_its_file_and_says_what_it_is_for(name: str) -> None:
     recipe = surgeon.load_recipe(name)
     assert recipe.name == name and recipe.summary.endswith(".")
-    assert surgeon.check(name).problems == ()
+    assert surgeon.check(name).errors == ()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,7 +71,7 @@ def test_a_detector_is_converted(name: str, date: str, zoo_ssd: Callable[..., Pa
 def test_every_line_of_tensorrt_is_served(
     date: str, target: str, zoo_ssd: Callable[..., Path], tmp_path: Path
 ) -> None:
-    assert surgeon.check("ssd", zoo_ssd(date=date), target=target).problems == ()
+    assert surgeon.check("ssd", zoo_ssd(date=date), target=target).errors == ()
 
 
 @pytest.mark.parametrize("date", DATES)

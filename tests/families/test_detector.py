@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pytest
 
-from surgeon.diagnostics import SurgeonError
+from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.families.ssd.detector import SingleShotDetector as Detector
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec, TensorValue
 from surgeon.infer import Inference
@@ -899,3 +899,15 @@ def test_values_are_found_once(zoo_graph):
     found = Detector(zoo_graph("2018"))
     assert found.anchors is found.anchors and isinstance(found.image.value.size, tuple)
     assert isinstance(TensorValue.of(found.anchors.value), TensorValue)
+
+
+def test_a_draft_takes_the_old_name_of_its_diagnostics() -> None:
+    from surgeon.families import Draft
+
+    warning = Diagnostic("D115", "the picture is not known")
+    with pytest.warns(DeprecationWarning, match="'remarks'.*use 'diagnostics'") as caught:
+        old = Draft("ssd", "", "recipe: 1", remarks=(warning,))
+    assert caught[0].filename == __file__
+    assert old.diagnostics == (warning,) and old == Draft("ssd", "", "recipe: 1", (warning,))
+    with pytest.warns(DeprecationWarning, match="'remarks'"):
+        assert old.remarks == (warning,)

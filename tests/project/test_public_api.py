@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -11,13 +12,28 @@ import pytest
 import surgeon
 
 PUBLIC = [
+    "AuthoredRecipe",
+    "BuildResult",
+    "Catalog",
+    "ChangeReport",
+    "Check",
+    "Conversion",
+    "DemoModel",
+    "Derivation",
     "Diagnostic",
+    "Engine",
     "Graph",
+    "GraphDiff",
+    "ImageResult",
+    "Inspection",
     "Node",
     "Plan",
     "Recipe",
     "Ref",
+    "Severity",
+    "Span",
     "SurgeonError",
+    "Target",
     "Verification",
     "__version__",
     "apply",
@@ -63,6 +79,43 @@ def test_a_public_function_states_every_type(name: str) -> None:
     assert signature.return_annotation is not inspect.Signature.empty
     bare = [each.name for each in signature.parameters.values() if each.annotation is inspect.Parameter.empty]
     assert bare == []
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_a_public_function_returns_is_public(name: str) -> None:
+    returned = str(inspect.signature(getattr(surgeon, name)).return_annotation)
+    assert [kind for kind in re.findall(r"[A-Z]\w+", returned) if kind not in (*PUBLIC, "None")] == []
+
+
+def test_diagnostics_have_one_name() -> None:
+    """Lists of diagnostics are 'diagnostics', their selections by severity 'errors' and 'warnings'."""
+    import surgeon.authoring
+    import surgeon.families
+    import surgeon.families.fields
+    import surgeon.steps.step
+
+    holders = [getattr(surgeon, name) for name in PUBLIC if isinstance(getattr(surgeon, name), type)]
+    holders += [
+        surgeon.authoring.Witnesses,
+        surgeon.families.Draft,
+        surgeon.families.fields.FieldReview,
+        surgeon.steps.step.StepContext,
+    ]
+    named: set[str] = set()
+    for kind in holders:
+        members = dict(getattr(kind, "__annotations__", {}))
+        members |= {
+            key: value.fget.__annotations__.get("return", "")
+            for key, value in vars(kind).items()
+            if isinstance(value, property) and value.fget is not None
+        }
+        named |= {
+            f"{kind.__name__}.{key}"
+            for key, text in members.items()
+            if re.match(r"(tuple|list)\[Diagnostic\b", str(text))
+        }
+    assert {name.partition(".")[2] for name in named} == {"diagnostics", "errors", "warnings"}
+    assert {"Plan.diagnostics", "Check.diagnostics", "Check.errors", "Conversion.warnings"} <= named
 
 
 def test_dir_shows_the_public_names() -> None:

@@ -138,6 +138,45 @@ reveal_type(surgeon.view("model.pb"))
 surgeon.load_grph("model.pb")
 """
 
+# What each public function returns, and what a user reads from it.
+RETURNED = """\
+import surgeon
+from surgeon import (
+    AuthoredRecipe, BuildResult, Catalog, ChangeReport, Check, Conversion, DemoModel, Derivation, Diagnostic, Engine,
+    Graph, GraphDiff, ImageResult, Inspection, Node, Plan, Recipe, Ref, Severity, Span, SurgeonError, Target, Verification,
+)
+demo: DemoModel = surgeon.demo_model("demo")
+graph: Graph = surgeon.load_graph(demo.model)
+node: Node = graph["a"]
+ref: Ref = node.inputs[0]
+recipe: Recipe = surgeon.load_recipe("ssd")
+authored: AuthoredRecipe = surgeon.init(graph)
+same: Recipe = authored.recipe
+check: Check = surgeon.check(recipe, graph)
+errors: tuple[Diagnostic, ...] = (*check.errors, *check.warnings, *check.diagnostics, *authored.errors)
+plan: Plan = surgeon.plan(recipe, graph)
+derived: tuple[Derivation, ...] = plan.derivations
+notes: tuple[Diagnostic, ...] = plan.diagnostics
+result: Graph = surgeon.apply(plan, graph)
+conversion: Conversion = surgeon.convert(recipe, graph, "ssd.uff")
+doubts: tuple[Diagnostic, ...] = (*conversion.diagnostics, *conversion.warnings)
+verification: Verification = surgeon.verify(recipe, graph)
+report: ChangeReport = surgeon.view(graph, recipe, verification=verification)
+difference: GraphDiff = surgeon.diff(graph, result)
+inspection: Inspection = surgeon.inspect(graph)
+engine: BuildResult = surgeon.build_engine(recipe, graph, "ssd.engine")
+opened: Engine = surgeon.load_engine(engine.path)
+found: tuple[ImageResult, ...] = surgeon.detect(recipe, demo.pictures, model=demo.model)
+catalog: Catalog = surgeon.load_catalog()
+target: Target = surgeon.load_target("uff@tensorrt-8.5")
+try:
+    surgeon.save_graph(graph, "graph.pb")
+except SurgeonError as exc:
+    for diagnostic in exc.diagnostics:
+        where: Span | str | None = diagnostic.where
+        severity: Severity = diagnostic.severity
+"""
+
 
 def test_a_type_checker_understands_an_editable_install(tmp_path: Path) -> None:
     pytest.importorskip("mypy", reason="types are checked by mypy: pip install mypy")
@@ -151,8 +190,18 @@ def test_a_type_checker_understands_an_editable_install(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "uses.py").write_text(USES)
+    (elsewhere / "returned.py").write_text(RETURNED)
     checked = subprocess.run(
-        [folder / "python", "-m", "mypy", "--cache-dir", tmp_path / "cache", "uses.py"],
+        [
+            folder / "python",
+            "-m",
+            "mypy",
+            "--strict",
+            "--cache-dir",
+            tmp_path / "cache",
+            "uses.py",
+            "returned.py",
+        ],
         cwd=elsewhere,
         capture_output=True,
         text=True,
@@ -164,3 +213,13 @@ def test_a_type_checker_understands_an_editable_install(tmp_path: Path) -> None:
     assert 'Revealed type is "surgeon.rewrite.planning.Plan"' in lines[1]
     assert 'Revealed type is "surgeon.viewer.change_report.ChangeReport"' in lines[2]
     assert "load_grph" in lines[3] and "attr-defined" in lines[3]
+    assert len(lines) == 5, lines  # the misspelt name is the only error
+
+
+def test_the_user_code_uses_every_public_type() -> None:
+    import surgeon
+
+    kinds = [name for name in surgeon.__all__ if name[0].isupper()]
+    functions = [name for name in surgeon.__all__ if name[0].islower() and name != "parse_recipe"]
+    assert kinds and [name for name in kinds if RETURNED.count(name) < 2] == []
+    assert functions and [name for name in functions if f"surgeon.{name}(" not in RETURNED] == []

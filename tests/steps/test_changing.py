@@ -401,7 +401,7 @@ def test_replace_op_refuses_a_type_that_the_other_lacks() -> None:
 def test_replace_op_remarks_on_an_unknown_pair() -> None:
     context = StepContext(NORM)
     made = apply_edits(NORM, make("replace-op", **{"from": "Relu"}, to="Relu6").plan(context))
-    assert made["z"].op == "Relu6" and [(r.code, r.severity) for r in context.remarks] == [
+    assert made["z"].op == "Relu6" and [(r.code, r.severity) for r in context.diagnostics] == [
         ("S217", Severity.NOTE)
     ]
 
@@ -559,7 +559,7 @@ def test_pin_batch_leaves_two_unknown_dimensions_with_a_remark() -> None:
     graph = shaped("?,?,3", "h, rest")
     context = StepContext(graph)
     made = apply_edits(graph, make("pin-batch").plan(context))
-    assert made["y"].inputs == graph["y"].inputs and [r.code for r in context.remarks] == ["S214"]
+    assert made["y"].inputs == graph["y"].inputs and [r.code for r in context.diagnostics] == ["S214"]
     assert made["x"].attrs["shape"] == Shape.of(1, None, 3)
 
 

@@ -26,12 +26,12 @@ EXACT = 1e-6
 
 
 def turned(graph: Graph, outputs: tuple[str, ...] = (), **options: Any) -> tuple[Graph, list[Diagnostic]]:
-    """Return the graph that the step makes, and its remarks."""
-    remarks: list[Diagnostic] = []
-    context = StepContext(graph, catalog=CATALOG, remarks=remarks, outputs=outputs)
+    """Return the graph that the step makes, and its notes."""
+    notes: list[Diagnostic] = []
+    context = StepContext(graph, catalog=CATALOG, diagnostics=notes, outputs=outputs)
     return apply_edits(
         graph, NativePlugins.model_validate({"step": "native-plugins", **options}).plan(context)
-    ), remarks
+    ), notes
 
 
 def graph_of(shape: str, body: str, outputs: str = "y") -> Graph:

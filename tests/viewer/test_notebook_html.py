@@ -277,7 +277,7 @@ def test_answers_show_themselves(tmp_path: Path, graph: Graph, recipe: Recipe) -
     fine = read(surgeon.check(recipe, graph)._repr_html_()).text
     assert "fine" in fine and "recipe 'small' for uff@tensorrt-8.5" in fine and "plugin nodes" in fine
     refused = surgeon.check(parse_recipe(REFUSED, "refused.yaml"), graph)
-    assert refused.problems and "refused" in read(refused._repr_html_()).text
+    assert refused.errors and "refused" in read(refused._repr_html_()).text
     written = read(surgeon.convert(recipe, graph, tmp_path / "small.uff")._repr_html_()).text
     assert "written" in written and "small.uff for uff@tensorrt-8.5" in written and "11 became" in written
 

@@ -82,8 +82,8 @@ def draft_recipe(detector: SingleShotDetector, options: DraftOptions) -> Draft:
     labels, unfit = fit_labels(options.labels, detector)
     image, unknown = _image(detector)
     writer = _RecipeWriter(detector, replace(options, labels=labels), image)
-    remarks = (*unfit, *unknown, *writer.rounding_remarks(), *writer.blank_remarks())
-    return Draft(writer.name, writer.summary, writer.text(), remarks)
+    diagnostics = (*unfit, *unknown, *writer.rounding_warnings(), *writer.blank_warnings())
+    return Draft(writer.name, writer.summary, writer.text(), diagnostics)
 
 
 def check_parts(detector: SingleShotDetector) -> None:
@@ -228,7 +228,7 @@ class _RecipeWriter:
                 found[key] = exc
         return found
 
-    def blank_remarks(self) -> tuple[Diagnostic, ...]:
+    def blank_warnings(self) -> tuple[Diagnostic, ...]:
         """Return an error for each number that the recipe leaves open."""
         return tuple(
             Diagnostic(
@@ -473,7 +473,7 @@ class _RecipeWriter:
         )
         return tuple(name for name in found if name in needed)
 
-    def rounding_remarks(self) -> tuple[Diagnostic, ...]:
+    def rounding_warnings(self) -> tuple[Diagnostic, ...]:
         """Return a warning where the recipe leaves out that the graph rounds numbers."""
         if not self.rounding:
             return ()

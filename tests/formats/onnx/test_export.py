@@ -695,12 +695,12 @@ def test_a_file_of_another_maker_has_inputs_and_outputs(tmp_path: Path) -> None:
 
 
 def test_check_tells_what_the_exporter_objects_to(small: Path, tmp_path: Path) -> None:
-    assert surgeon.check("ssd", small, target=RUNTIME).problems == ()
-    assert surgeon.check("ssd", small, target="onnx@tensorrt-11").problems == ()
+    assert surgeon.check("ssd", small, target=RUNTIME).errors == ()
+    assert surgeon.check("ssd", small, target="onnx@tensorrt-11").errors == ()
     write_plugins(tmp_path)
     graph = parse_graph("graph v1\n" + X + "body/r = Relu(x) {T: float32}\n")
     recipe = surgeon.parse_recipe(
         "recipe: 1\nname: r\noutputs: [bare]\nnodes: {bare: {plugin: Bare}}\nnamespaces: {body: bare}\n"
     )
     found = surgeon.check(recipe, graph, target=RUNTIME, plugin_paths=[tmp_path])
-    assert [d.code for d in found.problems] == ["X146"]
+    assert [d.code for d in found.errors] == ["X146"]

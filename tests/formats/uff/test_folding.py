@@ -113,7 +113,7 @@ def test_a_recipe_for_halved_weights_converts_and_verifies(zoo_graph, tmp_path: 
         nodes.append(node)
     halved = graph.replace(nodes).check()
     made = surgeon.init(halved)
-    assert not made.remarks
+    assert not made.diagnostics
     surgeon.convert(made.recipe, halved, tmp_path / "x.uff")
     surgeon.convert("ssd", halved, tmp_path / "y.uff")
     assert surgeon.verify(made.recipe, halved).passed
