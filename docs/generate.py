@@ -25,6 +25,7 @@ from surgeon.cli import parser as command_line
 from surgeon.cli import verbs
 from surgeon.cli.explain import plain_plugin, registered
 from surgeon.cli.operations import operations
+from surgeon.cli.usage import by_task, usage
 from surgeon.diagnostics import all_codes, code_page
 from surgeon.engine import known_messages, read_log
 from surgeon.language import load_recipe, recipe_files
@@ -94,6 +95,18 @@ LIBRARY = {
 """The public names by what they are for."""
 
 
+SHARED = """\
+`--json` prints JSON in place of text, and `--help` explains the verb; both may stand before the verb, too.
+Results go to standard output; warnings, hints and progress go to standard error. Options may stand between
+arguments.
+
+Wrong usage ends with exit code 2 and shows the verb's own usage. For a misspelt verb, option or choice, the
+message names the nearest spelling. RECIPE comes before MODEL everywhere; where they are swapped, the message
+shows the right command (`view` takes either order).
+"""
+"""What the page of the command line says of all verbs."""
+
+
 def cli() -> str:
     top = command_line()
     below = next(action for action in top._actions if isinstance(action, argparse._SubParsersAction))
@@ -101,24 +114,25 @@ def cli() -> str:
         "# The command line\n",
         f"{top.description}\n",
         f"{paragraphs(top.epilog or '')}\n",
-        "Every verb takes `--json`, which prints JSON on standard output in place of text, and `--help`. "
-        "What is talk, warnings and\n"
-        "progress goes to standard error.\n",
+        "## Verbs by task\n",
         table(
-            ("verb", "what it does"),
-            [(f"[`{name}`](#{name})", module.SUMMARY) for name, module in verbs().items()],
+            ("to", "verb", "what it does"),
+            [
+                (title if not i else "", f"[`{name}`](#{name})", module.SUMMARY)
+                for title, members in by_task(verbs()).items()
+                for i, (name, module) in enumerate(members.items())
+            ],
         ),
+        "## What every verb takes\n",
+        SHARED,
     ]
     for name in verbs():
         sub = below.choices[name]
         positionals = [a for a in sub._actions if not a.option_strings]
         options = [a for a in sub._actions if a.option_strings and a.dest not in ("help", "json")]
-        usage = " ".join(
-            ["surgeon", name, *map(positional, positionals), *(["[options]"] if options else [])]
-        )
         parts += [
             f"## {name}\n",
-            f"```text\n{usage}\n```\n",
+            f"```text\n{usage(sub)}\n```\n",
             f"{paragraphs(sub.description or '')}\n",
             table(("argument", "what it is"), [(f"`{positional(a)}`", told(a)) for a in positionals]),
             table(("option", "what it does"), [(f"`{spelled(a)}`", told(a)) for a in options]),

@@ -91,6 +91,11 @@ def some(items: Sequence[str], most: int = 4) -> str:
     return ", ".join(items[:most]) + (f" and {number(more)} more" if more > 0 else "")
 
 
+def either(words: Sequence[str]) -> str:
+    """Return words as a choice: ``a``, ``a or b``, ``a, b or c``."""
+    return " or ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
 def first_paragraph(value: object) -> str:
     """Return the first paragraph of a value's docstring as one line."""
     return " ".join((value.__doc__ or "").strip().partition("\n\n")[0].split())

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 from surgeon.cli import console
+from surgeon.cli.order import check_order
+from surgeon.cli.usage import FrontPage, Parser, usage
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.discovery import discover
 from surgeon.ending import Ended, ended_by_signals
@@ -18,13 +21,24 @@ from surgeon.version import __version__
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPT, EXIT_PIPE = 0, 1, 2, 70, 130, 141
 EXIT_SIGNAL = 128
 
+_DESCRIPTION = (
+    "Replace parts of frozen TensorFlow graphs by TensorRT plugins, as a recipe says, export them as UFF or "
+    "ONNX, and prove that the detections are the same."
+)
 _EPILOG = """\
-RECIPE is a shipped name (surgeon list recipes) or a path to a .yaml file; MODEL is a frozen graph (.pb,
-.pbtxt) or a SavedModel folder. 'surgeon VERB --help' tells more, and 'surgeon demo' shows all of it on a
+your own model, from its frozen graph to an engine:
+
+    surgeon init model.pb -o my.yaml
+    surgeon verify my.yaml model.pb
+    surgeon convert my.yaml model.pb -o my.onnx
+    surgeon build my.yaml model.pb -o my.engine
+
+RECIPE is a shipped name ('surgeon list recipes') or the path of a .yaml file; MODEL is a frozen graph (.pb,
+.pbtxt) or a SavedModel folder. 'surgeon help VERB' explains a verb; 'surgeon demo' shows everything on a
 small detector.
 
-exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 3 a failed verification,
-70 a bug of surgeon, 130 interrupted, 129 and 143 ended by SIGHUP and SIGTERM"""
+Exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 3 a failed verification, 70 a bug of
+surgeon, 130 interrupted, 129 and 143 ended by SIGHUP and SIGTERM."""
 
 _EXAMPLE = re.compile(r"^(?=surgeon )", re.MULTILINE)
 """Where a line of a verb's text is a command, which its help shows indented."""
@@ -38,31 +52,28 @@ def verbs() -> Mapping[str, ModuleType]:
     return discover(__name__, "verbs named", lambda m: [(m.NAME, m)] if hasattr(m, "NAME") else [])
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> FrontPage:
     """Return the parser of the whole command line."""
-    top = argparse.ArgumentParser(
-        prog="surgeon",
-        description="Replace parts of frozen TensorFlow graphs by TensorRT plugin nodes, by a recipe, and "
-        "export them.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    top = FrontPage(
+        prog="surgeon", usage="surgeon VERB [arguments] [options]", description=_DESCRIPTION, epilog=_EPILOG
     )
+    top.verbs = verbs()
     top.add_argument("--version", action="version", version=f"surgeon {__version__}")
-    below = top.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name, module in verbs().items():
+    _add_shared(top, False)
+    below = top.add_subparsers(dest="verb", metavar="VERB", prog="surgeon", parser_class=Parser)
+    for name, module in top.verbs.items():
         text = _EXAMPLE.sub("    ", (module.__doc__ or "").strip())
-        sub = below.add_parser(
-            name,
-            help=module.SUMMARY,
-            description=text,
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        sub = below.add_parser(name, help=module.SUMMARY, description=text)
         module.add_arguments(sub)
-        sub.add_argument("--json", action="store_true", help="print JSON instead of text")
-        sub.set_defaults(run=module.run)
+        sub.set_defaults(run=module.run, wrong_usage=sub.error)
+        _add_shared(sub, argparse.SUPPRESS)
+        sub.usage = usage(sub).replace("%", "%%")
     return top
+
+
+def _add_shared(parser: argparse.ArgumentParser, default: object) -> None:
+    """Add the options that every verb takes, which may stand before the verb, too."""
+    parser.add_argument("--json", action="store_true", default=default, help="print JSON instead of text")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,13 +100,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace | int:
     """Return the arguments, or the exit code where help or the version could not be printed."""
     try:
-        return parser().parse_args(argv)
+        top = parser()
+        args = top.parse_args(sys.argv[1:] if argv is None else [*argv])
+        if args.verb is None:
+            args.run = show_help
+        else:
+            check_order(args)
+        return args
     except SystemExit:
         try:
             console.finish()
         except SurgeonError as exc:
             return _refused(exc.diagnostics, False)
         raise
+
+
+def show_help(args: argparse.Namespace) -> int:
+    """Write the help of the whole command line."""
+    console.show_lines(parser().format_help().rstrip())
+    return EXIT_OK
 
 
 def _run(args: argparse.Namespace) -> int:

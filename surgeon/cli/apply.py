@@ -12,7 +12,8 @@ from surgeon.cli import console
 from surgeon.cli.options import add_plugin_path, add_target
 
 NAME = "apply"
-SUMMARY = "replay a plan on its model"
+TASK = "convert"
+SUMMARY = "Replay a plan on the model it was made for, and export the result."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

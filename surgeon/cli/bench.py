@@ -14,7 +14,8 @@ from surgeon.cli import console
 from surgeon.cli.options import add_plugin_libraries, positive
 
 NAME = "bench"
-SUMMARY = "measure an engine's latency and throughput"
+TASK = "deploy"
+SUMMARY = "Measure the latency and throughput of an engine."
 
 _MOST = 100_000
 

@@ -25,7 +25,8 @@ from surgeon.cli.options import (
 )
 
 NAME = "build"
-SUMMARY = "build a TensorRT engine"
+TASK = "deploy"
+SUMMARY = "Build a TensorRT engine from a recipe and a model, or from a UFF, ONNX or Caffe file."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

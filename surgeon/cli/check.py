@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from surgeon.rewrite import Plan
 
 NAME = "check"
-SUMMARY = "validate a recipe; with a model, a dry run"
+TASK = "write"
+SUMMARY = "Validate a recipe; with a model, try it without writing anything."
 _REMARKS = Alias("surgeon.cli.check --json", "remarks", "diagnostics", removal="0.2.0")
 
 

@@ -79,6 +79,11 @@ def say(text: str) -> None:
     _talk(_line(text) + "\n")
 
 
+def say_error(text: str) -> None:
+    """Write a line that tells of an error."""
+    _talk(_line(text) + "\n")
+
+
 def say_lines(text: str) -> None:
     """Write several lines of talk, whose names were escaped when the lines were made."""
     _talk(printable(text, keep="\t\n") + "\n")

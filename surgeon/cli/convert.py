@@ -17,7 +17,8 @@ from surgeon.deprecation import Alias
 from surgeon.formats.format import shipped_formats
 
 NAME = "convert"
-SUMMARY = "rewrite a model by a recipe and export it"
+TASK = "convert"
+SUMMARY = "Rewrite a model by a recipe and export it as UFF, ONNX or a graph."
 _REMARKS = Alias("surgeon.cli.convert --json", "remarks", "diagnostics", removal="0.2.0")
 _WARNINGS = Alias("surgeon.cli.convert --json", "warnings", "diagnostics", removal="0.2.0")
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from surgeon.zoo.demo import DemoModel
 
 NAME = "demo"
-SUMMARY = "take a trained detector through everything, and show what was done"
+TASK = "look"
+SUMMARY = "Take a small trained detector through everything, and show what was done."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

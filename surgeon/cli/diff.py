@@ -13,7 +13,8 @@ from pathlib import Path
 from surgeon.cli import console
 
 NAME = "diff"
-SUMMARY = "show how two graphs differ"
+TASK = "look"
+SUMMARY = "Show how two graphs differ."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

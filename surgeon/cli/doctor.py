@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from surgeon.language import Recipe
 
 NAME = "doctor"
-SUMMARY = "look at the installation"
+TASK = "look"
+SUMMARY = "Show what works on this machine, and what to install for the rest."
 
 NEEDED = ("numpy", "protobuf", "pydantic", "PyYAML", "regex", "tensorboard")
 OPTIONAL = (

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from surgeon.catalog import FieldSpec, PluginSpec, PortSpec, Registration
 
 NAME = "explain"
-SUMMARY = "explain a code, a plugin, a step, an operation, a target or a recipe, or the messages in a log"
+TASK = "look"
+SUMMARY = "Explain an error code, plugin, step, operation, target or recipe, or a log."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

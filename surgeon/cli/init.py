@@ -18,7 +18,8 @@ from surgeon.cli.options import add_plugin_path, add_target
 from surgeon.deprecation import Alias
 
 NAME = "init"
-SUMMARY = "write a recipe for a detector, read off its graph"
+TASK = "write"
+SUMMARY = "Write a recipe for a detector, read off its graph."
 _REMARKS = Alias("surgeon.cli.init --json", "remarks", "diagnostics", removal="0.2.0")
 
 

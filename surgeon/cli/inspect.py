@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from surgeon.inspection import Inspection, Namespace
 
 NAME = "inspect"
-SUMMARY = "show what a model consists of and which recipes fit"
+TASK = "look"
+SUMMARY = "Show what a model consists of and which recipes fit it."
 _REMARKS = Alias("surgeon.cli.inspect --json", "remarks", "diagnostics", removal="0.2.0")
 
 MOST = 40

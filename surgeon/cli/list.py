@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from surgeon.catalog import FieldSpec, PluginSpec, Registration
 
 NAME = "list"
-SUMMARY = "list recipes, plugins, steps, operations, targets or lints"
+TASK = "look"
+SUMMARY = "List the recipes, plugins, steps, operations, targets or lints."
 
 Rows = list[dict[str, Any]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=tuple(_LISTS), help="what to list")
+    parser.add_argument("what", metavar="KIND", choices=tuple(_LISTS), help=f"{', '.join(_LISTS)}")
     add_target(parser, "all plugins and lints; operations of uff@tensorrt-8.5")
     add_paths(parser)
 

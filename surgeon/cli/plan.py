@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from surgeon.rewrite import Plan, PlannedStep
 
 NAME = "plan"
-SUMMARY = "show what a recipe would edit, step by step"
+TASK = "write"
+SUMMARY = "Show what a recipe would change in a model, step by step."
 
 MOST = 12
 """Lines that one step shows of a kind; the JSON twin has all."""

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from surgeon.runners.image_result import ImageResult
 
 NAME = "run"
-SUMMARY = "put pictures through an engine, or through a rewritten model"
+TASK = "run"
+SUMMARY = "Detect objects in pictures with an engine, an ONNX file, or a recipe and its model."
 EXIT_UNREAD = 1
 
 _LINES = 20
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser, "ENGINE|RECIPE", "an engine's file, or a recipe's name or path")
     parser.add_argument(
         "rest",
-        metavar="PICTURE",
+        metavar="[MODEL] PICTURE",
         nargs="+",
         help="files and folders of pictures; after a recipe first its model, a graph or a SavedModel folder",
     )

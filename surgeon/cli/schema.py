@@ -16,7 +16,8 @@ from pathlib import Path
 from surgeon.cli import console
 
 NAME = "schema"
-SUMMARY = "print the JSON schema of recipes"
+TASK = "write"
+SUMMARY = "Print the JSON schema of recipes, for editors."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from surgeon.verification.recipe_cases import RecipeCase
 
 NAME = "test"
-SUMMARY = "run the cases beside a recipe, or those of a plugin"
+TASK = "prove"
+SUMMARY = "Run the test cases of a recipe or a plugin."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,15 +57,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from surgeon.catalog import load_catalog
-    from surgeon.language import find_recipe
+    from surgeon.diagnostics import error, nearest_note
+    from surgeon.language import find_recipe, recipe_files
     from surgeon.verification.recipe_cases import cases_file, chosen_cases, run_case
 
     catalog = load_catalog(args.plugin_paths)
     if args.recipe in catalog:
         if args.cases is not None:
-            console.say("surgeon test: error: --cases goes with a recipe; a plugin's cases are in its folder")
-            return 2
+            args.wrong_usage("--cases goes with a recipe; a plugin's cases are in its folder")
         return _test_plugin(args, catalog)
+    shipped = recipe_files(args.recipe_paths)
+    if not args.recipe.endswith((".yaml", ".yml")) and "/" not in args.recipe and args.recipe not in shipped:
+        raise error(
+            "R112",
+            f"there is no recipe and no plugin named '{args.recipe}'",
+            notes=nearest_note(args.recipe, [*shipped, *catalog]),
+            help=["'surgeon list recipes' and 'surgeon list plugins' show them; a path needs '.yaml'"],
+        )
     recipe = find_recipe(args.recipe, args.recipe_paths)
     path = args.cases or cases_file(recipe)
     cases = chosen_cases(path, args.only)

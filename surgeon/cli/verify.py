@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from surgeon.verification import DetectionComparison, Difference, TensorComparison, Verdict, Verification
 
 NAME = "verify"
-SUMMARY = "compare what a model and its rewritten graph detect"
+TASK = "prove"
+SUMMARY = "Prove that a model and its rewritten graph detect the same."
 EXIT_FAILED = 3
 
 _LINES = 20
@@ -62,7 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare with what --store wrote; needs no RECIPE, MODEL or TensorFlow",
     )
     add_plugin_libraries(parser)
-    parser.set_defaults(usage=parser.error)
     add_target(parser)
     parser.add_argument(
         "--images",
@@ -107,13 +107,17 @@ def run(args: argparse.Namespace) -> int:
 
     lone = args.engine is None and args.onnx is None and args.file is None
     if args.original is not None and (lone or args.recipe is not None or args.images is not None):
-        args.usage("--original goes with --engine, --onnx or --file, and without RECIPE, MODEL and --images")
+        args.wrong_usage(
+            "--original goes with --engine, --onnx or --file, and without RECIPE, MODEL and --images"
+        )
     if args.original is not None and (args.parameters or args.target or args.anchors):
-        args.usage("--set, --target and --anchors are for RECIPE and MODEL; the stored originals have theirs")
+        args.wrong_usage(
+            "--set, --target and --anchors are for RECIPE and MODEL; the stored originals have theirs"
+        )
     if args.plugin_libraries and args.engine is None and args.file is None:
-        args.usage("--plugin-library goes with --engine")
+        args.wrong_usage("--plugin-library goes with --engine")
     if args.original is None and args.model is None:
-        args.usage("RECIPE and MODEL are needed, or --original with --engine, --onnx or --file")
+        args.wrong_usage("RECIPE and MODEL are needed, or --original with --engine, --onnx or --file")
     arguments = recipe_arguments(args)
     found = surgeon.verify(
         args.recipe,

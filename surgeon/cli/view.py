@@ -5,12 +5,12 @@ side, every node with its fields, its fate and the recipe line that did it. --ne
 --export writes the files for Model Explorer, and --html writes one page that needs no network, no server and
 neither package.
 
-    surgeon view model.pb ssd_mobilenet_v2_coco
-    surgeon view model.pb ssd_mobilenet_v2_coco --no-open --port 8085
-    surgeon view model.pb ssd_mobilenet_v2_coco --netron
-    surgeon view model.pb ssd_mobilenet_v2_coco --export explorer
+    surgeon view ssd_mobilenet_v2_coco model.pb
+    surgeon view ssd_mobilenet_v2_coco model.pb --no-open --port 8085
+    surgeon view ssd_mobilenet_v2_coco model.pb --netron
+    surgeon view ssd_mobilenet_v2_coco model.pb --export explorer
     surgeon view model.pb --html model.html
-    surgeon view model.pb ssd_mobilenet_v2_coco --html page.html --verify --images pictures
+    surgeon view ssd_mobilenet_v2_coco model.pb --html page.html --verify --images pictures
 """
 
 from __future__ import annotations
@@ -35,16 +35,18 @@ if TYPE_CHECKING:
     from surgeon.viewer.serving import Viewer
 
 NAME = "view"
-SUMMARY = "show a model before and after, in the browser or as an HTML page"
+TASK = "look"
+SUMMARY = "Show a model before and after, in the browser or as an HTML page."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_recipe(parser, optional=True)
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="a frozen graph (.pb, .pbtxt) or a SavedModel folder; without RECIPE also .uff and .onnx",
+        help="a frozen graph (.pb, .pbtxt) or a SavedModel folder; without RECIPE also .uff and .onnx; "
+        "it may stand before RECIPE, too",
     )
-    add_recipe(parser, optional=True)
     parser.add_argument(
         "--html", metavar="FILE", type=Path, help="write one page to this file, and open nothing"
     )
@@ -83,8 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     wrong = _wrong_usage(args)
     if wrong:
-        console.say(f"surgeon view: error: {wrong}")
-        return 2
+        args.wrong_usage(wrong)
     if args.html is not None or args.export is not None:
         return _write(args)
     return _open_netron(args) if args.netron else _open_explorer(args)

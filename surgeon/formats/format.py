@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 from surgeon.diagnostics import Diagnostic, error
 from surgeon.discovery import by_key, discover
+from surgeon.display import either
 
 if TYPE_CHECKING:
     from surgeon.catalog import Catalog
@@ -302,11 +303,16 @@ def check_target(path: Path, target: Target) -> None:
     form = format_of(path)
     if form.rewritable or form.name == target.format:
         return
+    suffixes = all_formats()[target.format].suffixes
+    expected = either([f"'{suffix}'" for suffix in suffixes])
     raise error(
         "X131",
-        f"'{path}' does not fit the target '{target.name}'; expected a suffix of its format",
+        f"'{path}' does not fit the target '{target.name}'; expected the suffix {expected}",
         str(path),
-        help=[f"name the output '.pb' or '.pbtxt', or choose a target such as '{form.default_target}'"],
+        help=[
+            f"name the output '{path.with_suffix(suffixes[0])}'",
+            f"or choose a target for {path.suffix.lower()} files, such as '{form.default_target}'",
+        ],
     )
 
 

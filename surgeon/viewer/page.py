@@ -180,7 +180,7 @@ def _verification(page: Page) -> Markup:
         return element(
             "p",
             "Not run. ",
-            element("code", "surgeon view MODEL RECIPE --html FILE --verify"),
+            element("code", "surgeon view RECIPE MODEL --html FILE --verify"),
             " runs it, and ",
             element("code", "--verification VERDICT.json"),
             " takes what ",

@@ -52,7 +52,7 @@ def broken_commands(folder: Path) -> dict[str, tuple[str, list[str]]]:
         "uff for onnx": ("X131", [*convert, "out.uff", "--target", "onnx@onnxruntime"]),
         "an opset for uff": ("X152", [*convert, "out.uff", "--opset", "17"]),
         "uff for another format": ("X131", [*convert, "out.uff", "--target", "graphdef"]),
-        "no plan": ("S408", ["apply", "small.pb", "small.pb", "-o", "out.uff"]),
+        "no plan": ("S408", ["apply", "small.yaml", "small.pb", "-o", "out.uff"]),
         "no such plan": ("E101", ["apply", "nothing.json", "small.pb", "-o", "out.uff"]),
         "no such recipe folder": ("E101", ["check", "ssd", "--recipe-path", "nowhere"]),
         "no such plugin folder": ("C113", [*convert, "out.uff", "--plugin-path", "nowhere"]),
@@ -160,7 +160,6 @@ def test_the_output_may_be_the_input(run, work: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["surgery"],
         ["convert", "a", "b"],
         ["convert"],

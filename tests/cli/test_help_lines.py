@@ -589,9 +589,15 @@ COMMANDS = {
     ),
     "a suffix of another format": (
         "X131",
-        "name the output '.pb' or '.pbtxt'",
-        "convert small.yaml small.pb -o out.uff --target onnx@onnxruntime",
-        "convert small.yaml small.pb -o out.pb --target onnx@onnxruntime",
+        "choose a target for .onnx files, such as 'onnx@onnxruntime'",
+        "convert small.yaml small.pb -o out.onnx --target uff@tensorrt-8.5",
+        "convert small.yaml small.pb -o out.onnx --target onnx@onnxruntime",
+    ),
+    "a name of another format": (
+        "X131",
+        "name the output 'out.uff'",
+        "convert small.yaml small.pb -o out.onnx --target uff@tensorrt-8.5",
+        "convert small.yaml small.pb -o out.uff --target uff@tensorrt-8.5",
     ),
     "an option of another format": (
         "X152",
@@ -620,7 +626,7 @@ COMMANDS = {
     "a recipe given as the model": (
         "G101",
         "surgeon check RECIPE MODEL",
-        "init small.yaml",
+        "diff small.yaml small.pb",
         "check small.yaml small.pb",
     ),
     "a plugin node where the runtime has none": (

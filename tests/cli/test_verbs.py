@@ -21,6 +21,7 @@ VERBS = [
     "diff",
     "doctor",
     "explain",
+    "help",
     "init",
     "inspect",
     "list",
