@@ -1,10 +1,10 @@
-# Targets: demo, test, test-all, test-tensorrt, coverage, lint, docs, bench, replay, clean.
+# Targets: demo, test, test-all, test-tensorrt, coverage, lint, docs, dist, bench, replay, clean.
 # Of the tests: make test ROOM=steps takes one folder of tests/, make test FAST=1 leaves slow tests out; both may be given.
 # Another interpreter: make PYTHON=/path/to/python3 test
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all test-tensorrt coverage lint docs bench replay clean
+.PHONY: demo test test-all test-tensorrt coverage lint docs dist bench replay clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -83,6 +83,16 @@ docs: $(VENV)/installed-dev
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
+
+# The sdist and the wheel that is built from it, of what is committed, with checked metadata. A commit gives the same
+# wheel each time.
+dist: $(VENV)/installed-dev
+	@test -z "$$(git status --porcelain)" || echo "warning: uncommitted changes are left out" >&2
+	rm -rf dist build/dist && mkdir -p build/dist
+	git archive HEAD | tar -x -C build/dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation --outdir dist build/dist
+	$(BIN)/python -m twine check --strict dist/*
+	@cd dist && sha256sum *
 
 bench: $(VENV)/installed-tensorflow
 	$(BIN)/python bench/run.py

@@ -1,5 +1,7 @@
 """The packages: what lies below ``surgeon``, and the two top-level folders that are installed inside it."""
 
+import re
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,18 @@ class EditableWheel(editable_wheel):
         return super()._run_build_commands(name, unpacked, *folders)
 
 
+def long_description() -> str:
+    """Return the README with links that work outside the repository, too."""
+    settings = ConfigParser()
+    settings.read("setup.cfg", encoding="utf-8")
+    repository = settings["metadata"]["url"]
+    text = Path("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"(!\[[^\]]*\]\()(?![\w+.-]+:|#)", rf"\g<1>{repository}/raw/main/", text)
+    return re.sub(r"((?<!!)\[[^\]]*\]\()(?![\w+.-]+:|#)", rf"\g<1>{repository}/blob/main/", text)
+
+
 setup(
+    long_description=long_description(),
     packages=[*find_packages(include=["surgeon", "surgeon.*"]), "surgeon.plugins", "surgeon.recipes"],
     cmdclass={"editable_wheel": EditableWheel},
 )

@@ -48,7 +48,8 @@ def test_a_new_folder_is_found(tmp_path: Path) -> None:
     (tmp_path / "surgeon" / "new").mkdir(parents=True)
     (tmp_path / "surgeon" / "new" / "__init__.py").touch()
     (tmp_path / "surgeon" / "__init__.py").touch()
-    shutil.copy(ROOT / "setup.py", tmp_path)
+    for name in ("setup.py", "setup.cfg", "README.md"):
+        shutil.copy(ROOT / name, tmp_path)
     assert packages_in(tmp_path) == ["surgeon", "surgeon.new"]
     assert {"surgeon", "surgeon.new"} <= set(packages_found(tmp_path))
 
@@ -76,3 +77,14 @@ def test_the_licence_is_the_apache_licence() -> None:
         and "Version 2.0, January 2004" in text
         and "Copyright The surgeon authors" in text
     )
+
+
+def test_the_licence_expression_names_what_is_shipped_with_the_package() -> None:
+    """The libraries of the page, whose licences its README lists, are in the wheel."""
+    table = (ROOT / "surgeon" / "viewer" / "assets" / "README.md").read_text(encoding="utf-8")
+    shipped = {row.split("|")[3].strip() for row in table.splitlines() if row.startswith("| `")}
+    expression = setup_cfg()["metadata"]["license_expression"]
+    assert len(shipped) > 2 and set(expression.split(" AND ")) == {"Apache-2.0", *shipped}
+    vendor = ROOT / "surgeon" / "viewer" / "assets" / "vendor"
+    scripts = sorted(path.name.removesuffix(".min.js") for path in vendor.glob("*.min.js"))
+    assert scripts == sorted(path.name.removesuffix(".LICENSE") for path in vendor.glob("*.LICENSE"))
