@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -36,28 +37,39 @@ def init(
     """Write a recipe for a single-shot detector of the Object Detection API, every value read off its graph.
 
     ``output`` is a ``.yaml`` file; where it is None, nothing is written. A file that is there already and
-    holds something else is replaced only with ``force``. A ``pipeline_config`` is compared with the graph,
-    which wins; the label map that it names is taken where it lies beside it. ``labels`` is a label
-    map's path, or the names of classes by number, from 1 on. The recipe is planned on the graph first,
-    unless ``unchecked``, and held against ``target`` (by default, that of :func:`check`). What the target
-    objects to, and each number that the graph does not tell and the recipe leaves open, is among the result's
-    ``errors``; the recipe is written all the same.
+    holds something else is replaced only with ``force``. Beside the recipe goes ``recipe.schema.json``, by
+    which an editor completes and checks it; the recipe's first line names it.
+
+    A ``pipeline_config`` is compared with the graph, which wins; the label map that it names is taken where
+    it lies beside it. ``labels`` is a label map's path, or the names of classes by number, from 1 on. The
+    recipe is planned on the graph first, unless ``unchecked``, and held against ``target`` (by default, that
+    of :func:`check`). What the target objects to, and each number that the graph does not tell and the recipe
+    leaves open, is among the result's ``errors``; the recipe is written all the same.
 
     Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 where the graph is no
     such detector, D147 where a part of it is not recognised, D148 where the recipe cannot be planned, and
     D149, E105 and E120 for the output. Nothing is written then.
     """
-    from surgeon.atomic import check_replaceable, write_text
+    from surgeon.atomic import check_replaceable, check_writable, write_text
     from surgeon.authoring import author, check_output, read_witnesses
     from surgeon.formats.graphdef import check_unchanged
+    from surgeon.language.schema import MODELINE, SCHEMA_FILE
 
     path = None if output is None else check_output(Path(output))
+    schema = None if path is None or _is_device(path) else path.parent / SCHEMA_FILE
     work = Request.of(None, model, target=target, plugin_paths=plugin_paths).resolve()
     catalog, graph = work.catalog, work.graph
     named = path.stem if name is None and path is not None else name or ""
     witnesses = read_witnesses(None if pipeline_config is None else Path(pipeline_config), labels)
     try:
-        made = author(graph, catalog, name=named, witnesses=witnesses, most_rows=work.target.most_rows)
+        made = author(
+            graph,
+            catalog,
+            name=named,
+            witnesses=witnesses,
+            most_rows=work.target.most_rows,
+            modeline=MODELINE if schema is not None else "",
+        )
         if not unchecked and not made.errors:
             made = made.planned(_planned_diagnostics(made.recipe, graph, catalog, work.target))
     except SurgeonError as exc:
@@ -66,8 +78,31 @@ def init(
     if path is None:
         return made
     check_replaceable(path, made.text.encode("utf-8"), force=force)
+    if schema is not None:
+        check_writable(path)
+        _write_schema(schema, catalog, force)
     write_text(path, made.text)
     return replace(made, recipe=parse_recipe(made.text, str(path)))
+
+
+def _is_device(path: Path) -> bool:
+    """Return whether a path is that of a pipe or a device, beside which nothing is written."""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
+def _write_schema(path: Path, catalog: Catalog, force: bool) -> None:
+    """Write the schema that a recipe's first line names.
+
+    Raise SurgeonError E120 for a file of that name that is no recipe schema, unless ``force``.
+    """
+    from surgeon.atomic import check_replaceable, write_text
+    from surgeon.language.schema import is_schema, schema_text
+
+    text = schema_text(catalog)
+    earlier = path.read_bytes() if os.path.isfile(path) else b""
+    if not is_schema(earlier):
+        check_replaceable(path, text.encode("utf-8"), force=force, follow_links=False)
+    write_text(path, text, follow_links=False)
 
 
 def _planned_diagnostics(

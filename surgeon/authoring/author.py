@@ -110,10 +110,12 @@ def author(
     name: str = "",
     witnesses: Witnesses = Witnesses(),
     most_rows: int | None = None,
+    modeline: str = "",
 ) -> AuthoredRecipe:
     """Return a recipe for the detector that a graph is, every value literal, with its evidence.
 
-    ``most_rows`` is how many rows the runtime sorts at most, None where it has no bound.
+    ``most_rows`` is how many rows the runtime sorts at most, None where it has no bound. ``modeline`` is a
+    first line for editors.
 
     The text is the same for the same graph and arguments. Raise SurgeonError D146 where the graph is of no
     family that is known, D147 where a part of it is not recognised.
@@ -127,8 +129,8 @@ def author(
     config_name = PurePath(config.file).name if config is not None else ""
     draft = family.draft(DraftOptions(catalog, name, witnesses.labels, matches, config_name, most_rows))
     diagnostics = (*witnesses.diagnostics, *differing, *draft.diagnostics)
-    recipe = parse_recipe(draft.text)
-    return AuthoredRecipe(draft.name, draft.summary, draft.text, recipe, matches, diagnostics)
+    text = modeline + draft.text
+    return AuthoredRecipe(draft.name, draft.summary, text, parse_recipe(text), matches, diagnostics)
 
 
 def recognised(graph: Graph) -> Family:

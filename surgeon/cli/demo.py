@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import surgeon
+    from surgeon.language.schema import SCHEMA_FILE
     from surgeon.zoo.demo import demo_model
 
     folder = args.output
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         str(made.labels): "its label map",
         str(made.pictures): "pictures that it was not trained on",
         str(recipe): "the recipe that 'surgeon init' writes for it",
+        str(folder / SCHEMA_FILE): "the schema of recipes, for your editor",
         str(
             uff.output
         ): f"for {uff.target}, {console.plural(uff.nodes_after, 'node')}, {console.size(uff.bytes_written)}",

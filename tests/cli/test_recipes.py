@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import surgeon
 from surgeon.language import recipe_files, recipe_schema
+from surgeon.language.document import read_document, to_plain
 
 NAMES = sorted(recipe_files())
 OF_OTHER_GRAPHS = ("ssd_fpn", "ssd_softmax")
@@ -44,7 +44,7 @@ def test_a_recipe_is_named_as_its_file_and_says_what_it_is_for(name: str) -> Non
 def test_the_schema_accepts_a_shipped_recipe(name: str) -> None:
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     validator = jsonschema.Draft202012Validator(recipe_schema())
-    value = yaml.safe_load(recipe_files()[name].read_text(encoding="utf-8"))
+    value = to_plain(read_document(recipe_files()[name]))
     assert list(validator.iter_errors(value)) == []
     assert list(validator.iter_errors({**value, "nods": {}})) != []
 
