@@ -96,9 +96,16 @@ LIBRARY = {
 
 
 SHARED = """\
-`--json` prints JSON in place of text, and `--help` explains the verb; both may stand before the verb, too.
-Results go to standard output; warnings, hints and progress go to standard error. Options may stand between
-arguments.
+| option | what it does |
+| --- | --- |
+| `--json` | print JSON in place of text |
+| `-q, --quiet` | print the result and errors only: no warnings, hints or progress |
+| `-v, --verbose` | say what is read and written, and how long each stage takes |
+| `-h, --help` | explain the verb |
+
+They may stand before the verb, too, and options may stand between arguments. Results go to standard output.
+Warnings, hints and progress go to standard error; progress is shown on a terminal only, and not with `-q` or
+`--json`.
 
 Wrong usage ends with exit code 2 and shows the verb's own usage. For a misspelt verb, option or choice, the
 message names the nearest spelling. RECIPE comes before MODEL everywhere; where they are swapped, the message
@@ -129,7 +136,9 @@ def cli() -> str:
     for name in verbs():
         sub = below.choices[name]
         positionals = [a for a in sub._actions if not a.option_strings]
-        options = [a for a in sub._actions if a.option_strings and a.dest not in ("help", "json")]
+        options = [
+            a for a in sub._actions if a.option_strings and a.dest not in ("help", "json", "quiet", "verbose")
+        ]
         parts += [
             f"## {name}\n",
             f"```text\n{usage(sub)}\n```\n",

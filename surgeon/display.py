@@ -70,6 +70,38 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode()
 
 
+def width(text: str) -> int:
+    """Return how many columns a text takes on a terminal: two for a wide character, none for one that joins
+    the one before it.
+    """
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns, text))
+
+
+def _columns(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def fitting(text: str, room: int) -> int:
+    """Return how many characters at the start of a text fit into ``room`` columns."""
+    columns = 0
+    for i, char in enumerate(text):
+        columns += _columns(char)
+        if columns > room:
+            return i
+    return len(text)
+
+
+def cut(text: str, room: int, mark: str = "...") -> str:
+    """Return a text that takes at most ``room`` columns; one that is longer ends with a mark."""
+    if width(text) <= room:
+        return text
+    return text[: fitting(text, max(0, room - len(mark)))] + mark[: max(0, room)]
+
+
 def number(value: int) -> str:
     """Return a count with its thousands set apart."""
     return f"{value:,}"

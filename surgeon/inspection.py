@@ -18,6 +18,7 @@ from surgeon.graph import Graph
 from surgeon.graph.foreign import foreign_graph
 from surgeon.language import Recipe, load_recipe, recipe_files
 from surgeon.rewrite import plan
+from surgeon.stages import tell_stage
 from surgeon.targets import Target
 
 _DEPTH = 12
@@ -231,7 +232,9 @@ def _family(graph: Graph) -> str:
 
 def _fits(graph: Graph, target: Target, catalog: Catalog, recipe_paths: Sequence[Path]) -> Iterator[Fit]:
     """Yield the recipes that can be planned on a graph, those for its backbone first."""
-    for recipe, fit in _candidates(graph, recipe_paths):
+    candidates = _candidates(graph, recipe_paths)
+    for i, (recipe, fit) in enumerate(candidates):
+        tell_stage("trying recipes", recipe.name, i, len(candidates))
         try:
             plan(recipe, graph, target=target, catalog=catalog)
         except SurgeonError:

@@ -6,11 +6,13 @@ import contextlib
 import importlib
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.installation import help_for
+from surgeon.stages import tell_stage
 
 
 def require(module: str, purpose: str) -> ModuleType:
@@ -18,6 +20,8 @@ def require(module: str, purpose: str) -> ModuleType:
 
     Raise SurgeonError E108 with the installation line where it is missing or broken.
     """
+    if module not in sys.modules:
+        tell_stage(f"loading {module.partition('.')[0]}")
     try:
         return importlib.import_module(module)
     except Exception as exc:  # a package that does not fit its dependencies raises anything

@@ -18,6 +18,7 @@ from surgeon.graph import Graph
 from surgeon.graph.foreign import naming_foreign
 from surgeon.language import Recipe, load_recipe
 from surgeon.rewrite import Plan, plan
+from surgeon.stages import tell_stage
 from surgeon.targets import Target, load_target
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ class Work:
         if isinstance(recipe, Recipe):
             return recipe
         request = self.request
+        tell_stage("reading the recipe", str(recipe))
         return load_recipe(recipe, parameters=request.parameters, recipe_paths=request.recipe_paths)
 
     @cached_property
@@ -187,6 +189,7 @@ class Work:
                 f"'{model}' is {form.noun}; expected a frozen graph or a SavedModel folder",
                 help=["give the graph that it was made from; 'surgeon inspect' reads UFF and ONNX files"],
             )
+        tell_stage("reading the model", str(model))
         return load_graph(model)
 
     @cached_property
@@ -196,6 +199,7 @@ class Work:
         Raise SurgeonError as :func:`surgeon.plan`, and E107 where the model was written in place meanwhile.
         """
         catalog, recipe, graph = self.catalog, self.recipe, self.graph
+        tell_stage("planning the surgery")
         try:
             with no_garbage_collection():
                 made = plan(recipe, graph, target=self.target, catalog=catalog, anchors=self.request.anchors)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from surgeon.graph import Graph
 from surgeon.request import PathLike
+from surgeon.stages import tell_stage
 
 if TYPE_CHECKING:
     from surgeon.graph.diff import GraphDiff
@@ -25,9 +26,11 @@ def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = No
 
     if html is not None:
         check_page(html, a, b)
+    tell_stage("reading the graphs")
     (first, stated), (second, stated_too) = (
         (one, None) if isinstance(one, Graph) else open_model(one).graph() for one in (a, b)
     )
+    tell_stage("comparing the graphs")
     found = diff_graphs(first, second)
     if html is not None:
         report = report_difference(first, second, found, stated=(stated, stated_too))

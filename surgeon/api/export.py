@@ -17,6 +17,7 @@ from surgeon.graph.foreign import naming_foreign
 from surgeon.language import Image
 from surgeon.request import Request
 from surgeon.rewrite import Plan
+from surgeon.stages import tell_stage
 from surgeon.targets import Target
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def write(
     Raise SurgeonError, E107 among others where the file of ``original``, which the plan was made for, or of
     the rewritten graph was written in place since it was read.
     """
+    tell_stage("writing", str(output))
     form = format_of(output)
     facts = _facts(graph, target, catalog, plan, labels) if form.states_facts else FileFacts()
     graphs = (graph,) if original is None else (original, graph)
@@ -83,6 +85,7 @@ def find_objections(
     """
     from surgeon.lints import find_problems
 
+    tell_stage("looking for what the target refuses", target.name)
     found = find_problems(graph, target, catalog, image, inference)
     objections = (*all_formats()[target.format].check(graph, target, catalog), *found)
     if not errors_in(objections):
@@ -99,6 +102,7 @@ def check_objections(
     """
     from surgeon.lints import find_problems
 
+    tell_stage("looking for what the target refuses", target.name)
     found = find_problems(graph, target, catalog, image, inference)
     if errors_in(found):
         objections = find_objections(graph, target, catalog, image, inference)

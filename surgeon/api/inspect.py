@@ -10,6 +10,7 @@ from surgeon.formats import format_of
 from surgeon.formats.graphdef.model_file import GraphDefFile
 from surgeon.graph import Graph
 from surgeon.request import PathLike, Request
+from surgeon.stages import tell_stage
 from surgeon.targets import Target
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def inspect(
     """
     from surgeon.inspection import Depth, inspect_model
 
+    tell_stage("reading the model", "" if isinstance(model, Graph) else str(model))
     form = format_of("" if isinstance(model, Graph) else model)
     file = GraphDefFile(model) if isinstance(model, Graph) else form.open(model)
     work = Request.of(None, None, target=target, plugin_paths=plugin_paths).resolve()

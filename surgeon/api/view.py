@@ -10,6 +10,7 @@ from surgeon.api.export import find_objections
 from surgeon.graph import Graph
 from surgeon.language import Recipe
 from surgeon.request import Options, PathLike, Request, takes_options
+from surgeon.stages import tell_stage
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -75,5 +76,6 @@ def view(
         found = find_objections(made.result, target, catalog, made.image, made.inference)
         page = Page(report_plan(made, catalog=catalog), (*made.diagnostics, *found), verification, beside)
     if html is not None:
+        tell_stage("drawing the page")
         write_text(html, render_page(page))
     return page.report

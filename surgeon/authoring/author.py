@@ -19,6 +19,7 @@ from surgeon.graph import Graph
 from surgeon.infer import Inference
 from surgeon.language import Recipe
 from surgeon.language.loading import parse_recipe
+from surgeon.stages import tell_stage
 from surgeon.training_files.label_map import load_labels
 from surgeon.training_files.pipeline_config import PipelineConfig, read_pipeline_config
 
@@ -120,6 +121,7 @@ def author(
     The text is the same for the same graph and arguments. Raise SurgeonError D146 where the graph is of no
     family that is known, D147 where a part of it is not recognised.
     """
+    tell_stage("recognising the detector")
     family = recognised(graph)
     config = witnesses.config
     matches = family.config_check(config) if config is not None else ()

@@ -12,9 +12,11 @@ from types import ModuleType
 
 from surgeon.cli import console
 from surgeon.cli.order import check_order
+from surgeon.cli.progress import showing_stages
 from surgeon.cli.usage import FrontPage, Parser, usage
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.discovery import discover
+from surgeon.display import printable
 from surgeon.ending import Ended, ended_by_signals
 from surgeon.version import __version__
 
@@ -74,6 +76,20 @@ def parser() -> FrontPage:
 def _add_shared(parser: argparse.ArgumentParser, default: object) -> None:
     """Add the options that every verb takes, which may stand before the verb, too."""
     parser.add_argument("--json", action="store_true", default=default, help="print JSON instead of text")
+    parser.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        default=default,
+        help="print the result and errors only: no warnings, hints or progress",
+    )
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        default=default,
+        help="say what is read and written, and how long each stage takes",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit is raised by --help, --version and wrong usage only.
     """
     console.prepare()
+    console.only_errors(False)
     try:
         with ended_by_signals():
             args = _parsed(argv)
@@ -90,10 +107,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.abandon()
         return EXIT_PIPE
     except Ended as exc:
-        console.say("ended by a signal")
+        console.say_error("ended by a signal")
         return EXIT_SIGNAL + exc.number
     except KeyboardInterrupt:
-        console.say("interrupted")
+        console.say_error("interrupted")
         return EXIT_INTERRUPT
 
 
@@ -105,7 +122,10 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace | int:
         if args.verb is None:
             args.run = show_help
         else:
+            if args.quiet and args.verbose:
+                args.wrong_usage("--quiet and --verbose exclude each other")
             check_order(args)
+        console.only_errors(args.quiet)
         return args
     except SystemExit:
         try:
@@ -123,7 +143,8 @@ def show_help(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     try:
-        code: int = args.run(args)
+        with showing_stages(line=not (args.quiet or args.json), verbose=args.verbose and not args.quiet):
+            code: int = args.run(args)
         console.finish()
         return code
     except SurgeonError as exc:
@@ -159,10 +180,10 @@ def _bug(exc: Exception, as_json: bool) -> int:
     kind, message = type(exc).__name__, " ".join(str(exc).split())
     if as_json:
         console.show_json({"diagnostics": [], "bug": {"type": kind, "message": message}})
-    console.say("this is a bug of surgeon; please report it")
-    console.say(f"  {kind}: {message}")
+    console.say_error("this is a bug of surgeon; please report it")
+    console.say_error(f"  {kind}: {message}")
     if os.environ.get("SURGEON_TRACEBACK") == "1":
-        console.say_lines("".join(traceback.format_exception(exc)))
+        console.write_error(printable("".join(traceback.format_exception(exc)), keep="\t\n"))
     else:
-        console.say("  with SURGEON_TRACEBACK=1 in the environment, the place in the program is shown")
+        console.say_error("  with SURGEON_TRACEBACK=1 in the environment, the place in the program is shown")
     return EXIT_BUG

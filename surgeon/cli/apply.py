@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from surgeon.cli import console
+from surgeon.cli.next_step import after_convert
 from surgeon.cli.options import add_plugin_path, add_target
 
 NAME = "apply"
@@ -50,4 +51,5 @@ def run(args: argparse.Namespace) -> int:
             f"{done.output}: {console.size(done.bytes_written)} for {done.target}; "
             f"{console.number(done.nodes_before)} nodes became {console.number(done.nodes_after)}"
         )
+        after_convert(args.output, done.target, None)
     return 0

@@ -156,32 +156,30 @@ def run(args: argparse.Namespace) -> int:
 
     if args.layers is not None:
         check_generated(args.layers)
-    with console.progress() as progress:
-        built = surgeon.build_engine(
-            args.recipe,
-            args.model,
-            args.output,
-            anchors=args.anchors,
-            precision=args.precision,
-            tf32=args.tf32,
-            workspace=args.workspace,
-            max_batch=args.max_batch,
-            best_batch=args.best_batch,
-            dla_core=args.dla_core,
-            calibration=args.calibration,
-            calibration_pictures=args.calibration_pictures,
-            calibration_cache=args.calibration_cache,
-            calibrator=args.calibrator,
-            timing_cache=args.timing_cache,
-            plugin_libraries=args.plugin_libraries,
-            shapes=dict(args.shapes),
-            outputs=args.outputs,
-            report=args.layers is not None,
-            force=args.force,
-            timeout=args.timeout or TIMEOUT,
-            watch=progress,
-            **recipe_arguments(args),
-        )
+    built = surgeon.build_engine(
+        args.recipe,
+        args.model,
+        args.output,
+        anchors=args.anchors,
+        precision=args.precision,
+        tf32=args.tf32,
+        workspace=args.workspace,
+        max_batch=args.max_batch,
+        best_batch=args.best_batch,
+        dla_core=args.dla_core,
+        calibration=args.calibration,
+        calibration_pictures=args.calibration_pictures,
+        calibration_cache=args.calibration_cache,
+        calibrator=args.calibrator,
+        timing_cache=args.timing_cache,
+        plugin_libraries=args.plugin_libraries,
+        shapes=dict(args.shapes),
+        outputs=args.outputs,
+        report=args.layers is not None,
+        force=args.force,
+        timeout=args.timeout or TIMEOUT,
+        **recipe_arguments(args),
+    )
     if args.layers is not None and built.report:
         write_text(args.layers, built.report)
     manifest = built.manifest
@@ -199,7 +197,15 @@ def run(args: argparse.Namespace) -> int:
         f"{manifest.max_batch}; {done}"
     )
     console.say(f"for TensorRT {manifest.tensorrt} on {manifest.gpu} ({manifest.compute_capability})")
+    if manifest.image is not None:
+        console.next_step(["surgeon", "run", str(built.path), "PICTURE", *_libraries(args)])
+    else:
+        console.next_step(["surgeon", "bench", str(built.path), *_libraries(args)])
     return 0
+
+
+def _libraries(args: argparse.Namespace) -> list[str]:
+    return [word for path in args.plugin_libraries for word in ("--plugin-library", str(path))]
 
 
 def _shape(text: str) -> tuple[str, list[list[int]]]:

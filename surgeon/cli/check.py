@@ -11,6 +11,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
+from surgeon.cli.next_step import recipe_words
 from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
 from surgeon.deprecation import Alias
 
@@ -42,6 +43,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(found)
     console.say_diagnostics([*found.errors, *found.warnings])
+    if not args.json and not found.errors:
+        verb, model = ("check", "MODEL") if args.model is None else ("verify", args.model)
+        console.next_step(["surgeon", verb, *recipe_words(args, model)])
     return 1 if found.errors else 0
 
 

@@ -6,12 +6,13 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import sys
-import time
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
-from surgeon.diagnostics import Diagnostic, error
+from surgeon.diagnostics import Diagnostic, Severity, error
 from surgeon.display import number as number
 from surgeon.display import printable
 from surgeon.display import size as size
@@ -21,6 +22,31 @@ from surgeon.display import some as some
 _MARK = f"\x1b{os.urandom(8).hex()}"
 _CODES = {f"{_MARK}+": "\x1b[1m", f"{_MARK}-": "\x1b[0m"}
 _MARKS = re.compile(f"({_MARK}[+-])")
+
+LOCK = threading.RLock()
+"""Held while something is written: the line of progress comes from a thread of its own."""
+
+_quiet = False
+
+
+def _nothing() -> None:
+    pass
+
+
+_clear: Callable[[], None] = _nothing
+"""Takes the line of progress off the terminal, before anything else is written."""
+
+
+def only_errors(quiet: bool) -> None:
+    """Say nothing but errors from now on, or everything again."""
+    global _quiet
+    _quiet = quiet
+
+
+def before_writing(clear: Callable[[], None] = _nothing) -> None:
+    """Call a function before anything is written."""
+    global _clear
+    _clear = clear
 
 
 def prepare() -> None:
@@ -75,22 +101,37 @@ def abandon() -> None:
 
 
 def say(text: str) -> None:
-    """Write a line of talk; what cannot be seen in it, line feeds included, is escaped."""
-    _talk(_line(text) + "\n")
+    """Write a line of talk, unless only errors are wanted; what cannot be seen in it is escaped."""
+    if not _quiet:
+        _talk(_line(text) + "\n")
+
+
+def next_step(*commands: Sequence[str]) -> None:
+    """Say which command is the natural next one, and others that may be."""
+    for i, words in enumerate(commands):
+        say(("  or: " if i else "next: ") + shlex.join(words))
 
 
 def say_error(text: str) -> None:
-    """Write a line that tells of an error."""
+    """Write a line that tells of an error; what cannot be seen in it, line feeds included, is escaped."""
     _talk(_line(text) + "\n")
 
 
 def say_lines(text: str) -> None:
     """Write several lines of talk, whose names were escaped when the lines were made."""
-    _talk(printable(text, keep="\t\n") + "\n")
+    if not _quiet:
+        _talk(printable(text, keep="\t\n") + "\n")
 
 
 def _talk(text: str) -> None:
     """Write to standard error; where nobody can read it any more, the text is lost, and nothing else."""
+    with LOCK:
+        _clear()
+        write_error(text)
+
+
+def write_error(text: str) -> None:
+    """Write to standard error as it is; where nobody can read it any more, the text is lost."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -101,9 +142,11 @@ def _talk(text: str) -> None:
 
 def _write(text: str, flush: bool = False) -> None:
     try:
-        sys.stdout.write(text)
-        if flush:
-            sys.stdout.flush()
+        with LOCK:
+            _clear()
+            sys.stdout.write(text)
+            if flush:
+                sys.stdout.flush()
     except BrokenPipeError:
         raise
     except OSError as exc:
@@ -116,42 +159,15 @@ def _write(text: str, flush: bool = False) -> None:
 
 
 def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
-    """Write diagnostics, and how to read more about their codes."""
+    """Write diagnostics, and how to read more about their codes; errors alone where only they are wanted."""
     codes: dict[str, None] = {}
     for diagnostic in diagnostics:
+        if _quiet and diagnostic.severity is not Severity.ERROR:
+            continue
         _talk(diagnostic.render(coloured(sys.stderr)) + "\n")
         codes[diagnostic.code] = None
     if codes:
         say("more: " + ", ".join(f"surgeon explain {code}" for code in codes))
-
-
-class ProgressLine:
-    """A line on the terminal that tells how far something is; nothing where standard error is no terminal."""
-
-    def __init__(self) -> None:
-        self._shown = ""
-        self._start = time.monotonic()
-
-    def __call__(self, phase: str, what: str, done: int, total: int) -> None:
-        """Show a phase, and what of how many is done where that is known."""
-        if not sys.stderr.isatty():
-            return
-        count = f": {what} {done}/{total}" if total else f": {what}" if what else ""
-        text = printable(f"{time.monotonic() - self._start:5.0f} s  {phase}{count}")[:100]
-        _talk("\r" + text.ljust(len(self._shown)))
-        self._shown = text
-
-    def __enter__(self) -> ProgressLine:
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        if self._shown:
-            _talk("\r" + " " * len(self._shown) + "\r")
-
-
-def progress() -> ProgressLine:
-    """Return a line that tells how far something is, for the length of a block."""
-    return ProgressLine()
 
 
 def writes(text: str) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.cli import console
+from surgeon.cli.next_step import after_convert, recipe_words
 from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
 from surgeon.deprecation import Alias
 from surgeon.formats.format import shipped_formats
@@ -60,16 +61,14 @@ def format_arguments(args: argparse.Namespace) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> int:
     import surgeon
 
-    with console.progress() as shown:
-        done = surgeon.convert(
-            args.recipe,
-            args.model,
-            args.output,
-            anchors=args.anchors,
-            **format_arguments(args),
-            **recipe_arguments(args),
-            watch=lambda what: shown("convert", what, 0, 0),
-        )
+    done = surgeon.convert(
+        args.recipe,
+        args.model,
+        args.output,
+        anchors=args.anchors,
+        **format_arguments(args),
+        **recipe_arguments(args),
+    )
     for note in done.plan.diagnostics:
         console.say_lines(note.render())
     console.say_diagnostics(done.warnings)
@@ -102,4 +101,5 @@ def run(args: argparse.Namespace) -> int:
         console.say(
             f"  {rendered.node} ({rendered.op}): {how}" + (f"; {rendered.reason}" if rendered.reason else "")
         )
+    after_convert(args.output, done.target, recipe_words(args))
     return 0

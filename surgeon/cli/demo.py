@@ -96,10 +96,10 @@ def run(args: argparse.Namespace) -> int:
     console.show()
     console.show(console.bold("files"))
     console.table(list(files.items()))
-    console.show()
-    console.show(
-        f"next: surgeon inspect {model}; surgeon plan {recipe} {model}; surgeon verify {recipe} {model}; "
-        "surgeon explain NMS_TRT"
+    console.next_step(
+        ["surgeon", "view", str(recipe), str(model), "--html", str(folder / "page.html")],
+        ["surgeon", "convert", str(recipe), str(model), "-o", str(folder / "ssd.onnx")],
+        ["surgeon", "init", "MODEL", "-o", "RECIPE.yaml"],
     )
     return 0
 

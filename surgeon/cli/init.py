@@ -57,9 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import surgeon
-    from surgeon.formats import all_formats
-    from surgeon.request import DEFAULT_TARGET
-    from surgeon.targets import load_target
 
     made = surgeon.init(
         args.model,
@@ -96,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
             f"reason{'' if len(made.errors) == 1 else 's'} above; correct it by hand, or give --target"
         )
         return 1
-    if args.output is not None:
-        target = load_target(args.target or DEFAULT_TARGET)
-        asked = f" --target {args.target}" if args.target else ""
-        suffix = all_formats()[target.format].suffixes[0]
-        console.say(f"next: surgeon convert {args.output} {args.model} -o OUT{suffix}{asked}")
+    if not args.json:
+        given = [word for path in args.plugin_paths for word in ("--plugin-path", str(path))]
+        given += ["--target", args.target] if args.target else []
+        recipe = "RECIPE" if args.output is None else str(args.output)
+        console.next_step(["surgeon", "verify", recipe, args.model, *given])
     return 0

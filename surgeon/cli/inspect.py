@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
@@ -65,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(found, args.ops, args.model)
         console.say_diagnostics(found.diagnostics)
+        _show_next(found, args)
     return 0
 
 
@@ -106,9 +108,6 @@ def _show(found: Inspection, ops: bool, model: str) -> None:
     )
     _section("family of detectors", [(found.family,)] if found.family else [])
     _section("recipes that fit", [(fit.recipe, fit.summary) for fit in found.fits])
-    if found.fits:
-        console.show()
-        console.show(f"next: surgeon check {found.fits[0].recipe} {_quoted(model)}")
 
 
 def _tree(namespaces: Sequence[Namespace]) -> list[tuple[str, ...]]:
@@ -143,7 +142,15 @@ def _section(title: str, rows: list[tuple[str, ...]], right: tuple[int, ...] = (
         console.show(f"  and {console.number(len(rows) - most)} more; --json shows all")
 
 
-def _quoted(text: str) -> str:
-    from shlex import quote
-
-    return quote(text)
+def _show_next(found: Inspection, args: argparse.Namespace) -> None:
+    """Say what to do with a model: verify a recipe that fits, write one, or build an engine of a file."""
+    folders = [("--recipe-path", args.recipe_paths), ("--plugin-path", args.plugin_paths)]
+    given = [word for flag, paths in folders for path in paths for word in (flag, str(path))]
+    given += ["--target", args.target] if args.target else []
+    model = Path(args.model)
+    if found.fits:
+        console.next_step(["surgeon", "verify", found.fits[0].recipe, args.model, *given])
+    elif found.family:
+        console.next_step(["surgeon", "init", args.model, "-o", f"{model.stem}.yaml"])
+    elif found.format != "graph":
+        console.next_step(["surgeon", "build", args.model, "-o", str(model.with_suffix(".engine"))])

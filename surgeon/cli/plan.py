@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from surgeon.cli import console
 from surgeon.cli.check import nodes_of, show_derivations
+from surgeon.cli.next_step import after_verify, name_for, suffixes
 from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments, shown_place
 
 if TYPE_CHECKING:
@@ -48,11 +49,17 @@ def run(args: argparse.Namespace) -> int:
     made = surgeon.plan(args.recipe, args.model, anchors=args.anchors, **recipe_arguments(args))
     if args.output is not None:
         write_plan(made, args.output)
-        console.say(f"{args.output}: the plan; 'surgeon apply {args.output} {args.model} -o OUT' replays it")
+        console.say(f"{args.output}: the plan")
     if args.json:
         console.show_json(plan_to_json(made))
     elif args.output is None:
         show_plan(made)
+    if not args.json:
+        if args.output is None:
+            after_verify(args)
+        else:
+            output = name_for(args) + suffixes(args.target)[0]
+            console.next_step(["surgeon", "apply", str(args.output), args.model, "-o", output])
     return 0
 
 

@@ -99,23 +99,21 @@ def run(args: argparse.Namespace) -> int:
 
     model, pictures = _model_and_pictures(args)
     unread: list[SurgeonError] = []
-    with console.progress() as shown:
-        results = surgeon.detect(
-            args.recipe,
-            pictures,
-            model=model,
-            labels=args.labels,
-            threshold=args.threshold,
-            batch=args.batch,
-            image_from=args.image_from,
-            plugin_libraries=args.plugin_libraries,
-            anchors=args.anchors,
-            output=args.output,
-            tensors=args.tensors,
-            refused=unread.append,
-            watch=shown,
-            **recipe_arguments(args),
-        )
+    results = surgeon.detect(
+        args.recipe,
+        pictures,
+        model=model,
+        labels=args.labels,
+        threshold=args.threshold,
+        batch=args.batch,
+        image_from=args.image_from,
+        plugin_libraries=args.plugin_libraries,
+        anchors=args.anchors,
+        output=args.output,
+        tensors=args.tensors,
+        refused=unread.append,
+        **recipe_arguments(args),
+    )
     if args.json:
         console.show_json(report(results, args.threshold, unread))
     else:

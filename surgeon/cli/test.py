@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.catalog import load_catalog
     from surgeon.diagnostics import error, nearest_note
     from surgeon.language import find_recipe, recipe_files
+    from surgeon.stages import tell_stage
     from surgeon.verification.recipe_cases import cases_file, chosen_cases, run_case
 
     catalog = load_catalog(args.plugin_paths)
@@ -78,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     path = args.cases or cases_file(recipe)
     cases = chosen_cases(path, args.only)
     results = []
-    for case in cases:
+    for i, case in enumerate(cases):
+        tell_stage("running cases", case.name, i, len(cases))
         result = run_case(case, recipe, path.parent, catalog, open_model, args.recipe_paths)
         results.append(result)
         if not args.json:

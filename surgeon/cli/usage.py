@@ -131,7 +131,7 @@ class Parser(argparse.ArgumentParser):
         model = next((word for word in self._given if is_graph(word)), None)
         if model is not None and "required: MODEL" in message:
             message = missing_recipe(model, "plan" if self.prog.endswith(" apply") else "recipe")
-        console.say_lines(self.format_usage().rstrip())
+        console.say_error(self.format_usage().rstrip())
         console.say_error(f"{self.prog}: error: {message}")
         self.hint()
         self.exit(2)

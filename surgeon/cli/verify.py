@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surgeon.cli import console
+from surgeon.cli.next_step import after_verify, name_for, recipe_words
 from surgeon.cli.options import add_anchors, add_plugin_libraries, add_recipe, add_target, recipe_arguments
 
 if TYPE_CHECKING:
@@ -145,7 +146,31 @@ def run(args: argparse.Namespace) -> int:
         console.say(
             f"{args.store}: what the original computes of {console.plural(len(found.pictures), 'picture')}"
         )
+    if not args.json:
+        _show_next(found, args)
     return 0 if found.passed else EXIT_FAILED
+
+
+def _show_next(found: Verification, args: argparse.Namespace) -> None:
+    """Say what to do after a verification: run what was proved, convert, or look at what differs."""
+    from surgeon.verification import Outcome
+
+    runtime = args.engine or args.onnx or args.file
+    if args.store is not None:
+        words = ["surgeon", "verify", "--engine", "ENGINE", "--original", str(args.store)]
+        console.next_step(words)
+    elif found.outcome is Outcome.PASSED and runtime is not None:
+        console.next_step(["surgeon", "run", str(runtime), "PICTURE"])
+    elif found.outcome is Outcome.PASSED:
+        after_verify(args)
+    elif args.original is None and runtime is None:
+        images = ["--images", str(args.images or "PICTURES")]
+        if found.outcome is Outcome.INCONCLUSIVE:
+            console.next_step(["surgeon", "verify", *recipe_words(args), *images])
+        elif found.outcome is Outcome.FAILED:
+            page = f"{name_for(args)}.html"
+            shown = images if args.images is not None else []
+            console.next_step(["surgeon", "view", *recipe_words(args), "--html", page, "--verify", *shown])
 
 
 def show(found: Verification, model: str) -> None:

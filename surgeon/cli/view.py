@@ -210,9 +210,11 @@ def _serve(
     folder: Path | None = None,
     temporary: Sequence[Path] = (),
 ) -> int:
+    from surgeon.stages import tell_stage
     from surgeon.viewer.serving import can_show_browser, serve_until_interrupted, serving
 
     with serving(viewer, args.port, files, folder, temporary) as server:
+        tell_stage("")
         address = server.address(query)
         if args.json:
             console.show_json({"address": address, **told})

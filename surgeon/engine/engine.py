@@ -14,6 +14,7 @@ from surgeon.diagnostics import error
 from surgeon.engine.libraries import check_libraries
 from surgeon.engine.manifest import TensorInfo, check_content, check_libraries_of, check_place, read_manifest
 from surgeon.engine.worker_client import Platform, Worker
+from surgeon.stages import tell_stage
 
 _LOADING = 300.0
 _RUNNING = 120.0
@@ -90,6 +91,7 @@ class Engine:
             for t in self.manifest.inputs
         }
         arrays = self._in_engine_layout(inputs)
+        tell_stage("measuring", f"{rounds} rounds")
         times = self._worker.order(
             "bench", _RUNNING + warm_up + rounds, feeds=arrays, warm_up=warm_up, rounds=rounds
         )

@@ -21,6 +21,7 @@ from surgeon.diagnostics import SurgeonError, error
 from surgeon.engine.children import command, environment, not_installed, signal_name
 from surgeon.engine.failure_diagnosis import diagnose
 from surgeon.optional import unusable
+from surgeon.stages import tell_stage
 
 OPENING = 180.0
 """Seconds that importing TensorRT and reaching the GPU may take."""
@@ -145,6 +146,7 @@ class Worker:
             self._watched(self._phase, *values)
 
     def _watched(self, phase: str, what: str, done: int, total: int) -> None:
+        tell_stage(f"TensorRT: {phase}", what, done, total)
         if self.watch is not None:
             self.watch(phase, what, done, total)
 

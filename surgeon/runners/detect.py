@@ -19,6 +19,7 @@ from surgeon.runners.image import opened
 from surgeon.runners.image_result import ImageResult, report
 from surgeon.runners.result_folder import ResultFolder
 from surgeon.runners.runner import FileRunner, runner_of
+from surgeon.stages import tell_stage
 from surgeon.training_files.label_map import load_labels
 
 
@@ -152,6 +153,7 @@ def detect_all(
         read, batch, threshold=threshold, labels=labels, keep_outputs=tensors
     ):
         results.append(result if folder is None else folder.write(picture, result, tensors=tensors))
+        tell_stage("detecting", picture.name, len(results) + len(unread), len(pictures))
         if watch is not None:
             watch("run", "picture", len(results) + len(unread), len(pictures))
     if folder is not None:

@@ -15,6 +15,7 @@ from surgeon.graph import DType, Graph, Node, Ref
 from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.runners.references import Fields, ReferenceRunner
 from surgeon.runners.tensorflow import Arrays
+from surgeon.stages import tell_stage
 from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.compare_tensors import compare_tensors, shown
 from surgeon.verification.correspondence import Replacement
@@ -67,6 +68,7 @@ def compare_probes(
         if not given_to_plugin(graphs, plugin, record):
             return [], []
         for probe in graphs.probes(record):
+            tell_stage("comparing on probes", probe.name)
             comparison = compare_plugin(graphs, plugin, probe, wide)
             # A probe in which nothing is detected is meant so, or shows by its power that it proves nothing.
             if comparison.outcome is Outcome.INCONCLUSIVE:

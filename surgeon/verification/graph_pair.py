@@ -24,6 +24,7 @@ from surgeon.runners.detections import Detections, detections_of_original, detec
 from surgeon.runners.image import Picture, Prepared, gray, prepare, resize
 from surgeon.runners.references import Execution, ReferenceRunner
 from surgeon.runners.tensorflow import Arrays, TensorFlowRunner
+from surgeon.stages import tell_stage
 from surgeon.targets import load_target
 from surgeon.verification.correspondence import Correspondence, Replacement
 from surgeon.verification.counterfactuals import DROP_EMPTY, KEEP_ALL, counterfactuals_of
@@ -299,7 +300,9 @@ class GraphPair:
         """Yield what the original computes of each picture, or of numbers made up from ``seed`` where it
         reads no picture.
         """
-        for picture in pictures if self.picture_ref is not None else [None]:
+        fed: list[Picture | None] = [*pictures] if self.picture_ref is not None else [None]
+        for i, picture in enumerate(fed):
+            tell_stage("comparing", "" if picture is None else picture.name, i, len(fed))
             yield self.record(picture, seed)
 
     def record(self, picture: Picture | None, seed: int) -> RunRecord:

@@ -14,6 +14,7 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.graph import Node
 from surgeon.runners.detections import Detections
 from surgeon.runners.references import Fields
+from surgeon.stages import tell_stage
 from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.compare_each import (
     compare_anchors,
@@ -57,6 +58,7 @@ def measure_power(
         plugin = graphs.runner.references[node.name].plugin
         records, notices = _comparison(graphs, node, picture, probes, limits)
         for field in plugin.fields.values():
+            tell_stage("measuring the power", f"{node.name}.{field.name}")
             value = node.attrs.get(field.name)
             changes: list[tuple[Any, str]] = []
             for other in changed_values(plugin, field, value) if value is not None else ():

@@ -17,6 +17,7 @@ from surgeon.runners.drawing import draw
 from surgeon.runners.image import Picture, prepare
 from surgeon.runners.references import ReferenceRunner
 from surgeon.runners.runner import Runner
+from surgeon.stages import tell_stage
 from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.compare_each import compare_each, compare_probes
 from surgeon.verification.compare_tensors import compare_tensors, shown
@@ -107,6 +108,7 @@ def verify_runner(
     drawn: list[str] = []
     texts: dict[str, str] = {}
     for record in records:
+        tell_stage("comparing", record.name)
         _check_inputs(runner, record)
         names.append(record.name)
         texts |= {counterfactual.name: counterfactual.text for counterfactual in record.counterfactuals}

@@ -48,7 +48,7 @@ def test_the_recipe_goes_to_a_file_and_converts(run, folder: Path) -> None:
     assert ran.code == 0 and ran.out == ""
     assert ran.err == (
         "mine.yaml: the recipe 'mine'; ssd_mobilenet_v1 for 3 classes at 300 x 300\n"
-        "next: surgeon convert mine.yaml ssd.pb -o OUT.uff\n"
+        "next: surgeon verify mine.yaml ssd.pb\n"
     )
     assert run("check", "mine.yaml", "ssd.pb").code == 0
     assert run("convert", "mine.yaml", "ssd.pb", "-o", "mine.uff").code == 0

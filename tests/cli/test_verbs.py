@@ -124,7 +124,7 @@ def test_check_without_a_model(run, work: Path) -> None:
 
 def test_check_golden(run, work: Path, golden: Callable[[str, str], None]) -> None:
     ran = run("check", "small.yaml", "small.pb")
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, ran.err) == (0, "next: surgeon verify small.yaml small.pb\n")
     golden("check.txt", ran.out)
     assert sorted(p.name for p in work.iterdir()) == ["small.pb", "small.yaml"]
 
@@ -140,7 +140,11 @@ def test_check_shows_what_the_target_refuses(run, work: Path) -> None:
 
 def test_plan_golden(run, work: Path, golden: Callable[[str, str], None]) -> None:
     ran = run("plan", "small.yaml", "small.pb")
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, ran.err) == (
+        0,
+        "next: surgeon convert small.yaml small.pb -o small.uff\n"
+        "  or: surgeon convert small.yaml small.pb -o small.onnx\n",
+    )
     golden("plan.txt", ran.out)
 
 

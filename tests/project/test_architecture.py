@@ -18,6 +18,7 @@ ROOMS = {
     "diagnostics": "errors and warnings: codes, places, carets, pages",
     "garbage": "the collector of reference cycles, kept away from large graphs",
     "discovery": "modules and entry points found by key; two owners of a key are an error",
+    "stages": "what is done now, told to whoever listens",
     "atomic": "files that appear whole or not at all",
     "ending": "signals that ask the process to end, as an exception",
     "children": "other interpreters: what they import, and what they do not",

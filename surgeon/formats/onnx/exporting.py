@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -23,6 +24,7 @@ from surgeon.formats.onnx.partition import Batch, ExportGraph, Partition, export
 from surgeon.formats.onnx.plugins import RENDERING_NAMES, LoweredPlugins, Rendering, lower_plugins
 from surgeon.graph import Graph, Ref, TensorSpec
 from surgeon.optional import require
+from surgeon.stages import tell_stage
 from surgeon.targets import Target
 
 _NUMBERED = re.compile(r"(_raw_output_|_graph_outputs_Identity)?__[0-9]+(?=/|$)")
@@ -71,7 +73,7 @@ def export_onnx(
         raise ValueError(f"rendering is {rendering!r}; expected one of {', '.join(RENDERING_NAMES)}")
     if not (batch in (None, "dynamic") or (isinstance(batch, int) and batch > 0)):
         raise ValueError(f"batch is {batch!r}; expected a number from 1 on, 'dynamic', or None")
-    tell = watch or (lambda what: None)
+    tell = watch or partial(tell_stage, "exporting to ONNX")
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise error(
             "X148",

@@ -1,0 +1,105 @@
+"""What the command line shows of the work while it goes on."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from surgeon.cli import console
+from surgeon.display import cut, printable, width
+from surgeon.stages import listening
+
+_SILENT = 0.7
+"""Seconds after which progress is shown: what is done by then needs none."""
+_EVERY = 0.25
+
+
+@contextmanager
+def showing_stages(*, line: bool, verbose: bool) -> Iterator[None]:
+    """Show the stages of the block.
+
+    ``line`` shows the present one on the last line of the terminal, until the block ends; ``verbose`` says of
+    each how long it took.
+    """
+    stages = _Stages(line and sys.stderr.isatty(), verbose)
+    console.before_writing(stages.clear)
+    try:
+        with listening(stages):
+            yield
+    finally:
+        stages.end()
+        console.before_writing()
+
+
+class _Stages:
+    """The stages so far, and the line that shows the present one."""
+
+    def __init__(self, line: bool, verbose: bool) -> None:
+        self._line, self._verbose = line, verbose
+        self._begin = time.monotonic()
+        self._stage, self._first, self._at, self._count = "", "", "", ""
+        self._since = self._begin
+        self._shown = 0
+        self._ended = threading.Event()
+        self._clock: threading.Thread | None = None
+
+    def __call__(self, stage: str, at: str, done: int, total: int) -> None:
+        with console.LOCK:
+            if stage != self._stage:
+                self._close()
+                self._stage, self._since, self._first = stage, time.monotonic(), at
+            self._at = at
+            self._count = f"{done}/{total}" if total else ""
+        if self._line and self._clock is None:
+            self._clock = threading.Thread(target=self._tick, daemon=True)
+            self._clock.start()
+
+    def clear(self) -> None:
+        """Take the line off the terminal."""
+        with console.LOCK:
+            if self._shown:
+                console.write_error("\r" + " " * self._shown + "\r")
+                self._shown = 0
+
+    def end(self) -> None:
+        """Take the line off the terminal for good, and say how long everything took."""
+        self._ended.set()
+        if self._clock is not None:
+            self._clock.join()
+        self.clear()
+        self._close()
+        if self._verbose:
+            console.say(f"{_seconds(time.monotonic() - self._begin)}  in all")
+
+    def _close(self) -> None:
+        """Say how long the present stage took."""
+        if self._verbose and self._stage:
+            what = f"{self._stage}: {self._first}" if self._first else self._stage
+            console.say(f"{_seconds(time.monotonic() - self._since)}  {what}")
+        self._stage = ""
+
+    def _tick(self) -> None:
+        wait = _SILENT
+        while not self._ended.wait(wait):
+            wait = _EVERY
+            with console.LOCK:
+                self._draw()
+
+    def _draw(self) -> None:
+        if not self._stage:
+            self.clear()
+            return
+        parts = [f"{time.monotonic() - self._begin:4.0f} s", self._stage, self._count, self._at]
+        text = printable("  ".join(filter(None, parts)))
+        room = shutil.get_terminal_size().columns - 1
+        text = cut(text, room)
+        console.write_error("\r" + text + " " * max(0, self._shown - width(text)))
+        self._shown = max(width(text), self._shown)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:7.2f} s"
