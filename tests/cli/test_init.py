@@ -247,7 +247,7 @@ def test_what_check_refuses_ends_with_1(run, folder: Path) -> None:
     assert run("check", "erf.yaml", "erf.pb").code == 1
     ran = run("init", "erf.pb", "-o", "erf.yaml", "--target", "onnx@onnxruntime")
     assert ran.code == 0 and "error" not in ran.err
-    assert "convert erf.yaml erf.pb -o OUT.onnx --target onnx@onnxruntime" in ran.err
+    assert "surgeon verify erf.yaml erf.pb --target onnx@onnxruntime" in ran.err
     assert run("check", "erf.yaml", "erf.pb", "--target", "onnx@onnxruntime").code == 0
 
 
