@@ -144,6 +144,8 @@ def _section(title: str, rows: list[tuple[str, ...]], right: tuple[int, ...] = (
 
 def _show_next(found: Inspection, args: argparse.Namespace) -> None:
     """Say what to do with a model: verify a recipe that fits, write one, or build an engine of a file."""
+    from surgeon.formats import format_of
+
     folders = [("--recipe-path", args.recipe_paths), ("--plugin-path", args.plugin_paths)]
     given = [word for flag, paths in folders for path in paths for word in (flag, str(path))]
     given += ["--target", args.target] if args.target else []
@@ -152,5 +154,5 @@ def _show_next(found: Inspection, args: argparse.Namespace) -> None:
         console.next_step(["surgeon", "verify", found.fits[0].recipe, args.model, *given])
     elif found.family:
         console.next_step(["surgeon", "init", args.model, "-o", f"{model.stem}.yaml"])
-    elif found.format != "graph":
+    elif not format_of(args.model).rewritable:
         console.next_step(["surgeon", "build", args.model, "-o", str(model.with_suffix(".engine"))])
