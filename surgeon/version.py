@@ -1,3 +1,24 @@
-"""The version of this package: the one place where it is written."""
+"""The version of this package, and files that state the version of their format."""
+
+from __future__ import annotations
 
 __version__ = "0.1.0"
+
+
+def refuse_newer(stated: object, known: int, what: str, path: object, again: str) -> None:
+    """Refuse a file of a later version of its format than this release reads.
+
+    ``stated`` is the version that the file states, ``what`` the file is called, such as 'the plan', and
+    ``again`` the command that makes it again. Raise SurgeonError E121. Anything but a later version, up to
+    1,000, is left to the reader of the format.
+    """
+    from surgeon.diagnostics import error
+
+    if isinstance(stated, int) and not isinstance(stated, bool) and known < stated <= 1000:
+        raise error(
+            "E121",
+            f"{what} '{path}' has version {stated} of its format; surgeon {__version__} reads versions up to "
+            f"{known}",
+            str(path),
+            help=["update surgeon to the release that wrote the file", f"or make it again: {again}"],
+        )

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.engine.options import BuildOptions, Precision
 from surgeon.language.recipe import ClassNumber, Image
+from surgeon.version import refuse_newer
 
 VERSION: Literal[1] = 1
 SUFFIX = ".json"
@@ -111,13 +113,14 @@ def manifest_path(engine: Path) -> Path:
 def read_manifest(engine: Path) -> Manifest:
     """Return an engine's manifest.
 
-    Raise SurgeonError B102 where there is none, B103 where it is none of this version.
+    Raise SurgeonError B102 where there is none, E121 where a newer release wrote it, B103 where it is wrong.
     """
     path = manifest_path(engine)
     try:
         if path.stat().st_size > _LARGEST:
             raise _no_manifest(path, "it is far too large")
-        return Manifest.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
+        return Manifest.model_validate_json(text)
     except FileNotFoundError:
         raise error(
             "B102",
@@ -133,9 +136,20 @@ def read_manifest(engine: Path) -> Manifest:
             help=["check the path"],
         ) from None
     except ValidationError as exc:
+        _refuse_newer(text, path)
         first = exc.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise _no_manifest(path, f"{place}: {first['msg']}") from None
+
+
+def _refuse_newer(text: bytes, path: Path) -> None:
+    try:
+        content = from_json(text)
+    except ValueError:
+        return
+    if isinstance(content, dict):
+        again = "surgeon build RECIPE MODEL -o ENGINE"
+        refuse_newer(content.get("version"), VERSION, "the manifest", path, again)
 
 
 def _no_manifest(path: Path, reason: str) -> SurgeonError:

@@ -31,8 +31,10 @@ from surgeon.graph import (
 )
 from surgeon.language import Image
 from surgeon.rewrite.planning import Plan, PlannedStep
+from surgeon.version import refuse_newer
 
 _VERSION = 1
+_AGAIN = "surgeon plan RECIPE MODEL -o plan.json"
 _REMARKS = Alias("surgeon.rewrite.planfile: plan.json", "remarks", "diagnostics", removal="0.2.0")
 
 
@@ -199,14 +201,17 @@ class _StoredPlan(_Stored):
 def plan_from_json(data: Any, source: str = "<plan>") -> Plan:
     """Return the plan of :func:`plan_to_json`'s values.
 
-    Raise SurgeonError S408 for anything else, with the place of the first value that is not as it is written.
+    Raise SurgeonError E121 for a plan of a newer release, and S408 for anything else, with the place of the
+    first value that is not as it is written.
     """
+    if isinstance(data, dict):
+        refuse_newer(data.get("surgeon plan"), _VERSION, "the plan", source, _AGAIN)
     if not isinstance(data, dict) or data.get("surgeon plan") != _VERSION:
         raise error(
             "S408",
             f"this is no plan of version {_VERSION}",
             source,
-            help=["make one: surgeon plan RECIPE MODEL -o plan.json"],
+            help=[f"make one: {_AGAIN}"],
         )
     with _placed(source):
         stored = _StoredPlan.model_validate(data)
@@ -258,7 +263,7 @@ def _damaged(source: str, path: Sequence[str | int], reason: str) -> SurgeonErro
         "S408",
         f"the plan is damaged at '{'.'.join(map(str, path))}': {' '.join(reason.split())}",
         source,
-        help=["make it again: surgeon plan RECIPE MODEL -o plan.json"],
+        help=[f"make it again: {_AGAIN}"],
     )
 
 
@@ -269,7 +274,10 @@ def write_plan(plan: Plan, path: str | os.PathLike[str]) -> None:
 
 
 def read_plan(path: str | os.PathLike[str]) -> Plan:
-    """Read a plan; raise SurgeonError E101 where it cannot be read and S408 where it is none."""
+    """Read a plan.
+
+    Raise SurgeonError E101 where it cannot be read, E121 and S408 as :func:`plan_from_json`.
+    """
     file = Path(path)
     try:
         data = from_json(file.read_bytes())

@@ -26,8 +26,10 @@ from surgeon.language.recipe import ClassNumber, Image
 from surgeon.runners.detections import Detections
 from surgeon.runners.image import Picture, Prepared
 from surgeon.verification.counterfactuals import KEEP_ALL, Rerun, counterfactuals_of
+from surgeon.version import refuse_newer
 
 VERSION = 1
+_AGAIN = "surgeon verify RECIPE MODEL --store FILE.npz"
 
 _META = "meta"
 _MOST_BYTES = 8 << 30
@@ -158,7 +160,8 @@ def _best(detections: Detections, most: int) -> Detections:
 def read_records(path: Path) -> tuple[RunInfo, Sequence[RunRecord]]:
     """Read what :class:`RunRecorder` wrote; the pictures are read when they are asked for.
 
-    Raise SurgeonError V123 for a file that cannot be read, or is none of this kind and version.
+    Raise SurgeonError E121 for a file of a newer release, and V123 for one that cannot be read or is none of
+    this kind.
     """
     with _reading(path):
         with zipfile.ZipFile(path) as archive:
@@ -167,6 +170,7 @@ def read_records(path: Path) -> tuple[RunInfo, Sequence[RunRecord]]:
         arrays = np.load(path, allow_pickle=False)
         content = json.loads(arrays[_META].tobytes())
         rows, version = content["pictures"], content["facts"]["version"]
+        refuse_newer(version, VERSION, "the file of stored originals", path, _AGAIN)
         if version != VERSION:
             raise _wrong(path, f"it is of version {version}; expected {VERSION}")
         info = RunInfo.model_validate(content["facts"])
@@ -277,5 +281,5 @@ def _wrong(path: Path, reason: str) -> SurgeonError:
         "V123",
         f"'{path}' holds no stored originals: {reason}",
         str(path),
-        help=["make the file with 'surgeon verify RECIPE MODEL --store FILE.npz'"],
+        help=[f"make the file with '{_AGAIN}'"],
     )

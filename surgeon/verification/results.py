@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 from surgeon.display import Displayed
 from surgeon.families.fields import LiteralDifference, show_value
 
+VERSION = 1
+"""The version of the JSON form of a verification."""
+
 
 class Outcome(str, Enum):
     """How a comparison, a verdict or a verification ended; only ``PASSED`` is a proof."""
@@ -341,6 +344,7 @@ class Verification(Displayed):
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
+            "version": VERSION,
             "recipe": self.recipe,
             "target": self.target,
             "outcome": str(self.outcome),

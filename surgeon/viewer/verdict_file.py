@@ -21,7 +21,10 @@ from surgeon.verification import (
     Verdict,
     Verification,
 )
+from surgeon.verification.results import VERSION
+from surgeon.version import refuse_newer
 
+_AGAIN = "surgeon verify RECIPE MODEL --json > verdict.json"
 MAX_BYTES = 64_000_000
 """Size of a file above which it is no verdict that a person looks at."""
 
@@ -29,7 +32,8 @@ MAX_BYTES = 64_000_000
 def read_verification(path: Path) -> Verification:
     """Return the verification of a JSON file.
 
-    Raise SurgeonError W101 where it is none, W102 where it cannot be read.
+    Raise SurgeonError W101 where it is none, W102 where it cannot be read, E121 where a newer release wrote
+    it.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -43,6 +47,8 @@ def read_verification(path: Path) -> Verification:
         ) from None
     except (ValueError, RecursionError) as exc:
         raise _refused(path, f"it is no JSON: {exc}") from None
+    if isinstance(data, dict):
+        refuse_newer(data.get("version"), VERSION, "the verification", path, _AGAIN)
     try:
         return verification_from_json(data)
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
@@ -103,7 +109,7 @@ def _refused(path: Path, why: str) -> SurgeonError:
     return error(
         "W101",
         f"'{path}' is no verification; {why}",
-        help=["make one: surgeon verify RECIPE MODEL --json > verdict.json"],
+        help=[f"make one: {_AGAIN}"],
     )
 
 

@@ -351,7 +351,7 @@ def test_a_damaged_engine_or_manifest_is_refused(fake: pytest.MonkeyPatch, tmp_p
         manifest_path(path).write_bytes(content)
         with pytest.raises(SurgeonError) as caught:
             load_engine(path)
-        assert code_of(caught) == "B103"
+        assert code_of(caught) == ("E121" if b": 9," in content else "B103")
     manifest_path(path).unlink()
     with pytest.raises(SurgeonError) as caught:
         load_engine(path)

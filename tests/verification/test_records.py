@@ -115,7 +115,7 @@ def put(name: str, value: np.ndarray | None) -> Callable[[Content], None]:
 
 
 DAMAGES: dict[str, tuple[str, Callable[[Content], None]]] = {
-    "another version": ("version 2", meta(lambda told: told["facts"].update(version=2, more=5))),
+    "another version": ("version 0", meta(lambda told: told["facts"].update(version=0, more=5))),
     "another key": ("more", meta(lambda told: told["facts"].update(more=5))),
     "no picture": ("no pictures", meta(lambda told: told["pictures"].clear())),
     "a list": ("", put("meta", np.frombuffer(b"[]", np.uint8))),
