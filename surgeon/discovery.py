@@ -46,6 +46,14 @@ def modules_of(package: str, group: str = "") -> Iterator[ModuleType]:
         yield from _modules_of_entry_points(group)
 
 
+def classes_in(module: ModuleType, base: type[T]) -> Iterator[type[T]]:
+    """Yield what a module holds under any name that is a class derived from ``base``, or ``base`` itself."""
+    for value in vars(module).values():
+        # For Python 3.10, list[int] is an instance of type, and issubclass refuses it.
+        if issubclass(type(value), type) and issubclass(value, base):
+            yield value
+
+
 def by_key(kind: str, members: Iterable[tuple[str, T, str]], code: str = "E112") -> dict[str, T]:
     """Return members by key; each comes with its key and the name of its owner.
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from surgeon.diagnostics import SurgeonError
-from surgeon.discovery import by_key, discover
+from surgeon.discovery import by_key, classes_in, discover
 
 
 def named(module: ModuleType) -> Iterable[tuple[str, int]]:
@@ -75,3 +75,22 @@ def test_an_entry_point_that_cannot_be_loaded_is_e113(package, entry_point) -> N
 def test_one_thing_seen_twice_is_no_duplicate() -> None:
     thing = object()
     assert by_key("things named", [("a", thing, "one"), ("a", thing, "two")]) == {"a": thing}
+
+
+class LooksLikeAClass:
+    """What list[int] is for Python 3.10: an instance of type that issubclass refuses."""
+
+    __class__ = type  # type: ignore[assignment]
+
+
+def test_an_alias_of_a_type_is_no_class() -> None:
+    class Base: ...
+
+    class Derived(Base): ...
+
+    module = ModuleType("things")
+    vars(module).update(numbers=list[int], alias=LooksLikeAClass(), derived=Derived, other=int, base=Base)
+    assert isinstance(module.alias, type)
+    with pytest.raises(TypeError):
+        issubclass(module.alias, Base)
+    assert list(classes_in(module, Base)) == [Derived, Base]

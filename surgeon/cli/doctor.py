@@ -29,7 +29,7 @@ NAME = "doctor"
 TASK = "look"
 SUMMARY = "Show what works on this machine, and what to install for the rest."
 
-NEEDED = ("numpy", "protobuf", "pydantic", "PyYAML", "regex", "tensorboard")
+NEEDED = ("numpy", "protobuf", "pydantic", "PyYAML", "regex")
 OPTIONAL = (
     (("tensorflow", "tensorflow-cpu"), "verifies, writes ONNX, reads SavedModel folders"),
     (("tensorrt",), "builds and runs engines"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from surgeon.discovery import discover
+from surgeon.discovery import classes_in, discover
 from surgeon.graph import TensorSpec
 from surgeon.language import Image
 
@@ -119,6 +119,5 @@ def runner_of(path: Path) -> type[FileRunner] | None:
 
 
 def _runners_in(module: ModuleType) -> Iterator[tuple[str, type[FileRunner]]]:
-    for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, FileRunner):
-            yield from ((suffix, value) for suffix in vars(value).get("suffixes", ()))
+    for value in classes_in(module, FileRunner):  # type: ignore[type-abstract]
+        yield from ((suffix, value) for suffix in vars(value).get("suffixes", ()))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError, error
-from surgeon.discovery import discover
+from surgeon.discovery import classes_in, discover
 from surgeon.graph import AttrValue, Edit, Graph, Ref, TensorSpec
 from surgeon.infer import Inference
 
@@ -132,11 +132,6 @@ def step_types() -> Mapping[str, type[Step]]:
 
 
 def _steps_in(module: ModuleType) -> Iterator[tuple[str, type[Step]]]:
-    for value in vars(module).values():
-        if (
-            isinstance(value, type)
-            and issubclass(value, Step)
-            and value.keyword
-            and value.__module__ == module.__name__
-        ):
+    for value in classes_in(module, Step):
+        if value.keyword and value.__module__ == module.__name__:
             yield value.keyword, value

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-from tensorboard.compat.proto import attr_value_pb2, node_def_pb2, tensor_pb2, tensor_shape_pb2
+
+from surgeon.formats.graphdef.protos import AttrValue, NodeDef, TensorProto, TensorShapeProto
 
 FLOAT, INT32, UINT8, STRING, INT64, BOOL, RESOURCE = 1, 3, 4, 7, 9, 10, 20
 _OF_NUMPY = {"float32": FLOAT, "int32": INT32, "uint8": UINT8, "int64": INT64, "bool": BOOL}
@@ -179,7 +180,7 @@ class NodeWriter:
 
     def _text_const(self, text: bytes, full: str) -> Ref:
         self._types[full] = STRING
-        tensor = tensor_pb2.TensorProto(dtype=STRING, tensor_shape=tensor_shape_pb2.TensorShapeProto())
+        tensor = TensorProto(dtype=STRING, tensor_shape=TensorShapeProto())
         tensor.string_val.append(text)
         self._const(full, STRING, tensor, {})
         return full
@@ -189,7 +190,7 @@ class NodeWriter:
         self._write("Const", full, inputs, {**attrs, "dtype": Type(number), "value": tensor})
 
     def _write(self, op: str, full: str, inputs: Sequence[Ref], attrs: dict[str, Value]) -> None:
-        message = node_def_pb2.NodeDef(name=full, op=op, input=inputs)
+        message = NodeDef(name=full, op=op, input=inputs)
         for key, value in attrs.items():
             _set(message.attr[key], value)
         self.raw(message.SerializeToString(deterministic=True))
@@ -392,8 +393,8 @@ def varint(value: int) -> bytes:
 
 
 def _tensor(array: np.ndarray, number: int) -> Any:
-    shape = tensor_shape_pb2.TensorShapeProto(dim=[{"size": size} for size in array.shape])
-    tensor = tensor_pb2.TensorProto(dtype=number, tensor_shape=shape)
+    shape = TensorShapeProto(dim=[{"size": size} for size in array.shape])
+    tensor = TensorProto(dtype=number, tensor_shape=shape)
     if array.size > 1:
         tensor.tensor_content = array.astype(array.dtype.newbyteorder("<")).tobytes()
     elif array.size:
@@ -415,7 +416,7 @@ def _set(attr: Any, value: Value) -> None:
         attr.f = value
     elif isinstance(value, str):
         attr.s = value.encode()
-    elif isinstance(value, tensor_pb2.TensorProto):
+    elif isinstance(value, TensorProto):
         attr.tensor.CopyFrom(value)
     else:
         attr.list.CopyFrom(_list(value))
@@ -423,12 +424,12 @@ def _set(attr: Any, value: Value) -> None:
 
 def _shape(sizes: tuple[int, ...] | None) -> Any:
     if sizes is None:
-        return tensor_shape_pb2.TensorShapeProto(unknown_rank=True)
-    return tensor_shape_pb2.TensorShapeProto(dim=[{"size": size} for size in sizes])
+        return TensorShapeProto(unknown_rank=True)
+    return TensorShapeProto(dim=[{"size": size} for size in sizes])
 
 
 def _list(values: Sequence[Value]) -> Any:
-    message = attr_value_pb2.AttrValue.ListValue()
+    message = AttrValue.ListValue()
     for value in values:
         if isinstance(value, Type):
             message.type.append(value.number)

@@ -186,7 +186,7 @@ def test_boxes_may_be_joined_second(zoo_ssd: Zoo) -> None:
 
 
 def test_inputs_may_have_their_port_written_out(zoo_ssd: Zoo, tmp_path: Path) -> None:
-    from tensorboard.compat.proto.graph_pb2 import GraphDef
+    from surgeon.formats.graphdef.protos import GraphDef
 
     message = GraphDef()
     message.ParseFromString(zoo_ssd("2018").read_bytes())

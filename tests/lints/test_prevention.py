@@ -249,9 +249,8 @@ def test_ports_and_control_edges_do_not_reach_the_file(converted: Callable[..., 
 
 
 def test_an_edge_with_a_port_in_its_name_is_the_node_that_it_names() -> None:
-    from tensorboard.compat.proto.graph_pb2 import GraphDef
-
     from surgeon.formats.graphdef import from_bytes
+    from surgeon.formats.graphdef.protos import GraphDef
     from surgeon.graph import Ref
 
     message = GraphDef()

@@ -71,7 +71,7 @@ UNKNOWN_TO = {
 CHILD = "surgeon.engine.child"
 """What runs inside TensorRT's process, on devices too; it imports nothing else of ours."""
 
-PROTOBUF = ("google", "tensorboard")
+PROTOBUF = ("google",)
 FOREIGN = {
     "diagnostics": (*PROTOBUF, "yaml", "numpy", "pydantic"),
     "graph": (*PROTOBUF, "yaml", "pydantic"),
@@ -95,7 +95,6 @@ OWNERS = {
     "onnxruntime": ("surgeon.runners.onnxruntime",),
     "tensorrt": (CHILD,),
     "google": ("surgeon.formats",),
-    "tensorboard": ("surgeon.formats", "surgeon.zoo"),
 }
 """The only modules (with what is inside them) that import a package."""
 
@@ -455,7 +454,7 @@ def modules_loaded(*arguments: str) -> set[str]:
 def test_start_up_imports_neither_numpy_nor_pydantic(option: str) -> None:
     loaded = modules_loaded(option)
     assert "surgeon" in loaded
-    assert not loaded & {"numpy", "pydantic", "pydantic_core", "yaml", "google", "tensorboard", *HEAVY}
+    assert not loaded & {"numpy", "pydantic", "pydantic_core", "yaml", "google", *HEAVY}
 
 
 RECIPE = """\
@@ -475,9 +474,9 @@ namespaces:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with a small frozen graph, `small.pb`, and a recipe for it, `small.yaml`."""
-    from tensorboard.compat.proto import graph_pb2, types_pb2
+    from surgeon.formats.graphdef.protos import GraphDef
 
-    graph = graph_pb2.GraphDef()
+    graph = GraphDef()
     chain = (
         ("picture", "Placeholder", []),
         ("pre/scaled", "Relu", ["picture"]),
@@ -486,7 +485,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for name, op, inputs in chain:
         node = graph.node.add(name=name, op=op, input=inputs)
-        node.attr["dtype" if op == "Placeholder" else "T"].type = types_pb2.DT_FLOAT
+        node.attr["dtype" if op == "Placeholder" else "T"].type = 1  # DT_FLOAT
         if op == "Placeholder":
             for size in (1, 4, 4, 3):
                 node.attr["shape"].shape.dim.add(size=size)

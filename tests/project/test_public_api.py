@@ -57,7 +57,7 @@ PUBLIC = [
     "view",
 ]
 FUNCTIONS = [name for name in PUBLIC if name[0].islower()]
-HEAVY = "numpy pydantic pydantic_core yaml google tensorboard tensorflow onnx tensorrt"
+HEAVY = "numpy pydantic pydantic_core yaml google tensorflow onnx tensorrt"
 
 
 def test_the_public_names_are_these() -> None:

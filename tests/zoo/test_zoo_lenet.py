@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tensorboard.compat.proto import graph_pb2
 
+from surgeon.formats.graphdef.protos import GraphDef
 from surgeon.zoo import build_lenet
 
 NODES = [
@@ -32,7 +32,7 @@ NODES = [
 
 
 def test_nodes() -> None:
-    graph = graph_pb2.GraphDef()
+    graph = GraphDef()
     graph.ParseFromString(build_lenet())
     assert [node.name for node in graph.node] == NODES
 

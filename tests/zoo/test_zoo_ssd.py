@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tensorboard.compat.proto import graph_pb2
 
+from surgeon.formats.graphdef.protos import GraphDef
 from surgeon.zoo import SsdOptions, build_ssd, write_ssd
 
 LOOP = "Postprocessor/BatchMultiClassNonMaxSuppression/map"
@@ -50,7 +50,7 @@ ANCHORS = {"2017": "MultipleGridAnchorGenerator/Identity", "2018": JOINED, "2019
 
 
 def nodes(options: SsdOptions) -> dict[str, object]:
-    graph = graph_pb2.GraphDef()
+    graph = GraphDef()
     graph.ParseFromString(build_ssd(options))
     named = {node.name: node for node in graph.node}
     assert len(named) == len(graph.node)
@@ -286,7 +286,7 @@ def test_given_weights() -> None:
         asked[name] = shape
         return np.full(shape, 0.25, np.float32)
 
-    graph = graph_pb2.GraphDef()
+    graph = GraphDef()
     graph.ParseFromString(build_ssd(SsdOptions(), zeros))
     named = {node.name: node for node in graph.node}
     assert asked["BoxPredictor_0/ClassPredictor/weights"] == (1, 1, 128, 12)

@@ -9,9 +9,9 @@ from collections.abc import Collection
 from typing import Any, cast
 
 from google.protobuf.message import Error as ProtobufError
-from tensorboard.compat.proto import function_pb2, graph_pb2, versions_pb2
 
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.formats.graphdef.protos import FunctionDefLibrary, GraphDef, NodeDef, VersionDef
 from surgeon.graph import (
     AttrScalar,
     AttrValue,
@@ -32,6 +32,7 @@ from surgeon.graph.values import misfit
 
 __all__ = [
     "GraphDef",
+    "NodeDef",
     "attr_to_message",
     "constant_error",
     "function_library",
@@ -41,8 +42,6 @@ __all__ = [
     "versions_from_bytes",
     "versions_to",
 ]
-
-GraphDef = graph_pb2.GraphDef
 
 TYPE_NUMBERS = {
     DType.FLOAT32: 1,
@@ -315,19 +314,19 @@ def versions_from(message: Any) -> Versions:
 
 def versions_from_bytes(data: bytes) -> Versions:
     """Return the value of a serialized VersionDef."""
-    return versions_from(versions_pb2.VersionDef.FromString(data))
+    return versions_from(VersionDef.FromString(data))
 
 
 def versions_to(value: Versions) -> Any:
     """Return a VersionDef."""
-    return versions_pb2.VersionDef(
+    return VersionDef(
         producer=value.producer, min_consumer=value.min_consumer, bad_consumers=value.bad_consumers
     )
 
 
 def function_library(data: bytes) -> Any:
     """Return the FunctionDefLibrary of a graph's ``library``."""
-    return function_pb2.FunctionDefLibrary.FromString(data)
+    return FunctionDefLibrary.FromString(data)
 
 
 def _float(value: float) -> float:

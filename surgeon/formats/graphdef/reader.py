@@ -11,6 +11,7 @@ from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.formats.graphdef.messages import (
     TYPES,
     GraphDef,
+    NodeDef,
     constant_error,
     function_library,
     node_from_message,
@@ -127,11 +128,8 @@ def _parsed(parse: Callable[[bytes], _T], data: bytes, what: str) -> _T:
         raise _Malformed(f"its {what} cannot be parsed: {exc}") from None
 
 
-_NODE = GraphDef.DESCRIPTOR.fields_by_name["node"].message_type._concrete_class
-
-
 def _node(mapped: MappedFile, field: Field, source: str) -> Node:
-    message = _NODE()
+    message = NodeDef()
     tensors: dict[str, Tensor] = {}
     if field.end - field.begin < IN_FILE:
         data = bytes(mapped.view[field.begin : field.end])
@@ -273,9 +271,12 @@ def parse_text(mapped: MappedFile, file: Path) -> Graph:
 
 
 def from_message(message: Any, source: str = "") -> Graph:
-    """Return the graph of a GraphDef message (of this package's protobuf classes), which is left as it is."""
+    """Return the graph of a GraphDef message of this package or of TensorFlow; the message stays as it is."""
     rest = GraphDef()
-    rest.CopyFrom(message)
+    if isinstance(message, GraphDef):
+        rest.CopyFrom(message)
+    else:
+        rest.ParseFromString(message.SerializeToString())
     with no_garbage_collection():
         nodes = [node_from_message(node, None, source) for node in rest.node]
     for field in ("node", "versions", "library"):

@@ -12,7 +12,7 @@ from google.protobuf.message import Error as ProtobufError
 
 from surgeon.atomic import checked, writing
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.formats.graphdef.messages import TYPE_NUMBERS, GraphDef, node_to_message, versions_to
+from surgeon.formats.graphdef.messages import TYPE_NUMBERS, GraphDef, NodeDef, node_to_message, versions_to
 from surgeon.formats.graphdef.wire import framed, tag, varint
 from surgeon.graph import Graph, MappedFile, Node, TensorRef
 
@@ -131,12 +131,9 @@ def _chunks(graph: Graph) -> Iterator[bytes | memoryview]:
         yield graph.extra
 
 
-_NODE = GraphDef.DESCRIPTOR.fields_by_name["node"].message_type._concrete_class
-
-
 def _node_chunks(node: Node) -> Iterator[bytes | memoryview]:
     large = {key: value for key, value in node.attrs.items() if isinstance(value, TensorRef)}
-    message = _NODE()
+    message = NodeDef()
     node_to_message(node, message, large)
     head = message.SerializeToString(deterministic=True)
     if not large:

@@ -22,20 +22,20 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
         ("extra_fields", 100, "map string Data"),
     ),
     "Data": (
-        ("s", 1, "string|"),
-        ("s_list", 2, "ListString|"),
-        ("d", 3, "double|"),
-        ("d_list", 4, "ListDouble|"),
-        ("b", 5, "bool|"),
-        ("b_list", 6, "ListBool|"),
-        ("i", 7, "int64|"),
-        ("i_list", 8, "ListInt64|"),
-        ("blob", 9, "bytes|"),
-        ("ref", 100, "string|"),
-        ("dtype", 101, "int32|"),
-        ("dtype_list", 102, "ListDataType|"),
-        ("dim_orders", 103, "DimensionOrders|"),
-        ("dim_orders_list", 104, "ListDimensionOrders|"),
+        ("s", 1, "string|content"),
+        ("s_list", 2, "ListString|content"),
+        ("d", 3, "double|content"),
+        ("d_list", 4, "ListDouble|content"),
+        ("b", 5, "bool|content"),
+        ("b_list", 6, "ListBool|content"),
+        ("i", 7, "int64|content"),
+        ("i_list", 8, "ListInt64|content"),
+        ("blob", 9, "bytes|content"),
+        ("ref", 100, "string|content"),
+        ("dtype", 101, "int32|content"),
+        ("dtype_list", 102, "ListDataType|content"),
+        ("dim_orders", 103, "DimensionOrders|content"),
+        ("dim_orders_list", 104, "ListDimensionOrders|content"),
     ),
     "ListString": (("val", 1, "string*"),),
     "ListDouble": (("val", 1, "double*"),),
@@ -50,46 +50,9 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
 
 @lru_cache(maxsize=1)
 def _classes() -> dict[str, Any]:
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from surgeon.formats.protos import message_classes
 
-    file = descriptor_pb2.FileDescriptorProto(name="surgeon/uff.proto", package="uff", syntax="proto3")
-    for name, rows in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field, number, kind in rows:
-            _add_field(message, field, number, kind)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"uff.{name}")) for name in _MESSAGES
-    }
-
-
-def _add_field(message: Any, name: str, number: int, kind: str) -> None:
-    field = message.field.add(name=name, number=number)
-    field.label = (
-        field.LABEL_REPEATED if kind.endswith("*") or kind.startswith("map ") else field.LABEL_OPTIONAL
-    )
-    if kind.startswith("map "):
-        _, key, value = kind.split()
-        entry = message.nested_type.add(name="".join(word.capitalize() for word in name.split("_")) + "Entry")
-        entry.options.map_entry = True
-        _add_field(entry, "key", 1, key)
-        _add_field(entry, "value", 2, value)
-        _set_type(field, f"{message.name}.{entry.name}")
-        return
-    if kind.endswith("|"):
-        if not message.oneof_decl:
-            message.oneof_decl.add(name="content")
-        field.oneof_index = 0
-    _set_type(field, kind.rstrip("*|"))
-
-
-def _set_type(field: Any, kind: str) -> None:
-    scalar = getattr(field, f"TYPE_{kind.upper()}", None) if kind.islower() else None
-    if scalar is None:
-        field.type, field.type_name = field.TYPE_MESSAGE, f".uff.{kind}"
-    else:
-        field.type = scalar
+    return message_classes("uff", _MESSAGES)
 
 
 def message(name: str) -> Any:

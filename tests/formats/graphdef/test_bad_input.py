@@ -14,16 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tensorboard.compat.proto import graph_pb2
 
 from surgeon.atomic import write_bytes, write_text, writing
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.formats.graphdef import check_frozen, from_bytes, load_graph, save_graph, to_bytes
+from surgeon.formats.graphdef.protos import GraphDef
 from surgeon.formats.uff import export_uff, write_uff
 from surgeon.graph import DType, Graph, Node, Ref, SetAttr, TensorValue, apply_edits, parse_graph
 from surgeon.installation import install_command
 
-GraphDef = graph_pb2.GraphDef
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 102406955\n"
 
 

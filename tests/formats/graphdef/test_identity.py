@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tensorboard.compat.proto import graph_pb2
 
 from surgeon.diagnostics import SurgeonError
 from surgeon.formats.graphdef import (
@@ -22,6 +21,7 @@ from surgeon.formats.graphdef import (
     to_bytes,
     to_message,
 )
+from surgeon.formats.graphdef.protos import GraphDef
 from surgeon.graph import (
     DType,
     Func,
@@ -36,8 +36,6 @@ from surgeon.graph import (
     TensorValue,
     Versions,
 )
-
-GraphDef = graph_pb2.GraphDef
 
 
 def rich_message() -> Any:
