@@ -13,6 +13,7 @@ from types import ModuleType
 from surgeon.cli import console
 from surgeon.cli.order import check_order
 from surgeon.cli.progress import showing_stages
+from surgeon.cli.streams import received, streams_of
 from surgeon.cli.usage import FrontPage, Parser, usage
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.discovery import discover
@@ -67,7 +68,7 @@ def parser() -> FrontPage:
         text = _EXAMPLE.sub("    ", (module.__doc__ or "").strip())
         sub = below.add_parser(name, help=module.SUMMARY, description=text)
         module.add_arguments(sub)
-        sub.set_defaults(run=module.run, wrong_usage=sub.error)
+        sub.set_defaults(run=module.run, wrong_usage=sub.error, **streams_of(module))
         _add_shared(sub, argparse.SUPPRESS)
         sub.usage = usage(sub).replace("%", "%%")
     return top
@@ -143,7 +144,8 @@ def show_help(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     try:
-        with showing_stages(line=not (args.quiet or args.json), verbose=args.verbose and not args.quiet):
+        showing = showing_stages(line=not (args.quiet or args.json), verbose=args.verbose and not args.quiet)
+        with showing, received(args):
             code: int = args.run(args)
         console.finish()
         return code

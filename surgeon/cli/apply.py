@@ -9,12 +9,15 @@ import argparse
 from pathlib import Path
 
 from surgeon.cli import console
-from surgeon.cli.next_step import after_convert
+from surgeon.cli.next_step import after_convert, suffixes
 from surgeon.cli.options import add_plugin_path, add_target
+from surgeon.cli.streams import product, spoken
 
 NAME = "apply"
 TASK = "convert"
 SUMMARY = "Replay a plan on the model it was made for, and export the result."
+INPUTS = ("plan", "model")
+OUTPUTS = ("output",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.api.convert import replay
     from surgeon.rewrite import read_plan
 
-    done = replay(
-        read_plan(args.plan), args.model, args.output, target=args.target, plugin_paths=args.plugin_paths
-    )
+    plan = read_plan(args.plan)
+    with product(args, args.output, suffixes(args.target or plan.target or None)[0]) as output:
+        done = replay(plan, args.model, output, target=args.target, plugin_paths=args.plugin_paths)
     console.say_diagnostics(done.warnings)
     if args.json:
         console.show_json(
@@ -48,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         )
     else:
         console.say(
-            f"{done.output}: {console.size(done.bytes_written)} for {done.target}; "
+            f"{spoken(args, 'output')}: {console.size(done.bytes_written)} for {done.target}; "
             f"{console.number(done.nodes_before)} nodes became {console.number(done.nodes_after)}"
         )
         after_convert(args.output, done.target, None)

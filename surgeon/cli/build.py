@@ -27,6 +27,7 @@ from surgeon.cli.options import (
 NAME = "build"
 TASK = "deploy"
 SUMMARY = "Build a TensorRT engine from a recipe and a model, or from a UFF, ONNX or Caffe file."
+INPUTS = ("recipe", "model")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

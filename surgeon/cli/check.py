@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NAME = "check"
 TASK = "write"
 SUMMARY = "Validate a recipe; with a model, try it without writing anything."
+INPUTS = ("recipe", "model")
 _REMARKS = Alias("surgeon.cli.check --json", "remarks", "diagnostics", removal="0.2.0")
 
 

@@ -10,9 +10,9 @@ import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
-from surgeon.diagnostics import Diagnostic, Severity, error
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
 from surgeon.display import number as number
 from surgeon.display import printable
 from surgeon.display import size as size
@@ -90,6 +90,19 @@ def show_json(value: Any) -> None:
     _write(json.dumps(value, indent=2, default=list) + "\n")
 
 
+def show_bytes(write: Callable[[BinaryIO], None]) -> None:
+    """Write a product that is no text; raise SurgeonError E105 where standard output cannot be written."""
+    _write("", flush=True)
+    try:
+        write(sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        abandon()
+        raise _unwritable(exc) from None
+
+
 def finish() -> None:
     """See that the product has left this process; raise SurgeonError E105 where it cannot."""
     _write("", flush=True)
@@ -151,11 +164,15 @@ def _write(text: str, flush: bool = False) -> None:
         raise
     except OSError as exc:
         abandon()
-        raise error(
-            "E105",
-            f"standard output cannot be written: {exc.strerror or exc}",
-            help=["free some space, or write elsewhere"],
-        ) from None
+        raise _unwritable(exc) from None
+
+
+def _unwritable(exc: OSError) -> SurgeonError:
+    return error(
+        "E105",
+        f"standard output cannot be written: {exc.strerror or exc}",
+        help=["free some space, or write elsewhere"],
+    )
 
 
 def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.cli import console
-from surgeon.cli.next_step import after_convert, recipe_words
+from surgeon.cli.next_step import after_convert, recipe_words, suffixes
 from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
+from surgeon.cli.streams import product, spoken
 from surgeon.deprecation import Alias
 from surgeon.formats.format import shipped_formats
 
 NAME = "convert"
 TASK = "convert"
 SUMMARY = "Rewrite a model by a recipe and export it as UFF, ONNX or a graph."
+INPUTS = ("recipe", "model")
+OUTPUTS = ("output",)
 _REMARKS = Alias("surgeon.cli.convert --json", "remarks", "diagnostics", removal="0.2.0")
 _WARNINGS = Alias("surgeon.cli.convert --json", "warnings", "diagnostics", removal="0.2.0")
 
@@ -61,14 +64,15 @@ def format_arguments(args: argparse.Namespace) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> int:
     import surgeon
 
-    done = surgeon.convert(
-        args.recipe,
-        args.model,
-        args.output,
-        anchors=args.anchors,
-        **format_arguments(args),
-        **recipe_arguments(args),
-    )
+    with product(args, args.output, suffixes(args.target)[0]) as output:
+        done = surgeon.convert(
+            args.recipe,
+            args.model,
+            output,
+            anchors=args.anchors,
+            **format_arguments(args),
+            **recipe_arguments(args),
+        )
     for note in done.plan.diagnostics:
         console.say_lines(note.render())
     console.say_diagnostics(done.warnings)
@@ -89,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         )
         return 0
     console.say(
-        f"{done.output}: {console.size(done.bytes_written)} for {done.target}; "
+        f"{spoken(args, 'output')}: {console.size(done.bytes_written)} for {done.target}; "
         f"{console.number(done.nodes_before)} nodes became {console.number(done.nodes_after)}"
     )
     for rendered in done.plugins:

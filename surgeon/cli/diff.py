@@ -11,10 +11,13 @@ import os
 from pathlib import Path
 
 from surgeon.cli import console
+from surgeon.cli.streams import product, spoken
 
 NAME = "diff"
 TASK = "look"
 SUMMARY = "Show how two graphs differ."
+INPUTS = ("a", "b")
+OUTPUTS = ("html",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,10 +37,13 @@ def run(args: argparse.Namespace) -> int:
     import surgeon
     from surgeon.graph.diff import render
 
-    found = surgeon.diff(args.a, args.b, html=args.html)
-    if args.html is not None:
-        size = args.html.stat().st_size if os.path.isfile(args.html) else 0
-        console.say(f"{args.html}: the page, {console.size(size)}")
+    if args.html is None:
+        found = surgeon.diff(args.a, args.b)
+    else:
+        with product(args, args.html, ".html") as page:
+            found = surgeon.diff(args.a, args.b, html=page)
+            size = page.stat().st_size if os.path.isfile(page) else 0
+        console.say(f"{spoken(args, 'html')}: the page, {console.size(size)}")
     if args.json:
         console.show_json(found.to_json())
     elif args.html is None:

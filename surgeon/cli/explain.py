@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NAME = "explain"
 TASK = "look"
 SUMMARY = "Explain an error code, plugin, step, operation, target or recipe, or a log."
+STREAMS = ("log",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,12 +14,16 @@ import argparse
 from pathlib import Path
 
 from surgeon.cli import console
+from surgeon.cli.next_step import given_model
 from surgeon.cli.options import add_plugin_path, add_target
+from surgeon.cli.streams import STREAM
 from surgeon.deprecation import Alias
 
 NAME = "init"
 TASK = "write"
 SUMMARY = "Write a recipe for a detector, read off its graph."
+INPUTS = ("model", "pipeline_config")
+OUTPUTS = ("output",)
 _REMARKS = Alias("surgeon.cli.init --json", "remarks", "diagnostics", removal="0.2.0")
 
 
@@ -57,6 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import surgeon
+
+    if args.output == Path(STREAM):
+        args.output = None
 
     made = surgeon.init(
         args.model,
@@ -97,5 +104,5 @@ def run(args: argparse.Namespace) -> int:
         given = [word for path in args.plugin_paths for word in ("--plugin-path", str(path))]
         given += ["--target", args.target] if args.target else []
         recipe = "RECIPE" if args.output is None else str(args.output)
-        console.next_step(["surgeon", "verify", recipe, args.model, *given])
+        console.next_step(["surgeon", "verify", recipe, given_model(args), *given])
     return 0

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
+from surgeon.cli.next_step import given_model
 from surgeon.cli.options import add_paths, add_target
+from surgeon.cli.streams import spoken
 from surgeon.deprecation import Alias
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 NAME = "inspect"
 TASK = "look"
 SUMMARY = "Show what a model consists of and which recipes fit it."
+INPUTS = ("model",)
 _REMARKS = Alias("surgeon.cli.inspect --json", "remarks", "diagnostics", removal="0.2.0")
 
 MOST = 40
@@ -64,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.show_json(_plain(found))
     else:
-        _show(found, args.ops, args.model)
+        _show(found, args.ops, spoken(args, "model"))
         console.say_diagnostics(found.diagnostics)
         _show_next(found, args)
     return 0
@@ -149,10 +152,10 @@ def _show_next(found: Inspection, args: argparse.Namespace) -> None:
     folders = [("--recipe-path", args.recipe_paths), ("--plugin-path", args.plugin_paths)]
     given = [word for flag, paths in folders for path in paths for word in (flag, str(path))]
     given += ["--target", args.target] if args.target else []
-    model = Path(args.model)
+    model = Path("my" if args.received else args.model)
     if found.fits:
-        console.next_step(["surgeon", "verify", found.fits[0].recipe, args.model, *given])
+        console.next_step(["surgeon", "verify", found.fits[0].recipe, given_model(args), *given])
     elif found.family:
-        console.next_step(["surgeon", "init", args.model, "-o", f"{model.stem}.yaml"])
-    elif not format_of(args.model).rewritable:
+        console.next_step(["surgeon", "init", given_model(args), "-o", f"{model.stem}.yaml"])
+    elif not format_of(args.model).rewritable and not args.received:
         console.next_step(["surgeon", "build", args.model, "-o", str(model.with_suffix(".engine"))])

@@ -14,7 +14,8 @@ from surgeon.cli import console
 
 def recipe_words(args: argparse.Namespace, model: object = None) -> list[str]:
     """Return a verb's recipe and model with the options that belong to them, as another verb takes them."""
-    words = [str(args.recipe), str(model if model is not None else args.model)]
+    recipe = args.recipe if isinstance(args.recipe, str) else "RECIPE"
+    words = [recipe, str(model) if model is not None else given_model(args)]
     for name, value in args.parameters:
         words += ["--set", f"{name}={value}"]
     for flag, folders in (("--recipe-path", args.recipe_paths), ("--plugin-path", args.plugin_paths)):
@@ -27,8 +28,15 @@ def recipe_words(args: argparse.Namespace, model: object = None) -> list[str]:
 
 def name_for(args: argparse.Namespace) -> str:
     """Return the name that files made by a recipe may have, without a suffix."""
-    recipe = str(args.recipe)
-    return "out" if recipe == "-" else Path(recipe).stem if recipe.endswith((".yaml", ".yml")) else recipe
+    recipe = args.recipe
+    if not isinstance(recipe, str):
+        return str(recipe.name)
+    return Path(recipe).stem if recipe.endswith((".yaml", ".yml")) else recipe
+
+
+def given_model(args: argparse.Namespace) -> str:
+    """Return a verb's model as it was given, or a placeholder for one from standard input."""
+    return "MODEL" if args.received in ("model", "rest") else str(args.model)
 
 
 def after_verify(args: argparse.Namespace) -> None:

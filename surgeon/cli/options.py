@@ -94,7 +94,8 @@ def recipe_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword arguments of :mod:`surgeon.api` that the shared arguments give."""
     return {
         "target": args.target,
-        "parameters": dict(args.parameters),
+        # A recipe from standard input was read with its parameters.
+        "parameters": dict(args.parameters) if isinstance(args.recipe, str | None) else None,
         "recipe_paths": args.recipe_paths,
         "plugin_paths": args.plugin_paths,
     }

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from surgeon.cli import console
 from surgeon.cli.check import nodes_of, show_derivations
-from surgeon.cli.next_step import after_verify, name_for, suffixes
+from surgeon.cli.next_step import after_verify, given_model, name_for, suffixes
 from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments, shown_place
+from surgeon.cli.streams import STREAM
 
 if TYPE_CHECKING:
     from surgeon.graph import Drop, Edit, Ref
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 NAME = "plan"
 TASK = "write"
 SUMMARY = "Show what a recipe would change in a model, step by step."
+INPUTS = ("recipe", "model")
+OUTPUTS = ("output",)
 
 MOST = 12
 """Lines that one step shows of a kind; the JSON twin has all."""
@@ -47,19 +50,20 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.rewrite import plan_to_json, write_plan
 
     made = surgeon.plan(args.recipe, args.model, anchors=args.anchors, **recipe_arguments(args))
-    if args.output is not None:
+    to_stream = args.output == Path(STREAM)
+    if args.output is not None and not to_stream:
         write_plan(made, args.output)
         console.say(f"{args.output}: the plan")
-    if args.json:
+    if args.json or to_stream:
         console.show_json(plan_to_json(made))
     elif args.output is None:
         show_plan(made)
-    if not args.json:
+    if not args.json and not to_stream:
         if args.output is None:
             after_verify(args)
         else:
             output = name_for(args) + suffixes(args.target)[0]
-            console.next_step(["surgeon", "apply", str(args.output), args.model, "-o", output])
+            console.next_step(["surgeon", "apply", str(args.output), given_model(args), "-o", output])
     return 0
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 NAME = "run"
 TASK = "run"
 SUMMARY = "Detect objects in pictures with an engine, an ONNX file, or a recipe and its model."
+INPUTS = ("recipe", "rest")
 EXIT_UNREAD = 1
 
 _LINES = 20
@@ -133,7 +134,7 @@ def _model_and_pictures(args: argparse.Namespace) -> tuple[str | None, list[str]
     from surgeon.diagnostics import error
     from surgeon.runners.detect import is_network
 
-    if is_network(args.recipe):
+    if isinstance(args.recipe, str) and is_network(args.recipe):
         return args.model, args.rest
     model, *pictures = args.rest
     usage = "surgeon run RECIPE MODEL PICTURE..., or surgeon run ENGINE PICTURE... with a .engine file"

@@ -16,10 +16,12 @@ from pathlib import Path
 
 from surgeon.cli import console
 from surgeon.cli.options import add_plugin_path
+from surgeon.cli.streams import STREAM
 
 NAME = "schema"
 TASK = "write"
 SUMMARY = "Print the JSON schema of recipes, for editors."
+OUTPUTS = ("output",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.language.schema import schema_text
 
     catalog = load_catalog(args.plugin_paths)
-    if args.output is None:
+    if args.output is None or args.output == Path(STREAM):
         console.show_json(recipe_schema(catalog))
     else:
         check_generated(args.output)

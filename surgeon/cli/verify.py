@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from surgeon.cli import console
 from surgeon.cli.next_step import after_verify, name_for, recipe_words
 from surgeon.cli.options import add_anchors, add_plugin_libraries, add_recipe, add_target, recipe_arguments
+from surgeon.cli.streams import spoken
 
 if TYPE_CHECKING:
     from surgeon.verification import DetectionComparison, Difference, TensorComparison, Verdict, Verification
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 NAME = "verify"
 TASK = "prove"
 SUMMARY = "Prove that a model and its rewritten graph detect the same."
+INPUTS = ("recipe", "model")
 EXIT_FAILED = 3
 
 _LINES = 20
@@ -141,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.show_json(found.to_json())
     else:
-        show(found, str(args.model or args.original))
+        show(found, spoken(args, "model" if args.model else "original"))
     if args.store is not None:
         console.say(
             f"{args.store}: what the original computes of {console.plural(len(found.pictures), 'picture')}"

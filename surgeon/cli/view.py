@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
 from surgeon.cli.options import add_anchors, add_recipe, add_target, port_number, recipe_arguments
+from surgeon.cli.streams import product, spoken
 from surgeon.cli.verify import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 NAME = "view"
 TASK = "look"
 SUMMARY = "Show a model before and after, in the browser or as an HTML page."
+INPUTS = ("recipe", "model", "verification")
+OUTPUTS = ("html",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,18 +130,21 @@ def _write(args: argparse.Namespace) -> int:
                 output=Path(folder),
                 **recipe_arguments(args),
             )
-        report = _report(
-            args, html=args.html, verification=verified if verified is not None else args.verification
-        )
+        verification = verified if verified is not None else args.verification
+        if args.html is None:
+            report, page = _report(args, verification=verification), 0
+        else:
+            with product(args, args.html, ".html") as file:
+                report = _report(args, html=file, verification=verification)
+                page = file.stat().st_size if os.path.isfile(file) else 0
     written = write_explorer(report, args.export) if args.export is not None else ()
-    page = args.html.stat().st_size if args.html is not None and os.path.isfile(args.html) else 0
     if args.json:
         files = {"explorer": [str(path) for path in written]} if written else {}
         pages = {"page": str(args.html), "bytes": page} if args.html is not None else {}
         console.show_json({**pages, **files, **_plain(report)})
     else:
         if args.html is not None:
-            console.say(f"{args.html}: the page, {console.size(page)}")
+            console.say(f"{spoken(args, 'html')}: the page, {console.size(page)}")
         _say_export(written)
     return 0 if verified is None or verified.passed else EXIT_FAILED
 

@@ -223,6 +223,10 @@ class Format(ABC):
         """Return what :meth:`write` would refuse in a rewritten graph, as far as that is cheap to see."""
         return ()
 
+    def begins(self, head: bytes) -> bool:
+        """Return whether a file of the format begins so; False where that cannot be told."""
+        return False
+
     def operations(self) -> Mapping[str, str] | None:
         """Return how each of TensorFlow's operations is written; None where all of them may be."""
         return None
@@ -272,6 +276,12 @@ def format_by_suffix(path: PathLike) -> Format | None:
 def format_of(path: PathLike) -> Format:
     """Return the format of a file or folder by its suffix; a graph of TensorFlow where that says nothing."""
     return format_by_suffix(path) or next(form for form in all_formats().values() if form.rewritable)
+
+
+def format_by_content(head: bytes) -> Format:
+    """Return the format of a file by its first bytes; a graph of TensorFlow where no other knows them."""
+    known = (form for form in all_formats().values() if form.begins(head))
+    return next(known, None) or next(form for form in all_formats().values() if form.rewritable)
 
 
 def open_model(path: PathLike) -> ModelFile:

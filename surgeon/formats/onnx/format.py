@@ -54,6 +54,10 @@ class OnnxFormat(Format):
 
         return OnnxFile(Path(path))
 
+    def begins(self, head: bytes) -> bool:
+        """Return whether a file begins with one version number, as ModelProto does."""
+        return head[:1] == b"\x08" and head[2:3] not in (b"\x10", b"")
+
     def write(
         self,
         graph: Graph,

@@ -33,6 +33,10 @@ class UffFormat(Format):
 
         return UffFile(path)
 
+    def begins(self, head: bytes) -> bool:
+        """Return whether a file begins with two version numbers, as MetaGraph does."""
+        return head[:1] == b"\x08" and head[2:3] == b"\x10"
+
     def write(
         self,
         graph: Graph,
