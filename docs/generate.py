@@ -108,8 +108,8 @@ Warnings, hints and progress go to standard error; progress is shown on a termin
 `--json`.
 
 `-` in the place of RECIPE, MODEL or PLAN is standard input, and in the place of an output file standard
-output: `surgeon convert my.yaml - -o - < model.pb | surgeon inspect -`. Without `--target`, `convert -o -` writes
-UFF. A binary file is not written to a terminal.
+output: `surgeon convert my.yaml - -o - < model.pb | surgeon inspect -`. Without `--target`, `convert -o -`
+writes UFF. A binary file is not written to a terminal.
 
 Wrong usage ends with exit code 2 and shows the verb's own usage. For a misspelt verb, option or choice, the
 message names the nearest spelling. RECIPE comes before MODEL everywhere; where they are swapped, the message
