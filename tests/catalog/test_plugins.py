@@ -64,6 +64,7 @@ def test_numbers_of_a_300_by_300_ssd() -> None:
 # Fields
 
 
+@pytest.mark.determinism
 def test_defaults_become_explicit_in_the_order_of_declaration(catalog: Catalog) -> None:
     fields = catalog["NMS_TRT"].complete(NMS, version=(8, 5, 1))
     assert list(fields) == [*NMS, "codeType", "scoreBits", "isBatchAgnostic"]
@@ -455,6 +456,7 @@ def test_a_plugin_node_with_wrong_fields_is_unknown_and_a_contradiction(catalog:
     assert name == "wrong" and "'axis'" in message
 
 
+@pytest.mark.determinism
 def test_inputs_by_port_follow_the_order_field_or_the_definition() -> None:
     catalog = load_catalog()
     refs = Ref("a"), Ref("b", 1), Ref("c")

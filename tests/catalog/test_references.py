@@ -189,6 +189,7 @@ def test_a_change_may_change_shapes_and_an_unknown_one_is_c117(doubling: Make) -
     assert found.code == "C117" and "'first-alone'" in found.notes[0]
 
 
+@pytest.mark.determinism
 def test_counterfactuals_stand_in_the_order_of_trial(doubling: Make) -> None:
     text = """\
 from surgeon.catalog.reference import Counterfactual
@@ -264,6 +265,7 @@ def test_changes_are_still_read_with_a_warning(doubling: Make) -> None:
     assert reference.changes == {"b": "one", "a": "two"}
 
 
+@pytest.mark.determinism
 def test_the_earlier_names_of_changes_keep_their_order_and_what_avoids_them(doubling: Make) -> None:
     text = "CHANGES = {'keep-all': 'k', 'mine': 'm', 'all-candidates': 'a'}\ndef run(f, i, c): return []"
     with pytest.warns(DeprecationWarning, match="COUNTERFACTUALS"):

@@ -36,6 +36,7 @@ def chain(count: int) -> Iterable[Node]:
         yield Node(f"n{i}", "Relu", (Ref(f"n{i - 1}"),))
 
 
+@pytest.mark.determinism
 def test_a_graph_is_a_mapping_in_order() -> None:
     graph = parse_graph("graph v1\nb = P()\na = Q(b:2, ^b)\n")
     assert [n.name for n in graph] == list(graph.nodes) == ["b", "a"]
@@ -119,6 +120,7 @@ def assert_in_order(graph: Graph) -> None:
             assert graph[source].op == "NextIteration" or place[source] < place[node.name]
 
 
+@pytest.mark.determinism
 def test_topological_order_follows_the_graph_where_it_can() -> None:
     graph = parse_graph("graph v1\nc = P(b)\na = P()\nb = P(a)\nd = P()\n")
     assert graph.topological() == ["a", "b", "c", "d"]
@@ -150,6 +152,7 @@ def test_any_other_cycle_is_refused_and_shown(text: str, path: str) -> None:
     assert path in str(caught.value)
 
 
+@pytest.mark.determinism
 def test_random_graphs_are_ordered() -> None:
     rng = random.Random(5)
     for _ in range(30):

@@ -489,6 +489,7 @@ def test_feeds_and_static_shapes_take_the_place_of_data() -> None:
     assert code_of(caught) == "I102"
 
 
+@pytest.mark.determinism
 def test_the_order_of_questions_does_not_matter() -> None:
     graph = Graph(FLATTEN)
     forward, backward = Inference(graph), Inference(graph)

@@ -466,6 +466,7 @@ def test_what_is_known_of_the_graph_is_taken_for_that_graph_alone(catalog: Catal
         assert [d.code for d in find_problems(wrong, target, catalog, None, inference)] == ["L101"]
 
 
+@pytest.mark.determinism
 def test_contradictions_are_listed_in_the_order_of_the_graph(catalog: Catalog) -> None:
     from surgeon.targets import load_target
 

@@ -446,6 +446,7 @@ SPAN = Span("r.yaml", 3, 5)
         ("fold-constants", {}),
     ],
 )
+@pytest.mark.determinism
 def test_every_edit_has_its_place(keyword: str, options: dict[str, Any]) -> None:
     more = text(
         "p = Placeholder() {dtype: float32, shape: shape[?]}\nk = Const() {dtype: int32, value: tensor<int32[]: 1>}\n"

@@ -207,6 +207,7 @@ def test_a_node_in_front_that_reads_nothing_stays_so() -> None:
     assert graph["Front"].inputs == ()
 
 
+@pytest.mark.determinism
 def test_the_result_does_not_depend_on_the_map_order() -> None:
     nodes = [new("In", "Placeholder", like=Ref("pre/b")), new("Post")]
     one, _ = collapse(BASE, nodes, {"x": "In", "pre": "In", "post": "Post"}, ("Post",))

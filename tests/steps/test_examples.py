@@ -19,6 +19,7 @@ AROUND: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("step_type", STEPS, ids=lambda s: s.keyword)
+@pytest.mark.determinism
 def test_example(step_type: type[Step]) -> None:
     before, declaration, after = parse_example(step_type)
     made = run_step(step_type.model_validate(declaration), before, **AROUND.get(step_type.keyword, {}))

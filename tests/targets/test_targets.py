@@ -33,6 +33,7 @@ def code_of(action: Callable[[], object]) -> str:
     return caught.value.diagnostics[0].code
 
 
+@pytest.mark.determinism
 def test_every_target_is_there_in_order_of_versions() -> None:
     assert target_names() == EXPECTED
     assert tuple(all_targets()) == EXPECTED

@@ -127,6 +127,7 @@ def test_a_mistake_in_a_plugin_without_an_order_field_is_seen_alone(model: Path,
     assert verification.verdicts[1].outcome is Outcome.FAILED
 
 
+@pytest.mark.determinism
 def test_counterfactuals_are_tried_in_their_order_and_named_once() -> None:
     catalog = load_catalog()
     references = [catalog.reference(op) for op in ("NMS_TRT", "NMSDynamic_TRT", "GridAnchor_TRT")]

@@ -373,6 +373,7 @@ def test_the_files_are_written_and_always_the_same(demo_report: ChangeReport, tm
     assert list(explorer_files(report_graph(demo_report.after.graph))) == ["graph.json", "colours.json"]
 
 
+@pytest.mark.determinism
 def test_the_order_of_the_files_is_that_of_the_graph(report: ChangeReport) -> None:
     data = json.loads(explorer_files(report)["before.json"])
     assert report.before is not None

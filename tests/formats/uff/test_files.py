@@ -301,6 +301,7 @@ def test_describe(exported):
         (("NC", "CK"), "orders_NC_CK", ((0, 1), (1, 0))),
     ],
 )
+@pytest.mark.determinism
 def test_dimension_orders(formats, key, encoded):
     assert orders(*formats) == (key, UffValue("dim_orders_list", tuple(((-1, ints),) for ints in encoded)))
 
