@@ -8,7 +8,9 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+# What is imported is compiled then, and kept: of all that is installed that is a small part.
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile
+unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 2
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 CHOSEN = $(if $(ROOM),tests/$(ROOM)) -m "$(if $(FAST),not slow and )not exhaustive"
@@ -67,11 +69,22 @@ $(VENV_TENSORRT)/tested: $(VENV_TENSORRT)/installed
 	LD_LIBRARY_PATH=$${libraries}$(VENV_TENSORRT)/lib/python3.10/site-packages/tensorrt \
 		$(VENV_TENSORRT)/bin/pytest -q tests/catalog/test_registry.py tests/engine
 
-$(VENV_TENSORRT)/installed: setup.cfg
+# What other projects give comes first, and may be installed beside $(VENV): this project is only built once at a time.
+$(VENV_TENSORRT)/required: setup.cfg
 	@echo "installing TensorRT 8.5.3.1 for $$($(PYTHON310) --version) (1.5 GB, once)"
 	$(PYTHON310) -m venv $(VENV_TENSORRT)
-	$(VENV_TENSORRT)/bin/python -m pip install -q --disable-pip-version-check --editable '.[tensorrt]' onnx pytest hypothesis
+	@$(PYTHON310) -c 'import configparser; c = configparser.ConfigParser(interpolation=None); c.read("setup.cfg"); \
+		print(c["options"]["install_requires"], c["options.extras_require"]["tensorrt"], sep="\n")' > $@.txt
+	$(VENV_TENSORRT)/bin/python -m pip install -q --disable-pip-version-check --no-compile -r $@.txt onnx pytest hypothesis
 	@touch $@
+
+$(VENV_TENSORRT)/installed: $(VENV_TENSORRT)/required
+	$(VENV_TENSORRT)/bin/python -m pip install -q --disable-pip-version-check --no-compile --no-deps --editable .
+	@touch $@
+
+.PHONY: required-tensorrt
+required-tensorrt:
+	@if [ -n "$(PYTHON310)" ]; then $(MAKE) --no-print-directory $(VENV_TENSORRT)/required; fi
 
 lint: $(VENV)/installed-dev
 	$(BIN)/python -m ruff format --check .
@@ -116,7 +129,8 @@ $(VENV)/installed-tensorflow: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(PIP) --editable '.[tensorflow,pictures]'
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed-tensorflow
-	@echo "installing the development tools"
-	$(PIP) --editable '.[dev,training,onnx]'
-	@touch $@
+$(VENV)/installed-dev: setup.cfg pyproject.toml | $(VENV)/bin/python
+	@echo "installing the package with TensorFlow for the CPU and the development tools (a few minutes, once)"
+	@$(BIN)/python -m pip uninstall -q -y --disable-pip-version-check surgeon 2> /dev/null  # the old name
+	$(PIP) --editable '.[tensorflow,pictures,dev,training,onnx]'
+	@touch $(VENV)/installed-tensorflow $@
