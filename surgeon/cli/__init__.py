@@ -8,14 +8,16 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 
 from surgeon.cli import console
 from surgeon.cli.order import check_order
 from surgeon.cli.progress import showing_stages
+from surgeon.cli.settings import Settings, apply_settings, read_settings
 from surgeon.cli.streams import received, streams_of
 from surgeon.cli.usage import FrontPage, Parser, usage
-from surgeon.diagnostics import Diagnostic, SurgeonError
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.discovery import discover
 from surgeon.display import printable
 from surgeon.ending import Ended, ended_by_signals
@@ -23,6 +25,8 @@ from surgeon.version import __version__
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPT, EXIT_PIPE = 0, 1, 2, 70, 130, 141
 EXIT_SIGNAL = 128
+_GO_ON = (None, "help", "explain", "doctor", "config", "completion")
+"""The verbs that a damaged configuration file does not stop."""
 
 _DESCRIPTION = (
     "Replace parts of frozen TensorFlow graphs by TensorRT plugins, as a recipe says, export them as UFF or "
@@ -144,7 +148,8 @@ def show_help(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     try:
-        showing = showing_stages(line=not (args.quiet or args.json), verbose=args.verbose and not args.quiet)
+        shows_line = _configure(args) and not (args.quiet or args.json)
+        showing = showing_stages(line=shows_line, verbose=args.verbose and not args.quiet)
         with showing, received(args):
             code: int = args.run(args)
         console.finish()
@@ -169,6 +174,26 @@ def _run(args: argparse.Namespace) -> int:
         raise
     except Exception as exc:
         return _bug(exc, args.json)
+
+
+def _configure(args: argparse.Namespace) -> bool:
+    """Take over what configuration files say; return whether they allow a progress line.
+
+    The verbs that explain things say what is wrong with a file, and go on.
+    """
+    try:
+        settings = read_settings()
+    except SurgeonError as exc:
+        if args.verb not in _GO_ON:
+            raise
+        settings = Settings(
+            warnings=tuple(replace(each, severity=Severity.WARNING) for each in exc.diagnostics)
+        )
+    console.say_diagnostics(settings.warnings)
+    apply_settings(args, settings)
+    color, progress = settings.first("display.color"), settings.first("display.progress")
+    console.configure("auto" if color is None else color.value)
+    return progress is None or bool(progress.value)
 
 
 def _refused(diagnostics: Sequence[Diagnostic], as_json: bool) -> int:

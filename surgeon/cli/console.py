@@ -70,9 +70,21 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+_display = {"color": "auto"}
+
+
+def configure(color: str = "auto") -> None:
+    """Set whether there is colour: ``auto``, ``always`` or ``never``."""
+    _display["color"] = color
+
+
 def coloured(stream: TextIO) -> bool:
-    """Return whether a stream takes colour: a terminal, unless NO_COLOR is set or the terminal is dumb."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """Return whether a stream takes colour: a terminal, unless NO_COLOR is set, the terminal is dumb or a
+    configuration file says otherwise.
+    """
+    if os.environ.get("NO_COLOR") or _display["color"] == "never":
+        return False
+    return _display["color"] == "always" or (stream.isatty() and os.environ.get("TERM") != "dumb")
 
 
 def show(text: str = "") -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from surgeon.cli import console
 from surgeon.cli.next_step import given_model
 from surgeon.cli.options import add_plugin_path, add_target
+from surgeon.cli.settings import configured_target
 from surgeon.cli.streams import STREAM
 from surgeon.deprecation import Alias
 
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output == Path(STREAM):
         args.output = None
-
+    target = args.target or configured_target(args)
     made = surgeon.init(
         args.model,
         args.output,
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         labels=args.labels,
         name=args.name,
         unchecked=args.unchecked,
-        target=args.target,
+        target=target,
         plugin_paths=args.plugin_paths,
         force=args.force,
     )

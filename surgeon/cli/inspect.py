@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from surgeon.cli import console
 from surgeon.cli.next_step import given_model
 from surgeon.cli.options import add_paths, add_target
+from surgeon.cli.settings import configured_target
 from surgeon.cli.streams import spoken
 from surgeon.deprecation import Alias
 
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         args.model,
         depth=args.depth,
         under=args.under,
-        target=args.target,
+        target=args.target or configured_target(args),
         recipe_paths=args.recipe_paths,
         plugin_paths=args.plugin_paths,
     )

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from surgeon.cli.settings import configured_target
 from surgeon.display import short_file
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def add_plugin_libraries(parser: argparse.ArgumentParser) -> None:
 def recipe_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword arguments of :mod:`surgeon.api` that the shared arguments give."""
     return {
-        "target": args.target,
+        "target": args.target or configured_target(args),
         # A recipe from standard input was read with its parameters.
         "parameters": dict(args.parameters) if isinstance(args.recipe, str | None) else None,
         "recipe_paths": args.recipe_paths,

@@ -16,6 +16,7 @@ VERBS = [
     "bench",
     "build",
     "check",
+    "config",
     "convert",
     "demo",
     "diff",
