@@ -3,6 +3,7 @@ the target would refuse. Nothing is written.
 
     surgeon check my_recipe.yaml
     surgeon check my_recipe.yaml frozen_inference_graph.pb --target uff@tensorrt-7.1
+    surgeon check --recipes recipes/*.yaml
 """
 
 from __future__ import annotations
@@ -27,9 +28,15 @@ _REMARKS = Alias("surgeon.cli.check --json", "remarks", "diagnostics", removal="
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_recipe(parser)
+    add_recipe(parser, optional=True)
     parser.add_argument(
         "model", metavar="MODEL", nargs="?", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder"
+    )
+    parser.add_argument(
+        "--recipes",
+        nargs="+",
+        metavar="RECIPE",
+        help="validate these recipes, each without a model, and go on after a wrong one; in place of RECIPE",
     )
     add_target(parser)
     add_anchors(parser)
@@ -38,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import surgeon
 
+    if args.recipes is not None:
+        return _check_each(args)
+    if args.recipe is None:
+        args.wrong_usage("the following arguments are required: RECIPE")
     found = surgeon.check(args.recipe, args.model, anchors=args.anchors, **recipe_arguments(args))
     if args.json:
         console.show_json(_plain(found))
@@ -48,6 +59,30 @@ def run(args: argparse.Namespace) -> int:
         verb, model = ("check", "MODEL") if args.model is None else ("verify", args.model)
         console.next_step(["surgeon", verb, *recipe_words(args, model)])
     return 1 if found.errors else 0
+
+
+def _check_each(args: argparse.Namespace) -> int:
+    """Validate several recipes without a model."""
+    import surgeon
+
+    if args.recipe is not None or args.anchors is not None:
+        args.wrong_usage(f"--recipes goes without {'RECIPE' if args.recipe is not None else '--anchors'}")
+    rows: list[dict[str, Any]] = []
+    errors: list[surgeon.Diagnostic] = []
+    for recipe in args.recipes:
+        try:
+            found = surgeon.check(recipe, **recipe_arguments(args))
+        except surgeon.SurgeonError as exc:
+            rows.append({"file": recipe, "diagnostics": [d.to_json() for d in exc.diagnostics]})
+            errors += exc.diagnostics
+            continue
+        rows.append({"file": recipe, **_plain(found)})
+        if not args.json:
+            _show(found)
+    if args.json:
+        console.show_json({"recipes": rows})
+    console.say_diagnostics(errors)
+    return 1 if errors else 0
 
 
 def _plain(found: Check) -> dict[str, Any]:
