@@ -187,10 +187,9 @@ def paragraphs(text: str) -> str:
 def library() -> str:
     parts = [
         "# The library\n",
-        "What `import surgeon` gives. Paths may be text or `pathlib.Path`; a mistake of the user raises\n"
-        "`SurgeonError`. In a notebook, graphs, recipes, plans, verifications, diagnostics and what else is "
-        "returned show\n"
-        "themselves.\n",
+        "The names that `import surgeon` gives. Paths may be text or `pathlib.Path`. A user's mistake\n"
+        "raises `SurgeonError`. Graphs, recipes, plans, verifications, diagnostics and other results show\n"
+        "themselves in a notebook.\n",
     ]
     for title, names in LIBRARY.items():
         parts.append(f"## {title}\n")
@@ -212,7 +211,7 @@ def described(kind: type, name: str) -> list[str]:
             if isinstance(member, property)
             else getattr(member, "func", getattr(member, "__func__", member))
         )
-        if key.startswith("_") or not inspect.isfunction(target) or not target.__doc__:
+        if key.startswith(("_", "model_")) or not inspect.isfunction(target) or not target.__doc__:
             continue
         shown = (
             f"`{name}.{key}`\n"

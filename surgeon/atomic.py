@@ -93,8 +93,7 @@ def _kind(target: Path) -> int:
 
 @contextmanager
 def _device(target: Path) -> Iterator[BinaryIO]:
-    """Write to something that is no ordinary file (a pipe, /dev/stdout, /dev/null), where renaming makes no
-    sense.
+    """Write to a pipe or a device (/dev/stdout, /dev/null), where renaming makes no sense.
 
     A pipe that nothing reads is refused: opening it would wait for a reader, perhaps for ever.
     """

@@ -67,12 +67,12 @@ class Fit:
 
 @dataclass(frozen=True)
 class Inspection(Displayed):
-    """What a graph, a UFF or an ONNX file consists of.
+    """The contents of a graph, a UFF or an ONNX file.
 
     ``inputs`` and ``outputs`` map names to what is known of them. ``ops`` counts nodes, the most frequent
-    first. ``plugins`` maps the plugin nodes of a UFF file to their op. ``unsupported``, ``fits``, the name of
-    the ``family`` of detectors and ``diagnostics``, which warn of a graph that another tool has changed, are
-    for graphs only.
+    first. ``plugins`` maps the plugin nodes of a UFF file to their plugins. The others are for graphs
+    only: ``unsupported``, ``fits``, the name of the ``family`` of detectors, and ``diagnostics``, which
+    warn of a graph that another tool has changed.
     """
 
     source: str

@@ -37,7 +37,7 @@ def is_due(alias: Alias, version: str) -> bool:
 
 
 def owner_of(alias: Alias) -> object:
-    """Return the module or class that has the two names; None for what is no object of Python, as a file's key."""
+    """Return the module or class that has the two names; None for what is not an object of Python, as a file's key."""
     module, _, kind = alias.owner.rpartition(".")
     if alias.owner in sys.modules:
         return sys.modules[alias.owner]

@@ -72,18 +72,18 @@ def build_engine(
 ) -> BuildResult:
     """Build an engine with the installed TensorRT and its GPU, from a recipe and a model or from a file.
 
-    ``recipe`` and ``model`` are as :func:`convert` takes them; or ``recipe`` is a ``.uff`` or ``.onnx`` file
-    and ``model`` None, or a ``.prototxt`` with its ``.caffemodel``, of which ``outputs`` names the tensors to
-    mark. ``target`` follows the installed TensorRT where it is None; precision, workspace and batch are the
-    recipe's where they are None. ``calibration`` is a folder of pictures, or arrays uint8[H, W, 3], of which
-    the first ``calibration_pictures`` are taken; ``calibration_cache`` a file of scales to use instead. An
-    engine that is there and was built of the same, for this TensorRT and GPU, is kept unless ``force``.
+    ``recipe`` and ``model`` are those of :func:`convert`; or ``recipe`` is a ``.uff`` or ``.onnx`` file,
+    or a ``.prototxt`` with its ``.caffemodel``, and ``model`` is None. ``outputs`` names the tensors of a
+    Caffe network to mark. ``target`` defaults to that of the installed TensorRT; precision, workspace and
+    batch default to the recipe's. ``calibration`` is a folder of pictures, or arrays uint8[H, W, 3], of
+    which the first ``calibration_pictures`` are used; ``calibration_cache`` is a file of scales to use
+    instead. An existing engine that is up to date for this TensorRT and GPU is kept unless ``force``.
     ``watch`` is called as the build goes on. The other arguments are those of
     :class:`surgeon.engine.BuildOptions` and :func:`surgeon.engine.build`.
 
-    Raise SurgeonError as :func:`convert` and :func:`surgeon.engine.build` do, B109 for files that no engine
-    is built from, B110 for pictures that cannot be used, and B120 to B149 for plugin libraries, plugins, and
-    what TensorRT says.
+    Raise SurgeonError as :func:`convert` and :func:`surgeon.engine.build` do, B109 for files from which no
+    engine can be built, B110 for pictures that cannot be used, and B120 to B149 for plugin libraries,
+    plugins, and TensorRT's errors.
     """
     path = _engine_path(Path(output))
     work = Request.of(recipe, model, **options).resolve()

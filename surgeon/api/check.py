@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Check(Displayed):
-    """What :func:`check` found out.
+    """The result of :func:`check`.
 
-    ``plan`` is None where no model was given. ``diagnostics`` holds what the target's exporter or runtime
-    would refuse, what may go wrong there, and the plan's notes. The recipe converts the model where
+    ``plan`` is None if no model was given. ``diagnostics`` holds what the target's exporter or runtime
+    would refuse, what may go wrong there, and the plan's notes. The recipe converts the model if
     ``errors`` is empty.
     """
 
@@ -60,11 +60,10 @@ def check(
     model: Graph | PathLike | None = None,
     **options: Unpack[Options],
 ) -> Check:
-    """Validate a recipe and, with a model, plan it and hold the result against the target; nothing is
-    written.
+    """Validate a recipe; with a model, also plan it and compare the result with what the target can run.
 
-    The arguments are those of :func:`convert`. Raise SurgeonError where the recipe is wrong or cannot be
-    planned; what the exporter objects to is returned.
+    Nothing is written. The arguments are those of :func:`convert`. Raise SurgeonError if the recipe is
+    invalid or cannot be planned; the exporter's objections are returned.
     """
     work = Request.of(recipe, model, **options).resolve()
     target, catalog = work.target, work.catalog

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conversion(Displayed):
-    """What :func:`convert` did: the plan it applied and the file it wrote.
+    """The result of :func:`convert`: the plan that was applied and the file that was written.
 
-    ``diagnostics`` holds the plan's notes and what may go wrong in the target's runtime. ``plugins`` says of
-    each plugin node of an ONNX file whether it was written as a plugin or in standard operators, and why.
+    ``diagnostics`` holds the plan's notes and what may go wrong in the target's runtime. For each plugin
+    node of an ONNX file, ``plugins`` says whether it was written as a plugin or as standard operators, and
+    why.
     """
 
     plan: Plan
@@ -70,21 +71,21 @@ def convert(
     """Rewrite a model by a recipe and write it to ``output``, a ``.uff``, ``.onnx``, ``.pb`` or ``.pbtxt``
     file.
 
-    ``recipe`` is a loaded recipe, a recipe's name or its path; ``model`` a graph, a frozen graph's path or a
-    SavedModel folder. ``target`` follows the output's suffix where it is None. ``parameters`` sets the
-    recipe's parameters, to values or to text read as YAML; it goes with a recipe's name or path.
-    ``recipe_paths`` and ``plugin_paths`` are folders of further recipes and plugins. ``anchors`` overrides
-    the recipe's key: ``plugin``, ``constant`` (one constant with the graph's own anchors) or ``auto``. The
-    output may be the input: it is replaced when it is complete.
+    ``recipe`` is a loaded recipe, a recipe's name or its path. ``model`` is a graph, the path of a frozen
+    graph or a SavedModel folder. ``target`` defaults to that of the output's suffix. ``parameters`` sets
+    the recipe's parameters, to values or to text that is read as YAML, if ``recipe`` is a name or a path.
+    ``recipe_paths`` and ``plugin_paths`` are folders with further recipes and plugins. ``anchors``
+    overrides the recipe's key: ``plugin``, ``constant`` (one constant with the graph's own anchors) or
+    ``auto``. The output may be the input: it is replaced when it is complete.
 
-    The next three are for ``.onnx``. ``rendering`` is how plugin nodes are written: ``native``, as plugin
-    nodes of TensorRT, ``standard``, in standard operators, or ``auto``, the first where the target's TensorRT
-    has the plugin; ``efficient-nms`` is ``auto`` with EfficientNMS_TRT in place of NMS_TRT. ``opset`` is 13
-    to 17. ``batch`` is the size of the inputs' first axis, or ``dynamic`` for an open one; None leaves it.
-    ``watch`` is called with what is done next.
+    The next three are for ``.onnx``. ``rendering`` says how plugin nodes are written: ``native``, as
+    TensorRT's plugin nodes; ``standard``, as standard operators; ``auto``, as the former if the target's
+    TensorRT has the plugin, otherwise as the latter; ``efficient-nms``, as ``auto`` with EfficientNMS_TRT
+    in place of NMS_TRT. ``opset`` is 13 to 17. ``batch`` is the size of the inputs' first axis, or
+    ``dynamic`` for an open one; None leaves it. ``watch`` is called with each thing that is done next.
 
-    Raise SurgeonError for whatever is wrong with recipe, model or output; nothing is written then. Raise
-    TypeError where ``parameters`` come with a loaded recipe.
+    Raise SurgeonError for every fault of recipe, model or output; nothing is written then. Raise TypeError
+    if ``parameters`` come with a loaded recipe.
     """
     path = Path(output)
     options["target"] = target = output_target(path, options.get("target"))

@@ -37,26 +37,26 @@ def detect(
     watch: Watch | None = None,
     **options: Unpack[Options],
 ) -> tuple[ImageResult, ...]:
-    """Return what an engine, an ONNX file, or what a recipe makes of a model, detects in pictures, in their
-    order.
+    """Return the detections of an engine, an ONNX file or a rewritten model, one result for each picture.
 
-    ``what`` is an engine's file (``.engine``, ``.plan`` or ``.trt``), run on its GPU, or an ONNX file, run by
-    ONNX Runtime on the CPU; else a recipe, run with ``model`` on the CPU: TensorFlow runs ordinary
-    operations, references run the plugins. ``images`` are picture files and folders, or arrays uint8[H, W,
-    3]. ``labels`` is a label map's path, or the names of classes by the number that the network gives.
-    ``threshold`` is the score that a detection needs. ``batch`` is how many pictures go in at once; where it
-    is None, as many as the engine takes, and one on the CPU. ``image_from`` is a recipe that says how a
-    picture becomes an engine's input; ``model`` is then what its ``image: auto`` is derived from.
+    ``what`` is an engine file (``.engine``, ``.plan`` or ``.trt``), which runs on its GPU; an ONNX file,
+    which ONNX Runtime runs on the CPU; or a recipe, which runs with ``model`` on the CPU: TensorFlow runs
+    ordinary operations, references run the plugins. ``images`` are picture files and folders, or arrays
+    uint8[H, W, 3]. ``labels`` is the path of a label map, or the names of the classes by the number that
+    the network gives. ``threshold`` is the lowest score of a detection. ``batch`` is the number of
+    pictures that run at once; by default as many as the engine takes, and one on the CPU. ``image_from``
+    is a recipe that says how a picture becomes an engine's input; ``model`` is then the model from which
+    its ``image: auto`` is derived.
 
-    Into the folder ``output`` each picture is drawn with its detections, and all of them are written as
-    ``detections.json``; with ``tensors`` the network's outputs, too, an ``.npz`` file for each picture.
-    ``refused`` is called for each picture that cannot be read, and the others are gone on with; where it is
-    None, the error is raised. ``watch`` is called with how many are done. The other arguments are those of
-    :func:`plan` and :func:`build_engine`.
+    ``output`` is a folder for the pictures with their detections drawn and for ``detections.json``; with
+    ``tensors`` also for the network's outputs, one ``.npz`` file for each picture. ``refused`` is called
+    for each picture that cannot be read, and the others go on; None raises the error. ``watch`` is called
+    with the number of pictures that are done. The other arguments are those of :func:`plan` and
+    :func:`build_engine`.
 
     Raise SurgeonError as :func:`plan` and :func:`surgeon.engine.load_engine` do, V101, V102 and V111 for
-    pictures, V104 and V112 to V119 for what does not go together, V106 to V108 for a graph that cannot be
-    run, E105 for the output, E107 where the model was written in place meanwhile.
+    pictures, V104 and V112 to V119 for arguments that do not go together, V106 to V108 for a graph that
+    cannot be run, E105 for the output, E107 if another program changed the model meanwhile.
     """
     from surgeon.atomic import checked
     from surgeon.formats.graphdef import check_unchanged

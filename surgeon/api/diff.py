@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def diff(a: Graph | PathLike, b: Graph | PathLike, *, html: PathLike | None = None) -> GraphDiff:
-    """Return how two graphs differ: nodes only in one, and nodes that changed; write them as one HTML page to
-    ``html``.
+    """Return the differences between two graphs, and write them to ``html`` as one page.
 
-    Files may be graphs of TensorFlow, ``.uff`` or ``.onnx``. Raise SurgeonError for one that cannot be read,
-    E105, E120 and W107 for the page.
+    The differences are the nodes of only one graph and the nodes that changed. The files may be TensorFlow
+    graphs, ``.uff`` or ``.onnx``. Raise SurgeonError for a file that cannot be read, E105, E120 and W107
+    for the page.
     """
     from surgeon.atomic import write_text
     from surgeon.formats import open_model

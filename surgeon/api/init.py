@@ -36,18 +36,18 @@ def init(
 ) -> AuthoredRecipe:
     """Write a recipe for a single-shot detector of the Object Detection API, every value read off its graph.
 
-    ``output`` is a ``.yaml`` file; where it is None, nothing is written. A file that is there already and
-    holds something else is replaced only with ``force``. Beside the recipe goes ``recipe.schema.json``, by
-    which an editor completes and checks it; the recipe's first line names it.
+    ``output`` is a ``.yaml`` file; None writes nothing. An existing file with other content is replaced
+    only with ``force``. Beside the recipe, ``init`` writes ``recipe.schema.json``, with which an editor
+    completes and checks the recipe; the recipe's first line names it.
 
-    A ``pipeline_config`` is compared with the graph, which wins; the label map that it names is taken where
-    it lies beside it. ``labels`` is a label map's path, or the names of classes by number, from 1 on. The
-    recipe is planned on the graph first, unless ``unchecked``, and held against ``target`` (by default, that
-    of :func:`check`). What the target objects to, and each number that the graph does not tell and the recipe
-    leaves open, is among the result's ``errors``; the recipe is written all the same.
+    A ``pipeline_config`` is compared with the graph, which wins; a label map that it names is used if it
+    lies beside it. ``labels`` is the path of a label map, or the names of the classes by number, from 1
+    on. Unless ``unchecked``, the recipe is planned on the graph first and checked for ``target`` (by
+    default, that of :func:`check`). What the target refuses, and each number that the graph does not tell
+    and the recipe leaves open, is among the result's ``errors``; the recipe is written all the same.
 
-    Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 where the graph is no
-    such detector, D147 where a part of it is not recognised, D148 where the recipe cannot be planned, and
+    Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 if the graph is not
+    such a detector, D147 if a part of it is not recognised, D148 if the recipe cannot be planned, and
     D149, E105 and E120 for the output. Nothing is written then.
     """
     from surgeon.atomic import check_replaceable, check_writable, write_text

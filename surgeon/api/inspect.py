@@ -26,12 +26,13 @@ def inspect(
     recipe_paths: Iterable[PathLike] = (),
     plugin_paths: Iterable[PathLike] = (),
 ) -> Inspection:
-    """Return what a frozen graph, a SavedModel, a ``.uff`` or an ``.onnx`` file consists of.
+    """Return what a frozen graph, a SavedModel, a ``.uff`` or an ``.onnx`` file contains.
 
-    ``depth`` is how many components of a namespace are told apart, ``under`` the one namespace that is looked
-    into. For a graph, tell also what the target cannot run and which recipes fit.
+    ``depth`` is the number of components by which namespaces are told apart; ``under`` restricts the
+    result to one namespace. For a graph, the result also says what the target cannot run and which recipes
+    fit.
 
-    Raise SurgeonError where the file cannot be read, G110 for a namespace that is not there.
+    Raise SurgeonError if the file cannot be read, G110 for a namespace that does not exist.
     """
     from surgeon.inspection import Depth, inspect_model
 

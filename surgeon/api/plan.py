@@ -21,7 +21,7 @@ def plan(
 ) -> Plan:
     """Return the edits that a recipe makes to a model, without making them.
 
-    The arguments are those of :func:`convert`; the target is ``uff@tensorrt-8.5`` where none is given. The
-    plan's ``result`` is the rewritten graph. Raise SurgeonError for whatever is wrong with recipe or model.
+    The arguments are those of :func:`convert`; ``target`` defaults to ``uff@tensorrt-8.5``. The plan's
+    ``result`` is the rewritten graph. Raise SurgeonError for every fault of recipe or model.
     """
     return Request.of(recipe, model, **options).resolve().plan

@@ -39,29 +39,31 @@ def verify(
     store: PathLike | None = None,
     **options: Unpack[Options],
 ) -> Verification:
-    """Run a model and what a recipe makes of it on the CPU, and compare: is the same detected?
+    """Run a model and its rewritten graph on the CPU, and compare what they detect.
 
-    TensorFlow runs the model and the ordinary operations of the rewritten graph, references run its plugin
-    nodes. ``images`` is a picture file or a folder of them, or arrays uint8[H, W, 3]; without them a picture
-    with texture is made from ``seed``. ``box_tolerance`` is the largest difference of a coordinate relative
-    to the picture, ``score_tolerance`` that of a score; 1e-4 where both are None, 1e-3 for an engine. Where
-    ONNX Runtime without its fusions differs from itself by more, twice that counts, up to 1e-3.
-    ``max_excused`` is how many differences of one picture a counterfactual may explain; where it is None,
-    half of the detections for what no recipe can change, and none for the recipe's own numbers. Both sets of
-    detections are drawn into the folder ``output``. The other arguments are those of :func:`plan`.
+    TensorFlow runs the model and the ordinary operations of the rewritten graph; references run its plugin
+    nodes. ``images`` is a picture file, a folder of pictures, or arrays uint8[H, W, 3]; by default a
+    picture with texture is made from ``seed``. ``box_tolerance`` is the largest difference of a coordinate
+    relative to the picture, ``score_tolerance`` that of a score; they default to 1e-4, and to 1e-3 for an
+    engine. If ONNX Runtime without its fusions differs from itself by more, twice that difference counts,
+    up to 1e-3. ``max_excused`` is the number of differences on one picture that a counterfactual may
+    explain; by default, half of the detections for what no recipe can change, and none for the recipe's
+    own numbers. ``output`` is a folder for drawings of both sets of detections. The other arguments are
+    those of :func:`plan`.
 
-    With ``engine``, an engine of :func:`build_engine` is run in place of the rewritten graph, with ``onnx``
-    an ONNX file, with ``file`` any file that a runner is for by its name, those of the entry points
-    ``surgeon.runners`` included. ``store`` is a ``.npz`` file for what the original computes; given as
-    ``original`` it takes the place of ``recipe`` and ``model``, which are None then, and neither TensorFlow
-    nor pictures are needed.
+    ``engine`` (an engine of :func:`build_engine`), ``onnx`` (an ONNX file) or ``file`` (any file that a
+    runner accepts, including the runners of the entry points ``surgeon.runners``) takes the place of the
+    rewritten graph. ``store`` is a ``.npz`` file for what the original computes. Given as ``original``,
+    that file takes the place of ``recipe`` and ``model``, which are then None, and neither TensorFlow nor
+    pictures are needed.
 
-    Raise SurgeonError as :func:`plan` does; E108 where TensorFlow or Pillow is missing, V101, V102 and V111
-    for pictures, V103 for a tolerance that is none, V104 for the recipe's ``image``, V106 where TensorFlow
+    Raise SurgeonError as :func:`plan` does; E108 if TensorFlow or Pillow is missing, V101, V102 and V111
+    for pictures, V103 for an invalid tolerance, V104 for the recipe's ``image``, V106 if TensorFlow
     refuses a graph, V107 for a plugin without a reference, V108 for one inside a loop, V109 and V110 for
-    graphs that cannot be compared, V115 for a ``file`` that no runner runs, V123 for a file of originals,
-    V124 and V125 for an engine of another graph, E107 where the model was written in place meanwhile, and
-    what running an engine raises. Raise TypeError for arguments that contradict each other.
+    graphs that cannot be compared, V115 for a ``file`` that no runner accepts, V123 for a file of
+    originals, V124 and V125 for an engine of another graph, E107 if another program changed the model
+    meanwhile, and whatever running an engine raises. Raise TypeError for arguments that contradict each
+    other.
     """
     from surgeon.atomic import check_generated, check_writable
     from surgeon.formats.graphdef import check_unchanged

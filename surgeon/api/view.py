@@ -28,17 +28,14 @@ def view(
     verification: Verification | PathLike | None = None,
     **options: Unpack[Options],
 ) -> ChangeReport:
-    """Return the report of a model, or of what a recipe makes of it, and write it as one HTML page to
-    ``html``.
+    """Return the report of a model, or of a recipe's changes to it, and write it to ``html`` as one page.
 
-    Without a recipe ``model`` may be a ``.uff`` or ``.onnx`` file, too.
-
-    ``verification`` is what :func:`verify` returned, or the file that ``surgeon verify --json`` wrote; its
-    pictures go into the page. The other arguments are those of :func:`plan`; without a recipe only the model
-    is shown.
+    Without a recipe, the report shows only the model, which may then be a ``.uff`` or ``.onnx`` file, too.
+    ``verification`` is the result of :func:`verify`, or the file that ``surgeon verify --json`` wrote; its
+    pictures go into the page. The other arguments are those of :func:`plan`.
 
     Raise SurgeonError as :func:`plan` does, W101 to W103 for the verification, E105, E120 and W107 for the
-    page. Raise TypeError where a verification is given without a recipe.
+    page. Raise TypeError for a verification without a recipe.
     """
     from surgeon.atomic import write_text
     from surgeon.viewer import (

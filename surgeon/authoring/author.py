@@ -28,8 +28,8 @@ from surgeon.training_files.pipeline_config import PipelineConfig, read_pipeline
 class AuthoredRecipe(Displayed):
     """A recipe written for one graph.
 
-    ``config_matches`` is what a pipeline config says of each value. ``diagnostics`` are warnings, such as
-    disagreements of the config and labels that do not fit, and errors: see :attr:`errors`.
+    ``config_matches`` is what a pipeline config says about each value. ``diagnostics`` are warnings, such
+    as disagreements with the config and labels that do not fit, and ``errors``.
     """
 
     name: str
@@ -99,7 +99,7 @@ def check_output(path: Path) -> Path:
         return path
     raise error(
         "D149",
-        f"'{path}' is no name for a recipe; expected one that ends in '.yaml'",
+        f"'{path}' is not a name for a recipe; expected one that ends in '.yaml'",
         help=[f"write -o {path.name or 'recipe'}.yaml"],
     )
 

@@ -218,7 +218,7 @@ def load_cases(path: Path, plugin: PluginSpec) -> Cases:
             if port not in ports:
                 raise error(
                     CODE,
-                    f"the case '{case.name}' expects '{port:.60}', which is no output of {plugin.op}; "
+                    f"the case '{case.name}' expects '{port:.60}', which is not an output of {plugin.op}; "
                     "expected "
                     "its outputs by name",
                     path,

@@ -57,7 +57,7 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
         if op not in self._folders:
             raise error(
                 "C101",
-                f"'{op:.80}' is no known plugin; expected one of the catalog",
+                f"'{op:.80}' is not a known plugin; expected one of the catalog",
                 where,
                 nearest_note(op, self._folders) or ("plugins: " + ", ".join(self._folders),),
                 ["correct the name, or give the folder that defines it with --plugin-path"],
@@ -67,7 +67,7 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
     def module(self, op: str, stem: str) -> ModuleType | None:
         """Return a Python file of a plugin, such as ``onnx``, its own or its kernel's.
 
-        None where it has none, or is no plugin. Raise SurgeonError as :meth:`PluginSpec.code`.
+        None where it has none, or is not a plugin. Raise SurgeonError as :meth:`PluginSpec.code`.
         """
         return self[op].code(stem) if op in self._folders else None
 
@@ -82,7 +82,7 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
         return shape_rule(self, op)
 
     def reference(self, op: str) -> Reference | None:
-        """Return what the plugin computes, in numpy; None where no file says so, or it is no plugin.
+        """Return what the plugin computes, in numpy; None where no file says so, or it is not a plugin.
 
         Raise SurgeonError C111 where the file fails, C116 where it defines no reference.
         """
@@ -100,7 +100,7 @@ class Catalog(Displayed, Mapping[str, PluginSpec]):
         return {part: Ref(node, ports.index(port)) for part, port in parts.items()}
 
     def cases(self, op: str) -> Cases | None:
-        """Return the cases of ``cases.yaml``; None where the folder has none, or it is no plugin.
+        """Return the cases of ``cases.yaml``; None where the folder has none, or it is not a plugin.
 
         Raise SurgeonError C115 for a file that is wrong.
         """

@@ -91,5 +91,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number <= 60:
-        raise argparse.ArgumentTypeError(f"'{text}' is no time; expected 0 to 60 seconds")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a time; expected 0 to 60 seconds")
     return number

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _depth(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"'{text}' is no depth; expected 1 to 64")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a depth; expected 1 to 64")
     return int(text)
 
 

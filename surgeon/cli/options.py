@@ -116,14 +116,14 @@ def shown_place(span: Span | None) -> str:
 def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise argparse.ArgumentTypeError(f"'{text}' is no assignment; expected NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"'{text}' is not an assignment; expected NAME=VALUE")
     return name, value
 
 
 def positive(text: str) -> int:
     """Return the number that an option gives; 1 or more."""
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number; expected 1 or more")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number; expected 1 or more")
     return int(text)
 
 
@@ -141,5 +141,5 @@ def byte_size(text: str) -> int:
 def port_number(text: str) -> int:
     """Return the port that an option gives; 0 to 65535."""
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"'{text}' is no port; expected a number from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port; expected a number from 0 to 65535")
     return int(text)

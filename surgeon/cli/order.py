@@ -64,6 +64,6 @@ def is_graph(word: str | os.PathLike[str]) -> bool:
 
 
 def _is_recipe(word: str) -> bool:
-    """Return whether a word names a recipe or a plan: by its suffix, or a name that is no file's."""
+    """Return whether a word names a recipe or a plan: by its suffix, or a name that is not a file's."""
     suffix = os.path.splitext(word)[1].lower()
     return suffix in (".yaml", ".yml", ".json") or not (suffix or os.path.exists(word))

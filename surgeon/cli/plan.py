@@ -1,5 +1,5 @@
 """Show what a recipe would do to a model, step by step: what is taken out and what becomes of it, what is put
-in, what is connected anew, each with the recipe's line. With -o, keep the plan; 'surgeon apply' replays it.
+in, what is connected again, each with the recipe's line. With -o, keep the plan; 'surgeon apply' replays it.
 
     surgeon plan ssd_mobilenet_v2_coco model.pb
     surgeon plan ssd_mobilenet_v2_coco model.pb -o plan.json

@@ -197,5 +197,5 @@ def _threshold(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no score; expected a number from 0 to 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a score; expected a number from 0 to 1")
     return value

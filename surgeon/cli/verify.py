@@ -339,11 +339,13 @@ def _tolerance(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no tolerance; expected a number above 0 and below 1")
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a tolerance; expected a number above 0 and below 1"
+        )
     return value
 
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise argparse.ArgumentTypeError(f"'{text}' is no count; expected 0 or more")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a count; expected 0 or more")
     return int(text)

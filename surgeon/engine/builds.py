@@ -94,7 +94,8 @@ class CalibrationBatches:
 class BuildResult:
     """An engine on disk.
 
-    ``reused`` says that it was there already and still right. ``report`` is the layers' JSON, '' without one.
+    ``reused`` says that an existing engine was still up to date. ``report`` is the layers' JSON, ''
+    without one.
     """
 
     path: Path

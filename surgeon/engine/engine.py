@@ -22,10 +22,10 @@ PERCENTILES = (50, 90, 95, 99)
 
 
 class Engine:
-    """An engine in a process of its own, ready to run; a context manager.
+    """An engine in its own process, ready to run; a context manager.
 
-    Raise SurgeonError: B102 to B106 where it is not what its manifest says or does not belong here, and as
-    :meth:`Worker.order` where TensorRT refuses it or dies.
+    Raise SurgeonError B102 to B106 if it does not match its manifest or was built for another place, and
+    as :meth:`Worker.order` if TensorRT refuses it or crashes.
     """
 
     def __init__(self, path: Path, libraries: Sequence[Path] = ()) -> None:
@@ -139,7 +139,7 @@ class Engine:
 def load_engine(
     path: str | os.PathLike[str], *, plugin_libraries: Iterable[str | os.PathLike[str]] = ()
 ) -> Engine:
-    """Return an engine that :func:`surgeon.build_engine` built, in a process of its own.
+    """Return an engine that :func:`surgeon.build_engine` built, in its own process.
 
     Close it after use.
     """

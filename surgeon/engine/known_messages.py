@@ -48,7 +48,7 @@ def _expression(text: str) -> str:
     try:
         re.compile(text)
     except re.error as exc:
-        raise ValueError(f"it is no regular expression: {exc}") from None
+        raise ValueError(f"it is not a regular expression: {exc}") from None
     return text
 
 

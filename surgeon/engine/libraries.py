@@ -41,7 +41,7 @@ def check_libraries(libraries: Sequence[Path]) -> tuple[Path, ...]:
     """Return the absolute paths of plugin libraries, each file once.
 
     Raise SurgeonError, with every library that is at fault: B120 for a file that is not there or cannot be
-    read, B121 for one that is no shared library, B122 for one of another architecture.
+    read, B121 for one that is not a shared library, B122 for one of another architecture.
     """
     found: dict[Path, Path] = {}
     problems: list[Diagnostic] = []
@@ -76,7 +76,7 @@ def _check_library(path: Path) -> None:
         )
         raise error(
             "B121",
-            f"'{path}' is no shared library but {kind}; expected one of Linux (.so)",
+            f"'{path}' is not a shared library but {kind}; expected one of Linux (.so)",
             path,
             help=["give the library that the plugin's build made"],
         )

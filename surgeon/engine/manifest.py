@@ -126,7 +126,7 @@ def read_manifest(engine: Path) -> Manifest:
             "B102",
             f"the engine '{engine}' has no manifest; expected '{path.name}' beside it",
             str(engine),
-            help=["keep the two together, or build the engine anew with 'surgeon build'"],
+            help=["keep the two together, or build the engine again with 'surgeon build'"],
         ) from None
     except OSError as exc:
         raise error(
@@ -155,9 +155,9 @@ def _refuse_newer(text: bytes, path: Path) -> None:
 def _no_manifest(path: Path, reason: str) -> SurgeonError:
     return error(
         "B103",
-        f"'{path}' is no manifest of an engine: {reason}",
+        f"'{path}' is not a manifest of an engine: {reason}",
         str(path),
-        help=["build the engine anew with 'surgeon build'"],
+        help=["build the engine again with 'surgeon build'"],
     )
 
 
@@ -199,7 +199,7 @@ def check_libraries_of(manifest: Manifest, libraries: Iterable[Path], engine: Pa
             f"the engine '{engine}' needs plugin libraries that it was built with",
             str(engine),
             notes,
-            ["give each with --plugin-library, or build the engine anew"],
+            ["give each with --plugin-library, or build the engine again"],
         )
 
 
@@ -212,7 +212,7 @@ def check_content(manifest: Manifest, data: bytes, engine: Path) -> None:
             f"the engine '{engine}' is not the one that its manifest describes; {sizes}",
             str(engine),
             ["it was damaged, cut off, or overwritten"],
-            ["build it anew with 'surgeon build'"],
+            ["build it again with 'surgeon build'"],
         )
 
 

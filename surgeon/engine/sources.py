@@ -14,7 +14,7 @@ from surgeon.formats import format_by_suffix
 from surgeon.graph import Graph
 
 _PARSERS: Mapping[str, Literal["uff", "onnx"]] = {"uff": "uff", "onnx": "onnx"}
-"""TensorRT's parser for each of our formats that it has one for; Caffe's is no format of ours."""
+"""TensorRT's parser for each of our formats that it has one for; Caffe's is not a format of ours."""
 
 _CAFFE = ".prototxt"
 
@@ -61,7 +61,7 @@ def source_of_file(
         return Source("caffe", path, weights, marks=outputs, model=path.name)
     raise error(
         "B109",
-        f"'{path}' is no file that an engine is built from; expected .uff, .onnx, or .prototxt with a "
+        f"'{path}' is not a file that an engine is built from; expected .uff, .onnx, or .prototxt with a "
         ".caffemodel",
         str(path),
         help=["give a recipe and a model, or one of these files"],

@@ -226,7 +226,7 @@ def _wanted(context: DerivationContext, name: str, definition: NodeDefinition) -
         except ValueError:
             raise context.fail(
                 "D101",
-                f"'{definition.dtype}' is no element type; expected, say, float32",
+                f"'{definition.dtype}' is not an element type; expected, say, float32",
                 "nodes",
                 name,
                 "dtype",

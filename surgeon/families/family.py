@@ -236,7 +236,7 @@ class Family(ABC):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a graph is no member of a family.
+    """Why a graph is not a member of a family.
 
     ``family`` is the graph as far as the family recognised it; ``nearness`` counts the parts it recognised.
     """

@@ -59,11 +59,11 @@ class NodeChange:
 
 @dataclass(frozen=True, slots=True)
 class GraphDiff(Displayed):
-    """What leads from the first graph to the second; false where they are equal.
+    """The changes that lead from a first graph to a second; false if they are equal.
 
-    ``removed`` is in the order of the first graph, all else in that of the second. ``moved`` names the fewest
-    nodes that stand elsewhere relative to the other common ones. ``outputs`` holds both graphs' outputs where
-    they differ. ``rest`` names what else differs: ``versions``, ``library``, ``extra``.
+    ``removed`` has the order of the first graph, everything else that of the second. ``moved`` names the
+    fewest nodes that stand elsewhere relative to the other common ones. ``outputs`` holds both graphs'
+    outputs if they differ. ``rest`` names other differences: ``versions``, ``library``, ``extra``.
     """
 
     added: tuple[Node, ...] = ()

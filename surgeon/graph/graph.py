@@ -68,12 +68,12 @@ def _contradicts_itself(constant: Node) -> bool:
 
 
 class Graph(Displayed):
-    """An insertion-ordered, immutable mapping of nodes, plus the outputs.
+    """An immutable mapping of nodes in the order of their insertion, with outputs.
 
-    ``outputs`` may be empty: a frozen graph does not declare any, and :attr:`terminals` is then the best
+    ``outputs`` may be empty: a frozen graph does not declare any, and ``terminals`` is then the best
     guess. ``library`` is the serialized FunctionDefLibrary and ``extra`` holds unknown fields of the
-    GraphDef; both are kept for writing the graph back. ``source`` names the file in diagnostics; it takes no
-    part in comparisons.
+    GraphDef; both are kept so that the graph can be written back. ``source`` names the file in
+    diagnostics; comparisons ignore it.
     """
 
     __hash__ = None  # type: ignore[assignment]

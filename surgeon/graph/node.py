@@ -19,7 +19,7 @@ class Ref(NamedTuple):
     def parse(text: str) -> Ref:
         """Parse ``a`` or ``a:1``.
 
-        Raise ValueError for a control edge (``^a``) or a slot that is no number.
+        Raise ValueError for a control edge (``^a``) or a slot that is not a number.
         """
         if text.startswith("^"):
             raise ValueError(f"'{text}' is a control edge, not a tensor")
@@ -27,7 +27,7 @@ class Ref(NamedTuple):
             return Ref(text)
         name, _, slot = text.rpartition(":")
         if not name or not (slot.isascii() and slot.isdigit()):
-            raise ValueError(f"'{text}' is no tensor name; expected NODE or NODE:SLOT")
+            raise ValueError(f"'{text}' is not a tensor name; expected NODE or NODE:SLOT")
         return Ref(name, int(slot))
 
     def __str__(self) -> str:

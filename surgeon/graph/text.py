@@ -280,7 +280,7 @@ class _Parser:
         try:
             value = float(token)
         except ValueError:
-            raise self.fail(f"'{token}' is no attribute value") from None
+            raise self.fail(f"'{token}' is not an attribute value") from None
         return math.nan if value != value else value
 
     def func(self) -> Func:

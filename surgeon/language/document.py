@@ -121,9 +121,9 @@ def parse_document(text: str, file: str) -> Value:
         where: Span | str = file
         if mark is not None:
             where = Span(file, mark.line + 1, mark.column + 1, 1, _line(lines, mark.line))
-        raise error("R101", f"this is no YAML: {exc.problem or exc.context or exc}", where) from None
+        raise error("R101", f"this is not YAML: {exc.problem or exc.context or exc}", where) from None
     except yaml.YAMLError as exc:
-        raise error("R101", f"this is no YAML: {' '.join(str(exc).split())}", file) from None
+        raise error("R101", f"this is not YAML: {' '.join(str(exc).split())}", file) from None
     except RecursionError:
         raise error("R103", "the document nests too deep", file) from None
     if root is None:

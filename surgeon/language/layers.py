@@ -151,7 +151,7 @@ def _edited(steps: Sequence, edit: Value) -> Sequence:
             if not isinstance(value, Mapped):
                 raise error(
                     "R106",
-                    f"'{key}' is no mapping; expected the id of a step, and the steps to put {key} it",
+                    f"'{key}' is not a mapping; expected the id of a step, and the steps to put {key} it",
                     value.span,
                 )
             for label, added in value.entries.items():

@@ -99,11 +99,11 @@ def find_recipe(
 def load_recipe(
     name: str | Path, *, parameters: Mapping[str, Any] | None = None, recipe_paths: Sequence[Path] = ()
 ) -> Recipe:
-    """Read a recipe by path or name, with everything it extends.
+    """Read a recipe by path or name, with everything that it extends.
 
-    ``parameters`` replaces declared defaults: values, or text read as YAML (what ``--set`` gives). Raise
-    SurgeonError with all that is wrong: R101 to R103 (YAML), R104 to R110 (keys, values, steps, parameters),
-    R111 and R112 (names), R113 (extends in a circle).
+    ``parameters`` replaces declared defaults, by values or by text that is read as YAML (as ``--set``
+    gives it). Raise SurgeonError with all faults: R101 to R103 (YAML), R104 to R110 (keys, values, steps,
+    parameters), R111 and R112 (names), R113 (a circle of ``extends``).
     """
     path = find_recipe(name, recipe_paths)
     return build_recipe(read_document(path), path, parameters or {}, recipe_paths)
@@ -194,7 +194,9 @@ def _names(extends: Value | None) -> list[Scalar]:
 def _parameters(merged: Mapped, given: Mapping[str, Any]) -> dict[str, Value]:
     declared = merged.entries.get("parameters")
     if declared is not None and not isinstance(declared, Mapped):
-        raise error("R106", "'parameters' is no mapping; expected names with their defaults", declared.span)
+        raise error(
+            "R106", "'parameters' is not a mapping; expected names with their defaults", declared.span
+        )
     values: dict[str, Value] = dict(declared.entries) if declared else {}
     for name, value in given.items():
         if name not in values:

@@ -62,7 +62,7 @@ def _class_number(value: Any) -> Any:
     """Take a key of YAML, which is text, for the number it spells; refuse what is none."""
     if isinstance(value, str):
         if not (value.isascii() and value.isdigit() and len(value) < 10 and value == str(int(value))):
-            raise ValueError(f"'{value}' is no class number; expected 0, 1, 2, ...")
+            raise ValueError(f"'{value}' is not a class number; expected 0, 1, 2, ...")
         return int(value)
     return value
 
@@ -235,7 +235,7 @@ class EngineSettings(_Part):
 
 
 class Recipe(Displayed, _Part):
-    """A recipe after ``extends``, parameters and step edits: everything it says, and where it says it."""
+    """A recipe after ``extends``, parameters and step edits, with the place of each key in its files."""
 
     recipe: Literal[1] = Field(description="Version of the recipe language.")
     name: str = Field(description="Name of the recipe.", min_length=1)

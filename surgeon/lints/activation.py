@@ -45,7 +45,7 @@ def check(context: LintContext) -> Iterator[Diagnostic]:
             )
             yield Diagnostic(
                 CODE,
-                f"{message}, which is no activation; expected scores from 0 to 1",
+                f"{message}, which is not an activation; expected scores from 0 to 1",
                 node.name,
                 (),
                 ("write 'confSigmoid: 1' where they are logits",),

@@ -1,4 +1,4 @@
-"""Pads of what is no picture, or of more than two axes."""
+"""Pads of what is not a picture, or of more than two axes."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def chosen(anchors: str) -> Anchors:
         known = ", ".join(f"'{choice}'" for choice in get_args(Anchors))
         raise error(
             "S410",
-            f"'{anchors}' is no choice of anchors; expected one of {known}",
+            f"'{anchors}' is not a choice of anchors; expected one of {known}",
             None,
             nearest_note(anchors, get_args(Anchors)),
         )

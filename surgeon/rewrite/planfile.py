@@ -209,7 +209,7 @@ def plan_from_json(data: Any, source: str = "<plan>") -> Plan:
     if not isinstance(data, dict) or data.get("surgeon plan") != _VERSION:
         raise error(
             "S408",
-            f"this is no plan of version {_VERSION}",
+            f"this is not a plan of version {_VERSION}",
             source,
             help=[f"make one: {_AGAIN}"],
         )
@@ -240,7 +240,7 @@ def _edit_from(value: Mapping[str, Any], source: str, *path: str | int) -> Edit:
     with _placed(source, *path):
         kind = next((key for key in _EDITS if key in value), None)
         if kind is None:
-            raise ValueError(f"it is no edit; expected one of {', '.join(_EDITS)}")
+            raise ValueError(f"it is not an edit; expected one of {', '.join(_EDITS)}")
         return _EDITS[kind].model_validate(value).edit()
 
 
@@ -286,7 +286,7 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
             "E101", f"'{file}' cannot be read: {exc.strerror or exc}", help=["check the path"]
         ) from None
     except ValueError as exc:
-        raise error("S408", f"the plan is no JSON: {exc}", str(file)) from None
+        raise error("S408", f"the plan is not JSON: {exc}", str(file)) from None
     return plan_from_json(data, str(file))
 
 

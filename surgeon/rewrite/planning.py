@@ -34,12 +34,12 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan(Displayed):
-    """What a recipe would do to one graph, as values.
+    """The edits of a recipe to one graph, as values.
 
-    ``digest`` is the SHA-256 of that graph (:meth:`Graph.digest`), computed when first asked for. ``result``
-    is the graph that the edits give, ``inference`` what is known of its tensors; they are there when the plan
-    was made, not when it was read from a file. ``image`` says how a picture becomes the rewritten graph's
-    input, None where the recipe does not. ``diagnostics`` are notes of the steps.
+    ``digest`` is the SHA-256 of that graph (:meth:`Graph.digest`), computed on first use. ``result`` is
+    the rewritten graph and ``inference`` what is known of its tensors; a plan that was read from a file
+    has neither. ``image`` says how a picture becomes the rewritten graph's input; it is None if the recipe
+    does not say. ``diagnostics`` are the steps' notes.
     """
 
     recipe: str
@@ -121,7 +121,7 @@ def plan(
 def apply(plan: Plan, graph: Graph) -> Graph:
     """Return ``graph`` with a plan's edits applied.
 
-    Raise SurgeonError S404 where the plan is for another graph.
+    Raise SurgeonError S404 if the plan is for another graph.
     """
     if plan.source is graph and plan.result is not None:
         return plan.result

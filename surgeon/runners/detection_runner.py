@@ -69,7 +69,7 @@ class DetectionRunner:
                 f"the batch is {batch}; expected 1{most}",
                 self.name,
                 help=[
-                    "leave --batch out, or make the file anew: 'surgeon build --batch' or 'surgeon convert "
+                    "leave --batch out, or make the file again: 'surgeon build --batch' or 'surgeon convert "
                     "--batch'"
                 ],
             )

@@ -161,7 +161,7 @@ def opened(pictures: Sequence[Any], refused: Callable[[SurgeonError], None]) -> 
     """Yield the pictures of :func:`listed`, each read when it is its turn.
 
     ``refused`` is called with what is wrong with a file that cannot be read (V101), which is passed over.
-    Raise SurgeonError V111 for an array that is no picture, E108 where Pillow is missing.
+    Raise SurgeonError V111 for an array that is not a picture, E108 where Pillow is missing.
     """
     if not all(isinstance(one, Path) for one in pictures):
         yield from given_pictures(pictures)

@@ -22,12 +22,12 @@ _LARGEST = 5
 
 @dataclass(frozen=True, eq=False)
 class ImageResult:
-    """What a network gives for one picture.
+    """The result of a network for one picture.
 
     ``picture`` is its name and ``size`` its height and width in pixels. ``detections`` are relative to the
-    picture, the best first; None where the network gives none. ``outputs`` holds the network's outputs for
-    this picture, without the batch, where it gives no detections or they were asked for. ``drawn`` and
-    ``tensors`` are files that were written.
+    picture, the best first; None if the network gives none. ``outputs`` holds the network's outputs for
+    this picture, without the batch, if it gives no detections or if you asked for them. ``drawn`` and
+    ``tensors`` are the files written.
     """
 
     picture: str

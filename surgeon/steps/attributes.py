@@ -70,7 +70,7 @@ def attr_value(
 
 
 def kind_of(value: AttrValue) -> str | None:
-    """Return the kind of a value that is no list; None for functions and what this package does not model."""
+    """Return the kind of a value that is not a list; None for functions and other unknown values."""
     match value:
         case bool():
             return "bool"

@@ -1,4 +1,4 @@
-"""What a step that matches several nodes asks of a graph, and why a node is no match.
+"""What a step that matches several nodes asks of a graph, and why a node is not a match.
 
 A step matches an operation from its result backwards. :meth:`NodeReader.source` passes over identities.
 :meth:`NodeReader.factors` and :meth:`NodeReader.less` take arithmetic apart, in whichever order it was
@@ -13,7 +13,7 @@ from surgeon.steps.step import StepContext
 
 
 class Miss(Exception):
-    """A node is no match; the message ends a sentence that begins with the node."""
+    """A node is not a match; the message ends a sentence that begins with the node."""
 
 
 class NodeReader:

@@ -132,7 +132,7 @@ def place(
     names that the same batch of edits adds, besides those of the graph; operands are named
     ``<name>/<operand>``, with a number where that is taken. Type and count attributes (T, N, Tidx, ...) of
     ordinary operations are filled in from the specs of the inputs. Raise SurgeonError S202 or S203 for an
-    input that does not exist, S208 for an operand that is no tensor, and S219 where a type attribute is
+    input that does not exist, S208 for an operand that is not a tensor, and S219 where a type attribute is
     needed and the input's type is not known.
     """
     if inputs is None:
@@ -173,7 +173,7 @@ def tensor_of(
 ) -> TensorValue:
     """Return the tensor that a YAML number or nested list means; whole numbers are int32, others float32.
 
-    Raise SurgeonError S208 for what is no tensor: ragged or mixed lists, numbers that the type cannot hold.
+    Raise SurgeonError S208 for ragged or mixed lists, and for numbers that the type cannot hold.
     """
     import numpy as np
 

@@ -60,7 +60,7 @@ class Rename(Step):
             if not _NAME.match(new):
                 raise context.fail(
                     "S207",
-                    f"'{new}' is no name for a node; expected letters, digits and . _ / \\ > -",
+                    f"'{new}' is not a name for a node; expected letters, digits and . _ / \\ > -",
                     "nodes",
                     key,
                 )

@@ -103,7 +103,7 @@ class ReplaceOp(Step):
         if rule is None and found:
             context.note(
                 "S217",
-                f"'{self.from_}' to '{self.to}' is no replacement known to be safe; {len(found)} nodes "
+                f"'{self.from_}' to '{self.to}' is not a replacement known to be safe; {len(found)} nodes "
                 "change",
                 "to",
                 notes=(f"the first: '{found[0].name}'",),

@@ -42,7 +42,7 @@ class Selector(BaseModel):
             try:
                 regex.compile(self.path)
             except (regex.error, OverflowError, RecursionError) as exc:
-                raise ValueError(f"'{self.path}' is no regular expression: {exc}") from None
+                raise ValueError(f"'{self.path}' is not a regular expression: {exc}") from None
         return self
 
     def matches(self, node: Node, timeout: float = PATIENCE) -> bool:

@@ -57,7 +57,7 @@ class SetShape(Step):
         for name, given in self.nodes.items():
             node = context.graph.get(name)
             if node is None or node.op not in PLACEHOLDERS:
-                problem = "is not in the graph" if node is None else f"is no placeholder, but {node.op}"
+                problem = "is not in the graph" if node is None else f"is not a placeholder, but {node.op}"
                 inputs = [n.name for n in context.graph if n.op in PLACEHOLDERS]
                 shown = ", ".join(f"'{n}'" for n in inputs[:8]) or "none"
                 raise context.fail(

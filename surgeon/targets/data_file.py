@@ -33,7 +33,7 @@ def parse_version(text: object) -> tuple[int, ...]:
     """
     parts = text.split(".") if isinstance(text, str) else []
     if not 1 <= len(parts) <= 4 or not all(p.isascii() and p.isdigit() and len(p) <= 5 for p in parts):
-        raise ValueError(f"'{text!s:.40}' is no version; expected numbers with dots, such as 8.5.1")
+        raise ValueError(f"'{text!s:.40}' is not a version; expected numbers with dots, such as 8.5.1")
     return tuple(map(int, parts))
 
 
@@ -44,7 +44,7 @@ def print_version(version: tuple[int, ...]) -> str:
 
 def _truth(text: object) -> bool:
     if text not in ("true", "false"):
-        raise ValueError(f"'{text!s:.40}' is no truth value; expected true or false")
+        raise ValueError(f"'{text!s:.40}' is not a truth value; expected true or false")
     return text == "true"
 
 
@@ -161,7 +161,7 @@ class _Document:
             problem = getattr(exc, "problem", None) or " ".join(str(exc).split())
             where = self._span(mark, mark) if mark is not None else self.file
             raise error(
-                self.code, f"this is no YAML: {problem}", where, help=["correct the syntax"]
+                self.code, f"this is not YAML: {problem}", where, help=["correct the syntax"]
             ) from None
         if len(root) != 1 or not isinstance(root[0], dict):
             raise error(

@@ -48,13 +48,15 @@ def target_names(folder: Path | None = None) -> tuple[str, ...]:
 
 
 def load_target(name: str, folder: Path | None = None) -> Target:
-    """Return one target, reading its file only; raise SurgeonError T101 for a name that is no target's, T104
-    for a profile that is wrong."""
+    """Return one target, reading its file only.
+
+    Raise SurgeonError T101 for an unknown name, T104 for an invalid profile.
+    """
     files = _files(folder)
     if name not in files:
         raise error(
             "T101",
-            f"'{name:.80}' is no target; expected a format and a runtime, such as 'uff@tensorrt-8.5'",
+            f"'{name:.80}' is not a target; expected a format and a runtime, such as 'uff@tensorrt-8.5'",
             notes=nearest_note(name, files) or ("targets: " + ", ".join(files),),
             help=["'surgeon list targets' shows all"],
         )

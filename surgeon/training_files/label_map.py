@@ -10,7 +10,7 @@ from surgeon.diagnostics import Span, SurgeonError, error
 from surgeon.training_files.text_format import Entry, Stated, nested, parse_text, read_text
 
 BACKGROUND = ("background", "__background__", "unlabeled", "unlabelled")
-"""Names of the class that is no object."""
+"""Names of the class that is not an object."""
 
 _NO_LABEL = ("", "???", "n/a")
 _ITEM = re.compile(r"(?:\s|#[^\n]*\n)*item\s*:?\s*[\[{<]")
@@ -25,7 +25,7 @@ def load_labels(path: str | Path) -> Mapping[int, str]:
     label map: messages ``item`` with ``id``, ``name`` and ``display_name``, which goes before ``name``. A
     ``.txt`` file that begins with ``item`` is a label map, too.
 
-    Raise SurgeonError E101 where the file cannot be read, D140 and D141 where it is no text format, and D143
+    Raise SurgeonError E101 if the file cannot be read, D140 and D141 if it is not in text format, and D143
     for a label map that names one class twice, names the class 0 otherwise than the background, or names
     none.
     """

@@ -186,7 +186,7 @@ class PipelineConfig:
 def read_pipeline_config(path: str | Path) -> PipelineConfig:
     """Read a ``pipeline.config``.
 
-    Raise SurgeonError E101 where it cannot be read, D140 where it is no text format, D141 for a field that is
+    Raise SurgeonError E101 if it cannot be read, D140 if it is not in text format, D141 for a field that is
     written twice or holds another kind of value, and D142 where it describes no detector.
     """
     return parse_pipeline_config(read_text(path), str(path))
@@ -202,7 +202,7 @@ def parse_pipeline_config(text: str, file: str = "<config>") -> PipelineConfig:
         )
         raise error(
             "D142",
-            "the file is no pipeline config: it has no 'model'",
+            "the file is not a pipeline config: it has no 'model'",
             file,
             [f"it holds {names:.200}"],
             ["give the pipeline.config that the detector was exported with"],

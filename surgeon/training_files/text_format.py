@@ -176,7 +176,7 @@ def _refused(entry: Entry, wanted: str, notes: Sequence[str] = ()) -> SurgeonErr
 def read_text(path: str | Path) -> str:
     """Return a text file's content.
 
-    Raise SurgeonError E101 where it cannot be read, D140 where it is no text.
+    Raise SurgeonError E101 where it cannot be read, D140 where it is not text.
     """
     file = Path(path)
     try:
@@ -201,12 +201,12 @@ def read_text(path: str | Path) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         raise error(
-            "D140", f"the file is no UTF-8 text: byte 0x{data[exc.start]:02x} at {exc.start}", str(file)
+            "D140", f"the file is not UTF-8 text: byte 0x{data[exc.start]:02x} at {exc.start}", str(file)
         ) from None
     if "\0" in text:
         raise error(
             "D140",
-            f"the file is no text: it holds a zero byte at {text.index(chr(0))}",
+            f"the file is not text: it holds a zero byte at {text.index(chr(0))}",
             str(file),
             help=["give the text form of the message, not the binary one"],
         )
@@ -336,7 +336,7 @@ class _Parser:
                 return int(word)
             if not word.strip("01234567"):
                 return int(word, 8)
-            raise self._error(f"'{word}' begins with a zero, but is no octal number")
+            raise self._error(f"'{word}' begins with a zero, but is not an octal number")
         return float(word.rstrip("fF"))
 
     def _unquoted(self) -> bytes:
@@ -347,7 +347,7 @@ class _Parser:
             octal, hexadecimal, short, long, letter = match.groups()
             if letter is not None:
                 if letter not in _LETTERS:
-                    raise self._error(f"'\\{letter}' is no escape; expected, say, '\\n' or '\\\\'")
+                    raise self._error(f"'\\{letter}' is not an escape; expected, say, '\\n' or '\\\\'")
                 out.append(_LETTERS[letter])
             elif octal or hexadecimal:
                 number = int(octal, 8) if octal else int(hexadecimal, 16)
@@ -357,7 +357,7 @@ class _Parser:
             else:
                 point = int(short or long, 16)
                 if point > 0x10FFFF or 0xD800 <= point < 0xE000:
-                    raise self._error(f"the escape U+{point:04X} is no character")
+                    raise self._error(f"the escape U+{point:04X} is not a character")
                 out += chr(point).encode()
             last = match.end()
         return bytes(out + inner[last:].encode())
@@ -371,7 +371,7 @@ class _Parser:
             match = _TOKEN.match(self.text, at)
             if match is None:
                 quoted = self.text[at] in "'\""
-                what = f"'{_WORD.match(self.text, at, at + 24)[0]}' is no word of the text format"  # type: ignore[index]
+                what = f"'{_WORD.match(self.text, at, at + 24)[0]}' is not a word of the text format"  # type: ignore[index]
                 raise self._error(
                     "the quotes are not closed on their line" if quoted else what, self._span(at)
                 )

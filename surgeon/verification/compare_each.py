@@ -91,7 +91,7 @@ def _input(graphs: GraphPair, replaced: Replacement, record: RunRecord, limits: 
     if origin is None:
         return _not_compared(replaced, record, "no output of the recipe needs it")
     if ref not in graphs.prepared_inputs:
-        return _not_compared(replaced, record, "it is no picture")
+        return _not_compared(replaced, record, "it is not a picture")
     if record.prepared is None:
         return _not_compared(replaced, record, "the recipe has no 'image'")
     return compare_tensors(

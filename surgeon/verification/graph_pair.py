@@ -160,7 +160,7 @@ class GraphPair:
 
     @cached_property
     def outputs(self) -> Mapping[Ref, Ref | None]:
-        """For each output that is no detection, the original's tensor that it stands for, or None."""
+        """For each output that is not a detection, the original's tensor that it stands for, or None."""
         plugin = self.plugin.name if self.plugin is not None else None
         table = {ref: self.match.origin(ref) for ref in self.runner.fetches if ref.node != plugin}
         if plugin is None and not any(table.values()):

@@ -118,7 +118,7 @@ class RecipeCase(_Strict):
         if (self.model is None) == (self.zoo is None):
             raise ValueError("expected exactly one of 'model' and 'zoo'")
         if self.zoo is not None and not isinstance(self.zoo, dict):
-            raise ValueError("'zoo' is no mapping; expected options such as {date: 2018, classes: 3}")
+            raise ValueError("'zoo' is not a mapping; expected options such as {date: 2018, classes: 3}")
         return self
 
 

@@ -158,7 +158,7 @@ class DetectionComparison:
 class TensorComparison:
     """Two tensors, element by element.
 
-    ``error`` and ``tolerance`` are absolute, an error that is no number is None in JSON.
+    ``error`` and ``tolerance`` are absolute, an error that is not a number is None in JSON.
     """
 
     subject: str
@@ -272,15 +272,15 @@ def _plain(value: Any) -> Any:
 class Verification(Displayed):
     """Whether a rewritten graph computes what the original computes.
 
-    ``verdicts`` are *cut to cut* (the original's tensors where the graph was cut go into the rewritten
-    graph), *each alone* (every namespace that was replaced, on the original's own values) and *end to end*
-    (from pixels, through the recipe's ``image``). ``pictures`` names what was put in, ``made`` says that it
-    was made up. ``excuses`` says what the names of excuses mean, ``labels`` the classes; ``max_excused`` is
-    how many excused differences were allowed on one picture, None for the default. ``drawn`` names the files
-    that show both sets of detections. ``runtime`` tells what was run in place of the rewritten graph (an
-    engine: its file, precision and GPU), nothing where that was the graph itself. ``power`` tells of each
-    field of each plugin whether a wrong value would have been noticed, ``literals`` which values in the
-    recipe differ from the graph; both are empty where a file was run.
+    ``verdicts`` are *cut to cut* (the original's tensors at the cut go into the rewritten graph), *each
+    alone* (every namespace that was replaced, with the original's own values) and *end to end* (from
+    pixels, through the recipe's ``image``). ``pictures`` names the inputs; ``made`` says that ``surgeon``
+    made them up. ``excuses`` explains the names of excuses, ``labels`` those of the classes.
+    ``max_excused`` is the number of excused differences allowed on one picture, None for the default.
+    ``drawn`` names the files that show both sets of detections. ``runtime`` describes what ran in place of
+    the rewritten graph (of an engine: its file, precision and GPU); it is empty for the graph itself.
+    ``power`` says for each field of each plugin whether a wrong value would have been noticed,
+    ``literals`` which values in the recipe differ from the graph; both are empty for a file.
     """
 
     recipe: str
@@ -311,7 +311,7 @@ class Verification(Displayed):
 
     @property
     def passed(self) -> bool:
-        """True where every verdict passed."""
+        """True if every verdict passed."""
         return self.outcome is Outcome.PASSED
 
     @property

@@ -91,11 +91,11 @@ class StepReport:
 
 @dataclass(frozen=True)
 class ChangeReport(Displayed):
-    """Before and after.
+    """A graph before and after.
 
-    ``kind`` is ``graph`` for one graph alone (``before`` is None then), ``plan`` for a recipe's work,
-    ``diff`` for two graphs. ``title`` names what is shown, ``others`` is what differs between two graphs
-    besides nodes.
+    ``kind`` is ``graph`` for one graph alone (``before`` is then None), ``plan`` for a recipe's changes,
+    ``diff`` for two graphs. ``title`` names what is shown; ``others`` lists the differences of two graphs
+    besides their nodes.
     """
 
     kind: Kind

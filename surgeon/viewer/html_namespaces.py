@@ -112,6 +112,6 @@ def _places(report: NamespaceReport) -> Markup:
     lines = [f"{step} {location}: {number(count)}" for (step, location), count in report.places.items()]
     step, location = next(iter(report.places))
     more = f" +{len(lines) - 1}" if len(lines) > 1 else ""
-    # A step of the default list is no line that someone wrote.
+    # A step of the default list is not a line that someone wrote.
     text = step if not location or location.startswith("(") else location
     return element("code", f"{text}{more}", class_="place", title="\n".join(lines))

@@ -86,7 +86,7 @@ class _Namespace(Tally):
     inside: dict[str, _Namespace] = field(default_factory=dict)
 
     def report(self, name: str) -> NamespaceReport:
-        # What is one operation and its constants is no namespace to a reader.
+        # What is one operation and its constants is not a namespace to a reader.
         inside = (
             inner.report(f"{name}/{part}")
             for part, inner in self.inside.items()

@@ -306,7 +306,7 @@ def _not_started(viewer: Viewer, why: str, output: IO[bytes]) -> SurgeonError:
         notes=[f"it wrote: {line}" for line in lines[-_LINES:]],
         help=[
             f"try it alone: python -c '{viewer.code}'",
-            f"install it anew: {install_command('view', upgrade=True)}",
+            f"install it again: {install_command('view', upgrade=True)}",
         ],
     )
 

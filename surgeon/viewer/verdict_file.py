@@ -46,7 +46,7 @@ def read_verification(path: Path) -> Verification:
             help=["check the path"],
         ) from None
     except (ValueError, RecursionError) as exc:
-        raise _refused(path, f"it is no JSON: {exc}") from None
+        raise _refused(path, f"it is not JSON: {exc}") from None
     if isinstance(data, dict):
         refuse_newer(data.get("version"), VERSION, "the verification", path, _AGAIN)
     try:
@@ -108,7 +108,7 @@ def _hashed(value: Any) -> Any:
 def _refused(path: Path, why: str) -> SurgeonError:
     return error(
         "W101",
-        f"'{path}' is no verification; {why}",
+        f"'{path}' is not a verification; {why}",
         help=[f"make one: {_AGAIN}"],
     )
 

@@ -478,7 +478,7 @@ def test_a_number_that_the_graph_does_not_tell_is_left_open(zoo_ssd: Zoo) -> Non
     graph = with_fed_threshold(load_graph(zoo_ssd("2018")))
     made = surgeon.init(graph)
     assert [d.code for d in made.errors] == ["D147"]
-    assert "the threshold of overlap is no constant" in made.errors[0].message
+    assert "the threshold of overlap is not a constant" in made.errors[0].message
     assert fields(made.recipe, "NMS")["nmsThreshold"] == "auto"
     assert fields(made.recipe, "NMS")["keepTopK"] == 100
     lines = made.text.splitlines()

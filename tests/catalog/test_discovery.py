@@ -203,7 +203,7 @@ WRONG = {
     "default list for one value": GOOD.replace("summary: F", "summary: F, default: [3]"),
     "a length of one value": GOOD.replace("summary: F", "summary: F, length: 3"),
     "a negative length": GOOD.replace("type: int, summary: F", 'type: "int[]", summary: F, length: -3'),
-    "a bound that is no number": GOOD.replace("summary: F", "summary: F, minimum: nan"),
+    "a bound that is not a number": GOOD.replace("summary: F", "summary: F, minimum: nan"),
     "a choice of the wrong type": GOOD.replace("summary: F", "summary: F, choices: [1, b]"),
     "since no version": GOOD + "since: new\n",
     "since a list": GOOD + "since: [8, 5]\n",

@@ -206,7 +206,7 @@ def test_a_plugin_that_is_not_registered_is_told_before_parsing(
         (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--dla-core", "0", "--fp32"), 1, "B101"),
         (("ssd.yaml", demo.model_path(), "-o", "missing/e.engine"), 1, "E105"),
         (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--batch", "0"), 2, "expected 1 or more"),
-        (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--workspace", "lots"), 2, "is no size"),
+        (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--workspace", "lots"), 2, "is not a size"),
         (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--fp16", "--int8"), 2, "not allowed with"),
         (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--shape", "x=1,2"), 2, "gives no shapes"),
     ],

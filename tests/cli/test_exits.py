@@ -34,7 +34,7 @@ def broken_commands(folder: Path) -> dict[str, tuple[str, list[str]]]:
     long = "x" * 300
     return {
         "no such model": ("E101", ["convert", "small.yaml", "nothing.pb", "-o", "out.uff"]),
-        "a folder that is no SavedModel": ("E102", ["convert", "small.yaml", "folder", "-o", "out.uff"]),
+        "a folder that is not a SavedModel": ("E102", ["convert", "small.yaml", "folder", "-o", "out.uff"]),
         "an empty model": ("E103", ["convert", "small.yaml", "empty.pb", "-o", "out.uff"]),
         "a pointer": ("E104", ["convert", "small.yaml", "pointer.pb", "-o", "out.uff"]),
         "a truncated model": ("G101", ["convert", "small.yaml", "cut.pb", "-o", "out.uff"]),
@@ -77,7 +77,7 @@ def broken_commands(folder: Path) -> dict[str, tuple[str, list[str]]]:
 
 NAMES = [
     "no such model",
-    "a folder that is no SavedModel",
+    "a folder that is not a SavedModel",
     "an empty model",
     "a pointer",
     "a truncated model",

@@ -235,7 +235,7 @@ def test_a_log_and_a_subject_do_not_go_together(run) -> None:
     [
         (
             "{contains: a, pattern: '(', means: m, do: [d], source: [s], examples: [a], near: [b]}",
-            "it is no regular expression",
+            "it is not a regular expression",
         ),
         ("{contains: a, pattern: a, means: m, do: [], source: [s], examples: [a], near: [b]}", "do"),
         ("{contains: a, pattern: a, means: m, do: [d], source: [s], examples: [a]}", "near"),

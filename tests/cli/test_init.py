@@ -261,7 +261,7 @@ def test_a_number_left_open_ends_with_1(run, folder: Path) -> None:
     save_graph(graph.replace([*nodes, fed]), folder / "fed.pb")
     ran = run("init", "fed.pb", "-o", "fed.yaml", "--json")
     assert ran.code == 1 and [d["severity"] for d in ran.json["diagnostics"]] == ["error"]
-    assert "the threshold of overlap is no constant" in ran.json["diagnostics"][0]["message"]
+    assert "the threshold of overlap is not a constant" in ran.json["diagnostics"][0]["message"]
     refused = run("check", "fed.yaml", "fed.pb")
     assert refused.code == 1 and "nmsThreshold: auto" in refused.err
     text = (folder / "fed.yaml").read_text()

@@ -256,7 +256,7 @@ def test_calibration_asks_for_whole_batches_and_keeps_the_scales(
     # The same pictures with another option: the scales that are there are used.
     build(uff(tmp_path), path, BuildOptions("int8", max_batch=2, tf32=False), calibration=pictures)
     assert asked == [0, 1, 2] and told(path)["calibrated"] == "scales of 3 batches"
-    # Other pictures: calibrated anew.
+    # Other pictures: calibrated again.
     build(
         uff(tmp_path),
         path,

@@ -258,7 +258,7 @@ def test_no_line_makes_the_parser_fail_otherwise(line: str) -> None:
         ("", "", "expected 'graph v1'"),
         ("graph v2\n", "1:1", "expected 'graph v1'"),
         ("graph v1\na = Op(\n", "2:8", "expected a name or a value"),
-        ("graph v1\na = Op() {k: }\n", "2:14", "'}' is no attribute value"),
+        ("graph v1\na = Op() {k: }\n", "2:14", "'}' is not an attribute value"),
         ("graph v1\nversions: x\n", "2:11", "expected an integer"),
         ("graph v1\nlibrary: zz\n", "2:1", "expected hexadecimal digits"),
     ],

@@ -105,7 +105,7 @@ def test_negative_controls_fail(op: str, control: Negative) -> None:
 @pytest.mark.parametrize("open_batch", [False, True], ids=["static", "open-batch"])
 def test_random_inputs(op: str, open_batch: bool) -> None:
     if open_batch and op in onnx_inputs.STATIC:
-        pytest.skip("its first axis is no batch")
+        pytest.skip("its first axis is not a batch")
     samples = onnx_inputs.GENERATORS[op](np.random.default_rng(zlib.crc32(op.encode())))
     assert len({sample.name for sample in samples}) == len(samples)
     for sample in samples:

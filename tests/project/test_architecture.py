@@ -225,7 +225,7 @@ def _judge_own(module: str, name: str) -> list[str]:
     wanted = room_of(name)
     for one in (room, wanted):
         if one not in ROOMS and one != "recipes":
-            return [f"'{one}' is no room of the list"]
+            return [f"'{one}' is not a room of the list"]
     if room == "api" or room == wanted:
         return []
     if wanted in UNKNOWN_TO.get(room, ()):
@@ -385,7 +385,7 @@ PLANTED = {
         "def f(target):\n    return target.format == 'onnx'",
         "a comparison of a format",
     ),
-    "surgeon/wizard/__init__.py": ("from surgeon.graph import Graph", "'wizard' is no room"),
+    "surgeon/wizard/__init__.py": ("from surgeon.graph import Graph", "'wizard' is not a room"),
     "plugins/A_TRT/reference.py": ("from surgeon.cli import main", "'plugins' imports 'cli'"),
     "plugins/B_TRT/reference.py": ("from ..A_TRT import reference", "plugins and recipes are discovered"),
 }

@@ -231,7 +231,7 @@ z = Neg(n/b) {_class: ["loc:@n/b"]}
 def test_rename_refuses() -> None:
     assert "the graph has a node of that name (AddN)" in refused("S207", "rename", BASE, nodes={"a": "b"})
     assert "'x' gets it, too" in refused("S207", "rename", BASE, nodes={"x": "q", "a": "q"})
-    assert "is no name" in refused("S207", "rename", BASE, nodes={"x": "a b"})
+    assert "is not a name" in refused("S207", "rename", BASE, nodes={"x": "a b"})
     refused("R201", "rename", BASE, nodes={"nope": "q"})
     assert run_step(make("rename", nodes={"nope?": "q", "x": "x"}), BASE) == BASE
 
@@ -343,7 +343,7 @@ def test_set_shape() -> None:
     )
     made = run_step(make("set-shape", nodes={"x": [1, None]}), graph)
     assert made["x"].attrs == {"dtype": DType.UINT8, "shape": Shape.of(1, None)}
-    assert "is no placeholder, but Neg" in refused("S213", "set-shape", graph, nodes={"y": [1]})
+    assert "is not a placeholder, but Neg" in refused("S213", "set-shape", graph, nodes={"y": [1]})
     assert "nearest" in refused("S213", "set-shape", text("image = Placeholder()"), nodes={"imag": [1]})
     for wrong in ([-1], ["a"], [True], [1.5], {"dtype": "float"}, {"size": [1]}):
         with pytest.raises(ValidationError):

@@ -26,7 +26,7 @@ ADAPTED = {("NMS_TRT", "count"): np.int32, ("NMSDynamic_TRT", "count"): np.int32
 """Outputs whose float32 elements are bits of another type: a rendering gives that type."""
 
 STATIC: frozenset[str] = frozenset()
-"""Plugins whose first axis is no batch, or cannot be open."""
+"""Plugins whose first axis is not a batch, or cannot be open."""
 
 REFUSED: Mapping[tuple[str, str], str] = {
     ("NMS_TRT", "boxes-in-pixels"): "X161",

@@ -109,7 +109,7 @@ def test_near_equal_scores_change_places_at_the_cut() -> None:
     original, engine = rows(many, 0, 1, 2, 3), rows(many, 0, 1, 2, 4)
     found = compare(original, engine, {"": original, "keep-all": many})
     assert dict(found.excused) == {"keep-all": 2} and found.outcome is Outcome.PASSED
-    # Not a row that nobody else finds, nor one that is farther below, nor one that is no candidate.
+    # Not a row that nobody else finds, nor one that is farther below, nor one that is not a candidate.
     for other, kept in ((moved(engine, 3, 0.02), many), (rows(many, 0, 1, 2, 5), many), (engine, original)):
         assert compare(original, other, {"": original, "keep-all": kept}).outcome is Outcome.FAILED
     five = rows(many, 0, 1, 2, 3, 4)

@@ -216,7 +216,7 @@ def make_calibrator(trt: Any, ask: Ask, calibration: Mapping[str, Any], names: S
 
 
 class _Batches:
-    """An iterable that begins anew whenever it is asked for."""
+    """An iterable that begins again whenever it is asked for."""
 
     def __init__(self, maker: Callable[[], Iterator[Any]]) -> None:
         self._maker = maker

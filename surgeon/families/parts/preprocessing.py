@@ -127,7 +127,7 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
         elif node.op in _ARITHMETIC:
             step = _step(inference, node)
             if step is None:
-                return done("computes with something that is no number for each channel")
+                return done("computes with something that is not a number for each channel")
             steps.append(step[:3])
             at = step[3]
         elif node.op == "ReverseV2":

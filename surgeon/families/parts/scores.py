@@ -69,7 +69,7 @@ def scores_of(graph: Graph, inference: Inference, start: Ref) -> Scores | Broken
         elif node.op in ("RealDiv", "Div", "Mul") and (parts := _scaled(inference, node)) is not None:
             factor = number(inference, parts[1])
             if factor is None or not factor or (node.op != "Mul" and parts[1] != node.inputs[1]):
-                return Broken(at, "scales scores by something that is no single number")
+                return Broken(at, "scales scores by something that is not a single number")
             scales.append((factor if node.op == "Mul" else 1 / factor, node.name))
             following = parts[0]
         elif node.op in _REDUCING and node.inputs:

@@ -87,7 +87,7 @@ def draft_recipe(detector: SingleShotDetector, options: DraftOptions) -> Draft:
 
 
 def check_parts(detector: SingleShotDetector) -> None:
-    """Raise SurgeonError D147, followed by what is wrong, where a part that is no number of ``NUMBERS`` is
+    """Raise SurgeonError D147, followed by what is wrong, where a part that is not a number of ``NUMBERS`` is
     not recognised, or no plugin computes it.
     """
     known: list[str] = []

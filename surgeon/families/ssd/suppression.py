@@ -180,7 +180,7 @@ class SuppressionFindings(OutputFindings):
     ) -> Finding[T]:
         found = self._one(constants, what)
         if found is None:
-            raise self.fail("D113", f"the {what} is no constant of the graph", self.suppressions.evidence)
+            raise self.fail("D113", f"the {what} is not a constant of the graph", self.suppressions.evidence)
         return Finding(kind(found.value), self._agreed(found))
 
     def _agreed(self, constant: Constant) -> tuple[str, ...]:

@@ -16,11 +16,12 @@ from surgeon.graph import Graph, MappedFile
 def load_graph(path: str | os.PathLike[str]) -> Graph:
     """Read a frozen graph: a ``.pb`` or ``.pbtxt`` GraphDef, or a SavedModel folder.
 
-    Constants of a kilobyte and more stay in a ``.pb`` file, which is mapped. Raise SurgeonError: E101 (no
-    such file, or unreadable), E102 (a folder without a SavedModel), E103 (empty), E104 (a Git LFS pointer),
-    G101 (no GraphDef, or truncated), G102 (not frozen: variables), G103 (no nodes), G105 to G107 and G111
-    (duplicate names, dangling inputs, cycles, malformed nodes), G112 (a constant whose shape and bytes
-    disagree), G114 to G116 for a SavedModel, and E107 for a file that was written in place meanwhile.
+    Constants of a kilobyte and more stay in a ``.pb`` file, which is mapped into memory. Raise
+    SurgeonError: E101 (no such file, or unreadable), E102 (a folder without a SavedModel), E103 (empty),
+    E104 (a Git LFS pointer), G101 (not a GraphDef, or truncated), G102 (not frozen: variables), G103 (no
+    nodes), G105 to G107 and G111 (duplicate names, dangling inputs, cycles, malformed nodes), G112 (a
+    constant whose shape and bytes disagree), G114 to G116 for a SavedModel, and E107 if another program
+    changed the file meanwhile.
     """
     file = Path(path)
     try:

@@ -228,8 +228,8 @@ def _in_file(
 def _not_a_graphdef(source: str, mapped: MappedFile, reason: str, some: bool) -> SurgeonError:
     kind = other_file(mapped.path, bytes(mapped.view[:HEAD]))
     if kind is not None:
-        return error("G101", f"the file is no GraphDef: it is {kind.noun}", source, help=kind.help)
-    what = f"the file is truncated or damaged ({mapped.size} bytes)" if some else "the file is no GraphDef"
+        return error("G101", f"the file is not a GraphDef: it is {kind.noun}", source, help=kind.help)
+    what = f"the file is truncated or damaged ({mapped.size} bytes)" if some else "the file is not a GraphDef"
     help = ["export or download it again, and compare its size with the original's"]
     return error("G101", f"{what}: {reason}", source, help=help)
 
@@ -258,12 +258,12 @@ def parse_text(mapped: MappedFile, file: Path) -> Graph:
         kind = other_file(file, bytes(mapped.view[:HEAD]))
         if kind is not None:
             raise error(
-                "G101", f"the file is no GraphDef: it is {kind.noun}", str(file), help=kind.help
+                "G101", f"the file is not a GraphDef: it is {kind.noun}", str(file), help=kind.help
             ) from None
         reason = " ".join(str(exc).split())
         raise error(
             "G101",
-            f"the file is no GraphDef in text form: {reason}",
+            f"the file is not a GraphDef in text form: {reason}",
             str(file),
             help=["a binary graph is named .pb"],
         ) from None

@@ -50,11 +50,11 @@ def to_bytes(graph: Graph) -> bytes:
 
 
 def save_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
-    """Write a graph: as text for ``.pbtxt``, else binary, constants streamed from where they are.
+    """Write a graph as text for ``.pbtxt``, otherwise as binary; constants stream from where they are.
 
-    Text holds no fields of messages that this package's GraphDef does not know. Raise SurgeonError E105
-    (cannot be written), E106 (over 2 GiB), E107 (an input file changed meanwhile), G111 or G113 (a node that
-    a GraphDef cannot hold). Nothing is written then.
+    The text form leaves out fields of messages that this package's GraphDef does not have. Raise
+    SurgeonError E105 (cannot be written), E106 (over 2 GiB), E107 (an input file changed meanwhile), G111
+    or G113 (a node that a GraphDef cannot hold). Nothing is written then.
     """
     if Path(path).suffix == ".pbtxt":
         from google.protobuf import text_format

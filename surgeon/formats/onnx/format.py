@@ -19,7 +19,7 @@ def _batch(text: str) -> int | str:
     if text == "dynamic":
         return text
     if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) > 0):
-        raise ArgumentTypeError(f"'{text}' is no batch; expected a number from 1 on, or 'dynamic'")
+        raise ArgumentTypeError(f"'{text}' is not a batch; expected a number from 1 on, or 'dynamic'")
     return int(text)
 
 

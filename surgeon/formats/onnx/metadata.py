@@ -72,7 +72,7 @@ def read_onnx_metadata(path: str | os.PathLike[str]) -> OnnxInfo:
     """Return what an ONNX file says of itself; weights beside it are not read.
 
     A file of another maker has inputs and outputs only. Raise SurgeonError X150 for a file that cannot be
-    read or is no ONNX, X151 for a property of ours that is not as we write it.
+    read or is not ONNX, X151 for a property of ours that is not as we write it.
     """
     return load_onnx(path)[1]
 
@@ -176,7 +176,7 @@ def _no_onnx(name: str, reason: str) -> Exception:
     size = Path(name).stat().st_size if os.path.isfile(Path(name)) else 0
     return error(
         "X150",
-        f"'{name}' is no ONNX file: {reason:.200}",
+        f"'{name}' is not an ONNX file: {reason:.200}",
         notes=[f"it has {size} bytes"],
         help=["export it again; 'surgeon inspect' reads graphs and UFF files too"],
     )

@@ -176,7 +176,7 @@ def kind_of(dtype: DType) -> int:
     """Return ONNX's number of an element type; raise SurgeonError X141 where it has none such."""
     kinds = require("onnx", "writing ONNX").TensorProto.DataType
     name = _OTHER_NAMES.get(dtype, dtype.value.upper())
-    if name not in kinds.keys():  # noqa: SIM118 - a protobuf enum is no container
+    if name not in kinds.keys():  # noqa: SIM118 - a protobuf enum is not a container
         raise error(
             "X141",
             f"a tensor is {dtype}, which ONNX does not have; expected another element type",

@@ -117,7 +117,7 @@ class _Export:
         return self._inference.spec(ref).shape.rank
 
     def varies(self, ref: Ref) -> bool:
-        """Return whether a tensor depends on an input of the graph or on a plugin, and is no constant."""
+        """Return whether a tensor depends on an input of the graph or on a plugin, and is not a constant."""
         return ref.node in self._varying
 
     def readers(self, node: Node) -> tuple[list[str], list[str]]:
@@ -181,7 +181,7 @@ class _Export:
         ]
 
     def _permutes(self, node: Node, order: tuple[int, ...]) -> bool:
-        """Return whether a node is a Transpose of this order that is no output."""
+        """Return whether a node is a Transpose of this order that is not an output."""
         if (
             node.op != "Transpose"
             or len(node.inputs) != 2

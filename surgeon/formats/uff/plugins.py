@@ -31,7 +31,7 @@ def plugin_node(at: ConverterContext, spec: PluginLike) -> list[UffNode]:
         elif not (name.startswith("_") or name in _OF_THE_GRAPH):
             raise error(
                 "X114",
-                f"'{at.node.name}' ({at.node.op}) has the attribute '{name}', which is no field of that "
+                f"'{at.node.name}' ({at.node.op}) has the attribute '{name}', which is not a field of that "
                 "plugin",
                 at.node.name,
                 nearest_note(name, spec.fields),

@@ -59,7 +59,7 @@ class _Malformed(ValueError):
 def _damaged(file: Path, mapped: MappedFile, reason: str) -> SurgeonError:
     return error(
         "X120",
-        f"'{file}' is no UFF file, or a damaged one ({mapped.size} bytes): {reason}",
+        f"'{file}' is not a UFF file, or a damaged one ({mapped.size} bytes): {reason}",
         help=[
             "export it again, or compare its size with the original's",
             "for a TensorFlow graph give the '.pb', for an ONNX model the '.onnx'",

@@ -186,5 +186,5 @@ def _remedy(top: str, op: str) -> str:
         if top == namespace:
             return remedy
     if op.endswith(("_TRT", "Dynamic")):
-        return f"'{op}' is no plugin of this target's catalog: see 'surgeon list plugins'"
+        return f"'{op}' is not a plugin of this target's catalog: see 'surgeon list plugins'"
     return _OPS.get(op) or "map its namespace to a plugin or the input node, or export to ONNX"

@@ -70,7 +70,7 @@ def reshape(ctx: Context) -> Sequence[TensorSpec]:
         return [TensorSpec(dtype)]
     if any(t is not None and t < -1 for t in target) or target.count(-1) > 1:
         raise Mismatch(
-            f"the target {list(target)} is no shape; expected dimensions of at least 0 and one -1 at most"
+            f"the target {list(target)} is not a shape; expected dimensions of at least 0 and one -1 at most"
         )
     dims = ctx.dims(0)
     total = None if dims is None else product(dims)
@@ -134,7 +134,7 @@ def transpose(ctx: Context) -> Sequence[TensorSpec]:
         return [TensorSpec(dtype, Shape((None,) * count))]
     axes = [axis_of(a, count) for a in order]
     if sorted(a for a in axes if a is not None) != list(range(count)):
-        raise Mismatch(f"{listed(order)} is no permutation; expected every axis once")
+        raise Mismatch(f"{listed(order)} is not a permutation; expected every axis once")
     return [TensorSpec(dtype, Shape(tuple(dims[a] for a in axes if a is not None)))]
 
 
@@ -233,7 +233,7 @@ def _transpose(node: Node, arrays: list[Array]) -> Sequence[Array]:
 def _invert_permutation(node: Node, arrays: list[Array]) -> Sequence[Array]:
     order = arrays[0]
     if sorted(order.tolist()) != list(range(order.size)):
-        raise ValueError(f"{order.tolist()[:20]} is no permutation; expected every index once")
+        raise ValueError(f"{order.tolist()[:20]} is not a permutation; expected every index once")
     return [np.argsort(order).astype(order.dtype)]
 
 

@@ -109,7 +109,7 @@ def _from_center(anchors: np.ndarray, variance: np.ndarray, encoded: np.ndarray)
 
 
 def candidate_scores(fields: Mapping[str, Any], scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Return the scores float32[N, P, C], -inf for what is no candidate.
+    """Return the scores float32[N, P, C], -inf for what is not a candidate.
 
     Those of the background, and those not above the threshold, are no candidates.
     """

@@ -127,7 +127,7 @@ def combined_nms_implicit(at: PluginNode) -> list[str]:
 def _scores(at: PluginNode, sizes: Sizes, rules: Rules) -> str:
     """Return the scores, float32[N, P, C].
 
-    They are ``NONE`` for what is no candidate, and ``OUTSIDE`` for what comes last.
+    They are ``NONE`` for what is not a candidate, and ``OUTSIDE`` for what comes last.
     """
     emit = at.emit
     scores = emit.op("Reshape", at.inputs[1], emit.ints(0, sizes.each, sizes.classes))

@@ -39,7 +39,7 @@ class Sorted:
     """Boxes of each picture in the order in which the plugins compare them: class by class, best first.
 
     ``boxes`` is float32[N, R, 4]; ``scores``, float32[N, R], are rounded as the plugins do, ``NONE`` for what
-    is no candidate; ``labels``, float32[N, R], are their classes, None where there is one class.
+    is not a candidate; ``labels``, float32[N, R], are their classes, None where there is one class.
     """
 
     boxes: str
@@ -135,7 +135,7 @@ def _best(at: PluginNode, scores: str, deltas: str, anchors: np.ndarray) -> tupl
 
 
 def _rounded(emit: Emitter, scores: str, threshold: np.float32, above: np.float32) -> str:
-    """Return scores of one class as the plugins round them, ``NONE`` for what is no candidate.
+    """Return scores of one class as the plugins round them, ``NONE`` for what is not a candidate.
 
     A candidate's score is at least ``threshold``, and above ``above`` once it is rounded.
     """

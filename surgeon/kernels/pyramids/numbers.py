@@ -68,7 +68,7 @@ def _relative(rules: Mapping[str, Any], rois: np.ndarray, size: np.ndarray) -> n
     """
     corners = rois.reshape(*rois.shape[:2], 2, 2)
     corners = corners if rules["roi_coords_swap"] else corners[..., ::-1]
-    # As the GPU's, these pass over what is no number.
+    # As the GPU's, these pass over what is not a number.
     lower, upper = np.fmin.reduce(corners, axis=2), np.fmax.reduce(corners, axis=2)
     scale = size if rules["roi_coords_absolute"] else np.ones(2, F32)
     found: np.ndarray = np.fmax(F32(0), np.fmin(scale, np.stack([lower, upper], axis=2))) / scale

@@ -89,7 +89,7 @@ def by_level(emit: Emitter, values: Sequence[float], level: str | None) -> str:
 
 
 def clamped(emit: Emitter, at: str, last: str) -> str:
-    """Return places along an axis clamped to 0 to ``last``; 0 for what is no number."""
+    """Return places along an axis clamped to 0 to ``last``; 0 for what is not a number."""
     zero = emit.constant(0, F32)
     return emit.op("Min", emit.op("Where", emit.op("Greater", at, zero), at, zero), last)
 

@@ -14,7 +14,7 @@ def resize_nearest(at: PluginNode) -> Sequence[str]:
     """Return float32[N, C, H', W'] of float32[N, C, H, W].
 
     Each element is that of the place divided by the scale, rounded down. Raise SurgeonError X160 where a size
-    is unknown and the scale is no power of two above 1.
+    is unknown and the scale is not a power of two above 1.
     """
     emit, x, scale = at.emit, at.inputs[0], np.float32(at.fields["scale"])
     if scale > 1 and np.frexp(scale)[0] == 0.5:

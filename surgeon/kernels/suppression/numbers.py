@@ -87,7 +87,7 @@ def nms_by_class(
     """Suppress overlapping boxes class by class, and keep the best over all classes.
 
     ``boxes`` is float32[P, 4], or float32[P, C, 4] where each class has its own; ``scores`` is float32[P, C],
-    -inf where a box is no candidate for a class. The ``candidates`` best ones of a class go into suppression,
+    -inf if a box is not a candidate for a class. The ``candidates`` best of a class go into suppression,
     all for None; ``keep`` boxes of the picture are returned, all for None, and of a class no more than that
     survive. Boxes that ``hidden``, bool[P] or bool[P, C], marks suppress others and are not returned. Among
     equal scores the lower class comes first, then the lower box.

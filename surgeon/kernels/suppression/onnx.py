@@ -20,7 +20,7 @@ from surgeon.formats.onnx.lowering import PluginNode
 from surgeon.formats.onnx.shapes import onnx_type
 
 NONE = -1e30
-"""Score of what is no candidate."""
+"""Score of what is not a candidate."""
 
 TENSORRT_CANDIDATES = 5000
 """Candidates of a picture that NonMaxSuppression of TensorRT compares.
@@ -38,8 +38,8 @@ _HARDLY = -1e29
 class Candidates:
     """Scored boxes that go into suppression, of which each class has ``each``.
 
-    ``scores`` is float32[N, classes, each], ``NONE`` for what is no candidate. ``boxes`` is float32[N, each,
-    4] where the classes share them, and float32[N, classes, each, 4] where each has its own.
+    ``scores`` is float32[N, classes, each], ``NONE`` for boxes that are not candidates. ``boxes`` is
+    float32[N, each, 4] where the classes share them, and float32[N, classes, each, 4] where each has its own.
     """
 
     boxes: str

@@ -36,8 +36,8 @@ def check_region(fields: Mapping[str, Any]) -> list[str]:
 def reorg(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
     """Return float32[N, C s s, H / s, W / s], s the stride.
 
-    Raise UnfitInput where height or width is no multiple of the stride, or the number of channels no multiple
-    of its square.
+    Raise UnfitInput unless height and width are multiples of the stride, and the number of channels is a
+    multiple of its square.
     """
     x, stride = inputs[0], fields["stride"]
     for axis, unit in ((1, stride * stride), (2, stride), (3, stride)):

@@ -15,7 +15,7 @@ _LEAKY_RELU = 0
 def _leaky(reader: NativeReader, node: Node) -> tuple[PluginOutput, ...]:
     alpha = node.attrs.get("alpha", 0.2)
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
-        raise Miss("its 'alpha' is no finite number; expected one")
+        raise Miss("its 'alpha' is not a finite number; expected one")
     return (PluginOutput("SurgeonActivation", {"type": _LEAKY_RELU, "alpha": float(alpha)}, node.inputs[0]),)
 
 

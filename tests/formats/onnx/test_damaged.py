@@ -173,7 +173,7 @@ def damaged_structure(rng: random.Random) -> bytes:
 
 
 def _set(message: Any, descriptor: Any, value: Any, rng: random.Random) -> None:
-    """Give a field that is no message another value."""
+    """Give a field that is not a message another value."""
     others: dict[int, list[Any]] = {
         descriptor.TYPE_STRING: ["", "x", "NMS", "/", "a/b", "ai.onnx", "{}", "[1]", "\0", "\ud7ff"],
         descriptor.TYPE_BYTES: [b"", b"\xff\xfe", bytes(5)],
