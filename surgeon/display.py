@@ -70,7 +70,7 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode()
 
 
-def width(text: str) -> int:
+def columns_of(text: str) -> int:
     """Return how many columns a text takes on a terminal: two for a wide character, none for one that joins
     the one before it.
     """
@@ -97,9 +97,31 @@ def fitting(text: str, room: int) -> int:
 
 def cut(text: str, room: int, mark: str = "...") -> str:
     """Return a text that takes at most ``room`` columns; one that is longer ends with a mark."""
-    if width(text) <= room:
+    if columns_of(text) <= room:
         return text
     return text[: fitting(text, max(0, room - len(mark)))] + mark[: max(0, room)]
+
+
+def folded(text: str, room: int) -> list[str]:
+    """Return a text in lines of at most ``room`` columns, parted at spaces, and within words that are longer.
+
+    Lines after the first keep its indentation; what is left of a parted word stands two columns further in.
+    """
+    lead = min(len(text) - len(text.lstrip(" ")), room // 2)
+    first, parted = " " * lead, " " * (lead + 2)
+    lines, line = [], first
+    for word in text.split():
+        gap = " " if line.strip() else ""
+        if gap and columns_of(line) + 1 + columns_of(word) > room:
+            lines.append(line)
+            line, gap = first, ""
+        line += gap
+        while columns_of(line) + columns_of(word) > room:
+            head = max(1, fitting(word, room - columns_of(line)))
+            lines.append(line + word[:head])
+            word, line = word[head:], parted
+        line += word
+    return [*lines, line]
 
 
 def number(value: int) -> str:

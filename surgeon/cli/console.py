@@ -7,14 +7,16 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
 from typing import Any, BinaryIO, TextIO
 
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
+from surgeon.display import columns_of, folded, printable
 from surgeon.display import number as number
-from surgeon.display import printable
 from surgeon.display import size as size
 from surgeon.display import some as some
 
@@ -22,6 +24,11 @@ from surgeon.display import some as some
 _MARK = f"\x1b{os.urandom(8).hex()}"
 _CODES = {f"{_MARK}+": "\x1b[1m", f"{_MARK}-": "\x1b[0m"}
 _MARKS = re.compile(f"({_MARK}[+-])")
+
+_NARROWEST = 12
+"""Columns that a cell of text keeps, however narrow the terminal is."""
+_ROOMY = 24
+"""Columns in which the last column of a table, which is often a sentence, can be read."""
 
 LOCK = threading.RLock()
 """Held while something is written: the line of progress comes from a thread of its own."""
@@ -213,26 +220,73 @@ def bold(text: str) -> str:
     return f"{_MARK}+{text}{_MARK}-" if coloured(sys.stdout) else text
 
 
-def table(rows: Iterable[Sequence[str]], indent: str = "  ", right: Sequence[int] = ()) -> None:
-    """Write rows in columns.
+def columns() -> int | None:
+    """Return how many columns the product has: those of the terminal, None where it goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
-    The columns in ``right`` are aligned to the right, the last column is as long as it is.
+
+def table(rows: Iterable[Sequence[str]], indent: str = "  ", right: Sequence[int] = ()) -> None:
+    """Write rows in columns, those in ``right`` aligned to the right.
+
+    On a terminal that is narrower than the rows, cells are folded, and the last column goes below the others
+    where there is too little room for it. Elsewhere, a row is a line.
     """
-    lines = [[_escaped(cell) for cell in row] for row in rows]
-    if not lines:
+    cells = [[_escaped(cell) for cell in row] for row in rows]
+    if not cells:
         return
-    count = max(map(len, lines))
-    lines = [row + [""] * (count - len(row)) for row in lines]
-    # A single long name must not push everything else off the screen.
-    widths = [min(48, max(len(_MARKS.sub("", row[i])) for row in lines)) for i in range(count)]
-    for row in lines:
-        cells = [
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        show(
-            (indent + "  ".join(cells[:-1] + ([row[-1]] if count - 1 not in right else [cells[-1]]))).rstrip()
-        )
+    count = max(map(len, cells))
+    cells = [row + [""] * (count - len(row)) for row in cells]
+    widths = [max(_width(row[i]) for row in cells) for i in range(count)]
+    room = columns()
+    if room is None or sum(widths) + 2 * (count - 1) + len(indent) <= room:
+        _show_rows(cells, widths, indent, right)
+        return
+    left = room - len(indent) - 2 * (count - 1)
+    last = left - sum(widths[:-1])
+    if count - 1 in right or count == 1:
+        _show_rows(cells, _narrowed(widths, left, right), indent, right)
+    elif last >= min(_ROOMY, widths[-1]):
+        _show_rows(cells, [*widths[:-1], last], indent, right)
+    else:
+        before = _narrowed(widths[:-1], left + 2, right)
+        below = f"{indent}    "
+        for row in cells:
+            _show_rows([row[:-1]], before, indent, right)
+            if row[-1]:
+                _show_rows([row[-1:]], [room - len(below)], below, ())
+
+
+def _show_rows(
+    cells: Sequence[Sequence[str]], widths: Sequence[int], indent: str, right: Sequence[int]
+) -> None:
+    """Write rows, each cell folded to the width of its column."""
+    for row in cells:
+        lines = [_folded(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for line in zip_longest(*lines, fillvalue=""):
+            parts = (_padded(text, widths[i], i in right) for i, text in enumerate(line))
+            show((indent + "  ".join(parts)).rstrip())
+
+
+def _narrowed(widths: Sequence[int], room: int, fixed: Sequence[int]) -> list[int]:
+    """Return the widths of columns that fit: the widest give way first, those of ``fixed`` never."""
+    for most in range(max(widths), _NARROWEST, -1):
+        narrowed = [width if i in fixed else min(width, most) for i, width in enumerate(widths)]
+        if sum(narrowed) <= room:
+            return narrowed
+    return [width if i in fixed else min(width, _NARROWEST) for i, width in enumerate(widths)]
+
+
+def _folded(cell: str, width: int) -> list[str]:
+    return [cell] if _width(cell) <= width else folded(cell, width)
+
+
+def _padded(text: str, width: int, right: bool) -> str:
+    pad = " " * (width - _width(text))
+    return pad + text if right else text + pad
+
+
+def _width(text: str) -> int:
+    return columns_of(_MARKS.sub("", text))
 
 
 def plural(count: int, one: str, many: str = "") -> str:

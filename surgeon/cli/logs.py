@@ -141,7 +141,14 @@ def _show_message(one: ExplainedMessage, args: argparse.Namespace) -> None:
 
 def _paragraph(name: str, text: str) -> None:
     seen = printable(text, keep="\n")
-    console.show_lines(textwrap.fill(seen, _WIDTH, initial_indent=f"  {name:<7}", subsequent_indent=" " * 9))
+    console.show_lines(
+        textwrap.fill(
+            seen,
+            min(_WIDTH, console.columns() or _WIDTH),
+            initial_indent=f"  {name:<7}",
+            subsequent_indent=" " * 9,
+        )
+    )
 
 
 def _of_op(one: ExplainedMessage, args: argparse.Namespace) -> str:

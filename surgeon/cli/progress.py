@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from surgeon.cli import console
-from surgeon.display import cut, printable, width
+from surgeon.display import columns_of, cut, printable
 from surgeon.stages import listening
 
 _SILENT = 0.7
@@ -97,8 +97,8 @@ class _Stages:
         text = printable("  ".join(filter(None, parts)))
         room = shutil.get_terminal_size().columns - 1
         text = cut(text, room)
-        console.write_error("\r" + text + " " * max(0, self._shown - width(text)))
-        self._shown = max(width(text), self._shown)
+        console.write_error("\r" + text + " " * max(0, self._shown - columns_of(text)))
+        self._shown = max(columns_of(text), self._shown)
 
 
 def _seconds(value: float) -> str:

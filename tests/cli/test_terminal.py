@@ -6,13 +6,14 @@ import io
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from surgeon.cli import main
-from surgeon.display import printable
+from surgeon.display import columns_of, cut, folded, printable
 from surgeon.formats.graphdef import save_graph
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorValue
 
@@ -166,3 +167,69 @@ def test_every_character_of_the_planes_is_seen_or_escaped() -> None:
     assert printable("größe 漢字 — ok\u00a0!") == "größe 漢字 — ok\u00a0!"
     assert printable("a\tb\nc\x1b", keep="\t\n") == "a\tb\nc\\x1b"
     assert os.linesep == "\n" or printable("\r\n") == "\\r\\n"
+
+
+WIDE = "漢字" * 30
+ROWS = [
+    ("name", "12", "what it is"),
+    ("FeatureExtractor/MobilenetV1/MobilenetV1/Conv2d_13_pointwise/weights", "1,234,567", "some words" * 12),
+    (WIDE, "3", f"e\u0301 {WIDE} wide words"),
+    ("  > indented", "4", ""),
+]
+
+
+def shown_table(monkeypatch: pytest.MonkeyPatch, columns: int | None) -> list[str]:
+    from surgeon.cli import console
+
+    out = io.StringIO() if columns is None else Terminal()
+    with monkeypatch.context() as patched:
+        patched.setenv("COLUMNS", str(columns or 40))
+        patched.setattr("sys.stdout", out)
+        console.table(ROWS, right=(1,))
+    return out.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_table_fits_the_terminal_and_loses_nothing(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    lines = shown_table(monkeypatch, columns)
+    assert max(map(columns_of, lines)) <= columns
+    words = "".join("".join(lines).split())
+    for row in ROWS:
+        for cell in row:
+            assert Counter(cell.replace(" ", "")) <= Counter(words)
+    ends = {
+        columns_of(line[: line.index(count) + len(count)])
+        for line in lines
+        for count in ("1,234,567",)
+        if count in line
+    }
+    assert len(ends) == 1
+    (end,) = ends
+    for count in ("12", "3", "4"):
+        assert any(
+            columns_of(line[: at.end()]) == end
+            for line in lines
+            for at in re.finditer(rf" {count}(?= |$)", line)
+        )
+
+
+def test_elsewhere_a_row_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = shown_table(monkeypatch, None)
+    assert len(lines) == len(ROWS)
+    assert ROWS[1][0] in lines[1] and ROWS[1][2].rstrip() in lines[1] and WIDE in lines[2]
+    starts = {columns_of(line[: line.index(row[2])]) for line, row in zip(lines, ROWS, strict=True) if row[2]}
+    assert len(starts) == 1
+
+
+@pytest.mark.parametrize("text", ["", "a", "two words", WIDE, f"a {WIDE} b", "  lead then words", "x" * 50])
+def test_folded_text_fits_and_is_whole(text: str) -> None:
+    for room in (12, 13, 40, 200):
+        lines = folded(text, room)
+        assert all(columns_of(line) <= room for line in lines)
+        assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_a_cut_text_has_a_mark() -> None:
+    assert cut("as it is", 8) == "as it is" and cut("as it is", 7) == "as i..."
+    assert cut(WIDE, 10) == "漢字漢..." and columns_of(cut(WIDE, 11)) <= 11
+    assert columns_of("e\u0301\u200b漢\u0000") == 4
