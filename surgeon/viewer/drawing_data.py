@@ -6,6 +6,7 @@ import json
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
+from surgeon.catalog import PluginSpec
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import AttrValue, Change, Node, Tensor, TensorSpec, print_attr
 from surgeon.graph.op_sets import CONSTANTS
@@ -48,7 +49,8 @@ def drawing_data(report: ChangeReport) -> dict[str, Any]:
 
     ``graphs`` holds one or two graphs. A graph's ``names`` are pairs of how many components a name shares
     with the one before it and the rest; ``ops``, ``outputs``, ``attributes``, ``marks`` and ``changes`` are
-    numbers in ``tables``; ``inputs`` are numbers of nodes, or pairs of node and slot.
+    numbers in ``tables``; ``inputs`` are numbers of nodes, or pairs of node and slot; ``ports`` names the
+    ports of the inputs of plugin nodes.
     """
     tables = _Tables()
     keys = ("before", "after")[-len(report.graphs) :]
@@ -108,9 +110,25 @@ def _graph(graph: GraphReport, tables: _Tables) -> dict[str, Any]:
     }
     return {
         **columns,
+        "ports": {
+            numbers[report.node.name]: _ports(report.node, graph.catalog[report.node.op])
+            for report in drawn
+            if report.node.op in graph.catalog
+        },
         "total": len(graph.nodes),
         "results": [numbers[ref.node] for ref in graph.graph.output_refs if ref.node in numbers],
     }
+
+
+def _ports(node: Node, spec: PluginSpec) -> list[str]:
+    """Return the name of the port at which each input of a plugin node is; empty where none is known."""
+    order = node.attrs.get(spec.order_field) if spec.order_field else None
+    if isinstance(order, tuple):
+        ports = dict(zip(order, spec.order_ports, strict=False))
+        return [ports.get(edge, "") for edge in range(len(node.inputs))]
+    names = [port.name for port in spec.inputs]
+    # The last port of a variadic plugin takes all inputs that are left.
+    return [names[min(edge, len(names) - 1)] if names else "" for edge in range(len(node.inputs))]
 
 
 def _drawn(graph: GraphReport) -> list[NodeReport]:
@@ -191,6 +209,5 @@ def _plugin(op: str, graph: GraphReport) -> dict[str, Any]:
         "title": spec.title,
         "summary": spec.summary,
         "fields": {name: field.summary for name, field in spec.fields.items()},
-        "inputs": [port.name for port in spec.inputs],
         "outputs": [port.name for port in spec.outputs],
     }

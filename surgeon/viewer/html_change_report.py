@@ -49,12 +49,12 @@ def tensors(report: ChangeReport) -> Markup:
     """Return the graph's inputs and outputs, before and after."""
     single = len(report.graphs) == 1
     rows = [
-        (what, *(() if single else (label,)), name_of(name), spec_of(spec))
+        (what if single else f"{what} {label}", name_of(name), spec_of(spec))
         for graph, label in zip(report.graphs, _LABELS[report.kind], strict=True)
         for what, specs in (("input", graph.inputs), ("output", graph.outputs))
         for name, spec in specs
     ]
-    return table(["", *(() if single else ("graph",)), "tensor", "type and shape"], rows)
+    return table(["kind", "tensor", "type and shape"], rows)
 
 
 def operations(report: ChangeReport) -> Markup:

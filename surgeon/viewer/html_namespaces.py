@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from surgeon.display import number, size
-from surgeon.viewer.html_parts import badge, bar, name_of
+from surgeon.viewer.html_parts import badge, bar, breakable, name_of
 from surgeon.viewer.markup import Markup, element, join
 from surgeon.viewer.namespace_report import NamespaceReport, walk
 from surgeon.viewer.node_status import Kind, NodeStatus, status_word
@@ -114,4 +114,4 @@ def _places(report: NamespaceReport) -> Markup:
     more = f" +{len(lines) - 1}" if len(lines) > 1 else ""
     # A step of the default list is not a line that someone wrote.
     text = step if not location or location.startswith("(") else location
-    return element("code", f"{text}{more}", class_="place", title="\n".join(lines))
+    return element("code", breakable(text), more, class_="place", title="\n".join(lines))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from surgeon.diagnostics import Span
 from surgeon.display import number, some
 from surgeon.graph import TensorSpec
-from surgeon.viewer.markup import Markup, element, escape, join
+from surgeon.viewer.markup import Markup, element, escape
 from surgeon.viewer.node_status import location_of
 
 MOST_ROWS = 40
@@ -54,9 +54,14 @@ def ops_of(counts: Mapping[str, int]) -> str:
     return some([f"{op} {number(count)}" if count > 1 else op for op, count in counts.items()], 6)
 
 
+def breakable(text: str) -> Markup:
+    """Return a text of which a line may break after a slash."""
+    return Markup(escape(text).replace("/", "/<wbr>"))
+
+
 def name_of(name: str) -> Markup:
     """Return a name that came from a file; a line may break after a slash."""
-    return element("code", Markup(escape(name).replace("/", "/<wbr>")))
+    return element("code", breakable(name))
 
 
 def spec_of(spec: TensorSpec) -> Markup:
@@ -92,17 +97,12 @@ def bar(value: int, most: int, text: str) -> Markup:
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]], right: Sequence[int] = ()) -> Markup:
-    """Return a table that scrolls by itself where it is too wide; nothing without rows."""
-    classes = ["n" if index in right else None for index in range(len(head))]
-    body = [
-        element("tr", *(element("td", cell, class_=kind) for cell, kind in zip(row, classes, strict=True)))
-        for row in rows
-    ]
-    if not body:
-        return Markup("")
-    titles = (element("th", cell, scope="col", class_=kind) for cell, kind in zip(head, classes, strict=True))
-    top = element("thead", element("tr", *titles))
-    return element("div", element("table", top, element("tbody", *body)), class_="scroll")
+    """Return a table; nothing without rows.
+
+    Columns in ``right`` hold numbers. In a narrow container a table of more than three columns shows each row
+    as a block, in which every cell has the title of its column; any other that is too wide scrolls by itself.
+    """
+    return _table(head, [list(rows)], right)
 
 
 def folding_table(
@@ -113,11 +113,38 @@ def folding_table(
     shown: int = MOST_ROWS,
     right: Sequence[int] = (),
 ) -> Markup:
-    """Return a table of which the rows after the first ``shown`` are folded."""
+    """Return a table of which the rows after the first ``shown`` are folded.
+
+    All rows stand in one table, so that columns do not move when it unfolds.
+    """
     rest = rows[shown:]
     if not rest:
         return table(head, rows, right)
-    folded = element(
-        "details", element("summary", f"{number(len(rest))} more {what}"), table(head, rest, right)
+    summary = element("summary", f"{number(len(rest))} more {what}")
+    return element(
+        "div", _table(head, [rows[:shown], rest], right), element("details", summary), class_="folding"
     )
-    return join(table(head, rows[:shown], right), folded)
+
+
+def _table(
+    head: Sequence[object], parts: Sequence[Sequence[Sequence[object]]], right: Sequence[int]
+) -> Markup:
+    """Return a table whose parts are bodies of their own; nothing without rows."""
+    if not any(parts):
+        return Markup("")
+    classes = ["n" if index in right else None for index in range(len(head))]
+    titles = (element("th", cell, scope="col", class_=kind) for cell, kind in zip(head, classes, strict=True))
+    bodies = (
+        element("tbody", *(_row(head, row, classes) for row in part), class_="rest" if index else None)
+        for index, part in enumerate(parts)
+    )
+    top = element("thead", element("tr", *titles)) if any(head) else None
+    kind = "stacks" if len(head) > 3 else None
+    return element("div", element("table", top, *bodies, class_=kind), class_="scroll")
+
+
+def _row(head: Sequence[object], row: Sequence[object], classes: Sequence[str | None]) -> Markup:
+    cells = zip(head, row, classes, strict=True)
+    return element(
+        "tr", *(element("td", cell, class_=kind, data_title=title or None) for title, cell, kind in cells)
+    )

@@ -68,7 +68,6 @@ def _support_rows(table: SupportTable, ops: Sequence[str]) -> Markup:
         "div",
         element("table", element("thead", top, below), element("tbody", *body), class_="support"),
         class_="scroll",
-        tabindex=0,
     )
 
 

@@ -31,7 +31,7 @@ def namespaces(recipe: Recipe) -> Markup:
         )
         for name, rule in recipe.namespaces.items()
     ]
-    return table(["namespace", "becomes", "", "recipe"], rows)
+    return table(["namespace", "becomes", "condition", "recipe"], rows)
 
 
 def rest(recipe: Recipe) -> Markup:
@@ -100,7 +100,7 @@ def plugin(spec: PluginSpec) -> Markup:
     return join(
         element("p", badge(spec.op, "plugin"), " ", element("b", spec.title)),
         element("p", spec.summary),
-        table(["", "port", "what it is"], rows),
+        table(["kind", "port", "what it is"], rows),
         table(["field", "type", "default", "what it means"], fields),
         lines_of([remark.text for remark in spec.remarks]),
     )

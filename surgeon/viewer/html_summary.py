@@ -1,4 +1,4 @@
-"""The summary of a page: cards with numbers and outcomes, inputs and outputs, operations."""
+"""The summary of a page: numbers and outcomes, then inputs, outputs and operations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIFFERENCES = (NodeStatus.DROPPED, NodeStatus.ADDED, NodeStatus.REWIRED, NodeSt
 def summary(
     report: ChangeReport, diagnostics: Sequence[Diagnostic], verification: Verification | None
 ) -> Markup:
-    """Return the summary of a report, and of what was found out about a plan."""
+    """Return a report in a line of numbers and outcomes, with what was found out about a plan."""
     cards = [_card(*row) for row in count_rows(report)]
     if report.kind == "diff":
         cards.append(_card("what differs", _differences(report)))
@@ -28,9 +28,14 @@ def summary(
         cards.append(_card("diagnostics", _severities(diagnostics)))
         result = badge("not run", "note") if verification is None else outcome(str(verification.outcome))
         cards.append(_card("verification", result))
+    return element("div", *cards, class_="cards")
+
+
+def contents(report: ChangeReport) -> Markup:
+    """Return the inputs and outputs of the graphs, and how often each operation occurs."""
     left = element("div", element("h3", "Inputs and outputs"), tensors(report))
     right = element("div", element("h3", "Operations"), operations(report))
-    return join(element("div", *cards, class_="cards"), element("div", left, right, class_="halves"))
+    return element("div", left, right, class_="halves")
 
 
 def _card(label: str, *values: object) -> Markup:

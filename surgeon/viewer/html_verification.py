@@ -10,9 +10,19 @@ from surgeon.viewer.html_parts import folding_table, name_of, outcome, table
 from surgeon.viewer.markup import Markup, element, join
 
 _SHOWN = 12
-_DETECTIONS = ("", "original", "rewritten", "matched", "box error", "median", "score error", "excused", "")
-_TENSORS = ("", "tensor", "error", "allowed", "")
-_DIFFERENCES = ("", "class", "score", "box (ymin, xmin, ymax, xmax)", "off by")
+_DETECTIONS = (
+    "outcome",
+    "original",
+    "rewritten",
+    "matched",
+    "box error",
+    "median",
+    "score error",
+    "excused",
+    "compared",
+)
+_TENSORS = ("outcome", "tensor", "error", "allowed", "compared")
+_DIFFERENCES = ("difference", "class", "score", "box (ymin, xmin, ymax, xmax)", "off by")
 
 
 def verification(result: Verification) -> Markup:

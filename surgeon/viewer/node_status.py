@@ -40,6 +40,20 @@ REMOVED = (NodeStatus.COLLAPSED, NodeStatus.FORWARDED, NodeStatus.DROPPED)
 """The statuses of nodes that the second graph lacks."""
 
 
+MEANINGS = {
+    NodeStatus.KEPT: "in both graphs, the same",
+    NodeStatus.REWIRED: "in both, with other inputs",
+    NodeStatus.CHANGED: "in both, with another operation or other attributes",
+    NodeStatus.RENAMED: "in both, under another name",
+    NodeStatus.COLLAPSED: "taken out; a new node took its place",
+    NodeStatus.FORWARDED: "taken out; its readers read what it read",
+    NodeStatus.DROPPED: "taken out, with nothing in its place",
+    NodeStatus.ADDED: "put in",
+    NodeStatus.PARTLY: "a namespace of which some nodes stay and some are gone",
+}
+"""What each status says of a node, or of a namespace."""
+
+
 def status_word(status: str, kind: Kind) -> str:
     """Return a status for people: between two graphs nobody drops a node."""
     return "removed" if kind == "diff" and status == NodeStatus.DROPPED.value else status

@@ -158,7 +158,7 @@ def _alone(what: str, nodes: Iterable[Node]) -> Markup:
         (badge(what, _COLOURS[what]), name_of(top), number(len(group)), ops_of(count_ops(group)))
         for top, group in groups.items()
     ]
-    head = ["", "namespace or node", "nodes", "operations"]
+    head = ["change", "namespace or node", "nodes", "operations"]
     return folding_table(f"namespaces of which nodes were {what}", head, rows, shown=12, right=(2,))
 
 
@@ -171,7 +171,7 @@ def catalog_html(catalog: Catalog) -> str:
     ]
     return _piece(
         element("p", element("b", f"{len(rows)} plugins")),
-        folding_table("plugins", ["plugin", "", "library"], rows, shown=12),
+        folding_table("plugins", ["plugin", "title", "library"], rows, shown=12),
     )
 
 
@@ -227,7 +227,7 @@ def inspection_html(inspection: Inspection) -> str:
         table(["", ""], list(facts.items())),
         namespaces(nested(inspection.namespaces), "graph"),
         table(titles, unsupported, right=(1,)),
-        table(["recipes that fit", ""], recipes),
+        table(["recipes that fit", "summary"], recipes),
         *map(html_of, inspection.diagnostics),
     )
 

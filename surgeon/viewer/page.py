@@ -22,7 +22,7 @@ from surgeon.viewer.html_diagnostics import diagnostics
 from surgeon.viewer.html_drawing import drawing
 from surgeon.viewer.html_namespaces import namespaces
 from surgeon.viewer.html_plugin_support import support
-from surgeon.viewer.html_summary import summary
+from surgeon.viewer.html_summary import contents, summary
 from surgeon.viewer.html_verification import verification
 from surgeon.viewer.markup import Markup, element, join
 from surgeon.viewer.page_images import PageImage, page_images
@@ -103,7 +103,8 @@ def _sections(page: Page) -> dict[str, Markup]:
     tree = namespaces(report.namespaces, report.kind)
     sections = {
         "Summary": summary(report, page.diagnostics, page.verification),
-        "Graph": drawing(report.kind),
+        "Graph": drawing(report),
+        "Contents": contents(report),
         "Namespaces": join(_tree_tools(), tree),
     }
     if report.kind == "diff":

@@ -113,12 +113,28 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+SIZE = {"width": 1280, "height": 900}
+
+RESET = """(mode) => {
+  document.activeElement.blur();
+  document.getElementById("search").value = "";
+  document.getElementById("found").hidden = true;
+  for (const part of document.querySelectorAll("main details")) part.open = false;
+  for (const pane of view.panes.values()) {
+    pane.grouped = pane.drawing.graph = undefined;
+    pane.drawing.view.replaceChildren();
+  }
+  view.chosen = undefined;
+  view.use(mode);
+}"""
+
+
 class Tab:
     """An open page, and what went wrong in it: errors, console messages, and requests of the network."""
 
     def __init__(self, browser: Any, path: Path, **options: Any) -> None:
         self.context = browser.new_context(
-            **{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **options}
+            **{"viewport": SIZE, "color_scheme": "light", "reduced_motion": "reduce", **options}
         )
         self.page = self.context.new_page()
         self.problems: list[str] = []
@@ -127,32 +143,85 @@ class Tab:
         )
         self.page.on("pageerror", lambda exc: self.problems.append(f"error: {exc}"))
         self.page.on("request", self._request)
+        self.go(path)
+
+    def go(self, path: Path) -> None:
+        """Open another page."""
         self.page.goto(path.as_uri())
         self.page.wait_for_selector("html[data-ready]", state="attached", timeout=20_000)
+
+    def reset(self, mode: str = "after") -> None:
+        """Let the page be as when it was opened, with one graph shown or ``both``."""
+        self.page.set_viewport_size(SIZE)
+        self.page.emulate_media(color_scheme="light")
+        self.page.evaluate(RESET, mode)
 
     def _request(self, request: Any) -> None:
         if not request.url.startswith(("file:", "data:")):
             self.problems.append(f"request: {request.url}")
 
-    def names(self) -> list[str]:
-        """Return the names of the boxes that are drawn."""
-        return self.page.eval_on_selector_all("#canvas .box", "boxes => boxes.map((box) => box.dataset.name)")
+    def names(self, side: str = "after") -> list[str]:
+        """Return the names of the boxes that are drawn of one graph."""
+        return self.page.eval_on_selector_all(
+            f"[data-pane={side}] .box", "boxes => boxes.map((box) => box.dataset.name)"
+        )
+
+    def current(self, side: str = "after") -> str | None:
+        """Return the name of the box that is chosen in one graph."""
+        found = self.page.locator(f"[data-pane={side}] .current")
+        return found.first.get_attribute("data-name") if found.count() else None
+
+    def box(self, name: str, side: str = "after") -> Any:
+        """Return the box of a node or namespace."""
+        return self.page.locator(f'[data-pane={side}] .box[data-name="{name}"]')
 
     def width(self) -> int:
         """Return the width of the content, which is the window's where nothing sticks out."""
         return self.page.evaluate("document.documentElement.scrollWidth")
 
 
-@pytest.fixture
-def open_page(chromium: Any) -> Iterator[Callable[..., Tab]]:
-    """Give ``open_page(path, **options) -> Tab``; the tab must end without problems."""
-    tabs: list[Tab] = []
+@pytest.fixture(scope="session")
+def demo_tab(chromium: Any, demo_page: Path) -> Iterator[Tab]:
+    """Give the demo detector's page, opened once for all tests."""
+    tab = Tab(chromium, demo_page)
+    yield tab
+    tab.context.close()
 
-    def opened(path: Path, **options: Any) -> Tab:
-        tabs.append(Tab(chromium, path, **options))
-        return tabs[-1]
+
+@pytest.fixture
+def tab(demo_tab: Tab) -> Iterator[Tab]:
+    """Give the demo detector's page as when it was opened, the graph after alone; it must end without problems."""
+    demo_tab.reset()
+    yield demo_tab
+    problems, demo_tab.problems = demo_tab.problems, []
+    assert problems == []
+
+
+@pytest.fixture
+def phone_tab(chromium: Any, demo_page: Path) -> Iterator[Tab]:
+    """Give the demo detector's page on a phone; it must end without problems."""
+    tab = Tab(chromium, demo_page, viewport={"width": 360, "height": 780}, has_touch=True, is_mobile=True)
+    yield tab
+    tab.context.close()
+    assert tab.problems == []
+
+
+@pytest.fixture(scope="session")
+def other_tab(chromium: Any, demo_page: Path) -> Iterator[Tab]:
+    """Give a tab for pages of other graphs."""
+    tab = Tab(chromium, demo_page)
+    yield tab
+    tab.context.close()
+
+
+@pytest.fixture
+def open_page(other_tab: Tab) -> Iterator[Callable[[Path], Tab]]:
+    """Give ``open_page(path) -> Tab``; the page must end without problems."""
+
+    def opened(path: Path) -> Tab:
+        other_tab.go(path)
+        return other_tab
 
     yield opened
-    for tab in tabs:
-        tab.context.close()
-    assert [problem for tab in tabs for problem in tab.problems] == []
+    problems, other_tab.problems = other_tab.problems, []
+    assert problems == []

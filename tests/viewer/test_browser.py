@@ -15,12 +15,15 @@ from surgeon.viewer import ChangeReport, report_difference, report_graph
 PLUGINS = {"GridAnchor", "concat_box_loc", "concat_box_conf", "NMS"}
 
 
-def test_the_graph_appears_with_the_plugins(open_page: Callable[..., Any], demo_page: Path) -> None:
-    tab = open_page(demo_page)
+def test_the_graph_appears_with_the_plugins(tab: Any) -> None:
     names = tab.names()
     assert {"Input", "FeatureExtractor", "concat_priorbox", *PLUGINS} <= set(names) and len(names) < 40
     assert (
-        set(tab.page.eval_on_selector_all(".box.plugin", "boxes => boxes.map((box) => box.dataset.name)"))
+        set(
+            tab.page.eval_on_selector_all(
+                "[data-pane=after] .box.plugin", "boxes => boxes.map((box) => box.dataset.name)"
+            )
+        )
         == PLUGINS
     )
     assert "1×300×300×3" in tab.page.eval_on_selector_all(
@@ -29,13 +32,14 @@ def test_the_graph_appears_with_the_plugins(open_page: Callable[..., Any], demo_
     boxes = tab.page.eval_on_selector_all(
         ".box", "boxes => boxes.map((box) => box.getBoundingClientRect().toJSON())"
     )
-    frame = tab.page.eval_on_selector("#canvas", "place => place.getBoundingClientRect().toJSON()")
+    frame = tab.page.eval_on_selector(
+        "[data-canvas=after]", "place => place.getBoundingClientRect().toJSON()"
+    )
     assert all(frame["left"] <= box["left"] and box["right"] <= frame["right"] for box in boxes)
     assert all(frame["top"] <= box["top"] and box["bottom"] <= frame["bottom"] for box in boxes)
 
 
-def test_boxes_do_not_cover_each_other(open_page: Callable[..., Any], demo_page: Path) -> None:
-    tab = open_page(demo_page)
+def test_boxes_do_not_cover_each_other(tab: Any) -> None:
     boxes = tab.page.eval_on_selector_all(
         ".box rect:not(.behind):not(.stripe)",
         "boxes => boxes.map((box) => box.getBBox()).map((b) => [b.x, b.y, b.width, b.height])",
@@ -45,8 +49,7 @@ def test_boxes_do_not_cover_each_other(open_page: Callable[..., Any], demo_page:
             assert x >= u + m or u >= x + w or y >= v + n or v >= y + h
 
 
-def test_search_finds_the_plugin_and_shows_its_fields(open_page: Callable[..., Any], demo_page: Path) -> None:
-    tab = open_page(demo_page)
+def test_search_finds_the_plugin_and_shows_its_fields(tab: Any) -> None:
     tab.page.keyboard.press("/")
     tab.page.keyboard.type("NMS")
     first = tab.page.locator("#found li").first
@@ -67,16 +70,15 @@ def test_search_finds_the_plugin_and_shows_its_fields(open_page: Callable[..., A
         "concat_box_loc",
     ):
         assert part in details
-    assert tab.page.locator(".box.current").get_attribute("data-name") == "NMS"
+    assert tab.current() == "NMS"
     assert tab.page.locator("#found").is_hidden()
     tab.page.fill("#search", "no such node")
     assert tab.page.locator("#found").inner_text() == "nothing found"
 
 
-def test_a_click_shows_fields_with_their_evidence(open_page: Callable[..., Any], demo_page: Path) -> None:
-    tab = open_page(demo_page)
+def test_a_click_shows_fields_with_their_evidence(tab: Any) -> None:
     assert "Choose a box" in tab.page.locator("#details").inner_text()
-    tab.page.locator('.box[data-name="NMS"]').click()
+    tab.box("NMS").click()
     row = tab.page.locator("#details tr", has_text="numClasses")
     assert "7" in row.inner_text() and "derived" in row.inner_text()
     row.locator("summary").click()
@@ -85,56 +87,50 @@ def test_a_click_shows_fields_with_their_evidence(open_page: Callable[..., Any],
     assert tab.page.locator("#details h3").inner_text() == "concat_priorbox"
 
 
-def test_a_namespace_opens_and_closes(open_page: Callable[..., Any], demo_page: Path) -> None:
-    tab = open_page(demo_page)
+def test_a_namespace_opens_and_closes(tab: Any) -> None:
     before = tab.names()
-    tab.page.locator('.box[data-name="BoxPredictor_0"] .sign').click()
+    tab.box("BoxPredictor_0").locator(".sign").click()
     opened = tab.names()
     assert "BoxPredictor_0" not in opened and any(name.startswith("BoxPredictor_0/") for name in opened)
     assert tab.page.locator('.area[data-name="BoxPredictor_0"]').get_attribute("aria-expanded") == "true"
     tab.page.locator('.area[data-name="BoxPredictor_0"] .sign').click()
     assert sorted(tab.names()) == sorted(before)
-    tab.page.locator('.box[data-name="BoxPredictor_0"]').dblclick()
+    tab.box("BoxPredictor_0").dblclick()
     assert sorted(tab.names()) == sorted(opened)
     tab.page.click("#close-all")
     tab.page.click("#open-all")
     assert len(tab.names()) > len(before)
 
 
-def test_a_node_deep_inside_is_found_and_shown(open_page: Callable[..., Any], demo_page: Path) -> None:
-    tab = open_page(demo_page)
+def test_a_node_deep_inside_is_found_and_shown(tab: Any) -> None:
     tab.page.fill("#search", "BoxPredictor_3/ClassPredictor/Conv2D")
     tab.page.press("#search", "Enter")
-    assert (
-        tab.page.locator(".box.current").get_attribute("data-name") == "BoxPredictor_3/ClassPredictor/Conv2D"
-    )
+    assert tab.current() == "BoxPredictor_3/ClassPredictor/Conv2D"
     assert "rewired" in tab.page.locator("#details").inner_text()
     assert tab.page.locator(".area").count() >= 2
 
 
-def test_before_shows_the_original_with_its_fates(open_page: Callable[..., Any], demo_page: Path) -> None:
-    tab = open_page(demo_page)
-    tab.page.click("[data-side=before]")
+def test_before_shows_the_original_with_its_fates(tab: Any) -> None:
+    tab.page.click("[data-mode=before]")
     assert {"Postprocessor", "Preprocessor", "MultipleGridAnchorGenerator"} <= set(
-        tab.names()
-    ) and "NMS" not in tab.names()
-    tab.page.locator('.box[data-name="Postprocessor"]').click()
+        tab.names("before")
+    ) and "NMS" not in tab.names("before")
+    tab.box("Postprocessor", "before").click()
     details = tab.page.locator("#details").inner_text()
     assert "collapsed" in details and "NMS" in details and "recipes/ssd.yaml:" in details
     assert "collapsed" in tab.page.locator("#legend").inner_text()
-    assert tab.page.locator("[data-side=before]").get_attribute("aria-pressed") == "true"
+    assert tab.page.locator("[data-mode=before]").get_attribute("aria-pressed") == "true"
 
 
-def test_keys_move_open_zoom_and_let_go(open_page: Callable[..., Any], demo_page: Path) -> None:
-    tab = open_page(demo_page)
-    tab.page.locator("#canvas svg").focus()
+def test_keys_move_open_zoom_and_let_go(tab: Any) -> None:
+    tab.page.locator("[data-canvas=after] svg").focus()
     tab.page.keyboard.press("ArrowDown")
-    first = tab.page.locator(".box.current").get_attribute("data-name")
+    first = tab.current()
     tab.page.keyboard.press("ArrowDown")
-    assert tab.page.locator(".box.current").get_attribute("data-name") != first
+    assert tab.current() != first
     for _ in range(12):
         tab.page.keyboard.press("ArrowUp")
-    assert tab.page.locator(".box.current").get_attribute("data-name") == "Input"
+    assert tab.current() == "Input"
     tab.page.keyboard.press("ArrowDown")
     assert tab.page.locator("#details h3").inner_text() == "FeatureExtractor"
     tab.page.keyboard.press("Enter")
@@ -147,11 +143,10 @@ def test_keys_move_open_zoom_and_let_go(open_page: Callable[..., Any], demo_page
     tab.page.wait_for_timeout(250)
     assert tab.page.evaluate(width) > was
     tab.page.keyboard.press("Escape")
-    assert tab.page.locator(".box.current").count() == 0
+    assert tab.current() is None
 
 
-def test_the_tree_of_namespaces_works_with_keys(open_page: Callable[..., Any], demo_page: Path) -> None:
-    tab = open_page(demo_page)
+def test_the_tree_of_namespaces_works_with_keys(tab: Any) -> None:
     row = tab.page.locator('.ns-row[data-path="Postprocessor"]')
     assert (
         "collapsed" in row.inner_text()
@@ -185,52 +180,45 @@ def luminance(tab: Any, selector: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_follows_the_system_and_its_switch(
-    open_page: Callable[..., Any], demo_page: Path, scheme: str
-) -> None:
-    tab = open_page(demo_page, color_scheme=scheme)
+def test_the_page_follows_the_system_and_its_switch(tab: Any, scheme: str) -> None:
+    tab.page.emulate_media(color_scheme=scheme)
     dark = scheme == "dark"
-    assert (luminance(tab, "body") < 0.2) is dark and (luminance(tab, "#summary") < 0.2) is dark
+    assert (luminance(tab, "body") < 0.2) is dark and (luminance(tab, "#graph") < 0.2) is dark
     tab.page.click("#theme")
     assert tab.page.inner_text("#theme") == "Theme: light" and luminance(tab, "body") > 0.8
     tab.page.click("#theme")
     assert tab.page.inner_text("#theme") == "Theme: dark" and luminance(tab, "body") < 0.2
+    tab.page.click("#theme")
+    assert tab.page.inner_text("#theme") == "Theme: auto" and (luminance(tab, "body") < 0.2) is dark
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280, 1920])
-def test_nothing_sticks_out_at_any_width(open_page: Callable[..., Any], demo_page: Path, width: int) -> None:
-    tab = open_page(demo_page, viewport={"width": width, "height": 800})
+def test_nothing_sticks_out_at_any_width(tab: Any, width: int) -> None:
+    tab.page.set_viewport_size({"width": width, "height": 800})
     assert tab.width() == width
     tab.page.click("#unfold")
     tab.page.locator("#targets summary").click()
     tab.page.fill("#search", "NMS")
     tab.page.press("#search", "Enter")
     assert tab.width() == width and tab.page.locator("#details h3").is_visible()
-    tab.page.evaluate(
-        "document.body.append(Object.assign(document.createElement('div'), {style: 'width: 3000px; height: 1px'}))"
-    )
+    wide = "document.body.append(Object.assign(document.createElement('div'), {id: 'wide', style: 'width: 3000px; height: 1px'}))"
+    tab.page.evaluate(wide)
     assert tab.width() > width  # what would be seen
+    tab.page.evaluate("document.getElementById('wide').remove()")
 
 
-def test_constants_are_drawn_when_asked_for(open_page: Callable[..., Any], demo_page: Path) -> None:
-    tab = open_page(demo_page)
+def test_constants_are_drawn_when_asked_for(tab: Any) -> None:
     assert not any(name.endswith("/axis") for name in tab.names())
     tab.page.check("#constants")
-    tab.page.locator('.box[data-name="concat_priorbox"]').dblclick()
+    tab.box("concat_priorbox").dblclick()
     assert "concat_priorbox/axis" in tab.names()
 
 
-def test_a_constant_that_is_not_drawn_is_shown_with_its_reader(
-    open_page: Callable[..., Any], demo_page: Path
-) -> None:
-    tab = open_page(demo_page)
+def test_a_constant_that_is_not_drawn_is_shown_with_its_reader(tab: Any) -> None:
     tab.page.fill("#search", "BoxPredictor_0/BoxEncodingPredictor/weights")
     tab.page.press("#search", "Enter")
     assert tab.page.locator("#details h3").inner_text() == "BoxPredictor_0/BoxEncodingPredictor/weights"
-    assert (
-        tab.page.locator(".box.current").get_attribute("data-name")
-        == "BoxPredictor_0/BoxEncodingPredictor/Conv2D"
-    )
+    assert tab.current() == "BoxPredictor_0/BoxEncodingPredictor/Conv2D"
     assert not tab.page.is_checked("#constants")
 
 
@@ -253,7 +241,7 @@ HOSTILE = (
 def assert_seen(tab: Any) -> None:
     """Assert that no text outside of scripts holds what cannot be seen."""
     text = tab.page.evaluate(
-        "[...document.querySelectorAll('#canvas, #details, main, [role=listbox]')].map((e) => e.textContent).join('')"
+        "[...document.querySelectorAll('.canvas, #details, main, [role=listbox]')].map((e) => e.textContent).join('')"
     )
     assert text and {char for char in text if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp")} <= {
         "\n",
@@ -285,7 +273,7 @@ def test_hostile_names_are_text(
     tab.page.click("#open-all")
     tab.page.check("#constants")
     assert_seen(tab)
-    assert "\\u{202e}abc" in tab.page.locator("#canvas").evaluate("place => place.textContent")
+    assert "\\u{202e}abc" in tab.page.locator("[data-canvas=after]").evaluate("place => place.textContent")
     assert tab.page.evaluate("window.hurt") is None
     assert tab.page.locator("img").count() == 0 and tab.page.locator("#details svg").count() == 0
     assert HOSTILE[1] in tab.names()
@@ -294,7 +282,7 @@ def test_hostile_names_are_text(
 def chain(count: int, name: Callable[[int], str]) -> Graph:
     nodes = [Node("x", "Placeholder", (), (), {"dtype": DType.FLOAT32, "shape": Shape.of(1)})]
     for i in range(count):
-        sources = (Ref(nodes[-1].name), *((Ref(nodes[(i * 7919) % len(nodes)].name),) if i % 7 == 0 else ()))
+        sources = (Ref(nodes[-1].name), *((Ref(nodes[(i * 7919) % len(nodes)].name),) if i % 40 == 0 else ()))
         nodes.append(Node(name(i), "AddN", sources, (), {"T": DType.FLOAT32}))
     return Graph(nodes)
 
@@ -305,11 +293,11 @@ def chain(count: int, name: Callable[[int], str]) -> Graph:
 def test_many_nodes_are_never_drawn_at_once(
     open_page: Callable[..., Any], write_page: Callable[[ChangeReport], Path], name: str
 ) -> None:
-    tab = open_page(write_page(report_graph(chain(8000, lambda i: name.format(i, i // 1000, i // 10)))))
+    tab = open_page(write_page(report_graph(chain(3000, lambda i: name.format(i, i // 1000, i // 10)))))
     assert 1 <= len(tab.names()) <= 65
-    tab.page.fill("#search", "op_7777")
+    tab.page.fill("#search", "op_2777")
     tab.page.press("#search", "Enter")
-    assert tab.page.locator(".box.current").get_attribute("data-name").endswith("op_7777")
+    assert tab.current().endswith("op_2777")
     assert len(tab.names()) <= 320
 
 
@@ -334,14 +322,13 @@ def test_an_empty_graph_and_a_difference_have_pages(
     assert report.before is not None
     tab = open_page(write_page(report_difference(report.before.graph, report.after.graph)))
     assert "clip" in tab.names()
-    tab.page.locator('.box[data-name="clip"]').click()
+    tab.box("clip").click()
     assert "only in the second graph" in tab.page.locator("#details").inner_text()
-    tab.page.click("[data-side=before]")
+    tab.page.click("[data-mode=before]")
     assert "removed" in tab.page.locator("#legend").inner_text()
 
 
-def test_the_name_of_an_open_namespace_is_not_covered(open_page: Callable[..., Any], demo_page: Path) -> None:
-    tab = open_page(demo_page)
+def test_the_name_of_an_open_namespace_is_not_covered(tab: Any) -> None:
     tab.page.fill("#search", "BoxPredictor_3/ClassPredictor/Conv2D")
     tab.page.press("#search", "Enter")
     rectangles = "items => items.map((item) => item.getBBox()).map((b) => [b.x, b.y, b.width, b.height])"
@@ -356,9 +343,197 @@ def test_the_name_of_an_open_namespace_is_not_covered(open_page: Callable[..., A
         ]
 
 
-def test_a_phone_starts_where_names_can_be_read(open_page: Callable[..., Any], demo_page: Path) -> None:
-    tab = open_page(demo_page, viewport={"width": 360, "height": 780}, has_touch=True, is_mobile=True)
-    box = tab.page.eval_on_selector('.box[data-name="NMS"]', "box => box.getBoundingClientRect().toJSON()")
-    frame = tab.page.eval_on_selector("#canvas", "place => place.getBoundingClientRect().toJSON()")
+def test_a_phone_starts_where_names_can_be_read(phone_tab: Any) -> None:
+    box = phone_tab.box("NMS").evaluate("box => box.getBoundingClientRect().toJSON()")
+    canvas = phone_tab.page.locator("[data-canvas=after]")
+    frame = canvas.evaluate("place => place.getBoundingClientRect().toJSON()")
     assert box["height"] > 30 and frame["left"] <= box["left"] and box["right"] <= frame["right"]
-    assert tab.width() == 360
+    assert frame["top"] < 500 and phone_tab.width() == 360
+
+
+def test_a_phone_has_tabs_that_carry_the_choice(phone_tab: Any) -> None:
+    page = phone_tab.page
+    assert page.locator("[data-mode=both]").is_hidden()
+    phone_tab.box("NMS").click()
+    page.click("[data-mode=before]")
+    assert page.locator("[data-pane=after]").is_hidden() and phone_tab.current("before") == "Postprocessor"
+    page.click("[data-mode=after]")
+    assert phone_tab.current() == "NMS" and page.locator("#details h3").inner_text() == "NMS"
+
+
+def test_both_graphs_stand_side_by_side_above_the_fold(tab: Any) -> None:
+    tab.reset("both")
+    frames = [
+        tab.page.eval_on_selector(f"[data-canvas={side}]", "place => place.getBoundingClientRect().toJSON()")
+        for side in ("before", "after")
+    ]
+    assert frames[0]["top"] == frames[1]["top"] < 300 and frames[0]["right"] < frames[1]["left"]
+    assert all(frame["bottom"] < 900 and frame["width"] > 400 for frame in frames)
+    assert "Postprocessor" in tab.names("before") and "NMS" in tab.names("after")
+    tab.page.set_viewport_size({"width": 800, "height": 900})
+    tab.page.wait_for_function("view.mode === 'after'")
+    assert tab.page.locator("[data-pane=before]").is_hidden() and tab.width() == 800
+    tab.page.set_viewport_size({"width": 1280, "height": 900})
+    tab.page.wait_for_function("view.mode === 'both'")
+
+
+COUNTERPARTS = [
+    ("after", "NMS", "Postprocessor"),
+    ("after", "Input", "Preprocessor"),
+    ("after", "FeatureExtractor", "FeatureExtractor"),
+    ("before", "Postprocessor", "NMS"),
+    ("before", "concat_1", "concat_box_conf"),
+]
+
+
+def test_a_choice_is_carried_to_its_counterpart_and_back(tab: Any) -> None:
+    tab.reset("both")
+    details = tab.page.locator("#details")
+    for side, name, counterpart in COUNTERPARTS:
+        other = {"before": "after", "after": "before"}[side]
+        tab.box(name, side).dispatch_event("click")
+        assert tab.current(side) == name and tab.current(other) == counterpart
+        link = details.locator("section", has_text=f"In the graph {other}").locator("button.link").first
+        assert details.locator("h3").inner_text() == name and link.inner_text() == counterpart
+    link.click()
+    assert details.locator("h3").inner_text() == counterpart and tab.current(other) == counterpart
+
+
+def test_a_choice_comes_back_to_where_it_was_made(tab: Any) -> None:
+    tab.reset("before")
+    tab.box("image_tensor", "before").click()
+    tab.page.click("[data-mode=after]")
+    assert tab.current("after") == "Input"  # most of which was the Preprocessor
+    tab.page.click("[data-mode=before]")
+    assert tab.current("before") == "image_tensor"
+    tab.page.click("[data-mode=both]")
+    assert (tab.current("before"), tab.current("after")) == ("image_tensor", "Input")
+
+
+def test_what_has_no_counterpart_says_so(tab: Any) -> None:
+    tab.reset("both")
+    tab.box("NMS").click()
+    dropped = tab.page.locator("[data-pane=before] .box.f-dropped").first
+    dropped.dispatch_event("click")
+    assert tab.current("after") is None
+    section = tab.page.locator("#details section", has_text="In the graph after")
+    assert section.locator("button").count() == 0 and "nothing" in section.inner_text()
+
+
+def test_a_namespace_opens_in_both_graphs(tab: Any) -> None:
+    tab.reset("both")
+    tab.box("BoxPredictor_0").dblclick()
+    for side in ("before", "after"):
+        assert tab.page.locator(f'[data-pane={side}] .area[data-name="BoxPredictor_0"]').count() == 1
+    conv = "BoxPredictor_0/ClassPredictor/Conv2D"
+    tab.page.fill("#search", conv)
+    tab.page.press("#search", "Enter")
+    assert tab.current("before") == tab.current("after") == conv
+
+
+def test_inputs_of_a_plugin_stand_beside_their_ports(tab: Any) -> None:
+    tab.box("NMS").click()
+    rows = (
+        tab.page.locator("#details section", has=tab.page.locator("h4", has_text="Inputs"))
+        .locator("li")
+        .all_inner_texts()
+    )
+    ports = dict(row.split()[:2] for row in rows)
+    assert ports == {"loc": "concat_box_loc", "conf": "concat_box_conf", "prior": "concat_priorbox"}
+
+
+LABELS = """side => [...document.querySelectorAll(`[data-pane=${side}] .box .name`)].filter((name) => name.checkVisibility())
+    .map((name) => ({ size: parseFloat(getComputedStyle(name).fontSize) * name.getScreenCTM().a, text: name.textContent,
+                      ...name.getBoundingClientRect().toJSON() }))"""
+
+
+@pytest.mark.parametrize("mode", ["after", "before", "both"])
+def test_names_can_be_read_when_the_whole_graph_is_shown(tab: Any, mode: str) -> None:
+    tab.reset(mode)
+    tab.page.click("#open-all")  # which also shows the whole
+    for side in ("before", "after") if mode == "both" else (mode,):
+        labels = tab.page.evaluate(LABELS, side)
+        assert len(labels) >= 12 and min(label["size"] for label in labels) >= 9.9
+        for i, label in enumerate(labels):
+            for other in labels[:i]:
+                assert (
+                    label["right"] <= other["left"] + 1
+                    or other["right"] <= label["left"] + 1
+                    or label["bottom"] <= other["top"] + 0.3 * label["height"]
+                    or other["bottom"] <= label["top"] + 0.3 * label["height"]
+                ), (label["text"], other["text"])
+
+
+def contrasts(tab: Any) -> list[tuple[float, str, str]]:
+    """Return the least contrast of each kind of text with the ground behind it, by WCAG, the worst first."""
+    found: list[tuple[float, str, str]] = tab.page.evaluate(CONTRAST)
+    return found
+
+
+CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
+
+
+def test_every_text_can_be_read_on_its_ground(tab: Any) -> None:
+    tab.reset("both")
+    tab.box("NMS").click()
+    tab.page.evaluate("document.querySelectorAll('main details').forEach((part) => { part.open = true; })")
+    for scheme in ("light", "dark"):
+        tab.page.emulate_media(color_scheme=scheme)
+        found = contrasts(tab)
+        assert len(found) > 60 and [text for text in found if text[0] < 4.5] == []
+    tab.page.evaluate("document.querySelector('.brand').style.color = 'rgb(80, 80, 80)'")
+    assert contrasts(tab)[0][1].startswith("P.brand")  # what would be found
+    tab.page.evaluate("document.querySelector('.brand').style.color = ''")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_columns_are_aligned_in_every_container(tab: Any, width: int) -> None:
+    tab.page.set_viewport_size({"width": width, "height": 800})
+    tab.page.click("#unfold")
+    rows = tab.page.eval_on_selector_all(
+        ".ns-row",
+        "rows => rows.filter((row) => row.checkVisibility()).map((row) => [...row.querySelectorAll(':scope > .n')]"
+        ".map((cell) => Math.round(cell.getBoundingClientRect().right)))",
+    )
+    assert len(rows) > 40 and len({tuple(row) for row in rows}) == 1
+    tab.page.evaluate(
+        "document.querySelectorAll('.folding > details').forEach((part) => { part.open = true; })"
+    )
+    columns = tab.page.eval_on_selector_all(
+        "#contents .folding tr",
+        "rows => rows.map((row) => [...row.cells].map((cell) => Math.round(cell.getBoundingClientRect().right)))",
+    )
+    assert len(columns) > 20 and len({tuple(row) for row in columns}) == 1
+    cut = "all => all.filter((place) => place.scrollWidth > place.clientWidth).map((place) => place.textContent.slice(0, 40))"
+    assert (
+        tab.page.eval_on_selector_all(
+            "#contents .scroll, #surgery .scroll, #derived .scroll, #namespaces", cut
+        )
+        == []
+    )
+
+
+def test_everything_that_acts_can_be_reached_with_the_keyboard(tab: Any) -> None:
+    tab.reset("both")
+    tab.page.evaluate("document.body.tabIndex = -1; document.body.focus()")
+    reached = set()
+    for _ in range(60):
+        tab.page.keyboard.press("Tab")
+        reached.add(
+            tab.page.evaluate(
+                "(document.activeElement.id || document.activeElement.dataset.mode || "
+                "document.activeElement.closest('[data-pane]')?.dataset.pane || document.activeElement.tagName)"
+            )
+        )
+    tab.page.evaluate("document.body.removeAttribute('tabindex')")
+    assert {
+        "theme",
+        "before",
+        "after",
+        "both",
+        "search",
+        "zoom-fit",
+        "constants",
+        "unfold",
+        "details",
+    } <= reached

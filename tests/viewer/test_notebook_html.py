@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from surgeon.verification import (
     Verification,
 )
 from surgeon.viewer import diagnostics_html, graph_html, plan_html, read_verification, verification_html
-from surgeon.viewer.html_parts import value_of
+from surgeon.viewer.assets import asset
+from surgeon.viewer.html_parts import folding_table, table, value_of
 from surgeon.viewer.markup import Markup, element, escape, join
 from surgeon.viewer.notebook_html import nested
 from surgeon.viewer.verdict_file import verification_from_json
@@ -104,6 +106,39 @@ def verification(name: str = "conv") -> Verification:
         {1: name},
         ("drawn/cat.jpg.png",),
     )
+
+
+def test_a_table_that_folds_is_one_table() -> None:
+    rows = [(name, "x", "y", str(number)) for number, name in enumerate("abcde")]
+    shown = folding_table("letters", ["letter", "second", "third", "number"], rows, shown=2, right=(3,))
+    assert shown.count("<table") == 1 and shown.count('<tbody class="rest">') == 1
+    assert "3 more letters" in shown and shown.index(">b<") < shown.index('class="rest"') < shown.index(">c<")
+    assert 'data-title="letter"' in shown and 'class="stacks"' in shown
+    assert "<thead" not in table(["", ""], [("a", "b")]) and "details" not in table(["a"], [("b",)])
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    parts = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (c / 255 for c in colour)]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+
+def mixed(colour: tuple[float, ...], other: tuple[float, ...], part: float) -> tuple[float, ...]:
+    return tuple(a * part + b * (1 - part) for a, b in zip(colour, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "ground"), [(0x22, 0xFF), (0xDE, 0x11), (0xCC, 0x1F), (0xFF, 0x30)], ids=str
+)
+def test_badges_can_be_read_in_light_and_dark_notebooks(text: int, ground: int) -> None:
+    style = asset("pieces.css")
+    bases = re.findall(r"--(\w+): color-mix\(in srgb, #(\w{6}), currentColor\)", style)
+    assert len(bases) == 8 and "prefers-color-scheme" not in style  # a notebook has a theme of its own
+    for name, code in bases:
+        base = tuple(float(value) for value in bytes.fromhex(code))
+        colour = mixed(base, (text,) * 3, 0.5)
+        behind = mixed(colour, (ground,) * 3, 0.14)
+        low, high = sorted((luminance(colour), luminance(behind)))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, name
 
 
 def test_a_verification_shows_its_verdicts_and_what_nothing_explains() -> None:

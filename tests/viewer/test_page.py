@@ -77,6 +77,7 @@ def test_a_page_has_every_section_once(page: str) -> None:
     sections = [
         "summary",
         "graph",
+        "contents",
         "namespaces",
         "surgery",
         "derived",
@@ -151,6 +152,33 @@ def test_the_drawing_data_tell_each_node(report: ChangeReport) -> None:
     mark = data["tables"]["marks"][after["marks"][clip]]
     assert mark[0] == "added" and mark[3] == "collapse" and mark[4].startswith("small.yaml:")
     assert data["replaced"]["clip"] == [["body", 1]] and "shape" in data["derived"]["Input"]
+
+
+def test_inputs_are_named_by_the_ports_that_the_plugin_has_them_at() -> None:
+    spec = load_catalog()["NMS_TRT"]
+    inputs = [Node(name, "Placeholder", (), (), {"dtype": DType.FLOAT32}) for name in ("boxes", "anchors")]
+    scores = Node("scores", "Placeholder", (), (), {"dtype": DType.FLOAT32})
+    for order, names in (((0, 2, 1), ["loc", "prior", "conf"]), ((0, 1, 2), ["loc", "conf", "prior"])):
+        node = Node("NMS", spec.op, (Ref("boxes"), Ref("anchors"), Ref("scores")), (), {"inputOrder": order})
+        data = drawing_data(report_graph(Graph([*inputs, scores, node])))
+        assert data["graphs"]["after"]["ports"] == {3: names}
+        assert list(spec.inputs_by_port(node)) == ["loc", "conf", "prior"]
+
+
+def test_the_legend_explains_the_colours_that_occur(page: str, graph: Graph) -> None:
+    legend = page[page.index('id="legend"') :].partition("</dl>")[0]
+    shown = re.findall(r'data-fate="(\w+)"', legend)
+    assert len(shown) == len(set(shown)) and {"kept", "collapsed", "added", "partly", "plugin"} <= set(shown)
+    assert "a new node took its place" in legend and "renamed" not in legend
+    alone = render_page(Page(report_graph(graph)))
+    assert "data-fate" not in alone[: alone.index("<script")] and "data-fate" in page
+
+
+def test_a_page_shows_two_graphs_where_there_are_two(page: str, graph: Graph) -> None:
+    sides = r'data-pane="(\w+)"'
+    assert re.findall(sides, page) == ["before", "after"] and ">Side by side<" in page
+    alone = render_page(Page(report_graph(graph)))
+    assert re.findall(sides, alone) == ["after"] and ">Side by side<" not in alone
 
 
 def test_a_page_of_one_graph_says_nothing_of_a_recipe(graph: Graph) -> None:

@@ -25,7 +25,7 @@ function rowsOf(rows) {
 }
 
 class Details {
-  /** Show into an element; `go(node)` is called when another node is asked for, `toggle(box)` to open a namespace. */
+  /** Show into an element; `go(member, side)` is called when another node is asked for, `toggle(group)` to open a namespace. */
   constructor(place, go, toggle) {
     this.place = place;
     this.go = go;
@@ -37,18 +37,35 @@ class Details {
   }
 
   /** Say what there is to choose: the plugin nodes first. */
-  welcome(graph) {
+  welcome(graph, side) {
     this.graph = graph;
+    this.side = side;
     const plugins = graph.nodes.filter((node) => pageData.plugins.has(node.op));
     const row = (node) => [this.#link(node.id), " ", badgeOf(node.op, "plugin")];
     const list = plugins.length ? [section("Plugin nodes", ...this.#list(plugins, row))] : [];
     this.place.replaceChildren(tag("p", { class: "muted" }, "Choose a box, or search."), ...list);
   }
 
-  show(box, graph) {
+  /** Tell of a node or namespace, and of what stands for it in the other graph. */
+  show(member, graph, { side, other, counterparts }) {
     this.graph = graph;
-    this.place.replaceChildren(...(box.node ? this.#node(box.node) : this.#group(box)).filter((part) => part !== ""));
-    this.place.scrollTop = 0;
+    this.side = side;
+    const told = member instanceof Group ? this.#group(member) : this.#node(member);
+    told.splice(2, 0, other ? this.#counterparts(member, other, counterparts) : "");
+    this.place.replaceChildren(...told.filter((part) => part !== ""));
+    this.place.parentElement.scrollTop = 0;
+  }
+
+  #counterparts(member, other, counterparts) {
+    const name = (each) => tag("code", {}, each instanceof Group ? each.path : each.name);
+    const kind = (each) => tag("span", { class: "muted" }, each instanceof Group ? `${each.all.length.toLocaleString("en")} nodes` : each.op);
+    const row = (each) => {
+      const button = tag("button", { type: "button", class: "link" }, name(each));
+      button.addEventListener("click", () => this.go(each, other));
+      return [button, " ", kind(each)];
+    };
+    const list = counterparts.length ? this.#list(counterparts, row) : [tag("p", { class: "muted" }, "nothing")];
+    return section(`In the graph ${sideName(other)}`.replace(/graph (first|second)$/, "$1 graph"), ...list);
   }
 
   #node(node) {
@@ -61,7 +78,7 @@ class Details {
       plugin ? tag("p", { class: "muted" }, `${plugin.title}: ${plugin.summary}`) : "",
       this.#replaced(node),
       this.#fields(node, plugin),
-      section("Inputs", ...this.#inputs(node, plugin)),
+      section("Inputs", ...this.#inputs(node)),
       section("Outputs", ...this.#outputs(node)),
       this.#readers(node),
       this.#attributes(node, plugin),
@@ -97,7 +114,7 @@ class Details {
   #link(id, slot = 0) {
     const node = this.graph.nodes[id];
     const button = tag("button", { type: "button", class: "link" }, tag("code", {}, slot ? `${node.name}:${slot}` : node.name));
-    button.addEventListener("click", () => this.go(node));
+    button.addEventListener("click", () => this.go(node, this.side));
     return button;
   }
 
@@ -107,10 +124,9 @@ class Details {
     return [tag("ul", { class: "plain" }, ...rows), ...(rest > 0 ? [tag("p", { class: "muted" }, `and ${rest} more`)] : [])];
   }
 
-  #inputs(node, plugin) {
-    const port = (i) => (plugin && plugin.inputs.length ? plugin.inputs[Math.min(i, plugin.inputs.length - 1)] : undefined);
+  #inputs(node) {
     const found = node.inputs.length ? this.#list(node.inputs, ([source, slot], i) => [
-      port(i) ? tag("span", { class: "muted" }, `${port(i)} `) : "", this.#link(source, slot), " ", this.#spec(source, slot)]) : [];
+      node.ports[i] ? tag("span", { class: "muted" }, `${node.ports[i]} `) : "", this.#link(source, slot), " ", this.#spec(source, slot)]) : [];
     if (node.control.length) found.push(tag("p", { class: "muted" }, "after"), ...this.#list(node.control, (source) => [this.#link(source)]));
     return found;
   }
@@ -141,10 +157,9 @@ class Details {
       tag("dl", {}, tag("dt", {}, what), tag("dd", {}, value(before)), tag("dd", {}, "→ ", value(after)))));
   }
 
-  #group(box) {
-    const { group } = box;
-    const button = tag("button", { type: "button" }, box.open ? "Close" : "Open");
-    button.addEventListener("click", () => this.toggle(box));
+  #group(group) {
+    const button = tag("button", { type: "button" }, this.graph.expanded.has(group) ? "Close" : "Open");
+    button.addEventListener("click", () => this.toggle(group));
     const places = countBy(group.all.filter((node) => node.place || node.step), (node) => `${node.step} ${node.place}`);
     const into = countBy(group.all.filter((node) => node.fate === "collapsed" && node.into), (node) => node.into);
     const rows = (found) => rowsOf(found.slice(0, MOST_LISTED).map(([name, count]) => [tag("code", {}, name), count.toLocaleString("en")]));

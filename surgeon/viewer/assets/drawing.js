@@ -4,7 +4,9 @@ const SVG = "http://www.w3.org/2000/svg";
 const FONT = 13;
 const HEADER = 25; // height of the name of an open namespace
 const MOST_ROUTED = 450; // edges that are laid out; of more, the long ones become straight lines
-const LEAST_START = 0.45; // scale below which names cannot be read
+const LEAST_START = matchMedia("(pointer: coarse)").matches ? 0.5 : 0.25; // scale below which a drawing starts at a box rather than as a whole
+const LEGIBLE = 10; // pixels of the smallest name on the screen, and a little less for the texts on edges
+const SPARSE = 0.48; // scale below which signs of namespaces and texts on edges are left out
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Return an SVG element with attributes and children. */
@@ -15,23 +17,38 @@ function svg(name, attributes = {}, ...children) {
   return made;
 }
 
+/** Return a rectangle around a middle. */
+function rectangle(x, y, width, height) {
+  return { left: x - width / 2, right: x + width / 2, top: y - height / 2, bottom: y + height / 2 };
+}
+
+/** Return whether a rectangle touches none of others. */
+function free(own, others) {
+  return others.every((each) => own.right <= each.left || each.right <= own.left || own.bottom <= each.top || each.bottom <= own.top);
+}
+
 class Drawing {
-  /** Draw into an element; `listener` gets `choose(box)` and `toggle(box)`. */
-  constructor(place, listener) {
+  /** Draw into an element; `label` names the graph, `listener` gets `choose(box)` and `toggle(box)`. */
+  constructor(place, label, listener) {
     this.listener = listener;
     this.view = svg("g");
+    this.arrow = `arrow-${place.dataset.canvas}`;
     const size = { viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" };
-    const arrow = svg("marker", { id: "arrow", ...size }, svg("path", { d: "M0 0L8 4L0 8z" }));
-    this.svg = svg("svg", { role: "application", tabindex: 0, "aria-label": "The graph; arrow keys move, Enter opens, plus and minus zoom" },
+    const arrow = svg("marker", { id: this.arrow, class: "arrow", ...size }, svg("path", { d: "M0 0L8 4L0 8z" }));
+    this.svg = svg("svg", { role: "application", tabindex: 0, "aria-label": `${label}; arrow keys move, Enter opens, plus and minus zoom` },
       svg("defs", {}, arrow), this.view);
     place.append(this.svg);
     this.pen = document.createElement("canvas").getContext("2d");
     this.zoom = d3.zoom().scaleExtent([0.02, 4])
       .filter((event) => !event.button && (event.type !== "wheel" || event.ctrlKey || event.metaKey || this.svg.contains(document.activeElement)))
-      .on("zoom", (event) => this.view.setAttribute("transform", event.transform));
+      .on("zoom", (event) => {
+        this.view.setAttribute("transform", event.transform);
+        if (event.transform.k !== this.scale) this.#label(event.transform.k);
+      });
     d3.select(this.svg).call(this.zoom).on("dblclick.zoom", null);
     this.svg.addEventListener("keydown", (event) => this.#key(event));
     this.items = new Map();
+    this.widths = new Map(); // of texts, in ems
   }
 
   /** Lay out and draw a grouped graph. */
@@ -53,7 +70,7 @@ class Drawing {
     }
     for (const edge of edges) {
       const at = layout.edge(edge.from, edge.to) || this.#straight(layout.node(edge.from), layout.node(edge.to));
-      const line = svg("path", { class: edge.control ? "edge control" : "edge", d: this.#curve(at.points), "marker-end": "url(#arrow)" });
+      const line = svg("path", { class: edge.control ? "edge control" : "edge", d: this.#curve(at.points), "marker-end": `url(#${this.arrow})` });
       lines.append(line);
       const text = graph.edgeText(edge);
       const label = text ? svg("text", { class: "edge-text", x: at.x, y: at.y + 4 }, text) : undefined;
@@ -62,6 +79,77 @@ class Drawing {
     }
     this.view.replaceChildren(areas, lines, labels, marks);
     this.current = undefined;
+    this.scale = undefined;
+    this.#label(d3.zoomTransform(this.svg).k);
+  }
+
+  // Names stay large enough to be read: from afar they grow, into empty ground or shortened to their box, and give
+  // up the second line. Where there is no room, the more telling name goes first.
+  #label(scale) {
+    this.scale = scale;
+    const far = FONT * scale < LEGIBLE;
+    this.view.classList.toggle("far", far);
+    this.view.classList.toggle("sparse", scale < SPARSE);
+    const size = far ? LEGIBLE / scale : FONT;
+    const entries = [...this.items.values()].sort((a, b) => this.#weight(b) - this.#weight(a));
+    const taken = entries.filter((entry) => !entry.box.open).map(({ at }) => rectangle(at.x, at.y, at.width, at.height));
+    const own = new Map(entries.filter((entry) => !entry.box.open).map((entry, i) => [entry, taken[i]]));
+    const beside = this.#beside(size);
+    for (const entry of entries) this.#name(entry, size, far, taken, own.get(entry), beside);
+    if (scale < SPARSE) return;
+    const small = far ? (0.9 * LEGIBLE) / scale : undefined;
+    for (const { label } of this.lines.values()) {
+      if (!label) continue;
+      label.style.fontSize = far ? `${small}px` : "";
+      const at = rectangle(Number(label.getAttribute("x")), Number(label.getAttribute("y")) - 4, far ? this.#width(label.textContent, small) : 0, small);
+      label.classList.toggle("quiet", far && !free(at, taken));
+      if (far && free(at, taken)) taken.push(at);
+    }
+  }
+
+  #name({ box, at, item }, size, far, taken, own, beside) {
+    const name = item.querySelector(".name");
+    const others = taken.filter((each) => each !== own);
+    name.style.fontSize = far ? `${size}px` : "";
+    if (box.open) {
+      const most = Math.floor((at.width - 40) / (0.62 * size));
+      name.textContent = seen(shortName(box.group.label, Math.max(far ? 4 : 6, most)));
+      const width = this.#width(name.textContent, size, "600");
+      const place = rectangle(at.x - at.width / 2 + 10 + width / 2, at.y - at.height / 2 + 17 - size / 3, width, size);
+      const fits = !far || free(place, others);
+      name.classList.toggle("quiet", !fits);
+      if (far && fits) taken.push(place);
+      return;
+    }
+    const whole = this.#texts(box)[0];
+    name.setAttribute("y", far ? at.y + size / 3 : at.y - 3);
+    if (!far) {
+      name.textContent = seen(whole);
+      name.classList.remove("quiet");
+      return;
+    }
+    const space = (text) => rectangle(at.x, at.y, this.#width(text, size, "600"), size);
+    const letters = Math.floor((at.width + 8) / (0.62 * size));
+    const fits = (place) => place.left >= -beside && place.right <= this.extent.width + beside && free(place, others);
+    const text = [whole, shortName(whole, letters)].find((each, i) => (i === 0 || letters >= 5) && fits(space(each)));
+    name.classList.toggle("quiet", text === undefined);
+    if (text === undefined) return;
+    name.textContent = seen(text);
+    taken.push(space(text));
+  }
+
+  // The ground left and right of the drawing that is seen when the whole is.
+  #beside(size) {
+    const { width } = this.svg.getBoundingClientRect();
+    return Math.max(0, ((width * size) / LEGIBLE - this.extent.width) / 2 - size / 2);
+  }
+
+  // How much a name says: plugins and outputs first, then what a recipe touched, then large namespaces.
+  #weight({ box }) {
+    const nodes = box.node ? [box.node] : box.group.all;
+    if (box.node && pageData.plugins.has(box.node.op)) return 1e9;
+    if (box.node && this.graph.results.has(box.node.id)) return 1e8;
+    return (box.node && box.node.fate === "added" ? 1e7 : 0) + nodes.length;
   }
 
   #layout(boxes, edges) {
@@ -146,8 +234,12 @@ class Drawing {
   }
 
   #width(text, size = FONT, weight = "") {
-    this.pen.font = `${weight} ${size}px system-ui, sans-serif`;
-    return this.pen.measureText(text).width;
+    const key = `${weight} ${text}`;
+    if (!this.widths.has(key)) {
+      this.pen.font = `${weight} ${FONT}px system-ui, sans-serif`;
+      this.widths.set(key, this.pen.measureText(text).width / FONT);
+    }
+    return this.widths.get(key) * size;
   }
 
   #texts(box) {
@@ -159,8 +251,7 @@ class Drawing {
 
   #size(box) {
     const [first, second] = this.#texts(box);
-    const sign = box.group ? 18 : 0;
-    return { width: Math.max(56, this.#width(first, FONT, "600") + sign, this.#width(second, 11)) + 22, height: 44 };
+    return { width: Math.max(56, this.#width(first, FONT, "600"), this.#width(second, 11)) + 26, height: 44 };
   }
 
   #attributes(box, kind) {
@@ -184,14 +275,14 @@ class Drawing {
   #box(box, at) {
     const [first, second] = this.#texts(box);
     const left = at.x - at.width / 2, top = at.y - at.height / 2;
-    const middle = at.x + (box.group ? -6 : 2);
+    const middle = at.x + 2;
     const item = svg("g", this.#attributes(box, "box"));
     item.append(svg("title", {}, box.node ? box.node.name : box.group.path || box.group.label));
     if (box.group) item.append(svg("rect", { class: "behind", x: left + 4, y: top + 4, width: at.width, height: at.height, rx: 6 }));
     item.append(svg("rect", { x: left, y: top, width: at.width, height: at.height, rx: 6 }),
       svg("rect", { class: "stripe", x: left, y: top + 6, width: 4, height: at.height - 12, rx: 2 }),
       svg("text", { class: "name", x: middle, y: at.y - 3 }, first), svg("text", { class: "below", x: middle, y: at.y + 14 }, second));
-    if (box.group) item.append(this.#sign(box, at.x + at.width / 2 - 12, top + 12));
+    if (box.group) item.append(this.#sign(box, at.x + at.width / 2 - 2, top + 2));
     return this.#listen(item, box);
   }
 
@@ -199,7 +290,7 @@ class Drawing {
     const left = at.x - at.width / 2, top = at.y - at.height / 2;
     const item = svg("g", this.#attributes(box, "area"));
     item.append(svg("title", {}, box.group.path || box.group.label), svg("rect", { x: left, y: top, width: at.width, height: at.height, rx: 8 }),
-      svg("text", { class: "name", x: left + 10, y: top + 17 }, shortName(box.group.label, Math.max(6, Math.floor((at.width - 40) / 8)))),
+      svg("text", { class: "name", x: left + 10, y: top + 17 }, box.group.label),
       this.#sign(box, left + at.width - 12, top + 12));
     return this.#listen(item, box);
   }
@@ -223,13 +314,27 @@ class Drawing {
 
   /** Mark a box as the current one, and tell. */
   focus(box) {
-    this.clear();
     const entry = this.items.get(box.id);
     if (!entry) return;
-    this.current = entry;
-    entry.item.classList.add("current");
-    entry.item.focus({ preventScroll: true });
+    this.point([box]);
+    this.take(box);
+    this.listener.choose(box);
+  }
+
+  /** Give a box the keyboard. */
+  take(box) {
+    this.items.get(box.id).item.focus({ preventScroll: true });
+  }
+
+  /** Mark boxes, the first as the current one, without telling. */
+  point(boxes) {
+    this.clear();
+    const entries = boxes.map((box) => this.items.get(box.id)).filter(Boolean);
+    if (!entries.length) return;
+    [this.current] = entries;
     this.view.classList.add("choosing");
+    for (const { item } of entries) item.classList.add("current");
+    const { box } = this.current;
     const near = new Set([box.id]);
     for (const { edge, line, label } of this.lines.values()) {
       const within = box.open && (this.#isInside(edge.from, box) || this.#isInside(edge.to, box));
@@ -239,7 +344,6 @@ class Drawing {
       near.add(edge.from).add(edge.to);
     }
     for (const [id, { item }] of this.items) item.classList.toggle("near", near.has(id));
-    this.listener.choose(box);
   }
 
   #isInside(id, box) {
@@ -271,6 +375,7 @@ class Drawing {
   /** Show the whole drawing where it can be read then, else what is around `box`. */
   start(box) {
     const { width, height } = this.svg.getBoundingClientRect();
+    if (!width || !this.extent) return;
     if (!box || Math.min(width / this.extent.width, height / this.extent.height) >= LEAST_START) {
       this.fit(true);
       return;
@@ -284,6 +389,7 @@ class Drawing {
     const entry = this.items.get(box.id);
     if (!entry) return;
     const { width, height } = this.svg.getBoundingClientRect();
+    if (!width) return;
     const fits = Math.min(1, (width - 30) / entry.at.width, (height - 30) / entry.at.height);
     const scale = Math.min(fits, Math.max(d3.zoomTransform(this.svg).k, 0.8));
     // No empty ground beyond an edge of the drawing, where the drawing could fill it.

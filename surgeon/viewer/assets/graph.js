@@ -20,6 +20,7 @@ function readNodes(columns, tables, constants) {
       control: columns.control[id],
       outputs: columns.outputs[id].map((number) => tables.specs[number]),
       attributes: columns.attributes[id].map((number) => tables.attributes[number]),
+      ports: columns.ports[id] || [],
       changes: columns.changes[id].map((number) => tables.changes[number]),
       readers: [],
     };
@@ -55,6 +56,12 @@ class GroupedGraph {
     this.total = columns.total;
     this.results = new Set(columns.results);
     this.byName = new Map(this.nodes.map((node) => [node.name, node]));
+    this.byInto = new Map();
+    for (const node of this.nodes) {
+      if (!node.into) continue;
+      if (!this.byInto.has(node.into)) this.byInto.set(node.into, []);
+      this.byInto.get(node.into).push(node);
+    }
     this.root = this.#tree(data.depth);
     this.byPath = new Map();
     this.count = 0;
@@ -212,13 +219,16 @@ class GroupedGraph {
     return found;
   }
 
-  /** Open every group around a node or group, so that it is visible; close others where there would be too many boxes. */
+  /** Open every group around a node or group, so that it is visible; close others where there would be too many boxes. Return whether anything changed. */
   reveal(member) {
+    const was = this.expanded;
+    const count = was.size;
     const path = [];
     for (let group = member instanceof Group ? member.parent : member.group; group && group !== this.root; group = group.parent) path.push(group);
     const opened = path.filter((group) => this.showConstants || group.main !== member);
     opened.forEach((group) => this.expanded.add(group));
     if (this.boxes().length > MOST_BOXES) this.expanded = new Set(opened);
+    return this.expanded !== was || this.expanded.size > count;
   }
 
   /** Open or close a group; return why not where there would be too many boxes. */
@@ -240,6 +250,37 @@ class GroupedGraph {
 
   closeAll() {
     this.expanded.clear();
+  }
+
+  /** Return what holds nodes: for each box at the top the innermost namespace or node with all of them, those with most first. */
+  holders(nodes) {
+    const tops = new Map();
+    for (const node of nodes) {
+      const path = [node];
+      for (let group = node.group; group !== this.root; group = group.parent) if (!group.isPart) path.unshift(group);
+      const top = tops.get(path[0]) || { count: 0, path };
+      let shared = 0;
+      while (shared < Math.min(path.length, top.path.length) && path[shared] === top.path[shared]) shared++;
+      tops.set(path[0], { count: top.count + 1, path: path.slice(0, shared) });
+    }
+    return [...tops.values()].sort((a, b) => b.count - a.count).map(({ path }) => path[path.length - 1]);
+  }
+
+  /** Return what stands for a node or group of another graph in this one: nodes and groups, what stands for most of it first. */
+  counterparts(member) {
+    if (!(member instanceof Group)) return this.holders(this.#counterNodes(member));
+    const same = member.isPart ? undefined : this.byPath.get(member.path);
+    if (same) return [same];
+    // What a node took the place of says more than what merely reads past those that were forwarded.
+    const replaced = member.all.filter((node) => node.fate === "collapsed");
+    return this.holders((replaced.length ? replaced : member.all).flatMap((node) => this.#counterNodes(node)));
+  }
+
+  #counterNodes(node) {
+    if (node.into) return [this.byName.get(node.into)].filter(Boolean);
+    if (node.fate === "added") return this.byInto.get(node.name) || [];
+    const same = this.byName.get(node.name);
+    return same && node.fate !== "dropped" && same.fate !== "added" ? [same] : [];
   }
 
   /** Return the box that shows a node or group now. */
@@ -304,6 +345,12 @@ function fateOf(nodes) {
   if (left.length) return fates.has("collapsed") ? "collapsed" : countBy(nodes, (node) => node.fate)[0][0];
   if (stays.length === 1) return stays[0];
   return fates.has("changed") ? "changed" : fates.has("rewired") ? "rewired" : "kept";
+}
+
+/** Return the name of one of the graphs for people. */
+function sideName(side) {
+  const diff = { before: "first", after: "second" };
+  return pageData.kind === "diff" ? diff[side] : side;
 }
 
 /** Return a fate's name for people. */

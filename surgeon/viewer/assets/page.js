@@ -29,33 +29,24 @@ function setUpTheme() {
   });
 }
 
-class GraphView {
-  constructor() {
-    this.graphs = {};
-    this.details = new Details(byId("details"), (node) => this.show(node), (box) => this.toggle(box));
-    this.drawing = new Drawing(byId("canvas"), { choose: (box) => this.details.show(box, this.graph), toggle: (box) => this.toggle(box) });
-    this.use("after");
-  }
+const WIDE = matchMedia("(min-width: 1150px)"); // as in page.css: two graphs stand side by side
 
-  /** Return one of the graphs, grouped when it is first asked for. */
-  grouped(side) {
-    if (!this.graphs[side]) this.graphs[side] = new GroupedGraph(pageData.graphs[side], pageData);
-    return this.graphs[side];
+/** One graph, grouped and drawn; both when they are first needed. */
+class Pane {
+  constructor(place, view) {
+    this.place = place;
+    this.side = place.dataset.pane;
+    this.canvas = place.querySelector(".canvas");
+    this.drawing = new Drawing(this.canvas, `The graph${pageData.kind === "graph" ? "" : ` ${sideName(this.side)}`}`, {
+      choose: (box) => view.choose(this.side, box.node || box.group),
+      toggle: (box) => view.toggle(this.side, box.group),
+    });
+    new ResizeObserver(() => { if (this.drawing.graph && !this.drawing.current) this.start(); }).observe(this.canvas);
   }
 
   get graph() {
-    return this.grouped(this.side);
-  }
-
-  /** Draw the graph before or after. */
-  use(side) {
-    this.side = side;
-    for (const button of document.querySelectorAll("[data-side]")) button.setAttribute("aria-pressed", String(button.dataset.side === side));
-    byId("constants").checked = this.graph.showConstants;
-    this.details.welcome(this.graph);
-    this.redraw();
-    this.start();
-    this.legend();
+    if (!this.grouped) this.grouped = new GroupedGraph(pageData.graphs[this.side], pageData);
+    return this.grouped;
   }
 
   /** Show the drawing as a whole, or the graph's first output where the whole would be too small. */
@@ -66,49 +57,157 @@ class GraphView {
 
   redraw() {
     this.drawing.draw(this.graph);
-    const left = this.graph.total - this.graph.nodes.length;
-    if (left > 0) this.details.say(`The graph is too large to be drawn whole: ${left.toLocaleString("en")} nodes are left out.`);
   }
 
-  /** Show a node or group, opening what is around it. */
-  show(member) {
-    const drawn = this.graph.shownFor(member);
-    this.graph.reveal(drawn);
-    this.redraw();
-    const box = this.graph.boxOf(drawn);
-    if (box) {
-      this.drawing.focus(box);
-      this.drawing.centre(box, true);
+  /** Mark what shows members, opening what is around the first; return the first one's box. */
+  point(members) {
+    if (!members.length) {
+      this.drawing.clear();
+      return undefined;
     }
-    if (!(member instanceof Group) && (!box || box.node !== member)) this.details.show({ node: member }, this.graph);
+    const drawn = members.map((member) => this.graph.shownFor(member));
+    if (this.graph.reveal(drawn[0])) this.redraw();
+    const boxes = drawn.map((member) => this.graph.boxOf(member)).filter(Boolean);
+    this.drawing.point(boxes);
+    if (boxes.length) this.drawing.centre(boxes[0], true);
+    return boxes[0];
+  }
+}
+
+/** The drawings, what is chosen in them, and the panel that tells of it. */
+class GraphView {
+  constructor() {
+    this.panes = new Map([...document.querySelectorAll("[data-pane]")].map((place) => [place.dataset.pane, new Pane(place, this)]));
+    this.details = new Details(byId("told"), (node, side) => this.show(node, side), (group) => this.toggle(this.side, group));
+    this.side = "after";
+    this.use(this.panes.size > 1 ? "both" : "after");
+    WIDE.addEventListener("change", () => this.use(this.wanted));
   }
 
-  toggle(box) {
-    const refused = this.graph.toggle(box.group);
+  get sides() {
+    return this.mode === "both" ? [...this.panes.keys()] : [this.side];
+  }
+
+  get graph() {
+    return this.grouped(this.side);
+  }
+
+  grouped(side) {
+    return this.panes.get(side).graph;
+  }
+
+  /** Show the graph before, the one after, or both; what is chosen in the other one goes along. */
+  use(wanted) {
+    this.wanted = wanted;
+    const mode = wanted === "both" && !WIDE.matches ? this.side : wanted;
+    this.mode = mode;
+    if (mode !== "both") this.side = mode;
+    for (const button of document.querySelectorAll("[data-mode]")) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
+    document.querySelector(".stage").dataset.shown = mode;
+    for (const pane of this.panes.values()) pane.place.hidden = !this.sides.includes(pane.side);
+    for (const side of this.sides) {
+      const pane = this.panes.get(side);
+      if (!pane.drawing.graph) pane.redraw();
+      pane.start();
+    }
+    byId("constants").checked = this.graph.showConstants;
+    this.legend();
+    this.#carry();
+  }
+
+  // To the graphs that are shown now: what was chosen, or what stands for it.
+  #carry() {
+    const chosen = this.chosen && [this.chosen, this.chosen.origin].find((each) => each && this.sides.includes(each.side));
+    if (chosen) this.show(chosen.member, chosen.side);
+    else if (this.chosen && this.counterparts(this.chosen.member, this.chosen.side).length) {
+      const origin = this.chosen;
+      this.show(this.counterparts(origin.member, origin.side)[0], this.side);
+      this.chosen.origin = origin;
+    } else if (!this.chosen) this.details.welcome(this.graph, this.side);
+  }
+
+  other(side) {
+    return [...this.panes.keys()].find((each) => each !== side);
+  }
+
+  /** Return what stands in the other graph for a member of one. */
+  counterparts(member, side) {
+    const other = this.other(side);
+    return other ? this.grouped(other).counterparts(member) : [];
+  }
+
+  /** Tell of a member of one graph; the other one, where it is shown, follows. */
+  choose(side, member) {
+    this.chosen = { side, member };
+    this.side = side;
+    const other = this.other(side);
+    const counterparts = this.counterparts(member, side);
+    if (this.mode === "both") this.panes.get(other).point(counterparts);
+    this.details.show(member, this.graph, { side, other, counterparts });
+  }
+
+  #tooLarge() {
+    const left = this.sides.reduce((sum, side) => sum + this.grouped(side).total - this.grouped(side).nodes.length, 0);
+    byId("left-out").textContent = left > 0 ? `Too large to be drawn whole: ${left.toLocaleString("en")} nodes are left out of the drawing.` : "";
+  }
+
+  /** Show a node or group of one graph, opening what is around it. */
+  show(member, side = this.side) {
+    if (!this.sides.includes(side)) {
+      this.chosen = undefined;
+      this.use(side);
+    }
+    const pane = this.panes.get(side);
+    const box = pane.point([member]);
+    if (box) pane.drawing.take(box);
+    this.choose(side, member);
+  }
+
+  toggle(side, group) {
+    const pane = this.panes.get(side);
+    const refused = pane.graph.toggle(group);
     if (refused) {
       this.details.say(refused);
       return;
     }
-    this.redraw();
-    const now = this.graph.boxOf(box.group);
-    if (!now) return;
-    this.drawing.focus(now);
-    this.drawing.centre(now, true);
+    pane.redraw();
+    this.#follow(side, group);
+    this.show(group, side);
   }
 
+  // Side by side, a namespace that both graphs have opens and closes in both.
+  #follow(side, group) {
+    if (this.mode !== "both" || group.isPart) return;
+    const pane = this.panes.get(this.other(side));
+    const twin = pane.graph.byPath.get(group.path);
+    if (!twin || pane.graph.expanded.has(twin) === this.grouped(side).expanded.has(group)) return;
+    pane.graph.toggle(twin);
+    pane.redraw();
+  }
+
+  /** Change the graphs that are shown, and draw them anew as a whole. */
   change(action) {
-    action(this.graph);
-    this.redraw();
-    this.drawing.fit(true);
+    for (const side of this.sides) {
+      const pane = this.panes.get(side);
+      action(pane.graph);
+      pane.redraw();
+      pane.drawing.fit(true);
+    }
+  }
+
+  /** Do something with every drawing that is shown. */
+  each(action) {
+    for (const side of this.sides) action(this.panes.get(side).drawing);
   }
 
   legend() {
-    const fates = countBy(this.graph.nodes, (node) => node.fate).map(([fate]) => fate);
-    const plugins = this.graph.nodes.some((node) => pageData.plugins.has(node.op));
-    const shown = pageData.kind === "graph" ? [] : fates.length > 1 ? [...fates, "partly"] : fates;
-    byId("legend").replaceChildren(
-      ...(plugins ? [tag("span", { class: "key plugin" }, "plugin")] : []),
-      ...shown.map((fate) => tag("span", { class: `key f-${fate}` }, fateName(fate))));
+    const nodes = this.sides.flatMap((side) => this.grouped(side).nodes);
+    const fates = countBy(nodes, (node) => node.fate).map(([fate]) => fate);
+    const shown = new Set(pageData.kind === "graph" ? [] : fates.length > 1 ? [...fates, "partly"] : fates);
+    if (nodes.some((node) => pageData.plugins.has(node.op))) shown.add("plugin");
+    for (const entry of document.querySelectorAll("#legend [data-fate]")) entry.hidden = !shown.has(entry.dataset.fate);
+    byId("legend").hidden = !shown.size;
+    this.#tooLarge();
   }
 }
 
@@ -136,7 +235,7 @@ class Search {
     const sides = Object.keys(pageData.graphs).length > 1;
     this.list.replaceChildren(...this.hits.map(({ node, group, side }, i) => {
       const item = tag("li", { role: "option", id: `hit-${i}` }, tag("code", {}, node ? node.name : group.path), " ",
-        tag("span", { class: "muted" }, `${node ? node.op : `${group.all.length} nodes`}${sides && side !== this.view.side ? `, ${side}` : ""}`));
+        tag("span", { class: "muted" }, `${node ? node.op : `${group.all.length} nodes`}${sides && side !== this.view.side ? `, ${sideName(side)}` : ""}`));
       item.addEventListener("mousedown", (event) => { event.preventDefault(); this.#take(i); });
       return item;
     }));
@@ -180,8 +279,7 @@ class Search {
     const hit = this.hits[i];
     if (!hit) return;
     this.close();
-    if (hit.side !== this.view.side) this.view.use(hit.side);
-    this.view.show(hit.node || hit.group);
+    this.view.show(hit.node || hit.group, hit.side);
   }
 
   #key(event) {
@@ -217,9 +315,8 @@ function setUpTree(view) {
       const graph = view.grouped(side);
       const member = graph.byPath.get(path) || graph.byName.get(path);
       if (!member) continue;
-      if (side !== view.side) view.use(side);
       byId("graph").scrollIntoView({ behavior: STILL.matches ? "auto" : "smooth" });
-      view.show(member instanceof Group && member.main && !graph.showConstants ? member.main : member);
+      view.show(member instanceof Group && member.main && !graph.showConstants ? member.main : member, side);
       return;
     }
   };
@@ -254,18 +351,25 @@ function setUpTree(view) {
 
 function setUpTools(view) {
   const tools = {
-    "zoom-in": () => view.drawing.scaleBy(1.4), "zoom-out": () => view.drawing.scaleBy(1 / 1.4), "zoom-fit": () => view.drawing.fit(),
+    "zoom-in": () => view.each((drawing) => drawing.scaleBy(1.4)), "zoom-out": () => view.each((drawing) => drawing.scaleBy(1 / 1.4)),
+    "zoom-fit": () => view.each((drawing) => drawing.fit()),
     "open-all": () => view.change((graph) => graph.openMore()), "close-all": () => view.change((graph) => graph.closeAll()),
   };
   for (const [id, action] of Object.entries(tools)) byId(id).addEventListener("click", action);
-  for (const button of document.querySelectorAll("[data-side]")) button.addEventListener("click", () => view.use(button.dataset.side));
+  for (const button of document.querySelectorAll("[data-mode]")) button.addEventListener("click", () => view.use(button.dataset.mode));
   byId("constants").addEventListener("change", (event) => view.change((graph) => { graph.showConstants = event.target.checked; }));
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.target.closest("input, textarea")) return;
     event.preventDefault();
     byId("search").focus();
   });
-  new ResizeObserver(() => { if (!view.drawing.current) view.start(); }).observe(byId("canvas"));
+}
+
+/** Let the arrow keys reach what is cut: a table that scrolls takes the focus. */
+function setUpTables() {
+  const scrolls = [...document.querySelectorAll(".scroll")];
+  const mark = () => scrolls.forEach((place) => { place.tabIndex = place.scrollWidth > place.clientWidth ? 0 : -1; });
+  new ResizeObserver(mark).observe(document.body);
 }
 
 setUpTheme();
@@ -273,4 +377,5 @@ const view = new GraphView();
 new Search(view);
 setUpTree(view);
 setUpTools(view);
+setUpTables();
 document.documentElement.dataset.ready = "true";
