@@ -1,6 +1,8 @@
-"""Look at the installation: Python, packages, whether TensorRT can be imported and which parsers and plugins
-it has, plugin libraries of one's own, the GPU and its driver, whether every recipe and plugin is fine, and
-whether TensorRT registers the plugins of the recipes. The exit code is 1 where something is broken.
+"""Show what each verb can do on this machine, and the command that installs what is missing for the rest.
+
+Below that stands what was looked at: Python, packages, TensorRT with its parsers and plugins, your plugin
+libraries, the GPU and its driver, every recipe and plugin, and whether TensorRT registers the plugins of the
+recipes. The exit code is 1 where something is broken.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from surgeon.cli import console
 from surgeon.cli.options import add_paths, add_plugin_libraries
-from surgeon.installation import DISTRIBUTION, help_for, install_command, pip
+from surgeon.installation import DISTRIBUTION, EXTRAS, help_for, install_command, pip
 
 if TYPE_CHECKING:
     from surgeon.catalog import Catalog
@@ -30,12 +32,28 @@ TASK = "look"
 SUMMARY = "Show what works on this machine, and what to install for the rest."
 
 NEEDED = ("numpy", "protobuf", "pydantic", "PyYAML", "regex")
+GPU = "an NVIDIA GPU"
 OPTIONAL = (
     (("tensorflow", "tensorflow-cpu"), "verifies, writes ONNX, reads SavedModel folders"),
     (("tensorrt",), "builds and runs engines"),
     (("onnx",), "reads and writes ONNX files"),
 )
 
+
+ABILITIES = (
+    ("convert", "to UFF and to TensorFlow graphs", ()),
+    ("convert", "to ONNX", ("tensorflow", "tf2onnx", "onnx")),
+    ("inspect, diff, view", "ONNX files", ("onnx",)),
+    ("every verb", "SavedModel folders", ("tensorflow",)),
+    ("verify, demo", "", ("tensorflow", "PIL")),
+    ("run", "a recipe and its model", ("tensorflow", "PIL")),
+    ("run, verify", "an ONNX file", ("onnx", "onnxruntime", "PIL")),
+    ("build, run, bench, verify", "engines", ("tensorrt", "PIL", GPU)),
+    ("view", "as an HTML page", ()),
+    ("view", "in Model Explorer", ("model_explorer",)),
+    ("view", "in Netron", ("netron",)),
+)
+"""What verbs do, and what each needs; verbs that are not here need nothing."""
 
 DRIVERS = {"nvidia-cuda-runtime-cu11": (450, 80, 2), "nvidia-cuda-runtime-cu12": (525, 60, 13)}
 """The oldest driver for each line of CUDA, by NVIDIA's table of minor version compatibility."""
@@ -48,6 +66,15 @@ class Finding:
     thing: str
     state: str
     text: str
+
+
+@dataclass(frozen=True)
+class Ability:
+    """What verbs do, and what is missing for it here."""
+
+    verbs: str
+    what: str
+    missing: tuple[str, ...]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,20 +98,73 @@ def run(args: argparse.Namespace) -> int:
         *_owned(args),
         *_recipes(registry, args),
     ]
+    abilities = _abilities(registry)
+    commands = _commands({package for ability in abilities for package in ability.missing})
     broken = [f for f in findings if f.state == "broken"]
     if args.json:
         console.show_json(
             {
                 "broken": len(broken),
                 "findings": [vars(f) for f in findings],
+                "abilities": [{**vars(ability), "works": not ability.missing} for ability in abilities],
+                "install": commands,
                 "tensorrt": registry.to_json() if registry is not None else None,
             }
         )
     else:
-        console.table([(_mark(f.state), f.thing, f.text) for f in findings], indent="")
+        _show(findings, abilities, commands)
     if broken:
         console.say(f"{console.plural(len(broken), 'thing')} broken")
     return 1 if broken else 0
+
+
+def _show(findings: Sequence[Finding], abilities: Sequence[Ability], commands: Sequence[str]) -> None:
+    console.show(console.bold("what works here"))
+    console.table(
+        [
+            (
+                _mark("absent" if ability.missing else "ok"),
+                ability.verbs,
+                ability.what,
+                f"needs {' and '.join(ability.missing)}" if ability.missing else "",
+            )
+            for ability in abilities
+        ]
+    )
+    if commands:
+        console.show()
+        console.show(console.bold("what enables the rest"))
+        for command in commands:
+            console.show(f"  {command}")
+    console.show()
+    console.show(console.bold("what was looked at"))
+    console.table([(_mark(f.state), f.thing, f.text) for f in findings])
+
+
+def _abilities(registry: Registry | None) -> list[Ability]:
+    """Return what the verbs do, each with what is missing for it here."""
+    from surgeon.cli import verbs
+
+    def is_missing(thing: str) -> bool:
+        if thing == GPU:
+            return not (registry is not None and registry.devices)
+        if thing == "tensorrt":
+            return registry is None or bool(registry.problem)
+        return find_spec(thing) is None
+
+    listed = {verb for verbs_of, _, _ in ABILITIES for verb in verbs_of.split(", ")}
+    others = ", ".join(name for name in verbs() if name not in listed)
+    found = [Ability(names, what, tuple(filter(is_missing, needed))) for names, what, needed in ABILITIES]
+    return [Ability(others, "", ()), *found]
+
+
+def _commands(missing: Set[str]) -> list[str]:
+    """Return the one command that installs all that is missing, and how to get TensorRT where it cannot."""
+    packages = [package for package in EXTRAS if package in missing]
+    apart = [package for package in packages if len(help_for(package)) > 1]
+    extras = dict.fromkeys(extra for package in packages if package not in apart for extra in EXTRAS[package])
+    commands = [install_command(*extras)] if extras else []
+    return [*commands, *(text for package in apart for text in help_for(package))]
 
 
 def _mark(state: str) -> str:

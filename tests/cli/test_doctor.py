@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable
@@ -429,3 +430,37 @@ def test_a_package_without_metadata_is_there(run, monkeypatch: pytest.MonkeyPatc
         rows[place] = {one["thing"]: one for one in run("doctor", "--json").json["findings"]}["tensorrt"]
     assert rows[tmp_path]["state"] == "ok" and "of no installed package" in rows[tmp_path]["text"]
     assert rows[tmp_path / "nothing"]["state"] == "absent"
+
+
+def test_every_verb_says_what_it_can_do_here(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from surgeon.cli import verbs
+
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    monkeypatch.setattr("surgeon.engine.read_registry", lambda libraries: None)
+    found = run("doctor", "--json").json
+    works = {(row["verbs"], row["what"]): row["works"] for row in found["abilities"]}
+    assert set(verbs()) <= {verb for names, _ in works for verb in names.split(", ")}
+    assert works["convert", "to UFF and to TensorFlow graphs"] and not works["convert", "to ONNX"]
+    missing = {name for row in found["abilities"] for name in row["missing"]}
+    assert missing >= {"tensorflow", "PIL", "onnx", "onnxruntime", "tensorrt", doctor.GPU, "netron"}
+    text = run("doctor").out
+    assert re.search(r"^  -   verify, demo +needs tensorflow and PIL$", text, re.MULTILINE)
+    assert all(f"\n  {command}\n" in text for command in found["install"])
+
+
+def test_one_command_installs_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.version_info", (3, 10, 1))
+    (command,) = doctor._commands({"tensorflow", "PIL", "netron", "tensorrt", doctor.GPU})
+    assert "[tensorflow,pictures,tensorrt,view]" in command
+    monkeypatch.setattr("sys.version_info", (3, 12, 1))
+    command, *apart = doctor._commands({"tensorflow", "PIL", "netron", "tensorrt"})
+    assert "[tensorflow,pictures,view]" in command and "python3.10 -m venv" in apart[0]
+    assert doctor._commands(set()) == []
+
+
+def test_an_engine_can_be_built_where_tensorrt_sees_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry("8.5.3.1", (), devices=(Device("A GPU", "9.0", 1),))
+    built = next(row for row in doctor._abilities(registry) if row.what == "engines")
+    assert built.missing == ()
+    built = next(row for row in doctor._abilities(Registry("8.5.3.1", ())) if row.what == "engines")
+    assert built.missing == (doctor.GPU,)

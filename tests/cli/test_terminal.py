@@ -114,6 +114,7 @@ def test_nothing_that_cannot_be_seen_reaches_a_terminal_or_a_file(
     save_graph(Graph([Node("in", "Placeholder", (), (), {"dtype": DType.FLOAT32})]), folder / "out.pb")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("surgeon.cli.progress._SILENT", 1000)
     written = []
     for terminal in (False, True):
         if terminal:
