@@ -28,6 +28,7 @@ from surgeon.cli.operations import operations
 from surgeon.cli.usage import by_task, usage
 from surgeon.diagnostics import all_codes, code_page
 from surgeon.engine import known_messages, read_log
+from surgeon.glossary import glossary
 from surgeon.language import load_recipe, recipe_files
 from surgeon.steps.example import read_example
 from surgeon.steps.step import step_types
@@ -374,6 +375,20 @@ def diagnostics() -> str:
     return page(parts)
 
 
+def words() -> str:
+    parts = [
+        "# Glossary\n",
+        "The words that the program's output uses. `surgeon explain WORD` prints what stands here; write "
+        "hyphens for\nblanks, as in `surgeon explain each-alone`.\n",
+    ]
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for each in glossary().values():
+        groups.setdefault(each.group, []).append((f"`{each.word}`", each.meaning))
+    for group, rows in groups.items():
+        parts += [f"## {group}\n", table(("word", "what it means"), rows)]
+    return page(parts)
+
+
 def pain() -> str:
     rows = yaml.safe_load((HERE / "pain.yaml").read_text(encoding="utf-8"))["rows"]
     parts = [
@@ -466,6 +481,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "steps.md": steps,
     "operations.md": operation_table,
     "diagnostics.md": diagnostics,
+    "glossary.md": words,
     "pain.md": pain,
     "cli.md": cli,
     "library.md": library,

@@ -93,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     console.show()
     console.show(console.bold("the same detections?"))
     console.table(_verdicts(verified) if verified else [(missing,)])
+    console.table([(f"{name}:", text) for name, text in (verified.excuses if verified else {}).items()])
     console.show()
     console.show(console.bold("files"))
     console.table(list(files.items()))

@@ -1,9 +1,11 @@
-"""Explain a diagnostic's code, a plugin with its fields, a step with an example, an operation, a target or a
-recipe; or the messages in a log of TensorRT, of a converter or of CUDA. With --log, the exit code is 1 where
-nothing of it is known.
+"""Explain a diagnostic's code, a plugin with its fields, a step with an example, an operation, a target, a
+recipe or a word that the output uses; or the messages in a log of TensorRT, of a converter or of CUDA. Write
+hyphens for the blanks of a word. With --log, the exit code is 1 where nothing of it is known.
 
     surgeon explain R201
     surgeon explain NMS_TRT
+    surgeon explain clip-first
+    surgeon explain each-alone
     surgeon explain --log build.log
     trtexec --uff=ssd.uff ... 2>&1 | surgeon explain --log -
 """
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 NAME = "explain"
 TASK = "look"
-SUMMARY = "Explain an error code, plugin, step, operation, target or recipe, or a log."
+SUMMARY = "Explain an error code, plugin, step, operation, target, recipe or word, or a log."
 STREAMS = ("log",)
 
 
@@ -32,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "subject",
-        metavar="CODE|PLUGIN|STEP|OP|TARGET|RECIPE",
+        metavar="CODE|PLUGIN|STEP|OP|TARGET|RECIPE|WORD",
         nargs="?",
-        help="such as R201, NMS_TRT, collapse or Conv2D",
+        help="such as R201, NMS_TRT, collapse, Conv2D or clip-first",
     )
     what.add_argument(
         "--log", metavar="FILE", help="a log to look for known messages in; - is standard input"
@@ -242,6 +244,15 @@ def _recipe(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
     return {"kind": "recipe", "name": subject, "title": recipe.summary, "text": "\n".join(lines) + "\n"}
 
 
+def _word(subject: str, args: argparse.Namespace) -> dict[str, Any] | None:
+    from surgeon.glossary import glossary, key
+
+    found = glossary().get(key(subject))
+    if found is None:
+        return None
+    return {"kind": "word", "name": found.word, "title": found.group, "text": f"{found.meaning}\n"}
+
+
 _EXPLAINERS: tuple[Callable[[str, argparse.Namespace], dict[str, Any] | None], ...] = (
     _code,
     _plugin,
@@ -249,6 +260,7 @@ _EXPLAINERS: tuple[Callable[[str, argparse.Namespace], dict[str, Any] | None], .
     _op,
     _target,
     _recipe,
+    _word,
 )
 
 
@@ -256,6 +268,7 @@ def _unknown(subject: str, args: argparse.Namespace) -> Exception:
     from surgeon.catalog import load_catalog
     from surgeon.cli.operations import operations
     from surgeon.diagnostics import all_codes, error, nearest_note
+    from surgeon.glossary import glossary
     from surgeon.language import recipe_files
     from surgeon.steps.step import step_types
     from surgeon.targets import target_names
@@ -267,11 +280,12 @@ def _unknown(subject: str, args: argparse.Namespace) -> Exception:
         *(o.op for o in operations()),
         *target_names(),
         *recipe_files(args.recipe_paths),
+        *(word.word for word in glossary().values()),
     ]
     return error(
         "E111",
         f"there is nothing to explain by the name '{subject:.80}'; expected a code, plugin, step, operation, "
-        "target or recipe",
+        "target, recipe or word of the output",
         notes=nearest_note(subject, names),
         help=["'surgeon list plugins' and its like show the names"],
     )

@@ -49,6 +49,7 @@ ROOMS = {
     "viewer": "before and after for a person: a page, Model Explorer, notebooks",
     "request": "a recipe, a model and options as one value, resolved once",
     "api": "the verbs as functions, a file each",
+    "glossary": "the words that the output uses, and what they mean",
     "cli": "the verbs on the command line, a file each; the only room that prints",
 }
 """A room may import itself and the rooms before it. Plugin folders stand after the rooms that they may use.
