@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -354,14 +355,13 @@ def _owned(args: argparse.Namespace) -> Iterable[Finding]:
     from surgeon.language import load_recipe, recipe_files
     from surgeon.targets import load_target, target_names
 
+    catalog = cache(lambda: load_catalog(args.plugin_paths))
     yield from _each(
         "recipes",
         lambda: recipe_files(args.recipe_paths),
         lambda name: load_recipe(name, recipe_paths=args.recipe_paths),
     )
-    yield from _each(
-        "plugins", lambda: load_catalog(args.plugin_paths), lambda name: load_catalog(args.plugin_paths)[name]
-    )
+    yield from _each("plugins", lambda: catalog().keys(), lambda name: catalog()[name])
     yield from _each("targets", target_names, load_target)
 
 

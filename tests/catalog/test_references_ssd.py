@@ -63,6 +63,12 @@ class Graph:
         return self.session.run([f"{name}:0" for name in fetches], named)  # type: ignore[no-any-return]
 
 
+@cache
+def loaded(path: Path) -> Graph:
+    """Return a graph's session; it is kept."""
+    return Graph(path)
+
+
 def swapped(boxes: np.ndarray) -> np.ndarray:
     """Return boxes with x and y exchanged."""
     return boxes[..., [1, 0, 3, 2]]
@@ -89,7 +95,7 @@ def worst(a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.mark.parametrize("date", ANCHORS)
 def test_anchors_are_those_of_the_generator(zoo_ssd: Ssd, date: str) -> None:
-    expected = Graph(zoo_ssd(date, classes=CLASSES)).run([ANCHORS[date]], {})[0]
+    expected = loaded(zoo_ssd(date, classes=CLASSES)).run([ANCHORS[date]], {})[0]
     square = reference("GridAnchor_TRT").run(anchor_fields([19, 10, 5, 3, 2, 1]), [])
     oblong = reference("GridAnchorRect_TRT").run(
         anchor_fields([n for n in (19, 10, 5, 3, 2, 1) for _ in "hw"]), []
@@ -101,7 +107,7 @@ def test_anchors_are_those_of_the_generator(zoo_ssd: Ssd, date: str) -> None:
 
 
 def test_a_third_written_as_0_33_is_made_good_by_exact_ratios(zoo_ssd: Ssd) -> None:
-    expected = Graph(zoo_ssd("2018", classes=CLASSES)).run([ANCHORS["2018"]], {})[0]
+    expected = loaded(zoo_ssd("2018", classes=CLASSES)).run([ANCHORS["2018"]], {})[0]
     fields = anchor_fields([19, 10, 5, 3, 2, 1], aspectRatios=[1, 2, 0.5, 3, 0.33])
     as_written = joined(reference("GridAnchor_TRT").run(fields, []))[0, 0].reshape(-1, 4)
     exact = joined(reference("GridAnchor_TRT").run(fields, [], ["exact-ratios"]))[0, 0].reshape(-1, 4)
@@ -110,7 +116,7 @@ def test_a_third_written_as_0_33_is_made_good_by_exact_ratios(zoo_ssd: Ssd) -> N
 
 def test_anchors_of_oblong_maps_have_the_generators_centres(zoo_ssd: Ssd) -> None:
     # The generator scales widths and heights by the shorter side of the picture, the plugin does not.
-    expected = Graph(zoo_ssd("2019", classes=CLASSES, height=120, width=200)).run([ANCHORS["2019"]], {})[0]
+    expected = loaded(zoo_ssd("2019", classes=CLASSES, height=120, width=200)).run([ANCHORS["2019"]], {})[0]
     sizes = [8, 13, 4, 7, 2, 4, 1, 2, 1, 1, 1, 1]
     anchors = swapped(
         joined(reference("GridAnchorRect_TRT").run(anchor_fields(sizes), []))[0, 0].reshape(-1, 4)
@@ -190,7 +196,7 @@ class Scene:
 @cache
 def scene(path: Path, date: str, share: float = 1.0, classes: int = CLASSES) -> Scene:
     """Make a scene; ``share`` is the part of the scores that are above the threshold, in the first ``classes``."""
-    graph = Graph(path)
+    graph = loaded(path)
     anchors = graph.run([ANCHORS[date]], {})[0]
     rng = np.random.default_rng(17)
     encodings = (rng.standard_normal((2, len(anchors), 4)) * [10, 10, 3, 3]).astype(np.float32)

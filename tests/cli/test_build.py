@@ -17,14 +17,22 @@ from surgeon.zoo import demo
 Run = Callable[..., Any]
 
 
-@pytest.fixture
-def work(fake: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Give a working folder with the demo's recipe in it."""
+@pytest.fixture(scope="module")
+def demo_recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give the text of the recipe that is written for the demo."""
     import surgeon
 
+    path = tmp_path_factory.mktemp("demo") / "ssd.yaml"
+    surgeon.init(demo.model_path(), path, labels=demo.labels_path())
+    return path.read_text()
+
+
+@pytest.fixture
+def work(fake: pytest.MonkeyPatch, tmp_path: Path, demo_recipe: str) -> Path:
+    """Give a working folder with the demo's recipe in it."""
     fake.setenv("FAKE_MARKS", json.dumps({"MarkOutput_0": [["NMS", [1, 100, 7]], ["NMS_1", [1, 1, 1]]]}))
     fake.chdir(tmp_path)
-    surgeon.init(demo.model_path(), tmp_path / "ssd.yaml", labels=demo.labels_path())
+    (tmp_path / "ssd.yaml").write_text(demo_recipe)
     return tmp_path
 
 
