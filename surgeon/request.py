@@ -39,7 +39,8 @@ class Options(TypedDict, total=False):
     ``uff@tensorrt-8.5``. ``parameters`` sets the recipe's parameters, to values or to text read as YAML; the
     recipe is then a name or path. ``recipe_paths`` and ``plugin_paths`` are folders of further recipes and
     plugins. ``anchors`` overrides the recipe's key: ``plugin``, ``constant`` (one constant with the graph's
-    own anchors) or ``auto``.
+    own anchors) or ``auto``. ``decode`` overrides the recipe's key: ``plugin``, ``graph`` (operations in
+    front of the plugin decode boxes) or ``auto``.
     """
 
     target: Target | str | None
@@ -47,9 +48,10 @@ class Options(TypedDict, total=False):
     recipe_paths: Iterable[PathLike]
     plugin_paths: Iterable[PathLike]
     anchors: str | None
+    decode: str | None
 
 
-_DEFAULTS = Options(target=None, parameters=None, recipe_paths=(), plugin_paths=(), anchors=None)
+_DEFAULTS = Options(target=None, parameters=None, recipe_paths=(), plugin_paths=(), anchors=None, decode=None)
 
 
 def takes_options(function: F) -> F:
@@ -81,6 +83,7 @@ class Request:
     recipe_paths: tuple[Path, ...] = ()
     plugin_paths: tuple[Path, ...] = ()
     anchors: str | None = None
+    decode: str | None = None
 
     @classmethod
     def of(
@@ -93,6 +96,7 @@ class Request:
         recipe_paths: Iterable[PathLike] = (),
         plugin_paths: Iterable[PathLike] = (),
         anchors: str | None = None,
+        decode: str | None = None,
     ) -> Request:
         """Return a request from a verb's arguments.
 
@@ -108,6 +112,7 @@ class Request:
             tuple(Path(each) for each in recipe_paths),
             tuple(Path(each) for each in plugin_paths),
             anchors,
+            decode,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -123,6 +128,7 @@ class Request:
             "recipe_paths": [str(path) for path in self.recipe_paths],
             "plugin_paths": [str(path) for path in self.plugin_paths],
             "anchors": self.anchors,
+            "decode": self.decode,
         }
 
     @classmethod
@@ -202,7 +208,14 @@ class Work:
         tell_stage("planning the surgery")
         try:
             with no_garbage_collection():
-                made = plan(recipe, graph, target=self.target, catalog=catalog, anchors=self.request.anchors)
+                made = plan(
+                    recipe,
+                    graph,
+                    target=self.target,
+                    catalog=catalog,
+                    anchors=self.request.anchors,
+                    decode=self.request.decode,
+                )
         except SurgeonError as exc:
             raise naming_foreign(exc, graph) from None
         check_unchanged(graph)

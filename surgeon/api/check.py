@@ -85,7 +85,8 @@ def _literals(recipe: Recipe, plan: Plan, catalog: Catalog, target: Target) -> t
 
     assert plan.source is not None and plan.result is not None
     context = DerivationContext(recipe, plan.source, catalog, target.most_rows)
-    names = [name for name in recipe.nodes if name in plan.result]
+    makers = plan.decoding.makers if plan.decoding is not None else ()
+    names = [name for name in recipe.nodes if name in plan.result or name in makers]
     review = review_fields(context, names)
     literals = (
         Diagnostic(

@@ -39,12 +39,15 @@ class Counterfactual:
 
     ``text`` says in what the two differ. ``avoidable`` is True where a recipe with other numbers would not
     differ. Verification tries counterfactuals of a lower ``order`` first, equal ones as they are declared.
+    ``of_decoding`` is True where the two do not differ once boxes are decoded by the graph in front of the
+    plugin (``decode: graph``).
     """
 
     name: str
     text: str
     avoidable: bool = False
     order: int = LAST
+    of_decoding: bool = False
 
 
 @dataclass(frozen=True, eq=False)

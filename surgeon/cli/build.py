@@ -162,6 +162,7 @@ def run(args: argparse.Namespace) -> int:
         args.model,
         args.output,
         anchors=args.anchors,
+        decode=args.decode,
         precision=args.precision,
         tf32=args.tf32,
         workspace=args.workspace,

@@ -49,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
         return _check_each(args)
     if args.recipe is None:
         args.wrong_usage("the following arguments are required: RECIPE")
-    found = surgeon.check(args.recipe, args.model, anchors=args.anchors, **recipe_arguments(args))
+    found = surgeon.check(
+        args.recipe, args.model, anchors=args.anchors, decode=args.decode, **recipe_arguments(args)
+    )
     if args.json:
         console.show_json(_plain(found))
     else:

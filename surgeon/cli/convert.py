@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
             args.model,
             output,
             anchors=args.anchors,
+            decode=args.decode,
             **format_arguments(args),
             **recipe_arguments(args),
         )

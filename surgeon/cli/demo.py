@@ -170,7 +170,9 @@ def _put_in(plan: Plan) -> dict[str, dict[str, str]]:
         for edit in step.edits
         if isinstance(edit, Add) and edit.node.op != "Const"
     ]
-    return {
+    decoding = f"{plan.decoding.node}/decode/" if plan.decoding is not None else None
+    inside = [node for node in adds if decoding is not None and node.name.startswith(decoding)]
+    found = {
         node.name: {
             "op": node.op,
             "fields": "; ".join(
@@ -180,7 +182,12 @@ def _put_in(plan: Plan) -> dict[str, dict[str, str]]:
             ),
         }
         for node in adds
+        if node not in inside
     }
+    if decoding is not None:
+        what = "decode boxes, clip them and drop empty ones, as the graph does before suppression"
+        found[f"{decoding}..."] = {"op": f"{len(inside)} operations", "fields": what}
+    return found
 
 
 def _plain(value: Any) -> str:

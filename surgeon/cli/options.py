@@ -69,12 +69,18 @@ def add_target(parser: argparse.ArgumentParser, default: str = "uff@tensorrt-8.5
 
 
 def add_anchors(parser: argparse.ArgumentParser) -> None:
-    """Add --anchors."""
+    """Add --anchors and --decode."""
     parser.add_argument(
         "--anchors",
         choices=("auto", "plugin", "constant"),
         help="what makes the anchors: the recipe's plugin, or a constant with the graph's own "
         "(default: what the recipe says)",
+    )
+    parser.add_argument(
+        "--decode",
+        choices=("auto", "plugin", "graph"),
+        help="what decodes boxes: the plugin that suppresses them, or operations in front of it, which do as "
+        "the graph does where the plugin cannot (default: what the recipe says)",
     )
 
 

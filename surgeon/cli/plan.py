@@ -49,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
     import surgeon
     from surgeon.rewrite import plan_to_json, write_plan
 
-    made = surgeon.plan(args.recipe, args.model, anchors=args.anchors, **recipe_arguments(args))
+    made = surgeon.plan(
+        args.recipe, args.model, anchors=args.anchors, decode=args.decode, **recipe_arguments(args)
+    )
     to_stream = args.output == Path(STREAM)
     if args.output is not None and not to_stream:
         write_plan(made, args.output)

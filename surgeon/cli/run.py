@@ -110,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
         image_from=args.image_from,
         plugin_libraries=args.plugin_libraries,
         anchors=args.anchors,
+        decode=args.decode,
         output=args.output,
         tensors=args.tensors,
         refused=unread.append,

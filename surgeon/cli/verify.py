@@ -113,9 +113,9 @@ def run(args: argparse.Namespace) -> int:
         args.wrong_usage(
             "--original goes with --engine, --onnx or --file, and without RECIPE, MODEL and --images"
         )
-    if args.original is not None and (args.parameters or args.target or args.anchors):
+    if args.original is not None and (args.parameters or args.target or args.anchors or args.decode):
         args.wrong_usage(
-            "--set, --target and --anchors are for RECIPE and MODEL; the stored originals have theirs"
+            "--set, --target, --anchors and --decode are for RECIPE and MODEL; stored originals have theirs"
         )
     if args.plugin_libraries and args.engine is None and args.file is None:
         args.wrong_usage("--plugin-library goes with --engine")
@@ -130,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
         score_tolerance=args.score_tolerance,
         max_excused=args.max_excused,
         anchors=args.anchors,
+        decode=args.decode,
         seed=args.seed,
         output=args.output,
         engine=args.engine,

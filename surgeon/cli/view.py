@@ -105,8 +105,9 @@ def _wrong_usage(args: argparse.Namespace) -> str:
         return "--verify and --verification go with --html"
     if args.recipe is None and (args.verify or args.verification is not None):
         return "--verify and --verification need a RECIPE"
-    if args.recipe is None and (args.target is not None or args.parameters or args.anchors is not None):
-        return "--target, --set and --anchors go with a RECIPE"
+    choices = (args.target, args.anchors, args.decode)
+    if args.recipe is None and (args.parameters or any(choice is not None for choice in choices)):
+        return "--target, --set, --anchors and --decode go with a RECIPE"
     if args.verify and args.verification is not None:
         return "--verify and --verification exclude each other"
     if args.images is not None and not args.verify:
@@ -127,6 +128,7 @@ def _write(args: argparse.Namespace) -> int:
                 args.model,
                 images=args.images,
                 anchors=args.anchors,
+                decode=args.decode,
                 output=Path(folder),
                 **recipe_arguments(args),
             )
@@ -237,7 +239,9 @@ def _serve(
 def _report(args: argparse.Namespace, **choices: Any) -> ChangeReport:
     import surgeon
 
-    return surgeon.view(args.model, args.recipe, anchors=args.anchors, **recipe_arguments(args), **choices)
+    return surgeon.view(
+        args.model, args.recipe, anchors=args.anchors, decode=args.decode, **recipe_arguments(args), **choices
+    )
 
 
 def _plain(report: ChangeReport) -> dict[str, object]:

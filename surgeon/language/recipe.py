@@ -220,6 +220,7 @@ def byte_count(value: Any) -> Any:
 
 
 Anchors: TypeAlias = Literal["auto", "plugin", "constant"]
+Decode: TypeAlias = Literal["auto", "plugin", "graph"]
 
 
 class EngineSettings(_Part):
@@ -265,6 +266,12 @@ class Recipe(Displayed, _Part):
         "anchors. 'auto' takes the "
         "constant where fields of the plugin are 'auto' and its anchors would differ by more than 1e-6 of "
         "the picture.",
+    )
+    decode: Decode = Field(
+        "auto",
+        description="What decodes boxes: the plugin that suppresses them, or ordinary operations in front of "
+        "it. 'auto' decodes in the graph where the original clips boxes or drops empty ones before "
+        "suppression, which the plugin does not.",
     )
     engine: EngineSettings = Field(
         default=EngineSettings(precision="fp32", max_batch=1, workspace=1 << 30),

@@ -14,6 +14,7 @@ from surgeon.families import Derivation
 from surgeon.graph import Add, Edit, Graph, Ref, Rewire, SetOutputs, apply_edits
 from surgeon.infer import Inference
 from surgeon.language import Image, Recipe
+from surgeon.rewrite.decoding import Decoding
 from surgeon.rewrite.prepare import PreparedRecipe, prepare_recipe
 from surgeon.steps.placing import resolve
 from surgeon.steps.step import Step, StepContext
@@ -39,7 +40,8 @@ class Plan(Displayed):
     ``digest`` is the SHA-256 of that graph (:meth:`Graph.digest`), computed on first use. ``result`` is
     the rewritten graph and ``inference`` what is known of its tensors; a plan that was read from a file
     has neither. ``image`` says how a picture becomes the rewritten graph's input; it is None if the recipe
-    does not say. ``diagnostics`` are the steps' notes.
+    does not say. ``decoding`` tells what decodes boxes in front of a plugin; it is None if the plugin does, and
+    in a plan that was read from a file. ``diagnostics`` are the steps' notes.
     """
 
     recipe: str
@@ -52,6 +54,7 @@ class Plan(Displayed):
     stored_digest: str = ""
     image: Image | None = None
     inference: Inference | None = field(default=None, repr=False, compare=False)
+    decoding: Decoding | None = field(default=None, repr=False, compare=False)
 
     remarks = RenamedAttribute("diagnostics", removal="0.2.0")
 
@@ -75,15 +78,16 @@ def plan(
     target: Target | None = None,
     catalog: Catalog | None = None,
     anchors: str | None = None,
+    decode: str | None = None,
 ) -> Plan:
     """Return the edits that ``recipe`` makes to ``graph`` for ``target``; nothing is changed.
 
     Each step sees the graph as the steps before it left it. Where a node put in replaces a tensor, dtype and
-    shape are compared. ``anchors`` overrides the recipe's. Raise SurgeonError with the recipe's line where a
-    derivation (D), a step (S) or a field (C) fails.
+    shape are compared. ``anchors`` and ``decode`` override the recipe's. Raise SurgeonError with the recipe's
+    line where a derivation (D), a step (S) or a field (C) fails.
     """
     catalog = catalog or load_catalog()
-    prepared = prepare_recipe(recipe, graph, catalog, target, anchors)
+    prepared = prepare_recipe(recipe, graph, catalog, target, anchors, decode)
     diagnostics: list[Diagnostic] = []
     planned: list[PlannedStep] = []
     now = graph
@@ -115,6 +119,7 @@ def plan(
         now,
         image=prepared.image,
         inference=inference,
+        decoding=prepared.decoding,
     )
 
 

@@ -14,6 +14,7 @@ from surgeon.families.fields import check_lacks, placed
 from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, TensorValue
 from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
 from surgeon.rewrite.anchors import UNFIT, chosen, constant_or_plugin, makers, with_constant
+from surgeon.rewrite.decoding import Decoding, chosen_decode, with_decoding
 from surgeon.steps.step import NodeSpec
 from surgeon.targets import Target
 
@@ -26,21 +27,28 @@ class PreparedRecipe:
     namespaces: Mapping[str, NamespaceRule]
     derivations: tuple[Derivation, ...]
     image: Image | None = None
+    decoding: Decoding | None = None
 
 
 def prepare_recipe(
-    recipe: Recipe, graph: Graph, catalog: Catalog, target: Target | None, anchors: str | None = None
+    recipe: Recipe,
+    graph: Graph,
+    catalog: Catalog,
+    target: Target | None,
+    anchors: str | None = None,
+    decode: str | None = None,
 ) -> PreparedRecipe:
     """Return the recipe's nodes, every ``auto`` derived and every field checked against the target's version.
 
-    ``anchors`` overrides the recipe's. Raise SurgeonError: what derivations and the catalog raise, S401 for a
-    plugin that the target does not have, S402 for inputs that are not the plugin's ports, S403 for an
-    attribute that has no value of TensorFlow's, S409 for anchors that cannot be a constant, and S410 for
-    ``anchors`` that mean nothing.
+    ``anchors`` and ``decode`` override the recipe's. Raise SurgeonError: what derivations and the catalog
+    raise, S401 for a plugin that the target does not have, S402 for inputs that are not the plugin's ports,
+    S403 for an attribute that has no value of TensorFlow's, S409 for anchors that cannot be a constant, S410
+    for ``anchors`` or a ``decode`` that mean nothing, and S414 for boxes that cannot be decoded in the graph.
     """
     context = DerivationContext(recipe, graph, catalog, None if target is None else target.most_rows)
     namespaces, found = derive_roles(context)
     wanted = recipe.anchors if anchors is None else chosen(anchors)
+    wanted_decode = recipe.decode if decode is None else chosen_decode(decode)
     replaced = makers(context) if wanted == "constant" else []
     nodes: dict[str, NodeSpec] = {}
     problems: dict[str, SurgeonError] = {}
@@ -67,7 +75,9 @@ def prepare_recipe(
     image, shown = _image(context, problems)
     if problems:
         raise SurgeonError(*(diagnostic for exc in problems.values() for diagnostic in exc.diagnostics))
-    return PreparedRecipe(nodes, namespaces, (*found, *shown), image)
+    rendering = with_decoding(context, nodes, namespaces, wanted_decode)
+    derivations = (*rendering.corrected(found), *rendering.derivations, *shown)
+    return PreparedRecipe(rendering.nodes, rendering.namespaces, derivations, image, rendering.decoding)
 
 
 def _image(

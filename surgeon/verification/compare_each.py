@@ -19,6 +19,7 @@ from surgeon.stages import tell_stage
 from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.compare_tensors import compare_tensors, shown
 from surgeon.verification.correspondence import Replacement
+from surgeon.verification.decoding import DecodedInFront, kept
 from surgeon.verification.graph_pair import GraphPair, Region
 from surgeon.verification.limits import Limits
 from surgeon.verification.records import RunRecord
@@ -40,7 +41,9 @@ def compare_each(graphs: GraphPair, record: RunRecord, limits: Limits, *, first:
         for replaced in graphs.match.replacements
         if replaced.node.op in PLACEHOLDERS
     ]
-    if graphs.anchor_makers and first:
+    if graphs.decoder is not None:
+        comparisons += compare_decoding(graphs, graphs.decoder, record, limits)
+    elif graphs.anchor_makers and first:
         comparisons.append(compare_anchors(graphs, record, limits))
     for region in graphs.regions:
         comparisons += compare_region(graphs, region, record, limits)
@@ -130,6 +133,51 @@ def compare_anchors(
     return comparison
 
 
+def compare_decoding(
+    graphs: GraphPair, decoder: DecodedInFront, record: RunRecord, limits: Limits
+) -> list[Comparison]:
+    """Compare the boxes that are decoded in front of the plugin with what the original's encodings and
+    anchors give by the formula, box by box, and the scores of dropped boxes.
+
+    The encodings are put in a second time, ten times as large, so that many boxes reach over the edges.
+    """
+    assert graphs.family is not None and graphs.plugin is not None
+    anchors = dict.fromkeys(
+        space
+        for replaced in graphs.match.replacements
+        if replaced.node.name == decoder.decoding.anchors
+        for space in replaced.namespaces
+    )
+    subject = f"{', '.join(anchors) or 'anchors'} -> {decoder.decoding.node}/decode"
+    spec = graphs.runner.references[graphs.plugin.name].plugin
+    try:
+        given = dict(graphs.family.plugin_inputs(spec, graphs.plugin.attrs, record.values))
+    except SurgeonError as exc:
+        return [_not_compared(subject, record, exc.diagnostics[0].message)]
+    if not given:
+        return [_not_compared(subject, record, "nothing in the original stands for what is decoded")]
+    found: list[Comparison] = []
+    for name, factor in (("", 1), (f", encodings times {_WIDER}", _WIDER)):
+        fed = {**given, "loc": np.float32(factor) * given["loc"]}
+        boxes, dropped = decoder.expected(fed)
+        made = decoder.run(fed)
+        tolerance = limits.tolerances.box
+        found.append(
+            compare_tensors(
+                f"{subject}{name}",
+                record.name,
+                boxes,
+                made["loc"].reshape(boxes.shape),
+                tolerance,
+                relative=False,
+            )
+        )
+        if decoder.decoding.scores and not np.array_equal(kept(fed["conf"], made["conf"], dropped), dropped):
+            reason = "scores of boxes without an area are kept, or others are changed"
+            found.append(TensorComparison(f"{subject}{name}", record.name, Outcome.FAILED, reason))
+    return found
+
+
 def _excused(
     comparison: TensorComparison, counterfactual: Counterfactual, limits: Limits
 ) -> TensorComparison:
@@ -189,6 +237,8 @@ def given_to_plugin(
     spec = graphs.runner.references[plugin.name].plugin
     node = plugin if fields is None else replace(plugin, attrs=fields)
     given = graphs.family.plugin_inputs(spec, node.attrs, record.values)
+    if given and graphs.decoder is not None:
+        given = graphs.decoder.run(given)
     ports = {ref: port for port, ref in spec.inputs_by_port(node).items()}
     return [given[ports[ref]] for ref in plugin.inputs] if given else []
 

@@ -28,6 +28,7 @@ from surgeon.stages import tell_stage
 from surgeon.targets import load_target
 from surgeon.verification.correspondence import Correspondence, Replacement
 from surgeon.verification.counterfactuals import DROP_EMPTY, KEEP_ALL, counterfactuals_of
+from surgeon.verification.decoding import DecodedInFront
 from surgeon.verification.probes import probes_of
 from surgeon.verification.records import RunInfo, RunRecord
 
@@ -82,14 +83,14 @@ class GraphPair:
         self.recipe, self.catalog, self.image = recipe, catalog, plan.image
         self.graph: Graph = plan.source
         self.match = Correspondence(plan, recipe)
-        self.target = plan.target
+        self.target, self.decoding = plan.target, plan.decoding
         self.runner = _RewrittenGraph.of_plan(plan, recipe, catalog)
         self.inference = Inference(self.graph)
         self.original = TensorFlowRunner(self.graph, self._fetches())
 
     @cached_property
     def counterfactuals(self) -> tuple[Counterfactual, ...]:
-        """The rules that the references of the rewritten graph's plugins can change."""
+        """The rules that the references of the rewritten graph's plugins can change and that matter there."""
         return self.counterfactuals_of(self.runner.references)
 
     def counterfactuals_of(
@@ -98,9 +99,15 @@ class GraphPair:
         """Return the rules that the references of some plugin nodes can change, in the order of trial.
 
         A recipe can avoid none of those of a plugin whose fields are what the graph says already; nodes with
-        ``changed`` fields are none of these.
+        ``changed`` fields are none of these. Rules that make no difference where boxes are decoded in front
+        of a plugin are left out there.
         """
-        references = self.runner.references
+        references = {
+            name: _fed_boxes(reference)
+            if self.decoding is not None and name == self.decoding.node
+            else reference
+            for name, reference in self.runner.references.items()
+        }
         return counterfactuals_of(
             _unavoidable(references[name])
             if name in self.fields.settled and name not in changed
@@ -114,7 +121,8 @@ class GraphPair:
         """The plugins' fields held against what the graph says."""
         most_rows = load_target(self.target).most_rows if self.target else None
         context = DerivationContext(self.recipe, self.graph, self.catalog, most_rows)
-        return review_fields(context, self.runner.references)
+        makers = self.decoding.makers if self.decoding is not None else ()
+        return review_fields(context, (*self.runner.references, *makers))
 
     @cached_property
     def plugin(self) -> Node | None:
@@ -127,6 +135,13 @@ class GraphPair:
         if self.plugin is None:
             return {}
         return self.runner.references[self.plugin.name].plugin.inputs_by_port(self.plugin)
+
+    @cached_property
+    def decoder(self) -> DecodedInFront | None:
+        """What decodes boxes in front of the plugin that gives detections, None where the plugin does."""
+        if self.decoding is None or self.plugin is None or self.plugin.name != self.decoding.node:
+            return None
+        return DecodedInFront(self.runner.graph, self.decoding, dict(self.inputs_by_port))
 
     @cached_property
     def inputs(self) -> Mapping[Ref, Ref]:
@@ -485,6 +500,12 @@ class GraphPair:
         if change:
             execution = execution.with_rule_changed(change)
         return {part: execution[Ref.parse(name)] for part, name in self.runner.info.detections.items()}
+
+
+def _fed_boxes(reference: Reference) -> Reference:
+    """Return a reference without the rules that make no difference where boxes are decoded in front of it."""
+    rules = {name: rule for name, rule in reference.counterfactuals.items() if not rule.of_decoding}
+    return replace(reference, counterfactuals=rules)
 
 
 def _unavoidable(reference: Reference) -> Reference:

@@ -54,8 +54,10 @@ def test_the_schema_accepts_a_shipped_recipe(name: str) -> None:
 def test_a_detector_is_converted(name: str, date: str, zoo_ssd: Callable[..., Path], tmp_path: Path) -> None:
     done = surgeon.convert(name, zoo_ssd(date=date), tmp_path / "ssd.uff")
     found = surgeon.inspect(done.output)
+    # Exporters until 2018 clip boxes before suppression: these are decoded in front of the plugin.
+    decoded = date != "2019" and name != "ssd_nvidia_numbers"
     assert found.plugins == {
-        "GridAnchor": "GridAnchor_TRT",
+        **({} if decoded else {"GridAnchor": "GridAnchor_TRT"}),
         "concat_box_loc": "FlattenConcat_TRT",
         "concat_box_conf": "FlattenConcat_TRT",
         "NMS": "NMS_TRT",

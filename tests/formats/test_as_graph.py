@@ -70,7 +70,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if name.endswith("onnx")
             else {}
         )
-        surgeon.convert("ssd", demo.model_path(), folder / name, **rendering)
+        surgeon.convert("ssd", demo.model_path(), folder / name, decode="plugin", **rendering)
     return folder
 
 

@@ -40,10 +40,15 @@ def recipe(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def converted(tmp_path: Path, zoo_ssd: Zoo) -> Callable[..., UffModel]:
-    """Give ``converted(date, recipe="ssd", target=None)``: what a detector becomes, read back from the file."""
+    """Give ``converted(date, recipe="ssd", target=None)``: what a detector becomes, read back from the file.
 
-    def convert(date: str, recipe: Any = "ssd", target: str | None = None) -> UffModel:
-        surgeon.convert(recipe, zoo_ssd(date=date), tmp_path / "out.uff", target=target)
+    The plugins make the anchors and decode boxes, unless told otherwise.
+    """
+
+    def convert(
+        date: str, recipe: Any = "ssd", target: str | None = None, decode: str = "plugin"
+    ) -> UffModel:
+        surgeon.convert(recipe, zoo_ssd(date=date), tmp_path / "out.uff", target=target, decode=decode)
         return read_uff(tmp_path / "out.uff")
 
     return convert
@@ -130,6 +135,8 @@ def test_nms_reads_three_inputs_whatever_the_graph_leaves(converted: Callable[..
             set(nms.inputs) == {"concat_box_loc", "concat_priorbox", "concat_box_conf"}
             and len(nms.inputs) == 3
         )
+        (nms,) = (node for node in converted(date, decode="graph").nodes if node.operation == "_NMS_TRT")
+        assert len(nms.inputs) == 3
 
 
 def test_a_fourth_input_of_nms_is_refused(recipe: Callable[[str], Path], zoo_ssd: Zoo) -> None:
@@ -215,7 +222,7 @@ def test_a_field_that_is_left_out_is_demanded_and_all_are_written(
 def test_nodes_that_are_put_in_have_their_element_type(
     converted: Callable[..., UffModel], zoo_ssd: Zoo
 ) -> None:
-    made = surgeon.plan("ssd", zoo_ssd(date="2018")).result
+    made = surgeon.plan("ssd", zoo_ssd(date="2018"), decode="plugin").result
     assert (
         made is not None
         and str(made["Input"].attrs["dtype"]) == "float32"

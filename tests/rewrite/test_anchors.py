@@ -32,7 +32,10 @@ def graph(zoo_ssd: Callable[..., Path]) -> Callable[..., Graph]:
 
 def planned(model: Graph, more: str = "", base: str = "ssd", anchors: str | None = None) -> Plan:
     return plan(
-        parse_recipe(f"recipe: 1\nname: r\nextends: [{base}]\n{more}", "r.yaml"), model, anchors=anchors
+        parse_recipe(f"recipe: 1\nname: r\nextends: [{base}]\n{more}", "r.yaml"),
+        model,
+        anchors=anchors,
+        decode="plugin",
     )
 
 
@@ -164,7 +167,7 @@ def test_a_plan_with_a_constant_and_an_image_survives_its_file(graph):
 
 
 def test_the_file_for_tensorrt_has_no_batch(graph, tmp_path, zoo_ssd):
-    done = surgeon.convert("ssd", zoo_ssd("2018", **OBLONG), tmp_path / "ssd.uff")
+    done = surgeon.convert("ssd", zoo_ssd("2018", **OBLONG), tmp_path / "ssd.uff", decode="plugin")
     model = read_uff(done.output)
     node = next(node for node in model.nodes if node.id == "concat_priorbox")
     assert node.operation == "Const" and tuple(node.fields["shape"].value) == (2, 4 * BOXES, 1)
@@ -222,11 +225,11 @@ nodes:
 @pytest.mark.parametrize("choice", ["plugin", "constant"])
 def test_the_interface_takes_the_choice(zoo_ssd, tmp_path, choice):
     model = zoo_ssd("2018", **SMALL)
-    found = surgeon.plan("ssd", model, anchors=choice)
+    found = surgeon.plan("ssd", model, anchors=choice, decode="plugin")
     assert found.result is not None and ("GridAnchor" in found.result) is (choice == "plugin")
-    checked = surgeon.check("ssd", model, anchors=choice).plan
+    checked = surgeon.check("ssd", model, anchors=choice, decode="plugin").plan
     assert checked is not None and checked.result == found.result
-    done = surgeon.convert("ssd", model, tmp_path / "out.pb", anchors=choice)
+    done = surgeon.convert("ssd", model, tmp_path / "out.pb", anchors=choice, decode="plugin")
     assert [node.op for node in load_graph(done.output) if node.name == "concat_priorbox"] == [
         "ConcatV2" if choice == "plugin" else "Const"
     ]

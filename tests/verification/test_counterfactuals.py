@@ -54,7 +54,9 @@ def model(zoo_ssd: Callable[..., Path]) -> Path:
 
 
 def verify(model: Path, plugins: Path, nms: str) -> Verification:
-    recipe = surgeon.parse_recipe(f"recipe: 1\nname: own\nextends: [ssd]\nnodes: {{NMS: {nms}}}\n")
+    recipe = surgeon.parse_recipe(
+        f"recipe: 1\nname: own\nextends: [ssd]\ndecode: plugin\nnodes: {{NMS: {nms}}}\n"
+    )
     return surgeon.verify(recipe, model, plugin_paths=[plugins])
 
 

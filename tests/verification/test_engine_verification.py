@@ -145,7 +145,11 @@ def verify(zoo_ssd: Callable[..., Path]) -> Callable[[Callable[[np.ndarray], Non
     pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
     recipe, catalog = surgeon.load_recipe("ssd"), load_catalog()
     made = plan(
-        recipe, surgeon.load_graph(zoo_ssd("2018")), target=load_target("uff@tensorrt-8.5"), catalog=catalog
+        recipe,
+        surgeon.load_graph(zoo_ssd("2018")),
+        target=load_target("uff@tensorrt-8.5"),
+        catalog=catalog,
+        decode="plugin",
     )
     graphs = GraphPair(made, recipe, catalog)
     info = graphs.info(made=True, graph=made.digest)

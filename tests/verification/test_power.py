@@ -41,12 +41,12 @@ def graph(zoo_ssd: Callable[..., Path]) -> Callable[..., surgeon.Graph]:
 
 @pytest.fixture(scope="module")
 def exact(graph) -> Verification:
-    return surgeon.verify("ssd", graph(), anchors="plugin")
+    return surgeon.verify("ssd", graph(), anchors="plugin", decode="plugin")
 
 
 def recipe(more: str = "", parameters: str = "") -> surgeon.Recipe:
     return surgeon.parse_recipe(
-        f"recipe: 1\nname: r\nextends: [ssd]\nanchors: plugin\nparameters: {{{parameters}}}\nnodes: {{{more}}}\n"
+        f"recipe: 1\nname: r\nextends: [ssd]\nanchors: plugin\ndecode: plugin\nparameters: {{{parameters}}}\nnodes: {{{more}}}\n"
     )
 
 
@@ -76,7 +76,7 @@ def by_field(found: Verification) -> dict[str, FieldPower]:
 def test_every_field_that_has_an_effect_is_exercised(
     graph, date: str, options: dict[str, Any], excused: str
 ) -> None:
-    found = surgeon.verify("ssd", graph(date, **options), anchors="plugin")
+    found = surgeon.verify("ssd", graph(date, **options), anchors="plugin", decode="plugin")
     assert found.passed and found.literals == ()
     assert {name for name, each in by_field(found).items() if not each.exercised} == NO_EFFECT
     assert {name for c in probes(found).values() for name in c.excused} <= {excused}
@@ -103,7 +103,7 @@ def test_a_probe_notices_what_the_picture_does_not(exact: Verification) -> None:
 def test_a_bound_of_the_plugin_is_exercised_though_no_recipe_can_avoid_it(graph, monkeypatch) -> None:
     """Where there are more boxes than the plugin looks at, the crowd loses one, and fewer are noticed all the same."""
     monkeypatch.setattr("surgeon.families.parts.detection_output_fields.TOP_K_LIMIT", 500)
-    found = surgeon.verify("ssd", graph("2019"), anchors="plugin")
+    found = surgeon.verify("ssd", graph("2019"), anchors="plugin", decode="plugin")
     assert found.verdicts[1].outcome is Outcome.PASSED and found.literals == ()
     assert dict(probes(found)["a crowd"].excused) == {"all-candidates": 1}
     assert dict(by_field(found)["NMS.topK"].changes)[499] == "probe: a crowd of 500"

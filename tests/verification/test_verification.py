@@ -28,6 +28,7 @@ recipe: 1
 name: exact
 extends: [ssd]
 anchors: plugin
+decode: plugin
 nodes:
   GridAnchor:
     fields: {numLayers: 6, minSize: 0.2, maxSize: 0.95, aspectRatios: [1.0, 2.0, 0.5, 3.0, 0.33333334], variance: [0.1, 0.1, 0.2, 0.2],

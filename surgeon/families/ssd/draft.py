@@ -278,6 +278,7 @@ class _RecipeWriter:
             "summary": Item(self.summary),
             "outputs": Item([nms], (rows,)),
             "anchors": Item(how, (made,)),
+            "decode": self._decode(),
             "nodes": Item(self._nodes(derived), spaced=True),
             "namespaces": Item(self._namespaces(), spaced=True),
             "steps": Item(self._steps(), spaced=True),
@@ -291,6 +292,20 @@ class _RecipeWriter:
         engine = {"precision": "fp16", "max_batch": dims[0] or 1, "workspace": "1GiB"}
         block["engine"] = Item(engine, ("not from the graph: how an engine is built",), spaced=True)
         return block
+
+    def _decode(self) -> Item:
+        """Return the recipe's key ``decode``, with what the graph does to boxes before suppression."""
+        original = self.detector.postprocessing
+        why = []
+        if original.clip.value == "before":
+            why.append(
+                f"the graph clips boxes before suppression, NMS_TRT after it: {original.clip.evidence[0]}"
+            )
+        if original.drops_empty.value:
+            why.append(f"the graph drops boxes without an area: {original.drops_empty.evidence[0]}")
+        if not why:
+            return Item("plugin", ("the plugin below decodes boxes", *said(original.clip.evidence)))
+        return Item("graph", ("operations in front of the plugin decode boxes, and hold the anchors", *why))
 
     def _config_comments(self, key: str) -> tuple[str, ...]:
         return tuple(
@@ -394,15 +409,9 @@ class _RecipeWriter:
         }
 
     def _suppression(self) -> tuple[str, ...]:
-        comments = ["decodes boxes, and suppresses overlapping ones class by class"]
-        clip = self.detector.clip
-        if clip.value == "before":
-            comments.append(
-                "The graph clips boxes to the picture before suppression, the plugin after it: boxes that "
-                "reach over the border can be suppressed otherwise, and 'surgeon verify' counts them. "
-                f"{clip.evidence[0]}"
-            )
-        return tuple(comments)
+        if self._decode().value == "plugin":
+            return ("decodes boxes, and suppresses overlapping ones class by class",)
+        return ("suppresses overlapping boxes class by class; the fields say how boxes are encoded",)
 
     @cached_property
     def _upsamplings(self) -> tuple[Upsampling, ...]:

@@ -27,11 +27,13 @@ COUNTERFACTUALS = (
         "clip-first",
         "the original clips boxes to the picture before suppression, the plugin after it",
         order=30,
+        of_decoding=True,
     ),
     Counterfactual(
         "drop-empty",
         "the original drops boxes that lie outside the picture, the plugin keeps them without area",
         order=40,
+        of_decoding=True,
     ),
     Counterfactual(
         "keep-all", "near-equal scores change places at the last detection that is kept", order=50

@@ -46,7 +46,7 @@ HEADS = 12
 
 
 def planned(path: Path, target: str = RUNTIME, recipe: str = "ssd", **options: Any) -> Plan:
-    return surgeon.plan(recipe, path, target=target, **options)
+    return surgeon.plan(recipe, path, target=target, **{"decode": "plugin", **options})
 
 
 def rewritten(path: Path, target: str = RUNTIME, **options: Any) -> Graph:

@@ -1,0 +1,463 @@
+"""Boxes decoded by ordinary operations in front of the plugin that suppresses them, where that plugin treats
+boxes otherwise than the graph does.
+
+A plugin of the kind of NMS_TRT clips the boxes that are left after suppression. A graph that clips first, and
+drops boxes without an area, is followed exactly where the plugin is fed boxes: codeType 0 (corners) with
+anchors of zeros takes what it reads for the corners.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, cast, get_args
+
+import numpy as np
+
+from surgeon.catalog import PluginSpec
+from surgeon.diagnostics import SurgeonError, error, nearest_note
+from surgeon.families import Derivation, DerivationContext
+from surgeon.families.finding import Finding
+from surgeon.graph import AttrValue, DType, TensorValue
+from surgeon.language import NamespaceRule
+from surgeon.language.recipe import Decode
+from surgeon.rewrite.anchors import makers
+from surgeon.steps.step import NodeSpec
+
+CORNER, TF_CENTER = 0, 3
+"""Values of codeType."""
+
+DECODING_FIELDS = frozenset({"codeType", "varianceEncodedInTarget", "shareLocation", "numClasses"})
+"""Fields of a plugin that decodes boxes, and can be told not to."""
+
+DECODING_PORTS = frozenset({"loc", "conf", "prior"})
+
+SAME_ANCHORS = 1e-6
+"""Relative to the picture: anchors of the recipe's plugin that are nearer to the graph's are meant to be
+these."""
+
+STEEP = 32768.0
+"""Factor by which a side or an area of a box is enlarged, three times over, until it is far from 0; float16
+holds it, too.
+"""
+
+DROPPED = 100.0
+"""A sixth of what is taken off the scores of a dropped box: its logistic function is 0 in float32."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What decodes boxes in the rewritten graph.
+
+    ``node`` is the plugin node that suppresses them. ``encodings`` and ``scores`` name the nodes that read
+    what the plugin would have read at its ports ``loc`` and ``conf``; ``scores`` is empty where scores pass
+    as they are. ``anchors`` names the zeros that it reads at ``prior``. ``clips`` says whether boxes are
+    clipped to the picture.
+    """
+
+    node: str
+    anchors: str
+    encodings: str
+    scores: str = ""
+    clips: bool = True
+    makers: tuple[str, ...] = ()
+    """The recipe's nodes whose anchors the constants hold; none where these are the graph's own."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """Nodes and namespaces with boxes decoded as it was chosen, and how that is told."""
+
+    nodes: Mapping[str, NodeSpec]
+    namespaces: Mapping[str, NamespaceRule]
+    derivations: tuple[Derivation, ...] = ()
+    decoding: Decoding | None = None
+
+    def corrected(self, derivations: Iterable[Derivation]) -> tuple[Derivation, ...]:
+        """Return derivations with the values that fields have where boxes are decoded in the graph."""
+        if self.decoding is None:
+            return tuple(derivations)
+        name = self.decoding.node
+        return tuple(
+            replace(
+                each, value=_OVERRIDDEN[each.field], evidence=("boxes are decoded in front of the plugin",)
+            )
+            if each.node == name and each.field in _OVERRIDDEN
+            else each
+            for each in derivations
+        )
+
+
+def chosen_decode(decode: str) -> Decode:
+    """Return what the caller wants to decode boxes.
+
+    Raise SurgeonError S410 for a text that means nothing.
+    """
+    found = next((choice for choice in get_args(Decode) if choice == decode), None)
+    if found is None:
+        known = ", ".join(f"'{choice}'" for choice in get_args(Decode))
+        raise error(
+            "S410",
+            f"'{decode}' is no choice of what decodes boxes; expected one of {known}",
+            None,
+            nearest_note(decode, get_args(Decode)),
+        )
+    return cast(Decode, found)
+
+
+def with_decoding(
+    context: DerivationContext,
+    nodes: Mapping[str, NodeSpec],
+    namespaces: Mapping[str, NamespaceRule],
+    wanted: Decode,
+) -> Rendering:
+    """Return nodes and namespaces in which the plugin or the graph decodes boxes, as ``wanted``.
+
+    ``auto`` decodes in the graph where the original clips boxes to the picture before suppression or drops
+    those without an area, which the plugin does not. Raise SurgeonError S414 where ``graph`` is wanted and
+    the recipe's nodes do not allow it.
+    """
+    name = _detecting(context)
+    if wanted == "plugin" or (wanted == "auto" and not _differs(context, name)):
+        return Rendering(nodes, namespaces)
+    if name is None:
+        raise context.fail(
+            "S414",
+            "boxes cannot be decoded in the graph: the recipe has no plugin node that decodes boxes, with "
+            "the ports loc, conf and prior",
+            "decode",
+            help=["name the inputs of NMS_TRT by port, or write 'decode: auto'"],
+        )
+    rules = _rules(context, name)
+    if wanted == "auto" and not rules:
+        return Rendering(nodes, namespaces, _left_to_plugin(context, name))
+    builder = _Builder(context, name, nodes)
+    reason = builder.reason()
+    if wanted == "auto" and _in_steps(context, makers(context)):
+        reason = reason or "a step of the recipe names a node that makes the anchors"
+    if reason and wanted == "auto":
+        evidence = (*_words(rules), f"the plugin decodes all the same: {reason}")
+        return Rendering(nodes, namespaces, (Derivation(name, "decode", "plugin", evidence),))
+    if reason:
+        raise context.fail(
+            "S414",
+            f"boxes cannot be decoded in front of '{name}': {reason}",
+            "decode",
+            help=["correct that, or write 'decode: plugin'"],
+        )
+    prior, is_own = builder.anchors()
+    made, decoding = builder.nodes(prior, clips="clip" in rules, drops="drops_empty" in rules)
+    replaced = makers(context)
+    whose = "the graph's own" if is_own else "those of " + ", ".join(f"'{node}'" for node in replaced)
+    kept, redirected = {**nodes, **made}, namespaces
+    if not _needed_besides(context, name, replaced):
+        kept = {key: node for key, node in kept.items() if key not in replaced}
+        redirected = {
+            key: NamespaceRule(node=decoding.anchors, optional=rule.optional)
+            if rule.node in replaced
+            else rule
+            for key, rule in namespaces.items()
+        }
+    why = (
+        (*_words(rules), f"{nodes[name].op} does not")
+        if rules
+        else (f"{nodes[name].op} would do the same as the graph; 'decode: graph' is asked for",)
+    )
+    shown = Derivation(name, "decode", "graph", (*why, f"constants hold the anchors, {whose}"))
+    if not is_own:
+        decoding = replace(decoding, makers=tuple(replaced))
+    return Rendering(kept, redirected, (shown,), decoding)
+
+
+def _needed_besides(context: DerivationContext, name: str, replaced: Collection[str]) -> bool:
+    """Return whether the recipe names one of the nodes that make anchors outside of these and the plugin."""
+    recipe = context.recipe
+    read = list(recipe.outputs)
+    for other, node in recipe.nodes.items():
+        if other != name and other not in replaced and node.inputs:
+            read += node.inputs.values() if isinstance(node.inputs, Mapping) else node.inputs
+    if any(text.partition(":")[0] in replaced for text in read):
+        return True
+    return _in_steps(context, replaced)
+
+
+def _in_steps(context: DerivationContext, names: Collection[str]) -> bool:
+    """Return whether a step of the recipe names one of some nodes."""
+    steps = " ".join(repr(step) for step in context.recipe.steps)
+    return any(re.search(rf"(?<![\w/]){re.escape(name)}(?![\w/])", steps) for name in names)
+
+
+def _left_to_plugin(context: DerivationContext, name: str) -> tuple[Derivation, ...]:
+    """Return the choice of the plugin with its reason; nothing where the graph does not tell it."""
+    clip = context.of(name).family.postprocessing.clip
+    try:
+        evidence = ("the graph clips no boxes before suppression, and the plugin does not", *clip.evidence)
+    except SurgeonError:
+        return ()
+    return (Derivation(name, "decode", "plugin", evidence),)
+
+
+_OVERRIDDEN: Mapping[str, AttrValue] = {"codeType": CORNER, "varianceEncodedInTarget": 1}
+"""Fields of a plugin that is fed boxes."""
+
+
+def decodes_boxes(spec: PluginSpec) -> bool:
+    """Return whether a plugin decodes boxes, and can be told to take corners as they are."""
+    return set(spec.fields) >= DECODING_FIELDS and {port.name for port in spec.inputs} >= DECODING_PORTS
+
+
+def _detecting(context: DerivationContext) -> str | None:
+    """Return the recipe's node of a plugin that decodes boxes, None where there is none."""
+    found = [
+        name
+        for name, node in context.recipe.nodes.items()
+        if node.plugin is not None
+        and node.plugin in context.catalog
+        and isinstance(node.inputs, Mapping)
+        and set(node.inputs) >= DECODING_PORTS
+        and decodes_boxes(context.catalog[node.plugin])
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _differs(context: DerivationContext, name: str | None) -> bool:
+    """Return whether a plugin is known to treat boxes otherwise than a graph that decodes them may."""
+    op = context.recipe.nodes[name].plugin if name is not None else None
+    reference = context.catalog.reference(op) if op is not None else None
+    return reference is not None and any(rule.of_decoding for rule in reference.counterfactuals.values())
+
+
+def _rules(context: DerivationContext, name: str) -> dict[str, Finding[Any]]:
+    """Return what the original does with boxes before suppression, by the name of the finding."""
+    original = context.of(name).family.postprocessing
+    found: dict[str, Finding[Any]] = {}
+    with suppress(SurgeonError):
+        if original.clip.value == "before":
+            found["clip"] = original.clip
+    with suppress(SurgeonError):
+        if original.drops_empty.value:
+            found["drops_empty"] = original.drops_empty
+    return found
+
+
+def _words(rules: Mapping[str, Finding[Any]]) -> tuple[str, ...]:
+    words = {
+        "clip": "the graph clips boxes to the picture before suppression",
+        "drops_empty": "the graph drops boxes without an area before suppression",
+    }
+    return tuple(f"{words[key]}: {finding.evidence[0]}" for key, finding in rules.items())
+
+
+@dataclass
+class _Builder:
+    """The nodes that decode boxes in front of the plugin node ``name``."""
+
+    context: DerivationContext
+    name: str
+    given: Mapping[str, NodeSpec]
+    made: dict[str, NodeSpec] = field(default_factory=dict)
+
+    @property
+    def plugin(self) -> NodeSpec:
+        return self.given[self.name]
+
+    def reason(self) -> str:
+        """Return why the boxes cannot be decoded in front of the plugin; empty where they can."""
+        fields = self.plugin.attrs
+        if fields.get("codeType") != TF_CENTER:
+            return f"codeType is {fields.get('codeType')!r}; expected 3, the coding of the graph"
+        if fields.get("shareLocation") != 1 and fields.get("numClasses") != 1:
+            return "shareLocation is 0; expected one box of an anchor for all classes"
+        if self._prior() is None:
+            return "the anchors are neither a constant nor made by plugins and ConcatV2 alone"
+        return ""
+
+    def anchors(self) -> tuple[np.ndarray, bool]:
+        """Return what the plugin would have read at its port ``prior``, and whether it is the graph's own.
+
+        It is the graph's own where the recipe's nodes make the same anchors.
+        """
+        prior = self._prior()
+        assert prior is not None
+        with suppress(SurgeonError):
+            own = self.context.family.anchor_constant().value
+            if own.shape == prior.shape and np.abs(own - prior).max(initial=0) <= SAME_ANCHORS:
+                return own, True
+        return prior, False
+
+    def _prior(self) -> np.ndarray | None:
+        node = self._declared("prior").partition(":")[0]
+        value = self._computed(node, frozenset())
+        if value is None or len(value) != 1 or value[0].ndim != 4 or value[0].shape[:2] != (1, 2):
+            return None
+        return value[0] if value[0].shape[2] % 4 == 0 else None
+
+    def _computed(self, name: str, above: frozenset[str]) -> list[np.ndarray] | None:
+        """Return the outputs of a node that no picture changes, None where it is of another kind."""
+        node = self.given.get(name)
+        if node is None or name in above:
+            return None
+        value = node.attrs.get("value")
+        if node.op == "Const" and isinstance(value, TensorValue):
+            return [value.array()]
+        if node.is_plugin and node.ignores_inputs:
+            reference = self.context.catalog.reference(node.op)
+            return None if reference is None else list(reference.run(node.attrs, []))
+        axis = dict(node.operands).get("axis")
+        if node.op != "ConcatV2" or not node.inputs or not isinstance(axis, int):
+            return None
+        parts: list[np.ndarray] = []
+        for text in node.inputs:
+            base, _, port = text.partition(":")
+            outputs = self._computed(base, above | {name})
+            if outputs is None:
+                return None
+            ports = self.given[base].ports
+            slot = ports.index(port) if port in ports else int(port or 0) if (port or "0").isdigit() else None
+            if port != "*" and (slot is None or slot >= len(outputs)):
+                return None
+            parts += outputs if port == "*" else [outputs[slot or 0]]
+        return [np.concatenate(parts, axis=axis)]
+
+    def _declared(self, port: str) -> str:
+        """Return what the recipe has the plugin read at a port."""
+        given = self.context.recipe.nodes[self.name].inputs
+        assert isinstance(given, Mapping)
+        return given[port]
+
+    def nodes(self, prior: np.ndarray, *, clips: bool, drops: bool) -> tuple[dict[str, NodeSpec], Decoding]:
+        """Return the nodes that decode, with the plugin node that reads them.
+
+        Each coordinate is a tensor of its own, float32[N, P, 1, 1], so that no parser can take an axis for
+        another one, and no layer rounds it to fewer digits, as a convolution may.
+        """
+        count = prior.shape[2] // 4
+        corners, variances = prior.astype(np.float64).reshape(2, count, 4)
+        low, high = corners[:, :2].T, corners[:, 2:].T  # x, y
+        size, middle = high - low, (low + high) / 2
+        encodings = self._reshaped("encodings", self._declared("loc"), count, 4, 1)
+        code = {
+            axis: self._slice(axis, encodings, place) for place, axis in enumerate(("ty", "tx", "th", "tw"))
+        }
+        first: dict[str, str] = {}
+        last: dict[str, str] = {}
+        for at, axis in enumerate("xy"):
+            side = "wh"[at]
+            shift = self._by("Mul", f"shift_{axis}", code[f"t{axis}"], variances[:, at] * size[at])
+            centre = self._by("Add", f"centre_{axis}", shift, middle[at])
+            growth = self._by("Mul", f"growth_{side}", code[f"t{side}"], variances[:, 2 + at])
+            grown = self._of("Exp", f"exp_{side}", growth)
+            half = self._by("Mul", f"half_{side}", grown, size[at] / 2)
+            first[axis] = self._of("Sub", f"{axis}min", centre, half)
+            last[axis] = self._of("Add", f"{axis}max", centre, half)
+            if clips:
+                first[axis] = self._clipped(f"{axis}min", first[axis])
+                last[axis] = self._clipped(f"{axis}max", last[axis])
+        joined = self._joined([first["x"], first["y"], last["x"], last["y"]])
+        boxes = self._reshaped("boxes", joined, 4 * count, 1, 1)
+        scores = self._scores(first, last, count) if drops else ""
+        zeros = TensorValue.of(np.zeros_like(prior), DType.FLOAT32)
+        anchors = self._constant("anchors", zeros)
+        read = {"loc": boxes, "conf": scores or self._declared("conf"), "prior": anchors}
+        plugin = replace(
+            self.plugin,
+            attrs={**self.plugin.attrs, **_OVERRIDDEN, **self._one_set()},
+            inputs=tuple(read.get(port, self._declared(port)) for port in self._ports()),
+        )
+        first_scores = self._name("scores") if drops else ""
+        return {**self.made, self.name: plugin}, Decoding(self.name, anchors, encodings, first_scores, clips)
+
+    def _ports(self) -> tuple[str, ...]:
+        """Return the plugin's ports in the order in which it reads them."""
+        given = self.context.recipe.nodes[self.name].inputs
+        spec = self.context.catalog[self.plugin.op]
+        assert isinstance(given, Mapping)
+        if spec.order_field is not None:
+            return tuple(given)
+        return tuple(port.name for port in spec.inputs if port.name in given and not port.unused)
+
+    def _one_set(self) -> Mapping[str, AttrValue]:
+        """Return the field that says that all pictures share the anchors, zeros here, where it is there."""
+        return {"isBatchAgnostic": 1} if "isBatchAgnostic" in self.plugin.attrs else {}
+
+    def _scores(self, first: Mapping[str, str], last: Mapping[str, str], count: int) -> str:
+        """Return the scores, with those of boxes without an area far below any threshold."""
+        sides = []
+        for axis, side in zip("xy", "wh", strict=True):
+            length = self._of("Sub", f"side_{side}", last[axis], first[axis])
+            sides.append(self._steep(f"has_{side}", length))
+        area = self._of("Mul", "has_sides", *sides)
+        for number in range(3):
+            area = self._steep(f"has_area_{number}", area)
+        penalty = self._by("Mul", "kept", area, DROPPED)
+        penalty = self._by("Sub", "dropped", penalty, 6 * DROPPED)
+        classes = self.plugin.attrs["numClasses"]
+        assert isinstance(classes, int)
+        scores = self._reshaped("scores", self._declared("conf"), count, classes, 1)
+        kept = self._of("Add", "scores_kept", scores, penalty)
+        return self._reshaped("kept_scores", kept, count * classes, 1, 1)
+
+    def _steep(self, name: str, value: str) -> str:
+        """Return 0 where a tensor is 0 or less, 6 where it is a little more."""
+        return self._of("Relu6", name, self._by("Mul", f"{name}/steep", value, STEEP))
+
+    def _clipped(self, name: str, value: str) -> str:
+        """Return a coordinate clipped to 0 and 1, exactly, without Minimum, which UFF lacks for constants.
+
+        Up to 6, ``z - 1`` has no rounding, and neither has ``z - (z - 1)``.
+        """
+        bounded = self._of("Relu6", f"{name}/bounded", value)
+        over = self._of("Relu", f"{name}/over", self._by("Sub", f"{name}/beyond", bounded, 1.0))
+        return self._of("Sub", f"{name}/clipped", bounded, over)
+
+    # --- single nodes
+
+    def _name(self, name: str) -> str:
+        return self.context.graph.free_name(f"{self.name}/decode/{name}")
+
+    def _put(self, name: str, op: str, inputs: Iterable[str], **more: Any) -> str:
+        full = self._name(name)
+        attrs = more.pop("attrs", {}) if op == "Const" else {"T": DType.FLOAT32, **more.pop("attrs", {})}
+        self.made[full] = NodeSpec(full, op, attrs, tuple(inputs), span=self.plugin.span, **more)
+        return full
+
+    def _of(self, op: str, name: str, *inputs: str) -> str:
+        return self._put(name, op, inputs)
+
+    def _by(self, op: str, name: str, value: str, number: float | np.ndarray) -> str:
+        """Return arithmetic with a constant: one number, or one an anchor."""
+        array = np.asarray(number, np.float32)
+        array = array[0] if array.ndim and np.all(array == array[0]) else array
+        tensor = TensorValue.of(array.reshape(-1, 1, 1) if array.ndim else array, DType.FLOAT32)
+        return self._put(name, op, (value, self._constant(f"{name}/by", tensor)))
+
+    def _constant(self, name: str, value: TensorValue) -> str:
+        return self._put(name, "Const", (), attrs={"dtype": DType.FLOAT32, "value": value}, spec=value.spec)
+
+    def _reshaped(self, name: str, value: str, *dims: int) -> str:
+        return self._put(name, "Reshape", (value,), operands=(("shape", [-1, *dims]),))
+
+    def _slice(self, name: str, value: str, place: int) -> str:
+        others = 0b1011  # every axis but the third is whole
+        return self._put(
+            name,
+            "StridedSlice",
+            (value,),
+            attrs={
+                "begin_mask": others,
+                "end_mask": others,
+                "ellipsis_mask": 0,
+                "new_axis_mask": 0,
+                "shrink_axis_mask": 0,
+            },
+            operands=(
+                ("begin", [0, 0, place, 0]),
+                ("end", [0, 0, place + 1, 0]),
+                ("strides", [1, 1, 1, 1]),
+            ),
+        )
+
+    def _joined(self, parts: Iterable[str]) -> str:
+        return self._put("corners", "ConcatV2", parts, operands=(("axis", 2),))
