@@ -40,8 +40,8 @@ class Plan(Displayed):
     ``digest`` is the SHA-256 of that graph (:meth:`Graph.digest`), computed on first use. ``result`` is
     the rewritten graph and ``inference`` what is known of its tensors; a plan that was read from a file
     has neither. ``image`` says how a picture becomes the rewritten graph's input; it is None if the recipe
-    does not say. ``decoding`` tells what decodes boxes in front of a plugin; it is None if the plugin does, and
-    in a plan that was read from a file. ``diagnostics`` are the steps' notes.
+    does not say. ``decoding`` tells what decodes boxes in front of a plugin; it is None if the plugin does,
+    and in a plan that was read from a file. ``diagnostics`` are the steps' notes.
     """
 
     recipe: str

@@ -156,25 +156,23 @@ def compare_decoding(
         return [_not_compared(subject, record, exc.diagnostics[0].message)]
     if not given:
         return [_not_compared(subject, record, "nothing in the original stands for what is decoded")]
+    return compare_decoded(decoder, given, limits, subject, record.name)
+
+
+def compare_decoded(
+    decoder: DecodedInFront, given: Mapping[str, np.ndarray], limits: Limits, subject: str, picture: str
+) -> list[Comparison]:
+    """Compare what is decoded of encodings, scores and anchors, by port, with the formula."""
     found: list[Comparison] = []
-    for name, factor in (("", 1), (f", encodings times {_WIDER}", _WIDER)):
+    for name, factor in ((subject, 1), (f"{subject}, encodings times {_WIDER}", _WIDER)):
         fed = {**given, "loc": np.float32(factor) * given["loc"]}
         boxes, dropped = decoder.expected(fed)
         made = decoder.run(fed)
-        tolerance = limits.tolerances.box
-        found.append(
-            compare_tensors(
-                f"{subject}{name}",
-                record.name,
-                boxes,
-                made["loc"].reshape(boxes.shape),
-                tolerance,
-                relative=False,
-            )
-        )
+        tolerance, decoded = limits.tolerances.box, made["loc"].reshape(boxes.shape)
+        found.append(compare_tensors(name, picture, boxes, decoded, tolerance, relative=False))
         if decoder.decoding.scores and not np.array_equal(kept(fed["conf"], made["conf"], dropped), dropped):
             reason = "scores of boxes without an area are kept, or others are changed"
-            found.append(TensorComparison(f"{subject}{name}", record.name, Outcome.FAILED, reason))
+            found.append(TensorComparison(name, picture, Outcome.FAILED, reason))
     return found
 
 

@@ -140,7 +140,11 @@ def test_the_recipe_stands_by_itself(zoo_ssd: Zoo, date: str, tmp_path: Path) ->
     ):
         at = next(i for i, line in enumerate(lines) if line.strip().startswith(f"{key}:"))
         assert lines[at - 1].lstrip().startswith("#"), key
-    assert {d.field for d in surgeon.plan(loaded, zoo_ssd(date)).derivations} <= {"shape", "namespace", "decode"}
+    assert {d.field for d in surgeon.plan(loaded, zoo_ssd(date)).derivations} <= {
+        "shape",
+        "namespace",
+        "decode",
+    }
 
 
 @pytest.mark.parametrize("date", DATES)

@@ -139,7 +139,7 @@ def test_what_cannot_be_decoded_is_told(graph, more: str, reason: str) -> None:
 def test_without_a_plugin_that_decodes_nothing_can_be_decoded(tmp_path: Path) -> None:
     model = tmp_path / "lenet.pb"
     model.write_bytes(build_lenet())
-    with pytest.raises(SurgeonError, match="S414.*no plugin node that decodes boxes"):
+    with pytest.raises(SurgeonError, match=r"S414.*no plugin node that decodes boxes"):
         surgeon.plan("lenet5_clip", model, decode="graph")
     assert surgeon.plan("lenet5_clip", model).decoding is None
 

@@ -1,0 +1,142 @@
+"""Boxes decoded in front of the plugin: nothing is excused, and a wrong constant is noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import surgeon
+from surgeon.families.ssd.detector import SingleShotDetector as Detector
+from surgeon.graph import TensorValue
+from surgeon.verification import DetectionComparison, Limits, Outcome, Verification
+from surgeon.verification.compare_each import compare_decoded
+from surgeon.verification.decoding import DecodedInFront
+
+pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
+pytest.importorskip("PIL", reason="Pillow reads and writes pictures")
+
+SMALL = {"height": 96, "width": 96, "depth_multiplier": 0.125}
+ANCHORS, CLASSES = 204, 4
+
+
+@pytest.fixture(scope="module")
+def model(zoo_ssd: Callable[..., Path]) -> Path:
+    return zoo_ssd("2018", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def found(model: Path) -> Verification:
+    return surgeon.verify("ssd", model)
+
+
+def test_every_detection_matches_and_none_is_excused(found: Verification) -> None:
+    assert found.passed and found.excuses == {} and found.literals == ()
+    for verdict in found.verdicts:
+        assert not verdict.excused
+        for compared in verdict.comparisons:
+            assert compared.outcome is Outcome.PASSED
+            if isinstance(compared, DetectionComparison):
+                assert compared.matched == compared.original == compared.rewritten
+                assert compared.worst_box_error < 1e-6 and compared.differences == ()
+    names = {compared.picture for compared in found.verdicts[1].comparisons}
+    assert {"probe: window", "probe: a crowd", "probe: overlaps"} < names
+
+
+def test_every_box_is_compared_with_the_formula(found: Verification) -> None:
+    subjects = [compared.subject for compared in found.verdicts[1].comparisons]
+    decoded = "MultipleGridAnchorGenerator, Concatenate -> NMS/decode"
+    assert {decoded, f"{decoded}, encodings times 10"} < set(subjects)
+
+
+def test_fields_of_the_plugin_are_exercised_as_before(found: Verification) -> None:
+    silent = {f"{each.node}.{each.field}" for each in found.power if not each.exercised}
+    # On a batch of one picture, and in float32.
+    assert silent == {
+        *("concat_box_loc.ignoreBatch", "concat_box_conf.ignoreBatch"),
+        *("NMS.isBatchAgnostic", "NMS.scoreBits"),
+    }
+
+
+def test_the_plugin_alone_is_not_exact_there(model: Path) -> None:
+    plugin = surgeon.verify("ssd", model, decode="plugin")
+    assert plugin.passed and set(plugin.excuses) == {"clip-first"}
+    window = next(c for c in plugin.verdicts[1].comparisons if c.picture == "probe: window")
+    assert window.excused == {"clip-first": 2}
+
+
+@pytest.fixture(scope="module")
+def decoders(model: Path) -> Callable[..., list[Any]]:
+    """Give ``decoders(change)``: the comparison where ``change`` was applied to a constant, by its name."""
+    plan = surgeon.plan("ssd", model)
+    graph, decoding = plan.result, plan.decoding
+    assert graph is not None and decoding is not None
+    ports = dict(zip(("loc", "prior", "conf"), graph["NMS"].inputs, strict=True))
+    random = np.random.default_rng(0)
+    given = {
+        "loc": random.normal(size=(1, 4 * ANCHORS, 1, 1)).astype(np.float32),
+        "conf": random.normal(size=(1, CLASSES * ANCHORS, 1, 1)).astype(np.float32),
+        "prior": Detector(surgeon.load_graph(model)).anchor_constant().value,
+    }
+
+    def compared(name: str = "", change: Callable[[np.ndarray], np.ndarray] = np.copy) -> list[Any]:
+        nodes = []
+        for node in graph:
+            if node.name == name:
+                value = node.attrs["value"]
+                assert isinstance(value, TensorValue)
+                node = node.with_attr("value", TensorValue.of(change(value.array()).astype(np.float32)))
+            nodes.append(node)
+        decoder = DecodedInFront(graph.replace(nodes), decoding, ports)
+        return compare_decoded(decoder, given, Limits(), "boxes", "random")
+
+    return compared
+
+
+def test_what_is_right_passes(decoders) -> None:
+    assert [each.outcome for each in decoders()] == [Outcome.PASSED] * 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"{what}_{axis}" for what in ("shift", "centre") for axis in "xy"),
+        *(f"{what}_{side}" for what in ("growth", "half") for side in "wh"),
+        *(f"{corner}/beyond" for corner in ("xmin", "ymin", "xmax", "ymax")),
+        *("kept", "dropped", "has_w/steep", "has_h/steep"),
+    ],
+)
+def test_a_wrong_constant_is_noticed(decoders, name: str) -> None:
+    zero = name.endswith("steep")
+    wrong = decoders(f"NMS/decode/{name}/by", lambda value: value * np.float32(0.0 if zero else 1.01))
+    assert Outcome.FAILED in {each.outcome for each in wrong}
+
+
+def test_one_wrong_anchor_of_all_is_noticed(decoders) -> None:
+    def moved(value: np.ndarray) -> np.ndarray:
+        value = value.copy()
+        value[ANCHORS // 2] += 0.001
+        return value
+
+    assert Outcome.FAILED in {each.outcome for each in decoders("NMS/decode/centre_y/by", moved)}
+
+
+def test_swapped_coordinates_are_noticed(model: Path, decoders) -> None:
+    plan = surgeon.plan("ssd", model)
+    assert plan.result is not None and plan.decoding is not None
+    node = plan.result["NMS/decode/corners"]
+    a, b, c, d, axis = node.inputs
+    nodes = [replace(n, inputs=(b, a, d, c, axis)) if n is node else n for n in plan.result]
+    ports = dict(zip(("loc", "prior", "conf"), plan.result["NMS"].inputs, strict=True))
+    prior = Detector(surgeon.load_graph(model)).anchor_constant().value
+    zeros = {
+        "loc": np.zeros((1, 4 * ANCHORS, 1, 1), np.float32),
+        "conf": np.zeros((1, CLASSES * ANCHORS, 1, 1), np.float32),
+        "prior": prior,
+    }
+    decoder = DecodedInFront(plan.result.replace(nodes), plan.decoding, ports)
+    assert compare_decoded(decoder, zeros, Limits(), "boxes", "zeros")[0].outcome is Outcome.FAILED
