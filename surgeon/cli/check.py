@@ -67,8 +67,10 @@ def _check_each(args: argparse.Namespace) -> int:
     """Validate several recipes without a model."""
     import surgeon
 
-    if args.recipe is not None or args.anchors is not None:
-        args.wrong_usage(f"--recipes goes without {'RECIPE' if args.recipe is not None else '--anchors'}")
+    given = {"RECIPE": args.recipe, "--anchors": args.anchors, "--decode": args.decode}
+    wrong = [name for name, value in given.items() if value is not None]
+    if wrong:
+        args.wrong_usage(f"--recipes goes without {wrong[0]}")
     rows: list[dict[str, Any]] = []
     errors: list[surgeon.Diagnostic] = []
     for recipe in args.recipes:
