@@ -25,6 +25,7 @@ EXTRAS = {
     "polygraphy": ("tensorrt", "pictures"),
     "model_explorer": ("view",),
     "netron": ("view",),
+    "argcomplete": ("completion",),
 }
 """The extras for what a package is used for; all of them, so that one installation is enough."""
 

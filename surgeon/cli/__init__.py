@@ -12,6 +12,7 @@ from dataclasses import replace
 from types import ModuleType
 
 from surgeon.cli import console
+from surgeon.cli.completion import complete
 from surgeon.cli.order import check_order
 from surgeon.cli.progress import showing_stages
 from surgeon.cli.settings import Settings, apply_settings, read_settings
@@ -123,6 +124,7 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace | int:
     """Return the arguments, or the exit code where help or the version could not be printed."""
     try:
         top = parser()
+        complete(top)
         args = top.parse_args(sys.argv[1:] if argv is None else [*argv])
         if args.verb is None:
             args.run = show_help

@@ -17,11 +17,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError, error, nearest_note
 
 PROJECT_FILE = "surgeon.toml"
@@ -140,7 +135,7 @@ def _mentions_us(path: Path) -> bool:
     if b"surgeon" not in data:
         return False
     try:
-        tool = tomllib.loads(data.decode("utf-8")).get("tool")
+        tool = _toml(data.decode("utf-8")).get("tool")
     except (ValueError, RecursionError):
         return re.search(rb"^\s*\[\s*tool\s*\.\s*surgeon\b", data, re.MULTILINE) is not None
     return isinstance(tool, dict) and "surgeon" in tool
@@ -173,6 +168,15 @@ def _distrusted(path: Path, kind: Kind) -> Diagnostic | None:
     )
 
 
+def _toml(text: str) -> dict[str, Any]:
+    """Return what a text of TOML says; raise ValueError for anything else, RecursionError where it nests."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(text)
+
+
 @dataclass(frozen=True)
 class _File:
     """A configuration file as it was read."""
@@ -197,7 +201,7 @@ class _File:
             raise _unreadable(path, f"it is larger than {LARGEST >> 10} KiB")
         try:
             text = data.decode("utf-8")
-            table: Any = tomllib.loads(text)
+            table: Any = _toml(text)
         except UnicodeDecodeError:
             raise _unreadable(path, "it is no UTF-8 text") from None
         except RecursionError:

@@ -16,6 +16,7 @@ VERBS = [
     "bench",
     "build",
     "check",
+    "completion",
     "config",
     "convert",
     "demo",
