@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from surgeon.cli import console
 from surgeon.cli.options import add_paths, add_plugin_libraries
+from surgeon.deprecation import Alias
 from surgeon.installation import DISTRIBUTION, EXTRAS, help_for, install_command, pip
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 NAME = "doctor"
 TASK = "look"
 SUMMARY = "Show what works on this machine, and what to install for the rest."
+_FINDINGS = Alias("surgeon.cli.doctor --json", "findings", "observations", removal="0.2.0")
 
 NEEDED = ("numpy", "protobuf", "pydantic", "PyYAML", "regex")
 GPU = "an NVIDIA GPU"
@@ -61,7 +63,7 @@ DRIVERS = {"nvidia-cuda-runtime-cu11": (450, 80, 2), "nvidia-cuda-runtime-cu12":
 
 
 @dataclass(frozen=True)
-class Finding:
+class Observation:
     """One thing looked at: fine, absent without harm, or broken."""
 
     thing: str
@@ -88,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.version import __version__
 
     registry = read_registry(check_libraries(args.plugin_libraries))
-    findings = [
-        Finding("surgeon", "ok", __version__),
+    observations = [
+        Observation("surgeon", "ok", __version__),
         _python(),
         *_other_distribution(),
         *_packages(),
@@ -101,25 +103,27 @@ def run(args: argparse.Namespace) -> int:
     ]
     abilities = _abilities(registry)
     commands = _commands({package for ability in abilities for package in ability.missing})
-    broken = [f for f in findings if f.state == "broken"]
+    broken = [f for f in observations if f.state == "broken"]
     if args.json:
+        rows = [vars(each) for each in observations]
         console.show_json(
             {
                 "broken": len(broken),
-                "findings": [vars(f) for f in findings],
+                "observations": rows,
+                _FINDINGS.name: rows,
                 "abilities": [{**vars(ability), "works": not ability.missing} for ability in abilities],
                 "install": commands,
                 "tensorrt": registry.to_json() if registry is not None else None,
             }
         )
     else:
-        _show(findings, abilities, commands)
+        _show(observations, abilities, commands)
     if broken:
         console.say(f"{console.plural(len(broken), 'thing')} broken")
     return 1 if broken else 0
 
 
-def _show(findings: Sequence[Finding], abilities: Sequence[Ability], commands: Sequence[str]) -> None:
+def _show(observations: Sequence[Observation], abilities: Sequence[Ability], commands: Sequence[str]) -> None:
     console.show(console.bold("what works here"))
     console.table(
         [
@@ -139,7 +143,7 @@ def _show(findings: Sequence[Finding], abilities: Sequence[Ability], commands: S
             console.show(f"  {command}")
     console.show()
     console.show(console.bold("what was looked at"))
-    console.table([(_mark(f.state), f.thing, f.text) for f in findings])
+    console.table([(_mark(f.state), f.thing, f.text) for f in observations])
 
 
 def _abilities(registry: Registry | None) -> list[Ability]:
@@ -172,22 +176,22 @@ def _mark(state: str) -> str:
     return {"ok": "ok", "absent": "-"}.get(state, "BROKEN")
 
 
-def _python() -> Finding:
+def _python() -> Observation:
     version = ".".join(map(str, sys.version_info[:3]))
     fine = (3, 10) <= sys.version_info[:2] <= (3, 12)
-    return Finding(
+    return Observation(
         "Python", "ok" if fine else "broken", version if fine else f"{version}; expected 3.10, 3.11 or 3.12"
     )
 
 
-def _other_distribution() -> Iterable[Finding]:
+def _other_distribution() -> Iterable[Observation]:
     """Tell of an installed distribution 'surgeon': the old name of this one, or a stranger's package."""
     from importlib import metadata
 
     # An editable install of that name and an old 'surgeon.egg-info' have no files that get mixed up.
     records = [found.read_text("RECORD") or "" for found in metadata.distributions(name="surgeon")]
     if any(line.startswith("surgeon/") for record in records for line in record.splitlines()):
-        yield Finding(
+        yield Observation(
             "distribution surgeon",
             "broken",
             f"installed beside '{DISTRIBUTION}', whose files it may replace; "
@@ -195,16 +199,16 @@ def _other_distribution() -> Iterable[Finding]:
         )
 
 
-def _packages() -> Iterable[Finding]:
+def _packages() -> Iterable[Observation]:
     for name in NEEDED:
         version = _version(name)
-        yield Finding(
+        yield Observation(
             name, "ok" if version else "broken", version or f"not installed; {pip()} install {name}"
         )
     for names, purpose in OPTIONAL:
         version = next((v for v in map(_version, names) if v), None)
         there = version or ("there, of no installed package" if find_spec(names[0]) else None)
-        yield Finding(
+        yield Observation(
             names[0],
             "ok" if there else "absent",
             there or f"not installed ({purpose}): {'; '.join(help_for(names[0]))}",
@@ -220,20 +224,20 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _tensorrt(registry: Registry | None, args: argparse.Namespace) -> Iterable[Finding]:
+def _tensorrt(registry: Registry | None, args: argparse.Namespace) -> Iterable[Observation]:
     """Compare the plugins that TensorRT registers with the catalog, and look at plugin libraries."""
     from surgeon.catalog import load_catalog
     from surgeon.engine import read_log, version_of
 
     if registry is None:
         if args.plugin_libraries:
-            yield Finding(
+            yield Observation(
                 "plugin libraries", "absent", "they are looked at with TensorRT, which is not installed"
             )
         return
     if registry.problem:
         known = read_log([*registry.log.splitlines(), registry.problem]).explained
-        yield Finding(
+        yield Observation(
             "TensorRT",
             "broken",
             "; ".join([registry.problem, *(text for one in known[:1] for text in one.do)]),
@@ -241,10 +245,12 @@ def _tensorrt(registry: Registry | None, args: argparse.Namespace) -> Iterable[F
         return
     version = version_of(registry)
     creators = console.plural(len(registry.creators), "plugin creator")
-    yield Finding("TensorRT", "ok", f"{registry.version}, {_parsers(registry)}, {creators}{_nptype(version)}")
+    yield Observation(
+        "TensorRT", "ok", f"{registry.version}, {_parsers(registry)}, {creators}{_nptype(version)}"
+    )
     yield from _libraries(registry)
     if not registry.initialised:
-        yield Finding(
+        yield Observation(
             "plugin library",
             "broken",
             "init_libnvinfer_plugins fails; install the plugin library of this TensorRT",
@@ -254,7 +260,7 @@ def _tensorrt(registry: Registry | None, args: argparse.Namespace) -> Iterable[F
     wanted = [spec for spec in catalog.values() if spec.library == "tensorrt" and spec.exists_in(version)]
     lacking = [spec.creator for spec in wanted if not registry.named(spec.creator)]
     if lacking:
-        yield Finding(
+        yield Observation(
             "plugin library",
             "absent",
             f"without {', '.join(lacking)}; NVIDIA's open-source plugin library has them",
@@ -277,7 +283,7 @@ def _parsers(registry: Registry) -> str:
     )
 
 
-def _libraries(registry: Registry) -> Iterable[Finding]:
+def _libraries(registry: Registry) -> Iterable[Observation]:
     from surgeon.engine import check_loaded
 
     problems = {str(diagnostic.where): diagnostic for diagnostic in check_loaded(registry)}
@@ -286,9 +292,9 @@ def _libraries(registry: Registry) -> Iterable[Finding]:
         problem = problems.get(library.path)
         if problem is None:
             added = [creator.name for creator in registry.added_by(library.path)]
-            yield Finding(thing, "ok", f"adds {', '.join(added)}")
+            yield Observation(thing, "ok", f"adds {', '.join(added)}")
         else:
-            yield Finding(
+            yield Observation(
                 thing, "broken" if library.problem else "absent", f"{problem.code}: {problem.message}"
             )
 
@@ -299,7 +305,7 @@ def _nptype(version: tuple[int, ...]) -> str:
     return f"; its nptype() fails with NumPy {numpy}" if version < (8, 6) and new else ""
 
 
-def _driver() -> Iterable[Finding]:
+def _driver() -> Iterable[Observation]:
     """Ask for the GPU, and compare its driver with what the installed CUDA needs."""
     found = _gpu()
     yield found
@@ -307,7 +313,7 @@ def _driver() -> Iterable[Finding]:
     driver = min((tuple(int(part or 0) for part in number) for number in numbers), default=None)
     for package, needed in DRIVERS.items():
         if driver is not None and _version(package) and driver < needed:
-            yield Finding(
+            yield Observation(
                 "GPU driver",
                 "broken",
                 f"{'.'.join(map(str, driver))} is too old for {package}; it needs "
@@ -315,42 +321,42 @@ def _driver() -> Iterable[Finding]:
             )
 
 
-def _gpu() -> Finding:
+def _gpu() -> Observation:
     program = shutil.which("nvidia-smi")
     if program is None:
-        return Finding("GPU", "absent", "no nvidia-smi; engines need an NVIDIA GPU")
+        return Observation("GPU", "absent", "no nvidia-smi; engines need an NVIDIA GPU")
     query = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired) as exc:
-        return Finding("GPU", "absent", f"nvidia-smi does not answer: {type(exc).__name__}")
+        return Observation("GPU", "absent", f"nvidia-smi does not answer: {type(exc).__name__}")
     lines = done.stdout.strip().splitlines()
     return (
-        Finding("GPU", "ok", "; ".join(lines))
+        Observation("GPU", "ok", "; ".join(lines))
         if done.returncode == 0 and lines
-        else Finding("GPU", "absent", "none found")
+        else Observation("GPU", "absent", "none found")
     )
 
 
-def _cuda(registry: Registry | None) -> Iterable[Finding]:
+def _cuda(registry: Registry | None) -> Iterable[Observation]:
     """Tell what TensorRT's process sees of CUDA; nothing where it saw none of it."""
     if registry is None or registry.problem:
         return
     runtimes = f"runtime {', '.join(registry.cuda_runtimes)}" if registry.cuda_runtimes else ""
     driver = f"a driver for CUDA {registry.driver_cuda}" if registry.driver_cuda else "no driver"
     if runtimes or registry.driver_cuda:
-        yield Finding(
+        yield Observation(
             "CUDA", "ok" if registry.devices else "absent", ", ".join(filter(None, [driver, runtimes]))
         )
     for i, device in enumerate(registry.devices):
-        yield Finding(
+        yield Observation(
             f"GPU {i}",
             "ok",
             f"{device.name}, compute capability {device.compute_capability}, {console.size(device.memory)}",
         )
 
 
-def _owned(args: argparse.Namespace) -> Iterable[Finding]:
+def _owned(args: argparse.Namespace) -> Iterable[Observation]:
     from surgeon.catalog import load_catalog
     from surgeon.language import load_recipe, recipe_files
     from surgeon.targets import load_target, target_names
@@ -365,14 +371,16 @@ def _owned(args: argparse.Namespace) -> Iterable[Finding]:
     yield from _each("targets", target_names, load_target)
 
 
-def _each(kind: str, names: Callable[[], Iterable[str]], load: Callable[[str], object]) -> Iterable[Finding]:
-    """Load each of a kind; yield one finding for all that are fine, and one for each that is not."""
+def _each(
+    kind: str, names: Callable[[], Iterable[str]], load: Callable[[str], object]
+) -> Iterable[Observation]:
+    """Load each of a kind; yield one observation for all that are fine, and one for each that is not."""
     from surgeon.diagnostics import SurgeonError
 
     try:
         every = list(names())
     except SurgeonError as exc:
-        yield Finding(kind, "broken", exc.diagnostics[0].message)
+        yield Observation(kind, "broken", exc.diagnostics[0].message)
         return
     fine = 0
     for name in every:
@@ -381,11 +389,11 @@ def _each(kind: str, names: Callable[[], Iterable[str]], load: Callable[[str], o
             fine += 1
         except SurgeonError as exc:
             first = exc.diagnostics[0]
-            yield Finding(f"{kind[:-1]} {name}", "broken", f"{first.code}: {first.message}")
-    yield Finding(kind, "ok" if fine else "broken", f"{fine} of {len(every)} fine")
+            yield Observation(f"{kind[:-1]} {name}", "broken", f"{first.code}: {first.message}")
+    yield Observation(kind, "ok" if fine else "broken", f"{fine} of {len(every)} fine")
 
 
-def _recipes(registry: Registry | None, args: argparse.Namespace) -> Iterable[Finding]:
+def _recipes(registry: Registry | None, args: argparse.Namespace) -> Iterable[Observation]:
     """Tell for each recipe with plugins whether this TensorRT registers them with the fields that it sets."""
     from surgeon.catalog import load_catalog
     from surgeon.diagnostics import SurgeonError
@@ -401,14 +409,14 @@ def _recipes(registry: Registry | None, args: argparse.Namespace) -> Iterable[Fi
     for name in names:
         try:
             recipe = load_recipe(name, recipe_paths=args.recipe_paths)
-            finding = _needs(name, recipe, registry, catalog)
+            observation = _needs(name, recipe, registry, catalog)
         except SurgeonError:
             continue
-        if finding is not None:
-            yield finding
+        if observation is not None:
+            yield observation
 
 
-def _needs(name: str, recipe: Recipe, registry: Registry, catalog: Catalog) -> Finding | None:
+def _needs(name: str, recipe: Recipe, registry: Registry, catalog: Catalog) -> Observation | None:
     """Return whether the plugins of one recipe are registered with the fields that it sets.
 
     None where it has none.
@@ -427,6 +435,6 @@ def _needs(name: str, recipe: Recipe, registry: Registry, catalog: Catalog) -> F
     problems = dict.fromkeys(
         one.message for one in check_plugins(uses, registry, catalog) if one.code in ("B126", "B127", "B128")
     )
-    return Finding(
+    return Observation(
         f"plugins of {name}", "absent" if problems else "ok", "; ".join([f"needs {needed}", *problems])
     )

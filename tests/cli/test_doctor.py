@@ -16,7 +16,7 @@ from surgeon.catalog import load_catalog
 from surgeon.cli import doctor
 from surgeon.engine import CreatorField, Device, LoadedLibrary, RegisteredCreator, Registry
 
-Findings = dict[str, dict[str, Any]]
+Observations = dict[str, dict[str, Any]]
 
 LIBRARY = """\
 class Logger:
@@ -71,9 +71,15 @@ def tensorrt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
 
 
 @pytest.fixture
-def findings(run) -> Callable[[], Findings]:
-    """Give the findings of ``surgeon doctor`` by what was looked at."""
-    return lambda: {finding["thing"]: finding for finding in run("doctor", "--json").json["findings"]}
+def observations(run) -> Callable[[], Observations]:
+    """Give the observations of ``surgeon doctor`` by what was looked at."""
+
+    def observed() -> Observations:
+        told = run("doctor", "--json").json
+        assert told["findings"] == told["observations"]  # the key of earlier releases
+        return {each["thing"]: each for each in told["observations"]}
+
+    return observed
 
 
 @pytest.fixture
@@ -112,27 +118,27 @@ def test_a_distribution_surgeon_with_files_of_its_own_is_broken(
     if record:
         (folder / "RECORD").write_text(record)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    findings = list(doctor._other_distribution())
-    assert [finding.state for finding in findings] == ["broken"] * found
-    assert all("pip uninstall surgeon" in finding.text for finding in findings)
+    observations = list(doctor._other_distribution())
+    assert [observation.state for observation in observations] == ["broken"] * found
+    assert all("pip uninstall surgeon" in observation.text for observation in observations)
 
 
 def test_a_complete_library_is_fine(
-    tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+    tensorrt: Callable[[str], None], observations: Callable[[], Observations]
 ) -> None:
     tensorrt(library())
-    found = findings()
+    found = observations()
     assert found["TensorRT"]["state"] == "ok"
     assert found["TensorRT"]["text"].startswith("8.5.3.1, a UFF parser, ")
     assert "plugin library" not in found
 
 
 def test_plugins_that_are_not_registered_are_named(
-    tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+    tensorrt: Callable[[str], None], observations: Callable[[], Observations]
 ) -> None:
     names = [spec.creator for spec in load_catalog().values()]
     tensorrt(library([name for name in names if name not in ("NMS_TRT", "BatchTilePlugin_TRT")]))
-    assert findings()["plugin library"] == {
+    assert observations()["plugin library"] == {
         "thing": "plugin library",
         "state": "absent",
         "text": "without BatchTilePlugin_TRT, NMS_TRT; NVIDIA's open-source plugin library has them",
@@ -140,26 +146,26 @@ def test_plugins_that_are_not_registered_are_named(
 
 
 def test_plugins_that_a_release_never_had_are_not_asked_for(
-    tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+    tensorrt: Callable[[str], None], observations: Callable[[], Observations]
 ) -> None:
     old = [spec.creator for spec in load_catalog().values() if spec.exists_in((5, 1, 5))]
     tensorrt(library(old, "5.1.5.0"))
-    assert "plugin library" not in findings()
+    assert "plugin library" not in observations()
 
 
 def test_a_library_that_cannot_be_initialised_is_broken(
-    run, tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+    run, tensorrt: Callable[[str], None], observations: Callable[[], Observations]
 ) -> None:
     tensorrt(library(initialised=False))
-    assert findings()["plugin library"]["state"] == "broken"
+    assert observations()["plugin library"]["state"] == "broken"
     assert run("doctor").code == 1
 
 
 def test_a_release_without_a_uff_parser_is_named(
-    tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+    tensorrt: Callable[[str], None], observations: Callable[[], Observations]
 ) -> None:
     tensorrt(library(version="10.3.0", uff=False))
-    assert "10.3.0, no UFF parser (8.6 is the last release with one)" in findings()["TensorRT"]["text"]
+    assert "10.3.0, no UFF parser (8.6 is the last release with one)" in observations()["TensorRT"]["text"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +174,7 @@ def test_a_release_without_a_uff_parser_is_named(
 )
 def test_nptype_is_named_where_it_fails(
     tensorrt: Callable[[str], None],
-    findings: Callable[[], Findings],
+    observations: Callable[[], Observations],
     monkeypatch: pytest.MonkeyPatch,
     version: str,
     numpy: str,
@@ -176,7 +182,7 @@ def test_nptype_is_named_where_it_fails(
 ) -> None:
     tensorrt(library(version=version))
     versions(monkeypatch, numpy=numpy)
-    assert ("nptype() fails" in findings()["TensorRT"]["text"]) == fails
+    assert ("nptype() fails" in observations()["TensorRT"]["text"]) == fails
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
@@ -187,21 +193,21 @@ def test_a_crash_of_tensorrt_is_found(run, tensorrt: Callable[[str], None]) -> N
 
 
 def test_a_library_that_is_missing_is_found(
-    tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+    tensorrt: Callable[[str], None], observations: Callable[[], Observations]
 ) -> None:
     tensorrt(
         "raise ImportError('libcudnn.so.8: cannot open shared object file: No such file or directory')\n"
     )
-    found = findings()["TensorRT"]
+    found = observations()["TensorRT"]
     assert found["state"] == "broken" and "libcudnn.so.8: cannot open shared object file" in found["text"]
     assert "nvidia-cudnn-cu11<9" in found["text"]
 
 
 def test_a_module_that_says_something_else_is_broken(
-    tensorrt: Callable[[str], None], findings: Callable[[], Findings]
+    tensorrt: Callable[[str], None], observations: Callable[[], Observations]
 ) -> None:
     tensorrt("print('{not what was asked for')\nimport sys\nsys.exit(0)\n")
-    assert findings()["TensorRT"]["state"] == "broken"
+    assert observations()["TensorRT"]["state"] == "broken"
 
 
 def test_an_import_that_does_not_end_is_given_up(tensorrt: Callable[[str], None]) -> None:
@@ -222,7 +228,7 @@ def test_an_import_that_does_not_end_is_given_up(tensorrt: Callable[[str], None]
     ],
 )
 def test_a_driver_that_is_too_old_is_found(
-    findings: Callable[[], Findings],
+    observations: Callable[[], Observations],
     nvidia_smi: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
     driver: str,
@@ -235,7 +241,7 @@ def test_a_driver_that_is_too_old_is_found(
     )
     versions(monkeypatch, **{package: "1.0"})
     nvidia_smi(f"echo 'Some GPU 4, {driver}'")
-    found = findings()
+    found = observations()
     assert found["GPU"]["text"] == f"Some GPU 4, {driver}"
     assert ("GPU driver" in found) == broken
     if broken:
@@ -246,10 +252,10 @@ def test_a_driver_that_is_too_old_is_found(
     ("script", "text"), [("echo nothing >&2; exit 9", "none found"), ("exit 0", "none found")]
 )
 def test_no_gpu_is_no_harm(
-    findings: Callable[[], Findings], nvidia_smi: Callable[[str], None], script: str, text: str
+    observations: Callable[[], Observations], nvidia_smi: Callable[[str], None], script: str, text: str
 ) -> None:
     nvidia_smi(script)
-    assert findings()["GPU"] == {"thing": "GPU", "state": "absent", "text": text}
+    assert observations()["GPU"] == {"thing": "GPU", "state": "absent", "text": text}
 
 
 # What TensorRT's process tells, and what the recipes need of it
@@ -287,20 +293,22 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
     return answer
 
 
-def test_all_parsers_are_named(registry: Callable[..., Registry], findings: Callable[[], Findings]) -> None:
+def test_all_parsers_are_named(
+    registry: Callable[..., Registry], observations: Callable[[], Observations]
+) -> None:
     count = len(registry().creators)
-    assert findings()["TensorRT"]["text"].startswith(
+    assert observations()["TensorRT"]["text"].startswith(
         f"8.5.3.1, a UFF parser, an ONNX parser, a Caffe parser, {count} plugin creators"
     )
 
 
 def test_the_gpu_and_cuda_are_told(
-    registry: Callable[..., Registry], findings: Callable[[], Findings]
+    registry: Callable[..., Registry], observations: Callable[[], Observations]
 ) -> None:
     registry(
         devices=(Device("NVIDIA H200", "9.0", 150_000_000_000),), driver_cuda="12.4", cuda_runtimes=("11.8",)
     )
-    found = findings()
+    found = observations()
     assert found["GPU 0"] == {
         "thing": "GPU 0",
         "state": "ok",
@@ -308,14 +316,14 @@ def test_the_gpu_and_cuda_are_told(
     }
     assert found["CUDA"] == {"thing": "CUDA", "state": "ok", "text": "a driver for CUDA 12.4, runtime 11.8"}
     registry(cuda_runtimes=("11.8",))
-    found = findings()
+    found = observations()
     assert (
         "GPU 0" not in found
         and found["CUDA"]["state"] == "absent"
         and found["CUDA"]["text"] == "no driver, runtime 11.8"
     )
     registry()
-    assert "CUDA" not in findings()
+    assert "CUDA" not in observations()
 
 
 def test_the_creators_are_listed_as_json(run: Any, registry: Callable[..., Registry]) -> None:
@@ -328,10 +336,10 @@ def test_the_creators_are_listed_as_json(run: Any, registry: Callable[..., Regis
 
 
 def test_what_the_recipes_need_is_told(
-    registry: Callable[..., Registry], findings: Callable[[], Findings]
+    registry: Callable[..., Registry], observations: Callable[[], Observations]
 ) -> None:
     registry()
-    found = findings()
+    found = observations()
     assert found["plugins of ssd"] == {
         "thing": "plugins of ssd",
         "state": "ok",
@@ -345,11 +353,11 @@ def test_what_the_recipes_need_is_told(
 
 
 def test_a_plugin_that_a_recipe_lacks_is_told(
-    run: Any, registry: Callable[..., Registry], findings: Callable[[], Findings]
+    run: Any, registry: Callable[..., Registry], observations: Callable[[], Observations]
 ) -> None:
     whole = registry().creators
     registry(creators=tuple(creator for creator in whole if creator.name != "ResizeNearest_TRT"))
-    found = findings()
+    found = observations()
     assert found["plugins of ssd"]["state"] == "ok" and found["plugins of ssd_fpn"]["state"] == "absent"
     assert (
         "the plugin ResizeNearest_TRT of 'enlarged' is not in this build of TensorRT 8.5.3"
@@ -359,21 +367,21 @@ def test_a_plugin_that_a_recipe_lacks_is_told(
 
 
 def test_a_field_that_a_recipe_sets_and_the_creator_lacks_is_told(
-    registry: Callable[..., Registry], findings: Callable[[], Findings]
+    registry: Callable[..., Registry], observations: Callable[[], Observations]
 ) -> None:
     other = RegisteredCreator("NMS_TRT", "1", "", (CreatorField("shareLocation", "int"),))
     registry(
         creators=tuple(other if creator.name == "NMS_TRT" else creator for creator in registry().creators)
     )
-    text = findings()["plugins of ssd"]["text"]
+    text = observations()["plugins of ssd"]["text"]
     assert "the field 'inputOrder' of 'NMS' is none of NMS_TRT" in text and "'shareLocation'" not in text
 
 
 def test_a_tensorrt_that_fails_tells_nothing_of_recipes(
-    registry: Callable[..., Registry], findings: Callable[[], Findings]
+    registry: Callable[..., Registry], observations: Callable[[], Observations]
 ) -> None:
     registry(problem="importing it ends with SIGSEGV")
-    found = findings()
+    found = observations()
     assert found["TensorRT"]["state"] == "broken" and not any(
         thing.startswith("plugins of") for thing in found
     )
@@ -388,7 +396,7 @@ def test_libraries_are_told(run: Any, registry: Callable[..., Registry]) -> None
     )
     registry(creators=(*registry().creators, clip), libraries=libraries)
     ran = run("doctor", "--json")
-    found = {finding["thing"]: finding for finding in ran.json["findings"]}
+    found = {observation["thing"]: observation for observation in ran.json["findings"]}
     assert found["library clip.so"] == {
         "thing": "library clip.so",
         "state": "ok",
