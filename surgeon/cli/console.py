@@ -19,6 +19,7 @@ from surgeon.display import columns_of, folded, printable
 from surgeon.display import number as number
 from surgeon.display import size as size
 from surgeon.display import some as some
+from surgeon.stages import tell_stage
 
 # No name can hold the marks of a heading, which become codes of the terminal when a line is written.
 _MARK = f"\x1b{os.urandom(8).hex()}"
@@ -134,6 +135,7 @@ def abandon() -> None:
 
 def say(text: str) -> None:
     """Write a line of talk, unless only errors are wanted; what cannot be seen in it is escaped."""
+    tell_stage("")
     if not _quiet:
         _talk(_line(text) + "\n")
 
@@ -162,17 +164,18 @@ def _talk(text: str) -> None:
         write_error(text)
 
 
-def write_error(text: str) -> None:
-    """Write to standard error as it is; where nobody can read it any more, the text is lost."""
+def write_error(text: str, stream: TextIO | None = None) -> None:
+    """Write to standard error, or to a stream in its place; where nobody can read it, the text is lost."""
     try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        (stream or sys.stderr).write(text)
+        (stream or sys.stderr).flush()
     except (OSError, ValueError):  # a closed pipe, a full disk, a closed stream
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _write(text: str, flush: bool = False) -> None:
+    tell_stage("")
     try:
         with LOCK:
             _clear()

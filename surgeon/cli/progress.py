@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TextIO
 
 from surgeon.cli import console
 from surgeon.display import columns_of, cut, printable
-from surgeon.stages import listening
+from surgeon.stages import listening, tell_stage
 
 _SILENT = 0.7
 """Seconds after which progress is shown: what is done by then needs none."""
@@ -29,6 +31,7 @@ def showing_stages(*, line: bool, verbose: bool) -> Iterator[None]:
     console.before_writing(stages.clear)
     try:
         with listening(stages):
+            tell_stage("starting")
             yield
     finally:
         stages.end()
@@ -40,6 +43,7 @@ class _Stages:
 
     def __init__(self, line: bool, verbose: bool) -> None:
         self._line, self._verbose = line, verbose
+        self._stream = _own_stream() if line or verbose else None
         self._begin = time.monotonic()
         self._stage, self._first, self._at, self._count = "", "", "", ""
         self._since = self._begin
@@ -54,7 +58,7 @@ class _Stages:
                 self._stage, self._since, self._first = stage, time.monotonic(), at
             self._at = at
             self._count = f"{done}/{total}" if total else ""
-        if self._line and self._clock is None:
+        if stage and self._line and self._clock is None:
             self._clock = threading.Thread(target=self._tick, daemon=True)
             self._clock.start()
 
@@ -62,7 +66,7 @@ class _Stages:
         """Take the line off the terminal."""
         with console.LOCK:
             if self._shown:
-                console.write_error("\r" + " " * self._shown + "\r")
+                self._write("\r" + " " * self._shown + "\r")
                 self._shown = 0
 
     def end(self) -> None:
@@ -73,14 +77,25 @@ class _Stages:
         self.clear()
         self._close()
         if self._verbose:
-            console.say(f"{_seconds(time.monotonic() - self._begin)}  in all")
+            self._say(time.monotonic() - self._begin, "in all")
+        if self._stream is not None:
+            with suppress(OSError, ValueError):  # what nobody reads any more cannot be flushed
+                self._stream.close()
 
     def _close(self) -> None:
         """Say how long the present stage took."""
-        if self._verbose and self._stage:
-            what = f"{self._stage}: {self._first}" if self._first else self._stage
-            console.say(f"{_seconds(time.monotonic() - self._since)}  {what}")
-        self._stage = ""
+        stage, self._stage = self._stage, ""
+        if self._verbose and stage:
+            what = f"{stage}: {self._first}" if self._first else stage
+            self._say(time.monotonic() - self._since, what)
+
+    def _say(self, seconds: float, what: str) -> None:
+        with console.LOCK:
+            self.clear()
+            self._write(printable(f"{seconds:7.2f} s  {what}") + "\n")
+
+    def _write(self, text: str) -> None:
+        console.write_error(text, self._stream)
 
     def _tick(self) -> None:
         wait = _SILENT
@@ -97,9 +112,16 @@ class _Stages:
         text = printable("  ".join(filter(None, parts)))
         room = shutil.get_terminal_size().columns - 1
         text = cut(text, room)
-        console.write_error("\r" + text + " " * max(0, self._shown - columns_of(text)))
+        self._write("\r" + text + " " * max(0, self._shown - columns_of(text)))
         self._shown = max(columns_of(text), self._shown)
 
 
-def _seconds(value: float) -> str:
-    return f"{value:7.2f} s"
+def _own_stream() -> TextIO | None:
+    """Return a stream of its own for standard error, which is sent nowhere while TensorFlow is loaded; None
+    where standard error is no file.
+    """
+    try:
+        number = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):  # in the memory, or closed
+        return None
+    return os.fdopen(number, "w", encoding=sys.stderr.encoding, errors="backslashreplace")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 import shlex
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -108,6 +110,7 @@ def test_verbose_says_what_is_read_and_how_long_it_takes(run, work: Path) -> Non
         ran = run(*words, "small.yaml", "small.pb", "-o", "out.uff")
         stages = re.findall(r"^ +\d+\.\d\d s  (.*)$", ran.err, re.MULTILINE)
         assert stages == [
+            "starting",
             "reading the model: small.pb",
             "reading the recipe: small.yaml",
             "planning the surgery",
@@ -118,6 +121,25 @@ def test_verbose_says_what_is_read_and_how_long_it_takes(run, work: Path) -> Non
     assert "in all" not in run("check", "small.yaml", "small.pb").err
     ran = run("check", "-v", "--json", "small.yaml", "small.pb")
     assert ran.json["recipe"] == "small" and "reading the model" in ran.err
+
+
+MUTED = """
+from surgeon.cli.progress import showing_stages
+from surgeon.optional import no_stderr
+from surgeon.stages import tell_stage
+import os
+with showing_stages(line=False, verbose=True):
+    with no_stderr():
+        tell_stage("planning")
+        tell_stage("loading")
+        os.write(2, b"noise")
+"""
+
+
+def test_stages_are_told_while_the_talk_of_libraries_is_kept_off() -> None:
+    done = subprocess.run([sys.executable, "-c", MUTED], capture_output=True, text=True)
+    assert re.findall(r"s  (.*)", done.stderr) == ["starting", "planning", "loading", "in all"]
+    assert "noise" not in done.stderr
 
 
 class Terminal(io.StringIO):
