@@ -13,13 +13,14 @@ import ctypes
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from plugins import Case, compare, execute, expected, floats, made_inputs, made_plugin
+from plugins import Case, compare, corners, execute, expected, floats, made_inputs, made_plugin, normal
 
 TOLERANCE = 2e-6
 """Relative to the largest number: a few roundings of float32; plugins that copy are compared with 0."""
@@ -27,6 +28,17 @@ TOLERANCE = 2e-6
 HALF_TOLERANCE = 1e-3
 """The same for float16, whose numbers have 11 bits."""
 
+DETECTION = {
+    "classes": 7,
+    "background": 0,
+    "scoreConverter": 1,
+    "scoreThreshold": 0.01,
+    "iouThreshold": 0.5,
+    "maxPerClass": 100,
+    "maxTotal": 100,
+    "clip": 2,
+    "dropEmpty": 0,
+}
 COPIES = ("SurgeonSlice", "SurgeonTile", "CustomClipPlugin")
 MODES = {"plain": (0, 0), "corners": (1, 0), "half pixels": (0, 1)}
 SIZES = (
@@ -43,8 +55,8 @@ BATCHES = (1, 3)
 def cases() -> list[Case]:
     """Return every case."""
     found = []
-    for (before, after), (mode, (corners, half)) in ((s, m) for s in SIZES for m in MODES.items()):
-        fields = {"height": after[0], "width": after[1], "alignCorners": corners, "halfPixelCenters": half}
+    for (before, after), (mode, (aligned, half)) in ((s, m) for s in SIZES for m in MODES.items()):
+        fields = {"height": after[0], "width": after[1], "alignCorners": aligned, "halfPixelCenters": half}
         found += [
             Case(
                 "SurgeonResizeBilinear",
@@ -112,6 +124,76 @@ def cases() -> list[Case]:
     return found
 
 
+def heads(
+    fields: Mapping[str, Any], anchors: int, batch: int
+) -> Callable[[np.random.Generator], list[np.ndarray]]:
+    """Return a maker of encodings, scores and anchors.
+
+    Scores are spread evenly, so that none are nearly equal.
+    """
+
+    def make(random: np.random.Generator) -> list[np.ndarray]:
+        boxes = 1 if fields.get("shareLocation", 1) else fields["classes"]
+        count = anchors * fields["classes"]
+        share = np.stack([(random.permutation(count) + 0.5) / count for _ in range(batch)])
+        scores = np.log(share / (1 - share)) if fields["scoreConverter"] else share
+        variances = np.tile(np.float32([0.1, 0.15, 0.2, 0.25]), anchors)
+        prior = np.stack([corners(random, anchors).reshape(-1), variances]).reshape(1, 2, -1, 1)
+        loc = normal(random, batch, anchors * boxes * 4, 1, 1)
+        return [loc, scores.reshape(batch, -1, 1, 1).astype(np.float32), prior.astype(np.float32)]
+
+    return make
+
+
+def in_order(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return rows float32[N, K, 7] with those exchanged that have equal scores, as far as float32 tells."""
+    found = found.copy()
+    for picture, others in zip(found, wanted, strict=True):
+        for row in range(len(picture) - 1):
+            near = abs(picture[row, 2] - picture[row + 1, 2]) <= TOLERANCE
+            if near and picture[row, 1] != others[row, 1] and picture[row + 1, 1] == others[row, 1]:
+                picture[[row, row + 1]] = picture[[row + 1, row]]
+    return found
+
+
+def detections() -> list[Case]:
+    """Return the cases of SurgeonDetection, each of which runs in float32 and float16, with each kind of
+    batch.
+    """
+    found = {
+        "as exported in 2018": (1917, 2, {"clip": 1, "dropEmpty": 1, "scoreThreshold": 1e-8}),
+        "91 classes": (1917, 3, {"classes": 91, "scoreThreshold": 1e-8}),
+        "one class": (1917, 1, {"classes": 2, "scoreThreshold": 1e-8, "iouThreshold": 0.2}),
+        "more candidates than are collected at once": (
+            5003,
+            2,
+            {"iouThreshold": 0.1, "maxTotal": 300, "scoreThreshold": 0.0},
+        ),
+        "a cap for each class": (1000, 2, {"maxPerClass": 7}),
+        "one suppression for all classes": (1917, 2, {"classAgnostic": 1}),
+        "soft": (700, 2, {"softSigma": 0.5, "iouThreshold": 1.0}),
+        "soft, one for all classes": (700, 2, {"softSigma": 0.3, "classAgnostic": 1}),
+        "softmax": (500, 2, {"scoreConverter": 2, "scoreScale": 0.5}),
+        "scores as they are, at least": (
+            500,
+            2,
+            {"scoreConverter": 0, "scoreAtLeast": 1, "scoreThreshold": 0.25},
+        ),
+        "a box for each class": (300, 2, {"shareLocation": 0, "background": -1}),
+        "empty boxes dropped afterwards": (1000, 2, {"dropEmpty": 2, "iouThreshold": 0.2}),
+        "nothing passes": (100, 2, {"scoreThreshold": 0.9999}),
+    }
+    return [
+        Case(
+            "SurgeonDetection",
+            f"{name}, batch {batch}",
+            DETECTION | change,
+            heads(DETECTION | change, anchors, batch),
+        )
+        for name, (anchors, batch, change) in found.items()
+    ]
+
+
 def halves() -> list[Case]:
     """Return the cases that run in float16, too: one or two of each plugin."""
     wanted = (
@@ -168,6 +250,69 @@ class Bench:
             raise RuntimeError("the engine was not built")
         return execute(self.runtime.deserialize_cuda_engine(data), trt, [x], len(x))
 
+    def detect(self, case: Case, inputs: Sequence[np.ndarray], half: bool, kind: str) -> list[np.ndarray]:
+        """Return what SurgeonDetection finds in a batch that is ``implicit``, ``explicit`` or ``open``."""
+        trt, batch = self.trt, len(inputs[0])
+        implicit = kind == "implicit"
+        network = self.builder.create_network(
+            0 if implicit else 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+        )
+        first = () if implicit else (-1 if kind == "open" else batch,)
+        dtype = trt.float16 if half else trt.float32
+        tensors = [
+            network.add_input(name, dtype, (*first, *array.shape[1:]))
+            for name, array in zip(("loc", "conf"), inputs, strict=False)
+        ]
+        prior = np.ascontiguousarray(inputs[2][0] if implicit else inputs[2])
+        tensors.append(network.add_constant(prior.shape, prior).get_output(0))
+        layer = network.add_plugin_v2(tensors, made_plugin(trt, case))
+        for i in range(layer.num_outputs):
+            network.mark_output(layer.get_output(i))
+        config = self.builder.create_builder_config()
+        config.clear_flag(trt.BuilderFlag.TF32)
+        if half:
+            config.set_flag(trt.BuilderFlag.FP16)
+        self.builder.max_batch_size = batch
+        if kind == "open":
+            profile = self.builder.create_optimization_profile()
+            for name, array in zip(("loc", "conf"), inputs, strict=False):
+                shape = array.shape[1:]
+                profile.set_shape(name, (1, *shape), (batch, *shape), (batch + 3, *shape))
+            config.add_optimization_profile(profile)
+        data = self.builder.build_serialized_network(network, config)
+        if data is None:
+            raise RuntimeError("the engine was not built")
+        engine = self.runtime.deserialize_cuda_engine(data)
+        given = [array.astype(np.float16 if half else np.float32) for array in inputs[:2]]
+        return execute(engine, trt, given, batch if implicit else 0)
+
+    def detection_entry(self, case: Case, half: bool, kind: str) -> dict[str, Any]:
+        """Return what became of one case of SurgeonDetection: every row, in order, and how many there are."""
+        if kind != "implicit":
+            case = replace(case, op=f"{case.op}Dynamic")
+        entry: dict[str, Any] = {
+            "op": case.op,
+            "case": f"{case.name}, {kind}",
+            "type": "float16" if half else "float32",
+        }
+        inputs = made_inputs(case)
+        if half:
+            inputs[:2] = [array.astype(np.float16).astype(np.float32) for array in inputs[:2]]
+        try:
+            rows, counts = self.detect(case, inputs, half, kind)
+            wanted_rows, wanted_counts = expected(case, inputs)
+            entry["counts"] = counts.view(np.int32).ravel().tolist()
+            same = np.array_equal(counts.view(np.int32), wanted_counts.view(np.int32))
+            rows = in_order(rows.reshape(-1, *wanted_rows.shape[2:]), wanted_rows[:, 0])[:, None]
+            entry["worst"] = float(np.abs(rows - wanted_rows).max())
+            entry["within"] = bool(same and entry["worst"] <= TOLERANCE)
+            entry["control"] = bool(
+                np.abs(rows - np.roll(wanted_rows, 1, axis=2)).max() > TOLERANCE or not any(entry["counts"])
+            )
+        except Exception as exc:
+            entry["failed"] = f"{type(exc).__name__}: {exc}"
+        return entry
+
     @staticmethod
     def cast(network: Any, tensor: Any, dtype: Any) -> Any:
         layer = network.add_identity(tensor)
@@ -211,6 +356,12 @@ def main(arguments: Sequence[str]) -> int:
     start = time.perf_counter()
     bench = Bench(library)
     results = [bench.entry(case) for case in cases()] + [bench.entry(case, half=True) for case in halves()]
+    results += [
+        bench.detection_entry(case, half, kind)
+        for case in detections()
+        for kind in ("implicit", "explicit", "open")
+        for half in (False, True)
+    ]
     bad = [entry for entry in results if not (entry.get("within") and entry.get("control"))]
     out.write_text(json.dumps(results, indent=1) + "\n")
     for entry in bad:

@@ -578,6 +578,8 @@ def execute(engine: Any, trt: Any, inputs: Arrays, batch: int) -> Arrays:
     for i in range(engine.num_bindings):
         if engine.binding_is_input(i):
             host = np.ascontiguousarray(next(given))
+            if not batch:
+                context.set_binding_shape(i, host.shape)
         else:
             shape = tuple(context.get_binding_shape(i))
             dtype = np.int32 if engine.get_binding_dtype(i) == trt.int32 else np.float32

@@ -18,6 +18,7 @@ from surgeon.graph import Graph
 from surgeon.graph.foreign import naming_foreign
 from surgeon.language import Recipe, load_recipe
 from surgeon.rewrite import Plan, plan
+from surgeon.rewrite.suppression import with_chosen_suppression
 from surgeon.stages import tell_stage
 from surgeon.targets import Target, load_target
 
@@ -169,14 +170,18 @@ class Work:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The request's recipe; raise SurgeonError as :func:`surgeon.load_recipe`."""
+        """The request's recipe, with the plugin that it chooses for suppression.
+
+        Raise SurgeonError as :func:`surgeon.load_recipe`, S415 where that plugin cannot stand in.
+        """
         recipe = self.request.recipe
         assert recipe is not None
         if isinstance(recipe, Recipe):
-            return recipe
+            return with_chosen_suppression(recipe, self.target)
         request = self.request
         tell_stage("reading the recipe", str(recipe))
-        return load_recipe(recipe, parameters=request.parameters, recipe_paths=request.recipe_paths)
+        found = load_recipe(recipe, parameters=request.parameters, recipe_paths=request.recipe_paths)
+        return with_chosen_suppression(found, self.target)
 
     @cached_property
     def graph(self) -> Graph:

@@ -221,6 +221,7 @@ def byte_count(value: Any) -> Any:
 
 Anchors: TypeAlias = Literal["auto", "plugin", "constant"]
 Decode: TypeAlias = Literal["auto", "plugin", "graph"]
+Suppression: TypeAlias = Literal["plugin", "native"]
 
 
 class EngineSettings(_Part):
@@ -272,6 +273,11 @@ class Recipe(Displayed, _Part):
         description="What decodes boxes: the plugin that suppresses them, or ordinary operations in front of "
         "it. 'auto' decodes in the graph where the original clips boxes or drops empty ones before "
         "suppression, which the plugin does not.",
+    )
+    suppression: Suppression = Field(
+        "plugin",
+        description="What suppresses overlapping boxes: the recipe's plugin, or SurgeonDetection of the "
+        "native library in the place of NMS_TRT.",
     )
     engine: EngineSettings = Field(
         default=EngineSettings(precision="fp32", max_batch=1, workspace=1 << 30),

@@ -15,6 +15,7 @@ from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, Tenso
 from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
 from surgeon.rewrite.anchors import UNFIT, chosen, constant_or_plugin, makers, with_constant
 from surgeon.rewrite.decoding import Decoding, chosen_decode, with_decoding
+from surgeon.rewrite.suppression import with_chosen_suppression
 from surgeon.steps.step import NodeSpec
 from surgeon.targets import Target
 
@@ -43,8 +44,10 @@ def prepare_recipe(
     ``anchors`` and ``decode`` override the recipe's. Raise SurgeonError: what derivations and the catalog
     raise, S401 for a plugin that the target does not have, S402 for inputs that are not the plugin's ports,
     S403 for an attribute that has no value of TensorFlow's, S409 for anchors that cannot be a constant, S410
-    for ``anchors`` or a ``decode`` that mean nothing, and S414 for boxes that cannot be decoded in the graph.
+    for ``anchors`` or a ``decode`` that mean nothing, S414 for boxes that cannot be decoded in the graph, and
+    S415 where SurgeonDetection cannot stand in for what suppresses.
     """
+    recipe = with_chosen_suppression(recipe, target)
     context = DerivationContext(recipe, graph, catalog, None if target is None else target.most_rows)
     namespaces, found = derive_roles(context)
     wanted = recipe.anchors if anchors is None else chosen(anchors)

@@ -17,15 +17,52 @@ from surgeon.catalog import load_catalog
 
 LIBRARY = os.environ.get("SURGEON_NATIVE_LIBRARY", "")
 OPS = ("CustomClipPlugin", "SurgeonActivation", "SurgeonResizeBilinear", "SurgeonSlice", "SurgeonTile")
+DETECTING = ("SurgeonDetection", "SurgeonDetectionDynamic")
+ALIVE: list[Any] = []
+"""What collections point to: TensorRT's bindings keep none of it."""
+
 TYPES: dict[type, Any] = {int: np.int32, float: np.float32}
 
+DETECTION = {
+    "classes": 3,
+    "background": 0,
+    "shareLocation": 1,
+    "coding": 1,
+    "scoreConverter": 1,
+    "scoreScale": 1.0,
+    "scoreThreshold": 0.5,
+    "scoreAtLeast": 0,
+    "iouThreshold": 0.6,
+    "softSigma": 0.0,
+    "classAgnostic": 0,
+    "maxPerClass": 100,
+    "maxTotal": 100,
+    "clip": 1,
+    "dropEmpty": 1,
+}
 GOOD: dict[str, dict[str, Any]] = {
     "CustomClipPlugin": {"clipMin": 0.0, "clipMax": 6.0},
     "SurgeonActivation": {"type": 0, "alpha": 0.1},
     "SurgeonResizeBilinear": {"height": 8, "width": 12, "alignCorners": 1, "halfPixelCenters": 0},
     "SurgeonSlice": {"axis": 1, "begin": 2, "size": 3},
     "SurgeonTile": {"repeats": [1, 2, 3]},
+    **dict.fromkeys(DETECTING, DETECTION),
 }
+BAD_DETECTION: list[tuple[dict[str, Any], str]] = [
+    ({"classes": 0}, "'classes'"),
+    ({"background": 3}, "'background'"),
+    ({"background": -2}, "'background'"),
+    ({"coding": 2}, "'coding'"),
+    ({"scoreConverter": 3}, "'scoreConverter'"),
+    ({"scoreScale": float("inf")}, "'scoreScale'"),
+    ({"scoreThreshold": 1}, "'scoreThreshold'"),
+    ({"iouThreshold": 1.5}, "'iouThreshold'"),
+    ({"softSigma": -0.5}, "'softSigma'"),
+    ({"maxPerClass": 0}, "'maxPerClass'"),
+    ({"maxTotal": None}, "'maxTotal'"),
+    ({"clip": 3}, "'clip'"),
+    ({"dropEmpty": 1.0}, "'dropEmpty'"),
+]
 BAD: dict[str, list[tuple[dict[str, Any], str]]] = {
     "CustomClipPlugin": [
         ({"clipMin": 7.0}, "'clipMin'"),
@@ -69,6 +106,7 @@ BAD: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"repeats": [1.0, 2.0]}, "'repeats'"),
         ({"repeats": None}, "'repeats'"),
     ],
+    **dict.fromkeys(DETECTING, BAD_DETECTION),
 }
 
 
@@ -106,11 +144,13 @@ def collection(trt: Any, fields: Mapping[str, Any]) -> Any:
         if value is not None:
             values = value if isinstance(value, list) else [value]
             array = np.array(values, TYPES[type(values[0])] if values else np.int32)
+            ALIVE.append(array)
             made.append(trt.PluginField(name, array, kinds[array.dtype.kind]))
+    ALIVE.append(made)
     return trt.PluginFieldCollection(made)
 
 
-@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("op", (*OPS, *DETECTING))
 def test_a_creator_tells_the_fields_of_the_catalog(trt: Any, op: str) -> None:
     spec = load_catalog()[op]
     registered = {field.name: str(field.type).rpartition(".")[2] for field in creator(trt, op).field_names}
@@ -123,16 +163,16 @@ def test_a_creator_tells_the_fields_of_the_catalog(trt: Any, op: str) -> None:
 
 def test_nothing_else_is_registered(trt: Any) -> None:
     names = [c.name for c in trt.get_plugin_registry().plugin_creator_list if c.name.startswith("Surgeon")]
-    assert sorted(names) == [op for op in OPS if op.startswith("Surgeon")]
+    assert sorted(names) == sorted(op for op in (*OPS, *DETECTING) if op.startswith("Surgeon"))
 
 
-@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("op", (*OPS, *DETECTING))
 def test_good_fields_make_a_plugin_that_is_stored_and_read_back(trt: Any, told: Told, op: str) -> None:
     plugin = creator(trt, op).create_plugin("layer", collection(trt, GOOD[op]))
     assert plugin is not None and (plugin.plugin_type, plugin.plugin_version, plugin.num_outputs) == (
         op,
         "1",
-        1,
+        2 if op in DETECTING else 1,
     )
     stored = bytes(plugin.serialize())
     again = creator(trt, op).deserialize_plugin("layer", stored)
@@ -150,7 +190,14 @@ def test_good_fields_make_a_plugin_that_is_stored_and_read_back(trt: Any, told: 
 
 def test_other_fields_are_stored_otherwise(trt: Any) -> None:
     for op, fields in GOOD.items():
-        changed = {"clipMax": 7.0, "alpha": 0.2, "width": 11, "size": 4, "repeats": [1, 2, 4]}
+        changed = {
+            "clipMax": 7.0,
+            "alpha": 0.2,
+            "width": 11,
+            "size": 4,
+            "repeats": [1, 2, 4],
+            "maxTotal": 50,
+        }
         other = {key: changed.get(key, value) for key, value in fields.items()}
         made = [
             creator(trt, op).create_plugin("layer", collection(trt, each)).serialize()
@@ -196,6 +243,34 @@ SHAPES: list[tuple[str, dict[str, Any], list[int], list[int] | None]] = [
     ("SurgeonTile", {}, [3, 5], None),
     ("SurgeonTile", {"repeats": [2**31 - 1]}, [2], None),
 ]
+DETECTION_SHAPES: list[tuple[dict[str, Any], list[list[int]], bool]] = [
+    ({}, [[20, 1, 1], [15, 1, 1], [2, 20, 1]], True),
+    ({"maxTotal": 7}, [[20], [5, 3], [40]], True),
+    ({"shareLocation": 0}, [[60, 1, 1], [15, 1, 1], [2, 20, 1]], True),
+    ({"coding": 0}, [[20, 1, 1], [15, 1, 1]], True),
+    ({}, [[20, 1, 1], [15, 1, 1]], False),
+    ({}, [[20, 1, 1], [16, 1, 1], [2, 20, 1]], False),
+    ({}, [[24, 1, 1], [15, 1, 1], [2, 20, 1]], False),
+    ({}, [[20, 1, 1], [15, 1, 1], [2, 24, 1]], False),
+    ({"shareLocation": 0}, [[20, 1, 1], [15, 1, 1], [2, 20, 1]], False),
+]
+
+
+@pytest.mark.parametrize(("change", "before", "fits"), DETECTION_SHAPES)
+def test_shapes_of_detections_without_the_batch(
+    trt: Any, told: Told, change: dict[str, Any], before: list[list[int]], fits: bool
+) -> None:
+    fields = {**DETECTION, **change}
+    plugin = creator(trt, "SurgeonDetection").create_plugin("layer", collection(trt, fields))
+    inputs = [trt.Dims(dims) for dims in before]
+    if fits:
+        assert list(plugin.get_output_shape(0, inputs)) == [1, fields["maxTotal"], 7]
+        assert list(plugin.get_output_shape(1, inputs)) == [1, 1, 1] and told() == []
+        return
+    with pytest.raises(ValueError, match="__len__"):  # the number of axes is -1: no shape
+        len(plugin.get_output_shape(0, inputs))
+    (line,) = told()
+    assert "SurgeonDetection" in line and "expected" in line
 
 
 @pytest.mark.parametrize(("op", "change", "before", "after"), SHAPES)

@@ -33,14 +33,20 @@ def plugin_inputs(
     Scores are converted where the plugin does not do so itself. Raise SurgeonError where the original does
     not tell them.
     """
-    scores = values[detector.logits.value] * np.float32(detector.logit_scale.value)
-    if not fields.get("confSigmoid"):
-        scores = convert_scores(scores, detector.score_converter.value)
     return {
         "loc": _flat(values[detector.encodings.value]),
-        "conf": _flat(scores),
+        "conf": _flat(_scores(detector, fields, values[detector.logits.value])),
         "prior": detector.anchor_input(values),
     }
+
+
+def _scores(detector: SingleShotDetector, fields: Mapping[str, AttrValue], logits: np.ndarray) -> np.ndarray:
+    """Return the scores as the plugin takes them: scaled and converted, but for what it does itself."""
+    converter = detector.score_converter.value
+    if "scoreConverter" in fields and (fields["scoreConverter"] or converter == "identity"):
+        return logits
+    scores = logits * np.float32(detector.logit_scale.value)
+    return scores if fields.get("confSigmoid") else convert_scores(scores, converter)
 
 
 def heads_for(

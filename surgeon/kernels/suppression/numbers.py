@@ -58,6 +58,38 @@ def greedy_nms(
     return kept[:count]
 
 
+def soft_nms(
+    boxes: np.ndarray, scores: np.ndarray, *, threshold: float, sigma: float, limit: int, least: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of float32[n, 4] are kept, int64[k], and their lowered scores, float32[k], best first.
+
+    As NonMaxSuppressionV5 of TensorFlow does it: each kept box multiplies the score of every other by
+    exp(-overlap^2 / (2 ``sigma``)), or by 0 where their overlap is above ``threshold``. A score that is
+    lowered must stay above ``least``. Boxes whose score is -inf are no candidates. Among equal scores the
+    lower box comes first. The search ends with ``limit`` kept boxes.
+    """
+    left = scores.astype(np.float32)
+    kept: list[int] = []
+    found: list[np.float32] = []
+    while len(kept) < limit and len(left):
+        best = int(np.argmax(left))
+        if left[best] == -np.inf:
+            break
+        kept.append(best)
+        found.append(left[best])
+        share = iou(boxes[best, None], boxes)
+        weight = np.where(
+            share > np.float32(threshold),
+            np.float32(0),
+            np.exp(np.float32(-0.5 / np.float32(sigma)) * share * share),
+        )
+        with np.errstate(invalid="ignore"):
+            lowered = left * weight
+        left = np.where((lowered != left) & ~(lowered > np.float32(least)), np.float32(-np.inf), lowered)
+        left[best] = -np.inf
+    return np.array(kept, np.int64), np.array(found, np.float32)
+
+
 def _pieces(indices: np.ndarray) -> Iterator[np.ndarray]:
     return (indices[i : i + BLOCK] for i in range(0, len(indices), BLOCK))
 
@@ -81,6 +113,7 @@ def nms_by_class(
     threshold: float,
     candidates: int | None,
     keep: int | None,
+    per_class: int | None = None,
     rule: Overlap = RELATIVE,
     hidden: np.ndarray | None = None,
 ) -> Selection:
@@ -88,10 +121,11 @@ def nms_by_class(
 
     ``boxes`` is float32[P, 4], or float32[P, C, 4] where each class has its own; ``scores`` is float32[P, C],
     -inf if a box is not a candidate for a class. The ``candidates`` best of a class go into suppression,
-    all for None; ``keep`` boxes of the picture are returned, all for None, and of a class no more than that
-    survive. Boxes that ``hidden``, bool[P] or bool[P, C], marks suppress others and are not returned. Among
-    equal scores the lower class comes first, then the lower box.
+    all for None; ``keep`` boxes of the picture are returned, all for None, and of a class no more than
+    ``per_class`` survive, ``keep`` where it is None. Boxes that ``hidden``, bool[P] or bool[P, C], marks
+    suppress others and are not returned. Among equal scores the lower class comes first, then the lower box.
     """
+    most = keep if per_class is None else per_class
     by_class = np.ascontiguousarray(scores.T)
     if candidates is not None and candidates < len(scores):
         by_class = _best_of_each(by_class, candidates)
@@ -101,7 +135,7 @@ def nms_by_class(
     taken = total if keep is None else min(total, max(1024, 8 * keep))
     while True:
         label, candidate = _best_overall(by_class, taken)
-        found = _survivors(boxes, label, candidate, threshold, keep, rule)
+        found = _survivors(boxes, label, candidate, threshold, most, rule)
         if hidden is not None:
             found = found[~_of(hidden, candidate, label, 1)[found]]
         if taken >= total or (keep is not None and len(found) >= keep):
@@ -146,19 +180,19 @@ def _survivors(
     label: np.ndarray,
     candidate: np.ndarray,
     threshold: float,
-    keep: int | None,
+    most: int | None,
     rule: Overlap,
 ) -> np.ndarray:
     """Return the rising positions, int64[k], of the candidates that survive among those of their class.
 
-    The candidates come best first.
+    The candidates come best first; ``most`` of a class survive, all for None.
     """
     order = np.argsort(label, kind="stable")
     starts = np.flatnonzero(np.diff(label[order], prepend=-1))
     found = []
     for group in np.split(order, starts[1:]):
         own = _of(boxes, candidate[group], label[group], 2)
-        found.append(group[greedy_nms(own, threshold, limit=keep, rule=rule)])
+        found.append(group[greedy_nms(own, threshold, limit=most, rule=rule)])
     return np.sort(np.concatenate(found)) if found else order
 
 

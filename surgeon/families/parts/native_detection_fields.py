@@ -1,0 +1,98 @@
+"""Fields of SurgeonDetection, rendered from what the original's post-processing computes.
+
+It follows every rule, so each field is a finding in the plugin's numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from surgeon.diagnostics import SurgeonError
+from surgeon.families.context import DerivationContext, Derived
+from surgeon.families.finding import Finding
+from surgeon.families.postprocessing import Postprocessing
+
+CODINGS = {"none": 0, "centre-size": 1}
+CONVERTERS = {"identity": 0, "sigmoid": 1, "softmax": 2}
+CLIPPINGS = {"none": 0, "before": 1, "after": 2}
+SENSES = {"above": 0, "at least": 1}
+"""The plugin's numbers for the values of findings."""
+
+
+def score_converter(context: DerivationContext) -> Derived:
+    """Return what the plugin has to convert scores by: nothing where the rewritten graph keeps a Softmax.
+
+    Raise D119 where the recipe puts a Softmax in and the graph has none.
+    """
+    converter, softmax = context.family.postprocessing.score_converter, context.feeding("conf", "Softmax")
+    if softmax is None:
+        return Derived(CONVERTERS[converter.value], converter.evidence)
+    if converter.value != "softmax":
+        raise _refused(context, "scoreConverter", "and the graph has none", converter)
+    return Derived(CONVERTERS["identity"], (f"'{softmax}' converts scores", *converter.evidence))
+
+
+def score_scale(context: DerivationContext) -> Derived:
+    """Return what scores are multiplied with before they are converted.
+
+    Raise D119 where the recipe's Softmax converts them, which sees them before.
+    """
+    scale = context.family.postprocessing.score_scale
+    if scale.value != 1.0 and context.feeding("conf", "Softmax") is not None:
+        raise _refused(
+            context, "scoreScale", f"and the graph multiplies scores by {scale.value:g} first", scale
+        )
+    return Derived(scale.value, scale.evidence)
+
+
+def _refused(context: DerivationContext, field: str, but: str, finding: Finding[Any]) -> SurgeonError:
+    softmax = context.feeding("conf", "Softmax")
+    return context.fail(
+        "D119",
+        f"the recipe puts a Softmax in ('{softmax}'), {but}",
+        "nodes",
+        context.node,
+        "fields",
+        field,
+        notes=finding.evidence,
+        help=["read the scores as the recipe 'ssd' does; the plugin converts them"],
+    )
+
+
+def share_location(context: DerivationContext) -> Derived:
+    """Return 1: one box of an anchor is shared by all classes, as the heads' channels show."""
+    return Derived(1, context.family.postprocessing.boxes.evidence)
+
+
+def _as_it_is(find: Callable[[Postprocessing], Finding[Any]]) -> Callable[[DerivationContext], Derived]:
+    return _as(find, lambda value: value)
+
+
+def _as(
+    find: Callable[[Postprocessing], Finding[Any]], convert: Callable[[Any], Any]
+) -> Callable[[DerivationContext], Derived]:
+    def derive(context: DerivationContext) -> Derived:
+        found = find(context.family.postprocessing)
+        return Derived(convert(found.value), found.evidence)
+
+    return derive
+
+
+DERIVATIONS: Mapping[str, Callable[[DerivationContext], Derived]] = {
+    "classes": _as_it_is(lambda original: original.classes),
+    "background": _as_it_is(lambda original: original.background),
+    "shareLocation": share_location,
+    "coding": _as(lambda original: original.coding, CODINGS.__getitem__),
+    "scoreConverter": score_converter,
+    "scoreScale": score_scale,
+    "scoreThreshold": _as_it_is(lambda original: original.score_threshold),
+    "scoreAtLeast": _as(lambda original: original.score_sense, SENSES.__getitem__),
+    "iouThreshold": _as_it_is(lambda original: original.iou_threshold),
+    "softSigma": _as_it_is(lambda original: original.soft_sigma),
+    "classAgnostic": _as(lambda original: original.class_agnostic, int),
+    "maxPerClass": _as_it_is(lambda original: original.max_per_class),
+    "maxTotal": _as_it_is(lambda original: original.max_total),
+    "clip": _as(lambda original: original.clip, CLIPPINGS.__getitem__),
+    "dropEmpty": _as(lambda original: original.drops_empty, int),
+}

@@ -1,0 +1,1 @@
+"""What TensorFlow's detectors compute between their heads and their detections, every rule of it."""
