@@ -101,7 +101,7 @@ def test_a_plan_refuses_another_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"surgeon plan": 2}', '{"surgeon plan": 1}', "[" * 100_000, "\x00"]
+    "text", ["", "[]", "{}", '{"surgeon plan": 0}', '{"surgeon plan": 1}', "[" * 100_000, "\x00"]
 )
 def test_damaged_plans_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "plan.json").write_text(text)
