@@ -60,6 +60,7 @@ def paths_here(folder: Path) -> dict[str, str]:
         f"{folder}{os.sep}": "",
         str(folder): ".",
         str(folder.parent): "..",
+        str(FOLDER.parent): "..",  # a checkout, which hints to install extras name
         sys.prefix: "$VIRTUAL_ENV",
         tempfile.gettempdir(): "$TMPDIR",
         str(Path.home()): "~",

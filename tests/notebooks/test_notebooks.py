@@ -169,8 +169,13 @@ def test_engines_are_built_run_and_measured(tool: ModuleType, copied: Path, fake
     assert not flaws(done) and "an engine on Fake GPU" in text and "there is no engine" not in text
     assert (
         sum("image/jpeg" in output.get("data", {}) for cell in code_cells(done) for output in cell["outputs"])
-        == 3
+        == 4
     )
+
+
+def test_a_checkout_in_a_hint_is_no_path_of_a_machine(tool: ModuleType, copied: Path) -> None:
+    hint = {"text": f"pip install '{ROOT}[tensorrt]', in {copied / 'work'}"}
+    assert tool._replaced(hint, tool.paths_here(copied)) == {"text": "pip install '..[tensorrt]', in work"}
 
 
 def test_a_cell_that_fails_is_an_error(tool: ModuleType, copied: Path) -> None:
@@ -211,6 +216,14 @@ def test_what_is_stored_is_tidied(tool: ModuleType) -> None:
 def test_what_is_stored_is_complete(path: Path) -> None:
     assert not flaws(load(path))
     assert path.stat().st_size < MOST_BYTES
+
+
+@each
+def test_a_picture_stands_at_the_top(path: Path) -> None:
+    first = code_cells(load(path))[0]
+    assert [
+        kind for output in first["outputs"] for kind in output.get("data", {}) if kind.startswith("image/")
+    ]
 
 
 @each

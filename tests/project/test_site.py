@@ -171,3 +171,32 @@ def test_the_library_is_described_whole() -> None:
         name for name in surgeon.__all__ if not name.startswith("__")
     )
     assert ":func:" not in text and ":class:" not in text
+
+
+def contrast(colour: str, ground: str) -> float:
+    """Return the contrast of two colours in hexadecimal digits, by WCAG."""
+
+    def luminance(code: str) -> float:
+        parts = (value / 255 for value in bytes.fromhex(code))
+        lights = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
+        return sum(weight * light for weight, light in zip((0.2126, 0.7152, 0.0722), lights, strict=True))
+
+    low, high = sorted((luminance(colour), luminance(ground)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def faint(style: str) -> list[str]:
+    """Return the kinds of token of a code style that cannot be read on its ground."""
+    styles = pytest.importorskip("pygments.styles")
+    pytest.importorskip("a11y_pygments", reason="it comes with furo: pip install furo")
+    found = styles.get_style_by_name(style)
+    ground = found.background_color.lstrip("#")
+    return [str(kind) for kind, look in found if look["color"] and contrast(look["color"], ground) < 4.5]
+
+
+def test_code_can_be_read_on_its_ground() -> None:
+    chosen = re.findall(
+        r'^pygments_\w*style = "([^"]+)"', (ROOT / "docs" / "conf.py").read_text(), re.MULTILINE
+    )
+    assert len(chosen) == 2 and [faint(style) for style in chosen] == [[], []]
+    assert "Token.Comment" in faint("friendly")

@@ -496,6 +496,10 @@ def test_columns_are_aligned_in_every_container(tab: Any, width: int) -> None:
         ".map((cell) => Math.round(cell.getBoundingClientRect().right)))",
     )
     assert len(rows) > 40 and len({tuple(row) for row in rows}) == 1
+    spilled = (
+        "cells => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)"
+    )
+    assert tab.page.eval_on_selector_all(".ns-head .n", spilled) == []
     tab.page.evaluate(
         "document.querySelectorAll('.folding > details').forEach((part) => { part.open = true; })"
     )
