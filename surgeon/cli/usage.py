@@ -115,11 +115,20 @@ class Parser(argparse.ArgumentParser):
             hint = did_you_mean(name, (option for option in known if option.startswith("--")))
             self.error(f"there is no option '{name}'{hint}")
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        expected = {int: "a whole number", float: "a number"}.get(action.type)  # type: ignore[call-overload]
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError:
+            if expected is None:
+                raise
+        raise argparse.ArgumentError(None, f"{_named(action)} cannot be '{arg_string}'; expected {expected}")
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
             return
         choices = [str(choice) for choice in action.choices]
-        name = "/".join(action.option_strings) or action.metavar or action.dest
+        name = _named(action)
         raise argparse.ArgumentError(
             None, f"{name} cannot be '{value}'; expected {either(choices)}{did_you_mean(str(value), choices)}"
         )
@@ -141,6 +150,10 @@ class Parser(argparse.ArgumentParser):
         from surgeon.cli import console
 
         console.say_error(f"'{self.prog} --help' explains the arguments")
+
+
+def _named(action: argparse.Action) -> str:
+    return "/".join(action.option_strings) or str(action.metavar or action.dest)
 
 
 def _is_number(text: str) -> bool:

@@ -29,6 +29,7 @@ from surgeon.cli.usage import TASKS
         ("convert a b -o c.uff --anchors plugn", "did you mean 'plugin'?"),
         ("convert a b -o c.onnx --plugins nativ", "did you mean 'native'?"),
         ("build a b -o c --calibrator minmx", "did you mean 'minmax'?"),
+        ("convert a b -o c.onnx --opset 12.5", "--opset cannot be '12.5'; expected a whole number"),
         ("list recipe", "KIND cannot be 'recipe'; expected recipes, plugins"),
         ("list plugin", "did you mean 'plugins'?"),
         ("check a b c", "'c' is one argument too many"),
