@@ -27,6 +27,7 @@ VERBS = [
     "init",
     "inspect",
     "list",
+    "new",
     "plan",
     "run",
     "schema",

@@ -13,9 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from surgeon.formats.graphdef import save_graph
-from surgeon.graph import parse_graph
-
 README = Path(__file__).resolve().parents[2] / "README.md"
 NOT_RUN = ("make", "git", "pip", "python3 -m venv", "python -m pip", "source")
 LIMIT_S = 300
@@ -111,18 +108,6 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
             assert failure_of(command, tmp_path) is None
 
 
-SCALED = """\
-graph v1
-outputs: result
-picture = Placeholder() {dtype: float32, shape: shape[1,3,4,4]}
-Preprocessor/two = Const() {dtype: float32, value: tensor<float32[]: 2.0>}
-Preprocessor/one = Const() {dtype: float32, value: tensor<float32[]: 1.0>}
-Preprocessor/mul = Mul(picture, Preprocessor/two) {T: float32}
-Preprocessor/sub = Sub(Preprocessor/mul, Preprocessor/one) {T: float32}
-result = Relu(Preprocessor/sub) {T: float32}
-"""
-
-
 def files_of(markdown: str) -> dict[str, str]:
     """Return the fenced blocks that stand below a line with nothing but a file's name."""
     return dict(re.findall(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```", markdown, re.S | re.M))
@@ -139,14 +124,14 @@ def test_the_plugin_guide_works_as_it_stands(tmp_path: Path) -> None:
         "scale_shift.yaml",
         "shape.py",
     ]
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    save_graph(parse_graph(SCALED), tmp_path / "model.pb")
     shown = commands(guide)
-    assert {command.text.split()[1] for command in shown} == {"explain", "test", "check", "verify", "convert"}
+    verbs = {command.text.split()[1] for command in shown}
+    assert verbs == {"new", "explain", "test", "check", "verify", "convert"}
+    assert list(tmp_path.iterdir()) == []
     for command in shown:
         assert failure_of(command, tmp_path) is None
+    for name, text in files.items():
+        assert (tmp_path / name).read_text(encoding="utf-8") == text
     wrong = tmp_path / "my_plugins" / "ScaleShift" / "reference.py"
     wrong.write_text(wrong.read_text(encoding="utf-8").replace("+ shifts", "- shifts"), encoding="utf-8")
     for command in shown:
