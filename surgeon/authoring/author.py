@@ -16,7 +16,7 @@ from surgeon.families import DraftOptions, Family, recognise
 from surgeon.families.config_match import ConfigMatch
 from surgeon.families.family import BY_HAND
 from surgeon.graph import Graph
-from surgeon.infer import Inference
+from surgeon.infer import infer
 from surgeon.language import Recipe
 from surgeon.language.loading import parse_recipe
 from surgeon.stages import tell_stage
@@ -154,7 +154,7 @@ def _contents(graph: Graph) -> tuple[str, ...]:
         top = node.name.partition("/")[0]
         sizes[top] = sizes.get(top, 0) + 1
     largest = sorted(sizes, key=lambda name: -sizes[name])[:8]
-    inference = Inference(graph)
+    inference = infer(graph)
     outputs = [f"'{ref}' ({graph[ref.node].op}) {inference.spec(ref)}" for ref in graph.output_refs[:6]]
     return (
         f"{len(graph)} nodes; the largest namespaces: "

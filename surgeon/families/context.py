@@ -14,7 +14,7 @@ from surgeon.diagnostics import SurgeonError, error
 from surgeon.families.family import Family, nearest_family
 from surgeon.families.parts.grid_fit import GridFit, fit_grid
 from surgeon.graph import DType, Graph, Ref, Shape, TensorSpec
-from surgeon.infer import Inference
+from surgeon.infer import Inference, infer
 from surgeon.language import NodeDefinition, Recipe
 
 
@@ -76,12 +76,12 @@ class DerivationContext:
         for name, definition in self.recipe.nodes.items():
             if definition.op == "Placeholder" and definition.like is not None:
                 feeds[definition.like] = input_spec(self, name, definition).value
-        return Inference(self.graph, feeds)
+        return infer(self.graph, feeds)
 
     @cached_property
     def original(self) -> Inference:
         """Specs of the graph's tensors as the graph alone tells them."""
-        return Inference(self.graph)
+        return infer(self.graph)
 
     @cached_property
     def family(self) -> Family:

@@ -280,5 +280,10 @@ def nearest_family(graph: Graph, inference: Inference | None = None) -> Family:
 
     The findings of the nearest one raise SurgeonError for what is missing.
     """
-    found = recognise(graph, inference)
-    return found.family if isinstance(found, Refusal) else found
+
+    def nearest() -> Family:
+        found = recognise(graph, inference)
+        return found.family if isinstance(found, Refusal) else found
+
+    # A family keeps its inference, whose number then belongs to no other.
+    return graph.kept((Family, id(inference), load_families()), nearest)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from surgeon.diagnostics import SurgeonError, error, nearest_note
 from surgeon.display import Displayed
@@ -15,6 +16,8 @@ from surgeon.graph.node import Node, Ref
 from surgeon.graph.op_sets import CONSTANTS, LOOP_ENDS, WITHOUT_OUTPUT
 from surgeon.graph.printing import print_attr, print_node
 from surgeon.graph.values import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class Graph(Displayed):
         self.extra = extra
         self.source = source
         self._sound = False
+        self._kept: dict[Hashable, Any] = {}
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -162,6 +166,16 @@ class Graph(Displayed):
             extra=self.extra,
             source=self.source,
         )
+
+    def kept(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return what ``compute`` gives at the first call with this key; it lives as long as the graph.
+
+        This is for what depends on the graph alone, and takes long.
+        """
+        if key not in self._kept:
+            self._kept[key] = compute()
+        found: T = self._kept[key]
+        return found
 
     @cached_property
     def readers(self) -> Mapping[str, tuple[str, ...]]:

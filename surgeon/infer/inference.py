@@ -62,6 +62,12 @@ class _Facts(NamedTuple):
 _NOTHING = _Facts(())
 
 
+def infer(graph: Graph, feeds: Mapping[str, TensorSpec] | None = None) -> Inference:
+    """Return the :class:`Inference` of a graph, the same one each time that ``feeds`` are the same."""
+    key = (Inference, tuple(sorted((feeds or {}).items(), key=lambda item: item[0])))
+    return graph.kept(key, lambda: Inference(graph, feeds))
+
+
 class Inference:
     """Lazily computed specs and constant values of a graph's tensors.
 

@@ -154,7 +154,8 @@ def _loadable(graph: Graph, fetches: Sequence[Ref]) -> Graph:
 
 
 def _released(node: Node) -> Node:
-    node = replace(node.with_attr("_class", None), device="")
+    if node.device or "_class" in node.attrs:
+        node = replace(node.with_attr("_class", None), device="")
     shape = node.attrs.get("shape")
     if node.op in PLACEHOLDERS and isinstance(shape, Shape) and shape.dims:
         return node.with_attr("shape", Shape((None, *shape.dims[1:])))

@@ -17,7 +17,7 @@ from surgeon.families import DerivationContext, Family, nearest_family
 from surgeon.families.fields import FieldReview, review_fields
 from surgeon.graph import DType, Graph, Node, Ref, Shape
 from surgeon.graph.op_sets import PLACEHOLDERS, UNSET_PLACEHOLDERS
-from surgeon.infer import Inference
+from surgeon.infer import infer
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
 from surgeon.runners.detections import Detections, detections_of_original, detections_of_plugin, most_kept
@@ -85,7 +85,7 @@ class GraphPair:
         self.match = Correspondence(plan, recipe)
         self.target, self.decoding = plan.target, plan.decoding
         self.runner = _RewrittenGraph.of_plan(plan, recipe, catalog)
-        self.inference = Inference(self.graph)
+        self.inference = infer(self.graph)
         self.original = TensorFlowRunner(self.graph, self._fetches())
 
     @cached_property

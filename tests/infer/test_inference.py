@@ -350,13 +350,13 @@ def test_hostile_shapes_have_specs_and_no_values(name: str) -> None:
     )
     graph = Graph([big, *parse_graph(HUGE)])
     inference = Inference(graph)
-    began = time.monotonic()
+    began = time.process_time()
     assert str(inference.spec(Ref(name))) == SPECS[name]
     assert inference.value(Ref(name)) is None
     with pytest.raises(SurgeonError) as caught:
         evaluate(graph, [Ref(name)])
     assert code_of(caught) == ("I104" if name == "bad" else "I103")
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
     if name == "shape":
         assert inference.shape_value(Ref("shape")) == (None, 4)
 
@@ -385,11 +385,11 @@ def chain(op: str = "Identity") -> Graph:
 def test_a_long_chain_needs_no_recursion() -> None:
     graph = chain("Neg")
     inference = Inference(graph)
-    began = time.monotonic()
+    began = time.process_time()
     assert str(inference.spec(Ref(f"n{CHAIN - 1}"))) == "float32[2,3]"
     assert inference.value(Ref(f"c{CHAIN // 4 - 1}")).tolist() == [-1.0] * 3
     assert evaluate(graph, [Ref(f"c{CHAIN // 4 - 1}")])[0].tolist() == [-1.0] * 3
-    assert time.monotonic() - began < 60
+    assert time.process_time() - began < 60
     with pytest.raises(SurgeonError) as caught:
         evaluate(graph, [Ref(f"c{CHAIN // 4 - 1}")], max_nodes=1000)
     assert code_of(caught) == "I103"
@@ -400,11 +400,11 @@ def test_asking_for_every_value_of_a_chain_is_linear() -> None:
     nodes = [const("c0", np.ones(5000), "float32"), placeholder("n0", 5000)]
     nodes += [node(f"{p}{i}", "Neg", f"{p}{i - 1}", T=DType.FLOAT32) for p in "cn" for i in range(1, count)]
     inference = Inference(Graph(nodes), max_elements=1 << 40)
-    began = time.monotonic()
+    began = time.process_time()
     for p in "cn":
         for i in reversed(range(count)):
             assert (inference.value(Ref(f"{p}{i}")) is None) == (p == "n")
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_cycles_end() -> None:

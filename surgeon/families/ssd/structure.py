@@ -21,7 +21,7 @@ from surgeon.families.parts.walk import data_inputs
 from surgeon.graph import Node, Ref, Shape, TensorSpec
 from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.graph.reach import varying
-from surgeon.infer import Inference
+from surgeon.infer import Inference, infer
 
 
 class Structure(Family):
@@ -43,7 +43,7 @@ class Structure(Family):
             dims = (dims[0] if dims is not None else None, *found)
         if dims is None:
             return self._sizes
-        return Inference(self.graph, {str(ref): TensorSpec(spec.dtype, Shape((dims[0] or 1, *dims[1:])))})
+        return infer(self.graph, {str(ref): TensorSpec(spec.dtype, Shape((dims[0] or 1, *dims[1:])))})
 
     def _network_dims(self) -> tuple[int, int, int] | None:
         """Return height, width and channels of the network's input where what makes it tells them."""
@@ -51,7 +51,7 @@ class Structure(Family):
 
     @cached_property
     def _sizes(self) -> Inference:
-        return self._given or Inference(self.graph)
+        return self._given or infer(self.graph)
 
     @cached_property
     def _varying(self) -> set[str]:
