@@ -11,7 +11,7 @@ from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error
 from surgeon.display import Displayed
 from surgeon.families import Derivation
-from surgeon.graph import Add, Edit, Graph, Ref, Rewire, SetOutputs, apply_edits
+from surgeon.graph import Add, Edit, Graph, Node, Ref, Rewire, SetOutputs, apply_edits
 from surgeon.infer import Inference
 from surgeon.language import Image, Recipe
 from surgeon.rewrite.decoding import Decoding
@@ -108,7 +108,7 @@ def plan(
         now = after
     _check_outputs(recipe, now)
     inference = Inference(now, rules=catalog.rules())
-    _check_plugins(recipe, inference, catalog)
+    _check_plugins(recipe, inference, catalog, prepared.decoding)
     return Plan(
         recipe.name,
         target.name if target else "",
@@ -248,8 +248,11 @@ def _check_outputs(recipe: Recipe, graph: Graph) -> None:
         )
 
 
-def _check_plugins(recipe: Recipe, result: Inference, catalog: Catalog) -> None:
-    """Check every plugin node of the result: number of inputs, and what its shape rule says of them."""
+def _check_plugins(recipe: Recipe, result: Inference, catalog: Catalog, decoding: Decoding | None) -> None:
+    """Check every plugin node of the result: number of inputs, and what its shape rule says of them.
+
+    Where boxes are decoded in front of a plugin, the rule is asked about what is decoded.
+    """
     problems: list[Diagnostic] = []
     for node in result.graph:
         spec = catalog.get(node.op) if node.op in catalog else None
@@ -269,13 +272,25 @@ def _check_plugins(recipe: Recipe, result: Inference, catalog: Catalog) -> None:
             )
             continue
         try:
-            spec.output_specs(dict(node.attrs), [result.spec(ref) for ref in node.inputs])
+            read = _undecoded(spec, node, result.graph, decoding)
+            spec.output_specs(dict(node.attrs), [result.spec(ref) for ref in read])
         except SurgeonError as exc:
             problems += [
                 replace(d, where=d.where if isinstance(d.where, Span) else where) for d in exc.diagnostics
             ]
     if problems:
         raise SurgeonError(*problems)
+
+
+def _undecoded(spec: PluginSpec, node: Node, graph: Graph, decoding: Decoding | None) -> tuple[Ref, ...]:
+    """Return what a plugin node reads, or would read if nothing decoded boxes in front of it."""
+    if decoding is None or node.name != decoding.node or decoding.encodings not in graph:
+        return node.inputs
+    ports = spec.inputs_by_port(node)
+    entries = {ports["loc"]: graph[decoding.encodings].inputs[0]}
+    if decoding.scores in graph:
+        entries[ports["conf"]] = graph[decoding.scores].inputs[0]
+    return tuple(entries.get(ref, ref) for ref in node.inputs)
 
 
 def _arity(spec: PluginSpec, count: int) -> str:

@@ -136,6 +136,16 @@ def test_what_cannot_be_decoded_is_told(graph, more: str, reason: str) -> None:
     assert reason in found.message and "r.yaml" in str(found.where) and "decode: plugin" in found.help[0]
 
 
+def test_sizes_that_do_not_fit_are_refused_as_without(graph) -> None:
+    for more in (
+        "parameters: {num_classes: 3}\n",  # without the background
+        "anchors: plugin\nnodes: {GridAnchor: {fields: {aspectRatios: [1.0, 2.0, 0.5, 3.0]}}}\n",
+        "anchors: plugin\nnodes: {GridAnchor: {fields: {numLayers: 5, featureMapShapes: [6, 3, 2, 1, 1]}}}\n",
+    ):
+        for choice in ("graph", "plugin"):
+            assert "anchors" in str(refused("C109", graph(), more, decode=choice).render())
+
+
 def test_without_a_plugin_that_decodes_nothing_can_be_decoded(tmp_path: Path) -> None:
     model = tmp_path / "lenet.pb"
     model.write_bytes(build_lenet())
