@@ -1,10 +1,10 @@
-# Targets: demo, test, test-all, test-tensorrt, coverage, lint, docs, dist, bench, replay, clean.
+# Targets: demo, engines, test, test-all, test-versions, test-tensorrt, coverage, lint, docs, dist, bench, replay, clean.
 # Of the tests: make test ROOM=steps takes one folder of tests/, make test FAST=1 leaves slow tests out; both may be given.
 # Another interpreter: make PYTHON=/path/to/python3 test
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all test-tensorrt coverage lint docs dist bench replay clean
+.PHONY: demo engines test test-all test-versions test-tensorrt coverage lint docs dist bench replay clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,18 +15,23 @@ WORKERS ?= 2
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 CHOSEN = $(if $(ROOM),tests/$(ROOM)) -m "$(if $(FAST),not slow and )not exhaustive"
 
-# The first interpreter from 3.10 to 3.12 that can make a virtual environment; one given by hand is taken as it is.
-PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
-	$$p -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
-	&& { echo $$p; break; }; done)
+# The first interpreter of these versions that can make a virtual environment. The machine may keep some outside of PATH.
+first_python = $(shell for v in $(1); do \
+	for p in python$$v python3 $(HOME)/.pyenv/versions/$$v.*/bin/python /opt/python/$$v*/bin/python; do \
+		$$p -c "import sys, ensurepip, venv; sys.exit('%d.%d' % sys.version_info[:2] != '$$v')" 2>/dev/null \
+		&& { echo $$p; exit; }; done; done)
 
-# TensorRT 8.5.3.1 has wheels up to Python 3.10. The machine may keep one outside of PATH.
+# TensorRT 8.5.3.1 has wheels up to Python 3.10, which comes first where engines are wanted: for 'make engines', and where
+# there is a GPU. An interpreter given by hand is taken as it is.
 VENV_TENSORRT := .venv-tensorrt
-PYTHON310 ?= $(shell for p in python3.10 $(HOME)/.pyenv/versions/3.10.*/bin/python /opt/python/3.10*/bin/python; do \
-	$$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info[:2] != (3, 10))' 2>/dev/null && { echo $$p; break; }; done)
+PYTHON310 ?= $(call first_python,3.10)
+ENGINES = $(or $(filter engines,$(MAKECMDGOALS)),$(shell nvidia-smi -L 2>/dev/null | grep -om1 GPU))
+ORDER = $(if $(ENGINES),3.10 3.12 3.11 3.13,3.12 3.11 3.10 3.13)
+PYTHON ?= $(call first_python,$(ORDER))
+CHOICE = $(if $(filter file,$(origin PYTHON)),the first found of $(ORDER); TensorRT 8.5.3.1 has wheels up to 3.10,as asked for)
 
 define NO_PYTHON
-echo "error: no Python 3.10, 3.11 or 3.12 that can make a virtual environment was found." >&2; \
+echo "error: no Python from 3.10 to 3.13 that can make a virtual environment was found." >&2; \
 echo "help: on Debian and Ubuntu: apt-get install python3 python3-venv" >&2; \
 echo "help: or name an interpreter: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),demo)" >&2; \
 exit 1
@@ -35,6 +40,10 @@ endef
 # A real run: from the graph to the file for TensorRT.
 demo: $(VENV)/installed-tensorflow
 	$(BIN)/surgeon demo
+
+# TensorRT beside the rest, so that engines can be built.
+engines: $(VENV)/installed-tensorrt
+	$(BIN)/surgeon doctor
 
 # Two hash seeds: an order that comes from a set differs between them. The whole suite runs last.
 test: $(VENV)/installed-dev
@@ -46,6 +55,11 @@ endif
 # With the tests that take minutes together: Model Explorer in a browser, a training, one commit recorded twice.
 test-all: $(VENV)/installed-dev
 	PYTHONHASHSEED=0 $(PYTEST)
+
+# Everything on every supported Python, and on the first with the lowest versions that setup.cfg declares: some hours.
+test-versions:
+	@status=0; for versions in "3.10 lowest" "3.10 newest" "3.11 newest" "3.12 newest" "3.13 newest"; do \
+		.ci/versions $$versions whole || status=1; done; exit $$status
 
 # Lines and branches that the tests reach, a total for each room, then each file in build/coverage/index.html.
 # Child processes are not measured.
@@ -115,18 +129,26 @@ replay: $(VENV)/installed-dev
 	$(BIN)/python bench/replay.py record -o build/replay/$$(git rev-parse --short HEAD).json.gz
 
 clean:
-	rm -rf $(VENV) $(VENV_TENSORRT) build dist .coverage docs/site notebooks/work *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV_TENSORRT) .venv-versions build dist .coverage docs/site notebooks/work *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then $(NO_PYTHON); fi
-	@echo "$(VENV): $$($(PYTHON) --version)"
+	@echo "$(VENV): $$($(PYTHON) --version), $(CHOICE)"
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed-tensorflow: setup.cfg pyproject.toml | $(VENV)/bin/python
 	@echo "installing the package with TensorFlow for the CPU (a few minutes, once)"
 	@$(BIN)/python -m pip uninstall -q -y --disable-pip-version-check surgeon 2> /dev/null  # the old name
 	$(PIP) --editable '.[tensorflow,pictures]'
+	@touch $@
+
+$(VENV)/installed-tensorrt: $(VENV)/installed-tensorflow
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] > (3, 10))' || { \
+		echo "error: $(VENV) is of $$($(BIN)/python --version), and TensorRT 8.5.3.1 has wheels up to Python 3.10" >&2; \
+		echo "help: install Python 3.10, then make clean engines" >&2; exit 1; }
+	@echo "installing TensorRT 8.5.3.1 (1.5 GB, once)"
+	$(PIP) --editable '.[tensorrt]'
 	@touch $@
 
 $(VENV)/installed-dev: setup.cfg pyproject.toml | $(VENV)/bin/python

@@ -96,6 +96,13 @@ def test_no_extra_installs_nothing_without_a_word() -> None:
     assert [name for name, text in extras.items() if "python_version" in text] == []
 
 
+def test_the_page_on_installing_has_a_row_for_each_extra() -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ")]
+    named = {name for row in rows for name in re.findall(r"`([a-z]+)`", row)}
+    assert set(setup_cfg()["options.extras_require"]) <= named
+
+
 def test_a_checkout_is_installed_from_its_path() -> None:
     assert (
         install_command("onnx", "pictures")

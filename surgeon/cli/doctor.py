@@ -178,9 +178,9 @@ def _mark(state: str) -> str:
 
 def _python() -> Observation:
     version = ".".join(map(str, sys.version_info[:3]))
-    fine = (3, 10) <= sys.version_info[:2] <= (3, 12)
+    fine = (3, 10) <= sys.version_info[:2] <= (3, 13)
     return Observation(
-        "Python", "ok" if fine else "broken", version if fine else f"{version}; expected 3.10, 3.11 or 3.12"
+        "Python", "ok" if fine else "broken", version if fine else f"{version}; expected 3.10 to 3.13"
     )
 
 

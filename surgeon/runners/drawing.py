@@ -172,7 +172,7 @@ def _name(
 
     Within the picture.
     """
-    _, _, width, height = (int(value) for value in pen.textbbox((0, 0), text, font=font))
+    _, _, width, height = (int(value) for value in font.getbbox(text))
     left = max(0, min(corner[0], size[0] - width - 5))
     top = min(corner[1], size[1] - height - 5) if below else max(0, corner[1] - height - 4)
     pen.rectangle((left, top, left + width + 5, top + height + 4), fill=colour)

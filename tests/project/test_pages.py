@@ -45,6 +45,8 @@ LIBRARIES = {
     "NumPy": "numpy",
     "protobuf": "protobuf",
     "pydantic": "pydantic",
+    "PyYAML": "pyyaml",
+    "regex": "regex",
     "TensorFlow for the CPU": "tensorflow-cpu",
     "Pillow": "pillow",
     "tf2onnx": "tf2onnx",
