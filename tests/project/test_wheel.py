@@ -16,7 +16,18 @@ from built_wheel import ROOT, SOURCES, build, run, source_copy
 from packaging.metadata import ExceptionGroup, Metadata
 
 METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt"}
-EXTRAS = {"pictures", "training", "tensorflow", "onnx", "tensorrt", "notebooks", "view", "docs", "dev"}
+EXTRAS = {
+    "completion",
+    "pictures",
+    "training",
+    "tensorflow",
+    "onnx",
+    "tensorrt",
+    "notebooks",
+    "view",
+    "docs",
+    "dev",
+}
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
 
