@@ -20,7 +20,7 @@ from surgeon.installation import EXTRAS, TENSORRT, help_for, install_command, pi
 ROOT = Path(__file__).resolve().parents[1]
 
 STRANGER = re.compile(
-    r"(?<![-\w./@])surgeon\[[a-z]|pip3? install[^\n&|;]*[\s'\"]surgeon(?=['\"`\s=<>~!;,)]|$)"
+    r"(?<![-\w./@])surgeon\[[a-z]|pip3? install[^\n&|;]*[ \t'\"]surgeon(?=['\"`\s=<>~!;,)]|$)"
 )
 """A command that would install the 'surgeon' of a package index, which is another project."""
 
