@@ -55,8 +55,6 @@ def test_every_shipped_plugin_has_its_code() -> None:
     }
     own = [
         "SurgeonActivation",
-        "SurgeonDetection",
-        "SurgeonDetectionDynamic",
         "SurgeonResizeBilinear",
         "SurgeonSlice",
         "SurgeonTile",

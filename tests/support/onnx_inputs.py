@@ -22,7 +22,10 @@ from surgeon.graph import DType, TensorSpec
 
 CATALOG = load_catalog()
 
-ADAPTED = {("NMS_TRT", "count"): np.int32, ("NMSDynamic_TRT", "count"): np.int32}
+ADAPTED = {
+    (op, "count"): np.int32
+    for op in ("NMS_TRT", "NMSDynamic_TRT", "SurgeonDetection", "SurgeonDetectionDynamic")
+}
 """Outputs whose float32 elements are bits of another type: a rendering gives that type."""
 
 STATIC: frozenset[str] = frozenset()
@@ -34,6 +37,10 @@ REFUSED: Mapping[tuple[str, str], str] = {
     ("BatchedNMS_TRT", "pixels-without-caffe-semantics"): "X161",
     ("BatchedNMSDynamic_TRT", "pixels-without-caffe-semantics"): "X161",
     ("PyramidROIAlign_TRT", "no-offset"): "X170",
+    ("SurgeonDetection", "soft-suppression"): "X161",
+    ("SurgeonDetection", "soft-suppression-that-drops"): "X161",
+    ("SurgeonDetection", "other-sigma"): "X161",
+    ("SurgeonDetection", "lowered-where-dropped"): "X161",
 }
 """Cases and negative controls, by op and name, that a rendering refuses, with the code of the refusal."""
 
@@ -362,6 +369,62 @@ def _nms(random: np.random.Generator) -> list[Sample]:
         *samples,
         Sample("own-anchors", own, ssd(random, own, own_anchors=True)),
         Sample("anchors-of-the-first", NMS, ssd(random, NMS, own_anchors=True)),
+    ]
+
+
+DETECTION = {
+    "classes": 6,
+    "background": 0,
+    "shareLocation": 1,
+    "scoreConverter": 0,
+    "scoreThreshold": 0.05,
+    "iouThreshold": 0.4,
+    "maxPerClass": 30,
+    "maxTotal": 40,
+    "clip": 1,
+    "dropEmpty": 1,
+}
+
+
+def heads(random: np.random.Generator, fields: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+    """Return encodings, scores and anchors for SurgeonDetection: 80 anchors, some of which reach far outside."""
+    classes, anchors = fields["classes"], 80
+    each = 1 if fields["shareLocation"] else classes
+    centres = corners(random, anchors, low=-0.3, high=1.3).reshape(-1)
+    variances = np.tile(np.float32([0.1, 0.12, 0.2, 0.25]), anchors)
+    if fields.get("coding", 1):
+        boxes = normal(random, 2, anchors * each * 4, 1, 1, scale=1.0)
+    else:
+        boxes = corners(random, 2, anchors * each, low=-0.3, high=1.3).reshape(2, -1, 1, 1)
+    found = scores(random, 2, anchors, classes).reshape(2, -1, 1, 1)
+    return boxes, found, np.stack([centres, variances]).astype(np.float32).reshape(1, 2, -1, 1)
+
+
+@generator("SurgeonDetection", "SurgeonDetectionDynamic")
+def _detection(random: np.random.Generator) -> list[Sample]:
+    more: dict[str, dict[str, Any]] = {
+        "clipped-first": {},
+        "clipped-afterwards": {"clip": 2, "dropEmpty": 0},
+        "not-clipped": {"clip": 0, "dropEmpty": 0},
+        "empty-dropped-afterwards": {"clip": 2, "dropEmpty": 2},
+        "a-cap-for-each-class": {"maxPerClass": 3},
+        "one-for-all": {"classAgnostic": 1, "iouThreshold": 0.2},
+        "one-for-all-with-own-boxes": {"classAgnostic": 1, "shareLocation": 0, "iouThreshold": 0.2},
+        "one-for-all-between": {"classAgnostic": 1, "background": 2, "dropEmpty": 2, "clip": 2},
+        "own-boxes": {"shareLocation": 0},
+        "own-boxes-between": {"shareLocation": 0, "background": 3, "clip": 2, "dropEmpty": 2},
+        "own-boxes-as-they-are": {"shareLocation": 0, "coding": 0, "background": -1},
+        "boxes-as-they-are": {"coding": 0},
+        "logistic": {"scoreConverter": 1, "scoreThreshold": 0.6, "scoreScale": 2.0},
+        "softmax": {"scoreConverter": 2, "scoreThreshold": 0.1, "scoreScale": 3.0},
+        "more-rows-than-boxes": {"maxTotal": 600, "maxPerClass": 600},
+        "nothing": {"scoreThreshold": 1.5},
+        "background-alone": {"classes": 1},
+        "one-class": {"classes": 1, "background": -1, "shareLocation": 0},
+    }
+    return [
+        Sample(name, {**DETECTION, **fields}, heads(random, {**DETECTION, **fields}))
+        for name, fields in more.items()
     ]
 
 
