@@ -5,16 +5,21 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from surgeon.zoo import demo
+
 README = Path(__file__).resolve().parents[2] / "README.md"
 NOT_RUN = ("make", "git", "pip", "python3 -m venv", "python -m pip", "source")
+NEED_TENSORRT = ("surgeon build",)
 LIMIT_S = 300
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("readme")]
@@ -53,6 +58,12 @@ def commands(markdown: str) -> list[Command]:
         elif inside:
             output.append(line.rstrip())
     return found
+
+
+def section(markdown: str, heading: str) -> str:
+    """Return a section of the second level, on the lines where it stands."""
+    (found,) = re.finditer(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", markdown, re.S | re.M)
+    return "\n" * markdown.count("\n", 0, found.start()) + found[0]
 
 
 def matches(expected: str, shown: str) -> bool:
@@ -102,10 +113,23 @@ def test_the_readme_shows_the_program() -> None:
     )
 
 
-def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
-    for command in commands(README.read_text(encoding="utf-8")):
-        if command.is_run:
+@pytest.mark.parametrize("heading", ["Your own model", "A tour of five minutes"])
+def test_the_commands_of_the_readme_work(tmp_path: Path, heading: str) -> None:
+    model = demo.demo_model(tmp_path / "own")
+    shutil.copy(model.model, tmp_path / "model.pb")
+    shutil.copytree(model.pictures, tmp_path / "pictures")
+    for command in commands(section(README.read_text(encoding="utf-8"), heading)):
+        if command.text.startswith(NEED_TENSORRT) and find_spec("tensorrt") is None:
+            status, shown = execute(command, tmp_path)
+            assert status == 1 and "error[E108]" in shown
+        else:
             assert failure_of(command, tmp_path) is None
+
+
+def test_every_command_of_the_readme_is_run() -> None:
+    text = README.read_text(encoding="utf-8")
+    run = section(text, "Your own model") + section(text, "A tour of five minutes")
+    assert not [command.text for command in commands(text) if command.is_run and command.text not in run]
 
 
 def files_of(markdown: str) -> dict[str, str]:
