@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
 Row = tuple[str, int, str]
 """The name of a field, its number and its kind.
 
@@ -27,6 +25,8 @@ def message_classes(
 
     The name of a nested message has a dot, and stands behind the message that it is nested in.
     """
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
     file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
     for name, values in (enums or {}).items():
         enum = file.enum_type.add(name=name)
