@@ -63,6 +63,7 @@ def picture() -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(7)
     centre, half = random.random((BOXES, 2)), random.uniform(0.05, 0.2, (BOXES, 2))
     boxes = np.concatenate([centre - half, centre + half], 1).astype(np.float32)
+    boxes[::5] = boxes[1::5]  # some are the same
     return boxes, random.random((BOXES, 4), dtype=np.float32)
 
 
@@ -74,7 +75,7 @@ def picture() -> tuple[np.ndarray, np.ndarray]:
         {"maxPerClass": 5},
         {"maxTotal": 500, "maxPerClass": 500},
         {"softSigma": 0.5, "iouThreshold": 1.0},
-        {"softSigma": 0.2, "iouThreshold": 0.6},
+        {"softSigma": 0.2, "iouThreshold": 1.0, "maxTotal": 500, "maxPerClass": 500},
         {"softSigma": 0.5, "iouThreshold": 1.0, "maxPerClass": 6, "scoreThreshold": 0.5},
     ],
 )
@@ -84,8 +85,10 @@ def test_it_keeps_what_tensorflow_keeps(
     rows, wanted = found(changes, *picture), expected(changes, *picture)
     assert rows.shape == (len(wanted), 7) and len(wanted)
     assert np.allclose(rows[:, 1:], wanted, rtol=0, atol=ROUNDING)
-    # A control: another threshold of overlap keeps other boxes.
-    assert not np.array_equal(rows[:, 1:], expected(changes | {"iouThreshold": 0.01}, *picture))
+    # A control: another threshold of overlap, or another sigma, keeps other boxes.
+    other = {"iouThreshold": 0.01, "softSigma": changes.get("softSigma", 0.0) / 3}
+    control = expected(changes | other, *picture)
+    assert len(control) != len(rows) or not np.allclose(rows[:, 1:], control, rtol=0, atol=0.01)
 
 
 def test_a_best_class_for_each_box(picture: tuple[np.ndarray, np.ndarray]) -> None:

@@ -285,7 +285,13 @@ def test_no_number_that_is_typed_hides_what_the_plugin_cannot_do(zoo_graph, edit
     for recipe in ("ssd_nvidia_numbers", "ssd"):
         found = refused("D119", soft, recipe)
         assert "soft suppression" in found.message and isinstance(found.where, Span)
+    native = fields(planned(soft, more="suppression: native\n"))
+    assert (native["softSigma"], native["iouThreshold"]) == (0.5, 1.0)
     # EfficientNMS_TRT suppresses over all classes where its field says so; it has no soft suppression either.
     catalog = load_catalog()
     assert catalog["EfficientNMS_TRT"].lacks == ("soft_sigma",)
-    assert all(catalog[op].lacks for op in catalog if catalog[op].detections)
+    detecting = [op for op in catalog if catalog[op].detections]
+    assert [op for op in detecting if not catalog[op].lacks] == [
+        "SurgeonDetection",
+        "SurgeonDetectionDynamic",
+    ]

@@ -60,6 +60,17 @@ def _refused(context: DerivationContext, field: str, but: str, finding: Finding[
     )
 
 
+def iou_threshold(context: DerivationContext) -> Derived:
+    """Return the overlap above which a box is dropped: 1 where TensorFlow lowers scores instead, and so drops
+    none.
+    """
+    original = context.family.postprocessing
+    soft = original.soft_sigma
+    if soft.value > 0:
+        return Derived(1.0, ("soft suppression of TensorFlow drops no box by its overlap", *soft.evidence))
+    return Derived(original.iou_threshold.value, original.iou_threshold.evidence)
+
+
 def share_location(context: DerivationContext) -> Derived:
     """Return 1: one box of an anchor is shared by all classes, as the heads' channels show."""
     return Derived(1, context.family.postprocessing.boxes.evidence)
@@ -88,7 +99,7 @@ DERIVATIONS: Mapping[str, Callable[[DerivationContext], Derived]] = {
     "scoreScale": score_scale,
     "scoreThreshold": _as_it_is(lambda original: original.score_threshold),
     "scoreAtLeast": _as(lambda original: original.score_sense, SENSES.__getitem__),
-    "iouThreshold": _as_it_is(lambda original: original.iou_threshold),
+    "iouThreshold": iou_threshold,
     "softSigma": _as_it_is(lambda original: original.soft_sigma),
     "classAgnostic": _as(lambda original: original.class_agnostic, int),
     "maxPerClass": _as_it_is(lambda original: original.max_per_class),

@@ -63,10 +63,10 @@ def soft_nms(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which of float32[n, 4] are kept, int64[k], and their lowered scores, float32[k], best first.
 
-    As NonMaxSuppressionV5 of TensorFlow does it: each kept box multiplies the score of every other by
-    exp(-overlap^2 / (2 ``sigma``)), or by 0 where their overlap is above ``threshold``. A score that is
-    lowered must stay above ``least``. Boxes whose score is -inf are no candidates. Among equal scores the
-    lower box comes first. The search ends with ``limit`` kept boxes.
+    Each kept box multiplies the score of every other by exp(-overlap^2 / (2 ``sigma``)), or by 0 where their
+    overlap is above ``threshold``; with 1, as NonMaxSuppressionV5 of TensorFlow does it, whatever threshold
+    it is given. A score that is lowered must stay above ``least``. Boxes whose score is -inf are no
+    candidates. Among equal scores the lower box comes first. The search ends with ``limit`` kept boxes.
     """
     left = scores.astype(np.float32)
     kept: list[int] = []
