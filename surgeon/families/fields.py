@@ -161,7 +161,10 @@ def _class_cap(context: DerivationContext) -> Iterator[Diagnostic]:
                 f"'{context.node}' bounds the total alone",
                 context.recipe.span("nodes", context.node, "plugin"),
                 (*per_class.evidence, *total.evidence),
-                ("verify with pictures in which one class occurs more often than that",),
+                (
+                    "write 'suppression: native', which bounds both, or verify with pictures in which one "
+                    "class occurs more often than that",
+                ),
                 Severity.WARNING,
             )
 
@@ -210,9 +213,10 @@ def check_lacks(context: DerivationContext, name: str, plugin: PluginSpec) -> No
 
 
 _WITHOUT: Mapping[Lack, str] = {
-    "soft_sigma": "export the model with 'soft_nms_sigma: 0.0' in its pipeline.config, if accuracy allows",
-    "class_agnostic": "put in a plugin that can, such as EfficientNMS_TRT with 'class_agnostic: 1', or "
-    "export the model with suppression class by class",
+    "soft_sigma": "write 'suppression: native': SurgeonDetection does that, in ONNX without plugins, too; or "
+    "export the model with 'soft_nms_sigma: 0.0' in its pipeline.config, if accuracy allows",
+    "class_agnostic": "write 'suppression: native': SurgeonDetection does that, in ONNX without plugins, "
+    "too; or export the model with suppression class by class",
 }
 
 

@@ -24,6 +24,9 @@ Sense: TypeAlias = Literal["above", "at least"]
 Clipping: TypeAlias = Literal["before", "after", "none"]
 
 
+_NONE: Finding[bool] = Finding(False, ())
+
+
 @dataclass(frozen=True)
 class Postprocessing:
     """What a detector computes between its heads and its detections, each value with its evidence.
@@ -77,6 +80,9 @@ class Postprocessing:
 
     drops_empty: Finding[bool]
     """Whether boxes without an area are dropped before suppression."""
+
+    drops_empty_after: Finding[bool] = _NONE
+    """Whether boxes without an area are dropped after suppression, so that others take their rows."""
 
 
 _DIFFERENCES: Mapping[Lack, str] = {

@@ -80,6 +80,7 @@ def test_everything_is_found(zoo_graph, date):
     )
     assert found.clip.value == ("after" if date == "2019" else "before")
     assert found.drops_empty.value is (date != "2019") and found.score_sense.value == "above"
+    assert found.drops_empty_after.value is (date == "2019")
     assert dict(found.outputs.value) == {
         port: Ref(name)
         for port, name in (
@@ -168,6 +169,7 @@ def test_structure_tells_where_names_do_not(zoo_graph, date):
         "boxes_per_location",
         "clip",
         "drops_empty",
+        "drops_empty_after",
         "score_sense",
         "score_converter",
         "label_offset",

@@ -140,3 +140,17 @@ def test_swapped_coordinates_are_noticed(model: Path, decoders) -> None:
     }
     decoder = DecodedInFront(plan.result.replace(nodes), plan.decoding, ports)
     assert compare_decoded(decoder, zeros, Limits(), "boxes", "zeros")[0].outcome is Outcome.FAILED
+
+
+def test_boxes_dropped_after_suppression_are_followed_in_standard_operators(
+    zoo_ssd: Callable[..., Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime runs the file")
+    late, file = zoo_ssd("2019", **SMALL), tmp_path / "ssd.onnx"
+    recipe = surgeon.parse_recipe("recipe: 1\nname: r\nextends: [ssd]\nsuppression: native\n")
+    reference = surgeon.verify(recipe, late, target="onnx@onnxruntime")
+    assert reference.passed and reference.excuses == {}
+    converted = surgeon.convert(recipe, late, file)
+    assert {plugin.rendering for plugin in converted.plugins} == {"standard"}
+    in_runtime = surgeon.verify(recipe, late, onnx=file)
+    assert in_runtime.passed and in_runtime.excuses == {}

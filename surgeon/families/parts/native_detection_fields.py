@@ -46,6 +46,14 @@ def score_scale(context: DerivationContext) -> Derived:
     return Derived(scale.value, scale.evidence)
 
 
+def drop_empty(context: DerivationContext) -> Derived:
+    """Return when boxes without an area are dropped."""
+    original = context.family.postprocessing
+    if not original.drops_empty.value and original.drops_empty_after.value:
+        return Derived(2, original.drops_empty_after.evidence)
+    return Derived(int(original.drops_empty.value), original.drops_empty.evidence)
+
+
 def _refused(context: DerivationContext, field: str, but: str, finding: Finding[Any]) -> SurgeonError:
     softmax = context.feeding("conf", "Softmax")
     return context.fail(
@@ -105,5 +113,5 @@ DERIVATIONS: Mapping[str, Callable[[DerivationContext], Derived]] = {
     "maxPerClass": _as_it_is(lambda original: original.max_per_class),
     "maxTotal": _as_it_is(lambda original: original.max_total),
     "clip": _as(lambda original: original.clip, CLIPPINGS.__getitem__),
-    "dropEmpty": _as(lambda original: original.drops_empty, int),
+    "dropEmpty": drop_empty,
 }

@@ -137,6 +137,32 @@ def empty_box_filter(graph: Graph, inference: Inference, node: Node) -> Node | N
     return None
 
 
+def empty_boxes_dropped_after(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Node | None:
+    """Return the operation that tells the boxes without an area among those that suppression leaves.
+
+    It compares areas with 0, or takes them for truth values. None where nothing does.
+    """
+    behind_suppression = _needed_after(graph, nodes)
+    for node in graph:
+        if node.name not in behind_suppression or not node.inputs:
+            continue
+        compares = node.op == "Greater" and number(inference, node.inputs[1]) == 0
+        converts = node.op == "Cast" and node.attrs.get("DstT") is DType.BOOL
+        if (compares or converts) and _is_area(graph, node.inputs[0]):
+            return node
+    return None
+
+
+def _is_area(graph: Graph, ref: Ref) -> bool:
+    """Return whether a tensor is the product of two differences."""
+    *_, last = trail(graph, ref)
+    product = graph[last.node]
+    if product.op != "Mul" or len(product.inputs) != 2:
+        return False
+    sides = [[*trail(graph, side)][-1] for side in product.inputs]
+    return all(graph[side.node].op == "Sub" for side in sides)
+
+
 def iou_thresholds(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
     """Yield the overlap above which each operation drops a box, as far as it is constant."""
     for node in nodes:

@@ -76,6 +76,7 @@ class SingleShotDetector(SuppressionFindings):
         "count",
         "clip",
         "drops_empty",
+        "drops_empty_after",
         "score_sense",
         "label_offset",
     )
@@ -175,6 +176,7 @@ class SingleShotDetector(SuppressionFindings):
             max_total=LazyFinding(lambda: self.max_total),
             clip=LazyFinding(lambda: self.clip),
             drops_empty=LazyFinding(lambda: self.drops_empty),
+            drops_empty_after=LazyFinding(lambda: self.drops_empty_after),
         )
 
     def joining_node(self, port: str) -> str:

@@ -15,6 +15,7 @@ from surgeon.families.parts.suppression import (
     Constant,
     clipped_after,
     empty_box_filter,
+    empty_boxes_dropped_after,
     iou_thresholds,
     most_in_all,
     most_per_class,
@@ -145,6 +146,14 @@ class SuppressionFindings(OutputFindings):
         compared = empty_box_filter(self.graph, self._sizes, first)
         if compared is None:
             return Finding(False, (f"'{first.name}' takes boxes whatever their area",))
+        return Finding(True, (f"'{compared.name}' ({compared.op}) keeps boxes with an area",))
+
+    @cached_property
+    def drops_empty_after(self) -> Finding[bool]:
+        """Whether boxes without an area are dropped after suppression, so that others take their rows."""
+        compared = empty_boxes_dropped_after(self.graph, self._sizes, self._suppressing)
+        if compared is None or self.drops_empty.value:
+            return Finding(False, ("no operation behind suppression asks for the area of a box",))
         return Finding(True, (f"'{compared.name}' ({compared.op}) keeps boxes with an area",))
 
     @cached_property
