@@ -46,7 +46,7 @@ def test_every_rule_of_the_graph_is_in_the_fields(graphs: dict[str, Graph]) -> N
     assert (fields["maxPerClass"], fields["maxTotal"], fields["softSigma"]) == (100, 100, 0.0)
     assert (fields["clip"], fields["dropEmpty"]) == (1, 1)
     later = node(recipe(), graphs["2019"]).attrs
-    assert (later["clip"], later["dropEmpty"]) == (2, 0)
+    assert (later["clip"], later["dropEmpty"]) == (2, 2)
 
 
 def test_the_target_decides_on_the_kind_of_batch(graphs: dict[str, Graph]) -> None:
