@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,9 @@ OPSETS = (13, 17)
 
 TensorRT 8.5 reads up to 17, and from 13 on axes are inputs of most operators.
 """
+
+
+BodyValue: TypeAlias = tuple[str, Any, Sequence["int | None"]]
 
 
 class Emitter:
@@ -72,3 +75,18 @@ class Emitter:
         """Return a name that is not taken."""
         self._count += 1
         return f"{self.prefix}/{what}_{self._count}"
+
+    def body(self, inputs: Sequence[BodyValue], outputs: Sequence[BodyValue]) -> Any:
+        """Return what was collected as the body of a Loop, a GraphProto.
+
+        A value is its name, its element type and its sizes, None for an open one.
+        """
+        convert = self._helper.np_dtype_to_tensor_dtype
+        values = [
+            [
+                self._helper.make_tensor_value_info(name, convert(np.dtype(dtype)), dims)
+                for name, dtype, dims in each
+            ]
+            for each in (inputs, outputs)
+        ]
+        return self._helper.make_graph(self.nodes, self.prefix, *values, self.initializers)

@@ -13,7 +13,7 @@ import numpy as np
 from surgeon.diagnostics import error
 from surgeon.formats.onnx.emitter import Emitter
 from surgeon.formats.onnx.lowering import PluginNode
-from surgeon.formats.onnx.shapes import batch_size, onnx_type, picture_numbers, sample_dims
+from surgeon.formats.onnx.shapes import batch_size, picture_numbers, sample_dims
 from surgeon.kernels.boxes import onnx as coding
 from surgeon.kernels.detection_output.numbers import TF_CENTER
 from surgeon.kernels.detection_output.onnx import NO_DETECTION
@@ -35,7 +35,6 @@ from surgeon.kernels.suppression.onnx import (
     objects,
     survivors,
 )
-from surgeon.optional import require
 
 _HARDLY = -1e29
 
@@ -208,7 +207,6 @@ class _SoftBody:
     def graph(self) -> Any:
         """Return the body of the Loop."""
         outer, every, fields = self.outer, self.every, self.fields
-        helper = require("onnx.helper", "writing ONNX")
         emit = Emitter(outer.name("round"), outer.opset)
         left, boxes = emit.name("left"), coding.ordered(outer, every.boxes)
         around = outer.op("Unsqueeze", boxes, outer.ints(1)) if every.shared else boxes
@@ -235,24 +233,16 @@ class _SoftBody:
         gone = emit.op("Where", emit.op("Greater", score, none), none, none)
         after = emit.op("ScatterElements", after, best, gone, axis=2)
         going = emit.op("Identity", emit.constant(True, np.bool_))
-        value = helper.make_tensor_value_info
         number, again = emit.name("number"), emit.name("again")
-        dims = [self.pictures, every.classes, every.each]
-        return helper.make_graph(
-            emit.nodes,
-            "round",
+        scores, one = [self.pictures, every.classes, every.each], [self.pictures, every.classes, 1]
+        return emit.body(
+            [(number, np.int64, []), (again, np.bool_, []), (left, np.float32, scores)],
             [
-                value(number, onnx_type(np.int64), []),
-                value(again, onnx_type(np.bool_), []),
-                value(left, onnx_type(np.float32), dims),
+                (going, np.bool_, []),
+                (after, np.float32, scores),
+                (score, np.float32, one),
+                (best, np.int64, one),
             ],
-            [
-                value(going, onnx_type(np.bool_), []),
-                value(after, onnx_type(np.float32), dims),
-                value(score, onnx_type(np.float32), [self.pictures, every.classes, 1]),
-                value(best, onnx_type(np.int64), [self.pictures, every.classes, 1]),
-            ],
-            emit.initializers,
         )
 
 
