@@ -82,7 +82,7 @@ def demo_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from surgeon.zoo import demo
 
     page = tmp_path_factory.mktemp("page") / "demo.html"
-    surgeon.view(demo.model_path(), "ssd", html=page)
+    surgeon.view(demo.model_path(), "ssd", decode="plugin", html=page)
     return page
 
 

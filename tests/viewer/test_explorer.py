@@ -38,7 +38,7 @@ def demo_report() -> ChangeReport:
     """Give the report of the demo detector, rewritten by the recipe for its kind."""
     from surgeon.zoo import demo
 
-    return surgeon.view(demo.model_path(), "ssd")
+    return surgeon.view(demo.model_path(), "ssd", decode="plugin")
 
 
 @pytest.fixture
@@ -367,7 +367,7 @@ def test_the_files_are_written_and_always_the_same(demo_report: ChangeReport, tm
 
     written = write_explorer(demo_report, tmp_path / "made" / "here")
     assert [path.name for path in written] == ["before.json", "after.json", "colours.json", "sync.json"]
-    again = explorer_files(surgeon.view(demo.model_path(), "ssd"))
+    again = explorer_files(surgeon.view(demo.model_path(), "ssd", decode="plugin"))
     assert {path.name: path.read_text() for path in written} == again
     assert explorer_files(replace(demo_report, recipe="other")) != again
     assert list(explorer_files(report_graph(demo_report.after.graph))) == ["graph.json", "colours.json"]
