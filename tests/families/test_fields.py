@@ -52,7 +52,7 @@ def test_every_field_is_the_graphs_own(zoo_graph, date):
         "min_scale": 0.15,
         "max_scale": 0.9,
     }
-    found = planned(zoo_graph(date, **options))
+    found = planned(zoo_graph(date, **options), more="decode: plugin\n")
     assert dict(fields(found)) | {"scoreBits": 0, "isBatchAgnostic": 0} == {
         "shareLocation": 1,
         "varianceEncodedInTarget": 0,
