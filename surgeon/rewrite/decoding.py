@@ -415,7 +415,7 @@ class _Builder:
     # --- single nodes
 
     def _name(self, name: str) -> str:
-        return self.context.graph.free_name(f"{self.name}/decode/{name}")
+        return self.context.graph.free_name(f"{self.name}/decode/{name}", self.context.recipe.nodes)
 
     def _put(self, name: str, op: str, inputs: Iterable[str], **more: Any) -> str:
         full = self._name(name)

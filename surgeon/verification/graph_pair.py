@@ -99,12 +99,12 @@ class GraphPair:
         """Return the rules that the references of some plugin nodes can change, in the order of trial.
 
         A recipe can avoid none of those of a plugin whose fields are what the graph says already; nodes with
-        ``changed`` fields are none of these. Rules that make no difference where boxes are decoded in front
-        of a plugin are left out there.
+        ``changed`` fields are none of these. Rules that make no difference where boxes are decoded and
+        clipped in front of a plugin are left out there.
         """
         references = {
             name: _fed_boxes(reference)
-            if self.decoding is not None and name == self.decoding.node
+            if self.decoding is not None and self.decoding.clips and name == self.decoding.node
             else reference
             for name, reference in self.runner.references.items()
         }
@@ -503,7 +503,7 @@ class GraphPair:
 
 
 def _fed_boxes(reference: Reference) -> Reference:
-    """Return a reference without the rules that make no difference where boxes are decoded in front of it."""
+    """Return a reference without the rules that make no difference where it is fed clipped boxes."""
     rules = {name: rule for name, rule in reference.counterfactuals.items() if not rule.of_decoding}
     return replace(reference, counterfactuals=rules)
 

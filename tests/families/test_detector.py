@@ -596,6 +596,9 @@ def test_one_operation_for_all(zoo_graph, edit):
         and found.class_agnostic.value is False
         and found.coder.value == (0.1, 0.1, 0.2, 0.2)
     )
+    for attrs in ({"clip_boxes": True}, {}):  # TensorFlow's default is True; it clips what it returns
+        clipping = edit.graph(found.graph, {"combined": lambda node, attrs=attrs: replace(node, attrs=attrs)})
+        assert Detector(clipping).clip.value == "after"
 
 
 # --- preprocessing --------------------------------------------------------------------------------------------

@@ -103,6 +103,14 @@ def test_names_do_not_change_from_one_conversion_to_the_next(graph) -> None:
     assert names[0] == names[1] and "NMS/decode/shift_x/by" in names[0]
 
 
+def test_nodes_of_the_recipe_keep_their_names(graph) -> None:
+    own = "nodes: {NMS/decode/boxes: {op: Relu, inputs: [concat_box_loc]}, NMS: {inputs: {loc: NMS/decode/boxes}}}\n"
+    found = planned(graph(), own).result
+    assert found is not None and found["NMS/decode/boxes"].op == "Relu"
+    assert found["NMS/decode/encodings"].inputs[0] == Ref("NMS/decode/boxes")
+    assert found["NMS"].inputs[0] == Ref("NMS/decode/boxes_1")
+
+
 def test_numbers_typed_for_the_plugin_go_on_counting(graph) -> None:
     typed = "nodes: {GridAnchor: {fields: {aspectRatios: [1.0, 2.0, 0.5, 3.0, 0.33]}}}\n"
     same = "nodes: {GridAnchor: {fields: {aspectRatios: [1.0, 2.0, 0.5, 3.0, 0.33333334]}}}\n"

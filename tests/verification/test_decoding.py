@@ -69,6 +69,11 @@ def test_the_plugin_alone_is_not_exact_there(model: Path) -> None:
     assert window.excused == {"clip-first": 2}
 
 
+def test_boxes_decoded_without_clipping_are_excused_as_the_plugin_is(zoo_ssd: Callable[..., Path]) -> None:
+    found = surgeon.verify("ssd", zoo_ssd("2019", **SMALL), decode="graph")
+    assert found.passed and set(found.excuses) == {"drop-empty"}
+
+
 @pytest.fixture(scope="module")
 def decoders(model: Path) -> Callable[..., list[Any]]:
     """Give ``decoders(change)``: the comparison where ``change`` was applied to a constant, by its name."""

@@ -130,11 +130,12 @@ class SuppressionFindings(OutputFindings):
     def clip(self) -> Finding[Clipping]:
         """Whether boxes are clipped to the picture before suppression, after it, or not at all."""
         first = self._suppressing[0]
-        if self._boxes.clips or first.attrs.get("clip_boxes") is True:
-            clipping = self._boxes.clips[0] if self._boxes.clips else first.name
-            return Finding("before", (f"'{clipping}' clips what is suppressed",))
+        if self._boxes.clips:
+            return Finding("before", (f"'{self._boxes.clips[0]}' clips what is suppressed",))
         evidence = f"'{first.name}' takes boxes as they are decoded"
         after = clipped_after(self.graph, self._suppressing)
+        if after is None and first.op == "CombinedNonMaxSuppression" and first.attrs.get("clip_boxes", True):
+            after = first  # it clips the boxes that it returns; True is TensorFlow's default
         if after is not None:
             return Finding("after", (evidence, f"'{after.name}' clips what is left"))
         return Finding("none", (evidence,))
