@@ -72,6 +72,11 @@ class DecodedInFront:
             "prior": prior.array(),
         }
 
+    def taken(self, made: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the boxes float32[N, P, 4] that the plugin takes from what :meth:`run` returns."""
+        fields = {"isBatchAgnostic": 1, **self.graph[self.decoding.node].attrs}
+        return decode(fields, made["loc"], made["prior"])[:, :, 0]
+
     def expected(self, given: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the boxes float32[N, P, 4] (xmin, ymin, xmax, ymax) by the formula, and which are dropped.
 

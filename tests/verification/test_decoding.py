@@ -130,6 +130,15 @@ def test_one_wrong_anchor_of_all_is_noticed(decoders) -> None:
     assert Outcome.FAILED in {each.outcome for each in decoders("NMS/decode/centre_y/by", moved)}
 
 
+def test_anchors_that_are_not_zero_are_noticed(decoders) -> None:
+    def moved(value: np.ndarray) -> np.ndarray:
+        value = value.copy()
+        value[0, 0, 4 * (ANCHORS // 2)] = 0.001
+        return value
+
+    assert decoders("NMS/decode/anchors", moved)[0].outcome is Outcome.FAILED
+
+
 def test_swapped_coordinates_are_noticed(model: Path, decoders) -> None:
     plan = surgeon.plan("ssd", model)
     assert plan.result is not None and plan.decoding is not None
