@@ -87,7 +87,7 @@ class _Array(_Strict):
         try:
             self.array()
         except (ValueError, OverflowError):
-            raise ValueError(f"a value is no {self.bits or self.dtype}") from None
+            raise ValueError(f"a value is not of the type {self.bits or self.dtype}") from None
         return self
 
     def array(self) -> np.ndarray:

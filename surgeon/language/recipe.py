@@ -210,11 +210,11 @@ class Image(_Part):
 
 
 def byte_count(value: Any) -> Any:
-    """Return a size such as ``512MiB`` in bytes; numbers stay. Raise ValueError for text that is no size."""
+    """Return a size such as ``512MiB`` in bytes; numbers stay. Raise ValueError for other text."""
     if isinstance(value, str):
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", value.strip())
         if not match or match[2] not in _UNITS:
-            raise ValueError(f"'{value}' is no size; expected a number of bytes or, say, 512MiB or 1GiB")
+            raise ValueError(f"'{value}' is not a size; expected a number of bytes or, say, 512MiB or 1GiB")
         return int(float(match[1]) * _UNITS[match[2]])
     return value
 

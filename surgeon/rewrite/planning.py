@@ -272,7 +272,7 @@ def _check_plugins(recipe: Recipe, result: Inference, catalog: Catalog, decoding
             )
             continue
         try:
-            read = _undecoded(spec, node, result.graph, decoding)
+            read = _undecoded(node, result.graph, decoding)
             spec.output_specs(dict(node.attrs), [result.spec(ref) for ref in read])
         except SurgeonError as exc:
             problems += [
@@ -282,15 +282,20 @@ def _check_plugins(recipe: Recipe, result: Inference, catalog: Catalog, decoding
         raise SurgeonError(*problems)
 
 
-def _undecoded(spec: PluginSpec, node: Node, graph: Graph, decoding: Decoding | None) -> tuple[Ref, ...]:
+def _undecoded(node: Node, graph: Graph, decoding: Decoding | None) -> tuple[Ref, ...]:
     """Return what a plugin node reads, or would read if nothing decoded boxes in front of it."""
     if decoding is None or node.name != decoding.node or decoding.encodings not in graph:
         return node.inputs
-    ports = spec.inputs_by_port(node)
-    entries = {ports["loc"]: graph[decoding.encodings].inputs[0]}
-    if decoding.scores in graph:
-        entries[ports["conf"]] = graph[decoding.scores].inputs[0]
-    return tuple(entries.get(ref, ref) for ref in node.inputs)
+    return tuple(_undecoded_ref(ref, graph, decoding) for ref in node.inputs)
+
+
+def _undecoded_ref(ref: Ref, graph: Graph, decoding: Decoding) -> Ref:
+    """Return the tensor that the decoding takes for this one, whatever order the plugin names."""
+    computed_from = graph.ancestors([ref.node])
+    for source in (decoding.scores, decoding.encodings):
+        if source in computed_from:
+            return graph[source].inputs[0]
+    return ref
 
 
 def _arity(spec: PluginSpec, count: int) -> str:

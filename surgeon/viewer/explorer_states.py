@@ -17,15 +17,15 @@ class State(NamedTuple):
 
 
 STATES = {
-    "collapsed": State("#1f6fd6", "blue", "taken out; another node took their place"),
+    "collapsed": State("#1a5cb4", "blue", "taken out; another node took their place"),
     "forwarded": State("#a6adb5", "grey", "taken out; their readers read what they read"),
-    "dropped": State("#c4382e", "red", "which the other graph lacks"),
-    "added": State("#1a8a3c", "green", "which the other graph lacks"),
-    "rewired": State("#9a6b00", "brown", "with other inputs"),
-    "changed": State("#0b7f86", "teal", "with another operation or other attributes"),
-    "renamed": State("#0B7F86", "teal", "under another name"),
-    "derived": State("#7a46e0", "violet", "plugin nodes with values that were read off the graph"),
-    "plugin": State("#7a46e0", "violet", "operations of TensorRT plugins"),
+    "dropped": State("#b5302a", "red", "which the other graph lacks"),
+    "added": State("#146a2e", "green", "which the other graph lacks"),
+    "rewired": State("#805a00", "brown", "with other inputs"),
+    "changed": State("#066a70", "teal", "with another operation or other attributes"),
+    "renamed": State("#066A70", "teal", "under another name"),
+    "derived": State("#6a35d2", "violet", "plugin nodes with values that were read off the graph"),
+    "plugin": State("#6a35d2", "violet", "operations of TensorRT plugins"),
 }
 """The colours of the page.
 

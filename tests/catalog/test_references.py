@@ -411,10 +411,10 @@ def test_bits_are_compared_exactly_whatever_the_tolerance(doubling: Make) -> Non
         (", reason: one rounding", "", "lacks the key 'tolerance.reason'"),
         ("reason: one rounding", "reason: ''", "'tolerance.reason'"),
         ("values: [1, 2]}", "values: [1, 2, 3]}", "there are 3 values for 2 elements"),
-        ("values: [1, 2]}", "values: [1, x]}", "a value is not a float32"),
+        ("values: [1, 2]}", "values: [1, x]}", "a value is not of the type float32"),
         ("values: [1, 2]}", "values: [1, {a: 1}]}", "it holds a mapping"),
-        ("dtype: int32, values: [2]", "dtype: int32, values: [2.5]", "a value is not an int32"),
-        ("dtype: int32, values: [2]", "dtype: uint8, values: [256]", "a value is not an uint8"),
+        ("dtype: int32, values: [2]", "dtype: int32, values: [2.5]", "a value is not of the type int32"),
+        ("dtype: int32, values: [2]", "dtype: uint8, values: [256]", "a value is not of the type uint8"),
         ("dtype: int32", "dtype: float64", "'cases.0.outputs.n.dtype'"),
         (
             "{shape: [1, 2], values: [1, 2]}",

@@ -117,7 +117,7 @@ def test_a_link_to_an_edited_recipe_keeps_it(run, folder: Path) -> None:
 
 
 def test_without_an_output_the_recipe_is_the_product(run, folder: Path) -> None:
-    ran = run("init", "ssd.pb")
+    ran = run("init", "ssd.pb", "-q")
     assert ran.code == 0 and ran.err == ""
     assert surgeon.parse_recipe(ran.out).name == "ssd_mobilenet_v1"
     assert ran.out == surgeon.init("ssd.pb").text
@@ -158,7 +158,7 @@ def test_a_config_and_its_labels_are_taken_from_beside(run, folder: Path) -> Non
     (folder / "labels.pbtxt").write_text(
         "item { id: 1 name: 'cat' } item { id: 2 name: 'no' } item { id: 3 name: '$5' }"
     )
-    ran = run("init", "ssd.pb", "--pipeline-config", "p.config")
+    ran = run("init", "ssd.pb", "--pipeline-config", "p.config", "-q")
     assert ran.code == 0 and ran.err == ""
     recipe = surgeon.parse_recipe(ran.out)
     assert recipe.labels == {1: "cat", 2: "no", 3: "$5"}

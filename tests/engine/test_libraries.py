@@ -101,7 +101,7 @@ def test_libraries_are_given_back_once_by_their_paths(
     ("content", "code", "text"),
     [
         (None, "B120", "cannot be read: No such file or directory"),
-        (b"", "B121", "no shared library but empty"),
+        (b"", "B121", "not a shared library but empty"),
         (b"#include <NvInfer.h>", "B121", "source text"),
         (b"!<arch>\n", "B121", "a static library"),
         (b"version https://git-lfs.github.com/spec/v1\n", "B121", "Git LFS"),

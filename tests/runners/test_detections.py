@@ -107,7 +107,7 @@ def test_every_plugin_of_the_catalog_gives_detections_as_its_definition_says(op:
 
 def counted(op: str, outputs: dict[str, np.ndarray]) -> list[int]:
     """Return how many detections of each picture there are by the plugin's own account."""
-    if op.startswith("NMS"):
+    if op.startswith(("NMS", "SurgeonDetection")):
         return [int(n) for n in outputs["found:1"].view(np.int32).reshape(-1)]
     if op in ("DetectionLayer_TRT", "GenerateDetection_TRT"):
         return [int(n) for n in (outputs["found"][..., 5] > 0).sum(axis=1)]

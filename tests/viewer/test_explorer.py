@@ -299,7 +299,7 @@ def renamed() -> ChangeReport:
 def test_kept_nodes_have_no_colour_and_the_graph_alone_only_its_plugins(demo_report: ChangeReport) -> None:
     data = node_data(demo_report)
     assert "FeatureExtractor/MobilenetV1/Conv2d_0/weights" not in data["after"]["results"]
-    assert data["after"]["results"]["NMS"] == {"value": "derived", "bgColor": "#7a46e0"}
+    assert data["after"]["results"]["NMS"] == {"value": "derived", "bgColor": "#6a35d2"}
     assert data["before"]["results"]["Postprocessor/Decode/truediv"]["value"] == "collapsed"
     alone = node_data(report_graph(demo_report.after.graph))
     assert {result["value"] for result in alone["graph"]["results"].values()} == {"plugin"} and len(
@@ -308,7 +308,7 @@ def test_kept_nodes_have_no_colour_and_the_graph_alone_only_its_plugins(demo_rep
 
 
 def test_the_colours_are_those_of_the_page() -> None:
-    sheet = (files("surgeon.viewer.assets") / "pieces.css").read_text(encoding="utf-8")
+    sheet = (files("surgeon.viewer.assets") / "page.css").read_text(encoding="utf-8")
     named = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", sheet[: sheet.index("}")]))
     pairs = {
         "collapsed": "blue",

@@ -87,7 +87,7 @@ def refusal(data: bytes | Path, folder: Path, name: str = "model.pb") -> Diagnos
         ("m.pkl", b"\x80\x04}q\0.", "G101", "a pickle"),
         ("model.ckpt-9", b"\x0a\x02\x0a\x00", "G101", "exporter_main_v2.py"),
         ("variables.data-00000-of-00001", bytes(100), "G101", "exporter_main_v2.py"),
-        ("m.pb", bytes(1000), "G101", "no GraphDef"),
+        ("m.pb", bytes(1000), "G101", "not a GraphDef"),
         ("m.pb", b"\x22\x02\x08\x18", "G101", "no field in it is a node"),
         ("saved_model.pb", b"\x08\x01\x12\x04\x0a\x02\x0a\x00", "G101", "give its folder"),
         ("model.ckpt.meta", b"\x0a\x02\x0a\x00", "G101", "checkpoint"),

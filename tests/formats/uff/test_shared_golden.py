@@ -36,7 +36,7 @@ DIFFERENCES = sorted(
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_real_graph_converts(shared_models, tmp_path, name):
     recipe, classes = RECIPES[name]
-    surgeon.convert(recipe, shared_models.filled(name), tmp_path / "m.uff")
+    surgeon.convert(recipe, shared_models.filled(name), tmp_path / "m.uff", decode="plugin")
     found = describe(read_uff(tmp_path / "m.uff"))
     assert found["inputs"] == [{"name": "Input", "dtype": "float32", "shape": [1, 3, 300, 300]}]
     fields = {plugin["name"]: plugin["fields"] for plugin in found["plugins"]}
