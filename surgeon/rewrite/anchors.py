@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast, get_args
 
-from surgeon.diagnostics import SurgeonError, error, nearest_note
+from surgeon.diagnostics import SurgeonError
 from surgeon.families import FITTED, Derivation, DerivationContext
 from surgeon.families.fields import placed
 from surgeon.graph import DType, TensorValue
 from surgeon.language import NamespaceRule, NodeDefinition
 from surgeon.language.recipe import Anchors
+from surgeon.rewrite.choices import check_choice
 from surgeon.steps.step import NodeSpec
 
 UNFIT = ("D111", "D118")
@@ -24,16 +25,7 @@ def chosen(anchors: str) -> Anchors:
 
     Raise SurgeonError S410 for a text that means nothing.
     """
-    found = next((choice for choice in get_args(Anchors) if choice == anchors), None)
-    if found is None:
-        known = ", ".join(f"'{choice}'" for choice in get_args(Anchors))
-        raise error(
-            "S410",
-            f"'{anchors}' is not a choice of anchors; expected one of {known}",
-            None,
-            nearest_note(anchors, get_args(Anchors)),
-        )
-    return cast(Anchors, found)
+    return cast(Anchors, check_choice(anchors, get_args(Anchors), "anchors"))
 
 
 def makers(context: DerivationContext) -> list[str]:

@@ -17,13 +17,14 @@ from typing import Any, cast, get_args
 import numpy as np
 
 from surgeon.catalog import PluginSpec
-from surgeon.diagnostics import SurgeonError, error, nearest_note
+from surgeon.diagnostics import SurgeonError
 from surgeon.families import Derivation, DerivationContext
 from surgeon.families.finding import Finding
 from surgeon.graph import AttrValue, DType, TensorValue
 from surgeon.language import NamespaceRule
 from surgeon.language.recipe import Decode
 from surgeon.rewrite.anchors import makers
+from surgeon.rewrite.choices import check_choice
 from surgeon.steps.step import NodeSpec
 
 CORNER, TF_CENTER = 0, 3
@@ -95,16 +96,7 @@ def chosen_decode(decode: str) -> Decode:
 
     Raise SurgeonError S410 for a text that means nothing.
     """
-    found = next((choice for choice in get_args(Decode) if choice == decode), None)
-    if found is None:
-        known = ", ".join(f"'{choice}'" for choice in get_args(Decode))
-        raise error(
-            "S410",
-            f"'{decode}' is no choice of what decodes boxes; expected one of {known}",
-            None,
-            nearest_note(decode, get_args(Decode)),
-        )
-    return cast(Decode, found)
+    return cast(Decode, check_choice(decode, get_args(Decode), "what decodes boxes"))
 
 
 def with_decoding(
@@ -128,7 +120,10 @@ def with_decoding(
             "boxes cannot be decoded in the graph: the recipe has no plugin node that decodes boxes, with "
             "the ports loc, conf and prior",
             "decode",
-            help=["name the inputs of NMS_TRT by port, or write 'decode: auto'"],
+            help=[
+                "name the inputs of NMS_TRT by port, or write 'decode: auto'",
+                "with 'suppression: native' leave 'decode' out: that plugin follows the graph by itself",
+            ],
         )
     rules = _rules(context, name)
     if wanted == "auto" and not rules:

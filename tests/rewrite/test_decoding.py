@@ -271,3 +271,11 @@ def test_boxes_without_an_area_are_no_candidates(decoder) -> None:
     assert np.array_equal(kept[4:], scores[0, 4:]) and (kept[:4] < -300).all()
     with np.errstate(over="ignore"):
         assert not (np.exp(kept[:4]) / (1 + np.exp(kept[:4])) > 0).any()
+
+
+@pytest.mark.parametrize("value", [3, True, b"graph", ["graph"], "grahp"])
+@pytest.mark.parametrize("key", ["decode", "anchors"])
+def test_what_is_not_a_choice_is_refused(zoo_ssd: Callable[..., Path], key: str, value: object) -> None:
+    with pytest.raises(SurgeonError, match="is not a choice of") as caught:
+        surgeon.plan("ssd", zoo_ssd("2018"), **{key: value})  # type: ignore[arg-type]
+    assert [one.code for one in caught.value.diagnostics] == ["S410"]
