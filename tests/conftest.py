@@ -51,9 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave files without such a test out where only tests of determinism are wanted: importing all takes long."""
-    if not config.getoption("markexpr").startswith("determinism") or not collection_path.is_file():
+    if not config.getoption("markexpr").startswith("determinism") or collection_path.suffix != ".py":
         return None
-    return None if _DETERMINISM.search(collection_path.read_text()) else True
+    return None if _DETERMINISM.search(collection_path.read_text(encoding="utf-8")) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -424,7 +424,7 @@ def test_plugins_with_the_genuine_registry(catalog: Catalog, zoo_ssd: Callable[.
     import surgeon
 
     rewritten = surgeon.apply(
-        surgeon.plan(surgeon.load_recipe("ssd"), graph := surgeon.load_graph(zoo_ssd())), graph
+        surgeon.plan("ssd", graph := surgeon.load_graph(zoo_ssd()), decode="plugin"), graph
     )
     uses = plugin_uses(rewritten, catalog)
     registry = read_registry()
