@@ -15,11 +15,12 @@ WORKERS ?= 2
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 CHOSEN = $(if $(ROOM),tests/$(ROOM)) -m "$(if $(FAST),not slow and )not exhaustive"
 
-# The first interpreter of these versions that can make a virtual environment. The machine may keep some outside of PATH.
-first_python = $(shell for v in $(1); do \
-	for p in python$$v python3 $(HOME)/.pyenv/versions/$$v.*/bin/python /opt/python/$$v*/bin/python; do \
-		$$p -c "import sys, ensurepip, venv; sys.exit('%d.%d' % sys.version_info[:2] != '$$v')" 2>/dev/null \
-		&& { echo $$p; exit; }; done; done)
+# The first interpreter of these versions that can make a virtual environment: one of PATH, else one that the machine keeps
+# elsewhere.
+is_python = $$p -c "import sys, ensurepip, venv; sys.exit('%d.%d' % sys.version_info[:2] != '$$v')" 2>/dev/null \
+	&& { echo $$p; exit; }
+first_python = $(shell for v in $(1); do for p in python$$v python3; do $(is_python); done; done; \
+	for v in $(1); do for p in $(HOME)/.pyenv/versions/$$v.*/bin/python /opt/python/$$v*/bin/python; do $(is_python); done; done)
 
 # TensorRT 8.5.3.1 has wheels up to Python 3.10, which comes first where engines are wanted: for 'make engines', and where
 # there is a GPU. An interpreter given by hand is taken as it is.
@@ -27,7 +28,7 @@ VENV_TENSORRT := .venv-tensorrt
 PYTHON310 ?= $(call first_python,3.10)
 ENGINES = $(or $(filter engines,$(MAKECMDGOALS)),$(shell nvidia-smi -L 2>/dev/null | grep -om1 GPU))
 ORDER = $(if $(ENGINES),3.10 3.12 3.11 3.13,3.12 3.11 3.10 3.13)
-PYTHON ?= $(call first_python,$(ORDER))
+PYTHON ?= $(or $(if $(ENGINES),$(PYTHON310)),$(call first_python,$(ORDER)))
 CHOICE = $(if $(filter file,$(origin PYTHON)),the first found of $(ORDER); TensorRT 8.5.3.1 has wheels up to 3.10,as asked for)
 
 define NO_PYTHON
