@@ -68,8 +68,18 @@ def detection_output(
     loc, conf, prior = (inputs[i] for i in fields["inputOrder"])
     boxes, scores = decode(fields, loc, prior), _scores(fields, conf)
     rows = [_picture(fields, boxes[n], scores[n], changes) for n in range(len(scores))]
-    most = max(map(len, rows), default=0) if "keep-all" in changes else fields["keepTopK"]
-    detections = np.zeros((len(rows), 1, most, 7), np.float32)
+    return packed(rows, None if "keep-all" in changes else fields["keepTopK"])
+
+
+def packed(rows: Sequence[np.ndarray], most: int | None) -> list[np.ndarray]:
+    """Return the detections of all pictures, float32[N, 1, K, 7], and their number, float32[N, 1, 1, 1].
+
+    ``rows`` holds float32[detections, 6] for each picture: label, score and box. K is ``most``, and for None
+    the largest number of a picture; rows without a detection have the label -1. The number holds the bits of
+    an int32.
+    """
+    length = max(map(len, rows), default=0) if most is None else most
+    detections = np.zeros((len(rows), 1, length, 7), np.float32)
     detections[..., 1] = -1
     for n, found in enumerate(rows):
         detections[n, 0, : len(found), 1:] = found

@@ -15,7 +15,7 @@ import numpy as np
 
 from surgeon.catalog.reference import Counterfactual
 from surgeon.kernels.boxes.numbers import Overlap, area, clip
-from surgeon.kernels.detection_output.numbers import TF_CENTER, decode
+from surgeon.kernels.detection_output.numbers import TF_CENTER, decode, packed
 from surgeon.kernels.suppression.numbers import Selection, descending, nms_by_class, soft_nms
 
 COUNTERFACTUALS = (
@@ -50,14 +50,7 @@ def detections(
     boxes = _boxes(fields, inputs[0], inputs[2] if len(inputs) > 2 else None)
     keep = None if "keep-all" in changes else fields["maxTotal"]
     rows = [_picture(fields, boxes[n], scores[n], keep) for n in range(len(scores))]
-    most = max(map(len, rows), default=0) if keep is None else keep
-    found = np.zeros((len(rows), 1, most, 7), np.float32)
-    found[..., 1] = -1
-    for n, kept in enumerate(rows):
-        found[n, 0, : len(kept), 1:] = kept
-        found[n, 0, :, 0] = n
-    counts = np.array([len(kept) for kept in rows], np.int32).view(np.float32)
-    return [found, counts.reshape(-1, 1, 1, 1)]
+    return packed(rows, keep)
 
 
 def _boxes(fields: Mapping[str, Any], loc: np.ndarray, prior: np.ndarray | None) -> np.ndarray:
