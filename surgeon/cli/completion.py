@@ -17,7 +17,7 @@ from surgeon.optional import require
 
 NAME = "completion"
 TASK = "look"
-SUMMARY = "Print what makes a shell complete surgeon's commands."
+SUMMARY = "Print a script that lets a shell complete surgeon's commands."
 
 SHELLS = ("bash", "zsh", "fish")
 ASKED = "_ARGCOMPLETE"

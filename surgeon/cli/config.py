@@ -22,7 +22,7 @@ from surgeon.cli.settings import CODE, COLORS, Settings, Value, user_file
 from surgeon.display import short_file
 
 NAME = "config"
-SUMMARY = "Show the settings that hold here, and where each comes from."
+SUMMARY = "Show the current settings, and where each comes from."
 TASK = "look"
 
 

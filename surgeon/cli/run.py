@@ -7,7 +7,7 @@ runs ordinary operations, references run the plugins.
     surgeon run ssd_mobilenet_v2_coco frozen_inference_graph.pb street.jpg --threshold 0.5
     surgeon run bare.engine street.jpg --image-from ssd_mobilenet_v2_coco --labels coco.pbtxt --json
 
-A picture that cannot be read is told of, the others are gone on with, and the exit code is 1.
+If a picture cannot be read, a message names it, the others are still run, and the exit code is 1.
 """
 
 from __future__ import annotations
