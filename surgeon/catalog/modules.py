@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -11,7 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TypeVar
 
 from surgeon.diagnostics import SurgeonError, error
@@ -91,6 +92,17 @@ def _shipped_module(name: str) -> ModuleType | None:
         return None
 
 
+class _FromSource(importlib.machinery.SourceFileLoader):
+    """Compile the file each time.
+
+    Python takes stored bytecode for current if the source's length and its time in whole seconds are the same, so a
+    figure that is corrected within a second would not count.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 @cache
 def load_module(folder: Path, stem: str) -> ModuleType | None:
     """Return the module ``<folder>/<stem>.py``, None where there is no such file.
@@ -103,12 +115,13 @@ def load_module(folder: Path, stem: str) -> ModuleType | None:
     # Two folders may hold plugins of the same name, so the name alone is not unique.
     digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     name = f"surgeon_plugin_{digest}_{folder.name}_{stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    loader = _FromSource(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        guarded(path, partial(spec.loader.exec_module, module))
+        guarded(path, partial(loader.exec_module, module))
     except SurgeonError:
         del sys.modules[name]
         raise
