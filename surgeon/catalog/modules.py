@@ -95,8 +95,8 @@ def _shipped_module(name: str) -> ModuleType | None:
 class _FromSource(importlib.machinery.SourceFileLoader):
     """Compile the file each time.
 
-    Python takes stored bytecode for current if the source's length and its time in whole seconds are the same,
-    so a figure that is corrected within a second would not count.
+    Python takes stored bytecode for current if the source's length and its time in whole seconds are the
+    same, so a figure that is corrected within a second would not count.
     """
 
     def get_code(self, fullname: str) -> CodeType:
