@@ -1,6 +1,6 @@
 """Train the demo model, or evaluate a frozen detector of the same shapes.
 
-    python bench/demo_model.py train -o DIR [--seed 0] [--steps 4000]
+    python bench/demo_model.py train -o DIR [--seed 0] [--steps 4000] [--width 0.234375]
     python bench/demo_model.py evaluate MODEL.pb [--pictures 500]
 
 Needs TensorFlow, Pillow and pycocotools: pip install '.[training]'.
@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     train.add_argument("-o", "--output", metavar="DIR", type=Path, required=True)
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--steps", type=int, help="steps of 16 pictures")
+    train.add_argument(
+        "--width", type=float, help="multiplier of the network's channels; the shipped model has 15/64"
+    )
     evaluate = commands.add_parser("evaluate", help="mean average precision of a frozen graph, by TensorFlow")
     evaluate.add_argument("model", metavar="MODEL", type=Path)
     evaluate.add_argument("--pictures", type=int, default=500)
@@ -44,7 +47,8 @@ def _train(args: argparse.Namespace) -> object:
     from surgeon.zoo.training.trainer import Schedule, train
 
     schedule = Schedule() if args.steps is None else Schedule(steps=args.steps)
-    result = train(args.output, args.seed, schedule)
+    wider = {} if args.width is None else {"width": args.width}
+    result = train(args.output, args.seed, schedule, **wider)
     return None if result is None else result.to_json()
 
 

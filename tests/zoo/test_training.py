@@ -128,3 +128,16 @@ def test_the_schedule_rises_and_falls() -> None:
     assert rates[0] < 1e-4 and max(rates) == pytest.approx(schedule.rate, rel=0.1) and rates[-1] < 2e-5
     assert int(np.argmax(rates)) < 2 * schedule.warmup
     assert json.loads(json.dumps(rates)) == rates
+
+
+@pytest.mark.exhaustive
+def test_a_wider_network_is_trained_and_written(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow trains")
+    from surgeon.zoo.training.trainer import train
+
+    schedule = Schedule(steps=1, batch=2, first_pictures=2, new_pictures=1, warmup=1)
+    sizes = []
+    for width in (0.1, 0.2):
+        train(tmp_path / str(width), 0, schedule, evaluated=0, width=width)
+        sizes.append((tmp_path / str(width) / "model.pb").stat().st_size)
+    assert sizes[1] > 1.5 * sizes[0]

@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -174,23 +174,34 @@ def detector(network: TrainableNetwork) -> Callable[[np.ndarray], tuple[np.ndarr
 
 
 def train(
-    folder: Path, seed: int = 0, schedule: Schedule = Schedule(), evaluated: int = 100
+    folder: Path,
+    seed: int = 0,
+    schedule: Schedule = Schedule(),
+    evaluated: int = 100,
+    width: float = OPTIONS.depth_multiplier,
 ) -> Evaluation | None:
     """Train a network and write ``model.pb`` and ``log.json`` to a folder; return the evaluation on fresh
     pictures.
 
     The same seed gives the same pictures, batches and first weights; operations are TensorFlow's
     deterministic ones. ``evaluated`` pictures measure the progress every 1,000 steps and four times as many
-    the result; none for 0. Raise SurgeonError E108 where TensorFlow is missing and E105 where the folder
-    cannot be written.
+    the result; none for 0. ``width`` multiplies the channels of MobileNet v1. Raise SurgeonError E108
+    where TensorFlow is missing and E105 where the folder cannot be written.
     """
     tf: Any = require("tensorflow", "training a detector")
     tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(seed)
     make_folder(folder)
-    network = TrainableNetwork(OPTIONS, seed)
+    options = replace(OPTIONS, depth_multiplier=width)
+    network = TrainableNetwork(options, seed)
     step = step_of(network, schedule)
-    log: dict[str, Any] = {"seed": seed, "schedule": asdict(schedule), "losses": [], "evaluations": []}
+    log: dict[str, Any] = {
+        "seed": seed,
+        "width": width,
+        "schedule": asdict(schedule),
+        "losses": [],
+        "evaluations": [],
+    }
     begin, sums, last = time.monotonic(), np.zeros(2), None
     for number, (pictures, labels, encodings) in enumerate(batches(schedule, seed)):
         losses = step(pictures, labels, encodings, tf.constant(schedule.rate_at(number), tf.float32))
@@ -213,9 +224,9 @@ def train(
             last = evaluate(detector(network), fresh_pictures(count))
             log["evaluations"].append({"step": done, **last.to_json()})
             _log.info("%s", json.dumps(log["evaluations"][-1]))
-            write_ssd(folder / "model.pb", OPTIONS, network.values)
+            write_ssd(folder / "model.pb", options, network.values)
     log["seconds"] = round(time.monotonic() - begin)
     log["cores"] = os.cpu_count()
-    write_ssd(folder / "model.pb", OPTIONS, network.values)
+    write_ssd(folder / "model.pb", options, network.values)
     write_text(folder / "log.json", json.dumps(log, indent=1) + "\n")
     return last
