@@ -202,10 +202,12 @@ def layer_times(bench: Bench, execution: Execution) -> dict[str, float]:
 
 
 def suppressing(trt: Any, network: Any) -> Any:
-    """Return the layer that suppresses: the last plugin with as many inputs and outputs as that needs."""
+    """Return the layer that suppresses: the last plugin with as many inputs and outputs as that needs, else
+    TensorRT's own."""
     layers = [network.get_layer(i) for i in range(network.num_layers)]
     plugins = [layer for layer in layers if layer.type == trt.LayerType.PLUGIN_V2]
-    return [layer for layer in plugins if layer.num_inputs >= 2 and layer.num_outputs >= 2][-1]
+    own = [layer for layer in layers if layer.type == trt.LayerType.NMS]
+    return [*own, *(layer for layer in plugins if layer.num_inputs >= 2 and layer.num_outputs >= 2)][-1]
 
 
 def measured(
