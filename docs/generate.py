@@ -45,6 +45,7 @@ ROOMS = {
     "G": "Graphs",
     "I": "Inference",
     "L": "Lints and logs",
+    "P": "Python scripts for graphsurgeon and uff",
     "R": "Recipes",
     "S": "Steps and surgery",
     "T": "Targets",

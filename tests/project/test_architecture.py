@@ -49,6 +49,7 @@ ROOMS = {
     "viewer": "before and after for a person: a page, Model Explorer, notebooks",
     "request": "a recipe, a model and options as one value, resolved once",
     "api": "the verbs as functions, a file each",
+    "compat": "`graphsurgeon` and `uff` for scripts that were written for them",
     "glossary": "the words that the output uses, and what they mean",
     "cli": "the verbs on the command line, a file each; the only room that prints",
 }
@@ -86,6 +87,7 @@ HEAVY = ("tensorflow", "onnx", "tf2onnx", "onnxruntime", "tensorrt")
 
 OWNERS = {
     "tensorflow": (
+        "surgeon.compat",
         "surgeon.formats.graphdef.saved_model",
         "surgeon.formats.onnx",
         "surgeon.runners.tensorflow",

@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 from surgeon.diagnostics import error
 from surgeon.formats.graphdef.other_files import FREEZE, is_checkpoint, is_checkpoint_prefix
-from surgeon.formats.graphdef.reader import check_frozen, looks_like_text, parse_graphdef, parse_text
+from surgeon.formats.graphdef.reader import (
+    check_frozen,
+    looks_like_text,
+    parse_graphdef,
+    parse_text,
+    text_message,
+)
 from surgeon.formats.graphdef.writer import check_file_unchanged
 from surgeon.graph import Graph, MappedFile
 
@@ -24,6 +31,54 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
     changed the file meanwhile.
     """
     file = Path(path)
+    if _is_folder(file):
+        from surgeon.formats.graphdef.saved_model import load_saved_model
+
+        return load_saved_model(file)
+    mapped = _mapped(file)
+    graph = parse_text(mapped, file) if _is_text(file, mapped) else parse_graphdef(mapped, str(file))
+    graph = check_frozen(graph)
+    check_file_unchanged(mapped)
+    return graph
+
+
+def load_message(path: str | os.PathLike[str], kind: Any) -> Any:
+    """Read a GraphDef as a message of the class ``kind``, this package's or TensorFlow's, and check nothing.
+
+    Raise SurgeonError: E101, E103, E104 and G101 as :func:`load_graph` does.
+    """
+    file = Path(path)
+    if _is_folder(file):
+        raise error(
+            "E102",
+            f"'{file}' is a folder; expected a frozen graph in a file",
+            help=[
+                "a SavedModel is frozen by 'surgeon apply' and 'surgeon convert'; give its frozen graph here"
+            ],
+        )
+    mapped = _mapped(file)
+    if _is_text(file, mapped):
+        return kind.FromString(text_message(mapped, file).SerializeToString())
+    message = kind()
+    try:
+        message.ParseFromString(bytes(mapped.view))
+    except Exception as exc:  # protobuf's DecodeError has no common base across its backends
+        parse_graphdef(mapped, str(file))  # says in detail what is wrong, unless protobuf alone refuses it
+        raise error("G101", f"the file is not a GraphDef: {exc}", str(file), help=FREEZE) from None
+    if not message.node:
+        parse_graphdef(mapped, str(file))
+    return message
+
+
+def _is_folder(file: Path) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(file).st_mode)
+    except (OSError, ValueError):  # _mapped says why
+        return False
+
+
+def _mapped(file: Path) -> MappedFile:
+    """Return a file that may hold a graph, mapped; raise SurgeonError E101, E103, E104 or G101."""
     try:
         mode = os.stat(file).st_mode
         mapped = MappedFile(file) if stat.S_ISREG(mode) else None
@@ -32,10 +87,6 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
         if isinstance(exc, FileNotFoundError) and is_checkpoint_prefix(file):
             raise error("G101", f"'{file}' is a checkpoint; expected a frozen graph", help=FREEZE) from None
         raise error("E101", f"'{file}' cannot be read: {reason}", help=["check the path"]) from None
-    if stat.S_ISDIR(mode):
-        from surgeon.formats.graphdef.saved_model import load_saved_model
-
-        return load_saved_model(file)
     if mapped is None:
         raise error(
             "E101",
@@ -61,10 +112,8 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
             f"'{file}' is a part of a checkpoint; expected a frozen graph",
             help=FREEZE,
         )
-    if file.suffix in (".pbtxt", ".prototxt", ".txt") or looks_like_text(head):
-        graph = parse_text(mapped, file)
-    else:
-        graph = parse_graphdef(mapped, str(file))
-    graph = check_frozen(graph)
-    check_file_unchanged(mapped)
-    return graph
+    return mapped
+
+
+def _is_text(file: Path, mapped: MappedFile) -> bool:
+    return file.suffix in (".pbtxt", ".prototxt", ".txt") or looks_like_text(bytes(mapped.view[:200]))

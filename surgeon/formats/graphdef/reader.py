@@ -242,6 +242,11 @@ def looks_like_text(head: bytes) -> bool:
 
 def parse_text(mapped: MappedFile, file: Path) -> Graph:
     """Read a GraphDef in text form; raise SurgeonError as :func:`from_message`, G101 for other text."""
+    return from_message(text_message(mapped, file), str(file))
+
+
+def text_message(mapped: MappedFile, file: Path) -> Any:
+    """Return the message of a GraphDef in text form; raise SurgeonError G101 for other text."""
     from google.protobuf import text_format
 
     message = GraphDef()
@@ -267,7 +272,7 @@ def parse_text(mapped: MappedFile, file: Path) -> Graph:
             str(file),
             help=["a binary graph is named .pb"],
         ) from None
-    return from_message(message, str(file))
+    return message
 
 
 def from_message(message: Any, source: str = "") -> Graph:
