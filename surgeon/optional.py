@@ -7,7 +7,8 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.abc import MetaPathFinder
 from types import ModuleType
 
 from surgeon.diagnostics import SurgeonError, error
@@ -23,9 +24,32 @@ def require(module: str, purpose: str) -> ModuleType:
     if module not in sys.modules:
         tell_stage(f"loading {module.partition('.')[0]}")
     try:
-        return importlib.import_module(module)
+        with _without_keras():
+            return importlib.import_module(module)
     except Exception as exc:  # a package that does not fit its dependencies raises anything
         raise unusable(module.partition(".")[0], purpose, str(exc)) from None
+
+
+class _KerasFinder(MetaPathFinder):
+    """Finds no code of Keras, which TensorFlow does without until it is used."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        if fullname == "keras.src":
+            raise ModuleNotFoundError("Keras is loaded when it is used", name=fullname)
+
+
+@contextlib.contextmanager
+def _without_keras() -> Iterator[None]:
+    """Keep TensorFlow from loading all of Keras with itself, which is a third of its time.
+
+    ``tensorflow.keras`` loads it at its first use.
+    """
+    finder = _KerasFinder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def unusable(package: str, purpose: str, reason: str) -> SurgeonError:
