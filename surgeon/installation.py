@@ -17,7 +17,7 @@ DISTRIBUTION = "trt-surgeon"
 EXTRAS = {
     "tensorflow": ("tensorflow", "pictures"),
     "PIL": ("pictures",),
-    "pycocotools": ("training",),
+    "pycocotools": ("accuracy",),
     "onnx": ("onnx", "pictures"),
     "tf2onnx": ("onnx", "pictures"),
     "onnxruntime": ("onnx", "pictures"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from surgeon.api.export import check_objections, write
+from surgeon.api.keep_accuracy import MAX_BUILDS, Aim, build_accurate, check_aim
 from surgeon.atomic import check_generated, check_writable
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import SurgeonError, error, errors_in
@@ -60,6 +61,8 @@ def build_engine(
     calibration_pictures: int = 500,
     calibration_cache: PathLike | None = None,
     calibrator: str = "entropy",
+    keep_accuracy: float | None = None,
+    max_builds: int = MAX_BUILDS,
     timing_cache: PathLike | None = None,
     plugin_libraries: Iterable[PathLike] = (),
     shapes: Mapping[str, Sequence[Sequence[int]]] | None = None,
@@ -77,12 +80,16 @@ def build_engine(
     Caffe network to mark. ``target`` defaults to that of the installed TensorRT; precision, workspace and
     batch default to the recipe's. ``calibration`` is a folder of pictures, or arrays uint8[H, W, 3], of
     which the first ``calibration_pictures`` are used; ``calibration_cache`` is a file of scales to use
-    instead. An existing engine that is up to date for this TensorRT and GPU is kept unless ``force``.
-    ``watch`` is called as the build goes on. The other arguments are those of
+    instead. ``keep_accuracy`` is how many points of mean average precision an FP16 or INT8 engine may lose
+    against the FP32 engine on those pictures; layers are kept in FP32 until it does not lose more, for which
+    up to ``max_builds`` engines are built. The manifest's ``accuracy`` says what was reached, also where it
+    is less than was wanted. An existing engine that is up to date for this TensorRT and GPU is kept unless
+    ``force``. ``watch`` is called as the build goes on. The other arguments are those of
     :class:`surgeon.engine.BuildOptions` and :func:`surgeon.engine.build`.
 
     Raise SurgeonError as :func:`convert` and :func:`surgeon.engine.build` do, B109 for files from which no
-    engine can be built, B110 for pictures that cannot be used, and B120 to B149 for plugin libraries,
+    engine can be built, B110 for pictures that cannot be used, B112 and B113 where the accuracy cannot be
+    kept, and B120 to B149 for plugin libraries,
     plugins, and TensorRT's errors.
     """
     path = _engine_path(Path(output))
@@ -120,6 +127,9 @@ def build_engine(
         problems = errors_in(check_plugins(source.uses, registry, work.catalog))
         if problems:
             raise SurgeonError(*problems)
+        source = replace(source, detections=source.detections or _detections(source, work.catalog))
+        if keep_accuracy is not None:
+            check_aim(keep_accuracy, max_builds, build_options, source, calibration)
         batches = _calibration(
             source,
             build_options.best_batch or build_options.max_batch,
@@ -127,14 +137,32 @@ def build_engine(
             calibration_pictures,
             calibration_cache,
         )
+        cache = None if timing_cache is None else Path(timing_cache)
+        if keep_accuracy is not None:
+            assert calibration is not None and batches is not None
+            pictures = Path(calibration) if isinstance(calibration, str | os.PathLike) else calibration
+            return build_accurate(
+                source,
+                path,
+                build_options,
+                Aim(keep_accuracy, max_builds, pictures),
+                Path(folder),
+                libraries=libraries,
+                shapes=shapes,
+                calibration=batches,
+                timing_cache=cache,
+                force=force,
+                timeout=timeout,
+                watch=watch,
+            )
         return build(
-            replace(source, detections=source.detections or _detections(source, work.catalog)),
+            source,
             path,
             build_options,
             libraries=libraries,
             shapes=shapes,
             calibration=batches if build_options.precision == "int8" else None,
-            timing_cache=None if timing_cache is None else Path(timing_cache),
+            timing_cache=cache,
             force=force,
             timeout=timeout,
             watch=watch,

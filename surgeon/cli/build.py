@@ -4,6 +4,7 @@ file. Beside the engine comes a manifest, ENGINE.json, that says what it was mad
 
     surgeon build ssd_inception_v2_coco frozen_inference_graph.pb -o ssd.engine --fp16
     surgeon build my_recipe.yaml model.pb -o ssd.engine --int8 --calibration pictures
+    surgeon build my_recipe.yaml model.pb -o ssd.engine --int8 --calibration pictures --keep-accuracy 0.5
     surgeon build ssd.uff -o ssd.engine --plugin-library libmine.so
     surgeon build deploy.prototxt weights.caffemodel -o net.engine --outputs prob
 """
@@ -11,7 +12,9 @@ file. Beside the engine comes a manifest, ENGINE.json, that says what it was mad
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from surgeon.cli import console
 from surgeon.cli.options import (
@@ -24,10 +27,17 @@ from surgeon.cli.options import (
     recipe_arguments,
 )
 
+if TYPE_CHECKING:
+    from surgeon.engine import Manifest
+
 NAME = "build"
 TASK = "deploy"
 SUMMARY = "Build a TensorRT engine from a recipe and a model, or from a UFF, ONNX or Caffe file."
 INPUTS = ("recipe", "model")
+EXIT_NOT_REACHED = 3
+
+_NAMES = 4
+"""Layers of a precision that are named; JSON has all."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,6 +131,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how scales are chosen (default: entropy)",
     )
     parser.add_argument(
+        "--keep-accuracy",
+        metavar="POINTS",
+        nargs="?",
+        type=_points,
+        const=0.5,
+        help="keep layers in FP32 until the engine loses at most this many points of mean average precision "
+        "against FP32 on the pictures of --calibration (0.5 if no number follows)",
+    )
+    parser.add_argument(
+        "--max-builds",
+        metavar="N",
+        type=positive,
+        default=8,
+        help="engines to build for --keep-accuracy at most, the FP32 engine included (default: 8)",
+    )
+    parser.add_argument(
         "--timing-cache",
         metavar="FILE",
         type=Path,
@@ -152,8 +178,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import surgeon
+    from surgeon.api.keep_accuracy import not_reached
     from surgeon.atomic import check_generated, write_text
     from surgeon.engine.builds import TIMEOUT
+    from surgeon.engine.layer_report import by_precision
 
     if args.layers is not None:
         check_generated(args.layers)
@@ -173,6 +201,8 @@ def run(args: argparse.Namespace) -> int:
         calibration_pictures=args.calibration_pictures,
         calibration_cache=args.calibration_cache,
         calibrator=args.calibrator,
+        keep_accuracy=args.keep_accuracy,
+        max_builds=args.max_builds,
         timing_cache=args.timing_cache,
         plugin_libraries=args.plugin_libraries,
         shapes=dict(args.shapes),
@@ -182,14 +212,21 @@ def run(args: argparse.Namespace) -> int:
         timeout=args.timeout or TIMEOUT,
         **recipe_arguments(args),
     )
-    if args.layers is not None and built.report:
-        write_text(args.layers, built.report)
     manifest = built.manifest
+    if built.report and args.layers is not None:
+        write_text(args.layers, built.report)
+    elif args.layers is not None:
+        console.say(f"{args.layers} is not written: TensorRT {manifest.tensorrt} tells nothing of layers")
     if args.json:
-        console.show_json(
-            {"engine": str(built.path), "reused": built.reused, "manifest": manifest.model_dump(mode="json")}
-        )
-        return 0
+        product = {
+            "engine": str(built.path),
+            "reused": built.reused,
+            "layers": by_precision(manifest.engine_layers),
+            "manifest": manifest.model_dump(mode="json"),
+        }
+        console.show_json(product)
+        console.say_diagnostics(not_reached(built))
+        return EXIT_NOT_REACHED if not_reached(built) else 0
     precision = manifest.precision + (" with TF32" if manifest.precision == "fp32" and manifest.tf32 else "")
     done = (
         "is there already, built of the same" if built.reused else f"built in {manifest.build_seconds:.1f} s"
@@ -199,11 +236,61 @@ def run(args: argparse.Namespace) -> int:
         f"{manifest.max_batch}; {done}"
     )
     console.say(f"for TensorRT {manifest.tensorrt} on {manifest.gpu} ({manifest.compute_capability})")
+    for line in (*_layer_lines(manifest), *_accuracy_lines(manifest)):
+        console.say(line)
+    if not_reached(built):
+        console.say_diagnostics(not_reached(built))
+        return EXIT_NOT_REACHED
     if manifest.image is not None:
         console.next_step(["surgeon", "run", str(built.path), "PICTURE", *_libraries(args)])
     else:
         console.next_step(["surgeon", "bench", str(built.path), *_libraries(args)])
     return 0
+
+
+def _layer_lines(manifest: Manifest) -> Iterator[str]:
+    """Yield how many layers compute in which precision, and which do not in the one that was asked for."""
+    from surgeon.engine.layer_report import REFORMAT, by_precision
+
+    layers = by_precision(manifest.engine_layers)
+    if not layers:
+        return
+    counts = ", ".join(f"{len(names)} in {precision}" for precision, names in layers.items())
+    reformats = sum(layer.type == REFORMAT for layer in manifest.engine_layers)
+    yield f"layers: {counts}" + (f"; {reformats} more change formats" if reformats else "")
+    asked = manifest.precision.upper()
+    for precision, names in layers.items():
+        if asked in ("INT8", "FP16") and precision in ("FP16", "FP32") and precision != asked:
+            more = len(names) - _NAMES
+            listed = ", ".join(names[:_NAMES]) + (f" and {more} more" if more > 0 else "")
+            yield f"  in {precision}: {listed}"
+
+
+def _accuracy_lines(manifest: Manifest) -> Iterator[str]:
+    """Yield what an engine loses against FP32, and what was tried to keep it small."""
+    accuracy = manifest.accuracy
+    if accuracy is None:
+        return
+    yield (
+        f"accuracy: mAP {accuracy.map:.4f} against the FP32 engine on "
+        f"{console.plural(accuracy.pictures, 'picture')} ({accuracy.map50:.4f} at an overlap of 0.5); "
+        f"it loses {accuracy.loss:.2f} points, {accuracy.target:g} are allowed"
+    )
+    for trial in accuracy.trials:
+        result = trial.problem if trial.map is None else f"mAP {trial.map:.4f}"
+        yield f"  {console.plural(trial.in_fp32, 'layer')} kept in FP32: {result}"
+
+
+def _points(text: str) -> float:
+    try:
+        points = float(text)
+    except ValueError:
+        points = -1.0
+    if not 0 <= points <= 100:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a loss; expected 0 to 100 points, or the option behind the other arguments"
+        )
+    return points
 
 
 def _libraries(args: argparse.Namespace) -> list[str]:

@@ -6,7 +6,16 @@ from surgeon.engine.builds import BuildResult, CalibrationBatches, Output, Sourc
 from surgeon.engine.engine import Bench, Engine, load_engine
 from surgeon.engine.known_messages import ExplainedMessage, KnownMessage, LogReading, known_messages, read_log
 from surgeon.engine.libraries import check_libraries
-from surgeon.engine.manifest import FileInfo, Manifest, TensorInfo, manifest_path, read_manifest
+from surgeon.engine.manifest import (
+    Accuracy,
+    EngineLayer,
+    FileInfo,
+    Manifest,
+    PrecisionTrial,
+    TensorInfo,
+    manifest_path,
+    read_manifest,
+)
 from surgeon.engine.options import BuildOptions
 from surgeon.engine.plugin_checks import check_loaded, check_plugins, version_of
 from surgeon.engine.registry import (
@@ -20,6 +29,7 @@ from surgeon.engine.registry import (
 from surgeon.engine.worker_client import Platform
 
 __all__ = [
+    "Accuracy",
     "Bench",
     "BuildOptions",
     "BuildResult",
@@ -27,6 +37,7 @@ __all__ = [
     "CreatorField",
     "Device",
     "Engine",
+    "EngineLayer",
     "ExplainedMessage",
     "FileInfo",
     "KnownMessage",
@@ -36,6 +47,7 @@ __all__ = [
     "Output",
     "Platform",
     "PluginUse",
+    "PrecisionTrial",
     "RegisteredCreator",
     "Registry",
     "Source",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 from surgeon.atomic import write_bytes, write_text
 from surgeon.catalog.plugin_uses import PluginUse
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.engine.layer_report import read_layers
 from surgeon.engine.manifest import (
     Calibration,
     FileInfo,
@@ -27,6 +28,7 @@ from surgeon.engine.manifest import (
     read_manifest,
 )
 from surgeon.engine.options import BuildOptions
+from surgeon.engine.precision_search import NetworkLayer, layers_from
 from surgeon.engine.worker_client import Platform, Watch, Worker
 from surgeon.language.recipe import Image
 from surgeon.version import __version__
@@ -94,14 +96,72 @@ class CalibrationBatches:
 class BuildResult:
     """An engine on disk.
 
-    ``reused`` says that an existing engine was still up to date. ``report`` is the layers' JSON, ''
-    without one.
+    ``reused`` says that an existing engine was still up to date. ``report`` is what TensorRT's inspector
+    tells of the layers, as JSON; '' where the version has none, and for a reused engine without
+    ``BuildOptions.report``.
     """
 
     path: Path
     manifest: Manifest
     reused: bool
     report: str = ""
+
+
+@dataclass(frozen=True)
+class NetworkDescription:
+    """A file as TensorRT reads it, and what its engine would be.
+
+    ``key`` is that of the engine in its manifest. ``constraint`` is the builder flag that makes layers keep a
+    precision; '' where the version has none.
+    """
+
+    key: str
+    platform: Platform
+    layers: tuple[NetworkLayer, ...]
+    constraint: str
+
+
+def describe_network(
+    source: Source,
+    options: BuildOptions,
+    libraries: Sequence[Path] = (),
+    shapes: Mapping[str, Sequence[Sequence[int]]] | None = None,
+    calibration: CalibrationBatches | None = None,
+    timeout: float = TIMEOUT,
+    watch: Watch | None = None,
+) -> NetworkDescription:
+    """Return the layers of a file's network, without building an engine.
+
+    Raise SurgeonError as :func:`build` does.
+    """
+    _check(source, options, calibration)
+    used = _calibration_used(options, calibration)
+    profiles = {**_profiles(source, options), **(shapes or {})}
+    with Worker(libraries, source.uses, str(source.path), watch) as worker:
+        answer = worker.order("layers", timeout, source=_parsed(source))
+        described = tuple(describe_file(path) for path in libraries)
+        key = _key(source, options, worker.platform, described, profiles, used)
+        return NetworkDescription(key, worker.platform, layers_from(answer["layers"]), answer["constraint"])
+
+
+def kept_engine(output: Path, key: str, platform: Platform) -> Manifest | None:
+    """Return the manifest of an engine that is there, whole and with this key; else None."""
+    earlier = _earlier(output)
+    whole = earlier is not None and earlier.key == key and _is_whole(earlier, platform, output)
+    return earlier if whole else None
+
+
+def keep_engine(built: BuildResult, output: Path, manifest: Manifest) -> BuildResult:
+    """Put an engine in the place of ``output``, with its scales and this manifest beside it."""
+    data = built.path.read_bytes()
+    engine = FileInfo(name=output.name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    renamed = manifest.model_copy(update={"engine": engine})
+    scales = _read(calibration_path(built.path))
+    if scales and manifest.calibration is not None:
+        write_bytes(calibration_path(output), scales, follow_links=False)
+    write_bytes(output, data)
+    write_text(manifest_path(output), renamed.to_json(), follow_links=False)
+    return BuildResult(output, renamed, False, built.report)
 
 
 def build(
@@ -113,6 +173,7 @@ def build(
     shapes: Mapping[str, Sequence[Sequence[int]]] | None = None,
     calibration: CalibrationBatches | None = None,
     timing_cache: Path | None = None,
+    in_fp32: Sequence[int] = (),
     force: bool = False,
     timeout: float = TIMEOUT,
     watch: Watch | None = None,
@@ -121,37 +182,30 @@ def build(
 
     An engine with the same key in its manifest (:func:`key_of`) is reused, unless ``force`` is set.
     ``shapes`` gives the least, best and largest shape of inputs with open sizes other than the batch, in the
-    engine's layout. The engine is run once before it is written. Raise SurgeonError: B101 for a batch that
-    the file does not have, B107 for INT8 without calibration, E105 for outputs, and what :meth:`Worker.order`
-    raises; nothing is written then.
+    engine's layout. ``in_fp32`` are numbers of network layers, of :func:`describe_network`, that compute in
+    FP32 whatever the precision. The engine is run once before it is written.
+
+    Raise SurgeonError: B101 for a batch that the file does not have, B107 for INT8 without calibration, E105
+    for outputs, and what :meth:`Worker.order` raises; nothing is written then.
     """
     _check(source, options, calibration)
     used = _calibration_used(options, calibration)
     libraries_used = tuple(describe_file(path) for path in libraries)
     content = describe_file(source.path)
-    weights = describe_file(source.weights).sha256 if source.weights is not None else ""
     profiles = {**_profiles(source, options), **(shapes or {})}
     with Worker(libraries, source.uses, str(source.path), watch, _answering(calibration)) as worker:
         platform = worker.platform
-        key = key_of(
-            content.sha256 + weights,
-            options,
-            platform.tensorrt,
-            f"{platform.gpu} {platform.capability}",
-            libraries_used,
-            profiles,
-            used.digest if used else "",
-        )
+        key = _key(source, options, platform, libraries_used, profiles, used, in_fp32)
         earlier = None if force else _earlier(output)
         if earlier is not None and earlier.key == key and _is_whole(earlier, platform, output):
-            return BuildResult(output, earlier, True)
+            return BuildResult(output, earlier, True, _report(worker, output) if options.report else "")
         result = worker.order(
             "build",
             timeout,
             source=_parsed(source),
             options=dict(options.to_json()),
             profiles=profiles,
-            report=options.report,
+            in_fp32=list(in_fp32),
             timing_cache=_read(timing_cache) if timing_cache is not None else None,
             calibration=_calibrator(options, calibration, used, earlier, output, content),
         )
@@ -186,6 +240,7 @@ def build(
         plugin_libraries=libraries_used,
         calibration=used,
         layers=result["layers"],
+        engine_layers=read_layers(result["report"]),
         build_seconds=round(result["seconds"], 2),
         key=key,
     )
@@ -195,7 +250,45 @@ def build(
         write_bytes(timing_cache, result["timing_cache"])
     write_bytes(output, data)
     write_text(manifest_path(output), manifest.to_json(), follow_links=False)
-    return BuildResult(output, manifest, False, result.get("report", ""))
+    return BuildResult(output, manifest, False, result["report"])
+
+
+def _key(
+    source: Source,
+    options: BuildOptions,
+    platform: Platform,
+    libraries: Sequence[FileInfo],
+    profiles: Mapping[str, Any],
+    calibration: Calibration | None,
+    in_fp32: Sequence[int] = (),
+) -> str:
+    weights = describe_file(source.weights).sha256 if source.weights is not None else ""
+    return key_of(
+        describe_file(source.path).sha256 + weights,
+        # What the inspector tells is kept with every engine; whether a caller wants it decides nothing.
+        replace(options, report=False),
+        platform.tensorrt,
+        f"{platform.gpu} {platform.capability}",
+        libraries,
+        profiles,
+        calibration.digest if calibration else "",
+        in_fp32,
+    )
+
+
+def inspect_engine(engine: Path, libraries: Sequence[Path] = ()) -> str:
+    """Return what TensorRT's inspector tells of the layers of an engine, as JSON; '' where it has none.
+
+    Raise SurgeonError as :func:`build` does.
+    """
+    with Worker(libraries, (), str(engine)) as worker:
+        return _report(worker, engine)
+
+
+def _report(worker: Worker, engine: Path) -> str:
+    """Return what the inspector tells of the layers of an engine that is there."""
+    found: str = worker.order("inspect", _FIRST_RUN, data=engine.read_bytes())
+    return found
 
 
 def _check(source: Source, options: BuildOptions, calibration: CalibrationBatches | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,12 +63,63 @@ class Calibration(_Part):
     algorithm: str
 
 
+class EngineLayer(_Part):
+    """A layer of an engine, by TensorRT's inspector.
+
+    ``precision`` is that in which it computes, such as INT8; it and ``type`` are '' where TensorRT does not
+    tell them. ``outputs`` are the tensors that it gives.
+    """
+
+    name: str
+    type: str = ""
+    precision: str = ""
+    outputs: tuple[str, ...] = ()
+
+
+class PrecisionTrial(_Part):
+    """An engine that was tried: ``in_fp32`` layers were kept in FP32.
+
+    ``map`` is as in :class:`Accuracy`; None where there was no engine, ``problem`` then says why.
+    """
+
+    in_fp32: int
+    map: float | None
+    build_seconds: float = 0.0
+    problem: str = ""
+
+
+class Accuracy(_Part):
+    """How near an engine's detections are to those of the FP32 engine, on ``pictures`` pictures.
+
+    ``map`` is the mean average precision over overlaps of 0.5 to 0.95, ``map50`` that at 0.5, both 0 to 1,
+    where the FP32 engine's detections count as the truth. ``loss`` is 100 (1 - ``map``), in points, and
+    ``target`` how much of it was allowed. ``in_fp32`` names the layers of the network that were kept in FP32.
+    ``max_builds`` is the most engines to build, ``complete`` whether the search had ended.
+    """
+
+    target: float
+    loss: float
+    map: float
+    map50: float
+    pictures: int
+    max_builds: int
+    complete: bool
+    in_fp32: tuple[str, ...] = ()
+    trials: tuple[PrecisionTrial, ...] = ()
+
+    @property
+    def reached(self) -> bool:
+        """Whether the engine loses no more than was allowed."""
+        return self.loss <= self.target
+
+
 class Manifest(_Part):
     """What an engine was made of, for whom, and how to feed it.
 
     ``graph`` is the SHA-256 of the original graph, '' where the engine was built from a bare file.
-    ``detections`` maps the parts of detections to the outputs that hold them. ``key`` is a digest of
-    everything that decides the engine.
+    ``detections`` maps the parts of detections to the outputs that hold them. ``layers`` counts those of the
+    network, ``engine_layers`` are the engine's. ``accuracy`` is there for an engine whose layers were chosen
+    by it. ``key`` is a digest of everything that decides the engine.
     """
 
     version: Literal[1] = VERSION
@@ -97,6 +148,8 @@ class Manifest(_Part):
     plugin_libraries: tuple[FileInfo, ...] = ()
     calibration: Calibration | None = None
     layers: int
+    engine_layers: tuple[EngineLayer, ...] = ()
+    accuracy: Accuracy | None = None
     build_seconds: float
     key: str
 
@@ -240,10 +293,12 @@ def key_of(
     libraries: Iterable[FileInfo],
     profiles: Any,
     calibration: str,
+    in_fp32: Sequence[int] = (),
 ) -> str:
     """Return a digest of everything that decides an engine.
 
-    That is the file's digest, the options, the place, the libraries, the shapes and the calibration.
+    That is the file's digest, the options, the place, the libraries, the shapes, the calibration, and the
+    layers that are kept in FP32.
     """
     parts = [
         VERSION,
@@ -254,5 +309,6 @@ def key_of(
         sorted(one.sha256 for one in libraries),
         profiles,
         calibration,
+        *([list(in_fp32)] if in_fp32 else []),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence
 
 from .failures import Refused, require
 from .network import parse, tensors_of
+from .precision import keep_in_fp32
 
 Tell = Callable[..., None]
 Ask = Callable[[str, int], Any]
@@ -69,7 +70,7 @@ def build(trt: Any, log: Any, progress: Progress, ask: Ask, job: Mapping[str, An
 
     ``job`` has ``source`` as :func:`parse` reads it, ``options``, ``profiles`` (name to the least, best and
     largest shape), ``timing_cache`` bytes, ``calibration`` (None, or ``batches``, ``cache`` bytes and
-    ``algorithm``) and ``report``. Raise Refused.
+    ``algorithm``) and ``in_fp32``, numbers of the layers to keep in FP32. Raise Refused.
     """
     options = job["options"]
     progress.phase("start")
@@ -82,6 +83,7 @@ def build(trt: Any, log: Any, progress: Progress, ask: Ask, job: Mapping[str, An
     _configure(trt, builder, config, options, job["source"]["format"] == "onnx")
     timing = _timing_cache(config, job["timing_cache"])
     _profiles(builder, config, network, job["profiles"])
+    keep_in_fp32(trt, network, config, job["in_fp32"])
     monitor = progress.monitor(trt)
     if monitor is not None:
         config.progress_monitor = monitor
@@ -105,9 +107,8 @@ def build(trt: Any, log: Any, progress: Progress, ask: Ask, job: Mapping[str, An
         "timing_cache": bytes(timing.serialize()) if timing is not None else b"",
         "calibration_cache": calibrator.written if calibrator is not None else b"",
     }
-    if job["report"]:
-        progress.phase("report")
-        result["report"] = _report(trt, log, result["engine"])
+    progress.phase("report")
+    result["report"] = inspect(trt, log, result["engine"])
     return result
 
 
@@ -134,7 +135,7 @@ def _configure(trt: Any, builder: Any, config: Any, options: Mapping[str, Any], 
     if hasattr(trt.BuilderFlag, "TF32"):  # from 7.1 on
         (config.set_flag if options["tf32"] else config.clear_flag)(trt.BuilderFlag.TF32)
     _allow_cublas(trt, config)
-    if options["report"] and hasattr(trt, "ProfilingVerbosity"):
+    if hasattr(getattr(trt, "ProfilingVerbosity", None), "DETAILED"):  # from 8.2 on
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if options["dla_core"] is not None:
         config.default_device_type = trt.DeviceType.DLA
@@ -225,11 +226,13 @@ class _Batches:
         return self._maker()
 
 
-def _report(trt: Any, log: Any, engine: bytes) -> str:
+def inspect(trt: Any, log: Any, engine: bytes) -> str:
     """Return what the engine's inspector tells of its layers, as JSON; '' where the version has none."""
+    if not hasattr(trt, "LayerInformationFormat"):  # from 8.2 on
+        return ""
     runtime = trt.Runtime(log)
     loaded = runtime.deserialize_cuda_engine(engine)
-    if loaded is None or not hasattr(loaded, "create_engine_inspector"):
+    if loaded is None:
         return ""
     inspector = loaded.create_engine_inspector()
     return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))

@@ -82,6 +82,25 @@ class Server:
         finally:
             self._progress = None
 
+    def do_layers(self, source: Mapping[str, Any]) -> Dict[str, Any]:
+        """Parse a file; return its layers, and the flag that makes them keep a precision ('' for none)."""
+        from .network import parse
+        from .precision import constraint, layers_of
+
+        self._begin("parse")
+        builder = self._trt.Builder(self._log)
+        network, kept = parse(self._trt, builder, self._log, source)
+        answer = {"constraint": constraint(self._trt), "layers": layers_of(network)}
+        del kept
+        return answer
+
+    def do_inspect(self, data: bytes) -> str:
+        """Return what TensorRT's inspector tells of an engine's layers; see :func:`inspect`."""
+        from .build import inspect
+
+        self._begin("report")
+        return inspect(self._trt, self._log, data)
+
     def do_load(self, data: bytes, max_batch: int) -> List[Dict[str, Any]]:
         """Load an engine; return its bindings."""
         from .execute import Executor
