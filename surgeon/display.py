@@ -124,6 +124,11 @@ def folded(text: str, room: int) -> list[str]:
     return [*lines, line]
 
 
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return a count and its noun."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
 def number(value: int) -> str:
     """Return a count with its thousands set apart."""
     return f"{value:,}"

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from surgeon.catalog import Catalog
 from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, errors_in
-from surgeon.display import Displayed
+from surgeon.display import Displayed, plural
 from surgeon.families import DraftOptions, Family, recognise
 from surgeon.families.config_match import ConfigMatch
 from surgeon.families.family import BY_HAND
@@ -157,7 +157,7 @@ def _contents(graph: Graph) -> tuple[str, ...]:
     inference = infer(graph)
     outputs = [f"'{ref}' ({graph[ref.node].op}) {inference.spec(ref)}" for ref in graph.output_refs[:6]]
     return (
-        f"{len(graph)} nodes; the largest namespaces: "
+        f"{plural(len(graph), 'node')}; the largest namespaces: "
         + ", ".join(f"'{name}' ({sizes[name]})" for name in largest),
         "outputs: " + (", ".join(outputs) or "none"),
     )

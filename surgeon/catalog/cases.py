@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from surgeon.catalog.plugin import PluginSpec
 from surgeon.catalog.reference import Reference
 from surgeon.diagnostics import error
+from surgeon.display import plural
 from surgeon.targets import read_data
 
 CODE = "C115"
@@ -82,7 +83,8 @@ class _Array(_Strict):
             raise ValueError(f"the shape has {size} elements; expected at most {MAX_ELEMENTS}")
         if len(self.values) not in (1, size):
             raise ValueError(
-                f"there are {len(self.values)} values for {size} elements; expected one each, or one for all"
+                f"there are {plural(len(self.values), 'value')} for {size} elements; expected one each, or "
+                "one for all"
             )
         try:
             self.array()

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from surgeon.catalog.fields import FieldSpec, FieldValue, Unfit, Version, show, within
 from surgeon.catalog.modules import Result, UnfitInput, guarded, load_code
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error, nearest_note
-from surgeon.display import Displayed
+from surgeon.display import Displayed, plural
 from surgeon.graph import DType, Node, Ref, TensorSpec
 from surgeon.targets import print_version
 
@@ -271,7 +271,8 @@ class PluginSpec(Displayed):
         if len(specs) != len(ports) or not all(isinstance(spec, TensorSpec) for spec in specs):
             raise error(
                 "C111",
-                f"the shape rule of {self.op} gives {len(specs)} outputs; expected {len(ports)} tensor specs",
+                f"the shape rule of {self.op} gives {plural(len(specs), 'output')}; expected "
+                f"{plural(len(ports), 'tensor spec')}",
                 module.__file__,
                 help=["correct 'outputs' of this file"],
             )
@@ -391,7 +392,8 @@ class PluginSpec(Displayed):
         if len(inputs) < least or (len(inputs) > len(self.inputs) and not variadic):
             raise error(
                 "C109",
-                f"{self.op} has {len(inputs)} inputs; expected {least}{' or more' if variadic else ''}",
+                f"{self.op} has {plural(len(inputs), 'input')}; "
+                f"expected {least}{' or more' if variadic else ''}",
                 None,
                 ["its inputs: " + (", ".join(p.name for p in self.inputs) or "none")],
                 ["declare the inputs in the recipe"],

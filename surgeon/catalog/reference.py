@@ -12,6 +12,7 @@ import numpy as np
 from surgeon.catalog.plugin import PluginSpec
 from surgeon.deprecation import Alias
 from surgeon.diagnostics import SurgeonError, error, nearest_note
+from surgeon.display import plural
 from surgeon.graph import DType, TensorSpec
 
 _CHANGES = Alias("surgeon.plugins.*.reference", "CHANGES", "COUNTERFACTUALS", removal="0.2.0")
@@ -181,7 +182,7 @@ def _misfits(
     Of a changed rule only the element types count.
     """
     if len(outputs) != len(specs):
-        return [f"gives {len(outputs)} outputs; expected {len(specs)}"]
+        return [f"gives {plural(len(outputs), 'output')}; expected {len(specs)}"]
     problems = []
     for port, found, spec in zip(ports, outputs, specs, strict=True):
         if not isinstance(found, np.ndarray):

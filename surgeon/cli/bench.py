@@ -12,6 +12,7 @@ from pathlib import Path
 
 from surgeon.cli import console
 from surgeon.cli.options import add_plugin_libraries, positive
+from surgeon.display import plural
 
 NAME = "bench"
 TASK = "deploy"
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     console.show(
         console.bold(
             f"{args.engine}: {manifest.precision}, batch {found.batch}, "
-            f"{console.plural(found.rounds, 'round')}, "
+            f"{plural(found.rounds, 'round')}, "
             f"TensorRT {manifest.tensorrt} on {manifest.gpu}"
         )
     )

@@ -26,6 +26,7 @@ from surgeon.cli.options import (
     positive,
     recipe_arguments,
 )
+from surgeon.display import plural
 
 if TYPE_CHECKING:
     from surgeon.engine import Manifest
@@ -273,12 +274,12 @@ def _accuracy_lines(manifest: Manifest) -> Iterator[str]:
         return
     yield (
         f"accuracy: mAP {accuracy.map:.4f} against the FP32 engine on "
-        f"{console.plural(accuracy.pictures, 'picture')} ({accuracy.map50:.4f} at an overlap of 0.5); "
+        f"{plural(accuracy.pictures, 'picture')} ({accuracy.map50:.4f} at an overlap of 0.5); "
         f"it loses {accuracy.loss:.2f} points, {accuracy.target:g} are allowed"
     )
     for trial in accuracy.trials:
         result = trial.problem if trial.map is None else f"mAP {trial.map:.4f}"
-        yield f"  {console.plural(trial.in_fp32, 'layer')} kept in FP32: {result}"
+        yield f"  {plural(trial.in_fp32, 'layer')} kept in FP32: {result}"
 
 
 def _points(text: str) -> float:

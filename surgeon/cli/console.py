@@ -292,11 +292,6 @@ def _width(text: str) -> int:
     return columns_of(_MARKS.sub("", text))
 
 
-def plural(count: int, one: str, many: str = "") -> str:
-    """Return a count and its noun."""
-    return f"{number(count)} {one if count == 1 else many or one + 's'}"
-
-
 def _escaped(text: str) -> str:
     """Return a text with all but the marks of headings escaped."""
     return "".join(part if part in _CODES else printable(part) for part in _MARKS.split(text))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surgeon.cli import console
+from surgeon.display import plural
 
 if TYPE_CHECKING:
     from surgeon.rewrite import Plan
@@ -51,14 +52,14 @@ def run(args: argparse.Namespace) -> int:
     verified, missing = _verified(recipe, made, folder / "detections")
     out, into = _taken_out(uff.plan), _put_in(uff.plan)
     files = {
-        str(model): f"a detector of coloured shapes, {console.plural(uff.nodes_before, 'node')}",
+        str(model): f"a detector of coloured shapes, {plural(uff.nodes_before, 'node')}",
         str(made.labels): "its label map",
         str(made.pictures): "pictures that it was not trained on",
         str(recipe): "the recipe that 'surgeon init' writes for it",
         str(folder / SCHEMA_FILE): "the schema of recipes, for your editor",
         str(
             uff.output
-        ): f"for {uff.target}, {console.plural(uff.nodes_after, 'node')}, {console.size(uff.bytes_written)}",
+        ): f"for {uff.target}, {plural(uff.nodes_after, 'node')}, {console.size(uff.bytes_written)}",
         str(again.output): "the same as a TensorFlow graph, for Netron and TensorBoard",
         **(dict.fromkeys(verified.drawn, "what both detect") if verified else {}),
     }

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from surgeon.cli import console
 from surgeon.cli.options import add_paths, add_plugin_libraries
 from surgeon.deprecation import Alias
+from surgeon.display import plural
 from surgeon.installation import DISTRIBUTION, EXTRAS, help_for, install_command, pip
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(observations, abilities, commands)
     if broken:
-        console.say(f"{console.plural(len(broken), 'thing')} broken")
+        console.say(f"{plural(len(broken), 'thing')} broken")
     return 1 if broken else 0
 
 
@@ -244,7 +245,7 @@ def _tensorrt(registry: Registry | None, args: argparse.Namespace) -> Iterable[O
         )
         return
     version = version_of(registry)
-    creators = console.plural(len(registry.creators), "plugin creator")
+    creators = plural(len(registry.creators), "plugin creator")
     yield Observation(
         "TensorRT", "ok", f"{registry.version}, {_parsers(registry)}, {creators}{_nptype(version)}"
     )

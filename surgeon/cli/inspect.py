@@ -21,6 +21,7 @@ from surgeon.cli.options import add_paths, add_target
 from surgeon.cli.settings import configured_target
 from surgeon.cli.streams import spoken
 from surgeon.deprecation import Alias
+from surgeon.display import plural
 
 if TYPE_CHECKING:
     from surgeon.inspection import Inspection, Namespace
@@ -87,7 +88,7 @@ def _plain(found: Inspection) -> dict[str, Any]:
 
 def _show(found: Inspection, ops: bool, model: str) -> None:
     console.show(
-        f"{model}: {found.kind}, {console.plural(found.nodes, 'node')}, "
+        f"{model}: {found.kind}, {plural(found.nodes, 'node')}, "
         f"{console.size(found.constant_bytes)} of constants"
     )
     _section("it says", list(found.told.items()))
@@ -105,7 +106,7 @@ def _show(found: Inspection, ops: bool, model: str) -> None:
     _section(
         f"what {found.target} cannot run",
         [
-            (u.namespace or "(outside)", console.plural(u.nodes, "node"), console.some(list(u.ops)), u.remedy)
+            (u.namespace or "(outside)", plural(u.nodes, "node"), console.some(list(u.ops)), u.remedy)
             for u in found.unsupported
         ],
         right=(1,),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from surgeon.cli import console
-from surgeon.display import printable
+from surgeon.display import plural, printable
 
 if TYPE_CHECKING:
     from surgeon.engine import ExplainedMessage, LogReading
@@ -99,9 +99,9 @@ def _plain(reading: LogReading, args: argparse.Namespace) -> dict[str, Any]:
 
 def _show(reading: LogReading, args: argparse.Namespace) -> None:
     counts = (
-        console.plural(reading.lines, "line"),
-        console.plural(len(reading.explained), "known message"),
-        f"{console.plural(reading.unknown_count, 'other line')} with an error",
+        plural(reading.lines, "line"),
+        plural(len(reading.explained), "known message"),
+        f"{plural(reading.unknown_count, 'other line')} with an error",
     )
     console.show(", ".join(counts))
     for one in reading.explained:

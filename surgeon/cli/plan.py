@@ -18,6 +18,7 @@ from surgeon.cli.check import nodes_of, show_derivations
 from surgeon.cli.next_step import after_verify, given_model, name_for, suffixes
 from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments, shown_place
 from surgeon.cli.streams import STREAM
+from surgeon.display import plural
 
 if TYPE_CHECKING:
     from surgeon.graph import Drop, Edit, Ref
@@ -111,7 +112,7 @@ def _show_step(step: PlannedStep) -> None:
     console.table([("rewire  ", e.name, f"reads {_refs(e.inputs or ())}", at(e)) for e in seams[:MOST]])
     rest = _counts(e.name for e in rewired if e not in seams[:MOST])
     console.table(
-        [("rewire  ", top, console.plural(count, "node")) for top, count in rest.items()][:MOST], right=(2,)
+        [("rewire  ", top, plural(count, "node")) for top, count in rest.items()][:MOST], right=(2,)
     )
     values = [
         ("set     ", e.name, f"{e.key} is {'taken away' if e.value is None else _short(e.value)}", at(e))
@@ -137,7 +138,7 @@ def _show_drops(drops: list[tuple[Drop, str]]) -> None:
         (
             "take out",
             top,
-            console.plural(len(fates), "node"),
+            plural(len(fates), "node"),
             fates[0] if len(set(fates)) == 1 else fate,
             place,
         )
@@ -145,7 +146,7 @@ def _show_drops(drops: list[tuple[Drop, str]]) -> None:
     ]
     console.table(rows[: 4 * MOST], right=(2,))
     if len(rows) > 4 * MOST:
-        console.show(f"  and {console.plural(len(rows) - 4 * MOST, 'group')} more")
+        console.show(f"  and {plural(len(rows) - 4 * MOST, 'group')} more")
 
 
 def _counts(names: Iterable[str]) -> dict[str, int]:

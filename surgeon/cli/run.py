@@ -27,6 +27,7 @@ from surgeon.cli.options import (
     positive,
     recipe_arguments,
 )
+from surgeon.display import plural
 
 if TYPE_CHECKING:
     from surgeon.diagnostics import SurgeonError
@@ -123,11 +124,9 @@ def run(args: argparse.Namespace) -> int:
             _show(result, args.threshold)
     console.say_diagnostics(d for exc in unread for d in exc.diagnostics)
     if args.output is not None:
-        console.say(f"{args.output}: {console.plural(len(results), 'picture')} and detections.json")
+        console.say(f"{args.output}: {plural(len(results), 'picture')} and detections.json")
     if unread:
-        console.say(
-            f"{len(unread)} of {console.plural(len(unread) + len(results), 'picture')} could not be read"
-        )
+        console.say(f"{len(unread)} of {plural(len(unread) + len(results), 'picture')} could not be read")
     return EXIT_UNREAD if unread else 0
 
 
@@ -163,9 +162,7 @@ def _show(result: ImageResult, threshold: float) -> None:
         return
     rows = result.rows()
     console.show(
-        console.bold(
-            f"{result.picture}: {size}, {console.plural(len(rows), 'detection')} of {threshold:g} or more"
-        )
+        console.bold(f"{result.picture}: {size}, {plural(len(rows), 'detection')} of {threshold:g} or more")
     )
     console.table([_detection(row) for row in rows[:_LINES]], right=(0, 1))
     if len(rows) > _LINES:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from surgeon.cli import console
 from surgeon.cli.options import add_paths
 from surgeon.cli.verify import EXIT_FAILED
+from surgeon.display import plural
 
 if TYPE_CHECKING:
     from surgeon.catalog import Catalog
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.show_json({"recipe": str(recipe), "cases": [result.to_json() for result in results]})
     else:
-        console.show(f"{console.plural(len(results), 'case')}, {len(failed)} failed")
+        console.show(f"{plural(len(results), 'case')}, {len(failed)} failed")
     if not failed:
         return 0
     return EXIT_FAILED if all(result.unverified for result in failed) else 1
@@ -134,7 +135,7 @@ def _test_plugin(args: argparse.Namespace, catalog: Catalog) -> int:
     if args.json:
         console.show_json({"plugin": args.recipe, "cases": rows})
     else:
-        console.show(f"{console.plural(len(rows), 'case')}, {failed} failed")
+        console.show(f"{plural(len(rows), 'case')}, {failed} failed")
     return 1 if failed else 0
 
 

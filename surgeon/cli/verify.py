@@ -27,6 +27,7 @@ from surgeon.cli import console
 from surgeon.cli.next_step import after_verify, name_for, recipe_words
 from surgeon.cli.options import add_anchors, add_plugin_libraries, add_recipe, add_target, recipe_arguments
 from surgeon.cli.streams import spoken
+from surgeon.display import plural
 
 if TYPE_CHECKING:
     from surgeon.verification import DetectionComparison, Difference, TensorComparison, Verdict, Verification
@@ -146,9 +147,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         show(found, spoken(args, "model" if args.model else "original"))
     if args.store is not None:
-        console.say(
-            f"{args.store}: what the original computes of {console.plural(len(found.pictures), 'picture')}"
-        )
+        console.say(f"{args.store}: what the original computes of {plural(len(found.pictures), 'picture')}")
     if not args.json:
         _show_next(found, args)
     return 0 if found.passed else EXIT_FAILED
@@ -263,9 +262,9 @@ def _show_verdict(verdict: Verdict, of: Verification) -> None:
         head = ("", "original", "rewritten", "matched", "box error", "(median)", "score error", "excused", "")
         console.table([head, *(_detections(c, several) for c in detections)], right=(1, 2, 3, 4, 5, 6))
     if len(shown) > _LINES:
-        console.show(f"  and {console.plural(len(shown) - _LINES, 'comparison')} more; --json lists all")
+        console.show(f"  and {plural(len(shown) - _LINES, 'comparison')} more; --json lists all")
     if probes:
-        console.show(f"  {console.plural(len(probes), 'probe')} passed, too; --json lists them")
+        console.show(f"  {plural(len(probes), 'probe')} passed, too; --json lists them")
     for comparison in detections:
         _show_differences(comparison, of)
 

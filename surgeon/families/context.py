@@ -11,6 +11,7 @@ from typing import Any
 from surgeon.catalog import Catalog
 from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.display import plural
 from surgeon.families.family import Family, nearest_family
 from surgeon.families.parts.grid_fit import GridFit, fit_grid
 from surgeon.graph import DType, Graph, Ref, Shape, TensorSpec
@@ -113,7 +114,7 @@ class DerivationContext:
             inputs = ", ".join(f"{port}: NODE" for port in wanted)
             raise self.fail(
                 "D104",
-                f"the recipe has {len(found)} nodes with the ports {names}; expected one",
+                f"the recipe has {plural(len(found), 'node')} with the ports {names}; expected one",
                 "nodes",
                 help=[
                     f"name the detection node's inputs by port: {inputs}",

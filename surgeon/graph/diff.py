@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from surgeon.display import Displayed, printable
+from surgeon.display import Displayed, plural, printable
 from surgeon.graph.graph import Graph
 from surgeon.graph.node import Node, Ref
 from surgeon.graph.printing import print_attr, print_node
@@ -242,11 +242,12 @@ def _section(sign: str, items: Sequence[_Item], limit: int | None) -> list[str]:
     for number, (namespace, members) in enumerate(groups.items()):
         if number == bound:
             left = list(groups.values())[bound:]
-            lines.append(f"{sign} ... {len(left)} more namespaces ({sum(map(len, left))} nodes)")
+            rest = plural(sum(map(len, left)), "node")
+            lines.append(f"{sign} ... {plural(len(left), 'more namespace')} ({rest})")
             break
         if len(members) > bound:
             label = namespace or "outside namespaces"
-            lines.append(f"{sign} {label} ({len(members)} nodes: {_counts(members)})")
+            lines.append(f"{sign} {label} ({plural(len(members), 'node')}: {_counts(members)})")
             continue
         for item in members:
             lines += [f"{sign} {item.lines[0]}", *item.lines[1:]]

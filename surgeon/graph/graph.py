@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from surgeon.diagnostics import SurgeonError, error, nearest_note
-from surgeon.display import Displayed
+from surgeon.display import Displayed, plural
 from surgeon.graph.dtypes import DType
 from surgeon.graph.node import Node, Ref
 from surgeon.graph.op_sets import CONSTANTS, LOOP_ENDS, WITHOUT_OUTPUT
@@ -154,7 +154,7 @@ class Graph(Displayed):
         )
 
     def __repr__(self) -> str:
-        return f"<Graph of {len(self)} nodes{' from ' + self.source if self.source else ''}>"
+        return f"<Graph of {plural(len(self), 'node')}{' from ' + self.source if self.source else ''}>"
 
     def replace(self, nodes: Iterable[Node] | None = None, outputs: Iterable[Ref] | None = None) -> Graph:
         """Return a graph with other nodes or outputs and everything else kept."""

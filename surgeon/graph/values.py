@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from surgeon.diagnostics import error
+from surgeon.display import plural
 from surgeon.graph.dtypes import DType
 
 if TYPE_CHECKING:
@@ -182,7 +183,8 @@ def misfit(dtype: DType, shape: tuple[int, ...], stored: int) -> str | None:
         return f"its shape {list(shape)} takes {size} bytes; expected at most {MATERIALISE_LIMIT}"
     if stored > _element_count(shape):
         return (
-            f"it holds {stored} values; expected at most {_element_count(shape)} for its shape {list(shape)}"
+            f"it holds {plural(stored, 'value')}; "
+            f"expected at most {_element_count(shape)} for its shape {list(shape)}"
         )
     return None
 

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from surgeon.diagnostics import Span
-from surgeon.display import Displayed
+from surgeon.display import Displayed, plural
 from surgeon.language.document import PathItem
 from surgeon.steps.step import Step
 
@@ -288,7 +288,8 @@ class Recipe(Displayed, _Part):
     _sources: tuple[str, ...] = PrivateAttr(default=())
 
     def __repr__(self) -> str:
-        return f"<Recipe '{self.name}' of {len(self.nodes)} nodes and {len(self.namespaces)} namespaces>"
+        parts = f"{plural(len(self.nodes), 'node')} and {plural(len(self.namespaces), 'namespace')}"
+        return f"<Recipe '{self.name}' of {parts}>"
 
     def place(self, *path: PathItem) -> Span | None:
         """Return the place of exactly this key, None where it is not written anywhere."""

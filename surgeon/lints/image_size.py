@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic
+from surgeon.display import plural
 from surgeon.graph import Ref
 from surgeon.infer.dims import ceil_div
 from surgeon.lints.lint import LintContext
@@ -34,7 +35,8 @@ def check(context: LintContext) -> Iterator[Diagnostic]:
                 remedy = "take TensorRT 7.2.1 or later, which has 'image_size'"
             yield Diagnostic(
                 CODE,
-                f"'{node.name}' (ProposalLayer_TRT) makes {made} anchors for a picture of {height} x "
+                f"'{node.name}' (ProposalLayer_TRT) makes {plural(made, 'anchor')} for a picture of "
+                f"{height} x "
                 f"{width}, and '{node.inputs[0]}' scores {dims[1]}; expected as many",
                 node.name,
                 (fact,),

@@ -9,7 +9,7 @@ from functools import cached_property
 from surgeon.catalog import Catalog, PluginSpec, load_catalog
 from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error
-from surgeon.display import Displayed
+from surgeon.display import Displayed, plural
 from surgeon.families import Derivation
 from surgeon.graph import Add, Edit, Graph, Node, Ref, Rewire, SetOutputs, apply_edits
 from surgeon.infer import Inference
@@ -264,7 +264,7 @@ def _check_plugins(recipe: Recipe, result: Inference, catalog: Catalog, decoding
             problems.append(
                 Diagnostic(
                     "S407",
-                    f"'{node.name}' ({node.op}) has {len(node.inputs)} inputs; expected {wrong}",
+                    f"'{node.name}' ({node.op}) has {plural(len(node.inputs), 'input')}; expected {wrong}",
                     where,
                     ("it reads: " + (", ".join(map(str, node.inputs[:8])) or "nothing"),),
                     ("declare its 'inputs' in the recipe",),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from surgeon.diagnostics import error
+from surgeon.display import plural
 from surgeon.engine import CalibrationBatches, TensorInfo
 from surgeon.language import Image
 from surgeon.runners.image import Picture, given_pictures, picture_files, prepare, read_picture
@@ -32,7 +33,7 @@ def calibration_batches(
     pictures than a batch has.
     """
     if image is None or len(inputs) != 1:
-        what = "its recipe has no 'image'" if image is None else f"it has {len(inputs)} inputs"
+        what = "its recipe has no 'image'" if image is None else f"it has {plural(len(inputs), 'input')}"
         raise error(
             "B110",
             f"the network cannot be calibrated on pictures: {what}; expected one input that a picture "

@@ -11,6 +11,7 @@ import numpy as np
 
 from surgeon.catalog.detections import gives_detections
 from surgeon.diagnostics import error
+from surgeon.display import plural
 from surgeon.graph import DType, TensorSpec
 from surgeon.language import Image
 from surgeon.runners.detections import Detections, detections_of_plugin
@@ -151,7 +152,8 @@ def _picture_input(inputs: Mapping[str, TensorSpec], image: Image, name: str) ->
         listed = ", ".join(f"'{key}'" for key in inputs) or "none"
         raise error(
             "V114",
-            f"the network has {len(inputs)} inputs ({listed}); expected one, which a picture becomes",
+            f"the network has {plural(len(inputs), 'input')} ({listed}); expected one, which a picture "
+            "becomes",
             name,
             help=["run it from Python; 'surgeon explain V114' shows how"],
         )

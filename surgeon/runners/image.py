@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from surgeon.diagnostics import Span, SurgeonError, error
+from surgeon.display import plural
 from surgeon.graph import Node
 from surgeon.infer.registry import builtin_rules
 from surgeon.language.recipe import BRIGHTNESS, Image, ImageStep, fitted_size
@@ -151,7 +152,7 @@ def listed(images: Any) -> list[Any]:
     if not 0 < len(found) <= MAX_PICTURES:
         raise error(
             "V102",
-            f"there are {len(found)} pictures; expected 1 to {MAX_PICTURES}",
+            f"there are {plural(len(found), 'picture')}; expected 1 to {MAX_PICTURES}",
             help=["give some of them at a time"],
         )
     return list(found.values())
@@ -222,7 +223,7 @@ def picture_files(place: Path) -> tuple[Path, ...]:
     if len(found) > MAX_PICTURES:
         raise error(
             "V102",
-            f"the folder '{place}' holds {len(found)} pictures; expected at most {MAX_PICTURES}",
+            f"the folder '{place}' holds {plural(len(found), 'picture')}; expected at most {MAX_PICTURES}",
             help=["give a folder with fewer"],
         )
     return tuple(found)

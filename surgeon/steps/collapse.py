@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from surgeon.diagnostics import Span, nearest_note
+from surgeon.display import plural
 from surgeon.graph import Drop, Edit, Graph, Node, Ref, Rewire, SetOutputs
 from surgeon.graph.graph import shortened, sources_first
 from surgeon.graph.op_sets import IDENTITIES, LOOP_ENDS
@@ -318,7 +319,7 @@ class _Collapsing:
             if read == [ref] and len(new.ports) == 1:
                 return Ref(group)
             if len(new.ports) != 1:
-                reason = f"'{group}' has {len(new.ports)} outputs: {', '.join(new.ports[:8])}"
+                reason = f"'{group}' has {plural(len(new.ports), 'output')}: {', '.join(new.ports[:8])}"
             else:
                 reason = "read from outside are " + ", ".join(f"'{r}'" for r in read[:6])
         raise self.context.fail(

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from surgeon.display import plural
 from surgeon.graph import Add, Drop, Edit, Node, Ref, Rewire
 from surgeon.steps.placing import tensors_in_graph
 from surgeon.steps.removal import unneeded
@@ -50,7 +51,8 @@ class CutAt(Step):
     def _one_name_each(self) -> CutAt:
         if self.as_ is not None and len(self.as_) != len(self.tensors):
             raise ValueError(
-                f"'as' has {len(self.as_)} names for {len(self.tensors)} tensors; expected one each"
+                f"'as' has {plural(len(self.as_), 'name')} for {plural(len(self.tensors), 'tensor')}; "
+                "expected one each"
             )
         return self
 

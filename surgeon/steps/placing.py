@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from surgeon.diagnostics import nearest_note
+from surgeon.display import plural
 from surgeon.graph import Add, AttrValue, DType, Node, Ref, Shape, TensorSpec, TensorValue
 from surgeon.steps.step import NodeSpec, StepContext
 
@@ -270,7 +271,7 @@ def _missing_attrs(
         if not 0 <= at < len(refs):
             raise context.fail(
                 "S209",
-                f"'{new.name}' ({new.op}) has {len(refs)} inputs; expected at least {at + 1}",
+                f"'{new.name}' ({new.op}) has {plural(len(refs), 'input')}; expected at least {at + 1}",
                 help=[f"give the node 'inputs' under 'nodes: {new.name}'"],
             )
         ref = refs[at]

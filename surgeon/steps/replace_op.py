@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from surgeon.display import plural
 from surgeon.graph import DType, Edit, Node, SetAttr, SetOp
 from surgeon.steps.removal import higher_outputs
 from surgeon.steps.selector import Selection, select
@@ -103,7 +104,8 @@ class ReplaceOp(Step):
         if rule is None and found:
             context.note(
                 "S217",
-                f"'{self.from_}' to '{self.to}' is not a replacement known to be safe; {len(found)} nodes "
+                f"'{self.from_}' to '{self.to}' is not a replacement known to be safe; "
+                f"{plural(len(found), 'node')} "
                 "change",
                 "to",
                 notes=(f"the first: '{found[0].name}'",),

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from surgeon.diagnostics import Span, error
+from surgeon.display import plural
 from surgeon.training_files.text_format import Message, Stated, nested, parse_text, read_text
 
 Boxes = npt.NDArray[np.float32]
@@ -366,7 +367,8 @@ def _pairs(inside: Message, name: str) -> tuple[tuple[float, float], ...]:
     if len(high.value) != len(wide.value):
         raise error(
             "D141",
-            f"there are {len(high.value)} values of 'height_{name}' and {len(wide.value)} of 'width_{name}'; "
+            f"there are {plural(len(high.value), 'value')} of 'height_{name}' and {len(wide.value)} of "
+            f"'width_{name}'; "
             "expected as many",
             high.where or wide.where,
         )

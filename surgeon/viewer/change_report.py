@@ -14,7 +14,7 @@ from functools import cached_property
 from surgeon.catalog import Catalog
 from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Span
-from surgeon.display import Displayed
+from surgeon.display import Displayed, plural
 from surgeon.families import Derivation
 from surgeon.formats.format import Specs, frequencies
 from surgeon.graph import Graph, Node, NodeChange, Ref, TensorSpec
@@ -111,8 +111,8 @@ class ChangeReport(Displayed):
     put_in = RenamedAttribute("added", removal="0.2.0")
 
     def __repr__(self) -> str:
-        before = f"{len(self.before.graph)} nodes before, " if self.before is not None else ""
-        return f"<ChangeReport of {self.title or 'a graph'}: {before}{len(self.after.graph)} nodes>"
+        before = f"{plural(len(self.before.graph), 'node')} before, " if self.before is not None else ""
+        return f"<ChangeReport of {self.title or 'a graph'}: {before}{plural(len(self.after.graph), 'node')}>"
 
     @property
     def graphs(self) -> tuple[GraphReport, ...]:

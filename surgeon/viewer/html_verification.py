@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from surgeon.display import number, some
+from surgeon.display import number, plural, some
 from surgeon.verification import DetectionComparison, Difference, TensorComparison, Verdict, Verification
 from surgeon.viewer.html_parts import folding_table, name_of, outcome, table
 from surgeon.viewer.markup import Markup, element, join
@@ -94,7 +94,7 @@ def verdict(result: Verdict, labels: Mapping[int, str]) -> Markup:
         folding_table(
             "comparisons of tensors", _TENSORS, [_tensor(c) for c in tensors], shown=_SHOWN, right=(2, 3)
         ),
-        element("p", f"{len(probes)} probes passed, too.", class_="muted") if probes else None,
+        element("p", f"{plural(len(probes), 'probe')} passed, too.", class_="muted") if probes else None,
         *(_differences(c, labels) for c in detections),
     )
 

@@ -237,7 +237,7 @@ SHAPES: Sequence[tuple[str, Mapping[str, Any], Sequence[TensorSpec], Sequence[Te
 
 REFUSED: Sequence[tuple[str, Mapping[str, Any], Sequence[TensorSpec], str]] = [
     ("PriorBox_TRT", {}, [f32(1, 512, 19), ANY], "expected 4 axes"),
-    ("PriorBox_TRT", {}, [f32(1, 512, 19, 19)], "has 1 inputs; expected 2"),
+    ("PriorBox_TRT", {}, [f32(1, 512, 19, 19)], "has 1 input; expected 2"),
     ("Normalize_TRT", {}, [f32(1, 511, 38, 38)], "expected 512 at axis 1"),
     ("Normalize_TRT", {}, [f32(512, 38, 38)], "expected 4 axes"),
     ("Normalize_TRT", {}, [i32(1, 512, 38, 38)], "expected float32"),
@@ -266,7 +266,7 @@ REFUSED: Sequence[tuple[str, Mapping[str, Any], Sequence[TensorSpec], str]] = [
     ("EfficientNMS_TRT", {}, [f32(2, 9, 4), f32(2, 9, 80), f32(1, 9, 5)], "expected 4 at axis 2"),
     ("EfficientNMS_TRT", {}, [f32(2, 9, 4), f32(2, 9, 80), f32(1, 8, 4)], "expected 9 boxes"),
     ("EfficientNMS_TRT", {}, [f32(2, 9, 4), f32(2, 9, 80), f32(9, 4)], "expected 3 axes"),
-    ("EfficientNMS_TRT", {}, [f32(2, 9, 4)], "has 1 inputs; expected 2"),
+    ("EfficientNMS_TRT", {}, [f32(2, 9, 4)], "has 1 input; expected 2"),
     ("EfficientNMS_TRT", {}, [f32(2, 9, 4), i32(2, 9, 80)], "expected float32"),
     ("EfficientNMS_ONNX_TRT", {}, [f32(3, 9, 4), f32(2, 9, 80)], "expected 3 pictures"),
     ("EfficientNMS_ONNX_TRT", {}, [f32(3, 9, 4), f32(3, 9, 80), f32(1, 9, 4)], "has 3 inputs; expected 2"),

@@ -180,7 +180,7 @@ REFUSED: Sequence[tuple[str, Mapping[str, Any], Sequence[TensorSpec], str]] = [
         "expected 2 pictures at axis 0, as in input 0",
     ),
     ("CropAndResizeDynamic", {}, [f32(2, 512, 17, 30), f32(2, 300, 4, 2)], "expected 1 at axis 3"),
-    ("CropAndResizeDynamic", {}, [f32(2, 512, 17, 30)], "has 1 inputs; expected 2"),
+    ("CropAndResizeDynamic", {}, [f32(2, 512, 17, 30)], "has 1 input; expected 2"),
     ("Proposal", {}, [f32(2, 18, 17, 30), f32(2, 36, 17, 30)], "expected 9 at axis 1"),
     ("Proposal", {}, [f32(2, 9, 17, 30), f32(2, 9, 17, 30)], "expected 36 at axis 1"),
     ("Proposal", {}, [f32(2, 9, 17, 30), f32(2, 36, 30, 17)], "expected 17 rows"),

@@ -317,7 +317,7 @@ def test_a_file_that_defines_no_reference_is_c116(doubling: Make, text: str, sai
     ("returned", "said"),
     [
         ("[]", "gives 0 outputs; expected 2"),
-        ("[i[0]]", "gives 1 outputs; expected 2"),
+        ("[i[0]]", "gives 1 output; expected 2"),
         ("[i[0], 7]", "gives 'n' as a 'int'; expected the array int32[1]"),
         ("[i[0], i[0]]", "gives 'n' as float32[1,2]; expected int32[1]"),
         ("[i[0].astype('float64'), i[0]]", "gives 'y' as float64[1,2]; expected float32[1,2]"),

@@ -291,7 +291,7 @@ def test_onnx_nodes_without_names_optional_inputs_and_inner_graphs(tmp_path: Pat
     ]
     assert (
         found["odd"].attrs == {"alpha": 0.5, "words": (b"a", b"b")}
-        and found["chosen"].attrs["then_branch"] == b"a graph of 1 nodes"
+        and found["chosen"].attrs["then_branch"] == b"a graph of 1 node"
     )
     assert known.spec(Ref("clipped")).shape.dims == (None, 2) and [str(ref) for ref in found.outputs] == [
         "block/relu_1",

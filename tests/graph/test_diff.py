@@ -65,7 +65,7 @@ outputs: Postprocessor/scores -> NMS, NMS:1
 - ... 2 more namespaces (3 nodes)
 + outside namespaces (2 nodes: 1 NMS_TRT, 1 Placeholder)
 ~ Conv/ (2 nodes: 1 attr new, 1 attr strides, 1 attr use, 1 attr value, 1 inputs)
-~ ... 1 more namespaces (1 nodes)
+~ ... 1 more namespace (1 node)
 > concat_1 moved
 """
 

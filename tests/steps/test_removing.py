@@ -294,7 +294,7 @@ z = Neg(f)
     assert "listed twice" in refused("S215", "cut-at", graph, tensors=["a", "a"])
     assert "one name" in refused("S215", "cut-at", graph, tensors=["a", "x"], **{"as": ["i", "i"]})
     refused("S202", "cut-at", graph, tensors=["nope"])
-    with pytest.raises(ValueError, match="1 names for 2"):
+    with pytest.raises(ValueError, match="1 name for 2"):
         make("cut-at", tensors=["a", "b"], **{"as": ["i"]})
 
 

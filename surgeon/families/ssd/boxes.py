@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from surgeon.diagnostics import SurgeonError
+from surgeon.display import plural
 from surgeon.families.finding import Finding
 from surgeon.families.parts.decoding import (
     ANCHOR_TOLERANCE,
@@ -60,7 +61,7 @@ class BoxFindings(PictureFindings):
                 )
             found.append(head.channels // 4)
         evidence = tuple(
-            f"'{h.conv}' has {h.channels} channels: {n} boxes"
+            f"'{h.conv}' has {h.channels} channels: {plural(n, 'box', 'boxes')}"
             for h, n in zip(self.box_heads.value, found, strict=True)
         )
         return Finding(tuple(found), evidence)
@@ -70,7 +71,13 @@ class BoxFindings(PictureFindings):
         """Number of anchors."""
         cells = zip(self.feature_maps.value, self.boxes_per_location.value, strict=True)
         total = sum(h * w * n for (h, w), n in cells)
-        return Finding(total, (f"{len(self.feature_maps.value)} feature maps, {total} boxes in all",))
+        return Finding(
+            total,
+            (
+                f"{plural(len(self.feature_maps.value), 'feature map')}, {plural(total, 'box', 'boxes')} in "
+                "all",
+            ),
+        )
 
     @cached_property
     def loc_concat(self) -> Finding[str]:
@@ -159,7 +166,7 @@ class BoxFindings(PictureFindings):
         return Finding(
             boxes,
             (
-                f"'{ref}', evaluated: {len(boxes)} anchors",
+                f"'{ref}', evaluated: {plural(len(boxes), 'anchor')}",
                 f"zero encodings decode to them within {worst:.1e}",
             ),
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from surgeon.diagnostics import SurgeonError
+from surgeon.display import plural
 from surgeon.families.config_match import ConfigMatch
 from surgeon.families.finding import Finding
 from surgeon.training_files.pipeline_config import OtherAnchors, PipelineConfig
@@ -78,12 +79,14 @@ def _anchors(config: PipelineConfig, detector: SingleShotDetector) -> Iterator[C
         return
     where = getattr(getattr(generator, "aspect_ratios", None), "where", None)
     if said is None or said.shape != found.value.shape:
-        text = "anchors for another number of feature maps" if said is None else f"{len(said)} anchors"
+        text = (
+            "anchors for another number of feature maps" if said is None else f"{plural(len(said), 'anchor')}"
+        )
         yield ConfigMatch(
             "",
             "GridAnchor",
             text,
-            f"{len(found.value)} on {len(maps.value)} feature maps",
+            f"{len(found.value)} on {plural(len(maps.value), 'feature map')}",
             False,
             where,
             found.evidence,

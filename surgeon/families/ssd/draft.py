@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
+from surgeon.display import plural
 from surgeon.families.context import Derivation, DerivationContext, input_spec
 from surgeon.families.family import BY_HAND, Draft, DraftOptions
 from surgeon.families.fields import derive_known_fields
@@ -101,7 +102,10 @@ def check_parts(detector: SingleShotDetector) -> None:
         except SurgeonError as exc:
             problems.update((f"{d.code} {d.message}", d) for d in exc.diagnostics)
         else:
-            known.append(f"{key.replace('_', ' ')}: {f'{len(value)} boxes' if key == 'anchors' else value}")
+            known.append(
+                f"{key.replace('_', ' ')}: "
+                f"{plural(len(value), 'box', 'boxes') if key == 'anchors' else value}"
+            )
     where = detector.graph.source or None
     if problems:
         # A resizer without a fixed size leaves sizes unknown all over: then it is the first to be named.
@@ -261,7 +265,9 @@ class _RecipeWriter:
                 if differ
                 else "all agree"
             )
-            lines.append(f"{self.options.config_name} was compared in {len(matches)} values: {verdict}.")
+            lines.append(
+                f"{self.options.config_name} was compared in {plural(len(matches), 'value')}: {verdict}."
+            )
         return tuple(lines)
 
     def _block(self, derived: Mapping[tuple[str, str], Item]) -> Block:
@@ -509,8 +515,8 @@ class _RecipeWriter:
                     Item(
                         forward,
                         (
-                            f"UFF has no rounding to 8 bits; {len(self.rounding)} nodes are left out, such "
-                            "as "
+                            "UFF has no rounding to 8 bits; left out: "
+                            f"{plural(len(self.rounding), 'node')}, such as "
                             f"'{self.rounding[0]}'",
                         ),
                     )

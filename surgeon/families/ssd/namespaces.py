@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from surgeon.diagnostics import error
+from surgeon.display import plural
 from surgeon.families.parts.walk import data_inputs, trail
 from surgeon.graph import Graph, Ref
 from surgeon.graph.op_sets import IDENTITIES
@@ -90,7 +91,8 @@ def replaced_namespaces(graph: Graph, tensors: DetectorTensors) -> tuple[Replace
     if len(found) > MOST:
         raise error(
             "D147",
-            f"the detector's parts are spread over {len(found)} namespaces; expected a few, such as "
+            f"the detector's parts are spread over {plural(len(found), 'namespace')}; expected a few, such "
+            "as "
             "'Preprocessor'",
             graph.source or None,
             [f"for example {', '.join(repr(name) for name in list(found)[:6])}"],

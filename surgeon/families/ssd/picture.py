@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from surgeon.diagnostics import SurgeonError
+from surgeon.display import plural
 from surgeon.families.finding import Finding
 from surgeon.families.parts.preprocessing import Pixels, pixels_behind
 from surgeon.families.ssd.structure import Structure
@@ -35,7 +36,8 @@ class PictureFindings(Structure):
         if len(found) != 1:
             raise self.fail(
                 "D113",
-                f"'{self.network_input.value}' depends on {len(found)} inputs; expected one, the picture",
+                f"'{self.network_input.value}' depends on {plural(len(found), 'input')}; expected one, the "
+                "picture",
                 [", ".join(f"'{node.name}'" for node in found[:6])] if found else [],
             )
         return Finding(Ref(found[0].name), (f"'{found[0].name}' is {self._sizes.spec(Ref(found[0].name))}",))
@@ -174,7 +176,7 @@ class PictureFindings(Structure):
         if channels == 1:
             return "GRAY", "one channel"
         if channels not in (3, None):
-            raise self._no_image(f"'{ref}' has {channels} channels; expected 3 or 1")
+            raise self._no_image(f"'{ref}' has {plural(channels, 'channel')}; expected 3 or 1")
         if pixels.reversed is not None:
             return "BGR", f"'{pixels.reversed.name}' reverses the channels of the RGB picture"
         return "RGB", "the channels keep the order in which the picture is fed, RGB by the API's convention"

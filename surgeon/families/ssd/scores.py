@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from surgeon.display import plural
 from surgeon.families.finding import Finding
 from surgeon.families.parts.numbers import plain
 from surgeon.families.postprocessing import Converter
@@ -30,7 +31,8 @@ class ScoreFindings(BoxFindings):
             if score.channels:
                 counts.setdefault(
                     score.channels // boxes if score.channels % boxes == 0 else -1,
-                    f"'{score.conv}' has {score.channels} channels for {boxes} boxes a location",
+                    f"'{score.conv}' has {score.channels} channels for {plural(boxes, 'box', 'boxes')} a "
+                    "location",
                 )
         if len(counts) != 1 or len(self.class_heads.value) != len(self.box_heads.value):
             raise self.fail(

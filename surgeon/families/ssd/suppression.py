@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from surgeon.diagnostics import SurgeonError
+from surgeon.display import plural
 from surgeon.families.finding import Finding
 from surgeon.families.parts.numbers import plain
 from surgeon.families.parts.suppression import (
@@ -46,7 +47,7 @@ class SuppressionFindings(OutputFindings):
         if self._suppressing[0].op != "CombinedNonMaxSuppression" and len(self._suppressing) % wanted:
             raise self.fail(
                 "D114",
-                f"{len(self._suppressing)} operations suppress boxes of {wanted} classes",
+                f"{len(self._suppressing)} operations suppress boxes of {plural(wanted, 'class', 'classes')}",
                 [*self.suppressions.evidence, *self.classes.evidence, *self.background.evidence],
             )
         return Finding(False, (f"suppression is class by class: {len(self._suppressing)} for {wanted}",))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from surgeon.diagnostics import Diagnostic, SurgeonError, error
+from surgeon.display import plural
 from surgeon.formats.graphdef.messages import (
     TYPES,
     GraphDef,
@@ -64,7 +65,7 @@ def _check_input_counts(graph: Graph) -> None:
     problems = [
         Diagnostic(
             "G117",
-            f"node '{node.name}' ({node.op}) reads {len(node.inputs)} tensors; expected {count}",
+            f"node '{node.name}' ({node.op}) reads {plural(len(node.inputs), 'tensor')}; expected {count}",
             graph.source or None,
             (f"it reads {', '.join(map(str, node.inputs[:8]))}",) if node.inputs else (),
             ("the file is damaged, or was edited by a script; export it again",),

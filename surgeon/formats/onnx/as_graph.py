@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from surgeon.display import plural
 from surgeon.formats.onnx.native import DOMAIN, OPERATORS
 from surgeon.formats.onnx.network import dtype_of, reads, spec_of
 from surgeon.graph import AttrValue, DType, Graph, Node, Ref, Shape, TensorDigest, TensorSpec, TensorValue
@@ -164,7 +165,7 @@ class _OnnxReader:
             case kinds.TENSOR:
                 return self.tensor(attribute.t)
             case kinds.GRAPH:
-                return f"a graph of {len(attribute.g.node)} nodes".encode()
+                return f"a graph of {plural(len(attribute.g.node), 'node')}".encode()
             case kinds.FLOAT | kinds.INT | kinds.STRING | kinds.FLOATS | kinds.INTS | kinds.STRINGS:
                 value = self.onnx.helper.get_attribute_value(attribute)
                 return tuple(value) if isinstance(value, list) else value

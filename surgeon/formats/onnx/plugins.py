@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from surgeon.catalog import PluginSpec
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.display import plural
 from surgeon.formats.format import Lowered
 from surgeon.formats.onnx.emitter import Emitter
 from surgeon.formats.onnx.lowering import PluginNode, Standard, standard_rendering
@@ -189,7 +190,7 @@ def _write(
     if len(made) != len(outputs):
         raise error(
             "X147",
-            f"the rendering of {spec.op} gives {len(made)} outputs; expected {len(outputs)}",
+            f"the rendering of {spec.op} gives {plural(len(made), 'output')}; expected {len(outputs)}",
             getattr(spec.code("onnx"), "__file__", None),
             help=["correct the function of this file"],
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.discovery import discover
+from surgeon.display import plural
 from surgeon.formats.uff.model import Blob, UffNode, UffValue
 from surgeon.graph import DType, Node, Ref, Tensor
 from surgeon.targets import Target
@@ -142,7 +143,7 @@ class ConverterContext:
         """Return a constant input that is one integer; raise X102 or X104."""
         values = self.ints(position, what)
         if len(values) != 1:
-            raise self.refused(f"has {len(values)} values as its {what}; expected 1")
+            raise self.refused(f"has {plural(len(values), 'value')} as its {what}; expected 1")
         return values[0]
 
     def axis(self, value: int, more: int = 0) -> int:

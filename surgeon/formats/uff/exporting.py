@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.display import plural
 from surgeon.formats.uff import layout
 from surgeon.formats.uff.conversion import ConverterContext, PluginLike, converters
 from surgeon.formats.uff.model import CORE, CUSTOM, UffModel, UffNode, UffValue
@@ -322,7 +323,8 @@ class _Export:
             )
         return error(
             "X105",
-            f"{what} without the rest of its {ports} outputs in order; one edge of UFF carries all of them",
+            f"{what} without the rest of its {plural(ports, 'output')} in order; one edge of UFF carries "
+            "all of them",
             reader.name,
             help=[
                 f"let '{reader.name}' read '{ref.node}:*', which is 0 to {ports - 1} in order",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from surgeon.display import plural
 from surgeon.graph import TensorSpec
 from surgeon.kernels.mask_rcnn.numbers import LEVELS, STRIDES, level_anchor_count, proposal_anchor_count
 from surgeon.kernels.regions.shapes import BOX
@@ -45,7 +46,8 @@ def check_proposal_layer(fields: Mapping[str, Any]) -> list[str]:
         problems.append(f"'image_size' has {image_size[0]} channels; expected 3, height, width")
     if most > anchors:
         problems.append(
-            f"'prenms_topk' is {most} and 'image_size' makes {anchors} anchors; expected no more than there "
+            f"'prenms_topk' is {most} and 'image_size' makes {plural(anchors, 'anchor')}; expected no more "
+            "than there "
             "are, "
             "for the plugin reads past them"
         )

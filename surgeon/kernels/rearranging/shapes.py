@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from surgeon.catalog.modules import UnfitInput
+from surgeon.display import plural
 from surgeon.graph import DType, Shape, TensorSpec
 from surgeon.kernels.shapes import check_dim, dim, unfit
 
@@ -140,7 +141,7 @@ def tile(fields: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> list[Tensor
             0,
             x,
             f"{len(repeats) + 1} axes, the batch included",
-            f"repeats has {len(repeats)} values",
+            f"repeats has {plural(len(repeats), 'value')}",
         )
     tiled = [
         None if length is None else length * times for length, times in zip(dims[1:], repeats, strict=True)

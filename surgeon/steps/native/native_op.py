@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
 
+from surgeon.display import plural
 from surgeon.graph import AttrValue, DType, Node, Ref
 from surgeon.steps.frames import conditional
 from surgeon.steps.patterns import Miss, NodeReader
@@ -82,7 +83,9 @@ class NativeReader(NodeReader):
         if higher:
             raise Miss(f"the recipe declares its output '{higher[0]}'; expected outputs of one number")
         if len(node.inputs) <= native.data_input:
-            raise Miss(f"it has {len(node.inputs)} inputs; expected {native.data_input + 1} at least")
+            raise Miss(
+                f"it has {plural(len(node.inputs), 'input')}; expected {native.data_input + 1} at least"
+            )
         # An operation whose inputs contradict each other has no known type of its own.
         given = self.inference.spec(node.inputs[native.data_input]).dtype
         dtype = self.inference.spec(Ref(node.name)).dtype or given
