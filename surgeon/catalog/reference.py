@@ -41,7 +41,7 @@ class Counterfactual:
     ``text`` says in what the two differ. ``avoidable`` is True where a recipe with other numbers would not
     differ. Verification tries counterfactuals of a lower ``order`` first, equal ones as they are declared.
     ``of_decoding`` is True where the two do not differ once boxes are decoded and clipped by the graph
-    in front of the plugin (``decode: graph``).
+    in front of the plugin (``decode: graph``): verification then finds out whether a recipe avoids it.
     """
 
     name: str

@@ -14,7 +14,7 @@ from surgeon.catalog.modules import load_module
 from surgeon.catalog.plugin import Lack
 from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError
 from surgeon.families.context import Derivation, DerivationContext, Derived
-from surgeon.families.postprocessing import differences
+from surgeon.families.postprocessing import PICTURE, differences, lies_inside
 
 
 def derivations(catalog: Catalog, op: str) -> Mapping[str, Callable[[DerivationContext], Derived]]:
@@ -142,6 +142,8 @@ def review_fields(context: DerivationContext, names: Collection[str]) -> FieldRe
             settled.append(name)
         if context.catalog[definition.plugin].lacks:
             diagnostics += _class_cap(here)
+        if context.catalog[definition.plugin].detections:
+            diagnostics += _edges(here)
     return FieldReview(tuple(differences), frozenset(settled), tuple(diagnostics))
 
 
@@ -167,6 +169,47 @@ def _class_cap(context: DerivationContext) -> Iterator[Diagnostic]:
                 ),
                 Severity.WARNING,
             )
+
+
+def _edges(context: DerivationContext) -> Iterator[Diagnostic]:
+    """Yield a warning where the graph treats boxes at the edges as the plugin cannot, whatever decodes them.
+
+    A plugin with a rule of decoding clips the boxes that it gives to the picture.
+    """
+    original = context.family.postprocessing
+    reference = context.catalog.reference(context.op)
+    rules = () if reference is None else reference.counterfactuals.values()
+    clips = any(rule.of_decoding for rule in rules)
+    try:
+        clip, window = original.clip, original.clip_window
+        moment, sides = clip.value, window.value
+    except SurgeonError:
+        return
+    if moment == "none":
+        if clips:
+            message = f"the graph clips no boxes; '{context.node}' clips those that it gives to the picture"
+            yield _edge_warning(context, message, clip.evidence, _NATIVE)
+    elif sides is None and moment == "before":  # after it, what shows the detections clips them
+        message = (
+            f"the graph clips boxes to the part of the input that a picture fills; '{context.node}' does not "
+            "know it"
+        )
+        yield _edge_warning(context, message, window.evidence, _FILLING)
+    elif sides not in (PICTURE, None) and not (clips and moment == "before" and lies_inside(sides)):
+        message = f"the graph clips boxes to {list(sides)}; '{context.node}' knows the whole picture alone"
+        yield _edge_warning(context, message, window.evidence, _WINDOW)
+
+
+_NATIVE = "write 'suppression: native', which clips none"
+_FILLING = (
+    "verify with pictures of the shapes that you use; objects at the edge of the filled part may differ"
+)
+_WINDOW = "write 'suppression: plugin' and 'decode: graph' for a window inside the picture"
+
+
+def _edge_warning(context: DerivationContext, message: str, notes: tuple[str, ...], help: str) -> Diagnostic:
+    where = context.recipe.span("nodes", context.node, "plugin")
+    return Diagnostic("D162", message, where, notes, (help,), Severity.WARNING)
 
 
 def _agree(spec: FieldSpec, value: object, derived: object) -> bool:

@@ -22,9 +22,20 @@ Coding: TypeAlias = Literal["centre-size", "none"]
 Converter: TypeAlias = Literal["sigmoid", "softmax", "identity"]
 Sense: TypeAlias = Literal["above", "at least"]
 Clipping: TypeAlias = Literal["before", "after", "none"]
+Window: TypeAlias = tuple[float, float, float, float]
+
+PICTURE: Window = (0.0, 0.0, 1.0, 1.0)
+"""The window (ymin, xmin, ymax, xmax) that the whole of the network's input is."""
+
+
+def lies_inside(window: Window) -> bool:
+    """Return whether a window has an area and lies inside the picture."""
+    top, left, bottom, right = window
+    return 0 <= top < bottom <= 1 and 0 <= left < right <= 1
 
 
 _NONE: Finding[bool] = Finding(False, ())
+_WHOLE: Finding[Window | None] = Finding(PICTURE, ())
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,12 @@ class Postprocessing:
 
     drops_empty_after: Finding[bool] = _NONE
     """Whether boxes without an area are dropped after suppression, so that others take their rows."""
+
+    clip_window: Finding[Window | None] = _WHOLE
+    """To what boxes are clipped: ymin, xmin, ymax, xmax as shares of the network's input.
+
+    None where it is the part that the picture fills, which differs from picture to picture.
+    """
 
 
 _DIFFERENCES: Mapping[Lack, str] = {

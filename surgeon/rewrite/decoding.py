@@ -9,7 +9,7 @@ anchors of zeros takes what it reads for the corners.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
@@ -17,11 +17,12 @@ from typing import Any, cast, get_args
 import numpy as np
 
 from surgeon.catalog import PluginSpec
-from surgeon.diagnostics import SurgeonError
+from surgeon.diagnostics import SurgeonError, error
 from surgeon.families import Derivation, DerivationContext
 from surgeon.families.finding import Finding
-from surgeon.graph import AttrValue, DType, TensorValue
-from surgeon.language import NamespaceRule
+from surgeon.families.postprocessing import PICTURE, Window, lies_inside
+from surgeon.graph import Add, AttrValue, Drop, DType, Edit, Graph, Rewire, SetAttr, SetOutputs, TensorValue
+from surgeon.language import NamespaceRule, Recipe
 from surgeon.language.recipe import Decode
 from surgeon.rewrite.anchors import makers
 from surgeon.rewrite.choices import check_choice
@@ -55,7 +56,7 @@ class Decoding:
     ``node`` is the plugin node that suppresses them. ``encodings`` and ``scores`` name the nodes that read
     what the plugin would have read at its ports ``loc`` and ``conf``; ``scores`` is empty where scores pass
     as they are. ``anchors`` names the zeros that it reads at ``prior``. ``clips`` says whether boxes are
-    clipped to the picture.
+    clipped to ``window`` (ymin, xmin, ymax, xmax).
     """
 
     node: str
@@ -63,8 +64,48 @@ class Decoding:
     encodings: str
     scores: str = ""
     clips: bool = True
+    window: Window = PICTURE
     makers: tuple[str, ...] = ()
     """The recipe's nodes whose anchors the constants hold; none where these are the graph's own."""
+
+    nodes: frozenset[str] = frozenset()
+    """All nodes that decode (membership only)."""
+    variants: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
+    """What the constants would hold if a rule of the plugins that make the anchors were changed.
+
+    By the name of the rule, then by that of the constant; those that stay the same are left out.
+    """
+
+    def without_strays(self, edits: Iterable[Edit], graph: Graph) -> list[Edit]:
+        """Return a step's edits without new attributes for nodes that decode.
+
+        A step that names the plugin's node means that one, though these stand in a namespace of its name.
+        """
+        return [
+            edit
+            for edit in edits
+            if not isinstance(edit, SetAttr)
+            or self.nodes.isdisjoint((edit.name, edit.name.rpartition("/")[0]))
+            or edit.key in graph[edit.name].attrs
+        ]
+
+    def renamed(self, edits: Iterable[Edit]) -> Decoding:
+        """Return the same with the names that nodes have after a step's edits."""
+        names = {edit.name: edit.into for edit in edits if isinstance(edit, Drop) and edit.into is not None}
+        if names.keys().isdisjoint((self.node, *self.nodes)):
+            return self
+        return replace(
+            self,
+            node=names.get(self.node, self.node),
+            anchors=names.get(self.anchors, self.anchors),
+            encodings=names.get(self.encodings, self.encodings),
+            scores=names.get(self.scores, self.scores),
+            nodes=frozenset(names.get(name, name) for name in self.nodes),
+            variants={
+                rule: {names.get(name, name): value for name, value in constants.items()}
+                for rule, constants in self.variants.items()
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -75,6 +116,20 @@ class Rendering:
     namespaces: Mapping[str, NamespaceRule]
     derivations: tuple[Derivation, ...] = ()
     decoding: Decoding | None = None
+    by_plugin: Rendering | None = None
+    """The same with the plugin to decode boxes, where the graph does."""
+    auto: bool = False
+    """Whether the recipe leaves the choice open."""
+    makers: tuple[str, ...] = ()
+    """The recipe's nodes that make the anchors."""
+
+    def because(self, reason: str) -> Rendering:
+        """Return the rendering with a reason why the plugin decodes boxes though the graph would be exact."""
+        derivations = tuple(
+            replace(each, evidence=(*each.evidence, f"the plugin decodes all the same: {reason}"))
+            for each in self.derivations
+        )
+        return replace(self, derivations=derivations)
 
     def corrected(self, derivations: Iterable[Derivation]) -> tuple[Derivation, ...]:
         """Return derivations with the values that fields have where boxes are decoded in the graph."""
@@ -112,7 +167,7 @@ def with_decoding(
     the recipe's nodes do not allow it.
     """
     name = _detecting(context)
-    if wanted == "plugin" or (wanted == "auto" and not _differs(context, name)):
+    if wanted != "graph" and not _differs(context, name):
         return Rendering(nodes, namespaces)
     if name is None:
         raise context.fail(
@@ -126,22 +181,17 @@ def with_decoding(
             ],
         )
     rules = _rules(context, name)
+    if wanted == "plugin":
+        return Rendering(nodes, namespaces, _asked_for(name, nodes[name].op, rules))
     if wanted == "auto" and not rules:
         return Rendering(nodes, namespaces, _left_to_plugin(context, name))
-    builder = _Builder(context, name, nodes)
+    builder = _Builder(context, name, nodes, _window(context, name) if "clip" in rules else PICTURE)
     reason = builder.reason()
-    if wanted == "auto" and _in_steps(context, makers(context)):
-        reason = reason or "a step of the recipe names a node that makes the anchors"
+    by_plugin = Rendering(nodes, namespaces, (Derivation(name, "decode", "plugin", _words(rules)),))
     if reason and wanted == "auto":
-        evidence = (*_words(rules), f"the plugin decodes all the same: {reason}")
-        return Rendering(nodes, namespaces, (Derivation(name, "decode", "plugin", evidence),))
+        return by_plugin.because(reason)
     if reason:
-        raise context.fail(
-            "S414",
-            f"boxes cannot be decoded in front of '{name}': {reason}",
-            "decode",
-            help=["correct that, or write 'decode: plugin'"],
-        )
+        raise cannot_decode(context.recipe, name, reason)
     prior, is_own = builder.anchors()
     made, decoding = builder.nodes(prior, clips="clip" in rules, drops="drops_empty" in rules)
     replaced = makers(context)
@@ -162,8 +212,80 @@ def with_decoding(
     )
     shown = Derivation(name, "decode", "graph", (*why, f"constants hold the anchors, {whose}"))
     if not is_own:
-        decoding = replace(decoding, makers=tuple(replaced))
-    return Rendering(kept, redirected, (shown,), decoding)
+        variants = _variants(builder, made, clips="clip" in rules, drops="drops_empty" in rules)
+        decoding = replace(decoding, makers=tuple(replaced), variants=variants)
+    return Rendering(kept, redirected, (shown,), decoding, by_plugin, wanted == "auto", tuple(replaced))
+
+
+def _variants(
+    builder: _Builder, made: Mapping[str, NodeSpec], *, clips: bool, drops: bool
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return what constants hold with each rule changed of the plugins that make the anchors."""
+    context, found = builder.context, dict[str, dict[str, np.ndarray]]()
+    references = [
+        context.catalog.reference(builder.given[name].op)
+        for name in makers(context)
+        if name in builder.given and builder.given[name].is_plugin
+    ]
+    for rule in dict.fromkeys(rule for each in references if each is not None for rule in each.changes):
+        prior = builder.prior(rule)
+        if prior is None:
+            continue
+        other = _Builder(context, builder.name, builder.given, builder.window)
+        nodes, _ = other.nodes(prior, clips=clips, drops=drops)
+        values = {name: (_value(made[name]), _value(node)) for name, node in nodes.items()}
+        found[rule] = {
+            name: np.broadcast_to(changed, own.shape)
+            for name, (own, changed) in values.items()
+            if own is not None and changed is not None and not np.array_equal(own, changed)
+        }
+    return {rule: constants for rule, constants in found.items() if constants}
+
+
+def _value(node: NodeSpec) -> np.ndarray | None:
+    value = node.attrs.get("value")
+    return value.array() if node.op == "Const" and isinstance(value, TensorValue) else None
+
+
+def cannot_decode(recipe: Recipe, name: str, reason: str) -> SurgeonError:
+    """Return the error of boxes that cannot be decoded in front of a plugin node."""
+    return error(
+        "S414",
+        f"boxes cannot be decoded in front of '{name}': {reason}",
+        recipe.span("decode"),
+        help=["correct that, or write 'decode: plugin'"],
+    )
+
+
+DECIDING_STEPS = ("set-attr", "rename", "remove", "forward", "connect", "disconnect", "reorder-inputs")
+"""Steps that can change what makes the anchors, or what the plugin makes of them."""
+
+
+def disturbance(
+    recipe: Recipe, edits: Sequence[Sequence[Edit]], node: str, others: Collection[str]
+) -> tuple[str, bool]:
+    """Return how the recipe's steps change the decoding of boxes, empty where they do not, and whether that
+    is but a name.
+
+    ``edits`` are those of each step; ``node`` is the plugin node that suppresses boxes, ``others`` are nodes
+    that its boxes depend on.
+    """
+    named = ""
+    for step, batch in zip(recipe.steps, edits, strict=True):
+        if step.step not in DECIDING_STEPS:
+            continue
+        for edit in batch:
+            name = "" if isinstance(edit, Add | SetOutputs) else edit.name
+            if step.step == "rename":
+                if name in others and isinstance(edit, Drop):
+                    named = named or f"the step '{step.label}' renames '{name}'"
+            elif name in others:
+                return f"the step '{step.label}' changes '{name}'", False
+            elif name == node and isinstance(edit, SetAttr) and edit.key in DECODING_FIELDS:
+                return f"the step '{step.label}' sets '{edit.key}' of '{name}'", False
+            elif name == node and isinstance(edit, Rewire) and step.step != "reorder-inputs":
+                return f"the step '{step.label}' changes what '{name}' reads", False
+    return named, bool(named)
 
 
 def _needed_besides(context: DerivationContext, name: str, replaced: Collection[str]) -> bool:
@@ -182,6 +304,14 @@ def _in_steps(context: DerivationContext, names: Collection[str]) -> bool:
     """Return whether a step of the recipe names one of some nodes."""
     steps = " ".join(repr(step) for step in context.recipe.steps)
     return any(re.search(rf"(?<![\w/]){re.escape(name)}(?![\w/])", steps) for name in names)
+
+
+def _asked_for(name: str, op: str, rules: Mapping[str, Finding[Any]]) -> tuple[Derivation, ...]:
+    """Return the choice of the plugin where another one would follow the graph; nothing where none would."""
+    if not rules:
+        return ()
+    evidence = (*_words(rules), f"{op} does not; 'decode: plugin' is asked for")
+    return (Derivation(name, "decode", "plugin", evidence),)
 
 
 def _left_to_plugin(context: DerivationContext, name: str) -> tuple[Derivation, ...]:
@@ -226,8 +356,11 @@ def _differs(context: DerivationContext, name: str | None) -> bool:
 
 def _rules(context: DerivationContext, name: str) -> dict[str, Finding[Any]]:
     """Return what the original does with boxes before suppression, by the name of the finding."""
-    original = context.of(name).family.postprocessing
     found: dict[str, Finding[Any]] = {}
+    try:
+        original = context.of(name).family.postprocessing
+    except SurgeonError:
+        return found
     with suppress(SurgeonError):
         if original.clip.value == "before":
             found["clip"] = original.clip
@@ -237,9 +370,16 @@ def _rules(context: DerivationContext, name: str) -> dict[str, Finding[Any]]:
     return found
 
 
+def _window(context: DerivationContext, name: str) -> Window:
+    """Return the window to which boxes are clipped; the picture where it differs from picture to picture."""
+    with suppress(SurgeonError):
+        return context.of(name).family.postprocessing.clip_window.value or PICTURE
+    return PICTURE
+
+
 def _words(rules: Mapping[str, Finding[Any]]) -> tuple[str, ...]:
     words = {
-        "clip": "the graph clips boxes to the picture before suppression",
+        "clip": "the graph clips boxes before suppression",
         "drops_empty": "the graph drops boxes without an area before suppression",
     }
     return tuple(f"{words[key]}: {finding.evidence[0]}" for key, finding in rules.items())
@@ -252,6 +392,7 @@ class _Builder:
     context: DerivationContext
     name: str
     given: Mapping[str, NodeSpec]
+    window: Window = PICTURE
     made: dict[str, NodeSpec] = field(default_factory=dict)
 
     @property
@@ -265,8 +406,13 @@ class _Builder:
             return f"codeType is {fields.get('codeType')!r}; expected 3, the coding of the graph"
         if fields.get("shareLocation") != 1 and fields.get("numClasses") != 1:
             return "shareLocation is 0; expected one box of an anchor for all classes"
-        if self._prior() is None:
+        if self.prior() is None:
             return "the anchors are neither a constant nor made by plugins and ConcatV2 alone"
+        if not lies_inside(self.window):
+            return (
+                f"the graph clips boxes to {list(self.window)}; expected a window inside the picture, to "
+                f"which {self.plugin.op} clips in any case"
+            )
         return ""
 
     def anchors(self) -> tuple[np.ndarray, bool]:
@@ -274,7 +420,7 @@ class _Builder:
 
         It is the graph's own where the recipe's nodes make the same anchors.
         """
-        prior = self._prior()
+        prior = self.prior()
         assert prior is not None
         with suppress(SurgeonError):
             own = self.context.family.anchor_constant().value
@@ -282,14 +428,18 @@ class _Builder:
                 return own, True
         return prior, False
 
-    def _prior(self) -> np.ndarray | None:
+    def prior(self, rule: str = "") -> np.ndarray | None:
+        """Return what the plugin would have read at its port ``prior``, None where pictures change it.
+
+        With ``rule``, the plugins that make it go by the graph's rule of that name.
+        """
         node = self._declared("prior").partition(":")[0]
-        value = self._computed(node, frozenset())
+        value = self._computed(node, rule, frozenset())
         if value is None or len(value) != 1 or value[0].ndim != 4 or value[0].shape[:2] != (1, 2):
             return None
         return value[0] if value[0].shape[2] % 4 == 0 else None
 
-    def _computed(self, name: str, above: frozenset[str]) -> list[np.ndarray] | None:
+    def _computed(self, name: str, rule: str, above: frozenset[str]) -> list[np.ndarray] | None:
         """Return the outputs of a node that no picture changes, None where it is of another kind."""
         node = self.given.get(name)
         if node is None or name in above:
@@ -299,14 +449,16 @@ class _Builder:
             return [value.array()]
         if node.is_plugin and node.ignores_inputs:
             reference = self.context.catalog.reference(node.op)
-            return None if reference is None else list(reference.run(node.attrs, []))
+            if reference is None:
+                return None
+            return list(reference.run(node.attrs, [], (rule,) if rule in reference.changes else ()))
         axis = dict(node.operands).get("axis")
         if node.op != "ConcatV2" or not node.inputs or not isinstance(axis, int):
             return None
         parts: list[np.ndarray] = []
         for text in node.inputs:
             base, _, port = text.partition(":")
-            outputs = self._computed(base, above | {name})
+            outputs = self._computed(base, rule, above | {name})
             if outputs is None:
                 return None
             ports = self.given[base].ports
@@ -329,9 +481,11 @@ class _Builder:
         another one, and no layer rounds it to fewer digits, as a convolution may.
         """
         count = prior.shape[2] // 4
-        corners, variances = prior.astype(np.float64).reshape(2, count, 4)
-        low, high = corners[:, :2].T, corners[:, 2:].T  # x, y
+        boxes_of_anchors, variances = prior.astype(np.float64).reshape(2, count, 4)
+        low, high = boxes_of_anchors[:, :2].T, boxes_of_anchors[:, 2:].T  # x, y
         size, middle = high - low, (low + high) / 2
+        # Coordinates count from the window's corner in units of its sides, so that clipping is exact.
+        starts, ends = (self.window[1], self.window[0]), (self.window[3], self.window[2])
         encodings = self._reshaped("encodings", self._declared("loc"), count, 4, 1)
         code = {
             axis: self._slice(axis, encodings, place) for place, axis in enumerate(("ty", "tx", "th", "tw"))
@@ -339,19 +493,27 @@ class _Builder:
         first: dict[str, str] = {}
         last: dict[str, str] = {}
         for at, axis in enumerate("xy"):
-            side = "wh"[at]
-            shift = self._by("Mul", f"shift_{axis}", code[f"t{axis}"], variances[:, at] * size[at])
-            centre = self._by("Add", f"centre_{axis}", shift, middle[at])
+            side, unit = "wh"[at], ends[at] - starts[at]
+            shift = self._by("Mul", f"shift_{axis}", code[f"t{axis}"], variances[:, at] * size[at] / unit)
+            centre = self._by("Add", f"centre_{axis}", shift, (middle[at] - starts[at]) / unit)
             growth = self._by("Mul", f"growth_{side}", code[f"t{side}"], variances[:, 2 + at])
             grown = self._of("Exp", f"exp_{side}", growth)
-            half = self._by("Mul", f"half_{side}", grown, size[at] / 2)
+            half = self._by("Mul", f"half_{side}", grown, size[at] / unit / 2)
             first[axis] = self._of("Sub", f"{axis}min", centre, half)
             last[axis] = self._of("Add", f"{axis}max", centre, half)
             if clips:
                 first[axis] = self._clipped(f"{axis}min", first[axis])
                 last[axis] = self._clipped(f"{axis}max", last[axis])
-        joined = self._joined([first["x"], first["y"], last["x"], last["y"]])
-        boxes = self._reshaped("boxes", joined, 4 * count, 1, 1)
+        corners = [
+            self._in_picture(name, value, starts[at], ends[at])
+            for name, value, at in (
+                ("xmin", first["x"], 0),
+                ("ymin", first["y"], 1),
+                ("xmax", last["x"], 0),
+                ("ymax", last["y"], 1),
+            )
+        ]
+        boxes = self._reshaped("boxes", self._joined(corners), 4 * count, 1, 1)
         scores = self._scores(first, last, count) if drops else ""
         zeros = TensorValue.of(np.zeros_like(prior), DType.FLOAT32)
         anchors = self._constant("anchors", zeros)
@@ -362,7 +524,9 @@ class _Builder:
             inputs=tuple(read.get(port, self._declared(port)) for port in self._ports()),
         )
         first_scores = self._name("scores") if drops else ""
-        return {**self.made, self.name: plugin}, Decoding(self.name, anchors, encodings, first_scores, clips)
+        return {**self.made, self.name: plugin}, Decoding(
+            self.name, anchors, encodings, first_scores, clips, self.window, nodes=frozenset(self.made)
+        )
 
     def _ports(self) -> tuple[str, ...]:
         """Return the plugin's ports in the order in which it reads them."""
@@ -406,6 +570,13 @@ class _Builder:
         bounded = self._of("Relu6", f"{name}/bounded", value)
         over = self._of("Relu", f"{name}/over", self._by("Sub", f"{name}/beyond", bounded, 1.0))
         return self._of("Sub", f"{name}/clipped", bounded, over)
+
+    def _in_picture(self, name: str, value: str, start: float, end: float) -> str:
+        """Return a coordinate that counts from the window's corner as a share of the picture."""
+        if (start, end) == (0.0, 1.0):
+            return value
+        scaled = self._by("Mul", f"{name}/scaled", value, end - start)
+        return self._by("Add", f"{name}/moved", scaled, start)
 
     # --- single nodes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from surgeon.families import Derivation
 from surgeon.graph import Add, Edit, Graph, Node, Ref, Rewire, SetOutputs, apply_edits
 from surgeon.infer import Inference
 from surgeon.language import Image, Recipe
-from surgeon.rewrite.decoding import Decoding
+from surgeon.rewrite.decoding import DECIDING_STEPS, Decoding, cannot_decode, disturbance
 from surgeon.rewrite.prepare import PreparedRecipe, prepare_recipe
 from surgeon.steps.placing import resolve
 from surgeon.steps.step import Step, StepContext
@@ -88,7 +89,46 @@ def plan(
     """
     catalog = catalog or load_catalog()
     prepared = prepare_recipe(recipe, graph, catalog, target, anchors, decode)
+    rendering = prepared.rendering
+    decides = any(step.step in DECIDING_STEPS for step in recipe.steps)
+    if rendering.decoding is None or rendering.by_plugin is None or not decides:
+        return _planned(recipe, graph, target, catalog, prepared)
+    return _with_steps(recipe, graph, target, catalog, prepared)
+
+
+def _with_steps(
+    recipe: Recipe, graph: Graph, target: Target | None, catalog: Catalog, prepared: PreparedRecipe
+) -> Plan:
+    """Return the plan of a recipe whose steps may change what decodes boxes.
+
+    What they do to the recipe's own nodes decides on what may be put in the place of these.
+    """
+    rendering = prepared.rendering
+    assert rendering.decoding is not None and rendering.by_plugin is not None
+    node, reason, named = rendering.decoding.node, "", False
+    as_written: Plan | None = None
+    with suppress(SurgeonError):  # a step may name nodes that decode
+        by_plugin = replace(prepared, rendering=rendering.by_plugin)
+        as_written = _planned(recipe, graph, target, catalog, by_plugin)
+        edits = [step.edits for step in as_written.steps]
+        reason, named = disturbance(recipe, edits, node, rendering.makers)
+    if not reason or (named and not rendering.auto):
+        made = _planned(recipe, graph, target, catalog, prepared)
+        edits = [step.edits for step in made.steps]
+        reason, named = disturbance(recipe, edits, node, rendering.decoding.nodes)
+        if not reason or named:
+            return made
+    if not rendering.auto or as_written is None:
+        raise cannot_decode(recipe, node, reason)
+    told = replace(prepared, rendering=rendering.by_plugin.because(reason))
+    return replace(as_written, derivations=told.derivations)
+
+
+def _planned(
+    recipe: Recipe, graph: Graph, target: Target | None, catalog: Catalog, prepared: PreparedRecipe
+) -> Plan:
     diagnostics: list[Diagnostic] = []
+    decoding = prepared.rendering.decoding
     planned: list[PlannedStep] = []
     now = graph
     for index, step in enumerate(recipe.steps):
@@ -98,6 +138,8 @@ def plan(
             planned.append(PlannedStep(step.step, step.label, (), context.span, reason, len(now)))
             continue
         edits = step.plan(context)
+        if decoding is not None:
+            edits = decoding.without_strays(edits, now)
         after = _applied(now, edits, step, context)
         outputs = _outputs(recipe, prepared, after, context)
         if outputs is not None:
@@ -105,10 +147,11 @@ def plan(
             after = after.replace(outputs=outputs.outputs)
         _check_seams(now, after, edits, context, catalog)
         planned.append(PlannedStep(step.step, step.label, tuple(edits), context.span, "", len(after)))
+        decoding = decoding.renamed(edits) if decoding is not None else None
         now = after
     _check_outputs(recipe, now)
     inference = Inference(now, rules=catalog.rules())
-    _check_plugins(recipe, inference, catalog, prepared.decoding)
+    _check_plugins(recipe, inference, catalog, decoding)
     return Plan(
         recipe.name,
         target.name if target else "",
@@ -119,7 +162,7 @@ def plan(
         now,
         image=prepared.image,
         inference=inference,
-        decoding=prepared.decoding,
+        decoding=decoding,
     )
 
 

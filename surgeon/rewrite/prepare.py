@@ -14,7 +14,7 @@ from surgeon.families.fields import check_lacks, placed
 from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, TensorValue
 from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
 from surgeon.rewrite.anchors import UNFIT, chosen, constant_or_plugin, makers, with_constant
-from surgeon.rewrite.decoding import Decoding, chosen_decode, with_decoding
+from surgeon.rewrite.decoding import Rendering, chosen_decode, with_decoding
 from surgeon.rewrite.suppression import with_chosen_suppression
 from surgeon.steps.step import NodeSpec
 from surgeon.targets import Target
@@ -22,13 +22,30 @@ from surgeon.targets import Target
 
 @dataclass(frozen=True)
 class PreparedRecipe:
-    """A recipe's nodes, namespaces and image as they stand for one graph and target."""
+    """A recipe's nodes, namespaces and image as they stand for one graph and target.
 
-    nodes: Mapping[str, NodeSpec]
-    namespaces: Mapping[str, NamespaceRule]
-    derivations: tuple[Derivation, ...]
+    ``found`` are the derivations of fields and namespaces, ``shown`` those of the image.
+    """
+
+    rendering: Rendering
+    found: tuple[Derivation, ...]
+    shown: tuple[Derivation, ...] = ()
     image: Image | None = None
-    decoding: Decoding | None = None
+
+    @property
+    def nodes(self) -> Mapping[str, NodeSpec]:
+        """What the recipe puts in, by name."""
+        return self.rendering.nodes
+
+    @property
+    def namespaces(self) -> Mapping[str, NamespaceRule]:
+        """What the recipe takes out, and the node in its place."""
+        return self.rendering.namespaces
+
+    @property
+    def derivations(self) -> tuple[Derivation, ...]:
+        """Every value that was derived, with its evidence."""
+        return (*self.rendering.corrected(self.found), *self.rendering.derivations, *self.shown)
 
 
 def prepare_recipe(
@@ -79,8 +96,7 @@ def prepare_recipe(
     if problems:
         raise SurgeonError(*(diagnostic for exc in problems.values() for diagnostic in exc.diagnostics))
     rendering = with_decoding(context, nodes, namespaces, wanted_decode)
-    derivations = (*rendering.corrected(found), *rendering.derivations, *shown)
-    return PreparedRecipe(rendering.nodes, rendering.namespaces, derivations, image, rendering.decoding)
+    return PreparedRecipe(rendering, tuple(found), tuple(shown), image)
 
 
 def _image(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,11 +67,21 @@ class Execution:
         return self.runner._again(self, self.changes, {**self.fields, name: fields})
 
     def with_rule_changed(self, change: str) -> Execution:
-        """Return the run with a rule changed in the reference of every plugin node that has it."""
+        """Return the run with a rule changed in the reference of every plugin node that has it.
+
+        Constants that hold what such a plugin would have made are changed, too.
+        """
         references = self.runner.references
-        return self.changed(
+        execution = self.changed(
             {name: (change,) for name in references if change in references[name].counterfactuals}
         )
+        constants = self.runner.variants.get(change, {})
+        if not constants:
+            return execution
+        stale = {other for name in constants for other in self.runner._after(name)}
+        known = {ref: value for ref, value in execution.values.items() if ref.node not in stale}
+        changed = {Ref(name): value for name, value in constants.items()}
+        return replace(execution, values={**known, **changed})
 
 
 class ReferenceRunner(Runner):
@@ -79,7 +90,8 @@ class ReferenceRunner(Runner):
     The graph is cut at the plugin nodes, whose outputs become placeholders, and computed level by level: a
     tensor that a later level needs is fetched in the first one where it can be computed, so that no operation
     on a picture runs twice. ``fetches`` are the tensors wanted, those of the graph where it is None; the
-    outputs are these and what holds detections. Raise SurgeonError V107 for a plugin without a reference,
+    outputs are these and what holds detections. ``variants`` are the values of constants with a rule changed,
+    by the rule's name and the constant's. Raise SurgeonError V107 for a plugin without a reference,
     V108 for one inside a loop, and as :class:`TensorFlowRunner`.
     """
 
@@ -93,8 +105,9 @@ class ReferenceRunner(Runner):
         *,
         name: str = "",
         info: ModelInfo = ModelInfo(),
+        variants: Mapping[str, Mapping[str, np.ndarray]] = MappingProxyType({}),
     ) -> None:
-        self.graph = graph
+        self.graph, self.variants = graph, variants
         self.fetches = graph.output_refs if fetches is None else tuple(fetches)
         self._needed = graph.ancestors(ref.node for ref in self.fetches)
         self._ancestors: dict[str, set[str]] = {}
@@ -118,7 +131,8 @@ class ReferenceRunner(Runner):
         """Return a runner of what a plan makes of its graph."""
         assert plan.result is not None
         info = ModelInfo(image=plan.image, labels=recipe.labels)
-        return cls(plan.result, catalog, name=recipe.name, info=info)
+        variants = plan.decoding.variants if plan.decoding is not None else {}
+        return cls(plan.result, catalog, name=recipe.name, info=info, variants=variants)
 
     @cached_property
     def inputs(self) -> Mapping[str, TensorSpec]:  # type: ignore[override]

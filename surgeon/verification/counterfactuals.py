@@ -16,6 +16,9 @@ KEEP_ALL = "keep-all"
 """The counterfactual that returns every survivor; it explains rows at the last detection kept, and no others.
 """
 
+CLIP_FIRST = "clip-first"
+"""What a plugin gives that clips boxes before suppression."""
+
 DROP_EMPTY = "drop-empty"
 """What ``keep-all`` gives without boxes that have no area in the picture, as many as were kept before."""
 

@@ -59,11 +59,16 @@ class DecodedInFront:
                 nodes.append(replace(node, inputs=(*first, *node.inputs[1:]), control=()))
         return TensorFlowRunner(self.graph.replace(nodes, ()), [self.inputs[port] for port in entries])
 
-    def run(self, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return what the plugin reads by port, of what it would have read where it decoded boxes itself."""
+    def run(self, given: Mapping[str, np.ndarray], rule: str = "") -> dict[str, np.ndarray]:
+        """Return what the plugin reads by port, of what it would have read where it decoded boxes itself.
+
+        With ``rule``, constants hold what they would with that rule of the anchors' plugins changed.
+        """
         entries = self.entries
-        feeds = {self.graph.free_name(f"{name}/fed"): given[port] for port, name in entries.items()}
-        values = self._runner.run(feeds)
+        feeds = {Ref(self.graph.free_name(f"{name}/fed")): given[port] for port, name in entries.items()}
+        constants = {Ref(name): value for name, value in self.decoding.variants.get(rule, {}).items()}
+        fetched = self._runner.fetch([self.inputs[port] for port in entries], feeds | constants)
+        values = {str(ref): value for ref, value in fetched.items()}
         prior = self.graph[self.inputs["prior"].node].attrs["value"]
         assert isinstance(prior, TensorValue)
         return {
@@ -85,11 +90,13 @@ class DecodedInFront:
         """
         fields = {"codeType": TF_CENTER, "varianceEncodedInTarget": 0, "isBatchAgnostic": 1}
         boxes = decode(fields, given["loc"], given["prior"])[:, :, 0]
+        top, left, bottom, right = self.decoding.window
+        low, high = np.array([left, top], np.float32), np.array([right, bottom], np.float32)
         if self.decoding.clips:
-            boxes = np.clip(boxes, np.float32(0), np.float32(1))
+            boxes = np.clip(boxes, np.tile(low, 2), np.tile(high, 2))
         sides = boxes[..., 2:] - boxes[..., :2]
         least = sides.min(axis=-1)
-        outside = (boxes[..., 2:] <= 0).any(axis=-1) | (boxes[..., :2] >= 1).any(axis=-1)
+        outside = (boxes[..., 2:] <= low).any(axis=-1) | (boxes[..., :2] >= high).any(axis=-1)
         dropped = np.where(least > FAINT, 0, np.where(outside, 1, -1)).astype(np.int8)
         return boxes, dropped
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TypeAlias
@@ -12,7 +13,7 @@ import numpy as np
 
 from surgeon.catalog import Catalog
 from surgeon.catalog.reference import Counterfactual, Reference
-from surgeon.diagnostics import error
+from surgeon.diagnostics import SurgeonError, error
 from surgeon.families import DerivationContext, Family, nearest_family
 from surgeon.families.fields import FieldReview, review_fields
 from surgeon.graph import DType, Graph, Node, Ref, Shape
@@ -27,7 +28,7 @@ from surgeon.runners.tensorflow import Arrays, TensorFlowRunner
 from surgeon.stages import tell_stage
 from surgeon.targets import load_target
 from surgeon.verification.correspondence import Correspondence, Replacement
-from surgeon.verification.counterfactuals import DROP_EMPTY, KEEP_ALL, counterfactuals_of
+from surgeon.verification.counterfactuals import CLIP_FIRST, DROP_EMPTY, KEEP_ALL, counterfactuals_of
 from surgeon.verification.decoding import DecodedInFront
 from surgeon.verification.probes import probes_of
 from surgeon.verification.records import RunInfo, RunRecord
@@ -98,23 +99,76 @@ class GraphPair:
     ) -> tuple[Counterfactual, ...]:
         """Return the rules that the references of some plugin nodes can change, in the order of trial.
 
-        A recipe can avoid none of those of a plugin whose fields are what the graph says already; nodes with
-        ``changed`` fields are none of these. Rules that make no difference where boxes are decoded and
-        clipped in front of a plugin are left out there.
+        A recipe can avoid none of those of a plugin whose fields are what the graph says already, but for
+        those of decoding, which ``decode`` avoids; nodes with ``changed`` fields are none of these. Rules by
+        which the original does not go make no difference and are left out.
         """
-        references = {
-            name: _fed_boxes(reference)
-            if self.decoding is not None and self.decoding.clips and name == self.decoding.node
-            else reference
-            for name, reference in self.runner.references.items()
-        }
+        references = {name: self.runner.references[name] for name in self.runner.references if name in names}
+        if self.decoding is not None and self.decoding.node in references:
+            references |= self._makers
         return counterfactuals_of(
-            _unavoidable(references[name])
-            if name in self.fields.settled and name not in changed
-            else references[name]
-            for name in references
-            if name in names
+            self._with_own_rules(name, reference, name in self.fields.settled and name not in changed)
+            for name, reference in references.items()
         )
+
+    @cached_property
+    def _makers(self) -> Mapping[str, Reference]:
+        """The references of the recipe's nodes whose anchors constants hold, with the rules that change
+        these.
+        """
+        assert self.decoding is not None
+        variants, found = self.decoding.variants, {}
+        for name in self.decoding.makers:
+            plugin = self.recipe.nodes[name].plugin
+            reference = self.catalog.reference(plugin) if plugin is not None else None
+            if reference is not None:
+                rules = {key: rule for key, rule in reference.counterfactuals.items() if key in variants}
+                found[name] = replace(reference, counterfactuals=rules)
+        return found
+
+    def _with_own_rules(self, name: str, reference: Reference, settled: bool) -> Reference:
+        """Return a reference with the rules by which its node may differ from the original."""
+        rules = {}
+        for rule in reference.counterfactuals.values():
+            if rule.of_decoding:
+                own = self._rule_of_decoding(name, rule)
+            else:
+                own = replace(rule, avoidable=False) if settled else rule
+            if own is not None:
+                rules[rule.name] = own
+        return replace(reference, counterfactuals=rules)
+
+    def _rule_of_decoding(self, name: str, rule: Counterfactual) -> Counterfactual | None:
+        """Return a rule as it stands for a plugin node, None where it makes no difference there.
+
+        Where the plugin decodes boxes that the original clips or drops before suppression, the recipe can
+        avoid it.
+        """
+        moment = self._moments.get(rule.name, "")
+        if self.decoding is not None and name == self.decoding.node:
+            follows = self.decoding.clips and moment != "after"
+            return None if follows or moment == "none" else replace(rule, avoidable=False)
+        if moment == "none" or (rule.name == CLIP_FIRST and moment == "after"):
+            return None
+        if moment != "before":
+            return replace(rule, avoidable=False)
+        return replace(rule, avoidable=True, text=f"{rule.text}; 'decode: auto' or 'decode: graph' avoids it")
+
+    @cached_property
+    def _moments(self) -> Mapping[str, str]:
+        """When the original does what a rule of decoding does: before suppression, after it, or not at all
+        (``none``), by the name of the rule. What the graph does not tell is left out.
+        """
+        if self.family is None:
+            return {}
+        original = self.family.postprocessing
+        found: dict[str, str] = {}
+        with suppress(SurgeonError):
+            found[CLIP_FIRST] = original.clip.value
+        with suppress(SurgeonError):
+            late = "after" if original.drops_empty_after.value else "none"
+            found[DROP_EMPTY] = "before" if original.drops_empty.value else late
+        return found
 
     @cached_property
     def fields(self) -> FieldReview:
@@ -500,15 +554,3 @@ class GraphPair:
         if change:
             execution = execution.with_rule_changed(change)
         return {part: execution[Ref.parse(name)] for part, name in self.runner.info.detections.items()}
-
-
-def _fed_boxes(reference: Reference) -> Reference:
-    """Return a reference without the rules that make no difference where it is fed clipped boxes."""
-    rules = {name: rule for name, rule in reference.counterfactuals.items() if not rule.of_decoding}
-    return replace(reference, counterfactuals=rules)
-
-
-def _unavoidable(reference: Reference) -> Reference:
-    """Return a reference none of whose rules a recipe can avoid."""
-    rules = {name: replace(rule, avoidable=False) for name, rule in reference.counterfactuals.items()}
-    return replace(reference, counterfactuals=rules)

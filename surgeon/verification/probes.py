@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from surgeon.families import Postprocessing
+from surgeon.families.postprocessing import PICTURE
 from surgeon.verification.results import PROBE
 
 MARGIN = 5e-4
@@ -69,8 +70,17 @@ def probes_of(original: Postprocessing, limits: Collection[int] = ()) -> Iterato
     They hold overlaps just below and above the threshold, between boxes of one class and of two; boxes
     across the edges and outside the picture; scores just below and above the threshold; more candidates than
     are kept of a class, and in all; all boxes of one class on one another but for the last, and as many as
-    each of ``limits``, the most candidates that a plugin looks at; nothing at all.
+    each of ``limits``, the most candidates that a plugin looks at; nothing at all. Where the graph clips to a
+    constant window, that stands for the picture.
     """
+    top, left, bottom, right = original.clip_window.value or PICTURE
+    corner, sides = np.array([top, left], np.float32), np.array([bottom - top, right - left], np.float32)
+    for probe in _in_picture(original, limits):
+        yield replace(probe, boxes=probe.boxes * np.tile(sides, 2) + np.tile(corner, 2))
+
+
+def _in_picture(original: Postprocessing, limits: Collection[int]) -> Iterator[Probe]:
+    """Yield the probes of a detector that clips to the picture, if to anything."""
     classes = original.classes.value - (original.background.value >= 0)
     maker = _Maker(original.boxes.value, classes, max(0.0, original.score_threshold.value))
     kept, per_class = original.max_total.value, original.max_per_class.value

@@ -67,7 +67,7 @@ def test_the_graph_decodes_where_it_clips_before_suppression(graph, date: str) -
     found = planned(graph(date))
     assert found.result is not None and found.decoding is not None
     value, evidence = told(found)["decode"]
-    assert value == "graph" and "clips boxes to the picture before" in evidence and "ClipToWindow" in evidence
+    assert value == "graph" and "clips boxes before suppression" in evidence and "ClipToWindow" in evidence
     assert "drops boxes without an area" in evidence and "the graph's own" in evidence
     nms = found.result["NMS"]
     assert (nms.attrs["codeType"], nms.attrs["varianceEncodedInTarget"]) == (0, 1)
@@ -88,13 +88,26 @@ def test_the_plugin_decodes_where_it_does_as_the_graph(graph) -> None:
 def test_the_recipe_and_the_caller_choose(graph) -> None:
     model = graph()
     for found in (planned(model, "decode: plugin\n"), planned(model, "decode: graph\n", decode="plugin")):
-        assert found.decoding is None and "decode" not in told(found)
+        assert found.decoding is None
+        value, evidence = told(found)["decode"]
+        assert value == "plugin" and "NMS_TRT does not; 'decode: plugin' is asked for" in evidence
         assert found.result is not None and found.result["NMS"].attrs["codeType"] == 3
     assert planned(model, "decode: plugin\n", decode="auto").decoding is not None
     forced = planned(graph("2019"), decode="graph")
     assert forced.decoding is not None and not forced.decoding.clips and not forced.decoding.scores
     assert forced.result is not None and "NMS/decode/kept_scores" not in forced.result
     assert "is asked for" in told(forced)["decode"][1]
+
+
+@pytest.mark.parametrize("window", [(-0.1, 0.0, 1.0, 1.0), (0.0, 0.0, 1.0, 1.5), (0.5, 0.5, 0.5, 0.6)])
+def test_a_window_that_the_plugin_would_clip_again_is_told(zoo_graph, edit, window) -> None:
+    cut = edit.graph(zoo_graph("2017"), {"Postprocessor/Const": edit.value(window)})
+    found = planned(cut)
+    assert found.decoding is None and "expected a window inside the picture" in told(found)["decode"][1]
+    assert "a window inside the picture" in refused("S414", cut, decode="graph").message
+    (warning,) = surgeon.check("ssd", cut).warnings
+    assert warning.code == "D162" and str(list(window)) in warning.message
+    assert refused("D119", cut, "suppression: native\n").code == "D119"
 
 
 def test_names_do_not_change_from_one_conversion_to_the_next(graph) -> None:
@@ -175,7 +188,47 @@ def test_nodes_that_the_recipe_reads_elsewhere_stay_what_they_are(graph) -> None
     renamed = "steps: {append: [{step: rename, nodes: {GridAnchor: anchors}}]}\n"
     kept = planned(graph(), renamed)
     assert kept.result is not None and "anchors" in kept.result and kept.decoding is None
-    assert "a step of the recipe names" in told(kept)["decode"][1]
+    assert "the step 'rename' renames 'GridAnchor'" in told(kept)["decode"][1]
+
+
+@pytest.mark.parametrize("nodes", ["GridAnchor?", "{op: GridAnchor_TRT, optional: true}", "{name: Grid*}"])
+def test_a_step_that_changes_what_makes_the_anchors_goes_on_counting(graph, nodes: str) -> None:
+    changes = f"steps: {{append: [{{step: set-attr, nodes: [{nodes}], attrs: {{minSize: 0.3}}}}]}}\n"
+    found = planned(graph(), changes)
+    assert found.decoding is None and found.result is not None
+    assert found.result["GridAnchor"].attrs["minSize"] == pytest.approx(0.3)
+    assert "the step 'set-attr' changes 'GridAnchor'" in told(found)["decode"][1]
+    refusal = refused("S414", graph(), changes, decode="graph")
+    assert "the step 'set-attr' changes 'GridAnchor'" in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("nodes", "attrs"), [("NMS", "codeType: 3"), ("{op: NMS_TRT}", "varianceEncodedInTarget: 0")]
+)
+def test_a_step_does_not_undo_the_decoding(graph, nodes: str, attrs: str) -> None:
+    undoes = f"steps: {{append: [{{step: set-attr, nodes: [{nodes}], attrs: {{{attrs}}}}}]}}\n"
+    found = planned(graph(), undoes)
+    assert found.decoding is None and found.result is not None and "GridAnchor" in found.result
+    assert f"sets '{attrs.partition(':')[0]}' of 'NMS'" in told(found)["decode"][1]
+    assert "sets" in refused("S414", graph(), undoes, decode="graph").message
+
+
+def test_a_step_does_not_change_the_nodes_that_decode(graph) -> None:
+    bent = "steps: {append: [{step: forward, nodes: [NMS/decode/exp_w]}]}\n"
+    for choice in ("auto", "graph"):
+        assert "changes 'NMS/decode/exp_w'" in refused("S414", graph(), bent, decode=choice).message
+
+
+def test_other_steps_leave_the_decoding_alone(graph) -> None:
+    fewer = "steps: {append: [{step: set-attr, nodes: [NMS], attrs: {keepTopK: 50}}]}\n"
+    found = planned(graph(), fewer)
+    assert found.result is not None and found.decoding is not None
+    assert found.result["NMS"].attrs["keepTopK"] == 50
+    assert [n.name for n in found.result if "keepTopK" in n.attrs] == ["NMS"]
+    other = planned(graph(), "steps: {append: [{step: rename, nodes: {NMS/decode: decoded}}]}\n")
+    assert other.result is not None and other.decoding is not None
+    assert other.decoding.anchors == "decoded/anchors" in other.result
+    assert other.decoding.nodes <= {node.name for node in other.result}
 
 
 def test_constant_anchors_are_decoded_as_well(graph) -> None:

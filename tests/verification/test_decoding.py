@@ -64,9 +64,68 @@ def test_fields_of_the_plugin_are_exercised_as_before(found: Verification) -> No
 
 def test_the_plugin_alone_is_not_exact_there(model: Path) -> None:
     plugin = surgeon.verify("ssd", model, decode="plugin")
-    assert plugin.passed and set(plugin.excuses) == {"clip-first"}
+    assert not plugin.passed and set(plugin.excuses) == {"clip-first"}
+    assert plugin.excuses["clip-first"].endswith("'decode: auto' or 'decode: graph' avoids it")
     window = next(c for c in plugin.verdicts[1].comparisons if c.picture == "probe: window")
-    assert window.excused == {"clip-first": 2}
+    assert window.excused == {"clip-first": 2} and window.outcome is Outcome.FAILED
+    assert "excused that the recipe could avoid; --max-excused allows them" in window.reason
+
+
+def test_what_the_plugin_does_otherwise_can_be_allowed(model: Path) -> None:
+    allowed = surgeon.verify("ssd", model, decode="plugin", max_excused=100)
+    assert allowed.passed and set(allowed.excuses) == {"clip-first"}
+
+
+def test_ratios_that_were_typed_are_named_and_can_be_allowed(model: Path) -> None:
+    """The anchors are constants then, and would hold 1/3 with the rule of their plugin changed."""
+    typed = surgeon.parse_recipe(
+        "recipe: 1\nname: r\nextends: [ssd]\n"
+        "nodes: {GridAnchor: {fields: {aspectRatios: [1.0, 2.0, 0.5, 3.0, 0.33]}}}\n"
+    )
+    found = surgeon.verify(typed, model)
+    assert not found.passed and set(found.excuses) == {"exact-ratios"}
+    assert all(verdict.outcome is Outcome.FAILED for verdict in found.verdicts)
+    assert surgeon.verify(typed, model, max_excused=100).passed
+    wrong = surgeon.parse_recipe(
+        "recipe: 1\nname: r\nextends: [ssd]\n"
+        "nodes: {GridAnchor: {fields: {aspectRatios: [1.0, 2.0, 0.5, 3.0, 0.4]}}}\n"
+    )
+    assert not surgeon.verify(wrong, model, max_excused=100).passed
+
+
+WINDOW = (0.1, 0.05, 0.8, 0.9)
+
+
+def test_a_window_of_other_numbers_is_followed(zoo_graph, edit) -> None:
+    cut = edit.graph(zoo_graph("2017"), {"Postprocessor/Const": edit.value(WINDOW)})
+    found = surgeon.verify("ssd", cut)
+    assert found.passed and found.excuses == {} and not surgeon.check("ssd", cut).warnings
+    assert {f"{each.node}.{each.field}" for each in found.power if not each.exercised} == {
+        *("concat_box_loc.ignoreBatch", "concat_box_conf.ignoreBatch"),
+        *("NMS.isBatchAgnostic", "NMS.scoreBits"),
+    }
+
+
+def test_a_graph_that_clips_nothing_is_followed_by_the_native_rules_alone(zoo_graph, edit) -> None:
+    clip = "Postprocessor/BatchMultiClassNonMaxSuppression/map/while/MultiClassNonMaxSuppression/ClipToWindow"
+    graph = zoo_graph("2017", classes=1)
+    free = edit.graph(
+        graph,
+        {
+            f"{clip}/concat": lambda node: edit.op("Identity")(node).with_inputs(
+                (graph[f"{clip}/split"].inputs[1],)
+            ),
+            f"{clip}/Greater/y": edit.value(-1e30),
+        },
+    )
+    plugin = surgeon.verify("ssd", free)
+    assert not plugin.passed and plugin.excuses == {}
+    (warning,) = surgeon.check("ssd", free).warnings
+    assert warning.code == "D162" and "clips no boxes" in warning.message
+    assert warning.help == ("write 'suppression: native', which clips none",)
+    native = surgeon.parse_recipe("recipe: 1\nname: r\nextends: [ssd]\nsuppression: native\n")
+    found = surgeon.verify(native, free)
+    assert found.passed and found.excuses == {} and not surgeon.check(native, free).warnings
 
 
 def test_boxes_decoded_without_clipping_are_excused_as_the_plugin_is(zoo_ssd: Callable[..., Path]) -> None:

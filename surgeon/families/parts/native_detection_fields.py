@@ -11,7 +11,7 @@ from typing import Any
 from surgeon.diagnostics import SurgeonError
 from surgeon.families.context import DerivationContext, Derived
 from surgeon.families.finding import Finding
-from surgeon.families.postprocessing import Postprocessing
+from surgeon.families.postprocessing import PICTURE, Postprocessing
 
 CODINGS = {"none": 0, "centre-size": 1}
 CONVERTERS = {"identity": 0, "sigmoid": 1, "softmax": 2}
@@ -44,6 +44,29 @@ def score_scale(context: DerivationContext) -> Derived:
             context, "scoreScale", f"and the graph multiplies scores by {scale.value:g} first", scale
         )
     return Derived(scale.value, scale.evidence)
+
+
+def clip(context: DerivationContext) -> Derived:
+    """Return when boxes are clipped to the picture.
+
+    Raise D119 where the graph clips them to a window of other numbers.
+    """
+    original = context.family.postprocessing
+    window = original.clip_window
+    if original.clip.value != "none" and window.value not in (PICTURE, None):
+        raise context.fail(
+            "D119",
+            f"the graph clips boxes to {list(window.value or ())}; {context.op} clips to the whole picture",
+            "nodes",
+            context.node,
+            "fields",
+            "clip",
+            notes=window.evidence,
+            help=[
+                "write 'suppression: plugin' and 'decode: graph', which follows a window before suppression"
+            ],
+        )
+    return Derived(CLIPPINGS[original.clip.value], original.clip.evidence)
 
 
 def drop_empty(context: DerivationContext) -> Derived:
@@ -112,6 +135,6 @@ DERIVATIONS: Mapping[str, Callable[[DerivationContext], Derived]] = {
     "classAgnostic": _as(lambda original: original.class_agnostic, int),
     "maxPerClass": _as_it_is(lambda original: original.max_per_class),
     "maxTotal": _as_it_is(lambda original: original.max_total),
-    "clip": _as(lambda original: original.clip, CLIPPINGS.__getitem__),
+    "clip": clip,
     "dropEmpty": drop_empty,
 }

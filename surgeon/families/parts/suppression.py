@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from surgeon.families.parts.walk import behind, data_inputs, number, trail, upper_bound
+from surgeon.families.parts.walk import STEPS, behind, data_inputs, number, trail, upper_bound
 from surgeon.graph import DType, Graph, Node, Ref
 from surgeon.infer import Inference
 
@@ -104,6 +104,50 @@ def _unclipped(graph: Graph, node: Node) -> Ref:
         if graph[ref.node].op in ("Split", "SplitV", "Minimum", "Maximum"):
             return ref
     return node.inputs[0]
+
+
+def clip_window(graph: Graph, inference: Inference, clip: Node) -> tuple[float | None, ...]:
+    """Return ymin, xmin, ymax, xmax of the window to which ``clip`` clips; None for what is no constant.
+
+    ``clip`` joins clipped coordinates, as :func:`boxes_of` names it.
+    """
+    limits: list[list[float | None]] = [[None, None] for _ in range(4)]
+    for place, part in enumerate(data_inputs(clip)):
+        at = graph[part.node]
+        for _ in range(4):
+            if at.op not in ("Minimum", "Maximum"):
+                break
+            inner = _unclipped(graph, at)
+            limit = next((ref for ref in at.inputs if ref != inner), inner)
+            limits[place][at.op == "Minimum"] = _element(graph, inference, limit)
+            at = graph[inner.node]
+    top, left, bottom, right = limits
+    agree = top == bottom and left == right
+    return (top[0], left[0], bottom[1], right[1]) if agree else (None,) * 4
+
+
+def _element(graph: Graph, inference: Inference, ref: Ref) -> float | None:
+    """Return the constant that a tensor of one element is, or is taken from, else None."""
+    place: int | None = None
+    for _ in range(STEPS):
+        value = inference.known(ref)
+        if value is not None:
+            flat = value.reshape(-1)
+            wanted = 0 if flat.size == 1 else place
+            return None if wanted is None or wanted >= flat.size else float(flat[wanted])
+        node = graph[ref.node]
+        if node.op == "ZerosLike":
+            return 0.0
+        if node.op in ("Unpack", "Split", "SplitV") and place is None:
+            place = ref.slot
+        if node.op == "Pack" and place is not None and place < len(node.inputs):
+            ref, place = node.inputs[place], None
+            continue
+        source = behind(graph, ref)
+        if source is None:
+            return None
+        ref = source
+    return None
 
 
 def clipped_after(graph: Graph, nodes: Iterable[Node]) -> Node | None:

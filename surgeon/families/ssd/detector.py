@@ -77,6 +77,7 @@ class SingleShotDetector(SuppressionFindings):
         "clip",
         "drops_empty",
         "drops_empty_after",
+        "clip_window",
         "score_sense",
         "label_offset",
     )
@@ -177,6 +178,7 @@ class SingleShotDetector(SuppressionFindings):
             clip=LazyFinding(lambda: self.clip),
             drops_empty=LazyFinding(lambda: self.drops_empty),
             drops_empty_after=LazyFinding(lambda: self.drops_empty_after),
+            clip_window=LazyFinding(lambda: self.clip_window),
         )
 
     def joining_node(self, port: str) -> str:

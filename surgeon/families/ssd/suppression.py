@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cached_property
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from surgeon.families.finding import Finding
 from surgeon.families.parts.numbers import plain
 from surgeon.families.parts.suppression import (
     Constant,
+    clip_window,
     clipped_after,
     empty_box_filter,
     empty_boxes_dropped_after,
@@ -24,7 +26,7 @@ from surgeon.families.parts.suppression import (
     soft_sigmas,
 )
 from surgeon.families.parts.walk import behind_identities
-from surgeon.families.postprocessing import Clipping, Sense
+from surgeon.families.postprocessing import PICTURE, Clipping, Sense, Window
 from surgeon.families.ssd.outputs import OutputFindings
 from surgeon.graph import Graph, Node, Ref
 from surgeon.infer import Inference
@@ -140,6 +142,34 @@ class SuppressionFindings(OutputFindings):
         if after is not None:
             return Finding("after", (evidence, f"'{after.name}' clips what is left"))
         return Finding("none", (evidence,))
+
+    @cached_property
+    def clip_window(self) -> Finding[Window | None]:
+        """The window to which boxes are clipped; None where it is the part that the picture fills.
+
+        Where no constants tell it, every picture fills the network's input, unless zeros are added to it.
+        """
+        clip = self._clipping
+        if clip is None:
+            return Finding(PICTURE, self.clip.evidence)
+        sides = clip_window(self.graph, self._sizes, clip)
+        known = [plain(side) for side in sides if side is not None]
+        if len(known) == 4:
+            top, left, bottom, right = known
+            return Finding((top, left, bottom, right), (f"'{clip.name}' clips to {known}",))
+        with suppress(SurgeonError):
+            if self.image.value.resize == "keep-aspect-ratio":
+                return Finding(
+                    None, (f"'{clip.name}' clips to what the picture fills", self.image.evidence[0])
+                )
+        return Finding(PICTURE, (f"'{clip.name}' clips to the size of the picture, which fills the input",))
+
+    @cached_property
+    def _clipping(self) -> Node | None:
+        """The operation that joins clipped coordinates, before suppression or after it."""
+        if self._boxes.clips:
+            return self.graph[self._boxes.clips[0]]
+        return clipped_after(self.graph, self._suppressing)
 
     @cached_property
     def drops_empty(self) -> Finding[bool]:
