@@ -74,7 +74,11 @@ def by_key(kind: str, members: Iterable[tuple[str, T, str]], code: str = "E112")
 
 def entry_points(group: str) -> list[EntryPoint]:
     """Return the entry points of a group that installed packages declare, by name."""
-    folders = tuple((folder, _changed_at(folder)) for folder in sys.path)
+    return list(_of_group(group, tuple((folder, _changed_at(folder)) for folder in sys.path)))
+
+
+@cache
+def _of_group(group: str, folders: tuple[tuple[str, int], ...]) -> list[EntryPoint]:
     declared = _declared_entry_points(folders).select(group=group)
     return sorted(declared, key=lambda point: (point.name, point.value))
 

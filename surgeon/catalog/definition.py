@@ -227,8 +227,9 @@ def load_definition(folder: Path, folders: Mapping[str, Path]) -> PluginSpec:
     """
 
     def extend(own: dict[str, Plain]) -> dict[str, Plain]:
-        like = own.pop("like", None)
-        return own if like is None else _merged(_base(like, folder, folders), own)
+        like = own.get("like")
+        rest = {key: value for key, value in own.items() if key != "like"}
+        return own if like is None else _merged(_base(like, folder, folders), rest)
 
     model = read_data(folder / "plugin.yaml", _Plugin, CODE, _THING, extend)
     plain = {name: getattr(model, name) for name in _PLAIN}

@@ -26,7 +26,7 @@ def plugin_folders(plugin_paths: Sequence[Path] = ()) -> Mapping[str, Path]:
     for root in (_shipped(), *_from_entry_points(), *_from_user(plugin_paths)):
         for folder in _folders(root):
             other = found.setdefault(folder.name, folder)
-            if other.resolve() != folder.resolve():
+            if other is not folder and other.resolve() != folder.resolve():
                 raise error(
                     "C112",
                     f"the plugin '{folder.name}' is defined twice; expected one definition of each",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -93,6 +94,7 @@ def plain_scalar(text: str) -> Any:
     return text
 
 
+@lru_cache(maxsize=32)
 def parse_document(text: str, file: str) -> Value:
     """Return the one document in ``text``; raise SurgeonError R101 where YAML refuses it, R102 for a
     duplicate key, R103 for tags, cycles, aliases that explode, and documents that are too large or too deep.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from surgeon.diagnostics import Span, error, nearest_note
@@ -21,6 +22,7 @@ DEFAULT_STEPS_TEXT = """\
 _STEP_EDITS = ("before", "after", "drop", "append")
 
 
+@cache
 def default_steps() -> Sequence:
     """Return the steps of a recipe that names none."""
     value = parse_document(DEFAULT_STEPS_TEXT, "<default steps>")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -19,6 +20,8 @@ from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error
 Plain: TypeAlias = "str | list[Plain] | dict[str, Plain]"
 Loc: TypeAlias = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
+_Marks: TypeAlias = tuple[Any, Any]
+"""Where an event of the parser starts and ends."""
 
 SIZE_LIMIT = 256 * 1024
 DEPTH_LIMIT = 16
@@ -62,7 +65,8 @@ def read_data(
     """Return the content of one YAML file as ``model``, after ``extend`` added what stands elsewhere.
 
     Raise SurgeonError with ``code`` and line and column: for a file that cannot be read, is over 256 KiB, is
-    no YAML or holds tags, anchors or duplicate keys, and for each value that the model refuses.
+    no YAML or holds tags, anchors or duplicate keys, and for each value that the model refuses. ``extend``
+    returns a new dict: a text is parsed once, and what it says is shared.
     """
     document, plain = _read_document(path, code, thing)
     plain = extend(plain)
@@ -79,8 +83,12 @@ def read_plain(path: Path, code: str, thing: str) -> dict[str, Plain]:
 
 
 def _read_document(path: Path, code: str, thing: str) -> tuple[_Document, dict[str, Plain]]:
-    text = _read_text(path, code, thing)
-    document = _Document(str(path), text.split("\n"), code)
+    return _parsed(str(path), _read_text(path, code, thing), code)
+
+
+@lru_cache(maxsize=128)
+def _parsed(file: str, text: str, code: str) -> tuple[_Document, dict[str, Plain]]:
+    document = _Document(file, text.split("\n"), code)
     return document, document.parse(text)
 
 
@@ -120,8 +128,10 @@ def _fault(code: str, thing: str, fault: Mapping[str, Any], document: _Document)
         known = known[:-1]
     name = ".".join(map(str, loc)) or "the file"
     kind = fault["type"]
-    at_value = document.values.get(known, document.file)
-    at_key = document.keys.get(known, at_value)
+    value_mark = document.values.get(known)
+    key_mark = document.keys.get(known)
+    at_value = document.file if value_mark is None else document.span(*value_mark)
+    at_key = at_value if key_mark is None else document.span(*key_mark)
     message = str(fault["msg"]).removeprefix("Value error, ")
     if kind == "extra_forbidden":
         return Diagnostic(
@@ -143,8 +153,8 @@ class _Document:
     file: str
     lines: list[str]
     code: str
-    keys: dict[Loc, Span] = field(default_factory=dict)
-    values: dict[Loc, Span] = field(default_factory=dict)
+    keys: dict[Loc, _Marks] = field(default_factory=dict)
+    values: dict[Loc, _Marks] = field(default_factory=dict)
 
     def parse(self, text: str) -> dict[str, Plain]:
         root: list[Plain] = []
@@ -159,7 +169,7 @@ class _Document:
         except yaml.YAMLError as exc:
             mark = getattr(exc, "problem_mark", None) or getattr(exc, "context_mark", None)
             problem = getattr(exc, "problem", None) or " ".join(str(exc).split())
-            where = self._span(mark, mark) if mark is not None else self.file
+            where = self.span(mark, mark) if mark is not None else self.file
             raise error(
                 self.code, f"this is not YAML: {problem}", where, help=["correct the syntax"]
             ) from None
@@ -176,13 +186,13 @@ class _Document:
         if isinstance(event, yaml.NodeEvent):
             self._refuse_magic(event)
             here = stack[-1]
-            span = self._span(event.start_mark, event.end_mark)
+            marks = (event.start_mark, event.end_mark)
             if isinstance(here.value, dict) and here.key is None:
-                self._take_key(event, here, span)
+                self._take_key(event, here, marks)
                 return
             path = here.path_of_next()
             if path:
-                self.values[path] = span
+                self.values[path] = marks
             value: Plain = (
                 event.value
                 if isinstance(event, yaml.ScalarEvent)
@@ -194,47 +204,50 @@ class _Document:
                     raise error(
                         self.code,
                         f"the file nests over {DEPTH_LIMIT} levels deep",
-                        span,
+                        self.span(*marks),
                         help=["flatten the value"],
                     )
                 stack.append(_Open(path, value))
         elif isinstance(event, yaml.CollectionEndEvent):
             stack.pop()
 
-    def _take_key(self, event: Any, here: _Open, span: Span) -> None:
+    def _take_key(self, event: Any, here: _Open, marks: _Marks) -> None:
         if not isinstance(event, yaml.ScalarEvent):
             raise error(
-                self.code, "a key is a list or a mapping; expected a name", span, help=["write a plain key"]
+                self.code,
+                "a key is a list or a mapping; expected a name",
+                self.span(*marks),
+                help=["write a plain key"],
             )
         if event.value in here.value:
             raise error(
                 self.code,
                 f"the key '{event.value}' stands here twice; expected each key once",
-                span,
-                [f"the first is at line {self.keys[(*here.path, event.value)].line}"],
+                self.span(*marks),
+                [f"the first is at line {self.span(*self.keys[(*here.path, event.value)]).line}"],
                 ["keep one of them"],
             )
         here.key = event.value
-        self.keys[(*here.path, event.value)] = span
+        self.keys[(*here.path, event.value)] = marks
 
     def _refuse_magic(self, event: Any) -> None:
-        span = self._span(event.start_mark, event.end_mark)
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise error(
                 self.code,
                 "the file uses an anchor or alias; expected plain values",
-                span,
+                self.span(event.start_mark, event.end_mark),
                 help=["write the value out"],
             )
         if event.tag is not None:
             raise error(
                 self.code,
                 f"the file uses the tag '{event.tag:.40}'; expected plain values",
-                span,
+                self.span(event.start_mark, event.end_mark),
                 help=["remove the tag"],
             )
 
-    def _span(self, start: Any, end: Any) -> Span:
+    def span(self, start: Any, end: Any) -> Span:
+        """Return the place between two marks of the parser."""
         text = self.lines[start.line] if start.line < len(self.lines) else ""
         length = end.column - start.column if end.line == start.line else 1
         return Span(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from detector_graphs import load
 
 import surgeon
 from surgeon.diagnostics import SurgeonError
@@ -80,7 +81,7 @@ def test_every_value_is_the_graphs(zoo_ssd: Zoo, date: str) -> None:
         "height": 256,
         "width": 256,
     }
-    made = surgeon.init(load_graph(zoo_ssd(date, **options)))
+    made = surgeon.init(load(zoo_ssd(date, **options)))
     recipe = made.recipe
     nms, grid = fields(recipe, "NMS"), fields(recipe, "GridAnchor")
     wanted = SsdOptions(date=date, **options)  # type: ignore[arg-type]
@@ -149,7 +150,7 @@ def test_the_recipe_stands_by_itself(zoo_ssd: Zoo, date: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("date", DATES)
 def test_the_same_surgery_as_by_the_shipped_recipe(zoo_ssd: Zoo, date: str, tmp_path: Path) -> None:
-    graph = load_graph(zoo_ssd(date))
+    graph = load(zoo_ssd(date))
     for model, recipe in (("mine", surgeon.init(graph).recipe), ("shipped", surgeon.load_recipe("ssd"))):
         surgeon.convert(recipe, graph, tmp_path / f"{model}.uff")
     assert (tmp_path / "mine.uff").read_bytes() == (tmp_path / "shipped.uff").read_bytes()
@@ -162,13 +163,13 @@ def test_the_text_is_deterministic(zoo_ssd: Zoo) -> None:
 
 @pytest.mark.parametrize("options", [{"height": 160, "width": 224}, {"aspect_ratios": (1.0, 2.0)}])
 def test_anchors_that_no_plugin_makes_are_a_constant(zoo_ssd: Zoo, options: dict[str, Any]) -> None:
-    graph = load_graph(zoo_ssd("2018", **options))
+    graph = load(zoo_ssd("2018", **options))
     made = surgeon.init(graph)
     result = surgeon.plan(made.recipe, graph).result
     assert made.recipe.anchors == "constant" and result is not None
     assert result["NMS/decode/anchors"].op == "Const" and "GridAnchor" not in result
     assert re.search(r"# not used, by 'anchors: constant' above: \w+", made.text)
-    assert surgeon.init(load_graph(zoo_ssd("2018"))).recipe.anchors == "plugin"
+    assert surgeon.init(load(zoo_ssd("2018"))).recipe.anchors == "plugin"
 
 
 # --- graphs as they are found -------------------------------------------------------------------------------------
@@ -181,7 +182,7 @@ def test_boxes_may_be_joined_second(zoo_ssd: Zoo) -> None:
         top, slash, rest = name.partition("/")
         return swap.get(top, top) + slash + rest
 
-    graph = renamed(load_graph(zoo_ssd("2019")), new)
+    graph = renamed(load(zoo_ssd("2019")), new)
     recipe = surgeon.init(graph).recipe
     assert (
         recipe.namespaces["concat"].node == "concat_box_conf"
@@ -204,7 +205,7 @@ def test_inputs_may_have_their_port_written_out(zoo_ssd: Zoo, tmp_path: Path) ->
 
 @pytest.mark.parametrize("date", ["2017", "2019"])
 def test_an_imported_graph_has_a_namespace_around_it(zoo_ssd: Zoo, date: str) -> None:
-    graph = renamed(load_graph(zoo_ssd(date)), lambda name: f"import/detector/{name}")
+    graph = renamed(load(zoo_ssd(date)), lambda name: f"import/detector/{name}")
     recipe = surgeon.init(graph).recipe
     assert recipe.namespaces["import/detector/Postprocessor"].node == "NMS"
     assert recipe.namespaces["import/detector/Preprocessor"].node == "Input"
@@ -212,7 +213,7 @@ def test_an_imported_graph_has_a_namespace_around_it(zoo_ssd: Zoo, date: str) ->
 
 
 def test_more_outputs_do_not_matter(zoo_ssd: Zoo) -> None:
-    graph = load_graph(zoo_ssd("2018"))
+    graph = load(zoo_ssd("2018"))
     added = [
         Node(name, "Identity", (Ref(of),), attrs={"T": DType.FLOAT32})
         for name, of in (
@@ -231,7 +232,7 @@ def test_more_outputs_do_not_matter(zoo_ssd: Zoo) -> None:
 
 
 def test_names_of_the_recipe_give_way_to_those_of_the_graph(zoo_ssd: Zoo) -> None:
-    graph = load_graph(zoo_ssd("2018"))
+    graph = load(zoo_ssd("2018"))
     swap = {"image_tensor": "Input", "FeatureExtractor": "NMS", "Preprocessor": "GridAnchor"}
 
     def new(name: str) -> str:
@@ -247,7 +248,7 @@ def test_names_of_the_recipe_give_way_to_those_of_the_graph(zoo_ssd: Zoo) -> Non
 def test_anchors_may_be_folded_already(zoo_ssd: Zoo) -> None:
     from surgeon.infer import Inference
 
-    graph = load_graph(zoo_ssd("2018"))
+    graph = load(zoo_ssd("2018"))
     anchors = Inference(graph).value(Ref("Concatenate/concat"))
     assert anchors is not None
     gone = ("MultipleGridAnchorGenerator", "Concatenate")
@@ -266,7 +267,7 @@ def with_softmax(graph: Graph) -> Graph:
 
 
 def test_a_softmax_stays_in_the_graph(zoo_ssd: Zoo, tmp_path: Path) -> None:
-    graph = with_softmax(load_graph(zoo_ssd("2018")))
+    graph = with_softmax(load(zoo_ssd("2018")))
     recipe = surgeon.init(graph).recipe
     assert fields(recipe, "NMS")["confSigmoid"] == 0 and recipe.namespaces["concat_1"].node == "class_scores"
     result = surgeon.plan(recipe, graph).result
@@ -337,7 +338,7 @@ def pyramid(graph: Graph, how: str) -> Graph:
 
 @pytest.mark.parametrize("how", ["mul", "stack", "resize"])
 def test_enlarged_feature_maps_are_a_plugins(zoo_ssd: Zoo, how: str, tmp_path: Path) -> None:
-    graph = pyramid(load_graph(zoo_ssd("2018")), how)
+    graph = pyramid(load(zoo_ssd("2018")), how)
     made = surgeon.init(graph)
     node = made.recipe.nodes["upsampling_0"]
     assert (
@@ -357,7 +358,7 @@ def test_enlarged_feature_maps_are_a_plugins(zoo_ssd: Zoo, how: str, tmp_path: P
 
 def test_what_only_looks_like_an_enlargement_is_none(zoo_ssd: Zoo) -> None:
     # Stacked before the rows, whole maps follow each other: the shapes are the same, the pixels are not.
-    graph = pyramid(load_graph(zoo_ssd("2018")), "maps")
+    graph = pyramid(load(zoo_ssd("2018")), "maps")
     recipe = surgeon.init(graph, unchecked=True).recipe
     assert "upsampling_0" not in recipe.nodes
 
@@ -387,7 +388,7 @@ def quantised(graph: Graph) -> Graph:
 
 
 def test_rounding_to_8_bits_is_left_out_for_uff_with_a_warning(zoo_ssd: Zoo, tmp_path: Path) -> None:
-    graph = quantised(load_graph(zoo_ssd("2018")))
+    graph = quantised(load(zoo_ssd("2018")))
     made = surgeon.init(graph)
     assert [d.code for d in made.diagnostics] == ["D150"] and "in 35 places" in made.diagnostics[0].message
     surgeon.convert(made.recipe, graph, tmp_path / "quantised.uff")
@@ -412,13 +413,13 @@ VARIANTS: Mapping[str, tuple[dict[str, Any], Callable[[Graph], Graph]]] = {
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_rewritten_graph_detects_the_same(zoo_ssd: Zoo, name: str) -> None:
     options, change = VARIANTS[name]
-    graph = change(load_graph(zoo_ssd(**options)))
+    graph = change(load(zoo_ssd(**options)))
     found = surgeon.verify(surgeon.init(graph).recipe, graph)
     assert found.passed, found
 
 
 def test_a_recipe_with_another_value_does_not(zoo_ssd: Zoo) -> None:
-    graph = load_graph(zoo_ssd("2018"))
+    graph = load(zoo_ssd("2018"))
     text = surgeon.init(graph).text
     wrong = text.replace("minSize: 0.2\n", "minSize: 0.25\n")
     assert wrong != text and not surgeon.verify(surgeon.parse_recipe(wrong), graph).passed
@@ -435,7 +436,7 @@ def test_other_networks_are_named(zoo_ssd: Zoo, tmp_path: Path) -> None:
     assert (
         message.startswith("D146") and "'flatten'" in message and "'OutputLayer/Softmax' (Softmax)" in message
     )
-    graph = load_graph(zoo_ssd("2018"))
+    graph = load(zoo_ssd("2018"))
     name = next(
         node.name for node in graph if node.name.startswith("BoxPredictor_0/BoxEncodingPredictor/Conv2D")
     )
@@ -462,7 +463,7 @@ def test_other_networks_are_named(zoo_ssd: Zoo, tmp_path: Path) -> None:
 
 
 def test_a_part_that_is_not_recognised_is_named(zoo_ssd: Zoo) -> None:
-    graph = load_graph(zoo_ssd("2018"))
+    graph = load(zoo_ssd("2018"))
     scales = [node for node in graph if node.name.startswith("Postprocessor/Decode/") and node.op == "Exp"]
     message = refused(edited(graph, {node.name: replace(node, op="Sigmoid") for node in scales}))
     assert message.startswith("D147") and "error[D114]" in message and "recognised: classes: 4" in message
@@ -479,7 +480,7 @@ def with_fed_threshold(graph: Graph) -> Graph:
 
 
 def test_a_number_that_the_graph_does_not_tell_is_left_open(zoo_ssd: Zoo) -> None:
-    graph = with_fed_threshold(load_graph(zoo_ssd("2018")))
+    graph = with_fed_threshold(load(zoo_ssd("2018")))
     made = surgeon.init(graph)
     assert [d.code for d in made.errors] == ["D147"]
     assert "the threshold of overlap is not a constant" in made.errors[0].message
@@ -496,7 +497,7 @@ def test_a_number_that_the_graph_does_not_tell_is_left_open(zoo_ssd: Zoo) -> Non
 
 
 def test_two_numbers_may_be_left_open(zoo_ssd: Zoo) -> None:
-    graph = with_fed_threshold(load_graph(zoo_ssd("2018")))
+    graph = with_fed_threshold(load(zoo_ssd("2018")))
     kept = {
         node.name: replace(node, inputs=(*node.inputs[:2], Ref("most"), *node.inputs[3:]))
         for node in graph
@@ -509,7 +510,7 @@ def test_two_numbers_may_be_left_open(zoo_ssd: Zoo) -> None:
 
 
 def test_an_unknown_size_of_the_input_is_the_first_thing_named(zoo_ssd: Zoo) -> None:
-    graph = load_graph(zoo_ssd("2019"))
+    graph = load(zoo_ssd("2019"))
     fed = Node(
         "Preprocessor/sub",
         "Placeholder",
@@ -524,7 +525,7 @@ def test_an_unknown_size_of_the_input_is_the_first_thing_named(zoo_ssd: Zoo) -> 
 
 
 def test_soft_suppression_is_refused(zoo_ssd: Zoo) -> None:
-    graph = load_graph(zoo_ssd("2019"))
+    graph = load(zoo_ssd("2019"))
     changes: dict[str, Node] = {}
     added = constant("sigma", 0.5, DType.FLOAT32)
     for node in graph:
@@ -534,7 +535,7 @@ def test_soft_suppression_is_refused(zoo_ssd: Zoo) -> None:
 
 
 def test_an_unknown_preprocessing_is_left_out_with_a_warning(zoo_ssd: Zoo) -> None:
-    graph = load_graph(zoo_ssd("2018"))
+    graph = load(zoo_ssd("2018"))
     node = graph["Preprocessor/sub"]
     strange = edited(
         graph,
@@ -550,7 +551,7 @@ def test_an_unknown_preprocessing_is_left_out_with_a_warning(zoo_ssd: Zoo) -> No
 
 
 def test_a_recipe_that_cannot_be_planned_is_not_written(zoo_ssd: Zoo, tmp_path: Path) -> None:
-    graph = load_graph(zoo_ssd("2018"))
+    graph = load(zoo_ssd("2018"))
     # A node of the network that waits for the detections: the suppression would have to wait for itself.
     head = graph["BoxPredictor_0/ClassPredictor/Conv2D"]
     late = Node(
@@ -583,7 +584,7 @@ def test_scattered_names_are_refused(zoo_ssd: Zoo) -> None:
     def new(name: str) -> str:
         return f"n{numbers.setdefault(name, len(numbers))}"
 
-    message = refused(renamed(load_graph(zoo_ssd("2018")), new))
+    message = refused(renamed(load(zoo_ssd("2018")), new))
     assert message.startswith("D147") and "namespaces" in message
 
 
@@ -595,7 +596,7 @@ def test_empty_graphs_are_refused() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_damaged_graphs_are_read_or_refused(zoo_ssd: Zoo, seed: int) -> None:
     rng = random.Random(seed)
-    graph = load_graph(zoo_ssd(rng.choice(DATES)))
+    graph = load(zoo_ssd(rng.choice(DATES)))
     outside = [node for node in graph if not node.name.startswith("FeatureExtractor")]
     changes: dict[str, Node] = {}
     for node in rng.sample(outside, 3):

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from detector_graphs import load
 
 import surgeon
 from surgeon.families.ssd.config_check import compare_with_config
 from surgeon.families.ssd.detector import SingleShotDetector as Detector
-from surgeon.formats.graphdef import load_graph
 from surgeon.training_files.pipeline_config import parse_pipeline_config
 
 Zoo = Callable[..., Path]
@@ -86,7 +86,7 @@ CHANGES = {
 @pytest.fixture(scope="module")
 def detector(zoo_ssd: Zoo) -> Detector:
     """Give a detector of three classes, taken apart once."""
-    return Detector(load_graph(zoo_ssd("2018")))
+    return Detector(load(zoo_ssd("2018")))
 
 
 def test_a_config_that_agrees_in_all(detector: Detector) -> None:
@@ -174,7 +174,7 @@ def test_infinite_and_undefined_numbers_agree_with_nothing(detector: Detector) -
 def test_both_say_in_the_recipe_what_they_say(zoo_ssd: Zoo, tmp_path: Path) -> None:
     path = tmp_path / "pipeline.config"
     path.write_text(CONFIG.replace("total_detections: 100", "total_detections: 20"))
-    made = surgeon.init(zoo_ssd("2018"), pipeline_config=path)
+    made = surgeon.init(load(zoo_ssd("2018")), pipeline_config=path)
     assert (
         f"# pipeline.config was compared in {len(ITEMS)} values: 1 differs, and the graph wins." in made.text
     )

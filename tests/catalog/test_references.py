@@ -18,10 +18,12 @@ WITH_REFERENCE = [op for op in CATALOG if CATALOG.reference(op) is not None]
 WITH_CASES = [op for op in CATALOG if (CATALOG.folder(op) / "cases.yaml").is_file()]
 
 
+CASES_OF = {op: CATALOG.cases(op) for op in WITH_CASES}
+
+
 def runs(kind: str) -> list[object]:
     found = []
-    for op in WITH_CASES:
-        cases = CATALOG.cases(op)
+    for op, cases in CASES_OF.items():
         assert cases is not None
         found += [pytest.param(op, run, id=f"{op}-{run.name}") for run in getattr(cases, kind)]
     return found
@@ -29,14 +31,14 @@ def runs(kind: str) -> list[object]:
 
 @pytest.mark.parametrize(("op", "case"), runs("cases"))
 def test_a_case_holds(op: str, case: Case) -> None:
-    cases, reference = CATALOG.cases(op), CATALOG.reference(op)
+    cases, reference = CASES_OF[op], CATALOG.reference(op)
     assert cases is not None and reference is not None
     assert cases.mismatches(case, reference) == ()
 
 
 @pytest.mark.parametrize(("op", "control"), runs("negative"))
 def test_a_negative_control_fails(op: str, control: Negative) -> None:
-    cases, reference = CATALOG.cases(op), CATALOG.reference(op)
+    cases, reference = CASES_OF[op], CATALOG.reference(op)
     assert cases is not None and reference is not None
     assert cases.mismatches(control, reference) != ()
 
@@ -44,7 +46,7 @@ def test_a_negative_control_fails(op: str, control: Negative) -> None:
 def test_every_reference_has_cases_with_a_negative_control() -> None:
     assert WITH_REFERENCE == WITH_CASES and "NMS_TRT" in WITH_REFERENCE
     for op in WITH_REFERENCE:
-        cases = CATALOG.cases(op)
+        cases = CASES_OF[op]
         assert cases is not None and cases.cases and cases.negative and cases.tolerance.reason
 
 

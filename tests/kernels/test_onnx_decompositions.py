@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import zlib
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,13 @@ CLOSE = 1e-6
 """Absolute and relative tolerance beside that of the case: a few roundings of float32 in another order."""
 
 
+CASES = {op: CATALOG.cases(op) for op in RENDERED}
+
+
 def runs(kind: str) -> list[Any]:
     found = []
     for op in RENDERED:
-        cases = CATALOG.cases(op)
+        cases = CASES[op]
         each = () if cases is None else getattr(cases, kind)
         # A rendering is of the plugin as it is; changes of its rules are for counterfactuals.
         found += [
@@ -42,7 +46,7 @@ def _changed(run: Case | Negative) -> bool:
 
 
 def tolerance(op: str) -> tuple[float, float]:
-    cases, close = CATALOG.cases(op), onnx_inputs.TOLERANCES.get(op, CLOSE)
+    cases, close = CASES[op], onnx_inputs.TOLERANCES.get(op, CLOSE)
     return (
         (close, close)
         if cases is None
@@ -101,15 +105,20 @@ def test_negative_controls_fail(op: str, control: Negative) -> None:
     assert onnx_inputs.differences(found, wanted, *tolerance(op))
 
 
+@cache
+def random_runs(op: str) -> list[tuple[Any, Any]]:
+    """Return a plugin's samples of random inputs, each with what the reference makes of it."""
+    samples = onnx_inputs.GENERATORS[op](np.random.default_rng(zlib.crc32(op.encode())))
+    assert len({sample.name for sample in samples}) == len(samples)
+    return [(sample, onnx_inputs.expected(op, sample.fields, sample.inputs)) for sample in samples]
+
+
 @pytest.mark.parametrize("op", [op for op in RENDERED if op in onnx_inputs.GENERATORS])
 @pytest.mark.parametrize("open_batch", [False, True], ids=["static", "open-batch"])
 def test_random_inputs(op: str, open_batch: bool) -> None:
     if open_batch and op in onnx_inputs.STATIC:
         pytest.skip("its first axis is not a batch")
-    samples = onnx_inputs.GENERATORS[op](np.random.default_rng(zlib.crc32(op.encode())))
-    assert len({sample.name for sample in samples}) == len(samples)
-    for sample in samples:
-        wanted = onnx_inputs.expected(op, sample.fields, sample.inputs)
+    for sample, wanted in random_runs(op):
         rendering = onnx_inputs.render(op, sample.fields, onnx_inputs.specs_of(sample.inputs, open_batch))
         rendering.check()
         found = rendering.run(sample.inputs)
@@ -118,7 +127,7 @@ def test_random_inputs(op: str, open_batch: bool) -> None:
 
 def test_every_rendering_has_cases_and_random_inputs() -> None:
     assert RENDERED
-    assert [op for op in RENDERED if CATALOG.cases(op) is None or op not in onnx_inputs.GENERATORS] == []
+    assert [op for op in RENDERED if CASES[op] is None or op not in onnx_inputs.GENERATORS] == []
 
 
 def test_a_difference_is_told() -> None:

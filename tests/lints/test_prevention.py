@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from detector_graphs import load
 
 import surgeon
 from surgeon.catalog import load_catalog
 from surgeon.diagnostics import SurgeonError
-from surgeon.formats.graphdef import load_graph, save_graph
+from surgeon.formats.graphdef import save_graph
 from surgeon.formats.uff import UffModel, export_uff, read_uff
 from surgeon.graph import DType, Graph, parse_graph
 from surgeon.targets import load_target
@@ -38,18 +40,21 @@ def recipe(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
-@pytest.fixture
-def converted(tmp_path: Path, zoo_ssd: Zoo) -> Callable[..., UffModel]:
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory, zoo_ssd: Zoo) -> Callable[..., UffModel]:
     """Give ``converted(date, recipe="ssd", target=None)``: what a detector becomes, read back from the file.
 
     The plugins make the anchors and decode boxes, unless told otherwise.
     """
+    folder = tmp_path_factory.mktemp("converted")
 
+    @cache
     def convert(
         date: str, recipe: Any = "ssd", target: str | None = None, decode: str = "plugin"
     ) -> UffModel:
-        surgeon.convert(recipe, zoo_ssd(date=date), tmp_path / "out.uff", target=target, decode=decode)
-        return read_uff(tmp_path / "out.uff")
+        path = folder / f"{len(list(folder.iterdir()))}.uff"
+        surgeon.convert(recipe, load(zoo_ssd(date=date)), path, target=target, decode=decode)
+        return read_uff(path)
 
     return convert
 
@@ -63,7 +68,7 @@ def codes(exc: pytest.ExceptionInfo[SurgeonError]) -> set[str]:
 
 
 def test_the_cast_of_2019_is_taken_out(converted: Callable[..., UffModel], zoo_ssd: Zoo) -> None:
-    assert load_graph(zoo_ssd(date="2019"))["Cast"].op == "Cast"
+    assert load(zoo_ssd(date="2019"))["Cast"].op == "Cast"
     assert not {o for o in operations(converted("2019")) if "Cast" in o}
 
 
@@ -77,7 +82,7 @@ def test_a_cast_that_is_left_is_named_with_its_remedy() -> None:
 def test_what_tensorflow_1_15_renamed_is_written_under_its_former_name(
     converted: Callable[..., UffModel], zoo_ssd: Zoo
 ) -> None:
-    before = [node.op for node in load_graph(zoo_ssd(date="2019"))]
+    before = [node.op for node in load(zoo_ssd(date="2019"))]
     assert before.count("FusedBatchNormV3") > 30 and before.count("AddV2") > 30
     model = converted("2019")
     assert sum(node.operation == "BatchNorm" for node in model.nodes) == before.count("FusedBatchNormV3")
@@ -87,7 +92,7 @@ def test_what_tensorflow_1_15_renamed_is_written_under_its_former_name(
 def test_an_order_that_takes_scores_for_boxes_is_refused(recipe: Callable[[str], Path], zoo_ssd: Zoo) -> None:
     with pytest.raises(SurgeonError, match="loc and conf may be interchanged") as caught:
         surgeon.plan(
-            recipe("nodes: {NMS: {fields: {inputOrder: [2, 0, 1]}}}\n"), zoo_ssd(date="2018", classes=5)
+            recipe("nodes: {NMS: {fields: {inputOrder: [2, 0, 1]}}}\n"), load(zoo_ssd(date="2018", classes=5))
         )
     assert codes(caught) == {"C109"}
 
@@ -99,7 +104,7 @@ def test_each_input_of_nms_is_what_its_port_wants_whatever_the_nodes_are_called(
 
     swapped = "nodes: {NMS: {inputs: {loc: concat_box_conf, prior: concat_priorbox, conf: concat_box_loc}}}\n"
     for path in ("ssd", recipe(swapped)):
-        made = surgeon.plan(path, zoo_ssd(date="2018", classes=5)).result
+        made = surgeon.plan(path, load(zoo_ssd(date="2018", classes=5))).result
         assert made is not None
         inference = Inference(made, rules=surgeon.load_catalog().rules())
         nms = made["NMS"]
@@ -115,17 +120,19 @@ def test_anchors_that_are_too_few_for_the_boxes_are_refused(
 ) -> None:
     text = "anchors: plugin\nnodes: {GridAnchor: {fields: {aspectRatios: [1.0, 2.0, 0.5, 3.0]}}}\n"
     with pytest.raises(SurgeonError, match="anchors") as caught:
-        surgeon.plan(recipe(text), zoo_ssd(date="2018"))
+        surgeon.plan(recipe(text), load(zoo_ssd(date="2018")))
     assert "C109" in codes(caught)
 
 
 def test_classes_without_the_background_are_refused(zoo_ssd: Zoo) -> None:
     with pytest.raises(SurgeonError, match="6 classes, where numClasses is 5") as caught:
         surgeon.plan(
-            surgeon.load_recipe("ssd", parameters={"num_classes": 5}), zoo_ssd(date="2018", classes=5)
+            surgeon.load_recipe("ssd", parameters={"num_classes": 5}), load(zoo_ssd(date="2018", classes=5))
         )
     assert codes(caught) == {"C109"}
-    surgeon.plan(surgeon.load_recipe("ssd", parameters={"num_classes": 6}), zoo_ssd(date="2018", classes=5))
+    surgeon.plan(
+        surgeon.load_recipe("ssd", parameters={"num_classes": 6}), load(zoo_ssd(date="2018", classes=5))
+    )
 
 
 def test_nms_reads_three_inputs_whatever_the_graph_leaves(converted: Callable[..., UffModel]) -> None:
@@ -142,7 +149,7 @@ def test_nms_reads_three_inputs_whatever_the_graph_leaves(converted: Callable[..
 def test_a_fourth_input_of_nms_is_refused(recipe: Callable[[str], Path], zoo_ssd: Zoo) -> None:
     text = "steps: {append: [{step: connect, from: Input, to: NMS}]}\n"
     with pytest.raises(SurgeonError, match="has 4 inputs; expected 3") as caught:
-        surgeon.plan(recipe(text), zoo_ssd(date="2018"))
+        surgeon.plan(recipe(text), load(zoo_ssd(date="2018")))
     assert codes(caught) == {"S407"}
 
 
@@ -222,7 +229,7 @@ def test_a_field_that_is_left_out_is_demanded_and_all_are_written(
 def test_nodes_that_are_put_in_have_their_element_type(
     converted: Callable[..., UffModel], zoo_ssd: Zoo
 ) -> None:
-    made = surgeon.plan("ssd", zoo_ssd(date="2018"), decode="plugin").result
+    made = surgeon.plan("ssd", load(zoo_ssd(date="2018")), decode="plugin").result
     assert (
         made is not None
         and str(made["Input"].attrs["dtype"]) == "float32"
@@ -239,11 +246,12 @@ def test_an_edge_that_is_not_there_may_be_taken_away(recipe: Callable[[str], Pat
         recipe(
             f"steps: {{append: [{once}, {{step: disconnect, id: again, from: Input, to: NMS, optional: true}}]}}\n"
         ),
-        zoo_ssd(date="2018"),
+        load(zoo_ssd(date="2018")),
     )
     with pytest.raises(SurgeonError):
         surgeon.plan(
-            recipe("steps: {append: [{step: disconnect, from: Input, to: NMS}]}\n"), zoo_ssd(date="2018")
+            recipe("steps: {append: [{step: disconnect, from: Input, to: NMS}]}\n"),
+            load(zoo_ssd(date="2018")),
         )
 
 
@@ -279,13 +287,13 @@ def test_feature_maps_that_are_no_flat_list_are_refused(
 
 def test_an_output_that_is_not_there_is_named(recipe: Callable[[str], Path], zoo_ssd: Zoo) -> None:
     with pytest.raises(SurgeonError, match="'NMSS'"):
-        surgeon.plan(recipe("outputs: [NMSS]\n"), zoo_ssd(date="2018"))
+        surgeon.plan(recipe("outputs: [NMSS]\n"), load(zoo_ssd(date="2018")))
 
 
 def test_further_outputs_of_the_graph_do_not_get_in_the_way(
     converted: Callable[..., UffModel], zoo_ssd: Zoo
 ) -> None:
-    assert len(load_graph(zoo_ssd(date="2019")).terminals) >= 1
+    assert len(load(zoo_ssd(date="2019")).terminals) >= 1
     marks = [node for node in converted("2019").nodes if node.operation == "MarkOutput"]
     assert [node.inputs for node in marks] == [("NMS",)]
 
@@ -309,13 +317,17 @@ def test_a_namespace_that_is_called_otherwise_is_named_with_the_nearest(
     recipe: Callable[[str], Path], zoo_ssd: Zoo
 ) -> None:
     with pytest.raises(SurgeonError, match="nearest: 'Postprocessor'") as caught:
-        surgeon.plan(recipe("namespaces: {Postprocessor: null, Postprocesor: NMS}\n"), zoo_ssd(date="2018"))
+        surgeon.plan(
+            recipe("namespaces: {Postprocessor: null, Postprocesor: NMS}\n"), load(zoo_ssd(date="2018"))
+        )
     assert "R201" in codes(caught)
 
 
 def test_nodes_are_chosen_by_a_pattern(recipe: Callable[[str], Path], zoo_ssd: Zoo) -> None:
     step = "{step: remove, id: ends, nodes: [{path: 'detection_.*'}]}"
-    made = surgeon.plan(recipe(f"steps: {{before: {{collapse: [{step}]}}}}\n"), zoo_ssd(date="2018")).result
+    made = surgeon.plan(
+        recipe(f"steps: {{before: {{collapse: [{step}]}}}}\n"), load(zoo_ssd(date="2018"))
+    ).result
     assert made is not None and "NMS" in made
 
 

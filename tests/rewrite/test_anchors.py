@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from detector_graphs import load
 
 import surgeon
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError
@@ -27,7 +28,7 @@ BOXES = 258
 
 @pytest.fixture(scope="session")
 def graph(zoo_ssd: Callable[..., Path]) -> Callable[..., Graph]:
-    return lambda date="2018", **options: load_graph(zoo_ssd(date, **options))
+    return lambda date="2018", **options: load(zoo_ssd(date, **options))
 
 
 def planned(model: Graph, more: str = "", base: str = "ssd", anchors: str | None = None) -> Plan:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from detector_graphs import load
 
 import surgeon
 from surgeon.catalog import load_catalog
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.families.ssd.detector import SingleShotDetector as Detector
-from surgeon.formats.graphdef import load_graph
 from surgeon.formats.uff import read_uff
 from surgeon.graph import Graph, Ref, TensorValue
 from surgeon.kernels.detection_output.numbers import TF_CENTER, decode
@@ -31,7 +31,7 @@ ANCHORS = 204
 
 @pytest.fixture(scope="session")
 def graph(zoo_ssd: Callable[..., Path]) -> Callable[..., Graph]:
-    return lambda date="2018", **options: load_graph(zoo_ssd(date, **{**SMALL, **options}))
+    return lambda date="2018", **options: load(zoo_ssd(date, **{**SMALL, **options}))
 
 
 def planned(model: Graph, more: str = "", **options: Any) -> Plan:
@@ -328,7 +328,7 @@ def test_boxes_without_an_area_are_no_candidates(decoder) -> None:
 
 @pytest.mark.parametrize("value", [3, True, b"graph", ["graph"], "grahp"])
 @pytest.mark.parametrize("key", ["decode", "anchors"])
-def test_what_is_not_a_choice_is_refused(zoo_ssd: Callable[..., Path], key: str, value: object) -> None:
+def test_what_is_not_a_choice_is_refused(graph: Callable[..., Graph], key: str, value: object) -> None:
     with pytest.raises(SurgeonError, match="is not a choice of") as caught:
-        surgeon.plan("ssd", zoo_ssd("2018"), **{key: value})  # type: ignore[arg-type]
+        surgeon.plan("ssd", graph(), **{key: value})  # type: ignore[arg-type]
     assert [one.code for one in caught.value.diagnostics] == ["S410"]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from detector_graphs import load
 
 from surgeon.catalog import load_catalog
 from surgeon.diagnostics import SurgeonError
-from surgeon.formats.graphdef import load_graph
 from surgeon.formats.uff import describe, export_uff
 from surgeon.graph import DType, Graph, Node, Ref, TensorValue
 from surgeon.infer import evaluate
@@ -103,7 +103,7 @@ def pyramid(graph: Graph, stacked: bool = False) -> Graph:
 
 @pytest.fixture(scope="module")
 def plain(zoo_ssd: Callable[..., Path]) -> Graph:
-    return load_graph(zoo_ssd("2018", height=96, width=96, depth_multiplier=0.125))
+    return load(zoo_ssd("2018", height=96, width=96, depth_multiplier=0.125))
 
 
 @pytest.mark.parametrize("stacked", [False, True])

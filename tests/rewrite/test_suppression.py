@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from detector_graphs import load
 
 from surgeon.diagnostics import Diagnostic, SurgeonError
-from surgeon.formats.graphdef import load_graph
 from surgeon.graph import Graph, Node
 from surgeon.language import Recipe, parse_recipe
 from surgeon.rewrite import plan
@@ -20,7 +20,7 @@ SMALL = {"height": 96, "width": 96, "depth_multiplier": 0.125}
 
 @pytest.fixture(scope="session")
 def graphs(zoo_ssd: Callable[..., Path]) -> dict[str, Graph]:
-    return {date: load_graph(zoo_ssd(date, **SMALL)) for date in ("2018", "2019")}
+    return {date: load(zoo_ssd(date, **SMALL)) for date in ("2018", "2019")}
 
 
 def recipe(text: str = "", base: str = "ssd") -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -217,7 +218,8 @@ def test_the_result_does_not_depend_on_the_map_order() -> None:
 
 def test_cost_is_linear_in_the_nodes() -> None:
     lines = ["graph v1", "x = Placeholder() {dtype: float32, shape: shape[1]}", "pre/0 = Neg(x)"]
-    lines += [f"pre/{i} = Neg(pre/{i - 1})" for i in range(1, 30_000)]
-    lines += ["net/0 = Neg(pre/29999)"] + [f"net/{i} = Neg(net/{i - 1})" for i in range(1, 30_000)]
-    graph, _ = collapse("\n".join(lines), [new("Pre")], {"pre": "Pre"}, ("net/29999",))
-    assert len(graph) == 30_002
+    lines += [f"pre/{i} = Neg(pre/{i - 1})" for i in range(1, 10_000)]
+    lines += ["net/0 = Neg(pre/9999)"] + [f"net/{i} = Neg(net/{i - 1})" for i in range(1, 10_000)]
+    start = time.perf_counter()
+    graph, _ = collapse("\n".join(lines), [new("Pre")], {"pre": "Pre"}, ("net/9999",))
+    assert len(graph) == 10_002 and time.perf_counter() - start < 10

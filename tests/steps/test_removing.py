@@ -315,18 +315,18 @@ def big(count: int) -> Graph:
 @pytest.mark.parametrize(
     ("keyword", "options", "left"),
     [
-        ("prune", {}, 100_001),
-        ("remove-asserts", {}, 40_001),
-        ("forward-identities", {}, 80_001),
-        ("replace-op", {"from": "AddV2", "to": "Add"}, 100_001),
+        ("prune", {}, 30_001),
+        ("remove-asserts", {}, 12_001),
+        ("forward-identities", {}, 24_001),
+        ("replace-op", {"from": "AddV2", "to": "Add"}, 30_001),
     ],
 )
-def test_a_hundred_thousand_nodes_take_seconds(keyword: str, options: dict[str, Any], left: int) -> None:
-    """Quadratic cost would take minutes; the bound is loose on purpose."""
-    graph = big(100_000)
+def test_thirty_thousand_nodes_take_a_second(keyword: str, options: dict[str, Any], left: int) -> None:
+    """Quadratic cost would take a minute; the bound is loose on purpose."""
+    graph = big(30_000)
     start = time.perf_counter()
     assert len(run_step(make(keyword, **options), graph)) == left
-    assert time.perf_counter() - start < 30
+    assert time.perf_counter() - start < 10
 
 
 SPAN = Span("r.yaml", 3, 5)

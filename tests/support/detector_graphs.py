@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,18 @@ SMALL = {"height": 96, "width": 96, "depth_multiplier": 0.125}
 """Options of a detector whose numbers are quick to compute."""
 
 
+@cache
+def load(path: Path) -> Graph:
+    """Return a file's graph, the same for whoever asks: what is inferred of it is inferred once."""
+    return load_graph(path)
+
+
 @pytest.fixture(scope="session")
 def zoo_graph(zoo_ssd: Callable[..., Path]) -> Callable[..., Graph]:
     """Give ``zoo_graph(date="2018", **options) -> Graph``: a small generated detector."""
 
     def loaded(date: str = "2018", **options: Any) -> Graph:
-        return load_graph(zoo_ssd(date, **{**SMALL, **options}))
+        return load(zoo_ssd(date, **{**SMALL, **options}))
 
     return loaded
 
