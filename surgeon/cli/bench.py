@@ -1,5 +1,6 @@
-"""Measure an engine on this machine's GPU: latency on the GPU and with the copies of input and output, and
-pictures in a second where batches follow each other without copies.
+"""Measure an engine on this machine's GPU: latency on the GPU, as a CUDA graph where the engine can be one,
+and with the copies of input and output; where the time of a batch goes; and pictures in a second where
+batches follow each other without copies.
 
     surgeon bench ssd.engine
     surgeon bench ssd.engine --batch 8 --rounds 1000 --json
@@ -19,6 +20,17 @@ TASK = "deploy"
 SUMMARY = "Measure the latency and throughput of an engine."
 
 _MOST = 100_000
+
+_PARTS = {
+    "preprocessing": ("preprocessing", "on one thread, of pictures of 500 x 375"),
+    "copy_in": ("copy of the input", ""),
+    "enqueue": ("enqueueing", "what the host needs to start the execution"),
+    "network": ("network", "the profile's layers but suppression"),
+    "suppression": ("suppression", "its layers in the profile"),
+    "copy_out": ("copy of the outputs", ""),
+    "without_suppression": ("GPU less suppression", "the floor: suppression that costs nothing"),
+}
+"""Parts of a batch's time: how each is called, and what it is."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,11 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from surgeon.engine import load_engine
+    from surgeon.runners.image import milliseconds_to_prepare
 
     with load_engine(args.engine, plugin_libraries=args.plugin_libraries) as engine:
         found = engine.bench(batch=args.batch, warm_up=args.warm_up, rounds=args.rounds)
         manifest = engine.manifest
+    # What is prepared for a batch counts with it.
+    preprocessing = None if manifest.image is None else found.batch * milliseconds_to_prepare(manifest.image)
     if args.json:
+        product = found.to_json()
+        if preprocessing is not None:
+            product["parts_ms"] = {"preprocessing": round(preprocessing, 4), **product["parts_ms"]}
         console.show_json(
             {
                 "engine": str(args.engine),
@@ -53,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
                 "gpu": manifest.gpu,
                 "precision": manifest.precision,
                 "tf32": manifest.tf32,
-                **found.to_json(),
+                **product,
             }
         )
         return 0
@@ -65,15 +83,25 @@ def run(args: argparse.Namespace) -> int:
         )
     )
     names = list(found.gpu)
+    rows = [("GPU, ms", found.gpu), ("as a CUDA graph, ms", found.graph), ("with copies, ms", found.whole)]
     console.table(
         [
             ["", *names],
-            *(
-                [label, *(f"{times[name]:.3f}" for name in names)]
-                for label, times in (("GPU, ms", found.gpu), ("with copies, ms", found.whole))
-            ),
+            *([label, *(f"{times[name]:.3f}" for name in names)] for label, times in rows if times),
         ],
         right=range(1, len(names) + 1),
+    )
+    if found.graph is None:
+        console.show(f"  no CUDA graph: {found.graph_problem}")
+    parts = {"preprocessing": preprocessing, **found.parts}
+    console.show(f"where the time of a batch of {found.batch} goes, medians in ms:")
+    console.table(
+        [
+            [label, f"{value:.3f}", note]
+            for name, (label, note) in _PARTS.items()
+            if (value := parts.get(name)) is not None
+        ],
+        right=(1,),
     )
     console.show(f"  {found.throughput:,.0f} pictures in a second")
     return 0

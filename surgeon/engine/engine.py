@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from surgeon.diagnostics import error
+from surgeon.engine.layer_report import suppressing
 from surgeon.engine.libraries import check_libraries
-from surgeon.engine.manifest import TensorInfo, check_content, check_libraries_of, check_place, read_manifest
+from surgeon.engine.manifest import (
+    EngineLayer,
+    TensorInfo,
+    check_content,
+    check_libraries_of,
+    check_place,
+    read_manifest,
+)
 from surgeon.engine.worker_client import Platform, Worker
 from surgeon.stages import tell_stage
 
 _LOADING = 300.0
 _RUNNING = 120.0
+_UNDER_WAY = 2
+"""Batches that are on their way through the GPU at once."""
+
 PERCENTILES = (50, 90, 95, 99)
 
 
 class Engine:
     """An engine in its own process, ready to run; a context manager.
 
+    Where ``cuda_graphs`` is set, batches of a size that was run before go as CUDA graphs if the engine can be
+    captured and the graph gives the same results.
+
     Raise SurgeonError B102 to B106 if it does not match its manifest or was built for another place, and
     as :meth:`Worker.order` if TensorRT refuses it or crashes.
     """
 
-    def __init__(self, path: Path, libraries: Sequence[Path] = ()) -> None:
+    def __init__(self, path: Path, libraries: Sequence[Path] = (), cuda_graphs: bool = True) -> None:
         self.path = path
         data = _read(path)
         self.manifest = read_manifest(path)
@@ -40,7 +55,9 @@ class Engine:
         try:
             platform = self._worker.platform
             check_place(self.manifest, platform.tensorrt, platform.gpu, platform.capability, path)
-            self._worker.order("load", _LOADING, data=data, max_batch=self.manifest.max_batch)
+            self._worker.order(
+                "load", _LOADING, data=data, max_batch=self.manifest.max_batch, graphs=cuda_graphs
+            )
         except BaseException:
             self.close()
             raise
@@ -67,8 +84,48 @@ class Engine:
         that the engine does not take, and as :meth:`Worker.order`.
         """
         arrays = self._in_engine_layout(feeds)
-        batch = max(map(len, feeds.values()))
         outputs = self._worker.order("run", timeout, feeds=arrays)
+        return self._as_model(outputs, len(next(iter(feeds.values()))))
+
+    def run_each(
+        self, batches: Iterable[Mapping[str, np.ndarray]], timeout: float = _RUNNING
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the outputs of each batch, in order, as :meth:`run` returns them.
+
+        While one batch is computed, the next one is taken from ``batches`` and copied to the GPU. What goes
+        wrong with a batch, in ``batches`` too, is raised after the batches before it.
+        """
+        sizes: deque[int] = deque()
+        failure: Exception | None = None
+        coming = iter(batches)
+        try:
+            while failure is None:
+                try:
+                    feeds = next(coming)
+                    arrays = self._in_engine_layout(feeds)
+                except StopIteration:
+                    break
+                except Exception as exc:
+                    failure = exc
+                    break
+                self._worker.order("start", timeout, feeds=arrays)
+                sizes.append(len(next(iter(feeds.values()))))
+                if len(sizes) == _UNDER_WAY:
+                    yield self._finished(sizes, timeout)
+            while sizes:
+                yield self._finished(sizes, timeout)
+        finally:
+            while sizes:  # the caller wants no more of them
+                self._finished(sizes, timeout)
+        if failure is not None:
+            raise failure
+
+    def _finished(self, sizes: deque[int], timeout: float) -> dict[str, np.ndarray]:
+        """Return the outputs of the batch that was started first, whose size comes first."""
+        size = sizes.popleft()
+        return self._as_model(self._worker.order("finish", timeout), size)
+
+    def _as_model(self, outputs: Mapping[str, np.ndarray], batch: int) -> dict[str, np.ndarray]:
         return {t.name: _as_model(outputs[t.binding][:batch], t) for t in self.manifest.outputs}
 
     def bench(
@@ -102,7 +159,27 @@ class Engine:
             _summary(times["gpu"]),
             _summary(times["whole"]),
             rounds * pictures / times["in_a_row"],
+            _summary(times["graph"]) if times["graph"] else None,
+            times["graph_problem"],
+            self._parts(times),
+            times["layers"],
         )
+
+    def _parts(self, times: Mapping[str, Any]) -> dict[str, float]:
+        """Return where the time of a batch goes, in milliseconds; see :class:`Bench`."""
+        medians = {name: float(np.median(times[name])) for name in ("copy_in", "copy_out", "enqueue")}
+        layers: Mapping[str, float] = times["layers"]
+        if not layers:
+            return medians
+        shown = set(_bindings_of(self.manifest.detections.values(), self.manifest.outputs))
+        known = {layer.name: layer for layer in self.manifest.engine_layers}
+        names = suppressing((known.get(name) or EngineLayer(name=name) for name in layers), shown)
+        suppression = sum(layers[name] for name in names)
+        medians["network"] = sum(layers.values()) - suppression
+        if names:
+            medians["suppression"] = suppression
+            medians["without_suppression"] = max(0.0, float(np.median(times["gpu"])) - suppression)
+        return medians
 
     def _in_engine_layout(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         self._check(feeds)
@@ -137,13 +214,16 @@ class Engine:
 
 
 def load_engine(
-    path: str | os.PathLike[str], *, plugin_libraries: Iterable[str | os.PathLike[str]] = ()
+    path: str | os.PathLike[str],
+    *,
+    plugin_libraries: Iterable[str | os.PathLike[str]] = (),
+    cuda_graphs: bool = True,
 ) -> Engine:
     """Return an engine that :func:`surgeon.build_engine` built, in its own process.
 
-    Close it after use.
+    Close it after use. Without ``cuda_graphs`` every batch is run by calls.
     """
-    return Engine(Path(path), [Path(library) for library in plugin_libraries])
+    return Engine(Path(path), [Path(library) for library in plugin_libraries], cuda_graphs)
 
 
 @dataclass(frozen=True)
@@ -152,7 +232,12 @@ class Bench:
 
     ``gpu`` and ``whole`` are milliseconds of one batch: min, mean, max and percentiles, on the GPU alone and
     with the copies of input and output. ``throughput`` is pictures in a second where batches follow each
-    other without copies.
+    other without copies. ``graph`` is as ``gpu`` for a CUDA graph; None for the reason ``graph_problem``.
+
+    ``parts`` says where the time of a batch goes, in milliseconds, each a median: ``copy_in``, ``copy_out``,
+    ``enqueue`` (the host starts the execution), and of the profile, where TensorRT gives one, ``network`` and
+    ``suppression``; ``without_suppression`` is ``gpu`` less the suppression, the floor of a suppression that
+    costs nothing. ``layers`` is the profile: each layer's median.
     """
 
     batch: int
@@ -160,6 +245,10 @@ class Bench:
     gpu: Mapping[str, float]
     whole: Mapping[str, float]
     throughput: float
+    graph: Mapping[str, float] | None = None
+    graph_problem: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    layers: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -169,6 +258,10 @@ class Bench:
             "gpu_ms": dict(self.gpu),
             "whole_ms": dict(self.whole),
             "pictures_per_second": round(self.throughput, 1),
+            "graph_ms": None if self.graph is None else dict(self.graph),
+            "graph_problem": self.graph_problem,
+            "parts_ms": {name: round(value, 4) for name, value in self.parts.items()},
+            "layers_ms": {name: round(value, 4) for name, value in self.layers.items()},
         }
 
 
@@ -177,6 +270,12 @@ def _summary(times: Sequence[float]) -> dict[str, float]:
     summary = {"min": array.min(), "mean": array.mean(), "max": array.max()}
     summary |= {f"p{p}": np.percentile(array, p) for p in PERCENTILES}
     return {name: round(float(value), 4) for name, value in summary.items()}
+
+
+def _bindings_of(names: Iterable[str], outputs: Iterable[TensorInfo]) -> Iterator[str]:
+    """Yield the bindings of outputs by name."""
+    wanted = set(names)
+    yield from (tensor.binding for tensor in outputs if tensor.name in wanted)
 
 
 def _as_model(value: np.ndarray, tensor: TensorInfo) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import from_json
@@ -15,6 +15,9 @@ REFORMAT = "Reformat"
 
 PRECISIONS = ("INT8", "FP8", "FP16", "BF16", "FP32")
 """Precisions of layers, the least first."""
+
+_SUPPRESSION = ("nms", "nonmaxsuppression")
+"""The inspector's types of TensorRT's own layer for suppression, in lower case."""
 
 _DTYPES = (
     ("INT8", r"u?int8"),
@@ -75,6 +78,22 @@ def _dtype(text: object) -> str:
         if isinstance(text, str) and re.search(rf"\b({spelling})\b", text, re.IGNORECASE):
             return name
     return ""
+
+
+def suppressing(layers: Iterable[EngineLayer], detections: Collection[str]) -> tuple[str, ...]:
+    """Return the names of layers that suppress boxes.
+
+    ``detections`` are the bindings that hold detections. A layer is one where it is a plugin that gives them,
+    by its outputs or its name, or TensorRT's own layer for suppression.
+    """
+    return tuple(layer.name for layer in layers if _suppresses(layer, detections))
+
+
+def _suppresses(layer: EngineLayer, detections: Collection[str]) -> bool:
+    if layer.type.lower() in _SUPPRESSION or "NonMaxSuppression" in layer.name:
+        return True
+    named = layer.name in detections and layer.type != REFORMAT
+    return named or (layer.type.startswith("Plugin") and not set(detections).isdisjoint(layer.outputs))
 
 
 def by_precision(layers: Iterable[EngineLayer]) -> dict[str, list[str]]:

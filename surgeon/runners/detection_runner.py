@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,11 +16,15 @@ from surgeon.diagnostics import error
 from surgeon.display import plural
 from surgeon.graph import DType, TensorSpec
 from surgeon.language import Image
+from surgeon.runners.ahead import ahead
 from surgeon.runners.detections import Detections, detections_of_plugin
 from surgeon.runners.drawing import ranked
 from surgeon.runners.image import Picture, prepare
 from surgeon.runners.image_result import THRESHOLD, ImageResult, check_threshold
 from surgeon.runners.runner import Runner
+
+_Batch: TypeAlias = list[tuple[Picture, tuple[float, float]]]
+"""Pictures that are run together, each with the share of the input that it fills."""
 
 
 class DetectionRunner:
@@ -86,7 +92,7 @@ class DetectionRunner:
         keep_outputs: bool = False,
     ) -> Iterator[tuple[Picture, ImageResult]]:
         """Yield each picture with what is found in it, ``batch`` of them at a time; the last batch may be
-        smaller.
+        smaller. Pictures are prepared ahead, on threads.
 
         Detections with a score of ``threshold`` or more are kept. ``labels`` go before the model's own.
         ``keep_outputs`` keeps the outputs beside detections. Raise SurgeonError V104 for the ``image``, V116
@@ -94,24 +100,28 @@ class DetectionRunner:
         """
         most, least = self.check_batch(batch), check_threshold(threshold)
         names = MappingProxyType(dict(self.labels if labels is None else labels))
-        waiting: list[Picture] = []
-        for picture in pictures:
-            waiting.append(picture)
-            if len(waiting) == most:
-                yield from self._results(waiting, least, names, keep_outputs)
-                waiting = []
-        if waiting:
-            yield from self._results(waiting, least, names, keep_outputs)
+        started: deque[_Batch] = deque()
+
+        def feeds() -> Iterator[dict[str, np.ndarray]]:
+            prepared = ahead(lambda picture: (picture, prepare(self.image, picture.pixels)), pictures)
+            while batch := list(islice(prepared, most)):
+                tensor = np.concatenate([each.tensor for _, each in batch])
+                started.append([(picture, each.window) for picture, each in batch])
+                yield {self._input.name: self._input.arranged(tensor)}
+
+        for outputs in self.runner.run_each(feeds()):
+            yield from self._results(started.popleft(), outputs, least, names, keep_outputs)
 
     def _results(
-        self, pictures: Sequence[Picture], threshold: float, labels: Mapping[int, str], keep_outputs: bool
+        self,
+        pictures: _Batch,
+        outputs: Mapping[str, np.ndarray],
+        threshold: float,
+        labels: Mapping[int, str],
+        keep_outputs: bool,
     ) -> Iterator[tuple[Picture, ImageResult]]:
-        prepared = [prepare(self.image, picture.pixels) for picture in pictures]
-        outputs = self.run(np.concatenate([each.tensor for each in prepared]))
         detections = self.detections(outputs)
-        for index, (picture, window) in enumerate(
-            zip(pictures, (each.window for each in prepared), strict=True)
-        ):
+        for index, (picture, window) in enumerate(pictures):
             kept = None if detections is None else ranked(detections[index].within(window), threshold)
             shown = outputs if keep_outputs or detections is None else {}
             own = {name: _of_picture(value, index, len(pictures)) for name, value in shown.items()}

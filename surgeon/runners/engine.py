@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,10 @@ class EngineRunner(FileRunner):
     def run(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Run the engine; raise SurgeonError as :meth:`surgeon.engine.Engine.run`."""
         return self._engine.run(feeds)
+
+    def run_each(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Iterator[Mapping[str, np.ndarray]]:
+        """Run batches with their copies beside the computation, as :meth:`surgeon.engine.Engine.run_each`."""
+        return self._engine.run_each(batches)
 
     def close(self) -> None:
         """End the engine's process."""

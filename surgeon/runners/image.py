@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from surgeon.graph import Node
 from surgeon.infer.registry import builtin_rules
 from surgeon.language.recipe import BRIGHTNESS, Image, ImageStep, fitted_size
 from surgeon.optional import require
+from surgeon.runners.ahead import ahead
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Endings of the files that are taken from a folder of pictures."""
@@ -71,6 +73,17 @@ def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prep
     for step in image.steps:
         values = _stepped(values, step)
     return Prepared(np.ascontiguousarray(values), (inner[0] / height, inner[1] / width))
+
+
+def milliseconds_to_prepare(image: Image, pictures: int = 10) -> float:
+    """Return the median time that :func:`prepare` takes for a picture of 375 x 500 pixels, on one thread."""
+    pixels = made_picture().pixels
+    times = []
+    for _ in range(pictures):
+        start = time.perf_counter()
+        prepare(image, pixels)
+        times.append(1000 * (time.perf_counter() - start))
+    return float(np.median(times))
 
 
 def resize(pictures: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
@@ -159,7 +172,7 @@ def listed(images: Any) -> list[Any]:
 
 
 def opened(pictures: Sequence[Any], refused: Callable[[SurgeonError], None]) -> Iterator[Picture]:
-    """Yield the pictures of :func:`listed`, each read when it is its turn.
+    """Yield the pictures of :func:`listed`; files are read ahead, on threads.
 
     ``refused`` is called with what is wrong with a file that cannot be read (V101), which is passed over.
     Raise SurgeonError V111 for an array that is not a picture, E108 where Pillow is missing.
@@ -167,15 +180,21 @@ def opened(pictures: Sequence[Any], refused: Callable[[SurgeonError], None]) -> 
     if not all(isinstance(one, Path) for one in pictures):
         yield from given_pictures(pictures)
         return
-    for one in pictures:
-        try:
-            picture = read_picture(one)
-        except SurgeonError as exc:
-            if exc.diagnostics[0].code != "V101":
-                raise
-            refused(exc)
-            continue
-        yield picture
+    for picture in ahead(_readable, pictures):
+        if isinstance(picture, SurgeonError):
+            refused(picture)
+        else:
+            yield picture
+
+
+def _readable(path: Path) -> Picture | SurgeonError:
+    """Return a picture, or why its file cannot be read."""
+    try:
+        return read_picture(path)
+    except SurgeonError as exc:
+        if exc.diagnostics[0].code != "V101":
+            raise
+        return exc
 
 
 def _of_array(number: int, pixels: np.ndarray) -> Picture:

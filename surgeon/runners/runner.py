@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -59,6 +59,13 @@ class Runner(ABC):
     @abstractmethod
     def run(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Return the outputs of one batch by name; raise SurgeonError for feeds that do not fit."""
+
+    def run_each(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Iterator[Mapping[str, np.ndarray]]:
+        """Yield the outputs of each batch, in order, as :meth:`run` returns them.
+
+        A runner may take a batch before the outputs of the one before it are asked for.
+        """
+        return map(self.run, batches)
 
     def run_otherwise(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray] | None:
         """Return the outputs of one batch computed with operations in another order, to measure rounding.

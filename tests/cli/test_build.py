@@ -236,6 +236,9 @@ def test_bench(work: Path, run: Run) -> None:
     done = run("bench", "ssd.engine", "--rounds", 5, "--warm-up", 0)
     assert done.code == 0 and "batch 4, 5 rounds" in done.out and "pictures in a second" in done.out
     found = run("bench", "ssd.engine", "--rounds", 5, "--warm-up", 0, "--batch", 1, "--json").json
+    assert found["graph_ms"]["p50"] > 0 and found["graph_problem"] == "" and found["layers_ms"]
+    assert set(found["parts_ms"]) >= {"preprocessing", "copy_in", "enqueue", "network", "copy_out"}
+    assert "as a CUDA graph, ms" in done.out and "where the time of a batch of 4 goes" in done.out
     assert found["batch"] == 1 and set(found["gpu_ms"]) == {"min", "mean", "max", "p50", "p90", "p95", "p99"}
     for arguments, code in ((("none.engine",), "E101"), (("ssd.engine", "--batch", 9), "B108")):
         done = run("bench", *arguments)

@@ -8,49 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_files import INPUT, onnx, uff
 
 from surgeon.diagnostics import SurgeonError
 from surgeon.engine import (
     BuildOptions,
     CalibrationBatches,
     Output,
-    PluginUse,
     Source,
-    TensorInfo,
     build,
     load_engine,
     manifest_path,
     read_manifest,
 )
-
-INPUT = TensorInfo(name="Input", binding="Input", dtype="float32", shape=(None, 2, 4, 3), axes=(0, 3, 1, 2))
-USES = (PluginUse("NMS", "NMS_TRT", {"inputOrder": (2, 1, 0), "numClasses": 91}),)
-
-
-def uff(folder: Path, content: bytes = b"uff") -> Source:
-    path = folder / "net.uff"
-    path.write_bytes(content)
-    return Source(
-        "uff",
-        path,
-        inputs=(INPUT,),
-        marks=("MarkOutput_0",),
-        outputs=(Output("NMS"), Output("NMS:1", "int32")),
-        uses=USES,
-        model="net.pb",
-        recipe="r",
-        target="uff@tensorrt-8.5",
-        detections={"detections": "NMS"},
-        labels={1: "cat"},
-    )
-
-
-def onnx(folder: Path, batch: int = -1) -> Source:
-    path = folder / "net.onnx"
-    path.write_text(json.dumps({"inputs": [["x", [batch, 2, 2]]], "outputs": [["y", [batch, 5]]]}))
-    return Source(
-        "onnx", path, inputs=(TensorInfo(name="x", binding="x", dtype="float32", shape=(None, 2, 2)),)
-    )
 
 
 def told(engine: Path) -> dict[str, object]:

@@ -1,9 +1,14 @@
-"""CUDA as engines need it: device arrays and events, through Polygraphy's binding of the runtime library."""
+"""CUDA as engines need it: device arrays, events and graphs, through Polygraphy's binding of the runtime
+library.
+"""
 
 import ctypes
-from typing import Any
+from typing import Any, Callable
 
 from .failures import require
+
+_RELAXED = 2
+"""cudaStreamCaptureModeRelaxed: what other streams do meanwhile does not matter."""
 
 
 class CudaError(Exception):
@@ -15,12 +20,24 @@ def call(name: str, *arguments: Any) -> None:
 
     Raise CudaError where it fails, and MissingPackage where Polygraphy cannot be imported.
     """
-    handle = require("polygraphy.cuda", "running engines").wrapper().handle
-    status = getattr(handle, name)(*arguments)
+    status = _status(name, *arguments)
     if status:
-        handle.cudaGetErrorString.restype = ctypes.c_char_p
-        text = (handle.cudaGetErrorString(status) or b"").decode("utf-8", "replace")
-        raise CudaError(f"{name} failed: {text or 'unknown error'} (CUDA error {status})")
+        raise _error(name, status)
+
+
+def _handle() -> Any:
+    return require("polygraphy.cuda", "running engines").wrapper().handle
+
+
+def _status(name: str, *arguments: Any) -> int:
+    return int(getattr(_handle(), name)(*arguments))
+
+
+def _error(name: str, status: int) -> CudaError:
+    handle = _handle()
+    handle.cudaGetErrorString.restype = ctypes.c_char_p
+    text = (handle.cudaGetErrorString(status) or b"").decode("utf-8", "replace")
+    return CudaError(f"{name} failed: {text or 'unknown error'} (CUDA error {status})")
 
 
 class Event:
@@ -34,11 +51,58 @@ class Event:
         """Put the event behind what the stream has to do."""
         call("cudaEventRecord", self.pointer, ctypes.c_void_p(stream))
 
+    def wait(self) -> None:
+        """Wait until the event has happened."""
+        call("cudaEventSynchronize", self.pointer)
+
+    def hold(self, stream: int) -> None:
+        """Let what a stream is given from now on wait for the event."""
+        call("cudaStreamWaitEvent", ctypes.c_void_p(stream), self.pointer, ctypes.c_uint(0))
+
     def since(self, earlier: "Event") -> float:
         """Return the milliseconds from ``earlier`` to this event; both must have happened."""
         elapsed = ctypes.c_float()
         call("cudaEventElapsedTime", ctypes.byref(elapsed), earlier.pointer, self.pointer)
         return elapsed.value
+
+
+class Graph:
+    """What a stream was given while it was captured, to be given again at once."""
+
+    def __init__(self, handle: ctypes.c_void_p) -> None:
+        self._handle = handle
+
+    def launch(self, stream: int) -> None:
+        """Put the graph behind what the stream has to do."""
+        call("cudaGraphLaunch", self._handle, ctypes.c_void_p(stream))
+
+
+def capture(stream: int, enqueue: Callable[[], None]) -> Graph:
+    """Return what ``enqueue`` gives to a stream as a graph; nothing of it is done.
+
+    Raise what ``enqueue`` raises, and CudaError where something of it cannot be captured.
+    """
+    graph, handle = ctypes.c_void_p(), ctypes.c_void_p()
+    call("cudaStreamBeginCapture", ctypes.c_void_p(stream), ctypes.c_int(_RELAXED))
+    try:
+        enqueue()
+    finally:
+        ended = _status("cudaStreamEndCapture", ctypes.c_void_p(stream), ctypes.byref(graph))
+        _status("cudaGetLastError")  # a capture that failed must not count for later calls
+        if ended:
+            raise _error("cudaStreamEndCapture", ended)
+    # From CUDA 12 on the third argument is a number of flags, and there are no more.
+    call("cudaGraphInstantiate", ctypes.byref(handle), graph, None, None, ctypes.c_size_t(0))
+    return Graph(handle)
+
+
+def pinned(size: int) -> int:
+    """Return the address of host memory that the GPU copies without a detour; 0 where there is no room."""
+    pointer = ctypes.c_void_p()
+    if _status("cudaHostAlloc", ctypes.byref(pointer), ctypes.c_size_t(size), ctypes.c_uint(0)):
+        _status("cudaGetLastError")
+        return 0
+    return pointer.value or 0
 
 
 class Buffer:
@@ -61,6 +125,16 @@ class Buffer:
     def download(self, count: int, stream: int) -> None:
         """Copy the first ``count`` elements from the GPU."""
         self._copy(self.host.ctypes.data, self.address, count, 2, stream)
+
+    def fill(self, byte: int, stream: int) -> None:
+        """Fill the memory on the GPU with a byte."""
+        call(
+            "cudaMemsetAsync",
+            self.pointer,
+            ctypes.c_int(byte),
+            ctypes.c_size_t(self.host.nbytes),
+            ctypes.c_void_p(stream),
+        )
 
     def _copy(self, to: int, source: int, count: int, kind: int, stream: int) -> None:
         call(

@@ -101,12 +101,12 @@ class Server:
         self._begin("report")
         return inspect(self._trt, self._log, data)
 
-    def do_load(self, data: bytes, max_batch: int) -> List[Dict[str, Any]]:
+    def do_load(self, data: bytes, max_batch: int, graphs: bool = True) -> List[Dict[str, Any]]:
         """Load an engine; return its bindings."""
         from .execute import Executor
 
         self._begin("load")
-        self._executor = Executor(self._trt, self._log, data, max_batch)
+        self._executor = Executor(self._trt, self._log, data, max_batch, graphs, self._begin)
         return [
             {"name": b.name, "is_input": b.is_input, "dtype": b.dtype.name, "shape": list(b.shape)}
             for b in self._executor.bindings
@@ -116,6 +116,15 @@ class Server:
         """Run one batch."""
         self._begin("run")
         return self._executor.run(feeds)
+
+    def do_start(self, feeds: Mapping[str, Any]) -> None:
+        """Send a batch on its way; see :meth:`Executor.start`."""
+        self._begin("run")
+        self._executor.start(feeds)
+
+    def do_finish(self) -> Any:
+        """Return the outputs of the batch that was started first."""
+        return self._executor.finish()
 
     def do_bench(self, feeds: Mapping[str, Any], warm_up: float, rounds: int) -> Any:
         """Measure."""
@@ -141,6 +150,8 @@ class Server:
         return self._connection.recv()
 
     def _log_line(self, letter: str, text: str) -> None:
+        if self._phase == "capture":  # what cannot be captured is run by calls, and is no failure
+            return
         if letter == "V":
             if self._progress is not None:
                 self._progress.line(text)

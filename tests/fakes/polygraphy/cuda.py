@@ -1,19 +1,25 @@
-"""The CUDA runtime over the host's memory."""
+"""The CUDA runtime over the host's memory.
+
+A stream that is captured keeps what TensorRT's stand-in would compute; FAKE_FAULT names what fails: "capture" and "pinned".
+"""
 
 import ctypes
 import os
 import time
 
+capturing = []
+"""The calls of the capture that goes on, in a list; empty where none does."""
+
 
 def _text(status):
-    return b"out of memory"
+    return b"operation failed due to a previous error during capture" if status == 901 else b"out of memory"
 
 
 class _Handle:
     cudaGetErrorString = staticmethod(_text)
 
     def __init__(self):
-        self.kept = []
+        self.kept, self.graphs = [], []
 
     def cudaMalloc(self, pointer, size):
         if os.environ.get("FAKE_FAULT") == "memory":
@@ -27,6 +33,42 @@ class _Handle:
 
     def cudaMemcpyAsync(self, to, source, size, kind, stream):
         ctypes.memmove(to, source, size.value)
+        return 0
+
+    def cudaMemsetAsync(self, pointer, byte, size, stream):
+        ctypes.memset(pointer, byte.value, size.value)
+        return 0
+
+    def cudaHostAlloc(self, pointer, size, flags):
+        if os.environ.get("FAKE_FAULT") == "pinned":
+            return 2
+        return self.cudaMalloc(pointer, size)
+
+    def cudaGetLastError(self):
+        return 0
+
+    def cudaStreamBeginCapture(self, stream, mode):
+        capturing.append([])
+        return 0
+
+    def cudaStreamEndCapture(self, stream, graph):
+        self.graphs.append(capturing.pop())
+        graph._obj.value = len(self.graphs)
+        return 901 if os.environ.get("FAKE_FAULT") == "capture" else 0
+
+    def cudaGraphInstantiate(self, handle, graph, node, text, size):
+        handle._obj.value = graph.value
+        return 0
+
+    def cudaGraphLaunch(self, handle, stream):
+        for call in self.graphs[handle.value - 1]:
+            call()
+        return 0
+
+    def cudaEventSynchronize(self, event):
+        return 0
+
+    def cudaStreamWaitEvent(self, stream, event, flags):
         return 0
 
     def cudaEventCreate(self, pointer):

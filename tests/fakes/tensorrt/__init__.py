@@ -106,6 +106,11 @@ def init_libnvinfer_plugins(logger, namespace):
     return FAULT != "plugins"
 
 
+class IProfiler:
+    def __init__(self):
+        pass
+
+
 class _Creator:
     plugin_version, plugin_namespace, field_names = "1", "", ()
 
@@ -478,9 +483,23 @@ def _inspected(name, kind, precision, outputs):
 
 class _Context:
     def __init__(self, engine):
-        self.engine, self.addresses, self.shapes = engine, {}, {}
+        self.engine, self.addresses, self.shapes, self.profiler = engine, {}, {}, None
 
     def _execute(self, batch, addresses):
+        """Compute, or note what a graph computes later; the fault "stale" makes a graph keep the means of its capture."""
+        from polygraphy import cuda
+
+        if not cuda.capturing:
+            return self._computed(batch, addresses, self._means(batch, addresses))
+        means = self._means(batch, addresses)
+        cuda.capturing[-1].append(
+            lambda: self._computed(
+                batch, addresses, means if FAULT == "stale" else self._means(batch, addresses)
+            )
+        )
+        return FAULT != "capture"
+
+    def _means(self, batch, addresses):
         if FAULT == "hang":
             time.sleep(60)
         import numpy as np
@@ -494,6 +513,11 @@ class _Context:
                     .reshape(batch, -1)
                     .mean(1)
                 )
+        return total
+
+    def _computed(self, batch, addresses, total):
+        import numpy as np
+
         for (_, is_input, shape), address in zip(self.engine.tensors, addresses):
             if not is_input:
                 count = self._count(shape, batch)
@@ -501,6 +525,9 @@ class _Context:
                     batch, -1
                 )
                 values[:] = self._rows(total, count // batch) if LOSSES and shape[-1] == 7 else total[:, None]
+        if self.profiler is not None:
+            for number, layer in enumerate(self.engine.told["layers"], 1):
+                self.profiler.report_layer_time(layer[0], 0.25 * number)
         return FAULT != "execute"
 
     def _rows(self, means, size):
@@ -528,6 +555,12 @@ class _Context:
             return self._execute(batch, addresses)
 
         def execute_async_v2(self, addresses, stream):
+            return self._execute(self._batch(), addresses)
+
+        def execute(self, batch, addresses):
+            return self._execute(batch, addresses)
+
+        def execute_v2(self, addresses):
             return self._execute(self._batch(), addresses)
 
     else:
