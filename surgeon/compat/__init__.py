@@ -13,12 +13,14 @@ from surgeon.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from surgeon.compat.edits import Edit, listening
+    from surgeon.compat.installing import install
     from surgeon.compat.remarks import ScriptWarning, collecting
 
-__all__ = ["Edit", "ScriptWarning", "collecting", "listening"]
+__all__ = ["Edit", "ScriptWarning", "collecting", "install", "listening"]
 
 _HOMES = {
     "surgeon.compat.edits": ("Edit", "listening"),
+    "surgeon.compat.installing": ("install",),
     "surgeon.compat.remarks": ("ScriptWarning", "collecting"),
 }
 

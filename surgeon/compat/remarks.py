@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from types import FrameType
 
 from surgeon.diagnostics import Diagnostic, Severity, Span
 
 _HERE = str(Path(__file__).parent)
+_PACKAGE = str(Path(__file__).parents[1])
 _collected: list[list[Diagnostic]] = []
+_scripts: dict[str, None] = {}
 
 
 class ScriptWarning(UserWarning):
@@ -22,11 +25,18 @@ class ScriptWarning(UserWarning):
 
 
 def script_place() -> Span | None:
-    """Return the line of the script that is being run: the innermost one outside this package."""
-    frame = sys._getframe(1)
+    """Return the line of the script that is being run: the innermost one outside this package, if any."""
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith((_HERE, "<frozen")):
-        frame = frame.f_back  # type: ignore[assignment]
-    return None if frame is None else place_of(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_filename.startswith(_PACKAGE):
+        return None
+    return place_of(frame.f_code.co_filename, frame.f_lineno)
+
+
+def know_script(file: str) -> None:
+    """Look for words in this script, too, where none is being run any more."""
+    _scripts[file] = None
 
 
 def place_of(file: str, line: int, word: str = "") -> Span:
@@ -39,17 +49,18 @@ def place_of(file: str, line: int, word: str = "") -> Span:
 
 
 def word_place(word: str) -> Span | None:
-    """Return where the script that is being run has ``word`` as a text, else the line that it is at."""
+    """Return where a script has ``word`` as a text or a keyword, else the line that is being run."""
     place = script_place()
-    if place is None:
-        return None
-    lines = _lines_of_texts(place.file).get(word)
-    return place if lines is None else place_of(place.file, lines[0], word)
+    for file in dict.fromkeys([*([place.file] if place else []), *_scripts]):
+        lines = _lines_of_words(file).get(word)
+        if lines is not None:
+            return place_of(file, lines[0], word)
+    return place
 
 
 @lru_cache(maxsize=8)
-def _lines_of_texts(file: str) -> dict[str, list[int]]:
-    """Return the lines of a Python file that have a text as a literal, by the text."""
+def _lines_of_words(file: str) -> dict[str, list[int]]:
+    """Return the lines of a Python file by the texts and the keywords of calls that stand there."""
     found: dict[str, list[int]] = {}
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
@@ -58,6 +69,8 @@ def _lines_of_texts(file: str) -> dict[str, list[int]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             found.setdefault(node.value, []).append(node.lineno)
+        elif isinstance(node, ast.keyword) and node.arg:
+            found.setdefault(node.arg, []).append(node.lineno)
     return found
 
 

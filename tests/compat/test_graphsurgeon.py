@@ -11,6 +11,7 @@ import pytest
 import surgeon.compat.graphsurgeon as gs
 from surgeon.compat import ScriptWarning, collecting
 from surgeon.compat.graphsurgeon._utils import _generate_iterable_for_search
+from surgeon.compat.graphsurgeon.removal import tell_torn
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.formats.graphdef.protos import GraphDef
 from surgeon.graph import DType
@@ -312,7 +313,12 @@ class TestEdits:
         found = graph("s Split", "b Const", "a Assert s:1 ^b", "y Relu s b")
         found.remove("a", remove_exclusive_dependencies=True)
         assert text(found) == ["y"]
+        assert not remarks
+        tell_torn(found.as_graph_def(), {"y"})
         assert [d.code for d in remarks] == ["P108", "P108"]
+        tell_torn(GraphDef(), {"y"})
+        tell_torn(found.as_graph_def(), {"z"})
+        assert len(remarks) == 2
 
     def test_an_unknown_name_is_told_with_the_nearest(self) -> None:
         with pytest.raises(SurgeonError, match=r"G110.*'Assrt'"):

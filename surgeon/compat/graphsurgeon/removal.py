@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
+from dataclasses import dataclass
 from typing import Any
 
 from surgeon.compat.messages import clean
 from surgeon.compat.remarks import remark, script_place
+from surgeon.diagnostics import Span
 
 
-def exclusive_dependencies(graph: Any, removed: set[str]) -> set[str]:
+def exclusive_dependencies(graph: Any, removed: set[str], needed: Container[str] = ()) -> set[str]:
     """Return the nodes to take out with ``removed``, in time linear in the graph.
 
     A node goes when all that read it go. As in graphsurgeon, one that is read by a port or a control edge
-    (``S:1``, ``^B``) goes with its reader even if others read it; a warning names those.
+    (``S:1``, ``^B``) goes with its reader even if others read it: see :func:`tell_torn`. What is ``needed``
+    stays.
     """
     gone: set[str] = set()
     lost: Counter[str] = Counter()
@@ -25,7 +29,7 @@ def exclusive_dependencies(graph: Any, removed: set[str]) -> set[str]:
             continue
         for spelling in dict.fromkeys(node.input):
             name = clean(spelling)
-            if name in gone or name in removed or name not in graph.node_map:
+            if name in gone or name in removed or name in needed or name not in graph.node_map:
                 continue
             if spelling != name:
                 forced[name] = spelling
@@ -36,16 +40,46 @@ def exclusive_dependencies(graph: Any, removed: set[str]) -> set[str]:
             gone.add(name)
             waiting.append(name)
     everything = gone | removed
-    for name, spelling in forced.items():
-        readers = [n.name for n in graph.node_outputs[name] if n.name not in everything]
-        if readers:
+    torn = [
+        Torn(name, spelling, reader.name, place)
+        for place in [script_place()]
+        for name, spelling in forced.items()
+        for reader in graph.node_outputs[name]
+        if reader.name not in everything
+    ]
+    _remember(graph.as_graph_def(), torn)
+    return gone
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """A node that was taken out although ``reader`` read it, because it was read as ``spelling``, too."""
+
+    name: str
+    spelling: str
+    reader: str
+    place: Span | None
+
+
+_latest: tuple[Any, list[Torn]] = (None, [])
+
+
+def _remember(graphdef: Any, torn: list[Torn]) -> None:
+    """Keep what was torn in a graph; that of the graph before is forgotten."""
+    global _latest
+    _latest = (graphdef, [*(_latest[1] if _latest[0] is graphdef else ()), *torn])
+
+
+def tell_torn(graphdef: Any, needed: Container[str]) -> None:
+    """Warn of nodes that were taken out of a graph although one that is needed read them."""
+    for each in _latest[1] if _latest[0] is graphdef else ():
+        if each.reader in needed:
             remark(
                 "P108",
-                f"'{name}' is taken out, since a node that is taken out reads '{spelling}'; "
-                f"'{readers[0]}' reads it, too",
-                script_place(),
+                f"'{each.name}' was taken out, since a node that was taken out reads '{each.spelling}'; "
+                f"'{each.reader}' read it, too",
+                each.place,
                 help=(
                     "call 'remove' without 'remove_exclusive_dependencies', or name the nodes to take out",
                 ),
             )
-    return gone

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from surgeon.formats.uff.model import Blob, UffDescriptor, UffModel, UffNode, UffValue
     from surgeon.formats.uff.printing import describe, print_uff
     from surgeon.formats.uff.reader import read_uff
-    from surgeon.formats.uff.writer import write_uff
+    from surgeon.formats.uff.text import message_text
+    from surgeon.formats.uff.writer import uff_to_bytes, write_uff
 
 __all__ = [
     "FORMAT",
@@ -25,8 +26,10 @@ __all__ = [
     "converters",
     "describe",
     "export_uff",
+    "message_text",
     "print_uff",
     "read_uff",
+    "uff_to_bytes",
     "write_uff",
 ]
 
@@ -36,7 +39,8 @@ _HOMES = {
     "surgeon.formats.uff.model": ("Blob", "UffDescriptor", "UffModel", "UffNode", "UffValue"),
     "surgeon.formats.uff.printing": ("describe", "print_uff"),
     "surgeon.formats.uff.reader": ("read_uff",),
-    "surgeon.formats.uff.writer": ("write_uff",),
+    "surgeon.formats.uff.text": ("message_text",),
+    "surgeon.formats.uff.writer": ("uff_to_bytes", "write_uff"),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, globals(), _HOMES)

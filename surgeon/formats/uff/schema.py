@@ -44,6 +44,19 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
     "ListDataType": (("val", 1, "int32*"),),
     "DimensionOrders": (("orders", 1, "map int32 ListInt64"),),
     "ListDimensionOrders": (("val", 1, "DimensionOrders*"),),
+    "Graph": (
+        ("id", GRAPH_ID, "string"),
+        ("nodes", GRAPH_NODES, "Node*"),
+        ("extra_fields", 100, "map string Data"),
+    ),
+    "MetaGraph": (
+        ("version", VERSION, "int64"),
+        ("descriptor_core_version", CORE_VERSION, "int64"),
+        ("descriptors", DESCRIPTORS, "Descriptor*"),
+        ("graphs", GRAPHS, "Graph*"),
+        ("referenced_data", REFERENCED_DATA, "map string Data"),
+        ("extra_fields", 100, "map string Data"),
+    ),
 }
 # An enum is an int32 on the wire; reading it as one keeps numbers that the enum does not name.
 
@@ -55,9 +68,14 @@ def _classes() -> dict[str, Any]:
     return message_classes("uff", _MESSAGES)
 
 
+def message_class(name: str) -> Any:
+    """Return the class of a message of UFF's schema."""
+    return _classes()[name]
+
+
 def message(name: str) -> Any:
     """Return a new message of UFF's schema."""
-    return _classes()[name]()
+    return message_class(name)()
 
 
 def node_to_bytes(node: UffNode) -> bytes:

@@ -27,6 +27,19 @@ def write_uff(model: UffModel, path: str | os.PathLike[str]) -> None:
     The same model gives the same bytes. Raise SurgeonError: X110 (over 2 GiB), E105 (cannot be written), E107
     (the file that holds the weights was changed since it was read).
     """
+    pieces = _framed(model)
+    graphs = () if model.graph is None else (model.graph,)
+    with checked(partial(check_unchanged, *graphs)), writing(path) as handle:
+        handle.writelines(pieces)
+
+
+def uff_to_bytes(model: UffModel) -> bytes:
+    """Return what :func:`write_uff` writes; raise SurgeonError X110 over 2 GiB."""
+    return b"".join(_framed(model))
+
+
+def _framed(model: UffModel) -> Iterator[bytes | memoryview]:
+    """Return the file in pieces; raise SurgeonError X110 where it would take over 2 GiB."""
     head = _head(model)
     nodes = [framed(schema.GRAPH_NODES, len(data)) + data for data in map(schema.node_to_bytes, model.nodes)]
     name = model.graph_id.encode()
@@ -36,21 +49,24 @@ def write_uff(model: UffModel, path: str | os.PathLike[str]) -> None:
     total = len(head) + length + 16 + sum(len(text) + (blob.nbytes if blob else 0) for text, blob in entries)
     if total > LIMIT:
         raise _too_large(model, total)
-    graphs = () if model.graph is None else (model.graph,)
-    with checked(partial(check_unchanged, *graphs)), writing(path) as handle:
-        handle.write(head + framed(schema.GRAPHS, length) + graph_id)
-        handle.writelines(nodes)
-        read = 0
-        for text, blob in entries:
-            handle.write(text)
-            if blob is None:
-                continue
-            for piece in _pieces(blob):
-                handle.write(piece)
-            read += blob.nbytes
-            if read > _SHARE and isinstance(blob.tensor, TensorRef):
-                blob.tensor.file.drop_pages()
-                read = 0
+    return _all_pieces(head + framed(schema.GRAPHS, length) + graph_id, nodes, entries)
+
+
+def _all_pieces(
+    head: bytes, nodes: list[bytes], entries: list[tuple[bytes, Blob | None]]
+) -> Iterator[bytes | memoryview]:
+    yield head
+    yield from nodes
+    read = 0
+    for text, blob in entries:
+        yield text
+        if blob is None:
+            continue
+        yield from _pieces(blob)
+        read += blob.nbytes
+        if read > _SHARE and isinstance(blob.tensor, TensorRef):
+            blob.tensor.file.drop_pages()
+            read = 0
 
 
 def _too_large(model: UffModel, total: int) -> Exception:

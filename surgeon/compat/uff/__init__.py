@@ -1,0 +1,16 @@
+"""The public interface of NVIDIA's ``uff`` converter, on this package's engine.
+
+Nodes are mapped as its release 0.6.3 maps them, so that a script's file is the same: an operation that UFF
+does not have becomes a custom one, ports are dropped, an Identity is passed over once. What that silently
+breaks is a :class:`surgeon.compat.ScriptWarning`. A recipe is converted strictly instead (``surgeon
+convert``).
+"""
+
+from __future__ import annotations
+
+from surgeon.compat.uff.converting import from_tensorflow, from_tensorflow_frozen_model
+from surgeon.compat.uff.model.exceptions import UffException
+
+__all__ = ["UffException", "from_tensorflow", "from_tensorflow_frozen_model"]
+
+__version__ = "0.6.3"

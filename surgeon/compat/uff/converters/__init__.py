@@ -1,0 +1,1 @@
+"""The converters that scripts reach into."""

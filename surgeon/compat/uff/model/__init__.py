@@ -1,0 +1,1 @@
+"""UFF's messages."""

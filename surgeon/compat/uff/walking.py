@@ -1,0 +1,70 @@
+"""A script's graph to UFF, as the incumbent converter 0.6.3 walks it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from surgeon.compat.messages import clean
+from surgeon.compat.remarks import remark
+from surgeon.compat.talk import say
+from surgeon.compat.uff.converters.tensorflow.converter import (
+    TensorFlowToUFFConverter,
+    UffGraph,
+    source_of,
+)
+from surgeon.compat.uff.converters.tensorflow.converter_functions import convert_custom
+from surgeon.diagnostics import error, nearest_note
+from surgeon.formats.uff import UffModel
+
+
+def convert(tf_nodes: Mapping[str, Any], outputs: Sequence[str], quiet: bool) -> UffModel:
+    """Return the UFF content of what ``outputs`` depend on, marked in their order.
+
+    A node stands before what it reads. Raise SurgeonError P110 where a node reads what is not in the graph,
+    and what the functions of single operations raise.
+    """
+    graph = UffGraph()
+    done: set[str] = set()
+    waiting = list(reversed(outputs))
+    while waiting:
+        name = waiting.pop()
+        if name in done:
+            continue
+        done.add(name)
+        node = tf_nodes[name]
+        inputs = [source_of(spelling, tf_nodes) for spelling in _present(node, tf_nodes)]
+        function = TensorFlowToUFFConverter.registry_.get(node.op)
+        if function is None:
+            if not quiet:
+                say(f"Converting {name} as custom op: {node.op}")
+            function = convert_custom
+        waiting += [
+            each for each in function(name, node, inputs, graph, tf_nodes=tf_nodes) if each not in done
+        ]
+    for number, name in enumerate(outputs):
+        graph.add(f"MarkOutput_{number}", "MarkOutput", [name])
+    return graph.model()
+
+
+def _present(node: Any, tf_nodes: Mapping[str, Any]) -> list[str]:
+    """Return a node's inputs; raise SurgeonError P110 for one that is not in the graph.
+
+    An input of the network reads nothing, so what a script left there is passed over with a warning.
+    """
+    missing = [spelling for spelling in node.input if clean(spelling) not in tf_nodes]
+    if not missing:
+        return list(node.input)
+    names = ", ".join(f"'{spelling}'" for spelling in missing)
+    message = f"'{node.name}' ({node.op}) reads {names}, which is not in the graph"
+    if node.op == "Placeholder":
+        help = (f"let the script take it out: node.input.remove('{missing[0]}')",)
+        remark("P110", message, node.name, help=help)
+        return [spelling for spelling in node.input if spelling not in missing]
+    raise error(
+        "P110",
+        message,
+        node.name,
+        nearest_note(missing[0], tf_nodes),
+        ["map the namespace of what is missing, or let the script take the input out"],
+    )
