@@ -50,14 +50,14 @@ CALIBRATION_PICTURES = 300
 class Kept:
     """Findings by name, written after each one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "engines.json") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
+        self.folder, self.name = folder, name
         self.found: dict[str, Any] = {}
 
     def put(self, name: str, value: Any) -> None:
         self.found[name] = value
-        (self.folder / "engines.json").write_text(json.dumps(self.found, indent=1, default=str) + "\n")
+        (self.folder / self.name).write_text(json.dumps(self.found, indent=1, default=str) + "\n")
         print(name, json.dumps(value, default=str)[:700], flush=True)
 
 
