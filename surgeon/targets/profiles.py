@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -36,6 +37,7 @@ class _Profile(BaseModel):
     uff_version: str | None = None
     leaky_relu: Truth = False
     most_rows: int | None = None
+    lacks: tuple[str, ...] = ()
     deprecated: str | None = None
 
 
@@ -121,4 +123,4 @@ def _load(path: Path) -> Target:
 
 def _sort_key(name: str) -> tuple[object, ...]:
     head, _, version = name.partition("-")
-    return head, tuple(int(p) if p.isdigit() else 0 for p in version.split("."))
+    return head, tuple(int(p) if p.isdigit() else inf for p in version.split("."))

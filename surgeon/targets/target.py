@@ -16,10 +16,10 @@ from surgeon.discovery import entry_points
 from surgeon.display import Displayed
 from surgeon.targets.data_file import parse_version
 
-Runtime = Literal["tensorrt", "onnxruntime", "any"]
-RUNTIMES: tuple[Runtime, ...] = ("tensorrt", "onnxruntime", "any")
+Runtime = Literal["tensorrt", "tensorrt-rtx", "onnxruntime", "any"]
+RUNTIMES: tuple[Runtime, ...] = ("tensorrt", "tensorrt-rtx", "onnxruntime", "any")
 
-_PATTERN = re.compile(r"(?P<runtime>[a-z]+)\s*(-\s*(?P<line>[0-9.]+)|(?P<bounds>[<>=!].*))?\Z")
+_PATTERN = re.compile(r"(?P<runtime>[a-z]+(-[a-z]+)*)\s*(-\s*(?P<line>[0-9.]+)|(?P<bounds>[<>=!].*))?\Z")
 _BOUND = re.compile(r"\s*(?P<sign>>=|<=|==|!=|<|>)\s*(?P<version>[0-9.]+)\s*\Z")
 _SIGNS: Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
     ">=": operator.ge,
@@ -40,7 +40,8 @@ class Target(Displayed):
     has no TensorRT plugins. The next three speak of the UFF parser: ``plugin_needs_input`` where it refuses a
     plugin node without inputs, ``uff_version`` the version that it requires of a file (None where that was
     not looked up), and ``leaky_relu`` where it knows that activation. ``most_rows`` is the largest K of TopK
-    in the runtime, None where it has no bound. ``deprecated`` says until when the way is open.
+    in the runtime, None where it has no bound; ``lacks`` names operators of ONNX that it does not have.
+    ``deprecated`` says until when the way is open.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Target(Displayed):
     uff_version: str | None = None
     leaky_relu: bool = False
     most_rows: int | None = None
+    lacks: tuple[str, ...] = ()
     deprecated: str | None = None
 
     def __repr__(self) -> str:

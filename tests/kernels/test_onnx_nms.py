@@ -13,13 +13,14 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.formats.onnx.emitter import Emitter
 from surgeon.graph import Shape, TensorSpec
 from surgeon.kernels.suppression.onnx import TENSORRT_CANDIDATES, TENSORRT_ROWS
+from surgeon.targets import load_target
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 onnx_inputs = importlib.import_module("onnx_inputs")
 
 CLOSE = 1e-6
-TENSORRT = (8, 5, 3)
+TENSORRT = load_target("onnx@tensorrt-8.5")
 
 NMS_OPS = (
     "NMS_TRT",
@@ -161,8 +162,8 @@ def test_the_picture_of_a_real_detector() -> None:
         own = {**fields, **changed}
         inputs = onnx_inputs.ssd(np.random.default_rng(10), own, 1917, 1)
         wanted = onnx_inputs.expected("NMS_TRT", own, inputs)
-        for version in (None, TENSORRT):
-            found = rendered("NMS_TRT", own, inputs, version=version).run(inputs)
+        for target in (None, TENSORRT):
+            found = rendered("NMS_TRT", own, inputs, target=target).run(inputs)
             assert found["count"].item() == 100
             assert onnx_inputs.differences(found, wanted, CLOSE, 0) == []
 
@@ -172,8 +173,8 @@ def test_tensorrt_compares_no_more_candidates_than_it_can() -> None:
     inputs = onnx_inputs.ssd(np.random.default_rng(11), fields, 160, 2)
     wanted = onnx_inputs.expected("NMS_TRT", fields, inputs)
     most = {}
-    for version in (None, TENSORRT):
-        rendering = rendered("NMS_TRT", fields, inputs, version=version)
+    for target in (None, TENSORRT):
+        rendering = rendered("NMS_TRT", fields, inputs, target=target)
         rendering.check()
         assert onnx_inputs.differences(rendering.run(inputs), wanted, CLOSE, CLOSE) == []
         shapes = onnx.shape_inference.infer_shapes(rendering.model, data_prop=True).graph.value_info
@@ -181,7 +182,7 @@ def test_tensorrt_compares_no_more_candidates_than_it_can() -> None:
             node.input[1] for node in rendering.model.graph.node if node.op_type == "NonMaxSuppression"
         ]
         dims = next(value.type.tensor_type.shape.dim for value in shapes if value.name == scores)
-        most[version] = dims[1].dim_value * dims[2].dim_value
+        most[target] = dims[1].dim_value * dims[2].dim_value
     assert most[None] == 39 * 160 > TENSORRT_CANDIDATES
     assert most[TENSORRT] == 160
 
@@ -192,9 +193,9 @@ def test_tensorrt_leaves_out_candidates_of_efficient_nms_by_itself() -> None:
     kinds = [
         Counter(
             node.op_type
-            for node in rendered("EfficientNMS_TRT", fields, inputs, version=version).model.graph.node
+            for node in rendered("EfficientNMS_TRT", fields, inputs, target=target).model.graph.node
         )
-        for version in (None, TENSORRT)
+        for target in (None, TENSORRT)
     ]
     assert [kind["TopK"] for kind in kinds] == [2, 1]
 
@@ -212,13 +213,13 @@ def test_more_rows_than_tensorrt_takes_are_refused(op: str, changed: dict[str, i
     sample = first_sample(op)
     fields = {**sample.fields, **changed}
     specs = onnx_inputs.specs_of(sample.inputs)
-    assert code_of(op, fields, specs, version=TENSORRT) == "X162"
+    assert code_of(op, fields, specs, target=TENSORRT) == "X162"
     onnx_inputs.render(op, fields, specs)
     onnx_inputs.render(
         op,
         {name: min(value, TENSORRT_ROWS) if name in changed else value for name, value in fields.items()},
         specs,
-        version=TENSORRT,
+        target=TENSORRT,
     )
 
 
@@ -227,9 +228,9 @@ def test_more_candidates_than_tensorrt_takes_are_refused_where_there_are_as_many
     for anchors, refused in ((TENSORRT_ROWS + 1, False), (TENSORRT_ROWS + 2, True)):
         specs = onnx_inputs.specs_of(onnx_inputs.ssd(np.random.default_rng(15), fields, anchors, 1))
         if refused:
-            assert code_of("NMS_TRT", fields, specs, version=TENSORRT) == "X162"
+            assert code_of("NMS_TRT", fields, specs, target=TENSORRT) == "X162"
         else:
-            onnx_inputs.render("NMS_TRT", fields, specs, version=TENSORRT).check()
+            onnx_inputs.render("NMS_TRT", fields, specs, target=TENSORRT).check()
 
 
 @pytest.mark.parametrize("op", [*NMS_OPS, "PriorBox_TRT", "Region_TRT", "Reorg_TRT"])

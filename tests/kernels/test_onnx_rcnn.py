@@ -15,13 +15,14 @@ from surgeon.graph import Shape, TensorSpec
 from surgeon.kernels.mask_rcnn import onnx as mask_rcnn
 from surgeon.kernels.regions.onnx import HALF_PIXEL_OPSET
 from surgeon.kernels.suppression.onnx import TENSORRT_ROWS
+from surgeon.targets import load_target
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 onnx_inputs = importlib.import_module("onnx_inputs")
 
 CLOSE = 1e-5
-TENSORRT = (8, 5, 3)
+TENSORRT = load_target("onnx@tensorrt-8.5")
 
 SUPPRESSING = (
     "Proposal",
@@ -136,7 +137,7 @@ def close(op: str) -> float:
     return float(max(CLOSE, onnx_inputs.TOLERANCES.get(op, 0)))
 
 
-def code_of(op: str, fields: Any, specs: Any, opset: int = 17, version: Any = None) -> str:
+def code_of(op: str, fields: Any, specs: Any, opset: int = 17, target: Any = None) -> str:
     catalog = onnx_inputs.CATALOG
     standard = standard_rendering(catalog, op)
     assert standard is not None
@@ -150,7 +151,7 @@ def code_of(op: str, fields: Any, specs: Any, opset: int = 17, version: Any = No
                 tuple(specs),
                 Emitter("node", opset),
                 catalog,
-                version,
+                target,
             )
         )
     return caught.value.diagnostics[0].code
@@ -496,10 +497,10 @@ def test_more_rows_than_tensorrt_takes_are_refused(op: str, changed: dict[str, A
         counts = [3 * (256 // 2**level) ** 2 for level in (2, 3, 4, 5, 6)]
         specs = tuple(TensorSpec.of("float32", 1, count, last, 1) for count in counts for last in (4, 1))
     fields = {**sample.fields, **changed}
-    assert code_of(op, fields, specs, version=TENSORRT) == "X162"
+    assert code_of(op, fields, specs, target=TENSORRT) == "X162"
     onnx_inputs.render(op, fields, specs)
     fewer = {name: TENSORRT_ROWS if value == TENSORRT_ROWS + 1 else value for name, value in fields.items()}
-    onnx_inputs.render(op, fewer, specs, version=TENSORRT)
+    onnx_inputs.render(op, fewer, specs, target=TENSORRT)
 
 
 def test_more_candidates_than_tensorrt_takes_are_refused_where_there_are_as_many() -> None:
@@ -508,5 +509,5 @@ def test_more_candidates_than_tensorrt_takes_are_refused_where_there_are_as_many
     few, many = (
         [TensorSpec.of("float32", 1, channels, 1, columns) for channels in (6, 24)] for columns in (640, 641)
     )
-    onnx_inputs.render("Proposal", fields, few, version=TENSORRT).check()
-    assert code_of("Proposal", fields, many, version=TENSORRT) == "X162"
+    onnx_inputs.render("Proposal", fields, few, target=TENSORRT).check()
+    assert code_of("Proposal", fields, many, target=TENSORRT) == "X162"

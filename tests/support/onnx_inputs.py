@@ -19,6 +19,7 @@ from surgeon.catalog import load_catalog
 from surgeon.formats.onnx.emitter import OPSETS, Emitter
 from surgeon.formats.onnx.lowering import PluginNode, standard_rendering
 from surgeon.graph import DType, TensorSpec
+from surgeon.targets import Target
 
 CATALOG = load_catalog()
 
@@ -79,6 +80,7 @@ class Rendering:
     specs: tuple[TensorSpec, ...]
     model: onnx.ModelProto
     ports: tuple[str, ...]
+    target: Target | None = None
 
     def run(self, inputs: Sequence[np.ndarray], optimised: bool = True) -> dict[str, np.ndarray]:
         """Return what ONNX Runtime computes on the CPU, with its graph optimisations or without any."""
@@ -113,11 +115,13 @@ class Rendering:
             dtype = ADAPTED.get((self.op, port)) or np.dtype(spec.dtype.value if spec.dtype else "float32")
             assert value.type.tensor_type.elem_type == helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), port
         graph, constants = self.model.graph, {tensor.name for tensor in self.model.graph.initializer}
+        lacks = () if self.target is None else self.target.lacks
         for tensor in graph.initializer:
             assert tensor.data_type in ELEMENTS, f"{tensor.name} has the element type {tensor.data_type}"
         for node in graph.node:
-            loops = node.op_type == "Loop" and self.fields.get("softSigma", 0) > 0
+            loops = node.op_type == "Loop" and (bool(lacks) or self.fields.get("softSigma", 0) > 0)
             assert node.domain == "" and (loops or node.op_type not in FORBIDDEN), node.op_type
+            assert node.op_type not in lacks, node.op_type
             assert node.op_type != "TopK" or node.input[1] in constants, "TopK's K must be a constant"
 
 
@@ -126,18 +130,19 @@ def render(
     fields: Mapping[str, Any],
     specs: Sequence[TensorSpec],
     opset: int = OPSETS[1],
-    version: tuple[int, ...] | None = None,
+    target: Target | None = None,
 ) -> Rendering:
     """Return a model of one plugin node, its inputs of these types and shapes; an open axis is named 'N'.
 
-    ``version`` is the TensorRT that it is for, None for any runtime.
+    ``target`` is what it is for, None for any runtime.
     """
     spec = CATALOG[op]
     complete = spec.complete({key: value for key, value in fields.items() if key in spec.fields})
     standard = standard_rendering(CATALOG, op)
     assert standard is not None, op
-    emit, names = Emitter("node", opset), tuple(f"input{i}" for i in range(len(specs)))
-    outputs = standard(PluginNode(spec, complete, names, tuple(specs), emit, CATALOG, version))
+    lacks = () if target is None else target.lacks
+    emit, names = Emitter("node", opset, lacks), tuple(f"input{i}" for i in range(len(specs)))
+    outputs = standard(PluginNode(spec, complete, names, tuple(specs), emit, CATALOG, target))
     ports = spec.output_ports(complete)
     assert len(outputs) == len(ports), outputs
     values = []
@@ -160,7 +165,7 @@ def render(
     ]
     graph = helper.make_graph(emit.nodes, "plugin", given, values, emit.initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    return Rendering(op, complete, tuple(specs), model, ports)
+    return Rendering(op, complete, tuple(specs), model, ports, target)
 
 
 def opsets_of(op: str, fields: Mapping[str, Any]) -> tuple[int, ...]:

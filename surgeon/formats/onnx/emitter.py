@@ -23,11 +23,12 @@ class Emitter:
     """Collects nodes and constants; names begin with ``prefix`` and are unique as long as prefixes are.
 
     ``nodes`` are NodeProtos in the order of computation, ``initializers`` TensorProtos; equal constants are
-    one. Raise SurgeonError E108 where onnx is missing.
+    one. ``lacks`` are the operators that the runtime does not have. Raise SurgeonError E108 where onnx is
+    missing.
     """
 
-    def __init__(self, prefix: str, opset: int = OPSETS[1]) -> None:
-        self.prefix, self.opset = prefix, opset
+    def __init__(self, prefix: str, opset: int = OPSETS[1], lacks: Iterable[str] = ()) -> None:
+        self.prefix, self.opset, self.lacks = prefix, opset, frozenset(lacks)
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self._helper = require("onnx.helper", "writing ONNX")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ from surgeon.formats.onnx.folding import fold_constants, fold_normalizations
 from surgeon.formats.onnx.layout import channels_first, settle_layout
 from surgeon.formats.onnx.metadata import RENDERINGS, TRANSPOSED, written
 from surgeon.formats.onnx.native import DOMAIN
-from surgeon.formats.onnx.network import OnnxNetwork, Weight, has_inner, spec_of
+from surgeon.formats.onnx.network import OnnxNetwork, Weight, names_within, operators, spec_of
 from surgeon.formats.onnx.ordinary import convert_ordinary
 from surgeon.formats.onnx.partition import Batch, ExportGraph, Partition, export_graph, partition, tensor
 from surgeon.formats.onnx.plugins import RENDERING_NAMES, LoweredPlugins, Rendering, lower_plugins
@@ -66,7 +66,8 @@ def export_onnx(
 
     Raise SurgeonError: E108 for a missing package, X140 for operations that ONNX cannot express, X141 for
     element types, X142 where tf2onnx fails, X143 and X144 for inputs and batch, X145 to X147 and X153 for
-    plugins, X148 for an opset that is not written, and C102 to C111 for their fields and files. Raise
+    plugins, X148 for an opset that is not written, X163 for operators
+    that the target lacks, and C102 to C111 for their fields and files. Raise
     ValueError for a rendering or a batch that means nothing.
     """
     if rendering not in RENDERING_NAMES:
@@ -85,6 +86,7 @@ def export_onnx(
     rendered = lower_plugins(ready, target, rendering, opset)
     tell("operations, by tf2onnx")
     network = _joined(ready, partition(ready, opset), rendered)
+    _check_operators(network, target, rendered)
     tell("layout")
     moved = channels_first(network)
     network = _settled(network, opset)
@@ -113,6 +115,35 @@ def check_export(graph: Graph, *, plugins: Catalog, target: Target) -> tuple[Dia
     except SurgeonError as exc:
         return exc.diagnostics
     return ()
+
+
+def _check_operators(network: OnnxNetwork, target: Target, plugins: LoweredPlugins) -> None:
+    """Raise SurgeonError X163 for each operator that the target's runtime does not have, at its first node."""
+    found: dict[str, list[str]] = {}
+    for node in operators(network.nodes):
+        if node.op_type in target.lacks and not node.domain:
+            found.setdefault(node.op_type, []).append(node.name or node.output[0])
+    problems = []
+    for op, nodes in found.items():
+        more = f" and {len(nodes) - 1} more of this kind" if len(nodes) > 1 else ""
+        owner = next((row.op for row in plugins.rendered if nodes[0].startswith(f"{row.node}/")), None)
+        remedy = (
+            "map its namespace to a plugin that does the same"
+            if owner is None
+            else f"write the plugin {owner} in other operators: the emitter's 'lacks' tells which to avoid"
+        )
+        problems.append(
+            Diagnostic(
+                "X163",
+                f"'{nodes[0]}'{more} is the operator {op}, which the runtime of the target '{target.name}' "
+                "does not have; expected operators that it has",
+                nodes[0],
+                (),
+                (f"{remedy}, or choose another target",),
+            )
+        )
+    if problems:
+        raise SurgeonError(*problems)
 
 
 def _sign(model: Any) -> None:
@@ -226,23 +257,23 @@ def _short_names(network: OnnxNetwork) -> dict[str, str]:
     """Return names for tensors as TensorFlow prints them.
 
     They lack ``:0`` and tf2onnx's running numbers. Those numbers go on from one conversion to the next;
-    without them the same graph gives the same file.
+    without them the same graph gives the same file. Names within inner graphs stay, and no other gets them.
     """
-    if any(has_inner(node) for node in network.nodes):
-        return {name: name[:-2] for name in (*network.inputs, *network.outputs) if name.endswith(":0")}
     fixed = {name: name.removesuffix(":0") for name in (*network.inputs, *network.outputs)}
-    others = {name: _plain_name(name.removesuffix(":0")) for name in network.tensors() if name not in fixed}
+    inner = {name for node in network.nodes for name in names_within(node)}
+    outer = (name for name in network.tensors() if name not in fixed and name not in inner)
+    others = {name: _plain_name(name.removesuffix(":0")) for name in outer}
     of_the_graph = {name: plain for name, plain in others.items() if plain == name.removesuffix(":0")}
-    return _unique(fixed | of_the_graph | others)
+    return _unique(fixed | of_the_graph | others, inner.difference(fixed.values()))
 
 
 def _plain_name(name: str) -> str:
     return _NUMBERED.sub("", name) or name
 
 
-def _unique(wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return the names as wanted, with a number where one is wanted twice; the first has none."""
-    taken: set[str] = set()
+def _unique(wanted: Mapping[str, str], taken: Iterable[str] = ()) -> dict[str, str]:
+    """Return the names as wanted, with a number where one is wanted twice or taken; the first has none."""
+    taken = set(taken)
     last: dict[str, int] = {}
     found: dict[str, str] = {}
     for name, base in wanted.items():

@@ -11,6 +11,7 @@ import numpy as np
 from surgeon.catalog import Catalog, PluginSpec
 from surgeon.formats.onnx.emitter import Emitter
 from surgeon.graph import TensorSpec
+from surgeon.targets import Target
 
 Standard = Callable[["PluginNode"], Sequence[str]]
 
@@ -20,8 +21,8 @@ class PluginNode:
     """What a rendering sees of a plugin node.
 
     ``fields`` holds every field's value, ``inputs`` the names of the tensors that it reads, ``specs`` their
-    types and shapes, the batch (None where it is open) first. ``emit`` takes the nodes. ``version`` is the
-    TensorRT that the file is for, None for any runtime.
+    types and shapes, the batch (None where it is open) first. ``emit`` takes the nodes. ``target`` is what
+    the file is for, None for any runtime.
     """
 
     spec: PluginSpec
@@ -30,7 +31,12 @@ class PluginNode:
     specs: tuple[TensorSpec, ...]
     emit: Emitter
     catalog: Catalog
-    version: tuple[int, ...] | None = None
+    target: Target | None = None
+
+    @property
+    def version(self) -> tuple[int, ...] | None:
+        """The release of TensorRT that the file is for; None for another runtime."""
+        return None if self.target is None else self.target.tensorrt
 
     def computed(self) -> tuple[np.ndarray, ...]:
         """Return the plugin's outputs for inputs of zeros with a batch of one.

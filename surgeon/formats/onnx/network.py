@@ -233,6 +233,23 @@ def inner_graphs(node: Any) -> Iterable[Any]:
         yield from attribute.graphs
 
 
+def operators(nodes: Iterable[Any], depth: int = 0) -> Iterable[Any]:
+    """Yield nodes and those of their inner graphs."""
+    for node in nodes:
+        yield node
+        for graph in inner_graphs(node) if depth < NESTED else ():
+            yield from operators(graph.node, depth + 1)
+
+
+def names_within(node: Any, depth: int = 0) -> Iterable[str]:
+    """Yield the names that the inner graphs of a node give to tensors of their own."""
+    for graph in inner_graphs(node) if depth < NESTED else ():
+        yield from (value.name for value in (*graph.input, *graph.initializer))
+        for inner in graph.node:
+            yield from inner.output
+            yield from names_within(inner, depth + 1)
+
+
 def has_inner(node: Any) -> bool:
     """Return whether a node holds graphs, as loops and branches do."""
     return any(True for _ in inner_graphs(node))

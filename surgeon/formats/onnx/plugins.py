@@ -150,11 +150,9 @@ def _native_inputs(
     if arranged is None:
         return list(inputs)
     spec = at.catalog[node.op]
-    emit = Emitter(node.name, opset)
+    emit = Emitter(node.name, opset, target.lacks)
     specs = tuple(at.spec(ref) for ref in node.inputs)
-    names = list(
-        arranged(PluginNode(spec, spec.complete(given), inputs, specs, emit, at.catalog, target.version))
-    )
+    names = list(arranged(PluginNode(spec, spec.complete(given), inputs, specs, emit, at.catalog, target)))
     found.nodes += emit.nodes
     found.weights |= {proto.name: Weight.of_proto(proto) for proto in emit.initializers}
     return names
@@ -183,10 +181,9 @@ def _write(
 ) -> None:
     """Add the nodes of a rendering, its outputs under the names that readers know."""
     spec = at.catalog[node.op]
-    emit = Emitter(node.name, opset)
-    version = target.tensorrt
+    emit = Emitter(node.name, opset, target.lacks)
     inputs, specs = tuple(tensor(ref) for ref in node.inputs), tuple(at.spec(ref) for ref in node.inputs)
-    made = list(rendering(PluginNode(spec, spec.complete(given), inputs, specs, emit, at.catalog, version)))
+    made = list(rendering(PluginNode(spec, spec.complete(given), inputs, specs, emit, at.catalog, target)))
     if len(made) != len(outputs):
         raise error(
             "X147",

@@ -6,6 +6,8 @@ in the order of the reference.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from surgeon.formats.onnx.emitter import Emitter
 from surgeon.kernels.detection_output.numbers import CENTER_SIZE, CORNER, CORNER_SIZE, TF_CENTER
 
@@ -62,6 +64,32 @@ def with_last_pixel(emit: Emitter, boxes: str) -> str:
 def clipped(emit: Emitter, boxes: str) -> str:
     """Return boxes clipped to the picture, whose corners are at 0 and 1."""
     return emit.op("Clip", boxes, emit.constant(0, "float32"), emit.constant(1, "float32"))
+
+
+def sides(emit: Emitter, boxes: str) -> tuple[str, ...]:
+    """Return left, top, right and bottom of boxes, float32[..., 1] each."""
+    return emit.op_many("Split", (boxes, emit.ints(1, 1, 1, 1)), 4, axis=-1)
+
+
+def overlap(emit: Emitter, a: Sequence[str], b: Sequence[str]) -> str:
+    """Return intersection over union of boxes with ordered corners.
+
+    The boxes are given by left, top, right and bottom, which broadcast. The overlap is 0 where nothing is
+    shared.
+    """
+    (a_left, a_top, a_right, a_bottom), (b_left, b_top, b_right, b_bottom) = a, b
+    zero = emit.constant(0, "float32")
+    width = emit.op("Sub", emit.op("Min", a_right, b_right), emit.op("Max", a_left, b_left))
+    height = emit.op("Sub", emit.op("Min", a_bottom, b_bottom), emit.op("Max", a_top, b_top))
+    shared = emit.op("Mul", emit.op("Max", width, zero), emit.op("Max", height, zero))
+    areas = [
+        emit.op("Mul", emit.op("Sub", right, left), emit.op("Sub", bottom, top))
+        for left, top, right, bottom in (a, b)
+    ]
+    union = emit.op("Sub", emit.op("Add", *areas), shared)
+    some = emit.op("Greater", shared, zero)
+    safe = emit.op("Where", some, union, emit.constant(1, "float32"))
+    return emit.op("Where", some, emit.op("Div", shared, safe), zero)
 
 
 def logistic(emit: Emitter, scores: str) -> str:

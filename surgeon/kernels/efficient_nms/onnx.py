@@ -25,6 +25,7 @@ from surgeon.kernels.suppression.onnx import (
     divided,
     filled,
     filled_boxes,
+    most_rows,
     number_of,
     survivors,
 )
@@ -157,15 +158,25 @@ def _before_logistic(score: float) -> np.float32:
 
 
 def _best(at: PluginNode, scores: str, sizes: Sizes) -> str:
-    """Return the scores, float32[N, P, C], with all but the best of a picture at ``NONE``."""
+    """Return the scores, float32[N, P, C], with all but the best of a picture at ``NONE``.
+
+    One TopK after another takes the best, where the runtime bounds its rows.
+    """
     emit, total, most = at.emit, sizes.each * sizes.classes, MOST_CANDIDATES
     # NonMaxSuppression of TensorRT leaves out as many by itself, and TopK does not take so many.
     if total <= most or compared(at) is not None:
         return scores
-    flat = emit.op("Reshape", scores, emit.ints(0, total))
-    best, index = emit.op_many("TopK", (flat, emit.ints(most)), 2, axis=1, largest=1, sorted=1)
-    nothing = emit.op("Expand", emit.constant(NONE, np.float32), emit.op("Shape", flat))
-    cut = emit.op("ScatterElements", nothing, index, best, axis=1)
+    left = emit.op("Reshape", scores, emit.ints(0, total))
+    cut = emit.op("Expand", emit.constant(NONE, np.float32), emit.op("Shape", left))
+    at_once = most_rows(at) or most
+    best = index = ""
+    for first in range(0, most, at_once):
+        if first:
+            taken = emit.op("Expand", emit.constant(-np.inf, np.float32), emit.op("Shape", best))
+            left = emit.op("ScatterElements", left, index, taken, axis=1)
+        count = emit.ints(min(at_once, most - first))
+        best, index = emit.op_many("TopK", (left, count), 2, axis=1, largest=1, sorted=1)
+        cut = emit.op("ScatterElements", cut, index, best, axis=1)
     return emit.op("Reshape", cut, emit.ints(0, sizes.each, sizes.classes))
 
 

@@ -177,7 +177,7 @@ def _soft(at: PluginNode, every: Candidates) -> tuple[Candidates, str, str]:
     body = _SoftBody(emit, every, fields, batch_size(at, 0))
     _, scores, places = emit.op_many(
         "Loop",
-        (emit.constant(count, np.int64), emit.constant(True, np.bool_), every.scores),
+        (emit.constant(count, np.int64), "", every.scores),
         3,
         body=body.graph(),
     )
@@ -210,13 +210,14 @@ class _SoftBody:
         emit = Emitter(outer.name("round"), outer.opset)
         left, boxes = emit.name("left"), coding.ordered(outer, every.boxes)
         around = outer.op("Unsqueeze", boxes, outer.ints(1)) if every.shared else boxes
+        others = [outer.op("Squeeze", side, outer.ints(-1)) for side in coding.sides(outer, around)]
         best = emit.op("ArgMax", left, axis=2, keepdims=1)
         score = emit.op("GatherElements", left, best, axis=2)
         if every.shared:
             box = emit.op("GatherND", boxes, best, batch_dims=1)
         else:
             box = emit.op("GatherND", boxes, best, batch_dims=2)
-        share = _overlap(emit, emit.op("Unsqueeze", box, emit.ints(2)), around)
+        share = coding.overlap(emit, coding.sides(emit, box), others)
         squared = emit.op("Mul", share, share)
         falling = emit.op(
             "Exp", emit.op("Mul", squared, emit.constant(np.float32(-0.5 / np.float32(fields["softSigma"]))))
@@ -244,22 +245,3 @@ class _SoftBody:
                 (best, np.int64, one),
             ],
         )
-
-
-def _overlap(emit: Emitter, a: str, b: str) -> str:
-    """Return intersection over union of boxes with ordered corners, float32[N, L, P].
-
-    It is 0 where nothing is shared.
-    """
-    (a_low, a_high), (b_low, b_high) = coding.halves(emit, a), coding.halves(emit, b)
-    zero = emit.constant(0, np.float32)
-    inner = emit.op("Sub", emit.op("Min", a_high, b_high), emit.op("Max", a_low, b_low))
-    shared = emit.op("ReduceProd", emit.op("Max", inner, zero), axes=(-1,), keepdims=0)
-    areas = [
-        emit.op("ReduceProd", emit.op("Sub", high, low), axes=(-1,), keepdims=0)
-        for low, high in ((a_low, a_high), (b_low, b_high))
-    ]
-    union = emit.op("Sub", emit.op("Add", *areas), shared)
-    some = emit.op("Greater", shared, zero)
-    safe = emit.op("Where", some, union, emit.constant(1, np.float32))
-    return emit.op("Where", some, emit.op("Div", shared, safe), zero)

@@ -1,6 +1,7 @@
 """Suppression in standard operators, class by class, with the best of all classes in a fixed number of rows.
 
-Only NonMaxSuppression has a shape that depends on the data: the scores of what it selects are put back where
+Where the runtime has no NonMaxSuppression, a Loop does the same, one box of each class a round. Only
+NonMaxSuppression has a shape that depends on the data: the scores of what it selects are put back where
 they came from, so that everything behind it has a static shape, and TopK takes the rows. NonMaxSuppression
 and TopK of ONNX Runtime take the lower index first among equal scores, as the references do; TensorRT leaves
 their order open.
@@ -18,6 +19,7 @@ from surgeon.diagnostics import error
 from surgeon.formats.onnx.emitter import Emitter
 from surgeon.formats.onnx.lowering import PluginNode
 from surgeon.formats.onnx.shapes import onnx_type
+from surgeon.kernels.boxes import onnx as coding
 
 NONE = -1e30
 """Score of what is not a candidate."""
@@ -70,20 +72,24 @@ def compared(at: PluginNode) -> int | None:
     return None if at.version is None else TENSORRT_CANDIDATES
 
 
+def most_rows(at: PluginNode) -> int | None:
+    """Return the largest K of TopK in the target's runtime, None for no bound."""
+    return None if at.target is None else at.target.most_rows
+
+
 def check_rows(at: PluginNode, field: str, rows: int) -> None:
-    """Raise SurgeonError X162 where TensorRT does not take so many rows, which ``field`` asks for."""
-    if at.version is not None and rows > TENSORRT_ROWS:
-        raise error(
-            "X162",
-            f"the field '{field}' of {at.spec.op} asks for the best {rows}; expected at most "
-            f"{TENSORRT_ROWS}, the "
-            "largest K of TopK in TensorRT",
-            None,
-            help=[
-                f"write '{field}: {TENSORRT_ROWS}', or 'auto' where the graph tells it, or write the plugin "
-                "node itself (--plugins native)"
-            ],
-        )
+    """Raise SurgeonError X162 where the target does not take so many rows, which ``field`` asks for."""
+    most = most_rows(at)
+    if at.target is None or most is None or rows <= most:
+        return
+    itself = ", or write the plugin node itself (--plugins native)" if at.target.runs_plugins else ""
+    raise error(
+        "X162",
+        f"the field '{field}' of {at.spec.op} asks for the best {rows}; expected at most {most}, the largest "
+        f"K of TopK for the target '{at.target.name}'",
+        None,
+        help=[f"write '{field}: {most}', or 'auto' where the graph tells it{itself}"],
+    )
 
 
 def objects(emit: Emitter, values: str, labels: Sequence[int], count: int, axis: int) -> str:
@@ -151,6 +157,8 @@ def survivors(
     counts, where it is not that of the boxes themselves. ``together`` is how many candidates of all classes
     of a picture the runtime compares.
     """
+    if "NonMaxSuppression" in emit.lacks:
+        return _chosen_in_rounds(emit, candidates, measured or candidates.boxes, threshold, limit)
     boxes, scores, classes, each = (
         measured or candidates.boxes,
         candidates.scores,
@@ -170,6 +178,49 @@ def survivors(
     nothing = emit.op("Expand", emit.constant(NONE, np.float32), emit.op("Shape", scores))
     kept = emit.op("ScatterND", nothing, selected, emit.op("GatherND", scores, selected))
     return emit.op("Reshape", kept, emit.ints(-1, classes, each)) if by_class else kept
+
+
+def _chosen_in_rounds(
+    emit: Emitter, candidates: Candidates, measured: str, threshold: float, limit: int
+) -> str:
+    """Return what :func:`survivors` does, by a Loop.
+
+    A round takes the best box that is left of each class, the first of equal ones, and the boxes that overlap
+    it go. As many rounds as a class may keep boxes are exact for any number of candidates.
+    """
+    boxes = coding.ordered(emit, measured)
+    around = emit.op("Unsqueeze", boxes, emit.ints(1)) if candidates.shared else boxes
+    others = [emit.op("Squeeze", side, emit.ints(-1)) for side in coding.sides(emit, around)]
+    each, size = candidates.each, (candidates.classes, candidates.each)
+    body = Emitter(emit.name("round"), emit.opset, emit.lacks)
+    left, kept, none = body.name("left"), body.name("kept"), body.constant(NONE, np.float32)
+    best = body.op("ArgMax", left, axis=2, keepdims=1)
+    box = body.op("GatherND", boxes, best, batch_dims=1 if candidates.shared else 2)
+    share = coding.overlap(body, coding.sides(body, box), others)
+    itself = body.op("Equal", body.constant(np.arange(each), np.int64), best)
+    suppressed = body.op("Greater", share, body.constant(threshold, np.float32))
+    # When a class has no box left, its best one is some box at NONE: Max keeps the score that it has.
+    more = body.op("Max", kept, body.op("Where", itself, left, none))
+    fewer = body.op("Where", body.op("Or", itself, suppressed), none, left)
+    going = body.op("Identity", body.constant(True, np.bool_))
+    scores = [None, *size]
+    graph = body.body(
+        [
+            (body.name("number"), np.int64, []),
+            (body.name("again"), np.bool_, []),
+            (left, np.float32, scores),
+            (kept, np.float32, scores),
+        ],
+        [(going, np.bool_, []), (fewer, np.float32, scores), (more, np.float32, scores)],
+    )
+    shape = emit.op("Shape", candidates.scores)
+    nothing = emit.op("Expand", emit.constant(NONE, np.float32), shape)
+    rounds = emit.constant(min(limit, each), np.int64)
+    # TensorRT-RTX builds no Loop that starts from what is merely another shape of a tensor; Max changes nothing.
+    first = emit.op("Max", candidates.scores, emit.constant(NONE, np.float32))
+    start = (rounds, "", first, nothing)
+    # Shape inference takes it that a round could change the shape of what it hands on.
+    return emit.op("Reshape", emit.op_many("Loop", start, 2, body=graph)[1], shape)
 
 
 def best_rows(

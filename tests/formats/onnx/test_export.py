@@ -385,7 +385,7 @@ def test_efficient_nms_gives_the_detections_of_nms(date: str, zoo_ssd: Callable[
     emit = Emitter("NMS")
     fields = spec.complete({key: value for key, value in nms.attrs.items() if key in spec.fields})
     specs = tuple(TensorSpec.of("float32", *array.shape) for array in given)
-    at = PluginNode(spec, fields, ("loc", "prior", "conf"), specs, emit, CATALOG, (11, 0, 0))
+    at = PluginNode(spec, fields, ("loc", "prior", "conf"), specs, emit, CATALOG, load_target("onnx@tensorrt-11"))
     detections, number = efficient_nms_detection_output(at)
     values = [
         onnx.helper.make_tensor_value_info(n, 1, s.shape.dims) for n, s in zip(at.inputs, specs, strict=True)
