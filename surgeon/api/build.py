@@ -87,13 +87,13 @@ def build_engine(
     ``force``. ``watch`` is called as the build goes on. The other arguments are those of
     :class:`surgeon.engine.BuildOptions` and :func:`surgeon.engine.build`.
 
-    Raise SurgeonError as :func:`convert` and :func:`surgeon.engine.build` do, B109 for files from which no
-    engine can be built, B110 for pictures that cannot be used, B112 and B113 where the accuracy cannot be
-    kept, and B120 to B149 for plugin libraries,
-    plugins, and TensorRT's errors.
+    Raise SurgeonError as :func:`convert` and :func:`surgeon.engine.build` do, B109 for files and targets for
+    which no engine can be built, B110 for pictures that cannot be used, B112 and B113 where the accuracy
+    cannot be kept, and B120 to B149 for plugin libraries, plugins, and TensorRT's errors.
     """
     path = _engine_path(Path(output))
     work = Request.of(recipe, model, **options).resolve()
+    _check_runtime(work)
     if timing_cache is not None:
         check_generated(timing_cache)
     libraries = check_libraries([Path(library) for library in plugin_libraries])
@@ -192,6 +192,17 @@ def _registry(libraries: Sequence[Path]) -> Registry:
     if found is None:
         raise not_installed("building engines")
     return found
+
+
+def _check_runtime(work: Work) -> None:
+    """Raise SurgeonError B109 for a target of another library than TensorRT."""
+    if work.request.target is not None and work.target.runtime == "tensorrt-rtx":
+        raise error(
+            "B109",
+            f"the target '{work.target.name}' is for TensorRT-RTX, which 'build' does not use; expected a "
+            "target of TensorRT",
+            help=["write the file with 'convert', then build it with NVIDIA's 'tensorrt_rtx'"],
+        )
 
 
 def _target_here(work: Work, registry: Registry) -> Target:

@@ -71,6 +71,11 @@ def after_convert(output: Path, target: str, recipe: list[str] | None) -> None:
     engine = str(output.with_suffix(".engine"))
     if form.rewritable:
         console.next_step(["surgeon", "inspect", str(output)])
+    elif load_target(target).runtime == "tensorrt-rtx":
+        console.next_step(
+            ["surgeon", "run", str(output), "PICTURE"],
+            ["tensorrt_rtx", f"--onnx={output}", f"--saveEngine={engine}"],
+        )
     elif load_target(target).runtime != "tensorrt":
         console.next_step(
             ["surgeon", "run", str(output), "PICTURE"], ["surgeon", "build", str(output), "-o", engine]

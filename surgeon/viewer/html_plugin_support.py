@@ -10,6 +10,8 @@ from surgeon.viewer.html_parts import name_of
 from surgeon.viewer.markup import Markup, element, join
 from surgeon.viewer.plugin_support import PluginSupport, SupportTable
 
+_RUNTIMES = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT-RTX", "onnxruntime": "ONNX Runtime"}
+
 
 def support(table: SupportTable) -> Markup:
     """Return which plugins exist in which target: those of the graph first, the rest folded."""
@@ -36,7 +38,7 @@ def support(table: SupportTable) -> Markup:
 def _support_rows(table: SupportTable, ops: Sequence[str]) -> Markup:
     groups: dict[str, list[Target]] = {}
     for target in table.targets:
-        runtime = "TensorRT" if target.runtime == "tensorrt" else "ONNX Runtime"
+        runtime = _RUNTIMES.get(target.runtime, target.runtime)
         groups.setdefault(f"{target.format.upper()}, {runtime}", []).append(target)
     ordered = [target for members in groups.values() for target in members]
     top = element(

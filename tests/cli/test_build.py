@@ -206,6 +206,7 @@ def test_a_plugin_that_is_not_registered_is_told_before_parsing(
     [
         (("ssd.yaml", "-o", "e.engine"), 1, "B109"),
         (("ssd.yaml", demo.model_path(), "-o", "e.uff"), 1, "B109"),
+        (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--target", "onnx@tensorrt-rtx"), 1, "B109"),
         (("missing.uff", "-o", "e.engine"), 1, "E101"),
         (("net.prototxt", "-o", "e.engine"), 1, "B109"),
         (("ssd.yaml", demo.model_path(), "-o", "e.engine", "--plugin-library", "none.so"), 1, "B120"),

@@ -304,3 +304,93 @@ def test_scores_that_are_no_numbers_are_no_candidates() -> None:
     inputs = (loc, conf, prior)
     found = rendered("NMS_TRT", fields, inputs).run(inputs)
     assert onnx_inputs.differences(found, onnx_inputs.expected("NMS_TRT", fields, inputs), CLOSE, CLOSE) == []
+
+
+RTX = load_target("onnx@tensorrt-rtx")
+SUPPRESSING = (*NMS_OPS, "SurgeonDetection", "SurgeonDetectionDynamic", "Proposal", "ProposalLayer_TRT")
+
+
+def operators(model: Any) -> set[str]:
+    """Return the operators of a model, those within loops included."""
+    nodes = list(model.graph.node)
+    bodies = [a.g for node in nodes for a in node.attribute if a.HasField("g")]
+    return {node.op_type for node in (*nodes, *(inner for body in bodies for inner in body.node))}
+
+
+@pytest.mark.parametrize("op", SUPPRESSING)
+@pytest.mark.parametrize("open_batch", [False, True], ids=["static", "open-batch"])
+def test_a_loop_suppresses_as_the_operator_does(op: str, open_batch: bool) -> None:
+    samples = onnx_inputs.GENERATORS[op](np.random.default_rng(20))
+    for sample in samples[:2] if open_batch else samples:
+        if max(sample.fields.get(field, 0) for field in ("keepTopK", "max_output_boxes")) > TENSORRT_ROWS:
+            continue
+        specs = onnx_inputs.specs_of(sample.inputs, open_batch)
+        ours, theirs = (onnx_inputs.render(op, sample.fields, specs, target=target) for target in (RTX, None))
+        ours.check()
+        assert "NonMaxSuppression" not in operators(ours.model) and "Loop" in operators(ours.model)
+        found = ours.run(sample.inputs)
+        close = onnx_inputs.TOLERANCES.get(op, CLOSE)
+        wanted = onnx_inputs.expected(op, sample.fields, sample.inputs)
+        assert onnx_inputs.differences(found, wanted, close, close) == [], sample.name
+        assert onnx_inputs.differences(found, theirs.run(sample.inputs), CLOSE, CLOSE) == [], sample.name
+
+
+@pytest.mark.parametrize("op", NMS_OPS)
+def test_a_loop_takes_equal_scores_in_the_order_of_the_reference(op: str) -> None:
+    sample = first_sample(op)
+    port = sample.fields["inputOrder"][1] if "inputOrder" in sample.fields else 1
+    inputs = [
+        np.round(array * 4) / np.float32(4) if i == port else array for i, array in enumerate(sample.inputs)
+    ]
+    wanted = onnx_inputs.expected(op, sample.fields, inputs)
+    for optimised in (False, True):
+        found = rendered(op, sample.fields, inputs, target=RTX).run(inputs, optimised)
+        assert onnx_inputs.differences(found, wanted, CLOSE, CLOSE) == []
+
+
+@pytest.mark.parametrize("op", ["NMS_TRT", "BatchedNMS_TRT", "EfficientNMS_TRT"])
+def test_every_field_counts_in_a_loop(op: str) -> None:
+    sample = first_sample(op)
+    for changed in CHANGED[op]:
+        fields = {**sample.fields, **changed}
+        found = rendered(op, fields, sample.inputs, target=RTX).run(sample.inputs)
+        wanted, other = (onnx_inputs.expected(op, each, sample.inputs) for each in (fields, sample.fields))
+        assert onnx_inputs.differences(found, wanted, CLOSE, CLOSE) == [], changed
+        assert onnx_inputs.differences(found, other, CLOSE, CLOSE), changed
+
+
+def test_a_loop_is_exact_however_many_candidates_there_are() -> None:
+    fields = {**onnx_inputs.NMS, "numClasses": 3, "topK": 4096, "keepTopK": 200, "confidenceThreshold": 1e-8}
+    inputs = onnx_inputs.ssd(np.random.default_rng(21), fields, TENSORRT_ROWS + 160, 1)
+    found = rendered("NMS_TRT", fields, inputs, target=RTX).run(inputs)
+    assert found["count"].item() == 200
+    assert onnx_inputs.differences(found, onnx_inputs.expected("NMS_TRT", fields, inputs), CLOSE, CLOSE) == []
+
+
+def test_a_loop_keeps_the_first_box_where_rounds_find_none_left() -> None:
+    fields = {**onnx_inputs.NMS, "numClasses": 2, "topK": 12, "keepTopK": 12, "nmsThreshold": 0.1}
+    loc, conf, prior = (np.array(each) for each in onnx_inputs.ssd(np.random.default_rng(22), fields, 12, 1))
+    conf[:] = 0
+    conf.reshape(12, 2)[0, 1] = 0.75
+    found = rendered("NMS_TRT", fields, (loc, conf, prior), target=RTX).run((loc, conf, prior))
+    assert found["count"].item() == 1 and found["detections"][0, 0, 0, 2] == pytest.approx(0.75)
+
+
+def test_candidates_that_one_sort_does_not_take_are_sorted_twice() -> None:
+    fields = {**onnx_inputs.EFFICIENT, "max_output_boxes": 100}
+    inputs = onnx_inputs.candidates(np.random.default_rng(12), 700, 9)
+    rendering = rendered("EfficientNMS_TRT", fields, inputs, target=RTX)
+    rendering.check()
+    assert Counter(node.op_type for node in rendering.model.graph.node)["TopK"] == 3
+    wanted = onnx_inputs.expected("EfficientNMS_TRT", fields, inputs)
+    assert onnx_inputs.differences(rendering.run(inputs), wanted, CLOSE, CLOSE) == []
+
+
+def test_rows_that_tensorrt_rtx_does_not_sort_are_refused_without_a_hint_at_plugins() -> None:
+    sample = first_sample("NMS_TRT")
+    fields = {**sample.fields, "keepTopK": TENSORRT_ROWS + 1, "topK": 4096}
+    with pytest.raises(SurgeonError) as caught:
+        onnx_inputs.render("NMS_TRT", fields, onnx_inputs.specs_of(sample.inputs), target=RTX)
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "X162" and "'onnx@tensorrt-rtx'" in problem.message
+    assert not any("--plugins native" in line for line in problem.help)

@@ -22,7 +22,7 @@ LINES = ("5.0", "5.1", "6.0", "7.0", "7.1", "7.2", "8.0", "8.2", "8.4", "8.5", "
 EXPECTED = (
     "graphdef",
     "onnx@onnxruntime",
-    *(f"onnx@tensorrt-{line}" for line in ("8.5", "8.6", "9", "10", "11")),
+    *(f"onnx@tensorrt-{line}" for line in ("8.5", "8.6", "9", "10", "11", "rtx")),
     *(f"uff@tensorrt-{line}" for line in LINES),
 )
 
@@ -43,7 +43,7 @@ def test_every_target_is_there_in_order_of_versions() -> None:
 def test_the_name_tells_format_runtime_and_version(name: str) -> None:
     target = load_target(name)
     assert target.name == name and target.title and target.matches(name)
-    head, _, line = name.partition("-")
+    head, _, line = (name, "", "") if name.endswith("-rtx") else name.partition("-")
     kind, _, runtime = head.partition("@")
     assert (target.format, target.runtime) == (kind, runtime or "any")
     wanted = parse_version(line) if line else None
@@ -61,8 +61,19 @@ def test_the_uff_parsers() -> None:
     )
 
 
-def test_onnx_runtime_alone_has_no_plugins() -> None:
-    assert [name for name, target in all_targets().items() if not target.runs_plugins] == ["onnx@onnxruntime"]
+def test_two_runtimes_have_no_plugins() -> None:
+    without = [name for name, target in all_targets().items() if not target.runs_plugins]
+    assert without == ["onnx@onnxruntime", "onnx@tensorrt-rtx"]
+
+
+def test_tensorrt_rtx_is_a_runtime_of_its_own() -> None:
+    target = load_target("onnx@tensorrt-rtx")
+    assert target.tensorrt is None and target.version is None
+    assert target.matches("tensorrt-rtx") and target.matches("onnx@tensorrt-rtx") and target.matches("onnx")
+    for pattern in ("tensorrt", "onnx@tensorrt", "tensorrt-8", "tensorrt>=8", "onnxruntime", "uff"):
+        assert not target.matches(pattern)
+    assert not load_target("onnx@tensorrt-11").matches("tensorrt-rtx")
+    assert {name for name, found in all_targets().items() if found.lacks} == {"onnx@tensorrt-rtx"}
 
 
 MATCHING = (
@@ -109,7 +120,7 @@ def test_patterns_that_do_not(pattern: str) -> None:
     assert not load_target("uff@tensorrt-8.5").matches(pattern)
 
 
-@pytest.mark.parametrize("name", ["graphdef", "onnx@onnxruntime"])
+@pytest.mark.parametrize("name", ["graphdef", "onnx@onnxruntime", "onnx@tensorrt-rtx"])
 def test_a_target_without_a_version_is_within_no_bounds(name: str) -> None:
     target = load_target(name)
     assert not target.matches("tensorrt>=0") and not target.matches(f"{target.runtime}>=0")

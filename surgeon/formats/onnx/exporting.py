@@ -118,7 +118,7 @@ def check_export(graph: Graph, *, plugins: Catalog, target: Target) -> tuple[Dia
 
 
 def _check_operators(network: OnnxNetwork, target: Target, plugins: LoweredPlugins) -> None:
-    """Raise SurgeonError X163 for each operator that the target's runtime does not have, at its first node."""
+    """Raise SurgeonError X163 for each operator that the target's runtime does not have."""
     found: dict[str, list[str]] = {}
     for node in operators(network.nodes):
         if node.op_type in target.lacks and not node.domain:

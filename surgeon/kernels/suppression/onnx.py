@@ -216,7 +216,7 @@ def _chosen_in_rounds(
     shape = emit.op("Shape", candidates.scores)
     nothing = emit.op("Expand", emit.constant(NONE, np.float32), shape)
     rounds = emit.constant(min(limit, each), np.int64)
-    # TensorRT-RTX builds no Loop that starts from what is merely another shape of a tensor; Max changes nothing.
+    # TensorRT-RTX builds no Loop that starts from a tensor that was only reshaped; Max changes no score.
     first = emit.op("Max", candidates.scores, emit.constant(NONE, np.float32))
     start = (rounds, "", first, nothing)
     # Shape inference takes it that a round could change the shape of what it hands on.

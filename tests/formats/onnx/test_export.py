@@ -35,6 +35,7 @@ pytest.importorskip("tensorflow")
 
 CATALOG = load_catalog()
 RUNTIME = "onnx@onnxruntime"
+RTX = "onnx@tensorrt-rtx"
 TRAINED = 1e-4
 """Of a coordinate or a score: float32 sums in another order, through a whole network."""
 
@@ -117,6 +118,24 @@ def test_a_detector_computes_what_tensorflow_and_the_references_do(
     assert worst(in_onnxruntime(made.model, value[:, ::-1])[0], wanted) > 10 * TOLERANCE
     _spoil(made.model)
     assert worst(in_onnxruntime(made.model, value)[0], wanted) > 10 * TOLERANCE
+
+
+@pytest.mark.parametrize("date", ["2017", "2019"])
+def test_a_detector_for_tensorrt_rtx_computes_the_same_by_a_loop(
+    date: str, zoo_ssd: Callable[..., Path]
+) -> None:
+    path = zoo_ssd(date, classes=3, height=SIZE, width=SIZE)
+    recipe = "recipe: 1\nname: own\nextends: [ssd]\n" + "suppression: native\n" * (date == "2019")
+    graph = surgeon.plan(surgeon.parse_recipe(recipe, "own.yaml"), path, target=RTX).result
+    assert graph is not None
+    made, again = (exported(graph, RTX, metadata={}) for _ in range(2))
+    assert operations(made)["Loop"] == 1 and not operations(made)["NonMaxSuppression"]
+    assert made.SerializeToString() == again.SerializeToString()
+    assert not [name for node in made.graph.node for name in node.output if name.endswith(":0")]
+    value = picture(graph)
+    by_loop, by_operator = (in_onnxruntime(each, value)[0] for each in (made, exported(graph)))
+    assert worst(by_loop, by_operator) <= 1e-6
+    assert worst(by_loop, by_references(graph, value)[0]) < TOLERANCE
 
 
 def _spoil(model: Any) -> None:
@@ -385,7 +404,9 @@ def test_efficient_nms_gives_the_detections_of_nms(date: str, zoo_ssd: Callable[
     emit = Emitter("NMS")
     fields = spec.complete({key: value for key, value in nms.attrs.items() if key in spec.fields})
     specs = tuple(TensorSpec.of("float32", *array.shape) for array in given)
-    at = PluginNode(spec, fields, ("loc", "prior", "conf"), specs, emit, CATALOG, load_target("onnx@tensorrt-11"))
+    at = PluginNode(
+        spec, fields, ("loc", "prior", "conf"), specs, emit, CATALOG, load_target("onnx@tensorrt-11")
+    )
     detections, number = efficient_nms_detection_output(at)
     values = [
         onnx.helper.make_tensor_value_info(n, 1, s.shape.dims) for n, s in zip(at.inputs, specs, strict=True)

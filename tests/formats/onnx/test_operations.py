@@ -16,7 +16,7 @@ from surgeon.catalog import load_catalog
 from surgeon.diagnostics import SurgeonError
 from surgeon.formats.onnx import export_onnx
 from surgeon.graph import Ref
-from surgeon.targets import load_target
+from surgeon.targets import Target, load_target
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -569,12 +569,12 @@ def results_of(name: str) -> tuple[np.ndarray, np.ndarray]:
     return results(NUMBERS[name] // TOGETHER)[name]
 
 
-def exported(graph: Any, outputs: list[str], folder: Path) -> Any:
+def exported(graph: Any, outputs: list[str], folder: Path, target: Target = TARGET) -> Any:
     path = folder / "graph.pb"
     path.write_bytes(graph.as_graph_def().SerializeToString())
     read = surgeon.load_graph(path)
     read = read.replace(outputs=tuple(Ref(name) for name in outputs))
-    return export_onnx(read, plugins=load_catalog(), target=TARGET).model
+    return export_onnx(read, plugins=load_catalog(), target=target).model
 
 
 def in_onnxruntime(model: Any, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -677,6 +677,18 @@ def test_what_cannot_be_right_is_refused_by_name(case: str, tmp_path: Path) -> N
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == code and node in diagnostic.message
     assert "plugin" not in " ".join((diagnostic.message, *diagnostic.help)) or code != "X153"
+
+
+def test_an_operator_that_the_runtime_does_not_have_is_refused(tmp_path: Path) -> None:
+    with v1.Graph().as_default() as graph:
+        tf.identity(suppressed(v1.placeholder(tf.float32, IMAGE.shape, name="in_0"), 3), name="out")
+    rtx = load_target("onnx@tensorrt-rtx")
+    with pytest.raises(SurgeonError) as caught:
+        exported(graph, ["out"], tmp_path, rtx)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "X163" and "NonMaxSuppression" in diagnostic.message
+    assert "'onnx@tensorrt-rtx'" in diagnostic.message and "plugin" in diagnostic.help[0]
+    exported(graph, ["out"], tmp_path)
 
 
 # Loops, and layers that TensorFlow 1 writes as loops
