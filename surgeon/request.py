@@ -18,7 +18,7 @@ from surgeon.graph import Graph
 from surgeon.graph.foreign import naming_foreign
 from surgeon.language import Recipe, load_recipe
 from surgeon.rewrite import Plan, plan
-from surgeon.rewrite.suppression import with_chosen_suppression
+from surgeon.rewrite.suppression import with_native_suppression
 from surgeon.stages import tell_stage
 from surgeon.targets import Target, load_target
 
@@ -41,7 +41,8 @@ class Options(TypedDict, total=False):
     recipe is then a name or path. ``recipe_paths`` and ``plugin_paths`` are folders of further recipes and
     plugins. ``anchors`` overrides the recipe's key: ``plugin``, ``constant`` (one constant with the graph's
     own anchors) or ``auto``. ``decode`` overrides the recipe's key: ``plugin``, ``graph`` (operations in
-    front of the plugin decode boxes) or ``auto``.
+    front of the plugin decode boxes) or ``auto``. ``suppression`` overrides the recipe's key: ``plugin``,
+    ``native`` (SurgeonDetection in the place of NMS_TRT) or ``auto``.
     """
 
     target: Target | str | None
@@ -50,9 +51,18 @@ class Options(TypedDict, total=False):
     plugin_paths: Iterable[PathLike]
     anchors: str | None
     decode: str | None
+    suppression: str | None
 
 
-_DEFAULTS = Options(target=None, parameters=None, recipe_paths=(), plugin_paths=(), anchors=None, decode=None)
+_DEFAULTS = Options(
+    target=None,
+    parameters=None,
+    recipe_paths=(),
+    plugin_paths=(),
+    anchors=None,
+    decode=None,
+    suppression=None,
+)
 
 
 def takes_options(function: F) -> F:
@@ -85,6 +95,7 @@ class Request:
     plugin_paths: tuple[Path, ...] = ()
     anchors: str | None = None
     decode: str | None = None
+    suppression: str | None = None
 
     @classmethod
     def of(
@@ -98,6 +109,7 @@ class Request:
         plugin_paths: Iterable[PathLike] = (),
         anchors: str | None = None,
         decode: str | None = None,
+        suppression: str | None = None,
     ) -> Request:
         """Return a request from a verb's arguments.
 
@@ -114,6 +126,7 @@ class Request:
             tuple(Path(each) for each in plugin_paths),
             anchors,
             decode,
+            suppression,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -130,6 +143,7 @@ class Request:
             "plugin_paths": [str(path) for path in self.plugin_paths],
             "anchors": self.anchors,
             "decode": self.decode,
+            "suppression": self.suppression,
         }
 
     @classmethod
@@ -170,18 +184,18 @@ class Work:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The request's recipe, with the plugin that it chooses for suppression.
+        """The request's recipe, with the native plugin for suppression where that is asked for.
 
         Raise SurgeonError as :func:`surgeon.load_recipe`, S415 where that plugin cannot stand in.
         """
         recipe = self.request.recipe
         assert recipe is not None
-        if isinstance(recipe, Recipe):
-            return with_chosen_suppression(recipe, self.target)
         request = self.request
-        tell_stage("reading the recipe", str(recipe))
-        found = load_recipe(recipe, parameters=request.parameters, recipe_paths=request.recipe_paths)
-        return with_chosen_suppression(found, self.target)
+        if not isinstance(recipe, Recipe):
+            tell_stage("reading the recipe", str(recipe))
+            recipe = load_recipe(recipe, parameters=request.parameters, recipe_paths=request.recipe_paths)
+        native = (request.suppression or recipe.suppression) == "native"
+        return with_native_suppression(recipe, self.target) if native else recipe
 
     @cached_property
     def graph(self) -> Graph:
@@ -220,6 +234,7 @@ class Work:
                     catalog=catalog,
                     anchors=self.request.anchors,
                     decode=self.request.decode,
+                    suppression=self.request.suppression,
                 )
         except SurgeonError as exc:
             raise naming_foreign(exc, graph) from None

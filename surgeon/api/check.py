@@ -73,7 +73,7 @@ def check(
     plan = work.plan
     assert plan.result is not None
     objections = find_objections(plan.result, target, catalog, plan.image, plan.inference)
-    literals = _literals(work.recipe, plan, catalog, target)
+    literals = _literals(plan.planned or work.recipe, plan, catalog, target)
     diagnostics = (*errors_in(objections), *warnings_in(objections), *literals, *plan.diagnostics)
     return Check(work.recipe, target.name, plan, diagnostics)
 

@@ -192,6 +192,7 @@ def run(args: argparse.Namespace) -> int:
         args.output,
         anchors=args.anchors,
         decode=args.decode,
+        suppression=args.suppression,
         precision=args.precision,
         tf32=args.tf32,
         workspace=args.workspace,

@@ -50,7 +50,12 @@ def run(args: argparse.Namespace) -> int:
     if args.recipe is None:
         args.wrong_usage("the following arguments are required: RECIPE")
     found = surgeon.check(
-        args.recipe, args.model, anchors=args.anchors, decode=args.decode, **recipe_arguments(args)
+        args.recipe,
+        args.model,
+        anchors=args.anchors,
+        decode=args.decode,
+        suppression=args.suppression,
+        **recipe_arguments(args),
     )
     if args.json:
         console.show_json(_plain(found))
@@ -67,7 +72,12 @@ def _check_each(args: argparse.Namespace) -> int:
     """Validate several recipes without a model."""
     import surgeon
 
-    given = {"RECIPE": args.recipe, "--anchors": args.anchors, "--decode": args.decode}
+    given = {
+        "RECIPE": args.recipe,
+        "--anchors": args.anchors,
+        "--decode": args.decode,
+        "--suppression": args.suppression,
+    }
     wrong = [name for name, value in given.items() if value is not None]
     if wrong:
         args.wrong_usage(f"--recipes goes without {wrong[0]}")

@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
             output,
             anchors=args.anchors,
             decode=args.decode,
+            suppression=args.suppression,
             **format_arguments(args),
             **recipe_arguments(args),
         )

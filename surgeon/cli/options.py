@@ -69,7 +69,7 @@ def add_target(parser: argparse.ArgumentParser, default: str = "uff@tensorrt-8.5
 
 
 def add_anchors(parser: argparse.ArgumentParser) -> None:
-    """Add --anchors and --decode."""
+    """Add --anchors, --decode and --suppression."""
     parser.add_argument(
         "--anchors",
         choices=("auto", "plugin", "constant"),
@@ -81,6 +81,12 @@ def add_anchors(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "plugin", "graph"),
         help="what decodes boxes: the plugin that suppresses them, or operations in front of it, which do as "
         "the graph does where the plugin cannot (default: what the recipe says)",
+    )
+    parser.add_argument(
+        "--suppression",
+        choices=("auto", "plugin", "native"),
+        help="what suppresses overlapping boxes: the recipe's plugin, or SurgeonDetection in the place of "
+        "NMS_TRT, which follows every rule of the graph (default: what the recipe says)",
     )
 
 

@@ -51,7 +51,12 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.rewrite import plan_to_json, write_plan
 
     made = surgeon.plan(
-        args.recipe, args.model, anchors=args.anchors, decode=args.decode, **recipe_arguments(args)
+        args.recipe,
+        args.model,
+        anchors=args.anchors,
+        decode=args.decode,
+        suppression=args.suppression,
+        **recipe_arguments(args),
     )
     to_stream = args.output == Path(STREAM)
     if args.output is not None and not to_stream:

@@ -112,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         plugin_libraries=args.plugin_libraries,
         anchors=args.anchors,
         decode=args.decode,
+        suppression=args.suppression,
         output=args.output,
         tensors=args.tensors,
         refused=unread.append,

@@ -114,9 +114,12 @@ def run(args: argparse.Namespace) -> int:
         args.wrong_usage(
             "--original goes with --engine, --onnx or --file, and without RECIPE, MODEL and --images"
         )
-    if args.original is not None and (args.parameters or args.target or args.anchors or args.decode):
+    if args.original is not None and (
+        args.parameters or args.target or args.anchors or args.decode or args.suppression
+    ):
         args.wrong_usage(
-            "--set, --target, --anchors and --decode are for RECIPE and MODEL; stored originals have theirs"
+            "--set, --target, --anchors, --decode and --suppression are for RECIPE and MODEL; stored "
+            "originals have theirs"
         )
     if args.plugin_libraries and args.engine is None and args.file is None:
         args.wrong_usage("--plugin-library goes with --engine")
@@ -132,6 +135,7 @@ def run(args: argparse.Namespace) -> int:
         max_excused=args.max_excused,
         anchors=args.anchors,
         decode=args.decode,
+        suppression=args.suppression,
         seed=args.seed,
         output=args.output,
         engine=args.engine,

@@ -105,9 +105,9 @@ def _wrong_usage(args: argparse.Namespace) -> str:
         return "--verify and --verification go with --html"
     if args.recipe is None and (args.verify or args.verification is not None):
         return "--verify and --verification need a RECIPE"
-    choices = (args.target, args.anchors, args.decode)
+    choices = (args.target, args.anchors, args.decode, args.suppression)
     if args.recipe is None and (args.parameters or any(choice is not None for choice in choices)):
-        return "--target, --set, --anchors and --decode go with a RECIPE"
+        return "--target, --set, --anchors, --decode and --suppression go with a RECIPE"
     if args.verify and args.verification is not None:
         return "--verify and --verification exclude each other"
     if args.images is not None and not args.verify:
@@ -129,6 +129,7 @@ def _write(args: argparse.Namespace) -> int:
                 images=args.images,
                 anchors=args.anchors,
                 decode=args.decode,
+                suppression=args.suppression,
                 output=Path(folder),
                 **recipe_arguments(args),
             )
@@ -240,7 +241,13 @@ def _report(args: argparse.Namespace, **choices: Any) -> ChangeReport:
     import surgeon
 
     return surgeon.view(
-        args.model, args.recipe, anchors=args.anchors, decode=args.decode, **recipe_arguments(args), **choices
+        args.model,
+        args.recipe,
+        anchors=args.anchors,
+        decode=args.decode,
+        suppression=args.suppression,
+        **recipe_arguments(args),
+        **choices,
     )
 
 

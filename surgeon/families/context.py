@@ -62,6 +62,12 @@ class DerivationContext:
         other.node = node
         return other
 
+    def with_recipe(self, recipe: Recipe) -> DerivationContext:
+        """Return the same context for a recipe with the same inputs, with what was computed."""
+        other = copy(self)
+        other.recipe = recipe
+        return other
+
     def fail(
         self, code: str, message: str, *path: str | int, notes: Any = (), help: Any = ()
     ) -> SurgeonError:

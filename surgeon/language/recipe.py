@@ -221,7 +221,7 @@ def byte_count(value: Any) -> Any:
 
 Anchors: TypeAlias = Literal["auto", "plugin", "constant"]
 Decode: TypeAlias = Literal["auto", "plugin", "graph"]
-Suppression: TypeAlias = Literal["plugin", "native"]
+Suppression: TypeAlias = Literal["auto", "plugin", "native"]
 
 
 class EngineSettings(_Part):
@@ -275,9 +275,10 @@ class Recipe(Displayed, _Part):
         "suppression, which the plugin does not.",
     )
     suppression: Suppression = Field(
-        "plugin",
+        "auto",
         description="What suppresses overlapping boxes: the recipe's plugin, or SurgeonDetection of the "
-        "native library in the place of NMS_TRT.",
+        "native library in the place of NMS_TRT. 'auto' takes the latter where it becomes standard operators "
+        "and follows a rule of the graph that NMS_TRT does not.",
     )
     engine: EngineSettings = Field(
         default=EngineSettings(precision="fp32", max_batch=1, workspace=1 << 30),

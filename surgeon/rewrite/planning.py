@@ -42,7 +42,8 @@ class Plan(Displayed):
     the rewritten graph and ``inference`` what is known of its tensors; a plan that was read from a file
     has neither. ``image`` says how a picture becomes the rewritten graph's input; it is None if the recipe
     does not say. ``decoding`` tells what decodes boxes in front of a plugin; it is None if the plugin does,
-    and in a plan that was read from a file. ``diagnostics`` are the steps' notes.
+    and in a plan that was read from a file. ``planned`` is the recipe with the plugin that was chosen for
+    suppression; it is None in a plan that was read from a file. ``diagnostics`` are the steps' notes.
     """
 
     recipe: str
@@ -56,6 +57,7 @@ class Plan(Displayed):
     image: Image | None = None
     inference: Inference | None = field(default=None, repr=False, compare=False)
     decoding: Decoding | None = field(default=None, repr=False, compare=False)
+    planned: Recipe | None = field(default=None, repr=False, compare=False)
 
     remarks = RenamedAttribute("diagnostics", removal="0.2.0")
 
@@ -80,15 +82,16 @@ def plan(
     catalog: Catalog | None = None,
     anchors: str | None = None,
     decode: str | None = None,
+    suppression: str | None = None,
 ) -> Plan:
     """Return the edits that ``recipe`` makes to ``graph`` for ``target``; nothing is changed.
 
     Each step sees the graph as the steps before it left it. Where a node put in replaces a tensor, dtype and
-    shape are compared. ``anchors`` and ``decode`` override the recipe's. Raise SurgeonError with the recipe's
-    line where a derivation (D), a step (S) or a field (C) fails.
+    shape are compared. ``anchors``, ``decode`` and ``suppression`` override the recipe's. Raise SurgeonError
+    with the recipe's line where a derivation (D), a step (S) or a field (C) fails.
     """
     catalog = catalog or load_catalog()
-    prepared = prepare_recipe(recipe, graph, catalog, target, anchors, decode)
+    prepared = prepare_recipe(recipe, graph, catalog, target, anchors, decode, suppression)
     rendering = prepared.rendering
     decides = any(step.step in DECIDING_STEPS for step in recipe.steps)
     if rendering.decoding is None or rendering.by_plugin is None or not decides:
@@ -163,6 +166,7 @@ def _planned(
         image=prepared.image,
         inference=inference,
         decoding=decoding,
+        planned=prepared.recipe,
     )
 
 

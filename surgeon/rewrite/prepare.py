@@ -15,7 +15,7 @@ from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, Tenso
 from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
 from surgeon.rewrite.anchors import UNFIT, chosen, constant_or_plugin, makers, with_constant
 from surgeon.rewrite.decoding import Rendering, chosen_decode, with_decoding
-from surgeon.rewrite.suppression import with_chosen_suppression
+from surgeon.rewrite.suppression import chosen_suppression, with_chosen_suppression
 from surgeon.steps.step import NodeSpec
 from surgeon.targets import Target
 
@@ -24,9 +24,11 @@ from surgeon.targets import Target
 class PreparedRecipe:
     """A recipe's nodes, namespaces and image as they stand for one graph and target.
 
-    ``found`` are the derivations of fields and namespaces, ``shown`` those of the image.
+    ``found`` are the derivations of fields and namespaces, ``shown`` those of the image. ``recipe`` has the
+    plugin that was chosen for suppression.
     """
 
+    recipe: Recipe
     rendering: Rendering
     found: tuple[Derivation, ...]
     shown: tuple[Derivation, ...] = ()
@@ -55,20 +57,24 @@ def prepare_recipe(
     target: Target | None,
     anchors: str | None = None,
     decode: str | None = None,
+    suppression: str | None = None,
 ) -> PreparedRecipe:
     """Return the recipe's nodes, every ``auto`` derived and every field checked against the target's version.
 
-    ``anchors`` and ``decode`` override the recipe's. Raise SurgeonError: what derivations and the catalog
-    raise, S401 for a plugin that the target does not have, S402 for inputs that are not the plugin's ports,
-    S403 for an attribute that has no value of TensorFlow's, S409 for anchors that cannot be a constant, S410
-    for ``anchors`` or a ``decode`` that mean nothing, S414 for boxes that cannot be decoded in the graph, and
-    S415 where SurgeonDetection cannot stand in for what suppresses.
+    ``anchors``, ``decode`` and ``suppression`` override the recipe's. Raise SurgeonError: what derivations
+    and the catalog raise, S401 for a plugin that the target does not have, S402 for inputs that are not the
+    plugin's ports, S403 for an attribute that has no value of TensorFlow's, S409 for anchors that cannot be a
+    constant, S410 for one of the three that means nothing, S414 for boxes that cannot be decoded in the
+    graph, and S415 where SurgeonDetection cannot stand in for what suppresses.
     """
-    recipe = with_chosen_suppression(recipe, target)
     context = DerivationContext(recipe, graph, catalog, None if target is None else target.most_rows)
-    namespaces, found = derive_roles(context)
     wanted = recipe.anchors if anchors is None else chosen(anchors)
     wanted_decode = recipe.decode if decode is None else chosen_decode(decode)
+    wanted_suppression = recipe.suppression if suppression is None else chosen_suppression(suppression)
+    recipe, suppressed = with_chosen_suppression(context, target, wanted_suppression, wanted_decode)
+    context = context.with_recipe(recipe)
+    namespaces, found = derive_roles(context)
+    found += suppressed
     replaced = makers(context) if wanted == "constant" else []
     nodes: dict[str, NodeSpec] = {}
     problems: dict[str, SurgeonError] = {}
@@ -96,7 +102,7 @@ def prepare_recipe(
     if problems:
         raise SurgeonError(*(diagnostic for exc in problems.values() for diagnostic in exc.diagnostics))
     rendering = with_decoding(context, nodes, namespaces, wanted_decode)
-    return PreparedRecipe(rendering, tuple(found), tuple(shown), image)
+    return PreparedRecipe(recipe, rendering, tuple(found), tuple(shown), image)
 
 
 def _image(

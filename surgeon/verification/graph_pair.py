@@ -81,7 +81,7 @@ class GraphPair:
 
     def __init__(self, plan: Plan, recipe: Recipe, catalog: Catalog) -> None:
         assert plan.source is not None and plan.result is not None
-        self.recipe, self.catalog, self.image = recipe, catalog, plan.image
+        self.recipe, self.catalog, self.image = plan.planned or recipe, catalog, plan.image
         self.graph: Graph = plan.source
         self.match = Correspondence(plan, recipe)
         self.target, self.decoding = plan.target, plan.decoding

@@ -11,7 +11,7 @@ from detector_graphs import load
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.graph import Graph, Node
 from surgeon.language import Recipe, parse_recipe
-from surgeon.rewrite import plan
+from surgeon.rewrite import Plan, plan
 from surgeon.targets import load_target
 
 UFF, ONNX = "uff@tensorrt-8.5", "onnx@tensorrt-8.5"
@@ -59,6 +59,79 @@ def test_numbers_of_a_recipe_stay(graphs: dict[str, Graph]) -> None:
     attrs = node(recipe(numbers), graphs["2018"]).attrs
     assert (attrs["scoreThreshold"], attrs["iouThreshold"]) == (pytest.approx(0.3), 0.5)
     assert (attrs["maxTotal"], attrs["maxPerClass"]) == (20, 100)
+
+
+def told(found: Plan) -> tuple[str, str]:
+    (choice,) = (d for d in found.derivations if d.field == "suppression")
+    return str(choice.value), " ".join(choice.evidence)
+
+
+def planned(graph: Graph, target: str, text: str = "", **options: str) -> Plan:
+    own = parse_recipe(f"recipe: 1\nname: own\nextends: [ssd]\n{text}", "own.yaml")
+    return plan(own, graph, target=load_target(target), **options)
+
+
+def test_standard_operators_follow_what_the_plugin_lacks(graphs: dict[str, Graph]) -> None:
+    found = planned(graphs["2019"], "onnx@onnxruntime")
+    assert found.result is not None and found.result["NMS"].op == "SurgeonDetection"
+    value, evidence = told(found)
+    assert value == "native" and "drops boxes without an area after suppression" in evidence
+    assert found.planned is not None and found.planned.nodes["NMS"].plugin == "SurgeonDetection"
+    same = planned(graphs["2018"], "onnx@onnxruntime")
+    assert same.result is not None and same.result["NMS"].op == "NMS_TRT" and same.decoding is not None
+
+
+@pytest.mark.parametrize("target", [UFF, ONNX])
+def test_a_runtime_with_plugins_keeps_its_own_and_is_told_of_the_other(
+    graphs: dict[str, Graph], target: str
+) -> None:
+    found = planned(graphs["2019"], target)
+    assert found.result is not None and found.result["NMS"].op == "NMS_TRT"
+    value, evidence = told(found)
+    assert value == "plugin" and "'suppression: native' does" in evidence
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("parameters: {top_k: 100}\n", "topK 100 bounds"), ("decode: graph\n", "'decode: graph' decodes boxes")],
+)
+def test_a_recipe_that_says_otherwise_keeps_its_plugin(
+    graphs: dict[str, Graph], text: str, reason: str
+) -> None:
+    found = planned(graphs["2019"], "onnx@onnxruntime", text)
+    assert found.result is not None and found.result["NMS"].op == "NMS_TRT"
+    assert told(found)[0] == "plugin" and f"NMS_TRT stays: {reason}" in told(found)[1]
+
+
+def test_the_caller_chooses(graphs: dict[str, Graph]) -> None:
+    graph = graphs["2019"]
+    plugin = planned(graph, "onnx@onnxruntime", suppression="plugin")
+    native = planned(graph, UFF, "suppression: plugin\n", suppression="native")
+    assert plugin.result is not None and plugin.result["NMS"].op == "NMS_TRT"
+    assert native.result is not None and native.result["NMS"].op == "SurgeonDetection"
+    with pytest.raises(SurgeonError, match=r"S410.*what suppresses boxes"):
+        planned(graph, UFF, suppression="natives")
+
+
+BATCH = "Postprocessor/BatchMultiClassNonMaxSuppression/map/while/MultiClassNonMaxSuppression"
+
+
+def test_each_rule_that_the_plugin_lacks_is_told(zoo_graph, edit) -> None:
+    graph = zoo_graph("2018", classes=1)
+    assert told_of(graph) == ""
+    capped = edit.graph(graph, {f"{BATCH}/Minimum/x": edit.value(20)})
+    assert "keeps at most 20 boxes of a class and 100 in all" in told_of(capped)
+    scaled = edit.graph(graph, {"Postprocessor/scale_logits/y": edit.value(2.0)})
+    assert "multiplies scores" in told_of(scaled)
+    equal = edit.graph(graph, {f"{BATCH}/FilterGreaterThan/Greater": edit.op("GreaterEqual")})
+    assert "may equal the threshold" in told_of(equal)
+    several = zoo_graph("2018", height=600, width=600, classes=1)
+    assert "boxes of a class, more than 4096" in told_of(several)
+
+
+def told_of(graph: Graph) -> str:
+    found = planned(graph, "onnx@onnxruntime")
+    return told(found)[1] if found.planned is not None and found.decoding is None else ""
 
 
 def test_a_softmax_that_the_graph_lacks_is_refused(graphs: dict[str, Graph]) -> None:
