@@ -7,6 +7,8 @@ file. Beside the engine comes a manifest, ENGINE.json, that says what it was mad
     surgeon build my_recipe.yaml model.pb -o ssd.engine --int8 --calibration pictures --keep-accuracy 0.5
     surgeon build ssd.uff -o ssd.engine --plugin-library libmine.so
     surgeon build deploy.prototxt weights.caffemodel -o net.engine --outputs prob
+
+With --keep-accuracy the exit code is 3 where every engine loses more than that; the best of them is written.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surgeon.engine.layer_report import by_precision, read_layers
+from surgeon.engine.layer_report import by_precision, read_layers, suppressing
+from surgeon.engine.manifest import EngineLayer
 from surgeon.engine.precision_search import Candidates, NetworkLayer, candidates_of, fewest_in_fp32
 
 
@@ -139,3 +140,20 @@ def test_any_search_is_bounded_and_right(needed: set[int], most: int) -> None:
 def test_a_search_without_layers_ends() -> None:
     assert fewest_in_fp32(Candidates((), (), ()), lambda kept: False, 9) is None
     assert fewest_in_fp32(Candidates((1,), (), ()), lambda kept: False, 9) is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "suppresses"),
+    [
+        (EngineLayer(name="NMS", type="PluginV2", outputs=("NMS", "NMS_1")), True),
+        (EngineLayer(name="(Unnamed Layer* 7)", type="PluginV2", outputs=("NMS",)), True),
+        (EngineLayer(name="NMS"), True),
+        (EngineLayer(name="NonMaxSuppression_12", type="Nms"), True),
+        (EngineLayer(name="keep", type="NMS"), True),
+        (EngineLayer(name="FlattenConcat", type="PluginV2", outputs=("flat",)), False),
+        (EngineLayer(name="NMS", type="Reformat", outputs=("NMS",)), False),
+        (EngineLayer(name="conv", type="CaskConvolution", outputs=("NMS",)), False),
+    ],
+)
+def test_layers_that_suppress(layer: EngineLayer, suppresses: bool) -> None:
+    assert suppressing([layer], {"NMS"}) == ((layer.name,) if suppresses else ())

@@ -87,12 +87,21 @@ def _bilinear(node: Node, arrays: list[Array]) -> Sequence[Array]:
         _neighbours(_positions(length, out, node), length)
         for length, out in ((x.shape[1], height), (x.shape[2], width))
     )
-    x = x.astype(np.float32)
-    across = across[None, None, :, None]
-    upper, lower = x[:, top], x[:, bottom]
-    upper = upper[:, :, left] + (upper[:, :, right] - upper[:, :, left]) * across
-    lower = lower[:, :, left] + (lower[:, :, right] - lower[:, :, left]) * across
-    return [upper + (lower - upper) * down[None, :, None, None]]
+    # Each row that is needed is interpolated once, though several output rows may lie beside it.
+    used, places = np.unique(np.concatenate([top, bottom]), return_inverse=True)
+    x = x[:, used]
+    rows = _between(
+        x.take(left, 2).astype(np.float32), x.take(right, 2).astype(np.float32), across[None, None, :, None]
+    )
+    return [_between(rows[:, places[:height]], rows[:, places[height:]], down[None, :, None, None])]
+
+
+def _between(first: Array, second: Array, share: Array) -> Array:
+    """Return ``first + (second - first) * share``, in the memory of ``second``."""
+    second -= first
+    second *= share
+    second += first
+    return second
 
 
 def _neighbours(positions: Array, length: int) -> tuple[Array, Array, Array]:
