@@ -40,11 +40,19 @@ settings.register_profile(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("deterministic")
+settings.register_profile("thorough", settings.get_profile("deterministic"), max_examples=300)
+
+
+def _is_thorough(config: pytest.Config) -> bool:
+    return "not exhaustive" not in config.getoption("markexpr")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hide the GPU, unless its tests are asked for: ``pytest tests/gpu`` or ``pytest -m gpu``."""
+    """Try what is random more often where no test is left out.
+
+    Hide the GPU, unless its tests are asked for: ``pytest tests/gpu`` or ``pytest -m gpu``.
+    """
+    settings.load_profile("thorough" if _is_thorough(config) else "deterministic")
     if config.getoption("markexpr") != "gpu" and not any("tests/gpu" in str(one) for one in config.args):
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
@@ -68,6 +76,12 @@ def pytest_collection_finish() -> None:
     """Take what was imported and collected out of the garbage collector's rounds: a round takes half a second."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def tries(pytestconfig: pytest.Config) -> Callable[[int], int]:
+    """Give ``tries(count)``: how often something random is tried, a quarter of ``count`` in CI."""
+    return lambda count: count if _is_thorough(pytestconfig) else count // 4
 
 
 @contextmanager

@@ -166,18 +166,18 @@ def test_random_graphs_are_ordered() -> None:
 
 
 @pytest.mark.parametrize("shuffled", [list, lambda nodes: list(nodes)[::-1]])
-def test_a_chain_of_300_000_nodes_needs_no_recursion(
+def test_a_chain_of_120_000_nodes_needs_no_recursion(
     shuffled: Callable[[Iterable[Node]], list[Node]],
 ) -> None:
-    graph = Graph(shuffled(chain(300_000)))
+    graph = Graph(shuffled(chain(120_000)))
     assert len(graph) > 100 * sys.getrecursionlimit()
-    assert graph.check().topological() == [f"n{i}" for i in range(300_000)]
-    assert len(graph.ancestors(["n299999"])) == 300_000
+    assert graph.check().topological() == [f"n{i}" for i in range(120_000)]
+    assert len(graph.ancestors(["n119999"])) == 120_000
 
 
 def test_a_wide_graph_with_side_branches_is_ordered_in_linear_time() -> None:
     # Each link of the chain reads a constant as well: what was pushed and popped must not be looked at again.
-    count = 60_000
+    count = 20_000
     nodes = [Node(f"w{i}", "Const") for i in range(count)]
     links = [Node(f"n{i}", "Add", (Ref(f"w{i}"), Ref(f"n{i - 1}") if i else Ref("w0"))) for i in range(count)]
     assert_in_order(Graph([*links[::-1], *nodes]))

@@ -7,7 +7,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from surgeon.diagnostics import SurgeonError
@@ -148,7 +148,6 @@ def graphs(draw: Any, names: Any = NAMES) -> Graph:
 
 
 @given(graphs())
-@settings(max_examples=300)
 def test_text_form_comes_back(graph: Graph) -> None:
     text = print_graph(graph, limit=-1)
     again = parse_graph(text)
@@ -158,14 +157,12 @@ def test_text_form_comes_back(graph: Graph) -> None:
 
 
 @given(graphs())
-@settings(max_examples=150)
 def test_abridged_text_form_parses_to_equal_tensors(graph: Graph) -> None:
     again = parse_graph(print_graph(graph, limit=4))
     assert again == graph
 
 
 @given(graphs(names=PLAIN))
-@settings(max_examples=300)
 def test_graphdef_comes_back(graph: Graph) -> None:
     bare = graph.replace(outputs=())
     again = from_bytes(to_bytes(bare))
@@ -175,7 +172,6 @@ def test_graphdef_comes_back(graph: Graph) -> None:
 
 
 @given(ATTRIBUTES)
-@settings(max_examples=300)
 def test_attributes_of_other_kinds_have_other_texts(value: Any) -> None:
     node = Node("n", "Op", attrs={"a": value})
     assert print_attr(parse_node(print_node(node, limit=-1)).attrs["a"], limit=-1) == print_attr(
@@ -242,7 +238,6 @@ def test_bool_bytes_above_one_survive() -> None:
 @example("n = Op() extra(zz)")
 @example("n = Op() trailing")
 @given(st.one_of(st.text(max_size=40), st.text('=(){}[]<>,:^@?"\\ anfush018.-', max_size=40)))
-@settings(max_examples=600)
 def test_no_line_makes_the_parser_fail_otherwise(line: str) -> None:
     try:
         graph = parse_graph("graph v1\n" + line)

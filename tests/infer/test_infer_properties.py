@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from surgeon.diagnostics import SurgeonError
@@ -51,7 +51,6 @@ def sliced_by_tensorflow(tf: Any, dims: tuple[int, ...], rest: tuple[Any, ...]) 
         return None
 
 
-@settings(max_examples=300)
 @given(slices())
 def test_strided_slice_agrees_with_tensorflow(case: Any) -> None:
     tf = pytest.importorskip("tensorflow", reason="TensorFlow is the reference for slices")
@@ -183,7 +182,6 @@ def shape_graphs(draw: Any) -> tuple[list[Node], tuple[int, ...], tuple[int | No
     return nodes, dims, known
 
 
-@settings(max_examples=200)
 @given(shape_graphs())
 def test_partial_values_agree_with_full_ones(case: Any) -> None:
     nodes, dims, known = case

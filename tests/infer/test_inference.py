@@ -372,7 +372,7 @@ def test_large_values_are_folded_when_asked_for() -> None:
     assert Inference(graph, max_nodes=2).value(Ref("m")) is None
 
 
-CHAIN = 200_000
+CHAIN = 40_000
 
 
 def chain(op: str = "Identity") -> Graph:
@@ -389,7 +389,7 @@ def test_a_long_chain_needs_no_recursion() -> None:
     assert str(inference.spec(Ref(f"n{CHAIN - 1}"))) == "float32[2,3]"
     assert inference.value(Ref(f"c{CHAIN // 4 - 1}")).tolist() == [-1.0] * 3
     assert evaluate(graph, [Ref(f"c{CHAIN // 4 - 1}")])[0].tolist() == [-1.0] * 3
-    assert time.process_time() - began < 60
+    assert time.process_time() - began < 20
     with pytest.raises(SurgeonError) as caught:
         evaluate(graph, [Ref(f"c{CHAIN // 4 - 1}")], max_nodes=1000)
     assert code_of(caught) == "I103"

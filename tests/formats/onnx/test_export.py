@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ SIZE = 128
 HEADS = 12
 
 
+@cache
 def planned(path: Path, target: str = RUNTIME, recipe: str = "ssd", **options: Any) -> Plan:
     return surgeon.plan(recipe, path, target=target, **{"decode": "plugin", **options})
 
@@ -56,8 +59,20 @@ def rewritten(path: Path, target: str = RUNTIME, **options: Any) -> Graph:
     return result
 
 
+EXPORTS: dict[str, tuple[Graph, Any]] = {}
+
+
+def export(graph: Graph, target: str = RUNTIME, **choices: Any) -> Any:
+    """Return what is exported, once for whoever asks for the same."""
+    key = f"{id(graph)} {target} {choices}"
+    if key not in EXPORTS:
+        EXPORTS[key] = graph, export_onnx(graph, plugins=CATALOG, target=load_target(target), **choices)
+    return EXPORTS[key][1]
+
+
 def exported(graph: Graph, target: str = RUNTIME, **choices: Any) -> Any:
-    return export_onnx(graph, plugins=CATALOG, target=load_target(target), **choices).model
+    """Return the model, a copy that may be changed."""
+    return copy.deepcopy(export(graph, target, **choices).model)
 
 
 def picture(graph: Graph, count: int = 1, seed: int = 0) -> np.ndarray:
@@ -222,7 +237,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("target", EXPECTED)
 def test_the_target_decides_how_plugins_are_written(target: str, small: Path) -> None:
-    made = export_onnx(rewritten(small, target), plugins=CATALOG, target=load_target(target))
+    made = export(rewritten(small, target), target)
     onnx.checker.check_model(made.model, full_check=True)
     onnx.shape_inference.infer_shapes(made.model, check_type=True, strict_mode=True, data_prop=True)
     assert {row.node: row.rendering for row in made.plugins} == EXPECTED[target]
@@ -265,7 +280,9 @@ def test_removed_plugins_are_standard_in_tensorrt_11() -> None:
         assert choose_lowering(CATALOG[op], eleven, "auto", True)[0] == "native"
 
 
-@pytest.mark.parametrize("target", ["onnx@tensorrt-8.5", "onnx@tensorrt-11"])
+@pytest.mark.parametrize(
+    "target", ["onnx@tensorrt-8.5", pytest.param("onnx@tensorrt-11", marks=pytest.mark.exhaustive)]
+)
 def test_auto_and_init_keep_to_the_rows_that_tensorrt_sorts(
     target: str, zoo_ssd: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -322,12 +339,7 @@ def test_a_plugin_node_has_typed_fields(small: Path) -> None:
 
 
 def test_an_open_batch_needs_plugins_that_know_open_shapes(small: Path) -> None:
-    made = export_onnx(
-        rewritten(small, "onnx@tensorrt-8.5"),
-        plugins=CATALOG,
-        target=load_target("onnx@tensorrt-8.5"),
-        batch="dynamic",
-    )
+    made = export(rewritten(small, "onnx@tensorrt-8.5"), "onnx@tensorrt-8.5", batch="dynamic")
     assert {row.rendering for row in made.plugins} == {"standard"} and "IPluginV2Ext" in made.plugins[
         0
     ].reason
@@ -338,7 +350,7 @@ def test_an_open_batch_needs_plugins_that_know_open_shapes(small: Path) -> None:
 
 def test_the_rendering_can_be_forced(small: Path) -> None:
     graph = rewritten(small, "onnx@tensorrt-8.5")
-    made = export_onnx(graph, plugins=CATALOG, target=load_target("onnx@tensorrt-8.5"), rendering="standard")
+    made = export(graph, "onnx@tensorrt-8.5", rendering="standard")
     assert {row.rendering for row in made.plugins} == {"standard"} and not any(
         node.domain for node in made.model.graph.node
     )
@@ -375,9 +387,7 @@ def in_standard_operators(model: Any) -> Any:
 
 def test_efficient_nms_can_stand_for_nms(small: Path) -> None:
     graph = rewritten(small, "onnx@tensorrt-11")
-    made = export_onnx(
-        graph, plugins=CATALOG, target=load_target("onnx@tensorrt-11"), rendering="efficient-nms"
-    )
+    made = export(graph, "onnx@tensorrt-11", rendering="efficient-nms")
     assert {row.op: row.rendering for row in made.plugins} == {
         "GridAnchor_TRT": "native",
         "FlattenConcat_TRT": "native",
