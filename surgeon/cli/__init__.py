@@ -7,8 +7,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 from surgeon.cli import console
@@ -103,21 +104,42 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     SystemExit is raised by --help, --version and wrong usage only.
     """
+    with _ending() as ended:
+        args = _parsed(argv)
+        ended.code = args if isinstance(args, int) else _run(args)
+    return ended.code
+
+
+def guarded(command: str, call: Callable[[], int]) -> int:
+    """Run a command of its own, such as convert-to-uff; return its exit code as :func:`main` does."""
+    with _ending() as ended:
+        ended.code = _guarded(command, False, call)
+    return ended.code
+
+
+@dataclass
+class _Exit:
+    code: int = EXIT_OK
+
+
+@contextmanager
+def _ending() -> Iterator[_Exit]:
+    """Prepare the terminal, and give the exit code of a block that a signal or a closed pipe ends."""
+    ended = _Exit()
     console.prepare()
     console.only_errors(False)
     try:
         with ended_by_signals():
-            args = _parsed(argv)
-            return args if isinstance(args, int) else _run(args)
+            yield ended
     except BrokenPipeError:
         console.abandon()
-        return EXIT_PIPE
+        ended.code = EXIT_PIPE
     except Ended as exc:
         console.say_error("ended by a signal")
-        return EXIT_SIGNAL + exc.number
+        ended.code = EXIT_SIGNAL + exc.number
     except KeyboardInterrupt:
         console.say_error("interrupted")
-        return EXIT_INTERRUPT
+        ended.code = EXIT_INTERRUPT
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace | int:
@@ -149,33 +171,42 @@ def show_help(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    try:
+    def call() -> int:
         shows_line = _configure(args) and not (args.quiet or args.json)
         showing = showing_stages(line=shows_line, verbose=args.verbose and not args.quiet)
         with showing, received(args):
             code: int = args.run(args)
+        return code
+
+    return _guarded(f"surgeon {args.verb}", args.json, call)
+
+
+def _guarded(command: str, as_json: bool, call: Callable[[], int]) -> int:
+    """Return the exit code of a call; what it raises becomes diagnostics."""
+    try:
+        code = call()
         console.finish()
         return code
     except SurgeonError as exc:
-        return _refused(exc.diagnostics, args.json)
+        return _refused(exc.diagnostics, as_json)
     except (MemoryError, RecursionError) as exc:
         what = "the memory does not suffice" if isinstance(exc, MemoryError) else "the input nests too deeply"
         return _refused(
             [
                 Diagnostic(
                     "E109",
-                    f"'surgeon {args.verb}' had to stop: {what}",
+                    f"'{command}' had to stop: {what}",
                     None,
                     (),
                     ("give a smaller input, or check that it is what it should be",),
                 )
             ],
-            args.json,
+            as_json,
         )
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except Exception as exc:
-        return _bug(exc, args.json)
+        return _bug(exc, as_json)
 
 
 def _configure(args: argparse.Namespace) -> bool:

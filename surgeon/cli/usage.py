@@ -68,8 +68,11 @@ class Parser(argparse.ArgumentParser):
     """A parser of one verb, or of the whole command line.
 
     Options may stand between the arguments. Wrong usage shows the verb's own usage, and the nearest spelling
-    of what is not known; the exit code is 2.
+    of what is not known; the exit code is 2. Where ``passes_on`` is set, what stands behind that many
+    arguments is not parsed, but given on as ``passed_on``.
     """
+
+    passes_on = 0
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=Formatter, **options)
@@ -82,6 +85,8 @@ class Parser(argparse.ArgumentParser):
         """Parse arguments; exit with code 2 where one is wrong."""
         if self._mixing:
             return super().parse_known_args(args, namespace)
+        own = self._own(args)
+        passed_on, args = list(args[own:]), args[:own]
         self._given = list(args)
         self._refuse_unknown_options()
         self._mixing = True
@@ -93,7 +98,20 @@ class Parser(argparse.ArgumentParser):
         if rest:
             self.error(f"'{rest[0]}' is one argument too many")
         found.words = self._given
+        found.passed_on = passed_on
         return found, rest
+
+    def _own(self, args: Sequence[str]) -> int:
+        """Return how many words are for this parser."""
+        positionals, value_follows = 0, False
+        for number, word in enumerate(args):
+            if not value_follows and not word.startswith("-"):
+                positionals += 1
+                if positionals == self.passes_on:
+                    return number + 1
+            action = None if value_follows else self._option_string_actions.get(word)
+            value_follows = action is not None and action.nargs is None
+        return len(args)
 
     def _may_mix(self) -> bool:
         """Return whether argparse lets options stand between the arguments: not where an argument excludes an

@@ -7,6 +7,8 @@ import pkgutil
 import sys
 import warnings
 
+from surgeon.compat.tensorflow_names import know_old_names
+
 NAMES = {"graphsurgeon": "DynamicGraph", "uff": "from_tensorflow"}
 """The packages that scripts import, and a public name by which NVIDIA's own are told from empty ones."""
 
@@ -18,6 +20,7 @@ def install() -> list[str]:
     Return the names that lead here now. A package of that name that is empty, as on public indexes, or that
     cannot be imported, counts as absent.
     """
+    know_old_names()
     taken = [name for name in NAMES if not _is_there(name)]
     for name in taken:
         for leftover in [key for key in sys.modules if key.partition(".")[0] == name]:

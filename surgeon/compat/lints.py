@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from surgeon.catalog import PluginSpec, load_catalog
 from surgeon.compat.graphsurgeon.removal import tell_torn
 from surgeon.compat.messages import clean
 from surgeon.compat.remarks import remark, word_place
+from surgeon.compat.target import current_target
 from surgeon.compat.uff.converters.tensorflow.converter import TensorFlowToUFFConverter
 from surgeon.compat.uff.converters.tensorflow.converter_functions import NEARLY
 from surgeon.diagnostics import Span
 from surgeon.formats.graphdef.messages import attr_from_message
 from surgeon.formats.uff.model import field_name
 from surgeon.graph import AttrValue
-from surgeon.targets import Target, load_target
+from surgeon.targets import Target
 
-DEFAULT_TARGET = "uff@tensorrt-8.5"
-
-_target: ContextVar[str] = ContextVar("target", default=DEFAULT_TARGET)
 _DETECTION_PLUGINS = ("NMS_TRT", "NMSDynamic_TRT")
 _ROLES = ("loc", "conf", "prior")
 _NAMED = {
@@ -33,20 +29,10 @@ _NAMED = {
 _WEIGHTED = ("Conv2D", "DepthwiseConv2dNative", "MatMul")
 
 
-@contextmanager
-def for_target(name: str) -> Iterator[None]:
-    """Check scripts' graphs for another TensorRT while the block runs."""
-    token = _target.set(name)
-    try:
-        yield
-    finally:
-        _target.reset(token)
-
-
 def check_script_graph(graphdef: Any, outputs: Sequence[str]) -> None:
     """Warn of what is probably wrong in what the outputs of a GraphDef depend on."""
     nodes = {node.name: node for node in graphdef.node}
-    catalog, target = load_catalog(), load_target(_target.get())
+    catalog, target = load_catalog(), current_target()
     needed = [nodes[name] for name in _needed(nodes, outputs)]
     known = TensorFlowToUFFConverter.registry_
     custom: dict[str, list[str]] = {}

@@ -11,14 +11,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from surgeon.compat.installing import install
 from surgeon.compat.remarks import know_script
+from surgeon.compat.stand_ins import standing_in
 from surgeon.diagnostics import error
 
 
 def preprocess(graph: Any, path: str | os.PathLike[str]) -> None:
     """Run the function ``preprocess`` of a Python file on a graph, which it edits.
 
-    The file is run anew each time, and its folder is searched for what it imports. Raise SurgeonError P113
+    The file is run anew each time, and its folder is searched for what it imports; modules that are not
+    installed are stood in for. Raise SurgeonError P113
     where there is no such file or function.
     """
     file = Path(path)
@@ -32,8 +35,9 @@ def preprocess(graph: Any, path: str | os.PathLike[str]) -> None:
             help=["give the path of the .py file that defines preprocess(dynamic_graph)"],
         )
     module = importlib.util.module_from_spec(spec)
+    install()
     know_script(str(file))
-    with _importable(module, file):
+    with _importable(module, file), standing_in(file.parent):
         spec.loader.exec_module(module)
         function = getattr(module, "preprocess", None)
         if not callable(function):

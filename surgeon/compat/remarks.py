@@ -8,16 +8,18 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 
-from surgeon.diagnostics import Diagnostic, Severity, Span
+from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError, warnings_in
 
 _HERE = str(Path(__file__).parent)
 _PACKAGE = str(Path(__file__).parents[1])
 _collected: list[list[Diagnostic]] = []
 _scripts: dict[str, None] = {}
+_strict = False
 
 
 class ScriptWarning(UserWarning):
@@ -35,7 +37,8 @@ def script_place() -> Span | None:
 
 
 def know_script(file: str) -> None:
-    """Look for words in this script, too, where none is being run any more."""
+    """Look for words in this script, too, before those that were known already."""
+    _scripts.pop(file, None)
     _scripts[file] = None
 
 
@@ -51,7 +54,7 @@ def place_of(file: str, line: int, word: str = "") -> Span:
 def word_place(word: str) -> Span | None:
     """Return where a script has ``word`` as a text or a keyword, else the line that is being run."""
     place = script_place()
-    for file in dict.fromkeys([*([place.file] if place else []), *_scripts]):
+    for file in dict.fromkeys([*([place.file] if place else []), *reversed(_scripts)]):
         lines = _lines_of_words(file).get(word)
         if lines is not None:
             return place_of(file, lines[0], word)
@@ -82,23 +85,46 @@ def remark(
     help: tuple[str, ...] = (),
 ) -> None:
     """Tell a warning to whoever collects them, or as a :class:`ScriptWarning` of Python."""
-    diagnostic = Diagnostic(code, message, where, notes, help, Severity.WARNING)
+    _tell(Diagnostic(code, message, where, notes, help, Severity.WARNING))
+
+
+def note(code: str, message: str, where: Span | str | None = None, help: tuple[str, ...] = ()) -> None:
+    """Tell what is good to know as :func:`remark` tells a warning; it is no reason to refuse a script."""
+    _tell(Diagnostic(code, message, where, (), help, Severity.NOTE))
+
+
+def refuse_if_strict() -> None:
+    """Raise SurgeonError with the warnings that were collected, where a script is to be refused for them."""
+    if _strict and _collected:
+        found = warnings_in(_collected[-1])
+        if found:
+            _collected[-1][:] = [each for each in _collected[-1] if each not in found]
+            raise SurgeonError(*(replace(each, severity=Severity.ERROR) for each in found))
+
+
+def _tell(diagnostic: Diagnostic) -> None:
     if _collected:
         _collected[-1].append(diagnostic)
         return
-    text = "\n".join([f"[{code}] {message}", *notes, *help])
-    if isinstance(where, Span):
-        warnings.warn_explicit(text, ScriptWarning, where.file, where.line)
+    text = "\n".join([f"[{diagnostic.code}] {diagnostic.message}", *diagnostic.notes, *diagnostic.help])
+    if isinstance(diagnostic.where, Span):
+        warnings.warn_explicit(text, ScriptWarning, diagnostic.where.file, diagnostic.where.line)
     else:
-        warnings.warn(text, ScriptWarning, stacklevel=2)
+        warnings.warn(text, ScriptWarning, stacklevel=3)
 
 
 @contextmanager
-def collecting() -> Iterator[list[Diagnostic]]:
-    """Collect the warnings about scripts in a list while the block runs."""
+def collecting(strict: bool = False) -> Iterator[list[Diagnostic]]:
+    """Collect the warnings about scripts in a list while the block runs.
+
+    With ``strict``, a warning keeps a UFF file from being written: ``from_tensorflow`` raises it.
+    """
+    global _strict
     found: list[Diagnostic] = []
+    before, _strict = _strict, strict
     _collected.append(found)
     try:
         yield found
     finally:
         _collected.remove(found)
+        _strict = before

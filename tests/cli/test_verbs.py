@@ -16,6 +16,7 @@ VERBS = [
     "bench",
     "build",
     "check",
+    "compat",
     "completion",
     "config",
     "convert",

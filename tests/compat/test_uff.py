@@ -11,7 +11,7 @@ import pytest
 import surgeon.compat.graphsurgeon as gs
 import surgeon.compat.uff as uff
 from surgeon.compat import collecting
-from surgeon.compat.lints import for_target
+from surgeon.compat.target import for_target
 from surgeon.compat.uff.converters.tensorflow.converter import TensorFlowToUFFConverter
 from surgeon.compat.uff.model import uff_pb2
 from surgeon.compat.uff.model.utils import convert_to_str

@@ -192,9 +192,9 @@ def _last_name(node: ast.expr) -> str:
 
 
 def room_of(module: str) -> str:
-    """Return the room of a module: `__init__` and `api` of the package count as `api`, `__main__` as `cli`."""
+    """Return the room of a module: `__init__` and `api` of the package count as `api`, any `__main__` as `cli`."""
     parts = module.split(".")
-    return "api" if len(parts) == 1 else "cli" if parts[1] == "__main__" else parts[1]
+    return "api" if len(parts) == 1 else "cli" if parts[-1] == "__main__" else parts[1]
 
 
 def violations(root: Path) -> list[str]:

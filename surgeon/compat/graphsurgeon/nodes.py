@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from surgeon.compat.messages import dtype_number, new_node
-from surgeon.compat.remarks import script_place
+from surgeon.compat.remarks import know_script, script_place
 from surgeon.diagnostics import error
 from surgeon.formats.uff.model import FIELD_SUFFIXES
 from surgeon.graph import DType
@@ -24,6 +24,9 @@ def create_node(name: str, op: str | None = None, trt_plugin: bool = False, **kw
     inputs; with ``trt_plugin`` (or ``_do_suffix``, its name in TensorRT 5.0) the key of an attribute ends in
     its type, such as ``numClasses_u_int``. Raise SurgeonError P103 for a value that no attribute can hold.
     """
+    place = script_place()
+    if place is not None:
+        know_script(place.file)
     return update_node(new_node(), name, op or name, trt_plugin, **kwargs)
 
 

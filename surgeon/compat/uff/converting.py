@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from surgeon.compat.graphsurgeon.removal import exclusive_dependencies
 from surgeon.compat.lints import check_script_graph
 from surgeon.compat.messages import clean
 from surgeon.compat.preprocessing import preprocess
-from surgeon.compat.remarks import script_place
+from surgeon.compat.remarks import refuse_if_strict, script_place
 from surgeon.compat.talk import say
 from surgeon.compat.uff.walking import convert
 from surgeon.diagnostics import error, nearest_note
@@ -25,11 +25,12 @@ from surgeon.graph import DType
 
 @dataclass(frozen=True)
 class Converted:
-    """A UFF model, and the NodeDefs that are its inputs and outputs."""
+    """A UFF model, the NodeDefs that are its inputs and outputs, and the file that was written."""
 
     model: UffModel
     inputs: list[Any]
     outputs: list[Any]
+    path: Path | None = None
 
 
 def from_tensorflow(
@@ -83,6 +84,31 @@ def from_tensorflow_frozen_model(
     return from_tensorflow(DynamicGraph(frozen_file), output_nodes, preprocessor, **kwargs)
 
 
+def convert_file(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    output_nodes: Sequence[str | int] = (),
+    *,
+    preprocessor: str | os.PathLike[str] | None = None,
+    inputs: Iterable[str] = (),
+    text: bool = False,
+    write_preprocessed: bool = False,
+    quiet: bool = False,
+) -> Converted:
+    """Write a frozen graph as a UFF file, as ``convert-to-uff`` does; the output's suffix becomes ``.uff``.
+
+    Raise SurgeonError as :func:`from_tensorflow`.
+    """
+    graph = DynamicGraph(model)
+    prepared = prepare(graph, output_nodes, preprocessor)
+    if write_preprocessed:
+        graph.write(_beside(output, "_preprocessed.pb"))
+    done = convert_prepared(graph, prepared, inputs, quiet)
+    path = Path(output).with_suffix(".uff")
+    write_model(done.model, path, text)
+    return replace(done, path=path)
+
+
 def prepare(
     graph: DynamicGraph, output_nodes: Sequence[str | int], preprocessor: str | os.PathLike[str] | None
 ) -> list[str]:
@@ -118,6 +144,7 @@ def convert_prepared(
     nodes = {node.name: node for node in graph}
     check_script_graph(graph.as_graph_def(), outputs)
     model = convert(nodes, outputs, quiet)
+    refuse_if_strict()
     found = [node for node in graph if node.op == "Placeholder" and node.name in {n.id for n in model.nodes}]
     return Converted(model, found, [nodes[name] for name in outputs])
 

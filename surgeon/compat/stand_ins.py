@@ -1,0 +1,125 @@
+"""What stands in for modules and libraries that a script names and that are not installed."""
+
+from __future__ import annotations
+
+import ast
+import ctypes
+import linecache
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+from unittest import mock
+
+from surgeon.compat.missing import Missing, MissingModule
+from surgeon.compat.remarks import note, script_place
+from surgeon.compat.target import tensorrt_version
+from surgeon.compat.tensorflow_names import tensorflow_module
+
+_GOES_ON = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Finds, after all others, what a script's own files import."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.found: list[str] = []
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: object = None
+    ) -> ModuleSpec | None:
+        outer = name.rpartition(".")[0]
+        if outer:
+            if not isinstance(sys.modules.get(outer), MissingModule):
+                return None
+        elif name in sys.stdlib_module_names or not _imported_by_script(self.folder):
+            return None
+        return ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        if spec.name == "tensorflow":
+            return tensorflow_module()
+        module = MissingModule(spec.name)
+        if spec.name == "tensorrt":
+            module.__version__ = tensorrt_version()  # type: ignore[attr-defined]
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        if "." not in module.__name__:
+            self.found.append(module.__name__)
+
+
+def _imported_by_script(folder: Path) -> bool:
+    """Return whether a file in the script's folder imports, where it does not go on without the module."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (
+        frame.f_code.co_filename.startswith("<frozen importlib") or frame.f_code.co_filename == __file__
+    ):
+        frame = frame.f_back
+    if frame is None:
+        return False
+    file = frame.f_code.co_filename
+    if "site-packages" in file or not Path(file).resolve().is_relative_to(folder):
+        return False
+    return frame.f_lineno not in _lines_that_may_fail(file)
+
+
+@lru_cache(maxsize=32)
+def _lines_that_may_fail(file: str) -> frozenset[int]:
+    """Return the lines of a Python file whose imports may fail: an exception handler waits for it."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except SyntaxError:
+        return frozenset()
+    return frozenset(
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Try) and any(_catches(handler.type) for handler in node.handlers)
+        for statement in node.body
+        for line in range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+    )
+
+
+def _catches(kind: ast.expr | None) -> bool:
+    kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
+    return any(each is None or (isinstance(each, ast.Name) and each.id in _GOES_ON) for each in kinds)
+
+
+@contextmanager
+def standing_in(folder: Path) -> Iterator[list[str]]:
+    """Let a script in a folder import what is not installed, while the block runs; give the modules' names.
+
+    TensorRT's states the version of the target. A library that ``ctypes`` cannot load is stood in for, too,
+    with a note.
+    """
+    finder = _Finder(folder.resolve())
+    sys.meta_path.append(finder)
+    try:
+        with (
+            mock.patch.object(ctypes, "CDLL", _loading(ctypes.CDLL)),
+            mock.patch.object(ctypes.cdll, "LoadLibrary", _loading(ctypes.cdll.LoadLibrary)),
+        ):
+            yield finder.found
+    finally:
+        sys.meta_path.remove(finder)
+        for name in [name for name, module in sys.modules.items() if isinstance(module, MissingModule)]:
+            del sys.modules[name]
+
+
+def _loading(load: Callable[..., Any]) -> Callable[..., Any]:
+    def loaded(name: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return load(name, *args, **kwargs)
+        except OSError as exc:
+            if script_place() is None:
+                raise
+            note("P121", f"the library '{name}' is not loaded: {exc}", script_place())
+            return Missing(str(name))
+
+    return loaded

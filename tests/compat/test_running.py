@@ -1,0 +1,281 @@
+"""Scripts as programs: arguments, modules that are not installed, failures, strictness, the commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from surgeon.cli import convert_to_uff, main
+from surgeon.compat.running import ScriptRun, run_script
+from surgeon.compat.tensorflow_names import tensorflow_module
+from surgeon.formats.uff import read_uff
+
+GRAPH = """
+import graphsurgeon as gs
+graph = gs.DynamicGraph()
+for name, op, inputs in [("x", "Placeholder", []), ("N/a", "Relu", ["x"]), ("y", "Tanh", ["N/a"])]:
+    graph.append(gs.create_node(name, op, inputs=inputs))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let scripts find no TensorFlow but the stand-in, and leave the process's modules as they were."""
+    monkeypatch.setitem(sys.modules, "tensorflow", tensorflow_module())
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] in ("graphsurgeon", "uff", "beside"):
+            del sys.modules[name]
+
+
+def script(folder: Path, text: str) -> Path:
+    """Write a script."""
+    path = folder / "script.py"
+    path.write_text(text)
+    return path
+
+
+def codes(run: ScriptRun) -> list[str]:
+    """Return the codes of what was said of a script."""
+    return [d.code for d in run.diagnostics]
+
+
+def test_a_script_is_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "beside.py").write_text("VALUE = 3\n")
+    argv, path = list(sys.argv), list(sys.path)
+    run = run_script(
+        script(tmp_path, "import sys, beside\nprint(__name__, sys.argv[1:], beside.VALUE)\nsys.exit(4)\n"),
+        ["-o", "a"],
+    )
+    assert (run.code, codes(run)) == (4, [])
+    assert capsys.readouterr().out == "__main__ ['-o', 'a'] 3\n"
+    assert (sys.argv, sys.path) == (argv, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("import nonesuch\nnonesuch.get('a')\n", "P120", "the script uses 'nonesuch.get'"),
+        ("import nonesuch\nfor x in nonesuch.things: pass\n", "P120", "'nonesuch.things'"),
+        ("from nonesuch.inner import f\nwith f as g: pass\n", "P120", "'nonesuch.inner.f'"),
+        ("[].remove(3)\n", "P126", "ValueError: list.remove(x): x not in list"),
+        ("def f(: pass\n", "P126", "SyntaxError"),
+        ("raise SystemExit('no graph')\n", "P126", "ended itself: no graph"),
+    ],
+)
+def test_failures_are_told_with_the_line(tmp_path: Path, text: str, code: str, message: str) -> None:
+    run = run_script(script(tmp_path, text))
+    assert run.code == 1
+    assert run.diagnostics[-1].code == code and message in run.diagnostics[-1].message
+    assert str(run.diagnostics[-1].where).startswith(str(tmp_path / "script.py"))
+
+
+def test_modules_that_are_not_installed_are_stood_in_for(tmp_path: Path) -> None:
+    run = run_script(
+        script(
+            tmp_path,
+            """
+import ctypes, tensorrt as trt, pycuda.driver as cuda
+from nonesuch import thing
+import numba
+try:
+    import nothing_like_it
+except ImportError:
+    nothing_like_it = None
+assert nothing_like_it is None
+LOGGER = trt.Logger(trt.Logger.WARNING)
+FLAG = 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+class Calibrator(trt.IInt8EntropyCalibrator2, thing):
+    pass
+@numba.jit(nopython=True)
+def f():
+    return 3
+@numba.jit
+def g():
+    return 4
+assert f() + g() == 7 and trt.__version__.startswith("8.5")
+ctypes.CDLL("libnonesuch.so")
+ctypes.cdll.LoadLibrary("libnonesuch.so")
+""",
+        )
+    )
+    assert (run.code, codes(run)) == (0, ["P121", "P121", "P124"]), run.diagnostics
+    assert "'nonesuch', 'numba', 'pycuda', 'tensorrt' are stood in for" in run.diagnostics[-1].message
+    assert "tensorrt" not in sys.modules and "nonesuch" not in sys.modules
+
+
+def test_an_installed_package_still_misses_its_own_modules(tmp_path: Path) -> None:
+    run = run_script(script(tmp_path, "import json\nfrom json import nonesuch\n"))
+    assert run.code == 1 and "ImportError" in run.diagnostics[-1].message
+
+
+def test_warnings_are_errors_where_wanted_and_nothing_is_written(tmp_path: Path) -> None:
+    text = (
+        GRAPH
+        + """
+import sys, uff
+graph.collapse_namespaces({"Q": gs.create_node("q", "Q")})
+uff.from_tensorflow(graph, ["y"], output_filename=sys.argv[1], quiet=True)
+"""
+    )
+    for strict in (False, True):
+        run = run_script(script(tmp_path, text), [str(tmp_path / f"{strict}.uff")], strict=strict)
+        assert (run.code, [(d.code, d.severity.value) for d in run.diagnostics]) == (
+            int(strict),
+            [("P101", "error" if strict else "warning")],
+        )
+        assert (tmp_path / f"{strict}.uff").exists() is not strict
+    edits_only = text.replace("uff.from", "0 and uff.from")
+    assert run_script(script(tmp_path, edits_only), ["m"], strict=True).code == 1
+
+
+def test_a_preprocessor_is_sent_to_the_converter(tmp_path: Path) -> None:
+    run = run_script(script(tmp_path, "def preprocess(graph): pass\n"))
+    assert (run.code, codes(run)) == (0, ["P125"])
+
+
+def test_a_script_that_is_not_there() -> None:
+    run = run_script("nonesuch.py")
+    assert (run.code, codes(run)) == (1, ["P123"])
+
+
+def test_the_names_of_tensorflow_without_it(tmp_path: Path) -> None:
+    text = """
+import sys
+import tensorflow as tf
+from tensorflow.python.framework import graph_io
+node = tf.NodeDef(name="x", op="Placeholder")
+node.attr["dtype"].CopyFrom(tf.AttrValue(type=tf.float32.as_datatype_enum))
+graph = tf.compat.v1.GraphDef()
+graph.node.extend([node])
+constant = graph.node.add(name="c", op="Const")
+constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([1, 2], dtype=tf.int32, shape=[2, 1]))
+assert tf.as_dtype("float16") is tf.float16 and str(tf.float16) == "tf.float16"
+tf.io.write_graph(graph, sys.argv[1], "g.pb", as_text=False)
+with tf.gfile.GFile(sys.argv[1] + "/g.pb", "rb") as handle:
+    assert len(tf.GraphDef.FromString(handle.read()).node) == 2
+assert tf.gfile.Exists(sys.argv[1] + "/g.pb") and not tf.gfile.Exists("nonesuch")
+tf.Session()
+"""
+    run = run_script(script(tmp_path, text), [str(tmp_path)])
+    assert codes(run) == ["P120"] and "'tensorflow.Session'" in run.diagnostics[0].message
+
+
+def test_tensorflow_2_runs_the_names_of_tensorflow_1(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    text = """
+import sys
+import tensorflow as tf
+import graphsurgeon as gs
+import uff
+tf.reset_default_graph()
+with tf.Session() as session:
+    x = tf.placeholder(tf.float32, [1, 2], "x")
+    y = tf.nn.relu(x, "y")
+    graph = tf.graph_util.convert_variables_to_constants(session, session.graph_def, ["y"])
+with tf.gfile.GFile(sys.argv[1], "wb") as handle:
+    handle.write(graph.SerializeToString())
+old = tf.GraphDef()
+old.ParseFromString(open(sys.argv[1], "rb").read())
+dynamic = gs.DynamicGraph(old)
+dynamic.append(gs.create_node("z", "Tanh", inputs=["y"], T=tf.float32))
+assert isinstance(dynamic.as_graph_def().node[-1], tf.NodeDef)
+uff.from_tensorflow(dynamic.as_graph_def(), ["z"], output_filename=sys.argv[2], quiet=True)
+"""
+    command = [
+        sys.executable,
+        "-m",
+        "surgeon.compat",
+        str(script(tmp_path, text)),
+        str(tmp_path / "g.pb"),
+        str(tmp_path / "g.uff"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("P122]") == 1
+    assert [node.id for node in read_uff(tmp_path / "g.uff").nodes] == ["z", "y", "x", "MarkOutput_0"]
+
+
+class TestCommands:
+    """surgeon compat run, convert-to-uff."""
+
+    def test_options_behind_the_script_are_its_own(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = script(tmp_path, "import sys\nprint(sys.argv[1:])\n")
+        assert (
+            main(
+                [
+                    "compat",
+                    "run",
+                    "--target",
+                    "uff@tensorrt-7.1",
+                    str(path),
+                    "--strict",
+                    "-o",
+                    "x",
+                    "--",
+                    "run",
+                ]
+            )
+            == 0
+        )
+        assert capsys.readouterr().out == "['--strict', '-o', 'x', '--', 'run']\n"
+        with pytest.raises(SystemExit):
+            main(["compat", "walk", str(path)])
+        with pytest.raises(SystemExit):
+            main(["compat", "run", "--strikt", str(path)])
+        assert main(["compat", "run", "--target", "uff@tensorrt-99", str(path)]) == 1
+        capsys.readouterr()
+
+    def test_json(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert (
+            main(
+                [
+                    "compat",
+                    "run",
+                    "--json",
+                    str(script(tmp_path, "print('talk')\nraise ValueError('no')\n")),
+                    "a",
+                ]
+            )
+            == 1
+        )
+        captured = capsys.readouterr()
+        report = json.loads(captured.out)
+        assert (report["arguments"], report["exit_code"]) == (["a"], 1)
+        assert [d["code"] for d in report["diagnostics"]] == ["P126"] and "talk" in captured.err
+
+    def test_convert_to_uff(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        config = script(
+            tmp_path,
+            GRAPH
+            + "if __name__ == '__main__': graph.write(__import__('sys').argv[1])\ndef preprocess(graph): [].remove(2)\n",
+        )
+        model = str(tmp_path / "m.pb")
+        assert main(["compat", "run", str(config), model]) == 0
+        assert convert_to_uff.main([model, "-l"]) == 0
+        assert capsys.readouterr().out.splitlines() == ['1 Placeholder: "x"', '2 Relu: "N/a"', '3 Tanh: "y"']
+        assert (
+            convert_to_uff.main(
+                [model, "-O", "-1", "--write_preprocessed", "-I", "N/a,,float32,1,3", "-d", "-t"]
+            )
+            == 0
+        )
+        assert [node.id for node in read_uff(tmp_path / "m.uff").nodes] == ["y", "N/a", "MarkOutput_0"]
+        assert (tmp_path / "m.pbtxt").exists() and (tmp_path / "m_preprocessed.pb").exists()
+        assert "inputs: N/a; outputs: y" in capsys.readouterr().err
+        assert convert_to_uff.main([model, "-q", "-o", str(tmp_path / "n.any"), "--output-node", "2"]) == 0
+        assert capsys.readouterr() == ("", "") and (tmp_path / "n.uff").exists()
+        assert convert_to_uff.main([model, "-p", str(config)]) == 1
+        assert "P126]: the script failed: ValueError" in capsys.readouterr().err
+        assert convert_to_uff.main([str(tmp_path / "nonesuch.pb")]) == 1
+        assert "E101" in capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            convert_to_uff.main([])
