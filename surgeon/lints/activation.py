@@ -18,39 +18,54 @@ _MOVING = frozenset({*_JOINS, "Reshape", "Squeeze", "ExpandDims", "Transpose", "
 _ACTIVATIONS = ("Sigmoid", "Softmax")
 
 
+_CONVERTING = ("confSigmoid", "scoreConverter", "score_activation")
+"""Fields by which a plugin converts scores itself; 0 where it does not."""
+
+_PORTS = ("conf", "scores")
+
+
 def check(context: LintContext) -> Iterator[Diagnostic]:
-    for node in context.of_op("NMS_TRT"):
-        scores = context.port(node, "conf")
-        if scores is None:
-            continue
-        sources = _sources(context, scores)
-        active = [source for source in sources if source.op in _ACTIVATIONS]
-        asked = node.attrs.get("confSigmoid")
-        if asked == 1 and active:
-            message = (
-                f"'{node.name}' (NMS_TRT) has confSigmoid 1, and its scores come from '{active[0].name}' "
-                f"({active[0].op})"
-            )
-            yield Diagnostic(
-                CODE,
-                f"{message}; they would be activated twice",
-                node.name,
-                ("scores then lie between 0.5 and 0.73, and no threshold holds",),
-                ("write 'confSigmoid: 0', or take the scores before the activation",),
-            )
-        elif asked == 0 and sources and not active:
-            message = (
-                f"'{node.name}' (NMS_TRT) has confSigmoid 0, and its scores come from '{sources[0].name}' "
-                f"({sources[0].op})"
-            )
-            yield Diagnostic(
-                CODE,
-                f"{message}, which is not an activation; expected scores from 0 to 1",
-                node.name,
-                (),
-                ("write 'confSigmoid: 1' where they are logits",),
-                Severity.WARNING,
-            )
+    for node in context.nodes:
+        field = next((name for name in _CONVERTING if name in node.attrs), None)
+        if field is not None and node.op in context.catalog:
+            yield from _check(context, node, field)
+
+
+def _check(context: LintContext, node: Node, field: str) -> Iterator[Diagnostic]:
+    ports = (context.port(node, name) for name in _PORTS)
+    scores = next((ref for ref in ports if ref is not None), None)
+    if scores is None:
+        return
+    sources = _sources(context, scores)
+    active = [source for source in sources if source.op in _ACTIVATIONS]
+    asked = node.attrs.get(field)
+    if not isinstance(asked, int):
+        return
+    if asked and active:
+        message = (
+            f"'{node.name}' ({node.op}) has {field} {asked}, and its scores come from '{active[0].name}' "
+            f"({active[0].op})"
+        )
+        yield Diagnostic(
+            CODE,
+            f"{message}; they would be activated twice",
+            node.name,
+            ("scores then lie between 0.5 and 0.73, and no threshold holds",) if asked == 1 else (),
+            (f"write '{field}: 0', or take the scores before the activation",),
+        )
+    elif asked == 0 and sources and not active:
+        message = (
+            f"'{node.name}' ({node.op}) has {field} 0, and its scores come from '{sources[0].name}' "
+            f"({sources[0].op})"
+        )
+        yield Diagnostic(
+            CODE,
+            f"{message}, which is not an activation; expected scores from 0 to 1",
+            node.name,
+            (),
+            (f"write '{field}: 1' where they are logits",),
+            Severity.WARNING,
+        )
 
 
 def _sources(context: LintContext, ref: Ref) -> list[Node]:

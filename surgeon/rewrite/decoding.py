@@ -70,6 +70,8 @@ class Decoding:
 
     nodes: frozenset[str] = frozenset()
     """All nodes that decode (membership only)."""
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """The constants by which boxes are decoded and clipped, by what they do, such as ``shift_x``."""
     variants: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
     """What the constants would hold if a rule of the plugins that make the anchors were changed.
 
@@ -101,6 +103,7 @@ class Decoding:
             encodings=names.get(self.encodings, self.encodings),
             scores=names.get(self.scores, self.scores),
             nodes=frozenset(names.get(name, name) for name in self.nodes),
+            constants={role: names.get(name, name) for role, name in self.constants.items()},
             variants={
                 rule: {names.get(name, name): value for name, value in constants.items()}
                 for rule, constants in self.variants.items()
@@ -215,6 +218,11 @@ def with_decoding(
         variants = _variants(builder, made, clips="clip" in rules, drops="drops_empty" in rules)
         decoding = replace(decoding, makers=tuple(replaced), variants=variants)
     return Rendering(kept, redirected, (shown,), decoding, by_plugin, wanted == "auto", tuple(replaced))
+
+
+def _is_geometry(role: str) -> bool:
+    """Return whether a constant places boxes, and does not just drop those without an area."""
+    return not role.startswith(("has_", "kept", "dropped"))
 
 
 def _variants(
@@ -394,6 +402,7 @@ class _Builder:
     given: Mapping[str, NodeSpec]
     window: Window = PICTURE
     made: dict[str, NodeSpec] = field(default_factory=dict)
+    constants: dict[str, str] = field(default_factory=dict)
 
     @property
     def plugin(self) -> NodeSpec:
@@ -525,7 +534,14 @@ class _Builder:
         )
         first_scores = self._name("scores") if drops else ""
         return {**self.made, self.name: plugin}, Decoding(
-            self.name, anchors, encodings, first_scores, clips, self.window, nodes=frozenset(self.made)
+            self.name,
+            anchors,
+            encodings,
+            first_scores,
+            clips,
+            self.window,
+            nodes=frozenset(self.made),
+            constants={role: name for role, name in self.constants.items() if _is_geometry(role)},
         )
 
     def _ports(self) -> tuple[str, ...]:
@@ -597,7 +613,8 @@ class _Builder:
         array = np.asarray(number, np.float32)
         array = array[0] if array.ndim and np.all(array == array[0]) else array
         tensor = TensorValue.of(array.reshape(-1, 1, 1) if array.ndim else array, DType.FLOAT32)
-        return self._put(name, op, (value, self._constant(f"{name}/by", tensor)))
+        self.constants[name] = self._constant(f"{name}/by", tensor)
+        return self._put(name, op, (value, self.constants[name]))
 
     def _constant(self, name: str, value: TensorValue) -> str:
         return self._put(name, "Const", (), attrs={"dtype": DType.FLOAT32, "value": value}, spec=value.spec)

@@ -134,12 +134,17 @@ def compare_anchors(
 
 
 def compare_decoding(
-    graphs: GraphPair, decoder: DecodedInFront, record: RunRecord, limits: Limits
+    graphs: GraphPair,
+    decoder: DecodedInFront,
+    record: RunRecord,
+    limits: Limits,
+    changed: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> list[Comparison]:
     """Compare the boxes that are decoded in front of the plugin with what the original's encodings and
     anchors give by the formula, box by box, and the scores of dropped boxes.
 
     The encodings are put in a second time, ten times as large, so that many boxes reach over the edges.
+    ``changed`` are other values of constants that decode, by name.
     """
     assert graphs.family is not None and graphs.plugin is not None
     anchors = dict.fromkeys(
@@ -161,7 +166,7 @@ def compare_decoding(
         for rule in graphs.counterfactuals_of([decoder.decoding.node])
         if rule.name in decoder.decoding.variants
     ]
-    return compare_decoded(decoder, given, limits, subject, record.name, rules)
+    return compare_decoded(decoder, given, limits, subject, record.name, rules, changed)
 
 
 def compare_decoded(
@@ -171,6 +176,7 @@ def compare_decoded(
     subject: str,
     picture: str,
     rules: Sequence[Counterfactual] = (),
+    changed: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> list[Comparison]:
     """Compare what is decoded of encodings, scores and anchors, by port, with the formula.
 
@@ -180,12 +186,12 @@ def compare_decoded(
     for name, factor in ((subject, 1), (f"{subject}, encodings times {_WIDER}", _WIDER)):
         fed = {**given, "loc": np.float32(factor) * given["loc"]}
         boxes, dropped = decoder.expected(fed)
-        made = decoder.run(fed)
+        made = decoder.run(fed, changed=changed)
         tolerance, decoded = limits.tolerances.box, decoder.taken(made)
         comparison = compare_tensors(name, picture, boxes, decoded, tolerance, relative=False)
         for rule in rules if comparison.outcome is Outcome.FAILED else ():
-            changed = decoder.taken(decoder.run(fed, rule.name))
-            then = compare_tensors(name, picture, boxes, changed, tolerance, relative=False)
+            exact = decoder.taken(decoder.run(fed, rule.name, changed))
+            then = compare_tensors(name, picture, boxes, exact, tolerance, relative=False)
             if then.outcome is Outcome.PASSED:
                 comparison = _excused(comparison, rule, limits)
                 break

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
@@ -59,14 +60,21 @@ class DecodedInFront:
                 nodes.append(replace(node, inputs=(*first, *node.inputs[1:]), control=()))
         return TensorFlowRunner(self.graph.replace(nodes, ()), [self.inputs[port] for port in entries])
 
-    def run(self, given: Mapping[str, np.ndarray], rule: str = "") -> dict[str, np.ndarray]:
+    def run(
+        self,
+        given: Mapping[str, np.ndarray],
+        rule: str = "",
+        changed: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> dict[str, np.ndarray]:
         """Return what the plugin reads by port, of what it would have read where it decoded boxes itself.
 
-        With ``rule``, constants hold what they would with that rule of the anchors' plugins changed.
+        With ``rule``, constants hold what they would with that rule of the anchors' plugins changed;
+        ``changed`` are other values of constants by name.
         """
         entries = self.entries
         feeds = {Ref(self.graph.free_name(f"{name}/fed")): given[port] for port, name in entries.items()}
-        constants = {Ref(name): value for name, value in self.decoding.variants.get(rule, {}).items()}
+        others = {**self.decoding.variants.get(rule, {}), **changed}
+        constants = {Ref(name): value for name, value in others.items()}
         fetched = self._runner.fetch([self.inputs[port] for port in entries], feeds | constants)
         values = {str(ref): value for ref, value in fetched.items()}
         prior = self.graph[self.inputs["prior"].node].attrs["value"]

@@ -11,13 +11,14 @@ import numpy as np
 
 from surgeon.catalog import FieldSpec, PluginSpec
 from surgeon.diagnostics import SurgeonError
-from surgeon.graph import Node
+from surgeon.graph import Node, TensorValue
 from surgeon.runners.detections import Detections
 from surgeon.runners.references import Fields
 from surgeon.stages import tell_stage
 from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.compare_each import (
     compare_anchors,
+    compare_decoding,
     compare_plugin,
     compare_region,
     given_to_plugin,
@@ -71,7 +72,34 @@ def measure_power(
                 records.sort(key=partial(_is_not, noticed))
             if changes or isinstance(value, str | bytes):
                 found.append(FieldPower(node.name, node.op, field.name, value, tuple(changes)))
-    return tuple(found)
+    return (*found, *_power_of_decoding(graphs, picture, limits))
+
+
+def _power_of_decoding(graphs: GraphPair, picture: RunRecord, limits: Limits) -> Iterator[FieldPower]:
+    """Change every constant that decodes boxes in front of the plugin a little, and yield what notices.
+
+    Those that are added or subtracted move by a share of the picture, the others by one of themselves.
+    """
+    decoder, plugin = graphs.decoder, graphs.plugin
+    if decoder is None or plugin is None:
+        return
+    for role, name in decoder.decoding.constants.items():
+        tell_stage("measuring the power", f"{plugin.name}.decode.{role}")
+        constant = decoder.graph[name].attrs["value"]
+        assert isinstance(constant, TensorValue)
+        value = constant.array()
+        changes: list[tuple[str, str]] = []
+        for step in (-STEP, STEP):
+            added = any(decoder.graph[reader].op in _ADDING for reader in decoder.graph.readers[name])
+            other = value + np.float32(step) if added else value * np.float32(1 + step)
+            compared = compare_decoding(graphs, decoder, picture, limits, {name: other})
+            changed = f"{'plus' if added else 'times'} {step if added else 1 + step:g}"
+            changes.append((changed, picture.name if _fails(compared) else ""))
+        shown = float(value) if value.size == 1 else f"{value.size} numbers"
+        yield FieldPower(plugin.name, plugin.op, f"decode.{role}", shown, tuple(changes))
+
+
+_ADDING = ("Add", "AddV2", "Sub")
 
 
 def _comparison(

@@ -524,14 +524,41 @@ def test_an_unknown_size_of_the_input_is_the_first_thing_named(zoo_ssd: Zoo) -> 
     assert "error[D115]" in message and "error[D113]" in message
 
 
-def test_soft_suppression_is_refused(zoo_ssd: Zoo) -> None:
-    graph = load(zoo_ssd("2019"))
-    changes: dict[str, Node] = {}
-    added = constant("sigma", 0.5, DType.FLOAT32)
-    for node in graph:
-        if node.op == "NonMaxSuppressionV5":
-            changes[node.name] = replace(node, inputs=(*node.inputs[:5], Ref("sigma")))
-    assert "soft suppression" in refused(edited(graph, changes, added))
+LOOP = "Postprocessor/BatchMultiClassNonMaxSuppression/map/while"
+SIGMA = f"{LOOP}/MultiClassNonMaxSuppression/non_max_suppression_with_scores/soft_nms_sigma"
+
+
+def soft(graph: Graph) -> Graph:
+    """Return a graph of 2019 that lowers the scores of overlapping boxes."""
+    sigma = TensorValue.of(0.5, DType.FLOAT32)
+    return edited(graph, {SIGMA: graph[SIGMA].with_attr("value", sigma)})
+
+
+def agnostic(graph: Graph) -> Graph:
+    """Return a graph of 2019 of one class that takes the best class of a box before suppression."""
+    inside, node = graph[SIGMA].control, graph[f"{LOOP}/Reshape_1"]
+    axis = replace(constant("axis", [1], DType.INT32), control=inside)
+    best = Node("best", "Max", (node.inputs[0], Ref("axis")), attrs={"T": DType.FLOAT32, "keep_dims": True})
+    return edited(graph, {node.name: replace(node, inputs=(Ref("best"), *node.inputs[1:]))}, axis, best)
+
+
+@pytest.mark.parametrize(("change", "field"), [(soft, "softSigma"), (agnostic, "classAgnostic")])
+def test_what_the_plugin_cannot_do_is_left_to_the_native_one(
+    zoo_ssd: Zoo, change: Callable[[Graph], Graph], field: str
+) -> None:
+    graph = change(load(zoo_ssd("2019", classes=1, height=96, width=96, depth_multiplier=0.125)))
+    made = surgeon.init(graph)
+    assert not made.diagnostics and made.recipe.suppression == "native"
+    assert "decode:" not in made.text and "topK" not in made.text
+    found = surgeon.check(made.recipe, graph)
+    assert (
+        not found.errors and not found.warnings and found.plan is not None and found.plan.result is not None
+    )
+    node = found.plan.result["NMS"]
+    assert node.op == "SurgeonDetection" and node.attrs[field]
+    pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
+    verified = surgeon.verify(made.recipe, graph)
+    assert verified.passed and verified.excuses == {} and verified.literals == ()
 
 
 def test_an_unknown_preprocessing_is_left_out_with_a_warning(zoo_ssd: Zoo) -> None:

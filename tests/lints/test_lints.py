@@ -420,6 +420,51 @@ def test_generated_detectors_are_clean(
     assert find_problems(made.result, load_target(target), catalog, made.image) == ()
 
 
+NATIVE = (
+    "classes: 3, background: 0, shareLocation: 1, coding: 1, scoreConverter: {}, scoreScale: 1.0, "
+    "scoreThreshold: 0.5, scoreAtLeast: 0, iouThreshold: 0.5, softSigma: 0.0, classAgnostic: 0, maxPerClass: 20, "
+    "maxTotal: 20, clip: 1, dropEmpty: 1"
+)
+EFFICIENT = (
+    "score_threshold: 0.5, iou_threshold: 0.5, max_output_boxes: 20, background_class: 0, score_activation: {}, "
+    "class_agnostic: 0, box_coding: 0"
+)
+
+
+@pytest.mark.parametrize(
+    ("node", "field", "target"),
+    [
+        (f"NMS = SurgeonDetection(loc, conf, prior) {{{NATIVE}}}", "scoreConverter", "uff@tensorrt-8.5"),
+        (
+            f"NMS = SurgeonDetectionDynamic(loc, conf, prior) {{{NATIVE}}}",
+            "scoreConverter",
+            "onnx@tensorrt-8.5",
+        ),
+        (f"NMS = EfficientNMS_TRT(loc, conf) {{{EFFICIENT}}}", "score_activation", "onnx@tensorrt-8.5"),
+    ],
+)
+def test_every_plugin_that_converts_scores_is_looked_at(
+    detector: Callable[..., str],
+    lint: Callable[..., Sequence[Diagnostic]],
+    node: str,
+    field: str,
+    target: str,
+) -> None:
+    """L115 goes by the plugin's own field."""
+    active = "".join(f"S{n} = Sigmoid(C{n}) {{T: float32}}\n" for n in range(3)).rstrip()
+
+    def found(value: int, **options: str) -> list[str]:
+        head, _, _ = detector(**options).rpartition("NMS = ")
+        filled = node.replace("{}", str(value))
+        return [each.message for each in lint(head + filled + "\n", target) if each.code == "L115"]
+
+    (twice,) = found(1, before=active, scores="S0, S1, S2")
+    assert f"{field} 1" in twice and "activated twice" in twice
+    (never,) = found(0)
+    assert f"{field} 0" in never and "is not an activation" in never
+    assert found(1) == [] and found(0, before=active, scores="S0, S1, S2") == []
+
+
 def test_errors_come_first_and_many_findings_are_counted(lint: Callable[..., Sequence[Diagnostic]]) -> None:
     lines = [
         "outputs: " + ", ".join(f"y{i}" for i in range(14)) + ", z",

@@ -62,6 +62,20 @@ def test_fields_of_the_plugin_are_exercised_as_before(found: Verification) -> No
     }
 
 
+def test_every_constant_that_decodes_is_exercised(found: Verification) -> None:
+    own = {
+        each.field.removeprefix("decode."): each for each in found.power if each.field.startswith("decode.")
+    }
+    assert set(own) == {
+        *(f"{what}_{axis}" for what in ("shift", "centre") for axis in "xy"),
+        *(f"{what}_{side}" for what in ("growth", "half") for side in "wh"),
+        *(f"{corner}/beyond" for corner in ("xmin", "ymin", "xmax", "ymax")),
+    }
+    for name, each in own.items():
+        assert [noticed for _, noticed in each.changes] == ["made, seed 0"] * 2, name
+    assert own["centre_x"].changes[0][0] == "plus -0.002" and own["shift_x"].changes[1][0] == "times 1.002"
+
+
 def test_the_plugin_alone_is_not_exact_there(model: Path) -> None:
     plugin = surgeon.verify("ssd", model, decode="plugin")
     assert not plugin.passed and set(plugin.excuses) == {"clip-first"}
@@ -100,6 +114,7 @@ def test_a_window_of_other_numbers_is_followed(zoo_graph, edit) -> None:
     cut = edit.graph(zoo_graph("2017"), {"Postprocessor/Const": edit.value(WINDOW)})
     found = surgeon.verify("ssd", cut)
     assert found.passed and found.excuses == {} and not surgeon.check("ssd", cut).warnings
+    assert {"NMS.decode.xmin/scaled", "NMS.decode.ymax/moved"} < {f"{e.node}.{e.field}" for e in found.power}
     assert {f"{each.node}.{each.field}" for each in found.power if not each.exercised} == {
         *("concat_box_loc.ignoreBatch", "concat_box_conf.ignoreBatch"),
         *("NMS.isBatchAgnostic", "NMS.scoreBits"),

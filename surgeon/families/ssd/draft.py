@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.display import plural
 from surgeon.families.context import Derivation, DerivationContext, input_spec
 from surgeon.families.family import BY_HAND, Draft, DraftOptions
@@ -120,8 +120,6 @@ def check_parts(detector: SingleShotDetector) -> None:
             ),
             *(replace(each, severity=Severity.ERROR) for each in found),
         )
-    for _, difference, finding in differences(detector.postprocessing, ("class_agnostic", "soft_sigma")):
-        raise error("D147", f"{difference}, which NMS_TRT cannot do", where, finding.evidence, BY_HAND)
 
 
 def fit_labels(
@@ -284,7 +282,7 @@ class _RecipeWriter:
             "summary": Item(self.summary),
             "outputs": Item([nms], (rows,)),
             "anchors": Item(how, (made,)),
-            "decode": self._decode(),
+            **self._choices(),
             "nodes": Item(self._nodes(derived), spaced=True),
             "namespaces": Item(self._namespaces(), spaced=True),
             "steps": Item(self._steps(), spaced=True),
@@ -298,6 +296,28 @@ class _RecipeWriter:
         engine = {"precision": "fp16", "max_batch": dims[0] or 1, "workspace": "1GiB"}
         block["engine"] = Item(engine, ("not from the graph: how an engine is built",), spaced=True)
         return block
+
+    def _choices(self) -> dict[str, Item]:
+        """Return the recipe's key ``suppression``, where no NMS_TRT will do, else its key ``decode``."""
+        if not self._lacking:
+            return {"decode": self._decode()}
+        return {"suppression": Item("native", ("SurgeonDetection in the place of NMS_TRT", *self._lacking))}
+
+    @cached_property
+    def _lacking(self) -> tuple[str, ...]:
+        """What the graph does that NMS_TRT cannot do, whatever its fields are."""
+        found = differences(self.detector.postprocessing, ("class_agnostic", "soft_sigma"))
+        return tuple(f"{difference}: {finding.evidence[0]}" for _, difference, finding in found)
+
+    @cached_property
+    def _nms_fields(self) -> Mapping[str, tuple[Any, str]]:
+        """The fields of NMS_TRT; those alone that SurgeonDetection takes over where it stands in."""
+        if not self._lacking:
+            return NMS_FIELDS
+        without = {"topK", "inputOrder"}
+        if self.detector.soft_sigma.value > 0:
+            without.add("nmsThreshold")  # TensorFlow drops no box by it then
+        return {key: value for key, value in NMS_FIELDS.items() if key not in without}
 
     def _decode(self) -> Item:
         """Return the recipe's key ``decode``, with what the graph does to boxes before suppression."""
@@ -357,7 +377,7 @@ class _RecipeWriter:
                 "fields": Item(
                     {
                         key: self._field(derived, NMS, key, value, why)
-                        for key, (value, why) in NMS_FIELDS.items()
+                        for key, (value, why) in self._nms_fields.items()
                     }
                 ),
             },
@@ -415,6 +435,8 @@ class _RecipeWriter:
         }
 
     def _suppression(self) -> tuple[str, ...]:
+        if self._lacking:
+            return ("its fields are those of SurgeonDetection, which takes all others from the graph",)
         if self._decode().value == "plugin":
             return ("decodes boxes, and suppresses overlapping ones class by class",)
         return ("suppresses overlapping boxes class by class; the fields say how boxes are encoded",)
