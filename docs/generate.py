@@ -141,6 +141,7 @@ def cli() -> str:
     ]
     for name in verbs():
         sub = below.choices[name]
+        sub.finish()
         positionals = [a for a in sub._actions if not a.option_strings]
         options = [
             a for a in sub._actions if a.option_strings and a.dest not in ("help", "json", "quiet", "verbose")

@@ -262,6 +262,12 @@ class PluginSpec(Displayed):
         :meth:`complete`, C109 for inputs that do not fit, C111 where the plugin's own file fails.
         """
         values = self.complete({key: value for key, value in fields.items() if key in self.fields})
+        return self.specs_of_complete(values, inputs)
+
+    def specs_of_complete(
+        self, values: Mapping[str, object], inputs: Sequence[TensorSpec]
+    ) -> tuple[TensorSpec, ...]:
+        """Return what :meth:`output_specs` does for fields that :meth:`complete` has returned."""
         self._check_inputs(inputs)
         ports = self.output_ports(values)
         module = self.code("shape")

@@ -84,7 +84,7 @@ class Reference:
         complete = self.plugin.complete(
             {key: value for key, value in fields.items() if key in self.plugin.fields}
         )
-        specs = self.plugin.output_specs(complete, [_spec(array) for array in inputs])
+        specs = self.plugin.specs_of_complete(complete, [_spec(array) for array in inputs])
         with np.errstate(all="ignore"):
             outputs = self.plugin.call(
                 self.module, lambda: tuple(self.module.run(complete, inputs, frozenset(changes)))

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import ModuleType
 
 from surgeon.cli import console
@@ -72,12 +73,16 @@ def parser() -> FrontPage:
     below = top.add_subparsers(dest="verb", metavar="VERB", prog="surgeon", parser_class=Parser)
     for name, module in top.verbs.items():
         text = _EXAMPLE.sub("    ", (module.__doc__ or "").strip())
-        sub = below.add_parser(name, help=module.SUMMARY, description=text)
-        module.add_arguments(sub)
-        sub.set_defaults(run=module.run, wrong_usage=sub.error, **streams_of(module))
-        _add_shared(sub, argparse.SUPPRESS)
-        sub.usage = usage(sub).replace("%", "%%")
+        below.add_parser(name, help=module.SUMMARY, description=text, later=partial(_add_arguments, module))
     return top
+
+
+def _add_arguments(module: ModuleType, parser: Parser) -> None:
+    """Add what a verb takes to its parser."""
+    module.add_arguments(parser)
+    parser.set_defaults(run=module.run, wrong_usage=parser.error, **streams_of(module))
+    _add_shared(parser, argparse.SUPPRESS)
+    parser.usage = usage(parser).replace("%", "%%")
 
 
 def _add_shared(parser: argparse.ArgumentParser, default: object) -> None:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from surgeon.cli import console
+from surgeon.cli.usage import Parser
 from surgeon.optional import require
 
 NAME = "completion"
@@ -37,13 +38,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def complete(top: argparse.ArgumentParser) -> None:
+def complete(top: Parser) -> None:
     """Answer the shell that asks for completions, and end the process; do nothing where none asks."""
     if ASKED not in os.environ:
         return
     argcomplete = require("argcomplete", "completion")
     for parser in _parsers(top):
-        parser._mixing = True  # type: ignore[attr-defined]  # half a command line is no wrong usage
+        parser.finish()
+        parser._mixing = True  # half a command line is no wrong usage
         for action in parser._actions:
             names = _NAMES.get((parser.prog.rpartition(" ")[2], action.dest)) or _NAMES.get(("", action.dest))
             if names is not None:
@@ -51,7 +53,7 @@ def complete(top: argparse.ArgumentParser) -> None:
     argcomplete.autocomplete(top, always_complete_options="long")
 
 
-def _parsers(top: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+def _parsers(top: Parser) -> Iterator[Parser]:
     yield top
     for action in top._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -69,20 +69,29 @@ class Parser(argparse.ArgumentParser):
 
     Options may stand between the arguments. Wrong usage shows the verb's own usage, and the nearest spelling
     of what is not known; the exit code is 2. Where ``passes_on`` is set, what stands behind that many
-    arguments is not parsed, but given on as ``passed_on``.
+    arguments is not parsed, but given on as ``passed_on``. ``later`` adds the arguments when :meth:`finish`
+    is called: a command reads those of its own verb only.
     """
 
     passes_on = 0
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, later: Callable[[Parser], None] | None = None, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=Formatter, **options)
+        self._later = later
         self._mixing = False
         self._given: list[str] = []
+
+    def finish(self) -> None:
+        """Add the arguments that were left for later."""
+        later, self._later = self._later, None
+        if later is not None:
+            later(self)
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str], namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse arguments; exit with code 2 where one is wrong."""
+        self.finish()
         if self._mixing:
             return super().parse_known_args(args, namespace)
         own = self._own(args)

@@ -75,9 +75,9 @@ class TensorFlowRunner(Runner):
         if not fetches:
             return {}
         options = self._v1.RunOptions(timeout_in_ms=1000 * _TIMEOUT)
-        needed = _computed(self._graph, fetches, feeds)
-        given = {_name(ref): value.array() for ref, value in self._weights.items() if ref.node in needed}
-        given.update({_name(ref): value for ref, value in feeds.items() if ref.node in self._graph})
+        computed, fed = _computed(self._graph, fetches, feeds)
+        given = {_name(ref): value.array() for ref, value in self._weights.items() if ref.node in computed}
+        given.update({_name(ref): value for ref, value in feeds.items() if ref in fed})
         try:
             with quiet():
                 values = self._session.run([_name(ref) for ref in fetches], given, options=options)
@@ -131,18 +131,24 @@ def _weight(node: Node) -> TensorRef | None:
     return None
 
 
-def _computed(graph: Graph, fetches: Iterable[Ref], feeds: Collection[Ref]) -> set[str]:
-    """Return the nodes that compute ``fetches`` from ``feeds``; membership only."""
+def _computed(graph: Graph, fetches: Iterable[Ref], feeds: Collection[Ref]) -> tuple[set[str], set[Ref]]:
+    """Return the nodes that compute ``fetches`` from ``feeds``, and the feeds that they read; membership
+    only.
+    """
     computed: set[str] = set()
+    read: set[Ref] = set()
     waiting = list(fetches)
     while waiting:
         ref = waiting.pop()
-        if ref in feeds or ref.node in computed:
+        if ref in feeds:
+            read.add(ref)
+            continue
+        if ref.node in computed:
             continue
         computed.add(ref.node)
         node = graph[ref.node]
         waiting += [*node.inputs, *map(Ref, node.control)]
-    return computed
+    return computed, read
 
 
 def _loadable(graph: Graph, fetches: Sequence[Ref]) -> Graph:

@@ -11,9 +11,9 @@ import numpy as np
 
 from surgeon.catalog.reference import Counterfactual
 from surgeon.diagnostics import SurgeonError
-from surgeon.graph import DType, Graph, Node, Ref
+from surgeon.graph import Node, Ref
 from surgeon.graph.op_sets import PLACEHOLDERS
-from surgeon.runners.references import Fields, ReferenceRunner
+from surgeon.runners.references import Execution, Fields
 from surgeon.runners.tensorflow import Arrays
 from surgeon.stages import tell_stage
 from surgeon.verification.compare_detections import compare_detections
@@ -324,14 +324,15 @@ def _against(
     """
     subject = name or str(region.replaced)
     try:
-        graph = graphs.runner.graph
-        runner = ReferenceRunner(_cut_out(graph, region, given, fields), graphs.catalog, list(region.outputs))
-        run = runner.execute({_entry(graph, ref): value for ref, value in given.items()})
+        runner = graphs.region_runner(region, given)
+        fed = {graphs.entry(ref): value for ref, value in given.items()}
+        run = Execution(runner, fed, fields=fields)
+        values = {ref: run[ref] for ref in region.outputs}
     except SurgeonError as exc:
         return [TensorComparison(subject, record.name, Outcome.FAILED, exc.diagnostics[0].message)]
     found: list[Comparison] = []
     for ref, origin in region.outputs.items():
-        wanted, value = expected[origin], run[ref]
+        wanted, value = expected[origin], values[ref]
         if value.shape != wanted.shape and value.size == wanted.size and set(value.shape[2:]) <= {1}:
             # A plugin that flattens keeps the order of the numbers.
             wanted = wanted.reshape(value.shape)
@@ -343,26 +344,3 @@ def _against(
         else:
             found.append(compare_tensors(port, record.name, wanted, value, limits.tolerances.tensor))
     return found
-
-
-def _cut_out(graph: Graph, region: Region, given: Arrays, fields: Mapping[str, Fields]) -> Graph:
-    """Return the region as a graph of its own, with placeholders for what goes in."""
-    nodes = []
-    for node in graph:
-        if node.name in region.nodes:
-            node = replace(node, attrs=fields.get(node.name, node.attrs))
-            nodes.append(
-                node.with_inputs(
-                    tuple(_entry(graph, ref) if ref in region.fed else ref for ref in node.inputs), ()
-                )
-            )
-    entries = [
-        Node(_entry(graph, ref).node, "Placeholder", attrs={"dtype": DType.of(value.dtype)})
-        for ref, value in given.items()
-    ]
-    return graph.replace([*entries, *nodes], ())
-
-
-def _entry(graph: Graph, ref: Ref) -> Ref:
-    """Return the placeholder that stands for a tensor which goes in."""
-    return Ref(graph.free_name(f"{ref.node}/fed{ref.slot}"))

@@ -337,6 +337,36 @@ class GraphPair:
         reason = "" if known else "nothing in the original stands for what it gives"
         return Region(replaced, fed, known, frozenset(inside), reason)
 
+    def region_runner(self, region: Region, given: Arrays) -> ReferenceRunner:
+        """Return what runs a region alone, the same each time, with placeholders for what goes in.
+
+        Their types are those of ``given``. Raise SurgeonError as :class:`ReferenceRunner`.
+        """
+        if region not in self._region_runners:
+            graph = self.runner.graph
+            entries = [
+                Node(self.entry(ref).node, "Placeholder", attrs={"dtype": DType.of(value.dtype)})
+                for ref, value in given.items()
+            ]
+            nodes = [
+                node.with_inputs(
+                    tuple(self.entry(ref) if ref in region.fed else ref for ref in node.inputs), ()
+                )
+                for node in graph
+                if node.name in region.nodes
+            ]
+            alone = graph.replace([*entries, *nodes], ())
+            self._region_runners[region] = ReferenceRunner(alone, self.catalog, list(region.outputs))
+        return self._region_runners[region]
+
+    @cached_property
+    def _region_runners(self) -> dict[Region, ReferenceRunner]:
+        return {}
+
+    def entry(self, ref: Ref) -> Ref:
+        """Return the placeholder that stands for a tensor which goes into a region."""
+        return Ref(self.runner.graph.free_name(f"{ref.node}/fed{ref.slot}"))
+
     @cached_property
     def _needed(self) -> set[str]:
         return self.runner.graph.ancestors(ref.node for ref in self.runner.fetches)
