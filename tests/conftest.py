@@ -156,6 +156,39 @@ def zoo_ssd(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return generated
 
 
+@pytest.fixture(scope="session")
+def demo_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the recipe 'demo' that ``surgeon init`` writes for the demo model, with its labels, made once a session."""
+    from surgeon import init
+    from surgeon.zoo import demo
+
+    def write(part: Path) -> None:
+        authored = init(demo.model_path(), labels=demo.labels_path(), name="demo")
+        part.write_text(authored.text, encoding="utf-8")
+
+    return _made_once(_session_folder(tmp_path_factory, "demo") / "demo.yaml", write)
+
+
+@pytest.fixture(scope="session")
+def demo_onnx(tmp_path_factory: pytest.TempPathFactory, demo_recipe: Path) -> Callable[..., Path]:
+    """Give ``demo_onnx(**options) -> Path``: the demo model as an ONNX file, made once a session.
+
+    The options are those of ``surgeon.convert``. The files are shared: a test that changes one copies it first.
+    """
+    folder = _session_folder(tmp_path_factory, "demo")
+
+    def converted(**options: Any) -> Path:
+        from surgeon import convert
+        from surgeon.zoo import demo
+
+        name = f"demo-{hashlib.sha256(repr(sorted(options.items())).encode()).hexdigest()[:12]}.onnx"
+        return _made_once(
+            folder / name, lambda part: convert(demo_recipe, demo.model_path(), part, **options)
+        )
+
+    return converted
+
+
 FAKE_TENSORRT = Path(__file__).parent / "fakes"
 FAKE_MARKS = {"MarkOutput_0": [["NMS", [1, 4, 7]], ["NMS_1", [1, 1, 1]]]}
 

@@ -17,22 +17,12 @@ from surgeon.zoo import demo
 Run = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def demo_recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give the text of the recipe that is written for the demo."""
-    import surgeon
-
-    path = tmp_path_factory.mktemp("demo") / "ssd.yaml"
-    surgeon.init(demo.model_path(), path, labels=demo.labels_path())
-    return path.read_text()
-
-
 @pytest.fixture
-def work(fake: pytest.MonkeyPatch, tmp_path: Path, demo_recipe: str) -> Path:
+def work(fake: pytest.MonkeyPatch, tmp_path: Path, demo_recipe: Path) -> Path:
     """Give a working folder with the demo's recipe in it."""
     fake.setenv("FAKE_MARKS", json.dumps({"MarkOutput_0": [["NMS", [1, 100, 7]], ["NMS_1", [1, 1, 1]]]}))
     fake.chdir(tmp_path)
-    (tmp_path / "ssd.yaml").write_text(demo_recipe)
+    (tmp_path / "ssd.yaml").write_text(demo_recipe.read_text().replace("name: demo\n", "name: ssd\n"))
     return tmp_path
 
 

@@ -24,9 +24,8 @@ def closing(*descriptors: int):
 
 
 @pytest.mark.parametrize("closed", [(1,), (2,), (1, 2), (0, 1, 2)])
-def test_a_file_is_written_whatever_stream_is_closed(work: Path, closed: tuple[int, ...]) -> None:
-    done = subprocess.run([*SURGEON, *CONVERT, "apart.uff"], capture_output=True)
-    assert done.returncode == 0
+def test_a_file_is_written_whatever_stream_is_closed(run, work: Path, closed: tuple[int, ...]) -> None:
+    assert run(*CONVERT, "apart.uff").code == 0
     done = subprocess.run([*SURGEON, *CONVERT, "out.uff"], preexec_fn=closing(*closed))
     assert done.returncode == 0
     assert (work / "out.uff").read_bytes() == (work / "apart.uff").read_bytes()
@@ -63,12 +62,12 @@ def test_a_file_is_written_when_only_standard_error_is_gone(work: Path, gone: st
     assert done.returncode == 0 and (work / "out.uff").stat().st_size
 
 
-def test_a_pipe_as_output(work: Path) -> None:
-    assert subprocess.run([*SURGEON, *CONVERT, "apart.uff"], capture_output=True).returncode == 0
+def test_a_pipe_as_output(run, work: Path) -> None:
+    assert run(*CONVERT, "apart.uff").code == 0
     os.mkfifo("pipe.uff")
-    alone = subprocess.run([*SURGEON, *CONVERT, "pipe.uff"], capture_output=True, timeout=60)
-    assert alone.returncode == 1 and b"error[E105]: 'pipe.uff'" in alone.stderr
-    assert b"nothing reads from this pipe" in alone.stderr
+    alone = run(*CONVERT, "pipe.uff")
+    assert alone.code == 1 and "error[E105]: 'pipe.uff'" in alone.err
+    assert "nothing reads from this pipe" in alone.err
     reader = os.open("pipe.uff", os.O_RDONLY | os.O_NONBLOCK)
     read = subprocess.run([*SURGEON, *CONVERT, "pipe.uff"], capture_output=True, timeout=60)
     assert read.returncode == 0

@@ -11,10 +11,9 @@ from surgeon.zoo import demo
 Run = Callable[..., Any]
 
 
-def test_from_the_model_to_detections(tmp_path: Path, run: Run) -> None:
+def test_from_the_recipe_to_detections(tmp_path: Path, run: Run, demo_recipe: Path) -> None:
     model, picture = demo.model_path(), demo.picture_paths()[0]
-    recipe, file = tmp_path / "demo.yaml", tmp_path / "demo.onnx"
-    assert run("init", model, "-o", recipe, "--labels", demo.labels_path()).code == 0
+    recipe, file = demo_recipe, tmp_path / "demo.onnx"
     assert run("convert", recipe, model, "-o", file).code == 0
     done = run("run", file, picture, "-o", tmp_path / "found")
     assert done.code == 0 and len(list((tmp_path / "found").iterdir())) == 2

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import surgeon
 from surgeon.language import Image, ImageStep
 from surgeon.zoo import demo
 
@@ -86,9 +85,9 @@ def codes(ran: Any) -> list[str]:
     return [d["code"] for d in ran.json["diagnostics"]]
 
 
-def test_a_recipe_and_its_model(run, work: Path) -> None:
+def test_a_recipe_and_its_model(run, work: Path, demo_recipe: Path) -> None:
     pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
-    surgeon.init("model.pb", "demo.yaml", labels=demo.labels_path())
+    shutil.copy(demo_recipe, "demo.yaml")
     ran = run("run", "demo.yaml", "model.pb", "pictures", "-o", "found", "--threshold", "0.9")
     assert ran.code == 0, ran.err
     lines = ran.out.splitlines()

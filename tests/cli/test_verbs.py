@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import surgeon
 from surgeon.zoo import demo
 
 VERBS = [
@@ -271,9 +272,17 @@ def test_doctor_finds_a_broken_plugin_and_recipe(run, work: Path, own_plugins: P
     assert re.search(r"BROKEN +plugin Twice", ran.out) and re.search(r"BROKEN +recipe bad", ran.out)
 
 
-def test_demo(run, work: Path) -> None:
+def test_demo(run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("tensorflow", "PIL"):
         pytest.importorskip(module)
+    verified: list[surgeon.Verification] = []
+    verify = surgeon.verify
+
+    def once(*arguments: object, **options: object) -> surgeon.Verification:
+        verified.extend([] if verified else [verify(*arguments, **options)])
+        return verified[0]
+
+    monkeypatch.setattr(surgeon, "verify", once)
     ran = run("demo", "-o", "the demo")
     assert ran.code == 0 and "Postprocessor" in ran.out and re.search(r"end to end +passed", ran.out)
     made = sorted(p.name for p in (work / "the demo").iterdir())
@@ -294,7 +303,6 @@ def test_demo(run, work: Path) -> None:
 
 
 def test_demo_without_pillow_converts_and_says_what_is_missing(run, work: Path, monkeypatch) -> None:
-    import surgeon
     from surgeon.diagnostics import error
 
     def refused(*args: object, **kwargs: object) -> None:

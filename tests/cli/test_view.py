@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from detector_graphs import SMALL
 
 from surgeon.installation import install_command
 from surgeon.verification import Outcome, Tolerances, Verdict, Verification
@@ -202,15 +203,14 @@ def test_a_page_that_cannot_be_written_leaves_nothing(run, work: Path) -> None:
     assert not (work / "none").exists()
 
 
-def test_the_page_shows_a_verification_made_now(run, tmp_path: Path) -> None:
+def test_the_page_shows_a_verification_made_now(run, zoo_ssd: Callable[..., Path], tmp_path: Path) -> None:
     pytest.importorskip("tensorflow", reason="verifying runs TensorFlow")
     pytest.importorskip("PIL", reason="Pillow reads and writes pictures")
     from surgeon.zoo import demo
 
     page = tmp_path / "page.html"
-    ran = run(
-        "view", demo.model_path(), "ssd", "--html", page, "--verify", "--images", demo.picture_paths()[0]
-    )
+    model = zoo_ssd("2019", **SMALL)
+    ran = run("view", model, "ssd", "--html", page, "--verify", "--images", demo.picture_paths()[0])
     text = page.read_text()
     assert ran.code == 0 and "each alone" in text and "data:image/" in text and ">passed<" in text
     assert page.stat().st_size < 3_000_000

@@ -128,13 +128,11 @@ def found_by(
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recipe(demo_recipe: Path) -> Path:
     """Give the recipe that is written for the demo model."""
     pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
     pytest.importorskip("PIL", reason="Pillow reads and writes pictures")
-    path = tmp_path_factory.mktemp("demo") / "demo.yaml"
-    surgeon.init(demo.model_path(), path, labels=demo.labels_path())
-    return path
+    return demo_recipe
 
 
 def test_the_output_is_drawn_and_written(recipe: Path, tmp_path: Path) -> None:

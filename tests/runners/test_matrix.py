@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -56,12 +57,13 @@ class Work:
     original: list[Detections]
     info: RunInfo
     records: list[RunRecord]
+    demo_onnx: Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+def work(tmp_path_factory: pytest.TempPathFactory, demo_recipe: Path, demo_onnx: Callable[..., Path]) -> Work:
     folder = tmp_path_factory.mktemp("matrix")
-    surgeon.init(demo.model_path(), folder / "demo.yaml", labels=demo.labels_path())
+    shutil.copy(demo_recipe, folder / "demo.yaml")
     recipe, catalog = surgeon.load_recipe(folder / "demo.yaml"), surgeon.load_catalog()
     plan = surgeon.plan(recipe, demo.model_path())
     graphs = GraphPair(plan, recipe, catalog)
@@ -70,7 +72,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     records = list(recorder.taking(graphs.records(list(given_pictures(PICTURES))[:2], 0)))
     recorder.write(folder / "original.npz")
     references = ReferenceRunner.of_plan(plan, recipe, catalog)
-    return Work(folder, references, detected_by_tensorflow(), info, records)
+    return Work(folder, references, detected_by_tensorflow(), info, records, demo_onnx)
 
 
 def detected_by_tensorflow() -> list[Detections]:
@@ -85,11 +87,8 @@ def detected_by_tensorflow() -> list[Detections]:
     return detected
 
 
-def onnx(work: Work, batch: int | str) -> OnnxRuntimeRunner:
-    path = work.folder / f"{batch}.onnx"
-    if not path.exists():
-        surgeon.convert(work.folder / "demo.yaml", demo.model_path(), path, batch=batch)  # type: ignore[arg-type]
-    return OnnxRuntimeRunner(path)
+def onnx(work: Work, **options: int | str) -> OnnxRuntimeRunner:
+    return OnnxRuntimeRunner(work.demo_onnx(**options))
 
 
 def engine(work: Work) -> EngineRunner:
@@ -118,9 +117,9 @@ def engine(work: Work) -> EngineRunner:
 
 RUNNERS: Mapping[str, Callable[[Work], Runner]] = {
     "references": lambda work: work.references,
-    "ONNX Runtime": lambda work: onnx(work, 1),
-    "ONNX Runtime, batch of 4": lambda work: onnx(work, 4),
-    "ONNX Runtime, open batch": lambda work: onnx(work, "dynamic"),
+    "ONNX Runtime": lambda work: onnx(work),
+    "ONNX Runtime, batch of 4": lambda work: onnx(work, batch=4),
+    "ONNX Runtime, open batch": lambda work: onnx(work, batch="dynamic"),
     "engine": engine,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,15 @@ PICTURES = demo.picture_paths()[0].parent
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def files(
+    tmp_path_factory: pytest.TempPathFactory, demo_recipe: Path, demo_onnx: Callable[..., Path]
+) -> Path:
     """Give a folder with the demo model's recipe and its ONNX files: batch of one, open batch, native plugin nodes."""
     folder = tmp_path_factory.mktemp("onnx")
-    recipe, model = folder / "demo.yaml", demo.model_path()
-    surgeon.init(model, recipe, labels=demo.labels_path())
-    surgeon.convert(recipe, model, folder / "one.onnx")
-    surgeon.convert(recipe, model, folder / "open.onnx", batch="dynamic")
-    surgeon.convert(recipe, model, folder / "native.onnx", target="onnx@tensorrt-8.5", rendering="native")
+    shutil.copy(demo_recipe, folder / "demo.yaml")
+    shutil.copy(demo_onnx(), folder / "one.onnx")
+    shutil.copy(demo_onnx(batch="dynamic"), folder / "open.onnx")
+    shutil.copy(demo_onnx(target="onnx@tensorrt-8.5", rendering="native"), folder / "native.onnx")
     return folder
 
 
@@ -107,8 +109,8 @@ def test_onnx_runtime_refuses_an_operator_that_is_none(tmp_path: Path) -> None:
     assert caught.value.diagnostics[0].code == "V130"
 
 
-def test_a_fixed_batch_is_filled_up_and_cut_off(files: Path) -> None:
-    surgeon.convert(files / "demo.yaml", demo.model_path(), files / "four.onnx", batch=4)
+def test_a_fixed_batch_is_filled_up_and_cut_off(files: Path, demo_onnx: Callable[..., Path]) -> None:
+    shutil.copy(demo_onnx(batch=4), files / "four.onnx")
     four, one = OnnxRuntimeRunner(files / "four.onnx"), OnnxRuntimeRunner(files / "one.onnx")
     pictures = np.random.default_rng(0).random((3, 300, 300, 3), np.float32)
     found = four.run({"Input": pictures})["NMS"][..., 1:]

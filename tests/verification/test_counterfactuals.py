@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from detector_graphs import SMALL
 
 import surgeon
 from surgeon.catalog import load_catalog
@@ -50,7 +51,7 @@ def outputs(fields, inputs):
 @pytest.fixture(scope="module")
 def model(zoo_ssd: Callable[..., Path]) -> Path:
     """Give a generated detector that clips boxes before suppression, as no plugin does."""
-    return zoo_ssd("2018")
+    return zoo_ssd("2018", **{**SMALL, "depth_multiplier": 0.25})
 
 
 def verify(model: Path, plugins: Path, nms: str, most: int | None = None) -> Verification:

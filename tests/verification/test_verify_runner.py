@@ -73,10 +73,9 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+def case(tmp_path_factory: pytest.TempPathFactory, demo_recipe: Path) -> Case:
     folder = tmp_path_factory.mktemp("stored")
-    surgeon.init(demo.model_path(), folder / "demo.yaml", labels=demo.labels_path())
-    recipe = surgeon.load_recipe(folder / "demo.yaml")
+    recipe = surgeon.load_recipe(demo_recipe)
     graph, catalog = surgeon.load_graph(demo.model_path()), load_catalog()
     made = plan(recipe, graph, target=load_target("uff@tensorrt-8.5"), catalog=catalog)
     pictures = list(given_pictures(demo.picture_paths()[0].parent))[:2]

@@ -95,10 +95,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def surgeon(folder: Path, *arguments: str) -> str:
-    """Return what a verb prints, in a process that finds the toy family's distribution."""
+VERBS = """
+import contextlib, io, json, sys
+from surgeon.cli import main
+printed = []
+for command in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        code = main(command)
+    assert code == 0, (command, code, out.getvalue())
+    printed.append(out.getvalue())
+print(json.dumps(printed))
+"""
+
+
+def surgeon(folder: Path, *commands: list[str]) -> list[str]:
+    """Return what some verbs print, in a process that finds the toy family's distribution."""
     found = subprocess.run(
-        [sys.executable, "-m", "surgeon", *arguments],
+        [sys.executable, "-c", VERBS, json.dumps(commands)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(HERE)},
         capture_output=True,
@@ -107,17 +120,25 @@ def surgeon(folder: Path, *arguments: str) -> str:
         check=False,
     )
     assert found.returncode == 0, found.stderr + found.stdout
-    return found.stdout
+    printed: list[str] = json.loads(found.stdout)
+    return printed
 
 
 def test_a_family_of_another_package_goes_all_the_way(folder: Path) -> None:
     pytest.importorskip("tensorflow", reason="TensorFlow computes the original")
-    assert json.loads(surgeon(folder, "inspect", "toy.pb", "--json"))["family"] == "cells"
-    surgeon(folder, "init", "toy.pb", "-o", "toy.yaml", "--target", "onnx@tensorrt-10")
-    plan = json.loads(surgeon(folder, "plan", "toy.yaml", "toy.pb", "--json"))
+    inspected, _, planned, verified, _ = surgeon(
+        folder,
+        ["inspect", "toy.pb", "--json"],
+        ["init", "toy.pb", "-o", "toy.yaml", "--target", "onnx@tensorrt-10"],
+        ["plan", "toy.yaml", "toy.pb", "--json"],
+        ["verify", "toy.yaml", "toy.pb", "--images", "pictures", "--json"],
+        ["run", "toy.yaml", "toy.pb", "pictures/one.png", "-o", "out"],
+    )
+    assert json.loads(inspected)["family"] == "cells"
+    plan = json.loads(planned)
     fields = {each["field"]: each["value"] for each in plan["derivations"] if each["node"] == "NMS"}
     assert fields == {"classes": 2, "keep": 8, "threshold": pytest.approx(0.3), "iou": pytest.approx(0.4)}
-    verdict = json.loads(surgeon(folder, "verify", "toy.yaml", "toy.pb", "--images", "pictures", "--json"))
+    verdict = json.loads(verified)
     outcomes = {comparison["outcome"] for each in verdict["verdicts"] for comparison in each["comparisons"]}
     assert outcomes == {"passed"}
     assert {each["field"] for each in verdict["power"] if each["exercised"]} == {
@@ -126,6 +147,5 @@ def test_a_family_of_another_package_goes_all_the_way(folder: Path) -> None:
         "threshold",
         "iou",
     }
-    surgeon(folder, "run", "toy.yaml", "toy.pb", "pictures/one.png", "-o", "out")
     results = json.loads((folder / "out" / "detections.json").read_text())
     assert results["pictures"][0]["detections"]
