@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from detector_graphs import SMALL
 
 import surgeon
-from surgeon.zoo import demo
 
 VERBS = [
     "apply",
@@ -76,8 +76,8 @@ def test_inspect_json(run, work: Path) -> None:
     assert found["unsupported"][0]["ops"] == {"Cast": 1}
 
 
-def test_inspect_folds_what_lies_deeper(run, work: Path) -> None:
-    model = str(demo.model_path())
+def test_inspect_folds_what_lies_deeper(run, zoo_ssd: Callable[..., Path]) -> None:
+    model = zoo_ssd("2018", **SMALL)
     folded, opened = run("inspect", model).out, run("inspect", model, "--depth", "2").out
     assert "▸ FeatureExtractor" in folded and "▾" not in folded and "MobilenetV1" not in folded
     assert "▾ FeatureExtractor" in opened and "    ▸ MobilenetV1" in opened and "    image_tensor" in opened
@@ -101,9 +101,11 @@ def test_inspect_looks_into_one_namespace(run, work: Path) -> None:
     assert ran.code == 1 and "G110" in ran.err and "nearest: 'body'" in ran.err
 
 
-def test_the_tree_is_plain_where_the_terminal_is(run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tree_is_plain_where_the_terminal_is(
+    run, zoo_ssd: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("surgeon.cli.console.writes", lambda text: False)
-    out = run("inspect", str(demo.model_path()), "--depth", "2").out
+    out = run("inspect", zoo_ssd("2018", **SMALL), "--depth", "2").out
     assert "- FeatureExtractor" in out and "+ MobilenetV1" in out and "##########" in out and out.isascii()
 
 

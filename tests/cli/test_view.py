@@ -245,7 +245,9 @@ def test_the_files_for_model_explorer_are_written(run, work: Path) -> None:
     assert "error[E105]" in run("view", "small.pb", "--export", "small.pb").err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.exhaustive)]
+)
 def test_model_explorer_opens_in_the_browser_until_it_is_stopped(
     run, work: Path, viewers, browser, stopped, number: int
 ) -> None:
@@ -389,8 +391,13 @@ MOVES_ON = SERVER.replace("server = ", "serve = lambda port: ").replace("int(sys
 
 @pytest.mark.parametrize(
     ("status", "server"),
-    [(0, SERVER), (200, SERVER), (403, SERVER), (200, MOVES_ON), (403, MOVES_ON)],
-    ids=["silent", "open", "guarded", "open, moves on", "guarded, moves on"],
+    [
+        pytest.param(0, SERVER, id="silent"),
+        pytest.param(200, SERVER, id="open"),
+        pytest.param(403, SERVER, id="guarded", marks=pytest.mark.exhaustive),
+        pytest.param(200, MOVES_ON, id="open, moves on", marks=pytest.mark.exhaustive),
+        pytest.param(403, MOVES_ON, id="guarded, moves on"),
+    ],
 )
 def test_a_port_that_is_taken_while_the_viewer_starts_is_left_for_the_next(
     run, work: Path, viewers, browser, taken_meanwhile, status: int, server: str

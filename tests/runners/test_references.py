@@ -191,7 +191,7 @@ def test_a_rewritten_classifier_computes_what_the_original_does(catalog: Catalog
     )
 
 
-@pytest.mark.parametrize("date", ["2017", "2018", "2019"])
+@pytest.mark.parametrize("date", [pytest.param("2017", marks=pytest.mark.exhaustive), "2018", "2019"])
 def test_a_batch_gives_what_its_pictures_give_alone(
     zoo_ssd: Callable[..., Path], catalog: Catalog, date: str
 ) -> None:
