@@ -59,7 +59,7 @@ class Missing:
             ],
         )
 
-    __enter__ = __iter__ = __len__ = __bool__ = __float__ = _refuse
+    __enter__ = __fspath__ = __iter__ = __len__ = __bool__ = __float__ = _refuse
     __getitem__ = __setitem__ = __contains__ = __add__ = __radd__ = __mul__ = __rmul__ = __sub__ = _refuse
     __or__ = __and__ = __lshift__ = __rlshift__ = __truediv__ = __lt__ = __gt__ = __le__ = __ge__ = _refuse
 

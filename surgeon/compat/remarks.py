@@ -104,7 +104,8 @@ def refuse_if_strict() -> None:
 
 def _tell(diagnostic: Diagnostic) -> None:
     if _collected:
-        _collected[-1].append(diagnostic)
+        if diagnostic not in _collected[-1]:
+            _collected[-1].append(diagnostic)
         return
     text = "\n".join([f"[{diagnostic.code}] {diagnostic.message}", *diagnostic.notes, *diagnostic.help])
     if isinstance(diagnostic.where, Span):

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from surgeon.compat.edits import Edit, listening
 from surgeon.compat.installing import install
+from surgeon.compat.plugin_inputs import check_plugin_inputs
 from surgeon.compat.remarks import collecting, know_script, note, place_of, refuse_if_strict
 from surgeon.compat.stand_ins import standing_in
 from surgeon.compat.target import DEFAULT_TARGET, for_target
@@ -75,7 +77,9 @@ def _run(file: Path, arguments: Sequence[str]) -> int:
             return _exit_code(exc, file)
     if missing:
         note("P124", f"{_listed(missing)} stood in for, not installed", str(file))
-    if not edits.made and callable(names.get("preprocess")):
+    if edits.graph is not None:
+        check_plugin_inputs(edits.graph.as_graph_def())
+    elif callable(names.get("preprocess")):
         note(
             "P125",
             "the script defines 'preprocess', and edited no graph",
@@ -91,17 +95,17 @@ def _listed(names: Iterable[str]) -> str:
 
 
 class _Edits:
-    """Whether a script edited a graph."""
+    """The graph that a script edited last, if any."""
 
     def __init__(self) -> None:
-        self.made = 0
+        self.graph: Any = None
 
     def before(self, edit: Edit) -> None:
         """Take note of an edit."""
 
     def after(self, edit: Edit) -> None:
-        """Count an edit."""
-        self.made += 1
+        """Remember the graph."""
+        self.graph = edit.graph
 
 
 @contextmanager

@@ -35,10 +35,11 @@ class _Finder(MetaPathFinder, Loader):
         self, name: str, path: Sequence[str] | None = None, target: object = None
     ) -> ModuleSpec | None:
         outer = name.rpartition(".")[0]
-        if outer:
-            if not isinstance(sys.modules.get(outer), MissingModule):
-                return None
-        elif name in sys.stdlib_module_names or not _imported_by_script(self.folder):
+        if isinstance(sys.modules.get(outer), MissingModule):
+            return ModuleSpec(name, self, is_package=True)
+        if (outer and outer.partition(".")[0] != "tensorflow") or name in sys.stdlib_module_names:
+            return None
+        if not _imported_by_script(self.folder):
             return None
         return ModuleSpec(name, self, is_package=True)
 
@@ -57,17 +58,23 @@ class _Finder(MetaPathFinder, Loader):
 
 def _imported_by_script(folder: Path) -> bool:
     """Return whether a file in the script's folder imports, where it does not go on without the module."""
+    frame = _calling_frame()
+    if frame is None or not _is_in(frame.f_code.co_filename, folder):
+        return False
+    return frame.f_lineno not in _lines_that_may_fail(frame.f_code.co_filename)
+
+
+def _calling_frame() -> FrameType | None:
+    """Return the innermost frame that is neither here nor in Python's import system."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and (
-        frame.f_code.co_filename.startswith("<frozen importlib") or frame.f_code.co_filename == __file__
-    ):
+    while frame is not None and frame.f_code.co_filename.startswith((__file__, "<frozen importlib")):
         frame = frame.f_back
-    if frame is None:
-        return False
-    file = frame.f_code.co_filename
-    if "site-packages" in file or not Path(file).resolve().is_relative_to(folder):
-        return False
-    return frame.f_lineno not in _lines_that_may_fail(file)
+    return frame
+
+
+def _is_in(file: str, folder: Path) -> bool:
+    """Return whether a file is a script's own: in its folder, and in no installed package."""
+    return "site-packages" not in file and Path(file).resolve().is_relative_to(folder)
 
 
 @lru_cache(maxsize=32)
@@ -98,12 +105,14 @@ def standing_in(folder: Path) -> Iterator[list[str]]:
     TensorRT's states the version of the target. A library that ``ctypes`` cannot load is stood in for, too,
     with a note.
     """
-    finder = _Finder(folder.resolve())
+    own = folder.resolve()
+    finder = _Finder(own)
+    library, load = _library_class(own), ctypes.cdll.LoadLibrary
     sys.meta_path.append(finder)
     try:
         with (
-            mock.patch.object(ctypes, "CDLL", _loading(ctypes.CDLL)),
-            mock.patch.object(ctypes.cdll, "LoadLibrary", _loading(ctypes.cdll.LoadLibrary)),
+            mock.patch.object(ctypes, "CDLL", library),
+            mock.patch.object(ctypes.cdll, "LoadLibrary", lambda name: _loaded(own, load, name)),
         ):
             yield finder.found
     finally:
@@ -112,14 +121,23 @@ def standing_in(folder: Path) -> Iterator[list[str]]:
             del sys.modules[name]
 
 
-def _loading(load: Callable[..., Any]) -> Callable[..., Any]:
-    def loaded(name: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return load(name, *args, **kwargs)
-        except OSError as exc:
-            if script_place() is None:
-                raise
-            note("P121", f"the library '{name}' is not loaded: {exc}", script_place())
-            return Missing(str(name))
+def _library_class(folder: Path) -> type:
+    """Return a class like ``ctypes.CDLL``, for which other packages may take it."""
 
-    return loaded
+    class Loading(type):
+        def __call__(cls, name: Any, *args: Any, **kwargs: Any) -> Any:
+            return _loaded(folder, super().__call__, name, *args, **kwargs)
+
+    return Loading("CDLL", (ctypes.CDLL,), {})
+
+
+def _loaded(folder: Path, load: Callable[..., Any], name: Any, *args: Any, **kwargs: Any) -> Any:
+    """Return a library, or what stands in for one that a script itself loads and that cannot be loaded."""
+    try:
+        return load(name, *args, **kwargs)
+    except OSError as exc:
+        frame = _calling_frame()
+        if frame is None or not _is_in(frame.f_code.co_filename, folder):
+            raise
+        note("P121", f"the library '{name}' is not loaded: {exc}", script_place())
+        return Missing(str(name))

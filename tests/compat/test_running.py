@@ -83,6 +83,7 @@ def test_modules_that_are_not_installed_are_stood_in_for(tmp_path: Path) -> None
             """
 import ctypes, tensorrt as trt, pycuda.driver as cuda
 from nonesuch import thing
+import tensorflow.contrib.tensorrt as contrib
 import numba
 try:
     import nothing_like_it
@@ -101,6 +102,9 @@ def g():
     return 4
 assert f() + g() == 7 and trt.__version__.startswith("8.5")
 ctypes.CDLL("libnonesuch.so")
+class Library(ctypes.CDLL):
+    pass
+assert ctypes.CDLL(None)
 ctypes.cdll.LoadLibrary("libnonesuch.so")
 """,
         )
@@ -133,6 +137,18 @@ uff.from_tensorflow(graph, ["y"], output_filename=sys.argv[1], quiet=True)
         assert (tmp_path / f"{strict}.uff").exists() is not strict
     edits_only = text.replace("uff.from", "0 and uff.from")
     assert run_script(script(tmp_path, edits_only), ["m"], strict=True).code == 1
+
+
+def test_a_graph_that_is_neither_written_nor_converted_is_checked(tmp_path: Path) -> None:
+    text = (
+        GRAPH
+        + """
+graph.append(gs.create_plugin_node("NMS", op="NMS_TRT", inputs=["x"], inputOrder=[0, 1, 2]))
+graph.remove("y")
+"""
+    )
+    run = run_script(script(tmp_path, text))
+    assert (run.code, codes(run)) == (0, ["P118"])
 
 
 def test_a_preprocessor_is_sent_to_the_converter(tmp_path: Path) -> None:

@@ -253,7 +253,6 @@ class TestArguments:
             output_filename=str(tmp_path / "o.uff"),
             text=True,
             write_preprocessed=True,
-            out_filename="n",
         )
         assert (tmp_path / "o.uff").read_bytes() == kept
         assert 'operation: "Binary"' in (tmp_path / "o.pbtxt").read_text()
@@ -284,6 +283,11 @@ class TestArguments:
         for bad in ("q,,float32,1", "r,,float99,1", "r", "r,,float32,a"):
             with pytest.raises(SurgeonError, match="P112"):
                 uff.from_tensorflow(graph(*self.LINES), ["t"], quiet=True, input_node=[bad])
+
+    def test_a_keyword_that_is_none_is_told(self, tmp_path: Path, remarks: list[Diagnostic]) -> None:
+        uff.from_tensorflow(graph(*self.LINES), ["t"], quiet=True, out_filename=str(tmp_path / "n.uff"))
+        assert [d.code for d in remarks] == ["P127"] and not list(tmp_path.iterdir())
+        assert remarks[0].notes == ("nearest: 'output_filename'",)
 
     def test_a_preprocessor_runs_anew_each_time(self, tmp_path: Path) -> None:
         config = tmp_path / "config.py"
@@ -336,6 +340,10 @@ class TestRemarks:
         found["NMS"].input.append("Input")
         uff.from_tensorflow(found, ["NMS"], quiet=True)
         assert [d.code for d in remarks] == ["P118"]
+
+    def test_a_graph_that_is_only_written_is_checked(self, tmp_path: Path, remarks: list[Diagnostic]) -> None:
+        self.detector([1, 2, 0]).write(tmp_path / "m.pb")
+        assert [d.code for d in remarks] == ["P119"]
 
     def test_a_plugin_that_the_target_lacks_and_text_are_told(self, remarks: list[Diagnostic]) -> None:
         for target, codes in (("uff@tensorrt-5.0", ["P116"]), ("uff@tensorrt-8.5", ["P117"])):

@@ -13,6 +13,7 @@ from surgeon.compat.graphsurgeon import _utils
 from surgeon.compat.graphsurgeon.collapse import collapse
 from surgeon.compat.graphsurgeon.removal import exclusive_dependencies
 from surgeon.compat.messages import clean, copied_to, graphdef_class, is_graphdef, is_node, read_graphdef
+from surgeon.compat.plugin_inputs import check_plugin_inputs
 from surgeon.compat.remarks import remark, script_place
 from surgeon.diagnostics import error, nearest_note
 from surgeon.garbage import no_garbage_collection
@@ -87,7 +88,11 @@ class StaticGraph:
         self._refresh()
 
     def write(self, filepath: str | os.PathLike[str]) -> None:
-        """Write the graph as a binary GraphDef; raise SurgeonError E105 where it cannot be written."""
+        """Write the graph as a binary GraphDef, with warnings where its plugins get the wrong inputs.
+
+        Raise SurgeonError E105 where it cannot be written.
+        """
+        check_plugin_inputs(self._internal_graphdef)
         data = self._internal_graphdef.SerializeToString()
         with writing(filepath) as handle:
             handle.write(data)
@@ -121,7 +126,7 @@ class StaticGraph:
         out.
         """
         known = self.node_map
-        if any(clean(name) not in known for name in node.input):
+        if len(known) < len(self) and any(clean(name) not in known for name in node.input):
             known = {other.name: other for other in self}
         sources = [known.get(name) or known.get(clean(name)) for name in node.input]
         return [source for source in sources if source is not None]

@@ -15,12 +15,23 @@ from surgeon.compat.graphsurgeon.removal import exclusive_dependencies
 from surgeon.compat.lints import check_script_graph
 from surgeon.compat.messages import clean
 from surgeon.compat.preprocessing import preprocess
-from surgeon.compat.remarks import refuse_if_strict, script_place
+from surgeon.compat.remarks import refuse_if_strict, remark, script_place
 from surgeon.compat.talk import say
 from surgeon.compat.uff.walking import convert
 from surgeon.diagnostics import error, nearest_note
 from surgeon.formats.uff import UffModel, message_text, uff_to_bytes, write_uff
 from surgeon.graph import DType
+
+_KEYWORDS = (
+    "input_node",
+    "quiet",
+    "text",
+    "list_nodes",
+    "output_filename",
+    "write_preprocessed",
+    "debug_mode",
+    "return_graph_info",
+)
 
 
 @dataclass(frozen=True)
@@ -46,15 +57,25 @@ def from_tensorflow(
     ``preprocessor`` is a Python file with a function ``preprocess(dynamic_graph)``, which is run.
 
     ``output_filename`` names a file to write, ``text`` asks for its text form beside it, and
-    ``write_preprocessed`` for the graph before the conversion. ``input_node`` lists inputs to put in, each
-    ``NAME,NEW_NAME,DTYPE,SIZE,...``. ``list_nodes`` prints the nodes and returns None. ``return_graph_info``
-    returns the NodeDefs of inputs and outputs, too. ``quiet`` prints nothing. Other keywords are ignored.
+    ``write_preprocessed`` for the graph before the conversion. ``input_node`` lists inputs to put in,
+    each ``NAME,NEW_NAME,DTYPE,SIZE,...``. ``list_nodes`` prints the nodes and returns None.
+    ``return_graph_info`` returns the NodeDefs of inputs and outputs, too. ``quiet`` prints nothing. Other
+    keywords change nothing, with a warning.
 
     Raise SurgeonError P111 for an output that is not in the graph, P112 for an input that cannot be put in,
     P113 for a preprocessor that cannot be run, and what the conversion raises; no UFF file is written then.
     """
     graph = graphdef if isinstance(graphdef, DynamicGraph) else DynamicGraph(graphdef)
     quiet = bool(kwargs.get("quiet"))
+    for name in kwargs:
+        if name not in _KEYWORDS:
+            remark(
+                "P127",
+                f"from_tensorflow has no keyword '{name}', which changes nothing",
+                script_place(),
+                nearest_note(name, _KEYWORDS),
+                ("correct the spelling, or leave it out",),
+            )
     if kwargs.get("list_nodes"):
         for number, node in enumerate(graph, 1):
             say(f'{number} {node.op}: "{node.name}"')
