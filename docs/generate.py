@@ -67,6 +67,8 @@ LIBRARY = {
         "apply",
         "init",
         "AuthoredRecipe",
+        "migrate",
+        "Migration",
         "load_recipe",
         "parse_recipe",
         "Recipe",

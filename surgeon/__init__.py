@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from surgeon.api.view import view
     from surgeon.authoring import AuthoredRecipe
     from surgeon.catalog import Catalog, load_catalog
+    from surgeon.compat.migration import Migration, migrate
     from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError
     from surgeon.engine import BuildResult, Engine, load_engine
     from surgeon.families import Derivation
@@ -55,6 +56,7 @@ __all__ = [
     "GraphDiff",
     "ImageResult",
     "Inspection",
+    "Migration",
     "Node",
     "Plan",
     "Recipe",
@@ -79,6 +81,7 @@ __all__ = [
     "load_graph",
     "load_recipe",
     "load_target",
+    "migrate",
     "parse_recipe",
     "plan",
     "save_graph",
@@ -99,6 +102,7 @@ _HOMES = {
     "surgeon.api.view": ("view",),
     "surgeon.authoring": ("AuthoredRecipe",),
     "surgeon.catalog": ("Catalog", "load_catalog"),
+    "surgeon.compat.migration": ("Migration", "migrate"),
     "surgeon.diagnostics": ("Diagnostic", "Severity", "Span", "SurgeonError"),
     "surgeon.engine": ("BuildResult", "Engine", "load_engine"),
     "surgeon.families": ("Derivation",),

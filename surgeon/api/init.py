@@ -80,7 +80,7 @@ def init(
     check_replaceable(path, made.text.encode("utf-8"), force=force)
     if schema is not None:
         check_writable(path)
-        _write_schema(schema, catalog, force)
+        write_schema(schema, catalog, force)
     write_text(path, made.text)
     return replace(made, recipe=parse_recipe(made.text, str(path)))
 
@@ -90,7 +90,7 @@ def _is_device(path: Path) -> bool:
     return os.path.exists(path) and not os.path.isfile(path)
 
 
-def _write_schema(path: Path, catalog: Catalog, force: bool) -> None:
+def write_schema(path: Path, catalog: Catalog, force: bool) -> None:
     """Write the schema that a recipe's first line names.
 
     Raise SurgeonError E120 for a file of that name that is no recipe schema, unless ``force``.

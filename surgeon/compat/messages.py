@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from surgeon.formats.graphdef import protos
@@ -39,8 +41,23 @@ def is_node(value: object) -> bool:
     return hasattr(value, "attr") and hasattr(value, "input") and hasattr(value, "op")
 
 
+_instead: list[bytes] = []
+
+
+@contextmanager
+def reading_instead(data: bytes) -> Iterator[None]:
+    """Let scripts read this serialized GraphDef in place of any file while the block runs."""
+    _instead.append(data)
+    try:
+        yield
+    finally:
+        _instead.pop()
+
+
 def read_graphdef(path: str | os.PathLike[str]) -> Any:
     """Return the GraphDef of a file, binary or text; raise SurgeonError as ``surgeon.load_graph`` does."""
+    if _instead:
+        return graphdef_class().FromString(_instead[-1])
     return load_message(path, graphdef_class())
 
 

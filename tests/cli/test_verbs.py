@@ -29,6 +29,7 @@ VERBS = [
     "init",
     "inspect",
     "list",
+    "migrate",
     "new",
     "plan",
     "run",
