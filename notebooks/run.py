@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parent
@@ -33,10 +34,10 @@ METADATA = {
 }
 
 
-def execute(path: Path, timeout: int) -> nbformat.NotebookNode:
-    """Return the notebook, executed from the start in a fresh kernel in its own folder, with what may be
-    stored.
+def execute(path: Path, timeout: int, kernel: KernelManager | None = None) -> nbformat.NotebookNode:
+    """Return the notebook, executed from the start in its own folder, with what may be stored.
 
+    Without ``kernel`` it has a fresh kernel; one that is given runs on, and is as it was left.
     Raise nbclient's CellExecutionError where a cell fails; CellTimeoutError after ``timeout`` seconds in one.
     """
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
@@ -45,6 +46,7 @@ def execute(path: Path, timeout: int) -> nbformat.NotebookNode:
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"}
     client = NotebookClient(
         notebook,
+        km=kernel,
         timeout=timeout,
         kernel_name="python3",
         extra_arguments=["--log-level=ERROR"],

@@ -66,9 +66,10 @@ def test_a_picture_that_is_made_gray(how: Any, shares: tuple[float, ...]) -> Non
         and image(made.recipe).brightness == shares
     )
     assert outcomes(made.recipe, gray(how)) == PASSED
-    text = made.text.replace(f"brightness: {list(shares)}", "brightness: [0.114, 0.587, 0.299]")
-    assert text != made.text
-    assert outcomes(surgeon.parse_recipe(text), gray(how))["each alone"] == "failed"
+    if how is gray_by_sum:
+        text = made.text.replace(f"brightness: {list(shares)}", "brightness: [0.114, 0.587, 0.299]")
+        assert text != made.text
+        assert outcomes(surgeon.parse_recipe(text), gray(how))["each alone"] == "failed"
 
 
 def test_colours_that_change_before_they_become_gray_are_refused() -> None:

@@ -1,12 +1,14 @@
-"""The notebooks execute from the start in a fresh kernel, and what is stored of them can be read without running anything."""
+"""The notebooks execute from the start, and what is stored of them can be read without running anything."""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
 import json
+import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 
 import surgeon
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("notebooks")]
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"
@@ -128,6 +130,46 @@ def tool() -> ModuleType:
     return module
 
 
+FRESH = """
+import os
+from matplotlib import pyplot, rcdefaults
+pyplot.close("all")
+rcdefaults()
+get_ipython().run_line_magic("config", "InlineBackend.figure_formats = ['png']")
+get_ipython().run_line_magic("config", "InlineBackend.print_figure_kwargs = dict(bbox_inches='tight')")
+os.chdir(FOLDER)
+get_ipython().reset()
+"""
+"""What makes a kernel as good as new: no names, settings of figures as they were, and the folder."""
+
+
+@pytest.fixture(scope="module")
+def used_kernel(tool: ModuleType) -> Iterator[Any]:
+    """Give a kernel for all notebooks: to load TensorFlow in one for each takes longer than most of them."""
+    from jupyter_client.manager import KernelManager
+
+    kernel = KernelManager(kernel_name="python3")
+    scripts = Path(sys.executable).parent
+    path = f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"
+    kernel.start_kernel(extra_arguments=["--log-level=ERROR"], env={**os.environ, "PATH": path})
+    yield kernel
+    kernel.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel(used_kernel: Any, copied: Path) -> Any:
+    """Give the kernel as if it was fresh, in the folder of the notebooks."""
+    client = used_kernel.blocking_client()
+    client.start_channels()
+    client.wait_for_ready(timeout=SECONDS)
+    done = client.execute_interactive(
+        FRESH.replace("FOLDER", repr(str(copied))), store_history=False, timeout=SECONDS
+    )
+    client.stop_channels()
+    assert done["content"]["status"] == "ok", done["content"]
+    return used_kernel
+
+
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     """Give a folder with the notebooks as they are checked in, beside the pictures that they show."""
@@ -144,10 +186,10 @@ def test_there_are_six() -> None:
 
 
 @each
-def test_it_executes(path: Path, tool: ModuleType, copied: Path) -> None:
+def test_it_executes(path: Path, tool: ModuleType, copied: Path, kernel: Any) -> None:
     for name in NEEDED_TOO.get(path.stem[:2], ()):
         pytest.importorskip(name)
-    done = json.loads(json.dumps(tool.execute(copied / path.name, SECONDS)))
+    done = json.loads(json.dumps(tool.execute(copied / path.name, SECONDS, kernel)))
     assert not flaws(done)
     if path.stem[:2] != "05":  # what that one shows depends on the machine
         assert [kinds(cell) for cell in code_cells(done)] == [kinds(cell) for cell in code_cells(load(path))]

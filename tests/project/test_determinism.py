@@ -15,15 +15,20 @@ PRODUCTS = ("out.uff", "out.pb", "out.pbtxt", "plan.json")
 
 
 def products(model: Path, folder: Path, seed: str) -> dict[str, bytes]:
-    """Write every product of one recipe under a hash seed; return their bytes."""
+    """Write every product of one recipe in a process with a hash seed; return their bytes."""
     folder.mkdir()
-    for name in PRODUCTS:
-        verb = "plan" if name == "plan.json" else "convert"
-        command = [sys.executable, "-m", "surgeon", verb, RECIPE, str(model), "-o", str(folder / name)]
-        run = subprocess.run(
-            command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True
-        )
-        assert run.returncode == 0, run.stderr
+    orders = [
+        ["plan" if name == "plan.json" else "convert", RECIPE, str(model), "-o", str(folder / name)]
+        for name in PRODUCTS
+    ]
+    code = f"import sys\nfrom surgeon.cli import main\nsys.exit(any([main(order) for order in {orders!r}]))"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
     return {name: (folder / name).read_bytes() for name in PRODUCTS}
 
 

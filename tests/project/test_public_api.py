@@ -135,19 +135,22 @@ def test_the_import_is_light() -> None:
     assert run.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_public_function_stays_a_plain_function(name: str) -> None:
-    """No module takes its place, whatever is imported: it has a signature and text, and can be sent to another process."""
+@pytest.mark.parametrize(
+    "used_first", [FUNCTIONS, FUNCTIONS[::-1], []], ids=["in order", "the other way", "none"]
+)
+def test_public_functions_stay_plain_functions(used_first: list[str]) -> None:
+    """No module takes their place, whatever is imported: they have a signature and text, and can be sent to another process."""
     code = f"""
 import inspect, pickle, pkgutil, importlib, types, surgeon
-first = getattr(surgeon, {name!r})
+first = {{name: getattr(surgeon, name) for name in {used_first!r}}}
 for room in pkgutil.iter_modules(surgeon.__path__, "surgeon."):
     if room.name != "surgeon.__main__":
         importlib.import_module(room.name)
-again = getattr(surgeon, {name!r})
-assert first is again and type(again) is types.FunctionType, again
-assert again is pickle.loads(pickle.dumps(again))
-assert len(inspect.signature(again).parameters) > 0 and "**kwargs" not in str(inspect.signature(again))
-assert inspect.getdoc(again)
+for name in {FUNCTIONS!r}:
+    again = getattr(surgeon, name)
+    assert first.get(name, again) is again and type(again) is types.FunctionType, again
+    assert again is pickle.loads(pickle.dumps(again))
+    assert len(inspect.signature(again).parameters) > 0 and "**kwargs" not in str(inspect.signature(again))
+    assert inspect.getdoc(again)
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""
