@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from surgeon.api.costs import suppression_costs
 from surgeon.api.export import find_objections
 from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, errors_in, warnings_in
@@ -26,8 +27,8 @@ class Check(Displayed):
     """The result of :func:`check`.
 
     ``plan`` is None if no model was given. ``diagnostics`` holds what the target's exporter or runtime
-    would refuse, what may go wrong there, and the plan's notes. The recipe converts the model if
-    ``errors`` is empty.
+    would refuse, what may go wrong there, the plan's notes, and what suppression costs. The recipe converts
+    the model if ``errors`` is empty.
     """
 
     recipe: Recipe
@@ -74,7 +75,8 @@ def check(
     assert plan.result is not None
     objections = find_objections(plan.result, target, catalog, plan.image, plan.inference)
     literals = _literals(plan.planned or work.recipe, plan, catalog, target)
-    diagnostics = (*errors_in(objections), *warnings_in(objections), *literals, *plan.diagnostics)
+    costs = suppression_costs(plan.result, target, catalog)
+    diagnostics = (*errors_in(objections), *warnings_in(objections), *literals, *plan.diagnostics, *costs)
     return Check(work.recipe, target.name, plan, diagnostics)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from surgeon.api.costs import suppression_costs
 from surgeon.api.export import find_objections
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.graph import Graph
@@ -124,4 +125,5 @@ def _planned_diagnostics(
         )
         raise SurgeonError(failed, *exc.diagnostics) from None
     assert made.result is not None
-    return (*made.diagnostics, *find_objections(made.result, target, catalog, made.image, made.inference))
+    objections = find_objections(made.result, target, catalog, made.image, made.inference)
+    return (*made.diagnostics, *objections, *suppression_costs(made.result, target, catalog))

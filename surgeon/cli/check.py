@@ -15,6 +15,7 @@ from surgeon.cli import console
 from surgeon.cli.next_step import recipe_words
 from surgeon.cli.options import add_anchors, add_recipe, add_target, recipe_arguments
 from surgeon.deprecation import Alias
+from surgeon.diagnostics import Severity
 
 if TYPE_CHECKING:
     from surgeon.api.check import Check
@@ -125,8 +126,9 @@ def _show(found: Check) -> None:
     nodes = nodes_of(found.plan)
     console.show(f"plan: {console.number(nodes['before'])} nodes become {console.number(nodes['after'])}")
     show_derivations(found.plan)
-    for note in found.plan.diagnostics:
-        console.show_lines(note.render())
+    for note in found.diagnostics:
+        if note.severity is Severity.NOTE:
+            console.show_lines(note.render())
 
 
 def nodes_of(plan: Plan) -> dict[str, int]:
