@@ -16,7 +16,7 @@ def suppression_costs(graph: Graph, target: Target, catalog: Catalog) -> Iterato
     ``graph`` is a rewritten one. Nothing is yielded for a runtime without NonMaxSuppression, nor for a node
     that the target's runtime takes as it is.
     """
-    if target.format != "onnx" or target.tensorrt is None:
+    if not target.matches("onnx@tensorrt"):
         return
     from surgeon.formats.onnx.lowering import standard_rendering
     from surgeon.formats.onnx.plugins import choose_lowering
