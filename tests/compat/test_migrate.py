@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,20 @@ from typing import Any
 import pytest
 
 from surgeon import Graph, Migration, load_catalog, load_target, migrate
+from surgeon.compat.tensorflow_names import tensorflow_module
 from surgeon.diagnostics import SurgeonError
 from surgeon.formats.graphdef import save_graph
 from surgeon.formats.uff import export_uff, write_uff
 from surgeon.graph import parse_graph
 from surgeon.steps.step import Step
+from surgeon.zoo.lenet import build_lenet
+
+
+@pytest.fixture(autouse=True)
+def _without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let scripts import the names of TensorFlow that surgery needs, without its seconds."""
+    monkeypatch.setitem(sys.modules, "tensorflow", tensorflow_module())
+
 
 Write = Callable[[str], Path]
 
@@ -125,9 +135,8 @@ def preprocess(graph):
 """
 
 
-@pytest.mark.parametrize("date", ["2017", "2018", "2019"])
-def test_an_ssd_of_each_date(date: str, zoo_ssd: Any, script: Write, tmp_path: Path) -> None:
-    model = zoo_ssd(date, height=96, width=96, depth_multiplier=0.125)
+def test_a_config_in_the_manner_of_the_sample(zoo_ssd: Any, script: Write, tmp_path: Path) -> None:
+    model = zoo_ssd("2018", height=96, width=96, depth_multiplier=0.125)
     made = migrate(script(SSD.replace("ORDER", "[0, 2, 1]")), model, verify=False)
     assert_equal(made, tmp_path)
     nms, grid = made.recipe.nodes["NMS"], made.recipe.nodes["GridAnchor"]
@@ -142,6 +151,50 @@ def test_an_ssd_of_each_date(date: str, zoo_ssd: Any, script: Write, tmp_path: P
     reasons = {(each.node, each.what): each.reason for each in made.differences}
     assert reasons["NMS", "scoreConverter"] and all(reasons.values())
     assert "P133" not in codes(made)
+
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+@pytest.mark.parametrize(
+    ("name", "date", "options"),
+    [
+        ("sample_config.py", "2017", {}),
+        ("many_models.py", "2018", {"spec": "v1"}),
+        ("many_models.py", "2019", {"spec": "v1"}),
+    ],
+)
+def test_scripts_as_people_wrote_them(
+    name: str, date: str, options: dict[str, Any], zoo_ssd: Any, tmp_path: Path
+) -> None:
+    model = zoo_ssd(date, height=96, width=96, depth_multiplier=0.125)
+    made = migrate(SCRIPTS / name, model, verify=False, **options)
+    assert_equal(made, tmp_path)
+    assert made.recipe.outputs == ("NMS",) and all(each.reason for each in made.differences)
+
+
+def test_a_program_that_builds_an_engine_is_stopped_before(zoo_ssd: Any, tmp_path: Path) -> None:
+    model = zoo_ssd("2018", height=96, width=96, depth_multiplier=0.125)
+    engine = tmp_path / "none.bin"
+    made = migrate(SCRIPTS / "jetson_main.py", model, verify=False, arguments=["x.pb", str(engine)])
+    assert made.equal and not list(tmp_path.iterdir())
+    # The script takes the picture out of the inputs, and its order is that of another graph.
+    assert {"P121", "P133"} <= set(codes(made)) and list(made.recipe.nodes["NMS"].inputs or ()) == [
+        "loc",
+        "prior",
+        "conf",
+    ]
+
+
+def test_a_plugin_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "lenet.pb").write_bytes(build_lenet())
+    made = migrate(
+        SCRIPTS / "custom_clip.py",
+        tmp_path / "lenet.pb",
+        arguments=["lenet.pb", "lenet.uff", "OutputLayer/Softmax"],
+    )
+    assert_equal(made, tmp_path)
+    assert made.differences == () and not (tmp_path / "lenet.uff").exists()
 
 
 def test_an_order_of_inputs_that_is_wrong_is_derived_with_a_warning(
@@ -357,9 +410,9 @@ def test_a_recipe_that_cannot_be_planned_says_why(script: Write) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("def preprocess(graph)\n", r"config.py:1:.*P130.*not Python 3"),
-        ("def preprocess(graph):\n    graph.nothing()\n", r"config.py:2:.*P130.*AttributeError"),
-        ("def preprocess(graph):\n    raise SystemExit(4)\n", r"config.py:2:.*P130.*exit code 4"),
+        ("def preprocess(graph)\n", r"config.py:1:.*P126.*not Python 3"),
+        ("def preprocess(graph):\n    graph.nothing()\n", r"config.py:2:.*P126.*AttributeError"),
+        ("def preprocess(graph):\n    raise SystemExit(4)\n", r"config.py:2:.*P126.*exit code 4"),
         ("def preprocess(graph, how):\n    pass\n", r"P136.*needs 'how'"),
         ("print('nothing')\n", r"P131.*edits no graph"),
         ("def preprocess(graph):\n    pass\n", r"P137.*does not say"),
@@ -383,7 +436,7 @@ def test_what_cannot_be_migrated_is_said(text: str, expected: str, script: Write
 
 
 def test_a_missing_script_and_function_are_said(script: Write, tmp_path: Path) -> None:
-    with pytest.raises(SurgeonError, match=r"P130.*cannot be read"):
+    with pytest.raises(SurgeonError, match=r"P123.*cannot be read"):
         migrate(tmp_path / "none.py", toy())
     with pytest.raises(SurgeonError, match=r"(?s)P131.*no function 'prepocess'.*'preprocess'"):
         migrate(script("def preprocess(graph):\n    pass\n"), toy(), function="prepocess")

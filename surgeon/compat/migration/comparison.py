@@ -105,12 +105,15 @@ class _Comparing:
             self._note(name, "inputs", lost, "", "the script leaves an edge to a node that is not there")
         for key, value in self.final.strange.get(name, {}).items():
             self._note(name, key, print_attr(value), "", f"{node.op} has no such field")
+        if name in self.final.surplus:
+            surplus = _listed(self.final.surplus[name])
+            self._note(name, "inputs", surplus, "", f"{node.op} has no port for them")
         for ref, plugin in self.final.bypassed.get(name, {}).items():
             self._note(
                 name, "inputs", ref, plugin, "what lies between moves no number, and TensorRT refuses it"
             )
         node = node.with_inputs(tuple(self._expanded(node.inputs)))
-        if node.op in self.catalog:
+        if name in self.final.plugins:
             yield self._plugin(node, ours)
             return
         node = self._without_surplus(node)
@@ -132,7 +135,7 @@ class _Comparing:
         for ref in inputs:
             source = self.final.nodes.get(ref.node)
             count = 1
-            if source is not None and source.op in self.catalog and not ref.slot:
+            if source is not None and source.name in self.final.plugins and not ref.slot:
                 ours = self.result.get(ref.node)
                 fields = {**(ours.attrs if ours is not None else {}), **source.attrs}
                 spec = self.catalog[source.op]
@@ -147,9 +150,9 @@ class _Comparing:
             attrs[key] = _attr(spec.fields[key], value)
         if ours is not None:
             for key, value in ours.attrs.items():
-                if key not in attrs:
+                if key not in attrs and key in spec.fields:
                     attrs[key] = value
-            attrs = {key: attrs[key] for key in [*ours.attrs, *attrs]}
+            attrs = {key: attrs[key] for key in [*ours.attrs, *attrs] if key in attrs}
         inputs = node.inputs
         if ignores_inputs(spec):
             if inputs:

@@ -202,10 +202,15 @@ class Drafter:
         block["like"] = Item(str(like))
         spec = self._inference.spec(like)
         known = spec.shape.dims
-        candidates = [
-            shape for shape in (channels_last(dims), dims) if known is not None and fits(shape, known)
-        ]
-        if known is None or not candidates:
+        if known is None or spec.dtype is None:
+            shape = channels_last(dims) if self._is_channels_last(name) else dims
+            block["shape"] = Item(
+                [1 if not at and dim is None else dim for at, dim in enumerate(shape)], (stated,)
+            )
+            block["dtype"] = Item(dtype.value if isinstance(dtype, DType) else DType.FLOAT32.value)
+            return block
+        candidates = [shape for shape in (channels_last(dims), dims) if fits(shape, known)]
+        if not candidates:
             self._warn(
                 "P135",
                 f"the script's '{name}' has the shape {_dims(dims)}; the tensor '{like}' is {spec}",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from surgeon.catalog import Catalog
+from surgeon.catalog import Catalog, PluginSpec
 from surgeon.compat.constants import element_type
 from surgeon.compat.messages import clean
 from surgeon.formats.graphdef.messages import TYPE_NUMBERS, node_from_message
 from surgeon.formats.graphdef.protos import NodeDef
 from surgeon.formats.uff.model import field_name
-from surgeon.graph import AttrValue, Node, Ref
+from surgeon.graph import AttrValue, Graph, Node, Ref
+from surgeon.graph.op_sets import PLACEHOLDERS
+from surgeon.graph.reach import upstream
 from surgeon.steps.collapse import SHAPE_ONLY
 
 
@@ -24,7 +26,8 @@ class FinalGraph:
     ``dangling``, by the reader. Control edges, which no converter writes, are left out. A plugin's
     attributes are its fields, without the suffixes of their types; ``strange`` holds what else its node
     has. ``bypassed`` gives by plugin the tensors that it reads through operations which move no number,
-    such as Squeeze, and what they come from; the node reads that directly.
+    such as Squeeze, and what they come from; the node reads that directly. ``plugins`` are the nodes that
+    the script made plugins, and ``surplus`` holds inputs for which a plugin has no port.
     """
 
     nodes: Mapping[str, Node]
@@ -32,10 +35,17 @@ class FinalGraph:
     dangling: Mapping[str, tuple[str, ...]]
     strange: Mapping[str, Mapping[str, AttrValue]]
     bypassed: Mapping[str, Mapping[Ref, Ref]]
+    plugins: frozenset[str]
+    surplus: Mapping[str, tuple[Ref, ...]]
 
 
-def final_graph(graphdef: Any, outputs: Sequence[str], catalog: Catalog) -> FinalGraph:
+def final_graph(
+    graphdef: Any, outputs: Sequence[str], catalog: Catalog, is_new: Callable[[str, str], bool]
+) -> FinalGraph:
     """Return what the outputs of a GraphDef depend on.
+
+    ``is_new`` tells whether the script gave a node, by its name, this operation: TensorFlow has some of the
+    names of plugins, too.
 
     Raise SurgeonError G111 and G112 for nodes that are damaged.
     """
@@ -46,6 +56,7 @@ def final_graph(graphdef: Any, outputs: Sequence[str], catalog: Catalog) -> Fina
     nodes: dict[str, Node] = {}
     dangling: dict[str, tuple[str, ...]] = {}
     strange: dict[str, Mapping[str, AttrValue]] = {}
+    plugins: set[str] = set()
     for name, message in messages.items():
         if name not in needed:
             continue
@@ -55,41 +66,69 @@ def final_graph(graphdef: Any, outputs: Sequence[str], catalog: Catalog) -> Fina
             dangling[name] = lost
         inputs = tuple(ref for ref in node.inputs if ref.node in messages)
         node = node.with_inputs(inputs, ())
-        if node.op in catalog:
-            node, other = _plugin(node, catalog)
+        plugin = plugin_of(node.op, catalog) if is_new(name, node.op) else None
+        if plugin is not None:
+            plugins.add(name)
+            node, other = _plugin(node, catalog[plugin])
             if other:
                 strange[name] = other
         nodes[name] = node
+    surplus: dict[str, tuple[Ref, ...]] = {}
+    for name in nodes:
+        ports = _port_count(catalog[nodes[name].op]) if name in plugins else None
+        if ports is None or len(nodes[name].inputs) <= ports:
+            continue
+        if all(_is_junk(ref, nodes) for ref in nodes[name].inputs[ports:]):
+            surplus[name] = nodes[name].inputs[ports:]
+            nodes[name] = nodes[name].with_inputs(nodes[name].inputs[:ports])
     bypassed: dict[str, dict[Ref, Ref]] = {}
     for name, node in nodes.items():
-        passed = _bypassed(node, nodes, catalog)
+        passed = _bypassed(node, nodes, plugins)
         if passed:
             bypassed[name] = passed
     for name, passed in bypassed.items():
         node = nodes[name]
         nodes[name] = node.with_inputs(tuple(passed.get(ref, ref) for ref in node.inputs))
-    return FinalGraph(nodes, tuple(outputs), dangling, strange, bypassed)
+    return FinalGraph(nodes, tuple(outputs), dangling, strange, bypassed, frozenset(plugins), surplus)
 
 
-def _bypassed(node: Node, nodes: Mapping[str, Node], catalog: Catalog) -> dict[Ref, Ref]:
+def _is_junk(ref: Ref, nodes: Mapping[str, Node]) -> bool:
+    """Return whether a tensor is the network's input or depends on none, such as a namespace's constants."""
+    names = upstream(Graph(nodes.values()), [ref.node])
+    return nodes[ref.node].op in PLACEHOLDERS or not any(nodes[name].op in PLACEHOLDERS for name in names)
+
+
+def _port_count(spec: PluginSpec) -> int | None:
+    """Return how many tensors a plugin reads; None where that is open, or their order is a field's."""
+    if spec.order_field or any(port.variadic for port in spec.inputs):
+        return None
+    return len(spec.inputs)
+
+
+def _bypassed(node: Node, nodes: Mapping[str, Node], plugins: Container[str]) -> dict[Ref, Ref]:
     """Return the inputs of a plugin that come from another one through operations that move no number."""
     found: dict[Ref, Ref] = {}
-    for ref in node.inputs if node.op in catalog else ():
+    for ref in node.inputs if node.name in plugins else ():
         source = ref
         for _ in nodes:
             if nodes[source.node].op not in SHAPE_ONLY or not nodes[source.node].inputs:
                 break
             source = nodes[source.node].inputs[0]
-        if source != ref and nodes[source.node].op in catalog:
+        if source != ref and source.node in plugins:
             found[ref] = source
     return found
 
 
-def terminal_plugins(graphdef: Any, made: Iterable[str]) -> list[str]:
-    """Return which of the nodes that a script made nothing reads."""
+def likely_outputs(graphdef: Any, made: Iterable[str], catalog: Catalog) -> list[str]:
+    """Return which of the nodes that a script made give detections, else which of them nothing reads."""
+    made = list(dict.fromkeys(made))
+    ops = {node.name: node.op for node in graphdef.node}
+    detecting = [name for name in made if ops.get(name) in catalog and catalog[ops[name]].detections]
+    if detecting:
+        return detecting
     read = {clean(source) for node in graphdef.node for source in node.input}
     there = {node.name: node for node in graphdef.node}
-    return [name for name in dict.fromkeys(made) if name in there and name not in read and there[name].input]
+    return [name for name in made if name in there and name not in read and there[name].input]
 
 
 def _needed(messages: Mapping[str, Any], outputs: Iterable[str]) -> set[str]:
@@ -115,9 +154,16 @@ def _copy(message: Any) -> Any:
     return copy
 
 
-def _plugin(node: Node, catalog: Catalog) -> tuple[Node, dict[str, AttrValue]]:
+def plugin_of(op: str, catalog: Catalog) -> str | None:
+    """Return what recipes call the plugin that scripts name by its creator; None where there is none."""
+    if op in catalog:
+        return op
+    return next((each for each in catalog if each.startswith(op) and catalog[each].creator == op), None)
+
+
+def _plugin(node: Node, spec: PluginSpec) -> tuple[Node, dict[str, AttrValue]]:
     """Return a plugin's node with its fields for attributes, and the other attributes."""
-    known = catalog[node.op].fields
+    known = spec.fields
     fields: dict[str, AttrValue] = {}
     other: dict[str, AttrValue] = {}
     for key, value in node.attrs.items():
@@ -126,4 +172,4 @@ def _plugin(node: Node, catalog: Catalog) -> tuple[Node, dict[str, AttrValue]]:
             fields[name] = value
         else:
             other[name] = value
-    return Node(node.name, node.op, node.inputs, (), fields), other
+    return Node(node.name, spec.op, node.inputs, (), fields), other

@@ -64,6 +64,11 @@ class History:
         first = set(self.later) - set(self.later.values())
         return {self.last_name(name): name for name in first}
 
+    def is_new(self, name: str, op: str) -> bool:
+        """Return whether the script gave a node its operation; the name is the last one."""
+        original = self.graph.get(self.earlier.get(name, name))
+        return original is None or original.op != op
+
     @cached_property
     def collapses(self) -> tuple[RecordedEdit, ...]:
         """The edits that put nodes in the place of namespaces."""

@@ -14,7 +14,7 @@ from surgeon.authoring import check_output
 from surgeon.compat.messages import clean
 from surgeon.compat.migration.comparison import Comparison, MigrationDifference, compare
 from surgeon.compat.migration.drafting import Drafted, Drafter, Refinement, Source
-from surgeon.compat.migration.final_graph import FinalGraph, final_graph, terminal_plugins
+from surgeon.compat.migration.final_graph import FinalGraph, final_graph, likely_outputs
 from surgeon.compat.migration.history import History
 from surgeon.compat.migration.repairs import refined
 from surgeon.compat.migration.scripts import ScriptOptions, ScriptRun, run_script
@@ -29,6 +29,7 @@ from surgeon.stages import tell_stage
 from surgeon.targets import Target
 
 if TYPE_CHECKING:
+    from surgeon.catalog import Catalog
     from surgeon.verification import Verification
 
 _ROUNDS = 4
@@ -114,11 +115,11 @@ def migrate(
     gives detections is verified where TensorFlow is installed, with ``images`` as :func:`surgeon.verify`
     takes them.
 
-    Raise SurgeonError P130 for a script that fails, P131 for one without surgery, P132 for one that edits
-    another graph, P135 for what no recipe can hold, P136 where it is open what to call, P137 where the
-    outputs are not known, D149, E105 and E120 for the output, and as :func:`surgeon.load_graph` does.
-    Nothing is written then. A recipe that cannot be planned, or gives another graph, is written, with the
-    reasons among ``errors``.
+    Raise SurgeonError P123 and P126 for a script that cannot be read or fails, P131 for one without
+    surgery, P132 for one that edits another graph, P135 for what no recipe can hold, P136 where it is open
+    what to call, P137 where the outputs are not known, D149, E105 and E120 for the output, and as
+    :func:`surgeon.load_graph` does. Nothing is written then. A recipe that cannot be planned, or gives
+    another graph, is written, with the reasons among ``errors``.
     """
     from surgeon.formats.graphdef import check_unchanged
     from surgeon.language.schema import MODELINE
@@ -138,8 +139,8 @@ def migrate(
         name or (path.stem if path is not None else file.stem),
         MODELINE if with_schema else "",
     )
-    wanted = _outputs(run, history, file, outputs)
-    final = final_graph(run.recording.graphdef, wanted, work.catalog)
+    wanted = _outputs(run, history, file, outputs, work.catalog)
+    final = final_graph(run.recording.graphdef, wanted, work.catalog, history.is_new)
     drafter = _drafter(source, work, history, run, final, literal)
     made = _compared(drafter, work, history, tuple(_once(remarks)))
     check_unchanged(graph)
@@ -170,11 +171,13 @@ def _check_same_graph(history: History, script: Path) -> None:
         )
 
 
-def _outputs(run: ScriptRun, history: History, script: Path, given: Sequence[str]) -> list[str]:
+def _outputs(
+    run: ScriptRun, history: History, script: Path, given: Sequence[str], catalog: Catalog
+) -> list[str]:
     """Return the names of the outputs; raise SurgeonError P137 where they are not known."""
     nodes = [node.name for node in run.recording.graphdef.node]
     chosen = [_output(name, nodes) for name in given or run.outputs]
-    chosen = chosen or terminal_plugins(run.recording.graphdef, map(history.last_name, history.made))
+    chosen = chosen or likely_outputs(run.recording.graphdef, map(history.last_name, history.made), catalog)
     missing = [name for name in chosen if name not in nodes]
     if chosen and not missing:
         return chosen
@@ -185,7 +188,7 @@ def _outputs(run: ScriptRun, history: History, script: Path, given: Sequence[str
         else "the script does not say what its outputs are",
         str(script),
         nearest_note(missing[0], nodes) if missing else (),
-        ["name them with --outputs, as you give them to 'convert-to-uff -O'"],
+        ["name them with -O, as you give them to 'convert-to-uff -O'"],
     )
 
 
@@ -202,7 +205,7 @@ def _drafter(
 ) -> Drafter:
     there = {node.name for node in run.recording.graphdef.node}
     names = [last for name in history.made if (last := history.last_name(name)) in there]
-    messages = dict(final_graph(run.recording.graphdef, names, work.catalog).nodes)
+    messages = final_graph(run.recording.graphdef, names, work.catalog, history.is_new).nodes
     return Drafter(
         source,
         work.graph,

@@ -89,7 +89,7 @@ def _upstream(final: FinalGraph, ref: Ref, catalog: Catalog) -> set[str]:
             continue
         seen.add(name)
         node = final.nodes[name]
-        if node.op not in catalog or not ignores_inputs(catalog[node.op]):
+        if name not in final.plugins or not ignores_inputs(catalog[node.op]):
             waiting += [source.node for source in node.inputs]
     return seen
 

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import ctypes
 import inspect
 import os
 import runpy
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+from unittest import mock
 
-import surgeon.compat.graphsurgeon as graphsurgeon
+from surgeon.compat import graphsurgeon, uff
 from surgeon.compat.edits import listening
+from surgeon.compat.installing import install
 from surgeon.compat.messages import graphdef_class, reading_instead
 from surgeon.compat.migration.recording import Recorder, Recording
-from surgeon.compat.migration.standins import stand_ins
-from surgeon.compat.remarks import place_of
+from surgeon.compat.preprocessing import preprocess
+from surgeon.compat.remarks import know_script, note, place_of
+from surgeon.compat.running import script_failure
+from surgeon.compat.stand_ins import standing_in
 from surgeon.diagnostics import SurgeonError, error, nearest_note
 from surgeon.formats.graphdef import to_bytes
 from surgeon.graph import Graph
@@ -32,14 +33,10 @@ FUNCTIONS = ("preprocess", "add_plugin")
 
 @dataclass(frozen=True)
 class ScriptRun:
-    """What a script did: the recording of its graph, the outputs that it converts, and what was called.
-
-    ``outputs`` is empty where the script does not say.
-    """
+    """What a script did: the recording of its graph, and the outputs that it converts, if it says so."""
 
     recording: Recording
-    outputs: tuple[str, ...]
-    called: str
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,20 +59,20 @@ class _Converted(BaseException):
 def run_script(path: Path, graph: Graph, options: ScriptOptions = ScriptOptions()) -> ScriptRun:
     """Execute a script and return what it did to ``graph``, which it edits in place of any that it reads.
 
-    Raise SurgeonError P130 for a script that cannot be read or that fails, P131 for one without surgery, and
-    P136 where it is open which function or spec is meant.
+    Raise SurgeonError P123 for a script that cannot be read, P126 for one that fails, P131 for one without
+    surgery, and P136 where it is open which function or spec is meant.
     """
     tree = _parsed(path)
     recorder = Recorder()
     data = to_bytes(graph)
-    with _surroundings(path, tree, options), reading_instead(data), listening(recorder):
+    with _surroundings(path, options), reading_instead(data), listening(recorder):
         try:
             return _run(path, tree, data, recorder, options)
         except _Converted as converted:
-            return ScriptRun(recorder.of(converted.graphdef), converted.outputs, "")
+            return ScriptRun(recorder.of(converted.graphdef), converted.outputs)
         except SurgeonError:
             raise
-        except (Exception, SystemExit) as exc:
+        except (Exception, SystemExit) as exc:  # whatever a script raises is the script's
             raise _failed(path, exc) from None
 
 
@@ -83,7 +80,7 @@ def _run(path: Path, tree: ast.Module, data: bytes, recorder: Recorder, options:
     name = options.function or _function_of(tree)
     if name is None:
         runpy.run_path(str(path), run_name="__main__")
-        return ScriptRun(_last_edited(path, recorder), (), "")
+        return ScriptRun(_last_edited(path, recorder))
     namespace = runpy.run_path(str(path), run_name=path.stem)
     function = namespace.get(name)
     if not callable(function):
@@ -103,19 +100,19 @@ def _run(path: Path, tree: ast.Module, data: bytes, recorder: Recorder, options:
         graph = graphsurgeon.DynamicGraph(graphdef_class().FromString(data))
         recording = recorder.of(graph.as_graph_def())
         function(graph, *_further_arguments(path, function, name, namespace, options))
-        return ScriptRun(recording, (), name)
-    return ScriptRun(_last_edited(path, recorder), (), "")
+        return ScriptRun(recording)
+    return ScriptRun(_last_edited(path, recorder))
 
 
 def _parsed(path: Path) -> ast.Module:
     try:
         return ast.parse(path.read_bytes(), str(path))
     except OSError as exc:
-        raise error("P130", f"the script cannot be read: {exc.strerror}", str(path)) from None
+        raise error("P123", f"the script '{path}' cannot be read: {exc.strerror}") from None
     except (SyntaxError, ValueError) as exc:
         line = getattr(exc, "lineno", None)
         raise error(
-            "P130",
+            "P126",
             f"the script is not Python 3: {getattr(exc, 'msg', exc)}",
             place_of(str(path), line) if line else str(path),
             help=["give the graphsurgeon script or config.py; '2to3' helps with one for Python 2"],
@@ -206,71 +203,37 @@ def _last_edited(path: Path, recorder: Recorder) -> Recording:
 
 
 def _failed(path: Path, exc: BaseException) -> SurgeonError:
-    """Return P130 for what a script raised, with the script's line."""
-    frames = [f for f in traceback.extract_tb(exc.__traceback__) if f.filename == str(path)]
-    place = place_of(str(path), frames[-1].lineno or 1) if frames else str(path)
-    if isinstance(exc, SystemExit):
-        what = f"the script ended with exit code {exc.code}"
-        help = ["give the script's own arguments after '--'"]
-    else:
-        what = f"the script fails: {type(exc).__name__}: {' '.join(str(exc).split())}"
-        help = ["correct the script, or name the function that edits the graph with --function"]
-    return error("P130", what, place, help=help)
+    """Return P126 for what a script raised, with the script's line."""
+    found = script_failure(exc, [path])
+    if not isinstance(exc, SystemExit):
+        return SurgeonError(found)
+    help = ("give the script's own arguments with --arguments",)
+    return SurgeonError(replace(found, message=f"the script ended with exit code {exc.code}", help=help))
 
 
 @contextlib.contextmanager
-def _surroundings(path: Path, tree: ast.Module, options: ScriptOptions) -> Iterator[None]:
-    """Let a script find what it imports, its arguments and libraries while the block runs."""
-    folder = str(path.resolve().parent)
-    arguments, modules, library = sys.argv, dict(sys.modules), ctypes.CDLL
-    sys.path.insert(0, folder)
-    sys.argv = [str(path), *options.arguments]
-    sys.modules.update({"graphsurgeon": graphsurgeon, **_submodules(), **_converters()})
-    sys.modules.update(stand_ins(tree, path))
-    ctypes.CDLL = _library  # type: ignore[misc,assignment]
-    try:
+def _surroundings(path: Path, options: ScriptOptions) -> Iterator[None]:
+    """Lead a script's imports here and give it its arguments while the block runs; its conversion ends it."""
+    install()
+    know_script(str(path))
+    before = dict(sys.modules)
+    folder = path.resolve().parent
+    sys.modules.update({"graphsurgeon": graphsurgeon, "uff": uff})
+    with (
+        mock.patch.object(sys, "argv", [str(path), *options.arguments]),
+        mock.patch.object(sys, "path", [str(folder), *sys.path]),
+        mock.patch.object(uff, "from_tensorflow", _from_tensorflow),
+        mock.patch.object(uff, "from_tensorflow_frozen_model", _from_tensorflow),
+        standing_in(folder) as missing,
+    ):
         yield
-    finally:
-        ctypes.CDLL = library  # type: ignore[misc]
-        sys.argv = arguments
-        if folder in sys.path:
-            sys.path.remove(folder)
-        for name in [*stand_ins(tree, path), *_submodules(), *_converters(), "graphsurgeon"]:
-            sys.modules.pop(name, None)
-            if name in modules:
-                sys.modules[name] = modules[name]
-        for name in [key for key in sys.modules if key not in modules]:
-            file = getattr(sys.modules[name], "__file__", None)
-            if file and str(Path(file).resolve().parent) == folder:
-                del sys.modules[name]  # another script's 'config' is another file
-
-
-_CDLL = ctypes.CDLL
-
-
-def _library(name: Any, *args: Any, **kwargs: Any) -> Any:
-    """Load a library; one that is missing here, such as a plugin's, is none that surgery needs."""
-    try:
-        return _CDLL(name, *args, **kwargs)
-    except OSError:
-        return None
-
-
-def _submodules() -> dict[str, ModuleType]:
-    prefix = "surgeon.compat.graphsurgeon."
-    return {
-        f"graphsurgeon.{name.removeprefix(prefix)}": module
-        for name, module in list(sys.modules.items())
-        if name.startswith(prefix)
-    }
-
-
-def _converters() -> dict[str, ModuleType]:
-    """Return a module ``uff`` that stops the script with the graph that it converts."""
-    module = ModuleType("uff")
-    module.from_tensorflow = _from_tensorflow  # type: ignore[attr-defined]
-    module.from_tensorflow_frozen_model = _from_tensorflow  # type: ignore[attr-defined]
-    return {"uff": module}
+    if missing:
+        listed = ", ".join(f"'{name}'" for name in sorted(missing))
+        note("P124", f"{listed}: stood in for, not installed", str(path))
+    for name in [key for key in sys.modules if key not in before]:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).resolve().is_relative_to(folder) and "site-packages" not in file:
+            del sys.modules[name]  # another script's 'config' is another file
 
 
 def _from_tensorflow(
@@ -282,6 +245,6 @@ def _from_tensorflow(
     found = options.get("frozen_file", graphdef) if graphdef is None else graphdef
     graph = found if isinstance(found, graphsurgeon.StaticGraph) else graphsurgeon.DynamicGraph(found)
     if preprocessor is not None:
-        runpy.run_path(os.fspath(preprocessor), run_name="preprocessor")["preprocess"](graph)
+        preprocess(graph, preprocessor)
     outputs = [output_nodes] if isinstance(output_nodes, str) else list(output_nodes)
     raise _Converted(graph.as_graph_def(), tuple(str(name) for name in outputs))
