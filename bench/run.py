@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -29,6 +30,7 @@ CACHE = ROOT / "build" / "bench"
 TABLE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 SURGEON = str(Path(sys.executable).parent / "surgeon")
+CONVERT_TO_UFF = str(Path(sys.executable).parent / "convert-to-uff")
 
 NODES = 7655
 START_UP_S, LITERAL_S, AUTO_S, LARGEST_S, VERIFY_S, ONNX_S = 0.15, 0.75, 1.0, 40.0, 8.0, 6.25
@@ -151,6 +153,28 @@ def growth(factors: Sequence[int], first: Measured, runs: int) -> Iterator[Row]:
         yield Row(what, cost, budget, within, f" ({ratio:.2f} x the nodes' growth)")
 
 
+def scripts(model: Path, runs: int) -> Iterator[Row]:
+    """Measure `convert-to-uff` with a script, and `collapse_namespaces` on two large graphs.
+
+    The second must take about as long for each node as the first.
+    """
+    say("convert-to-uff")
+    command = [CONVERT_TO_UFF, str(model), "-q", "-O", "NMS", "-p", str(BENCH / "script_config.py")]
+    cost = measure([*command, "-o", str(CACHE / "script.uff")], runs)
+    yield Row(f"`convert-to-uff` with a script: {model.stat().st_size / MB:.0f} MB", cost, "none", True)
+    first = 0.0
+    for nodes in (100_000, 1_000_000):
+        say(f"collapse_namespaces, {nodes:,} nodes")
+        command = [sys.executable, str(BENCH / "collapse.py"), str(nodes)]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        cost = Measured(told["seconds"], told["seconds"], told["seconds"], told["peak"], told["peak"])
+        ratio = told["seconds"] / nodes / first if first else 1.0
+        first = first or told["seconds"] / nodes
+        note = f" ({ratio:.2f} x the nodes' growth)" if nodes > 100_000 else ""
+        what = f"`collapse_namespaces` in a script: {nodes:,} nodes, time of the call"
+        yield Row(what, cost, "no faster than 1.5 x the nodes", ratio <= 1.5, note)
+
+
 def machine() -> str:
     """Return what the numbers were measured on."""
     cpu = platform.processor() or platform.machine()
@@ -216,6 +240,7 @@ def main() -> int:
     model = options.model or graph_of(1)
     converted = list(conversions(model, options.runs))
     rows += [*converted, *onnx(model, options.runs), *verification(model, options.runs)]
+    rows += scripts(model, options.runs)
     if options.model is None:
         factors = [factor for factor in (10, 100) if factor <= options.largest]
         rows += growth(factors, converted[0].measured, options.runs)

@@ -52,7 +52,8 @@ class _Collapse:
         self.namespaces = namespaces
         self.takers = {taker.name: taker for taker in namespaces.values()}
         self._excluded = excluded
-        self._depths = sorted({key.count("/") for key in namespaces}, reverse=True)
+        self._depths = sorted({key.count("/") + 1 for key in namespaces}, reverse=True)
+        self._heads = {key.partition("/")[0] for key in namespaces}
         self._seen: dict[str, set[str]] = {name: set(taker.input) for name, taker in self.takers.items()}
         self._matched: set[str] = set()
         self._lost: dict[tuple[str, str], str] = {}
@@ -60,13 +61,14 @@ class _Collapse:
 
     def _key(self, name: str) -> str | None:
         """Return the longest namespace that a name begins with, whole parts counted."""
-        slashes = [at for at, char in enumerate(name) if char == "/"] if "/" in name else []
+        parts = name.split("/", self._depths[0]) if self._depths else []
+        if not parts or parts[0] not in self._heads:
+            return None
         for depth in self._depths:
-            if depth > len(slashes):
-                continue
-            head = name if depth == len(slashes) else name[: slashes[depth]]
-            if head in self.namespaces:
-                return None if self._excluded and clean(name) in self._excluded else head
+            if depth <= len(parts):
+                head = "/".join(parts[:depth])
+                if head in self.namespaces:
+                    return None if self._excluded and clean(name) in self._excluded else head
         return None
 
     def _taker(self, source: str) -> str | None:
