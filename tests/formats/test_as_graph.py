@@ -20,6 +20,8 @@ from surgeon.infer import Inference
 from surgeon.viewer import Page, render_page, report_file, report_graph
 from surgeon.zoo import demo
 
+pytestmark = pytest.mark.xdist_group("as graph")
+
 CASES = sorted((Path(__file__).parent / "uff" / "ops").glob("*.txt"))
 LOST = {
     "bias_add": "UFF writes BiasAdd as an addition, which does not say that its input is an image",

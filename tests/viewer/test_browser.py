@@ -12,6 +12,8 @@ import pytest
 from surgeon.graph import DType, Graph, Node, Ref, Shape
 from surgeon.viewer import ChangeReport, report_difference, report_graph
 
+pytestmark = pytest.mark.xdist_group("browser")
+
 PLUGINS = {"GridAnchor", "concat_box_loc", "concat_box_conf", "NMS"}
 
 

@@ -30,6 +30,8 @@ from surgeon.viewer.explorer_layers import namespace_of, path_of, whole_layers
 from surgeon.viewer.explorer_states import STATES
 from surgeon.zoo import demo
 
+pytestmark = pytest.mark.xdist_group("explorer")
+
 FATES = ("collapsed", "forwarded", "dropped", "added", "rewired", "changed", "renamed", "derived")
 
 

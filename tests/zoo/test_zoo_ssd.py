@@ -15,6 +15,8 @@ import pytest
 from surgeon.formats.graphdef.protos import GraphDef
 from surgeon.zoo import SsdOptions, build_ssd, write_ssd
 
+pytestmark = pytest.mark.xdist_group("zoo")
+
 LOOP = "Postprocessor/BatchMultiClassNonMaxSuppression/map"
 DATES = ("2017", "2018", "2019")
 OUTPUTS = ["detection_boxes", "detection_scores", "detection_classes", "num_detections"]

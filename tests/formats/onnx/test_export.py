@@ -35,6 +35,8 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("tf2onnx")
 pytest.importorskip("tensorflow")
 
+pytestmark = pytest.mark.xdist_group("export")
+
 CATALOG = load_catalog()
 RUNTIME = "onnx@onnxruntime"
 RTX = "onnx@tensorrt-rtx"
