@@ -11,6 +11,7 @@ kernel, paths. So is the text of values that show themselves as HTML, but for it
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import re
 import sys
@@ -37,7 +38,7 @@ METADATA = {
 def execute(path: Path, timeout: int, kernel: KernelManager | None = None) -> nbformat.NotebookNode:
     """Return the notebook, executed from the start in its own folder, with what may be stored.
 
-    Without ``kernel`` it has a fresh kernel; one that is given runs on, and is as it was left.
+    Without ``kernel`` it has a fresh one; a kernel that is given runs on.
     Raise nbclient's CellExecutionError where a cell fails; CellTimeoutError after ``timeout`` seconds in one.
     """
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
@@ -53,6 +54,9 @@ def execute(path: Path, timeout: int, kernel: KernelManager | None = None) -> nb
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute(env=environment)
+    if kernel is not None:
+        client.kc.stop_channels()
+        atexit.unregister(client._cleanup_kernel)  # it would end a kernel that is not its own
     return tidied(notebook, paths_here(path.parent))
 
 
