@@ -72,6 +72,18 @@ class Region:
     reason: str = ""
 
 
+def _original(graph: Graph, fetches: Sequence[Ref]) -> TensorFlowRunner:
+    """Return what runs the original, the last one where that gives the same tensors: several recipes may be
+    tried on one graph, and loading it takes longer than running it.
+    """
+    last: dict[tuple[Ref, ...], TensorFlowRunner] = graph.kept(TensorFlowRunner, dict)
+    wanted = tuple(dict.fromkeys(fetches))
+    if wanted not in last:
+        last.clear()
+        last[wanted] = TensorFlowRunner(graph, wanted)
+    return last[wanted]
+
+
 class GraphPair:
     """A plan's source and its result, both ready to run.
 
@@ -87,7 +99,7 @@ class GraphPair:
         self.target, self.decoding = plan.target, plan.decoding
         self.runner = _RewrittenGraph.of_plan(plan, recipe, catalog)
         self.inference = infer(self.graph)
-        self.original = TensorFlowRunner(self.graph, self._fetches())
+        self.original = _original(self.graph, self._fetches())
 
     @cached_property
     def counterfactuals(self) -> tuple[Counterfactual, ...]:

@@ -96,6 +96,7 @@ def test_everything_structural_is_derived_with_evidence() -> None:
         ("GridAnchor", "featureMapShapes"): [4, 2],
         ("NMS", "numClasses"): CLASSES,
         ("NMS", "inputOrder"): [0, 2, 1],
+        ("NMS", "suppression"): "plugin",
     }
     assert all(d.evidence for d in found.derivations)
     classes = next(d for d in found.derivations if d.field == "numClasses")

@@ -892,7 +892,7 @@ def test_sizes_may_be_given(zoo_graph):
 
 
 def test_cost_is_linear_in_the_nodes(zoo_graph):
-    found = Detector(zoo_graph("2018", extra_nodes=60_000))
+    found = Detector(zoo_graph("2018", extra_nodes=20_000))
     assert (
         found.architecture.value == "ssd"
         and found.coder.value == (0.1, 0.1, 0.2, 0.2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,16 +21,22 @@ def fitted(graph, op="GridAnchor_TRT"):
     return fit_grid(Detector(graph), CATALOG, op)
 
 
-@pytest.mark.parametrize("date", DATES)
+OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"height": 300, "width": 300},
+    {"min_scale": 0.05, "max_scale": 0.7, "height": 160, "width": 160},
+    {"aspect_ratios": (1.0, 2.0, 0.5)},
+    {"aspect_ratios": (1.0, 2.0, 0.5, 3.0, 0.3333)},
+    {"aspect_ratios": (1.0, 2.0, 0.5, 3.0, 0.33, 4.0, 0.25), "min_scale": 0.123, "max_scale": 0.91},
+)
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("date", "options"),
     [
-        {},
-        {"height": 300, "width": 300},
-        {"min_scale": 0.05, "max_scale": 0.7, "height": 160, "width": 160},
-        {"aspect_ratios": (1.0, 2.0, 0.5)},
-        {"aspect_ratios": (1.0, 2.0, 0.5, 3.0, 0.3333)},
-        {"aspect_ratios": (1.0, 2.0, 0.5, 3.0, 0.33, 4.0, 0.25), "min_scale": 0.123, "max_scale": 0.91},
+        pytest.param(date, options, marks=[pytest.mark.exhaustive] * (date != "2018" and options != {}))
+        for date in DATES
+        for options in OPTIONS
     ],
 )
 def test_the_numbers_of_the_generator_come_back(zoo_graph, date, options):

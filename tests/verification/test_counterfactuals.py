@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from detector_graphs import SMALL
 
 import surgeon
 from surgeon.catalog import load_catalog
@@ -49,12 +48,12 @@ def outputs(fields, inputs):
 
 
 @pytest.fixture(scope="module")
-def model(zoo_ssd: Callable[..., Path]) -> Path:
+def model(zoo_graph: Callable[..., surgeon.Graph]) -> surgeon.Graph:
     """Give a generated detector that clips boxes before suppression, as no plugin does."""
-    return zoo_ssd("2018", **{**SMALL, "depth_multiplier": 0.25})
+    return zoo_graph("2018", depth_multiplier=0.25)
 
 
-def verify(model: Path, plugins: Path, nms: str, most: int | None = None) -> Verification:
+def verify(model: surgeon.Graph, plugins: Path, nms: str, most: int | None = None) -> Verification:
     recipe = surgeon.parse_recipe(
         f"recipe: 1\nname: own\nextends: [ssd]\ndecode: plugin\nnodes: {{NMS: {nms}}}\n"
     )
@@ -62,7 +61,7 @@ def verify(model: Path, plugins: Path, nms: str, most: int | None = None) -> Ver
 
 
 @pytest.fixture(scope="module")
-def own_rule(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Verification:
+def own_rule(model: surgeon.Graph, tmp_path_factory: pytest.TempPathFactory) -> Verification:
     """Give a verification with a copy of NMS_TRT whose one counterfactual has a name of its own."""
     plugins = tmp_path_factory.mktemp("own")
     shutil.copytree(SHIPPED, plugins / "MyNMS")
@@ -76,7 +75,7 @@ def test_a_plugins_own_counterfactual_excuses_by_its_name(own_rule: Verification
         assert verdict.outcome is Outcome.PASSED and set(verdict.excused) == {"my-clip"}
 
 
-def test_without_its_counterfactual_the_plugin_fails(model: Path, tmp_path: Path) -> None:
+def test_without_its_counterfactual_the_plugin_fails(model: surgeon.Graph, tmp_path: Path) -> None:
     shutil.copytree(SHIPPED, tmp_path / "MyNMS")
     (tmp_path / "MyNMS" / "reference.py").write_text(OWN_RULE.replace("COUNTERFACTUALS", "OTHERS"))
     verification = verify(model, tmp_path, "{plugin: MyNMS}")
@@ -101,7 +100,7 @@ def fixed_order(folder: Path, ports: list[str]) -> Path:
 
 @pytest.mark.parametrize("ports", [["loc", "conf", "prior"], ["prior", "loc", "conf"]])
 def test_ports_are_known_by_name_without_an_order_field(
-    model: Path, tmp_path: Path, ports: list[str]
+    model: surgeon.Graph, tmp_path: Path, ports: list[str]
 ) -> None:
     plugins = fixed_order(tmp_path, ports)
     verification = verify(model, plugins, "{plugin: FixedNMS, fields: {inputOrder: null}}", 100)
@@ -119,7 +118,9 @@ def test_ports_are_known_by_name_without_an_order_field(
     assert alone.matched > 80 and set(alone.excused) == {"clip-first"}
 
 
-def test_a_mistake_in_a_plugin_without_an_order_field_is_seen_alone(model: Path, tmp_path: Path) -> None:
+def test_a_mistake_in_a_plugin_without_an_order_field_is_seen_alone(
+    model: surgeon.Graph, tmp_path: Path
+) -> None:
     plugins = fixed_order(tmp_path, ["loc", "conf", "prior"])
     reference = plugins / "FixedNMS" / "reference.py"
     reference.write_text(

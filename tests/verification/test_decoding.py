@@ -20,17 +20,19 @@ from surgeon.verification.decoding import DecodedInFront
 pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
 pytest.importorskip("PIL", reason="Pillow reads and writes pictures")
 
-SMALL = {"height": 96, "width": 96, "depth_multiplier": 0.125}
+# They share graphs and a verification.
+pytestmark = pytest.mark.xdist_group("decoding")
+
 ANCHORS, CLASSES = 204, 4
 
 
 @pytest.fixture(scope="module")
-def model(zoo_ssd: Callable[..., Path]) -> Path:
-    return zoo_ssd("2018", **SMALL)
+def model(zoo_graph: Callable[..., surgeon.Graph]) -> surgeon.Graph:
+    return zoo_graph("2018")
 
 
 @pytest.fixture(scope="module")
-def found(model: Path) -> Verification:
+def found(model: surgeon.Graph) -> Verification:
     return surgeon.verify("ssd", model)
 
 
@@ -76,7 +78,7 @@ def test_every_constant_that_decodes_is_exercised(found: Verification) -> None:
     assert own["centre_x"].changes[0][0] == "plus -0.002" and own["shift_x"].changes[1][0] == "times 1.002"
 
 
-def test_the_plugin_alone_is_not_exact_there(model: Path) -> None:
+def test_the_plugin_alone_is_not_exact_there(model: surgeon.Graph) -> None:
     plugin = surgeon.verify("ssd", model, decode="plugin")
     assert not plugin.passed and set(plugin.excuses) == {"clip-first"}
     assert plugin.excuses["clip-first"].endswith("'decode: auto' or 'decode: graph' avoids it")
@@ -85,12 +87,12 @@ def test_the_plugin_alone_is_not_exact_there(model: Path) -> None:
     assert "excused that the recipe could avoid; --max-excused allows them" in window.reason
 
 
-def test_what_the_plugin_does_otherwise_can_be_allowed(model: Path) -> None:
+def test_what_the_plugin_does_otherwise_can_be_allowed(model: surgeon.Graph) -> None:
     allowed = surgeon.verify("ssd", model, decode="plugin", max_excused=100)
     assert allowed.passed and set(allowed.excuses) == {"clip-first"}
 
 
-def test_ratios_that_were_typed_are_named_and_can_be_allowed(model: Path) -> None:
+def test_ratios_that_were_typed_are_named_and_can_be_allowed(model: surgeon.Graph) -> None:
     """The anchors are constants then, and would hold 1/3 with the rule of their plugin changed."""
     typed = surgeon.parse_recipe(
         "recipe: 1\nname: r\nextends: [ssd]\n"
@@ -143,13 +145,13 @@ def test_a_graph_that_clips_nothing_is_followed_by_the_native_rules_alone(zoo_gr
     assert found.passed and found.excuses == {} and not surgeon.check(native, free).warnings
 
 
-def test_boxes_decoded_without_clipping_are_excused_as_the_plugin_is(zoo_ssd: Callable[..., Path]) -> None:
-    found = surgeon.verify("ssd", zoo_ssd("2019", **SMALL), decode="graph")
+def test_boxes_decoded_without_clipping_are_excused_as_the_plugin_is(zoo_graph) -> None:
+    found = surgeon.verify("ssd", zoo_graph("2019"), decode="graph")
     assert found.passed and set(found.excuses) == {"drop-empty"}
 
 
 @pytest.fixture(scope="module")
-def decoders(model: Path) -> Callable[..., list[Any]]:
+def decoders(model: surgeon.Graph) -> Callable[..., list[Any]]:
     """Give ``decoders(change)``: the comparison where ``change`` was applied to a constant, by its name."""
     plan = surgeon.plan("ssd", model)
     graph, decoding = plan.result, plan.decoding
@@ -159,7 +161,7 @@ def decoders(model: Path) -> Callable[..., list[Any]]:
     given = {
         "loc": random.normal(size=(1, 4 * ANCHORS, 1, 1)).astype(np.float32),
         "conf": random.normal(size=(1, CLASSES * ANCHORS, 1, 1)).astype(np.float32),
-        "prior": Detector(surgeon.load_graph(model)).anchor_constant().value,
+        "prior": Detector(model).anchor_constant().value,
     }
 
     def compared(name: str = "", change: Callable[[np.ndarray], np.ndarray] = np.copy) -> list[Any]:
@@ -213,14 +215,14 @@ def test_anchors_that_are_not_zero_are_noticed(decoders) -> None:
     assert decoders("NMS/decode/anchors", moved)[0].outcome is Outcome.FAILED
 
 
-def test_swapped_coordinates_are_noticed(model: Path, decoders) -> None:
+def test_swapped_coordinates_are_noticed(model: surgeon.Graph, decoders) -> None:
     plan = surgeon.plan("ssd", model)
     assert plan.result is not None and plan.decoding is not None
     node = plan.result["NMS/decode/corners"]
     a, b, c, d, axis = node.inputs
     nodes = [replace(n, inputs=(b, a, d, c, axis)) if n is node else n for n in plan.result]
     ports = dict(zip(("loc", "prior", "conf"), plan.result["NMS"].inputs, strict=True))
-    prior = Detector(surgeon.load_graph(model)).anchor_constant().value
+    prior = Detector(model).anchor_constant().value
     zeros = {
         "loc": np.zeros((1, 4 * ANCHORS, 1, 1), np.float32),
         "conf": np.zeros((1, CLASSES * ANCHORS, 1, 1), np.float32),
@@ -231,10 +233,10 @@ def test_swapped_coordinates_are_noticed(model: Path, decoders) -> None:
 
 
 def test_boxes_dropped_after_suppression_are_followed_in_standard_operators(
-    zoo_ssd: Callable[..., Path], tmp_path: Path
+    zoo_graph: Callable[..., surgeon.Graph], tmp_path: Path
 ) -> None:
     pytest.importorskip("onnxruntime", reason="ONNX Runtime runs the file")
-    late, file = zoo_ssd("2019", **SMALL), tmp_path / "ssd.onnx"
+    late, file = zoo_graph("2019"), tmp_path / "ssd.onnx"
     recipe = surgeon.parse_recipe("recipe: 1\nname: r\nextends: [ssd]\nsuppression: native\n")
     reference = surgeon.verify(recipe, late, target="onnx@onnxruntime")
     assert reference.passed and reference.excuses == {}

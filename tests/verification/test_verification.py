@@ -183,7 +183,10 @@ NUMERIC = {
 }
 
 
-ALIKE = ("minSize", "order of ratios", "nmsThreshold", "keepTopK", "preprocessing scale")
+ALIKE = (
+    *("minSize", "variance order", "order of ratios", "nmsThreshold", "background", "keepTopK"),
+    *("preprocessing scale", "interpolation"),
+)
 """Mistakes like others of the table, or like those of the tests of power."""
 
 
