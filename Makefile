@@ -1,10 +1,10 @@
-# Targets: demo, engines, test, test-all, test-versions, test-tensorrt, coverage, lint, docs, dist, bench, replay, clean.
+# Targets: demo, engines, test, test-all, test-versions, test-tensorrt, test-runtimes, coverage, lint, docs, dist, bench, replay, clean.
 # Of the tests: make test ROOM=steps takes one folder of tests/, make test FAST=1 leaves slow tests out; both may be given.
 # Another interpreter: make PYTHON=/path/to/python3 test
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo engines test test-all test-versions test-tensorrt coverage lint docs dist bench replay clean
+.PHONY: demo engines test test-all test-versions test-tensorrt test-runtimes coverage lint docs dist bench replay clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -100,6 +100,15 @@ $(VENV_TENSORRT)/installed: $(VENV_TENSORRT)/required
 .PHONY: required-tensorrt
 required-tensorrt:
 	@if [ -n "$(PYTHON310)" ]; then $(MAKE) --no-print-directory $(VENV_TENSORRT)/required; fi
+
+# Other runtimes with the ONNX files, on a CPU. Their tests are skipped where they are not installed.
+test-runtimes: $(VENV)/installed-runtimes
+	$(BIN)/pytest -q tests/formats/onnx/test_runtimes.py
+
+$(VENV)/installed-runtimes: $(VENV)/installed-dev
+	@echo "installing OpenVINO, OpenCV 5 and TensorRT-RTX (550 MB, once)"
+	$(PIP) openvino 'opencv-python-headless>=5' tensorrt_rtx_cu12_libs tensorrt_rtx_cu12_bindings
+	@touch $@
 
 lint: $(VENV)/installed-dev
 	$(BIN)/python -m ruff format --check .

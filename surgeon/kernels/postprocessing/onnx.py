@@ -65,7 +65,14 @@ def detections(at: PluginNode) -> tuple[str, str]:
     if fields["softSigma"] > 0:
         every, kept, places = _soft(at, every)
     else:
-        kept = survivors(emit, every, fields["iouThreshold"], fields["maxPerClass"], together=compared(at))
+        kept = survivors(
+            emit,
+            every,
+            fields["iouThreshold"],
+            fields["maxPerClass"],
+            least=_below(fields) if any_object else None,
+            together=compared(at),
+        )
     if fields["clip"] == AFTER:
         every = replace(every, boxes=coding.clipped(emit, every.boxes))
     if fields["dropEmpty"] == AFTER:
@@ -86,6 +93,12 @@ def detections(at: PluginNode) -> tuple[str, str]:
     picture = emit.op("Expand", picture_numbers(at, 0, 3, np.float32), emit.ints(1, fields["maxTotal"], 1))
     whole = emit.op("Unsqueeze", emit.op("Concat", picture, found, axis=2), emit.ints(1))
     return whole, emit.op("Unsqueeze", number_of(emit, rows), emit.ints(2, 3))
+
+
+def _below(fields: Any) -> float:
+    """Return the score above which every candidate is."""
+    threshold = np.float32(fields["scoreThreshold"])
+    return float(np.nextafter(threshold, np.float32(-np.inf)) if fields["scoreAtLeast"] else threshold)
 
 
 def _candidates(at: PluginNode, labels: tuple[int, ...], any_object: bool) -> Candidates:

@@ -175,7 +175,7 @@ def survivors(
         scores = emit.op("Reshape", scores, emit.ints(-1, 1, each))
     floor = emit.floats(_HARDLY if least is None else least)
     selected = emit.op("NonMaxSuppression", boxes, scores, emit.ints(limit), emit.floats(threshold), floor)
-    nothing = emit.op("Expand", emit.constant(NONE, np.float32), emit.op("Shape", scores))
+    nothing = emit.op("Min", scores, emit.constant(NONE, np.float32))
     kept = emit.op("ScatterND", nothing, selected, emit.op("GatherND", scores, selected))
     return emit.op("Reshape", kept, emit.ints(-1, classes, each)) if by_class else kept
 
@@ -214,10 +214,10 @@ def _chosen_in_rounds(
         [(going, np.bool_, []), (fewer, np.float32, scores), (more, np.float32, scores)],
     )
     shape = emit.op("Shape", candidates.scores)
-    nothing = emit.op("Expand", emit.constant(NONE, np.float32), shape)
     rounds = emit.constant(min(limit, each), np.int64)
     # TensorRT-RTX builds no Loop that starts from a tensor that was only reshaped; Max changes no score.
     first = emit.op("Max", candidates.scores, emit.constant(NONE, np.float32))
+    nothing = emit.op("Min", first, emit.constant(NONE, np.float32))
     start = (rounds, "", first, nothing)
     # Shape inference takes it that a round could change the shape of what it hands on.
     return emit.op("Reshape", emit.op_many("Loop", start, 2, body=graph)[1], shape)
@@ -235,7 +235,8 @@ def best_rows(
     total = classes * each
     if box_first:
         kept = emit.op("Transpose", kept, perm=(0, 2, 1))
-    scores, index = top(emit, emit.op("Reshape", kept, emit.ints(0, total)), total, rows)
+    # OpenCV joins two Reshapes, where 0 would stand for the size that the first one had before.
+    scores, index = top(emit, emit.op("Reshape", kept, emit.ints(-1, total)), total, rows)
     valid = emit.op("Greater", scores, emit.constant(_HARDLY, np.float32))
     index = emit.op("Where", valid, index, emit.constant(0, np.int64))
     label, place = reversed(divided(emit, index, classes)) if box_first else divided(emit, index, each)
