@@ -294,7 +294,8 @@ def compare_region(
     # Small values may not reach a bound of the node, such as that of a clip.
     try:
         expected = graphs.original.fetch(
-            list(region.outputs.values()), {region.fed[ref]: value for ref, value in wide.items()}
+            list(region.outputs.values()),
+            {**graphs.fixed, **{region.fed[ref]: value for ref, value in wide.items()}},
         )
     except SurgeonError:
         return found

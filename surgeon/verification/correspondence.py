@@ -6,7 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from surgeon.graph import Add, Drop, Graph, Node, Ref
+import numpy as np
+
+from surgeon.graph import (
+    Add,
+    Drop,
+    DType,
+    Graph,
+    Node,
+    Ref,
+    Rewire,
+    SetAttr,
+    SetOp,
+    Shape,
+    TensorRef,
+    TensorValue,
+)
+from surgeon.graph.op_sets import CONSTANTS, PASSED_OVER, PLACEHOLDERS
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
 
@@ -75,6 +91,52 @@ class Correspondence:
         if ref.slot == 0 and ref.node in self._like and self._like[ref.node].node in self.original:
             return self._like[ref.node]
         return self._read_before.get(ref) or self._left.get(ref)
+
+    @cached_property
+    def fixed(self) -> Mapping[str, np.ndarray]:
+        """The values of the original's placeholders that the recipe fixes to constants, by name.
+
+        A constant takes the place of the placeholder, or of an identity behind it, or is what a reader of
+        either reads now. Steps may have folded the constant since.
+        """
+        constants = {
+            edit.node.name: edit.node
+            for edit in self._edits
+            if isinstance(edit, Add) and edit.node.op in CONSTANTS
+        }
+        table: dict[str, np.ndarray] = {}
+        for edit in self._edits:
+            if isinstance(edit, Drop) and edit.into in constants:
+                self._fix(table, Ref(edit.name), constants[edit.into])
+            elif isinstance(edit, Rewire) and edit.inputs is not None and edit.name in self.original:
+                before = self.original[edit.name].inputs
+                for old, new in zip(before, edit.inputs, strict=False):
+                    if new.node in constants:
+                        self._fix(table, old, constants[new.node])
+            elif isinstance(edit, SetOp) and edit.op in CONSTANTS and edit.name in self.original:
+                values = {
+                    each.key: each.value
+                    for each in self._edits
+                    if isinstance(each, SetAttr) and each.name == edit.name and each.value is not None
+                }
+                self._fix(table, Ref(edit.name), Node(edit.name, edit.op, attrs=values))
+        return table
+
+    def _fix(self, table: dict[str, np.ndarray], ref: Ref, constant: Node) -> None:
+        """Enter the value of a constant that stands for a placeholder's tensor, in its shape."""
+        node = self.original.get(ref.node)
+        while node is not None and node.op in PASSED_OVER and len(node.inputs) == 1:
+            node = self.original.get(node.inputs[0].node)
+        value = constant.attrs.get("value")
+        if node is None or node.op not in PLACEHOLDERS or not isinstance(value, TensorValue | TensorRef):
+            return
+        array = value.array()
+        dtype, shape = node.attrs.get("dtype"), node.attrs.get("shape")
+        if isinstance(dtype, DType) and dtype.itemsize is not None:
+            array = array.astype(dtype.numpy())
+        if isinstance(shape, Shape) and shape.is_static and array.size == 1:
+            array = np.broadcast_to(array, shape.static())
+        table.setdefault(node.name, array)
 
     @cached_property
     def _read_before(self) -> Mapping[Ref, Ref]:

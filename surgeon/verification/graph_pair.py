@@ -16,8 +16,8 @@ from surgeon.catalog.reference import Counterfactual, Reference
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.families import DerivationContext, Family, nearest_family
 from surgeon.families.fields import FieldReview, review_fields
-from surgeon.graph import DType, Graph, Node, Ref, Shape
-from surgeon.graph.op_sets import PLACEHOLDERS, UNSET_PLACEHOLDERS
+from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec
+from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, UNSET_PLACEHOLDERS
 from surgeon.infer import infer
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
@@ -32,6 +32,8 @@ from surgeon.verification.counterfactuals import CLIP_FIRST, DROP_EMPTY, KEEP_AL
 from surgeon.verification.decoding import DecodedInFront
 from surgeon.verification.probes import probes_of
 from surgeon.verification.records import RunInfo, RunRecord
+from surgeon.verification.results import TensorComparison
+from surgeon.verification.training import training_inputs
 
 PluginRun: TypeAlias = Callable[[str], Mapping[str, np.ndarray]]
 """Returns what holds detections by part, with the named rule changed; an empty name changes none."""
@@ -84,6 +86,11 @@ def _original(graph: Graph, fetches: Sequence[Ref]) -> TensorFlowRunner:
     return last[wanted]
 
 
+def _is_feedable(spec: TensorSpec) -> bool:
+    """Return whether numbers can be made for a tensor: its type is one of numbers, its shape is known."""
+    return spec.dtype is not None and spec.dtype.itemsize is not None and spec.shape.is_static
+
+
 class GraphPair:
     """A plan's source and its result, both ready to run.
 
@@ -99,7 +106,7 @@ class GraphPair:
         self.target, self.decoding = plan.target, plan.decoding
         self.runner = _RewrittenGraph.of_plan(plan, recipe, catalog)
         self.inference = infer(self.graph)
-        self.original = _original(self.graph, self._fetches())
+        self.original = _original(self._reshaped(), self._fetches())
 
     @cached_property
     def counterfactuals(self) -> tuple[Counterfactual, ...]:
@@ -236,6 +243,7 @@ class GraphPair:
             ref
             for ref, origin in self.inputs.items()
             if self.graph[origin.node].op not in PLACEHOLDERS
+            and origin not in self.cuts
             and self.inference.spec(origin).shape.rank in (4, None)
         )
 
@@ -267,12 +275,108 @@ class GraphPair:
 
     @cached_property
     def picture_ref(self) -> Ref | None:
-        """The original's tensor that a picture is put into."""
+        """The original's tensor that a picture is put into; None where it reads none."""
         if self.family is not None:
             return self.family.picture.value
-        needed = self.graph.ancestors(ref.node for ref in self._compared())
-        fed = [node.name for node in self.graph if node.name in needed and node.op in UNSET_PLACEHOLDERS]
-        return Ref(fed[0]) if self.image is not None and len(fed) == 1 else None
+        fed = [ref for ref in self.fed if ref not in self.fixed]
+        return fed[0] if self.image is not None and len(fed) == 1 and not self.cuts else None
+
+    @cached_property
+    def picture_cut(self) -> Ref | None:
+        """The tensor at the cut that a prepared picture is put into, where the original cannot read one."""
+        cuts = [ref for ref in self.cuts if self.spec(ref).shape.rank == 4]
+        return cuts[0] if self.image is not None and len(cuts) == 1 else None
+
+    @cached_property
+    def fixed(self) -> Mapping[Ref, np.ndarray]:
+        """The values that the recipe fixes the original's placeholders to."""
+        return {Ref(name): value for name, value in self.match.fixed.items()}
+
+    @cached_property
+    def cuts(self) -> tuple[Ref, ...]:
+        """The original's tensors that are fed in place of the input pipeline behind them.
+
+        The recipe cuts there, and what computes the tensor cannot be fed: an iterator, a queue, a decoder of
+        strings, a placeholder of unknown shape. A family's picture is fed where the family says.
+        """
+        if self.family is not None:
+            return ()
+        return tuple(
+            dict.fromkeys(
+                origin
+                for origin in self.inputs.values()
+                if self.graph[origin.node].op not in PLACEHOLDERS and not self._computable(origin)
+            )
+        )
+
+    def _computable(self, ref: Ref) -> bool:
+        """Return whether a tensor can be computed from placeholders that numbers can be put into."""
+        for name in self.graph.ancestors([ref.node]):
+            node = self.graph[name]
+            if node.op in UNSET_PLACEHOLDERS and Ref(name) not in self.fixed:
+                if not _is_feedable(self.spec(Ref(name))):
+                    return False
+            elif not node.inputs and node.op not in CONSTANTS | PLACEHOLDERS:
+                return False
+        return True
+
+    @cached_property
+    def fed(self) -> tuple[Ref, ...]:
+        """The original's tensors that are fed: the cuts, and the placeholders that what is compared needs.
+
+        In graph order; placeholders with a default only where the recipe fixes them.
+        """
+        needed: set[str] = set()
+        waiting = self._compared()
+        while waiting:
+            ref = waiting.pop()
+            if ref not in self.cuts and ref.node not in needed:
+                needed.add(ref.node)
+                node = self.graph[ref.node]
+                waiting += [*node.inputs, *map(Ref, node.control)]
+        placeholders = tuple(
+            Ref(node.name)
+            for node in self.graph
+            if node.name in needed
+            and (node.op in UNSET_PLACEHOLDERS or (node.op in PLACEHOLDERS and Ref(node.name) in self.fixed))
+        )
+        return (*self.cuts, *placeholders)
+
+    def spec(self, ref: Ref) -> TensorSpec:
+        """Return type and shape of a tensor that the original is fed, in the shape that the recipe gives it.
+
+        An open batch is one; the type is the original's, and the recipe's where the original tells none.
+        """
+        own = self.inference.spec(ref)
+        name = next((each for each, origin in self.inputs.items() if origin == ref), None)
+        given = self.runner.inputs[name.node] if name is not None else own
+        dims, own_dims = given.shape.dims, own.shape.dims
+        if dims is None:
+            dims = own_dims
+        elif own_dims is not None and len(dims) == len(own_dims):
+            dims = tuple(
+                known if known is not None else other for known, other in zip(dims, own_dims, strict=True)
+            )
+        if dims and dims[0] is None:
+            dims = (1, *dims[1:])
+        return TensorSpec(own.dtype or given.dtype, Shape(dims))
+
+    def _reshaped(self) -> Graph:
+        """Return the original with the shapes that the recipe gives its placeholders."""
+        changed: dict[str, Node] = {}
+        for origin in self.inputs.values():
+            node, dims = self.graph[origin.node], self.spec(origin).shape.dims
+            shape = node.attrs.get("shape")
+            if node.op not in PLACEHOLDERS or not isinstance(shape, Shape) or not shape.dims or dims is None:
+                continue
+            same_rank = len(dims) == len(shape.dims)
+            if not same_rank or any(
+                own not in (None, dim) for own, dim in zip(shape.dims, dims, strict=True)
+            ):
+                changed[node.name] = node.with_attr("shape", Shape(dims)).with_attr("_output_shapes", None)
+        if not changed:
+            return self.graph
+        return self.graph.replace((changed.get(node.name, node) for node in self.graph), ())
 
     def _compared(self) -> list[Ref]:
         """Return what the original must compute so that something can be compared at all."""
@@ -401,7 +505,7 @@ class GraphPair:
             graph=graph,
             recipe=self.recipe.name,
             target=self.target,
-            made=made or self.picture_ref is None,
+            made=made or not self.reads_picture,
             labels=dict(self.recipe.labels),
             image=self.image,
             prepared=tuple(str(ref) for ref in self.prepared_inputs),
@@ -411,10 +515,29 @@ class GraphPair:
         """Yield what the original computes of each picture, or of numbers made up from ``seed`` where it
         reads no picture.
         """
-        fed: list[Picture | None] = [*pictures] if self.picture_ref is not None else [None]
+        fed: list[Picture | None] = [*pictures] if self.reads_picture else [None]
         for i, picture in enumerate(fed):
             tell_stage("comparing", "" if picture is None else picture.name, i, len(fed))
-            yield self.record(picture, seed)
+            record = self.record(picture, seed)
+            yield record if i else replace(record, faults=self._faults(record))
+
+    @property
+    def reads_picture(self) -> bool:
+        """True where a picture is put into the original."""
+        return self.picture_ref is not None or self.picture_cut is not None
+
+    def _as_read(self, ref: Ref, value: np.ndarray) -> np.ndarray:
+        """Return a value of the original in the type that the rewritten graph's input has."""
+        dtype = self.runner.inputs[ref.node].dtype
+        if dtype is None or dtype.itemsize is None:
+            return value
+        return value.astype(dtype.numpy(), copy=False)
+
+    def _faults(self, record: RunRecord) -> tuple[TensorComparison, ...]:
+        """Return what is wrong with the values that the recipe fixes inputs to."""
+        wanted = list(dict.fromkeys(ref for ref in self.outputs.values() if ref is not None))
+        fed = {ref: record.values[ref] for ref in self.fed}
+        return tuple(training_inputs(self.original, wanted, fed, self.fixed, record.name))
 
     def record(self, picture: Picture | None, seed: int) -> RunRecord:
         """Run the original; the rewritten graph is run when the record's reruns are asked for.
@@ -424,11 +547,15 @@ class GraphPair:
         """
         random = np.random.default_rng(seed)
         fed = {
-            name: self._numbers(name, random)
-            for name in self.original.inputs
-            if Ref(name) != self.picture_ref
+            str(ref): self.fixed[ref] if ref in self.fixed else self._numbers(ref, random)
+            for ref in self.fed
+            if ref != self.picture_ref
         }
         pixels, prepared = None, None
+        if picture is not None and self.picture_cut is not None and self.image is not None:
+            tensor = prepare(self.image, picture.pixels, self.recipe.span("image", "steps")).tensor
+            batch = self.spec(self.picture_cut).shape.dims or (1,)
+            fed[str(self.picture_cut)] = np.repeat(tensor, batch[0] or 1, axis=0)
         if picture is not None and self.picture_ref is not None:
             pixels = self._sized(picture.pixels)
             if self._channels == 1:
@@ -439,7 +566,7 @@ class GraphPair:
                 prepared = replace(prepared, tensor=np.repeat(prepared.tensor, self._batch, axis=0))
         computed = self.original.run(fed) | fed
         values = {Ref.parse(name): value for name, value in computed.items()}
-        inputs = {str(ref): values[origin] for ref, origin in self.inputs.items()}
+        inputs = {str(ref): self._as_read(ref, values[origin]) for ref, origin in self.inputs.items()}
         window = prepared.window if prepared is not None else (1.0, 1.0)
         detects = self.plugin is not None
         rerun = partial(self._rerun, window=window)
@@ -466,23 +593,20 @@ class GraphPair:
         feeds = {**inputs, **{str(ref): prepared.tensor for ref in self.prepared_inputs}}
         return feeds if all(feeds[name].shape == inputs[name].shape for name in inputs) else None
 
-    def _numbers(self, name: str, random: np.random.Generator) -> np.ndarray:
-        """Return made-up numbers for a placeholder: 0 to 1, of ints 0 and 1, of uint8 0 to 255.
-
-        Unknown batches are 1.
-        """
-        spec = self.inference.spec(Ref(name))
-        dims = spec.shape.dims
-        if dims is not None and dims and dims[0] is None:
-            dims = (1, *dims[1:])
-        if dims is None or not Shape(dims).is_static or spec.dtype is None or spec.dtype.itemsize is None:
+    def _numbers(self, ref: Ref, random: np.random.Generator) -> np.ndarray:
+        """Return made-up numbers for a tensor that is fed: 0 to 1, of ints 0 and 1, of uint8 0 to 255."""
+        spec = self.spec(ref)
+        if not _is_feedable(spec) or spec.dtype is None:
             raise error(
                 "V110",
-                f"nothing can be put into '{name}', which is {spec}; expected a known type and shape",
+                f"nothing can be put into '{ref}', which is {spec}; expected a known type and shape",
                 self.graph.source or None,
-                help=["give the recipe an 'image', so that a picture is put in, or cut this input off"],
+                help=[
+                    "give its shape by the step 'set-shape', give the recipe an 'image' so that a picture is "
+                    "put in, or cut this input off"
+                ],
             )
-        shape = Shape(dims).static()
+        shape = spec.shape.static()
         if spec.dtype in (DType.FLOAT32, DType.FLOAT64, DType.FLOAT16):
             return random.random(shape, np.float32).astype(spec.dtype.numpy())
         most = 255 if spec.dtype is DType.UINT8 else 1
@@ -570,7 +694,7 @@ class GraphPair:
         """
         assert self.family is not None and self.plugin is not None
         limits = [value for value in self.plugin.attrs.values() if isinstance(value, int)]
-        fed = {Ref(name): record.values[Ref(name)] for name in self.original.inputs}
+        fed = {ref: record.values[ref] for ref in self.fed}
         wanted = [*dict.fromkeys((*self.detections.values(), *self.family.plugin_sources))]
         window = np.array([*record.window, *record.window], np.float32)
         for probe in probes_of(self.family.postprocessing, limits):

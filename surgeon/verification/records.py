@@ -26,6 +26,7 @@ from surgeon.language.recipe import ClassNumber, Image
 from surgeon.runners.detections import Detections
 from surgeon.runners.image import Picture, Prepared
 from surgeon.verification.counterfactuals import KEEP_ALL, Rerun, counterfactuals_of
+from surgeon.verification.results import TensorComparison
 from surgeon.version import refuse_newer
 
 VERSION = 1
@@ -55,7 +56,8 @@ class RunRecord:
     for one. ``counterfactuals`` are the rules, in the order of trial, that ``cut`` (from ``inputs``) and
     ``end`` (from the pixels) can change.
 
-    ``all_rules`` says whether rules that no recipe can avoid may explain a difference, too.
+    ``all_rules`` says whether rules that no recipe can avoid may explain a difference, too. ``faults`` are
+    failed comparisons that need no rewritten graph.
 
     A live record also has the ``picture`` as it was given, as ``prepared`` by the recipe's ``image``, and the
     ``values`` of the original's tensors.
@@ -74,6 +76,7 @@ class RunRecord:
     prepared: Prepared | None = None
     values: Mapping[Ref, np.ndarray] = field(default_factory=dict)
     all_rules: bool = True
+    faults: tuple[TensorComparison, ...] = ()
 
 
 class RunInfo(BaseModel):

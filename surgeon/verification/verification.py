@@ -115,7 +115,7 @@ def verify_runner(
         outputs, window = runner.run(record.inputs), record.window
         compare = partial(_compare, runner, record, outputs, window, record.cut, by_reference)
         at_cut = _judge(runner, record.inputs, outputs, window, compare, limits)
-        comparisons[CUT] += at_cut
+        comparisons[CUT] += [*at_cut, *record.faults]
         if each is not None:
             comparisons[ALONE] += each(record, len(names) == 1)
         prepared = _prepared(runner, info, record)

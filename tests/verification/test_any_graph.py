@@ -1,0 +1,123 @@
+"""Verifications of small graphs that detect nothing: what the original is fed, and what is noticed."""
+
+from __future__ import annotations
+
+import pytest
+
+import surgeon
+from surgeon.graph import parse_graph
+
+pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
+
+TRAINED = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[1,4]}
+phase_train = Placeholder() {dtype: bool, shape: shape[]}
+axes = Const() {dtype: int32, value: tensor<int32[2]: 0, 1>}
+mean = Mean(x, axes) {T: float32, Tidx: int32, keep_dims: true}
+kept = Const() {dtype: float32, value: tensor<float32[1,1]: 0.25>}
+switch = Identity(phase_train) {T: bool}
+center = SelectV2(switch, mean, kept) {T: float32}
+out = Sub(x, center) {T: float32}
+"""
+
+FIXED = """\
+outputs: [out]
+nodes: {{constant: {{op: Const, value: {value}, dtype: {dtype}, inputs: []}}}}
+namespaces: {{{name}: constant}}
+steps: [collapse, fold-constants, prune]
+"""
+
+
+def verified(recipe: str, text: str, **options) -> surgeon.Verification:
+    parsed = surgeon.parse_recipe("recipe: 1\nname: small\n" + recipe)
+    return surgeon.verify(parsed, parse_graph(text), **options)
+
+
+def reasons(found: surgeon.Verification) -> list[str]:
+    return [
+        f"{c.subject}: {c.reason}" for v in found.verdicts for c in v.comparisons if c.outcome == "failed"
+    ]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_original_is_fed_what_the_recipe_fixes(seed: int) -> None:
+    found = verified(FIXED.format(name="phase_train", value="false", dtype="bool"), TRAINED, seed=seed)
+    assert found.passed
+    behind = verified(FIXED.format(name="switch", value="false", dtype="bool"), TRAINED, seed=seed)
+    assert behind.passed
+
+
+def test_an_input_that_is_fixed_to_training_fails() -> None:
+    found = verified(FIXED.format(name="phase_train", value="true", dtype="bool"), TRAINED)
+    (reason,) = reasons(found)
+    assert reason == (
+        "'phase_train' fixed to True: a sample's outputs depend on the others of its batch, as in training; "
+        "fix it to False for inference"
+    )
+
+
+DROPOUT = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,64]}
+keep_prob = Placeholder() {dtype: float32, shape: shape[]}
+sizes = Shape(x) {T: float32, out_type: int32}
+noise = RandomUniform(sizes) {T: int32, dtype: float32, seed: 0, seed2: 0}
+sum = Add(noise, keep_prob) {T: float32}
+mask = Floor(sum) {T: float32}
+scaled = RealDiv(x, keep_prob) {T: float32}
+out = Mul(scaled, mask) {T: float32}
+"""
+
+
+def test_a_dropout_rate_that_is_fixed() -> None:
+    right = verified(FIXED.format(name="keep_prob", value="1.0", dtype="float32"), DROPOUT)
+    assert right.passed
+    wrong = verified(FIXED.format(name="keep_prob", value="0.5", dtype="float32"), DROPOUT)
+    assert any(
+        "two runs on the same input differ, as in training; fix it to 1.0" in each for each in reasons(wrong)
+    )
+
+
+OPEN = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,?,?,3]}
+axes = Const() {dtype: int32, value: tensor<int32[2]: 1, 2>}
+mean = Mean(x, axes) {T: float32, Tidx: int32, keep_dims: true}
+out = Sub(x, mean) {T: float32}
+"""
+
+
+def test_a_shape_that_the_recipe_gives_is_what_the_original_is_fed() -> None:
+    found = verified("outputs: [out]\nsteps: [{step: set-shape, nodes: {x: [2, 6, 5, 3]}}, prune]\n", OPEN)
+    assert found.passed and found.verdicts[0].comparisons[0].tensor == "float32[2,6,5,3]"
+    other = OPEN.replace("shape[?,?,?,3]", "shape[1,9,9,3]")
+    found = verified("outputs: [out]\nsteps: [{step: set-shape, nodes: {x: [1, 6, 5, 3]}}, prune]\n", other)
+    assert found.passed and found.verdicts[0].comparisons[0].tensor == "float32[1,6,5,3]"
+
+
+PIPELINE = """\
+graph v1
+record = Placeholder() {dtype: string, shape: shape[]}
+flat = DecodeRaw(record) {out_type: float32, little_endian: true}
+sizes = Const() {dtype: int32, value: tensor<int32[2]: 1, 4>}
+decoded = Reshape(flat, sizes) {T: float32, Tshape: int32}
+scale = Const() {dtype: float32, value: tensor<float32[]: 3.0>}
+scaled = Mul(decoded, scale) {T: float32}
+out = Tanh(scaled) {T: float32}
+"""
+
+CUT = """\
+outputs: [out]
+nodes: {Input: {op: Placeholder, dtype: float32, shape: [1, 4], like: decoded}}
+namespaces: {decoded: Input}
+steps: [collapse, prune]
+"""
+
+
+def test_where_an_input_pipeline_was_replaced_the_original_is_fed_at_the_cut() -> None:
+    found = verified(CUT, PIPELINE)
+    assert found.verdicts[0].outcome == "passed" and found.verdicts[2].outcome == "passed"
+    skipped = CUT.replace("{decoded: Input}", "{decoded: Input, scaled: Input}")
+    skipped = skipped.replace("[collapse,", "[{step: collapse, outputs: {scaled: 'Input:output'}},")
+    assert verified(skipped, PIPELINE).verdicts[0].outcome == "failed"
