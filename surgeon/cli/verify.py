@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=_count,
         help="differences of one picture that a known rule may explain (default: half of the detections "
-        "for what no recipe can change, none for the recipe's own numbers)",
+        "for what no recipe can change, none for what it can)",
     )
     parser.add_argument(
         "-o",

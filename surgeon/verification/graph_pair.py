@@ -170,7 +170,8 @@ class GraphPair:
         if moment == "none" or (rule.name == CLIP_FIRST and moment == "after"):
             return None
         if moment != "before":
-            return replace(rule, avoidable=False)
+            late = f"{rule.text}; 'suppression: native' follows the original" if moment else rule.text
+            return replace(rule, avoidable=False, text=late)
         return replace(rule, avoidable=True, text=f"{rule.text}; 'decode: auto' or 'decode: graph' avoids it")
 
     @cached_property

@@ -115,6 +115,15 @@ def test_the_aspect_ratio_is_kept_and_zeros_fill_the_rest() -> None:
     assert outcomes(stretched, graph)["end to end"] == "failed"
 
 
+def test_a_window_that_differs_from_picture_to_picture_is_told() -> None:
+    """After suppression it changes nothing: what shows the detections clips them to the picture."""
+    for date, codes in (("2018", ["D162"]), ("2019", [])):
+        graph = with_preprocessor(kept_aspect, date=date)
+        checked = surgeon.check("ssd", graph)
+        assert [each.code for each in checked.warnings] == codes
+        assert all("the part of the input that a picture fills" in each.message for each in checked.warnings)
+
+
 def test_probes_lie_inside_the_picture_of_a_padded_input() -> None:
     graph = kept_aspect_graph()
     made = surgeon.init(graph)
