@@ -97,7 +97,9 @@ def _convert(args: argparse.Namespace) -> int:
                 write_preprocessed=args.write_preprocessed,
                 quiet=not args.debug,
             )
-        except (SurgeonError, MemoryError, KeyboardInterrupt):
+        except SurgeonError as exc:
+            raise SurgeonError(*found, *exc.diagnostics) from None
+        except MemoryError:
             raise
         except Exception as exc:
             if args.preprocessor is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from surgeon.catalog import PluginSpec, load_catalog
 from surgeon.compat.graphsurgeon.removal import tell_torn
+from surgeon.compat.messages import clean
 from surgeon.compat.plugin_inputs import (
     DETECTION_PLUGINS,
     check_suppression,
@@ -14,7 +15,7 @@ from surgeon.compat.plugin_inputs import (
     place_of_node,
     plugin_fields,
 )
-from surgeon.compat.remarks import remark
+from surgeon.compat.remarks import and_others, remark
 from surgeon.compat.target import current_target
 from surgeon.compat.uff.converters.tensorflow.converter import TensorFlowToUFFConverter
 from surgeon.compat.uff.converters.tensorflow.converter_functions import NEARLY
@@ -36,22 +37,29 @@ def check_script_graph(graphdef: Any, outputs: Sequence[str]) -> None:
             custom.setdefault(node.op, []).append(node.name)
         if node.op in DETECTION_PLUGINS:
             check_suppression(node, nodes)
-        _check_ports(node, nodes)
+    _check_ports(needed, nodes)
     tell_torn(graphdef, {node.name for node in needed})
     for op, names in custom.items():
         _tell_custom(op, names, target)
 
 
-def _check_ports(node: Any, nodes: Mapping[str, Any]) -> None:
-    for spelling in node.input:
-        source, port = TensorFlowToUFFConverter.split_node_name_and_output(spelling)
-        if port and source in nodes:
-            remark(
-                "P114",
-                f"'{node.name}' ({node.op}) reads '{spelling}', and UFF has output 0 of a node only",
-                place_of_node(node.name),
-                help=(f"map the namespace of '{source}' to a plugin, or cut the graph before it",),
-            )
+def _check_ports(needed: Sequence[Any], nodes: Mapping[str, Any]) -> None:
+    """Warn of edges from another output than the first; one warning speaks of all."""
+    found = [
+        (node, spelling)
+        for node in needed
+        for spelling in node.input
+        if TensorFlowToUFFConverter.split_node_name_and_output(spelling)[1] and clean(spelling) in nodes
+    ]
+    if found:
+        node, spelling = found[0]
+        remark(
+            "P114",
+            f"'{node.name}' ({node.op}) reads '{spelling}'{and_others(len(found), 'edge')}, and UFF has "
+            "output 0 of a node only",
+            place_of_node(node.name),
+            help=(f"map the namespace of '{clean(spelling)}' to a plugin, or cut the graph before it",),
+        )
 
 
 def _tell_custom(op: str, names: Sequence[str], target: Target) -> None:

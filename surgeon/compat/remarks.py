@@ -77,6 +77,11 @@ def _lines_of_words(file: str) -> dict[str, list[int]]:
     return found
 
 
+def and_others(count: int, noun: str) -> str:
+    """Return how many more there are than the one that is named: `` (and 3 nodes more)``."""
+    return "" if count < 2 else f" (and {count - 1} {noun if count == 2 else noun + 's'} more)"
+
+
 def remark(
     code: str,
     message: str,

@@ -36,10 +36,13 @@ _GRAPHS = frozenset(
 
 
 class _OldNames:
-    """What a module of TensorFlow 2 is, plus the names of ``compat.v1`` that it lacks."""
+    """What a module of TensorFlow 2 is, plus the names of ``compat.v1`` that it lacks.
+
+    Installed packages, which ask for a name to tell the release, do not see these.
+    """
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") or "site-packages" in sys._getframe(1).f_code.co_filename:
             raise AttributeError(name)
         old = sys.modules["tensorflow"].compat.v1
         part = self.__dict__.get("_surgeon_part", "")

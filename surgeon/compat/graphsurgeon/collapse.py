@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from surgeon.compat.messages import clean, copied_to, is_node
-from surgeon.compat.remarks import remark, script_place, word_place
+from surgeon.compat.remarks import and_others, remark, script_place, word_place
 from surgeon.diagnostics import error, nearest_note
 from surgeon.garbage import no_garbage_collection
 
@@ -134,22 +134,27 @@ class _Collapse:
                     notes,
                     ("correct the spelling, or leave the key out where the graph has no such namespace",),
                 )
-        for (reader, source), taker in self._lost.items():
+        for taker in dict.fromkeys(self._lost.values()):
+            lost = [edge for edge, to in self._lost.items() if to == taker]
+            reader, source = lost[0]
             remark(
                 "P109",
-                f"'{reader}' read '{source}', and now reads '{taker}': the port is lost",
+                f"'{reader}' read '{source}', and now reads '{taker}': the port is lost"
+                + and_others(len(lost), "edge"),
                 place,
                 help=(
                     f"check that '{reader}' is to read output 0 of '{taker}', or map '{clean(source)}' to a "
                     "node of its own",
                 ),
             )
-        for reader, takers in self._merged.items():
+        for taker in dict.fromkeys(takers[0] for takers in self._merged.values()):
+            readers = [reader for reader, takers in self._merged.items() if takers[0] == taker]
             remark(
                 "P109",
-                f"'{reader}' read several tensors of what '{takers[0]}' replaces; one edge is left",
+                f"'{readers[0]}'{and_others(len(readers), 'node')} read several tensors of what '{taker}' "
+                "replaces; one edge is left",
                 place,
-                help=(f"map '{reader}' to a node, too, or give '{takers[0]}' one output that says all",),
+                help=(f"map '{readers[0]}' to a node, too, or give '{taker}' one output that says all",),
             )
 
     @staticmethod

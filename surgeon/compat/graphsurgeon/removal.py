@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from surgeon.compat.messages import clean
-from surgeon.compat.remarks import remark, script_place
+from surgeon.compat.remarks import and_others, remark, script_place
 from surgeon.diagnostics import Span
 
 
@@ -72,14 +72,14 @@ def _remember(graphdef: Any, torn: list[Torn]) -> None:
 
 def tell_torn(graphdef: Any, needed: Container[str]) -> None:
     """Warn of nodes that were taken out of a graph although one that is needed read them."""
-    for each in _latest[1] if _latest[0] is graphdef else ():
-        if each.reader in needed:
-            remark(
-                "P108",
-                f"'{each.name}' was taken out, since a node that was taken out reads '{each.spelling}'; "
-                f"'{each.reader}' read it, too",
-                each.place,
-                help=(
-                    "call 'remove' without 'remove_exclusive_dependencies', or name the nodes to take out",
-                ),
-            )
+    known = _latest[1] if _latest[0] is graphdef else []
+    torn = [each for each in known if each.reader in needed]
+    if torn:
+        first, more = torn[0], and_others(len({each.name for each in torn}), "node")
+        remark(
+            "P108",
+            f"'{first.name}'{more} was taken out, since a node that was taken out reads '{first.spelling}'; "
+            f"'{first.reader}' read it, too",
+            first.place,
+            help=("call 'remove' without 'remove_exclusive_dependencies', or name the nodes to take out",),
+        )
