@@ -17,6 +17,7 @@ from surgeon.compat.remarks import note
 from surgeon.formats.graphdef import protos
 from surgeon.formats.graphdef.messages import TYPE_NUMBERS, tensor_to_message
 from surgeon.graph import DType, TensorValue
+from surgeon.optional import no_stderr, quiet
 
 _PARTS = ("graph_util", "train", "summary", "io", "estimator", "saved_model", "nn")
 """Modules of TensorFlow 2 that lack names which their namesakes of TensorFlow 1 have."""
@@ -109,7 +110,8 @@ class _Finder(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         if module.__spec__ is not None:
             module.__spec__.loader = module.__loader__ = self._loader
-        self._loader.exec_module(module)
+        with quiet(), no_stderr():  # what TensorFlow logs while it is loaded is nothing of the script's
+            self._loader.exec_module(module)
         add_old_names(sys.modules.get("tensorflow", module))
 
 

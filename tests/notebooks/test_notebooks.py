@@ -37,6 +37,8 @@ MACHINE = re.compile(r"(?<![\w.~$/:-])/(?:work|home|root|tmp|Users|usr|opt|mnt|v
 FAILED = re.compile(r"^(usage: surgeon|.*\berror\[[A-Z]\d+\])", re.MULTILINE)
 """What a verb prints when it was called wrongly or fails; a shell in a notebook ends well even so."""
 
+PUBLIC = (*surgeon.__all__, "compat")
+
 each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
@@ -109,11 +111,11 @@ def private_names(source: str) -> list[str]:
             found += [
                 f"{node.module}.{a.name}"
                 for a in node.names
-                if node.module != "surgeon" or a.name not in surgeon.__all__
+                if node.module != "surgeon" or a.name not in PUBLIC
             ]
         elif isinstance(node, ast.Attribute):
             whose = node.value.id if isinstance(node.value, ast.Name) else ""
-            if node.attr.startswith("_") or (whose == "surgeon" and node.attr not in surgeon.__all__):
+            if node.attr.startswith("_") or (whose == "surgeon" and node.attr not in PUBLIC):
                 found.append(f"{whose}.{node.attr}")
     return found
 

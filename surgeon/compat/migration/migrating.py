@@ -20,7 +20,7 @@ from surgeon.compat.migration.repairs import refined
 from surgeon.compat.migration.scripts import ScriptOptions, ScriptRun, run_script
 from surgeon.compat.remarks import collecting
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, errors_in, nearest_note
-from surgeon.display import Displayed, plural
+from surgeon.display import plural
 from surgeon.graph import Graph
 from surgeon.language import Recipe, parse_recipe
 from surgeon.request import PathLike, Request, Work
@@ -37,7 +37,7 @@ _ROUNDS = 4
 
 
 @dataclass(frozen=True)
-class Migration(Displayed):
+class Migration:
     """A recipe that was written from a script.
 
     ``text`` is the recipe; ``script_graph`` is what the script makes of the model and ``recipe_graph`` what
