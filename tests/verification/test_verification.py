@@ -337,6 +337,8 @@ def test_outputs_of_a_classifier_are_compared_as_tensors() -> None:
         "OutputLayer/Softmax",
     ]
     assert found.verdicts[2].reason == "both graphs read the same input; no picture is prepared"
+    # What the node alone gives on wider inputs notices both bounds; in the whole graph no value reaches the upper one.
+    assert [{by for _, by in each.changes} for each in found.power] == [{"made numbers, seed 0"}] * 2
 
 
 @pytest.mark.parametrize(
