@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ def verify(
     model: Graph | PathLike | None = None,
     *,
     images: PathLike | Iterable[np.ndarray] | None = None,
+    inputs: PathLike | Mapping[str, np.ndarray] | None = None,
     box_tolerance: float | None = None,
     score_tolerance: float | None = None,
     max_excused: int | None = None,
@@ -43,13 +44,14 @@ def verify(
 
     TensorFlow runs the model and the ordinary operations of the rewritten graph; references run its plugin
     nodes. ``images`` is a picture file, a folder of pictures, or arrays uint8[H, W, 3]; by default a
-    picture with texture is made from ``seed``. ``box_tolerance`` is the largest difference of a coordinate
-    relative to the picture, ``score_tolerance`` that of a score; they default to 1e-4, and to 1e-3 for an
-    engine. If ONNX Runtime without its fusions differs from itself by more, twice that difference counts,
-    up to 1e-3. ``max_excused`` is the number of differences on one picture that a counterfactual may
-    explain; by default, half of the detections for what no recipe can change, and none for the recipe's
-    own numbers. ``output`` is a folder for drawings of both sets of detections. The other arguments are
-    those of :func:`plan`.
+    picture with texture is made from ``seed``. ``inputs`` is a ``.npz`` file of arrays by the names of the
+    model's inputs, or such arrays; by default numbers are made from ``seed``. ``box_tolerance`` is the
+    largest difference of a coordinate relative to the picture, ``score_tolerance`` that of a score; they
+    default to 1e-4, and to 1e-3 for an engine. If ONNX Runtime without its fusions differs from itself by
+    more, twice that difference counts, up to 1e-3. ``max_excused`` is the number of differences on one
+    picture that a counterfactual may explain; by default, half of the detections for what no recipe can
+    change, and none for the recipe's own numbers. ``output`` is a folder for drawings of both sets of
+    detections. The other arguments are those of :func:`plan`.
 
     ``engine`` (an engine of :func:`build_engine`), ``onnx`` (an ONNX file) or ``file`` (any file that a
     runner accepts, including the runners of the entry points ``surgeon.runners``) takes the place of the
@@ -61,9 +63,9 @@ def verify(
     for pictures, V103 for an invalid tolerance, V104 for the recipe's ``image``, V106 if TensorFlow
     refuses a graph, V107 for a plugin without a reference, V108 for one inside a loop, V109 and V110 for
     graphs that cannot be compared, V115 for a ``file`` that no runner accepts, V123 for a file of
-    originals, V124 and V125 for an engine of another graph, E107 if another program changed the model
-    meanwhile, and whatever running an engine raises. Raise TypeError for arguments that contradict each
-    other.
+    originals, V124 and V125 for an engine of another graph, V126 and V127 for ``inputs``, E107 if another
+    program changed the model meanwhile, and whatever running an engine raises. Raise TypeError for
+    arguments that contradict each other.
     """
     from surgeon.atomic import check_generated, check_writable
     from surgeon.formats.graphdef import check_unchanged
@@ -73,6 +75,7 @@ def verify(
         RunRecorder,
         Tolerances,
         given_pictures,
+        read_inputs,
         read_records,
         verify_rewritten,
         verify_runner,
@@ -84,6 +87,8 @@ def verify(
         raise TypeError(
             "'engine', 'onnx' and 'file' exclude each other and 'store'; 'original' goes with one of them"
         )
+    if original is not None and inputs is not None:
+        raise TypeError("'inputs' goes with 'recipe' and 'model'; 'original' has its own")
     if (recipe is None or model is None) != (original is not None):
         raise TypeError("either 'recipe' and 'model' or 'original' must be given")
     kind, path = _deployed(engine, onnx, file)
@@ -108,19 +113,24 @@ def verify(
     pictures = given_pictures(Path(images) if isinstance(images, str | os.PathLike) else images, seed)
     work = request.resolve()
     graphs = GraphPair(work.plan, work.recipe, work.catalog)
-    records = graphs.records(pictures, seed)
+    arrays, source = None, ""
+    if isinstance(inputs, str | os.PathLike):
+        arrays, source = read_inputs(Path(inputs)), Path(inputs).name
+    elif inputs is not None:
+        arrays, source = dict(inputs), "given arrays"
+    records = graphs.records(pictures, seed, arrays, source)
     if kind is not None:
         with kind.open(path, libraries) as runner:
-            info = graphs.info(made=images is None, graph=work.plan.digest)
+            info = graphs.info(made=images is None, graph=work.plan.digest, given=arrays)
             verification = verify_runner(runner, records, info, limits, output=folder)
         check_unchanged(work.graph)
         return verification
     if store is None:
-        info = graphs.info(made=images is None)
+        info = graphs.info(made=images is None, given=arrays)
         verification = verify_rewritten(graphs, records, info, limits, output=folder)
         check_unchanged(work.graph)
         return verification
-    recorder = RunRecorder(graphs.info(made=images is None, graph=work.plan.digest))
+    recorder = RunRecorder(graphs.info(made=images is None, graph=work.plan.digest, given=arrays))
     verification = verify_rewritten(graphs, recorder.taking(records), recorder.info, limits, output=folder)
     check_unchanged(work.graph)
     if verification.pictures:

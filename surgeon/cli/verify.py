@@ -75,7 +75,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a folder of pictures, or one picture; without it one is made",
     )
     parser.add_argument(
-        "--seed", metavar="N", type=_count, default=0, help="seed of the picture that is made (default: 0)"
+        "--inputs",
+        metavar="FILE.npz",
+        type=Path,
+        help="arrays by the names of the model's inputs; without it numbers are made",
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=_count,
+        default=0,
+        help="seed of the picture or the numbers that are made (default: 0)",
     )
     add_anchors(parser)
     parser.add_argument(
@@ -114,6 +124,8 @@ def run(args: argparse.Namespace) -> int:
         args.wrong_usage(
             "--original goes with --engine, --onnx or --file, and without RECIPE, MODEL and --images"
         )
+    if args.original is not None and args.inputs is not None:
+        args.wrong_usage("--inputs goes with RECIPE and MODEL; stored originals have theirs")
     if args.original is not None and (
         args.parameters or args.target or args.anchors or args.decode or args.suppression
     ):
@@ -130,6 +142,7 @@ def run(args: argparse.Namespace) -> int:
         args.recipe,
         args.model,
         images=args.images,
+        inputs=args.inputs,
         box_tolerance=args.box_tolerance,
         score_tolerance=args.score_tolerance,
         max_excused=args.max_excused,
@@ -181,7 +194,9 @@ def _show_next(found: Verification, args: argparse.Namespace) -> None:
 
 def show(found: Verification, model: str) -> None:
     """Write a verification for a person."""
-    made = " (none was given with --images)" if found.made else ""
+    numbers = found.pictures[:1] and found.pictures[0].startswith("made numbers")
+    option = "none were given with --inputs" if numbers else "none was given with --images"
+    made = f" ({option})" if found.made else ""
     if found.runtime:
         console.show("run: " + ", ".join(f"{name} {value}" for name, value in found.runtime.items()))
     tolerances = found.tolerances

@@ -1,6 +1,7 @@
 """Whether a rewritten graph computes what the original computes: records, one loop, verdicts."""
 
 from surgeon.runners.image import Picture, given_pictures
+from surgeon.verification.given_inputs import read_inputs
 from surgeon.verification.graph_pair import GraphPair
 from surgeon.verification.limits import Limits
 from surgeon.verification.records import RunInfo, RunRecord, RunRecorder, read_records
@@ -34,6 +35,7 @@ __all__ = [
     "Verdict",
     "Verification",
     "given_pictures",
+    "read_inputs",
     "read_records",
     "verify_rewritten",
     "verify_runner",

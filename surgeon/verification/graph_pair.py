@@ -27,9 +27,11 @@ from surgeon.runners.references import Execution, ReferenceRunner
 from surgeon.runners.tensorflow import Arrays, TensorFlowRunner
 from surgeon.stages import tell_stage
 from surgeon.targets import load_target
+from surgeon.verification.compare_tensors import shown
 from surgeon.verification.correspondence import Correspondence, Replacement
 from surgeon.verification.counterfactuals import CLIP_FIRST, DROP_EMPTY, KEEP_ALL, counterfactuals_of
 from surgeon.verification.decoding import DecodedInFront
+from surgeon.verification.given_inputs import fitting_inputs
 from surgeon.verification.probes import probes_of
 from surgeon.verification.records import RunInfo, RunRecord
 from surgeon.verification.results import TensorComparison
@@ -72,6 +74,20 @@ class Region:
     outputs: Mapping[Ref, Ref] = field(default_factory=dict)
     nodes: frozenset[str] = frozenset()
     reason: str = ""
+
+
+def _pixels(ref: Ref, array: np.ndarray) -> np.ndarray:
+    """Return an array that is given for a picture as uint8[H, W, 3]; raise SurgeonError V127 for another."""
+    pixels = array[0] if array.ndim == 4 and len(array) == 1 else array
+    whole: np.ndarray = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    if pixels.ndim == 3 and pixels.shape[2] == 3 and np.array_equal(whole, pixels):
+        return whole
+    raise error(
+        "V127",
+        f"the array for '{ref}' is {shown(array)}; expected a picture, [1, H, W, 3] of 0 to 255",
+        str(ref),
+        help=["give pictures by --images, and other inputs by --inputs"],
+    )
 
 
 def _original(graph: Graph, fetches: Sequence[Ref]) -> TensorFlowRunner:
@@ -344,9 +360,17 @@ class GraphPair:
         return (*self.cuts, *placeholders)
 
     def spec(self, ref: Ref) -> TensorSpec:
+        """Return type and shape of a tensor that the original is fed, as :meth:`declared`; an open batch is
+        one.
+        """
+        spec = self.declared(ref)
+        dims = spec.shape.dims
+        return TensorSpec(spec.dtype, Shape((1, *dims[1:]))) if dims and dims[0] is None else spec
+
+    def declared(self, ref: Ref) -> TensorSpec:
         """Return type and shape of a tensor that the original is fed, in the shape that the recipe gives it.
 
-        An open batch is one; the type is the original's, and the recipe's where the original tells none.
+        The type is the original's, and the recipe's where the original tells none.
         """
         own = self.inference.spec(ref)
         name = next((each for each, origin in self.inputs.items() if origin == ref), None)
@@ -358,8 +382,6 @@ class GraphPair:
             dims = tuple(
                 known if known is not None else other for known, other in zip(dims, own_dims, strict=True)
             )
-        if dims and dims[0] is None:
-            dims = (1, *dims[1:])
         return TensorSpec(own.dtype or given.dtype, Shape(dims))
 
     def _reshaped(self) -> Graph:
@@ -500,26 +522,53 @@ class GraphPair:
                 fed.add(name)
         return frozenset(fed)
 
-    def info(self, *, made: bool, graph: str = "") -> RunInfo:
-        """Return what all records have in common; ``made`` says that the pictures were made up."""
+    def info(self, *, made: bool, graph: str = "", given: Mapping[str, np.ndarray] | None = None) -> RunInfo:
+        """Return what all records have in common; ``made`` says that the pictures were made up, ``given`` are
+        arrays for inputs.
+        """
+        if given is None:
+            made = made or not self.reads_picture
+        else:
+            made = made and self.reads_picture and str(self.picture_ref or self.picture_cut) not in given
         return RunInfo(
             graph=graph,
             recipe=self.recipe.name,
             target=self.target,
-            made=made or not self.reads_picture,
+            made=made,
             labels=dict(self.recipe.labels),
             image=self.image,
             prepared=tuple(str(ref) for ref in self.prepared_inputs),
         )
 
-    def records(self, pictures: Iterable[Picture], seed: int) -> Iterator[RunRecord]:
+    def records(
+        self,
+        pictures: Iterable[Picture],
+        seed: int,
+        given: Mapping[str, np.ndarray] | None = None,
+        name: str = "",
+    ) -> Iterator[RunRecord]:
         """Yield what the original computes of each picture, or of numbers made up from ``seed`` where it
         reads no picture.
+
+        Arrays that are ``given`` by the names of inputs, from the file ``name``, are put in instead. Raise
+        SurgeonError V127 where they do not fit.
         """
-        fed: list[Picture | None] = [*pictures] if self.reads_picture else [None]
+        arrays = None
+        if given is not None:
+            specs = {ref: self.declared(ref) for ref in self.fed}
+            optional = {
+                **self.fixed,
+                **dict.fromkeys(ref for ref in (self.picture_ref, self.picture_cut) if ref),
+            }
+            arrays = fitting_inputs(given, specs, optional)
+            if self.picture_ref in arrays:
+                pictures = [Picture(name, _pixels(self.picture_ref, arrays.pop(self.picture_ref)))]
+        picture_at_cut = self.picture_cut is not None and (arrays is None or self.picture_cut not in arrays)
+        reads = self.picture_ref is not None or picture_at_cut
+        fed: list[Picture | None] = [*pictures] if reads else [None]
         for i, picture in enumerate(fed):
             tell_stage("comparing", "" if picture is None else picture.name, i, len(fed))
-            record = self.record(picture, seed)
+            record = self.record(picture, seed, arrays, name)
             yield record if i else replace(record, faults=self._faults(record))
 
     @property
@@ -540,15 +589,18 @@ class GraphPair:
         fed = {ref: record.values[ref] for ref in self.fed}
         return tuple(training_inputs(self.original, wanted, fed, self.fixed, record.name))
 
-    def record(self, picture: Picture | None, seed: int) -> RunRecord:
+    def record(
+        self, picture: Picture | None, seed: int, given: Arrays | None = None, name: str = ""
+    ) -> RunRecord:
         """Run the original; the rewritten graph is run when the record's reruns are asked for.
 
         Raise SurgeonError V104 for the recipe's ``image``, V106 where TensorFlow cannot compute a graph, and
         V110 for an input that nothing can be put into.
         """
         random = np.random.default_rng(seed)
+        known = {**self.fixed, **(given or {})}
         fed = {
-            str(ref): self.fixed[ref] if ref in self.fixed else self._numbers(ref, random)
+            str(ref): known[ref] if ref in known else self._numbers(ref, random)
             for ref in self.fed
             if ref != self.picture_ref
         }
@@ -573,7 +625,7 @@ class GraphPair:
         rerun = partial(self._rerun, window=window)
         from_pixels = None if prepared is None else self._from_pixels(inputs, prepared)
         return RunRecord(
-            picture.name if picture is not None else f"made numbers, seed {seed}",
+            picture.name if picture is not None else name or f"made numbers, seed {seed}",
             pixels,
             window,
             inputs,

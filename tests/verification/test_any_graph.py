@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 import surgeon
+from surgeon import SurgeonError
 from surgeon.graph import parse_graph
 
 pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
@@ -121,3 +125,57 @@ def test_where_an_input_pipeline_was_replaced_the_original_is_fed_at_the_cut() -
     skipped = CUT.replace("{decoded: Input}", "{decoded: Input, scaled: Input}")
     skipped = skipped.replace("[collapse,", "[{step: collapse, outputs: {scaled: 'Input:output'}},")
     assert verified(skipped, PIPELINE).verdicts[0].outcome == "failed"
+
+
+ADDED = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,3]}
+ids = Placeholder() {dtype: int32, shape: shape[2]}
+table = Const() {dtype: float32, value: tensor<float32[4,3]: 0.5, 1.5, 2.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 1.0, 0.0, 8.0>}
+axis = Const() {dtype: int32, value: tensor<int32[]: 0>}
+rows = GatherV2(table, ids, axis) {Tparams: float32, Tindices: int32, Taxis: int32, batch_dims: 0}
+out = Add(x, rows) {T: float32}
+"""
+PRUNED = "outputs: [out]\nsteps: [prune]\n"
+
+
+def test_arrays_that_are_given(tmp_path: Path) -> None:
+    arrays = {"x": np.ones((2, 3)), "ids:0": np.array([3, 0])}
+    np.savez(tmp_path / "inputs.npz", **arrays)
+    for inputs in (arrays, tmp_path / "inputs.npz"):
+        found = verified(PRUNED, ADDED, inputs=inputs)
+        assert found.passed and not found.made
+    assert found.pictures == ("inputs.npz",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": None}, "no array is given for the input 'x'; expected float32[?,3]"),
+        ({"y": np.ones(3)}, "the graph has no input 'y' to put an array into; expected 'x', 'ids'"),
+        ({"ids": np.ones(2)}, "the array for 'ids' is float64[2], of another type; expected int32[2]"),
+        ({"ids": np.ones(3, int)}, "the array for 'ids' is int64[3], of another shape; expected int32[2]"),
+        ({"ids": np.array([0, 1 << 40])}, "is int64[2], with numbers that do not fit; expected int32[2]"),
+        ({"x": np.ones((2, 4))}, "of another shape; expected float32[?,3]"),
+    ],
+)
+def test_arrays_that_do_not_fit(changes: dict[str, np.ndarray | None], message: str) -> None:
+    arrays = {"x": np.ones((2, 3)), "ids": np.array([3, 0]), **changes}
+    with pytest.raises(SurgeonError) as exc:
+        verified(PRUNED, ADDED, inputs={name: each for name, each in arrays.items() if each is not None})
+    assert [d.code for d in exc.value.diagnostics] == ["V127"] and message in exc.value.diagnostics[0].message
+
+
+def test_a_file_of_arrays_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("x")
+    np.savez(tmp_path / "objects.npz", x=np.array([{}], object))
+    for name in ("absent", "text", "objects"):
+        with pytest.raises(SurgeonError, match="V126"):
+            verified(PRUNED, ADDED, inputs=tmp_path / f"{name}.npz")
+
+
+def test_a_fixed_input_that_is_given() -> None:
+    recipe = FIXED.format(name="phase_train", value="true", dtype="bool")
+    x = np.arange(4, dtype=np.float32)[None]
+    assert verified(recipe, TRAINED, inputs={"x": x, "phase_train": np.array(False)}).outcome == "failed"
+    assert verified(recipe, TRAINED, inputs={"x": x, "phase_train": np.array(True)}).passed
