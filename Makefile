@@ -53,7 +53,8 @@ ifeq ($(ROOM)$(FAST),)
 endif
 	PYTHONHASHSEED=0 $(PYTEST) $(CHOSEN)
 
-# With the tests that take minutes together: Model Explorer in a browser, a training, one commit recorded twice.
+# With the tests that take minutes together: Model Explorer in a browser, a training, one commit recorded twice, further
+# variants. What is random is tried more often.
 test-all: $(VENV)/installed-dev
 	PYTHONHASHSEED=0 $(PYTEST)
 
