@@ -267,8 +267,3 @@ def test_a_number_left_open_ends_with_1(run, folder: Path) -> None:
     text = (folder / "fed.yaml").read_text()
     (folder / "fed.yaml").write_text(text.replace("nmsThreshold: auto", "nmsThreshold: 0.6"))
     assert run("check", "fed.yaml", "fed.pb").code == 0
-
-
-def test_the_output_may_be_a_pipe(run, folder: Path) -> None:
-    ran = run("init", "ssd.pb", "-o", "/dev/null")
-    assert ran.code == 0

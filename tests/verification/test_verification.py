@@ -341,6 +341,16 @@ def test_outputs_of_a_classifier_are_compared_as_tensors() -> None:
     assert [{by for _, by in each.changes} for each in found.power] == [{"made numbers, seed 0"}] * 2
 
 
+def test_recipes_tried_on_one_graph_are_compared_each_by_its_own_tensors() -> None:
+    alone = "recipe: 1\nname: x\nextends: [lenet5_clip]\n"
+    recipes = [alone, f"{alone}outputs: [OutputLayer/Softmax, flatten/Reshape]\n", alone]
+    graph = from_bytes(build_lenet())
+    for recipe in map(surgeon.parse_recipe, recipes):
+        found = surgeon.verify(recipe, graph)
+        assert found.passed and len(found.verdicts[0].comparisons) == len(recipe.outputs)
+        assert found.to_json() == surgeon.verify(recipe, from_bytes(build_lenet())).to_json()
+
+
 @pytest.mark.parametrize(
     ("fields", "wrong"),
     [
