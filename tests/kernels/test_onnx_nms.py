@@ -394,3 +394,18 @@ def test_rows_that_tensorrt_rtx_does_not_sort_are_refused_without_a_hint_at_plug
     (problem,) = caught.value.diagnostics
     assert problem.code == "X162" and "'onnx@tensorrt-rtx'" in problem.message
     assert not any("--plugins native" in line for line in problem.help)
+
+
+@pytest.mark.parametrize(("op", "hinted"), [("NMS_TRT", True), ("BatchedNMS_TRT", False)])
+def test_candidates_that_tensorrt_rtx_does_not_sort_have_another_way(op: str, hinted: bool) -> None:
+    sample = first_sample(op)
+    fields = {**sample.fields, "topK": TENSORRT_ROWS + 1}
+    shapes = [list(array.shape) for array in sample.inputs]
+    specs = [
+        TensorSpec.of("float32", *(size * 200 if size > 4 else size for size in shape)) for shape in shapes
+    ]
+    with pytest.raises(SurgeonError) as caught:
+        onnx_inputs.render(op, fields, specs, target=RTX)
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "X162" and "'topK'" in problem.message
+    assert any("--suppression native" in line for line in problem.help) == hinted

@@ -35,6 +35,9 @@ TENSORRT_ROWS = 3840
 
 _HARDLY = -1e29
 
+_REPLACED = ("NMS_TRT", "NMSDynamic_TRT")
+"""Plugins in whose place 'suppression: native' puts another."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -83,12 +86,15 @@ def check_rows(at: PluginNode, field: str, rows: int) -> None:
     if at.target is None or most is None or rows <= most:
         return
     itself = ", or write the plugin node itself (--plugins native)" if at.target.runs_plugins else ""
+    help = [f"write '{field}: {most}', or 'auto' where the graph tells it{itself}"]
+    if not at.target.runs_plugins and field == "topK" and at.spec.op in _REPLACED:
+        help.append("or choose '--suppression native', which compares all candidates")
     raise error(
         "X162",
         f"the field '{field}' of {at.spec.op} asks for the best {rows}; expected at most {most}, the largest "
         f"K of TopK for the target '{at.target.name}'",
         None,
-        help=[f"write '{field}: {most}', or 'auto' where the graph tells it{itself}"],
+        help=help,
     )
 
 
