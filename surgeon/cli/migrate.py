@@ -43,7 +43,10 @@ OUTPUTS = ("output",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "script", metavar="SCRIPT", type=Path, help="a Python script that edits a graph; it is executed"
+        "script",
+        metavar="SCRIPT",
+        type=Path,
+        help="a Python script that edits a graph, which is executed; or OpenVINO's .json file",
     )
     parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
     parser.add_argument(
@@ -120,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         console.say(f"not verified: {made.unverified}")
     if args.output is not None:
         console.say(f"{args.output}: the recipe '{made.name}'")
-    if not made.equal:
+    if made.errors:
         return 1
     if made.verification is not None:
         outcome = f"verified: {made.verification.outcome}"
@@ -137,8 +140,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _say_differences(made: Migration) -> None:
     """Say whether the recipe's graph is the script's, and list what differs, with its reason."""
-    if made.script_graph is None:
+    if made.script_graph is None and made.errors:
         console.say("the graphs were not compared, for the recipe cannot be planned")
+    if made.script_graph is None:
         return
     reasons = [each for each in made.differences if each.reason]
     nodes = plural(len(made.script_graph), "node")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import textwrap
 from collections.abc import Callable
@@ -483,6 +484,56 @@ def test_the_command_writes_and_says_what_differs(
     assert "E120" in capsys.readouterr().err
     assert main([*arguments, "--force"]) == 0 and main([*arguments[:3], "-O", "out"]) == 0
     assert "recipe: 1" in capsys.readouterr().out
+
+
+def openvino(path: Path, postprocessor: str, clip: bool) -> Path:
+    """Write a transformation file in the form of OpenVINO's."""
+    entries = [
+        {
+            "id": "ObjectDetectionAPIPreprocessorReplacement",
+            "match_kind": "scope",
+            "instances": [".*Preprocessor/"],
+        },
+        {
+            "id": postprocessor,
+            "match_kind": "points",
+            "custom_attributes": {"clip_before_nms": clip},
+            "instances": {"start_points": ["Postprocessor/Shape", "Postprocessor/Nothing"], "end_points": []},
+        },
+    ]
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    return path
+
+
+def test_a_transformation_file_of_openvino(zoo_ssd: Any, tmp_path: Path) -> None:
+    model = zoo_ssd("2018", height=96, width=96, depth_multiplier=0.125)
+    kind = "ObjectDetectionAPISSDPostprocessorReplacement"
+    made = migrate(openvino(tmp_path / "ssd.json", kind, clip=True), model, verify=False)
+    said = [each.message for each in made.diagnostics if each.code == "P139"]
+    assert made.errors == () and made.recipe_graph is not None and "NMS" in made.recipe_graph
+    assert any("'Postprocessor/Nothing'" in each for each in said)
+    assert sum("Postprocessor/Shape'" in each or "Preprocessor/'" in each for each in said) == 0
+    clips = [each for each in said if "clip_before_nms" in each]
+    opposite = migrate(openvino(tmp_path / "ssd.json", kind, clip=False), model, verify=False)
+    other = [each.message for each in opposite.diagnostics if "clip_before_nms" in each.message]
+    assert len(clips) + len(other) == 1  # one of the two says what the graph does
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[{", r"P138.*not JSON"),
+        ("{}", r"P138.*no transformation file"),
+        (
+            '[{"id": "ObjectDetectionAPIProposalReplacement"}]',
+            r"P138.*'ObjectDetectionAPIProposalReplacement'",
+        ),
+    ],
+)
+def test_a_config_that_maps_to_nothing_is_said(text: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(text, encoding="utf-8")
+    with pytest.raises(SurgeonError, match=expected):
+        migrate(tmp_path / "c.json", toy())
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from surgeon.compat.migration.comparison import Comparison, MigrationDifference,
 from surgeon.compat.migration.drafting import Drafted, Drafter, Refinement, Source
 from surgeon.compat.migration.final_graph import FinalGraph, final_graph, likely_outputs
 from surgeon.compat.migration.history import History
+from surgeon.compat.migration.peer_configs import is_transformation_file, recipe_of_config
 from surgeon.compat.migration.repairs import refined
 from surgeon.compat.migration.scripts import ScriptOptions, ScriptRun, run_script
 from surgeon.compat.remarks import collecting
@@ -31,6 +32,8 @@ from surgeon.targets import Target
 if TYPE_CHECKING:
     from surgeon.catalog import Catalog
     from surgeon.verification import Verification
+
+LEFT_OUT = "verification was left out"
 
 _ROUNDS = 4
 """How often a draft is refined at most; each round writes out what the one before left different."""
@@ -103,6 +106,9 @@ def migrate(
 ) -> Migration:
     """Write a recipe that does to a model what a script for graphsurgeon does.
 
+    A ``.json`` file in place of the script is OpenVINO's for a detector: the recipe is read off the graph,
+    and there is nothing to compare its graph with.
+
     The script is executed, on ``model`` in place of any graph that it reads, up to where it converts the
     graph. If it has a function ``preprocess`` or ``add_plugin``, that is called; ``function`` names
     another. ``spec`` chooses among its dictionaries of numbers, and ``arguments`` are its command line.
@@ -117,9 +123,9 @@ def migrate(
 
     Raise SurgeonError P123 and P126 for a script that cannot be read or fails, P131 for one without
     surgery, P132 for one that edits another graph, P135 for what no recipe can hold, P136 where it is open
-    what to call, P137 where the outputs are not known, D149, E105 and E120 for the output, and as
-    :func:`surgeon.load_graph` does. Nothing is written then. A recipe that cannot be planned, or gives
-    another graph, is written, with the reasons among ``errors``.
+    what to call, P138 for a config that maps to no recipe, P137 where the outputs are not known, D149, E105
+    and E120 for the output, and as :func:`surgeon.load_graph` does. Nothing is written then. A recipe that
+    cannot be planned, or gives another graph, is written, with the reasons among ``errors``.
     """
     from surgeon.formats.graphdef import check_unchanged
     from surgeon.language.schema import MODELINE
@@ -128,6 +134,12 @@ def migrate(
     work = Request.of(None, model, target=target, plugin_paths=plugin_paths).resolve()
     graph, file = work.graph, Path(script)
     with_schema = path is not None and not (os.path.exists(path) and not os.path.isfile(path))
+    modeline = MODELINE if with_schema else ""
+    if is_transformation_file(file):
+        made = _configured(file, work, name or (path.stem if path is not None else ""), modeline)
+        check_unchanged(graph)
+        made = _verified(made, work, images) if verify else replace(made, unverified=LEFT_OUT)
+        return made if path is None else _written(made, path, work, with_schema, force)
     tell_stage("running the script", str(file))
     with collecting() as remarks:
         run = run_script(file, graph, ScriptOptions(tuple(arguments), function, spec))
@@ -137,17 +149,26 @@ def migrate(
         file.name,
         Path(graph.source).name or "a graph",
         name or (path.stem if path is not None else file.stem),
-        MODELINE if with_schema else "",
+        modeline,
     )
     wanted = _outputs(run, history, file, outputs, work.catalog)
     final = final_graph(run.recording.graphdef, wanted, work.catalog, history.is_new)
     drafter = _drafter(source, work, history, run, final, literal)
     made = _compared(drafter, work, history, tuple(_once(remarks)))
     check_unchanged(graph)
-    made = _verified(made, work, images) if verify else replace(made, unverified="verification was left out")
+    made = _verified(made, work, images) if verify else replace(made, unverified=LEFT_OUT)
     if path is not None:
         made = _written(made, path, work, with_schema, force)
     return made
+
+
+def _configured(config: Path, work: Work, name: str, modeline: str) -> Migration:
+    """Return the recipe for a model that a peer's config is for."""
+    made = recipe_of_config(config, work, name, modeline)
+    planned = plan(made.recipe, work.graph, target=work.target, catalog=work.catalog)
+    return Migration(
+        made.name, made.text, made.recipe, diagnostics=made.diagnostics, recipe_graph=planned.result
+    )
 
 
 def _once(remarks: Iterable[Diagnostic]) -> list[Diagnostic]:
@@ -174,7 +195,9 @@ def _check_same_graph(history: History, script: Path) -> None:
 def _outputs(
     run: ScriptRun, history: History, script: Path, given: Sequence[str], catalog: Catalog
 ) -> list[str]:
-    """Return the names of the outputs; raise SurgeonError P137 where they are not known."""
+    """Return the names of the outputs; raise SurgeonError P138 for a config that maps to no recipe, P137
+    where they are not known.
+    """
     nodes = [node.name for node in run.recording.graphdef.node]
     chosen = [_output(name, nodes) for name in given or run.outputs]
     chosen = chosen or likely_outputs(run.recording.graphdef, map(history.last_name, history.made), catalog)
