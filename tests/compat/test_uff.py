@@ -320,6 +320,15 @@ class TestRemarks:
         ]
         with pytest.raises(SurgeonError, match=r"P110.*'r' .Relu. reads 'y:1'"):
             uff.from_tensorflow(graph("r Relu y:1"), ["r"], quiet=True)
+        with pytest.raises(SurgeonError, match=r"P110.*'r' .Relu. reads 'i'"):
+            uff.from_tensorflow(graph("r Relu i", "i Identity gone"), ["r"], quiet=True)
+        pool = graph("r MaxPool pad", "pad Pad gone p", "p Const")
+        gs.update_node(pool["r"], padding="VALID", ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1])
+        gs.update_node(pool["p"], value=np.zeros((4, 2), np.int32))
+        pool["p"].attr["value"].tensor.tensor_shape.dim.pop(0)
+        pool["p"].attr["value"].tensor.tensor_content = bytes(32)
+        with pytest.raises(SurgeonError, match=r"P110.*'r' .MaxPool. reads 'gone'"):
+            uff.from_tensorflow(pool, ["r"], quiet=True)
 
     @pytest.mark.parametrize(("given", "told"), [([0, 2, 1], 0), ([1, 2, 0], 1), ([0, 1, 2], 1)])
     def test_the_order_of_inputs_is_checked_by_channels(

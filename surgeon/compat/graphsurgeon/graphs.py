@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -59,10 +60,11 @@ class StaticGraph:
         nodes = self._internal_graphdef.node
         with no_garbage_collection():
             self.node_map: dict[str, Any] = {node.name: node for node in nodes}
-            self.node_outputs: dict[str, list[Any]] = {name: [] for name in self.node_map}
+            self.node_outputs: dict[str, list[Any]] = defaultdict(list)
+            self.node_outputs.update({name: [] for name in self.node_map})
             for node in nodes:
                 for source in dict.fromkeys(map(clean, node.input)):
-                    self.node_outputs.setdefault(source, []).append(node)
+                    self.node_outputs[source].append(node)
         self.graph_inputs = [node for node in nodes if node.op in INPUT_OPS]
         self.graph_outputs = [node for node in nodes if node.input and not self.node_outputs[node.name]]
 
