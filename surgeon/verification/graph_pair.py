@@ -32,9 +32,11 @@ from surgeon.verification.correspondence import Correspondence, Replacement
 from surgeon.verification.counterfactuals import CLIP_FIRST, DROP_EMPTY, KEEP_ALL, counterfactuals_of
 from surgeon.verification.decoding import DecodedInFront
 from surgeon.verification.given_inputs import fitting_inputs
+from surgeon.verification.hidden import measure_exercise
+from surgeon.verification.made_inputs import DRAWS, MadeInput, made_input
 from surgeon.verification.probes import probes_of
 from surgeon.verification.records import RunInfo, RunRecord
-from surgeon.verification.results import TensorComparison
+from surgeon.verification.results import Exercise, TensorComparison
 from surgeon.verification.training import training_inputs
 
 PluginRun: TypeAlias = Callable[[str], Mapping[str, np.ndarray]]
@@ -570,6 +572,41 @@ class GraphPair:
             tell_stage("comparing", "" if picture is None else picture.name, i, len(fed))
             record = self.record(picture, seed, arrays, name)
             yield record if i else replace(record, faults=self._faults(record))
+        if arrays is None and not reads and any(ref not in self.fixed for ref in self.fed):
+            yield from self._further_draws(seed)
+
+    def _further_draws(self, seed: int) -> Iterator[RunRecord]:
+        """Yield records of further numbers that are made.
+
+        Left out are numbers that the original refuses, of which it gives none (as the logarithm of what is
+        negative), or others each time (as a dropout that is switched on).
+        """
+        for draw in range(1, DRAWS):
+            tell_stage("comparing", f"made numbers, draw {draw + 1}", draw, DRAWS)
+            with suppress(SurgeonError):
+                record = self.record(None, seed, draw=draw)
+                if self._is_settled(record):
+                    yield record
+
+    def _is_settled(self, record: RunRecord) -> bool:
+        """Return whether a record's tensors are finite, and the same when they are computed again."""
+        wanted = self._wanted()
+        again = self.original.fetch(wanted, {ref: record.values[ref] for ref in self.fed})
+        for ref in wanted:
+            value = record.values[ref]
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                return False
+            if value.shape != again[ref].shape or not np.array_equal(value, again[ref]):
+                return False
+        return True
+
+    def _wanted(self) -> list[Ref]:
+        """Return the original's tensors that outputs are compared with."""
+        return list(dict.fromkeys(ref for ref in self.outputs.values() if ref is not None))
+
+    def exercise(self, draws: Sequence[Arrays], tolerance: float) -> Exercise:
+        """Return which of the original's tensors reach an output when they change a little."""
+        return measure_exercise(self.graph, self.original, self._wanted(), draws, tolerance)
 
     @property
     def reads_picture(self) -> bool:
@@ -585,22 +622,26 @@ class GraphPair:
 
     def _faults(self, record: RunRecord) -> tuple[TensorComparison, ...]:
         """Return what is wrong with the values that the recipe fixes inputs to."""
-        wanted = list(dict.fromkeys(ref for ref in self.outputs.values() if ref is not None))
         fed = {ref: record.values[ref] for ref in self.fed}
-        return tuple(training_inputs(self.original, wanted, fed, self.fixed, record.name))
+        return tuple(training_inputs(self.original, self._wanted(), fed, self.fixed, record.name))
 
     def record(
-        self, picture: Picture | None, seed: int, given: Arrays | None = None, name: str = ""
+        self,
+        picture: Picture | None,
+        seed: int,
+        given: Arrays | None = None,
+        name: str = "",
+        draw: int = 0,
     ) -> RunRecord:
         """Run the original; the rewritten graph is run when the record's reruns are asked for.
 
         Raise SurgeonError V104 for the recipe's ``image``, V106 where TensorFlow cannot compute a graph, and
         V110 for an input that nothing can be put into.
         """
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(seed if not draw else [seed, draw])
         known = {**self.fixed, **(given or {})}
         fed = {
-            str(ref): known[ref] if ref in known else self._numbers(ref, random)
+            str(ref): known[ref] if ref in known else self._numbers(ref, draw, random)
             for ref in self.fed
             if ref != self.picture_ref
         }
@@ -621,11 +662,12 @@ class GraphPair:
         values = {Ref.parse(name): value for name, value in computed.items()}
         inputs = {str(ref): self._as_read(ref, values[origin]) for ref, origin in self.inputs.items()}
         window = prepared.window if prepared is not None else (1.0, 1.0)
+        made = f"made numbers, seed {seed}" + (f", draw {draw + 1}" if draw else "")
         detects = self.plugin is not None
         rerun = partial(self._rerun, window=window)
         from_pixels = None if prepared is None else self._from_pixels(inputs, prepared)
         return RunRecord(
-            picture.name if picture is not None else name or f"made numbers, seed {seed}",
+            picture.name if picture is not None else name or made,
             pixels,
             window,
             inputs,
@@ -646,8 +688,8 @@ class GraphPair:
         feeds = {**inputs, **{str(ref): prepared.tensor for ref in self.prepared_inputs}}
         return feeds if all(feeds[name].shape == inputs[name].shape for name in inputs) else None
 
-    def _numbers(self, ref: Ref, random: np.random.Generator) -> np.ndarray:
-        """Return made-up numbers for a tensor that is fed: 0 to 1, of ints 0 and 1, of uint8 0 to 255."""
+    def _numbers(self, ref: Ref, draw: int, random: np.random.Generator) -> np.ndarray:
+        """Return numbers that are made for a tensor that is fed; raise SurgeonError V110 if none can be."""
         spec = self.spec(ref)
         if not _is_feedable(spec) or spec.dtype is None:
             raise error(
@@ -659,11 +701,20 @@ class GraphPair:
                     "put in, or cut this input off"
                 ],
             )
-        shape = spec.shape.static()
-        if spec.dtype in (DType.FLOAT32, DType.FLOAT64, DType.FLOAT16):
-            return random.random(shape, np.float32).astype(spec.dtype.numpy())
-        most = 255 if spec.dtype is DType.UINT8 else 1
-        return random.integers(0, most, shape, endpoint=True).astype(spec.dtype.numpy())
+        return self._made_input(ref, spec).draw(draw, random)
+
+    def _made_input(self, ref: Ref, spec: TensorSpec) -> MadeInput:
+        """Return what numbers are made for a tensor that is fed."""
+        if ref not in self._made_inputs:
+            shapes = [self.spec(other).shape.dims or () for other in self.fed if other != ref]
+            lengths = [dims[1] for dims in shapes if len(dims) > 1 and dims[1] is not None]
+            length = min(lengths, default=None)
+            self._made_inputs[ref] = made_input(self.graph, self.inference, ref, spec, length)
+        return self._made_inputs[ref]
+
+    @cached_property
+    def _made_inputs(self) -> dict[Ref, MadeInput]:
+        return {}
 
     def _sized(self, pixels: np.ndarray) -> np.ndarray:
         """Return the picture at the size that the original's placeholder has, where it has a fixed one."""

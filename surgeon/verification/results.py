@@ -262,6 +262,42 @@ class FieldPower:
         }
 
 
+_SHOWN = 12
+"""Names of hidden tensors that a line lists; JSON has all."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """Which tensors of the original a verification exercises.
+
+    ``tried`` counts those that were changed a little, ``hidden`` names those of them of which no change
+    reached an output, and ``left`` counts those that were not tried.
+    """
+
+    tried: int = 0
+    hidden: tuple[str, ...] = ()
+    left: int = 0
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """A sentence a line; empty where nothing was tried."""
+        if not self.tried:
+            return ()
+        count = self.tried - len(self.hidden)
+        left = f"; {self.left} more were not tried" if self.left else ""
+        names = ", ".join(self.hidden[:_SHOWN])
+        more = f" and {len(self.hidden) - _SHOWN} more" if len(self.hidden) > _SHOWN else ""
+        hidden = (
+            f"hidden, so that a mistake there is not noticed (--inputs gives other numbers): {names}{more}"
+        )
+        told = f"a small change in {count} of {self.tried} tensors would have been noticed{left}"
+        return (told, hidden) if self.hidden else (told,)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"tried": self.tried, "hidden": list(self.hidden), "left": self.left}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
@@ -280,7 +316,8 @@ class Verification(Displayed):
     ``drawn`` names the files that show both sets of detections. ``runtime`` describes what ran in place of
     the rewritten graph (of an engine: its file, precision and GPU); it is empty for the graph itself.
     ``power`` says for each field of each plugin whether a wrong value would have been noticed,
-    ``literals`` which values in the recipe differ from the graph; both are empty for a file.
+    ``literals`` which values in the recipe differ from the graph; both are empty for a file. ``exercise``
+    says of which of the original's tensors a small change reaches an output, where none gives detections.
     """
 
     recipe: str
@@ -296,6 +333,7 @@ class Verification(Displayed):
     runtime: Mapping[str, str] = field(default_factory=dict)
     power: tuple[FieldPower, ...] = ()
     literals: tuple[LiteralDifference, ...] = ()
+    exercise: Exercise = Exercise()
 
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{verdict.name} {verdict.outcome}" for verdict in self.verdicts)
@@ -323,12 +361,13 @@ class Verification(Displayed):
     def power_lines(self) -> tuple[str, ...]:
         """What the power was measured to be, a sentence a line; empty where it was not."""
         if not self.power:
-            return ()
+            return self.exercise.lines
         count, silent = len(self.power), self.not_exercised
         lists = (("not exercised", silent), ("not noticed", self.partly_exercised))
         return (
             f"a small change in {count - len(silent)} of {count} plugin fields would have been noticed",
             *(f"{what}: {', '.join(names)}" for what, names in lists if names),
+            *self.exercise.lines,
         )
 
     @property
@@ -359,6 +398,7 @@ class Verification(Displayed):
             "runtime": dict(self.runtime),
             "power": [each.to_json() for each in self.power],
             "literals": [each.to_json() for each in self.literals],
+            "exercise": self.exercise.to_json(),
         }
 
 

@@ -9,7 +9,9 @@ import pytest
 
 import surgeon
 from surgeon import SurgeonError
-from surgeon.graph import parse_graph
+from surgeon.graph import Ref, parse_graph
+from surgeon.infer import infer
+from surgeon.verification.made_inputs import made_input
 
 pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
 
@@ -179,3 +181,61 @@ def test_a_fixed_input_that_is_given() -> None:
     x = np.arange(4, dtype=np.float32)[None]
     assert verified(recipe, TRAINED, inputs={"x": x, "phase_train": np.array(False)}).outcome == "failed"
     assert verified(recipe, TRAINED, inputs={"x": x, "phase_train": np.array(True)}).passed
+
+
+ATTENTION = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[1,4,4]}
+mask = Placeholder() {dtype: float32, shape: shape[1,1,4]}
+scores = BatchMatMulV2(x, x) {T: float32, adj_x: false, adj_y: true}
+one = Const() {dtype: float32, value: tensor<float32[]: 1.0>}
+masked = Sub(one, mask) {T: float32}
+large = Const() {dtype: float32, value: tensor<float32[]: -10000.0>}
+bias = Mul(masked, large) {T: float32}
+sum = Add(scores, bias) {T: float32}
+shares = Softmax(sum) {T: float32}
+out = BatchMatMulV2(shares, x) {T: float32, adj_x: false, adj_y: false}
+"""
+WRONG_SCORES = "outputs: [out]\nsteps: [{step: set-attr, nodes: [scores], attrs: {adj_y: false}}, prune]\n"
+
+
+def test_a_mask_does_not_hide_what_it_masks() -> None:
+    found = verified(PRUNED, ATTENTION)
+    assert found.passed and len(found.pictures) == 3 and found.exercise.hidden == ()
+    assert verified(WRONG_SCORES, ATTENTION).outcome == "failed"
+
+
+def test_what_a_saturation_hides_is_listed() -> None:
+    x = np.linspace(-1, 1, 16, dtype=np.float32).reshape(1, 4, 4)
+    found = verified(WRONG_SCORES, ATTENTION, inputs={"x": x, "mask": np.array([[[1, 0, 0, 0]]], np.float32)})
+    assert found.passed and "scores" in found.exercise.hidden
+    assert "hidden, so that a mistake there is not noticed" in found.power_lines[1]
+    assert found.to_json()["exercise"]["hidden"] == list(found.exercise.hidden)
+
+
+def test_indices_stay_within_the_table_and_reach_its_last_row() -> None:
+    graph = parse_graph(ADDED)
+    made = made_input(graph, infer(graph), Ref("ids"), infer(graph).spec(Ref("ids")), None)
+    rows = {int(row) for seed in range(20) for row in made.draw(0, np.random.default_rng(seed))}
+    assert rows == {0, 1, 2, 3}
+    assert verified(PRUNED, ADDED).passed
+
+
+def test_lengths_reach_to_the_end_and_pictures_to_255() -> None:
+    graph = parse_graph(
+        "graph v1\nlengths = Placeholder() {dtype: int32, shape: shape[6]}\n"
+        "x = Placeholder() {dtype: float32, shape: shape[1,4,4,3]}\n"
+    )
+    specs = infer(graph)
+    lengths = made_input(graph, specs, Ref("lengths"), specs.spec(Ref("lengths")), 5)
+    drawn = {int(each) for seed in range(20) for each in lengths.draw(0, np.random.default_rng(seed))}
+    assert drawn == {1, 2, 3, 4, 5}
+    picture = made_input(graph, specs, Ref("x"), specs.spec(Ref("x")), 5)
+    largest = [float(picture.draw(number, np.random.default_rng(0)).max()) for number in range(3)]
+    assert largest[0] <= 1 and largest[1] <= 1 and 200 < largest[2] <= 255
+
+
+def test_numbers_that_the_original_cannot_take_are_left_out() -> None:
+    text = "graph v1\nx = Placeholder() {dtype: float32, shape: shape[1,9]}\nout = Log(x) {T: float32}\n"
+    found = verified(PRUNED, text)
+    assert found.passed and len(found.pictures) == 2
