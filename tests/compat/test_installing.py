@@ -14,12 +14,16 @@ from surgeon.compat import install
 
 @pytest.fixture(autouse=True)
 def _modules() -> Iterator[None]:
-    """Leave the process's modules as they were."""
-    before = dict(sys.modules)
+    """Begin without modules of those names, and leave the process's modules as they were."""
+
+    def taken() -> dict[str, object]:
+        found = [name for name in sys.modules if name.partition(".")[0] in ("graphsurgeon", "uff")]
+        return {name: sys.modules.pop(name) for name in found}
+
+    before = taken()
     yield
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("graphsurgeon", "uff")]:
-        del sys.modules[name]
-    sys.modules.update({name: module for name, module in before.items() if name not in sys.modules})
+    taken()
+    sys.modules.update(before)  # type: ignore[arg-type]
 
 
 def test_names_lead_to_this_package() -> None:
