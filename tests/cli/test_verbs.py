@@ -324,3 +324,13 @@ def test_demo_without_pillow_converts_and_says_what_is_missing(run, work: Path, 
         "ssd_plugins.pb",
     ]
     assert len(list((work / "the demo" / "pictures").glob("*.jpg"))) == 4
+
+
+def test_the_next_step_for_tensorrt_rtx_is_its_own_program(capsys: pytest.CaptureFixture[str]) -> None:
+    from surgeon.cli.next_step import after_convert
+
+    after_convert(Path("ssd.onnx"), "onnx@tensorrt-rtx", None)
+    said = capsys.readouterr().err
+    assert "tensorrt_rtx --onnx=ssd.onnx --saveEngine=ssd.engine" in said and "surgeon build" not in said
+    after_convert(Path("ssd.onnx"), "onnx@tensorrt-11", None)
+    assert "surgeon build ssd.onnx -o ssd.engine" in capsys.readouterr().err
