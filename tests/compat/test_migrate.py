@@ -300,6 +300,26 @@ def test_attributes_set_by_hand(script: Write, tmp_path: Path) -> None:
     assert made.recipe_graph["conv"].attrs["strides"] == (1, 2, 2, 1)
 
 
+def test_a_node_made_a_plugin_in_place(script: Write, tmp_path: Path) -> None:
+    text = """\
+    import graphsurgeon as gs
+
+    def preprocess(graph):
+        node = graph.find_nodes_by_name("left")[0]
+        gs.update_node(node, op="LReLU_TRT", trt_plugin=True, negSlope=0.1)
+    """
+    made = migrate(script(text), toy(), outputs=["out"])
+    assert_equal(made, tmp_path)
+    assert made.recipe_graph is not None and made.recipe_graph["left"].op == "LReLU_TRT"
+    assert list(made.recipe_graph["left"].attrs) == ["negSlope"]
+
+
+def test_two_nodes_of_one_name_are_refused(script: Write) -> None:
+    text = CLIP + "def preprocess(graph):\n    graph.append(clip('left'))\n"
+    with pytest.raises(SurgeonError, match=r"P135.*named 'left'"):
+        migrate(script(text), toy(), outputs=["out"])
+
+
 def test_nodes_renamed_in_place(script: Write, tmp_path: Path) -> None:
     text = CLIP + (
         "def preprocess(graph):\n"

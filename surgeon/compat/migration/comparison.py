@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from surgeon.catalog import Catalog
 from surgeon.catalog.fields import FieldSpec, Unfit
 from surgeon.compat.migration.final_graph import FinalGraph
@@ -81,7 +83,7 @@ class _Comparing:
     def compare(self) -> Comparison:
         needed = needed_by_data(self.result)
         rewritten = Graph(
-            [replace(node, control=(), extra=b"", device="") for node in self.result if node.name in needed],
+            [_as_written(node) for node in self.result if node.name in needed],
             self.result.outputs,
         )
         nodes: list[Node] = []
@@ -227,6 +229,20 @@ class _Comparing:
         if replaced and key in script.attrs and key not in ours.attrs and key in ("U", "_class"):
             return f"{ours.op} has no such attribute" if key == "U" else "names a node that is not there"
         return ""
+
+
+def _as_written(node: Node) -> Node:
+    """Return a node without what is not compared, its numbers as a file holds them: float32."""
+    attrs = {key: _rounded(value) for key, value in node.attrs.items()}
+    return replace(node, control=(), extra=b"", device="", attrs=attrs)
+
+
+def _rounded(value: AttrValue) -> AttrValue:
+    if isinstance(value, float):
+        return float(np.float32(value))
+    if isinstance(value, tuple):
+        return tuple(float(np.float32(item)) if isinstance(item, float) else item for item in value)
+    return value
 
 
 def compare(

@@ -570,6 +570,13 @@ class Drafter:
         needed = [name for name in change.names if self.history.last_name(name) in self.final.nodes]
         if not needed:
             return
+        for name in needed:
+            last = self.history.last_name(name)
+            if last in self.final.plugins and name in self.graph:
+                # The plugin's fields take the place of the attributes before it is checked as a plugin.
+                gone = dict.fromkeys(self.graph[name].attrs)
+                fields = {key: _plain(value) for key, value in self.final.nodes[last].attrs.items()}
+                yield Item({"step": "set-attr", "nodes": [name], "attrs": {**gone, **fields}})
         step: dict[str, Any] = {"step": "replace-op", "from": change.old, "to": change.new}
         if not change.all_of_them:
             step["nodes"] = needed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from surgeon.catalog import Catalog, PluginSpec
 from surgeon.compat.constants import element_type
 from surgeon.compat.messages import clean
+from surgeon.compat.remarks import word_place
+from surgeon.diagnostics import error
 from surgeon.formats.graphdef.messages import TYPE_NUMBERS, node_from_message
 from surgeon.formats.graphdef.protos import NodeDef
 from surgeon.formats.uff.model import field_name
@@ -47,12 +50,21 @@ def final_graph(
     ``is_new`` tells whether the script gave a node, by its name, this operation: TensorFlow has some of the
     names of plugins, too.
 
-    Raise SurgeonError G111 and G112 for nodes that are damaged.
+    Raise SurgeonError G111 and G112 for nodes that are damaged, P135 for two of one name.
     """
     messages: dict[str, Any] = {}
+    names = Counter(message.name for message in graphdef.node)
     for message in graphdef.node:
         messages.setdefault(message.name, message)
     needed = _needed(messages, outputs)
+    twice = next((name for name in messages if names[name] > 1 and name in needed), None)
+    if twice is not None:
+        raise error(
+            "P135",
+            f"two nodes of the script's graph are named '{twice}'; names must be unique",
+            word_place(twice),
+            help=["give the new node another name, or remove the one that is there"],
+        )
     nodes: dict[str, Node] = {}
     dangling: dict[str, tuple[str, ...]] = {}
     strange: dict[str, Mapping[str, AttrValue]] = {}
