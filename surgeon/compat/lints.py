@@ -12,6 +12,7 @@ from surgeon.compat.plugin_inputs import (
     DETECTION_PLUGINS,
     check_suppression,
     needed_nodes,
+    place_of_field,
     place_of_node,
     plugin_fields,
 )
@@ -64,7 +65,7 @@ def _check_ports(needed: Sequence[Any], nodes: Mapping[str, Any]) -> None:
 
 def _tell_custom(op: str, names: Sequence[str], target: Target) -> None:
     cure = NEARLY.get(op)
-    stay = f"'{names[0]}' stays" if len(names) == 1 else f"'{names[0]}' and {len(names) - 1} others stay"
+    stay = f"'{names[0]}'{and_others(len(names), 'node')} {'stays' if len(names) == 1 else 'stay'}"
     help = (
         f"let the script make each '{cure}': gs.update_node(node, op='{cure}')"
         if cure
@@ -98,6 +99,6 @@ def _check_plugin(node: Any, plugin: PluginSpec, target: Target) -> None:
                 "P117",
                 f"the field '{field_name(key)}' of '{node.name}' ({node.op}) is text, which is written as "
                 f"{str(value)!r}",
-                place_of_node(node.name),
+                place_of_field(field_name(key), node.name),
                 help=("leave it out where the plugin has no such field",),
             )

@@ -43,8 +43,14 @@ def needed_nodes(nodes: Mapping[str, Any], outputs: Sequence[str]) -> list[str]:
 
 def place_of_node(name: str) -> Span | str:
     """Return where the script makes a node of that name, else the name."""
-    place = word_place(name)
+    place = word_place(name, "argument")
     return place if place is not None and name in place.text else name
+
+
+def place_of_field(field: str, node: str) -> Span | str:
+    """Return where the script gives a field of a node, else where it makes the node."""
+    place = word_place(field, "keyword")
+    return place if place is not None and field in place.text else place_of_node(node)
 
 
 def plugin_fields(node: Any) -> dict[str, AttrValue]:
@@ -77,7 +83,7 @@ def check_suppression(node: Any, nodes: Mapping[str, Any]) -> None:
             "P119",
             f"the field 'inputOrder' of '{node.name}' ({node.op}) is {list(given)}; the inputs are in the "
             f"order {order} in this graph",
-            word_place("inputOrder") or node.name,
+            place_of_field("inputOrder", node.name),
             (inputs,),
             (f"write inputOrder={order} for this graph, or a recipe, which derives the order",),
         )

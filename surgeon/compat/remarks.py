@@ -42,39 +42,60 @@ def know_script(file: str) -> None:
     _scripts[file] = None
 
 
-def place_of(file: str, line: int, word: str = "") -> Span:
-    """Return a line of a file, or where ``word`` stands in it."""
+def place_of(file: str, line: int, word: str = "", column: int = 0) -> Span:
+    """Return a line of a file, or where ``word`` stands in it, from a column on."""
     text = linecache.getline(file, line).rstrip("\n")
-    start = text.find(word) if word else -1
+    start = max(text.find(word, column), text.find(word)) if word else -1
     if start < 0:
         start, word = len(text) - len(text.lstrip()), text.strip()
     return Span(file, line, start + 1, max(1, len(word)), text)
 
 
-def word_place(word: str) -> Span | None:
-    """Return where a script has ``word`` as a text or a keyword, else the line that is being run."""
+def word_place(word: str, role: str = "") -> Span | None:
+    """Return where a script has ``word`` as a text or a keyword, else the line that is being run.
+
+    Of several places, the first counts where the word is in a ``role``: a ``key`` of a dictionary, an
+    ``argument`` of a call, or a ``keyword``.
+    """
     place = script_place()
     for file in dict.fromkeys([*([place.file] if place else []), *reversed(_scripts)]):
-        lines = _lines_of_words(file).get(word)
-        if lines is not None:
-            return place_of(file, lines[0], word)
+        words = _places_of_words(file)
+        found = words.get((role, word)) or words.get(("", word))
+        if found is not None:
+            return place_of(file, found[0], word, found[1])
     return place
 
 
 @lru_cache(maxsize=8)
-def _lines_of_words(file: str) -> dict[str, list[int]]:
-    """Return the lines of a Python file by the texts and the keywords of calls that stand there."""
-    found: dict[str, list[int]] = {}
+def _places_of_words(file: str) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return the first line and column of a Python file where a text or a keyword is in a role, or in any."""
+    found: dict[tuple[str, str], tuple[int, int]] = {}
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
     except SyntaxError:
         return found
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found.setdefault(node.value, []).append(node.lineno)
-        elif isinstance(node, ast.keyword) and node.arg:
-            found.setdefault(node.arg, []).append(node.lineno)
+    for role, word, node in _words(tree):
+        found.setdefault((role, word), (node.lineno, node.col_offset))
     return found
+
+
+def _words(tree: ast.AST) -> Iterator[tuple[str, str, ast.expr | ast.keyword]]:
+    """Yield the texts and keywords of a script, each in any role and in its own."""
+    for node in ast.walk(tree):
+        inner: dict[str, list[ast.expr | None]] = {"": [node] if isinstance(node, ast.expr) else []}
+        if isinstance(node, ast.Dict):
+            inner["key"] = node.keys
+        elif isinstance(node, ast.Subscript):
+            inner["key"] = [node.slice]
+        elif isinstance(node, ast.Call):
+            inner["argument"] = [*node.args, *(keyword.value for keyword in node.keywords)]
+        elif isinstance(node, ast.keyword) and node.arg:
+            yield "keyword", node.arg, node
+            yield "", node.arg, node
+        for role, texts in inner.items():
+            for text in texts:
+                if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    yield role, text.value, text
 
 
 def and_others(count: int, noun: str) -> str:

@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -51,7 +51,7 @@ def run_script(
             code = _run(file, arguments)
             refuse_if_strict()
         except SurgeonError as exc:
-            code, errors = 1, exc.diagnostics
+            code, errors = 1, _placed(exc, file)
         except Exception as exc:  # whatever a script raises is the script's
             code, errors = 1, (script_failure(exc, [file]),)
         else:
@@ -128,18 +128,31 @@ def _exit_code(exc: SystemExit, file: Path) -> int:
     )
 
 
+def _placed(exc: SurgeonError, file: Path) -> tuple[Diagnostic, ...]:
+    """Return an error's diagnostics, those without a place at the script's line."""
+    place = _place(exc.__traceback__, [file])
+    return tuple(each if each.where else replace(each, where=place) for each in exc.diagnostics)
+
+
 def script_failure(exc: BaseException, files: Sequence[Path]) -> Diagnostic:
     """Return what is said of an exception that a script did not catch: its kind, its text, and its lines."""
     text = " ".join(str(exc).split())
+    place = _place(exc.__traceback__, files)
+    help = "correct the script at this line, or give it the graph that it was written for"
+    if isinstance(exc, ValueError) and isinstance(place, Span) and ".input.remove(" in place.text:
+        help = (
+            "the node has no input of that spelling in this graph; take it out only where it is there, by "
+            "'if ... in node.input'"
+        )
     lines = [
         f"{frame.filename}:{frame.lineno}, in {frame.name}" for frame in _frames(exc.__traceback__, files)
     ]
     return Diagnostic(
         "P126",
         f"the script failed: {type(exc).__name__}{': ' if text else ''}{text}",
-        _place(exc.__traceback__, files) or (str(files[-1]) if files else None),
+        place or (str(files[-1]) if files else None),
         tuple(lines[-LONGEST:]),
-        ("correct the script at this line, or give it the graph that it was written for",),
+        (help,),
     )
 
 
@@ -149,7 +162,8 @@ def _frames(trace: TracebackType | None, files: Sequence[Path]) -> list[tracebac
     return [
         frame
         for frame in traceback.extract_tb(trace)
-        if "site-packages" not in frame.filename
+        if not frame.filename.startswith("<")
+        and "site-packages" not in frame.filename
         and any(Path(frame.filename).resolve().is_relative_to(folder) for folder in folders)
     ]
 

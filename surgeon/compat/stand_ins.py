@@ -74,7 +74,11 @@ def _calling_frame() -> FrameType | None:
 
 def _is_in(file: str, folder: Path) -> bool:
     """Return whether a file is a script's own: in its folder, and in no installed package."""
-    return "site-packages" not in file and Path(file).resolve().is_relative_to(folder)
+    return (
+        not file.startswith("<")
+        and "site-packages" not in file
+        and Path(file).resolve().is_relative_to(folder)
+    )
 
 
 @lru_cache(maxsize=32)

@@ -295,3 +295,49 @@ class TestCommands:
         assert "E101" in capsys.readouterr().err
         with pytest.raises(SystemExit):
             convert_to_uff.main([])
+
+
+def test_warnings_stand_where_the_script_says_what_they_speak_of(tmp_path: Path) -> None:
+    """A name that a script has elsewhere, too, is shown where it is the key, the node's name, or the field."""
+    path = script(
+        tmp_path,
+        GRAPH
+        + """
+outputs, unwanted = ["NMS"], ["ToFloat", "scoreConverter"]
+NMS = gs.create_plugin_node("NMS", "NMS_TRT", inputs=["y", "x"], scoreConverter="SIGMOID")
+graph.append(NMS)
+relu = gs.create_plugin_node("Relu6", "LReLU_TRT", negSlope=0.1)
+graph.collapse_namespaces({"N": relu, "ToFloat": relu})
+graph.collapse_namespaces({"Relus6": gs.create_node("Relus", "Relu")})
+import uff
+uff.from_tensorflow(graph.as_graph_def(), outputs, quiet=True)
+""",
+    )
+    told = {d.code: d for d in run_script(path).diagnostics}
+    lines = path.read_text().splitlines()
+    places = {
+        code: (lines[d.where.line - 1].split("(")[0], d.where.column, d.where.length)  # type: ignore[union-attr]
+        for code, d in told.items()
+        if code in ("P117", "P118")
+    }
+    make = lines.index(
+        'NMS = gs.create_plugin_node("NMS", "NMS_TRT", inputs=["y", "x"], scoreConverter="SIGMOID")'
+    )
+    assert places == {
+        "P117": ("NMS = gs.create_plugin_node", lines[make].index("scoreConverter") + 1, 14),
+        "P118": ("NMS = gs.create_plugin_node", lines[make].index('"NMS"') + 2, 3),
+    }
+    missing = [d for d in run_script(path).diagnostics if d.code == "P101"]
+    assert ['"ToFloat": relu' in d.where.text for d in missing] == [True, False]  # type: ignore[union-attr]
+    assert not missing[1].notes or "Relus" not in missing[1].notes[0]
+
+
+def test_a_failure_shows_the_script_s_own_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the script's own folder, too; an input that is not there is told, and a file that cannot be read."""
+    monkeypatch.chdir(tmp_path)
+    gone = run_script(script(tmp_path, GRAPH + 'graph[2].input.remove("x:0")\n')).diagnostics[-1]
+    assert gone.code == "P126" and "if ... in node.input" in gone.help[0]
+    assert gone.notes == (f"{tmp_path / 'script.py'}:6, in <module>",)
+    unread = run_script(script(tmp_path, "import graphsurgeon as gs\ngs.DynamicGraph('nonesuch.pb')\n"))
+    assert unread.diagnostics[-1].code == "E101"
+    assert str(unread.diagnostics[-1].where).startswith(f"{tmp_path / 'script.py'}:2")

@@ -46,7 +46,7 @@ class _Collapse:
                 raise error(
                     "P102",
                     f"the namespace '{key}' is to become {taker!r}; expected a node",
-                    word_place(key),
+                    word_place(key, "key"),
                     help=["make the node with 'create_plugin_node' or 'create_node'"],
                 )
         self.namespaces = namespaces
@@ -130,7 +130,7 @@ class _Collapse:
                     "P101",
                     f"the namespace '{key}' matches no node, so '{taker.name}' "
                     + (f"replaces only {_listed(others)}" if others else "replaces nothing"),
-                    word_place(key),
+                    word_place(key, "key"),
                     notes,
                     ("correct the spelling, or leave the key out where the graph has no such namespace",),
                 )
@@ -157,13 +157,13 @@ class _Collapse:
                 help=(f"map '{readers[0]}' to a node, too, or give '{taker}' one output that says all",),
             )
 
-    @staticmethod
-    def _names(graphdef: Any) -> list[str]:
-        """Return names and namespaces, the outer ones first."""
+    def _names(self, graphdef: Any) -> list[str]:
+        """Return names and namespaces that were there before, the outer ones first."""
         found: dict[str, None] = {}
-        for node in graphdef.node:
+        nodes = [node for node in graphdef.node if node.name not in self.takers]
+        for node in nodes:
             found.setdefault(node.name.partition("/")[0])
-        for node in graphdef.node:
+        for node in nodes:
             found.setdefault(node.name.rpartition("/")[0] or node.name)
         return list(found)
 
