@@ -76,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--inputs",
+        dest="input_arrays",
         metavar="FILE.npz",
         type=Path,
         help="arrays by the names of the model's inputs; without it numbers are made",
@@ -124,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
         args.wrong_usage(
             "--original goes with --engine, --onnx or --file, and without RECIPE, MODEL and --images"
         )
-    if args.original is not None and args.inputs is not None:
+    if args.original is not None and args.input_arrays is not None:
         args.wrong_usage("--inputs goes with RECIPE and MODEL; stored originals have theirs")
     if args.original is not None and (
         args.parameters or args.target or args.anchors or args.decode or args.suppression
@@ -142,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
         args.recipe,
         args.model,
         images=args.images,
-        inputs=args.inputs,
+        inputs=args.input_arrays,
         box_tolerance=args.box_tolerance,
         score_tolerance=args.score_tolerance,
         max_excused=args.max_excused,

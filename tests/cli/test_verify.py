@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from detector_graphs import SMALL
+
+from surgeon.formats.graphdef import to_bytes
+from surgeon.graph import parse_graph
 
 pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
 pytest.importorskip("PIL", reason="Pillow reads and writes pictures")
@@ -168,3 +172,24 @@ def test_errors_are_no_verdicts(run, model: Path, code: str, arguments: list[str
 )
 def test_wrong_usage_of_verify(run, model: Path, arguments: list[str]) -> None:
     assert run("verify", "ssd", model, *arguments).code == 2
+
+
+TINY = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[1,4]}
+out = Tanh(x) {T: float32}
+"""
+
+
+def test_arrays_are_given(run, tmp_path: Path) -> None:
+    graph, recipe, arrays = (tmp_path / name for name in ("tiny.pb", "tiny.yaml", "arrays.npz"))
+    graph.write_bytes(to_bytes(parse_graph(TINY)))
+    recipe.write_text("recipe: 1\nname: tiny\noutputs: [out]\nsteps: [prune]\n")
+    np.savez(arrays, x=np.arange(4, dtype=np.float32)[None])
+    ran = run("verify", recipe, graph, "--inputs", arrays)
+    assert ran.code == 0 and "put in: arrays.npz\n" in ran.out
+    np.savez(arrays, y=np.zeros(4))
+    ran = run("verify", recipe, graph, "--inputs", arrays)
+    assert ran.code == 1 and ran.err.count("error[V127]") == 2
+    ran = run("verify", "--original", "o.npz", "--onnx", "f.onnx", "--inputs", arrays)
+    assert ran.code == 2 and "--inputs goes with RECIPE and MODEL" in ran.err
