@@ -697,8 +697,8 @@ class GraphPair:
                 f"nothing can be put into '{ref}', which is {spec}; expected a known type and shape",
                 self.graph.source or None,
                 help=[
-                    "give its shape by the step 'set-shape', give the recipe an 'image' so that a picture is "
-                    "put in, or cut this input off"
+                    "give its shape by the step 'set-shape' or arrays by --inputs, give the recipe an "
+                    "'image' so that a picture is put in, or cut this input off"
                 ],
             )
         return self._made_input(ref, spec).draw(draw, random)

@@ -31,7 +31,8 @@ def measure_exercise(
 
     ``draws`` are what the original is fed, each with its inputs; ``tolerance`` is the share of an output's
     largest number from which a difference counts. A tensor that cannot be changed, on a branch that is not
-    taken or in a loop, counts as hidden. Of many tensors, some are chosen evenly.
+    taken or in a loop, counts as hidden; one of whole numbers is passed over. Of many tensors, some are
+    chosen evenly.
     """
     fed = {ref.node for ref in draws[0]}
     needed = graph.ancestors(ref.node for ref in wanted)
@@ -51,12 +52,12 @@ def measure_exercise(
     tried = 0
     for ref in chosen:
         tell_stage("measuring the power", str(ref))
-        noticed = False
+        noticed, whole = False, False
         for draw, output in zip(draws, outputs, strict=True):
             try:
                 value = original.fetch([ref], draw)[ref]
-                noticed = value.dtype.kind != "f"  # what is whole has no small change
-                if noticed:
+                whole = value.dtype.kind != "f"
+                if whole:
                     break
                 changed = original.fetch(wanted, {**draw, ref: _changed(value)})
             except SurgeonError:
@@ -64,6 +65,8 @@ def measure_exercise(
             if any(_differs(output[each], changed[each], tolerance) for each in wanted):
                 noticed = True
                 break
+        if whole:
+            continue
         tried += 1
         if not noticed:
             hidden.append(ref.node)

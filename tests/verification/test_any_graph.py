@@ -239,3 +239,13 @@ def test_numbers_that_the_original_cannot_take_are_left_out() -> None:
     text = "graph v1\nx = Placeholder() {dtype: float32, shape: shape[1,9]}\nout = Log(x) {T: float32}\n"
     found = verified(PRUNED, text)
     assert found.passed and len(found.pictures) == 2
+
+
+def test_whole_numbers_are_neither_noticed_nor_hidden() -> None:
+    text = (
+        "graph v1\nx = Placeholder() {dtype: float32, shape: shape[2,8]}\n"
+        "axis = Const() {dtype: int32, value: tensor<int32[]: 1>}\nscores = Tanh(x) {T: float32}\n"
+        "out = ArgMax(scores, axis) {T: float32, Tidx: int32, output_type: int64}\n"
+    )
+    found = verified(PRUNED, text)
+    assert (found.exercise.tried, found.exercise.hidden) == (1, ("scores",))
