@@ -6,6 +6,7 @@ import ast
 import ctypes
 import linecache
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -21,14 +22,29 @@ from surgeon.compat.remarks import note, script_place
 from surgeon.compat.target import tensorrt_version
 from surgeon.compat.tensorflow_names import tensorflow_module
 
+_STANDARD = sysconfig.get_path("stdlib")
 _GOES_ON = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
+
+
+class _OwnFiles:
+    """A script's own files: in its folder or one that it put on the path, and in no installed package."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._known = set(sys.path)
+
+    def __contains__(self, file: str) -> bool:
+        if file.startswith(("<", _STANDARD)) or "site-packages" in file:
+            return False
+        added = [Path(folder).resolve() for folder in sys.path if folder not in self._known]
+        return any(Path(file).resolve().is_relative_to(folder) for folder in (self._folder, *added))
 
 
 class _Finder(MetaPathFinder, Loader):
     """Finds, after all others, what a script's own files import."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, own: _OwnFiles) -> None:
+        self.own = own
         self.found: list[str] = []
 
     def find_spec(
@@ -39,7 +55,7 @@ class _Finder(MetaPathFinder, Loader):
             return ModuleSpec(name, self, is_package=True)
         if (outer and outer.partition(".")[0] != "tensorflow") or name in sys.stdlib_module_names:
             return None
-        if not _imported_by_script(self.folder):
+        if not _imported_by_script(self.own):
             return None
         return ModuleSpec(name, self, is_package=True)
 
@@ -56,10 +72,10 @@ class _Finder(MetaPathFinder, Loader):
             self.found.append(module.__name__)
 
 
-def _imported_by_script(folder: Path) -> bool:
-    """Return whether a file in the script's folder imports, where it does not go on without the module."""
+def _imported_by_script(own: _OwnFiles) -> bool:
+    """Return whether one of a script's own files imports, where it does not go on without the module."""
     frame = _calling_frame()
-    if frame is None or not _is_in(frame.f_code.co_filename, folder):
+    if frame is None or frame.f_code.co_filename not in own:
         return False
     return frame.f_lineno not in _lines_that_may_fail(frame.f_code.co_filename)
 
@@ -70,15 +86,6 @@ def _calling_frame() -> FrameType | None:
     while frame is not None and frame.f_code.co_filename.startswith((__file__, "<frozen importlib")):
         frame = frame.f_back
     return frame
-
-
-def _is_in(file: str, folder: Path) -> bool:
-    """Return whether a file is a script's own: in its folder, and in no installed package."""
-    return (
-        not file.startswith("<")
-        and "site-packages" not in file
-        and Path(file).resolve().is_relative_to(folder)
-    )
 
 
 @lru_cache(maxsize=32)
@@ -109,7 +116,7 @@ def standing_in(folder: Path) -> Iterator[list[str]]:
     TensorRT's states the version of the target. A library that ``ctypes`` cannot load is stood in for, too,
     with a note.
     """
-    own = folder.resolve()
+    own = _OwnFiles(folder)
     finder = _Finder(own)
     library, load = _library_class(own), ctypes.cdll.LoadLibrary
     sys.meta_path.append(finder)
@@ -125,23 +132,23 @@ def standing_in(folder: Path) -> Iterator[list[str]]:
             del sys.modules[name]
 
 
-def _library_class(folder: Path) -> type:
+def _library_class(own: _OwnFiles) -> type:
     """Return a class like ``ctypes.CDLL``, for which other packages may take it."""
 
     class Loading(type):
         def __call__(cls, name: Any, *args: Any, **kwargs: Any) -> Any:
-            return _loaded(folder, super().__call__, name, *args, **kwargs)
+            return _loaded(own, super().__call__, name, *args, **kwargs)
 
     return Loading("CDLL", (ctypes.CDLL,), {})
 
 
-def _loaded(folder: Path, load: Callable[..., Any], name: Any, *args: Any, **kwargs: Any) -> Any:
+def _loaded(own: _OwnFiles, load: Callable[..., Any], name: Any, *args: Any, **kwargs: Any) -> Any:
     """Return a library, or what stands in for one that a script itself loads and that cannot be loaded."""
     try:
         return load(name, *args, **kwargs)
     except OSError as exc:
         frame = _calling_frame()
-        if frame is None or not _is_in(frame.f_code.co_filename, folder):
+        if frame is None or frame.f_code.co_filename not in own:
             raise
         note("P121", f"the library '{name}' is not loaded: {exc}", script_place())
         return Missing(str(name))

@@ -341,3 +341,20 @@ def test_a_failure_shows_the_script_s_own_lines(tmp_path: Path, monkeypatch: pyt
     unread = run_script(script(tmp_path, "import graphsurgeon as gs\ngs.DynamicGraph('nonesuch.pb')\n"))
     assert unread.diagnostics[-1].code == "E101"
     assert str(unread.diagnostics[-1].where).startswith(f"{tmp_path / 'script.py'}:2")
+
+
+def test_modules_beside_other_scripts_are_a_script_s_own(tmp_path: Path) -> None:
+    """Samples put the folder above theirs on the path, for a module that they share and that needs TensorRT."""
+    (tmp_path / "shared_by_samples.py").write_text(
+        "import ctypes, tensorrt as trt\nLOGGER = trt.Logger()\nctypes.CDLL('libnonesuch.so')\n"
+    )
+    (tmp_path / "sample").mkdir()
+    run = run_script(
+        script(
+            tmp_path / "sample",
+            "import os, sys\nsys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))\n"
+            "import shared_by_samples\n",
+        )
+    )
+    sys.modules.pop("shared_by_samples", None)
+    assert (run.code, codes(run)) == (0, ["P121", "P124"]), run.diagnostics
