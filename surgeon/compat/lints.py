@@ -20,6 +20,7 @@ from surgeon.compat.remarks import and_others, remark
 from surgeon.compat.target import current_target
 from surgeon.compat.uff.converters.tensorflow.converter import TensorFlowToUFFConverter
 from surgeon.compat.uff.converters.tensorflow.converter_functions import NEARLY
+from surgeon.diagnostics import nearest_note
 from surgeon.formats.uff.model import field_name
 from surgeon.targets import Target
 
@@ -101,4 +102,12 @@ def _check_plugin(node: Any, plugin: PluginSpec, target: Target) -> None:
                 f"{str(value)!r}",
                 place_of_field(field_name(key), node.name),
                 help=("leave it out where the plugin has no such field",),
+            )
+        elif field_name(key) not in plugin.fields:
+            remark(
+                "P128",
+                f"the field '{field_name(key)}' of '{node.name}' is none of '{node.op}', and is passed over",
+                place_of_field(field_name(key), node.name),
+                nearest_note(field_name(key), plugin.fields),
+                ("correct the spelling, or leave the field out",),
             )

@@ -358,3 +358,23 @@ def test_modules_beside_other_scripts_are_a_script_s_own(tmp_path: Path) -> None
     )
     sys.modules.pop("shared_by_samples", None)
     assert (run.code, codes(run)) == (0, ["P121", "P124"]), run.diagnostics
+
+
+def test_a_field_that_a_plugin_does_not_have_is_told(tmp_path: Path) -> None:
+    """A published script for MobileNet v3 spells the shapes of the maps in a way that the plugin does not know."""
+    run = run_script(
+        script(
+            tmp_path,
+            """
+import graphsurgeon as gs, uff
+graph = gs.DynamicGraph()
+graph.append(gs.create_node("x", "Placeholder"))
+graph.append(gs.create_plugin_node("anchors", "GridAnchor_TRT", inputs=["x"], numLayers=1, nmsFeatureMapShapes=[2]))
+uff.from_tensorflow(graph, ["anchors"], quiet=True)
+""",
+        )
+    )
+    assert [d.code for d in run.diagnostics] == ["P128"]
+    assert "'nmsFeatureMapShapes' of 'anchors' is none of 'GridAnchor_TRT'" in run.diagnostics[0].message
+    assert "featureMapShapes" in run.diagnostics[0].notes[0]
+    assert run.diagnostics[0].where.text.startswith("graph.append(gs.create_plugin_node")  # type: ignore[union-attr]
