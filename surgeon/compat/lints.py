@@ -28,13 +28,13 @@ from surgeon.targets import Target
 def check_script_graph(graphdef: Any, outputs: Sequence[str]) -> None:
     """Warn of what is probably wrong in what the outputs of a GraphDef depend on."""
     nodes = {node.name: node for node in graphdef.node}
-    catalog, target = load_catalog(), current_target()
+    plugins, target = {plugin.creator: plugin for plugin in load_catalog().values()}, current_target()
     needed = [nodes[name] for name in needed_nodes(nodes, outputs)]
     known = TensorFlowToUFFConverter.registry_
     custom: dict[str, list[str]] = {}
     for node in needed:
-        if node.op in catalog:
-            _check_plugin(node, catalog[node.op], target)
+        if node.op in plugins and "T" not in node.attr:  # TensorFlow has operations of the same names
+            _check_plugin(node, plugins[node.op], target)
         elif node.op not in known:
             custom.setdefault(node.op, []).append(node.name)
         if node.op in DETECTION_PLUGINS:

@@ -378,3 +378,21 @@ uff.from_tensorflow(graph, ["anchors"], quiet=True)
     assert "'nmsFeatureMapShapes' of 'anchors' is none of 'GridAnchor_TRT'" in run.diagnostics[0].message
     assert "featureMapShapes" in run.diagnostics[0].notes[0]
     assert run.diagnostics[0].where.text.startswith("graph.append(gs.create_plugin_node")  # type: ignore[union-attr]
+
+
+def test_a_plugin_goes_by_the_name_that_the_runtime_knows(tmp_path: Path) -> None:
+    """Scripts for Faster R-CNN make the plugin CropAndResize; TensorFlow's operation of that name is no plugin."""
+    run = run_script(
+        script(
+            tmp_path,
+            """
+import graphsurgeon as gs, tensorflow as tf, uff
+graph = gs.DynamicGraph()
+graph.append(gs.create_node("x", "Placeholder"))
+graph.append(gs.create_plugin_node("crops", "CropAndResize", inputs=["x", "x"], crop_height=7, crop_width=7))
+graph.append(gs.create_node("left", "CropAndResize", inputs=["x", "x", "x", "x"], T=tf.float32))
+uff.from_tensorflow(graph, ["crops", "left"], quiet=True)
+""",
+        )
+    )
+    assert [d.code for d in run.diagnostics] == ["P115"] and "'left' stays" in run.diagnostics[0].message
