@@ -242,7 +242,7 @@ def _show_power(found: Verification) -> None:
 
 
 def _conclusion(found: Verification) -> str:
-    from surgeon.verification import Outcome
+    from surgeon.verification import DetectionComparison, Outcome
 
     bad = [verdict for verdict in found.verdicts if verdict.outcome is found.outcome]
     names = " and ".join(f"'{verdict.name}'" for verdict in bad)
@@ -254,10 +254,10 @@ def _conclusion(found: Verification) -> str:
         case Outcome.FAILED:
             return console.bold("failed") + f": {names}"
         case Outcome.INCONCLUSIVE:
-            return (
-                console.bold("inconclusive")
-                + f": {names} proves nothing; give pictures in which something is detected (--images)"
-            )
+            detects = any(isinstance(c, DetectionComparison) for each in bad for c in each.comparisons)
+            pictures = "give pictures in which something is detected (--images)"
+            advice = pictures if detects else "give other inputs (--images, --inputs)"
+            return console.bold("inconclusive") + f": {names} proves nothing; {advice}"
         case Outcome.NOT_COMPARED:
             return console.bold("not verified") + f": {names} could not be compared"
 

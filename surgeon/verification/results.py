@@ -158,7 +158,7 @@ class DetectionComparison:
 class TensorComparison:
     """Two tensors, element by element.
 
-    ``error`` and ``tolerance`` are absolute, an error that is not a number is None in JSON.
+    ``error`` and ``tolerance`` are absolute; one that is not finite is None in JSON.
     """
 
     subject: str
@@ -184,7 +184,7 @@ class TensorComparison:
             "outcome": str(self.outcome),
             "reason": self.reason,
             "tensor": self.tensor,
-            "tolerance": self.tolerance,
+            "tolerance": self.tolerance if math.isfinite(self.tolerance) else None,
             "excuse": self.excuse,
             "error": self.error if math.isfinite(self.error) else None,
         }

@@ -264,11 +264,11 @@ def _noise(runner: Runner, outputs: Outputs, otherwise: Outputs, window: Window)
 
 
 def _share(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the largest difference of two tensors as a share of the largest number; 0 if that is none."""
-    largest = float(np.abs(one).max(initial=0))
-    if one.shape != other.shape or not largest:
-        return 0.0
-    share = compare_tensors("", "", one, other, WIDEST).error / largest
+    """Return the largest difference of two tensors as a share of the largest finite number; 0 where there is
+    none, and for whole numbers.
+    """
+    comparison = compare_tensors("", "", one, other, 1.0)
+    share = comparison.error / comparison.tolerance if comparison.tolerance else 0.0
     return share if math.isfinite(share) else 0.0
 
 
@@ -316,7 +316,8 @@ def _compare(
 def verdict(name: str, comparisons: Sequence[Comparison], remark: str = "") -> Verdict:
     """Return the verdict on some comparisons.
 
-    It is that nothing was compared where none of them was made; but *each alone* passes without any.
+    It is that nothing was compared where none of them was made; but *each alone* passes without any. An
+    inconclusive comparison counts unless another one of the same subject passed.
     """
     made = [c for c in comparisons if c.outcome is not Outcome.NOT_COMPARED]
     if not comparisons:
@@ -325,7 +326,9 @@ def verdict(name: str, comparisons: Sequence[Comparison], remark: str = "") -> V
         return Verdict(name, Outcome.NOT_COMPARED, remark or comparisons[0].reason, tuple(comparisons))
     outcomes = [c.outcome for c in made]
     outcome = worst(outcomes)
-    if outcome is Outcome.INCONCLUSIVE and Outcome.PASSED in outcomes and name != ALONE:
+    proven = {c.subject for c in made if c.outcome is Outcome.PASSED}
+    open_subjects = {c.subject for c in made if c.outcome is Outcome.INCONCLUSIVE} - proven
+    if outcome is Outcome.INCONCLUSIVE and not open_subjects and name != ALONE:
         # A picture without detections proves nothing, and takes nothing from what others prove.
         outcome = Outcome.PASSED
     counts = {

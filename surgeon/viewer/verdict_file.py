@@ -137,10 +137,10 @@ def _comparison(data: Mapping[str, Any]) -> DetectionComparison | TensorComparis
         )
     if data["kind"] != "tensor":
         raise ValueError(f"'{data['kind']}' is no kind of comparison; expected detections or tensor")
-    measured = float("nan") if data["error"] is None else float(data["error"])
-    return TensorComparison(
-        *common, str(data["tensor"]), measured, float(data["tolerance"]), _optional(data["excuse"])
+    error, tolerance = (
+        float("nan") if data[key] is None else float(data[key]) for key in ("error", "tolerance")
     )
+    return TensorComparison(*common, str(data["tensor"]), error, tolerance, _optional(data["excuse"]))
 
 
 def _difference(data: Mapping[str, Any]) -> Difference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -249,3 +250,14 @@ def test_whole_numbers_are_neither_noticed_nor_hidden() -> None:
     )
     found = verified(PRUNED, text)
     assert (found.exercise.tried, found.exercise.hidden) == (1, ("scores",))
+
+
+def test_texts_and_infinities_are_compared() -> None:
+    text = (
+        "graph v1\nx = Placeholder() {dtype: float32, shape: shape[1,9]}\n"
+        "texts = AsString(x) {T: float32, precision: 3}\nzero = Const() {dtype: float32, value: tensor<float32[]: 0.5>}\n"
+        "above = Greater(x, zero) {T: float32}\nkept = Cast(above) {SrcT: bool, DstT: float32}\nout = Log(kept) {T: float32}\n"
+    )
+    found = verified("outputs: [out, texts]\nsteps: [prune]\n", text)
+    assert found.passed, reasons(found)
+    json.dumps(found.to_json(), allow_nan=False)

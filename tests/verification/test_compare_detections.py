@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from surgeon.runners.detections import Detections
 from surgeon.verification import Limits, Outcome, Tolerances
 from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.compare_tensors import compare_tensors
+from surgeon.verification.verification import verdict
 
 FREE = Limits(max_excused=100)
 
@@ -281,3 +283,56 @@ def test_other_tensors_fail(found: np.ndarray) -> None:
 )
 def test_tensors_that_prove_nothing(expected: np.ndarray) -> None:
     assert compare_tensors("x", "", expected, expected, 1e-5).outcome is Outcome.INCONCLUSIVE
+
+
+INF = np.inf
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "outcome"),
+    [
+        ([1, 2, -INF], [1, 2, -INF], Outcome.PASSED),
+        ([1, 2, -INF], [7, -3, -1e9], Outcome.FAILED),
+        ([1, 2, -INF], [1, 2, -1e30], Outcome.FAILED),
+        ([1, 2, -INF], [1, 2, INF], Outcome.FAILED),
+        ([1, 2, -INF], [1, 2.1, -INF], Outcome.FAILED),
+        ([-INF, -INF], [-INF, -INF], Outcome.INCONCLUSIVE),
+        ([1, 2, np.nan], [1, 2, np.nan], Outcome.INCONCLUSIVE),
+        ([1, 2, np.nan], [1, 2.1, np.nan], Outcome.FAILED),
+        ([1, 2, np.nan], [1, 2, 3], Outcome.FAILED),
+    ],
+)
+def test_numbers_that_are_not_finite(expected: list[float], found: list[float], outcome: Outcome) -> None:
+    judged = compare_tensors("x", "", np.float32(expected), np.float32(found), 1e-5)
+    assert judged.outcome is outcome and np.isfinite(judged.tolerance)
+    if outcome is not Outcome.PASSED:
+        assert ("(--inputs)" in judged.reason) == (judged.reason != "all its elements are equal")
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "outcome"),
+    [
+        (np.array([200000, 5]), np.array([200000, 5]), Outcome.PASSED),
+        (np.array([200000, 5]), np.array([200000, 6]), Outcome.FAILED),
+        (np.array([2**53, 5]), np.array([2**53 + 1, 5]), Outcome.FAILED),
+        (np.array([True, False]), np.array([True, True]), Outcome.FAILED),
+        (np.array([7, 7]), np.array([7, 7]), Outcome.INCONCLUSIVE),
+        (np.complex64([1 + 2j, 3]), np.complex64([1 + 2j, 3]), Outcome.PASSED),
+        (np.complex64([1 + 2j, 3]), np.complex64([1 - 2j, 3]), Outcome.FAILED),
+        (np.array([b"cat", b"dog"], object), np.array(["cat", "dog"]), Outcome.PASSED),
+        (np.array([b"cat", b"dog"], object), np.array([b"cat", b"cow"], object), Outcome.FAILED),
+        (np.array([b"cat", b"dog"], object), np.float32([1, 2]), Outcome.FAILED),
+        (np.zeros(2, "V4"), np.zeros(2, "V4"), Outcome.NOT_COMPARED),
+    ],
+)
+def test_tensors_of_other_types(expected: np.ndarray, found: np.ndarray, outcome: Outcome) -> None:
+    judged = compare_tensors("x", "", expected, found, 1e-5)
+    assert judged.outcome is outcome and bool(judged.reason) == (outcome is not Outcome.PASSED)
+
+
+def test_an_output_that_proves_nothing_is_not_outweighed_by_another_one() -> None:
+    passed, dead = (
+        compare_tensors(name, "", value, value, 1e-5) for name, value in (("x", RAMP), ("y", 0 * RAMP))
+    )
+    assert verdict("cut to cut", [passed, dead]).outcome is Outcome.INCONCLUSIVE
+    assert verdict("cut to cut", [passed, replace(dead, subject="x")]).outcome is Outcome.PASSED
