@@ -13,6 +13,7 @@ from surgeon.graph import Ref, TensorSpec
 from surgeon.verification.compare_tensors import shown
 
 _MOST_BYTES = 8 << 30
+_TOO_LARGE = ", with numbers that do not fit"
 
 
 def read_inputs(path: Path) -> dict[str, np.ndarray]:
@@ -60,15 +61,14 @@ def fitting_inputs(
                 ["name each array as the input, and leave others out"],
             ).diagnostics
             continue
-        value, reason = _converted(np.asarray(array), specs[ref])
+        found[ref], reason = _fitted(array, specs[ref])
         if reason:
             problems += error(
                 "V127",
-                f"the array for '{ref}' is {shown(array)}{reason}; expected {specs[ref]}",
+                f"the array for '{ref}' {reason}; expected {specs[ref]}",
                 name,
                 help=["give an array of this type and shape"],
             ).diagnostics
-        found[ref] = value
     for name, ref in names.items():
         if ref not in found and ref not in optional:
             problems += error(
@@ -80,6 +80,16 @@ def fitting_inputs(
     if problems:
         raise SurgeonError(*problems)
     return found
+
+
+def _fitted(given: object, spec: TensorSpec) -> tuple[np.ndarray, str]:
+    """Return an array in the type of an input, and why it is none or does not fit (empty if it does)."""
+    try:
+        array = np.asarray(given)
+    except ValueError:  # lists in Python
+        return np.empty(0), "has rows of different lengths"
+    value, reason = _converted(array, spec)
+    return value, f"is {shown(array)}{reason}" if reason else ""
 
 
 def _converted(array: np.ndarray, spec: TensorSpec) -> tuple[np.ndarray, str]:
@@ -96,9 +106,12 @@ def _converted(array: np.ndarray, spec: TensorSpec) -> tuple[np.ndarray, str]:
     if array.dtype == wanted:
         return array, ""
     if array.dtype.kind == "f" and wanted.kind == "f":
-        return array.astype(wanted), ""
+        with np.errstate(over="ignore"):
+            value = array.astype(wanted)
+        fits = np.array_equal(np.isinf(value), np.isinf(array))
+        return value, "" if fits else _TOO_LARGE
     if array.dtype.kind in "iu" and wanted.kind in "iu":
         limits = np.iinfo(wanted)
         fits = not array.size or (array.min() >= limits.min and array.max() <= limits.max)
-        return array.astype(wanted), "" if fits else ", with numbers that do not fit"
+        return array.astype(wanted), "" if fits else _TOO_LARGE
     return array, ", of another type"

@@ -54,8 +54,10 @@ class MadeInput:
             value = dtype.kind != "b" if not number else random.random() if dtype.kind == "f" else number % 2
             return np.full(shape, value, dtype)
         if self.meaning is Meaning.MASK:
-            mask = np.ones(shape) if not number else random.integers(0, 1, shape, endpoint=True)
-            mask[..., :1] = 1
+            # A mask of one element hides all or nothing.
+            mask = np.ones(shape) if not number or not shape else random.integers(0, 1, shape, endpoint=True)
+            if shape:
+                mask[..., :1] = 1
             return mask.astype(dtype)
         if dtype.kind != "f":
             return random.integers(self.low, self.high, shape, endpoint=True).astype(dtype)

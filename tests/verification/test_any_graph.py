@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,9 +161,17 @@ def test_arrays_that_are_given(tmp_path: Path) -> None:
         ({"ids": np.ones(3, int)}, "the array for 'ids' is int64[3], of another shape; expected int32[2]"),
         ({"ids": np.array([0, 1 << 40])}, "is int64[2], with numbers that do not fit; expected int32[2]"),
         ({"x": np.ones((2, 4))}, "of another shape; expected float32[?,3]"),
+        (
+            {"x": np.full((2, 3), 1e300)},
+            "is float64[2,3], with numbers that do not fit; expected float32[?,3]",
+        ),
+        (
+            {"x": [[1.0], [1.0, 2.0]]},
+            "the array for 'x' has rows of different lengths; expected float32[?,3]",
+        ),
     ],
 )
-def test_arrays_that_do_not_fit(changes: dict[str, np.ndarray | None], message: str) -> None:
+def test_arrays_that_do_not_fit(changes: dict[str, Any], message: str) -> None:
     arrays = {"x": np.ones((2, 3)), "ids": np.array([3, 0]), **changes}
     with pytest.raises(SurgeonError) as exc:
         verified(PRUNED, ADDED, inputs={name: each for name, each in arrays.items() if each is not None})
@@ -204,6 +213,14 @@ def test_a_mask_does_not_hide_what_it_masks() -> None:
     found = verified(PRUNED, ATTENTION)
     assert found.passed and len(found.pictures) == 3 and found.exercise.hidden == ()
     assert verified(WRONG_SCORES, ATTENTION).outcome == "failed"
+
+
+def test_a_mask_may_be_one_whole_number() -> None:
+    text = ATTENTION.replace("float32, shape: shape[1,1,4]", "int32, shape: shape[]")
+    text = text.replace(
+        "masked = Sub(one, mask)", "float = Cast(mask) {SrcT: int32, DstT: float32}\nmasked = Sub(one, float)"
+    )
+    assert verified(PRUNED, text).passed
 
 
 def test_what_a_saturation_hides_is_listed() -> None:
