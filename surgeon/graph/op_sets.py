@@ -25,6 +25,18 @@ PASSED_OVER = IDENTITIES | {"IdentityN", "EnsureShape"}
 SIZES = frozenset({"Shape", "ShapeN", "Size", "Rank", "TensorArraySizeV2", "TensorArraySizeV3"})
 """Operations whose result depends on the sizes of their input, and not on its numbers."""
 
+RESIZES = frozenset(
+    {
+        "CropAndResize",
+        "ResizeArea",
+        "ResizeBicubic",
+        "ResizeBilinear",
+        "ResizeNearestNeighbor",
+        "ScaleAndTranslate",
+    }
+)
+"""Operations that make a picture another size."""
+
 CHECKS = frozenset({"Assert", "PrintV2"})
 """Operations that only check or print, and have no output."""
 

@@ -94,9 +94,11 @@ def _input(graphs: GraphPair, replaced: Replacement, record: RunRecord, limits: 
     if origin is None:
         return _not_compared(replaced, record, "no output of the recipe needs it")
     if ref not in graphs.prepared_inputs:
-        return _not_compared(replaced, record, "it is not a picture")
+        reason = "the original is fed there" if origin in graphs.cuts else "it is not a picture"
+        return _not_compared(replaced, record, reason)
     if record.prepared is None:
-        return _not_compared(replaced, record, "the recipe has no 'image'")
+        reason = "the recipe has no 'image'" if graphs.image is None else "no picture is put in"
+        return _not_compared(replaced, record, reason)
     return compare_tensors(
         str(replaced), record.name, record.values[origin], record.prepared.tensor, limits.tolerances.tensor
     )

@@ -17,7 +17,7 @@ from surgeon.diagnostics import SurgeonError, error
 from surgeon.families import DerivationContext, Family, nearest_family
 from surgeon.families.fields import FieldReview, review_fields
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec
-from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, UNSET_PLACEHOLDERS
+from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, RESIZES, UNSET_PLACEHOLDERS, WITHOUT_OUTPUT
 from surgeon.infer import infer
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
@@ -102,6 +102,13 @@ def _original(graph: Graph, fetches: Sequence[Ref]) -> TensorFlowRunner:
         last.clear()
         last[wanted] = TensorFlowRunner(graph, wanted)
     return last[wanted]
+
+
+def _takes_picture(spec: TensorSpec) -> bool:
+    """Return whether a tensor has the form of a picture: numbers, of 1 or 3 channels, or of any number."""
+    dims = spec.shape.dims
+    numeric = spec.dtype is not None and spec.dtype.itemsize is not None
+    return numeric and dims is not None and len(dims) in (3, 4) and dims[-1] in (None, 1, 3)
 
 
 def _is_feedable(spec: TensorSpec) -> bool:
@@ -298,11 +305,38 @@ class GraphPair:
         if self.family is not None:
             return self.family.picture.value
         fed = [ref for ref in self.fed if ref not in self.fixed]
-        return fed[0] if self.image is not None and len(fed) == 1 and not self.cuts else None
+        if self.image is None:
+            return None
+        if len(fed) == 1 and not self.cuts:
+            return fed[0]
+        return self._picture_source if self._picture_source in fed else None
+
+    @cached_property
+    def _picture_source(self) -> Ref | None:
+        """The one placeholder, in the form of a picture, behind all tensors that ``image`` could prepare a
+        picture for; None where there is none or are several.
+        """
+        if self.image is None:
+            return None
+        origins = [
+            origin.node
+            for origin in self.inputs.values()
+            if self.graph[origin.node].op not in PLACEHOLDERS
+            and self.inference.spec(origin).shape.rank in (4, None)
+        ]
+        behind = self.graph.ancestors(origins)
+        sources = [Ref(node.name) for node in self.graph if node.name in behind and self._must_be_fed(node)]
+        return sources[0] if len(sources) == 1 and _takes_picture(self.inference.spec(sources[0])) else None
+
+    def _must_be_fed(self, node: Node) -> bool:
+        """Return whether a node of the original is a placeholder that has no value but what is put in."""
+        return node.op in UNSET_PLACEHOLDERS and Ref(node.name) not in self.fixed
 
     @cached_property
     def picture_cut(self) -> Ref | None:
         """The tensor at the cut that a prepared picture is put into, where the original cannot read one."""
+        if self.picture_ref is not None:
+            return None
         cuts = [ref for ref in self.cuts if self.spec(ref).shape.rank == 4]
         return cuts[0] if self.image is not None and len(cuts) == 1 else None
 
@@ -316,7 +350,8 @@ class GraphPair:
         """The original's tensors that are fed in place of the input pipeline behind them.
 
         The recipe cuts there, and what computes the tensor cannot be fed: an iterator, a queue, a decoder of
-        strings, a placeholder of unknown shape. A family's picture is fed where the family says.
+        strings, a placeholder of unknown shape that takes no picture. A family's picture is fed where the
+        family says.
         """
         if self.family is not None:
             return ()
@@ -329,15 +364,28 @@ class GraphPair:
         )
 
     def _computable(self, ref: Ref) -> bool:
-        """Return whether a tensor can be computed from placeholders that numbers can be put into."""
+        """Return whether a tensor can be computed from placeholders that numbers or a picture can be put
+        into.
+        """
         for name in self.graph.ancestors([ref.node]):
             node = self.graph[name]
-            if node.op in UNSET_PLACEHOLDERS and Ref(name) not in self.fixed:
-                if not _is_feedable(self.spec(Ref(name))):
+            if self._must_be_fed(node):
+                if Ref(name) != self._picture_source and not _is_feedable(self.spec(Ref(name))):
                     return False
-            elif not node.inputs and node.op not in CONSTANTS | PLACEHOLDERS:
+            elif not node.inputs and node.op not in CONSTANTS | PLACEHOLDERS | WITHOUT_OUTPUT:
                 return False
         return True
+
+    @cached_property
+    def computed_origins(self) -> tuple[Ref, ...]:
+        """The tensors, and no placeholders, of the original that inputs stand for which no picture is
+        prepared for.
+        """
+        return tuple(
+            origin
+            for ref, origin in self.inputs.items()
+            if self.graph[origin.node].op not in PLACEHOLDERS and ref not in self.prepared_inputs
+        )
 
     @cached_property
     def fed(self) -> tuple[Ref, ...]:
@@ -540,6 +588,7 @@ class GraphPair:
             labels=dict(self.recipe.labels),
             image=self.image,
             prepared=tuple(str(ref) for ref in self.prepared_inputs),
+            computed=tuple(str(ref) for ref in self.computed_origins),
         )
 
     def records(
@@ -717,14 +766,30 @@ class GraphPair:
         return {}
 
     def _sized(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the picture at the size that the original's placeholder has, where it has a fixed one."""
+        """Return the picture at the size that the original's placeholder has, where it has a fixed one, or
+        at that of the rewritten graph's input, where nothing between the two makes it that size.
+        """
         assert self.picture_ref is not None
         dims = self.inference.spec(self.picture_ref).shape.dims
-        size = dims[1:3] if dims is not None and len(dims) == 4 else (None, None)
+        known = dims is not None and len(dims) == 4 and None not in dims[1:3]
+        size = dims[1:3] if dims is not None and known else self._size_at_input
         if None in size or size == pixels.shape[:2]:
             return pixels
         fitted = resize(pixels[None], (int(size[0] or 0), int(size[1] or 0)), "half-pixel-bilinear")[0]
         return np.asarray(np.rint(fitted), np.uint8)
+
+    @cached_property
+    def _size_at_input(self) -> tuple[int | None, ...]:
+        """Height and width of the input that a picture becomes, where the original does not resize it."""
+        for ref in self.prepared_inputs if self.family is None else ():
+            origin = self.inputs[ref]
+            own, dims = self.inference.spec(origin).shape.dims, self.runner.inputs[ref.node].shape.dims
+            fixed = own is not None and None not in own[1:3]
+            behind = self.graph.ancestors([origin.node])
+            if dims is None or fixed or any(self.graph[name].op in RESIZES for name in behind):
+                continue
+            return dims[1:3]
+        return (None, None)
 
     @property
     def _channels(self) -> int | None:

@@ -93,6 +93,8 @@ class RunInfo(BaseModel):
     image: Image | None = None
     prepared: tuple[str, ...] = ()
     """The inputs that a picture becomes."""
+    computed: tuple[str, ...] = ()
+    """The original's tensors, and no placeholders, that other inputs stand for."""
 
 
 class RunRecorder:

@@ -130,7 +130,7 @@ def verify_runner(
             comparisons[ALONE] += each(record, len(names) == 1)
         prepared = _prepared(runner, info, record)
         if not info.prepared:
-            comparisons[END] += at_cut
+            comparisons[END] += [] if info.image is not None and info.computed else at_cut
         elif isinstance(prepared, TensorComparison):
             comparisons[END].append(prepared)
         elif prepared is not None:
@@ -146,8 +146,7 @@ def verify_runner(
     if each is not None:
         nothing = "" if comparisons[ALONE] else "no namespace is replaced"
         verdicts.append(verdict(ALONE, comparisons[ALONE], nothing))
-    no_end = "" if comparisons[END] else _no_image(runner)
-    verdicts.append(verdict(END, comparisons[END], no_end if info.prepared else NO_PREPARATION))
+    verdicts.append(verdict(END, comparisons[END], _end_remark(runner, info, bool(comparisons[END]))))
     excused = {name for each_verdict in verdicts for name in each_verdict.excused}
     return Verification(
         info.recipe,
@@ -190,7 +189,21 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(names)) or "none"
 
 
+def _end_remark(runner: Runner, info: RunInfo, compared: bool) -> str:
+    """Return why nothing was compared from a picture on, empty where it was."""
+    if info.prepared:
+        return "" if compared else _no_image(runner)
+    if not info.computed:
+        return NO_PREPARATION
+    cut = f"both graphs start at {_listed(info.computed)}"
+    if info.image is not None:
+        return f"{cut}; 'image' was not compared with what the original does in front of that"
+    return f"{cut}; what the original does in front of that was not compared"
+
+
 def _no_image(runner: Runner) -> str:
+    if runner.info.image is not None:
+        return "no picture is put into the original, so 'image' was not compared"
     if isinstance(runner, ReferenceRunner):
         return _NO_IMAGE
     return f"'{runner.name}' does not say how a picture becomes the input"

@@ -126,6 +126,9 @@ steps: [collapse, prune]
 def test_where_an_input_pipeline_was_replaced_the_original_is_fed_at_the_cut() -> None:
     found = verified(CUT, PIPELINE)
     assert found.verdicts[0].outcome == "passed" and found.verdicts[2].outcome == "passed"
+    assert found.verdicts[2].reason == (
+        "both graphs start at 'decoded'; what the original does in front of that was not compared"
+    )
     skipped = CUT.replace("{decoded: Input}", "{decoded: Input, scaled: Input}")
     skipped = skipped.replace("[collapse,", "[{step: collapse, outputs: {scaled: 'Input:output'}},")
     assert verified(skipped, PIPELINE).verdicts[0].outcome == "failed"
@@ -278,3 +281,60 @@ def test_texts_and_infinities_are_compared() -> None:
     found = verified("outputs: [out, texts]\nsteps: [prune]\n", text)
     assert found.passed, reasons(found)
     json.dumps(found.to_json(), allow_nan=False)
+
+
+PICTURE = """\
+graph v1
+ImageTensor = Placeholder() {dtype: uint8, shape: shape[1,?,?,3]}
+checked = NoOp()
+pre/cast = Cast(ImageTensor, ^checked) {SrcT: uint8, DstT: float32, Truncate: false}
+pre/size = Const() {dtype: int32, value: tensor<int32[2]: 8, 8>}
+pre/resize = ResizeBilinear(pre/cast, pre/size) {T: float32, align_corners: false, half_pixel_centers: false}
+pre/scale = Const() {dtype: float32, value: tensor<float32[]: 0.5>}
+pre/sub = Mul(pre/resize, pre/scale) {T: float32}
+axes = Const() {dtype: int32, value: tensor<int32[2]: 1, 2>}
+mean = Mean(pre/sub, axes) {T: float32, Tidx: int32, keep_dims: true}
+out = Sub(pre/sub, mean) {T: float32}
+"""
+PREPARED = """\
+outputs: [out]
+nodes: {Input: {op: Placeholder, like: pre/sub, shape: [1, 8, 8, 3]}}
+namespaces: {pre: Input, ImageTensor: Input}
+image: {size: [8, 8], resize: stretch, interpolation: tf1-bilinear, color: RGB, steps: [{scale: 0.5}]}
+"""
+STATIC = PICTURE.replace("shape[1,?,?,3]", "shape[1,30,20,3]")
+
+
+@pytest.mark.parametrize("text", [PICTURE, STATIC], ids=["open", "static"])
+def test_image_is_compared_where_the_original_can_read_a_picture(text: str) -> None:
+    found = verified(PREPARED, text)
+    assert found.passed and [v.outcome for v in found.verdicts] == ["passed"] * 3
+    for wrong in (PREPARED.replace("scale: 0.5", "scale: 0.51"), PREPARED.replace("RGB", "BGR")):
+        found = verified(wrong, text)
+        assert [v.outcome for v in found.verdicts] == ["passed", "failed", "failed"]
+
+
+def test_image_is_compared_beside_another_input() -> None:
+    text = PICTURE.replace("Sub(pre/sub, mean)", "Sub(pre/sub, bias)").replace(
+        "mean = Mean", "bias = Placeholder() {dtype: float32, shape: shape[3]}\nmean = Mean"
+    )
+    assert verified(PREPARED, text).passed
+    assert verified(PREPARED.replace("scale: 0.5", "scale: 0.6"), text).verdicts[2].outcome == "failed"
+
+
+def test_a_picture_that_the_original_does_not_resize_has_the_size_of_the_input() -> None:
+    text = PICTURE.replace("Mul(pre/resize,", "Mul(pre/cast,")
+    assert verified(PREPARED, text).passed
+    assert verified(PREPARED.replace("scale: 0.5", "scale: 0.6"), text).verdicts[2].outcome == "failed"
+
+
+def test_image_that_cannot_be_compared_does_not_pass() -> None:
+    text = PIPELINE.replace("int32[2]: 1, 4", "int32[4]: 1, 8, 8, 3")
+    recipe = PREPARED.replace("pre/sub", "decoded").replace("0.5", "0.001")
+    recipe = recipe.replace("{pre: Input, ImageTensor: Input}", "{decoded: Input}")
+    found = verified(recipe, text)
+    assert [v.outcome for v in found.verdicts] == ["passed", "not compared", "not compared"]
+    assert found.verdicts[2].reason == (
+        "both graphs start at 'decoded'; 'image' was not compared with what the original does in front of that"
+    )
+    assert found.verdicts[1].comparisons[0].reason == "the original is fed there"
