@@ -97,7 +97,8 @@ class Correspondence:
         """The values of the original's placeholders that the recipe fixes to constants, by name.
 
         A constant takes the place of the placeholder, or of an identity behind it, or is what a reader of
-        either reads now. Steps may have folded the constant since.
+        either reads now. Steps may have folded the constant since. A placeholder that the result's outputs
+        still read is not fixed.
         """
         constants = {
             edit.node.name: edit.node
@@ -130,6 +131,8 @@ class Correspondence:
         value = constant.attrs.get("value")
         if node is None or node.op not in PLACEHOLDERS or not isinstance(value, TensorValue | TensorRef):
             return
+        if node.name in self._read_placeholders:
+            return
         array = value.array()
         dtype, shape = node.attrs.get("dtype"), node.attrs.get("shape")
         if isinstance(dtype, DType) and dtype.itemsize is not None:
@@ -137,6 +140,21 @@ class Correspondence:
         if isinstance(shape, Shape) and shape.is_static and array.size == 1:
             array = np.broadcast_to(array, shape.static())
         table.setdefault(node.name, array)
+
+    @cached_property
+    def _read_placeholders(self) -> frozenset[str]:
+        """The placeholders whose numbers the result's outputs still depend on (membership only).
+
+        A constant that one of their readers reads now fixes none of them.
+        """
+        read: set[str] = set()
+        waiting = [ref.node for ref in self.rewritten.output_refs]
+        while waiting:
+            node = self.rewritten.get(waiting.pop())
+            if node is not None and node.name not in read:
+                read.add(node.name)
+                waiting += [ref.node for ref in node.inputs]
+        return frozenset(name for name in read if self.rewritten[name].op in PLACEHOLDERS)
 
     @cached_property
     def _read_before(self) -> Mapping[Ref, Ref]:

@@ -338,3 +338,29 @@ def test_image_that_cannot_be_compared_does_not_pass() -> None:
         "both graphs start at 'decoded'; 'image' was not compared with what the original does in front of that"
     )
     assert found.verdicts[1].comparisons[0].reason == "the original is fed there"
+
+
+TWO_READERS = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[1,4]}
+two = Const() {dtype: float32, value: tensor<float32[]: 2.0>}
+a = Mul(x, two) {T: float32}
+one = Const() {dtype: float32, value: tensor<float32[]: 1.0>}
+b = Add(x, one) {T: float32}
+out = Mul(a, b) {T: float32}
+"""
+CONNECTED = """\
+outputs: [out]
+nodes: {k: {op: Const, value: [[1.0, 2.0, 3.0, 4.0]], dtype: float32}}
+steps:
+  - {step: add-node, node: k}
+  - {step: disconnect, from: x, to: b}
+  - {step: connect, from: k, to: b, at: 0}
+"""
+
+
+def test_a_constant_that_one_of_two_readers_reads_fixes_no_input() -> None:
+    found = verified(CONNECTED, TWO_READERS)
+    assert found.outcome == "failed" and found.pictures[0] == "made numbers, seed 0"
+    both = "  - {step: disconnect, from: x, to: a}\n  - {step: connect, from: k, to: a, at: 0}\n"
+    assert verified(CONNECTED + both, TWO_READERS).passed
