@@ -183,8 +183,8 @@ def copied(tmp_path: Path) -> Path:
     return folder
 
 
-def test_there_are_six() -> None:
-    assert [path.stem[:2] for path in PATHS] == ["01", "02", "03", "04", "05", "06"]
+def test_there_are_seven() -> None:
+    assert [path.stem[:2] for path in PATHS] == ["01", "02", "03", "04", "05", "06", "07"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from packaging.metadata import ExceptionGroup, Metadata
 
 METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt"}
 EXTRAS = {
+    "accuracy",
     "completion",
     "pictures",
     "training",
@@ -198,7 +199,7 @@ RETURNED = """\
 import surgeon
 from surgeon import (
     AuthoredRecipe, BuildResult, Catalog, ChangeReport, Check, Conversion, DemoModel, Derivation, Diagnostic, Engine,
-    Graph, GraphDiff, ImageResult, Inspection, Node, Plan, Recipe, Ref, Severity, Span, SurgeonError, Target, Verification,
+    Graph, GraphDiff, ImageResult, Inspection, Migration, Node, Plan, Recipe, Ref, Severity, Span, SurgeonError, Target, Verification,
 )
 demo: DemoModel = surgeon.demo_model("demo")
 graph: Graph = surgeon.load_graph(demo.model)
@@ -219,6 +220,7 @@ verification: Verification = surgeon.verify(recipe, graph)
 report: ChangeReport = surgeon.view(graph, recipe, verification=verification)
 difference: GraphDiff = surgeon.diff(graph, result)
 inspection: Inspection = surgeon.inspect(graph)
+migration: Migration = surgeon.migrate("script.py", graph, "mine.yaml")
 engine: BuildResult = surgeon.build_engine(recipe, graph, "ssd.engine")
 opened: Engine = surgeon.load_engine(engine.path)
 found: tuple[ImageResult, ...] = surgeon.detect(recipe, demo.pictures, model=demo.model)

@@ -211,7 +211,7 @@ def test_names_that_are_not_utf8(place: str, tmp_path: Path) -> None:
         (constant(dims=(2,), tensor_content=bytes(7)), "holds 7 bytes"),
         (constant(dims=(0,), tensor_content=bytes(4)), "holds 4 bytes"),
         (constant(dims=(1025,), tensor_content=bytes(4096)), "holds 4096 bytes"),
-        (constant(dims=(1023,), tensor_content=bytes(4096)), "holds 1024 values"),
+        (constant(dims=(1023,), tensor_content=bytes(4096)), "holds 1,024 values"),
         (constant(dims=(1024,), tensor_content=bytes(4097)), "holds 4097 bytes"),
     ],
 )
@@ -265,7 +265,7 @@ def test_a_step_cannot_make_a_constant_contradict_itself() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("m = Mean(a) {T: float32}", "'m' (Mean) reads 1 tensors; expected 2"),
+        ("m = Mean(a) {T: float32}", "'m' (Mean) reads 1 tensor; expected 2"),
         ("m = Relu(^a) {T: float32}", "'m' (Relu) reads 0 tensors; expected 1"),
         ("m = Relu(a, a) {T: float32}", "'m' (Relu) reads 2 tensors; expected 1"),
         ("m = ConcatV2(a, a) {T: float32}", "'m' (ConcatV2) reads 2 tensors; expected 3 or more"),
