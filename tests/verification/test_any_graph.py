@@ -364,3 +364,29 @@ def test_a_constant_that_one_of_two_readers_reads_fixes_no_input() -> None:
     assert found.outcome == "failed" and found.pictures[0] == "made numbers, seed 0"
     both = "  - {step: disconnect, from: x, to: a}\n  - {step: connect, from: k, to: a, at: 0}\n"
     assert verified(CONNECTED + both, TWO_READERS).passed
+
+
+SOFTMAX = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[2,9]}
+axis = Const() {dtype: int32, value: tensor<int32[1]: 1>}
+soft/exp = Exp(x) {T: float32}
+soft/sum = Sum(soft/exp, axis) {T: float32, Tidx: int32, keep_dims: true}
+soft/div = RealDiv(soft/exp, soft/sum) {T: float32}
+out = Square(soft/div) {T: float32}
+"""
+ONE_SOFTMAX = (
+    "outputs: [out]\nnodes: {s: {op: Softmax, dtype: float32, inputs: [x]}}\nnamespaces: {soft: s}\n"
+    "steps: [collapse, prune]\n"
+)
+
+
+def test_what_overflows_ten_times_as_large_is_not_held_against_a_node() -> None:
+    found = verified(ONE_SOFTMAX, SOFTMAX)
+    assert found.passed and len(found.pictures) == 3, reasons(found)
+    (wrong,) = {
+        each.split(":")[0]
+        for each in reasons(verified(ONE_SOFTMAX.replace("Softmax", "LogSoftmax"), SOFTMAX))
+        if "soft" in each
+    }
+    assert wrong == "soft -> s"
