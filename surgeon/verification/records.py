@@ -26,7 +26,7 @@ from surgeon.language.recipe import ClassNumber, Image
 from surgeon.runners.detections import Detections
 from surgeon.runners.image import Picture, Prepared
 from surgeon.verification.counterfactuals import KEEP_ALL, Rerun, counterfactuals_of
-from surgeon.verification.results import TensorComparison
+from surgeon.verification.results import Outcome, TensorComparison
 from surgeon.version import refuse_newer
 
 VERSION = 1
@@ -125,9 +125,13 @@ class RunRecorder:
             "inputs": list(record.inputs),
             "tensors": list(tensors),
             "detections": record.detections is not None,
+            "faults": [
+                {"subject": fault.subject, "outcome": fault.outcome, "reason": fault.reason}
+                for fault in record.faults
+            ],
         }
         for group, arrays in (("input", record.inputs), ("tensor", tensors)):
-            self._arrays |= {f"{at}/{group}/{i}": array for i, array in enumerate(arrays.values())}
+            self._arrays |= {f"{at}/{group}/{i}": _plain(array) for i, array in enumerate(arrays.values())}
         if record.pixels is not None:
             self._arrays[f"{at}/pixels"] = record.pixels
         if record.detections is not None:
@@ -155,6 +159,11 @@ class RunRecorder:
 
     def _put(self, name: str, detections: Detections) -> None:
         self._arrays |= {f"{name}/{part}": getattr(detections, part) for part in _PARTS}
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """Return an array as a file can hold it: the texts that TensorFlow gives as objects become bytes."""
+    return array.astype(np.bytes_) if array.dtype.kind == "O" else array
 
 
 def _best(detections: Detections, most: int) -> Detections:
@@ -246,6 +255,12 @@ class _StoredRecords(Sequence[RunRecord]):
             _counterfactuals(row),
             reruns("cut"),
             reruns("end"),
+            faults=tuple(
+                TensorComparison(
+                    str(fault["subject"]), str(row["name"]), Outcome(fault["outcome"]), str(fault["reason"])
+                )
+                for fault in row.get("faults", ())
+            ),
         )
 
     def _detections(self, name: str) -> Detections:

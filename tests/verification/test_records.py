@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from surgeon import SurgeonError
 from surgeon.catalog.reference import Counterfactual
 from surgeon.runners.detections import Detections
 from surgeon.verification.records import RunInfo, RunRecord, RunRecorder, read_records
+from surgeon.verification.results import Outcome, TensorComparison
 
 INFO = RunInfo(graph="", recipe="r", target="t", made=False, prepared=("x",))
 FOUND = Detections(
@@ -36,6 +38,7 @@ def original(name: str = "a.png") -> RunRecord:
             Counterfactual("keep-all", "all are kept", avoidable=True),
         ),
         lambda change: many(2000) if change == "keep-all" else FOUND,
+        faults=(TensorComparison("'phase_train' fixed to True", name, Outcome.FAILED, "as in training"),),
     )
 
 
@@ -83,6 +86,21 @@ def test_everything_is_read_again(stored: Path) -> None:
             np.array_equal(getattr(kept, part), getattr(FOUND, part))
             for part in ("boxes", "scores", "classes")
         )
+
+
+def test_a_fault_of_the_original_fails_whatever_is_held_against_it(stored: Path) -> None:
+    assert [each.faults for each in read_all(stored)] == [
+        original(name).faults for name in ("a.png", "b.png")
+    ]
+
+
+def test_texts_are_stored(tmp_path: Path) -> None:
+    recorder = RunRecorder(INFO)
+    texts = np.array([b"cat", b"dogs", b""], object)
+    recorder.add(replace(original(), tensors={"y": texts}))
+    recorder.write(tmp_path / "original.npz")
+    (record,) = read_all(tmp_path / "original.npz")
+    assert record.tensors["y"].tolist() == texts.tolist()
 
 
 def test_of_all_candidates_the_best_are_kept(stored: Path) -> None:
@@ -133,6 +151,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Content], None]]] = {
     "rules without a text": ("", meta(lambda told: told["pictures"][1]["counterfactuals"].clear())),
     "an empty window": ("window", meta(lambda told: told["pictures"][1].update(window=[0.0, 1.0]))),
     "a window that is none": ("", meta(lambda told: told["pictures"][0].update(window=5))),
+    "a fault without a reason": ("reason", meta(lambda told: told["pictures"][1]["faults"][0].pop("reason"))),
     "inputs that are none": ("", meta(lambda told: told["pictures"][0].update(inputs=5))),
 }
 
