@@ -368,7 +368,7 @@ def test_a_constant_that_one_of_two_readers_reads_fixes_no_input() -> None:
 
 SOFTMAX = """\
 graph v1
-x = Placeholder() {dtype: float32, shape: shape[2,9]}
+x = Placeholder() {dtype: float32, shape: shape[8,99]}
 axis = Const() {dtype: int32, value: tensor<int32[1]: 1>}
 soft/exp = Exp(x) {T: float32}
 soft/sum = Sum(soft/exp, axis) {T: float32, Tidx: int32, keep_dims: true}
@@ -390,3 +390,18 @@ def test_what_overflows_ten_times_as_large_is_not_held_against_a_node() -> None:
         if "soft" in each
     }
     assert wrong == "soft -> s"
+
+
+def test_nan_that_reaches_no_output_proves_nothing_about_a_node() -> None:
+    text = (
+        "graph v1\nx = Placeholder() {dtype: float32, shape: shape[2,9]}\nlog/log = Log(x) {T: float32}\n"
+        "zero = Const() {dtype: float32, value: tensor<float32[]: 0.0>}\nabove = Greater(x, zero) {T: float32}\n"
+        "out = SelectV2(above, log/log, zero) {T: float32}\n"
+    )
+    recipe = (
+        "outputs: [out]\nnodes: {{l: {{op: {op}, dtype: float32, inputs: [x]}}}}\nnamespaces: {{log: l}}\n"
+        "steps: [collapse, prune]\n"
+    )
+    found = verified(recipe.format(op="Log"), text)
+    assert found.passed and len(found.pictures) == 3, reasons(found)
+    assert verified(recipe.format(op="Log1p"), text).outcome == "failed"
