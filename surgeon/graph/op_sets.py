@@ -62,3 +62,8 @@ def is_data_default(node: Node) -> bool:
     """
     shape = node.attrs.get("shape")
     return isinstance(shape, Shape) and shape.rank is not None and shape.rank >= 2
+
+
+def is_input(node: Node) -> bool:
+    """Return whether numbers are put into a node: a placeholder without a default, or with one of data."""
+    return node.op in UNSET_PLACEHOLDERS or (node.op == "PlaceholderWithDefault" and is_data_default(node))

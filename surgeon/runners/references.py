@@ -14,7 +14,7 @@ from surgeon.catalog import Catalog, PluginSpec
 from surgeon.catalog.reference import Reference
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.graph import AttrValue, DType, Graph, Node, Ref, TensorSpec
-from surgeon.graph.op_sets import LOOP_ENDS, PLACEHOLDERS, UNSET_PLACEHOLDERS
+from surgeon.graph.op_sets import LOOP_ENDS, PLACEHOLDERS, is_input
 from surgeon.infer import Inference
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
@@ -136,12 +136,12 @@ class ReferenceRunner(Runner):
 
     @cached_property
     def inputs(self) -> Mapping[str, TensorSpec]:  # type: ignore[override]
-        """The placeholders that must be fed, in graph order."""
+        """The placeholders that numbers are put into, in graph order; those with a default may be absent."""
         inference = Inference(self.graph)
         return {
             node.name: inference.spec(Ref(node.name))
             for node in self.graph
-            if node.name in self._needed and node.op in UNSET_PLACEHOLDERS
+            if node.name in self._needed and is_input(node)
         }
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from surgeon.diagnostics import SurgeonError, error
 from surgeon.families import DerivationContext, Family, nearest_family
 from surgeon.families.fields import FieldReview, review_fields
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec
-from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, RESIZES, UNSET_PLACEHOLDERS, WITHOUT_OUTPUT
+from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, RESIZES, WITHOUT_OUTPUT, is_input
 from surgeon.infer import infer
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
@@ -304,7 +304,7 @@ class GraphPair:
         """The original's tensor that a picture is put into; None where it reads none."""
         if self.family is not None:
             return self.family.picture.value
-        fed = [ref for ref in self.fed if ref not in self.fixed]
+        fed = self._without_default([ref for ref in self.fed if ref not in self.fixed])
         if self.image is None:
             return None
         if len(fed) == 1 and not self.cuts:
@@ -325,12 +325,21 @@ class GraphPair:
             and self.inference.spec(origin).shape.rank in (4, None)
         ]
         behind = self.graph.ancestors(origins)
-        sources = [Ref(node.name) for node in self.graph if node.name in behind and self._must_be_fed(node)]
+        sources = self._without_default(
+            [Ref(node.name) for node in self.graph if node.name in behind and self._is_open_input(node)]
+        )
         return sources[0] if len(sources) == 1 and _takes_picture(self.inference.spec(sources[0])) else None
 
-    def _must_be_fed(self, node: Node) -> bool:
-        """Return whether a node of the original is a placeholder that has no value but what is put in."""
-        return node.op in UNSET_PLACEHOLDERS and Ref(node.name) not in self.fixed
+    def _is_open_input(self, node: Node) -> bool:
+        """Return whether numbers are put into a node of the original, and the recipe does not fix them."""
+        return is_input(node) and Ref(node.name) not in self.fixed
+
+    def _has_default(self, ref: Ref) -> bool:
+        return self.graph[ref.node].op == "PlaceholderWithDefault"
+
+    def _without_default(self, refs: list[Ref]) -> list[Ref]:
+        """Return the placeholders that have no default, all where each has one."""
+        return [ref for ref in refs if not self._has_default(ref)] or refs
 
     @cached_property
     def picture_cut(self) -> Ref | None:
@@ -369,8 +378,9 @@ class GraphPair:
         """
         for name in self.graph.ancestors([ref.node]):
             node = self.graph[name]
-            if self._must_be_fed(node):
-                if Ref(name) != self._picture_source and not _is_feedable(self.spec(Ref(name))):
+            if self._is_open_input(node):
+                fits = Ref(name) == self._picture_source or _is_feedable(self.spec(Ref(name)))
+                if not fits and not self._has_default(Ref(name)):
                     return False
             elif not node.inputs and node.op not in CONSTANTS | PLACEHOLDERS | WITHOUT_OUTPUT:
                 return False
@@ -391,7 +401,7 @@ class GraphPair:
     def fed(self) -> tuple[Ref, ...]:
         """The original's tensors that are fed: the cuts, and the placeholders that what is compared needs.
 
-        In graph order; placeholders with a default only where the recipe fixes them.
+        In graph order; placeholders whose default is a switch only where the recipe fixes them.
         """
         needed: set[str] = set()
         waiting = self._compared()
@@ -405,16 +415,23 @@ class GraphPair:
             Ref(node.name)
             for node in self.graph
             if node.name in needed
-            and (node.op in UNSET_PLACEHOLDERS or (node.op in PLACEHOLDERS and Ref(node.name) in self.fixed))
+            and (is_input(node) or (node.op in PLACEHOLDERS and Ref(node.name) in self.fixed))
         )
         return (*self.cuts, *placeholders)
 
     def spec(self, ref: Ref) -> TensorSpec:
-        """Return type and shape of a tensor that the original is fed, as :meth:`declared`; an open batch is
-        one.
+        """Return type and shape of a tensor that the original is fed, as :meth:`declared`; an open size is
+        that of the default, where there is one, and an open batch is one.
         """
         spec = self.declared(ref)
         dims = spec.shape.dims
+        default = self.inference.spec(self.graph[ref.node].inputs[0]) if self._has_default(ref) else None
+        if dims and default is not None and len(dims) == default.shape.rank:
+            dims = tuple(
+                other or None if size is None else size
+                for size, other in zip(dims, default.shape.dims or (), strict=True)
+            )
+            spec = TensorSpec(spec.dtype, Shape(dims))
         return TensorSpec(spec.dtype, Shape((1, *dims[1:]))) if dims and dims[0] is None else spec
 
     def declared(self, ref: Ref) -> TensorSpec:
@@ -460,7 +477,7 @@ class GraphPair:
         ]
 
     def _fetches(self) -> list[Ref]:
-        wanted = self._compared()
+        wanted = [*self._compared(), *filter(self._has_default, self.fed)]
         for region in self.regions:
             wanted += [*region.fed.values(), *region.outputs.values()]
         if self.family is not None:
@@ -609,6 +626,7 @@ class GraphPair:
             specs = {ref: self.declared(ref) for ref in self.fed}
             optional = {
                 **self.fixed,
+                **dict.fromkeys(filter(self._has_default, self.fed)),
                 **dict.fromkeys(ref for ref in (self.picture_ref, self.picture_cut) if ref),
             }
             arrays = fitting_inputs(given, specs, optional)
@@ -689,11 +707,12 @@ class GraphPair:
         """
         random = np.random.default_rng(seed if not draw else [seed, draw])
         known = {**self.fixed, **(given or {})}
-        fed = {
-            str(ref): known[ref] if ref in known else self._numbers(ref, draw, random)
-            for ref in self.fed
-            if ref != self.picture_ref
-        }
+        fed: dict[str, np.ndarray] = {}
+        for ref in self.fed:
+            if ref in known:
+                fed[str(ref)] = known[ref]
+            elif ref != self.picture_ref and not (self._has_default(ref) and self._keeps_default(ref, given)):
+                fed[str(ref)] = self._numbers(ref, draw, random)
         pixels, prepared = None, None
         if picture is not None and self.picture_cut is not None and self.image is not None:
             tensor = prepare(self.image, picture.pixels, self.recipe.span("image", "steps")).tensor
@@ -751,6 +770,12 @@ class GraphPair:
                 ],
             )
         return self._made_input(ref, spec).draw(draw, random)
+
+    def _keeps_default(self, ref: Ref, given: Arrays | None) -> bool:
+        """Return whether an input keeps its default: beside a picture or arrays that are given, and where no
+        numbers can be made.
+        """
+        return given is not None or self.reads_picture or not _is_feedable(self.spec(ref))
 
     def _made_input(self, ref: Ref, spec: TensorSpec) -> MadeInput:
         """Return what numbers are made for a tensor that is fed."""

@@ -405,3 +405,42 @@ def test_nan_that_reaches_no_output_proves_nothing_about_a_node() -> None:
     found = verified(recipe.format(op="Log"), text)
     assert found.passed and len(found.pictures) == 3, reasons(found)
     assert verified(recipe.format(op="Log1p"), text).outcome == "failed"
+
+
+DEFAULT = """\
+graph v1
+zeros = Const() {dtype: float32, value: tensor<float32[1,4]: 0.0>}
+x = PlaceholderWithDefault(zeros) {dtype: float32, shape: shape[?,4]}
+weights = Const() {dtype: float32, value: tensor<float32[4,2]: 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0>}
+out = MatMul(x, weights) {T: float32, transpose_a: false, transpose_b: false}
+shift = Const() {dtype: float32, value: tensor<float32[2]: 1.0, 2.0>}
+sum = Add(out, shift) {T: float32}
+"""
+SUM = PRUNED.replace("out]", "sum]")
+
+
+def test_an_input_with_a_default_is_fed() -> None:
+    wrong = "nodes: {w: {op: Const, value: [[1, 2], [3, 4], [5, 6], [7, 9]], dtype: float32}}\nnamespaces: {weights: w}\n"
+    found = verified(SUM, DEFAULT)
+    assert found.passed and len(found.pictures) == 3 and "out" not in found.exercise.hidden
+    assert verified("outputs: [sum]\n" + wrong, DEFAULT).outcome == "failed"
+    given = verified(SUM, DEFAULT, inputs={"x": np.ones((2, 4))})
+    assert given.passed and given.verdicts[0].comparisons[0].tensor == "float32[2,2]"
+
+
+def test_a_default_is_kept_where_other_arrays_are_given_or_its_size_is_not_known() -> None:
+    text = DEFAULT.replace(
+        "sum = Add(out, shift)", "y = Placeholder() {dtype: float32, shape: shape[2]}\nsum = Add(out, y)"
+    )
+    found = verified(SUM, text, inputs={"y": np.array([1, 2], np.float32)})
+    assert found.passed and found.verdicts[0].comparisons[0].tensor == "float32[1,2]"
+    open_size = DEFAULT.replace(
+        "zeros = Const() {dtype: float32, value: tensor<float32[1,4]: 0.0>}",
+        (
+            "sizes = Placeholder() {dtype: int32, shape: shape[2]}\n"
+            "zero = Const() {dtype: float32, value: tensor<float32[]: 0.5>}\n"
+            "zeros = Fill(sizes, zero) {T: float32, index_type: int32}"
+        ),
+    ).replace("shape[?,4]", "shape[?,?]")
+    found = verified(SUM, open_size, inputs={"sizes": np.array([3, 4], np.int32)})
+    assert found.passed and found.verdicts[0].comparisons[0].tensor == "float32[3,2]"
