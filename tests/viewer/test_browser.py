@@ -104,6 +104,17 @@ def test_a_namespace_opens_and_closes(tab: Any) -> None:
     assert len(tab.names()) > len(before)
 
 
+def test_the_list_stays_for_those_who_come_back_to_the_search_at_once(tab: Any) -> None:
+    tab.page.focus("#search")
+    tab.page.evaluate(
+        "() => { const field = document.getElementById('search'); field.blur(); field.focus(); }"
+    )
+    tab.page.fill("#search", "NMS")
+    tab.page.wait_for_timeout(250)  # leaving the field closes the list after 150 ms
+    tab.page.press("#search", "Enter")
+    assert tab.current() == "NMS"
+
+
 def test_a_node_deep_inside_is_found_and_shown(tab: Any) -> None:
     tab.page.fill("#search", "BoxPredictor_3/ClassPredictor/Conv2D")
     tab.page.press("#search", "Enter")

@@ -219,7 +219,8 @@ class Search {
     this.field.addEventListener("input", () => this.look());
     this.field.addEventListener("focus", () => { if (this.field.value) this.look(); });
     this.field.addEventListener("keydown", (event) => this.#key(event));
-    this.field.addEventListener("blur", () => setTimeout(() => this.close(), 150));
+    // Whoever comes back to the field at once keeps the list.
+    this.field.addEventListener("blur", () => setTimeout(() => { if (document.activeElement !== this.field) this.close(); }, 150));
   }
 
   close() {
