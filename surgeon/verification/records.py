@@ -57,7 +57,7 @@ class RunRecord:
     ``end`` (from the pixels) can change.
 
     ``all_rules`` says whether rules that no recipe can avoid may explain a difference, too. ``faults`` are
-    failed comparisons that need no rewritten graph.
+    comparisons that need no rewritten graph: of inputs that the recipe fixes.
 
     A live record also has the ``picture`` as it was given, as ``prepared`` by the recipe's ``image``, and the
     ``values`` of the original's tensors.

@@ -14,6 +14,10 @@ from surgeon.verification.results import Outcome, TensorComparison
 _ROUNDING = 1e-3
 """A difference above this share of the largest number is no rounding."""
 
+_RANDOM = "two runs on the same input differ"
+_BATCH = "a sample's outputs depend on the others of its batch"
+_UNKNOWN = "it is not known whether that is training"
+
 
 def training_inputs(
     original: TensorFlowRunner, wanted: Sequence[Ref], fed: Arrays, fixed: Arrays, name: str
@@ -21,60 +25,109 @@ def training_inputs(
     """Yield a failed comparison for each scalar that the recipe fixes to training.
 
     With its value a sample's outputs depend on the others of its batch, or are random; with 0 or 1 instead,
-    False or True, they are not. ``fed`` is what the original is fed, ``fixed`` what of it the recipe fixes,
-    ``wanted`` are its outputs, and ``name`` is the record's. An input that is fed another array than the
-    recipe's is left out: somebody gave it.
+    False or True, they are not. A scalar that changes the outputs is not compared where that cannot be told,
+    or where it is a factor other than 0 and 1 of what depends on the batch.
+
+    ``fed`` is what the original is fed, ``fixed`` what of it the recipe fixes, ``wanted`` are its outputs,
+    and ``name`` is the record's. An input that is fed another array than the recipe's is left out: somebody
+    gave it.
     """
-    for ref, value in fixed.items():
-        if value.size != 1 or value.dtype.kind not in "bf" or fed.get(ref) is not value:
-            continue
-        reason = _training(original, wanted, fed, fixed)
-        if not reason:
-            return
+    flags = {ref: value for ref, value in fixed.items() if fed.get(ref) is value and _is_flag(value)}
+    if not flags or not wanted:
+        return
+    reason = _training(original, wanted, fed, fixed)
+    if reason == "":
+        return
+    for ref, value in flags.items():
+        reasons: dict[bool | int | float, str | None] = {}
         for other in (0, 1):
             changed = np.full_like(value, other)
-            if changed != value and not _training(original, wanted, {**fed, ref: changed}, fixed):
-                advice = f"fix it to {changed.item()} for inference"
-                subject = f"'{ref}' fixed to {value.item()}"
-                yield TensorComparison(subject, name, Outcome.FAILED, f"{reason}, as in training; {advice}")
-                break
+            feeds = {**fed, ref: changed}
+            if changed != value and _matters(original, wanted, fed, feeds):
+                reasons[changed.item()] = _training(original, wanted, feeds, fixed)
+        inference = [each for each, training in reasons.items() if training == ""]
+        subject = f"'{ref}' fixed to {value.item()}"
+        if reason and inference and (reason == _RANDOM or value.item() in (0, 1)):
+            advice = f"fix it to {inference[0]} for inference"
+            yield TensorComparison(subject, name, Outcome.FAILED, f"{reason}, as in training; {advice}")
+        elif reason and not all(reasons.values()):
+            yield TensorComparison(subject, name, Outcome.NOT_COMPARED, f"{reason}; {_UNKNOWN}")
+        elif not reason and reasons:
+            told = f"{_UNKNOWN}: no larger batch can be put in"
+            yield TensorComparison(subject, name, Outcome.NOT_COMPARED, told)
 
 
-def _training(original: TensorFlowRunner, wanted: Sequence[Ref], fed: Arrays, fixed: Arrays) -> str:
-    """Return why the original's outputs are those of training; the text is empty where they are not, or where
-    it cannot run.
+def _is_flag(value: np.ndarray) -> bool:
+    """Return whether a value may switch or weight something: a boolean, a float, or a whole 0 or 1."""
+    if value.size != 1:
+        return False
+    return value.dtype.kind in "bf" or (value.dtype.kind in "iu" and value.item() in (0, 1))
+
+
+def _matters(original: TensorFlowRunner, wanted: Sequence[Ref], fed: Arrays, changed: Arrays) -> bool:
+    """Return whether the original takes ``changed``, and gives other outputs for it, all of them numbers."""
+    try:
+        one, other = original.fetch(wanted, fed), original.fetch(wanted, changed)
+    except SurgeonError:
+        return False
+    if any(value.dtype.kind == "f" and np.isnan(value).any() for value in other.values()):
+        return False
+    return any(one[ref].shape != other[ref].shape or _differ(one[ref], other[ref]) for ref in wanted)
+
+
+def _training(original: TensorFlowRunner, wanted: Sequence[Ref], fed: Arrays, fixed: Arrays) -> str | None:
+    """Return why the original's outputs are those of training; the text is empty where they are not, None
+    where it is not known: no larger batch of some input gives more outputs.
     """
     try:
         once, again = (original.fetch(wanted, fed) for _ in range(2))
-        if any(_differ(once[ref], again[ref]) for ref in wanted):
-            return "two runs on the same input differ"
-        samples = {ref: value for ref, value in fed.items() if value.ndim and ref not in fixed}
-        sizes = {len(value) for value in samples.values()}
-        if len(sizes) != 1:
-            return ""
-        random = np.random.default_rng(0)
-        doubled = {
-            ref: np.concatenate([value, random.choice(value.ravel(), value.shape)])
-            for ref, value in samples.items()
-        }
-        both = original.fetch(wanted, {**fed, **doubled})
     except SurgeonError:
-        return ""
-    (size,) = sizes
-    for ref in wanted:
-        own, beside = once[ref], both[ref]
-        if beside.shape == (2 * size, *own.shape[1:]) and _differ(own, beside[:size]):
-            return "a sample's outputs depend on the others of its batch"
-    return ""
+        return None
+    if any(_differ(once[ref], again[ref]) for ref in wanted):
+        return _RANDOM
+    samples = {ref: value for ref, value in fed.items() if value.ndim and value.size and ref not in fixed}
+    told: set[Ref] = set()
+    for group in _groups(samples):
+        both = _beside_others(original, wanted, fed, {ref: samples[ref] for ref in group})
+        for ref in wanted:
+            own, beside = once[ref], both.get(ref)
+            if beside is None or not own.ndim or beside.shape != (2 * len(own), *own.shape[1:]):
+                continue
+            if _differ(own, beside[: len(own)]):
+                return _BATCH
+            told.update(group)
+    return "" if told == samples.keys() else None
+
+
+def _groups(samples: Arrays) -> Iterator[list[Ref]]:
+    """Yield the inputs that share a leading size, then all of them."""
+    sizes = dict.fromkeys(len(value) for value in samples.values())
+    for size in sizes:
+        yield [ref for ref, value in samples.items() if len(value) == size]
+    if len(sizes) > 1:
+        yield list(samples)
+
+
+def _beside_others(original: TensorFlowRunner, wanted: Sequence[Ref], fed: Arrays, samples: Arrays) -> Arrays:
+    """Return the outputs for a batch of twice the size, the second half of it shuffled numbers of the first;
+    empty where the original does not take it.
+    """
+    random = np.random.default_rng(0)
+    doubled = {
+        ref: np.concatenate([value, random.choice(value.ravel(), value.shape)])
+        for ref, value in samples.items()
+    }
+    try:
+        return original.fetch(wanted, {**fed, **doubled})
+    except SurgeonError:
+        return {}
 
 
 def _differ(one: np.ndarray, other: np.ndarray) -> bool:
-    """Return whether two tensors of one shape differ by more than any rounding explains, or are
-    no numbers.
-    """
+    """Return whether two tensors of one shape differ by more than any rounding explains."""
     if one.dtype.kind not in "biuf" or one.shape != other.shape:
         return False
-    wide = one.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        error = np.abs(wide - other).max(initial=0)
-    return not error <= _ROUNDING * np.abs(wide).max(initial=0)
+    wide, others = one.astype(np.float64), other.astype(np.float64)
+    same = (wide == others) | (np.isnan(wide) & np.isnan(others))
+    error = np.abs(wide[~same] - others[~same]).max(initial=0)
+    return not error <= _ROUNDING * np.abs(wide[np.isfinite(wide)]).max(initial=0)

@@ -65,6 +65,53 @@ def test_an_input_that_is_fixed_to_training_fails() -> None:
     )
 
 
+FIXED_TRUE = FIXED.format(name="phase_train", value="true", dtype="bool")
+
+
+def test_training_is_recognised_beside_an_input_of_another_size() -> None:
+    text = (
+        TRAINED + "ids = Placeholder() {dtype: float32, shape: shape[3,2]}\nother = Tanh(ids) {T: float32}\n"
+    )
+    (reason,) = reasons(verified(FIXED_TRUE.replace("[out]", "[out, other]"), text))
+    assert "depend on the others of its batch, as in training; fix it to False" in reason
+
+
+def test_a_whole_number_that_switches_to_training() -> None:
+    text = TRAINED.replace("{dtype: bool,", "{dtype: int32,")
+    text = text.replace("Identity(phase_train) {T: bool}", "Cast(phase_train) {SrcT: int32, DstT: bool}")
+    (reason,) = reasons(verified(FIXED.format(name="phase_train", value="1", dtype="int32"), text))
+    assert "as in training; fix it to 0 for inference" in reason
+    assert verified(FIXED.format(name="phase_train", value="0", dtype="int32"), text).passed
+
+
+NOT_KNOWN = "it is not known whether that is training"
+
+
+def notes(found: surgeon.Verification) -> list[str]:
+    return [c.reason for c in found.verdicts[0].comparisons if c.outcome == "not compared"]
+
+
+def test_training_that_cannot_be_told_is_not_compared() -> None:
+    static = TRAINED.replace("Mean(x,", "Mean(one,").replace("Sub(x,", "Sub(one,")
+    sizes = "sizes = Const() {dtype: int32, value: tensor<int32[2]: 1, 4>}\n"
+    static = static.replace("mean =", f"{sizes}one = Reshape(x, sizes) {{T: float32, Tshape: int32}}\nmean =")
+    found = verified(FIXED_TRUE, static)
+    assert found.passed and notes(found) == [f"{NOT_KNOWN}: no larger batch can be put in"]
+    unused = static.replace("SelectV2(switch, mean, kept)", "SelectV2(switch, kept, kept)")
+    assert notes(verified(FIXED_TRUE, unused)) == []
+
+
+def test_a_factor_of_what_depends_on_the_batch_is_no_training() -> None:
+    text = TRAINED.replace("{dtype: bool,", "{dtype: float32,").replace(
+        "SelectV2(switch, mean, kept)", "Mul(mean, a)"
+    )
+    text = text.replace("phase_train", "a").replace("switch = Identity(a) {T: bool}\n", "")
+    found = verified(FIXED.format(name="a", value="0.7", dtype="float32"), text)
+    assert found.passed and notes(found) == [
+        f"a sample's outputs depend on the others of its batch; {NOT_KNOWN}"
+    ]
+
+
 DROPOUT = """\
 graph v1
 x = Placeholder() {dtype: float32, shape: shape[?,64]}
