@@ -74,6 +74,7 @@ def verify(
         Limits,
         RunRecorder,
         Tolerances,
+        by_tensor,
         given_pictures,
         read_inputs,
         read_records,
@@ -118,6 +119,10 @@ def verify(
         arrays, source = read_inputs(Path(inputs)), Path(inputs).name
     elif inputs is not None:
         arrays, source = dict(inputs), "given arrays"
+    if arrays is not None:
+        arrays = by_tensor(arrays)
+        if images is not None:
+            graphs.check_one_picture(arrays)
     records = graphs.records(pictures, seed, arrays, source)
     if kind is not None:
         with kind.open(path, libraries) as runner:

@@ -1,7 +1,7 @@
 """Whether a rewritten graph computes what the original computes: records, one loop, verdicts."""
 
 from surgeon.runners.image import Picture, given_pictures
-from surgeon.verification.given_inputs import read_inputs
+from surgeon.verification.given_inputs import by_tensor, read_inputs
 from surgeon.verification.graph_pair import GraphPair
 from surgeon.verification.limits import Limits
 from surgeon.verification.records import RunInfo, RunRecord, RunRecorder, read_records
@@ -34,6 +34,7 @@ __all__ = [
     "Tolerances",
     "Verdict",
     "Verification",
+    "by_tensor",
     "given_pictures",
     "read_inputs",
     "read_records",

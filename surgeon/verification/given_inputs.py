@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from surgeon.graph import Ref, TensorSpec
 from surgeon.verification.compare_tensors import shown
 
 _MOST_BYTES = 8 << 30
+
+Given = TypeVar("Given")
 _TOO_LARGE = ", with numbers that do not fit"
 
 
@@ -37,6 +40,25 @@ def read_inputs(path: Path) -> dict[str, np.ndarray]:
     )
 
 
+def by_tensor(arrays: Mapping[str, Given]) -> dict[str, Given]:
+    """Return what is given for inputs by the names of their tensors, without ``:0``.
+
+    Raise SurgeonError V127 where two names are those of one tensor.
+    """
+    found: dict[str, Given] = {}
+    for name, array in arrays.items():
+        tensor = name.removesuffix(":0")
+        if tensor in found:
+            raise error(
+                "V127",
+                f"'{tensor}' and '{tensor}:0' are arrays for one input; expected one of them",
+                name,
+                help=["leave one out"],
+            )
+        found[tensor] = array
+    return found
+
+
 def fitting_inputs(
     arrays: Mapping[str, np.ndarray], specs: Mapping[Ref, TensorSpec], optional: Mapping[Ref, object]
 ) -> dict[Ref, np.ndarray]:
@@ -50,7 +72,7 @@ def fitting_inputs(
     names = {str(ref): ref for ref in specs}
     found: dict[Ref, np.ndarray] = {}
     for name, array in arrays.items():
-        ref = names.get(name.removesuffix(":0"))
+        ref = names.get(name)
         if ref is None:
             listed = ", ".join(f"'{each}'" for each in names) or "none"
             problems += error(

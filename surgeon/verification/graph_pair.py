@@ -78,18 +78,20 @@ class Region:
     reason: str = ""
 
 
-def _pixels(ref: Ref, array: np.ndarray) -> np.ndarray:
-    """Return an array that is given for a picture as uint8[H, W, 3]; raise SurgeonError V127 for another."""
-    pixels = array[0] if array.ndim == 4 and len(array) == 1 else array
-    whole: np.ndarray = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-    if pixels.ndim == 3 and pixels.shape[2] == 3 and np.array_equal(whole, pixels):
-        return whole
-    raise error(
-        "V127",
-        f"the array for '{ref}' is {shown(array)}; expected a picture, [1, H, W, 3] of 0 to 255",
-        str(ref),
-        help=["give pictures by --images, and other inputs by --inputs"],
-    )
+def _pictures(array: np.ndarray, name: str) -> list[Picture]:
+    """Return an array [N, H, W, C] or [H, W, C] as pictures; none where it is not 1 or 3 channels of whole
+    numbers from 0 to 255.
+    """
+    stack = array if array.ndim == 4 else array[None]
+    if stack.ndim != 4 or stack.shape[3] not in (1, 3):
+        return []
+    with np.errstate(invalid="ignore"):
+        whole = np.clip(np.rint(stack), 0, 255).astype(np.uint8)
+    if not np.array_equal(whole, stack):
+        return []
+    pixels = whole if whole.shape[3] == 3 else np.repeat(whole, 3, axis=3)
+    names = [name] if len(pixels) == 1 else [f"{name}, picture {i + 1}" for i in range(len(pixels))]
+    return list(map(Picture, names, pixels))
 
 
 def _original(graph: Graph, fetches: Sequence[Ref]) -> TensorFlowRunner:
@@ -596,7 +598,7 @@ class GraphPair:
         if given is None:
             made = made or not self.reads_picture
         else:
-            made = made and self.reads_picture and str(self.picture_ref or self.picture_cut) not in given
+            made = made and self.reads_picture and not self.gives_picture(given)
         return RunInfo(
             graph=graph,
             recipe=self.recipe.name,
@@ -630,10 +632,11 @@ class GraphPair:
                 **dict.fromkeys(ref for ref in (self.picture_ref, self.picture_cut) if ref),
             }
             arrays = fitting_inputs(given, specs, optional)
-            if self.picture_ref in arrays:
-                pictures = [Picture(name, _pixels(self.picture_ref, arrays.pop(self.picture_ref)))]
-        picture_at_cut = self.picture_cut is not None and (arrays is None or self.picture_cut not in arrays)
-        reads = self.picture_ref is not None or picture_at_cut
+            pictures = self._given_pictures(arrays, name) or pictures
+        reads = any(
+            ref is not None and (arrays is None or ref not in arrays)
+            for ref in (self.picture_ref, self.picture_cut)
+        )
         fed: list[Picture | None] = [*pictures] if reads else [None]
         for i, picture in enumerate(fed):
             tell_stage("comparing", "" if picture is None else picture.name, i, len(fed))
@@ -641,6 +644,53 @@ class GraphPair:
             yield record if i else replace(record, faults=self._faults(record))
         if arrays is None and not reads and any(ref not in self.fixed for ref in self.fed):
             yield from self._further_draws(seed)
+
+    def _given_pictures(self, arrays: dict[Ref, np.ndarray], name: str) -> list[Picture]:
+        """Take the pictures out of arrays that are given, and return them; none where the array that is given
+        for them is put in as it is.
+
+        Several are put in one after the other where no other array is given. Raise SurgeonError V127 where
+        ``image`` should prepare what is no picture.
+        """
+        ref = self.picture_ref
+        if ref is None or ref not in arrays:
+            return []
+        pictures = _pictures(arrays[ref], name)
+        others = any(array.ndim for other, array in arrays.items() if other != ref)
+        alone = len(pictures) == 1
+        if (alone and self.plugin is not None) or (self._prepares and pictures and (alone or not others)):
+            del arrays[ref]
+            return pictures
+        if not self._prepares:
+            return []
+        expected = "one picture beside other arrays" if pictures and others else "a picture"
+        raise error(
+            "V127",
+            f"the array for '{ref}' is {shown(arrays[ref])}; expected {expected}, "
+            f"[1, H, W, {self._channels or 3}] of whole numbers from 0 to 255",
+            str(ref),
+            help=["give pictures by --images, and other inputs by --inputs"],
+        )
+
+    @property
+    def _prepares(self) -> bool:
+        """True where the recipe's ``image`` makes an input of a picture."""
+        return self.image is not None and bool(self.prepared_inputs)
+
+    def gives_picture(self, given: Mapping[str, object]) -> bool:
+        """Return whether arrays by the names of inputs hold that which a picture is put into."""
+        return self.reads_picture and str(self.picture_ref or self.picture_cut) in given
+
+    def check_one_picture(self, given: Mapping[str, object]) -> None:
+        """Raise SurgeonError V127 where arrays hold the picture that ``--images`` gives, too."""
+        if self.gives_picture(given):
+            ref = self.picture_ref or self.picture_cut
+            raise error(
+                "V127",
+                f"'{ref}' is given as an array and by pictures; expected one of the two",
+                str(ref),
+                help=["leave out --images, or the array in --inputs"],
+            )
 
     def _further_draws(self, seed: int) -> Iterator[RunRecord]:
         """Yield records of further numbers that are made.

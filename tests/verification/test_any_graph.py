@@ -375,6 +375,50 @@ def test_a_picture_that_the_original_does_not_resize_has_the_size_of_the_input()
     assert verified(PREPARED.replace("scale: 0.5", "scale: 0.6"), text).verdicts[2].outcome == "failed"
 
 
+KEPT = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,6,6,1]}
+half = Const() {dtype: float32, value: tensor<float32[]: 0.5>}
+out = Mul(x, half) {T: float32}
+"""
+OWN = "image: {size: [6, 6], resize: stretch, color: GRAY}\n" + PRUNED
+
+
+def test_arrays_of_any_numbers_go_into_a_network_that_keeps_its_input() -> None:
+    for x in (np.linspace(-1, 1, 36).reshape(1, 6, 6, 1), np.arange(72.0).reshape(2, 6, 6, 1)):
+        found = verified(OWN, KEPT, inputs={"x": x})
+        assert found.passed and not found.made and found.pictures == ("given arrays",)
+        assert found.verdicts[0].comparisons[0].tensor == f"float32[{len(x)},6,6,1]"
+
+
+def test_an_array_that_image_prepares_is_pictures() -> None:
+    open_batch = PICTURE.replace("shape[1,?,?,3]", "shape[?,?,?,3]")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 12, 3), np.uint8)
+    found = verified(PREPARED, open_batch, inputs={"ImageTensor:0": pixels})
+    assert found.passed and not found.made
+    assert found.pictures == ("given arrays, picture 1", "given arrays, picture 2")
+    one_channel = open_batch.replace("shape[?,?,?,3]", "shape[?,?,?,1]")
+    grey = PREPARED.replace("[1, 8, 8, 3]", "[1, 8, 8, 1]").replace("color: RGB", "color: GRAY")
+    found = verified(grey, one_channel, inputs={"ImageTensor": pixels[:1, ..., :1]})
+    assert found.passed and found.pictures == ("given arrays",)
+    with pytest.raises(SurgeonError, match=r"V127.*expected a picture, \[1, H, W, 3\] of whole numbers"):
+        verified(
+            PREPARED, PICTURE.replace("uint8", "float32"), inputs={"ImageTensor": np.full((1, 9, 9, 3), 0.5)}
+        )
+
+
+def test_a_picture_is_given_once() -> None:
+    pixels = np.zeros((1, 8, 8, 3), np.uint8)
+    with pytest.raises(SurgeonError, match=r"V127.*'ImageTensor' is given as an array and by pictures"):
+        verified(PREPARED, PICTURE, inputs={"ImageTensor:0": pixels}, images=[pixels[0]])
+
+
+def test_an_input_is_given_by_one_name() -> None:
+    arrays = {"x": np.ones((2, 3)), "x:0": np.zeros((2, 3)), "ids": np.array([3, 0])}
+    with pytest.raises(SurgeonError, match=r"V127.*'x' and 'x:0' are arrays for one input"):
+        verified(PRUNED, ADDED, inputs=arrays)
+
+
 def test_image_that_cannot_be_compared_does_not_pass() -> None:
     text = PIPELINE.replace("int32[2]: 1, 4", "int32[4]: 1, 8, 8, 3")
     recipe = PREPARED.replace("pre/sub", "decoded").replace("0.5", "0.001")
