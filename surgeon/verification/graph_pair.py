@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -94,16 +95,29 @@ def _pictures(array: np.ndarray, name: str) -> list[Picture]:
     return list(map(Picture, names, pixels))
 
 
-def _original(graph: Graph, fetches: Sequence[Ref]) -> TensorFlowRunner:
-    """Return what runs the original, the last one where that gives the same tensors: several recipes may be
-    tried on one graph, and loading it takes longer than running it.
+_last_original: tuple[weakref.ref[Graph], tuple[Ref, ...], TensorFlowRunner] | None = None
+
+
+def original_runner(graph: Graph, fetches: Sequence[Ref]) -> TensorFlowRunner:
+    """Return what runs the original, the last one where that was made for the same graph and tensors.
+
+    Several recipes may be tried on one graph, and loading it takes longer than running it. One runner is
+    kept, no longer than its graph. Raise SurgeonError as :class:`TensorFlowRunner` does.
     """
-    last: dict[tuple[Ref, ...], TensorFlowRunner] = graph.kept(TensorFlowRunner, dict)
-    wanted = tuple(dict.fromkeys(fetches))
-    if wanted not in last:
-        last.clear()
-        last[wanted] = TensorFlowRunner(graph, wanted)
-    return last[wanted]
+    global _last_original
+    wanted, last = tuple(dict.fromkeys(fetches)), _last_original
+    if last is not None and last[0]() is graph and last[1] == wanted:
+        return last[2]
+    _last_original = last = None  # its memory is free before the next graph is loaded
+    runner = TensorFlowRunner(graph, wanted)
+    _last_original = weakref.ref(graph, _forget_original), wanted, runner
+    return runner
+
+
+def _forget_original(graph: weakref.ref[Graph]) -> None:
+    global _last_original
+    if _last_original is not None and _last_original[0] is graph:
+        _last_original = None
 
 
 def _takes_picture(spec: TensorSpec) -> bool:
@@ -133,7 +147,7 @@ class GraphPair:
         self.target, self.decoding = plan.target, plan.decoding
         self.runner = _RewrittenGraph.of_plan(plan, recipe, catalog)
         self.inference = infer(self.graph)
-        self.original = _original(self._reshaped(), self._fetches())
+        self.original = original_runner(self._reshaped(), self._fetches())
 
     @cached_property
     def counterfactuals(self) -> tuple[Counterfactual, ...]:

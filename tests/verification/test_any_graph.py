@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import surgeon
 from surgeon import SurgeonError
 from surgeon.graph import Ref, parse_graph
 from surgeon.infer import infer
+from surgeon.verification.graph_pair import original_runner
 from surgeon.verification.made_inputs import made_input
 
 pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
@@ -63,6 +66,21 @@ def test_an_input_that_is_fixed_to_training_fails() -> None:
         "'phase_train' fixed to True: a sample's outputs depend on the others of its batch, as in training; "
         "fix it to False for inference"
     )
+
+
+def test_one_session_of_an_original_is_kept_and_no_longer_than_its_graph() -> None:
+    gc.disable()
+    try:
+        graphs = [parse_graph(OPEN) for _ in range(3)]
+        runners = [weakref.ref(original_runner(graph, [Ref("out")])) for graph in graphs]
+        assert [each() is None for each in runners] == [True, True, False]
+        assert original_runner(graphs[2], [Ref("out")]) is runners[2]()
+        assert original_runner(graphs[2], [Ref("mean")]) is not runners[2]()
+        last = weakref.ref(original_runner(graphs[2], [Ref("mean")]))
+        graphs.clear()
+        assert last() is None
+    finally:
+        gc.enable()
 
 
 FIXED_TRUE = FIXED.format(name="phase_train", value="true", dtype="bool")
