@@ -78,7 +78,10 @@ def test_the_layer_that_loses_accuracy_is_kept_in_fp32(build: Callable[..., Any]
     assert again.json["layers"]["FP32"] == list(accuracy.in_fp32) and again.json["layers"]["INT8"]
 
 
-@pytest.mark.parametrize(("version", "flag"), [("7.1.3", 4), ("8.0.1", 4), ("8.6.1", 5)])
+@pytest.mark.parametrize(
+    ("version", "flag"),
+    [("7.1.3", 4), pytest.param("8.0.1", 4, marks=pytest.mark.exhaustive), ("8.6.1", 5)],
+)
 def test_versions_have_their_own_flags(
     build: Callable[..., Any], fake: pytest.MonkeyPatch, version: str, flag: int
 ) -> None:
@@ -191,6 +194,7 @@ def test_pictures_without_objects_are_refused(build: Callable[..., Any]) -> None
     assert done.code == 1 and "B113" in done.err and not list(Path().iterdir())
 
 
+@pytest.mark.exhaustive
 def test_a_search_from_python(build: Callable[..., Any], demo_recipe: Path, fake: pytest.MonkeyPatch) -> None:
     from surgeon.runners.image import read_picture
 

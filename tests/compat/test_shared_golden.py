@@ -36,6 +36,7 @@ def test_golden_file_of_the_incumbent_node_by_node_and_in_order(shared_models: A
     assert remarks == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.shared
 def test_the_order_of_another_date_is_told(shared_models: Any) -> None:
     """The order that configs for 2018-03 give is wrong on a graph of 2018-04, where NMS also gets the picture."""
