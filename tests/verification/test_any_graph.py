@@ -15,6 +15,7 @@ import surgeon
 from surgeon import SurgeonError
 from surgeon.graph import Ref, parse_graph
 from surgeon.infer import infer
+from surgeon.verification import read_records
 from surgeon.verification.graph_pair import original_runner
 from surgeon.verification.made_inputs import made_input
 
@@ -385,6 +386,9 @@ def test_image_is_compared_beside_another_input() -> None:
     )
     assert verified(PREPARED, text).passed
     assert verified(PREPARED.replace("scale: 0.5", "scale: 0.6"), text).verdicts[2].outcome == "failed"
+    several = {"ImageTensor": np.zeros((2, 9, 9, 3), np.uint8), "bias": np.ones(3)}
+    with pytest.raises(SurgeonError, match=r"V127.*expected one picture beside other arrays"):
+        verified(PREPARED, text.replace("shape[1,?", "shape[?,?"), inputs=several)
 
 
 def test_a_picture_that_the_original_does_not_resize_has_the_size_of_the_input() -> None:
@@ -437,11 +441,13 @@ def test_an_input_is_given_by_one_name() -> None:
         verified(PRUNED, ADDED, inputs=arrays)
 
 
-def test_image_that_cannot_be_compared_does_not_pass() -> None:
+def test_image_that_cannot_be_compared_does_not_pass(tmp_path: Path) -> None:
     text = PIPELINE.replace("int32[2]: 1, 4", "int32[4]: 1, 8, 8, 3")
     recipe = PREPARED.replace("pre/sub", "decoded").replace("0.5", "0.001")
     recipe = recipe.replace("{pre: Input, ImageTensor: Input}", "{decoded: Input}")
-    found = verified(recipe, text)
+    found = verified(recipe, text, store=tmp_path / "original.npz")
+    info, _ = read_records(tmp_path / "original.npz")
+    assert info.computed == ("decoded",) and not info.prepared
     assert [v.outcome for v in found.verdicts] == ["passed", "not compared", "not compared"]
     assert found.verdicts[2].reason == (
         "both graphs start at 'decoded'; 'image' was not compared with what the original does in front of that"
