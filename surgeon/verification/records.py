@@ -162,8 +162,14 @@ class RunRecorder:
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
-    """Return an array as a file can hold it: the texts that TensorFlow gives as objects become bytes."""
-    return array.astype(np.bytes_) if array.dtype.kind == "O" else array
+    """Return an array as a file can hold it: texts that TensorFlow gives as objects become bytes, and
+    numbers of types that numpy does not know, such as bfloat16, float32.
+    """
+    if array.dtype.kind == "O":
+        return array.astype(np.bytes_)
+    if array.dtype.kind == "V" and np.can_cast(array.dtype, np.float32):
+        return array.astype(np.float32)
+    return array
 
 
 def _best(detections: Detections, most: int) -> Detections:

@@ -103,6 +103,15 @@ def test_texts_are_stored(tmp_path: Path) -> None:
     assert record.tensors["y"].tolist() == texts.tolist()
 
 
+def test_numbers_that_numpy_does_not_know_are_stored(tmp_path: Path) -> None:
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    recorder = RunRecorder(INFO)
+    recorder.add(replace(original(), tensors={"y": np.array([0.5, 2.0], bfloat16)}))
+    recorder.write(tmp_path / "original.npz")
+    (record,) = read_all(tmp_path / "original.npz")
+    assert np.array_equal(record.tensors["y"], np.float32([0.5, 2.0]))
+
+
 def test_of_all_candidates_the_best_are_kept(stored: Path) -> None:
     one = read_records(stored)[1][0]
     assert one.cut is not None
