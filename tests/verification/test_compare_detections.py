@@ -15,6 +15,7 @@ from surgeon.runners.detections import Detections
 from surgeon.verification import Limits, Outcome, Tolerances
 from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.compare_tensors import compare_tensors
+from surgeon.verification.results import TensorComparison
 from surgeon.verification.verification import verdict
 
 FREE = Limits(max_excused=100)
@@ -336,3 +337,8 @@ def test_an_output_that_proves_nothing_is_not_outweighed_by_another_one() -> Non
     )
     assert verdict("cut to cut", [passed, dead]).outcome is Outcome.INCONCLUSIVE
     assert verdict("cut to cut", [passed, replace(dead, subject="x")]).outcome is Outcome.PASSED
+
+
+def test_an_error_and_a_tolerance_that_are_not_finite_are_null_in_json() -> None:
+    written = TensorComparison("x", "", Outcome.FAILED, "", error=float("nan"), tolerance=INF).to_json()
+    assert written["error"] is None and written["tolerance"] is None
