@@ -235,6 +235,7 @@ except SurgeonError as exc:
 """
 
 
+@pytest.mark.exhaustive
 def test_a_type_checker_understands_an_editable_install(tmp_path: Path) -> None:
     pytest.importorskip("mypy", reason="types are checked by mypy: pip install mypy")
     tree = source_copy(tmp_path / "tree" / "surgeon")
