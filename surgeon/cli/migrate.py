@@ -147,8 +147,8 @@ def _say_differences(made: Migration) -> None:
     reasons = [each for each in made.differences if each.reason]
     nodes = plural(len(made.script_graph), "node")
     if made.equal:
-        rest = f", but for {plural(len(reasons), 'difference')} that have a reason" if reasons else ""
-        console.say(f"the recipe gives the script's graph: {nodes} that the outputs need are equal{rest}")
+        rest = f"{plural(len(reasons), 'difference')} with a reason" if reasons else "no difference"
+        console.say(f"the recipe gives the script's graph: {nodes} compared, {rest}")
     for each in made.differences:
         console.say(f"  {each}")
 

@@ -7,11 +7,10 @@ from typing import Any
 
 from surgeon.catalog import PluginSpec, load_catalog
 from surgeon.compat.graphsurgeon.removal import tell_torn
-from surgeon.compat.messages import clean
+from surgeon.compat.messages import clean, needed_nodes
 from surgeon.compat.plugin_inputs import (
     DETECTION_PLUGINS,
     check_suppression,
-    needed_nodes,
     place_of_field,
     place_of_node,
     plugin_fields,

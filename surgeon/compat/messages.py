@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -87,3 +87,15 @@ def clean(name: str) -> str:
     name = name.lstrip("^")
     head, colon, port = name.rpartition(":")
     return head if colon and port.isdigit() else name
+
+
+def needed_nodes(nodes: Mapping[str, Any], outputs: Sequence[str]) -> list[str]:
+    """Return the nodes among ``nodes`` that outputs depend on, by data or by control edges."""
+    found: dict[str, None] = {}
+    waiting = list(reversed(outputs))
+    while waiting:
+        name = waiting.pop()
+        if name in nodes and name not in found:
+            found[name] = None
+            waiting += [clean(source) for source in nodes[name].input]
+    return list(found)

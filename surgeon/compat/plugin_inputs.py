@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surgeon.compat.messages import clean
+from surgeon.compat.messages import clean, needed_nodes
 from surgeon.compat.remarks import remark, word_place
 from surgeon.diagnostics import Span
 from surgeon.formats.graphdef.messages import attr_from_message
@@ -28,17 +28,6 @@ def check_plugin_inputs(graphdef: Any) -> None:
     nodes = {node.name: node for node in graphdef.node} if detections else {}
     for node in detections:
         check_suppression(node, nodes)
-
-
-def needed_nodes(nodes: Mapping[str, Any], outputs: Sequence[str]) -> list[str]:
-    found: dict[str, None] = {}
-    waiting = list(reversed(outputs))
-    while waiting:
-        name = waiting.pop()
-        if name in nodes and name not in found:
-            found[name] = None
-            waiting += [clean(source) for source in nodes[name].input]
-    return list(found)
 
 
 def place_of_node(name: str) -> Span | str:

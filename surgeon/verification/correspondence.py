@@ -23,6 +23,7 @@ from surgeon.graph import (
     TensorValue,
 )
 from surgeon.graph.op_sets import CONSTANTS, PASSED_OVER, PLACEHOLDERS
+from surgeon.graph.reach import needed_by_data
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
 
@@ -147,14 +148,8 @@ class Correspondence:
 
         A constant that one of their readers reads now fixes none of them.
         """
-        read: set[str] = set()
-        waiting = [ref.node for ref in self.rewritten.output_refs]
-        while waiting:
-            node = self.rewritten.get(waiting.pop())
-            if node is not None and node.name not in read:
-                read.add(node.name)
-                waiting += [ref.node for ref in node.inputs]
-        return frozenset(name for name in read if self.rewritten[name].op in PLACEHOLDERS)
+        needed = needed_by_data(self.rewritten)
+        return frozenset(name for name in needed if self.rewritten[name].op in PLACEHOLDERS)
 
     @cached_property
     def _read_before(self) -> Mapping[Ref, Ref]:

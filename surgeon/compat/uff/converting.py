@@ -13,7 +13,7 @@ from surgeon.compat.graphsurgeon import DynamicGraph, StaticGraph, create_node
 from surgeon.compat.graphsurgeon.extras import process_dilated_conv, process_softmax
 from surgeon.compat.graphsurgeon.removal import exclusive_dependencies
 from surgeon.compat.lints import check_script_graph
-from surgeon.compat.messages import clean
+from surgeon.compat.messages import clean, needed_nodes
 from surgeon.compat.preprocessing import preprocess
 from surgeon.compat.remarks import refuse_if_strict, remark, script_place
 from surgeon.compat.talk import say
@@ -197,14 +197,8 @@ def _remove_asserts(graph: DynamicGraph, outputs: Iterable[str]) -> None:
     if not asserts:
         return
     graph._refresh()
-    needed: set[str] = set()
-    waiting = [clean(name) for name in outputs]
-    while waiting:
-        name = waiting.pop()
-        node = graph.node_map.get(name)
-        if node is not None and name not in needed and name not in asserts:
-            needed.add(name)
-            waiting += map(clean, node.input)
+    others = {name: node for name, node in graph.node_map.items() if name not in asserts}
+    needed = set(needed_nodes(others, list(map(clean, outputs))))
     gone = exclusive_dependencies(graph, asserts, needed)
     graph.remove(sorted(asserts | gone))
 
