@@ -239,6 +239,11 @@ class TestArguments:
             "r",
         ]
 
+    def test_what_only_an_assert_reads_goes_where_an_output_waits_for_the_assert(self) -> None:
+        found = graph("x Placeholder", "r Relu x", "g Greater x", "a Assert g", "t Tanh r ^a")
+        uff.from_tensorflow(found, ["t"], quiet=True)
+        assert [n.name for n in found] == ["x", "r", "t"]
+
     def test_unknown_outputs(self) -> None:
         with pytest.raises(SurgeonError, match=r"P111.*'scores boxes'"):
             uff.from_tensorflow(graph(*self.LINES), "scores boxes", quiet=True)
