@@ -8,29 +8,34 @@ from surgeon.graph.node import Node
 
 _EXACTLY = {
     1: """
-        Abs Acos Acosh Asin Asinh Atan Atanh AvgPool Cast Ceil CheckNumerics Cos Cosh DecodeJpeg DecodePng
+        Abs Acos Acosh Asin Asinh Atan Atanh AvgPool Cast Ceil CheckNumerics Cos Cosh
+        DatasetToSingleElement DecodeBmp DecodeGif DecodeImage DecodeJpeg DecodePng DecodeRaw DecodeWav
         DepthToSpace Elu EnsureShape Enter Erf Exit Exp Expm1 FakeQuantWithMinMaxArgs Floor Identity Inv
-        Invert InvertPermutation IsFinite IsInf IsNan L2Loss LRN LeakyRelu Log Log1p LogSoftmax LogicalNot
-        LoopCond MaxPool MaxPoolWithArgmax Neg NextIteration OnesLike PlaceholderWithDefault PreventGradient
-        RandomStandardNormal RandomUniform Rank ReadVariableOp Reciprocal RefEnter RefExit RefIdentity
-        RefNextIteration Relu Relu6 Rint Round Rsqrt Selu Shape Sigmoid Sign Sin Sinh Size Snapshot Softmax
-        Softplus Softsign SpaceToDepth Sqrt Square Squeeze StopGradient Tan Tanh TensorArrayCloseV3
-        TensorArrayV3 TruncatedNormal Unique Unpack Where ZerosLike
+        Invert InvertPermutation IsFinite IsInf IsNan IteratorGetNext IteratorGetNextSync L2Loss LRN
+        LeakyRelu Log Log1p LogSoftmax LogicalNot LoopCond MaxPool MaxPoolWithArgmax Neg NextIteration
+        OnesLike OptionalGetValue PlaceholderWithDefault PreventGradient QueueDequeue QueueDequeueV2
+        RandomStandardNormal RandomUniform Rank ReadFile ReadVariableOp Reciprocal RefEnter RefExit
+        RefIdentity RefNextIteration Relu Relu6 Rint Round Rsqrt Selu Shape Sigmoid Sign Sin Sinh Size
+        Snapshot Softmax Softplus Softsign SpaceToDepth Sqrt Square Squeeze StopGradient StringToNumber
+        Tan Tanh TensorArrayCloseV3 TensorArrayV3 TruncatedNormal Unique Unpack Where ZerosLike
     """,
     2: """
         Add AddV2 AdjustContrastv2 All Any ApproximateEqual ArgMax ArgMin Atan2 BatchMatMul BatchMatMulV2
         BiasAdd BitwiseAnd BitwiseOr BitwiseXor BroadcastArgs BroadcastTo Conv2D Conv3D Cumprod Cumsum
-        DepthwiseConv2dNative Div DivNoNan Equal ExpandDims Fill FloorDiv FloorMod Gather GatherNd Greater
-        GreaterEqual Less LessEqual LogicalAnd LogicalOr MatMul Max Maximum Mean Min Minimum MirrorPad Mod
-        Mul MulNoNan NotEqual Pad Pow Prod RealDiv RefSwitch Reshape ResizeArea ResizeBicubic ResizeBilinear
-        ResizeNearestNeighbor ResourceGather ReverseV2 Split SquaredDifference Sub Sum Switch
-        TensorArrayConcatV3 TensorArraySizeV3 TensorListStack Tile TopKV2 Transpose TruncateDiv TruncateMod
+        DecodeAndCropJpeg DecodePaddedRaw DepthwiseConv2dNative Div DivNoNan Equal ExpandDims Fill
+        FloorDiv FloorMod Gather GatherNd Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr MatMul
+        Max Maximum Mean Min Minimum MirrorPad Mod Mul MulNoNan NotEqual Pad Pow Prod QueueDequeueMany
+        QueueDequeueManyV2 QueueDequeueUpTo QueueDequeueUpToV2 RealDiv RefSwitch Reshape ResizeArea
+        ResizeBicubic ResizeBilinear ResizeNearestNeighbor ResourceGather ReverseV2 Split
+        SquaredDifference Sub Sum Switch TensorArrayConcatV3 TensorArraySizeV3 TensorListStack Tile TopKV2
+        Transpose TruncateDiv TruncateMod
     """,
     3: """
         BatchToSpaceND Bincount ClipByValue Conv2DBackpropInput DepthwiseConv2dNativeBackpropInput
-        FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel GatherV2 LinSpace MaxPoolV2
-        NonMaxSuppression PadV2 RandomUniformInt Range ScatterNd Select SelectV2 Slice SpaceToBatchND SplitV
-        TensorArrayGatherV3 TensorArrayReadV3 TensorListGetItem
+        FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel GatherV2 LinSpace LookupTableFind
+        LookupTableFindV2 MaxPoolV2 NonMaxSuppression PadV2 RandomUniformInt Range RestoreV2 ScatterNd
+        Select SelectV2 Slice SpaceToBatchND SplitV TensorArrayGatherV3 TensorArrayReadV3
+        TensorListGetItem
     """,
     4: """
         CropAndResize NonMaxSuppressionV2 OneHot SparseToDense StridedSlice TensorArrayScatterV3
@@ -44,9 +49,16 @@ _EXACTLY = {
     """,
 }
 _AT_LEAST = {
-    1: "AccumulateNV2 AddN IdentityN Merge Pack Print RefMerge ShapeN",
-    2: "Assert DynamicStitch",
+    0: """
+        EagerPyFunc PartitionedCall PyFunc PyFuncStateless StatefulPartitionedCall StatelessWhile While
+    """,
+    1: """
+        AccumulateNV2 AddN Case IdentityN If Merge Pack ParseSingleExample Print RefMerge ShapeN
+        StatelessCase StatelessIf
+    """,
+    2: "Assert DecodeCSV DynamicStitch ParseExample ReduceDataset",
     3: "Concat ConcatOffset ConcatV2",
+    5: "ParseExampleV2",
 }
 
 INPUT_COUNTS: Mapping[str, tuple[int, int | None]] = {

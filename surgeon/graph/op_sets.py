@@ -37,6 +37,35 @@ RESIZES = frozenset(
 )
 """Operations that make a picture another size."""
 
+RANDOM = frozenset(
+    {
+        "Multinomial",
+        "ParameterizedTruncatedNormal",
+        "RandomGamma",
+        "RandomPoisson",
+        "RandomPoissonV2",
+        "RandomShuffle",
+        "RandomStandardNormal",
+        "RandomUniform",
+        "RandomUniformInt",
+        "StatelessMultinomial",
+        "StatelessParameterizedTruncatedNormal",
+        "StatelessRandomNormal",
+        "StatelessRandomNormalV2",
+        "StatelessRandomUniform",
+        "StatelessRandomUniformInt",
+        "StatelessRandomUniformIntV2",
+        "StatelessRandomUniformV2",
+        "StatelessTruncatedNormal",
+        "StatelessTruncatedNormalV2",
+        "TruncatedNormal",
+    }
+)
+"""Operations whose numbers are drawn at random."""
+
+UNIFORM = frozenset({"RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2"})
+"""Operations that draw floats from 0 to 1, below 1."""
+
 CHECKS = frozenset({"Assert", "PrintV2"})
 """Operations that only check or print, and have no output."""
 

@@ -310,6 +310,7 @@ class Inference:
             tuple([i.value for i in inputs]),
             tuple([i.partial for i in inputs]),
             producer=self._producer,
+            graph=self.graph,
         )
         specs = self._shapes(rule, context, count)
         foldable = rule.foldable and rule.kernel is not None and all(i.foldable for i in inputs)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from surgeon.graph import DType, Node, Shape, TensorSpec
+from surgeon.graph import DType, Graph, Node, Shape, TensorSpec
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Dim: TypeAlias = "int | None"
@@ -63,9 +63,9 @@ class Context:
     """What a shape rule sees: the node, and per data input the spec, the value and the partially known value.
 
     ``values`` and ``partials`` hold None where nothing is known. Reading past the inputs gives what is
-    unknown, so that a malformed node needs no care in a rule. ``producer`` is the graph's version where it
-    has one. A rule that finds inputs contradicting one another calls :meth:`contradict` and goes on, or
-    raises :class:`Mismatch`.
+    unknown, so that a malformed node needs no care in a rule. ``graph`` is what the node is in, and
+    ``producer`` its version where it has one. A rule that finds inputs contradicting one another calls
+    :meth:`contradict` and goes on, or raises :class:`Mismatch`.
     """
 
     node: Node
@@ -74,10 +74,16 @@ class Context:
     partials: tuple[Partial | None, ...] = ()
     contradictions: list[str] = field(default_factory=list)
     producer: int | None = None
+    graph: Graph | None = None
 
     def contradict(self, message: str) -> None:
         """Record that the inputs contradict one another."""
         self.contradictions.append(message)
+
+    def source(self, index: int) -> Node | None:
+        """Return the node whose output one input is; None where it is not known."""
+        inputs = self.node.inputs
+        return self.graph.get(inputs[index].node) if self.graph and 0 <= index < len(inputs) else None
 
     def spec(self, index: int) -> TensorSpec:
         """Return the spec of one input."""

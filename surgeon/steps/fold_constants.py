@@ -19,8 +19,8 @@ from surgeon.graph import (
     TensorRef,
     TensorValue,
 )
+from surgeon.graph.frames import conditional
 from surgeon.graph.op_sets import IDENTITIES, PLACEHOLDERS
-from surgeon.steps.frames import conditional
 from surgeon.steps.removal import higher_outputs, unneeded
 from surgeon.steps.selector import Selection, select
 from surgeon.steps.step import Step, StepContext

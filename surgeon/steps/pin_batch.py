@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from surgeon.graph import Add, Drop, Edit, Graph, Node, Ref, Rewire, SetAttr, Shape, apply_edits
+from surgeon.graph.frames import conditional
 from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.steps.attributes import declared_spec
-from surgeon.steps.frames import conditional
 from surgeon.steps.placing import free_name, tensor_of
 from surgeon.steps.removal import unneeded
 from surgeon.steps.step import Step, StepContext

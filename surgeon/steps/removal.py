@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from surgeon.graph import Drop, Edit, Graph, Rewire, SetAttr
+from surgeon.graph.frames import conditional
 from surgeon.graph.op_sets import LOOP_ENTRIES, PLACEHOLDERS, SWITCHES
-from surgeon.steps.frames import conditional
 from surgeon.steps.placing import COUNTED
 from surgeon.steps.step import StepContext
 

@@ -49,8 +49,22 @@ def crop_and_resize(ctx: Context) -> Sequence[TensorSpec]:
 
 
 def decoded(ctx: Context) -> Sequence[TensorSpec]:
-    channels = attr_int(ctx.node, "channels")
-    return [TensorSpec(attr_dtype(ctx.node, "dtype", DType.UINT8), Shape((None, None, channels or None)))]
+    """Return a picture of unknown size, in as many channels as the attribute says."""
+    channels = attr_int(ctx.node, "channels") or None
+    window = ctx.ints(1) if ctx.node.op == "DecodeAndCropJpeg" else None
+    height, width = window[2:] if window is not None and len(window) == 4 else (None, None)
+    return [TensorSpec(attr_dtype(ctx.node, "dtype", DType.UINT8), Shape((height, width, channels)))]
+
+
+def decoded_gif(ctx: Context) -> Sequence[TensorSpec]:
+    return [TensorSpec(DType.UINT8, Shape((None, None, None, 3)))]
+
+
+def decoded_image(ctx: Context) -> Sequence[TensorSpec]:
+    """Return a picture, of which not even the rank is known where an animation becomes several."""
+    if attr_bool(ctx.node, "expand_animations", True):
+        return [TensorSpec(attr_dtype(ctx.node, "dtype", DType.UINT8))]
+    return decoded(ctx)
 
 
 def adjusted(ctx: Context) -> Sequence[TensorSpec]:
@@ -137,7 +151,8 @@ RULES = (
     Rule("ResizeBicubic", resize_float),
     Rule("ResizeArea", resize_float),
     Rule("CropAndResize", crop_and_resize),
-    Rule("DecodeJpeg", decoded),
-    Rule("DecodePng", decoded),
+    *(Rule(op, decoded) for op in ("DecodeJpeg", "DecodeAndCropJpeg", "DecodePng", "DecodeBmp")),
+    Rule("DecodeGif", decoded_gif),
+    Rule("DecodeImage", decoded_image),
     Rule("AdjustContrastv2", adjusted),
 )

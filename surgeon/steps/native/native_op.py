@@ -9,7 +9,7 @@ from types import ModuleType
 
 from surgeon.display import plural
 from surgeon.graph import AttrValue, DType, Node, Ref
-from surgeon.steps.frames import conditional
+from surgeon.graph.frames import conditional
 from surgeon.steps.patterns import Miss, NodeReader
 from surgeon.steps.picture_layout import FIRST, PictureLayout
 from surgeon.steps.step import StepContext

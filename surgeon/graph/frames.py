@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from surgeon.graph import Graph, Node
+from surgeon.graph.graph import Graph
+from surgeon.graph.node import Node
 from surgeon.graph.op_sets import LOOP_ENDS, LOOP_ENTRIES, LOOP_EXITS, MERGES, SWITCHES
 
 
