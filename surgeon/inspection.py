@@ -71,8 +71,9 @@ class Inspection(Displayed):
 
     ``inputs`` and ``outputs`` map names to what is known of them. ``ops`` counts nodes, the most frequent
     first. ``plugins`` maps the plugin nodes of a UFF file to their plugins. The others are for graphs
-    only: ``unsupported``, ``fits``, the name of the ``family`` of detectors, and ``diagnostics``, which
-    warn of a graph that another tool has changed.
+    only: ``unsupported``, ``fits``, the name of the ``family``, empty for a graph that computes nothing,
+    ``network``, which says what one of the family ``generic`` takes, computes and is for, and
+    ``diagnostics``, which warn of a graph that another tool has changed.
     """
 
     source: str
@@ -88,6 +89,7 @@ class Inspection(Displayed):
     unsupported: tuple[Unsupported, ...] = ()
     fits: tuple[Fit, ...] = ()
     family: str = ""
+    network: Mapping[str, str] = field(default_factory=dict)
     told: Mapping[str, str] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -144,8 +146,12 @@ def inspect_model(
     )
     if not form.rewritable:
         return inspection
+    from surgeon.families import Family, recognise
+    from surgeon.families.generic.network import GenericNetwork
+
     graph, _ = file.graph(catalog)
     foreign = foreign_graph(graph)
+    found = recognise(graph)
     return replace(
         inspection,
         format="graph",
@@ -153,7 +159,8 @@ def inspect_model(
         plugins={node.name: node.op for node in graph if node.op in catalog},
         unsupported=_unsupported(graph, target, catalog),
         fits=tuple(_fits(graph, target, catalog, recipe_paths)),
-        family=_family(graph),
+        family=found.name if isinstance(found, Family) else "",
+        network=found.described() if isinstance(found, GenericNetwork) else {},
         diagnostics=() if foreign is None else (foreign,),
     )
 
@@ -220,14 +227,6 @@ def _unsupported(graph: Graph, target: Target, catalog: Catalog) -> tuple[Unsupp
         Unsupported(namespace, len(nodes), frequencies(n.op for n in nodes), form.remedy(graph, nodes))
         for namespace, nodes in groups.items()
     )
-
-
-def _family(graph: Graph) -> str:
-    """Return the name of the family of detectors that a graph is of, empty where it is of none."""
-    from surgeon.families import Family, recognise
-
-    found = recognise(graph)
-    return found.name if isinstance(found, Family) else ""
 
 
 def _fits(graph: Graph, target: Target, catalog: Catalog, recipe_paths: Sequence[Path]) -> Iterator[Fit]:

@@ -35,7 +35,10 @@ def init(
     plugin_paths: Iterable[PathLike] = (),
     force: bool = False,
 ) -> AuthoredRecipe:
-    """Write a recipe for a single-shot detector of the Object Detection API, every value read off its graph.
+    """Write a recipe for a frozen graph.
+
+    For a single-shot detector of the Object Detection API it holds every value, read off the graph. For any
+    other network it is a start: inputs, outputs, the steps that the graph needs, and what was left out.
 
     ``output`` is a ``.yaml`` file; None writes nothing. An existing file with other content is replaced
     only with ``force``. Beside the recipe, ``init`` writes ``recipe.schema.json``, with which an editor
@@ -47,8 +50,8 @@ def init(
     default, that of :func:`check`). What the target refuses, and each number that the graph does not tell
     and the recipe leaves open, is among the result's ``errors``; the recipe is written all the same.
 
-    Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 if the graph is not
-    such a detector, D147 if a part of it is not recognised, D148 if the recipe cannot be planned, and
+    Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 if the graph computes
+    nothing, D147 if a part of a detector is not recognised, D148 if the recipe cannot be planned, and
     D149, E105 and E120 for the output. Nothing is written then.
     """
     from surgeon.atomic import check_replaceable, check_writable, write_text

@@ -14,9 +14,7 @@ from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, error
 from surgeon.display import Displayed, plural
 from surgeon.families import DraftOptions, Family, recognise
 from surgeon.families.config_match import ConfigMatch
-from surgeon.families.family import BY_HAND
 from surgeon.graph import Graph
-from surgeon.infer import infer
 from surgeon.language import Recipe
 from surgeon.language.loading import parse_recipe
 from surgeon.stages import tell_stage
@@ -113,15 +111,17 @@ def author(
     most_rows: int | None = None,
     modeline: str = "",
 ) -> AuthoredRecipe:
-    """Return a recipe for the detector that a graph is, every value literal, with its evidence.
+    """Return a recipe for a graph: of a detector every value, literal, with its evidence.
+
+    Of any other network it is a start: inputs, outputs, and the steps that the graph needs.
 
     ``most_rows`` is how many rows the runtime sorts at most, None where it has no bound. ``modeline`` is a
     first line for editors.
 
-    The text is the same for the same graph and arguments. Raise SurgeonError D146 where the graph is of no
-    family that is known, D147 where a part of it is not recognised.
+    The text is the same for the same graph and arguments. Raise SurgeonError D146 where the graph computes
+    nothing, D147 where a part of a detector is not recognised.
     """
-    tell_stage("recognising the detector")
+    tell_stage("recognising the network")
     family = recognised(graph)
     config = witnesses.config
     matches = family.config_check(config) if config is not None else ()
@@ -136,28 +136,20 @@ def author(
 
 
 def recognised(graph: Graph) -> Family:
-    """Return the family's view of a graph; raise SurgeonError D146 where it is of none, with the reason of
-    the nearest one.
-    """
+    """Return the family's view of a graph; raise SurgeonError D146 where it is of none, with the reason."""
     found = recognise(graph)
     if isinstance(found, Family):
         return found
     first = found.reason.diagnostics[0]
-    notes = [note for note in first.notes if not note.startswith("namespaces:")]
-    raise error("D146", first.message, first.where, (*notes, *_contents(graph)), BY_HAND)
+    raise error("D146", first.message, first.where, (*first.notes, *_contents(graph)), first.help)
 
 
 def _contents(graph: Graph) -> tuple[str, ...]:
-    """Return what a graph consists of and what it gives, as notes."""
+    """Return what a graph consists of, as notes."""
     sizes: dict[str, int] = {}
     for node in graph:
         top = node.name.partition("/")[0]
         sizes[top] = sizes.get(top, 0) + 1
     largest = sorted(sizes, key=lambda name: -sizes[name])[:8]
-    inference = infer(graph)
-    outputs = [f"'{ref}' ({graph[ref.node].op}) {inference.spec(ref)}" for ref in graph.output_refs[:6]]
-    return (
-        f"{plural(len(graph), 'node')}; the largest namespaces: "
-        + ", ".join(f"'{name}' ({sizes[name]})" for name in largest),
-        "outputs: " + (", ".join(outputs) or "none"),
-    )
+    shown = ", ".join(f"'{name}' ({sizes[name]})" for name in largest)
+    return (f"{plural(len(graph), 'node')}" + (f"; the largest namespaces: {shown}" if shown else ""),)

@@ -1,5 +1,6 @@
-"""Write a recipe for a detector of the Object Detection API: which namespaces go, what takes their place, and
-every value read off the graph, with a comment that says where it came from. Without -o the recipe is printed.
+"""Write a recipe for a frozen graph. For a detector of the Object Detection API: which namespaces go, what
+takes their place, and every value read off the graph, with a comment that says where it came from. For any
+other network, a start: inputs, outputs and the steps that it needs. Without -o the recipe is printed.
 
 A number that the graph does not tell is left open, as 'auto' with a comment. The exit code is 1 where
 'surgeon check' refuses the recipe as it is; the recipe is written all the same.
@@ -22,7 +23,7 @@ from surgeon.deprecation import Alias
 
 NAME = "init"
 TASK = "write"
-SUMMARY = "Write a recipe for a detector, read off its graph."
+SUMMARY = "Write a recipe for a model, read off its graph."
 INPUTS = ("model", "pipeline_config")
 OUTPUTS = ("output",)
 _REMARKS = Alias("surgeon.cli.init --json", "remarks", "diagnostics", removal="0.2.0")

@@ -111,7 +111,8 @@ def _show(found: Inspection, ops: bool, model: str) -> None:
         ],
         right=(1,),
     )
-    _section("family of detectors", [(found.family,)] if found.family else [])
+    _section("family", [(found.family,)] if found.family else [])
+    _section("the network", list(found.network.items()))
     _section("recipes that fit", [(fit.recipe, fit.summary) for fit in found.fits])
 
 

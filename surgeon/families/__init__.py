@@ -1,4 +1,4 @@
-"""Families of detectors, and values for ``auto``, each with the evidence it came from."""
+"""Families of networks, detectors above all, and values for ``auto``, each with the evidence it came from."""
 
 from surgeon.deprecation import renamed_names
 from surgeon.families.context import Derivation, DerivationContext, Derived, input_spec
@@ -10,6 +10,7 @@ from surgeon.families.family import (
     load_families,
     nearest_family,
     recognise,
+    recognise_detector,
 )
 from surgeon.families.fields import derivations, derive_fields
 from surgeon.families.finding import Finding
@@ -40,6 +41,7 @@ __all__ = [
     "load_families",
     "nearest_family",
     "recognise",
+    "recognise_detector",
 ]
 
 __getattr__ = renamed_names(__name__, {"Subject": "DerivationContext"}, removal="0.2.0")

@@ -1,4 +1,4 @@
-"""What a family of detectors answers about a graph, and how families are found."""
+"""What a family of networks answers about a graph, and how families are found."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class AnchorConstant:
 
 
 class Family(ABC):
-    """A graph as one family of detectors sees it.
+    """A graph as one family sees it: a family of detectors, or the one of all other networks.
 
     Each finding is computed when it is first asked for, and raises SurgeonError where the graph does not tell
     it. ``inference`` tells sizes; without it the family makes one, with batch 1.
@@ -89,6 +89,9 @@ class Family(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     """What a member is called: 'single-shot detector'."""
+
+    detects: ClassVar[bool] = True
+    """Whether members are detectors; families of other networks are asked last."""
 
     keys: ClassVar[tuple[str, ...]] = ()
     """Names of the findings, in the order in which they are reported."""
@@ -248,12 +251,15 @@ class Refusal:
 
 @cache
 def load_families() -> tuple[type[Family], ...]:
-    """Return the families: each is the ``FAMILY`` of a package of this room or of an entry point's module.
+    """Return the families, those of detectors first.
+
+    Each is the ``FAMILY`` of a package of this room or of an entry point's module.
 
     Raise SurgeonError E112 for a name that two of them have, naming both owners, and E113 for an entry point
     that cannot be loaded.
     """
-    return tuple(discover("surgeon.families", "families named", _family_of, group=GROUP).values())
+    found = discover("surgeon.families", "families named", _family_of, group=GROUP).values()
+    return tuple(sorted(found, key=lambda family: not family.detects))
 
 
 def _family_of(module: ModuleType) -> Iterator[tuple[str, type[Family]]]:
@@ -263,9 +269,26 @@ def _family_of(module: ModuleType) -> Iterator[tuple[str, type[Family]]]:
 
 
 def recognise(graph: Graph, inference: Inference | None = None) -> Family | Refusal:
-    """Return the graph as the first family that it is a member of, else the nearest refusal."""
+    """Return the graph as the first family that it is a member of, those of detectors first.
+
+    The family ``generic`` takes every graph that computes something; else return its refusal.
+    """
+    detector = recognise_detector(graph, inference)
+    if isinstance(detector, Family):
+        return detector
+    return _first_match(graph, inference, [family for family in load_families() if not family.detects])
+
+
+def recognise_detector(graph: Graph, inference: Inference | None = None) -> Family | Refusal:
+    """Return the graph as the first family of detectors that it is a member of, else the nearest refusal."""
+    return _first_match(graph, inference, [family for family in load_families() if family.detects])
+
+
+def _first_match(
+    graph: Graph, inference: Inference | None, families: Iterable[type[Family]]
+) -> Family | Refusal:
     nearest: Refusal | None = None
-    for family in load_families():
+    for family in families:
         found = family.match(graph, inference)
         if isinstance(found, Family):
             return found
@@ -276,13 +299,13 @@ def recognise(graph: Graph, inference: Inference | None = None) -> Family | Refu
 
 
 def nearest_family(graph: Graph, inference: Inference | None = None) -> Family:
-    """Return the graph as its family sees it, or as the nearest one does.
+    """Return the graph as its family of detectors sees it, or as the nearest one does.
 
     The findings of the nearest one raise SurgeonError for what is missing.
     """
 
     def nearest() -> Family:
-        found = recognise(graph, inference)
+        found = recognise_detector(graph, inference)
         return found.family if isinstance(found, Refusal) else found
 
     # A family keeps its inference, whose number then belongs to no other.

@@ -18,7 +18,6 @@ import surgeon
 from surgeon.diagnostics import SurgeonError
 from surgeon.families import Finding
 from surgeon.families.ssd.draft import fit_labels
-from surgeon.formats.graphdef import load_graph
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorValue, parse_graph
 from surgeon.language.document import parse_document, to_plain
 from surgeon.language.writing import Item, one_line, printable, render
@@ -426,14 +425,7 @@ def test_a_recipe_with_another_value_does_not(zoo_ssd: Zoo) -> None:
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 
-def test_other_networks_are_named(zoo_ssd: Zoo, tmp_path: Path) -> None:
-    from surgeon.zoo import build_lenet
-
-    (tmp_path / "lenet.pb").write_bytes(build_lenet())
-    message = refused(load_graph(tmp_path / "lenet.pb"))
-    assert (
-        message.startswith("D146") and "'flatten'" in message and "'OutputLayer/Softmax' (Softmax)" in message
-    )
+def test_a_detector_of_two_stages_stays_whole_and_is_named(zoo_ssd: Zoo) -> None:
     graph = load(zoo_ssd("2018"))
     name = next(
         node.name for node in graph if node.name.startswith("BoxPredictor_0/BoxEncodingPredictor/Conv2D")
@@ -452,12 +444,13 @@ def test_other_networks_are_named(zoo_ssd: Zoo, tmp_path: Path) -> None:
         constant("index", [0], DType.INT32),
         constant("size", [14, 14], DType.INT32),
     )
-    message = refused(two)
-    assert (
-        message.startswith("D146")
-        and "two stages (faster_rcnn)" in message
-        and "backbone: mobilenet_v1" in message
-    )
+    made = surgeon.init(two, unchecked=True)
+    (warning,) = made.diagnostics
+    assert warning.code == "D146" and warning.severity.value == "warning"
+    assert "two stages (faster_rcnn)" in warning.message
+    assert any("backbone: mobilenet_v1" in note for note in warning.notes)
+    assert "keeps the detector's post-processing as it is" in warning.message
+    assert not made.recipe.namespaces and not made.recipe.nodes
 
 
 def test_a_part_that_is_not_recognised_is_named(zoo_ssd: Zoo) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import surgeon
 from surgeon.formats.graphdef import save_graph
-from surgeon.graph import DType, Node, Ref, Shape
+from surgeon.graph import DType, Graph, Node, Ref, Shape
 from surgeon.language import recipe_schema
 from surgeon.language.document import parse_document, to_plain
 
@@ -209,19 +209,19 @@ def test_a_broken_label_map_beside_the_config_is_a_warning(run, folder: Path) ->
         (["ssd.pb", "--pipeline-config", "wrong.config"], "D141"),
         (["ssd.pb", "--pipeline-config", "other.config"], "D142"),
         (["ssd.pb", "--labels", "other.config"], "D143"),
-        (["other.pb"], "D146"),
+        (["empty.pb"], "D146"),
         (["absent.pb"], "E101"),
         (["ssd.pb", "-o", "ssd.pb"], "D149"),
         (["ssd.pb", "-o", "nowhere/r.yaml"], "E105"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_nothing_written(
-    run, folder: Path, graph_file: Callable[..., Path], arguments: list[str], code: str
+    run, folder: Path, arguments: list[str], code: str
 ) -> None:
     (folder / "bad.config").write_text("model {")
     (folder / "wrong.config").write_text("model { ssd { num_classes: 'three' } }")
     (folder / "other.config").write_text("train_config { batch_size: 3 }")
-    graph_file(folder / "other.pb")
+    save_graph(Graph([Node("x", "Placeholder", attrs={"dtype": DType.FLOAT32})]), folder / "empty.pb")
     before = sorted(path.name for path in folder.iterdir())
     ran = run("init", *arguments)
     assert (

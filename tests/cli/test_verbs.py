@@ -65,7 +65,7 @@ def test_help_names_the_json_twin(run, verb: str) -> None:
 
 def test_inspect_golden(run, work: Path, golden: Callable[[str, str], None]) -> None:
     ran = run("inspect", "small.pb", "--depth", "2", "--ops")
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, ran.err) == (0, "next: surgeon init small.pb -o small.yaml\n")
     golden("inspect.txt", ran.out)
 
 

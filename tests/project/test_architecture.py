@@ -34,7 +34,7 @@ ROOMS = {
     "steps": "what a recipe can do to a graph, a file each",
     "language": "YAML to a Recipe and back, with places; `extends`, parameters, the JSON schema",
     "training_files": "pipeline configs and label maps",
-    "families": "what a family of detectors says of a graph, a folder each; `parts` holds what they share",
+    "families": "what a family of networks says of a graph, a folder each; `parts` holds what they share",
     "rewrite": "a recipe and a graph become a plan; a plan is applied",
     "formats": "files: read, write, check, describe, a folder each",
     "lints": "what a target's runtime would stumble over, a file each",

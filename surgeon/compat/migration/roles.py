@@ -9,7 +9,7 @@ from surgeon.catalog import Catalog, PluginSpec
 from surgeon.compat.migration.final_graph import FinalGraph
 from surgeon.compat.migration.history import History
 from surgeon.diagnostics import SurgeonError
-from surgeon.families import Family, recognise
+from surgeon.families import Family, recognise_detector
 from surgeon.graph import Graph, Node, Ref
 from surgeon.graph.op_sets import PLACEHOLDERS
 
@@ -60,7 +60,7 @@ def roles_of(
 
 def joining_nodes(graph: Graph) -> dict[str, str]:
     """Return the node of the model that joins the heads of boxes and of scores, by port."""
-    family = recognise(graph)
+    family = recognise_detector(graph)
     found: dict[str, str] = {}
     if not isinstance(family, Family):
         return found

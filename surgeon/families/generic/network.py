@@ -1,0 +1,112 @@
+"""Networks of any kind: what goes in, what comes out, and a recipe to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from surgeon.families.family import Draft, DraftOptions, Family, Refusal
+from surgeon.families.finding import Finding
+from surgeon.families.generic.inputs import NetworkInput, network_inputs, sources
+from surgeon.families.generic.outputs import NetworkOutput, NetworkOutputs, network_outputs
+from surgeon.families.generic.task import task
+from surgeon.families.postprocessing import Postprocessing
+from surgeon.graph import Graph, Ref
+from surgeon.infer import Inference, infer
+from surgeon.language import Image
+
+
+class GenericNetwork(Family):
+    """A graph of which nothing is known but what goes in and what comes out.
+
+    Every graph is a member that computes something. It tells no detections: those findings raise SurgeonError
+    D107.
+    """
+
+    name = "generic"
+    title = "network"
+    detects = False
+
+    @classmethod
+    def match(cls, graph: Graph, inference: Inference | None = None) -> Family | Refusal:
+        """Return a graph that has an output, else why it is of no use."""
+        network = cls(graph, inference)
+        if graph.output_refs and all(ref.node in graph for ref in graph.output_refs):
+            return network
+        reason = network.fail(
+            "D146",
+            "the graph computes nothing: no node reads another one and gives an output",
+            help=["give the frozen graph of the whole model"],
+        )
+        return Refusal(network, reason)
+
+    @cached_property
+    def inference(self) -> Inference:
+        """Element types and shapes of the graph's tensors."""
+        return self._given or infer(self.graph)
+
+    @cached_property
+    def computed(self) -> NetworkOutputs:
+        """The tensors to compute, and the ends of the graph that are none."""
+        return network_outputs(self.graph, self.inference, sources(self.graph))
+
+    @cached_property
+    def inputs(self) -> tuple[NetworkInput, ...]:
+        """What the outputs are computed from, in graph order."""
+        outputs = [output.tensor for output in self.computed.outputs]
+        return network_inputs(self.graph, self.inference, outputs)
+
+    @cached_property
+    def tasks(self) -> Mapping[NetworkOutput, Finding[str]]:
+        """What the outputs show the network to be for; empty where they show nothing."""
+        found = {each: task(self.graph, self.inference, each) for each in self.computed.outputs}
+        return {output: finding for output, finding in found.items() if finding is not None}
+
+    @property
+    def kind(self) -> str:
+        """The first task that an output shows, such as ``classifier of 10 classes``, else ``network``."""
+        return next((finding.value for finding in self.tasks.values()), "network")
+
+    def described(self) -> Mapping[str, str]:
+        """Return what goes in, what comes out, which ends are left out, and what shows the network's task."""
+        computed = self.computed
+        left_out: dict[str, str] = {}
+        for ref, reason in computed.left_out:
+            left_out[reason] = f"{left_out[reason]}, {ref}" if reason in left_out else str(ref)
+        rows = {
+            "takes": ", ".join(self.says(each.tensor) for each in self.inputs),
+            "computes": ", ".join(self.says(each.tensor) for each in computed.outputs),
+            "leaves out": "; ".join(f"{refs}: {reason}" for reason, refs in left_out.items()),
+            "is": ", ".join(f"{each.value} ({'; '.join(each.evidence)})" for each in self.tasks.values()),
+        }
+        return {key: text for key, text in rows.items() if text}
+
+    def says(self, ref: Ref) -> str:
+        """Return a tensor with its operation, element type and shape."""
+        return f"'{ref}' ({self.graph[ref.node].op}) {self.inference.spec(ref)}"
+
+    @property
+    def outputs(self) -> Finding[Mapping[str, Ref]]:
+        """No tensor holds detections: raise SurgeonError D107."""
+        raise self.fail("D107", "the family 'generic' does not tell detections")
+
+    @property
+    def picture(self) -> Finding[Ref]:
+        """No input is known to be a picture: raise SurgeonError D107."""
+        raise self.fail("D107", "the family 'generic' does not tell which input is a picture")
+
+    @property
+    def image(self) -> Finding[Image]:
+        """It is not known how a picture becomes an input: raise SurgeonError D107."""
+        raise self.fail("D107", "the family 'generic' does not tell how a picture becomes an input")
+
+    @property
+    def postprocessing(self) -> Postprocessing:
+        """Nothing is suppressed: raise SurgeonError D107."""
+        raise self.fail("D107", "the family 'generic' does not tell a suppression")
+
+    def draft(self, options: DraftOptions) -> Draft:
+        """Write a recipe to start from: inputs, outputs, and the steps that the graph needs."""
+        from surgeon.families.generic.draft import draft_recipe
+
+        return draft_recipe(self, options)

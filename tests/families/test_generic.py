@@ -1,0 +1,209 @@
+"""The family of all networks that detect nothing: inputs, outputs, and the recipe that 'init' writes."""
+
+from __future__ import annotations
+
+import pytest
+
+import surgeon
+from surgeon.families import recognise
+from surgeon.families.generic.network import GenericNetwork
+from surgeon.graph import parse_graph
+
+IMAGE = "x = Placeholder() {dtype: float32, shape: shape[?,8,8,3]}"
+LOGITS = f"""graph v1
+{IMAGE}
+axes = Const() {{dtype: int32, value: tensor<int32[2]: 1, 2>}}
+pooled = Mean(x, axes) {{T: float32, Tidx: int32, keep_dims: false}}
+w = Const() {{dtype: float32, value: tensor<float32[3,2]: 1.0, 2.0, 3.0, 4.0, 5.0, 6.0>}}
+logits = MatMul(pooled, w) {{T: float32, transpose_a: false, transpose_b: false}}
+"""
+ARGMAX = """axis = Const() {dtype: int32, value: tensor<int32[]: 1>}
+best = ArgMax(logits, axis) {T: float32, Tidx: int32, output_type: int64}
+"""
+LABELS = "labels = Placeholder() {dtype: int64, shape: shape[?]}\n"
+LOSS = f"""{LABELS}loss_each = SparseSoftmaxCrossEntropyWithLogits(logits, labels) {{T: float32, Tlabels: int64}}
+zero = Const() {{dtype: int32, value: tensor<int32[1]: 0>}}
+loss = Mean(loss_each, zero) {{T: float32, Tidx: int32, keep_dims: false}}
+"""
+SOFTMAX = "classes = Softmax(logits) {T: float32}\n"
+
+
+def network(text: str) -> GenericNetwork:
+    found = recognise(parse_graph(text))
+    assert isinstance(found, GenericNetwork)
+    return found
+
+
+def computed(text: str) -> list[str]:
+    return [str(each.tensor) for each in network(text).computed.outputs]
+
+
+def taken(text: str) -> list[str]:
+    return [str(each.tensor) for each in network(text).inputs]
+
+
+# --- what comes out -----------------------------------------------------------------------------------------------
+
+
+def test_an_end_of_floating_point_is_an_output() -> None:
+    assert computed(LOGITS) == ["logits"] and network(LOGITS).kind == "network"
+    assert taken(LOGITS) == ["x"]
+
+
+def test_whole_numbers_at_the_end_are_left_to_the_program_around() -> None:
+    found = network(LOGITS + ARGMAX)
+    (output,) = found.computed.outputs
+    assert str(output.tensor) == "logits" and [str(end) for end in output.ends] == ["best"]
+    assert found.kind == "classifier of 2 classes"
+    cast = "score = Cast(best) {SrcT: int64, DstT: float32}\n"
+    assert computed(LOGITS + ARGMAX + cast) == ["logits"]
+    assert "ArgMax, Cast" not in surgeon.init(found.graph).text
+
+
+def test_whole_numbers_beside_the_softmax_of_the_same_logits_go_without_an_output() -> None:
+    found = network(LOGITS + ARGMAX + SOFTMAX)
+    assert [str(each.tensor) for each in found.computed.outputs] == ["classes"]
+    assert [(str(ref), reason) for ref, reason in found.computed.left_out] == [
+        ("best", "it is whole numbers computed from 'logits'")
+    ]
+
+
+def test_whole_numbers_of_whole_numbers_stay() -> None:
+    text = """graph v1
+x = Placeholder() {dtype: int32, shape: shape[?,4]}
+y = Neg(x) {T: int32}
+"""
+    assert computed(text) == ["y"]
+
+
+def test_losses_and_what_depends_on_no_input_are_left_out() -> None:
+    found = network(LOGITS + SOFTMAX + LOSS + "idle = Neg(w) {T: float32}\n")
+    assert [str(each.tensor) for each in found.computed.outputs] == ["classes"]
+    assert {str(ref): reason for ref, reason in found.computed.left_out} == {
+        "idle": "it depends on no input",
+        "loss": "it belongs to training",
+    }
+    assert [str(each.tensor) for each in found.inputs] == ["x"], "labels are no input of what is left"
+
+
+def test_a_graph_that_ends_with_its_loss_gives_the_logits() -> None:
+    assert computed(LOGITS + LOSS) == ["logits"]
+    assert taken(LOGITS + LOSS) == ["x"]
+
+
+def test_declared_outputs_stay_but_for_whole_numbers() -> None:
+    graph = parse_graph(LOGITS + SOFTMAX + LOSS)
+    declared = graph.replace(outputs=[surgeon.graph.Ref("loss")])
+    found = recognise(declared)
+    assert isinstance(found, GenericNetwork)
+    assert [str(each.tensor) for each in found.computed.outputs] == ["loss"]
+    assert {str(each.tensor) for each in found.inputs} == {"x", "labels"}
+
+
+# --- what goes in -------------------------------------------------------------------------------------------------
+
+DECODED = """graph v1
+jpeg = Placeholder() {dtype: string, shape: shape[]}
+decoded = DecodeJpeg(jpeg) {channels: 3}
+floats = Cast(decoded) {SrcT: uint8, DstT: float32}
+first = Const() {dtype: int32, value: tensor<int32[]: 0>}
+batch = ExpandDims(floats, first) {T: float32, Tdim: int32}
+size = Const() {dtype: int32, value: tensor<int32[2]: 8, 8>}
+resized = ResizeBilinear(batch, size) {T: float32, align_corners: false, half_pixel_centers: false}
+y = Relu(resized) {T: float32}
+"""
+
+
+def test_a_picture_that_is_decoded_begins_where_its_size_is_known() -> None:
+    assert taken(DECODED) == ["resized"]
+    recipe = surgeon.init(parse_graph(DECODED)).recipe
+    plan = surgeon.plan(recipe, parse_graph(DECODED))
+    assert plan.result is not None
+    assert [(node.name, node.op) for node in plan.result] == [("resized", "Placeholder"), ("y", "Relu")]
+
+
+def test_a_path_around_the_chain_moves_the_input_back() -> None:
+    around = DECODED + "z = Cast(decoded) {SrcT: uint8, DstT: float32}\n"
+    assert taken(around) == ["decoded"]
+
+
+def test_texts_begin_behind_the_table_of_their_ids() -> None:
+    text = """graph v1
+words = Placeholder() {dtype: string, shape: shape[?,4]}
+table = HashTableV2() {key_dtype: string, value_dtype: int64}
+unknown = Const() {dtype: int64, value: tensor<int64[]: 0>}
+ids = LookupTableFindV2(table, words, unknown) {Tin: string, Tout: int64}
+axis = Const() {dtype: int32, value: tensor<int32[]: 0>}
+vectors = Const() {dtype: float32, value: tensor<float32[2,2]: 1.0, 2.0, 3.0, 4.0>}
+y = GatherV2(vectors, ids, axis) {Tparams: float32, Tindices: int64, Taxis: int32, batch_dims: 0}
+"""
+    assert computed(text) == ["y"]
+
+
+def test_a_picture_of_bytes_is_cut_behind_its_cast_for_uff_alone() -> None:
+    text = """graph v1
+image = Placeholder() {dtype: uint8, shape: shape[?,8,8,3]}
+floats = Cast(image) {SrcT: uint8, DstT: float32}
+y = Relu(floats) {T: float32}
+"""
+    made = surgeon.init(parse_graph(text))
+    assert not made.errors
+    for target, placeholder in (("uff@tensorrt-8.5", "floats"), ("onnx@onnxruntime", "image")):
+        result = surgeon.plan(made.recipe, parse_graph(text), target=target).result
+        assert result is not None
+        assert [node.name for node in result if node.op == "Placeholder"] == [placeholder]
+
+
+# --- what it is for -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tail", "kind"),
+    [
+        (SOFTMAX, "classifier of 2 classes"),
+        ("y = Sigmoid(logits) {T: float32}\n", "network"),
+        (
+            "square = Square(logits) {T: float32}\n"
+            "last = Const() {dtype: int32, value: tensor<int32[1]: 1>}\n"
+            "total = Sum(square, last) {T: float32, Tidx: int32, keep_dims: true}\n"
+            "least = Const() {dtype: float32, value: tensor<float32[]: 1e-10>}\n"
+            "bounded = Maximum(total, least) {T: float32}\n"
+            "rooted = Rsqrt(bounded) {T: float32}\n"
+            "y = Mul(logits, rooted) {T: float32}\n",
+            "network of embeddings of 2 numbers",
+        ),
+    ],
+)
+def test_the_task_is_named_where_the_structure_shows_it(tail: str, kind: str) -> None:
+    assert network(LOGITS + tail).kind == kind
+
+
+def test_classes_of_pixels_are_a_segmentation() -> None:
+    text = f"graph v1\n{IMAGE}\ny = Softmax(x) {{T: float32}}\n"
+    assert network(text).kind == "segmentation network of 3 classes"
+    sequence = text.replace("[?,8,8,3]", "[?,8,3]")
+    assert network(sequence).kind == "network", "classes of a sequence's elements have no name here"
+
+
+# --- the recipe ---------------------------------------------------------------------------------------------------
+
+
+def test_the_recipe_is_complete_and_names_what_was_chosen() -> None:
+    graph = parse_graph(LOGITS + ARGMAX + LOSS)
+    made = surgeon.init(graph, name="mine")
+    assert made.name == "mine" and made.recipe.outputs == ("logits",) and not made.errors
+    assert "# left out: 'loss' (Mean); it belongs to training\n" in made.text
+    assert "'best' int64[?]" in made.text and "(ArgMax)" in made.text
+    assert surgeon.plan(made.recipe, graph).result is not None
+    assert surgeon.init(graph, name="mine").text == made.text
+
+
+def test_what_a_target_refuses_is_an_error_of_the_recipe() -> None:
+    graph = parse_graph(LOGITS + "y = Erf(logits) {T: float32}\n")
+    assert [each.code for each in surgeon.init(graph).errors] == ["X101"]
+    assert not surgeon.init(graph, target="onnx@onnxruntime").errors
+
+
+def test_a_pipeline_config_and_labels_are_of_no_use() -> None:
+    (warning,) = surgeon.init(parse_graph(LOGITS), labels={1: "cat"}).diagnostics
+    assert warning.code == "D151" and "labels" in warning.message
