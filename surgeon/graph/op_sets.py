@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from surgeon.graph.node import Node
 from surgeon.graph.values import Shape
 
@@ -66,10 +68,53 @@ RANDOM = frozenset(
 UNIFORM = frozenset({"RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2"})
 """Operations that draw floats from 0 to 1, below 1."""
 
+NORMAL = frozenset(
+    {
+        "RandomStandardNormal",
+        "StatelessRandomNormal",
+        "StatelessRandomNormalV2",
+        "StatelessTruncatedNormal",
+        "StatelessTruncatedNormalV2",
+        "TruncatedNormal",
+    }
+)
+"""Operations that draw floats of a normal distribution around 0."""
+
 CHECKS = frozenset({"Assert", "PrintV2"})
 """Operations that only check or print, and have no output."""
 
 WITHOUT_OUTPUT = CHECKS | {"NoOp"}
+
+_EFFECT = re.compile(
+    r"(Assign|Barrier|Dataset|If|InitializeTable|Iterator|LookupTable|MakeIterator|Mutable|Queue|Reader|"
+    r"Resource|Restore|Save|Scatter|Stack|Stage|Stateful|TensorArray|Unstage|Var|While|Write)\w*|"
+    r"\w*(Dataset|HashTable|Iterator|PyFunc|Queue|Reader|Summary|SummaryV2|Table)(V\d)?|Sparse?Apply\w+|"
+    r"Apply\w+"
+)
+
+_SINK = re.compile(
+    r"(Assign|Save|Restore|Write|Scatter|QueueEnqueue|QueueClose|InitializeTable|LookupTableImport)\w*|"
+    r"\w*Summary(V2)?|(Resource)?(Sparse)?Apply\w+|MergeV2Checkpoints|ShardedFilename"
+)
+
+
+def has_effect(op: str) -> bool:
+    """Return whether an operation changes or reads what lasts, so that its order among others counts.
+
+    What is random counts as free of effects: its numbers are not the same twice.
+    """
+    return bool(_EFFECT.fullmatch(op))
+
+
+def is_sink(op: str) -> bool:
+    """Return whether an operation gives no result of the network, but serves summaries, checkpoints or
+    training.
+    """
+    return bool(_SINK.fullmatch(op))
+
+
+SELECTIONS = frozenset({"Select", "SelectV2"})
+"""Operations that take elements of input 1 where input 0 holds, and of input 2 elsewhere."""
 
 SWITCHES = frozenset({"Switch", "RefSwitch"})
 """Operations that begin a branch: one of their two outputs is dead."""

@@ -20,7 +20,9 @@ from surgeon.graph import (
     TensorValue,
 )
 from surgeon.graph.frames import conditional
-from surgeon.graph.op_sets import IDENTITIES, PLACEHOLDERS
+from surgeon.graph.op_sets import IDENTITIES, PLACEHOLDERS, SWITCHES
+from surgeon.steps.branches import take_branches
+from surgeon.steps.passes import one_batch
 from surgeon.steps.removal import higher_outputs, unneeded
 from surgeon.steps.selector import Selection, select
 from surgeon.steps.step import Step, StepContext
@@ -35,8 +37,9 @@ class FoldConstants(Step):
     """Replace nodes whose value does not depend on any input by constants of their names.
 
     Only what other nodes read is replaced; what computed it goes. A constant keeps the control inputs of all
-    that it replaces. Nodes inside loops and branches stay. 'limit' bounds each constant and, together, the
-    bytes by which the graph may grow; a node above it stays.
+    that it replaces. A conditional whose predicate is constant becomes the branch that is taken, unless
+    'nodes' is given; nodes inside loops and other branches stay. 'limit' bounds each constant and, together,
+    the bytes by which the graph may grow; a node above it stays.
 
     Before::
 
@@ -68,6 +71,11 @@ class FoldConstants(Step):
     )
 
     def plan(self, context: StepContext) -> list[Edit]:
+        if self.nodes is None and any(node.op in SWITCHES for node in context.graph):
+            return one_batch(context, [take_branches, self._folded])
+        return self._folded(context)
+
+    def _folded(self, context: StepContext) -> list[Edit]:
         graph, span = context.graph, context.span
         names = [n.name for n in graph] if self.nodes is None else select(context, self.nodes, "nodes")
         values = self._values(context, names)
