@@ -9,7 +9,8 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -64,16 +65,18 @@ def convert_here(definition: bytes, request: Request) -> Any:
     failures = _Failures(tf2onnx)
     try:
         message.ParseFromString(definition)
+        order = message
         known = tf2onnx.handler.tf_op.create_mapping(request.opset, {})
         ours = handlers(known)
-        _check_ops({node.name: node.op for node in message.node}, {*known, *ours, *_WITHOUT_HANDLER}, request)
-        if any(node.op in LOOP_ENTRIES for node in message.node):
-            # tf2onnx knows loops in the form that TensorFlow's optimiser gives them.
+        expected = {*known, *ours, *_WITHOUT_HANDLER}
+        unknown = {node.name: node.op for node in message.node if node.op not in expected}
+        if unknown or any(node.op in LOOP_ENTRIES for node in message.node):
+            # tf2onnx knows loops as TensorFlow's optimiser writes them, which also computes constants.
             with v1.Graph().as_default(), quiet():
                 message = tf2onnx.tf_loader.tf_optimize(list(request.inputs), list(request.outputs), message)
         with v1.Graph().as_default() as graph:
             v1.import_graph_def(message, name="")
-        with quiet(), failures:
+        with quiet(), failures, _inner_loops_first([node.name for node in order.node]):
             made = tf2onnx.tfonnx.process_tf_graph(
                 graph,
                 opset=request.opset,
@@ -85,9 +88,11 @@ def convert_here(definition: bytes, request: Request) -> Any:
     except SurgeonError:
         raise
     except Exception as exc:  # both libraries raise whatever comes up
+        # What it has no handler for may be part of what it knows as a whole; only now is that the cause.
+        _check_ops(unknown, request)
         reason = " ".join(str(exc).split()) or type(exc).__name__
         raise failures.explained(message, reason) from None
-    _check_ops(_foreign(model.graph, 0), frozenset(), request)
+    _check_ops(_foreign(model.graph, request.opset), request)
     return model
 
 
@@ -127,12 +132,33 @@ class _Failures(logging.Handler):
         )
 
 
-def _check_ops(nodes: Mapping[str, str], known: Set[str], request: Request) -> None:
-    """Raise SurgeonError X140 for each kind of operation, of nodes by name, that is not known."""
+@contextmanager
+def _inner_loops_first(order: Sequence[str]) -> Iterator[None]:
+    """Have tf2onnx take a loop before the one that it runs in; it fails the other way round.
+
+    ``order`` are the nodes' names, each after those that it reads. tf2onnx itself takes loops in the order of
+    a set.
+    """
+    base = require("tf2onnx.rewriter.loop_rewriter_base", "converting to ONNX").LoopRewriterBase
+    rank = {name: index for index, name in enumerate(order)}
+    run = base.run_internal
+
+    def sorted_run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self.g.reset_nodes(sorted(self.g.get_nodes(), key=lambda node: -rank.get(node.name, -1)))
+        return run(self, *args, **kwargs)
+
+    base.run_internal = sorted_run
+    try:
+        yield
+    finally:
+        base.run_internal = run
+
+
+def _check_ops(unknown: Mapping[str, str], request: Request) -> None:
+    """Raise SurgeonError X140 for each kind of operation among these, by the names of nodes."""
     groups: dict[str, list[str]] = {}
-    for name, op in nodes.items():
-        if op not in known:
-            groups.setdefault(op, []).append(name)
+    for name, op in unknown.items():
+        groups.setdefault(op, []).append(name)
     if not groups:
         return
     problems: list[Diagnostic] = []
@@ -151,13 +177,13 @@ def _check_ops(nodes: Mapping[str, str], known: Set[str], request: Request) -> N
     raise SurgeonError(*problems)
 
 
-def _foreign(graph: Any, depth: int) -> dict[str, str]:
+def _foreign(graph: Any, opset: int, depth: int = 0) -> dict[str, str]:
     """Return the nodes that tf2onnx left as they are: those whose operator ONNX does not have."""
     has = require("onnx.defs", "converting to ONNX").has
-    found = {node.name: node.op_type for node in graph.node if not node.domain and not has(node.op_type)}
+    found = {n.name: n.op_type for n in graph.node if not n.domain and not has(n.op_type, opset, "")}
     for node in graph.node if depth < NESTED else ():
         for inner in inner_graphs(node):
-            found |= _foreign(inner, depth + 1)
+            found |= _foreign(inner, opset, depth + 1)
     return found
 
 

@@ -15,8 +15,9 @@ from surgeon.diagnostics import error
 from surgeon.formats.graphdef import to_bytes
 from surgeon.formats.onnx.ordinary import Request
 from surgeon.graph import DType, Graph, Node, Ref, Shape, Tensor, TensorSpec, TensorValue
+from surgeon.graph.frames import conditional
 from surgeon.graph.op_sets import LOOP_ENDS, LOOP_ENTRIES, PLACEHOLDERS, SIZES, is_data_default
-from surgeon.graph.reach import downstream, needed_by_data
+from surgeon.graph.reach import before_identities, downstream, needed_by_data
 from surgeon.infer import Inference
 
 STUBBED = 16 << 10
@@ -93,11 +94,13 @@ def export_graph(graph: Graph, catalog: Catalog, batch: Batch) -> ExportGraph:
 def _passed(node: Node) -> Node:
     """Return a node free of what only TensorFlow's runtime heeds.
 
-    A switch with a default becomes its default.
+    A switch with a default becomes its default, and what prints the tensor that it prints.
     """
     node = replace(node.with_attr("_class", None), control=(), device="")
     if node.op == "PlaceholderWithDefault" and is_data_default(node):
         return replace(node, op="Placeholder", inputs=())
+    if node.op == "Print":
+        return Node(node.name, "Identity", node.inputs[:1], attrs={"T": node.attrs.get("T", DType.FLOAT32)})
     if node.op == "PlaceholderWithDefault" and node.inputs:
         return Node(node.name, "Identity", node.inputs, attrs={"T": node.attrs.get("dtype", DType.FLOAT32)})
     return node
@@ -288,13 +291,15 @@ def partition(at: ExportGraph, opset: int) -> Partition:
     )
     inner = needed_by_data(at.graph.replace(outputs=tuple(outputs))) if outputs else frozenset[str]()
     direct = {ref.node for ref in wanted if at.graph[ref.node].op == "Const"}
+    kept = _read_inside(at.graph)
     for node in at.graph:
         value = node.attrs.get("value") if node.op == "Const" else None
-        if isinstance(value, Tensor) and (node.name in direct or _is_large(value)):
+        stubbed = isinstance(value, Tensor) and _is_large(value) and node.name not in kept
+        if isinstance(value, Tensor) and (node.name in direct or stubbed):
             constants[tensor(Ref(node.name))] = value
         if at.is_plugin(node.name) or node.name not in inner:
             continue
-        if isinstance(value, Tensor) and _is_large(value):
+        if isinstance(value, Tensor) and stubbed:
             nodes.append(_placeholder(node.name, value.spec))
             fed[node.name] = None
         else:
@@ -308,6 +313,16 @@ def partition(at: ExportGraph, opset: int) -> Partition:
         constants,
         {tensor(Ref(name)): tensor(ref) for ref, name in ports.items()},
     )
+
+
+def _read_inside(graph: Graph) -> set[str]:
+    """Return what loops and branches read, identities passed over; membership only.
+
+    tf2onnx makes an input of a graph one of the loop's body, which nothing feeds, and knows the layers of
+    recurrent networks by their constant weights.
+    """
+    inside = (ref for name in conditional(graph) for ref in graph[name].inputs)
+    return {before_identities(graph, ref).node for ref in inside}
 
 
 def _sources_first(nodes: Iterable[Node]) -> list[Node]:

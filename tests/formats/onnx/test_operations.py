@@ -51,6 +51,9 @@ def elementwise() -> Iterator[tuple[str, Build]]:
         yield op, lambda x, op=op: getattr(raw, op)(features=x * 2)
     for op in "Log Sqrt Rsqrt Reciprocal".split():
         yield op, lambda x, op=op: getattr(raw, op)(x=tf.abs(x) + 0.1)
+    for scale in (1.0, 1e-6):
+        yield f"Log1p-{scale:g}", lambda x, scale=scale: raw.Log1p(x=tf.abs(x) * scale) / scale
+        yield f"Expm1-{scale:g}", lambda x, scale=scale: raw.Expm1(x=x * scale) / scale
     for op in ("Round", "Rint"):
         yield f"{op}-halves", lambda x, op=op: getattr(raw, op)(x=raw.Round(x=x * 4) / 2)
     for dtype in ("int32", "int64", "bool", "float64", "float16"):
@@ -78,6 +81,8 @@ def binary() -> Iterator[tuple[str, Build]]:
                 getattr(raw, op)(x=raw.Round(x=x * 3), y=np.float32([0, 1, -1, 2])), tf.float32
             ),
         )
+    for op in ("Xlogy", "Xdivy"):
+        yield op, lambda x, op=op: getattr(raw, op)(x=raw.Round(x=x), y=tf.abs(raw.Round(x=x)))
     yield "Pow", lambda x: raw.Pow(x=x, y=np.float32(3))
     yield "DivNoNan", lambda x: raw.DivNoNan(x=x, y=raw.Round(x=x))
     yield "AddN", lambda x: tf.add_n([x, x * 2, tf.sin(x)])
@@ -109,6 +114,11 @@ def reductions() -> Iterator[tuple[str, Build]]:
         yield (
             f"Cumsum-{exclusive}-{reverse}-{axis}",
             lambda x, options=(axis, exclusive, reverse): tf.cumsum(x, *options),
+        )
+    for axes, kept in (([1], True), ([-1, 2], False)):
+        yield (
+            f"EuclideanNorm-{axes}",
+            lambda x, axes=axes, kept=kept: raw.EuclideanNorm(input=x, axis=axes, keep_dims=kept),
         )
     yield "Prod", lambda x: raw.Prod(input=x, axis=[-1], keep_dims=True)
     yield "All", lambda x: tf.cast(tf.reduce_all(x > -1.5, [-2], keepdims=True), tf.float32)
@@ -624,6 +634,17 @@ def test_nodes_keep_their_names(tmp_path: Path) -> None:
     assert {"rounded", "out"} <= {name for node in model.graph.node for name in node.output}
 
 
+def test_a_factor_that_would_be_rounded_is_a_size(tmp_path: Path) -> None:
+    with v1.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [1, 17, 129, 2], name="in_0")
+        enlarged = raw.ResizeBilinear(images=x, size=[33, 513], align_corners=True)
+        tf.identity(raw.ResizeBilinear(images=enlarged, size=[66, 1026]), name="out")
+    first, second = (
+        node for node in exported(graph, ["out"], tmp_path).graph.node if node.op_type == "Resize"
+    )
+    assert len(first.input) == 4 and not first.input[2] and len(second.input) == 3
+
+
 # What is refused, with the node's name
 
 
@@ -649,6 +670,12 @@ REFUSED: dict[str, tuple[str, str, Build]] = {
     "soft suppression": ("X140", "soft", soft(0.5)),
     "a little soft": ("X140", "soft", soft(0.01)),
     "a computed range": ("X140", "range", ranged),
+    "floats as text": ("X140", "text", lambda x: tf.strings.as_string(x, name="text")),
+    "an operator of a later opset": (
+        "X140",
+        "masked",
+        lambda x: raw.BitwiseAnd(x=tf.cast(x, tf.int32), y=3, name="masked"),
+    ),
     "no operator": (
         "X140",
         "grown",
@@ -732,13 +759,68 @@ def recurrent(x: Any) -> Any:
     return v1.while_loop(lambda time, *_: time < HEIGHT, step, [0, zeros, zeros, written])[3].stack()
 
 
+class Gated:
+    """A recurrent cell as tf.nn.rnn_cell.GRUCell of TensorFlow 1 writes it."""
+
+    state_size = output_size = 3
+    weights, candidate = numbers(CHANNELS + 3, 6), numbers(CHANNELS + 3, 3)
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
+        gates = tf.nn.bias_add(tf.matmul(tf.concat([inputs, state], 1), self.weights), numbers(6))
+        reset, update = tf.split(tf.sigmoid(gates), 2, 1)
+        taken = tf.matmul(tf.concat([inputs, reset * state], 1), self.candidate)
+        state = update * state + (1 - update) * tf.tanh(tf.nn.bias_add(taken, numbers(3)))
+        return state, state
+
+    def zero_state(self, batch: Any, dtype: Any) -> Any:
+        return tf.zeros(tf.stack([batch, self.state_size]), dtype)
+
+
+def both_ways(x: Any) -> Any:
+    """Return the outputs of tf.nn.bidirectional_dynamic_rnn, of rows that end early."""
+    there_and_back, _ = v1.nn.bidirectional_dynamic_rnn(
+        Gated(), Gated(), x[:, :, 0], sequence_length=[HEIGHT - 2], dtype=tf.float32
+    )
+    return tf.concat(there_and_back, 2)
+
+
+LARGE = numbers(80, 80) / 10
+"""Weights of which tf2onnx sees the shape alone where no loop or branch reads them."""
+
+
+def with_large_weights(x: Any) -> Any:
+    rows = tf.reshape(x[:, :, :, :2], [1, -1])[:, :80]
+    return v1.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, tf.tanh(tf.matmul(y, LARGE))), [0, rows])[1]
+
+
+def with_large_weights_in_a_branch(x: Any) -> Any:
+    rows = tf.reshape(x[:, :, :, :2], [1, -1])[:, :80]
+    return tf.cond(tf.reduce_sum(x) > -1e3, lambda: tf.matmul(rows, LARGE), lambda: rows + 1)
+
+
+def rolled_dice(x: Any) -> Any:
+    """Return what TensorFlow's optimiser makes a constant of, by operations that tf2onnx lacks."""
+    return x + tf.random.stateless_uniform([1, HEIGHT, WIDTH, CHANNELS], [1, 2])
+
+
 LOOPS: dict[str, Build] = {
     "a counted loop": repeated,
+    "a loop in a loop": lambda x: v1.while_loop(
+        lambda i, y: i < 3, lambda i, y: (i + 1, repeated(y) - 1), [0, x]
+    )[1],
+    "large weights in a loop": with_large_weights,
+    "large weights in a branch": with_large_weights_in_a_branch,
+    "constants that the optimiser computes": rolled_dice,
+    "a printed tensor": lambda x: v1.Print(x, [x]) * 2,
+    "sizes that are computed": lambda x: raw.ResizeBilinear(
+        images=x, size=17 + tf.cast(tf.math.ceil(x[0, 0, 0, :2] * 3), tf.int32)
+    ),
     "a convolution in a loop": repeated_convolution,
     "a loop until": until_large,
     "division in a loop": halved,
     "a loop behind a convolution": lambda x: repeated(tf.nn.conv2d(x, numbers(3, 3, 4, 4) / 3, 1, "SAME")),
     "a recurrent layer": recurrent,
+    "a recurrent layer both ways": both_ways,
     "a branch": lambda x: tf.cond(tf.reduce_sum(x) > 0, lambda: x * 2, lambda: x + 1),
 }
 

@@ -1,6 +1,8 @@
-"""Arithmetic that operators of ONNX round otherwise, or have for floats only."""
+"""Arithmetic that operators of ONNX round otherwise, have for floats only, or lack."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -60,4 +62,57 @@ def _relu(at: Operation) -> None:
     at.becomes(at.op("Max", at.inputs[0], at.constant(0, at.dtype(0))))
 
 
-CONVERTERS = {"FloorDiv": _floor_div, "FloorMod": _floor_mod, "AddN": _add_n, "Relu": _relu}
+def _log1p(at: Operation) -> None:
+    """Return log(1 + x); x / ((1 + x) - 1) makes good what the sum loses where x is small.
+
+    Source: W. Kahan, as in Goldberg, What every computer scientist should know about floating-point
+    arithmetic, theorem 4.
+    """
+    x, dtype = at.inputs[0], at.dtype(0)
+    one = at.constant(1, dtype)
+    whole = at.op("Add", x, one)
+    rest = at.op("Sub", whole, one)
+    infinite = at.op("IsInf", at.cast(x, np.float32))
+    factor = at.op("Where", infinite, one, at.op("Div", x, rest))
+    nothing = at.op("Equal", rest, at.constant(0, dtype))
+    at.becomes(at.op("Where", nothing, x, at.op("Mul", at.op("Log", whole), factor)))
+
+
+def _expm1(at: Operation) -> None:
+    """Return exp(x) - 1 as tanh(x / 2) (exp(x) + 1), which loses nothing where x is small."""
+    x, dtype = at.inputs[0], at.dtype(0)
+    half = at.op("Tanh", at.op("Mul", x, at.constant(0.5, dtype)))
+    at.becomes(at.op("Mul", half, at.op("Add", at.op("Exp", x), at.constant(1, dtype))))
+
+
+def _zero_or(function: Callable[[Operation, str, str], str]) -> Callable[[Operation], None]:
+    """Return what gives 0 where x is 0, whatever y is, and a function of both elsewhere."""
+
+    def convert(at: Operation) -> None:
+        x, y = at.inputs
+        zero = at.constant(0, at.dtype(0))
+        at.becomes(at.op("Where", at.op("Equal", x, zero), zero, function(at, x, y)))
+
+    return convert
+
+
+def _euclidean_norm(at: Operation) -> None:
+    axes = at.value(1)
+    if axes is None or at.dtype(0) in INTEGERS:
+        what = "its axes are computed" if axes is None else "it takes whole numbers"
+        raise at.refused(f"{what}; expected constant axes and floats")
+    listed = np.asarray(axes).reshape(-1).tolist()
+    at.becomes(at.op("ReduceL2", at.inputs[0], axes=listed, keepdims=int(at.attr("keep_dims", False))))
+
+
+CONVERTERS = {
+    "FloorDiv": _floor_div,
+    "FloorMod": _floor_mod,
+    "AddN": _add_n,
+    "Relu": _relu,
+    "Log1p": _log1p,
+    "Expm1": _expm1,
+    "Xlogy": _zero_or(lambda at, x, y: at.op("Mul", x, at.op("Log", y))),
+    "Xdivy": _zero_or(lambda at, x, y: at.op("Div", x, y)),
+    "EuclideanNorm": _euclidean_norm,
+}

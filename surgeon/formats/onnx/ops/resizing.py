@@ -19,26 +19,47 @@ Axis = tuple[int, int]
 def _resized(at: Operation, resize: Callable[[Operation, str, tuple[Axis, Axis]], str]) -> None:
     shape, wanted = at.shape(0), at.value(1)
     height, width = (None, None) if shape is None or len(shape) != 4 else shape[1:3]
-    if height is None or width is None or wanted is None:
-        if at.kind in ("ResizeBicubic", "ResizeArea"):
-            raise at.refused("a size before or after it is not known; expected constants")
-        at.stays()
-        return
-    axes = ((height, int(wanted[0])), (width, int(wanted[1])))
     keeps_type = at.kind == "ResizeNearestNeighbor" or at.dtype(0) == np.float32
     image = at.inputs[0] if keeps_type else at.cast(at.inputs[0], np.float32)
-    moved = resize(at, at.op("Transpose", image, perm=list(TO_NCHW)), axes)
+    if height is None or width is None or wanted is None:
+        if at.kind != "ResizeBilinear":
+            if at.kind != "ResizeNearestNeighbor":
+                raise at.refused("a size before or after it is not known; expected constants")
+            at.stays()
+            return
+        moved = _to_sizes(at, at.op("Transpose", image, perm=list(TO_NCHW)), _computed_sizes(at, image))
+    else:
+        axes = ((height, int(wanted[0])), (width, int(wanted[1])))
+        moved = resize(at, at.op("Transpose", image, perm=list(TO_NCHW)), axes)
     at.becomes(at.op("Transpose", moved, perm=list(TO_NHWC)))
 
 
 def _bilinear(at: Operation, image: str, axes: tuple[Axis, Axis]) -> str:
-    mode = "asymmetric"
+    scales = [_scale(*axis) for axis in axes]
+    shape = at.shape(0) or ()
+    exact = all(before * float(scale) == after for (before, after), scale in zip(axes, scales, strict=True))
+    if exact or None in (shape[0], shape[3]):
+        factors = at.constant([1.0, 1.0, *scales], np.float32)
+        return at.op("Resize", image, "", factors, mode="linear", coordinate_transformation_mode=_places(at))
+    sizes = (shape[0], shape[3], *(after for _, after in axes))
+    return _to_sizes(at, image, at.constant(sizes, np.int64))
+
+
+def _to_sizes(at: Operation, image: str, sizes: str) -> str:
+    """Return the image resized to int64[4]; a factor is rounded, and a runtime may round the size down."""
+    return at.op("Resize", image, "", "", sizes, mode="linear", coordinate_transformation_mode=_places(at))
+
+
+def _computed_sizes(at: Operation, image: str) -> str:
+    """Return batch, channels, and the height and width that are asked for, int64[4]."""
+    kept = at.op("Gather", at.op("Shape", image), at.constant([0, 3], np.int64), axis=0)
+    return at.op("Concat", kept, at.cast(at.inputs[1], np.int64), axis=0)
+
+
+def _places(at: Operation) -> str:
     if at.attr("align_corners", False):
-        mode = "align_corners"
-    elif at.attr("half_pixel_centers", False):
-        mode = "half_pixel"
-    scales = at.constant([1.0, 1.0, *(_scale(*axis) for axis in axes)], np.float32)
-    return at.op("Resize", image, "", scales, mode="linear", coordinate_transformation_mode=mode)
+        return "align_corners"
+    return "half_pixel" if at.attr("half_pixel_centers", False) else "asymmetric"
 
 
 def _scale(before: int, after: int) -> np.float32:
