@@ -16,8 +16,9 @@ _EXACTLY = {
         OnesLike OptionalGetValue PlaceholderWithDefault PreventGradient QueueDequeue QueueDequeueV2
         RandomStandardNormal RandomUniform Rank ReadFile ReadVariableOp Reciprocal RefEnter RefExit
         RefIdentity RefNextIteration Relu Relu6 Rint Round Rsqrt Selu Shape Sigmoid Sign Sin Sinh Size
-        Snapshot Softmax Softplus Softsign SpaceToDepth Sqrt Square Squeeze StopGradient StringToNumber
-        Tan Tanh TensorArrayCloseV3 TensorArrayV3 TruncatedNormal Unique Unpack Where ZerosLike
+        Snapshot Softmax Softplus Softsign SpaceToDepth Sqrt Square Squeeze StopGradient StringToHashBucket
+        StringToHashBucketFast StringToHashBucketStrong StringToNumber Tan Tanh
+        TensorArrayCloseV3 TensorArrayV3 TruncatedNormal Unique Unpack Where ZerosLike
     """,
     2: """
         Add AddV2 AdjustContrastv2 All Any ApproximateEqual ArgMax ArgMin Atan2 BatchMatMul BatchMatMulV2

@@ -137,7 +137,47 @@ axis = Const() {dtype: int32, value: tensor<int32[]: 0>}
 vectors = Const() {dtype: float32, value: tensor<float32[2,2]: 1.0, 2.0, 3.0, 4.0>}
 y = GatherV2(vectors, ids, axis) {Tparams: float32, Tindices: int64, Taxis: int32, batch_dims: 0}
 """
-    assert computed(text) == ["y"]
+    assert computed(text) == ["y"] and taken(text) == ["ids"]
+
+
+def test_an_input_does_not_move_past_weights() -> None:
+    text = """graph v1
+words = Placeholder() {dtype: string, shape: shape[?,?]}
+ids = StringToHashBucketFast(words) {num_buckets: 2}
+axis = Const() {dtype: int32, value: tensor<int32[]: 0>}
+vectors = Const() {dtype: float32, value: tensor<float32[2,2]: 1.0, 2.0, 3.0, 4.0>}
+found = GatherV2(vectors, ids, axis) {Tparams: float32, Tindices: int64, Taxis: int32, batch_dims: 0}
+along = Const() {dtype: int32, value: tensor<int32[]: 1>}
+y = Mean(found, along) {T: float32, Tidx: int32, keep_dims: false}
+"""
+    assert taken(text) == ["ids"]
+
+
+def test_sound_begins_behind_its_spectrum() -> None:
+    text = """graph v1
+wav = Placeholder() {dtype: string, shape: shape[]}
+sound = DecodeWav(wav) {desired_channels: 1, desired_samples: 1600}
+spectrum = AudioSpectrogram(sound) {window_size: 480, stride: 160, magnitude_squared: true}
+mfcc = Mfcc(spectrum, sound:1) {dct_coefficient_count: 10}
+sizes = Const() {dtype: int32, value: tensor<int32[2]: -1, 80>}
+fingerprint = Reshape(mfcc, sizes) {T: float32, Tshape: int32}
+y = Relu(fingerprint) {T: float32}
+"""
+    assert taken(text) == ["fingerprint"]
+
+
+def test_an_output_of_a_queue_that_stays_leaves_the_queue_its_name() -> None:
+    text = """graph v1
+queue = FIFOQueueV2() {component_types: [float32, int64], shapes: [shape[4], shape[]]}
+batch = QueueDequeueV2(queue) {component_types: [float32, int64]}
+labels = Identity(batch:1) {T: int64}
+y = Relu(batch) {T: float32}
+"""
+    made = surgeon.init(parse_graph(text), name="queue")
+    assert made.recipe.outputs == ("y",) and not made.errors
+    assert "left out: 'labels' (Identity); it is an input as it came in" in made.text
+    result = surgeon.plan(made.recipe, parse_graph(text)).result
+    assert result is not None and [node.name for node in result] == ["batch_input", "y"]
 
 
 def test_a_picture_of_bytes_is_cut_behind_its_cast_for_uff_alone() -> None:
@@ -183,6 +223,37 @@ def test_classes_of_pixels_are_a_segmentation() -> None:
     assert network(text).kind == "segmentation network of 3 classes"
     sequence = text.replace("[?,8,8,3]", "[?,8,3]")
     assert network(sequence).kind == "network", "classes of a sequence's elements have no name here"
+
+
+# --- scalars of training ----------------------------------------------------------------------------------------
+
+DROPOUT = """keep_prob = Placeholder() {dtype: float32, shape: shape[]}
+sizes = Shape(logits) {T: float32, out_type: int32}
+noise = RandomUniform(sizes) {T: int32, dtype: float32, seed: 0, seed2: 0}
+shifted = Add(noise, keep_prob) {T: float32}
+kept = Floor(shifted) {T: float32}
+scaled = RealDiv(logits, keep_prob) {T: float32}
+y = Mul(scaled, kept) {T: float32}
+"""
+
+
+def test_a_scalar_of_training_is_fixed_and_its_dropout_goes() -> None:
+    graph = parse_graph(LOGITS + DROPOUT)
+    made = surgeon.init(graph)
+    assert "{step: for-inference, constants: {keep_prob: 1.0}}" in made.text and not made.errors
+    assert "keep probability: 1.0 at inference" in made.text and "RandomUniform" in made.text
+    result = surgeon.plan(made.recipe, graph).result
+    assert result is not None
+    assert not {"RandomUniform", "Floor", "RealDiv"} & {node.op for node in result}
+
+
+def test_a_scalar_that_the_graph_does_not_tell_stays_an_input_and_is_named() -> None:
+    text = (
+        LOGITS + "gain = Placeholder() {dtype: float32, shape: shape[]}\ny = Mul(logits, gain) {T: float32}\n"
+    )
+    made = surgeon.init(parse_graph(text), target="onnx@onnxruntime")
+    assert "'gain' (Placeholder) float32[], scalar; it stays an input" in made.text
+    assert "'constants: {gain: 1}'" in made.text
 
 
 # --- the recipe ---------------------------------------------------------------------------------------------------

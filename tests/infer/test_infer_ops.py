@@ -582,8 +582,8 @@ DECLARING_OPS = set(
     ParseExample ParseExampleV2 ParseSingleExample PartitionedCall PriorityQueue PriorityQueueV2
     PyFunc PyFuncStateless QueueDequeue QueueDequeueMany QueueDequeueManyV2 QueueDequeueUpTo
     QueueDequeueUpToV2 QueueDequeueV2 RandomShuffleQueue RandomShuffleQueueV2 ReadFile ReduceDataset
-    RestoreV2 StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile StringToNumber
-    Unstage While
+    RestoreV2 StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile StringToHashBucket
+    StringToHashBucketFast StringToHashBucketStrong StringToNumber Unstage While
     """.split()
 )
 """Ops that declare what they give; ``test_pipelines`` has their cases."""

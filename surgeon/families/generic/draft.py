@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from surgeon.diagnostics import Diagnostic, Severity
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
+from surgeon.display import plural
 from surgeon.families.family import Draft, DraftOptions, Refusal, recognise_detector
-from surgeon.graph import Node, Ref
-from surgeon.graph.op_sets import SIZES
+from surgeon.graph import Graph, Node, Ref, apply_edits
+from surgeon.graph.op_sets import CONSTANTS, SIZES
 from surgeon.graph.reach import upstream
 from surgeon.language.document import to_plain
 from surgeon.language.layers import default_steps
 from surgeon.language.writing import Item, one_line, render
+from surgeon.steps.cut_at import CutAt
+from surgeon.steps.for_inference import ForInference
 from surgeon.steps.native.native_op import NativeReader
 from surgeon.steps.native_plugins import NATIVE_OPS
-from surgeon.steps.step import StepContext
+from surgeon.steps.step import Step, StepContext
 
 if TYPE_CHECKING:
     from surgeon.families.generic.inputs import NetworkInput
@@ -29,13 +33,8 @@ UFF = {"target": "uff"}
 _SHOWN = 4
 """Inputs, outputs or names of nodes that one comment lists."""
 
-STEP_NOTES = {
-    "remove-asserts": "the exporter's checks",
-    "forward-identities": "what only passes a tensor on",
-    "collapse": "here 'nodes' and 'namespaces' above are applied",
-    "addv2": "UFF knows the older names",
-    "prune": "what no output needs any more",
-}
+_MOST_OPS = 6
+"""Operations that a comment counts."""
 
 
 def draft_recipe(network: GenericNetwork, options: DraftOptions) -> Draft:
@@ -135,13 +134,14 @@ class _RecipeWriter:
 
     def _input_comment(self, each: NetworkInput) -> str:
         text = self.network.says(each.tensor)
+        if each.opened.is_pipeline:
+            text += ", the first numbers behind what reads files, texts or queues"
+            text += "" if each.tensor == each.opened.ref else ", where their sizes are known"
         dims = self.network.inference.spec(each.tensor).shape.dims
-        if each.behind:
-            text += f", the first numbers behind '{each.behind}' ({self.network.graph[each.behind].op})"
         if dims is None or None in dims[1:]:
             text += (
-                "; a size that the graph leaves open is given by a step, such as "
-                f"{one_line({'step': 'set-shape', 'nodes': {each.tensor.node: [1, *_sizes(dims)]}})}"
+                "; the sizes that the graph leaves open are given by a step, such as "
+                f"{one_line({'step': 'set-shape', 'nodes': {each.tensor.node: _sizes(dims)}})}"
             )
         return text + "."
 
@@ -169,47 +169,108 @@ class _RecipeWriter:
         )
 
     def _steps(self) -> Iterator[Item]:
-        """Yield the default steps that this graph needs, and its own."""
-        operations = {node.op for node in self._needed}
+        """Yield the steps that this graph needs."""
+        yield from self._cuts()
+        yield Item(self._for_inference, tuple(self._inference_comments()))
+        yield from self._uff_steps()
+        operations = {node.op for node in self._kept}
         for step in to_plain(default_steps()):
-            label = step.get("id", step["step"])
-            if label == "collapse":
-                yield from self._own_steps()
-            elif step["step"] != "replace-op" or step["from"] in operations:
-                value: Any = step["step"] if len(step) == 1 else step
-                yield Item(value, (STEP_NOTES[label],) if label in STEP_NOTES else ())
+            if step["step"] == "replace-op" and step["from"] in operations:
+                yield Item(step, ("UFF knows the older name",))
+        yield Item("prune", ("what no output needs any more",))
 
-    def _own_steps(self) -> Iterator[Item]:
-        cut = [each for each in self.network.inputs if each.behind]
-        if cut:
-            tensors = [str(each.tensor) for each in cut]
+    def _cuts(self) -> Iterator[Item]:
+        if self._cut is not None:
             yield Item(
-                {"step": "cut-at", "tensors": tensors},
+                self._cut,
                 ("what reads files, texts or queues stays outside; the numbers behind it become inputs",),
             )
-        prepared = [each for each in self.network.inputs if each.prepared is not None]
+        prepared = [each.prepared for each in self.network.inputs if each.prepared is not None]
         if prepared:
-            tensors = [str(each.prepared) for each in prepared]
+            said = ", ".join(map(self.network.says, prepared))
             yield Item(
-                {"step": "cut-at", "id": "prepared", "tensors": tensors, "when": UFF},
-                (
-                    "UFF takes float32 of known sizes: its input is "
-                    + ", ".join(
-                        self.network.says(each.prepared) for each in prepared if each.prepared is not None
-                    ),
-                ),
+                {"step": "cut-at", "id": "prepared", "tensors": list(map(str, prepared)), "when": UFF},
+                (f"UFF takes float32 of known sizes, so its network begins behind the preparation: {said}",),
             )
-        sized = next((node.name for node in self._needed if node.op in SIZES), None)
+
+    @cached_property
+    def _cut(self) -> dict[str, Any] | None:
+        """The step that makes inputs behind input pipelines; None where there are none."""
+        tensors = [each.tensor for each in self.network.inputs if each.opened.is_pipeline]
+        if not tensors:
+            return None
+        step: dict[str, Any] = {"step": "cut-at", "tensors": list(map(str, tensors))}
+        if any(ref not in tensors for name in {ref.node for ref in tensors} for ref in self._read(name)):
+            step["as"] = [f"{ref.node}_input{f'_{ref.slot}' if ref.slot else ''}" for ref in tensors]
+        return step
+
+    def _read(self, name: str) -> Iterator[Ref]:
+        """Yield the outputs of a node that others read."""
+        graph = self.network.graph
+        for reader in graph.readers[name]:
+            yield from (ref for ref in graph[reader].inputs if ref.node == name)
+
+    @cached_property
+    def _for_inference(self) -> str | dict[str, Any]:
+        values = {
+            each.ref.node: each.inference for each in self.network.scalars if each.inference is not None
+        }
+        return {"step": "for-inference", "constants": values} if values else "for-inference"
+
+    def _inference_comments(self) -> Iterator[str]:
+        graph = self.network.graph
+        for each in self.network.scalars:
+            text = self.network.says_scalar(each)
+            if each.inference is not None:
+                yield f"{text}; {each.reason}" if each.reason else text
+            elif each.default is None:
+                yield (
+                    f"{text}; it stays an input. If it is the same in every run, give its value here: "
+                    f"'constants: {one_line({each.ref.node: 1})}'"
+                )
+        gone = [node for node in graph if node.name not in self._after]
+        if gone:
+            ops = Counter(node.op for node in gone if node.op not in CONSTANTS)
+            shown = ", ".join(f"{count} {op}" for op, count in ops.most_common(_MOST_OPS))
+            more = "" if len(ops) <= _MOST_OPS else ", ..."
+            yield f"takes out {plural(len(gone), 'node')}" + (f": {shown}{more}" if shown else "")
+
+    @cached_property
+    def _after(self) -> Graph:
+        """The graph after the steps up to 'for-inference', or as it is where they cannot be planned."""
+        after = self.network.graph
+        steps: list[Step] = [CutAt.model_validate(self._cut)] if self._cut is not None else []
+        value = self._for_inference
+        steps.append(ForInference.model_validate({} if isinstance(value, str) else value))
+        try:
+            for step in steps:
+                after = apply_edits(after, step.plan(self._context(after)))
+        except SurgeonError:
+            return self.network.graph
+        return after
+
+    def _context(self, graph: Graph) -> StepContext:
+        return StepContext(graph, outputs=tuple(map(str, self._outputs)), catalog=self.options.catalog)
+
+    @cached_property
+    def _kept(self) -> list[Node]:
+        """The nodes that the outputs are still computed by, in graph order."""
+        needed = upstream(self._after, [ref.node for ref in self._outputs])
+        return [node for node in self._after if node.name in needed]
+
+    def _uff_steps(self) -> Iterator[Item]:
+        sized = next((node.name for node in self._kept if node.op in SIZES), None)
         if sized is not None and self._has_open_batch:
             yield Item(
                 {"step": "pin-batch", "when": UFF},
                 (f"UFF has no sizes that are computed, as '{sized}' does: shapes for one input at a time",),
             )
-        if self._native:
+        native = self._native()
+        if native:
             yield Item(
                 {"step": "native-plugins", "when": UFF},
                 (
-                    f"UFF lacks {', '.join(self._native)}: plugins of the native library compute them "
+                    f"UFF lacks {', '.join(native)}: plugins of the native library compute them "
                     "(docs/native.md)",
                 ),
             )
@@ -219,21 +280,12 @@ class _RecipeWriter:
         dims = (self.network.inference.spec(ref).shape.dims for ref in self._inputs)
         return any(each and each[0] is None for each in dims)
 
-    @cached_property
-    def _needed(self) -> list[Node]:
-        """The nodes that the outputs are computed by, in graph order."""
-        needed = upstream(self.network.graph, [ref.node for ref in self._outputs])
-        return [node for node in self.network.graph if node.name in needed]
-
-    @cached_property
     def _native(self) -> list[str]:
-        """Operations of the network that the native library has plugins for."""
-        graph = self.network.graph
-        context = StepContext(graph, outputs=tuple(map(str, self._outputs)), catalog=self.options.catalog)
-        reader = NativeReader(context)
+        """Return the operations of the network that the native library has plugins for."""
+        reader = NativeReader(self._context(self._after))
         found = (
             native.op
-            for node in self._needed
+            for node in self._kept
             for native in NATIVE_OPS.values()
             if native.is_at(reader, node) and reader.counts(node)
         )
@@ -241,5 +293,5 @@ class _RecipeWriter:
 
 
 def _sizes(dims: tuple[int | None, ...] | None) -> list[int]:
-    """Return sizes after the batch, 224 in the place of each that is open."""
-    return [size or 224 for size in (dims or (None,))[1:]]
+    """Return sizes, 1 in the place of an open batch and 224 in that of another open one."""
+    return [size or (224 if axis else 1) for axis, size in enumerate(dims or (None, None))]

@@ -7,12 +7,13 @@ from functools import cached_property
 
 from surgeon.families.family import Draft, DraftOptions, Family, Refusal
 from surgeon.families.finding import Finding
-from surgeon.families.generic.inputs import NetworkInput, network_inputs, sources
+from surgeon.families.generic.inputs import NetworkInput, network_inputs
 from surgeon.families.generic.outputs import NetworkOutput, NetworkOutputs, network_outputs
 from surgeon.families.generic.task import task
 from surgeon.families.postprocessing import Postprocessing
 from surgeon.graph import Graph, Ref
 from surgeon.infer import Inference, infer
+from surgeon.infer.open_inputs import OpenInput
 from surgeon.language import Image
 
 
@@ -48,11 +49,20 @@ class GenericNetwork(Family):
     @cached_property
     def computed(self) -> NetworkOutputs:
         """The tensors to compute, and the ends of the graph that are none."""
-        return network_outputs(self.graph, self.inference, sources(self.graph))
+        return network_outputs(self.graph, self.inference)
+
+    @property
+    def inputs(self) -> tuple[NetworkInput, ...]:
+        """The arrays that the outputs are computed from, in graph order."""
+        return self._opened[0]
+
+    @property
+    def scalars(self) -> tuple[OpenInput, ...]:
+        """The single numbers that the outputs depend on, such as a probability to keep."""
+        return self._opened[1]
 
     @cached_property
-    def inputs(self) -> tuple[NetworkInput, ...]:
-        """What the outputs are computed from, in graph order."""
+    def _opened(self) -> tuple[tuple[NetworkInput, ...], tuple[OpenInput, ...]]:
         outputs = [output.tensor for output in self.computed.outputs]
         return network_inputs(self.graph, self.inference, outputs)
 
@@ -75,6 +85,7 @@ class GenericNetwork(Family):
             left_out[reason] = f"{left_out[reason]}, {ref}" if reason in left_out else str(ref)
         rows = {
             "takes": ", ".join(self.says(each.tensor) for each in self.inputs),
+            "is told": ", ".join(map(self.says_scalar, self.scalars)),
             "computes": ", ".join(self.says(each.tensor) for each in computed.outputs),
             "leaves out": "; ".join(f"{refs}: {reason}" for reason, refs in left_out.items()),
             "is": ", ".join(f"{each.value} ({'; '.join(each.evidence)})" for each in self.tasks.values()),
@@ -84,6 +95,11 @@ class GenericNetwork(Family):
     def says(self, ref: Ref) -> str:
         """Return a tensor with its operation, element type and shape."""
         return f"'{ref}' ({self.graph[ref.node].op}) {self.inference.spec(ref)}"
+
+    def says_scalar(self, scalar: OpenInput) -> str:
+        """Return a scalar with what it is for, and its number at inference."""
+        text = f"{self.says(scalar.ref)}, {scalar.role.value}"
+        return text if scalar.inference is None else f"{text}: {scalar.inference} at inference"
 
     @property
     def outputs(self) -> Finding[Mapping[str, Ref]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from surgeon.graph import DType, Graph, Node, Ref
-from surgeon.graph.reach import downstream, upstream, varying
+from surgeon.graph.op_sets import is_sink
+from surgeon.graph.reach import before_identities, downstream, upstream, varying
 from surgeon.infer import Inference
+from surgeon.infer.open_inputs import open_inputs
 
 FLOATS = frozenset({DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32, DType.FLOAT64})
 
@@ -28,8 +30,8 @@ LOSSES = frozenset(
 """Operations of training whose first input is what the network computes."""
 
 _TRAINING = re.compile(
-    r"L2Loss|InTopK(V2)?|BroadcastGradientArgs|SymbolicGradient|\w+Summary(V2)?|"
-    r"(Resource)?(Sparse)?Apply[A-Z]\w*|Assign\w*|(?!MaxPool)\w+Grad(V\d)?|\w+Gradient"
+    r"L2Loss|InTopK(V2)?|BroadcastGradientArgs|SymbolicGradient|(?!MaxPool)\w+Grad(V\d)?|"
+    r"FakeQuant\w+Gradient"
 )
 
 MOST_SOURCES = 3
@@ -60,22 +62,23 @@ class NetworkOutputs:
     left_out: tuple[tuple[Ref, str], ...] = ()
 
 
-def network_outputs(graph: Graph, inference: Inference, inputs: Iterable[str]) -> NetworkOutputs:
-    """Return what a network computes from ``inputs``, the nodes that numbers are put into.
+def network_outputs(graph: Graph, inference: Inference) -> NetworkOutputs:
+    """Return what a network computes from its inputs.
 
     Outputs that the graph declares stay, except whole numbers at the end. Of a graph that declares none, ends
     that belong to training are left out, and single numbers for a whole batch beside other outputs.
     """
-    inputs = list(inputs)
+    inputs = open_inputs(graph)
     # Ends that depend on a switch or a rate alone are parts of training, too.
-    data = [name for name in inputs if inference.spec(Ref(name)).shape.rank != 0]
-    depending = varying(graph, data or inputs)
-    return _Search(graph, inference, depending).outputs()
+    arrays = [each for each in inputs if not each.is_scalar]
+    depending = varying(graph, [each.ref.node for each in arrays or inputs])
+    return _Search(graph, inference, {each.ref for each in inputs}, depending).outputs()
 
 
 class _Search:
-    def __init__(self, graph: Graph, inference: Inference, depending: set[str]) -> None:
-        self.graph, self.inference, self.depending = graph, inference, depending
+    def __init__(self, graph: Graph, inference: Inference, inputs: set[Ref], depending: set[str]) -> None:
+        self.graph, self.inference = graph, inference
+        self.inputs, self.depending = inputs, depending
         self.left_out: list[tuple[Ref, str]] = []
 
     def outputs(self) -> NetworkOutputs:
@@ -88,7 +91,10 @@ class _Search:
         """Return the ends that a network is used for; note why others are left out."""
         graph = self.graph
         training = downstream(graph, [node.name for node in graph if _trains(node)])
+        # Predicates of branches end in bools that nothing reads; nobody would look for them.
+        ends = [ref for ref in ends if not self._is_predicate(ref)] or ends
         kept = self._keep(ends, "it depends on no input", lambda ref: ref.node in self.depending)
+        kept = self._keep(kept, "it is an input as it came in", lambda ref: not self._is_input(ref))
         used = self._keep(kept, "it belongs to training", lambda ref: ref.node not in training)
         if used == kept and kept and all(ref.node in training for ref in kept):
             # The graph ends with its losses alone: what they are computed from is the network's output.
@@ -108,6 +114,12 @@ class _Search:
             return ends
         self.left_out += [(ref, reason) for ref in ends if ref not in kept]
         return kept
+
+    def _is_predicate(self, ref: Ref) -> bool:
+        return self.inference.spec(ref).dtype is DType.BOOL and ref.node not in self.depending
+
+    def _is_input(self, ref: Ref) -> bool:
+        return before_identities(self.graph, ref) in self.inputs
 
     def _rank(self, ref: Ref) -> int | None:
         return self.inference.spec(ref).shape.rank
@@ -167,4 +179,4 @@ class _Search:
 
 
 def _trains(node: Node) -> bool:
-    return node.op in LOSSES or _TRAINING.fullmatch(node.op) is not None
+    return node.op in LOSSES or is_sink(node.op) or _TRAINING.fullmatch(node.op) is not None

@@ -116,6 +116,10 @@ def string_to_number(ctx: Context) -> Sequence[TensorSpec]:
     return [TensorSpec(attr_dtype(ctx.node, "out_type", DType.FLOAT32), ctx.spec(0).shape)]
 
 
+def hash_bucket(ctx: Context) -> Sequence[TensorSpec]:
+    return [TensorSpec(DType.INT64, ctx.spec(0).shape)]
+
+
 def table_find(ctx: Context) -> Sequence[TensorSpec]:
     """Return a value for each key, of the keys' shape where a value is one number."""
     table = ctx.source(0)
@@ -172,6 +176,7 @@ RULES = (
     Rule("DecodeWav", decode_wav, outputs=2),
     Rule("ReadFile", read_file),
     Rule("StringToNumber", string_to_number),
+    *(Rule(f"StringToHashBucket{kind}", hash_bucket) for kind in ("", "Fast", "Strong")),
     Rule("LookupTableFind", table_find),
     Rule("LookupTableFindV2", table_find),
     Rule("InfeedDequeue", infeed),
