@@ -18,6 +18,7 @@ from surgeon.graph import Graph
 from surgeon.graph.foreign import naming_foreign
 from surgeon.language import Recipe, load_recipe
 from surgeon.rewrite import Plan, plan
+from surgeon.rewrite.given_inputs import GivenSpec, plain_value, spec_text
 from surgeon.rewrite.suppression import with_native_suppression
 from surgeon.stages import tell_stage
 from surgeon.targets import Target, load_target
@@ -42,7 +43,10 @@ class Options(TypedDict, total=False):
     plugins. ``anchors`` overrides the recipe's key: ``plugin``, ``constant`` (one constant with the graph's
     own anchors) or ``auto``. ``decode`` overrides the recipe's key: ``plugin``, ``graph`` (operations in
     front of the plugin decode boxes) or ``auto``. ``suppression`` overrides the recipe's key: ``plugin``,
-    ``native`` (SurgeonDetection in the place of NMS_TRT) or ``auto``.
+    ``native`` (SurgeonDetection in the place of NMS_TRT) or ``auto``. ``input_specs`` gives inputs a shape
+    and type by name: ``"1x224x224x3:float32"``, sizes with None where unknown, or a ``TensorSpec``; another
+    tensor that is named becomes an input. ``constants`` puts values in the place of inputs, by name; text is
+    read as YAML. Scalars that neither they nor the recipe mentions are fixed to what they are at inference.
     """
 
     target: Target | str | None
@@ -52,6 +56,8 @@ class Options(TypedDict, total=False):
     anchors: str | None
     decode: str | None
     suppression: str | None
+    input_specs: Mapping[str, GivenSpec] | None
+    constants: Mapping[str, Any] | None
 
 
 _DEFAULTS = Options(
@@ -62,6 +68,8 @@ _DEFAULTS = Options(
     anchors=None,
     decode=None,
     suppression=None,
+    input_specs=None,
+    constants=None,
 )
 
 
@@ -96,6 +104,8 @@ class Request:
     anchors: str | None = None
     decode: str | None = None
     suppression: str | None = None
+    input_specs: Mapping[str, GivenSpec] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -110,6 +120,8 @@ class Request:
         anchors: str | None = None,
         decode: str | None = None,
         suppression: str | None = None,
+        input_specs: Mapping[str, GivenSpec] | None = None,
+        constants: Mapping[str, Any] | None = None,
     ) -> Request:
         """Return a request from a verb's arguments.
 
@@ -127,6 +139,8 @@ class Request:
             anchors,
             decode,
             suppression,
+            dict(input_specs or {}),
+            dict(constants or {}),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -144,6 +158,8 @@ class Request:
             "anchors": self.anchors,
             "decode": self.decode,
             "suppression": self.suppression,
+            "input_specs": {name: spec_text(name, given) for name, given in self.input_specs.items()},
+            "constants": {name: plain_value(value) for name, value in self.constants.items()},
         }
 
     @classmethod
@@ -235,6 +251,8 @@ class Work:
                     anchors=self.request.anchors,
                     decode=self.request.decode,
                     suppression=self.request.suppression,
+                    input_specs=self.request.input_specs,
+                    constants=self.request.constants,
                 )
         except SurgeonError as exc:
             raise naming_foreign(exc, graph) from None

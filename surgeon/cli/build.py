@@ -186,6 +186,8 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.engine.builds import TIMEOUT
     from surgeon.engine.layer_report import by_precision
 
+    if args.model is None and (args.input_specs or args.constants):
+        args.wrong_usage("--input and --constant go with RECIPE and MODEL; a FILE has its inputs")
     if args.layers is not None:
         check_generated(args.layers)
     built = surgeon.build_engine(

@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
         return _check_each(args)
     if args.recipe is None:
         args.wrong_usage("the following arguments are required: RECIPE")
+    if args.model is None and (args.input_specs or args.constants):
+        args.wrong_usage("--input and --constant go with MODEL")
     found = surgeon.check(
         args.recipe,
         args.model,
@@ -78,6 +80,8 @@ def _check_each(args: argparse.Namespace) -> int:
         "--anchors": args.anchors,
         "--decode": args.decode,
         "--suppression": args.suppression,
+        "--input": args.input_specs or None,
+        "--constant": args.constants or None,
     }
     wrong = [name for name, value in given.items() if value is not None]
     if wrong:

@@ -18,6 +18,9 @@ def recipe_words(args: argparse.Namespace, model: object = None) -> list[str]:
     words = [recipe, str(model) if model is not None else given_model(args)]
     for name, value in args.parameters:
         words += ["--set", f"{name}={value}"]
+    for flag, given in (("--input", args.input_specs), ("--constant", args.constants)):
+        for name, value in given:
+            words += [flag, f"{name}={value}"]
     for flag, folders in (("--recipe-path", args.recipe_paths), ("--plugin-path", args.plugin_paths)):
         for folder in folders:
             words += [flag, str(folder)]

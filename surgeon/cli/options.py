@@ -31,7 +31,31 @@ def add_recipe(
         dest="parameters",
         help="set a parameter of the recipe; may be repeated",
     )
+    add_inputs(parser)
     add_paths(parser)
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add --input and --constant."""
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="NAME=SHAPE[:dtype]",
+        type=_assignment,
+        dest="input_specs",
+        help="give an input its shape, such as x=1x224x224x3 or ids=1x?:int32; another tensor that is named "
+        "becomes an input; may be repeated",
+    )
+    parser.add_argument(
+        "--constant",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        type=_assignment,
+        dest="constants",
+        help="put a value in the place of an input, such as keep_prob=1.0; may be repeated",
+    )
 
 
 def add_paths(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +135,8 @@ def recipe_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "parameters": dict(args.parameters) if isinstance(args.recipe, str | None) else None,
         "recipe_paths": args.recipe_paths,
         "plugin_paths": args.plugin_paths,
+        "input_specs": dict(args.input_specs),
+        "constants": dict(args.constants),
     }
 
 

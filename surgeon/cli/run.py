@@ -100,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.runners.image_result import report
 
     model, pictures = _model_and_pictures(args)
+    if model is None and (args.input_specs or args.constants):
+        args.wrong_usage("--input and --constant go with RECIPE and MODEL; an engine or file has its inputs")
     unread: list[SurgeonError] = []
     results = surgeon.detect(
         args.recipe,

@@ -128,11 +128,17 @@ def run(args: argparse.Namespace) -> int:
     if args.original is not None and args.input_arrays is not None:
         args.wrong_usage("--inputs goes with RECIPE and MODEL; stored originals have theirs")
     if args.original is not None and (
-        args.parameters or args.target or args.anchors or args.decode or args.suppression
+        args.parameters
+        or args.input_specs
+        or args.constants
+        or args.target
+        or args.anchors
+        or args.decode
+        or args.suppression
     ):
         args.wrong_usage(
-            "--set, --target, --anchors, --decode and --suppression are for RECIPE and MODEL; stored "
-            "originals have theirs"
+            "--set, --input, --constant, --target, --anchors, --decode and --suppression are for RECIPE and "
+            "MODEL; stored originals have theirs"
         )
     if args.plugin_libraries and args.engine is None and args.file is None:
         args.wrong_usage("--plugin-library goes with --engine")

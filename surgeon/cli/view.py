@@ -106,8 +106,9 @@ def _wrong_usage(args: argparse.Namespace) -> str:
     if args.recipe is None and (args.verify or args.verification is not None):
         return "--verify and --verification need a RECIPE"
     choices = (args.target, args.anchors, args.decode, args.suppression)
-    if args.recipe is None and (args.parameters or any(choice is not None for choice in choices)):
-        return "--target, --set, --anchors, --decode and --suppression go with a RECIPE"
+    given = args.parameters or args.input_specs or args.constants
+    if args.recipe is None and (given or any(choice is not None for choice in choices)):
+        return "--target, --set, --input, --constant, --anchors, --decode and --suppression go with a RECIPE"
     if args.verify and args.verification is not None:
         return "--verify and --verification exclude each other"
     if args.images is not None and not args.verify:

@@ -58,7 +58,11 @@ _KINDS = (
             r"\w*Queue(V2)?|QueueDequeue\w*|Reader(Read|ReadUpTo)(V2)?|IteratorGetNext|OneShotIterator"
         ),
         "reads its input from a queue or a dataset, as in training and evaluation",
-        (_EXPORT, "or map the namespace that reads it to the input node"),
+        (
+            _EXPORT,
+            "or map the namespace that reads it to the input node, or make what it reads the input: "
+            "'--input NODE=SHAPE', or the step 'cut-at'",
+        ),
     ),
     _Foreign(
         re.compile(r"TPU\w+"),

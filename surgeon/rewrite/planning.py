@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from surgeon.catalog import Catalog, PluginSpec, load_catalog
 from surgeon.deprecation import RenamedAttribute
@@ -16,6 +17,7 @@ from surgeon.graph import Add, Edit, Graph, Node, Ref, Rewire, SetOutputs, apply
 from surgeon.infer import Inference
 from surgeon.language import Image, Recipe
 from surgeon.rewrite.decoding import DECIDING_STEPS, Decoding, cannot_decode, disturbance
+from surgeon.rewrite.given_inputs import GivenSpec, given_inputs
 from surgeon.rewrite.prepare import PreparedRecipe, prepare_recipe
 from surgeon.steps.placing import resolve
 from surgeon.steps.step import Step, StepContext
@@ -83,14 +85,47 @@ def plan(
     anchors: str | None = None,
     decode: str | None = None,
     suppression: str | None = None,
+    input_specs: Mapping[str, GivenSpec] | None = None,
+    constants: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Return the edits that ``recipe`` makes to ``graph`` for ``target``; nothing is changed.
 
     Each step sees the graph as the steps before it left it. Where a node put in replaces a tensor, dtype and
-    shape are compared. ``anchors``, ``decode`` and ``suppression`` override the recipe's. Raise SurgeonError
-    with the recipe's line where a derivation (D), a step (S) or a field (C) fails.
+    shape are compared. ``anchors``, ``decode`` and ``suppression`` override the recipe's. ``input_specs`` are
+    shapes and types of inputs by name, ``constants`` values in their place; see
+    :func:`surgeon.rewrite.given_inputs.given_inputs`. Raise SurgeonError with the recipe's line where a
+    derivation (D), a step (S) or a field (C) fails.
     """
     catalog = catalog or load_catalog()
+    given = given_inputs(recipe, graph, input_specs or {}, constants or {})
+    first: list[PlannedStep] = []
+    notes = list(given.diagnostics)
+    now = graph
+    for step in given.steps:
+        context = StepContext(now, catalog=catalog, diagnostics=notes)
+        edits = tuple(step.plan(context))
+        now = apply_edits(now, edits)
+        first.append(PlannedStep(step.step, step.label, edits, None, "", len(now)))
+    made = _prepared_and_planned(given.recipe, now, target, catalog, anchors, decode, suppression)
+    if not first:
+        return made
+    return replace(
+        made,
+        steps=(*first, *made.steps),
+        diagnostics=(*notes, *made.diagnostics),
+        source=graph,
+    )
+
+
+def _prepared_and_planned(
+    recipe: Recipe,
+    graph: Graph,
+    target: Target | None,
+    catalog: Catalog,
+    anchors: str | None,
+    decode: str | None,
+    suppression: str | None,
+) -> Plan:
     prepared = prepare_recipe(recipe, graph, catalog, target, anchors, decode, suppression)
     rendering = prepared.rendering
     decides = any(step.step in DECIDING_STEPS for step in recipe.steps)

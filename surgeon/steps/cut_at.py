@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -10,12 +11,15 @@ from surgeon.display import plural
 from surgeon.graph import Add, Drop, Edit, Node, Ref, Rewire
 from surgeon.steps.placing import tensors_in_graph
 from surgeon.steps.removal import unneeded
+from surgeon.steps.set_shape import Dimension, InputSpec, fitted_spec
 from surgeon.steps.step import Step, StepContext
 
 
 class CutAt(Step):
     """Make tensors inputs of the graph: placeholders of their type and shape, and away with what only they
     needed.
+
+    Iterators, queues, decoders and parsers declare both.
 
     Before::
 
@@ -47,6 +51,19 @@ class CutAt(Step):
         description="Names of the placeholders, one a tensor; default the names of the tensors' nodes.",
     )
 
+    shapes: Mapping[str, tuple[Dimension | None, ...] | InputSpec] = Field(
+        default_factory=dict,
+        description="Shapes of these tensors (null where unknown), or {shape: ..., dtype: ...}; they fill in "
+        "what the graph does not tell.",
+    )
+
+    @model_validator(mode="after")
+    def _shapes_of_tensors(self) -> CutAt:
+        for name in self.shapes:
+            if name not in self.tensors:
+                raise ValueError(f"'shapes' has '{name}'; expected one of 'tensors'")
+        return self
+
     @model_validator(mode="after")
     def _one_name_each(self) -> CutAt:
         if self.as_ is not None and len(self.as_) != len(self.tensors):
@@ -75,6 +92,9 @@ class CutAt(Step):
         edits: list[Edit] = []
         for i, (ref, name) in enumerate(names.items()):
             spec = context.inference.spec(ref)
+            text = self.tensors[i]
+            if text in self.shapes:
+                spec = fitted_spec(context, ref, spec, self.shapes[text], "shapes", text)
             if spec.dtype is None:
                 raise context.fail(
                     "S215",
@@ -82,8 +102,8 @@ class CutAt(Step):
                     "tensors",
                     i,
                     help=[
-                        "cut at another tensor, or map the nodes before it to a Placeholder with 'dtype' and "
-                        "'shape' ('nodes' and 'namespaces' of the recipe)"
+                        f"give it by 'shapes: {{{text}: {{shape: [...], dtype: ...}}}}', or cut at "
+                        "another tensor"
                     ],
                 )
             if name in graph and name not in dropped:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from surgeon.diagnostics import nearest_note
-from surgeon.graph import DType, Edit, SetAttr, Shape
+from surgeon.graph import DType, Edit, Ref, SetAttr, Shape, TensorSpec
 from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.steps.step import Step, StepContext
 
@@ -22,6 +22,33 @@ class InputSpec(BaseModel):
 
     shape: tuple[Dimension | None, ...] | None = Field(None, description="Dimensions, null where unknown.")
     dtype: DType | None = Field(None, description="Element type, such as float32.")
+
+
+def fitted_spec(
+    context: StepContext,
+    ref: Ref,
+    known: TensorSpec,
+    given: tuple[int | None, ...] | InputSpec,
+    *path: str | int,
+) -> TensorSpec:
+    """Return type and shape of a tensor, with what is given where the graph does not tell.
+
+    Raise SurgeonError S226 where the graph tells otherwise.
+    """
+    spec = given if isinstance(given, InputSpec) else InputSpec(shape=given, dtype=None)
+    wanted = TensorSpec(spec.dtype, Shape(spec.shape))
+    if not known.compatible(wanted):
+        raise context.fail(
+            "S226",
+            f"'{ref}' is {known}; it cannot become {wanted}",
+            *path,
+            help=["give the type and the sizes that it has, and any size where the graph shows '?'"],
+        )
+    dims = known.shape.dims if spec.shape is None else spec.shape
+    if known.shape.dims is not None and dims is not None:
+        pairs = zip(known.shape.dims, dims, strict=True)
+        dims = tuple(own if size is None else size for own, size in pairs)
+    return TensorSpec(known.dtype or spec.dtype, Shape(dims))
 
 
 class SetShape(Step):

@@ -276,12 +276,10 @@ CASES = {
     ),
     "an input of unknown type": Case(
         "S215",
-        "map the nodes before it to a Placeholder with 'dtype' and 'shape'",
+        "give it by 'shapes: {m: {shape: [...], dtype: ...}}'",
         recipe(steps="{step: cut-at, tensors: [m]}, prune"),
         recipe(
-            nodes="Input: {op: Placeholder, dtype: float32, shape: [1, 4, 4, 3]}",
-            namespaces="m: Input, x: Input",
-            steps="collapse, prune",
+            steps="{step: cut-at, tensors: [m], shapes: {m: {shape: [1, 4, 4, 3], dtype: float32}}}, prune"
         ),
         graph=fed("m = Mystery(x)", "y = Relu(m) {T: float32}"),
     ),

@@ -14,6 +14,7 @@ from surgeon.catalog import Catalog
 from surgeon.diagnostics import error
 from surgeon.formats.graphdef import to_bytes
 from surgeon.formats.onnx.ordinary import Request
+from surgeon.formats.shape_advice import shape_advice
 from surgeon.graph import DType, Graph, Node, Ref, Shape, Tensor, TensorSpec, TensorValue
 from surgeon.graph.frames import conditional
 from surgeon.graph.op_sets import LOOP_ENDS, LOOP_ENTRIES, PLACEHOLDERS, SIZES, is_data_default
@@ -130,7 +131,7 @@ def _check_inputs(at: ExportGraph) -> None:
                 f"the input '{node.name}' has the shape {shape}; expected every size but the batch to be "
                 "known",
                 node.name,
-                help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"],
+                help=[shape_advice(node.name, shape)],
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from surgeon.diagnostics import error
+from surgeon.formats.shape_advice import shape_advice
 from surgeon.graph import Graph, Node, Shape
 
 _SPATIAL = frozenset(
@@ -63,7 +64,7 @@ def input_shape(
             "X106",
             f"the input '{node.name}' has the shape {told}; UFF needs every size but the batch",
             node.name,
-            help=["give the node's 'shape:' in the recipe, such as [1, 300, 300, 3]"],
+            help=[shape_advice(node.name, told)],
         )
     sizes = tuple(1 if d is None else d for d in dims)
     if len(sizes) != 4 or _layout(graph, node, exported, left_out) != "NHWC":

@@ -1,0 +1,348 @@
+"""What a caller says of a graph's inputs beside the recipe: their shapes, and constants in their place.
+
+Scalars that neither he nor the recipe mentions are fixed to what they are at inference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, nearest_note
+from surgeon.graph import DType, Graph, Ref, Shape, TensorSpec, apply_edits
+from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
+from surgeon.infer import infer
+from surgeon.infer.open_inputs import InputRole, OpenInput, open_inputs
+from surgeon.language import Recipe
+from surgeon.language.document import parse_document, to_plain
+from surgeon.steps.cut_at import CutAt
+from surgeon.steps.fix_inputs import FixInputs
+from surgeon.steps.for_inference import ForInference
+from surgeon.steps.set_shape import InputSpec, SetShape
+from surgeon.steps.step import Step, StepContext
+
+GivenSpec: TypeAlias = "TensorSpec | str | Sequence[int | None]"
+"""Shape and type of an input: ``1x224x224x3:float32``, sizes (None where unknown), or a spec."""
+
+_SIZE = re.compile(r"[0-9]{1,18}|\?")
+_SPEC_HELP = "write the sizes as 1x224x224x3, '?' where one is unknown, '[]' for a scalar; then ':float32'"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A recipe, and the steps in front of its own that follow from what is given for inputs."""
+
+    recipe: Recipe
+    steps: tuple[Step, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def input_spec_of(name: str, given: GivenSpec) -> InputSpec:
+    """Return the shape and type that are given for an input; raise SurgeonError S226 if they are none."""
+    if isinstance(given, TensorSpec):
+        return InputSpec(shape=given.shape.dims, dtype=given.dtype)
+    if not isinstance(given, str):
+        sizes = tuple(given)
+        if all(size is None or (type(size) is int and 0 <= size < 1 << 63) for size in sizes):
+            return InputSpec(shape=sizes, dtype=None)
+        raise _wrong_spec(name, f"{sizes!r:.80} are no sizes")
+    text, colon, type_name = given.partition(":")
+    dtype = None
+    if colon:
+        if type_name not in DType._value2member_map_:
+            near = nearest_note(type_name, [each.value for each in DType])
+            raise _wrong_spec(name, f"'{type_name}' is no element type", near)
+        dtype = DType(type_name)
+    inner = text.strip().removeprefix("[").removesuffix("]").strip()
+    if not inner:
+        if not text.strip() and dtype is None:
+            raise _wrong_spec(name, "it is empty")
+        return InputSpec(shape=() if text.strip() else None, dtype=dtype)
+    sizes_read = [size.strip() for size in re.split("[x,]", inner)]
+    if not all(_SIZE.fullmatch(size) for size in sizes_read):
+        raise _wrong_spec(name, f"'{text}' is no shape")
+    return InputSpec(shape=tuple(None if size == "?" else int(size) for size in sizes_read), dtype=dtype)
+
+
+def spec_text(name: str, given: GivenSpec) -> str:
+    """Return a shape and type as text, which :func:`input_spec_of` reads; raise as that does."""
+    spec = input_spec_of(name, given)
+    sizes = "" if spec.shape is None else Shape(spec.shape)
+    return f"{sizes}{'' if spec.dtype is None else ':' + spec.dtype.value}"
+
+
+def plain_value(value: Any) -> Any:
+    """Return a constant's value without numpy."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _wrong_spec(name: str, problem: str, notes: Sequence[str] = ()) -> SurgeonError:
+    message = f"the shape given for the input '{name}' cannot be read: {problem}; expected sizes and a type"
+    return error("S226", message, f"--input {name}", notes, [_SPEC_HELP])
+
+
+def given_inputs(
+    recipe: Recipe,
+    graph: Graph,
+    input_specs: Mapping[str, GivenSpec],
+    constants: Mapping[str, Any],
+) -> Given:
+    """Return the recipe with what is given for inputs, and the steps that are taken first.
+
+    An input of the graph gets its shape by ``set-shape``, any other tensor of the graph becomes an input by
+    ``cut-at``, a placeholder of the recipe gets another ``shape``. A constant takes an input's place by
+    ``fix-inputs``. What the recipe's own steps say of the same input is replaced. Raise SurgeonError S225 for
+    a name that is no input, S226 for what does not fit.
+    """
+    given = _Given(recipe, graph)
+    specs = {name.removesuffix(":0"): input_spec_of(name, spec) for name, spec in input_specs.items()}
+    values = {name.removesuffix(":0"): _value(name, value) for name, value in constants.items()}
+    for name in specs:
+        if name in values:
+            raise error(
+                "S225",
+                f"'{name}' is given both a shape and a constant; expected one of the two",
+                f"--constant {name}",
+                help=["leave out --input for an input that a constant takes the place of"],
+            )
+    for name, spec in specs.items():
+        given.shape(name, spec)
+    for name, value in values.items():
+        given.fix(name, value)
+    given.fix_to_inference({*specs, *values})
+    return Given(given.recipe, given.steps, tuple(given.diagnostics))
+
+
+def _value(name: str, value: Any) -> Any:
+    """Return a constant's value; a text is read as YAML."""
+    if not isinstance(value, str):
+        return plain_value(value)
+    return to_plain(parse_document(value or '""', f"--constant {name}"))
+
+
+@dataclass
+class _Given:
+    """What was given so far."""
+
+    recipe: Recipe
+    graph: Graph
+    shapes: dict[str, InputSpec] = field(default_factory=dict)
+    cuts: dict[str, InputSpec] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps in front of the recipe's own."""
+        steps: list[Step] = []
+        if self.cuts:
+            steps.append(self._cut)
+        if self.shapes:
+            steps.append(SetShape.model_validate({"step": "set-shape", "nodes": self.shapes}))
+        if self.values:
+            steps.append(FixInputs.model_validate({"step": "fix-inputs", "values": self.values}))
+        return tuple(steps)
+
+    @property
+    def _cut(self) -> CutAt:
+        known = {name: spec for name, spec in self.cuts.items() if (spec.shape, spec.dtype) != (None, None)}
+        names = tuple(self._name_of_cut(Ref.parse(name)) for name in self.cuts)
+        options = {"tensors": tuple(self.cuts), "as": names, "shapes": known}
+        return CutAt.model_validate({"step": "cut-at", **options})
+
+    def _name_of_cut(self, ref: Ref) -> str:
+        """Return what an input is called: as the node, with the tensor's number where another one is read."""
+        readers = [self.graph[name] for name in self.graph.readers[ref.node]]
+        read = {each.slot for reader in readers for each in reader.inputs if each.node == ref.node}
+        if ref.slot or read - {0} or any(ref.node in reader.control for reader in readers):
+            return self.graph.free_name(f"{ref.node}_{ref.slot}")
+        return ref.node
+
+    def shape(self, name: str, spec: InputSpec) -> None:
+        """Take a shape for an input of the recipe or of the graph."""
+        definition = self.recipe.nodes.get(name)
+        if definition is not None and definition.op == "Placeholder":
+            shape = definition.shape if spec.shape is None else spec.shape
+            dtype = definition.dtype if spec.dtype is None else spec.dtype.value
+            shaped = definition.model_copy(update={"shape": shape, "dtype": dtype})
+            self._update({"nodes": {**self.recipe.nodes, name: shaped}})
+            return
+        for index, step in enumerate(self.recipe.steps):
+            if isinstance(step, SetShape) and name in step.nodes:
+                self._check_fits(name, spec)
+                self._replace_step(index, step.model_copy(update={"nodes": {**step.nodes, name: spec}}))
+                return
+            if isinstance(step, CutAt) and step.as_ is not None and name in step.as_:
+                tensor = step.tensors[step.as_.index(name)]
+                shapes = {**step.shapes, tensor: spec}
+                self._replace_step(index, step.model_copy(update={"shapes": shapes}))
+                return
+        self._check_known(name, f"--input {name}", "an input")
+        self._check_fits(name, spec)
+        if self.graph[Ref.parse(name).node].op in PLACEHOLDERS:
+            self.shapes[name] = spec
+        else:
+            self.cuts[name] = spec
+
+    def fix(self, name: str, value: Any) -> None:
+        """Take a constant for an input of the graph."""
+        taken = self._replaced_by(name)
+        definition = self.recipe.nodes.get(name)
+        if definition is not None and definition.op in CONSTANTS:
+            fixed = definition.model_copy(update={"value": value})
+            self._update({"nodes": {**self.recipe.nodes, name: fixed}})
+            return
+        for index, step in enumerate(self.recipe.steps):
+            if isinstance(step, FixInputs) and name in step.values:
+                self._replace_step(index, step.model_copy(update={"values": {**step.values, name: value}}))
+                return
+            if isinstance(step, ForInference) and name in step.constants:
+                constants = {**step.constants, name: value}
+                self._replace_step(index, step.model_copy(update={"constants": constants}))
+                return
+        if taken:
+            raise error(
+                "S225",
+                f"the recipe puts '{taken}' in the place of '{name}'; expected an input that it leaves open",
+                f"--constant {name}",
+                help=[f"give the constant for '{taken}' if it is one, or change the recipe"],
+            )
+        self._check_known(name, f"--constant {name}", "an input")
+        if self.graph[Ref.parse(name).node].op not in PLACEHOLDERS:
+            op = self.graph[Ref.parse(name).node].op
+            raise error(
+                "S225",
+                f"'{name}' is no placeholder, but {op}; expected an input that a constant can replace",
+                f"--constant {name}",
+                self._inputs_note(),
+                ["put a Const into the recipe by 'nodes' and 'namespaces' for what is no input"],
+            )
+        self.values[name] = value
+
+    def fix_to_inference(self, mentioned: set[str]) -> None:
+        """Fix the scalars that neither the caller nor the recipe mentions, with a note for each.
+
+        The step ``for-inference`` fixes those of training itself.
+        """
+        left = any(isinstance(step, ForInference) and step.when is None for step in self.recipe.steps)
+        scalars = any(
+            node.op in PLACEHOLDERS and _may_be_scalar(node.attrs.get("shape")) for node in self.graph
+        )
+        if not scalars:
+            return
+        opened = open_inputs(self._with_outputs())
+        for each in opened:
+            name = each.ref.node
+            if not each.must_be_fixed or name in mentioned or self._is_mentioned(name):
+                continue
+            if left and each.role is not InputRole.BATCH_SIZE:
+                continue
+            value = self._batch(opened) if each.role is InputRole.BATCH_SIZE else each.inference
+            self.values[name] = value
+            default = "" if each.default is None else f" in place of its default {each.default}"
+            self.diagnostics.append(
+                Diagnostic(
+                    "S227",
+                    f"the input '{name}' ({each.role.value}) is fixed to {value}{default}, as at inference: "
+                    f"{each.reason}",
+                    self.graph.source or None,
+                    help=(
+                        f"give another value by '--constant {name}=VALUE'; '--input {name}=[]' keeps it open",
+                    ),
+                    severity=Severity.NOTE,
+                )
+            )
+
+    def _with_outputs(self) -> Graph:
+        """Return the graph behind the cuts, with the recipe's outputs, where it has all of them."""
+        graph = apply_edits(self.graph, self._cut.plan(StepContext(self.graph))) if self.cuts else self.graph
+        refs = [Ref.parse(text) for text in self.recipe.outputs if _is_tensor(text)]
+        if len(refs) < len(self.recipe.outputs) or any(ref.node not in graph for ref in refs):
+            return graph
+        return graph.replace(outputs=refs)
+
+    def _batch(self, opened: Sequence[OpenInput]) -> int:
+        """Return the batch that all data inputs have, one where it is open."""
+        sizes = set()
+        for each in opened:
+            spec = self.shapes.get(each.ref.node) or self.cuts.get(str(each.ref))
+            dims = spec.shape if spec is not None and spec.shape is not None else each.spec.shape.dims
+            if each.role is InputRole.DATA and dims and dims[0] is not None:
+                sizes.add(dims[0])
+        return sizes.pop() if len(sizes) == 1 else 1
+
+    def _is_mentioned(self, name: str) -> bool:
+        """Return whether the recipe says anything of an input: by its name, or by placeholders at large."""
+        if self._replaced_by(name):
+            return True
+        written = " ".join([*map(repr, self.recipe.steps), *map(repr, self.recipe.nodes.values())])
+        names = (name, *PLACEHOLDERS)
+        return any(re.search(rf"(?<![\w/]){re.escape(each)}(?![\w/])", written) for each in names)
+
+    def _replaced_by(self, name: str) -> str:
+        """Return the node that the recipe's map puts in the place of an input, empty where there is none."""
+        for key, rule in self.recipe.namespaces.items():
+            if name == key or name.startswith(key + "/"):
+                return rule.node
+        return ""
+
+    def _check_known(self, name: str, place: str, what: str) -> None:
+        known = name in self.graph
+        if not known and _is_tensor(name):
+            known = Ref.parse(name).node in self.graph
+        if known:
+            return
+        candidates = [*self._names(), *self.graph.nodes]
+        notes = (*self._inputs_note(), *nearest_note(name, candidates))
+        raise error(
+            "S225",
+            f"'{name}' is no tensor of the graph, and no input of the recipe; expected {what}",
+            place,
+            notes,
+            ["correct the name; 'surgeon inspect' lists the inputs"],
+        )
+
+    def _inputs_note(self) -> tuple[str, ...]:
+        shown = ", ".join(f"'{each}'" for each in self._names()[:8]) or "none"
+        return (f"inputs: {shown}",)
+
+    def _names(self) -> list[str]:
+        own = [name for name, node in self.recipe.nodes.items() if node.op == "Placeholder"]
+        cut = [name for step in self.recipe.steps if isinstance(step, CutAt) for name in step.as_ or ()]
+        return list(dict.fromkeys([*map(str, (each.ref for each in open_inputs(self.graph))), *own, *cut]))
+
+    def _check_fits(self, name: str, spec: InputSpec) -> None:
+        """Raise SurgeonError S226 where the graph says otherwise of a tensor."""
+        ref = Ref.parse(name)
+        own, wanted = infer(self.graph).spec(ref), TensorSpec(spec.dtype, Shape(spec.shape))
+        if own.compatible(wanted):
+            return
+        raise error(
+            "S226",
+            f"the input '{name}' is {own} in the graph; {wanted} does not fit",
+            f"--input {name}",
+            help=[
+                "give the type and the sizes that it has, and any size where the graph shows '?'; the step "
+                "'set-shape' changes a size that the graph fixes"
+            ],
+        )
+
+    def _replace_step(self, index: int, step: Step) -> None:
+        steps = list(self.recipe.steps)
+        steps[index] = step
+        self._update({"steps": tuple(steps)})
+
+    def _update(self, changes: Mapping[str, Any]) -> None:
+        self.recipe = self.recipe.model_copy(update=dict(changes))
+
+
+def _may_be_scalar(shape: object) -> bool:
+    return not isinstance(shape, Shape) or shape.rank in (0, None)
+
+
+def _is_tensor(text: str) -> bool:
+    """Return whether a text names a tensor by its node and a number."""
+    name, colon, slot = text.rpartition(":")
+    return bool(text) and (not colon or (bool(name) and slot.isascii() and slot.isdigit() and len(slot) < 10))

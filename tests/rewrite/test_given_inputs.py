@@ -1,0 +1,254 @@
+"""Shapes and constants that a caller gives for inputs, and scalars that are fixed to inference by themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+import surgeon
+from surgeon.graph import DType, Ref, Shape, TensorSpec, parse_graph
+from surgeon.language import parse_recipe
+from surgeon.request import Request
+from surgeon.rewrite import Plan
+from surgeon.rewrite.given_inputs import input_spec_of
+
+NETWORK = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,?,?,3]}
+keep_prob = Placeholder() {dtype: float32, shape: shape[...]}
+sizes = Shape(x) {T: float32, out_type: int32}
+random = RandomUniform(sizes) {T: int32, dtype: float32, seed: 1, seed2: 2}
+sum = Add(random, keep_prob) {T: float32}
+mask = Floor(sum) {T: float32}
+scaled = RealDiv(x, keep_prob) {T: float32}
+out = Mul(scaled, mask) {T: float32}
+"""
+PIPELINE = """\
+graph v1
+iterator = IteratorV2() {output_types: [float32, int64], output_shapes: [shape[?,4,4,3], shape[?]], shared_name: "", container: ""}
+next = IteratorGetNext(iterator) {output_types: [float32, int64], output_shapes: [shape[?,4,4,3], shape[?]]}
+out = Relu(next) {T: float32}
+label = Cast(next:1) {SrcT: int64, DstT: float32}
+"""
+PLAIN = "recipe: 1\nname: small\noutputs: [out]\nsteps: [prune]\n"
+
+
+def planned(text: str = NETWORK, recipe: str = PLAIN, **options: Any) -> Plan:
+    return surgeon.plan(parse_recipe(recipe), parse_graph(text), **options)
+
+
+def shape_of(plan: Plan, name: str) -> Any:
+    assert plan.result is not None
+    return plan.result[name].attrs["shape"]
+
+
+def refused(text: str = NETWORK, recipe: str = PLAIN, **options: Any) -> tuple[str, str]:
+    with pytest.raises(surgeon.SurgeonError) as caught:
+        planned(text, recipe, **options)
+    first = next(each for each in caught.value.diagnostics if each.code != "G118")
+    return first.code, first.render()
+
+
+@pytest.mark.parametrize(
+    ("given", "spec"),
+    [
+        ("1x224x224x3", ((1, 224, 224, 3), None)),
+        ("[1, 224, 224, 3]:float32", ((1, 224, 224, 3), DType.FLOAT32)),
+        ("1,?:int32", ((1, None), DType.INT32)),
+        ("[]", ((), None)),
+        ("[]:bool", ((), DType.BOOL)),
+        (":int64", (None, DType.INT64)),
+        ((1, None, 3), ((1, None, 3), None)),
+        ([], ((), None)),
+        (TensorSpec.of("float32", 2, 2), ((2, 2), DType.FLOAT32)),
+    ],
+)
+def test_shapes_are_read(given: Any, spec: tuple[Any, Any]) -> None:
+    found = input_spec_of("x", given)
+    assert (found.shape, found.dtype) == spec
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "a", "1x", "-1", "1x2:floot32", "1x2:", "1.5", (1, -2), (True,), ("1",), "1x99999999999999999999"],
+)
+def test_what_is_no_shape_is_refused(given: Any) -> None:
+    with pytest.raises(surgeon.SurgeonError) as caught:
+        input_spec_of("x", given)
+    assert [each.code for each in caught.value.diagnostics] == ["S226"]
+
+
+def test_inputs_get_a_shape_and_constants_take_their_place() -> None:
+    made = planned(input_specs={"x": "1x8x8x3"}, constants={"keep_prob": "0.5"})
+    assert made.result is not None
+    assert shape_of(made, "x") == Shape((1, 8, 8, 3))
+    assert made.result["keep_prob"].attrs["value"].array() == np.float32(0.5)
+    assert [step.step for step in made.steps] == ["set-shape", "fix-inputs", "prune"]
+    assert not made.diagnostics
+    replayed = surgeon.apply(made, parse_graph(NETWORK))
+    assert replayed == made.result
+
+
+def test_a_scalar_of_training_is_fixed_to_inference_with_a_note() -> None:
+    made = planned()
+    assert made.result is not None
+    assert made.result["keep_prob"].op == "Const"
+    assert made.result["keep_prob"].attrs["value"].array() == 1
+    (note,) = made.diagnostics
+    assert (note.code, note.severity) == ("S227", "note")
+    assert "'keep_prob' (keep probability) is fixed to 1.0" in note.message and "'mask'" not in note.message
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [
+        (PLAIN, {"input_specs": {"keep_prob": "[]"}}),
+        (PLAIN.replace("[prune]", "[{step: set-shape, nodes: {keep_prob: []}}, prune]"), {}),
+        (
+            PLAIN + "nodes: {k: {op: Placeholder, like: keep_prob, shape: []}}\nnamespaces: {keep_prob: k}\n",
+            {},
+        ),
+    ],
+)
+def test_a_scalar_that_is_mentioned_stays(recipe: str, options: Mapping[str, Any]) -> None:
+    if "namespaces" in recipe:
+        recipe = recipe.replace("[prune]", "[collapse, prune]")
+    made = planned(recipe=recipe, **options)
+    assert made.result is not None and not made.diagnostics
+    assert [each.name for each in made.result if each.op == "Placeholder"][1] in ("keep_prob", "k")
+
+
+def test_a_recipe_fixes_it_without_a_note() -> None:
+    recipe = PLAIN.replace("[prune]", "[{step: fix-inputs, values: {keep_prob: 0.7}}, prune]")
+    made = planned(recipe=recipe)
+    assert made.result is not None and not made.diagnostics
+    assert made.result["keep_prob"].attrs["value"].array() == np.float32(0.7)
+    other = planned(recipe=recipe, constants={"keep_prob": 0.9})
+    assert other.result is not None and [step.step for step in other.steps] == ["fix-inputs", "prune"]
+    assert other.result["keep_prob"].attrs["value"].array() == np.float32(0.9)
+
+
+def test_for_inference_fixes_scalars_itself() -> None:
+    recipe = PLAIN.replace("[prune]", "[for-inference, prune]")
+    made = planned(recipe=recipe, input_specs={"x": "1x8x8x3"})
+    assert made.result is not None and [each.name for each in made.result] == ["x", "out"]
+    assert not any(note.code == "S227" for note in made.diagnostics)
+    half = recipe.replace("for-inference", "{step: for-inference, constants: {keep_prob: 1.0}}")
+    for text in (recipe, half):
+        kept = planned(recipe=text, constants={"keep_prob": 0.5})
+        assert kept.result is not None and "mask" in kept.result
+
+
+def test_the_end_of_a_pipeline_becomes_an_input() -> None:
+    made = planned(PIPELINE, input_specs={"next": "1x4x4x3"})
+    assert made.result is not None
+    assert [each.name for each in made.result] == ["next_0", "out"]
+    assert shape_of(made, "next_0") == Shape((1, 4, 4, 3))
+    lone = planned(PIPELINE[: PIPELINE.index("label")], input_specs={"next:0": "1x4x4x3"})
+    assert lone.result is not None and [each.name for each in lone.result] == ["next", "out"]
+    step = "{step: cut-at, tensors: [next], as: [image]}"
+    cut = planned(PIPELINE, PLAIN.replace("[prune]", f"[{step}, prune]"), input_specs={"image": "2x4x4x3"})
+    assert shape_of(cut, "image") == Shape((2, 4, 4, 3))
+    plain = planned(PIPELINE, PLAIN.replace("[prune]", f"[{step}, prune]"))
+    assert shape_of(plain, "image") == Shape((None, 4, 4, 3))
+    second = planned(PIPELINE, PLAIN.replace("[out]", "[label]"), input_specs={"next:1": "3"})
+    assert second.result is not None
+    assert second.result["next_1"].attrs["dtype"] is DType.INT64 and shape_of(second, "next_1") == Shape((3,))
+
+
+def test_placeholders_of_the_recipe_get_a_shape() -> None:
+    recipe = PLAIN.replace("[prune]", "[collapse, prune]") + (
+        "nodes: {Input: {op: Placeholder, like: x, shape: [1, 8, 8, 3]}}\nnamespaces: {x: Input}\n"
+    )
+    made = planned(recipe=recipe, input_specs={"Input": (2, 4, 4, 3)})
+    assert shape_of(made, "Input") == Shape((2, 4, 4, 3))
+    constant = PLAIN.replace("[prune]", "[collapse, prune]") + (
+        "nodes: {k: {op: Const, value: 0.5, dtype: float32}}\nnamespaces: {keep_prob: k}\n"
+    )
+    fixed = planned(recipe=constant, constants={"k": 0.25})
+    assert fixed.result is not None and fixed.result["k"].attrs["value"].array() == np.float32(0.25)
+    code, text = refused(recipe=constant, constants={"keep_prob": 0.25})
+    assert code == "S225" and "the recipe puts 'k' in the place of 'keep_prob'" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "part"),
+    [
+        ({"input_specs": {"X": "1x8x8x3"}}, "S225", "nearest: 'x'"),
+        ({"constants": {"keep_prop": 1.0}}, "S225", "nearest: 'keep_prob'"),
+        (
+            {"input_specs": {"x": "1x8x8x4"}},
+            "S226",
+            "is float32[?,?,?,3] in the graph; ?[1,8,8,4] does not fit",
+        ),
+        ({"input_specs": {"x": "1x8x3"}}, "S226", "does not fit"),
+        ({"input_specs": {"x": "1x8x8x3:int32"}}, "S226", "int32[1,8,8,3] does not fit"),
+        ({"constants": {"keep_prob": "often"}}, "S208", "keep_prob"),
+        ({"constants": {"keep_prob": True}}, "S208", "keep_prob"),
+        ({"constants": {"x": [1.0, 2.0]}}, "S226", "the value has the shape [2]"),
+        ({"constants": {"scaled": 1.0}}, "S225", "'scaled' is no placeholder, but RealDiv"),
+        (
+            {"constants": {"keep_prob": 1.0}, "input_specs": {"keep_prob": "[]"}},
+            "S225",
+            "both a shape and a constant",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(options: dict[str, Any], code: str, part: str) -> None:
+    found, text = refused(**options)
+    assert found == code and part in text, text
+
+
+def test_the_batch_is_that_of_the_data() -> None:
+    text = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,4]}
+n = Placeholder() {dtype: int32, shape: shape[]}
+four = Const() {dtype: int32, value: tensor<int32[]: 4>}
+shape = Pack(n, four) {N: 2, T: int32, axis: 0}
+out = Reshape(x, shape) {T: float32, Tshape: int32}
+"""
+    for options, batch in (({}, 1), ({"input_specs": {"x": "3x4"}}, 3)):
+        made = planned(text, **options)
+        assert made.result is not None and made.result["n"].attrs["value"].array() == batch
+        (note,) = made.diagnostics
+        assert f"'n' (batch size) is fixed to {batch}" in note.message
+
+
+def test_a_default_of_training_is_replaced() -> None:
+    text = NETWORK.replace(
+        "keep_prob = Placeholder() {dtype: float32, shape: shape[...]}",
+        "half = Const() {dtype: float32, value: tensor<float32[]: 0.5>}\n"
+        "keep_prob = PlaceholderWithDefault(half) {dtype: float32, shape: shape[]}",
+    )
+    made = planned(text)
+    assert made.result is not None and made.result["keep_prob"].op == "Const"
+    assert "in place of its default 0.5" in made.diagnostics[0].message
+    right = planned(text.replace("0.5", "1.0"))
+    assert right.result is not None and right.result["keep_prob"].op == "PlaceholderWithDefault"
+
+
+def test_cut_at_takes_a_type_that_the_graph_does_not_tell() -> None:
+    text = "graph v1\nq = Mystery()\nout = Relu(q) {T: float32}\n"
+    recipe = PLAIN.replace("[prune]", "[{step: cut-at, tensors: [q], shapes: {q: %s}}, prune]")
+    made = planned(text, recipe % "{shape: [1, 4], dtype: float32}")
+    assert made.result is not None and made.inference is not None
+    assert made.inference.spec(Ref("q")) == TensorSpec.of("float32", 1, 4)
+    code, message = refused(text, recipe % "[1, 4]")
+    assert code == "S215" and "shapes: {q:" in message
+    assert planned(text, input_specs={"q": "1x4:float32"}).result == made.result
+    code, message = refused(PIPELINE, recipe.replace("q", "next") % "[1, 5, 4, 3]")
+    assert code == "S226" and "cannot become" in message
+
+
+def test_a_request_keeps_what_is_given() -> None:
+    specs = {"x": TensorSpec.of("float32", 1, None, 3), "y": [2, None], "z": "[]:bool"}
+    request = Request.of("r", "m.pb", input_specs=specs, constants={"k": np.float32(0.5), "n": [1, 2]})
+    sent = json.loads(json.dumps(request.to_json()))
+    assert sent["input_specs"] == {"x": "[1,?,3]:float32", "y": "[2,?]", "z": "[]:bool"}
+    assert sent["constants"] == {"k": 0.5, "n": [1, 2]}
+    assert Request.from_json(sent).to_json() == request.to_json()
