@@ -6,7 +6,8 @@
 
 Beside NAME.pb, NAME.json may tell outputs, inputs and scalars, as any_model_graphs.py writes it; without
 it they are read off the graph, and the outputs off a recipe NAME.yaml. Four columns are surgeon's: ONNX and
-UFF, each by the least recipe (outputs, inputs and their shapes) and by the recipe that 'surgeon init' writes.
+UFF, each by the least recipe (outputs; the inputs' shapes by --input) and by the recipe that 'surgeon init'
+writes (with --input for shapes that the graph leaves open).
 
 Each graph is converted in a process of its own, with a limit of time for each conversion. What OUTPUT holds
 already is not computed again; --again names what is. OUTPUT/table.md and OUTPUT/table.json are written at
@@ -214,22 +215,33 @@ class Original:
             return False
         return True
 
-    def behind(self, names: Iterable[str]) -> set[str]:
-        """Return the nodes that depend on any of some tensors, and those that compute them."""
-        seen: set[str] = set()
-        waiting = [self.graph.get_tensor_by_name(tensor(name)).op for name in names if self.has(name)]
-        while waiting:
-            op = waiting.pop()
-            if op.name not in seen:
-                seen.add(op.name)
-                waiting += [reader for output in op.outputs for reader in output.consumers()]
-        return seen
+    def related(self, names: Iterable[str]) -> set[str]:
+        """Return the nodes that compute any of some tensors, and those that are computed from them."""
+        ends = [self.graph.get_tensor_by_name(tensor(name)).op for name in names]
+        before = _reached(ends, lambda op: [source.op for source in op.inputs])
+        for op in tuple(ends):
+            while op.type == "Identity":
+                op = op.inputs[0].op
+                ends.append(op)
+        return before | _reached(ends, lambda op: [each for out in op.outputs for each in out.consumers()])
 
     @cached_property
     def operations(self) -> set[str]:
         """The types of the graph's operations, those of its functions included."""
         functions = (node for function in self.graph_def.library.function for node in function.node_def)
         return {node.op for node in (*self.graph_def.node, *functions)}
+
+
+def _reached(ops: Iterable[Any], following: Callable[[Any], Iterable[Any]]) -> set[str]:
+    """Return the names of all operations that are reached."""
+    seen: set[str] = set()
+    waiting = list(ops)
+    while waiting:
+        op = waiting.pop()
+        if op.name not in seen:
+            seen.add(op.name)
+            waiting += following(op)
+    return seen
 
 
 def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -290,36 +302,47 @@ def by_tf2onnx(original: Original, folder: Path) -> float:
 
 
 def least_recipe(original: Original) -> dict[str, Any]:
-    """Return the recipe that says no more than outputs, inputs and shapes."""
-    facts = original.facts
-    cuts, shapes = [], {}
-    for each in facts.inputs:
-        name = plain(each["tensor"])
-        op = original.graph.get_operation_by_name(name.partition(":")[0]).type
-        shapes[name.partition(":")[0]] = list(each["shape"])
-        if not op.startswith("Placeholder"):
-            cuts.append(name)
-    steps: list[Any] = [{"step": "cut-at", "tensors": cuts}] if cuts else []
-    steps += [{"step": "set-shape", "nodes": shapes}] if shapes else []
+    """Return the recipe that says no more than the outputs."""
     name = re.sub(r"\W", "_", original.path.stem)
-    recipe = {"recipe": 1, "name": name, "outputs": list(facts.outputs)}
-    return {**recipe, "steps": {"before": {"remove-asserts": steps}}} if steps else recipe
+    return {"recipe": 1, "name": name, "outputs": list(original.facts.outputs)}
+
+
+def given_inputs(original: Original, *, only_open: bool) -> dict[str, str]:
+    """Return the shapes and types of the inputs as '--input' takes them, or those that the graph leaves open.
+
+    An open batch alone needs no word.
+    """
+    given = {}
+    for each in original.facts.inputs:
+        declared = original.graph.get_tensor_by_name(tensor(each["tensor"])).shape
+        closed = declared.rank is not None and None not in declared.as_list()[1:]
+        if not (only_open and closed):
+            given[plain(each["tensor"])] = f"{'x'.join(map(str, each['shape']))}:{each['dtype']}"
+    return given
 
 
 def by_surgeon(original: Original, folder: Path, *, suffix: str, init: bool) -> float:
     """Convert with surgeon and return the worst difference."""
     import surgeon
+    from surgeon.formats import target_for_output
     from surgeon.runners.onnxruntime import OnnxRuntimeRunner
     from surgeon.runners.references import ReferenceRunner
 
     path, output = folder / "recipe.yaml", folder / f"out{suffix}"
+    numbers = {name: value for name, value in original.facts.constants.items() if type(value) is int}
     if init:
-        target = "uff@tensorrt-8.5" if suffix == ".uff" else None
+        target = target_for_output(output)
         surgeon.init(original.path, path, target=target, force=True)
     else:
         path.write_text(json.dumps(least_recipe(original)), encoding="utf-8")
     recipe = surgeon.load_recipe(path)
-    conversion = surgeon.convert(recipe, original.path, output)
+    conversion = surgeon.convert(
+        recipe,
+        original.path,
+        output,
+        input_specs=given_inputs(original, only_open=init),
+        constants={} if init else numbers,
+    )
     if suffix == ".uff":
         with_references = ReferenceRunner.of_plan(conversion.plan, recipe, surgeon.load_catalog())
         return of_runner(original, with_references, recipe)
@@ -327,15 +350,18 @@ def by_surgeon(original: Original, folder: Path, *, suffix: str, init: bool) -> 
 
 
 def of_runner(original: Original, runner: Runner, recipe: Recipe) -> float:
-    """Return the worst difference of what a runner computes; the recipe may have moved inputs and outputs."""
+    """Return the worst difference of what a runner computes; the recipe may have moved inputs and outputs.
+
+    An output is lacking where it is neither computed on the way to the others nor from them.
+    """
     sources = input_sources(original, list(runner.inputs), recipe)
     outputs = list(runner.outputs)
     if not all(map(original.has, outputs)):
         outputs = list(original.facts.outputs)
     if len(outputs) != len(runner.outputs):
         raise Wrong(f"outputs {', '.join(runner.outputs)}")
-    reached = original.behind(outputs)
-    lacking = [name for name in original.facts.outputs if plain(name).partition(":")[0] not in reached]
+    related = original.related(outputs)
+    lacking = [name for name in original.facts.outputs if plain(name).partition(":")[0] not in related]
     if lacking:
         raise Wrong(f"lacks output {', '.join(lacking)}")
 
@@ -343,12 +369,22 @@ def of_runner(original: Original, runner: Runner, recipe: Recipe) -> float:
         values = original.values(list(sources.values()), number)
         feeds = {}
         for name, value in zip(sources, values, strict=True):
-            spec = runner.inputs[name]
-            assert spec.dtype is not None
-            feeds[name] = value.astype(spec.dtype.numpy())
-        return list(runner.run(feeds).values())
+            dtype = runner.inputs[name].dtype
+            assert dtype is not None
+            feeds[name] = value.astype(dtype.numpy())
+        rows = [list(runner.run(row).values()) for row in batches(feeds, runner)]
+        return rows[0] if len(rows) == 1 else [np.concatenate(parts) for parts in zip(*rows, strict=True)]
 
     return compared(original, run, outputs)
+
+
+def batches(feeds: Arrays, runner: Runner) -> list[dict[str, np.ndarray]]:
+    """Return the feeds one row at a time where every input of a runner holds one, else all at once."""
+    firsts = [(runner.inputs[name].shape.dims or (None,))[0] for name in feeds]
+    counts = {value.shape[0] if value.ndim else 0 for value in feeds.values()}
+    if len(counts) != 1 or any(first != 1 for first in firsts):
+        return [dict(feeds)]
+    return [{name: value[i : i + 1] for name, value in feeds.items()} for i in range(counts.pop())]
 
 
 def input_sources(original: Original, inputs: Sequence[str], recipe: Recipe) -> dict[str, str]:

@@ -51,7 +51,8 @@ def test_a_recipe_that_changes_numbers_is_wrong(
     harness: Any, autoencoder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = harness.least_recipe(autoencoder)
-    recipe["steps"]["append"] = [{"step": "replace-op", "id": "other", "from": "Sigmoid", "to": "Tanh"}]
+    change = {"step": "replace-op", "id": "other", "from": "Sigmoid", "to": "Tanh"}
+    recipe["steps"] = {"append": [change]}
     monkeypatch.setattr(harness, "least_recipe", lambda original: recipe)
     result = harness.result_of("onnx-least", autoencoder, tmp_path)
     assert result.outcome == "wrong", result.message
