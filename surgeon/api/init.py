@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surgeon.api.costs import suppression_costs
 from surgeon.api.export import find_objections
-from surgeon.diagnostics import Diagnostic, SurgeonError
+from surgeon.diagnostics import Diagnostic, SurgeonError, errors_in
+from surgeon.formats import all_formats
 from surgeon.graph import Graph
 from surgeon.graph.foreign import naming_foreign
 from surgeon.language import Recipe, parse_recipe
 from surgeon.request import PathLike, Request
 from surgeon.rewrite import plan as _plan
-from surgeon.targets import Target
+from surgeon.targets import Target, load_target
 
 if TYPE_CHECKING:
     from surgeon.authoring import AuthoredRecipe
@@ -48,7 +49,8 @@ def init(
     lies beside it. ``labels`` is the path of a label map, or the names of the classes by number, from 1
     on. Unless ``unchecked``, the recipe is planned on the graph first and checked for ``target`` (by
     default, that of :func:`check`). What the target refuses, and each number that the graph does not tell
-    and the recipe leaves open, is among the result's ``errors``; the recipe is written all the same.
+    and the recipe leaves open, is among the result's ``errors``; the recipe is written all the same. That of
+    a network which is no detector then ends with a comment on them.
 
     Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 if the graph computes
     nothing, D147 if a part of a detector is not recognised, D148 if the recipe cannot be planned, and
@@ -56,6 +58,7 @@ def init(
     """
     from surgeon.atomic import check_replaceable, check_writable, write_text
     from surgeon.authoring import author, check_output, read_witnesses
+    from surgeon.families.generic.network import GenericNetwork
     from surgeon.formats.graphdef import check_unchanged
     from surgeon.language.schema import MODELINE, SCHEMA_FILE
 
@@ -76,6 +79,8 @@ def init(
         )
         if not unchecked and not made.errors:
             made = made.planned(_planned_diagnostics(made.recipe, graph, catalog, work.target))
+            if made.errors and made.family == GenericNetwork.name:
+                made = made.refused(work.target.name, _accepting(made.recipe, graph, catalog, work.target))
     except SurgeonError as exc:
         raise naming_foreign(exc, graph) from None
     check_unchanged(graph)
@@ -107,6 +112,20 @@ def write_schema(path: Path, catalog: Catalog, force: bool) -> None:
     if not is_schema(earlier):
         check_replaceable(path, text.encode("utf-8"), force=force, follow_links=False)
     write_text(path, text, follow_links=False)
+
+
+def _accepting(recipe: Recipe, graph: Graph, catalog: Catalog, target: Target) -> Iterator[str]:
+    """Yield the default targets of other formats that are written for runtimes and refuse nothing."""
+    for form in all_formats().values():
+        if form.name == target.format or form.rewritable:
+            continue
+        other = load_target(form.default_target)
+        try:
+            objections = _planned_diagnostics(recipe, graph, catalog, other)
+        except SurgeonError:
+            continue
+        if not errors_in(objections):
+            yield other.name
 
 
 def _planned_diagnostics(

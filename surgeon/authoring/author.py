@@ -17,6 +17,7 @@ from surgeon.families.config_match import ConfigMatch
 from surgeon.graph import Graph
 from surgeon.language import Recipe
 from surgeon.language.loading import parse_recipe
+from surgeon.language.writing import comment
 from surgeon.stages import tell_stage
 from surgeon.training_files.label_map import load_labels
 from surgeon.training_files.pipeline_config import PipelineConfig, read_pipeline_config
@@ -27,7 +28,9 @@ class AuthoredRecipe(Displayed):
     """A recipe written for one graph.
 
     ``config_matches`` is what a pipeline config says about each value. ``diagnostics`` are warnings, such
-    as disagreements with the config and labels that do not fit, and ``errors``.
+    as disagreements with the config and labels that do not fit, and ``errors``. ``family`` is the name of the
+    graph's family. Where the target refuses the recipe of a network that is no detector, ``accepted_by``
+    names targets of other formats that do not.
     """
 
     name: str
@@ -36,6 +39,8 @@ class AuthoredRecipe(Displayed):
     recipe: Recipe
     config_matches: tuple[ConfigMatch, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    family: str = ""
+    accepted_by: tuple[str, ...] = ()
 
     heard = RenamedAttribute("config_matches", removal="0.2.0")
     remarks = RenamedAttribute("diagnostics", removal="0.2.0")
@@ -52,6 +57,18 @@ class AuthoredRecipe(Displayed):
     def planned(self, diagnostics: Iterable[Diagnostic]) -> AuthoredRecipe:
         """Return the same with what was found when it was planned."""
         return replace(self, diagnostics=(*self.diagnostics, *diagnostics))
+
+    def refused(self, target: str, accepted_by: Iterable[str]) -> AuthoredRecipe:
+        """Return the same with a comment at the end on why a target refuses it, and what the options are."""
+        accepted = tuple(accepted_by)
+        lines = ["", *comment(f"{target} refuses the recipe as it is:")]
+        for each in self.errors:
+            lines += comment(f"- {each.code}: {each.message}")
+            lines += [line for text in each.help for line in comment(f"  help: {text}")]
+        if accepted:
+            lines += comment(f"{' and '.join(accepted)} would take it: give --target.")
+        text = self.text + "\n".join(lines) + "\n"
+        return replace(self, text=text, recipe=parse_recipe(text), accepted_by=accepted)
 
 
 @dataclass(frozen=True)
@@ -132,7 +149,8 @@ def author(
     draft = family.draft(DraftOptions(catalog, name, witnesses.labels, matches, config_name, most_rows))
     diagnostics = (*witnesses.diagnostics, *differing, *draft.diagnostics)
     text = modeline + draft.text
-    return AuthoredRecipe(draft.name, draft.summary, text, parse_recipe(text), matches, diagnostics)
+    recipe = parse_recipe(text)
+    return AuthoredRecipe(draft.name, draft.summary, text, recipe, matches, diagnostics, type(family).name)
 
 
 def recognised(graph: Graph) -> Family:

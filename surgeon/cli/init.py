@@ -87,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
                 "output": str(args.output) if args.output else None,
                 "text": made.text,
                 "pipeline_config": [match.to_json() for match in made.config_matches],
+                "family": made.family,
+                "accepted_by": list(made.accepted_by),
                 "diagnostics": diagnostics,
                 _REMARKS.name: diagnostics,
             }
@@ -100,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
         console.say(
             f"'surgeon check' refuses the recipe as it is, for {len(made.errors)} "
             f"reason{'' if len(made.errors) == 1 else 's'} above; correct it by hand, or give --target"
+            + (f": {' and '.join(made.accepted_by)} would take it" if made.accepted_by else "")
         )
         return 1
     if not args.json:

@@ -48,7 +48,7 @@ def said(evidence: Sequence[str]) -> tuple[str, ...]:
 
 def render(heading: Sequence[str], block: Block) -> str:
     """Return a recipe's text: a comment, and keys with what is said of each above it."""
-    lines = [line for text in heading for line in _comment(text, 0)]
+    lines = [line for text in heading for line in comment(text)]
     return "\n".join([*lines, *_lines(block, 0)]) + "\n"
 
 
@@ -59,7 +59,7 @@ def _lines(block: Block, indent: int) -> Iterator[str]:
         if item.spaced:
             yield ""
         for text in item.comments if item.comments != before else ():
-            yield from _comment(text, indent)
+            yield from comment(text, indent)
         before = item.comments
         name = f"{pad}{key if isinstance(key, int) else _quoted(key)}:"
         if _is_block(item.value):
@@ -69,7 +69,7 @@ def _lines(block: Block, indent: int) -> Iterator[str]:
             yield name
             for each in item.value:
                 for text in each.comments:
-                    yield from _comment(text, indent + 2)
+                    yield from comment(text, indent + 2)
                 yield f"{pad}  - {one_line(each.value)}"
         else:
             yield f"{name} {one_line(item.value)}"
@@ -81,7 +81,8 @@ def _is_block(value: Any) -> bool:
     )
 
 
-def _comment(text: str, indent: int) -> list[str]:
+def comment(text: str, indent: int = 0) -> list[str]:
+    """Return a text as lines of YAML comments."""
     prefix = " " * indent + "# "
     return textwrap.wrap(
         printable(text),

@@ -271,8 +271,16 @@ def test_the_recipe_is_complete_and_names_what_was_chosen() -> None:
 
 def test_what_a_target_refuses_is_an_error_of_the_recipe() -> None:
     graph = parse_graph(LOGITS + "y = Erf(logits) {T: float32}\n")
-    assert [each.code for each in surgeon.init(graph).errors] == ["X101"]
-    assert not surgeon.init(graph, target="onnx@onnxruntime").errors
+    made = surgeon.init(graph)
+    assert [each.code for each in made.errors] == ["X101"] and made.accepted_by == ("onnx@onnxruntime",)
+    *_, refused, message, help, accepted = made.text.splitlines()
+    assert refused == "# uff@tensorrt-8.5 refuses the recipe as it is:"
+    assert message.startswith("# - X101: 'y' (Erf)") and help.startswith("#   help: ")
+    assert accepted == "# onnx@onnxruntime would take it: give --target."
+    assert surgeon.parse_recipe(made.text).outputs == made.recipe.outputs
+    accepted_recipe = surgeon.init(graph, target="onnx@onnxruntime")
+    assert not accepted_recipe.errors and not accepted_recipe.accepted_by
+    assert "refuses" not in accepted_recipe.text
 
 
 def test_a_pipeline_config_and_labels_are_of_no_use() -> None:
