@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from surgeon.api.costs import suppression_costs
 from surgeon.api.export import find_objections
@@ -17,6 +17,7 @@ from surgeon.graph.foreign import naming_foreign
 from surgeon.language import Recipe, parse_recipe
 from surgeon.request import PathLike, Request
 from surgeon.rewrite import plan as _plan
+from surgeon.rewrite.given_inputs import GivenSpec
 from surgeon.targets import Target, load_target
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def init(
     unchecked: bool = False,
     target: Target | str | None = None,
     plugin_paths: Iterable[PathLike] = (),
+    input_specs: Mapping[str, GivenSpec] | None = None,
+    constants: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> AuthoredRecipe:
     """Write a recipe for a frozen graph.
@@ -47,14 +50,18 @@ def init(
 
     A ``pipeline_config`` is compared with the graph, which wins; a label map that it names is used if it
     lies beside it. ``labels`` is the path of a label map, or the names of the classes by number, from 1
-    on. Unless ``unchecked``, the recipe is planned on the graph first and checked for ``target`` (by
-    default, that of :func:`check`). What the target refuses, and each number that the graph does not tell
-    and the recipe leaves open, is among the result's ``errors``; the recipe is written all the same. That of
-    a network which is no detector then ends with a comment on them.
+    on. ``input_specs`` and ``constants`` say of inputs what they say to :func:`convert`; the recipe of a
+    network that is no detector holds them as steps.
 
-    Raise SurgeonError D140 to D143 for a config or label map that cannot be read, D146 if the graph computes
-    nothing, D147 if a part of a detector is not recognised, D148 if the recipe cannot be planned, and
-    D149, E105 and E120 for the output. Nothing is written then.
+    Unless ``unchecked``, the recipe is planned on the graph first and checked for ``target`` (by default,
+    that of :func:`check`). What the target refuses, and each number that the graph does not tell and the
+    recipe leaves open, is among the result's ``errors``; the recipe is written all the same. That of a
+    network which is no detector then ends with a comment on them.
+
+    Raise SurgeonError S225 and S226 for inputs that are none and values that do not fit, D140 to D143 for a
+    config or label map that cannot be read, D146 if the graph computes nothing, D147 if a part of a detector
+    is not recognised, D148 if the recipe cannot be planned, and D149, E105 and E120 for the output.
+    Nothing is written then.
     """
     from surgeon.atomic import check_replaceable, check_writable, write_text
     from surgeon.authoring import author, check_output, read_witnesses
@@ -76,6 +83,8 @@ def init(
             witnesses=witnesses,
             most_rows=work.target.most_rows,
             modeline=MODELINE if schema is not None else "",
+            input_specs=input_specs or {},
+            constants=constants or {},
         )
         if not unchecked and not made.errors:
             made = made.planned(_planned_diagnostics(made.recipe, graph, catalog, work.target))

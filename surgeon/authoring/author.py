@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
+from types import MappingProxyType
+from typing import Any
 
 from surgeon.catalog import Catalog
 from surgeon.deprecation import RenamedAttribute
@@ -14,11 +16,13 @@ from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, error
 from surgeon.display import Displayed, plural
 from surgeon.families import DraftOptions, Family, recognise
 from surgeon.families.config_match import ConfigMatch
-from surgeon.graph import Graph
+from surgeon.graph import Graph, apply_edits
 from surgeon.language import Recipe
 from surgeon.language.loading import parse_recipe
 from surgeon.language.writing import comment
+from surgeon.rewrite.given_inputs import GivenSpec, steps_for_inputs
 from surgeon.stages import tell_stage
+from surgeon.steps.step import Step, StepContext
 from surgeon.training_files.label_map import load_labels
 from surgeon.training_files.pipeline_config import PipelineConfig, read_pipeline_config
 
@@ -127,30 +131,77 @@ def author(
     witnesses: Witnesses = Witnesses(),
     most_rows: int | None = None,
     modeline: str = "",
+    input_specs: Mapping[str, GivenSpec] = MappingProxyType({}),
+    constants: Mapping[str, Any] = MappingProxyType({}),
 ) -> AuthoredRecipe:
     """Return a recipe for a graph: of a detector every value, literal, with its evidence.
 
     Of any other network it is a start: inputs, outputs, and the steps that the graph needs.
 
     ``most_rows`` is how many rows the runtime sorts at most, None where it has no bound. ``modeline`` is a
-    first line for editors.
+    first line for editors. ``input_specs`` and ``constants`` give inputs shapes and values, as in
+    :class:`surgeon.request.Options`; the recipe of a network that is no detector holds them, and any other is
+    written without, with a warning.
 
     The text is the same for the same graph and arguments. Raise SurgeonError D146 where the graph computes
     nothing, D147 where a part of a detector is not recognised.
     """
     tell_stage("recognising the network")
     family = recognised(graph)
+    first: tuple[Step, ...] = ()
+    if input_specs or constants:
+        first = steps_for_inputs(graph, input_specs, constants)
+    unused: list[Diagnostic] = []
+    if first and family.detects:
+        unused.append(_without_inputs(graph))
+    elif first:
+        family = recognised(_after(graph, first, catalog))
     config = witnesses.config
     matches = family.config_check(config) if config is not None else ()
     differing = [
         match.diagnostic(config.file) for match in matches if config is not None and not match.agrees
     ]
     config_name = PurePath(config.file).name if config is not None else ""
-    draft = family.draft(DraftOptions(catalog, name, witnesses.labels, matches, config_name, most_rows))
-    diagnostics = (*witnesses.diagnostics, *differing, *draft.diagnostics)
+    options = DraftOptions(
+        catalog,
+        name,
+        witnesses.labels,
+        matches,
+        config_name,
+        most_rows,
+        tuple(
+            _without_none(step.model_dump(mode="json", by_alias=True, exclude_unset=True)) for step in first
+        ),
+    )
+    draft = family.draft(options)
+    diagnostics = (*witnesses.diagnostics, *differing, *unused, *draft.diagnostics)
     text = modeline + draft.text
     recipe = parse_recipe(text)
     return AuthoredRecipe(draft.name, draft.summary, text, recipe, matches, diagnostics, type(family).name)
+
+
+def _after(graph: Graph, steps: Iterable[Step], catalog: Catalog) -> Graph:
+    for step in steps:
+        graph = apply_edits(graph, step.plan(StepContext(graph, catalog=catalog)))
+    return graph
+
+
+def _without_inputs(graph: Graph) -> Diagnostic:
+    return Diagnostic(
+        "D151",
+        "the recipe of a detector is written without the shapes and constants that are given for inputs",
+        graph.source or None,
+        (),
+        ("give --input and --constant to 'convert', 'verify' and other commands with this recipe",),
+        Severity.WARNING,
+    )
+
+
+def _without_none(value: Any) -> Any:
+    """Return plain values without the keys of mappings that hold None."""
+    if isinstance(value, Mapping):
+        return {key: _without_none(each) for key, each in value.items() if each is not None}
+    return value
 
 
 def recognised(graph: Graph) -> Family:

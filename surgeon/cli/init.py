@@ -7,6 +7,7 @@ A number that the graph does not tell is left open, as 'auto' with a comment. Th
 
     surgeon init frozen_inference_graph.pb -o my_ssd.yaml
     surgeon init model.pb -o my_ssd.yaml --pipeline-config pipeline.config --labels label_map.pbtxt
+    surgeon init unet.pb -o unet.yaml --input x=1x256x256x3
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from surgeon.cli import console
 from surgeon.cli.next_step import given_model
-from surgeon.cli.options import add_plugin_path, add_target
+from surgeon.cli.options import add_inputs, add_plugin_path, add_target
 from surgeon.cli.settings import configured_target
 from surgeon.cli.streams import STREAM
 from surgeon.deprecation import Alias
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="replace the file of -o, whatever it holds (default: refuse)"
     )
+    add_inputs(parser)
     add_target(parser)
     add_plugin_path(parser)
 
@@ -76,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
         unchecked=args.unchecked,
         target=target,
         plugin_paths=args.plugin_paths,
+        input_specs=dict(args.input_specs),
+        constants=dict(args.constants),
         force=args.force,
     )
     if args.json:

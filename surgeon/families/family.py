@@ -39,6 +39,7 @@ BY_HAND = (
 class DraftOptions:
     """What a recipe is written with, besides the graph.
 
+    ``first_steps`` are steps that a recipe for any network begins with, as a recipe writes them.
     ``name`` is empty where the family chooses one. ``labels`` names classes by number, from 1 on.
     ``config_matches`` is what the pipeline config called ``config_name`` says. ``most_rows`` is how many rows
     the runtime sorts at most, None where it has no bound.
@@ -50,6 +51,7 @@ class DraftOptions:
     config_matches: tuple[ConfigMatch, ...] = ()
     config_name: str = ""
     most_rows: int | None = None
+    first_steps: tuple[Mapping[str, Any], ...] = ()
 
 
 _REMARKS = RenamedAttribute("diagnostics", removal="0.2.0")

@@ -97,22 +97,21 @@ def given_inputs(
     a name that is no input, S226 for what does not fit.
     """
     given = _Given(recipe, graph)
-    specs = {name.removesuffix(":0"): input_spec_of(name, spec) for name, spec in input_specs.items()}
-    values = {name.removesuffix(":0"): _value(name, value) for name, value in constants.items()}
-    for name in specs:
-        if name in values:
-            raise error(
-                "S225",
-                f"'{name}' is given both a shape and a constant; expected one of the two",
-                f"--constant {name}",
-                help=["leave out --input for an input that a constant takes the place of"],
-            )
-    for name, spec in specs.items():
-        given.shape(name, spec)
-    for name, value in values.items():
-        given.fix(name, value)
-    given.fix_to_inference({*specs, *values})
+    mentioned = given.take(input_specs, constants)
+    given.fix_to_inference(mentioned)
     return Given(given.recipe, given.steps, tuple(given.diagnostics))
+
+
+def steps_for_inputs(
+    graph: Graph, input_specs: Mapping[str, GivenSpec], constants: Mapping[str, Any]
+) -> tuple[Step, ...]:
+    """Return the steps by which a new recipe gives inputs their shapes, and puts constants in their place.
+
+    Raise SurgeonError S225 for a name that is no input, S226 for what does not fit.
+    """
+    given = _Given(Recipe.model_validate({"recipe": 1, "name": "inputs", "outputs": ("inputs",)}), graph)
+    given.take(input_specs, constants)
+    return given.steps
 
 
 def _value(name: str, value: Any) -> Any:
@@ -159,6 +158,24 @@ class _Given:
         if ref.slot or read - {0} or any(ref.node in reader.control for reader in readers):
             return self.graph.free_name(f"{ref.node}_{ref.slot}")
         return ref.node
+
+    def take(self, input_specs: Mapping[str, GivenSpec], constants: Mapping[str, Any]) -> set[str]:
+        """Take what is given by name; return the names."""
+        specs = {name.removesuffix(":0"): input_spec_of(name, spec) for name, spec in input_specs.items()}
+        values = {name.removesuffix(":0"): _value(name, value) for name, value in constants.items()}
+        for name in specs:
+            if name in values:
+                raise error(
+                    "S225",
+                    f"'{name}' is given both a shape and a constant; expected one of the two",
+                    f"--constant {name}",
+                    help=["leave out --input for an input that a constant takes the place of"],
+                )
+        for name, spec in specs.items():
+            self.shape(name, spec)
+        for name, value in values.items():
+            self.fix(name, value)
+        return {*specs, *values}
 
     def shape(self, name: str, spec: InputSpec) -> None:
         """Take a shape for an input of the recipe or of the graph."""

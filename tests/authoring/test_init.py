@@ -705,3 +705,10 @@ def test_comments_hold_any_name() -> None:
     )
     assert to_plain(parse_document(text, "f")) == {"a": 1, "b": {"c": "$$d"}}
     assert max(map(len, text.split("\n"))) <= 120 and printable("a\nb") == "a\\nb"
+
+
+def test_the_recipe_of_a_detector_is_written_without_shapes_that_are_given(zoo_ssd: Zoo) -> None:
+    graph = load(zoo_ssd("2018"))
+    made = surgeon.init(graph, unchecked=True, input_specs={"image_tensor": "1x300x300x3"})
+    assert [each.code for each in made.diagnostics] == ["D151"]
+    assert made.text == surgeon.init(graph, unchecked=True).text

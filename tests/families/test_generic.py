@@ -269,6 +269,27 @@ def test_the_recipe_is_complete_and_names_what_was_chosen() -> None:
     assert surgeon.init(graph, name="mine").text == made.text
 
 
+def test_shapes_and_constants_that_are_given_become_steps() -> None:
+    text = LOGITS.replace("[?,8,8,3]", "[?,?,?,3]")
+    text += "gain = Placeholder() {dtype: float32, shape: shape[]}\ny = Mul(logits, gain) {T: float32}\n"
+    graph = parse_graph(text)
+    assert "--input x=1x224x224x3" in surgeon.init(graph).text
+    made = surgeon.init(graph, input_specs={"x": "1x8x8x3"}, constants={"gain": 2})
+    assert "{step: set-shape, nodes: {x: {shape: [1, 8, 8, 3]}}}" in made.text
+    assert "{step: fix-inputs, values: {gain: 2}}" in made.text
+    assert "x float32[1,8,8,3] in" in made.summary and not made.errors
+    with pytest.raises(surgeon.SurgeonError, match="S225"):
+        surgeon.init(graph, input_specs={"z": "1"})
+
+
+def test_a_tensor_that_is_given_as_an_input_becomes_one() -> None:
+    graph = parse_graph(LOGITS + SOFTMAX)
+    made = surgeon.init(graph, input_specs={"pooled": "1x3"})
+    assert made.summary.endswith("pooled float32[1,3] in, classes float32[1,2] out")
+    result = surgeon.plan(made.recipe, graph).result
+    assert result is not None and "x" not in result
+
+
 def test_what_a_target_refuses_is_an_error_of_the_recipe() -> None:
     graph = parse_graph(LOGITS + "y = Erf(logits) {T: float32}\n")
     made = surgeon.init(graph)

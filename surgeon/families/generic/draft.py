@@ -140,8 +140,9 @@ class _RecipeWriter:
         dims = self.network.inference.spec(each.tensor).shape.dims
         if dims is None or None in dims[1:]:
             text += (
-                "; the sizes that the graph leaves open are given by a step, such as "
-                f"{one_line({'step': 'set-shape', 'nodes': {each.tensor.node: _sizes(dims)}})}"
+                "; the graph leaves sizes open: give them by "
+                f"'--input {each.tensor}={'x'.join(map(str, _sizes(dims)))}', say, to 'init' or to any other "
+                "command with this recipe"
             )
         return text + "."
 
@@ -170,6 +171,8 @@ class _RecipeWriter:
 
     def _steps(self) -> Iterator[Item]:
         """Yield the steps that this graph needs."""
+        for first in self.options.first_steps:
+            yield Item(dict(first), ("given with --input or --constant when this recipe was written",))
         yield from self._cuts()
         yield Item(self._for_inference, tuple(self._inference_comments()))
         yield from self._uff_steps()
