@@ -26,7 +26,7 @@ from surgeon.graph.op_sets import (
     UNIFORM,
     is_data_default,
 )
-from surgeon.graph.reach import downstream, upstream
+from surgeon.graph.reach import downstream
 from surgeon.infer.evaluation import is_back_edge, pivots
 from surgeon.infer.inference import Inference, infer
 from surgeon.infer.rule import Array, attr_bool, attr_dtype
@@ -372,7 +372,7 @@ class _Search:
         inference = Inference(graph)
         taken = _taken(graph, inference)
         signs: set[str] = set()
-        silent: set[str] = set()
+        held: list[Ref] = []
         for name, (ref, kept) in self.thresholds.items():
             if name not in taken:
                 continue
@@ -382,7 +382,13 @@ class _Search:
             )
             if not keeps:
                 signs.add(name)
-            silent |= upstream(graph, [each.node for each in graph[name].inputs if each != ref])
+            held += [each for each in graph[name].inputs if each != ref]
+
+        def drawn_from(ref: Ref) -> tuple[Ref, ...]:
+            node = graph[ref.node]
+            return () if node.op in SIZES else node.inputs
+
+        silent = {ref.node for ref in _reached(graph, held, drawn_from)}
         for name in taken:
             node = graph[name]
             if (node.op in RANDOM and name not in silent) or _takes_batch_statistics(node, inference):

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from surgeon.diagnostics import nearest_note
+from surgeon.garbage import no_garbage_collection
 from surgeon.graph import (
     Drop,
     DType,
@@ -18,6 +19,7 @@ from surgeon.graph import (
     Rewire,
     SetAttr,
     SetOp,
+    Shape,
     TensorValue,
 )
 from surgeon.graph.frames import conditional
@@ -101,7 +103,8 @@ class ForInference(Step):
             ForwardIdentities(id=None, when=None).plan,
             _rounded,
         ]
-        return one_batch(context, passes, _given_by_namespaces(context))
+        with no_garbage_collection():
+            return one_batch(context, passes, _given_by_namespaces(context))
 
     def _fixed(self, context: StepContext) -> list[Edit]:
         """Plan to replace placeholders of constant value by constants, and note each."""
@@ -114,7 +117,7 @@ class ForInference(Step):
             edits += _as_constant(context, graph[name], value)
             if name in self.constants:
                 _note(context, name, _shown(value), "constants", name)
-        for scalar in open_inputs(graph):
+        for scalar in open_inputs(graph) if any(map(_may_be_scalar, graph)) else ():
             name = scalar.ref.node
             if scalar.role not in _OF_TRAINING or not scalar.must_be_fixed or name in values:
                 continue
@@ -157,6 +160,11 @@ class ForInference(Step):
                 help=["give a value of that type and shape"],
             )
         return value
+
+
+def _may_be_scalar(node: Node) -> bool:
+    shape = node.attrs.get("shape")
+    return node.op in PLACEHOLDERS and not (isinstance(shape, Shape) and shape.rank)
 
 
 def _note(context: StepContext, name: str, value: str, *path: str | int, why: str = "") -> None:
