@@ -308,17 +308,16 @@ def least_recipe(original: Original) -> dict[str, Any]:
 
 
 def given_inputs(original: Original, *, only_open: bool) -> dict[str, str]:
-    """Return the shapes and types of the inputs as '--input' takes them, or those that the graph leaves open.
+    """Return the shapes and types of the inputs as '--input' takes them.
 
-    An open batch alone needs no word.
+    With ``only_open`` there are none where the graph leaves no more open than the batch.
     """
-    given = {}
+    given, closed = {}, True
     for each in original.facts.inputs:
         declared = original.graph.get_tensor_by_name(tensor(each["tensor"])).shape
-        closed = declared.rank is not None and None not in declared.as_list()[1:]
-        if not (only_open and closed):
-            given[plain(each["tensor"])] = f"{'x'.join(map(str, each['shape']))}:{each['dtype']}"
-    return given
+        closed = closed and declared.rank is not None and None not in declared.as_list()[1:]
+        given[plain(each["tensor"])] = f"{'x'.join(map(str, each['shape']))}:{each['dtype']}"
+    return {} if only_open and closed else given
 
 
 def by_surgeon(original: Original, folder: Path, *, suffix: str, init: bool) -> float:
@@ -379,10 +378,10 @@ def of_runner(original: Original, runner: Runner, recipe: Recipe) -> float:
 
 
 def batches(feeds: Arrays, runner: Runner) -> list[dict[str, np.ndarray]]:
-    """Return the feeds one row at a time where every input of a runner holds one, else all at once."""
-    firsts = [(runner.inputs[name].shape.dims or (None,))[0] for name in feeds]
+    """Return the feeds one row at a time where every input of a runner may hold one, else all at once."""
+    firsts = [(runner.inputs[name].shape.dims or (0,))[0] for name in feeds]
     counts = {value.shape[0] if value.ndim else 0 for value in feeds.values()}
-    if len(counts) != 1 or any(first != 1 for first in firsts):
+    if len(counts) != 1 or not all(first in (1, None) for first in firsts):
         return [dict(feeds)]
     return [{name: value[i : i + 1] for name, value in feeds.items()} for i in range(counts.pop())]
 
