@@ -85,6 +85,7 @@ def convert_here(definition: bytes, request: Request) -> Any:
                 custom_op_handlers=ours,
             )
         model = made.make_model("surgeon")
+        _bound_uniform(model.graph)
     except SurgeonError:
         raise
     except Exception as exc:  # both libraries raise whatever comes up
@@ -185,6 +186,23 @@ def _foreign(graph: Any, opset: int, depth: int = 0) -> dict[str, str]:
         for inner in inner_graphs(node):
             found |= _foreign(inner, opset, depth + 1)
     return found
+
+
+_MOST = 1.0 - 2.0**-23
+"""The largest float32 below 1 that RandomUniform of TensorFlow gives; a larger one and 1 add up to 2."""
+
+
+def _bound_uniform(graph: Any, depth: int = 0) -> None:
+    """Have random numbers from 0 to 1 stay as far below 1 as TensorFlow's do, which dropout relies on."""
+    for node in graph.node:
+        if node.op_type in ("RandomUniform", "RandomUniformLike"):
+            given = {attr.name for attr in node.attribute}
+            if not given & {"low", "high"}:
+                node.attribute.append(
+                    require("onnx.helper", "converting to ONNX").make_attribute("high", _MOST)
+                )
+        for inner in inner_graphs(node) if depth < NESTED else ():
+            _bound_uniform(inner, depth + 1)
 
 
 _WITHOUT_HANDLER = frozenset(
