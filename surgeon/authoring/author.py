@@ -66,9 +66,13 @@ class AuthoredRecipe(Displayed):
         """Return the same with a comment at the end on why a target refuses it, and what the options are."""
         accepted = tuple(accepted_by)
         lines = ["", *comment(f"{target} refuses the recipe as it is:")]
+        alike: dict[tuple[str, ...], list[Diagnostic]] = {}
         for each in self.errors:
-            lines += comment(f"- {each.code}: {each.message}")
-            lines += [line for text in each.help for line in comment(f"  help: {text}")]
+            alike.setdefault((each.code, *each.help), []).append(each)
+        for (code, *help), errors in alike.items():
+            more = "" if len(errors) == 1 else f" (and {plural(len(errors) - 1, 'error')} like it)"
+            lines += comment(f"- {code}: {errors[0].message}{more}")
+            lines += [line for text in help for line in comment(f"  help: {text}")]
         if accepted:
             lines += comment(f"{' and '.join(accepted)} would take it: give --target.")
         text = self.text + "\n".join(lines) + "\n"

@@ -12,13 +12,24 @@ from surgeon.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from surgeon.zoo.lenet import build_lenet
+    from surgeon.zoo.networks import build_facenet, build_lstm_tagger, build_mobilenet, build_unet
     from surgeon.zoo.options import SsdOptions
     from surgeon.zoo.ssd import build_ssd, write_ssd
 
-__all__ = ["SsdOptions", "build_lenet", "build_ssd", "write_ssd"]
+__all__ = [
+    "SsdOptions",
+    "build_facenet",
+    "build_lenet",
+    "build_lstm_tagger",
+    "build_mobilenet",
+    "build_ssd",
+    "build_unet",
+    "write_ssd",
+]
 
 _HOMES = {
     "surgeon.zoo.lenet": ("build_lenet",),
+    "surgeon.zoo.networks": ("build_facenet", "build_lstm_tagger", "build_mobilenet", "build_unet"),
     "surgeon.zoo.options": ("SsdOptions",),
     "surgeon.zoo.ssd": ("build_ssd", "write_ssd"),
 }

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import surgeon
+from surgeon import zoo
 from surgeon.language import recipe_files, recipe_schema
 from surgeon.language.document import read_document, to_plain
 
@@ -20,7 +21,10 @@ DATES = ["2017", "2018", "2019"]
 
 def test_these_are_shipped() -> None:
     assert NAMES == [
+        "facenet",
         "lenet5_clip",
+        "lstm_tagger",
+        "mobilenet_v1",
         "ssd",
         "ssd_custom",
         "ssd_fpn",
@@ -30,6 +34,7 @@ def test_these_are_shipped() -> None:
         "ssd_nvidia_numbers",
         "ssd_softmax",
         "ssdlite_mobilenet_v2_coco",
+        "unet",
     ]
 
 
@@ -118,6 +123,65 @@ def test_lenet_is_converted(tmp_path: Path) -> None:
     done = surgeon.convert("lenet5_clip", tmp_path / "lenet.pb", tmp_path / "lenet.uff")
     assert surgeon.inspect(done.output).plugins == {"trt_relu6": "CustomClipPlugin"}
     assert [fit.recipe for fit in surgeon.inspect(tmp_path / "lenet.pb").fits] == ["lenet5_clip"]
+
+
+NETWORKS = {
+    "facenet": zoo.build_facenet,
+    "lstm_tagger": zoo.build_lstm_tagger,
+    "mobilenet_v1": zoo.build_mobilenet,
+    "unet": zoo.build_unet,
+}
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Give a frozen graph for each recipe of a network that detects nothing."""
+    folder = tmp_path_factory.mktemp("networks")
+    for name, build in NETWORKS.items():
+        (folder / f"{name}.pb").write_bytes(build())
+    return {name: folder / f"{name}.pb" for name in NETWORKS}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_becomes_onnx_that_computes_the_same(
+    name: str, networks: dict[str, Path], tmp_path: Path
+) -> None:
+    surgeon.convert(name, networks[name], tmp_path / "x.onnx")
+    assert surgeon.verify(name, networks[name], onnx=tmp_path / "x.onnx").passed
+
+
+def test_a_network_that_is_fixed_to_training_does_not(networks: dict[str, Path]) -> None:
+    found = surgeon.verify("facenet", networks["facenet"], constants={"phase_train": True})
+    assert not found.passed
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1", "unet"])
+def test_a_network_becomes_uff(name: str, networks: dict[str, Path], tmp_path: Path) -> None:
+    surgeon.convert(name, networks[name], tmp_path / "x.uff")
+    assert surgeon.inspect(tmp_path / "x.uff").nodes
+
+
+def test_a_loop_is_refused_for_uff_with_the_options(networks: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(surgeon.SurgeonError, match=r"UFF has no loops.* or export to ONNX"):
+        surgeon.convert("lstm_tagger", networks["lstm_tagger"], tmp_path / "x.uff")
+    assert not (tmp_path / "x.uff").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("facenet", "Network of embeddings of 16 numbers"),
+        ("lstm_tagger", "Network"),
+        ("mobilenet_v1", "Classifier of 5 classes"),
+        ("unet", "Segmentation network of 3 classes"),
+    ],
+)
+def test_init_writes_the_same_outputs_as_the_shipped_recipe(
+    name: str, kind: str, networks: dict[str, Path]
+) -> None:
+    made = surgeon.init(networks[name], target="onnx@onnxruntime")
+    assert made.recipe.outputs == surgeon.load_recipe(name).outputs and not made.errors
+    assert made.summary.startswith(f"{kind}: ")
 
 
 @pytest.mark.parametrize("verb", ["check", "plan", "convert"])

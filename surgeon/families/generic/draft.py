@@ -13,6 +13,7 @@ from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.display import plural
 from surgeon.families.family import Draft, DraftOptions, Refusal, recognise_detector
 from surgeon.graph import Graph, Node, Ref, apply_edits
+from surgeon.graph.frames import conditional
 from surgeon.graph.op_sets import CONSTANTS, SIZES
 from surgeon.graph.reach import upstream
 from surgeon.language.document import to_plain
@@ -286,11 +287,12 @@ class _RecipeWriter:
     def _native(self) -> list[str]:
         """Return the operations of the network that the native library has plugins for."""
         reader = NativeReader(self._context(self._after))
+        inside = conditional(self._after)
         found = (
             native.op
             for node in self._kept
             for native in NATIVE_OPS.values()
-            if native.is_at(reader, node) and reader.counts(node)
+            if node.name not in inside and native.is_at(reader, node) and reader.counts(node)
         )
         return list(dict.fromkeys(found))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.formats.uff.model import DTYPE_NUMBERS
-from surgeon.graph import DType, Node, Tensor, TensorDigest, TensorValue
+from surgeon.graph import DType, Node, Shape, Tensor, TensorDigest, TensorValue
 
 CONVERT_LIMIT = 1 << 28
 """Bytes of a constant above which its element type is not converted."""
@@ -66,9 +66,13 @@ def in_uff_type(node: Node, tensor: Tensor) -> Tensor:
 
 def _no_such_type(node: Node, dtype: DType) -> SurgeonError:
     help = ["UFF holds float32, float16, int8, int16, int32 and int64"]
-    if node.op == "Placeholder":
+    shape = node.attrs.get("shape")
+    if node.op == "Placeholder" and isinstance(shape, Shape) and shape.rank == 0:
+        help.append(f"give it the value that it has in every run: '--constant {node.name}=VALUE'")
+    elif node.op == "Placeholder":
         help.append(
-            "map the namespace that casts the image to float (such as 'Preprocessor') to the input node"
+            "map the namespace that casts the image to float (such as 'Preprocessor') to the input node, "
+            "or begin behind the cast by the step 'cut-at'"
         )
     elif dtype in (DType.STRING, DType.VARIANT, DType.RESOURCE):
         help.append("map the namespace that uses it to a plugin or to the input node")

@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from surgeon.diagnostics import Diagnostic
 from surgeon.graph import Graph, Node
+from surgeon.graph.op_sets import LOOP_ENTRIES, MERGES, RANDOM, SWITCHES
+from surgeon.steps.native_plugins import NATIVE_OPS
 
 SHOWN = 10
 """Kinds of ops that one error lists."""
@@ -22,8 +24,23 @@ _NAMESPACES: Mapping[str, str] = {
     "GridAnchorGenerator": "export constant anchors for 'GridAnchorGenerator'",
 }
 
-_INPUT = "map its namespace to the input node, which then holds floats"
-_CONTROL = "control flow is left: the recipe does not cover the namespace"
+_INPUT = (
+    "map its namespace to the input node, which then holds floats, or begin behind it by the step 'cut-at'"
+)
+_BEHIND = "begin behind it: the step 'cut-at' makes an input of the numbers that it gives"
+_CONTROL = (
+    "control flow is left: add the step 'for-inference', which takes constant branches, or map its namespace "
+    "to a plugin"
+)
+_LOOP = (
+    "control flow is left, and UFF has no loops: map its namespace to a plugin, unroll the loop in the "
+    "model, or export to ONNX"
+)
+_RANDOM = "random numbers are left: add the step 'for-inference', which takes out dropout"
+_ROUNDING = (
+    "take it out, which changes numbers a little, by the step 'forward' with 'nodes: [{op: OPERATION}]' and "
+    "'when: {target: uff}'"
+)
 _ANCHORS_OR_FOLD = "fix the input's size and fold constants, or map its namespace to a plugin"
 _RESIZE_NEAREST = (
     "map it to the plugin ResizeNearest_TRT, which reads channels first: a Transpose before it and one after "
@@ -34,22 +51,36 @@ _NMS = "map its namespace to a plugin: 'Postprocessor: NMS'"
 _OPS: Mapping[str, str] = {
     "Cast": _INPUT,
     "ToFloat": _INPUT,
-    "DecodeJpeg": _INPUT,
-    "DecodePng": _INPUT,
+    **dict.fromkeys(
+        (
+            "DecodeJpeg",
+            "DecodePng",
+            "DecodeRaw",
+            "FIFOQueueV2",
+            "HashTableV2",
+            "IteratorGetNext",
+            "IteratorV2",
+            "LookupTableFindV2",
+            "OneShotIterator",
+            "ParseExample",
+            "ParseExampleV2",
+            "QueueDequeueManyV2",
+            "QueueDequeueUpToV2",
+            "QueueDequeueV2",
+            "ReadFile",
+            "StringToHashBucketFast",
+            "StringToNumber",
+        ),
+        _BEHIND,
+    ),
     "ResizeBilinear": _INPUT,
     "Assert": "add the step 'remove-asserts'",
     **dict.fromkeys(
         (
             "Switch",
             "Merge",
-            "Enter",
-            "Exit",
-            "NextIteration",
-            "LoopCond",
             "RefSwitch",
             "RefMerge",
-            "While",
-            "StatelessWhile",
             "If",
             "StatelessIf",
             "PartitionedCall",
@@ -59,6 +90,12 @@ _OPS: Mapping[str, str] = {
     ),
     **dict.fromkeys(
         (
+            "Enter",
+            "Exit",
+            "NextIteration",
+            "LoopCond",
+            "While",
+            "StatelessWhile",
             "TensorArrayV3",
             "TensorArrayReadV3",
             "TensorArrayWriteV3",
@@ -69,7 +106,7 @@ _OPS: Mapping[str, str] = {
             "TensorListStack",
             "TensorListGetItem",
         ),
-        _CONTROL,
+        _LOOP,
     ),
     "ResizeNearestNeighbor": _RESIZE_NEAREST,
     "CropAndResize": "map it to the plugin CropAndResize",
@@ -128,9 +165,15 @@ _OPS: Mapping[str, str] = {
     "without ops between",
     "BatchMatMul": "UFF has matrix products of rank 2 only",
     "BatchMatMulV2": "UFF has matrix products of rank 2 only",
-    "FIFOQueueV2": "map the input queue to an input node",
-    "QueueDequeueV2": "map the input queue to an input node",
-    "RandomUniform": "dropout is left: freeze the inference graph",
+    **dict.fromkeys(RANDOM, _RANDOM),
+    **dict.fromkeys(
+        (
+            "FakeQuantWithMinMaxArgs",
+            "FakeQuantWithMinMaxVars",
+            "FakeQuantWithMinMaxVarsPerChannel",
+        ),
+        _ROUNDING,
+    ),
 }
 
 
@@ -146,7 +189,8 @@ def unsupported(graph: Graph, nodes: Sequence[Node]) -> tuple[Diagnostic, ...]:
     for node in nodes:
         kinds.setdefault((node.name.partition("/")[0] if "/" in node.name else "", node.op), []).append(node)
     ranked = _every_namespace_first(sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0])))
-    found = [_diagnostic(graph, top, op, group) for (top, op), group in ranked[:SHOWN]]
+    looping = {top for top, op in kinds if op in LOOP_ENTRIES}
+    found = [_diagnostic(graph, top, op, group, top in looping) for (top, op), group in ranked[:SHOWN]]
     if len(ranked) > SHOWN:
         rest = sum(len(group) for _, group in ranked[SHOWN:])
         last = found[-1]
@@ -165,7 +209,7 @@ def _every_namespace_first(ranked: list[_Kind]) -> list[_Kind]:
     return [kind for _, kind in sorted(keyed, key=lambda pair: pair[0])]
 
 
-def _diagnostic(graph: Graph, top: str, op: str, group: Sequence[Node]) -> Diagnostic:
+def _diagnostic(graph: Graph, top: str, op: str, group: Sequence[Node], loops: bool) -> Diagnostic:
     first = group[0]
     where = f"under '{top}'" if top else "at top level"
     many = f" and {len(group) - 1} more {where}" if len(group) > 1 else f" {where}" if top else ""
@@ -177,14 +221,17 @@ def _diagnostic(graph: Graph, top: str, op: str, group: Sequence[Node]) -> Diagn
         "plugin",
         graph.source or None,
         notes,
-        (_remedy(top, op),),
+        (_remedy(top, op, loops),),
     )
 
 
-def _remedy(top: str, op: str) -> str:
+def _remedy(top: str, op: str, loops: bool) -> str:
     for namespace, remedy in _NAMESPACES.items():
         if top == namespace:
             return remedy
     if op.endswith(("_TRT", "Dynamic")):
         return f"'{op}' is not a plugin of this target's catalog: see 'surgeon list plugins'"
-    return _OPS.get(op) or "map its namespace to a plugin or the input node, or export to ONNX"
+    known = _LOOP if loops and op in SWITCHES | MERGES else _OPS.get(op, "")
+    if op in NATIVE_OPS and "native-plugins" not in known:
+        return f"{known}; or add the step 'native-plugins'" if known else "add the step 'native-plugins'"
+    return known or "map its namespace to a plugin or the input node, or export to ONNX"

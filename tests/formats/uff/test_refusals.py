@@ -35,6 +35,11 @@ REFUSED = {
     ),
     "X101 assert": ("outputs: y\n" + X + "y = Assert(x)", "X101", "remove-asserts"),
     "X101 loop": ("outputs: y\n" + X + "y = Enter(x)", "X101", "control flow is left"),
+    "X101 branch": ("outputs: y\n" + X + "y = Switch(x, x)", "X101", "for-inference"),
+    "X101 dropout": ("outputs: y\n" + X + "y = RandomUniform(x)", "X101", "for-inference"),
+    "X101 rounding": ("outputs: y\n" + X + "y = FakeQuantWithMinMaxArgs(x)", "X101", "'forward'"),
+    "X101 pipeline": ("outputs: y\n" + X + "i = DecodeJpeg(x)\ny = Relu(i)", "X101", "cut-at"),
+    "X101 native": ("outputs: y\n" + X + "y = Tile(x, k)\n" + K, "X101", "native-plugins"),
     "X101 split": ("outputs: y\n" + X + "s = Split(k, x)\ny = Relu(s:1)\n" + K, "X101", "native-plugins"),
     "X101 resize": (
         "outputs: y\n" + X + "y = ResizeNearestNeighbor(x, k)\n" + K,
@@ -174,9 +179,9 @@ REFUSED = {
     "X106 rank": (
         "outputs: y\nx = Placeholder() {dtype: float32, shape: shape[...]}\ny = Relu(x)",
         "X106",
-        "shape:",
+        "--input x=SIZES",
     ),
-    "X106 none": ("outputs: y\nx = Placeholder() {dtype: float32}\ny = Relu(x)", "X106", "shape:"),
+    "X106 none": ("outputs: y\nx = Placeholder() {dtype: float32}\ny = Relu(x)", "X106", "--input x=SIZES"),
     "X107": (
         "outputs: y\n" + X + SUMS + "n = FusedBatchNormV3(x, g, b, m, v) {is_training: false}\ny = Relu(n:1)",
         "X107",
@@ -235,6 +240,13 @@ REFUSED = {
     "X114 text": ("outputs: y\n" + X + 'y = NMS_TRT(x) {confidenceThreshold: "a"}', "X114", "correct"),
     "X114 not utf-8": ("outputs: y\n" + X + 'y = NMS_TRT(x) {mode: "\\xff"}', "X114", "correct"),
 }
+
+
+def test_a_branch_inside_a_loop_is_no_constant_one(exported):
+    with pytest.raises(SurgeonError) as caught:
+        exported("outputs: y\n" + X + "e = Enter(x)\ny = Switch(e, x)")
+    assert len(caught.value.diagnostics) == 2
+    assert all("UFF has no loops" in each.help[0] for each in caught.value.diagnostics)
 
 
 @pytest.mark.parametrize("case", REFUSED)
