@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from surgeon.diagnostics import nearest_note
+from surgeon.diagnostics import Span, nearest_note
 from surgeon.graph import DType, Edit, Node, Ref, Rewire, SetAttr, SetOp, Shape, TensorValue
 from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.steps.placing import tensor_of
@@ -51,47 +51,57 @@ class FixInputs(Step):
     def plan(self, context: StepContext) -> list[Edit]:
         edits: list[Edit] = []
         for name, value in self.values.items():
-            node = context.graph.get(name)
-            if node is None or node.op not in PLACEHOLDERS:
-                problem = "is not in the graph" if node is None else f"is not a placeholder, but {node.op}"
-                inputs = [n.name for n in context.graph if n.op in PLACEHOLDERS]
-                shown = ", ".join(f"'{n}'" for n in inputs[:8]) or "none"
-                raise context.fail(
-                    "S225",
-                    f"'{name}' {problem}; expected an input of the graph",
-                    "values",
-                    name,
-                    notes=[f"inputs: {shown}", *nearest_note(name, inputs)],
-                    help=["name one of these inputs; 'cut-at' makes an input of another tensor"],
-                )
-            tensor = self._tensor(context, node, value)
-            span = context.at("values", name)
-            edits.append(SetOp(name, "Const", span))
-            if node.inputs or node.control:
-                edits.append(Rewire(name, (), (), span))
-            edits += [
-                SetAttr(name, key, None, span) for key in ("shape", "_output_shapes") if key in node.attrs
-            ]
-            edits += [SetAttr(name, "dtype", tensor.dtype, span), SetAttr(name, "value", tensor, span)]
+            tensor = input_value(context, name, value, "values", name)
+            edits += as_constant(context.graph[name], tensor, context.at("values", name))
         return edits
 
-    def _tensor(self, context: StepContext, node: Node, value: Any) -> TensorValue:
-        """Return the value in the type and shape that a placeholder declares."""
-        import numpy as np
 
-        dtype = node.attrs.get("dtype")
-        what = f"the input '{node.name}'"
-        wanted = dtype if isinstance(dtype, DType) else None
-        tensor = tensor_of(context, value, what, wanted, "values", node.name)
-        declared = context.inference.spec(Ref(node.name)).shape
-        if not tensor.shape and declared.dims and declared.is_static:
-            return TensorValue.of(np.full(declared.static(), tensor.array()), tensor.dtype)
-        if not declared.compatible(Shape(tensor.shape)):
-            raise context.fail(
-                "S226",
-                f"{what} is {tensor.dtype.value}{declared}; the value has the shape {Shape(tensor.shape)}",
-                "values",
-                node.name,
-                help=["give a value of the input's shape, or one number for all of it"],
-            )
-        return tensor
+def input_value(context: StepContext, name: str, value: Any, *path: str | int) -> TensorValue:
+    """Return the value in the type and shape that a placeholder declares; one number fills a known shape.
+
+    ``path`` places the value in the step. Raise SurgeonError S225 where ``name`` is no placeholder of the
+    graph, S226 where the placeholder cannot have this value.
+    """
+    import numpy as np
+
+    node = context.graph.get(name)
+    if node is None or node.op not in PLACEHOLDERS:
+        problem = "is not in the graph" if node is None else f"is not a placeholder, but {node.op}"
+        inputs = [n.name for n in context.graph if n.op in PLACEHOLDERS]
+        shown = ", ".join(f"'{n}'" for n in inputs[:8]) or "none"
+        raise context.fail(
+            "S225",
+            f"'{name}' {problem}; expected an input of the graph",
+            *path,
+            notes=[f"inputs: {shown}", *nearest_note(name, inputs)],
+            help=["name one of these inputs; 'cut-at' makes an input of another tensor"],
+        )
+    dtype = node.attrs.get("dtype")
+    what = f"the input '{name}'"
+    tensor = tensor_of(context, value, what, dtype if isinstance(dtype, DType) else None, *path)
+    declared = context.inference.spec(Ref(name)).shape
+    if not tensor.shape and declared.dims and declared.is_static:
+        return TensorValue.of(np.full(declared.static(), tensor.array()), tensor.dtype)
+    if not declared.compatible(Shape(tensor.shape)):
+        raise context.fail(
+            "S226",
+            f"{what} is {tensor.dtype.value}{declared}; the value has the shape {Shape(tensor.shape)}",
+            *path,
+            help=["give a value of the input's shape, or one number for all of it"],
+        )
+    return tensor
+
+
+def as_constant(node: Node, value: TensorValue, span: Span | None) -> list[Edit]:
+    """Plan to make a node a constant of its name, without inputs."""
+    edits: list[Edit] = [SetOp(node.name, "Const", span)]
+    if node.inputs or node.control:
+        edits.append(Rewire(node.name, (), (), span))
+    edits += [
+        SetAttr(node.name, key, None, span) for key in node.attrs if key not in ("dtype", "value", "_class")
+    ]
+    return [
+        *edits,
+        SetAttr(node.name, "dtype", value.dtype, span),
+        SetAttr(node.name, "value", value, span),
+    ]

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from surgeon.diagnostics import nearest_note
 from surgeon.garbage import no_garbage_collection
 from surgeon.graph import (
     Drop,
@@ -27,10 +26,10 @@ from surgeon.graph.op_sets import CHECKS, PLACEHOLDERS, RANDOM, has_effect, is_d
 from surgeon.infer.open_inputs import InputRole, open_inputs
 from surgeon.steps.branches import take_branches
 from surgeon.steps.dropout import inert_nodes
+from surgeon.steps.fix_inputs import as_constant, input_value
 from surgeon.steps.fold_constants import constant
 from surgeon.steps.forward_identities import ForwardIdentities
 from surgeon.steps.passes import Pass, one_batch
-from surgeon.steps.placing import tensor_of
 from surgeon.steps.prune import roots
 from surgeon.steps.removal import take_out, unneeded
 from surgeon.steps.step import Step, StepContext
@@ -112,9 +111,9 @@ class ForInference(Step):
         edits: list[Edit] = []
         values = dict(_given_by_namespaces(context))
         for name, given in self.constants.items():
-            values[name] = self._value(context, name, given)
+            values[name] = input_value(context, name, given, "constants", name)
         for name, value in values.items():
-            edits += _as_constant(context, graph[name], value)
+            edits += as_constant(graph[name], value, context.at("constants", name))
             if name in self.constants:
                 _note(context, name, _shown(value), "constants", name)
         for scalar in open_inputs(graph) if any(map(_may_be_scalar, graph)) else ():
@@ -123,7 +122,7 @@ class ForInference(Step):
                 continue
             dtype = graph[name].attrs.get("dtype")
             values[name] = TensorValue.of(scalar.inference, dtype if isinstance(dtype, DType) else None)
-            edits += _as_constant(context, graph[name], values[name])
+            edits += as_constant(graph[name], values[name], context.span)
             _note(context, name, _shown(values[name]), why=scalar.reason)
         for node in graph:
             if node.op != "PlaceholderWithDefault" or node.name in values or is_data_default(node):
@@ -132,34 +131,6 @@ class ForInference(Step):
             default = context.inference.value(node.inputs[0])
             _note(context, node.name, "its default" if default is None else f"its default, {default!s:.60}")
         return edits
-
-    def _value(self, context: StepContext, name: str, given: Any) -> TensorValue:
-        node = context.graph.get(name)
-        if node is None or node.op not in PLACEHOLDERS:
-            problem = "is not in the graph" if node is None else f"is not a placeholder, but {node.op}"
-            inputs = [n.name for n in context.graph if n.op in PLACEHOLDERS]
-            shown = ", ".join(f"'{n}'" for n in inputs[:8]) or "none"
-            raise context.fail(
-                "S419",
-                f"'{name}' {problem}; expected an input of the graph",
-                "constants",
-                name,
-                notes=[f"inputs: {shown}", *nearest_note(name, inputs)],
-            )
-        dtype = node.attrs.get("dtype")
-        value = tensor_of(
-            context, given, f"'{name}'", dtype if isinstance(dtype, DType) else None, "constants", name
-        )
-        spec = context.inference.spec(Ref(name))
-        if not spec.compatible(value.spec):
-            raise context.fail(
-                "S419",
-                f"'{name}' is {spec}; its value in 'constants' is {value.spec}",
-                "constants",
-                name,
-                help=["give a value of that type and shape"],
-            )
-        return value
 
 
 def _may_be_scalar(node: Node) -> bool:
@@ -189,13 +160,6 @@ def _given_by_namespaces(context: StepContext) -> dict[str, TensorValue]:
         if constant_node.op == "Const" and isinstance(value, TensorValue):
             found[key] = value
     return found
-
-
-def _as_constant(context: StepContext, node: Node, value: TensorValue) -> list[Edit]:
-    name, span = node.name, context.span
-    edits: list[Edit] = [SetOp(name, "Const", span), Rewire(name, (), None, span)]
-    edits += [SetAttr(name, key, None, span) for key in node.attrs if key not in ("dtype", "_class")]
-    return [*edits, SetAttr(name, "dtype", value.dtype, span), SetAttr(name, "value", value, span)]
 
 
 def _as_identity(context: StepContext, node: Node, kept: Ref, type_key: str = "T") -> list[Edit]:
@@ -283,7 +247,7 @@ def _rounded(context: StepContext) -> list[Edit]:
         return []
     edits: list[Edit] = []
     for name, value in values.items():
-        edits += _as_constant(context, graph[name], value)
+        edits += as_constant(graph[name], value, span)
     gone = unneeded(graph, (), {name: graph[name].control for name in values})
     return [*edits, *(Drop(name, "its rounding is computed", None, span) for name in gone)]
 
