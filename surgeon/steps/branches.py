@@ -187,8 +187,7 @@ def _edits(context: StepContext, found: _Branches) -> list[Edit]:
     for node in graph:
         name = node.name
         if name in found.dead:
-            fate = f"on the branch that '{found.dead[name]}' never takes"
-            edits.append(Drop(name, fate, None, span))
+            edits.append(Drop(name, "on a branch that is never taken", None, span))
             continue
         inputs = node.inputs
         if name in found.taken:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 
-from surgeon.graph import Graph, Node, Ref
+from surgeon.graph import Node, Ref
 from surgeon.graph.op_sets import CONSTANTS, NORMAL, PASSED_OVER, RANDOM, SELECTIONS, UNIFORM
 from surgeon.graph.reach import before_identities, varying
 from surgeon.infer.bounds import RandomBounds
@@ -32,15 +31,12 @@ def inert_nodes(context: StepContext) -> dict[str, Ref]:
     """Return the nodes of dropout and noise whose output is one of their inputs, with that input.
 
     That is a product with a random mask that is always 1, a sum with noise that is always 0, a selection by a
-    random mask that is always the same, and the scaling by 1 beside them. A node counts only where the bounds
-    of what is drawn prove it, and the mask has the shape of what it is applied to.
+    mask that is always the same, random or constant, and the scaling by 1 beside them. A node counts only
+    where the bounds of what is drawn prove it, and the mask has the shape of what it is applied to.
     """
+    if not any(node.op in RANDOM or node.op in SELECTIONS for node in context.graph):
+        return {}
     return _Inert(context).found()
-
-
-def random_users(graph: Graph) -> Iterator[Node]:
-    """Yield the nodes that draw random numbers, in graph order."""
-    yield from (node for node in graph if node.op in RANDOM)
 
 
 class _Inert:
@@ -71,8 +67,8 @@ class _Inert:
         return self.inert
 
     def _meetings(self) -> list[Node]:
-        """Return the nodes where what is drawn meets an input, in graph order."""
-        waiting = [node.name for node in random_users(self.graph)]
+        """Return the nodes where what is drawn meets an input, and selections by a constant."""
+        waiting = [node.name for node in self.graph if node.op in RANDOM]
         seen = set(waiting)
         met: set[str] = set()
         while waiting:
@@ -84,7 +80,10 @@ class _Inert:
                     met.add(reader)
                 else:
                     waiting.append(reader)
-        return [node for node in self.graph if node.name in met]
+        return [node for node in self.graph if node.name in met or self._is_fixed_selection(node)]
+
+    def _is_fixed_selection(self, node: Node) -> bool:
+        return node.op in SELECTIONS and len(node.inputs) == 3 and node.inputs[0].node not in self.varying
 
     def _kept(self, node: Node) -> Ref | None:
         """Return the input that a node passes on as it is."""
@@ -162,6 +161,8 @@ class _Inert:
                 continue
             seen.add(ref)
             node = self.graph[ref.node]
+            if self._same_shape(ref, whole):
+                continue
             if node.op in UNIFORM or node.op in NORMAL:
                 if not self._shape_fits(node.inputs[0], whole):
                     return False

@@ -22,7 +22,7 @@ from surgeon.graph import (
     TensorValue,
 )
 from surgeon.graph.frames import conditional
-from surgeon.graph.op_sets import CHECKS, PLACEHOLDERS, RANDOM, has_effect, is_data_default, is_sink
+from surgeon.graph.op_sets import CHECKS, PLACEHOLDERS, has_effect, is_data_default, is_sink
 from surgeon.infer.open_inputs import InputRole, open_inputs
 from surgeon.steps.branches import take_branches
 from surgeon.steps.dropout import inert_nodes
@@ -46,10 +46,10 @@ _OF_TRAINING = (InputRole.TRAINING, InputRole.KEEP_PROBABILITY, InputRole.DROPOU
 class ForInference(Step):
     """Reduce a graph to what inference needs, without changing a number of its outputs.
 
-    Conditionals whose predicate is constant become the branch that is taken. Dropout and noise go where the
-    bounds of their random numbers prove that they change nothing: with a rate of 0, or a probability to keep
-    of 1. Rounding of constant weights (FakeQuant) is computed. Asserts, control edges without effect,
-    identities, and what no output needs, such as gradients, summaries, savers and losses, go.
+    Conditionals and selections whose predicate is constant become the branch that is taken. Dropout and noise
+    go where the bounds of their random numbers prove that they change nothing: with a rate of 0, or a
+    probability to keep of 1. Rounding of constant weights (FakeQuant) is computed. Asserts, control edges
+    without effect, identities, and what no output needs, such as gradients, summaries, savers and losses, go.
 
     A scalar that is for training by the way it is read, such as 'phase_train' or 'keep_prob', gets its value
     for inference; 'constants' gives values to others, or other values. A placeholder that 'namespaces' maps
@@ -92,16 +92,16 @@ class ForInference(Step):
     )
 
     def plan(self, context: StepContext) -> list[Edit]:
-        passes: list[Pass] = [
-            self._fixed,
-            _without_checks,
-            take_branches,
-            _without_dropout,
-            _without_idle_control,
-            _without_unneeded,
-            ForwardIdentities(id=None, when=None).plan,
-            _rounded,
-        ]
+        passes: dict[Pass, str] = {
+            self._fixed: "a default",
+            _without_checks: "a print",
+            take_branches: "a conditional with a constant predicate",
+            _without_dropout: "dropout, noise or a selection that changes nothing",
+            _without_idle_control: "",
+            _without_unneeded: "",
+            ForwardIdentities(id=None, when=None).plan: "",
+            _rounded: "",
+        }
         with no_garbage_collection():
             return one_batch(context, passes, _given_by_namespaces(context))
 
@@ -182,11 +182,8 @@ def _without_checks(context: StepContext) -> list[Edit]:
 
 
 def _without_dropout(context: StepContext) -> list[Edit]:
-    if not any(node.op in RANDOM for node in context.graph):
-        return []
-    inert = inert_nodes(context)
     edits: list[Edit] = []
-    for name, kept in inert.items():
+    for name, kept in inert_nodes(context).items():
         edits += _as_identity(context, context.graph[name], kept)
     return edits
 

@@ -215,6 +215,12 @@ CASES = [
         ("Placeholder", "Const", "AddV2", "Identity"),
     ),
     Case(
+        "a selection by a constant",
+        lambda x: tf.where(scalar("training", tf.bool), x * 2.0, x + 3.0),
+        ("Placeholder", "Const", "AddV2", "Identity"),
+        TRAINING,
+    ),
+    Case(
         "normalization with data",
         lambda x: v1.cond(
             scalar("training", tf.bool),

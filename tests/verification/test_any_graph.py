@@ -153,6 +153,17 @@ def test_a_dropout_rate_that_is_fixed() -> None:
     )
 
 
+def test_what_for_inference_fixes_is_fed_to_the_original() -> None:
+    steps = "outputs: [out]\nsteps: [{{step: for-inference, constants: {{{name}: {value}}}}}]\n"
+    for text, name, value in (
+        (DROPOUT, "keep_prob", "1.0"),
+        (TRAINED, "phase_train", "false"),
+        (TRAINED, "phase_train", "true"),
+    ):
+        found = verified(steps.format(name=name, value=value), text)
+        assert found.passed == (value != "true"), value
+
+
 OPEN = """\
 graph v1
 x = Placeholder() {dtype: float32, shape: shape[?,?,?,3]}
