@@ -280,16 +280,19 @@ def compare_region(
     record: RunRecord,
     limits: Limits,
     fields: Mapping[str, Fields] = _AS_THEY_ARE,
+    *,
+    changed: Mapping[str, Node] = MappingProxyType({}),
 ) -> list[Comparison]:
     """Compare what a node put in gives with the tensors whose place it takes, on the original's values and on
     wider ones.
 
-    ``fields`` are other fields of plugin nodes in the region.
+    ``fields`` are other fields of plugin nodes in the region, ``changed`` other nodes in the place of
+    ordinary ones, by name.
     """
     if region.reason:
         return [_not_compared(region.replaced, record, region.reason)]
     given = {ref: record.values[origin] for ref, origin in region.fed.items()}
-    found = _against(graphs, region, given, record.values, record, limits, fields)
+    found = _against(graphs, region, given, record.values, record, limits, fields, changed)
     with np.errstate(over="ignore"):
         wide = {ref: np.float32(_WIDER) * value for ref, value in given.items() if value.dtype == np.float32}
     if len(wide) != len(region.fed) or not wide or any(c.outcome is Outcome.FAILED for c in found):
@@ -309,7 +312,7 @@ def compare_region(
         *found,
         *(
             c
-            for c in _against(graphs, region, wide, expected, record, limits, fields, name)
+            for c in _against(graphs, region, wide, expected, record, limits, fields, changed, name)
             if c.outcome is Outcome.FAILED
         ),
     ]
@@ -327,6 +330,7 @@ def _against(
     record: RunRecord,
     limits: Limits,
     fields: Mapping[str, Fields],
+    changed: Mapping[str, Node],
     name: str = "",
 ) -> list[Comparison]:
     """Run a region on the given inputs, and compare its outputs with those of the original's tensors that are
@@ -334,7 +338,7 @@ def _against(
     """
     subject = name or str(region.replaced)
     try:
-        runner = graphs.region_runner(region, given)
+        runner = graphs.region_runner(region, given, changed)
         fed = {graphs.entry(ref): value for ref, value in given.items()}
         run = Execution(runner, fed, fields=fields)
         values = {ref: run[ref] for ref in region.outputs}

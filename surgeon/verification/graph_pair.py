@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -19,7 +20,7 @@ from surgeon.families import DerivationContext, Family, nearest_family
 from surgeon.families.fields import FieldReview, review_fields
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec
 from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, RESIZES, WITHOUT_OUTPUT, is_input
-from surgeon.infer import infer
+from surgeon.infer import Inference, infer
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
 from surgeon.runners.detections import Detections, detections_of_original, detections_of_plugin, most_kept
@@ -144,7 +145,7 @@ class GraphPair:
         self.recipe, self.catalog, self.image = plan.planned or recipe, catalog, plan.image
         self.graph: Graph = plan.source
         self.match = Correspondence(plan, recipe)
-        self.target, self.decoding = plan.target, plan.decoding
+        self.target, self.decoding, self.steps = plan.target, plan.decoding, plan.steps
         self.runner = _RewrittenGraph.of_plan(plan, recipe, catalog)
         self.inference = infer(self.graph)
         self.original = original_runner(self._reshaped(), self._fetches())
@@ -435,6 +436,11 @@ class GraphPair:
         )
         return (*self.cuts, *placeholders)
 
+    @cached_property
+    def runner_inference(self) -> Inference:
+        """Types and shapes of the rewritten graph's tensors."""
+        return Inference(self.runner.graph, rules=self.catalog.rules())
+
     def spec(self, ref: Ref) -> TensorSpec:
         """Return type and shape of a tensor that the original is fed, as :meth:`declared`; an open size is
         that of the default, where there is one, and an open batch is one.
@@ -527,12 +533,12 @@ class GraphPair:
         if self.plugin is not None:
             apart.add(self.plugin.name)
         return tuple(
-            self._region(r)
+            self.region(r)
             for r in self.match.replacements
             if r.node.name not in apart and r.node.op not in PLACEHOLDERS
         )
 
-    def _region(self, replaced: Replacement) -> Region:
+    def region(self, replaced: Replacement) -> Region:
         """Walk back from a node put in to tensors that the original has.
 
         What lies between is computed with it.
@@ -559,27 +565,30 @@ class GraphPair:
         reason = "" if known else "nothing in the original stands for what it gives"
         return Region(replaced, fed, known, frozenset(inside), reason)
 
-    def region_runner(self, region: Region, given: Arrays) -> ReferenceRunner:
+    def region_runner(
+        self, region: Region, given: Arrays, changed: Mapping[str, Node] = MappingProxyType({})
+    ) -> ReferenceRunner:
         """Return what runs a region alone, the same each time, with placeholders for what goes in.
 
-        Their types are those of ``given``. Raise SurgeonError as :class:`ReferenceRunner`.
+        Their types are those of ``given``. Nodes that are ``changed`` take the place of those of their name.
+        Raise SurgeonError as :class:`ReferenceRunner`.
         """
-        if region not in self._region_runners:
-            graph = self.runner.graph
-            entries = [
-                Node(self.entry(ref).node, "Placeholder", attrs={"dtype": DType.of(value.dtype)})
-                for ref, value in given.items()
-            ]
-            nodes = [
-                node.with_inputs(
-                    tuple(self.entry(ref) if ref in region.fed else ref for ref in node.inputs), ()
-                )
-                for node in graph
-                if node.name in region.nodes
-            ]
-            alone = graph.replace([*entries, *nodes], ())
-            self._region_runners[region] = ReferenceRunner(alone, self.catalog, list(region.outputs))
-        return self._region_runners[region]
+        if region in self._region_runners and not changed:
+            return self._region_runners[region]
+        graph = self.runner.graph
+        entries = [
+            Node(self.entry(ref).node, "Placeholder", attrs={"dtype": DType.of(value.dtype)})
+            for ref, value in given.items()
+        ]
+        nodes = [changed.get(node.name, node) for node in graph if node.name in region.nodes]
+        fed = [
+            node.with_inputs(tuple(self.entry(ref) if ref in region.fed else ref for ref in node.inputs), ())
+            for node in nodes
+        ]
+        runner = ReferenceRunner(graph.replace([*entries, *fed], ()), self.catalog, list(region.outputs))
+        if not changed:
+            self._region_runners[region] = runner
+        return runner
 
     @cached_property
     def _region_runners(self) -> dict[Region, ReferenceRunner]:

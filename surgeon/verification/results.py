@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
 
-from surgeon.display import Displayed
+from surgeon.display import Displayed, plural
 from surgeon.families.fields import LiteralDifference, show_value
 
 VERSION = 1
@@ -298,6 +298,42 @@ class Exercise:
         return {"tried": self.tried, "hidden": list(self.hidden), "left": self.left}
 
 
+@dataclass(frozen=True)
+class RecipePower:
+    """Whether what a recipe writes into a network would be noticed if it were wrong.
+
+    ``settings`` are its constants, attributes and orders, each with the changes that were tried; and the
+    operations and removals that only stand for the original on the inputs that were put in. ``left`` counts
+    the changes that there was no time for.
+    """
+
+    settings: tuple[FieldPower, ...] = ()
+    left: int = 0
+
+    @property
+    def not_exercised(self) -> tuple[str, ...]:
+        """The settings, as ``node.setting``, of which no change would have been noticed."""
+        return tuple(f"{each.node}.{each.field}" for each in self.settings if not each.exercised)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """A sentence a line; empty where the recipe writes nothing of its own."""
+        if not self.settings and not self.left:
+            return ()
+        silent, count = self.not_exercised, len(self.settings)
+        left = f"; {plural(self.left, 'more change')} could not be tried in time" if self.left else ""
+        settings = plural(count, "constant, attribute or order", "constants, attributes and orders")
+        told = (
+            f"of {settings} that the recipe writes, another value of {count - len(silent)} would have been "
+            f"noticed{left}"
+        )
+        return (told, f"not exercised: {', '.join(silent)}") if silent else (told,)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"settings": [each.to_json() for each in self.settings], "left": self.left}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
@@ -317,7 +353,9 @@ class Verification(Displayed):
     the rewritten graph (of an engine: its file, precision and GPU); it is empty for the graph itself.
     ``power`` says for each field of each plugin whether a wrong value would have been noticed,
     ``literals`` which values in the recipe differ from the graph; both are empty for a file. ``exercise``
-    says of which of the original's tensors a small change reaches an output, where none gives detections.
+    says of which of the original's tensors a small change reaches an output, and ``recipe_power`` whether
+    another constant, attribute, order or operation in the recipe would have been noticed, where none gives
+    detections.
     """
 
     recipe: str
@@ -334,6 +372,7 @@ class Verification(Displayed):
     power: tuple[FieldPower, ...] = ()
     literals: tuple[LiteralDifference, ...] = ()
     exercise: Exercise = Exercise()
+    recipe_power: RecipePower = RecipePower()
 
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{verdict.name} {verdict.outcome}" for verdict in self.verdicts)
@@ -354,20 +393,25 @@ class Verification(Displayed):
 
     @property
     def not_exercised(self) -> tuple[str, ...]:
-        """The fields, as ``node.field``, of which no changed value would have been noticed."""
-        return tuple(f"{each.node}.{each.field}" for each in self.power if not each.exercised)
+        """The plugins' fields, as ``node.field``, and what else the recipe writes, of which no change would
+        have been noticed.
+        """
+        fields = (f"{each.node}.{each.field}" for each in self.power if not each.exercised)
+        return (*fields, *self.recipe_power.not_exercised)
 
     @property
     def power_lines(self) -> tuple[str, ...]:
         """What the power was measured to be, a sentence a line; empty where it was not."""
+        others = (*self.recipe_power.lines, *self.exercise.lines)
         if not self.power:
-            return self.exercise.lines
-        count, silent = len(self.power), self.not_exercised
+            return others
+        silent = tuple(f"{each.node}.{each.field}" for each in self.power if not each.exercised)
+        count = len(self.power)
         lists = (("not exercised", silent), ("not noticed", self.partly_exercised))
         return (
             f"a small change in {count - len(silent)} of {count} plugin fields would have been noticed",
             *(f"{what}: {', '.join(names)}" for what, names in lists if names),
-            *self.exercise.lines,
+            *others,
         )
 
     @property
@@ -399,6 +443,7 @@ class Verification(Displayed):
             "power": [each.to_json() for each in self.power],
             "literals": [each.to_json() for each in self.literals],
             "exercise": self.exercise.to_json(),
+            "recipe_power": self.recipe_power.to_json(),
         }
 
 

@@ -91,12 +91,21 @@ def _training(original: TensorFlowRunner, wanted: Sequence[Ref], fed: Arrays, fi
         both = _beside_others(original, wanted, fed, {ref: samples[ref] for ref in group})
         for ref in wanted:
             own, beside = once[ref], both.get(ref)
-            if beside is None or not own.ndim or beside.shape != (2 * len(own), *own.shape[1:]):
+            axis = None if beside is None else _doubled_axis(own.shape, beside.shape)
+            if beside is None or axis is None:
                 continue
-            if _differ(own, beside[: len(own)]):
+            if _differ(own, np.take(beside, range(own.shape[axis]), axis)):
                 return _BATCH
             told.update(group)
     return "" if told == samples.keys() else None
+
+
+def _doubled_axis(own: tuple[int, ...], beside: tuple[int, ...]) -> int | None:
+    """Return the one axis that has twice the size beside, None where that is none or not the only change."""
+    if len(own) != len(beside):
+        return None
+    changed = [axis for axis, (one, other) in enumerate(zip(own, beside, strict=True)) if one != other]
+    return changed[0] if len(changed) == 1 and beside[changed[0]] == 2 * own[changed[0]] else None
 
 
 def _groups(samples: Arrays) -> Iterator[list[Ref]]:

@@ -27,6 +27,7 @@ from surgeon.verification.graph_pair import GraphPair
 from surgeon.verification.limits import WIDEST, Limits
 from surgeon.verification.made_inputs import DRAWS
 from surgeon.verification.power import measure_power
+from surgeon.verification.recipe_power import measure_recipe_power
 from surgeon.verification.records import RunInfo, RunRecord
 from surgeon.verification.results import (
     Comparison,
@@ -67,6 +68,7 @@ def verify_rewritten(
 
     first_record: list[RunRecord] = []
     draws: list[Arrays] = []
+    drawn: list[RunRecord] = []
     probes: list[RunRecord] = []
 
     def each(record: RunRecord, first: bool) -> Iterable[Comparison]:
@@ -76,6 +78,7 @@ def verify_rewritten(
                 yield comparison
         if graphs.plugin is None and len(draws) < DRAWS:
             draws.append({ref: record.values[ref] for ref in graphs.fed})
+            drawn.append(record)
         if first:
             first_record.append(record)
             made, comparisons = compare_probes(graphs, record, limits)
@@ -85,7 +88,11 @@ def verify_rewritten(
     found = verify_runner(graphs.runner, records, info, limits, each=each, by_reference=True, output=output)
     found = replace(found, literals=graphs.fields.differences)
     if found.passed and draws:
-        found = replace(found, exercise=graphs.exercise(draws, limits.tolerances.tensor))
+        found = replace(
+            found,
+            exercise=graphs.exercise(draws, limits.tolerances.tensor),
+            recipe_power=measure_recipe_power(graphs, drawn, limits),
+        )
     alone = next(verdict for verdict in found.verdicts if verdict.name == ALONE)
     if alone.outcome is not Outcome.PASSED or not first_record:
         return found
