@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,9 @@ def convert(
     path = Path(output)
     options["target"] = target = output_target(path, options.get("target"))
     choices = chosen_options(path, {"rendering": rendering, "opset": opset, "batch": batch})
+    if rendering == "standard":
+        # No plugin bounds then what suppression can do.
+        options["target"] = replace(target, runs_plugins=False)
     work = Request.of(recipe, model, **options).resolve()
     graph = work.graph
     return _written(work.plan, graph, path, target, work.catalog, work.recipe.labels, watch, choices)

@@ -103,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
         ],
         right=(1,),
     )
+    if found.profile_problem:
+        console.show(f"  no profile of the layers: {found.profile_problem}")
     console.show(f"  {found.throughput:,.0f} pictures in a second")
     return 0
 

@@ -163,6 +163,7 @@ class Engine:
             times["graph_problem"],
             self._parts(times),
             times["layers"],
+            times["profile_problem"],
         )
 
     def _parts(self, times: Mapping[str, Any]) -> dict[str, float]:
@@ -237,7 +238,8 @@ class Bench:
     ``parts`` says where the time of a batch goes, in milliseconds, each a median: ``copy_in``, ``copy_out``,
     ``enqueue`` (the host starts the execution), and of the profile, where TensorRT gives one, ``network`` and
     ``suppression``; ``without_suppression`` is ``gpu`` less the suppression, the floor of a suppression that
-    costs nothing. ``layers`` is the profile: each layer's median.
+    costs nothing. ``layers`` is the profile: each layer's median; it is empty for the reason
+    ``profile_problem``.
     """
 
     batch: int
@@ -249,6 +251,7 @@ class Bench:
     graph_problem: str = ""
     parts: Mapping[str, float] = field(default_factory=dict)
     layers: Mapping[str, float] = field(default_factory=dict)
+    profile_problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -262,6 +265,7 @@ class Bench:
             "graph_problem": self.graph_problem,
             "parts_ms": {name: round(value, 4) for name, value in self.parts.items()},
             "layers_ms": {name: round(value, 4) for name, value in self.layers.items()},
+            "profile_problem": self.profile_problem,
         }
 
 

@@ -15,7 +15,7 @@ from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, Tenso
 from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
 from surgeon.rewrite.anchors import UNFIT, chosen, constant_or_plugin, makers, with_constant
 from surgeon.rewrite.decoding import Rendering, chosen_decode, with_decoding
-from surgeon.rewrite.suppression import chosen_suppression, with_chosen_suppression
+from surgeon.rewrite.suppression import chosen_suppression, decoded_by_native, with_chosen_suppression
 from surgeon.steps.step import NodeSpec
 from surgeon.targets import Target
 
@@ -69,9 +69,12 @@ def prepare_recipe(
     """
     context = DerivationContext(recipe, graph, catalog, None if target is None else target.most_rows)
     wanted = recipe.anchors if anchors is None else chosen(anchors)
-    wanted_decode = recipe.decode if decode is None else chosen_decode(decode)
+    asked_decode = None if decode is None else chosen_decode(decode)
     wanted_suppression = recipe.suppression if suppression is None else chosen_suppression(suppression)
-    recipe, suppressed = with_chosen_suppression(context, target, wanted_suppression, wanted_decode)
+    recipe, suppressed = with_chosen_suppression(context, target, wanted_suppression, asked_decode)
+    wanted_decode = asked_decode or recipe.decode
+    if asked_decode is None and wanted_decode == "graph" and (decoded := decoded_by_native(recipe)):
+        wanted_decode, suppressed = "auto", (*suppressed, decoded)
     context = context.with_recipe(recipe)
     namespaces, found = derive_roles(context)
     found += suppressed

@@ -96,14 +96,14 @@ def with_native_suppression(recipe: Recipe, target: Target | None) -> Recipe:
 
 
 def with_chosen_suppression(
-    context: DerivationContext, target: Target | None, wanted: Suppression, decode: Decode
+    context: DerivationContext, target: Target | None, wanted: Suppression, decode: Decode | None
 ) -> tuple[Recipe, tuple[Derivation, ...]]:
     """Return the recipe with SurgeonDetection in the place of NMS_TRT where that is ``wanted``, and why.
 
     ``auto`` wants it where the target has no plugins, so that standard operators follow either set of rules,
-    and the graph has a rule that NMS_TRT lacks. Recipes stay as they are that have operations in front of
-    NMS_TRT ``decode`` boxes, or whose ``topK`` cuts. Raise SurgeonError as :func:`with_native_suppression`
-    for ``native``.
+    and the graph has a rule that NMS_TRT lacks. Recipes stay as they are whose ``topK`` cuts, and so does
+    every recipe where the caller's ``decode``, None for none, has operations in front of NMS_TRT decode boxes.
+    Raise SurgeonError as :func:`with_native_suppression` for ``native``.
     """
     recipe = context.recipe
     if wanted == "native":
@@ -131,8 +131,16 @@ def with_chosen_suppression(
     return recipe, (replace(kept, evidence=(*kept.evidence, f"{node.plugin} stays: {reason}")),)
 
 
-def _why_kept(context: DerivationContext, name: str, node: NodeDefinition, decode: Decode) -> str:
-    """Return why a recipe's own words keep its plugin, empty where none does."""
+def decoded_by_native(recipe: Recipe) -> Derivation | None:
+    """Return what becomes of ``decode: graph`` where SurgeonDetection decodes boxes, else None."""
+    for name, node in recipe.nodes.items():
+        if node.plugin in (IMPLICIT, EXPLICIT):
+            return Derivation(name, "decode", "plugin", (f"{node.plugin} decodes boxes as the graph does",))
+    return None
+
+
+def _why_kept(context: DerivationContext, name: str, node: NodeDefinition, decode: Decode | None) -> str:
+    """Return why a recipe's own words, or the caller's, keep its plugin, empty where none does."""
     if decode == "graph":
         return "'decode: graph' decodes boxes in front of it"
     top_k = (node.fields or {}).get("topK", "auto")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from engine_files import onnx, uff
 
+from surgeon.cli import main
 from surgeon.diagnostics import SurgeonError
 from surgeon.engine import BuildOptions, build, load_engine
 
@@ -59,6 +60,19 @@ def test_bench_says_whether_there_is_a_graph(
         assert first(running.run(batch(3))) == [3, 4]
     with load_engine(engine, cuda_graphs=False) as running:
         assert running.bench(warm_up=0.0, rounds=2).graph_problem == "they are switched off"
+
+
+def test_an_engine_that_cannot_be_profiled_is_measured_all_the_same(
+    engine: Path, fake: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.setenv("FAKE_FAULT", "profile")
+    with load_engine(engine) as running:
+        found = running.bench(warm_up=0.0, rounds=2)
+        assert (found.layers, found.profile_problem) == ({}, "the execution failed")
+        assert found.gpu["p50"] > 0 and set(found.parts) == {"copy_in", "copy_out", "enqueue"}
+        assert first(running.run(batch(3))) == [3, 4]
+    assert main(["bench", str(engine), "--rounds", "2", "--warm-up", "0"]) == 0
+    assert "no profile of the layers: the execution failed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("version", ["7.1.3", "8.5.3.1"])

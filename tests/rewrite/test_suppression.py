@@ -93,14 +93,34 @@ def test_a_runtime_with_plugins_keeps_its_own_and_is_told_of_the_other(
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("parameters: {top_k: 100}\n", "topK 100 bounds"), ("decode: graph\n", "'decode: graph' decodes boxes")],
+    [("parameters: {top_k: 100}\n", "topK 100 bounds"), ("", "'decode: graph' decodes boxes")],
 )
-def test_a_recipe_that_says_otherwise_keeps_its_plugin(
+def test_a_recipe_or_a_caller_that_says_otherwise_keeps_its_plugin(
     graphs: dict[str, Graph], text: str, reason: str
 ) -> None:
-    found = planned(graphs["2019"], "onnx@onnxruntime", text)
+    found = planned(graphs["2019"], "onnx@onnxruntime", text, **({} if text else {"decode": "graph"}))
     assert found.result is not None and found.result["NMS"].op == "NMS_TRT"
     assert told(found)[0] == "plugin" and f"NMS_TRT stays: {reason}" in told(found)[1]
+
+
+@pytest.mark.parametrize(
+    ("target", "text", "options"),
+    [
+        ("onnx@onnxruntime", "", {}),
+        (UFF, "suppression: native\n", {}),
+        (UFF, "", {"suppression": "native"}),
+    ],
+)
+def test_boxes_that_a_recipe_decodes_in_the_graph_are_decoded_by_it(
+    graphs: dict[str, Graph], target: str, text: str, options: dict[str, str]
+) -> None:
+    found = planned(graphs["2019"], target, f"decode: graph\n{text}", **options)
+    assert found.result is not None and found.result["NMS"].op.startswith("SurgeonDetection")
+    assert found.decoding is None
+    (how,) = [each for each in found.derivations if each.field == "decode"]
+    assert how.value == "plugin" and "decodes boxes as the graph does" in how.evidence[0]
+    with pytest.raises(SurgeonError, match="S414"):
+        planned(graphs["2019"], UFF, "suppression: native\n", decode="graph")
 
 
 def test_the_caller_chooses(graphs: dict[str, Graph]) -> None:

@@ -131,7 +131,8 @@ class Executor:
         of the input to the output's arrival, ``copy_in`` and ``copy_out`` the copies alone, ``enqueue`` what
         the host needs to start the execution. ``graph`` is as ``gpu`` for a CUDA graph, None for the reason
         ``graph_problem``. The runs in a row copy nothing, and are graphs where those work. ``layers`` has the
-        profile: the median of each layer. ``warm_up`` is in seconds.
+        profile: the median of each layer; it is empty for the reason ``profile_problem``. ``warm_up`` is in
+        seconds.
         """
         ends = time.perf_counter() + warm_up
         others = {name: (value[..., ::-1] * 0.5).astype(value.dtype) for name, value in feeds.items()}
@@ -162,7 +163,7 @@ class Executor:
         self._stream.synchronize()
         times["in_a_row"] = time.perf_counter() - start
         times["graph_problem"] = self.graph_problem
-        times["layers"] = self._profile(slot, min(rounds, _PROFILED))
+        times["layers"], times["profile_problem"] = self._profile(slot, min(rounds, _PROFILED))
         return times
 
     def _measure(self, slot: Slot, times: Dict[str, Any]) -> None:
@@ -188,8 +189,8 @@ class Executor:
         for name, number in (("copy_in", 1), ("gpu", 2), ("copy_out", 3)):
             times[name].append(events[number].since(events[number - 1]))
 
-    def _profile(self, slot: Slot, rounds: int) -> Dict[str, float]:
-        """Return the median milliseconds of each layer; empty where there is no memory for it."""
+    def _profile(self, slot: Slot, rounds: int) -> Tuple[Dict[str, float], str]:
+        """Return the median milliseconds of each layer, and why there are none."""
         seen: Dict[str, List[float]] = {}
 
         class Profiler(self._trt.IProfiler):  # type: ignore[misc,name-defined]
@@ -200,16 +201,20 @@ class Executor:
                 seen.setdefault(layer_name, []).append(ms)
 
         context, self._context = self._context, self._engine.create_execution_context()
+        self._begin("profile")
         try:
             if self._context is None:
-                return {}
+                return {}, "no second execution context could be made"
             self._state_all(slot)
             self._context.profiler = Profiler(self._trt.IProfiler)
             for _ in range(rounds):
                 self._execute(slot)
+        except (Refused, cuda.CudaError) as exc:
+            return {}, str(exc)
         finally:
             self._context = context
-        return {name: float(np.median(times)) for name, times in seen.items()}
+            self._begin("run")
+        return {name: float(np.median(times)) for name, times in seen.items()}, ""
 
     def _execute(self, slot: Slot) -> None:
         """Run a batch and wait for it, which old versions need for a profile."""

@@ -18,6 +18,9 @@ LETTERS = ("F", "E", "W", "I", "V")
 _QUIET_PHASES = frozenset({"build"})
 """Phases whose verbose lines are counted and not sent on; there are tens of thousands."""
 
+_TRIED_PHASES = frozenset({"capture", "profile"})
+"""Phases that may fail: there is then no CUDA graph or no profile, and the engine runs without."""
+
 
 class Server:
     """Answers orders: each is a name with arguments, each answer what it gives or why there is none."""
@@ -150,7 +153,7 @@ class Server:
         return self._connection.recv()
 
     def _log_line(self, letter: str, text: str) -> None:
-        if self._phase == "capture":  # what cannot be captured is run by calls, and is no failure
+        if self._phase in _TRIED_PHASES:
             return
         if letter == "V":
             if self._progress is not None:

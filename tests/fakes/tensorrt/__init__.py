@@ -528,7 +528,7 @@ class _Context:
         if self.profiler is not None:
             for number, layer in enumerate(self.engine.told["layers"], 1):
                 self.profiler.report_layer_time(layer[0], 0.25 * number)
-        return FAULT != "execute"
+        return FAULT != "execute" and (FAULT != "profile" or self.profiler is None)
 
     def _rows(self, means, size):
         """Return detections that depend on the picture, moved by what layers of less than FP32 lose."""

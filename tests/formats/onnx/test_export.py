@@ -304,6 +304,17 @@ def test_auto_and_init_keep_to_the_rows_that_tensorrt_sorts(
         assert [row.value for row in planned(path, other).derivations if row.field == "topK"] == values
 
 
+def test_no_plugin_bounds_what_is_written_in_standard_operators(
+    zoo_ssd: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = zoo_ssd("2019", classes=2, height=64, width=64, depth_multiplier=0.1)
+    made = surgeon.convert("ssd", path, tmp_path / "x.onnx", target="onnx@tensorrt-8.5", rendering="standard")
+    (row,) = (each for each in made.plugins if each.node == "NMS")
+    assert (row.op, row.rendering) == ("SurgeonDetectionDynamic", "standard")
+    (choice,) = (each for each in made.plan.derivations if each.field == "suppression")
+    assert choice.value == "native" and "drops boxes without an area" in " ".join(choice.evidence)
+
+
 def test_every_target_of_tensorrt_tells_its_rows() -> None:
     rows = {name: found.most_rows for name, found in all_targets().items() if found.format == "onnx"}
     assert rows.pop(RUNTIME) is None and set(rows.values()) == {TENSORRT_ROWS}
