@@ -101,9 +101,9 @@ def with_chosen_suppression(
     """Return the recipe with SurgeonDetection in the place of NMS_TRT where that is ``wanted``, and why.
 
     ``auto`` wants it where the target has no plugins, so that standard operators follow either set of rules,
-    and the graph has a rule that NMS_TRT lacks. Recipes stay as they are whose ``topK`` cuts, and so does
-    every recipe where the caller's ``decode``, None for none, has operations in front of NMS_TRT decode boxes.
-    Raise SurgeonError as :func:`with_native_suppression` for ``native``.
+    and the graph has a rule that NMS_TRT lacks. Recipes stay as they are whose ``topK`` cuts, and where the
+    caller's ``decode``, None for none, has operations in front of NMS_TRT decode boxes. Raise SurgeonError as
+    :func:`with_native_suppression` for ``native``.
     """
     recipe = context.recipe
     if wanted == "native":
