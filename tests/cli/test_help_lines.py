@@ -535,7 +535,7 @@ CASES = {
             steps="collapse, prune",
         ),
         graph=OPEN,
-        target=ONNX,
+        target="onnx@tensorrt-10",
     ),
     "an operation that ONNX lacks": Case(
         "X140",

@@ -82,7 +82,7 @@ def export_onnx(
             help=[f"leave it out for {OPSETS[1]}"],
         )
     tell("plugin nodes")
-    ready = export_graph(graph, plugins, batch)
+    ready = export_graph(graph, plugins, batch, open_sizes=_takes_open_sizes(target))
     rendered = lower_plugins(ready, target, rendering, opset)
     tell("operations, by tf2onnx")
     network = _joined(ready, partition(ready, opset), rendered)
@@ -109,12 +109,17 @@ def export_onnx(
 def check_export(graph: Graph, *, plugins: Catalog, target: Target) -> tuple[Diagnostic, ...]:
     """Return what the exporter objects to in a rewritten graph, as far as that is seen without tf2onnx."""
     try:
-        ready = export_graph(graph, plugins, None)
+        ready = export_graph(graph, plugins, None, open_sizes=_takes_open_sizes(target))
         if find_spec("onnx") is not None:
             lower_plugins(ready, target, "auto", OPSETS[1])
     except SurgeonError as exc:
         return exc.diagnostics
     return ()
+
+
+def _takes_open_sizes(target: Target) -> bool:
+    """Return whether a runtime takes inputs of open sizes as they are; an engine is built for known ones."""
+    return target.runtime == "onnxruntime"
 
 
 def _check_operators(network: OnnxNetwork, target: Target, plugins: LoweredPlugins) -> None:

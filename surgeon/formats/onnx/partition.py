@@ -68,17 +68,18 @@ class ExportGraph:
         return self.inference.spec(ref)
 
 
-def export_graph(graph: Graph, catalog: Catalog, batch: Batch) -> ExportGraph:
+def export_graph(graph: Graph, catalog: Catalog, batch: Batch, *, open_sizes: bool = False) -> ExportGraph:
     """Return what is exported of a graph: its outputs' ancestors, with a settled batch.
 
     Arithmetic on constants and shapes is done. ``batch`` is the size of every input's first axis, ``dynamic``
-    for an open one; None leaves it as it is, and takes one picture where it is open. Raise SurgeonError X143
+    for an open one; None leaves it as it is, and takes one picture where it is open. With
+    ``open_sizes``, sizes of inputs may be unknown where no plugin node needs them. Raise SurgeonError X143
     for an input without a known shape, X144 where something fixes the batch that was to be open.
     """
     needed = needed_by_data(graph)
     plain = graph.replace([_passed(node) for node in graph if node.name in needed])
     one = ExportGraph(_with_batch(plain, batch if batch is None else 1), catalog)
-    _check_inputs(one)
+    _check_inputs(one, open_sizes and not any(one.is_plugin(node.name) for node in one.graph))
     if batch in (None, 1):
         return replace(one, graph=_computed(one))
     size = None if batch == "dynamic" else batch
@@ -122,14 +123,14 @@ def _input_with_batch(node: Node, batch: Batch) -> Node:
     return node.with_attr("shape", Shape((size, *shape.dims[1:])))
 
 
-def _check_inputs(at: ExportGraph) -> None:
+def _check_inputs(at: ExportGraph, open_sizes: bool) -> None:
     for node in at.inputs:
         shape = at.spec(Ref(node.name)).shape
-        if not shape.is_static:
+        if shape.rank is None or not (shape.is_static or open_sizes):
+            expected = "the number of axes" if open_sizes else "every size but the batch"
             raise error(
                 "X143",
-                f"the input '{node.name}' has the shape {shape}; expected every size but the batch to be "
-                "known",
+                f"the input '{node.name}' has the shape {shape}; expected {expected} to be known",
                 node.name,
                 help=[shape_advice(node.name, shape)],
             )

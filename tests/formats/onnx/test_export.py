@@ -601,7 +601,7 @@ REFUSED = {
         None,
     ),
     "X142": (X + "out = Relu(x, x) {T: float32}\n", {}),
-    "X143": (X.replace("4,4,3", "?,4,3") + "out = Relu(x) {T: float32}\n", {}),
+    "X143": ("x = Placeholder() {dtype: float32}\nout = Relu(x) {T: float32}\n", {}),
     "X144": (
         X
         + "z = Const() {dtype: float32, value: tensor<float32[5,1,1,1]: 0, 0, 0, 0, 0>}\nout = Add(x, z) {T: float32}\n",
@@ -646,6 +646,36 @@ def test_refusals(code: str, tmp_path: Path) -> None:
         export_onnx(graph, plugins=load_catalog([tmp_path]), target=load_target(RUNTIME), **(choices or {}))
     (found,) = caught.value.diagnostics
     assert found.code == code and found.help and found.message.isprintable()
+
+
+def test_sizes_of_inputs_may_stay_open_where_no_plugin_needs_them(tmp_path: Path) -> None:
+    graph = parse_graph(
+        "graph v1\noutputs: out\n"
+        + X.replace("[1,4,4,3]", "[?,?,?,3]")
+        + """w = Const() {dtype: float32, value: tensor<float32[1,1,3,2]: 1.0, 2.0, 3.0, 4.0, 5.0, 6.0>}
+y = Conv2D(x, w) {T: float32, strides: [1, 1, 1, 1], padding: "SAME", data_format: "NHWC", dilations: [1, 1, 1, 1]}
+sizes = Shape(y) {T: float32, out_type: int32}
+one = Const() {dtype: int32, value: tensor<int32[1]: 1>}
+three = Const() {dtype: int32, value: tensor<int32[1]: 3>}
+half = StridedSlice(sizes, one, three, one) {T: int32, Index: int32, begin_mask: 0, end_mask: 0}
+two = Const() {dtype: int32, value: tensor<int32[]: 2>}
+larger = Mul(half, two) {T: int32}
+out = ResizeBilinear(y, larger) {T: float32, align_corners: false, half_pixel_centers: true}
+"""
+    )
+    from surgeon.runners.tensorflow import TensorFlowRunner
+
+    model = export_onnx(graph, plugins=CATALOG, target=load_target(RUNTIME)).model
+    original = TensorFlowRunner(graph, graph.output_refs)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    for height, width in ((4, 5), (7, 3)):
+        shape = (1, height, width, 3)
+        picture = np.random.default_rng(0).random(shape, np.float32)
+        (result,) = session.run(None, {"x": picture.transpose(0, 3, 1, 2)})
+        (expected,) = original.run({"x": picture}).values()
+        np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(surgeon.SurgeonError, match="X143"):
+        export_onnx(graph, plugins=CATALOG, target=load_target("onnx@tensorrt-10"))
 
 
 @pytest.mark.parametrize("choice", [{"rendering": "plain"}, {"batch": 0}, {"batch": "open"}])
