@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from warm_commands import warm_commands
 
 pytest_plugins = ["detector_graphs"]
 
@@ -187,6 +188,13 @@ def demo_onnx(tmp_path_factory: pytest.TempPathFactory, demo_recipe: Path) -> Ca
         )
 
     return converted
+
+
+@pytest.fixture(scope="session")
+def warm_surgeon() -> Iterator[Path]:
+    """Give a folder for ``PATH`` whose ``surgeon`` has TensorFlow loaded when it starts."""
+    with warm_commands() as folder:
+        yield folder
 
 
 FAKE_TENSORRT = Path(__file__).parent / "fakes"

@@ -133,16 +133,19 @@ def tool() -> ModuleType:
 
 
 FRESH = """
-import os
+import os, sys
 from matplotlib import pyplot, rcdefaults
 pyplot.close("all")
 rcdefaults()
 get_ipython().run_line_magic("config", "InlineBackend.figure_formats = ['png']")
 get_ipython().run_line_magic("config", "InlineBackend.print_figure_kwargs = dict(bbox_inches='tight')")
 os.chdir(FOLDER)
+os.environ.clear()
+os.environ.update(ENVIRONMENT)
+sys.path[:] = SEARCHED + [path for path in sys.path if path not in SEARCHED]
 get_ipython().reset()
 """
-"""What makes a kernel as good as new: no names, settings of figures as they were, and the folder."""
+"""What makes a kernel as good as new: no names, settings of figures as they were, folder and environment."""
 
 
 @pytest.fixture(scope="module")
@@ -151,25 +154,36 @@ def used_kernel(tool: ModuleType) -> Iterator[Any]:
     from jupyter_client.manager import KernelManager
 
     kernel = KernelManager(kernel_name="python3")
-    scripts = Path(sys.executable).parent
-    path = f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"
-    kernel.start_kernel(extra_arguments=["--log-level=ERROR"], env={**os.environ, "PATH": path})
+    kernel.start_kernel(extra_arguments=["--log-level=ERROR"])
     yield kernel
     kernel.shutdown_kernel(now=True)
 
 
-@pytest.fixture
-def kernel(used_kernel: Any, copied: Path) -> Any:
-    """Give the kernel as if it was fresh, in the folder of the notebooks."""
-    client = used_kernel.blocking_client()
+def as_new(kernel: Any, folder: Path, programs: Path) -> Any:
+    """Give the kernel as if it was fresh, in a folder, with the environment of this process.
+
+    Programs are those of ``programs``, then this interpreter's.
+    """
+    paths = [str(programs), str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    values = {
+        "FOLDER": str(folder),
+        "ENVIRONMENT": {**os.environ, "PATH": os.pathsep.join(paths)},
+        "SEARCHED": [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path],
+    }
+    code = re.sub("|".join(values), lambda name: repr(values[name[0]]), FRESH)
+    client = kernel.blocking_client()
     client.start_channels()
     client.wait_for_ready(timeout=SECONDS)
-    done = client.execute_interactive(
-        FRESH.replace("FOLDER", repr(str(copied))), store_history=False, timeout=SECONDS
-    )
+    done = client.execute_interactive(code, store_history=False, timeout=SECONDS)
     client.stop_channels()
     assert done["content"]["status"] == "ok", done["content"]
-    return used_kernel
+    return kernel
+
+
+@pytest.fixture
+def kernel(used_kernel: Any, copied: Path, warm_surgeon: Path) -> Any:
+    """Give the kernel as if it was fresh, in the folder of the notebooks."""
+    return as_new(used_kernel, copied, warm_surgeon)
 
 
 @pytest.fixture
@@ -213,10 +227,13 @@ def kinds(cell: dict[str, Any]) -> list[str]:
     ]
 
 
-def test_engines_are_built_run_and_measured(tool: ModuleType, copied: Path, fake: pytest.MonkeyPatch) -> None:
+def test_engines_are_built_run_and_measured(
+    tool: ModuleType, copied: Path, fake: pytest.MonkeyPatch, used_kernel: Any, warm_surgeon: Path
+) -> None:
     """What is stored may come from a machine without a GPU; over a stand-in for TensorRT the other half is executed."""
     fake.setenv("FAKE_MARKS", json.dumps({"MarkOutput_0": [["NMS", [1, 100, 7]], ["NMS_1", [1, 1, 1]]]}))
-    done = tool.execute(next(copied.glob("05*.ipynb")), SECONDS)
+    kernel = as_new(used_kernel, copied, warm_surgeon)
+    done = tool.execute(next(copied.glob("05*.ipynb")), SECONDS, kernel)
     text = "\n".join(text for _, _, text in shown(done))
     assert not flaws(done) and "an engine on Fake GPU" in text and "there is no engine" not in text
     assert (

@@ -72,10 +72,13 @@ def matches(expected: str, shown: str) -> bool:
     return doctest.OutputChecker().check_output(f"{expected}\n", f"{shown}\n", flags)
 
 
-def execute(command: Command, folder: Path) -> tuple[int, str]:
-    """Run a command by the shell, this interpreter's programs first; return its status and all of its output."""
-    scripts = sysconfig.get_path("scripts")
-    environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
+def execute(command: Command, folder: Path, *programs: Path) -> tuple[int, str]:
+    """Run a command by the shell; return its status and all of its output.
+
+    Programs are those of the folders ``programs``, then this interpreter's.
+    """
+    path = os.pathsep.join([*map(str, programs), sysconfig.get_path("scripts"), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "COLUMNS": "100"}
     done = subprocess.run(
         ["bash", "-c", command.text],
         cwd=folder,
@@ -94,9 +97,9 @@ def expects_failure(command: Command) -> bool:
     return re.search(r"\berror\[[A-Z]\d+\]", command.expected) is not None
 
 
-def failure_of(command: Command, folder: Path) -> str | None:
+def failure_of(command: Command, folder: Path, *programs: Path) -> str | None:
     """Run one command; return what differs from the page, or None."""
-    status, shown = execute(command, folder)
+    status, shown = execute(command, folder, *programs)
     if (status != 0) != expects_failure(command):
         return f"line {command.line}: '{command.text}' ended with status {status}:\n{shown}"
     if command.expected and not matches(command.expected, shown):
@@ -114,16 +117,18 @@ def test_the_readme_shows_the_program() -> None:
 
 
 @pytest.mark.parametrize("heading", ["Your own model", "A tour of five minutes"])
-def test_the_commands_of_the_readme_work(tmp_path: Path, heading: str) -> None:
+def test_the_commands_of_the_readme_work(tmp_path: Path, warm_surgeon: Path, heading: str) -> None:
     model = demo.demo_model(tmp_path / "own")
     shutil.copy(model.model, tmp_path / "model.pb")
     shutil.copytree(model.pictures, tmp_path / "pictures")
-    for command in commands(section(README.read_text(encoding="utf-8"), heading)):
+    first, *others = commands(section(README.read_text(encoding="utf-8"), heading))
+    assert failure_of(first, tmp_path) is None  # the program as it is installed
+    for command in others:
         if command.text.startswith(NEED_TENSORRT) and find_spec("tensorrt") is None:
-            status, shown = execute(command, tmp_path)
+            status, shown = execute(command, tmp_path, warm_surgeon)
             assert status == 1 and "error[E108]" in shown
         else:
-            assert failure_of(command, tmp_path) is None
+            assert failure_of(command, tmp_path, warm_surgeon) is None
 
 
 def test_every_command_of_the_readme_is_run() -> None:
@@ -137,7 +142,7 @@ def files_of(markdown: str) -> dict[str, str]:
     return dict(re.findall(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```", markdown, re.S | re.M))
 
 
-def test_the_plugin_guide_works_as_it_stands(tmp_path: Path) -> None:
+def test_the_plugin_guide_works_as_it_stands(tmp_path: Path, warm_surgeon: Path) -> None:
     guide = (README.parent / "docs" / "plugin-guide.md").read_text(encoding="utf-8")
     files = files_of(guide)
     assert sorted(Path(name).name for name in files) == [
@@ -152,14 +157,16 @@ def test_the_plugin_guide_works_as_it_stands(tmp_path: Path) -> None:
     verbs = {command.text.split()[1] for command in shown}
     assert verbs == {"new", "explain", "test", "check", "verify", "convert"}
     assert list(tmp_path.iterdir()) == []
-    for command in shown:
-        assert failure_of(command, tmp_path) is None
+    first, *others = shown
+    assert failure_of(first, tmp_path) is None  # the program as it is installed
+    for command in others:
+        assert failure_of(command, tmp_path, warm_surgeon) is None
     for name, text in files.items():
         assert (tmp_path / name).read_text(encoding="utf-8") == text
     wrong = tmp_path / "my_plugins" / "ScaleShift" / "reference.py"
     wrong.write_text(wrong.read_text(encoding="utf-8").replace("+ shifts", "- shifts"), encoding="utf-8")
     (tried,) = (command for command in shown if command.text.split()[1] == "test")
-    assert failure_of(tried, tmp_path) is not None
+    assert failure_of(tried, tmp_path, warm_surgeon) is not None
 
 
 EXAMPLE = """\
