@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from surgeon.runners.runner import FileRunner
-    from surgeon.verification import Verification
+    from surgeon.verification import GraphPair, InputSet, Picture, Verification
 
 
 @takes_options
@@ -45,7 +46,8 @@ def verify(
     TensorFlow runs the model and the ordinary operations of the rewritten graph; references run its plugin
     nodes. ``images`` is a picture file, a folder of pictures, or arrays uint8[H, W, 3]; by default a
     picture with texture is made from ``seed``. ``inputs`` is a ``.npz`` file of arrays by the names of the
-    model's inputs, or such arrays; by default numbers are made from ``seed``. ``box_tolerance`` is the
+    model's inputs, such arrays, or a folder of ``.npz`` and ``.npy`` files and of pictures, which the
+    recipe's ``image`` prepares; by default numbers are made from ``seed``. ``box_tolerance`` is the
     largest difference of a coordinate relative to the picture, ``score_tolerance`` that of a score; they
     default to 1e-4, and to 1e-3 for an engine. If ONNX Runtime without its fusions differs from itself by
     more, twice that difference counts, up to 1e-3. ``max_excused`` is the number of differences on one
@@ -63,9 +65,9 @@ def verify(
     for pictures, V103 for an invalid tolerance, V104 for the recipe's ``image``, V106 if TensorFlow
     refuses a graph, V107 for a plugin without a reference, V108 for one inside a loop, V109 and V110 for
     graphs that cannot be compared, V115 for a ``file`` that no runner accepts, V123 for a file of
-    originals, V124 and V125 for an engine of another graph, V126 and V127 for ``inputs``, E107 if another
-    program changed the model meanwhile, and whatever running an engine raises. Raise TypeError for
-    arguments that contradict each other.
+    originals, V124 and V125 for an engine of another graph, V126 and V127 for ``inputs``, V128 for ``images``
+    that nothing reads, E107 if another program changed the model meanwhile, and whatever running an engine
+    raises. Raise TypeError for arguments that contradict each other.
     """
     from surgeon.atomic import check_generated, check_writable
     from surgeon.formats.graphdef import check_unchanged
@@ -75,8 +77,6 @@ def verify(
         RunRecorder,
         Tolerances,
         by_tensor,
-        given_pictures,
-        read_inputs,
         read_records,
         verify_rewritten,
         verify_runner,
@@ -111,36 +111,53 @@ def verify(
         check_writable(store)
     if kind is not None and request.target is None:
         request = replace(request, target=kind.target(path))
-    pictures = given_pictures(Path(images) if isinstance(images, str | os.PathLike) else images, seed)
+    pictures = _pictures(images, seed)
     work = request.resolve()
     graphs = GraphPair(work.plan, work.recipe, work.catalog)
-    arrays, source = None, ""
-    if isinstance(inputs, str | os.PathLike):
-        arrays, source = read_inputs(Path(inputs)), Path(inputs).name
-    elif inputs is not None:
-        arrays, source = dict(inputs), "given arrays"
-    if arrays is not None:
-        arrays = by_tensor(arrays)
-        if images is not None:
-            graphs.check_one_picture(arrays)
-    records = graphs.records(pictures, seed, arrays, source)
+    if images is not None:
+        graphs.check_takes_pictures()
+    arrays, made = None, images is None
+    if inputs is None:
+        records = graphs.records(pictures, seed)
+    else:
+        sets = _input_sets(graphs, inputs)
+        first = next(sets)
+        arrays, made = by_tensor(first.arrays), made and first.picture is None
+        records = graphs.records_of_sets(
+            chain((first,), sets), lambda: _pictures(images, seed), seed, images is not None
+        )
     if kind is not None:
         with kind.open(path, libraries) as runner:
-            info = graphs.info(made=images is None, graph=work.plan.digest, given=arrays)
+            info = graphs.info(made=made, graph=work.plan.digest, given=arrays)
             verification = verify_runner(runner, records, info, limits, output=folder)
         check_unchanged(work.graph)
         return verification
     if store is None:
-        info = graphs.info(made=images is None, given=arrays)
+        info = graphs.info(made=made, given=arrays)
         verification = verify_rewritten(graphs, records, info, limits, output=folder)
         check_unchanged(work.graph)
         return verification
-    recorder = RunRecorder(graphs.info(made=images is None, graph=work.plan.digest, given=arrays))
+    recorder = RunRecorder(graphs.info(made=made, graph=work.plan.digest, given=arrays))
     verification = verify_rewritten(graphs, recorder.taking(records), recorder.info, limits, output=folder)
     check_unchanged(work.graph)
     if verification.pictures:
         recorder.write(Path(store))
     return verification
+
+
+def _pictures(images: PathLike | Iterable[np.ndarray] | None, seed: int) -> Iterator[Picture]:
+    from surgeon.verification import given_pictures
+
+    return given_pictures(Path(images) if isinstance(images, str | os.PathLike) else images, seed)
+
+
+def _input_sets(graphs: GraphPair, inputs: PathLike | Mapping[str, np.ndarray]) -> Iterator[InputSet]:
+    """Return what is put in, one set after the other; the first is read at once."""
+    from surgeon.verification import InputSet, read_input_sets
+
+    if isinstance(inputs, str | os.PathLike):
+        return read_input_sets(Path(inputs), [str(ref) for ref in graphs.fed], graphs.lone_input)
+    return iter((InputSet("given arrays", dict(inputs)),))
 
 
 def _deployed(

@@ -77,9 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--inputs",
         dest="input_arrays",
-        metavar="FILE.npz",
+        metavar="FILE|DIR",
         type=Path,
-        help="arrays by the names of the model's inputs; without it numbers are made",
+        help="arrays by the names of the model's inputs (.npz), or a folder of .npz and .npy files and of "
+        "pictures; without it numbers are made",
     )
     parser.add_argument(
         "--seed",

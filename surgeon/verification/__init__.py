@@ -1,7 +1,7 @@
 """Whether a rewritten graph computes what the original computes: records, one loop, verdicts."""
 
 from surgeon.runners.image import Picture, given_pictures
-from surgeon.verification.given_inputs import by_tensor, read_inputs
+from surgeon.verification.given_inputs import InputSet, by_tensor, read_input_sets, read_inputs
 from surgeon.verification.graph_pair import GraphPair
 from surgeon.verification.limits import Limits
 from surgeon.verification.records import RunInfo, RunRecord, RunRecorder, read_records
@@ -24,6 +24,7 @@ __all__ = [
     "Difference",
     "FieldPower",
     "GraphPair",
+    "InputSet",
     "Limits",
     "Outcome",
     "Picture",
@@ -38,6 +39,7 @@ __all__ = [
     "Verification",
     "by_tensor",
     "given_pictures",
+    "read_input_sets",
     "read_inputs",
     "read_records",
     "verify_rewritten",

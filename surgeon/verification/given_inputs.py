@@ -2,21 +2,87 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from surgeon.diagnostics import Diagnostic, SurgeonError, error, nearest_note
+from surgeon.display import plural
 from surgeon.graph import Ref, TensorSpec
+from surgeon.runners.image import MAX_PICTURES, SUFFIXES, Picture, read_picture
 from surgeon.verification.compare_tensors import shown
 
 _MOST_BYTES = 8 << 30
 
 Given = TypeVar("Given")
 _TOO_LARGE = ", with numbers that do not fit"
+
+
+@dataclass(frozen=True)
+class InputSet:
+    """What is put in at a time: arrays by the names of inputs, and a picture that ``image`` prepares."""
+
+    name: str
+    arrays: Mapping[str, np.ndarray]
+    picture: Picture | None = None
+
+
+def read_input_sets(path: Path, names: Sequence[str], lone: str) -> Iterator[InputSet]:
+    """Yield what a file or a folder holds for inputs, one set after the other.
+
+    A ``.npz`` file holds arrays by the ``names`` of inputs, a ``.npy`` file an array for the input ``lone``.
+    Of a folder, each file is a set, in the order of their names, but for ``.npy`` files with the name of an
+    input: their arrays belong to every other set, and are one if there is no other. Raise SurgeonError V126
+    where there is nothing, or what cannot be read, V127 for an array that could be for several inputs
+    (``lone`` is then empty), V101 for a picture that cannot be read.
+    """
+    if not os.path.isdir(path):
+        yield _input_set(path, lone)
+        return
+    try:
+        files = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    except OSError as exc:
+        raise _unreadable(path, exc.strerror or str(exc)) from None
+    files = [each for each in files if os.path.isfile(each)]
+    if not 0 < len(files) <= MAX_PICTURES:
+        raise error(
+            "V126",
+            f"the folder '{path}' holds {plural(len(files), 'file')}; expected 1 to {MAX_PICTURES} with "
+            "arrays or pictures",
+            str(path),
+            help=["put .npz, .npy or picture files into it"],
+        )
+    shared_files = {each.stem: each for each in files if each.suffix == ".npy" and each.stem in names}
+    shared = {name: _only_array(each) for name, each in shared_files.items()}
+    others = [each for each in files if each not in shared_files.values()]
+    if not others:
+        yield InputSet(path.name, shared)
+    for each in others:
+        found = _input_set(each, "" if lone in shared else lone)
+        yield replace(found, arrays={**shared, **found.arrays})
+
+
+def _input_set(path: Path, lone: str) -> InputSet:
+    """Return what one file holds."""
+    if path.name.lower().endswith(SUFFIXES):
+        return InputSet(path.name, {}, read_picture(path))
+    if path.suffix == ".npy":
+        array = _only_array(path)
+        if not lone:
+            raise error(
+                "V127",
+                f"'{path.name}' holds one array, and it is not known for which input; expected the name of "
+                "one",
+                str(path),
+                help=["name the file as the input, or write a .npz file with the names of the inputs"],
+            )
+        return InputSet(path.name, {lone: array})
+    return InputSet(path.name, read_inputs(path))
 
 
 def read_inputs(path: Path) -> dict[str, np.ndarray]:
@@ -32,9 +98,28 @@ def read_inputs(path: Path) -> dict[str, np.ndarray]:
         reason = "no such file"
     except Exception as exc:  # damaged archives make zipfile, zlib and numpy raise nearly anything
         reason = " ".join(str(exc).split()) or type(exc).__name__
-    raise error(
+    raise _unreadable(path, reason)
+
+
+def _only_array(path: Path) -> np.ndarray:
+    """Return the array of a ``.npy`` file; raise SurgeonError V126 where it cannot be read."""
+    try:
+        array = np.load(path, allow_pickle=False)
+        if isinstance(array, np.ndarray):
+            return array
+        reason = "it holds several arrays, as a .npz file does"
+    except FileNotFoundError:
+        reason = "no such file"
+    except Exception as exc:  # as above
+        reason = " ".join(str(exc).split()) or type(exc).__name__
+    raise _unreadable(path, reason)
+
+
+def _unreadable(path: Path, reason: str) -> SurgeonError:
+    return error(
         "V126",
-        f"'{path}' cannot be read as arrays by name: {reason:.160}; expected a .npz file",
+        f"'{path}' cannot be read as arrays by name: {reason:.160}; expected a .npz file, a .npy file, a "
+        "picture or a folder of these",
         str(path),
         help=["write it with numpy: np.savez('inputs.npz', x=array)"],
     )

@@ -33,7 +33,7 @@ from surgeon.verification.compare_tensors import shown
 from surgeon.verification.correspondence import Correspondence, Replacement
 from surgeon.verification.counterfactuals import CLIP_FIRST, DROP_EMPTY, KEEP_ALL, counterfactuals_of
 from surgeon.verification.decoding import DecodedInFront
-from surgeon.verification.given_inputs import fitting_inputs
+from surgeon.verification.given_inputs import InputSet, by_tensor, fitting_inputs
 from surgeon.verification.hidden import measure_exercise
 from surgeon.verification.made_inputs import DRAWS, MadeInput, made_input
 from surgeon.verification.probes import probes_of
@@ -639,12 +639,15 @@ class GraphPair:
         seed: int,
         given: Mapping[str, np.ndarray] | None = None,
         name: str = "",
+        *,
+        first: bool = True,
     ) -> Iterator[RunRecord]:
         """Yield what the original computes of each picture, or of numbers made up from ``seed`` where it
         reads no picture.
 
-        Arrays that are ``given`` by the names of inputs, from the file ``name``, are put in instead. Raise
-        SurgeonError V127 where they do not fit.
+        Arrays that are ``given`` by the names of inputs, from the file ``name``, are put in instead. Where
+        these are the ``first`` records, faults of what the recipe fixes are looked for. Raise SurgeonError
+        V127 where they do not fit.
         """
         arrays = None
         if given is not None:
@@ -664,7 +667,7 @@ class GraphPair:
         for i, picture in enumerate(fed):
             tell_stage("comparing", "" if picture is None else picture.name, i, len(fed))
             record = self.record(picture, seed, arrays, name)
-            yield record if i else replace(record, faults=self._faults(record))
+            yield replace(record, faults=self._faults(record)) if first and not i else record
         if arrays is None and not reads and any(ref not in self.fixed for ref in self.fed):
             yield from self._further_draws(seed)
 
@@ -703,6 +706,76 @@ class GraphPair:
     def gives_picture(self, given: Mapping[str, object]) -> bool:
         """Return whether arrays by the names of inputs hold that which a picture is put into."""
         return self.reads_picture and str(self.picture_ref or self.picture_cut) in given
+
+    def records_of_sets(
+        self, sets: Iterable[InputSet], images: Callable[[], Iterable[Picture]], seed: int, several: bool
+    ) -> Iterator[RunRecord]:
+        """Yield what the original computes of each set of inputs.
+
+        ``images`` gives the pictures for a set without one; ``several`` says that they were given. Raise
+        SurgeonError V127 where a set does not fit.
+        """
+        first = True
+        for each in sets:
+            arrays = by_tensor(each.arrays)
+            if several:
+                self.check_one_picture(arrays)
+            pictures: Iterable[Picture] = images()
+            prepared_later = self.plugin is not None or self.picture_cut is not None or self._prepares
+            if each.picture is not None and prepared_later and self.reads_picture and not several:
+                pictures = (each.picture,)
+            elif each.picture is not None:
+                arrays = {**arrays, self.lone_input: self._prepared_array(each.picture, several)}
+            name = each.name
+            given = arrays if arrays or each.picture is None else None
+            yield from self.records(pictures, seed, given, name, first=first)
+            first = False
+
+    def _prepared_array(self, picture: Picture, several: bool) -> np.ndarray:
+        """Return what the recipe's ``image`` makes of a picture for the one input that is an array.
+
+        Raise SurgeonError V127 where there is no such input or no ``image``.
+        """
+        lone, reason = self.lone_input, ""
+        if several:
+            reason = "--images gives the pictures"
+        elif not lone:
+            reason = "it is not known for which input"
+        elif self.image is None:
+            reason = f"the recipe has no 'image', which says how a picture becomes '{lone}'"
+        if reason or self.image is None:
+            raise error(
+                "V127",
+                f"the picture '{picture.name}' cannot be put in: {reason}; expected arrays",
+                picture.name,
+                help=["give arrays by their names in a .npz file, or the recipe an 'image'"],
+            )
+        tensor = prepare(self.image, picture.pixels, self.recipe.span("image", "steps")).tensor
+        dims = self.spec(Ref.parse(lone)).shape.dims or (1,)
+        return np.repeat(tensor, dims[0] or 1, axis=0)
+
+    @property
+    def lone_input(self) -> str:
+        """The name of the one input that is an array and must be fed, empty for none or several."""
+        open_refs = self._without_default([ref for ref in self.fed if ref not in self.fixed])
+        arrays = [ref for ref in open_refs if self.declared(ref).shape.rank != 0]
+        return str(arrays[0]) if len(arrays) == 1 else ""
+
+    def check_takes_pictures(self) -> None:
+        """Raise SurgeonError V128 where no picture is put into the original."""
+        if self.reads_picture:
+            return
+        names = ", ".join(f"'{ref}' {self.declared(ref)}" for ref in self.fed) or "none"
+        raise error(
+            "V128",
+            "no picture is put into this model, so --images has no effect; expected arrays",
+            self.graph.source or None,
+            [f"inputs: {names}"],
+            [
+                "give arrays by --inputs, as a .npz file or a folder; the recipe's 'image' prepares the "
+                "pictures of a folder"
+            ],
+        )
 
     def check_one_picture(self, given: Mapping[str, object]) -> None:
         """Raise SurgeonError V127 where arrays hold the picture that ``--images`` gives, too."""

@@ -571,3 +571,94 @@ def test_a_default_is_kept_where_other_arrays_are_given_or_its_size_is_not_known
     ).replace("shape[?,4]", "shape[?,?]")
     found = verified(SUM, open_size, inputs={"sizes": np.array([3, 4], np.int32)})
     assert found.passed and found.verdicts[0].comparisons[0].tensor == "float32[3,2]"
+
+
+PLAIN_NETWORK = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[1,4,4,3]}
+y = Placeholder() {dtype: float32, shape: shape[4]}
+w = Const() {dtype: float32, value: tensor<float32[1,1,1,3]: 0.5, -0.25, 2>}
+scaled = Mul(x, w) {T: float32}
+out = Sigmoid(scaled) {T: float32}
+"""
+IMAGE = "image: {size: [4, 4], steps: [{scale: 0.01}]}\n"
+
+
+def written(folder: Path, **arrays: np.ndarray) -> Path:
+    folder.mkdir()
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    return folder
+
+
+def test_a_folder_of_arrays_is_put_in_one_after_the_other(tmp_path: Path) -> None:
+    ones = np.ones((1, 4, 4, 3), np.float32)
+    folder = written(tmp_path / "several", first=ones * np.arange(3, dtype=np.float32), second=ones)
+    np.savez(folder / "third.npz", x=ones * 2 * np.arange(3, dtype=np.float32))
+    (folder / ".hidden").write_text("no array")
+    found = verified(PRUNED, PLAIN_NETWORK, inputs=folder)
+    assert found.pictures == ("first.npy", "second.npy", "third.npz") and not found.made and found.passed
+    wrong = PRUNED.replace("prune", "{step: set-attr, nodes: [out], attrs: {T: float32}}, prune")
+    assert verified(wrong, PLAIN_NETWORK, inputs=folder / "third.npz").passed
+    alone = verified(PRUNED, PLAIN_NETWORK, inputs=folder / "first.npy")
+    assert alone.pictures == ("first.npy",)
+
+
+def test_arrays_named_as_inputs_belong_together(tmp_path: Path) -> None:
+    two = PLAIN_NETWORK.replace("Sigmoid(scaled)", "Mul(scaled, x)").replace("out =", "both =") + (
+        "out = AddV2(both, z) {T: float32}\n"
+    )
+    two = two.replace("w = Const", "z = Placeholder() {dtype: float32, shape: shape[1,1,1,3]}\nw = Const")
+    x, z = np.random.default_rng(0).random((1, 4, 4, 3), np.float32), np.ones((1, 1, 1, 3), np.float32)
+    found = verified(PRUNED, two, inputs=written(tmp_path / "set", x=x, z=z))
+    assert found.pictures == ("set",) and found.passed
+    folder = written(tmp_path / "shared", z=z)
+    for name in ("a", "b"):
+        np.savez(folder / f"{name}.npz", x=x)
+    assert verified(PRUNED, two, inputs=folder).pictures == ("a.npz", "b.npz")
+    lone = written(tmp_path / "lone", other=x)
+    assert "named" not in code_and_message(PRUNED, two, inputs=lone)[1]
+    assert code_and_message(PRUNED, two, inputs=lone)[0] == "V127"
+
+
+def code_and_message(recipe: str, text: str, **options: Any) -> tuple[str, str]:
+    with pytest.raises(SurgeonError) as caught:
+        verified(recipe, text, **options)
+    return caught.value.diagnostics[0].code, caught.value.diagnostics[0].message
+
+
+def test_pictures_among_inputs_are_prepared(tmp_path: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow reads and writes pictures")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
+    for name in ("a", "b"):
+        pillow.fromarray(pixels).save(folder / f"{name}.png")
+    queue = "FIFOQueueV2() {component_types: [float32], shapes: [shape[4,4,3]], capacity: 1}\n"
+    one = "one = Const() {dtype: int32, value: tensor<int32[]: 1>}\n"
+    taken = "x = QueueDequeueManyV2(queue, one) {component_types: [float32], timeout_ms: -1}"
+    text = PLAIN_NETWORK.replace(
+        "x = Placeholder() {dtype: float32, shape: shape[1,4,4,3]}", f"queue = {queue}{one}{taken}"
+    )
+    recipe = PRUNED.replace("prune", "{step: cut-at, tensors: [x]}, prune")
+    assert verified(PRUNED + IMAGE, PLAIN_NETWORK, inputs=folder).pictures == ("a.png", "b.png")
+    cut = verified(recipe + IMAGE, text, inputs=folder)
+    assert len(cut.pictures) == 2 and cut.verdicts[0].outcome == "passed"
+    code, message = code_and_message(PRUNED, PLAIN_NETWORK, inputs=folder)
+    assert code == "V127" and "the recipe has no 'image'" in message
+    code, message = code_and_message(PRUNED, PLAIN_NETWORK, images=folder)
+    assert code == "V128" and "--images has no effect" in message
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "objects", "missing", "nested"])
+def test_a_folder_without_arrays_is_refused(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    if kind == "text":
+        (folder / "notes.txt").write_text("no array")
+    elif kind == "objects":
+        np.save(folder / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
+    elif kind == "nested":
+        (folder / "inside").mkdir()
+    place = folder / "none.npy" if kind == "missing" else folder
+    assert code_and_message(PRUNED, PLAIN_NETWORK, inputs=place)[0] == "V126"
