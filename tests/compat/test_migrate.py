@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from surgeon import Graph, Migration, load_catalog, load_target, migrate
+from surgeon import Graph, Migration, load_catalog, load_target, migrate, plan
 from surgeon.compat.tensorflow_names import tensorflow_module
 from surgeon.diagnostics import SurgeonError
 from surgeon.formats.graphdef import save_graph
@@ -554,6 +554,69 @@ def test_a_config_that_maps_to_nothing_is_said(text: str, expected: str, tmp_pat
     (tmp_path / "c.json").write_text(text, encoding="utf-8")
     with pytest.raises(SurgeonError, match=expected):
         migrate(tmp_path / "c.json", toy())
+
+
+MATCHES = """
+name: LReLU_TRT
+instances:
+- inputs: ['x:0']
+  outputs: ['act/max']
+  attributes: {negSlope: 0.5}
+"""
+
+LEAKY = """
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[1,4,2,2]}
+half = Const() {dtype: float32, value: tensor<float32[]: 0.5>}
+act/mul = Mul(x, half) {T: float32}
+act/max = Maximum(act/mul, x) {T: float32}
+y = Mul(act/max, half) {T: float32}
+"""
+
+
+def test_subgraphs_that_polygraphy_lists_become_plugins(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(MATCHES, encoding="utf-8")
+    graph = parse_graph(LEAKY)
+    made = migrate(config, graph, tmp_path / "own.yaml", verify=False)
+    assert made.recipe_graph is not None and made.errors == () and made.equal is False
+    nodes = {node.name: node for node in made.recipe_graph}
+    assert set(nodes) == {"x", "half", "LReLU_TRT", "y"}
+    assert [str(ref) for ref in nodes["LReLU_TRT"].inputs] == ["x"]
+    assert nodes["LReLU_TRT"].attrs["negSlope"] == 0.5
+    assert [str(ref) for ref in nodes["y"].inputs] == ["LReLU_TRT", "half"]
+    again = plan(tmp_path / "own.yaml", graph)
+    assert again.result == made.recipe_graph
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("name: LReLU_TRT", "- [", "P138.*not YAML"),
+        ("instances:", "others:", "P138.*lists no subgraphs"),
+        ("'act/max'", "'act/maxi'", "P138.*'act/maxi', which is not in the graph"),
+        ("'x:0'", "'half'", r"P138.*reaches 'x' \(Placeholder\)"),
+        ("'act/max'", "'y'", None),
+        ("'act/max'", "'act/mul'", None),
+    ],
+)
+def test_subgraphs_that_are_none_are_refused(
+    before: str, after: str, expected: str | None, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(MATCHES.replace(before, after), encoding="utf-8")
+    if expected is None:
+        assert migrate(config, parse_graph(LEAKY), verify=False).errors == ()
+        return
+    with pytest.raises(SurgeonError, match=expected):
+        migrate(config, parse_graph(LEAKY), verify=False)
+
+
+def test_a_subgraph_whose_inside_is_read_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(MATCHES, encoding="utf-8")
+    with pytest.raises(SurgeonError, match=r"P138.*'z' reads 'act/mul'"):
+        migrate(config, parse_graph(LEAKY + "z = Neg(act/mul) {T: float32}\n"), verify=False)
 
 
 @pytest.mark.slow

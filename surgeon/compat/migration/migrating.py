@@ -16,7 +16,7 @@ from surgeon.compat.migration.comparison import Comparison, MigrationDifference,
 from surgeon.compat.migration.drafting import Drafted, Drafter, Refinement, Source
 from surgeon.compat.migration.final_graph import FinalGraph, final_graph, likely_outputs
 from surgeon.compat.migration.history import History
-from surgeon.compat.migration.peer_configs import is_transformation_file, recipe_of_config
+from surgeon.compat.migration.peer_configs import is_peer_config, recipe_of_config
 from surgeon.compat.migration.repairs import refined
 from surgeon.compat.migration.scripts import ScriptOptions, ScriptRun, run_script
 from surgeon.compat.remarks import collecting
@@ -106,8 +106,9 @@ def migrate(
 ) -> Migration:
     """Write a recipe that does to a model what a script for graphsurgeon does.
 
-    A ``.json`` file in place of the script is OpenVINO's for a detector: the recipe is read off the graph,
-    and there is nothing to compare its graph with.
+    A ``.json`` file in place of the script is OpenVINO's for a detector: the recipe is read off the graph. A
+    ``.yaml`` file is Polygraphy's list of subgraphs that plugins replace. There is nothing to compare the
+    recipe's graph with then.
 
     The script is executed, on ``model`` in place of any graph that it reads, up to where it converts the
     graph. If it has a function ``preprocess`` or ``add_plugin``, that is called; ``function`` names
@@ -135,7 +136,7 @@ def migrate(
     graph, file = work.graph, Path(script)
     with_schema = path is not None and not (os.path.exists(path) and not os.path.isfile(path))
     modeline = MODELINE if with_schema else ""
-    if is_transformation_file(file):
+    if is_peer_config(file):
         made = _configured(file, work, name or (path.stem if path is not None else ""), modeline)
         check_unchanged(graph)
         made = _verified(made, work, images) if verify else replace(made, unverified=LEFT_OUT)

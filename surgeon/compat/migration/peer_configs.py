@@ -1,4 +1,8 @@
-"""OpenVINO's transformation files for the Object Detection API, which say where a detector's parts begin."""
+"""Files of other tools that say what takes the place of a graph's parts.
+
+OpenVINO's transformation files for the Object Detection API say where a detector's parts begin;
+:mod:`surgeon.compat.migration.plugin_matches` has Polygraphy's.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import Any
 
 from surgeon.authoring import AuthoredRecipe, author
 from surgeon.authoring.author import recognised
+from surgeon.compat.migration.plugin_matches import recipe_of_matches
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, nearest_note
 from surgeon.graph import Graph
 from surgeon.request import Work
@@ -17,13 +22,24 @@ from surgeon.request import Work
 SINGLE_SHOT = "ObjectDetectionAPISSDPostprocessorReplacement"
 """The replacement that makes a file one for single-shot detectors."""
 
+_YAML = (".yaml", ".yml")
 
-def is_transformation_file(path: Path) -> bool:
-    """Return whether a file is JSON, and so no script."""
-    return path.suffix.lower() == ".json"
+
+def is_peer_config(path: Path) -> bool:
+    """Return whether a file is JSON or YAML, and so no script."""
+    return path.suffix.lower() in (".json", *_YAML)
 
 
 def recipe_of_config(path: Path, work: Work, name: str, modeline: str) -> AuthoredRecipe:
+    """Return the recipe that a file of another tool stands for; it is YAML for Polygraphy's, else OpenVINO's.
+
+    Raise SurgeonError P138 for a file that maps to no recipe, and as :func:`surgeon.init`.
+    """
+    make = recipe_of_matches if path.suffix.lower() in _YAML else _of_transformations
+    return make(path, work, name, modeline)
+
+
+def _of_transformations(path: Path, work: Work, name: str, modeline: str) -> AuthoredRecipe:
     """Return the recipe of ``surgeon init`` for a model, its parts held against a transformation file.
 
     The file names parts of the graph and few numbers, so that everything is read off the graph. What it says
