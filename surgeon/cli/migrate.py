@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "script",
         metavar="SCRIPT",
         type=Path,
-        help="a Python script that edits a graph, which is executed; or OpenVINO's .json or Polygraphy's .yaml file",
+        help="a Python script that edits a graph, which is executed; OpenVINO's .json, Polygraphy's .yaml",
     )
     parser.add_argument("model", metavar="MODEL", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder")
     parser.add_argument(

@@ -172,8 +172,8 @@ def _inside(path: Path, graph: Graph, match: Match) -> list[str]:
         for ref in reader.inputs:
             if ref.node in inside and reader.name not in inside and ref not in match.outputs:
                 raise _refused(
-                    f"'{reader.name}' reads '{ref}', which the subgraph of '{match.plugin}' computes and does "
-                    "not list among its outputs",
+                    f"'{reader.name}' reads '{ref}', which the subgraph of '{match.plugin}' computes and "
+                    "does not list among its outputs",
                     path,
                     (),
                     [f"add '{ref}' to the subgraph's outputs, or take the subgraph out of the file"],
