@@ -1,10 +1,10 @@
-# Targets: demo, engines, test, test-all, test-versions, test-tensorrt, test-runtimes, coverage, lint, docs, dist, bench, replay, clean.
+# Targets: demo, engines, test, test-all, test-versions, test-tensorrt, test-runtimes, coverage, lint, docs, dist, bench, any-model, replay, clean.
 # Of the tests: make test ROOM=steps takes one folder of tests/, make test FAST=1 leaves slow tests out; both may be given.
 # Another interpreter: make PYTHON=/path/to/python3 test
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo engines test test-all test-versions test-tensorrt test-runtimes coverage lint docs dist bench replay clean
+.PHONY: demo engines test test-all test-versions test-tensorrt test-runtimes coverage lint docs dist bench any-model replay clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -134,6 +134,11 @@ dist: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-tensorflow
 	$(BIN)/python bench/run.py
+
+# Networks that detect nothing, by plain tf2onnx and by surgeon: the table of docs/any-model.md.
+any-model: $(VENV)/installed-tensorflow
+	$(BIN)/python bench/any_model_graphs.py build/any-model/graphs
+	$(BIN)/python bench/any_model.py build/any-model/graphs -o build/any-model/$$(git rev-parse --short HEAD) --page docs/any-model.md
 
 # What the command line does to a corpus of graphs, under the name of the commit; docs/replay.md compares two of them.
 replay: $(VENV)/installed-dev

@@ -54,6 +54,8 @@ STAGES = ("tf2onnx", "onnx-least", "onnx-init", "uff-least", "uff-init")
 TITLES = ("tf2onnx", "ONNX, least recipe", "ONNX, `init`", "UFF, least recipe", "UFF, `init`")
 PRELOADED = ("tensorflow", "tf2onnx", "onnxruntime", "surgeon.api.convert", "surgeon.runners.references")
 
+BEGIN, END = "<!-- any-model:begin -->", "<!-- any-model:end -->"
+
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -86,11 +88,11 @@ class Result:
     def cell(self) -> str:
         """Return the text in the table."""
         if self.outcome == "right":
-            return f"right ({self.error:.0e})"
+            return f"right ({self.error:.0e}, {self.seconds:.1f} s)"
         if self.outcome == "wrong":
             return f"**wrong** ({self.message})" if self.error is None else f"**wrong** ({self.error:.1e})"
-        why = " ".join(part for part in (self.code, self.operation) if part)
-        return f"{self.outcome} {why or self.message[:40]}".rstrip()
+        why = ": ".join(part for part in (self.code, self.operation) if part)
+        return f"{self.outcome} {why or self.message[:40]}".replace("|", " ").rstrip()
 
 
 class Refused(Exception):
@@ -335,20 +337,17 @@ def by_surgeon(original: Original, folder: Path, *, suffix: str, init: bool) -> 
     from surgeon.runners.references import ReferenceRunner
 
     path, output = folder / "recipe.yaml", folder / f"out{suffix}"
-    numbers = {name: value for name, value in original.facts.constants.items() if type(value) is int}
+    target = target_for_output(output)
+    inputs = given_inputs(original, only_open=init)
     if init:
-        target = target_for_output(output)
-        surgeon.init(original.path, path, target=target, force=True)
+        surgeon.init(original.path, path, target=target, force=True, input_specs=inputs)
+        recipe = surgeon.load_recipe(path)
+        conversion = surgeon.convert(recipe, original.path, output)
     else:
         path.write_text(json.dumps(least_recipe(original)), encoding="utf-8")
-    recipe = surgeon.load_recipe(path)
-    conversion = surgeon.convert(
-        recipe,
-        original.path,
-        output,
-        input_specs=given_inputs(original, only_open=init),
-        constants={} if init else numbers,
-    )
+        recipe = surgeon.load_recipe(path)
+        numbers = {name: value for name, value in original.facts.constants.items() if type(value) is int}
+        conversion = surgeon.convert(recipe, original.path, output, input_specs=inputs, constants=numbers)
     if suffix == ".uff":
         with_references = ReferenceRunner.of_plan(conversion.plan, recipe, surgeon.load_catalog())
         return of_runner(original, with_references, recipe)
@@ -528,6 +527,7 @@ def run_folder(folder: Path, output: Path, again: Sequence[str], only: Sequence[
         entry = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
         if entry.get("digest") != digest:
             entry = {"graph": path.stem, "digest": digest, "results": {}}
+        entry.setdefault("summary", known_facts(path).summary)
         for stage in again:
             entry["results"].pop(stage, None)
         stages = [stage for stage in STAGES if stage not in entry["results"]]
@@ -546,22 +546,26 @@ def run_folder(folder: Path, output: Path, again: Sequence[str], only: Sequence[
 def table(entries: Sequence[Mapping[str, Any]]) -> str:
     """Return the results as Markdown: how many graphs ended how, then each graph."""
     results = [
-        [Result(**each["results"][stage]) if stage in each["results"] else None for stage in STAGES]
-        for each in entries
+        [Result(**each["results"].get(stage, {"outcome": ""})) for stage in STAGES] for each in entries
     ]
-    head = f"| graph | {' | '.join(TITLES)} |\n|---|{'---|' * len(STAGES)}"
-    counts = []
+    lines = [f"| graph | {' | '.join(TITLES)} |", f"|---|{'---|' * len(STAGES)}"]
     for outcome in ("right", "wrong", "refused", "failed"):
-        found = [
-            sum(row[i] is not None and row[i].outcome == outcome for row in results)
-            for i in range(len(STAGES))
-        ]  # type: ignore[union-attr]
-        counts.append(f"| **{outcome}**, of {len(entries)} | {' | '.join(map(str, found))} |")
-    rows = [
-        f"| `{each['graph']}` | {' | '.join(result.cell() if result else '' for result in row)} |"
-        for each, row in zip(entries, results, strict=True)
-    ]
-    return "\n".join([head, *counts, *rows])
+        counts = [
+            sum(result.outcome == outcome for result in column) for column in zip(*results, strict=True)
+        ]
+        lines.append(f"| **{outcome}**, of {len(entries)} | {' | '.join(map(str, counts))} |")
+    for each, row in zip(entries, results, strict=True):
+        summary = f": {each['summary']}" if each.get("summary") else ""
+        cells = [result.cell() for result in row]
+        lines.append(f"| `{each['graph']}`{summary} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write_page(page: Path, text: str) -> None:
+    """Put a table between the markers of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def read_results(output: Path) -> list[Any]:
@@ -588,6 +592,8 @@ def main() -> int:
     text = table(entries)
     (options.output / "table.md").write_text(text + "\n", encoding="utf-8")
     (options.output / "table.json").write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+    if options.page:
+        write_page(options.page, text)
     print(text)
     return 0
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-MODULES = ("faces", "pictures", "sequences", "classifiers", "formats")
+MODULES = ("faces", "pictures", "sequences", "classifiers", "formats", "variants")
 
 
 def names() -> list[str]:

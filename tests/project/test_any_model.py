@@ -107,12 +107,19 @@ def test_what_is_kept_is_not_computed_again(harness: Any, graphs: Path, tmp_path
     for path in graphs.glob("*.pb"):
         digest = harness.hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         results = dict.fromkeys(harness.STAGES, right)
-        entry = {"graph": path.stem, "digest": digest, "results": results}
+        summary = harness.known_facts(path).summary
+        entry = {"graph": path.stem, "summary": summary, "digest": digest, "results": results}
         (tmp_path / f"{path.stem}.json").write_text(json.dumps(entry), encoding="utf-8")
     harness.run_folder(graphs, tmp_path, (), (), limit=0.0)
     rows = harness.table(harness.read_results(tmp_path)).splitlines()
     assert rows[2].startswith("| **right**, of 2 | 2 | 2 |")
-    assert rows[-1].startswith("| `hashed_words` | right (1e-07) |")
+    assert rows[-1].startswith(
+        "| `hashed_words`: Words as texts: hashed to ids, then looked up | right (1e-07"
+    )
+    page = tmp_path / "page.md"
+    page.write_text(f"# Page\n\n{harness.BEGIN}\nold\n{harness.END}\nrest\n", encoding="utf-8")
+    harness.write_page(page, rows[0])
+    assert page.read_text(encoding="utf-8") == f"# Page\n\n{harness.BEGIN}\n{rows[0]}\n{harness.END}\nrest\n"
 
 
 def test_a_conversion_beyond_its_time_is_ended_and_the_next_one_tried(
