@@ -194,7 +194,7 @@ class Original:
         with self.graph.as_default():
             tf.import_graph_def(self.graph_def, name="")
         self.session = tf.compat.v1.Session(graph=self.graph)
-        self.draws = [drawn(facts, number) for number in range(DRAWS)]
+        self.draws: list[dict[str, np.ndarray]] = [drawn(facts, number) for number in range(DRAWS)]
 
     @cached_property
     def scalars(self) -> dict[str, np.ndarray]:
@@ -226,6 +226,30 @@ class Original:
                 op = op.inputs[0].op
                 ends.append(op)
         return before | _reached(ends, lambda op: [each for out in op.outputs for each in out.consumers()])
+
+    def computes(self, name: str) -> bool:
+        """Return whether a tensor can be computed from what is fed."""
+        fed = {tensor(name).partition(":")[0] for name in (*self.draws[0], *self.scalars)}
+        start = self.graph.get_tensor_by_name(tensor(name)).op
+        ops = _reached([start], lambda op: () if op.name in fed else [source.op for source in op.inputs])
+        ends = (self.graph.get_operation_by_name(name) for name in ops - fed)
+        return all(op.inputs or op.type == "Const" for op in ends)
+
+    def feed_at(self, names: Iterable[str]) -> None:
+        """Feed the draws at other tensors, in front of the inputs, where these cannot be computed."""
+        for name in names:
+            if self.computes(name):
+                continue
+            there = self.graph.get_tensor_by_name(tensor(name))
+            behind = self.related([name])
+            moved = [each for each in self.draws[0] if each.partition(":")[0] in behind]
+            if len(moved) != 1:
+                raise Wrong(f"'{name}', an input, stands for no input of the original")
+            for draw in self.draws:
+                value = draw.pop(moved[0])
+                if there.shape.rank is not None:
+                    value = value.reshape([-1 if side is None else side for side in there.shape.as_list()])
+                draw[there.name] = value.astype(there.dtype.as_numpy_dtype)
 
     @cached_property
     def operations(self) -> set[str]:
@@ -360,6 +384,7 @@ def of_runner(original: Original, runner: Runner, recipe: Recipe) -> float:
     An output is lacking where it is neither computed on the way to the others nor from them.
     """
     sources = input_sources(original, list(runner.inputs), recipe)
+    original.feed_at(sources.values())
     outputs = list(runner.outputs)
     if not all(map(original.has, outputs)):
         outputs = list(original.facts.outputs)
@@ -419,6 +444,7 @@ def result_of(stage: str, original: Original, folder: Path) -> Result:
     """Return how a stage ends."""
     from surgeon.diagnostics import SurgeonError
 
+    original.draws = [drawn(original.facts, number) for number in range(DRAWS)]
     try:
         error = RUNS[stage](original, folder)
     except Wrong as exc:
@@ -583,6 +609,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the folder of results")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these graphs")
     parser.add_argument("--again", nargs="+", default=[], choices=STAGES, help="compute these anew")
+    parser.add_argument("--page", type=Path, help="a page of docs/ that gets the table between its markers")
     parser.add_argument(
         "--limit", type=float, default=120.0, help="seconds for each conversion (default 120)"
     )
