@@ -86,14 +86,14 @@ CHECKS = frozenset({"Assert", "PrintV2"})
 WITHOUT_OUTPUT = CHECKS | {"NoOp"}
 
 _EFFECT = re.compile(
-    r"(Assign|Barrier|Dataset|If|InitializeTable|Iterator|LookupTable|MakeIterator|Mutable|Queue|Reader|"
-    r"Resource|Restore|Save|Scatter|Stack|Stage|Stateful|TensorArray|Unstage|Var|While|Write)\w*|"
-    r"\w*(Dataset|HashTable|Iterator|PyFunc|Queue|Reader|Summary|SummaryV2|Table)(V\d)?|Sparse?Apply\w+|"
-    r"Apply\w+"
+    r"(Apply|Assign|Barrier|Dataset|InitializeTable|Iterator|LookupTable|MakeIterator|Mutable|Queue|Reader|"
+    r"Resource|Restore|Save|Scatter(Add|Sub|Update)|SparseApply|Stack|Stage|TensorArray|Unstage|Var|Write)\w*|"
+    r"\w*(Dataset|HashTable|Iterator|PyFunc|Queue|Reader|Summary|Table)(V\d)?"
 )
 
 _SINK = re.compile(
-    r"(Assign|Save|Restore|Write|Scatter|QueueEnqueue|QueueClose|InitializeTable|LookupTableImport)\w*|"
+    r"(Assign|Save|Restore|Write|Scatter(Add|Sub|Update)|QueueEnqueue|QueueClose|InitializeTable|"
+    r"LookupTableImport)\w*|"
     r"\w*Summary(V2)?|(Resource)?(Sparse)?Apply\w+|MergeV2Checkpoints|ShardedFilename"
 )
 
@@ -101,7 +101,8 @@ _SINK = re.compile(
 def has_effect(op: str) -> bool:
     """Return whether an operation changes or reads what lasts, so that its order among others counts.
 
-    What is random counts as free of effects: its numbers are not the same twice.
+    What is random counts as free of effects, since its numbers are not the same twice; so do conditionals and
+    loops, whose effects in a frozen graph are checks.
     """
     return bool(_EFFECT.fullmatch(op))
 

@@ -23,12 +23,12 @@ from surgeon.graph import Graph, MappedFile
 def load_graph(path: str | os.PathLike[str]) -> Graph:
     """Read a frozen graph: a ``.pb`` or ``.pbtxt`` GraphDef, or a SavedModel folder.
 
-    Constants of a kilobyte and more stay in a ``.pb`` file, which is mapped into memory. Raise
-    SurgeonError: E101 (no such file, or unreadable), E102 (a folder without a SavedModel), E103 (empty),
-    E104 (a Git LFS pointer), G101 (not a GraphDef, or truncated), G102 (not frozen: variables), G103 (no
-    nodes), G105 to G107 and G111 (duplicate names, dangling inputs, cycles, malformed nodes), G112 (a
-    constant whose shape and bytes disagree), G114 to G116 for a SavedModel, and E107 if another program
-    changed the file meanwhile.
+    Constants of a kilobyte and more stay in a ``.pb`` file, which is mapped into memory. Calls of
+    functions are replaced by what the functions compute. Raise SurgeonError: E101 (no such file, or
+    unreadable), E102 (a folder without a SavedModel), E103 (empty), E104 (a Git LFS pointer), G101 (not a
+    GraphDef, or truncated), G102 (not frozen: variables), G103 (no nodes), G105 to G107 and G111
+    (duplicate names, dangling inputs, cycles, malformed nodes), G112 (a constant whose shape and bytes
+    disagree), G114 to G116 for a SavedModel, and E107 if another program changed the file meanwhile.
     """
     file = Path(path)
     if _is_folder(file):
@@ -39,6 +39,10 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
     graph = parse_text(mapped, file) if _is_text(file, mapped) else parse_graphdef(mapped, str(file))
     graph = check_frozen(graph)
     check_file_unchanged(mapped)
+    if graph.library:
+        from surgeon.formats.graphdef.functions import inlined
+
+        return check_frozen(inlined(graph))
     return graph
 
 
