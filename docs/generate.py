@@ -352,12 +352,13 @@ def operation_table() -> str:
     every = operations()
     parts = [
         "# Operations\n",
-        "What is known of TensorFlow's operations. *UFF*: `converted`, or `passed over` (what reads it reads "
-        "its\n"
-        "input); one without an entry has to be covered by a plugin or taken out. *Shape*: dtype and shape "
-        "are computed.\n"
-        "*Value*: the value is computed where the inputs are constants.\n",
-        f"{sum(o.export == 'converted' for o in every)} operations are converted to UFF, the shape of "
+        "What is known of TensorFlow's operations. *UFF*: `converted`; `expanded` (written in\n"
+        "operations that UFF has, [where that is exact](uff.md#operations-that-are-expanded)); or\n"
+        "`passed over` (what reads it reads its input). One without an entry has to be covered by a\n"
+        "plugin or taken out. *Shape*: dtype and shape are computed. *Value*: the value is computed\n"
+        "where the inputs are constants.\n",
+        f"{sum(o.export == 'converted' for o in every)} operations are converted to UFF, "
+        f"{sum(o.export == 'expanded' for o in every)} more are expanded, the shape of "
         f"{sum(o.shape for o in every)} is computed, and the value of {sum(o.value for o in every)}.\n",
     ]
     rows = [(f"`{o.op}`", o.export, "yes" if o.shape else "", "yes" if o.value else "") for o in every]

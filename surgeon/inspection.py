@@ -13,7 +13,7 @@ from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, SurgeonError, error, nearest_note
 from surgeon.display import Displayed
 from surgeon.formats import Format, ModelFile, all_formats, format_of
-from surgeon.formats.format import frequencies
+from surgeon.formats.format import EXPANDED, frequencies
 from surgeon.graph import Graph
 from surgeon.graph.foreign import foreign_graph
 from surgeon.language import Recipe, load_recipe, recipe_files
@@ -217,7 +217,9 @@ def _unsupported(graph: Graph, target: Target, catalog: Catalog) -> tuple[Unsupp
     operations = form.operations()
     if operations is None:
         return ()
-    runs = {*operations, *(op for op, spec in catalog.items() if spec.exists_in(target.version))}
+    runs = {op for op, how in operations.items() if how != EXPANDED}
+    runs |= {op for op, spec in catalog.items() if spec.exists_in(target.version)}
+    graph = form.expanded(graph, target, catalog)
     needed = graph.ancestors(ref.node for ref in graph.output_refs)
     groups: dict[str, list[Any]] = {}
     for node in graph:

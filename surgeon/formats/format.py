@@ -28,6 +28,9 @@ PathLike: TypeAlias = "str | os.PathLike[str]"
 Watch: TypeAlias = Callable[[str], None]
 """Called with what is done next."""
 
+EXPANDED = "expanded"
+"""How an operation is written that :meth:`Format.expanded` takes apart, where it can."""
+
 GROUP = "surgeon.formats"
 """Entry points whose modules hold a ``FORMAT``."""
 
@@ -222,6 +225,13 @@ class Format(ABC):
     def check(self, graph: Graph, target: Target, catalog: Catalog) -> tuple[Diagnostic, ...]:
         """Return what :meth:`write` would refuse in a rewritten graph, as far as that is cheap to see."""
         return ()
+
+    def expanded(self, graph: Graph, target: Target, catalog: Catalog) -> Graph:
+        """Return a rewritten graph as it is written: what the format lacks in operations that it has.
+
+        The nodes that the two graphs share have the same names.
+        """
+        return graph
 
     def begins(self, head: bytes) -> bool:
         """Return whether a file of the format begins so; False where that cannot be told."""

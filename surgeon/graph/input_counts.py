@@ -10,7 +10,7 @@ _EXACTLY = {
     1: """
         Abs Acos Acosh Asin Asinh Atan Atanh AvgPool Cast Ceil CheckNumerics Cos Cosh
         DatasetToSingleElement DecodeBmp DecodeGif DecodeImage DecodeJpeg DecodePng DecodeRaw DecodeWav
-        DepthToSpace Elu EnsureShape Enter Erf Exit Exp Expm1 FakeQuantWithMinMaxArgs Floor Identity Inv
+        DepthToSpace Elu EnsureShape Enter Erf Erfc Exit Exp Expm1 FakeQuantWithMinMaxArgs Floor Identity Inv
         Invert InvertPermutation IsFinite IsInf IsNan IteratorGetNext IteratorGetNextSync L2Loss LRN
         LeakyRelu Log Log1p LogSoftmax LogicalNot LoopCond MaxPool MaxPoolWithArgmax Neg NextIteration
         OnesLike OptionalGetValue PlaceholderWithDefault PreventGradient QueueDequeue QueueDequeueV2
@@ -22,12 +22,12 @@ _EXACTLY = {
     """,
     2: """
         Add AddV2 AdjustContrastv2 All Any ApproximateEqual ArgMax ArgMin Atan2 BatchMatMul BatchMatMulV2
-        BiasAdd BitwiseAnd BitwiseOr BitwiseXor BroadcastArgs BroadcastTo Conv2D Conv3D Cumprod Cumsum
-        DecodeAndCropJpeg DecodePaddedRaw DepthwiseConv2dNative Div DivNoNan Equal ExpandDims Fill
-        FloorDiv FloorMod Gather GatherNd Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr MatMul
-        Max Maximum Mean Min Minimum MirrorPad Mod Mul MulNoNan NotEqual Pad Pow Prod QueueDequeueMany
-        QueueDequeueManyV2 QueueDequeueUpTo QueueDequeueUpToV2 RealDiv RefSwitch Reshape ResizeArea
-        ResizeBicubic ResizeBilinear ResizeNearestNeighbor ResourceGather ReverseV2 Split
+        BiasAdd BitwiseAnd BitwiseOr BitwiseXor BroadcastArgs BroadcastTo Conv2D Conv3D
+        Cumprod Cumsum DecodeAndCropJpeg DecodePaddedRaw DepthwiseConv2dNative Div DivNoNan Equal
+        EuclideanNorm ExpandDims Fill FloorDiv FloorMod Gather GatherNd Greater GreaterEqual Less LessEqual
+        LogicalAnd LogicalOr MatMul Max Maximum Mean Min Minimum MirrorPad Mod Mul MulNoNan NotEqual Pad Pow
+        Prod QueueDequeueMany QueueDequeueManyV2 QueueDequeueUpTo QueueDequeueUpToV2 RealDiv RefSwitch
+        Reshape ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor ResourceGather ReverseV2 Split
         SquaredDifference Sub Sum Switch TensorArrayConcatV3 TensorArraySizeV3 TensorListStack Tile TopKV2
         Transpose TruncateDiv TruncateMod
     """,

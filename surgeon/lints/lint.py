@@ -12,6 +12,7 @@ from types import ModuleType
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import Diagnostic, Severity, code_page
 from surgeon.discovery import discover
+from surgeon.formats import all_formats
 from surgeon.graph import Graph, Node, Ref, Shape, TensorSpec
 from surgeon.graph.op_sets import PASSED_OVER, PLACEHOLDERS
 from surgeon.graph.reach import before_identities, needed_by_data, varying
@@ -152,7 +153,8 @@ def find_problems(
     At most ten findings of each lint are listed; the last says how many more there are. ``inference`` is what
     is known of the graph's tensors where it was asked already with the catalog's rules.
     """
-    context = LintContext(graph, target, catalog, image, inference)
+    written = all_formats()[target.format].expanded(graph, target, catalog)
+    context = LintContext(written, target, catalog, image, inference)
     found = [
         diagnostic
         for lint in all_lints().values()

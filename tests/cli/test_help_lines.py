@@ -397,40 +397,16 @@ CASES = {
         recipe(outputs="result"),
         recipe(outputs="result", nodes=INPUT, namespaces=TAKEN, steps="collapse, prune"),
     ),
-    "parts of a tensor": Case(
+    "a map that is made larger": Case(
         "X101",
         "add the step 'native-plugins'",
         recipe(),
         recipe(steps="native-plugins, prune"),
         graph=fed(
-            "axis = Const() {dtype: int32, value: tensor<int32[]: 1>}",
-            "parts = Split(axis, x) {T: float32, num_split: 2}",
-            "y = Add(parts, parts:1) {T: float32}",
-        ),
-    ),
-    "maps that are made larger": Case(
-        "X101",
-        "map it to the plugin ResizeNearest_TRT",
-        recipe(),
-        recipe(
-            nodes="first: {op: Transpose, inputs: [x], perm: [0, 3, 1, 2]}, "
-            "larger: {plugin: ResizeNearest_TRT, inputs: [first], fields: {scale: 2.0}}, "
-            "last: {op: Transpose, inputs: [larger], perm: [0, 2, 3, 1]}",
-            namespaces="r: last",
-            steps="collapse, prune",
-        ),
-        graph=fed(
             "size = Const() {dtype: int32, value: tensor<int32[2]: 8, 8>}",
-            "r = ResizeNearestNeighbor(x, size) {T: float32}",
+            "r = ResizeBilinear(x, size) {T: float32}",
             "y = Relu(r) {T: float32}",
         ),
-    ),
-    "a sum of two": Case(
-        "X101",
-        "step 'replace-op' where it adds two tensors",
-        recipe(),
-        recipe(steps="{step: replace-op, from: AddN, to: Add}, prune"),
-        graph=fed("a = Relu(x) {T: float32}", "y = AddN(x, a) {T: float32, N: 2}"),
     ),
     "a computed order of axes": Case(
         "X102",
@@ -499,20 +475,6 @@ CASES = {
         recipe(outputs="y", steps="{step: native-plugins, nodes: [y]}, prune"),
         graph=LEAKING
         + "m = Placeholder() {dtype: int32, shape: shape[4]}\nt = Tile(a, m) {T: float32, Tmultiples: int32}\n",
-    ),
-    "a leaking ReLU": Case(
-        "X103",
-        "LReLU_TRT",
-        recipe(),
-        recipe(
-            outputs="leak",
-            nodes="leak: {plugin: LReLU_TRT, fields: {negSlope: 0.1}}",
-            namespaces="y: leak",
-            steps="collapse, prune",
-        ),
-        graph=fed("y = LeakyRelu(x) {T: float32, alpha: 0.1}"),
-        target="uff@tensorrt-5.0",
-        target_then="uff@tensorrt-5.1",
     ),
     "an input of open size": Case(
         "X106",

@@ -95,6 +95,7 @@ def _unary() -> list[Case]:
         "Cosh",
         "Asinh",
         "Erf",
+        "Erfc",
     ]
     of_positive = ["Log", "Log1p", "Sqrt", "Rsqrt", "Reciprocal", "Inv", "Acosh"]
     of_small = ["Asin", "Acos", "Atanh"]
@@ -306,6 +307,7 @@ def _reduction() -> list[Case]:
     cases += [
         Case(op, (f(2, 3, 4), i(1)), {"keep_dims": True}, tolerance=SUMS) for op in ("Sum", "Prod", "Mean")
     ]
+    cases += [Case("EuclideanNorm", (f(2, 3, 4), i(0, -1)), tolerance=SUMS)]
     cases += [Case(op, (f(2, 3, 4), i(1))) for op in ("Min", "Max")]
     cases += [Case(op, (b(2, 3, 4), i(1))) for op in ("All", "Any")]
     return [

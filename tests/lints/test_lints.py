@@ -158,13 +158,13 @@ def cases(detector: Callable[..., str]) -> dict[str, Case]:
             + "y = ConcatV2(x, x, k) {N: 2, T: float32, Tidx: int32}\n",
         ),
         "L104": Case(
-            pooled("false", "y = ConcatV2(p, p, k) {N: 2, T: float32, Tidx: int32}"),
+            "outputs: p, y" + pooled("false", "y = ConcatV2(p, p, k) {N: 2, T: float32, Tidx: int32}")[10:],
             "keeps reduced axes as 1",
             pooled("true", "y = ConcatV2(p, p, k) {N: 2, T: float32, Tidx: int32}"),
             warning,
         ),
         "L104 product": Case(
-            pooled("false", "y = ExpandDims(p, k) {T: float32, Tdim: int32}"),
+            "outputs: p, y" + pooled("false", "y = ExpandDims(p, k) {T: float32, Tdim: int32}")[10:],
             "'y' (ExpandDims)",
             pooled("false", "y = MatMul(p, m) {T: float32}"),
             warning,
@@ -184,27 +184,31 @@ def cases(detector: Callable[..., str]) -> dict[str, Case]:
         ),
         "L106": Case(
             "outputs: y\n"
-            + X
-            + "z = Placeholder() {dtype: float32, shape: shape[1,2]}\ny = Mul(x, z) {T: float32}\n",
-            "[1,8,8,2] and [1,2]",
+            + X.replace("1,8,8,2", "8,8,8,2")
+            + "z = Placeholder() {dtype: float32, shape: shape[8,2]}\ny = Mul(x, z) {T: float32}\n",
+            "[8,8,8,2] and [8,2]",
             "outputs: y\n"
             + X
             + "z = Placeholder() {dtype: float32, shape: shape[1,1,1,2]}\ny = Mul(x, z) {T: float32}\n",
             warning,
         ),
         "L107": Case(
-            arithmetic("Maximum", ""),
+            arithmetic("Maximum", "1,8,8,2", "1,1,1,2"),
             "the constant 'c'",
             "outputs: y\n" + X + "r = Relu(x) {T: float32}\ny = Maximum(x, r) {T: float32}\n",
         ),
-        "L108 row": Case(arithmetic("Mul", "8,1"), "nbWeights: 8", arithmetic("Mul", "2"), warning),
+        "L108 row": Case(
+            arithmetic("Mul", "8,1", "2,8,8,2"), "nbWeights: 8", arithmetic("Mul", "2"), warning
+        ),
         "L108 upsampling": Case(
             arithmetic("Mul", "1,1,2,1,2,1", "1,4,1,4,1,2"),
             "ResizeNearest_TRT",
             arithmetic("Mul", "4,1,4,1,2", "1,4,1,4,1,2"),
             warning,
         ),
-        "L108 number": Case(arithmetic("Add", "1,8,1,1"), "nbWeights: 8", arithmetic("Add", ""), warning),
+        "L108 number": Case(
+            arithmetic("Add", "1,8,1,1", "2,8,8,2"), "nbWeights: 8", arithmetic("Add", ""), warning
+        ),
         "L110": Case(
             "outputs: y\n" + X + "r = Relu(x) {T: float32}\ny = Identity(r) {T: float32}\n",
             "declare 'r'",
@@ -285,7 +289,7 @@ def cases(detector: Callable[..., str]) -> dict[str, Case]:
         "L118 legacy": Case(aligned(NEW, "R"), "absolute boxes with x first", aligned(OLD, "R"), warning),
         "L118 former": Case(aligned(NEW), "legacy: 1", aligned(NEW), warning, near_target="uff@tensorrt-8.2"),
         "L119": Case(
-            "outputs: y\n" + X + "y = Pack(x, x) {N: 2, T: float32, axis: 1}\n",
+            "outputs: y\n" + X + "y = Pack(x, x) {N: 2, T: float32, axis: 0}\n",
             "stacks 'x'",
             "outputs: y\n"
             + X
@@ -297,14 +301,18 @@ def cases(detector: Callable[..., str]) -> dict[str, Case]:
             "y = Reshape(x, t) {T: float32, Tshape: int32}\n",
         ),
         "L120 shrink": Case(
-            sliced((0, 0, 0, 0), (1, 1, 8, 2), ", shrink_axis_mask: 2"),
+            sliced((0, 0, 0, 0), (1, 8, 8, 2), ", shrink_axis_mask: 1"),
             "takes an axis out",
             sliced((0, 0, 0, 0), (1, 1, 8, 2), ""),
         ),
-        "L120 some": Case(sliced((0, 1), (1, 5), ""), "2 of 4 axes", sliced((0, 1, 0, 0), (1, 5, 8, 2), "")),
+        "L120 some": Case(
+            sliced((0, 1), (1, 5), "").replace("1,8,8,2", "2,8,8,2"),
+            "2 of 4 axes",
+            sliced((0, 1, 0, 0), (1, 5, 8, 2), ""),
+        ),
         "L121": Case(
             "outputs: y\n"
-            + X
+            + X.replace("1,8,8,2", "2,8,8,2")
             + floats("c", "1,2")
             + floats("d", "8,2")
             + "e = Add(c, d) {T: float32}\ny = Add(x, e) {T: float32}\n".replace("y = Add", "y = Add"),
@@ -316,7 +324,7 @@ def cases(detector: Callable[..., str]) -> dict[str, Case]:
             + "e = Add(c, d) {T: float32}\ny = Add(x, e) {T: float32}\n",
         ),
         "L122 rank": Case(
-            padded((0, 0, 1, 1, 0, 0), "1,8,2"), "pads [1,8,2]", padded((0, 0, 1, 1, 1, 1, 0, 0))
+            padded((0, 0, 1, 1, 1, 1), "1,8,2"), "pads [1,8,2]", padded((0, 0, 1, 1, 1, 1, 0, 0))
         ),
         "L122 three": Case(padded((0, 0, 1, 1, 1, 1, 2, 2)), "pads 3 axes", padded((0, 0, 0, 0, 0, 0, 2, 2))),
     }
@@ -468,8 +476,8 @@ def test_every_plugin_that_converts_scores_is_looked_at(
 def test_errors_come_first_and_many_findings_are_counted(lint: Callable[..., Sequence[Diagnostic]]) -> None:
     lines = [
         "outputs: " + ", ".join(f"y{i}" for i in range(14)) + ", z",
-        X.strip(),
-        floats("c", "").strip(),
+        X.replace("1,8,8,2", "1,1,1,2").strip(),
+        floats("c", "1,8,8,2").strip(),
         floats("row", "8,1").strip(),
     ]
     lines += ["z = Mul(x, row) {T: float32}", *(f"y{i} = Maximum(x, c) {{T: float32}}" for i in range(14))]

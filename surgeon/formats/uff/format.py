@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surgeon.diagnostics import Diagnostic, SurgeonError
-from surgeon.formats.format import FileFacts, Format, ModelFile, PathLike, Watch, Written
+from surgeon.formats.format import EXPANDED, FileFacts, Format, ModelFile, PathLike, Watch, Written
 from surgeon.garbage import no_garbage_collection
 
 if TYPE_CHECKING:
@@ -66,11 +66,16 @@ class UffFormat(Format):
         return ()
 
     def operations(self) -> Mapping[str, str]:
-        """Return the operations that have a converter or are passed over."""
+        """Return the operations that have a converter or an expansion, or are passed over."""
         from surgeon.formats.uff.conversion import converters
+        from surgeon.formats.uff.expansion import expansions
         from surgeon.graph.op_sets import PASSED_OVER
 
-        return dict.fromkeys(converters(), "converted") | dict.fromkeys(PASSED_OVER, "passed over")
+        return (
+            dict.fromkeys(expansions(), EXPANDED)
+            | dict.fromkeys(converters(), "converted")
+            | dict.fromkeys(PASSED_OVER, "passed over")
+        )
 
     def remedy(self, graph: Graph, nodes: Sequence[Node]) -> str:
         """Return the remedy for the operation of them that is the most frequent."""
@@ -78,19 +83,25 @@ class UffFormat(Format):
 
         return "; ".join(unsupported(graph, nodes)[0].help)
 
+    def expanded(self, graph: Graph, target: Target, catalog: Catalog) -> Graph:
+        """Return the graph with operations that UFF lacks written in those that it has."""
+        from surgeon.formats.uff.expansion import expand
+
+        return expand(graph, catalog, target if target.format == self.name else None)
+
     def _export(self, graph: Graph, target: Target, catalog: Catalog) -> UffModel:
         from surgeon.formats.uff.exporting import export_uff
 
         # The exporter asks for a version where a target of any runtime has none.
         version = target if target.format == self.name else None
         try:
-            return export_uff(graph, plugins=catalog, target=version)
+            return export_uff(self.expanded(graph, target, catalog), plugins=catalog, target=version)
         except SurgeonError as refused:
             folded = _folded(graph, catalog)
             if folded is None:
                 raise
             try:
-                return export_uff(folded, plugins=catalog, target=version)
+                return export_uff(self.expanded(folded, target, catalog), plugins=catalog, target=version)
             except SurgeonError as still:
                 raise still from refused
 

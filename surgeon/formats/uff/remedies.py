@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from surgeon.diagnostics import Diagnostic
+from surgeon.formats.uff.expansion import expansions
 from surgeon.graph import Graph, Node
 from surgeon.graph.op_sets import LOOP_ENTRIES, MERGES, RANDOM, SWITCHES
 from surgeon.steps.native_plugins import NATIVE_OPS
@@ -45,6 +46,10 @@ _ANCHORS_OR_FOLD = "fix the input's size and fold constants, or map its namespac
 _RESIZE_NEAREST = (
     "map it to the plugin ResizeNearest_TRT, which reads channels first: a Transpose before it and one after "
     "it, with 'inputs' under 'nodes'; 'surgeon init' writes them for a detector"
+)
+_EXPANDED = (
+    "UFF takes it where it has float32 numbers of known sizes and leaves the batch alone: fix the input's "
+    "size, or map its namespace to a plugin"
 )
 _NMS = "map its namespace to a plugin: 'Postprocessor: NMS'"
 
@@ -151,20 +156,8 @@ _OPS: Mapping[str, str] = {
         ),
         _ANCHORS_OR_FOLD,
     ),
-    **dict.fromkeys(
-        ("Split", "SplitV"),
-        "UFF names nodes, not outputs: add the step 'native-plugins', or map its namespace to a plugin",
-    ),
-    **dict.fromkeys(
-        ("Unpack", "Unstack"),
-        "UFF names nodes, not outputs: map its namespace to a plugin, or export the model with StridedSlice",
-    ),
-    "AddN": "replace it by 'Add' nodes (step 'replace-op' where it adds two tensors)",
-    "SquaredDifference": "map its namespace to a plugin, or export the model with Sub and Mul instead",
     "SpaceToBatchND": "UFF has it only in the chain SpaceToBatchND, Conv2D, BatchToSpaceND; export the model "
     "without ops between",
-    "BatchMatMul": "UFF has matrix products of rank 2 only",
-    "BatchMatMulV2": "UFF has matrix products of rank 2 only",
     **dict.fromkeys(RANDOM, _RANDOM),
     **dict.fromkeys(
         (
@@ -232,6 +225,8 @@ def _remedy(top: str, op: str, loops: bool) -> str:
     if op.endswith(("_TRT", "Dynamic")):
         return f"'{op}' is not a plugin of this target's catalog: see 'surgeon list plugins'"
     known = _LOOP if loops and op in SWITCHES | MERGES else _OPS.get(op, "")
+    if not known and op in expansions():
+        known = _EXPANDED
     if op in NATIVE_OPS and "native-plugins" not in known:
         return f"{known}; or add the step 'native-plugins'" if known else "add the step 'native-plugins'"
     return known or "map its namespace to a plugin or the input node, or export to ONNX"

@@ -201,6 +201,10 @@ def _erf(x: Array) -> Any:
     return np.array([math.erf(v) for v in x.ravel().tolist()], x.dtype).reshape(x.shape)
 
 
+def _erfc(x: Array) -> Any:
+    return np.array([math.erfc(v) for v in x.ravel().tolist()], x.dtype).reshape(x.shape)
+
+
 def _leaky_relu(node: Node, arrays: list[Array]) -> Sequence[Array]:
     x = arrays[0]
     alpha = x.dtype.type(attr_float(node, "alpha", 0.2))
@@ -326,6 +330,7 @@ _UNARY: dict[str, Callable[[Array], Any]] = {
     "Acosh": np.arccosh,
     "Atanh": np.arctanh,
     "Erf": _erf,
+    "Erfc": _erfc,
     "Softsign": lambda x: x / (x.dtype.type(1) + np.abs(x)),
     "Invert": np.invert,
 }

@@ -126,6 +126,10 @@ def _min(x: Array, axis: tuple[int, ...], keepdims: bool) -> Any:
     return np.min(x, axis=axis, keepdims=keepdims, initial=_highest(x))
 
 
+def _norm(x: Array, axis: tuple[int, ...], keepdims: bool) -> Any:
+    return np.sqrt(_sum(x * x, axis, keepdims))
+
+
 def _mean(x: Array, axis: tuple[int, ...], keepdims: bool) -> Any:
     total = _sum(x, axis, keepdims)
     count = 1
@@ -200,6 +204,7 @@ RULES = (
     Rule("Max", reduction, _reduce(_max)),
     Rule("Min", reduction, _reduce(_min)),
     Rule("Mean", reduction, _reduce(_mean)),
+    Rule("EuclideanNorm", reduction, _reduce(_norm)),
     Rule("All", reduction_bool, _all),
     Rule("Any", reduction_bool, _any),
     Rule("ArgMax", arg_extreme, _arg(np.argmax)),

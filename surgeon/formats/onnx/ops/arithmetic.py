@@ -85,6 +85,10 @@ def _expm1(at: Operation) -> None:
     at.becomes(at.op("Mul", half, at.op("Add", at.op("Exp", x), at.constant(1, dtype))))
 
 
+def _erfc(at: Operation) -> None:
+    at.becomes(at.op("Sub", at.constant(1, at.dtype(0)), at.op("Erf", at.inputs[0])))
+
+
 def _zero_or(function: Callable[[Operation, str, str], str]) -> Callable[[Operation], None]:
     """Return what gives 0 where x is 0, whatever y is, and a function of both elsewhere."""
 
@@ -112,6 +116,7 @@ CONVERTERS = {
     "Relu": _relu,
     "Log1p": _log1p,
     "Expm1": _expm1,
+    "Erfc": _erfc,
     "Xlogy": _zero_or(lambda at, x, y: at.op("Mul", x, at.op("Log", y))),
     "Xdivy": _zero_or(lambda at, x, y: at.op("Div", x, y)),
     "EuclideanNorm": _euclidean_norm,

@@ -1,0 +1,127 @@
+"""Rearranged and enlarged pictures, as convolutions by ones and zeros where nothing else is exact."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from surgeon.formats.uff.expansion import LIMIT, Expanded, Expansion
+from surgeon.graph import Ref
+
+_FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+_PIECES = 256
+"""Rows and columns that a MirrorPad may add."""
+
+
+def _depth_to_space(at: Expansion) -> Expanded:
+    """A transposed convolution whose stride is its size: each pixel becomes a block."""
+    dims, block = at.dims(0), at.attr("block_size", 0)
+    if not _is_channels_last(at) or dims is None or len(dims) != 4 or block < 2 or dims[3] % block**2:
+        return None
+    channels = dims[3] // block**2
+    if 4 * channels * block**2 * dims[3] > LIMIT:
+        return None
+    return _enlarged(
+        at, _blocks(block, channels), (dims[0], dims[1] * block, dims[2] * block, channels), (block, block)
+    )
+
+
+def _space_to_depth(at: Expansion) -> Expanded:
+    """A convolution whose stride is its size: each block becomes a pixel."""
+    dims, block = at.dims(0), at.attr("block_size", 0)
+    if not _is_channels_last(at) or dims is None or len(dims) != 4 or block < 2:
+        return None
+    if 4 * dims[3] ** 2 * block**4 > LIMIT:
+        return None
+    weights = at.const(_blocks(block, dims[3]))
+    return at.op(
+        "Conv2D",
+        at.inputs[0],
+        weights,
+        strides=(1, block, block, 1),
+        padding=b"VALID",
+        data_format=b"NHWC",
+        dilations=(1, 1, 1, 1),
+    )
+
+
+def _is_channels_last(at: Expansion) -> bool:
+    return bool(at.attr("data_format", b"NHWC") == b"NHWC")
+
+
+def _blocks(block: int, channels: int) -> np.ndarray:
+    """Return float32[block, block, channels, block² channels]: which place of a block is which channel."""
+    numbers = np.eye(block**2 * channels, dtype=np.float32)
+    return numbers.reshape(block, block, channels, block**2 * channels)
+
+
+def _enlarged(at: Expansion, weights: np.ndarray, dims: tuple[int, ...], strides: tuple[int, int]) -> Ref:
+    return at.op(
+        "Conv2DBackpropInput",
+        at.whole(list(dims)),
+        at.const(weights),
+        at.inputs[0],
+        strides=(1, *strides, 1),
+        padding=b"VALID",
+        data_format=b"NHWC",
+        dilations=(1, 1, 1, 1),
+    )
+
+
+def _resized_nearest(at: Expansion) -> Expanded:
+    """Whole factors: the plugin where both are the same and the target has it, else a convolution by ones."""
+    dims, size = at.dims(0), at.ints(1)
+    if dims is None or size is None or at.attr("align_corners", False):
+        return None
+    factors = (size[0] // dims[1], size[1] // dims[2])
+    if (dims[1] * factors[0], dims[2] * factors[1]) != tuple(size):
+        return None
+    if factors == (1, 1):
+        return at.inputs[0]
+    if factors[0] == factors[1] and at.has_plugin("ResizeNearest_TRT"):
+        first = at.transposed(at.inputs[0], _FIRST)
+        return at.transposed(at.plugin("ResizeNearest_TRT", first, scale=float(factors[0])), _LAST)
+    if 4 * factors[0] * factors[1] * dims[3] ** 2 > LIMIT:
+        return None
+    ones = np.broadcast_to(np.eye(dims[3], dtype=np.float32), (*factors, dims[3], dims[3]))
+    return _enlarged(at, ones, (dims[0], *size, dims[3]), factors)
+
+
+def _mirrored(at: Expansion) -> Expanded:
+    """Rows and columns at the border are cut out one by one, and joined in the reverse order."""
+    dims = at.dims(0)
+    amounts = at.value(1)
+    if dims is None or amounts is None or amounts.shape != (len(dims), 2) or amounts[0].any():
+        return None
+    if int(amounts.sum()) > _PIECES:
+        return None
+    step = 0 if at.attr("mode", b"REFLECT") == b"SYMMETRIC" else 1
+    found = at.inputs[0]
+    for axis, (before, after) in enumerate(amounts.tolist()):
+        last = dims[axis] - 1
+        left = [_place(at, found, len(dims), axis, i + step) for i in range(before - 1, -1, -1)]
+        right = [_place(at, found, len(dims), axis, last - step - i) for i in range(after)]
+        found = at.joined([*left, found, *right], axis)
+    return found
+
+
+def _padded(at: Expansion) -> Expanded:
+    """Rows of a sequence are padded as those of a picture of height 1; the parser pads four axes alone."""
+    dims, amounts = at.dims(0), at.value(1)
+    if dims is None or len(dims) != 3 or amounts is None or amounts.shape != (3, 2) or amounts[[0, 2]].any():
+        return None
+    picture = at.op("ExpandDims", at.inputs[0], at.whole(1))
+    padded = at.op("Pad", picture, at.whole([[0, 0], [0, 0], amounts[1].tolist(), [0, 0]]))
+    return at.op("Squeeze", padded, squeeze_dims=(1,))
+
+
+def _place(at: Expansion, source: Ref, rank: int, axis: int, index: int) -> Ref:
+    return at.cut(source, [(index, index + 1, 1) if i == axis else None for i in range(rank)])
+
+
+EXPANSIONS = {
+    "DepthToSpace": _depth_to_space,
+    "MirrorPad": _mirrored,
+    "Pad": _padded,
+    "ResizeNearestNeighbor": _resized_nearest,
+    "SpaceToDepth": _space_to_depth,
+}

@@ -1,0 +1,152 @@
+"""Cuts, stacks and repetitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from surgeon.formats.uff.expansion import Expanded, Expansion
+from surgeon.graph import Ref
+
+_PIECES = 128
+"""Tensors that one node may be put together from."""
+
+
+def _stacked(at: Expansion) -> Expanded:
+    """The parser stacks constants alone; tensors get the new axis one by one, and are joined."""
+    dims = at.dims(0)
+    axis = at.attr("axis", 0)
+    first = next((ref for ref in at.inputs if at.varies(ref)), None)
+    if dims is None or first is None or len(at.inputs) > _PIECES:
+        return None
+    axis %= len(dims) + 1
+    if not axis:
+        return None
+    computed = (ref if at.varies(ref) else at.repeated(ref, first) for ref in at.inputs)
+    return at.joined([at.op("ExpandDims", ref, at.whole(axis)) for ref in computed], axis)
+
+
+def _unstacked(at: Expansion) -> Expanded:
+    dims = at.dims(0)
+    if dims is None:
+        return None
+    axis = at.attr("axis", 0) % len(dims)
+    parts = _parts(at, at.inputs[0], dims, axis, [1] * dims[axis])
+    return None if parts is None else tuple(at.op("Squeeze", part, squeeze_dims=(axis,)) for part in parts)
+
+
+def _split(at: Expansion) -> Expanded:
+    dims, count = at.dims(1), at.attr("num_split", 0)
+    axis = at.axis(0, len(dims)) if dims else None
+    if dims is None or axis is None or count < 1 or dims[axis] % count:
+        return None
+    return _parts(at, at.inputs[1], dims, axis, [dims[axis] // count] * count)
+
+
+def _split_by_sizes(at: Expansion) -> Expanded:
+    dims, sizes = at.dims(0), at.ints(1)
+    axis = at.axis(2, len(dims)) if dims else None
+    if dims is None or axis is None or sizes is None:
+        return None
+    rest = dims[axis] - sum(size for size in sizes if size != -1)
+    return _parts(at, at.inputs[0], dims, axis, [rest if size == -1 else size for size in sizes])
+
+
+def _parts(
+    at: Expansion, source: Ref, dims: Sequence[int], axis: int, sizes: Sequence[int]
+) -> tuple[Ref, ...] | None:
+    """Return runs of these lengths of an axis, one after the other; None for the batch."""
+    if not axis or len(sizes) > _PIECES or sum(sizes) != dims[axis] or min(sizes) < 1:
+        return None
+    ends = np.cumsum(sizes).tolist()
+    return tuple(
+        _run(at, source, len(dims), axis, end - size, end) for size, end in zip(sizes, ends, strict=True)
+    )
+
+
+def _run(at: Expansion, source: Ref, rank: int, axis: int, begin: int, end: int) -> Ref:
+    return at.cut(source, [(begin, end, 1) if i == axis else None for i in range(rank)])
+
+
+def _slice(at: Expansion) -> Expanded:
+    dims, begin, size = at.dims(0), at.ints(1), at.ints(2)
+    if dims is None or begin is None or size is None:
+        return None
+    ranges = [
+        None if start == 0 and count in (-1, length) else (start, length if count == -1 else start + count, 1)
+        for start, count, length in zip(begin, size, dims, strict=True)
+    ]
+    return None if ranges[0] else at.cut(at.inputs[0], ranges)
+
+
+def _strided_slice(at: Expansion) -> Expanded:
+    """The parser cuts each axis and keeps all; new axes, and those that go, are written behind."""
+    dims = at.dims(0)
+    begin, end, strides = (at.ints(i) for i in (1, 2, 3))
+    masks = [at.attr(f"{name}_mask", 0) for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")]
+    if dims is None or begin is None or end is None or strides is None:
+        return None
+    if not any(masks[2:]) and len(begin) == len(dims):
+        return None
+    open_begin, open_end, ellipsis, new, gone = ([mask >> i & 1 for i in range(len(begin))] for mask in masks)
+    if any(ellipsis):
+        at_ellipsis = ellipsis.index(1)
+    else:
+        at_ellipsis = len(begin)
+    named = sum(not made for i, made in enumerate(new) if i != at_ellipsis)
+    ranges: list[tuple[int, int, int] | None] = []
+    added: list[int] = []
+    removed: list[int] = []
+    place = 0
+    for i in range(max(len(begin), at_ellipsis + 1)):
+        if i == at_ellipsis:
+            ranges += [None] * (len(dims) - named)
+            place += len(dims) - named
+            continue
+        if new[i]:
+            added.append(place)
+            place += 1
+            continue
+        axis = len(ranges)
+        if gone[i]:
+            start = begin[i] % dims[axis]
+            ranges.append((start, start + 1, 1))
+            removed.append(axis)
+            continue
+        first = None if open_begin[i] else begin[i]
+        last = None if open_end[i] else end[i]
+        if strides[i] < 1:
+            return None
+        low, high, step = slice(first, last, strides[i]).indices(dims[axis])
+        ranges.append(None if (low, high, step) == (0, dims[axis], 1) else (low, high, step))
+        place += 1
+    if ranges[0] or (added and not added[0]):
+        return None
+    found = at.cut(at.inputs[0], ranges) if any(ranges) else at.inputs[0]
+    if removed:
+        found = at.op("Squeeze", found, squeeze_dims=tuple(removed))
+    for axis in added:
+        found = at.op("ExpandDims", found, at.whole(axis))
+    return found
+
+
+def _tile(at: Expansion) -> Expanded:
+    times = at.ints(1)
+    if not times or times[0] != 1 or min(times) < 1 or sum(times) > _PIECES:
+        return None
+    found = at.inputs[0]
+    for axis, count in enumerate(times):
+        found = at.joined([found] * count, axis)
+    return found
+
+
+EXPANSIONS = {
+    "Pack": _stacked,
+    "Slice": _slice,
+    "Split": _split,
+    "SplitV": _split_by_sizes,
+    "StridedSlice": _strided_slice,
+    "Tile": _tile,
+    "Unpack": _unstacked,
+}

@@ -1,0 +1,317 @@
+"""Operations that UFF lacks, expanded: the same numbers as TensorFlow's in every target, and nothing left to refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+
+import surgeon
+from surgeon.catalog import load_catalog
+from surgeon.formats import FileFacts, format_of
+from surgeon.formats.onnx import export_onnx
+from surgeon.formats.uff import read_uff
+from surgeon.formats.uff.as_graph import uff_graph
+from surgeon.formats.uff.expansion import expand, expansions
+from surgeon.graph import Graph, Ref, parse_graph
+from surgeon.lints import find_problems
+from surgeon.runners.references import ReferenceRunner
+from surgeon.targets import load_target
+
+pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("tf2onnx")
+tf = pytest.importorskip("tensorflow")
+
+raw, v1 = tf.raw_ops, tf.compat.v1
+UFF, ONNX, OLD = map(load_target, ("uff@tensorrt-8.5", "onnx@onnxruntime", "uff@tensorrt-5.0"))
+TOLERANCE = 1e-5
+"""Of the largest number of a result, 1 at least."""
+
+Build = Callable[[Any], Any]
+
+
+def numbers(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+PICTURE = numbers(1, 6, 8, 4)
+CHANNELS = numbers(4, seed=1)
+
+
+def other(x: Any) -> Any:
+    return tf.nn.conv2d(x, numbers(1, 1, 4, 4, seed=2), 1, "SAME")
+
+
+def convolved(x: Any) -> Any:
+    """Return what a convolution makes of it, which tells the layout of what it reads."""
+    return tf.nn.conv2d(x, numbers(1, 1, x.shape[-1], 2, seed=3), 1, "SAME")
+
+
+def sequence(x: Any) -> Any:
+    return tf.reshape(x, [1, 48, 4])
+
+
+def heads(x: Any) -> Any:
+    return tf.transpose(tf.reshape(x, [1, 48, 2, 2]), [0, 2, 1, 3])
+
+
+def normalized(x: Any, axes: list[int]) -> Any:
+    mean, variance = tf.nn.moments(x, axes, keepdims=True)
+    return tf.nn.batch_normalization(x, mean, variance, CHANNELS, CHANNELS, 1e-5)
+
+
+def grouped(x: Any) -> Any:
+    apart = tf.reshape(x, [1, 6, 8, 2, 2])
+    mean, variance = tf.nn.moments(apart, [1, 2, 4], keepdims=True)
+    return tf.reshape((apart - mean) * tf.math.rsqrt(variance + 1e-5), [1, 6, 8, 4])
+
+
+def nearest(x: Any, *size: int, **options: bool) -> Any:
+    return convolved(raw.ResizeNearestNeighbor(images=x, size=size, **options))
+
+
+def padded(x: Any, *amounts: tuple[int, int], mode: str = "CONSTANT") -> Any:
+    return tf.pad(x, [(0, 0), *amounts], mode)
+
+
+ROWS: dict[str, Build] = {
+    "SquaredDifference": lambda x: tf.math.squared_difference(x, other(x)),
+    "SquaredDifference of a constant": lambda x: tf.math.squared_difference(CHANNELS, x),
+    "AddN of one": lambda x: tf.add_n([x]),
+    "AddN of three": lambda x: tf.add_n([x, other(x), tf.sin(x)]),
+    "AddN with constants": lambda x: tf.add_n([tf.constant(PICTURE), x, tf.constant(PICTURE)]),
+    "Log1p": lambda x: tf.math.log1p(tf.abs(x)),
+    "Expm1": lambda x: tf.math.expm1(x),
+    "Maximum with a constant": lambda x: tf.maximum(x, 0.3),
+    "Minimum with a constant": lambda x: tf.minimum(0.3, x),
+    "Maximum with channels": lambda x: tf.maximum(x, CHANNELS),
+    "Maximum with 0": lambda x: tf.maximum(x, 0.0),
+    "Minimum with 0": lambda x: tf.minimum(x, 0.0),
+    "clip_by_value": lambda x: tf.clip_by_value(x, -0.5, 0.7),
+    "ClipByValue": lambda x: raw.ClipByValue(t=x, clip_value_min=-0.5, clip_value_max=0.7),
+    "l2_normalize of channels": lambda x: tf.nn.l2_normalize(x, -1),
+    "l2_normalize of an embedding": lambda x: tf.nn.l2_normalize(tf.reshape(x, [1, 192]), 1),
+    "EuclideanNorm": lambda x: raw.EuclideanNorm(input=x, axis=[3], keep_dims=True),
+    "moments": lambda x: tf.nn.moments(x, [1, 2])[1],
+    "instance norm": lambda x: normalized(x, [1, 2]),
+    "layer norm": lambda x: normalized(x, [-1]),
+    "group norm": grouped,
+    "means joined": lambda x: tf.concat([tf.reduce_mean(x, [1, 2]), tf.reduce_max(x, [1, 2])], 1),
+    "Unpack of channels": lambda x: tf.unstack(x, axis=3)[2] - tf.unstack(x, axis=3)[0],
+    "Unpack of rows": lambda x: tf.unstack(x, axis=1)[2],
+    "Pack": lambda x: tf.stack([x, other(x), tf.sin(x)], 2),
+    "Pack at the end": lambda x: tf.stack([x, other(x)], -1),
+    "Pack with a constant": lambda x: tf.stack([x, tf.constant(PICTURE)], 1),
+    "Split": lambda x: convolved(tf.concat(tf.split(other(x), 2, 3)[::-1], 3)),
+    "SplitV": lambda x: tf.concat(tf.split(x, [1, 2, -1], -1)[::-1], 3),
+    "Slice": lambda x: tf.slice(x, [0, 1, 2, 1], [-1, 3, -1, 2]),
+    "StridedSlice of one row": lambda x: x[:, -2],
+    "StridedSlice of some axes": lambda x: x[:, 1:5],
+    "StridedSlice with an ellipsis": lambda x: x[..., 1],
+    "StridedSlice with a new axis": lambda x: x[:, ::2, None, 1:, 0],
+    "Tile": lambda x: tf.tile(tf.reduce_mean(x, [1, 2], keepdims=True), [1, 6, 8, 1]),
+    "dilated convolution": lambda x: tf.nn.atrous_conv2d(x, numbers(3, 3, 4, 5), 2, "SAME"),
+    "dilated convolution of an odd size": lambda x: tf.nn.atrous_conv2d(x, numbers(3, 3, 4, 5), 4, "SAME"),
+    "dilated convolution, VALID": lambda x: tf.nn.atrous_conv2d(x, numbers(3, 3, 4, 5), 2, "VALID"),
+    "dilated convolution of a sequence": lambda x: tf.nn.convolution(
+        sequence(x), numbers(2, 4, 5), padding="SAME", dilations=[4]
+    ),
+    "Pad of a sequence": lambda x: padded(sequence(x), (3, 1), (0, 0)),
+    "ResizeNearestNeighbor": lambda x: nearest(x, 12, 16),
+    "ResizeNearestNeighbor, half pixels": lambda x: nearest(x, 18, 24, half_pixel_centers=True),
+    "ResizeNearestNeighbor, oblong": lambda x: nearest(x, 12, 24),
+    "DepthToSpace": lambda x: convolved(tf.nn.depth_to_space(x, 2)),
+    "SpaceToDepth": lambda x: convolved(tf.nn.space_to_depth(x, 2)),
+    "MirrorPad, REFLECT": lambda x: convolved(padded(x, (2, 1), (3, 3), (0, 0), mode="REFLECT")),
+    "MirrorPad, SYMMETRIC": lambda x: padded(x, (2, 1), (0, 3), (0, 0), mode="SYMMETRIC"),
+    "MirrorPad of a sequence": lambda x: padded(sequence(x), (3, 2), (0, 0), mode="REFLECT"),
+    **{f"Softmax of axis {axis}": lambda x, axis=axis: tf.nn.softmax(x, axis) for axis in (1, 2, 3)},
+    "Softmax of a matrix": lambda x: tf.nn.softmax(tf.reshape(x, [1, 192])),
+    "Softmax of three axes": lambda x: tf.nn.softmax(sequence(x)),
+    "Softmax of three axes, the second": lambda x: tf.nn.softmax(sequence(x), 1),
+    "Softmax of five axes": lambda x: tf.nn.softmax(tf.reshape(x, [1, 6, 8, 2, 2])),
+    "LogSoftmax": lambda x: tf.nn.log_softmax(x * 30),
+    "LogSoftmax of rows": lambda x: tf.nn.log_softmax(x, 1),
+    "LogSoftmax of a matrix": lambda x: tf.nn.log_softmax(tf.reshape(x, [1, 192])),
+    "swish": lambda x: x * tf.sigmoid(x),
+    "hard swish": lambda x: x * tf.nn.relu6(x + 3) / 6,
+    "hard sigmoid": lambda x: tf.clip_by_value(x * 0.2 + 0.5, 0, 1),
+    "mish": lambda x: x * tf.tanh(tf.nn.softplus(x)),
+    "PReLU by a half": lambda x: tf.nn.relu(x) + CHANNELS * (x - tf.abs(x)) * 0.5,
+    "PReLU by the negative": lambda x: tf.nn.relu(x) - CHANNELS * tf.nn.relu(-x),
+    "PReLU by extremes": lambda x: tf.maximum(x, 0.0) + CHANNELS * tf.minimum(x, 0.0),
+    "Erf": lambda x: tf.math.erf(x * 3),
+    "GELU": lambda x: 0.5 * x * (1 + tf.math.erf(x / np.sqrt(2))),
+    "GELU by Erfc": lambda x: tf.nn.gelu(x),
+    "GELU by tanh": lambda x: tf.nn.gelu(x, approximate=True),
+    "Selu": tf.nn.selu,
+    "Elu": tf.nn.elu,
+    "Softplus": tf.nn.softplus,
+    "Softsign": tf.nn.softsign,
+    "Rsqrt of a Square": lambda x: tf.math.rsqrt(tf.square(x) + 1),
+    "a number divided": lambda x: 2.0 / (tf.abs(x) + 1),
+    "Reciprocal": lambda x: tf.math.reciprocal(tf.abs(x) + 1),
+    "a power of a number": lambda x: tf.pow(2.0, x),
+    **{f"Pow of {p:g}": lambda x, p=p: tf.pow(x, p) for p in (1.0, 2.0, 3.0, 4.0)},
+    **{f"Pow of {p:g}": lambda x, p=p: tf.pow(tf.abs(x) + 1, p) for p in (-1.0, 0.5)},
+    "FloorDiv": lambda x: x // 0.37,
+    "rows of a constant": lambda x: x * tf.constant(numbers(8, 1)),
+    "positions": lambda x: x + tf.constant(numbers(6, 1, 4)),
+    "tensors of other rank": lambda x: x * tf.sigmoid(tf.matmul(tf.reduce_mean(x, [1, 2]), numbers(4, 4))),
+    "attention": lambda x: tf.matmul(
+        tf.nn.softmax(tf.matmul(heads(x), heads(other(x)), transpose_b=True)), heads(x)
+    ),
+    "BatchMatMul, turned": lambda x: tf.matmul(sequence(x), sequence(other(x)), transpose_a=True),
+    "BatchMatMul by weights": lambda x: tf.matmul(sequence(x), tf.constant(numbers(1, 4, 7))),
+    "BatchMatMul by turned weights": lambda x: raw.BatchMatMulV2(x=heads(x), y=numbers(7, 2), adj_y=True),
+}
+TOGETHER = 30
+NAMES = list(ROWS)
+
+
+@cache
+def graph_of(part: int) -> tuple[Graph, list[np.ndarray]]:
+    """Return a graph of some rows, each of which gives one output, and what TensorFlow computes."""
+    names = NAMES[part * TOGETHER : (part + 1) * TOGETHER]
+    with v1.Graph().as_default() as graph, TemporaryDirectory() as folder:
+        x = v1.placeholder(tf.float32, PICTURE.shape, name="x")
+        start = tf.nn.conv2d(x, np.eye(4, dtype=np.float32)[None, None], 1, "SAME")
+        outputs = [tf.identity(ROWS[name](start), name=f"out_{i}") for i, name in enumerate(names)]
+        config = v1.ConfigProto()
+        config.graph_options.rewrite_options.disable_meta_optimizer = True  # it ends the process at some
+        with v1.Session(graph=graph, config=config) as session:
+            wanted = session.run(outputs, {"x:0": PICTURE})
+        path = Path(folder) / "rows.pb"
+        path.write_bytes(graph.as_graph_def().SerializeToString())
+        read = surgeon.load_graph(path)
+    return read.replace(outputs=tuple(Ref(f"out_{i}") for i in range(len(names)))), wanted
+
+
+@cache
+def by_references(part: int, target: Any) -> list[np.ndarray]:
+    """Return what the references compute of the expanded graph."""
+    graph, _ = graph_of(part)
+    with ReferenceRunner(expand(graph, load_catalog(), target), load_catalog()) as runner:
+        return list(runner.run({"x": PICTURE}).values())
+
+
+@cache
+def by_onnxruntime(part: int) -> list[np.ndarray]:
+    graph, _ = graph_of(part)
+    model = export_onnx(graph, plugins=load_catalog(), target=ONNX).model
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (fed,) = session.get_inputs()
+    found: list[np.ndarray] = session.run(None, {fed.name: PICTURE.transpose(0, 3, 1, 2)})
+    return found
+
+
+def same(found: np.ndarray, wanted: np.ndarray) -> bool:
+    largest = max(1.0, float(np.abs(wanted).max()))
+    return found.shape == wanted.shape and np.allclose(found, wanted, 0, TOLERANCE * largest)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xdist_group(f"expansions {index // TOGETHER}"))
+        for index, name in enumerate(NAMES)
+    ],
+)
+def test_the_numbers_are_tensorflows(name: str) -> None:
+    part, index = divmod(NAMES.index(name), TOGETHER)
+    wanted = graph_of(part)[1][index]
+    assert same(by_references(part, UFF)[index], wanted)
+    assert same(by_references(part, OLD)[index], wanted)
+    assert same(by_onnxruntime(part)[index], wanted)
+    assert not same(wanted * np.float32(1.001), wanted)
+
+
+@pytest.mark.parametrize("part", range(-(-len(NAMES) // TOGETHER)))
+def test_what_is_expanded_is_written_and_not_objected_to(part: int, tmp_path: Path) -> None:
+    graph, _ = graph_of(part)
+    assert find_problems(graph, UFF, load_catalog()) == ()
+    format_of("rows.uff").write(graph, tmp_path / "rows.uff", UFF, load_catalog(), FileFacts())
+    written, shapes = uff_graph(read_uff(tmp_path / "rows.uff"), load_catalog())
+    assert len(written.outputs) == len(graph.outputs) and shapes.inference.contradictions == []
+
+
+def test_each_expansion_has_a_row() -> None:
+    graphs = (graph_of(part)[0] for part in range(-(-len(NAMES) // TOGETHER)))
+    seen = {node.op for graph in graphs for node in graph}
+    spelled_otherwise = {"AccumulateNV2", "BatchMatMul", "Div", "Inv", "LeakyRelu", "Prod"}
+    rest = set(expansions()) - seen - spelled_otherwise
+    assert rest <= {"Add", "BiasAddV1", "Min"}
+
+
+X = "x = Placeholder() {dtype: float32, shape: shape[1,4,4,2]}\n"
+
+
+def test_what_is_not_expanded_is_the_same_graph() -> None:
+    graph = parse_graph("graph v1\noutputs: y\n" + X + "y = Relu(x) {T: float32}\n")
+    assert expand(graph, load_catalog(), UFF) is graph
+
+
+def test_nodes_keep_their_names_and_readers_their_outputs() -> None:
+    axis = "axis = Const() {dtype: int32, value: tensor<int32[]: 3>}\n"
+    graph = parse_graph(
+        "graph v1\noutputs: sum, parts:1\n"
+        + X
+        + axis
+        + "parts = Split(axis, x) {T: float32, num_split: 2}\n"
+        + "sum = AddN(parts, parts:1, parts:1) {N: 3, T: float32}\n"
+    )
+    found = expand(graph, load_catalog(), UFF)
+    found.check()
+    assert found["sum"].op == "AddV2" and "parts" not in found
+    assert {found[ref.node].op for ref in found.output_refs} == {"AddV2", "StridedSlice"}
+
+
+BATCH = X.replace("1,4,4,2", "2,4,4,2")
+STAY = {
+    "the batch unpacked": (BATCH + "y = Unpack(x) {T: float32, num: 2, axis: 0}\n", "Unpack"),
+    "the batch stacked": (X + "y = Pack(x, x) {T: float32, N: 2, axis: 0}\n", "Pack"),
+    "whole numbers": (
+        "x = Placeholder() {dtype: int32, shape: shape[1,4]}\ny = SquaredDifference(x, x) {T: int32}\n",
+        "SquaredDifference",
+    ),
+    "an unknown size": (
+        X.replace("4,4", "?,4") + "y = DepthToSpace(x) {T: float32, block_size: 2}\n",
+        "DepthToSpace",
+    ),
+    "corners that are aligned": (
+        X
+        + "s = Const() {dtype: int32, value: tensor<int32[2]: 8, 8>}\n"
+        + "y = ResizeNearestNeighbor(x, s) {T: float32, align_corners: true}\n",
+        "ResizeNearestNeighbor",
+    ),
+    "a factor that is not whole": (
+        X
+        + "s = Const() {dtype: int32, value: tensor<int32[2]: 6, 8>}\n"
+        + "y = ResizeNearestNeighbor(x, s) {T: float32}\n",
+        "ResizeNearestNeighbor",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STAY)
+def test_what_would_not_be_exact_stays(case: str) -> None:
+    text, op = STAY[case]
+    graph = parse_graph("graph v1\noutputs: y\n" + text)
+    assert expand(graph, load_catalog(), UFF)["y"].op == op
+
+
+def test_an_old_parser_gets_leaky_relu_by_relu() -> None:
+    graph = parse_graph("graph v1\noutputs: y\n" + X + "y = LeakyRelu(x) {T: float32, alpha: 0.1}\n")
+    assert expand(graph, load_catalog(), UFF) is graph
+    old = expand(graph, load_catalog(), OLD)
+    assert old["y"].op == "Sub" and "LeakyRelu" not in {node.op for node in old}
+    picture = numbers(1, 4, 4, 2)
+    with ReferenceRunner(old, load_catalog()) as runner:
+        (found,) = runner.run({"x": picture}).values()
+    assert same(found, np.where(picture > 0, picture, np.float32(0.1) * picture))
