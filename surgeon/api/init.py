@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from surgeon.api.costs import suppression_costs
 from surgeon.api.export import find_objections
 from surgeon.diagnostics import Diagnostic, SurgeonError, errors_in
+from surgeon.families.generic.network import GenericNetwork
 from surgeon.formats import all_formats
 from surgeon.graph import Graph
 from surgeon.graph.foreign import naming_foreign
@@ -60,12 +61,11 @@ def init(
 
     Raise SurgeonError S225 and S226 for inputs that are none and values that do not fit, D140 to D143 for a
     config or label map that cannot be read, D146 if the graph computes nothing, D147 if a part of a detector
-    is not recognised, D148 if the recipe cannot be planned, and D149, E105 and E120 for the output.
-    Nothing is written then.
+    is not recognised, D148 if the recipe of a detector cannot be planned, and D149, E105 and E120 for the
+    output. Nothing is written then.
     """
     from surgeon.atomic import check_replaceable, check_writable, write_text
     from surgeon.authoring import author, check_output, read_witnesses
-    from surgeon.families.generic.network import GenericNetwork
     from surgeon.formats.graphdef import check_unchanged
     from surgeon.language.schema import MODELINE, SCHEMA_FILE
 
@@ -87,7 +87,7 @@ def init(
             constants=constants or {},
         )
         if not unchecked and not made.errors:
-            made = made.planned(_planned_diagnostics(made.recipe, graph, catalog, work.target))
+            made = made.planned(_found(made, graph, catalog, work.target))
             if made.errors and made.family == GenericNetwork.name:
                 made = made.refused(work.target.name, _accepting(made.recipe, graph, catalog, work.target))
     except SurgeonError as exc:
@@ -121,6 +121,20 @@ def write_schema(path: Path, catalog: Catalog, force: bool) -> None:
     if not is_schema(earlier):
         check_replaceable(path, text.encode("utf-8"), force=force, follow_links=False)
     write_text(path, text, follow_links=False)
+
+
+def _found(made: AuthoredRecipe, graph: Graph, catalog: Catalog, target: Target) -> tuple[Diagnostic, ...]:
+    """Return what a target objects to in a recipe.
+
+    Of the recipe for a network that is no detector, which is a start in any case, that is also why it cannot
+    be planned; for any other raise SurgeonError D148.
+    """
+    try:
+        return _planned_diagnostics(made.recipe, graph, catalog, target)
+    except SurgeonError as exc:
+        if made.family != GenericNetwork.name:
+            raise
+        return tuple(each for each in exc.diagnostics if each.code != "D148")
 
 
 def _accepting(recipe: Recipe, graph: Graph, catalog: Catalog, target: Target) -> Iterator[str]:

@@ -153,6 +153,18 @@ y = Mean(found, along) {T: float32, Tidx: int32, keep_dims: false}
     assert taken(text) == ["ids"]
 
 
+def test_bytes_of_a_file_begin_behind_their_reshaping() -> None:
+    text = """graph v1
+file = Placeholder() {dtype: string, shape: shape[]}
+numbers = DecodeRaw(file) {out_type: uint8, little_endian: true}
+floats = Cast(numbers) {SrcT: uint8, DstT: float32}
+sizes = Const() {dtype: int32, value: tensor<int32[4]: 1, 4, 4, 1>}
+picture = Reshape(floats, sizes) {T: float32, Tshape: int32}
+y = Relu(picture) {T: float32}
+"""
+    assert taken(text) == ["picture"]
+
+
 def test_sound_begins_behind_its_spectrum() -> None:
     text = """graph v1
 wav = Placeholder() {dtype: string, shape: shape[]}
@@ -302,6 +314,18 @@ def test_what_a_target_refuses_is_an_error_of_the_recipe() -> None:
     accepted_recipe = surgeon.init(graph, target="onnx@onnxruntime")
     assert not accepted_recipe.errors and not accepted_recipe.accepted_by
     assert "refuses" not in accepted_recipe.text
+
+
+def test_a_recipe_that_cannot_be_planned_is_written_with_the_reason() -> None:
+    cycle = """graph v1
+x = Placeholder() {dtype: float32, shape: shape[1,4]}
+a = Add(x, b) {T: float32}
+b = Identity(a) {T: float32}
+y = Relu(b) {T: float32}
+"""
+    made = surgeon.init(parse_graph(cycle))
+    assert [each.code for each in made.errors] == ["G107"] and not made.accepted_by
+    assert made.recipe.outputs == ("y",) and "# - G107: the graph has a cycle" in made.text
 
 
 def test_a_pipeline_config_and_labels_are_of_no_use() -> None:

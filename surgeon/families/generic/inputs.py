@@ -93,11 +93,10 @@ def _prepared(
     ref = first
     for _ in range(_CHAIN):
         spec = inference.spec(ref)
-        if (
-            spec.shape.dims is not None
-            and None not in spec.shape.dims[1:]
-            and (not dtypes or spec.dtype in dtypes)
-        ):
+        dims = spec.shape.dims
+        # The one size of what was read from a file is that of the file, and no batch.
+        sized = dims is not None and None not in dims[1:] and (bool(dtypes) or dims != (None,))
+        if sized and (not dtypes or spec.dtype in dtypes):
             return ref
         readers = [name for name in graph.readers[ref.node] if name in needed and ref in graph[name].inputs]
         if len(readers) != 1 or graph[readers[0]].op not in _PREPARES:
