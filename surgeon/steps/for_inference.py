@@ -27,18 +27,12 @@ from surgeon.infer.open_inputs import InputRole, open_inputs
 from surgeon.steps.branches import take_branches
 from surgeon.steps.dropout import inert_nodes
 from surgeon.steps.fix_inputs import as_constant, input_value
-from surgeon.steps.fold_constants import constant
 from surgeon.steps.forward_identities import ForwardIdentities
 from surgeon.steps.passes import Pass, one_batch
 from surgeon.steps.prune import roots
+from surgeon.steps.quantized_constants import quantized_constants
 from surgeon.steps.removal import take_out, unneeded
 from surgeon.steps.step import Step, StepContext
-
-_QUANTIZATIONS = frozenset(
-    {"FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel"}
-)
-"""Operations that training for integer arithmetic puts behind weights."""
-
 
 _OF_TRAINING = (InputRole.TRAINING, InputRole.KEEP_PROBABILITY, InputRole.DROPOUT_RATE)
 
@@ -48,8 +42,9 @@ class ForInference(Step):
 
     Conditionals and selections whose predicate is constant become the branch that is taken. Dropout and noise
     go where the bounds of their random numbers prove that they change nothing: with a rate of 0, or a
-    probability to keep of 1. Rounding of constant weights (FakeQuant) is computed. Asserts, control edges
-    without effect, identities, and what no output needs, such as gradients, summaries, savers and losses, go.
+    probability to keep of 1. Rounding of constant weights is computed (FakeQuant, QuantizeAndDequantize,
+    Dequantize of constants and of QuantizeV2). Asserts, control edges without effect, identities, and what no
+    output needs, such as gradients, summaries, savers and losses, go.
 
     A scalar that is for training by the way it is read, such as 'phase_train' or 'keep_prob', gets its value
     for inference; 'constants' gives values to others, or other values. A placeholder that 'namespaces' maps
@@ -233,21 +228,12 @@ def _without_unneeded(context: StepContext) -> list[Edit]:
 def _rounded(context: StepContext) -> list[Edit]:
     """Plan to compute the rounding of constant weights, whatever their size."""
     graph, span = context.graph, context.span
-    values: dict[str, TensorValue] = {}
-    inside = conditional(graph)
-    for node in graph:
-        if node.op in _QUANTIZATIONS and node.name not in inside and _reads_constants(graph, node):
-            value = constant(context, Ref(node.name))
-            if value is not None:
-                values[node.name] = value
+    values = quantized_constants(context)
     if not values:
         return []
+    gone = unneeded(graph, (), dict.fromkeys(values, ()))
     edits: list[Edit] = []
     for name, value in values.items():
-        edits += as_constant(graph[name], value, span)
-    gone = unneeded(graph, (), {name: graph[name].control for name in values})
+        if name not in gone:
+            edits += as_constant(graph[name], value, span)
     return [*edits, *(Drop(name, "its rounding is computed", None, span) for name in gone)]
-
-
-def _reads_constants(graph: Graph, node: Node) -> bool:
-    return all(graph[ref.node].op == "Const" for ref in node.inputs)

@@ -11,7 +11,7 @@ import pytest
 
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.formats.graphdef import from_bytes, to_bytes
-from surgeon.graph import Graph, Ref, apply_edits, parse_graph, print_graph
+from surgeon.graph import Graph, Node, Ref, TensorValue, apply_edits, parse_graph, print_graph
 from surgeon.steps.for_inference import ForInference
 from surgeon.steps.step import StepContext
 
@@ -350,6 +350,83 @@ def test_the_rounding_of_weights_of_any_size_is_computed(narrow: bool, channels:
     graph = graph_of(build)
     after = reduced(graph)
     assert not any(n.op.startswith("FakeQuant") for n in after)
+    np.testing.assert_array_equal(compute(after, {"x": X}), compute(graph, {"x": X}))
+
+
+QUANTIZED = {
+    "MIN_COMBINED": lambda q: tf.quantization.dequantize(q, -0.9, 1.1, "MIN_COMBINED"),
+    "MIN_FIRST": lambda q: tf.quantization.dequantize(q, -0.93, 1.17, "MIN_FIRST"),
+    "SCALED": lambda q: tf.quantization.dequantize(q, -0.9, 1.1, "SCALED", narrow_range=True),
+    "by channel": lambda q: tf.quantization.dequantize(
+        q, -np.linspace(0.1, 2, 500, dtype=np.float32), np.linspace(0.2, 3, 500, dtype=np.float32), axis=1
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["quint8", "qint8", "quint16", "qint32"])
+def test_quantized_weights_become_float32(kind: str) -> None:
+    dtype = getattr(tf, kind)
+    info = np.iinfo(kind[1:])
+    numbers = np.random.default_rng(1).integers(info.min, info.max, size=(4, 500), endpoint=True)
+    stored = numbers.astype(info.dtype)
+
+    def build(x: Any) -> Any:
+        weights = tf.constant(stored, info.dtype)
+        quantized = tf.raw_ops.Bitcast(input=weights, type=dtype)
+        return tf.concat([tf.tensordot(x, make(quantized), 1) for make in QUANTIZED.values()], 2)
+
+    graph = with_constants_of_bitcasts(graph_of(build))
+    after = reduced(graph)
+    assert not any(n.op == "Dequantize" for n in after) and not any(
+        "q" in str(n.attrs.get("dtype")) for n in after
+    )
+    np.testing.assert_array_equal(compute(after, {"x": X}), compute(graph, {"x": X}))
+
+
+def with_constants_of_bitcasts(graph: Graph) -> Graph:
+    """Return the graph with quantized constants: TensorFlow's Python makes none of them."""
+    nodes = []
+    for node in graph:
+        if node.op == "Bitcast":
+            value = graph[node.inputs[0].node].attrs["value"]
+            dtype = node.attrs["type"]
+            made = TensorValue(dtype, value.shape, bytes(value.buffer()))
+            node = Node(node.name, "Const", attrs={"dtype": dtype, "value": made})
+        nodes.append(node)
+    return graph.replace(nodes)
+
+
+@pytest.mark.parametrize("mode", ["MIN_COMBINED", "SCALED"])
+@pytest.mark.parametrize("kind", ["quint8", "qint8", "qint16"])
+def test_weights_that_are_quantized_and_back_are_computed(kind: str, mode: str) -> None:
+    weights = np.random.default_rng(2).normal(size=(4, 500)).astype(np.float32)
+
+    def build(x: Any) -> Any:
+        quantized = tf.quantization.quantize(weights, -1.3, 1.7, getattr(tf, kind), mode=mode)
+        back = tf.quantization.dequantize(*quantized, mode=mode)
+        rounded = tf.quantization.quantize_and_dequantize_v2(back, -1.0, 1.5, num_bits=6, range_given=True)
+        measured = tf.quantization.quantize_and_dequantize_v2(weights, 0.0, 0.0, range_given=False)
+        older = tf.raw_ops.QuantizeAndDequantizeV3(
+            input=weights, input_min=-1.0, input_max=1.5, num_bits=7, narrow_range=True
+        )
+        return tf.tensordot(x, rounded + measured + older, 1)
+
+    graph = graph_of(build)
+    after = reduced(graph)
+    assert not any("uantize" in n.op for n in after)
+    np.testing.assert_array_equal(compute(after, {"x": X}), compute(graph, {"x": X}))
+    assert step().plan(StepContext(after)) == []
+
+
+def test_weights_of_which_the_rounding_is_not_known_to_the_bit_stay() -> None:
+    def build(x: Any) -> Any:
+        weights = np.linspace(-1, 1, 16, dtype=np.float32).reshape(4, 4)
+        quantized = tf.quantization.quantize(weights, -1.3, 1.7, tf.quint8, mode="MIN_FIRST")
+        return tf.tensordot(x, tf.quantization.dequantize(*quantized, mode="MIN_FIRST"), 1)
+
+    graph = graph_of(build)
+    after = reduced(graph)
+    assert [n.op for n in after if "uantize" in n.op] == ["QuantizeV2", "Dequantize"]
     np.testing.assert_array_equal(compute(after, {"x": X}), compute(graph, {"x": X}))
 
 
