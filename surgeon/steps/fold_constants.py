@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from surgeon.graph import (
+    Add,
+    AttrValue,
     Drop,
     Edit,
     Graph,
@@ -23,6 +25,7 @@ from surgeon.graph.frames import conditional
 from surgeon.graph.op_sets import IDENTITIES, PLACEHOLDERS, SWITCHES
 from surgeon.steps.branches import take_branches
 from surgeon.steps.passes import one_batch
+from surgeon.steps.placing import free_name
 from surgeon.steps.removal import higher_outputs, unneeded
 from surgeon.steps.selector import Selection, select
 from surgeon.steps.step import Step, StepContext
@@ -36,7 +39,8 @@ LIMIT = 16 << 20
 class FoldConstants(Step):
     """Replace nodes whose value does not depend on any input by constants of their names.
 
-    Only what other nodes read is replaced; what computed it goes. A constant keeps the control inputs of all
+    Only what other nodes read is replaced; what computed it goes. An output above 0 becomes a constant
+    'NODE/1'. A constant keeps the control inputs of all
     that it replaces. A conditional whose predicate is constant becomes the branch that is taken, unless
     'nodes' is given; nodes inside loops and other branches stay. 'limit' bounds each constant and, together,
     the bytes by which the graph may grow; a node above it stays.
@@ -80,10 +84,12 @@ class FoldConstants(Step):
         names = [n.name for n in graph] if self.nodes is None else select(context, self.nodes, "nodes")
         values = self._values(context, names)
         read_outside = _read_outside(context, values)
+        higher = _higher_values(context, values)
         folded: dict[str, TensorValue] = {}
         room = self.limit
         for name in (n for n in values if n in read_outside):
-            growth = max(0, values[name].nbytes - _freed(graph, graph[name]))
+            made = values[name].nbytes + sum(value.nbytes for value in higher.get(name, {}).values())
+            growth = max(0, made - _freed(graph, graph[name]))
             if growth <= room:
                 folded[name] = values[name]
                 room -= growth
@@ -102,11 +108,12 @@ class FoldConstants(Step):
             ]
             edits += [SetAttr(name, "dtype", value.dtype, span), SetAttr(name, "value", value, span)]
         edits += [Drop(name, "computed a constant that is now folded", None, span) for name in gone]
-        return edits
+        apart = {name: higher[name] for name in folded if name in higher and name not in left}
+        return edits + _apart(context, apart, control, {*left, *folded})
 
     def _values(self, context: StepContext, names: list[str]) -> dict[str, TensorValue]:
-        """Return the nodes with a constant value within the limit and nothing but output 0 read, in graph
-        order.
+        """Return the nodes of which all that is read is constant and within the limit, in graph order, with
+        the value of output 0.
         """
         graph = context.graph
         found: dict[str, TensorValue] = {}
@@ -114,7 +121,9 @@ class FoldConstants(Step):
         several = higher_outputs(graph)
         for name in names:
             node = graph[name]
-            if node.op in _LEFT_ALONE or name in inside or name in several:
+            if node.op in _LEFT_ALONE or name in inside:
+                continue
+            if name in several and not self._all_constant(context, name):
                 continue
             size = context.inference.spec(Ref(name))
             if (size.shape.size or 0) * ((size.dtype and size.dtype.itemsize) or 1) > self.limit:
@@ -123,6 +132,58 @@ class FoldConstants(Step):
             if value is not None and value.nbytes <= self.limit:
                 found[name] = value
         return found
+
+    def _all_constant(self, context: StepContext, name: str) -> bool:
+        """Return whether every output that other nodes read is constant, and none above 0 is one of the
+        graph's.
+        """
+        outputs = [str(ref) for ref in context.graph.outputs] + list(context.outputs)
+        if any(text.startswith(f"{name}:") and text != f"{name}:0" for text in outputs):
+            return False
+        values = [constant(context, ref) for ref in _read(context.graph, name)]
+        return all(value is not None and value.nbytes <= self.limit for value in values)
+
+
+def _read(graph: Graph, name: str) -> list[Ref]:
+    """Return the outputs of a node that other nodes read, in order."""
+    refs = (ref for reader in graph.readers[name] for ref in graph[reader].inputs if ref.node == name)
+    return sorted(set(refs))
+
+
+def _higher_values(context: StepContext, values: dict[str, TensorValue]) -> dict[str, dict[Ref, TensorValue]]:
+    """Return, for each node of ``values``, its outputs above 0 that are read, with their values."""
+    found: dict[str, dict[Ref, TensorValue]] = {}
+    for name in higher_outputs(context.graph):
+        if name in values:
+            read = {ref: constant(context, ref) for ref in _read(context.graph, name) if ref.slot}
+            found[name] = {ref: value for ref, value in read.items() if value is not None}
+    return found
+
+
+def _apart(
+    context: StepContext,
+    higher: dict[str, dict[Ref, TensorValue]],
+    control: dict[str, tuple[str, ...]],
+    settled: set[str],
+) -> list[Edit]:
+    """Plan constants for outputs above 0, since a constant has one output, and that other nodes read them.
+
+    ``settled`` are nodes that read nothing any more.
+    """
+    graph, span = context.graph, context.span
+    edits: list[Edit] = []
+    now: dict[Ref, Ref] = {}
+    for name, values in higher.items():
+        for ref, value in values.items():
+            made = free_name(context, f"{name}/{ref.slot}", [each.node for each in now.values()])
+            now[ref] = Ref(made)
+            attrs: dict[str, AttrValue] = {"dtype": value.dtype, "value": value}
+            edits.append(Add(Node(made, "Const", (), control[name], attrs), name, span))
+    for reader in dict.fromkeys(reader for name in higher for reader in graph.readers[name]):
+        inputs = tuple(now.get(ref, ref) for ref in graph[reader].inputs)
+        if inputs != graph[reader].inputs and reader not in settled:
+            edits.append(Rewire(reader, inputs, None, span))
+    return edits
 
 
 def constant(context: StepContext, ref: Ref) -> TensorValue | None:

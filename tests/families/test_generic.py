@@ -91,6 +91,13 @@ def test_a_graph_that_ends_with_its_loss_gives_the_logits() -> None:
     assert taken(LOGITS + LOSS) == ["x"]
 
 
+def test_all_outputs_of_an_end_that_splits_are_outputs() -> None:
+    assert computed(LOGITS + "parts = Unpack(logits) {T: float32, num: 2, axis: 1}\n") == ["parts", "parts:1"]
+    largest = "k = Const() {dtype: int32, value: tensor<int32[]: 1>}\n"
+    largest += "top = TopKV2(logits, k) {T: float32, sorted: true}\n"
+    assert computed(LOGITS + largest) == ["top"]
+
+
 def test_declared_outputs_stay_but_for_whole_numbers() -> None:
     graph = parse_graph(LOGITS + SOFTMAX + LOSS)
     declared = graph.replace(outputs=[surgeon.graph.Ref("loss")])
@@ -271,6 +278,15 @@ def test_a_scalar_that_the_graph_does_not_tell_stays_an_input_and_is_named() -> 
 # --- the recipe ---------------------------------------------------------------------------------------------------
 
 
+def test_weights_that_are_computed_are_folded_for_uff() -> None:
+    text = LOGITS.replace("MatMul(pooled, w)", "MatMul(pooled, doubled)").replace(
+        "logits =", "doubled = Add(w, w) {T: float32}\nlogits ="
+    )
+    made = surgeon.init(parse_graph(text))
+    assert "{step: fold-constants, when: {target: uff}}" in made.text and not made.errors
+    assert "fold-constants" not in surgeon.init(parse_graph(LOGITS)).text
+
+
 def test_the_recipe_is_complete_and_names_what_was_chosen() -> None:
     graph = parse_graph(LOGITS + ARGMAX + LOSS)
     made = surgeon.init(graph, name="mine")
@@ -303,12 +319,14 @@ def test_a_tensor_that_is_given_as_an_input_becomes_one() -> None:
 
 
 def test_what_a_target_refuses_is_an_error_of_the_recipe() -> None:
-    graph = parse_graph(LOGITS + "y = Erf(logits) {T: float32}\n")
+    along = "along = Const() {dtype: int32, value: tensor<int32[]: 1>}\n"
+    cumsum = "y = Cumsum(logits, along) {T: float32, Tidx: int32, exclusive: false, reverse: false}\n"
+    graph = parse_graph(LOGITS + along + cumsum)
     made = surgeon.init(graph)
     assert [each.code for each in made.errors] == ["X101"] and made.accepted_by == ("onnx@onnxruntime",)
     *_, refused, message, help, accepted = made.text.splitlines()
     assert refused == "# uff@tensorrt-8.5 refuses the recipe as it is:"
-    assert message.startswith("# - X101: 'y' (Erf)") and help.startswith("#   help: ")
+    assert message.startswith("# - X101: 'y' (Cumsum)") and help.startswith("#   help: ")
     assert accepted == "# onnx@onnxruntime would take it: give --target."
     assert surgeon.parse_recipe(made.text).outputs == made.recipe.outputs
     accepted_recipe = surgeon.init(graph, target="onnx@onnxruntime")

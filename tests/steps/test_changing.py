@@ -520,6 +520,32 @@ pivot = Identity(s:1) {T: float32}
     assert made["c"].op == "Neg" and made["d"].op == "Const" and made["b"].control == ("pivot",)
 
 
+SPLIT_WEIGHTS = """
+x = Placeholder() {dtype: float32, shape: shape[1,2]}
+w = Const() {dtype: float32, value: tensor<float32[2,4]: 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0>}
+axis = Const() {dtype: int32, value: tensor<int32[]: 1>}
+parts = Split(axis, w) {T: float32, num_split: 2}
+y = MatMul(x, parts) {T: float32, transpose_a: false, transpose_b: false}
+z = MatMul(y, parts:1) {T: float32, transpose_a: false, transpose_b: false}
+n = Neg(parts:1) {T: float32}
+u = MatMul(z, n) {T: float32, transpose_a: false, transpose_b: false}
+"""
+
+
+def test_fold_gives_each_output_of_a_split_a_constant() -> None:
+    made = run_step(make("fold-constants"), text(SPLIT_WEIGHTS))
+    assert [node.name for node in made] == ["x", "parts/1", "parts", "y", "z", "n", "u"]
+    assert made["parts"] == constant("parts", [[1.0, 2.0], [5.0, 6.0]])
+    assert made["parts/1"] == constant("parts/1", [[3.0, 4.0], [7.0, 8.0]])
+    assert made["z"].inputs == (Ref("y"), Ref("parts/1")) and made["n"].inputs == ()
+    assert run_step(make("fold-constants"), made) == made
+
+
+def test_fold_leaves_a_split_whose_higher_output_is_an_output_of_the_graph() -> None:
+    made = run_step(make("fold-constants"), text("outputs: u, parts:1\n" + SPLIT_WEIGHTS))
+    assert made["parts"].op == "Split"
+
+
 # pin-batch
 
 

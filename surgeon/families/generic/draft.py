@@ -20,6 +20,7 @@ from surgeon.language.document import to_plain
 from surgeon.language.layers import default_steps
 from surgeon.language.writing import Item, one_line, render
 from surgeon.steps.cut_at import CutAt
+from surgeon.steps.fold_constants import FoldConstants
 from surgeon.steps.for_inference import ForInference
 from surgeon.steps.native.native_op import NativeReader
 from surgeon.steps.native_plugins import NATIVE_OPS
@@ -263,6 +264,11 @@ class _RecipeWriter:
         return [node for node in self._after if node.name in needed]
 
     def _uff_steps(self) -> Iterator[Item]:
+        if self._folds:
+            yield Item(
+                {"step": "fold-constants", "when": UFF},
+                ("UFF takes weights as constants, and does not compute them",),
+            )
         sized = next((node.name for node in self._kept if node.op in SIZES), None)
         if sized is not None and self._has_open_batch:
             yield Item(
@@ -278,6 +284,16 @@ class _RecipeWriter:
                     "(docs/native.md)",
                 ),
             )
+
+    @property
+    def _folds(self) -> bool:
+        """Whether constants are computed, at the latest once the batch is fixed."""
+        if any(node.op in SIZES for node in self._kept):
+            return True
+        try:
+            return bool(FoldConstants.model_validate({}).plan(self._context(self._after)))
+        except SurgeonError:
+            return False
 
     @property
     def _has_open_batch(self) -> bool:

@@ -34,6 +34,9 @@ _TRAINING = re.compile(
     r"FakeQuant\w+Gradient"
 )
 
+_ALIKE = frozenset({"IdentityN", "Split", "SplitV", "Unpack"})
+"""Operations of which every output is as good an end as the first."""
+
 MOST_SOURCES = 3
 """Tensors of floating point that one tail of whole numbers may be computed from."""
 
@@ -84,8 +87,14 @@ class _Search:
     def outputs(self) -> NetworkOutputs:
         ends = list(dict.fromkeys(self.graph.output_refs))
         if not self.graph.outputs:
-            ends = self._without_training(ends)
+            ends = self._without_training([each for end in ends for each in self._all_outputs(end)])
         return NetworkOutputs(tuple(self._cut(ends)), tuple(self.left_out))
+
+    def _all_outputs(self, end: Ref) -> list[Ref]:
+        """Return an end, with the other outputs of its node where these are of its kind."""
+        if self.graph[end.node].op not in _ALIKE:
+            return [end]
+        return [Ref(end.node, slot) for slot in range(max(1, self.inference.outputs(end.node)))]
 
     def _without_training(self, ends: list[Ref]) -> list[Ref]:
         """Return the ends that a network is used for; note why others are left out."""
