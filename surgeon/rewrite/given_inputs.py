@@ -294,9 +294,9 @@ class _Given:
         """Return whether the recipe says anything of an input: by its name, or by placeholders at large."""
         if self._replaced_by(name):
             return True
-        written = " ".join([*map(repr, self.recipe.steps), *map(repr, self.recipe.nodes.values())])
-        names = (name, *PLACEHOLDERS)
-        return any(re.search(rf"(?<![\w/]){re.escape(each)}(?![\w/])", written) for each in names)
+        steps = " ".join(map(repr, self.recipe.steps))
+        nodes = " ".join(map(repr, self.recipe.nodes.values()))
+        return _names(f"{steps} {nodes}", name) or any(_names(steps, op) for op in PLACEHOLDERS)
 
     def _replaced_by(self, name: str) -> str:
         """Return the node that the recipe's map puts in the place of an input, empty where there is none."""
@@ -357,6 +357,11 @@ class _Given:
 
 def _may_be_scalar(shape: object) -> bool:
     return not isinstance(shape, Shape) or shape.rank in (0, None)
+
+
+def _names(text: str, name: str) -> bool:
+    """Return whether a text has a name as a whole."""
+    return re.search(rf"(?<![\w/]){re.escape(name)}(?![\w/])", text) is not None
 
 
 def _is_tensor(text: str) -> bool:

@@ -18,7 +18,7 @@ from surgeon.catalog.reference import Counterfactual, Reference
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.families import DerivationContext, Family, nearest_family
 from surgeon.families.fields import FieldReview, review_fields
-from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec
+from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec, TensorValue
 from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, RESIZES, WITHOUT_OUTPUT, is_input
 from surgeon.infer import Inference, infer
 from surgeon.language import Recipe
@@ -236,7 +236,7 @@ class GraphPair:
     def fields(self) -> FieldReview:
         """The plugins' fields held against what the graph says."""
         most_rows = load_target(self.target).most_rows if self.target else None
-        context = DerivationContext(self.recipe, self.graph, self.catalog, most_rows)
+        context = DerivationContext(self.recipe, self._fixed_graph, self.catalog, most_rows)
         makers = self.decoding.makers if self.decoding is not None else ()
         return review_fields(context, (*self.runner.references, *makers))
 
@@ -309,7 +309,20 @@ class GraphPair:
     @cached_property
     def family(self) -> Family | None:
         """What the original says of itself, where the rewritten graph gives detections."""
-        return nearest_family(self.graph) if self.plugin is not None else None
+        return nearest_family(self._fixed_graph) if self.plugin is not None else None
+
+    @cached_property
+    def _fixed_graph(self) -> Graph:
+        """The original with constants for what the recipe fixes: the picture is its one input."""
+        if not self.fixed:
+            return self.graph
+        constants = {
+            ref.node: Node(
+                ref.node, "Const", attrs={"dtype": DType.of(value.dtype), "value": TensorValue.of(value)}
+            )
+            for ref, value in self.fixed.items()
+        }
+        return self.graph.replace(constants.get(node.name, node) for node in self.graph)
 
     @cached_property
     def detections(self) -> Mapping[str, Ref]:
@@ -836,7 +849,8 @@ class GraphPair:
     def _faults(self, record: RunRecord) -> tuple[TensorComparison, ...]:
         """Return what is wrong with the values that the recipe fixes inputs to."""
         fed = {ref: record.values[ref] for ref in self.fed}
-        return tuple(training_inputs(self.original, self._wanted(), fed, self.fixed, record.name))
+        wanted = list(dict.fromkeys((*self._wanted(), *self.detections.values())))
+        return tuple(training_inputs(self.original, wanted, fed, self.fixed, record.name))
 
     def record(
         self,

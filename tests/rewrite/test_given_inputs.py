@@ -122,6 +122,13 @@ def test_a_scalar_that_is_mentioned_stays(recipe: str, options: Mapping[str, Any
     assert [each.name for each in made.result if each.op == "Placeholder"][1] in ("keep_prob", "k")
 
 
+def test_a_recipe_that_puts_in_another_input_mentions_no_scalar() -> None:
+    recipe = PLAIN.replace("[prune]", "[collapse, prune]") + (
+        "nodes: {Input: {op: Placeholder, like: x, shape: [1, 8, 8, 3]}}\nnamespaces: {x: Input}\n"
+    )
+    assert [note.code for note in planned(recipe=recipe).diagnostics] == ["S227"]
+
+
 def test_a_recipe_fixes_it_without_a_note() -> None:
     recipe = PLAIN.replace("[prune]", "[{step: fix-inputs, values: {keep_prob: 0.7}}, prune]")
     made = planned(recipe=recipe)

@@ -13,7 +13,7 @@ from other_preprocessors import resized, with_preprocessor
 import surgeon
 from surgeon import SurgeonError, Verification
 from surgeon.formats.graphdef import from_bytes
-from surgeon.graph import parse_graph
+from surgeon.graph import Ref, parse_graph
 from surgeon.verification import DetectionComparison, Outcome
 from surgeon.zoo import build_lenet
 
@@ -218,6 +218,41 @@ def test_a_planted_mistake_is_refused_before_anything_runs(graph, name: str) -> 
     with pytest.raises(SurgeonError) as exc:
         surgeon.verify(changed(*changes), graph("2018"))
     assert code in [d.code for d in exc.value.diagnostics]
+
+
+def trained(original: surgeon.Graph) -> surgeon.Graph:
+    """Return a detector with batch statistics behind its first convolution, switched on by 'phase_train'."""
+    first = next(node for node in original if node.op == "Conv2D")
+    text = """\
+graph v1
+phase_train = Placeholder() {dtype: bool, shape: shape[]}
+batch/axes = Const() {dtype: int32, value: tensor<int32[3]: 0, 1, 2>}
+batch/mean = Mean(FIRST, batch/axes) {T: float32, Tidx: int32, keep_dims: true}
+batch/center = Sub(FIRST, batch/mean) {T: float32}
+batch/chosen = SelectV2(phase_train, batch/center, FIRST) {T: float32}
+""".replace("FIRST", first.name)
+    added = list(parse_graph(text + f"{first.name} = Placeholder() {{dtype: float32, shape: shape[?]}}\n"))[
+        :-1
+    ]
+    nodes = []
+    for node in original:
+        inputs = tuple(Ref("batch/chosen") if ref.node == first.name else ref for ref in node.inputs)
+        nodes.append(node.with_inputs(inputs, node.control))
+        nodes += added if node.name == first.name else []
+    return original.replace(nodes)
+
+
+@pytest.mark.parametrize("phase", ["false", "true"])
+def test_a_detector_that_is_fixed_to_training_fails(graph, phase: str) -> None:
+    steps = (
+        f"{EXACT}steps: {{before: {{collapse: [{{step: fix-inputs, values: {{phase_train: {phase}}}}}]}}}}\n"
+    )
+    found = surgeon.verify(changed(text=steps), trained(graph("2017")), max_excused=100)
+    reasons = [c.reason for c in found.verdicts[0].comparisons if c.subject.startswith("'phase_train'")]
+    if phase == "false":
+        assert not reasons and found.verdicts[0].outcome == "passed"
+    else:
+        assert found.outcome == "failed" and "fix it to False for inference" in reasons[0]
 
 
 def test_swapped_names_are_no_mistake_where_the_graph_tells_the_roles(graph) -> None:
