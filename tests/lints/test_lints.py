@@ -312,11 +312,11 @@ def cases(detector: Callable[..., str]) -> dict[str, Case]:
         ),
         "L121": Case(
             "outputs: y\n"
-            + X.replace("1,8,8,2", "2,8,8,2")
-            + floats("c", "1,2")
-            + floats("d", "8,2")
-            + "e = Add(c, d) {T: float32}\ny = Add(x, e) {T: float32}\n".replace("y = Add", "y = Add"),
-            "of [1,2] and [8,2]",
+            + X.replace("1,8,8,2", "1,4096,4096")
+            + floats("c", "1,4096")
+            + floats("d", "4096,1")
+            + "e = Add(c, d) {T: float32}\ny = Add(x, e) {T: float32}\n",
+            "of [1,4096] and [4096,1]",
             "outputs: y\n"
             + X
             + floats("c", "")

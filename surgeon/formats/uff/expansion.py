@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from math import prod
@@ -12,6 +12,8 @@ import numpy as np
 
 from surgeon.catalog import Catalog
 from surgeon.discovery import discover
+from surgeon.formats.uff.merged_batch import with_batch
+from surgeon.formats.uff.ops.elementwise import BINARY
 from surgeon.graph import AttrValue, DType, Graph, Node, Ref, Shape, TensorSpec, TensorValue
 from surgeon.graph.input_counts import wrong_input_count
 from surgeon.graph.op_sets import PASSED_OVER, PLACEHOLDERS
@@ -39,6 +41,10 @@ _INDEX_TYPES: Mapping[str, str] = {
     "Transpose": "Tperm",
 }
 """The attribute for the type of axes and sizes, which are int32 here."""
+
+
+class Unfit(Exception):
+    """A node has an attribute of another type than it should have, and is left to the converter."""
 
 
 class Expansion:
@@ -93,8 +99,14 @@ class Expansion:
         return None if found is None or len(found) != 1 else found[0] % rank
 
     def attr(self, key: str, default: Any) -> Any:
-        """Return an attribute, or TensorFlow's default where it is not written."""
-        return self.node.attrs.get(key, default)
+        """Return an attribute, or TensorFlow's default where it is not written.
+
+        Raise Unfit where it is of another type.
+        """
+        value = self.node.attrs.get(key, default)
+        if not isinstance(value, type(default)):
+            raise Unfit
+        return value
 
     def source(self, ref: Ref) -> Node:
         """Return the node that computes a tensor, identities passed over."""
@@ -190,8 +202,11 @@ def expand(graph: Graph, catalog: Catalog, target: Target | None) -> Graph:
 
 def _expanded(graph: Graph, catalog: Catalog, target: Target | None) -> Graph | None:
     before = graph
+    first = _Round(graph, catalog, target)
+    graph = with_batch(graph, first.needed, first.varying, first.inference)
     for _ in range(ROUNDS):
-        after = _Round(graph, catalog, target).result()
+        step = first if graph is first.graph else _Round(graph, catalog, target)
+        after = step.result()
         if after is graph:
             break
         graph = after
@@ -226,15 +241,41 @@ class _Round:
             if node.attrs.get("T", DType.FLOAT32) is not DType.FLOAT32 or wrong_input_count(node):
                 continue
             at = Expansion(node, self)
-            outputs = expansions()[node.op](at)
+            try:
+                outputs = expansions()[node.op](at)
+            except Unfit:
+                continue
             if outputs is not None:
                 made[node.name] = _named(at, outputs, now)
+        made.update({node.name: [node] for node in self._computed()})
         if not made:
             return self.graph
         nodes = [new for node in self.graph for new in made.get(node.name, [node])]
         rewired = [node.with_inputs(tuple(now.get(ref, ref) for ref in node.inputs)) for node in nodes]
         outputs_now = tuple(now.get(ref, ref) for ref in self.graph.outputs)
         return self.graph.replace(rewired, outputs_now)
+
+    def _computed(self) -> Iterator[Node]:
+        """Yield constants in the place of arithmetic between constants of unequal shapes."""
+        for node in self.graph:
+            if node.op not in BINARY or node.name not in self.needed or node.name in self.varying:
+                continue
+            shapes = [self.inference.spec(ref).shape for ref in node.inputs]
+            if len({shape.dims for shape in shapes}) < 2 or any(
+                not s.is_static or s.size == 1 for s in shapes
+            ):
+                continue
+            spec = self.inference.spec(Ref(node.name))
+            if (
+                spec.dtype is not DType.FLOAT32
+                or not spec.shape.is_static
+                or (spec.shape.size or 0) * 4 > LIMIT
+            ):
+                continue
+            value = self.inference.value(Ref(node.name))
+            if value is not None:
+                tensor = TensorValue.of(value, DType.FLOAT32)
+                yield Node(node.name, "Const", attrs={"dtype": DType.FLOAT32, "value": tensor})
 
 
 def _named(at: Expansion, outputs: Ref | tuple[Ref, ...], now: dict[Ref, Ref]) -> list[Node]:

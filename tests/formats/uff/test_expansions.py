@@ -57,6 +57,11 @@ def sequence(x: Any) -> Any:
     return tf.reshape(x, [1, 48, 4])
 
 
+def by_rows(x: Any, build: Build) -> Any:
+    """Return what is made of the rows of a sequence, of which none is told to be of a picture."""
+    return tf.reshape(build(tf.reshape(x, [48, 4])), [1, 48, 4])
+
+
 def heads(x: Any) -> Any:
     return tf.transpose(tf.reshape(x, [1, 48, 2, 2]), [0, 2, 1, 3])
 
@@ -169,6 +174,18 @@ ROWS: dict[str, Build] = {
     ),
     "BatchMatMul, turned": lambda x: tf.matmul(sequence(x), sequence(other(x)), transpose_a=True),
     "BatchMatMul by weights": lambda x: tf.matmul(sequence(x), tf.constant(numbers(1, 4, 7))),
+    "Einsum by weights": lambda x: tf.einsum("abc,cde->adbe", sequence(x), tf.constant(numbers(4, 2, 5))),
+    "Einsum of heads by weights": lambda x: tf.einsum(
+        "abcd,bde->ace", heads(x), tf.constant(numbers(2, 2, 5))
+    ),
+    "Einsum of two": lambda x: tf.einsum("abcd,abed->acbe", heads(x), heads(other(x))),
+    "a dense layer on a sequence": lambda x: tf.tensordot(sequence(x), tf.constant(numbers(4, 6)), 1),
+    "layers on rows": lambda x: by_rows(
+        x, lambda rows: tf.nn.relu(tf.matmul(rows, numbers(4, 4)) + CHANNELS) + rows
+    ),
+    "norms on rows": lambda x: by_rows(x, lambda rows: normalized(rows, [1])),
+    "rows reshaped twice": lambda x: by_rows(x, lambda rows: tf.nn.relu(tf.reshape(tf.sin(rows), [96, 2]))),
+    "constants of unequal shapes": lambda x: x * (tf.constant(numbers(1, 4)) * tf.constant(numbers(8, 4))),
     "BatchMatMul by turned weights": lambda x: raw.BatchMatMulV2(x=heads(x), y=numbers(7, 2), adj_y=True),
 }
 TOGETHER = 30
@@ -304,6 +321,26 @@ def test_what_would_not_be_exact_stays(case: str) -> None:
     text, op = STAY[case]
     graph = parse_graph("graph v1\noutputs: y\n" + text)
     assert expand(graph, load_catalog(), UFF)["y"].op == op
+
+
+def test_rows_that_are_counted_stay_without_a_batch() -> None:
+    lines = (
+        "to = Const() {dtype: int32, value: tensor<int32[2]: 16, 2>}\n"
+        "back = Const() {dtype: int32, value: tensor<int32[2]: 1, 32>}\n"
+        "turn = Const() {dtype: int32, value: tensor<int32[2]: 1, 0>}\n"
+        "rows = Reshape(x, to) {T: float32, Tshape: int32}\n"
+        "active = Relu(rows) {T: float32}\n"
+        "turned = Transpose(active, turn) {T: float32, Tperm: int32}\n"
+        "y = Reshape(turned, back) {T: float32, Tshape: int32}\n"
+    )
+    graph = parse_graph("graph v1\noutputs: y\n" + X + lines)
+    assert expand(graph, load_catalog(), UFF) is graph
+    assert [found.code for found in find_problems(graph, UFF, load_catalog())] == ["L102"]
+
+
+def test_attributes_of_another_type_are_left_to_the_converter() -> None:
+    graph = parse_graph("graph v1\noutputs: y\n" + X + 'y = Unpack(x) {T: float32, num: 4, axis: "one"}\n')
+    assert expand(graph, load_catalog(), UFF) is graph
 
 
 def test_an_old_parser_gets_leaky_relu_by_relu() -> None:

@@ -63,4 +63,59 @@ def _by_weights(at: Expansion, x: Ref, dims: tuple[int, ...], result: tuple[int,
     return at.reshaped(product, result)
 
 
-EXPANSIONS = dict.fromkeys(("BatchMatMul", "BatchMatMulV2"), _product)
+def _einsum(at: Expansion) -> Expanded:
+    """Sums over the labels that both tensors have and the result lacks: a product of matrices."""
+    labels = _labels(at)
+    left, right = at.dims(0), at.dims(1) if len(at.inputs) == 2 else None
+    if labels is None or left is None or right is None or left[0] != 1:
+        return None
+    x, y, result = labels
+    if len(x) != len(left) or len(y) != len(right) or x[0] != result[0] or not at.varies(at.inputs[0]):
+        return None
+    shared = [label for label in x if label in y and label in result]
+    inner = [label for label in x if label in y and label not in result]
+    rows, columns = [[label for label in part if label not in other] for part, other in ((x, y), (y, x))]
+    if at.varies(at.inputs[1]) != bool(shared) or sorted(result) != sorted((*shared, *rows, *columns)):
+        return None
+    sizes = {**dict(zip(x, left, strict=True)), **dict(zip(y, right, strict=True))}
+
+    def matrix(ref: Ref, held: str, *groups: list[str]) -> Ref:
+        order = [label for group in groups for label in group]
+        turned = ref if list(held) == order else at.transposed(ref, [held.index(label) for label in order])
+        return at.reshaped(turned, [prod(sizes[label] for label in group) for group in groups])
+
+    first, others = [x[0]], [label for label in shared if label != x[0]]
+    if shared:
+        if y[0] != x[0]:
+            return None
+        operands = (
+            matrix(at.inputs[0], x, first, others, rows, inner),
+            matrix(at.inputs[1], y, first, others, inner, columns),
+        )
+    else:
+        rows.remove(x[0])
+        operands = (
+            matrix(at.inputs[0], x, first, rows, inner),
+            matrix(at.inputs[1], y, inner, columns),
+        )
+    order = [*first, *others, *rows, *columns]
+    product = at.op("BatchMatMulV2", *operands, adj_x=False, adj_y=False)
+    found = at.reshaped(product, [sizes[label] for label in order])
+    if order == list(result):
+        return found
+    return at.transposed(found, [order.index(label) for label in result])
+
+
+def _labels(at: Expansion) -> tuple[str, str, str] | None:
+    """Return the labels of two tensors and of the result; None where one is repeated, or for an ellipsis."""
+    equation = at.attr("equation", b"").decode("utf-8", "replace").replace(" ", "")
+    inputs, arrow, result = equation.partition("->")
+    parts = [*inputs.split(","), result]
+    if not arrow or len(parts) != 3 or not all(parts):
+        return None
+    if any(not part.isalpha() or len(set(part)) != len(part) for part in parts):
+        return None
+    return parts[0], parts[1], parts[2]
+
+
+EXPANSIONS = {**dict.fromkeys(("BatchMatMul", "BatchMatMulV2"), _product), "Einsum": _einsum}

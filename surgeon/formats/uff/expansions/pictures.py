@@ -70,7 +70,9 @@ def _enlarged(at: Expansion, weights: np.ndarray, dims: tuple[int, ...], strides
 def _resized_nearest(at: Expansion) -> Expanded:
     """Whole factors: the plugin where both are the same and the target has it, else a convolution by ones."""
     dims, size = at.dims(0), at.ints(1)
-    if dims is None or size is None or at.attr("align_corners", False):
+    if dims is None or len(dims) != 4 or size is None or len(size) != 2 or at.attr("align_corners", False):
+        return None
+    if min(*dims, *size) < 1:
         return None
     factors = (size[0] // dims[1], size[1] // dims[2])
     if (dims[1] * factors[0], dims[2] * factors[1]) != tuple(size):
@@ -95,6 +97,8 @@ def _mirrored(at: Expansion) -> Expanded:
     if int(amounts.sum()) > _PIECES:
         return None
     step = 0 if at.attr("mode", b"REFLECT") == b"SYMMETRIC" else 1
+    if amounts.min() < 0 or (amounts.max(axis=1) + step > dims).any():
+        return None
     found = at.inputs[0]
     for axis, (before, after) in enumerate(amounts.tolist()):
         last = dims[axis] - 1

@@ -6,6 +6,7 @@ from math import prod
 
 from surgeon.formats.uff.expansion import Expanded, Expansion
 from surgeon.formats.uff.ops.reduction import FUNC
+from surgeon.graph import DType
 
 _INDIFFERENT = frozenset({"MatMul", "Reshape"})
 """Readers to which axes of 1 make no difference."""
@@ -21,7 +22,7 @@ def _reduced(at: Expansion) -> Expanded:
     counting = [reader for reader in at.readers(at.node) if reader.op not in _INDIFFERENT]
     if 0 in counted or trailing or not counting or at.node in counting:
         return None
-    kept = at.op(at.kind, *at.inputs, keep_dims=True, Tidx=at.attr("Tidx", at.node.attrs["Tidx"]))
+    kept = at.op(at.kind, *at.inputs, keep_dims=True, Tidx=at.attr("Tidx", DType.INT32))
     return at.op("Squeeze", kept, squeeze_dims=tuple(counted))
 
 

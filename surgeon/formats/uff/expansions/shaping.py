@@ -57,7 +57,7 @@ def _parts(
     at: Expansion, source: Ref, dims: Sequence[int], axis: int, sizes: Sequence[int]
 ) -> tuple[Ref, ...] | None:
     """Return runs of these lengths of an axis, one after the other; None for the batch."""
-    if not axis or len(sizes) > _PIECES or sum(sizes) != dims[axis] or min(sizes) < 1:
+    if not axis or not 0 < len(sizes) <= _PIECES or sum(sizes) != dims[axis] or min(sizes) < 1:
         return None
     ends = np.cumsum(sizes).tolist()
     return tuple(
@@ -71,7 +71,7 @@ def _run(at: Expansion, source: Ref, rank: int, axis: int, begin: int, end: int)
 
 def _slice(at: Expansion) -> Expanded:
     dims, begin, size = at.dims(0), at.ints(1), at.ints(2)
-    if dims is None or begin is None or size is None:
+    if dims is None or begin is None or size is None or not len(begin) == len(size) == len(dims):
         return None
     ranges = [
         None if start == 0 and count in (-1, length) else (start, length if count == -1 else start + count, 1)
@@ -85,16 +85,17 @@ def _strided_slice(at: Expansion) -> Expanded:
     dims = at.dims(0)
     begin, end, strides = (at.ints(i) for i in (1, 2, 3))
     masks = [at.attr(f"{name}_mask", 0) for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")]
-    if dims is None or begin is None or end is None or strides is None:
+    if not dims or begin is None or end is None or strides is None:
+        return None
+    if not len(begin) == len(end) == len(strides):
         return None
     if not any(masks[2:]) and len(begin) == len(dims):
         return None
     open_begin, open_end, ellipsis, new, gone = ([mask >> i & 1 for i in range(len(begin))] for mask in masks)
-    if any(ellipsis):
-        at_ellipsis = ellipsis.index(1)
-    else:
-        at_ellipsis = len(begin)
+    at_ellipsis = ellipsis.index(1) if any(ellipsis) else len(begin)
     named = sum(not made for i, made in enumerate(new) if i != at_ellipsis)
+    if named > len(dims):
+        return None
     ranges: list[tuple[int, int, int] | None] = []
     added: list[int] = []
     removed: list[int] = []
