@@ -22,7 +22,7 @@ from surgeon.graph import (
     TensorValue,
 )
 from surgeon.graph.frames import conditional
-from surgeon.graph.op_sets import CHECKS, PLACEHOLDERS, has_effect, is_data_default, is_sink
+from surgeon.graph.op_sets import CHECKS, PLACEHOLDERS, RANDOM, has_effect, is_data_default, is_sink
 from surgeon.infer.open_inputs import InputRole, open_inputs
 from surgeon.steps.branches import take_branches
 from surgeon.steps.dropout import inert_nodes
@@ -94,8 +94,10 @@ class ForInference(Step):
             _without_dropout: "dropout, noise or a selection that changes nothing",
             _without_idle_control: "",
             _without_unneeded: "",
+            _without_bundles: "",
             ForwardIdentities(id=None, when=None).plan: "",
             _rounded: "",
+            _with_random_noted: "",
         }
         with no_garbage_collection():
             return one_batch(context, passes, _given_by_namespaces(context))
@@ -223,6 +225,49 @@ def _without_unneeded(context: StepContext) -> list[Edit]:
         outputs = results or outputs
     needed = graph.ancestors([*outputs, *_given_by_namespaces(context)])
     return [Drop(n.name, "no output needs it", None, context.span) for n in graph if n.name not in needed]
+
+
+def _without_bundles(context: StepContext) -> list[Edit]:
+    """Plan to join the readers of IdentityN nodes to what these read, where no control edge needs them."""
+    graph, span = context.graph, context.span
+    outputs = {ref.node for ref in (*roots(context), *graph.outputs)}
+    behind = {
+        node.name: node.inputs
+        for node in graph
+        if node.op == "IdentityN" and not node.control and node.name not in outputs
+    }
+    for node in graph if behind else ():
+        for name in node.control:
+            behind.pop(name, None)
+    for node in graph if behind else ():
+        for ref in node.inputs:
+            if ref.node in behind and ref.slot >= len(behind[ref.node]):
+                del behind[ref.node]
+
+    def source(ref: Ref) -> Ref:
+        for _ in range(len(behind)):
+            if ref.node not in behind:
+                break
+            ref = behind[ref.node][ref.slot]
+        return ref
+
+    edits: list[Edit] = [Drop(name, "its inputs are forwarded", None, span) for name in behind]
+    for node in graph if behind else ():
+        if node.name not in behind and any(ref.node in behind for ref in node.inputs):
+            edits.append(Rewire(node.name, tuple(map(source, node.inputs)), None, span))
+    return edits
+
+
+def _with_random_noted(context: StepContext) -> list[Edit]:
+    """Note the random numbers that the network still draws; plan nothing."""
+    drawing = [node for node in context.graph if node.op in RANDOM]
+    if drawing:
+        more = f" and {len(drawing) - 1} more" if len(drawing) > 1 else ""
+        context.note(
+            "S421",
+            f"the network draws random numbers at inference: '{drawing[0].name}' ({drawing[0].op}){more}",
+        )
+    return []
 
 
 def _rounded(context: StepContext) -> list[Edit]:

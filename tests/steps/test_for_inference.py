@@ -233,11 +233,51 @@ CASES = [
         TRAINING,
     ),
     Case(
+        "a probability that a conditional gives",
+        lambda x: v1.nn.dropout(
+            tf.nn.relu(x),
+            keep_prob=v1.cond(
+                scalar("training", tf.bool), lambda: tf.constant(0.5), lambda: tf.constant(1.0)
+            ),
+        ),
+        ("Placeholder", "Relu", "Identity"),
+        TRAINING,
+    ),
+    Case(
+        "one of three cases",
+        lambda x: v1.case(
+            [
+                ((t := scalar("training", tf.bool)), lambda: x * 2.0),
+                (tf.logical_not(t), lambda: x + 3.0),
+            ],
+            default=lambda: x * 5.0,
+        ),
+        ("Placeholder", "Const", "AddV2", "Identity"),
+        TRAINING,
+    ),
+    Case(
+        "several at once",
+        lambda x: tf.multiply(*tf.identity_n([tf.nn.relu(x), tf.nn.elu(x)])),
+        ("Placeholder", "Relu", "Elu", "Mul", "Identity"),
+    ),
+    Case(
         "a check behind a conditional",
         lambda x: tf.ensure_shape(checked(x), [None, 3, 4]),
         ("Placeholder", "Relu", "EnsureShape", "Identity"),
     ),
 ]
+
+
+def unrolled(x: Any) -> Any:
+    """Write a recurrent network with dropout on what it reads, in a loop."""
+    keep = scalar("keep")
+
+    def body(i: Any, state: Any, outputs: Any) -> Any:
+        state = tf.tanh(v1.nn.dropout(x[:, i, :], keep_prob=keep) + state * 0.5)
+        return i + 1, state, outputs.write(i, state)
+
+    start = [tf.constant(0), tf.zeros_like(x[:, 0]), tf.TensorArray(tf.float32, 3)]
+    return v1.while_loop(lambda i, state, outputs: i < 3, body, start)[2].stack()
 
 
 def checked(x: Any) -> Any:
@@ -278,7 +318,9 @@ STAYING = {
 def test_dropout_that_is_not_proven_to_change_nothing_stays(name: str) -> None:
     build, constants = STAYING[name]
     graph = graph_of(build)
-    after = reduced(graph, constants)
+    notes: list[Diagnostic] = []
+    after = reduced(graph, constants, notes=notes)
+    assert ("S421" in [note.code for note in notes]) == (name != "a mask from an input")
     joins = ("Mul", "AddV2", "SelectV2")
     assert [n.op for n in after if n.op in joins][-1:] == [n.op for n in graph if n.op in joins][-1:]
     assert any(n.op in ("RandomUniform", "RandomStandardNormal") or n.name == "mask" for n in after)
@@ -315,6 +357,14 @@ def test_a_constant_conditional_in_a_loop_goes() -> None:
     after = reduced(graph, TRAINING)
     assert [n.op for n in after].count("Switch") == 2, "those of the loop"
     feeds = {"x": X, "training": False}
+    np.testing.assert_array_equal(compute(after, feeds), compute(graph, feeds))
+
+
+def test_dropout_in_a_loop_goes() -> None:
+    graph = graph_of(unrolled)
+    after = reduced(graph, {"keep": 1.0})
+    assert not any(n.op in ("RandomUniform", "SelectV2", "RealDiv") for n in after)
+    feeds = {"x": X, "keep": 1.0}
     np.testing.assert_array_equal(compute(after, feeds), compute(graph, feeds))
 
 
