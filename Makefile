@@ -1,10 +1,10 @@
-# Targets: demo, engines, test, test-all, test-versions, test-tensorrt, test-runtimes, coverage, lint, docs, dist, bench, any-model, replay, clean.
+# Targets: demo, engines, test, test-suite, test-second-seed, test-all, test-versions, test-tensorrt, test-runtimes, coverage, lint, docs, dist, bench, any-model, replay, clean.
 # Of the tests: make test ROOM=steps takes one folder of tests/, make test FAST=1 leaves slow tests out; both may be given.
 # Another interpreter: make PYTHON=/path/to/python3 test
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo engines test test-all test-versions test-tensorrt test-runtimes coverage lint docs dist bench any-model replay clean
+.PHONY: demo engines test test-suite test-second-seed test-all test-versions test-tensorrt test-runtimes coverage lint docs dist bench any-model replay clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,12 +46,15 @@ demo: $(VENV)/installed-tensorflow
 engines: $(VENV)/installed-tensorrt
 	$(BIN)/surgeon doctor
 
-# Two hash seeds: an order that comes from a set differs between them. The whole suite runs last.
-test: $(VENV)/installed-dev
-ifeq ($(ROOM)$(FAST),)
-	PYTHONHASHSEED=4711 $(PYTEST) -q -m "determinism and not slow and not exhaustive"
-endif
+test: $(if $(ROOM)$(FAST),,test-second-seed) test-suite
+
+test-suite: $(VENV)/installed-dev
 	PYTHONHASHSEED=0 $(PYTEST) $(CHOSEN)
+
+# Another hash seed than that of the suite: an order that comes from a set differs between them. One process: to load
+# TensorFlow in two takes longer than the tests do.
+test-second-seed: $(VENV)/installed-dev
+	PYTHONHASHSEED=4711 $(BIN)/pytest -q -m "determinism and not slow and not exhaustive"
 
 # With the tests that take minutes together: Model Explorer in a browser, a training, one commit recorded twice, further
 # variants. What is random is tried more often.

@@ -36,6 +36,7 @@ for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.
 
 settings.register_profile(
     "deterministic",
+    max_examples=40,
     derandomize=True,
     deadline=None,
     database=None,

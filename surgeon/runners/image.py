@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +317,11 @@ def _check_size(image: Any) -> None:
 
 def made_picture(seed: int = 0, height: int = 375, width: int = 500) -> Picture:
     """Return a picture with smooth and fine texture and some shapes in it, the same for the same seed."""
+    return Picture(f"made, seed {seed}", _made_pixels(seed, height, width).copy())
+
+
+@lru_cache(maxsize=4)
+def _made_pixels(seed: int, height: int, width: int) -> np.ndarray:
     random = np.random.default_rng(seed)
     pixels = np.zeros((1, height, width, 3), np.float32)
     for cells in (2, 5, 12, 40, max(height, width)):
@@ -329,4 +335,5 @@ def made_picture(seed: int = 0, height: int = 375, width: int = 500) -> Picture:
         apart = np.stack([(y - middle[0]) / radius[0], (x - middle[1]) / radius[1]])
         inside = np.abs(apart).max(axis=0) < 1 if number % 2 else np.square(apart).sum(axis=0) < 1
         pixels[0, inside] = 0.3 * pixels[0, inside] + 0.7 * random.uniform(0, 255, 3)
-    return Picture(f"made, seed {seed}", np.clip(np.rint(pixels[0]), 0, 255).astype(np.uint8))
+    rounded: np.ndarray = np.clip(np.rint(pixels[0]), 0, 255).astype(np.uint8)
+    return rounded

@@ -67,8 +67,8 @@ def built(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 def environment(home: Path) -> Path:
-    """Make an environment to which this one lends its packages; return its folder of executables."""
-    run(sys.executable, "-m", "venv", home, cwd=home.parent)
+    """Make an environment to which this one lends its packages, pip among them; return its executables' folder."""
+    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=home.parent)
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = Path(run(home / "bin" / "python", "-c", code, cwd=home.parent).strip())
     # A path file lends packages, but not the editable install there: its own path files are not read.

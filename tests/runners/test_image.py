@@ -11,7 +11,15 @@ import pytest
 
 from surgeon import SurgeonError
 from surgeon.language import Image, ImageStep
-from surgeon.runners.image import given_pictures, made_picture, picture_files, prepare, read_picture, resize
+from surgeon.runners.image import (
+    _made_pixels,
+    given_pictures,
+    made_picture,
+    picture_files,
+    prepare,
+    read_picture,
+    resize,
+)
 
 SIZES = [(300, 300), (640, 480), (17, 33), (375, 500), (1, 1)]
 
@@ -114,12 +122,20 @@ def test_too_many_numbers_are_refused() -> None:
 
 
 def test_a_made_picture_is_the_same_for_its_seed() -> None:
-    one, again, other = made_picture(1), made_picture(1), made_picture(2)
+    one, other = made_picture(1), made_picture(2)
+    _made_pixels.cache_clear()
+    again = made_picture(1)
     assert one.pixels.dtype == np.uint8 and one.pixels.shape == (375, 500, 3) and "made" in one.name
     np.testing.assert_array_equal(one.pixels, again.pixels)
     assert (one.pixels != other.pixels).mean() > 0.5
     # Texture: neighbours differ, and so do the corners.
     assert np.abs(np.diff(one.pixels.astype(int), axis=1)).mean() > 1 and one.pixels.std() > 20
+
+
+def test_a_made_picture_that_is_changed_changes_no_other() -> None:
+    expected = made_picture(1).pixels
+    made_picture(1).pixels[:] = 0
+    np.testing.assert_array_equal(made_picture(1).pixels, expected)
 
 
 def save(path: Path, array: np.ndarray) -> Path:
