@@ -155,7 +155,7 @@ def test_a_network_that_is_fixed_to_training_does_not(networks: dict[str, Path])
     assert not found.passed
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v1", "unet"])
+@pytest.mark.parametrize("name", ["facenet", "mobilenet_v1", "unet"])
 def test_a_network_becomes_uff(name: str, networks: dict[str, Path], tmp_path: Path) -> None:
     surgeon.convert(name, networks[name], tmp_path / "x.uff")
     assert surgeon.inspect(tmp_path / "x.uff").nodes

@@ -98,6 +98,24 @@ def test_all_outputs_of_an_end_that_splits_are_outputs() -> None:
     assert computed(LOGITS + largest) == ["top"]
 
 
+def test_an_output_that_is_drawn_at_random_is_left_out_beside_another() -> None:
+    text = (
+        LOGITS
+        + """sizes = Shape(logits) {T: float32, out_type: int32}
+noise = RandomStandardNormal(sizes) {T: int32, dtype: float32, seed: 0, seed2: 0}
+sampled = Add(logits, noise) {T: float32}
+mean = Tanh(logits) {T: float32}
+"""
+    )
+    assert computed(text) == ["mean"]
+    assert ("sampled", "it is drawn at random") in [
+        (str(ref), reason) for ref, reason in network(text).computed.left_out
+    ]
+    assert computed(text.replace("mean = Tanh(logits) {T: float32}\n", "")) == ["sampled"]
+    kept = text.replace("Add(logits, noise)", "Add(mean, noise)")
+    assert computed(kept) == ["sampled"], "the graph ends with it alone"
+
+
 def test_declared_outputs_stay_but_for_whole_numbers() -> None:
     graph = parse_graph(LOGITS + SOFTMAX + LOSS)
     declared = graph.replace(outputs=[surgeon.graph.Ref("loss")])
@@ -264,6 +282,25 @@ def test_a_scalar_of_training_is_fixed_and_its_dropout_goes() -> None:
     result = surgeon.plan(made.recipe, graph).result
     assert result is not None
     assert not {"RandomUniform", "Floor", "RealDiv"} & {node.op for node in result}
+
+
+def test_a_batch_size_fixes_the_batch_of_the_inputs() -> None:
+    text = (
+        LOGITS
+        + """size = Placeholder() {dtype: int32, shape: shape[]}
+width = Const() {dtype: int32, value: tensor<int32[]: 2>}
+sizes = Pack(size, width) {T: int32, N: 2, axis: 0}
+nought = Const() {dtype: float32, value: tensor<float32[]: 0.0>}
+zeros = Fill(sizes, nought) {T: float32, index_type: int32}
+axis = Const() {dtype: int32, value: tensor<int32[]: 1>}
+y = ConcatV2(logits, zeros, axis) {T: float32, N: 2, Tidx: int32}
+"""
+    )
+    for given, batch in ((text, 1), (text.replace("[?,8,8,3]", "[2,8,8,3]"), 2)):
+        made = surgeon.init(parse_graph(given), target="onnx@onnxruntime")
+        assert f"{{step: for-inference, constants: {{size: {batch}}}}}" in made.text
+        result = surgeon.plan(made.recipe, parse_graph(given)).result
+        assert result is not None and result["x"].attrs["shape"].dims[0] == batch  # type: ignore[union-attr]
 
 
 def test_a_scalar_that_the_graph_does_not_tell_stays_an_input_and_is_named() -> None:

@@ -16,6 +16,7 @@ from surgeon.graph import Graph, Node, Ref, apply_edits
 from surgeon.graph.frames import conditional
 from surgeon.graph.op_sets import CONSTANTS, SIZES
 from surgeon.graph.reach import upstream
+from surgeon.infer.open_inputs import InputRole
 from surgeon.language.document import to_plain
 from surgeon.language.layers import default_steps
 from surgeon.language.writing import Item, one_line, render
@@ -177,6 +178,7 @@ class _RecipeWriter:
             yield Item(dict(first), ("given with --input or --constant when this recipe was written",))
         yield from self._cuts()
         yield Item(self._for_inference, tuple(self._inference_comments()))
+        yield from self._pinned()
         yield from self._uff_steps()
         operations = {node.op for node in self._kept}
         for step in to_plain(default_steps()):
@@ -218,9 +220,18 @@ class _RecipeWriter:
     @cached_property
     def _for_inference(self) -> str | dict[str, Any]:
         values = {
-            each.ref.node: each.inference for each in self.network.scalars if each.inference is not None
+            each.ref.node: self._batch if each.role is InputRole.BATCH_SIZE else each.inference
+            for each in self.network.scalars
+            if each.inference is not None
         }
         return {"step": "for-inference", "constants": values} if values else "for-inference"
+
+    @property
+    def _batch(self) -> int:
+        """The batch of all inputs, 1 where it is open or where they differ."""
+        dims = (self.network.inference.spec(ref).shape.dims for ref in self._inputs)
+        sizes = {each[0] for each in dims if each}
+        return sizes.pop() or 1 if len(sizes) == 1 else 1
 
     def _inference_comments(self) -> Iterator[str]:
         graph = self.network.graph
@@ -263,17 +274,30 @@ class _RecipeWriter:
         needed = upstream(self._after, [ref.node for ref in self._outputs])
         return [node for node in self._after if node.name in needed]
 
+    def _pinned(self) -> Iterator[Item]:
+        """Yield the step that fixes the batch of the inputs, where something else depends on it."""
+        if not self._has_open_batch:
+            return
+        roles = {each.role: each for each in self.network.scalars if each.inference is not None}
+        size = roles.get(InputRole.BATCH_SIZE)
+        if size is not None:
+            yield Item(
+                {"step": "pin-batch", "batch": self._batch},
+                (f"'{size.ref}' is fixed, so the inputs have the same batch",),
+            )
+            return
+        sized = next((node.name for node in self._kept if node.op in SIZES), None)
+        if sized is not None:
+            yield Item(
+                {"step": "pin-batch", "when": UFF},
+                (f"UFF has no sizes that are computed, as '{sized}' does: shapes for one input at a time",),
+            )
+
     def _uff_steps(self) -> Iterator[Item]:
         if self._folds:
             yield Item(
                 {"step": "fold-constants", "when": UFF},
                 ("UFF takes weights as constants, and does not compute them",),
-            )
-        sized = next((node.name for node in self._kept if node.op in SIZES), None)
-        if sized is not None and self._has_open_batch:
-            yield Item(
-                {"step": "pin-batch", "when": UFF},
-                (f"UFF has no sizes that are computed, as '{sized}' does: shapes for one input at a time",),
             )
         native = self._native()
         if native:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
+from surgeon.diagnostics import SurgeonError
 from surgeon.families.family import Draft, DraftOptions, Family, Refusal
 from surgeon.families.finding import Finding
 from surgeon.families.generic.inputs import NetworkInput, network_inputs
-from surgeon.families.generic.outputs import NetworkOutput, NetworkOutputs, network_outputs
+from surgeon.families.generic.outputs import (
+    NetworkOutput,
+    NetworkOutputs,
+    network_outputs,
+    without_random,
+)
 from surgeon.families.generic.task import task
 from surgeon.families.postprocessing import Postprocessing
-from surgeon.graph import Graph, Ref
+from surgeon.graph import Graph, Ref, apply_edits
+from surgeon.graph.op_sets import RANDOM
+from surgeon.graph.reach import downstream
 from surgeon.infer import Inference, infer
 from surgeon.infer.open_inputs import OpenInput
 from surgeon.language import Image
+from surgeon.steps.for_inference import ForInference
+from surgeon.steps.step import StepContext
 
 
 class GenericNetwork(Family):
@@ -49,7 +59,23 @@ class GenericNetwork(Family):
     @cached_property
     def computed(self) -> NetworkOutputs:
         """The tensors to compute, and the ends of the graph that are none."""
-        return network_outputs(self.graph, self.inference)
+        found = network_outputs(self.graph, self.inference)
+        if self.graph.outputs or len(found.outputs) < 2:
+            return found
+        return without_random(found, self._random(found.outputs))
+
+    def _random(self, outputs: Sequence[NetworkOutput]) -> set[Ref]:
+        """Return the tensors that random numbers reach at inference, too."""
+        if not any(node.op in RANDOM for node in self.graph):
+            return set()
+        tensors = [each.tensor for each in outputs]
+        context = StepContext(self.graph, outputs=tuple(map(str, tensors)))
+        try:
+            after = apply_edits(self.graph, ForInference.model_validate({}).plan(context))
+        except SurgeonError:
+            return set()
+        reached = downstream(after, [node.name for node in after if node.op in RANDOM])
+        return {ref for ref in tensors if ref.node in reached}
 
     @property
     def inputs(self) -> tuple[NetworkInput, ...]:

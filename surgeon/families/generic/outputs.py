@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from surgeon.graph import DType, Graph, Node, Ref
@@ -76,6 +76,15 @@ def network_outputs(graph: Graph, inference: Inference) -> NetworkOutputs:
     arrays = [each for each in inputs if not each.is_scalar]
     depending = varying(graph, [each.ref.node for each in arrays or inputs])
     return _Search(graph, inference, {each.ref for each in inputs}, depending).outputs()
+
+
+def without_random(found: NetworkOutputs, random: Collection[Ref]) -> NetworkOutputs:
+    """Return the outputs without those among ``random``, and all of them where no other is left."""
+    kept = tuple(each for each in found.outputs if each.tensor not in random)
+    if not kept:
+        return found
+    gone = [each.tensor for each in found.outputs if each.tensor in random]
+    return NetworkOutputs(kept, (*found.left_out, *((ref, "it is drawn at random") for ref in gone)))
 
 
 class _Search:
