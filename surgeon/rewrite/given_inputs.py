@@ -99,6 +99,7 @@ def given_inputs(
     given = _Given(recipe, graph)
     mentioned = given.take(input_specs, constants)
     given.fix_to_inference(mentioned)
+    given.follow_batch(mentioned)
     return Given(given.recipe, given.steps, tuple(given.diagnostics))
 
 
@@ -110,7 +111,8 @@ def steps_for_inputs(
     Raise SurgeonError S225 for a name that is no input, S226 for what does not fit.
     """
     given = _Given(Recipe.model_validate({"recipe": 1, "name": "inputs", "outputs": ("inputs",)}), graph)
-    given.take(input_specs, constants)
+    mentioned = given.take(input_specs, constants)
+    given.follow_batch(mentioned)
     return given.steps
 
 
@@ -130,6 +132,7 @@ class _Given:
     shapes: dict[str, InputSpec] = field(default_factory=dict)
     cuts: dict[str, InputSpec] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
+    batch_sizes: list[str] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     @property
@@ -258,6 +261,8 @@ class _Given:
                 continue
             value = self._batch(opened) if each.role is InputRole.BATCH_SIZE else each.inference
             self.values[name] = value
+            if each.role is InputRole.BATCH_SIZE:
+                self.batch_sizes.append(name)
             default = "" if each.default is None else f" in place of its default {each.default}"
             self.diagnostics.append(
                 Diagnostic(
@@ -268,6 +273,38 @@ class _Given:
                     help=(
                         f"give another value by '--constant {name}=VALUE'; '--input {name}=[]' keeps it open",
                     ),
+                    severity=Severity.NOTE,
+                )
+            )
+
+    def follow_batch(self, mentioned: set[str]) -> None:
+        """Give inputs of open batch the one of those whose shapes are given, or that a scalar is fixed to.
+
+        Without that, a network would be fed inputs of different batches. Each gets a note.
+        """
+        batches = {self.values[name]: name for name in self.batch_sizes}
+        for name, spec in self.shapes.items():
+            own = infer(self.graph).spec(Ref.parse(name)).shape.dims
+            if own and own[0] is None and spec.shape and spec.shape[0] is not None and spec.shape[0] > 1:
+                batches[spec.shape[0]] = name
+        if len(batches) != 1:
+            return
+        ((batch, source),) = batches.items()
+        for each in open_inputs(self._with_outputs()):
+            name, dims = each.ref.node, each.spec.shape.dims
+            if each.role is not InputRole.DATA or not dims or dims[0] is not None:
+                continue
+            if name in mentioned or name not in self.graph or self._is_mentioned(name):
+                continue
+            if self.graph[name].op not in PLACEHOLDERS:
+                continue
+            self.shapes[name] = InputSpec(shape=(batch, *dims[1:]), dtype=None)
+            self.diagnostics.append(
+                Diagnostic(
+                    "S228",
+                    f"the input '{name}' gets the batch {batch}, as '{source}' has it",
+                    self.graph.source or None,
+                    help=(f"give another one by '--input {name}=SHAPE'",),
                     severity=Severity.NOTE,
                 )
             )

@@ -14,7 +14,8 @@ from surgeon.graph import DType, Ref, Shape, TensorSpec, parse_graph
 from surgeon.language import parse_recipe
 from surgeon.request import Request
 from surgeon.rewrite import Plan
-from surgeon.rewrite.given_inputs import input_spec_of
+from surgeon.rewrite.given_inputs import input_spec_of, steps_for_inputs
+from surgeon.steps.set_shape import SetShape
 
 NETWORK = """\
 graph v1
@@ -222,8 +223,30 @@ out = Reshape(x, shape) {T: float32, Tshape: int32}
     for options, batch in (({}, 1), ({"input_specs": {"x": "3x4"}}, 3)):
         made = planned(text, **options)
         assert made.result is not None and made.result["n"].attrs["value"].array() == batch
-        (note,) = made.diagnostics
-        assert f"'n' (batch size) is fixed to {batch}" in note.message
+        assert f"'n' (batch size) is fixed to {batch}" in made.diagnostics[0].message
+        assert shape_of(made, "x") == Shape((batch, 4))
+        assert [note.code for note in made.diagnostics] == ["S227", *(["S228"] if not options else [])]
+
+
+def test_inputs_of_open_batch_follow_the_one_that_is_given() -> None:
+    text = """\
+graph v1
+words = Placeholder() {dtype: float32, shape: shape[?,6]}
+lengths = Placeholder() {dtype: float32, shape: shape[?,1]}
+table = Placeholder() {dtype: float32, shape: shape[6]}
+sum = Add(words, lengths) {T: float32}
+out = Mul(sum, table) {T: float32}
+"""
+    made = planned(text, input_specs={"words": "2x6"})
+    assert shape_of(made, "lengths") == Shape((2, 1)) and shape_of(made, "table") == Shape((6,))
+    (note,) = made.diagnostics
+    assert note.code == "S228" and "'lengths' gets the batch 2, as 'words' has it" in note.message
+    both = planned(text, input_specs={"words": "2x6", "lengths": "1x1"})
+    assert shape_of(both, "lengths") == Shape((1, 1)) and not both.diagnostics
+    one = planned(text, input_specs={"words": "1x6"})
+    assert shape_of(one, "lengths") == Shape((None, 1)) and not one.diagnostics
+    (step,) = steps_for_inputs(parse_graph(text), {"words": "2x6"}, {})
+    assert isinstance(step, SetShape) and set(step.nodes) == {"words", "lengths"}
 
 
 def test_a_default_of_training_is_replaced() -> None:
