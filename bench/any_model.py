@@ -5,9 +5,10 @@
     python bench/any_model.py build/any-model/graphs -o build/any-model/results --again onnx-init uff-init
 
 Beside NAME.pb, NAME.json may tell outputs, inputs and scalars, as any_model_graphs.py writes it; without
-it they are read off the graph, and the outputs off a recipe NAME.yaml. Four columns are surgeon's: ONNX and
+it they are read off the graph, and the outputs off a recipe NAME.yaml. Five columns are surgeon's: ONNX and
 UFF, each by the least recipe (outputs; the inputs' shapes by --input) and by the recipe that 'surgeon init'
-writes (with --input for shapes that the graph leaves open).
+writes (with --input for shapes that the graph leaves open). The last column is what 'surgeon verify' says of
+init's recipe for ONNX.
 
 Each graph is converted in a process of its own, with a limit of time for each conversion. What OUTPUT holds
 already is not computed again; --again names what is. OUTPUT/table.md and OUTPUT/table.json are written at
@@ -50,8 +51,8 @@ TOLERANCE = 1e-4
 UNKNOWN_SIDE = 16
 """What a side of unknown size is drawn with, where nothing tells it."""
 
-STAGES = ("tf2onnx", "onnx-least", "onnx-init", "uff-least", "uff-init")
-TITLES = ("tf2onnx", "ONNX, least recipe", "ONNX, `init`", "UFF, least recipe", "UFF, `init`")
+STAGES = ("tf2onnx", "onnx-least", "onnx-init", "uff-least", "uff-init", "verify")
+TITLES = ("tf2onnx", "ONNX, least recipe", "ONNX, `init`", "UFF, least recipe", "UFF, `init`", "`verify`")
 PRELOADED = ("tensorflow", "tf2onnx", "onnxruntime", "surgeon.api.convert", "surgeon.runners.references")
 
 BEGIN, END = "<!-- any-model:begin -->", "<!-- any-model:end -->"
@@ -90,7 +91,7 @@ class Result:
         if self.outcome == "right":
             return f"right ({self.error:.0e}, {self.seconds:.1f} s)"
         if self.outcome == "wrong":
-            return f"**wrong** ({self.message})" if self.error is None else f"**wrong** ({self.error:.1e})"
+            return f"**wrong** ({self.message[:80]})" if self.error is None else f"**wrong** ({self.error:.1e})"
         why = ": ".join(part for part in (self.code, self.operation) if part)
         return f"{self.outcome} {why or self.message[:40]}".replace("|", " ").rstrip()
 
@@ -378,6 +379,23 @@ def by_surgeon(original: Original, folder: Path, *, suffix: str, init: bool) -> 
     return of_runner(original, OnnxRuntimeRunner(output), recipe)
 
 
+def by_verify(original: Original, folder: Path) -> float:
+    """Verify the recipe that init writes for ONNX, and return the worst difference that verify tells."""
+    import surgeon
+    from surgeon.verification.results import TensorComparison
+
+    path, target = folder / "recipe.yaml", "onnx@onnxruntime"
+    inputs = given_inputs(original, only_open=True)
+    surgeon.init(original.path, path, target=target, force=True, input_specs=inputs)
+    verification = surgeon.verify(path, original.path, target=target)
+    comparisons = [each for verdict in verification.verdicts for each in verdict.comparisons]
+    if not verification.passed:
+        reasons = [verdict.reason for verdict in verification.verdicts if verdict.reason]
+        reasons += [each.reason for each in comparisons if each.reason]
+        raise Wrong(f"{verification.outcome}: {'; '.join(dict.fromkeys(reasons))}")
+    return max((each.error for each in comparisons if isinstance(each, TensorComparison)), default=0.0)
+
+
 def of_runner(original: Original, runner: Runner, recipe: Recipe) -> float:
     """Return the worst difference of what a runner computes; the recipe may have moved inputs and outputs.
 
@@ -437,6 +455,7 @@ RUNS: Mapping[str, Callable[[Original, Path], float]] = {
     "onnx-init": lambda original, folder: by_surgeon(original, folder, suffix=".onnx", init=True),
     "uff-least": lambda original, folder: by_surgeon(original, folder, suffix=".uff", init=False),
     "uff-init": lambda original, folder: by_surgeon(original, folder, suffix=".uff", init=True),
+    "verify": by_verify,
 }
 
 
@@ -459,7 +478,8 @@ def result_of(stage: str, original: Original, folder: Path) -> Result:
         return Result("refused", None, "", operations_in(str(exc), original), str(exc)[:500])
     except Exception as exc:  # a fault of the converter
         return Result("failed", None, type(exc).__name__, "", f"{exc}\n{traceback.format_exc()[-1500:]}")
-    return Result("right" if error <= original.facts.tolerance else "wrong", error)
+    right = error <= original.facts.tolerance or stage == "verify"
+    return Result("right" if right else "wrong", error)
 
 
 def operations_in(message: str, original: Original) -> str:
