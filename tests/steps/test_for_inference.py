@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import surgeon
 from surgeon.diagnostics import Diagnostic, SurgeonError
 from surgeon.formats.graphdef import from_bytes, to_bytes
 from surgeon.graph import Graph, Node, Ref, TensorValue, apply_edits, parse_graph, print_graph
@@ -582,3 +584,47 @@ def test_a_note_tells_what_is_fixed() -> None:
         ("S420", "the input 'keep' is fixed to 1.0 for inference"),
         ("S420", "the input 'factor' is fixed to its default, 2.0 for inference"),
     ]
+
+
+NORMALIZED = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[1,3,4,2]}
+phase = Placeholder() {dtype: bool, shape: shape[]}
+one = Const() {dtype: float32, value: tensor<float32[2]: 1.0, 2.0>}
+none = Const() {dtype: float32, value: tensor<float32[0]>}
+cond/id = Identity(phase) {T: bool}
+cond/Switch = Switch(phase, phase) {T: bool}
+cond/switch_f = Identity(cond/Switch) {T: bool}
+cond/mean = Const(^cond/switch_f) {dtype: float32, value: tensor<float32[2]: 0.5, -0.25>}
+cond/data = Switch(x, cond/id) {T: float32}
+cond/train = FusedBatchNormV3(cond/data:1, one, one, none, none) {T: float32, U: float32, is_training: true}
+cond/infer = FusedBatchNormV3(cond/data, one, one, cond/mean, one) {T: float32, U: float32, is_training: false}
+cond/Merge = Merge(cond/infer, cond/train) {T: float32, N: 2}
+out = Relu(cond/Merge) {T: float32}
+"""
+
+STEPS = {
+    "a namespace, then fold-constants": "[forward-identities, collapse, fold-constants, prune]",
+    "for-inference, then a namespace": "[for-inference, collapse, prune]",
+}
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_conditional_normalization_is_written(steps: str, tmp_path: Path) -> None:
+    recipe = surgeon.parse_recipe(
+        "recipe: 1\nname: normalized\noutputs: [out]\nnodes: {off: {op: Const, value: false, dtype: bool}}\n"
+        f"namespaces: {{phase: off}}\nsteps: {STEPS[steps]}\n"
+    )
+    graph = parse_graph(NORMALIZED)
+    surgeon.convert(recipe, graph, tmp_path / "out.uff")
+    result = surgeon.plan(recipe, graph).result
+    assert result is not None and not any(n.op in ("Switch", "Merge") for n in result)
+    x = np.arange(24, dtype=np.float32).reshape(1, 3, 4, 2)
+    wanted = compute(graph.replace(outputs=[Ref("out")]), {"x": x, "phase": False})
+    np.testing.assert_array_equal(compute(result, {"x": x}), wanted)
+    runtime = pytest.importorskip("onnxruntime")
+    surgeon.convert(recipe, graph, tmp_path / "out.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "out.onnx"))
+    (found,) = session.run(None, {"x": x.transpose(0, 3, 1, 2)})
+    found = found.transpose(0, 2, 3, 1) if found.shape[1] == 2 else found
+    np.testing.assert_allclose(found, wanted[0], rtol=1e-6, atol=1e-6)

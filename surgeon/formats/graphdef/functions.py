@@ -63,14 +63,14 @@ def inlined(graph: Graph) -> Graph:
     if not graph.library:
         return graph
     library = {each.signature.name: each for each in function_library(graph.library).function}
-    most = len(graph) + _MOST_ADDED
+    original, most = graph, len(graph) + _MOST_ADDED
     for _ in range(_DEEPEST):
         opened = _Calls(graph, library)
         nodes = opened.nodes()
         if not opened.any or len(nodes) > most:
             break
         graph = graph.replace(nodes)
-    if any(node.op in library or _calls_function(node) for node in graph):
+    if graph is original or any(node.op in library or _calls_function(node) for node in graph):
         return graph
     return Graph(graph, graph.outputs, versions=graph.versions, extra=graph.extra, source=graph.source)
 

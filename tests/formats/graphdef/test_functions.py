@@ -228,6 +228,12 @@ def test_what_cannot_be_read_or_stands_for_something_else_stays_a_call() -> None
         assert inlined(graph) == graph
 
 
+def test_a_library_that_nothing_calls_stays() -> None:
+    graph = called("Relu")
+    unused = graph.replace([node for node in graph if node.name != "y"])
+    assert inlined(unused) is unused and unused.library
+
+
 def test_a_function_that_calls_itself_ends() -> None:
     def changes(function: Any) -> None:
         _calls_itself(function)
