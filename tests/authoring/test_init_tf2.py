@@ -13,7 +13,9 @@ import pytest
 import surgeon
 from surgeon.authoring.author import recognised
 from surgeon.formats.graphdef import from_bytes
-from surgeon.graph import Graph
+from surgeon.graph import DType, Graph, Node, Ref, apply_edits
+from surgeon.steps.fold_constants import FoldConstants
+from surgeon.steps.step import StepContext
 
 pytest.importorskip("tensorflow", reason="TensorFlow writes the graphs")
 
@@ -233,6 +235,26 @@ def test_nameless_outputs_are_told_apart_by_what_feeds_them(suppression: str) ->
     )
     if suppression == "looped":
         _assert_wrong_overlap_fails(text, graph)
+
+
+def test_anchors_that_were_folded_into_the_decoding_are_what_zeros_decode_to() -> None:
+    graph = tf2_detector("tiled", suppression="each")
+    step = FoldConstants.model_validate({"step": "fold-constants"})
+    folded = apply_edits(graph, step.plan(StepContext(graph)))
+    family, before = recognised(folded), recognised(graph)
+    assert family.anchor_source is None and before.anchor_source is not None
+    assert np.abs(family.anchors.value - before.anchors.value).max() < 1e-6
+    made = surgeon.init(folded)
+    assert made.recipe.anchors == "constant" and surgeon.verify(made.recipe, folded).passed
+
+
+def test_outputs_that_only_wait_for_suppression_hold_no_detections() -> None:
+    graph = tf2_detector("tiled", suppression="each")
+    suppression = next(node.name for node in graph if "NonMaxSuppression" in node.op)
+    boxes = recognised(graph).decoded.value
+    raw = Node("Identity_9", "Identity", (boxes,), (suppression,), {"T": DType.FLOAT32})
+    more = graph.replace([*graph, raw], [*graph.output_refs, Ref("Identity_9")])
+    assert str(recognised(more).outputs.value["boxes"]) == "Identity_1"
 
 
 def test_indices_beside_classes_without_an_offset_are_told_apart() -> None:

@@ -51,8 +51,8 @@ def fitted(field: str) -> Callable[[DerivationContext], Derived]:
         return Derived(
             fit.fields[field],
             (
-                f"fitted to the {len(family.finding('anchors').value)} anchors of "
-                f"'{family.finding('anchors_tensor').value}'",
+                f"fitted to the {len(family.finding('anchors').value)} anchors: "
+                f"{family.finding('anchors').evidence[0]}",
                 f"largest difference of a coordinate: {fit.residual:.1e} of the picture",
             ),
         )

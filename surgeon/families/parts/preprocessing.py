@@ -201,17 +201,30 @@ def _brightness(
 
 
 def _takes_all(inference: Inference, node: Node) -> bool:
-    """Return whether a StridedSlice only adds axes: 'x[None]' takes every number in its order."""
-    strides = inference.known(node.inputs[3]) if len(node.inputs) == 4 else None
-    if strides is None:
+    """Return whether a StridedSlice takes every number in its order: 'x[None]', or 'x[0]' of one picture."""
+    if len(node.inputs) != 4:
         return False
-    masks = {key: node.attrs.get(f"{key}_mask", 0) for key in ("new_axis", "ellipsis", "begin", "end")}
-    new, rest, begin, end = (mask if isinstance(mask, int) else 0 for mask in masks.values())
-    added = new | rest
-    return all(
-        added >> axis & 1 or ((begin & end) >> axis & 1 and stride == 1)
-        for axis, stride in enumerate(strides.reshape(-1))
-    )
+    begins, strides = (inference.known(node.inputs[position]) for position in (1, 3))
+    dims = inference.spec(node.inputs[0]).shape.dims
+    if begins is None or strides is None:
+        return False
+    names = ("new_axis", "ellipsis", "begin", "end", "shrink_axis")
+    given = {name: node.attrs.get(f"{name}_mask", 0) for name in names}
+    masks = {name: mask if isinstance(mask, int) else 0 for name, mask in given.items()}
+    taken = 0
+    for place, (begin, stride) in enumerate(zip(begins.reshape(-1), strides.reshape(-1), strict=True)):
+        bit = {name for name, mask in masks.items() if mask >> place & 1}
+        if "new_axis" in bit:
+            continue
+        if "ellipsis" in bit:
+            return not masks["shrink_axis"] >> place
+        if "shrink_axis" in bit:
+            if dims is None or dims[taken] != 1 or begin not in (0, -1):
+                return False
+        elif not ({"begin", "end"} <= bit and stride == 1):
+            return False
+        taken += 1
+    return True
 
 
 def _step(inference: Inference, node: Node) -> tuple[str, Amount, str, Ref] | None:

@@ -8,13 +8,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
+from surgeon.diagnostics import SurgeonError
 from surgeon.families.parts.walk import STEPS, behind, data_inputs, number, trail, upper_bound
 from surgeon.graph import DType, Graph, Node, Ref
-from surgeon.infer import Inference
+from surgeon.infer import Inference, evaluate
 
 _SELECTING = frozenset(
     {"Gather", "GatherV2", "Slice", "StridedSlice", "Unpack", "Split", "SplitV", "Enter", "Switch"}
 )
+_REARRANGING = frozenset(
+    {
+        "Gather",
+        "GatherV2",
+        "Pad",
+        "PadV2",
+        "Slice",
+        "Split",
+        "SplitV",
+        "StridedSlice",
+        "Tile",
+        "Transpose",
+        "Unpack",
+    }
+)
+"""Operations that move numbers to other places; those of loops and arrays keep the first picture's."""
+
+_JOINING = frozenset({"Pack", "Concat", "ConcatV2"})
+
+_MOST_MOVED = 4096
+"""Numbers of a window, and of what it is taken from."""
+
 _THRESHOLDS = ("NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5")
 
 
@@ -128,25 +153,54 @@ def clip_window(graph: Graph, inference: Inference, clip: Node) -> tuple[float |
 
 def _element(graph: Graph, inference: Inference, ref: Ref) -> float | None:
     """Return the constant that a tensor of one element is, or is taken from, else None."""
-    place: int | None = None
+    place = 0
     for _ in range(STEPS):
         value = inference.known(ref)
         if value is not None:
-            flat = value.reshape(-1)
-            wanted = 0 if flat.size == 1 else place
-            return None if wanted is None or wanted >= flat.size else float(flat[wanted])
-        node = graph[ref.node]
-        if node.op == "ZerosLike":
+            return float(value.reshape(-1)[place]) if place < value.size else None
+        if graph[ref.node].op == "ZerosLike":
             return 0.0
-        if node.op in ("Unpack", "Split", "SplitV") and place is None:
-            place = ref.slot
-        if node.op == "Pack" and place is not None and place < len(node.inputs):
-            ref, place = node.inputs[place], None
-            continue
-        source = behind(graph, ref)
+        source = _source_of(graph, inference, ref, place)
         if source is None:
             return None
-        ref = source
+        ref, place = source
+    return None
+
+
+def _source_of(graph: Graph, inference: Inference, ref: Ref, place: int) -> tuple[Ref, int] | None:
+    """Return the tensor, and the element of it, that one element of a tensor was moved from, one operation
+    back; None where the operation computes it, or sizes are not known.
+
+    Elements are counted as they lie in memory. The operation is computed once, on their numbers.
+    """
+    node, moved = graph[ref.node], behind(graph, ref)
+    if moved is not None and node.op not in _REARRANGING:
+        return moved, place
+    sources = (moved,) if moved is not None else data_inputs(node) if node.op in _JOINING else ()
+    numbers: dict[Ref, np.ndarray] = {}
+    first = 0
+    for source in dict.fromkeys(sources):
+        dims = inference.spec(source).shape.dims
+        if dims is None or None in dims:
+            return None
+        shape = tuple(dim for dim in dims if dim is not None)
+        numbers[source] = np.arange(first, first + int(np.prod(shape))).reshape(shape)
+        first += numbers[source].size
+    if not numbers or first > _MOST_MOVED:
+        return None
+    others = {each for each in node.inputs if each not in numbers}
+    known = {each: value for each in others if (value := inference.known(each)) is not None}
+    if len(known) != len(others):
+        return None
+    try:
+        found = evaluate(graph, [ref], {**numbers, **known}, inference=inference)[0].reshape(-1)
+    except SurgeonError:
+        return None
+    if place >= found.size:
+        return None
+    for source, own in numbers.items():
+        if own.size and own.flat[0] <= found[place] <= own.flat[-1]:
+            return source, int(found[place] - own.flat[0])
     return None
 
 

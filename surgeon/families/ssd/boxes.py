@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -82,12 +83,22 @@ class BoxFindings(PictureFindings):
     @cached_property
     def loc_concat(self) -> Finding[str]:
         """Namespace of the operation that joins box encodings."""
-        return Finding(_namespace(self._between[0]), self.box_heads.evidence)
+        return Finding(self._namespace(self._between[0]), self.box_heads.evidence)
 
     @cached_property
     def conf_concat(self) -> Finding[str]:
         """Namespace of the operation that joins class scores."""
-        return Finding(_namespace(self._scores.join), self.class_heads.evidence)
+        return Finding(self._namespace(self._scores.join), self.class_heads.evidence)
+
+    def _namespace(self, node: Node) -> str:
+        """Return the namespace that holds an operation and constants alone, else the operation's name."""
+        inside = f"{node.namespace}/"
+        alone = node.namespace and all(
+            each.name == node.name or each.op == "Const"
+            for each in self.graph
+            if each.name.startswith(inside)
+        )
+        return node.namespace if alone else node.name
 
     @cached_property
     def encodings(self) -> Finding[Ref]:
@@ -105,12 +116,29 @@ class BoxFindings(PictureFindings):
         return Finding(ref, (f"'{self._suppressing[0].name}' takes its boxes from '{ref}'",))
 
     @cached_property
+    def anchor_source(self) -> Ref | None:
+        """The tensor of ``anchors_tensor``.
+
+        None where there is none: the centres and sizes of anchors were folded into constants of the decoding.
+        """
+        return anchors_tensor(self.graph, self.inference, self._decoded_with, self.count.value)
+
+    @cached_property
+    def _decoded_with(self) -> list[Ref]:
+        """What decoding reads besides encodings."""
+        return entering(self.graph, self._varying, self._between[1])
+
+    def anchors_among(self, values: Mapping[Ref, np.ndarray]) -> np.ndarray:
+        """Return the anchors float32[P, 4] among values of tensors, else as constants tell them."""
+        ref = self.anchor_source
+        return self.anchors.value if ref is None else values[ref].reshape(-1, 4)
+
+    @cached_property
     def anchors_tensor(self) -> Finding[Ref]:
         """The tensor float32[P, 4] from which decoding takes anchors: ymin, xmin, ymax, xmax."""
-        entries = entering(self.graph, self._varying, self._between[1])
-        ref = anchors_tensor(self.graph, self.inference, entries, self.count.value)
+        ref = self.anchor_source
         if ref is None:
-            read = ", ".join(f"'{entry}'" for entry in entries[:6]) or "nothing but encodings"
+            read = ", ".join(f"'{entry}'" for entry in self._decoded_with[:6]) or "nothing but encodings"
             raise self.fail(
                 "D113",
                 f"decoding reads no tensor of {self.count.value} anchors",
@@ -136,15 +164,17 @@ class BoxFindings(PictureFindings):
 
         Ymin, xmin, ymax, xmax relative to the picture.
         """
-        ref = self.anchors_tensor.value
+        ref = self.anchor_source
+        if ref is None and not self._is_folded:
+            ref = self.anchors_tensor.value
+        shown = "that encodings of zero decode to" if ref is None else f"'{ref}'"
         try:
-            value = self.inference.value(ref)
-            found = evaluate(self.graph, [ref], inference=self.inference)[0] if value is None else value
             zero = self._decoder.decode(np.zeros((self.count.value, 4)))
+            found = zero if ref is None else self._value(ref)
         except SurgeonError as exc:
             raise self.fail(
                 "D117",
-                f"the anchors '{ref}' cannot be computed without a picture",
+                f"the anchors {shown} cannot be computed without a picture",
                 [d.message for d in exc.diagnostics],
                 ["give the input a 'shape', if its size is not known"],
             ) from None
@@ -152,10 +182,17 @@ class BoxFindings(PictureFindings):
         if not np.isfinite(boxes).all() or np.abs(boxes).max(initial=0) > FURTHEST:
             raise self.fail(
                 "D117",
-                f"the anchors '{ref}' are not relative to the picture; the furthest number is "
+                f"the anchors {shown} are not relative to the picture; the furthest number is "
                 f"{np.abs(boxes).max():g}",
                 ["an anchor generator that does not normalise gives pixels"],
             )
+        if ref is None:
+            read = ", ".join(f"'{each}'" for each in self._decoded_with[:2])
+            evidence = (
+                f"encodings of zero, decoded: {plural(len(boxes), 'anchor')}",
+                f"constants hold their centres and sizes, such as {read}",
+            )
+            return Finding(boxes, evidence)
         worst = float(np.abs(zero - boxes).max()) if zero.shape == boxes.shape else float("inf")
         if not worst <= ANCHOR_TOLERANCE:
             raise self.fail(
@@ -170,6 +207,16 @@ class BoxFindings(PictureFindings):
                 f"zero encodings decode to them within {worst:.1e}",
             ),
         )
+
+    @property
+    def _is_folded(self) -> bool:
+        """Whether decoding reads constants of one number for each anchor."""
+        values = [self.inference.value(ref) for ref in self._decoded_with]
+        return any(value is not None and value.size == self.count.value for value in values)
+
+    def _value(self, ref: Ref) -> np.ndarray:
+        value = self.inference.value(ref)
+        return evaluate(self.graph, [ref], inference=self.inference)[0] if value is None else value
 
     @cached_property
     def coder(self) -> Finding[tuple[float, float, float, float]]:
@@ -203,14 +250,3 @@ class BoxFindings(PictureFindings):
     def coding(self) -> Finding[Coding]:
         """How boxes are encoded: against centre and size of an anchor, as far as it is known here."""
         return Finding("centre-size", self.coder.evidence)
-
-
-def _namespace(node: Node) -> str:
-    """Return the namespace of an operation that is alone in it but for its constants, else the node's own
-    name.
-    """
-    return (
-        node.namespace
-        if node.name.rpartition("/")[2] in ("concat", "ConcatV2") and node.namespace
-        else node.name
-    )

@@ -49,7 +49,6 @@ class SingleShotDetector(SuppressionFindings):
         "network_input",
         "feature_maps",
         "boxes_per_location",
-        "anchors_tensor",
         "anchors",
         "coder",
         "encodings",
@@ -71,6 +70,7 @@ class SingleShotDetector(SuppressionFindings):
 
     keys = (
         *needed,
+        "anchors_tensor",
         "box_heads",
         "class_heads",
         "count",
@@ -235,7 +235,7 @@ class SingleShotDetector(SuppressionFindings):
 
     def anchor_input(self, values: Mapping[Ref, np.ndarray]) -> np.ndarray:
         """Return the anchors as ``anchor_port`` reads them, from the values of ``plugin_sources``."""
-        return prior_boxes(values[self.anchors_tensor.value].reshape(-1, 4), self.coder.value)
+        return prior_boxes(self.anchors_among(values), self.coder.value)
 
     def config_check(self, config: PipelineConfig) -> tuple[ConfigMatch, ...]:
         """Compare a pipeline config with the graph, in the order of a recipe.

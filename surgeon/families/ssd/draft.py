@@ -462,7 +462,7 @@ class _RecipeWriter:
         )
         return DetectorTensors(
             detector.network_input.value,
-            detector.anchors_tensor.value,
+            detector.anchor_source,
             boxes,
             scores,
             detector.encodings.value,

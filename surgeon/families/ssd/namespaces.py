@@ -38,11 +38,11 @@ class DetectorTensors:
     """The tensors at which a detector is tensors.
 
     ``boxes`` and ``scores`` are what the heads give and two operations join; ``encodings`` and ``logits``
-    what the postprocessor reads of that.
+    what the postprocessor reads of that. ``anchors`` is None where no tensor holds them.
     """
 
     network_input: Ref
-    anchors: Ref
+    anchors: Ref | None
     boxes: tuple[Ref, ...]
     scores: tuple[Ref, ...]
     encodings: Ref
@@ -73,7 +73,7 @@ def replaced_namespaces(graph: Graph, tensors: DetectorTensors) -> tuple[Replace
         "concat_priorbox": joining,
         "concat_box_loc": _joining(graph, tensors.boxes),
         "concat_box_conf": _joining(graph, tensors.scores),
-        "NMS": _suppression(graph, [tensors.encodings, tensors.logits, tensors.anchors]),
+        "NMS": _suppression(graph, tensors),
     }
     found: dict[str, ReplacedNamespace] = {}
     for node, core in cores.items():
@@ -122,8 +122,10 @@ def _joining(graph: Graph, parts: Sequence[Ref]) -> set[str]:
     }
 
 
-def _anchor_nodes(graph: Graph, anchors: Ref) -> tuple[set[str], set[str]]:
+def _anchor_nodes(graph: Graph, anchors: Ref | None) -> tuple[set[str], set[str]]:
     """Return the nodes that give the anchors, and the one that joins them, if any."""
+    if anchors is None:
+        return set(), set()
     passed = [ref.node for ref in trail(graph, anchors)]
     last = graph[passed[-1]]
     parts = data_inputs(last) if last.op in _JOINS else ()
@@ -131,8 +133,9 @@ def _anchor_nodes(graph: Graph, anchors: Ref) -> tuple[set[str], set[str]]:
     return (joined, {last.name}) if joined else (set(passed), set())
 
 
-def _suppression(graph: Graph, read: Iterable[Ref]) -> set[str]:
+def _suppression(graph: Graph, tensors: DetectorTensors) -> set[str]:
     """Return the nodes from what the postprocessor reads up to the suppression."""
+    read = [ref for ref in (tensors.encodings, tensors.logits, tensors.anchors) if ref is not None]
     ends = (node.name for node in graph if "NonMaxSuppression" in node.op)
     return _ahead(graph, read) & upstream(graph, ends)
 

@@ -10,6 +10,7 @@ from surgeon.families.parts.origins import origins
 from surgeon.families.parts.walk import behind, number, operand, trail
 from surgeon.families.ssd.scores import ScoreFindings
 from surgeon.graph import Graph, Ref
+from surgeon.graph.reach import upstream
 
 OUTPUTS: Mapping[str, str] = {
     "boxes": "detection_boxes",
@@ -54,7 +55,7 @@ class OutputFindings(ScoreFindings):
     def _port(self, ref: Ref) -> str:
         """Return which part of the detections an output may hold; empty where it holds none."""
         chosen = set(self.suppressions.value)
-        if chosen.isdisjoint(self.graph.ancestors([ref.node])):
+        if chosen.isdisjoint(upstream(self.graph, [ref.node])):
             return ""
         sources = origins(self.graph, ref)
         shape = self.inference.spec(ref).shape

@@ -60,7 +60,7 @@ def heads_for(
     Raise SurgeonError D107 where no scores can be that low.
     """
     original = detector.postprocessing
-    anchors = values[detector.anchors_tensor.value].reshape(-1, 4)[: len(boxes)]
+    anchors = detector.anchors_among(values)[: len(boxes)]
     x, y, width, height = original.variances.value
     size, anchor_size = boxes[:, 2:] - boxes[:, :2], anchors[:, 2:] - anchors[:, :2]
     offset = (boxes[:, 2:] + boxes[:, :2] - anchors[:, 2:] - anchors[:, :2]) / 2
