@@ -16,6 +16,7 @@ from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, error
 from surgeon.display import Displayed, plural
 from surgeon.families import DraftOptions, Family, recognise
 from surgeon.families.config_match import ConfigMatch
+from surgeon.formats import all_formats
 from surgeon.graph import Graph, apply_edits
 from surgeon.language import Recipe
 from surgeon.language.loading import parse_recipe
@@ -173,6 +174,7 @@ def author(
         matches,
         config_name,
         most_rows,
+        all_formats()["uff"].operations() or (),
         tuple(
             _without_none(step.model_dump(mode="json", by_alias=True, exclude_unset=True)) for step in first
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 from functools import cache
 from types import ModuleType
@@ -39,6 +39,7 @@ BY_HAND = (
 class DraftOptions:
     """What a recipe is written with, besides the graph.
 
+    ``written`` are the operations that UFF can express without plugins of the native library.
     ``first_steps`` are steps that a recipe for any network begins with, as a recipe writes them.
     ``name`` is empty where the family chooses one. ``labels`` names classes by number, from 1 on.
     ``config_matches`` is what the pipeline config called ``config_name`` says. ``most_rows`` is how many rows
@@ -51,6 +52,7 @@ class DraftOptions:
     config_matches: tuple[ConfigMatch, ...] = ()
     config_name: str = ""
     most_rows: int | None = None
+    written: Collection[str] = ()
     first_steps: tuple[Mapping[str, Any], ...] = ()
 
 

@@ -324,6 +324,19 @@ def test_weights_that_are_computed_are_folded_for_uff() -> None:
     assert "fold-constants" not in surgeon.init(parse_graph(LOGITS)).text
 
 
+def test_the_native_library_is_asked_for_where_uff_can_do_nothing_else() -> None:
+    text = f"""graph v1
+{IMAGE}
+size = Const() {{dtype: int32, value: tensor<int32[2]: 16, 16>}}
+larger = ResizeBilinear(x, size) {{T: float32, align_corners: false, half_pixel_centers: false}}
+times = Const() {{dtype: int32, value: tensor<int32[4]: 1, 1, 1, 2>}}
+y = Tile(larger, times) {{T: float32, Tmultiples: int32}}
+"""
+    made = surgeon.init(parse_graph(text))
+    assert "{step: native-plugins, ops: [ResizeBilinear], when: {target: uff}}" in made.text
+    assert not made.errors
+
+
 def test_the_recipe_is_complete_and_names_what_was_chosen() -> None:
     graph = parse_graph(LOGITS + ARGMAX + LOSS)
     made = surgeon.init(graph, name="mine")

@@ -302,7 +302,7 @@ class _RecipeWriter:
         native = self._native()
         if native:
             yield Item(
-                {"step": "native-plugins", "when": UFF},
+                {"step": "native-plugins", "ops": native, "when": UFF},
                 (
                     f"UFF lacks {', '.join(native)}: plugins of the native library compute them "
                     "(docs/native.md)",
@@ -325,16 +325,15 @@ class _RecipeWriter:
         return any(each and each[0] is None for each in dims)
 
     def _native(self) -> list[str]:
-        """Return the operations of the network that the native library has plugins for."""
+        """Return the operations that UFF cannot express, and that the native library has plugins for."""
         reader = NativeReader(self._context(self._after))
         inside = conditional(self._after)
-        found = (
+        lacking = [n for n in self._kept if n.op not in self.options.written and n.name not in inside]
+        return [
             native.op
-            for node in self._kept
             for native in NATIVE_OPS.values()
-            if node.name not in inside and native.is_at(reader, node) and reader.counts(node)
-        )
-        return list(dict.fromkeys(found))
+            if any(native.is_at(reader, node) and reader.counts(node) for node in lacking)
+        ]
 
 
 def _sizes(dims: tuple[int | None, ...] | None) -> list[int]:
