@@ -238,17 +238,17 @@ def test_what_check_refuses_ends_with_1(run, folder: Path) -> None:
     graph = surgeon.load_graph("ssd.pb")
     name = next(node.name for node in graph if node.op == "Relu6")
     save_graph(
-        graph.replace([replace(node, op="Erf") if node.name == name else node for node in graph]),
-        folder / "erf.pb",
+        graph.replace([replace(node, op="Sign") if node.name == name else node for node in graph]),
+        folder / "sign.pb",
     )
-    ran = run("init", "erf.pb", "-o", "erf.yaml")
-    assert ran.code == 1 and "error[X101]" in ran.err and f"'{name}' (Erf)" in ran.err
+    ran = run("init", "sign.pb", "-o", "sign.yaml")
+    assert ran.code == 1 and "error[X101]" in ran.err and f"'{name}' (Sign)" in ran.err
     assert "'surgeon check' refuses the recipe as it is, for 1 reason above" in ran.err
-    assert run("check", "erf.yaml", "erf.pb").code == 1
-    ran = run("init", "erf.pb", "-o", "erf.yaml", "--target", "onnx@onnxruntime")
+    assert run("check", "sign.yaml", "sign.pb").code == 1
+    ran = run("init", "sign.pb", "-o", "sign.yaml", "--target", "onnx@onnxruntime")
     assert ran.code == 0 and "error" not in ran.err
-    assert "surgeon verify erf.yaml erf.pb --target onnx@onnxruntime" in ran.err
-    assert run("check", "erf.yaml", "erf.pb", "--target", "onnx@onnxruntime").code == 0
+    assert "surgeon verify sign.yaml sign.pb --target onnx@onnxruntime" in ran.err
+    assert run("check", "sign.yaml", "sign.pb", "--target", "onnx@onnxruntime").code == 0
 
 
 def test_a_number_left_open_ends_with_1(run, folder: Path) -> None:
