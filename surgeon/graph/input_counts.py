@@ -54,7 +54,7 @@ _AT_LEAST = {
         EagerPyFunc PartitionedCall PyFunc PyFuncStateless StatefulPartitionedCall StatelessWhile While
     """,
     1: """
-        AccumulateNV2 AddN Case IdentityN If Merge Pack ParseSingleExample Print RefMerge ShapeN
+        AccumulateNV2 AddN Case Einsum IdentityN If Merge Pack ParseSingleExample Print RefMerge ShapeN
         StatelessCase StatelessIf
     """,
     2: "Assert DecodeCSV DynamicStitch ParseExample ReduceDataset",

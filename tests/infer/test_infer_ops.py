@@ -439,6 +439,8 @@ def _matrices() -> list[Case]:
             tolerance=1e-5,
         ),
         Case("BatchMatMul", (f(5, 2, 3), f(5, 3, 4)), data=both, tolerance=1e-5),
+        Case("Einsum", (f(5, 2, 3), f(3, 4)), {"equation": "abc,cd->adb"}, data=both),
+        Case("Einsum", (f(5, 2, 3),), {"equation": "abc->cb"}, note="one"),
         Case("BatchMatMulV2", (f(5, 1, 2, 3), f(2, 4, 3)), {"adj_y": True}, data=both, tolerance=1e-5),
     ]
 

@@ -202,11 +202,11 @@ def expand(graph: Graph, catalog: Catalog, target: Target | None) -> Graph:
 
 def _expanded(graph: Graph, catalog: Catalog, target: Target | None) -> Graph | None:
     before = graph
-    first = _Round(graph, catalog, target)
-    graph = with_batch(graph, first.needed, first.varying, first.inference)
     for _ in range(ROUNDS):
-        step = first if graph is first.graph else _Round(graph, catalog, target)
-        after = step.result()
+        step = _Round(graph, catalog, target)
+        after = with_batch(graph, step.needed, step.varying, step.inference)
+        if after is graph:
+            after = step.result()
         if after is graph:
             break
         graph = after

@@ -8,7 +8,7 @@ import numpy as np
 
 from surgeon.graph import Node, Shape, TensorSpec
 from surgeon.infer.dims import broadcast, merge
-from surgeon.infer.rule import Array, Context, Dim, Dims, Mismatch, Rule, attr_bool
+from surgeon.infer.rule import Array, Context, Dim, Dims, Mismatch, Rule, attr_bool, attr_text
 
 _MAX_MULTIPLICATIONS = 1 << 36
 
@@ -51,6 +51,27 @@ def batch_matmul(ctx: Context) -> Sequence[TensorSpec]:
     return [TensorSpec(ctx.dtype(), Shape((*batch, *_multiplied(ctx, "adj_x", "adj_y"))))]
 
 
+def einsum(ctx: Context) -> Sequence[TensorSpec]:
+    """Sizes by the letters of the equation; an ellipsis leaves the shape unknown."""
+    inputs, _, result = attr_text(ctx.node, "equation").partition("->")
+    terms = inputs.split(",")
+    if "." in inputs or len(terms) != len(ctx.inputs):
+        return [TensorSpec(ctx.dtype())]
+    sizes: dict[str, Dim] = {}
+    for index, term in enumerate(terms):
+        dims = ctx.dims(index)
+        if dims is None:
+            continue
+        if len(dims) != len(term):
+            raise Mismatch(f"input {index} has shape {Shape(dims)}; expected {len(term)} axes, '{term}'")
+        for label, size in zip(term, dims, strict=True):
+            known = sizes.get(label)
+            if size is not None and known is not None and size != known:
+                raise Mismatch(f"the axes '{label}' have the sizes {known} and {size}; expected one size")
+            sizes[label] = known if size is None else size
+    return [TensorSpec(ctx.dtype(), Shape(tuple(sizes.get(label) for label in result)))]
+
+
 def _product(a: Array, b: Array) -> Array:
     rows = a.size if b.ndim < 2 else a.size * b.shape[-1]
     if rows > _MAX_MULTIPLICATIONS:
@@ -76,4 +97,5 @@ RULES = (
     Rule("MatMul", matmul, _matmul),
     Rule("BatchMatMul", batch_matmul, _batch_matmul),
     Rule("BatchMatMulV2", batch_matmul, _batch_matmul),
+    Rule("Einsum", einsum),
 )

@@ -108,7 +108,7 @@ def _einsum(at: Expansion) -> Expanded:
 
 def _labels(at: Expansion) -> tuple[str, str, str] | None:
     """Return the labels of two tensors and of the result; None where one is repeated, or for an ellipsis."""
-    equation = at.attr("equation", b"").decode("utf-8", "replace").replace(" ", "")
+    equation = at.attr("equation", b"").decode("utf-8", "replace")
     inputs, arrow, result = equation.partition("->")
     parts = [*inputs.split(","), result]
     if not arrow or len(parts) != 3 or not all(parts):
