@@ -47,6 +47,18 @@ out = Sub(left, right) {T: float32}
 """
 
 
+LOOP = """\
+cond = Placeholder() {dtype: bool, shape: shape[]}
+y = Placeholder() {dtype: float32, shape: shape[1,8,8,4]}
+loop/Switch = Switch(y, cond) {T: float32}
+loop/Identity = Identity(loop/Switch:1) {T: float32}
+loop/one = Const(^loop/Identity) {dtype: float32, value: tensor<float32[]: 1.0>}
+loop/add = Add(loop/Identity, loop/one) {T: float32}
+loop/held = Identity(loop/add, ^loop/Switch) {T: float32}
+loop/Merge = Merge(loop/Switch, loop/held) {N: 2, T: float32}
+"""
+
+
 @pytest.fixture
 def script(tmp_path: Path) -> Write:
     """Give ``script(text) -> Path``: a Python file."""
@@ -222,8 +234,8 @@ def test_literal_keeps_the_scripts_numbers(zoo_ssd: Any, script: Write, tmp_path
 CLIP = """\
 import graphsurgeon as gs
 
-def clip(name):
-    return gs.create_plugin_node(name, op="CustomClipPlugin", clipMin=0.0, clipMax=6.0)
+def clip(name, top=6.0):
+    return gs.create_plugin_node(name, op="CustomClipPlugin", clipMin=0.0, clipMax=top)
 """
 
 
@@ -399,6 +411,52 @@ def test_a_script_that_runs_by_itself_stops_at_the_conversion(script: Write, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "config.py"]
 
 
+@pytest.mark.parametrize("parameters", ["spec", "dims, chars"])
+def test_a_program_whose_function_needs_more_is_run(parameters: str, script: Write, tmp_path: Path) -> None:
+    """What `add_plugin` takes besides the graph comes from the script's own last lines."""
+    text = CLIP + (
+        f"import uff\ndef add_plugin(graph, {parameters}):\n"
+        "    graph.collapse_namespaces({'act1': clip('clip')})\n"
+        "    return graph\n"
+        "if __name__ == '__main__':\n"
+        f"    arguments = range({parameters.count(',') + 1})\n"
+        "    uff.from_tensorflow(add_plugin(gs.DynamicGraph('model.pb'), *arguments).as_graph_def())\n"
+    )
+    made = migrate(script(text), toy())
+    assert_equal(made, tmp_path)
+    assert made.recipe.outputs == ("out",)  # as the converter takes them where the script names none
+
+
+def test_identities_of_a_namespace_go_with_it(script: Write, tmp_path: Path) -> None:
+    """JetBot forwards identities before it collapses; one in a loop of the namespace cannot be forwarded."""
+    text = CLIP + (
+        "def preprocess(graph):\n"
+        "    graph.forward_inputs(graph.find_nodes_by_op('Identity'))\n"
+        "    graph.collapse_namespaces({'loop': clip('clip')})\n"
+    )
+    model = parse_graph(
+        TOY.replace("x = Placeholder", LOOP + "x = Placeholder").replace("Neg(act2/Relu6)", "Neg(loop/Merge)")
+    )
+    made = migrate(script(text), model, outputs=["out"])
+    assert_equal(made, tmp_path)
+    assert keywords(made) == ["forward", "collapse", "prune"]
+
+
+def test_a_node_made_again_is_defined_once(script: Write, tmp_path: Path) -> None:
+    """A second collapse gives the first one's node other fields, and what nothing reads went in between."""
+    text = CLIP + (
+        "def preprocess(graph):\n"
+        "    graph.collapse_namespaces({'act1': clip('clip', 1.0), 'right': clip('gone', 1.0)})\n"
+        "    graph.remove('gone')\n"
+        "    graph.node_map['out'].input.append('left')\n"
+        "    graph.collapse_namespaces({'clip': clip('clip', 6.0)})\n"
+    )
+    made = migrate(script(text), toy(), outputs=["out"])
+    assert_equal(made, tmp_path)
+    assert (made.recipe.nodes["clip"].fields or {})["clipMax"] == 6.0
+    assert keywords(made).count("collapse") == 1
+
+
 def test_specs_choose_numbers(script: Write, tmp_path: Path) -> None:
     text = CLIP + (
         "SPECS = {'narrow': {'top': 3.0}, 'wide': {'top': 6.0}}\n"
@@ -412,7 +470,7 @@ def test_specs_choose_numbers(script: Write, tmp_path: Path) -> None:
     assert_equal(made, tmp_path)
     assert (made.recipe.nodes["clip"].fields or {})["clipMax"] == 3.0
     with pytest.raises(SurgeonError, match=r"(?s)P136.*--spec: narrow, wide"):
-        migrate(script(text), toy())
+        migrate(script(text + "if __name__ == '__main__':\n    raise AssertionError\n"), toy())
     with pytest.raises(SurgeonError, match=r"(?s)P136.*no spec 'narow'.*'narrow'"):
         migrate(script(text), toy(), spec="narow")
 

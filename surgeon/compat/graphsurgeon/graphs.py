@@ -100,9 +100,9 @@ class StaticGraph:
             handle.write(data)
 
     def write_tensorboard(self, logdir: str | os.PathLike[str]) -> None:
-        """Write the graph for TensorBoard.
+        """Write the graph for TensorBoard, or nothing but a warning for a graph that TensorFlow refuses.
 
-        Raise SurgeonError E108 without TensorFlow, P106 for a graph that TensorFlow refuses.
+        Raise SurgeonError E108 without TensorFlow.
         """
         from surgeon.compat.tensorflow import write_events
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +27,7 @@ from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.language import Recipe, parse_recipe
 from surgeon.language.recipe import OPERANDS
 from surgeon.language.writing import Item, render, said
+from surgeon.steps.selector import longest_prefix
 
 MOST_NUMBERS = 4096
 """Numbers of one constant that a recipe holds; a script that makes larger ones reads them from elsewhere."""
@@ -521,11 +523,18 @@ class Drafter:
         names = [node.name for node in edit.before]
         found: dict[str, str] = {}
         for key, taker in edit.namespaces.items():
-            if taker not in self._defined:
+            if taker not in self._defined or self._is_made_again(key, taker):
                 continue
             there = any(name == key or name.startswith(f"{key}/") for name in names)
             found[key if there else f"{key}?"] = taker
         return found
+
+    def _is_made_again(self, key: str, taker: str) -> bool:
+        """Return whether a namespace is a node of the script, which one of the same name replaces.
+
+        The recipe defines that node once, as it is in the end.
+        """
+        return key == taker and key in self.history.made and key not in self.graph
 
     def _at(self, edit: RecordedEdit, what: str = "") -> str:
         line = f"{self.source.script}, {edit.line}" if edit.line else self.source.script
@@ -543,9 +552,10 @@ class Drafter:
             if edit.method == "collapse_namespaces":
                 collapsed += 1
                 found += self._removed_namespaces(edit)
-                found.append(self._collapse(edit))
+                if not all(itertools.starmap(self._is_made_again, edit.namespaces.items())):
+                    found.append(self._collapse(edit))
             elif edit.method == "remove":
-                found += self._remove(edit, later)
+                found += self._remove(edit, later, optional=bool(collapsed))
             elif edit.method == "forward_inputs":
                 found += self._forward(edit)
             elif edit.method in ADDING:
@@ -618,7 +628,11 @@ class Drafter:
                 found.update({str(ref): taker for ref in read})
         return found
 
-    def _remove(self, edit: RecordedEdit, later: bool) -> Iterator[Item]:
+    def _remove(self, edit: RecordedEdit, later: bool, optional: bool) -> Iterator[Item]:
+        """Yield the step of a removal, unless pruning stands for it: where no collapse comes later.
+
+        It is ``optional`` after a collapse, which takes out by itself what nothing reads any more.
+        """
         ops = {node.name: node.op for node in edit.before}
         named = [name for name in edit.nodes if name in ops]
         if not edit.gone or not later:
@@ -631,7 +645,10 @@ class Drafter:
         known = [name for name in chosen if self.history.earlier.get(name, name) in self.graph]
         if not known:
             return
-        step: dict[str, Any] = {"step": "remove", "nodes": selection(known, edit.before)}
+        nodes = selection(known, edit.before)
+        if optional:
+            nodes = [{**each, "optional": True} if isinstance(each, dict) else f"{each}?" for each in nodes]
+        step: dict[str, Any] = {"step": "remove", "nodes": nodes}
         if edit.exclusive:
             step["exclusive"] = True
         yield Item({**step, "disconnect": True}, (self._at(edit),))
@@ -645,20 +662,37 @@ class Drafter:
             yield Item({"step": "forward", "nodes": selection(needed, edit.before)}, (self._at(edit),))
 
     def _forwarded(self, edit: RecordedEdit) -> list[str]:
-        """Return the forwarded nodes that nodes which stay, and were there from the first, read."""
+        """Return the forwarded nodes that nodes which stay, and were there from the first, read.
+
+        What only nodes of its own namespace read goes with them when that is collapsed.
+        """
         gone = set(edit.gone)
+        namespaces = self._namespaces_after(edit)
         readers: dict[str, list[str]] = {}
         for node in edit.before:
             for source in node.inputs:
                 readers.setdefault(clean(source), []).append(node.name)
         wanted: set[str] = set()
         for node in reversed(edit.before):
-            if node.name in gone and any(
-                reader in wanted or (reader not in gone and self._stays(reader))
+            if node.name not in gone:
+                continue
+            space = longest_prefix(node.name, namespaces)
+            if any(
+                reader in wanted
+                or (
+                    reader not in gone
+                    and self._stays(reader)
+                    and (space is None or longest_prefix(reader, namespaces) != space)
+                )
                 for reader in readers.get(node.name, ())
             ):
                 wanted.add(node.name)
         return [node.name for node in edit.before if node.name in wanted]
+
+    def _namespaces_after(self, edit: RecordedEdit) -> dict[str, str]:
+        """Return the new node by namespace of the first collapse after an edit; none where none comes."""
+        later = itertools.dropwhile(lambda each: each is not edit, self.history.edits)
+        return next((each.namespaces for each in later if each.namespaces), {})
 
     def _stays(self, name: str) -> bool:
         if name in self.history.takers or name in self.history.made:

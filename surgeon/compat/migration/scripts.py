@@ -79,8 +79,7 @@ def run_script(path: Path, graph: Graph, options: ScriptOptions = ScriptOptions(
 def _run(path: Path, tree: ast.Module, data: bytes, recorder: Recorder, options: ScriptOptions) -> ScriptRun:
     name = options.function or _function_of(tree)
     if name is None:
-        runpy.run_path(str(path), run_name="__main__")
-        return ScriptRun(_last_edited(path, recorder))
+        return _run_as_program(path, recorder)
     namespace = runpy.run_path(str(path), run_name=path.stem)
     function = namespace.get(name)
     if not callable(function):
@@ -96,12 +95,30 @@ def _run(path: Path, tree: ast.Module, data: bytes, recorder: Recorder, options:
                 else "leave --function out"
             ],
         )
-    if not any(recording.edits for recording in recorder.recordings.values()):
-        graph = graphsurgeon.DynamicGraph(graphdef_class().FromString(data))
-        recording = recorder.of(graph.as_graph_def())
-        function(graph, *_further_arguments(path, function, name, namespace, options))
-        return ScriptRun(recording)
+    if any(recording.edits for recording in recorder.recordings.values()):
+        return ScriptRun(_last_edited(path, recorder))
+    try:
+        further = _further_arguments(path, function, name, namespace, options)
+    except SurgeonError:
+        asked = options.function is not None or options.spec is not None
+        choosable = bool(_specs(namespace)) and not options.arguments
+        if asked or choosable or not _is_program(tree):
+            raise
+        return _run_as_program(path, recorder)
+    graph = graphsurgeon.DynamicGraph(graphdef_class().FromString(data))
+    recording = recorder.of(graph.as_graph_def())
+    function(graph, *further)
+    return ScriptRun(recording)
+
+
+def _run_as_program(path: Path, recorder: Recorder) -> ScriptRun:
+    runpy.run_path(str(path), run_name="__main__")
     return ScriptRun(_last_edited(path, recorder))
+
+
+def _is_program(tree: ast.Module) -> bool:
+    """Return whether a script has a part that runs only where it is the program, such as a call of main."""
+    return any(isinstance(each, ast.If) and "__main__" in ast.unparse(each.test) for each in tree.body)
 
 
 def _parsed(path: Path) -> ast.Module:
@@ -166,12 +183,7 @@ def _further_arguments(
 
 def _spec(path: Path, namespace: Mapping[str, Any], options: ScriptOptions) -> tuple[str, Any]:
     """Return the chosen entry of the script's dictionary of specs."""
-    tables = [
-        value
-        for value in namespace.values()
-        if isinstance(value, dict) and value and all(isinstance(each, dict) for each in value.values())
-    ]
-    specs = {str(key): value for table in tables for key, value in table.items()}
+    specs = _specs(namespace)
     if options.spec is None and len(specs) == 1:
         return next(iter(specs.items()))
     if options.spec in specs:
@@ -187,6 +199,16 @@ def _spec(path: Path, namespace: Mapping[str, Any], options: ScriptOptions) -> t
     )
 
 
+def _specs(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a script's dictionaries of dictionaries."""
+    tables = [
+        value
+        for value in namespace.values()
+        if isinstance(value, dict) and value and all(isinstance(each, dict) for each in value.values())
+    ]
+    return {str(key): value for table in tables for key, value in table.items()}
+
+
 def _last_edited(path: Path, recorder: Recorder) -> Recording:
     edited = [recording for recording in recorder.recordings.values() if recording.edits]
     if edited:
@@ -197,7 +219,7 @@ def _last_edited(path: Path, recorder: Recorder) -> Recording:
         str(path),
         help=[
             "name the function that edits the graph with --function",
-            "give the script's own arguments after '--'",
+            "give the script's own arguments with --arguments",
         ],
     )
 
@@ -247,4 +269,7 @@ def _from_tensorflow(
     if preprocessor is not None:
         preprocess(graph, preprocessor)
     outputs = [output_nodes] if isinstance(output_nodes, str) else list(output_nodes)
+    if not outputs:
+        graph._refresh()
+        outputs = [node.name for node in graph.graph_outputs]
     raise _Converted(graph.as_graph_def(), tuple(str(name) for name in outputs))
