@@ -173,7 +173,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
     ("name", "date", "options"),
     [
         ("sample_config.py", "2017", {}),
-        ("many_models.py", "2018", {"spec": "v1"}),
+        pytest.param("many_models.py", "2018", {"spec": "v1"}, marks=pytest.mark.exhaustive),
         ("many_models.py", "2019", {"spec": "v1"}),
     ],
 )

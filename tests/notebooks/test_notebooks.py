@@ -19,7 +19,7 @@ import pytest
 
 import surgeon
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("notebooks")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("commands")]
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"

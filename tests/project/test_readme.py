@@ -22,7 +22,7 @@ NOT_RUN = ("make", "git", "pip", "python3 -m venv", "python -m pip", "source")
 NEED_TENSORRT = ("surgeon build",)
 LIMIT_S = 300
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("readme")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("commands")]
 
 
 @dataclass(frozen=True)

@@ -39,14 +39,13 @@ def iou(a: np.ndarray, b: np.ndarray, rule: Overlap = RELATIVE) -> np.ndarray:
 
     It is 0 where nothing is shared.
     """
-    a_left, a_top, a_right, a_bottom = _sides(a, rule)
-    b_left, b_top, b_right, b_bottom = _sides(b, rule)
-    width = np.minimum(a_right, b_right) - np.maximum(a_left, b_left)
-    height = np.minimum(a_bottom, b_bottom) - np.maximum(a_top, b_top)
+    a_sides, b_sides = _sides(a, rule), _sides(b, rule)
+    width = np.minimum(a_sides[2], b_sides[2]) - np.maximum(a_sides[0], b_sides[0])
+    height = np.minimum(a_sides[3], b_sides[3]) - np.maximum(a_sides[1], b_sides[1])
     apart = np.float32(rule.shared**2 if rule.apart_share else 0)
     more = np.float32(rule.shared)
     shared = np.where((width >= 0) & (height >= 0), (width + more) * (height + more), apart)
-    union = area(a, rule) + area(b, rule) - shared
+    union = _area(a_sides, rule) + _area(b_sides, rule) - shared
     found: np.ndarray = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
     return found
 
@@ -56,12 +55,7 @@ def area(boxes: np.ndarray, rule: Overlap = RELATIVE) -> np.ndarray:
 
     It is 0 where corners are in the wrong order and the rule leaves them so.
     """
-    left, top, right, bottom = _sides(boxes, rule)
-    more = np.float32(rule.side)
-    found: np.ndarray = np.where(
-        (right >= left) & (bottom >= top), (right - left + more) * (bottom - top + more), np.float32(0)
-    )
-    return found
+    return _area(_sides(boxes, rule), rule)
 
 
 def clip(boxes: np.ndarray) -> np.ndarray:
@@ -70,7 +64,19 @@ def clip(boxes: np.ndarray) -> np.ndarray:
     return found
 
 
-def _sides(boxes: np.ndarray, rule: Overlap) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+_Sides = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _area(sides: _Sides, rule: Overlap) -> np.ndarray:
+    left, top, right, bottom = sides
+    more = np.float32(rule.side)
+    found: np.ndarray = np.where(
+        (right >= left) & (bottom >= top), (right - left + more) * (bottom - top + more), np.float32(0)
+    )
+    return found
+
+
+def _sides(boxes: np.ndarray, rule: Overlap) -> _Sides:
     """Return the two lower and the two higher coordinates of each box, float32[...] each."""
     left, top, right, bottom = boxes[..., 0], boxes[..., 1], boxes[..., 2], boxes[..., 3]
     if not rule.sort_corners:

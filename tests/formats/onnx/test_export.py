@@ -137,7 +137,7 @@ def test_a_detector_computes_what_tensorflow_and_the_references_do(
     assert worst(in_onnxruntime(made.model, value)[0], wanted) > 10 * TOLERANCE
 
 
-@pytest.mark.parametrize("date", ["2017", "2019"])
+@pytest.mark.parametrize("date", [pytest.param("2017", marks=pytest.mark.exhaustive), "2019"])
 def test_a_detector_for_tensorrt_rtx_computes_the_same_by_a_loop(
     date: str, zoo_ssd: Callable[..., Path]
 ) -> None:
