@@ -349,12 +349,15 @@ def least_recipe(original: Original) -> dict[str, Any]:
 def given_inputs(original: Original, *, only_open: bool) -> dict[str, str]:
     """Return the shapes and types of the inputs as '--input' takes them.
 
-    With ``only_open`` there are none where the graph leaves no more open than the batch.
+    With ``only_open`` they are those of placeholders, and none where the graph leaves no more open than the
+    batch.
     """
     given, closed = {}, True
     for each in original.facts.inputs:
-        declared = original.graph.get_tensor_by_name(tensor(each["tensor"])).shape
-        closed = closed and declared.rank is not None and None not in declared.as_list()[1:]
+        found = original.graph.get_tensor_by_name(tensor(each["tensor"]))
+        if only_open and not found.op.type.startswith("Placeholder"):
+            continue
+        closed = closed and found.shape.rank is not None and None not in found.shape.as_list()[1:]
         given[plain(each["tensor"])] = f"{'x'.join(map(str, each['shape']))}:{each['dtype']}"
     return {} if only_open and closed else given
 

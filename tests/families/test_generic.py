@@ -231,6 +231,27 @@ y = Relu(floats) {T: float32}
         assert [node.name for node in result if node.op == "Placeholder"] == [placeholder]
 
 
+SIZED = """graph v1
+image = Placeholder() {{dtype: uint8, shape: shape[1,{side},6,3]}}
+size = Shape(image) {{T: uint8, out_type: int32}}
+first = Const() {{dtype: int32, value: tensor<int32[1]: 1>}}
+last = Const() {{dtype: int32, value: tensor<int32[1]: 3>}}
+one = Const() {{dtype: int32, value: tensor<int32[1]: 1>}}
+sides = StridedSlice(size, first, last, one) {{T: int32, Index: int32}}
+floats = Cast(image) {{SrcT: uint8, DstT: float32}}
+small = MaxPool(floats) {{T: float32, ksize: [1, 2, 2, 1], strides: [1, 2, 2, 1], padding: "VALID"}}
+y = ResizeBilinear(small, sides) {{T: float32, align_corners: true}}
+"""
+
+
+def test_a_picture_that_is_read_for_its_size_too_is_cut_where_the_size_is_known() -> None:
+    made = surgeon.init(parse_graph(SIZED.format(side=6)))
+    result = surgeon.plan(made.recipe, parse_graph(SIZED.format(side=6)), target="uff@tensorrt-8.5").result
+    assert result is not None
+    assert [node.name for node in result if node.op == "Placeholder"] == ["floats"]
+    assert "step: cut-at" not in surgeon.init(parse_graph(SIZED.format(side="?"))).text
+
+
 # --- what it is for -----------------------------------------------------------------------------------------------
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from surgeon.graph import DType, Graph, Ref
-from surgeon.graph.op_sets import PASSED_OVER, RESIZES
+from surgeon.graph.op_sets import PASSED_OVER, RESIZES, SIZES
 from surgeon.graph.reach import upstream
 from surgeon.infer import Inference
 from surgeon.infer.open_inputs import OpenInput, open_inputs
@@ -54,6 +54,7 @@ def network_inputs(
     resized.
     """
     wanted = graph.replace(outputs=outputs)
+    numbers = _without_known_sizes(wanted, inference)
     needed = upstream(graph, (ref.node for ref in wanted.outputs))
     arrays: dict[Ref, NetworkInput] = {}
     scalars: list[OpenInput] = []
@@ -62,8 +63,8 @@ def network_inputs(
             scalars.append(each)
             continue
         known = frozenset() if each.is_pipeline else frozenset({DType.FLOAT32})
-        at = _prepared(graph, inference, _behind_spectra(graph, each.ref, needed), needed, known)
-        still = upstream(graph, (ref.node for ref in wanted.outputs), stop=at.node)
+        at = _prepared(numbers, inference, _behind_spectra(graph, each.ref, needed), needed, known)
+        still = upstream(numbers, (ref.node for ref in wanted.outputs), stop=at.node)
         if at in wanted.outputs or (at != each.ref and each.ref.node in still):
             at = each.ref  # an output depends on the input past the chain, too
         if each.is_pipeline:
@@ -71,6 +72,14 @@ def network_inputs(
         else:
             arrays[each.ref] = NetworkInput(each, each.ref, at if at != each.ref else None)
     return tuple(arrays.values()), tuple(scalars)
+
+
+def _without_known_sizes(graph: Graph, inference: Inference) -> Graph:
+    """Return a graph in which nothing is read for its size where that is known."""
+    return graph.replace(
+        replace(node, inputs=()) if node.op in SIZES and inference.value(Ref(node.name)) is not None else node
+        for node in graph
+    )
 
 
 def _behind_spectra(graph: Graph, first: Ref, needed: set[str]) -> Ref:
