@@ -165,6 +165,7 @@ def test_random_graphs_are_ordered() -> None:
         assert_in_order(Graph(nodes).check())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffled", [list, lambda nodes: list(nodes)[::-1]])
 def test_a_chain_of_120_000_nodes_needs_no_recursion(
     shuffled: Callable[[Iterable[Node]], list[Node]],
