@@ -1,10 +1,10 @@
 """The demo model's engines in FP32, FP16, INT8 and INT8 with kept accuracy, on a GPU: how well they
 detect, how long they take, in which precision layers compute, and what CUDA graphs and work ahead change.
 
-    python bench/precision.py OUT [--pictures 200] [--calibration 100] [--keep-accuracy 0.5] [--max-builds 6]
-        [--plugin-library LIB.so] [--engines fp32,fp16,int8,kept] [--seconds 420]
+    python bench/precision.py OUT [--model MODEL.pb] [--pictures 200] [--calibration 100] [--keep-accuracy 0.5]
+        [--max-builds 6] [--plugin-library LIB.so] [--engines fp32,fp16,int8,kept] [--seconds 420]
 
-Engines are built by the command line and share the timings of their layers. Their detections in pictures that
+MODEL is another that 'bench/demo_model.py train' wrote. Engines are built by the command line and share the timings of their layers. Their detections in pictures that
 no training saw are judged by the shapes in them. OUT/precision.json is written after each step; steps that
 would begin after --seconds are left out and named. With a native plugin library, SurgeonDetection suppresses.
 Needs TensorRT, Polygraphy, Pillow and pycocotools, and no TensorFlow.
@@ -74,7 +74,7 @@ def build(kept: Kept, recipe: Path, name: str, args: argparse.Namespace, picture
     done = surgeon(
         "build",
         recipe,
-        demo.model_path(),
+        args.model,
         "-o",
         engine,
         *options,
@@ -176,6 +176,7 @@ def table(found: dict[str, Any], names: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="precision of the demo model's engines")
     parser.add_argument("out", metavar="OUT", type=Path)
+    parser.add_argument("--model", type=Path, default=demo.model_path())
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--calibration", type=int, default=100)
     parser.add_argument("--keep-accuracy", type=float, default=0.5)
@@ -193,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kept = Kept(args.out, "precision.json")
     steps = Steps(kept, args.seconds)
     recipe = args.out / "demo.yaml"
-    toolkit.init(demo.model_path(), recipe, labels=demo.labels_path())
+    toolkit.init(args.model, recipe, labels=demo.labels_path())
     if args.plugin_library:
         recipe = args.out / "demo_native.yaml"
         recipe.write_text(NATIVE, encoding="utf-8")
