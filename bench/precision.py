@@ -5,7 +5,7 @@ detect, how long they take, in which precision layers compute, and what CUDA gra
         [--keep-accuracy 0.5] [--max-builds 6] [--plugin-library LIB.so] [--engines fp32,fp16,int8,kept]
         [--seconds 420]
 
-MODEL is another one that 'bench/demo_model.py train' wrote. Engines are built by the command line and share the
+MODEL is a model that 'bench/demo_model.py train' wrote. Engines are built by the command line and share the
 timings of their layers. Their detections in pictures that no training saw are judged by the shapes in them.
 OUT/precision.json is written after each step; steps that would begin after --seconds are left out and named.
 With a native plugin library, SurgeonDetection suppresses. Needs TensorRT, Polygraphy, Pillow and pycocotools,
