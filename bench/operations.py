@@ -75,6 +75,33 @@ def cases(tf: Any) -> dict[str, Callable[[Any], Any]]:
         "concat_channels": lambda x: tf.concat([conv(x), conv(x)], 3),
         "transpose": lambda x: tf.transpose(conv(x), [0, 3, 1, 2]),
         "reshape": lambda x: tf.reshape(conv(x), [1, SIZE * SIZE, 4]),
+        "squared_difference": lambda x: tf.math.squared_difference(conv(x), conv(x)),
+        "sum_of_three": lambda x: tf.add_n([conv(x), conv(x), conv(x)]),
+        "maximum": lambda x: tf.maximum(conv(x), 0.3),
+        "l2_normalized": lambda x: tf.nn.l2_normalize(conv(x), -1),
+        "instance_norm": lambda x: tf.nn.l2_normalize(
+            conv(x) - tf.reduce_mean(conv(x), [1, 2], True), [1, 2]
+        ),
+        "quotient": lambda x: 2.0 / (tf.abs(conv(x)) + 1.0),
+        "erf": lambda x: tf.math.erf(conv(x)),
+        "log_softmax": lambda x: tf.nn.log_softmax(conv(x)),
+        "softmax_rows": lambda x: tf.nn.softmax(conv(x), 1),
+        "split": lambda x: tf.concat(tf.split(conv(x), 2, 3)[::-1], 3),
+        "unstacked": lambda x: tf.unstack(conv(x), axis=3)[1],
+        "stacked": lambda x: tf.stack([conv(x), conv(x)], 2),
+        "one_row": lambda x: conv(x)[:, 2],
+        "rows": lambda x: conv(x)[:, 1:4],
+        "tiled": lambda x: tf.tile(tf.reduce_mean(conv(x), [1, 2], True), [1, 6, 6, 1]),
+        "mirrored": lambda x: conv(tf.pad(conv(x), [[0, 0], [2, 1], [1, 2], [0, 0]], "REFLECT")),
+        "depth_to_space": lambda x: conv(tf.nn.depth_to_space(conv(x, o=8), 2)),
+        "space_to_depth": lambda x: conv(tf.nn.space_to_depth(conv(x), 2)),
+        "nearest": lambda x: conv(tf.raw_ops.ResizeNearestNeighbor(images=conv(x), size=[12, 12])),
+        "nearest_oblong": lambda x: conv(tf.raw_ops.ResizeNearestNeighbor(images=conv(x), size=[12, 18])),
+        "attention": lambda x: tf.matmul(
+            tf.reshape(conv(x), [1, 36, 4]), tf.reshape(conv(x), [1, 36, 4]), transpose_b=True
+        ),
+        "dense_rows": lambda x: tf.tensordot(tf.reshape(conv(x), [1, 36, 4]), constant(4, 5), 1),
+        "dilated_chain": lambda x: tf.nn.atrous_conv2d(conv(x), constant(3, 3, 4, 5), 2, "SAME"),
     }
 
 
@@ -84,12 +111,14 @@ def make(folder: Path) -> int:
 
     from surgeon.catalog import load_catalog
     from surgeon.diagnostics import SurgeonError
+    from surgeon.formats import FileFacts
     from surgeon.formats.graphdef import from_bytes
-    from surgeon.formats.uff import export_uff, write_uff
+    from surgeon.formats.uff import FORMAT
     from surgeon.graph import Ref
     from surgeon.targets import load_target
 
     folder.mkdir(parents=True, exist_ok=True)
+    target = load_target("uff@tensorrt-8.5")
     picture = np.random.RandomState(1).randn(1, SIZE, SIZE, CHANNELS).astype(np.float32)
     results = {"x": picture}
     for name, case in cases(tf).items():
@@ -101,10 +130,7 @@ def make(folder: Path) -> int:
                 result = session.run(out, {x: picture})
         found = from_bytes(graph.as_graph_def().SerializeToString()).replace(outputs=[Ref("out")])
         try:
-            write_uff(
-                export_uff(found, plugins=load_catalog(), target=load_target("uff@tensorrt-8.5")),
-                folder / f"{name}.uff",
-            )
+            FORMAT.write(found, folder / f"{name}.uff", target, load_catalog(), FileFacts())
             results[name] = result
         except SurgeonError as exc:
             print(name, exc)

@@ -129,6 +129,18 @@ def _check(
 ) -> None:
     """Raise SurgeonError S206 where the new operation would compute something else."""
     shown = f"node '{node.name}' ({node.op}) cannot become {to}"
+    ports = context.catalog[to].inputs if to in context.catalog else ()
+    if ports and len(node.inputs) > len(ports) and not any(port.variadic for port in ports):
+        raise context.fail(
+            "S206",
+            f"{shown}; it reads {plural(len(node.inputs), 'tensor')}, and the plugin has "
+            f"{plural(len(ports), 'input')}",
+            "to",
+            help=[
+                "take the step out where the target has the operation: see 'surgeon list ops --target T'",
+                "or put the plugin under 'nodes', with its 'inputs', and map the node's name to it",
+            ],
+        )
     for key, allowed in rule.types.items():
         if key in node.attrs and node.attrs[key] not in allowed:
             expected = " or ".join(map(str, allowed)) if len(allowed) < 4 else "a number's type"

@@ -454,6 +454,17 @@ CASES = {
         recipe(outputs="r", steps=f"{{step: set-outputs, outputs: [r]}}, prune, {{{NORM}}}"),
         graph=NORMALIZED,
     ),
+    "an operation that becomes a plugin by its name alone": Case(
+        "S206",
+        "take the step out where the target has the operation",
+        recipe(steps="{step: replace-op, from: ResizeNearestNeighbor, to: ResizeNearest_TRT}, prune"),
+        recipe(steps="prune"),
+        graph=fed(
+            "size = Const() {dtype: int32, value: tensor<int32[2]: 8, 8>}",
+            "r = ResizeNearestNeighbor(x, size) {T: float32}",
+            "y = Relu(r) {T: float32}",
+        ),
+    ),
     "an operation that has no native plugin": Case(
         "S411",
         "name another node",

@@ -51,10 +51,12 @@ class UffFile(ModelFile):
         return sum(blob.value.nbytes for blob in blobs if blob is not None and blob.kind == "blob")
 
     def plugin_uses(self, catalog: Catalog, rewritten: Graph | None = None) -> tuple[PluginUse, ...]:
-        """Return the plugin nodes as :func:`plugin_uses_of_uff` does, or those of the rewritten graph."""
-        return (
-            plugin_uses_of_uff(self.model, catalog) if rewritten is None else plugin_uses(rewritten, catalog)
-        )
+        """Return the plugin nodes as :func:`plugin_uses_of_uff` does.
+
+        Of those that the rewritten graph has, return what it says; operations may have become more.
+        """
+        known = {use.node: use for use in plugin_uses(rewritten, catalog)} if rewritten is not None else {}
+        return tuple(known.get(use.node, use) for use in plugin_uses_of_uff(self.model, catalog))
 
     def interface(self, catalog: Catalog, rewritten: Graph | None = None) -> NetworkInterface:
         """Return inputs and outputs; the types and layout of the rewritten graph where that is given.

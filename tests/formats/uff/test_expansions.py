@@ -323,6 +323,17 @@ def test_what_would_not_be_exact_stays(case: str) -> None:
     assert expand(graph, load_catalog(), UFF)["y"].op == op
 
 
+def test_a_file_names_the_plugins_that_its_operations_became(tmp_path: Path) -> None:
+    size = "s = Const() {dtype: int32, value: tensor<int32[2]: 8, 8>}\n"
+    graph = parse_graph(
+        "graph v1\noutputs: y\n" + X + size + "y = ResizeNearestNeighbor(x, s) {T: float32}\n"
+    )
+    form = format_of("larger.uff")
+    form.write(graph, tmp_path / "larger.uff", UFF, load_catalog(), FileFacts())
+    (use,) = form.open(tmp_path / "larger.uff").plugin_uses(load_catalog(), graph)
+    assert (use.op, use.fields) == ("ResizeNearest_TRT", {"scale": 2.0})
+
+
 def test_rows_that_are_counted_stay_without_a_batch() -> None:
     lines = (
         "to = Const() {dtype: int32, value: tensor<int32[2]: 16, 2>}\n"
