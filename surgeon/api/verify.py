@@ -131,18 +131,18 @@ def verify(
             info = graphs.info(made=made, graph=work.plan.digest, given=arrays)
             verification = verify_runner(runner, records, info, limits, output=folder)
         check_unchanged(work.graph)
-        return verification
+        return replace(verification, diagnostics=work.plan.diagnostics)
     if store is None:
         info = graphs.info(made=made, given=arrays)
         verification = verify_rewritten(graphs, records, info, limits, output=folder)
         check_unchanged(work.graph)
-        return verification
+        return replace(verification, diagnostics=work.plan.diagnostics)
     recorder = RunRecorder(graphs.info(made=made, graph=work.plan.digest, given=arrays))
     verification = verify_rewritten(graphs, recorder.taking(records), recorder.info, limits, output=folder)
     check_unchanged(work.graph)
     if verification.pictures:
         recorder.write(Path(store))
-    return verification
+    return replace(verification, diagnostics=work.plan.diagnostics)
 
 
 def _pictures(images: PathLike | Iterable[np.ndarray] | None, seed: int) -> Iterator[Picture]:

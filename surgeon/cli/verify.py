@@ -167,6 +167,8 @@ def run(args: argparse.Namespace) -> int:
         store=args.store,
         **arguments,
     )
+    for note in found.diagnostics:
+        console.say_lines(note.render())
     if args.json:
         console.show_json(found.to_json())
     else:

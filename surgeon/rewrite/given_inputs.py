@@ -348,7 +348,7 @@ class _Given:
             known = Ref.parse(name).node in self.graph
         if known:
             return
-        candidates = [*self._names(), *self.graph.nodes]
+        candidates = dict.fromkeys([*self._names(), *self.graph.nodes])
         notes = (*self._inputs_note(), *nearest_note(name, candidates))
         raise error(
             "S225",

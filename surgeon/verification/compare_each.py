@@ -39,7 +39,7 @@ def compare_each(graphs: GraphPair, record: RunRecord, limits: Limits, *, first:
     comparisons: list[Comparison] = [
         _input(graphs, replaced, record, limits)
         for replaced in graphs.match.replacements
-        if replaced.node.op in PLACEHOLDERS
+        if replaced.node.op in PLACEHOLDERS and not _starts_there(graphs, replaced)
     ]
     if graphs.decoder is not None:
         comparisons += compare_decoding(graphs, graphs.decoder, record, limits)
@@ -86,6 +86,12 @@ def compare_probes(
 
 def _not_compared(subject: object, record: RunRecord, reason: str) -> TensorComparison:
     return TensorComparison(str(subject), record.name, Outcome.NOT_COMPARED, reason)
+
+
+def _starts_there(graphs: GraphPair, replaced: Replacement) -> bool:
+    """Return whether both graphs start at an input, and no ``image`` says how it is made."""
+    ref = Ref(replaced.node.name)
+    return graphs.image is None and ref in graphs.inputs and ref not in graphs.prepared_inputs
 
 
 def _input(graphs: GraphPair, replaced: Replacement, record: RunRecord, limits: Limits) -> Comparison:

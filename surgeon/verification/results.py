@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
 
+from surgeon.diagnostics import Diagnostic
 from surgeon.display import Displayed, plural
 from surgeon.families.fields import LiteralDifference, show_value
 
@@ -355,7 +356,7 @@ class Verification(Displayed):
     ``literals`` which values in the recipe differ from the graph; both are empty for a file. ``exercise``
     says of which of the original's tensors a small change reaches an output, and ``recipe_power`` whether
     another constant, attribute, order or operation in the recipe would have been noticed, where none gives
-    detections.
+    detections. ``diagnostics`` are the notes of the plan.
     """
 
     recipe: str
@@ -373,6 +374,7 @@ class Verification(Displayed):
     literals: tuple[LiteralDifference, ...] = ()
     exercise: Exercise = Exercise()
     recipe_power: RecipePower = RecipePower()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{verdict.name} {verdict.outcome}" for verdict in self.verdicts)
@@ -444,6 +446,7 @@ class Verification(Displayed):
             "literals": [each.to_json() for each in self.literals],
             "exercise": self.exercise.to_json(),
             "recipe_power": self.recipe_power.to_json(),
+            "diagnostics": [each.to_json() for each in self.diagnostics],
         }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from surgeon.diagnostics import SurgeonError
@@ -98,7 +100,8 @@ def test_operations_without_an_output_are_no_terminals() -> None:
 
 
 def test_every_set_holds_operations() -> None:
-    sets = {name: value for name, value in vars(op_sets).items() if name.isupper()}
+    named = {name: value for name, value in vars(op_sets).items() if name.isupper()}
+    sets = {name: value for name, value in named.items() if not isinstance(value, re.Pattern)}
     assert len(sets) >= 12
     assert all(isinstance(ops, frozenset) and all(op[0].isupper() for op in ops) for ops in sets.values())
 

@@ -591,6 +591,29 @@ def written(folder: Path, **arrays: np.ndarray) -> Path:
     return folder
 
 
+def test_an_input_where_both_graphs_start_passes_with_a_remark() -> None:
+    recipe = PRUNED.replace("prune", "{step: cut-at, tensors: [scaled], as: [start]}, prune")
+    found = verified(recipe, PLAIN_NETWORK.replace("[1,4,4,3]", "[4,3]").replace("[1,1,1,3]", "[1,3]"))
+    assert found.passed and "both graphs start at 'scaled'" in found.verdicts[2].reason
+    text = PLAIN_NETWORK.replace("Sigmoid(scaled)", "Mul(scaled, keep)") + (
+        "keep = Placeholder() {dtype: float32, shape: shape[]}\n"
+    )
+    assert not verified(PRUNED, text).diagnostics
+
+
+def test_notes_of_the_plan_are_part_of_a_verification() -> None:
+    text = PLAIN_NETWORK.replace("Sigmoid(scaled)", "Mul(scaled, kept)") + (
+        "keep_prob = Placeholder() {dtype: float32, shape: shape[]}\n"
+        "sizes = Shape(scaled) {T: float32, out_type: int32}\n"
+        "random = RandomUniform(sizes) {T: int32, dtype: float32, seed: 0, seed2: 0}\n"
+        "sum = AddV2(random, keep_prob) {T: float32}\n"
+        "kept = Floor(sum) {T: float32}\n"
+    )
+    found = verified(PRUNED, text)
+    assert found.passed and [note.code for note in found.diagnostics] == ["S227"]
+    assert found.to_json()["diagnostics"][0]["code"] == "S227"
+
+
 def test_a_folder_of_arrays_is_put_in_one_after_the_other(tmp_path: Path) -> None:
     ones = np.ones((1, 4, 4, 3), np.float32)
     folder = written(tmp_path / "several", first=ones * np.arange(3, dtype=np.float32), second=ones)
