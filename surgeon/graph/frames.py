@@ -13,9 +13,17 @@ def conditional(graph: Graph) -> set[str]:
     A constant made from them would have to be made in the same loop or branch. Raise SurgeonError G107 for a
     cycle.
     """
+    return set(frame_depths(graph))
+
+
+def frame_depths(graph: Graph) -> dict[str, tuple[int, int]]:
+    """Return in how many loops and in how many branches each node runs, of the nodes inside only.
+
+    Raise SurgeonError G107 for a cycle.
+    """
     if not any(n.op in LOOP_ENTRIES or n.op in SWITCHES for n in graph):
-        return set()
-    depths: dict[str, tuple[int, int]] = {}  # in loops and in branches, of the nodes inside only
+        return {}
+    depths: dict[str, tuple[int, int]] = {}
     for name in graph.topological():
         node = graph.nodes[name]
         around = [depths[source] for source in node.sources if source in depths]
@@ -27,7 +35,7 @@ def conditional(graph: Graph) -> set[str]:
         branch += (node.op in SWITCHES) - (node.op in LOOP_EXITS or _joins_branches(graph, node))
         if loop > 0 or branch > 0:
             depths[name] = max(0, loop), max(0, branch)
-    return set(depths)
+    return depths
 
 
 def _joins_branches(graph: Graph, node: Node) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from surgeon.diagnostics import Diagnostic, SurgeonError
+from surgeon.display import plural
+from surgeon.graph.graph import Graph
 from surgeon.graph.node import Node
 
 _EXACTLY = {
@@ -75,3 +78,20 @@ def wrong_input_count(node: Node) -> str:
     if least <= len(node.inputs) and (most is None or len(node.inputs) <= most):
         return ""
     return f"{least}" if most == least else f"{least} or more"
+
+
+def check_input_counts(graph: Graph) -> None:
+    """Raise SurgeonError G117 where an operation of TensorFlow reads more or fewer tensors than it takes."""
+    problems = [
+        Diagnostic(
+            "G117",
+            f"node '{node.name}' ({node.op}) reads {plural(len(node.inputs), 'tensor')}; expected {count}",
+            graph.source or None,
+            (f"it reads {', '.join(map(str, node.inputs[:8]))}",) if node.inputs else (),
+            ("the file is damaged, or was edited by a script; export it again",),
+        )
+        for node, count in ((node, wrong_input_count(node)) for node in graph)
+        if count
+    ]
+    if problems:
+        raise SurgeonError(*problems[:5])

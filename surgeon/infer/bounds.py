@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from surgeon.graph import DType, Graph, Node, Ref
-from surgeon.graph.op_sets import NORMAL, PASSED_OVER, RANDOM, SELECTIONS, UNIFORM
+from surgeon.graph.op_sets import LOOP_ENTRIES, NORMAL, PASSED_OVER, RANDOM, SELECTIONS, SWITCHES, UNIFORM
 from surgeon.infer.evaluation import KERNEL_ERRORS
 from surgeon.infer.inference import Inference
 from surgeon.infer.rule import Array, Kernel, NoKernel, attr_dtype
@@ -19,6 +19,9 @@ MAX_DEPTH = 64
 
 _KEEP_NUMBERS = frozenset({"BroadcastTo", "ExpandDims", "Reshape", "Squeeze", "Tile", "Transpose"})
 """Operations that move or repeat the elements of input 0."""
+
+_PASSES = PASSED_OVER | SWITCHES | LOOP_ENTRIES
+"""Operations that pass input 0 on, also into a branch or loop."""
 
 _MONOTONE = frozenset({"Cast", "Ceil", "Floor", "LogicalNot", "Neg", "Relu", "Rint", "Round", "Sign", "Sqrt"})
 """Operations of one input that rise, or fall, everywhere, so that bounds go through them."""
@@ -68,8 +71,11 @@ class RandomBounds:
         self._bounds: dict[str, Bounds | None] = {}
 
     def of(self, ref: Ref, depth: int = MAX_DEPTH) -> Bounds | None:
-        """Return the bounds of a tensor; None where they are unknown, or where it depends on an input."""
-        if ref.slot or depth == 0 or ref.node in self.varying:
+        """Return the bounds of a tensor wherever it is computed; None where they are unknown, or where it
+        depends on an input.
+        """
+        slots = 2 if self.graph[ref.node].op in SWITCHES else 1
+        if ref.slot >= slots or depth == 0 or ref.node in self.varying:
             return None
         if ref.node not in self._bounds:
             self._bounds[ref.node] = self._compute(self.graph[ref.node], depth)
@@ -80,7 +86,7 @@ class RandomBounds:
             return _drawn(node)
         if not node.inputs:
             return self._constant(node)
-        if node.op in PASSED_OVER or node.op in _KEEP_NUMBERS:
+        if node.op in _PASSES or node.op in _KEEP_NUMBERS:
             return self.of(node.inputs[0], depth - 1)
         if node.op in SELECTIONS and len(node.inputs) == 3:
             return self._selected(node, depth)

@@ -89,7 +89,7 @@ class _Predicates:
         if node.op in ("LogicalAnd", "LogicalOr", "LogicalNot") and depth:
             parts = [self.value(source, depth - 1) for source in node.inputs]
             if node.op == "LogicalNot":
-                return None if parts[0] is None else not parts[0]
+                return not parts[0] if parts and parts[0] is not None else None
             decisive = node.op == "LogicalOr"
             if decisive in parts:
                 return decisive

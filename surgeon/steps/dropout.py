@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 
 from surgeon.graph import Node, Ref
-from surgeon.graph.op_sets import CONSTANTS, NORMAL, PASSED_OVER, RANDOM, SELECTIONS, UNIFORM
-from surgeon.graph.reach import before_identities, varying
+from surgeon.graph.frames import frame_depths
+from surgeon.graph.op_sets import CONSTANTS, NORMAL, PASSED_OVER, RANDOM, SELECTIONS, SIZES, SWITCHES, UNIFORM
+from surgeon.graph.reach import before_identities
 from surgeon.infer.bounds import RandomBounds
 from surgeon.steps.step import StepContext
 
@@ -46,11 +47,26 @@ class _Inert:
 
     @cached_property
     def varying(self) -> set[str]:
-        """Nodes whose numbers depend on an input, or on what is not known here."""
-        sources = [
-            n.name for n in self.graph if not n.inputs and n.op not in CONSTANTS and n.op not in RANDOM
-        ]
-        return varying(self.graph, sources)
+        """Nodes whose numbers depend on an input, or on what is not known here.
+
+        The predicate of a Switch does not count: it decides where a number is computed, not the number.
+        """
+        graph = self.graph
+        waiting = [n.name for n in graph if not n.inputs and n.op not in CONSTANTS and n.op not in RANDOM]
+        found = set(waiting)
+        while waiting:
+            name = waiting.pop()
+            for reader in graph.readers[name]:
+                node = graph[reader]
+                data = node.inputs[:1] if node.op in SWITCHES else node.inputs
+                if reader not in found and node.op not in SIZES and any(ref.node == name for ref in data):
+                    found.add(reader)
+                    waiting.append(reader)
+        return found
+
+    @cached_property
+    def depths(self) -> dict[str, tuple[int, int]]:
+        return frame_depths(self.graph)
 
     @cached_property
     def bounds(self) -> RandomBounds:
@@ -59,7 +75,7 @@ class _Inert:
     def found(self) -> dict[str, Ref]:
         for node in self._meetings():
             kept = self._kept(node)
-            if kept is not None:
+            if kept is not None and self.depths.get(kept.node) == self.depths.get(node.name):
                 self.inert[node.name] = kept
         for name in list(self.inert):
             self._scalings_before(self.inert[name])
@@ -116,6 +132,10 @@ class _Inert:
         dtype = self.inference.spec(node.inputs[1]).dtype
         return dtype is not None and "float" in dtype.value
 
+    def _is_scalar(self, ref: Ref) -> bool:
+        spec = self.inference.spec(ref)
+        return spec.shape.dims == () and spec.dtype is not None and "float" in spec.dtype.value
+
     def _scalings_before(self, ref: Ref) -> None:
         for _ in range(_BOUND):
             node = self.graph[before_identities(self.graph, ref).node]
@@ -145,8 +165,10 @@ class _Inert:
             neutral = self._neutral(node, number is node.inputs[1])
             if neutral is None or number.node in self.varying or kept.node not in self.varying:
                 continue
-            value = self.inference.value(number)
-            if value is not None and value.ndim == 0 and value.dtype.kind == "f" and value == neutral:
+            if self.depths.get(kept.node) != self.depths.get(node.name):
+                continue
+            limits = self.bounds.of(number)
+            if limits is not None and self._is_scalar(number) and limits.always(neutral):
                 return kept
         return None
 

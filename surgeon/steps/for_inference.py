@@ -22,6 +22,7 @@ from surgeon.graph import (
     TensorValue,
 )
 from surgeon.graph.frames import conditional
+from surgeon.graph.input_counts import check_input_counts
 from surgeon.graph.op_sets import CHECKS, PLACEHOLDERS, RANDOM, has_effect, is_data_default, is_sink
 from surgeon.infer.open_inputs import InputRole, open_inputs
 from surgeon.steps.branches import take_branches
@@ -87,6 +88,7 @@ class ForInference(Step):
     )
 
     def plan(self, context: StepContext) -> list[Edit]:
+        check_input_counts(context.graph)
         passes: dict[Pass, str] = {
             self._fixed: "a default",
             _without_checks: "a print",

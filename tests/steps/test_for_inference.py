@@ -370,6 +370,41 @@ def test_dropout_in_a_loop_goes() -> None:
     np.testing.assert_array_equal(compute(after, feeds), compute(graph, feeds))
 
 
+def test_dropout_in_a_branch_on_data_goes() -> None:
+    def build(x: Any) -> Any:
+        keep = scalar("keep")
+        return v1.cond(tf.reduce_max(x) > 1.0, lambda: v1.nn.dropout(x + 1.0, keep_prob=keep), lambda: x)
+
+    graph = graph_of(build)
+    after = reduced(graph, {"keep": 1.0})
+    assert not any(n.op in ("RandomUniform", "SelectV2", "RealDiv") for n in after)
+    for x in (X, X - 5):
+        feeds = {"x": x, "keep": 1.0}
+        np.testing.assert_array_equal(compute(after, feeds), compute(graph, feeds))
+
+
+MASK_IN_A_BRANCH = """\
+graph v1
+outputs: out
+x = Placeholder() {dtype: float32, shape: shape[4]}
+flag = Placeholder() {dtype: bool, shape: shape[]}
+keep = Const() {dtype: float32, value: tensor<float32[]: 1.0>}
+kept = Switch(keep, flag) {T: float32}
+size = Const() {dtype: int32, value: tensor<int32[1]: 4>}
+random = RandomUniform(size) {T: int32, dtype: float32}
+sum = Add(random, kept:1) {T: float32}
+mask = Floor(sum) {T: float32}
+dropped = Mul(x, mask) {T: float32}
+other = Switch(x, flag) {T: float32}
+out = Merge(dropped, other) {T: float32, N: 2}
+"""
+
+
+def test_what_only_the_mask_puts_into_a_branch_stays_in_it() -> None:
+    after = reduced(parse_graph(MASK_IN_A_BRANCH), {})
+    assert "dropped" in after and after["dropped"].op == "Mul"
+
+
 def test_a_loop_on_a_branch_that_is_never_taken_goes() -> None:
     def build(x: Any) -> Any:
         def loop() -> Any:

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from surgeon.diagnostics import Diagnostic, SurgeonError, error
-from surgeon.display import plural
+from surgeon.diagnostics import SurgeonError, error
 from surgeon.formats.graphdef.messages import (
     TYPES,
     GraphDef,
@@ -24,7 +23,7 @@ from surgeon.formats.graphdef.wire import BYTES, VARINT, Field, WireError, field
 from surgeon.garbage import no_garbage_collection
 from surgeon.graph import DType, Graph, MappedFile, Node, Tensor, TensorRef
 from surgeon.graph.foreign import naming_foreign
-from surgeon.graph.input_counts import wrong_input_count
+from surgeon.graph.input_counts import check_input_counts
 from surgeon.graph.values import misfit
 
 IN_FILE = 1024
@@ -56,25 +55,8 @@ def check_frozen(graph: Graph) -> Graph:
             ],
         )
         raise naming_foreign(unfrozen, graph)
-    _check_input_counts(graph)
+    check_input_counts(graph)
     return graph.check()
-
-
-def _check_input_counts(graph: Graph) -> None:
-    """Raise SurgeonError G117 where an operation of TensorFlow reads more or fewer tensors than it takes."""
-    problems = [
-        Diagnostic(
-            "G117",
-            f"node '{node.name}' ({node.op}) reads {plural(len(node.inputs), 'tensor')}; expected {count}",
-            graph.source or None,
-            (f"it reads {', '.join(map(str, node.inputs[:8]))}",) if node.inputs else (),
-            ("the file is damaged, or was edited by a script; export it again",),
-        )
-        for node, count in ((node, wrong_input_count(node)) for node in graph)
-        if count
-    ]
-    if problems:
-        raise SurgeonError(*problems[:5])
 
 
 VARIABLE_OPS = frozenset(
