@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from surgeon.catalog import PluginSpec, load_catalog
-from surgeon.compat.graphsurgeon.removal import tell_torn
+from surgeon.compat.graphsurgeon.removal import taken_out, tell_torn
 from surgeon.compat.messages import clean, needed_nodes
 from surgeon.compat.plugin_inputs import (
     DETECTION_PLUGINS,
@@ -21,7 +21,11 @@ from surgeon.compat.uff.converters.tensorflow.converter import TensorFlowToUFFCo
 from surgeon.compat.uff.converters.tensorflow.converter_functions import NEARLY
 from surgeon.diagnostics import nearest_note
 from surgeon.formats.uff.model import field_name
+from surgeon.graph.input_counts import INPUT_COUNTS
 from surgeon.targets import Target
+
+LONGEST = 8
+"""Nodes of a cycle that a warning names."""
 
 
 def check_script_graph(graphdef: Any, outputs: Sequence[str]) -> None:
@@ -36,9 +40,12 @@ def check_script_graph(graphdef: Any, outputs: Sequence[str]) -> None:
             _check_plugin(node, plugins[node.op], target)
         elif node.op not in known:
             custom.setdefault(node.op, []).append(node.name)
+        else:
+            _check_input_count(node, nodes)
         if node.op in DETECTION_PLUGINS:
             check_suppression(node, nodes)
     _check_ports(needed, nodes)
+    _check_cycles(nodes, outputs)
     tell_torn(graphdef, {node.name for node in needed})
     for op, names in custom.items():
         _tell_custom(op, names, target)
@@ -61,6 +68,81 @@ def _check_ports(needed: Sequence[Any], nodes: Mapping[str, Any]) -> None:
             place_of_node(node.name),
             help=(f"map the namespace of '{clean(spelling)}' to a plugin, or cut the graph before it",),
         )
+
+
+def _check_input_count(node: Any, nodes: Mapping[str, Any]) -> None:
+    """Warn where an operation reads more or fewer tensors than TensorFlow's does.
+
+    Constants behind all that it reads, such as those of a dilated chain, are passed over by the converter.
+    """
+    data = [source for source in node.input if not source.startswith("^")]
+    least, most = INPUT_COUNTS.get(node.op, (0, None))
+    if node.op == "Softmax":
+        most = 2  # the converter takes the second one for the axis
+    if node.op == "ConcatV2" and "axis" in node.attr:
+        least = 1
+    constant = [clean(source) in nodes and nodes[clean(source)].op == "Const" for source in data]
+    passed_over = most is not None and all(constant[most:]) and not any(constant[:1])
+    if len(data) >= least and (most is None or len(data) <= most or passed_over):
+        return
+    remark(
+        "P129",
+        f"'{node.name}' ({node.op}) reads {', '.join(map(repr, data)) or 'nothing'}; expected {least}"
+        f"{'' if most == least else ' or more'} input{'' if most == 1 else 's'}",
+        place_of_node(node.name),
+        help=(
+            "'forward_inputs' leaves all inputs of the node that it takes out, constants such as a shape "
+            "included, and 'remove' leaves none: let the script set the inputs of this node",
+        ),
+    )
+
+
+def _check_cycles(nodes: Mapping[str, Any], outputs: Sequence[str]) -> None:
+    """Warn of one cycle among what the outputs depend on; loops of TensorFlow are none."""
+    on_way: dict[str, None] = {}
+    done: set[str] = set()
+    waiting = [(name, False) for name in outputs]
+    while waiting:
+        name, left = waiting.pop()
+        if left:
+            del on_way[name]
+            done.add(name)
+            continue
+        if name in on_way:
+            way = list(on_way)
+            cycle = [*way[way.index(name) :], name]
+            shown = cycle if len(cycle) <= LONGEST else [*cycle[: LONGEST - 2], "...", name]
+            remark(
+                "P130",
+                f"'{name}' depends on itself, each node of {' <- '.join(shown)} reading the next",
+                place_of_node(name),
+                help=("take one of these edges out, or let one namespace hold all of these nodes",),
+            )
+            return
+        if name in done or name not in nodes or nodes[name].op == "NextIteration":
+            continue
+        on_way[name] = None
+        waiting.append((name, True))
+        waiting += [(clean(source), False) for source in nodes[name].input]
+
+
+def tell_shortened(graphdef: Any, outputs: Sequence[str]) -> None:
+    """Warn of outputs that were found, and that are outputs since the script took out what read them."""
+    nodes = {node.name: node for node in graphdef.node}
+    known = TensorFlowToUFFConverter.registry_
+    for each in taken_out(graphdef):
+        ends = [name for name in outputs if name in each.sources and nodes[name].op in known]
+        if each.was_output and ends:
+            remark(
+                "P140",
+                f"'{ends[0]}' is an output because the script takes out '{each.name}' ({each.op}), which "
+                "read it",
+                each.place,
+                help=(
+                    f"keep '{each.name}' in the graph, or name the outputs: "
+                    f"from_tensorflow(graph, ['{ends[0]}']), convert-to-uff -O {ends[0]}",
+                ),
+            )
 
 
 def _tell_custom(op: str, names: Sequence[str], target: Target) -> None:

@@ -391,3 +391,50 @@ class TestRemarks:
         gs.update_node(found["prior"], axis=2)
         gs.update_node(found["NMS"], trt_plugin=True, inputOrder=order, numClasses=classes)
         return found
+
+
+RESHAPED = ("x Placeholder", "dims Const", "r Reshape x dims", "a Relu r", "b Neg a", "out Exp b")
+
+
+class TestShapeOfTheGraph:
+    """Edges and ends that an edit leaves behind and that nobody asked for."""
+
+    def test_what_forwarding_leaves_is_told_where_it_is_read(self, remarks: list[Diagnostic]) -> None:
+        found = graph(*RESHAPED, "p My_TRT r out")
+        found.forward_inputs([found["r"]])
+        assert list(found["a"].input) == ["dims", "x"]
+        uff.from_tensorflow(found, ["p"], quiet=True)
+        told = [d.message for d in remarks if d.code == "P129"]
+        assert told == ["'a' (Relu) reads 'dims', 'x'; expected 1 input"]
+
+    def test_operations_with_the_inputs_they_take(self, remarks: list[Diagnostic]) -> None:
+        found = graph(*RESHAPED, "s Softmax out dims", "c ConcatV2 s", "d Add dims c ^b")
+        gs.update_node(found["c"], axis=2)
+        found["dims"].attr["value"].tensor.CopyFrom(
+            gs.create_node("k", "Const", value=np.array([1], np.int32)).attr["value"].tensor
+        )
+        uff.from_tensorflow(found, ["d"], quiet=True)
+        assert remarks == []
+
+    def test_a_node_that_depends_on_itself(self, remarks: list[Diagnostic]) -> None:
+        found = graph(*RESHAPED)
+        found["a"].input[0] = "b"
+        uff.from_tensorflow(found, ["out"], quiet=True)
+        assert [d.code for d in remarks] == ["P130"] and "b <- a <- b" in remarks[0].message
+
+    def test_an_output_of_the_network_that_is_taken_out(self, remarks: list[Diagnostic]) -> None:
+        found = graph(*RESHAPED)
+        found.remove(found.graph_outputs)
+        uff.from_tensorflow(found, quiet=True)
+        assert [d.code for d in remarks] == ["P140"] and "'b' is an output" in remarks[0].message
+        uff.from_tensorflow(found, ["b"], quiet=True)  # as wanted
+        assert len(remarks) == 1
+        with pytest.raises(SurgeonError, match=r"P111.*'out' is not in the graph: the script takes it out"):
+            uff.from_tensorflow(found, ["out"], quiet=True)
+
+    def test_leftovers_of_a_collapse_are_no_outputs(self, remarks: list[Diagnostic]) -> None:
+        found = graph(*RESHAPED, "left Neg out")
+        found.collapse_namespaces({"out": gs.create_plugin_node("NMS", op="NMS_TRT")})
+        found.remove(found.graph_outputs)
+        uff.from_tensorflow(found, quiet=True)
+        assert remarks == []

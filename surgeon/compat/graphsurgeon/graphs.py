@@ -12,7 +12,7 @@ from surgeon.atomic import writing
 from surgeon.compat.edits import edit
 from surgeon.compat.graphsurgeon import _utils
 from surgeon.compat.graphsurgeon.collapse import collapse
-from surgeon.compat.graphsurgeon.removal import exclusive_dependencies
+from surgeon.compat.graphsurgeon.removal import exclusive_dependencies, remember_taken_out
 from surgeon.compat.messages import clean, copied_to, graphdef_class, is_graphdef, is_node, read_graphdef
 from surgeon.compat.plugin_inputs import check_plugin_inputs
 from surgeon.compat.remarks import remark, script_place
@@ -225,6 +225,7 @@ class DynamicGraph(StaticGraph):
         """
         gone = {node.name for node in self._nodes(nodes)}
         self._refresh()
+        remember_taken_out(self, sorted(gone))
         if remove_exclusive_dependencies:
             gone |= exclusive_dependencies(self, gone)
         edges = gone | {f"^{name}" for name in gone}

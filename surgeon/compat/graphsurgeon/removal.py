@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,3 +83,35 @@ def tell_torn(graphdef: Any, needed: Container[str]) -> None:
             first.place,
             help=("call 'remove' without 'remove_exclusive_dependencies', or name the nodes to take out",),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOut:
+    """A node that a script took out by name, with the nodes that it read; an output if nothing read it."""
+
+    name: str
+    op: str
+    sources: tuple[str, ...]
+    was_output: bool
+    place: Span | None
+
+
+_latest_taken: tuple[Any, list[TakenOut]] = (None, [])
+
+
+def remember_taken_out(graph: Any, names: Iterable[str]) -> None:
+    """Keep which nodes a script is about to take out of a graph; those of the graph before are forgotten."""
+    global _latest_taken
+    graphdef, place = graph.as_graph_def(), script_place()
+    outputs = {node.name for node in graph.graph_outputs}
+    taken = [
+        TakenOut(name, node.op, tuple(map(clean, node.input)), name in outputs, place)
+        for name in names
+        if (node := graph.node_map.get(name)) is not None and node.op != "Assert"
+    ]
+    _latest_taken = (graphdef, [*taken_out(graphdef), *taken])
+
+
+def taken_out(graphdef: Any) -> list[TakenOut]:
+    """Return the nodes that a script took out of a graph by name, but for assertions."""
+    return _latest_taken[1] if _latest_taken[0] is graphdef else []

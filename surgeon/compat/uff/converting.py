@@ -11,8 +11,8 @@ from typing import Any
 from surgeon.atomic import writing
 from surgeon.compat.graphsurgeon import DynamicGraph, StaticGraph, create_node
 from surgeon.compat.graphsurgeon.extras import process_dilated_conv, process_softmax
-from surgeon.compat.graphsurgeon.removal import exclusive_dependencies
-from surgeon.compat.lints import check_script_graph
+from surgeon.compat.graphsurgeon.removal import exclusive_dependencies, taken_out
+from surgeon.compat.lints import check_script_graph, tell_shortened
 from surgeon.compat.messages import clean, needed_nodes
 from surgeon.compat.preprocessing import preprocess
 from surgeon.compat.remarks import refuse_if_strict, remark, script_place
@@ -146,7 +146,11 @@ def prepare(
     process_dilated_conv(graph)
     process_softmax(graph)
     graph._refresh()
-    return [_output(graph, each) for each in wanted] or [node.name for node in graph.graph_outputs]
+    if wanted:
+        return [_output(graph, each) for each in wanted]
+    found = [node.name for node in graph.graph_outputs]
+    tell_shortened(graph.as_graph_def(), found)
+    return found
 
 
 def convert_prepared(
@@ -217,6 +221,17 @@ def _output(graph: StaticGraph, name: str) -> str:
     """Return the name of an output; raise SurgeonError P111 where the graph does not have it."""
     if clean(name) in graph.node_map:
         return clean(name)
+    removal = next((each for each in taken_out(graph.as_graph_def()) if each.name == clean(name)), None)
+    if removal is not None:
+        raise error(
+            "P111",
+            f"the output '{name}' is not in the graph: the script takes it out",
+            removal.place or script_place(),
+            help=[
+                "take out single nodes by name; 'graph_outputs' lists every node that nothing reads, and so "
+                "the new output, too"
+            ],
+        )
     raise error(
         "P111",
         f"the output '{name}' was not found in the graph",

@@ -16,6 +16,7 @@ from surgeon.compat.uff.converters.tensorflow.converter import (
 )
 from surgeon.compat.uff.model.utils import convert_to_str
 from surgeon.diagnostics import error
+from surgeon.display import plural
 from surgeon.formats.graphdef.messages import attr_from_message
 from surgeon.formats.uff.model import DTYPE_NUMBERS, UffValue
 from surgeon.formats.uff.ops.elementwise import ACTIVATION, BINARY, UNARY
@@ -404,7 +405,7 @@ def _some(tf_node: Any, inputs: Sequence[str], count: int) -> list[str]:
     if len(inputs) < count:
         raise error(
             "X104",
-            f"'{tf_node.name}' ({tf_node.op}) has {len(inputs)} inputs; expected {count}",
+            f"'{tf_node.name}' ({tf_node.op}) has {plural(len(inputs), 'input')}; expected {count}",
             tf_node.name,
             [f"it reads {', '.join(map(repr, inputs))}"] if inputs else (),
             ["an edit of the script took an input out; compare the graph before and after it"],
