@@ -195,7 +195,8 @@ def _show_next(found: Verification, args: argparse.Namespace) -> None:
     elif args.original is None and runtime is None:
         images = ["--images", str(args.images or "PICTURES")]
         if found.outcome is Outcome.INCONCLUSIVE:
-            console.next_step(["surgeon", "verify", *recipe_words(args), *images])
+            given = ["--inputs", "FILE.npz"] if _made_numbers(found) else images
+            console.next_step(["surgeon", "verify", *recipe_words(args), *given])
         elif found.outcome is Outcome.FAILED:
             page = f"{name_for(args)}.html"
             shown = images if args.images is not None else []
@@ -204,8 +205,7 @@ def _show_next(found: Verification, args: argparse.Namespace) -> None:
 
 def show(found: Verification, model: str) -> None:
     """Write a verification for a person."""
-    numbers = found.pictures[:1] and found.pictures[0].startswith("made numbers")
-    option = "none were given with --inputs" if numbers else "none was given with --images"
+    option = "none were given with --inputs" if _made_numbers(found) else "none was given with --images"
     made = f" ({option})" if found.made else ""
     if found.runtime:
         console.show("run: " + ", ".join(f"{name} {value}" for name, value in found.runtime.items()))
@@ -232,6 +232,11 @@ def show(found: Verification, model: str) -> None:
     console.show(_conclusion(found))
     for path in found.drawn:
         console.say(f"drawn: {path}")
+
+
+def _made_numbers(found: Verification) -> bool:
+    """Return whether numbers were made for inputs that are no pictures."""
+    return any(name.startswith("made numbers") for name in found.pictures[:1])
 
 
 def _show_literals(found: Verification) -> None:
