@@ -86,6 +86,7 @@ def convert_here(definition: bytes, request: Request) -> Any:
             )
         model = made.make_model("surgeon")
         _bound_uniform(model.graph)
+        _end_transposed(model.graph)
     except SurgeonError:
         raise
     except Exception as exc:  # both libraries raise whatever comes up
@@ -203,6 +204,24 @@ def _bound_uniform(graph: Any, depth: int = 0) -> None:
                 )
         for inner in inner_graphs(node) if depth < NESTED else ():
             _bound_uniform(inner, depth + 1)
+
+
+def _end_transposed(graph: Any) -> None:
+    """Have transposed convolutions end in rows of zeros, as TensorFlow's do.
+
+    tf2onnx writes paddings below 0 for them, which no runtime takes.
+    """
+    make_attribute = require("onnx.helper", "converting to ONNX").make_attribute
+    for node in graph.node:
+        pads: Any = next((attr.ints for attr in node.attribute if attr.name == "pads"), [])
+        if node.op_type != "ConvTranspose" or min(pads, default=0) >= 0:
+            continue
+        half = len(pads) // 2
+        totals = [pads[axis] + pads[axis + half] for axis in range(half)]
+        for axis, total in enumerate(totals):
+            if total < 0:
+                pads[axis] = pads[axis + half] = 0
+        node.attribute.append(make_attribute("output_padding", [max(0, -total) for total in totals]))
 
 
 _WITHOUT_HANDLER = frozenset(
