@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -10,15 +10,16 @@ from pydantic import Field, model_validator
 from surgeon.diagnostics import nearest_note
 from surgeon.graph import Edit, Ref
 from surgeon.steps.attributes import attr_value
-from surgeon.steps.placing import place, tensors_in_graph
+from surgeon.steps.placing import place, resolve
 from surgeon.steps.step import NodeSpec, Step, StepContext
 
 
 class AddNode(Step):
     """Put a node in: one that the recipe defines under 'nodes', or one written here.
 
-    Nothing reads it yet; 'connect' joins it to a reader. Type and count attributes (T, N) are filled in from
-    what it reads.
+    Nothing reads it yet; 'connect' joins it to a reader. Nodes of the recipe that it reads and that are not
+    in the graph yet come with it, so that one step adds a whole head. Type and count attributes (T, N) are
+    filled in from what each reads.
 
     Before::
 
@@ -71,7 +72,21 @@ class AddNode(Step):
                 "node" if self.node else "name",
                 help=["choose another name, or remove that node first"],
             )
-        texts = self.inputs if self.inputs is not None else new.inputs
+        edits: list[Edit] = []
+        self._put(context, new, self.inputs, edits, {})
+        return edits
+
+    def _put(
+        self,
+        context: StepContext,
+        new: NodeSpec,
+        inputs: Sequence[str] | None,
+        edits: list[Edit],
+        begun: dict[str, None],
+    ) -> None:
+        """Plan a node behind the nodes of the recipe that it reads; ``begun`` names those that were begun."""
+        begun[new.name] = None
+        texts = inputs if inputs is not None else new.inputs
         if texts is None and new.is_plugin and not new.ignores_inputs:
             raise context.fail(
                 "S209",
@@ -81,8 +96,11 @@ class AddNode(Step):
             )
         refs: list[Ref] = []
         for i, text in enumerate(texts or ()):
-            refs += tensors_in_graph(context, text, "inputs", i)
-        return list(place(context, new, refs))
+            refs += resolve(context, text, "inputs", i)
+        for name in dict.fromkeys(ref.node for ref in refs):
+            if name not in context.graph and name not in begun:
+                self._put(context, context.nodes[name], None, edits, begun)
+        edits += place(context, new, refs, taken=begun)
 
     def _new(self, context: StepContext) -> NodeSpec:
         if self.node is None:
