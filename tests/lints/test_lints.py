@@ -324,9 +324,9 @@ def cases(detector: Callable[..., str]) -> dict[str, Case]:
             + "e = Add(c, d) {T: float32}\ny = Add(x, e) {T: float32}\n",
         ),
         "L122 rank": Case(
-            padded((0, 0, 1, 1, 1, 1), "1,8,2"), "pads [1,8,2]", padded((0, 0, 1, 1, 1, 1, 0, 0))
+            padded((1, 1, 0, 0, 0, 0), "1,8,2"), "pads [1,8,2]", padded((0, 0, 1, 1, 1, 1, 0, 0))
         ),
-        "L122 three": Case(padded((0, 0, 1, 1, 1, 1, 2, 2)), "pads 3 axes", padded((0, 0, 0, 0, 0, 0, 2, 2))),
+        "L122 three": Case(padded((1, 0, 1, 1, 1, 1, 0, 0)), "pads 3 axes", padded((0, 0, 0, 0, 0, 0, 2, 2))),
     }
 
 

@@ -128,6 +128,10 @@ ROWS: dict[str, Build] = {
         sequence(x), numbers(2, 4, 5), padding="SAME", dilations=[4]
     ),
     "Pad of a sequence": lambda x: padded(sequence(x), (3, 1), (0, 0)),
+    "Pad of all axes": lambda x: convolved(padded(x, (1, 1), (0, 2), (1, 2))),
+    "Pad of an embedding": lambda x: padded(tf.reshape(x, [1, 192]), (2, 3)),
+    "Pad by a number": lambda x: tf.pad(x, [(0, 0), (1, 2), (0, 1), (0, 0)], constant_values=-2.0),
+    "Pad of a picture": lambda x: convolved(padded(x, (1, 2), (0, 1), (0, 0))),
     "ResizeNearestNeighbor": lambda x: nearest(x, 12, 16),
     "ResizeNearestNeighbor, half pixels": lambda x: nearest(x, 18, 24, half_pixel_centers=True),
     "ResizeNearestNeighbor, oblong": lambda x: nearest(x, 12, 24),

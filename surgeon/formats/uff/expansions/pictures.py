@@ -109,13 +109,28 @@ def _mirrored(at: Expansion) -> Expanded:
 
 
 def _padded(at: Expansion) -> Expanded:
-    """Rows of a sequence are padded as those of a picture of height 1; the parser pads four axes alone."""
+    """Pads that the parser lacks: of more than two axes, of other ranks than 4, by other numbers than 0."""
     dims, amounts = at.dims(0), at.value(1)
-    if dims is None or len(dims) != 3 or amounts is None or amounts.shape != (3, 2) or amounts[[0, 2]].any():
+    filling = at.number(2) if at.kind == "PadV2" else 0.0
+    if dims is None or amounts is None or filling is None or amounts.shape != (len(dims), 2):
         return None
-    picture = at.op("ExpandDims", at.inputs[0], at.whole(1))
-    padded = at.op("Pad", picture, at.whole([[0, 0], [0, 0], amounts[1].tolist(), [0, 0]]))
-    return at.op("Squeeze", padded, squeeze_dims=(1,))
+    if amounts[0].any() or amounts.min() < 0 or not amounts.any():
+        return None
+    if filling == 0 and len(dims) == 4 and amounts.any(axis=1).sum() <= 2:
+        return None
+    if filling == 0 and len(dims) == 3 and not amounts[2].any():
+        # Rows of a sequence are padded as those of a picture of height 1.
+        picture = at.op("ExpandDims", at.inputs[0], at.whole(1))
+        padded = at.op("Pad", picture, at.whole([[0, 0], [0, 0], amounts[1].tolist(), [0, 0]]))
+        return at.op("Squeeze", padded, squeeze_dims=(1,))
+    if int(amounts.sum()) > _PIECES:
+        return None
+    found = at.inputs[0]
+    for axis, (before, after) in enumerate(amounts.tolist()):
+        if before or after:
+            border = at.repeated(filling, _place(at, found, len(dims), axis, 0))
+            found = at.joined([*[border] * before, found, *[border] * after], axis)
+    return found
 
 
 def _place(at: Expansion, source: Ref, rank: int, axis: int, index: int) -> Ref:
@@ -125,7 +140,7 @@ def _place(at: Expansion, source: Ref, rank: int, axis: int, index: int) -> Ref:
 EXPANSIONS = {
     "DepthToSpace": _depth_to_space,
     "MirrorPad": _mirrored,
-    "Pad": _padded,
+    **dict.fromkeys(("Pad", "PadV2"), _padded),
     "ResizeNearestNeighbor": _resized_nearest,
     "SpaceToDepth": _space_to_depth,
 }
