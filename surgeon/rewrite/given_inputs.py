@@ -201,6 +201,7 @@ class _Given:
                 return
         self._check_known(name, f"--input {name}", "an input")
         self._check_fits(name, spec)
+        self._check_has_effect(name)
         if self.graph[Ref.parse(name).node].op in PLACEHOLDERS:
             self.shapes[name] = spec
         else:
@@ -222,6 +223,15 @@ class _Given:
                 constants = {**step.constants, name: value}
                 self._replace_step(index, step.model_copy(update={"constants": constants}))
                 return
+        if definition is not None:
+            raise error(
+                "S225",
+                f"the recipe puts in '{name}' ({definition.plugin or definition.op}); expected an input of "
+                "the graph, or a Const of the recipe",
+                f"--constant {name}",
+                self._inputs_note(),
+                ["make the node a Const in the recipe"],
+            )
         if taken:
             raise error(
                 "S225",
@@ -343,11 +353,19 @@ class _Given:
         return ""
 
     def _check_known(self, name: str, place: str, what: str) -> None:
-        known = name in self.graph
-        if not known and _is_tensor(name):
-            known = Ref.parse(name).node in self.graph
-        if known:
+        if name in self.graph:
             return
+        if _is_tensor(name) and Ref.parse(name).node in self.graph:
+            ref = Ref.parse(name)
+            if self.graph.data_readers(ref) or ref in self.graph.outputs:
+                return
+            raise error(
+                "S225",
+                f"nothing reads output {ref.slot} of '{ref.node}'; expected {what}",
+                place,
+                self._inputs_note(),
+                ["name an output that is read"],
+            )
         candidates = dict.fromkeys([*self._names(), *self.graph.nodes])
         notes = (*self._inputs_note(), *nearest_note(name, candidates))
         raise error(
@@ -366,6 +384,20 @@ class _Given:
         own = [name for name, node in self.recipe.nodes.items() if node.op == "Placeholder"]
         cut = [name for step in self.recipe.steps if isinstance(step, CutAt) for name in step.as_ or ()]
         return list(dict.fromkeys([*map(str, (each.ref for each in open_inputs(self.graph))), *own, *cut]))
+
+    def _check_has_effect(self, name: str) -> None:
+        """Raise SurgeonError S225 where the recipe puts something of its own shape in an input's place."""
+        taken = self._replaced_by(name)
+        definition = self.recipe.nodes.get(taken)
+        if definition is None or (definition.op == "Placeholder" and _is_open(definition.shape)):
+            return
+        if definition.op in CONSTANTS or definition.op == "Placeholder":
+            raise error(
+                "S225",
+                f"the recipe puts '{taken}' in the place of '{name}'; a shape for '{name}' has no effect",
+                f"--input {name}",
+                help=[f"give the shape for '{taken}' if it is an input, or change the recipe"],
+            )
 
     def _check_fits(self, name: str, spec: InputSpec) -> None:
         """Raise SurgeonError S226 where the graph says otherwise of a tensor."""
@@ -390,6 +422,11 @@ class _Given:
 
     def _update(self, changes: Mapping[str, Any]) -> None:
         self.recipe = self.recipe.model_copy(update=dict(changes))
+
+
+def _is_open(shape: tuple[int | None, ...] | None) -> bool:
+    """Return whether a recipe's shape leaves a size to the graph."""
+    return shape is None or None in shape
 
 
 def _may_be_scalar(shape: object) -> bool:

@@ -163,6 +163,8 @@ def test_the_end_of_a_pipeline_becomes_an_input() -> None:
     assert shape_of(cut, "image") == Shape((2, 4, 4, 3))
     plain = planned(PIPELINE, PLAIN.replace("[prune]", f"[{step}, prune]"))
     assert shape_of(plain, "image") == Shape((None, 4, 4, 3))
+    code, message = refused(PIPELINE, input_specs={"next:7": "1:float32"})
+    assert code == "S225" and "nothing reads output 7 of 'next'" in message
     second = planned(PIPELINE, PLAIN.replace("[out]", "[label]"), input_specs={"next:1": "3"})
     assert second.result is not None
     assert second.result["next_1"].attrs["dtype"] is DType.INT64 and shape_of(second, "next_1") == Shape((3,))
@@ -179,6 +181,12 @@ def test_placeholders_of_the_recipe_get_a_shape() -> None:
     )
     fixed = planned(recipe=constant, constants={"k": 0.25})
     assert fixed.result is not None and fixed.result["k"].attrs["value"].array() == np.float32(0.25)
+    code, text = refused(recipe=recipe, input_specs={"x": "1x4x4x3"})
+    assert code == "S225" and "a shape for 'x' has no effect" in text
+    code, text = refused(recipe=recipe, constants={"Input": 1.0})
+    assert code == "S225" and "the recipe puts in 'Input' (Placeholder)" in text
+    left = recipe.replace(", shape: [1, 8, 8, 3]", "")
+    assert shape_of(planned(recipe=left, input_specs={"x": "1x4x4x3"}), "Input") == Shape((1, 4, 4, 3))
     code, text = refused(recipe=constant, constants={"keep_prob": 0.25})
     assert code == "S225" and "the recipe puts 'k' in the place of 'keep_prob'" in text
 
