@@ -55,6 +55,7 @@ def network_inputs(
     """
     wanted = graph.replace(outputs=outputs)
     numbers = _without_known_sizes(wanted, inference)
+    ends = frozenset(wanted.outputs)
     needed = upstream(graph, (ref.node for ref in wanted.outputs))
     arrays: dict[Ref, NetworkInput] = {}
     scalars: list[OpenInput] = []
@@ -63,10 +64,8 @@ def network_inputs(
             scalars.append(each)
             continue
         known = frozenset() if each.is_pipeline else frozenset({DType.FLOAT32})
-        at = _prepared(numbers, inference, _behind_spectra(graph, each.ref, needed), needed, known)
-        still = upstream(numbers, (ref.node for ref in wanted.outputs), stop=at.node)
-        if at in wanted.outputs or (at != each.ref and each.ref.node in still):
-            at = each.ref  # an output depends on the input past the chain, too
+        first = _behind_spectra(graph, each.ref, needed)
+        at = _prepared(numbers, inference, first, needed, known, ends)
         if each.is_pipeline:
             arrays.setdefault(at, NetworkInput(each, at))
         else:
@@ -83,34 +82,45 @@ def _without_known_sizes(graph: Graph, inference: Inference) -> Graph:
 
 
 def _behind_spectra(graph: Graph, first: Ref, needed: set[str]) -> Ref:
-    """Return the tensor behind the operations of ``_SPECTRA`` that read ``first``, one after the other."""
+    """Return the tensor behind the operations of ``_SPECTRA``, where nothing else reads ``first``."""
     ref = first
     for _ in _SPECTRA:
-        readers = (name for name in graph.readers[ref.node] if name in needed)
-        ref = next((Ref(name) for name in readers if graph[name].op in _SPECTRA), ref)
+        readers = [name for name in graph.readers[ref.node] if name in needed]
+        if not readers or any(graph[name].op not in _SPECTRA for name in readers):
+            break
+        ref = Ref(readers[0])
     return ref
 
 
 def _prepared(
-    graph: Graph, inference: Inference, first: Ref, needed: set[str], dtypes: frozenset[DType]
+    graph: Graph,
+    inference: Inference,
+    first: Ref,
+    needed: set[str],
+    dtypes: frozenset[DType],
+    ends: frozenset[Ref],
 ) -> Ref:
     """Return the tensor behind ``first`` of which all sizes but the batch are known, else ``first``.
 
     Its element type is one of ``dtypes``, where there are any. Only operations that nothing else feeds are
-    passed.
+    passed, and nothing that something else reads, so that the outputs need what comes before no more.
     """
     ref = first
     for _ in range(_CHAIN):
         spec = inference.spec(ref)
         dims = spec.shape.dims
+        if ref in ends:
+            break
         # The one size of what was read from a file is that of the file, and no batch.
         sized = dims is not None and None not in dims[1:] and (bool(dtypes) or dims != (None,))
         if sized and (not dtypes or spec.dtype in dtypes):
             return ref
-        readers = [name for name in graph.readers[ref.node] if name in needed and ref in graph[name].inputs]
+        readers = [name for name in graph.readers[ref.node] if name in needed]
+        if ref == first:
+            readers = [name for name in readers if ref in graph[name].inputs]
         if len(readers) != 1 or graph[readers[0]].op not in _PREPARES:
-            return first
+            break
         if any(inference.value(other) is None for other in graph[readers[0]].inputs if other != ref):
-            return first
+            break
         ref = Ref(readers[0])
     return first

@@ -127,11 +127,11 @@ class _Search:
 
     def _keep(self, ends: list[Ref], reason: str, keeps: Callable[[Ref], bool]) -> list[Ref]:
         """Return the ends that ``keeps`` holds for, and all of them where it holds for none."""
-        kept = [ref for ref in ends if keeps(ref)]
+        kept = dict.fromkeys(ref for ref in ends if keeps(ref))
         if not kept:
             return ends
         self.left_out += [(ref, reason) for ref in ends if ref not in kept]
-        return kept
+        return list(kept)
 
     def _is_predicate(self, ref: Ref) -> bool:
         return self.inference.spec(ref).dtype is DType.BOOL and ref.node not in self.depending
@@ -152,9 +152,10 @@ class _Search:
                 if source != end:
                     ends_of.append(end)
                     nodes.update(dict.fromkeys(tail))
+        own = frozenset(ends)
         needed = upstream(self.graph, (ref.node for ref, (cut, _) in found.items() if not cut))
         for ref, (cut, tail_nodes) in found.items():
-            if cut and ref.node in needed and ref not in ends:
+            if cut and ref.node in needed and ref not in own:
                 # Another output is computed from it, too, such as the softmax of the same numbers.
                 self.left_out += [(end, f"it is whole numbers computed from '{ref}'") for end in cut]
                 continue
