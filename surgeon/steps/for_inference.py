@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -128,7 +129,8 @@ class ForInference(Step):
                 continue
             edits += _as_identity(context, node, node.inputs[0], "dtype")
             default = context.inference.value(node.inputs[0])
-            _note(context, node.name, "its default" if default is None else f"its default, {default!s:.60}")
+            shown = "" if default is None else f", {_shown(TensorValue.of(default))},"
+            _note(context, node.name, f"its default{shown}")
         return edits
 
 
@@ -143,8 +145,8 @@ def _note(context: StepContext, name: str, value: str, *path: str | int, why: st
 
 
 def _shown(value: TensorValue) -> str:
-    text = str(value.array().tolist())
-    return text if len(text) <= 60 else f"{value.spec}"
+    text = json.dumps(value.array().tolist(), default=str)
+    return text if len(text) <= 60 else f"a constant {value.spec}"
 
 
 def _given_by_namespaces(context: StepContext) -> dict[str, TensorValue]:

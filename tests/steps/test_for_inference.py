@@ -601,7 +601,7 @@ def test_scalars_of_training_get_their_value_for_inference() -> None:
     assert [note.message.split(" for ")[0] for note in notes] == [
         "the input 'keep' is fixed to 1.0",
         "the input 'rate' is fixed to 0.0",
-        "the input 'phase' is fixed to False",
+        "the input 'phase' is fixed to false",
     ]
     feeds = {"x": X, "keep": 1.0, "rate": 0.0, "phase": False, "factor": 3.0}
     np.testing.assert_array_equal(compute(after, feeds), compute(graph, feeds))
@@ -617,7 +617,7 @@ def test_a_note_tells_what_is_fixed() -> None:
     reduced(graph, {"keep": 1.0}, notes=notes)
     assert [(note.code, note.message) for note in notes] == [
         ("S420", "the input 'keep' is fixed to 1.0 for inference"),
-        ("S420", "the input 'factor' is fixed to its default, 2.0 for inference"),
+        ("S420", "the input 'factor' is fixed to its default, 2.0, for inference"),
     ]
 
 
