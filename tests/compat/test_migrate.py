@@ -442,6 +442,22 @@ def test_identities_of_a_namespace_go_with_it(script: Write, tmp_path: Path) -> 
     assert keywords(made) == ["forward", "collapse", "prune"]
 
 
+def test_a_loop_that_forwards_node_by_node_is_one_step(script: Write, tmp_path: Path) -> None:
+    text = CLIP + (
+        "def preprocess(graph):\n"
+        "    for node in graph.find_nodes_by_op('Relu6'):\n"
+        "        graph.forward_inputs([node])\n"
+        "    for node in graph.find_nodes_by_op('Conv2D'):\n"
+        "        node.attr['explicit_paddings'].list.SetInParent()\n"
+    )
+    made = migrate(script(text), toy(), outputs=["out"])
+    assert_equal(made, tmp_path)
+    assert keywords(made) == ["forward", "prune"]
+    assert [(d.what, d.reason) for d in made.differences] == [
+        ("explicit_paddings", "an empty list, as TensorFlow fills it in")
+    ]
+
+
 def test_a_node_made_again_is_defined_once(script: Write, tmp_path: Path) -> None:
     """A second collapse gives the first one's node other fields, and what nothing reads went in between."""
     text = CLIP + (

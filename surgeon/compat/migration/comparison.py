@@ -225,6 +225,8 @@ class _Comparing:
             return ""
         if ours.op in self.catalog and key == self.catalog[ours.op].order_field:
             return "derived from the inputs by port"
+        if script.attrs.get(key) == () and key not in ours.attrs:
+            return "an empty list, as TensorFlow fills it in"
         replaced = script.name in self.result and script.name not in self.made and script.op == ours.op
         if replaced and key in script.attrs and key not in ours.attrs and key in ("U", "_class"):
             return f"{ours.op} has no such attribute" if key == "U" else "names a node that is not there"

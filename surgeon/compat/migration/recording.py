@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from surgeon.compat.edits import Edit
@@ -25,6 +25,8 @@ State = tuple[NodeState, ...]
 @dataclass(frozen=True, slots=True)
 class RecordedEdit:
     """One edit: the method, the nodes that the script named, its line, the graph before and after.
+
+    A loop that forwards or removes node by node, at one line, is one edit.
 
     ``namespaces`` gives the name of the new node by namespace, ``kept`` the nodes that a collapse leaves out,
     and ``exclusive`` whether a removal takes what only the removed nodes read.
@@ -79,18 +81,30 @@ class Recorder:
         graphdef = edit.graph.as_graph_def()
         arguments = edit.arguments
         namespaces = {key: node.name for key, node in arguments.get("namespace_map", {}).items()}
-        self.of(graphdef).edits.append(
-            RecordedEdit(
-                edit.method,
-                tuple(_names(next(iter(arguments.values()), ()))) if not namespaces else (),
-                edit.place,
-                self._before,
-                state_of(graphdef),
-                namespaces,
-                tuple(_names(arguments.get("exclude_nodes", ()))),
-                bool(arguments.get("remove_exclusive_dependencies")),
-            )
+        edits = self.of(graphdef).edits
+        recorded = RecordedEdit(
+            edit.method,
+            tuple(_names(next(iter(arguments.values()), ()))) if not namespaces else (),
+            edit.place,
+            self._before,
+            state_of(graphdef),
+            namespaces,
+            tuple(_names(arguments.get("exclude_nodes", ()))),
+            bool(arguments.get("remove_exclusive_dependencies")),
         )
+        if edits and _goes_on(edits[-1], recorded):
+            recorded = replace(recorded, before=edits[-1].before, nodes=(*edits[-1].nodes, *recorded.nodes))
+            edits.pop()
+        edits.append(recorded)
+
+
+def _goes_on(last: RecordedEdit, recorded: RecordedEdit) -> bool:
+    """Return whether an edit is the next round of a loop that forwards or removes node by node."""
+    return (
+        recorded.method in ("forward_inputs", "remove")
+        and (last.method, last.place, last.exclusive) == (recorded.method, recorded.place, recorded.exclusive)
+        and last.after == recorded.before
+    )
 
 
 def state_of(graphdef: Any) -> State:
