@@ -110,6 +110,8 @@ ROWS: dict[str, Build] = {
     "means joined": lambda x: tf.concat([tf.reduce_mean(x, [1, 2]), tf.reduce_max(x, [1, 2])], 1),
     "Unpack of channels": lambda x: tf.unstack(x, axis=3)[2] - tf.unstack(x, axis=3)[0],
     "Unpack of rows": lambda x: tf.unstack(x, axis=1)[2],
+    "Unpack of moved channels": lambda x: tf.unstack(tf.transpose(sequence(x), [2, 0, 1]))[3],
+    "Unpack of moved rows": lambda x: tf.unstack(tf.transpose(x, [1, 0, 3, 2]))[1],
     "Pack": lambda x: tf.stack([x, other(x), tf.sin(x)], 2),
     "Pack at the end": lambda x: tf.stack([x, other(x)], -1),
     "Pack with a constant": lambda x: tf.stack([x, tf.constant(PICTURE)], 1),

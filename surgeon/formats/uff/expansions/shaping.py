@@ -32,8 +32,26 @@ def _unstacked(at: Expansion) -> Expanded:
     if dims is None:
         return None
     axis = at.attr("axis", 0) % len(dims)
+    if not axis:
+        return _unstacked_of_moved(at, dims)
     parts = _parts(at, at.inputs[0], dims, axis, [1] * dims[axis])
     return None if parts is None else tuple(at.op("Squeeze", part, squeeze_dims=(axis,)) for part in parts)
+
+
+def _unstacked_of_moved(at: Expansion, dims: tuple[int, ...]) -> Expanded:
+    """Parts along an axis that a Transpose moved to the front are cut where it was."""
+    moved = at.source(at.inputs[0])
+    order = at.ints(moved.inputs[1]) if moved.op == "Transpose" and len(moved.inputs) == 2 else None
+    if order is None or sorted(order) != list(range(len(dims))):
+        return None
+    axis, rest = order[0], [place - (place > order[0]) for place in order[1:]]
+    before = [dims[order.index(place)] for place in range(len(dims))]
+    parts = _parts(at, moved.inputs[0], before, axis, [1] * dims[0]) if rest[:1] == [0] else None
+    if parts is None:
+        return None
+    squeezed = [at.op("Squeeze", part, squeeze_dims=(axis,)) for part in parts]
+    in_order = rest == sorted(rest)
+    return tuple(part if in_order else at.transposed(part, rest) for part in squeezed)
 
 
 def _split(at: Expansion) -> Expanded:
