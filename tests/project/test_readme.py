@@ -205,6 +205,14 @@ def test_a_wrong_output_a_failure_and_a_missing_error_are_seen(tmp_path: Path) -
     assert failure_of(Command("echo 'error[R201]: x'; exit 1", "error[R201]: ...", 1), tmp_path) is None
 
 
+def test_a_warm_program_does_what_the_installed_one_does(tmp_path: Path, warm_surgeon: Path) -> None:
+    (tmp_path / "here.yaml").write_text("recipe: 1\nname: here\nextends: [sdd]\n", encoding="utf-8")
+    for text in ("surgeon check here.yaml", "echo Xy | surgeon explain --log -", "surgeon nothing"):
+        command = Command(text, "", 1)
+        status, shown = execute(command, tmp_path)
+        assert shown and execute(command, tmp_path, warm_surgeon) == (status, shown)
+
+
 def test_the_interpreter_of_the_tests_is_used(tmp_path: Path) -> None:
     status, shown = execute(Command("python -c 'import sys; print(sys.prefix)'", "", 1), tmp_path)
     assert (status, shown) == (0, sys.prefix)
