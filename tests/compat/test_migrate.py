@@ -199,6 +199,44 @@ def test_a_program_that_builds_an_engine_is_stopped_before(zoo_ssd: Any, tmp_pat
     ]
 
 
+TWO_STAGES = """\
+graph v1
+input_1 = Placeholder() {dtype: float32, shape: shape[1,3,64,64]}
+input_2 = Placeholder() {dtype: float32, shape: shape[1,300,4]}
+activation_7/Relu = Relu(input_1) {T: float32}
+rpn_out_class/w = Const() {dtype: float32, value: tensor<float32[1,1,3,9]: 1.0>}
+rpn_out_class/conv = Conv2D(activation_7/Relu, rpn_out_class/w) {T: float32, data_format: "NCHW", dilations: [1, 1, 1, 1], padding: "SAME", strides: [1, 1, 1, 1]}
+rpn_out_class/Sigmoid = Sigmoid(rpn_out_class/conv) {T: float32}
+rpn_out_regress/w = Const() {dtype: float32, value: tensor<float32[1,1,3,36]: 1.0>}
+rpn_out_regress/conv = Conv2D(activation_7/Relu, rpn_out_regress/w) {T: float32, data_format: "NCHW", dilations: [1, 1, 1, 1], padding: "SAME", strides: [1, 1, 1, 1]}
+rpn_out_regress/BiasAdd = Neg(rpn_out_regress/conv) {T: float32}
+crop_and_resize_1/dims = Const() {dtype: int32, value: tensor<int32[2]: -1, 4>}
+crop_and_resize_1/Reshape = Reshape(input_2, crop_and_resize_1/dims) {T: float32, Tshape: int32}
+boxes = Const() {dtype: int32, value: tensor<int32[300]: 0>}
+size = Const() {dtype: int32, value: tensor<int32[2]: 7, 7>}
+crop_and_resize_1/CropAndResize = CropAndResize(activation_7/Relu, crop_and_resize_1/Reshape, boxes, size) {T: float32}
+flat = Const() {dtype: int32, value: tensor<int32[4]: -1, 64, 7, 7>}
+time_distributed_1/Reshape = Reshape(crop_and_resize_1/CropAndResize, flat) {T: float32, Tshape: int32}
+bias = Const() {dtype: float32, value: tensor<float32[7]: 1.0>}
+dense/add = AddV2(time_distributed_1/Reshape, bias) {T: float32}
+dense_class/Softmax = Softmax(dense/add) {T: float32}
+"""
+
+
+def test_two_stages_whose_reshapes_are_taken_out() -> None:
+    """The plugin has another shape than the operation it replaces; the script lets others read it."""
+    made = migrate(
+        Path(__file__).parent / "scripts" / "two_stage.py",
+        parse_graph(TWO_STAGES),
+        outputs=["dense_class/Softmax", "proposal"],
+    )
+    assert made.equal, [*map(str, made.diagnostics), *map(str, made.differences)]
+    crop = made.recipe.nodes["roi_pooling_conv_1/CropAndResize_new"]
+    assert crop.plugin == "CropAndResize_TRT"  # CropAndResize in the script, as TensorRT registers it
+    assert made.recipe_graph is not None
+    assert str(made.recipe_graph["dense/add"].inputs[0]) == "roi_pooling_conv_1/CropAndResize_new"
+
+
 def test_a_plugin_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "lenet.pb").write_bytes(build_lenet())
     made = migrate(

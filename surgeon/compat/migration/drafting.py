@@ -38,12 +38,14 @@ class Refinement:
     """What a first draft leaves to be written out, found by comparing its graph with the script's.
 
     ``explicit`` are nodes whose inputs are written, ``literal`` fields that stay numbers, and ``repairs``
-    steps for edges and attributes.
+    steps for edges and attributes. ``apart`` are new nodes that are added beside their namespaces, since what
+    reads them in the end did not read the namespaces.
     """
 
     explicit: set[str] = field(default_factory=set)
     literal: set[tuple[str, str]] = field(default_factory=set)
     repairs: list[Item] = field(default_factory=list)
+    apart: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,36 @@ class Drafter:
         self.messages, self.catalog, self.most_rows, self.literal = messages, catalog, most_rows, literal
         self.diagnostics: list[Diagnostic] = []
         self.refinement = Refinement()
+        self._pulled_in: frozenset[str] = frozenset()
 
     def draft(self, refinement: Refinement) -> Drafted:
         """Return a recipe; raise SurgeonError P135 for what no recipe can hold."""
         self.refinement, self.diagnostics = refinement, []
+        self._pulled_in = self._find_pulled_in()
         open_recipe = parse_recipe(render((), self._block({})))
         derived = {} if self.literal else self._derived(open_recipe)
         self.diagnostics = []
         text = self.source.modeline + render(self._heading(), self._block(derived))
         return Drafted(text, parse_recipe(text), tuple(self.diagnostics))
+
+    def rewired(self) -> set[str]:
+        """Return the new nodes of namespaces that other nodes read in the end than at the collapse."""
+        found: set[str] = set()
+        for edit in self.history.collapses:
+            readers: dict[str, set[str]] = {}
+            for state in edit.after:
+                for source in state.inputs:
+                    readers.setdefault(clean(source), set()).add(self.history.last_name(state.name))
+            for taker in dict.fromkeys(edit.namespaces.values()):
+                last = self.history.last_name(taker)
+                in_the_end = {
+                    node.name
+                    for node in self.final.nodes.values()
+                    if any(ref.node == last for ref in node.inputs)
+                }
+                if in_the_end and not in_the_end & readers.get(taker, set()):
+                    found.add(taker)
+        return found
 
     # What is in the recipe
 
@@ -304,7 +327,7 @@ class Drafter:
         return tuple(map(str, final.inputs)) != tuple(at_first)
 
     def _written(self, name: str) -> bool:
-        return name in self._explicit or name in self.refinement.explicit
+        return name in self._explicit or name in self.refinement.explicit | self.refinement.apart
 
     def _inputs(self, node: Node) -> list[str]:
         """Return a node's inputs as a recipe writes them."""
@@ -523,7 +546,7 @@ class Drafter:
         names = [node.name for node in edit.before]
         found: dict[str, str] = {}
         for key, taker in edit.namespaces.items():
-            if taker not in self._defined or self._is_made_again(key, taker):
+            if taker not in self._defined or self._is_left_out(key, taker):
                 continue
             there = any(name == key or name.startswith(f"{key}/") for name in names)
             found[key if there else f"{key}?"] = taker
@@ -535,6 +558,9 @@ class Drafter:
         The recipe defines that node once, as it is in the end.
         """
         return key == taker and key in self.history.made and key not in self.graph
+
+    def _is_left_out(self, key: str, taker: str) -> bool:
+        return taker in self.refinement.apart or self._is_made_again(key, taker)
 
     def _at(self, edit: RecordedEdit, what: str = "") -> str:
         line = f"{self.source.script}, {edit.line}" if edit.line else self.source.script
@@ -552,8 +578,9 @@ class Drafter:
             if edit.method == "collapse_namespaces":
                 collapsed += 1
                 found += self._removed_namespaces(edit)
-                if not all(itertools.starmap(self._is_made_again, edit.namespaces.items())):
+                if not all(itertools.starmap(self._is_left_out, edit.namespaces.items())):
                     found.append(self._collapse(edit))
+                found += self._put_apart(edit)
             elif edit.method == "remove":
                 found += self._remove(edit, later, optional=bool(collapsed))
             elif edit.method == "forward_inputs":
@@ -615,11 +642,18 @@ class Drafter:
         comment = self._at(edit, f"{plural(len(edit.namespaces), 'namespace')}")
         return Item(step if len(step) > 1 else "collapse", (comment,))
 
+    def _put_apart(self, edit: RecordedEdit) -> Iterator[Item]:
+        """Yield steps for new nodes that take no namespace's place in the recipe."""
+        for taker in dict.fromkeys(edit.namespaces.values()):
+            if taker in self.refinement.apart and taker not in self._pulled_in:
+                comment = self._at(edit, "what reads the namespace does not read the new node in the end")
+                yield Item({"step": "add-node", "node": taker}, (comment,))
+
     def _outputs(self, edit: RecordedEdit) -> dict[str, str]:
         """Return which output replaces each tensor, where the step would not choose by itself."""
         found: dict[str, str] = {}
         for taker in dict.fromkeys(edit.namespaces.values()):
-            if taker not in self._defined:
+            if taker not in self._defined or taker in self.refinement.apart:
                 continue
             read = self._read_of(taker)
             op = self._op(taker)
@@ -707,16 +741,16 @@ class Drafter:
             if name not in self._pulled_in:
                 yield Item({"step": "add-node", "node": name}, (self._at(edit),))
 
-    @cached_property
-    def _pulled_in(self) -> frozenset[str]:
-        """First names of added nodes that a collapse puts in, since what takes a namespace reads them."""
+    def _find_pulled_in(self) -> frozenset[str]:
+        """Return the first names of nodes that a collapse puts in, for new nodes that read them."""
         found: set[str] = set()
-        waiting = [name for name in self.history.takers if name in self._defined]
+        takers = [name for name in self.history.takers if name not in self.refinement.apart]
+        waiting = [name for name in takers if name in self._defined]
         while waiting:
             node = self.final.nodes.get(self.history.last_name(waiting.pop()))
             for ref in node.inputs if node is not None else ():
                 first = self._first(ref.node)
-                if first in self._defined and first not in self.history.takers and first not in found:
+                if first in self._defined and first not in takers and first not in found:
                     found.add(first)
                     waiting.append(first)
         return frozenset(found)

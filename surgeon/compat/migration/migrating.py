@@ -245,13 +245,17 @@ def _drafter(
 def _compared(drafter: Drafter, work: Work, history: History, remarks: tuple[Diagnostic, ...]) -> Migration:
     """Return the recipe whose graph is as near to the script's as steps can bring it."""
     refinement = Refinement()
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS + 1):  # the first may put nodes apart
         tell_stage("writing the recipe")
         drafted = drafter.draft(refinement)
         try:
             planned = plan(drafted.recipe, work.graph, target=work.target, catalog=work.catalog)
         except SurgeonError as exc:
-            return _unplanned(drafted, exc, remarks)
+            apart = drafter.rewired() if "S405" in {each.code for each in exc.diagnostics} else set()
+            if apart <= refinement.apart:
+                return _unplanned(drafted, exc, remarks)
+            refinement = replace(refinement, apart=apart)
+            continue
         assert planned.result is not None
         comparison = compare(drafter.final, planned.result, drafted.recipe, history, work.catalog)
         further = refined(refinement, comparison, drafted.recipe, history, drafter.source.script)

@@ -18,7 +18,7 @@ def refined(
     before: Refinement, comparison: Comparison, recipe: Recipe, history: History, script: str
 ) -> Refinement:
     """Return a refinement that makes up for differences that nothing explains; the same where none can."""
-    found = Refinement(set(before.explicit), set(before.literal), list(before.repairs))
+    found = Refinement(set(before.explicit), set(before.literal), list(before.repairs), set(before.apart))
     attrs: dict[str, dict[str, Any]] = {}
     for each in comparison.unexplained:
         first = history.earlier.get(each.node, each.node)
