@@ -114,6 +114,8 @@ mean = Tanh(logits) {T: float32}
     assert computed(text.replace("mean = Tanh(logits) {T: float32}\n", "")) == ["sampled"]
     kept = text.replace("Add(logits, noise)", "Add(mean, noise)")
     assert computed(kept) == ["sampled"], "the graph ends with it alone"
+    assert "random numbers reach it" in surgeon.init(parse_graph(kept), target="onnx@onnxruntime").text
+    assert "random numbers reach it" not in surgeon.init(parse_graph(text), target="onnx@onnxruntime").text
 
 
 def test_declared_outputs_stay_but_for_whole_numbers() -> None:

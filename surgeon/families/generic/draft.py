@@ -162,6 +162,8 @@ class _RecipeWriter:
 
     def _output_comment(self, each: NetworkOutput) -> str:
         text = self.network.says(each.tensor)
+        if each.tensor in self.network.random:
+            text += "; random numbers reach it, so that no two runs compute the same"
         if not each.ends:
             return text
         graph = self.network.graph

@@ -64,6 +64,11 @@ class GenericNetwork(Family):
             return found
         return without_random(found, self._random(found.outputs))
 
+    @cached_property
+    def random(self) -> set[Ref]:
+        """The outputs that random numbers reach at inference, too: no two runs compute the same."""
+        return self._random(self.computed.outputs)
+
     def _random(self, outputs: Sequence[NetworkOutput]) -> set[Ref]:
         """Return the tensors that random numbers reach at inference, too."""
         if not any(node.op in RANDOM for node in self.graph):
