@@ -282,11 +282,17 @@ def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
         if ours.size != theirs.size:
             raise Wrong(f"shape {list(ours.shape)} in place of {list(theirs.shape)}")
         ours = ours.reshape(theirs.shape)
+    if theirs.dtype.kind == "O":  # texts, which TensorFlow gives as bytes
+        return float([_text(each) for each in ours.ravel()] != [_text(each) for each in theirs.ravel()])
     if theirs.dtype.kind not in "fc":
         return float(np.any(ours != theirs))
     apart = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
     worst = float(apart.max(initial=0.0)) / max(1.0, float(np.abs(theirs).max(initial=0.0)))
     return worst if np.isfinite(worst) else float("inf")
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else value
 
 
 def compared(original: Original, run: Callable[[int], Sequence[np.ndarray]], outputs: Sequence[str]) -> float:

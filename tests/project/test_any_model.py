@@ -95,6 +95,8 @@ def test_the_same_name_gives_the_same_graph(graphs: Path, tmp_path: Path) -> Non
         ([float("nan"), 2.0], [1.0, 2.0], False),
         ([3, 4], [3, 4], True),
         ([3, 4], [3, 5], False),
+        (np.array(["cat"], object), np.array([b"cat"], object), True),
+        (np.array(["cat"], object), np.array([b"cow"], object), False),
     ],
 )
 def test_distances(harness: Any, ours: list[float], theirs: list[float], within: bool) -> None:
