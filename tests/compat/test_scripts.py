@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import surgeon.compat.graphsurgeon as gs
@@ -210,3 +211,33 @@ def test_a_pyramid_with_excluded_nodes(tmp_path: Path) -> None:
     assert node(model, "propose").inputs == ("MLP/level_3/sigmoid", "MLP/level_2/sigmoid")
     assert node(model, "fpn").inputs == ("up",) and node(model, "up").inputs == ("conv",)
     assert node(model, "MLP/level_2/sigmoid").inputs == ("propose",)
+
+
+def test_anchors_tiled_by_plugins_and_suppression_appended(tmp_path: Path) -> None:
+    """The appended NMS reads its inputs as the script spells them; each tile reads the batch and the anchors."""
+    graph = made(
+        tmp_path / "ssd.pb",
+        "Input Placeholder",
+        "loc_data/Reshape Relu Input",
+        "conf_data/Reshape Sigmoid Input",
+        "ssd_anchor_0/boxes Const",
+        "ssd_anchor_0/FirstDimTile/multiples Const",
+        "ssd_anchor_0/FirstDimTile Tile ssd_anchor_0/boxes ssd_anchor_0/FirstDimTile/multiples",
+        "ssd_anchor_1/boxes Const",
+        "ssd_anchor_1/FirstDimTile Tile ssd_anchor_1/boxes Input",
+        "anchors/axis Const",
+        "anchor_data/Reshape ConcatV2 ssd_anchor_0/FirstDimTile ssd_anchor_1/FirstDimTile anchors/axis",
+    )
+    message = GraphDef.FromString(graph.read_bytes())
+    for each in message.node:
+        if each.op == "Const":
+            gs.update_node(each, dtype=DType.INT32, value=np.array([1], np.int32))
+    graph.write_bytes(message.SerializeToString())
+    run = ran("batch_tiles.py", graph, tmp_path / "ssd.uff")
+    assert (run.code, codes(run)) == (0, []), run.diagnostics
+    model = read_uff(tmp_path / "ssd.uff")
+    assert node(model, "NMS").inputs == ("anchor_data/Reshape", "loc_data/Reshape", "conf_data/Reshape")
+    assert node(model, "anchor_data/Reshape").inputs == ("FirstDimTile_0", "FirstDimTile_1")
+    assert node(model, "FirstDimTile_0").inputs == ("ssd_anchor_0/boxes",)
+    assert node(model, "FirstDimTile_1").inputs == ("ssd_anchor_1/boxes", "Input")
+    assert node(model, "FirstDimTile_0").operation == "_BatchTilePlugin_TRT"
