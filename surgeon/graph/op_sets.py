@@ -131,12 +131,12 @@ LOOP_ENDS = frozenset({"NextIteration", "RefNextIteration"})
 
 
 def is_data_default(node: Node) -> bool:
-    """Return whether the default of a PlaceholderWithDefault is data, of rank 2 or more, and no switch.
+    """Return whether the default of a PlaceholderWithDefault is data, and no switch, which is one number.
 
-    Such a node is an input; the default of a switch stands for the node.
+    Such a node is an input; the default of a switch stands for the node. Of unknown rank it may be either.
     """
     shape = node.attrs.get("shape")
-    return isinstance(shape, Shape) and shape.rank is not None and shape.rank >= 2
+    return isinstance(shape, Shape) and shape.dims is not None and shape.dims not in ((), (1,))
 
 
 def is_input(node: Node) -> bool:

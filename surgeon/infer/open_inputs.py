@@ -21,6 +21,7 @@ from surgeon.graph.op_sets import (
     PASSED_OVER,
     PLACEHOLDERS,
     RANDOM,
+    SELECTIONS,
     SIZES,
     SWITCHES,
     UNIFORM,
@@ -143,8 +144,35 @@ _SHAPE_ARGUMENT: Mapping[str, int] = {
 }
 """For each operation the input that is a shape, or sizes in the order of a shape."""
 
-_IN_TRAINING = re.compile(r"(?i)train|learning_?phase|(^|[/_])phase")
-_IN_INFERENCE = re.compile(r"(?i)infer|(^|[/_])(is_?)?(test|eval|predict)")
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+_IN_TRAINING = frozenset({"istrain", "istraining", "learning", "train", "training"})
+_IN_INFERENCE = frozenset(
+    {"eval", "evaluate", "evaluation", "infer", "inference", "predict", "prediction", "test", "testing"}
+)
+_FILLERS = frozenset(
+    {
+        "at",
+        "batch",
+        "bn",
+        "bool",
+        "flag",
+        "for",
+        "in",
+        "input",
+        "is",
+        "keras",
+        "mode",
+        "norm",
+        "now",
+        "phase",
+        "placeholder",
+        "step",
+        "time",
+        "var",
+    }
+)
+"""Words beside which a name still says plainly whether it is true in training or at inference."""
 
 
 class _Search:
@@ -296,16 +324,17 @@ class _Search:
                 role = InputRole.KEEP_PROBABILITY if value else InputRole.DROPOUT_RATE
             does = self._sign(evidence[0])
             return role, value, f"with {other}, '{evidence[0]}' {does}", evidence
+        # A predicate of a selection may be a mask, where the rank is not stated.
+        if opened.spec.shape.rank is None:
+            choices = {name for name in choices if self.graph[name].op not in SELECTIONS}
         if not choices or kind == "f":
             return None
         first = next(name for name in self.graph.nodes if name in choices)
         reads = f"it chooses a branch of '{first}' ({self.graph[first].op})"
-        name = opened.ref.node
-        trains, infers = _IN_TRAINING.search(name), _IN_INFERENCE.search(name)
-        if bool(trains) == bool(infers):
+        infers = _says_inference(opened.ref.node)
+        if infers is None:
             return InputRole.SCALAR, None, reads, (first,)
-        value = candidates[1] if infers else candidates[0]
-        return role, value, f"{reads}, and its name says what for", (first,)
+        return role, candidates[infers], f"{reads}, and its name says what for", (first,)
 
     def _ends_scalar(self, node: Node) -> bool:
         """Return whether what a node gives depends on sizes or random numbers, too."""
@@ -333,12 +362,25 @@ class _Search:
                 other = node.inputs[1 - slot]
                 if node.op not in _HOLDS_AGAINST or not self._is_uniform(node.inputs[slot]):
                     continue
+                if self._gives_size(other):
+                    continue  # a tensor of which a shape is made is no number
                 if node.op not in ("Add", "AddV2"):
                     upwards = node.op.startswith("Greater") == (slot == 0)
                     found[node.name] = other, "at most 0" if upwards else "at least 1"
-                elif self.inference.value(other) is None:
+                elif self.inference.value(other) is None and self._is_floored(node):
                     found[node.name] = other, "at least 1"
         return found
+
+    def _gives_size(self, ref: Ref) -> bool:
+        """Return whether the rank of a tensor is unknown and its shape is asked for."""
+        if self.inference.spec(ref).shape.rank is not None:
+            return False
+        return any(node.op in SIZES for node, _ in self._readers(ref, PASSED_OVER))
+
+    def _is_floored(self, node: Node) -> bool:
+        """Return whether what a node gives is only rounded down, as dropout does."""
+        readers = [reader.op for reader, _ in self._readers(Ref(node.name), PASSED_OVER)]
+        return bool(readers) and all(op == "Floor" for op in readers)
 
     def _is_uniform(self, ref: Ref) -> bool:
         """Return whether a tensor holds random numbers from 0 to 1."""
@@ -391,7 +433,7 @@ class _Search:
         silent = {ref.node for ref in _reached(graph, held, drawn_from)}
         for name in taken:
             node = graph[name]
-            if (node.op in RANDOM and name not in silent) or _takes_batch_statistics(node, inference):
+            if (node.op in RANDOM and name not in silent) or _takes_batch_statistics(graph, inference, node):
                 signs.add(name)
         return signs
 
@@ -491,14 +533,40 @@ def _dead(graph: Graph, inference: Inference) -> set[Ref]:
     return dead
 
 
-def _takes_batch_statistics(node: Node, inference: Inference) -> bool:
-    """Return whether a node computes with the mean over the samples of a batch."""
+def _takes_batch_statistics(graph: Graph, inference: Inference, node: Node) -> bool:
+    """Return whether a node computes the mean over the samples of a batch from which these then deviate."""
     if node.op.startswith("FusedBatchNorm"):
         return attr_bool(node, "is_training", True)
     if node.op != "Mean" or len(node.inputs) != 2:
         return False
     axes, rank = inference.value(node.inputs[1]), inference.spec(node.inputs[0]).shape.rank
-    return axes is not None and (0 in axes.ravel() or (rank is not None and -rank in axes.ravel()))
+    if axes is None or not (0 in axes.ravel() or (rank is not None and -rank in axes.ravel())):
+        return False
+    deviations = {"SquaredDifference", "Sub"}
+    if graph[node.inputs[0].node].op in {"SquaredDifference", "Square"}:
+        return True
+    waiting, seen = [node.name], {node.name}
+    while waiting:
+        name = waiting.pop()
+        for reader in (graph[each] for each in graph.readers[name] if each not in seen):
+            seen.add(reader.name)
+            if reader.op in deviations and node.inputs[0] in reader.inputs:
+                return True
+            if reader.op in _MOVED or reader.op in MERGES or reader.op in SWITCHES:
+                waiting.append(reader.name)
+    return False
+
+
+def _says_inference(name: str) -> bool | None:
+    """Return whether a name says that something holds at inference (else in training); None where it does not
+    say.
+    """
+    words = {word.lower() for word in _WORDS.findall(name.rpartition("/")[2])}
+    trains = bool(words & _IN_TRAINING) or words == {"phase"}
+    infers = bool(words & _IN_INFERENCE)
+    if trains == infers or words - _IN_TRAINING - _IN_INFERENCE - _FILLERS:
+        return None
+    return infers
 
 
 def _plain(value: Array | None) -> Scalar | None:

@@ -127,10 +127,11 @@ class ForInference(Step):
         for node in graph:
             if node.op != "PlaceholderWithDefault" or node.name in values or is_data_default(node):
                 continue
-            edits += _as_identity(context, node, node.inputs[0], "dtype")
             default = context.inference.value(node.inputs[0])
-            shown = "" if default is None else f", {_shown(TensorValue.of(default))},"
-            _note(context, node.name, f"its default{shown}")
+            if default is None or default.size != 1:
+                continue  # what is no constant number is data, whose rank is not stated
+            edits += _as_identity(context, node, node.inputs[0], "dtype")
+            _note(context, node.name, f"its default, {_shown(TensorValue.of(default))},")
         return edits
 
 

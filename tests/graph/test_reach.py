@@ -91,6 +91,7 @@ def test_a_default_of_rank_2_is_data() -> None:
     assert not is_data_default(node)
     assert not is_data_default(node.with_attr("shape", Shape(None)))
     assert not is_data_default(node.with_attr("shape", Shape((1,))))
+    assert is_data_default(node.with_attr("shape", Shape((4,))))
     assert is_data_default(node.with_attr("shape", Shape((None, 4))))
 
 

@@ -142,6 +142,12 @@ def test_scalars_are_recognised_by_how_they_are_read(
         lambda: tf.cast(picture() > number("threshold"), tf.float32),
         lambda: tf.where(picture() > number("training"), picture(), picture() * 2),
         lambda: picture() * tf.cast(flag("is_training"), tf.float32),
+        lambda: v1.cond(flag("not_training"), lambda: picture() * 2, picture),
+        lambda: v1.cond(flag("use_constraint"), lambda: picture() * 2, picture),
+        lambda: v1.cond(flag("eval_augment"), lambda: picture() * 2, picture),
+        lambda: v1.cond(flag("is_testimonial"), lambda: picture() * 2, picture),
+        lambda: v1.cond(flag("average_frames"), lambda: tf.reduce_mean(picture(), 0, True), picture),
+        lambda: picture() + number("mean") + tf.random.uniform([3]),
         lambda: picture() * tf.cast(v1.placeholder(tf.int32, (), "k"), tf.float32),
         lambda: tf.reshape(picture(), tf.stack([1, v1.placeholder(tf.int32, (), "width"), -1])),
     ],
@@ -155,6 +161,24 @@ def test_a_name_alone_says_nothing(build: Callable[[], Any]) -> None:
 def test_a_default_of_training_must_be_fixed(default: bool, fixed: bool) -> None:
     found = inputs_of(lambda: normalized(v1.placeholder_with_default(default, (), "train")))["train"]
     assert (found.default, found.inference, found.must_be_fixed) == (default, False, fixed)
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (lambda: tf.floor(noisy(number("x", None))) * 2, "x"),
+        (lambda: tf.cast(v1.random_uniform(tf.shape(p := number("p", None))) < p, tf.float32), "p"),
+        (lambda: tf.where(flag("predicted_mask", None), picture(), picture() * 2), "predicted_mask"),
+        (lambda: tf.nn.relu(v1.placeholder_with_default(tf.ones([4]), [4], "v")), "v"),
+    ],
+)
+def test_tensors_of_data_are_not_taken_for_scalars(build: Callable[[], Any], name: str) -> None:
+    found = inputs_of(build)[name]
+    assert found.role is InputRole.DATA and found.inference is None and found.default is None
+
+
+def noisy(x: Any) -> Any:
+    return x + v1.random_uniform(tf.shape(x))
 
 
 def test_data_are_no_scalars() -> None:

@@ -663,3 +663,16 @@ def test_a_conditional_normalization_is_written(steps: str, tmp_path: Path) -> N
     (found,) = session.run(None, {"x": x.transpose(0, 3, 1, 2)})
     found = found.transpose(0, 2, 3, 1) if found.shape[1] == 2 else found
     np.testing.assert_allclose(found, wanted[0], rtol=1e-6, atol=1e-6)
+
+
+def test_a_default_of_several_numbers_is_data() -> None:
+    graph = parse_graph(
+        "graph v1\n"
+        "d = Const() {dtype: float32, value: tensor<float32[4]: 1.0, 2.0, 3.0, 4.0>}\n"
+        "v = PlaceholderWithDefault(d) {dtype: float32, shape: shape[4]}\n"
+        "w = PlaceholderWithDefault(d) {dtype: float32}\n"
+        "out = Add(v, w) {T: float32}\n"
+    )
+    step = ForInference.model_validate({"step": "for-inference"})
+    made = apply_edits(graph, step.plan(StepContext(graph)))
+    assert made["v"].op == made["w"].op == "PlaceholderWithDefault"
