@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from surgeon.diagnostics import SurgeonError
 from surgeon.families.context import DerivationContext, Derived
+from surgeon.families.family import Family
 from surgeon.families.parts.grid_fit import FITTED, RESIDUAL_BOUND
 
 
@@ -51,13 +53,20 @@ def fitted(field: str) -> Callable[[DerivationContext], Derived]:
         return Derived(
             fit.fields[field],
             (
-                f"fitted to the {len(family.finding('anchors').value)} anchors: "
-                f"{family.finding('anchors').evidence[0]}",
+                f"fitted to the {len(family.finding('anchors').value)} anchors{_held(family)}",
                 f"largest difference of a coordinate: {fit.residual:.1e} of the picture",
             ),
         )
 
     return derive
+
+
+def _held(family: Family) -> str:
+    """Return where a graph holds its anchors; they may be folded into the decoding."""
+    try:
+        return f" of '{family.finding('anchors_tensor').value}'"
+    except SurgeonError:
+        return f": {family.finding('anchors').evidence[0]}"
 
 
 def variance(context: DerivationContext) -> Derived:
