@@ -69,6 +69,13 @@ def _held(family: Family) -> str:
         return f": {family.finding('anchors').evidence[0]}"
 
 
+def _whose(family: Family) -> str:
+    try:
+        return f"of '{family.finding('anchors_tensor').value}'"
+    except SurgeonError:
+        return "that encodings of zero decode to"
+
+
 def variance(context: DerivationContext) -> Derived:
     """Return by what encodings are multiplied, for x, y, width and height."""
     found = context.family.postprocessing.variances
