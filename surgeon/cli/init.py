@@ -17,7 +17,7 @@ from pathlib import Path
 
 from surgeon.cli import console
 from surgeon.cli.next_step import given_model
-from surgeon.cli.options import add_inputs, add_plugin_path, add_target
+from surgeon.cli.options import add_inputs, add_plugin_path, add_target, given_for_inputs
 from surgeon.cli.settings import configured_target
 from surgeon.cli.streams import STREAM
 from surgeon.deprecation import Alias
@@ -78,8 +78,7 @@ def run(args: argparse.Namespace) -> int:
         unchecked=args.unchecked,
         target=target,
         plugin_paths=args.plugin_paths,
-        input_specs=dict(args.input_specs),
-        constants=dict(args.constants),
+        **given_for_inputs(args),
         force=args.force,
     )
     if args.json:

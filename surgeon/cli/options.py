@@ -135,8 +135,20 @@ def recipe_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "parameters": dict(args.parameters) if isinstance(args.recipe, str | None) else None,
         "recipe_paths": args.recipe_paths,
         "plugin_paths": args.plugin_paths,
-        "input_specs": dict(args.input_specs),
-        "constants": dict(args.constants),
+        **given_for_inputs(args),
+    }
+
+
+def given_for_inputs(args: argparse.Namespace) -> dict[str, dict[str, str]]:
+    """Return what --input and --constant give, by the keyword arguments of :mod:`surgeon.api`.
+
+    Raise SurgeonError S225 where an option names one input twice.
+    """
+    from surgeon.rewrite.given_inputs import each_once
+
+    return {
+        "input_specs": each_once(args.input_specs, "--input"),
+        "constants": each_once(args.constants, "--constant"),
     }
 
 

@@ -6,12 +6,12 @@ Scalars that neither he nor the recipe mentions are fixed to what they are at in
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, nearest_note
-from surgeon.graph import DType, Graph, Ref, Shape, TensorSpec, apply_edits
+from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec, apply_edits
 from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
 from surgeon.infer import infer
 from surgeon.infer.open_inputs import InputRole, OpenInput, open_inputs
@@ -20,11 +20,16 @@ from surgeon.language.document import parse_document, to_plain
 from surgeon.steps.cut_at import CutAt
 from surgeon.steps.fix_inputs import FixInputs
 from surgeon.steps.for_inference import ForInference
+from surgeon.steps.replace_op import ReplaceOp
+from surgeon.steps.selector import Selector
 from surgeon.steps.set_shape import InputSpec, SetShape
 from surgeon.steps.step import Step, StepContext
+from surgeon.targets import Target
 
 GivenSpec: TypeAlias = "TensorSpec | str | Sequence[int | None]"
 """Shape and type of an input: ``1x224x224x3:float32``, sizes (None where unknown), or a spec."""
+
+Value = TypeVar("Value")
 
 _SIZE = re.compile(r"[0-9]{1,18}|\?")
 _SPEC_HELP = "write the sizes as 1x224x224x3, '?' where one is unknown, '[]' for a scalar; then ':float32'"
@@ -37,6 +42,24 @@ class Given:
     recipe: Recipe
     steps: tuple[Step, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    specs: Mapping[str, InputSpec] = field(default_factory=dict)
+
+    def check_kept(self, result: Graph) -> None:
+        """Raise SurgeonError S225 where a step of the recipe gave an input another shape, type or value."""
+        for name, spec in self.specs.items():
+            node = result.get(name)
+            if node is None or (node.op not in PLACEHOLDERS and node.op not in CONSTANTS):
+                continue
+            own = infer(result).spec(Ref(name))
+            if node.op in PLACEHOLDERS and own.compatible(TensorSpec(spec.dtype, Shape(spec.shape))):
+                continue
+            outcome = f"it is {own} behind them" if node.op in PLACEHOLDERS else "they make it a constant"
+            raise error(
+                "S225",
+                f"the recipe's steps override what is given for the input '{name}': {outcome}",
+                f"--input {name}",
+                help=["change the step of the recipe that does so, or leave out --input"],
+            )
 
 
 def input_spec_of(name: str, given: GivenSpec) -> InputSpec:
@@ -88,19 +111,20 @@ def given_inputs(
     graph: Graph,
     input_specs: Mapping[str, GivenSpec],
     constants: Mapping[str, Any],
+    target: Target | None = None,
 ) -> Given:
     """Return the recipe with what is given for inputs, and the steps that are taken first.
 
     An input of the graph gets its shape by ``set-shape``, any other tensor of the graph becomes an input by
     ``cut-at``, a placeholder of the recipe gets another ``shape``. A constant takes an input's place by
-    ``fix-inputs``. What the recipe's own steps say of the same input is replaced. Raise SurgeonError S225 for
-    a name that is no input, S226 for what does not fit.
+    ``fix-inputs``. What the recipe's own steps for ``target`` say of the same input is replaced. Raise
+    SurgeonError S225 for a name that is no input or is given twice, S226 for what does not fit.
     """
-    given = _Given(recipe, graph)
+    given = _Given(recipe, graph, target)
     mentioned = given.take(input_specs, constants)
     given.fix_to_inference(mentioned)
     given.follow_batch(mentioned)
-    return Given(given.recipe, given.steps, tuple(given.diagnostics))
+    return Given(given.recipe, given.steps, tuple(given.diagnostics), given.specs)
 
 
 def steps_for_inputs(
@@ -129,6 +153,8 @@ class _Given:
 
     recipe: Recipe
     graph: Graph
+    target: Target | None = None
+    specs: dict[str, InputSpec] = field(default_factory=dict)
     shapes: dict[str, InputSpec] = field(default_factory=dict)
     cuts: dict[str, InputSpec] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
@@ -164,8 +190,13 @@ class _Given:
 
     def take(self, input_specs: Mapping[str, GivenSpec], constants: Mapping[str, Any]) -> set[str]:
         """Take what is given by name; return the names."""
-        specs = {name.removesuffix(":0"): input_spec_of(name, spec) for name, spec in input_specs.items()}
-        values = {name.removesuffix(":0"): _value(name, value) for name, value in constants.items()}
+        specs = {
+            name: input_spec_of(name, spec)
+            for name, spec in each_once(input_specs.items(), "--input").items()
+        }
+        values = {
+            name: _value(name, value) for name, value in each_once(constants.items(), "--constant").items()
+        }
         for name in specs:
             if name in values:
                 raise error(
@@ -182,23 +213,11 @@ class _Given:
 
     def shape(self, name: str, spec: InputSpec) -> None:
         """Take a shape for an input of the recipe or of the graph."""
-        definition = self.recipe.nodes.get(name)
-        if definition is not None and definition.op == "Placeholder":
-            shape = definition.shape if spec.shape is None else spec.shape
-            dtype = definition.dtype if spec.dtype is None else spec.dtype.value
-            shaped = definition.model_copy(update={"shape": shape, "dtype": dtype})
-            self._update({"nodes": {**self.recipe.nodes, name: shaped}})
+        if name in self.specs:
+            raise _twice(name, name, "--input")
+        self.specs[name] = spec
+        if self._shape_in_recipe(name, spec):
             return
-        for index, step in enumerate(self.recipe.steps):
-            if isinstance(step, SetShape) and name in step.nodes:
-                self._check_fits(name, spec)
-                self._replace_step(index, step.model_copy(update={"nodes": {**step.nodes, name: spec}}))
-                return
-            if isinstance(step, CutAt) and step.as_ is not None and name in step.as_:
-                tensor = step.tensors[step.as_.index(name)]
-                shapes = {**step.shapes, tensor: spec}
-                self._replace_step(index, step.model_copy(update={"shapes": shapes}))
-                return
         self._check_known(name, f"--input {name}", "an input")
         self._check_fits(name, spec)
         self._check_has_effect(name)
@@ -206,6 +225,51 @@ class _Given:
             self.shapes[name] = spec
         else:
             self.cuts[name] = spec
+            cut_name = self._name_of_cut(Ref.parse(name))
+            self.specs[cut_name] = self.specs.pop(name)
+            for index, step in self._taken_steps():
+                if isinstance(step, ForInference) and not spec.shape:
+                    self._keep_open(index, step, cut_name)
+
+    def _shape_in_recipe(self, name: str, spec: InputSpec) -> bool:
+        """Put a shape wherever the recipe says one for this input; return whether it does."""
+        replaced = False
+        is_present = name in self.graph and self.graph[name].op in PLACEHOLDERS
+        definition = self.recipe.nodes.get(name)
+        if definition is not None and definition.op == "Placeholder":
+            shape = definition.shape if spec.shape is None else spec.shape
+            dtype = definition.dtype if spec.dtype is None else spec.dtype.value
+            shaped = definition.model_copy(update={"shape": shape, "dtype": dtype})
+            self._update({"nodes": {**self.recipe.nodes, name: shaped}})
+            replaced = True
+        for index, step in self._taken_steps():
+            if isinstance(step, CutAt):
+                tensor = _tensor_of_input(step, name)
+                if tensor is None:
+                    continue
+                shapes = {**step.shapes, tensor: _filled_in(step.shapes.get(tensor), spec)}
+                self._replace_step(index, step.model_copy(update={"shapes": shapes}))
+                cut_name = step.input_names[step.tensors.index(tensor)]
+                if cut_name != name and cut_name in self.specs:
+                    raise _twice(name, cut_name, "--input")
+                self.specs[cut_name] = self.specs.pop(name)
+                name = cut_name
+                replaced = is_present = True
+            elif isinstance(step, SetShape) and name in step.nodes:
+                self._check_fits(name, spec)
+                nodes = {**step.nodes, name: _filled_in(step.nodes[name], spec)}
+                self._replace_step(index, step.model_copy(update={"nodes": nodes}))
+                replaced = True
+            elif isinstance(step, FixInputs) and name in step.values:
+                self._replace_step(index, step.model_copy(update={"values": _without(step.values, name)}))
+            elif isinstance(step, ForInference) and is_present and not spec.shape:
+                self._keep_open(index, step, name)
+        return replaced
+
+    def _keep_open(self, index: int, step: ForInference, name: str) -> None:
+        """Have a step leave an input as it is."""
+        constants, keep = _without(step.constants, name), (*step.keep, name)
+        self._replace_step(index, step.model_copy(update={"constants": constants, "keep": keep}))
 
     def fix(self, name: str, value: Any) -> None:
         """Take a constant for an input of the graph."""
@@ -215,14 +279,8 @@ class _Given:
             fixed = definition.model_copy(update={"value": value})
             self._update({"nodes": {**self.recipe.nodes, name: fixed}})
             return
-        for index, step in enumerate(self.recipe.steps):
-            if isinstance(step, FixInputs) and name in step.values:
-                self._replace_step(index, step.model_copy(update={"values": {**step.values, name: value}}))
-                return
-            if isinstance(step, ForInference) and name in step.constants:
-                constants = {**step.constants, name: value}
-                self._replace_step(index, step.model_copy(update={"constants": constants}))
-                return
+        if self._fix_in_recipe(name, value):
+            return
         if definition is not None:
             raise error(
                 "S225",
@@ -251,12 +309,32 @@ class _Given:
             )
         self.values[name] = value
 
+    def _fix_in_recipe(self, name: str, value: Any) -> bool:
+        """Put a constant wherever the recipe says one for this input; return whether it does."""
+        replaced = False
+        for index, step in self._taken_steps():
+            if isinstance(step, FixInputs) and name in step.values:
+                self._replace_step(index, step.model_copy(update={"values": {**step.values, name: value}}))
+                replaced = True
+            elif isinstance(step, ForInference) and name in step.constants:
+                constants = {**step.constants, name: value}
+                self._replace_step(index, step.model_copy(update={"constants": constants}))
+                replaced = True
+            elif isinstance(step, SetShape) and name in step.nodes:
+                self._replace_step(index, step.model_copy(update={"nodes": _without(step.nodes, name)}))
+        return replaced
+
+    def _taken_steps(self) -> tuple[tuple[int, Step], ...]:
+        """Return the recipe's steps that are taken for the target, with their places."""
+        steps = enumerate(self.recipe.steps)
+        return tuple((index, step) for index, step in steps if not reason_to_skip(step, self.target))
+
     def fix_to_inference(self, mentioned: set[str]) -> None:
         """Fix the scalars that neither the caller nor the recipe mentions, with a note for each.
 
         The step ``for-inference`` fixes those of training itself.
         """
-        left = any(isinstance(step, ForInference) and step.when is None for step in self.recipe.steps)
+        left = any(isinstance(step, ForInference) for _, step in self._taken_steps())
         scalars = any(
             node.op in PLACEHOLDERS and _may_be_scalar(node.attrs.get("shape")) for node in self.graph
         )
@@ -341,9 +419,11 @@ class _Given:
         """Return whether the recipe says anything of an input: by its name, or by placeholders at large."""
         if self._replaced_by(name):
             return True
-        steps = " ".join(map(repr, self.recipe.steps))
-        nodes = " ".join(map(repr, self.recipe.nodes.values()))
-        return _names(f"{steps} {nodes}", name) or any(_names(steps, op) for op in PLACEHOLDERS)
+        definitions = self.recipe.nodes.values()
+        if any(name in _entries((each.like or "", each.inputs or ())) for each in definitions):
+            return True
+        node = self.graph[name]
+        return any(_mentions(step, node) for _, step in self._taken_steps())
 
     def _replaced_by(self, name: str) -> str:
         """Return the node that the recipe's map puts in the place of an input, empty where there is none."""
@@ -382,7 +462,9 @@ class _Given:
 
     def _names(self) -> list[str]:
         own = [name for name, node in self.recipe.nodes.items() if node.op == "Placeholder"]
-        cut = [name for step in self.recipe.steps if isinstance(step, CutAt) for name in step.as_ or ()]
+        cut = [
+            name for _, step in self._taken_steps() if isinstance(step, CutAt) for name in step.input_names
+        ]
         return list(dict.fromkeys([*map(str, (each.ref for each in open_inputs(self.graph))), *own, *cut]))
 
     def _check_has_effect(self, name: str) -> None:
@@ -402,6 +484,8 @@ class _Given:
     def _check_fits(self, name: str, spec: InputSpec) -> None:
         """Raise SurgeonError S226 where the graph says otherwise of a tensor."""
         ref = Ref.parse(name)
+        if ref.node not in self.graph:
+            return
         own, wanted = infer(self.graph).spec(ref), TensorSpec(spec.dtype, Shape(spec.shape))
         if own.compatible(wanted):
             return
@@ -433,12 +517,100 @@ def _may_be_scalar(shape: object) -> bool:
     return not isinstance(shape, Shape) or shape.rank in (0, None)
 
 
-def _names(text: str, name: str) -> bool:
-    """Return whether a text has a name as a whole."""
-    return re.search(rf"(?<![\w/]){re.escape(name)}(?![\w/])", text) is not None
+def reason_to_skip(step: Step, target: Target | None) -> str:
+    """Return why a step is not taken for a target, empty where it is."""
+    if step.when is None:
+        return ""
+    patterns = (step.when.target,) if isinstance(step.when.target, str) else step.when.target
+    if target is not None and any(target.matches(pattern) for pattern in patterns):
+        return ""
+    return f"for the target {' or '.join(patterns)} only"
+
+
+def each_once(given: Iterable[tuple[str, Value]], flag: str) -> dict[str, Value]:
+    """Return what is given by name, ``NAME:0`` as ``NAME``.
+
+    Raise SurgeonError S225 where two entries name one input.
+    """
+    once: dict[str, Value] = {}
+    for written, value in given:
+        name = written.removesuffix(":0")
+        if name in once:
+            raise _twice(name, written, flag)
+        once[name] = value
+    return once
+
+
+def _twice(name: str, other: str, flag: str) -> SurgeonError:
+    also = f", as '{name}' and as '{other}'" if name != other else ""
+    return error(
+        "S225",
+        f"the input '{name}' is given twice{also}; expected each input once",
+        f"{flag} {other}",
+        help=["leave out one of the two"],
+    )
+
+
+def _filled_in(own: tuple[int | None, ...] | InputSpec | None, spec: InputSpec) -> InputSpec:
+    """Return what is given for an input, with what the recipe says where nothing is given."""
+    known = own if isinstance(own, InputSpec) else InputSpec(shape=own, dtype=None)
+    return InputSpec(
+        shape=known.shape if spec.shape is None else spec.shape,
+        dtype=known.dtype if spec.dtype is None else spec.dtype,
+    )
+
+
+def _without(entries: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in entries.items() if key != name}
+
+
+def _tensor_of_input(step: CutAt, name: str) -> str | None:
+    """Return the tensor that a step makes the input of this name, or that has the name itself."""
+    if name in step.input_names:
+        return step.tensors[step.input_names.index(name)]
+    return next((text for text in step.tensors if text.removesuffix(":0") == name), None)
+
+
+def _mentions(step: Step, node: Node) -> bool:
+    """Return whether a step says anything of an input: by its name, by a selector, or by its operation."""
+    unnamed = _NO_NAMES | ({"from_", "to"} if isinstance(step, ReplaceOp) else set())
+    entries = [entry for key, value in step if key not in unnamed for entry in _entries(value)]
+    if isinstance(step, ReplaceOp) and step.from_ == node.op:
+        return True
+    for entry in entries:
+        if isinstance(entry, Selector):
+            ops = (entry.op,) if isinstance(entry.op, str) else entry.op or ()
+            if node.op in ops:
+                return True
+        elif entry == node.name:
+            return True
+    return False
+
+
+_NO_NAMES = {"step", "id", "when", "at", "attrs", "op", "ops"}
+"""Options of steps that hold no names of nodes."""
+
+
+def _entries(value: object) -> Iterator[str | Selector]:
+    """Yield the nodes that an option names, and its selectors; constants and shapes have none."""
+    if isinstance(value, Selector):
+        yield value
+    elif isinstance(value, str):
+        yield value.removesuffix("?").rpartition(":")[0] or value.removesuffix("?")
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _entries(key)
+            yield from _entries(entry)
+    elif isinstance(value, tuple):
+        for entry in value:
+            yield from _entries(entry)
 
 
 def _is_tensor(text: str) -> bool:
     """Return whether a text names a tensor by its node and a number."""
     name, colon, slot = text.rpartition(":")
-    return bool(text) and (not colon or (bool(name) and slot.isascii() and slot.isdigit() and len(slot) < 10))
+    return (
+        bool(text)
+        and not text.startswith("^")
+        and (not colon or (bool(name) and slot.isascii() and slot.isdigit() and len(slot) < 10))
+    )

@@ -17,7 +17,7 @@ from surgeon.graph import Add, Edit, Graph, Node, Ref, Rewire, SetOutputs, apply
 from surgeon.infer import Inference
 from surgeon.language import Image, Recipe
 from surgeon.rewrite.decoding import DECIDING_STEPS, Decoding, cannot_decode, disturbance
-from surgeon.rewrite.given_inputs import GivenSpec, given_inputs
+from surgeon.rewrite.given_inputs import GivenSpec, given_inputs, reason_to_skip
 from surgeon.rewrite.prepare import PreparedRecipe, prepare_recipe
 from surgeon.steps.placing import resolve
 from surgeon.steps.step import Step, StepContext
@@ -97,7 +97,7 @@ def plan(
     derivation (D), a step (S) or a field (C) fails.
     """
     catalog = catalog or load_catalog()
-    given = given_inputs(recipe, graph, input_specs or {}, constants or {})
+    given = given_inputs(recipe, graph, input_specs or {}, constants or {}, target)
     first: list[PlannedStep] = []
     notes = list(given.diagnostics)
     now = graph
@@ -107,6 +107,8 @@ def plan(
         now = apply_edits(now, edits)
         first.append(PlannedStep(step.step, step.label, edits, None, "", len(now)))
     made = _prepared_and_planned(given.recipe, now, target, catalog, anchors, decode, suppression)
+    if made.result is not None:
+        given.check_kept(made.result)
     if not first:
         return made
     return replace(
@@ -171,7 +173,7 @@ def _planned(
     now = graph
     for index, step in enumerate(recipe.steps):
         context = _context(recipe, prepared, now, index, diagnostics, catalog)
-        reason = _skipped(step, target)
+        reason = reason_to_skip(step, target)
         if reason:
             planned.append(PlannedStep(step.step, step.label, (), context.span, reason, len(now)))
             continue
@@ -244,15 +246,6 @@ def _context(
     return StepContext(
         graph, spans, prepared.nodes, prepared.namespaces, recipe.outputs, catalog, diagnostics
     )
-
-
-def _skipped(step: Step, target: Target | None) -> str:
-    if step.when is None:
-        return ""
-    patterns = (step.when.target,) if isinstance(step.when.target, str) else step.when.target
-    if target is not None and any(target.matches(pattern) for pattern in patterns):
-        return ""
-    return f"for the target {' or '.join(patterns)} only"
 
 
 def _applied(graph: Graph, edits: Sequence[Edit], step: Step, context: StepContext) -> Graph:

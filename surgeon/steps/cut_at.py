@@ -73,6 +73,11 @@ class CutAt(Step):
             )
         return self
 
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the placeholders, one a tensor."""
+        return self.as_ if self.as_ is not None else tuple(map(_default_name, self.tensors))
+
     def plan(self, context: StepContext) -> list[Edit]:
         graph = context.graph
         names = self._names(context)
@@ -130,7 +135,7 @@ class CutAt(Step):
                 problem = f"means {len(refs)} tensors" if len(refs) != 1 else "is listed twice"
                 raise context.fail("S215", f"'{text}' {problem}; expected each tensor once", "tensors", i)
             ref = refs[0]
-            names[ref] = self.as_[i] if self.as_ else f"{ref.node}_{ref.slot}" if ref.slot else ref.node
+            names[ref] = self.as_[i] if self.as_ else _default_name(str(ref))
         if len(set(names.values())) < len(names):
             raise context.fail(
                 "S215",
@@ -139,3 +144,11 @@ class CutAt(Step):
                 help=["give each its own name with 'as'"],
             )
         return names
+
+
+def _default_name(tensor: str) -> str:
+    """Return the name of the input that a tensor becomes: NODE, or NODE_1 for NODE:1."""
+    node, colon, slot = tensor.rpartition(":")
+    if not colon:
+        return tensor
+    return f"{node}_{slot}" if slot.strip("0") else node

@@ -64,18 +64,7 @@ def input_value(context: StepContext, name: str, value: Any, *path: str | int) -
     """
     import numpy as np
 
-    node = context.graph.get(name)
-    if node is None or node.op not in PLACEHOLDERS:
-        problem = "is not in the graph" if node is None else f"is not a placeholder, but {node.op}"
-        inputs = [n.name for n in context.graph if n.op in PLACEHOLDERS]
-        shown = ", ".join(f"'{n}'" for n in inputs[:8]) or "none"
-        raise context.fail(
-            "S225",
-            f"'{name}' {problem}; expected an input of the graph",
-            *path,
-            notes=[f"inputs: {shown}", *nearest_note(name, inputs)],
-            help=["name one of these inputs; 'cut-at' makes an input of another tensor"],
-        )
+    node = check_input(context, name, *path)
     dtype = node.attrs.get("dtype")
     what = f"the input '{name}'"
     tensor = tensor_of(context, value, what, dtype if isinstance(dtype, DType) else None, *path)
@@ -90,6 +79,23 @@ def input_value(context: StepContext, name: str, value: Any, *path: str | int) -
             help=["give a value of the input's shape, or one number for all of it"],
         )
     return tensor
+
+
+def check_input(context: StepContext, name: str, *path: str | int) -> Node:
+    """Return a placeholder of the graph; raise SurgeonError S225 where ``name`` is none."""
+    node = context.graph.get(name)
+    if node is None or node.op not in PLACEHOLDERS:
+        problem = "is not in the graph" if node is None else f"is not a placeholder, but {node.op}"
+        inputs = [n.name for n in context.graph if n.op in PLACEHOLDERS]
+        shown = ", ".join(f"'{n}'" for n in inputs[:8]) or "none"
+        raise context.fail(
+            "S225",
+            f"'{name}' {problem}; expected an input of the graph",
+            *path,
+            notes=[f"inputs: {shown}", *nearest_note(name, inputs)],
+            help=["name one of these inputs; 'cut-at' makes an input of another tensor"],
+        )
+    return node
 
 
 def as_constant(node: Node, value: TensorValue, span: Span | None) -> list[Edit]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from surgeon.garbage import no_garbage_collection
 from surgeon.graph import (
@@ -28,7 +28,7 @@ from surgeon.graph.op_sets import CHECKS, PLACEHOLDERS, RANDOM, has_effect, is_d
 from surgeon.infer.open_inputs import InputRole, open_inputs
 from surgeon.steps.branches import take_branches
 from surgeon.steps.dropout import inert_nodes
-from surgeon.steps.fix_inputs import as_constant, input_value
+from surgeon.steps.fix_inputs import as_constant, check_input, input_value
 from surgeon.steps.forward_identities import ForwardIdentities
 from surgeon.steps.passes import Pass, one_batch
 from surgeon.steps.prune import roots
@@ -51,7 +51,7 @@ class ForInference(Step):
     A scalar that is for training by the way it is read, such as 'phase_train' or 'keep_prob', gets its value
     for inference; 'constants' gives values to others, or other values. A placeholder that 'namespaces' maps
     to a Const of the recipe counts as this constant, and stays for 'collapse'. A PlaceholderWithDefault whose
-    default is no data becomes its default. A note names each of them.
+    default is no data becomes its default. A note names each of them. What 'keep' lists stays an input.
 
     Before::
 
@@ -87,6 +87,14 @@ class ForInference(Step):
     constants: Mapping[str, Any] = Field(
         default_factory=dict, description="Values of placeholders that are the same in every run, by name."
     )
+    keep: tuple[str, ...] = Field((), description="Placeholders that stay inputs, such as 'keep_prob'.")
+
+    @model_validator(mode="after")
+    def _fixed_or_kept(self) -> ForInference:
+        for name in self.keep:
+            if name in self.constants:
+                raise ValueError(f"'{name}' is in 'constants' and in 'keep'; expected one of the two")
+        return self
 
     def plan(self, context: StepContext) -> list[Edit]:
         check_input_counts(context.graph)
@@ -110,6 +118,8 @@ class ForInference(Step):
         graph = context.graph
         edits: list[Edit] = []
         values = dict(_given_by_namespaces(context))
+        for i, name in enumerate(self.keep):
+            check_input(context, name, "keep", i)
         for name, given in self.constants.items():
             values[name] = input_value(context, name, given, "constants", name)
         for name, value in values.items():
@@ -118,14 +128,16 @@ class ForInference(Step):
                 _note(context, name, _shown(value), "constants", name)
         for scalar in open_inputs(graph) if any(map(_may_be_scalar, graph)) else ():
             name = scalar.ref.node
-            if scalar.role not in _OF_TRAINING or not scalar.must_be_fixed or name in values:
+            if scalar.role not in _OF_TRAINING or not scalar.must_be_fixed or name in (*values, *self.keep):
                 continue
             dtype = graph[name].attrs.get("dtype")
             values[name] = TensorValue.of(scalar.inference, dtype if isinstance(dtype, DType) else None)
             edits += as_constant(graph[name], values[name], context.span)
             _note(context, name, _shown(values[name]), why=scalar.reason)
         for node in graph:
-            if node.op != "PlaceholderWithDefault" or node.name in values or is_data_default(node):
+            if node.op != "PlaceholderWithDefault" or node.name in (*values, *self.keep):
+                continue
+            if is_data_default(node):
                 continue
             default = context.inference.value(node.inputs[0])
             if default is None or default.size != 1:

@@ -205,7 +205,9 @@ def tensor_of(
         return TensorValue.of(cast, dtype)
     except (ValueError, TypeError, KeyError, OverflowError):
         expected = (
-            f"a number or nested lists of equal length, of {dtype.value}"
+            "true or false, or nested lists of them of equal length"
+            if dtype is DType.BOOL
+            else f"a number or nested lists of equal length, of {dtype.value}"
             if dtype
             else "a number or nested lists of equal length"
         )

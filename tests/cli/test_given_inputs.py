@@ -53,6 +53,9 @@ def test_shapes_and_constants_are_given(run, network: tuple[str, str]) -> None:
         (("--input", "x=1x4x4x3:float23"), "nearest: 'float32'"),
         (("--constant", "keep_prob=[1"), "R101"),
         (("--constant", "x=1:2"), "S208"),
+        (("--input", "^x=1x4x4x3"), "S225"),
+        ((*SHAPE, "--input", "x=2x4x4x3"), "the input 'x' is given twice; expected each input once"),
+        (("--constant", "keep_prob=1", "--constant", "keep_prob:0=0.5"), "is given twice"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_written(
@@ -77,3 +80,8 @@ def test_where_they_mean_nothing_is_wrong_usage(
     run, network: tuple[str, str], arguments: tuple[str, ...]
 ) -> None:
     assert run(*arguments).code == 2
+
+
+def test_init_refuses_an_input_that_is_given_twice(run, network: tuple[str, str]) -> None:
+    ran = run("init", network[1], *SHAPE, *SHAPE)
+    assert ran.code == 1 and "S225" in ran.err

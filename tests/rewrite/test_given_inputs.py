@@ -290,3 +290,105 @@ def test_a_request_keeps_what_is_given() -> None:
     assert sent["input_specs"] == {"x": "[1,?,3]:float32", "y": "[2,?]", "z": "[]:bool"}
     assert sent["constants"] == {"k": 0.5, "n": [1, 2]}
     assert Request.from_json(sent).to_json() == request.to_json()
+
+
+CLASSIFIER = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,8]}
+out = Relu(x) {T: float32}
+"""
+
+
+def with_steps(steps: str) -> str:
+    return PLAIN.replace("[prune]", f"[{steps}, prune]")
+
+
+def test_a_step_for_another_target_says_nothing_of_an_input() -> None:
+    target = "onnx@onnxruntime"
+    uff = "when: {target: uff}"
+    shaped = with_steps(f"{{step: set-shape, {uff}, nodes: {{x: [1, 8]}}}}")
+    assert shape_of(planned(CLASSIFIER, shaped, input_specs={"x": "4x8"}, target=target), "x") == Shape(
+        (4, 8)
+    )
+    fixed = with_steps(f"{{step: fix-inputs, {uff}, values: {{keep_prob: 0.5}}}}")
+    made = planned(recipe=fixed, target=target)
+    assert [note.code for note in made.diagnostics] == ["S227"]
+    given = planned(recipe=fixed, constants={"keep_prob": 0.25}, target=target)
+    assert given.result is not None and given.result["keep_prob"].attrs["value"].array() == 0.25
+
+
+def test_what_is_given_replaces_what_each_step_says() -> None:
+    first, second = (f"{{step: set-shape, nodes: {{x: [{batch}, 8]}}}}" for batch in (1, 2))
+    twice = with_steps(f"{first}, {second}")
+    assert shape_of(planned(CLASSIFIER, twice, input_specs={"x": "4x8"}), "x") == Shape((4, 8))
+    fixed = with_steps("{step: fix-inputs, values: {keep_prob: 0.5}}")
+    kept = planned(recipe=fixed, input_specs={"keep_prob": "[]"})
+    assert kept.result is not None and kept.result["keep_prob"].op == "Placeholder"
+    shaped = with_steps("{step: set-shape, nodes: {keep_prob: []}}")
+    given = planned(recipe=shaped, constants={"keep_prob": 0.25})
+    assert given.result is not None and given.result["keep_prob"].attrs["value"].array() == 0.25
+    later = with_steps("{step: set-attr, nodes: [x], attrs: {shape: [1, 8]}}")
+    code, text = refused(CLASSIFIER, later, input_specs={"x": "4x8"})
+    assert code == "S225" and "steps override what is given for the input 'x'" in text
+
+
+def test_a_type_alone_leaves_the_shape_of_the_recipe() -> None:
+    shaped = with_steps("{step: set-shape, nodes: {x: [1, 8]}}")
+    assert shape_of(planned(CLASSIFIER, shaped, input_specs={"x": ":float32"}), "x") == Shape((1, 8))
+    cut = with_steps("{step: cut-at, tensors: [q], shapes: {q: {shape: [1, 4], dtype: float32}}}")
+    text = "graph v1\nq = Mystery()\nout = Relu(q) {T: float32}\n"
+    assert shape_of(planned(text, cut, input_specs={"q": ":float32"}), "q") == Shape((1, 4))
+    assert shape_of(planned(text, cut, input_specs={"q": "2x4"}), "q") == Shape((2, 4))
+
+
+def test_inputs_of_cut_at_have_their_default_names() -> None:
+    recipe = PLAIN.replace("[out]", "[out, label]").replace(
+        "[prune]", '[{step: cut-at, tensors: [next, "next:1"]}, prune]'
+    )
+    for names in (("next", "next:1"), ("next:0", "next_1")):
+        made = planned(PIPELINE, recipe, input_specs=dict(zip(names, ("2x4x4x3", "2"), strict=True)))
+        assert shape_of(made, "next") == Shape((2, 4, 4, 3)) and shape_of(made, "next_1") == Shape((2,))
+    code, text = refused(PIPELINE, recipe, input_specs={"next:1": "2", "next_1": "3"})
+    assert code == "S225" and "the input 'next_1' is given twice" in text
+    later = PLAIN.replace(
+        "[prune]",
+        "[{step: cut-at, tensors: [next], as: [image]}, {step: set-shape, nodes: {image: [1, 4, 4, 3]}}, prune]",
+    )
+    assert shape_of(planned(PIPELINE, later, input_specs={"image": "2x4x4x3"}), "image") == Shape(
+        (2, 4, 4, 3)
+    )
+
+
+def test_an_input_that_is_kept_open_stays_in_for_inference() -> None:
+    for steps in ("for-inference", "{step: for-inference, constants: {keep_prob: 1.0}}"):
+        made = planned(recipe=with_steps(steps), input_specs={"keep_prob": "[]"})
+        assert made.result is not None and made.result["keep_prob"].op == "Placeholder"
+        assert "mask" in made.result and [note.code for note in made.diagnostics] == ["S421"]
+    code, text = refused(recipe=with_steps("{step: for-inference, keep: [keep_prop]}"))
+    assert code == "S225" and "nearest: 'keep_prob'" in text
+    with pytest.raises(surgeon.SurgeonError, match="in 'constants' and in 'keep'"):
+        parse_recipe(with_steps("{step: for-inference, keep: [k], constants: {k: 1}}"))
+    drafted = surgeon.init(parse_graph(NETWORK), input_specs={"keep_prob": "[]"})
+    made = surgeon.plan(drafted.recipe, parse_graph(NETWORK))
+    assert made.result is not None and made.result["keep_prob"].op == "Placeholder"
+
+
+@pytest.mark.parametrize("name", ["batch", "prune", "values", "end", "shape"])
+def test_words_of_the_language_are_no_names(name: str) -> None:
+    recipe = with_steps(
+        "{step: pin-batch, batch: 1, id: values}, {step: set-attr, nodes: [x], attrs: {shape: [1, 4, 4, 3]}}"
+    )
+    made = planned(NETWORK.replace("keep_prob", name), recipe)
+    assert "S227" in [note.code for note in made.diagnostics]
+    assert made.result is not None and made.result[name].op == "Const"
+
+
+def test_names_that_are_no_tensors_are_refused() -> None:
+    for name in ("^x", "x:", "x:y", ":0", ""):
+        for options in ({"input_specs": {name: "1x8"}}, {"constants": {name: 1.0}}):
+            assert refused(CLASSIFIER, **options)[0] == "S225"
+    text = NETWORK.replace("dtype: float32, shape: shape[...]", "dtype: bool, shape: shape[]")
+    code, message = refused(text, constants={"keep_prob": "no"})
+    assert code == "S208" and "expected true or false" in message
+    code, message = refused(CLASSIFIER, input_specs={"x": "1x8", "x:0": "2x8"})
+    assert code == "S225" and "'x' is given twice, as 'x' and as 'x:0'" in message

@@ -220,13 +220,22 @@ class _RecipeWriter:
             yield from (ref for ref in graph[reader].inputs if ref.node == name)
 
     @cached_property
+    def _kept_open(self) -> list[str]:
+        """The scalars whose shape is given, so that they stay inputs."""
+        steps = (step for step in self.options.first_steps if step["step"] == "set-shape")
+        shaped = {name for step in steps for name in step["nodes"]}
+        return [each.ref.node for each in self.network.scalars if each.ref.node in shaped]
+
+    @cached_property
     def _for_inference(self) -> str | dict[str, Any]:
+        keep = self._kept_open
         values = {
             each.ref.node: self._batch if each.role is InputRole.BATCH_SIZE else each.inference
             for each in self.network.scalars
-            if each.inference is not None
+            if each.inference is not None and each.ref.node not in keep
         }
-        return {"step": "for-inference", "constants": values} if values else "for-inference"
+        options = {key: value for key, value in (("constants", values), ("keep", keep)) if value}
+        return {"step": "for-inference", **options} if options else "for-inference"
 
     @property
     def _batch(self) -> int:
@@ -239,7 +248,9 @@ class _RecipeWriter:
         graph = self.network.graph
         for each in self.network.scalars:
             text = self.network.says_scalar(each)
-            if each.inference is not None:
+            if each.ref.node in self._kept_open:
+                yield f"{text}; it stays an input, as it was given"
+            elif each.inference is not None:
                 yield f"{text}; {each.reason}" if each.reason else text
             elif each.default is None:
                 yield (
