@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, nearest_note
@@ -17,11 +18,14 @@ from surgeon.infer import infer
 from surgeon.infer.open_inputs import InputRole, OpenInput, open_inputs
 from surgeon.language import Recipe
 from surgeon.language.document import parse_document, to_plain
+from surgeon.rewrite.batches import contradicts, must_agree
 from surgeon.steps.cut_at import CutAt
 from surgeon.steps.fix_inputs import FixInputs
 from surgeon.steps.for_inference import ForInference
+from surgeon.steps.pin_batch import PinBatch
 from surgeon.steps.replace_op import ReplaceOp
 from surgeon.steps.selector import Selector
+from surgeon.steps.set_attr import SetAttributes
 from surgeon.steps.set_shape import InputSpec, SetShape
 from surgeon.steps.step import Step, StepContext
 from surgeon.targets import Target
@@ -252,7 +256,8 @@ class _Given:
                 cut_name = step.input_names[step.tensors.index(tensor)]
                 if cut_name != name and cut_name in self.specs:
                     raise _twice(name, cut_name, "--input")
-                self.specs[cut_name] = self.specs.pop(name)
+                if name in self.specs:
+                    self.specs[cut_name] = self.specs.pop(name)
                 name = cut_name
                 replaced = is_present = True
             elif isinstance(step, SetShape) and name in step.nodes:
@@ -335,19 +340,24 @@ class _Given:
         The step ``for-inference`` fixes those of training itself.
         """
         left = any(isinstance(step, ForInference) for _, step in self._taken_steps())
-        scalars = any(
-            node.op in PLACEHOLDERS and _may_be_scalar(node.attrs.get("shape")) for node in self.graph
-        )
-        if not scalars:
+        if not self._has_scalars:
             return
-        opened = open_inputs(self._with_outputs())
-        for each in opened:
+        for each in open_inputs(self._with_outputs()):
             name = each.ref.node
             if not each.must_be_fixed or name in mentioned or self._is_mentioned(name):
                 continue
             if left and each.role is not InputRole.BATCH_SIZE:
                 continue
-            value = self._batch(opened) if each.role is InputRole.BATCH_SIZE else each.inference
+            value = self._batch(name) if each.role is InputRole.BATCH_SIZE else each.inference
+            if value is None:
+                sizes = ", ".join(f"'{other}' {size}" for other, size in self._sizes().items())
+                self._note(
+                    "S229",
+                    f"the input '{name}' (batch size) stays open; the batches of the data differ: {sizes}",
+                    f"give it by '--constant {name}=VALUE'",
+                    Severity.WARNING,
+                )
+                continue
             self.values[name] = value
             if each.role is InputRole.BATCH_SIZE:
                 self.batch_sizes.append(name)
@@ -368,34 +378,202 @@ class _Given:
     def follow_batch(self, mentioned: set[str]) -> None:
         """Give inputs of open batch the one of those whose shapes are given, or that a scalar is fixed to.
 
-        Without that, a network would be fed inputs of different batches. Each gets a note.
+        Without that, a network would be fed inputs of different batches. Each gets a note, and one whose
+        batch the graph does not tell another note.
         """
-        batches = {self.values[name]: name for name in self.batch_sizes}
-        for name, spec in self.shapes.items():
-            own = infer(self.graph).spec(Ref.parse(name)).shape.dims
-            if own and own[0] is None and spec.shape and spec.shape[0] is not None and spec.shape[0] > 1:
-                batches[spec.shape[0]] = name
-        if len(batches) != 1:
-            return
-        ((batch, source),) = batches.items()
-        for each in open_inputs(self._with_outputs()):
-            name, dims = each.ref.node, each.spec.shape.dims
-            if each.role is not InputRole.DATA or not dims or dims[0] is not None:
-                continue
-            if name in mentioned or name not in self.graph or self._is_mentioned(name):
-                continue
-            if self.graph[name].op not in PLACEHOLDERS:
-                continue
-            self.shapes[name] = InputSpec(shape=(batch, *dims[1:]), dtype=None)
-            self.diagnostics.append(
-                Diagnostic(
-                    "S228",
-                    f"the input '{name}' gets the batch {batch}, as '{source}' has it",
-                    self.graph.source or None,
-                    help=(f"give another one by '--input {name}=SHAPE'",),
-                    severity=Severity.NOTE,
+        batches = self._given_batches(mentioned)
+        if len(set(batches.values())) == 1:
+            self._follow(batches, mentioned)
+        self._warn_of_other_batches()
+
+    def _given_batches(self, mentioned: set[str]) -> dict[str, int]:
+        """Return the batches that are given: above 1 by the shape of an input, any by a scalar's value."""
+        open_batch = self._with_open_batch()
+        batches = {
+            name: spec.shape[0]
+            for name, spec in self.specs.items()
+            if name in open_batch and spec.shape and spec.shape[0] is not None and spec.shape[0] > 1
+        }
+        for each in self._opened:
+            name = each.ref.node
+            value = self._fixed_value(name) if each.role is InputRole.BATCH_SIZE else None
+            if value is not None:
+                batches[name] = value
+        return batches
+
+    def _follow(self, batches: Mapping[str, int], mentioned: set[str]) -> None:
+        """Give inputs of open batch the one of others, where their shapes must agree."""
+        batch = next(iter(batches.values()))
+        is_given = any(name in mentioned or name in self.batch_sizes for name in batches)
+        graph = self._behind_recipe(pinned=not is_given)
+        waiting = [
+            name
+            for name, dims in self._data_dims(graph).items()
+            if dims[0] is None and name not in mentioned and self._leaves_shape(name)
+        ]
+        group = [name for name in batches if name in graph]
+        is_lone = len(waiting) == 1 and not any(name in self.specs for name in batches)
+        progress = True
+        while progress and waiting:
+            progress = False
+            for name in list(waiting):
+                if not is_lone and not must_agree(graph, group, name):
+                    continue
+                waiting.remove(name)
+                group.append(name)
+                progress = True
+                dims = self._data_dims(graph)[name]
+                self._set_batch(name, InputSpec(shape=(batch, *dims[1:]), dtype=None), next(iter(batches)))
+        pinned = self._data_dims(self._behind_recipe())
+        for name in waiting:
+            if name in pinned and pinned[name][0] is None:
+                self._note(
+                    "S229",
+                    f"the batch of the input '{name}' stays open; the graph does not show that it is that of "
+                    f"'{next(iter(batches))}'",
+                    f"give it by '--input {name}=SHAPE'",
                 )
-            )
+
+    def _set_batch(self, name: str, spec: InputSpec, source: str) -> None:
+        if not self._shape_in_recipe(name, spec):
+            self.shapes[name] = spec
+        assert spec.shape is not None
+        self._note(
+            "S228",
+            f"the input '{name}' gets the batch {spec.shape[0]}, as '{source}' has it",
+            f"give another one by '--input {name}=SHAPE'",
+        )
+
+    def _warn_of_other_batches(self) -> None:
+        """Warn where a scalar is fixed to another batch than an input has that must agree with it."""
+        sizes: dict[str, int] | None = None
+        for each in self._opened:
+            name = each.ref.node
+            value = self._fixed_value(name) if each.role is InputRole.BATCH_SIZE else None
+            if value is None:
+                continue
+            sizes = self._sizes() if sizes is None else sizes
+            same = [other for other, size in sizes.items() if size == value]
+            for other, size in sizes.items():
+                if size == value or (same and not must_agree(self._behind_recipe(), [name], other)):
+                    continue
+                self._note(
+                    "S229",
+                    f"the input '{other}' has the batch {size}, but '{name}' (batch size) is fixed "
+                    f"to {value}",
+                    f"give both one batch: '--constant {name}={size}', or another '--input {other}=SHAPE'",
+                    Severity.WARNING,
+                )
+
+    def _note(self, code: str, message: str, help: str, severity: Severity = Severity.NOTE) -> None:
+        source = self.graph.source or None
+        self.diagnostics.append(Diagnostic(code, message, source, help=(help,), severity=severity))
+
+    @property
+    def _opened(self) -> tuple[OpenInput, ...]:
+        """The inputs as the recipe shapes them; none where nothing is given and none is a scalar."""
+        is_idle = not self.specs and not self.values and not self._has_scalars
+        return () if is_idle else open_inputs(self._behind_recipe())
+
+    @property
+    def _has_scalars(self) -> bool:
+        return any(node.op in PLACEHOLDERS and _may_be_scalar(node.attrs.get("shape")) for node in self.graph)
+
+    def _behind_recipe(self, *, pinned: bool = True) -> Graph:
+        """Return the graph whose inputs have the shapes that they have behind the recipe's own steps.
+
+        Without ``pinned``, ``pin-batch`` is left out.
+        """
+        graph = self._with_outputs()
+        if self.shapes:
+            shape = SetShape.model_validate({"step": "set-shape", "nodes": self.shapes})
+            graph = apply_edits(graph, shape.plan(StepContext(graph)))
+        for _, step in self._taken_steps():
+            with suppress(SurgeonError):  # a step may name nodes that steps before it make
+                context = StepContext(graph)
+                if isinstance(step, CutAt | SetShape | SetAttributes):
+                    graph = apply_edits(graph, step.plan(context))
+                elif isinstance(step, PinBatch) and pinned:
+                    graph = apply_edits(graph, step.pins(context))
+        return graph.replace([self._as_in_recipe(node) for node in graph])
+
+    def _as_in_recipe(self, node: Node) -> Node:
+        """Return an input with the shape of the recipe's placeholder that takes its place, if one does."""
+        if node.op not in PLACEHOLDERS:
+            return node
+        definition = self.recipe.nodes.get(self._replaced_by(node.name))
+        own = node.attrs.get("shape")
+        if definition is None or definition.op != "Placeholder" or definition.shape is None:
+            return node
+        if not isinstance(own, Shape) or own.rank != len(definition.shape):
+            own = Shape(definition.shape)
+        pairs = zip(own.dims or (), definition.shape, strict=True)
+        shape = Shape(tuple(size if given is None else given for size, given in pairs))
+        return replace(node, attrs={**node.attrs, "shape": shape})
+
+    def _data_dims(self, graph: Graph) -> dict[str, tuple[int | None, ...]]:
+        """Return the sizes of the data inputs of a graph whose batch is open in the one that is rewritten.
+
+        Return those of all data inputs where none is.
+        """
+        sizes = {
+            each.ref.node: each.spec.shape.dims
+            for each in open_inputs(graph)
+            if each.role is InputRole.DATA
+            and each.spec.shape.dims
+            and graph[each.ref.node].op in PLACEHOLDERS
+        }
+        open_batch = self._with_open_batch()
+        opened = {name: dims for name, dims in sizes.items() if name in open_batch}
+        return opened or sizes
+
+    def _with_open_batch(self) -> set[str]:
+        """Return the inputs whose batch is open in the graph that is rewritten (membership only)."""
+        tensors = {node.name: Ref(node.name) for node in self.graph if node.op in PLACEHOLDERS}
+        steps = [self._cut] if self.cuts else []
+        for cut in [*steps, *(step for _, step in self._taken_steps() if isinstance(step, CutAt))]:
+            for name, text in zip(cut.input_names, cut.tensors, strict=True):
+                if _is_tensor(text) and Ref.parse(text).node in self.graph:
+                    tensors[name] = Ref.parse(text)
+        inference = infer(self.graph)
+        dims = {name: inference.spec(ref).shape.dims for name, ref in tensors.items()}
+        return {name for name, own in dims.items() if own is None or (own and own[0] is None)}
+
+    def _sizes(self) -> dict[str, int]:
+        """Return the batches of the data inputs behind the recipe, where they are known."""
+        every = self._data_dims(self._behind_recipe())
+        return {name: dims[0] for name, dims in every.items() if dims[0] is not None}
+
+    def _batch(self, scalar: str) -> int | None:
+        """Return the batch that all data inputs have, 1 where it is open, None where they differ.
+
+        Where they differ, only those sizes count that the shapes of the graph do not contradict.
+        """
+        sizes = dict.fromkeys(self._sizes().values())
+        if len(sizes) > 1:
+            graph = self._behind_recipe()
+            sizes = dict.fromkeys(size for size in sizes if not contradicts(graph, scalar, size))
+        if not sizes:
+            return 1
+        return next(iter(sizes)) if len(sizes) == 1 else None
+
+    def _fixed_value(self, name: str) -> int | None:
+        """Return the whole number that an input is fixed to, None where it is open or holds anything else."""
+        value = self.values.get(name)
+        definition = self.recipe.nodes.get(self._replaced_by(name))
+        if definition is not None and definition.op in CONSTANTS:
+            value = definition.value
+        for _, step in self._taken_steps():
+            if isinstance(step, FixInputs | ForInference):
+                value = (step.values if isinstance(step, FixInputs) else step.constants).get(name, value)
+        return value if type(value) is int and value > 0 else None
+
+    def _leaves_shape(self, name: str) -> bool:
+        """Return whether the recipe leaves the shape of an input to the graph."""
+        for _, step in self._taken_steps():
+            if isinstance(step, CutAt) and name in step.input_names:
+                return step.tensors[step.input_names.index(name)] not in step.shapes
+        return not self._is_mentioned(name)
 
     def _with_outputs(self) -> Graph:
         """Return the graph behind the cuts, with the recipe's outputs, where it has all of them."""
@@ -405,16 +583,6 @@ class _Given:
             return graph
         return graph.replace(outputs=refs)
 
-    def _batch(self, opened: Sequence[OpenInput]) -> int:
-        """Return the batch that all data inputs have, one where it is open."""
-        sizes = set()
-        for each in opened:
-            spec = self.shapes.get(each.ref.node) or self.cuts.get(str(each.ref))
-            dims = spec.shape if spec is not None and spec.shape is not None else each.spec.shape.dims
-            if each.role is InputRole.DATA and dims and dims[0] is not None:
-                sizes.add(dims[0])
-        return sizes.pop() if len(sizes) == 1 else 1
-
     def _is_mentioned(self, name: str) -> bool:
         """Return whether the recipe says anything of an input: by its name, or by placeholders at large."""
         if self._replaced_by(name):
@@ -422,7 +590,7 @@ class _Given:
         definitions = self.recipe.nodes.values()
         if any(name in _entries((each.like or "", each.inputs or ())) for each in definitions):
             return True
-        node = self.graph[name]
+        node = self.graph.get(name) or Node(name, "Placeholder")
         return any(_mentions(step, node) for _, step in self._taken_steps())
 
     def _replaced_by(self, name: str) -> str:

@@ -109,7 +109,7 @@ def plan(
     made = _prepared_and_planned(given.recipe, now, target, catalog, anchors, decode, suppression)
     if made.result is not None:
         given.check_kept(made.result)
-    if not first:
+    if not first and not notes:
         return made
     return replace(
         made,

@@ -54,7 +54,7 @@ class PinBatch(Step):
     batch: int = Field(1, ge=1, lt=1 << 31, strict=True, description="Number of pictures at a time.")
 
     def plan(self, context: StepContext) -> list[Edit]:
-        pins = self._pins(context)
+        pins = self.pins(context)
         pinned = replace(context, graph=apply_edits(context.graph, pins))
         inside = conditional(context.graph)
         targets = [
@@ -91,7 +91,8 @@ class PinBatch(Step):
             edits.append(Drop(name, "computed a reshape target that is now constant", None, context.span))
         return [*pins, *edits]
 
-    def _pins(self, context: StepContext) -> list[Edit]:
+    def pins(self, context: StepContext) -> list[Edit]:
+        """Return the edits that give the placeholders of open batch this one."""
         pins: list[Edit] = []
         for node in context.graph:
             dims = declared_spec(node.attrs).shape.dims

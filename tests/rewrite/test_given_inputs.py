@@ -392,3 +392,114 @@ def test_names_that_are_no_tensors_are_refused() -> None:
     assert code == "S208" and "expected true or false" in message
     code, message = refused(CLASSIFIER, input_specs={"x": "1x8", "x:0": "2x8"})
     assert code == "S225" and "'x' is given twice, as 'x' and as 'x:0'" in message
+
+
+BATCHED = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,8]}
+bs = Placeholder() {dtype: int32, shape: shape[]}
+rest = Const() {dtype: int32, value: tensor<int32[]: -1>}
+shape = Pack(bs, rest) {N: 2, T: int32, axis: 0}
+out = Reshape(x, shape) {T: float32, Tshape: int32}
+"""
+SET_4 = "{step: set-shape, nodes: {x: [4, 8]}}"
+INIT = "{step: for-inference, constants: {bs: 1}}, {step: pin-batch, batch: 1}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "options", "batch"),
+    [
+        (SET_4, {}, 4),
+        (f"{SET_4}, for-inference", {}, 4),
+        (SET_4, {"input_specs": {"x": "2x8"}}, 2),
+        ("{step: pin-batch, batch: 4}", {}, 4),
+        ("{step: set-attr, nodes: [x], attrs: {shape: [4, 8]}}", {}, 4),
+        ("{step: fix-inputs, values: {bs: 4}}", {}, 4),
+        ("prune", {"constants": {"bs": "4"}}, 4),
+        ("for-inference", {"constants": {"bs": 4}}, 4),
+        (INIT, {}, 1),
+        (INIT, {"constants": {"bs": 4}}, 4),
+        (INIT, {"constants": {"bs": 4}, "input_specs": {"x": "4x8"}}, 4),
+    ],
+)
+def test_a_scalar_and_the_data_have_one_batch(steps: str, options: dict[str, Any], batch: int) -> None:
+    made = planned(BATCHED, with_steps(steps), **options)
+    assert made.result is not None and made.inference is not None
+    assert shape_of(made, "x") == Shape((batch, 8))
+    assert made.inference.spec(Ref("out")).shape == Shape((batch, 8))
+    assert "S229" not in [note.code for note in made.diagnostics]
+
+
+@pytest.mark.parametrize(
+    ("steps", "options", "sizes"),
+    [
+        (INIT, {"input_specs": {"x": "4x8"}}, (4, 1)),
+        ("prune", {"input_specs": {"x": "4x8"}, "constants": {"bs": 2}}, (4, 2)),
+        (f"{SET_4}, {{step: fix-inputs, values: {{bs: 2}}}}", {}, (4, 2)),
+        (SET_4, {"constants": {"bs": 1}}, (4, 1)),
+    ],
+)
+def test_batches_that_differ_are_a_warning(
+    steps: str, options: dict[str, Any], sizes: tuple[int, int]
+) -> None:
+    made = planned(BATCHED, with_steps(steps), **options)
+    (warning,) = [each for each in made.diagnostics if each.code == "S229"]
+    assert warning.severity == "warning"
+    assert warning.message == (
+        f"the input 'x' has the batch {sizes[0]}, but 'bs' (batch size) is fixed to {sizes[1]}"
+    )
+
+
+def test_an_axis_that_the_graph_fixes_is_no_batch() -> None:
+    table = "table = Placeholder() {dtype: float32, shape: shape[300,8]}\n"
+    sum_of_rows = "rows = Sum(table, axis) {T: float32, Tidx: int32, keep_dims: false}\n"
+    axis = "axis = Const() {dtype: int32, value: tensor<int32[]: 0>}\n"
+    last = "out = Add(moved, rows) {T: float32}\n"
+    text = BATCHED.replace("bs =", f"{table}{axis}{sum_of_rows}bs =").replace("out =", "moved =") + last
+    made = planned(text)
+    assert made.result is not None and made.result["bs"].attrs["value"].array() == 1
+    fixed = planned(text.replace("[?,8]", "[7,8]"))
+    assert fixed.result is not None and fixed.result["bs"].attrs["value"].array() == 7
+    third = planned(text.replace("[?,8]", "[150,8]"))
+    assert third.result is not None and third.result["bs"].attrs["value"].array() == 150
+    apart = text.replace("Add(moved, rows) {T: float32}", "IdentityN(moved, rows) {T: [float32, float32]}")
+    unknown = planned(apart.replace("[?,8]", "[600,8]"))
+    assert unknown.result is not None and unknown.result["bs"].op == "Placeholder"
+    assert [(note.code, note.severity) for note in unknown.diagnostics] == [("S229", "warning")]
+
+
+def test_a_batch_is_followed_where_shapes_must_agree() -> None:
+    text = """\
+graph v1
+image = Placeholder() {dtype: float32, shape: shape[?,8,8,3]}
+boxes = Placeholder() {dtype: float32, shape: shape[?,4]}
+ind = Placeholder() {dtype: int32, shape: shape[?]}
+size = Const() {dtype: int32, value: tensor<int32[2]: 4, 4>}
+crops = CropAndResize(image, boxes, ind, size) {T: float32, extrapolation_value: 0.0, method: "bilinear"}
+scale = Placeholder() {dtype: float32, shape: shape[?,8,8,3]}
+scaled = Mul(image, scale) {T: float32}
+out = IdentityN(crops, scaled) {T: [float32, float32]}
+"""
+    made = planned(text, input_specs={"image": "2x8x8x3"})
+    assert shape_of(made, "boxes") == Shape((None, 4)) and shape_of(made, "ind") == Shape((None,))
+    assert shape_of(made, "scale") == Shape((2, 8, 8, 3))
+    assert [note.code for note in made.diagnostics] == ["S228", "S229", "S229"]
+    assert "the batch of the input 'boxes' stays open" in made.diagnostics[1].message
+    steps = steps_for_inputs(parse_graph(text), {"image": "2x8x8x3"}, {})
+    assert isinstance(steps[0], SetShape) and set(steps[0].nodes) == {"image", "scale"}
+
+
+def test_inputs_of_a_pipeline_follow_one_another() -> None:
+    text = PIPELINE.replace("[?,4,4,3], shape[?]", "[?,4], shape[?,4]").replace("int64", "float32") + (
+        "both = Add(out, next:1) {T: float32}\n"
+    )
+    recipe = PLAIN.replace("[out]", "[both]").replace(
+        "[prune]", '[{step: cut-at, tensors: [next, "next:1"]}, prune]'
+    )
+    made = planned(
+        text.replace("label = Cast(next:1) {SrcT: float32, DstT: float32}\n", ""),
+        recipe,
+        input_specs={"next": "2x4"},
+    )
+    assert shape_of(made, "next_1") == Shape((2, 4))
+    assert [note.code for note in made.diagnostics] == ["S228"]
