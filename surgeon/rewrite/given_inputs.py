@@ -15,10 +15,10 @@ from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, neare
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec, apply_edits
 from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
 from surgeon.infer import infer
+from surgeon.infer.batches import contradicts, must_agree
 from surgeon.infer.open_inputs import InputRole, OpenInput, open_inputs
 from surgeon.language import Recipe
 from surgeon.language.document import parse_document, to_plain
-from surgeon.rewrite.batches import contradicts, must_agree
 from surgeon.steps.cut_at import CutAt
 from surgeon.steps.fix_inputs import FixInputs
 from surgeon.steps.for_inference import ForInference
@@ -384,6 +384,7 @@ class _Given:
         batches = self._given_batches(mentioned)
         if len(set(batches.values())) == 1:
             self._follow(batches, mentioned)
+        self._warn_of_given_batches()
         self._warn_of_other_batches()
 
     def _given_batches(self, mentioned: set[str]) -> dict[str, int]:
@@ -444,6 +445,23 @@ class _Given:
             f"give another one by '--input {name}=SHAPE'",
         )
 
+    def _warn_of_given_batches(self) -> None:
+        """Warn where two inputs are given different batches and must agree; a batch of 1 fits any."""
+        given = {name for name, spec in self.specs.items() if spec.shape and spec.shape[0] != 1}
+        if len(given) < 2:
+            return
+        sizes = {name: size for name, size in self._sizes().items() if name in given}
+        for other, size in sizes.items():
+            first = next(iter(sizes))
+            if size != sizes[first] and must_agree(self._behind_recipe(), [first], other):
+                self._note(
+                    "S229",
+                    f"the input '{other}' has the batch {size}, but '{first}' has {sizes[first]}; "
+                    "their shapes must agree",
+                    f"give both one batch: '--input {other}=SHAPE'",
+                    Severity.WARNING,
+                )
+
     def _warn_of_other_batches(self) -> None:
         """Warn where a scalar is fixed to another batch than an input has that must agree with it."""
         sizes: dict[str, int] | None = None
@@ -455,7 +473,7 @@ class _Given:
             sizes = self._sizes() if sizes is None else sizes
             same = [other for other, size in sizes.items() if size == value]
             for other, size in sizes.items():
-                if size == value or (same and not must_agree(self._behind_recipe(), [name], other)):
+                if size == value or (same and not must_agree(self._behind_recipe(), [name, *same], other)):
                     continue
                 self._note(
                     "S229",

@@ -458,6 +458,9 @@ def test_an_axis_that_the_graph_fixes_is_no_batch() -> None:
     text = BATCHED.replace("bs =", f"{table}{axis}{sum_of_rows}bs =").replace("out =", "moved =") + last
     made = planned(text)
     assert made.result is not None and made.result["bs"].attrs["value"].array() == 1
+    drafted = surgeon.init(parse_graph(text), input_specs={"x": "7x8"})
+    again = surgeon.plan(drafted.recipe, parse_graph(text))
+    assert again.inference is not None and again.inference.spec(Ref("moved")).shape == Shape((7, 8))
     fixed = planned(text.replace("[?,8]", "[7,8]"))
     assert fixed.result is not None and fixed.result["bs"].attrs["value"].array() == 7
     third = planned(text.replace("[?,8]", "[150,8]"))
@@ -503,3 +506,28 @@ def test_inputs_of_a_pipeline_follow_one_another() -> None:
     )
     assert shape_of(made, "next_1") == Shape((2, 4))
     assert [note.code for note in made.diagnostics] == ["S228"]
+
+
+def test_data_of_batches_that_contradict_are_a_warning() -> None:
+    text = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,8]}
+y = Placeholder() {dtype: float32, shape: shape[?,8]}
+n = Placeholder() {dtype: int32, shape: shape[]}
+eight = Const() {dtype: int32, value: tensor<int32[]: 8>}
+dims = Pack(n, eight) {N: 2, T: int32, axis: 0}
+zero = Const() {dtype: float32, value: tensor<float32[]: 0.0>}
+state = Fill(dims, zero) {T: float32, index_type: int32}
+sum = Add(x, y) {T: float32}
+out = Add(sum, state) {T: float32}
+"""
+    made = planned(text, input_specs={"x": "3x8", "y": "2x8"}, constants={"n": 3})
+    warnings = [each.message for each in made.diagnostics if each.severity == "warning"]
+    assert warnings == [
+        "the input 'y' has the batch 2, but 'x' has 3; their shapes must agree",
+        "the input 'y' has the batch 2, but 'n' (batch size) is fixed to 3",
+    ]
+    fitting = planned(text, input_specs={"x": "3x8", "y": "1x8"}, constants={"n": 3})
+    assert [each.message for each in fitting.diagnostics] == [
+        "the input 'y' has the batch 1, but 'n' (batch size) is fixed to 3"
+    ]

@@ -16,6 +16,7 @@ from surgeon.graph import Graph, Node, Ref, apply_edits
 from surgeon.graph.frames import conditional
 from surgeon.graph.op_sets import CONSTANTS, SIZES
 from surgeon.graph.reach import upstream
+from surgeon.infer.batches import contradicts
 from surgeon.infer.open_inputs import InputRole
 from surgeon.language.document import to_plain
 from surgeon.language.layers import default_steps
@@ -239,9 +240,16 @@ class _RecipeWriter:
 
     @property
     def _batch(self) -> int:
-        """The batch of all inputs, 1 where it is open or where they differ."""
+        """The batch of all inputs, 1 where it is open or where they differ.
+
+        Where they differ, only those sizes count that the shapes of the graph do not contradict.
+        """
         dims = (self.network.inference.spec(ref).shape.dims for ref in self._inputs)
-        sizes = {each[0] for each in dims if each}
+        sizes = {each[0] or None for each in dims if each}
+        scalars = [each for each in self.network.scalars if each.role is InputRole.BATCH_SIZE]
+        if len(sizes) > 1 and None not in sizes and scalars:
+            name = scalars[0].ref.node
+            sizes = {size for size in sizes if size and not contradicts(self.network.graph, name, size)}
         return sizes.pop() or 1 if len(sizes) == 1 else 1
 
     def _inference_comments(self) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorValue
-from surgeon.infer import Inference
+from surgeon.infer.inference import Inference
 
 _BATCH, _OTHER_BATCH = 60 * 37, 60 * 41
 """Batches that no network has, and which small factors divide."""
