@@ -88,6 +88,16 @@ class Expansion:
         spec = self.catalog.get(op)
         return spec is not None and spec.exists_in(None if self.target is None else self.target.version)
 
+    def keeps_shape(self, ref: Ref) -> bool:
+        """Return whether the result is known to have the shape of what the node reads there.
+
+        Beside a number of no axes it has, whatever the sizes are.
+        """
+        if all(other == ref or self.dims(other) == () for other in self.inputs):
+            return True
+        dims = self.dims(ref)
+        return dims is not None and dims == self.dims(Ref(self.node.name))
+
     def ints(self, ref: Ref | int) -> list[int] | None:
         """Return a constant tensor of whole numbers, None for any other."""
         value = self.value(ref)
@@ -175,9 +185,10 @@ class Expansion:
     def repeated(self, constant: Any, like: Ref) -> Ref:
         """Return a constant as a tensor that is computed, of the shape of another.
 
-        TensorRT's parser takes a constant on the right of a few operations alone.
+        TensorRT's parser takes a constant on the right of a few operations alone. A Sigmoid makes the zeros,
+        since 0 times infinity is no number.
         """
-        zeros = self.op("Mul", like, self.const(0.0))
+        zeros = self.op("Mul", self.op("Sigmoid", like), self.const(0.0))
         return self.op("AddV2", zeros, constant if isinstance(constant, Ref) else self.const(constant))
 
     def _name(self, what: str) -> str:
@@ -237,6 +248,7 @@ class _Round:
     def result(self) -> Graph:
         made: dict[str, list[Node]] = {}
         now: dict[Ref, Ref] = {}
+        parts: dict[str, tuple[str, ...]] = {}
         for node in self._nodes:
             if node.attrs.get("T", DType.FLOAT32) is not DType.FLOAT32 or wrong_input_count(node):
                 continue
@@ -247,11 +259,19 @@ class _Round:
                 continue
             if outputs is not None:
                 made[node.name] = _named(at, outputs, now)
+                if not isinstance(outputs, Ref):
+                    parts[node.name] = tuple(dict.fromkeys(ref.node for ref in outputs))
         made.update({node.name: [node] for node in self._computed()})
         if not made:
             return self.graph
         nodes = [new for node in self.graph for new in made.get(node.name, [node])]
-        rewired = [node.with_inputs(tuple(now.get(ref, ref) for ref in node.inputs)) for node in nodes]
+        rewired = [
+            node.with_inputs(
+                tuple(now.get(ref, ref) for ref in node.inputs),
+                tuple(dict.fromkeys(part for name in node.control for part in parts.get(name, (name,)))),
+            )
+            for node in nodes
+        ]
         outputs_now = tuple(now.get(ref, ref) for ref in self.graph.outputs)
         return self.graph.replace(rewired, outputs_now)
 
@@ -285,7 +305,8 @@ def _named(at: Expansion, outputs: Ref | tuple[Ref, ...], now: dict[Ref, Ref]) -
     """
     if not isinstance(outputs, Ref):
         now.update({Ref(at.node.name, slot): ref for slot, ref in enumerate(outputs)})
-        return at.nodes
+        last = {ref.node for ref in outputs}
+        return [replace(n, control=at.node.control) if n.name in last else n for n in at.nodes]
     if all(node.name != outputs.node for node in at.nodes):
         outputs = at.op("Identity", outputs)
     return [

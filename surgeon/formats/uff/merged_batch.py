@@ -73,7 +73,8 @@ class _Merged:
                     waiting.append(reader)
         outputs = {ref.node for ref in self.graph.output_refs}
         bad = [name for name in found if name in outputs or not self._fits(self.graph[name], found)]
-        return {name: None for name in found if name not in self._joined(bad, found)}
+        kept_as_is = self._joined(bad, found)
+        return {name: None for name in found if name not in kept_as_is}
 
     def rewritten(self, node: Node, member: bool) -> list[Node]:
         if not member:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -353,6 +354,117 @@ def test_rows_that_are_counted_stay_without_a_batch() -> None:
     graph = parse_graph("graph v1\noutputs: y\n" + X + lines)
     assert expand(graph, load_catalog(), UFF) is graph
     assert [found.code for found in find_problems(graph, UFF, load_catalog())] == ["L102"]
+
+
+def run(lines: str, x: np.ndarray) -> np.ndarray:
+    """Return what the references compute of the expanded graph whose output is y."""
+    dims = ",".join(map(str, x.shape))
+    given = f"x = Placeholder() {{dtype: float32, shape: shape[{dims}]}}\n"
+    graph = expand(parse_graph("graph v1\noutputs: y\n" + given + lines), load_catalog(), UFF)
+    graph.check()
+    with ReferenceRunner(graph, load_catalog()) as runner:
+        (found,) = runner.run({"x": x}).values()
+    return found
+
+
+def a_number(name: str, value: str, shape: str = "") -> str:
+    return f"{name} = Const() {{dtype: float32, value: tensor<float32[{shape}]: {value}>}}\n"
+
+
+EXTREME = np.float32([[[[-np.inf, -100], [-1, 0]], [[1, 100], [np.inf, 8]]]])
+INFINITE: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "a sigmoid by hand": (
+        "less = Neg(x) {T: float32}\n"
+        "exp = Exp(less) {T: float32}\n" + a_number("one", "1.0") + "sum = AddV2(exp, one) {T: float32}\n"
+        "y = RealDiv(one, sum) {T: float32}\n",
+        lambda x: 1 / (1 + np.exp(-x)),
+    ),
+    "Maximum": (a_number("c", "-10.0") + "y = Maximum(x, c) {T: float32}\n", lambda x: np.maximum(x, -10)),
+    "Minimum": (a_number("c", "7.0") + "y = Minimum(x, c) {T: float32}\n", lambda x: np.minimum(x, 7)),
+    "Minimum with 0": (
+        a_number("c", "0.0") + "y = Minimum(x, c) {T: float32}\n",
+        lambda x: np.minimum(x, 0),
+    ),
+    "Reciprocal": ("y = Reciprocal(x) {T: float32}\n", lambda x: 1 / x),
+    "PadV2": (
+        "by = Const() {dtype: int32, value: tensor<int32[4,2]: 0, 0, 1, 1, 0, 0, 0, 0>}\n"
+        + a_number("c", "5.0")
+        + "y = PadV2(x, by, c) {T: float32, Tpaddings: int32}\n",
+        lambda x: np.pad(x, [(0, 0), (1, 1), (0, 0), (0, 0)], constant_values=5),
+    ),
+    "Pack with a constant": (
+        a_number("c", "1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0", "1,2,2,2")
+        + "y = Pack(x, c) {T: float32, N: 2, axis: 1}\n",
+        lambda x: np.stack([x, np.arange(1, 9, dtype=np.float32).reshape(x.shape)], 1),
+    ),
+    "Erf": ("y = Erf(x) {T: float32}\n", lambda x: np.float32(tf.math.erf(x))),
+    "Expm1": ("y = Expm1(x) {T: float32}\n", np.expm1),
+}
+
+
+@pytest.mark.parametrize("name", INFINITE)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_infinity_is_computed_as_before(name: str) -> None:
+    lines, wanted = INFINITE[name]
+    np.testing.assert_allclose(run(lines, EXTREME), wanted(EXTREME), 1e-5, 1e-6)
+
+
+def test_what_is_no_number_stays_none() -> None:
+    lines = a_number("c", "-10.0") + "y = Maximum(x, c) {T: float32}\n"
+    np.testing.assert_array_equal(run(lines, np.float32([[np.nan, 3, -20]])), [[np.nan, 3, -10]])
+
+
+@pytest.mark.parametrize(
+    "call", ["Maximum(x, c)", "Minimum(c, x)", "Pow(x, c)", "SquaredDifference(x, c)", "RealDiv(c, x)"]
+)
+@pytest.mark.parametrize("value", ["0.0", "1.0", "2.0", "-1.0"])
+def test_axes_of_a_constant_of_one_element_stay(call: str, value: str) -> None:
+    x = np.abs(numbers(1, 8)) + 1
+    assert run(f"{a_number('c', value, '1,1,1')}y = {call} {{T: float32}}\n", x).shape == (1, 1, 8)
+    assert run(f"{a_number('c', value, '1,1')}y = {call} {{T: float32}}\n", x).shape == (1, 8)
+
+
+@pytest.mark.parametrize("kind", ["Maximum", "Minimum", "Pow"])
+def test_a_number_needs_no_known_sizes(kind: str) -> None:
+    value = "2.0" if kind == "Pow" else "0.0"
+    lines = X.replace("4,4", "?,?") + a_number("c", value) + f"y = {kind}(x, c) {{T: float32}}\n"
+    assert kind not in {
+        n.op for n in expand(parse_graph("graph v1\noutputs: y\n" + lines), load_catalog(), UFF)
+    }
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "Split(a, x, ^u) {T: float32, num_split: 2}",
+        "SplitV(x, s, a, ^u) {T: float32, Tlen: int32, num_split: 2}",
+        "Unpack(x, ^u) {T: float32, num: 2, axis: 3}",
+    ],
+)
+def test_control_inputs_follow_the_parts(call: str) -> None:
+    lines = (
+        "u = Neg(x) {T: float32}\n"
+        "a = Const() {dtype: int32, value: tensor<int32[]: 3>}\n"
+        "s = Const() {dtype: int32, value: tensor<int32[2]: 1, 1>}\n"
+        f"p = {call}\n"
+        "sum = AddV2(p, p:1, ^p) {T: float32}\n"
+        "y = Relu(sum, ^u, ^p) {T: float32}\n"
+    )
+    graph = expand(parse_graph("graph v1\noutputs: y\n" + X + lines), load_catalog(), UFF)
+    graph.check()
+    parts = tuple(ref.node for ref in graph["sum"].inputs)
+    assert graph["y"].control == ("u", *parts) and graph["sum"].control == parts
+    assert all(graph[part].control == ("u",) for part in parts)
+
+
+def test_many_rows_that_stay_take_no_time_of_their_square() -> None:
+    count = 2000
+    chain = "".join(f"r{i + 1} = Relu(r{i}) {{T: float32}}\n" for i in range(count))
+    lines = "to = Const() {dtype: int32, value: tensor<int32[2]: 16, 2>}\nr0 = Reshape(x, to) {T: float32, Tshape: int32}\n"
+    graph = parse_graph(f"graph v1\noutputs: r{count}\n" + X + lines + chain)
+    start = time.process_time()
+    assert expand(graph, load_catalog(), UFF) is graph
+    assert time.process_time() - start < 10
 
 
 def test_attributes_of_another_type_are_left_to_the_converter() -> None:

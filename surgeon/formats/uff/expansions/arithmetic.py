@@ -43,9 +43,9 @@ def _extreme(at: Expansion) -> Expanded:
         return _binary(at)
     (x,) = varying
     constant = at.inputs[0] if x == at.inputs[1] else at.inputs[1]
-    if at.number(constant) == 0:
+    if at.number(constant) == 0 and at.keeps_shape(x):
         return at.op("Relu", x) if at.kind == "Maximum" else _negative(at, at.op("Relu", _negative(at, x)))
-    if at.dims(x) is None or at.dims(x) != at.dims(Ref(at.node.name)):
+    if at.dims(x) is None or not at.keeps_shape(x):
         return None
     return at.op(at.kind, x, at.repeated(constant, x))
 
@@ -68,7 +68,8 @@ def _quotient(at: Expansion) -> Expanded:
 
 def _power(at: Expansion) -> Expanded:
     """A power of a negative number is left to products, which need no logarithm."""
-    x, exponent = at.inputs[0], at.number(1)
+    x = at.inputs[0]
+    exponent = at.number(1) if at.keeps_shape(x) else None
     if exponent == 1:
         return x
     if exponent == 2:
