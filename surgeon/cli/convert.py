@@ -75,8 +75,9 @@ def run(args: argparse.Namespace) -> int:
             **format_arguments(args),
             **recipe_arguments(args),
         )
-    for note in done.plan.diagnostics:
-        console.say_lines(note.render())
+    for diagnostic in done.plan.diagnostics:
+        if diagnostic not in done.warnings:
+            console.say_lines(diagnostic.render())
     console.say_diagnostics(done.warnings)
     if args.json:
         console.show_json(

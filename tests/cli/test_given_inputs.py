@@ -85,3 +85,22 @@ def test_where_they_mean_nothing_is_wrong_usage(
 def test_init_refuses_an_input_that_is_given_twice(run, network: tuple[str, str]) -> None:
     ran = run("init", network[1], *SHAPE, *SHAPE)
     assert ran.code == 1 and "S225" in ran.err
+
+
+def test_a_warning_of_batches_is_shown_once(run, graph_file, work: Path) -> None:
+    text = """\
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,8]}
+bs = Placeholder() {dtype: int32, shape: shape[]}
+rest = Const() {dtype: int32, value: tensor<int32[]: -1>}
+shape = Pack(bs, rest) {N: 2, T: int32, axis: 0}
+out = Reshape(x, shape) {T: float32, Tshape: int32}
+"""
+    graph_file(work / "net.pb", text)
+    (work / "net.yaml").write_text("recipe: 1\nname: net\noutputs: [out]\nsteps: [prune]\n")
+    given = ("--input", "x=4x8", "--constant", "bs=2")
+    for verb in (("plan", "net.yaml", "net.pb"), ("convert", "net.yaml", "net.pb", "-o", "net.pb.out.pb")):
+        ran = run(*verb, *given)
+        assert ran.code == 0 and ran.err.count("warning[S229]") + ran.out.count("warning[S229]") == 1, (
+            ran.err + ran.out
+        )

@@ -430,6 +430,22 @@ def test_a_scalar_and_the_data_have_one_batch(steps: str, options: dict[str, Any
     assert "S229" not in [note.code for note in made.diagnostics]
 
 
+def test_a_scalar_has_the_batch_of_the_placeholder_that_the_recipe_puts_in() -> None:
+    recipe = with_steps("collapse") + (
+        "nodes: {Input: {op: Placeholder, like: x, shape: [%s, 8]}}\nnamespaces: {x: Input}\n"
+    )
+    for batch, options in (
+        ("4", {}),
+        ("1", {"input_specs": {"Input": "4x8"}}),
+        ("null", {"input_specs": {"x": "4x8"}}),
+    ):
+        made = planned(BATCHED, recipe.replace("%s", batch), **options)
+        assert made.inference is not None and made.inference.spec(Ref("out")).shape == Shape((4, 8))
+        assert "S229" not in [note.code for note in made.diagnostics]
+    made = planned(BATCHED, recipe.replace("%s", "4"), constants={"bs": 2})
+    assert [note.code for note in made.diagnostics] == ["S229"]
+
+
 @pytest.mark.parametrize(
     ("steps", "options", "sizes"),
     [

@@ -255,7 +255,8 @@ class _RecipeWriter:
     def _inference_comments(self) -> Iterator[str]:
         graph = self.network.graph
         for each in self.network.scalars:
-            text = self.network.says_scalar(each)
+            is_sized = each.role is InputRole.BATCH_SIZE and each.inference is not None
+            text = self.network.says_scalar(replace(each, inference=self._batch) if is_sized else each)
             if each.ref.node in self._kept_open:
                 yield f"{text}; it stays an input, as it was given"
             elif each.inference is not None:
