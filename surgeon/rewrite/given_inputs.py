@@ -23,6 +23,7 @@ from surgeon.steps.cut_at import CutAt
 from surgeon.steps.fix_inputs import FixInputs
 from surgeon.steps.for_inference import ForInference
 from surgeon.steps.pin_batch import PinBatch
+from surgeon.steps.rename import Rename
 from surgeon.steps.replace_op import ReplaceOp
 from surgeon.steps.selector import Selector
 from surgeon.steps.set_attr import SetAttributes
@@ -47,14 +48,15 @@ class Given:
     steps: tuple[Step, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     specs: Mapping[str, InputSpec] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def check_kept(self, result: Graph) -> None:
         """Raise SurgeonError S225 where a step of the recipe gave an input another shape, type or value."""
         for name, spec in self.specs.items():
-            node = result.get(name)
+            node = result.get(self.names[name])
             if node is None or (node.op not in PLACEHOLDERS and node.op not in CONSTANTS):
                 continue
-            own = infer(result).spec(Ref(name))
+            own = infer(result).spec(Ref(node.name))
             if node.op in PLACEHOLDERS and own.compatible(TensorSpec(spec.dtype, Shape(spec.shape))):
                 continue
             outcome = f"it is {own} behind them" if node.op in PLACEHOLDERS else "they make it a constant"
@@ -128,7 +130,7 @@ def given_inputs(
     mentioned = given.take(input_specs, constants)
     given.fix_to_inference(mentioned)
     given.follow_batch(mentioned)
-    return Given(given.recipe, given.steps, tuple(given.diagnostics), given.specs)
+    return Given(given.recipe, given.steps, tuple(given.diagnostics), given.specs, given.names)
 
 
 def steps_for_inputs(
@@ -270,6 +272,15 @@ class _Given:
             elif isinstance(step, ForInference) and is_present and not spec.shape:
                 self._keep_open(index, step, name)
         return replaced
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What the inputs whose shapes are given are called behind the recipe."""
+        names = {name: name for name in self.specs}
+        for _, step in self._taken_steps():
+            if isinstance(step, Rename):
+                names = {name: step.new_name(last) for name, last in names.items()}
+        return names
 
     def _keep_open(self, index: int, step: ForInference, name: str) -> None:
         """Have a step leave an input as it is."""

@@ -51,6 +51,14 @@ class Rename(Step):
         description="New names by name or namespace now; a key with '?' may match nothing.", min_length=1
     )
 
+    def new_name(self, name: str) -> str:
+        """Return what a node is called behind the step."""
+        wanted = {split_optional(key)[0]: new for key, new in self.nodes.items()}
+        prefix = name
+        while prefix and prefix not in wanted:
+            prefix = prefix.rpartition("/")[0]
+        return wanted[prefix] + name[len(prefix) :] if prefix else name
+
     def plan(self, context: StepContext) -> list[Edit]:
         graph = context.graph
         names, keys = self._names(context)

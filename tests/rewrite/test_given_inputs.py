@@ -330,6 +330,9 @@ def test_what_is_given_replaces_what_each_step_says() -> None:
     later = with_steps("{step: set-attr, nodes: [x], attrs: {shape: [1, 8]}}")
     code, text = refused(CLASSIFIER, later, input_specs={"x": "4x8"})
     assert code == "S225" and "steps override what is given for the input 'x'" in text
+    renamed = "{step: rename, nodes: {x: data}}, {step: set-shape, nodes: {data: [1, 8]}}"
+    code, text = refused(CLASSIFIER, with_steps(renamed), input_specs={"x": "4x8"})
+    assert code == "S225" and "steps override what is given for the input 'x'" in text
 
 
 def test_a_type_alone_leaves_the_shape_of_the_recipe() -> None:
