@@ -95,8 +95,16 @@ class Operation:
         self._graph.replace_input(self._node, self.inputs[index], name, index)
 
     def stays(self) -> None:
-        """Have tf2onnx convert the node."""
+        """Have tf2onnx convert the node, whose attributes are then those of ONNX."""
         self._convert()
+
+    def sets(self, **attributes: Any) -> None:
+        """Set attributes of a converted node; those that are None go."""
+        for name, value in attributes.items():
+            if value is None:
+                self._node.attr.pop(name, None)
+            else:
+                self._node.set_attr(name, value)
 
     def refused(self, reason: str, *help: str) -> SurgeonError:
         """Return the error X140 that names the node and says why ONNX cannot express it."""

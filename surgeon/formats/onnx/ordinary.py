@@ -209,7 +209,7 @@ def _bound_uniform(graph: Any, depth: int = 0) -> None:
 def _end_transposed(graph: Any) -> None:
     """Have transposed convolutions end in rows of zeros, as TensorFlow's do.
 
-    tf2onnx writes paddings below 0 for them, which no runtime takes.
+    Where the output is larger than what the kernels reach, the pads are below 0, which no runtime takes.
     """
     make_attribute = require("onnx.helper", "converting to ONNX").make_attribute
     for node in graph.node:
@@ -217,11 +217,12 @@ def _end_transposed(graph: Any) -> None:
         if node.op_type != "ConvTranspose" or min(pads, default=0) >= 0:
             continue
         half = len(pads) // 2
-        totals = [pads[axis] + pads[axis + half] for axis in range(half)]
-        for axis, total in enumerate(totals):
-            if total < 0:
-                pads[axis] = pads[axis + half] = 0
-        node.attribute.append(make_attribute("output_padding", [max(0, -total) for total in totals]))
+        rows = [0] * half
+        for axis in range(half):
+            begin = max(0, pads[axis])
+            end = pads[axis] + pads[axis + half] - begin
+            pads[axis], pads[axis + half], rows[axis] = begin, max(0, end), max(0, -end)
+        node.attribute.append(make_attribute("output_padding", rows))
 
 
 _WITHOUT_HANDLER = frozenset(

@@ -63,6 +63,12 @@ def elementwise() -> Iterator[tuple[str, Build]]:
     yield "ClipByValue", lambda x: tf.clip_by_value(x, -0.5, 0.3)
     for axis in (1, -1):
         yield f"Softmax-{axis}", lambda x, axis=axis: tf.nn.softmax(x, axis=axis)
+    for low, high in ((-3.0, 1.0), (-0.1, 0.1), (1.0, 9.0)):
+        spread = np.linspace(low, high, HEIGHT * WIDTH * CHANNELS, dtype=np.float32)
+        yield (
+            f"Erfc-{low}-{high}",
+            lambda x, spread=spread: tf.math.log(tf.math.erfc(x * 0 + spread.reshape(IMAGE.shape))),
+        )
     yield "hard swish", lambda x: x * tf.nn.relu6(x + 3) / 6
     yield "l2 normalize", lambda x: tf.nn.l2_normalize(x, [1, 2])
     # ONNX Runtime draws 0.99999994 among the first 1568 numbers of this seed; 1 more is 2.
@@ -121,6 +127,13 @@ def reductions() -> Iterator[tuple[str, Build]]:
         yield (
             f"EuclideanNorm-{axes}",
             lambda x, axes=axes, kept=kept: raw.EuclideanNorm(input=x, axis=axes, keep_dims=kept),
+        )
+    for op in "Sum Mean Max Min Prod EuclideanNorm".split():
+        yield f"{op}-none", lambda x, op=op: getattr(raw, op)(input=x, axis=np.zeros(0, np.int32))
+    for op in ("All", "Any"):
+        yield (
+            f"{op}-none",
+            lambda x, op=op: tf.cast(getattr(raw, op)(input=x > 0, axis=np.zeros(0, np.int32)), tf.float32),
         )
     yield "Prod", lambda x: raw.Prod(input=x, axis=[-1], keep_dims=True)
     yield "All", lambda x: tf.cast(tf.reduce_all(x > -1.5, [-2], keepdims=True), tf.float32)
@@ -307,6 +320,30 @@ def convolutions() -> Iterator[tuple[str, Build]]:
                 x, numbers(*kernel, 5, CHANNELS), [1, *size, 5], stride, padding
             ),
         )
+    for kernel, stride, listed, size in (
+        (3, 2, ((1, 0), (0, 1)), (14, 20)),
+        (3, 2, ((2, 0), (2, 1)), (13, 18)),
+        (3, 2, ((1, 1), (1, 0)), (14, 21)),
+        (4, (2, 3), ((0, 3), (3, 1)), (13, 28)),
+        (2, 4, ((0, 0), (1, 0)), (29, 40)),
+    ):
+        yield (
+            f"Conv2DBackpropInput-{kernel}-{stride}-{listed}-{size}",
+            lambda x, kernel=kernel, stride=stride, listed=listed, size=size: tf.nn.conv2d_transpose(
+                x,
+                numbers(kernel, kernel, 5, CHANNELS),
+                [1, *size, 5],
+                stride,
+                [[0, 0], *map(list, listed), [0, 0]],
+            ),
+        )
+    listed = [[0, 0], [2, 0], [0, 1], [0, 0]]
+    yield "Conv2D-listed", lambda x: tf.nn.conv2d(x, numbers(3, 3, CHANNELS, 5), 2, listed)
+    yield (
+        "DepthwiseConv2dNative-listed",
+        lambda x: tf.nn.depthwise_conv2d(x, numbers(3, 3, CHANNELS, 1), [1, 2, 2, 1], listed),
+    )
+    yield "MaxPool-listed", lambda x: tf.nn.max_pool2d(x - 3, 3, 2, listed)
     for pool in (tf.nn.max_pool2d, tf.nn.avg_pool2d):
         for window, stride, padding in (
             (2, 2, "SAME"),
@@ -628,6 +665,19 @@ def test_a_wrong_number_is_noticed() -> None:
     assert not same(found.astype(np.float64), wanted) and not same(found[:, 1:], wanted)
 
 
+@pytest.mark.parametrize("padding", ["SAME", [[0, 0], [1, 0], [2, 1], [0, 0]]])
+def test_a_transposed_convolution_with_an_input_of_open_size(padding: Any, tmp_path: Path) -> None:
+    kernel = numbers(3, 4, 5, CHANNELS)
+    with v1.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [1, None, None, CHANNELS], name="in_0")
+        y = tf.nn.conv2d_transpose(x, kernel, [1, 2 * HEIGHT, 2 * WIDTH - 1, 5], 2, padding)
+        tf.identity(y, name="out")
+        with v1.Session(graph=graph, config=as_written()) as session:
+            wanted = session.run(y, {x: IMAGE})
+    (found,) = in_onnxruntime(exported(graph, ["out"], tmp_path), {"in_0": IMAGE})
+    assert same(found, wanted)
+
+
 def test_nodes_keep_their_names(tmp_path: Path) -> None:
     with v1.Graph().as_default() as graph:
         x = v1.placeholder(tf.float32, IMAGE.shape, name="in_0")
@@ -674,6 +724,18 @@ REFUSED: dict[str, tuple[str, str, Build]] = {
     "soft suppression": ("X140", "soft", soft(0.5)),
     "a little soft": ("X140", "soft", soft(0.01)),
     "a computed range": ("X140", "range", ranged),
+    "a transposed convolution of a computed size": (
+        "X140",
+        "spread",
+        lambda x: tf.nn.conv2d_transpose(
+            x,
+            numbers(3, 3, 5, CHANNELS),
+            tf.add(tf.cast(x[0, 0, 0, 0] * 0, tf.int32), [1, 14, 20, 5]),
+            2,
+            [[0, 0], [1, 0], [1, 0], [0, 0]],
+            name="spread",
+        ),
+    ),
     "floats as text": ("X140", "text", lambda x: tf.strings.as_string(x, name="text")),
     "an operator of a later opset": (
         "X140",
