@@ -15,8 +15,10 @@ from surgeon.families.generic.network import GenericNetwork
 from surgeon.formats import all_formats
 from surgeon.graph import Graph
 from surgeon.graph.foreign import naming_foreign
+from surgeon.infer import known_ops
 from surgeon.language import Recipe, parse_recipe
 from surgeon.request import PathLike, Request
+from surgeon.rewrite import Plan
 from surgeon.rewrite import plan as _plan
 from surgeon.rewrite.given_inputs import GivenSpec
 from surgeon.targets import Target, load_target
@@ -130,7 +132,7 @@ def _found(made: AuthoredRecipe, graph: Graph, catalog: Catalog, target: Target)
     be planned; for any other raise SurgeonError D148.
     """
     try:
-        return _planned_diagnostics(made.recipe, graph, catalog, target)
+        return _objections(_planned(made.recipe, graph, catalog, target), catalog, target)
     except SurgeonError as exc:
         if made.family != GenericNetwork.name:
             raise
@@ -138,28 +140,29 @@ def _found(made: AuthoredRecipe, graph: Graph, catalog: Catalog, target: Target)
 
 
 def _accepting(recipe: Recipe, graph: Graph, catalog: Catalog, target: Target) -> Iterator[str]:
-    """Yield the default targets of other formats that are written for runtimes and refuse nothing."""
+    """Yield the default targets of other formats that are written for runtimes and refuse nothing.
+
+    None where an operation is left that is neither TensorFlow's, as far as is known, nor a plugin's.
+    """
     for form in all_formats().values():
         if form.name == target.format or form.rewritable:
             continue
         other = load_target(form.default_target)
         try:
-            objections = _planned_diagnostics(recipe, graph, catalog, other)
+            plan = _planned(recipe, graph, catalog, other)
+            objections = _objections(plan, catalog, other)
         except SurgeonError:
             continue
-        if not errors_in(objections):
+        assert plan.result is not None
+        known = all(node.op in known_ops() or node.op in catalog for node in plan.result)
+        if known and not errors_in(objections):
             yield other.name
 
 
-def _planned_diagnostics(
-    recipe: Recipe, graph: Graph, catalog: Catalog, target: Target
-) -> tuple[Diagnostic, ...]:
-    """Return what a target objects to in a recipe's result.
-
-    Raise SurgeonError D148 where there is none.
-    """
+def _planned(recipe: Recipe, graph: Graph, catalog: Catalog, target: Target) -> Plan:
+    """Return a recipe's plan; raise SurgeonError D148 where there is none."""
     try:
-        made = _plan(recipe, graph, target=target, catalog=catalog)
+        return _plan(recipe, graph, target=target, catalog=catalog)
     except SurgeonError as exc:
         failed = Diagnostic(
             "D148",
@@ -169,6 +172,10 @@ def _planned_diagnostics(
             ("write it all the same with --unchecked, and correct it by hand",),
         )
         raise SurgeonError(failed, *exc.diagnostics) from None
-    assert made.result is not None
-    objections = find_objections(made.result, target, catalog, made.image, made.inference)
-    return (*made.diagnostics, *objections, *suppression_costs(made.result, target, catalog))
+
+
+def _objections(plan: Plan, catalog: Catalog, target: Target) -> tuple[Diagnostic, ...]:
+    """Return what planning and a target object to in a recipe's result."""
+    assert plan.result is not None
+    objections = find_objections(plan.result, target, catalog, plan.image, plan.inference)
+    return (*plan.diagnostics, *objections, *suppression_costs(plan.result, target, catalog))

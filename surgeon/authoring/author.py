@@ -75,7 +75,7 @@ class AuthoredRecipe(Displayed):
             lines += comment(f"- {code}: {errors[0].message}{more}")
             lines += [line for text in help for line in comment(f"  help: {text}")]
         if accepted:
-            lines += comment(f"{' and '.join(accepted)} would take it: give --target.")
+            lines += comment(f"{' and '.join(accepted)} may take it: give --target.")
         text = self.text + "\n".join(lines) + "\n"
         return replace(self, text=text, recipe=parse_recipe(text), accepted_by=accepted)
 

@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         console.say(
             f"'surgeon check' refuses the recipe as it is, for {len(made.errors)} "
             f"reason{'' if len(made.errors) == 1 else 's'} above; correct it by hand, or give --target"
-            + (f": {' and '.join(made.accepted_by)} would take it" if made.accepted_by else "")
+            + (f": {' and '.join(made.accepted_by)} may take it" if made.accepted_by else "")
         )
         return 1
     if not args.json:

@@ -27,7 +27,10 @@ else:
 
 
 class NativePlugins(Step):
-    """Turn operations that UFF lacks into nodes of the native library's plugins.
+    """Turn operations into nodes of the native library's plugins.
+
+    UFF itself expresses most of them where sizes are known: name in 'ops' those that it refuses, so that the
+    engine needs the library for nothing else.
 
     ResizeBilinear becomes SurgeonResizeBilinear; each output of Split and SplitV, and a Slice or StridedSlice
     that cuts one axis after the batch, SurgeonSlice; Tile SurgeonTile; LeakyRelu, and HardSwish (x * relu6(x

@@ -76,6 +76,16 @@ y = Neg(x) {T: int32}
     assert computed(text) == ["y"]
 
 
+def test_whole_numbers_computed_from_an_input_as_it_came_in_stay() -> None:
+    text = """graph v1
+x = Placeholder() {dtype: float32, shape: shape[1,8]}
+same = Identity(x) {T: float32}
+axis = Const() {dtype: int32, value: tensor<int32[]: 1>}
+best = ArgMax(same, axis) {T: float32, Tidx: int32, output_type: int64}
+"""
+    assert computed(text) == computed(text.replace("ArgMax(same", "ArgMax(x")) == ["best"]
+
+
 def test_losses_and_what_depends_on_no_input_are_left_out() -> None:
     found = network(LOGITS + SOFTMAX + LOSS + "idle = Neg(w) {T: float32}\n")
     assert [str(each.tensor) for each in found.computed.outputs] == ["classes"]
@@ -217,6 +227,9 @@ y = Relu(batch) {T: float32}
     assert "left out: 'labels' (Identity); it is an input as it came in" in made.text
     result = surgeon.plan(made.recipe, parse_graph(text)).result
     assert result is not None and [node.name for node in result] == ["batch_input", "y"]
+    taken_name = text.replace("labels =", "batch_input = Neg(batch:1) {T: int64}\nlabels =")
+    again = surgeon.init(parse_graph(taken_name), name="queue")
+    assert "batch_input_1" in again.text and surgeon.plan(again.recipe, parse_graph(taken_name)).result
 
 
 def test_a_picture_of_bytes_is_cut_behind_its_cast_for_uff_alone() -> None:
@@ -332,7 +345,8 @@ def test_a_scalar_that_the_graph_does_not_tell_stays_an_input_and_is_named() -> 
     )
     made = surgeon.init(parse_graph(text), target="onnx@onnxruntime")
     assert "'gain' (Placeholder) float32[], scalar; it stays an input" in made.text
-    assert "'constants: {gain: 1}'" in made.text
+    assert "'constants: {gain: VALUE}'" in made.text
+    assert "gain float32[] in," in made.summary
 
 
 # --- the recipe ---------------------------------------------------------------------------------------------------
@@ -400,11 +414,17 @@ def test_what_a_target_refuses_is_an_error_of_the_recipe() -> None:
     *_, refused, message, help, accepted = made.text.splitlines()
     assert refused == "# uff@tensorrt-8.5 refuses the recipe as it is:"
     assert message.startswith("# - X101: 'y' (Cumsum)") and help.startswith("#   help: ")
-    assert accepted == "# onnx@onnxruntime would take it: give --target."
+    assert accepted == "# onnx@onnxruntime may take it: give --target."
     assert surgeon.parse_recipe(made.text).outputs == made.recipe.outputs
     accepted_recipe = surgeon.init(graph, target="onnx@onnxruntime")
     assert not accepted_recipe.errors and not accepted_recipe.accepted_by
     assert "refuses" not in accepted_recipe.text
+
+
+def test_no_target_is_named_for_an_operation_that_nobody_knows() -> None:
+    made = surgeon.init(parse_graph(LOGITS + "y = MyOp(logits) {T: float32}\n"))
+    assert [each.code for each in made.errors] == ["X101"] and not made.accepted_by
+    assert "may take it" not in made.text
 
 
 def test_a_recipe_that_cannot_be_planned_is_written_with_the_reason() -> None:

@@ -95,7 +95,8 @@ class _RecipeWriter:
     def summary(self) -> str:
         """One line: what the network is for, what goes in and what comes out."""
         kind = self.network.kind
-        return f"{kind[:1].upper()}{kind[1:]}: {self._list(self._inputs)} in, {self._list(self._outputs)} out"
+        taken = self._list([*self._inputs, *self._open_scalars])
+        return f"{kind[:1].upper()}{kind[1:]}: {taken} in, {self._list(self._outputs)} out"
 
     def text(self) -> str:
         """Return the recipe."""
@@ -211,7 +212,11 @@ class _RecipeWriter:
             return None
         step: dict[str, Any] = {"step": "cut-at", "tensors": list(map(str, tensors))}
         if any(ref not in tensors for name in {ref.node for ref in tensors} for ref in self._read(name)):
-            step["as"] = [f"{ref.node}_input{f'_{ref.slot}' if ref.slot else ''}" for ref in tensors]
+            names: list[str] = []
+            for ref in tensors:
+                wanted = f"{ref.node}_input{f'_{ref.slot}' if ref.slot else ''}"
+                names.append(self.network.graph.free_name(wanted, names))
+            step["as"] = names
         return step
 
     def _read(self, name: str) -> Iterator[Ref]:
@@ -226,6 +231,16 @@ class _RecipeWriter:
         steps = (step for step in self.options.first_steps if step["step"] == "set-shape")
         shaped = {name for step in steps for name in step["nodes"]}
         return [each.ref.node for each in self.network.scalars if each.ref.node in shaped]
+
+    @property
+    def _open_scalars(self) -> list[Ref]:
+        """The scalars that stay inputs."""
+        kept = self._kept_open
+        return [
+            each.ref
+            for each in self.network.scalars
+            if each.ref.node in kept or (each.inference is None and each.default is None)
+        ]
 
     @cached_property
     def _for_inference(self) -> str | dict[str, Any]:
@@ -264,7 +279,7 @@ class _RecipeWriter:
             elif each.default is None:
                 yield (
                     f"{text}; it stays an input. If it is the same in every run, give its value here: "
-                    f"'constants: {one_line({each.ref.node: 1})}'"
+                    f"'constants: {one_line({each.ref.node: 'VALUE'})}'"
                 )
         gone = [node for node in graph if node.name not in self._after]
         if gone:

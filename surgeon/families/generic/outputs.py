@@ -164,7 +164,8 @@ class _Search:
     def _before_whole_numbers(self, end: Ref) -> tuple[tuple[Ref, ...], tuple[str, ...]]:
         """Return the tensors of floating point that an end of whole numbers comes from, and the nodes after.
 
-        The end itself, and no nodes, where it holds floating point or comes from whole numbers alone.
+        The end itself, and no nodes, where it holds floating point or comes from whole numbers alone, or from
+        an input as it came in.
         """
         found: dict[Ref, None] = {}
         tail: dict[str, None] = {}
@@ -180,7 +181,7 @@ class _Search:
                 passed.add(source)
                 if self.is_whole(source):
                     waiting.append(source)
-                elif self.inference.spec(source).dtype in FLOATS:
+                elif self.inference.spec(source).dtype in FLOATS and not self._is_input(source):
                     found[source] = None
                 else:
                     return (end,), ()
