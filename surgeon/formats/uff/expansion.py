@@ -27,7 +27,14 @@ ROUNDS = 8
 LIMIT = 16 << 20
 """Bytes of a constant that an expansion may add."""
 
-Expanded: TypeAlias = "Ref | tuple[Ref, ...] | None"
+SIZES = "the sizes that it reads are not all known"
+NOT_CONSTANT = "axes and amounts that it reads are not constants"
+NOT_FLOAT = "its numbers are not float32"
+BATCH = "it takes the batch apart, or adds to it"
+TOO_LARGE = f"the constant for it would be larger than {LIMIT >> 20} MiB"
+
+Expanded: TypeAlias = "Ref | tuple[Ref, ...] | str | None"
+"""What stands for a node; a text says why nothing can, and None that the converter may take it."""
 
 _INDEX_TYPES: Mapping[str, str] = {
     "ConcatV2": "Tidx",
@@ -211,6 +218,17 @@ def expand(graph: Graph, catalog: Catalog, target: Target | None) -> Graph:
     return graph if found is None else found
 
 
+def reasons_left(graph: Graph, catalog: Catalog) -> Mapping[str, str]:
+    """Return why nodes of an expanded graph were not expanded, by name, where an expansion says so."""
+
+    def found() -> tuple[Catalog, Mapping[str, str]]:
+        step = _Round(graph, catalog, None)
+        step.result()
+        return catalog, step.reasons
+
+    return graph.kept(("reasons left by uff expansion", id(catalog)), found)[1]
+
+
 def _expanded(graph: Graph, catalog: Catalog, target: Target | None) -> Graph | None:
     before = graph
     for _ in range(ROUNDS):
@@ -237,6 +255,7 @@ class _Round:
             n for n in graph if n.name in needed and n.op in expansions() and n.name in self.varying
         ]
         self._taken: dict[str, None] = {}
+        self.reasons: dict[str, str] = {}
         feeds = {n.name: spec for n in graph if (spec := _of_one_picture(n)) is not None}
         self.inference = Inference(graph, feeds, catalog.rules())
 
@@ -250,14 +269,19 @@ class _Round:
         now: dict[Ref, Ref] = {}
         parts: dict[str, tuple[str, ...]] = {}
         for node in self._nodes:
-            if node.attrs.get("T", DType.FLOAT32) is not DType.FLOAT32 or wrong_input_count(node):
+            if wrong_input_count(node):
+                continue
+            if node.attrs.get("T", DType.FLOAT32) is not DType.FLOAT32:
+                self.reasons[node.name] = NOT_FLOAT
                 continue
             at = Expansion(node, self)
             try:
                 outputs = expansions()[node.op](at)
             except Unfit:
                 continue
-            if outputs is not None:
+            if isinstance(outputs, str):
+                self.reasons[node.name] = outputs
+            elif outputs is not None:
                 made[node.name] = _named(at, outputs, now)
                 if not isinstance(outputs, Ref):
                     parts[node.name] = tuple(dict.fromkeys(ref.node for ref in outputs))

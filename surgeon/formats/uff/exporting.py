@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
+from surgeon.catalog import Catalog
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.display import plural
 from surgeon.formats.uff import layout
@@ -273,7 +274,8 @@ class _Export:
                 else:
                     enter(following)
         if lacking or problems:
-            found = unsupported(self.graph, lacking) if lacking else ()
+            catalog = self.plugins if isinstance(self.plugins, Catalog) else None
+            found = unsupported(self.graph, lacking, catalog) if lacking else ()
             raise SurgeonError(*[*found, *(d for p in problems for d in p.diagnostics)][:SHOWN])
         return converted, order
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from surgeon.catalog import Catalog, load_catalog
 from surgeon.diagnostics import Diagnostic
-from surgeon.formats.uff.expansion import expansions
+from surgeon.formats.uff.expansion import NOT_CONSTANT, NOT_FLOAT, SIZES, expansions, reasons_left
 from surgeon.graph import Graph, Node
 from surgeon.graph.op_sets import LOOP_ENTRIES, MERGES, RANDOM, SWITCHES
 from surgeon.steps.native_plugins import NATIVE_OPS
 
 SHOWN = 10
 """Kinds of ops that one error lists."""
+
+REASONS = 3
+"""Reasons of one kind that it lists."""
 
 _NAMESPACES: Mapping[str, str] = {
     "Preprocessor": "map the namespace 'Preprocessor' to the input node",
@@ -51,6 +55,8 @@ _EXPANDED = (
     "UFF takes it where it has float32 numbers of known sizes and leaves the batch alone: fix the input's "
     "size, or map its namespace to a plugin"
 )
+_FIX = "fix the input's size and fold constants, or map its namespace to a plugin"
+_ELSEWHERE = "change it in the model, map its namespace to a plugin, or export to ONNX"
 _NMS = "map its namespace to a plugin: 'Postprocessor: NMS'"
 
 _OPS: Mapping[str, str] = {
@@ -173,17 +179,24 @@ _OPS: Mapping[str, str] = {
 _Kind: TypeAlias = "tuple[tuple[str, str], list[Node]]"
 
 
-def unsupported(graph: Graph, nodes: Sequence[Node]) -> tuple[Diagnostic, ...]:
+def unsupported(
+    graph: Graph, nodes: Sequence[Node], catalog: Catalog | None = None
+) -> tuple[Diagnostic, ...]:
     """Return X101: up to ten diagnostics, one for each namespace and op.
 
-    The most frequent kind of every namespace comes first, then the second of each, and so on.
+    The most frequent kind of every namespace comes first, then the second of each, and so on. ``catalog`` has
+    the plugins, the shipped ones where it is None.
     """
     kinds: dict[tuple[str, str], list[Node]] = {}
     for node in nodes:
         kinds.setdefault((node.name.partition("/")[0] if "/" in node.name else "", node.op), []).append(node)
     ranked = _every_namespace_first(sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0])))
     looping = {top for top, op in kinds if op in LOOP_ENTRIES}
-    found = [_diagnostic(graph, top, op, group, top in looping) for (top, op), group in ranked[:SHOWN]]
+    kept = any(op in expansions() for _, op in kinds)
+    reasons = reasons_left(graph, load_catalog() if catalog is None else catalog) if kept else {}
+    found = [
+        _diagnostic(graph, top, op, group, top in looping, reasons) for (top, op), group in ranked[:SHOWN]
+    ]
     if len(ranked) > SHOWN:
         rest = sum(len(group) for _, group in ranked[SHOWN:])
         last = found[-1]
@@ -202,31 +215,44 @@ def _every_namespace_first(ranked: list[_Kind]) -> list[_Kind]:
     return [kind for _, kind in sorted(keyed, key=lambda pair: pair[0])]
 
 
-def _diagnostic(graph: Graph, top: str, op: str, group: Sequence[Node], loops: bool) -> Diagnostic:
+def _diagnostic(
+    graph: Graph, top: str, op: str, group: Sequence[Node], loops: bool, reasons: Mapping[str, str]
+) -> Diagnostic:
     first = group[0]
     where = f"under '{top}'" if top else "at top level"
     many = f" and {len(group) - 1} more {where}" if len(group) > 1 else f" {where}" if top else ""
     readers = graph.readers[first.name]
     notes = (f"read by '{readers[0]}' ({graph[readers[0]].op})",) if readers else ()
+    why = tuple(dict.fromkeys(reasons[node.name] for node in group if node.name in reasons))
+    notes = (*notes, *(f"{op} is expanded for UFF, but not here: {reason}" for reason in why[:REASONS]))
     return Diagnostic(
         "X101",
         f"'{first.name}' ({op}){many} cannot be expressed in UFF; expected an op with a converter, or a "
         "plugin",
         graph.source or None,
         notes,
-        (_remedy(top, op, loops),),
+        (_remedy(top, op, loops, why),),
     )
 
 
-def _remedy(top: str, op: str, loops: bool) -> str:
+def _remedy(top: str, op: str, loops: bool, why: Sequence[str]) -> str:
     for namespace, remedy in _NAMESPACES.items():
         if top == namespace:
             return remedy
     if op.endswith(("_TRT", "Dynamic")):
         return f"'{op}' is not a plugin of this target's catalog: see 'surgeon list plugins'"
     known = _LOOP if loops and op in SWITCHES | MERGES else _OPS.get(op, "")
-    if not known and op in expansions():
-        known = _EXPANDED
+    if op in expansions():
+        known = _of_reasons(known, why)
     if op in NATIVE_OPS and "native-plugins" not in known:
         return f"{known}; or add the step 'native-plugins'" if known else "add the step 'native-plugins'"
     return known or "map its namespace to a plugin or the input node, or export to ONNX"
+
+
+def _of_reasons(known: str, why: Sequence[str]) -> str:
+    """Return what to do about an operation that is expanded sometimes."""
+    if not why:
+        return known or _EXPANDED
+    if known and {SIZES, NOT_CONSTANT, NOT_FLOAT}.intersection(why):
+        return known
+    return _FIX if {SIZES, NOT_CONSTANT}.intersection(why) else _ELSEWHERE

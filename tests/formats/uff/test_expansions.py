@@ -481,3 +481,71 @@ def test_an_old_parser_gets_leaky_relu_by_relu() -> None:
     with ReferenceRunner(old, load_catalog()) as runner:
         (found,) = runner.run({"x": picture}).values()
     assert same(found, np.where(picture > 0, picture, np.float32(0.1) * picture))
+
+
+def whole(name: str, value: str, shape: str) -> str:
+    return f"{name} = Const() {{dtype: int32, value: tensor<int32[{shape}]: {value}>}}\n"
+
+
+LARGE = "x = Placeholder() {dtype: float32, shape: shape[1,400,400]}\n"
+REASONS: dict[str, tuple[str, str, str]] = {
+    "channels first": (
+        X + 'y = DepthToSpace(x) {T: float32, block_size: 2, data_format: "NCHW"}\n',
+        "channels are not the last axis",
+        "in the model",
+    ),
+    "blocks of channels that are too few": (
+        X + "y = DepthToSpace(x) {T: float32, block_size: 2}\n",
+        "block_size 2 does not divide a tensor of 1x4x4x2",
+        "in the model",
+    ),
+    "large matrices": (
+        LARGE + "z = Tanh(x) {T: float32}\ny = BatchMatMulV2(x, z) {T: float32}\n",
+        "64,000,000 products of two numbers, more than",
+        "in the model",
+    ),
+    "many rows mirrored": (
+        LARGE
+        + whole("by", "0, 0, 200, 200, 0, 0", "3,2")
+        + 'y = MirrorPad(x, by) {T: float32, Tpaddings: int32, mode: "REFLECT"}\n',
+        "400 rows and columns, more than 256",
+        "in the model",
+    ),
+    "many repetitions": (
+        X + whole("by", "1, 200, 1, 1", "4") + "y = Tile(x, by) {T: float32, Tmultiples: int32}\n",
+        "1 + 200 + 1 + 1 times, more than 128",
+        "in the model",
+    ),
+    "the batch": (
+        BATCH + "y = Unpack(x) {T: float32, num: 2, axis: 0}\n",
+        "it takes the batch apart",
+        "in the model",
+    ),
+    "whole numbers": (
+        X.replace("float32", "int32") + "y = SquaredDifference(x, x) {T: int32}\n",
+        "its numbers are not float32",
+        "in the model",
+    ),
+    "corners that are aligned": (STAY["corners that are aligned"][0], "aligns corners", "in the model"),
+    "a factor that is not whole": (
+        STAY["a factor that is not whole"][0],
+        "not whole: 4x4 becomes 6x8",
+        "in the model",
+    ),
+    "an unknown size": (STAY["an unknown size"][0], "not all known", "fix the input's size"),
+    "an unknown size resized": (
+        X.replace("4,4", "?,4") + whole("s", "8, 8", "2") + "y = ResizeNearestNeighbor(x, s) {T: float32}\n",
+        "not all known",
+        "ResizeNearest_TRT",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_what_is_refused_says_why_it_is_not_expanded(name: str) -> None:
+    text, reason, remedy = REASONS[name]
+    graph = parse_graph("graph v1\noutputs: y\n" + text)
+    found = format_of("y.uff").check(graph, UFF, load_catalog())[0]
+    assert found.code == "X101" and reason in " ".join(found.notes) and remedy in found.help[0]
+    if remedy == "in the model":
+        assert "fix the input" not in found.help[0] and "_TRT" not in found.help[0]

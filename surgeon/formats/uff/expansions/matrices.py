@@ -6,34 +6,35 @@ from math import prod
 
 import numpy as np
 
-from surgeon.formats.uff.expansion import Expanded, Expansion
+from surgeon.formats.uff.expansion import SIZES, Expanded, Expansion
 from surgeon.graph import Ref
 
 _PRODUCTS = 1 << 25
 """Products of two numbers that stand in memory before they are summed up."""
 
+_EQUATION = "its equation is no product of two matrices"
+_LEFT = "its left matrix is a constant; UFF has constants on the right"
+_NO_BATCH = "its first axis is not a batch of 1 in front of two matrices"
+
 
 def _product(at: Expansion) -> Expanded:
     """By constant weights: a convolution of size 1. Of two tensors: all products, and their sums."""
     left, right, result = at.dims(0), at.dims(1), at.dims(Ref(at.node.name))
-    if (
-        left is None
-        or right is None
-        or result is None
-        or len(left) < 3
-        or left[0] != 1
-        or not at.varies(at.inputs[0])
-    ):
-        return None
+    if left is None or right is None or result is None:
+        return SIZES
+    if not at.varies(at.inputs[0]):
+        return _LEFT
+    if len(left) < 3 or left[0] != 1:
+        return _NO_BATCH
     x = _turned(at, at.inputs[0], left) if at.attr("adj_x", False) else at.inputs[0]
     if not at.varies(at.inputs[1]):
         return _by_weights(at, x, right, result)
     if len(right) != len(left) or right[0] != 1:
-        return None
+        return _NO_BATCH
     y = _turned(at, at.inputs[1], right) if at.attr("adj_y", False) else at.inputs[1]
     inner = left[-2] if at.attr("adj_x", False) else left[-1]
     if prod(result) * inner > _PRODUCTS:
-        return None
+        return f"it takes {prod(result) * inner:,} products of two numbers, more than {_PRODUCTS:,}"
     rows = at.reshaped(x, (*left[:-2], result[-2], inner, 1))
     columns = at.reshaped(y, (*right[:-2], 1, inner, result[-1]))
     total = at.op("Sum", at.op("Mul", rows, columns), at.whole([len(result) - 1]), keep_dims=True)
@@ -47,8 +48,10 @@ def _turned(at: Expansion, ref: Ref, dims: tuple[int, ...]) -> Ref:
 
 
 def _by_weights(at: Expansion, x: Ref, dims: tuple[int, ...], result: tuple[int, ...]) -> Expanded:
-    if prod(dims[:-2]) != 1 or (value := at.value(1)) is None:
-        return None
+    if prod(dims[:-2]) != 1:
+        return "its constant holds several matrices"
+    if (value := at.value(1)) is None:
+        return "its constant is not known"
     matrix = value.reshape(dims[-2:])
     weights = np.ascontiguousarray(matrix.T if at.attr("adj_y", False) else matrix)[None, None]
     product = at.op(
@@ -67,16 +70,22 @@ def _einsum(at: Expansion) -> Expanded:
     """Sums over the labels that both tensors have and the result lacks: a product of matrices."""
     labels = _labels(at)
     left, right = at.dims(0), at.dims(1) if len(at.inputs) == 2 else None
-    if labels is None or left is None or right is None or left[0] != 1:
-        return None
+    if labels is None:
+        return _EQUATION
+    if left is None or right is None:
+        return SIZES
     x, y, result = labels
-    if len(x) != len(left) or len(y) != len(right) or x[0] != result[0] or not at.varies(at.inputs[0]):
+    if not at.varies(at.inputs[0]):
+        return _LEFT
+    if left[0] != 1 or x[0] != result[0]:
+        return _NO_BATCH
+    if len(x) != len(left) or len(y) != len(right):
         return None
     shared = [label for label in x if label in y and label in result]
     inner = [label for label in x if label in y and label not in result]
     rows, columns = [[label for label in part if label not in other] for part, other in ((x, y), (y, x))]
     if at.varies(at.inputs[1]) != bool(shared) or sorted(result) != sorted((*shared, *rows, *columns)):
-        return None
+        return _EQUATION
     sizes = {**dict(zip(x, left, strict=True)), **dict(zip(y, right, strict=True))}
 
     def matrix(ref: Ref, held: str, *groups: list[str]) -> Ref:
@@ -87,7 +96,7 @@ def _einsum(at: Expansion) -> Expanded:
     first, others = [x[0]], [label for label in shared if label != x[0]]
     if shared:
         if y[0] != x[0]:
-            return None
+            return _NO_BATCH
         operands = (
             matrix(at.inputs[0], x, first, others, rows, inner),
             matrix(at.inputs[1], y, first, others, inner, columns),

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import numpy as np
 
-from surgeon.formats.uff.expansion import LIMIT, Expanded, Expansion
+from surgeon.formats.uff.expansion import (
+    BATCH,
+    LIMIT,
+    NOT_CONSTANT,
+    SIZES,
+    TOO_LARGE,
+    Expanded,
+    Expansion,
+)
 from surgeon.graph import Ref
 
 _FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 _PIECES = 256
 """Rows and columns that a MirrorPad may add."""
 
+_NOT_LAST = "its channels are not the last axis (data_format)"
+
 
 def _depth_to_space(at: Expansion) -> Expanded:
     """A transposed convolution whose stride is its size: each pixel becomes a block."""
     dims, block = at.dims(0), at.attr("block_size", 0)
-    if not _is_channels_last(at) or dims is None or len(dims) != 4 or block < 2 or dims[3] % block**2:
-        return None
+    if not _is_channels_last(at):
+        return _NOT_LAST
+    if dims is None:
+        return SIZES
+    if len(dims) != 4 or block < 2 or dims[3] % block**2:
+        return f"its block_size {block} does not divide a tensor of {_size(dims)}"
     channels = dims[3] // block**2
     if 4 * channels * block**2 * dims[3] > LIMIT:
-        return None
+        return TOO_LARGE
     return _enlarged(
         at, _blocks(block, channels), (dims[0], dims[1] * block, dims[2] * block, channels), (block, block)
     )
@@ -28,10 +42,14 @@ def _depth_to_space(at: Expansion) -> Expanded:
 def _space_to_depth(at: Expansion) -> Expanded:
     """A convolution whose stride is its size: each block becomes a pixel."""
     dims, block = at.dims(0), at.attr("block_size", 0)
-    if not _is_channels_last(at) or dims is None or len(dims) != 4 or block < 2:
-        return None
+    if not _is_channels_last(at):
+        return _NOT_LAST
+    if dims is None:
+        return SIZES
+    if len(dims) != 4 or block < 2 or dims[1] % block or dims[2] % block:
+        return f"its block_size {block} does not divide a tensor of {_size(dims)}"
     if 4 * dims[3] ** 2 * block**4 > LIMIT:
-        return None
+        return TOO_LARGE
     weights = at.const(_blocks(block, dims[3]))
     return at.op(
         "Conv2D",
@@ -42,6 +60,10 @@ def _space_to_depth(at: Expansion) -> Expanded:
         data_format=b"NHWC",
         dilations=(1, 1, 1, 1),
     )
+
+
+def _size(dims: tuple[int, ...]) -> str:
+    return "x".join(map(str, dims))
 
 
 def _is_channels_last(at: Expansion) -> bool:
@@ -70,20 +92,24 @@ def _enlarged(at: Expansion, weights: np.ndarray, dims: tuple[int, ...], strides
 def _resized_nearest(at: Expansion) -> Expanded:
     """Whole factors: the plugin where both are the same and the target has it, else a convolution by ones."""
     dims, size = at.dims(0), at.ints(1)
-    if dims is None or len(dims) != 4 or size is None or len(size) != 2 or at.attr("align_corners", False):
-        return None
-    if min(*dims, *size) < 1:
+    if at.attr("align_corners", False):
+        return "it aligns corners"
+    if dims is None:
+        return SIZES
+    if size is None:
+        return NOT_CONSTANT
+    if len(dims) != 4 or len(size) != 2 or min(*dims, *size) < 1:
         return None
     factors = (size[0] // dims[1], size[1] // dims[2])
     if (dims[1] * factors[0], dims[2] * factors[1]) != tuple(size):
-        return None
+        return f"its factors are not whole: {_size(dims[1:3])} becomes {size[0]}x{size[1]}"
     if factors == (1, 1):
         return at.inputs[0]
     if factors[0] == factors[1] and at.has_plugin("ResizeNearest_TRT"):
         first = at.transposed(at.inputs[0], _FIRST)
         return at.transposed(at.plugin("ResizeNearest_TRT", first, scale=float(factors[0])), _LAST)
     if 4 * factors[0] * factors[1] * dims[3] ** 2 > LIMIT:
-        return None
+        return TOO_LARGE
     ones = np.broadcast_to(np.eye(dims[3], dtype=np.float32), (*factors, dims[3], dims[3]))
     return _enlarged(at, ones, (dims[0], *size, dims[3]), factors)
 
@@ -92,13 +118,19 @@ def _mirrored(at: Expansion) -> Expanded:
     """Rows and columns at the border are cut out one by one, and joined in the reverse order."""
     dims = at.dims(0)
     amounts = at.value(1)
-    if dims is None or amounts is None or amounts.shape != (len(dims), 2) or amounts[0].any():
+    if dims is None:
+        return SIZES
+    if amounts is None:
+        return NOT_CONSTANT
+    if amounts.shape != (len(dims), 2):
         return None
+    if amounts[0].any():
+        return BATCH
     if int(amounts.sum()) > _PIECES:
-        return None
+        return f"it adds {int(amounts.sum())} rows and columns, more than {_PIECES}"
     step = 0 if at.attr("mode", b"REFLECT") == b"SYMMETRIC" else 1
     if amounts.min() < 0 or (amounts.max(axis=1) + step > dims).any():
-        return None
+        return "it adds more rows or columns than there are to mirror"
     found = at.inputs[0]
     for axis, (before, after) in enumerate(amounts.tolist()):
         last = dims[axis] - 1

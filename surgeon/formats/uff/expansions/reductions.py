@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from surgeon.formats.uff.expansion import Expanded, Expansion
+from surgeon.formats.uff.expansion import SIZES, Expanded, Expansion
 from surgeon.formats.uff.ops.reduction import FUNC
 from surgeon.graph import DType
 
@@ -43,8 +43,10 @@ def _softmax(at: Expansion) -> Expanded:
 def _log_softmax(at: Expansion) -> Expanded:
     """Logits less their largest, less the logarithm of the sum of their exponentials."""
     dims = at.dims(0)
-    if dims is None or len(dims) < 2:
-        return None
+    if dims is None:
+        return SIZES
+    if len(dims) < 2:
+        return "it reads a vector, which has no axis beside the batch"
     axis = at.whole([len(dims) - 1])
     less = at.op("Sub", at.inputs[0], at.op("Max", at.inputs[0], axis, keep_dims=True))
     total = at.op("Sum", at.op("Exp", less), axis, keep_dims=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from surgeon.formats.uff.expansion import Expanded, Expansion
+from surgeon.formats.uff.expansion import BATCH, NOT_CONSTANT, SIZES, Expanded, Expansion
 from surgeon.graph import Ref
 
 _PIECES = 128
@@ -30,12 +30,14 @@ def _stacked(at: Expansion) -> Expanded:
 def _unstacked(at: Expansion) -> Expanded:
     dims = at.dims(0)
     if dims is None:
-        return None
+        return SIZES
     axis = at.attr("axis", 0) % len(dims)
     if not axis:
         return _unstacked_of_moved(at, dims)
     parts = _parts(at, at.inputs[0], dims, axis, [1] * dims[axis])
-    return None if parts is None else tuple(at.op("Squeeze", part, squeeze_dims=(axis,)) for part in parts)
+    if isinstance(parts, str):
+        return parts
+    return tuple(at.op("Squeeze", part, squeeze_dims=(axis,)) for part in parts)
 
 
 def _unstacked_of_moved(at: Expansion, dims: tuple[int, ...]) -> Expanded:
@@ -43,12 +45,12 @@ def _unstacked_of_moved(at: Expansion, dims: tuple[int, ...]) -> Expanded:
     moved = at.source(at.inputs[0])
     order = at.ints(moved.inputs[1]) if moved.op == "Transpose" and len(moved.inputs) == 2 else None
     if order is None or sorted(order) != list(range(len(dims))):
-        return None
+        return BATCH
     axis, rest = order[0], [place - (place > order[0]) for place in order[1:]]
     before = [dims[order.index(place)] for place in range(len(dims))]
-    parts = _parts(at, moved.inputs[0], before, axis, [1] * dims[0]) if rest[:1] == [0] else None
-    if parts is None:
-        return None
+    parts = _parts(at, moved.inputs[0], before, axis, [1] * dims[0]) if rest[:1] == [0] else BATCH
+    if isinstance(parts, str):
+        return parts
     squeezed = [at.op("Squeeze", part, squeeze_dims=(axis,)) for part in parts]
     in_order = rest == sorted(rest)
     return tuple(part if in_order else at.transposed(part, rest) for part in squeezed)
@@ -56,27 +58,37 @@ def _unstacked_of_moved(at: Expansion, dims: tuple[int, ...]) -> Expanded:
 
 def _split(at: Expansion) -> Expanded:
     dims, count = at.dims(1), at.attr("num_split", 0)
-    axis = at.axis(0, len(dims)) if dims else None
-    if dims is None or axis is None or count < 1 or dims[axis] % count:
+    if not dims:
+        return SIZES
+    axis = at.axis(0, len(dims))
+    if axis is None:
+        return NOT_CONSTANT
+    if count < 1 or dims[axis] % count:
         return None
     return _parts(at, at.inputs[1], dims, axis, [dims[axis] // count] * count)
 
 
 def _split_by_sizes(at: Expansion) -> Expanded:
     dims, sizes = at.dims(0), at.ints(1)
-    axis = at.axis(2, len(dims)) if dims else None
-    if dims is None or axis is None or sizes is None:
-        return None
+    if not dims:
+        return SIZES
+    axis = at.axis(2, len(dims))
+    if axis is None or sizes is None:
+        return NOT_CONSTANT
     rest = dims[axis] - sum(size for size in sizes if size != -1)
     return _parts(at, at.inputs[0], dims, axis, [rest if size == -1 else size for size in sizes])
 
 
 def _parts(
     at: Expansion, source: Ref, dims: Sequence[int], axis: int, sizes: Sequence[int]
-) -> tuple[Ref, ...] | None:
-    """Return runs of these lengths of an axis, one after the other; None for the batch."""
-    if not axis or not 0 < len(sizes) <= _PIECES or sum(sizes) != dims[axis] or min(sizes) < 1:
-        return None
+) -> tuple[Ref, ...] | str:
+    """Return runs of these lengths of an axis, one after the other; a text says why there are none."""
+    if not axis:
+        return BATCH
+    if len(sizes) > _PIECES:
+        return f"it has {len(sizes)} parts, more than {_PIECES}"
+    if not sizes or sum(sizes) != dims[axis] or min(sizes) < 1:
+        return f"its parts are not {dims[axis]} long together, or one is empty"
     ends = np.cumsum(sizes).tolist()
     return tuple(
         _run(at, source, len(dims), axis, end - size, end) for size, end in zip(sizes, ends, strict=True)
@@ -89,13 +101,17 @@ def _run(at: Expansion, source: Ref, rank: int, axis: int, begin: int, end: int)
 
 def _slice(at: Expansion) -> Expanded:
     dims, begin, size = at.dims(0), at.ints(1), at.ints(2)
-    if dims is None or begin is None or size is None or not len(begin) == len(size) == len(dims):
+    if dims is None:
+        return SIZES
+    if begin is None or size is None:
+        return NOT_CONSTANT
+    if not len(begin) == len(size) == len(dims):
         return None
     ranges = [
         None if start == 0 and count in (-1, length) else (start, length if count == -1 else start + count, 1)
         for start, count, length in zip(begin, size, dims, strict=True)
     ]
-    return None if ranges[0] else at.cut(at.inputs[0], ranges)
+    return BATCH if ranges[0] else at.cut(at.inputs[0], ranges)
 
 
 def _strided_slice(at: Expansion) -> Expanded:
@@ -152,8 +168,14 @@ def _strided_slice(at: Expansion) -> Expanded:
 
 def _tile(at: Expansion) -> Expanded:
     times = at.ints(1)
-    if not times or times[0] != 1 or min(times) < 1 or sum(times) > _PIECES:
+    if times is None:
+        return NOT_CONSTANT
+    if not times or min(times) < 1:
         return None
+    if times[0] != 1:
+        return BATCH
+    if sum(times) > _PIECES:
+        return f"it repeats {' + '.join(map(str, times))} times, more than {_PIECES} together"
     found = at.inputs[0]
     for axis, count in enumerate(times):
         found = at.joined([found] * count, axis)
