@@ -41,6 +41,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+    from surgeon.graph import Graph
     from surgeon.language import Recipe
     from surgeon.runners.runner import Runner
 
@@ -372,6 +373,7 @@ def by_surgeon(original: Original, folder: Path, *, suffix: str, init: bool) -> 
     """Convert with surgeon and return the worst difference."""
     import surgeon
     from surgeon.formats import target_for_output
+    from surgeon.formats.uff.expansion import expand
     from surgeon.runners.onnxruntime import OnnxRuntimeRunner
     from surgeon.runners.references import ReferenceRunner
 
@@ -388,9 +390,36 @@ def by_surgeon(original: Original, folder: Path, *, suffix: str, init: bool) -> 
         numbers = {name: value for name, value in original.facts.constants.items() if type(value) is int}
         conversion = surgeon.convert(recipe, original.path, output, input_specs=inputs, constants=numbers)
     if suffix == ".uff":
-        with_references = ReferenceRunner.of_plan(conversion.plan, recipe, surgeon.load_catalog())
+        catalog = surgeon.load_catalog()
+        written = expand(conversion.plan.result, catalog, target)
+        plan = replace(conversion.plan, result=without_dilated_depthwise(written))
+        with_references = ReferenceRunner.of_plan(plan, recipe, catalog)
         return of_runner(original, with_references, recipe)
     return of_runner(original, OnnxRuntimeRunner(output), recipe)
+
+
+def without_dilated_depthwise(graph: Graph) -> Graph:
+    """Return the graph with ordinary convolutions for depthwise ones that TensorFlow's CPU kernel lacks."""
+    from surgeon.graph import DType, Node, Ref, TensorValue
+    from surgeon.infer import Inference
+
+    inference, nodes = Inference(graph), []
+    for node in graph:
+        dilations = node.attrs.get("dilations", ())
+        if node.op != "DepthwiseConv2dNative" or not any(size != 1 for size in dilations):  # type: ignore[union-attr]
+            nodes.append(node)
+            continue
+        weights = inference.value(node.inputs[1])
+        assert weights is not None
+        rows, columns, channels, factor = weights.shape
+        dense = np.zeros((rows, columns, channels, channels, factor), np.float32)
+        for channel in range(channels):
+            dense[:, :, channel, channel] = weights[:, :, channel]
+        value = TensorValue.of(dense.reshape(rows, columns, channels, -1), DType.FLOAT32)
+        constant = Node(f"{node.name}/dense", "Const", attrs={"dtype": DType.FLOAT32, "value": value})
+        inputs = (node.inputs[0], Ref(constant.name))
+        nodes += [constant, replace(node, op="Conv2D", inputs=inputs)]
+    return graph.replace(nodes)
 
 
 def by_verify(original: Original, folder: Path) -> float:
