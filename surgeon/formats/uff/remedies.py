@@ -8,8 +8,9 @@ from typing import TypeAlias
 from surgeon.catalog import Catalog, load_catalog
 from surgeon.diagnostics import Diagnostic
 from surgeon.formats.uff.expansion import NOT_CONSTANT, NOT_FLOAT, SIZES, expansions, reasons_left
-from surgeon.graph import Graph, Node
-from surgeon.graph.op_sets import LOOP_ENTRIES, MERGES, RANDOM, SWITCHES
+from surgeon.graph import DType, Graph, Node, Ref, Shape
+from surgeon.graph.op_sets import LOOP_ENTRIES, MERGES, PLACEHOLDERS, RANDOM, SWITCHES
+from surgeon.graph.reach import upstream
 from surgeon.steps.native_plugins import NATIVE_OPS
 
 SHOWN = 10
@@ -34,14 +35,16 @@ _INPUT = (
 )
 _BEHIND = "begin behind it: the step 'cut-at' makes an input of the numbers that it gives"
 _CONTROL = (
-    "control flow is left: add the step 'for-inference', which takes constant branches, or map its namespace "
-    "to a plugin"
+    "control flow is left: the step 'for-inference' takes constant branches; map the namespace of others "
+    "to a plugin, or export to ONNX"
 )
 _LOOP = (
     "control flow is left, and UFF has no loops: map its namespace to a plugin, unroll the loop in the "
     "model, or export to ONNX"
 )
-_RANDOM = "random numbers are left: add the step 'for-inference', which takes out dropout"
+_RANDOM = (
+    "random numbers are left: the step 'for-inference' takes out dropout, and 'cut-at' makes inputs of others"
+)
 _ROUNDING = (
     "take it out, which changes numbers a little, by the step 'forward' with 'nodes: [{op: OPERATION}]' and "
     "'when: {target: uff}'"
@@ -176,6 +179,8 @@ _OPS: Mapping[str, str] = {
 }
 
 
+_BRANCHES = SWITCHES | MERGES | {"If", "StatelessIf"}
+
 _Kind: TypeAlias = "tuple[tuple[str, str], list[Node]]"
 
 
@@ -231,8 +236,48 @@ def _diagnostic(
         "plugin",
         graph.source or None,
         notes,
-        (_remedy(top, op, loops, why),),
+        (_decided(graph, top, op, group, loops) or _remedy(top, op, loops, why),),
     )
+
+
+def _decided(graph: Graph, top: str, op: str, group: Sequence[Node], loops: bool) -> str:
+    """Return how to fix the single inputs that decide which branch is taken; empty where none does."""
+    if loops or top in _NAMESPACES or op not in _BRANCHES | RANDOM:
+        return ""
+    # Random numbers stand in a branch or before its end, so that any branch may take them out.
+    names = graph.nodes if op in RANDOM else upstream(graph, [node.name for node in group])
+    predicates = [ref.node for name in names for ref in _predicate(graph[name])]
+    deciding = upstream(graph, predicates)
+    scalars = [
+        node for node in graph if node.name in deciding and node.op in PLACEHOLDERS and _is_single(node)
+    ]
+    if not scalars:
+        return ""
+    given = {node.name: "false" if _dtype(node) is DType.BOOL else "VALUE" for node in scalars}
+    listed = ", ".join(f"{name}: {value}" for name, value in given.items())
+    options = " ".join(f"--constant {name}={value}" for name, value in given.items())
+    decide = "decides" if len(given) == 1 else "decide"
+    return (
+        f"{' and '.join(map(repr, given))} {decide} which branch is taken: write 'constants: {{{listed}}}' "
+        f"under the step 'for-inference', or give '{options}'"
+    )
+
+
+def _predicate(node: Node) -> Sequence[Ref]:
+    """Return the input by which a branch is chosen, if the node has one."""
+    if node.op in SWITCHES:
+        return node.inputs[1:2]
+    return node.inputs[:1] if node.op in ("If", "StatelessIf") else ()
+
+
+def _is_single(node: Node) -> bool:
+    shape = node.attrs.get("shape")
+    single = isinstance(shape, Shape) and shape.dims == ()
+    return single or _dtype(node) is DType.BOOL
+
+
+def _dtype(node: Node) -> object:
+    return node.attrs.get("dtype")
 
 
 def _remedy(top: str, op: str, loops: bool, why: Sequence[str]) -> str:

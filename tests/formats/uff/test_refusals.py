@@ -242,6 +242,20 @@ REFUSED = {
 }
 
 
+def test_an_input_that_decides_a_branch_is_named(exported):
+    flag = "flag = Placeholder() {dtype: bool, shape: shape[]}\np = Identity(flag) {T: bool}\n"
+    rate = "rate = Placeholder() {dtype: float32, shape: shape[]}\nz = Greater(rate, rate) {T: float32}\n"
+    branch = "s = Switch(x, {0}) {{T: float32}}\nr = RandomUniform(s:1)\ny = Merge(s, r)\n"
+    for text, help in (
+        (flag + branch.format("p"), "'constants: {flag: false}'"),
+        (rate + branch.format("z"), "'--constant rate=VALUE'"),
+    ):
+        with pytest.raises(SurgeonError) as caught:
+            exported("outputs: y\n" + X + text)
+        helps = {d.message.partition("(")[2].partition(")")[0]: d.help[0] for d in caught.value.diagnostics}
+        assert all(help in helps[op] for op in ("Switch", "Merge", "RandomUniform"))
+
+
 def test_a_branch_inside_a_loop_is_no_constant_one(exported):
     with pytest.raises(SurgeonError) as caught:
         exported("outputs: y\n" + X + "e = Enter(x)\ny = Switch(e, x)")
