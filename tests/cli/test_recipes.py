@@ -10,6 +10,7 @@ import pytest
 
 import surgeon
 from surgeon import zoo
+from surgeon.graph import parse_graph
 from surgeon.language import recipe_files, recipe_schema
 from surgeon.language.document import read_document, to_plain
 
@@ -159,6 +160,21 @@ def test_a_network_that_is_fixed_to_training_does_not(networks: dict[str, Path])
 def test_a_network_becomes_uff(name: str, networks: dict[str, Path], tmp_path: Path) -> None:
     surgeon.convert(name, networks[name], tmp_path / "x.uff")
     assert surgeon.inspect(tmp_path / "x.uff").nodes
+
+
+def test_the_recipe_unet_takes_plugins_for_resizing_alone() -> None:
+    graph = parse_graph("""graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,8,8,3]}
+axis = Const() {dtype: int32, value: tensor<int32[]: 3>}
+parts = Split(axis, x) {T: float32, num_split: 3}
+leaky = LeakyRelu(parts:1) {T: float32, alpha: 0.1}
+size = Const() {dtype: int32, value: tensor<int32[2]: 16, 16>}
+larger = ResizeBilinear(leaky, size) {T: float32, align_corners: false, half_pixel_centers: false}
+probabilities = Sigmoid(larger) {T: float32}
+""")
+    result = surgeon.plan("unet", graph, target="uff@tensorrt-8.5").result
+    assert result is not None and {"Split", "LeakyRelu"} <= {node.op for node in result}
+    assert [node.op for node in result if node.op.startswith("Surgeon")] == ["SurgeonResizeBilinear"]
 
 
 def test_a_loop_is_refused_for_uff_with_the_options(networks: dict[str, Path], tmp_path: Path) -> None:
