@@ -16,7 +16,7 @@ from surgeon.api.export import check_objections, write
 from surgeon.api.keep_accuracy import MAX_BUILDS, Aim, build_accurate, check_aim
 from surgeon.atomic import check_generated, check_writable
 from surgeon.catalog import Catalog
-from surgeon.diagnostics import SurgeonError, error, errors_in
+from surgeon.diagnostics import Diagnostic, SurgeonError, error, errors_in
 from surgeon.engine import (
     BuildOptions,
     BuildResult,
@@ -99,6 +99,7 @@ def build_engine(
     libraries = check_libraries([Path(library) for library in plugin_libraries])
     registry = _registry(libraries)
     with tempfile.TemporaryDirectory(prefix="surgeon-") as folder:
+        diagnostics: tuple[Diagnostic, ...] = ()
         if isinstance(recipe, str | os.PathLike) and is_source(Path(recipe)):
             section = None
             weights = None if model is None else Path(model)  # type: ignore[arg-type]
@@ -112,7 +113,8 @@ def build_engine(
                 )
             section = work.recipe.engine
             batch = max_batch or section.max_batch
-            source = _converted(work.for_target(_target_here(work, registry)), Path(folder), batch)
+            here = work.for_target(_target_here(work, registry))
+            source, diagnostics = _converted(here, Path(folder), batch)
         build_options = BuildOptions.of(
             section,
             precision=precision,
@@ -141,7 +143,7 @@ def build_engine(
         if keep_accuracy is not None:
             assert calibration is not None and batches is not None
             pictures = Path(calibration) if isinstance(calibration, str | os.PathLike) else calibration
-            return build_accurate(
+            built = build_accurate(
                 source,
                 path,
                 build_options,
@@ -155,7 +157,8 @@ def build_engine(
                 timeout=timeout,
                 watch=watch,
             )
-        return build(
+            return replace(built, diagnostics=diagnostics)
+        built = build(
             source,
             path,
             build_options,
@@ -167,6 +170,7 @@ def build_engine(
             timeout=timeout,
             watch=watch,
         )
+        return replace(built, diagnostics=diagnostics)
 
 
 def _engine_path(path: Path) -> Path:
@@ -225,13 +229,13 @@ def _target_here(work: Work, registry: Registry) -> Target:
     return max(fit, key=lambda t: t.version or ()) if fit else work.target
 
 
-def _converted(work: Work, folder: Path, batch: int) -> Source:
+def _converted(work: Work, folder: Path, batch: int) -> tuple[Source, tuple[Diagnostic, ...]]:
     """Return the file that a recipe makes of a model, written into ``folder``, with what the manifest says of
-    it.
+    it, and what was noted on the way.
     """
     catalog, recipe, graph, target, made = work.catalog, work.recipe, work.graph, work.target, work.plan
     result = apply(made, graph)
-    check_objections(result, target, catalog, made.image, made.inference)
+    objections = check_objections(result, target, catalog, made.image, made.inference)
     form = all_formats()[target.format]
     path = folder / f"{recipe.name}{form.suffixes[0]}"
     sizes: dict[str, Any] = {"batch": batch if batch == 1 else "dynamic"}
@@ -240,7 +244,7 @@ def _converted(work: Work, folder: Path, batch: int) -> Source:
     source = source_of_file(path, catalog, rewritten=result)
     name = Path(graph.source).name if graph.source else "graph"
     digest = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
-    return replace(
+    described = replace(
         source,
         model=name,
         graph=made.digest,
@@ -250,6 +254,7 @@ def _converted(work: Work, folder: Path, batch: int) -> Source:
         image=made.image,
         labels=dict(recipe.labels),
     )
+    return described, (*made.diagnostics, *objections)
 
 
 def _detections(source: Source, catalog: Catalog) -> dict[str, str]:

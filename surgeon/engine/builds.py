@@ -13,7 +13,7 @@ import numpy as np
 
 from surgeon.atomic import write_bytes, write_text
 from surgeon.catalog.plugin_uses import PluginUse
-from surgeon.diagnostics import SurgeonError, error
+from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.engine.layer_report import read_layers
 from surgeon.engine.manifest import (
     Calibration,
@@ -98,13 +98,15 @@ class BuildResult:
 
     ``reused`` says that an existing engine was still up to date. ``report`` is what TensorRT's inspector
     tells of the layers, as JSON; '' where the version has none, and for a reused engine without
-    ``BuildOptions.report``.
+    ``BuildOptions.report``. ``diagnostics`` are the notes and warnings of the plan, and what may go wrong in
+    the target's runtime; there are none of an engine that was built from a file.
     """
 
     path: Path
     manifest: Manifest
     reused: bool
     report: str = ""
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True)

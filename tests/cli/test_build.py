@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from surgeon.engine import load_engine, read_manifest
+from surgeon.formats.graphdef import save_graph
+from surgeon.graph import parse_graph
 from surgeon.installation import help_for
 from surgeon.zoo import demo
 
@@ -72,6 +74,26 @@ def test_an_engine_from_recipe_and_model(work: Path, run: Run) -> None:
         "--json",
     )
     assert kept.json["reused"] and kept.json["manifest"]["precision"] == "fp16"
+
+
+SCALAR = """
+graph v1
+x = Placeholder() {dtype: float32, shape: shape[?,4,4,3]}
+bs = Placeholder() {dtype: int32, shape: shape[]}
+rest = Const() {dtype: int32, value: tensor<int32[]: -1>}
+sizes = Pack(bs, rest) {N: 2, T: int32, axis: 0}
+r = Relu(x) {T: float32}
+out = Reshape(r, sizes) {T: float32, Tshape: int32}
+"""
+
+
+def test_what_the_plan_notes_is_told_of_an_engine_too(work: Path, run: Run, fake: pytest.MonkeyPatch) -> None:
+    fake.setenv("FAKE_MARKS", json.dumps({"MarkOutput_0": [["out", [1, 48]]]}))
+    save_graph(parse_graph(SCALAR), work / "net.pb")
+    (work / "net.yaml").write_text("recipe: 1\nname: net\noutputs: [out]\n")
+    done = run("build", "net.yaml", "net.pb", "-o", "net.engine", "--fp32", "--json")
+    assert done.code == 0, done.err
+    assert "S227" in [each["code"] for each in done.json["diagnostics"]] and "'bs'" in done.err
 
 
 def test_an_engine_from_a_uff_file(work: Path, run: Run) -> None:
