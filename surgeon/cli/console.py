@@ -141,7 +141,10 @@ def say(text: str) -> None:
 
 
 def next_step(*commands: Sequence[str]) -> None:
-    """Say which command is the natural next one, and others that may be."""
+    """Say which command is the natural next one, and others that may be; raise SurgeonError E105 where the
+    product cannot be written.
+    """
+    finish()
     for i, words in enumerate(commands):
         say(("  or: " if i else "next: ") + shlex.join(words))
 

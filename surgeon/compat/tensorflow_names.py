@@ -77,6 +77,8 @@ def add_old_names(tensorflow: Any) -> None:
         module = getattr(tensorflow, part, None) if part else tensorflow
         if isinstance(module, ModuleType):
             kind = type(module)
+            if issubclass(kind, _OldNames):
+                continue
             module.__class__ = type(kind.__name__, (_OldNames, kind), {})
             module.__dict__["_surgeon_part"] = part
             if part:

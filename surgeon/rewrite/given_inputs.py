@@ -1,6 +1,6 @@
 """What a caller says of a graph's inputs beside the recipe: their shapes, and constants in their place.
 
-Scalars that neither he nor the recipe mentions are fixed to what they are at inference.
+Scalars that neither the caller nor the recipe mentions are fixed to what they are at inference.
 """
 
 from __future__ import annotations
