@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from surgeon import Graph, Migration, load_catalog, load_target, migrate, plan
+from surgeon.compat.migration.peer_configs import recipe_of_config
 from surgeon.compat.tensorflow_names import tensorflow_module
 from surgeon.diagnostics import SurgeonError
 from surgeon.formats.graphdef import save_graph
 from surgeon.formats.uff import export_uff, write_uff
 from surgeon.graph import parse_graph
+from surgeon.request import Request
 from surgeon.steps.step import Step
 from surgeon.zoo.lenet import build_lenet
 
@@ -722,6 +724,37 @@ def test_subgraphs_that_are_none_are_refused(
         return
     with pytest.raises(SurgeonError, match=expected):
         migrate(config, parse_graph(LEAKY), verify=False)
+
+
+CHAINED = (
+    LEAKY
+    + "b/mul = Mul(act/max, half) {T: float32}\n"
+    + "b/max = Maximum(b/mul, act/max) {T: float32}\n"
+    + "z = Neg(b/max) {T: float32}\n"
+)
+SECOND = "- {inputs: [act/max], outputs: [b/max], attributes: {negSlope: 0.5}}\n"
+
+
+def test_subgraphs_that_read_one_another_may_come_in_any_order(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    for text in (MATCHES + SECOND, MATCHES.replace("instances:\n", f"instances:\n{SECOND}")):
+        config.write_text(text, encoding="utf-8")
+        made = migrate(config, parse_graph(CHAINED), verify=False).recipe_graph
+        assert made is not None
+        last = made[made["z"].inputs[0].node]
+        first = made[last.inputs[0].node]
+        assert (first.op, last.op, str(first.inputs[0])) == ("LReLU_TRT", "LReLU_TRT", "x")
+        assert [str(ref) for ref in made["y"].inputs] == [first.name, "half"]
+
+
+def test_each_output_of_a_subgraph_is_an_output_of_the_plugin(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "name: Two\ninstances: [{inputs: [x], outputs: [act/max, act/mul]}]\n", encoding="utf-8"
+    )
+    work = Request.of(None, parse_graph(LEAKY + "z = Neg(act/mul) {T: float32}\n")).resolve()
+    text = recipe_of_config(config, work, "two", "").text
+    assert 'act/max: "Two:0"' in text and 'act/mul: "Two:1"' in text
 
 
 def test_a_subgraph_whose_inside_is_read_is_refused(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ def recipe_of_matches(path: Path, work: Work, name: str, modeline: str) -> Autho
     a subgraph that the graph does not have.
     """
     graph = work.graph
-    matches = list(_matches(path, graph))
+    # A node that another one reads is put in first, whatever the order of the file.
+    order = {name: number for number, name in enumerate(graph.topological())}
+    matches = sorted(_matches(path, graph), key=lambda each: max(order[ref.node] for ref in each.outputs))
     replaced = {
         output: Ref(match.node, slot) for match in matches for slot, output in enumerate(match.outputs)
     }
