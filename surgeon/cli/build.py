@@ -183,7 +183,6 @@ def run(args: argparse.Namespace) -> int:
     import surgeon
     from surgeon.api.keep_accuracy import not_reached
     from surgeon.atomic import check_generated, write_text
-    from surgeon.diagnostics import warnings_in
     from surgeon.engine.builds import TIMEOUT
     from surgeon.engine.layer_report import by_precision
 
@@ -220,11 +219,7 @@ def run(args: argparse.Namespace) -> int:
         **recipe_arguments(args),
     )
     manifest = built.manifest
-    warnings = warnings_in(built.diagnostics)
-    for diagnostic in built.diagnostics:
-        if diagnostic not in warnings:
-            console.say_lines(diagnostic.render())
-    console.say_diagnostics(warnings)
+    console.say_notes_and_warnings(built.diagnostics)
     if built.report and args.layers is not None:
         write_text(args.layers, built.report)
     elif args.layers is not None:

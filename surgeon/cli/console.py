@@ -200,6 +200,15 @@ def _unwritable(exc: OSError) -> SurgeonError:
     )
 
 
+def say_notes_and_warnings(diagnostics: Iterable[Diagnostic]) -> None:
+    """Write the notes of a plan in full, then its warnings, and how to read more about their codes."""
+    warnings = [each for each in diagnostics if each.severity is Severity.WARNING]
+    for each in diagnostics:
+        if each.severity is Severity.NOTE:
+            say_lines(each.render())
+    say_diagnostics(warnings)
+
+
 def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Write diagnostics, and how to read more about their codes; errors alone where only they are wanted."""
     codes: dict[str, None] = {}

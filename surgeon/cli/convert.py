@@ -75,10 +75,7 @@ def run(args: argparse.Namespace) -> int:
             **format_arguments(args),
             **recipe_arguments(args),
         )
-    for diagnostic in done.plan.diagnostics:
-        if diagnostic not in done.warnings:
-            console.say_lines(diagnostic.render())
-    console.say_diagnostics(done.warnings)
+    console.say_notes_and_warnings(done.diagnostics)
     if args.json:
         console.show_json(
             {

@@ -7,10 +7,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from surgeon.diagnostics import Span, nearest_note
+from surgeon.diagnostics import Span
 from surgeon.graph import DType, Edit, Node, Ref, Rewire, SetAttr, SetOp, Shape, TensorValue
-from surgeon.graph.op_sets import PLACEHOLDERS
-from surgeon.steps.placing import tensor_of
+from surgeon.steps.placing import placeholder, tensor_of
 from surgeon.steps.step import Step, StepContext
 
 
@@ -83,19 +82,8 @@ def input_value(context: StepContext, name: str, value: Any, *path: str | int) -
 
 def check_input(context: StepContext, name: str, *path: str | int) -> Node:
     """Return a placeholder of the graph; raise SurgeonError S225 where ``name`` is none."""
-    node = context.graph.get(name)
-    if node is None or node.op not in PLACEHOLDERS:
-        problem = "is not in the graph" if node is None else f"is not a placeholder, but {node.op}"
-        inputs = [n.name for n in context.graph if n.op in PLACEHOLDERS]
-        shown = ", ".join(f"'{n}'" for n in inputs[:8]) or "none"
-        raise context.fail(
-            "S225",
-            f"'{name}' {problem}; expected an input of the graph",
-            *path,
-            notes=[f"inputs: {shown}", *nearest_note(name, inputs)],
-            help=["name one of these inputs; 'cut-at' makes an input of another tensor"],
-        )
-    return node
+    help = ["name one of these inputs; 'cut-at' makes an input of another tensor"]
+    return placeholder(context, name, "S225", *path, help=help)
 
 
 def as_constant(node: Node, value: TensorValue, span: Span | None) -> list[Edit]:

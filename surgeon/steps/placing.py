@@ -9,6 +9,7 @@ from typing import Any
 from surgeon.diagnostics import nearest_note
 from surgeon.display import plural
 from surgeon.graph import Add, AttrValue, DType, Node, Ref, Shape, TensorSpec, TensorValue
+from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.steps.step import NodeSpec, StepContext
 
 COUNTED = MappingProxyType({"ConcatV2": 1, "Concat": 1, "Pack": 0, "AddN": 0})
@@ -98,6 +99,25 @@ def _no_port(context: StepContext, new: NodeSpec, text: str, *path: str | int) -
         *path,
         notes=nearest_note(port, new.ports),
         help=["name one of its ports, or its number"],
+    )
+
+
+def placeholder(
+    context: StepContext, name: str, code: str, *path: str | int, help: Sequence[str] = ()
+) -> Node:
+    """Return an input of the graph; raise SurgeonError with ``code`` where ``name`` is none."""
+    node = context.graph.get(name)
+    if node is not None and node.op in PLACEHOLDERS:
+        return node
+    problem = "is not in the graph" if node is None else f"is not a placeholder, but {node.op}"
+    inputs = [each.name for each in context.graph if each.op in PLACEHOLDERS]
+    shown = ", ".join(f"'{each}'" for each in inputs[:8]) or "none"
+    raise context.fail(
+        code,
+        f"'{name}' {problem}; expected an input of the graph",
+        *path,
+        notes=[f"inputs: {shown}", *nearest_note(name, inputs)],
+        help=help,
     )
 
 

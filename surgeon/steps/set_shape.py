@@ -7,9 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from surgeon.diagnostics import nearest_note
 from surgeon.graph import DType, Edit, Ref, SetAttr, Shape, TensorSpec
-from surgeon.graph.op_sets import PLACEHOLDERS
+from surgeon.steps.placing import placeholder
 from surgeon.steps.step import Step, StepContext
 
 Dimension = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
@@ -82,18 +81,7 @@ class SetShape(Step):
     def plan(self, context: StepContext) -> list[Edit]:
         edits: list[Edit] = []
         for name, given in self.nodes.items():
-            node = context.graph.get(name)
-            if node is None or node.op not in PLACEHOLDERS:
-                problem = "is not in the graph" if node is None else f"is not a placeholder, but {node.op}"
-                inputs = [n.name for n in context.graph if n.op in PLACEHOLDERS]
-                shown = ", ".join(f"'{n}'" for n in inputs[:8]) or "none"
-                raise context.fail(
-                    "S213",
-                    f"'{name}' {problem}; expected an input of the graph",
-                    "nodes",
-                    name,
-                    notes=[f"inputs: {shown}", *nearest_note(name, inputs)],
-                )
+            node = placeholder(context, name, "S213", "nodes", name)
             spec = given if isinstance(given, InputSpec) else InputSpec(shape=given, dtype=None)
             span = context.at("nodes", name)
             if spec.dtype is not None:
