@@ -14,7 +14,7 @@ from surgeon.graph import DType
 def input_node(at: ConverterContext) -> list[UffNode]:
     """Input: element type, and shape with batch.
 
-    A PlaceholderWithDefault of rank 2 or more is fed, so it is an input too; one of lower rank is a switch
+    A PlaceholderWithDefault of several numbers is fed, so it is an input too; one of one number is a switch
     and takes its default.
     """
     dtype = at.attrs.get("dtype")
