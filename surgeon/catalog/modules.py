@@ -23,6 +23,7 @@ _KERNEL_FILES = {
     "reference": ("numbers", "run"),
     "shape": ("shapes", "outputs"),
     "onnx": ("onnx", "standard"),
+    "probes": ("probes", "inputs"),
 }
 """For each file of a plugin and its main function: the file of a kernel that may stand for it."""
 
@@ -45,9 +46,11 @@ def load_code(folder: Path, kernel: str, stem: str) -> ModuleType | None:
     """Return a plugin's own file ``<folder>/<stem>.py``, or what its kernel has in its stead.
 
     ``kernel`` is ``FOLDER.NAME``, the folder beside the plugin's own or in ``surgeon.kernels``. Of
-    ``numbers.py``, ``shapes.py`` or ``onnx.py`` of it, the function ``NAME`` is the file's main one,
-    ``<other>_NAME`` stands for ``<other>``, and ``COUNTERFACTUALS`` and ``check`` count for every ``NAME``.
-    Return None where there is neither. Raise SurgeonError C110 for a kernel that does not exist, C111 where a
+    ``numbers.py``, ``shapes.py``, ``onnx.py`` or ``probes.py`` of it, the function ``NAME`` is the file's
+    main one, ``<other>_NAME`` stands for ``<other>``, and ``COUNTERFACTUALS`` and ``check`` count for every
+    ``NAME``.
+    Return None where there is neither. ``probes.py`` says what a plugin that suppresses boxes reads for boxes
+    and scores that are made up. Raise SurgeonError C110 for a kernel that does not exist, C111 where a
     file fails.
     """
     own = load_module(folder, stem)

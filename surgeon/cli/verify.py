@@ -218,6 +218,7 @@ def show(found: Verification, model: str) -> None:
     )
     for verdict in found.verdicts:
         _show_verdict(verdict, found)
+    _show_added(found)
     _show_literals(found)
     _show_power(found)
     if found.excuses:
@@ -237,6 +238,13 @@ def show(found: Verification, model: str) -> None:
 def _made_numbers(found: Verification) -> bool:
     """Return whether numbers were made for inputs that are no pictures."""
     return any(name.startswith("made numbers") for name in found.pictures[:1])
+
+
+def _show_added(found: Verification) -> None:
+    for number, line in enumerate(found.added.lines if found.added is not None else ()):
+        if not number:
+            console.show()
+        console.show(f"  {line}" if number else f"{console.bold('added')}: {line}")
 
 
 def _show_literals(found: Verification) -> None:

@@ -97,6 +97,11 @@ class Family(ABC):
     detects: ClassVar[bool] = True
     """Whether members are detectors; families of other networks are asked last."""
 
+    @property
+    def suppresses(self) -> bool:
+        """False where a detector leaves suppression to whoever runs it, so that a recipe adds it."""
+        return True
+
     keys: ClassVar[tuple[str, ...]] = ()
     """Names of the findings, in the order in which they are reported."""
 

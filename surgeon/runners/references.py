@@ -55,6 +55,10 @@ class Execution:
             self.runner._complete(self, self.runner._behind(ref.node))
         return self.values[ref]
 
+    def fetch(self, refs: Sequence[Ref]) -> dict[Ref, np.ndarray]:
+        """Return any tensors of the graph that its outputs need, at a seam or not."""
+        return self.runner._fetched(self, refs)
+
     def changed(self, changes: Changes) -> Execution:
         """Return the run with rules changed: names of plugin nodes, and the changes of their references.
 
@@ -206,6 +210,16 @@ class ReferenceRunner(Runner):
                     changes, fields = execution.changes.get(name, ()), execution.fields.get(name)
                     outputs = self.alone(name, inputs, changes, fields)
                     known.update({Ref(name, slot): value for slot, value in enumerate(outputs)})
+
+    def _fetched(self, execution: Execution, refs: Sequence[Ref]) -> dict[Ref, np.ndarray]:
+        """Return tensors of an execution, those that no seam holds from another run of the session."""
+        known = execution.values
+        missing = [ref for ref in refs if ref not in known]
+        if missing and self._session is not None:
+            feeds = {self._in_session(ref): value for ref, value in known.items()}
+            found = self._session.fetch([self._in_session(ref) for ref in missing], feeds)
+            known.update({ref: found[self._in_session(ref)] for ref in missing})
+        return {ref: known[ref] for ref in refs}
 
     def _again(self, execution: Execution, changes: Changes, fields: Mapping[str, Fields]) -> Execution:
         """Return an execution that knows what does not depend on nodes with other changes or fields."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from surgeon.catalog.reference import Counterfactual
 from surgeon.diagnostics import SurgeonError
+from surgeon.display import plural
 from surgeon.graph import Node, Ref
 from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.runners.references import Execution, Fields
@@ -47,9 +48,48 @@ def compare_each(graphs: GraphPair, record: RunRecord, limits: Limits, *, first:
         comparisons.append(compare_anchors(graphs, record, limits))
     for region in graphs.regions:
         comparisons += compare_region(graphs, region, record, limits)
-    if graphs.plugin is not None:
+    if graphs.added is not None:
+        comparisons += compare_cases(graphs, record) if first else []
+    elif graphs.plugin is not None:
         comparisons.append(compare_plugin(graphs, graphs.plugin, record, limits))
     return comparisons
+
+
+def compare_boundary(graphs: GraphPair, record: RunRecord, limits: Limits) -> list[Comparison]:
+    """Compare each tensor of the original that the added part reads with the rewritten graph's own."""
+    assert graphs.added is not None
+    found: list[Comparison] = []
+    for ref, (expected, value) in graphs.boundary(record).items():
+        origin = graphs.added.fed[ref]
+        subject = str(origin) if origin == ref else f"{origin} -> {ref}"
+        found.append(compare_tensors(subject, record.name, expected, value, limits.tolerances.tensor))
+    return found
+
+
+def compare_cases(graphs: GraphPair, record: RunRecord) -> list[Comparison]:
+    """Compare what the plugins of the added part compute of their own cases with what these expect.
+
+    Nothing in the original says what such a plugin should give; its cases are worked out by hand.
+    """
+    assert graphs.added is not None
+    ops = [node.op for node in graphs.runner.plugins if node.name in graphs.added.nodes]
+    return [_cases_of(graphs, op, record) for op in dict.fromkeys(ops)]
+
+
+def _cases_of(graphs: GraphPair, op: str, record: RunRecord) -> Comparison:
+    reference = graphs.catalog.reference(op)
+    try:
+        cases = graphs.catalog.cases(op)
+        if reference is None or cases is None:
+            reason = "nothing in the original stands for it, and its folder has no 'cases.yaml'"
+            return _not_compared(op, record, reason)
+        wrong = [case.name for case in cases.cases if cases.mismatches(case, reference)]
+    except SurgeonError as exc:
+        return TensorComparison(op, record.name, Outcome.FAILED, exc.diagnostics[0].message)
+    subject = f"{op}, {plural(len(cases.cases), 'case')} worked out by hand"
+    if wrong:
+        return TensorComparison(subject, record.name, Outcome.FAILED, f"it fails {', '.join(wrong)}")
+    return TensorComparison(subject, record.name, Outcome.PASSED, "")
 
 
 def compare_probes(
@@ -64,6 +104,8 @@ def compare_probes(
     plugin = graphs.plugin
     if plugin is None:
         return [], []
+    if graphs.added is not None:
+        return _probes_of_added(graphs, plugin, record)
     wide = replace(limits, any_unavoidable=True)
     probes: list[RunRecord] = []
     comparisons: list[Comparison] = []
@@ -82,6 +124,19 @@ def compare_probes(
         reason = f"no probes: {exc.diagnostics[0].message}"
         comparisons.append(_not_compared(plugin.name, record, reason))
     return probes, comparisons
+
+
+def _probes_of_added(
+    graphs: GraphPair, plugin: Node, record: RunRecord
+) -> tuple[list[RunRecord], list[Comparison]]:
+    """Return the probes of a plugin that the recipe adds, which show its power; nothing in the original says
+    what it should make of them.
+    """
+    probes = list(graphs.probes_of_added(record))
+    if probes:
+        return probes, []
+    reason = f"no probes: no file says what {plugin.op} reads for a box and a score"
+    return [], [_not_compared(plugin.name, record, reason)]
 
 
 def _not_compared(subject: object, record: RunRecord, reason: str) -> TensorComparison:
@@ -270,6 +325,8 @@ def given_to_plugin(
     ``fields`` are other fields than the plugin's own, ``rule`` one of the anchors that is changed. Raise
     SurgeonError where the original does not tell it.
     """
+    if graphs.added is not None:
+        return graphs.given_to_added(record)
     assert graphs.family is not None
     spec = graphs.runner.references[plugin.name].plugin
     node = plugin if fields is None else replace(plugin, attrs=fields)

@@ -166,8 +166,8 @@ class Correspondence:
 
     @cached_property
     def _left(self) -> Mapping[Ref, Ref]:
-        """For nodes with one output, the tensor that others read from the nodes taken out, where it is
-        one.
+        """For nodes with one output, the tensor that others read from the nodes taken out, or that is an
+        output of the original, where it is one.
         """
         table: dict[Ref, Ref] = {}
         for replaced in self.replacements:
@@ -180,6 +180,7 @@ class Correspondence:
                 for ref in self.original[reader].inputs
                 if ref.node == name
             }
+            left |= {ref: None for ref in self.original.output_refs if ref.node in inside}
             if len(left) == 1:
                 table[Ref(replaced.node.name)] = next(iter(left))
         return table

@@ -16,8 +16,9 @@ import numpy as np
 from surgeon.catalog import Catalog
 from surgeon.catalog.reference import Counterfactual, Reference
 from surgeon.diagnostics import SurgeonError, error
-from surgeon.families import DerivationContext, Family, nearest_family
+from surgeon.families import DerivationContext, Family, nearest_family, recognise_detector
 from surgeon.families.fields import FieldReview, review_fields
+from surgeon.families.parts.suppression import suppressions
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec, TensorValue
 from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, RESIZES, WITHOUT_OUTPUT, is_input
 from surgeon.infer import Inference, infer
@@ -36,9 +37,9 @@ from surgeon.verification.decoding import DecodedInFront
 from surgeon.verification.given_inputs import InputSet, by_tensor, fitting_inputs
 from surgeon.verification.hidden import measure_exercise
 from surgeon.verification.made_inputs import DRAWS, MadeInput, made_input
-from surgeon.verification.probes import probes_of
+from surgeon.verification.probes import probes_in_picture, probes_of
 from surgeon.verification.records import RunInfo, RunRecord
-from surgeon.verification.results import Exercise, TensorComparison
+from surgeon.verification.results import AddedPart, Exercise, TensorComparison
 from surgeon.verification.training import training_inputs
 
 PluginRun: TypeAlias = Callable[[str], Mapping[str, np.ndarray]]
@@ -121,6 +122,11 @@ def _forget_original(graph: weakref.ref[Graph]) -> None:
         _last_original = None
 
 
+def _in_shape_of(value: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return a value in the shape of another one that has as many numbers, else as it is."""
+    return value.reshape(other.shape) if value.size == other.size else value
+
+
 def _takes_picture(spec: TensorSpec) -> bool:
     """Return whether a tensor has the form of a picture: numbers, of 1 or 3 channels, or of any number."""
     dims = spec.shape.dims
@@ -165,6 +171,9 @@ class GraphPair:
         which the original does not go make no difference and are left out.
         """
         references = {name: self.runner.references[name] for name in self.runner.references if name in names}
+        if self.added is not None:  # the same references give what is expected
+            last_kept = (each.counterfactuals.get(KEEP_ALL) for each in references.values())
+            return tuple(replace(rule, avoidable=False) for rule in last_kept if rule is not None)[:1]
         if self.decoding is not None and self.decoding.node in references:
             references |= self._makers
         return counterfactuals_of(
@@ -234,7 +243,9 @@ class GraphPair:
 
     @cached_property
     def fields(self) -> FieldReview:
-        """The plugins' fields held against what the graph says."""
+        """The plugins' fields held against what the graph says, which says nothing of what is added."""
+        if self.added is not None:
+            return FieldReview((), frozenset())
         most_rows = load_target(self.target).most_rows if self.target else None
         context = DerivationContext(self.recipe, self._fixed_graph, self.catalog, most_rows)
         makers = self.decoding.makers if self.decoding is not None else ()
@@ -308,8 +319,85 @@ class GraphPair:
 
     @cached_property
     def family(self) -> Family | None:
-        """What the original says of itself, where the rewritten graph gives detections."""
-        return nearest_family(self._fixed_graph) if self.plugin is not None else None
+        """What the original says of itself, where the rewritten graph gives detections and it does, too."""
+        return nearest_family(self._fixed_graph) if self.plugin is not None and self.added is None else None
+
+    @cached_property
+    def added(self) -> Region | None:
+        """The plugin that gives detections, with the nodes between it and tensors that the original has,
+        where the recipe adds them; None where the original detects by itself.
+
+        Its ``outputs``, which nothing in the original stands for, map to themselves.
+        """
+        if self.plugin is None or self._original_detects:
+            return None
+        region = self.region(Replacement(self.plugin, (), ()))
+        outputs = [Ref.parse(name) for name in self.runner.info.detections.values()]
+        return replace(region, outputs={ref: ref for ref in outputs}, reason="")
+
+    @property
+    def _original_detects(self) -> bool:
+        """True where the original itself suppresses boxes, recognised or not."""
+        found = recognise_detector(self._fixed_graph)
+        return found.suppresses if isinstance(found, Family) else bool(suppressions(self.graph))
+
+    @cached_property
+    def added_part(self) -> AddedPart | None:
+        """What the recipe adds, for a reader; None where it adds nothing that detects."""
+        if self.added is None:
+            return None
+        names = [node.name for node in self.runner.graph if node.name in self.added.nodes]
+        written = [name for name in names if name in self.recipe.nodes]
+        values = {
+            f"{name}.{key}": value
+            for name in written
+            for key, value in (self.recipe.nodes[name].fields or {}).items()
+        }
+        reads = dict.fromkeys(map(str, self.added.fed.values()))
+        return AddedPart(str(self.plugin.name if self.plugin else ""), tuple(reads), tuple(written), values)
+
+    def boundary(self, record: RunRecord) -> dict[Ref, tuple[np.ndarray, np.ndarray]]:
+        """Return for each tensor that the added part reads the original's value and the rewritten graph's.
+
+        The original's has the shape of the other where it has as many numbers.
+        """
+        assert self.added is not None
+        own = self.execute(record.inputs).fetch(list(self.added.fed))
+        return {
+            ref: (_in_shape_of(record.values[origin], own[ref]), own[ref])
+            for ref, origin in self.added.fed.items()
+        }
+
+    def _original_boundary(self, record: RunRecord) -> dict[Ref, np.ndarray]:
+        return {ref: original for ref, (original, _) in self.boundary(record).items()}
+
+    def detections_of_added(
+        self, record: RunRecord, changed: Mapping[str, Node] = MappingProxyType({})
+    ) -> Detections:
+        """Return what the added part detects on the original's own values, with some of its nodes changed."""
+        run = self._added_run(self._original_boundary(record), changed)
+        detections = self.detections_of(partial(self.outputs_of, run), record.window)
+        if changed:
+            run.runner.close()
+        return detections
+
+    def _added_run(self, values: Arrays, changed: Mapping[str, Node] = MappingProxyType({})) -> Execution:
+        """Return a run of the added part alone; ``values`` are those of the tensors that it reads."""
+        assert self.added is not None
+        runner = self.region_runner(self.added, values, changed)
+        return Execution(runner, {self.entry(ref): value for ref, value in values.items()})
+
+    def given_to_added(self, record: RunRecord) -> list[np.ndarray]:
+        """Return what the plugin of the added part reads on a record, in its order: made for a probe, else
+        computed from the original's values.
+        """
+        assert self.added is not None and self.plugin is not None
+        refs = self.plugin.inputs
+        if all(ref in record.values for ref in refs):
+            return [record.values[ref] for ref in refs]
+        values = self._original_boundary(record)
+        run = self._added_run(values)
+        return [values[ref] if ref in values else run[ref] for ref in refs]
 
     @cached_property
     def _fixed_graph(self) -> Graph:
@@ -334,12 +422,25 @@ class GraphPair:
         """The original's tensor that a picture is put into; None where it reads none."""
         if self.family is not None:
             return self.family.picture.value
+        if self._shared_input is not None:
+            return None
         fed = self._without_default([ref for ref in self.fed if ref not in self.fixed])
         if self.image is None:
             return None
         if len(fed) == 1 and not self.cuts:
             return fed[0]
         return self._picture_source if self._picture_source in fed else None
+
+    @cached_property
+    def _shared_input(self) -> Ref | None:
+        """The placeholder that both graphs read and that the recipe's ``image`` prepares a picture for, where
+        the recipe adds what detects.
+        """
+        if self.added is None or self.image is None:
+            return None
+        origins = [ref for ref in self.inputs.values() if self._is_open_input(self.graph[ref.node])]
+        pictures = [ref for ref in origins if _takes_picture(self.spec(ref))]
+        return pictures[0] if len(pictures) == 1 and not self.prepared_inputs else None
 
     @cached_property
     def _picture_source(self) -> Ref | None:
@@ -373,9 +474,13 @@ class GraphPair:
 
     @cached_property
     def picture_cut(self) -> Ref | None:
-        """The tensor at the cut that a prepared picture is put into, where the original cannot read one."""
+        """The tensor at the cut that a prepared picture is put into, where the original cannot read one, or
+        reads it as it is prepared.
+        """
         if self.picture_ref is not None:
             return None
+        if self._shared_input is not None:
+            return self._shared_input
         cuts = [ref for ref in self.cuts if self.spec(ref).shape.rank == 4]
         return cuts[0] if self.image is not None and len(cuts) == 1 else None
 
@@ -509,6 +614,7 @@ class GraphPair:
             *self.inputs.values(),
             *(ref for ref in self.outputs.values() if ref is not None),
             *self.detections.values(),
+            *(self.added.fed.values() if self.added is not None else ()),
         ]
 
     def _fetches(self) -> list[Ref]:
@@ -644,6 +750,7 @@ class GraphPair:
             image=self.image,
             prepared=tuple(str(ref) for ref in self.prepared_inputs),
             computed=tuple(str(ref) for ref in self.computed_origins),
+            added=self.added_part,
         )
 
     def records(
@@ -871,13 +978,17 @@ class GraphPair:
         for ref in self.fed:
             if ref in known:
                 fed[str(ref)] = known[ref]
+            elif picture is not None and ref == self._shared_input:
+                continue
             elif ref != self.picture_ref and not (self._has_default(ref) and self._keeps_default(ref, given)):
                 fed[str(ref)] = self._numbers(ref, draw, random)
         pixels, prepared = None, None
         if picture is not None and self.picture_cut is not None and self.image is not None:
-            tensor = prepare(self.image, picture.pixels, self.recipe.span("image", "steps")).tensor
+            at_cut = prepare(self.image, picture.pixels, self.recipe.span("image", "steps"))
             batch = self.spec(self.picture_cut).shape.dims or (1,)
-            fed[str(self.picture_cut)] = np.repeat(tensor, batch[0] or 1, axis=0)
+            fed[str(self.picture_cut)] = np.repeat(at_cut.tensor, batch[0] or 1, axis=0)
+            if self._shared_input is not None:
+                pixels, prepared = picture.pixels, at_cut
         if picture is not None and self.picture_ref is not None:
             pixels = self._sized(picture.pixels)
             if self._channels == 1:
@@ -894,12 +1005,12 @@ class GraphPair:
         detects = self.plugin is not None
         rerun = partial(self._rerun, window=window)
         from_pixels = None if prepared is None else self._from_pixels(inputs, prepared)
-        return RunRecord(
+        record = RunRecord(
             picture.name if picture is not None else name or made,
             pixels,
             window,
             inputs,
-            self._detections_of(values) if detects else None,
+            self._detections_of(values) if detects and self.added is None else None,
             {str(ref): None if origin is None else values[origin] for ref, origin in self.outputs.items()},
             self.counterfactuals,
             partial(rerun, inputs) if detects else None,
@@ -908,6 +1019,7 @@ class GraphPair:
             prepared,
             values,
         )
+        return record if self.added is None else replace(record, detections=self.detections_of_added(record))
 
     def _from_pixels(
         self, inputs: Mapping[str, np.ndarray], prepared: Prepared
@@ -1064,6 +1176,27 @@ class GraphPair:
                 values=values,
                 all_rules=probe.inherent,
             )
+
+    def probes_of_added(self, record: RunRecord) -> Iterator[RunRecord]:
+        """Yield what the plugin of the added part makes of each probe; none where no file says what it reads.
+
+        The rest of its inputs, such as anchors, is that of a record.
+        """
+        assert self.plugin is not None
+        plugin, code = self.plugin, self.catalog.module(self.plugin.op, "probes")
+        spec = self.catalog[plugin.op]
+        fields = spec.complete({key: plugin.attrs[key] for key in plugin.attrs if key in spec.fields})
+        inputs = self.given_to_added(record)
+        rules = None if code is None else code.rules(fields, inputs)
+        if code is None or rules is None:
+            return
+        limits = [value for value in plugin.attrs.values() if isinstance(value, int)]
+        for probe in probes_in_picture(rules, limits):
+            given = code.inputs(fields, inputs, probe.boxes, probe.scores)
+            outputs = self.by_part(self.runner.alone(plugin.name, given))
+            detections = self.detections_of(lambda change, found=outputs: found, (1.0, 1.0))  # type: ignore[misc]
+            values = dict(zip(plugin.inputs, given, strict=True))
+            yield RunRecord(probe.name, None, (1.0, 1.0), record.inputs, detections, values=values)
 
     def execute(self, feeds: Mapping[str, np.ndarray]) -> Execution:
         """Return a run of the rewritten graph on a record's arrays."""

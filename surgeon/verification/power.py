@@ -149,6 +149,8 @@ class _PluginChange:
         unexplained = compare_detections(name, record.name, record.detections, rows, self._limits)
         if not _fails([unexplained]):
             return False
+        if graphs.added is not None:
+            return True  # no rule of the original explains it
         if not record.all_rules and not self._limits.allows_avoidable:
             return True  # no rule may explain it
         return _fails([compare_plugin(graphs, self._node, record, self._limits, fields)])

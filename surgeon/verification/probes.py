@@ -11,6 +11,7 @@ import numpy as np
 
 from surgeon.families import Postprocessing
 from surgeon.families.postprocessing import PICTURE
+from surgeon.kernels.suppression.probes import SuppressionRules
 from surgeon.verification.results import PROBE
 
 MARGIN = 5e-4
@@ -75,16 +76,24 @@ def probes_of(original: Postprocessing, limits: Collection[int] = ()) -> Iterato
     """
     top, left, bottom, right = original.clip_window.value or PICTURE
     corner, sides = np.array([top, left], np.float32), np.array([bottom - top, right - left], np.float32)
-    for probe in _in_picture(original, limits):
+    rules = SuppressionRules(
+        boxes=original.boxes.value,
+        classes=original.classes.value - (original.background.value >= 0),
+        score_threshold=original.score_threshold.value,
+        iou_threshold=original.iou_threshold.value,
+        most=original.max_total.value,
+        most_of_class=original.max_per_class.value,
+    )
+    for probe in probes_in_picture(rules, limits):
         yield replace(probe, boxes=probe.boxes * np.tile(sides, 2) + np.tile(corner, 2))
 
 
-def _in_picture(original: Postprocessing, limits: Collection[int]) -> Iterator[Probe]:
-    """Yield the probes of a detector that clips to the picture, if to anything."""
-    classes = original.classes.value - (original.background.value >= 0)
-    maker = _Maker(original.boxes.value, classes, max(0.0, original.score_threshold.value))
-    kept, per_class = original.max_total.value, original.max_per_class.value
-    overlaps = list(_overlaps(original.iou_threshold.value, classes))
+def probes_in_picture(rules: SuppressionRules, limits: Collection[int]) -> Iterator[Probe]:
+    """Yield the probes for rules of suppression that clip to the picture, if to anything."""
+    classes = rules.classes
+    maker = _Maker(rules.boxes, classes, max(0.0, rules.score_threshold))
+    kept, per_class = rules.most, rules.most_of_class
+    overlaps = list(_overlaps(rules.iou_threshold, classes))
     yield from maker.in_places("overlaps", overlaps, max(1, min(kept, per_class) - 2))
     for probe in maker.in_places("window", list(_across_edges(classes)), max(1, kept - 2)):
         yield replace(probe, inherent=True)

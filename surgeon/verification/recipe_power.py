@@ -1,5 +1,5 @@
-"""Power over what a recipe writes into a network that detects nothing: would it be noticed if a constant, an
-attribute, an order or an operation were another one?
+"""Power over the ordinary nodes that a recipe writes, into a network that detects nothing or into a part that
+it adds: would it be noticed if a constant, an attribute, an order or an operation were another one?
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
 from surgeon.runners.references import ReferenceRunner
 from surgeon.stages import tell_stage
 from surgeon.steps.replace_op import REPLACEMENTS
+from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.compare_each import compare_region
 from surgeon.verification.compare_tensors import compare_tensors
 from surgeon.verification.correspondence import Replacement
@@ -84,7 +85,8 @@ def measure_recipe_power(graphs: GraphPair, records: Sequence[RunRecord], limits
 
     That are constants, attributes, the order of inputs, operations, and nodes that were taken out of a path.
     What the rewritten graph gives on ``records`` must have passed. Fields of plugins are left out:
-    :func:`surgeon.verification.power.measure_power` changes these.
+    :func:`surgeon.verification.power.measure_power` changes these. Where the recipe adds a part that detects,
+    that part alone is changed, and the detections notice it.
     """
     return _Measurement(graphs, records, limits).power()
 
@@ -123,6 +125,8 @@ class _Measurement:
             if changes or not setting.others:
                 node = setting.node
                 found.append(FieldPower(node.name, node.op, setting.field, setting.value, tuple(changes)))
+        if self.graphs.added is not None:
+            return RecipePower(tuple(found), left)
         return RecipePower((*found, *self._operations(), *self._shortcuts()), left)
 
     # What was written
@@ -132,6 +136,8 @@ class _Measurement:
         seen: set[tuple[str, str]] = set()
         for name, key in self._written():
             node = self.graphs.runner.graph.get(name)
+            if self.graphs.added is not None and name not in self.graphs.added.nodes:
+                continue
             unknown = node is None or name not in self._needed or name in self.graphs.runner.references
             if node is None or unknown or node.op in PLACEHOLDERS or (name, key) in seen:
                 continue
@@ -190,6 +196,8 @@ class _Measurement:
 
     def _noticed_by(self, changed: Node) -> str:
         """Return the name of the record that notices another node in the place of one, empty for none."""
+        if self.graphs.added is not None:
+            return self._noticed_by_detections(changed)
         for region in self.graphs.regions:
             if changed.name in region.nodes and self._fails_alone(region, changed):
                 return self.records[0].name
@@ -205,6 +213,20 @@ class _Measurement:
             return REFUSED
         finally:
             runner.close()
+
+    def _noticed_by_detections(self, changed: Node) -> str:
+        """Return the name of the record on which the added part detects something else with another node."""
+        limits = self.limits
+        for record in self.records:
+            assert record.detections is not None
+            try:
+                detections = self.graphs.detections_of_added(record, {changed.name: changed})
+            except SurgeonError:
+                return REFUSED
+            found = compare_detections(changed.name, record.name, record.detections, detections, limits)
+            if found.outcome is Outcome.FAILED:
+                return record.name
+        return ""
 
     def _fails(self, runner: ReferenceRunner, record: RunRecord) -> bool:
         outputs = runner.run(record.inputs)

@@ -26,7 +26,7 @@ from surgeon.language.recipe import ClassNumber, Image
 from surgeon.runners.detections import Detections
 from surgeon.runners.image import Picture, Prepared
 from surgeon.verification.counterfactuals import KEEP_ALL, Rerun, counterfactuals_of
-from surgeon.verification.results import Outcome, TensorComparison
+from surgeon.verification.results import AddedPart, Outcome, TensorComparison
 from surgeon.version import refuse_newer
 
 VERSION = 1
@@ -95,6 +95,8 @@ class RunInfo(BaseModel):
     """The inputs that a picture becomes."""
     computed: tuple[str, ...] = ()
     """The original's tensors, and no placeholders, that other inputs stand for."""
+    added: AddedPart | None = None
+    """What the recipe adds that detects, where the original does not."""
 
 
 class RunRecorder:
@@ -144,7 +146,12 @@ class RunRecorder:
 
     def write(self, path: Path) -> None:
         """Write the file whole or not at all; raise SurgeonError E105."""
-        content = {"facts": self.info.model_dump(mode="json"), "pictures": self._pictures}
+        # An earlier release reads what it knows.
+        left_out = {"added"} if self.info.added is None else None
+        content = {
+            "facts": self.info.model_dump(mode="json", exclude=left_out),
+            "pictures": self._pictures,
+        }
         meta = np.frombuffer(json.dumps(content).encode(), np.uint8)
         with writing(path) as handle:
             np.savez_compressed(handle, allow_pickle=False, **{_META: meta, **self._arrays})

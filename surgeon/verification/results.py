@@ -342,6 +342,43 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class AddedPart:
+    """What a recipe adds behind tensors of the original, and nothing in the original stands for.
+
+    ``plugin`` is the node that gives detections, ``reads`` names the original's tensors that the part reads,
+    ``nodes`` those of the recipe's nodes that it consists of, and ``values`` holds the fields that the recipe
+    writes, by ``node.field``.
+    """
+
+    plugin: str
+    reads: tuple[str, ...]
+    nodes: tuple[str, ...]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """A sentence a line."""
+        reads = ", ".join(f"'{name}'" for name in self.reads[:_SHOWN])
+        more = f" and {len(self.reads) - _SHOWN} more" if len(self.reads) > _SHOWN else ""
+        values = ", ".join(f"{name} {show_value(value)}" for name, value in self.values.items())
+        return (
+            f"the recipe adds '{self.plugin}', which reads {reads}{more}; the original detects nothing, so "
+            "nothing in it says what these rows should be",
+            *([f"the recipe's own, which this verification takes as given: {values}"] if values else ()),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        values = {name: _plain(value) for name, value in self.values.items()}
+        return {
+            "plugin": self.plugin,
+            "reads": list(self.reads),
+            "nodes": list(self.nodes),
+            "values": values,
+        }
+
+
+@dataclass(frozen=True)
 class Verification(Displayed):
     """Whether a rewritten graph computes what the original computes.
 
@@ -356,7 +393,8 @@ class Verification(Displayed):
     ``literals`` which values in the recipe differ from the graph; both are empty for a file. ``exercise``
     says of which of the original's tensors a small change reaches an output, and ``recipe_power`` whether
     another constant, attribute, order or operation in the recipe would have been noticed, where none gives
-    detections. ``diagnostics`` are the notes of the plan.
+    detections. ``diagnostics`` are the notes of the plan. ``added`` says what the recipe adds that detects,
+    where the original does not.
     """
 
     recipe: str
@@ -375,6 +413,7 @@ class Verification(Displayed):
     exercise: Exercise = Exercise()
     recipe_power: RecipePower = RecipePower()
     diagnostics: tuple[Diagnostic, ...] = ()
+    added: AddedPart | None = None
 
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{verdict.name} {verdict.outcome}" for verdict in self.verdicts)
@@ -447,6 +486,7 @@ class Verification(Displayed):
             "exercise": self.exercise.to_json(),
             "recipe_power": self.recipe_power.to_json(),
             "diagnostics": [each.to_json() for each in self.diagnostics],
+            "added": None if self.added is None else self.added.to_json(),
         }
 
 

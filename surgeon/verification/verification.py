@@ -20,7 +20,7 @@ from surgeon.runners.runner import Runner
 from surgeon.runners.tensorflow import Arrays
 from surgeon.stages import tell_stage
 from surgeon.verification.compare_detections import compare_detections
-from surgeon.verification.compare_each import compare_each, compare_probes
+from surgeon.verification.compare_each import compare_boundary, compare_each, compare_probes
 from surgeon.verification.compare_tensors import compare_tensors, shown
 from surgeon.verification.counterfactuals import Rerun
 from surgeon.verification.graph_pair import GraphPair
@@ -44,11 +44,15 @@ CUT, ALONE, END = "cut to cut", "each alone", "end to end"
 Each = Callable[[RunRecord, bool], Iterable[Comparison]]
 """Compares each node put in on a record alone; its second argument is True for the first record."""
 
+Boundary = Callable[[RunRecord], Iterable[Comparison]]
+"""Compares the tensors of the original that an added part reads with the rewritten graph's."""
+
 Outputs = Mapping[str, np.ndarray]
 Window = tuple[float, float]
 
 _NO_IMAGE = "the recipe has no 'image', which says how a picture becomes the input; 'image: auto' derives it"
 NO_PREPARATION = "both graphs read the same input; no picture is prepared"
+SAME_PREPARATION = "both graphs read the same input, which the recipe's 'image' prepares for both"
 
 
 def verify_rewritten(
@@ -79,13 +83,24 @@ def verify_rewritten(
         if graphs.plugin is None and len(draws) < DRAWS:
             draws.append({ref: record.values[ref] for ref in graphs.fed})
             drawn.append(record)
+        if graphs.added is not None and len(drawn) < DRAWS:
+            drawn.append(record)
         if first:
             first_record.append(record)
             made, comparisons = compare_probes(graphs, record, limits)
             probes.extend(made)
             yield from comparisons
 
-    found = verify_runner(graphs.runner, records, info, limits, each=each, by_reference=True, output=output)
+    found = verify_runner(
+        graphs.runner,
+        records,
+        info,
+        limits,
+        boundary=partial(compare_boundary, graphs, limits=limits) if graphs.added is not None else None,
+        each=each,
+        by_reference=True,
+        output=output,
+    )
     found = replace(found, literals=graphs.fields.differences)
     if found.passed and draws:
         found = replace(
@@ -93,6 +108,8 @@ def verify_rewritten(
             exercise=graphs.exercise(draws, limits.tolerances.tensor),
             recipe_power=measure_recipe_power(graphs, drawn, limits),
         )
+    if found.passed and graphs.added is not None:
+        found = replace(found, recipe_power=measure_recipe_power(graphs, drawn, limits))
     alone = next(verdict for verdict in found.verdicts if verdict.name == ALONE)
     if alone.outcome is not Outcome.PASSED or not first_record:
         return found
@@ -105,6 +122,7 @@ def verify_runner(
     info: RunInfo,
     limits: Limits = Limits(),
     *,
+    boundary: Boundary | None = None,
     each: Each | None = None,
     by_reference: bool = False,
     output: Path | None = None,
@@ -114,7 +132,7 @@ def verify_runner(
     It runs on the records' inputs (cut to cut) and on their pixels (end to end). A difference is excused
     where the references that the records come with show the same one, and a counterfactual takes it away.
     ``by_reference`` says that ``runner`` is these references, so that what they change is its own. ``each``
-    compares every node put in alone.
+    compares every node put in alone, ``boundary`` the tensors that an added part reads.
     Both sets of detections are drawn into the folder ``output``. Raise SurgeonError V124 where the model was
     made from another graph, V125 where it has other inputs, E105 and E108 for what is drawn, and what running
     it raises.
@@ -133,6 +151,8 @@ def verify_runner(
         compare = partial(_compare, runner, record, outputs, window, record.cut, by_reference)
         at_cut = _judge(runner, record.inputs, outputs, window, compare, limits)
         comparisons[CUT] += [*at_cut, *record.faults]
+        if boundary is not None:
+            comparisons[CUT] += boundary(record)
         if each is not None:
             comparisons[ALONE] += each(record, len(names) == 1)
         prepared = _prepared(runner, info, record)
@@ -167,6 +187,7 @@ def verify_runner(
         dict(info.labels),
         tuple(drawn),
         dict(runner.info.runtime),
+        added=info.added,
     )
 
 
@@ -201,7 +222,7 @@ def _end_remark(runner: Runner, info: RunInfo, compared: bool) -> str:
     if info.prepared:
         return "" if compared else _no_image(runner)
     if not info.computed:
-        return NO_PREPARATION
+        return SAME_PREPARATION if info.added is not None and info.image is not None else NO_PREPARATION
     cut = f"both graphs start at {_listed(info.computed)}"
     if info.image is not None:
         return f"{cut}; 'image' was not compared with what the original does in front of that"

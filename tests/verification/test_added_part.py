@@ -1,0 +1,151 @@
+"""Verification of a part that a recipe adds behind heads of the original, which detects nothing by itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from raw_heads import RECIPE, raw_heads
+
+import surgeon
+from surgeon.graph import Graph
+
+pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
+onnx = pytest.importorskip("onnx", reason="files are changed by it")
+pytest.importorskip("onnxruntime", reason="files run in it")
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return raw_heads()
+
+
+@pytest.fixture(scope="module")
+def verification(graph: Graph) -> surgeon.Verification:
+    return surgeon.verify(surgeon.parse_recipe(RECIPE), graph)
+
+
+@pytest.fixture(scope="module")
+def onnx_file(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("added") / "raw_heads.onnx"
+    surgeon.convert(surgeon.parse_recipe(RECIPE), graph, path)
+    return path
+
+
+def test_the_network_in_front_of_an_added_part_is_proven(verification: surgeon.Verification) -> None:
+    assert verification.passed
+    cut, alone, end = verification.verdicts
+    detections, *boundary = cut.comparisons
+    assert detections.matched == detections.original == detections.rewritten > 5
+    assert [c.subject for c in boundary] == ["scores", "offsets"]
+    assert all(c.outcome == "passed" and not c.excused for v in verification.verdicts for c in v.comparisons)
+    (own,) = alone.comparisons
+    assert own.subject.startswith("EfficientNMS_TRT, ") and own.subject.endswith("cases worked out by hand")
+    assert end.reason == "both graphs read the same input, which the recipe's 'image' prepares for both"
+
+
+def test_what_is_added_is_named_as_the_recipes_own(verification: surgeon.Verification) -> None:
+    added = verification.added
+    assert added is not None
+    assert (added.plugin, set(added.reads)) == ("NMS", {"offsets", "scores"})
+    assert added.nodes == ("factor", "moved", "anchors", "boxes", "NMS")
+    assert added.values["NMS.iou_threshold"] == 0.5
+    told, values = added.lines
+    assert told.startswith("the recipe adds 'NMS', which reads 'scores', 'offsets'; the original detects")
+    assert "NMS.score_threshold 0.4" in values
+    assert json.loads(json.dumps(verification.to_json()))["added"]["plugin"] == "NMS"
+
+
+def test_probes_show_the_power_over_an_added_plugin(verification: surgeon.Verification) -> None:
+    power = {f"{each.node}.{each.field}": dict(each.changes) for each in verification.power}
+    assert set(power["NMS.iou_threshold"].values()) == {"probe: overlaps"}
+    assert set(power["NMS.score_threshold"].values()) <= {"probe: scores at the threshold", "cut to cut"}
+    assert all(power[f"NMS.{field}"] for field in ("max_output_boxes", "background_class", "box_coding"))
+    assert not [name for name in verification.not_exercised if name.startswith("NMS.")]
+    settings = {f"{each.node}.{each.field}": each.exercised for each in verification.recipe_power.settings}
+    assert settings == {"factor.value": True, "anchors.value": True}
+
+
+def test_an_onnx_file_is_compared_with_the_original_and_the_added_part(
+    graph: Graph, onnx_file: Path, tmp_path: Path
+) -> None:
+    found = surgeon.verify(surgeon.parse_recipe(RECIPE), graph, onnx=onnx_file)
+    assert found.passed and found.added is not None
+    stored = tmp_path / "original.npz"
+    surgeon.verify(surgeon.parse_recipe(RECIPE), graph, store=stored)
+    again = surgeon.verify(onnx=onnx_file, original=stored)
+    assert again.passed and again.added == found.added
+
+
+def _initializer(model, wanted: np.ndarray):
+    """Return the initializer that holds these numbers, in any order of axes."""
+    numbers = np.sort(wanted.ravel())
+    for tensor in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.size == numbers.size and np.allclose(np.sort(array.ravel()), numbers):
+            return tensor
+    raise AssertionError("no such initializer")
+
+
+@pytest.mark.parametrize("node", ["body/weights", "box/weights", "factor"])
+def test_a_file_whose_network_or_added_part_differs_fails(
+    graph: Graph, onnx_file: Path, tmp_path: Path, node: str
+) -> None:
+    model = onnx.load(onnx_file)
+    value = np.float32(0.05) if node == "factor" else graph[node].attrs["value"].array()
+    tensor = _initializer(model, np.asarray(value))
+    array = onnx.numpy_helper.to_array(tensor) * np.float32(1.02)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+    wrong = tmp_path / "wrong.onnx"
+    onnx.save(model, wrong)
+    found = surgeon.verify(surgeon.parse_recipe(RECIPE), graph, onnx=wrong)
+    assert found.outcome == "failed"
+
+
+def test_heads_joined_in_another_order_fail(graph: Graph) -> None:
+    swapped = RECIPE.replace(
+        "  factor:", "  joined: {op: ConcatV2, inputs: [far/scores, near/scores], axis: 1}\n  factor:"
+    ).replace("namespaces: {", "namespaces: {join: joined, ")
+    found = surgeon.verify(surgeon.parse_recipe(swapped), graph)
+    assert found.outcome == "failed"
+    cut, alone, _ = found.verdicts
+    assert [c.subject for c in cut.comparisons if c.outcome == "failed"] == ["NMS", "scores"]
+    assert [c.subject for c in alone.comparisons if c.outcome == "failed"] == ["join -> joined"]
+
+
+def test_another_tensor_in_the_place_of_one_that_is_read_fails(graph: Graph) -> None:
+    wrong = RECIPE.replace(
+        "  factor:", "  likely: {op: Sigmoid, inputs: [far/scores], like: scores}\n  factor:"
+    ).replace("scores: scores}", "scores: likely}")
+    wrong = wrong.replace("namespaces: {", "namespaces: {scores: likely, ")
+    with pytest.raises(surgeon.SurgeonError):
+        surgeon.verify(surgeon.parse_recipe(wrong), graph)
+
+
+def test_an_original_that_suppresses_by_itself_is_still_asked() -> None:
+    from surgeon.graph import parse_graph
+
+    text = """\
+graph v1
+outputs: kept
+boxes = Placeholder() {dtype: float32, shape: shape[6,4]}
+scores = Placeholder() {dtype: float32, shape: shape[6]}
+most = Const() {dtype: int32, value: tensor<int32[]: 3>}
+kept = NonMaxSuppressionV2(boxes, scores, most, most) {T: float32}
+"""
+    recipe = """\
+recipe: 1
+name: own
+outputs: [NMS]
+nodes:
+  all_boxes: {op: ExpandDims, inputs: [boxes], axis: 0}
+  NMS: {plugin: EfficientNMS_TRT, inputs: {boxes: all_boxes, scores: all_scores}, fields: $all}
+  all_scores: {op: Reshape, inputs: [scores], shape: [1, 6, 1]}
+steps: [{step: add-node, node: NMS}, prune]
+"""
+    fields = {"score_threshold": 0, "iou_threshold": 0.5, "max_output_boxes": 3, "background_class": -1}
+    recipe = recipe.replace("$all", json.dumps({**fields, "score_activation": 0, "box_coding": 0}))
+    with pytest.raises(surgeon.SurgeonError, match=r"D11[23]"):
+        surgeon.verify(surgeon.parse_recipe(recipe), parse_graph(text))
