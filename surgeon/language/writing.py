@@ -38,6 +38,16 @@ class Item:
     """Whether an empty line goes before."""
 
 
+@dataclass(frozen=True)
+class Parameter:
+    """The value of a parameter, written as ``$name``."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"${self.name}"
+
+
 def said(evidence: Sequence[str]) -> tuple[str, ...]:
     """Return evidence as one comment; of many pieces the first are shown."""
     shown = list(evidence[:MOST_EVIDENCE])
@@ -114,6 +124,8 @@ def one_line(value: Any) -> str:
         return str(value)
     if isinstance(value, float):
         return _decimal(value)
+    if isinstance(value, Parameter):
+        return str(value)
     # A dollar sign at the beginning would name a parameter.
     return _quoted(f"${value}" if str(value).startswith("$") else str(value))
 

@@ -15,6 +15,7 @@ from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, Tenso
 from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
 from surgeon.rewrite.anchors import UNFIT, chosen, constant_or_plugin, makers, with_constant
 from surgeon.rewrite.decoding import Rendering, chosen_decode, with_decoding
+from surgeon.rewrite.explicit_batch import with_explicit_batch
 from surgeon.rewrite.suppression import chosen_suppression, decoded_by_native, with_chosen_suppression
 from surgeon.steps.step import NodeSpec
 from surgeon.targets import Target
@@ -72,6 +73,8 @@ def prepare_recipe(
     asked_decode = None if decode is None else chosen_decode(decode)
     wanted_suppression = recipe.suppression if suppression is None else chosen_suppression(suppression)
     recipe, suppressed = with_chosen_suppression(context, target, wanted_suppression, asked_decode)
+    recipe, explicit = with_explicit_batch(recipe, target)
+    suppressed = (*suppressed, *explicit)
     wanted_decode = asked_decode or recipe.decode
     if asked_decode is None and wanted_decode == "graph" and (decoded := decoded_by_native(recipe)):
         wanted_decode, suppressed = "auto", (*suppressed, decoded)

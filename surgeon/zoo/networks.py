@@ -14,7 +14,7 @@ from surgeon.zoo.weights import SeededWeights
 _SAME = {"padding": b"SAME", "data_format": b"NHWC"}
 
 
-class _NetworkWriter:
+class NetworkWriter:
     """Collects nodes by name; what an operation reads are tensors' names."""
 
     def __init__(self, seed: int) -> None:
@@ -89,7 +89,7 @@ def build_mobilenet(seed: int = 0) -> bytes:
     Its input is ``input``, float32[N, 32, 32, 3], its output ``MobilenetV1/Predictions/Reshape_1``,
     float32[N, 5].
     """
-    g = _NetworkWriter(seed)
+    g = NetworkWriter(seed)
     root = "MobilenetV1"
     node = g.placeholder("input", DType.FLOAT32, None, 32, 32, 3)
     scope = f"{root}/Conv2d_0"
@@ -116,7 +116,7 @@ def build_mobilenet(seed: int = 0) -> bytes:
     return g.serialized()
 
 
-def _batch_norm_relu6(g: _NetworkWriter, scope: str, source: str, channels: int) -> str:
+def _batch_norm_relu6(g: NetworkWriter, scope: str, source: str, channels: int) -> str:
     names = ("gamma", "beta", "moving_mean", "moving_variance")
     statistics = [g.variable(f"{scope}/BatchNorm/{name}", channels) for name in names]
     node = g.op(
@@ -137,7 +137,7 @@ def build_facenet(seed: int = 0) -> bytes:
     Its inputs are ``input``, float32[N, 40, 40, 3], and ``phase_train``, bool[], which chooses the statistics
     of batch normalization, and dropout. Its output is ``embeddings``, float32[N, 16], of length 1.
     """
-    g = _NetworkWriter(seed)
+    g = NetworkWriter(seed)
     root = "InceptionResnetV1"
     node = g.placeholder("input", DType.FLOAT32, None, 40, 40, 3)
     phase = g.placeholder("phase_train", DType.BOOL)
@@ -160,7 +160,7 @@ def build_facenet(seed: int = 0) -> bytes:
     return g.serialized()
 
 
-def _switched_batch_norm(g: _NetworkWriter, scope: str, source: str, phase: str, channels: int) -> str:
+def _switched_batch_norm(g: NetworkWriter, scope: str, source: str, phase: str, channels: int) -> str:
     """Write batch normalization with the statistics of the batch in training, and the moving ones after."""
     scope = f"{scope}/BatchNorm"
     axes = g.const(f"{scope}/moments/mean/reduction_indices", [0, 1, 2])
@@ -184,7 +184,7 @@ def _switched_batch_norm(g: _NetworkWriter, scope: str, source: str, phase: str,
     return g.op(f"{scope}/batchnorm/add_1", "Add", scaled, offset)
 
 
-def _dropout_in_training(g: _NetworkWriter, scope: str, source: str, phase: str) -> str:
+def _dropout_in_training(g: NetworkWriter, scope: str, source: str, phase: str) -> str:
     """Write a dropout that only training takes."""
     switch = g.op(f"{scope}/cond/Switch", "Switch", source, phase)
     on = g.node(f"{scope}/cond/switch_t", "Identity", f"{switch}:1", T=DType.FLOAT32)
@@ -212,7 +212,7 @@ def build_unet(seed: int = 0) -> bytes:
     Its input is ``input_1``, float32[N, 32, 32, 3]. ``probabilities``, float32[N, 32, 32, 3], are those of 3
     classes; its output ``classes``, int64[N, 32, 32], is the likeliest.
     """
-    g = _NetworkWriter(seed)
+    g = NetworkWriter(seed)
     node = g.placeholder("input_1", DType.FLOAT32, None, 32, 32, 3)
     fine = g.biased_conv("conv2d_1", node, (3, 3, 3, 8))
     coarse = g.pool("max_pooling2d/MaxPool", "MaxPool", fine, 2)
@@ -248,7 +248,7 @@ def build_lstm_tagger(seed: int = 0) -> bytes:
     probabilities of 4 tags of each word.
     """
     words, length, width, units, tags = 20, 8, 6, 5, 4
-    g = _NetworkWriter(seed)
+    g = NetworkWriter(seed)
     ids = g.placeholder("word_ids", DType.INT32, 1, length)
     table = g.variable("embeddings/kernel", words, width)
     axis = g.const("embedding_lookup/axis", 0)
@@ -265,7 +265,7 @@ def build_lstm_tagger(seed: int = 0) -> bytes:
     return g.serialized()
 
 
-def _lstm(g: _NetworkWriter, vectors: str, length: int, width: int, units: int) -> str:
+def _lstm(g: NetworkWriter, vectors: str, length: int, width: int, units: int) -> str:
     """Write the loop over float32[T, 1, width], and return the states, float32[T, 1, units]."""
     count = g.const("rnn/strided_slice", length)
     array: dict[str, Any] = {"dtype": DType.FLOAT32, "dynamic_size": False, "clear_after_read": True}
@@ -362,7 +362,7 @@ def _lstm(g: _NetworkWriter, vectors: str, length: int, width: int, units: int) 
     )
 
 
-def _lstm_cell(g: _NetworkWriter, vector: str, kernel: str, bias: str) -> tuple[str, str]:
+def _lstm_cell(g: NetworkWriter, vector: str, kernel: str, bias: str) -> tuple[str, str]:
     """Write one round of the loop's body, and return what the cell and the state become."""
     scope, inside = "rnn/while/lstm_cell", ["rnn/while/Identity"]
     axis = g.const(f"{scope}/concat/axis", 1, control=inside)
@@ -384,11 +384,11 @@ def _lstm_cell(g: _NetworkWriter, vector: str, kernel: str, bias: str) -> tuple[
     return cell, state
 
 
-def _enter(g: _NetworkWriter, name: str, source: str, kind: DType, *, is_constant: bool = True) -> str:
+def _enter(g: NetworkWriter, name: str, source: str, kind: DType, *, is_constant: bool = True) -> str:
     frame: dict[str, Any] = {"frame_name": b"rnn/while/while_context", "parallel_iterations": 32}
     return g.node(name, "Enter", source, T=kind, is_constant=is_constant, **frame)
 
 
-def _range(g: _NetworkWriter, name: str, limit: str) -> str:
+def _range(g: NetworkWriter, name: str, limit: str) -> str:
     start, delta = g.const(f"{name}/start", 0), g.const(f"{name}/delta", 1)
     return g.node(name, "Range", start, limit, delta, Tidx=DType.INT32)
