@@ -1,0 +1,209 @@
+"""The family of YOLO detectors: raw heads are recognised, and the recipe's decoding is Keras' own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import surgeon
+from surgeon.diagnostics import SurgeonError
+from surgeon.families import Refusal, recognise, recognise_detector
+from surgeon.families.yolo import YoloDetector
+from surgeon.formats.graphdef import load_graph
+from surgeon.graph import DType, Graph, Node, Ref
+from surgeon.verification.results import Verification
+from surgeon.zoo.networks import build_unet
+from surgeon.zoo.yolo import YoloOptions, build_yolo
+
+SIZE = (96, 128)
+SCORE, IOU = 0.3, 0.45
+
+
+def _graph(folder: Path, data: bytes, name: str = "yolo.pb") -> Graph:
+    path = folder / name
+    path.write_bytes(data)
+    return load_graph(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("yolo")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "strides", "boxes"),
+    [
+        (YoloOptions(), "tiny_yolo_v3", (32, 16), 180),
+        (YoloOptions(heads=3, activation="LeakyRelu", classes=7), "yolo_v3", (32, 16, 8), 756),
+        (YoloOptions(size=(None, None), classes=80), "tiny_yolo_v3", (32, 16), 2535),
+    ],
+)
+def test_raw_heads_are_recognised(
+    folder: Path, options: YoloOptions, kind: str, strides: tuple[int, ...], boxes: int
+) -> None:
+    found = recognise(_graph(folder, build_yolo(options)))
+    assert isinstance(found, YoloDetector)
+    assert found.kind == kind
+    assert found.strides.value == strides
+    assert found.classes.value == options.classes
+    assert found.count.value == boxes
+    assert not found.suppresses
+    with pytest.raises(SurgeonError, match="does not tell detections"):
+        found.outputs  # noqa: B018  raises
+
+
+def test_other_networks_with_several_heads_are_none(folder: Path) -> None:
+    """Convolutions of one size at the end are not enough: cells of their own, maps enlarged and joined."""
+    graph = _graph(folder, build_yolo())
+    assert isinstance(recognise_detector(graph), YoloDetector)
+    head = graph.output_refs[0].node
+    for changed in (
+        graph.replace(graph, [Ref(head)]),  # one head alone, with no finer map folded into it
+        graph.replace([*graph, Node("y", "Relu", (Ref(head),), attrs={"T": DType.FLOAT32})]),
+        graph.replace(
+            replace(node, op="Relu6", inputs=node.inputs[:1]) if "Nearest" in node.op else node
+            for node in graph
+        ),
+    ):
+        assert isinstance(recognise_detector(changed), Refusal)
+    assert recognise(_graph(folder, build_unet(), "unet.pb")).name == "generic"  # type: ignore[union-attr]
+
+
+@dataclass(frozen=True)
+class Journey:
+    """What came of a detector from 'init' to its ONNX file."""
+
+    text: str
+    verified: Verification
+    file: Verification
+    heads: list[np.ndarray]
+    rows: list[np.ndarray]
+
+
+@pytest.fixture(scope="module", params=[2, 3], ids=["tiny", "v3"])
+def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Journey:
+    tf = pytest.importorskip("tensorflow", reason="TensorFlow computes the original").compat.v1
+    runtime = pytest.importorskip("onnxruntime", reason="the ONNX file is run")
+    folder = tmp_path_factory.mktemp("journey")
+    activation = "Maximum" if request.param == 2 else "LeakyRelu"
+    data = build_yolo(YoloOptions(heads=request.param, activation=activation))
+    graph = _graph(folder, data)
+    authored = surgeon.init(graph, folder / "yolo.yaml")
+    recipe, file = folder / "yolo.yaml", folder / "yolo.onnx"
+    surgeon.convert(recipe, graph, file, target="onnx@onnxruntime")
+    pixels = np.random.default_rng(4).random((1, *SIZE, 3), np.float32)
+    graph_def = tf.GraphDef.FromString(data)
+    with tf.Graph().as_default() as original:
+        tf.import_graph_def(graph_def, name="")
+        names = [f"{ref.node}:0" for ref in graph.output_refs]
+        heads = tf.Session(graph=original).run(names, {"input_1:0": pixels})
+    session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    (fed,) = session.get_inputs()
+    own = pixels if fed.shape[-1] == 3 else pixels.transpose(0, 3, 1, 2)
+    rows = session.run(None, {fed.name: own})
+    return Journey(
+        authored.text,
+        surgeon.verify(recipe, graph, target="uff@tensorrt-8.5"),
+        surgeon.verify(recipe, graph, target="onnx@onnxruntime", onnx=file),
+        sorted(heads, key=lambda head: head.shape[1]),
+        rows,
+    )
+
+
+def test_verify_compares_the_heads_and_what_is_added(journey: Journey) -> None:
+    for verification in (journey.verified, journey.file):
+        assert verification.passed, str(verification)
+        assert verification.added is not None
+        assert not any(verdict.excused for verdict in verification.verdicts)
+
+
+def test_detections_are_those_of_keras(journey: Journey) -> None:
+    """An independent computation by the formulas of yolo_head and yolo_eval finds the same rows."""
+    anchors, masks = {
+        2: ([(10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319)], [(3, 4, 5), (1, 2, 3)]),
+        3: (
+            [(10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326)],
+            [(6, 7, 8), (3, 4, 5), (0, 1, 2)],
+        ),
+    }[len(journey.heads)]
+    boxes, scores = _keras_boxes(journey.heads, np.array(anchors, np.float64), masks)
+    expected = sorted(_keras_rows(boxes, scores), key=lambda row: -row[1])[:100]
+    number, found, confidences, classes = journey.rows
+    assert 10 < len(expected) == number.reshape(-1)[0]
+    for (box, score, label), own, own_score, own_label in zip(
+        expected, found[0], confidences[0], classes[0], strict=False
+    ):
+        assert label == own_label
+        assert score == pytest.approx(own_score, abs=1e-5)
+        np.testing.assert_allclose(own, box, atol=1e-5, rtol=1e-5)
+    other, _ = _keras_boxes(journey.heads, np.array(anchors[::-1], np.float64), masks)
+    assert np.abs(other - boxes).max() > 0.1, "other anchors give other boxes"
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x.astype(np.float64)))
+
+
+def _keras_boxes(
+    heads: list[np.ndarray], anchors: np.ndarray, masks: list[tuple[int, ...]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return float64[P, 4] (ymin, xmin, ymax, xmax relative to the input) and float64[P, C]."""
+    boxes, scores = [], []
+    for head, mask in zip(heads, masks, strict=True):
+        _, height, width, _ = head.shape
+        cells = head.reshape(height, width, len(mask), -1)
+        grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)[:, :, None]
+        middle = (_sigmoid(cells[..., :2]) + grid) / [width, height]
+        size = np.exp(cells[..., 2:4].astype(np.float64)) * anchors[list(mask)] / [SIZE[1], SIZE[0]]
+        corners = [middle[..., ::-1] - size[..., ::-1] / 2, middle[..., ::-1] + size[..., ::-1] / 2]
+        boxes.append(np.concatenate(corners, -1).reshape(-1, 4))
+        found = _sigmoid(cells[..., 4:5]) * _sigmoid(cells[..., 5:])
+        scores.append(found.reshape(-1, found.shape[-1]))
+    return np.concatenate(boxes), np.concatenate(scores)
+
+
+def _keras_rows(boxes: np.ndarray, scores: np.ndarray) -> list[tuple[np.ndarray, float, int]]:
+    """Return box, score and class of what suppression class by class leaves."""
+    rows = []
+    for label in range(scores.shape[1]):
+        kept: list[int] = []
+        for index in np.argsort(-scores[:, label], kind="stable"):
+            if scores[index, label] <= SCORE:
+                break
+            if all(_overlap(boxes[index], boxes[other]) <= IOU for other in kept):
+                kept.append(index)
+        rows += [(boxes[index], float(scores[index, label]), label) for index in kept]
+    return rows
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    common = float(np.prod(np.maximum(sides, 0)))
+    return common / (float(np.prod(a[2:] - a[:2])) + float(np.prod(b[2:] - b[:2])) - common)
+
+
+def test_every_target_takes_the_recipe(folder: Path) -> None:
+    graph = _graph(folder, build_yolo(YoloOptions(heads=3)))
+    recipe = surgeon.init(graph, name="yolo").recipe
+    for target, plugin in (
+        ("uff@tensorrt-5.1", "BatchedNMS_TRT"),
+        ("uff@tensorrt-8.5", "BatchedNMS_TRT"),
+        ("onnx@tensorrt-8.5", "BatchedNMSDynamic_TRT"),
+        ("onnx@tensorrt-10", "BatchedNMSDynamic_TRT"),
+        ("onnx@tensorrt-11", "BatchedNMSDynamic_TRT"),
+    ):
+        plan = surgeon.plan(recipe, graph, target=target)
+        assert plan.result is not None
+        assert plan.result["NMS"].op == plugin
+        assert not surgeon.check(recipe, graph, target=target).errors, target
+
+
+def test_labels_count_from_0(folder: Path) -> None:
+    graph = _graph(folder, build_yolo())
+    made = surgeon.init(graph, labels={1: "dog", 2: "cat", 3: "bird"})
+    assert made.recipe.labels == {0: "dog", 1: "cat", 2: "bird"}
+    more = surgeon.init(graph, labels={1: "dog", 2: "cat", 3: "bird", 4: "fish"})
+    assert [each.code for each in more.diagnostics] == ["D145"]
