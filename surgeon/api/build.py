@@ -16,6 +16,7 @@ from surgeon.api.export import check_objections, write
 from surgeon.api.keep_accuracy import MAX_BUILDS, Aim, build_accurate, check_aim
 from surgeon.atomic import check_generated, check_writable
 from surgeon.catalog import Catalog
+from surgeon.catalog.detections import with_stated
 from surgeon.diagnostics import Diagnostic, SurgeonError, error, errors_in
 from surgeon.engine import (
     BuildOptions,
@@ -243,7 +244,9 @@ def _converted(work: Work, folder: Path, batch: int) -> tuple[Source, tuple[Diag
     write(result, path, target, catalog, made, recipe.labels, original=graph, **own)
     source = source_of_file(path, catalog, rewritten=result)
     name = Path(graph.source).name if graph.source else "graph"
-    digest = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
+    unsaid = {"detections"} if recipe.detections is None else None
+    digest = hashlib.sha256(recipe.model_dump_json(exclude=unsaid).encode()).hexdigest()
+    stated = {part: str(ref) for part, ref in made.detections.items()}
     described = replace(
         source,
         model=name,
@@ -253,6 +256,7 @@ def _converted(work: Work, folder: Path, batch: int) -> tuple[Source, tuple[Diag
         target=target.name,
         image=made.image,
         labels=dict(recipe.labels),
+        detections=with_stated(source.detections or _detections(source, catalog), stated),
     )
     return described, (*made.diagnostics, *objections)
 

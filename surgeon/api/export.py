@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surgeon.atomic import checked
+from surgeon.catalog.detections import with_stated
 from surgeon.diagnostics import Diagnostic, SurgeonError, errors_in
 from surgeon.formats import FileFacts, Written, all_formats, format_of, target_for_output
 from surgeon.formats.format import Watch, check_target
@@ -58,7 +59,7 @@ def _facts(
     """Return what a file may tell of itself."""
     nodes = (graph[ref.node] for ref in graph.output_refs)
     giving = (catalog.detections(node.op, node.name, node.attrs) for node in nodes)
-    ports = next(filter(None, giving), {})
+    ports = with_stated(next(filter(None, giving), {}), plan.detections)
     detections = {port: str(ref) for port, ref in ports.items() if ref in graph.output_refs}
     return FileFacts(plan.recipe, plan.digest, target.name, plan.image, labels, detections)
 

@@ -30,6 +30,7 @@ def verify(
     inputs: PathLike | Mapping[str, np.ndarray] | None = None,
     box_tolerance: float | None = None,
     score_tolerance: float | None = None,
+    mask_tolerance: float | None = None,
     max_excused: int | None = None,
     seed: int = 0,
     output: PathLike | None = None,
@@ -49,8 +50,9 @@ def verify(
     model's inputs, such arrays, or a folder of ``.npz`` and ``.npy`` files and of pictures, which the
     recipe's ``image`` prepares; by default numbers are made from ``seed``. ``box_tolerance`` is the
     largest difference of a coordinate relative to the picture, ``score_tolerance`` that of a score; they
-    default to 1e-4, and to 1e-3 for an engine. If ONNX Runtime without its fusions differs from itself by
-    more, twice that difference counts, up to 1e-3. ``max_excused`` is the number of differences on one
+    default to 1e-4, and to 1e-3 for an engine. ``mask_tolerance`` is the largest difference of a value of a
+    mask, which is from 0 to 1; it defaults to 1e-3. If ONNX Runtime without its fusions differs from itself
+    by more, twice that difference counts, up to 1e-3. ``max_excused`` is the number of differences on one
     picture that a counterfactual may explain; by default, half of the detections for what no recipe can
     change, and none for the recipe's own numbers. ``output`` is a folder for drawings of both sets of
     detections. The other arguments are those of :func:`plan`.
@@ -97,8 +99,10 @@ def verify(
     usual = Tolerances() if tolerance is None else Tolerances(tolerance, tolerance, tolerance)
     box = usual.box if box_tolerance is None else box_tolerance
     score = usual.score if score_tolerance is None else score_tolerance
-    given_tolerance = box_tolerance is not None or score_tolerance is not None
-    limits = Limits(Tolerances(box, score, usual.tensor), max_excused, widened=not given_tolerance).check()
+    mask = usual.mask if mask_tolerance is None else mask_tolerance
+    given_tolerance = any(each is not None for each in (box_tolerance, score_tolerance, mask_tolerance))
+    tolerances = Tolerances(box, score, usual.tensor, mask)
+    limits = Limits(tolerances, max_excused, widened=not given_tolerance).check()
     folder = None if output is None else Path(output)
     libraries = [Path(library) for library in plugin_libraries]
     if original is not None:

@@ -9,16 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from surgeon.catalog.detections import (
-    COLUMNS,
-    COUNT,
-    LISTS,
-    PIXELS,
-    ROWS,
-    are_detections,
-    gives_detections,
-    part_of_rows,
-)
+from surgeon.catalog.detections import LISTS, ROWS, DetectionOutputs, gives_detections
 from surgeon.catalog.fields import FieldSpec, FieldType, FieldValue, Unfit
 from surgeon.catalog.plugin import Lack, PluginSpec, PortSpec, Registration, Remark
 from surgeon.diagnostics import error, nearest_note
@@ -96,35 +87,15 @@ class _Output(_Strict):
     rank: Count | None = None
 
 
-class _Detections(_Strict):
-    """The outputs that hold detections: ``rows`` with their ``columns``, or a list for each property."""
-
-    rows: str | None = None
-    columns: tuple[str, ...] = COLUMNS
-    count: str | None = None
-    boxes: str | None = None
-    scores: str | None = None
-    classes: str | None = None
+class _Detections(DetectionOutputs):
+    """The outputs of a plugin that hold detections; lists are counted."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> _Detections:
-        lists = (self.boxes, self.scores, self.classes)
-        if (self.rows is None) != all((self.count, *lists)) or (self.rows is not None and any(lists)):
+    def _complete(self) -> _Detections:
+        lists = (self.count, self.boxes, self.scores, self.classes)
+        if self.rows is None and not all(lists):
             raise ValueError("expected 'rows', or all of 'count', 'boxes', 'scores' and 'classes'")
-        unknown = [name for name in self.columns if name not in (*COLUMNS, *PIXELS)]
-        if unknown or len(set(self.columns)) < len(self.columns) or not are_detections(self.columns):
-            raise ValueError(
-                f"the columns are {', '.join(self.columns)}; expected class, score and four corners, "
-                f"each once, and none but {', '.join((*COLUMNS, *PIXELS))}"
-            )
         return self
-
-    def parts(self) -> dict[str, str]:
-        """Return the outputs' names by the part of detections that they hold."""
-        ports = (self.count, self.boxes, self.scores, self.classes)
-        rows = {} if self.rows is None else {part_of_rows(self.columns): self.rows}
-        named = zip(("count" if rows else COUNT, *LISTS[1:]), ports, strict=True)
-        return rows | {part: port for part, port in named if port is not None}
 
 
 class _Remark(_Strict):
@@ -257,7 +228,7 @@ def _parts(model: _Plugin) -> dict[str, str]:
         (
             {part: part for part in parts if part in names}
             for parts in by_name
-            if gives_detections(set(parts) & set(names))
+            if parts[0] in names and gives_detections(set(parts) & set(names))
         ),
         {},
     )

@@ -103,6 +103,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="largest difference of a score (default: 1e-4, of an engine 1e-3)",
     )
     parser.add_argument(
+        "--mask-tolerance",
+        metavar="X",
+        type=_tolerance,
+        help="largest difference of a value of a mask, which is from 0 to 1 (default: 1e-3)",
+    )
+    parser.add_argument(
         "--max-excused",
         metavar="N",
         type=_count,
@@ -153,6 +159,7 @@ def run(args: argparse.Namespace) -> int:
         inputs=args.input_arrays,
         box_tolerance=args.box_tolerance,
         score_tolerance=args.score_tolerance,
+        mask_tolerance=args.mask_tolerance,
         max_excused=args.max_excused,
         anchors=args.anchors,
         decode=args.decode,
@@ -212,8 +219,9 @@ def show(found: Verification, model: str) -> None:
     tolerances = found.tolerances
     console.show(f"recipe '{found.recipe}' on {model} for {found.target or 'no target'}")
     console.show(f"put in: {console.some(found.pictures)}{made}")
+    masks = f"masks {tolerances.mask:g}, " if found.compares_masks else ""
     console.show(
-        f"tolerances: boxes {tolerances.box:g} of the picture, scores {tolerances.score:g}, "
+        f"tolerances: boxes {tolerances.box:g} of the picture, scores {tolerances.score:g}, {masks}"
         f"other tensors {tolerances.tensor:g} of their largest value"
     )
     for verdict in found.verdicts:
@@ -301,8 +309,11 @@ def _show_verdict(verdict: Verdict, of: Verification) -> None:
     if tensors:
         console.table([("", "tensor", "error", "allowed", ""), *(_tensor(c, several) for c in tensors)])
     if detections:
-        head = ("", "original", "rewritten", "matched", "box error", "(median)", "score error", "excused", "")
-        console.table([head, *(_detections(c, several) for c in detections)], right=(1, 2, 3, 4, 5, 6))
+        masks = any(c.masks for c in detections)
+        mask_error = ("mask error",) if masks else ()
+        head = ("original", "rewritten", "matched", "box error", "(median)", "score error", *mask_error)
+        rows = [_detections(c, several, masks) for c in detections]
+        console.table([("", *head, "excused", ""), *rows], right=range(1, 1 + len(head)))
     if len(shown) > _LINES:
         console.show(f"  and {plural(len(shown) - _LINES, 'comparison')} more; --json lists all")
     if probes:
@@ -318,7 +329,8 @@ def _tensor(found: TensorComparison, several: bool) -> tuple[str, ...]:
     return (str(found.outcome), found.tensor or "-", *measured, what)
 
 
-def _detections(found: DetectionComparison, several: bool) -> tuple[str, ...]:
+def _detections(found: DetectionComparison, several: bool, masks: bool) -> tuple[str, ...]:
+    mask_error = f"{found.worst_mask_error:.2g}" if found.masks else "-"
     excused = ", ".join(f"{name} {count}" for name, count in found.excused.items())
     return (
         str(found.outcome),
@@ -328,6 +340,7 @@ def _detections(found: DetectionComparison, several: bool) -> tuple[str, ...]:
         f"{found.worst_box_error:.2g}",
         f"{found.median_box_error:.2g}",
         f"{found.worst_score_error:.2g}",
+        *((mask_error,) if masks else ()),
         excused or "-",
         _subject(found.subject, found.picture, several) + _because(found.reason),
     )
@@ -357,8 +370,9 @@ def _difference(found: Difference, of: Verification) -> tuple[str, ...]:
     row = found.original or found.rewritten
     assert row is not None
     name = of.labels.get(row.label)
+    mask = f", mask by {found.mask_error:.2g}" if found.mask_error else ""
     errors = (
-        f"box off by {found.box_error:.2g}, score by {found.score_error:.2g}"
+        f"box off by {found.box_error:.2g}, score by {found.score_error:.2g}{mask}"
         if found.kind == "differs"
         else ""
     )

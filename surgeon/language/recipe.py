@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from surgeon.catalog.detections import DetectionOutputs
 from surgeon.diagnostics import Span
 from surgeon.display import Displayed, plural
 from surgeon.language.document import PathItem
@@ -279,6 +280,10 @@ class Recipe(Displayed, _Part):
         description="What suppresses overlapping boxes: the recipe's plugin, or SurgeonDetection of the "
         "native library in the place of NMS_TRT. 'auto' takes the latter where it becomes standard operators "
         "and follows a rule of the graph that NMS_TRT does not.",
+    )
+    detections: DetectionOutputs | None = Field(
+        None,
+        description="Outputs that hold detections or their masks where no plugin gives them.",
     )
     engine: EngineSettings = Field(
         default=EngineSettings(precision="fp32", max_batch=1, workspace=1 << 30),

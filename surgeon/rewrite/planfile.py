@@ -33,7 +33,11 @@ from surgeon.language import Image
 from surgeon.rewrite.planning import Plan, PlannedStep
 from surgeon.version import refuse_newer
 
-_VERSION = 1
+_VERSION = 2
+"""The version of a plan that says which outputs hold detections; one that does not has version 1, which older
+releases read.
+"""
+
 _AGAIN = "surgeon plan RECIPE MODEL -o plan.json"
 _REMARKS = Alias("surgeon.rewrite.planfile: plan.json", "remarks", "diagnostics", removal="0.2.0")
 
@@ -42,11 +46,12 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
     """Return a plan as plain values; nodes and attributes are in the text form of graphs, tensors whole."""
     diagnostics = [d.to_json() for d in plan.diagnostics]
     return {
-        "surgeon plan": _VERSION,
+        "surgeon plan": _VERSION if plan.detections else 1,
         "recipe": plan.recipe,
         "target": plan.target,
         "graph": {"digest": plan.digest, "nodes": len(plan.source) if plan.source is not None else None},
         "image": plan.image.model_dump(mode="json", exclude_none=True) if plan.image is not None else None,
+        **({"detections": _parts_to(plan.detections)} if plan.detections else {}),
         "derivations": [d.to_json() for d in plan.derivations],
         "diagnostics": diagnostics,
         _REMARKS.name: diagnostics,
@@ -62,6 +67,10 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
             for s in plan.steps
         ],
     }
+
+
+def _parts_to(detections: Mapping[str, Ref]) -> dict[str, str]:
+    return {part: str(ref) for part, ref in detections.items()}
 
 
 class _Stored(BaseModel):
@@ -193,6 +202,7 @@ class _StoredPlan(_Stored):
     target: str
     graph: _StoredGraph
     image: dict[str, Any] | None = None
+    detections: dict[str, str] = {}
     derivations: list[_StoredDerivation]
     diagnostics: list[_StoredDiagnostic] = Field(validation_alias=AliasChoices("diagnostics", _REMARKS.name))
     steps: list[_StoredStep]
@@ -206,10 +216,10 @@ def plan_from_json(data: Any, source: str = "<plan>") -> Plan:
     """
     if isinstance(data, dict):
         refuse_newer(data.get("surgeon plan"), _VERSION, "the plan", source, _AGAIN)
-    if not isinstance(data, dict) or data.get("surgeon plan") != _VERSION:
+    if not isinstance(data, dict) or data.get("surgeon plan") not in (1, _VERSION):
         raise error(
             "S408",
-            f"this is not a plan of version {_VERSION}",
+            f"this is not a plan of version 1 or {_VERSION}",
             source,
             help=[f"make one: {_AGAIN}"],
         )
@@ -227,6 +237,7 @@ def plan_from_json(data: Any, source: str = "<plan>") -> Plan:
         tuple(each.diagnostic() for each in stored.diagnostics),
         stored_digest=stored.graph.digest,
         image=image,
+        detections={part: Ref.parse(name) for part, name in stored.detections.items()},
     )
 
 

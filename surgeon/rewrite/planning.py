@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from surgeon.catalog import Catalog, PluginSpec, load_catalog
+from surgeon.catalog.detections import masks_among
 from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error
 from surgeon.display import Displayed, plural
@@ -22,6 +23,9 @@ from surgeon.rewrite.prepare import PreparedRecipe, prepare_recipe
 from surgeon.steps.placing import resolve
 from surgeon.steps.step import Step, StepContext
 from surgeon.targets import Target
+
+_OF_RECIPE = (("namespaces",), ("nodes",), ("outputs",), ("detections",))
+"""Keys of the recipe whose places stand in for those of a step."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,9 @@ class Plan(Displayed):
     has neither. ``image`` says how a picture becomes the rewritten graph's input; it is None if the recipe
     does not say. ``decoding`` tells what decodes boxes in front of a plugin; it is None if the plugin does,
     and in a plan that was read from a file. ``planned`` is the recipe with the plugin that was chosen for
-    suppression; it is None in a plan that was read from a file. ``diagnostics`` are the steps' notes.
+    suppression; it is None in a plan that was read from a file. ``detections`` are the outputs that hold
+    detections as the recipe says, by part; those of a plugin are not among them. ``diagnostics`` are the
+    steps' notes.
     """
 
     recipe: str
@@ -60,6 +66,7 @@ class Plan(Displayed):
     inference: Inference | None = field(default=None, repr=False, compare=False)
     decoding: Decoding | None = field(default=None, repr=False, compare=False)
     planned: Recipe | None = field(default=None, repr=False, compare=False)
+    detections: Mapping[str, Ref] = field(default_factory=dict)
 
     remarks = RenamedAttribute("diagnostics", removal="0.2.0")
 
@@ -192,6 +199,8 @@ def _planned(
     _check_outputs(recipe, now)
     inference = Inference(now, rules=catalog.rules())
     _check_plugins(recipe, inference, catalog, decoding)
+    context = _context(recipe, prepared, now, len(recipe.steps), diagnostics, catalog)
+    detections = _stated_detections(recipe, context, inference)
     return Plan(
         recipe.name,
         target.name if target else "",
@@ -204,6 +213,7 @@ def _planned(
         inference=inference,
         decoding=decoding,
         planned=prepared.recipe,
+        detections=detections,
     )
 
 
@@ -239,7 +249,7 @@ def _context(
     def spans(path: tuple[str | int, ...]) -> Span | None:
         # 'nodes' and 'outputs' are keys of the recipe and of some steps; a step's own place comes first.
         own = recipe.place("steps", index, *path)
-        if own is None and path[:1] in (("namespaces",), ("nodes",), ("outputs",)) and path[1:]:
+        if own is None and path[:1] in _OF_RECIPE and path[1:]:
             return recipe.span(*path)
         return own or recipe.span("steps", index, *path)
 
@@ -321,6 +331,42 @@ def _check_outputs(recipe: Recipe, graph: Graph) -> None:
             recipe.span("outputs"),
             help=["name a node of the graph, or one that the recipe puts in and a namespace or step uses"],
         )
+
+
+def _stated_detections(recipe: Recipe, context: StepContext, inference: Inference) -> dict[str, Ref]:
+    """Return the outputs that hold detections as the recipe says, by part.
+
+    Raise SurgeonError R116 for a tensor that is no output, or no masks by its shape.
+    """
+    stated = recipe.detections
+    found: dict[str, Ref] = {}
+    for part, text in stated.parts().items() if stated is not None else ():
+        key = next(name for name, value in stated or () if value == text)
+        where = recipe.span("detections", key)
+        refs = resolve(context, text, "detections", key)
+        if len(refs) != 1 or refs[0] not in context.graph.outputs:
+            raise error(
+                "R116",
+                f"'{key}' of the detections is '{text}', which is no output; expected one of the recipe's "
+                "'outputs'",
+                where,
+                help=[f"add '{text}' to 'outputs', or name one of " + ", ".join(recipe.outputs[:8])],
+            )
+        found[part] = refs[0]
+    masks = masks_among(found)
+    if masks is None:
+        return found
+    axes, ref = masks
+    shape = inference.spec(ref).shape
+    if shape.rank is not None and shape.rank not in (len(axes) + 1, len(axes) + 2):
+        raise error(
+            "R116",
+            f"the masks '{ref}' are {inference.spec(ref)}; expected [N, K, {', '.join(axes)}], a mask for "
+            "each detection",
+            recipe.span("detections", "masks"),
+            help=["'mask_axes' says what the axes of a detection's mask are"],
+        )
+    return found
 
 
 def _check_plugins(recipe: Recipe, result: Inference, catalog: Catalog, decoding: Decoding | None) -> None:

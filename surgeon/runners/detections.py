@@ -5,12 +5,13 @@ sets of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from surgeon.catalog.detections import CORNERS, COUNT, PIXELS, rows_among
-from surgeon.diagnostics import error
+from surgeon.catalog.detections import CLASS_SCORES, CORNERS, COUNT, PIXELS, masks_among, rows_among
+from surgeon.diagnostics import SurgeonError, error
+from surgeon.runners.masks import clipped_masks
 
 NEAR = 0.05
 """Largest distance of two boxes that are taken for one, as a share of the picture."""
@@ -21,21 +22,32 @@ class Detections:
     """What is detected in one picture, in the order given.
 
     ``boxes`` is float32[n, 4], ymin, xmin, ymax, xmax relative to the picture; ``scores`` float32[n];
-    ``classes`` int64[n], counted as the plugin counts them, the background included.
+    ``classes`` int64[n], counted as the plugin counts them, the background included. ``masks`` is
+    float32[n, h, w] from 0 to 1, its corners on those of the box; None where the network gives none.
     """
 
     boxes: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
+    masks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
 
+    def rows(self, indices: np.ndarray) -> Detections:
+        """Return the detections of some rows, int64[m], in this order."""
+        masks = None if self.masks is None else self.masks[indices]
+        return Detections(self.boxes[indices], self.scores[indices], self.classes[indices], masks)
+
+    @property
+    def without_masks(self) -> Detections:
+        """The same detections, but for their masks."""
+        return replace(self, masks=None)
+
     def proper(self, most: int) -> Detections:
         """Return the first ``most`` rows whose boxes have an area."""
         top, left, bottom, right = self.boxes.T
-        kept = np.flatnonzero((bottom > top) & (right > left))[:most]
-        return Detections(self.boxes[kept], self.scores[kept], self.classes[kept])
+        return self.rows(np.flatnonzero((bottom > top) & (right > left))[:most])
 
     def within(self, window: tuple[float, float]) -> Detections:
         """Return the same relative to a window at the top left, of this share of height and width, and
@@ -44,90 +56,164 @@ class Detections:
         if window == (1.0, 1.0):
             return self
         share = np.array([*window, *window], np.float32)
-        return Detections(
-            np.clip(self.boxes / share, np.float32(0), np.float32(1)), self.scores, self.classes
-        )
+        whole = self.boxes / share
+        clipped = np.clip(whole, np.float32(0), np.float32(1))
+        masks = None if self.masks is None else clipped_masks(self.masks, whole, clipped)
+        return replace(self, boxes=clipped, masks=masks)
 
 
 def detections_of_original(
-    boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, count: float, shift: int
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    classes: np.ndarray,
+    count: float,
+    shift: int,
+    masks: np.ndarray | None = None,
 ) -> Detections:
     """Return the first ``count`` rows of float32[k, 4], float32[k] and float32[k] with a score above 0.
 
-    ``shift`` is added to the classes, so that they count as the plugin's labels do.
+    ``shift`` is added to the classes, so that they count as the plugin's labels do. ``masks`` are
+    float32[k, h, w].
     """
     number = min(max(int(count), 0), len(scores))
     kept = np.flatnonzero(scores[:number] > 0)
     labels = np.rint(classes[kept]).astype(np.int64) + shift
-    return Detections(boxes[kept].astype(np.float32), scores[kept].astype(np.float32), labels)
+    own = None if masks is None else masks[kept].astype(np.float32)
+    return Detections(boxes[kept].astype(np.float32), scores[kept].astype(np.float32), labels, own)
 
 
 def detections_of_plugin(
     outputs: Mapping[str, np.ndarray], size: tuple[int, int] | None = None
 ) -> list[Detections]:
-    """Return the detections of each picture of a batch from a plugin's outputs by part.
+    """Return the detections of each picture of a batch from a network's outputs by part.
 
     Parts are those of :mod:`surgeon.catalog.detections`. Rows are float32[N, ..., K, columns]; a class below
-    0 marks a row without a detection. Of lists, the count is an int [N] or [N, 1], ``boxes`` float32[N, K, 4]
-    with ymin first, ``scores`` and ``classes`` [N, K]. ``size`` is the height and width of the network's
-    input, by which corners in pixels are divided; they stay pixels without it. Raise SurgeonError V133 for
-    rows of another length than the part says.
+    0 marks a row without a detection. Of lists, the count is an int [N] or [N, 1], and without one the rows
+    with a score above 0 are detections; ``boxes`` are float32[N, K, 4] with ymin first, ``scores`` and
+    ``classes`` [N, K], or ``class_scores`` [N, K, C], of which the background is no detection. Masks are
+    float32[N, K, h, w], or [N * K, h, w], and where there is one for each class [N, K, h, w, C] or
+    [N, K, C, h, w]. ``size`` is the height and width of the network's input, by which corners in pixels are
+    divided; they stay pixels without it. Raise SurgeonError V133 for rows or masks of another form than the
+    part says.
     """
     rows = rows_among(outputs)
     if rows is not None:
-        return [_of_rows(picture, rows[0], size) for picture in rows[1]]
-    counts = outputs[COUNT].reshape(-1).astype(np.int64)
-    boxes = outputs["boxes"].reshape(len(counts), -1, 4)
-    scores, classes = (outputs[name].reshape(len(counts), -1) for name in ("scores", "classes"))
+        found = [_of_rows(picture, rows[0], size) for picture in rows[1]]
+        places = int(np.prod(rows[1].shape[1:-1]))
+    else:
+        found, places = _of_lists(outputs), outputs["boxes"].shape[-2]
+    masks = masks_among(outputs)
+    if masks is None:
+        return [detections for detections, _ in found]
+    axes, value = masks
+    stack = _stacked(axes, value, len(found), places)
     return [
-        Detections(boxes[n, :k], scores[n, :k], np.rint(classes[n, :k]).astype(np.int64))
-        for n, k in enumerate(counts)
+        replace(detections, masks=_of_class(axes, stack[n, kept], detections.classes))
+        for n, (detections, kept) in enumerate(found)
     ]
 
 
-def _of_rows(picture: np.ndarray, columns: Sequence[str], size: tuple[int, int] | None) -> Detections:
+def _of_rows(
+    picture: np.ndarray, columns: Sequence[str], size: tuple[int, int] | None
+) -> tuple[Detections, np.ndarray]:
+    """Return the detections of a picture's rows, and which rows hold them."""
     if picture.shape[-1] != len(columns):
-        raise error(
-            "V133",
+        raise _unfit(
             f"rows of detections have {picture.shape[-1]} columns; expected {', '.join(columns)}",
-            help=["convert the model again, and build the engine again from that file"],
         )
     rows = picture.reshape(-1, len(columns))
-    rows = rows[rows[:, columns.index("class")] >= 0]
+    kept = np.flatnonzero(rows[:, columns.index("class")] >= 0)
+    rows = rows[kept]
     pixels = PIXELS[0] in columns
     left, top, right, bottom = (columns.index(name) for name in (PIXELS if pixels else CORNERS))
     boxes = rows[:, [top, left, bottom, right]]
     if pixels and size is not None:
         boxes = boxes / np.array([*size, *size], np.float32)
-    return Detections(
-        boxes, rows[:, columns.index("score")], np.rint(rows[:, columns.index("class")]).astype(np.int64)
-    )
+    classes = np.rint(rows[:, columns.index("class")]).astype(np.int64)
+    return Detections(boxes, rows[:, columns.index("score")], classes), kept
+
+
+def _of_lists(outputs: Mapping[str, np.ndarray]) -> list[tuple[Detections, np.ndarray]]:
+    """Return the detections of each picture's lists, and which rows hold them."""
+    boxes = outputs["boxes"].reshape(-1, *outputs["boxes"].shape[-2:])
+    number = len(boxes)
+    if CLASS_SCORES in outputs:
+        by_class = outputs[CLASS_SCORES].reshape(number, boxes.shape[1], -1)
+        scores, classes = by_class.max(axis=2), by_class.argmax(axis=2)
+        held = classes > 0
+    else:
+        scores, classes = (outputs[name].reshape(number, -1) for name in ("scores", "classes"))
+        held = np.ones(scores.shape, np.bool_)
+    counted = COUNT in outputs
+    held &= np.arange(held.shape[1]) < outputs[COUNT].reshape(-1, 1) if counted else scores > 0
+    found = []
+    for n in range(number):
+        kept = np.flatnonzero(held[n])
+        labels = np.rint(classes[n, kept]).astype(np.int64)
+        found.append((Detections(boxes[n, kept], scores[n, kept], labels), kept))
+    return found
+
+
+def _stacked(axes: Sequence[str], masks: np.ndarray, pictures: int, places: int) -> np.ndarray:
+    """Return masks as [N, K, ...]."""
+    own = masks.shape[-len(axes) :]
+    if masks.ndim <= len(axes) or masks.size != pictures * places * int(np.prod(own)):
+        raise _unfit(
+            f"masks are {list(masks.shape)}; expected [{pictures}, {places}, {', '.join(axes)}], a mask for "
+            "each detection"
+        )
+    return masks.reshape(pictures, places, *own)
+
+
+def _of_class(axes: Sequence[str], masks: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the mask of its class for each detection, of [n, ...] with these axes."""
+    if "class" in axes:
+        masks = np.moveaxis(masks, 1 + axes.index("class"), 1)
+        if classes.size and not 0 <= classes.min() <= classes.max() < masks.shape[1]:
+            raise _unfit(
+                f"a detection has the class {int(classes.max())}, and there are masks of {masks.shape[1]} "
+                "classes; expected a mask for each class, the background included"
+            )
+        masks = masks[np.arange(len(masks)), classes]
+    return masks.astype(np.float32, copy=False)
+
+
+def _unfit(problem: str) -> SurgeonError:
+    return error("V133", problem, help=["convert the model again, and build the engine again from that file"])
 
 
 def most_kept(outputs: Mapping[str, np.ndarray]) -> int:
     """Return how many detections of a picture a plugin's outputs by part have room for."""
     rows = rows_among(outputs)
-    return int(outputs["scores"].shape[1] if rows is None else rows[1].shape[-2])
+    return int(outputs["boxes"].shape[-2] if rows is None else rows[1].shape[-2])
 
 
 @dataclass(frozen=True, eq=False)
 class Pairing:
     """Which rows of two sets are one detection: ``a`` and ``b`` are int64[m], by row of the first set.
 
-    ``box_error`` is float32[m], the largest difference of a coordinate; ``score_error`` float32[m].
-    ``only_a`` and ``only_b`` are the rows without a partner.
+    ``box_error`` is float32[m], the largest difference of a coordinate; ``score_error`` float32[m];
+    ``mask_error`` float32[m], the largest difference of a value of the masks, 0 where not both sets have
+    masks. ``only_a`` and ``only_b`` are the rows without a partner.
     """
 
     a: np.ndarray
     b: np.ndarray
     box_error: np.ndarray
     score_error: np.ndarray
+    mask_error: np.ndarray
     only_a: np.ndarray
     only_b: np.ndarray
 
-    def agreeing(self, box_tolerance: float, score_tolerance: float) -> np.ndarray:
+    def agreeing(
+        self, box_tolerance: float, score_tolerance: float, mask_tolerance: float = np.inf
+    ) -> np.ndarray:
         """Return for each pair whether it is within the tolerances, bool[m]."""
-        found: np.ndarray = (self.box_error <= box_tolerance) & (self.score_error <= score_tolerance)
+        found: np.ndarray = (
+            (self.box_error <= box_tolerance)
+            & (self.score_error <= score_tolerance)
+            & (self.mask_error <= mask_tolerance)
+        )
         return found
 
 
@@ -152,9 +238,22 @@ def pair(a: Detections, b: Detections, box_tolerance: float) -> Pairing:
         second,
         np.abs(a.boxes[first] - b.boxes[second]).max(axis=1, initial=0),
         np.abs(a.scores[first] - b.scores[second]),
+        _mask_errors(a.masks, b.masks, first, second),
         np.setdiff1d(np.arange(len(a)), first),
         np.setdiff1d(np.arange(len(b)), second),
     )
+
+
+def _mask_errors(
+    a: np.ndarray | None, b: np.ndarray | None, first: np.ndarray, second: np.ndarray
+) -> np.ndarray:
+    """Return how far the masks of pairs are apart, float32[m]; inf where they have other sizes."""
+    if a is None or b is None:
+        return np.zeros(len(first), np.float32)
+    if a.shape[1:] != b.shape[1:]:
+        return np.full(len(first), np.inf, np.float32)
+    apart: np.ndarray = np.abs(a[first] - b[second]).max(axis=(1, 2), initial=0)
+    return apart
 
 
 def _distances(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from surgeon.atomic import make_folder, write_bytes
 from surgeon.optional import require
 from surgeon.runners.detections import Detections
 from surgeon.runners.image import Picture
+from surgeon.runners.masks import pasted
 
 Colour = tuple[int, int, int]
 
@@ -40,6 +41,9 @@ _MOST = 100
 _FAINTEST = 0.5
 """Share of the best score that a detection needs to be drawn beside another set."""
 
+_TINT = 96
+"""Opacity of a mask, of 255."""
+
 _STRIP = 16
 _SMALLEST = 640
 _LINES = 320
@@ -56,7 +60,7 @@ def ranked(found: Detections, least: float = -np.inf) -> Detections:
     """
     best = np.argsort(-found.scores, kind="stable")
     best = best[found.scores[best] >= least]
-    return Detections(found.boxes[best], found.scores[best], found.classes[best])
+    return found.rows(best)
 
 
 def corners(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -76,12 +80,16 @@ def draw(
     Drawn are the best hundred of those with at least half the best score.
 
     The original's are green and wide, named above; the rewritten graph's red and narrow on top of them, named
-    below: a green box with a red core is one that both give. A small picture is enlarged. Raise SurgeonError
-    E105 where the file cannot be written and E108 where Pillow is missing.
+    below: a green box with a red core is one that both give. Masks are tinted green and then
+    red. A small picture is enlarged. Raise SurgeonError E105 where the file cannot be written and E108 where
+    Pillow is missing.
     """
     canvas, pen = _canvas(picture, _STRIP)
     size = (canvas.width, canvas.height - _STRIP)
     font = _font(max(size) // _LETTERS)
+    for found, colour in ((original, ORIGINAL), (rewritten, REWRITTEN)):
+        least = _FAINTEST * float(found.scores.max(initial=0))
+        _fill(canvas, ranked(found, least), size, [colour] * len(found), _STRIP)
     pen.text((4, 2), f"original: {len(original)}", fill=ORIGINAL)
     pen.text((canvas.width // 2, 2), f"rewritten: {len(rewritten)}", fill=REWRITTEN)
     for found, colour, width, below in ((original, ORIGINAL, 5, False), (rewritten, REWRITTEN, 1, True)):
@@ -108,13 +116,16 @@ def draw_detections(picture: Picture, found: Detections, path: Path, labels: Map
     """Draw the best hundred of one set of detections into the file ``path``, and return it.
 
     Each class has a colour of :data:`PALETTE`; name and score stand above the box, the best on top of the
-    others. A small picture is enlarged. Raise SurgeonError E105 where the file cannot be written and E108
-    where Pillow is missing.
+    others. What a mask covers is tinted in the same colour. A small picture is enlarged. Raise
+    SurgeonError E105 where the file cannot be written and E108 where Pillow is missing.
     """
     canvas, pen = _canvas(picture)
     size = (canvas.width, canvas.height)
     width, font = max(2, max(size) // _LINES), _font(max(size) // _LETTERS)
-    for box, label, score in reversed(list(_boxes(ranked(found), size))):
+    best = ranked(found)
+    colours = [PALETTE[label % len(PALETTE)] for label in best.classes.tolist()]
+    _fill(canvas, best, size, colours)
+    for box, label, score in reversed(list(_boxes(best, size))):
         colour = PALETTE[label % len(PALETTE)]
         pen.rectangle(box, outline=colour, width=width)
         _name(
@@ -138,6 +149,23 @@ def _canvas(picture: Picture, strip: int = 0) -> tuple[Any, Any]:
     canvas = image_module.new("RGB", (image.width, image.height + strip), (0, 0, 0))
     canvas.paste(image, (0, strip))
     return canvas, draw_module.Draw(canvas)
+
+
+def _fill(
+    canvas: Any,
+    found: Detections,
+    size: tuple[int, int],
+    colours: Sequence[Colour],
+    top: int = 0,
+) -> None:
+    """Tint what the masks of the first hundred cover below the row ``top``, the first over the others."""
+    if found.masks is None:
+        return
+    image_module = require("PIL.Image", "drawing detections")
+    rows = list(zip(found.masks, found.boxes, colours, strict=True))[:_MOST]
+    for mask, box, colour in reversed(rows):
+        covered = pasted(mask, box, (size[1], size[0]))
+        canvas.paste(colour, (0, top), image_module.fromarray(np.uint8(_TINT) * covered.astype(np.uint8)))
 
 
 def _boxes(

@@ -12,6 +12,7 @@ import numpy as np
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.runners.detections import Detections
 from surgeon.runners.drawing import corners
+from surgeon.runners.masks import pasted, run_lengths
 
 THRESHOLD = 0.3
 """Score that a detection needs to be shown unless another is asked for."""
@@ -58,7 +59,8 @@ class ImageResult:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the detections: class, label, score, box (ymin, xmin, ymax, xmax), pixels (left, top, right,
-        bottom).
+        bottom); and, where the network gives masks, ``segmentation``, which pixels of the picture are
+        covered, as COCO writes it (``size`` and run lengths ``counts``).
         """
         if self.detections is None:
             return []
@@ -67,7 +69,7 @@ class ImageResult:
         columns = zip(
             found.classes.tolist(), found.scores.tolist(), found.boxes.tolist(), pixels, strict=True
         )
-        return [
+        rows: list[dict[str, Any]] = [
             {
                 "class": number,
                 "label": self.labels.get(number),
@@ -77,6 +79,10 @@ class ImageResult:
             }
             for number, score, box, place in columns
         ]
+        masks = () if found.masks is None else found.masks
+        for row, mask, box in zip(rows, masks, found.boxes, strict=False):
+            row["segmentation"] = run_lengths(pasted(mask, box, self.size))
+        return rows
 
     def largest(self, name: str) -> list[dict[str, Any]]:
         """Return the largest values of an output, with their places and, along a single axis, the labels of

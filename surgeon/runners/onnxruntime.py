@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from surgeon.catalog.detections import rows_among
+from surgeon.catalog.detections import masks_among, rows_among
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.formats.onnx.format import OnnxFormat
 from surgeon.formats.onnx.metadata import DETECTIONS, DIGEST, TARGET, OnnxInfo, load_onnx, read_onnx_metadata
@@ -169,6 +169,9 @@ class OnnxRuntimeRunner(FileRunner):
         expected = ([] if boxes is None else [(boxes, "boxes", 4)]) + (
             [] if rows is None else [(rows[1], "detections", len(rows[0]))]
         )
+        masks = masks_among(onnx.detections)
+        if masks is not None:
+            self._check_masks(onnx, *masks)
         for name, part, last in expected:
             spec = onnx.outputs.get(name)
             dims = None if spec is None else spec.shape.dims
@@ -180,6 +183,18 @@ class OnnxRuntimeRunner(FileRunner):
                     self.name,
                     help=["export the file again, or take its properties out"],
                 )
+
+    def _check_masks(self, onnx: OnnxInfo, axes: Sequence[str], name: str) -> None:
+        spec = onnx.outputs.get(name)
+        rank = None if spec is None else spec.shape.rank
+        if rank is not None and rank not in (len(axes) + 1, len(axes) + 2):
+            raise error(
+                "X151",
+                f"the property {DETECTIONS} of '{self.path}' takes '{name}' for masks; expected an output "
+                f"[N, K, {', '.join(axes)}], not {spec}",
+                self.name,
+                help=["export the file again, or take its properties out"],
+            )
 
     def _refused(self, verb: str, exc: Exception) -> SurgeonError:
         reason = " ".join(str(exc).split()) or type(exc).__name__

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from surgeon.catalog import Catalog, PluginSpec
+from surgeon.catalog.detections import with_stated
 from surgeon.catalog.reference import Reference
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.graph import AttrValue, DType, Graph, Node, Ref, TensorSpec
@@ -94,7 +95,8 @@ class ReferenceRunner(Runner):
     The graph is cut at the plugin nodes, whose outputs become placeholders, and computed level by level: a
     tensor that a later level needs is fetched in the first one where it can be computed, so that no operation
     on a picture runs twice. ``fetches`` are the tensors wanted, those of the graph where it is None; the
-    outputs are these and what holds detections. ``variants`` are the values of constants with a rule changed,
+    outputs are these and what holds detections, which ``stated`` says by part where no plugin does.
+    ``variants`` are the values of constants with a rule changed,
     by the rule's name and the constant's. Raise SurgeonError V107 for a plugin without a reference,
     V108 for one inside a loop, and as :class:`TensorFlowRunner`.
     """
@@ -110,6 +112,7 @@ class ReferenceRunner(Runner):
         name: str = "",
         info: ModelInfo = ModelInfo(),
         variants: Mapping[str, Mapping[str, np.ndarray]] = MappingProxyType({}),
+        stated: Mapping[str, Ref] = MappingProxyType({}),
     ) -> None:
         self.graph, self.variants = graph, variants
         self.fetches = graph.output_refs if fetches is None else tuple(fetches)
@@ -124,10 +127,11 @@ class ReferenceRunner(Runner):
         self._levels = self._planned()
         fetched = [self._in_session(ref) for level in self._levels for ref in level.fetched]
         self._session = TensorFlowRunner(self._cut(), fetched) if fetched else None
-        detections = self._detections(catalog)
+        of_plugin = self._detections(catalog)
+        detections = with_stated(of_plugin, stated)
         self.name = name or graph.source or "the graph"
         self.info = replace(info, detections={port: str(ref) for port, ref in detections.items()})
-        self.detecting = graph[next(iter(detections.values())).node] if detections else None
+        self.detecting = graph[next(iter(of_plugin.values())).node] if of_plugin else None
         self.outputs = tuple(dict.fromkeys(map(str, (*self.fetches, *detections.values()))))
 
     @classmethod
@@ -136,7 +140,9 @@ class ReferenceRunner(Runner):
         assert plan.result is not None
         info = ModelInfo(image=plan.image, labels=recipe.labels)
         variants = plan.decoding.variants if plan.decoding is not None else {}
-        return cls(plan.result, catalog, name=recipe.name, info=info, variants=variants)
+        return cls(
+            plan.result, catalog, name=recipe.name, info=info, variants=variants, stated=plan.detections
+        )
 
     @cached_property
     def inputs(self) -> Mapping[str, TensorSpec]:  # type: ignore[override]

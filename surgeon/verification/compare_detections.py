@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +55,7 @@ def compare_detections(
     pairing, rows = explanations.pairing, explanations.pairing.a.tolist()
     counted = explanations.agree | np.array([row not in explanations.of_unequal for row in rows], np.bool_)
     errors = pairing.box_error[counted]
+    with_masks = original.masks is not None and rewritten.masks is not None
     comparison = DetectionComparison(
         subject,
         picture,
@@ -66,10 +68,22 @@ def compare_detections(
         float(np.median(errors)) if errors.size else 0.0,
         float(pairing.score_error[counted].max(initial=0)),
         explanations.differences(),
+        int(np.count_nonzero(counted)) if with_masks else 0,
+        float(pairing.mask_error[counted].max(initial=0)),
     )
+    if (original.masks is None) != (rewritten.masks is None):
+        return replace(comparison, **_without_masks(original))
     avoidable = [each.name for each in counterfactuals if each.avoidable]
     outcome, reason = _judged(comparison, original, limits, avoidable)
     return replace(comparison, outcome=outcome, reason=reason)
+
+
+def _without_masks(original: Detections) -> dict[str, Any]:
+    """Return how a comparison ends where only one set of detections has masks."""
+    if original.masks is None:
+        reason = "it gives masks, and it is not known which tensor of the original gives them"
+        return {"outcome": Outcome.INCONCLUSIVE, "reason": reason}
+    return {"outcome": Outcome.FAILED, "reason": "it gives no masks; the original does"}
 
 
 def _judged(

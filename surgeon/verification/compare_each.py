@@ -302,6 +302,7 @@ def compare_plugin(
         return graphs.by_part(graphs.runner.alone(plugin.name, read, own, fields))
 
     assert record.detections is not None
+    original = record.detections.without_masks
     rerun = partial(graphs.detections_of, run, record.window)
     counterfactuals = [
         rule
@@ -309,9 +310,7 @@ def compare_plugin(
         if rule.avoidable or record.all_rules
     ]
     try:
-        return compare_detections(
-            subject, record.name, record.detections, rerun(""), limits, counterfactuals, rerun
-        )
+        return compare_detections(subject, record.name, original, rerun(""), limits, counterfactuals, rerun)
     except SurgeonError as exc:
         return TensorComparison(subject, record.name, Outcome.FAILED, exc.diagnostics[0].message)
 

@@ -51,8 +51,10 @@ class Explanations:
     def __init__(self, original: Detections, rewritten: Detections, tolerances: Tolerances) -> None:
         self.original, self.rewritten, self._tolerances = original, rewritten, tolerances
         self.pairing = pair(original, rewritten, tolerances.box)
-        self.agree = self.pairing.agreeing(tolerances.box, tolerances.score)
-        self.unequal: list[int] = [*self.pairing.a[~self.agree].tolist(), *self.pairing.only_a.tolist()]
+        self.agree = self.pairing.agreeing(tolerances.box, tolerances.score, tolerances.mask)
+        # No rule of a plugin that suppresses boxes explains a mask that differs on an equal box.
+        explicable = ~self.pairing.agreeing(tolerances.box, tolerances.score)
+        self.unequal: list[int] = [*self.pairing.a[explicable].tolist(), *self.pairing.only_a.tolist()]
         self.extra: list[int] = self.pairing.only_b.tolist()
         self.of_unequal: dict[int, str] = {}
         self.of_extra: dict[int, str] = {}
@@ -144,8 +146,9 @@ class Explanations:
     def differences(self) -> tuple[Difference, ...]:
         """Return every row that does not agree, those of the original first, by row."""
         pairing, differences = self.pairing, {}
-        errors = zip(pairing.a, pairing.b, pairing.box_error, pairing.score_error, strict=True)
-        for (row, partner, box, score), agree in zip(errors, self.agree, strict=True):
+        errors = (pairing.box_error, pairing.score_error, pairing.mask_error)
+        pairs = zip(pairing.a, pairing.b, *errors, strict=True)
+        for (row, partner, box, score, mask), agree in zip(pairs, self.agree, strict=True):
             if not agree:
                 differences[int(row)] = Difference(
                     _row(self.original, row),
@@ -153,6 +156,7 @@ class Explanations:
                     float(box),
                     float(score),
                     self.of_unequal.get(int(row)),
+                    float(mask),
                 )
         for row in pairing.only_a.tolist():
             differences[row] = Difference(_row(self.original, row), None, excuse=self.of_unequal.get(row))
@@ -168,7 +172,7 @@ class Explanations:
     def _equals(self, rows: Detections, others: Detections) -> dict[int, int]:
         """Return the rows that have an equal among the others, within the tolerances, with that equal."""
         pairing = pair(rows, others, self._tolerances.box)
-        agree = pairing.agreeing(self._tolerances.box, self._tolerances.score)
+        agree = pairing.agreeing(self._tolerances.box, self._tolerances.score, self._tolerances.mask)
         return dict(zip(pairing.a[agree].tolist(), pairing.b[agree].tolist(), strict=True))
 
 

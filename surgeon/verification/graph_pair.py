@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from surgeon.catalog import Catalog
+from surgeon.catalog.detections import COUNT, gives_detections, masks_among, part_of_masks, without_masks
 from surgeon.catalog.reference import Counterfactual, Reference
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.families import DerivationContext, Family, nearest_family, recognise_detector
@@ -256,6 +257,11 @@ class GraphPair:
         """The plugin node that gives detections: an output's, else the last."""
         return self.runner.detecting
 
+    @property
+    def detects(self) -> bool:
+        """True where the rewritten graph gives detections."""
+        return gives_detections(self.runner.info.detections)
+
     @cached_property
     def inputs_by_port(self) -> Mapping[str, Ref]:
         """What the plugin that gives detections reads, by port."""
@@ -305,8 +311,13 @@ class GraphPair:
     def outputs(self) -> Mapping[Ref, Ref | None]:
         """For each output that is not a detection, the original's tensor that it stands for, or None."""
         plugin = self.plugin.name if self.plugin is not None else None
-        table = {ref: self.match.origin(ref) for ref in self.runner.fetches if ref.node != plugin}
-        if plugin is None and not any(table.values()):
+        holding = set(self.runner.info.detections.values())
+        table = {
+            ref: self.match.origin(ref)
+            for ref in self.runner.fetches
+            if ref.node != plugin and str(ref) not in holding
+        }
+        if not self.detects and not any(table.values()):
             names = ", ".join(f"'{ref}'" for ref in table)
             raise error(
                 "V109",
@@ -414,8 +425,36 @@ class GraphPair:
 
     @cached_property
     def detections(self) -> Mapping[str, Ref]:
-        """The original's tensors that hold detections: boxes, scores, classes, count."""
-        return self.family.outputs.value if self.family is not None else {}
+        """The original's tensors that hold detections, by part.
+
+        Where no plugin of the rewritten graph gives detections, they are those that the recipe's outputs
+        stand for. Masks are among them where the rewritten graph gives masks. Raise SurgeonError V109 where
+        a part is not known.
+        """
+        outputs = {part: Ref.parse(name) for part, name in self.runner.info.detections.items()}
+        if self.family is None:
+            return {part: self._stands_for(part, ref) for part, ref in outputs.items()}
+        found = self.family.outputs.value
+        masks = masks_among(outputs)
+        if masks is None:
+            return without_masks(found)
+        if masks_among(found) is not None:
+            return found
+        origin = self.match.origin(masks[1])
+        return {**found} if origin is None else {**found, part_of_masks(masks[0]): origin}
+
+    def _stands_for(self, part: str, ref: Ref) -> Ref:
+        """Return the original's tensor that an output with a part of detections stands for."""
+        origin = self.match.origin(ref)
+        if origin is None:
+            raise error(
+                "V109",
+                f"nothing in the original stands for '{ref}', which holds '{part}' of the detections; "
+                "expected a tensor of both graphs",
+                self.recipe.span("detections"),
+                help=["add an output that the original has, too"],
+            )
+        return origin
 
     @cached_property
     def picture_ref(self) -> Ref | None:
@@ -1002,7 +1041,7 @@ class GraphPair:
         inputs = {str(ref): self._as_read(ref, values[origin]) for ref, origin in self.inputs.items()}
         window = prepared.window if prepared is not None else (1.0, 1.0)
         made = f"made numbers, seed {seed}" + (f", draw {draw + 1}" if draw else "")
-        detects = self.plugin is not None
+        detects = self.detects
         rerun = partial(self._rerun, window=window)
         from_pixels = None if prepared is None else self._from_pixels(inputs, prepared)
         record = RunRecord(
@@ -1010,7 +1049,7 @@ class GraphPair:
             pixels,
             window,
             inputs,
-            self._detections_of(values) if detects and self.added is None else None,
+            self._detections_of(values, self.detections) if detects and self.added is None else None,
             {str(ref): None if origin is None else values[origin] for ref, origin in self.outputs.items()},
             self.counterfactuals,
             partial(rerun, inputs) if detects else None,
@@ -1121,23 +1160,24 @@ class GraphPair:
         dims = self.inference.spec(self.picture_ref).shape.dims if self.picture_ref is not None else None
         return dims[0] or 1 if dims is not None and len(dims) == 4 else 1
 
-    def _detections_of(self, values: Arrays) -> Detections:
+    def _detections_of(self, values: Arrays, refs: Mapping[str, Ref]) -> Detections:
         """Return what the original detects in the first picture of its batch, its classes counted as the
-        plugin counts them.
+        plugin counts them; ``refs`` are its tensors by part.
         """
-        assert self.family is not None
-        refs = self.detections
-        shift = self.family.class_shift
-        boxes, scores, classes = (values[refs[key]][:1] for key in ("boxes", "scores", "classes"))
-        count = float(values[refs["count"]].reshape(-1)[0]) if "count" in refs else scores.size
+        parts = {COUNT if part == "count" else part: values[ref][:1] for part, ref in refs.items()}
+        if "boxes" in parts:
+            parts["boxes"] = parts["boxes"].reshape(1, -1, 4)
+        size = None if self.image is None else self.image.size
+        found = detections_of_plugin(parts, size)[0]
+        shift = self.family.class_shift if self.family is not None else 0
         return detections_of_original(
-            boxes.reshape(-1, 4), scores.reshape(-1), classes.reshape(-1), count, shift
+            found.boxes, found.scores, found.classes, len(found), shift, found.masks
         )
 
     def detections_of(self, run: PluginRun, window: tuple[float, float], change: str = "") -> Detections:
         """Return what the plugin's outputs hold with a rule changed, relative to the picture."""
-        assert self.plugin is not None
-        own = self.runner.references[self.plugin.name].counterfactuals
+        plugin = self.plugin
+        own = {} if plugin is None else self.runner.references[plugin.name].counterfactuals
         if change == DROP_EMPTY and KEEP_ALL in own:
             return self.detections_of(run, window, KEEP_ALL).proper(most_kept(run("")))
         size = None if self.image is None else self.image.size
@@ -1145,8 +1185,9 @@ class GraphPair:
 
     def by_part(self, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Return what holds detections among the outputs of the plugin that gives them, by part."""
-        names = self.runner.info.detections
-        return {part: outputs[Ref.parse(name).slot] for part, name in names.items()}
+        assert self.plugin is not None
+        refs = {part: Ref.parse(name) for part, name in self.runner.info.detections.items()}
+        return {part: outputs[ref.slot] for part, ref in refs.items() if ref.node == self.plugin.name}
 
     def _rerun(self, feeds: Mapping[str, np.ndarray], change: str, window: tuple[float, float]) -> Detections:
         execution = self.execute(feeds)
@@ -1161,12 +1202,13 @@ class GraphPair:
         assert self.family is not None and self.plugin is not None
         limits = [value for value in self.plugin.attrs.values() if isinstance(value, int)]
         fed = {ref: record.values[ref] for ref in self.fed}
-        wanted = [*dict.fromkeys((*self.detections.values(), *self.family.plugin_sources))]
+        refs = without_masks(self.detections)
+        wanted = [*dict.fromkeys((*refs.values(), *self.family.plugin_sources))]
         window = np.array([*record.window, *record.window], np.float32)
         for probe in probes_of(self.family.postprocessing, limits):
             heads = self.family.heads_for(probe.boxes * window, probe.scores, record.values)
             values = self.original.fetch(wanted, {**fed, **heads})
-            detections = self._detections_of(values)
+            detections = self._detections_of(values, refs)
             yield RunRecord(
                 probe.name,
                 None,
@@ -1203,7 +1245,12 @@ class GraphPair:
         return self.runner.execute({Ref.parse(name): value for name, value in feeds.items()})
 
     def outputs_of(self, execution: Execution, change: str) -> dict[str, np.ndarray]:
-        """Return what holds detections, with a rule changed in every plugin that has it."""
+        """Return what holds detections by part, with a rule changed in every plugin that has it.
+
+        With a rule changed there may be more detections than the graph behind the plugin makes masks of, so
+        that masks are left out.
+        """
+        parts = self.runner.info.detections
         if change:
-            execution = execution.with_rule_changed(change)
-        return {part: execution[Ref.parse(name)] for part, name in self.runner.info.detections.items()}
+            execution, parts = execution.with_rule_changed(change), without_masks(parts)
+        return {part: execution[Ref.parse(name)] for part, name in parts.items()}

@@ -33,7 +33,8 @@ class Limits:
 
         Raise SurgeonError V103 for a tolerance that is no number above 0, or a count below 0.
         """
-        for name, value in (("box", self.tolerances.box), ("score", self.tolerances.score)):
+        tolerances = self.tolerances
+        for name, value in (("box", tolerances.box), ("score", tolerances.score), ("mask", tolerances.mask)):
             if not 0 < value < 1:
                 raise error(
                     "V103",
@@ -56,7 +57,12 @@ class Limits:
     def beside(self, noise: Tolerances) -> Limits:
         """Return the limits for a runner that differs from itself by ``noise``: twice that, up to 1e-3."""
         mine = self.tolerances
-        pairs = ((mine.box, noise.box), (mine.score, noise.score), (mine.tensor, noise.tensor))
+        pairs = (
+            (mine.box, noise.box),
+            (mine.score, noise.score),
+            (mine.tensor, noise.tensor),
+            (mine.mask, noise.mask),
+        )
         wider = (max(allowed, min(WIDEST, _TWICE * measured)) for allowed, measured in pairs)
         return replace(self, tolerances=Tolerances(*wider))
 

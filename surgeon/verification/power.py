@@ -146,7 +146,8 @@ class _PluginChange:
             return False
         assert record.detections is not None
         rows = graphs.detections_of(lambda change: graphs.by_part(changed), record.window)
-        unexplained = compare_detections(name, record.name, record.detections, rows, self._limits)
+        original = record.detections.without_masks
+        unexplained = compare_detections(name, record.name, original, rows, self._limits)
         if not _fails([unexplained]):
             return False
         if graphs.added is not None:

@@ -29,7 +29,9 @@ from surgeon.verification.counterfactuals import KEEP_ALL, Rerun, counterfactual
 from surgeon.verification.results import AddedPart, Outcome, TensorComparison
 from surgeon.version import refuse_newer
 
-VERSION = 1
+VERSION = 2
+"""The version of a file with masks; one without has version 1, which older releases read."""
+
 _AGAIN = "surgeon verify RECIPE MODEL --store FILE.npz"
 
 _META = "meta"
@@ -42,6 +44,7 @@ Those at the cut are among them.
 """
 
 _PARTS = {"boxes": np.float32, "scores": np.float32, "classes": np.int64}
+_MASKS = "masks"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,7 @@ class RunInfo(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: int = VERSION
+    version: int = 1
     graph: str
     recipe: str
     target: str
@@ -166,6 +169,9 @@ class RunRecorder:
 
     def _put(self, name: str, detections: Detections) -> None:
         self._arrays |= {f"{name}/{part}": getattr(detections, part) for part in _PARTS}
+        if detections.masks is not None:
+            self._arrays[f"{name}/{_MASKS}"] = detections.masks
+            self.info = self.info.model_copy(update={"version": VERSION})
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
@@ -181,7 +187,7 @@ def _plain(array: np.ndarray) -> np.ndarray:
 
 def _best(detections: Detections, most: int) -> Detections:
     kept = np.sort(np.argsort(-detections.scores, kind="stable")[:most])
-    return Detections(detections.boxes[kept], detections.scores[kept], detections.classes[kept])
+    return detections.rows(kept)
 
 
 def read_records(path: Path) -> tuple[RunInfo, Sequence[RunRecord]]:
@@ -198,8 +204,8 @@ def read_records(path: Path) -> tuple[RunInfo, Sequence[RunRecord]]:
         content = json.loads(arrays[_META].tobytes())
         rows, version = content["pictures"], content["facts"]["version"]
         refuse_newer(version, VERSION, "the file of stored originals", path, _AGAIN)
-        if version != VERSION:
-            raise _wrong(path, f"it is of version {version}; expected {VERSION}")
+        if version not in (1, VERSION):
+            raise _wrong(path, f"it is of version {version}; expected 1 or {VERSION}")
         info = RunInfo.model_validate(content["facts"])
         if not isinstance(rows, list) or not 0 < len(rows) <= _MOST_PICTURES:
             raise _wrong(path, "it holds no pictures")
@@ -288,7 +294,15 @@ class _StoredRecords(Sequence[RunRecord]):
                         f"'{name}/{part}' is {array.dtype}{list(array.shape)}; expected "
                         f"{np.dtype(dtype)}{list(shape)}"
                     )
-            return Detections(boxes, scores, classes)
+            masks = self._content.get(f"{name}/{_MASKS}")
+            if masks is not None and (
+                masks.dtype != np.float32 or masks.ndim != 3 or len(masks) != scores.size
+            ):
+                raise ValueError(
+                    f"'{name}/{_MASKS}' is {masks.dtype}{list(masks.shape)}; expected "
+                    f"float32[{scores.size}, height, width]"
+                )
+            return Detections(boxes, scores, classes, masks)
 
 
 def _counterfactuals(row: Mapping[str, Any]) -> tuple[Counterfactual, ...]:

@@ -34,16 +34,17 @@ class Tolerances:
 
     ``box`` is the largest difference of a coordinate, as a share of the picture, of anchors and their
     variances, too; ``score`` that of scores. ``tensor`` is for other tensors, as a share of the expected
-    one's largest magnitude.
+    one's largest magnitude. ``mask`` is the largest difference of a value of a mask, which is from 0 to 1.
     """
 
     box: float = 1e-4
     score: float = 1e-4
     tensor: float = 1e-5
+    mask: float = 1e-3
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"box": self.box, "score": self.score, "tensor": self.tensor}
+        return {"box": self.box, "score": self.score, "tensor": self.tensor, "mask": self.mask}
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Difference:
     box_error: float = 0.0
     score_error: float = 0.0
     excuse: str | None = None
+    mask_error: float = 0.0
 
     @property
     def kind(self) -> str:
@@ -88,6 +90,7 @@ class Difference:
             "rewritten": self.rewritten.to_json() if self.rewritten else None,
             "box_error": self.box_error,
             "score_error": self.score_error,
+            "mask_error": _finite(self.mask_error),
             "excuse": self.excuse,
         }
 
@@ -102,7 +105,7 @@ class DetectionComparison:
 
     ``original`` and ``rewritten`` count them, ``matched`` the pairs of one class whose boxes are near. The
     errors are over the pairs that are not excused. ``differences`` are all that do not agree within the
-    tolerances.
+    tolerances. ``masks`` counts the pairs whose masks were compared; it is 0 where the original gives none.
     """
 
     subject: str
@@ -116,6 +119,8 @@ class DetectionComparison:
     median_box_error: float
     worst_score_error: float
     differences: tuple[Difference, ...] = ()
+    masks: int = 0
+    worst_mask_error: float = 0.0
 
     @property
     def excused(self) -> Mapping[str, int]:
@@ -150,6 +155,8 @@ class DetectionComparison:
             "worst_box_error": self.worst_box_error,
             "median_box_error": self.median_box_error,
             "worst_score_error": self.worst_score_error,
+            "masks": self.masks,
+            "worst_mask_error": _finite(self.worst_mask_error),
             "excused": dict(self.excused),
             "differences": [d.to_json() for d in self.differences],
         }
@@ -185,10 +192,14 @@ class TensorComparison:
             "outcome": str(self.outcome),
             "reason": self.reason,
             "tensor": self.tensor,
-            "tolerance": self.tolerance if math.isfinite(self.tolerance) else None,
+            "tolerance": _finite(self.tolerance),
             "excuse": self.excuse,
-            "error": self.error if math.isfinite(self.error) else None,
+            "error": _finite(self.error),
         }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 Comparison: TypeAlias = DetectionComparison | TensorComparison
@@ -431,6 +442,12 @@ class Verification(Displayed):
     def passed(self) -> bool:
         """True if every verdict passed."""
         return self.outcome is Outcome.PASSED
+
+    @property
+    def compares_masks(self) -> bool:
+        """True where masks of detections were compared."""
+        comparisons = (each for verdict in self.verdicts for each in verdict.comparisons)
+        return any(isinstance(each, DetectionComparison) and each.masks for each in comparisons)
 
     @property
     def not_exercised(self) -> tuple[str, ...]:

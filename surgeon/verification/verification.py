@@ -284,7 +284,9 @@ def _judge(
     wider = limits.beside(noise)
     if wider == limits:
         return found
-    reason = f"{runner.name} differs from itself by {max(noise.box, noise.score, noise.tensor):.1g}"
+    reason = (
+        f"{runner.name} differs from itself by {max(noise.box, noise.score, noise.tensor, noise.mask):.1g}"
+    )
     return [
         replace(each, reason=f"{reason}; twice that is allowed" + (f"; {each.reason}" if each.reason else ""))
         for each in compare(wider)
@@ -293,15 +295,15 @@ def _judge(
 
 def _noise(runner: Runner, outputs: Outputs, otherwise: Outputs, window: Window) -> Tolerances:
     """Return by how much two computations of the same outputs differ, of detections those that both give."""
-    box = score = 0.0
+    box = score = mask = 0.0
     holding = set(runner.info.detections.values())
     if holding:
         one, other = (_detections(runner, each, window) for each in (outputs, otherwise))
         pairing = pair(one, other, WIDEST)
-        errors = (pairing.box_error, pairing.score_error)
-        box, score = (float(error[np.isfinite(error)].max(initial=0)) for error in errors)
+        errors = (pairing.box_error, pairing.score_error, pairing.mask_error)
+        box, score, mask = (float(error[np.isfinite(error)].max(initial=0)) for error in errors)
     shares = [_share(outputs[name], otherwise[name]) for name in outputs if name not in holding]
-    return Tolerances(box, score, max(shares, default=0.0))
+    return Tolerances(box, score, max(shares, default=0.0), mask)
 
 
 def _share(one: np.ndarray, other: np.ndarray) -> float:

@@ -10,17 +10,7 @@ from surgeon.viewer.html_parts import folding_table, name_of, outcome, table
 from surgeon.viewer.markup import Markup, element, join
 
 _SHOWN = 12
-_DETECTIONS = (
-    "outcome",
-    "original",
-    "rewritten",
-    "matched",
-    "box error",
-    "median",
-    "score error",
-    "excused",
-    "compared",
-)
+_ERRORS = ("box error", "median", "score error")
 _TENSORS = ("outcome", "tensor", "error", "allowed", "compared")
 _DIFFERENCES = ("difference", "class", "score", "box (ymin, xmin, ymax, xmax)", "off by")
 
@@ -28,6 +18,7 @@ _DIFFERENCES = ("difference", "class", "score", "box (ymin, xmin, ymax, xmax)", 
 def verification(result: Verification) -> Markup:
     """Return the outcome, each verdict with its comparisons, and what excuses mean."""
     tolerances = result.tolerances
+    masks = f"masks {tolerances.mask:g}, " if result.compares_masks else ""
     made = " (made up; no picture was given)" if result.made else ""
     return join(
         element(
@@ -40,7 +31,8 @@ def verification(result: Verification) -> Markup:
         element(
             "p",
             f"Put in: {some(result.pictures)}{made}. Tolerances: boxes {tolerances.box:g} of the picture, "
-            f"scores {tolerances.score:g}, other tensors {tolerances.tensor:g} of their largest value.",
+            f"scores {tolerances.score:g}, {masks}other tensors {tolerances.tensor:g} of their largest "
+            "value.",
             class_="muted",
         ),
         *(verdict(each, result.labels) for each in result.verdicts),
@@ -80,16 +72,18 @@ def verdict(result: Verdict, labels: Mapping[int, str]) -> Markup:
     detections = [c for c in worst_first if isinstance(c, DetectionComparison)]
     tensors = [c for c in worst_first if not isinstance(c, DetectionComparison)]
     reason = f" {result.reason}" if result.reason else ""
+    masks = any(c.masks for c in detections)
+    errors = (*_ERRORS, "mask error") if masks else _ERRORS
     return join(
         element(
             "h3", result.name, " ", outcome(str(result.outcome)), element("span", reason, class_="muted")
         ),
         folding_table(
             "comparisons of detections",
-            _DETECTIONS,
-            [_detections(c) for c in detections],
+            ("outcome", "original", "rewritten", "matched", *errors, "excused", "compared"),
+            [_detections(c, masks) for c in detections],
             shown=_SHOWN,
-            right=range(1, 7),
+            right=range(1, 4 + len(errors)),
         ),
         folding_table(
             "comparisons of tensors", _TENSORS, [_tensor(c) for c in tensors], shown=_SHOWN, right=(2, 3)
@@ -99,7 +93,8 @@ def verdict(result: Verdict, labels: Mapping[int, str]) -> Markup:
     )
 
 
-def _detections(comparison: DetectionComparison) -> Sequence[object]:
+def _detections(comparison: DetectionComparison, masks: bool) -> Sequence[object]:
+    mask_error = f"{comparison.worst_mask_error:.2g}" if comparison.masks else "-"
     excused = ", ".join(f"{name} {count}" for name, count in comparison.excused.items())
     return (
         outcome(str(comparison.outcome)),
@@ -109,6 +104,7 @@ def _detections(comparison: DetectionComparison) -> Sequence[object]:
         f"{comparison.worst_box_error:.2g}",
         f"{comparison.median_box_error:.2g}",
         f"{comparison.worst_score_error:.2g}",
+        *((mask_error,) if masks else ()),
         excused or "-",
         _subject(comparison),
     )
@@ -149,8 +145,9 @@ def _difference(difference: Difference, labels: Mapping[int, str]) -> Sequence[o
     if row is None:
         return (difference.kind, "", "", "", "")
     label = labels.get(row.label)
+    mask = f", mask {difference.mask_error:.2g}" if difference.mask_error else ""
     errors = (
-        f"box {difference.box_error:.2g}, score {difference.score_error:.2g}"
+        f"box {difference.box_error:.2g}, score {difference.score_error:.2g}{mask}"
         if difference.kind == "differs"
         else ""
     )

@@ -77,7 +77,7 @@ def verification_from_json(data: Mapping[str, Any]) -> Verification:
         target=str(data["target"]),
         pictures=tuple(map(str, data["pictures"])),
         made=bool(data["made"]),
-        tolerances=Tolerances(**{key: float(data["tolerances"][key]) for key in ("box", "score", "tensor")}),
+        tolerances=_tolerances(data["tolerances"]),
         max_excused=None if data["max_excused"] is None else int(data["max_excused"]),
         verdicts=tuple(map(_verdict, data["verdicts"])),
         excuses={str(key): str(text) for key, text in data["excuses"].items()},
@@ -87,6 +87,11 @@ def verification_from_json(data: Mapping[str, Any]) -> Verification:
         power=tuple(map(_power, data.get("power", ()))),
         literals=tuple(map(_literal, data.get("literals", ()))),
     )
+
+
+def _tolerances(data: Mapping[str, Any]) -> Tolerances:
+    box, score, tensor = (float(data[key]) for key in ("box", "score", "tensor"))
+    return Tolerances(box, score, tensor, float(data.get("mask", Tolerances.mask)))
 
 
 def _power(data: Mapping[str, Any]) -> FieldPower:
@@ -134,12 +139,12 @@ def _comparison(data: Mapping[str, Any]) -> DetectionComparison | TensorComparis
             float(data["median_box_error"]),
             float(data["worst_score_error"]),
             tuple(map(_difference, data["differences"])),
+            int(data.get("masks", 0)),
+            _number(data.get("worst_mask_error", 0.0)),
         )
     if data["kind"] != "tensor":
         raise ValueError(f"'{data['kind']}' is no kind of comparison; expected detections or tensor")
-    error, tolerance = (
-        float("nan") if data[key] is None else float(data[key]) for key in ("error", "tolerance")
-    )
+    error, tolerance = _number(data["error"]), _number(data["tolerance"])
     return TensorComparison(*common, str(data["tensor"]), error, tolerance, _optional(data["excuse"]))
 
 
@@ -150,6 +155,7 @@ def _difference(data: Mapping[str, Any]) -> Difference:
         float(data["box_error"]),
         float(data["score_error"]),
         _optional(data["excuse"]),
+        _number(data.get("mask_error", 0.0)),
     )
 
 
@@ -158,6 +164,10 @@ def _row(data: Mapping[str, Any] | None) -> Row | None:
         return None
     top, left, bottom, right = (float(value) for value in data["box"])
     return Row(int(data["class"]), float(data["score"]), (top, left, bottom, right))
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
 
 
 def _optional(value: object) -> str | None:
