@@ -67,6 +67,9 @@ def test_a_verification_is_still_shown(files: Path) -> None:
     assert found.recipe == "small" and str(found.outcome) == "failed" and len(found.verdicts) == 2
 
 
+NEWER = 3
+
+
 def of_a_newer_release(name: str, files: Path) -> Any:
     """Raise the version that one of the files states, with a key that this release does not know."""
     path = files / name
@@ -74,14 +77,14 @@ def of_a_newer_release(name: str, files: Path) -> Any:
         with np.load(path) as content:
             arrays = dict(content)
         told = json.loads(arrays["meta"].tobytes())
-        told["facts"].update(version=2, more={})
+        told["facts"].update(version=NEWER, more={})
         arrays["meta"] = np.frombuffer(json.dumps(told).encode(), np.uint8)
         held = io.BytesIO()
         np.savez(held, **arrays)
         path.write_bytes(held.getvalue())
     else:
         content = json.loads(path.read_text(encoding="utf-8"))
-        content.update({"surgeon plan" if name == "plan.json" else "version": 2, "more": {}})
+        content.update({"surgeon plan" if name == "plan.json" else "version": NEWER, "more": {}})
         path.write_text(json.dumps(content), encoding="utf-8")
 
 
@@ -100,7 +103,7 @@ def test_a_file_of_a_newer_release_says_so(name: str, files: Path) -> None:
     with pytest.raises(SurgeonError) as caught:
         READERS[name](files / name)
     (found,) = caught.value.diagnostics
-    assert found.code == "E121" and "version 2" in found.message and __version__ in found.message
+    assert found.code == "E121" and f"version {NEWER}" in found.message and __version__ in found.message
     assert name in str(found.where) and "update surgeon" in found.help[0] and "surgeon " in found.help[1]
     assert (files / name).read_bytes() == before
 
@@ -131,7 +134,9 @@ def test_a_recipe_of_a_newer_language_says_so(files: Path) -> None:
         surgeon.load_recipe(files / "small.yaml")
     (found,) = caught.value.diagnostics
     assert (
-        found.code == "R108" and "version 2" in found.message and str(found.where).endswith("small.yaml:1:1")
+        found.code == "R108"
+        and "version 2" in found.message
+        and str(found.where).endswith("small.yaml:1:1")
     )
 
 

@@ -221,25 +221,28 @@ def test_turned_masks_are_not_the_originals(masking: Graph) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("code", "change", "message"),
     [
-        (("masks: masks", "masks: flat"), "'masks' of the detections is 'flat', which is no output"),
+        ("R116", ("masks: masks", "masks: flat"), "'masks' of the detections is 'flat', which is no output"),
         (
+            "R116",
             ("masks: masks", "masks: scores"),
             r"the masks 'scores' are float32\[1,5\]; expected \[N, K, height",
         ),
-        (("masks: masks", "masks: maskz"), "'maskz' names no node"),
+        ("S202", ("masks: masks", "masks: maskz"), "'maskz' names no node"),
         (
+            "R106",
             ("masks: masks", "masks: masks, mask_axes: [width, height]"),
             "the axes of a mask are width, height",
         ),
-        (("scores: scores, ", ""), "expected 'rows', or all of 'boxes'"),
+        ("R106", ("scores: scores, ", ""), "expected 'rows', or all of 'boxes'"),
     ],
 )
 def test_what_a_recipe_states_wrongly_is_refused(
-    masking: Graph, change: tuple[str, str], message: str
+    masking: Graph, code: str, change: tuple[str, str], message: str
 ) -> None:
     text = RECIPE.replace("detections: {", "detections: { ").replace(*change)
     with pytest.raises(SurgeonError, match=message) as caught:
         surgeon.plan(parse_recipe(text, "masking.yaml"), masking)
-    assert caught.value.diagnostics[0].where is not None
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == code and diagnostic.where is not None
