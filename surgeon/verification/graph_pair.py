@@ -429,9 +429,11 @@ class GraphPair:
 
         Where no plugin of the rewritten graph gives detections, they are those that the recipe's outputs
         stand for. Masks are among them where the rewritten graph gives masks. Raise SurgeonError V109 where
-        a part is not known.
+        a part is not known. The mapping is empty where the recipe adds what detects.
         """
         outputs = {part: Ref.parse(name) for part, name in self.runner.info.detections.items()}
+        if self.added is not None:
+            return {}
         if self.family is None:
             return {part: self._stands_for(part, ref) for part, ref in outputs.items()}
         found = self.family.outputs.value

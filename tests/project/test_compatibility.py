@@ -134,9 +134,7 @@ def test_a_recipe_of_a_newer_language_says_so(files: Path) -> None:
         surgeon.load_recipe(files / "small.yaml")
     (found,) = caught.value.diagnostics
     assert (
-        found.code == "R108"
-        and "version 2" in found.message
-        and str(found.where).endswith("small.yaml:1:1")
+        found.code == "R108" and "version 2" in found.message and str(found.where).endswith("small.yaml:1:1")
     )
 
 
