@@ -135,7 +135,8 @@ class Family(ABC):
         """The tensors that hold detections.
 
         ``boxes`` float32[N, K, 4] (ymin, xmin, ymax, xmax relative to the picture), ``scores`` float32[N, K],
-        ``classes`` [N, K] and ``count`` [N], as far as they are there.
+        ``classes`` [N, K], ``count`` [N] and ``masks`` float32[N, K, h, w], as far as they are there. A
+        table in the place of lists, and masks by class, are called as in :mod:`surgeon.catalog.detections`.
         """
 
     @property
