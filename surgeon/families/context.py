@@ -14,6 +14,7 @@ from surgeon.diagnostics import SurgeonError, error
 from surgeon.display import plural
 from surgeon.families.family import Family, nearest_family
 from surgeon.families.parts.grid_fit import GridFit, fit_grid
+from surgeon.families.postprocessing import Postprocessing
 from surgeon.graph import DType, Graph, Ref, Shape, TensorSpec
 from surgeon.infer import Inference, infer
 from surgeon.language import NodeDefinition, Recipe
@@ -95,6 +96,27 @@ class DerivationContext:
         """What the graph says of itself, at the sizes that the recipe gives it."""
         return nearest_family(self.graph, self.inference)
 
+    @property
+    def postprocessing(self) -> Postprocessing:
+        """What the original computes in the place of the recipe's node."""
+        return self.family.postprocessing_at(self._tensors_read())
+
+    def _tensors_read(self) -> frozenset[str]:
+        """Return the graph's tensors that the node reads, past other nodes of the recipe."""
+        found: set[str] = set()
+        seen: set[str] = set()
+        waiting = [self.node]
+        while waiting:
+            name = waiting.pop()
+            if name in seen or name not in self.recipe.nodes:
+                continue
+            seen.add(name)
+            inputs = self.recipe.nodes[name].inputs or ()
+            for text in inputs.values() if isinstance(inputs, Mapping) else inputs:
+                found.add(text)
+                waiting.append(text.partition(":")[0])
+        return frozenset(found)
+
     def grid(self, op: str) -> GridFit:
         """Return the fit of an anchor plugin to the graph's anchors."""
         if op not in self._fits:
@@ -110,11 +132,15 @@ class DerivationContext:
     def detection(self) -> Mapping[str, str]:
         """Return the inputs by port of the recipe's node that reads boxes and scores.
 
-        Raise SurgeonError D104 unless there is exactly one.
+        That is the node itself where it does. Raise SurgeonError D104 unless there is exactly one.
         """
         ports = [node.inputs for node in self.recipe.nodes.values() if isinstance(node.inputs, Mapping)]
         wanted = (self.family if ports else Family).joined
         found = [inputs for inputs in ports if set(wanted) <= set(inputs)]
+        definition = self.recipe.nodes.get(self.node)
+        own = definition.inputs if definition is not None else None
+        if isinstance(own, Mapping) and set(wanted) <= set(own):
+            return own
         if len(found) != 1:
             names = " and ".join(f"'{port}'" for port in wanted)
             inputs = ", ".join(f"{port}: NODE" for port in wanted)

@@ -154,6 +154,15 @@ class Family(ABC):
     def postprocessing(self) -> Postprocessing:
         """What the original computes between the heads and the detections."""
 
+    def postprocessing_at(self, tensors: Collection[str]) -> Postprocessing:
+        """Return what the original computes behind some tensors: a detector may suppress boxes twice."""
+        return self.postprocessing
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether the graph keeps the shape of a picture, so that its network's input has no one size."""
+        return False
+
     @abstractmethod
     def draft(self, options: DraftOptions) -> Draft:
         """Write the recipe.
@@ -251,7 +260,8 @@ class Family(ABC):
 class Refusal:
     """Why a graph is not a member of a family.
 
-    ``family`` is the graph as far as the family recognised it; ``nearness`` counts the parts it recognised.
+    ``family`` is the graph as far as the family recognised it; ``nearness`` counts the parts it recognised,
+    and is below 0 where nothing speaks for the family.
     """
 
     family: Family

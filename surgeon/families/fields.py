@@ -153,7 +153,7 @@ _CANNOT = ("D116", "D119")
 
 def _class_cap(context: DerivationContext) -> Iterator[Diagnostic]:
     """Yield a warning where the graph bounds the detections of a class more than those of a picture."""
-    original = context.family.postprocessing
+    original = context.postprocessing
     with suppress(SurgeonError):
         per_class, total = original.max_per_class, original.max_total
         if per_class.value < total.value:
@@ -176,7 +176,7 @@ def _edges(context: DerivationContext) -> Iterator[Diagnostic]:
 
     A plugin with a rule of decoding clips the boxes that it gives to the picture.
     """
-    original = context.family.postprocessing
+    original = context.postprocessing
     reference = context.catalog.reference(context.op)
     rules = () if reference is None else reference.counterfactuals.values()
     clips = any(rule.of_decoding for rule in rules)
@@ -243,7 +243,7 @@ def check_lacks(context: DerivationContext, name: str, plugin: PluginSpec) -> No
     """
     if not plugin.lacks:
         return
-    for lack, difference, finding in differences(context.of(name).family.postprocessing, plugin.lacks):
+    for lack, difference, finding in differences(context.of(name).postprocessing, plugin.lacks):
         raise context.fail(
             "D119",
             f"{difference}, which {plugin.op} cannot do",

@@ -35,6 +35,7 @@ def lies_inside(window: Window) -> bool:
 
 
 _NONE: Finding[bool] = Finding(False, ())
+_ALL: Finding[bool] = Finding(True, ())
 _WHOLE: Finding[Window | None] = Finding(PICTURE, ())
 
 
@@ -48,7 +49,7 @@ class Postprocessing:
     """
 
     boxes: Finding[int]
-    """Number of boxes of a picture before any is dropped; all classes share them."""
+    """Number of boxes of a picture, or of a class of it, before any is dropped."""
 
     coding: Finding[Coding]
 
@@ -94,6 +95,9 @@ class Postprocessing:
 
     drops_empty_after: Finding[bool] = _NONE
     """Whether boxes without an area are dropped after suppression, so that others take their rows."""
+
+    shares_boxes: Finding[bool] = _ALL
+    """Whether all classes share a box, and none has its own."""
 
     clip_window: Finding[Window | None] = _WHOLE
     """To what boxes are clipped: ymin, xmin, ymax, xmax as shares of the network's input.

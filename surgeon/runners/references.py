@@ -74,12 +74,10 @@ class Execution:
     def with_rule_changed(self, change: str) -> Execution:
         """Return the run with a rule changed in the reference of every plugin node that has it.
 
-        Constants that hold what such a plugin would have made are changed, too.
+        A plugin that suppresses boxes for others to read is none of these: the rows that they read are
+        counted. Constants that hold what a plugin would have made are changed, too.
         """
-        references = self.runner.references
-        execution = self.changed(
-            {name: (change,) for name in references if change in references[name].counterfactuals}
-        )
+        execution = self.changed(dict.fromkeys(self.runner.changing(change), (change,)))
         constants = self.runner.variants.get(change, {})
         if not constants:
             return execution
@@ -200,6 +198,17 @@ class ReferenceRunner(Runner):
         """
         attrs = self.graph[name].attrs if fields is None else fields
         return self.references[name].run(attrs, inputs, changes)
+
+    def changing(self, change: str) -> list[str]:
+        """Return the plugin nodes whose references can change a rule, but for those that suppress boxes for
+        others to read.
+        """
+        detecting = self.detecting.name if self.detecting is not None else ""
+        return [
+            name
+            for name, reference in self.references.items()
+            if change in reference.counterfactuals and (name == detecting or not reference.plugin.detections)
+        ]
 
     def _complete(self, execution: Execution, wanted: Collection[str]) -> None:
         """Compute what an execution does not know yet of the nodes ``wanted``, level by level."""

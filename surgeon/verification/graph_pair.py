@@ -1118,15 +1118,19 @@ class GraphPair:
 
     @cached_property
     def _size_at_input(self) -> tuple[int | None, ...]:
-        """Height and width of the input that a picture becomes, where the original does not resize it."""
-        for ref in self.prepared_inputs if self.family is None else ():
+        """Height and width of the input that a picture becomes, where the original does not resize it, or
+        keeps its shape.
+        """
+        kept = self.family is not None and self.family.keeps_shape
+        for ref in self.prepared_inputs if self.family is None or kept else ():
             origin = self.inputs[ref]
             own, dims = self.inference.spec(origin).shape.dims, self.runner.inputs[ref.node].shape.dims
             fixed = own is not None and None not in own[1:3]
-            behind = self.graph.ancestors([origin.node])
-            if dims is None or fixed or any(self.graph[name].op in RESIZES for name in behind):
+            if dims is None or fixed:
                 continue
-            return dims[1:3]
+            behind = self.graph.ancestors([origin.node])
+            if kept or not any(self.graph[name].op in RESIZES for name in behind):
+                return dims[1:3]
         return (None, None)
 
     @property

@@ -25,7 +25,7 @@ def score_converter(context: DerivationContext) -> Derived:
 
     Raise D119 where the recipe puts a Softmax in and the graph has none.
     """
-    converter, softmax = context.family.postprocessing.score_converter, context.feeding("conf", "Softmax")
+    converter, softmax = context.postprocessing.score_converter, context.feeding("conf", "Softmax")
     if softmax is None:
         return Derived(CONVERTERS[converter.value], converter.evidence)
     if converter.value != "softmax":
@@ -38,7 +38,7 @@ def score_scale(context: DerivationContext) -> Derived:
 
     Raise D119 where the recipe's Softmax converts them, which sees them before.
     """
-    scale = context.family.postprocessing.score_scale
+    scale = context.postprocessing.score_scale
     if scale.value != 1.0 and context.feeding("conf", "Softmax") is not None:
         raise _refused(
             context, "scoreScale", f"and the graph multiplies scores by {scale.value:g} first", scale
@@ -51,7 +51,7 @@ def clip(context: DerivationContext) -> Derived:
 
     Raise D119 where the graph clips them to a window of other numbers.
     """
-    original = context.family.postprocessing
+    original = context.postprocessing
     window = original.clip_window
     if original.clip.value != "none" and window.value not in (PICTURE, None):
         raise context.fail(
@@ -71,7 +71,7 @@ def clip(context: DerivationContext) -> Derived:
 
 def drop_empty(context: DerivationContext) -> Derived:
     """Return when boxes without an area are dropped."""
-    original = context.family.postprocessing
+    original = context.postprocessing
     if not original.drops_empty.value and original.drops_empty_after.value:
         return Derived(2, original.drops_empty_after.evidence)
     return Derived(int(original.drops_empty.value), original.drops_empty.evidence)
@@ -95,7 +95,7 @@ def iou_threshold(context: DerivationContext) -> Derived:
     """Return the overlap above which a box is dropped: 1 where TensorFlow lowers scores instead, and so drops
     none.
     """
-    original = context.family.postprocessing
+    original = context.postprocessing
     soft = original.soft_sigma
     if soft.value > 0:
         return Derived(1.0, ("soft suppression of TensorFlow drops no box by its overlap", *soft.evidence))
@@ -103,8 +103,10 @@ def iou_threshold(context: DerivationContext) -> Derived:
 
 
 def share_location(context: DerivationContext) -> Derived:
-    """Return 1: one box of an anchor is shared by all classes, as the heads' channels show."""
-    return Derived(1, context.family.postprocessing.boxes.evidence)
+    """Return whether all classes share a box, as the heads' channels show."""
+    original = context.postprocessing
+    shared = original.shares_boxes
+    return Derived(int(shared.value), shared.evidence or original.boxes.evidence)
 
 
 def _as_it_is(find: Callable[[Postprocessing], Finding[Any]]) -> Callable[[DerivationContext], Derived]:
@@ -115,7 +117,7 @@ def _as(
     find: Callable[[Postprocessing], Finding[Any]], convert: Callable[[Any], Any]
 ) -> Callable[[DerivationContext], Derived]:
     def derive(context: DerivationContext) -> Derived:
-        found = find(context.family.postprocessing)
+        found = find(context.postprocessing)
         return Derived(convert(found.value), found.evidence)
 
     return derive

@@ -5,7 +5,7 @@ Its operations, thresholds and sizes, and the boxes that it takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,9 @@ _JOINING = frozenset({"Pack", "Concat", "ConcatV2"})
 
 _MOST_MOVED = 4096
 """Numbers of a window, and of what it is taken from."""
+
+Moved = Callable[[Graph, Ref], Ref | None]
+"""Returns the tensor behind another one that a walk follows, None where the walk ends."""
 
 _THRESHOLDS = ("NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5")
 
@@ -77,14 +80,17 @@ def suppressions(graph: Graph) -> tuple[Node, ...]:
     return tuple(node for node in found if node.name in needed and len(node.inputs) >= 2)
 
 
-def boxes_of(graph: Graph, node: Node) -> Boxes:
-    """Return the boxes that one operation takes, followed back through selections, clipping and loops."""
+def boxes_of(graph: Graph, node: Node, moved: Moved = behind) -> Boxes:
+    """Return the boxes that one operation takes, followed back through selections, clipping and loops.
+
+    ``moved`` says what else the walk passes.
+    """
     clips: list[str] = []
 
     def back(graph: Graph, ref: Ref) -> Ref | None:
-        clipped = _before_clip(graph, graph[ref.node])
+        clipped = before_clip(graph, graph[ref.node])
         if clipped is None:
-            return behind(graph, ref)
+            return moved(graph, ref)
         clips.append(ref.node)
         return clipped
 
@@ -97,7 +103,7 @@ def boxes_of(graph: Graph, node: Node) -> Boxes:
     return Boxes(steps[whole], steps[-1], tuple(clips))
 
 
-def _before_clip(graph: Graph, node: Node) -> Ref | None:
+def before_clip(graph: Graph, node: Node) -> Ref | None:
     """Return the boxes before they were clipped coordinate by coordinate and joined again by ``node``, else
     None.
     """
@@ -204,24 +210,28 @@ def _source_of(graph: Graph, inference: Inference, ref: Ref, place: int) -> tupl
     return None
 
 
-def clipped_after(graph: Graph, nodes: Iterable[Node]) -> Node | None:
-    """Return an operation that joins clipped boxes between suppression and the outputs, if there is one."""
-    behind_suppression = _needed_after(graph, nodes)
+def clipped_after(graph: Graph, nodes: Iterable[Node], ends: Iterable[Ref] | None = None) -> Node | None:
+    """Return an operation that joins clipped boxes between suppression and ``ends``, if there is one.
+
+    These are the graph's outputs where none are given.
+    """
+    behind_suppression = _needed_after(graph, nodes, ends)
     return next(
-        (node for node in graph if node.name in behind_suppression and _before_clip(graph, node) is not None),
+        (node for node in graph if node.name in behind_suppression and before_clip(graph, node) is not None),
         None,
     )
 
 
-def empty_box_filter(graph: Graph, inference: Inference, node: Node) -> Node | None:
+def empty_box_filter(graph: Graph, inference: Inference, node: Node, moved: Moved = behind) -> Node | None:
     """Return the comparison by which boxes without an area are dropped before one operation, if any.
 
-    It compares with 0, and what it compares are not the scores.
+    It compares with 0, and what it compares are not the scores. ``moved`` says what the walk passes besides
+    clipping.
     """
     scores = set(trail(graph, node.inputs[1]))
 
     def back(graph: Graph, ref: Ref) -> Ref | None:
-        return _before_clip(graph, graph[ref.node]) or behind(graph, ref)
+        return before_clip(graph, graph[ref.node]) or moved(graph, ref)
 
     for ref in trail(graph, node.inputs[0], back):
         gather = graph[ref.node]
@@ -235,12 +245,15 @@ def empty_box_filter(graph: Graph, inference: Inference, node: Node) -> Node | N
     return None
 
 
-def empty_boxes_dropped_after(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Node | None:
+def empty_boxes_dropped_after(
+    graph: Graph, inference: Inference, nodes: Iterable[Node], ends: Iterable[Ref] | None = None
+) -> Node | None:
     """Return the operation that tells the boxes without an area among those that suppression leaves.
 
-    It compares areas with 0, or takes them for truth values. None where nothing does.
+    It compares areas with 0, or takes them for truth values, between suppression and ``ends``, the graph's
+    outputs where none are given. None where nothing does.
     """
-    behind_suppression = _needed_after(graph, nodes)
+    behind_suppression = _needed_after(graph, nodes, ends)
     for node in graph:
         if node.name not in behind_suppression or not node.inputs:
             continue
@@ -322,9 +335,9 @@ def most_in_all(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> It
                 yield min(found, key=lambda constant: constant.value)
 
 
-def _needed_after(graph: Graph, nodes: Iterable[Node]) -> set[str]:
-    """Return the nodes between some and the outputs, these included. Membership only."""
-    needed = graph.ancestors(ref.node for ref in graph.output_refs)
+def _needed_after(graph: Graph, nodes: Iterable[Node], ends: Iterable[Ref] | None = None) -> set[str]:
+    """Return the nodes between some and the outputs, or other ends, these included. Membership only."""
+    needed = graph.ancestors(ref.node for ref in (graph.output_refs if ends is None else ends))
     seen = {node.name for node in nodes}
     queue = list(seen)
     while queue:

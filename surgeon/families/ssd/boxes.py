@@ -20,14 +20,14 @@ from surgeon.families.parts.decoding import (
 )
 from surgeon.families.parts.head_concat import entering
 from surgeon.families.postprocessing import Coding
-from surgeon.families.ssd.picture import PictureFindings
+from surgeon.families.ssd.structure import Structure
 from surgeon.graph import Node, Ref
 from surgeon.infer import evaluate
 
 FURTHEST = 16.0
 
 
-class BoxFindings(PictureFindings):
+class BoxFindings(Structure):
     """Feature maps, anchors, and how encodings are decoded against these."""
 
     @cached_property

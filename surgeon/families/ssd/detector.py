@@ -15,6 +15,7 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.families.config_match import ConfigMatch
 from surgeon.families.family import AnchorConstant, Draft, DraftOptions, Family, Refusal
 from surgeon.families.finding import Finding
+from surgeon.families.parts.backbone import named_backbone
 from surgeon.families.parts.suppression import suppressions
 from surgeon.families.parts.walk import source
 from surgeon.families.postprocessing import LazyFinding, Postprocessing
@@ -25,11 +26,6 @@ from surgeon.infer import Inference
 
 if TYPE_CHECKING:
     from surgeon.training_files.pipeline_config import PipelineConfig
-
-_BACKBONE = re.compile(
-    r"(mobilenet|inception|resnet|pnasnet|nasnet|vgg|efficientnet|densenet)_?(v\d+|resnet)?(?:_v?(\d+))?",
-    re.IGNORECASE,
-)
 
 
 class SingleShotDetector(SuppressionFindings):
@@ -108,13 +104,9 @@ class SingleShotDetector(SuppressionFindings):
     @cached_property
     def backbone(self) -> Finding[str]:
         """The network that computes features, such as ``mobilenet_v2``, by the names of its nodes."""
-        for node in self.graph:
-            for part in node.name.split("/")[:4]:
-                match = _BACKBONE.match(part)
-                if match and node.name in self._varying:
-                    kind, version, depth = match.groups()
-                    words = [word.lower() for word in (kind, version, depth) if word]
-                    return Finding("_".join(words), (f"the name of '{node.name}'",))
+        found = named_backbone(self.graph, self._varying)
+        if found is not None:
+            return found
         first = self._first_convolution.name
         raise self.fail(
             "D113",

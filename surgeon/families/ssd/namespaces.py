@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from surgeon.diagnostics import error
 from surgeon.display import plural
+from surgeon.families.parts.namespaces import ahead_of, shortest_namespaces
 from surgeon.families.parts.walk import data_inputs, trail
 from surgeon.graph import Graph, Ref
-from surgeon.graph.op_sets import IDENTITIES
 from surgeon.graph.reach import upstream
-
-DEPTH = 12
-"""Components of a name that are looked at."""
 
 MOST = 100
 """Namespaces that a recipe names; over that, the names of the graph say nothing."""
@@ -75,19 +72,10 @@ def replaced_namespaces(graph: Graph, tensors: DetectorTensors) -> tuple[Replace
         "concat_box_conf": _joining(graph, tensors.scores),
         "NMS": _suppression(graph, tensors),
     }
-    found: dict[str, ReplacedNamespace] = {}
-    for node, core in cores.items():
-        others = [
-            name
-            for other, names in cores.items()
-            if other != node and (node, other) not in _NESTED
-            for name in names
-        ]
-        taken = _prefixes([*stay, *others])
-        # What only passes a tensor on is forwarded before namespaces are taken out.
-        for name in (each.name for each in graph if each.name in core and each.op not in IDENTITIES):
-            namespace = _shortest(name, taken)
-            found.setdefault(namespace, ReplacedNamespace(namespace, node, _COMMENTS[node]))
+    found = {
+        namespace: ReplacedNamespace(namespace, node, _COMMENTS[node])
+        for namespace, node in shortest_namespaces(graph, cores, stay, _NESTED).items()
+    }
     if len(found) > MOST:
         raise error(
             "D147",
@@ -99,18 +87,6 @@ def replaced_namespaces(graph: Graph, tensors: DetectorTensors) -> tuple[Replace
             ["write the recipe by hand: docs/recipes.md"],
         )
     return tuple(found.values())
-
-
-def _ahead(graph: Graph, refs: Iterable[Ref]) -> set[str]:
-    """Return the nodes that depend on the tensors, their own left out. Membership only."""
-    seen: set[str] = set()
-    stack = [name for ref in refs for name, _ in graph.data_readers(ref)]
-    while stack:
-        name = stack.pop()
-        if name not in seen:
-            seen.add(name)
-            stack += [reader for reader in graph.readers[name] if reader not in seen]
-    return seen
 
 
 def _joining(graph: Graph, parts: Sequence[Ref]) -> set[str]:
@@ -137,20 +113,4 @@ def _suppression(graph: Graph, tensors: DetectorTensors) -> set[str]:
     """Return the nodes from what the postprocessor reads up to the suppression."""
     read = [ref for ref in (tensors.encodings, tensors.logits, tensors.anchors) if ref is not None]
     ends = (node.name for node in graph if "NonMaxSuppression" in node.op)
-    return _ahead(graph, read) & upstream(graph, ends)
-
-
-def _prefixes(names: Iterable[str]) -> set[str]:
-    """Return every namespace around the names, and the names. Membership only."""
-    found: set[str] = set()
-    for name in names:
-        parts = name.split("/", DEPTH)
-        found.update("/".join(parts[:end]) for end in range(1, len(parts) + 1))
-    return found
-
-
-def _shortest(name: str, taken: set[str]) -> str:
-    parts = name.split("/", DEPTH)
-    return next(
-        (prefix for end in range(1, len(parts) + 1) if (prefix := "/".join(parts[:end])) not in taken), name
-    )
+    return ahead_of(graph, read) & upstream(graph, ends)

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from surgeon.diagnostics import SurgeonError
-from surgeon.families.family import Family
 from surgeon.families.finding import Finding
 from surgeon.families.parts.head_concat import joins_behind
 from surgeon.families.parts.heads import Head, Role, convolution_behind, head_at, named_role
-from surgeon.families.parts.preprocessing import first_convolution, network_input
+from surgeon.families.parts.picture import PictureFindings
+from surgeon.families.parts.preprocessing import first_convolution
 from surgeon.families.parts.scores import Broken, Scores, scores_of
 from surgeon.families.parts.suppression import (
     Boxes,
@@ -18,44 +18,11 @@ from surgeon.families.parts.suppression import (
     suppressions,
 )
 from surgeon.families.parts.walk import data_inputs
-from surgeon.graph import Node, Ref, Shape, TensorSpec
-from surgeon.graph.op_sets import PLACEHOLDERS
-from surgeon.graph.reach import varying
-from surgeon.infer import Inference, infer
+from surgeon.graph import Node
 
 
-class Structure(Family):
+class Structure(PictureFindings):
     """The parts of a single-shot detector, found by walking back from what suppresses boxes."""
-
-    @cached_property
-    def inference(self) -> Inference:
-        """Sizes and constants, the batch known."""
-        if self._given is not None:
-            return self._given
-        ref = self.network_input.value
-        spec = self._sizes.spec(ref)
-        dims = spec.shape.dims
-        if dims is not None and None not in dims:
-            return self._sizes
-        if (dims is None or (len(dims) == 4 and None in dims[1:])) and (
-            found := self._network_dims()
-        ) is not None:
-            dims = (dims[0] if dims is not None else None, *found)
-        if dims is None:
-            return self._sizes
-        return infer(self.graph, {str(ref): TensorSpec(spec.dtype, Shape((dims[0] or 1, *dims[1:])))})
-
-    def _network_dims(self) -> tuple[int, int, int] | None:
-        """Return height, width and channels of the network's input where what makes it tells them."""
-        return None
-
-    @cached_property
-    def _sizes(self) -> Inference:
-        return self._given or infer(self.graph)
-
-    @cached_property
-    def _varying(self) -> set[str]:
-        return varying(self.graph, (node.name for node in self.graph if node.op in PLACEHOLDERS))
 
     @cached_property
     def suppressions(self) -> Finding[tuple[str, ...]]:
@@ -202,19 +169,6 @@ class Structure(Family):
         head = convolution_behind(self.graph, data_inputs(self._between[0])[0], joined=False)
         assert head is not None
         return first_convolution(self.graph, self._varying, head)
-
-    @cached_property
-    def network_input(self) -> Finding[Ref]:
-        """The tensor that the network reads: pixels, resized and scaled."""
-        conv = self._first_convolution
-        ref = network_input(self.graph, self._sizes, conv)
-        return Finding(
-            ref,
-            (
-                f"'{conv.name}' ({conv.op}), the first convolution, reads '{ref}'",
-                f"'{ref}' ({self.graph[ref.node].op}) is {self._sizes.spec(ref)}",
-            ),
-        )
 
     def _no_detector(self, reason: str, notes: Iterable[str] = ()) -> SurgeonError:
         tops = list(dict.fromkeys(node.name.partition("/")[0] for node in self.graph if "/" in node.name))

@@ -1,7 +1,8 @@
-"""How a picture becomes the input of a single-shot detector."""
+"""How a picture becomes the input of a detector."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -11,13 +12,13 @@ import numpy as np
 
 from surgeon.diagnostics import SurgeonError
 from surgeon.display import plural
+from surgeon.families.family import Family
 from surgeon.families.finding import Finding
-from surgeon.families.parts.preprocessing import Pixels, pixels_behind
-from surgeon.families.ssd.structure import Structure
-from surgeon.graph import Node, Ref
+from surgeon.families.parts.preprocessing import Pixels, network_input, pixels_behind
+from surgeon.graph import Node, Ref, Shape, TensorSpec
 from surgeon.graph.op_sets import IDENTITIES, PLACEHOLDERS
-from surgeon.graph.reach import upstream
-from surgeon.infer import evaluate
+from surgeon.graph.reach import upstream, varying
+from surgeon.infer import Inference, evaluate, infer
 from surgeon.language import Image, ImageStep
 from surgeon.language.recipe import fitted_size
 
@@ -25,8 +26,52 @@ _PROBES = ((480, 640), (640, 480), (300, 300), (333, 777), (1000, 200), (61, 64)
 """Heights and widths of pictures by which a resizing is told."""
 
 
-class PictureFindings(Structure):
+class PictureFindings(Family):
     """What the network reads, and how a picture becomes that."""
+
+    @cached_property
+    def inference(self) -> Inference:
+        """Sizes and constants, the batch known."""
+        if self._given is not None:
+            return self._given
+        ref = self.network_input.value
+        spec = self._sizes.spec(ref)
+        dims = spec.shape.dims
+        if dims is not None and None not in dims:
+            return self._sizes
+        if (dims is None or (len(dims) == 4 and None in dims[1:])) and (
+            found := self._network_dims()
+        ) is not None:
+            dims = (dims[0] if dims is not None else None, *found)
+        if dims is None:
+            return self._sizes
+        return infer(self.graph, {str(ref): TensorSpec(spec.dtype, Shape((dims[0] or 1, *dims[1:])))})
+
+    @cached_property
+    def _sizes(self) -> Inference:
+        return self._given or infer(self.graph)
+
+    @cached_property
+    def _varying(self) -> set[str]:
+        return varying(self.graph, (node.name for node in self.graph if node.op in PLACEHOLDERS))
+
+    @property
+    @abstractmethod
+    def _first_convolution(self) -> Node:
+        """The convolution that is nearest to the picture."""
+
+    @cached_property
+    def network_input(self) -> Finding[Ref]:
+        """The tensor that the network reads: pixels, resized and scaled."""
+        conv = self._first_convolution
+        ref = network_input(self.graph, self._sizes, conv)
+        return Finding(
+            ref,
+            (
+                f"'{conv.name}' ({conv.op}), the first convolution, reads '{ref}'",
+                f"'{ref}' ({self.graph[ref.node].op}) is {self._sizes.spec(ref)}",
+            ),
+        )
 
     @cached_property
     def picture(self) -> Finding[Ref]:
@@ -52,7 +97,7 @@ class PictureFindings(Structure):
 
         Raise SurgeonError D115 for what has no name in a recipe.
         """
-        pixels = pixels_behind(self.graph, self._sizes, ref)
+        pixels = self.pixels_behind(ref)
         if pixels.problem:
             raise self._no_image(
                 f"'{pixels.at}' {pixels.problem}", [f"it is {self.graph[pixels.at.node].op}"]
@@ -62,7 +107,7 @@ class PictureFindings(Structure):
             "no arithmetic on pixels"
         ]
         height, width, interpolation, resized = self._resize(ref, pixels)
-        keeps = bool(pixels.pads)
+        keeps = bool(pixels.pads) or self.keeps_shape
         color = self._color(ref, pixels)
         return Finding(
             Image(
@@ -75,6 +120,10 @@ class PictureFindings(Structure):
             ),
             (resized, *shown, color[1]),
         )
+
+    def pixels_behind(self, ref: Ref) -> Pixels:
+        """Return what happens to pixels on the way to a tensor."""
+        return pixels_behind(self.graph, self._sizes, ref)
 
     def _resize(self, ref: Ref, pixels: Pixels) -> tuple[int, int, Any, str]:
         """Return height, width, interpolation and the evidence of the resizing."""
@@ -109,43 +158,32 @@ class PictureFindings(Structure):
                 "the size of the network's input is contradictory",
                 [f"'{node.inputs[1]}' is {height} x {width}", f"'{ref}' is {self._sizes.spec(ref)}"],
             )
-        if node.op == "ResizeNearestNeighbor":
-            way = "nearest"
-        else:
-            way = "half-pixel-bilinear" if node.attrs.get("half_pixel_centers") is True else "tf1-bilinear"
         return (
             height,
             width,
-            way,
+            self._interpolation(node),
             f"'{node.name}' ({node.op}) resizes to '{node.inputs[1]}', "
             + (
                 f"what fits into {height} x {width}; zeros fill the rest" if fitted else f"{height} x {width}"
             ),
         )
 
+    def _interpolation(self, node: Node) -> Any:
+        """Return by what name a recipe calls how an operation resizes."""
+        if node.op == "ResizeNearestNeighbor":
+            return "nearest"
+        return "half-pixel-bilinear" if node.attrs.get("half_pixel_centers") is True else "tf1-bilinear"
+
     def _fitted(self, node: Node, pixels: Pixels) -> tuple[int, int] | None:
         """Return the size to which a resized picture is padded on the right and below, if each of some
         pictures is resized as ``keep-aspect-ratio`` does, else None.
         """
-        at, added = node.inputs[0], False
-        while self.graph[at.node].op in ("ExpandDims", *IDENTITIES):
-            added = added or self.graph[at.node].op == "ExpandDims"
-            at = self.graph[at.node].inputs[0]
-        wanted = [node.inputs[1], *(pad.inputs[1] for pad in pixels.pads)]
-        # Control edges tie constants to the rounds of the loop around, which is not run.
-        needed = upstream(self.graph, (ref.node for ref in wanted), stop=at.node) | {at.node}
-        alone = self.graph.replace(
-            replace(each, control=(), inputs=() if each.name == at.node else each.inputs)
-            for each in self.graph
-            if each.name in needed
-        )
         size: tuple[int, int] | None = None
         for height, width in _PROBES:
-            picture = np.zeros((height, width, 3) if added else (1, height, width, 3), np.float32)
-            try:
-                inner, *paddings = evaluate(alone, wanted, {at: picture})
-            except SurgeonError:
+            sizes = self._resized(node, pixels, height, width)
+            if sizes is None:
                 return None
+            inner, *paddings = sizes
             for amounts in paddings:
                 # Of rank 2 for one channel, 3 for a picture, 4 for a batch.
                 first = 1 if len(amounts) == 4 else 0
@@ -159,6 +197,29 @@ class PictureFindings(Structure):
             if size is None or tuple(int(side) for side in inner) != fitted_size(size, height, width):
                 return None
         return size
+
+    def _resized(self, node: Node, pixels: Pixels, height: int, width: int) -> list[np.ndarray] | None:
+        """Return the size to which a picture is resized, and what each padding then adds.
+
+        None where the graph does not tell.
+        """
+        at, added = node.inputs[0], False
+        while self.graph[at.node].op in ("ExpandDims", *IDENTITIES):
+            added = added or self.graph[at.node].op == "ExpandDims"
+            at = self.graph[at.node].inputs[0]
+        wanted = [node.inputs[1], *(pad.inputs[1] for pad in pixels.pads)]
+        # Control edges tie constants to the rounds of the loop around, which is not run.
+        needed = upstream(self.graph, (ref.node for ref in wanted), stop=at.node) | {at.node}
+        alone = self.graph.replace(
+            replace(each, control=(), inputs=() if each.name == at.node else each.inputs)
+            for each in self.graph
+            if each.name in needed
+        )
+        picture = np.zeros((height, width, 3) if added else (1, height, width, 3), np.float32)
+        try:
+            return evaluate(alone, wanted, {at: picture})
+        except SurgeonError:
+            return None
 
     def _network_dims(self) -> tuple[int, int, int] | None:
         try:
