@@ -102,7 +102,7 @@ class DerivationContext:
         return self.family.postprocessing_at(self._tensors_read())
 
     def _tensors_read(self) -> frozenset[str]:
-        """Return the graph's tensors that the node reads, past other nodes of the recipe."""
+        """Return the graph's tensors that the node reads, past nodes of the recipe that are no plugins."""
         found: set[str] = set()
         seen: set[str] = set()
         waiting = [self.node]
@@ -111,6 +111,8 @@ class DerivationContext:
             if name in seen or name not in self.recipe.nodes:
                 continue
             seen.add(name)
+            if name != self.node and self.recipe.nodes[name].plugin is not None:
+                continue
             inputs = self.recipe.nodes[name].inputs or ()
             for text in inputs.values() if isinstance(inputs, Mapping) else inputs:
                 found.add(text)

@@ -49,7 +49,7 @@ CROP = "CropAndResizeDynamic"
 
 _COMMENTS = {
     "Input": "the picture, resized and scaled",
-    "first_stage": "suppression of the first stage",
+    "proposals": "suppression of the first stage",
     "proposals_relative": "makes proposals relative to the input",
     "proposals_pixels": "makes pixels of them again",
     "NMS": "suppression of the second stage",
@@ -259,6 +259,14 @@ class RecipeWriter:
             "proposals_relative": Item({"op": "Mul", "inputs": [named("proposals"), named("shares")]}),
             "proposals_pixels": Item({"op": "Mul", "inputs": [named("proposals_relative"), named("window")]}),
         }
+        proposals = self.detector.proposals.value
+        likes = {
+            "proposals": proposals.kept,
+            "proposals_relative": proposals.relative,
+            "proposals_pixels": proposals.pixels,
+        }
+        for name, like in likes.items():
+            nodes[name] = replace(nodes[name], value={**nodes[name].value, "like": str(like)})
         return nodes
 
     def _regions(self) -> dict[str, Item]:
@@ -401,7 +409,7 @@ class RecipeWriter:
         cuts = dict(zip(self.cut_names, detector.regions.value, strict=True))
         results = {
             "Input": detector.network_input.value,
-            "first_stage": proposals.kept,
+            "proposals": proposals.kept,
             "proposals_relative": proposals.relative,
             "proposals_pixels": proposals.pixels,
             **{name: Ref(cut.node) for name, cut in cuts.items()},
@@ -409,7 +417,7 @@ class RecipeWriter:
         stay = self._staying({ref.node for ref in results.values()})
         kept = Ref(proposals.kept.node)
         ends = {
-            "first_stage": ([detector.first_boxes.decoded, detector.first_scores], [kept]),
+            "proposals": ([detector.first_boxes.decoded, detector.first_scores], [kept]),
             "proposals_relative": ([kept], [proposals.relative]),
             "proposals_pixels": ([proposals.relative], [proposals.pixels]),
             "NMS": (
