@@ -135,18 +135,18 @@ def verify(
             info = graphs.info(made=made, graph=work.plan.digest, given=arrays)
             verification = verify_runner(runner, records, info, limits, output=folder)
         check_unchanged(work.graph)
-        return replace(verification, diagnostics=work.plan.diagnostics)
+        return replace(verification, diagnostics=(*work.plan.diagnostics, *graphs.notes))
     if store is None:
         info = graphs.info(made=made, given=arrays)
         verification = verify_rewritten(graphs, records, info, limits, output=folder)
         check_unchanged(work.graph)
-        return replace(verification, diagnostics=work.plan.diagnostics)
+        return replace(verification, diagnostics=(*work.plan.diagnostics, *graphs.notes))
     recorder = RunRecorder(graphs.info(made=made, graph=work.plan.digest, given=arrays))
     verification = verify_rewritten(graphs, recorder.taking(records), recorder.info, limits, output=folder)
     check_unchanged(work.graph)
     if verification.pictures:
         recorder.write(Path(store))
-    return replace(verification, diagnostics=work.plan.diagnostics)
+    return replace(verification, diagnostics=(*work.plan.diagnostics, *graphs.notes))
 
 
 def _pictures(images: PathLike | Iterable[np.ndarray] | None, seed: int) -> Iterator[Picture]:

@@ -16,7 +16,7 @@ import numpy as np
 from surgeon.catalog import Catalog
 from surgeon.catalog.detections import COUNT, gives_detections, masks_among, part_of_masks, without_masks
 from surgeon.catalog.reference import Counterfactual, Reference
-from surgeon.diagnostics import SurgeonError, error
+from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.families import DerivationContext, Family, nearest_family, recognise_detector
 from surgeon.families.fields import FieldReview, review_fields
 from surgeon.families.parts.suppression import suppressions
@@ -35,6 +35,7 @@ from surgeon.verification.compare_tensors import shown
 from surgeon.verification.correspondence import Correspondence, Replacement
 from surgeon.verification.counterfactuals import CLIP_FIRST, DROP_EMPTY, KEEP_ALL, counterfactuals_of
 from surgeon.verification.decoding import DecodedInFront
+from surgeon.verification.faint_ranges import faint_constants, faint_note
 from surgeon.verification.given_inputs import InputSet, by_tensor, fitting_inputs
 from surgeon.verification.hidden import measure_exercise
 from surgeon.verification.made_inputs import DRAWS, MadeInput, made_input
@@ -360,7 +361,7 @@ class GraphPair:
         names = [node.name for node in self.runner.graph if node.name in self.added.nodes]
         written = [name for name in names if name in self.recipe.nodes]
         values = {
-            f"{name}.{key}": value
+            f"{name}.{key}": self.runner.graph[name].attrs.get(key, value)
             for name in written
             for key, value in (self.recipe.nodes[name].fields or {}).items()
         }
@@ -633,8 +634,10 @@ class GraphPair:
         return TensorSpec(own.dtype or given.dtype, Shape(dims))
 
     def _reshaped(self) -> Graph:
-        """Return the original with the shapes that the recipe gives its placeholders."""
-        changed: dict[str, Node] = {}
+        """Return the original with the shapes that the recipe gives its placeholders, and with constants that
+        TensorFlow cannot compute.
+        """
+        changed: dict[str, Node] = dict(self._faint_constants)
         for origin in self.inputs.values():
             node, dims = self.graph[origin.node], self.spec(origin).shape.dims
             shape = node.attrs.get("shape")
@@ -648,6 +651,16 @@ class GraphPair:
         if not changed:
             return self.graph
         return self.graph.replace((changed.get(node.name, node) for node in self.graph), ())
+
+    @cached_property
+    def _faint_constants(self) -> Mapping[str, Node]:
+        return faint_constants(self.graph)
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """What a reader should know of how the original is run."""
+        constants = self._faint_constants
+        return (faint_note(self.graph, constants),) if constants else ()
 
     def _compared(self) -> list[Ref]:
         """Return what the original must compute so that something can be compared at all."""

@@ -371,11 +371,15 @@ class AddedPart:
         """A sentence a line."""
         reads = ", ".join(f"'{name}'" for name in self.reads[:_SHOWN])
         more = f" and {len(self.reads) - _SHOWN} more" if len(self.reads) > _SHOWN else ""
-        values = ", ".join(f"{name} {show_value(value)}" for name, value in self.values.items())
+        fields: dict[str, list[str]] = {}
+        for name, value in self.values.items():
+            node, _, key = name.rpartition(".")
+            fields.setdefault(node, []).append(f"{key} {show_value(value)}")
         return (
             f"the recipe adds '{self.plugin}', which reads {reads}{more}; the original detects nothing, so "
             "nothing in it says what these rows should be",
-            *([f"the recipe's own, which this verification takes as given: {values}"] if values else ()),
+            "the recipe's own values, which this verification takes as given:",
+            *(f"  {node}: {', '.join(values)}" for node, values in fields.items()),
         )
 
     def to_json(self) -> dict[str, Any]:

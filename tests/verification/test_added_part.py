@@ -52,9 +52,10 @@ def test_what_is_added_is_named_as_the_recipes_own(verification: surgeon.Verific
     assert (added.plugin, set(added.reads)) == ("NMS", {"offsets", "scores"})
     assert added.nodes == ("factor", "moved", "anchors", "boxes", "NMS")
     assert added.values["NMS.iou_threshold"] == 0.5
-    told, values = added.lines
+    told, head, values = added.lines
+    assert head.startswith("the recipe's own values")
     assert told.startswith("the recipe adds 'NMS', which reads 'scores', 'offsets'; the original detects")
-    assert "NMS.score_threshold 0.4" in values
+    assert values.startswith("  NMS: score_threshold 0.4, iou_threshold 0.5")
     assert json.loads(json.dumps(verification.to_json()))["added"]["plugin"] == "NMS"
 
 
