@@ -102,6 +102,16 @@ class Family(ABC):
         """False where a detector leaves suppression to whoever runs it, so that a recipe adds it."""
         return True
 
+    def completed(self, fields: Mapping[str, Any]) -> Graph | None:
+        """Return the graph of a detector that does not suppress, with TensorFlow's own suppression behind it,
+        as a plugin with these fields suppresses; None where the family or the fields do not tell how.
+        """
+        return None
+
+    def given(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return those fields of a plugin that :meth:`completed` takes as given."""
+        return {}
+
     keys: ClassVar[tuple[str, ...]] = ()
     """Names of the findings, in the order in which they are reported."""
 

@@ -91,6 +91,7 @@ class Inference:
     ) -> None:
         self.graph = graph
         self.rules = with_extra(rules)
+        self.feeds = dict(feeds or {})
         self.contradictions: list[tuple[str, str]] = []
         self.max_nodes = max_nodes
         self.max_elements = max_elements

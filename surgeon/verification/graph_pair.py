@@ -151,12 +151,25 @@ class GraphPair:
     def __init__(self, plan: Plan, recipe: Recipe, catalog: Catalog) -> None:
         assert plan.source is not None and plan.result is not None
         self.recipe, self.catalog, self.image = plan.planned or recipe, catalog, plan.image
-        self.graph: Graph = plan.source
         self.match = Correspondence(plan, recipe)
         self.target, self.decoding, self.steps = plan.target, plan.decoding, plan.steps
         self.runner = _RewrittenGraph.of_plan(plan, recipe, catalog)
+        self.cut = self._cut_detector(plan.source)
+        self.graph: Graph = plan.source if self.cut is None else self.cut[1]
         self.inference = infer(self.graph)
         self.original = original_runner(self._reshaped(), self._fetches())
+
+    def _cut_detector(self, source: Graph) -> tuple[Family, Graph] | None:
+        """Return a detector that ends before suppression, and the graph with TensorFlow's own suppression
+        behind it, by the numbers of the recipe; None where the original is none, or its family cannot say.
+        """
+        if self.plugin is None:
+            return None
+        found = recognise_detector(source)
+        if not isinstance(found, Family) or found.suppresses:
+            return None
+        completed = found.completed(self.plugin.attrs)
+        return None if completed is None else (found, completed)
 
     @cached_property
     def counterfactuals(self) -> tuple[Counterfactual, ...]:
@@ -356,6 +369,11 @@ class GraphPair:
     @cached_property
     def added_part(self) -> AddedPart | None:
         """What the recipe adds, for a reader; None where it adds nothing that detects."""
+        if self.cut is not None and self.plugin is not None:
+            ends = tuple(map(str, self.match.original.output_refs))
+            given = self.cut[0].given(self.plugin.attrs)
+            numbers = {f"{self.plugin.name}.{key}": value for key, value in given.items()}
+            return AddedPart(self.plugin.name, ends, (self.plugin.name,), numbers, "TensorFlow")
         if self.added is None:
             return None
         names = [node.name for node in self.runner.graph if node.name in self.added.nodes]

@@ -358,13 +358,15 @@ class AddedPart:
 
     ``plugin`` is the node that gives detections, ``reads`` names the original's tensors that the part reads,
     ``nodes`` those of the recipe's nodes that it consists of, and ``values`` holds the fields that the recipe
-    writes, by ``node.field``.
+    writes, by ``node.field``. ``suppressed_by`` names what else suppresses the original's boxes by these
+    values; it is empty where only the references of the recipe's own plugins do.
     """
 
     plugin: str
     reads: tuple[str, ...]
     nodes: tuple[str, ...]
     values: Mapping[str, Any] = field(default_factory=dict)
+    suppressed_by: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -375,9 +377,18 @@ class AddedPart:
         for name, value in self.values.items():
             node, _, key = name.rpartition(".")
             fields.setdefault(node, []).append(f"{key} {show_value(value)}")
+        if self.suppressed_by:
+            told = (
+                f"the recipe adds the suppression of '{self.plugin}'; the original ends at {reads}{more}, "
+                f"and is compared after {self.suppressed_by}'s own suppression by the same values"
+            )
+        else:
+            told = (
+                f"the recipe adds '{self.plugin}', which reads {reads}{more}; the original detects nothing, "
+                "so nothing in it says what these rows should be"
+            )
         return (
-            f"the recipe adds '{self.plugin}', which reads {reads}{more}; the original detects nothing, so "
-            "nothing in it says what these rows should be",
+            told,
             "the recipe's own values, which this verification takes as given:",
             *(f"  {node}: {', '.join(values)}" for node, values in fields.items()),
         )
@@ -390,6 +401,7 @@ class AddedPart:
             "reads": list(self.reads),
             "nodes": list(self.nodes),
             "values": values,
+            "suppressed_by": self.suppressed_by,
         }
 
 

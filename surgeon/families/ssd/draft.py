@@ -5,10 +5,11 @@ What goes, what takes its place, and every value with its evidence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
@@ -20,12 +21,18 @@ from surgeon.families.finding import Finding
 from surgeon.families.parts.grid_fit import FITTED, GridFit, fit_grid
 from surgeon.families.parts.upsampling import Upsampling, upsamplings
 from surgeon.families.postprocessing import differences
-from surgeon.families.ssd.namespaces import DetectorTensors, ReplacedNamespace, replaced_namespaces
+from surgeon.families.ssd.namespaces import (
+    DetectorTensors,
+    ReplacedNamespace,
+    replaced_namespaces,
+    shared_constants,
+)
+from surgeon.graph import Graph, Ref
 from surgeon.language import Image
 from surgeon.language.document import to_plain
 from surgeon.language.layers import default_steps
 from surgeon.language.loading import parse_recipe
-from surgeon.language.writing import Block, Item, render, said
+from surgeon.language.writing import Block, Item, Parameter, render, said
 
 if TYPE_CHECKING:
     from surgeon.families.ssd.detector import SingleShotDetector
@@ -57,6 +64,13 @@ NMS_FIELDS: Mapping[str, tuple[Any, str]] = {
 }
 """Fields of NMS_TRT: derived, or following from the family of detectors, with the reason."""
 
+_ADDED: Mapping[str, str] = {
+    "nmsThreshold": "iou_threshold",
+    "confidenceThreshold": "score_threshold",
+    "keepTopK": "max_detections",
+}
+"""Fields of NMS_TRT that parameters hold where the recipe adds suppression."""
+
 NUMBERS = ("score_threshold", "iou_threshold", "max_per_class", "max_total")
 """Findings that only fill in fields: a recipe is of use without one, for its author may know the number."""
 
@@ -72,8 +86,15 @@ STEP_NOTES = {
 }
 
 
-def draft_recipe(detector: SingleShotDetector, options: DraftOptions) -> Draft:
+def draft_recipe(
+    detector: SingleShotDetector,
+    options: DraftOptions,
+    added: Mapping[str, Any] = MappingProxyType({}),
+    original: Graph | None = None,
+) -> Draft:
     """Write a recipe for a detector, every value literal, with its evidence.
+
+    ``added`` are the recipe's parameters where it adds suppression; ``original`` is then the graph without.
 
     A number of ``NUMBERS`` that the graph does not tell is left open: its fields stay ``auto``, with a
     comment, and the draft has an error D147 for them. Raise SurgeonError D147 where another part is not
@@ -82,7 +103,8 @@ def draft_recipe(detector: SingleShotDetector, options: DraftOptions) -> Draft:
     check_parts(detector)
     labels, unfit = fit_labels(options.labels, detector)
     image, unknown = _image(detector)
-    writer = _RecipeWriter(detector, replace(options, labels=labels), image)
+    options = replace(options, labels=labels)
+    writer = _RecipeWriter(detector, options, image, added, original or detector.graph)
     diagnostics = (*unfit, *unknown, *writer.rounding_warnings(), *writer.blank_warnings())
     return Draft(writer.name, writer.summary, writer.text(), diagnostics)
 
@@ -162,11 +184,16 @@ def _image(detector: SingleShotDetector) -> tuple[Finding[Image] | None, tuple[D
 
 @dataclass(frozen=True)
 class _RecipeWriter:
-    """The text of a recipe for ``detector``; ``image`` is None where it is not known."""
+    """The text of a recipe for ``detector``; ``image`` is None where it is not known.
+
+    ``added`` are parameters of suppression that the recipe adds to ``original``.
+    """
 
     detector: SingleShotDetector
     options: DraftOptions
     image: Finding[Image] | None
+    added: Mapping[str, Any]
+    original: Graph
 
     @property
     def name(self) -> str:
@@ -251,6 +278,11 @@ class _RecipeWriter:
             "instead of a "
             "value derives it again.",
         ]
+        if self.added:
+            lines.append(
+                "The graph ends before suppression, which the recipe adds: "
+                f"{', '.join(self.added)} are the recipe's own."
+            )
         if self._unknown:
             lines.append(
                 "Look for 'not known': there the graph does not tell a number, and it is for you to write."
@@ -280,6 +312,7 @@ class _RecipeWriter:
             "recipe": Item(1),
             "name": Item(self.name, self._config_comments("name")),
             "summary": Item(self.summary),
+            **self._parameters(),
             "outputs": Item([nms], (rows,)),
             "anchors": Item(how, (made,)),
             **self._choices(),
@@ -296,6 +329,11 @@ class _RecipeWriter:
         engine = {"precision": "fp16", "max_batch": dims[0] or 1, "workspace": "1GiB"}
         block["engine"] = Item(engine, ("not from the graph: how an engine is built",), spaced=True)
         return block
+
+    def _parameters(self) -> dict[str, Item]:
+        if not self.added:
+            return {}
+        return {"parameters": Item(dict(self.added), ("not from the graph; '--set' gives others",))}
 
     def _choices(self) -> dict[str, Item]:
         """Return the recipe's key ``suppression``, where no NMS_TRT will do, else its key ``decode``."""
@@ -329,6 +367,8 @@ class _RecipeWriter:
             )
         if original.drops_empty.value:
             why.append(f"the graph drops boxes without an area: {original.drops_empty.evidence[0]}")
+        if self.added:
+            return Item("plugin", ("the plugin below decodes boxes",))
         if not why:
             return Item("plugin", ("the plugin below decodes boxes", *said(original.clip.evidence)))
         return Item("graph", ("operations in front of the plugin decode boxes, and hold the anchors", *why))
@@ -367,8 +407,9 @@ class _RecipeWriter:
             {"op": "ConcatV2", "inputs": [f"{names[GRID]}:*"], "axis": 2},
             ("the anchors of all feature maps",),
         )
-        flat = {"plugin": "FlattenConcat_TRT", "fields": {"axis": 1, "ignoreBatch": 0}}
-        nodes[names[LOC]] = Item(flat, said(detector.loc_concat.evidence))
+        flat: dict[str, Any] = {"plugin": "FlattenConcat_TRT", "fields": {"axis": 1, "ignoreBatch": 0}}
+        boxes = self._joined_by(self._tensors.boxes)
+        nodes[names[LOC]] = Item({**flat, **boxes}, said(detector.loc_concat.evidence))
         nodes |= self._scores(flat)
         nodes[names[NMS]] = Item(
             {
@@ -390,7 +431,11 @@ class _RecipeWriter:
     def _field(
         self, derived: Mapping[tuple[str, str], Item], node: str, key: str, value: Any, why: str = ""
     ) -> Item:
+        if self.added and node == NMS and key in _ADDED:
+            return Item(Parameter(_ADDED[key]), ("the recipe's own: the graph suppresses nothing",))
         item = derived.get((self._named(node), key)) or Item(value, (why,) if why else ())
+        if self.added and node == NMS and key == "topK":
+            item = Item(item.value, said(("all boxes go into suppression", *self.detector.count.evidence)))
         return Item(item.value, (*item.comments, *self._config_comments(f"{node}.{key}")))
 
     @cached_property
@@ -423,16 +468,26 @@ class _RecipeWriter:
         """Return the nodes from the class heads to the suppression."""
         names, detector = self._names, self.detector
         evidence = said(detector.conf_concat.evidence)
+        scores = self._joined_by(self._tensors.scores)
         if detector.score_converter.value != "softmax":
-            return {names[CONF]: Item(flat, evidence)}
+            return {names[CONF]: Item({**flat, **scores}, evidence)}
         return {
-            names[JOINED]: Item({"op": "ConcatV2", "axis": 1}, evidence),
+            names[JOINED]: Item({"op": "ConcatV2", **scores, "axis": 1}, evidence),
             names[SOFTMAX]: Item(
                 {"op": "Softmax", "inputs": [names[JOINED]], "attrs": {"T": "float32"}},
                 said(detector.score_converter.evidence),
             ),
             names[CONF]: Item({**flat, "inputs": [names[SOFTMAX]]}, ("probabilities, class by class",)),
         }
+
+    def _joined_by(self, heads: Sequence[Ref]) -> dict[str, Any]:
+        """Return the inputs of a join, where the axis of the graph's own may be a constant that stays."""
+        return {"inputs": [str(ref) for ref in heads]} if self._shared else {}
+
+    @cached_property
+    def _shared(self) -> tuple[str, ...]:
+        """Constants inside the namespaces taken out that the rest of the graph reads, too."""
+        return shared_constants(self.original, self._replaced) if self.added else ()
 
     def _suppression(self) -> tuple[str, ...]:
         if self._lacking:
@@ -471,7 +526,15 @@ class _RecipeWriter:
 
     @cached_property
     def _replaced(self) -> tuple[ReplacedNamespace, ...]:
-        return replaced_namespaces(self.detector.graph, self._tensors)
+        found = replaced_namespaces(self.detector.graph, self._tensors, shared=bool(self.added))
+        if not self.added:
+            return found
+        names = {node.name for node in self.original}
+        return tuple(
+            each
+            for each in found
+            if any(name == each.namespace or name.startswith(f"{each.namespace}/") for name in names)
+        )
 
     def _namespaces(self) -> Block:
         joined = JOINED if self.detector.score_converter.value == "softmax" else CONF
@@ -543,6 +606,8 @@ class _RecipeWriter:
                         ),
                     )
                 )
+            if label == "collapse" and self._shared:
+                step = {**step, "keep": [f"{name}?" for name in self._shared]}
             found.append(
                 Item(
                     step["step"] if len(step) == 1 else step,

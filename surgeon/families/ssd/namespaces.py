@@ -10,7 +10,9 @@ from surgeon.display import plural
 from surgeon.families.parts.namespaces import ahead_of, shortest_namespaces
 from surgeon.families.parts.walk import data_inputs, trail
 from surgeon.graph import Graph, Ref
+from surgeon.graph.op_sets import CONSTANTS
 from surgeon.graph.reach import upstream
+from surgeon.steps.selector import longest_prefix
 
 MOST = 100
 """Namespaces that a recipe names; over that, the names of the graph say nothing."""
@@ -55,14 +57,34 @@ class ReplacedNamespace:
     comment: str
 
 
-def replaced_namespaces(graph: Graph, tensors: DetectorTensors) -> tuple[ReplacedNamespace, ...]:
+def shared_constants(graph: Graph, namespaces: Iterable[ReplacedNamespace]) -> tuple[str, ...]:
+    """Return the constants inside namespaces that nodes read which are not taken out with them.
+
+    Optimisers make one constant of all that are equal, wherever they are read.
+    """
+    taken = {each.namespace: each.node for each in namespaces}
+    nodes = {node.name: longest_prefix(node.name, taken) for node in graph}
+    return tuple(
+        node.name
+        for node in graph
+        if node.op in CONSTANTS
+        and nodes[node.name] is not None
+        and any(nodes[reader] != nodes[node.name] for reader in graph.readers[node.name])
+    )
+
+
+def replaced_namespaces(
+    graph: Graph, tensors: DetectorTensors, *, shared: bool = False
+) -> tuple[ReplacedNamespace, ...]:
     """Return the namespaces to take out, each as short as it can be without holding a node that stays.
 
+    Where constants may be ``shared``, a namespace may hold one that stays.
     Raise SurgeonError D147 where it takes more than a few of them: then names do not follow the detector's
     parts.
     """
     heads = (ref.node for ref in (*tensors.boxes, *tensors.scores))
     stay = upstream(graph, heads, stop=tensors.network_input.node)
+    constants = {node.name for node in graph if node.op in CONSTANTS} if shared else set()
     anchors, joining = _anchor_nodes(graph, tensors.anchors)
     cores = {
         "Input": upstream(graph, [tensors.network_input.node]) - stay,
@@ -72,9 +94,10 @@ def replaced_namespaces(graph: Graph, tensors: DetectorTensors) -> tuple[Replace
         "concat_box_conf": _joining(graph, tensors.scores),
         "NMS": _suppression(graph, tensors),
     }
+    cores = {node: core - constants for node, core in cores.items()}
     found = {
         namespace: ReplacedNamespace(namespace, node, _COMMENTS[node])
-        for namespace, node in shortest_namespaces(graph, cores, stay, _NESTED).items()
+        for namespace, node in shortest_namespaces(graph, cores, stay - constants, _NESTED).items()
     }
     if len(found) > MOST:
         raise error(

@@ -1,0 +1,209 @@
+"""Single-shot detectors that end at decoded boxes and scores: whoever runs them suppresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from surgeon.diagnostics import SurgeonError
+from surgeon.families.family import Draft, DraftOptions
+from surgeon.families.finding import Finding
+from surgeon.families.parts.head_concat import is_join, joins_behind
+from surgeon.families.parts.scores import Broken, scores_of
+from surgeon.families.parts.suppression import suppressions
+from surgeon.families.ssd.detector import SingleShotDetector
+from surgeon.graph import AttrValue, DType, Graph, Node, Ref, TensorValue
+from surgeon.graph.op_sets import PLACEHOLDERS
+from surgeon.graph.reach import varying
+from surgeon.infer import Inference, infer
+
+PARAMETERS: Mapping[str, Any] = {"iou_threshold": 0.6, "score_threshold": 1e-8, "max_detections": 100}
+"""Parameters of a recipe that adds suppression, with the values of the exporter's sample configurations."""
+
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "iou_threshold": ("nmsThreshold", "iouThreshold", "iou_threshold"),
+    "score_threshold": ("confidenceThreshold", "scoreThreshold", "score_threshold"),
+    "max_detections": ("keepTopK", "maxTotal", "max_total_size", "max_output_boxes"),
+}
+"""Names that plugins give to the parameters."""
+
+
+_WITH_BACKGROUND = "raw_detection_scores"
+"""The output of the Object Detection API for scores whose first column is that of the background."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a detector ends: decoded boxes [N, P, 4] or [N, P, 1, 4], and scores [N, P, C].
+
+    ``background`` says that the first column of the scores is that of the background.
+    """
+
+    boxes: Ref
+    scores: Ref
+    background: bool = False
+
+
+def find_cut(graph: Graph, inference: Inference) -> Cut | None:
+    """Return the outputs that hold decoded boxes and scores of anchors, None where there are none.
+
+    Boxes come from one join of heads by an exponential, scores from another one.
+    """
+    if not any(node.op == "Exp" for node in graph) or suppressions(graph):
+        return None
+    if not any(is_join(graph, node) for node in graph):
+        return None
+    changing = varying(graph, (node.name for node in graph if node.op in PLACEHOLDERS))
+    boxes: list[tuple[str, Ref]] = []
+    scores: list[tuple[str, Ref]] = []
+    for ref in graph.output_refs:
+        joins, between = joins_behind(graph, changing, ref)
+        if len(joins) == 1 and any(graph[name].op == "Exp" for name in between):
+            boxes.append((joins[0].name, ref))
+        elif not isinstance(found := scores_of(graph, inference, ref), Broken) and found.reduced is None:
+            scores.append((found.join.name, ref))
+    pairs = [(box, score) for of_box, box in boxes for of_score, score in scores if of_box != of_score]
+    if len(pairs) != 1:
+        return None
+    ((boxes_ref, scores_ref),) = pairs
+    return Cut(boxes_ref, scores_ref, scores_ref.node.rpartition("/")[2] == _WITH_BACKGROUND)
+
+
+def with_suppression(graph: Graph, cut: Cut, numbers: Mapping[str, Any]) -> Graph:
+    """Return the graph with TensorFlow's own suppression behind it, and with detections as its outputs.
+
+    ``numbers`` are those of ``PARAMETERS``.
+    """
+    adding = _Adding(graph.free_name("suppression"))
+    boxes, scores = cut.boxes, cut.scores
+    if infer(graph).spec(boxes).shape.rank == 3:
+        boxes = adding.add("ExpandDims", boxes, np.int32(2), T=DType.FLOAT32, Tdim=DType.INT32)
+    if cut.background:
+        begin, size = np.array([0, 0, 1], np.int32), np.array([-1, -1, -1], np.int32)
+        scores = adding.add("Slice", scores, begin, size, T=DType.FLOAT32, Index=DType.INT32)
+    most = np.int32(numbers["max_detections"])
+    iou, least = np.float32(numbers["iou_threshold"]), np.float32(numbers["score_threshold"])
+    kept = adding.add(
+        "CombinedNonMaxSuppression",
+        boxes,
+        scores,
+        most,
+        most,
+        iou,
+        least,
+        pad_per_class=False,
+        clip_boxes=True,
+    )
+    ports = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+    types = (DType.FLOAT32, DType.FLOAT32, DType.FLOAT32, DType.INT32)
+    outputs = [
+        Node(graph.free_name(name), "Identity", (Ref(kept.node, slot),), attrs={"T": dtype})
+        for slot, (name, dtype) in enumerate(zip(ports, types, strict=True))
+    ]
+    return graph.replace([*graph, *adding.nodes, *outputs], [Ref(node.name) for node in outputs])
+
+
+class _Adding:
+    """Collects nodes of one namespace."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        self.nodes: list[Node] = []
+
+    def add(self, op: str, *inputs: Ref | np.ndarray | np.generic, **attrs: AttrValue) -> Ref:
+        """Add an operation, with a constant for each input that is a number."""
+        refs = [value if isinstance(value, Ref) else self._constant(value) for value in inputs]
+        self.nodes.append(Node(f"{self.scope}/{op}", op, tuple(refs), attrs=attrs))
+        return Ref(self.nodes[-1].name)
+
+    def _constant(self, value: np.ndarray | np.generic) -> Ref:
+        array = np.asarray(value)
+        attrs: dict[str, AttrValue] = {"dtype": DType.of(array.dtype), "value": TensorValue.of(array)}
+        self.nodes.append(Node(f"{self.scope}/constant_{len(self.nodes)}", "Const", attrs=attrs))
+        return Ref(self.nodes[-1].name)
+
+
+class CutDetector(SingleShotDetector):
+    """A single-shot detector that leaves suppression to whoever runs it.
+
+    Its findings are those of the graph with suppression behind it. The thresholds and the number of
+    detections, which the graph does not tell, raise SurgeonError D113.
+    """
+
+    def __init__(self, graph: Graph, cut: Cut, inference: Inference | None = None) -> None:
+        whole = with_suppression(graph, cut, PARAMETERS)
+        super().__init__(whole, infer(whole, inference.feeds) if inference is not None else None)
+        self.cut_graph, self.cut = graph, cut
+
+    @property
+    def suppresses(self) -> bool:
+        """False: the graph ends before suppression."""
+        return False
+
+    @cached_property
+    def whole(self) -> SingleShotDetector:
+        """The detector with suppression by the numbers of ``PARAMETERS``."""
+        return SingleShotDetector(self.graph, self._given)
+
+    def completed(self, fields: Mapping[str, Any]) -> Graph | None:
+        """Return the graph with TensorFlow's suppression as a plugin with these fields suppresses.
+
+        None where the fields do not tell the numbers.
+        """
+        found = {key: next((name for name in names if name in fields), "") for key, names in _FIELDS.items()}
+        if not all(found.values()):
+            return None
+        numbers = {key: fields[name] for key, name in found.items()}
+        return with_suppression(self.cut_graph, self.cut, numbers)
+
+    def given(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the fields that hold the numbers of suppression."""
+        names = {name for each in _FIELDS.values() for name in each}
+        return {key: value for key, value in fields.items() if key in names}
+
+    def draft(self, options: DraftOptions) -> Draft:
+        """Write a recipe that adds suppression by parameters."""
+        from surgeon.families.ssd.draft import draft_recipe
+
+        return draft_recipe(self.whole, options, added=PARAMETERS, original=self.cut_graph)
+
+    @cached_property
+    def iou_threshold(self) -> Finding[float]:
+        """Not told."""
+        raise self._untold("at which overlap boxes are dropped")
+
+    @cached_property
+    def score_threshold(self) -> Finding[float]:
+        """Not told."""
+        raise self._untold("which scores count")
+
+    @cached_property
+    def max_total(self) -> Finding[int]:
+        """Not told."""
+        raise self._untold("how many detections are kept")
+
+    @cached_property
+    def max_per_class(self) -> Finding[int]:
+        """All boxes: the graph bounds those of a class by nothing."""
+        return Finding(self.count.value, ("the graph keeps all boxes of a class", *self.count.evidence))
+
+    def _untold(self, what: str) -> SurgeonError:
+        return self.fail(
+            "D113",
+            f"the graph ends before suppression and does not tell {what}",
+            [f"it ends at the boxes '{self.cut.boxes}' and the scores '{self.cut.scores}'"],
+            ["write the number, or take the recipe that 'surgeon init' writes"],
+        )
+
+
+def cut_detector(graph: Graph, inference: Inference | None) -> CutDetector | None:
+    """Return a graph as a detector that ends before suppression, None where it is none, or is damaged."""
+    try:
+        cut = find_cut(graph, inference or infer(graph))
+        return None if cut is None else CutDetector(graph, cut, inference)
+    except SurgeonError:
+        return None
