@@ -150,3 +150,27 @@ steps: [{step: add-node, node: NMS}, prune]
     recipe = recipe.replace("$all", json.dumps({**fields, "score_activation": 0, "box_coding": 0}))
     with pytest.raises(surgeon.SurgeonError, match=r"D11[23]"):
         surgeon.verify(surgeon.parse_recipe(recipe), parse_graph(text))
+
+
+QUANTIZED = """\
+graph v1
+outputs: y
+x = Placeholder() {{dtype: float32, shape: shape[1,2]}}
+q = Const() {{dtype: quint8, value: tensor<quint8[2]: 0, {most}>}}
+least = Const() {{dtype: float32, value: tensor<float32[]: 0.0>}}
+most = Const() {{dtype: float32, value: tensor<float32[]: {range}>}}
+weights = Dequantize(q, least, most) {{T: quint8, axis: -1, dtype: float32, mode: "MIN_FIRST", narrow_range: false}}
+y = Add(x, weights) {{T: float32}}
+"""
+
+
+@pytest.mark.parametrize(("range_", "noted"), [("1.1754944e-38", True), ("0.5", False)])
+def test_quantized_constants_of_faint_range_are_numbers(range_: str, noted: bool) -> None:
+    from surgeon.graph import parse_graph
+
+    graph = parse_graph(QUANTIZED.format(most=0 if noted else 255, range=range_))
+    found = surgeon.verify(
+        surgeon.parse_recipe("recipe: 1\nname: q\noutputs: [y]\nsteps: [for-inference]"), graph
+    )
+    assert found.passed
+    assert [d.code for d in found.diagnostics if d.code == "V134"] == ["V134"] * noted

@@ -1,5 +1,5 @@
 """Single-shot detectors of the TensorFlow Object Detection API."""
 
-from surgeon.families.ssd.detector import SingleShotDetector
+from surgeon.families.ssd.cut import SingleShotFamily
 
-FAMILY = SingleShotDetector
+FAMILY = SingleShotFamily

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from surgeon.diagnostics import SurgeonError
-from surgeon.families.family import Draft, DraftOptions
+from surgeon.families.family import Draft, DraftOptions, Family, Refusal
 from surgeon.families.finding import Finding
 from surgeon.families.parts.head_concat import is_join, joins_behind
 from surgeon.families.parts.scores import Broken, scores_of
@@ -198,6 +198,16 @@ class CutDetector(SingleShotDetector):
             [f"it ends at the boxes '{self.cut.boxes}' and the scores '{self.cut.scores}'"],
             ["write the number, or take the recipe that 'surgeon init' writes"],
         )
+
+
+class SingleShotFamily(SingleShotDetector):
+    """Single-shot detectors, whole or cut before suppression."""
+
+    @classmethod
+    def match(cls, graph: Graph, inference: Inference | None = None) -> Family | Refusal:
+        """Return the graph as the one or the other, else why it is no whole one."""
+        cut = cut_detector(graph, inference)
+        return SingleShotDetector.match(graph, inference) if cut is None else cut
 
 
 def cut_detector(graph: Graph, inference: Inference | None) -> CutDetector | None:

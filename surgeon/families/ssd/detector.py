@@ -81,11 +81,6 @@ class SingleShotDetector(SuppressionFindings):
     @classmethod
     def match(cls, graph: Graph, inference: Inference | None = None) -> Family | Refusal:
         """Return a detector whose heads, their joins and suppression are found, else why they are not."""
-        from surgeon.families.ssd.cut import cut_detector
-
-        cut = cut_detector(graph, inference)
-        if cut is not None:
-            return cut
         detector = cls(graph, inference)
         try:
             if detector._two_stages:
