@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -49,6 +50,19 @@ _TYPES: Mapping[str, Mapping[str, int]] = MappingProxyType(
     }
 )
 """For each operation its type attributes, with the input that each one is the type of."""
+
+
+_TYPE_OF_OUTPUT: Mapping[str, DType] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual"), DType.BOOL
+        ),
+        "ArgMax": DType.INT64,
+        "Shape": DType.INT32,
+        "Size": DType.INT32,
+    }
+)
+"""Types of what operations give whose inputs have others, where no attribute says it."""
 
 
 def resolve(context: StepContext, text: str, *path: str | int) -> tuple[Ref, ...]:
@@ -239,6 +253,8 @@ def spec_of(context: StepContext, ref: Ref) -> TensorSpec:
     new = context.nodes.get(ref.node)
     if new is not None:
         known = spec_of_new(context, new, ref.slot)
+        if new.is_plugin:
+            known = replace(known, dtype=_type_of_port(context, new, ref.slot))
         if known.dtype is not None or ref.node not in context.graph:
             return known
     return context.inference.spec(ref) if ref.node in context.graph else TensorSpec()
@@ -323,9 +339,19 @@ def _type_of(
         if source is None or source.name in seen:
             return None
         seen.add(source.name)
-        if source.is_plugin:
-            return DType.FLOAT32
+        if source.op in _TYPE_OF_OUTPUT:
+            return _TYPE_OF_OUTPUT[source.op]
         if not source.inputs:
             return None
-        ref = resolve(context, source.inputs[0], "inputs")[0]
+        position = _TYPES.get(source.op, _T).get("T", 0)
+        text = source.inputs[position] if position < len(source.inputs) else source.inputs[0]
+        ref = resolve(context, text, "inputs")[0]
     return None
+
+
+def _type_of_port(context: StepContext, plugin: NodeSpec, slot: int) -> DType:
+    """Return the element type of a plugin's output; float32 where the catalog does not say it."""
+    spec = context.catalog.get(plugin.op)
+    ports = () if spec is None or slot >= len(plugin.ports) else spec.outputs
+    found = next((port.dtype for port in ports if port.name == plugin.ports[slot]), None)
+    return found or DType.FLOAT32

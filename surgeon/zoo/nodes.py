@@ -39,9 +39,11 @@ class Signature(NamedTuple):
 def _signatures() -> dict[str, Signature]:
     same = Signature({"T": 0}, ("T",))
     compare = Signature({"T": 0}, (BOOL,))
-    arithmetic = "Add AddV2 Sub Mul RealDiv Minimum Maximum Exp Sqrt Rsqrt Sigmoid Relu6 Softmax MatMul"
-    layers = "Conv2D DepthwiseConv2dNative BiasAdd ResizeBilinear"
-    moving = "Identity ZerosLike Squeeze Pack Enter Merge NextIteration Exit"
+    arithmetic = (
+        "Add AddV2 Sub Mul RealDiv Minimum Maximum Exp Log Round Sqrt Rsqrt Sigmoid Relu Relu6 Softmax MatMul"
+    )
+    layers = "Conv2D DepthwiseConv2dNative BiasAdd MaxPool ResizeBilinear ResizeNearestNeighbor"
+    moving = "Identity StopGradient ZerosLike Squeeze Pack Enter Merge NextIteration Exit"
     table = dict.fromkeys(f"{arithmetic} {layers} {moving}".split(), same)
     table |= dict.fromkeys(["Less", "Greater", "GreaterEqual", "Equal"], compare)
     table |= dict.fromkeys(["LogicalAnd", "LoopCond"], Signature({}, (BOOL,)))
@@ -49,21 +51,30 @@ def _signatures() -> dict[str, Signature]:
     table |= dict.fromkeys(["NonMaxSuppressionV2"], Signature({}, (INT32,)))
     return table | {
         "All": Signature({"Tidx": 1}, (BOOL,)),
+        "ArgMax": Signature({"T": 0, "Tidx": 1}, ("output_type",)),
         "Assert": Signature({}, ()),
         "Cast": Signature({"SrcT": 0}, ("DstT",)),
         "ConcatV2": Signature({"T": 0, "Tidx": -1}, ("T",)),
+        "Conv2DBackpropInput": Signature({"T": 2}, ("T",)),
+        "CropAndResize": Signature({"T": 0}, (FLOAT,)),
+        "DenseToDenseSetOperation": Signature({"T": 0}, (INT64, "T", INT64)),
         "ExpandDims": Signature({"T": 0, "Tdim": 1}, ("T",)),
         "Fill": Signature({"T": 1}, ("T",)),
         "FusedBatchNormV3": Signature({"T": 0, "U": 1}, ("T", "U", "U", "U", "U", "U")),
         "Gather": Signature({"Tparams": 0, "Tindices": 1}, ("Tparams",)),
+        "GatherNd": Signature({"Tparams": 0, "Tindices": 1}, ("Tparams",)),
         "GatherV2": Signature({"Tparams": 0, "Tindices": 1, "Taxis": 2}, ("Tparams",)),
+        "Max": Signature({"T": 0, "Tidx": 1}, ("T",)),
+        "NonMaxSuppressionV3": Signature({"T": 0}, (INT32,)),
         "NonMaxSuppressionV5": Signature({"T": 0}, (INT32, "T", INT32)),
         "Pad": Signature({"T": 0, "Tpaddings": 1}, ("T",)),
+        "PadV2": Signature({"T": 0, "Tpaddings": 1}, ("T",)),
         "Placeholder": Signature({}, ("dtype",)),
         "Range": Signature({"Tidx": 0}, ("Tidx",)),
         "Reshape": Signature({"T": 0, "Tshape": 1}, ("T",)),
         "Select": Signature({"T": 1}, ("T",)),
         "Slice": Signature({"T": 0, "Index": 1}, ("T",)),
+        "SparseToDense": Signature({"T": 2, "Tindices": 0}, ("T",)),
         "Split": Signature({"T": 1}, ("T",) * 4),
         "StridedSlice": Signature({"T": 0, "Index": 1}, ("T",)),
         "Sum": Signature({"T": 0, "Tidx": 1}, ("T",)),
@@ -77,6 +88,7 @@ def _signatures() -> dict[str, Signature]:
         "Tile": Signature({"T": 0, "Tmultiples": 1}, ("T",)),
         "TopKV2": Signature({"T": 0}, ("T", INT32)),
         "Transpose": Signature({"T": 0, "Tperm": 1}, ("T",)),
+        "Unique": Signature({"T": 0}, ("T", "out_idx")),
         "Unpack": Signature({"T": 0}, ("T",) * 4),
         "Where": Signature({"T": 0}, (INT64,)),
     }
@@ -172,7 +184,7 @@ class NodeWriter:
             array = np.asarray(value)
             array = array.astype({"f": "float32", "i": "int32"}.get(array.dtype.kind, array.dtype))
         else:
-            array = np.asarray(value, {FLOAT: "float32", INT32: "int32"}[number])
+            array = np.asarray(value, {FLOAT: "float32", INT32: "int32", INT64: "int64"}[number])
         number = _OF_NUMPY[array.dtype.name]
         self._types[full] = number
         self._const(full, number, _tensor(array, number), attrs)
@@ -398,7 +410,7 @@ def _tensor(array: np.ndarray, number: int) -> Any:
     if array.size > 1:
         tensor.tensor_content = array.astype(array.dtype.newbyteorder("<")).tobytes()
     elif array.size:
-        field = {FLOAT: "float_val", INT32: "int_val", BOOL: "bool_val"}[number]
+        field = {FLOAT: "float_val", INT32: "int_val", INT64: "int64_val", BOOL: "bool_val"}[number]
         getattr(tensor, field).append(array.reshape(-1)[0].item())
     return tensor
 

@@ -1,0 +1,428 @@
+"""Mask R-CNN as Matterport's Keras code makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+
+from surgeon.catalog import PluginSpec
+from surgeon.diagnostics import SurgeonError
+from surgeon.families.family import Draft, DraftOptions, Family, Refusal
+from surgeon.families.finding import Finding
+from surgeon.families.matterport.structure import (
+    DetectionPart,
+    Proposals,
+    Pyramid,
+    Unlike,
+    constant,
+    detection_part,
+    proposals,
+    pyramids,
+)
+from surgeon.families.parts.suppression import suppressions
+from surgeon.families.parts.walk import upper_bound
+from surgeon.families.postprocessing import LazyFinding, Postprocessing
+from surgeon.graph import AttrValue, Graph, Node, Ref
+from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
+from surgeon.infer import Inference, infer
+from surgeon.language import Image
+from surgeon.language.recipe import ImageStep
+
+MEAN_PIXEL = (123.7, 116.8, 103.9)
+"""What Matterport's code takes off a picture (MEAN_PIXEL of its default configuration)."""
+
+ROWS = "ymin,xmin,ymax,xmax,class,score"
+"""The columns of the table of detections."""
+
+
+class MatterportMaskRcnn(Family):
+    """A Mask R-CNN of Matterport's code, taken apart by its structure.
+
+    Regions are cut out of one level of a pyramid each, by CropAndResize; they come from anchors by a
+    suppression, and each is detected as its best class by a suppression for each class that is there.
+    Findings raise SurgeonError D112 where the graph is none, D113 where it does not tell a value.
+    """
+
+    name = "matterport"
+    title = "Mask R-CNN of Matterport's Keras code"
+    keys = (
+        "picture_size",
+        "channels_first",
+        "anchor_count",
+        "strides",
+        "candidates",
+        "proposal_count",
+        "proposal_iou",
+        "classes",
+        "score_threshold",
+        "iou_threshold",
+        "max_detections",
+        "crop_sides",
+        "levels",
+        "masks",
+    )
+
+    takes_prepared_pictures = True
+
+    @classmethod
+    def match(cls, graph: Graph, inference: Inference | None = None) -> Family | Refusal:
+        """Return a detector whose layers of Matterport's code are found, else why they are not."""
+        detector = cls(graph, inference)
+        if not any(node.op == "CropAndResize" for node in graph):
+            reason = detector.fail("D112", "nothing cuts regions out of feature maps (CropAndResize)")
+            return Refusal(detector, reason)
+        try:
+            detector._parts  # noqa: B018 - computed here once
+        except Unlike as exc:
+            reason = detector.fail(
+                "D112",
+                f"the graph is no Mask R-CNN of Matterport's code: {exc}",
+                help=["give the frozen graph of the model that was made with mode='inference'"],
+            )
+            return Refusal(detector, reason, 1 if suppressions(graph) else 0)
+        return detector
+
+    @cached_property
+    def _parts(self) -> tuple[list[Pyramid], Proposals, DetectionPart]:
+        found = pyramids(self.graph)
+        return found, proposals(self.graph, found[0].regions), detection_part(self.graph)
+
+    @property
+    def classifier_crops(self) -> Pyramid:
+        """The layer that cuts out what is classified."""
+        return self._parts[0][0]
+
+    @property
+    def mask_crops(self) -> Pyramid | None:
+        """The layer that cuts out what masks are made of; None in a detector without masks."""
+        found = self._parts[0]
+        return found[1] if len(found) > 1 else None
+
+    @property
+    def proposal_layer(self) -> Proposals:
+        """The layer that makes regions of anchors."""
+        return self._parts[1]
+
+    @property
+    def detection_layer(self) -> DetectionPart:
+        """The layer that makes detections of regions."""
+        return self._parts[2]
+
+    @property
+    def kind(self) -> str:
+        """The family, with what sets this member apart."""
+        return "matterport_mask_rcnn" if self.mask_crops is not None else "matterport_faster_rcnn"
+
+    @cached_property
+    def inference(self) -> Inference:
+        """Sizes and constants; the batch is 1."""
+        return self._given or infer(self.graph)
+
+    @cached_property
+    def inputs(self) -> tuple[Node, ...]:
+        """The placeholders that detections need, in graph order."""
+        behind = self.graph.ancestors([self.detection_layer.table.node])
+        return tuple(node for node in self.graph if node.op in PLACEHOLDERS and node.name in behind)
+
+    @cached_property
+    def picture(self) -> Finding[Ref]:
+        """The input that takes a picture, its mean taken off: float32[N, H, W, 3], or [N, 3, H, W]."""
+        behind = self.graph.ancestors([self.classifier_crops.maps[0].node])
+        found = [node for node in self.inputs if node.name in behind]
+        if len(found) != 1:
+            names = ", ".join(f"'{node.name}'" for node in found) or "none"
+            raise self.fail("D113", f"feature maps are computed of {len(found)} inputs ({names}); expected one")
+        ref = Ref(found[0].name)
+        return Finding(ref, (f"'{ref}' is {self.inference.spec(ref)}",))
+
+    @cached_property
+    def anchors_input(self) -> str | None:
+        """The input that takes anchors; None where they are a constant."""
+        node = self.graph[self.proposal_layer.anchors.node]
+        return None if node.op in CONSTANTS else node.name
+
+    @cached_property
+    def meta_input(self) -> str | None:
+        """The input that takes what is known of the picture, [N, numbers]; None where it is a constant."""
+        others = [
+            node.name for node in self.inputs if node.name not in (self.picture.value.node, self.anchors_input)
+        ]
+        if len(others) > 1:
+            names = ", ".join(f"'{name}'" for name in others)
+            raise self.fail("D113", f"besides picture and anchors the graph reads {names}; expected one input")
+        return others[0] if others else None
+
+    @cached_property
+    def channels_first(self) -> Finding[bool]:
+        """Whether channels come before height and width."""
+        dims = self.inference.spec(self.picture.value).shape.dims or (None,) * 4
+        return Finding(dims[1] == 3 and dims[3] != 3, self.picture.evidence)
+
+    @cached_property
+    def picture_size(self) -> Finding[tuple[int, int]]:
+        """Height and width of the network's input in pixels."""
+        dims = self.inference.spec(self.picture.value).shape.dims or (None,) * 4
+        height, width = dims[2:] if self.channels_first.value else dims[1:3]
+        if height is None or width is None:
+            name = self.picture.value
+            raise self.fail(
+                "D113",
+                f"the size of a picture is not known: '{name}' is {self.inference.spec(name)}",
+                help=[
+                    f"give the size that the model was configured for: --input {name}=1x1024x1024x3 "
+                    "(IMAGE_MAX_DIM of its configuration)"
+                ],
+            )
+        return Finding((height, width), self.picture.evidence)
+
+    @cached_property
+    def map_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of the feature maps that have anchors, the finest first.
+
+        The coarsest one is that of the pyramid's last, halved: only the anchors of the other ones are cut
+        from.
+        """
+        sizes = []
+        for ref in self.classifier_crops.maps:
+            dims = self.inference.spec(ref).shape.dims or (None,) * 4
+            own = dims[2:] if self.classifier_crops.channels_first else dims[1:3]
+            if None in own:
+                raise self.fail("D113", f"the size of the feature map '{ref}' is not known")
+            sizes.append((int(own[0] or 0), int(own[1] or 0)))
+        rows, columns = sizes[-1]
+        return (*sizes, (-(-rows // 2), -(-columns // 2)))
+
+    @cached_property
+    def strides(self) -> Finding[tuple[int, ...]]:
+        """Side in pixels of a cell of each feature map that has anchors."""
+        height = self.picture_size.value[0]
+        found = tuple(round(height / rows) for rows, _ in self.map_sizes)
+        maps = ", ".join(f"'{ref}'" for ref in self.classifier_crops.maps)
+        return Finding(found, (f"{height} pixels by the rows of {maps}, and of one half as large",))
+
+    @cached_property
+    def anchor_count(self) -> Finding[int]:
+        """Number of anchors."""
+        ref = self.proposal_layer.scores
+        dims = self.inference.spec(ref).shape.dims
+        count = dims[1] if dims is not None and len(dims) == 3 else None
+        if count is None:
+            count = 3 * sum(rows * columns for rows, columns in self.map_sizes)
+        return Finding(int(count), (f"'{ref}' is {self.inference.spec(ref)}",))
+
+    @cached_property
+    def anchors_of_cell(self) -> Finding[int]:
+        """Number of anchors of a cell, one for each ratio of width to height."""
+        cells = sum(rows * columns for rows, columns in self.map_sizes)
+        count = self.anchor_count.value
+        if count % cells:
+            raise self.fail(
+                "D113",
+                f"the {cells} cells of the feature maps do not share {count} anchors evenly",
+                self.anchor_count.evidence,
+                ["write 'every' of the step 'anchor-input', and its strides, by hand"],
+            )
+        return Finding(count // cells, (f"{count} anchors by {cells} cells",))
+
+    @cached_property
+    def candidates(self) -> Finding[int]:
+        """How many anchors, best score first, go into the first suppression."""
+        node = self.graph[self.proposal_layer.best]
+        found = upper_bound(self.graph, self.inference, node.inputs[1])
+        if found is None:
+            raise self.fail("D113", f"the number of candidates that '{node.name}' takes is not constant")
+        return Finding(int(found[0]), (f"'{found[1]}' is {found[0]:g}, for '{node.name}'",))
+
+    @cached_property
+    def proposal_count(self) -> Finding[int]:
+        """How many regions of a picture there are."""
+        return self._whole(self.proposal_layer.suppression, 2)
+
+    @cached_property
+    def proposal_iou(self) -> Finding[float]:
+        """Overlap above which the first suppression drops a box."""
+        return self._real(self.proposal_layer.suppression, 3)
+
+    @cached_property
+    def max_detections(self) -> Finding[int]:
+        """The most detections of a picture."""
+        table = self.detection_layer.table
+        dims = self.inference.spec(table).shape.dims or ()
+        if len(dims) == 3 and dims[1] is not None:
+            return Finding(dims[1], (f"'{table}' is {self.inference.spec(table)}",))
+        return self.max_per_class
+
+    @cached_property
+    def max_per_class(self) -> Finding[int]:
+        """The most detections of a class."""
+        return self._whole(self.detection_layer.suppression, 2)
+
+    @cached_property
+    def iou_threshold(self) -> Finding[float]:
+        """Overlap above which a detection is dropped for a better one of its class."""
+        return self._real(self.detection_layer.suppression, 3)
+
+    @cached_property
+    def score_threshold(self) -> Finding[float]:
+        """The score that a detection has at least; 0 where nothing is compared."""
+        scores = self.detection_layer.scores
+        for name, position in self.graph.data_readers(scores):
+            node = self.graph[name]
+            if node.op == "GreaterEqual" and position == 0:
+                value = constant(self.graph, node.inputs[1])
+                if value is not None and value.size == 1:
+                    return Finding(float(value.reshape(-1)[0]), (f"'{name}' compares scores with it",))
+        return Finding(0.0, (f"nothing compares '{scores}'",))
+
+    @cached_property
+    def classes(self) -> Finding[int]:
+        """Number of classes, the background's included."""
+        ref = self.detection_layer.probabilities
+        dims = self.inference.spec(ref).shape.dims
+        if not dims or dims[-1] is None:
+            raise self.fail("D113", f"the number of classes is not known: '{ref}' is of unknown shape")
+        return Finding(dims[-1], (f"'{ref}' is {self.inference.spec(ref)}",))
+
+    @cached_property
+    def crop_sides(self) -> Finding[tuple[int, ...]]:
+        """Sides in cells of what is cut out for classes and for masks."""
+        found = self._parts[0]
+        return Finding(
+            tuple(each.side[0] for each in found),
+            tuple(f"'{each.crops[0]}' cuts out {each.side[0]} x {each.side[1]}" for each in found),
+        )
+
+    @cached_property
+    def levels(self) -> Finding[tuple[int, ...]]:
+        """Numbers of the levels that regions are cut out of."""
+        each = self.classifier_crops
+        return Finding(each.levels, tuple(f"'{name}'" for name in each.crops))
+
+    @cached_property
+    def masks(self) -> Finding[Ref]:
+        """The masks of the detections by class, [N, K, h, w, C], or [N, K, C, h, w] with channels first."""
+        crops = self.mask_crops
+        if crops is None:
+            raise self.fail("D113", "the graph makes no masks: regions are cut out once")
+        behind = [
+            ref
+            for ref in self.graph.output_refs
+            if crops.pooled.node in self.graph.ancestors([ref.node])
+            and self.inference.spec(ref).shape.rank in (5, None)
+        ]
+        if len(behind) != 1:
+            raise self.fail("D113", f"{len(behind)} outputs depend on '{crops.pooled}'; expected one, of masks")
+        return Finding(behind[0], (f"'{behind[0]}' is {self.inference.spec(behind[0])}",))
+
+    @cached_property
+    def mask_axes(self) -> tuple[str, ...]:
+        """The axes of a detection's masks."""
+        first = self.channels_first.value
+        return ("class", "height", "width") if first else ("height", "width", "class")
+
+    @cached_property
+    def outputs(self) -> Finding[Mapping[str, Ref]]:
+        """The table of detections, and masks."""
+        table = self.detection_layer.table
+        found = {ROWS: table}
+        evidence = [f"'{table}' is {self.inference.spec(table)}"]
+        if self.mask_crops is not None:
+            found["masks:" + ",".join(self.mask_axes)] = self.masks.value
+            evidence += self.masks.evidence
+        return Finding(found, tuple(evidence))
+
+    @cached_property
+    def image(self) -> Finding[Image]:
+        """How a picture becomes the input: the graph does not tell it, Matterport's code does."""
+        image = Image(
+            size=self.picture_size.value,
+            resize="stretch",
+            interpolation="half-pixel-bilinear",
+            color="RGB",
+            brightness=None,
+            steps=(ImageStep(scale=None, subtract=MEAN_PIXEL, divide=None),),
+        )
+        return Finding(image, ("MEAN_PIXEL of Matterport's default configuration; the graph does not tell it",))
+
+    @cached_property
+    def postprocessing(self) -> Postprocessing:
+        """What is computed between the second stage's heads and the detections."""
+        part = self.detection_layer
+        said = (f"'{part.table}'",)
+        y, x, height, width = part.deviations
+        return Postprocessing(
+            boxes=LazyFinding(lambda: self.proposal_count),
+            coding=Finding("none", (f"'{part.boxes}' are decoded already",)),
+            variances=Finding((x, y, width, height), said),
+            classes=LazyFinding(lambda: self.classes),
+            background=Finding(0, (f"'{part.labels}' of 0 is left out",)),
+            score_scale=Finding(1.0, said),
+            score_converter=Finding("identity", (f"'{part.probabilities}' are probabilities",)),
+            score_threshold=LazyFinding(lambda: self.score_threshold),
+            score_sense=Finding("at least", said),
+            iou_threshold=LazyFinding(lambda: self.iou_threshold),
+            soft_sigma=Finding(0.0, said),
+            class_agnostic=Finding(False, (f"'{part.suppression}' is in a loop over classes",)),
+            max_per_class=LazyFinding(lambda: self.max_per_class),
+            max_total=LazyFinding(lambda: self.max_detections),
+            clip=Finding("before", (f"'{part.boxes}' are clipped",)),
+            drops_empty=Finding(False, said),
+        )
+
+    @cached_property
+    def plugin_sources(self) -> tuple[Ref, ...]:
+        """The boxes of the regions' best classes, and the probabilities of all."""
+        return self.detection_layer.boxes, self.detection_layer.probabilities
+
+    def plugin_inputs(
+        self, plugin: PluginSpec, fields: Mapping[str, AttrValue], values: Mapping[Ref, np.ndarray]
+    ) -> Mapping[str, np.ndarray]:
+        """Return what the original gives to a plugin of the ports ``boxes`` and ``scores``."""
+        if {port.name for port in plugin.inputs if not port.optional} != {"boxes", "scores"}:
+            return {}
+        boxes, probabilities = (values[ref] for ref in self.plugin_sources)
+        best = probabilities == probabilities.max(axis=-1, keepdims=True)
+        return {"boxes": boxes[None], "scores": probabilities * best.astype(np.float32)}
+
+    def heads_for(
+        self, boxes: np.ndarray, scores: np.ndarray, values: Mapping[Ref, np.ndarray]
+    ) -> Mapping[Ref, np.ndarray]:
+        """Return boxes and probabilities of regions: each has its best class alone.
+
+        Raise SurgeonError D107 for more boxes than there are regions.
+        """
+        own, probabilities = (values[ref] for ref in self.plugin_sources)
+        count, classes = probabilities.shape[1:]
+        if len(boxes) > count:
+            raise self.fail("D107", f"{len(boxes)} boxes are to be made up, and there are {count} regions")
+        regions = np.zeros_like(own)
+        regions[: len(boxes)] = boxes
+        made = np.zeros((count, classes), np.float32)
+        made[:, 0] = 1
+        made[: len(boxes), 1 : 1 + scores.shape[1]] = scores
+        made[: len(boxes), 0] = 0
+        return {
+            self.detection_layer.boxes: regions,
+            self.detection_layer.probabilities: made[None].astype(probabilities.dtype),
+        }
+
+    def draft(self, options: DraftOptions) -> Draft:
+        """Write a recipe with every value literal, and its evidence."""
+        from surgeon.families.matterport.draft import draft_recipe
+
+        return draft_recipe(self, options)
+
+    def _whole(self, node: str, position: int) -> Finding[int]:
+        found = self._real(node, position)
+        return Finding(int(found.value), found.evidence)
+
+    def _real(self, node: str, position: int) -> Finding[float]:
+        ref = self.graph[node].inputs[position]
+        value = constant(self.graph, ref)
+        if value is None or value.size != 1:
+            raise self.fail("D113", f"'{ref}', which '{node}' reads, is not constant")
+        return Finding(float(value.reshape(-1)[0]), (f"'{ref}'",))
+
+
