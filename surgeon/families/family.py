@@ -115,6 +115,9 @@ class Family(ABC):
     keys: ClassVar[tuple[str, ...]] = ()
     """Names of the findings, in the order in which they are reported."""
 
+    takes_prepared_pictures: ClassVar[bool] = False
+    """Whether ``picture`` takes what ``image`` makes of a picture, and not the picture's pixels."""
+
     joined: ClassVar[Mapping[str, str]] = {"loc": "boxes", "conf": "class scores"}
     """The ports of a plugin at which joined heads arrive, and what these heads give."""
 

@@ -129,6 +129,14 @@ def _in_shape_of(value: np.ndarray, other: np.ndarray) -> np.ndarray:
     return value.reshape(other.shape) if value.size == other.size else value
 
 
+def _in_order_of(tensor: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """Return a picture, [1, H, W, C], as a tensor takes it: with channels first where only that fits."""
+    dims = spec.shape.dims
+    first = np.ascontiguousarray(tensor.transpose(0, 3, 1, 2))
+    fits = [Shape(each.shape[1:]).compatible(Shape(dims[1:])) for each in (tensor, first)] if dims else []
+    return first if fits == [False, True] else tensor
+
+
 def _takes_picture(spec: TensorSpec) -> bool:
     """Return whether a tensor has the form of a picture: numbers, of 1 or 3 channels, or of any number."""
     dims = spec.shape.dims
@@ -480,10 +488,10 @@ class GraphPair:
     @cached_property
     def picture_ref(self) -> Ref | None:
         """The original's tensor that a picture is put into; None where it reads none."""
-        if self.family is not None:
-            return self.family.picture.value
         if self._shared_input is not None:
             return None
+        if self.family is not None:
+            return self.family.picture.value
         fed = self._without_default([ref for ref in self.fed if ref not in self.fixed])
         if self.image is None:
             return None
@@ -494,9 +502,14 @@ class GraphPair:
     @cached_property
     def _shared_input(self) -> Ref | None:
         """The placeholder that both graphs read and that the recipe's ``image`` prepares a picture for, where
-        the recipe adds what detects.
+        the recipe adds what detects, or the family leaves it to whoever runs the graph.
         """
-        if self.added is None or self.image is None:
+        if self.image is None:
+            return None
+        if self.family is not None and self.family.takes_prepared_pictures:
+            picture = self.family.picture.value
+            return picture if picture in self.inputs.values() else None
+        if self.added is None:
             return None
         origins = [ref for ref in self.inputs.values() if self._is_open_input(self.graph[ref.node])]
         pictures = [ref for ref in origins if _takes_picture(self.spec(ref))]
@@ -1058,7 +1071,8 @@ class GraphPair:
         if picture is not None and self.picture_cut is not None and self.image is not None:
             at_cut = prepare(self.image, picture.pixels, self.recipe.span("image", "steps"))
             batch = self.spec(self.picture_cut).shape.dims or (1,)
-            fed[str(self.picture_cut)] = np.repeat(at_cut.tensor, batch[0] or 1, axis=0)
+            tensor = _in_order_of(at_cut.tensor, self.spec(self.picture_cut))
+            fed[str(self.picture_cut)] = np.repeat(tensor, batch[0] or 1, axis=0)
             if self._shared_input is not None:
                 pixels, prepared = picture.pixels, at_cut
         if picture is not None and self.picture_ref is not None:

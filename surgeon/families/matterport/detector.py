@@ -24,7 +24,7 @@ from surgeon.families.matterport.structure import (
 from surgeon.families.parts.suppression import suppressions
 from surgeon.families.parts.walk import upper_bound
 from surgeon.families.postprocessing import LazyFinding, Postprocessing
-from surgeon.graph import AttrValue, Graph, Node, Ref
+from surgeon.graph import AttrValue, Graph, Node, Ref, Shape, TensorSpec
 from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
 from surgeon.infer import Inference, infer
 from surgeon.language import Image
@@ -63,7 +63,6 @@ class MatterportMaskRcnn(Family):
         "levels",
         "masks",
     )
-
     takes_prepared_pictures = True
 
     @classmethod
@@ -118,7 +117,14 @@ class MatterportMaskRcnn(Family):
     @cached_property
     def inference(self) -> Inference:
         """Sizes and constants; the batch is 1."""
-        return self._given or infer(self.graph)
+        if self._given is not None:
+            return self._given
+        known = infer(self.graph)
+        spec = known.spec(self._picture)
+        dims = spec.shape.dims
+        if not dims or dims[0] is not None:
+            return known
+        return infer(self.graph, {str(self._picture): TensorSpec(spec.dtype, Shape((1, *dims[1:])))})
 
     @cached_property
     def inputs(self) -> tuple[Node, ...]:
@@ -129,13 +135,16 @@ class MatterportMaskRcnn(Family):
     @cached_property
     def picture(self) -> Finding[Ref]:
         """The input that takes a picture, its mean taken off: float32[N, H, W, 3], or [N, 3, H, W]."""
+        return Finding(self._picture, (f"'{self._picture}' is {self.inference.spec(self._picture)}",))
+
+    @cached_property
+    def _picture(self) -> Ref:
         behind = self.graph.ancestors([self.classifier_crops.maps[0].node])
         found = [node for node in self.inputs if node.name in behind]
         if len(found) != 1:
             names = ", ".join(f"'{node.name}'" for node in found) or "none"
             raise self.fail("D113", f"feature maps are computed of {len(found)} inputs ({names}); expected one")
-        ref = Ref(found[0].name)
-        return Finding(ref, (f"'{ref}' is {self.inference.spec(ref)}",))
+        return Ref(found[0].name)
 
     @cached_property
     def anchors_input(self) -> str | None:
@@ -153,6 +162,29 @@ class MatterportMaskRcnn(Family):
             names = ", ".join(f"'{name}'" for name in others)
             raise self.fail("D113", f"besides picture and anchors the graph reads {names}; expected one input")
         return others[0] if others else None
+
+    @cached_property
+    def meta_slices(self) -> tuple[tuple[int, int], ...]:
+        """Begin and end of each run of numbers that the graph reads of what is known of a picture.
+
+        Three numbers are its height, width and channels, four the window that it fills.
+        """
+        name = self.meta_input
+        found: dict[tuple[int, int], None] = {}
+        for reader, position in self.graph.data_readers(Ref(name)) if name is not None else ():
+            node = self.graph[reader]
+            bounds = [constant(self.graph, ref) for ref in node.inputs[1:3]]
+            if node.op != "StridedSlice" or position != 0 or any(each is None or each.size != 2 for each in bounds):
+                raise self.fail("D113", f"'{reader}' ({node.op}) reads '{name}'; expected a row of its numbers")
+            begin, end = (int(each[1]) for each in bounds if each is not None)
+            if end - begin not in (3, 4):
+                raise self.fail(
+                    "D113",
+                    f"'{reader}' reads the numbers {begin} to {end} of '{name}'; expected three for the "
+                    "picture's shape or four for its window",
+                )
+            found[begin, end] = None
+        return tuple(found)
 
     @cached_property
     def channels_first(self) -> Finding[bool]:
@@ -209,8 +241,8 @@ class MatterportMaskRcnn(Family):
         dims = self.inference.spec(ref).shape.dims
         count = dims[1] if dims is not None and len(dims) == 3 else None
         if count is None:
-            count = 3 * sum(rows * columns for rows, columns in self.map_sizes)
-        return Finding(int(count), (f"'{ref}' is {self.inference.spec(ref)}",))
+            raise self.fail("D113", f"the number of anchors is not known: '{ref}' is {self.inference.spec(ref)}")
+        return Finding(count, (f"'{ref}' is {self.inference.spec(ref)}",))
 
     @cached_property
     def anchors_of_cell(self) -> Finding[int]:
