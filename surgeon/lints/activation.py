@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from surgeon.diagnostics import Diagnostic, Severity
-from surgeon.graph import Node, Ref
+from surgeon.graph import DType, Node, Ref
 from surgeon.lints.lint import LintContext
 
 CODE = "L115"
@@ -37,7 +37,7 @@ def _check(context: LintContext, node: Node, field: str) -> Iterator[Diagnostic]
     if scores is None:
         return
     sources = _sources(context, scores)
-    active = [source for source in sources if source.op in _ACTIVATIONS]
+    active = [source for source in sources if source.op in _ACTIVATIONS or _is_softmax(context, source)]
     asked = node.attrs.get(field)
     if not isinstance(asked, int):
         return
@@ -78,7 +78,10 @@ def _sources(context: LintContext, ref: Ref) -> list[Node]:
         if node.name in seen:
             continue
         seen.add(node.name)
-        if node.op not in _MOVING:
+        kept = _kept(context, node)
+        if kept is not None:
+            rest.append(kept)
+        elif node.op not in _MOVING:
             if context.varies(Ref(node.name)):
                 found.append(node)
         elif node.op in _JOINS:
@@ -86,3 +89,22 @@ def _sources(context: LintContext, ref: Ref) -> list[Node]:
         else:
             rest.extend(node.inputs[:1])
     return found
+
+
+def _kept(context: LintContext, node: Node) -> Ref | None:
+    """Return what a product with zeros and ones, cast from truth values, keeps; None for any other node."""
+    if node.op != "Mul" or len(node.inputs) != 2:
+        return None
+    for ref, other in zip(node.inputs, reversed(node.inputs), strict=True):
+        factor = context.producer(other)
+        if factor.op == "Cast" and factor.attrs.get("SrcT") is DType.BOOL:
+            return ref
+    return None
+
+
+def _is_softmax(context: LintContext, node: Node) -> bool:
+    """Return whether a quotient is a softmax that is spelled out: powers by their sum."""
+    if node.op != "RealDiv":
+        return False
+    power, total = (context.producer(ref) for ref in node.inputs)
+    return power.op == "Exp" and total.op == "Sum" and context.producer(total.inputs[0]).name == power.name

@@ -130,6 +130,7 @@ class ReferenceRunner(Runner):
         self.name = name or graph.source or "the graph"
         self.info = replace(info, detections={port: str(ref) for port, ref in detections.items()})
         self.detecting = graph[next(iter(of_plugin.values())).node] if of_plugin else None
+        self.of_detecting = MappingProxyType(of_plugin)
         self.outputs = tuple(dict.fromkeys(map(str, (*self.fetches, *detections.values()))))
 
     @classmethod

@@ -33,7 +33,7 @@ class AnchorInput(Step):
 
         step: anchor-input
         node: anchors
-        size: [65, 65]
+        size: [33, 33]
         strides: [64]
         scales: [32]
         ratios: [1]
@@ -41,9 +41,9 @@ class AnchorInput(Step):
     After::
 
         graph v1
-        anchors = Const() {dtype: float32, value: tensor<float32[1,4,4]: -0.25, -0.25, 0.234375, 0.234375, -0.25, 0.75, 0.234375, 1.234375, ...>}
+        anchors = Const() {dtype: float32, value: tensor<float32[1,1,4]: -0.5, -0.5, 0.46875, 0.46875>}
         y = Neg(anchors) {T: float32}
-    """  # noqa: E501
+    """
 
     keyword: ClassVar[str] = "anchor-input"
     step: Literal["anchor-input"] = "anchor-input"
@@ -88,4 +88,5 @@ class AnchorInput(Step):
             found.append(np.concatenate([middle - half, middle + half], axis=-1).reshape(-1, 4))
         last = np.array([height - 1, width - 1] * 2)
         boxes = (np.concatenate(found) - np.array([0, 0, 1, 1])) / last
-        return boxes.astype(np.float32)[None]
+        anchors: np.ndarray = boxes.astype(np.float32)[None]
+        return anchors

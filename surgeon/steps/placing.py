@@ -54,9 +54,7 @@ _TYPES: Mapping[str, Mapping[str, int]] = MappingProxyType(
 
 _TYPE_OF_OUTPUT: Mapping[str, DType] = MappingProxyType(
     {
-        **dict.fromkeys(
-            ("Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual"), DType.BOOL
-        ),
+        **dict.fromkeys(("Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual"), DType.BOOL),
         "ArgMax": DType.INT64,
         "Shape": DType.INT32,
         "Size": DType.INT32,

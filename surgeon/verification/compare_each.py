@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from surgeon.catalog.detections import without_masks
 from surgeon.catalog.reference import Counterfactual
 from surgeon.diagnostics import SurgeonError
 from surgeon.display import plural
@@ -46,8 +47,11 @@ def compare_each(graphs: GraphPair, record: RunRecord, limits: Limits, *, first:
         comparisons += compare_decoding(graphs, graphs.decoder, record, limits)
     elif graphs.anchor_makers and first:
         comparisons.append(compare_anchors(graphs, record, limits))
+    # What holds detections is compared row by row with the outputs.
+    holding = {Ref.parse(name).node for name in without_masks(graphs.runner.info.detections).values()}
     for region in graphs.regions:
-        comparisons += compare_region(graphs, region, record, limits)
+        if region.replaced.node.name not in holding:
+            comparisons += compare_region(graphs, region, record, limits)
     if graphs.added is not None:
         comparisons += compare_cases(graphs, record) if first else []
     elif graphs.plugin is not None:

@@ -1237,8 +1237,7 @@ class GraphPair:
     def by_part(self, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Return what holds detections among the outputs of the plugin that gives them, by part."""
         assert self.plugin is not None
-        refs = {part: Ref.parse(name) for part, name in self.runner.info.detections.items()}
-        return {part: outputs[ref.slot] for part, ref in refs.items() if ref.node == self.plugin.name}
+        return {part: outputs[ref.slot] for part, ref in self.runner.of_detecting.items()}
 
     def _rerun(self, feeds: Mapping[str, np.ndarray], change: str, window: tuple[float, float]) -> Detections:
         execution = self.execute(feeds)

@@ -103,7 +103,8 @@ def make_anchors(
         middle = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)[:, :, None]
         found.append(np.concatenate([middle - half, middle + half], axis=-1).reshape(-1, 4))
     shift, last = np.array([0, 0, 1, 1]), np.array([height - 1, width - 1] * 2)
-    return ((np.concatenate(found) - shift) / last).astype(np.float32)[None]
+    anchors: np.ndarray = ((np.concatenate(found) - shift) / last).astype(np.float32)[None]
+    return anchors
 
 
 def make_meta(options: MatterportOptions) -> np.ndarray:
@@ -202,7 +203,7 @@ class _Writer:
     def _data_format(self) -> str:
         return "NCHW" if self.options.layout == "NCHW_GPU" else "NHWC"
 
-    def _window(self, key: str, size: int) -> dict[str, list[int]]:
+    def _window(self, key: str, size: int) -> dict[str, Any]:
         return {key: [1, 1, size, size] if self.options.layout == "NCHW_GPU" else [1, size, size, 1]}
 
     def _moved(self, source: Ref, layer: Callable[[Ref], Ref]) -> Ref:
@@ -284,10 +285,9 @@ class _Writer:
             else:
                 size = _strided(g, shape, [1], [3])
             twice = g.mul(size, g.const([2, 2], g.unique("Const")))
-            resize = lambda x: g.emit("ResizeNearestNeighbor", x, twice, align_corners=False)  # noqa: E731
-            if not self.first:
-                return resize(source)
-            return _transposed(g, resize(_transposed(g, source, (0, 2, 3, 1))), (0, 3, 1, 2))
+            last = _transposed(g, source, (0, 2, 3, 1)) if self.first else source
+            enlarged = g.emit("ResizeNearestNeighbor", last, twice, align_corners=False)
+            return _transposed(g, enlarged, (0, 3, 1, 2)) if self.first else enlarged
 
     def _proposal_heads(self, maps: Sequence[Ref]) -> tuple[Ref, Ref]:
         """Write the region proposal network on each level; return its joined scores and encodings."""
@@ -339,7 +339,7 @@ class _Writer:
     def _timed_convolution(
         self, source: Ref, name: str, sizes: tuple[int, int, int], at: tuple[int, int, int], padding: str
     ) -> Ref:
-        """Write a convolution of each region; ``at`` is the number of regions and the sides before and after."""
+        """Write a convolution of each region; ``at`` is the number of regions and the two sides."""
         count, before, after = at
         side, channels, depth = sizes
         kernel = self._variable(f"{name}/kernel", (side, side, channels, depth))
@@ -629,9 +629,7 @@ class _Detections(_Slices):
     def write(self, rois: Ref, probabilities: Ref, deltas: Ref, meta: Ref) -> Ref:
         with self.g.scope("mrcnn_detection"):
             window = self._first(self._window(meta))
-            rows = self._refined(
-                self._first(rois), self._first(probabilities), self._first(deltas), window
-            )
+            rows = self._refined(self._first(rois), self._first(probabilities), self._first(deltas), window)
             return self.g.reshape(self._packed(rows), [1, self.options.detections, 6])
 
     def _window(self, meta: Ref) -> Ref:

@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 
 from surgeon.catalog import PluginSpec
-from surgeon.diagnostics import SurgeonError
 from surgeon.families.family import Draft, DraftOptions, Family, Refusal
 from surgeon.families.finding import Finding
 from surgeon.families.matterport.structure import (
@@ -143,7 +142,9 @@ class MatterportMaskRcnn(Family):
         found = [node for node in self.inputs if node.name in behind]
         if len(found) != 1:
             names = ", ".join(f"'{node.name}'" for node in found) or "none"
-            raise self.fail("D113", f"feature maps are computed of {len(found)} inputs ({names}); expected one")
+            raise self.fail(
+                "D113", f"feature maps are computed of {len(found)} inputs ({names}); expected one"
+            )
         return Ref(found[0].name)
 
     @cached_property
@@ -156,11 +157,15 @@ class MatterportMaskRcnn(Family):
     def meta_input(self) -> str | None:
         """The input that takes what is known of the picture, [N, numbers]; None where it is a constant."""
         others = [
-            node.name for node in self.inputs if node.name not in (self.picture.value.node, self.anchors_input)
+            node.name
+            for node in self.inputs
+            if node.name not in (self.picture.value.node, self.anchors_input)
         ]
         if len(others) > 1:
             names = ", ".join(f"'{name}'" for name in others)
-            raise self.fail("D113", f"besides picture and anchors the graph reads {names}; expected one input")
+            raise self.fail(
+                "D113", f"besides picture and anchors the graph reads {names}; expected one input"
+            )
         return others[0] if others else None
 
     @cached_property
@@ -174,8 +179,14 @@ class MatterportMaskRcnn(Family):
         for reader, position in self.graph.data_readers(Ref(name)) if name is not None else ():
             node = self.graph[reader]
             bounds = [constant(self.graph, ref) for ref in node.inputs[1:3]]
-            if node.op != "StridedSlice" or position != 0 or any(each is None or each.size != 2 for each in bounds):
-                raise self.fail("D113", f"'{reader}' ({node.op}) reads '{name}'; expected a row of its numbers")
+            if (
+                node.op != "StridedSlice"
+                or position != 0
+                or any(each is None or each.size != 2 for each in bounds)
+            ):
+                raise self.fail(
+                    "D113", f"'{reader}' ({node.op}) reads '{name}'; expected a row of its numbers"
+                )
             begin, end = (int(each[1]) for each in bounds if each is not None)
             if end - begin not in (3, 4):
                 raise self.fail(
@@ -241,7 +252,9 @@ class MatterportMaskRcnn(Family):
         dims = self.inference.spec(ref).shape.dims
         count = dims[1] if dims is not None and len(dims) == 3 else None
         if count is None:
-            raise self.fail("D113", f"the number of anchors is not known: '{ref}' is {self.inference.spec(ref)}")
+            raise self.fail(
+                "D113", f"the number of anchors is not known: '{ref}' is {self.inference.spec(ref)}"
+            )
         return Finding(count, (f"'{ref}' is {self.inference.spec(ref)}",))
 
     @cached_property
@@ -345,7 +358,9 @@ class MatterportMaskRcnn(Family):
             and self.inference.spec(ref).shape.rank in (5, None)
         ]
         if len(behind) != 1:
-            raise self.fail("D113", f"{len(behind)} outputs depend on '{crops.pooled}'; expected one, of masks")
+            raise self.fail(
+                "D113", f"{len(behind)} outputs depend on '{crops.pooled}'; expected one, of masks"
+            )
         return Finding(behind[0], (f"'{behind[0]}' is {self.inference.spec(behind[0])}",))
 
     @cached_property
@@ -376,7 +391,9 @@ class MatterportMaskRcnn(Family):
             brightness=None,
             steps=(ImageStep(scale=None, subtract=MEAN_PIXEL, divide=None),),
         )
-        return Finding(image, ("MEAN_PIXEL of Matterport's default configuration; the graph does not tell it",))
+        return Finding(
+            image, ("MEAN_PIXEL of Matterport's default configuration; the graph does not tell it",)
+        )
 
     @cached_property
     def postprocessing(self) -> Postprocessing:
@@ -456,5 +473,3 @@ class MatterportMaskRcnn(Family):
         if value is None or value.size != 1:
             raise self.fail("D113", f"'{ref}', which '{node}' reads, is not constant")
         return Finding(float(value.reshape(-1)[0]), (f"'{ref}'",))
-
-

@@ -84,13 +84,14 @@ class _RecipeWriter:
             found.append(
                 Diagnostic(
                     "D152",
-                    f"the graph does not tell the anchors, which are put into '{self.detector.anchors_input}'; "
-                    "the recipe has those of Matterport's default configuration",
+                    "the graph does not tell the anchors, which are put into "
+                    f"'{self.detector.anchors_input}'; the recipe has those of Matterport's default "
+                    "configuration",
                     self.detector.graph.source or None,
                     (f"scales {list(SCALES)}, ratios {list(self._ratios)}",),
                     (
-                        "compare 'scales', 'ratios' and 'every' of the step 'anchor-input' with RPN_ANCHOR_SCALES, "
-                        "RPN_ANCHOR_RATIOS and RPN_ANCHOR_STRIDE of the configuration",
+                        "compare 'scales', 'ratios' and 'every' of the step 'anchor-input' with "
+                        "RPN_ANCHOR_SCALES, RPN_ANCHOR_RATIOS and RPN_ANCHOR_STRIDE of the configuration",
                     ),
                     Severity.WARNING,
                 )
@@ -130,8 +131,9 @@ class _RecipeWriter:
         source = PurePath(self.detector.graph.source).name or "a graph"
         return [
             f"{source}: {self.summary}. Written by 'surgeon init'.",
-            "ONNX for ONNX Runtime keeps the network's own operations but for the last suppression. For TensorRT, "
-            "plugins take the place of the regions' layers. docs/families/matterport.md tells the differences.",
+            "ONNX for ONNX Runtime keeps the network's own operations but for the last suppression. For "
+            "TensorRT, plugins take the place of the regions' layers. docs/families/matterport.md tells "
+            "the differences.",
         ]
 
     @property
@@ -192,9 +194,7 @@ class _RecipeWriter:
             "class_or_none": Item(op("SelectV2", ["is_detection", "class_number", "no_class"])),
             "class_column": Item(op("ExpandDims", ["class_or_none"], axis=2)),
             "score_column": Item(op("ExpandDims", ["suppressed:scores"], axis=2)),
-            "detections": Item(
-                op("ConcatV2", ["suppressed:boxes", "class_column", "score_column"], axis=2)
-            ),
+            "detections": Item(op("ConcatV2", ["suppressed:boxes", "class_column", "score_column"], axis=2)),
         }
 
     def _proposal_nodes(self) -> Block:
@@ -269,7 +269,9 @@ class _RecipeWriter:
         first = self.detector.classifier_crops.channels_first
         nodes: dict[str, Item] = {}
         if not first:
-            for level, ref in zip(self.detector.levels.value, self.detector.classifier_crops.maps, strict=True):
+            for level, ref in zip(
+                self.detector.levels.value, self.detector.classifier_crops.maps, strict=True
+            ):
                 nodes[f"p{level}"] = Item(_operation("Transpose", [str(ref)], perm=[0, 3, 1, 2]))
         boxes = "regions:boxes"
         for name, crops in self._layers():
@@ -336,7 +338,10 @@ class _RecipeWriter:
         if detector.meta_input is not None:
             found.append(
                 Item(
-                    {"step": "fix-inputs", "values": {detector.meta_input: [self._meta(detector.meta_input)]}},
+                    {
+                        "step": "fix-inputs",
+                        "values": {detector.meta_input: [self._meta(detector.meta_input)]},
+                    },
                     ("size of the picture, and the window that it fills: the whole input",),
                 )
             )
@@ -375,7 +380,13 @@ class _RecipeWriter:
             )
         )
         found.append(
-            Item({"step": "collapse", "id": "detections", "take": {str(detector.detection_layer.table): "detections"}})
+            Item(
+                {
+                    "step": "collapse",
+                    "id": "detections",
+                    "take": {str(detector.detection_layer.table): "detections"},
+                }
+            )
         )
         found.append(Item("prune", ("the loop over classes, and what else no output needs",)))
         return found
@@ -399,7 +410,13 @@ class _RecipeWriter:
             "resize": Item(image.resize),
             "interpolation": Item(image.interpolation),
             "color": Item(image.color),
-            "steps": Item([{"subtract": list(step.subtract)} for step in image.steps if isinstance(step.subtract, tuple)]),
+            "steps": Item(
+                [
+                    {"subtract": list(step.subtract)}
+                    for step in image.steps
+                    if isinstance(step.subtract, tuple)
+                ]
+            ),
         }
 
     def _field(self, finding: Finding[Any], value: Any = None) -> Item:

@@ -79,7 +79,7 @@ class DetectionPart:
 
 
 def constant(graph: Graph, ref: Ref) -> np.ndarray | None:
-    """Return the value of a constant, behind identities and the entry of a loop; None for what is computed."""
+    """Return the value of a constant, behind identities and a loop's entry; None for what is computed."""
     node = graph.get(passed(graph, ref, _PASSED | {"Enter"}).node)
     value = node.attrs.get("value") if node is not None and node.op in CONSTANTS else None
     return value.array() if isinstance(value, TensorValue | TensorRef) else None
@@ -136,7 +136,9 @@ def _pyramid(graph: Graph, join: Node, crops: list[Node]) -> Pyramid:
     crops = sorted(crops, key=lambda crop: _level(graph, crop)[1])
     sources = {_level(graph, crop)[0] for crop in crops}
     if len(sources) != 1 or len(crops) < 2:
-        raise Unlike(f"'{join.name}' joins regions that '{crops[0].name}' and others cut out of several lists")
+        raise Unlike(
+            f"'{join.name}' joins regions that '{crops[0].name}' and others cut out of several lists"
+        )
     first = all(graph[crop.inputs[0].node].op == "Transpose" for crop in crops)
     maps = tuple(graph[crop.inputs[0].node].inputs[0] if first else crop.inputs[0] for crop in crops)
     size = constant(graph, crops[0].inputs[3])
@@ -180,8 +182,8 @@ def proposals(graph: Graph, regions: Ref) -> Proposals:
     stacked = graph[regions.node]
     if stacked.op == "Pack" and len(stacked.inputs) > 1:
         raise Unlike(
-            f"'{regions.node}' stacks the regions of {len(stacked.inputs)} pictures, each computed by itself; "
-            "export the model of an inference configuration with IMAGES_PER_GPU = 1"
+            f"'{regions.node}' stacks the regions of {len(stacked.inputs)} pictures, each computed by "
+            "itself; export the model of an inference configuration with IMAGES_PER_GPU = 1"
         )
     padded = graph.get(passed(graph, regions, _STACKED).node)
     if padded is None or padded.op not in ("Pad", "PadV2"):
@@ -254,8 +256,7 @@ def _columns(graph: Graph, join: Node) -> DetectionPart | None:
     """Return the layer whose last join this is: of boxes, classes and scores; None for any other."""
     added = ("StridedSlice", "ExpandDims", "Cast", *_PASSED)
     boxes, labels, scores = (
-        graph.get(passed(graph, ref, added if at else _PASSED).node)
-        for at, ref in enumerate(join.inputs[:3])
+        graph.get(passed(graph, ref, added if at else _PASSED).node) for at, ref in enumerate(join.inputs[:3])
     )
     if any(each is None or each.op not in _GATHERS for each in (boxes, labels, scores)):
         return None
