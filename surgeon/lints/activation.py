@@ -69,7 +69,7 @@ def _check(context: LintContext, node: Node, field: str) -> Iterator[Diagnostic]
 
 
 def _sources(context: LintContext, ref: Ref) -> list[Node]:
-    """Return the nodes whose numbers reach ``ref`` unchanged, in the order in which they are met."""
+    """Return the nodes whose numbers, or products of them, reach ``ref``, in the order of the walk."""
     found: list[Node] = []
     seen: set[str] = set()
     rest = [ref]
@@ -81,6 +81,8 @@ def _sources(context: LintContext, ref: Ref) -> list[Node]:
         kept = _kept(context, node)
         if kept is not None:
             rest.append(kept)
+        elif node.op == "Mul" and all(map(context.varies, node.inputs)):
+            rest.extend(reversed(node.inputs))
         elif node.op not in _MOVING:
             if context.varies(Ref(node.name)):
                 found.append(node)

@@ -177,7 +177,7 @@ class DecodeCells(Step):
         middle = adding.add("sigmoid", "Sigmoid", encodings)
         middle = adding.add("in_cells", "Mul", middle, adding.constant("cell", cell))
         middle = adding.add("centres", "Add", middle, adding.constant("origin", origin))
-        is_size = np.array([0, 0, 1, 1], np.float32)[None, None, None]
+        is_size = np.broadcast_to(np.array([0, 0, 1, 1], np.float32), size.shape)
         side = adding.add("logarithms", "Mul", encodings, adding.constant("is_size", is_size))
         side = adding.add("factors", "Exp", side)
         side = adding.add("sizes", "Mul", side, adding.constant("anchors", size))

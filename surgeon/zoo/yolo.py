@@ -6,18 +6,37 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from surgeon.graph import DType
 from surgeon.zoo.networks import NetworkWriter
+from surgeon.zoo.yolo_tails import Cells, TailWriter
 
 EPSILON = 1e-3
 
 _SAME: Mapping[str, Any] = {"padding": b"SAME", "data_format": b"NHWC", "dilations": (1, 1, 1, 1)}
 _MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
 _DEPTHS = (6, 8, 8, 12, 12)
+
+
+Tail: TypeAlias = Literal["heads", "slim", "slim-corners", "scales", "parts", "keras-eval", "combined"]
+
+ANCHORS: Mapping[int, tuple[tuple[tuple[float, float], ...], ...]] = MappingProxyType(
+    {
+        2: (((81, 82), (135, 169), (344, 319)), ((23, 27), (37, 58), (81, 82))),
+        3: (
+            ((116, 90), (156, 198), (373, 326)),
+            ((30, 61), (62, 45), (59, 119)),
+            ((10, 13), (16, 30), (33, 23)),
+        ),
+    }
+)
+"""By the number of heads, width and height of the anchors of each, the head of the largest cells first."""
+
+SCALES = (1.05, 1.1, 1.2)
+"""What YOLO v4 scales centres by, for heads of 32, 16 and 8 pixels a cell."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +53,65 @@ class YoloOptions:
     size: tuple[int | None, int | None] = (96, 128)
     activation: Literal["LeakyRelu", "Maximum"] = "Maximum"
     per_cell: int = 3
+    tail: Tail = "heads"
     seed: int = 0
 
 
 def build_yolo(options: YoloOptions = YoloOptions()) -> bytes:
-    """Return a serialized frozen GraphDef of a Keras YOLO v3 that ends with its heads.
+    """Return a serialized frozen GraphDef of a YOLO v3 or v4.
 
-    Its input is ``input_1``, float32[N, height, width, 3] of shares of 255. Its outputs are the results of
-    the head convolutions, float32[N, H, W, 3 (5 + classes)], of 32, 16 (and 8) pixels a cell.
+    Its input is ``input_1``, float32[N, height, width, 3], of shares of 255, or of numbers from 0 to 255 for
+    the tails ``slim``. Without a tail, its outputs are the results of the head convolutions,
+    float32[N, H, W, 3 (5 + classes)], of 32, 16 (and 8) pixels a cell. ``keras-eval`` has the input
+    ``Placeholder``, float32[2], height and width of the original picture.
     """
     g = _YoloWriter(options)
-    g.heads(g.placeholder("input_1", DType.FLOAT32, None, *options.size, 3))
+    batch = 1 if options.tail == "parts" else None
+    picture = g.placeholder("input_1", DType.FLOAT32, batch, *options.size, 3)
+    if options.tail.startswith("slim"):
+        picture = g.op("normalized", "RealDiv", picture, g.const("normalized/y", 255.0))
+    heads = g.heads(picture)
+    height, width = options.size
+    if options.tail != "heads" and height is not None and width is not None:
+        _write_tail(g, options, heads, (height, width))
     return g.serialized()
+
+
+def _write_tail(g: NetworkWriter, options: YoloOptions, heads: list[str], size: tuple[int, int]) -> None:
+    t = TailWriter(g, size, options.classes)
+    cells = [
+        Cells(
+            head, size[0] // stride, size[1] // stride, anchors, scale if options.tail == "combined" else 1.0
+        )
+        for head, stride, anchors, scale in zip(heads, (32, 16, 8), ANCHORS[len(heads)], SCALES, strict=False)
+    ]
+    match options.tail:
+        case "heads":
+            return
+        case "slim" | "slim-corners":
+            rows = t.concat([t.slim_rows(each) for each in cells], 1, "joined")
+            rows = g.op("detections", "Identity", rows)
+            if options.tail == "slim-corners":
+                t.corner_rows(rows, "output_boxes")
+        case "scales":
+            for each, scope in zip(reversed(cells), ("pred_sbbox", "pred_mbbox", "pred_lbbox"), strict=False):
+                t.scale_rows(each, scope)
+        case "parts":
+            rows = t.corner_rows(t.concat([t.slim_rows(each) for each in cells], 1), "rows")
+            for part, name in zip(
+                t.split(rows, (4, 1, options.classes)), ("boxes", "confs", "probs"), strict=True
+            ):
+                g.op(name, "Identity", part)
+        case "keras-eval":
+            image = g.placeholder("Placeholder", DType.FLOAT32, 2)
+            whole = g.node(
+                "input_shape", "Mul", t.sides(cells[0].tensor), g.const("input_shape/y", 32), T=DType.INT32
+            )
+            sides = t.cast(whole)
+            boxes, scores = zip(*(t.keras_boxes(each, sides, image) for each in cells), strict=True)
+            t.suppressed(t.concat(boxes, 0), t.concat(scores, 0))
+        case "combined":
+            t.combined([t.scaled_boxes(each) for each in reversed(cells)])
 
 
 class _YoloWriter(NetworkWriter):
@@ -147,6 +213,11 @@ SAMPLES: Mapping[str, Callable[[], bytes]] = MappingProxyType(
     {
         "keras_tiny_yolo_v3": build_yolo,
         "keras_yolo_v3": partial(build_yolo, YoloOptions(heads=3, activation="LeakyRelu")),
+        "slim_yolo_v3": partial(build_yolo, YoloOptions(heads=3, tail="slim-corners")),
+        "scales_yolo_v3": partial(build_yolo, YoloOptions(heads=3, tail="scales", size=(96, 96))),
+        "parts_yolo_v3": partial(build_yolo, YoloOptions(heads=3, tail="parts")),
+        "keras_yolo_eval": partial(build_yolo, YoloOptions(heads=3, tail="keras-eval")),
+        "combined_yolo_v4": partial(build_yolo, YoloOptions(heads=3, tail="combined", size=(96, 96))),
     }
 )
 """Detectors for the table of families, by name."""

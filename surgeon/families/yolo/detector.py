@@ -1,35 +1,49 @@
-"""YOLO detectors, raw heads or decoded ones."""
+"""YOLO detectors: graphs that end with their heads, with decoded boxes, or with detections."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
+import numpy as np
+
+from surgeon.catalog import PluginSpec
 from surgeon.diagnostics import SurgeonError
 from surgeon.families.family import Draft, DraftOptions, Family, Refusal
 from surgeon.families.finding import Finding
-from surgeon.families.parts.walk import source
 from surgeon.families.postprocessing import LazyFinding, Postprocessing
-from surgeon.families.yolo.structure import CellStructure
-from surgeon.graph import Graph, Ref
+from surgeon.families.yolo.cells import from_corners, to_corners
+from surgeon.families.yolo.tail import COMBINED, CellTail
+from surgeon.graph import AttrValue, DType, Graph, Ref
 from surgeon.infer import Inference
 
-T = TypeVar("T")
+_HEADS = ("network_input", "heads", "strides", "boxes_per_cell", "classes", "count")
+_SUPPRESSION = (
+    "score_threshold",
+    "score_sense",
+    "iou_threshold",
+    "soft_sigma",
+    "max_per_class",
+    "max_total",
+    "clip",
+)
+_COMBINED_SLOTS = {"boxes": 0, "scores": 1, "classes": 2, "count": 3}
 
 
-class YoloDetector(CellStructure):
+class YoloDetector(CellTail):
     """A YOLO detector, by the structure of its heads.
 
     Every finding is computed when first asked for, and raises SurgeonError: D112 where the graph is no such
-    detector, D113 where the graph does not tell it, D115 for preprocessing that has no name here.
+    detector, D113 where the graph does not tell it, D115 for preprocessing and D116 for decoding of boxes
+    that have no name here.
 
     ``inference`` tells sizes; without one it is made, with batch 1, and 416 x 416 where the size is open.
     """
 
     name = "yolo"
     title = "YOLO detector"
-    keys = ("network_input", "heads", "strides", "boxes_per_cell", "classes", "count")
+    keys = (*_HEADS, "decoding", *_SUPPRESSION)
 
     @classmethod
     def match(cls, graph: Graph, inference: Inference | None = None) -> Family | Refusal:
@@ -37,17 +51,10 @@ class YoloDetector(CellStructure):
         detector = cls(graph, inference)
         try:
             detector.heads  # noqa: B018  raises what is missing
-            detector._check_tail()
+            detector.form  # noqa: B018  raises what is unknown behind the heads
         except SurgeonError as exc:
             return Refusal(detector, exc)
         return detector
-
-    def _check_tail(self) -> None:
-        """Raise SurgeonError D112 where something else than the heads comes out."""
-        tensors = {head.tensor for head in self.heads.value}
-        outputs = {source(self.graph, ref) for ref in self.graph.output_refs if ref.node in self._varying}
-        if outputs != tensors:
-            raise self._no_cells("its outputs are not its heads")
 
     @cached_property
     def kind(self) -> str:
@@ -55,54 +62,153 @@ class YoloDetector(CellStructure):
         return {1: "yolo_v2", 2: "tiny_yolo_v3"}.get(len(self.heads.value), "yolo_v3")
 
     @property
-    def suppresses(self) -> bool:
-        """Whether the graph suppresses boxes: raw heads do not."""
-        return False
+    def needed(self) -> tuple[str, ...]:
+        """The findings that a recipe cannot do without, by what the graph ends with."""
+        match self.form:
+            case "heads":
+                return _HEADS
+            case "boxes":
+                return (*_HEADS, "decoding")
+            case "detections":
+                return self.keys
 
     @property
+    def suppresses(self) -> bool:
+        """Whether the graph suppresses boxes."""
+        return self.form == "detections"
+
+    @cached_property
     def outputs(self) -> Finding[Mapping[str, Ref]]:
-        """The graph gives heads and no detections: raise SurgeonError D113."""
-        raise self._untold("detections")
+        """The graph's outputs, as its suppression gives them: :meth:`detected` converts them.
+
+        Raise SurgeonError D113 where the graph gives no detections.
+        """
+        if not self.suppresses:
+            raise self._untold("detections")
+        found = self._combined_outputs() or self._joined_outputs()
+        if not {"boxes", "scores", "classes"} <= set(found):
+            shown = [f"'{ref}' is {self.inference.spec(ref)}" for ref in self._ends[:6]]
+            raise self.fail(
+                "D113", "the outputs cannot be told apart; expected boxes, scores and classes", shown
+            )
+        return Finding(found, tuple(f"'{ref}' holds {part}" for part, ref in found.items()))
+
+    def _combined_outputs(self) -> dict[str, Ref]:
+        node = self._suppressing[0]
+        if node.op != COMBINED:
+            return {}
+        return {part: Ref(node.name, slot) for part, slot in _COMBINED_SLOTS.items()}
+
+    def _joined_outputs(self) -> dict[str, Ref]:
+        """Return what classes were joined to: whole numbers are classes, tensors of rank 1 scores."""
+        found: dict[str, Ref] = {}
+        for ref in self.graph.output_refs:
+            spec = self.inference.spec(ref)
+            if spec.dtype in (DType.INT32, DType.INT64):
+                found["classes"] = ref
+            elif spec.shape.rank == 1:
+                found["scores"] = ref
+            elif spec.shape.rank == 2:
+                found["boxes"] = ref
+        return found
+
+    def detected(self, values: Mapping[Ref, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return the detections by part, float32[N, K, 4] boxes relative to the network's input."""
+        parts = {part: values[ref] for part, ref in self.outputs.value.items()}
+        if parts["boxes"].ndim == 2:  # one picture
+            parts = {part: value[None] for part, value in parts.items()}
+        return {**parts, "boxes": self._corners(parts["boxes"])}
+
+    def _corners(self, boxes: np.ndarray) -> np.ndarray:
+        """Return boxes of the graph's layout as ymin, xmin, ymax and xmax relative to the input."""
+        decoding = self.decoding.value
+        height, width = self.size if decoding.pixels else (1, 1)
+        found: np.ndarray = boxes.astype(np.float32) @ to_corners(decoding.layout, height, width)
+        return found
+
+    @property
+    def plugin_sources(self) -> tuple[Ref, ...]:
+        """The tensors with the boxes and scores that are suppressed."""
+        return self.decoded_tensors.refs if self.suppresses else ()
+
+    def plugin_inputs(
+        self, plugin: PluginSpec, fields: Mapping[str, AttrValue], values: Mapping[Ref, np.ndarray]
+    ) -> Mapping[str, np.ndarray]:
+        """Return boxes and scores as the ports ``loc`` and ``conf`` of SurgeonDetection read them."""
+        if not self.suppresses or not {"loc", "conf"} <= {port.name for port in plugin.inputs}:
+            return {}
+        boxes, scores = self.decoded_tensors.of([values[ref] for ref in self.plugin_sources])
+        loc = self._corners(boxes).reshape(1, -1, 1, 1)
+        return {"loc": loc, "conf": scores.astype(np.float32).reshape(1, -1, 1, 1)}
+
+    def heads_for(
+        self, boxes: np.ndarray, scores: np.ndarray, values: Mapping[Ref, np.ndarray]
+    ) -> Mapping[Ref, np.ndarray]:
+        """Return what to put into the graph's tensors of boxes and scores."""
+        tensors = self.decoded_tensors
+        if not self.suppresses or tensors.boxes is None or tensors.scores is None:
+            return super().heads_for(boxes, scores, values)
+        decoding = self.decoding.value
+        height, width = self.size if decoding.pixels else (1, 1)
+        own = boxes @ from_corners(decoding.layout, height, width)
+        made = {tensors.boxes: own, tensors.scores: scores}
+        return {ref: array.astype(np.float32).reshape(values[ref].shape) for ref, array in made.items()}
 
     @cached_property
     def postprocessing(self) -> Postprocessing:
-        """What the graph computes behind the heads: of raw heads, nothing is told but their sizes."""
+        """What the graph computes behind the heads; a graph that suppresses nothing tells little of it."""
         return Postprocessing(
             boxes=LazyFinding(lambda: self.count),
-            coding=self._nothing("a coding of boxes"),
-            variances=self._nothing("variances"),
+            coding=Finding("none", ("boxes are decoded in front of what suppresses them",)),
+            variances=Finding((1.0, 1.0, 1.0, 1.0), ("YOLO has no variances",)),
             classes=LazyFinding(lambda: self.classes),
             background=Finding(-1, ("YOLO has no background",)),
-            score_scale=self._nothing("a scale of scores"),
-            score_converter=self._nothing("what converts scores"),
-            score_threshold=self._nothing("a threshold of scores"),
-            score_sense=self._nothing("a threshold of scores"),
-            iou_threshold=self._nothing("a threshold of overlap"),
-            soft_sigma=self._nothing("suppression"),
-            class_agnostic=self._nothing("suppression"),
-            max_per_class=self._nothing("a bound on detections"),
-            max_total=self._nothing("a bound on detections"),
-            clip=self._nothing("clipping"),
-            drops_empty=self._nothing("what becomes of empty boxes"),
+            score_scale=Finding(1.0, ("objectness times class",)),
+            score_converter=Finding("identity", ("scores are probabilities where boxes are decoded",)),
+            score_threshold=self._told(lambda: self.score_threshold, "a threshold of scores"),
+            score_sense=self._told(lambda: self.score_sense, "a threshold of scores"),
+            iou_threshold=self._told(lambda: self.iou_threshold, "a threshold of overlap"),
+            soft_sigma=self._told(lambda: self.soft_sigma, "suppression"),
+            class_agnostic=self._told(
+                lambda: Finding(False, ("boxes are suppressed class by class",)), "suppression"
+            ),
+            max_per_class=self._told(lambda: self.max_per_class, "a bound on boxes of a class"),
+            max_total=self._told(lambda: self.max_total, "a bound on detections"),
+            clip=self._told(lambda: self.clip, "clipping"),
+            drops_empty=self._told(
+                lambda: Finding(False, ("boxes without an area stay",)), "what becomes of empty boxes"
+            ),
         )
 
-    def _nothing(self, what: str) -> LazyFinding[Any]:
-        def find() -> Finding[Any]:
-            raise self._untold(what)
+    def finding(self, key: str) -> Finding[Any]:
+        """Return one of the findings called ``keys``; raise SurgeonError D107 for another key, and D113 for
+        what the graph does not tell.
+        """
+        if key in _SUPPRESSION and not self.suppresses:
+            raise self._untold(f"'{key}'")
+        return super().finding(key)
 
-        return LazyFinding(find)
+    def _told(self, find: Callable[[], Finding[Any]], what: str) -> LazyFinding[Any]:
+        def told() -> Finding[Any]:
+            if not self.suppresses:
+                raise self._untold(what)
+            return find()
+
+        return LazyFinding(told)
 
     def _untold(self, what: str) -> SurgeonError:
+        ends = "the heads" if self.form == "heads" else "the decoded boxes"
         return self.fail(
             "D113",
-            f"the graph ends with the heads of a YOLO detector and does not tell {what}",
+            f"the graph ends with {ends} of a YOLO detector and does not tell {what}",
             self.heads.evidence,
-            ["the recipe adds decoding and suppression: write the value there"],
+            ["the recipe adds suppression: write the value there"],
         )
 
     def draft(self, options: DraftOptions) -> Draft:
-        """Write a recipe that adds decoding and suppression; raise SurgeonError D147 where a part is not
-        recognised.
+        """Write a recipe that puts in decoding and suppression, or suppression alone, as the graph needs it.
+
+        Raise SurgeonError D147 where a part is not recognised.
         """
         from surgeon.families.yolo.draft import draft_recipe
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
@@ -12,7 +14,11 @@ from surgeon.display import plural
 from surgeon.families.family import BY_HAND, Draft, DraftOptions
 from surgeon.families.finding import Finding
 from surgeon.families.parts.detection_output_fields import TOP_K_LIMIT
+from surgeon.families.parts.native_detection_fields import CLIPPINGS
 from surgeon.families.yolo.anchors import USUAL
+from surgeon.families.yolo.cells import to_corners
+from surgeon.families.yolo.heads import FIRST_CLASS
+from surgeon.graph import DType, Ref
 from surgeon.language import Image
 from surgeon.language.document import to_plain
 from surgeon.language.layers import default_steps
@@ -29,13 +35,22 @@ SCORE_THRESHOLD, IOU_THRESHOLD, MOST = 0.3, 0.45, 100
 
 OWN = "the recipe's own: the graph does not tell it"
 
+MOST_ROWS = 4096
+"""Detections of a picture that a recipe keeps at most."""
+
+WORDS = {
+    "yxyx": "ymin, xmin, ymax, xmax",
+    "xyxy": "xmin, ymin, xmax, ymax",
+    "xywh": "x and y of the centre, width and height,",
+}
+
 UFF = {"target": "uff"}
 
 
 def draft_recipe(detector: YoloDetector, options: DraftOptions) -> Draft:
     """Write a recipe; raise SurgeonError D147 where a part is not recognised."""
     problems: list[Diagnostic] = []
-    for key in detector.keys:
+    for key in detector.needed:
         try:
             detector.finding(key)
         except SurgeonError as exc:
@@ -81,7 +96,7 @@ class _RecipeWriter:
             "name": Item(self.name),
             "summary": Item(self.summary),
             "outputs": Item([f"{self._free(NMS)}:*"], ("the number of detections, boxes, scores, classes",)),
-            "parameters": Item(self._parameters(), spaced=True),
+            **({"parameters": Item(self._parameters(), spaced=True)} if self._parameters() else {}),
             "nodes": Item(self._nodes(), spaced=True),
             "namespaces": Item(self._namespaces(), spaced=True),
             "steps": Item(list(self._steps()), spaced=True),
@@ -99,28 +114,40 @@ class _RecipeWriter:
 
     def _heading(self) -> tuple[str, ...]:
         source = PurePath(self.detector.graph.source).name or "a graph"
-        return (
-            f"{source}: {self.summary}. Written by 'surgeon init'.",
-            "The graph ends with the heads, and the recipe adds what decodes and suppresses boxes. Compare "
-            "the parameters with those that the network was trained and is used with: nothing in the graph "
-            "tells them.",
-        )
+        what = {
+            "heads": "The graph ends with the heads, and the recipe adds what decodes and suppresses boxes. "
+            "Compare the parameters with those that the network was trained and is used with: nothing in the "
+            "graph tells them.",
+            "boxes": "The graph ends with decoded boxes, and the recipe adds what suppresses them. Compare "
+            "the parameters with those that the network is used with: nothing in the graph tells them.",
+            "detections": "The recipe decodes and suppresses boxes as the graph does; every value was read "
+            "off the graph.",
+        }
+        return (f"{source}: {self.summary}. Written by 'surgeon init'.", what[self.detector.form])
 
     def _parameters(self) -> Block:
-        usual = USUAL[len(self.detector.heads.value)]
-        anchors = [list(map(_plain, pair)) for pair in usual.anchors]
-        return {
-            "anchors": Item(
-                anchors,
-                (
-                    f"width and height in pixels of the network's input; {OWN}. These are the anchors of "
-                    f"{usual.source}",
-                ),
-            ),
-            "masks": Item([list(mask) for mask in usual.masks], ("the anchors of each head, by number",)),
+        suppression = {
             "score_threshold": Item(SCORE_THRESHOLD, (OWN,)),
             "iou_threshold": Item(IOU_THRESHOLD, (OWN,)),
             "max_detections": Item(MOST, (OWN,)),
+        }
+        match self.detector.form:
+            case "heads":
+                return {**self._usual_anchors(), **suppression}
+            case "boxes":
+                return suppression
+            case "detections":
+                return {}
+
+    def _usual_anchors(self) -> Block:
+        usual = USUAL[len(self.detector.heads.value)]
+        why = (
+            f"width and height in pixels of the network's input; {OWN}. These are the anchors of "
+            f"{usual.source}"
+        )
+        return {
+            "anchors": Item([list(map(_plain, pair)) for pair in usual.anchors], (why,)),
+            "masks": Item([list(mask) for mask in usual.masks], ("the anchors of each head, by number",)),
         }
 
     def _nodes(self) -> Block:
@@ -133,6 +160,14 @@ class _RecipeWriter:
         if dims is None or None in dims[1:]:
             like["shape"] = [None, *detector.size, 3]
             comments.append("the graph leaves the size open: any multiple of 32 will do")
+        return {
+            self._free(INPUT): Item(like, tuple(comments)),
+            **(self._decoded_nodes() if detector.form == "boxes" else {}),
+            **(self._native() if detector.form == "detections" else self._suppression()),
+        }
+
+    def _suppression(self) -> Block:
+        detector = self.detector
         boxes = detector.count.value
         fields = {
             "numClasses": Item(detector.classes.value, said(detector.classes.evidence)),
@@ -146,13 +181,117 @@ class _RecipeWriter:
             "clipBoxes": Item(0, ("boxes may reach over the edges, as they are decoded",)),
         }
         inputs = {"boxes": self._free(BOXES), "scores": self._free(SCORES)}
-        return {
-            self._free(INPUT): Item(like, tuple(comments)),
-            self._free(NMS): Item(
-                {"plugin": Item("BatchedNMS_TRT"), "inputs": Item(inputs), "fields": Item(fields)},
-                ("suppresses overlapping boxes class by class",),
+        node = {"plugin": Item("BatchedNMS_TRT"), "inputs": Item(inputs), "fields": Item(fields)}
+        return {self._free(NMS): Item(node, ("suppresses overlapping boxes class by class",))}
+
+    def _native(self) -> Block:
+        """Return the suppression that follows every rule of the graph, and what it reads."""
+        detector = self.detector
+        rows, classes = detector.count.value, detector.classes
+        most = self._most()
+        fields = {
+            "classes": Item(classes.value, said(classes.evidence)),
+            "background": Item(-1, ("YOLO has no class for the background",)),
+            "shareLocation": Item(1, ("the classes share the box of an anchor",)),
+            "coding": Item(0, ("boxes come decoded",)),
+            "scoreConverter": Item(0, ("scores come as probabilities",)),
+            "scoreThreshold": _told(detector.score_threshold),
+            "scoreAtLeast": Item(
+                int(detector.score_sense.value == "at least"), said(detector.score_sense.evidence)
             ),
+            "iouThreshold": _told(detector.iou_threshold),
+            "softSigma": _told(detector.soft_sigma),
+            "classAgnostic": Item(0, ("boxes are suppressed class by class",)),
+            "maxPerClass": _told(detector.max_per_class),
+            "maxTotal": most,
+            "clip": Item(CLIPPINGS[detector.clip.value], said(detector.clip.evidence)),
+            "dropEmpty": Item(0, ("boxes without an area stay",)),
         }
+        loc, conf = self._free("box_rows"), self._free("score_rows")
+        flat = {
+            loc: {"op": "Reshape", "inputs": [self._free(BOXES)], "shape": [-1, 4 * rows, 1, 1]},
+            conf: {
+                "op": "Reshape",
+                "inputs": [self._free(SCORES)],
+                "shape": [-1, classes.value * rows, 1, 1],
+            },
+        }
+        node = {
+            "plugin": Item("SurgeonDetection"),
+            "inputs": Item({"loc": loc, "conf": conf}),
+            "fields": Item(fields),
+        }
+        return {
+            **{name: Item(value) for name, value in flat.items()},
+            self._free(NMS): Item(node, ("suppresses overlapping boxes by the graph's own rules",)),
+        }
+
+    def _most(self) -> Item:
+        """Return how many detections are kept, and why they are fewer than the graph may give."""
+        found, bound = self.detector.max_total, self.options.most_rows or MOST_ROWS
+        if found.value <= bound:
+            return _told(found)
+        why = f"of the {found.value} that the graph may give, the {bound} best, which any target can sort"
+        return Item(bound, (why, *said(found.evidence)))
+
+    def _decoded_nodes(self) -> Block:
+        """Return the boxes and scores that the graph computes, as the suppression reads them."""
+        detector, tensors = self.detector, self.detector.decoded_tensors
+        decoding = detector.decoding.value
+        rows, classes = detector.count.value, detector.classes.value
+        nodes: dict[str, Item] = {}
+
+        def add(name: str, op: str, inputs: list[str], comment: str = "", **options: Any) -> str:
+            own = self._free(name)
+            nodes[own] = Item({"op": op, "inputs": inputs, **options}, (comment,) if comment else ())
+            return own
+
+        if tensors.rows:
+            wide = FIRST_CLASS + classes
+            parts = []
+            for number, ref in enumerate(tensors.rows):
+                name = f"rows_{number}" if len(tensors.rows) > 1 else "rows"
+                count = self._rows_at(ref)
+                parts.append(add(name, "Reshape", [str(ref)], shape=[-1, count, 1, wide]))
+            joined = add("rows", "ConcatV2", parts, axis=1) if len(parts) > 1 else parts[0]
+
+            def cut(name: str, begin: int, size: int) -> str:
+                return add(name, "Slice", [joined], begin=[0, 0, 0, begin], size=[-1, -1, -1, size])
+
+            corners = cut("decoded_boxes", 0, 4)
+            factors = [cut("objectness", 4, 1), cut("class_scores", FIRST_CLASS, classes)]
+        else:
+            corners = add("decoded_boxes", "Reshape", [str(tensors.boxes)], shape=[-1, rows, 1, 4])
+            factors = [str(ref) for ref in (tensors.objectness, tensors.scores) if ref is not None]
+        height, width = detector.size if decoding.pixels else (1, 1)
+        kernel = to_corners(decoding.layout, height, width)[None, None]
+        unit = "in pixels" if decoding.pixels else "relative to the picture"
+        value = self._free("to_corners")
+        nodes[value] = Item(
+            {"op": "Const", "dtype": "float32", "value": kernel.tolist()},
+            (f"boxes are {WORDS[decoding.layout]} {unit}; {detector.decoding.evidence[-1]}",),
+        )
+        attrs = {
+            "strides": [1, 1, 1, 1],
+            "dilations": [1, 1, 1, 1],
+            "padding": "VALID",
+            "data_format": "NHWC",
+        }
+        add(
+            BOXES,
+            "Conv2D",
+            [corners, value],
+            "ymin, xmin, ymax and xmax relative to the picture",
+            attrs=attrs,
+        )
+        product = add("products", "Mul", factors) if len(factors) > 1 else factors[0]
+        add(SCORES, "Reshape", [product], shape=[-1, rows, classes])
+        return nodes
+
+    def _rows_at(self, ref: Ref) -> int:
+        dims = self.detector.inference.spec(ref).shape.dims or ()
+        known = [dim for dim in dims[1:-1] if dim is not None]
+        return math.prod(known) if len(known) == len(dims) - 2 else self.detector.count.value
 
     def _top_k(self, boxes: int) -> tuple[str, ...]:
         if boxes <= TOP_K_LIMIT:
@@ -171,35 +310,75 @@ class _RecipeWriter:
         return {name: Item(self._free(INPUT)) for name in names}
 
     def _steps(self) -> list[Item]:
-        found: list[Item] = []
+        operations = {node.op for node in self.detector.graph}
+        found: list[Item] = list(self._fixed())
         for step in to_plain(default_steps()):
             if step["step"] == "prune":
                 found += self._added()
-            if step["step"] == "replace-op" and not any(
-                node.op == step["from"] for node in self.detector.graph
-            ):
-                continue
-            found.append(Item(step["step"] if len(step) == 1 else step))
+            if step["step"] != "replace-op" or step["from"] in operations:
+                found.append(Item(step["step"] if len(step) == 1 else step))
         return found
+
+    def _fixed(self) -> Iterator[Item]:
+        """Yield the step that fixes the size of the original picture, where the graph asks for it."""
+        beside = self.detector.sizes_beside if self.detector.form != "heads" else {}
+        if beside:
+            sizes = {
+                ref.node: [_number(side, dtype) for side in self.detector.size]
+                for ref, dtype in beside.items()
+            }
+            yield Item(
+                {"step": "fix-inputs", "values": sizes},
+                ("the size of the original picture: detections are relative to the network's input",),
+            )
 
     def _added(self) -> list[Item]:
         heads = self.detector.heads
-        decode: dict[str, Any] = {
-            "step": "decode-cells",
-            "heads": [str(head.tensor) for head in heads.value],
-            "picture": self._free(INPUT),
-            "anchors": Parameter("anchors"),
-            "masks": Parameter("masks"),
-        }
-        if any(head.channels_first for head in heads.value):
-            decode["channels_first"] = True
-        if len(heads.value) == 1:
-            decode["class_scores"] = "softmax"
-        decode |= {key: self._free(key) for key in (BOXES, SCORES) if self._free(key) != key}
+        comment = "decodes the heads: " + "; ".join(heads.evidence)
+        if self.detector.form == "boxes":
+            comment = f"UFF decodes the heads anew, since it has no place for what the graph does; {comment}"
         return [
-            Item(decode, ("decodes " + "; ".join(heads.evidence),)),
+            Item(self._decode(), (comment, *self._decoding_evidence())),
             Item({"step": "add-node", "node": self._free(NMS)}),
         ]
+
+    def _decoding_evidence(self) -> tuple[str, ...]:
+        return () if self.detector.form == "heads" else said(self.detector.decoding.evidence)
+
+    def _decode(self) -> dict[str, Any]:
+        """Return the step that decodes heads; of heads that the graph decodes, in the order of its boxes."""
+        heads = self.detector.heads.value
+        anchors: Any = Parameter("anchors")
+        masks: Any = Parameter("masks")
+        decode: dict[str, Any] = {"step": "decode-cells"}
+        options: dict[str, Any] = {}
+        if self.detector.form != "heads":
+            decoding = self.detector.decoding.value
+            heads = tuple(heads[number] for number in decoding.order)
+            pairs = [decoding.anchors[number] for number in decoding.order]
+            anchors = [list(map(_plain, pair)) for part in pairs for pair in part]
+            per_head = len(pairs[0])
+            masks = [list(range(first, first + per_head)) for first in range(0, len(anchors), per_head)]
+            scales = [decoding.scale_xy[number] for number in decoding.order]
+            if any(scale != 1 for scale in scales):
+                options["scale_xy"] = scales
+            if decoding.class_scores != "sigmoid":
+                options["class_scores"] = decoding.class_scores
+        elif len(heads) == 1:
+            options["class_scores"] = "softmax"
+        if any(head.channels_first for head in heads):
+            options["channels_first"] = True
+        decode |= {
+            "heads": [str(head.tensor) for head in heads],
+            "picture": self._free(INPUT),
+            "anchors": anchors,
+            "masks": masks,
+            **options,
+        }
+        decode |= {key: self._free(key) for key in (BOXES, SCORES) if self._free(key) != key}
+        if self.detector.form == "boxes":
+            decode["when"] = UFF
+        return decode
 
     def _image(self) -> Item | None:
         try:
@@ -246,6 +425,14 @@ class _RecipeWriter:
         while name in self.detector.graph:
             name += "_plugin"
         return name
+
+
+def _told(finding: Finding[Any]) -> Item:
+    return Item(finding.value, said(finding.evidence))
+
+
+def _number(side: int, dtype: DType) -> float | int:
+    return float(side) if dtype.value.startswith("float") else side
 
 
 def _plain(value: float) -> float | int:
