@@ -118,6 +118,9 @@ class Family(ABC):
     takes_prepared_pictures: ClassVar[bool] = False
     """Whether ``picture`` takes what ``image`` makes of a picture, and not the picture's pixels."""
 
+    sized_by_input: ClassVar[bool] = False
+    """Whether a graph may leave the size of its input open, so that the one who converts it gives that."""
+
     joined: ClassVar[Mapping[str, str]] = {"loc": "boxes", "conf": "class scores"}
     """The ports of a plugin at which joined heads arrive, and what these heads give."""
 
@@ -149,8 +152,17 @@ class Family(ABC):
 
         ``boxes`` float32[N, K, 4] (ymin, xmin, ymax, xmax relative to the picture), ``scores`` float32[N, K],
         ``classes`` [N, K], ``count`` [N] and ``masks`` float32[N, K, h, w], as far as they are there. A
-        table in the place of lists, and masks by class, are called as in :mod:`surgeon.catalog.detections`.
+        table in the place of lists, and masks by class, are called as in :mod:`surgeon.catalog.detections`. Where they
+        hold something else, :meth:`detected` says what.
         """
+
+    def detected(self, values: Mapping[Ref, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return the detections by part, from the values of the tensors that ``outputs`` names.
+
+        ``boxes`` float32[N, K, 4] are ymin, xmin, ymax, xmax relative to the network's input; a family whose
+        graph gives pixels, or one table, converts them here. Rows of a score of 0 or less are none.
+        """
+        return {part: values[ref] for part, ref in self.outputs.value.items()}
 
     @property
     @abstractmethod

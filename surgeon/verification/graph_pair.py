@@ -353,7 +353,18 @@ class GraphPair:
     @cached_property
     def family(self) -> Family | None:
         """What the original says of itself, where the rewritten graph gives detections and it does, too."""
-        return nearest_family(self._fixed_graph) if self.plugin is not None and self.added is None else None
+        if self.plugin is None or self.added is not None:
+            return None
+        open_inputs = [origin for origin in self.inputs.values() if self._is_open(origin)]
+        if not open_inputs:
+            return nearest_family(self._fixed_graph)
+        specs = {str(origin): self.spec(origin) for origin in open_inputs}
+        return nearest_family(self._fixed_graph, infer(self._fixed_graph, specs))
+
+    def _is_open(self, ref: Ref) -> bool:
+        """Return whether a tensor is a placeholder of which sizes besides the batch are not known."""
+        dims = self.inference.spec(ref).shape.dims
+        return self.graph[ref.node].op in PLACEHOLDERS and (dims is None or None in dims[1:])
 
     @cached_property
     def added(self) -> Region | None:
@@ -1067,7 +1078,7 @@ class GraphPair:
                 continue
             elif ref != self.picture_ref and not (self._has_default(ref) and self._keeps_default(ref, given)):
                 fed[str(ref)] = self._numbers(ref, draw, random)
-        pixels, prepared = None, None
+        pixels, prepared, window = None, None, (1.0, 1.0)
         if picture is not None and self.picture_cut is not None and self.image is not None:
             at_cut = prepare(self.image, picture.pixels, self.recipe.span("image", "steps"))
             batch = self.spec(self.picture_cut).shape.dims or (1,)
@@ -1075,7 +1086,11 @@ class GraphPair:
             fed[str(self.picture_cut)] = np.repeat(tensor, batch[0] or 1, axis=0)
             if self._shared_input is not None:
                 pixels, prepared = picture.pixels, at_cut
-        if picture is not None and self.picture_ref is not None:
+        if picture is not None and self.starts_prepared and self.image is not None:
+            made_ready = prepare(self.image, picture.pixels, self.recipe.span("image", "steps"))
+            fed[str(self.picture_ref)] = np.repeat(made_ready.tensor, self._batch, axis=0)
+            pixels, window = picture.pixels, made_ready.window
+        elif picture is not None and self.picture_ref is not None:
             pixels = self._sized(picture.pixels)
             if self._channels == 1:
                 pixels = gray(pixels)
@@ -1086,7 +1101,7 @@ class GraphPair:
         computed = self.original.run(fed) | fed
         values = {Ref.parse(name): value for name, value in computed.items()}
         inputs = {str(ref): self._as_read(ref, values[origin]) for ref, origin in self.inputs.items()}
-        window = prepared.window if prepared is not None else (1.0, 1.0)
+        window = prepared.window if prepared is not None else window
         made = f"made numbers, seed {seed}" + (f", draw {draw + 1}" if draw else "")
         detects = self.detects
         rerun = partial(self._rerun, window=window)
@@ -1096,7 +1111,7 @@ class GraphPair:
             pixels,
             window,
             inputs,
-            self._detections_of(values, self.detections) if detects and self.added is None else None,
+            self._detections_of(values, self.detections, window) if detects and self.added is None else None,
             {str(ref): None if origin is None else values[origin] for ref, origin in self.outputs.items()},
             self.counterfactuals,
             partial(rerun, inputs) if detects else None,
@@ -1153,7 +1168,8 @@ class GraphPair:
         at that of the rewritten graph's input, where nothing between the two makes it that size.
         """
         assert self.picture_ref is not None
-        dims = self.inference.spec(self.picture_ref).shape.dims
+        read = self.picture_ref in self.inputs.values()
+        dims = (self.declared if read else self.inference.spec)(self.picture_ref).shape.dims
         known = dims is not None and len(dims) == 4 and None not in dims[1:3]
         size = dims[1:3] if dims is not None and known else self._size_at_input
         if None in size or size == pixels.shape[:2]:
@@ -1211,19 +1227,32 @@ class GraphPair:
         dims = self.inference.spec(self.picture_ref).shape.dims if self.picture_ref is not None else None
         return dims[0] or 1 if dims is not None and len(dims) == 4 else 1
 
-    def _detections_of(self, values: Arrays, refs: Mapping[str, Ref]) -> Detections:
+    @cached_property
+    def starts_prepared(self) -> bool:
+        """Whether the original is a detector that reads what the recipe's ``image`` makes of a picture."""
+        return self.family is not None and self.image is not None and self.picture_ref in self.inputs.values()
+
+    def _detections_of(
+        self, values: Arrays, refs: Mapping[str, Ref], window: tuple[float, float] = (1.0, 1.0)
+    ) -> Detections:
         """Return what the original detects in the first picture of its batch, its classes counted as the
         plugin counts them; ``refs`` are its tensors by part.
+
+        They are relative to ``window`` where the picture fills that part of what the original reads.
         """
-        parts = {COUNT if part == "count" else part: values[ref][:1] for part, ref in refs.items()}
+        arrays = {part: values[ref] for part, ref in refs.items()}
+        if self.family is not None and refs == self.family.outputs.value:
+            arrays = dict(self.family.detected(values))
+        parts = {COUNT if part == "count" else part: array[:1] for part, array in arrays.items()}
         if "boxes" in parts:
             parts["boxes"] = parts["boxes"].reshape(1, -1, 4)
         size = None if self.image is None else self.image.size
         found = detections_of_plugin(parts, size)[0]
         shift = self.family.class_shift if self.family is not None else 0
-        return detections_of_original(
+        found = detections_of_original(
             found.boxes, found.scores, found.classes, len(found), shift, found.masks
         )
+        return found.within(window) if self.starts_prepared else found
 
     def detections_of(self, run: PluginRun, window: tuple[float, float], change: str = "") -> Detections:
         """Return what the plugin's outputs hold with a rule changed, relative to the picture."""
@@ -1258,7 +1287,7 @@ class GraphPair:
         for probe in probes_of(self.family.postprocessing, limits):
             heads = self.family.heads_for(probe.boxes * window, probe.scores, record.values)
             values = self.original.fetch(wanted, {**fed, **heads})
-            detections = self._detections_of(values, refs)
+            detections = self._detections_of(values, refs, record.window)
             yield RunRecord(
                 probe.name,
                 None,

@@ -16,7 +16,7 @@ from surgeon.formats.graphdef import load_graph
 from surgeon.graph import DType, Graph, Node, Ref
 from surgeon.verification.results import Verification
 from surgeon.zoo.networks import build_unet
-from surgeon.zoo.yolo import YoloOptions, build_yolo
+from surgeon.zoo.yolo import Tail, YoloOptions, build_yolo
 
 SIZE = (96, 128)
 SCORE, IOU = 0.3, 0.45
@@ -183,6 +183,93 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     common = float(np.prod(np.maximum(sides, 0)))
     return common / (float(np.prod(a[2:] - a[:2])) + float(np.prod(b[2:] - b[:2])) - common)
+
+
+ANCHORS = (
+    ((116, 90), (156, 198), (373, 326)),
+    ((30, 61), (62, 45), (59, 119)),
+    ((10, 13), (16, 30), (33, 23)),
+)
+
+TAILS = {
+    "slim": ("boxes", "xywh", True, (0, 1, 2), (1, 1, 1)),
+    "slim-corners": ("boxes", "xyxy", True, (0, 1, 2), (1, 1, 1)),
+    "scales": ("boxes", "xywh", True, (2, 1, 0), (1, 1, 1)),
+    "parts": ("boxes", "xyxy", True, (0, 1, 2), (1, 1, 1)),
+    "keras-eval": ("detections", "yxyx", True, (0, 1, 2), (1, 1, 1)),
+    "combined": ("detections", "yxyx", False, (2, 1, 0), (1.05, 1.1, 1.2)),
+}
+
+
+@pytest.mark.parametrize("tail", TAILS)
+def test_decoding_in_the_graph_is_told_from_its_numbers(folder: Path, tail: Tail) -> None:
+    form, layout, pixels, order, scales = TAILS[tail]
+    detector = recognise(_graph(folder, build_yolo(YoloOptions(heads=3, size=(96, 96), tail=tail))))
+    assert isinstance(detector, YoloDetector)
+    assert detector.form == form
+    decoding = detector.decoding.value
+    assert decoding.anchors == ANCHORS
+    assert (decoding.layout, decoding.pixels, decoding.order) == (layout, pixels, order)
+    assert decoding.scale_xy == scales
+    assert detector.suppresses == (form == "detections")
+
+
+def test_a_decoding_by_another_formula_is_not_known(folder: Path) -> None:
+    """The numbers are the witness: a size that grows by other steps than exp is refused, not guessed."""
+    graph = _graph(folder, build_yolo(YoloOptions(heads=3, size=(96, 96), tail="slim")))
+    other = graph.replace(
+        replace(node, op="Softplus") if node.op == "Exp" and node.name == "Exp_1" else node for node in graph
+    )
+    with pytest.raises(SurgeonError) as caught:
+        surgeon.init(other)
+    assert [each.code for each in caught.value.diagnostics] == ["D147", "D116"]
+
+
+def test_rules_of_suppression_are_read_off_the_graph(folder: Path) -> None:
+    keras, combined = (
+        recognise(_graph(folder, build_yolo(YoloOptions(heads=3, size=(96, 96), tail=tail))))
+        for tail in ("keras-eval", "combined")
+    )
+    expected = {
+        "score_threshold": (0.3, 0.3),
+        "score_sense": ("at least", "above"),
+        "iou_threshold": (0.45, 0.45),
+        "max_per_class": (20, 40),
+        "max_total": (60, 40),
+        "clip": ("none", "after"),
+    }
+    for key, values in expected.items():
+        for detector, value in zip((keras, combined), values, strict=True):
+            assert isinstance(detector, YoloDetector)
+            found = detector.finding(key).value
+            assert found == (pytest.approx(value) if isinstance(value, float) else value), key
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        pytest.param("slim", marks=pytest.mark.exhaustive),
+        "slim-corners",
+        "scales",
+        pytest.param("parts", marks=pytest.mark.exhaustive),
+        "keras-eval",
+        "combined",
+    ],
+)
+def test_tails_go_all_the_way(tail: Tail, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow computes the original")
+    pytest.importorskip("onnxruntime", reason="the ONNX file is run")
+    graph = _graph(tmp_path, build_yolo(YoloOptions(heads=3, size=(96, 96), tail=tail)))
+    recipe, file = tmp_path / "yolo.yaml", tmp_path / "yolo.onnx"
+    surgeon.init(graph, recipe)
+    surgeon.convert(recipe, graph, file, target="onnx@onnxruntime")
+    surgeon.convert(recipe, graph, tmp_path / "yolo.uff", target="uff@tensorrt-8.5")
+    # Of boxes decoded in the graph, the record decodes heads as UFF does, and the file as the graph does.
+    for target in ("uff@tensorrt-8.5", "onnx@onnxruntime"):
+        verification = surgeon.verify(recipe, graph, target=target, onnx=file)
+        assert verification.passed, str(verification)
+        assert not any(verdict.excused for verdict in verification.verdicts)
+        assert verification.verdicts[0].comparisons[0].original > 10  # type: ignore[union-attr]
 
 
 def test_every_target_takes_the_recipe(folder: Path) -> None:

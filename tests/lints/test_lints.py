@@ -269,6 +269,11 @@ def cases(detector: Callable[..., str]) -> dict[str, Case]:
             detector(before=sigmoid, scores="S0, S1, S2", nms="confSigmoid: 0"),
         ),
         "L115 never": Case(detector(nms="confSigmoid: 0"), "is not an activation", detector(), warning),
+        "L115 product": Case(
+            detector(before=product, scores="S0, S1, S2"),
+            "activated twice",
+            detector(before=product, scores="S0, S1, S2", nms="confSigmoid: 0"),
+        ),
         "L116": Case(
             detector(maps="2, 1, 2"),
             "layer 1 of 'G' (GridAnchor_TRT) has 4 anchors, and 'loc' 16 boxes there",

@@ -115,8 +115,11 @@ class YoloDetector(CellTail):
     def detected(self, values: Mapping[Ref, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Return the detections by part, float32[N, K, 4] boxes relative to the network's input."""
         parts = {part: values[ref] for part, ref in self.outputs.value.items()}
-        if parts["boxes"].ndim == 2:  # one picture
-            parts = {part: value[None] for part, value in parts.items()}
+        if parts["boxes"].ndim == 2:  # one picture; a row of the score 0 stands for none
+            parts = {
+                part: np.concatenate([v, np.zeros_like(v, shape=(1, *v.shape[1:]))])[None]
+                for part, v in parts.items()
+            }
         return {**parts, "boxes": self._corners(parts["boxes"])}
 
     def _corners(self, boxes: np.ndarray) -> np.ndarray:

@@ -172,7 +172,7 @@ class CellTail(CellStructure):
         wide = FIRST_CLASS + self.classes.value
         if all(count in (wide, None) for count in columns.values()):
             yield DecodedTensors(rows=self._ends)
-        for boxes, scores, *rest in permutations(self._ends):
+        for boxes, scores, *rest in permutations(self._ends) if len(self._ends) in (2, 3) else ():
             fits = columns[boxes] in (4, None) and columns[scores] in (self.classes.value, None)
             if fits and len(rest) == 1 and columns[rest[0]] in (1, None):
                 yield DecodedTensors(boxes=boxes, scores=scores, objectness=rest[0])
