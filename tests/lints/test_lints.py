@@ -121,6 +121,10 @@ class Case:
 def cases(detector: Callable[..., str]) -> dict[str, Case]:
     warning = Severity.WARNING
     sigmoid = "\n".join(f"S{layer} = Sigmoid(C{layer}) {{T: float32}}" for layer in range(3))
+    product = "\n".join(
+        f"A{layer} = Sigmoid(C{layer}) {{T: float32}}\nS{layer} = Mul(A{layer}, A{layer}) {{T: float32}}"
+        for layer in range(3)
+    )
     return {
         "L101 channels": Case(
             f"outputs: y\n{X.replace('8,2', '8,3')}{W}y = Conv2D(x, w) {CONV}\n",
