@@ -152,8 +152,8 @@ class Family(ABC):
 
         ``boxes`` float32[N, K, 4] (ymin, xmin, ymax, xmax relative to the picture), ``scores`` float32[N, K],
         ``classes`` [N, K], ``count`` [N] and ``masks`` float32[N, K, h, w], as far as they are there. A
-        table in the place of lists, and masks by class, are called as in :mod:`surgeon.catalog.detections`. Where they
-        hold something else, :meth:`detected` says what.
+        table in the place of lists, and masks by class, are called as in :mod:`surgeon.catalog.detections`.
+        Where they hold something else, :meth:`detected` says what.
         """
 
     def detected(self, values: Mapping[Ref, np.ndarray]) -> Mapping[str, np.ndarray]:
