@@ -359,9 +359,18 @@ def compare_region(
         return [_not_compared(region.replaced, record, region.reason)]
     given = {ref: record.values[origin] for ref, origin in region.fed.items()}
     found = _against(graphs, region, given, record.values, record, limits, fields, changed)
+    kept = graphs.in_picture(region)
     with np.errstate(over="ignore"):
-        wide = {ref: np.float32(_WIDER) * value for ref, value in given.items() if value.dtype == np.float32}
-    if len(wide) != len(region.fed) or not wide or any(c.outcome is Outcome.FAILED for c in found):
+        wide = {
+            ref: value if ref in kept else np.float32(_WIDER) * value
+            for ref, value in given.items()
+            if value.dtype == np.float32
+        }
+    if (
+        len(wide) != len(region.fed)
+        or len(wide) <= len(kept)
+        or any(c.outcome is Outcome.FAILED for c in found)
+    ):
         return found
     # Small values may not reach a bound of the node, such as that of a clip.
     try:

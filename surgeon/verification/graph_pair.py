@@ -448,6 +448,16 @@ class GraphPair:
         run = self._added_run(values)
         return [values[ref] if ref in values else run[ref] for ref in refs]
 
+    def in_picture(self, region: Region) -> set[Ref]:
+        """Return the tensors that go into a region and that a plugin takes for coordinates in the picture."""
+        found: set[Ref] = set()
+        for name in sorted(region.nodes & self.runner.references.keys()):
+            spec = self.runner.references[name].plugin
+            bound = {port.name for port in spec.inputs if port.in_picture}
+            ports = spec.inputs_by_port(self.runner.graph[name])
+            found.update(ref for port, ref in ports.items() if port in bound and ref in region.fed)
+        return found
+
     @cached_property
     def _fixed_graph(self) -> Graph:
         """The original with constants for what the recipe fixes: the picture is its one input."""

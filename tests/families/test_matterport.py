@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import surgeon
+from surgeon.diagnostics import SurgeonError
 from surgeon.families import Refusal, recognise, recognise_detector
 from surgeon.families.matterport.detector import MatterportMaskRcnn
 from surgeon.formats.graphdef import load_graph
@@ -202,3 +203,13 @@ def test_a_model_of_several_pictures_a_step_is_refused(folder: Path) -> None:
     refused = MatterportMaskRcnn.match(stacked)
     assert isinstance(refused, Refusal)
     assert "IMAGES_PER_GPU = 1" in str(refused.reason)
+
+
+def test_findings_of_another_network_say_why_there_are_none() -> None:
+    """What has nothing in common is no nearer than other families; its findings fail as theirs do."""
+    refused = MatterportMaskRcnn.match(Graph([]))
+    assert isinstance(refused, Refusal)
+    assert refused.nearness < 0
+    with pytest.raises(SurgeonError, match="nothing cuts regions out of feature maps"):
+        refused.family.outputs  # noqa: B018  raises
+    assert all(isinstance(found, SurgeonError) for found in refused.family.findings.values())

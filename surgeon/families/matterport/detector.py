@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from surgeon.catalog import PluginSpec
+from surgeon.diagnostics import SurgeonError
 from surgeon.families.family import Draft, DraftOptions, Family, Refusal
 from surgeon.families.finding import Finding
 from surgeon.families.matterport.structure import (
@@ -20,7 +21,6 @@ from surgeon.families.matterport.structure import (
     proposals,
     pyramids,
 )
-from surgeon.families.parts.suppression import suppressions
 from surgeon.families.parts.walk import upper_bound
 from surgeon.families.postprocessing import LazyFinding, Postprocessing
 from surgeon.graph import AttrValue, Graph, Node, Ref, Shape, TensorSpec
@@ -68,24 +68,33 @@ class MatterportMaskRcnn(Family):
     def match(cls, graph: Graph, inference: Inference | None = None) -> Family | Refusal:
         """Return a detector whose layers of Matterport's code are found, else why they are not."""
         detector = cls(graph, inference)
-        if not any(node.op == "CropAndResize" for node in graph):
-            reason = detector.fail("D112", "nothing cuts regions out of feature maps (CropAndResize)")
-            return Refusal(detector, reason)
         try:
             detector._parts  # noqa: B018 - computed here once
-        except Unlike as exc:
-            reason = detector.fail(
-                "D112",
-                f"the graph is no Mask R-CNN of Matterport's code: {exc}",
-                help=["give the frozen graph of the model that was made with mode='inference'"],
-            )
-            return Refusal(detector, reason, 1 if suppressions(graph) else 0)
+        except SurgeonError as exc:
+            return Refusal(detector, exc, detector._nearness)
         return detector
+
+    @property
+    def _nearness(self) -> int:
+        """How much of a graph is like one of Matterport: nothing, what cuts out, or the pyramid."""
+        if not any(node.op == "CropAndResize" for node in self.graph):
+            return -1
+        try:
+            return 3 if pyramids(self.graph) else 0
+        except Unlike:
+            return 0
 
     @cached_property
     def _parts(self) -> tuple[list[Pyramid], Proposals, DetectionPart]:
-        found = pyramids(self.graph)
-        return found, proposals(self.graph, found[0].regions), detection_part(self.graph)
+        try:
+            found = pyramids(self.graph)
+            return found, proposals(self.graph, found[0].regions), detection_part(self.graph)
+        except Unlike as exc:
+            raise self.fail(
+                "D112",
+                f"the graph is no Mask R-CNN of Matterport's code: {exc}",
+                help=["give the frozen graph of the model that was made with mode='inference'"],
+            ) from None
 
     @property
     def classifier_crops(self) -> Pyramid:
