@@ -393,6 +393,11 @@ def compare_region(
     ]
 
 
+def _longer(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the sizes of a shape that are not one."""
+    return tuple(size for size in shape if size != 1)
+
+
 def _is_finite(value: np.ndarray) -> bool:
     return value.dtype.kind != "f" or bool(np.isfinite(value).all())
 
@@ -424,8 +429,9 @@ def _against(
         if origin not in expected:
             continue
         wanted, value = expected[origin], values[ref]
-        if value.shape != wanted.shape and value.size == wanted.size and set(value.shape[2:]) <= {1}:
-            # A plugin that flattens keeps the order of the numbers.
+        flat = value.size == wanted.size and set(value.shape[2:]) <= {1}
+        if flat or _longer(value.shape) == _longer(wanted.shape):
+            # A plugin that flattens, or an axis of one more, keeps the order of the numbers.
             wanted = wanted.reshape(value.shape)
         port = subject if ref.slot == 0 else f"{subject}:{ref.slot}"
         if value.shape != wanted.shape:

@@ -26,6 +26,7 @@ def test_these_are_shipped() -> None:
         "lenet5_clip",
         "lstm_tagger",
         "mobilenet_v1",
+        "opencv_face_detector",
         "ssd",
         "ssd_custom",
         "ssd_fpn",
