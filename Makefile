@@ -1,10 +1,10 @@
-# Targets: demo, engines, test, test-suite, test-second-seed, test-all, test-versions, test-tensorrt, test-runtimes, coverage, lint, docs, dist, bench, any-model, replay, clean.
+# Targets: demo, engines, test, test-suite, test-second-seed, test-all, test-versions, test-tensorrt, test-device, test-runtimes, coverage, lint, docs, dist, bench, any-model, replay, clean.
 # Of the tests: make test ROOM=steps takes one folder of tests/, make test FAST=1 leaves slow tests out; both may be given.
 # Another interpreter: make PYTHON=/path/to/python3 test
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo engines test test-suite test-second-seed test-all test-versions test-tensorrt test-runtimes coverage lint docs dist bench any-model replay clean
+.PHONY: demo engines test test-suite test-second-seed test-all test-versions test-tensorrt test-device test-runtimes coverage lint docs dist bench any-model replay clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -104,6 +104,17 @@ $(VENV_TENSORRT)/installed: $(VENV_TENSORRT)/required
 .PHONY: required-tensorrt
 required-tensorrt:
 	@if [ -n "$(PYTHON310)" ]; then $(MAKE) --no-print-directory $(VENV_TENSORRT)/required; fi
+
+# The program of a device under the Pythons that devices have, where these are installed.
+DEVICE_PYTHONS := 3.6 3.8 3.10
+test-device: $(VENV)/installed-tensorflow
+	for version in $(DEVICE_PYTHONS); do \
+		python=$$(ls -d $$HOME/.pyenv/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
+		python=$${python:-$$(command -v python$$version)}; \
+		[ -z "$$python" ] || [ -x .venv-device/$$version/bin/pip ] || $$python -m venv .venv-device/$$version; \
+		[ -z "$$python" ] || .venv-device/$$version/bin/pip install -q --disable-pip-version-check numpy pillow; \
+	done
+	$(BIN)/pytest -q tests/packaging
 
 # Other runtimes with the ONNX files, on a CPU. Their tests are skipped where they are not installed.
 test-runtimes: $(VENV)/installed-runtimes

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from surgeon.api.diff import diff
     from surgeon.api.init import init
     from surgeon.api.inspect import inspect
+    from surgeon.api.package import Package, package
     from surgeon.api.plan import plan
     from surgeon.api.verify import verify
     from surgeon.api.view import view
@@ -58,6 +59,7 @@ __all__ = [
     "Inspection",
     "Migration",
     "Node",
+    "Package",
     "Plan",
     "Recipe",
     "Ref",
@@ -82,6 +84,7 @@ __all__ = [
     "load_recipe",
     "load_target",
     "migrate",
+    "package",
     "parse_recipe",
     "plan",
     "save_graph",
@@ -97,6 +100,7 @@ _HOMES = {
     "surgeon.api.diff": ("diff",),
     "surgeon.api.init": ("init",),
     "surgeon.api.inspect": ("inspect",),
+    "surgeon.api.package": ("Package", "package"),
     "surgeon.api.plan": ("plan",),
     "surgeon.api.verify": ("verify",),
     "surgeon.api.view": ("view",),

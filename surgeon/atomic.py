@@ -7,7 +7,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
@@ -73,7 +73,8 @@ def writing(path: str | os.PathLike[str], *, follow_links: bool = True) -> Itera
         raise _refused(target, exc) from None
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                temporary.unlink()
 
 
 def _kind(target: Path) -> int:

@@ -115,7 +115,7 @@ def build_engine(
             section = work.recipe.engine
             batch = max_batch or section.max_batch
             here = work.for_target(_target_here(work, registry))
-            source, diagnostics = _converted(here, Path(folder), batch)
+            source, diagnostics = converted(here, Path(folder), batch)
         build_options = BuildOptions.of(
             section,
             precision=precision,
@@ -130,7 +130,7 @@ def build_engine(
         problems = errors_in(check_plugins(source.uses, registry, work.catalog))
         if problems:
             raise SurgeonError(*problems)
-        source = replace(source, detections=source.detections or _detections(source, work.catalog))
+        source = replace(source, detections=source.detections or detections_of(source, work.catalog))
         if keep_accuracy is not None:
             check_aim(keep_accuracy, max_builds, build_options, source, calibration)
         batches = _calibration(
@@ -230,7 +230,7 @@ def _target_here(work: Work, registry: Registry) -> Target:
     return max(fit, key=lambda t: t.version or ()) if fit else work.target
 
 
-def _converted(work: Work, folder: Path, batch: int) -> tuple[Source, tuple[Diagnostic, ...]]:
+def converted(work: Work, folder: Path, batch: int) -> tuple[Source, tuple[Diagnostic, ...]]:
     """Return the file that a recipe makes of a model, written into ``folder``, with what the manifest says of
     it, and what was noted on the way.
     """
@@ -256,12 +256,12 @@ def _converted(work: Work, folder: Path, batch: int) -> tuple[Source, tuple[Diag
         target=target.name,
         image=made.image,
         labels=dict(recipe.labels),
-        detections=with_stated(source.detections or _detections(source, catalog), stated),
+        detections=with_stated(source.detections or detections_of(source, catalog), stated),
     )
     return described, (*made.diagnostics, *objections)
 
 
-def _detections(source: Source, catalog: Catalog) -> dict[str, str]:
+def detections_of(source: Source, catalog: Catalog) -> dict[str, str]:
     """Return, by part, the outputs of a file that hold detections."""
     names = {output.name for output in source.outputs}
     giving = (catalog.detections(use.op, use.node, use.fields) for use in source.uses if use.node in names)

@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from surgeon.engine import load_engine
+    from surgeon.engine.engine import bench_json
     from surgeon.runners.image import milliseconds_to_prepare
 
     with load_engine(args.engine, plugin_libraries=args.plugin_libraries) as engine:
@@ -61,19 +62,7 @@ def run(args: argparse.Namespace) -> int:
     # What is prepared for a batch counts with it.
     preprocessing = None if manifest.image is None else found.batch * milliseconds_to_prepare(manifest.image)
     if args.json:
-        product = found.to_json()
-        if preprocessing is not None:
-            product["parts_ms"] = {"preprocessing": round(preprocessing, 4), **product["parts_ms"]}
-        console.show_json(
-            {
-                "engine": str(args.engine),
-                "tensorrt": manifest.tensorrt,
-                "gpu": manifest.gpu,
-                "precision": manifest.precision,
-                "tf32": manifest.tf32,
-                **product,
-            }
-        )
+        console.show_json(bench_json(args.engine, manifest, found, preprocessing))
         return 0
     console.show(
         console.bold(

@@ -184,7 +184,6 @@ def run(args: argparse.Namespace) -> int:
     from surgeon.api.keep_accuracy import not_reached
     from surgeon.atomic import check_generated, write_text
     from surgeon.engine.builds import TIMEOUT
-    from surgeon.engine.layer_report import by_precision
 
     if args.model is None and (args.input_specs or args.constants):
         args.wrong_usage("--input and --constant go with RECIPE and MODEL; a FILE has its inputs")
@@ -225,14 +224,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.layers is not None:
         console.say(f"{args.layers} is not written: TensorRT {manifest.tensorrt} tells nothing of layers")
     if args.json:
-        product = {
-            "engine": str(built.path),
-            "reused": built.reused,
-            "layers": by_precision(manifest.engine_layers),
-            "manifest": manifest.model_dump(mode="json"),
-            "diagnostics": [each.to_json() for each in built.diagnostics],
-        }
-        console.show_json(product)
+        console.show_json(built.to_json())
         console.say_diagnostics(not_reached(built))
         return EXIT_NOT_REACHED if not_reached(built) else 0
     precision = manifest.precision + (" with TF32" if manifest.precision == "fp32" and manifest.tf32 else "")

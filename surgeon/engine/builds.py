@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from surgeon.atomic import write_bytes, write_text
 from surgeon.catalog.plugin_uses import PluginUse
 from surgeon.diagnostics import Diagnostic, SurgeonError, error
-from surgeon.engine.layer_report import read_layers
+from surgeon.engine.layer_report import by_precision, read_layers
 from surgeon.engine.manifest import (
     Calibration,
     FileInfo,
@@ -107,6 +106,16 @@ class BuildResult:
     reused: bool
     report: str = ""
     diagnostics: tuple[Diagnostic, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, without the report."""
+        return {
+            "engine": str(self.path),
+            "reused": self.reused,
+            "layers": by_precision(self.manifest.engine_layers),
+            "manifest": self.manifest.model_dump(mode="json"),
+            "diagnostics": [each.to_json() for each in self.diagnostics],
+        }
 
 
 @dataclass(frozen=True)
@@ -440,10 +449,14 @@ def _tensors(
     return inputs, tuple(outputs)
 
 
+def _count(sizes: Sequence[int | None]) -> int:
+    return int(np.prod([int(size or 0) for size in sizes], dtype=np.int64))
+
+
 def _named(tensor: TensorInfo, output: Output) -> TensorInfo:
     """Return an engine's output as the model has it; UFF's parser gives vectors axes of one."""
     known: dict[str, Any] = {"name": output.name, "dtype": output.dtype}
     sizes, own = output.shape[1:], tensor.shape[1:]
-    if output.shape and None not in sizes + own and math.prod(map(int, sizes)) == math.prod(map(int, own)):  # type: ignore[arg-type]
+    if output.shape and None not in sizes + own and _count(sizes) == _count(own):
         known["shape"] = (tensor.shape[0], *sizes)
     return tensor.model_copy(update=known)

@@ -16,6 +16,7 @@ from surgeon.engine.layer_report import suppressing
 from surgeon.engine.libraries import check_libraries
 from surgeon.engine.manifest import (
     EngineLayer,
+    Manifest,
     TensorInfo,
     check_content,
     check_libraries_of,
@@ -142,9 +143,11 @@ class Engine:
         the engine does not take.
         """
         size = batch or self.manifest.max_batch
-        random = np.random.default_rng(0)
+        random = np.random.RandomState(0)
         inputs = feeds or {
-            t.name: random.random([size, *(1 if s is None else s for s in t.shape[1:])]).astype(t.dtype)
+            t.name: random.random_sample([size, *(1 if s is None else s for s in t.shape[1:])]).astype(
+                t.dtype
+            )
             for t in self.manifest.inputs
         }
         arrays = self._in_engine_layout(inputs)
@@ -269,10 +272,29 @@ class Bench:
         }
 
 
+def bench_json(path: Path, manifest: Manifest, found: Bench, preprocessing: float | None) -> dict[str, Any]:
+    """Return a measurement as plain values, with the engine that was measured.
+
+    ``preprocessing`` is the time to prepare a batch of pictures in milliseconds, None where it is not known
+    how a picture becomes the input.
+    """
+    product = found.to_json()
+    if preprocessing is not None:
+        product["parts_ms"] = {"preprocessing": round(preprocessing, 4), **product["parts_ms"]}
+    return {
+        "engine": str(path),
+        "tensorrt": manifest.tensorrt,
+        "gpu": manifest.gpu,
+        "precision": manifest.precision,
+        "tf32": manifest.tf32,
+        **product,
+    }
+
+
 def _summary(times: Sequence[float]) -> dict[str, float]:
     array = np.asarray(times)
     summary = {"min": array.min(), "mean": array.mean(), "max": array.max()}
-    summary |= {f"p{p}": np.percentile(array, p) for p in PERCENTILES}
+    summary.update({f"p{p}": np.percentile(array, p) for p in PERCENTILES})
     return {name: round(float(value), 4) for name, value in summary.items()}
 
 

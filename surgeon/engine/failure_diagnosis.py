@@ -323,7 +323,7 @@ def _value(value: object) -> str:
 
 
 def _out_of_time(failure: _Failure) -> SurgeonError:
-    limit = (failure.ended or "").removeprefix("timeout after ")
+    limit = (failure.ended or "").partition("timeout after ")[2]
     return error(
         "B144",
         f"{failure.what} took more than {limit}; expected it to end",

@@ -275,7 +275,7 @@ def describe_file(path: Path, name: str = "") -> FileInfo:
     size = 0
     try:
         with open(path, "rb") as handle:
-            while chunk := handle.read(_CHUNK):
+            for chunk in iter(lambda: handle.read(_CHUNK), b""):
                 digest.update(chunk)
                 size += len(chunk)
     except OSError as exc:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.language.recipe import EngineSettings
@@ -50,11 +50,11 @@ class BuildOptions:
         best = self.max_batch if self.best_batch is None else self.best_batch
         checks = (
             (
-                self.precision in get_args(Precision),
+                self.precision in ("fp32", "fp16", "int8"),
                 f"the precision '{self.precision}' is unknown; expected fp32, fp16 or int8",
             ),
             (
-                self.algorithm in get_args(Algorithm),
+                self.algorithm in ("entropy", "minmax"),
                 f"the calibrator '{self.algorithm}' is unknown; expected entropy or minmax",
             ),
             (

@@ -38,7 +38,7 @@ class CreatorField:
     @property
     def item(self) -> str:
         """The type of a single item."""
-        return self.type.removesuffix("[]")
+        return self.type.partition("[")[0]
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,11 @@ def read_registry(libraries: Sequence[Path] = (), timeout: float = TIMEOUT) -> R
     order = command("creators", *(os.path.abspath(path) for path in libraries))
     try:
         done = subprocess.run(
-            order, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, env=environment()
+            order,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            env=environment(),
         )
     except subprocess.TimeoutExpired as exc:
         return Registry(
@@ -162,7 +166,7 @@ def _text(data: bytes | str | None) -> str:
 
 
 def _marked(written: str) -> list[str]:
-    return [line.removeprefix(MARK) for line in written.splitlines() if line.startswith(MARK)]
+    return [line[len(MARK) :] for line in written.splitlines() if line.startswith(MARK)]
 
 
 def _last_step(written: str) -> str:

@@ -26,7 +26,7 @@ class Ref(NamedTuple):
         if ":" not in text:
             return Ref(text)
         name, _, slot = text.rpartition(":")
-        if not name or not (slot.isascii() and slot.isdigit()):
+        if not name or not slot or not set(slot) <= set("0123456789"):
             raise ValueError(f"'{text}' is not a tensor name; expected NODE or NODE:SLOT")
         return Ref(name, int(slot))
 

@@ -104,7 +104,7 @@ class DetectionRunner:
 
         def feeds() -> Iterator[dict[str, np.ndarray]]:
             prepared = ahead(lambda picture: (picture, prepare(self.image, picture.pixels)), pictures)
-            while batch := list(islice(prepared, most)):
+            for batch in iter(lambda: list(islice(prepared, most)), []):
                 tensor = np.concatenate([each.tensor for _, each in batch])
                 started.append([(picture, each.window) for picture, each in batch])
                 yield {self._input.name: self._input.arranged(tensor)}

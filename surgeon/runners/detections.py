@@ -231,12 +231,12 @@ def pair(a: Detections, b: Detections, box_tolerance: float) -> Pairing:
         firsts.append(mine[i])
         seconds.append(other[j])
     first, second = np.concatenate(firsts), np.concatenate(seconds)
-    order = np.argsort(first, kind="stable")
+    order = np.argsort(first, kind="mergesort")
     first, second = first[order], second[order]
     return Pairing(
         first,
         second,
-        np.abs(a.boxes[first] - b.boxes[second]).max(axis=1, initial=0),
+        np.abs(a.boxes[first] - b.boxes[second]).max(axis=1),
         np.abs(a.scores[first] - b.scores[second]),
         _mask_errors(a.masks, b.masks, first, second),
         np.setdiff1d(np.arange(len(a)), first),
@@ -252,7 +252,9 @@ def _mask_errors(
         return np.zeros(len(first), np.float32)
     if a.shape[1:] != b.shape[1:]:
         return np.full(len(first), np.inf, np.float32)
-    apart: np.ndarray = np.abs(a[first] - b[second]).max(axis=(1, 2), initial=0)
+    if 0 in a.shape[1:]:
+        return np.zeros(len(first), np.float32)
+    apart: np.ndarray = np.abs(a[first] - b[second]).max(axis=(1, 2))
     return apart
 
 

@@ -58,7 +58,7 @@ def ranked(found: Detections, least: float = -np.inf) -> Detections:
 
     Equal ones keep their order.
     """
-    best = np.argsort(-found.scores, kind="stable")
+    best = np.argsort(-found.scores, kind="mergesort")
     best = best[found.scores[best] >= least]
     return found.rows(best)
 
@@ -88,24 +88,16 @@ def draw(
     size = (canvas.width, canvas.height - _STRIP)
     font = _font(max(size) // _LETTERS)
     for found, colour in ((original, ORIGINAL), (rewritten, REWRITTEN)):
-        least = _FAINTEST * float(found.scores.max(initial=0))
+        least = _FAINTEST * max(found.scores.tolist(), default=0.0)
         _fill(canvas, ranked(found, least), size, [colour] * len(found), _STRIP)
     pen.text((4, 2), f"original: {len(original)}", fill=ORIGINAL)
     pen.text((canvas.width // 2, 2), f"rewritten: {len(rewritten)}", fill=REWRITTEN)
     for found, colour, width, below in ((original, ORIGINAL, 5, False), (rewritten, REWRITTEN, 1, True)):
-        least = _FAINTEST * float(found.scores.max(initial=0))
+        least = _FAINTEST * max(found.scores.tolist(), default=0.0)
         for (left, top, right, bottom), label, score in reversed(list(_boxes(ranked(found, least), size))):
             top, bottom, inset = top + _STRIP, bottom + _STRIP, 2 if below else 0
-            pen.rectangle(
-                (
-                    left + inset,
-                    top + inset,
-                    max(left + inset, right - inset),
-                    max(top + inset, bottom - inset),
-                ),
-                outline=colour,
-                width=width,
-            )
+            edges = (left + inset, top + inset, right - inset, bottom - inset)
+            _frame(pen, edges, colour, width)
             text = f"{_ascii(labels.get(label, ''), label) or label} {score:.2f}"
             _name(pen, (left, bottom if below else top), text, colour, font, canvas.size, below)
     make_folder(folder)
@@ -127,7 +119,7 @@ def draw_detections(picture: Picture, found: Detections, path: Path, labels: Map
     _fill(canvas, best, size, colours)
     for box, label, score in reversed(list(_boxes(best, size))):
         colour = PALETTE[label % len(PALETTE)]
-        pen.rectangle(box, outline=colour, width=width)
+        _frame(pen, box, colour, width)
         _name(
             pen,
             (box[0], box[1]),
@@ -179,12 +171,24 @@ def _boxes(
         yield (left, top, max(left, right), max(top, bottom)), label, score
 
 
+def _frame(pen: Any, edges: tuple[int, int, int, int], colour: Colour, width: int) -> None:
+    """Draw a frame that is ``width`` pixels wide inwards."""
+    left, top, right, bottom = edges
+    place = (left, top, max(left, right), max(top, bottom))
+    try:
+        pen.rectangle(place, outline=colour, width=width)
+    except TypeError:  # Pillow before 5.3, as devices have it
+        for inset in range(min(width, (place[2] - left) // 2 + 1, (place[3] - top) // 2 + 1)):
+            inner = (left + inset, top + inset, place[2] - inset, place[3] - inset)
+            pen.rectangle(inner, outline=colour)
+
+
 def _ascii(name: str, label: int) -> str:
     """Return a name in letters that every font has, without accents; the class number where it has others."""
     plain = "".join(
         letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter)
     )
-    return plain if plain.isascii() and plain.isprintable() else str(label)
+    return plain if plain.isprintable() and all(ord(letter) < 128 for letter in plain) else str(label)
 
 
 def _name(
@@ -200,7 +204,9 @@ def _name(
 
     Within the picture.
     """
-    _, _, width, height = (int(value) for value in font.getbbox(text))
+    # Pillow before 9.2, as devices have it, tells the size alone.
+    extent = font.getbbox(text)[2:] if hasattr(font, "getbbox") else font.getsize(text)
+    width, height = (int(value) for value in extent)
     left = max(0, min(corner[0], size[0] - width - 5))
     top = min(corner[1], size[1] - height - 5) if below else max(0, corner[1] - height - 4)
     pen.rectangle((left, top, left + width + 5, top + height + 4), fill=colour)

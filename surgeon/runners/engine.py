@@ -25,7 +25,7 @@ class EngineRunner(FileRunner):
 
     def __init__(self, engine: Engine) -> None:
         manifest = engine.manifest
-        self._engine = engine
+        self.engine = engine
         self.name = str(engine.path)
         self.inputs = {tensor.name: _spec(tensor) for tensor in manifest.inputs}
         self.outputs = tuple(tensor.name for tensor in manifest.outputs)
@@ -47,9 +47,9 @@ class EngineRunner(FileRunner):
     @classmethod
     def open(cls, path: Path, libraries: Sequence[Path] = ()) -> Self:
         """Load an engine; raise SurgeonError as :func:`surgeon.load_engine`."""
-        import surgeon.engine
+        from surgeon.engine import load_engine
 
-        return cls(surgeon.engine.load_engine(path, plugin_libraries=libraries))
+        return cls(load_engine(path, plugin_libraries=libraries))
 
     @classmethod
     def target(cls, path: Path) -> str | None:
@@ -58,15 +58,15 @@ class EngineRunner(FileRunner):
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Run the engine; raise SurgeonError as :meth:`surgeon.engine.Engine.run`."""
-        return self._engine.run(feeds)
+        return self.engine.run(feeds)
 
     def run_each(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Iterator[Mapping[str, np.ndarray]]:
         """Run batches with their copies beside the computation, as :meth:`surgeon.engine.Engine.run_each`."""
-        return self._engine.run_each(batches)
+        return self.engine.run_each(batches)
 
     def close(self) -> None:
         """End the engine's process."""
-        self._engine.close()
+        self.engine.close()
 
 
 def _spec(tensor: TensorInfo) -> TensorSpec:

@@ -14,8 +14,7 @@ import numpy as np
 
 from surgeon.diagnostics import Span, SurgeonError, error
 from surgeon.display import plural
-from surgeon.graph import Node
-from surgeon.infer.registry import builtin_rules
+from surgeon.infer.resizing import resize_bilinear, resize_nearest
 from surgeon.language.recipe import BRIGHTNESS, Image, ImageStep, fitted_size
 from surgeon.optional import require
 from surgeon.runners.ahead import ahead
@@ -27,11 +26,6 @@ MAX_PICTURES = 10_000
 MAX_PIXELS = 100_000_000
 
 _CHANNELS = {"RGB": 3, "BGR": 3, "GRAY": 1}
-_KERNELS: dict[str, tuple[str, bool]] = {
-    "tf1-bilinear": ("ResizeBilinear", False),
-    "half-pixel-bilinear": ("ResizeBilinear", True),
-    "nearest": ("ResizeNearestNeighbor", False),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +63,7 @@ def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prep
     inner = image.size if image.resize == "stretch" else fitted_size(image.size, *pixels.shape[:2])
     values = resize(pixels[None], inner, image.interpolation)
     if inner != (height, width):
-        values = np.pad(values, ((0, 0), (0, height - inner[0]), (0, width - inner[1]), (0, 0)))
+        values = np.pad(values, ((0, 0), (0, height - inner[0]), (0, width - inner[1]), (0, 0)), "constant")
     values = _arranged(values, image)
     for step in image.steps:
         values = _stepped(values, step)
@@ -78,7 +72,7 @@ def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prep
 
 def milliseconds_to_prepare(image: Image, pictures: int = 10) -> float:
     """Return the median time that :func:`prepare` takes for a picture of 375 x 500 pixels, on one thread."""
-    pixels = made_picture().pixels
+    pixels = np.random.RandomState(0).randint(0, 256, (375, 500, 3)).astype(np.uint8)
     times = []
     for _ in range(pictures):
         start = time.perf_counter()
@@ -89,12 +83,10 @@ def milliseconds_to_prepare(image: Image, pictures: int = 10) -> float:
 
 def resize(pictures: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
     """Return uint8 or float32[N, H, W, C] resized to ``size`` (height, width), float32[N, h, w, C]."""
-    op, half_pixel = _KERNELS[interpolation]
-    kernel = builtin_rules()[op].kernel
-    assert kernel is not None
-    node = Node("resize", op, attrs={"align_corners": False, "half_pixel_centers": half_pixel})
-    found: np.ndarray = kernel(node, [pictures, np.array(size, np.int32)])[0].astype(np.float32)
-    return found
+    if interpolation == "nearest":
+        nearest: np.ndarray = resize_nearest(pictures, size).astype(np.float32)
+        return nearest
+    return resize_bilinear(pictures, size, half_pixel=interpolation == "half-pixel-bilinear")
 
 
 def gray(pixels: np.ndarray) -> np.ndarray:
@@ -104,13 +96,11 @@ def gray(pixels: np.ndarray) -> np.ndarray:
 
 
 def _arranged(values: np.ndarray, image: Image) -> np.ndarray:
-    match image.color:
-        case "BGR":
-            return values[..., ::-1]
-        case "GRAY":
-            return (values @ np.array(image.brightness or BRIGHTNESS, np.float32))[..., None]
-        case "RGB":
-            return values
+    if image.color == "BGR":
+        return values[..., ::-1]
+    if image.color == "GRAY":
+        return (values @ np.array(image.brightness or BRIGHTNESS, np.float32))[..., None]
+    return values
 
 
 def _stepped(values: np.ndarray, step: ImageStep) -> np.ndarray:
@@ -258,12 +248,13 @@ def read_picture(path: Path) -> Picture:
     """
     pillow = require("PIL.Image", "reading a picture")
     turning = require("PIL.ImageOps", "reading a picture")
+    return picture_of(path, lambda: pixels_by_pillow(pillow, turning, path))
+
+
+def picture_of(path: Path, decode: Callable[[], np.ndarray]) -> Picture:
+    """Return the picture of a file whose pixels ``decode`` returns; raise SurgeonError V101 if it fails."""
     try:
-        with pillow.open(path) as image:
-            _check_size(image)
-            bits, inverted = _gray_depth(image)
-            turned = turning.exif_transpose(image)
-            pixels = _upper_byte(turned, bits, inverted) if bits else np.asarray(turned.convert("RGB"))
+        pixels = decode()
     except Exception as exc:  # damaged files make Pillow raise nearly anything
         reason = " ".join(str(exc).split()) or type(exc).__name__
         raise error(
@@ -272,6 +263,15 @@ def read_picture(path: Path) -> Picture:
             help=["open it in a viewer and save it again, or take it away"],
         ) from None
     return Picture(str(path), pixels, path)
+
+
+def pixels_by_pillow(pillow: Any, turning: Any, path: Path) -> np.ndarray:
+    """Return the pixels of a picture file as :func:`read_picture` reads them, by these modules of Pillow."""
+    with pillow.open(path) as image:
+        check_size(*image.size)
+        bits, inverted = _gray_depth(image)
+        turned = turning.exif_transpose(image)
+        return _upper_byte(turned, bits, inverted) if bits else np.asarray(turned.convert("RGB"))
 
 
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
@@ -309,8 +309,8 @@ def _upper_byte(image: Any, bits: int, inverted: bool) -> np.ndarray:
     return np.repeat((255 - gray if inverted else gray)[..., None], 3, axis=2)
 
 
-def _check_size(image: Any) -> None:
-    width, height = image.size
+def check_size(width: int, height: int) -> None:
+    """Raise ValueError for a picture without pixels, and for one that would take too much memory."""
     if not 0 < width * height <= MAX_PIXELS:
         raise ValueError(f"it has {width} x {height} pixels; expected at most {MAX_PIXELS}")
 

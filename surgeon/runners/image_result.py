@@ -55,7 +55,7 @@ class ImageResult:
                 for name, value in self.outputs.items()
             }
         written = {"drawn": self.drawn, "tensors": self.tensors}
-        return found | {key: str(path) for key, path in written.items() if path is not None}
+        return {**found, **{key: str(path) for key, path in written.items() if path is not None}}
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the detections: class, label, score, box (ymin, xmin, ymax, xmax), pixels (left, top, right,

@@ -100,6 +100,9 @@ class ReferenceRunner(Runner):
     """
 
     image_help = "give the recipe an 'image'; 'image: auto' derives it from the model"
+    no_image = (
+        "the recipe has no 'image', which says how a picture becomes the input; 'image: auto' derives it"
+    )
 
     def __init__(
         self,

@@ -20,10 +20,11 @@ from surgeon.runners.image_result import ImageResult
 class ResultFolder:
     """A folder that files are written to, one or two for each picture; names that are taken get a number.
 
-    Raise SurgeonError V117 where it is a folder that pictures are read from, E105 where it cannot be made.
+    Without ``drawing`` nothing is drawn. Raise SurgeonError V117 where it is a folder that pictures are read
+    from, E105 where it cannot be made.
     """
 
-    def __init__(self, path: Path, pictures: Iterable[Any]) -> None:
+    def __init__(self, path: Path, pictures: Iterable[Any], *, drawing: bool = True) -> None:
         sources = {one.parent.resolve() for one in pictures if isinstance(one, Path)}
         if path.resolve() in sources:
             raise error(
@@ -33,6 +34,7 @@ class ResultFolder:
                 help=["give a folder of its own: what is drawn would be read as a picture next time"],
             )
         self.path = make_folder(path)
+        self._drawing = drawing
         self._taken: set[str] = set()
 
     def free(self, name: str) -> str:
@@ -51,7 +53,7 @@ class ResultFolder:
         Raise SurgeonError E105 where a file cannot be written, E108 where Pillow is missing.
         """
         name = self.free(picture.file.name if picture.file is not None else picture.name)
-        if result.detections is not None:
+        if result.detections is not None and self._drawing:
             result = replace(
                 result,
                 drawn=draw_detections(picture, result.detections, self.path / f"{name}.png", result.labels),

@@ -51,6 +51,9 @@ class Runner(ABC):
     image_help: ClassVar[str] = "--image-from RECIPE tells it"
     """What to do where ``info`` does not say how a picture becomes the input."""
 
+    no_image: ClassVar[str] = "'{name}' does not say how a picture becomes the input"
+    """What a verification then says; ``{name}`` stands for the runner's name."""
+
     name: str
     info: ModelInfo
     inputs: Mapping[str, TensorSpec]

@@ -64,12 +64,12 @@ def compare_detections(
         len(original),
         len(rewritten),
         len(rows),
-        float(errors.max(initial=0)),
+        max(errors.tolist(), default=0.0),
         float(np.median(errors)) if errors.size else 0.0,
-        float(pairing.score_error[counted].max(initial=0)),
+        max(pairing.score_error[counted].tolist(), default=0.0),
         explanations.differences(),
         int(np.count_nonzero(counted)) if with_masks else 0,
-        float(pairing.mask_error[counted].max(initial=0)),
+        max(pairing.mask_error[counted].tolist(), default=0.0),
     )
     if (original.masks is None) != (rewritten.masks is None):
         return replace(comparison, **_without_masks(original))

@@ -62,11 +62,11 @@ def _judge_by_difference(
     relative: bool,
 ) -> TensorComparison:
     finite = expected[np.isfinite(expected)]
-    allowed = tolerance * float(np.abs(finite).max(initial=0)) if relative else tolerance
+    allowed = tolerance * _largest(np.abs(finite)) if relative else tolerance
     with np.errstate(invalid="ignore", over="ignore"):
         differences = np.where(expected == found, 0, np.abs(expected - found))
     nan = np.isnan(expected) & np.isnan(found)
-    error = float(differences[~nan].max(initial=0))
+    error = _largest(differences[~nan])
     comparison = replace(comparison, error=error, tolerance=allowed)
     if not error <= allowed:
         reason = f"off by {error:.2g}" + (f"; {_NOT_FINITE}" if finite.size < expected.size else "")
@@ -78,6 +78,10 @@ def _judge_by_difference(
     else:
         alike = bool(np.all(expected == expected[0]))
     return _unless_alike(comparison, alike and expected.size > 1)
+
+
+def _largest(values: np.ndarray) -> float:
+    return float(values.max()) if values.size else 0.0
 
 
 def _unless_alike(comparison: TensorComparison, alike: bool) -> TensorComparison:

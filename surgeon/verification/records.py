@@ -258,7 +258,8 @@ class _StoredRecords(Sequence[RunRecord]):
                 (lambda change: self._detections(f"{at}/{name}/{change or UNCHANGED}")) if row[name] else None
             )
 
-        pixels = self._content.get(f"{at}/pixels")
+        place = f"{at}/pixels"
+        pixels = self._content[place] if place in self._content.files else None
         if pixels is not None and (pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3):
             raise ValueError(f"its pixels are {pixels.dtype}{list(pixels.shape)}; expected uint8[H, W, 3]")
         height, width = (float(share) for share in row["window"])

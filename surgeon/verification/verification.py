@@ -15,7 +15,6 @@ from surgeon.graph import Ref
 from surgeon.runners.detections import Detections, detections_of_plugin, pair
 from surgeon.runners.drawing import draw
 from surgeon.runners.image import Picture, prepare
-from surgeon.runners.references import ReferenceRunner
 from surgeon.runners.runner import Runner
 from surgeon.runners.tensorflow import Arrays
 from surgeon.stages import tell_stage
@@ -50,7 +49,6 @@ Boundary = Callable[[RunRecord], Iterable[Comparison]]
 Outputs = Mapping[str, np.ndarray]
 Window = tuple[float, float]
 
-_NO_IMAGE = "the recipe has no 'image', which says how a picture becomes the input; 'image: auto' derives it"
 NO_PREPARATION = "both graphs read the same input; no picture is prepared"
 SAME_PREPARATION = "both graphs read the same input, which the recipe's 'image' prepares for both"
 
@@ -146,7 +144,7 @@ def verify_runner(
         tell_stage("comparing", record.name)
         _check_inputs(runner, record)
         names.append(record.name)
-        texts |= {counterfactual.name: counterfactual.text for counterfactual in record.counterfactuals}
+        texts.update({each_rule.name: each_rule.text for each_rule in record.counterfactuals})
         outputs, window = runner.run(record.inputs), record.window
         compare = partial(_compare, runner, record, outputs, window, record.cut, by_reference)
         at_cut = _judge(runner, record.inputs, outputs, window, compare, limits)
@@ -232,9 +230,7 @@ def _end_remark(runner: Runner, info: RunInfo, compared: bool) -> str:
 def _no_image(runner: Runner) -> str:
     if runner.info.image is not None:
         return "no picture is put into the original, so 'image' was not compared"
-    if isinstance(runner, ReferenceRunner):
-        return _NO_IMAGE
-    return f"'{runner.name}' does not say how a picture becomes the input"
+    return runner.no_image.replace("{name}", runner.name)
 
 
 def _prepared(
@@ -301,7 +297,7 @@ def _noise(runner: Runner, outputs: Outputs, otherwise: Outputs, window: Window)
         one, other = (_detections(runner, each, window) for each in (outputs, otherwise))
         pairing = pair(one, other, WIDEST)
         errors = (pairing.box_error, pairing.score_error, pairing.mask_error)
-        box, score, mask = (float(error[np.isfinite(error)].max(initial=0)) for error in errors)
+        box, score, mask = (max(error[np.isfinite(error)].tolist(), default=0.0) for error in errors)
     shares = [_share(outputs[name], otherwise[name]) for name in outputs if name not in holding]
     return Tolerances(box, score, max(shares, default=0.0), mask)
 

@@ -31,6 +31,7 @@ VERBS = [
     "list",
     "migrate",
     "new",
+    "package",
     "plan",
     "run",
     "schema",

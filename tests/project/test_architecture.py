@@ -46,6 +46,7 @@ ROOMS = {
     "authoring": "a recipe written for a graph, with the family that recognises it",
     "inspection": "what a file consists of, which recipe fits, what a target cannot run",
     "zoo": "generators of graphs for tests, the demo model and its training",
+    "packaging": "folders that carry a model to where it runs; `detector` is the program of a device",
     "viewer": "before and after for a person: a page, Model Explorer, notebooks",
     "request": "a recipe, a model and options as one value, resolved once",
     "api": "the verbs as functions, a file each",
@@ -107,11 +108,16 @@ SUFFIX_PLACES = {
     "surgeon/targets/target.py": "a pattern names a format",
     "surgeon/engine/builds.py": "TensorRT's parsers differ in what they know of a batch",
     "surgeon/api/build.py": "TensorRT reads UFF before release 9",
+    "surgeon/packaging/detector/main.py": "TensorRT differs in the parsers that it has",
+    "surgeon/packaging/kinds/device.py": "trtexec has options for each of TensorRT's parsers",
     "surgeon/compat/uff/converting.py": "scripts find the text form under the incumbent's name",
 }
 """Files that may name a suffix or compare a ``format``, and why; all others ask ``surgeon.formats``."""
 
-PRINTING_PLACES = {"surgeon/compat/talk.py": "the packages that scripts were written for print what they do"}
+PRINTING_PLACES = {
+    "surgeon/compat/talk.py": "the packages that scripts were written for print what they do",
+    "surgeon/packaging/detector/main.py": "it is the command line of a device",
+}
 """Files outside the command line that print, and why."""
 
 DATA_PACKAGES = ("surgeon.plugins", "surgeon.recipes")

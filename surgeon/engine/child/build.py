@@ -188,10 +188,12 @@ def make_calibrator(trt: Any, ask: Ask, calibration: Mapping[str, Any], names: S
 
     Its ``written`` is the cache that calibration gives. With the bytes of a ``cache`` it asks for no batch.
     """
-    polygraphy = require("polygraphy.backend.trt", "calibration")
     base = {"entropy": trt.IInt8EntropyCalibrator2, "minmax": trt.IInt8MinMaxCalibrator}[
         calibration["algorithm"]
     ]
+    if calibration["cache"]:
+        return _from_cache(base, calibration["cache"], calibration["batch_size"])
+    polygraphy = require("polygraphy.backend.trt", "calibration")
 
     def batches() -> Iterator[Dict[str, Any]]:
         for number in range(calibration["batches"]):
@@ -208,12 +210,36 @@ def make_calibrator(trt: Any, ask: Ask, calibration: Mapping[str, Any], names: S
         written = b""
 
         def read_calibration_cache(self) -> Optional[bytes]:
-            return calibration["cache"] or None
+            return None
 
         def write_calibration_cache(self, cache: Any) -> None:
             self.written = bytes(cache)
 
     return Remembering()
+
+
+def _from_cache(base: Any, scales: bytes, batch_size: int) -> Any:
+    """Return a calibrator that knows the scales and has no batches."""
+
+    class Stored(base):  # type: ignore[misc]
+        written = b""
+
+        def __init__(self) -> None:
+            base.__init__(self)
+
+        def get_batch_size(self) -> int:
+            return batch_size
+
+        def get_batch(self, names: Sequence[str]) -> None:
+            return None
+
+        def read_calibration_cache(self) -> bytes:
+            return scales
+
+        def write_calibration_cache(self, cache: Any) -> None:
+            self.written = bytes(cache)
+
+    return Stored()
 
 
 class _Batches:

@@ -8,7 +8,7 @@ import ctypes
 import json
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
-from .devices import devices, driver_version, shared_library, version_text
+from .devices import RUNTIMES, devices, driver_version, shared_library, version_text
 from .failures import MissingPackage, require
 
 MARK = "surgeon:"
@@ -21,7 +21,6 @@ _GPU = "asking for the GPU"
 
 _PARSERS = (("uff", "UffParser"), ("onnx", "OnnxParser"), ("caffe", "CaffeParser"))
 _TYPES = {"INT32": "int", "FLOAT32": "float", "CHAR": "string", "UNKNOWN": ""}
-_CUDART = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so.10.2", "libcudart.so")
 
 Key = Tuple[str, str, str]
 """A creator's name, plugin version and namespace."""
@@ -122,7 +121,7 @@ def _fields(creator: Any) -> List[List[Any]]:
 
 def _cuda_runtimes() -> List[str]:
     version, texts = ctypes.c_int(), []
-    for name in _CUDART:
+    for name in RUNTIMES:
         library = shared_library(name)
         if library is not None and library.cudaRuntimeGetVersion(ctypes.byref(version)) == 0:
             texts.append(version_text(version.value))

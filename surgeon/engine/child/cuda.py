@@ -1,14 +1,18 @@
-"""CUDA as engines need it: device arrays, events and graphs, through Polygraphy's binding of the runtime
-library.
-"""
+"""CUDA as engines need it: device arrays, streams, events and graphs, by the runtime library."""
 
 import ctypes
-from typing import Any, Callable
+import ctypes.util
+from typing import Any, Callable, Iterator, List
 
-from .failures import require
+from .devices import RUNTIMES, shared_library
+from .failures import MissingPackage, require
 
 _RELAXED = 2
 """cudaStreamCaptureModeRelaxed: what other streams do meanwhile does not matter."""
+
+
+_PLACES = ("/usr/local/cuda/lib64/libcudart.so",)
+"""Where toolkits put the library that the linker does not find."""
 
 
 class CudaError(Exception):
@@ -16,17 +20,41 @@ class CudaError(Exception):
 
 
 def call(name: str, *arguments: Any) -> None:
-    """Call a function of the CUDA runtime.
-
-    Raise CudaError where it fails, and MissingPackage where Polygraphy cannot be imported.
-    """
+    """Call a function of the CUDA runtime; raise CudaError where it fails or there is no such library."""
     status = _status(name, *arguments)
     if status:
         raise _error(name, status)
 
 
+_found: List[Any] = []
+"""The runtime library, once it was looked for."""
+
+
 def _handle() -> Any:
-    return require("polygraphy.cuda", "running engines").wrapper().handle
+    if not _found:
+        _found.append(_runtime())
+    return _found[0]
+
+
+def _runtime() -> Any:
+    """Return Polygraphy's binding of the library, else the first library that the driver serves."""
+    try:
+        return require("polygraphy.cuda", "running engines").wrapper().handle
+    except MissingPackage:
+        libraries = list(_runtimes())
+    if not libraries:
+        raise CudaError(
+            "the CUDA runtime library (libcudart) is not found; its folder belongs into LD_LIBRARY_PATH"
+        )
+    # A library that is newer than the driver refuses every call.
+    return next((library for library in libraries if library.cudaFree(None) == 0), libraries[0])
+
+
+def _runtimes() -> Iterator[Any]:
+    for name in (*RUNTIMES, *_PLACES, ctypes.util.find_library("cudart")):
+        library = shared_library(name) if name else None
+        if library is not None:
+            yield library
 
 
 def _status(name: str, *arguments: Any) -> int:
@@ -38,6 +66,19 @@ def _error(name: str, status: int) -> CudaError:
     handle.cudaGetErrorString.restype = ctypes.c_char_p
     text = (handle.cudaGetErrorString(status) or b"").decode("utf-8", "replace")
     return CudaError(f"{name} failed: {text or 'unknown error'} (CUDA error {status})")
+
+
+class Stream:
+    """A row of things for the GPU to do, one after the other; ``ptr`` is its address."""
+
+    def __init__(self) -> None:
+        pointer = ctypes.c_void_p()
+        call("cudaStreamCreate", ctypes.byref(pointer))
+        self.ptr = pointer.value or 0
+
+    def synchronize(self) -> None:
+        """Wait until all of it is done."""
+        call("cudaStreamSynchronize", ctypes.c_void_p(self.ptr))
 
 
 class Event:

@@ -8,6 +8,9 @@ from typing import Any, Iterator, List
 VARIABLE = "SURGEON_DEVICES"
 """Environment variable that stands in for the driver: a list of devices in JSON."""
 
+RUNTIMES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so.10.2", "libcudart.so")
+"""Names of CUDA's runtime library, the newest first."""
+
 _MAJOR, _MINOR = 75, 76
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
 

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tup
 import numpy as np
 
 from . import cuda
-from .failures import Refused, require
+from .failures import Refused
 
 DTYPES: Mapping[str, str] = {
     "FLOAT": "float32",
@@ -85,8 +85,7 @@ class Executor:
         self.graph_problem = "" if graphs else "they are switched off"
         self._by_name = not hasattr(self._engine, "num_bindings")  # from 10 on tensors have no numbers
         self.bindings = tuple(_bindings(trt, self._engine, self._by_name))
-        stream = require("polygraphy.cuda", "running engines").Stream
-        self._in, self._stream, self._out = stream(), stream(), stream()
+        self._in, self._stream, self._out = cuda.Stream(), cuda.Stream(), cuda.Stream()
         self._slots = [self._new_slot()]
         self._turn = 0
         self._under_way: List[Slot] = []

@@ -66,12 +66,12 @@ class Server:
         for library in libraries:
             self._libraries.append(ctypes.CDLL(library, ctypes.RTLD_GLOBAL))
         self._begin("device")
-        from . import cuda
+        from .cuda import call
 
         gpus = devices()
         if not gpus:
             raise NoDevice
-        cuda.call("cudaFree", None)  # makes the context, so that a GPU without room for it is told as such
+        call("cudaFree", None)  # makes the context, so that a GPU without room for it is told as such
         name, capability, memory = gpus[0]
         return {"tensorrt": trt.__version__, "gpu": name, "capability": capability, "memory": memory}
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from surgeon.graph import DType, Node, Shape, TensorSpec
+from surgeon.infer.resizing import resize_bilinear, resize_nearest
 from surgeon.infer.rule import Array, Context, Dim, Mismatch, Rule, attr_bool, attr_dtype, attr_int
 
 
@@ -71,78 +70,24 @@ def adjusted(ctx: Context) -> Sequence[TensorSpec]:
     return [TensorSpec(ctx.dtype(), ctx.spec(0).shape)]
 
 
-def _positions(length: int, out: int, node: Node) -> Array:
-    """Return where each output element samples the input axis, in input elements (float32)."""
-    corners, half = attr_bool(node, "align_corners"), attr_bool(node, "half_pixel_centers")
-    scale = (
-        np.float32(length - 1) / np.float32(out - 1)
-        if corners and out > 1
-        else np.float32(length) / np.float32(out)
-    )
-    steps = np.arange(out, dtype=np.float32)
-    if half:
-        steps = (steps + np.float32(0.5)) * scale - np.float32(0.5)
-    else:
-        steps = steps * scale
-    return np.asarray(steps, np.float32)
-
-
-def _check_size(x: Array, size: Array) -> tuple[int, int]:
-    if not x.shape[1] or not x.shape[2]:
-        raise ValueError("the picture has no elements; expected height and width of 1 at least")
-    height, width = (int(v) for v in size.ravel())
-    return height, width
-
-
 def _bilinear(node: Node, arrays: list[Array]) -> Sequence[Array]:
-    x = arrays[0]
-    height, width = _check_size(x, arrays[1])
-    (top, bottom, down), (left, right, across) = (
-        _neighbours(_positions(length, out, node), length)
-        for length, out in ((x.shape[1], height), (x.shape[2], width))
-    )
-    # Each row that is needed is interpolated once, though several output rows may lie beside it.
-    used, places = np.unique(np.concatenate([top, bottom]), return_inverse=True)
-    x = x[:, used]
-    rows = _between(
-        x.take(left, 2).astype(np.float32), x.take(right, 2).astype(np.float32), across[None, None, :, None]
-    )
-    return [_between(rows[:, places[:height]], rows[:, places[height:]], down[None, :, None, None])]
-
-
-def _between(first: Array, second: Array, share: Array) -> Array:
-    """Return ``first + (second - first) * share``, in the memory of ``second``."""
-    second -= first
-    second *= share
-    second += first
-    return second
-
-
-def _neighbours(positions: Array, length: int) -> tuple[Array, Array, Array]:
-    floor = np.floor(positions)
-    low = np.maximum(floor, 0).astype(np.int64)
-    high = np.minimum(np.ceil(positions), length - 1).astype(np.int64)
-    return np.minimum(low, length - 1), high, (positions - floor).astype(np.float32)
+    return [resize_bilinear(arrays[0], _size(arrays[1]), **_modes(node))]
 
 
 def _nearest(node: Node, arrays: list[Array]) -> Sequence[Array]:
-    x = arrays[0]
-    rows, columns = (
-        _closest(length, out, node)
-        for length, out in zip(x.shape[1:3], _check_size(x, arrays[1]), strict=True)
-    )
-    return [x[:, rows][:, :, columns]]
+    return [resize_nearest(arrays[0], _size(arrays[1]), **_modes(node))]
 
 
-def _closest(length: int, out: int, node: Node) -> Array:
-    if attr_bool(node, "half_pixel_centers"):
-        scale = np.float32(length) / np.float32(out)
-        positions = np.floor((np.arange(out, dtype=np.float32) + np.float32(0.5)) * scale)
-    else:
-        positions = _positions(length, out, node)
-        corners = attr_bool(node, "align_corners")
-        positions = np.floor(positions + np.float32(0.5)) if corners else np.floor(positions)
-    return np.asarray(np.clip(positions, 0, length - 1), np.int64)
+def _size(size: Array) -> tuple[int, int]:
+    height, width = (int(value) for value in size.ravel())
+    return height, width
+
+
+def _modes(node: Node) -> dict[str, bool]:
+    return {
+        "corners": attr_bool(node, "align_corners"),
+        "half_pixel": attr_bool(node, "half_pixel_centers"),
+    }
 
 
 RULES = (

@@ -1,0 +1,268 @@
+"""``surgeon.package``: a folder that carries a model to where it runs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from surgeon.api.build import converted, detections_of
+from surgeon.api.verify import verify
+from surgeon.catalog import Catalog
+from surgeon.diagnostics import Diagnostic, error
+from surgeon.display import Displayed
+from surgeon.engine import BuildOptions, PluginUse, Source
+from surgeon.engine.manifest import FileInfo, describe_file
+from surgeon.engine.sources import is_source, source_of_file
+from surgeon.graph import Graph
+from surgeon.language import Recipe
+from surgeon.packaging.description import Description, OutputInfo, PluginNode
+from surgeon.packaging.folder import check_folder, writing_folder
+from surgeon.packaging.kind import PackagedModel, PackageKind, package_kinds
+from surgeon.request import Options, PathLike, Request, takes_options
+from surgeon.verification import Verification, read_records
+from surgeon.version import __version__
+
+if TYPE_CHECKING:
+    import numpy as np
+    from typing_extensions import Unpack
+
+ORIGINAL, CALIBRATION = "original.npz", "calibration.cache"
+
+
+@dataclass(frozen=True)
+class Package(Displayed):
+    """A folder that :func:`package` wrote.
+
+    ``files`` are its files, by their paths in it. ``verification`` holds the rewritten graph against the
+    original; None where no originals were computed. ``diagnostics`` are the notes and warnings of the plan.
+    """
+
+    path: Path
+    kind: str
+    description: Description
+    files: tuple[FileInfo, ...]
+    verification: Verification | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Package: {self.path} for a {self.kind}, {len(self.files)} files>"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "package": str(self.path),
+            "kind": self.kind,
+            "files": [each.model_dump(mode="json") for each in self.files],
+            "description": self.description.model_dump(mode="json"),
+            "verification": None if self.verification is None else self.verification.to_json(),
+            "diagnostics": [each.to_json() for each in self.diagnostics],
+        }
+
+
+@takes_options
+def package(
+    recipe: Recipe | PathLike,
+    model: Graph | PathLike | None,
+    output: PathLike,
+    *,
+    kind: str = "device",
+    images: PathLike | Iterable[np.ndarray] | None = None,
+    inputs: PathLike | Mapping[str, np.ndarray] | None = None,
+    seed: int = 0,
+    original: PathLike | None = None,
+    originals: bool = True,
+    precision: str | None = None,
+    tf32: bool = True,
+    workspace: int | None = None,
+    max_batch: int | None = None,
+    best_batch: int | None = None,
+    calibration_cache: PathLike | None = None,
+    calibrator: str = "entropy",
+    force: bool = False,
+    **options: Unpack[Options],
+) -> Package:
+    """Write a folder with what a model needs where it runs.
+
+    ``kind`` is ``device``: the UFF or ONNX file, one file of Python that builds, runs, measures and verifies
+    the engine where this package cannot be installed, and what they need. ``recipe`` and ``model`` are those
+    of :func:`convert`; or ``recipe`` is a ``.uff`` or ``.onnx`` file and ``model`` is None. ``output`` is a
+    new folder; with ``force`` one that this function wrote is replaced.
+
+    The original is computed on ``images``, ``inputs`` or made-up pictures as :func:`verify` does, stored in
+    the folder, and compared with the rewritten graph. ``original`` is a file of stored originals to use
+    instead. Without ``originals`` there are none. ``precision``, ``workspace``, ``max_batch`` and the others
+    are how the device builds the engine unless it is told otherwise; they default to the recipe's.
+    ``calibration_cache`` holds the scales for INT8, as :func:`build_engine` leaves them beside an engine.
+
+    Raise SurgeonError as :func:`convert` and :func:`verify` do, B101 and B107 for options, B109 for a file
+    that no engine is built from, B151 for an unknown ``kind``, E120 for a folder that would be lost. Nothing
+    is written then.
+    """
+    folder = Path(output)
+    chosen = _kind(kind)
+    check_folder(folder, chosen.mark, force=force)
+    work = Request.of(recipe, model, **options).resolve()
+    options["target"] = work.target
+    with tempfile.TemporaryDirectory(prefix="surgeon-") as place:
+        section = None
+        diagnostics: tuple[Diagnostic, ...] = ()
+        if model is None:
+            source = _source_of(recipe, work.catalog)
+        else:
+            section = work.recipe.engine
+            source, diagnostics = converted(work, Path(place), max_batch or section.max_batch)
+        build_options = BuildOptions.of(
+            section,
+            precision=precision,
+            tf32=tf32,
+            workspace=workspace,
+            max_batch=max_batch,
+            best_batch=best_batch,
+            algorithm=calibrator,
+        )
+        _check_options(source, build_options, calibration_cache)
+        source = replace(source, detections=source.detections or detections_of(source, work.catalog))
+        stored, verification = None if original is None else Path(original), None
+        if stored is not None:
+            _check_original(stored, source)
+        elif originals and model is not None:
+            stored = Path(place) / ORIGINAL
+            verification = verify(
+                recipe,
+                model,
+                images=images,
+                inputs=inputs,
+                seed=seed,
+                store=stored,
+                **options,
+            )
+            if not stored.exists():
+                stored = None
+        cache = None if calibration_cache is None else Path(calibration_cache)
+        described = _described(source, build_options, work.catalog, stored, cache)
+        packaged = PackagedModel(described, source.path, stored, cache)
+        with writing_folder(folder, chosen.mark, force=force) as temporary:
+            chosen.write(temporary, packaged)
+            written = tuple(_files(temporary))
+    return Package(folder, chosen.name, described, written, verification, diagnostics)
+
+
+def _kind(name: str) -> PackageKind:
+    kinds = package_kinds()
+    if name not in kinds:
+        raise error(
+            "B151",
+            f"there is no kind of folder '{name}'; expected {', '.join(kinds)}",
+            help=["'surgeon package --help' says what each is for"],
+        )
+    return kinds[name]
+
+
+def _source_of(recipe: Recipe | PathLike, catalog: Catalog) -> Source:
+    if isinstance(recipe, Recipe) or not is_source(Path(recipe)):
+        raise error(
+            "B109",
+            f"'{getattr(recipe, 'name', recipe)}' is a recipe; expected a model beside it, or a .uff or "
+            ".onnx file",
+            help=["surgeon package RECIPE MODEL -o DIR"],
+        )
+    return source_of_file(Path(recipe), catalog)
+
+
+def _check_options(source: Source, options: BuildOptions, cache: PathLike | None) -> None:
+    if options.precision == "int8" and cache is None:
+        raise error(
+            "B107",
+            "an INT8 engine needs calibration; expected a calibration cache",
+            help=[
+                "build an INT8 engine here with 'surgeon build --int8 --calibration DIR', and give the "
+                "'.calibration' file beside it with --calibration-cache"
+            ],
+        )
+    if cache is not None:
+        describe_file(Path(cache))
+    if source.batch not in (None, options.max_batch):
+        raise error(
+            "B101",
+            f"the largest batch is {options.max_batch}; '{source.path.name}' has a fixed batch of "
+            f"{source.batch}",
+            str(source.path),
+            help=["convert with '--batch dynamic', or with the batch that the engine is to have"],
+        )
+
+
+def _check_original(stored: Path, source: Source) -> None:
+    """Raise SurgeonError V123 for a file without originals, V124 for those of another graph."""
+    info, _ = read_records(stored)
+    if info.graph and source.graph and info.graph != source.graph:
+        raise error(
+            "V124",
+            f"'{source.path.name}' was made from another graph than the originals in '{stored}'",
+            str(stored),
+            [f"its graph:     {source.graph}", f"the originals: {info.graph}"],
+            ["store them again from this model: surgeon verify RECIPE MODEL --store FILE.npz"],
+        )
+
+
+def _described(
+    source: Source, options: BuildOptions, catalog: Catalog, original: Path | None, calibration: Path | None
+) -> Description:
+    return Description(
+        surgeon=__version__,
+        name=source.path.stem,
+        source=describe_file(source.path),
+        format=source.format,
+        inputs=source.inputs,
+        marks=source.marks,
+        outputs=tuple(
+            OutputInfo(name=each.name, dtype=each.dtype, shape=each.shape) for each in source.outputs
+        ),
+        plugins=tuple(_plugin(use, catalog) for use in source.uses),
+        model=source.model,
+        graph=source.graph,
+        recipe=source.recipe,
+        recipe_digest=source.recipe_digest,
+        target=source.target,
+        detections=source.detections,
+        image=source.image,
+        labels=source.labels,
+        batch=source.batch,
+        original="" if original is None else ORIGINAL,
+        calibration="" if calibration is None else CALIBRATION,
+        native_plugins=any(use.op in catalog and catalog[use.op].library == "own" for use in source.uses),
+        precision=options.precision,
+        tf32=options.tf32,
+        workspace=options.workspace,
+        max_batch=options.max_batch,
+        best_batch=options.best_batch,
+        algorithm=options.algorithm,
+    )
+
+
+def _plugin(use: PluginUse, catalog: Catalog) -> PluginNode:
+    fields = {name: _plain(value) for name, value in use.fields.items()}
+    creator = catalog[use.op].creator if use.op in catalog else use.op
+    return PluginNode(
+        node=use.node, op=use.op, fields=fields, creator=creator, version=use.version, namespace=use.namespace
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a field as JSON has it; bytes are texts there."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _files(folder: Path) -> list[FileInfo]:
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(place) / name
+            found.append(describe_file(path, path.relative_to(folder).as_posix()))
+    return found

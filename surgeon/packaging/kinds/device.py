@@ -1,0 +1,123 @@
+"""A folder for a device with TensorRT and its own Python: the model, and one file that does all with it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from surgeon.atomic import write_text
+from surgeon.engine.manifest import TensorInfo
+from surgeon.packaging import description as descriptions
+from surgeon.packaging import program
+from surgeon.packaging.description import Description
+from surgeon.packaging.kind import PackagedModel, PackageKind
+from surgeon.version import __version__
+
+_EXECUTABLE = 0o755
+
+_TEXTS = Path(__file__).parent.parent / "texts"
+
+
+def write_device_folder(folder: Path, model: PackagedModel) -> None:
+    """Write the files for a device; raise SurgeonError E105 where one cannot be written."""
+    described = model.description
+    rows = {program.NAME: "builds, runs, measures and verifies the engine"}
+    shutil.copyfile(model.source, folder / described.source.name)
+    rows[described.source.name] = f"the model, for {described.target or 'TensorRT'}"
+    write_text(folder / descriptions.NAME, described.to_json())
+    rows[descriptions.NAME] = "inputs, outputs, how a picture becomes the input, classes, how to build"
+    if model.original is not None:
+        shutil.copyfile(model.original, folder / described.original)
+        rows[described.original] = "what the original model computed, for `verify`"
+    if model.calibration is not None:
+        shutil.copyfile(model.calibration, folder / described.calibration)
+        rows[described.calibration] = "scales for an INT8 engine"
+    if described.labels:
+        write_text(folder / "labels.txt", "".join(_label_lines(described)))
+        rows["labels.txt"] = "names of the classes: number, name"
+    if described.native_plugins:
+        with as_file(files("surgeon.plugins") / "native") as native:
+            shutil.copytree(native, folder / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
+        rows["plugins/"] = "sources of the plugins that the model needs beside TensorRT's own"
+    write_text(folder / "build.sh", _script(described))
+    rows["build.sh"] = "builds the engine with `trtexec`, where there is no Python"
+    write_text(folder / program.NAME, program.detector_program())
+    for name in (program.NAME, "build.sh"):
+        (folder / name).chmod(_EXECUTABLE)
+    write_text(folder / "README.md", _readme(described, rows))
+
+
+def _label_lines(described: Description) -> Iterator[str]:
+    for number, name in sorted(described.labels.items()):
+        yield f"{number} {' '.join(name.split())}\n"
+
+
+def _script(described: Description) -> str:
+    options, checks = [f"--{described.format}={described.source.name}"], []
+    if described.format == "uff":
+        options += [
+            f"--uffInput={each.binding},{','.join(map(str, _sizes(each)))}" for each in described.inputs
+        ]
+        options += [f"--output={name}" for name in described.marks]
+        options.append(f"--maxBatch={described.max_batch}")
+        checks.append(_filled("check-uff.sh.txt"))
+    elif any(None in each.shape for each in described.inputs):
+        best = described.best_batch or described.max_batch
+        for option, batch in (("minShapes", 1), ("optShapes", best), ("maxShapes", described.max_batch)):
+            shapes = (
+                f"{each.binding}:{'x'.join(map(str, (batch, *_sizes(each))))}" for each in described.inputs
+            )
+            options.append(f"--{option}={','.join(shapes)}")
+    options += {"fp32": [], "fp16": ["--fp16"], "int8": ["--int8", "--fp16"]}[described.precision]
+    if not described.tf32:
+        options.append("--noTF32")
+    if described.precision == "int8":
+        options.append(f"--calib={described.calibration}")
+    if described.native_plugins:
+        checks.append(_filled("check-plugins.sh.txt"))
+    words = " ".join(map(shlex.quote, options)) + (' "$plugins"' if described.native_plugins else "")
+    return _filled(
+        "build.sh.txt",
+        program=program.NAME,
+        workspace=str(max(1, described.workspace >> 20)),
+        checks="".join(checks),
+        options=words,
+        engine=shlex.quote(f"{described.name}.engine"),
+    )
+
+
+def _sizes(tensor: TensorInfo) -> list[int]:
+    """Return the sizes of an input behind the batch, as the engine has them."""
+    sizes = [tensor.shape[axis] for axis in tensor.axes] if tensor.axes else list(tensor.shape)
+    return [1 if size is None else size for size in sizes[1:]]
+
+
+def _readme(described: Description, rows: dict[str, str]) -> str:
+    notes = _filled("plugins.md.txt", program=program.NAME) if described.native_plugins else ""
+    return _filled(
+        "README.md.txt",
+        name=described.name,
+        version=__version__,
+        target=described.target or "TensorRT",
+        program=program.NAME,
+        files="\n".join(f"| `{name}` | {text} |" for name, text in rows.items()),
+        notes=notes,
+    )
+
+
+def _filled(text_file: str, **values: str) -> str:
+    """Return a text of the folder ``texts`` with values in the place of ``@name@``."""
+    text = (_TEXTS / text_file).read_text(encoding="utf-8")
+    return re.sub("@([a-z]+)@", lambda match: values[match[1]], text)
+
+
+KIND = PackageKind(
+    "device",
+    "a folder for a device with TensorRT and its own Python, such as a Jetson",
+    descriptions.NAME,
+    write_device_folder,
+)
