@@ -17,11 +17,12 @@ from surgeon.display import Displayed, plural
 from surgeon.families import DraftOptions, Family, recognise
 from surgeon.families.config_match import ConfigMatch
 from surgeon.formats import all_formats
-from surgeon.graph import Graph, apply_edits
+from surgeon.graph import Graph, Ref, Shape, TensorSpec, apply_edits
+from surgeon.infer import Inference, infer
 from surgeon.language import Recipe
 from surgeon.language.loading import parse_recipe
 from surgeon.language.writing import comment
-from surgeon.rewrite.given_inputs import GivenSpec, steps_for_inputs
+from surgeon.rewrite.given_inputs import GivenSpec, input_spec_of, steps_for_inputs
 from surgeon.stages import tell_stage
 from surgeon.steps.step import Step, StepContext
 from surgeon.training_files.label_map import load_labels
@@ -158,7 +159,11 @@ def author(
         first = steps_for_inputs(graph, input_specs, constants)
     unused: list[Diagnostic] = []
     if first and family.detects:
-        unused.append(_without_inputs(graph))
+        sized = _sized(graph, input_specs) if not constants else family
+        if sized.sized_by_input:
+            family, first = sized, ()
+        else:
+            unused.append(_without_inputs(graph))
     elif first:
         family = recognised(_after(graph, first, catalog))
     config = witnesses.config
@@ -192,6 +197,17 @@ def _after(graph: Graph, steps: Iterable[Step], catalog: Catalog) -> Graph:
     return graph
 
 
+def _sized(graph: Graph, input_specs: Mapping[str, GivenSpec]) -> Family:
+    """Return the graph's family, with the shapes that are given for its inputs; an open batch is one."""
+    own = infer(graph)
+    feeds: dict[str, TensorSpec] = {}
+    for name, given in input_specs.items():
+        spec = input_spec_of(name, given)
+        dims = (1, *spec.shape[1:]) if spec.shape and spec.shape[0] is None else spec.shape
+        feeds[name] = TensorSpec(spec.dtype or own.spec(Ref.parse(name)).dtype, Shape(dims))
+    return recognised(graph, infer(graph, feeds))
+
+
 def _without_inputs(graph: Graph) -> Diagnostic:
     return Diagnostic(
         "D151",
@@ -210,9 +226,9 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def recognised(graph: Graph) -> Family:
+def recognised(graph: Graph, inference: Inference | None = None) -> Family:
     """Return the family's view of a graph; raise SurgeonError D146 where it is of none, with the reason."""
-    found = recognise(graph)
+    found = recognise(graph, inference)
     if isinstance(found, Family):
         return found
     first = found.reason.diagnostics[0]

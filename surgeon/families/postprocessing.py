@@ -13,11 +13,16 @@ from surgeon.families.finding import Finding
 
 T = TypeVar("T")
 
-Coding: TypeAlias = Literal["centre-size", "none"]
+Coding: TypeAlias = Literal["centre-size", "centre-size-xy", "corners-by-size", "none"]
 """How boxes are encoded.
 
-``centre-size``: (ty, tx, th, tw) against an anchor's centre and size; ``none``: heads give corners.
+``centre-size``: (ty, tx, th, tw) against an anchor's centre and size; ``centre-size-xy``: the same in the
+order (tx, ty, tw, th); ``corners-by-size``: what is added to xmin, ymin, xmax and ymax of an anchor, as
+shares of its width and height; ``none``: heads give corners.
 """
+
+DECODED_IN_FRONT: frozenset[Coding] = frozenset({"centre-size-xy", "corners-by-size"})
+"""Codings that SurgeonDetection does not know: operations in front of it decode boxes."""
 
 Converter: TypeAlias = Literal["sigmoid", "softmax", "identity"]
 Sense: TypeAlias = Literal["above", "at least"]
@@ -54,7 +59,7 @@ class Postprocessing:
     coding: Finding[Coding]
 
     variances: Finding[tuple[float, float, float, float]]
-    """Factors of the encodings, for x, y, width and height."""
+    """Factors of the encodings: for x, y, width and height, or for the four corners in the order of these."""
 
     classes: Finding[int]
     """Number of scores of a box; the background's is one of them, unless ``background`` is -1."""

@@ -4,6 +4,8 @@ boxes otherwise than the graph does.
 A plugin of the kind of NMS_TRT clips the boxes that are left after suppression. A graph that clips first, and
 drops boxes without an area, is followed exactly where the plugin is fed boxes: codeType 0 (corners) with
 anchors of zeros takes what it reads for the corners.
+
+SurgeonDetection knows one coding; boxes of another are decoded in front of it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from surgeon.catalog import PluginSpec
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.families import Derivation, DerivationContext
 from surgeon.families.finding import Finding
-from surgeon.families.postprocessing import PICTURE, Window, lies_inside
+from surgeon.families.parts.detection_output_fields import CODE_TYPES
+from surgeon.families.postprocessing import DECODED_IN_FRONT, PICTURE, Window, lies_inside
 from surgeon.graph import Add, AttrValue, Drop, DType, Edit, Graph, Rewire, SetAttr, SetOutputs, TensorValue
 from surgeon.language import NamespaceRule, Recipe
 from surgeon.language.recipe import Decode
@@ -28,13 +31,23 @@ from surgeon.rewrite.anchors import makers
 from surgeon.rewrite.choices import check_choice
 from surgeon.steps.step import NodeSpec
 
-CORNER, TF_CENTER = 0, 3
+CORNER, CENTER_SIZE, CORNER_SIZE, TF_CENTER = range(4)
 """Values of codeType."""
+
+_ORDERS: Mapping[int, tuple[str, ...]] = {
+    CENTER_SIZE: ("tx", "ty", "tw", "th"),
+    CORNER_SIZE: ("xmin", "ymin", "xmax", "ymax"),
+    TF_CENTER: ("ty", "tx", "th", "tw"),
+}
+"""The four encodings of a box, by codeType."""
 
 DECODING_FIELDS = frozenset({"codeType", "varianceEncodedInTarget", "shareLocation", "numClasses"})
 """Fields of a plugin that decodes boxes, and can be told not to."""
 
 DECODING_PORTS = frozenset({"loc", "conf", "prior"})
+
+NATIVE = ("SurgeonDetection", "SurgeonDetectionDynamic")
+"""Plugins of this project's library that suppress boxes by TensorFlow's rules."""
 
 SAME_ANCHORS = 1e-6
 """Relative to the picture: anchors of the recipe's plugin that are nearer to the graph's are meant to be
@@ -56,7 +69,7 @@ class Decoding:
     ``node`` is the plugin node that suppresses them. ``encodings`` and ``scores`` name the nodes that read
     what the plugin would have read at its ports ``loc`` and ``conf``; ``scores`` is empty where scores pass
     as they are. ``anchors`` names the zeros that it reads at ``prior``. ``clips`` says whether boxes are
-    clipped to ``window`` (ymin, xmin, ymax, xmax).
+    clipped to ``window`` (ymin, xmin, ymax, xmax). ``anchors`` is empty where the plugin reads none.
     """
 
     node: str
@@ -65,6 +78,8 @@ class Decoding:
     scores: str = ""
     clips: bool = True
     window: Window = PICTURE
+    code: int = TF_CENTER
+    """The coding that the encodings have, a value of codeType."""
     makers: tuple[str, ...] = ()
     """The recipe's nodes whose anchors the constants hold; none where these are the graph's own."""
 
@@ -169,6 +184,9 @@ def with_decoding(
     those without an area, which the plugin does not. Raise SurgeonError S414 where ``graph`` is wanted and
     the recipe's nodes do not allow it.
     """
+    native = native_in_front(context)
+    if native is not None:
+        return _in_front_of_native(context, native, nodes, namespaces)
     name = _detecting(context)
     if wanted != "graph" and not _differs(context, name):
         return Rendering(nodes, namespaces)
@@ -218,6 +236,44 @@ def with_decoding(
         variants = _variants(builder, made, clips="clip" in rules, drops="drops_empty" in rules)
         decoding = replace(decoding, makers=tuple(replaced), variants=variants)
     return Rendering(kept, redirected, (shown,), decoding, by_plugin, wanted == "auto", tuple(replaced))
+
+
+def native_in_front(context: DerivationContext) -> str | None:
+    """Return the recipe's node of SurgeonDetection that reads boxes in a coding which it does not know."""
+    for name, node in context.recipe.nodes.items():
+        if node.plugin not in NATIVE or not isinstance(node.inputs, Mapping):
+            continue
+        with suppress(SurgeonError):
+            coding = context.of(name).family.postprocessing.coding.value
+            if set(node.inputs) >= DECODING_PORTS and coding in DECODED_IN_FRONT:
+                return name
+    return None
+
+
+def _in_front_of_native(
+    context: DerivationContext,
+    name: str,
+    nodes: Mapping[str, NodeSpec],
+    namespaces: Mapping[str, NamespaceRule],
+) -> Rendering:
+    """Return nodes and namespaces with boxes decoded in front of SurgeonDetection, which reads corners."""
+    original = context.of(name).family.postprocessing
+    clips = original.clip.value == "before"
+    builder = _Builder(context, name, nodes, _window(context, name) if clips else PICTURE)
+    reason = builder.reason()
+    if reason:
+        raise cannot_decode(context.recipe, name, reason)
+    prior = builder.prior()
+    assert prior is not None
+    made, decoding = builder.nodes(prior, clips=clips, drops=False)
+    replaced = makers(context)
+    kept = {key: node for key, node in {**nodes, **made}.items() if key not in replaced}
+    rules = {key: rule for key, rule in namespaces.items() if rule.node not in replaced}
+    evidence = (
+        f"{nodes[name].op} does not know this coding: {original.coding.value}",
+        *original.coding.evidence,
+    )
+    return Rendering(kept, rules, (Derivation(name, "decode", "graph", evidence),), decoding)
 
 
 def _is_geometry(role: str) -> bool:
@@ -336,6 +392,16 @@ _OVERRIDDEN: Mapping[str, AttrValue] = {"codeType": CORNER, "varianceEncodedInTa
 """Fields of a plugin that is fed boxes."""
 
 
+def graph_code(context: DerivationContext) -> int:
+    """Return the coding of the graph's boxes as a value of codeType; 3 where the graph does not tell one that
+    operations can decode.
+    """
+    with suppress(SurgeonError):
+        code = CODE_TYPES[context.family.postprocessing.coding.value]
+        return code if code in _ORDERS else TF_CENTER
+    return TF_CENTER
+
+
 def decodes_boxes(spec: PluginSpec) -> bool:
     """Return whether a plugin decodes boxes, and can be told to take corners as they are."""
     return set(spec.fields) >= DECODING_FIELDS and {port.name for port in spec.inputs} >= DECODING_PORTS
@@ -408,11 +474,24 @@ class _Builder:
     def plugin(self) -> NodeSpec:
         return self.given[self.name]
 
+    @property
+    def is_native(self) -> bool:
+        """Whether the plugin is SurgeonDetection, which takes corners as they come, y first."""
+        return self.plugin.op in NATIVE
+
+    @property
+    def code(self) -> object:
+        """The coding of the boxes as a value of codeType."""
+        if self.is_native:
+            return CODE_TYPES[self.context.of(self.name).family.postprocessing.coding.value]
+        return self.plugin.attrs.get("codeType")
+
     def reason(self) -> str:
         """Return why the boxes cannot be decoded in front of the plugin; empty where they can."""
         fields = self.plugin.attrs
-        if fields.get("codeType") != TF_CENTER:
-            return f"codeType is {fields.get('codeType')!r}; expected 3, the coding of the graph"
+        expected = graph_code(self.context.of(self.name))
+        if self.code != expected:
+            return f"codeType is {self.code!r}; expected {expected}, the coding of the graph"
         if fields.get("shareLocation") != 1 and fields.get("numClasses") != 1:
             return "shareLocation is 0; expected one box of an anchor for all classes"
         if self.prior() is None:
@@ -496,13 +575,25 @@ class _Builder:
         # Coordinates count from the window's corner in units of its sides, so that clipping is exact.
         starts, ends = (self.window[1], self.window[0]), (self.window[3], self.window[2])
         encodings = self._reshaped("encodings", self._declared("loc"), count, 4, 1)
+        code_type = self.code
+        assert isinstance(code_type, int)
+        by_corner = code_type == CORNER_SIZE
         code = {
-            axis: self._slice(axis, encodings, place) for place, axis in enumerate(("ty", "tx", "th", "tw"))
+            part: self._slice(f"t{part}" if by_corner else part, encodings, place)
+            for place, part in enumerate(_ORDERS[code_type])
         }
         first: dict[str, str] = {}
         last: dict[str, str] = {}
         for at, axis in enumerate("xy"):
             side, unit = "wh"[at], ends[at] - starts[at]
+            if by_corner:
+                for end, corner, edges in (("min", low, first), ("max", high, last)):
+                    factor = variances[:, at + 2 * (end == "max")] * size[at] / unit
+                    moved = self._by("Mul", f"shift_{axis}{end}", code[f"{axis}{end}"], factor)
+                    edges[axis] = self._by("Add", f"{axis}{end}", moved, (corner[at] - starts[at]) / unit)
+                    if clips:
+                        edges[axis] = self._clipped(f"{axis}{end}", edges[axis])
+                continue
             shift = self._by("Mul", f"shift_{axis}", code[f"t{axis}"], variances[:, at] * size[at] / unit)
             centre = self._by("Add", f"centre_{axis}", shift, (middle[at] - starts[at]) / unit)
             growth = self._by("Mul", f"growth_{side}", code[f"t{side}"], variances[:, 2 + at])
@@ -513,24 +604,29 @@ class _Builder:
             if clips:
                 first[axis] = self._clipped(f"{axis}min", first[axis])
                 last[axis] = self._clipped(f"{axis}max", last[axis])
-        corners = [
-            self._in_picture(name, value, starts[at], ends[at])
+        found = {
+            name: self._in_picture(name, value, starts[at], ends[at])
             for name, value, at in (
                 ("xmin", first["x"], 0),
                 ("ymin", first["y"], 1),
                 ("xmax", last["x"], 0),
                 ("ymax", last["y"], 1),
             )
-        ]
+        }
+        order = ("ymin", "xmin", "ymax", "xmax") if self.is_native else tuple(found)
+        corners = [found[name] for name in order]
         boxes = self._reshaped("boxes", self._joined(corners), 4 * count, 1, 1)
         scores = self._scores(first, last, count) if drops else ""
-        zeros = TensorValue.of(np.zeros_like(prior), DType.FLOAT32)
-        anchors = self._constant("anchors", zeros)
-        read = {"loc": boxes, "conf": scores or self._declared("conf"), "prior": anchors}
+        read = {"loc": boxes, "conf": scores or self._declared("conf")}
+        anchors = ""
+        if not self.is_native:
+            zeros = TensorValue.of(np.zeros_like(prior), DType.FLOAT32)
+            read["prior"] = anchors = self._constant("anchors", zeros)
+        overridden = {} if self.is_native else {**_OVERRIDDEN, **self._one_set()}
         plugin = replace(
             self.plugin,
-            attrs={**self.plugin.attrs, **_OVERRIDDEN, **self._one_set()},
-            inputs=tuple(read.get(port, self._declared(port)) for port in self._ports()),
+            attrs={**self.plugin.attrs, **overridden},
+            inputs=tuple(read[port] for port in self._ports() if port in read),
         )
         first_scores = self._name("scores") if drops else ""
         return {**self.made, self.name: plugin}, Decoding(
@@ -540,6 +636,7 @@ class _Builder:
             first_scores,
             clips,
             self.window,
+            code_type,
             nodes=frozenset(self.made),
             constants={role: name for role, name in self.constants.items() if _is_geometry(role)},
         )

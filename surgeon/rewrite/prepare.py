@@ -14,7 +14,7 @@ from surgeon.families.fields import check_lacks, placed
 from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, TensorValue
 from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
 from surgeon.rewrite.anchors import UNFIT, chosen, constant_or_plugin, makers, with_constant
-from surgeon.rewrite.decoding import Rendering, chosen_decode, with_decoding
+from surgeon.rewrite.decoding import Rendering, chosen_decode, native_in_front, with_decoding
 from surgeon.rewrite.explicit_batch import with_explicit_batch
 from surgeon.rewrite.suppression import chosen_suppression, decoded_by_native, with_chosen_suppression
 from surgeon.steps.step import NodeSpec
@@ -76,9 +76,10 @@ def prepare_recipe(
     recipe, explicit = with_explicit_batch(recipe, target)
     suppressed = (*suppressed, *explicit)
     wanted_decode = asked_decode or recipe.decode
-    if asked_decode is None and wanted_decode == "graph" and (decoded := decoded_by_native(recipe)):
-        wanted_decode, suppressed = "auto", (*suppressed, decoded)
     context = context.with_recipe(recipe)
+    decoded = None if native_in_front(context) else decoded_by_native(recipe)
+    if asked_decode is None and wanted_decode == "graph" and decoded is not None:
+        wanted_decode, suppressed = "auto", (*suppressed, decoded)
     namespaces, found = derive_roles(context)
     found += suppressed
     replaced = makers(context) if wanted == "constant" else []
@@ -226,6 +227,12 @@ def _ordinary(
         assert spec is not None and spec.dtype is not None
         attrs |= {"dtype": spec.dtype, "shape": spec.shape}
         derived.append(Derivation(name, "shape", str(spec), found.evidence))
+    elif definition.op == "Const" and definition.value == "auto":
+        anchors = context.family.anchor_constant()
+        value = TensorValue.of(anchors.value, DType.FLOAT32)
+        attrs |= {"dtype": value.dtype, "value": value}
+        spec = value.spec
+        derived.append(Derivation(name, "value", f"the graph's anchors, {spec}", anchors.evidence))
     elif definition.op == "Const":
         value = TensorValue.of(definition.value, DType(definition.dtype) if definition.dtype else None)
         attrs |= {"dtype": value.dtype, "value": value}

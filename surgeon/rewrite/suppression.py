@@ -18,9 +18,10 @@ from surgeon.families.postprocessing import differences
 from surgeon.language import NodeDefinition, Recipe
 from surgeon.language.recipe import Decode, Suppression
 from surgeon.rewrite.choices import check_choice
+from surgeon.rewrite.decoding import NATIVE, graph_code
 from surgeon.targets import Target
 
-IMPLICIT, EXPLICIT = "SurgeonDetection", "SurgeonDetectionDynamic"
+IMPLICIT, EXPLICIT = NATIVE
 
 REPLACED = ("NMS_TRT", "NMSDynamic_TRT")
 """Plugins that read and give what SurgeonDetection does."""
@@ -39,7 +40,6 @@ _SAME = {
 _ONLY = {
     "varianceEncodedInTarget": (0,),
     "isNormalized": (1,),
-    "codeType": (3,),
     "isBatchAgnostic": (1,),
 }
 """Fields of NMS_TRT of which SurgeonDetection follows these values alone."""
@@ -71,13 +71,14 @@ def chosen_suppression(suppression: str) -> Suppression:
     return cast(Suppression, check_choice(suppression, get_args(Suppression), "what suppresses boxes"))
 
 
-def with_native_suppression(recipe: Recipe, target: Target | None) -> Recipe:
+def with_native_suppression(recipe: Recipe, target: Target | None, code: int | None = None) -> Recipe:
     """Return the recipe with SurgeonDetection in the place of NMS_TRT.
 
     A target of TensorRT that takes ONNX gets the plugin for explicit batch, every other one that for implicit
     batch. Numbers that the recipe tells stay; all else is derived from the graph. How many candidates go into
-    suppression (topK) has no meaning any more: all do. Raise SurgeonError S415 where there is nothing to
-    replace, or a field says what SurgeonDetection cannot do.
+    suppression (topK) has no meaning any more: all do. ``code`` is the graph's coding of boxes as a value of
+    codeType, None where any may be it. Raise SurgeonError S415 where there is nothing to replace, or a field
+    says what SurgeonDetection cannot do.
     """
     if any(node.plugin in (IMPLICIT, EXPLICIT) for node in recipe.nodes.values()):
         return recipe
@@ -91,7 +92,7 @@ def with_native_suppression(recipe: Recipe, target: Target | None) -> Recipe:
         )
     explicit = target is not None and target.matches("onnx@tensorrt")
     plugin = EXPLICIT if explicit else IMPLICIT
-    native = {name: _native(recipe, name, node, plugin) for name, node in replaced.items()}
+    native = {name: _native(recipe, name, node, plugin, code) for name, node in replaced.items()}
     return recipe.model_copy(update={"nodes": {**recipe.nodes, **native}})
 
 
@@ -107,7 +108,7 @@ def with_chosen_suppression(
     """
     recipe = context.recipe
     if wanted == "native":
-        return with_native_suppression(recipe, target), ()
+        return with_native_suppression(recipe, target, graph_code(context)), ()
     replaced = {name: node for name, node in recipe.nodes.items() if node.plugin in REPLACED}
     if wanted == "plugin" or len(replaced) != 1:
         return recipe, ()
@@ -122,7 +123,7 @@ def with_chosen_suppression(
     reason = _why_kept(context, name, node, decode)
     if not reason:
         try:
-            native = with_native_suppression(recipe, target)
+            native = with_native_suppression(recipe, target, graph_code(context.of(name)))
         except SurgeonError as exc:
             reason = exc.diagnostics[0].message
         else:
@@ -209,9 +210,9 @@ def _many(original: Postprocessing) -> Iterator[str]:
 _RULES = (_class_cap, _drops_after, _never_clips, _may_equal, _scales, _many)
 
 
-def _native(recipe: Recipe, name: str, node: NodeDefinition, plugin: str) -> NodeDefinition:
+def _native(recipe: Recipe, name: str, node: NodeDefinition, plugin: str, code: int | None) -> NodeDefinition:
     fields: Mapping[str, object] = node.fields or {}
-    for field, values in _ONLY.items():
+    for field, values in {**_ONLY, "codeType": (1, 2, 3) if code is None else (code,)}.items():
         value = fields.get(field, values[0])
         if value != "auto" and value not in values:
             raise error(
@@ -221,6 +222,8 @@ def _native(recipe: Recipe, name: str, node: NodeDefinition, plugin: str) -> Nod
                 help=["write 'suppression: plugin', or take the field away"],
             )
     literal = {own: fields[field] for field, own in _SAME.items() if fields.get(field, "auto") != "auto"}
+    if fields.get("codeType") in (1, 2):
+        literal["coding"] = 0  # operations in front decode boxes, if that is the graph's coding
     return node.model_copy(
         update={"plugin": plugin, "fields": {field: literal.get(field, "auto") for field in _FIELDS}}
     )

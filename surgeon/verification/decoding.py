@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from surgeon.graph import DType, Graph, Node, Ref, TensorValue
-from surgeon.kernels.detection_output.numbers import TF_CENTER, decode
+from surgeon.kernels.detection_output.numbers import decode
 from surgeon.rewrite.decoding import Decoding
 from surgeon.runners.tensorflow import TensorFlowRunner
 
@@ -77,16 +77,17 @@ class DecodedInFront:
         constants = {Ref(name): value for name, value in others.items()}
         fetched = self._runner.fetch([self.inputs[port] for port in entries], feeds | constants)
         values = {str(ref): value for ref, value in fetched.items()}
+        made = {**given, **{port: values[str(self.inputs[port])] for port in entries}}
+        if "prior" not in self.inputs:
+            return made
         prior = self.graph[self.inputs["prior"].node].attrs["value"]
         assert isinstance(prior, TensorValue)
-        return {
-            **given,
-            **{port: values[str(self.inputs[port])] for port in entries},
-            "prior": prior.array(),
-        }
+        return {**made, "prior": prior.array()}
 
     def taken(self, made: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the boxes float32[N, P, 4] that the plugin takes from what :meth:`run` returns."""
+        if "prior" not in self.inputs:
+            return made["loc"].reshape(len(made["loc"]), -1, 4)[..., [1, 0, 3, 2]]
         fields = {"isBatchAgnostic": 1, **self.graph[self.decoding.node].attrs}
         return decode(fields, made["loc"], made["prior"])[:, :, 0]
 
@@ -96,7 +97,7 @@ class DecodedInFront:
         The latter is int8[N, P]: 1 for a box without an area, 0 for one with an area, -1 where rounding
         decides.
         """
-        fields = {"codeType": TF_CENTER, "varianceEncodedInTarget": 0, "isBatchAgnostic": 1}
+        fields = {"codeType": self.decoding.code, "varianceEncodedInTarget": 0, "isBatchAgnostic": 1}
         boxes = decode(fields, given["loc"], given["prior"])[:, :, 0]
         top, left, bottom, right = self.decoding.window
         low, high = np.array([left, top], np.float32), np.array([right, bottom], np.float32)

@@ -1088,7 +1088,7 @@ class GraphPair:
                 continue
             elif ref != self.picture_ref and not (self._has_default(ref) and self._keeps_default(ref, given)):
                 fed[str(ref)] = self._numbers(ref, draw, random)
-        pixels, prepared, window = None, None, (1.0, 1.0)
+        pixels, prepared = None, None
         if picture is not None and self.picture_cut is not None and self.image is not None:
             at_cut = prepare(self.image, picture.pixels, self.recipe.span("image", "steps"))
             batch = self.spec(self.picture_cut).shape.dims or (1,)
@@ -1096,11 +1096,7 @@ class GraphPair:
             fed[str(self.picture_cut)] = np.repeat(tensor, batch[0] or 1, axis=0)
             if self._shared_input is not None:
                 pixels, prepared = picture.pixels, at_cut
-        if picture is not None and self.starts_prepared and self.image is not None:
-            made_ready = prepare(self.image, picture.pixels, self.recipe.span("image", "steps"))
-            fed[str(self.picture_ref)] = np.repeat(made_ready.tensor, self._batch, axis=0)
-            pixels, window = picture.pixels, made_ready.window
-        elif picture is not None and self.picture_ref is not None:
+        if picture is not None and self.picture_ref is not None:
             pixels = self._sized(picture.pixels)
             if self._channels == 1:
                 pixels = gray(pixels)
@@ -1111,7 +1107,7 @@ class GraphPair:
         computed = self.original.run(fed) | fed
         values = {Ref.parse(name): value for name, value in computed.items()}
         inputs = {str(ref): self._as_read(ref, values[origin]) for ref, origin in self.inputs.items()}
-        window = prepared.window if prepared is not None else window
+        window = prepared.window if prepared is not None else (1.0, 1.0)
         made = f"made numbers, seed {seed}" + (f", draw {draw + 1}" if draw else "")
         detects = self.detects
         rerun = partial(self._rerun, window=window)
@@ -1237,11 +1233,6 @@ class GraphPair:
         dims = self.inference.spec(self.picture_ref).shape.dims if self.picture_ref is not None else None
         return dims[0] or 1 if dims is not None and len(dims) == 4 else 1
 
-    @cached_property
-    def starts_prepared(self) -> bool:
-        """Whether the original is a detector that reads what the recipe's ``image`` makes of a picture."""
-        return self.family is not None and self.image is not None and self.picture_ref in self.inputs.values()
-
     def _detections_of(
         self, values: Arrays, refs: Mapping[str, Ref], window: tuple[float, float] = (1.0, 1.0)
     ) -> Detections:
@@ -1262,7 +1253,7 @@ class GraphPair:
         found = detections_of_original(
             found.boxes, found.scores, found.classes, len(found), shift, found.masks
         )
-        return found.within(window) if self.starts_prepared else found
+        return found if self._shared_input is None else found.within(window)
 
     def detections_of(self, run: PluginRun, window: tuple[float, float], change: str = "") -> Detections:
         """Return what the plugin's outputs hold with a rule changed, relative to the picture."""

@@ -45,7 +45,7 @@ def _signatures() -> dict[str, Signature]:
     layers = "Conv2D DepthwiseConv2dNative BiasAdd MaxPool ResizeBilinear ResizeNearestNeighbor"
     moving = "Identity StopGradient ZerosLike Squeeze Pack Enter Merge NextIteration Exit"
     table = dict.fromkeys(f"{arithmetic} {layers} {moving}".split(), same)
-    table |= dict.fromkeys(["Less", "Greater", "GreaterEqual", "Equal"], compare)
+    table |= dict.fromkeys(["Less", "Greater", "GreaterEqual", "Equal", "NotEqual"], compare)
     table |= dict.fromkeys(["LogicalAnd", "LoopCond"], Signature({}, (BOOL,)))
     table |= dict.fromkeys(["Rank", "Shape", "Size"], Signature({"T": 0}, (INT32,)))
     table |= dict.fromkeys(["NonMaxSuppressionV2"], Signature({}, (INT32,)))

@@ -10,6 +10,7 @@ from typing import Any
 from surgeon.diagnostics import SurgeonError
 from surgeon.families.context import DerivationContext, Derived
 from surgeon.families.finding import Finding
+from surgeon.families.postprocessing import Coding
 
 TOP_K_LIMIT = 4096
 """Boxes of a class that go into suppression at most: the kernel's table has 8 entries for each of 512
@@ -26,7 +27,8 @@ COST = (
     "SurgeonDetection ('suppression: native') 0.05 ms of 0.7; a smaller topK is faster and loses detections"
 )
 
-_TF_CENTER = 3
+CODE_TYPES: Mapping[Coding, int] = {"none": 0, "centre-size-xy": 1, "corners-by-size": 2, "centre-size": 3}
+"""The plugins' numbers of codings."""
 
 
 def num_classes(context: DerivationContext) -> Derived:
@@ -156,11 +158,12 @@ def variance_encoded(context: DerivationContext) -> Derived:
 
 
 def code_type(context: DerivationContext) -> Derived:
-    """Return 3, TensorFlow's centre-size coding, where the graph decodes probes so.
+    """Return the number of the coding by which the graph decodes probes: 3 for TensorFlow's centre-size.
 
-    Raise D116 for any other coding.
+    Raise D116 for a coding that has no number.
     """
-    return Derived(_TF_CENTER, context.family.postprocessing.coding.evidence)
+    coding = context.family.postprocessing.coding
+    return Derived(CODE_TYPES[coding.value], coding.evidence)
 
 
 def is_normalized(context: DerivationContext) -> Derived:

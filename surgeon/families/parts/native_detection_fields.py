@@ -11,9 +11,9 @@ from typing import Any
 from surgeon.diagnostics import SurgeonError
 from surgeon.families.context import DerivationContext, Derived
 from surgeon.families.finding import Finding
-from surgeon.families.postprocessing import PICTURE, Postprocessing
+from surgeon.families.postprocessing import DECODED_IN_FRONT, PICTURE, Coding, Postprocessing
 
-CODINGS = {"none": 0, "centre-size": 1}
+CODINGS: Mapping[Coding, int] = {"none": 0, "centre-size": 1, **dict.fromkeys(DECODED_IN_FRONT, 0)}
 CONVERTERS = {"identity": 0, "sigmoid": 1, "softmax": 2}
 CLIPPINGS = {"none": 0, "before": 1, "after": 2}
 SENSES = {"above": 0, "at least": 1}
@@ -53,6 +53,8 @@ def clip(context: DerivationContext) -> Derived:
     """
     original = context.postprocessing
     window = original.clip_window
+    if original.clip.value == "before" and original.coding.value in DECODED_IN_FRONT:
+        return Derived(CLIPPINGS["none"], ("operations in front clip boxes", *original.clip.evidence))
     if original.clip.value != "none" and window.value not in (PICTURE, None):
         raise context.fail(
             "D119",

@@ -15,11 +15,12 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.families.config_match import ConfigMatch
 from surgeon.families.family import AnchorConstant, Draft, DraftOptions, Family, Refusal
 from surgeon.families.finding import Finding
+from surgeon.families.parts.anchor_boxes import prior_boxes
 from surgeon.families.parts.backbone import named_backbone
 from surgeon.families.parts.suppression import suppressions
 from surgeon.families.parts.walk import source
 from surgeon.families.postprocessing import LazyFinding, Postprocessing
-from surgeon.families.ssd.plugin_inputs import heads_for, plugin_inputs, prior_boxes
+from surgeon.families.ssd.plugin_inputs import heads_for, plugin_inputs
 from surgeon.families.ssd.suppression import SuppressionFindings
 from surgeon.graph import AttrValue, Graph, Node, Ref
 from surgeon.infer import Inference

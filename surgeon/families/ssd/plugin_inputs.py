@@ -14,17 +14,6 @@ if TYPE_CHECKING:
     from surgeon.families.ssd.detector import SingleShotDetector
 
 
-def prior_boxes(anchors: np.ndarray, variances: tuple[float, ...]) -> np.ndarray:
-    """Return float32[1, 2, 4P, 1] of anchors float32[P, 4] (ymin, xmin, ymax, xmax) and variances for x, y,
-    width, height.
-
-    The first channel holds xmin, ymin, xmax, ymax of each anchor, the second the variances of each.
-    """
-    corners = anchors[:, [1, 0, 3, 2]].reshape(-1)
-    repeated = np.tile(np.asarray(variances, np.float32), len(anchors))
-    return np.stack([corners, repeated]).astype(np.float32).reshape(1, 2, -1, 1)
-
-
 def plugin_inputs(
     detector: SingleShotDetector, fields: Mapping[str, AttrValue], values: Mapping[Ref, np.ndarray]
 ) -> dict[str, np.ndarray]:

@@ -1,0 +1,47 @@
+"""How keras-retinanet prepares a picture, which the graph does not tell: by the names of the backbone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from surgeon.graph import Graph
+
+_MEANS = ({"subtract": [103.939, 116.779, 123.68]},)
+_SYMMETRIC = ({"divide": 127.5}, {"subtract": 1.0})
+
+_BACKBONES: tuple[tuple[str, re.Pattern[str], tuple[Mapping[str, Any], ...]], ...] = (
+    ("resnet", re.compile(r"(res\d[a-z]\d*_branch2[abc]|bn_conv1|padding_conv1)(_\d+)?\Z"), _MEANS),
+    ("vgg", re.compile(r"block[1-5]_conv[1-4](_\d+)?\Z"), _MEANS),
+    ("mobilenet", re.compile(r"conv_(dw|pw)_\d+(_bn|_relu)?(_\d+)?\Z"), _SYMMETRIC),
+    ("densenet", re.compile(r"conv[2-5]_block\d+_[012]_(bn|conv|relu)(_\d+)?\Z"), _SYMMETRIC),
+)
+"""Backbones of keras-retinanet by what Keras calls their layers, and the steps that it takes a picture by."""
+
+
+@dataclass(frozen=True)
+class PictureConvention:
+    """The backbone that names tell, empty where none does, the node that shows it, and the steps."""
+
+    backbone: str = ""
+    node: str = ""
+    steps: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What keras-retinanet does to a picture."""
+        if self.steps == _MEANS:
+            return "keras-retinanet subtracts the means of ImageNet from BGR pixels for this backbone"
+        return "keras-retinanet brings BGR pixels between -1 and 1 for this backbone"
+
+
+def picture_convention(graph: Graph) -> PictureConvention:
+    """Return the convention of the first layer whose name is of a backbone."""
+    for node in graph:
+        scope = node.name.partition("/")[0]
+        for backbone, pattern, steps in _BACKBONES:
+            if pattern.match(scope):
+                return PictureConvention(backbone, node.name, steps)
+    return PictureConvention()
