@@ -193,6 +193,11 @@ class Image(_Part):
         "tf1-bilinear",
         description="How pixels are interpolated; tf1-bilinear is TensorFlow 1's without half-pixel centres.",
     )
+    padding: Literal["before-steps", "after-steps"] | None = Field(
+        default=None,
+        description="For 'resize: keep-aspect-ratio': whether zeros fill the rest of the size before the "
+        "steps or after them (default: before-steps).",
+    )
     color: Literal["RGB", "BGR", "GRAY"] = Field("RGB", description="Order of the channels.")
     brightness: tuple[float, float, float] | None = Field(
         None,
@@ -202,9 +207,11 @@ class Image(_Part):
     steps: tuple[ImageStep, ...] = Field((), description="Arithmetic on the pixels (0 to 255), in order.")
 
     @model_validator(mode="after")
-    def _brightness_of_gray(self) -> Image:
+    def _fitting(self) -> Image:
         if self.brightness is not None and self.color != "GRAY":
             raise ValueError("'brightness' means nothing without 'color: GRAY'; take it away")
+        if self.padding is not None and self.resize != "keep-aspect-ratio":
+            raise ValueError("'padding' means nothing without 'resize: keep-aspect-ratio'; take it away")
         if self.brightness is not None and not all(math.isfinite(share) for share in self.brightness):
             raise ValueError("'brightness' holds a number that is not finite; expected three shares")
         return self

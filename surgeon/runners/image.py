@@ -56,17 +56,21 @@ def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prep
     The resizing is TensorFlow's, ``align_corners`` false: ``tf1-bilinear`` samples at ``i * H / h``,
     ``half-pixel-bilinear`` at ``(i + 0.5) * H / h - 0.5``, and ``nearest`` takes ``floor(i * H / h)``. With
     ``keep-aspect-ratio`` the picture is made as large as fits, and zeros fill the rest on the right and
-    below. Raise SurgeonError V104 for a step with a number of values that is not the number of channels.
+    below, before the steps or after them, as ``padding`` says. Raise SurgeonError V104 for a step with a
+    number of values that is not the number of channels.
     """
     _check_steps(image, where)
     height, width = image.size
     inner = image.size if image.resize == "stretch" else fitted_size(image.size, *pixels.shape[:2])
     values = resize(pixels[None], inner, image.interpolation)
-    if inner != (height, width):
-        values = np.pad(values, ((0, 0), (0, height - inner[0]), (0, width - inner[1]), (0, 0)), "constant")
+    rest = ((0, 0), (0, height - inner[0]), (0, width - inner[1]), (0, 0))
+    if image.padding != "after-steps":
+        values = np.pad(values, rest, "constant")
     values = _arranged(values, image)
     for step in image.steps:
         values = _stepped(values, step)
+    if image.padding == "after-steps":
+        values = np.pad(values, rest, "constant")
     return Prepared(np.ascontiguousarray(values), (inner[0] / height, inner[1] / width))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -15,10 +14,11 @@ from surgeon.display import plural
 from surgeon.families.family import Family
 from surgeon.families.finding import Finding
 from surgeon.families.parts.preprocessing import Pixels, network_input, pixels_behind
+from surgeon.families.parts.resized import resized_and_padded
 from surgeon.graph import Node, Ref, Shape, TensorSpec
-from surgeon.graph.op_sets import IDENTITIES, PLACEHOLDERS
-from surgeon.graph.reach import upstream, varying
-from surgeon.infer import Inference, evaluate, infer
+from surgeon.graph.op_sets import PLACEHOLDERS
+from surgeon.graph.reach import varying
+from surgeon.infer import Inference, infer
 from surgeon.language import Image, ImageStep
 from surgeon.language.recipe import fitted_size
 
@@ -114,6 +114,7 @@ class PictureFindings(Family):
                 size=(height, width),
                 resize="keep-aspect-ratio" if keeps else "stretch",
                 interpolation=interpolation,
+                padding="after-steps" if pixels.pads_late else None,
                 color=color[0],
                 brightness=pixels.gray[1] if pixels.gray is not None else None,
                 steps=steps,
@@ -203,23 +204,7 @@ class PictureFindings(Family):
 
         None where the graph does not tell.
         """
-        at, added = node.inputs[0], False
-        while self.graph[at.node].op in ("ExpandDims", *IDENTITIES):
-            added = added or self.graph[at.node].op == "ExpandDims"
-            at = self.graph[at.node].inputs[0]
-        wanted = [node.inputs[1], *(pad.inputs[1] for pad in pixels.pads)]
-        # Control edges tie constants to the rounds of the loop around, which is not run.
-        needed = upstream(self.graph, (ref.node for ref in wanted), stop=at.node) | {at.node}
-        alone = self.graph.replace(
-            replace(each, control=(), inputs=() if each.name == at.node else each.inputs)
-            for each in self.graph
-            if each.name in needed
-        )
-        picture = np.zeros((height, width, 3) if added else (1, height, width, 3), np.float32)
-        try:
-            return evaluate(alone, wanted, {at: picture})
-        except SurgeonError:
-            return None
+        return resized_and_padded(self.graph, node, pixels, height, width)
 
     def _network_dims(self) -> tuple[int, int, int] | None:
         try:

@@ -9,9 +9,9 @@ import numpy as np
 
 from surgeon.families.parts.heads import CONVOLUTIONS
 from surgeon.families.parts.numbers import plain
-from surgeon.families.parts.walk import STEPS, behind, data_inputs, number, operand
+from surgeon.families.parts.walk import STEPS, behind, data_inputs, number, operand, source, trail
 from surgeon.graph import Graph, Node, Ref
-from surgeon.graph.op_sets import MERGES
+from surgeon.graph.op_sets import MERGES, SWITCHES
 from surgeon.infer import Inference
 
 _RESIZES = {"ResizeBilinear": "bilinear", "ResizeNearestNeighbor": "nearest"}
@@ -33,19 +33,37 @@ Amount = float | tuple[float, ...]
 
 
 @dataclass(frozen=True)
+class ResizeChoice:
+    """Two resizings of one picture, in the branches of a conditional.
+
+    ``taken`` is which of them a predicate of ``False`` and of ``True`` takes, ``merge`` joins both, and
+    ``source`` is the picture in front of the conditional.
+    """
+
+    predicate: Ref
+    taken: tuple[Node, Node]
+    merge: Node
+    source: Ref
+
+
+@dataclass(frozen=True)
 class Pixels:
     """What happens to pixels, in the order in which it happens.
 
     ``steps`` are (kind, amount, node) as in a recipe's image steps. ``resize`` is the resizing operation,
-    ``pads`` are what pads the resized picture with zeros, one for all channels or one each,
-    ``gray`` the one that makes the picture gray, with the shares of red, green and blue. ``problem`` says why
-    the walk ended before the picture, at the tensor ``at``.
+    ``pads`` are what pads the resized picture with zeros, one for all channels or one each, before the steps
+    or, where ``pads_late``, after them. ``reversed`` is what reverses the channels, ``gray`` what makes the
+    picture gray, with the shares of red, green and blue. ``choice`` is there where the picture's shape
+    chooses between two resizings, of which ``resize`` is one. ``problem`` says why the walk ended before the
+    picture, at the tensor ``at``.
     """
 
     steps: tuple[tuple[str, Amount, str], ...] = ()
     resize: Node | None = None
     pads: tuple[Node, ...] = ()
+    pads_late: bool = False
     reversed: Node | None = None
+    choice: ResizeChoice | None = None
     gray: tuple[Node, tuple[float, float, float]] | None = None
     at: Ref = field(default_factory=lambda: Ref(""))
     problem: str = ""
@@ -95,13 +113,16 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
     """Follow a network's input back to the picture."""
     steps: list[tuple[str, Amount, str]] = []
     resize = reverse = None
+    choice: ResizeChoice | None = None
     pads: tuple[Node, ...] = ()
+    padded_steps = 0
     gray: tuple[Node, tuple[float, float, float]] | None = None
     at = start
     seen: set[Ref] = set()
 
     def done(problem: str = "") -> Pixels:
-        return Pixels(tuple(reversed(steps)), resize, pads, reverse, gray, at, problem)
+        late = bool(pads) and len(steps) > padded_steps
+        return Pixels(tuple(reversed(steps)), resize, pads, late, reverse, choice, gray, at, problem)
 
     while at not in seen and len(seen) < STEPS:
         seen.add(at)
@@ -120,19 +141,24 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
             gray = node, brightness[1]
         elif (padded := _padded(graph, inference, node)) is not None and not pads and resize is None:
             pads, at = padded
-        elif pads and resize is None and node.op in _ARITHMETIC:
-            return done("computes with the picture before it is padded")
-        elif gray is not None and (node.op in _ARITHMETIC or node.op == "ReverseV2"):
+            padded_steps = len(steps)
+        elif pads and node.op in _ARITHMETIC and padded_steps:
+            return done("computes with the picture before it is padded, and more follows after that")
+        elif gray is not None and (node.op in _ARITHMETIC or _straight(graph, node) is not None):
             return done("changes colours before their brightness is taken")
         elif node.op in _ARITHMETIC:
             step = _step(inference, node)
             if step is None:
                 return done("computes with something that is not a number for each channel")
-            steps.append(step[:3])
-            at = step[3]
-        elif node.op == "ReverseV2":
+            kind, amount, name, at = step
+            # Steps of an image come after its channels are reversed.
+            turned = amount[::-1] if reverse is not None and isinstance(amount, tuple) else amount
+            steps.append((kind, turned, name))
+        elif (straight := _straight(graph, node)) is not None:
             reverse = node if reverse is None else None
-            at = node.inputs[0]
+            at = straight
+        elif (either := _resize_choice(graph, node)) is not None and resize is None:
+            choice, resize, at = either, either.taken[True], either.source
         elif node.op == "Cast":
             at = node.inputs[0]
         elif node.op in MERGES and behind(graph, at) is None:
@@ -169,6 +195,52 @@ def _padded(graph: Graph, inference: Inference, node: Node) -> tuple[tuple[Node,
     split = graph[sources.pop()]
     same_axis = split.attrs.get("axis", 0) == node.attrs.get("axis", 0)
     return (pads, split.inputs[0]) if split.op == "Unpack" and same_axis else None
+
+
+def _straight(graph: Graph, node: Node) -> Ref | None:
+    """Return the picture whose three channels ``node`` reverses; None for another operation.
+
+    It is a ReverseV2, or a Pack of an Unpack's channels from the last to the first.
+    """
+    if node.op == "ReverseV2":
+        return node.inputs[0]
+    if node.op != "Pack" or len(node.inputs) != 3 or len({ref.node for ref in node.inputs}) != 1:
+        return None
+    split = graph[node.inputs[0].node]
+    same_axis = split.attrs.get("axis", 0) == node.attrs.get("axis", 0)
+    backwards = [ref.slot for ref in node.inputs] == [2, 1, 0]
+    return split.inputs[0] if split.op == "Unpack" and same_axis and backwards else None
+
+
+def _resize_choice(graph: Graph, merge: Node) -> ResizeChoice | None:
+    """Return the two resizings between which a conditional chooses; None for another operation.
+
+    Both resize one picture in one way, so that they differ in their sizes alone.
+    """
+    if merge.op not in MERGES or len(merge.inputs) != 2:
+        return None
+    taken: dict[int, Node] = {}
+    switches: dict[str, Node] = {}
+    for branch in merge.inputs:
+        resize = graph[source(graph, branch).node]
+        if resize.op not in _RESIZES:
+            return None
+        switch = next((ref for ref in trail(graph, resize.inputs[0]) if graph[ref.node].op in SWITCHES), None)
+        if switch is None:
+            return None
+        taken[switch.slot] = resize
+        switches[switch.node] = graph[switch.node]
+    if set(taken) != {0, 1} or len(switches) != 1:
+        return None
+    ways = {
+        (each.op, each.attrs.get("half_pixel_centers"), each.attrs.get("align_corners"))
+        for each in taken.values()
+    }
+    if len(ways) != 1:
+        return None
+    (entry,) = switches.values()
+    picture, predicate = entry.inputs
+    return ResizeChoice(predicate, (taken[0], taken[1]), merge, picture)
 
 
 def _brightness(

@@ -630,6 +630,7 @@ class _RecipeWriter:
             "size": list(image.size),
             "resize": image.resize,
             "interpolation": image.interpolation,
+            **({"padding": image.padding} if image.padding is not None else {}),
             "color": image.color,
             **({"brightness": list(image.brightness)} if image.brightness is not None else {}),
             "steps": steps,

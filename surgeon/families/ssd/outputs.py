@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from surgeon.families.finding import Finding
+from surgeon.families.parts.labels import added_last
 from surgeon.families.parts.origins import origins
-from surgeon.families.parts.walk import behind, number, operand, trail
 from surgeon.families.ssd.scores import ScoreFindings
-from surgeon.graph import Graph, Ref
+from surgeon.graph import Ref
 from surgeon.graph.reach import upstream
 
 OUTPUTS: Mapping[str, str] = {
@@ -85,15 +85,4 @@ class OutputFindings(ScoreFindings):
 
     def _offset(self, ref: Ref) -> tuple[float, str] | None:
         """Return the constant that is added last to a tensor, with the operation that does so."""
-        for at in trail(self.graph, ref, _behind_casts):
-            node = self.graph[at.node]
-            if node.op in ("Add", "AddV2"):
-                parts = operand(self._sizes, node)
-                value = number(self._sizes, parts[1]) if parts else None
-                return None if value is None else (value, node.name)
-        return None
-
-
-def _behind_casts(graph: Graph, ref: Ref) -> Ref | None:
-    node = graph[ref.node]
-    return node.inputs[0] if node.op == "Cast" and node.inputs else behind(graph, ref)
+        return added_last(self.graph, self._sizes, ref)
