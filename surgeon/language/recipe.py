@@ -186,8 +186,14 @@ class Image(_Part):
     """How a picture becomes the input tensor."""
 
     size: tuple[Whole, Whole] = Field(description="Height and width in pixels.")
-    resize: Literal["stretch", "keep-aspect-ratio"] = Field(
-        "stretch", description="How the picture is fitted."
+    resize: Literal["stretch", "keep-aspect-ratio", "letterbox"] = Field(
+        "stretch",
+        description="How the picture is fitted: keep-aspect-ratio keeps its proportions, at the top left; "
+        "letterbox, in the middle.",
+    )
+    fill: float | None = Field(
+        default=None,
+        description="The number of what is filled (default: 0; for letterbox before the steps, 128).",
     )
     interpolation: Literal["tf1-bilinear", "half-pixel-bilinear", "nearest"] = Field(
         "tf1-bilinear",
@@ -195,7 +201,7 @@ class Image(_Part):
     )
     padding: Literal["before-steps", "after-steps"] | None = Field(
         default=None,
-        description="For 'resize: keep-aspect-ratio': whether zeros fill the rest of the size before the "
+        description="For keep-aspect-ratio and letterbox: whether the rest of the size is filled before the "
         "steps or after them (default: before-steps).",
     )
     color: Literal["RGB", "BGR", "GRAY"] = Field("RGB", description="Order of the channels.")
@@ -206,12 +212,26 @@ class Image(_Part):
     )
     steps: tuple[ImageStep, ...] = Field((), description="Arithmetic on the pixels (0 to 255), in order.")
 
+    @property
+    def filled(self) -> float:
+        """The number of pixels that the picture leaves free."""
+        default = 128.0 if self.resize == "letterbox" and self.padding != "after-steps" else 0.0
+        return default if self.fill is None else self.fill
+
+    @model_validator(mode="after")
+    def _fill_beside_the_picture(self) -> Image:
+        if self.fill is not None and self.resize == "stretch":
+            raise ValueError("'fill' means nothing with 'resize: stretch'; take it away")
+        if self.fill is not None and not math.isfinite(self.fill):
+            raise ValueError("'fill' is a number that is not finite; expected one from 0 to 255")
+        return self
+
     @model_validator(mode="after")
     def _fitting(self) -> Image:
         if self.brightness is not None and self.color != "GRAY":
             raise ValueError("'brightness' means nothing without 'color: GRAY'; take it away")
-        if self.padding is not None and self.resize != "keep-aspect-ratio":
-            raise ValueError("'padding' means nothing without 'resize: keep-aspect-ratio'; take it away")
+        if self.padding is not None and self.resize == "stretch":
+            raise ValueError("'padding' means nothing with 'resize: stretch'; take it away")
         if self.brightness is not None and not all(math.isfinite(share) for share in self.brightness):
             raise ValueError("'brightness' holds a number that is not finite; expected three shares")
         return self

@@ -62,7 +62,7 @@ def calibration_batches(
         return [np.ascontiguousarray(values.transpose(inputs[0].axes) if inputs[0].axes else values)]
 
     # Tables that were made before images had these keys stay valid.
-    left_out = {key for key in ("brightness", "padding") if getattr(image, key) is None}
+    left_out = {key for key in ("brightness", "fill", "padding") if getattr(image, key) is None}
     digest = hashlib.sha256(f"{image.model_dump_json(exclude=left_out)} {batch_size}".encode())
     for number in range(used):
         digest.update(

@@ -17,14 +17,14 @@ from surgeon.display import plural
 from surgeon.graph import DType, TensorSpec
 from surgeon.language import Image
 from surgeon.runners.ahead import ahead
-from surgeon.runners.detections import Detections, detections_of_plugin
+from surgeon.runners.detections import Detections, Window, detections_of_plugin
 from surgeon.runners.drawing import ranked
 from surgeon.runners.image import Picture, prepare
 from surgeon.runners.image_result import THRESHOLD, ImageResult, check_threshold
 from surgeon.runners.runner import Runner
 
-_Batch: TypeAlias = list[tuple[Picture, tuple[float, float]]]
-"""Pictures that are run together, each with the share of the input that it fills."""
+_Batch: TypeAlias = list[tuple[Picture, Window]]
+"""Pictures that are run together, each with the part of the input that it fills."""
 
 
 class DetectionRunner:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,19 @@ from surgeon.runners.masks import clipped_masks
 
 NEAR = 0.05
 """Largest distance of two boxes that are taken for one, as a share of the picture."""
+
+
+class Window(NamedTuple):
+    """The share of height and width of a network's input that a picture fills, and where it begins."""
+
+    height: float
+    width: float
+    top: float = 0.0
+    left: float = 0.0
+
+
+WHOLE = Window(1.0, 1.0)
+"""The window of a picture that fills the input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +63,13 @@ class Detections:
         top, left, bottom, right = self.boxes.T
         return self.rows(np.flatnonzero((bottom > top) & (right > left))[:most])
 
-    def within(self, window: tuple[float, float]) -> Detections:
-        """Return the same relative to a window at the top left, of this share of height and width, and
-        clipped to it.
-        """
-        if window == (1.0, 1.0):
+    def within(self, window: Window) -> Detections:
+        """Return the same relative to a window, and clipped to it."""
+        if window == WHOLE:
             return self
-        share = np.array([*window, *window], np.float32)
-        whole = self.boxes / share
+        share = np.array([window.height, window.width] * 2, np.float32)
+        corner = np.array([window.top, window.left] * 2, np.float32)
+        whole = (self.boxes - corner) / share
         clipped = np.clip(whole, np.float32(0), np.float32(1))
         masks = None if self.masks is None else clipped_masks(self.masks, whole, clipped)
         return replace(self, boxes=clipped, masks=masks)

@@ -18,6 +18,7 @@ from surgeon.infer.resizing import resize_bilinear, resize_nearest
 from surgeon.language.recipe import BRIGHTNESS, Image, ImageStep, fitted_size
 from surgeon.optional import require
 from surgeon.runners.ahead import ahead
+from surgeon.runners.detections import Window
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Endings of the files that are taken from a folder of pictures."""
@@ -41,12 +42,12 @@ class Picture:
 class Prepared:
     """A picture as the network reads it.
 
-    ``tensor`` is float32[1, h, w, C]. ``window`` is the share of its height and width that the picture fills,
-    from the top left corner on: (1.0, 1.0) where it was stretched.
+    ``tensor`` is float32[1, h, w, C]. ``window`` is the part of it that the picture fills, all where it was
+    stretched.
     """
 
     tensor: np.ndarray
-    window: tuple[float, float]
+    window: Window
 
 
 def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prepared:
@@ -55,23 +56,28 @@ def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prep
 
     The resizing is TensorFlow's, ``align_corners`` false: ``tf1-bilinear`` samples at ``i * H / h``,
     ``half-pixel-bilinear`` at ``(i + 0.5) * H / h - 0.5``, and ``nearest`` takes ``floor(i * H / h)``. With
-    ``keep-aspect-ratio`` the picture is made as large as fits, and zeros fill the rest on the right and
-    below, before the steps or after them, as ``padding`` says. Raise SurgeonError V104 for a step with a
+    ``keep-aspect-ratio`` the picture is made as large as fits, and ``fill`` (by default 0) fills the rest on
+    the right and below; with ``letterbox`` the picture stands in the middle, and 128 is the default. That
+    happens before the steps or after them, as ``padding`` says. Raise SurgeonError V104 for a step with a
     number of values that is not the number of channels.
     """
     _check_steps(image, where)
     height, width = image.size
     inner = image.size if image.resize == "stretch" else fitted_size(image.size, *pixels.shape[:2])
     values = resize(pixels[None], inner, image.interpolation)
-    rest = ((0, 0), (0, height - inner[0]), (0, width - inner[1]), (0, 0))
+    free = height - inner[0], width - inner[1]
+    top, left = (side // 2 if image.resize == "letterbox" else 0 for side in free)
+    rest = ((0, 0), (top, free[0] - top), (left, free[1] - left), (0, 0))
     if image.padding != "after-steps":
-        values = np.pad(values, rest, "constant")
+        values = np.pad(values, rest, "constant", constant_values=image.filled)
     values = _arranged(values, image)
     for step in image.steps:
         values = _stepped(values, step)
     if image.padding == "after-steps":
-        values = np.pad(values, rest, "constant")
-    return Prepared(np.ascontiguousarray(values), (inner[0] / height, inner[1] / width))
+        values = np.pad(values, rest, "constant", constant_values=image.filled)
+    return Prepared(
+        np.ascontiguousarray(values), Window(inner[0] / height, inner[1] / width, top / height, left / width)
+    )
 
 
 def milliseconds_to_prepare(image: Image, pictures: int = 10) -> float:

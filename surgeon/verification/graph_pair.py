@@ -25,7 +25,14 @@ from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, RESIZES, WITHOUT_OUTP
 from surgeon.infer import Inference, infer
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
-from surgeon.runners.detections import Detections, detections_of_original, detections_of_plugin, most_kept
+from surgeon.runners.detections import (
+    WHOLE,
+    Detections,
+    Window,
+    detections_of_original,
+    detections_of_plugin,
+    most_kept,
+)
 from surgeon.runners.image import Picture, Prepared, gray, prepare, resize
 from surgeon.runners.references import Execution, ReferenceRunner
 from surgeon.runners.tensorflow import Arrays, TensorFlowRunner
@@ -1233,9 +1240,7 @@ class GraphPair:
         dims = self.inference.spec(self.picture_ref).shape.dims if self.picture_ref is not None else None
         return dims[0] or 1 if dims is not None and len(dims) == 4 else 1
 
-    def _detections_of(
-        self, values: Arrays, refs: Mapping[str, Ref], window: tuple[float, float] = (1.0, 1.0)
-    ) -> Detections:
+    def _detections_of(self, values: Arrays, refs: Mapping[str, Ref], window: Window = WHOLE) -> Detections:
         """Return what the original detects in the first picture of its batch, its classes counted as the
         plugin counts them; ``refs`` are its tensors by part.
 
@@ -1255,7 +1260,7 @@ class GraphPair:
         )
         return found if self._shared_input is None else found.within(window)
 
-    def detections_of(self, run: PluginRun, window: tuple[float, float], change: str = "") -> Detections:
+    def detections_of(self, run: PluginRun, window: Window, change: str = "") -> Detections:
         """Return what the plugin's outputs hold with a rule changed, relative to the picture."""
         plugin = self.plugin
         own = {} if plugin is None else self.runner.references[plugin.name].counterfactuals
@@ -1269,7 +1274,7 @@ class GraphPair:
         assert self.plugin is not None
         return {part: outputs[ref.slot] for part, ref in self.runner.of_detecting.items()}
 
-    def _rerun(self, feeds: Mapping[str, np.ndarray], change: str, window: tuple[float, float]) -> Detections:
+    def _rerun(self, feeds: Mapping[str, np.ndarray], change: str, window: Window) -> Detections:
         execution = self.execute(feeds)
         return self.detections_of(partial(self.outputs_of, execution), window, change)
 
@@ -1284,9 +1289,10 @@ class GraphPair:
         fed = {ref: record.values[ref] for ref in self.fed}
         refs = without_masks(self.detections)
         wanted = [*dict.fromkeys((*refs.values(), *self.family.plugin_sources))]
-        window = np.array([*record.window, *record.window], np.float32)
+        share = np.array([record.window.height, record.window.width] * 2, np.float32)
+        corner = np.array([record.window.top, record.window.left] * 2, np.float32)
         for probe in probes_of(self.family.postprocessing, limits):
-            heads = self.family.heads_for(probe.boxes * window, probe.scores, record.values)
+            heads = self.family.heads_for(probe.boxes * share + corner, probe.scores, record.values)
             values = self.original.fetch(wanted, {**fed, **heads})
             detections = self._detections_of(values, refs, record.window)
             yield RunRecord(
@@ -1316,9 +1322,9 @@ class GraphPair:
         for probe in probes_in_picture(rules, limits):
             given = code.inputs(fields, inputs, probe.boxes, probe.scores)
             outputs = self.by_part(self.runner.alone(plugin.name, given))
-            detections = self.detections_of(lambda change, found=outputs: found, (1.0, 1.0))  # type: ignore[misc]
+            detections = self.detections_of(lambda change, found=outputs: found, WHOLE)  # type: ignore[misc]
             values = dict(zip(plugin.inputs, given, strict=True))
-            yield RunRecord(probe.name, None, (1.0, 1.0), record.inputs, detections, values=values)
+            yield RunRecord(probe.name, None, WHOLE, record.inputs, detections, values=values)
 
     def execute(self, feeds: Mapping[str, np.ndarray]) -> Execution:
         """Return a run of the rewritten graph on a record's arrays."""

@@ -23,7 +23,7 @@ from surgeon.catalog.reference import UNCHANGED, Counterfactual
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.graph import Ref
 from surgeon.language.recipe import ClassNumber, Image
-from surgeon.runners.detections import Detections
+from surgeon.runners.detections import Detections, Window
 from surgeon.runners.image import Picture, Prepared
 from surgeon.verification.counterfactuals import KEEP_ALL, Rerun, counterfactuals_of
 from surgeon.verification.results import AddedPart, Outcome, TensorComparison
@@ -52,7 +52,7 @@ class RunRecord:
     """What the original computes of one picture, and what the rewritten graph's references would, with rules
     changed.
 
-    ``pixels`` is uint8[H, W, 3] as the original saw it, None where numbers were made up; ``window`` the share
+    ``pixels`` is uint8[H, W, 3] as the original saw it, None where numbers were made up; ``window`` the part
     of the network's input that the picture fills. ``inputs`` holds the original's own values of the rewritten
     graph's inputs, batch of one first. ``detections`` counts classes as the plugin does; None where the graph
     gives none. ``tensors`` holds what its other outputs must be, None where nothing in the original stands
@@ -68,7 +68,7 @@ class RunRecord:
 
     name: str
     pixels: np.ndarray | None
-    window: tuple[float, float]
+    window: Window
     inputs: Mapping[str, np.ndarray]
     detections: Detections | None
     tensors: Mapping[str, np.ndarray | None] = field(default_factory=dict)
@@ -122,7 +122,7 @@ class RunRecorder:
         tensors = {name: value for name, value in record.tensors.items() if value is not None}
         row: dict[str, Any] = {
             "name": record.name,
-            "window": list(record.window),
+            "window": list(record.window[: 4 if any(record.window[2:]) else 2]),
             "changes": [each.name for each in record.counterfactuals],
             "counterfactuals": {
                 each.name: {"text": each.text, "avoidable": each.avoidable} for each in record.counterfactuals
@@ -262,13 +262,13 @@ class _StoredRecords(Sequence[RunRecord]):
         pixels = self._content[place] if place in self._content.files else None
         if pixels is not None and (pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3):
             raise ValueError(f"its pixels are {pixels.dtype}{list(pixels.shape)}; expected uint8[H, W, 3]")
-        height, width = (float(share) for share in row["window"])
-        if not (0 < height <= 1 and 0 < width <= 1):
-            raise ValueError(f"its window is {height} x {width}; expected shares above 0, up to 1")
+        window = Window(*map(float, row["window"]))
+        if not (0 < min(window[:2]) <= max(window[:2]) <= 1 and 0 <= min(window[2:]) <= max(window[2:]) < 1):
+            raise ValueError(f"its window is {list(window)}; expected shares above 0, up to 1")
         return RunRecord(
             str(row["name"]),
             pixels,
-            (height, width),
+            window,
             group("input", row["inputs"]),
             self._detections(f"{at}/original") if row["detections"] else None,
             group("tensor", row["tensors"]),

@@ -12,7 +12,7 @@ import numpy as np
 
 from surgeon.diagnostics import error
 from surgeon.graph import Ref
-from surgeon.runners.detections import Detections, detections_of_plugin, pair
+from surgeon.runners.detections import Detections, Window, detections_of_plugin, pair
 from surgeon.runners.drawing import draw
 from surgeon.runners.image import Picture, prepare
 from surgeon.runners.runner import Runner
@@ -47,7 +47,6 @@ Boundary = Callable[[RunRecord], Iterable[Comparison]]
 """Compares the tensors of the original that an added part reads with the rewritten graph's."""
 
 Outputs = Mapping[str, np.ndarray]
-Window = tuple[float, float]
 
 NO_PREPARATION = "both graphs read the same input; no picture is prepared"
 SAME_PREPARATION = "both graphs read the same input, which the recipe's 'image' prepares for both"

@@ -15,7 +15,9 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.graph import DType, Graph, Node, Ref, Shape
 from surgeon.runners.detections import (
     NEAR,
+    WHOLE,
     Detections,
+    Window,
     detections_of_original,
     detections_of_plugin,
     most_kept,
@@ -137,8 +139,8 @@ def test_boxes_relative_to_a_window() -> None:
     found = Detections(
         np.array([[0.1, 0.2, 0.6, 0.5]], np.float32), np.ones(1, np.float32), np.ones(1, np.int64)
     )
-    np.testing.assert_allclose(found.within((0.5, 1.0)).boxes, [[0.2, 0.2, 1.0, 0.5]])
-    assert found.within((1.0, 1.0)) is found
+    np.testing.assert_allclose(found.within(Window(0.5, 1.0)).boxes, [[0.2, 0.2, 1.0, 0.5]])
+    assert found.within(WHOLE) is found
 
 
 def test_boxes_without_area_are_dropped() -> None:

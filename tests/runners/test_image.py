@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from surgeon import SurgeonError
 from surgeon.language import Image, ImageStep
+from surgeon.runners.detections import WHOLE, Detections, Window
 from surgeon.runners.image import (
     _made_pixels,
     given_pictures,
@@ -102,9 +104,36 @@ def test_the_aspect_ratio_is_kept_and_the_rest_is_zero() -> None:
     found = prepare(
         Image(size=(300, 300), resize="keep-aspect-ratio", steps=(ImageStep(subtract=1.0),)), source
     )
-    assert found.window == (0.5, 1.0)
+    assert found.window == Window(0.5, 1.0)
     assert (found.tensor[0, :150] == 254).all() and (found.tensor[0, 150:] == -1).all()
-    assert prepare(Image(size=(300, 300)), source).window == (1.0, 1.0)
+    assert prepare(Image(size=(300, 300)), source).window == WHOLE
+
+
+@pytest.mark.parametrize("fill", [None, 30.0])
+def test_a_letterbox_has_the_picture_in_the_middle(fill: float | None) -> None:
+    source = np.full((101, 200, 3), 255, np.uint8)
+    image = Image.model_validate(
+        {"size": [300, 300], "resize": "letterbox", "fill": fill, "steps": [{"divide": 255}]}
+    )
+    found = prepare(image, source)
+    assert found.window == Window(152 / 300, 1.0, 74 / 300, 0.0)
+    assert (found.tensor[0, 74:226] == 1).all()
+    border = np.float32(128 if fill is None else fill) / 255
+    assert (found.tensor[0, :74] == border).all() and (found.tensor[0, 226:] == border).all()
+    whole = Detections(
+        np.array([[74 / 300, 0.25, 226 / 300, 0.5], [0.1, 0.0, 0.5, 1.0]], np.float32),
+        np.ones(2, np.float32),
+        np.zeros(2, np.int64),
+    )
+    boxes = whole.within(found.window).boxes
+    np.testing.assert_allclose(boxes, [[0, 0.25, 1, 0.5], [0, 0, 0.5, 1]], atol=1e-6)
+
+
+def test_a_fill_needs_a_place() -> None:
+    with pytest.raises(ValidationError, match="'fill' means nothing with 'resize: stretch'"):
+        Image.model_validate({"size": [300, 300], "fill": 30})
+    with pytest.raises(ValidationError, match="not finite"):
+        Image.model_validate({"size": [300, 300], "resize": "letterbox", "fill": float("nan")})
 
 
 @pytest.mark.parametrize("shape", [(1, 1000), (1000, 1), (333, 500), (300, 300)])

@@ -9,7 +9,7 @@ import pytest
 
 from surgeon import SurgeonError
 from surgeon.catalog.detections import DetectionOutputs, gives_detections, masks_among
-from surgeon.runners.detections import Detections, detections_of_plugin
+from surgeon.runners.detections import Detections, Window, detections_of_plugin
 from surgeon.runners.drawing import PALETTE, draw, draw_detections, ranked
 from surgeon.runners.image import Picture
 from surgeon.runners.image_result import ImageResult
@@ -87,7 +87,7 @@ def test_a_clipped_box_keeps_what_its_mask_covers() -> None:
 
 def test_masks_are_clipped_with_their_boxes_where_a_picture_fills_a_part_of_the_input() -> None:
     few = found(2)
-    inside = few.within((1.0, 0.5))
+    inside = few.within(Window(1.0, 0.5))
     assert inside.masks is not None and inside.masks.shape == few.masks.shape
     assert not np.array_equal(inside.masks, few.masks) and inside.boxes.max() <= 1
 

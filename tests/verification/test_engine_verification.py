@@ -16,7 +16,7 @@ import surgeon
 from surgeon.catalog import load_catalog
 from surgeon.catalog.reference import Counterfactual
 from surgeon.rewrite import plan
-from surgeon.runners.detections import Detections
+from surgeon.runners.detections import WHOLE, Detections
 from surgeon.runners.runner import Runner
 from surgeon.targets import load_target
 from surgeon.verification import DetectionComparison, Limits, Outcome, Tolerances, given_pictures
@@ -229,7 +229,7 @@ def test_an_engine_is_verified_without_tensorflow(tmp_path: Path, left: float, o
         RunRecord(
             "a.png",
             None,
-            (1.0, 1.0),
+            WHOLE,
             {"x": np.float32([[left]])},
             found,
             {},

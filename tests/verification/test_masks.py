@@ -16,7 +16,7 @@ from surgeon.formats.graphdef import save_graph
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorValue
 from surgeon.language.loading import parse_recipe
 from surgeon.rewrite.planfile import plan_from_json, plan_to_json
-from surgeon.runners.detections import Detections
+from surgeon.runners.detections import WHOLE, Detections
 from surgeon.verification import Limits, Outcome, Tolerances
 from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.records import RunInfo, RunRecord, RunRecorder, read_records
@@ -107,7 +107,7 @@ def test_a_verdict_is_read_back_with_its_masks() -> None:
 
 def record(detections: Detections) -> RunRecord:
     inputs = {"x": np.ones((1, 4, 4, 3), np.float32)}
-    return RunRecord("a.png", None, (1.0, 1.0), inputs, detections, cut=lambda change: detections)
+    return RunRecord("a.png", None, WHOLE, inputs, detections, cut=lambda change: detections)
 
 
 def test_stored_originals_hold_masks(tmp_path: Path) -> None:

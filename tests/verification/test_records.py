@@ -14,7 +14,7 @@ import pytest
 
 from surgeon import SurgeonError
 from surgeon.catalog.reference import Counterfactual
-from surgeon.runners.detections import Detections
+from surgeon.runners.detections import Detections, Window
 from surgeon.verification.records import RunInfo, RunRecord, RunRecorder, read_records
 from surgeon.verification.results import Outcome, TensorComparison
 
@@ -29,7 +29,7 @@ def original(name: str = "a.png") -> RunRecord:
     return RunRecord(
         name,
         np.full((4, 6, 3), 9, np.uint8),
-        (1.0, 0.5),
+        Window(1.0, 0.5),
         inputs,
         FOUND,
         {"y": np.float32([[1, 2]])},
@@ -71,7 +71,7 @@ def test_everything_is_read_again(stored: Path) -> None:
     assert info == INFO and [one.name for one in found] == ["a.png", "b.png"]
     one, wanted = found[1], original()
     assert (
-        one.window == (1.0, 0.5)
+        one.window == Window(1.0, 0.5)
         and [(each.name, each.text, each.avoidable) for each in one.counterfactuals]
         == [(each.name, each.text, each.avoidable) for each in wanted.counterfactuals]
         and one.end is None

@@ -20,7 +20,7 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.graph import TensorSpec
 from surgeon.language import Image, Recipe
 from surgeon.rewrite import plan
-from surgeon.runners.detections import Detections
+from surgeon.runners.detections import WHOLE, Detections
 from surgeon.runners.references import ReferenceRunner
 from surgeon.runners.runner import ModelInfo, Runner
 from surgeon.targets import load_target
@@ -226,7 +226,7 @@ def test_an_excuse_is_found_in_the_stored_reruns(zoo_ssd: Callable[..., Path], t
     row = RunRecord(
         "p",
         None,
-        (1.0, 1.0),
+        WHOLE,
         {"Input": np.zeros((1, 2, 2, 3), np.float32)},
         one,
         {},
@@ -260,7 +260,7 @@ def test_an_excuse_is_found_in_the_stored_reruns(zoo_ssd: Callable[..., Path], t
 
 def test_tensors_are_compared_where_there_are_no_detections(tmp_path: Path) -> None:
     values = np.float32([[1, 2, 3]])
-    row = RunRecord("p", None, (1.0, 1.0), {"x": values}, None, {"y": values * 2, "z": values})
+    row = RunRecord("p", None, WHOLE, {"x": values}, None, {"y": values * 2, "z": values})
 
     class Double(StandIn):
         def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -314,7 +314,7 @@ def test_without_preparation_both_verdicts_are_one(factor: str) -> None:
             return {"y": feeds["x"] * np.float32(self.name)}
 
     values = np.float32([[1, 2, 3]])
-    row = RunRecord("p", None, (1.0, 1.0), {"x": values}, None, {"y": values * 2})
+    row = RunRecord("p", None, WHOLE, {"x": values}, None, {"y": values * 2})
     deployed = Double(name=factor, inputs=("x",), detections={})
     found = verify_runner(deployed, [row], INFO.model_copy(update={"prepared": ()}), LIMITS)
     assert found.passed is (factor == "2") and len({verdict.outcome for verdict in found.verdicts}) == 1

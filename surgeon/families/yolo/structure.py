@@ -173,7 +173,8 @@ class CellStructure(Family):
     def image(self) -> Finding[Image]:
         """How a picture becomes the network's input.
 
-        Where the graph computes nothing with pixels, they are divided by 255, as Darknet does.
+        Nothing in a graph tells how a picture is fitted: as Darknet does, into the middle of gray. Where the
+        graph computes nothing with pixels, they are divided by 255.
         """
         return self.image_at(self.network_input.value)
 
@@ -196,6 +197,7 @@ class CellStructure(Family):
             shown = ["the graph computes nothing with pixels; YOLO reads shares of 255, as Darknet does"]
         values = {
             "size": self.size,
+            "resize": "letterbox",
             "interpolation": "half-pixel-bilinear",
             "color": "BGR" if pixels.reversed is not None else "RGB",
             "steps": steps,
