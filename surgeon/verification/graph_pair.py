@@ -1114,7 +1114,7 @@ class GraphPair:
         computed = self.original.run(fed) | fed
         values = {Ref.parse(name): value for name, value in computed.items()}
         inputs = {str(ref): self._as_read(ref, values[origin]) for ref, origin in self.inputs.items()}
-        window = prepared.window if prepared is not None else (1.0, 1.0)
+        window = prepared.window if prepared is not None else WHOLE
         made = f"made numbers, seed {seed}" + (f", draw {draw + 1}" if draw else "")
         detects = self.detects
         rerun = partial(self._rerun, window=window)

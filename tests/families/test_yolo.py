@@ -288,6 +288,16 @@ def test_every_target_takes_the_recipe(folder: Path) -> None:
         assert not surgeon.check(recipe, graph, target=target).errors, target
 
 
+def test_an_open_size_may_be_given(folder: Path) -> None:
+    graph = _graph(folder, build_yolo(YoloOptions(size=(None, None))))
+    made = surgeon.init(graph, input_specs={"input_1": [1, 320, 256, 3]})
+    assert made.recipe.nodes["Input"].shape == (None, 320, 256, 3)
+    image = made.recipe.image
+    assert image is not None and image != "auto" and image.size == (320, 256)
+    plan = surgeon.plan(made.recipe, graph, target="uff@tensorrt-8.5")
+    assert plan.result is not None and plan.result["NMS"].attrs["topK"] == 3 * (10 * 8 + 20 * 16)
+
+
 def test_labels_count_from_0(folder: Path) -> None:
     graph = _graph(folder, build_yolo())
     made = surgeon.init(graph, labels={1: "dog", 2: "cat", 3: "bird"})

@@ -43,6 +43,8 @@ class YoloDetector(CellTail):
 
     name = "yolo"
     title = "YOLO detector"
+    takes_prepared_pictures = True
+    sized_by_input = True
     keys = (*_HEADS, "decoding", *_SUPPRESSION)
 
     @classmethod

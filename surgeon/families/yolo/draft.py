@@ -153,7 +153,7 @@ class _RecipeWriter:
     def _nodes(self) -> Block:
         detector = self.detector
         ref = detector.network_input.value
-        own = detector._unsized.spec(ref)
+        own = detector.declared.spec(ref)
         like: dict[str, Any] = {"op": "Placeholder", "like": str(ref)}
         comments = [*said(detector.network_input.evidence), f"'{ref}' is {own}"]
         dims = own.shape.dims

@@ -34,6 +34,11 @@ class CellStructure(Family):
     """The heads of a detector of cells, found by walking back from the outputs to the last convolutions."""
 
     @cached_property
+    def declared(self) -> Inference:
+        """Sizes and constants as the graph alone tells them."""
+        return infer(self.graph)
+
+    @cached_property
     def _unsized(self) -> Inference:
         return self._given or infer(self.graph)
 
