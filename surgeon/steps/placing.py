@@ -18,10 +18,12 @@ COUNTED = MappingProxyType({"ConcatV2": 1, "Concat": 1, "Pack": 0, "AddN": 0})
 
 _T: Mapping[str, int] = MappingProxyType({"T": 0})
 _SAME_TYPE = """
-    Abs Add AddN AddV2 AvgPool BiasAdd Ceil Clip ClipByValue Conv2D DepthToSpace DepthwiseConv2dNative Div Elu
-    Equal Exp Floor FloorDiv FusedBatchNorm Greater GreaterEqual Identity LeakyRelu Less LessEqual Log MatMul
-    MaxPool Maximum Minimum Mul Neg NotEqual Pack Pow RealDiv Relu Relu6 Round Rsqrt Selu Shape Sigmoid Size
-    Softmax Softplus SpaceToDepth Sqrt Square SquaredDifference Squeeze StopGradient Sub Tanh Unpack
+    Abs Add AddN AddV2 Atan AvgPool BiasAdd Ceil Clip ClipByValue Conv2D Cos Cosh DepthToSpace
+    DepthwiseConv2dNative Div Elu Equal Erf Exp Expm1 Floor FloorDiv FloorMod FusedBatchNorm Greater
+    GreaterEqual Identity LeakyRelu Less LessEqual Log Log1p LogSoftmax MatMul MaxPool Maximum Minimum Mul
+    Neg NotEqual OnesLike Pack Pow RealDiv Reciprocal Relu Relu6 Rint Round Rsqrt Selu Shape Sigmoid Sign
+    Sin Sinh Size Softmax Softplus Softsign SpaceToDepth Sqrt Square SquaredDifference Squeeze
+    StopGradient Sub Tan Tanh Unpack ZerosLike
 """.split()
 _TYPES: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -13,6 +13,53 @@ Date = Literal["2017", "2018", "2019"]
 WeightSource = Callable[[str, tuple[int, ...]], np.ndarray]
 
 LAYERS = 6
+
+
+class Sized(Protocol):
+    """What has the size of a network's input, in pixels."""
+
+    @property
+    def height(self) -> int:
+        """Return the height."""
+
+    @property
+    def width(self) -> int:
+        """Return the width."""
+
+
+class Suppressing(Protocol):
+    """What a suppression needs: counts, thresholds, and whether boxes become relative to their window."""
+
+    @property
+    def classes(self) -> int:
+        """Return the number of classes without the background."""
+
+    @property
+    def box_sets(self) -> int:
+        """Return 1 where classes share their boxes, else their number."""
+
+    @property
+    def max_per_class(self) -> int:
+        """Return how many boxes of a class are kept."""
+
+    @property
+    def max_detections(self) -> int:
+        """Return how many boxes of a picture are kept."""
+
+    @property
+    def score_threshold(self) -> float:
+        """Return what a score must exceed."""
+
+    @property
+    def iou_threshold(self) -> float:
+        """Return the overlap above which a box is dropped."""
+
+    @property
+    def in_window(self) -> bool:
+        """Return whether boxes are made relative to the window that they are clipped to."""
+
+    def anchors_per_layer(self) -> list[int]:
+        """Return the number of boxes, in parts."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +101,21 @@ class SsdOptions:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 0")
         if not self.aspect_ratios or self.depth_multiplier <= 0:
             raise ValueError("expected at least one aspect ratio and a positive depth_multiplier")
+
+    @property
+    def box_sets(self) -> int:
+        """All classes share their boxes."""
+        return 1
+
+    @property
+    def max_per_class(self) -> int:
+        """As many boxes of a class are kept as of a picture."""
+        return self.max_detections
+
+    @property
+    def in_window(self) -> bool:
+        """As of 2019, boxes are made relative to the part of the input that a picture fills."""
+        return self.date == "2019"
 
     def feature_maps(self) -> list[tuple[int, int]]:
         """Return (height, width) of the six feature maps, largest first."""

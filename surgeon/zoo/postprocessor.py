@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from surgeon.zoo.loops import MapLoop, MappedOutput, write_map
 from surgeon.zoo.nodes import FLOAT, INT32, NodeWriter, Ref
-from surgeon.zoo.options import SsdOptions
+from surgeon.zoo.options import SsdOptions, Suppressing
 from surgeon.zoo.suppression import clip_or_pad, suppress
 
 
@@ -40,7 +40,7 @@ def write_postprocessor(
         else:
             window = _windows(g, options, true_shapes)
         with g.scope("BatchMultiClassNonMaxSuppression"):
-            outputs = _batch(g, options, (boxes, scores, window, all_scores))
+            outputs = suppress_batch(g, options, (boxes, scores, window, all_scores))
         if g.date != "2019":
             return DetectionRefs(outputs[0], outputs[1], outputs[2], g.cast(outputs[4]))
         count = g.cast(outputs[6])
@@ -60,14 +60,14 @@ def _decoded(g: NodeWriter, options: SsdOptions, encodings: Ref, anchors: Ref) -
     sizes = [g.const(1, f"{full}/multiples/{index}") for index in (1, 2)]
     multiples = g.node("Pack", f"{full}/multiples", [batch, *sizes], N=3, axis=0)
     tiled = g.node("Tile", full, [expanded, multiples])
-    corners = _decode(g, g.reshape(tiled, [-1, 4]), g.reshape(encodings, [-1, 4]))
+    corners = decode_boxes(g, g.reshape(tiled, [-1, 4]), g.reshape(encodings, [-1, 4]))
     boxes = g.reshape(corners, g.pack([batch, count, 4]))
     if g.date == "2019":
         boxes = g.emit("Identity", boxes, name="raw_box_locations")
     return g.expand_dims(boxes, 2)
 
 
-def _decode(g: NodeWriter, anchors: Ref, encodings: Ref) -> Ref:
+def decode_boxes(g: NodeWriter, anchors: Ref, encodings: Ref) -> Ref:
     """Write the box coder with scales 10, 10, 5, 5; both inputs and the output are [n, 4]."""
     with g.scope("Decode"):
         with g.scope("get_center_coordinates_and_sizes"):
@@ -109,9 +109,16 @@ def _windows(g: NodeWriter, options: SsdOptions, true_shapes: Ref) -> Ref:
     return g.pack([*zeros, g.div(height, full_height), g.div(width, full_width)], axis=1)
 
 
-def _batch(g: NodeWriter, options: SsdOptions, tensors: tuple[Ref, Ref, Ref, Ref]) -> dict[int, Ref]:
+def suppress_batch(
+    g: NodeWriter, options: Suppressing, tensors: tuple[Ref, Ref, Ref, Ref], counts: Ref = ""
+) -> dict[int, Ref]:
+    """Write the suppression of each picture's boxes, and return its outputs by number.
+
+    ``tensors`` are boxes, scores, windows and scores with the background; ``counts`` is how many of each
+    picture's boxes count, all where it is empty.
+    """
     boxes, scores, window, all_scores = tensors
-    counts = _counts(g, options, boxes)
+    counts = counts or _counts(g, options, boxes)
     kept = options.max_detections
     vector = MappedOutput(FLOAT, (kept,))
     outputs = {0: MappedOutput(FLOAT, (kept, 4)), 1: vector, 2: vector}
@@ -127,7 +134,7 @@ def _batch(g: NodeWriter, options: SsdOptions, tensors: tuple[Ref, Ref, Ref, Ref
     return write_map(g, loop, picture.body)
 
 
-def _counts(g: NodeWriter, options: SsdOptions, boxes: Ref) -> Ref:
+def _counts(g: NodeWriter, options: Suppressing, boxes: Ref) -> Ref:
     """Write the number of anchors of every picture, [N]."""
     batch = g.element(g.shape(boxes), 0)
     count: Ref | int = sum(options.anchors_per_layer())
@@ -139,14 +146,14 @@ def _counts(g: NodeWriter, options: SsdOptions, boxes: Ref) -> Ref:
 
 
 class _Picture:
-    def __init__(self, g: NodeWriter, options: SsdOptions, window: Ref) -> None:
+    def __init__(self, g: NodeWriter, options: Suppressing, window: Ref) -> None:
         self.g, self.options, self.window = g, options, window
 
     def body(self, reads: dict[int, Ref]) -> dict[int, Ref]:
         """Write what the loop does with one picture."""
         g, classes = self.g, self.options.classes
         count = reads[max(reads)]
-        boxes = self._cut(reads[0], count, [-1, 1, 4])
+        boxes = self._cut(reads[0], count, [-1, self.options.box_sets, 4])
         scores = self._cut(reads[1], count, [-1, classes])
         if g.date == "2019":
             g.reserve(*("stack", "Slice", "Reshape") * 2)

@@ -11,7 +11,7 @@ from surgeon.zoo.anchors import write_anchors
 from surgeon.zoo.extractor import depth, write_features
 from surgeon.zoo.loops import MapLoop, MappedOutput, write_map
 from surgeon.zoo.nodes import FLOAT, INT32, UINT8, NodeWriter, Ref, ShapeAttr, Type
-from surgeon.zoo.options import LAYERS, SsdOptions, WeightSource
+from surgeon.zoo.options import LAYERS, Sized, SsdOptions, WeightSource
 from surgeon.zoo.padding import write_dead_nodes, write_live_nodes
 from surgeon.zoo.postprocessor import DetectionRefs, write_postprocessor
 from surgeon.zoo.predictor import Predictors, join_predictions
@@ -29,7 +29,7 @@ def build_ssd(options: SsdOptions = SsdOptions(), weights: WeightSource | None =
     g = NodeWriter(options.date)
     source = weights or SeededWeights(options.seed)
     picture = g.emit("Placeholder", name="image_tensor", dtype=Type(UINT8), shape=ShapeAttr((-1, -1, -1, 3)))
-    image, true_shapes = _preprocessor(g, options, g.cast(picture))
+    image, true_shapes = write_preprocessor(g, options, g.cast(picture))
     features = write_features(g, options, image, source, fit=weights is None)
     live = options.extra_nodes // 2
     features[-1] = write_live_nodes(g, features[-1], live)
@@ -53,7 +53,7 @@ def write_ssd(
     return Path(path)
 
 
-def _preprocessor(g: NodeWriter, options: SsdOptions, pictures: Ref) -> tuple[Ref, Ref]:
+def write_preprocessor(g: NodeWriter, options: Sized, pictures: Ref) -> tuple[Ref, Ref]:
     """Write the resizing; return pictures in -1..1, [N, height, width, 3], and as of 2018 [N, 3] sizes."""
     size = [options.height, options.width]
 

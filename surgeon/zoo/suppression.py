@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from surgeon.zoo.nodes import BOOL, INT32, NodeWriter, Ref, Type, location
-from surgeon.zoo.options import SsdOptions
+from surgeon.zoo.options import Suppressing
 
 Fields = dict[str, Ref]
 
@@ -16,7 +16,7 @@ _CANDIDATE_2019 = (None, None, None, None, "all", "boxes")
 _SELECTED_2019 = (None, "scores", None, None, "all", "classes", "boxes")
 
 
-def suppress(g: NodeWriter, options: SsdOptions, fields: Fields, window: Ref) -> tuple[Fields, Ref]:
+def suppress(g: NodeWriter, options: Suppressing, fields: Fields, window: Ref) -> tuple[Fields, Ref]:
     """Write the namespace MultiClassNonMaxSuppression.
 
     ``fields`` has boxes, [n, 1, 4], scores, [n, C], and as of 2019 ``all``, [n, C + 1]. Return the fields of
@@ -97,10 +97,27 @@ def _clip_to_window(
     return _gather(g, {**fields, "boxes": boxes}, order, real)
 
 
+def _in_window(g: NodeWriter, boxes: Ref, window: Ref) -> Ref:
+    """Write ChangeCoordinateFrame: boxes relative to the window."""
+    with g.scope("ChangeCoordinateFrame"):
+        height = g.sub(g.element(window, 2), g.element(window, 0))
+        width = g.sub(g.element(window, 3), g.element(window, 1))
+        full_corner = [g.element(window, index) for index in (0, 1, 0, 1)]
+        full = g.unique("sub")
+        corner = g.node("Pack", f"{full}/y", full_corner, N=4, axis=0)
+        moved = g.node("Sub", full, [boxes, corner])
+        down, right = g.div(1.0, height), g.div(1.0, width)
+        with g.scope("Scale"):
+            top, left, bottom, end = g.split4(moved)
+            rows = [g.mul(down, top), g.mul(down, bottom)]
+            columns = [g.mul(right, left), g.mul(right, end)]
+            return g.concat([rows[0], columns[0], rows[1], columns[1]], 1)
+
+
 class _Suppression:
     """As of 2017 and 2018: filter, clip and suppress each class, then join and sort."""
 
-    def __init__(self, g: NodeWriter, options: SsdOptions, window: Ref) -> None:
+    def __init__(self, g: NodeWriter, options: Suppressing, window: Ref) -> None:
         self.g, self.options, self.window = g, options, window
         self._entered: Ref | None = None
 
@@ -111,13 +128,14 @@ class _Suppression:
         equal = g.binary("Equal", boxes_count, scores_count)
         claim = b"Incorrect scores field length: actual vs expected."
         check = g.assertion(equal, [claim, scores_count, boxes_count])
-        boxes = g.unpack(fields["boxes"], 1, 1)[0]
+        boxes = g.unpack(fields["boxes"], self.options.box_sets, 1)
         parts = []
         for index in range(self.options.classes):
             with g.pinned(check):
                 column = g.slice(fields["scores"], [0, index], g.pack([scores_count, 1]))
                 scores = g.reshape(column, [-1])
-            parts.append(self._one_class(index, {"boxes": boxes, "scores": scores}))
+            own = boxes[index % len(boxes)]
+            parts.append(self._one_class(index, {"boxes": own, "scores": scores}))
         best = _sort(g, _concatenate(g, parts), _SELECTED)
         count = g.element(g.shape(best["boxes"]), 0)
         kept = g.binary("Minimum", self.options.max_detections, count)
@@ -130,8 +148,10 @@ class _Suppression:
             fields = _gather(g, fields, _CANDIDATE, above)
         with g.scope("ClipToWindow") as prefix:
             fields = _clip_to_window(g, fields, _CANDIDATE, *self._window(prefix))
+        if options.in_window:
+            fields["boxes"] = _in_window(g, fields["boxes"], self.window)
         count = g.element(g.shape(fields["boxes"]), 0)
-        limit = g.binary("Minimum", options.max_detections, count)
+        limit = g.binary("Minimum", options.max_per_class, count)
         with g.scope("non_max_suppression") as prefix:
             overlap = g.const(options.iou_threshold, f"{prefix}iou_threshold")
             kept = g.emit("NonMaxSuppressionV2", fields["boxes"], fields["scores"], limit, overlap)
@@ -160,31 +180,33 @@ class _Suppression:
 class _Suppression2019:
     """As of 2019: suppress each class, join, sort, clip, sort again, then change to window coordinates."""
 
-    def __init__(self, g: NodeWriter, options: SsdOptions, window: Ref) -> None:
+    def __init__(self, g: NodeWriter, options: Suppressing, window: Ref) -> None:
         self.g, self.options, self.window = g, options, window
 
     def write(self, fields: Fields) -> tuple[Fields, Ref]:
         g = self.g
         count = g.element(g.shape(fields["scores"]), 0)
-        boxes = g.unpack(fields["boxes"], 1, 1)[0]
+        boxes = g.unpack(fields["boxes"], self.options.box_sets, 1)
         g.reserve("Const")
         parts = []
         for index in range(self.options.classes):
             column = g.slice(fields["scores"], [0, index], g.pack([count, 1]))
             scores = g.reshape(column, [-1])
-            parts.append(self._one_class(index, {"boxes": boxes, "scores": scores, "all": fields["all"]}))
+            own = {"boxes": boxes[index % len(boxes)], "scores": scores, "all": fields["all"]}
+            parts.append(self._one_class(index, own))
         best = _sort(g, _concatenate(g, parts), _SELECTED_2019)
         with g.scope("ClipToWindow"):
             best = _clip_to_window(g, best, _SELECTED_2019, self.window)
         best["scores"], valid = self._valid(best)
         best = _sort(g, best, _SELECTED_2019)
-        best["boxes"] = self._in_window(best["boxes"])
+        if self.options.in_window:
+            best["boxes"] = _in_window(g, best["boxes"], self.window)
         return self._kept(best, valid)
 
     def _one_class(self, index: int, fields: Fields) -> Fields:
         g, options = self.g, self.options
         total = g.element(g.shape(fields["boxes"]), 0)
-        limit = g.binary("Minimum", options.max_detections, total)
+        limit = g.binary("Minimum", options.max_per_class, total)
         with g.scope("non_max_suppression_with_scores") as prefix:
             overlap = g.const(options.iou_threshold, f"{prefix}iou_threshold")
             lowest = g.const(options.score_threshold, f"{prefix}score_threshold")
@@ -218,22 +240,6 @@ class _Suppression2019:
         axes = g.const([0], g.unique("Const"))
         return scores, g.emit("Sum", positive, axes, keep_dims=False)
 
-    def _in_window(self, boxes: Ref) -> Ref:
-        g, window = self.g, self.window
-        with g.scope("ChangeCoordinateFrame"):
-            height = g.sub(g.element(window, 2), g.element(window, 0))
-            width = g.sub(g.element(window, 3), g.element(window, 1))
-            full_corner = [g.element(window, index) for index in (0, 1, 0, 1)]
-            full = g.unique("sub")
-            corner = g.node("Pack", f"{full}/y", full_corner, N=4, axis=0)
-            moved = g.node("Sub", full, [boxes, corner])
-            down, right = g.div(1.0, height), g.div(1.0, width)
-            with g.scope("Scale"):
-                top, left, bottom, end = g.split4(moved)
-                rows = [g.mul(down, top), g.mul(down, bottom)]
-                columns = [g.mul(right, left), g.mul(right, end)]
-                return g.concat([rows[0], columns[0], rows[1], columns[1]], 1)
-
     def _kept(self, fields: Fields, valid: Ref) -> tuple[Fields, Ref]:
         g = self.g
         count = g.element(g.shape(fields["boxes"]), 0)
@@ -243,7 +249,7 @@ class _Suppression2019:
         return _gather(g, first, _SELECTED_2019, g.range(number)), number
 
 
-def clip_or_pad(g: NodeWriter, options: SsdOptions, fields: Fields) -> Fields:
+def clip_or_pad(g: NodeWriter, options: Suppressing, fields: Fields) -> Fields:
     """Write the namespace PadOrClipBoxList: every field gets exactly ``max_detections`` rows."""
     with g.scope("PadOrClipBoxList"):
         if g.date == "2019":
@@ -318,7 +324,7 @@ def _padded(g: NodeWriter, source: Ref, predicate: Ref, form: tuple[int, int]) -
     return g.concat([switch, zeros], 0)
 
 
-def _pad_2019(g: NodeWriter, options: SsdOptions, fields: Fields) -> Fields:
+def _pad_2019(g: NodeWriter, options: Suppressing, fields: Fields) -> Fields:
     rows = options.max_detections
     shapes = {"boxes": [rows, 4], "scores": [rows], "all": [rows, options.classes + 1], "classes": [rows]}
     padded: Fields = {}

@@ -11,7 +11,8 @@ import numpy as np
 from surgeon.catalog import PluginSpec
 from surgeon.diagnostics import SurgeonError
 from surgeon.families.family import Draft, DraftOptions, Family, Refusal
-from surgeon.families.faster_rcnn.structure import Structure
+from surgeon.families.faster_rcnn.masks import MaskStage, find_mask_stage
+from surgeon.families.faster_rcnn.structure import Regions, Structure
 from surgeon.families.faster_rcnn.suppression import Stage
 from surgeon.families.finding import Finding
 from surgeon.families.parts.backbone import named_backbone
@@ -25,6 +26,7 @@ OUTPUTS: Mapping[str, str] = {
     "scores": "detection_scores",
     "classes": "detection_classes",
     "count": "num_detections",
+    "masks": "detection_masks",
 }
 
 _SQUARE = 480
@@ -86,7 +88,8 @@ class TwoStageDetector(Structure):
     def kind(self) -> str:
         """Architecture and backbone, such as ``faster_rcnn_inception_v2``."""
         backbone = named_backbone(self.graph, self._varying)
-        words = ("rfcn" if self.position_sensitive else "faster_rcnn", backbone.value if backbone else "")
+        several = "mask_rcnn" if OUTPUTS["masks"] in self.graph else "faster_rcnn"
+        words = ("rfcn" if self.position_sensitive else several, backbone.value if backbone else "")
         return "_".join(word for word in words if word)
 
     @cached_property
@@ -103,7 +106,7 @@ class TwoStageDetector(Structure):
 
     @cached_property
     def outputs(self) -> Finding[Mapping[str, Ref]]:
-        """The graph's outputs: ``boxes``, ``scores``, ``classes`` and ``count``, as far as they are there."""
+        """The outputs ``boxes``, ``scores``, ``classes``, ``count`` and ``masks``, as far as they are there."""
         found = {port: Ref(name) for port, name in OUTPUTS.items() if name in self.graph}
         if "boxes" not in found or "scores" not in found:
             raise self.fail(
@@ -125,6 +128,11 @@ class TwoStageDetector(Structure):
                 self.network_input.evidence,
             )
         return Finding((dims[1], dims[2]), self.network_input.evidence)
+
+    @cached_property
+    def mask_stage(self) -> Finding[MaskStage] | None:
+        """The third stage, which gives masks; None where there is none."""
+        return find_mask_stage(self)
 
     @cached_property
     def keeps_size(self) -> Finding[tuple[int, int]] | None:
@@ -176,9 +184,13 @@ class TwoStageDetector(Structure):
 
     @cached_property
     def crop_size(self) -> Finding[tuple[int, int]]:
-        """Height and width of a region that is cut out."""
+        """Height and width of a region that is cut out for the second stage."""
+        return self.size_of(self.regions.value)
+
+    def size_of(self, cuts: Collection[Regions]) -> Finding[tuple[int, int]]:
+        """Return the height and width of the regions that are cut out."""
         sizes: dict[tuple[int, int], str] = {}
-        for cut in self.regions.value:
+        for cut in cuts:
             ref = self.graph[cut.node].inputs[3]
             value = self._sizes.known(ref)
             if value is None or value.size != 2:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.display import plural
 from surgeon.families.family import BY_HAND, Draft, DraftOptions
+from surgeon.families.finding import Finding
 from surgeon.families.parts.namespaces import ahead_of, shortest_namespaces
 from surgeon.families.parts.native_detection_fields import CLIPPINGS, SENSES
 from surgeon.graph import Ref
@@ -53,6 +54,9 @@ _COMMENTS = {
     "proposals_relative": "makes proposals relative to the input",
     "proposals_pixels": "makes pixels of them again",
     "NMS": "suppression of the second stage",
+    "mask_boxes": "boxes that the third stage reads",
+    "mask_classes": "classes that the third stage reads",
+    "mask_crops": "cuts the regions of masks out of a feature map",
 }
 
 
@@ -75,7 +79,7 @@ def check_parts(detector: TwoStageDetector) -> None:
         lambda key=key: getattr(first, key)
         for key in ("score_threshold", "iou_threshold", "soft_sigma", "max_total", "clip", "drops_empty")
     ]
-    for part in (*parts, detector.check_windows):
+    for part in (*parts, detector.check_windows, lambda: detector.mask_stage):
         try:
             part()
         except SurgeonError as exc:
@@ -144,7 +148,13 @@ class RecipeWriter:
             sizes = {"height": Item(height), "width": Item(width)}
             why = "of the network's input; take a size that the graph leaves as it is"
             block["parameters"] = Item(sizes, (why, *said(kept.evidence)))
-        block["outputs"] = Item([self.named("NMS")], (rows.replace("NMS", self.named("NMS")),))
+        about = rows.replace("NMS", self.named("NMS"))
+        masks = self.detector.outputs.value.get("masks")
+        outputs = [self.named("NMS")] if masks is None else [self.named("NMS"), str(masks)]
+        block["outputs"] = Item(outputs, (about,))
+        if masks is not None:
+            why = f"a mask for each row, relative to its box: {self.detector.inference.spec(masks)}"
+            block["detections"] = Item({"masks": str(masks)}, (why,))
         block["nodes"] = Item(self._nodes(), spaced=True)
         block["namespaces"] = Item(self._namespaces(), spaced=True)
         block["steps"] = Item([self._step(step) for step in to_plain(default_steps())], spaced=True)
@@ -199,6 +209,7 @@ class RecipeWriter:
         nodes |= self._proposals()
         nodes |= self._regions()
         nodes |= self._second_stage()
+        nodes |= self._mask_stage()
         return {named(name): item for name, item in nodes.items()}
 
     def _clipped(self, name: str, boxes: str) -> dict[str, Item]:
@@ -271,9 +282,11 @@ class RecipeWriter:
 
     def _regions(self) -> dict[str, Item]:
         """Return the nodes that cut regions, each cut with the node in its place last."""
+        most = self.detector.first.max_total.value
         nodes: dict[str, Item] = {}
         for number, cut in enumerate(self.detector.regions.value):
-            nodes |= self._cut(cut.features, self._boxes_of_cut(cut.boxes), self.cut_names[number])
+            boxes, name = self._boxes_of_cut(cut.boxes), self.cut_names[number]
+            nodes |= self._cut(cut.features, boxes, name, most, self.detector.crop_size)
         return nodes
 
     @cached_property
@@ -286,12 +299,13 @@ class RecipeWriter:
         """Return the boxes that a cut reads: the proposals themselves, or one bin of each."""
         return str(boxes) if self.detector.position_sensitive else self.named("proposals_relative")
 
-    def _cut(self, features: Ref, boxes: str, name: str) -> dict[str, Item]:
+    def _cut(
+        self, features: Ref, boxes: str, name: str, most: int, size: Finding[tuple[int, int]]
+    ) -> dict[str, Item]:
         detector, named = self.detector, self.named
-        height, width = detector.crop_size.value
+        height, width = size.value
         spec = detector.inference.spec(features)
         channels = spec.shape.dims[3] if spec.shape.dims is not None else None
-        most = detector.first.max_total.value
         return {
             f"{name}_at": Item(
                 {"op": "Reshape", "inputs": [boxes], "shape": [-1, most, 4, 1]},
@@ -304,7 +318,7 @@ class RecipeWriter:
                     "inputs": {"features": named(f"{name}_map"), "rois": named(f"{name}_at")},
                     "fields": {"crop_height": height, "crop_width": width},
                 },
-                said((f"'{features}' is {spec}", *detector.crop_size.evidence)),
+                said((f"'{features}' is {spec}", *size.evidence)),
             ),
             f"{name}_nchw": Item(
                 {
@@ -356,6 +370,37 @@ class RecipeWriter:
             ),
         }
         return nodes
+
+    def _mask_stage(self) -> dict[str, Item]:
+        """Return the nodes between the rows of the second stage and what the third one reads of them."""
+        detector, named, stage = self.detector, self.named, self.detector.mask_stage
+        if stage is None:
+            return {}
+        most = detector.second.max_total.value
+        column = {"op": "Slice", "inputs": [named("NMS")]}
+        corners = [named(name) for name in ("mask_rows", "order", "order_axis")]
+        nodes = {
+            "mask_rows": Item(
+                {**column, "begin": [0, 0, 0, 3], "size": [-1, -1, -1, 4]},
+                ("third stage: masks of the detections", *said(stage.evidence)),
+            ),
+            "mask_corners": Item({"op": "GatherV2", "inputs": corners}),
+            "mask_boxes": Item({"op": "Reshape", "inputs": [named("mask_corners")], "shape": [-1, most, 4]}),
+        }
+        if stage.value.classes is not None:
+            nodes |= {
+                "mask_labels": Item({**column, "begin": [0, 0, 0, 1], "size": [-1, -1, -1, 1]}),
+                "mask_labels_from_0": Item(
+                    {"op": "Maximum", "inputs": [named("mask_labels"), named("zero")]},
+                    ("rows without a detection have the label -1, of which there is no mask",),
+                ),
+                "mask_classes": Item(
+                    {"op": "Reshape", "inputs": [named("mask_labels_from_0")], "shape": [-1, most]}
+                ),
+            }
+        cut = stage.value.cut
+        size = detector.size_of([cut])
+        return nodes | self._cut(cut.features, named("mask_boxes"), "mask_crops", most, size)
 
     def _areas(self) -> dict[str, Item]:
         """Return the nodes that tell proposals without an area, which count as no proposals."""
@@ -413,6 +458,7 @@ class RecipeWriter:
             "proposals_relative": proposals.relative,
             "proposals_pixels": proposals.pixels,
             **{name: Ref(cut.node) for name, cut in cuts.items()},
+            **self._ends_of_masks,
         }
         stay = self._staying({ref.node for ref in results.values()})
         kept = Ref(proposals.kept.node)
@@ -430,7 +476,10 @@ class RecipeWriter:
             between = ahead_of(graph, starts) & upstream(graph, [ref.node for ref in stops])
             cores[name] = between - stay - set().union(*cores.values())
         cores |= {name: {cut.node} for name, cut in cuts.items()}
-        found = shortest_namespaces(graph, cores, stay)
+        for name, ref in self._ends_of_masks.items():
+            cores = {other: core - {ref.node} for other, core in cores.items()} | {name: {ref.node}}
+        nested = [("NMS", name) for name in self._ends_of_masks]
+        found = shortest_namespaces(graph, cores, stay, nested)
         by_node: dict[str, list[str]] = {}
         for namespace, node in found.items():
             by_node.setdefault(node, []).append(namespace)
@@ -438,6 +487,15 @@ class RecipeWriter:
             if len(namespaces) > MOST and node in results and node != "Input":
                 by_node[node] = [results[node].node]
         return {namespace: node for node, names in by_node.items() for namespace in names}
+
+    @property
+    def _ends_of_masks(self) -> dict[str, Ref]:
+        """The tensors whose place nodes for the third stage take, by node."""
+        stage = self.detector.mask_stage
+        if stage is None:
+            return {}
+        found = {"mask_boxes": stage.value.boxes, "mask_crops": Ref(stage.value.cut.node)}
+        return found if stage.value.classes is None else {**found, "mask_classes": stage.value.classes}
 
     def _staying(self, replaced: set[str]) -> set[str]:
         """Return the nodes that the recipe's nodes read, and what these depend on.

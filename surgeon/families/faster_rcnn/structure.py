@@ -167,7 +167,7 @@ class Structure(PictureFindings):
     def proposals(self) -> Finding[Proposals]:
         """The boxes that the first stage gives, between the loops."""
         first_cut = self.regions.value[0]
-        exits = [ref for ref in self._unscaled(first_cut.boxes) if self._leaves_loop(ref)]
+        exits = [ref for ref in self._unscaled(first_cut.boxes) if self.leaves_loop(ref)]
         if self.position_sensitive:
             exits = self._exits_behind_bins(first_cut.boxes)
         if not exits:
@@ -196,7 +196,7 @@ class Structure(PictureFindings):
 
         return trail(self.graph, ref, back)
 
-    def _leaves_loop(self, ref: Ref) -> bool:
+    def leaves_loop(self, ref: Ref) -> bool:
         """Return whether a tensor holds what a loop over pictures leaves."""
         node = self.graph[ref.node]
         return node.op.startswith(_EXITS) or (node.op == "Pack" and len(node.inputs) == 1)
@@ -205,9 +205,9 @@ class Structure(PictureFindings):
         """Return what loops leave on the way back from the box of one bin."""
         needed = self.graph.ancestors([boxes.node])
         for node in reversed(list(self.graph)):
-            if node.name not in needed or not self._leaves_loop(Ref(node.name)):
+            if node.name not in needed or not self.leaves_loop(Ref(node.name)):
                 continue
-            exits = [ref for ref in self._unscaled(Ref(node.name)) if self._leaves_loop(ref)]
+            exits = [ref for ref in self._unscaled(Ref(node.name)) if self.leaves_loop(ref)]
             kept = self.graph.ancestors([exits[-1].node]) if exits else set()
             if len(exits) > 1 and self._first[0].name in kept:
                 return exits
@@ -218,7 +218,7 @@ class Structure(PictureFindings):
         behind = self.graph.ancestors([self.second_boxes.decoded.node])
         for node in self.graph:
             ref = Ref(node.name)
-            if node.name not in behind or ref == relative or not self._leaves_loop(ref):
+            if node.name not in behind or ref == relative or not self.leaves_loop(ref):
                 continue
             passed = list(self._unscaled(ref))
             if relative not in passed:
