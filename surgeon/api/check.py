@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from surgeon.api.costs import suppression_costs
 from surgeon.api.export import find_objections
+from surgeon.api.left_out import masks_left_out
 from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, errors_in, warnings_in
 from surgeon.display import Displayed
@@ -76,7 +77,9 @@ def check(
     objections = find_objections(plan.result, target, catalog, plan.image, plan.inference)
     literals = _literals(plan.planned or work.recipe, plan, catalog, target)
     costs = suppression_costs(plan.result, target, catalog)
-    diagnostics = (*errors_in(objections), *warnings_in(objections), *literals, *plan.diagnostics, *costs)
+    left_out = masks_left_out(work.recipe, plan, catalog)
+    warnings = (*warnings_in(objections), *literals, *left_out)
+    diagnostics = (*errors_in(objections), *warnings, *plan.diagnostics, *costs)
     return Check(work.recipe, target.name, plan, diagnostics)
 
 

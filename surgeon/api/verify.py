@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from surgeon.api.left_out import masks_left_out
 from surgeon.graph import Graph
 from surgeon.language import Recipe
 from surgeon.request import Options, PathLike, Request, takes_options
@@ -118,6 +119,8 @@ def verify(
     pictures = _pictures(images, seed)
     work = request.resolve()
     graphs = GraphPair(work.plan, work.recipe, work.catalog)
+    left_out = masks_left_out(work.recipe, work.plan, work.catalog)
+    notes = (*work.plan.diagnostics, *left_out)
     if images is not None:
         graphs.check_takes_pictures()
     arrays, made = None, images is None
@@ -135,18 +138,18 @@ def verify(
             info = graphs.info(made=made, graph=work.plan.digest, given=arrays)
             verification = verify_runner(runner, records, info, limits, output=folder)
         check_unchanged(work.graph)
-        return replace(verification, diagnostics=(*work.plan.diagnostics, *graphs.notes))
+        return replace(verification, diagnostics=(*notes, *graphs.notes))
     if store is None:
         info = graphs.info(made=made, given=arrays)
         verification = verify_rewritten(graphs, records, info, limits, output=folder)
         check_unchanged(work.graph)
-        return replace(verification, diagnostics=(*work.plan.diagnostics, *graphs.notes))
+        return replace(verification, diagnostics=(*notes, *graphs.notes))
     recorder = RunRecorder(graphs.info(made=made, graph=work.plan.digest, given=arrays))
     verification = verify_rewritten(graphs, recorder.taking(records), recorder.info, limits, output=folder)
     check_unchanged(work.graph)
     if verification.pictures:
         recorder.write(Path(store))
-    return replace(verification, diagnostics=(*work.plan.diagnostics, *graphs.notes))
+    return replace(verification, diagnostics=(*notes, *graphs.notes))
 
 
 def _pictures(images: PathLike | Iterable[np.ndarray] | None, seed: int) -> Iterator[Picture]:

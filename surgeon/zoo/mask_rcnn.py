@@ -58,8 +58,9 @@ class MaskRcnnOptions:
         rows, columns = self.height // _STRIDE, self.width // _STRIDE
         y, x = np.meshgrid(np.arange(rows) * _STRIDE, np.arange(columns) * _STRIDE, indexing="ij")
         centres = np.stack([y, x, y, x], axis=-1)[:, :, None].astype(np.float32)
-        halves = np.float32([[-side / 2, -side / 2, side / 2, side / 2] for side in _SIDES])
-        return (centres + halves).reshape(-1, 4)
+        corners = [[-side / 2, -side / 2, side / 2, side / 2] for side in _SIDES]
+        anchors: np.ndarray = (centres + np.array(corners, np.float32)).reshape(-1, 4)
+        return anchors
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,21 @@ def test_masks_of_something_else_are_refused(make: Make) -> None:
     assert [each.code for each in caught.value.diagnostics] == ["D147", "D113"]
 
 
+def test_a_recipe_without_the_masks_is_told(member: Member, tmp_path: Path) -> None:
+    text = member.recipe.read_text(encoding="utf-8")
+    recipe = tmp_path / "boxes.yaml"
+    stated = "detections: {masks: detection_masks}\n"
+    boxes = text.replace(stated, "").replace("outputs: [NMS, detection_masks]", "outputs: [NMS]")
+    recipe.write_text(boxes, encoding="utf-8")
+    found = surgeon.check(recipe, member.model, target=TARGET)
+    assert [each.code for each in found.warnings if "mask" in each.message] == ["D163"]
+    verified = surgeon.verify(recipe, member.model, target=TARGET)
+    assert verified.passed and not verified.compares_masks
+    assert "D163" in [each.code for each in verified.diagnostics]
+    kept = surgeon.check(member.recipe, member.model, target=TARGET)
+    assert "D163" not in [each.code for each in kept.diagnostics]
+
+
 @pytest.mark.parametrize("target", ["onnx@tensorrt-8.5", "onnx@tensorrt-10"])
 def test_a_runtime_with_plugins_takes_it(member: Member, target: str, tmp_path: Path) -> None:
     path = tmp_path / "detector.onnx"

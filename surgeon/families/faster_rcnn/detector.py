@@ -106,7 +106,7 @@ class TwoStageDetector(Structure):
 
     @cached_property
     def outputs(self) -> Finding[Mapping[str, Ref]]:
-        """The outputs ``boxes``, ``scores``, ``classes``, ``count`` and ``masks``, as far as they are there."""
+        """The graph's outputs: ``boxes``, ``scores``, ``classes``, ``count`` and, if any, ``masks``."""
         found = {port: Ref(name) for port, name in OUTPUTS.items() if name in self.graph}
         if "boxes" not in found or "scores" not in found:
             raise self.fail(

@@ -74,12 +74,12 @@ def check_parts(detector: TwoStageDetector) -> None:
     """Raise SurgeonError D147, followed by what is wrong, where a part is not recognised."""
     problems: dict[str, Diagnostic] = {}
     first = detector.first
-    parts = [lambda key=key: getattr(detector, key) for key in NEEDED]
+    parts = [lambda key=key: getattr(detector, key) for key in (*NEEDED, "mask_stage")]
     parts += [
         lambda key=key: getattr(first, key)
         for key in ("score_threshold", "iou_threshold", "soft_sigma", "max_total", "clip", "drops_empty")
     ]
-    for part in (*parts, detector.check_windows, lambda: detector.mask_stage):
+    for part in (*parts, detector.check_windows):
         try:
             part()
         except SurgeonError as exc:
