@@ -75,7 +75,7 @@ class _Input(_Strict):
     variadic: Truth = False
     optional: Truth = False
     unused: Truth = False
-    in_picture: Truth = False
+    bounded: Truth = False
     dtype: DType | None = None
     rank: Count | None = None
 

@@ -31,10 +31,10 @@ class PortSpec:
     """One input or output, or a run of them.
 
     An input that is ``variadic`` stands for any number of edges; one that is ``unused`` is ignored by the
-    plugin, and is never connected by itself. One that is ``in_picture`` takes coordinates inside the picture:
-    'verify' puts no other ones in. An output with ``repeat`` stands for several, ``<name>0``,
-    ``<name>1`` and so on: as many as the value of that field, or as it has items. ``rank`` counts the batch
-    axis.
+    plugin, and is never connected by itself. One that is ``bounded`` takes probabilities, or
+    coordinates inside the picture: 'verify' puts no others in. An output with ``repeat`` stands for several,
+    ``<name>0``, ``<name>1`` and so on: as many as the value of that field, or as it has items. ``rank``
+    counts the batch axis.
     """
 
     name: str
@@ -42,7 +42,7 @@ class PortSpec:
     variadic: bool = False
     optional: bool = False
     unused: bool = False
-    in_picture: bool = False
+    bounded: bool = False
     repeat: str | None = None
     dtype: DType | None = None
     rank: int | None = None

@@ -361,7 +361,7 @@ def compare_region(
         return [_not_compared(region.replaced, record, region.reason)]
     given = {ref: record.values[origin] for ref, origin in region.fed.items()}
     found = _against(graphs, region, given, record.values, record, limits, fields, changed)
-    kept = graphs.in_picture(region)
+    kept = graphs.bounded(region)
     with np.errstate(over="ignore"):
         wide = {
             ref: value if ref in kept else np.float32(_WIDER) * value

@@ -455,14 +455,20 @@ class GraphPair:
         run = self._added_run(values)
         return [values[ref] if ref in values else run[ref] for ref in refs]
 
-    def in_picture(self, region: Region) -> set[Ref]:
-        """Return the tensors that go into a region and that a plugin takes for coordinates in the picture."""
+    def bounded(self, region: Region) -> set[Ref]:
+        """Return the tensors that go into a region and on to a plugin's port of bounded numbers."""
         found: set[Ref] = set()
         for name in sorted(region.nodes & self.runner.references.keys()):
             spec = self.runner.references[name].plugin
-            bound = {port.name for port in spec.inputs if port.in_picture}
-            ports = spec.inputs_by_port(self.runner.graph[name])
-            found.update(ref for port, ref in ports.items() if port in bound and ref in region.fed)
+            ports = {port.name for port in spec.inputs if port.bounded}
+            read = spec.inputs_by_port(self.runner.graph[name])
+            waiting = [ref for port, ref in read.items() if port in ports]
+            while waiting:
+                ref = waiting.pop()
+                if ref in region.fed:
+                    found.add(ref)
+                elif ref.node in region.nodes:
+                    waiting += self.runner.graph[ref.node].inputs
         return found
 
     @cached_property

@@ -37,7 +37,8 @@ class MatterportOptions:
     convolutions of that layout (NCHW_GPU). ``date`` is "2018" for Keras 2.1 or "2019" for Keras 2.2 and
     TensorFlow 1.15. ``classes`` counts the background; ``candidates`` is PRE_NMS_LIMIT, ``proposals``
     POST_NMS_ROIS_INFERENCE, ``detections`` DETECTION_MAX_INSTANCES, ``min_confidence``
-    DETECTION_MIN_CONFIDENCE, which leaves the comparison out where it is 0. Sizes are in pixels. Raise
+    DETECTION_MIN_CONFIDENCE, which leaves the comparison out where it is 0. With ``open_size`` the graph
+    tells no size of a picture. Sizes are in pixels. Raise
     ValueError for sizes that 64 does not divide, counts below one, or fewer than two classes.
     """
 
@@ -54,6 +55,7 @@ class MatterportOptions:
     proposal_overlap: float = 0.7
     detection_overlap: float = 0.3
     masks: bool = True
+    open_size: bool = False
     seed: int = 8
 
     def __post_init__(self) -> None:
@@ -145,7 +147,7 @@ class _Writer:
 
     def write(self) -> bytes:
         g, options = self.g, self.options
-        sizes = (options.height, options.width)
+        sizes = (-1, -1) if options.open_size else (options.height, options.width)
         picture = (-1, 3, *sizes) if self.first else (-1, *sizes, 3)
         image = self._input("input_image", picture)
         meta = self._input("input_image_meta", (-1, 12 + options.classes))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import surgeon
-from surgeon.diagnostics import SurgeonError
+from surgeon.diagnostics import Severity, SurgeonError
 from surgeon.families import Refusal, recognise, recognise_detector
 from surgeon.families.matterport.detector import MatterportMaskRcnn
 from surgeon.formats.graphdef import load_graph
@@ -161,8 +161,8 @@ def journey(request: pytest.FixtureRequest, folder: Path) -> Journey:
     pictures = [_picture(seed) for seed in (1, 2)]
     file = own / "mask_rcnn.onnx"
     verified = [surgeon.verify(recipe, graph, images=pictures, target=target, file=file)]
-    if request.param == "NHWC":
-        verified.append(surgeon.verify(recipe, graph, images=pictures[:1], target=target))
+    plugins = "onnx@tensorrt-10" if request.param == "NHWC" else "uff@tensorrt-8.5"
+    verified.append(surgeon.verify(recipe, graph, images=pictures[:1], target=plugins))
     return Journey(made.text, tuple(verified), own)
 
 
@@ -172,6 +172,7 @@ def test_every_detection_and_mask_is_kept(journey: Journey) -> None:
         found = [
             each
             for verdict in verified.verdicts
+            if verdict.name != "each alone"
             for each in verdict.comparisons
             if isinstance(each, DetectionComparison) and each.subject == "detections"
         ]
@@ -181,6 +182,33 @@ def test_every_detection_and_mask_is_kept(journey: Journey) -> None:
             assert not each.excused
             assert each.worst_box_error < 1e-4 and each.worst_score_error < 1e-4
             assert each.masks == each.matched and each.worst_mask_error < 1e-3
+
+
+def test_thresholds_and_caps_are_noticed(journey: Journey) -> None:
+    """A wrong field of the last suppression would not pass."""
+    *_, by_references = journey.verified
+    power = {each.field for each in by_references.power if each.changes and "NMS" not in each.node}
+    assert {"iou_threshold", "score_threshold"} <= power
+
+
+def test_uff_refuses_what_merges_batch_and_regions_alone(journey: Journey, folder: Path) -> None:
+    recipe = journey.folder / "recipe.yaml"
+    with pytest.raises(SurgeonError) as caught:
+        surgeon.convert(recipe, journey.folder / "mask_rcnn.pb", folder / "mask_rcnn.uff")
+    assert {each.code for each in caught.value.diagnostics if each.severity is Severity.ERROR} == {"L102"}
+    assert not (folder / "mask_rcnn.uff").exists()
+
+
+def test_the_size_of_a_picture_is_asked_for_where_the_graph_leaves_it_open(folder: Path) -> None:
+    graph = _graph(folder, MatterportOptions(open_size=True))
+    with pytest.raises(SurgeonError, match="the size of a picture is not known") as caught:
+        surgeon.init(graph, target="onnx@onnxruntime")
+    assert "--input input_image=1x1024x1024x3" in caught.value.diagnostics[0].help[0]
+    made = surgeon.init(graph, target="onnx@onnxruntime", input_specs={"input_image": (1, 128, 128, 3)})
+    assert [each.code for each in made.diagnostics] == ["D152"]
+    plan = surgeon.plan(made.recipe, graph, target="onnx@onnxruntime")
+    assert plan.inference is not None
+    assert str(plan.inference.spec(Ref("detections"))) == "float32[1,20,6]"
 
 
 def test_run_gives_detections_and_masks(journey: Journey) -> None:

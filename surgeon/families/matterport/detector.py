@@ -63,6 +63,7 @@ class MatterportMaskRcnn(Family):
         "masks",
     )
     takes_prepared_pictures = True
+    sized_by_input = True
 
     @classmethod
     def match(cls, graph: Graph, inference: Inference | None = None) -> Family | Refusal:
@@ -431,40 +432,46 @@ class MatterportMaskRcnn(Family):
 
     @cached_property
     def plugin_sources(self) -> tuple[Ref, ...]:
-        """The boxes of the regions' best classes, and the probabilities of all."""
-        return self.detection_layer.boxes, self.detection_layer.probabilities
+        """Regions, probabilities and encodings of all classes, and the boxes of the best ones."""
+        part = self.detection_layer
+        return self.proposal_layer.regions, part.probabilities, part.deltas, part.boxes
 
     def plugin_inputs(
         self, plugin: PluginSpec, fields: Mapping[str, AttrValue], values: Mapping[Ref, np.ndarray]
     ) -> Mapping[str, np.ndarray]:
-        """Return what the original gives to a plugin of the ports ``boxes`` and ``scores``."""
-        if {port.name for port in plugin.inputs if not port.optional} != {"boxes", "scores"}:
-            return {}
-        boxes, probabilities = (values[ref] for ref in self.plugin_sources)
-        best = probabilities == probabilities.max(axis=-1, keepdims=True)
-        return {"boxes": boxes[None], "scores": probabilities * best.astype(np.float32)}
+        """Return what the original gives to a plugin of the ports ``boxes`` and ``scores``, or of those of
+        DetectionLayer_TRT.
+        """
+        ports = {port.name for port in plugin.inputs if not port.optional}
+        regions, probabilities, deltas, boxes = (values[ref] for ref in self.plugin_sources)
+        if ports == {"boxes", "scores"}:
+            best = probabilities == probabilities.max(axis=-1, keepdims=True)
+            return {"boxes": boxes[None], "scores": probabilities * best.astype(np.float32)}
+        if ports == {"deltas", "scores", "rois"}:
+            batch, count, classes = probabilities.shape
+            return {
+                "deltas": deltas.reshape(batch, count, 4 * classes, 1, 1),
+                "scores": probabilities.reshape(batch, count, classes, 1, 1),
+                "rois": regions,
+            }
+        return {}
 
     def heads_for(
         self, boxes: np.ndarray, scores: np.ndarray, values: Mapping[Ref, np.ndarray]
     ) -> Mapping[Ref, np.ndarray]:
-        """Return boxes and probabilities of regions: each has its best class alone.
+        """Return regions and probabilities, with encodings that leave a region as it is.
 
         Raise SurgeonError D107 for more boxes than there are regions.
         """
-        own, probabilities = (values[ref] for ref in self.plugin_sources)
-        count, classes = probabilities.shape[1:]
+        own, probabilities, deltas, _ = (values[ref] for ref in self.plugin_sources)
+        count = probabilities.shape[1]
         if len(boxes) > count:
             raise self.fail("D107", f"{len(boxes)} boxes are to be made up, and there are {count} regions")
-        regions = np.zeros_like(own)
-        regions[: len(boxes)] = boxes
-        made = np.zeros((count, classes), np.float32)
-        made[:, 0] = 1
-        made[: len(boxes), 1 : 1 + scores.shape[1]] = scores
-        made[: len(boxes), 0] = 0
-        return {
-            self.detection_layer.boxes: regions,
-            self.detection_layer.probabilities: made[None].astype(probabilities.dtype),
-        }
+        regions, heads = np.zeros_like(own), np.zeros_like(probabilities)
+        regions[0, : len(boxes)] = boxes
+        heads[0, len(boxes) :, 0] = 1
+        heads[0, : len(boxes), 1 : 1 + scores.shape[1]] = scores
+        return dict(zip(self.plugin_sources, (regions, heads, np.zeros_like(deltas)), strict=False))
 
     def draft(self, options: DraftOptions) -> Draft:
         """Write a recipe with every value literal, and its evidence."""

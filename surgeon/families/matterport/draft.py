@@ -13,6 +13,7 @@ from surgeon.families.family import BY_HAND, Draft, DraftOptions
 from surgeon.families.finding import Finding
 from surgeon.families.matterport.structure import Pyramid
 from surgeon.graph import Ref
+from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
 from surgeon.language.writing import Block, Item, render, said
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ LEAST_SCORE = 0.0071
 MOST_CANDIDATES = 5000
 """What EfficientNMS_TRT compares at most."""
 
-TENSORRT = "onnx@tensorrt"
+MOST_PROPOSED = 1024
+"""What ProposalLayer_TRT compares at most."""
+
+TENSORRT, UFF = "onnx@tensorrt", "uff"
 
 
 def draft_recipe(detector: MatterportMaskRcnn, options: DraftOptions) -> Draft:
@@ -149,7 +153,12 @@ class _RecipeWriter:
         return RATIOS[self.detector.anchors_of_cell.value]
 
     def _nodes(self) -> Block:
-        return {**self._detection_nodes(), **self._proposal_nodes(), **self._crop_nodes()}
+        return {
+            **self._detection_nodes(),
+            **self._proposal_nodes(),
+            **self._crop_nodes(),
+            **self._nodes_of_uff(),
+        }
 
     def _detection_nodes(self) -> Block:
         """Return the last suppression, and what makes the table of it."""
@@ -273,17 +282,85 @@ class _RecipeWriter:
                 self.detector.levels.value, self.detector.classifier_crops.maps, strict=True
             ):
                 nodes[f"p{level}"] = Item(_operation("Transpose", [str(ref)], perm=[0, 3, 1, 2]))
-        boxes = "regions:boxes"
-        for name, crops in self._layers():
-            nodes |= self._crop_node(name, crops, boxes)
-            boxes = str(self.detector.mask_crops.regions) if self.detector.mask_crops else ""
+        boxes = ("regions:boxes", str(self.detector.mask_crops.regions) if self.detector.mask_crops else "")
+        for (name, crops), source in zip(self._layers(), boxes, strict=False):
+            nodes |= self._crop_node(name, crops, source)
         return nodes
 
-    def _layers(self) -> list[tuple[str, Pyramid]]:
-        layers = [("class_crops", self.detector.classifier_crops)]
+    def _layers(self, suffix: str = "") -> list[tuple[str, Pyramid]]:
+        layers = [(f"class_crops{suffix}", self.detector.classifier_crops)]
         if self.detector.mask_crops is not None:
-            layers.append(("mask_crops", self.detector.mask_crops))
+            layers.append((f"mask_crops{suffix}", self.detector.mask_crops))
         return layers
+
+    def _nodes_of_uff(self) -> Block:
+        """Return NVIDIA's plugins for these models, which UFF needs."""
+        detector = self.detector
+        layer, part = detector.proposal_layer, detector.detection_layer
+        regions, classes = detector.proposal_count.value, detector.classes.value
+        op = _operation
+        most = min(detector.candidates.value, MOST_PROPOSED)
+        nodes: dict[str, Item] = {
+            "proposal_scores": Item(
+                op("ExpandDims", [str(layer.scores)], axis=3), ("for UFF, NVIDIA's own plugins",), spaced=True
+            ),
+            "proposal_deltas": Item(op("ExpandDims", [str(layer.deltas)], axis=3)),
+            "proposals": Item(
+                {
+                    "plugin": Item("ProposalLayer_TRT"),
+                    "inputs": Item({"scores": "proposal_scores", "deltas": "proposal_deltas"}),
+                    "fields": Item(
+                        {
+                            "prenms_topk": Item(
+                                most,
+                                (
+                                    f"the graph compares {detector.candidates.value}, the plugin "
+                                    f"{MOST_PROPOSED} at most",
+                                ),
+                            ),
+                            "keep_topk": self._field(detector.proposal_count),
+                            "iou_threshold": self._field(detector.proposal_iou),
+                            "image_size": Item([3, *self._size]),
+                        }
+                    ),
+                },
+                ("it makes the anchors itself: those of the default configuration",),
+            ),
+        }
+        for (name, crops), source in zip(
+            self._layers("_uff"), ("proposals:rois", "detection_boxes:boxes"), strict=False
+        ):
+            nodes |= self._crop_node(name, crops, source)
+        nodes |= {
+            "detection_deltas": Item(
+                op("Reshape", [str(part.deltas)], shape=[1, regions, 4 * classes, 1, 1]), spaced=True
+            ),
+            "detection_scores": Item(
+                op("Reshape", [str(part.probabilities)], shape=[1, regions, classes, 1, 1])
+            ),
+            "detections_uff": Item(
+                {
+                    "plugin": Item("DetectionLayer_TRT"),
+                    "inputs": Item(
+                        {"deltas": "detection_deltas", "scores": "detection_scores", "rois": "proposals:rois"}
+                    ),
+                    "fields": Item(
+                        {
+                            "num_classes": self._field(detector.classes),
+                            "keep_topk": self._field(detector.max_detections),
+                            "score_threshold": self._field(detector.score_threshold),
+                            "iou_threshold": self._field(detector.iou_threshold),
+                        }
+                    ),
+                },
+                ("it rounds scores, by 0.00006 at most",),
+            ),
+        }
+        if self._masks:
+            nodes["detection_boxes"] = Item(
+                {"plugin": "SpecialSlice_TRT", "inputs": {"detections": "detections_uff"}}
+            )
+        return nodes
 
     def _crop_node(self, name: str, crops: Pyramid, boxes: str) -> Block:
         height, width = self._size
@@ -364,32 +441,76 @@ class _RecipeWriter:
                 )
             )
         found.append(Item("forward-identities"))
-        take = {str(detector.proposal_layer.regions): "regions"}
-        take |= {str(crops.pooled): name for name, crops in self._layers()}
-        outputs = {str(detector.proposal_layer.regions): "regions:boxes"}
-        found.append(
-            Item(
-                {
-                    "step": "collapse",
-                    "id": "regions",
-                    "take": take,
-                    "outputs": outputs,
-                    "when": {"target": TENSORRT},
-                },
-                ("for TensorRT, plugins; elsewhere the graph's own operations",),
-            )
-        )
+        found += self._steps_of(TENSORRT, "regions:boxes", self._layers())
+        found += self._steps_of_uff()
         found.append(
             Item(
                 {
                     "step": "collapse",
                     "id": "detections",
-                    "take": {str(detector.detection_layer.table): "detections"},
+                    "take": {f"{detector.detection_layer.table}?": "detections"},
                 }
             )
         )
         found.append(Item("prune", ("the loop over classes, and what else no output needs",)))
         return found
+
+    def _steps_of(self, target: str, regions: str, layers: list[tuple[str, Pyramid]]) -> list[Item]:
+        """Return the steps that put plugins in the place of the regions' layers for a target."""
+        proposed = str(self.detector.proposal_layer.regions)
+        node = regions.partition(":")[0]
+        when = {"target": target}
+        first = {"step": "collapse", "id": node, "take": {proposed: node}, "outputs": {proposed: regions}}
+        return [
+            Item({**first, "when": when}, (f"for {target}, plugins in the place of the regions' layers",)),
+            *(
+                Item(
+                    {
+                        "step": "collapse",
+                        "id": name,
+                        "take": self._between(crops.pooled, (crops.regions, *crops.maps)),
+                        "into": name,
+                        "when": when,
+                    }
+                )
+                for name, crops in layers
+            ),
+        ]
+
+    def _steps_of_uff(self) -> list[Item]:
+        part = self.detector.detection_layer
+        layers = self._layers("_uff")
+        sources = (self.detector.proposal_layer.regions, part.probabilities, part.deltas)
+        when = {"target": UFF}
+        table = Item(
+            {
+                "step": "collapse",
+                "id": "detections-uff",
+                "take": self._between(part.table, sources),
+                "into": "detections_uff",
+                "when": when,
+            }
+        )
+        renamed = Item({"step": "rename", "nodes": {"detections_uff": "detections"}, "when": when})
+        first, *masks = self._steps_of(UFF, "proposals:rois", layers)
+        return [first, masks[0], table, *masks[1:], renamed]
+
+    def _between(self, result: Ref, sources: tuple[Ref, ...]) -> list[str]:
+        """Return the layer between tensors and what it computes: its namespace, else its nodes."""
+        graph = self.detector.graph
+        ends = {ref.node for ref in sources}
+        inside: set[str] = set()
+        waiting = [result.node]
+        while waiting:
+            name = waiting.pop()
+            if name not in inside and name not in ends and graph[name].op not in CONSTANTS | PLACEHOLDERS:
+                inside.add(name)
+                waiting += [ref.node for ref in graph[name].inputs]
+        names = [node.name for node in graph if node.name in inside]
+        scope = _namespace([name.split("/") for name in names])
+        apart = not any(f"{end}/".startswith(f"{scope}/") for end in ends)
+        # An earlier step takes out what only passes a tensor on.
+        return [scope] if scope and apart else [f"{name}?" for name in names]
 
     def _meta(self, name: str) -> list[int]:
         """Return what is known of a picture that fills the input, in the places where the graph reads it."""
@@ -421,6 +542,13 @@ class _RecipeWriter:
 
     def _field(self, finding: Finding[Any], value: Any = None) -> Item:
         return Item(finding.value if value is None else value, said(finding.evidence))
+
+
+def _namespace(paths: list[list[str]]) -> str:
+    """Return the namespace that all of these names are in; empty where there is none."""
+    shared = [parts[0] for parts in zip(*paths, strict=False) if len(set(parts)) == 1]
+    longest = min(len(path) for path in paths) - 1
+    return "/".join(shared[:longest])
 
 
 def _operation(op: str, inputs: list[str] | None = None, **values: Any) -> dict[str, Any]:
