@@ -22,6 +22,11 @@ CLIP_FIRST = "clip-first"
 DROP_EMPTY = "drop-empty"
 """What ``keep-all`` gives without boxes that have no area in the picture, as many as were kept before."""
 
+WINDOW = "window"
+"""What ``keep-all`` gives without boxes in the padding beside a picture, as many as were kept before: where
+the original leaves those out, others take their rows.
+"""
+
 Rerun: TypeAlias = Callable[[str], Detections]
 """Returns what the references detect with the named rule changed; an empty name changes none."""
 

@@ -40,7 +40,7 @@ from surgeon.stages import tell_stage
 from surgeon.targets import load_target
 from surgeon.verification.compare_tensors import shown
 from surgeon.verification.correspondence import Correspondence, Replacement
-from surgeon.verification.counterfactuals import CLIP_FIRST, DROP_EMPTY, KEEP_ALL, counterfactuals_of
+from surgeon.verification.counterfactuals import CLIP_FIRST, DROP_EMPTY, KEEP_ALL, WINDOW, counterfactuals_of
 from surgeon.verification.decoding import DecodedInFront
 from surgeon.verification.faint_ranges import faint_constants, faint_note
 from surgeon.verification.given_inputs import InputSet, by_tensor, fitting_inputs
@@ -236,7 +236,26 @@ class GraphPair:
                 own = replace(rule, avoidable=False) if settled else rule
             if own is not None:
                 rules[rule.name] = own
+        if KEEP_ALL in rules and DROP_EMPTY not in rules and self._drops_what_lies_beside:
+            text = (
+                "the original leaves out boxes beside the picture, in what 'keep-aspect-ratio' fills with "
+                "zeros, and takes others for them; a file does not know which part is picture"
+            )
+            rules[WINDOW] = Counterfactual(WINDOW, text, avoidable=False, order=rules[KEEP_ALL].order - 1)
         return replace(reference, counterfactuals=rules)
+
+    @cached_property
+    def _drops_what_lies_beside(self) -> bool:
+        """Whether the original clips boxes to the part that a picture fills, and drops those without an area
+        then.
+        """
+        if self.family is None:
+            return False
+        original = self.family.postprocessing
+        try:
+            return original.clip_window.value is None and original.drops_empty_after.value
+        except SurgeonError:
+            return False
 
     def _rule_of_decoding(self, name: str, rule: Counterfactual) -> Counterfactual | None:
         """Return a rule as it stands for a plugin node, None where it makes no difference there.
@@ -1270,7 +1289,7 @@ class GraphPair:
         """Return what the plugin's outputs hold with a rule changed, relative to the picture."""
         plugin = self.plugin
         own = {} if plugin is None else self.runner.references[plugin.name].counterfactuals
-        if change == DROP_EMPTY and KEEP_ALL in own:
+        if change in (DROP_EMPTY, WINDOW) and KEEP_ALL in own:
             return self.detections_of(run, window, KEEP_ALL).proper(most_kept(run("")))
         size = None if self.image is None else self.image.size
         return detections_of_plugin(run(change), size)[0].within(window)

@@ -99,6 +99,8 @@ class SingleShotDetector(SuppressionFindings):
             backbone = self.backbone.value
         except SurgeonError:
             backbone = ""
+        if backbone.startswith("efficientdet"):
+            return backbone
         words = ("ssdlite" if lite else "ssd", backbone, self.pyramid.value)
         return "_".join(word for word in words if word)
 
