@@ -78,7 +78,7 @@ def _sources(context: LintContext, ref: Ref) -> list[Node]:
         if node.name in seen:
             continue
         seen.add(node.name)
-        kept = _kept(context, node)
+        kept = _kept(context, node) or _lowered(context, node)
         if kept is not None:
             rest.append(kept)
         elif node.op == "Mul" and all(map(context.varies, node.inputs)):
@@ -100,6 +100,20 @@ def _kept(context: LintContext, node: Node) -> Ref | None:
     for ref, other in zip(node.inputs, reversed(node.inputs), strict=True):
         factor = context.producer(other)
         if factor.op == "Cast" and factor.attrs.get("SrcT") is DType.BOOL:
+            return ref
+    return None
+
+
+def _lowered(context: LintContext, node: Node) -> Ref | None:
+    """Return the activated scores some of which a sum brings below 0, and a Relu to 0; None for any other
+    node.
+    """
+    added = context.producer(node.inputs[0]) if node.op == "Relu" and node.inputs else node
+    if added.op not in ("Add", "AddV2"):
+        return None
+    for ref in added.inputs:
+        source = context.producer(ref)
+        if node is not added and (source.op in _ACTIVATIONS or _is_softmax(context, source)):
             return ref
     return None
 

@@ -80,10 +80,12 @@ class KerasWriter(NodeWriter):
         end: Sequence[int],
         *,
         whole: int = 0,
+        from_start: int = 0,
+        to_end: int = 0,
         shrink: int = 0,
         ellipsis: int = 0,
     ) -> Ref:
-        """Write a StridedSlice; ``whole``, ``shrink`` and ``ellipsis`` are masks of axes."""
+        """Write a StridedSlice; ``whole`` to ``ellipsis`` are masks of axes."""
         bounds = [
             self.const(list(values), f"{full}/{name}")
             for name, values in (("stack", begin), ("stack_1", end), ("stack_2", [1] * len(begin)))
@@ -92,8 +94,8 @@ class KerasWriter(NodeWriter):
             "StridedSlice",
             full,
             [source, *bounds],
-            begin_mask=whole,
-            end_mask=whole,
+            begin_mask=whole | from_start,
+            end_mask=whole | to_end,
             ellipsis_mask=ellipsis,
             new_axis_mask=0,
             shrink_axis_mask=shrink,

@@ -26,6 +26,9 @@ _COLUMNS = ("class", "score", "xmin", "ymin", "xmax", "ymax")
 _CLASSES_AND_CORNERS, _TABLE = 5, 6
 """Parts of what is decoded: scores of all classes and corners, or of the best class alone."""
 
+_STEEP = 32768.0
+"""Factor, taken twice, that makes a difference of scores larger than any score; float16 holds it, too."""
+
 
 class KerasSSD(AnchorBoxDetector):
     """A detector that joins scores, encodings and anchors on the last axis, and decodes boxes from that."""
@@ -168,15 +171,16 @@ class KerasSSD(AnchorBoxDetector):
         if self.structure.best is None:
             return {}
         scores = str(self.structure.scores)
+        best, below, steep = f"{name}_best", f"{name}_below", f"{name}_steep"
+        # What is below the best by the least that float32 tells goes below 0; nothing is compared, for UFF.
         return {
-            f"{name}_best": {"op": "Max", "inputs": [scores], "axis": 2, "attrs": {"keep_dims": True}},
-            f"{name}_is_best": {"op": "GreaterEqual", "inputs": [scores, f"{name}_best"]},
-            f"{name}_kept": {
-                "op": "Cast",
-                "inputs": [f"{name}_is_best"],
-                "attrs": {"SrcT": "bool", "DstT": "float32"},
-            },
-            f"{name}_of_best": {"op": "Mul", "inputs": [scores, f"{name}_kept"]},
+            best: {"op": "Max", "inputs": [scores], "axis": 2, "attrs": {"keep_dims": True}},
+            below: {"op": "Sub", "inputs": [scores, best]},
+            steep: {"op": "Const", "value": _STEEP, "dtype": "float32"},
+            f"{below}_once": {"op": "Mul", "inputs": [below, steep]},
+            f"{below}_twice": {"op": "Mul", "inputs": [f"{below}_once", steep]},
+            f"{name}_lowered": {"op": "Add", "inputs": [scores, f"{below}_twice"]},
+            f"{name}_kept": {"op": "Relu", "inputs": [f"{name}_lowered"]},
         }
 
     def scores_for_plugin(self, scores: np.ndarray) -> np.ndarray:

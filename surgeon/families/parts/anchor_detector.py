@@ -534,7 +534,9 @@ class AnchorBoxDetector(Family):
         anchors = self.anchors.value[:, [1, 0, 3, 2]].astype(float)
         encoded = encodings_for(self.coding.value, anchors, corners, self.coder.value)
         if self.background.value == 0:
-            scores = np.concatenate([1 - scores.sum(axis=1, keepdims=True), scores], axis=1)
+            # Where the best class of all counts, the background's must not be it.
+            likely = scores.sum(axis=1, keepdims=True) if self.structure.best is None else 1
+            scores = np.concatenate([np.broadcast_to(1 - likely, (len(scores), 1)), scores], axis=1)
         found = dict(zip(self.plugin_sources, (encoded, scores), strict=True))
         return {
             ref: np.repeat(array[None].astype(np.float32), len(values[ref]), axis=0)

@@ -151,16 +151,22 @@ class _RecipeWriter:
         if self._lacking:
             why = ("SurgeonDetection in the place of NMS_TRT", *self._lacking)
             return {"suppression": Item("native", why)}
-        clip = self.detector.clip
-        if clip.value == "before":
-            why = ("operations in front of the plugin decode boxes, and hold the anchors",)
-            late = f"the graph clips boxes before suppression, NMS_TRT after it: {clip.evidence[0]}"
-            return {"decode": Item("graph", (*why, late))}
-        return {"decode": Item("plugin", ("the plugin decodes boxes", *said(clip.evidence)))}
+        why = ("operations in front of the plugin decode boxes, and hold the anchors",)
+        late = f"the graph clips boxes before suppression, NMS_TRT after it: {self.detector.clip.evidence[0]}"
+        return {"decode": Item("graph", (*why, late))}
 
     @cached_property
     def _lacking(self) -> tuple[str, ...]:
-        """What the graph does that NMS_TRT cannot do, whatever its fields are."""
+        """What the graph does that NMS_TRT does not, whatever its fields are."""
+        clip = self.detector.clip
+        if clip.value != "none":
+            return self._impossible
+        clips = f"the graph clips no boxes, NMS_TRT those that it gives: {clip.evidence[0]}"
+        return (*self._impossible, clips)
+
+    @cached_property
+    def _impossible(self) -> tuple[str, ...]:
+        """What NMS_TRT refuses."""
         found = differences(self.detector.postprocessing, ("class_agnostic", "soft_sigma"))
         return tuple(f"{difference}: {finding.evidence[0]}" for _, difference, finding in found)
 
@@ -215,7 +221,7 @@ class _RecipeWriter:
 
     @cached_property
     def _fields(self) -> tuple[str, ...]:
-        if not self._lacking:
+        if not self._impossible:
             return _FIELDS
         return tuple(key for key in _FIELDS if key not in _NOT_NATIVE)
 
