@@ -143,11 +143,33 @@ def test_what_happens_before_channels_are_reversed_or_zeros_are_added(late: bool
     assert pixels.steps == (("subtract", (3.0, 2.0, 1.0) if late else (1.0, 2.0, 3.0), "means"),)
 
 
+def test_channels_that_are_reversed_twice() -> None:
+    """As ``preprocess_input`` of Keras' ResNet behind CenterNet's own arithmetic."""
+    g = NetworkWriter(0)
+    node = g.placeholder("picture", DType.FLOAT32, 1, 8, 8, 3)
+    split = g.op("unstack", "Unpack", node, axis=3, num=3)
+    node = g.op("stack", "Pack", f"{split}:2", f"{split}:1", split, axis=3, N=3)
+    node = g.op("sub", "Sub", node, g.const("means", [1.0, 2.0, 3.0]))
+    bounds = [
+        g.const(f"turned/{name}", values) for name, values in (("a", [0, 0]), ("b", [0, 0]), ("c", [1, -1]))
+    ]
+    masks = {"begin_mask": 2, "end_mask": 2, "ellipsis_mask": 1, "new_axis_mask": 0, "shrink_axis_mask": 0}
+    node = g.op("turned", "StridedSlice", node, *bounds, Index=DType.INT32, **masks)
+    node = g.op("BiasAdd", "BiasAdd", node, g.const("bias", [-4.0, -5.0, -6.0]), data_format=b"NHWC")
+    graph = Graph(g.nodes)
+    pixels = pixels_behind(graph, infer(graph), Ref(node))
+    assert not pixels.problem and pixels.reversed is None
+    assert [step[:2] for step in pixels.steps] == [
+        ("subtract", (3.0, 2.0, 1.0)),
+        ("subtract", (4.0, 5.0, 6.0)),
+    ]
+
+
 def test_zeros_after_the_steps() -> None:
     given = {"size": (4, 8), "resize": "keep-aspect-ratio", "steps": [{"subtract": 3.0}]}
     pixels = np.full((4, 4, 3), 5, np.uint8)
     for padding, rest in ((None, -3), ("before-steps", -3), ("after-steps", 0)):
         tensor = prepare(Image.model_validate({**given, "padding": padding}), pixels).tensor
         assert (tensor[0, :, :4] == 2).all() and (tensor[0, :, 4:] == rest).all()
-    with pytest.raises(ValueError, match="means nothing without"):
+    with pytest.raises(ValueError, match="means nothing with"):
         Image.model_validate({"size": (4, 8), "padding": "after-steps"})

@@ -22,6 +22,7 @@ _ARITHMETIC = {
     "Div": "divide",
     "Add": "subtract",
     "AddV2": "subtract",
+    "BiasAdd": "subtract",
 }
 _PADS = frozenset(
     {"Pad", "PadV2", "MirrorPad", "Identity", "SpaceToBatchND", "Transpose", "FakeQuantWithMinMaxVars"}
@@ -144,7 +145,7 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
             padded_steps = len(steps)
         elif pads and node.op in _ARITHMETIC and padded_steps:
             return done("computes with the picture before it is padded, and more follows after that")
-        elif gray is not None and (node.op in _ARITHMETIC or _straight(graph, node) is not None):
+        elif gray is not None and (node.op in _ARITHMETIC or _straight(graph, inference, node) is not None):
             return done("changes colours before their brightness is taken")
         elif node.op in _ARITHMETIC:
             step = _step(inference, node)
@@ -154,7 +155,7 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
             # Steps of an image come after its channels are reversed.
             turned = amount[::-1] if reverse is not None and isinstance(amount, tuple) else amount
             steps.append((kind, turned, name))
-        elif (straight := _straight(graph, node)) is not None:
+        elif (straight := _straight(graph, inference, node)) is not None:
             reverse = node if reverse is None else None
             at = straight
         elif (either := _resize_choice(graph, node)) is not None and resize is None:
@@ -197,12 +198,13 @@ def _padded(graph: Graph, inference: Inference, node: Node) -> tuple[tuple[Node,
     return (pads, split.inputs[0]) if split.op == "Unpack" and same_axis else None
 
 
-def _straight(graph: Graph, node: Node) -> Ref | None:
+def _straight(graph: Graph, inference: Inference, node: Node) -> Ref | None:
     """Return the picture whose three channels ``node`` reverses; None for another operation.
 
-    It is a ReverseV2, or a Pack of an Unpack's channels from the last to the first.
+    It is a ReverseV2, a slice such as ``x[..., ::-1]``, or a Pack of an Unpack's channels from the last to
+    the first.
     """
-    if node.op == "ReverseV2":
+    if node.op == "ReverseV2" or (node.op == "StridedSlice" and _turns_last(inference, node)):
         return node.inputs[0]
     if node.op != "Pack" or len(node.inputs) != 3 or len({ref.node for ref in node.inputs}) != 1:
         return None
@@ -210,6 +212,23 @@ def _straight(graph: Graph, node: Node) -> Ref | None:
     same_axis = split.attrs.get("axis", 0) == node.attrs.get("axis", 0)
     backwards = [ref.slot for ref in node.inputs] == [2, 1, 0]
     return split.inputs[0] if split.op == "Unpack" and same_axis and backwards else None
+
+
+def _turns_last(inference: Inference, node: Node) -> bool:
+    """Return whether a StridedSlice takes everything, the last axis from the end."""
+    strides = inference.known(node.inputs[3]) if len(node.inputs) == 4 else None
+    if strides is None or strides.reshape(-1)[-1:].tolist() != [-1] or (strides.reshape(-1)[:-1] != 1).any():
+        return False
+    masks: dict[str, int] = {}
+    for name in ("new_axis", "ellipsis", "begin", "end", "shrink_axis"):
+        value = node.attrs.get(f"{name}_mask", 0)
+        masks[name] = value if isinstance(value, int) else 0
+    whole = masks["begin"] & masks["end"] | masks["ellipsis"]
+    rank = inference.spec(node.inputs[0]).shape.rank
+    named = bool(masks["ellipsis"]) or strides.size == rank
+    last = 1 << strides.size - 1
+    taken = whole & last and not masks["ellipsis"] & last and whole == 2 * last - 1
+    return bool(taken) and named and not masks["new_axis"] | masks["shrink_axis"]
 
 
 def _resize_choice(graph: Graph, merge: Node) -> ResizeChoice | None:
@@ -308,6 +327,8 @@ def _step(inference: Inference, node: Node) -> tuple[str, Amount, str, Ref] | No
     kind = _ARITHMETIC[node.op]
     if node.op in ("Sub", "RealDiv", "Div") and constant != node.inputs[1]:
         return None
+    if node.attrs.get("data_format") == b"NCHW":
+        return None
     value = inference.known(constant)
     if (
         value is None
@@ -319,6 +340,6 @@ def _step(inference: Inference, node: Node) -> tuple[str, Amount, str, Ref] | No
     flat = value.reshape(-1).astype(np.float32)
     if not np.isfinite(flat).all() or (kind == "divide" and not flat.all()):
         return None
-    sign = -1.0 if node.op in ("Add", "AddV2") else 1.0
+    sign = -1.0 if node.op in ("Add", "AddV2", "BiasAdd") else 1.0
     numbers = tuple(plain(sign * float(v)) for v in flat)
     return kind, numbers[0] if len(numbers) == 1 else numbers, constant.node, tensor
