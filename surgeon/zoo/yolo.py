@@ -43,16 +43,27 @@ SCALES = (1.05, 1.1, 1.2)
 class YoloOptions:
     """What a generated detector is like.
 
-    ``heads`` is 2 for the tiny network and 3 for the one of version 3; the number of classes and the size of
-    the input (None where the graph leaves it open) are free. ``activation`` is 'LeakyRelu', or 'Maximum' as
-    Keras wrote it until 2018. ``per_cell`` is the number of anchors of a head.
+    ``heads`` is 2 for the tiny network, 3 for the one of version 3, and 1 for version 2, which takes 5 anchors
+    a cell (``per_cell``) and, with ``folds``, folds a finer map into a coarse one. The number of classes and
+    the size of the input (None where the graph leaves it open) are free. ``activation`` is 'LeakyRelu', or
+    'Maximum' as Keras wrote it until 2018. ``tail`` is what comes behind the heads; all tails but the first
+    need a known size.
+
+    - ``heads``: nothing, as Keras' models.
+    - ``slim``: rows of centre, size, objectness and classes, joined; ``slim-corners``: corners instead.
+    - ``scales``: such rows for each head, [N, H, W, 3, 5 + C].
+    - ``parts``: corners, objectness and classes of all heads apart.
+    - ``keras-eval``: ``yolo_eval`` of Keras: boxes in pixels of the original picture, suppressed class by
+      class.
+    - ``combined``: YOLO v4 with scaled centres, and CombinedNonMaxSuppression.
     """
 
-    heads: Literal[2, 3] = 2
+    heads: Literal[1, 2, 3] = 2
     classes: int = 3
     size: tuple[int | None, int | None] = (96, 128)
     activation: Literal["LeakyRelu", "Maximum"] = "Maximum"
     per_cell: int = 3
+    folds: bool = True
     tail: Tail = "heads"
     seed: int = 0
 
@@ -135,6 +146,11 @@ class _YoloWriter(NetworkWriter):
             channels = depth
             routes.append(node)
         node = self.layer(routes[-1], channels, channels)
+        if self.options.heads == 1:
+            if self.options.folds:
+                folded = self.folded(self.layer(routes[-2], channels, 4, kernel=1))
+                node = self.layer(self.joined(folded, node), 16 + channels, channels)
+            return [self.head(node, channels)]
         found = [self.head(node, channels)]
         for route, depth in zip(routes[-2 : -1 - self.options.heads : -1], _DEPTHS[-2::-1], strict=False):
             smaller = self.layer(node, channels, 4, kernel=1)
@@ -192,6 +208,12 @@ class _YoloWriter(NetworkWriter):
             align_corners=False,
         )
 
+    def folded(self, source: str) -> str:
+        """Write blocks of 2 x 2 pixels as channels, as Darkflow does."""
+        square = (1, 2, 2, 1)
+        attrs = {"ksizes": square, "strides": square, "rates": (1, 1, 1, 1), "padding": b"VALID"}
+        return self.op("ExtractImagePatches", "ExtractImagePatches", source, **attrs)
+
     def joined(self, *sources: str) -> str:
         name = f"{self.numbered('concatenate')}/concat"
         axis = self.const(f"{name}/axis", 3)
@@ -213,6 +235,7 @@ SAMPLES: Mapping[str, Callable[[], bytes]] = MappingProxyType(
     {
         "keras_tiny_yolo_v3": build_yolo,
         "keras_yolo_v3": partial(build_yolo, YoloOptions(heads=3, activation="LeakyRelu")),
+        "yolo_v2": partial(build_yolo, YoloOptions(heads=1, per_cell=5, size=(128, 128))),
         "slim_yolo_v3": partial(build_yolo, YoloOptions(heads=3, tail="slim-corners")),
         "scales_yolo_v3": partial(build_yolo, YoloOptions(heads=3, tail="scales", size=(96, 96))),
         "parts_yolo_v3": partial(build_yolo, YoloOptions(heads=3, tail="parts")),

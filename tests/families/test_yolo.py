@@ -39,6 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (YoloOptions(), "tiny_yolo_v3", (32, 16), 180),
         (YoloOptions(heads=3, activation="LeakyRelu", classes=7), "yolo_v3", (32, 16, 8), 756),
         (YoloOptions(size=(None, None), classes=80), "tiny_yolo_v3", (32, 16), 2535),
+        (YoloOptions(heads=1, per_cell=5), "yolo_v2", (32,), 60),
+        (YoloOptions(heads=1, per_cell=5, folds=False, activation="LeakyRelu"), "yolo_v2", (32,), 60),
     ],
 )
 def test_raw_heads_are_recognised(
@@ -61,7 +63,6 @@ def test_other_networks_with_several_heads_are_none(folder: Path) -> None:
     assert isinstance(recognise_detector(graph), YoloDetector)
     head = graph.output_refs[0].node
     for changed in (
-        graph.replace(graph, [Ref(head)]),  # one head alone, with no finer map folded into it
         graph.replace([*graph, Node("y", "Relu", (Ref(head),), attrs={"T": DType.FLOAT32})]),
         graph.replace(
             replace(node, op="Relu6", inputs=node.inputs[:1]) if "Nearest" in node.op else node
@@ -270,6 +271,24 @@ def test_tails_go_all_the_way(tail: Tail, tmp_path: Path) -> None:
         assert verification.passed, str(verification)
         assert not any(verdict.excused for verdict in verification.verdicts)
         assert verification.verdicts[0].comparisons[0].original > 10  # type: ignore[union-attr]
+
+
+def test_version_2_is_decoded_with_softmax(tmp_path: Path) -> None:
+    """Its map is folded by SpaceToDepth in the place of ExtractImagePatches, which UFF lacks."""
+    pytest.importorskip("tensorflow", reason="TensorFlow computes the original")
+    pytest.importorskip("onnxruntime", reason="the ONNX file is run")
+    graph = _graph(tmp_path, build_yolo(YoloOptions(heads=1, per_cell=5)))
+    recipe, file = tmp_path / "yolo.yaml", tmp_path / "yolo.onnx"
+    made = surgeon.init(graph, recipe)
+    assert "class_scores: softmax" in made.text
+    surgeon.convert(recipe, graph, file, target="onnx@onnxruntime")
+    surgeon.convert(recipe, graph, tmp_path / "yolo.uff", target="uff@tensorrt-8.5")
+    plan = surgeon.plan(recipe, graph)
+    assert plan.result is not None
+    assert {"SpaceToDepth", "LeakyRelu"} <= {node.op for node in plan.result}
+    assert {"ExtractImagePatches", "Maximum"}.isdisjoint(node.op for node in plan.result)
+    verification = surgeon.verify(recipe, graph, target="uff@tensorrt-8.5", onnx=file)
+    assert verification.passed, str(verification)
 
 
 def test_every_target_takes_the_recipe(folder: Path) -> None:

@@ -129,7 +129,7 @@ class _RecipeWriter:
         suppression = {
             "score_threshold": Item(SCORE_THRESHOLD, (OWN,)),
             "iou_threshold": Item(IOU_THRESHOLD, (OWN,)),
-            "max_detections": Item(MOST, (OWN,)),
+            "max_detections": Item(min(MOST, self.detector.count.value), (OWN,)),
         }
         match self.detector.form:
             case "heads":
@@ -315,6 +315,10 @@ class _RecipeWriter:
         for step in to_plain(default_steps()):
             if step["step"] == "prune":
                 found += self._added()
+            if step["step"] == "collapse" and operations & {"Maximum", "ExtractImagePatches"}:
+                found.append(
+                    Item("fuse-layers", ("TensorRT fuses LeakyRelu, and lacks ExtractImagePatches",))
+                )
             if step["step"] != "replace-op" or step["from"] in operations:
                 found.append(Item(step["step"] if len(step) == 1 else step))
         return found

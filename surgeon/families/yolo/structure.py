@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cached_property
 
 from surgeon.diagnostics import SurgeonError
@@ -17,7 +18,7 @@ from surgeon.families.yolo.heads import (
     last_convolutions,
     strides_of,
 )
-from surgeon.graph import Ref, Shape, TensorSpec
+from surgeon.graph import Node, Ref, Shape, TensorSpec
 from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.graph.reach import varying
 from surgeon.infer import Inference, infer
@@ -27,7 +28,17 @@ USUAL_SIZE = 416
 """Height and width that a recipe gives an input whose size the graph leaves open."""
 
 _UPSAMPLING = frozenset({"ResizeNearestNeighbor", "ResizeBilinear", "Conv2DBackpropInput"})
+_OTHER_ACTIVATIONS = frozenset({"Elu", "Relu", "Relu6", "Selu", "Sigmoid", "Softplus", "Tanh"})
+_LEAKY, _HALVED = 6, 5
+"""Activations that tiny YOLO v2 has at least, and how often it halves its maps."""
+
 _REORGANISING = frozenset({"SpaceToDepth", "ExtractImagePatches"})
+
+
+def _halves(node: Node) -> bool:
+    """Return whether an operation makes maps half as high and wide."""
+    strides = node.attrs.get("strides")
+    return strides in ((1, 2, 2, 1), (1, 1, 2, 2))
 
 
 class CellStructure(Family):
@@ -92,10 +103,22 @@ class CellStructure(Family):
         operations = {self.graph[name].op for name in needed if name in self._varying}
         if len(heads) > 1 and not operations & _UPSAMPLING:
             raise self._no_cells("no map is enlarged for a finer head")
-        if len(heads) == 1 and not operations & _REORGANISING:
-            raise self._no_cells("it has one head, and no finer map is folded into it")
-        if not operations & {"Concat", "ConcatV2"}:
+        joins = operations & {"Concat", "ConcatV2"}
+        if len(heads) == 1 and not (operations & _REORGANISING and joins) and not self._is_tiny_v2(needed):
+            raise self._no_cells(
+                "it has one head, no finer map is folded into it, and its activations are not all leaky"
+            )
+        if len(heads) > 1 and not joins:
             raise self._no_cells("no maps are joined")
+
+    def _is_tiny_v2(self, needed: Collection[str]) -> bool:
+        """Return whether a network of one head has leaky activations alone, and cells of 32 pixels."""
+        nodes = [self.graph[name] for name in needed if name in self._varying]
+        leaky = sum(node.op in ("LeakyRelu", "Maximum") for node in nodes)
+        halved = sum(_halves(node) for node in nodes)
+        return (
+            leaky >= _LEAKY and halved == _HALVED and not any(node.op in _OTHER_ACTIVATIONS for node in nodes)
+        )
 
     @cached_property
     def network_input(self) -> Finding[Ref]:
