@@ -44,10 +44,10 @@ class YoloOptions:
     """What a generated detector is like.
 
     ``heads`` is 2 for the tiny network, 3 for the one of version 3, and 1 for version 2, which takes five
-    anchors a cell (``per_cell``) and, with ``folds``, folds a finer map into a coarse one. The number of classes and
-    the size of the input (None where the graph leaves it open) are free. ``activation`` is 'LeakyRelu', or
-    'Maximum' as Keras wrote it until 2018. ``tail`` is what comes behind the heads; all tails but the first
-    need a known size.
+    anchors a cell (``per_cell``) and, with ``folds``, folds a finer map into a coarse one. The number of
+    classes and the size of the input (None where the graph leaves it open) are free. ``activation`` is
+    'LeakyRelu', or 'Maximum' as Keras wrote it until 2018. ``tail`` is what comes behind the heads; all tails
+    but the first need a known size.
 
     - ``heads``: nothing, as Keras' models.
     - ``slim``: rows of centre, size, objectness and classes, joined; ``slim-corners``: corners instead.
