@@ -52,6 +52,7 @@ def _signatures() -> dict[str, Signature]:
     return table | {
         "All": Signature({"Tidx": 1}, (BOOL,)),
         "ArgMax": Signature({"T": 0, "Tidx": 1}, ("output_type",)),
+        "AddN": Signature({"T": 0}, ("T",)),
         "Assert": Signature({}, ()),
         "Cast": Signature({"SrcT": 0}, ("DstT",)),
         "ConcatV2": Signature({"T": 0, "Tidx": -1}, ("T",)),
@@ -65,6 +66,7 @@ def _signatures() -> dict[str, Signature]:
         "GatherNd": Signature({"Tparams": 0, "Tindices": 1}, ("Tparams",)),
         "GatherV2": Signature({"Tparams": 0, "Tindices": 1, "Taxis": 2}, ("Tparams",)),
         "Max": Signature({"T": 0, "Tidx": 1}, ("T",)),
+        "Mean": Signature({"T": 0, "Tidx": 1}, ("T",)),
         "NonMaxSuppressionV3": Signature({"T": 0}, (INT32,)),
         "NonMaxSuppressionV5": Signature({"T": 0}, (INT32, "T", INT32)),
         "Pad": Signature({"T": 0, "Tpaddings": 1}, ("T",)),

@@ -76,7 +76,7 @@ def _area(g: NodeWriter, boxes: Ref) -> Ref:
         return g.squeeze(g.mul(g.sub(bottom, top), g.sub(right, left)), 1)
 
 
-def _clip_to_window(
+def clip_to_window(
     g: NodeWriter,
     fields: Fields,
     order: Sequence[str | None],
@@ -147,7 +147,7 @@ class _Suppression:
             above = _indices_where(g, g.binary("Greater", fields["scores"], options.score_threshold))
             fields = _gather(g, fields, _CANDIDATE, above)
         with g.scope("ClipToWindow") as prefix:
-            fields = _clip_to_window(g, fields, _CANDIDATE, *self._window(prefix))
+            fields = clip_to_window(g, fields, _CANDIDATE, *self._window(prefix))
         if options.in_window:
             fields["boxes"] = _in_window(g, fields["boxes"], self.window)
         count = g.element(g.shape(fields["boxes"]), 0)
@@ -196,7 +196,7 @@ class _Suppression2019:
             parts.append(self._one_class(index, own))
         best = _sort(g, _concatenate(g, parts), _SELECTED_2019)
         with g.scope("ClipToWindow"):
-            best = _clip_to_window(g, best, _SELECTED_2019, self.window)
+            best = clip_to_window(g, best, _SELECTED_2019, self.window)
         best["scores"], valid = self._valid(best)
         best = _sort(g, best, _SELECTED_2019)
         if self.options.in_window:

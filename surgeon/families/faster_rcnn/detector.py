@@ -374,6 +374,9 @@ class TwoStageDetector(Structure):
 
     @property
     def _window(self) -> Finding[Window | None]:
+        pads = self._pixels_of_input.pads
+        if pads:
+            return Finding(None, (f"'{pads[0].name}' adds zeros to a picture", *self.clip.evidence))
         self.check_windows()
         return Finding(PICTURE, self.clip.evidence)
 

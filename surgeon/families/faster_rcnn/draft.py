@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from surgeon.families.faster_rcnn.detector import TwoStageDetector
     from surgeon.families.faster_rcnn.suppression import Stage
 
-MOST = 6
+MOST = 60
 """Namespaces of one part of the graph; over that, its result alone is replaced."""
 
 NEEDED = (

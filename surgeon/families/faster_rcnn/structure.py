@@ -250,6 +250,13 @@ class Structure(PictureFindings):
                 waiting += [each.node for each in reversed(node.inputs)]
         return None
 
+    def _is_in_loop(self, ref: Ref) -> bool:
+        """Return whether a feature map is taken out of a batch by a loop."""
+        return any(
+            self.graph[at.node].op.startswith(("TensorArrayRead", "TensorListGetItem"))
+            for at in trail(self.graph, ref)
+        )
+
     def check_structure(self) -> None:
         """Raise SurgeonError D112 where the parts of two stages are not found."""
         regions = self.regions
@@ -257,6 +264,12 @@ class Structure(PictureFindings):
         evidence = (*regions.evidence, *first.evidence, *second.evidence)
         if len(first.value) != 1:
             raise self._no_detector("the first stage suppresses boxes of several classes", evidence)
+        looped = next((cut for cut in regions.value if self._is_in_loop(cut.features)), None)
+        if looped is not None:
+            raise self._no_detector(
+                f"'{looped.node}' cuts regions inside a loop over pictures, as R-FCN exports from 2019 on do",
+                evidence,
+            )
         if len(regions.value) > 1 and not self.position_sensitive:
             raise self._no_detector(f"it cuts regions {len(regions.value)} times, of several maps", evidence)
         try:

@@ -21,6 +21,7 @@ from surgeon.families.parts.suppression import (
     empty_box_filter,
     empty_boxes_dropped_after,
     iou_thresholds,
+    most_in_all,
     most_per_class,
     score_thresholds,
     soft_sigmas,
@@ -94,9 +95,13 @@ class Stage:
         """How many boxes of a picture are kept."""
         spec = self.fixed().spec(self.kept)
         rows = spec.shape.dims[1] if spec.shape.dims is not None and len(spec.shape.dims) > 1 else None
-        if rows is None:
+        if rows is not None:
+            return Finding(rows, (f"'{self.kept}' is {spec}",))
+        bounds = list(most_in_all(self._graph, self.sizes, self.nodes, [self.kept]))
+        found = min(bounds, key=lambda bound: bound.value, default=None)
+        if found is None:
             raise self.family.fail("D113", f"how many boxes '{self.kept}' holds of a picture is not known")
-        return Finding(rows, (f"'{self.kept}' is {spec}",))
+        return Finding(int(found.value), (str(found),))
 
     @cached_property
     def clip(self) -> Finding[Clipping]:

@@ -313,16 +313,18 @@ def most_per_class(graph: Graph, inference: Inference, nodes: Iterable[Node]) ->
                 yield Constant(bound[0], bound[1].node, node.name)
 
 
-def most_in_all(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
+def most_in_all(
+    graph: Graph, inference: Inference, nodes: Iterable[Node], ends: Iterable[Ref] | None = None
+) -> Iterator[Constant]:
     """Yield the bounds on the number of boxes of a picture.
 
-    The constant of each Minimum between suppression and the outputs.
+    The constant of each Minimum between suppression and ``ends``, the graph's outputs where none are given.
     """
     nodes = tuple(nodes)
     for node in nodes:
         if node.op == "CombinedNonMaxSuppression":
             yield from _constant(graph, inference, node, 3)
-    seen = _needed_after(graph, nodes)
+    seen = _needed_after(graph, nodes, ends)
     for node in graph:
         if node.op == "Minimum" and node.name in seen:
             known = [
