@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -129,7 +129,7 @@ class _Writer:
             with g.scope("ResizeToRange"):
                 size = g.const(list(self.options.size), g.unique("size")) if fixed else self._fitted(reads[0])
                 with g.scope("resize_images"):
-                    extra = {"half_pixel_centers": False} if g.date == "2019" else {}
+                    extra: dict[str, Any] = {"half_pixel_centers": False} if g.date == "2019" else {}
                     expanded = g.expand_dims(reads[0], 0)
                     resized = g.emit("ResizeBilinear", expanded, size, align_corners=False, **extra)
                     resized = g.squeeze(resized, 0)
@@ -359,7 +359,12 @@ class _Writer:
         """Write crop, pooling and the second stage's layers; return encodings and logits, of all regions."""
         g, options = self.g, self.options
         crops = self._cropped(features, *self._flat(relative), options.crop)
-        attrs = {"ksize": [1, 2, 2, 1], "strides": [1, 2, 2, 1], "padding": "VALID", "data_format": "NHWC"}
+        attrs: dict[str, Any] = {
+            "ksize": [1, 2, 2, 1],
+            "strides": [1, 2, 2, 1],
+            "padding": "VALID",
+            "data_format": "NHWC",
+        }
         with g.scope("MaxPool2D"):
             pooled = g.emit("MaxPool", crops, **attrs)
         with g.scope("SecondStageFeatureExtractor"), g.scope("InceptionV2"):

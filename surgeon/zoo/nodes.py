@@ -77,7 +77,7 @@ def _signatures() -> dict[str, Signature]:
         "Select": Signature({"T": 1}, ("T",)),
         "Slice": Signature({"T": 0, "Index": 1}, ("T",)),
         "SparseToDense": Signature({"T": 2, "Tindices": 0}, ("T",)),
-        "Split": Signature({"T": 1}, ("T",) * 4),
+        "Split": Signature({"T": 1}, ("T",) * 16),
         "StridedSlice": Signature({"T": 0, "Index": 1}, ("T",)),
         "Mean": Signature({"T": 0, "Tidx": 1}, ("T",)),
         "Sum": Signature({"T": 0, "Tidx": 1}, ("T",)),
@@ -92,7 +92,7 @@ def _signatures() -> dict[str, Signature]:
         "TopKV2": Signature({"T": 0}, ("T", INT32)),
         "Transpose": Signature({"T": 0, "Tperm": 1}, ("T",)),
         "Unique": Signature({"T": 0}, ("T", "out_idx")),
-        "Unpack": Signature({"T": 0}, ("T",) * 4),
+        "Unpack": Signature({"T": 0}, ("T",) * 16),
         "Where": Signature({"T": 0}, (INT64,)),
     }
 

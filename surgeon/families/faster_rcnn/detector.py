@@ -347,7 +347,7 @@ class TwoStageDetector(Structure):
     def postprocessing_at(self, tensors: Collection[str]) -> Postprocessing:
         """Return what the stage computes whose scores are among the tensors.
 
-        Of the first stage, operations of the recipe clip boxes, in pixels.
+        What is clipped before the suppression of the first stage, operations of the recipe clip, in pixels.
         """
         if str(self.first_scores) not in tensors:
             return self.postprocessing
@@ -368,8 +368,9 @@ class TwoStageDetector(Structure):
             class_agnostic=Finding(False, self.first_suppressions.evidence),
             max_per_class=LazyFinding(lambda: first.max_per_class),
             max_total=LazyFinding(lambda: first.max_total),
-            clip=beside,
+            clip=LazyFinding(lambda: beside if first.clip.value == "before" else first.clip),
             drops_empty=LazyFinding(lambda: first.drops_empty),
+            drops_empty_after=LazyFinding(lambda: first.drops_empty_after),
         )
 
     @property
@@ -399,8 +400,9 @@ class TwoStageDetector(Structure):
 
     @cached_property
     def plugin_sources(self) -> tuple[Ref, ...]:
-        """Boxes and scores of the second stage, and the proposals that they belong to."""
-        return self.second_boxes.decoded, self.second_scores, self.proposals.value.kept
+        """Boxes and scores of the second stage, the proposals that they belong to, and the network's input."""
+        proposals, picture = self.proposals.value.kept, self.network_input.value
+        return self.second_boxes.decoded, self.second_scores, proposals, picture
 
     def plugin_inputs(
         self, plugin: PluginSpec, fields: Mapping[str, AttrValue], values: Mapping[Ref, np.ndarray]
@@ -411,8 +413,8 @@ class TwoStageDetector(Structure):
         """
         if {port.name for port in plugin.inputs if not port.optional} != {"loc", "conf"}:
             return {}
-        boxes, scores, proposals = (values[ref] for ref in self.plugin_sources)
-        sides = np.tile(np.array(self.size.value, np.float32), 2)
+        boxes, scores, proposals, picture = (values[ref] for ref in self.plugin_sources)
+        sides = np.tile(np.array(picture.shape[1:3], np.float32), 2)
         if self.clip.value == "before":
             boxes = np.minimum(np.maximum(boxes, np.float32(0)), sides)
         relative = boxes * (np.float32(1) / sides)
@@ -424,7 +426,7 @@ class TwoStageDetector(Structure):
         self, boxes: np.ndarray, scores: np.ndarray, values: Mapping[Ref, np.ndarray]
     ) -> Mapping[Ref, np.ndarray]:
         """Return boxes and scores of the second stage by tensor, in the shapes that ``values`` have."""
-        sides = np.tile(np.array(self.size.value, np.float32), 2)
+        sides = np.tile(np.array(values[self.network_input.value].shape[1:3], np.float32), 2)
         decoded, given = values[self.second_boxes.decoded], values[self.second_scores]
         found = {
             self.second_boxes.decoded: np.broadcast_to((boxes * sides)[:, None], decoded.shape),

@@ -224,28 +224,35 @@ class RecipeWriter:
         detector, first = self.detector, self.detector.first
         boxes = str(detector.first_boxes.decoded)
         nodes: dict[str, Item] = {}
+        clip, empty = 0, int(first.drops_empty.value)
+        about = "first stage: boxes in pixels"
         if first.clip.value == "before":
             nodes |= self._clipped("first_boxes", boxes)
+            about = "first stage: boxes in pixels, clipped before suppression"
+        elif self._is_relative:
+            nodes["first_boxes"] = Item({"op": "Mul", "inputs": [boxes, self.named("shares")]})
+            clip, empty = CLIPPINGS["after"], 2 if first.drops_empty_after.value else empty
+            about = "first stage: boxes relative to the input, clipped after suppression"
+        if nodes:
             boxes = self.named("first_boxes")
         ports = {"loc": boxes, "conf": str(detector.first_scores)}
-        fields = self._fields(first, 1, True, 0, int(first.drops_empty.value))
-        about = (
-            "first stage: boxes in pixels, clipped before suppression"
-            if first.clip.value == "before"
-            else "first stage: boxes in pixels; those that are left are clipped behind it"
-        )
+        fields = self._fields(first, 1, True, clip, empty)
         nodes["first_stage"] = Item(
             {"plugin": Item(SUPPRESSION), "inputs": Item(ports), "fields": fields},
             (about, *said(first.clip.evidence)),
         )
         return nodes
 
+    @property
+    def _is_relative(self) -> bool:
+        """Whether the first stage's boxes go into suppression relative to the input, which clips them."""
+        return self.detector.first.clip.value == "after"
+
     def _proposals(self) -> dict[str, Item]:
         """Return the nodes between the first stage's rows and its boxes."""
         named, most = self.named, self.detector.first.max_total.value
-        after = self.detector.first.clip.value == "after"
         order = {"op": "GatherV2", "inputs": [named(name) for name in ("first_rows", "order", "order_axis")]}
-        kept = "proposals_kept" if after else "proposals"
+        kept = "proposals_kept" if self._is_relative else "proposals"
         nodes = {
             "first_rows": Item(
                 {
@@ -261,11 +268,11 @@ class RecipeWriter:
             "first_corners": Item(order),
             kept: Item(
                 {"op": "Reshape", "inputs": [named("first_corners")], "shape": [-1, most, 4]},
-                ("ymin, xmin, ymax, xmax in pixels",),
+                ("ymin, xmin, ymax, xmax",),
             ),
         }
-        if after:
-            nodes |= self._clipped("proposals", named(kept))
+        if self._is_relative:
+            nodes["proposals"] = Item({"op": "Mul", "inputs": [named(kept), named("window")]}, ("in pixels",))
         nodes |= {
             "proposals_relative": Item({"op": "Mul", "inputs": [named("proposals"), named("shares")]}),
             "proposals_pixels": Item({"op": "Mul", "inputs": [named("proposals_relative"), named("window")]}),
@@ -346,16 +353,14 @@ class RecipeWriter:
             "first_label": Item({"op": "Reshape", "inputs": [named("first_labels")], "shape": [-1, most, 1]}),
             "is_proposal": Item({"op": "Add", "inputs": [named("first_label"), named("one")]}),
         }
-        there = "is_proposal"
-        if detector.first.drops_empty_after.value:
-            nodes |= self._areas()
-            there = "has_area"
         clip, empty = CLIPPINGS[second.clip.value], int(second.drops_empty.value)
         if second.drops_empty_after.value:
             empty = 2
         fields = self._fields(second, detector.classes.value, detector.box_sets.value == 1, clip, empty)
         nodes |= {
-            "second_scores": Item({"op": "Mul", "inputs": [str(detector.second_scores), named(there)]}),
+            "second_scores": Item(
+                {"op": "Mul", "inputs": [str(detector.second_scores), named("is_proposal")]}
+            ),
             "second_boxes": Item(
                 {"op": "Mul", "inputs": [str(detector.second_boxes.decoded), named("shares")]},
                 ("relative to the input",),
@@ -401,27 +406,6 @@ class RecipeWriter:
         cut = stage.value.cut
         size = detector.size_of([cut])
         return nodes | self._cut(cut.features, named("mask_boxes"), "mask_crops", most, size)
-
-    def _areas(self) -> dict[str, Item]:
-        """Return the nodes that tell proposals without an area, which count as no proposals."""
-        named = self.named
-        corner: dict[str, Any] = {"op": "Slice", "inputs": [named("proposals")], "size": [-1, -1, 2]}
-        why = "proposals that lie outside the input have no area and do not count"
-        return {
-            "low_corners": Item({**corner, "begin": [0, 0, 0]}, (why,)),
-            "high_corners": Item({**corner, "begin": [0, 0, 2]}),
-            "proposal_sides": Item({"op": "Sub", "inputs": [named("high_corners"), named("low_corners")]}),
-            "proposal_areas": Item(
-                {
-                    "op": "Prod",
-                    "inputs": [named("proposal_sides")],
-                    "axis": [2],
-                    "attrs": {"keep_dims": True},
-                }
-            ),
-            "area_signs": Item({"op": "Sign", "inputs": [named("proposal_areas")]}),
-            "has_area": Item({"op": "Mul", "inputs": [named("is_proposal"), named("area_signs")]}),
-        }
 
     def _fields(self, stage: Stage, classes: int, shared: bool, clip: int, empty: int) -> Item:
         sigma = stage.soft_sigma

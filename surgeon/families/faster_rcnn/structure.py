@@ -178,6 +178,11 @@ class Structure(PictureFindings):
         relative, kept = exits[0], exits[-1]
         if self._first[0].name not in self.graph.ancestors([kept.node]):
             raise self._no_detector(f"'{kept}' does not come from the suppression of the first stage")
+        scalings = [scaling_at(self.graph, ref) for ref in self._unscaled(relative)]
+        if [each.to for each in scalings if each is not None] != ["relative"]:
+            raise self._no_detector(
+                f"'{relative}' is not '{kept}', in pixels, divided once by the input's size"
+            )
         pixels = self._pixels(relative)
         return Finding(
             Proposals(kept, relative, pixels),

@@ -1,0 +1,182 @@
+"""Detectors of two stages: recognised by structure at every date, and the recipe's detections are the graph's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import surgeon
+from surgeon.diagnostics import SurgeonError
+from surgeon.families import Refusal, recognise
+from surgeon.families.faster_rcnn import FAMILY as TwoStageDetector
+from surgeon.formats.graphdef import load_graph
+from surgeon.graph import Graph, Ref
+from surgeon.verification.results import Verification
+from surgeon.zoo.faster_rcnn import SAMPLES, FasterRcnnOptions, build_faster_rcnn
+
+TARGET = "onnx@onnxruntime"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("faster_rcnn")
+
+
+def _graph(folder: Path, data: bytes, name: str = "model.pb") -> Graph:
+    path = folder / name
+    path.write_bytes(data)
+    return load_graph(path)
+
+
+def _detector(folder: Path, options: FasterRcnnOptions) -> TwoStageDetector:
+    found = recognise(_graph(folder, build_faster_rcnn(options)))
+    assert isinstance(found, TwoStageDetector)
+    return found
+
+
+@pytest.mark.parametrize("name", list(SAMPLES))
+def test_members_are_recognised_at_every_date(folder: Path, name: str) -> None:
+    found = recognise(_graph(folder, SAMPLES[name](), f"{name}.pb"))
+    assert isinstance(found, TwoStageDetector)
+    after = "2019" in name
+    assert found.kind == f"{'rfcn' if 'rfcn' in name else 'faster_rcnn'}_inception_v2"
+    assert found.first_clip.value == found.clip.value == ("after" if after else "before")
+    assert (found.drops_empty.value, found.drops_empty_after.value) == (not after, after)
+    assert found.size.value == ((64, 96) if "fixed" in name else (64, 64))
+    assert found.keeps_shape is ("fixed" not in name)
+    assert (found.first_max.value, found.max_per_class.value, found.max_total.value) == (24, 6, 16)
+    assert (found.first_iou_threshold.value, found.iou_threshold.value) == (0.7, 0.6)
+    assert found.box_sets.value == (1 if "shared" in name else 4)
+    assert found.crop_size.value == ((2, 2) if "rfcn" in name else (6, 6))
+
+
+def test_sizes_and_numbers_come_from_the_graph(folder: Path) -> None:
+    options = FasterRcnnOptions(
+        classes=2,
+        size=(80, 160),
+        proposals=10,
+        max_per_class=3,
+        max_detections=5,
+        first_iou=0.5,
+        second_iou=0.4,
+        score_threshold=0.25,
+        crop=4,
+    )
+    found = _detector(folder, options)
+    assert found.classes.value == 2
+    assert found.size.value == (80, 80)
+    assert found.first_boxes_count.value == 10 * 10 * 9
+    assert (found.first_max.value, found.max_per_class.value, found.max_total.value) == (10, 3, 5)
+    assert (found.first_iou_threshold.value, found.iou_threshold.value) == (0.5, 0.4)
+    assert (found.first_score_threshold.value, found.score_threshold.value) == (0.0, 0.25)
+    assert found.crop_size.value == (4, 4)
+    assert found.label_offset.value == 1
+
+
+def test_names_are_no_witness(folder: Path) -> None:
+    graph = load_graph(_written(folder, build_faster_rcnn(), "named.pb"))
+    names = {node.name: f"n{number}" for number, node in enumerate(graph)}
+    kept = {"detection_boxes", "detection_scores", "detection_classes", "num_detections"}
+    names |= {name: name for name in kept}
+    renamed = Graph(
+        replace(
+            node,
+            name=names[node.name],
+            inputs=tuple(Ref(names[ref.node], ref.slot) for ref in node.inputs),
+            control=tuple(names[name] for name in node.control),
+        )
+        for node in graph
+    )
+    found = recognise(renamed)
+    assert isinstance(found, TwoStageDetector)
+    assert found.kind == "faster_rcnn"
+    assert found.max_per_class.value == 6
+
+
+def _written(folder: Path, data: bytes, name: str) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def test_a_first_stage_alone_is_none(folder: Path) -> None:
+    graph = load_graph(_written(folder, build_faster_rcnn(), "whole.pb"))
+    first = graph.replace(outputs=[Ref("map/TensorArrayStack/TensorArrayGatherV3")])
+    found = TwoStageDetector.match(first)
+    assert isinstance(found, Refusal)
+    assert "nothing cuts regions" in str(found.reason)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A detector, its recipe and what verification said of it."""
+
+    model: Path
+    recipe: Path
+    verification: Verification
+
+
+def _made(folder: Path, name: str, data: bytes) -> Made:
+    model, recipe = _written(folder, data, f"{name}.pb"), folder / f"{name}.yaml"
+    written = surgeon.init(model, recipe, target=TARGET, force=True)
+    assert not written.errors
+    return Made(model, recipe, surgeon.verify(recipe, model, target=TARGET))
+
+
+@pytest.fixture(scope="module", params=["faster_rcnn_2018", "faster_rcnn_2019_shared_boxes", "rfcn_2018"])
+def made(request: pytest.FixtureRequest, folder: Path) -> Made:
+    return _made(folder, request.param, SAMPLES[request.param]())
+
+
+def test_the_recipe_of_init_gives_the_same_detections(made: Made) -> None:
+    found = made.verification
+    assert found.passed
+    assert not found.literals
+    assert all(not verdict.excused for verdict in found.verdicts)
+    for verdict in found.verdicts:
+        assert verdict.outcome.name == "PASSED", verdict
+
+
+def test_both_suppressions_are_exercised(made: Made) -> None:
+    silent = {f"{each.node}.{each.field}" for each in made.verification.power if not each.exercised}
+    for field in ("iouThreshold", "maxTotal"):
+        assert f"first_stage.{field}" not in silent
+    for field in ("iouThreshold", "maxTotal", "maxPerClass", "classes"):
+        assert f"NMS.{field}" not in silent
+
+
+def test_the_file_gives_the_same_detections_in_onnx_runtime(made: Made, tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    surgeon.convert(made.recipe, made.model, file, target=TARGET)
+    found = surgeon.verify(made.recipe, made.model, target=TARGET, onnx=file)
+    assert found.passed
+    assert all(not verdict.excused for verdict in found.verdicts)
+
+
+def test_another_size_is_a_parameter(made: Made) -> None:
+    if "parameters" not in made.recipe.read_text():
+        return
+    recipe = surgeon.load_recipe(made.recipe, parameters={"height": 64, "width": 96})
+    assert surgeon.verify(recipe, made.model, target=TARGET).passed
+
+
+def test_uff_says_what_it_cannot_hold(folder: Path) -> None:
+    model, recipe = _written(folder, build_faster_rcnn(), "uff.pb"), folder / "uff.yaml"
+    surgeon.init(model, recipe, target=TARGET, force=True)
+    with pytest.raises(SurgeonError) as caught:
+        surgeon.convert(recipe, model, folder / "model.uff", target="uff@tensorrt-8.5")
+    assert "regions" in str(caught.value)
+    assert not (folder / "model.uff").exists()
+
+
+def test_a_region_that_ends_with_the_map_keeps_its_last_row() -> None:
+    """TensorFlow leaves that row to the rounding of a sum; files take it for inside."""
+    random = np.random.default_rng(0)
+    starts = random.uniform(0, 0.9, 4000).astype(np.float32)
+    last = np.float32(37)
+    at = starts * last + np.float32(13) * ((np.float32(1) - starts) * last / np.float32(13))
+    assert 0 < np.count_nonzero(at > last) < 0.1 * len(at)
+    assert (at <= last * (1 + np.float32(2**-21))).all()
