@@ -79,7 +79,6 @@ def _signatures() -> dict[str, Signature]:
         "SparseToDense": Signature({"T": 2, "Tindices": 0}, ("T",)),
         "Split": Signature({"T": 1}, ("T",) * 16),
         "StridedSlice": Signature({"T": 0, "Index": 1}, ("T",)),
-        "Mean": Signature({"T": 0, "Tidx": 1}, ("T",)),
         "Sum": Signature({"T": 0, "Tidx": 1}, ("T",)),
         "Switch": Signature({"T": 0}, ("T", "T")),
         "TensorArrayGatherV3": Signature({}, ("dtype",)),

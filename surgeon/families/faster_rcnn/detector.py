@@ -400,7 +400,7 @@ class TwoStageDetector(Structure):
 
     @cached_property
     def plugin_sources(self) -> tuple[Ref, ...]:
-        """Boxes and scores of the second stage, the proposals that they belong to, and the network's input."""
+        """Boxes and scores of the second stage, their proposals, and the network's input."""
         proposals, picture = self.proposals.value.kept, self.network_input.value
         return self.second_boxes.decoded, self.second_scores, proposals, picture
 
