@@ -350,7 +350,17 @@ def _calibration_used(options: BuildOptions, calibration: CalibrationBatches | N
     """Return what the manifest says of the calibration, None for an engine without."""
     if options.precision != "int8" or calibration is None:
         return None
-    digest = describe_file(calibration.cache).sha256 if calibration.cache is not None else calibration.digest
+    digest = calibration.digest
+    if calibration.cache is not None:
+        scales = describe_file(calibration.cache)
+        if not scales.bytes:
+            raise error(
+                "B107",
+                f"the calibration cache '{calibration.cache}' is empty; expected scales",
+                str(calibration.cache),
+                help=["give the file that an INT8 build left beside its engine"],
+            )
+        digest = scales.sha256
     return Calibration(pictures=calibration.pictures, digest=digest, algorithm=options.algorithm)
 
 

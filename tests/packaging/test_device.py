@@ -231,7 +231,11 @@ def test_faults_have_codes(program: Program, tmp_path: Path) -> None:
     fault(program.run("build", FAKE_FAULT="no engine"), "B140")
     fault(program.run("build", SURGEON_DEVICES="[]"), "B111")
     fault(program.run("build", "--int8"), "B107")
+    (tmp_path / "empty").touch()
+    fault(program.run("build", "--int8", "--calibration-cache", tmp_path / "empty"), "B107", "is empty")
     fault(program.run("build", "--plugin-library", tmp_path / "none.so"), "B120")
+    fault(program.run("build", "-o", folder / "demo.uff"), "B109")
+    fault(program.run("build", "-o", tmp_path / "none" / "demo.engine"), "E105")
     assert not list(folder.glob("demo.engine*"))
     program.json("build")
     fault(program.run("bench", FAKE_TENSORRT="8.4.1"), "B104", "built for 8.5.3.1")
@@ -248,6 +252,13 @@ def test_faults_have_codes(program: Program, tmp_path: Path) -> None:
     with open(folder / "demo.uff", "ab") as file:
         file.write(b"more")
     fault(program.run("build"), "B106", "not the file that was packaged")
+
+
+def test_a_full_output_is_told(program: Program) -> None:
+    words = [program.python, program.folder / "detector.py", "doctor", "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, env=program.environment)
+    assert done.returncode == 1 and "error[E105]" in done.stderr and "Traceback" not in done.stderr
 
 
 def no_tensorrt() -> bool:
@@ -357,3 +368,59 @@ def test_a_file_is_packaged_with_originals(packaged: Path, tmp_path: Path) -> No
     assert "original.npz" not in {each.name for each in again.files} and not (output / "demo.engine").exists()
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     fault(Program(sys.executable, output).run("verify"), "V123", "--store")
+
+
+def test_native_plugins_travel_as_sources(demo_recipe: Path, tmp_path: Path) -> None:
+    found = surgeon.package(
+        demo_recipe, demo.model_path(), tmp_path / "made", suppression="native", originals=False
+    )
+    names = {each.name for each in found.files}
+    assert found.description.native_plugins and found.description.original == ""
+    assert names >= {"plugins/CMakeLists.txt", "plugins/src/detection.cu"} and "original.npz" not in names
+    assert "cmake -S plugins" in (tmp_path / "made" / "README.md").read_text()
+    trtexec = tmp_path / "trtexec"
+    trtexec.write_text('#!/bin/sh\nif [ "$1" = --help ]; then echo --uffInput; else echo "$@"; fi\n')
+    trtexec.chmod(0o755)
+    script, environment = tmp_path / "made" / "build.sh", {**os.environ, "TRTEXEC": str(trtexec)}
+    done = subprocess.run([script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and "build it as README.md says" in done.stderr
+    done = subprocess.run(
+        [script], capture_output=True, text=True, env={**environment, "PLUGINS": str(trtexec)}
+    )
+    assert f"--plugins={trtexec}" in done.stdout.split() and "--workspace=1024" in done.stdout.split()
+    fault(Program(sys.executable, tmp_path / "made").run("build"), "B126", "--plugin-library")
+
+
+def test_an_open_batch_has_shapes(demo_recipe: Path, tmp_path: Path) -> None:
+    surgeon.package(
+        demo_recipe,
+        demo.model_path(),
+        tmp_path / "made",
+        target="onnx@tensorrt-8.5",
+        max_batch=4,
+        best_batch=2,
+        originals=False,
+    )
+    words = (tmp_path / "made" / "build.sh").read_text().split()
+    shapes = [word.partition("=")[2].rpartition(":")[2] for word in words if "Shapes=" in word]
+    assert shapes == ["1x3x300x300", "2x3x300x300", "4x3x300x300"]
+    built = Program(sys.executable, tmp_path / "made").json("build")
+    assert built["manifest"]["max_batch"] == 4 and built["manifest"]["format"] == "onnx"
+
+
+def test_genuine_tensorrt_has_what_the_model_needs(packaged: Path) -> None:
+    python = Path(os.environ.get("SURGEON_TENSORRT_PYTHON", ROOT / ".venv-tensorrt" / "bin" / "python"))
+    if not python.exists():
+        pytest.skip("there is no Python with TensorRT 8.5.3.1; 'make test-tensorrt' makes one")
+    words = [python, packaged / "detector.py", "doctor", "--json"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert done.returncode in (0, 1) and "Traceback" not in done.stderr, done.stderr
+    found = json.loads(done.stdout)
+    if found["tensorrt"] is None:
+        pytest.skip(f"TensorRT is not installed beside {python}: {found['problems']}")
+    assert found["tensorrt"]["parsers"] == ["uff", "onnx", "caffe"]
+    assert found["tensorrt"]["lacking_plugins"] == []
+    if not found["tensorrt"]["devices"]:
+        built = subprocess.run([*words[:2], "build"], capture_output=True, text=True, env=environment)
+        fault(built, "B111", "no GPU answers")

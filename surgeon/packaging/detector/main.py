@@ -11,14 +11,15 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import numpy as np
 
+from surgeon.atomic import check_writable, write_text
 from surgeon.catalog.plugin_uses import PluginUse
 from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.display import plural
 from surgeon.ending import ended_by_signals
-from surgeon.engine.builds import TIMEOUT, CalibrationBatches, Output, Source, build
+from surgeon.engine.builds import TIMEOUT, CalibrationBatches, Output, Source, build, calibration_path
 from surgeon.engine.engine import bench_json, load_engine
 from surgeon.engine.libraries import check_libraries
-from surgeon.engine.manifest import check_content, describe_file, read_manifest
+from surgeon.engine.manifest import check_content, describe_file, manifest_path, read_manifest
 from surgeon.engine.options import BuildOptions
 from surgeon.engine.registry import read_registry
 from surgeon.packaging.description import Description, read_description
@@ -35,7 +36,7 @@ from surgeon.verification.verification import verify_runner
 from surgeon.version import __version__
 
 PROGRAM = "detector.py"
-DONE, REFUSED, WRONG_USAGE, NOT_VERIFIED, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
+DONE, REFUSED, NOT_VERIFIED, BUG, INTERRUPTED, CUT_OFF = 0, 1, 3, 70, 130, 141
 
 _VERBS = re.compile(r"\bsurgeon (build|run|bench|verify|doctor)\b(?! RECIPE)")
 """Commands of the package that this program has, too."""
@@ -50,18 +51,25 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     args = _parser().parse_args(given)
     try:
         with ended_by_signals():
-            return int(args.function(Folder(args.folder), args))
+            code = int(args.function(Folder(args.folder), args))
+            sys.stdout.flush()
+            return code
     except SurgeonError as exc:
         _say_diagnostics(exc.diagnostics, args.json)
         return REFUSED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
+        _drop_output()
+        return CUT_OFF
     except KeyboardInterrupt:
         return INTERRUPTED
     except MemoryError:
         lacking = error("B145", "the host's memory ran out; expected enough for the pictures and the engine")
         _say_diagnostics(lacking.diagnostics, args.json)
+        return REFUSED
+    except OSError as exc:
+        _drop_output()
+        reason = f"{exc.filename or 'the output'} cannot be read or written: {exc.strerror or exc}"
+        _say_diagnostics(error("E105", reason, help=["check the path and the disk"]).diagnostics, False)
         return REFUSED
     except Exception as exc:
         if os.environ.get("SURGEON_TRACEBACK"):
@@ -69,6 +77,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         _say(f"bug: {type(exc).__name__}: {exc}")
         _say(f"  a fault of surgeon {__version__}, please report it; SURGEON_TRACEBACK=1 shows where it is")
         return BUG
+
+
+def _drop_output() -> None:
+    """Let what could not be written to standard output be lost; Python would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 class Folder:
@@ -134,14 +147,21 @@ def _build(folder: Folder, args: argparse.Namespace) -> int:
         report=args.layers is not None,
         algorithm=described.algorithm,
     )
-    libraries = check_libraries(args.plugin_libraries)
-    _check_plugins(described, libraries)
+    output = _engine_path(args.output or folder.engine)
     cache = args.calibration_cache
     if cache is None and described.calibration:
         cache = folder.path / described.calibration
+    if options.precision == "int8" and cache is None:
+        raise error(
+            "B107",
+            "an INT8 engine needs calibration; expected a calibration cache",
+            help=["compute scales where the pictures are, and give the file with --calibration-cache"],
+        )
+    libraries = check_libraries(args.plugin_libraries)
+    _check_plugins(described, libraries)
     built = build(
         folder.source(),
-        args.output or folder.engine,
+        output,
         options,
         libraries=libraries,
         calibration=None if cache is None else CalibrationBatches(cache=cache),
@@ -151,7 +171,7 @@ def _build(folder: Folder, args: argparse.Namespace) -> int:
         watch=_watching(args.json),
     )
     if args.layers is not None and built.report:
-        args.layers.write_text(built.report)
+        write_text(args.layers, built.report)
     if args.json:
         _show_json(built.to_json())
         return DONE
@@ -165,6 +185,21 @@ def _build(folder: Folder, args: argparse.Namespace) -> int:
     )
     _say(f"for TensorRT {manifest.tensorrt} on {manifest.gpu} ({manifest.compute_capability})")
     return DONE
+
+
+def _engine_path(path: Path) -> Path:
+    """Return where an engine is written; raise SurgeonError B109 and E105 where none can be."""
+    if path.suffix.lower() not in EngineRunner.suffixes:
+        raise error(
+            "B109",
+            f"the output '{path}' has the suffix of another kind of file; expected .engine or .plan",
+            str(path),
+            help=["name the output '.engine'"],
+        )
+    check_writable(path)
+    for beside in (manifest_path(path), calibration_path(path)):
+        check_writable(beside, follow_links=False)
+    return path
 
 
 def _check_plugins(described: Description, libraries: Sequence[Path]) -> None:
@@ -362,6 +397,8 @@ def _doctor(folder: Folder, args: argparse.Namespace) -> int:
             found["engine"] = {"file": str(folder.engine), "tensorrt": manifest.tensorrt, "gpu": manifest.gpu}
         except SurgeonError as exc:
             problems += [each.message for each in exc.diagnostics]
+        except OSError as exc:
+            problems.append(f"the engine '{folder.engine}' cannot be read: {exc.strerror or exc}")
     found["problems"] = problems
     if args.json:
         _show_json(found)
