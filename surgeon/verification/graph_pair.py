@@ -1355,13 +1355,15 @@ class GraphPair:
         """Return a run of the rewritten graph on a record's arrays."""
         return self.runner.execute({Ref.parse(name): value for name, value in feeds.items()})
 
-    def outputs_of(self, execution: Execution, change: str) -> dict[str, np.ndarray]:
+    def outputs_of(self, execution: Execution, change: str, *, masks: bool = True) -> dict[str, np.ndarray]:
         """Return what holds detections by part, with a rule changed in every plugin that has it.
 
         With a rule changed there may be more detections than the graph behind the plugin makes masks of, so
-        that masks are left out.
+        that ``masks`` are left out.
         """
         parts = self.runner.info.detections
         if change:
-            execution, parts = execution.with_rule_changed(change), without_masks(parts)
+            execution = execution.with_rule_changed(change)
+        if change or not masks:
+            parts = without_masks(parts)
         return {part: execution[Ref.parse(name)] for part, name in parts.items()}

@@ -357,7 +357,8 @@ class NodeWriter:
     def unpack(self, source: Ref, count: int, axis: int = 0, *control: Ref) -> list[Ref]:
         """Write ``unstack`` and return its outputs."""
         node = self.emit("Unpack", source, *control, name="unstack", axis=axis, num=count)
-        return [f"{node}:{index}" if index else node for index in range(count)]
+        number = self.type_of(node)
+        return [self.declare(f"{node}:{index}" if index else node, number) for index in range(count)]
 
     def split4(self, source: Ref) -> list[Ref]:
         """Write ``split`` of a [N, 4] tensor into its columns and return them."""
