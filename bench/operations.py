@@ -1,7 +1,7 @@
 """Single operations through the genuine UFF parser: does TensorRT compute what TensorFlow does?
 
-python bench/operations.py make DIR          with TensorFlow: graphs as UFF, inputs and results in DIR
-python bench/operations.py run DIR OUT.json  with TensorRT 8.5 and a GPU: parse, build, execute, compare
+python bench/operations.py make DIR                    with TensorFlow: UFF files, inputs and results in DIR
+python bench/operations.py run DIR OUT.json [NAME...]  with TensorRT 8.5 and a GPU: build, execute, compare
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 SIZE = 6
 CHANNELS = 3
+WORKERS = 8
 
 
 def cases(tf: Any) -> dict[str, Callable[[Any], Any]]:
@@ -39,6 +41,31 @@ def cases(tf: Any) -> dict[str, Callable[[Any], Any]]:
             is_training=False,
             epsilon=1e-3,
         )[0]
+
+    def reshaped(x: Any) -> Any:
+        return tf.reshape(sequence(x), [1, SIZE, SIZE, 4])
+
+    def sequence(x: Any) -> Any:
+        return tf.reshape(conv(x), [1, SIZE * SIZE, 4])
+
+    def heads(x: Any) -> Any:
+        return tf.transpose(tf.reshape(conv(x), [1, SIZE * SIZE, 2, 2]), [0, 2, 1, 3])
+
+    def less_mean(y: Any, axis: int) -> Any:
+        return y - tf.reduce_mean(y, axis, keepdims=True)
+
+    def less_largest(y: Any) -> Any:
+        return y - tf.reduce_max(y, 3, keepdims=True)
+
+    def excited(x: Any) -> Any:
+        y = conv(x)
+        return conv(y * tf.sigmoid(conv(tf.reduce_mean(y, [1, 2], keepdims=True))))
+
+    def gated(y: Any) -> Any:
+        return y * tf.sigmoid(tf.matmul(tf.reduce_mean(y, [1, 2]), constant(4, 4)))
+
+    def with_softmax(y: Any) -> Any:
+        return y * tf.nn.softmax(y)
 
     return {
         "conv": lambda x: tf.nn.relu(conv(x)),
@@ -102,6 +129,44 @@ def cases(tf: Any) -> dict[str, Callable[[Any], Any]]:
         ),
         "dense_rows": lambda x: tf.tensordot(tf.reshape(conv(x), [1, 36, 4]), constant(4, 5), 1),
         "dilated_chain": lambda x: tf.nn.atrous_conv2d(conv(x), constant(3, 3, 4, 5), 2, "SAME"),
+        "columns": lambda x: conv(x)[:, :, 1:4],
+        "channels": lambda x: conv(x)[..., 1:3],
+        "every_other_row": lambda x: conv(conv(x)[:, ::2]),
+        "one_channel": lambda x: conv(x)[..., 2],
+        "rows_of_the_input": lambda x: conv(x[:, 1:4]) + conv(x)[:, 2:5],
+        "rows_added": lambda x: conv(conv(x)[:, 1:4] + conv(x)[:, 2:5]),
+        "focus": lambda x: conv(tf.concat([x[:, ::2, ::2], x[:, 1::2, ::2], x[:, 1::2, 1::2]], 3)),
+        "part_of_a_sequence": lambda x: sequence(x)[:, 2:10],
+        "columns_of_a_sequence": lambda x: sequence(x)[:, :, 1:3],
+        "one_of_a_sequence": lambda x: sequence(x)[:, 3],
+        "part_of_an_embedding": lambda x: tf.reshape(conv(x), [1, 144])[:, 5:20],
+        "squeeze_and_excite": excited,
+        "less_mean_of_channels": lambda x: conv(less_mean(conv(x), 3)),
+        "less_mean_of_rows": lambda x: conv(less_mean(conv(x), 1)),
+        "less_largest_channel": lambda x: less_largest(conv(x)),
+        "less_mean_of_a_sequence": lambda x: less_mean(sequence(x), 2),
+        "sum_of_channels": lambda x: conv(tf.reduce_sum(conv(x), 3, keepdims=True)),
+        "gated_by_a_dense_layer": lambda x: conv(gated(conv(x))),
+        "plus_a_picture": lambda x: conv(conv(x) + constant(1, SIZE, SIZE, 4)),
+        "plus_columns": lambda x: conv(x) + constant(SIZE, 1, 4),
+        "times_a_plane": lambda x: conv(x) * constant(SIZE, SIZE, 1),
+        "plus_a_reshaped_one": lambda x: conv(conv(x) + reshaped(x)),
+        "reshaped_times_channels": lambda x: reshaped(x) * constant(4),
+        "reshaped_and_padded": lambda x: conv(tf.pad(reshaped(x), [[0, 0], [0, 1], [2, 0], [0, 0]]), 3),
+        "times_its_softmax": lambda x: conv(with_softmax(conv(x))),
+        "softmax_of_a_sequence": lambda x: tf.nn.softmax(sequence(x)),
+        "softmax_reshaped": lambda x: tf.reshape(tf.nn.softmax(conv(x)), [1, SIZE * SIZE, 4]),
+        "bias_of_a_sequence": lambda x: tf.nn.bias_add(sequence(x), constant(4)),
+        "plus_a_sequence": lambda x: sequence(x) + constant(SIZE * SIZE, 4),
+        "sequence_transposed": lambda x: tf.transpose(sequence(x), [0, 2, 1]),
+        "rows_and_columns_swapped": lambda x: conv(tf.transpose(conv(x), [0, 2, 1, 3])),
+        "reshaped_and_swapped": lambda x: tf.transpose(reshaped(x), [0, 2, 1, 3]),
+        "product": lambda x: tf.matmul(sequence(x), tf.reshape(conv(x), [1, 4, SIZE * SIZE])),
+        "product_turned": lambda x: tf.matmul(sequence(x), sequence(x), transpose_a=True),
+        "heads": lambda x: tf.matmul(heads(x), heads(x), transpose_b=True),
+        "joined_with_a_reshaped_one": lambda x: conv(tf.concat([conv(x), reshaped(x)], 3)),
+        "joined_rows": lambda x: tf.concat([conv(x), conv(x)], 1),
+        "new_axis": lambda x: tf.expand_dims(conv(x), 3),
     }
 
 
@@ -138,20 +203,43 @@ def make(folder: Path) -> int:
     return 0
 
 
-def run(folder: Path, out: Path) -> int:
-    """Execute each case in a process of its own, since TensorRT may abort, and write what was seen."""
+def run(folder: Path, out: Path, *names: Path) -> int:
+    """Execute all cases, or those named, and write what was seen.
+
+    Several processes share the work, since building takes seconds; one that TensorRT ends is started again
+    behind the case that did it.
+    """
+    files = [folder / f"{name}.uff" for name in names] or sorted(folder.glob("*.uff"))
     seen: dict[str, Any] = {}
-    for file in sorted(folder.glob("*.uff")):
-        command = [sys.executable, __file__, "one", str(file)]
-        child = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        lines = [line for line in child.stdout.splitlines() if line.startswith("{")]
-        seen[file.stem] = (
-            json.loads(lines[-1])
-            if lines
-            else {"died": child.returncode, "log": (child.stdout + child.stderr)[-600:]}
-        )
-        print(file.stem, json.dumps(seen[file.stem])[:600], flush=True)
-        out.write_text(json.dumps(seen, indent=1) + "\n")
+
+    def work(mine: list[Path]) -> None:
+        while mine:
+            child = subprocess.Popen(
+                [sys.executable, __file__, "some", *map(str, mine)], stdout=subprocess.PIPE, text=True
+            )
+            assert child.stdout is not None
+            done = 0
+            for line in child.stdout:
+                if line.startswith("{"):
+                    seen[mine[done].stem] = json.loads(line)
+                    print(mine[done].stem, line[:400].rstrip(), flush=True)
+                    out.write_text(json.dumps(dict(sorted(seen.items())), indent=1) + "\n")
+                    done += 1
+            if child.wait() and done < len(mine):
+                seen[mine[done].stem] = {"died": child.returncode}
+                print(mine[done].stem, "died", child.returncode, flush=True)
+                done += 1
+            mine = mine[done:]
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(work, (files[i::WORKERS] for i in range(WORKERS))))
+    return 0
+
+
+def some(*files: Path) -> int:
+    """Execute cases one after the other."""
+    for file in files:
+        one(file)
     return 0
 
 
@@ -185,10 +273,10 @@ def one(file: Path) -> int:
                 if got.size == v.size
             }
     entry["log"] = [line for line in log.lines if "implicit batch" not in line][:6]
-    print(json.dumps(entry))
+    print(json.dumps(entry), flush=True)
     return 0
 
 
 if __name__ == "__main__":
     verb, *paths = sys.argv[1:]
-    sys.exit({"make": make, "run": run, "one": one}[verb](*map(Path, paths)))
+    sys.exit({"make": make, "run": run, "some": some}[verb](*map(Path, paths)))

@@ -14,6 +14,7 @@ from surgeon.catalog import Catalog
 from surgeon.discovery import discover
 from surgeon.formats.uff.merged_batch import with_batch
 from surgeon.formats.uff.ops.elementwise import BINARY
+from surgeon.formats.uff.picture_order import with_pictures_in_order
 from surgeon.graph import AttrValue, DType, Graph, Node, Ref, Shape, TensorSpec, TensorValue
 from surgeon.graph.input_counts import wrong_input_count
 from surgeon.graph.op_sets import PASSED_OVER, PLACEHOLDERS
@@ -239,6 +240,8 @@ def _expanded(graph: Graph, catalog: Catalog, target: Target | None) -> Graph | 
         if after is graph:
             break
         graph = after
+    step = _Round(graph, catalog, target)
+    graph = with_pictures_in_order(graph, catalog, step.needed, step.varying, step.inference)
     return None if graph is before else graph
 
 

@@ -11,16 +11,14 @@ from surgeon.display import plural
 from surgeon.formats.uff import layout
 from surgeon.formats.uff.conversion import ConverterContext, PluginLike, converters
 from surgeon.formats.uff.model import CORE, CUSTOM, UffModel, UffNode, UffValue
+from surgeon.formats.uff.picture_order import is_channels_last, needless_transposes
 from surgeon.formats.uff.plugins import plugin_node, port_count
 from surgeon.formats.uff.remedies import unsupported
-from surgeon.graph import Graph, Node, Ref, Tensor
+from surgeon.graph import Graph, Node, Ref
 from surgeon.graph.op_sets import PASSED_OVER, PLACEHOLDERS, is_data_default
 from surgeon.graph.reach import downstream, needed_by_data
 from surgeon.infer import Inference
 from surgeon.targets import Target
-
-FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
-"""Orders of a Transpose from channels last to channels first, and back."""
 
 SHOWN = 10
 """Findings that one error lists."""
@@ -150,53 +148,15 @@ class _Export:
 
     @cached_property
     def _needless(self) -> frozenset[str]:
-        """Transposes around a plugin that takes channels first: to it and back; membership only.
-
-        The parser holds an image channels first whatever the graph says, and hands it to a plugin so. Written
-        out, a Transpose behind a plugin leads the parser of 8.5.3.1 to a wrong layout of what the result is
-        added to.
-        """
+        """Transposes that are left out; membership only."""
         if not self.channels_last:
             return frozenset()
-        found: dict[str, None] = {}
-        for node in self.graph:
-            if node.name not in self._exported or node.op not in self.plugins or self._ports(node.name) != 1:
-                continue
-            before = [self.graph[ref.node] for ref in node.inputs]
-            after = [self.graph[name] for name in self._data_readers(node.name)]
-            around = [*((b, FIRST) for b in before), *((a, LAST) for a in after)]
-            if (
-                before
-                and after
-                and all(self._permutes(t, order) for t, order in around)
-                and all(self._data_readers(b.name) == [node.name] for b in before)
-            ):
-                found.update(dict.fromkeys(t.name for t, _ in around))
-        return frozenset(found)
-
-    def _data_readers(self, name: str) -> list[str]:
-        """Return the exported nodes that read a node's data, each once."""
-        return [
-            r
-            for r in self.graph.readers[name]
-            if r in self._exported and any(ref.node == name for ref in self.graph[r].inputs)
-        ]
-
-    def _permutes(self, node: Node, order: tuple[int, ...]) -> bool:
-        """Return whether a node is a Transpose of this order that is not an output."""
-        if (
-            node.op != "Transpose"
-            or len(node.inputs) != 2
-            or any(ref.node == node.name for ref in self.graph.output_refs)
-        ):
-            return False
-        value = self.graph[node.inputs[1].node].attrs.get("value")
-        return isinstance(value, Tensor) and tuple(int(v) for v in value.array().reshape(-1)) == order
+        return needless_transposes(self.graph, self._exported, self.plugins)
 
     @cached_property
     def channels_last(self) -> bool:
         """True unless an exported op says that its data is NCHW."""
-        return all(self.graph[name].attrs.get("data_format") != b"NCHW" for name in self._exported)
+        return is_channels_last(self.graph, self._exported)
 
     @cached_property
     def _inference(self) -> Inference:

@@ -67,10 +67,22 @@ def input_shape(
             help=[shape_advice(node.name, told)],
         )
     sizes = tuple(1 if d is None else d for d in dims)
-    if len(sizes) != 4 or _layout(graph, node, exported, left_out) != "NHWC":
+    if not is_stated_channels_first(graph, node, exported, left_out):
         return sizes
     batch, height, width, channels = sizes
     return batch, channels, height, width
+
+
+def is_stated_channels_first(
+    graph: Graph, node: Node, exported: Container[str], left_out: Container[str] = ()
+) -> bool:
+    """Return whether :func:`input_shape` states an input channels first where the graph has them last.
+
+    Raise X112 where readers disagree.
+    """
+    shape = node.attrs.get("shape")
+    rank = shape.rank if isinstance(shape, Shape) else None
+    return rank == 4 and _layout(graph, node, exported, left_out) == "NHWC"
 
 
 def _layout(graph: Graph, node: Node, exported: Container[str], left_out: Container[str]) -> str | None:
@@ -92,7 +104,7 @@ def _layout(graph: Graph, node: Node, exported: Container[str], left_out: Contai
                 says.setdefault("NHWC" if reader in left_out else "Transpose", found)
             elif found.op not in _OPAQUE:
                 queue.append(reader)
-    if len(says) > 1 and "NHWC" in says:
+    if {"NHWC", "NCHW"} <= says.keys():
         shown = [f"'{n.name}' ({n.op}) reads it as {layout}" for layout, n in sorted(says.items())]
         raise error(
             "X112",

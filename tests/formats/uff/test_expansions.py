@@ -193,6 +193,22 @@ ROWS: dict[str, Build] = {
     "norms on rows": lambda x: by_rows(x, lambda rows: normalized(rows, [1])),
     "rows reshaped twice": lambda x: by_rows(x, lambda rows: tf.nn.relu(tf.reshape(tf.sin(rows), [96, 2]))),
     "constants of unequal shapes": lambda x: x * (tf.constant(numbers(1, 4)) * tf.constant(numbers(8, 4))),
+    "BatchMatMul, both turned": lambda x: tf.matmul(
+        sequence(x), tf.reshape(x, [1, 4, 48]), transpose_a=True, transpose_b=True
+    ),
+    "squeeze and excite": lambda x: x * tf.sigmoid(other(tf.reduce_mean(x, [1, 2], keepdims=True))),
+    "BiasAdd of a sequence": lambda x: tf.nn.bias_add(sequence(x), CHANNELS),
+    "channels of a sequence": lambda x: sequence(x) * CHANNELS,
+    "Transpose of a sequence": lambda x: tf.transpose(sequence(x), [0, 2, 1]),
+    "part of a sequence": lambda x: sequence(x)[:, 5:40:2] - sequence(x)[:, 1, None],
+    "part of an embedding": lambda x: tf.reshape(x, [1, 192])[:, 20:50],
+    "Focus": lambda x: convolved(tf.concat([x[:, ::2, ::2], x[:, 1::2, ::2], x[:, ::2, 1::2]], -1)),
+    "a picture and a reshaped one": lambda x: other(x) + tf.reshape(sequence(x), [1, 6, 8, 4]),
+    "a picture and its softmax": lambda x: other(x) * tf.nn.softmax(x),
+    "Pad of a reshaped picture": lambda x: convolved(
+        padded(tf.reshape(sequence(x), [1, 6, 8, 4]), (1, 2), (0, 1), (0, 0))
+    ),
+    "channels of a reshaped picture": lambda x: convolved(tf.reshape(sequence(x), [1, 6, 8, 4]) * CHANNELS),
     "BatchMatMul by turned weights": lambda x: raw.BatchMatMulV2(x=heads(x), y=numbers(7, 2), adj_y=True),
 }
 TOGETHER = 30

@@ -139,15 +139,28 @@ def _binary(at: Expansion) -> Expanded:
     return at.op(at.kind, *operands)
 
 
+def _bias(at: Expansion) -> Expanded:
+    """A bias of a sequence is added as a constant of its size; the parser adds one a channel to pictures."""
+    dims = at.dims(0)
+    if (
+        dims is None
+        or len(dims) != 3
+        or at.varies(at.inputs[1])
+        or at.attr("data_format", b"NHWC") != b"NHWC"
+    ):
+        return None
+    return at.op("AddV2", *at.inputs)
+
+
 def _tiled(
     at: Expansion, index: int, dims: tuple[int, ...], other: tuple[int, ...], result: tuple[int, ...]
 ) -> Expanded:
-    """A constant that is neither a number, nor one a channel, nor as large as a picture becomes the last."""
+    """A constant that is neither a number, nor one a channel of a picture becomes full-sized."""
     aligned = (1,) * (len(result) - len(dims)) + dims
     wide = [axis for axis, size in enumerate(aligned) if size != 1]
     if (
         not wide
-        or wide == [len(result) - 1]
+        or (wide == [len(result) - 1] and len(result) != 3)
         or prod(aligned[1:]) == prod(result[1:])
         or other != result
         or result[0] != 1
@@ -166,6 +179,7 @@ EXPANSIONS = {
     **dict.fromkeys(("Div", "RealDiv"), _quotient),
     **dict.fromkeys(("Inv", "Reciprocal"), _reciprocal),
     **dict.fromkeys(("AddN", "AccumulateNV2"), _add_n),
+    **dict.fromkeys(("BiasAdd", "BiasAddV1"), _bias),
     "ClipByValue": _clip,
     "Erf": _erf,
     "Erfc": _erfc,

@@ -26,25 +26,35 @@ def _product(at: Expansion) -> Expanded:
         return _LEFT
     if len(left) < 3 or left[0] != 1:
         return _NO_BATCH
-    x = _turned(at, at.inputs[0], left) if at.attr("adj_x", False) else at.inputs[0]
-    if not at.varies(at.inputs[1]):
-        return _by_weights(at, x, right, result)
+    x, y = at.inputs
+    adjoint_x, adjoint_y = at.attr("adj_x", False), at.attr("adj_y", False)
+    if not at.varies(y):
+        return _by_weights(at, _turned(at, x, left) if adjoint_x else x, right, result)
     if len(right) != len(left) or right[0] != 1:
         return _NO_BATCH
-    y = _turned(at, at.inputs[1], right) if at.attr("adj_y", False) else at.inputs[1]
-    inner = left[-2] if at.attr("adj_x", False) else left[-1]
+    if adjoint_x and adjoint_y:
+        x, left, adjoint_x = _turned(at, x, left), (*left[:-2], left[-1], left[-2]), False
+    inner = left[-2] if adjoint_x else left[-1]
     if prod(result) * inner > _PRODUCTS:
         return f"it takes {prod(result) * inner:,} products of two numbers, more than {_PRODUCTS:,}"
-    rows = at.reshaped(x, (*left[:-2], result[-2], inner, 1))
-    columns = at.reshaped(y, (*right[:-2], 1, inner, result[-1]))
-    total = at.op("Sum", at.op("Mul", rows, columns), at.whole([len(result) - 1]), keep_dims=True)
+    # The axis that is summed up stands first, second or last of three, so that neither matrix is transposed.
+    if adjoint_x:
+        sizes, axis = ((inner, result[-2], 1), (inner, 1, result[-1])), 0
+    elif adjoint_y:
+        sizes, axis = ((result[-2], 1, inner), (1, result[-1], inner)), 2
+    else:
+        sizes, axis = ((result[-2], inner, 1), (1, inner, result[-1])), 1
+    factors = (at.reshaped(ref, (*left[:-2], *size)) for ref, size in zip((x, y), sizes, strict=True))
+    total = at.op("Sum", at.op("Mul", *factors), at.whole([len(left) - 2 + axis]), keep_dims=True)
     return at.reshaped(total, result)
 
 
 def _turned(at: Expansion, ref: Ref, dims: tuple[int, ...]) -> Ref:
-    """Return a tensor with its last two axes exchanged."""
-    rank = len(dims)
-    return at.transposed(ref, (*range(rank - 2), rank - 1, rank - 2))
+    """Return a tensor with its last two axes exchanged; the parser transposes four axes."""
+    *before, rows, columns = dims
+    wide = at.reshaped(ref, (1, prod(before), rows, columns)) if len(dims) != 4 else ref
+    turned = at.transposed(wide, (0, 1, 3, 2))
+    return turned if len(dims) == 4 else at.reshaped(turned, (*before, columns, rows))
 
 
 def _by_weights(at: Expansion, x: Ref, dims: tuple[int, ...], result: tuple[int, ...]) -> Expanded:

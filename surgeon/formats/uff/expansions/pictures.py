@@ -152,9 +152,9 @@ def _padded(at: Expansion) -> Expanded:
         return None
     if filling == 0 and len(dims) == 3 and not amounts[2].any():
         # Rows of a sequence are padded as those of a picture of height 1.
-        picture = at.op("ExpandDims", at.inputs[0], at.whole(1))
+        picture = at.reshaped(at.inputs[0], (dims[0], 1, *dims[1:]))
         padded = at.op("Pad", picture, at.whole([[0, 0], [0, 0], amounts[1].tolist(), [0, 0]]))
-        return at.op("Squeeze", padded, squeeze_dims=(1,))
+        return at.reshaped(padded, (dims[0], dims[1] + int(amounts[1].sum()), dims[2]))
     if int(amounts.sum()) > _PIECES:
         return None
     found = at.inputs[0]

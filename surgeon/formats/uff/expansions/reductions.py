@@ -23,7 +23,7 @@ def _reduced(at: Expansion) -> Expanded:
     if 0 in counted or trailing or not counting or at.node in counting:
         return None
     kept = at.op(at.kind, *at.inputs, keep_dims=True, Tidx=at.attr("Tidx", DType.INT32))
-    return at.op("Squeeze", kept, squeeze_dims=tuple(counted))
+    return at.reshaped(kept, [size for axis, size in enumerate(dims) if axis not in counted])
 
 
 def _euclidean_norm(at: Expansion) -> Expanded:
@@ -32,11 +32,11 @@ def _euclidean_norm(at: Expansion) -> Expanded:
 
 
 def _softmax(at: Expansion) -> Expanded:
-    """More than four axes become three; the converter takes four at most."""
+    """Three axes, and more than four, become four; the parser transposes no fewer, the converter no more."""
     dims = at.dims(0)
-    if dims is None or len(dims) <= 4:
+    if dims is None or len(dims) in (1, 2, 4):
         return None
-    flat = at.reshaped(at.inputs[0], (dims[0], prod(dims[1:-1]), dims[-1]))
+    flat = at.reshaped(at.inputs[0], (dims[0], prod(dims[1:-1]), 1, dims[-1]))
     return at.reshaped(at.op("Softmax", flat), dims)
 
 

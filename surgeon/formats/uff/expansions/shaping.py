@@ -37,7 +37,7 @@ def _unstacked(at: Expansion) -> Expanded:
     parts = _parts(at, at.inputs[0], dims, axis, [1] * dims[axis])
     if isinstance(parts, str):
         return parts
-    return tuple(at.op("Squeeze", part, squeeze_dims=(axis,)) for part in parts)
+    return tuple(at.reshaped(part, _without(dims, axis)) for part in parts)
 
 
 def _unstacked_of_moved(at: Expansion, dims: tuple[int, ...]) -> Expanded:
@@ -51,9 +51,13 @@ def _unstacked_of_moved(at: Expansion, dims: tuple[int, ...]) -> Expanded:
     parts = _parts(at, moved.inputs[0], before, axis, [1] * dims[0]) if rest[:1] == [0] else BATCH
     if isinstance(parts, str):
         return parts
-    squeezed = [at.op("Squeeze", part, squeeze_dims=(axis,)) for part in parts]
+    squeezed = [at.reshaped(part, _without(before, axis)) for part in parts]
     in_order = rest == sorted(rest)
     return tuple(part if in_order else at.transposed(part, rest) for part in squeezed)
+
+
+def _without(dims: Sequence[int], axis: int) -> list[int]:
+    return [size for i, size in enumerate(dims) if i != axis]
 
 
 def _split(at: Expansion) -> Expanded:
@@ -115,7 +119,10 @@ def _slice(at: Expansion) -> Expanded:
 
 
 def _strided_slice(at: Expansion) -> Expanded:
-    """The parser cuts each axis and keeps all; new axes, and those that go, are written behind."""
+    """The parser cuts each axis and keeps all; new axes, and those that go, are written behind.
+
+    It takes three axes beside the batch; vectors and sequences get what they lack.
+    """
     dims = at.dims(0)
     begin, end, strides = (at.ints(i) for i in (1, 2, 3))
     masks = [at.attr(f"{name}_mask", 0) for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")]
@@ -123,7 +130,7 @@ def _strided_slice(at: Expansion) -> Expanded:
         return None
     if not len(begin) == len(end) == len(strides):
         return None
-    if not any(masks[2:]) and len(begin) == len(dims):
+    if not any(masks[2:]) and len(begin) == len(dims) and len(dims) not in (2, 3):
         return None
     open_begin, open_end, ellipsis, new, gone = ([mask >> i & 1 for i in range(len(begin))] for mask in masks)
     at_ellipsis = ellipsis.index(1) if any(ellipsis) else len(begin)
@@ -158,12 +165,16 @@ def _strided_slice(at: Expansion) -> Expanded:
         place += 1
     if ranges[0] or (added and not added[0]):
         return None
-    found = at.cut(at.inputs[0], ranges) if any(ranges) else at.inputs[0]
-    if removed:
-        found = at.op("Squeeze", found, squeeze_dims=tuple(removed))
-    for axis in added:
-        found = at.op("ExpandDims", found, at.whole(axis))
-    return found
+    result = at.dims(Ref(at.node.name))
+    if result is None:
+        return None
+    found, missing = at.inputs[0], 4 - len(dims)
+    if any(ranges):
+        if missing in (1, 2):
+            found = at.reshaped(found, (*dims[:-1], *[1] * missing, dims[-1]))
+            ranges[-1:-1] = [None] * missing
+        found = at.cut(found, ranges)
+    return at.reshaped(found, result) if removed or added or missing in (1, 2) else found
 
 
 def _tile(at: Expansion) -> Expanded:
@@ -182,6 +193,16 @@ def _tile(at: Expansion) -> Expanded:
     return found
 
 
+def _transposed(at: Expansion) -> Expanded:
+    """The parser transposes four axes, and refuses three."""
+    dims, order = at.dims(0), at.ints(1)
+    if dims is None or order != [0, 2, 1]:
+        return None
+    batch, rows, columns = dims
+    wide = at.transposed(at.reshaped(at.inputs[0], (batch, 1, rows, columns)), (0, 1, 3, 2))
+    return at.reshaped(wide, (batch, columns, rows))
+
+
 EXPANSIONS = {
     "Pack": _stacked,
     "Slice": _slice,
@@ -189,5 +210,6 @@ EXPANSIONS = {
     "SplitV": _split_by_sizes,
     "StridedSlice": _strided_slice,
     "Tile": _tile,
+    "Transpose": _transposed,
     "Unpack": _unstacked,
 }
