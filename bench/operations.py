@@ -165,6 +165,7 @@ def cases(tf: Any) -> dict[str, Callable[[Any], Any]]:
         "product_turned": lambda x: tf.matmul(sequence(x), sequence(x), transpose_a=True),
         "heads": lambda x: tf.matmul(heads(x), heads(x), transpose_b=True),
         "joined_with_a_reshaped_one": lambda x: conv(tf.concat([conv(x), reshaped(x)], 3)),
+        "convolved_and_padded": lambda x: conv(tf.pad(conv(x), [[0, 0], [0, 1], [2, 0], [0, 0]]), 3),
         "joined_rows": lambda x: tf.concat([conv(x), conv(x)], 1),
         "new_axis": lambda x: tf.expand_dims(conv(x), 3),
     }

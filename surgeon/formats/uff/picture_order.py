@@ -69,6 +69,7 @@ _ALIKE = frozenset({*UNARY, *ACTIVATION, "LeakyRelu", "Pad", "PadV2", *PASSED_OV
 _JOINING = frozenset({"Concat", "ConcatV2"})
 _COMBINING = frozenset({*BINARY, *_JOINING})
 _SIZES = frozenset({"Shape", "Size", "Rank"})
+_NO_MASKS = dict.fromkeys(("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask"), 0)
 
 
 class Order(Enum):
@@ -137,10 +138,13 @@ def with_pictures_in_order(
 ) -> Graph:
     """Return the graph with copies and changes of order where the parser would confuse those of pictures.
 
-    It is the same graph where nothing is confused, and where the graph itself holds channels first.
-    ``varying`` are the nodes that depend on an input. The result computes what the graph does.
+    It is the same graph where nothing is confused, where the graph itself holds channels first, and where
+    nothing treats a tensor as a picture. ``varying`` are the nodes that depend on an input. The result
+    computes what the graph does.
     """
     if not is_channels_last(graph, exported):
+        return graph
+    if not any(node.op in _CONVOLVING for node in graph if node.name in exported):
         return graph
     try:
         names = graph.topological()
@@ -199,10 +203,10 @@ class _Ordering:
         if op in PLACEHOLDERS:
             first = is_stated_channels_first(self.graph, node, self.exported, self.needless)
             return Order.FIRST if first else Order.WRITTEN
-        if op in self.plugins:
-            return Order.WRITTEN
         read = [ref for ref in node.inputs if ref.node in self.varying]
         orders = [self.orders.get(ref.node, Order.WRITTEN) for ref in read]
+        if op in self.plugins:
+            return self._plugin(node, read, orders, made)
         if op in _CONVOLVING:
             return Order.FIRST
         if not read:
@@ -225,6 +229,30 @@ class _Ordering:
         return orders[0] if op in _ALIKE else Order.WRITTEN
 
     # What is written in the place of a node
+
+    def _plugin(self, node: Node, read: list[Ref], orders: list[Order], made: list[Node]) -> Order:
+        """A plugin gets tensors as the parser holds them: as written, unless it treats each number alike."""
+        pictures = [
+            ref
+            for ref, order in zip(read, orders, strict=True)
+            if order is Order.FIRST and ref.node not in self.needless and self._rank(ref) == 4
+        ]
+        if not pictures:
+            return Order.WRITTEN
+        if self._dims(pictures[0]) == self._dims(Ref(node.name)) and len(read) == 1:
+            return Order.FIRST
+        self._rewritten(node, {ref: self._written(ref, made) for ref in pictures}, made)
+        return Order.WRITTEN
+
+    def _written(self, ref: Ref, made: list[Node]) -> Ref:
+        """Return a tensor in the graph's order, into which a Reshape brings it."""
+        dims = self._dims(ref)
+        assert dims is not None
+        near = ref.node
+        sizes = self._constant(near, "sizes", np.array(dims, np.int32), made)
+        own = self._copy(ref, made) if self._is_shared(ref) else ref
+        attrs: dict[str, AttrValue] = {"T": DType.FLOAT32, "Tshape": DType.INT32}
+        return self._added(near, "as_written", "Reshape", (own, sizes), attrs, made)
 
     def _combined(self, node: Node, read: list[Ref], orders: list[Order], made: list[Node]) -> Order:
         """Tensors of one order stay; of several, all become channels first."""
@@ -261,63 +289,92 @@ class _Ordering:
         if order is Order.WRITTEN or node.op not in BINARY:
             return order
         constant = self._constant(
-            node, "channels_first", np.ascontiguousarray(aligned.transpose(FIRST)), made
+            node.name, "channels_first", np.ascontiguousarray(aligned.transpose(FIRST)), made
         )
-        turned = self._turned(node, self._copy(x, made) if self._is_shared(x) else x, FIRST, made)
+        turned = self._turned(node.name, self._own(x, made), FIRST, made)
         operands = tuple(constant if i == place else turned for i in range(2))
-        combined = self._added(node, node.op.lower(), node.op, operands, {"T": DType.FLOAT32}, made)
+        combined = self._added(node.name, node.op.lower(), node.op, operands, {"T": DType.FLOAT32}, made)
         self._back(node, combined, dims[3], made)
         return Order.FIRST
 
     def _cut(self, node: Node, x: Ref, made: list[Node]) -> Order:
-        """The parser cuts axes of what it holds, so a picture is cut channels first, as written."""
-        if self.orders.get(x.node) is Order.WRITTEN:
+        """The parser cuts axes of what it holds, so a picture is cut channels first, as written.
+
+        A pool of one pixel takes every second row, for which TensorRT 8.5.3.1 builds no slice.
+        """
+        is_input = self.graph[before_identities(self.graph, x).node].op in PLACEHOLDERS
+        if self.orders.get(x.node) is Order.WRITTEN and not is_input:
             return Order.WRITTEN
         bounds = [self.inference.value(ref) for ref in node.inputs[1:4]]
-        result = self._dims(Ref(node.name))
+        before, result = self._dims(x), self._dims(Ref(node.name))
         masks = {
-            key: int(value)
+            key: value
             for key, value in node.attrs.items()
-            if key.endswith("_mask") and isinstance(value, int)
+            if key.endswith("_mask") and isinstance(value, int) and value
         }
         if (
-            result is None
+            before is None
+            or result is None
             or len(result) != 4
             or any(bound is None or bound.shape != (4,) for bound in bounds)
-            or any(value for key, value in masks.items() if key not in ("begin_mask", "end_mask"))
+            or not masks.keys() <= {"begin_mask", "end_mask"}
         ):
             return Order.WRITTEN
-        turned = self._turned(node, self._copy(x, made) if self._is_shared(x) else x, FIRST, made)
-        listed = tuple(
-            self._constant(node, "bounds", np.asarray(bound, np.int32)[list(FIRST)], made)
-            for bound in bounds
-            if bound is not None
-        )
-        attrs: dict[str, AttrValue] = {
-            **node.attrs,
-            **{
-                key: sum(1 << i for i, axis in enumerate(FIRST) if value >> axis & 1)
-                for key, value in masks.items()
-            },
+        begin, end, strides = (np.asarray(bound).tolist() for bound in bounds)
+        parts = []
+        for axis in range(4):
+            first, last = (
+                None if masks.get(key, 0) >> axis & 1 else bound[axis]
+                for key, bound in (("begin_mask", begin), ("end_mask", end))
+            )
+            parts.append(slice(first, last, strides[axis]).indices(before[axis]))
+        steps = [step for _, _, step in parts]
+        if min(steps) < 1 or steps[0] != 1 or steps[3] != 1:
+            return Order.WRITTEN
+        own = self._own(x, made)
+        if any((low, high) != (0, size) for (low, high, _), size in zip(parts, before, strict=True)):
+            turned = self._turned(node.name, own, FIRST, made)
+            listed = (
+                [parts[axis][0] for axis in FIRST],
+                [parts[axis][1] for axis in FIRST],
+                [1, 1, 1, 1],
+            )
+            ranges = tuple(
+                self._constant(node.name, "bounds", np.array(row, np.int32), made) for row in listed
+            )
+            attrs: dict[str, AttrValue] = {"T": DType.FLOAT32, "Index": DType.INT32, **_NO_MASKS}
+            cut = self._added(node.name, "cut", "StridedSlice", (turned, *ranges), attrs, made)
+            if max(steps) == 1:
+                self._back(node, cut, result[3], made)
+                return Order.FIRST
+            own = self._first(self._turned(node.name, cut, LAST, made), made, result[3])
+        pool: dict[str, AttrValue] = {
+            "T": DType.FLOAT32,
+            "ksize": (1, 1, 1, 1),
+            "strides": (1, steps[1], steps[2], 1),
+            "padding": b"VALID",
+            "data_format": b"NHWC",
         }
-        cut = self._added(node, "cut", "StridedSlice", (turned, *listed), attrs, made)
-        self._back(node, cut, result[3], made)
+        made.append(Node(node.name, "MaxPool", (own,), node.control, attrs=pool))
         return Order.FIRST
 
     def _back(self, node: Node, ref: Ref, channels: int, made: list[Node]) -> None:
         """Add the node itself: a tensor that is channels first as written, held so and noted so."""
-        last = self._turned(node, ref, LAST, made)
-        made.append(self._ones(node.name, last, channels, node, made))
+        last = self._turned(node.name, ref, LAST, made)
+        ones = self._ones(node.name, last, channels, node.name, made)
+        made.append(ones.with_inputs(ones.inputs, node.control))
 
-    def _first(self, ref: Ref, made: list[Node]) -> Ref:
+    def _first(self, ref: Ref, made: list[Node], channels: int | None = None) -> Ref:
         """Return a tensor channels first: a convolution by ones notes it so."""
-        dims = self._dims(ref)
-        assert dims is not None
-        node = self._ones(self._fresh(f"{ref.node}/channels_first"), ref, dims[3], self.graph[ref.node], made)
+        if channels is None:
+            dims = self._dims(ref)
+            assert dims is not None
+            channels = dims[3]
+        node = self._ones(self._fresh(f"{ref.node}/channels_first"), ref, channels, ref.node, made)
         made.append(node)
         return Ref(node.name)
 
-    def _ones(self, name: str, ref: Ref, channels: int, near: Node, made: list[Node]) -> Node:
+    def _ones(self, name: str, ref: Ref, channels: int, near: str, made: list[Node]) -> Node:
         weights = self._constant(near, "ones", np.ones((1, 1, channels, 1), np.float32), made)
         attrs: dict[str, AttrValue] = {
             "T": DType.FLOAT32,
@@ -326,36 +383,43 @@ class _Ordering:
             "padding": b"VALID",
             "data_format": b"NHWC",
         }
-        return Node(
-            name, "DepthwiseConv2dNative", (ref, weights), near.control if name == near.name else (), attrs
-        )
+        return Node(name, "DepthwiseConv2dNative", (ref, weights), attrs=attrs)
 
     def _copy(self, ref: Ref, made: list[Node]) -> Ref:
         """Return the tensor as one of its own, times 1."""
-        near = self.graph[ref.node]
+        near = ref.node
         one = self._constant(near, "one", np.float32(1), made)
         return self._added(near, "copy", "Mul", (ref, one), {"T": DType.FLOAT32}, made)
 
-    def _turned(self, near: Node, ref: Ref, order: tuple[int, ...], made: list[Node]) -> Ref:
+    def _own(self, ref: Ref, made: list[Node]) -> Ref:
+        """Return a picture as a tensor that nothing else reads, and that is no input of the graph.
+
+        The parser does not turn an input as it turns what is computed.
+        """
+        if self.graph[before_identities(self.graph, ref).node].op in PLACEHOLDERS:
+            return self._first(ref, made)
+        return self._copy(ref, made) if self._is_shared(ref) else ref
+
+    def _turned(self, near: str, ref: Ref, order: tuple[int, ...], made: list[Node]) -> Ref:
         axes = self._constant(near, "order", np.array(order, np.int32), made)
         attrs: dict[str, AttrValue] = {"T": DType.FLOAT32, "Tperm": DType.INT32}
         return self._added(near, "transpose", "Transpose", (ref, axes), attrs, made)
 
-    def _constant(self, near: Node, what: str, value: np.ndarray | np.generic, made: list[Node]) -> Ref:
+    def _constant(self, near: str, what: str, value: np.ndarray | np.generic, made: list[Node]) -> Ref:
         dtype = DType.INT32 if value.dtype.kind == "i" else DType.FLOAT32
         attrs: dict[str, AttrValue] = {"dtype": dtype, "value": TensorValue.of(value, dtype)}
         return self._added(near, what, "Const", (), attrs, made)
 
     def _added(
         self,
-        near: Node,
+        near: str,
         what: str,
         op: str,
         inputs: tuple[Ref, ...],
         attrs: Mapping[str, AttrValue],
         made: list[Node],
     ) -> Ref:
-        node = Node(self._fresh(f"{near.name}/{what}"), op, inputs, attrs=attrs)
+        node = Node(self._fresh(f"{near}/{what}"), op, inputs, attrs=attrs)
         made.append(node)
         return Ref(node.name)
 

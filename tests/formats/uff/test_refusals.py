@@ -215,6 +215,16 @@ REFUSED = {
     ),
     "X109 gather": ("outputs: y\n" + X + K + "y = GatherV2(x, k, k) {Tparams: float64}", "X109", "float32"),
     "X112": (
+        "outputs: z\n"
+        + X
+        + W
+        + ints("t", "4", 0, 3, 1, 2)
+        + 'a = Conv2D(x, w) {padding: "SAME"}\nb = Transpose(x, t)\n'
+        "z = ConcatV2(a, b, k)\n" + K,
+        "X112",
+        "input of its own",
+    ),
+    "X112 layouts": (
         "outputs: a, b\n"
         + X
         + W

@@ -14,8 +14,11 @@ def shape(at: ConverterContext) -> list[UffNode]:
 
 @converts("Reshape")
 def reshape(at: ConverterContext) -> list[UffNode]:
-    """Reshape, or Flatten where the target is the batch and one more axis."""
-    if _keeps_batch_of_two(at):
+    """Reshape, or Flatten where the target is the batch and one more axis.
+
+    A plugin that joins what it reads takes no Flatten: the parser of 8.5.3.1 keeps more than one axis there.
+    """
+    if _keeps_batch_of_two(at) and not at.export.readers(at.node)[0]:
         return [at.uff("Flatten", (at.edge(0),))]
     return [at.uff("Reshape", (at.edge(0), at.edge(1)))]
 
