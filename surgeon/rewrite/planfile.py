@@ -229,6 +229,8 @@ def plan_from_json(data: Any, source: str = "<plan>") -> Plan:
     if stored.image is not None:
         with _placed(source, "image"):
             image = Image.model_validate(stored.image)
+    with _placed(source, "detections"):
+        detections = {part: Ref.parse(name) for part, name in stored.detections.items()}
     return Plan(
         stored.recipe,
         stored.target,
@@ -237,7 +239,7 @@ def plan_from_json(data: Any, source: str = "<plan>") -> Plan:
         tuple(each.diagnostic() for each in stored.diagnostics),
         stored_digest=stored.graph.digest,
         image=image,
-        detections={part: Ref.parse(name) for part, name in stored.detections.items()},
+        detections=detections,
     )
 
 

@@ -11,10 +11,12 @@ import pytest
 
 import surgeon
 from surgeon import SurgeonError
+from surgeon.api.build import converted
 from surgeon.catalog.reference import Counterfactual
 from surgeon.formats.graphdef import save_graph
 from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorValue
 from surgeon.language.loading import parse_recipe
+from surgeon.request import Request
 from surgeon.rewrite.planfile import plan_from_json, plan_to_json
 from surgeon.runners.detections import WHOLE, Detections
 from surgeon.verification import Limits, Outcome, Tolerances
@@ -191,6 +193,10 @@ def test_a_recipe_states_detections_and_their_masks(masking: Graph, tmp_path: Pa
     again = plan_from_json(json.loads(json.dumps(plan_to_json(plan))))
     assert again.detections == plan.detections and plan.detections["masks"] == Ref("masks")
     assert plan_to_json(plan)["surgeon plan"] == 2
+    damaged = {**plan_to_json(plan), "detections": {"masks": "masks:last"}}
+    with pytest.raises(SurgeonError, match="'masks:last' is not a tensor name") as caught:
+        plan_from_json(json.loads(json.dumps(damaged)))
+    assert caught.value.diagnostics[0].code == "S408"
     save_graph(masking, tmp_path / "masking.pb")
     pixels = np.zeros((8, 8, 3), np.uint8)
     (result,) = surgeon.detect(recipe, [pixels], model=masking, threshold=0.0)
@@ -246,3 +252,13 @@ def test_what_a_recipe_states_wrongly_is_refused(
         surgeon.plan(parse_recipe(text, "masking.yaml"), masking)
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == code and diagnostic.where is not None
+
+
+@pytest.mark.parametrize("target", ["onnx@tensorrt-10", "uff@tensorrt-8.5"])
+def test_a_manifest_says_which_output_holds_masks(masking: Graph, target: str, tmp_path: Path) -> None:
+    if target.startswith("onnx"):
+        pytest.importorskip("tf2onnx", reason="tf2onnx writes ONNX")
+    work = Request.of(parse_recipe(RECIPE), masking, target=target).resolve()
+    source, _ = converted(work, tmp_path, 1)
+    assert source.detections == {name: name for name in ("boxes", "scores", "classes", "masks")}
+    assert {output.name for output in source.outputs} == set(source.detections.values())
