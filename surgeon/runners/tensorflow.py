@@ -17,6 +17,7 @@ from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorRef, TensorSpec
 from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, UNSET_PLACEHOLDERS
 from surgeon.infer import Inference
 from surgeon.optional import no_stderr, quiet, require
+from surgeon.runners.channels_last import with_channels_last
 from surgeon.runners.runner import ModelInfo, Runner
 
 Arrays = Mapping[Ref, np.ndarray]
@@ -31,10 +32,11 @@ _WEIGHTS = frozenset({DType.FLOAT32, DType.FLOAT64, DType.FLOAT16})
 class TensorFlowRunner(Runner):
     """Runs a graph of TensorFlow's own operations.
 
-    ``fetches`` are its outputs; only what they depend on is loaded. The batch axis of placeholders is left
-    open. No graph optimizer runs, so that a tensor has the same value whatever else is in the graph. Weights
-    that are in a file stay there and are fed at each run: loaded with the graph, TensorFlow would hold them
-    several times. The session is closed by :meth:`close`, or with the last reference to the runner. Raise
+    ``fetches`` are its outputs; only what they depend on is loaded. The batch axis of placeholders is
+    left open. Layers with channels first are computed with channels last, as a CPU can. No graph
+    optimizer runs, so that a tensor has the same value whatever else is in the graph. Weights that are in
+    a file stay there and are fed at each run: loaded with the graph, TensorFlow would hold them several
+    times. The session is closed by :meth:`close`, or with the last reference to the runner. Raise
     SurgeonError E108 where TensorFlow is missing and V106 where it refuses the graph.
     """
 
@@ -42,7 +44,7 @@ class TensorFlowRunner(Runner):
         self.fetches = tuple(dict.fromkeys(fetches))
         self.name, self.info = graph.source or "the graph", ModelInfo()
         self.outputs = tuple(map(str, self.fetches))
-        self._graph = _loadable(graph, self.fetches)
+        self._graph = with_channels_last(_loadable(graph, self.fetches))
         self._weights = {Ref(node.name): value for node in self._graph if (value := _weight(node))}
         with quiet():
             with no_stderr():

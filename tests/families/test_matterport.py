@@ -14,9 +14,10 @@ from surgeon.families import Refusal, recognise, recognise_detector
 from surgeon.families.matterport.detector import MatterportMaskRcnn
 from surgeon.formats.graphdef import load_graph
 from surgeon.graph import Graph, Ref
+from surgeon.runners.tensorflow import TensorFlowRunner
 from surgeon.steps.anchor_input import AnchorInput
 from surgeon.verification.results import DetectionComparison, Verification
-from surgeon.zoo.matterport import MatterportOptions, build_matterport, make_anchors
+from surgeon.zoo.matterport import MatterportOptions, build_matterport, make_anchors, make_meta
 
 LAYOUTS = {
     "NHWC": MatterportOptions(),
@@ -129,6 +130,25 @@ def test_only_anchors_that_are_an_input_are_made_up(folder: Path) -> None:
     made = surgeon.init(_graph(folder, MatterportOptions()), target="onnx@onnxruntime")
     assert [each.code for each in made.diagnostics] == ["D152"]
     assert "scales and ratios are not in the graph" in made.text
+
+
+def test_three_layouts_compute_the_same(folder: Path) -> None:
+    """What has convolutions with channels first runs on a CPU, too."""
+    tables = []
+    for layout in ("NHWC", "NCHW_CPU", "NCHW_GPU"):
+        options = MatterportOptions(layout=layout)  # type: ignore[arg-type]
+        table = Ref("mrcnn_detection/Reshape_1")
+        pixels = np.float32(_picture(3)[None]) - 110
+        feeds = {
+            "input_image": pixels if layout == "NHWC" else pixels.transpose(0, 3, 1, 2),
+            "input_image_meta": make_meta(options),
+            "input_anchors": make_anchors(options.height, options.width),
+        }
+        runner = TensorFlowRunner(_graph(folder, options, f"{layout}.pb"), [table])
+        tables.append(runner.run(feeds)[str(table)])
+    assert (tables[0][0, :, 5] > 0).sum() > 3
+    for other in tables[1:]:
+        np.testing.assert_allclose(other, tables[0], atol=1e-5)
 
 
 @dataclass(frozen=True)
