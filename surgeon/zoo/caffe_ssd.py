@@ -218,3 +218,8 @@ SAMPLES: Mapping[str, Callable[[], bytes]] = {
     "opencv_face_detector_float": lambda: build_caffe_ssd(quantized=False),
 }
 """Detectors for the table of families, by name."""
+
+RECIPES: Mapping[str, tuple[str, Mapping[str, int]]] = dict.fromkeys(
+    SAMPLES, ("opencv_face_detector", {"height": 96, "width": 96})
+)
+"""The shipped recipe and its parameters for graphs that tell too little for 'init'."""

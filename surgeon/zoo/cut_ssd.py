@@ -53,7 +53,7 @@ def _sharing_constants(graph: Graph) -> Graph:
 
 
 def _sample(date: str) -> Callable[[], bytes]:
-    options = SsdOptions(date=date, height=128, width=128)  # type: ignore[arg-type]
+    options = SsdOptions(date=date, height=96, width=96, depth_multiplier=0.125)  # type: ignore[arg-type]
     return lambda: build_cut_ssd(options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from surgeon.zoo.anchors import write_anchors
 from surgeon.zoo.extractor import depth, write_features
 from surgeon.zoo.loops import MapLoop, MappedOutput, write_map
 from surgeon.zoo.nodes import FLOAT, INT32, UINT8, NodeWriter, Ref, ShapeAttr, Type
-from surgeon.zoo.options import LAYERS, Sized, SsdOptions, WeightSource
+from surgeon.zoo.options import LAYERS, Date, Sized, SsdOptions, WeightSource
 from surgeon.zoo.padding import write_dead_nodes, write_live_nodes
 from surgeon.zoo.postprocessor import DetectionRefs, write_postprocessor
 from surgeon.zoo.predictor import Predictors, join_predictions
@@ -107,3 +108,15 @@ def _outputs(g: NodeWriter, detections: DetectionRefs) -> None:
     for name, source in named.items():
         if source:
             g.emit("Identity", source, name=name)
+
+
+def _sample(date: Date) -> Callable[[], bytes]:
+    return lambda: build_ssd(SsdOptions(date=date, height=96, width=96, depth_multiplier=0.125))
+
+
+SAMPLES: Mapping[str, Callable[[], bytes]] = {
+    "ssd_mobilenet_v1_2017": _sample("2017"),
+    "ssd_mobilenet_v1_2018": _sample("2018"),
+    "ssd_mobilenet_v1_2019": _sample("2019"),
+}
+"""Detectors for the table of families, by name."""
