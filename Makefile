@@ -1,10 +1,10 @@
-# Targets: demo, engines, test, test-suite, test-second-seed, test-all, test-versions, test-tensorrt, test-device, test-runtimes, coverage, lint, docs, dist, bench, any-model, replay, clean.
+# Targets: demo, engines, test, test-suite, test-second-seed, test-all, test-versions, test-tensorrt, test-device, test-runtimes, coverage, lint, docs, dist, bench, any-model, families, replay, clean.
 # Of the tests: make test ROOM=steps takes one folder of tests/, make test FAST=1 leaves slow tests out; both may be given.
 # Another interpreter: make PYTHON=/path/to/python3 test
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo engines test test-suite test-second-seed test-all test-versions test-tensorrt test-device test-runtimes coverage lint docs dist bench any-model replay clean
+.PHONY: demo engines test test-suite test-second-seed test-all test-versions test-tensorrt test-device test-runtimes coverage lint docs dist bench any-model families replay clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -153,6 +153,10 @@ bench: $(VENV)/installed-tensorflow
 any-model: $(VENV)/installed-tensorflow
 	$(BIN)/python bench/any_model_graphs.py build/any-model/graphs
 	$(BIN)/python bench/any_model.py build/any-model/graphs -o build/any-model/$$(git rev-parse --short HEAD) --page docs/any-model.md
+
+# Every family of detectors, from init to each target: the table of docs/families/index.md.
+families: $(VENV)/installed-tensorflow
+	$(BIN)/python bench/families.py -o build/families/$$(git rev-parse --short HEAD) --page docs/families/index.md
 
 # What the command line does to a corpus of graphs, under the name of the commit; docs/replay.md compares two of them.
 replay: $(VENV)/installed-dev
