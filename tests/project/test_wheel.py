@@ -199,7 +199,7 @@ RETURNED = """\
 import surgeon
 from surgeon import (
     AuthoredRecipe, BuildResult, Catalog, ChangeReport, Check, Conversion, DemoModel, Derivation, Diagnostic, Engine,
-    Graph, GraphDiff, ImageResult, Inspection, Migration, Node, Plan, Recipe, Ref, Severity, Span, SurgeonError, Target, Verification,
+    Graph, GraphDiff, ImageResult, Inspection, Migration, Node, Package, Plan, Recipe, Ref, Severity, Span, SurgeonError, Target, Verification,
 )
 demo: DemoModel = surgeon.demo_model("demo")
 graph: Graph = surgeon.load_graph(demo.model)
@@ -222,6 +222,7 @@ difference: GraphDiff = surgeon.diff(graph, result)
 inspection: Inspection = surgeon.inspect(graph)
 migration: Migration = surgeon.migrate("script.py", graph, "mine.yaml")
 engine: BuildResult = surgeon.build_engine(recipe, graph, "ssd.engine")
+packaged: Package = surgeon.package(recipe, graph, "device")
 opened: Engine = surgeon.load_engine(engine.path)
 found: tuple[ImageResult, ...] = surgeon.detect(recipe, demo.pictures, model=demo.model)
 catalog: Catalog = surgeon.load_catalog()
