@@ -22,9 +22,6 @@ STRIDES = (4, 8, 16, 32, 64)
 MASK_SIDE = 28
 """Side in cells of a mask."""
 
-_RATIOS = 3
-"""Anchors of a cell."""
-
 _HIDDEN = 16
 """Channels of the heads."""
 
@@ -37,9 +34,10 @@ class MatterportOptions:
     convolutions of that layout (NCHW_GPU). ``date`` is "2018" for Keras 2.1 or "2019" for Keras 2.2 and
     TensorFlow 1.15. ``classes`` counts the background; ``candidates`` is PRE_NMS_LIMIT, ``proposals``
     POST_NMS_ROIS_INFERENCE, ``detections`` DETECTION_MAX_INSTANCES, ``min_confidence``
-    DETECTION_MIN_CONFIDENCE, which leaves the comparison out where it is 0. With ``open_size`` the graph
-    tells no size of a picture. Sizes are in pixels. Raise
-    ValueError for sizes that 64 does not divide, counts below one, or fewer than two classes.
+    DETECTION_MIN_CONFIDENCE, which leaves the comparison out where it is 0. ``anchors_of_cell`` is the
+    number of RPN_ANCHOR_RATIOS. With ``open_size`` the graph tells no size of a picture. Sizes are in
+    pixels. Raise ValueError for sizes that 64 does not divide, counts below one, or fewer than two
+    classes.
     """
 
     layout: Layout = "NHWC"
@@ -56,6 +54,7 @@ class MatterportOptions:
     detection_overlap: float = 0.3
     masks: bool = True
     open_size: bool = False
+    anchors_of_cell: int = 3
     seed: int = 8
 
     def __post_init__(self) -> None:
@@ -66,7 +65,7 @@ class MatterportOptions:
         for name in ("height", "width"):
             if getattr(self, name) < 64 or getattr(self, name) % 64:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected a multiple of 64 pixels")
-        for name in ("channels", "candidates", "proposals", "detections"):
+        for name in ("channels", "candidates", "proposals", "detections", "anchors_of_cell"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
         if self.classes < 2:
@@ -75,7 +74,9 @@ class MatterportOptions:
     @property
     def anchors(self) -> int:
         """Number of anchors."""
-        return sum(_RATIOS * (self.height // stride) * (self.width // stride) for stride in STRIDES)
+        return sum(
+            self.anchors_of_cell * (self.height // stride) * (self.width // stride) for stride in STRIDES
+        )
 
 
 def build_matterport(
@@ -300,10 +301,16 @@ class _Writer:
                 shared = self._convolution(features, "rpn_conv_shared", (3, channels, 2 * channels))
                 shared = g.emit("Relu", shared, name="rpn_conv_shared/Relu")
                 logits = self._convolution(
-                    shared, "rpn_class_raw", (1, 2 * channels, 2 * _RATIOS), padding="VALID"
+                    shared,
+                    "rpn_class_raw",
+                    (1, 2 * channels, 2 * self.options.anchors_of_cell),
+                    padding="VALID",
                 )
                 boxes = self._convolution(
-                    shared, "rpn_bbox_pred", (1, 2 * channels, 4 * _RATIOS), padding="VALID"
+                    shared,
+                    "rpn_bbox_pred",
+                    (1, 2 * channels, 4 * self.options.anchors_of_cell),
+                    padding="VALID",
                 )
                 scores.append(self._softmax(self._rows(logits, 2), "rpn_class_xxx"))
                 deltas.append(self._rows(boxes, 4))

@@ -151,6 +151,16 @@ def test_three_layouts_compute_the_same(folder: Path) -> None:
         np.testing.assert_allclose(other, tables[0], atol=1e-5)
 
 
+def test_other_numbers_of_anchors_get_ratios_that_the_recipe_calls_its_own(folder: Path) -> None:
+    graph = _graph(folder, MatterportOptions(anchors_of_cell=4, masks=False))
+    made = surgeon.init(graph, target="onnx@onnxruntime")
+    assert [each.code for each in made.diagnostics] == ["D152"]
+    assert "scales: [32, 64, 128, 256, 512]" in made.text and "are 4 ratios" in made.text
+    plan = surgeon.plan(made.recipe, graph, target="onnx@onnxruntime")
+    assert plan.inference is not None
+    assert str(plan.inference.spec(Ref("input_anchors"))) == f"float32[1,{4 * 1364},4]"
+
+
 @dataclass(frozen=True)
 class Journey:
     """What came of a detector from 'init' to its ONNX file."""

@@ -32,6 +32,9 @@ from surgeon.language.recipe import ImageStep
 MEAN_PIXEL = (123.7, 116.8, 103.9)
 """What Matterport's code takes off a picture (MEAN_PIXEL of its default configuration)."""
 
+_LEVELS = 4
+"""Feature maps that regions are cut out of, in Matterport's code and in TensorRT's plugin."""
+
 ROWS = "ymin,xmin,ymax,xmax,class,score"
 """The columns of the table of detections."""
 
@@ -50,6 +53,7 @@ class MatterportMaskRcnn(Family):
         "picture_size",
         "channels_first",
         "anchor_count",
+        "anchors_of_cell",
         "strides",
         "candidates",
         "proposal_count",
@@ -353,6 +357,12 @@ class MatterportMaskRcnn(Family):
     def levels(self) -> Finding[tuple[int, ...]]:
         """Numbers of the levels that regions are cut out of."""
         each = self.classifier_crops
+        if len(each.levels) != _LEVELS:
+            raise self.fail(
+                "D113",
+                f"regions are cut out of {len(each.levels)} feature maps; expected {_LEVELS}",
+                [f"'{name}'" for name in each.crops],
+            )
         return Finding(each.levels, tuple(f"'{name}'" for name in each.crops))
 
     @cached_property

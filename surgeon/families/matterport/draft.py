@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
@@ -19,11 +18,11 @@ from surgeon.language.writing import Block, Item, render, said
 if TYPE_CHECKING:
     from surgeon.families.matterport.detector import MatterportMaskRcnn
 
-SCALES = (32, 64, 128, 256, 512)
-"""Sides in pixels of the anchors of each level (RPN_ANCHOR_SCALES of Matterport's default configuration)."""
+SCALE = 8
+"""Side of an anchor by the stride of its level: RPN_ANCHOR_SCALES of Matterport's default configuration."""
 
-RATIOS: Mapping[int, tuple[float, ...]] = {1: (1,), 3: (0.5, 1, 2), 5: (0.25, 0.5, 1, 2, 4)}
-"""Ratios of width to height (RPN_ANCHOR_RATIOS of the default configuration for three), by their number."""
+RATIOS = (0.5, 1, 2)
+"""Ratios of width to height: RPN_ANCHOR_RATIOS of the default configuration."""
 
 COLUMNS = ("ymin", "xmin", "ymax", "xmax", "class", "score")
 
@@ -92,7 +91,7 @@ class _RecipeWriter:
                     f"'{self.detector.anchors_input}'; the recipe has those of Matterport's default "
                     "configuration",
                     self.detector.graph.source or None,
-                    (f"scales {list(SCALES)}, ratios {list(self._ratios)}",),
+                    (f"scales {self._scales}, ratios {self._ratios}",),
                     (
                         "compare 'scales', 'ratios' and 'every' of the step 'anchor-input' with "
                         "RPN_ANCHOR_SCALES, RPN_ANCHOR_RATIOS and RPN_ANCHOR_STRIDE of the configuration",
@@ -149,8 +148,16 @@ class _RecipeWriter:
         return self.detector.picture_size.value
 
     @property
-    def _ratios(self) -> tuple[float, ...]:
-        return RATIOS[self.detector.anchors_of_cell.value]
+    def _scales(self) -> list[int]:
+        return [SCALE * stride for stride in self.detector.strides.value]
+
+    @property
+    def _ratios(self) -> list[float]:
+        """The ratios of the default configuration, or as many powers of 2 as a cell has anchors."""
+        count = self.detector.anchors_of_cell.value
+        if count == len(RATIOS):
+            return list(RATIOS)
+        return [2.0 ** (number - (count - 1) / 2) for number in range(count)]
 
     def _nodes(self) -> Block:
         return {
@@ -430,12 +437,13 @@ class _RecipeWriter:
                         "node": detector.anchors_input,
                         "size": [height, width],
                         "strides": list(detector.strides.value),
-                        "scales": list(SCALES),
-                        "ratios": list(self._ratios),
+                        "scales": self._scales,
+                        "ratios": self._ratios,
                     },
                     (
                         *said(detector.strides.evidence),
-                        "scales and ratios are not in the graph: those of the default configuration; "
+                        "scales and ratios are not in the graph: those of the default configuration, where "
+                        "they fit; "
                         f"{detector.anchors_of_cell.evidence[0]} are {detector.anchors_of_cell.value} ratios",
                     ),
                 )
