@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.families import DerivationContext, Family, nearest_family, recognise_detector
 from surgeon.families.fields import FieldReview, review_fields
 from surgeon.families.parts.suppression import suppressions
-from surgeon.graph import DType, Graph, Node, Ref, Shape, TensorSpec, TensorValue
+from surgeon.graph import Add, DType, Graph, Node, Ref, Shape, TensorSpec, TensorValue
 from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, RESIZES, WITHOUT_OUTPUT, is_input
 from surgeon.infer import Inference, infer
 from surgeon.language import Recipe
@@ -54,6 +54,9 @@ from surgeon.verification.training import training_inputs
 PluginRun: TypeAlias = Callable[[str], Mapping[str, np.ndarray]]
 """Returns what holds detections by part, with the named rule changed; an empty name changes none."""
 
+
+_PUTTING_IN = ("add-node", "collapse")
+"""Steps that put in nodes which the recipe defines; others write their own."""
 
 _KEPT = 2
 """Executions that are kept, the run at the cut and that from pixels: counterfactuals ask for both again."""
@@ -423,13 +426,30 @@ class GraphPair:
             return None
         names = [node.name for node in self.runner.graph if node.name in self.added.nodes]
         written = [name for name in names if name in self.recipe.nodes]
-        values = {
+        values: dict[str, Any] = {
             f"{name}.{key}": self.runner.graph[name].attrs.get(key, value)
             for name in written
             for key, value in (self.recipe.nodes[name].fields or {}).items()
         }
+        values |= self._said_by_steps(self.added.nodes)
         reads = dict.fromkeys(map(str, self.added.fed.values()))
         return AddedPart(str(self.plugin.name if self.plugin else ""), tuple(reads), tuple(written), values)
+
+    def _said_by_steps(self, added: Collection[str]) -> dict[str, Any]:
+        """Return the options of the steps that write some of these nodes themselves, by ``step.option``."""
+        found: dict[str, Any] = {}
+        for step in self.steps:
+            written = {edit.node.name for edit in step.edits if isinstance(edit, Add)}
+            own = next((each for each in self.recipe.steps if each.label == step.label), None)
+            if own is None or step.step in _PUTTING_IN or written.isdisjoint(added):
+                continue
+            options = own.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            found |= {
+                f"{step.label}.{key}": value
+                for key, value in options.items()
+                if key not in ("step", "id", "when")
+            }
+        return found
 
     def boundary(self, record: RunRecord) -> dict[Ref, tuple[np.ndarray, np.ndarray]]:
         """Return for each tensor that the added part reads the original's value and the rewritten graph's.

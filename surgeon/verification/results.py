@@ -357,9 +357,10 @@ class AddedPart:
     """What a recipe adds behind tensors of the original, and nothing in the original stands for.
 
     ``plugin`` is the node that gives detections, ``reads`` names the original's tensors that the part reads,
-    ``nodes`` those of the recipe's nodes that it consists of, and ``values`` holds the fields that the recipe
-    writes, by ``node.field``. ``suppressed_by`` names what else suppresses the original's boxes by these
-    values; it is empty where only the references of the recipe's own plugins do.
+    ``nodes`` those of the recipe's nodes that it consists of, and ``values`` holds what the recipe writes:
+    fields by ``node.field``, and options of steps by ``step.option``. ``suppressed_by`` names what else
+    suppresses the original's boxes by these values; it is empty where only the references of the recipe's own
+    plugins do.
     """
 
     plugin: str

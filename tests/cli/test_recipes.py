@@ -23,6 +23,8 @@ DATES = ["2017", "2018", "2019"]
 def test_these_are_shipped() -> None:
     assert NAMES == [
         "facenet",
+        "keras_tiny_yolo_v3",
+        "keras_yolo_v3",
         "lenet5_clip",
         "lstm_tagger",
         "mobilenet_v1",

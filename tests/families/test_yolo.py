@@ -13,7 +13,7 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.families import Refusal, recognise, recognise_detector
 from surgeon.families.yolo import YoloDetector
 from surgeon.formats.graphdef import load_graph
-from surgeon.graph import DType, Graph, Node, Ref
+from surgeon.graph import DType, Graph, Node, Ref, print_graph
 from surgeon.verification.results import Verification
 from surgeon.zoo.networks import build_unet
 from surgeon.zoo.yolo import Tail, YoloOptions, build_yolo
@@ -118,6 +118,9 @@ def test_verify_compares_the_heads_and_what_is_added(journey: Journey) -> None:
     for verification in (journey.verified, journey.file):
         assert verification.passed, str(verification)
         assert verification.added is not None
+        assert {"decode-cells.anchors", "decode-cells.masks", "NMS.iouThreshold"} <= set(
+            verification.added.values
+        )
         assert not any(verdict.excused for verdict in verification.verdicts)
 
 
@@ -271,6 +274,17 @@ def test_tails_go_all_the_way(tail: Tail, tmp_path: Path) -> None:
         assert verification.passed, str(verification)
         assert not any(verdict.excused for verdict in verification.verdicts)
         assert verification.verdicts[0].comparisons[0].original > 10  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("name", "heads"), [("keras_tiny_yolo_v3", 2), ("keras_yolo_v3", 3)])
+def test_the_shipped_recipe_does_what_init_writes(folder: Path, name: str, heads: int) -> None:
+    graph = _graph(folder, build_yolo(YoloOptions(heads=heads, size=(416, 416), classes=80)))  # type: ignore[arg-type]
+    own = [f"conv2d_{number}/BiasAdd" for number in (7, 10, 13)[:heads]]
+    shipped = surgeon.plan(surgeon.load_recipe(name, parameters={"heads": own}), graph)
+    written = surgeon.plan(surgeon.init(graph).recipe, graph)
+    assert shipped.result is not None and written.result is not None
+    assert print_graph(shipped.result) == print_graph(written.result)
+    assert shipped.image == written.image
 
 
 def test_version_2_is_decoded_with_softmax(tmp_path: Path) -> None:
