@@ -9,7 +9,16 @@ import numpy as np
 
 from surgeon.families.parts.heads import CONVOLUTIONS
 from surgeon.families.parts.numbers import plain
-from surgeon.families.parts.walk import STEPS, behind, data_inputs, number, operand, source, trail
+from surgeon.families.parts.walk import (
+    STEPS,
+    behind,
+    behind_identities,
+    data_inputs,
+    number,
+    operand,
+    source,
+    trail,
+)
 from surgeon.graph import Graph, Node, Ref
 from surgeon.graph.op_sets import MERGES, SWITCHES
 from surgeon.infer import Inference
@@ -239,7 +248,7 @@ def _resize_choice(graph: Graph, merge: Node) -> ResizeChoice | None:
     if merge.op not in MERGES or len(merge.inputs) != 2:
         return None
     taken: dict[int, Node] = {}
-    switches: dict[str, Node] = {}
+    entries: set[tuple[Ref, ...]] = set()
     for branch in merge.inputs:
         resize = graph[source(graph, branch).node]
         if resize.op not in _RESIZES:
@@ -248,8 +257,10 @@ def _resize_choice(graph: Graph, merge: Node) -> ResizeChoice | None:
         if switch is None:
             return None
         taken[switch.slot] = resize
-        switches[switch.node] = graph[switch.node]
-    if set(taken) != {0, 1} or len(switches) != 1:
+        # Each branch may take the picture by a Switch of its own; the predicates are one, past identities.
+        picture, predicate = graph[switch.node].inputs
+        entries.add((picture, behind_identities(graph, predicate)))
+    if set(taken) != {0, 1} or len(entries) != 1:
         return None
     ways = {
         (each.op, each.attrs.get("half_pixel_centers"), each.attrs.get("align_corners"))
@@ -257,8 +268,7 @@ def _resize_choice(graph: Graph, merge: Node) -> ResizeChoice | None:
     }
     if len(ways) != 1:
         return None
-    (entry,) = switches.values()
-    picture, predicate = entry.inputs
+    ((picture, predicate),) = entries
     return ResizeChoice(predicate, (taken[0], taken[1]), merge, picture)
 
 

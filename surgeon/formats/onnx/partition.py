@@ -235,7 +235,7 @@ def _check_open(at: ExportGraph) -> None:
             len(at.catalog[node.op].output_ports(dict(node.attrs))) if at.is_plugin(name) else 1
         ):
             spec = at.spec(Ref(name, slot))
-            if spec.shape.dims and spec.shape.dims[0] is not None:
+            if _is_fixed(node, spec) or _regroups(at, node):
                 raise error(
                     "X144",
                     f"'{name}' ({node.op}) is {spec} whatever the batch; expected its first axis to be the "
@@ -243,6 +243,23 @@ def _check_open(at: ExportGraph) -> None:
                     name,
                     help=["export it for one picture (--batch 1), or put its namespace into a plugin"],
                 )
+
+
+def _is_fixed(node: Node, spec: TensorSpec) -> bool:
+    """Return whether a tensor does not grow with the batch along its first axis.
+
+    Coders of boxes put the four coordinates in front, by a Transpose, and join them there again.
+    """
+    dims = spec.shape.dims
+    if not dims or dims[0] is None:
+        return False
+    return node.op not in ("Transpose", "Pack") or None not in dims
+
+
+def _regroups(at: ExportGraph, node: Node) -> bool:
+    """Return whether a Reshape reads a tensor whose first axis is not the batch, and so mixes pictures."""
+    dims = at.spec(node.inputs[0]).shape.dims if node.op == "Reshape" else None
+    return bool(dims) and dims is not None and dims[0] is not None
 
 
 # The cut

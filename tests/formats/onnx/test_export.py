@@ -648,6 +648,39 @@ def test_refusals(code: str, tmp_path: Path) -> None:
     assert found.code == code and found.help and found.message.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("lines", "refused"),
+    [
+        ("parts = Unpack(turned) {T: float32, num: 4, axis: 0}\nout = Relu(parts:1) {T: float32}\n", False),
+        ("out = Softmax(turned) {T: float32}\n", True),
+        (
+            "two = Const() {dtype: int32, value: tensor<int32[2]: 2, 2>}\n"
+            "out = Reshape(turned, two) {T: float32, Tshape: int32}\n",
+            True,
+        ),
+    ],
+)
+def test_coordinates_may_stand_before_an_open_batch_but_nothing_may_mix_pictures(
+    lines: str, refused: bool
+) -> None:
+    head = """graph v1
+outputs: out
+x = Placeholder() {dtype: float32, shape: shape[1,4]}
+order = Const() {dtype: int32, value: tensor<int32[2]: 1, 0>}
+turned = Transpose(x, order) {T: float32, Tperm: int32}
+"""
+    graph, target = parse_graph(head + lines), load_target(RUNTIME)
+    if refused:
+        with pytest.raises(surgeon.SurgeonError, match="X144"):
+            export_onnx(graph, plugins=CATALOG, target=target, batch="dynamic")
+        return
+    model = export_onnx(graph, plugins=CATALOG, target=target, batch="dynamic").model
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    given = np.arange(12, dtype=np.float32).reshape(3, 4)
+    (found,) = session.run(None, {"x": given})
+    np.testing.assert_array_equal(found, given[:, 1])
+
+
 def test_sizes_of_inputs_may_stay_open_where_no_plugin_needs_them(tmp_path: Path) -> None:
     graph = parse_graph(
         "graph v1\noutputs: out\n"
