@@ -105,14 +105,15 @@ $(VENV_TENSORRT)/installed: $(VENV_TENSORRT)/required
 required-tensorrt:
 	@if [ -n "$(PYTHON310)" ]; then $(MAKE) --no-print-directory $(VENV_TENSORRT)/required; fi
 
-# The program of a device under the Pythons that devices have, where these are installed.
+# The program of a device under the Pythons that devices have, where these are installed; 3.6 with the oldest libraries.
 DEVICE_PYTHONS := 3.6 3.8 3.10
 test-device: $(VENV)/installed-tensorflow
 	for version in $(DEVICE_PYTHONS); do \
 		python=$$(ls -d $$HOME/.pyenv/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
 		python=$${python:-$$(command -v python$$version)}; \
 		[ -z "$$python" ] || [ -x .venv-device/$$version/bin/pip ] || $$python -m venv .venv-device/$$version; \
-		[ -z "$$python" ] || .venv-device/$$version/bin/pip install -q --disable-pip-version-check numpy pillow; \
+		case $$version in 3.6) libraries='numpy==1.13.3 pillow==5.1.0';; *) libraries='numpy pillow';; esac; \
+		[ -z "$$python" ] || .venv-device/$$version/bin/pip install -q --disable-pip-version-check $$libraries; \
 	done
 	$(BIN)/pytest -q tests/packaging
 

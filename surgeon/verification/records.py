@@ -258,8 +258,7 @@ class _StoredRecords(Sequence[RunRecord]):
                 (lambda change: self._detections(f"{at}/{name}/{change or UNCHANGED}")) if row[name] else None
             )
 
-        place = f"{at}/pixels"
-        pixels = self._content[place] if place in self._content.files else None
+        pixels = self._array(f"{at}/pixels")
         if pixels is not None and (pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3):
             raise ValueError(f"its pixels are {pixels.dtype}{list(pixels.shape)}; expected uint8[H, W, 3]")
         window = Window(*map(float, row["window"]))
@@ -283,6 +282,10 @@ class _StoredRecords(Sequence[RunRecord]):
             ),
         )
 
+    def _array(self, name: str) -> np.ndarray | None:
+        """Return an array of the file, None where it has none; archives of old NumPys have no ``get``."""
+        return self._content[name] if name in self._content.files else None
+
     def _detections(self, name: str) -> Detections:
         with _reading(self._path):
             boxes, scores, classes = (self._content[f"{name}/{part}"] for part in _PARTS)
@@ -295,7 +298,7 @@ class _StoredRecords(Sequence[RunRecord]):
                         f"'{name}/{part}' is {array.dtype}{list(array.shape)}; expected "
                         f"{np.dtype(dtype)}{list(shape)}"
                     )
-            masks = self._content.get(f"{name}/{_MASKS}")
+            masks = self._array(f"{name}/{_MASKS}")
             if masks is not None and (
                 masks.dtype != np.float32 or masks.ndim != 3 or len(masks) != scores.size
             ):
