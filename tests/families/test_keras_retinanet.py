@@ -12,8 +12,9 @@ import surgeon
 from surgeon.diagnostics import SurgeonError
 from surgeon.families import Refusal, nearest_family, recognise
 from surgeon.families.keras_retinanet import KerasRetinaNet
+from surgeon.families.keras_retinanet.picture import picture_convention
 from surgeon.formats.graphdef import load_graph
-from surgeon.graph import Graph
+from surgeon.graph import DType, Graph, Node, Ref
 from surgeon.verification.results import Verification
 from surgeon.zoo.keras_retinanet import KerasRetinaNetOptions, build_keras_retinanet
 from surgeon.zoo.ssd import build_ssd
@@ -114,6 +115,23 @@ def test_an_unknown_backbone_leaves_the_picture_open(tmp_path: Path) -> None:
     authored = surgeon.init(_graph(tmp_path, KerasRetinaNetOptions(layer="stem")))
     assert [each.code for each in authored.diagnostics] == ["D115"]
     assert "image: null" in authored.text
+
+
+def test_what_calls_of_functions_leave_is_no_namespace(tmp_path: Path) -> None:
+    """A SavedModel ends in an IdentityN of a call, and names of models stand in front of its layers."""
+    graph = _graph(tmp_path)
+    outputs = tuple(graph.output_refs)
+    nodes = [replace(node, name=f"model/{node.name}") if node.op == "Relu" else node for node in graph]
+    renamed = {Ref(node.name): Ref(f"model/{node.name}") for node in graph if node.op == "Relu"}
+    nodes = [node.with_inputs(tuple(renamed.get(r, r) for r in node.inputs), node.control) for node in nodes]
+    types = (DType.FLOAT32, DType.FLOAT32, DType.INT32)
+    call = Node("Call", "IdentityN", outputs, attrs={"T": types})
+    last = [Node(f"Identity_{i}", "Identity", (Ref("Call", i),), attrs={"T": types[i]}) for i in range(3)]
+    found = graph.replace([*nodes, call, *last], [Ref(node.name) for node in last])
+    assert picture_convention(found).backbone == "resnet"
+    authored = surgeon.init(found)
+    assert set(authored.recipe.namespaces) == {"input_1", "filtered_detections"}
+    assert not authored.errors
 
 
 @pytest.fixture(scope="module")

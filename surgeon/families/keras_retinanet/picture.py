@@ -21,6 +21,10 @@ _BACKBONES: tuple[tuple[str, re.Pattern[str], tuple[Mapping[str, Any], ...]], ..
 """Backbones of keras-retinanet by what Keras calls their layers, and the steps that it takes a picture by."""
 
 
+_DEPTH = 6
+"""Components of a name that are looked at: exporters put the names of models and functions in front."""
+
+
 @dataclass(frozen=True)
 class PictureConvention:
     """The backbone that names tell, empty where none does, the node that shows it, and the steps."""
@@ -40,8 +44,8 @@ class PictureConvention:
 def picture_convention(graph: Graph) -> PictureConvention:
     """Return the convention of the first layer whose name is of a backbone."""
     for node in graph:
-        scope = node.name.partition("/")[0]
+        scopes = node.name.split("/")[:_DEPTH]
         for backbone, pattern, steps in _BACKBONES:
-            if pattern.match(scope):
+            if any(map(pattern.match, scopes)):
                 return PictureConvention(backbone, node.name, steps)
     return PictureConvention()

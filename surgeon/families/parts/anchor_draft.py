@@ -15,6 +15,7 @@ from surgeon.families.fields import derive_fields
 from surgeon.families.finding import Finding
 from surgeon.families.parts.anchor_detector import AnchorBoxDetector
 from surgeon.families.postprocessing import differences
+from surgeon.graph.op_sets import PASSED_OVER
 from surgeon.graph.reach import upstream
 from surgeon.language import Image
 from surgeon.language.loading import parse_recipe
@@ -234,7 +235,9 @@ class _RecipeWriter:
         }
         stay = upstream(detector.graph, [structure.encodings.node, structure.scores.node])
         taken = _prefixes(stay)
-        for name in sorted(structure.loop):
+        # What only passes a tensor on is forwarded before namespaces are taken out.
+        computing = (name for name in structure.loop if detector.graph[name].op not in PASSED_OVER)
+        for name in sorted(computing):
             block.setdefault(
                 _shortest(name, taken), Item(self._named(NMS), ("suppression, in a loop over pictures",))
             )
