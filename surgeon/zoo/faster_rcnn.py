@@ -33,14 +33,15 @@ class FasterRcnnOptions:
     """Describe one detector of two stages.
 
     ``date`` picks the exporter, as in :class:`surgeon.zoo.SsdOptions`. ``resizer`` is ``keep`` for
-    keep_aspect_ratio_resizer, whose sides are ``size``, or ``fixed`` for height and width. ``rfcn`` writes
+    keep_aspect_ratio_resizer, whose sides are ``size``, ``either`` for the same with a resizing each for
+    broad and upright pictures, as of 2020, or ``fixed`` for height and width. ``rfcn`` writes
     bins with a feature map of their own in the place of one crop; ``shared_boxes`` one box for all classes.
     ``crop`` is the side of a region before it is pooled to half of that, of R-FCN the side of three bins.
     """
 
     date: Date = "2018"
     classes: int = 4
-    resizer: Literal["keep", "fixed"] = "keep"
+    resizer: Literal["keep", "either", "fixed"] = "keep"
     size: tuple[int, int] = (64, 128)
     scales: tuple[float, ...] = (0.0625, 0.125, 0.25)
     aspect_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
@@ -127,6 +128,9 @@ class _Writer:
 
         def resize(reads: dict[int, Ref]) -> dict[int, Ref]:
             with g.scope("ResizeToRange"):
+                if self.options.resizer == "either":
+                    resized = self._resized_either_way(reads[0])
+                    return {0: resized, 1: g.shape(resized)}
                 size = g.const(list(self.options.size), g.unique("size")) if fixed else self._fitted(reads[0])
                 with g.scope("resize_images"):
                     extra: dict[str, Any] = {"half_pixel_centers": False} if g.date == "2019" else {}
@@ -140,6 +144,30 @@ class _Writer:
         with g.scope("Preprocessor"):
             made = write_map(g, MapLoop({0: pictures}, 1, outputs, 2), resize)
             return g.sub(g.mul(2 / 255, made[0]), 1.0), made[1]
+
+    def _resized_either_way(self, picture: Ref) -> Ref:
+        """Write a conditional that resizes broad pictures in one branch, upright ones in the other."""
+        g = self.g
+        shape = g.shape(picture)
+        broad = g.binary("Less", g.element(shape, 0), g.element(shape, 1))
+        branches = []
+        with g.scope("cond"):
+            predicate = g.emit("Identity", broad, name="pred_id")
+            for slot, limits in enumerate((self.options.size[::-1], self.options.size)):
+                with g.scope("resize"):
+                    switch = g.emit("Switch", picture, predicate)
+                    own = f"{switch}:1" if slot else switch
+                    sides = [g.cast(g.element(g.shape(own), axis)) for axis in (0, 1)]
+                    shares = [g.div(float(limit), side) for limit, side in zip(limits, sides, strict=True)]
+                    scale = g.emit("Minimum", *shares)
+                    rounded = [g.emit("Round", g.mul(scale, side)) for side in sides]
+                    size = g.pack([g.cast(side, INT32, "ToInt32") for side in rounded])
+                    expanded = g.expand_dims(own, 0)
+                    found = g.emit(
+                        "ResizeBilinear", expanded, size, align_corners=False, half_pixel_centers=False
+                    )
+                    branches.append(g.squeeze(found, 0))
+            return g.emit("Merge", *branches, N=2)
 
     def _fitted(self, picture: Ref) -> Ref:
         """Write the size at which the shorter side is the least, and the longer one no more than the most."""
@@ -474,6 +502,7 @@ SAMPLES: Mapping[str, Callable[[], bytes]] = MappingProxyType(
         "faster_rcnn_2018_fixed_size": _sample(replace(_SMALL, resizer="fixed", size=(64, 96))),
         "faster_rcnn_2019": _sample(replace(_SMALL, date="2019")),
         "faster_rcnn_2019_shared_boxes": _sample(replace(_SMALL, date="2019", shared_boxes=True)),
+        "faster_rcnn_2020": _sample(replace(_SMALL, date="2019", resizer="either")),
         "rfcn_2018": _sample(replace(_SMALL, rfcn=True)),
     }
 )
