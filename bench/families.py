@@ -8,7 +8,7 @@ Each graph gets the recipe that 'surgeon init' writes, or the shipped one that R
 without a change by hand. An ONNX file for ONNX Runtime is run there, and held against TensorFlow; of a target
 of TensorRT, which needs a GPU, the rewritten graph is run by the plugins' references, and the file is
 written. Each row is computed in a process of its own. What OUTPUT holds already is not computed again;
---again computes it.
+--again computes it, and --stored leaves out what is not there yet.
 """
 
 from __future__ import annotations
@@ -196,6 +196,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="rows whose names hold one of these texts")
     parser.add_argument("--graphs", nargs="*", type=Path, default=[], help="folders of frozen graphs")
     parser.add_argument("--again", action="store_true", help="compute rows that are there already")
+    parser.add_argument("--stored", action="store_true", help="leave out rows that OUTPUT does not hold")
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds a row may take")
     parser.add_argument("--page", type=Path, help="page that the table is written into")
     parser.add_argument("--row", nargs=4, help=argparse.SUPPRESS)
@@ -212,6 +213,8 @@ def main() -> None:
         if args.only and not any(text in name for text in args.only):
             continue
         file = args.output / f"{name}.json"
+        if args.stored and not file.is_file():
+            continue
         if args.again or not file.is_file():
             print(f"{name} ...", file=sys.stderr, flush=True)
             row = computed(name, module, graph, args.output, args.limit)
