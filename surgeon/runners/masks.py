@@ -84,9 +84,9 @@ def _positions(first: float, last: float, pixels: int, cells: int) -> tuple[np.n
     in cells.
     """
     places = np.arange(pixels) / (pixels - 1) if pixels > 1 else np.array([0.5])
-    on_mask = (places - first) / (last - first) * (cells - 1)
-    inside = np.flatnonzero((on_mask >= 0) & (on_mask <= cells - 1))
-    return inside, on_mask[inside]
+    on_box = (places - first) / (last - first)
+    inside = np.flatnonzero((on_box >= 0) & (on_box <= 1))
+    return inside, on_box[inside] * (cells - 1)
 
 
 def _sampled(mask: np.ndarray, ys: np.ndarray, xs: np.ndarray) -> np.ndarray:

@@ -124,6 +124,8 @@ def compare_probes(
                 comparison = replace(comparison, outcome=Outcome.PASSED)
             probes.append(probe)
             comparisons.append(comparison)
+        if not probes:
+            comparisons.append(_not_compared(plugin.name, record, "no probes: the detector has no class"))
     except SurgeonError as exc:
         reason = f"no probes: {exc.diagnostics[0].message}"
         comparisons.append(_not_compared(plugin.name, record, reason))
@@ -136,10 +138,14 @@ def _probes_of_added(
     """Return the probes of a plugin that the recipe adds, which show its power; nothing in the original says
     what it should make of them.
     """
-    probes = list(graphs.probes_of_added(record))
+    probes: list[RunRecord] = []
+    try:
+        probes.extend(graphs.probes_of_added(record))
+    except SurgeonError as exc:
+        return probes, [_not_compared(plugin.name, record, f"no probes: {exc.diagnostics[0].message}")]
     if probes:
         return probes, []
-    reason = f"no probes: no file says what {plugin.op} reads for a box and a score"
+    reason = f"no probes: '{plugin.name}' has no class, or no file says what {plugin.op} reads for a box"
     return [], [_not_compared(plugin.name, record, reason)]
 
 

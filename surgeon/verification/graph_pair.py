@@ -154,6 +154,14 @@ def _takes_picture(spec: TensorSpec) -> bool:
     return numeric and dims is not None and len(dims) in (3, 4) and dims[-1] in (None, 1, 3)
 
 
+def _takes_prepared_picture(spec: TensorSpec) -> bool:
+    """Return whether a tensor has the form of a picture, its channels last, or first where only those are."""
+    dims = spec.shape.dims
+    if dims is None or len(dims) != 4 or dims[3] in (None, 1, 3):
+        return _takes_picture(spec)
+    return spec.dtype is not None and spec.dtype.itemsize is not None and dims[1] in (1, 3)
+
+
 def _is_feedable(spec: TensorSpec) -> bool:
     """Return whether numbers can be made for a tensor: its type is one of numbers, its shape is known."""
     return spec.dtype is not None and spec.dtype.itemsize is not None and spec.shape.is_static
@@ -585,7 +593,7 @@ class GraphPair:
         if self.added is None:
             return None
         origins = [ref for ref in self.inputs.values() if self._is_open_input(self.graph[ref.node])]
-        pictures = [ref for ref in origins if _takes_picture(self.spec(ref))]
+        pictures = [ref for ref in origins if _takes_prepared_picture(self.spec(ref))]
         return pictures[0] if len(pictures) == 1 and not self.prepared_inputs else None
 
     @cached_property

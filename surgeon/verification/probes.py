@@ -89,8 +89,13 @@ def probes_of(original: Postprocessing, limits: Collection[int] = ()) -> Iterato
 
 
 def probes_in_picture(rules: SuppressionRules, limits: Collection[int]) -> Iterator[Probe]:
-    """Yield the probes for rules of suppression that clip to the picture, if to anything."""
+    """Yield the probes for rules of suppression that clip to the picture, if to anything.
+
+    There are none where no box is a candidate, or no class is left beside the background.
+    """
     classes = rules.classes
+    if min(classes, rules.boxes) < 1:
+        return
     maker = _Maker(rules.boxes, classes, max(0.0, rules.score_threshold))
     kept, per_class = rules.most, rules.most_of_class
     overlaps = list(_overlaps(rules.iou_threshold, classes))

@@ -51,6 +51,14 @@ def test_a_box_without_an_area_covers_nothing(box: list[float]) -> None:
     assert not pasted(np.ones((4, 4), np.float32), np.float32(box), SIZE).any()
 
 
+def test_a_mask_of_one_value_covers_its_box() -> None:
+    one, many = np.ones((1, 1), np.float32), np.ones((5, 5), np.float32)
+    box = np.float32([0.1, 0.3, 0.9, 0.6])
+    covered = pasted(one, box, SIZE)
+    assert np.array_equal(covered, pasted(many, box, SIZE)) and 0 < covered.mean() < 0.5
+    assert not pasted(np.zeros((1, 1), np.float32), box, SIZE).any()
+
+
 def test_a_picture_of_one_pixel_is_covered() -> None:
     assert pasted(np.ones((3, 3), np.float32), np.float32([0, 0, 1, 1]), (1, 1)).all()
 

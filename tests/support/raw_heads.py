@@ -9,11 +9,17 @@ from surgeon.graph import Graph, parse_graph
 CLASSES = 3
 CELLS = 5
 
+_LAST = (
+    "perm = Const() {dtype: int32, value: tensor<int32[4]: 0, 2, 3, 1>}",
+    "last = Transpose(pixels, perm) {T: float32, Tperm: int32}",
+)
 
-def raw_heads(seed: int = 0) -> Graph:
+
+def raw_heads(seed: int = 0, *, channels_first: bool = False) -> Graph:
     """Return a graph that computes offsets float32[1, 50, 4] and scores float32[1, 50, 3] of a picture.
 
     Each cell of a 5 x 5 map has two boxes; the two heads of the scores are joined, and nothing suppresses.
+    Pictures are [N, H, W, C], or [N, C, H, W] where ``channels_first``.
     """
     random = np.random.default_rng(seed)
 
@@ -23,12 +29,14 @@ def raw_heads(seed: int = 0) -> Graph:
 
     conv = '{{T: float32, data_format: "NHWC", dilations: [1, 1, 1, 1], padding: "SAME", strides: {strides}}}'
     one, two = conv.format(strides="[1, 1, 1, 1]"), conv.format(strides="[1, 2, 2, 1]")
+    sides = "?,3,10,10" if channels_first else "?,10,10,3"
     lines = [
         "graph v1",
         "outputs: offsets, scores",
-        "pixels = Placeholder() {dtype: float32, shape: shape[?,10,10,3]}",
+        f"pixels = Placeholder() {{dtype: float32, shape: shape[{sides}]}}",
+        *(_LAST if channels_first else ()),
         f"body/weights = Const() {{dtype: float32, value: {weights(3, 3, 3, 6)}}}",
-        f"body/conv = Conv2D(pixels, body/weights) {two}",
+        f"body/conv = Conv2D({'last' if channels_first else 'pixels'}, body/weights) {two}",
         "body/relu = Relu(body/conv) {T: float32}",
         f"box/weights = Const() {{dtype: float32, value: {weights(1, 1, 6, 8)}}}",
         f"box/conv = Conv2D(body/relu, box/weights) {one}",

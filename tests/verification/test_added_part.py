@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from raw_heads import RECIPE, raw_heads
 
 import surgeon
 from surgeon.graph import Graph
+from surgeon.kernels.suppression.probes import SuppressionRules
+from surgeon.verification.probes import probes_in_picture
 
 pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
 onnx = pytest.importorskip("onnx", reason="files are changed by it")
@@ -67,6 +70,30 @@ def test_probes_show_the_power_over_an_added_plugin(verification: surgeon.Verifi
     assert not [name for name in verification.not_exercised if name.startswith("NMS.")]
     settings = {f"{each.node}.{each.field}": each.exercised for each in verification.recipe_power.settings}
     assert settings == {"factor.value": True, "anchors.value": True}
+
+
+def test_a_picture_with_channels_first_is_prepared_for_both(tmp_path: Path) -> None:
+    first = raw_heads(channels_first=True)
+    recipe = RECIPE.replace("shape: [1, 10, 10, 3]", "shape: [1, 3, 10, 10]")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 80, 3), np.uint8)).save(tmp_path / "a.png")
+    found = surgeon.verify(surgeon.parse_recipe(recipe), first, images=tmp_path)
+    assert found.passed and found.verdicts[0].comparisons[0].matched > 5
+    assert found.verdicts[2].reason.startswith("both graphs read the same input")
+
+
+def test_no_class_beside_the_background_gives_no_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raw_heads.CLASSES", 1)
+    recipe = RECIPE.replace("background_class: -1", "background_class: 0")
+    found = surgeon.verify(surgeon.parse_recipe(recipe), raw_heads())
+    assert found.outcome == "inconclusive"
+    (reason,) = [c.reason for c in found.verdicts[1].comparisons if c.subject == "NMS"]
+    assert reason.startswith("no probes: 'NMS' has no class")
+
+
+@pytest.mark.parametrize(("boxes", "classes"), [(5, 0), (0, 3)])
+def test_rules_without_a_candidate_make_no_probes(boxes: int, classes: int) -> None:
+    rules = SuppressionRules(boxes, classes, 0.3, 0.5, 10, 10)
+    assert not list(probes_in_picture(rules, [20]))
 
 
 def test_an_onnx_file_is_compared_with_the_original_and_the_added_part(
