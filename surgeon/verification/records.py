@@ -30,7 +30,9 @@ from surgeon.verification.results import AddedPart, Outcome, TensorComparison
 from surgeon.version import refuse_newer
 
 VERSION = 2
-"""The version of a file with masks; one without has version 1, which older releases read."""
+"""The version of a file with masks, an added part, or a picture that is padded in a way of its own or lies
+in the middle; one without these has version 1, which older releases read.
+"""
 
 _AGAIN = "surgeon verify RECIPE MODEL --store FILE.npz"
 
@@ -149,15 +151,23 @@ class RunRecorder:
 
     def write(self, path: Path) -> None:
         """Write the file whole or not at all; raise SurgeonError E105."""
-        # An earlier release reads what it knows.
-        left_out = {"added"} if self.info.added is None else None
-        content = {
-            "facts": self.info.model_dump(mode="json", exclude=left_out),
-            "pictures": self._pictures,
-        }
+        content = {"facts": self._facts(), "pictures": self._pictures}
         meta = np.frombuffer(json.dumps(content).encode(), np.uint8)
         with writing(path) as handle:
             np.savez_compressed(handle, allow_pickle=False, **{_META: meta, **self._arrays})
+
+    def _facts(self) -> dict[str, Any]:
+        """Return the info as version 1 has it, or with what that lacks as version 2."""
+        facts = self.info.model_dump(mode="json")
+        image = facts["image"] or {}
+        for holder, key in ((facts, "added"), (image, "fill"), (image, "padding")):
+            if key in holder and holder[key] is None:
+                del holder[key]
+        later = "added" in facts or not image.keys().isdisjoint(("fill", "padding"))
+        centred = image.get("resize") == "letterbox" or any(len(row["window"]) > 2 for row in self._pictures)
+        if later or centred:
+            facts["version"] = VERSION
+        return facts
 
     def _put_reruns(self, place: str, rerun: Rerun, record: RunRecord) -> None:
         most = _BEYOND + len(record.detections or ())

@@ -16,7 +16,7 @@ from surgeon import SurgeonError
 from surgeon.catalog.reference import Counterfactual
 from surgeon.runners.detections import Detections, Window
 from surgeon.verification.records import RunInfo, RunRecord, RunRecorder, read_records
-from surgeon.verification.results import Outcome, TensorComparison
+from surgeon.verification.results import AddedPart, Outcome, TensorComparison
 
 INFO = RunInfo(graph="", recipe="r", target="t", made=False, prepared=("x",))
 FOUND = Detections(
@@ -92,6 +92,45 @@ def test_a_fault_of_the_original_fails_whatever_is_held_against_it(stored: Path)
     assert [each.faults for each in read_all(stored)] == [
         original(name).faults for name in ("a.png", "b.png")
     ]
+
+
+KNOWN = {"version", "graph", "recipe", "target", "made", "labels", "image", "prepared", "computed"}
+KNOWN_OF_IMAGE = {"size", "resize", "interpolation", "color", "brightness", "steps"}
+"""The keys of a file of version 1."""
+ADDED = AddedPart("NMS", ("scores",), ("NMS",), {"NMS.iou_threshold": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("more", "version"),
+    [
+        ({}, 1),
+        ({"image": {"size": [4, 4], "resize": "keep-aspect-ratio", "steps": [{"scale": 0.5}]}}, 1),
+        ({"image": {"size": [4, 4], "resize": "keep-aspect-ratio", "fill": 7}}, 2),
+        ({"image": {"size": [4, 4], "resize": "keep-aspect-ratio", "padding": "after-steps"}}, 2),
+        ({"image": {"size": [4, 4], "resize": "letterbox"}}, 2),
+        ({"added": ADDED}, 2),
+    ],
+)
+def test_what_earlier_releases_know_is_written_as_they_read_it(
+    tmp_path: Path, more: dict[str, Any], version: int
+) -> None:
+    info = RunInfo.model_validate({**INFO.model_dump(), **more})
+    recorder = RunRecorder(info)
+    recorder.add(original())
+    recorder.write(tmp_path / "original.npz")
+    facts = json.loads(np.load(tmp_path / "original.npz")["meta"].tobytes())["facts"]
+    new = facts.keys() - KNOWN | (facts["image"] or {}).keys() - KNOWN_OF_IMAGE
+    assert facts["version"] == version
+    assert not new or version == 2
+    assert read_records(tmp_path / "original.npz")[0] == info.model_copy(update={"version": version})
+
+
+def test_a_picture_in_the_middle_is_of_the_newer_version(tmp_path: Path) -> None:
+    recorder = RunRecorder(INFO)
+    recorder.add(replace(original(), window=Window(0.5, 1.0, 0.25, 0.0)))
+    recorder.write(tmp_path / "original.npz")
+    info, found = read_records(tmp_path / "original.npz")
+    assert info.version == 2 and found[0].window == Window(0.5, 1.0, 0.25, 0.0)
 
 
 def test_texts_are_stored(tmp_path: Path) -> None:
