@@ -4,7 +4,7 @@ from surgeon.graph.diff import Change, GraphDiff, NodeChange, diff_graphs
 from surgeon.graph.dtypes import DType
 from surgeon.graph.edits import Add, Drop, Edit, Rewire, SetAttr, SetOp, SetOutputs, apply_edits
 from surgeon.graph.graph import Graph, Versions
-from surgeon.graph.node import Node, Ref
+from surgeon.graph.node import NODE_NAME, Node, Ref
 from surgeon.graph.printing import print_attr, print_graph, print_node
 from surgeon.graph.text import parse_graph, parse_node
 from surgeon.graph.values import (
@@ -24,6 +24,7 @@ from surgeon.graph.values import (
 )
 
 __all__ = [
+    "NODE_NAME",
     "Add",
     "AttrScalar",
     "AttrValue",

@@ -6,36 +6,44 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from surgeon.display import plural
-from surgeon.graph import Add, DType, Edit, Node, Ref, TensorValue
+from surgeon.graph import NODE_NAME, Add, DType, Edit, Node, Ref, TensorValue
+from surgeon.graph.reach import before_identities
 from surgeon.steps.placing import tensors_in_graph
 from surgeon.steps.step import Step, StepContext
 
-COORDINATES = 4
+OBJECTNESS = 4
 FIRST_CLASS = 5
 """Columns of a box: x, y, width, height, objectness, then its classes."""
 
-TO_CORNERS = np.array([[0, 1, 0, 1], [1, 0, 1, 0], [0, -0.5, 0, 0.5], [-0.5, 0, 0.5, 0]], np.float32)
-"""Rows x, y, width and height of a box; columns ymin, xmin, ymax and xmax."""
+
+def _is_size(number: float) -> bool:
+    """Return whether a number is above 0 and not too large for float32."""
+    return 0 < number <= float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
 class _Map:
-    """One head: its rows, and for each box of a cell, cell after cell, what decodes it."""
+    """One head: its rows, and for each box of a cell, cell after cell, what decodes it.
+
+    Of the logistic function of x and y, ``scale`` times it and ``start`` more is the centre; ``half`` times
+    the exponential of width and height is half the size. Each is float64[boxes, 2], across and down, relative
+    to the picture.
+    """
 
     ref: Ref
     height: int
     width: int
     columns: int
-    cell: np.ndarray
-    origin: np.ndarray
-    size: np.ndarray
+    scale: np.ndarray
+    start: np.ndarray
+    half: np.ndarray
 
     @property
     def boxes(self) -> int:
-        return len(self.origin)
+        return len(self.start)
 
 
 class DecodeCells(Step):
@@ -48,7 +56,8 @@ class DecodeCells(Step):
     s sigmoid(x) - (s - 1) / 2 in the place of sigmoid(x).
 
     The node 'boxes' is float32[N, P, 1, 4]: ymin, xmin, ymax, xmax relative to the picture. The node 'scores'
-    is float32[N, P, C]. Boxes come head by head, and of a head cell by cell.
+    is float32[N, P, C]. Boxes come head by head, and of a head cell by cell. Each coordinate is computed by
+    itself, so that one without a bound leaves the others alone.
 
     Before::
 
@@ -62,6 +71,7 @@ class DecodeCells(Step):
         heads: [head]
         picture: Input
         anchors: [[16, 24]]
+        classes: 2
 
     After::
 
@@ -70,22 +80,42 @@ class DecodeCells(Step):
         head = Placeholder() {dtype: float32, shape: shape[1,1,1,7]}
         boxes/decode/head_0/shape = Const() {dtype: int32, value: tensor<int32[4]: -1, 1, 1, 7>}
         boxes/decode/head_0 = Reshape(head, boxes/decode/head_0/shape) {T: float32, Tshape: int32}
-        boxes/decode/encodings/begin = Const() {dtype: int32, value: tensor<int32[4]: 0, 0, 0, 0>}
-        boxes/decode/encodings/size = Const() {dtype: int32, value: tensor<int32[4]: -1, -1, -1, 4>}
-        boxes/decode/encodings = Slice(boxes/decode/head_0, boxes/decode/encodings/begin, boxes/decode/encodings/size) {T: float32, Index: int32}
-        boxes/decode/sigmoid = Sigmoid(boxes/decode/encodings) {T: float32}
-        boxes/decode/cell = Const() {dtype: float32, value: tensor<float32[1,1,1,4]: 1.0, 1.0, 0.0, 0.0>}
-        boxes/decode/in_cells = Mul(boxes/decode/sigmoid, boxes/decode/cell) {T: float32}
-        boxes/decode/origin = Const() {dtype: float32, value: tensor<float32[1,1,1,4]: 0.0, 0.0, 0.0, 0.0>}
-        boxes/decode/centres = Add(boxes/decode/in_cells, boxes/decode/origin) {T: float32}
-        boxes/decode/is_size = Const() {dtype: float32, value: tensor<float32[1,1,1,4]: 0.0, 0.0, 1.0, 1.0>}
-        boxes/decode/logarithms = Mul(boxes/decode/encodings, boxes/decode/is_size) {T: float32}
-        boxes/decode/factors = Exp(boxes/decode/logarithms) {T: float32}
-        boxes/decode/anchors = Const() {dtype: float32, value: tensor<float32[1,1,1,4]: 0.0, 0.0, 0.5, 0.75>}
-        boxes/decode/sizes = Mul(boxes/decode/factors, boxes/decode/anchors) {T: float32}
-        boxes/decode/centres_and_sizes = Add(boxes/decode/centres, boxes/decode/sizes) {T: float32}
-        boxes/decode/corners = Const() {dtype: float32, value: tensor<float32[1,1,4,4]: 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, -0.5, 0.0, 0.5, -0.5, 0.0, 0.5, 0.0>}
-        boxes = Conv2D(boxes/decode/centres_and_sizes, boxes/decode/corners) {T: float32, padding: "VALID", data_format: "NHWC", strides: [1, 1, 1, 1], dilations: [1, 1, 1, 1]}
+        boxes/decode/x/begin = Const() {dtype: int32, value: tensor<int32[4]: 0, 0, 0, 0>}
+        boxes/decode/x/size = Const() {dtype: int32, value: tensor<int32[4]: -1, -1, -1, 1>}
+        boxes/decode/x = Slice(boxes/decode/head_0, boxes/decode/x/begin, boxes/decode/x/size) {T: float32, Index: int32}
+        boxes/decode/x/sigmoid = Sigmoid(boxes/decode/x) {T: float32}
+        boxes/decode/x/in_picture/by = Const() {dtype: float32, value: tensor<float32[]: 1.0>}
+        boxes/decode/x/in_picture = Mul(boxes/decode/x/sigmoid, boxes/decode/x/in_picture/by) {T: float32}
+        boxes/decode/x/centre/by = Const() {dtype: float32, value: tensor<float32[]: 0.0>}
+        boxes/decode/x/centre = Add(boxes/decode/x/in_picture, boxes/decode/x/centre/by) {T: float32}
+        boxes/decode/width/begin = Const() {dtype: int32, value: tensor<int32[4]: 0, 0, 0, 2>}
+        boxes/decode/width/size = Const() {dtype: int32, value: tensor<int32[4]: -1, -1, -1, 1>}
+        boxes/decode/width = Slice(boxes/decode/head_0, boxes/decode/width/begin, boxes/decode/width/size) {T: float32, Index: int32}
+        boxes/decode/width/exp = Exp(boxes/decode/width) {T: float32}
+        boxes/decode/width/half/by = Const() {dtype: float32, value: tensor<float32[]: 0.25>}
+        boxes/decode/width/half = Mul(boxes/decode/width/exp, boxes/decode/width/half/by) {T: float32}
+        boxes/decode/xmin = Sub(boxes/decode/x/centre, boxes/decode/width/half) {T: float32}
+        boxes/decode/xmax = Add(boxes/decode/x/centre, boxes/decode/width/half) {T: float32}
+        boxes/decode/y/begin = Const() {dtype: int32, value: tensor<int32[4]: 0, 0, 0, 1>}
+        boxes/decode/y/size = Const() {dtype: int32, value: tensor<int32[4]: -1, -1, -1, 1>}
+        boxes/decode/y = Slice(boxes/decode/head_0, boxes/decode/y/begin, boxes/decode/y/size) {T: float32, Index: int32}
+        boxes/decode/y/sigmoid = Sigmoid(boxes/decode/y) {T: float32}
+        boxes/decode/y/in_picture/by = Const() {dtype: float32, value: tensor<float32[]: 1.0>}
+        boxes/decode/y/in_picture = Mul(boxes/decode/y/sigmoid, boxes/decode/y/in_picture/by) {T: float32}
+        boxes/decode/y/centre/by = Const() {dtype: float32, value: tensor<float32[]: 0.0>}
+        boxes/decode/y/centre = Add(boxes/decode/y/in_picture, boxes/decode/y/centre/by) {T: float32}
+        boxes/decode/height/begin = Const() {dtype: int32, value: tensor<int32[4]: 0, 0, 0, 3>}
+        boxes/decode/height/size = Const() {dtype: int32, value: tensor<int32[4]: -1, -1, -1, 1>}
+        boxes/decode/height = Slice(boxes/decode/head_0, boxes/decode/height/begin, boxes/decode/height/size) {T: float32, Index: int32}
+        boxes/decode/height/exp = Exp(boxes/decode/height) {T: float32}
+        boxes/decode/height/half/by = Const() {dtype: float32, value: tensor<float32[]: 0.375>}
+        boxes/decode/height/half = Mul(boxes/decode/height/exp, boxes/decode/height/half/by) {T: float32}
+        boxes/decode/ymin = Sub(boxes/decode/y/centre, boxes/decode/height/half) {T: float32}
+        boxes/decode/ymax = Add(boxes/decode/y/centre, boxes/decode/height/half) {T: float32}
+        boxes/decode/corners/axis = Const() {dtype: int32, value: tensor<int32[]: 2>}
+        boxes/decode/corners = ConcatV2(boxes/decode/ymin, boxes/decode/xmin, boxes/decode/ymax, boxes/decode/xmax, boxes/decode/corners/axis) {T: float32, N: 4, Tidx: int32}
+        boxes/decode/boxes/shape = Const() {dtype: int32, value: tensor<int32[4]: -1, 1, 1, 4>}
+        boxes = Reshape(boxes/decode/corners, boxes/decode/boxes/shape) {T: float32, Tshape: int32}
         boxes/decode/objectness/begin = Const() {dtype: int32, value: tensor<int32[4]: 0, 0, 0, 4>}
         boxes/decode/objectness/size = Const() {dtype: int32, value: tensor<int32[4]: -1, -1, -1, 1>}
         boxes/decode/objectness = Slice(boxes/decode/head_0, boxes/decode/objectness/begin, boxes/decode/objectness/size) {T: float32, Index: int32}
@@ -119,9 +149,22 @@ class DecodeCells(Step):
     class_scores: Literal["sigmoid", "softmax"] = Field(
         "sigmoid", description="What makes probabilities of a box's classes."
     )
+    classes: int | None = Field(
+        None,
+        description="How many classes a box has, against which the heads' channels are checked; by default "
+        "what the channels leave for the anchors of each head.",
+        ge=1,
+    )
     channels_first: bool = Field(False, description="Whether heads are [N, A (5 + C), H, W].")
     boxes: str = Field("boxes", description="Name of the node that gives the boxes.", min_length=1)
     scores: str = Field("scores", description="Name of the node that gives the scores.", min_length=1)
+
+    @field_validator("boxes", "scores")
+    @classmethod
+    def _is_name(cls, name: str) -> str:
+        if not NODE_NAME.match(name):
+            raise ValueError(f"'{name}' is not a name for a node; expected letters, digits and . _ / \\ > -")
+        return name
 
     @model_validator(mode="after")
     def _one_each(self) -> DecodeCells:
@@ -133,10 +176,18 @@ class DecodeCells(Step):
                     f"'{name}' has {plural(len(values), 'entry', 'entries')} for "
                     f"{plural(len(self.heads), 'head')}; expected one each"
                 )
-        if any(side <= 0 or not np.isfinite(side) for pair in self.anchors for side in pair):
-            raise ValueError("an anchor has a side that is not above 0; expected pixels")
+        if not all(_is_size(side) for pair in self.anchors for side in pair):
+            raise ValueError(
+                "an anchor has a side that is not above 0, or too large for float32; expected pixels"
+            )
+        if not all(_is_size(scale) for scale in self.scale_xy or ()):
+            raise ValueError(
+                "'scale_xy' has a number that is not above 0, or too large for float32; expected about 1"
+            )
         if self.boxes == self.scores:
             raise ValueError("'boxes' and 'scores' are one name; expected two")
+        if self.scores.startswith(f"{self.boxes}/decode/"):
+            raise ValueError(f"'scores' is below '{self.boxes}/decode', where the step adds its own nodes")
         for index, mask in enumerate(self.masks or ()):
             if not mask or len(set(mask)) < len(mask) or not set(mask) <= set(range(len(self.anchors))):
                 raise ValueError(
@@ -154,8 +205,8 @@ class DecodeCells(Step):
         if len(rows) > 1:
             axis = adding.constant("rows/axis", np.int32(1))
             joined = adding.add("rows", "ConcatV2", *rows, axis, N=len(rows), Tidx=DType.INT32)
-        self._boxes(adding, adding.columns("encodings", joined, 0, COORDINATES), maps)
-        objectness = adding.columns("objectness", joined, COORDINATES, 1)
+        self._boxes(adding, joined, maps)
+        objectness = adding.columns("objectness", joined, OBJECTNESS, 1)
         classes = adding.columns("classes", joined, FIRST_CLASS, columns - FIRST_CLASS)
         self._scores(adding, objectness, classes, sum(each.boxes for each in maps))
         return adding.edits
@@ -168,23 +219,28 @@ class DecodeCells(Step):
             ref = adding.add(f"{name}/channels_last", "Transpose", ref, perm, Tperm=DType.INT32)
         return adding.reshaped(name, ref, [-1, each.boxes, 1, each.columns])
 
-    def _boxes(self, adding: _Adding, encodings: Ref, maps: list[_Map]) -> None:
-        # Constants of all four columns keep x and y apart from the sizes, so that nothing is cut and joined.
-        cell, origin, size = (
-            np.concatenate([getattr(each, part) for each in maps])[None, :, None]
-            for part in ("cell", "origin", "size")
+    def _boxes(self, adding: _Adding, rows: Ref, maps: list[_Map]) -> None:
+        """Plan the boxes; a coordinate is float32[N, P, 1, 1].
+
+        No layer rounds it to fewer digits, as a convolution may, and none multiplies infinity by 0.
+        """
+        scale, start, half = (
+            np.concatenate([getattr(each, part) for each in maps]) for part in ("scale", "start", "half")
         )
-        middle = adding.add("sigmoid", "Sigmoid", encodings)
-        middle = adding.add("in_cells", "Mul", middle, adding.constant("cell", cell))
-        middle = adding.add("centres", "Add", middle, adding.constant("origin", origin))
-        is_size = np.broadcast_to(np.array([0, 0, 1, 1], np.float32), size.shape)
-        side = adding.add("logarithms", "Mul", encodings, adding.constant("is_size", is_size))
-        side = adding.add("factors", "Exp", side)
-        side = adding.add("sizes", "Mul", side, adding.constant("anchors", size))
-        sides = adding.add("centres_and_sizes", "Add", middle, side)
-        kernel = adding.constant("corners", TO_CORNERS[None, None])
-        attrs = {"strides": (1, 1, 1, 1), "dilations": (1, 1, 1, 1)}
-        adding.put(self.boxes, "Conv2D", sides, kernel, padding=b"VALID", data_format=b"NHWC", **attrs)
+        low: dict[str, Ref] = {}
+        high: dict[str, Ref] = {}
+        for at, (name, side) in enumerate((("x", "width"), ("y", "height"))):
+            shift = adding.add(f"{name}/sigmoid", "Sigmoid", adding.columns(name, rows, at, 1))
+            shift = adding.by(f"{name}/in_picture", "Mul", shift, scale[:, at])
+            centre = adding.by(f"{name}/centre", "Add", shift, start[:, at])
+            growth = adding.add(f"{side}/exp", "Exp", adding.columns(side, rows, 2 + at, 1))
+            extent = adding.by(f"{side}/half", "Mul", growth, half[:, at])
+            low[name] = adding.add(f"{name}min", "Sub", centre, extent)
+            high[name] = adding.add(f"{name}max", "Add", centre, extent)
+        axis = adding.constant("corners/axis", np.int32(2))
+        corners = (low["y"], low["x"], high["y"], high["x"])
+        joined = adding.add("corners", "ConcatV2", *corners, axis, N=4, Tidx=DType.INT32)
+        adding.reshaped(self.boxes, joined, [-1, len(start), 1, 4], whole_name=True)
 
     def _scores(self, adding: _Adding, objectness: Ref, classes: Ref, boxes: int) -> None:
         activation = {"sigmoid": "Sigmoid", "softmax": "Softmax"}[self.class_scores]
@@ -208,6 +264,12 @@ class DecodeCells(Step):
                 )
         height, width = self._picture(context)
         maps = [self._map(context, index, text, (height, width)) for index, text in enumerate(self.heads)]
+        for index, each in enumerate(maps):
+            source = before_identities(context.graph, each.ref)
+            if any(source == before_identities(context.graph, other.ref) for other in maps[:index]):
+                raise self._fail(
+                    context, f"'{source}' is named twice; expected different heads", "heads", index
+                )
         different = next((each for each in maps if each.columns != maps[0].columns), None)
         if different is not None:
             raise self._fail(
@@ -228,7 +290,7 @@ class DecodeCells(Step):
                 "picture",
             )
         sides = dims[2:] if dims[1] in (1, 3) and dims[3] not in (1, 3) else dims[1:3]
-        if sides[0] is None or sides[1] is None:
+        if not sides[0] or not sides[1]:
             raise self._fail(
                 context, f"'{ref}' is {context.inference.spec(ref)}; expected a known size", "picture"
             )
@@ -248,7 +310,7 @@ class DecodeCells(Step):
         anchors = np.array([self.anchors[number] for number in mask], np.float64)
         order = (2, 3, 1) if self.channels_first else (1, 2, 3)
         height, width, channels = (dims[axis] for axis in order) if dims and len(dims) == 4 else (None,) * 3
-        if height is None or width is None or channels is None or spec.dtype is not DType.FLOAT32:
+        if not height or not width or not channels or spec.dtype is not DType.FLOAT32:
             raise self._fail(
                 context,
                 f"'{ref}' is {spec}; expected float32 maps of known size, [N, H, W, C]",
@@ -264,20 +326,27 @@ class DecodeCells(Step):
                 "heads",
                 index,
             )
+        if self.classes is not None and columns != FIRST_CLASS + self.classes:
+            found = plural(columns - FIRST_CLASS, "class", "classes")
+            raise self._fail(
+                context,
+                f"'{ref}' has {plural(channels, 'channel')} for {plural(len(anchors), 'anchor')}, which is "
+                f"{found}; expected {len(anchors) * (FIRST_CLASS + self.classes)} channels, since 'classes' "
+                f"is {self.classes}",
+                "heads",
+                index,
+            )
         scale = self.scale_xy[index] if self.scale_xy is not None else 1.0
         y, x, anchor = (
             part.reshape(-1)
             for part in np.meshgrid(range(height), range(width), range(len(anchors)), indexing="ij")
         )
-        nothing = np.zeros((len(x), 2))
-        corner = (np.stack([x, y], -1) - (scale - 1) / 2) / [width, height]
-        cell = np.broadcast_to(scale / np.array([width, height]), nothing.shape)
-        sides = anchors[anchor] / [picture[1], picture[0]]
-        parts = (
-            np.hstack(pair).astype(np.float32)
-            for pair in ((cell, nothing), (corner, nothing), (nothing, sides))
+        cells = [width, height]
+        start = (np.stack([x, y], -1) - (scale - 1) / 2) / cells
+        half = anchors[anchor] / [picture[1], picture[0]] / 2
+        return _Map(
+            ref, height, width, columns, np.broadcast_to(scale / np.array(cells), start.shape), start, half
         )
-        return _Map(ref, height, width, columns, *parts)
 
     def _fail(self, context: StepContext, message: str, *path: str | int) -> Exception:
         return context.fail(
@@ -310,6 +379,12 @@ class _Adding:
         node = Node(f"{self.scope}/{name}", "Const", attrs={"dtype": tensor.dtype, "value": tensor})
         self.edits.append(Add(node, None, self.context.span))
         return Ref(node.name)
+
+    def by(self, name: str, op: str, source: Ref, numbers: np.ndarray) -> Ref:
+        """Plan arithmetic of a coordinate with a number for each box, or with one for all."""
+        array = numbers.astype(np.float32)
+        array = array[0] if np.all(array == array[0]) else array.reshape(-1, 1, 1)
+        return self.add(name, op, source, self.constant(f"{name}/by", array))
 
     def reshaped(self, name: str, source: Ref, shape: list[int], *, whole_name: bool = False) -> Ref:
         target = self.constant(f"{name}/shape", np.array(shape, np.int32))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from surgeon.graph import Add, Drop, Edit, Node, Ref, Rewire, SetAttr, SetOutputs
+from surgeon.graph import NODE_NAME, Add, Drop, Edit, Node, Ref, Rewire, SetAttr, SetOutputs
 from surgeon.steps.selector import split_optional, unmatched
 from surgeon.steps.step import Step, StepContext
 
-_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*\Z")
 _COLOCATED = b"loc:@"
 
 
@@ -65,7 +63,7 @@ class Rename(Step):
         owner: dict[str, str] = {}
         for old, new in names.items():
             key = keys[old]
-            if not _NAME.match(new):
+            if not NODE_NAME.match(new):
                 raise context.fail(
                     "S207",
                     f"'{new}' is not a name for a node; expected letters, digits and . _ / \\ > -",

@@ -59,10 +59,9 @@ def _decoded(
 
 
 def _run(graph: Graph, heads: list[np.ndarray]) -> list[np.ndarray]:
-    """Return boxes and scores; the convolution to corners is computed here, and by TensorFlow elsewhere."""
+    """Return boxes and scores."""
     feeds = {Ref(f"head_{i}"): head for i, head in enumerate(heads)}
-    sides, kernel, scores = evaluate(graph, [*graph["boxes"].inputs, Ref("scores")], feeds)
-    return [sides @ kernel[0, 0], scores]
+    return evaluate(graph, [Ref("boxes"), Ref("scores")], feeds)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +96,26 @@ def test_boxes_and_scores_are_those_of_the_formula(options: dict[str, Any], soft
     assert np.abs(swapped - boxes).max() > 1e-3, "another order of anchors gives other boxes"
 
 
+def test_a_size_without_a_bound_leaves_the_other_coordinates() -> None:
+    """The exponential of 89 is infinite in float32; no layer multiplies it by 0, or is a convolution."""
+    head = np.float32([[[[0, 0, 89, 0, 3, 3, 3]]]])
+    graph = run_step(_step(anchors=ANCHORS[:1]), _heads(head.shape))
+    with np.errstate(over="ignore"):
+        boxes, scores = _run(graph, [head])
+    down = ANCHORS[0][1] / SIZE[0] / 2
+    np.testing.assert_allclose(boxes.reshape(4), [0.5 - down, -np.inf, 0.5 + down, np.inf], rtol=1e-6)
+    assert np.isfinite(scores).all()
+    assert "Conv2D" not in {node.op for node in graph}
+    assert (graph["boxes"].op, boxes.shape) == ("Reshape", (1, 1, 1, 4))
+
+
+def test_a_head_behind_an_identity_is_the_same_head() -> None:
+    heads = _heads((1, 2, 3, 18))
+    own = Node("same", "Identity", (Ref("head_0"),), attrs={"T": DType.FLOAT32})
+    with pytest.raises(SurgeonError, match="'head_0' is named twice"):
+        run_step(_step(heads=["head_0", "same"], masks=[[0, 1], [0, 1]]), Graph([*heads, own]))
+
+
 @pytest.mark.parametrize(
     ("maps", "options", "message"),
     [
@@ -110,6 +129,17 @@ def test_boxes_and_scores_are_those_of_the_formula(options: dict[str, Any], soft
             "has 9 numbers for a box, and 'head_1' 8",
         ),
         ([(1, 2, 3, 18)], {"picture": "head_0:0", "heads": ["Input"]}, "3 channels for 2 anchors"),
+        ([(1, 0, 3, 18)], {}, "expected float32 maps of known size"),
+        (
+            [(1, 2, 3, 21)],
+            {"classes": 2, "anchors": ANCHORS[:1]},
+            "21 channels for 1 anchor, which is 16 classes; expected 7 channels",
+        ),
+        (
+            [(1, 2, 3, 18)],
+            {"heads": ["head_0", "head_0"], "masks": [[0, 1], [0, 1]]},
+            "'head_0' is named twice",
+        ),
     ],
 )
 def test_a_head_that_does_not_fit_is_refused(
@@ -135,6 +165,15 @@ def test_a_name_that_is_taken_is_refused() -> None:
         ({"masks": [[0, 0]]}, "different numbers from 0 to 1"),
         ({"scale_xy": [1.0, 1.0]}, "'scale_xy' has 2 entries for 1 head"),
         ({"anchors": [[10, 0]]}, "a side that is not above 0"),
+        ({"anchors": [[1e39, 10]]}, "a side that is not above 0"),
+        *[
+            ({"scale_xy": [scale]}, "'scale_xy' has a number that is not above 0")
+            for scale in (float("nan"), float("inf"), 0.0, -1.0)
+        ],
+        ({"classes": 0}, "greater than or equal to 1"),
+        ({"boxes": "^x"}, "'.x' is not a name for a node"),
+        ({"scores": "scores:1"}, "'scores:1' is not a name for a node"),
+        ({"scores": "boxes/decode/rows"}, "'scores' is below 'boxes/decode'"),
         ({"boxes": "rows", "scores": "rows"}, "are one name"),
     ],
 )

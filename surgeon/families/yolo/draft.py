@@ -377,6 +377,7 @@ class _RecipeWriter:
             "picture": self._free(INPUT),
             "anchors": anchors,
             "masks": masks,
+            "classes": self.detector.classes.value,
             **options,
         }
         decode |= {key: self._free(key) for key in (BOXES, SCORES) if self._free(key) != key}
