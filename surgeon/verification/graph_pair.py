@@ -21,7 +21,7 @@ from surgeon.families import DerivationContext, Family, nearest_family, recognis
 from surgeon.families.fields import FieldReview, review_fields
 from surgeon.families.parts.suppression import suppressions
 from surgeon.graph import Add, DType, Graph, Node, Ref, Shape, TensorSpec, TensorValue
-from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS, RESIZES, WITHOUT_OUTPUT, is_input
+from surgeon.graph.op_sets import CONSTANTS, PASSED_OVER, PLACEHOLDERS, RESIZES, WITHOUT_OUTPUT, is_input
 from surgeon.infer import Inference, infer
 from surgeon.language import Recipe
 from surgeon.rewrite import Plan
@@ -48,7 +48,7 @@ from surgeon.verification.hidden import measure_exercise
 from surgeon.verification.made_inputs import DRAWS, MadeInput, made_input
 from surgeon.verification.probes import probes_in_picture, probes_of
 from surgeon.verification.records import RunInfo, RunRecord
-from surgeon.verification.results import AddedPart, Exercise, TensorComparison
+from surgeon.verification.results import AddedPart, Exercise, Outcome, TensorComparison
 from surgeon.verification.training import training_inputs
 
 PluginRun: TypeAlias = Callable[[str], Mapping[str, np.ndarray]]
@@ -370,7 +370,7 @@ class GraphPair:
     def outputs(self) -> Mapping[Ref, Ref | None]:
         """For each output that is not a detection, the original's tensor that it stands for, or None."""
         plugin = self.plugin.name if self.plugin is not None else None
-        holding = set(self.runner.info.detections.values())
+        holding = set(self.runner.info.detections.values()) if self.detects else set()
         table = {
             ref: self.match.origin(ref)
             for ref in self.runner.fetches
@@ -405,16 +405,59 @@ class GraphPair:
 
     @cached_property
     def added(self) -> Region | None:
-        """The plugin that gives detections, with the nodes between it and tensors that the original has,
-        where the recipe adds them; None where the original detects by itself.
+        """What gives detections, with the nodes between it and tensors that the original has, where the
+        recipe adds them; None where the original detects by itself.
 
-        Its ``outputs``, which nothing in the original stands for, map to themselves.
+        Its ``outputs``, which nothing in the original stands for, map to themselves. Raise SurgeonError V109
+        where a part of the detections is a tensor of the original.
         """
         if self.plugin is None or self._original_detects:
             return None
-        region = self.region(Replacement(self.plugin, (), ()))
-        outputs = [Ref.parse(name) for name in self.runner.info.detections.values()]
-        return replace(region, outputs={ref: ref for ref in outputs}, reason="")
+        outputs = {part: Ref.parse(name) for part, name in self.runner.info.detections.items()}
+        fed, inside = self._walk_back([self.plugin.name, *(ref.node for ref in outputs.values())])
+        for part, ref in outputs.items():
+            origin = self.match.origin(ref) if ref.node != self.plugin.name else None
+            if origin is not None:
+                raise error(
+                    "V109",
+                    f"'{ref}', which holds '{part}' of the detections, stands for '{origin}' of the original "
+                    f"beside '{self.plugin.name}', which the recipe adds; expected what that gives, or what "
+                    "is computed from it",
+                    self.recipe.span("detections"),
+                    help=[
+                        f"leave 'detections' out, so that '{self.plugin.name}' gives them, or do not add it"
+                    ],
+                )
+        replaced = Replacement(self.plugin, (), ())
+        return Region(replaced, fed, {ref: ref for ref in outputs.values()}, inside)
+
+    @cached_property
+    def given_up(self) -> tuple[Ref, ...]:
+        """The original's outputs that an added part takes the place of, so that nothing is compared with
+        them: it does not read them, they do not lie in front of what it reads, and they are no outputs of the
+        recipe.
+        """
+        if self.added is None:
+            return ()
+        graph = self.match.original
+        read = [*self.added.fed.values(), *filter(None, self.outputs.values())]
+        known = {
+            *read,
+            *(ref for name in graph.ancestors(r.node for r in read) for ref in graph[name].inputs),
+        }
+        left = [ref for ref in graph.output_refs if self._passed_on(ref) not in known and ref not in known]
+        if graph.outputs:
+            return tuple(left)
+        beside = CONSTANTS | PLACEHOLDERS | WITHOUT_OUTPUT  # terminals that no declaration calls outputs
+        return tuple(ref for ref in left if graph[ref.node].op not in beside)
+
+    def _passed_on(self, ref: Ref) -> Ref:
+        """Return the tensor of the original that identities hand on as this one."""
+        node = self.match.original[ref.node]
+        while node.op in PASSED_OVER and len(node.inputs) > ref.slot:
+            ref = node.inputs[ref.slot]
+            node = self.match.original[ref.node]
+        return ref
 
     @property
     def _original_detects(self) -> bool:
@@ -441,7 +484,13 @@ class GraphPair:
         }
         values |= self._said_by_steps(self.added.nodes)
         reads = dict.fromkeys(map(str, self.added.fed.values()))
-        return AddedPart(str(self.plugin.name if self.plugin else ""), tuple(reads), tuple(written), values)
+        return AddedPart(
+            str(self.plugin.name if self.plugin else ""),
+            tuple(reads),
+            tuple(written),
+            values,
+            given_up=tuple(map(str, self.given_up)),
+        )
 
     def _said_by_steps(self, added: Collection[str]) -> dict[str, Any]:
         """Return the options of the steps that write some of these nodes themselves, by ``step.option``."""
@@ -831,24 +880,32 @@ class GraphPair:
         rewritten, name = self.runner.graph, replaced.node.name
         if name not in self._needed:
             return Region(replaced, reason="no output of the recipe needs it")
-        fed: dict[Ref, Ref] = {}
-        inside: dict[str, None] = {name: None}
-        stack = [name]
-        while stack:
-            for ref in rewritten[stack.pop()].inputs:
-                origin = self.match.origin(ref) if ref.node in self._live else None
-                if origin is not None:
-                    fed[ref] = origin
-                elif ref.node not in inside:
-                    inside[ref.node] = None
-                    stack.append(ref.node)
+        fed, inside = self._walk_back([name])
         read = {ref for node in rewritten for ref in node.inputs if ref.node == name} | {
             r for r in self.runner.fetches if r.node == name
         }
         outputs = {ref: self.match.origin(ref) for ref in sorted(read)}
         known = {ref: origin for ref, origin in outputs.items() if origin is not None}
         reason = "" if known else "nothing in the original stands for what it gives"
-        return Region(replaced, fed, known, frozenset(inside), reason)
+        return Region(replaced, fed, known, inside, reason)
+
+    def _walk_back(self, names: Iterable[str]) -> tuple[dict[Ref, Ref], frozenset[str]]:
+        """Return the tensors that nodes are computed from and the original has, with the original's, and the
+        names of the nodes and of what lies between (membership only).
+        """
+        fed: dict[Ref, Ref] = {}
+        starts = dict.fromkeys(names)
+        inside, stack = set(starts), list(starts)
+        while stack:
+            for ref in self.runner.graph[stack.pop()].inputs:
+                known = ref.node in self._live and ref.node not in starts
+                origin = self.match.origin(ref) if known else None
+                if origin is not None:
+                    fed[ref] = origin
+                elif ref.node not in inside:
+                    inside.add(ref.node)
+                    stack.append(ref.node)
+        return fed, frozenset(inside)
 
     def region_runner(
         self, region: Region, given: Arrays, changed: Mapping[str, Node] = MappingProxyType({})
@@ -1120,10 +1177,16 @@ class GraphPair:
         return value.astype(dtype.numpy(), copy=False)
 
     def _faults(self, record: RunRecord) -> tuple[TensorComparison, ...]:
-        """Return what is wrong with the values that the recipe fixes inputs to."""
+        """Return what is wrong with the values that the recipe fixes inputs to, and which outputs of the
+        original are compared with nothing.
+        """
+        reason = "the recipe adds detections in the place of this output of the original; nothing is compared"
+        left = [
+            TensorComparison(str(ref), record.name, Outcome.INCONCLUSIVE, reason) for ref in self.given_up
+        ]
         fed = {ref: record.values[ref] for ref in self.fed}
         wanted = list(dict.fromkeys((*self._wanted(), *self.detections.values())))
-        return tuple(training_inputs(self.original, wanted, fed, self.fixed, record.name))
+        return (*left, *training_inputs(self.original, wanted, fed, self.fixed, record.name))
 
     def record(
         self,

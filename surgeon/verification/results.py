@@ -360,7 +360,8 @@ class AddedPart:
     ``nodes`` those of the recipe's nodes that it consists of, and ``values`` holds what the recipe writes:
     fields by ``node.field``, and options of steps by ``step.option``. ``suppressed_by`` names what else
     suppresses the original's boxes by these values; it is empty where only the references of the recipe's own
-    plugins do.
+    plugins do. ``given_up`` names the original's outputs that the part takes the place of, so that nothing is
+    compared with them.
     """
 
     plugin: str
@@ -368,6 +369,7 @@ class AddedPart:
     nodes: tuple[str, ...]
     values: Mapping[str, Any] = field(default_factory=dict)
     suppressed_by: str = ""
+    given_up: tuple[str, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -382,6 +384,13 @@ class AddedPart:
             told = (
                 f"the recipe adds the suppression of '{self.plugin}'; the original ends at {reads}{more}, "
                 f"and is compared after {self.suppressed_by}'s own suppression by the same values"
+            )
+        elif self.given_up:
+            left = ", ".join(f"'{name}'" for name in self.given_up[:_SHOWN])
+            told = (
+                f"the recipe adds '{self.plugin}', which reads {reads}{more}, in the place of {left} of the "
+                "original; read these outputs, or keep them among the recipe's 'outputs', so that they are "
+                "compared"
             )
         else:
             told = (
@@ -403,6 +412,7 @@ class AddedPart:
             "nodes": list(self.nodes),
             "values": values,
             "suppressed_by": self.suppressed_by,
+            "given_up": list(self.given_up),
         }
 
 

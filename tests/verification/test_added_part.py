@@ -11,7 +11,7 @@ from PIL import Image
 from raw_heads import RECIPE, raw_heads
 
 import surgeon
-from surgeon.graph import Graph
+from surgeon.graph import Graph, parse_graph, print_graph
 from surgeon.kernels.suppression.probes import SuppressionRules
 from surgeon.verification.probes import probes_in_picture
 
@@ -201,3 +201,67 @@ def test_quantized_constants_of_faint_range_are_numbers(range_: str, noted: bool
     )
     assert found.passed
     assert [d.code for d in found.diagnostics if d.code == "V134"] == ["V134"] * noted
+
+
+@pytest.fixture(scope="module")
+def finds_peaks(graph: Graph) -> Graph:
+    """The raw heads, and behind them the best score of each box and boxes that the graph decodes itself."""
+    text = print_graph(graph, 10_000).replace("outputs: offsets, scores", "outputs: own_boxes, own_scores")
+    return parse_graph(
+        text
+        + """\
+post/factor = Const() {dtype: float32, value: tensor<float32[]: 0.1>}
+post/axis = Const() {dtype: int32, value: tensor<int32[]: 2>}
+post/best = Max(scores, post/axis) {T: float32, Tidx: int32, keep_dims: false}
+own_scores = Identity(post/best) {T: float32}
+own_boxes = Mul(offsets, post/factor) {T: float32}
+"""
+    )
+
+
+def test_outputs_of_the_original_that_an_added_part_replaces_are_named(
+    finds_peaks: Graph, tmp_path: Path
+) -> None:
+    stored = tmp_path / "original.npz"
+    found = surgeon.verify(surgeon.parse_recipe(RECIPE), finds_peaks, store=stored)
+    assert found.outcome == "inconclusive" and not found.passed
+    cut = found.verdicts[0]
+    assert [c.subject for c in cut.comparisons if c.outcome == "inconclusive"] == ["own_boxes", "own_scores"]
+    assert found.added is not None and found.added.given_up == ("own_boxes", "own_scores")
+    assert "in the place of 'own_boxes', 'own_scores' of the original" in found.added.lines[0]
+    file = tmp_path / "raw_heads.onnx"
+    surgeon.convert(surgeon.parse_recipe(RECIPE), finds_peaks, file)
+    again = surgeon.verify(onnx=file, original=stored)
+    assert again.outcome == "inconclusive" and again.added == found.added
+
+
+def test_outputs_that_an_added_part_reads_or_that_the_recipe_keeps_are_compared(finds_peaks: Graph) -> None:
+    kept = RECIPE.replace('outputs: [NMS, "NMS:1"', 'outputs: [own_boxes, own_scores, NMS, "NMS:1"')
+    found = surgeon.verify(surgeon.parse_recipe(kept), finds_peaks)
+    assert found.passed and found.added is not None and not found.added.given_up
+    subjects = [c.subject for c in found.verdicts[0].comparisons]
+    assert {"own_boxes", "own_scores"} <= set(subjects)
+
+
+_BEHIND = (
+    RECIPE.replace('outputs: [NMS, "NMS:1",', "outputs: [NMS, halved,")
+    .replace("image:", '  halved: {op: Mul, inputs: ["NMS:1", half]}\nimage:')
+    .replace("  factor:", "  half: {op: Const, value: 0.5, dtype: float32, inputs: []}\n  factor:")
+    .replace("node: NMS}", "node: NMS}\n  - {step: add-node, node: halved}")
+)
+
+
+def test_detections_may_be_computed_behind_an_added_plugin(graph: Graph) -> None:
+    stated = 'detections: {count: NMS, boxes: halved, scores: "NMS:2", classes: "NMS:3"}\nimage:'
+    found = surgeon.verify(surgeon.parse_recipe(_BEHIND.replace("image:", stated)), graph)
+    assert found.passed and found.added is not None
+    assert {"half", "halved"} <= set(found.added.nodes)
+
+
+def test_detections_beside_an_added_plugin_are_refused(graph: Graph) -> None:
+    beside = RECIPE.replace("outputs: [", "outputs: [offsets, scores, ").replace(
+        "image:", "detections: {boxes: offsets, class_scores: scores}\nimage:"
+    )
+    with pytest.raises(surgeon.SurgeonError, match="'offsets' of the original beside 'NMS'") as caught:
+        surgeon.verify(surgeon.parse_recipe(beside), graph)
+    assert caught.value.diagnostics[0].code == "V109"
