@@ -63,13 +63,19 @@ class Detections:
         top, left, bottom, right = self.boxes.T
         return self.rows(np.flatnonzero((bottom > top) & (right > left))[:most])
 
-    def within(self, window: Window) -> Detections:
-        """Return the same relative to a window, and clipped to it."""
+    def relative_to(self, window: Window) -> Detections:
+        """Return the same relative to a window; what lies beside it stays there."""
         if window == WHOLE:
             return self
         share = np.array([window.height, window.width] * 2, np.float32)
         corner = np.array([window.top, window.left] * 2, np.float32)
-        whole = (self.boxes - corner) / share
+        return replace(self, boxes=(self.boxes - corner) / share)
+
+    def within(self, window: Window) -> Detections:
+        """Return the same relative to a window, and clipped to it."""
+        if window == WHOLE:
+            return self
+        whole = self.relative_to(window).boxes
         clipped = np.clip(whole, np.float32(0), np.float32(1))
         masks = None if self.masks is None else clipped_masks(self.masks, whole, clipped)
         return replace(self, boxes=clipped, masks=masks)

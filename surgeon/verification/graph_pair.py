@@ -1374,7 +1374,7 @@ class GraphPair:
         found = detections_of_original(
             found.boxes, found.scores, found.classes, len(found), shift, found.masks
         )
-        return found if self._shared_input is None else found.within(window)
+        return found if self._shared_input is None else self._placed(found, window)
 
     def detections_of(self, run: PluginRun, window: Window, change: str = "") -> Detections:
         """Return what the plugin's outputs hold with a rule changed, relative to the picture."""
@@ -1383,7 +1383,13 @@ class GraphPair:
         if change in (DROP_EMPTY, WINDOW) and KEEP_ALL in own:
             return self.detections_of(run, window, KEEP_ALL).proper(most_kept(run("")))
         size = None if self.image is None else self.image.size
-        return detections_of_plugin(run(change), size)[0].within(window)
+        return self._placed(detections_of_plugin(run(change), size)[0], window)
+
+    def _placed(self, found: Detections, window: Window) -> Detections:
+        """Return detections relative to the picture, clipped to it where the original itself puts the picture
+        into the window, and clips to it.
+        """
+        return found.within(window) if self.prepared_inputs else found.relative_to(window)
 
     def by_part(self, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Return what holds detections among the outputs of the plugin that gives them, by part."""

@@ -47,6 +47,7 @@ Boundary = Callable[[RunRecord], Iterable[Comparison]]
 """Compares the tensors of the original that an added part reads with the rewritten graph's."""
 
 Outputs = Mapping[str, np.ndarray]
+Place = Callable[[Detections], Detections]
 
 NO_PREPARATION = "both graphs read the same input; no picture is prepared"
 SAME_PREPARATION = "both graphs read the same input, which the recipe's 'image' prepares for both"
@@ -144,9 +145,9 @@ def verify_runner(
         _check_inputs(runner, record)
         names.append(record.name)
         texts.update({each_rule.name: each_rule.text for each_rule in record.counterfactuals})
-        outputs, window = runner.run(record.inputs), record.window
-        compare = partial(_compare, runner, record, outputs, window, record.cut, by_reference)
-        at_cut = _judge(runner, record.inputs, outputs, window, compare, limits)
+        outputs, place = runner.run(record.inputs), _place(record.window, info)
+        compare = partial(_compare, runner, record, outputs, place, record.cut, by_reference)
+        at_cut = _judge(runner, record.inputs, outputs, place, compare, limits)
         comparisons[CUT] += [*at_cut, *record.faults]
         if boundary is not None:
             comparisons[CUT] += boundary(record)
@@ -158,13 +159,13 @@ def verify_runner(
         elif isinstance(prepared, TensorComparison):
             comparisons[END].append(prepared)
         elif prepared is not None:
-            feeds, window = prepared
+            feeds, place = prepared[0], _place(prepared[1], info)
             outputs = runner.run(feeds)
-            compare = partial(_compare, runner, record, outputs, window, record.end, by_reference)
-            comparisons[END] += _judge(runner, feeds, outputs, window, compare, limits)
+            compare = partial(_compare, runner, record, outputs, place, record.end, by_reference)
+            comparisons[END] += _judge(runner, feeds, outputs, place, compare, limits)
         if output is not None and record.pixels is not None and record.detections is not None:
             picture = record.picture or Picture(record.name, record.pixels)
-            detections = _detections(runner, outputs, window)
+            detections = _detections(runner, outputs, place)
             drawn.append(str(draw(picture, record.detections, detections, output, info.labels)))
     verdicts = [verdict(CUT, comparisons[CUT])]
     if each is not None:
@@ -254,17 +255,26 @@ def _prepared(
     return feeds, picture.window
 
 
-def _detections(runner: Runner, outputs: Outputs, window: Window) -> Detections:
+def _place(window: Window, info: RunInfo) -> Place:
+    """Return what makes detections relative to the picture.
+
+    It clips them to the picture where the original itself put that into the window, and clips to it;
+    elsewhere both are compared as they are.
+    """
+    return partial(Detections.within if info.prepared else Detections.relative_to, window=window)
+
+
+def _detections(runner: Runner, outputs: Outputs, place: Place) -> Detections:
     parts = {part: outputs[name] for part, name in runner.info.detections.items()}
     image = runner.info.image
-    return detections_of_plugin(parts, None if image is None else image.size)[0].within(window)
+    return place(detections_of_plugin(parts, None if image is None else image.size)[0])
 
 
 def _judge(
     runner: Runner,
     feeds: Mapping[str, np.ndarray],
     outputs: Outputs,
-    window: Window,
+    place: Place,
     compare: Callable[[Limits], list[Comparison]],
     limits: Limits,
 ) -> list[Comparison]:
@@ -275,7 +285,7 @@ def _judge(
     otherwise = runner.run_otherwise(feeds)
     if otherwise is None:
         return found
-    noise = _noise(runner, outputs, otherwise, window)
+    noise = _noise(runner, outputs, otherwise, place)
     wider = limits.beside(noise)
     if wider == limits:
         return found
@@ -288,12 +298,12 @@ def _judge(
     ]
 
 
-def _noise(runner: Runner, outputs: Outputs, otherwise: Outputs, window: Window) -> Tolerances:
+def _noise(runner: Runner, outputs: Outputs, otherwise: Outputs, place: Place) -> Tolerances:
     """Return by how much two computations of the same outputs differ, of detections those that both give."""
     box = score = mask = 0.0
     holding = set(runner.info.detections.values())
     if holding:
-        one, other = (_detections(runner, each, window) for each in (outputs, otherwise))
+        one, other = (_detections(runner, each, place) for each in (outputs, otherwise))
         pairing = pair(one, other, WIDEST)
         errors = (pairing.box_error, pairing.score_error, pairing.mask_error)
         box, score, mask = (max(error[np.isfinite(error)].tolist(), default=0.0) for error in errors)
@@ -314,7 +324,7 @@ def _compare(
     runner: Runner,
     record: RunRecord,
     outputs: Outputs,
-    window: Window,
+    place: Place,
     rerun: Rerun | None,
     by_reference: bool,
     limits: Limits,
@@ -330,7 +340,7 @@ def _compare(
                 Ref.parse(next(iter(runner.info.detections.values()))).node,
                 record.name,
                 record.detections,
-                _detections(runner, outputs, window),
+                _detections(runner, outputs, place),
                 limits,
                 record.counterfactuals if rerun is not None else (),
                 rerun,

@@ -13,7 +13,7 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.families import Refusal, recognise, recognise_detector
 from surgeon.families.yolo import YoloDetector
 from surgeon.formats.graphdef import load_graph
-from surgeon.graph import DType, Graph, Node, Ref, print_graph
+from surgeon.graph import DType, Graph, Node, Ref, TensorValue, print_graph
 from surgeon.verification.results import Verification
 from surgeon.zoo.networks import build_unet
 from surgeon.zoo.yolo import Tail, YoloOptions, build_yolo
@@ -247,6 +247,46 @@ def test_rules_of_suppression_are_read_off_the_graph(folder: Path) -> None:
             assert isinstance(detector, YoloDetector)
             found = detector.finding(key).value
             assert found == (pytest.approx(value) if isinstance(value, float) else value), key
+
+
+def _limited(graph: Graph, low: float | None, high: float | None) -> Graph:
+    """Return a graph that limits the coordinates of its first output."""
+    given, *others = graph.output_refs
+    nodes: list[Node] = list(graph)
+    for op, limit in (("Maximum", low), ("Minimum", high)):
+        if limit is None:
+            continue
+        value = TensorValue.of(np.array(limit, np.float32))
+        nodes += [
+            Node(f"limit_{op}", "Const", attrs={"dtype": DType.FLOAT32, "value": value}),
+            Node(f"limited_{op}", op, (given, Ref(f"limit_{op}")), attrs={"T": DType.FLOAT32}),
+        ]
+        given = Ref(f"limited_{op}")
+    return graph.replace(nodes, [given, *others])
+
+
+def test_clipping_behind_suppression_is_told_by_the_window(folder: Path) -> None:
+    graph = _graph(folder, build_yolo(YoloOptions(heads=2, size=(96, 96), tail="keras-eval")))
+    clipped = recognise(_limited(graph, 0, 96))
+    assert isinstance(clipped, YoloDetector)
+    assert clipped.clip.value == "after"
+    for low, high in ((0, 95), (1, 96), (0, None), (None, 96), (0, 1)):
+        with pytest.raises(SurgeonError) as caught:
+            surgeon.init(_limited(graph, low, high))
+        assert [each.code for each in caught.value.diagnostics] == ["D147", "D113"]
+        assert "how boxes are clipped" in caught.value.diagnostics[1].message
+
+
+def test_a_verification_with_a_letterbox_sees_clipping(tmp_path: Path) -> None:
+    """Both sides were clipped to the picture before they were compared."""
+    pytest.importorskip("tensorflow", reason="TensorFlow computes the original")
+    graph = _graph(tmp_path, build_yolo(YoloOptions(heads=2, size=(96, 96), tail="keras-eval")))
+    recipe = tmp_path / "yolo.yaml"
+    clipped = _limited(graph, 0, 96)
+    surgeon.init(clipped, recipe)
+    assert "resize: letterbox" in recipe.read_text() and "clip: 2" in recipe.read_text()
+    assert surgeon.verify(recipe, clipped, target="onnx@onnxruntime").passed
+    assert not surgeon.verify(recipe, graph, target="onnx@onnxruntime").passed
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,8 @@ def test_boxes_relative_to_a_window() -> None:
         np.array([[0.1, 0.2, 0.6, 0.5]], np.float32), np.ones(1, np.float32), np.ones(1, np.int64)
     )
     np.testing.assert_allclose(found.within(Window(0.5, 1.0)).boxes, [[0.2, 0.2, 1.0, 0.5]])
-    assert found.within(WHOLE) is found
+    np.testing.assert_allclose(found.relative_to(Window(0.5, 1.0)).boxes, [[0.2, 0.2, 1.2, 0.5]])
+    assert found.within(WHOLE) is found and found.relative_to(WHOLE) is found
 
 
 def test_boxes_without_area_are_dropped() -> None:

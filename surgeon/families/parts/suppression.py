@@ -215,7 +215,7 @@ def clipped_after(graph: Graph, nodes: Iterable[Node], ends: Iterable[Ref] | Non
 
     These are the graph's outputs where none are given.
     """
-    behind_suppression = _needed_after(graph, nodes, ends)
+    behind_suppression = needed_after(graph, nodes, ends)
     return next(
         (node for node in graph if node.name in behind_suppression and before_clip(graph, node) is not None),
         None,
@@ -253,7 +253,7 @@ def empty_boxes_dropped_after(
     It compares areas with 0, or takes them for truth values, between suppression and ``ends``, the graph's
     outputs where none are given. None where nothing does.
     """
-    behind_suppression = _needed_after(graph, nodes, ends)
+    behind_suppression = needed_after(graph, nodes, ends)
     for node in graph:
         if node.name not in behind_suppression or not node.inputs:
             continue
@@ -324,7 +324,7 @@ def most_in_all(
     for node in nodes:
         if node.op == "CombinedNonMaxSuppression":
             yield from _constant(graph, inference, node, 3)
-    seen = _needed_after(graph, nodes, ends)
+    seen = needed_after(graph, nodes, ends)
     for node in graph:
         if node.op == "Minimum" and node.name in seen:
             known = [
@@ -337,7 +337,7 @@ def most_in_all(
                 yield min(found, key=lambda constant: constant.value)
 
 
-def _needed_after(graph: Graph, nodes: Iterable[Node], ends: Iterable[Ref] | None = None) -> set[str]:
+def needed_after(graph: Graph, nodes: Iterable[Node], ends: Iterable[Ref] | None = None) -> set[str]:
     """Return the nodes between some and the outputs, or other ends, these included. Membership only."""
     needed = graph.ancestors(ref.node for ref in (graph.output_refs if ends is None else ends))
     seen = {node.name for node in nodes}

@@ -15,17 +15,19 @@ from surgeon.display import plural
 from surgeon.families.finding import Finding
 from surgeon.families.parts.suppression import (
     Constant,
+    before_clip,
     boxes_of,
     iou_thresholds,
     most_in_all,
     most_per_class,
+    needed_after,
     score_thresholds,
     soft_sigmas,
     suppressions,
 )
-from surgeon.families.parts.walk import source
+from surgeon.families.parts.walk import behind, source, trail
 from surgeon.families.postprocessing import Clipping, Sense
-from surgeon.families.yolo.cells import DecodedCells, fit_cells
+from surgeon.families.yolo.cells import DecodedCells, fit_cells, to_corners
 from surgeon.families.yolo.heads import FIRST_CLASS
 from surgeon.families.yolo.structure import CellStructure
 from surgeon.graph import DType, Graph, Node, Ref
@@ -38,6 +40,12 @@ Form: TypeAlias = Literal["heads", "boxes", "detections"]
 _Search: TypeAlias = Callable[[Graph, Inference, Iterable[Node]], Iterator[Constant]]
 
 COMBINED = "CombinedNonMaxSuppression"
+
+_LIMITS = frozenset({"Minimum", "Maximum", "ClipByValue"})
+_FLOATS = frozenset({DType.FLOAT16, DType.FLOAT32, DType.FLOAT64})
+
+_FAR = 1e6
+"""A coordinate far outside of any picture."""
 
 
 @dataclass(frozen=True)
@@ -232,12 +240,99 @@ class CellTail(CellStructure):
 
     @cached_property
     def clip(self) -> Finding[Clipping]:
-        """When boxes are clipped to the picture: CombinedNonMaxSuppression does so to what it gives."""
+        """When boxes are clipped to the picture: before suppression, after it, or not at all.
+
+        CombinedNonMaxSuppression clips what it gives. Raise SurgeonError D113 where boxes are clipped twice,
+        or to something else than the picture.
+        """
         node = self._suppressing[0]
-        if node.op == COMBINED and node.attrs.get("clip_boxes", True):
+        before, after = boxes_of(self.graph, node).clips, self._limits_after
+        combined = node.op == COMBINED and node.attrs.get("clip_boxes", True)
+        if (before and after) or (node.op == COMBINED and (after or (combined and before))):
+            raise self._unfit_clip([*before, node.name, *after])
+        if combined:
+            if self.decoding.value.pixels or self.decoding.value.layout == "xywh":
+                raise self._unfit_clip([node.name])
             return Finding("after", (f"'{node.name}' has clip_boxes",))
-        clips = boxes_of(self.graph, node).clips
-        return Finding("before", clips) if clips else Finding("none", ("no operation clips boxes",))
+        if before:
+            unclipped = before_clip(self.graph, self.graph[before[0]])
+            return self._clips("before", Ref(before[0]), unclipped, before)
+        if after:
+            steps = list(trail(self.graph, self._boxes_given, self._before_limit))
+            last = max((at for at, ref in enumerate(steps) if self._limits(ref)), default=len(steps) - 1)
+            unclipped = steps[last + 1] if last + 1 < len(steps) else None
+            if unclipped is not None and self.graph.ancestors([unclipped.node]) & set(after):
+                unclipped = None
+            return self._clips("after", self._boxes_given, unclipped, after)
+        return Finding("none", ("no operation clips boxes",))
+
+    @cached_property
+    def _boxes_given(self) -> Ref:
+        """The output that holds boxes."""
+        for ref in self._ends:
+            spec = self.inference.spec(ref)
+            if spec.dtype in _FLOATS and (spec.shape.dims or (None,))[-1] == 4:
+                return ref
+        raise self.fail("D113", "no output is known to hold boxes; expected one of four columns")
+
+    @cached_property
+    def _limits_after(self) -> tuple[str, ...]:
+        """The operations that limit numbers between suppression and the boxes given."""
+        behind = needed_after(self.graph, self._suppressing, [self._boxes_given])
+        return tuple(
+            node.name
+            for node in self.graph
+            if node.name in behind
+            and node.op in _LIMITS
+            and self.inference.spec(Ref(node.name)).dtype in _FLOATS
+        )
+
+    def _limits(self, ref: Ref) -> bool:
+        node = self.graph[ref.node]
+        return node.op in _LIMITS or before_clip(self.graph, node) is not None
+
+    def _before_limit(self, graph: Graph, ref: Ref) -> Ref | None:
+        node = graph[ref.node]
+        if node.op in _LIMITS:
+            return next((at for at in node.inputs if self.inference.known(at) is None), None)
+        return before_clip(graph, node) or behind(graph, ref)
+
+    def _clips(
+        self, moment: Clipping, clipped: Ref, unclipped: Ref | None, names: Sequence[str]
+    ) -> Finding[Clipping]:
+        """Return when boxes are clipped, measured on boxes that reach over every edge; raise SurgeonError
+        D113 where they are not clipped to the picture.
+        """
+        dims = None if unclipped is None else self.inference.spec(unclipped).shape.dims
+        if unclipped is None or dims is None or dims[-1] != 4:
+            raise self._unfit_clip(names)
+        decoding = self.decoding.value
+        height, width = self.size if decoding.pixels else (1, 1)
+        beside = {ref: np.array(self.size, dtype.numpy()) for ref, dtype in self.sizes_beside.items()}
+        ends: list[np.ndarray] = []
+        for far in (-_FAR, _FAR):
+            feeds = {**beside, unclipped: np.full([dim or 2 for dim in dims], far, np.float32)}
+            try:
+                (value,) = evaluate(self.graph, [clipped], feeds, inference=self.inference)
+            except SurgeonError as exc:
+                raise self._unfit_clip(names) from exc
+            ends.append(value.reshape(-1, 4).astype(np.float32) @ to_corners(decoding.layout, height, width))
+        picture = decoding.layout != "xywh" and all(
+            np.allclose(end, side, atol=1e-6) for end, side in zip(ends, (0, 1), strict=True)
+        )
+        if not picture:
+            raise self._unfit_clip(names)
+        return Finding(moment, (f"'{names[0]}' clips boxes to the picture {moment} suppression",))
+
+    def _unfit_clip(self, names: Sequence[str]) -> SurgeonError:
+        shown = ", ".join(f"'{name}' ({self.graph[name].op})" for name in names[:4])
+        return self.fail(
+            "D113",
+            f"how boxes are clipped is not known: {shown}; expected one clipping of all four sides to the "
+            "picture, before suppression or after it",
+            self.heads.evidence,
+            ["name tensors in front of the clipping as outputs of the graph, or write the recipe by hand"],
+        )
 
     def _agreed(self, what: str, find: _Search) -> Finding[float]:
         found = list(find(self.graph, self.inference, self._suppressing))
