@@ -227,6 +227,7 @@ def show(found: Verification, model: str) -> None:
     for verdict in found.verdicts:
         _show_verdict(verdict, found)
     _show_added(found)
+    _show_given(found)
     _show_literals(found)
     _show_power(found)
     if found.excuses:
@@ -255,6 +256,13 @@ def _show_added(found: Verification) -> None:
         console.show(f"  {line}" if number else f"{console.bold('added')}: {line}")
 
 
+def _show_given(found: Verification) -> None:
+    for number, line in enumerate(found.given_lines):
+        if not number:
+            console.show()
+        console.show(f"  {line}" if number else f"{console.bold('taken as given')}: {line}")
+
+
 def _show_literals(found: Verification) -> None:
     if not found.literals:
         return
@@ -278,8 +286,10 @@ def _conclusion(found: Verification) -> str:
     names = " and ".join(f"'{verdict.name}'" for verdict in bad)
     match found.outcome:
         case Outcome.PASSED:
+            open_ones = [f"'{each.name}'" for each in found.verdicts if found.takes_as_given(each)]
             return console.bold("passed") + (
-                ": the same, but for the differences excused above" if found.excuses else ""
+                (": the same, but for the differences excused above" if found.excuses else "")
+                + (f"; {open_ones[0]} is not compared, 'image' is taken as given" if open_ones else "")
             )
         case Outcome.FAILED:
             return console.bold("failed") + f": {names}"

@@ -233,6 +233,8 @@ def show_value(value: object) -> str:
     """Return a field's value for a reader, numbers with seven digits."""
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(show_value, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {show_value(each)}" for key, each in value.items()) + "}"
     return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -9,11 +10,15 @@ from pydantic import Field, model_validator
 
 from surgeon.display import plural
 from surgeon.graph import Edit
-from surgeon.steps.fix_inputs import as_constant, input_value
+from surgeon.steps.fix_inputs import as_constant, check_input, input_value
 from surgeon.steps.step import Step, StepContext
 
 Side = Annotated[int, Field(ge=1, lt=1 << 16, strict=True)]
+PictureSide = Annotated[int, Field(ge=2, lt=1 << 16, strict=True)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+MOST_ANCHORS = 1 << 22
+"""The most anchors that the step makes; a pyramid on 1024 x 1024 pixels has 261,888."""
 
 
 class AnchorInput(Step):
@@ -48,7 +53,9 @@ class AnchorInput(Step):
     keyword: ClassVar[str] = "anchor-input"
     step: Literal["anchor-input"] = "anchor-input"
     node: str = Field(description="The placeholder, float32[1, A, 4] for A anchors.")
-    size: tuple[Side, Side] = Field(description="Height and width of the picture in pixels.")
+    size: tuple[PictureSide, PictureSide] = Field(
+        description="Height and width of the picture in pixels, at least 2."
+    )
     strides: tuple[Side, ...] = Field(description="Side of a cell in pixels, level by level.", min_length=1)
     scales: tuple[Positive, ...] = Field(
         description="Side in pixels of an anchor whose ratio is 1, level by level.", min_length=1
@@ -68,7 +75,27 @@ class AnchorInput(Step):
         return self
 
     def plan(self, context: StepContext) -> list[Edit]:
-        value = input_value(context, self.node, self.anchors(), "node")
+        check_input(context, self.node, "node")
+        count = sum(
+            math.prod(-(-side // (stride * self.step_of_cells)) for side in self.size) * len(self.ratios)
+            for stride in self.strides
+        )
+        if count > MOST_ANCHORS:
+            raise context.fail(
+                "S226",
+                f"these values make {count:,} anchors for '{self.node}'; expected at most {MOST_ANCHORS:,}",
+                "strides",
+                help=["give the strides in pixels of the picture: 4, 8, 16, 32, 64"],
+            )
+        anchors = self.anchors()
+        if not np.isfinite(anchors).all():
+            raise context.fail(
+                "S226",
+                f"these values make anchors for '{self.node}' that are not finite numbers",
+                "scales",
+                help=["give the scales in pixels, and ratios of width to height such as 0.5, 1 and 2"],
+            )
+        value = input_value(context, self.node, anchors, "node")
         return as_constant(context.graph[self.node], value, context.at("node"))
 
     def anchors(self) -> np.ndarray:
@@ -77,6 +104,10 @@ class AnchorInput(Step):
         Source: ``generate_pyramid_anchors`` and ``norm_boxes`` of Matterport's utils.py.
         """
         height, width = self.size
+        with np.errstate(all="ignore"):
+            return self._anchors(height, width)
+
+    def _anchors(self, height: int, width: int) -> np.ndarray:
         root = np.sqrt(np.asarray(self.ratios, np.float64))
         found = []
         for stride, scale in zip(self.strides, self.scales, strict=True):

@@ -20,7 +20,7 @@ from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.families import DerivationContext, Family, nearest_family, recognise_detector
 from surgeon.families.fields import FieldReview, review_fields
 from surgeon.families.parts.suppression import suppressions
-from surgeon.graph import Add, DType, Graph, Node, Ref, Shape, TensorSpec, TensorValue
+from surgeon.graph import Add, DType, Graph, Node, Ref, SetOp, Shape, TensorSpec, TensorValue
 from surgeon.graph.op_sets import CONSTANTS, PASSED_OVER, PLACEHOLDERS, RESIZES, WITHOUT_OUTPUT, is_input
 from surgeon.infer import Inference, infer
 from surgeon.language import Recipe
@@ -57,6 +57,9 @@ PluginRun: TypeAlias = Callable[[str], Mapping[str, np.ndarray]]
 
 _PUTTING_IN = ("add-node", "collapse")
 """Steps that put in nodes which the recipe defines; others write their own."""
+
+_MOST_SHOWN = 16
+"""Numbers of a fixed input that are listed; of more, type and shape."""
 
 _KEPT = 2
 """Executions that are kept, the run at the cut and that from pixels: counterfactuals ask for both again."""
@@ -497,16 +500,17 @@ class GraphPair:
         found: dict[str, Any] = {}
         for step in self.steps:
             written = {edit.node.name for edit in step.edits if isinstance(edit, Add)}
-            own = next((each for each in self.recipe.steps if each.label == step.label), None)
-            if own is None or step.step in _PUTTING_IN or written.isdisjoint(added):
-                continue
-            options = own.model_dump(mode="json", by_alias=True, exclude_unset=True)
-            found |= {
-                f"{step.label}.{key}": value
-                for key, value in options.items()
-                if key not in ("step", "id", "when")
-            }
+            if step.step not in _PUTTING_IN and not written.isdisjoint(added):
+                found |= self._options(step.label)
         return found
+
+    def _options(self, label: str) -> dict[str, Any]:
+        """Return the options that the recipe writes in a step, by ``step.option``; none for other steps."""
+        own = next((each for each in self.recipe.steps if each.label == label), None)
+        options = {} if own is None else own.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return {
+            f"{label}.{key}": value for key, value in options.items() if key not in ("step", "id", "when")
+        }
 
     def boundary(self, record: RunRecord) -> dict[Ref, tuple[np.ndarray, np.ndarray]]:
         """Return for each tensor that the added part reads the original's value and the rewritten graph's.
@@ -974,7 +978,26 @@ class GraphPair:
             prepared=tuple(str(ref) for ref in self.prepared_inputs),
             computed=tuple(str(ref) for ref in self.computed_origins),
             added=self.added_part,
+            given=self._given_inputs(),
         )
+
+    def _given_inputs(self) -> dict[str, Any]:
+        """Return what the recipe says of the inputs that it fixes, and both graphs are fed: the options of
+        the steps by ``step.option``, and other values by ``input.value``, of long ones type and shape.
+        """
+        found: dict[str, Any] = {}
+        left = dict(self.match.fixed)
+        for step in self.steps:
+            written = {edit.name for edit in step.edits if isinstance(edit, SetOp) and edit.name in left}
+            options = self._options(step.label) if written else {}
+            if options:
+                left = {name: value for name, value in left.items() if name not in written}
+            found |= options
+        for name, value in left.items():
+            small = value.size <= _MOST_SHOWN and value.dtype.kind in "biuf"
+            shown = value.tolist() if small else f"{value.dtype}{Shape(value.shape)}"
+            found[f"{name}.value"] = shown
+        return found
 
     def records(
         self,

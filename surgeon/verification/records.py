@@ -30,8 +30,8 @@ from surgeon.verification.results import AddedPart, Outcome, TensorComparison
 from surgeon.version import refuse_newer
 
 VERSION = 2
-"""The version of a file with masks, an added part, or a picture that is padded in a way of its own or lies
-in the middle; one without these has version 1, which older releases read.
+"""The version of a file with masks, an added part, inputs that the recipe fixes, or a picture that is padded
+in a way of its own or lies in the middle; one without these has version 1, which older releases read.
 """
 
 _AGAIN = "surgeon verify RECIPE MODEL --store FILE.npz"
@@ -102,6 +102,8 @@ class RunInfo(BaseModel):
     """The original's tensors, and no placeholders, that other inputs stand for."""
     added: AddedPart | None = None
     """What the recipe adds that detects, where the original does not."""
+    given: Mapping[str, Any] = {}
+    """What steps of the recipe say of inputs, by ``step.option``; both graphs are fed by it."""
 
 
 class RunRecorder:
@@ -163,7 +165,11 @@ class RunRecorder:
         for holder, key in ((facts, "added"), (image, "fill"), (image, "padding")):
             if key in holder and holder[key] is None:
                 del holder[key]
-        later = "added" in facts or not image.keys().isdisjoint(("fill", "padding"))
+        if not facts["given"]:
+            del facts["given"]
+        later = not facts.keys().isdisjoint(("added", "given")) or not image.keys().isdisjoint(
+            ("fill", "padding")
+        )
         centred = image.get("resize") == "letterbox" or any(len(row["window"]) > 2 for row in self._pictures)
         if later or centred:
             facts["version"] = VERSION

@@ -15,6 +15,12 @@ from surgeon.families.fields import LiteralDifference, show_value
 VERSION = 1
 """The version of the JSON form of a verification."""
 
+END = "end to end"
+"""The name of the verdict on everything from pixels on."""
+
+IMAGE = "image."
+"""What the names of values of a recipe's ``image`` start with."""
+
 
 class Outcome(str, Enum):
     """How a comparison, a verdict or a verification ended; only ``PASSED`` is a proof."""
@@ -349,7 +355,18 @@ class RecipePower:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _by_owner(values: Mapping[str, Any]) -> list[str]:
+    """Return a line for each node, step or ``image`` that has some of these values, named ``owner.key``."""
+    fields: dict[str, list[str]] = {}
+    for name, value in values.items():
+        owner, _, key = name.rpartition(".")
+        fields.setdefault(owner, []).append(f"{key} {show_value(value)}")
+    return [f"  {owner}: {', '.join(shown)}" for owner, shown in fields.items()]
 
 
 @dataclass(frozen=True)
@@ -376,10 +393,6 @@ class AddedPart:
         """A sentence a line."""
         reads = ", ".join(f"'{name}'" for name in self.reads[:_SHOWN])
         more = f" and {len(self.reads) - _SHOWN} more" if len(self.reads) > _SHOWN else ""
-        fields: dict[str, list[str]] = {}
-        for name, value in self.values.items():
-            node, _, key = name.rpartition(".")
-            fields.setdefault(node, []).append(f"{key} {show_value(value)}")
         if self.suppressed_by:
             told = (
                 f"the recipe adds the suppression of '{self.plugin}'; the original ends at {reads}{more}, "
@@ -400,7 +413,7 @@ class AddedPart:
         return (
             told,
             "the recipe's own values, which this verification takes as given:",
-            *(f"  {node}: {', '.join(values)}" for node, values in fields.items()),
+            *_by_owner(self.values),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -432,7 +445,8 @@ class Verification(Displayed):
     says of which of the original's tensors a small change reaches an output, and ``recipe_power`` whether
     another constant, attribute, order or operation in the recipe would have been noticed, where none gives
     detections. ``diagnostics`` are the notes of the plan. ``added`` says what the recipe adds that detects,
-    where the original does not.
+    where the original does not. ``given`` holds, as ``image.key`` and ``step.option``, what the recipe says
+    of inputs and nothing in the original does: both graphs are fed by it.
     """
 
     recipe: str
@@ -452,6 +466,7 @@ class Verification(Displayed):
     recipe_power: RecipePower = RecipePower()
     diagnostics: tuple[Diagnostic, ...] = ()
     added: AddedPart | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{verdict.name} {verdict.outcome}" for verdict in self.verdicts)
@@ -462,13 +477,29 @@ class Verification(Displayed):
 
     @property
     def outcome(self) -> Outcome:
-        """The worst outcome of the verdicts."""
-        return worst(verdict.outcome for verdict in self.verdicts)
+        """The worst outcome of the verdicts, but for one that has nothing to hold ``image`` against."""
+        return worst(verdict.outcome for verdict in self.verdicts if not self.takes_as_given(verdict))
 
     @property
     def passed(self) -> bool:
-        """True if every verdict passed."""
+        """True if every verdict passed, but for one that has nothing to hold ``image`` against."""
         return self.outcome is Outcome.PASSED
+
+    def takes_as_given(self, verdict: Verdict) -> bool:
+        """Return whether a verdict compares nothing, because nothing in the original says how a picture
+        becomes its input, and ``image`` is taken as given.
+        """
+        image = any(name.startswith(IMAGE) for name in self.given)
+        return image and verdict.name == END and verdict.outcome is Outcome.NOT_COMPARED
+
+    @property
+    def given_lines(self) -> tuple[str, ...]:
+        """What the recipe says of inputs and this verification takes as given, a sentence a line; empty where
+        it is nothing.
+        """
+        if not self.given:
+            return ()
+        return ("the recipe's own values of inputs, by which both graphs are fed:", *_by_owner(self.given))
 
     @property
     def compares_masks(self) -> bool:
@@ -531,6 +562,7 @@ class Verification(Displayed):
             "recipe_power": self.recipe_power.to_json(),
             "diagnostics": [each.to_json() for each in self.diagnostics],
             "added": None if self.added is None else self.added.to_json(),
+            "given": {name: _plain(value) for name, value in self.given.items()},
         }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,8 @@ from surgeon.verification.power import measure_power
 from surgeon.verification.recipe_power import measure_recipe_power
 from surgeon.verification.records import RunInfo, RunRecord
 from surgeon.verification.results import (
+    END,
+    IMAGE,
     Comparison,
     Outcome,
     TensorComparison,
@@ -38,7 +41,7 @@ from surgeon.verification.results import (
     worst,
 )
 
-CUT, ALONE, END = "cut to cut", "each alone", "end to end"
+CUT, ALONE = "cut to cut", "each alone"
 
 Each = Callable[[RunRecord, bool], Iterable[Comparison]]
 """Compares each node put in on a record alone; its second argument is True for the first record."""
@@ -50,7 +53,10 @@ Outputs = Mapping[str, np.ndarray]
 Place = Callable[[Detections], Detections]
 
 NO_PREPARATION = "both graphs read the same input; no picture is prepared"
-SAME_PREPARATION = "both graphs read the same input, which the recipe's 'image' prepares for both"
+SAME_PREPARATION = (
+    "both graphs read the same input, and nothing in the original says how a picture becomes it: 'image' is "
+    "taken as given"
+)
 
 
 def verify_rewritten(
@@ -155,7 +161,7 @@ def verify_runner(
             comparisons[ALONE] += each(record, len(names) == 1)
         prepared = _prepared(runner, info, record)
         if not info.prepared:
-            comparisons[END] += [] if info.image is not None and info.computed else at_cut
+            comparisons[END] += [] if info.image is not None else at_cut
         elif isinstance(prepared, TensorComparison):
             comparisons[END].append(prepared)
         elif prepared is not None:
@@ -186,6 +192,7 @@ def verify_runner(
         tuple(drawn),
         dict(runner.info.runtime),
         added=info.added,
+        given={**_given_image(info), **info.given},
     )
 
 
@@ -220,11 +227,35 @@ def _end_remark(runner: Runner, info: RunInfo, compared: bool) -> str:
     if info.prepared:
         return "" if compared else _no_image(runner)
     if not info.computed:
-        return SAME_PREPARATION if info.added is not None and info.image is not None else NO_PREPARATION
+        return NO_PREPARATION if info.image is None else SAME_PREPARATION
     cut = f"both graphs start at {_listed(info.computed)}"
     if info.image is not None:
         return f"{cut}; 'image' was not compared with what the original does in front of that"
     return f"{cut}; what the original does in front of that was not compared"
+
+
+def _given_image(info: RunInfo) -> dict[str, Any]:
+    """Return the values of ``image`` where nothing in the original says how a picture becomes an input."""
+    if info.image is None or info.prepared or info.computed:
+        return {}
+    image = info.image
+    steps = [
+        {name: value}
+        for step in image.steps
+        for name, value in (("scale", step.scale), ("subtract", step.subtract), ("divide", step.divide))
+        if value is not None
+    ]
+    values = {
+        "size": image.size,
+        "resize": image.resize,
+        "interpolation": image.interpolation,
+        "fill": image.fill,
+        "padding": image.padding,
+        "color": image.color,
+        "brightness": image.brightness,
+        "steps": steps,
+    }
+    return {f"{IMAGE}{name}": value for name, value in values.items() if value is not None}
 
 
 def _no_image(runner: Runner) -> str:

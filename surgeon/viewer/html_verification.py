@@ -36,9 +36,17 @@ def verification(result: Verification) -> Markup:
             class_="muted",
         ),
         *(verdict(each, result.labels) for each in result.verdicts),
+        _given(result),
         _power(result),
         _excuses(result.excuses),
     )
+
+
+def _given(result: Verification) -> Markup | None:
+    lines = (*(result.added.lines if result.added is not None else ()), *result.given_lines)
+    if not lines:
+        return None
+    return join(element("h3", "Taken as given"), *(element("p", line.strip()) for line in lines))
 
 
 def _power(result: Verification) -> Markup | None:

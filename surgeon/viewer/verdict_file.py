@@ -86,6 +86,7 @@ def verification_from_json(data: Mapping[str, Any]) -> Verification:
         runtime={str(key): str(text) for key, text in data.get("runtime", {}).items()},
         power=tuple(map(_power, data.get("power", ()))),
         literals=tuple(map(_literal, data.get("literals", ()))),
+        given=dict(data.get("given", {})),
     )
 
 

@@ -100,6 +100,8 @@ def test_every_detection_is_the_originals(
     assert verification.passed, str(verification)
     assert not any(verdict.excused for verdict in verification.verdicts)
     assert {each.field for each in verification.power if not each.exercised} == unnoticed
+    assert verification.takes_as_given(verification.verdicts[2])
+    assert verification.given["image.size"] == (64, 96)
 
 
 @pytest.mark.parametrize("fast", [False, True], ids=["of each class", "fast"])

@@ -20,6 +20,7 @@ from surgeon.graph import (
     TensorSpec,
     TensorValue,
     apply_edits,
+    parse_graph,
 )
 from surgeon.steps.example import run_step
 from surgeon.steps.placing import free_name, place, resolve
@@ -617,3 +618,30 @@ def test_pin_batch_refuses_no_batch() -> None:
     for wrong in (0, -1, True, 1.5):
         with pytest.raises(ValidationError):
             make("pin-batch", batch=wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ({"size": [60000, 60000], "strides": [1]}, "S226", "make 3,600,000,000 anchors for 'anchors'"),
+        ({"ratios": [1e-300], "scales": [1e300]}, "S226", "not finite"),
+        ({"scales": [1e41]}, "S226", "not finite"),
+        ({"node": "anchor", "size": [60000, 60000], "strides": [1]}, "S225", "anchor"),
+    ],
+)
+def test_anchors_that_are_none_are_refused(
+    options: dict[str, object], code: str, message: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    graph = parse_graph(
+        "graph v1\nanchors = Placeholder() {dtype: float32, shape: shape[?,?,4]}\n"
+        "y = Neg(anchors) {T: float32}\n"
+    )
+    usual = {"node": "anchors", "size": [33, 33], "strides": [64], "scales": [32], "ratios": [1]}
+    with pytest.raises(SurgeonError, match=message) as caught:
+        run_step(make("anchor-input", **{**usual, **options}), graph)
+    assert [each.code for each in caught.value.diagnostics] == [code] and not recwarn.list
+
+
+def test_a_picture_of_one_pixel_has_no_anchors() -> None:
+    with pytest.raises(ValueError, match="greater than or equal to 2"):
+        make("anchor-input", node="a", size=[1, 64], strides=[16], scales=[32], ratios=[1])

@@ -46,7 +46,8 @@ def test_the_network_in_front_of_an_added_part_is_proven(verification: surgeon.V
     assert all(c.outcome == "passed" and not c.excused for v in verification.verdicts for c in v.comparisons)
     (own,) = alone.comparisons
     assert own.subject.startswith("EfficientNMS_TRT, ") and own.subject.endswith("cases worked out by hand")
-    assert end.reason == "both graphs read the same input, which the recipe's 'image' prepares for both"
+    assert end.outcome == "not compared" and "'image' is taken as given" in end.reason
+    assert verification.takes_as_given(end) and verification.given["image.color"] == "RGB"
 
 
 def test_what_is_added_is_named_as_the_recipes_own(verification: surgeon.Verification) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import textwrap
 import weakref
 from pathlib import Path
 from typing import Any
@@ -685,3 +686,25 @@ def test_a_folder_without_arrays_is_refused(tmp_path: Path, kind: str) -> None:
         (folder / "inside").mkdir()
     place = folder / "none.npy" if kind == "missing" else folder
     assert code_and_message(PRUNED, PLAIN_NETWORK, inputs=place)[0] == "V126"
+
+
+def test_anchors_that_a_step_makes_are_taken_as_given() -> None:
+    """Both graphs are fed the step's anchors, so that wrong ones give the same; they are listed."""
+    text = """
+    graph v1
+    outputs: y
+    anchors = Placeholder() {dtype: float32, shape: shape[?,?,4]}
+    keep = Placeholder() {dtype: float32, shape: shape[]}
+    x = Placeholder() {dtype: float32, shape: shape[1,1,4]}
+    kept = Mul(x, keep) {T: float32}
+    y = Add(anchors, kept) {T: float32}
+    """
+    steps = (
+        "{step: anchor-input, node: anchors, size: [33, 33], strides: [64], scales: [320], ratios: [1]}, "
+        "{step: fix-inputs, values: {keep: 1}}"
+    )
+    recipe = surgeon.parse_recipe(f"recipe: 1\nname: q\noutputs: [y]\nsteps: [{steps}]\n")
+    found = surgeon.verify(recipe, parse_graph(textwrap.dedent(text)))
+    assert found.passed and found.given["anchor-input.scales"] == [320.0]
+    assert found.given["fix-inputs.values"] == {"keep": 1}
+    assert "size [33, 33], strides [64], scales [320], ratios [1]" in found.given_lines[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from surgeon.catalog.reference import Counterfactual
 from surgeon.diagnostics import SurgeonError
 from surgeon.graph import TensorSpec
 from surgeon.language import Image, Recipe
+from surgeon.language.recipe import ImageStep
 from surgeon.rewrite import plan
 from surgeon.runners.detections import WHOLE, Detections
 from surgeon.runners.references import ReferenceRunner
@@ -318,4 +320,38 @@ def test_without_preparation_both_verdicts_are_one(factor: str) -> None:
     deployed = Double(name=factor, inputs=("x",), detections={})
     found = verify_runner(deployed, [row], INFO.model_copy(update={"prepared": ()}), LIMITS)
     assert found.passed is (factor == "2") and len({verdict.outcome for verdict in found.verdicts}) == 1
-    assert "no picture is prepared" in found.verdicts[1].reason
+    assert "no picture is prepared" in found.verdicts[1].reason and found.given == {}
+
+
+def test_an_image_that_nothing_can_be_held_against_is_taken_as_given() -> None:
+    """Both graphs read what 'image' prepares, so that a wrong one gives the same; it is listed, and not passed."""
+    image = Image(size=(4, 6), color="BGR", steps=(ImageStep(scale=0.5), ImageStep(subtract=(90, 10, 3))))
+    values = np.float32([[1, 2, 3]])
+    row = RunRecord("p", None, WHOLE, {"x": values}, None, {"y": values})
+
+    class Same(StandIn):
+        def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {"y": feeds["x"] + np.float32(self.name)}
+
+    info = INFO.model_copy(update={"prepared": (), "image": image, "given": {"anchor-input.scales": [320]}})
+    found = verify_runner(Same(name="0", inputs=("x",), detections={}), [row], info, LIMITS)
+    cut, end = found.verdicts
+    assert (cut.outcome, end.outcome, found.passed) == ("passed", "not compared", True)
+    assert "'image' is taken as given" in end.reason
+    assert found.given_lines[1:] == (
+        "  image: size [4, 6], resize stretch, interpolation tf1-bilinear, color BGR, "
+        "steps [{scale: 0.5}, {subtract: [90, 10, 3]}]",
+        "  anchor-input: scales [320]",
+    )
+    assert json.loads(json.dumps(found.to_json()))["given"] == found.to_json()["given"]
+    assert found.to_json()["given"]["image.size"] == [4, 6]
+    wrong = verify_runner(Same(name="1", inputs=("x",), detections={}), [row], info, LIMITS)
+    assert wrong.outcome == "failed"
+    # Where the original does something with a picture that is not compared, the verdict counts.
+    behind = verify_runner(
+        Same(name="0", inputs=("x",), detections={}),
+        [row],
+        info.model_copy(update={"computed": ("x",), "given": {}}),
+        LIMITS,
+    )
+    assert behind.outcome == "not compared" and behind.given == {}
