@@ -32,7 +32,7 @@ def _graph(folder: Path, options: KerasRetinaNetOptions = KerasRetinaNetOptions(
     ("options", "backbone", "window"),
     [
         (KerasRetinaNetOptions(), "resnet", (0, 0, 1, 1)),
-        (KerasRetinaNetOptions("1.0", layer="block1_conv1"), "vgg", (0, 0, 63 / 64, 95 / 96)),
+        (KerasRetinaNetOptions("1.0", layer="block2_conv1"), "vgg", (0, 0, 63 / 64, 95 / 96)),
         (
             KerasRetinaNetOptions(classes=1, std=(0.1, 0.1, 0.3, 0.2), layer="conv_dw_1"),
             "mobilenet",
@@ -111,10 +111,27 @@ def test_a_size_that_is_not_known_is_asked_for(tmp_path: Path) -> None:
     assert not authored.errors
 
 
-def test_an_unknown_backbone_leaves_the_picture_open(tmp_path: Path) -> None:
-    authored = surgeon.init(_graph(tmp_path, KerasRetinaNetOptions(layer="stem")))
+@pytest.mark.parametrize("layer", ["stem", "conv2_block1_1_conv", "conv2_block1_add", "block1_conv1"])
+def test_an_unknown_backbone_leaves_the_picture_open(tmp_path: Path, layer: str) -> None:
+    """Keras' ResNets since 2.2.5 share names of layers with DenseNet, Xception does with VGG."""
+    authored = surgeon.init(_graph(tmp_path, KerasRetinaNetOptions(layer=layer)))
     assert [each.code for each in authored.diagnostics] == ["D115"]
     assert "image: null" in authored.text
+
+
+@pytest.mark.parametrize(
+    ("names", "backbone"),
+    [
+        (("conv2_block1_1_conv", "conv2_block1_concat"), "densenet"),
+        (("conv2_block1_1_conv", "conv2_block1_out"), ""),
+        (("block1_conv1", "block2_conv2"), "vgg"),
+        (("block1_conv1", "block2_sepconv1"), ""),
+        (("conv2_block1_concat", "block2_conv2"), ""),
+    ],
+)
+def test_names_that_two_backbones_share_tell_neither(names: tuple[str, ...], backbone: str) -> None:
+    graph = Graph([Node(f"{name}/op", "NoOp") for name in names])
+    assert picture_convention(graph).backbone == backbone
 
 
 def test_what_calls_of_functions_leave_is_no_namespace(tmp_path: Path) -> None:

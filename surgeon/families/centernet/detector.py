@@ -199,8 +199,10 @@ class CenterNetDetector(PictureFindings):
     def outputs(self) -> Finding[Mapping[str, Ref]]:
         """The graph's outputs: ``boxes``, ``scores``, ``classes`` and ``count``, as far as they are there."""
         named = {part: Ref(name) for part, name in NAMED.items() if name in self.graph}
-        found = named if {"boxes", "scores", "classes"} <= set(named) else self._outputs_by_origin()
-        if not {"boxes", "scores", "classes"} <= set(found):
+        needed = {"boxes", "scores", "classes"}
+        computed = self._outputs_by_origin()
+        found = named | computed if needed <= set(computed) else named
+        if not needed <= set(found):
             raise self.fail(
                 "D113",
                 "the outputs cannot be told apart; expected boxes, scores, classes and their count",

@@ -14,11 +14,15 @@ _SYMMETRIC = ({"divide": 127.5}, {"subtract": 1.0})
 
 _BACKBONES: tuple[tuple[str, re.Pattern[str], tuple[Mapping[str, Any], ...]], ...] = (
     ("resnet", re.compile(r"(res\d[a-z]\d*_branch2[abc]|bn_conv1|padding_conv1)(_\d+)?\Z"), _MEANS),
-    ("vgg", re.compile(r"block[1-5]_conv[1-4](_\d+)?\Z"), _MEANS),
+    ("vgg", re.compile(r"block[2-5]_conv[1-4](_\d+)?\Z"), _MEANS),
     ("mobilenet", re.compile(r"conv_(dw|pw)_\d+(_bn|_relu)?(_\d+)?\Z"), _SYMMETRIC),
-    ("densenet", re.compile(r"conv[2-5]_block\d+_[012]_(bn|conv|relu)(_\d+)?\Z"), _SYMMETRIC),
+    ("densenet", re.compile(r"conv[2-5]_block\d+_concat(_\d+)?\Z"), _SYMMETRIC),
 )
-"""Backbones of keras-retinanet by what Keras calls their layers, and the steps that it takes a picture by."""
+"""Backbones of keras-retinanet by what Keras calls their layers, and the steps that it takes a picture by.
+
+These are names that no other network of Keras has: DenseNet shares the rest with the ResNets of Keras 2.2.5
+and later, VGG those of its first block with Xception.
+"""
 
 
 _DEPTH = 6
@@ -42,10 +46,11 @@ class PictureConvention:
 
 
 def picture_convention(graph: Graph) -> PictureConvention:
-    """Return the convention of the first layer whose name is of a backbone."""
+    """Return the convention of the backbone whose layers the names are; none where they are of several."""
+    found: dict[str, PictureConvention] = {}
     for node in graph:
         scopes = node.name.split("/")[:_DEPTH]
         for backbone, pattern, steps in _BACKBONES:
-            if any(map(pattern.match, scopes)):
-                return PictureConvention(backbone, node.name, steps)
-    return PictureConvention()
+            if backbone not in found and any(map(pattern.match, scopes)):
+                found[backbone] = PictureConvention(backbone, node.name, steps)
+    return next(iter(found.values())) if len(found) == 1 else PictureConvention()

@@ -38,6 +38,26 @@ def joins_behind(graph: Graph, varying: Collection[str], start: Ref) -> tuple[li
     return list(found.values()), between
 
 
+def single_joins(graph: Graph, varying: Collection[str]) -> dict[str, str]:
+    """Return, for each node with joins of heads behind it, the join: empty where several are.
+
+    A join is behind itself, and hides those behind it. All nodes are told in one walk.
+    """
+    found = {node.name: node.name for node in graph if node.name in varying and is_join(graph, node)}
+    joins = frozenset(found)
+    waiting = list(found)
+    while waiting:
+        name = waiting.pop()
+        for reader in graph.readers[name]:
+            if reader not in varying or reader in joins:
+                continue
+            now = found[name] if found.get(reader, found[name]) == found[name] else ""
+            if found.get(reader) != now:
+                found[reader] = now
+                waiting.append(reader)
+    return found
+
+
 def entering(graph: Graph, varying: Collection[str], between: Iterable[str]) -> list[Ref]:
     """Return the tensors that the nodes between read and that do not depend on what is fed, each once, in
     order.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from surgeon.diagnostics import SurgeonError
+from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.families.family import Draft, DraftOptions, Family, Refusal
 from surgeon.families.finding import Finding
-from surgeon.families.parts.head_concat import is_join, joins_behind
-from surgeon.families.parts.scores import Broken, scores_of
+from surgeon.families.parts.head_concat import is_join, single_joins
+from surgeon.families.parts.scores import Broken, Scores, scores_of
 from surgeon.families.parts.suppression import suppressions
 from surgeon.families.ssd.detector import SingleShotDetector
 from surgeon.graph import AttrValue, DType, Graph, Node, Ref, TensorValue
@@ -31,24 +31,32 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 """Names that plugins give to the parameters."""
 
+BACKGROUND = "background"
+"""The parameter of the column that is the background's, where the graph does not tell it."""
 
-_WITH_BACKGROUND = "raw_detection_scores"
-"""The output of the Object Detection API for scores whose first column is that of the background."""
+_BACKGROUND_FIELDS = ("backgroundLabelId", "background")
+
+_USUALLY_WITH_BACKGROUND = "raw_detection_scores"
+"""The output of the Object Detection API for scores whose first column is that of the background, unless the
+detector was trained without one.
+"""
 
 
 @dataclass(frozen=True)
 class Cut:
     """Where a detector ends: decoded boxes [N, P, 4] or [N, P, 1, 4], and scores [N, P, C].
 
-    ``background`` says that the first column of the scores is that of the background.
+    ``background`` says that the first column of the scores is that of the background; ``evidence`` shows it,
+    and is empty where the graph does not tell it.
     """
 
     boxes: Ref
     scores: Ref
     background: bool = False
+    evidence: tuple[str, ...] = ()
 
 
-def find_cut(graph: Graph, inference: Inference) -> Cut | None:
+def find_cut(graph: Graph, inference: Inference | None = None) -> Cut | None:
     """Return the outputs that hold decoded boxes and scores of anchors, None where there are none.
 
     Boxes come from one join of heads by an exponential, scores from another one.
@@ -58,29 +66,59 @@ def find_cut(graph: Graph, inference: Inference) -> Cut | None:
     if not any(is_join(graph, node) for node in graph):
         return None
     changing = varying(graph, (node.name for node in graph if node.op in PLACEHOLDERS))
-    boxes: list[tuple[str, Ref]] = []
-    scores: list[tuple[str, Ref]] = []
-    for ref in graph.output_refs:
-        joins, between = joins_behind(graph, changing, ref)
-        if len(joins) == 1 and any(graph[name].op == "Exp" for name in between):
-            boxes.append((joins[0].name, ref))
-        elif not isinstance(found := scores_of(graph, inference, ref), Broken) and found.reduced is None:
-            scores.append((found.join.name, ref))
-    pairs = [(box, score) for of_box, box in boxes for of_score, score in scores if of_box != of_score]
+    joins = single_joins(graph, changing)
+    exponential = _behind_exponentials(graph, changing)
+    boxes = [
+        (joins[ref.node], ref) for ref in graph.output_refs if joins.get(ref.node) and ref.node in exponential
+    ]
+    if not boxes:
+        return None
+    sizes = inference or infer(graph)
+    others = [ref for ref in graph.output_refs if ref.node in joins and (joins[ref.node], ref) not in boxes]
+    scores: list[tuple[Scores, Ref]] = []
+    for ref in others:
+        found = scores_of(graph, sizes, ref)
+        if not isinstance(found, Broken) and found.reduced is None:
+            scores.append((found, ref))
+    pairs = [(box, found, ref) for of, box in boxes for found, ref in scores if of != found.join.name]
     if len(pairs) != 1:
         return None
-    ((boxes_ref, scores_ref),) = pairs
-    return Cut(boxes_ref, scores_ref, scores_ref.node.rpartition("/")[2] == _WITH_BACKGROUND)
+    ((boxes_ref, of_scores, scores_ref),) = pairs
+    return Cut(boxes_ref, scores_ref, *_background(of_scores, scores_ref))
 
 
-def with_suppression(graph: Graph, cut: Cut, numbers: Mapping[str, Any]) -> Graph:
+def _behind_exponentials(graph: Graph, changing: Collection[str]) -> set[str]:
+    """Return the nodes with an exponential behind them, no join of heads between."""
+    waiting = [node.name for node in graph if node.op == "Exp" and node.name in changing]
+    found = set(waiting)
+    while waiting:
+        for name in graph.readers[waiting.pop()]:
+            if name in changing and name not in found and not is_join(graph, graph[name]):
+                found.add(name)
+                waiting.append(name)
+    return found
+
+
+def _background(found: Scores, ref: Ref) -> tuple[bool, tuple[str, ...]]:
+    """Return whether the first column of scores is the background's, and what shows it."""
+    if found.sliced is not None:
+        return False, (f"'{found.sliced.name}' ({found.sliced.op}) drops the background's column",)
+    softmax = next((node for node in found.converters if node.op == "Softmax"), None)
+    if softmax is not None:
+        return True, (f"'{softmax.name}' (Softmax) shares 1 among all columns, the background's included",)
+    return ref.node.rpartition("/")[2] == _USUALLY_WITH_BACKGROUND, ()
+
+
+def with_suppression(
+    graph: Graph, cut: Cut, numbers: Mapping[str, Any], inference: Inference | None = None
+) -> Graph:
     """Return the graph with TensorFlow's own suppression behind it, and with detections as its outputs.
 
-    ``numbers`` are those of ``PARAMETERS``.
+    ``numbers`` are those of ``PARAMETERS``; ``inference`` tells sizes of the graph.
     """
     adding = _Adding(graph.free_name("suppression"))
     boxes, scores = cut.boxes, cut.scores
-    if infer(graph).spec(boxes).shape.rank == 3:
+    if (inference or infer(graph)).spec(boxes).shape.rank == 3:
         boxes = adding.add("ExpandDims", boxes, np.int32(2), T=DType.FLOAT32, Tdim=DType.INT32)
     if cut.background:
         begin, size = np.array([0, 0, 1], np.int32), np.array([-1, -1, -1], np.int32)
@@ -135,7 +173,7 @@ class CutDetector(SingleShotDetector):
     """
 
     def __init__(self, graph: Graph, cut: Cut, inference: Inference | None = None) -> None:
-        whole = with_suppression(graph, cut, PARAMETERS)
+        whole = with_suppression(graph, cut, PARAMETERS, inference)
         super().__init__(whole, infer(whole, inference.feeds) if inference is not None else None)
         self.cut_graph, self.cut = graph, cut
 
@@ -158,18 +196,50 @@ class CutDetector(SingleShotDetector):
         if not all(found.values()):
             return None
         numbers = {key: fields[name] for key, name in found.items()}
-        return with_suppression(self.cut_graph, self.cut, numbers)
+        cut = self.cut
+        if not cut.evidence:
+            stated = next((fields[name] for name in _BACKGROUND_FIELDS if name in fields), None)
+            cut = cut if stated is None else replace(cut, background=stated == 0)
+        return with_suppression(self.cut_graph, cut, numbers)
 
     def given(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the fields that hold the numbers of suppression."""
+        """Return the fields that hold the numbers of suppression, and what else the graph does not tell."""
         names = {name for each in _FIELDS.values() for name in each}
+        if not self.cut.evidence:
+            names |= set(_BACKGROUND_FIELDS)
         return {key: value for key, value in fields.items() if key in names}
 
     def draft(self, options: DraftOptions) -> Draft:
         """Write a recipe that adds suppression by parameters."""
         from surgeon.families.ssd.draft import draft_recipe
 
-        return draft_recipe(self.whole, options, added=PARAMETERS, original=self.cut_graph)
+        told = bool(self.cut.evidence)
+        own = {} if told else {BACKGROUND: 0 if self.cut.background else -1}
+        draft = draft_recipe(self.whole, options, added={**PARAMETERS, **own}, original=self.cut_graph)
+        warnings = () if told else (self._background_warning(),)
+        return Draft(draft.name, draft.summary, draft.text, (*draft.diagnostics, *warnings))
+
+    def _background_warning(self) -> Diagnostic:
+        columns = self.whole.classes.value
+        taken = "that of the background" if self.cut.background else "a class"
+        return Diagnostic(
+            "D147",
+            f"the graph does not tell whether the first of the {columns} columns of '{self.cut.scores}' is "
+            f"that of the background; the recipe takes it for {taken}",
+            self.graph.source or None,
+            ("each column has a sigmoid of its own, and nothing drops one",),
+            (f"compare with the training: the parameter '{BACKGROUND}' is 0 for a background, -1 for none",),
+            Severity.WARNING,
+        )
+
+    @cached_property
+    def background(self) -> Finding[int]:
+        """0 where the first column is the background's, else -1; raise SurgeonError D113 where the graph does
+        not tell it.
+        """
+        if not self.cut.evidence:
+            raise self._untold(f"whether the first column of '{self.cut.scores}' is the background's")
+        return Finding(super().background.value, self.cut.evidence)
 
     @cached_property
     def iou_threshold(self) -> Finding[float]:
@@ -213,7 +283,7 @@ class SingleShotFamily(SingleShotDetector):
 def cut_detector(graph: Graph, inference: Inference | None) -> CutDetector | None:
     """Return a graph as a detector that ends before suppression, None where it is none, or is damaged."""
     try:
-        cut = find_cut(graph, inference or infer(graph))
+        cut = find_cut(graph, inference)
         return None if cut is None else CutDetector(graph, cut, inference)
     except SurgeonError:
         return None

@@ -68,6 +68,7 @@ _ADDED: Mapping[str, str] = {
     "nmsThreshold": "iou_threshold",
     "confidenceThreshold": "score_threshold",
     "keepTopK": "max_detections",
+    "backgroundLabelId": "background",
 }
 """Fields of NMS_TRT that parameters hold where the recipe adds suppression."""
 
@@ -431,8 +432,8 @@ class _RecipeWriter:
     def _field(
         self, derived: Mapping[tuple[str, str], Item], node: str, key: str, value: Any, why: str = ""
     ) -> Item:
-        if self.added and node == NMS and key in _ADDED:
-            return Item(Parameter(_ADDED[key]), ("the recipe's own: the graph suppresses nothing",))
+        if node == NMS and _ADDED.get(key) in self.added:
+            return Item(Parameter(_ADDED[key]), ("the recipe's own: the graph does not tell it",))
         item = derived.get((self._named(node), key)) or Item(value, (why,) if why else ())
         if self.added and node == NMS and key == "topK":
             item = Item(item.value, said(("all boxes go into suppression", *self.detector.count.evidence)))
