@@ -29,6 +29,9 @@ from surgeon.verification.results import Comparison, Outcome, TensorComparison
 
 _AS_THEY_ARE: Mapping[str, Fields] = MappingProxyType({})
 
+BY_HAND = "worked out by hand"
+"""How the subject of a comparison with a plugin's own cases ends."""
+
 _WIDER = 10
 """Factor by which the original's values are put into a node a second time."""
 
@@ -90,7 +93,7 @@ def _cases_of(graphs: GraphPair, op: str, record: RunRecord) -> Comparison:
         wrong = [case.name for case in cases.cases if cases.mismatches(case, reference)]
     except SurgeonError as exc:
         return TensorComparison(op, record.name, Outcome.FAILED, exc.diagnostics[0].message)
-    subject = f"{op}, {plural(len(cases.cases), 'case')} worked out by hand"
+    subject = f"{op}, {plural(len(cases.cases), 'case')} {BY_HAND}"
     if wrong:
         return TensorComparison(subject, record.name, Outcome.FAILED, f"it fails {', '.join(wrong)}")
     return TensorComparison(subject, record.name, Outcome.PASSED, "")

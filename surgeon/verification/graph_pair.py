@@ -20,10 +20,22 @@ from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.families import DerivationContext, Family, nearest_family, recognise_detector
 from surgeon.families.fields import FieldReview, review_fields
 from surgeon.families.parts.suppression import suppressions
-from surgeon.graph import Add, DType, Graph, Node, Ref, SetOp, Shape, TensorSpec, TensorValue
+from surgeon.graph import (
+    Add,
+    DType,
+    Graph,
+    Node,
+    Ref,
+    SetAttr,
+    SetOp,
+    Shape,
+    TensorRef,
+    TensorSpec,
+    TensorValue,
+)
 from surgeon.graph.op_sets import CONSTANTS, PASSED_OVER, PLACEHOLDERS, RESIZES, WITHOUT_OUTPUT, is_input
 from surgeon.infer import Inference, infer
-from surgeon.language import Recipe
+from surgeon.language import NodeDefinition, Recipe
 from surgeon.rewrite import Plan
 from surgeon.runners.detections import (
     WHOLE,
@@ -59,7 +71,7 @@ _PUTTING_IN = ("add-node", "collapse")
 """Steps that put in nodes which the recipe defines; others write their own."""
 
 _MOST_SHOWN = 16
-"""Numbers of a fixed input that are listed; of more, type and shape."""
+"""Numbers of a fixed input, and of an added constant, that are listed; of more, what they have in common."""
 
 _KEPT = 2
 """Executions that are kept, the run at the cut and that from pixels: counterfactuals ask for both again."""
@@ -163,6 +175,30 @@ def _takes_prepared_picture(spec: TensorSpec) -> bool:
     if dims is None or len(dims) != 4 or dims[3] in (None, 1, 3):
         return _takes_picture(spec)
     return spec.dtype is not None and spec.dtype.itemsize is not None and dims[1] in (1, 3)
+
+
+def _said(definition: NodeDefinition, node: Node) -> dict[str, Any]:
+    """Return what a recipe says of a node besides its kind, form and inputs, by key, as the node has it."""
+    own = {**(definition.fields or {}), **(definition.attrs or {})}
+    found = {key: _listed(node.attrs[key]) for key in own if key in node.attrs}
+    known = ("plugin", "op", "like", "dtype", "inputs", "fields", "attrs")
+    operands = {key: value for key, value in definition if value is not None and key not in known}
+    return found | {key: _listed(node.attrs.get(key, value)) for key, value in operands.items()}
+
+
+def _listed(value: Any) -> Any:
+    """Return a value of a node as plain values; of many numbers, their type, shape and range."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, DType | Shape):
+        return str(value)
+    if not isinstance(value, TensorValue | TensorRef):
+        return value
+    array = value.array()
+    if array.size <= _MOST_SHOWN:
+        return array.tolist()
+    kind = f"{value.dtype}{list(array.shape)}"
+    return f"{kind} from {array.min():.7g} to {array.max():.7g}" if array.dtype.kind in "fiu" else kind
 
 
 def _is_feedable(spec: TensorSpec) -> bool:
@@ -480,10 +516,10 @@ class GraphPair:
             return None
         names = [node.name for node in self.runner.graph if node.name in self.added.nodes]
         written = [name for name in names if name in self.recipe.nodes]
-        values: dict[str, Any] = {
-            f"{name}.{key}": self.runner.graph[name].attrs.get(key, value)
+        values = {
+            f"{name}.{key}": value
             for name in written
-            for key, value in (self.recipe.nodes[name].fields or {}).items()
+            for key, value in _said(self.recipe.nodes[name], self.runner.graph[name]).items()
         }
         values |= self._said_by_steps(self.added.nodes)
         reads = dict.fromkeys(map(str, self.added.fed.values()))
@@ -500,6 +536,8 @@ class GraphPair:
         found: dict[str, Any] = {}
         for step in self.steps:
             written = {edit.node.name for edit in step.edits if isinstance(edit, Add)}
+            if step.step == "set-attr":
+                written = {edit.name for edit in step.edits if isinstance(edit, SetAttr)}
             if step.step not in _PUTTING_IN and not written.isdisjoint(added):
                 found |= self._options(step.label)
         return found

@@ -20,7 +20,7 @@ from surgeon.runners.runner import Runner
 from surgeon.runners.tensorflow import Arrays
 from surgeon.stages import tell_stage
 from surgeon.verification.compare_detections import compare_detections
-from surgeon.verification.compare_each import compare_boundary, compare_each, compare_probes
+from surgeon.verification.compare_each import BY_HAND, compare_boundary, compare_each, compare_probes
 from surgeon.verification.compare_tensors import compare_tensors, shown
 from surgeon.verification.counterfactuals import Rerun
 from surgeon.verification.graph_pair import GraphPair
@@ -105,7 +105,11 @@ def verify_rewritten(
         by_reference=True,
         output=output,
     )
-    found = replace(found, literals=graphs.fields.differences)
+    found = replace(
+        found,
+        literals=graphs.fields.differences,
+        verdicts=tuple(_with_cases_told(each) for each in found.verdicts),
+    )
     if found.passed and draws:
         found = replace(
             found,
@@ -220,6 +224,15 @@ def _check_inputs(runner: Runner, record: RunRecord) -> None:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(names)) or "none"
+
+
+def _with_cases_told(given: Verdict) -> Verdict:
+    """Return a verdict that says so where nothing but the cases of plugins was compared."""
+    made = [c for c in given.comparisons if c.outcome is not Outcome.NOT_COMPARED]
+    if not made or not all(c.subject.endswith(BY_HAND) for c in made):
+        return given
+    told = "of the plugins' own cases alone; nothing of this graph is compared there"
+    return replace(given, reason=", ".join(filter(None, (told, given.reason))))
 
 
 def _end_remark(runner: Runner, info: RunInfo, compared: bool) -> str:

@@ -11,8 +11,10 @@ from PIL import Image
 from raw_heads import RECIPE, raw_heads
 
 import surgeon
+from surgeon.catalog import load_catalog
 from surgeon.graph import Graph, parse_graph, print_graph
 from surgeon.kernels.suppression.probes import SuppressionRules
+from surgeon.verification.graph_pair import GraphPair
 from surgeon.verification.probes import probes_in_picture
 
 pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
@@ -45,6 +47,7 @@ def test_the_network_in_front_of_an_added_part_is_proven(verification: surgeon.V
     assert [c.subject for c in boundary] == ["scores", "offsets"]
     assert all(c.outcome == "passed" and not c.excused for v in verification.verdicts for c in v.comparisons)
     (own,) = alone.comparisons
+    assert alone.reason == "of the plugins' own cases alone; nothing of this graph is compared there"
     assert own.subject.startswith("EfficientNMS_TRT, ") and own.subject.endswith("cases worked out by hand")
     assert end.outcome == "not compared" and "'image' is taken as given" in end.reason
     assert verification.takes_as_given(end) and verification.given["image.color"] == "RGB"
@@ -56,11 +59,33 @@ def test_what_is_added_is_named_as_the_recipes_own(verification: surgeon.Verific
     assert (added.plugin, set(added.reads)) == ("NMS", {"offsets", "scores"})
     assert added.nodes == ("factor", "moved", "anchors", "boxes", "NMS")
     assert added.values["NMS.iou_threshold"] == 0.5
-    told, head, values = added.lines
+    assert added.values["factor.value"] == pytest.approx(0.05)
+    assert added.values["anchors.value"] == "float32[1, 50, 4] from -0.15 to 1.15"
+    told, head, factor, anchors, values = added.lines
     assert head.startswith("the recipe's own values")
+    assert (factor, anchors) == (
+        "  factor: value 0.05",
+        "  anchors: value float32[1, 50, 4] from -0.15 to 1.15",
+    )
     assert told.startswith("the recipe adds 'NMS', which reads 'scores', 'offsets'; the original detects")
     assert values.startswith("  NMS: score_threshold 0.4, iou_threshold 0.5")
     assert json.loads(json.dumps(verification.to_json()))["added"]["plugin"] == "NMS"
+
+
+def test_every_value_of_the_recipes_nodes_is_listed() -> None:
+    """Attributes, operands and what a step sets, beside constants and fields."""
+    recipe = RECIPE.replace(
+        "  boxes: {op: AddV2, inputs: [moved, anchors]}",
+        "  padded: {op: LeakyRelu, inputs: [moved], attrs: {alpha: 0.75}}\n"
+        "  part: {op: Slice, inputs: [anchors], begin: [0, 0, 0], size: [1, 50, 4]}\n"
+        "  boxes: {op: AddV2, inputs: [padded, part]}",
+    ).replace("  - prune", "  - {step: set-attr, nodes: [padded], attrs: {alpha: 0.5}}\n  - prune")
+    plan = surgeon.plan(surgeon.parse_recipe(recipe), raw_heads())
+    added = GraphPair(plan, surgeon.parse_recipe(recipe), load_catalog()).added_part
+    assert added is not None
+    assert added.values["padded.alpha"] == 0.5
+    assert (added.values["part.begin"], added.values["part.size"]) == ((0, 0, 0), (1, 50, 4))
+    assert added.values["set-attr.attrs"] == {"alpha": 0.5}
 
 
 def test_probes_show_the_power_over_an_added_plugin(verification: surgeon.Verification) -> None:
@@ -79,7 +104,7 @@ def test_a_picture_with_channels_first_is_prepared_for_both(tmp_path: Path) -> N
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 80, 3), np.uint8)).save(tmp_path / "a.png")
     found = surgeon.verify(surgeon.parse_recipe(recipe), first, images=tmp_path)
     assert found.passed and found.verdicts[0].comparisons[0].matched > 5
-    assert found.verdicts[2].reason.startswith("both graphs read the same input")
+    assert found.takes_as_given(found.verdicts[2]) and "is taken as given" in found.verdicts[2].reason
 
 
 def test_no_class_beside_the_background_gives_no_probes(monkeypatch: pytest.MonkeyPatch) -> None:
