@@ -333,6 +333,19 @@ def test_crops_are_tensorflows(rng: np.random.Generator, op: str, height: int, w
     assert not near(run(op, fields, features[::-1].copy(), rois[..., None]), wanted)
 
 
+def test_crops_end_where_tensorflows_do(rng: np.random.Generator) -> None:
+    tf: Any = pytest.importorskip("tensorflow")
+    features, rois = np.ones((1, 1, 64, 38), np.float32), np.ones((1, 600, 4), np.float32)
+    rois[..., :2] = rng.uniform(0, 0.9, (1, 600, 2))
+    found = run("CropAndResize_TRT", {"crop_height": 14, "crop_width": 17}, features, rois[..., None])
+    wanted = tf.image.crop_and_resize(
+        features.transpose(0, 2, 3, 1), rois[0], np.zeros(600, np.int32), (14, 17)
+    ).numpy()
+    np.testing.assert_array_equal(found[0, :, 0] == 0, wanted[..., 0] == 0)
+    assert 3 <= np.count_nonzero(found[0, :, 0, -1, 0] == 0) <= 120
+    assert 3 <= np.count_nonzero(found[0, :, 0, 0, -1] == 0) <= 120
+
+
 def sample(features: np.ndarray, y: float, x: float) -> np.ndarray:
     """Return the bilinear sample of float64[C, H, W] at a place, which is clamped to the map."""
     (y, top, bottom), (x, left, right) = (

@@ -336,6 +336,24 @@ def test_a_region_that_is_no_number_is_outside() -> None:
     assert found[0, 0].any() and not found[0, 1].any()
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("op", ["CropAndResize_TRT", "CropAndResizeDynamic"])
+def test_a_region_that_ends_with_the_map_is_rounded_as_the_plugin_does(op: str, axis: int) -> None:
+    rois = np.tile(np.array([0.1, 0.1, 0.5, 0.5], np.float32), (1, 300, 1))
+    rois[0, :, axis] = np.random.default_rng(0).uniform(0, 0.9, 300)
+    rois[0, :, 2 + axis] = 1
+    fields, inputs = (
+        {"crop_height": 14, "crop_width": 14},
+        (np.ones((1, 1, 64, 64), np.float32), rois[..., None]),
+    )
+    found = only(computed(op, fields, inputs))
+    np.testing.assert_array_equal(found == 0, only(onnx_inputs.expected(op, fields, inputs)) == 0)
+    # Where the last sample of a region is outside, its row or column is 0, and nothing else.
+    ends = np.moveaxis(found[0, :, 0], 1 + axis, 1)
+    outside = (ends[:, -1] == 0).all(axis=1)
+    assert 3 <= outside.sum() <= 60 and not (ends[:, :-1] == 0).any() and not (ends[~outside] == 0).any()
+
+
 @pytest.mark.parametrize(
     ("box", "wanted"),
     [((0.5, 0.5, 0.5, 0.5), [7.5, 7.5, 7.5, 7.5]), ((0.25, 0.5, 0.75, 0.5), [5.5, 5.5, 9.5, 9.5])],

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from surgeon.diagnostics import error
+from surgeon.formats.onnx.crops import crop_samples
 from surgeon.formats.onnx.emitter import Emitter
 from surgeon.formats.onnx.lowering import PluginNode
 from surgeon.formats.onnx.shapes import onnx_type, picture_numbers, sample_dims
 
 F32 = np.float32
-
-_ROUNDING = F32(2**-21)
-"""By what share of its place a sample may lie outside of the map and still count as its last row."""
 
 HALF_PIXEL_OPSET = 16
 """The first opset whose RoiAlign takes half a cell off coordinates."""
@@ -173,9 +171,8 @@ def _widths(emit: Emitter, maps: Maps, level: str | None) -> str:
 def crop_and_resize(at: PluginNode) -> list[str]:
     """Return float32[N, R, C, crop_height, crop_width] of maps and regions, float32[N, R, 4, 1].
 
-    Regions are relative to the outermost cells. What lies outside of the map is 0. Difference: the last
-    sample of a region that ends with the map is inside, where the plugin leaves that to the rounding of a
-    sum. Raise SurgeonError X160 where a size is unknown.
+    Regions are relative to the outermost cells. What lies outside of the map is 0. Raise SurgeonError X160
+    where a size is unknown.
     """
     emit, fields = at.emit, at.fields
     maps, regions = flattened(at, 0), sample_dims(at, 1)[0]
@@ -187,24 +184,15 @@ def crop_and_resize(at: PluginNode) -> list[str]:
     )
     height, width = maps.sizes[0]
     rows, columns = (
-        _crop_samples(emit, y1, y2, fields["crop_height"], height),
-        _crop_samples(emit, x1, x2, fields["crop_width"], width),
+        _crop_samples(emit, y1, y2, height, fields["crop_height"]),
+        _crop_samples(emit, x1, x2, width, fields["crop_width"]),
     )
     return [pooled(at, maps, None, 1, rows, columns)]
 
 
-def _crop_samples(emit: Emitter, low: str, high: str, cells: int, size: int) -> Samples:
-    last, zero = emit.constant(size - 1, F32), emit.constant(0, F32)
-    # A region that ends with the map has its last sample there, but for the rounding of the sum below.
-    end = emit.constant(F32(size - 1) * (F32(1) + _ROUNDING), F32)
-    if cells > 1:
-        extent = emit.op("Mul", emit.op("Sub", high, low), last)
-        step = emit.op("Div", extent, emit.constant(cells - 1, F32))
-        at = emit.op("Add", emit.op("Mul", low, last), emit.op("Mul", step, emit.floats(*range(cells))))
-    else:
-        at = emit.op("Mul", emit.op("Mul", emit.op("Add", low, high), emit.constant(0.5, F32)), last)
-    inside = emit.op("And", emit.op("GreaterOrEqual", at, zero), emit.op("LessOrEqual", at, end))
-    return Samples(emit.op("Where", inside, at, zero), cells, inside=inside)
+def _crop_samples(emit: Emitter, low: str, high: str, size: int, cells: int) -> Samples:
+    at, inside = crop_samples(emit, low, high, size, cells)
+    return Samples(at, cells, inside=inside)
 
 
 @dataclass(frozen=True)

@@ -430,6 +430,12 @@ def crops() -> Iterator[tuple[str, Build]]:
                 )
     yield "CropAndResize-uint8", lambda x: cropped(tf.cast(tf.abs(x) * 40, tf.uint8), BOXES, (4, 4))
     yield "CropAndResize-boxes", lambda x: cropped(x, tf.sigmoid(x[0, 0, :5]), (4, 3))
+    # The rounding of a sum says whether the last sample of a region that ends with the map is inside.
+    ends = np.concatenate([np.random.default_rng(0).uniform(0, 0.9, (200, 2)), np.ones((200, 2))], 1)
+    yield (
+        "CropAndResize-ends",
+        lambda x: cropped(x, np.float32(ends), (14, 17), index=[0] * 200),
+    )
     yield (
         "CropAndResize-batch",
         lambda x: cropped(tf.concat([x, x * 2], 0), BOXES, (4, 3), index=[0, 1, 1, 0, 1]),

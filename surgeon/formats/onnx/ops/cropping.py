@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from surgeon.formats.onnx.crops import crop_samples
 from surgeon.formats.onnx.operation import Operation
 
 
@@ -18,8 +19,8 @@ def _crop_and_resize(at: Operation) -> None:
         raise at.refused("the size of its image or of its crops is not known; expected constants")
     _, height, width, channels = (size or 0 for size in shape)
     bounds = at.op_many("Split", [at.inputs[1]], 4, axis=1)
-    rows, inside_rows = _places(at, bounds[0], bounds[2], height, int(size[0]))
-    columns, inside_columns = _places(at, bounds[1], bounds[3], width, int(size[1]))
+    rows, inside_rows = crop_samples(at, bounds[0], bounds[2], height, int(size[0]))
+    columns, inside_columns = crop_samples(at, bounds[1], bounds[3], width, int(size[1]))
     rows, columns = at.op("Unsqueeze", rows, _ints(at, 2)), at.op("Unsqueeze", columns, _ints(at, 1))
     inside = at.op(
         "And",
@@ -47,24 +48,6 @@ def _crop_and_resize(at: Operation) -> None:
         found = _between(at, above, below, down)
     outside = at.constant(at.attr("extrapolation_value", 0.0), np.float32)
     at.becomes(at.op("Where", at.op("Unsqueeze", inside, _ints(at, 3)), found, outside))
-
-
-def _places(at: Operation, first: str, last: str, size: int, count: int) -> tuple[str, str]:
-    """Return where ``count`` samples of each box lie on an axis, float32[N, count], and which are inside.
-
-    Those outside are moved to the border.
-    """
-    span = at.constant(size - 1, np.float32)
-    if count > 1:
-        width = at.op("Mul", at.op("Sub", last, first), span)
-        step = at.op("Div", width, at.constant(count - 1, np.float32))
-        steps = at.op("Mul", at.constant(np.arange(count, dtype=np.float32)[None]), step)
-        places = at.op("Add", at.op("Mul", first, span), steps)
-    else:
-        middle = at.op("Mul", at.op("Add", first, last), at.constant(0.5, np.float32))
-        places = at.op("Mul", middle, span)
-    border = at.op("Max", at.op("Min", places, span), at.constant(0, np.float32))
-    return border, at.op("Equal", places, border)
 
 
 def _rounded(at: Operation, places: str) -> str:
