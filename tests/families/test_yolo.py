@@ -73,6 +73,67 @@ def test_other_networks_with_several_heads_are_none(folder: Path) -> None:
     assert recognise(_graph(folder, build_unet(), "unet.pb")).name == "generic"  # type: ignore[union-attr]
 
 
+def test_other_activations_are_warned_of(folder: Path) -> None:
+    graph = _graph(folder, build_yolo(YoloOptions(activation="LeakyRelu")))
+    assert not surgeon.init(graph).diagnostics
+    relu = graph.replace(
+        Node(n.name, "Relu", n.inputs, attrs={"T": DType.FLOAT32}) if n.op == "LeakyRelu" else n
+        for n in graph
+    )
+    (warning,) = surgeon.init(relu).diagnostics
+    assert warning.code == "D147" and "may be no YOLO detector: none of its activations" in warning.message
+
+
+def test_anchors_of_four_heads_are_not_known(folder: Path) -> None:
+    graph = _graph(folder, build_yolo(YoloOptions(heads=4, size=(128, 128))))  # type: ignore[arg-type]
+    found = recognise_detector(graph)
+    assert isinstance(found, YoloDetector) and found.kind == "yolo"
+    with pytest.raises(SurgeonError, match="does not tell the anchors of its 4 heads") as raised:
+        surgeon.init(graph)
+    assert raised.value.diagnostics[0].code == "D147"
+
+
+@pytest.mark.parametrize(("axis", "turned"), [(2, False), (1, False), (3, True), (-1, True)])
+def test_only_channels_that_are_turned_make_bgr(folder: Path, axis: int, turned: bool) -> None:
+    graph = _graph(folder, build_yolo(YoloOptions(tail="slim", size=(96, 96))))
+    number = {"dtype": DType.INT32, "value": TensorValue.of(np.array([axis], np.int32))}
+    nodes: list[Node] = []
+    for node in graph:
+        if node.name == "normalized":
+            attrs = {"T": DType.FLOAT32, "Tidx": DType.INT32}
+            nodes += [
+                Node("axis", "Const", attrs=number),
+                Node("turned", "ReverseV2", (node.inputs[0], Ref("axis")), attrs=attrs),
+            ]
+            node = node.with_inputs((Ref("turned"), *node.inputs[1:]), ())
+        nodes.append(node)
+    found = recognise_detector(graph.replace(nodes))
+    assert isinstance(found, YoloDetector)
+    if turned:
+        assert found.image.value.color == "BGR"
+        return
+    with pytest.raises(SurgeonError, match="ReverseV2"):
+        found.image  # noqa: B018  raises
+
+
+def test_numbers_of_a_probe_go_to_every_picture(folder: Path) -> None:
+    graph = _graph(folder, build_yolo(YoloOptions(tail="combined", size=(96, 96))))
+    found = recognise_detector(graph)
+    assert isinstance(found, YoloDetector)
+    rows, classes = found.count.value, found.classes.value
+    tensors = found.decoded_tensors
+    assert tensors.boxes is not None and tensors.scores is not None
+    values = {}
+    for ref in (tensors.boxes, tensors.scores):
+        dims = found.inference.spec(ref).shape.dims or ()
+        values[ref] = np.zeros((2, *dims[1:]), np.float32)
+    boxes = np.random.default_rng(2).random((rows, 4))
+    made = found.heads_for(boxes, np.full((rows, classes), 0.5), values)
+    for ref, value in values.items():
+        assert made[ref].shape == value.shape
+        np.testing.assert_array_equal(made[ref][0], made[ref][1])
+
+
 @dataclass(frozen=True)
 class Journey:
     """What came of a detector from 'init' to its ONNX file."""

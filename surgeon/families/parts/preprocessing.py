@@ -213,7 +213,9 @@ def _straight(graph: Graph, inference: Inference, node: Node) -> Ref | None:
     It is a ReverseV2, a slice such as ``x[..., ::-1]``, or a Pack of an Unpack's channels from the last to
     the first.
     """
-    if node.op == "ReverseV2" or (node.op == "StridedSlice" and _turns_last(inference, node)):
+    if (node.op == "ReverseV2" and _turns_channels(inference, node)) or (
+        node.op == "StridedSlice" and _turns_last(inference, node)
+    ):
         return node.inputs[0]
     if node.op != "Pack" or len(node.inputs) != 3 or len({ref.node for ref in node.inputs}) != 1:
         return None
@@ -221,6 +223,19 @@ def _straight(graph: Graph, inference: Inference, node: Node) -> Ref | None:
     same_axis = split.attrs.get("axis", 0) == node.attrs.get("axis", 0)
     backwards = [ref.slot for ref in node.inputs] == [2, 1, 0]
     return split.inputs[0] if split.op == "Unpack" and same_axis and backwards else None
+
+
+def _turns_channels(inference: Inference, node: Node) -> bool:
+    """Return whether a ReverseV2 turns the axis of three channels alone: rows and columns are longer."""
+    axes = inference.known(node.inputs[1]) if len(node.inputs) == 2 else None
+    if axes is None or axes.size != 1:
+        return False
+    axis, dims = int(axes.reshape(-1)[0]), inference.spec(node.inputs[0]).shape.dims
+    if dims is None:
+        return axis in (-1, 3)
+    if not -len(dims) <= axis < len(dims):
+        return False
+    return dims[axis] == 3 or (dims[axis] is None and axis in (-1, len(dims) - 1))
 
 
 def _turns_last(inference: Inference, node: Node) -> bool:

@@ -20,6 +20,9 @@ Computed: TypeAlias = Callable[[Sequence[np.ndarray]], tuple[np.ndarray, np.ndar
 AGREEING = 1e-4
 """Largest difference, relative to the picture or to a larger box, of boxes that are the same."""
 
+_FEW = 3
+"""Heads at most of which every order is tried."""
+
 LARGE = 30.0
 """A number whose logistic function is 1 in float32."""
 
@@ -120,7 +123,7 @@ def fit_cells(
     expected = sum(height * width for height, width, _ in shapes) * per_cell
     if boxes.shape != (expected, 4):
         return f"of the heads' {expected} boxes, {len(boxes)} are computed"
-    for order in permutations(range(len(shapes))):
+    for order in _orders(len(shapes)):
         for layout, pixels in ((layout, pixels) for layout in LAYOUTS for pixels in (False, True)):
             rows = _relative(boxes, layout, size, pixels=pixels)
             parts = _parts([shapes[k] for k in order], per_cell, rows)
@@ -178,6 +181,12 @@ def _proven(
                 error,
             )
     return f"the formula of YOLO gives other numbers for random heads, by {error:.2g}"
+
+
+def _orders(count: int) -> Iterator[tuple[int, ...]]:
+    """Yield the orders of heads that are tried: all of a few, else coarse to fine and fine to coarse."""
+    numbers = range(count)
+    yield from permutations(numbers) if count <= _FEW else (tuple(numbers), tuple(reversed(numbers)))
 
 
 def _relative(boxes: np.ndarray, layout: Layout, size: tuple[int, int], *, pixels: bool) -> np.ndarray:

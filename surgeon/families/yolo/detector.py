@@ -60,8 +60,8 @@ class YoloDetector(CellTail):
 
     @cached_property
     def kind(self) -> str:
-        """Return ``yolo_v3``, ``tiny_yolo_v3`` or ``yolo_v2``, by the number of heads."""
-        return {1: "yolo_v2", 2: "tiny_yolo_v3"}.get(len(self.heads.value), "yolo_v3")
+        """Return ``yolo_v3``, ``tiny_yolo_v3``, ``yolo_v2``, or ``yolo``, by the number of heads."""
+        return {1: "yolo_v2", 2: "tiny_yolo_v3", 3: "yolo_v3"}.get(len(self.heads.value), "yolo")
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -143,8 +143,10 @@ class YoloDetector(CellTail):
         if not self.suppresses or not {"loc", "conf"} <= {port.name for port in plugin.inputs}:
             return {}
         boxes, scores = self.decoded_tensors.of([values[ref] for ref in self.plugin_sources])
-        loc = self._corners(boxes).reshape(1, -1, 1, 1)
-        return {"loc": loc, "conf": scores.astype(np.float32).reshape(1, -1, 1, 1)}
+        rows = self.count.value
+        loc = self._corners(boxes).reshape(-1, 4 * rows, 1, 1)
+        conf = scores.astype(np.float32).reshape(-1, self.classes.value * rows, 1, 1)
+        return {"loc": loc, "conf": conf}
 
     def heads_for(
         self, boxes: np.ndarray, scores: np.ndarray, values: Mapping[Ref, np.ndarray]
@@ -157,7 +159,7 @@ class YoloDetector(CellTail):
         height, width = self.size if decoding.pixels else (1, 1)
         own = boxes @ from_corners(decoding.layout, height, width)
         made = {tensors.boxes: own, tensors.scores: scores}
-        return {ref: array.astype(np.float32).reshape(values[ref].shape) for ref, array in made.items()}
+        return {ref: _repeated(array.astype(np.float32), values[ref]) for ref, array in made.items()}
 
     @cached_property
     def postprocessing(self) -> Postprocessing:
@@ -218,3 +220,9 @@ class YoloDetector(CellTail):
         from surgeon.families.yolo.draft import draft_recipe
 
         return draft_recipe(self, options)
+
+
+def _repeated(array: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Return the numbers of one picture in the shape of a value: the same for each picture of a batch."""
+    pictures = like.size // array.size
+    return np.tile(array.reshape(1, -1), (pictures, 1)).reshape(like.shape)

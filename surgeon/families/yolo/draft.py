@@ -55,6 +55,18 @@ def draft_recipe(detector: YoloDetector, options: DraftOptions) -> Draft:
             detector.finding(key)
         except SurgeonError as exc:
             problems += exc.diagnostics
+    count = len(detector.heads.value)
+    if not problems and detector.form == "heads" and count not in USUAL:
+        problems.append(
+            Diagnostic(
+                "D113",
+                f"the graph does not tell the anchors of its {count} heads, and no configuration of Darknet "
+                "has as many",
+                detector.graph.source or None,
+                detector.heads.evidence,
+                ("write 'anchors' and 'masks' by hand: docs/steps.md, 'decode-cells'",),
+            )
+        )
     if problems:
         message = f"the graph is a YOLO detector, but not all of it is recognised: {problems[0].message}"
         where = detector.graph.source or None
@@ -83,6 +95,18 @@ class _RecipeWriter:
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Warnings of what the recipe leaves out."""
         _, unfit = self._labels
+        if self.detector.form == "heads":
+            unfit += tuple(
+                Diagnostic(
+                    "D147",
+                    f"the graph may be no YOLO detector: {doubt}",
+                    self.detector.graph.source or None,
+                    self.detector.heads.evidence,
+                    ("write the recipe by hand where it is none: docs/recipes.md",),
+                    Severity.WARNING,
+                )
+                for doubt in self.detector.doubts
+            )
         try:
             self.detector.image  # noqa: B018  raises what is not known
         except SurgeonError as exc:

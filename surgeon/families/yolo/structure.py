@@ -29,6 +29,17 @@ USUAL_SIZE = 416
 
 _UPSAMPLING = frozenset({"ResizeNearestNeighbor", "ResizeBilinear", "Conv2DBackpropInput"})
 _OTHER_ACTIVATIONS = frozenset({"Elu", "Relu", "Relu6", "Selu", "Sigmoid", "Softplus", "Tanh"})
+_ACTIVATIONS = (
+    frozenset({"LeakyRelu"}),
+    frozenset({"Maximum"}),
+    frozenset({"Softplus", "Tanh"}),
+    frozenset({"Sigmoid", "Mul"}),
+)
+"""Operations of leaky activations, of Mish and of SiLU."""
+
+_CELLS = frozenset({8, 16, 32, 64})
+"""Pixels that a cell covers."""
+
 _LEAKY, _HALVED = 6, 5
 """Activations that tiny YOLO v2 has at least, and how often it halves its maps."""
 
@@ -156,6 +167,19 @@ class CellStructure(Family):
         """Pixels of the network's input that a cell covers, head by head."""
         found = strides_of(list(self.heads.value), self.inference, self.size)
         return Finding(tuple(stride or 0 for stride in found), self.heads.evidence)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is unlike YOLO in a graph that ends with its heads: activations and cells."""
+        needed = self.graph.ancestors(head.conv.name for head in self.heads.value)
+        operations = {self.graph[name].op for name in needed if name in self._varying}
+        found = []
+        if not any(kind <= operations for kind in _ACTIVATIONS):
+            found.append("none of its activations are leaky, Mish or SiLU")
+        odd = [stride for stride in self.strides.value if stride not in _CELLS]
+        if odd:
+            found.append(f"cells of its heads cover {', '.join(map(str, odd))} pixels")
+        return tuple(found)
 
     @cached_property
     def boxes_per_cell(self) -> Finding[int]:
