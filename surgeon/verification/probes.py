@@ -71,8 +71,9 @@ def probes_of(original: Postprocessing, limits: Collection[int] = ()) -> Iterato
     They hold overlaps just below and above the threshold, between boxes of one class and of two; boxes
     across the edges and outside the picture; scores just below and above the threshold; more candidates than
     are kept of a class, and in all; all boxes of one class on one another but for the last, and as many as
-    each of ``limits``, the most candidates that a plugin looks at; nothing at all. Where the graph clips to a
-    constant window, that stands for the picture.
+    each of ``limits``, the most candidates that a plugin looks at; nothing at all. Where scores go in as
+    probabilities, one equals the threshold. Where the graph clips to a constant window, that stands for the
+    picture.
     """
     top, left, bottom, right = original.clip_window.value or PICTURE
     corner, sides = np.array([top, left], np.float32), np.array([bottom - top, right - left], np.float32)
@@ -84,14 +85,18 @@ def probes_of(original: Postprocessing, limits: Collection[int] = ()) -> Iterato
         most=original.max_total.value,
         most_of_class=original.max_per_class.value,
     )
-    for probe in probes_in_picture(rules, limits):
+    exact = original.score_converter.value == "identity" and original.score_scale.value == 1
+    for probe in probes_in_picture(rules, limits, exact=exact):
         yield replace(probe, boxes=probe.boxes * np.tile(sides, 2) + np.tile(corner, 2))
 
 
-def probes_in_picture(rules: SuppressionRules, limits: Collection[int]) -> Iterator[Probe]:
+def probes_in_picture(
+    rules: SuppressionRules, limits: Collection[int], *, exact: bool = False
+) -> Iterator[Probe]:
     """Yield the probes for rules of suppression that clip to the picture, if to anything.
 
-    There are none where no box is a candidate, or no class is left beside the background.
+    ``exact`` says that suppression reads scores as they are made, so that one can equal the threshold. There
+    are no probes where no box is a candidate, or no class is left beside the background.
     """
     classes = rules.classes
     if min(classes, rules.boxes) < 1:
@@ -103,6 +108,8 @@ def probes_in_picture(rules: SuppressionRules, limits: Collection[int]) -> Itera
     for probe in maker.in_places("window", list(_across_edges(classes)), max(1, kept - 2)):
         yield replace(probe, inherent=True)
     yield from maker.at_the_threshold(kept)
+    if exact:
+        yield from maker.on_the_threshold()
     yield maker.many("most in all", kept, classes)
     yield maker.many("most of a class", per_class, 1)
     for limit in sorted({limit for limit in limits if kept < limit < maker.count}):
@@ -201,6 +208,11 @@ class _Maker:
         else:
             for number, score in enumerate(scores):
                 yield self._apart(f"{name} {number + 1}", np.array([score]), 1)
+
+    def on_the_threshold(self) -> Iterator[Probe]:
+        """Yield one score that equals the threshold, unless that is 0: no candidate has such a score."""
+        if 0 < self._threshold < 1:
+            yield self._apart("a score on the threshold", np.array([self._threshold]), 1)
 
     def many(self, name: str, kept: int, classes: int) -> Probe:
         """Return more boxes than are kept, all apart; the scores of the kept are much higher."""

@@ -86,9 +86,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("options", "target", "unnoticed"),
     [
-        (KerasSsdOptions(), "uff@tensorrt-8.5", {"scoreAtLeast", "dropEmpty"}),
-        (IN_PIXELS, "onnx@tensorrt-10", {"scoreAtLeast", "dropEmpty", "classAgnostic", "maxTotal"}),
-        (KerasSsdOptions(fast=True), "onnx@onnxruntime", {"scoreAtLeast", "dropEmpty", "maxPerClass"}),
+        (KerasSsdOptions(), "uff@tensorrt-8.5", {"dropEmpty"}),
+        (IN_PIXELS, "onnx@tensorrt-10", {"dropEmpty", "classAgnostic", "maxTotal"}),
+        (KerasSsdOptions(fast=True), "onnx@onnxruntime", {"dropEmpty", "maxPerClass"}),
     ],
 )
 def test_every_detection_is_the_originals(

@@ -384,7 +384,8 @@ class AnchorBoxDetector(Family):
                 found.append((value, node))
         if not found:
             return None
-        value, node = max(found, key=lambda pair: pair[0])
+        # Of equal constants, the one that no score may equal decides.
+        value, node = max(found, key=lambda pair: (pair[0], pair[1].op == "Greater"))
         return node, value
 
     @cached_property

@@ -287,14 +287,17 @@ def iou_thresholds(graph: Graph, inference: Inference, nodes: Iterable[Node]) ->
 
 
 def score_thresholds(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
-    """Yield, for each operation, the highest constant that its scores must exceed."""
+    """Yield, for each operation, the highest constant that its scores must exceed, or may equal.
+
+    Of equal ones, that of an operation which lets no score equal it.
+    """
     for node in nodes:
         found = list(_filters(graph, inference, node))
         if node.op in _THRESHOLDS or node.op == "CombinedNonMaxSuppression":
             position = 5 if node.op == "CombinedNonMaxSuppression" else 4
             found += _constant(graph, inference, node, position)
         if found:
-            yield max(found, key=lambda constant: constant.value)
+            yield max(found, key=lambda each: (each.value, graph[each.of].op != "GreaterEqual"))
 
 
 def soft_sigmas(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
