@@ -350,6 +350,70 @@ def test_a_verification_with_a_letterbox_sees_clipping(tmp_path: Path) -> None:
     assert not surgeon.verify(recipe, graph, target="onnx@onnxruntime").passed
 
 
+def test_a_score_on_the_threshold_tells_the_sense(tmp_path: Path) -> None:
+    """Scores are compared twice with one number; where they may not equal it once, they may not."""
+    pytest.importorskip("tensorflow", reason="TensorFlow computes the original")
+    graph = _graph(tmp_path, build_yolo(YoloOptions(heads=2, size=(96, 96), tail="keras-eval")))
+    threshold = Node(
+        "again",
+        "Const",
+        attrs={"dtype": DType.FLOAT32, "value": TensorValue.of(np.array(SCORE, np.float32))},
+    )
+    twice = graph.replace(
+        [
+            threshold,
+            *(
+                replace(node, op="NonMaxSuppressionV3", inputs=(*node.inputs[:4], Ref("again")))
+                if node.op.startswith("NonMaxSuppressionV")
+                else node
+                for node in graph
+            ),
+        ]
+    )
+    senses = []
+    for each in (graph, twice):
+        detector = recognise(each)
+        assert isinstance(detector, YoloDetector)
+        senses.append(detector.score_sense.value)
+    assert senses == ["at least", "above"]
+    recipe = tmp_path / "yolo.yaml"
+    surgeon.init(twice, recipe)
+    verification = surgeon.verify(recipe, twice, target="onnx@onnxruntime")
+    assert verification.passed, str(verification)
+    assert verification.power is not None
+    (field,) = (each for each in verification.power if each.field == "scoreAtLeast")
+    assert {by for _, by in field.changes} == {"probe: a score on the threshold"}
+
+
+def test_soft_suppression_drops_no_box_by_its_overlap(folder: Path) -> None:
+    graph = _graph(folder, build_yolo(YoloOptions(heads=2, size=(96, 96), tail="keras-eval")))
+    numbers = {"none": 0.0, "sigma": 0.5}
+    constants = [
+        Node(
+            name,
+            "Const",
+            attrs={"dtype": DType.FLOAT32, "value": TensorValue.of(np.array(value, np.float32))},
+        )
+        for name, value in numbers.items()
+    ]
+    soft = graph.replace(
+        [
+            *constants,
+            *(
+                replace(node, op="NonMaxSuppressionV5", inputs=(*node.inputs[:4], Ref("none"), Ref("sigma")))
+                if node.op.startswith("NonMaxSuppressionV")
+                else node
+                for node in graph
+            ),
+        ]
+    )
+    fields = surgeon.init(soft).recipe.nodes["NMS"].fields
+    assert fields is not None
+    assert fields["iouThreshold"] == 1 and fields["softSigma"] == 0.5
+    plain = surgeon.init(graph).recipe.nodes["NMS"].fields
+    assert plain is not None and plain["iouThreshold"] == pytest.approx(IOU)
+
+
 @pytest.mark.parametrize(
     "tail",
     [

@@ -185,6 +185,7 @@ class YoloDetector(CellTail):
             drops_empty=self._told(
                 lambda: Finding(False, ("boxes without an area stay",)), "what becomes of empty boxes"
             ),
+            shares_boxes=Finding(True, ("the classes share the box of an anchor",)),
         )
 
     def finding(self, key: str) -> Finding[Any]:

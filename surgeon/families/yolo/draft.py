@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.display import plural
+from surgeon.families.context import DerivationContext
 from surgeon.families.family import BY_HAND, Draft, DraftOptions
+from surgeon.families.fields import derive_fields
 from surgeon.families.finding import Finding
 from surgeon.families.parts.detection_output_fields import TOP_K_LIMIT
-from surgeon.families.parts.native_detection_fields import CLIPPINGS
 from surgeon.families.yolo.anchors import USUAL
 from surgeon.families.yolo.cells import to_corners
 from surgeon.families.yolo.heads import FIRST_CLASS
@@ -22,6 +23,7 @@ from surgeon.graph import DType, Ref
 from surgeon.language import Image
 from surgeon.language.document import to_plain
 from surgeon.language.layers import default_steps
+from surgeon.language.loading import parse_recipe
 from surgeon.language.writing import Block, Item, Parameter, render, said
 
 if TYPE_CHECKING:
@@ -45,6 +47,23 @@ WORDS = {
 }
 
 UFF = {"target": "uff"}
+
+_NATIVE_FIELDS = (
+    "classes",
+    "background",
+    "shareLocation",
+    "coding",
+    "scoreConverter",
+    "scoreThreshold",
+    "scoreAtLeast",
+    "iouThreshold",
+    "softSigma",
+    "classAgnostic",
+    "maxPerClass",
+    "maxTotal",
+    "clip",
+    "dropEmpty",
+)
 
 
 def draft_recipe(detector: YoloDetector, options: DraftOptions) -> Draft:
@@ -115,13 +134,17 @@ class _RecipeWriter:
 
     def text(self) -> str:
         """Return the recipe."""
+        return render(self._heading(), self._block(self._derived()))
+
+    def _block(self, derived: Block) -> Block:
+        """Return the recipe's parts; ``derived`` holds the fields of the graph's suppression."""
         block: dict[str, Item] = {
             "recipe": Item(1),
             "name": Item(self.name),
             "summary": Item(self.summary),
             "outputs": Item([f"{self._free(NMS)}:*"], ("the number of detections, boxes, scores, classes",)),
             **({"parameters": Item(self._parameters(), spaced=True)} if self._parameters() else {}),
-            "nodes": Item(self._nodes(), spaced=True),
+            "nodes": Item(self._nodes(derived), spaced=True),
             "namespaces": Item(self._namespaces(), spaced=True),
             "steps": Item(list(self._steps()), spaced=True),
         }
@@ -134,7 +157,7 @@ class _RecipeWriter:
             block["labels"] = Item(named, ("names of the classes, counted from 0",), spaced=True)
         engine = {"precision": "fp16", "max_batch": 1, "workspace": "1GiB"}
         block["engine"] = Item(engine, ("not from the graph: how an engine is built",), spaced=True)
-        return render(self._heading(), block)
+        return block
 
     def _heading(self) -> tuple[str, ...]:
         source = PurePath(self.detector.graph.source).name or "a graph"
@@ -174,7 +197,7 @@ class _RecipeWriter:
             "masks": Item([list(mask) for mask in usual.masks], ("the anchors of each head, by number",)),
         }
 
-    def _nodes(self) -> Block:
+    def _nodes(self, derived: Block) -> Block:
         detector = self.detector
         ref = detector.network_input.value
         own = detector.declared.spec(ref)
@@ -187,7 +210,7 @@ class _RecipeWriter:
         return {
             self._free(INPUT): Item(like, tuple(comments)),
             **(self._decoded_nodes() if detector.form == "boxes" else {}),
-            **(self._native() if detector.form == "detections" else self._suppression()),
+            **(self._native(derived) if detector.form == "detections" else self._suppression()),
         }
 
     def _suppression(self) -> Block:
@@ -208,29 +231,11 @@ class _RecipeWriter:
         node = {"plugin": Item("BatchedNMS_TRT"), "inputs": Item(inputs), "fields": Item(fields)}
         return {self._free(NMS): Item(node, ("suppresses overlapping boxes class by class",))}
 
-    def _native(self) -> Block:
+    def _native(self, derived: Block) -> Block:
         """Return the suppression that follows every rule of the graph, and what it reads."""
         detector = self.detector
         rows, classes = detector.count.value, detector.classes
-        most = self._most()
-        fields = {
-            "classes": Item(classes.value, said(classes.evidence)),
-            "background": Item(-1, ("YOLO has no class for the background",)),
-            "shareLocation": Item(1, ("the classes share the box of an anchor",)),
-            "coding": Item(0, ("boxes come decoded",)),
-            "scoreConverter": Item(0, ("scores come as probabilities",)),
-            "scoreThreshold": _told(detector.score_threshold),
-            "scoreAtLeast": Item(
-                int(detector.score_sense.value == "at least"), said(detector.score_sense.evidence)
-            ),
-            "iouThreshold": _told(detector.iou_threshold),
-            "softSigma": _told(detector.soft_sigma),
-            "classAgnostic": Item(0, ("boxes are suppressed class by class",)),
-            "maxPerClass": _told(detector.max_per_class),
-            "maxTotal": most,
-            "clip": Item(CLIPPINGS[detector.clip.value], said(detector.clip.evidence)),
-            "dropEmpty": Item(0, ("boxes without an area stay",)),
-        }
+        fields = {**{key: derived.get(key, Item("auto")) for key in _NATIVE_FIELDS}, **self._most()}
         loc, conf = self._free("box_rows"), self._free("score_rows")
         flat = {
             loc: {"op": "Reshape", "inputs": [self._free(BOXES)], "shape": [-1, 4 * rows, 1, 1]},
@@ -250,13 +255,23 @@ class _RecipeWriter:
             self._free(NMS): Item(node, ("suppresses overlapping boxes by the graph's own rules",)),
         }
 
-    def _most(self) -> Item:
-        """Return how many detections are kept, and why they are fewer than the graph may give."""
+    def _derived(self) -> Block:
+        """Return the fields of the suppression as the graph's postprocessing gives them."""
+        if self.detector.form != "detections":
+            return {}
+        recipe = parse_recipe(render((), self._block({})))
+        context = DerivationContext(recipe, self.detector.graph, self.options.catalog, self.options.most_rows)
+        context.family = self.detector
+        fields, found = derive_fields(context, self._free(NMS))
+        return {each.field: Item(fields[each.field], said(each.evidence)) for each in found}
+
+    def _most(self) -> Block:
+        """Return how many detections are kept, and why, where they are fewer than the graph may give."""
         found, bound = self.detector.max_total, self.options.most_rows or MOST_ROWS
         if found.value <= bound:
-            return _told(found)
+            return {}
         why = f"of the {found.value} that the graph may give, the {bound} best, which any target can sort"
-        return Item(bound, (why, *said(found.evidence)))
+        return {"maxTotal": Item(bound, (why, *said(found.evidence)))}
 
     def _decoded_nodes(self) -> Block:
         """Return the boxes and scores that the graph computes, as the suppression reads them."""
@@ -454,10 +469,6 @@ class _RecipeWriter:
         while name in self.detector.graph:
             name += "_plugin"
         return name
-
-
-def _told(finding: Finding[Any]) -> Item:
-    return Item(finding.value, said(finding.evidence))
 
 
 def _number(side: int, dtype: DType) -> float | int:
