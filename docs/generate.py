@@ -81,6 +81,8 @@ LIBRARY = {
         "build_engine",
         "BuildResult",
         "load_engine",
+        "package",
+        "Package",
         "Engine",
     ),
     "Looking": ("inspect", "Inspection", "view", "ChangeReport", "diff", "GraphDiff"),

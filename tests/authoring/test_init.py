@@ -447,7 +447,7 @@ def test_a_detector_of_two_stages_stays_whole_and_is_named(zoo_ssd: Zoo) -> None
     made = surgeon.init(two, unchecked=True)
     (warning,) = made.diagnostics
     assert warning.code == "D146" and warning.severity.value == "warning"
-    assert "two stages (faster_rcnn)" in warning.message
+    assert "a detector of two stages" in warning.message
     assert any("backbone: mobilenet_v1" in note for note in warning.notes)
     assert "keeps the detector's post-processing as it is" in warning.message
     assert not made.recipe.namespaces and not made.recipe.nodes
