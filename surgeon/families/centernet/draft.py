@@ -12,6 +12,8 @@ from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.display import plural
 from surgeon.families.family import BY_HAND, Draft, DraftOptions
 from surgeon.families.finding import Finding
+from surgeon.families.parts.image_block import image_block
+from surgeon.families.parts.labels import named_classes
 from surgeon.language import Image
 from surgeon.language.writing import Item, render, said
 
@@ -147,43 +149,12 @@ class _RecipeWriter:
             found: Finding[Image] = self.detector.image
         except SurgeonError:
             return None
-        image = found.value
-        steps = [
-            {
-                key: list(value) if isinstance(value, tuple) else value
-                for key, value in step
-                if value is not None
-            }
-            for step in image.steps
-        ]
-        values = {
-            "size": list(image.size),
-            "resize": image.resize,
-            "interpolation": image.interpolation,
-            **({"padding": image.padding} if image.padding is not None else {}),
-            "color": image.color,
-            "steps": steps,
-        }
-        return Item({key: Item(value) for key, value in values.items()}, said(found.evidence), spaced=True)
+        return Item(image_block(found.value), said(found.evidence), spaced=True)
 
     @cached_property
     def _labels(self) -> tuple[dict[int, str], tuple[Diagnostic, ...]]:
         """The names of the classes by the numbers of detections, and a warning where they are not as many."""
-        given, classes = self.options.labels, self.detector.classes
-        shift = self.detector.label_offset.value - 1
-        named = {number + shift: label for number, label in given.items() if number <= classes.value}
-        if not given or max(given) == classes.value:
-            return named, ()
-        warning = Diagnostic(
-            "D145",
-            f"the labels go up to class {max(given)}; the detector has "
-            f"{plural(classes.value, 'class', 'classes')}",
-            None,
-            classes.evidence,
-            ("check that the label map is the one of the training",),
-            Severity.WARNING,
-        )
-        return named, (warning,)
+        return named_classes(self.options.labels, self.detector.classes, self.detector.label_offset.value - 1)
 
     def _free(self, name: str) -> str:
         return self.detector.graph.free_name(name, ())

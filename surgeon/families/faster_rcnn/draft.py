@@ -12,6 +12,7 @@ from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.display import plural
 from surgeon.families.family import BY_HAND, Draft, DraftOptions
 from surgeon.families.finding import Finding
+from surgeon.families.parts.image_block import image_block
 from surgeon.families.parts.namespaces import ahead_of, shortest_namespaces
 from surgeon.families.parts.native_detection_fields import CLIPPINGS, SENSES
 from surgeon.graph import Ref
@@ -516,19 +517,4 @@ class RecipeWriter:
             image = self.detector.image.value
         except SurgeonError:
             return {}
-        steps = [
-            {
-                key: list(value) if isinstance(value, tuple) else value
-                for key, value in step
-                if value is not None
-            }
-            for step in image.steps
-        ]
-        values = {
-            "size": list(self.side),
-            "resize": image.resize,
-            "interpolation": image.interpolation,
-            "color": image.color,
-            "steps": steps,
-        }
-        return {key: Item(value) for key, value in values.items()}
+        return {**image_block(image), "size": Item(list(self.side))}

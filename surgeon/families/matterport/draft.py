@@ -11,6 +11,7 @@ from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.families.family import BY_HAND, Draft, DraftOptions
 from surgeon.families.finding import Finding
 from surgeon.families.matterport.structure import Pyramid
+from surgeon.families.parts.image_block import image_block
 from surgeon.graph import Ref
 from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
 from surgeon.language.writing import Block, Item, render, said
@@ -533,20 +534,7 @@ class _RecipeWriter:
         return values
 
     def _image(self) -> Block:
-        image = self.detector.image.value
-        return {
-            "size": Item(list(image.size)),
-            "resize": Item(image.resize),
-            "interpolation": Item(image.interpolation),
-            "color": Item(image.color),
-            "steps": Item(
-                [
-                    {"subtract": list(step.subtract)}
-                    for step in image.steps
-                    if isinstance(step.subtract, tuple)
-                ]
-            ),
-        }
+        return image_block(self.detector.image.value)
 
     def _field(self, finding: Finding[Any], value: Any = None) -> Item:
         return Item(finding.value if value is None else value, said(finding.evidence))

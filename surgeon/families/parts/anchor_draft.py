@@ -14,6 +14,7 @@ from surgeon.families.family import BY_HAND, Draft, DraftOptions
 from surgeon.families.fields import derive_fields
 from surgeon.families.finding import Finding
 from surgeon.families.parts.anchor_detector import AnchorBoxDetector
+from surgeon.families.parts.image_block import image_block
 from surgeon.families.postprocessing import differences
 from surgeon.graph.op_sets import PASSED_OVER
 from surgeon.graph.reach import upstream
@@ -247,23 +248,7 @@ class _RecipeWriter:
         if self.image is None:
             comment = "how a picture becomes the input is not in the graph, and not known: write it here"
             return Item(None, (comment,), spaced=True)
-        image = self.image.value
-        steps = [
-            {
-                key: list(value) if isinstance(value, tuple) else value
-                for key, value in step
-                if value is not None
-            }
-            for step in image.steps
-        ]
-        values = {
-            "size": Item(list(image.size)),
-            "resize": Item(image.resize),
-            "interpolation": Item(image.interpolation),
-            "color": Item(image.color),
-            "steps": Item(steps),
-        }
-        return Item(values, said(self.image.evidence), spaced=True)
+        return Item(image_block(self.image.value), said(self.image.evidence), spaced=True)
 
 
 def _prefixes(names: set[str]) -> set[str]:

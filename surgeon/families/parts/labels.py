@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from surgeon.diagnostics import Diagnostic, Severity
+from surgeon.display import plural
+from surgeon.families.finding import Finding
 from surgeon.families.parts.walk import behind, number, operand, trail
 from surgeon.graph import Graph, Ref
 from surgeon.infer import Inference
+
+
+def named_classes(
+    given: Mapping[int, str], classes: Finding[int], shift: int
+) -> tuple[dict[int, str], tuple[Diagnostic, ...]]:
+    """Return the names of the classes by the numbers of detections, and a warning where they are not as many.
+
+    ``given`` names classes from 1 on; ``shift`` is added to their numbers.
+    """
+    named = {number + shift: label for number, label in given.items() if number <= classes.value}
+    if not given or max(given) == classes.value:
+        return named, ()
+    warning = Diagnostic(
+        "D145",
+        f"the labels go up to class {max(given)}; the detector has "
+        f"{plural(classes.value, 'class', 'classes')}",
+        None,
+        classes.evidence,
+        ("check that the label map is the one of the training",),
+        Severity.WARNING,
+    )
+    return named, (warning,)
 
 
 def added_last(graph: Graph, inference: Inference, ref: Ref) -> tuple[float, str] | None:

@@ -19,6 +19,7 @@ from surgeon.families.family import BY_HAND, Draft, DraftOptions
 from surgeon.families.fields import derive_known_fields
 from surgeon.families.finding import Finding
 from surgeon.families.parts.grid_fit import FITTED, GridFit, fit_grid
+from surgeon.families.parts.image_block import image_block
 from surgeon.families.parts.upsampling import Upsampling, upsamplings
 from surgeon.families.postprocessing import differences
 from surgeon.families.ssd.namespaces import (
@@ -618,25 +619,10 @@ class _RecipeWriter:
         return found
 
     def _image(self, found: Finding[Image]) -> Block:
-        image = found.value
-        steps = [
-            {
-                key: list(value) if isinstance(value, tuple) else value
-                for key, value in step
-                if value is not None
-            }
-            for step in image.steps
-        ]
-        values = {
-            "size": list(image.size),
-            "resize": image.resize,
-            "interpolation": image.interpolation,
-            **({"padding": image.padding} if image.padding is not None else {}),
-            "color": image.color,
-            **({"brightness": list(image.brightness)} if image.brightness is not None else {}),
-            "steps": steps,
+        return {
+            key: Item(item.value, self._config_comments(f"image.{key}"))
+            for key, item in image_block(found.value).items()
         }
-        return {key: Item(value, self._config_comments(f"image.{key}")) for key, value in values.items()}
 
 
 def _blank(reason: SurgeonError) -> Item:
