@@ -9,7 +9,15 @@ from functools import cached_property
 from typing import Any
 
 from surgeon.catalog import Catalog, PluginSpec, load_catalog
-from surgeon.catalog.detections import masks_among
+from surgeon.catalog.detections import (
+    CLASS_SCORES,
+    COUNT,
+    gives_detections,
+    masks_among,
+    part_of_masks,
+    part_of_rows,
+    rows_among,
+)
 from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, Span, SurgeonError, error
 from surgeon.display import Displayed, plural
@@ -200,7 +208,7 @@ def _planned(
     inference = Inference(now, rules=catalog.rules())
     _check_plugins(recipe, inference, catalog, decoding)
     context = _context(recipe, prepared, now, len(recipe.steps), diagnostics, catalog)
-    detections = _stated_detections(recipe, context, inference)
+    detections = _stated_detections(recipe, context, inference, catalog)
     return Plan(
         recipe.name,
         target.name if target else "",
@@ -333,15 +341,21 @@ def _check_outputs(recipe: Recipe, graph: Graph) -> None:
         )
 
 
-def _stated_detections(recipe: Recipe, context: StepContext, inference: Inference) -> dict[str, Ref]:
+def _stated_detections(
+    recipe: Recipe, context: StepContext, inference: Inference, catalog: Catalog
+) -> dict[str, Ref]:
     """Return the outputs that hold detections as the recipe says, by part.
 
-    Raise SurgeonError R116 for a tensor that is no output, or no masks by its shape.
+    Raise SurgeonError R116 for a tensor that is no output or has not the shape of its part, and for masks
+    without detections.
     """
     stated = recipe.detections
+    if stated is None:
+        return {}
+    keys = {value: key for key, value in stated if isinstance(value, str)}
     found: dict[str, Ref] = {}
-    for part, text in stated.parts().items() if stated is not None else ():
-        key = next(name for name, value in stated or () if value == text)
+    for part, text in stated.parts().items():
+        key = keys[text]
         where = recipe.span("detections", key)
         refs = resolve(context, text, "detections", key)
         if len(refs) != 1 or refs[0] not in context.graph.outputs:
@@ -353,20 +367,78 @@ def _stated_detections(recipe: Recipe, context: StepContext, inference: Inferenc
                 help=[f"add '{text}' to 'outputs', or name one of " + ", ".join(recipe.outputs[:8])],
             )
         found[part] = refs[0]
-    masks = masks_among(found)
-    if masks is None:
-        return found
-    axes, ref = masks
-    shape = inference.spec(ref).shape
-    if shape.rank is not None and shape.rank not in (len(axes) + 1, len(axes) + 2):
+    if found and not gives_detections(found) and not _plugin_gives_detections(context.graph, catalog):
         raise error(
             "R116",
-            f"the masks '{ref}' are {inference.spec(ref)}; expected [N, K, {', '.join(axes)}], a mask for "
-            "each detection",
-            recipe.span("detections", "masks"),
-            help=["'mask_axes' says what the axes of a detection's mask are"],
+            f"the detections are {', '.join(found)} alone, and no plugin gives boxes; expected 'rows', or "
+            "'boxes' with their scores and classes, beside them",
+            recipe.span("detections"),
+            help=["name the outputs that hold boxes, scores and classes, or leave 'detections' out"],
         )
+    _check_stated_shapes(recipe, found, inference)
     return found
+
+
+def _plugin_gives_detections(graph: Graph, catalog: Catalog) -> bool:
+    needed = graph.ancestors(ref.node for ref in graph.output_refs)
+    return any(catalog.detections(node.op, node.name, node.attrs) for node in graph if node.name in needed)
+
+
+def _check_stated_shapes(recipe: Recipe, found: Mapping[str, Ref], inference: Inference) -> None:
+    """Raise SurgeonError R116 for a part of detections whose known shape is not that of the part."""
+    shapes = {part: inference.spec(ref).shape.dims for part, ref in found.items()}
+
+    def refused(part: str, key: str, form: str, help_text: str) -> SurgeonError:
+        verb = "is" if key == "count" else "are"
+        thing = f"the {key.replace('_', ' ')} '{found[part]}'"
+        return error(
+            "R116",
+            f"{thing} {verb} {inference.spec(found[part])}; expected {form}",
+            recipe.span("detections", key),
+            help=[help_text],
+        )
+
+    reshape = "reshape it in the recipe, or name the output that has this form"
+    columns, dims = rows_among(shapes) or ((), None)
+    if dims is not None and (len(dims) < 3 or dims[-1] not in (None, len(columns))):
+        form = f"[N, K, {len(columns)}], a row for each detection"
+        order = "'columns' says what the columns are, in their order"
+        raise refused(part_of_rows(columns), "rows", form, order)
+    boxes = shapes.get("boxes")
+    if boxes is not None and (len(boxes) != 3 or boxes[2] not in (None, 4)):
+        raise refused("boxes", "boxes", "[N, K, 4]", reshape)
+    number, places = boxes[:2] if boxes is not None else (None, None)
+    shown_places = "K" if places is None else str(places)
+    for part, rank, form in (
+        ("scores", 2, f"[N, {shown_places}], one for each box"),
+        ("classes", 2, f"[N, {shown_places}], one for each box"),
+        (CLASS_SCORES, 3, f"[N, {shown_places}, C], one for each class of each box"),
+    ):
+        dims = shapes.get(part)
+        if dims is None:
+            continue
+        fits = len(dims) == rank and _may_equal(dims[0], number) and _may_equal(dims[1], places)
+        if not fits:
+            raise refused(part, part, form, reshape)
+    for part in (COUNT, "count"):
+        dims = shapes.get(part)
+        if dims is not None and (not 1 <= len(dims) <= 2 or any(size not in (None, 1) for size in dims[1:])):
+            raise refused(part, "count", "[N], a number for each picture", reshape)
+    axes, dims = masks_among(shapes) or ((), None)
+    if dims is None:
+        return
+    apart = len(dims) == len(axes) + 2
+    if len(dims) not in (len(axes) + 1, len(axes) + 2) or (apart and not _may_equal(dims[1], places)):
+        raise refused(
+            part_of_masks(axes),
+            "masks",
+            f"[N, {shown_places if apart else 'K'}, {', '.join(axes)}], a mask for each detection",
+            "'mask_axes' says what the axes of a detection's mask are",
+        )
+
+
+def _may_equal(one: int | None, other: int | None) -> bool:
+    return one is None or other is None or one == other
 
 
 def _check_plugins(recipe: Recipe, result: Inference, catalog: Catalog, decoding: Decoding | None) -> None:

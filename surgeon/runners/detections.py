@@ -154,11 +154,21 @@ def _of_rows(
 
 def _of_lists(outputs: Mapping[str, np.ndarray]) -> list[tuple[Detections, np.ndarray]]:
     """Return the detections of each picture's lists, and which rows hold them."""
-    boxes = outputs["boxes"].reshape(-1, *outputs["boxes"].shape[-2:])
+    boxes = outputs["boxes"]
+    if boxes.ndim < 3 or boxes.shape[-1] != 4:
+        raise _unfit(f"boxes are {list(boxes.shape)}; expected [N, K, 4]")
+    boxes = boxes.reshape(-1, *boxes.shape[-2:])
     number = len(boxes)
+    places = boxes.shape[1]
+    for part in ("scores", "classes", CLASS_SCORES):
+        size = outputs[part].size if part in outputs else number * places
+        by_class = part == CLASS_SCORES and number * places > 0
+        if size % (number * places) if by_class else size != number * places:
+            form = f"[{number}, {places}, C]" if by_class else f"[{number}, {places}]"
+            raise _unfit(f"{part} are {list(outputs[part].shape)}; expected {form}, as there are boxes")
     if CLASS_SCORES in outputs:
-        by_class = outputs[CLASS_SCORES].reshape(number, boxes.shape[1], -1)
-        scores, classes = by_class.max(axis=2), by_class.argmax(axis=2)
+        each_class = outputs[CLASS_SCORES].reshape(number, places, -1)
+        scores, classes = each_class.max(axis=2), each_class.argmax(axis=2)
         held = classes > 0
     else:
         scores, classes = (outputs[name].reshape(number, -1) for name in ("scores", "classes"))

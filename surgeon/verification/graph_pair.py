@@ -1426,8 +1426,10 @@ class GraphPair:
         arrays = {part: values[ref] for part, ref in refs.items()}
         if self.family is not None and refs == self.family.outputs.value:
             arrays = dict(self.family.detected(values))
-        parts = {COUNT if part == "count" else part: array[:1] for part, array in arrays.items()}
-        if "boxes" in parts:
+        parts = {
+            COUNT if part == "count" else part: np.atleast_1d(array)[:1] for part, array in arrays.items()
+        }
+        if "boxes" in parts and parts["boxes"].shape[-1] == 4:
             parts["boxes"] = parts["boxes"].reshape(1, -1, 4)
         size = None if self.image is None else self.image.size
         found = detections_of_plugin(parts, size)[0]

@@ -235,6 +235,17 @@ def test_turned_masks_are_not_the_originals(masking: Graph) -> None:
             ("masks: masks", "masks: scores"),
             r"the masks 'scores' are float32\[1,5\]; expected \[N, K, height",
         ),
+        ("R116", (" boxes: boxes, scores: scores, classes: classes,", ""), "no plugin gives boxes"),
+        ("R116", ("boxes: boxes", "boxes: masks"), "the boxes 'masks' are"),
+        ("R116", ("scores: scores", "scores: boxes"), r"the scores 'boxes' are .*; expected \[N, 5\]"),
+        ("R116", ("classes: classes", "classes: masks"), r"the classes 'masks' are .*; expected \[N, 5\]"),
+        ("R116", ("scores: scores, classes: classes", "class_scores: scores"), "class scores 'scores' are"),
+        ("R116", ("masks: masks", "count: masks"), r"the count 'masks' is .*; expected \[N\]"),
+        (
+            "R116",
+            ("boxes: boxes, scores: scores, classes: classes, masks: masks", "rows: boxes"),
+            r"the rows 'boxes' are float32\[1,5,4\]; expected \[N, K, 7\]",
+        ),
         ("S202", ("masks: masks", "masks: maskz"), "'maskz' names no node"),
         (
             "R106",
