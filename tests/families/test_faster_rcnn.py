@@ -13,7 +13,7 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.families import Refusal, recognise
 from surgeon.families.faster_rcnn import FAMILY as TwoStageDetector
 from surgeon.formats.graphdef import load_graph
-from surgeon.graph import Graph, Ref
+from surgeon.graph import AttrValue, Graph, Ref
 from surgeon.verification.results import Verification
 from surgeon.zoo.faster_rcnn import SAMPLES, FasterRcnnOptions, build_faster_rcnn
 
@@ -74,6 +74,24 @@ def test_sizes_and_numbers_come_from_the_graph(folder: Path) -> None:
     assert (found.first_score_threshold.value, found.score_threshold.value) == (0.0, 0.25)
     assert found.crop_size.value == (4, 4)
     assert found.label_offset.value == 1
+
+
+@pytest.mark.parametrize(
+    ("attrs", "said"),
+    [
+        ({"method": b"nearest"}, "has the method 'nearest'"),
+        ({"extrapolation_value": 1.0}, "gives 1 outside the map"),
+    ],
+)
+def test_regions_that_are_cut_out_otherwise_are_refused(
+    folder: Path, attrs: dict[str, AttrValue], said: str
+) -> None:
+    graph = _graph(folder, build_faster_rcnn())
+    changed = graph.replace(
+        replace(node, attrs={**node.attrs, **attrs}) if node.op == "CropAndResize" else node for node in graph
+    )
+    with pytest.raises(SurgeonError, match=f"D147.*{said}"):
+        surgeon.init(changed, target=TARGET)
 
 
 def test_names_are_no_witness(folder: Path) -> None:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import surgeon
+from surgeon.catalog import load_catalog
 from surgeon.diagnostics import Severity, SurgeonError
 from surgeon.families import Refusal, recognise, recognise_detector
 from surgeon.families.matterport.detector import MatterportMaskRcnn
 from surgeon.formats.graphdef import load_graph
-from surgeon.graph import Graph, Ref
+from surgeon.graph import DType, Graph, Node, Ref, TensorValue
 from surgeon.runners.tensorflow import TensorFlowRunner
 from surgeon.steps.anchor_input import AnchorInput
 from surgeon.verification.results import DetectionComparison, Verification
@@ -151,11 +152,142 @@ def test_three_layouts_compute_the_same(folder: Path) -> None:
         np.testing.assert_allclose(other, tables[0], atol=1e-5)
 
 
+def _constant(number: np.generic | np.ndarray) -> TensorValue:
+    array = np.asarray(number)
+    return TensorValue.of(array, DType(array.dtype.name))
+
+
+def _changed(graph: Graph, part: str, **changes: object) -> Graph:
+    """Return a graph whose nodes with names of this end have other attributes, or another operation."""
+    op = changes.pop("op", None)
+    return graph.replace(
+        replace(node, op=str(op or node.op), attrs={**node.attrs, **changes})
+        if node.name.endswith(part)
+        else node
+        for node in graph
+    )
+
+
+def _with_inputs(graph: Graph, name: str, op: str, numbers: list[float]) -> Graph:
+    """Return a graph whose node is another operation and reads these constants besides."""
+    added = [
+        Node(
+            f"added_{place}", "Const", attrs={"dtype": DType.FLOAT32, "value": _constant(np.float32(number))}
+        )
+        for place, number in enumerate(numbers)
+    ]
+    refs = tuple(Ref(node.name) for node in added)
+    changed = [
+        replace(node, op=op, inputs=(*node.inputs, *refs)) if node.name == name else node for node in graph
+    ]
+    return graph.replace([*added, *changed])
+
+
+def _detector(graph: Graph) -> MatterportMaskRcnn:
+    found = recognise(graph)
+    assert isinstance(found, MatterportMaskRcnn)
+    return found
+
+
+@pytest.fixture(scope="module")
+def plain(folder: Path) -> Graph:
+    return _graph(folder, MatterportOptions(), "plain.pb")
+
+
+def test_scores_are_compared_as_the_graph_compares_them(plain: Graph) -> None:
+    after = float(np.nextafter(np.float32(0.7), np.float32(1)))
+    above = _changed(plain, "mrcnn_detection/GreaterEqual", op="Greater")
+    assert _detector(above).score_threshold.value == after > np.float32(0.7)
+    other = _detector(_changed(plain, "mrcnn_detection/GreaterEqual", op="Less"))
+    with pytest.raises(SurgeonError, match="expected the least score"):
+        other.score_threshold  # noqa: B018 - raises
+
+
+def test_the_score_threshold_of_a_suppression_counts(plain: Graph) -> None:
+    found = _detector(plain)
+    last, first = found.detection_layer.suppression, found.proposal_layer.suppression
+    higher = _detector(_with_inputs(plain, last, "NonMaxSuppressionV3", [0.9]))
+    assert higher.score_threshold.value == float(np.nextafter(np.float32(0.9), np.float32(1)))
+    lower = _detector(_with_inputs(plain, last, "NonMaxSuppressionV4", [0.5]))
+    assert lower.score_threshold.value == pytest.approx(0.7)
+    none = _detector(_with_inputs(plain, last, "NonMaxSuppressionV3", [float("-inf")]))
+    assert none.score_threshold == found.score_threshold
+    with pytest.raises(SurgeonError, match="soft suppression"):
+        _detector(  # noqa: B018 - raises
+            _with_inputs(plain, last, "NonMaxSuppressionV5", [0.5, 0.3])
+        ).score_threshold
+    with pytest.raises(SurgeonError, match="leaves out regions by their scores"):
+        _detector(  # noqa: B018 - raises
+            _with_inputs(plain, first, "NonMaxSuppressionV3", [0.5])
+        ).proposal_iou
+
+
+def test_the_first_kind_of_suppression_has_its_overlap_as_an_attribute(plain: Graph) -> None:
+    name = _detector(plain).detection_layer.suppression
+    old = plain.replace(
+        replace(node, op="NonMaxSuppression", inputs=node.inputs[:3], attrs={"iou_threshold": 0.4})
+        if node.name == name
+        else node
+        for node in plain
+    )
+    assert _detector(old).iou_threshold.value == pytest.approx(0.4)
+
+
+def test_a_cap_of_a_class_below_that_of_all_is_refused(plain: Graph) -> None:
+    name = _detector(plain).detection_layer.suppression
+    capped = _changed(plain, f"{name}/max_output_size", value=_constant(np.int32(8)))
+    with pytest.raises(SurgeonError, match=r"D147.*8 detections at most, all classes 20"):
+        surgeon.init(capped, target="onnx@onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("mask/CropAndResize_2", {"method": b"nearest"}, "has the method 'nearest'"),
+        ("classifier/CropAndResize", {"extrapolation_value": 1.0}, "gives 1 outside the map"),
+        (
+            "mask/CropAndResize/crop_size",
+            {"value": _constant(np.array([14, 12], np.int32))},
+            r"cuts out \[14, 12\]",
+        ),
+        ("classifier/truediv/x", {"value": _constant(np.float32(100.5))}, "100.5, 224"),
+    ],
+)
+def test_regions_that_are_cut_out_otherwise_are_refused(
+    plain: Graph, name: str, change: dict[str, object], said: str
+) -> None:
+    graph = _changed(plain, name, **change)
+    with pytest.raises(SurgeonError, match=said):
+        assert _detector(graph).crop_sides and _detector(graph).region_unit
+
+
+def test_the_side_of_regions_of_a_level_comes_from_the_graph(plain: Graph) -> None:
+    graph = _changed(plain, "classifier/truediv/x", value=_constant(np.float32(112)))
+    graph = _changed(graph, "mask/truediv/x", value=_constant(np.float32(112)))
+    assert "fpn_scale: 112" in surgeon.init(graph, target="onnx@onnxruntime").text
+
+
+def test_a_low_score_threshold_stays_where_the_plugin_sorts(folder: Path) -> None:
+    """The best of two classes has at least 0.5, so that no detection is lost."""
+    graph = _graph(folder, MatterportOptions(classes=2, min_confidence=0.003, masks=False))
+    assert "score_threshold: 0.0071" in surgeon.init(graph, target="onnx@onnxruntime").text
+
+
+def test_a_region_of_equal_scores_is_of_the_first_class(plain: Graph) -> None:
+    found = _detector(plain)
+    values = {ref: np.zeros(1) for ref in found.plugin_sources}
+    values[found.plugin_sources[1]] = np.array([[[0.1, 0.3, 0.3], [0.2, 0.1, 0.7]]], np.float32)
+    plugin = load_catalog()["EfficientNMS_TRT"]
+    scores = found.plugin_inputs(plugin, {}, values)["scores"]
+    np.testing.assert_array_equal(scores, np.array([[[0, 0.3, 0], [0, 0, 0.7]]], np.float32))
+
+
 def test_other_numbers_of_anchors_get_ratios_that_the_recipe_calls_its_own(folder: Path) -> None:
     graph = _graph(folder, MatterportOptions(anchors_of_cell=4, masks=False))
     made = surgeon.init(graph, target="onnx@onnxruntime")
     assert [each.code for each in made.diagnostics] == ["D152"]
     assert "scales: [32, 64, 128, 256, 512]" in made.text and "are 4 ratios" in made.text
+    assert "ratios as a cell has anchors, which are made up" in made.diagnostics[0].message
     plan = surgeon.plan(made.recipe, graph, target="onnx@onnxruntime")
     assert plan.inference is not None
     assert str(plan.inference.spec(Ref("input_anchors"))) == f"float32[1,{4 * 1364},4]"

@@ -16,6 +16,7 @@ from surgeon.families.faster_rcnn.structure import Regions, Structure
 from surgeon.families.faster_rcnn.suppression import Stage
 from surgeon.families.finding import Finding
 from surgeon.families.parts.backbone import named_backbone
+from surgeon.families.parts.cropping import cuts_otherwise
 from surgeon.families.parts.preprocessing import Pixels
 from surgeon.families.parts.walk import behind, number, operand, trail
 from surgeon.families.postprocessing import PICTURE, Clipping, Coding, LazyFinding, Postprocessing, Window
@@ -191,6 +192,9 @@ class TwoStageDetector(Structure):
         """Return the height and width of the regions that are cut out."""
         sizes: dict[tuple[int, int], str] = {}
         for cut in cuts:
+            reason = cuts_otherwise(self.graph[cut.node])
+            if reason is not None:
+                raise self.fail("D113", reason)
             ref = self.graph[cut.node].inputs[3]
             value = self._sizes.known(ref)
             if value is None or value.size != 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -21,10 +21,12 @@ from surgeon.families.matterport.structure import (
     proposals,
     pyramids,
 )
+from surgeon.families.parts.cropping import cuts_otherwise
+from surgeon.families.parts.suppression import iou_thresholds
 from surgeon.families.parts.walk import upper_bound
 from surgeon.families.postprocessing import LazyFinding, Postprocessing
 from surgeon.graph import AttrValue, Graph, Node, Ref, Shape, TensorSpec
-from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
+from surgeon.graph.op_sets import CONSTANTS, IDENTITIES, PLACEHOLDERS
 from surgeon.infer import Inference, infer
 from surgeon.language import Image
 from surgeon.language.recipe import ImageStep
@@ -34,6 +36,11 @@ MEAN_PIXEL = (123.7, 116.8, 103.9)
 
 _LEVELS = 4
 """Feature maps that regions are cut out of, in Matterport's code and in TensorRT's plugin."""
+
+_BOUNDS = {"GreaterEqual": (1, False), "Greater": (1, True), "LessEqual": (0, False), "Less": (0, True)}
+"""Which input of a comparison is the least score, and whether a score must be more than it."""
+
+_COMPARISONS = frozenset({*_BOUNDS, "Equal", "NotEqual"})
 
 ROWS = "ymin,xmin,ymax,xmax,class,score"
 """The columns of the table of detections."""
@@ -63,6 +70,7 @@ class MatterportMaskRcnn(Family):
         "iou_threshold",
         "max_detections",
         "crop_sides",
+        "region_unit",
         "levels",
         "masks",
     )
@@ -302,7 +310,15 @@ class MatterportMaskRcnn(Family):
     @cached_property
     def proposal_iou(self) -> Finding[float]:
         """Overlap above which the first suppression drops a box."""
-        return self._real(self.proposal_layer.suppression, 3)
+        node = self.proposal_layer.suppression
+        least = self._least_of(node)
+        if least is not None and least.value >= 0:
+            raise self.fail(
+                "D113",
+                f"'{node}' leaves out regions by their scores; no code of Matterport's does",
+                least.evidence,
+            )
+        return self._overlap(node)
 
     @cached_property
     def max_detections(self) -> Finding[int]:
@@ -321,19 +337,71 @@ class MatterportMaskRcnn(Family):
     @cached_property
     def iou_threshold(self) -> Finding[float]:
         """Overlap above which a detection is dropped for a better one of its class."""
-        return self._real(self.detection_layer.suppression, 3)
+        return self._overlap(self.detection_layer.suppression)
 
     @cached_property
     def score_threshold(self) -> Finding[float]:
-        """The score that a detection has at least; 0 where nothing is compared."""
-        scores = self.detection_layer.scores
-        for name, position in self.graph.data_readers(scores):
+        """The score that a detection has at least; 0 where nothing is compared.
+
+        Where scores must be more than a number, it is the next one of float32.
+        """
+        part = self.detection_layer
+        found = [self._compared(node, place) for node, place in self._comparisons(part.scores)]
+        own = self._least_of(part.suppression)
+        if own is not None and own.value >= 0:
+            found.append(own)
+        if not found:
+            return Finding(0.0, (f"nothing compares '{part.scores}'",))
+        return max(found, key=lambda each: each.value)
+
+    def _comparisons(self, ref: Ref) -> Iterator[tuple[Node, int]]:
+        """Yield what compares a tensor, and at which input."""
+        for name, place in self.graph.data_readers(ref):
             node = self.graph[name]
-            if node.op == "GreaterEqual" and position == 0:
-                value = constant(self.graph, node.inputs[1])
-                if value is not None and value.size == 1:
-                    return Finding(float(value.reshape(-1)[0]), (f"'{name}' compares scores with it",))
-        return Finding(0.0, (f"nothing compares '{scores}'",))
+            if node.op in IDENTITIES:
+                yield from self._comparisons(Ref(name))
+            elif node.op in _COMPARISONS:
+                yield node, place
+
+    def _compared(self, node: Node, place: int) -> Finding[float]:
+        """Return the least score that passes a comparison; raise SurgeonError D113 for another rule."""
+        other, above = _BOUNDS.get(node.op, (place, False))
+        value = constant(self.graph, node.inputs[other]) if other != place else None
+        if value is None or value.size != 1:
+            raise self.fail(
+                "D113",
+                f"'{node.name}' ({node.op}) compares scores; expected the least score, a constant",
+                [f"it reads {', '.join(map(repr, map(str, node.inputs)))}"],
+            )
+        least = value.reshape(-1)[0]
+        if not above:
+            return Finding(float(least), (f"'{node.name}' compares scores with it",))
+        return Finding(
+            float(np.nextafter(np.float32(least), np.float32(np.inf))),
+            (f"the least above {least:g}, which scores must exceed in '{node.name}'",),
+        )
+
+    def _least_of(self, name: str) -> Finding[float] | None:
+        """Return the least score that a suppression itself takes; None where it takes every one.
+
+        Raise SurgeonError D113 where it lowers scores, as soft suppression does.
+        """
+        node = self.graph[name]
+        if node.op == "NonMaxSuppressionV5":
+            sigma = self._real(name, 5)
+            if sigma.value:
+                raise self.fail(
+                    "D113", f"'{name}' is a soft suppression, which no plugin computes", sigma.evidence
+                )
+        if node.op not in ("NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5"):
+            return None
+        limit = self._real(name, 4)
+        if limit.value < 0:
+            return None
+        return Finding(
+            float(np.nextafter(np.float32(limit.value), np.float32(np.inf))),
+            (f"the least above {limit.value:g}, which scores must exceed in '{name}'",),
+        )
 
     @cached_property
     def classes(self) -> Finding[int]:
@@ -348,10 +416,45 @@ class MatterportMaskRcnn(Family):
     def crop_sides(self) -> Finding[tuple[int, ...]]:
         """Sides in cells of what is cut out for classes and for masks."""
         found = self._parts[0]
+        for name in (name for each in found for name in each.crops):
+            reason = cuts_otherwise(self.graph[name])
+            if reason is not None:
+                raise self.fail("D113", reason)
+            size = constant(self.graph, self.graph[name].inputs[3])
+            if size is None or size.size != 2 or size[0] != size[1] or size[0] != self._side_of(name):
+                raise self.fail(
+                    "D113",
+                    f"'{name}' cuts out {'an open size' if size is None else size.tolist()}; expected a "
+                    "square, the same one on every level",
+                )
         return Finding(
             tuple(each.side[0] for each in found),
             tuple(f"'{each.crops[0]}' cuts out {each.side[0]} x {each.side[1]}" for each in found),
         )
+
+    @cached_property
+    def region_unit(self) -> Finding[float]:
+        """Side in pixels of a region of level 4, which the graph divides the sides of regions by."""
+        found: dict[float, str] = {}
+        for each in self._parts[0]:
+            behind = self.graph.ancestors(each.crops) - self.graph.ancestors([each.regions.node])
+            for node in self.graph:
+                if node.name in behind and node.op == "RealDiv" and self._is_root(node.inputs[1]):
+                    value = constant(self.graph, node.inputs[0])
+                    if value is not None and value.size == 1:
+                        found[float(value.reshape(-1)[0])] = f"'{node.name}' divides it"
+        if len(found) != 1:
+            shown = ", ".join(f"{value:g}" for value in found) or "no constant"
+            raise self.fail(
+                "D113",
+                f"the side of regions of level 4 is {shown}; expected one number",
+                list(found.values()),
+            )
+        return Finding(next(iter(found)), tuple(found.values()))
+
+    def _is_root(self, ref: Ref) -> bool:
+        node = self.graph.get(ref.node)
+        return node is not None and node.op == "Sqrt"
 
     @cached_property
     def levels(self) -> Finding[tuple[int, ...]]:
@@ -455,7 +558,8 @@ class MatterportMaskRcnn(Family):
         ports = {port.name for port in plugin.inputs if not port.optional}
         regions, probabilities, deltas, boxes = (values[ref] for ref in self.plugin_sources)
         if ports == {"boxes", "scores"}:
-            best = probabilities == probabilities.max(axis=-1, keepdims=True)
+            labels = probabilities.argmax(axis=-1)
+            best = labels[..., None] == np.arange(probabilities.shape[-1])
             return {"boxes": boxes[None], "scores": probabilities * best.astype(np.float32)}
         if ports == {"deltas", "scores", "rois"}:
             batch, count, classes = probabilities.shape
@@ -489,12 +593,28 @@ class MatterportMaskRcnn(Family):
 
         return draft_recipe(self, options)
 
+    def _side_of(self, crop: str) -> int:
+        return next(each.side[0] for each in self._parts[0] if crop in each.crops)
+
+    def _overlap(self, name: str) -> Finding[float]:
+        """Return the overlap above which a suppression drops a box: an attribute, or its input."""
+        node = self.graph[name]
+        if node.op != "NonMaxSuppression":
+            return self._real(name, 3)
+        return next(
+            Finding(found.value, (f"'{found.node}' of '{name}'",))
+            for found in iou_thresholds(self.graph, self.inference, [node])
+        )
+
     def _whole(self, node: str, position: int) -> Finding[int]:
         found = self._real(node, position)
         return Finding(int(found.value), found.evidence)
 
     def _real(self, node: str, position: int) -> Finding[float]:
-        ref = self.graph[node].inputs[position]
+        inputs = self.graph[node].inputs
+        if position >= len(inputs):
+            raise self.fail("D113", f"'{node}' has {len(inputs)} inputs; expected at least {position + 1}")
+        ref = inputs[position]
         value = constant(self.graph, ref)
         if value is None or value.size != 1:
             raise self.fail("D113", f"'{ref}', which '{node}' reads, is not constant")

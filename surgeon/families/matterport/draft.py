@@ -12,7 +12,7 @@ from surgeon.families.family import BY_HAND, Draft, DraftOptions
 from surgeon.families.finding import Finding
 from surgeon.families.matterport.structure import Pyramid
 from surgeon.families.parts.image_block import image_block
-from surgeon.graph import Ref
+from surgeon.graph import DType, Ref
 from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
 from surgeon.language.writing import Block, Item, render, said
 
@@ -46,6 +46,18 @@ def draft_recipe(detector: MatterportMaskRcnn, options: DraftOptions) -> Draft:
     """
     needed = [key for key in detector.keys if key != "masks" or detector.mask_crops is not None]
     problems = [found for key in needed if isinstance(found := detector.findings[key], SurgeonError)]
+    unit = detector.findings["region_unit"]
+    if not isinstance(unit, SurgeonError) and unit.value % 1:
+        problems.append(
+            detector.fail(
+                "D113",
+                f"regions of level 4 have a side of {unit.value:g} pixels; PyramidROIAlign_TRT takes a whole "
+                "number",
+                unit.evidence,
+            )
+        )
+    if not problems and detector.max_per_class.value < detector.max_detections.value:
+        problems = [_cap_of_a_class(detector)]
     if problems:
         first = problems[0].diagnostics[0]
         raise SurgeonError(
@@ -60,6 +72,17 @@ def draft_recipe(detector: MatterportMaskRcnn, options: DraftOptions) -> Draft:
         )
     writer = _RecipeWriter(detector, options)
     return Draft(writer.name, writer.summary, writer.text(), tuple(writer.warnings()))
+
+
+def _cap_of_a_class(detector: MatterportMaskRcnn) -> SurgeonError:
+    one, all_classes = detector.max_per_class, detector.max_detections
+    return detector.fail(
+        "D113",
+        f"a class has {one.value} detections at most, all classes {all_classes.value}; EfficientNMS_TRT has "
+        "one cap for all",
+        (*one.evidence, *all_classes.evidence),
+        ["export the model with one DETECTION_MAX_INSTANCES for both"],
+    )
 
 
 @dataclass(frozen=True)
@@ -89,8 +112,7 @@ class _RecipeWriter:
                 Diagnostic(
                     "D152",
                     "the graph does not tell the anchors, which are put into "
-                    f"'{self.detector.anchors_input}'; the recipe has those of Matterport's default "
-                    "configuration",
+                    f"'{self.detector.anchors_input}'; {self._whose_anchors}",
                     self.detector.graph.source or None,
                     (f"scales {self._scales}, ratios {self._ratios}",),
                     (
@@ -153,6 +175,15 @@ class _RecipeWriter:
         return [SCALE * stride for stride in self.detector.strides.value]
 
     @property
+    def _whose_anchors(self) -> str:
+        if self.detector.anchors_of_cell.value == len(RATIOS):
+            return "the recipe has those of Matterport's default configuration"
+        return (
+            "the recipe has the scales of Matterport's default configuration, and as many ratios as a cell "
+            "has anchors, which are made up: powers of 2"
+        )
+
+    @property
     def _ratios(self) -> list[float]:
         """The ratios of the default configuration, or as many powers of 2 as a cell has anchors."""
         count = self.detector.anchors_of_cell.value
@@ -173,7 +204,8 @@ class _RecipeWriter:
         detector = self.detector
         part = detector.detection_layer
         probabilities = str(part.probabilities)
-        least = detector.score_threshold.value or min(LEAST_SCORE, 0.99 / detector.classes.value)
+        # The best class of a region has at least an even share: nothing is lost by a threshold below that.
+        least = max(detector.score_threshold.value, min(LEAST_SCORE, 0.99 / detector.classes.value))
         fields: Block = {
             "score_threshold": self._field(detector.score_threshold, least),
             "iou_threshold": self._field(detector.iou_threshold),
@@ -183,12 +215,14 @@ class _RecipeWriter:
             "box_coding": Item(0, ("corners",)),
         }
         op = _operation
+        labels = (detector.inference.spec(part.labels).dtype or DType.INT64).value
         return {
-            "best_score": Item(
-                op("Max", [probabilities], axis=2, attrs={"keep_dims": True}),
-                ("each region counts for its best class alone",),
+            "class_numbers": Item(op("Const", value=list(range(detector.classes.value)), dtype=labels)),
+            "own_class": Item(
+                op("ExpandDims", [str(part.labels)], axis=1),
+                ("each region counts for its best class alone, the first of equal ones",),
             ),
-            "is_best": Item(op("GreaterEqual", [probabilities, "best_score"])),
+            "is_best": Item(op("Equal", ["own_class", "class_numbers"])),
             "is_best_number": Item(op("Cast", ["is_best"], attrs={"DstT": "float32"})),
             "best_class_scores": Item(op("Mul", [probabilities, "is_best_number"])),
             "region_boxes": Item(
@@ -373,11 +407,12 @@ class _RecipeWriter:
     def _crop_node(self, name: str, crops: Pyramid, boxes: str) -> Block:
         height, width = self._size
         first = crops.channels_first
+        whole = round(self.detector.region_unit.value)
         maps = [str(ref) for ref in crops.maps] if first else [f"p{level}" for level in crops.levels]
         ports = {f"p{number}": source for number, source in enumerate(maps, 2)}
         fields: Block = {
             "pooled_size": Item(crops.side[0], (f"'{crops.crops[0]}'",)),
-            "fpn_scale": Item(224),
+            "fpn_scale": Item(whole, said(self.detector.region_unit.evidence)),
             "image_size": Item(
                 [2 * height, width],
                 (
@@ -443,8 +478,7 @@ class _RecipeWriter:
                     },
                     (
                         *said(detector.strides.evidence),
-                        "scales and ratios are not in the graph: those of the default configuration, where "
-                        "they fit; "
+                        f"scales and ratios are not in the graph; {self._whose_anchors}; "
                         f"{detector.anchors_of_cell.evidence[0]} are {detector.anchors_of_cell.value} ratios",
                     ),
                 )
