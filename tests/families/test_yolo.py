@@ -12,8 +12,10 @@ import surgeon
 from surgeon.diagnostics import SurgeonError
 from surgeon.families import Refusal, recognise, recognise_detector
 from surgeon.families.yolo import YoloDetector
+from surgeon.families.yolo.cells import corners, from_corners
 from surgeon.formats.graphdef import load_graph
 from surgeon.graph import DType, Graph, Node, Ref, TensorValue, print_graph
+from surgeon.infer import evaluate
 from surgeon.verification.results import Verification
 from surgeon.zoo.networks import build_unet
 from surgeon.zoo.yolo import Tail, YoloOptions, build_yolo
@@ -277,6 +279,32 @@ def test_decoding_in_the_graph_is_told_from_its_numbers(folder: Path, tail: Tail
     assert (decoding.layout, decoding.pixels, decoding.order) == (layout, pixels, order)
     assert decoding.scale_xy == scales
     assert detector.suppresses == (form == "detections")
+
+
+@pytest.mark.parametrize("tail", ["slim", "slim-corners"])
+def test_decoded_boxes_become_corners_each_by_itself(folder: Path, tail: Tail) -> None:
+    """An infinite width leaves ymin and ymax; a convolution would multiply it by 0."""
+    graph = _graph(folder, build_yolo(YoloOptions(heads=3, size=(96, 128), tail=tail)))
+    detector = recognise(graph)
+    assert isinstance(detector, YoloDetector)
+    result = surgeon.plan(surgeon.init(graph).recipe, graph, target="onnx@onnxruntime").result
+    assert result is not None
+    (ref,) = detector.decoded_tensors.rows
+    rows = np.random.default_rng(2).uniform(1, 90, (1, detector.count.value, 8)).astype(np.float32)
+    x, y, wide, high = rows[0, :, :4].T.copy()
+    wide[3] = rows[0, 3, 2] = np.inf
+    if tail == "slim":
+        parts = [y - high / 2, x - wide / 2, y + high / 2, x + wide / 2]
+    else:
+        parts = [y, x, high, wide]
+    expected = np.stack(parts, -1) / np.float32([96, 128, 96, 128])
+    (boxes,) = evaluate(result, [Ref("boxes")], {ref: rows})
+    assert boxes.shape == (1, len(expected), 1, 4)
+    np.testing.assert_allclose(boxes[0, :, 0], expected, rtol=1e-5, atol=1e-6)
+    layout = detector.decoding.value.layout
+    np.testing.assert_allclose(corners(rows[0, :, :4], layout, 96, 128), expected, rtol=1e-5, atol=1e-6)
+    again = from_corners(corners(rows[0, 4:, :4], layout, 96, 128), layout, 96, 128)
+    np.testing.assert_allclose(again, rows[0, 4:, :4], rtol=1e-5, atol=1e-4)
 
 
 def test_a_decoding_by_another_formula_is_not_known(folder: Path) -> None:

@@ -62,22 +62,30 @@ def centres_and_sizes(boxes: np.ndarray, layout: Layout) -> np.ndarray:
     return found
 
 
-def to_corners(layout: Layout, height: float, width: float) -> np.ndarray:
-    """Return float32[4, 4] by which boxes of a layout become ymin, xmin, ymax and xmax.
+def corners(boxes: np.ndarray, layout: Layout, height: float, width: float) -> np.ndarray:
+    """Return boxes [..., 4] of a layout as float32 ymin, xmin, ymax and xmax, divided by ``height`` and
+    ``width``.
 
-    They are divided by ``height`` and ``width``.
+    A number without a bound leaves those of the other axis alone.
     """
-    sides = np.array(_COLUMNS[layout], np.float64).T / [width, height, width, height]
-    corners = np.array([[0, 1, 0, 1], [1, 0, 1, 0], [0, -0.5, 0, 0.5], [-0.5, 0, 0.5, 0]])
-    found: np.ndarray = (sides @ corners).astype(np.float32)
-    return found
+    boxes = boxes.astype(np.float32)
+    if layout == "xywh":
+        middle, half = boxes[..., :2], boxes[..., 2:] * np.float32(0.5)
+        boxes = np.concatenate([middle - half, middle + half], -1)
+    if layout != "yxyx":
+        boxes = boxes[..., [1, 0, 3, 2]]
+    return boxes / np.array([height, width, height, width], np.float32)
 
 
-def from_corners(layout: Layout, height: float, width: float) -> np.ndarray:
-    """Return float64[4, 4] by which ymin, xmin, ymax and xmax become boxes of a layout, ``height`` and
-    ``width`` times as large.
-    """
-    found: np.ndarray = np.linalg.inv(to_corners(layout, height, width).astype(np.float64))
+def from_corners(boxes: np.ndarray, layout: Layout, height: float, width: float) -> np.ndarray:
+    """Return ymin, xmin, ymax and xmax as boxes of a layout, ``height`` and ``width`` times as large."""
+    boxes = boxes * np.array([height, width, height, width], np.float64)
+    if layout != "yxyx":
+        boxes = boxes[..., [1, 0, 3, 2]]
+    if layout == "xywh":
+        low, high = boxes[..., :2], boxes[..., 2:]
+        boxes = np.concatenate([(low + high) / 2, high - low], -1)
+    found: np.ndarray = boxes
     return found
 
 

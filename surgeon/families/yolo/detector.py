@@ -13,7 +13,7 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.families.family import Draft, DraftOptions, Family, Refusal
 from surgeon.families.finding import Finding
 from surgeon.families.postprocessing import LazyFinding, Postprocessing
-from surgeon.families.yolo.cells import from_corners, to_corners
+from surgeon.families.yolo.cells import corners, from_corners
 from surgeon.families.yolo.tail import COMBINED, CellTail
 from surgeon.graph import AttrValue, DType, Graph, Ref
 from surgeon.infer import Inference
@@ -128,8 +128,7 @@ class YoloDetector(CellTail):
         """Return boxes of the graph's layout as ymin, xmin, ymax and xmax relative to the input."""
         decoding = self.decoding.value
         height, width = self.size if decoding.pixels else (1, 1)
-        found: np.ndarray = boxes.astype(np.float32) @ to_corners(decoding.layout, height, width)
-        return found
+        return corners(boxes, decoding.layout, height, width)
 
     @property
     def plugin_sources(self) -> tuple[Ref, ...]:
@@ -157,7 +156,7 @@ class YoloDetector(CellTail):
             return super().heads_for(boxes, scores, values)
         decoding = self.decoding.value
         height, width = self.size if decoding.pixels else (1, 1)
-        own = boxes @ from_corners(decoding.layout, height, width)
+        own = from_corners(boxes, decoding.layout, height, width)
         made = {tensors.boxes: own, tensors.scores: scores}
         return {ref: _repeated(array.astype(np.float32), values[ref]) for ref, array in made.items()}
 

@@ -19,7 +19,6 @@ from surgeon.families.parts.detection_output_fields import TOP_K_LIMIT
 from surgeon.families.parts.image_block import image_block
 from surgeon.families.parts.labels import named_classes
 from surgeon.families.yolo.anchors import USUAL
-from surgeon.families.yolo.cells import to_corners
 from surgeon.families.yolo.heads import FIRST_CLASS
 from surgeon.graph import DType, Ref
 from surgeon.language import Image
@@ -41,6 +40,13 @@ OWN = "the recipe's own: the graph does not tell it"
 
 MOST_ROWS = 4096
 """Detections of a picture that a recipe keeps at most."""
+
+COLUMNS = {
+    "yxyx": ("ymin", "xmin", "ymax", "xmax"),
+    "xyxy": ("xmin", "ymin", "xmax", "ymax"),
+    "xywh": ("x", "y", "width", "height"),
+}
+"""What the four numbers of a box are, by layout."""
 
 WORDS = {
     "yxyx": "ymin, xmin, ymax, xmax",
@@ -282,11 +288,16 @@ class _RecipeWriter:
         rows, classes = detector.count.value, detector.classes.value
         nodes: dict[str, Item] = {}
 
-        def add(name: str, op: str, inputs: list[str], comment: str = "", **options: Any) -> str:
+        def add(
+            name: str, op: str, inputs: list[str] | None = None, comment: str = "", **options: Any
+        ) -> str:
             own = self._free(name)
-            nodes[own] = Item({"op": op, "inputs": inputs, **options}, (comment,) if comment else ())
+            read = {"inputs": inputs} if inputs else {}
+            nodes[own] = Item({"op": op, **read, **options}, (comment,) if comment else ())
             return own
 
+        unit = "in pixels" if decoding.pixels else "relative to the picture"
+        why = f"boxes are {WORDS[decoding.layout]} {unit}; {detector.decoding.evidence[-1]}"
         if tensors.rows:
             wide = FIRST_CLASS + classes
             parts = []
@@ -296,34 +307,39 @@ class _RecipeWriter:
                 parts.append(add(name, "Reshape", [str(ref)], shape=[-1, count, 1, wide]))
             joined = add("rows", "ConcatV2", parts, axis=1) if len(parts) > 1 else parts[0]
 
-            def cut(name: str, begin: int, size: int) -> str:
-                return add(name, "Slice", [joined], begin=[0, 0, 0, begin], size=[-1, -1, -1, size])
+            def cut(name: str, begin: int, size: int, comment: str = "") -> str:
+                ranges = {"begin": [0, 0, 0, begin], "size": [-1, -1, -1, size]}
+                return add(name, "Slice", [joined], comment, **ranges)
 
-            corners = cut("decoded_boxes", 0, 4)
+            found = cut("decoded_boxes", 0, 4, why)
             factors = [cut("objectness", 4, 1), cut("class_scores", FIRST_CLASS, classes)]
         else:
-            corners = add("decoded_boxes", "Reshape", [str(tensors.boxes)], shape=[-1, rows, 1, 4])
+            found = add("decoded_boxes", "Reshape", [str(tensors.boxes)], why, shape=[-1, rows, 1, 4])
             factors = [str(ref) for ref in (tensors.objectness, tensors.scores) if ref is not None]
-        height, width = detector.size if decoding.pixels else (1, 1)
-        kernel = to_corners(decoding.layout, height, width)[None, None]
-        unit = "in pixels" if decoding.pixels else "relative to the picture"
-        value = self._free("to_corners")
-        nodes[value] = Item(
-            {"op": "Const", "dtype": "float32", "value": kernel.tolist()},
-            (f"boxes are {WORDS[decoding.layout]} {unit}; {detector.decoding.evidence[-1]}",),
-        )
-        attrs = {
-            "strides": [1, 1, 1, 1],
-            "dilations": [1, 1, 1, 1],
-            "padding": "VALID",
-            "data_format": "NHWC",
-        }
+        if decoding.layout != "yxyx":
+            column = {
+                name: add(f"decoded_{name}", "Slice", [found], begin=[0, 0, 0, at], size=[-1, -1, -1, 1])
+                for at, name in enumerate(COLUMNS[decoding.layout])
+            }
+            if decoding.layout == "xywh":
+                half = add("half", "Const", value=0.5, dtype="float32")
+                for axis, side in (("x", "width"), ("y", "height")):
+                    extent = add(f"decoded_half_{side}", "Mul", [column[side], half])
+                    column[f"{axis}min"] = add(f"decoded_{axis}min", "Sub", [column[axis], extent])
+                    column[f"{axis}max"] = add(f"decoded_{axis}max", "Add", [column[axis], extent])
+            corners = [column[name] for name in COLUMNS["yxyx"]]
+            found = add("decoded_corners", "ConcatV2", corners, axis=3)
+        if decoding.pixels:
+            height, width = detector.size
+            pixel = [1 / height, 1 / width, 1 / height, 1 / width]
+            share = add("pixel", "Const", value=pixel, dtype="float32")
+            found = add("decoded_shares", "Mul", [found, share])
         add(
             BOXES,
-            "Conv2D",
-            [corners, value],
+            "Reshape",
+            [found],
             "ymin, xmin, ymax and xmax relative to the picture",
-            attrs=attrs,
+            shape=[-1, rows, 1, 4],
         )
         product = add("products", "Mul", factors) if len(factors) > 1 else factors[0]
         add(SCORES, "Reshape", [product], shape=[-1, rows, classes])

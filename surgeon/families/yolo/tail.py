@@ -27,7 +27,7 @@ from surgeon.families.parts.suppression import (
 )
 from surgeon.families.parts.walk import behind, source, trail
 from surgeon.families.postprocessing import Clipping, Sense
-from surgeon.families.yolo.cells import DecodedCells, fit_cells, to_corners
+from surgeon.families.yolo.cells import DecodedCells, corners, fit_cells
 from surgeon.families.yolo.heads import FIRST_CLASS
 from surgeon.families.yolo.structure import CellStructure
 from surgeon.graph import DType, Graph, Node, Ref
@@ -316,7 +316,7 @@ class CellTail(CellStructure):
                 (value,) = evaluate(self.graph, [clipped], feeds, inference=self.inference)
             except SurgeonError as exc:
                 raise self._unfit_clip(names) from exc
-            ends.append(value.reshape(-1, 4).astype(np.float32) @ to_corners(decoding.layout, height, width))
+            ends.append(corners(value.reshape(-1, 4), decoding.layout, height, width))
         picture = decoding.layout != "xywh" and all(
             np.allclose(end, side, atol=1e-6) for end, side in zip(ends, (0, 1), strict=True)
         )
