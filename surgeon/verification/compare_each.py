@@ -18,13 +18,18 @@ from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.runners.references import Execution, Fields
 from surgeon.runners.tensorflow import Arrays
 from surgeon.stages import tell_stage
+from surgeon.verification.added_part import boundary, given_to_added
 from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.compare_tensors import compare_tensors, shown
 from surgeon.verification.correspondence import Replacement
 from surgeon.verification.decoding import DecodedInFront, kept
-from surgeon.verification.graph_pair import GraphPair, Region
+from surgeon.verification.graph_pair import GraphPair
 from surgeon.verification.limits import Limits
+from surgeon.verification.pair_rules import rules_of
+from surgeon.verification.probe_runs import added_probe_records, probe_records
+from surgeon.verification.read_detections import detections_of
 from surgeon.verification.records import RunRecord
+from surgeon.verification.regions import Region
 from surgeon.verification.results import Comparison, Outcome, TensorComparison
 
 _AS_THEY_ARE: Mapping[str, Fields] = MappingProxyType({})
@@ -52,7 +57,7 @@ def compare_each(graphs: GraphPair, record: RunRecord, limits: Limits, *, first:
         comparisons.append(compare_anchors(graphs, record, limits))
     # What holds detections is compared row by row with the outputs.
     holding = {Ref.parse(name).node for name in without_masks(graphs.runner.info.detections).values()}
-    for region in graphs.regions:
+    for region in graphs.replaced:
         if region.replaced.node.name not in holding:
             comparisons += compare_region(graphs, region, record, limits)
     if graphs.added is not None:
@@ -66,7 +71,7 @@ def compare_boundary(graphs: GraphPair, record: RunRecord, limits: Limits) -> li
     """Compare each tensor of the original that the added part reads with the rewritten graph's own."""
     assert graphs.added is not None
     found: list[Comparison] = []
-    for ref, (expected, value) in graphs.boundary(record).items():
+    for ref, (expected, value) in boundary(graphs, record).items():
         origin = graphs.added.fed[ref]
         subject = str(origin) if origin == ref else f"{origin} -> {ref}"
         found.append(compare_tensors(subject, record.name, expected, value, limits.tolerances.tensor))
@@ -119,7 +124,7 @@ def compare_probes(
     try:
         if not given_to_plugin(graphs, plugin, record):
             return [], []
-        for probe in graphs.probes(record):
+        for probe in probe_records(graphs, record):
             tell_stage("comparing on probes", probe.name)
             comparison = compare_plugin(graphs, plugin, probe, wide)
             # A probe in which nothing is detected is meant so, or shows by its power that it proves nothing.
@@ -143,7 +148,7 @@ def _probes_of_added(
     """
     probes: list[RunRecord] = []
     try:
-        probes.extend(graphs.probes_of_added(record))
+        probes.extend(added_probe_records(graphs, record))
     except SurgeonError as exc:
         return probes, [_not_compared(plugin.name, record, f"no probes: {exc.diagnostics[0].message}")]
     if probes:
@@ -199,7 +204,7 @@ def compare_anchors(
     comparison = compare_tensors(subject, "", expected, execution[ref], tolerance, relative=False)
     if comparison.outcome is not Outcome.FAILED:
         return comparison
-    for counterfactual in graphs.counterfactuals_of(graphs.behind_anchors, fields):
+    for counterfactual in rules_of(graphs, graphs.behind_anchors, fields):
         if fields and counterfactual.avoidable and not limits.allows_avoidable:
             continue  # it would be refused, and nobody reads its name
         changed = execution.with_rule_changed(counterfactual.name)[ref]
@@ -238,9 +243,7 @@ def compare_decoding(
     if not given:
         return [_not_compared(subject, record, "nothing in the original stands for what is decoded")]
     rules = [
-        rule
-        for rule in graphs.counterfactuals_of([decoder.decoding.node])
-        if rule.name in decoder.decoding.variants
+        rule for rule in rules_of(graphs, [decoder.decoding.node]) if rule.name in decoder.decoding.variants
     ]
     return compare_decoded(decoder, given, limits, subject, record.name, rules, changed)
 
@@ -318,10 +321,10 @@ def compare_plugin(
 
     assert record.detections is not None
     original = record.detections.without_masks
-    rerun = partial(graphs.detections_of, run, record.window)
+    rerun = partial(detections_of, graphs, run, record.window)
     counterfactuals = [
         rule
-        for rule in graphs.counterfactuals_of([plugin.name], () if fields is None else [plugin.name])
+        for rule in rules_of(graphs, [plugin.name], () if fields is None else [plugin.name])
         if rule.avoidable or record.all_rules
     ]
     try:
@@ -340,7 +343,7 @@ def given_to_plugin(
     SurgeonError where the original does not tell it.
     """
     if graphs.added is not None:
-        return graphs.given_to_added(record)
+        return given_to_added(graphs, record)
     assert graphs.family is not None
     spec = graphs.runner.references[plugin.name].plugin
     node = plugin if fields is None else replace(plugin, attrs=fields)
@@ -370,7 +373,7 @@ def compare_region(
         return [_not_compared(region.replaced, record, region.reason)]
     given = {ref: record.values[origin] for ref, origin in region.fed.items()}
     found = _against(graphs, region, given, record.values, record, limits, fields, changed)
-    kept = graphs.bounded(region)
+    kept = graphs.regions.bounded(region)
     with np.errstate(over="ignore"):
         wide = {
             ref: value if ref in kept else np.float32(_WIDER) * value
@@ -429,8 +432,8 @@ def _against(
     """
     subject = name or str(region.replaced)
     try:
-        runner = graphs.region_runner(region, given, changed)
-        fed = {graphs.entry(ref): value for ref, value in given.items()}
+        runner = graphs.regions.runner_of(region, given, changed)
+        fed = {graphs.regions.entry(ref): value for ref, value in given.items()}
         run = Execution(runner, fed, fields=fields)
         values = {ref: run[ref] for ref in region.outputs}
     except SurgeonError as exc:

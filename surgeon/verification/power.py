@@ -24,6 +24,8 @@ from surgeon.verification.compare_each import (
 )
 from surgeon.verification.graph_pair import GraphPair
 from surgeon.verification.limits import Limits
+from surgeon.verification.pair_rules import rules_of
+from surgeon.verification.read_detections import detections_of
 from surgeon.verification.records import RunRecord
 from surgeon.verification.results import Comparison, FieldPower, Outcome
 
@@ -111,7 +113,7 @@ def _comparison(
         return [picture], lambda record, fields: _fails(
             [compare_anchors(graphs, record, limits, {node.name: fields})]
         )
-    region = next((region for region in graphs.regions if node.name in region.nodes), None)
+    region = next((region for region in graphs.replaced if node.name in region.nodes), None)
     if region is None:
         return [], lambda record, fields: False
     return [picture], lambda record, fields: _fails(
@@ -144,7 +146,7 @@ class _PluginChange:
         if all(map(np.array_equal, own, changed)):
             return False
         assert record.detections is not None
-        rows = graphs.detections_of(lambda change: graphs.by_part(changed), record.window)
+        rows = detections_of(graphs, lambda change: graphs.by_part(changed), record.window)
         original = record.detections.without_masks
         unexplained = compare_detections(name, record.name, original, rows, self._limits)
         if not _fails([unexplained]):
@@ -172,14 +174,14 @@ def _noticed_at_cut(graphs: GraphPair, node: Node, picture: RunRecord, limits: L
         return ""
     own = graphs.execute(picture.inputs)
     execution = own.with_fields(node.name, fields)
-    rules = graphs.counterfactuals_of(graphs.runner.references, [node.name])
+    rules = rules_of(graphs, graphs.runner.references, [node.name])
     # A stage behind the detections computes masks, for which most changes need not wait.
     originals = [picture.detections.without_masks]
     if picture.detections.masks is not None:
         originals.append(picture.detections)
     for original in originals:
         outputs_of = partial(graphs.outputs_of, masks=original.masks is not None)
-        rerun = partial(graphs.detections_of, partial(outputs_of, execution), picture.window)
+        rerun = partial(detections_of, graphs, partial(outputs_of, execution), picture.window)
         try:
             if _same_outputs(graphs, node, own, execution):
                 return ""

@@ -19,14 +19,16 @@ from surgeon.graph.op_sets import CONSTANTS, PLACEHOLDERS
 from surgeon.runners.references import ReferenceRunner
 from surgeon.stages import tell_stage
 from surgeon.steps.replace_op import REPLACEMENTS
+from surgeon.verification.added_part import detections_of_added
 from surgeon.verification.compare_detections import compare_detections
 from surgeon.verification.compare_each import compare_region
 from surgeon.verification.compare_tensors import compare_tensors
 from surgeon.verification.correspondence import Replacement
-from surgeon.verification.graph_pair import GraphPair, Region
+from surgeon.verification.graph_pair import GraphPair
 from surgeon.verification.limits import Limits
 from surgeon.verification.power import REFUSED, STEP
 from surgeon.verification.records import RunRecord
+from surgeon.verification.regions import Region
 from surgeon.verification.results import Comparison, FieldPower, Outcome, RecipePower
 
 _WRITES = frozenset(
@@ -198,7 +200,7 @@ class _Measurement:
         """Return the name of the record that notices another node in the place of one, empty for none."""
         if self.graphs.added is not None:
             return self._noticed_by_detections(changed)
-        for region in self.graphs.regions:
+        for region in self.graphs.replaced:
             if changed.name in region.nodes and self._fails_alone(region, changed):
                 return self.records[0].name
         graph = self.graphs.runner.graph
@@ -220,7 +222,7 @@ class _Measurement:
         for record in self.records:
             assert record.detections is not None
             try:
-                detections = self.graphs.detections_of_added(record, {changed.name: changed})
+                detections = detections_of_added(self.graphs, record, {changed.name: changed})
             except SurgeonError:
                 return REFUSED
             found = compare_detections(changed.name, record.name, record.detections, detections, limits)
@@ -266,7 +268,7 @@ class _Measurement:
                     or before.op == now.op
                 ):
                     continue
-                region = self.graphs.region(Replacement(now, (now.name,), (now.name,)))
+                region = self.graphs.regions.around(Replacement(now, (now.name,), (now.name,)))
                 if self._fails_alone(region):
                     yield FieldPower(now.name, now.op, "op", now.op, ((before.op, ""),))
 

@@ -16,6 +16,7 @@ from surgeon.graph import Graph, parse_graph, print_graph
 from surgeon.kernels.suppression.probes import SuppressionRules
 from surgeon.verification.graph_pair import GraphPair
 from surgeon.verification.probes import probes_in_picture
+from surgeon.verification.taken_as_given import describe_added
 
 pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
 onnx = pytest.importorskip("onnx", reason="files are changed by it")
@@ -81,7 +82,7 @@ def test_every_value_of_the_recipes_nodes_is_listed() -> None:
         "  boxes: {op: AddV2, inputs: [padded, part]}",
     ).replace("  - prune", "  - {step: set-attr, nodes: [padded], attrs: {alpha: 0.5}}\n  - prune")
     plan = surgeon.plan(surgeon.parse_recipe(recipe), raw_heads())
-    added = GraphPair(plan, surgeon.parse_recipe(recipe), load_catalog()).added_part
+    added = describe_added(GraphPair(plan, surgeon.parse_recipe(recipe), load_catalog()))
     assert added is not None
     assert added.values["padded.alpha"] == 0.5
     assert (added.values["part.begin"], added.values["part.size"]) == ((0, 0, 0), (1, 50, 4))

@@ -17,8 +17,8 @@ from surgeon import SurgeonError
 from surgeon.graph import Ref, parse_graph
 from surgeon.infer import infer
 from surgeon.verification import read_records
-from surgeon.verification.graph_pair import original_runner
 from surgeon.verification.made_inputs import made_input
+from surgeon.verification.original_runner import original_runner
 
 pytest.importorskip("tensorflow", reason="ordinary operations run in TensorFlow")
 
