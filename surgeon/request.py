@@ -18,7 +18,7 @@ from surgeon.graph import Graph
 from surgeon.graph.foreign import naming_foreign
 from surgeon.language import Recipe, load_recipe
 from surgeon.rewrite import Plan, plan
-from surgeon.rewrite.given_inputs import GivenSpec, plain_value, spec_text
+from surgeon.rewrite.input_specs import GivenSpec, plain_value, spec_text
 from surgeon.rewrite.suppression import with_native_suppression
 from surgeon.stages import tell_stage
 from surgeon.targets import Target, load_target

@@ -20,7 +20,7 @@ from surgeon.language import Recipe, parse_recipe
 from surgeon.request import PathLike, Request
 from surgeon.rewrite import Plan
 from surgeon.rewrite import plan as _plan
-from surgeon.rewrite.given_inputs import GivenSpec
+from surgeon.rewrite.input_specs import GivenSpec
 from surgeon.targets import Target, load_target
 
 if TYPE_CHECKING:

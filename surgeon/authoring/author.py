@@ -22,7 +22,8 @@ from surgeon.infer import Inference, infer
 from surgeon.language import Recipe
 from surgeon.language.loading import parse_recipe
 from surgeon.language.writing import comment
-from surgeon.rewrite.given_inputs import GivenSpec, input_spec_of, steps_for_inputs
+from surgeon.rewrite.given_inputs import steps_for_inputs
+from surgeon.rewrite.input_specs import GivenSpec, input_spec_of
 from surgeon.stages import tell_stage
 from surgeon.steps.step import Step, StepContext
 from surgeon.training_files.label_map import load_labels

@@ -144,7 +144,7 @@ def given_for_inputs(args: argparse.Namespace) -> dict[str, dict[str, str]]:
 
     Raise SurgeonError S225 where an option names one input twice.
     """
-    from surgeon.rewrite.given_inputs import each_once
+    from surgeon.rewrite.input_specs import each_once
 
     return {
         "input_specs": each_once(args.input_specs, "--input"),

@@ -26,8 +26,10 @@ from surgeon.graph import Add, Edit, Graph, Node, Ref, Rewire, SetOutputs, apply
 from surgeon.infer import Inference
 from surgeon.language import Image, Recipe
 from surgeon.rewrite.decoding import DECIDING_STEPS, Decoding, cannot_decode, disturbance
-from surgeon.rewrite.given_inputs import GivenSpec, given_inputs, reason_to_skip
+from surgeon.rewrite.given_inputs import given_inputs
+from surgeon.rewrite.input_specs import GivenSpec
 from surgeon.rewrite.prepare import PreparedRecipe, prepare_recipe
+from surgeon.rewrite.recipe_words import reason_to_skip
 from surgeon.steps.placing import resolve
 from surgeon.steps.step import Step, StepContext
 from surgeon.targets import Target

@@ -14,7 +14,8 @@ from surgeon.graph import DType, Ref, Shape, TensorSpec, parse_graph
 from surgeon.language import parse_recipe
 from surgeon.request import Request
 from surgeon.rewrite import Plan
-from surgeon.rewrite.given_inputs import input_spec_of, steps_for_inputs
+from surgeon.rewrite.given_inputs import steps_for_inputs
+from surgeon.rewrite.input_specs import input_spec_of
 from surgeon.steps.set_shape import SetShape
 
 NETWORK = """\
