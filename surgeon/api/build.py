@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from surgeon.api.keep_accuracy import MAX_BUILDS, Aim, build_accurate, check_aim
 from surgeon.atomic import check_generated, check_writable
 from surgeon.catalog import Catalog
 from surgeon.catalog.detections import with_stated
+from surgeon.catalog.plugin_uses import PluginUse, plugin_uses
 from surgeon.diagnostics import Diagnostic, SurgeonError, error, errors_in
 from surgeon.engine import (
     BuildOptions,
@@ -35,7 +36,8 @@ from surgeon.engine.plugin_checks import check_plugins, version_of
 from surgeon.engine.sources import is_source, source_of_file
 from surgeon.engine.worker_client import Watch
 from surgeon.formats import all_formats, format_by_suffix
-from surgeon.graph import Graph
+from surgeon.graph import Graph, Ref, TensorSpec
+from surgeon.infer import Inference
 from surgeon.language import Recipe
 from surgeon.request import Options, PathLike, Request, Work, takes_options
 from surgeon.rewrite import apply
@@ -44,6 +46,9 @@ from surgeon.targets import Target, all_targets
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+_CLASS_FIELDS = ("numClasses", "classes")
+"""Fields of plugins that give detections which say how many classes there are."""
 
 
 @takes_options
@@ -130,7 +135,7 @@ def build_engine(
         problems = errors_in(check_plugins(source.uses, registry, work.catalog))
         if problems:
             raise SurgeonError(*problems)
-        source = replace(source, detections=source.detections or detections_of(source, work.catalog))
+        source = with_detections(source, work.catalog)
         if keep_accuracy is not None:
             check_aim(keep_accuracy, max_builds, build_options, source, calibration)
         batches = _calibration(
@@ -247,6 +252,9 @@ def converted(work: Work, folder: Path, batch: int) -> tuple[Source, tuple[Diagn
     unsaid = {"detections"} if recipe.detections is None else None
     digest = hashlib.sha256(recipe.model_dump_json(exclude=unsaid).encode()).hexdigest()
     stated = {part: str(ref) for part, ref in made.detections.items()}
+    detections = with_stated(source.detections or detections_of(source, catalog), stated)
+    inference = made.inference or Inference(result, rules=catalog.rules())
+    scores = map(inference.spec, _scores_read(result, detections, catalog))
     described = replace(
         source,
         model=name,
@@ -256,9 +264,41 @@ def converted(work: Work, folder: Path, batch: int) -> tuple[Source, tuple[Diagn
         target=target.name,
         image=made.image,
         labels=dict(recipe.labels),
-        detections=with_stated(source.detections or detections_of(source, catalog), stated),
+        detections=detections,
+        classes=classes_among(plugin_uses(result, catalog), detections, recipe.labels, *scores),
     )
     return described, (*made.diagnostics, *objections)
+
+
+def with_detections(source: Source, catalog: Catalog) -> Source:
+    """Return a file with what its plugin nodes tell of detections, where nothing else does."""
+    detections = source.detections or detections_of(source, catalog)
+    classes = source.classes or classes_among(source.uses, detections, source.labels)
+    return replace(source, detections=detections, classes=classes)
+
+
+def classes_among(
+    uses: Iterable[PluginUse], detections: Mapping[str, str], labels: Mapping[int, str], *scores: TensorSpec
+) -> int | None:
+    """Return how many classes detections may have, a background included; None where nothing tells.
+
+    The fields of the plugin that gives the detections tell it, the largest number with a label, and the
+    ``scores`` that such a plugin reads, [N, P, C].
+    """
+    nodes = {Ref.parse(name).node for name in detections.values()}
+    giving = [use for use in uses if use.node in nodes]
+    counts: list[Any] = [use.fields.get(name) for use in giving for name in _CLASS_FIELDS]
+    counts += [max(labels) + 1] if labels else []
+    counts += [spec.shape.dims[2] for spec in scores if spec.shape.dims and len(spec.shape.dims) > 2]
+    return max((count for count in counts if isinstance(count, int) and count > 0), default=None)
+
+
+def _scores_read(graph: Graph, detections: Mapping[str, str], catalog: Catalog) -> Iterator[Ref]:
+    """Yield the scores that the plugins which give detections read."""
+    for name in dict.fromkeys(Ref.parse(each).node for each in detections.values()):
+        if name in graph and graph[name].op in catalog:
+            ports = catalog[graph[name].op].inputs_by_port(graph[name])
+            yield from (ref for port, ref in ports.items() if port == "scores")
 
 
 def detections_of(source: Source, catalog: Catalog) -> dict[str, str]:

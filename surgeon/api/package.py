@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from surgeon.api.build import converted, detections_of
+from surgeon.api.build import classes_among, converted, with_detections
 from surgeon.api.verify import verify
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import Diagnostic, error
 from surgeon.display import Displayed
 from surgeon.engine import BuildOptions, PluginUse, Source
-from surgeon.engine.manifest import FileInfo, describe_file
+from surgeon.engine.manifest import FileInfo, check_content, describe_file, read_manifest
 from surgeon.engine.sources import is_source, source_of_file
 from surgeon.graph import Graph
 from surgeon.language import Recipe
@@ -23,6 +23,7 @@ from surgeon.packaging.description import Description, OutputInfo, PluginNode
 from surgeon.packaging.folder import check_folder, writing_folder
 from surgeon.packaging.kind import PackagedModel, PackageKind, package_kinds
 from surgeon.request import Options, PathLike, Request, takes_options
+from surgeon.runners.engine import EngineRunner
 from surgeon.verification import Verification, read_records
 from surgeon.version import __version__
 
@@ -105,6 +106,23 @@ def package(
     folder = Path(output)
     chosen = _kind(kind)
     check_folder(folder, chosen.mark, force=force)
+    stored = None if original is None else Path(original)
+    cache = None if calibration_cache is None else Path(calibration_cache)
+    asked: dict[str, Any] = {
+        "precision": precision,
+        "workspace": workspace,
+        "max_batch": max_batch,
+        "best_batch": best_batch,
+    }
+    if model is None and not isinstance(recipe, Recipe) and _is_engine(Path(recipe)):
+        engine = Path(recipe)
+        _check_engine(engine, chosen, {**asked, "original": stored, "calibration_cache": cache}, tf32)
+        described = _described_engine(engine)
+        remarks = chosen.check(described)
+        with writing_folder(folder, chosen.mark, force=force) as temporary:
+            chosen.write(temporary, PackagedModel(described, engine))
+            written = tuple(_files(temporary))
+        return Package(folder, chosen.name, described, written, None, remarks)
     work = Request.of(recipe, model, **options).resolve()
     options["target"] = work.target
     with tempfile.TemporaryDirectory(prefix="surgeon-") as place:
@@ -115,18 +133,12 @@ def package(
         else:
             section = work.recipe.engine
             source, diagnostics = converted(work, Path(place), max_batch or section.max_batch)
-        build_options = BuildOptions.of(
-            section,
-            precision=precision,
-            tf32=tf32,
-            workspace=workspace,
-            max_batch=max_batch,
-            best_batch=best_batch,
-            algorithm=calibrator,
-        )
-        _check_options(source, build_options, calibration_cache)
-        source = replace(source, detections=source.detections or detections_of(source, work.catalog))
-        stored, verification = None if original is None else Path(original), None
+        build_options = BuildOptions.of(section, tf32=tf32, algorithm=calibrator, **asked)
+        _check_options(source, build_options, cache)
+        source = with_detections(source, work.catalog)
+        described = _described(source, build_options, work.catalog)
+        diagnostics += chosen.check(described)
+        verification = None
         if stored is not None:
             _check_original(stored, source)
         elif originals and model is not None:
@@ -142,8 +154,11 @@ def package(
             )
             if not stored.exists():
                 stored = None
-        cache = None if calibration_cache is None else Path(calibration_cache)
-        described = _described(source, build_options, work.catalog, stored, cache)
+        beside = {
+            "original": ORIGINAL if stored is not None and chosen.keeps_originals else "",
+            "calibration": CALIBRATION if cache is not None else "",
+        }
+        described = described.model_copy(update=beside)
         packaged = PackagedModel(described, source.path, stored, cache)
         with writing_folder(folder, chosen.mark, force=force) as temporary:
             chosen.write(temporary, packaged)
@@ -171,6 +186,30 @@ def _source_of(recipe: Recipe | PathLike, catalog: Catalog) -> Source:
             help=["surgeon package RECIPE MODEL -o DIR"],
         )
     return source_of_file(Path(recipe), catalog)
+
+
+def _is_engine(path: Path) -> bool:
+    return path.suffix.lower() in EngineRunner.suffixes
+
+
+def _check_engine(engine: Path, kind: PackageKind, options: Mapping[str, Any], tf32: bool) -> None:
+    """Raise SurgeonError B109 where an engine cannot be packaged, B101 for options of building one."""
+    if not kind.takes_engines:
+        raise error(
+            "B109",
+            f"'{engine}' is an engine, and the {kind.name} builds its own; expected a recipe and a model, or "
+            "a .uff or .onnx file",
+            str(engine),
+            help=["give what the engine was built from"],
+        )
+    given = [name for name, value in options.items() if value is not None] + ([] if tf32 else ["tf32"])
+    if given:
+        raise error(
+            "B101",
+            f"'{engine}' is built already; {', '.join(given)} would change nothing",
+            str(engine),
+            help=["leave them out, or give what the engine was built from"],
+        )
 
 
 def _check_options(source: Source, options: BuildOptions, cache: PathLike | None) -> None:
@@ -208,9 +247,7 @@ def _check_original(stored: Path, source: Source) -> None:
         )
 
 
-def _described(
-    source: Source, options: BuildOptions, catalog: Catalog, original: Path | None, calibration: Path | None
-) -> Description:
+def _described(source: Source, options: BuildOptions, catalog: Catalog) -> Description:
     return Description(
         surgeon=__version__,
         name=source.path.stem,
@@ -219,7 +256,13 @@ def _described(
         inputs=source.inputs,
         marks=source.marks,
         outputs=tuple(
-            OutputInfo(name=each.name, dtype=each.dtype, shape=each.shape) for each in source.outputs
+            OutputInfo(
+                name=each.name,
+                dtype=each.dtype,
+                shape=each.shape,
+                binding=_binding(source.format, each.name),
+            )
+            for each in source.outputs
         ),
         plugins=tuple(_plugin(use, catalog) for use in source.uses),
         model=source.model,
@@ -230,9 +273,8 @@ def _described(
         detections=source.detections,
         image=source.image,
         labels=source.labels,
+        classes=source.classes,
         batch=source.batch,
-        original="" if original is None else ORIGINAL,
-        calibration="" if calibration is None else CALIBRATION,
         native_plugins=any(use.op in catalog and catalog[use.op].library == "own" for use in source.uses),
         precision=options.precision,
         tf32=options.tf32,
@@ -240,6 +282,45 @@ def _described(
         max_batch=options.max_batch,
         best_batch=options.best_batch,
         algorithm=options.algorithm,
+    )
+
+
+def _binding(form: str, name: str) -> str:
+    """Return what engines call an output; UFF's parser writes ``NMS_1`` for ``NMS:1``."""
+    return name.replace(":", "_") if form == "uff" else name
+
+
+def _described_engine(engine: Path) -> Description:
+    """Return what the manifest of an engine says; raise SurgeonError B102 or B103 where there is none."""
+    manifest = read_manifest(engine)
+    content = describe_file(engine)
+    if content.sha256 != manifest.engine.sha256:
+        check_content(manifest, engine.read_bytes(), engine)
+    return Description(
+        surgeon=__version__,
+        name=engine.stem,
+        source=content,
+        format=manifest.format,
+        inputs=manifest.inputs,
+        outputs=tuple(
+            OutputInfo(name=each.name, dtype=each.dtype, shape=each.shape, binding=each.binding)
+            for each in manifest.outputs
+        ),
+        model=manifest.model,
+        graph=manifest.graph,
+        recipe=manifest.recipe,
+        recipe_digest=manifest.recipe_digest,
+        target=manifest.target,
+        detections=manifest.detections,
+        image=manifest.image,
+        labels=manifest.labels,
+        classes=manifest.classes or classes_among((), manifest.detections, manifest.labels),
+        native_plugins=bool(manifest.plugin_libraries),
+        precision=manifest.precision,
+        tf32=manifest.tf32,
+        workspace=manifest.workspace,
+        max_batch=manifest.max_batch,
+        built_for=f"TensorRT {manifest.tensorrt} and {manifest.gpu} ({manifest.compute_capability})",
     )
 
 

@@ -132,6 +132,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import surgeon
+    from surgeon.packaging.kind import package_kinds
 
     if args.model is None and (args.input_specs or args.constants or args.parameters):
         args.wrong_usage("--set, --input and --constant go with RECIPE and MODEL; a FILE has its inputs")
@@ -176,10 +177,10 @@ def run(args: argparse.Namespace) -> int:
         console.say(
             f"the original was computed on {console.some(verification.pictures)}: {verification.outcome}"
         )
-    elif not found.description.original:
+    elif package_kinds()[found.kind].keeps_originals and not found.description.original:
         console.say("there are no stored originals; the device cannot verify its engine")
     if failed:
         console.say("'surgeon verify' with the same recipe and model says what differs")
         return EXIT_NOT_VERIFIED
-    console.say("copy the folder to the device; there: python3 detector.py build")
+    console.say(package_kinds()[found.kind].next_step)
     return 0

@@ -71,6 +71,7 @@ class Source:
     detections: Mapping[str, str] = field(default_factory=dict)
     image: Image | None = None
     labels: Mapping[int, str] = field(default_factory=dict)
+    classes: int | None = None
     batch: int | None = None
 
 
@@ -248,6 +249,7 @@ def build(
         detections=source.detections,
         image=source.image,
         labels=source.labels,
+        classes=source.classes,
         plugin_libraries=libraries_used,
         calibration=used,
         layers=result["layers"],

@@ -117,7 +117,8 @@ class Manifest(_Part):
     """What an engine was made of, for whom, and how to feed it.
 
     ``graph`` is the SHA-256 of the original graph, '' where the engine was built from a bare file.
-    ``detections`` maps the parts of detections to the outputs that hold them. ``layers`` counts those of the
+    ``detections`` maps the parts of detections to the outputs that hold them. ``classes`` is how many classes
+    they may have, a background included; None where that is not known. ``layers`` counts those of the
     network, ``engine_layers`` are the engine's. ``accuracy`` is there for an engine whose layers were chosen
     by it. ``key`` is a digest of everything that decides the engine.
     """
@@ -145,6 +146,7 @@ class Manifest(_Part):
     detections: Mapping[str, str] = Field(default_factory=dict)
     image: Image | None = None
     labels: Mapping[ClassNumber, str] = Field(default_factory=dict)
+    classes: int | None = None
     plugin_libraries: tuple[FileInfo, ...] = ()
     calibration: Calibration | None = None
     layers: int

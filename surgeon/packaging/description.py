@@ -27,11 +27,15 @@ class _Part(BaseModel):
 
 
 class OutputInfo(_Part):
-    """An output as the rewritten graph has it; ``shape`` has the batch (None) first."""
+    """An output as the rewritten graph has it; ``shape`` has the batch (None) first.
+
+    ``binding`` is what engines call it.
+    """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...] = ()
+    binding: str = ""
 
 
 class PluginNode(_Part):
@@ -48,9 +52,11 @@ class PluginNode(_Part):
 class Description(_Part):
     """A file for TensorRT, what is known of it, and how its engine is to be built.
 
-    ``source`` is the file. ``original`` names the file of stored originals and ``calibration`` that of the
+    ``source`` is the file, or an engine where ``built_for`` names the TensorRT and the GPU that it was built
+    for. ``original`` names the file of stored originals and ``calibration`` that of the
     INT8 scales, both '' where there is none; ``pictures`` and ``calibration_digest`` say of what the scales
-    are. The rest is as in :class:`surgeon.engine.Source` and :class:`surgeon.engine.BuildOptions`.
+    are. ``classes`` is as in :class:`surgeon.engine.Manifest`, the rest as in
+    :class:`surgeon.engine.Source` and :class:`surgeon.engine.BuildOptions`.
     """
 
     version: Literal[1] = VERSION
@@ -70,6 +76,7 @@ class Description(_Part):
     detections: Mapping[str, str] = Field(default_factory=dict)
     image: Image | None = None
     labels: Mapping[ClassNumber, str] = Field(default_factory=dict)
+    classes: int | None = None
     batch: int | None = None
     original: str = ""
     calibration: str = ""
@@ -80,6 +87,7 @@ class Description(_Part):
     max_batch: int = 1
     best_batch: int | None = None
     algorithm: Algorithm = "entropy"
+    built_for: str = ""
 
     def to_json(self) -> str:
         """Return the file's text."""

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from surgeon.diagnostics import Diagnostic
 from surgeon.discovery import discover
 from surgeon.packaging.description import Description
 
@@ -16,8 +17,8 @@ from surgeon.packaging.description import Description
 class PackagedModel:
     """A model that a folder is made for.
 
-    ``source`` is its UFF or ONNX file and ``description`` what is known of it. ``original`` is the file of
-    stored originals and ``calibration`` that of INT8 scales, None where there is none.
+    ``source`` is its UFF or ONNX file, or its engine, and ``description`` what is known of it. ``original``
+    is the file of stored originals and ``calibration`` that of INT8 scales, None where there is none.
     """
 
     description: Description
@@ -31,12 +32,19 @@ class PackageKind:
     """A kind of folder: its name, what it is for, and what fills an empty folder with a model.
 
     ``mark`` is a file that every such folder has: one that has it may be replaced by another.
+    ``next_step`` says what to do with the folder. ``check`` returns what to know of a model there, before the
+    original is computed, and raises SurgeonError for one that cannot be served. ``takes_engines`` is True
+    where the model may be an engine, ``keeps_originals`` where the folder holds stored originals.
     """
 
     name: str
     summary: str
     mark: str
     write: Callable[[Path, PackagedModel], None]
+    next_step: str
+    check: Callable[[Description], tuple[Diagnostic, ...]] = lambda _: ()
+    takes_engines: bool = False
+    keeps_originals: bool = False
 
 
 @cache

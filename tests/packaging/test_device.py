@@ -424,3 +424,10 @@ def test_genuine_tensorrt_has_what_the_model_needs(packaged: Path) -> None:
     if not found["tensorrt"]["devices"]:
         built = subprocess.run([*words[:2], "build"], capture_output=True, text=True, env=environment)
         fault(built, "B111", "no GPU answers")
+
+
+def test_an_engine_is_not_for_a_device(tmp_path: Path) -> None:
+    engine = tmp_path / "net.engine"
+    engine.write_bytes(b"engine")
+    with pytest.raises(SurgeonError, match=r"B109.*builds its own"):
+        surgeon.package(engine, None, tmp_path / "made")

@@ -128,6 +128,7 @@ class Folder:
             detections=described.detections,
             image=described.image,
             labels=described.labels,
+            classes=described.classes,
             batch=described.batch,
         )
 

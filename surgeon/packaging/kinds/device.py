@@ -120,4 +120,6 @@ KIND = PackageKind(
     "a folder for a device with TensorRT and its own Python, such as a Jetson",
     descriptions.NAME,
     write_device_folder,
+    "copy the folder to the device; there: python3 detector.py build",
+    keeps_originals=True,
 )
