@@ -13,6 +13,7 @@ from surgeon.families.family import Family
 from surgeon.families.finding import Finding
 from surgeon.families.parts.numbers import plain
 from surgeon.families.parts.scaling import behind_scaling
+from surgeon.families.parts.score_filters import score_thresholds
 from surgeon.families.parts.suppression import (
     Boxes,
     Constant,
@@ -23,7 +24,6 @@ from surgeon.families.parts.suppression import (
     iou_thresholds,
     most_in_all,
     most_per_class,
-    score_thresholds,
     soft_sigmas,
 )
 from surgeon.families.postprocessing import Clipping, Sense
@@ -70,7 +70,8 @@ class Stage:
         found = self._one(score_thresholds, "threshold of scores")
         op = "" if found is None else self._graph[found.of].op
         shown = (f"'{found.of}' is {op}",) if found is not None else ("no operation compares scores",)
-        return Finding("at least" if op == "GreaterEqual" else "above", shown)
+        may_equal = found is not None and found.may_equal
+        return Finding("at least" if may_equal else "above", shown)
 
     @cached_property
     def iou_threshold(self) -> Finding[float]:
@@ -151,13 +152,13 @@ class Stage:
         self, constants: Callable[[Graph, Inference, Iterable[Node]], Iterable[Constant]], what: str
     ) -> Constant | None:
         """Return the constant on which all operations agree, None where there is none; raise D114 for two."""
-        found: dict[float, Constant] = {}
+        found: dict[tuple[float, bool], Constant] = {}
         for constant in constants(self._graph, self.sizes, self.nodes):
-            found.setdefault(constant.value, constant)
+            found.setdefault((constant.value, constant.may_equal), constant)
         if len(found) > 1:
             raise self.family.fail(
                 "D114",
-                f"the {what} is contradictory: {len(found)} different values",
+                f"the {what} is contradictory: {len(found)} different answers",
                 [str(constant) for constant in list(found.values())[:6]],
                 ["write the value that is meant"],
             )

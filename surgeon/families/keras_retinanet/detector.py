@@ -76,6 +76,11 @@ class KerasRetinaNet(AnchorBoxDetector):
             best,
         )
 
+    @staticmethod
+    def moved(graph: Graph, ref: Ref) -> Ref | None:
+        """Return the tensor whose numbers ``ref`` holds, one operation back, by indices too."""
+        return _gathered(graph, ref)
+
     def _none(self, why: str) -> SurgeonError:
         return self.fail("D112", f"the graph is no RetinaNet of Keras: {why}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +12,12 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.families.family import Draft, DraftOptions, Family, Refusal
 from surgeon.families.finding import Finding
 from surgeon.families.parts.anchor_detector import AnchorBoxDetector, AnchorBoxStructure, loop_between
-from surgeon.families.parts.heads import convolution_behind
+from surgeon.families.parts.heads import CONVOLUTIONS, convolution_behind
 from surgeon.families.parts.suppression import suppressions
 from surgeon.families.parts.walk import behind_identities, data_inputs, number, trail
 from surgeon.graph import Graph, Node, Ref
-from surgeon.graph.op_sets import PLACEHOLDERS
-from surgeon.graph.reach import upstream, varying
+from surgeon.graph.op_sets import PASSED_OVER, PLACEHOLDERS, SIZES
+from surgeon.graph.reach import downstream, upstream, varying
 from surgeon.infer import Inference
 from surgeon.language import Image
 
@@ -28,6 +28,11 @@ _CLASSES_AND_CORNERS, _TABLE = 5, 6
 
 _STEEP = 32768.0
 """Factor, taken twice, that makes a difference of scores larger than any score; float16 holds it, too."""
+
+
+def _shown(labels: np.ndarray) -> str:
+    """Return the first columns and the last one as text."""
+    return f"{labels[0]} to {labels[-1]}" if labels.size else "none"
 
 
 class KerasSSD(AnchorBoxDetector):
@@ -118,10 +123,55 @@ class KerasSSD(AnchorBoxDetector):
     def _varying(self) -> set[str]:
         return varying(self.graph, (node.name for node in self.graph if node.op in PLACEHOLDERS))
 
-    @property
+    @cached_property
     def background(self) -> Finding[int]:
-        """The column of the scores that is no object: the first."""
-        return Finding(0, ("classes count from 1; the first column is the background",))
+        """The column of the scores that is no object: the first, or none; raise SurgeonError D113 where other
+        columns are left out.
+        """
+        dropped = self._not_first
+        if self.structure.best is not None:
+            if dropped is None:
+                return Finding(-1, (f"every class of '{self.structure.best.name}' is an object",))
+            return Finding(0, (f"'{dropped.name}' leaves out boxes of the class 0",))
+        labels = self._labels
+        first = int(labels.value[0]) if labels.value.size else -1
+        every = np.arange(first, self.classes.value)
+        if first not in (0, 1) or not np.array_equal(labels.value, every):
+            raise self.fail(
+                "D113",
+                f"the classes {labels.value[:8].tolist()} of {self.classes.value} are suppressed; expected "
+                "all, or all but the first",
+                labels.evidence,
+            )
+        return Finding(first - 1, labels.evidence)
+
+    @cached_property
+    def _labels(self) -> Finding[np.ndarray]:
+        """The columns of the scores that a loop takes one after the other."""
+        for node in self.graph:
+            if node.op != "StridedSlice" or node.name not in self.structure.loop:
+                continue
+            begin = self.graph[node.inputs[1].node]
+            for each in begin.inputs if begin.op == "Pack" else ():
+                *_, last = trail(self.graph, each)
+                value = self._sizes.known(last)
+                if value is not None and value.ndim == 1:
+                    return Finding(value, (f"'{node.name}' takes the columns {_shown(value)}, by '{last}'",))
+        raise self.fail("D113", "which classes are suppressed is not a constant of the graph")
+
+    @cached_property
+    def _not_first(self) -> Node | None:
+        """The comparison that leaves out boxes of the class 0, if any."""
+        for node in self.graph:
+            compares = node.op == "NotEqual" and node.name in self.structure.loop
+            if compares and number(self._sizes, node.inputs[1]) == 0:
+                return node
+        return None
+
+    @property
+    def other_conditions(self) -> Collection[str]:
+        """The condition that a box is no background."""
+        return () if self._not_first is None else (self._not_first.name,)
 
     @cached_property
     def max_total(self) -> Finding[int]:
@@ -196,7 +246,19 @@ class KerasSSD(AnchorBoxDetector):
         image = Image.model_validate(
             {"size": [height, width], "resize": "stretch", "interpolation": "half-pixel-bilinear"}
         )
-        return Finding(image, ("RGB pixels from 0 to 255; means and order of channels are in the graph",))
+        return Finding(image, (f"pixels from 0 to 255: {self._prepares}",))
+
+    @property
+    def _prepares(self) -> str:
+        """What the graph does to pixels in front of its first convolution, in words."""
+        start = self.network_input.value.node
+        front = downstream(self.graph, [start], until=lambda node: node.op in CONVOLUTIONS | SIZES)
+        front &= upstream(self.graph, [self.structure.encodings.node])
+        computing = (self.graph[name] for name in sorted(front - {start}))
+        found = [f"'{node.name}' ({node.op})" for node in computing if node.op not in PASSED_OVER]
+        if found:
+            return f"the graph prepares them, by {', '.join(found[:6])}"
+        return "no operation prepares them; where the network was trained on others, write steps here"
 
     def draft(self, options: DraftOptions) -> Draft:
         """Write a recipe with every value literal, and its evidence."""

@@ -7,7 +7,7 @@ pictures are prepared before they reach the graph, and their boxes are pixels wi
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -26,9 +26,11 @@ from surgeon.families.parts.anchor_boxes import (
     prior_boxes,
 )
 from surgeon.families.parts.heads import Head, head_at
+from surgeon.families.parts.labels import added_last
 from surgeon.families.parts.numbers import plain
+from surgeon.families.parts.score_filters import compared_scores, score_thresholds
 from surgeon.families.parts.suppression import Constant, iou_thresholds, most_per_class, soft_sigmas
-from surgeon.families.parts.walk import data_inputs, number, trail
+from surgeon.families.parts.walk import behind, data_inputs
 from surgeon.families.postprocessing import (
     PICTURE,
     Clipping,
@@ -39,7 +41,7 @@ from surgeon.families.postprocessing import (
     Sense,
     Window,
 )
-from surgeon.graph import AttrValue, DType, Graph, Node, Ref, Shape, TensorSpec
+from surgeon.graph import AttrValue, Graph, Node, Ref, Shape, TensorSpec
 from surgeon.graph.op_sets import PLACEHOLDERS, SIZES
 from surgeon.graph.reach import upstream
 from surgeon.infer import Inference, evaluate, infer
@@ -370,45 +372,43 @@ class AnchorBoxDetector(Family):
         return Finding(False, ("boxes are suppressed class by class",))
 
     @cached_property
-    def _comparison(self) -> tuple[Node, float] | None:
-        """The comparison of scores with a constant before suppression, and the highest constant."""
-        found: list[tuple[float, Node]] = []
-        for node in self.graph:
-            if node.name not in self._before or node.op not in ("Greater", "GreaterEqual"):
-                continue
-            if node.attrs.get("T") is not DType.FLOAT32 or len(node.inputs) != 2:
-                continue
-            values = (number(self._sizes, ref) for ref in trail(self.graph, node.inputs[1]))
-            value = next((value for value in values if value is not None), None)
-            if value is not None:
-                found.append((value, node))
-        if not found:
-            return None
-        # Of equal constants, the one that no score may equal decides.
-        value, node = max(found, key=lambda pair: (pair[0], pair[1].op == "Greater"))
-        return node, value
+    def _thresholds(self) -> tuple[Constant, ...]:
+        """The bounds of scores: one for each operation that suppresses, or of each comparison of the loop."""
+        structure = self.structure
+        if structure.suppressing:
+            understood = self.other_conditions
+            return tuple(
+                score_thresholds(self.graph, self._sizes, structure.suppressing, self.moved, understood)
+            )
+        return tuple(compared_scores(self.graph, self._sizes, structure.loop, structure.scores, self.moved))
 
-    @cached_property
-    def _before(self) -> set[str]:
-        """The nodes of the loop that decide what is suppressed (membership only)."""
-        ends = [node.name for node in self.structure.suppressing] or list(self.structure.loop)
-        return upstream(self.graph, ends) & self.structure.loop
+    @property
+    def other_conditions(self) -> Collection[str]:
+        """Conditions on candidates of suppression that are none of scores, and that other findings tell."""
+        return ()
+
+    @staticmethod
+    def moved(graph: Graph, ref: Ref) -> Ref | None:
+        """Return the tensor whose numbers ``ref`` holds, one operation back; None where it computes them."""
+        return behind(graph, ref)
 
     @cached_property
     def score_threshold(self) -> Finding[float]:
         """What scores must exceed; 0 where nothing is compared."""
-        if self._comparison is None:
+        if not any(np.isfinite(each.value) for each in self._thresholds):
             return Finding(0.0, ("no operation compares scores before suppression",))
-        node, value = self._comparison
-        return Finding(plain(value), (f"'{node.name}' compares with {value:g}",))
+        found = self._one_of(self._thresholds, "threshold of scores")
+        return Finding(plain(found.value), (f"'{found.of}' compares with {found.value:g}",))
 
     @cached_property
     def score_sense(self) -> Finding[Sense]:
         """Whether scores must lie above the threshold, or may equal it."""
-        if self._comparison is None:
-            return Finding("above", ("no operation compares scores before suppression",))
-        node = self._comparison[0]
-        return Finding("at least" if node.op == "GreaterEqual" else "above", (f"'{node.name}' is {node.op}",))
+        if not any(np.isfinite(each.value) for each in self._thresholds):
+            return Finding("above", self.score_threshold.evidence)
+        found = self._thresholds[0]
+        if any(each.may_equal != found.may_equal for each in self._thresholds):
+            raise self.fail("D114", "some scores may equal their threshold and others must exceed it")
+        return Finding("at least" if found.may_equal else "above", self.score_threshold.evidence)
 
     # --- suppression
 
@@ -441,22 +441,33 @@ class AnchorBoxDetector(Family):
         what: str,
         kind: Callable[[float], float],
     ) -> Finding[Any]:
-        found: dict[float, Constant] = {}
-        for constant in constants(self.graph, self._sizes, self.structure.suppressing):
-            found.setdefault(constant.value, constant)
-        names = [f"'{node.name}' ({node.op})" for node in self.structure.suppressing[:4]]
+        constant = self._one_of(constants(self.graph, self._sizes, self.structure.suppressing), what)
+        return Finding(kind(constant.value), (str(constant),))
+
+    def _one_of(self, constants: Iterable[Constant], what: str) -> Constant:
+        """Return the constant on which all agree; raise SurgeonError D113 for none and D114 for several."""
+        found = {constant.value: constant for constant in constants}
         if len(found) > 1:
             shown = [str(constant) for constant in list(found.values())[:6]]
-            raise self.fail("D114", f"the {what} is contradictory: {len(found)} different values", shown)
+            raise self.fail("D114", f"the {what} is contradictory: {len(found)} different answers", shown)
         if not found:
+            names = [f"'{node.name}' ({node.op})" for node in self.structure.suppressing[:4]]
             raise self.fail("D113", f"the {what} is not a constant of the graph", names)
-        ((value, constant),) = found.items()
-        return Finding(kind(value), (str(constant),))
+        return next(iter(found.values()))
+
+    @cached_property
+    def label_offset(self) -> Finding[int]:
+        """What is added to a column of the scores to give the class that the graph tells."""
+        ref = self.outputs.value.get("classes")
+        found = None if ref is None else added_last(self.graph, self._sizes, ref)
+        if found is None:
+            return Finding(0, ("classes are columns of the scores",))
+        return Finding(int(found[0]), (f"'{found[1]}' adds {found[0]:g} on the way to '{ref}'",))
 
     @property
-    def label_offset(self) -> Finding[int]:
-        """What is added to a column of the scores to give the class that the graph tells: 0."""
-        return Finding(0, ("classes are columns of the scores",))
+    def class_shift(self) -> int:
+        """What to add to a class of the outputs to get the plugin's label for it."""
+        return -self.label_offset.value
 
     @cached_property
     def postprocessing(self) -> Postprocessing:

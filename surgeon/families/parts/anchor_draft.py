@@ -134,7 +134,7 @@ class _RecipeWriter:
             "recipe": Item(1),
             "name": Item(self.name),
             "summary": Item(self.summary),
-            "outputs": Item([nms], (rows, "boxes are relative to the network's input")),
+            "outputs": Item([nms], (rows, "boxes are relative to the network's input", *self._counting)),
             **self._choice(),
             "nodes": Item(self._nodes(derived), spaced=True),
             "namespaces": Item(self._namespaces(), spaced=True),
@@ -147,6 +147,14 @@ class _RecipeWriter:
         engine = {"precision": "fp16", "max_batch": 1, "workspace": "1GiB"}
         block["engine"] = Item(engine, ("not from the graph: how an engine is built",), spaced=True)
         return block
+
+    @property
+    def _counting(self) -> tuple[str, ...]:
+        try:
+            offset = self.detector.label_offset
+        except SurgeonError:
+            return ()
+        return (f"labels are columns of the scores: {offset.evidence[0]}",) if offset.value else ()
 
     def _choice(self) -> dict[str, Item]:
         """Return the recipe's key ``suppression``, where no NMS_TRT will do, else its key ``decode``."""

@@ -43,8 +43,6 @@ _MOST_MOVED = 4096
 Moved = Callable[[Graph, Ref], Ref | None]
 """Returns the tensor behind another one that a walk follows, None where the walk ends."""
 
-_THRESHOLDS = ("NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5")
-
 
 @dataclass(frozen=True)
 class Constant:
@@ -53,6 +51,8 @@ class Constant:
     value: float
     node: str
     of: str
+    may_equal: bool = False
+    """Whether a number that is compared with it may equal it."""
 
     def __str__(self) -> str:
         return f"'{self.node}' is {self.value:g}"
@@ -283,28 +283,14 @@ def iou_thresholds(graph: Graph, inference: Inference, nodes: Iterable[Node]) ->
                 yield Constant(told, "iou_threshold", node.name)
             continue
         position = 4 if node.op == "CombinedNonMaxSuppression" else 3
-        yield from _constant(graph, inference, node, position)
-
-
-def score_thresholds(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
-    """Yield, for each operation, the highest constant that its scores must exceed, or may equal.
-
-    Of equal ones, that of an operation which lets no score equal it.
-    """
-    for node in nodes:
-        found = list(_filters(graph, inference, node))
-        if node.op in _THRESHOLDS or node.op == "CombinedNonMaxSuppression":
-            position = 5 if node.op == "CombinedNonMaxSuppression" else 4
-            found += _constant(graph, inference, node, position)
-        if found:
-            yield max(found, key=lambda each: (each.value, graph[each.of].op != "GreaterEqual"))
+        yield from constants_at(graph, inference, node, position)
 
 
 def soft_sigmas(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
     """Yield the sigma of each soft suppression; 0 is the ordinary one."""
     for node in nodes:
         if node.op == "NonMaxSuppressionV5":
-            yield from _constant(graph, inference, node, 5)
+            yield from constants_at(graph, inference, node, 5)
 
 
 def most_per_class(graph: Graph, inference: Inference, nodes: Iterable[Node]) -> Iterator[Constant]:
@@ -326,7 +312,7 @@ def most_in_all(
     nodes = tuple(nodes)
     for node in nodes:
         if node.op == "CombinedNonMaxSuppression":
-            yield from _constant(graph, inference, node, 3)
+            yield from constants_at(graph, inference, node, 3)
     seen = needed_after(graph, nodes, ends)
     for node in graph:
         if node.op == "Minimum" and node.name in seen:
@@ -353,7 +339,8 @@ def needed_after(graph: Graph, nodes: Iterable[Node], ends: Iterable[Ref] | None
     return seen
 
 
-def _constant(graph: Graph, inference: Inference, node: Node, position: int) -> list[Constant]:
+def constants_at(graph: Graph, inference: Inference, node: Node, position: int) -> list[Constant]:
+    """Return the constant that one input of an operation is, or holds; empty where it is none."""
     if position >= len(node.inputs):
         return []
     for ref in trail(graph, node.inputs[position]):
@@ -361,22 +348,6 @@ def _constant(graph: Graph, inference: Inference, node: Node, position: int) -> 
         if value is not None:
             return [Constant(value, ref.node, node.name)]
     return []
-
-
-def _filters(graph: Graph, inference: Inference, node: Node) -> Iterator[Constant]:
-    """Yield the constants above which scores are gathered before one operation."""
-    scores = list(trail(graph, node.inputs[1]))
-    held = set(scores)
-    for ref in scores:
-        gather = graph[ref.node]
-        if gather.op not in ("Gather", "GatherV2") or len(gather.inputs) < 2:
-            continue
-        compared = _comparison(graph, gather.inputs[1])
-        if compared is None or held.isdisjoint(trail(graph, compared.inputs[0])):
-            continue
-        value = number(inference, compared.inputs[1])
-        if value is not None:
-            yield Constant(value, compared.inputs[1].node, compared.name)
 
 
 def _comparison(graph: Graph, ref: Ref) -> Node | None:

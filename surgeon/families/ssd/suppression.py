@@ -13,6 +13,7 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.display import plural
 from surgeon.families.finding import Finding
 from surgeon.families.parts.numbers import plain
+from surgeon.families.parts.score_filters import score_thresholds
 from surgeon.families.parts.suppression import (
     Constant,
     clip_window,
@@ -22,7 +23,6 @@ from surgeon.families.parts.suppression import (
     iou_thresholds,
     most_in_all,
     most_per_class,
-    score_thresholds,
     soft_sigmas,
 )
 from surgeon.families.parts.walk import behind_identities
@@ -195,19 +195,19 @@ class SuppressionFindings(OutputFindings):
         if found is None:
             return Finding("above", ("no operation compares scores before suppression",))
         op = self.graph[found.of].op
-        return Finding("at least" if op == "GreaterEqual" else "above", (f"'{found.of}' is {op}",))
+        return Finding("at least" if found.may_equal else "above", (f"'{found.of}' is {op}",))
 
     def _one(
         self, constants: Callable[[Graph, Inference, Iterable[Node]], Iterable[Constant]], what: str
     ) -> Constant | None:
         """Return the constant on which all operations agree, None where there is none; raise D114 for two."""
-        found: dict[float, Constant] = {}
+        found: dict[tuple[float, bool], Constant] = {}
         for constant in constants(self.graph, self._sizes, self._suppressing):
-            found.setdefault(constant.value, constant)
+            found.setdefault((constant.value, constant.may_equal), constant)
         if len(found) > 1:
             raise self.fail(
                 "D114",
-                f"the {what} is contradictory: {len(found)} different values",
+                f"the {what} is contradictory: {len(found)} different answers",
                 [str(constant) for constant in list(found.values())[:6]],
                 ["write the value that is meant"],
             )

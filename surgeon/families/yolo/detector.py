@@ -12,6 +12,7 @@ from surgeon.catalog import PluginSpec
 from surgeon.diagnostics import SurgeonError
 from surgeon.families.family import Draft, DraftOptions, Family, Refusal
 from surgeon.families.finding import Finding
+from surgeon.families.parts.labels import added_last
 from surgeon.families.postprocessing import LazyFinding, Postprocessing
 from surgeon.families.yolo.cells import corners, from_corners
 from surgeon.families.yolo.tail import COMBINED, CellTail
@@ -27,6 +28,7 @@ _SUPPRESSION = (
     "max_per_class",
     "max_total",
     "clip",
+    "label_offset",
 )
 _COMBINED_SLOTS = {"boxes": 0, "scores": 1, "classes": 2, "count": 3}
 
@@ -113,6 +115,20 @@ class YoloDetector(CellTail):
             elif spec.shape.rank == 2:
                 found["boxes"] = ref
         return found
+
+    @cached_property
+    def label_offset(self) -> Finding[int]:
+        """What is added to a column of the scores to give the class that the graph tells."""
+        ref = self.outputs.value["classes"]
+        found = added_last(self.graph, self.inference, ref)
+        if found is None:
+            return Finding(0, ("classes are columns of the scores",))
+        return Finding(int(found[0]), (f"'{found[1]}' adds {found[0]:g} on the way to '{ref}'",))
+
+    @property
+    def class_shift(self) -> int:
+        """What to add to a class of the outputs to get the plugin's label for it."""
+        return -self.label_offset.value
 
     def detected(self, values: Mapping[Ref, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Return the detections by part, float32[N, K, 4] boxes relative to the network's input."""

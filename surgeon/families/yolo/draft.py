@@ -118,6 +118,14 @@ class _RecipeWriter:
         classes = plural(self.detector.classes.value, "class", "classes")
         return f"{self.detector.kind} for {classes} at {height} x {width}"
 
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        """What the outputs hold, in words."""
+        parts = "the number of detections, boxes, scores, classes"
+        if not self.detector.suppresses or not self.detector.label_offset.value:
+            return (parts,)
+        return (parts, f"classes count from 0: {self.detector.label_offset.evidence[0]}")
+
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Warnings of what the recipe leaves out."""
@@ -150,7 +158,7 @@ class _RecipeWriter:
             "recipe": Item(1),
             "name": Item(self.name),
             "summary": Item(self.summary),
-            "outputs": Item([f"{self._free(NMS)}:*"], ("the number of detections, boxes, scores, classes",)),
+            "outputs": Item([f"{self._free(NMS)}:*"], self._parts),
             **({"parameters": Item(self._parameters(), spaced=True)} if self._parameters() else {}),
             "nodes": Item(self._nodes(derived), spaced=True),
             "namespaces": Item(self._namespaces(), spaced=True),

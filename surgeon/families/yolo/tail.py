@@ -13,6 +13,7 @@ import numpy as np
 from surgeon.diagnostics import SurgeonError
 from surgeon.display import plural
 from surgeon.families.finding import Finding
+from surgeon.families.parts.score_filters import score_thresholds
 from surgeon.families.parts.suppression import (
     Constant,
     before_clip,
@@ -21,7 +22,6 @@ from surgeon.families.parts.suppression import (
     most_in_all,
     most_per_class,
     needed_after,
-    score_thresholds,
     soft_sigmas,
     suppressions,
 )
@@ -195,14 +195,22 @@ class CellTail(CellStructure):
 
     @cached_property
     def score_threshold(self) -> Finding[float]:
-        """The score that a box must have."""
+        """The score that a box must have; 0 where nothing is compared."""
+        if not any(np.isfinite(each.value) for each in self._thresholds):
+            return Finding(0.0, ("no operation compares scores before suppression",))
         return self._agreed("threshold of scores", score_thresholds)
+
+    @cached_property
+    def _thresholds(self) -> tuple[Constant, ...]:
+        return tuple(score_thresholds(self.graph, self.inference, self._suppressing))
 
     @cached_property
     def score_sense(self) -> Finding[Sense]:
         """Whether a score must be above the threshold or may equal it."""
-        found = list(score_thresholds(self.graph, self.inference, self._suppressing))
-        may_equal = {self.graph[each.of].op == "GreaterEqual" for each in found}
+        found = self._thresholds
+        if not any(np.isfinite(each.value) for each in found):
+            return Finding("above", self.score_threshold.evidence)
+        may_equal = {each.may_equal for each in found}
         if len(may_equal) != 1:
             raise self.fail("D113", "how scores are compared with their threshold is not known")
         compared = f"'{found[0].of}' ({self.graph[found[0].of].op})"
@@ -210,7 +218,17 @@ class CellTail(CellStructure):
 
     @cached_property
     def iou_threshold(self) -> Finding[float]:
-        """The overlap above which a box is dropped."""
+        """The overlap above which a box is dropped.
+
+        Raise SurgeonError D113 where it is taken of centres and sizes, as if these were corners.
+        """
+        if self.decoding.value.layout == "xywh":
+            raise self.fail(
+                "D113",
+                f"'{self._suppressing[0].name}' takes boxes as centre and size, and computes overlaps as if "
+                "they were corners; no plugin does that",
+                self.decoding.evidence,
+            )
         return self._agreed("threshold of overlap", iou_thresholds)
 
     @cached_property
