@@ -287,13 +287,13 @@ def _diagnostics(
     """Return pydantic's findings in this package's form: one a place, at the recipe's own line and column."""
     found: dict[tuple[PathItem, ...], Diagnostic] = {}
     for item in exc.errors(include_url=False, include_context=False):
-        path = _real_path(item["loc"], value)
-        full = (*prefix, *path)
+        of_key = item["loc"][-1:] == ("[key]",)
+        full = (*prefix, *_real_path(item["loc"][:-1] if of_key else item["loc"], value))
         where = next((spans[full[:end]] for end in range(len(full), -1, -1) if full[:end] in spans), None)
         key = str(item["loc"][-1]) if item["loc"] else ""
-        shown = ".".join(map(str, full)) or "the recipe"
+        shown = ".".join(map(str, full[:-1] if of_key else full)) or "the recipe"
         if item["type"] == "extra_forbidden":
-            allowed = _allowed(path[:-1], model)
+            allowed = _allowed(full[len(prefix) : -1], model)
             text = f"unknown key '{key}'" + (f" in '{'.'.join(map(str, full[:-1]))}'" if full[:-1] else "")
             new = Diagnostic(
                 "R104", text, where, nearest_note(key, allowed) or ("expected: " + ", ".join(allowed),)

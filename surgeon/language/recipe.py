@@ -23,6 +23,7 @@ from surgeon.catalog.detections import DetectionOutputs
 from surgeon.diagnostics import Span
 from surgeon.display import Displayed, plural
 from surgeon.language.document import PathItem
+from surgeon.steps.node_names import NodeName
 from surgeon.steps.step import Step
 
 OPERANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -276,7 +277,7 @@ class Recipe(Displayed, _Part):
     outputs: tuple[str, ...] = Field(
         description="Outputs of the rewritten graph: NODE, NODE:1 or NODE:port.", min_length=1
     )
-    nodes: Mapping[str, NodeDefinition] = Field(
+    nodes: Mapping[NodeName, NodeDefinition] = Field(
         default_factory=dict, description="Nodes that are put in, by name."
     )
     namespaces: Mapping[str, NamespaceRule] = Field(

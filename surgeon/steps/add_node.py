@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from surgeon.diagnostics import nearest_note
 from surgeon.graph import Edit, Ref
 from surgeon.steps.attributes import attr_value
+from surgeon.steps.node_names import NodeName
 from surgeon.steps.placing import place, resolve
 from surgeon.steps.step import NodeSpec, Step, StepContext
 
@@ -43,7 +44,7 @@ class AddNode(Step):
     keyword: ClassVar[str] = "add-node"
     step: Literal["add-node"] = "add-node"
     node: str | None = Field(None, description="Name of a node that the recipe defines under 'nodes'.")
-    name: str | None = Field(None, description="Name of a node written here.")
+    name: NodeName | None = Field(None, description="Name of a node written here.")
     op: str | None = Field(None, description="Its operation.")
     inputs: tuple[str, ...] | None = Field(
         None,

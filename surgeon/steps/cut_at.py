@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from surgeon.display import plural
 from surgeon.graph import Add, Drop, Edit, Node, Ref, Rewire
+from surgeon.steps.node_names import NodeName
 from surgeon.steps.placing import tensors_in_graph
 from surgeon.steps.removal import unneeded
 from surgeon.steps.set_shape import Dimension, InputSpec, fitted_spec
@@ -45,7 +46,7 @@ class CutAt(Step):
     keyword: ClassVar[str] = "cut-at"
     step: Literal["cut-at"] = "cut-at"
     tensors: tuple[str, ...] = Field(description="Tensors that become inputs: NODE or NODE:1.", min_length=1)
-    as_: tuple[str, ...] | None = Field(
+    as_: tuple[NodeName, ...] | None = Field(
         None,
         alias="as",
         description="Names of the placeholders, one a tensor; default the names of the tensors' nodes.",

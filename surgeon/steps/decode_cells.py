@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from surgeon.display import plural
-from surgeon.graph import NODE_NAME, Add, DType, Edit, Node, Ref, TensorValue
+from surgeon.graph import Add, DType, Edit, Node, Ref, TensorValue
 from surgeon.graph.reach import before_identities
+from surgeon.steps.node_names import NodeName
 from surgeon.steps.placing import tensors_in_graph
 from surgeon.steps.step import Step, StepContext
 
@@ -156,15 +157,8 @@ class DecodeCells(Step):
         ge=1,
     )
     channels_first: bool = Field(False, description="Whether heads are [N, A (5 + C), H, W].")
-    boxes: str = Field("boxes", description="Name of the node that gives the boxes.", min_length=1)
-    scores: str = Field("scores", description="Name of the node that gives the scores.", min_length=1)
-
-    @field_validator("boxes", "scores")
-    @classmethod
-    def _is_name(cls, name: str) -> str:
-        if not NODE_NAME.match(name):
-            raise ValueError(f"'{name}' is not a name for a node; expected letters, digits and . _ / \\ > -")
-        return name
+    boxes: NodeName = Field("boxes", description="Name of the node that gives the boxes.")
+    scores: NodeName = Field("scores", description="Name of the node that gives the scores.")
 
     @model_validator(mode="after")
     def _one_each(self) -> DecodeCells:

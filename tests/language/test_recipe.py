@@ -73,6 +73,13 @@ def test_a_recipe_is_read_with_the_default_steps() -> None:
         (("outputs: [y]", "outputs: [y]\nimage: {size: [1, 1], color: GRAY, brightness: [1]}"), "R106", None),
         (("outputs: [y]", "outputs: [y]\nengine: {workspace: 3XB}"), "R106", (4, 10)),
         (("outputs: [y]", "outputs: [y]\nengine: {max_batch: true}"), "R106", (4, 10)),
+        (("  clip: {", "  clip: {op: Relu, inputs: [x]}\n  '^x': {"), "R106", (6, 3)),
+        (
+            ("outputs: [y]", "outputs: [y]\nsteps: [{step: add-node, name: a b, op: Relu, inputs: [y]}]"),
+            "R106",
+            (4, 26),
+        ),
+        (("outputs: [y]", "outputs: [y]\nsteps: [{step: cut-at, tensors: [y], as: ['']}]"), "R106", (4, 43)),
     ],
 )
 def test_a_mistake_is_placed(change: tuple[str, str], code: str, place: tuple[int, int] | None) -> None:
@@ -82,6 +89,14 @@ def test_a_mistake_is_placed(change: tuple[str, str], code: str, place: tuple[in
     if place is not None:
         assert isinstance(diagnostic.where, Span)
         assert (diagnostic.where.line, diagnostic.where.column) == place, diagnostic.render()
+
+
+@pytest.mark.parametrize("name", ["^x", "", "x y", "a:1", "_x", "é", "x\\n"])
+def test_names_of_nodes_are_those_that_tensorflow_takes(name: str) -> None:
+    found = refused(GOOD.replace("  clip: {", f'  clip: {{op: Relu, inputs: [x]}}\n  "{name}": {{'))
+    assert [each.code for each in found] == ["R106"]
+    assert found[0].message.startswith("'nodes': '")
+    assert "is not a name for a node; expected letters, digits" in found[0].message
 
 
 def test_several_mistakes_are_reported_together() -> None:
