@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from surgeon.api.differences import standard_differences
 from surgeon.api.export import check_objections, write
 from surgeon.api.keep_accuracy import MAX_BUILDS, Aim, build_accurate, check_aim
 from surgeon.atomic import check_generated, check_writable
@@ -246,7 +247,7 @@ def converted(work: Work, folder: Path, batch: int) -> tuple[Source, tuple[Diagn
     path = folder / f"{recipe.name}{form.suffixes[0]}"
     sizes: dict[str, Any] = {"batch": batch if batch == 1 else "dynamic"}
     own = {option.name: sizes[option.name] for option in form.options if option.name in sizes}
-    write(result, path, target, catalog, made, recipe.labels, original=graph, **own)
+    written = write(result, path, target, catalog, made, recipe.labels, original=graph, **own)
     source = source_of_file(path, catalog, rewritten=result)
     name = Path(graph.source).name if graph.source else "graph"
     unsaid = {"detections"} if recipe.detections is None else None
@@ -267,7 +268,7 @@ def converted(work: Work, folder: Path, batch: int) -> tuple[Source, tuple[Diagn
         detections=detections,
         classes=classes_among(plugin_uses(result, catalog), detections, recipe.labels, *scores),
     )
-    return described, (*made.diagnostics, *objections)
+    return described, (*made.diagnostics, *objections, *standard_differences(written.plugins, catalog))
 
 
 def with_detections(source: Source, catalog: Catalog) -> Source:

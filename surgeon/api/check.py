@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from surgeon.api.costs import suppression_costs
+from surgeon.api.differences import expected_differences
 from surgeon.api.export import find_objections
 from surgeon.api.left_out import masks_left_out
 from surgeon.deprecation import RenamedAttribute
@@ -77,9 +78,10 @@ def check(
     objections = find_objections(plan.result, target, catalog, plan.image, plan.inference)
     literals = _literals(plan.planned or work.recipe, plan, catalog, target)
     costs = suppression_costs(plan.result, target, catalog)
+    differences = expected_differences(plan.result, target, catalog)
     left_out = masks_left_out(work.recipe, plan, catalog)
     warnings = (*warnings_in(objections), *literals, *left_out)
-    diagnostics = (*errors_in(objections), *warnings, *plan.diagnostics, *costs)
+    diagnostics = (*errors_in(objections), *warnings, *plan.diagnostics, *differences, *costs)
     return Check(work.recipe, target.name, plan, diagnostics)
 
 

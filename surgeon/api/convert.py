@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from surgeon.api.differences import standard_differences
 from surgeon.api.export import check_objections, output_target, write
 from surgeon.diagnostics import Diagnostic, warnings_in
 from surgeon.display import Displayed
@@ -146,6 +147,6 @@ def _written(
         len(graph),
         len(result),
         written.size,
-        (*plan.diagnostics, *objections),
+        (*plan.diagnostics, *objections, *standard_differences(written.plugins, catalog)),
         written.plugins,
     )

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from surgeon.api.differences import expected_differences
 from surgeon.api.left_out import masks_left_out
 from surgeon.graph import Graph
 from surgeon.language import Recipe
@@ -120,7 +121,9 @@ def verify(
     work = request.resolve()
     graphs = GraphPair(work.plan, work.recipe, work.catalog)
     left_out = masks_left_out(work.recipe, work.plan, work.catalog)
-    notes = (*work.plan.diagnostics, *left_out)
+    assert work.plan.result is not None
+    differences = expected_differences(work.plan.result, work.target, work.catalog)
+    notes = (*work.plan.diagnostics, *left_out, *differences)
     if images is not None:
         graphs.check_takes_pictures()
     arrays, made = None, images is None

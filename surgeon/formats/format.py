@@ -226,6 +226,10 @@ class Format(ABC):
         """Return what :meth:`write` would refuse in a rewritten graph, as far as that is cheap to see."""
         return ()
 
+    def expected_lowering(self, graph: Graph, target: Target, catalog: Catalog) -> Iterable[Lowered]:
+        """Return how :meth:`write` writes the plugin nodes of a rewritten graph, where there is a choice."""
+        return ()
+
     def expanded(self, graph: Graph, target: Target, catalog: Catalog) -> Graph:
         """Return a rewritten graph as it is written: what the format lacks in operations that it has.
 

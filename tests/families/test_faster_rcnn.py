@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import surgeon
-from surgeon.diagnostics import SurgeonError
+from surgeon.diagnostics import Severity, SurgeonError
 from surgeon.families import Refusal, recognise
 from surgeon.families.faster_rcnn import FAMILY as TwoStageDetector
 from surgeon.formats.graphdef import load_graph
@@ -169,10 +169,23 @@ def test_both_suppressions_are_exercised(made: Made) -> None:
 
 def test_the_file_gives_the_same_detections_in_onnx_runtime(made: Made, tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
-    surgeon.convert(made.recipe, made.model, file, target=TARGET)
+    conversion = surgeon.convert(made.recipe, made.model, file, target=TARGET)
+    # What the file computes otherwise than the references is told, wherever it is not run.
+    for diagnostics in (conversion.diagnostics, made.verification.diagnostics):
+        (told,) = (each for each in diagnostics if each.code == "X172")
+        assert "(CropAndResizeDynamic): standard operators differ from the plugin" in told.message
+        assert told.severity is Severity.NOTE
     found = surgeon.verify(made.recipe, made.model, target=TARGET, onnx=file)
     assert found.passed
     assert all(not verdict.excused for verdict in found.verdicts)
+
+
+def test_a_target_with_the_plugin_has_nothing_to_tell(made: Made) -> None:
+    if made.model.stem != "faster_rcnn_2018":
+        pytest.skip("one detector is enough")
+    for target, told in (("onnx@tensorrt-8.5", 0), ("onnx@tensorrt-rtx", 1)):
+        codes = [each.code for each in surgeon.check(made.recipe, made.model, target=target).diagnostics]
+        assert codes.count("X172") == told
 
 
 def test_an_open_batch_gives_what_each_picture_gives(made: Made, tmp_path: Path) -> None:

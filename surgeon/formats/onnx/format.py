@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surgeon.diagnostics import Diagnostic
-from surgeon.formats.format import FileFacts, Format, ModelFile, Option, PathLike, Watch, Written
+from surgeon.formats.format import FileFacts, Format, Lowered, ModelFile, Option, PathLike, Watch, Written
 
 if TYPE_CHECKING:
     from surgeon.catalog import Catalog
@@ -83,6 +84,12 @@ class OnnxFormat(Format):
         from surgeon.formats.onnx.exporting import check_export
 
         return check_export(graph, plugins=catalog, target=target)
+
+    def expected_lowering(self, graph: Graph, target: Target, catalog: Catalog) -> Iterable[Lowered]:
+        """Return how plugin nodes are written where no rendering is asked for."""
+        from surgeon.formats.onnx.plugins import expected_lowering
+
+        return expected_lowering(graph, target, catalog)
 
 
 FORMAT = OnnxFormat()

@@ -59,3 +59,13 @@ def standard_rendering(catalog: Catalog, op: str, name: str = "standard") -> Sta
     module = catalog.module(op, "onnx")
     function: Standard | None = getattr(module, name, None)
     return function
+
+
+def standard_difference(catalog: Catalog, op: str) -> str:
+    """Return in what the standard operators of a plugin differ from it; empty where they do not.
+
+    The function ``difference()`` of the plugin's ``onnx.py`` says so. Raise SurgeonError C111 where the file
+    fails.
+    """
+    function: Callable[[], str] | None = getattr(catalog.module(op, "onnx"), "difference", None)
+    return "" if function is None else function()

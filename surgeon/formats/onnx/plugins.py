@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from surgeon.catalog import PluginSpec
+from surgeon.catalog import Catalog, PluginSpec
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.display import plural
 from surgeon.formats.format import Lowered
@@ -15,7 +15,7 @@ from surgeon.formats.onnx.lowering import PluginNode, Standard, standard_renderi
 from surgeon.formats.onnx.native import DOMAIN, FIXED_SHAPES, OPERATORS, native_attributes
 from surgeon.formats.onnx.network import Weight, attributes
 from surgeon.formats.onnx.partition import ExportGraph, tensor
-from surgeon.graph import DType, Node, TensorSpec
+from surgeon.graph import DType, Graph, Node, TensorSpec
 from surgeon.optional import require
 from surgeon.targets import Target, print_version
 
@@ -75,6 +75,20 @@ def choose_lowering(
             help=[remedy],
         )
     return "standard", "" if rendering == "standard" else lack
+
+
+def expected_lowering(graph: Graph, target: Target, catalog: Catalog) -> Iterator[Lowered]:
+    """Yield how the plugin nodes of a rewritten graph are written for a target, where they can be."""
+    for node in graph:
+        if node.op not in catalog:
+            continue
+        has_standard = standard_rendering(catalog, node.op) is not None
+        rendering: Rendering = "auto" if target.runs_plugins else "standard"
+        try:
+            how, reason = choose_lowering(catalog[node.op], target, rendering, has_standard)
+        except SurgeonError:
+            continue  # the exporter says what is wrong
+        yield Lowered(node.name, node.op, how, reason)
 
 
 def _lack(spec: PluginSpec, version: tuple[int, ...] | None) -> str:

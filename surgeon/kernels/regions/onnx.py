@@ -20,6 +20,9 @@ from surgeon.formats.onnx.shapes import onnx_type, picture_numbers, sample_dims
 
 F32 = np.float32
 
+_MARGIN = 2**-21
+"""By what share of its place a sample may lie beyond the last row of a map and still count as inside."""
+
 HALF_PIXEL_OPSET = 16
 """The first opset whose RoiAlign takes half a cell off coordinates."""
 
@@ -171,8 +174,8 @@ def _widths(emit: Emitter, maps: Maps, level: str | None) -> str:
 def crop_and_resize(at: PluginNode) -> list[str]:
     """Return float32[N, R, C, crop_height, crop_width] of maps and regions, float32[N, R, 4, 1].
 
-    Regions are relative to the outermost cells. What lies outside of the map is 0. Raise SurgeonError X160
-    where a size is unknown.
+    Regions are relative to the outermost cells. What lies outside of the map is 0, but for what
+    :func:`difference_crop_and_resize` says. Raise SurgeonError X160 where a size is unknown.
     """
     emit, fields = at.emit, at.fields
     maps, regions = flattened(at, 0), sample_dims(at, 1)[0]
@@ -190,8 +193,16 @@ def crop_and_resize(at: PluginNode) -> list[str]:
     return [pooled(at, maps, None, 1, rows, columns)]
 
 
+def difference_crop_and_resize() -> str:
+    """Return what the standard operators compute otherwise than the plugin."""
+    return (
+        "the last row or column of a region that ends with the map counts as inside; the plugin and "
+        "TensorFlow give 0 where the rounding of a sum puts it outside"
+    )
+
+
 def _crop_samples(emit: Emitter, low: str, high: str, size: int, cells: int) -> Samples:
-    at, inside = crop_samples(emit, low, high, size, cells)
+    at, inside = crop_samples(emit, low, high, size, cells, _MARGIN)
     return Samples(at, cells, inside=inside)
 
 
