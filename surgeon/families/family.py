@@ -25,6 +25,8 @@ from surgeon.language import Image
 if TYPE_CHECKING:
     from surgeon.training_files.pipeline_config import PipelineConfig
 
+ROOM = "surgeon.families"
+
 GROUP = "surgeon.families"
 """Entry points of families that other packages bring: each names a module with a ``FAMILY``."""
 
@@ -294,7 +296,6 @@ class Refusal:
     nearness: int = 0
 
 
-@cache
 def load_families() -> tuple[type[Family], ...]:
     """Return the families, those of detectors first.
 
@@ -303,14 +304,20 @@ def load_families() -> tuple[type[Family], ...]:
     Raise SurgeonError E112 for a name that two of them have, naming both owners, and E113 for an entry point
     that cannot be loaded.
     """
-    found = discover("surgeon.families", "families named", _family_of, group=GROUP).values()
-    return tuple(sorted(found, key=lambda family: not family.detects))
+    families = [package.FAMILY for package in _packages()]
+    return tuple(sorted(families, key=lambda family: not family.detects))
 
 
-def _family_of(module: ModuleType) -> Iterator[tuple[str, type[Family]]]:
-    family = getattr(module, "FAMILY", None)
-    if family is not None:
-        yield family.name, family
+@cache
+def _packages() -> tuple[ModuleType, ...]:
+    return tuple(discover(ROOM, "families named", _named, group=GROUP).values())
+
+
+def _named(module: ModuleType) -> Iterator[tuple[str, ModuleType]]:
+    """Yield a package that holds a family, with its name; a package of this room is called as its family."""
+    if "FAMILY" in dir(module):
+        room, _, name = module.__name__.rpartition(".")
+        yield name if room == ROOM else module.FAMILY.name, module
 
 
 def recognise(graph: Graph, inference: Inference | None = None) -> Family | Refusal:
@@ -321,26 +328,34 @@ def recognise(graph: Graph, inference: Inference | None = None) -> Family | Refu
     detector = recognise_detector(graph, inference)
     if isinstance(detector, Family):
         return detector
-    return _first_match(graph, inference, [family for family in load_families() if not family.detects])
+    others = [package for package in _packages() if not package.FAMILY.detects]
+    return _first_match(graph, inference, others)
 
 
 def recognise_detector(graph: Graph, inference: Inference | None = None) -> Family | Refusal:
-    """Return the graph as the first family of detectors that it is a member of, else the nearest refusal."""
-    return _first_match(graph, inference, [family for family in load_families() if family.detects])
+    """Return the graph as the first family of detectors that it is a member of, else the nearest refusal.
+
+    Families whose ``OPERATION`` the graph does not hold are asked last, for their refusals.
+    """
+    operations = {node.op for node in graph}
+
+    def is_unlikely(package: ModuleType) -> bool:
+        return getattr(package, "OPERATION", None) not in {None, *operations}
+
+    asked = sorted(_packages(), key=is_unlikely)
+    return _first_match(graph, inference, (package for package in asked if package.FAMILY.detects))
 
 
 def _first_match(
-    graph: Graph, inference: Inference | None, families: Iterable[type[Family]]
+    graph: Graph, inference: Inference | None, packages: Iterable[ModuleType]
 ) -> Family | Refusal:
-    nearest: Refusal | None = None
-    for family in families:
-        found = family.match(graph, inference)
+    refusals: dict[ModuleType, Refusal] = {}
+    for package in packages:
+        found = package.FAMILY.match(graph, inference)
         if isinstance(found, Family):
             return found
-        if nearest is None or found.nearness > nearest.nearness:
-            nearest = found
-    assert nearest is not None
-    return nearest
+        refusals[package] = found
+    return max((refusals[each] for each in _packages() if each in refusals), key=lambda each: each.nearness)
 
 
 def nearest_family(graph: Graph, inference: Inference | None = None) -> Family:
@@ -354,4 +369,4 @@ def nearest_family(graph: Graph, inference: Inference | None = None) -> Family:
         return found.family if isinstance(found, Refusal) else found
 
     # A family keeps its inference, whose number then belongs to no other.
-    return graph.kept((Family, id(inference), load_families()), nearest)
+    return graph.kept((Family, id(inference), _packages()), nearest)

@@ -286,3 +286,6 @@ class CenterNetDetector(PictureFindings):
 
     def _no_center(self, reason: str) -> SurgeonError:
         return self.fail("D112", f"the graph is not recognised as a CenterNet detector: {reason}")
+
+
+FAMILY = CenterNetDetector

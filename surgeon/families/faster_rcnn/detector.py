@@ -451,3 +451,6 @@ class TwoStageDetector(Structure):
 def _behind_casts(graph: Graph, ref: Ref) -> Ref | None:
     node = graph[ref.node]
     return node.inputs[0] if node.op == "Cast" and node.inputs else behind(graph, ref)
+
+
+FAMILY = TwoStageDetector

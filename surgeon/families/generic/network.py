@@ -157,3 +157,6 @@ class GenericNetwork(Family):
         from surgeon.families.generic.draft import draft_recipe
 
         return draft_recipe(self, options)
+
+
+FAMILY = GenericNetwork

@@ -250,3 +250,6 @@ def _gathered(graph: Graph, ref: Ref) -> Ref | None:
     if node is not None and node.op in ("GatherNd", "TopKV2") and node.inputs and ref.slot == 0:
         return node.inputs[0]
     return behind(graph, ref)
+
+
+FAMILY = KerasRetinaNet

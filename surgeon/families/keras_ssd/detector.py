@@ -265,3 +265,6 @@ class KerasSSD(AnchorBoxDetector):
         from surgeon.families.parts.anchor_draft import draft_recipe
 
         return draft_recipe(self, options)
+
+
+FAMILY = KerasSSD

@@ -619,3 +619,6 @@ class MatterportMaskRcnn(Family):
         if value is None or value.size != 1:
             raise self.fail("D113", f"'{ref}', which '{node}' reads, is not constant")
         return Finding(float(value.reshape(-1)[0]), (f"'{ref}'",))
+
+
+FAMILY = MatterportMaskRcnn

@@ -287,3 +287,6 @@ def cut_detector(graph: Graph, inference: Inference | None) -> CutDetector | Non
         return None if cut is None else CutDetector(graph, cut, inference)
     except SurgeonError:
         return None
+
+
+FAMILY = SingleShotFamily

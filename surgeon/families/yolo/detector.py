@@ -242,3 +242,6 @@ def _repeated(array: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Return the numbers of one picture in the shape of a value: the same for each picture of a batch."""
     pictures = like.size // array.size
     return np.tile(array.reshape(1, -1), (pictures, 1)).reshape(like.shape)
+
+
+FAMILY = YoloDetector
