@@ -1,7 +1,8 @@
-"""Train the demo model, or evaluate a frozen detector of the same shapes.
+"""Train the demo model, evaluate a frozen detector of the same shapes, or write pictures of them.
 
     python bench/demo_model.py train -o DIR [--seed 0] [--steps 4000] [--width 0.234375]
     python bench/demo_model.py evaluate MODEL.pb [--pictures 500]
+    python bench/demo_model.py pictures -o DIR [--pictures 500] [--seed 777777]
 
 Needs TensorFlow, Pillow and pycocotools: pip install '.[training]'.
 """
@@ -19,7 +20,7 @@ from surgeon.diagnostics import SurgeonError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one of the two commands and return the exit code."""
+    """Run one of the commands and return the exit code."""
     parser = argparse.ArgumentParser(description="the demo model")
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train from nothing and write model.pb and log.json")
@@ -32,10 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     evaluate = commands.add_parser("evaluate", help="mean average precision of a frozen graph, by TensorFlow")
     evaluate.add_argument("model", metavar="MODEL", type=Path)
     evaluate.add_argument("--pictures", type=int, default=500)
+    pictures = commands.add_parser(
+        "pictures", help="write pictures and what they show as a dataset for 'surgeon evaluate'"
+    )
+    pictures.add_argument("-o", "--output", metavar="DIR", type=Path, required=True)
+    pictures.add_argument("--pictures", type=int, default=500)
+    pictures.add_argument("--seed", type=int, default=777_777, help="seed of the pictures (default: 777777)")
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        found = _train(args) if args.command == "train" else _evaluate(args)
+        found = {"train": _train, "evaluate": _evaluate, "pictures": _pictures}[args.command](args)
     except SurgeonError as exc:
         print("\n\n".join(diagnostic.render() for diagnostic in exc.diagnostics), file=sys.stderr)
         return 1
@@ -50,6 +57,12 @@ def _train(args: argparse.Namespace) -> object:
     wider = {} if args.width is None else {"width": args.width}
     result = train(args.output, args.seed, schedule, **wider)
     return None if result is None else result.to_json()
+
+
+def _pictures(args: argparse.Namespace) -> object:
+    from surgeon.zoo.demo.dataset import write_dataset
+
+    return {"dataset": str(write_dataset(args.output, args.pictures, args.seed))}
 
 
 def _evaluate(args: argparse.Namespace) -> object:

@@ -76,6 +76,8 @@ LIBRARY = {
     "Proving and running": (
         "verify",
         "Verification",
+        "evaluate",
+        "Evaluation",
         "detect",
         "ImageResult",
         "build_engine",

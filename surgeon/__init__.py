@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from surgeon.api.convert import Conversion, convert
     from surgeon.api.detect import detect
     from surgeon.api.diff import diff
+    from surgeon.api.evaluate import evaluate
     from surgeon.api.init import init
     from surgeon.api.inspect import inspect
     from surgeon.api.package import Package, package
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from surgeon.compat.migration import Migration, migrate
     from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError
     from surgeon.engine import BuildResult, Engine, load_engine
+    from surgeon.evaluation import Evaluation
     from surgeon.families import Derivation
     from surgeon.formats.graphdef import load_graph, save_graph
     from surgeon.graph import Graph, Node, Ref
@@ -53,6 +55,7 @@ __all__ = [
     "Derivation",
     "Diagnostic",
     "Engine",
+    "Evaluation",
     "Graph",
     "GraphDiff",
     "ImageResult",
@@ -76,6 +79,7 @@ __all__ = [
     "demo_model",
     "detect",
     "diff",
+    "evaluate",
     "init",
     "inspect",
     "load_catalog",
@@ -98,6 +102,7 @@ _HOMES = {
     "surgeon.api.convert": ("Conversion", "convert"),
     "surgeon.api.detect": ("detect",),
     "surgeon.api.diff": ("diff",),
+    "surgeon.api.evaluate": ("evaluate",),
     "surgeon.api.init": ("init",),
     "surgeon.api.inspect": ("inspect",),
     "surgeon.api.package": ("Package", "package"),
@@ -109,6 +114,7 @@ _HOMES = {
     "surgeon.compat.migration": ("Migration", "migrate"),
     "surgeon.diagnostics": ("Diagnostic", "Severity", "Span", "SurgeonError"),
     "surgeon.engine": ("BuildResult", "Engine", "load_engine"),
+    "surgeon.evaluation": ("Evaluation",),
     "surgeon.families": ("Derivation",),
     "surgeon.formats.graphdef": ("load_graph", "save_graph"),
     "surgeon.graph": ("Graph", "Node", "Ref"),

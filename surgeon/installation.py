@@ -17,7 +17,7 @@ DISTRIBUTION = "trt-surgeon"
 EXTRAS = {
     "tensorflow": ("tensorflow", "pictures"),
     "PIL": ("pictures",),
-    "pycocotools": ("accuracy",),
+    "pycocotools": ("evaluate",),
     "onnx": ("onnx", "pictures"),
     "tf2onnx": ("onnx", "pictures"),
     "onnxruntime": ("onnx", "pictures"),

@@ -18,6 +18,9 @@ from surgeon.stages import listening, tell_stage
 _SILENT = 0.7
 """Seconds after which progress is shown: what is done by then needs none."""
 _EVERY = 0.25
+_ENOUGH = 3
+"""Things that are done in a stage before it is estimated how long the others take."""
+_SHORT = 5.0
 
 
 @contextmanager
@@ -46,6 +49,7 @@ class _Stages:
         self._stream = _own_stream() if line or verbose else None
         self._begin = time.monotonic()
         self._stage, self._first, self._at, self._count = "", "", "", ""
+        self._done, self._total, self._known = 0, 0, 0
         self._since = self._begin
         self._shown = 0
         self._ended = threading.Event()
@@ -56,6 +60,8 @@ class _Stages:
             if stage != self._stage:
                 self._close()
                 self._stage, self._since, self._first = stage, time.monotonic(), at
+                self._known = done
+            self._done, self._total = done, total
             self._at = at
             self._count = f"{done}/{total}" if total else ""
         if stage and self._line and self._clock is None:
@@ -94,6 +100,16 @@ class _Stages:
             self.clear()
             self._write(printable(f"{seconds:7.2f} s  {what}") + "\n")
 
+    def _left(self) -> str:
+        """Return how long the present stage may take yet; empty where that is not known, or soon over."""
+        worked = self._done - self._known
+        if not self._total or worked < _ENOUGH:
+            return ""
+        seconds = (time.monotonic() - self._since) * (self._total - self._done) / worked
+        if seconds < _SHORT:
+            return ""
+        return f"about {seconds:.0f} s left" if seconds < 120 else f"about {seconds / 60:.0f} min left"
+
     def _write(self, text: str) -> None:
         console.write_error(text, self._stream)
 
@@ -108,7 +124,13 @@ class _Stages:
         if not self._stage:
             self.clear()
             return
-        parts = [f"{time.monotonic() - self._begin:4.0f} s", self._stage, self._count, self._at]
+        parts = [
+            f"{time.monotonic() - self._begin:4.0f} s",
+            self._stage,
+            self._count,
+            self._left(),
+            self._at,
+        ]
         text = printable("  ".join(filter(None, parts)))
         room = shutil.get_terminal_size().columns - 1
         text = cut(text, room)

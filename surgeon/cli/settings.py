@@ -395,7 +395,9 @@ def apply_settings(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _loads_libraries(args: argparse.Namespace) -> bool:
-    """Return whether a command runs an engine: 'verify' does so only where it is given a file."""
+    """Return whether a command runs an engine: some do so only where they are given a file."""
+    if args.verb == "evaluate":
+        return bool(args.engines)
     return args.verb != "verify" or args.engine is not None or args.file is not None
 
 
@@ -411,7 +413,7 @@ def configured_target(args: argparse.Namespace) -> str | None:
     value = args.settings.first("target") if hasattr(args, "settings") else None
     if value is None or getattr(args, "recipe", "") is None:
         return None
-    if any(getattr(args, name, None) is not None for name in ("engine", "onnx", "file", "original")):
+    if any(getattr(args, name, None) for name in ("engine", "engines", "onnx", "file", "original")):
         return None
     target: str = value.value
     written = format_by_suffix(args.output) if isinstance(getattr(args, "output", None), Path) else None

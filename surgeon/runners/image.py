@@ -275,9 +275,12 @@ def picture_of(path: Path, decode: Callable[[], np.ndarray]) -> Picture:
     return Picture(str(path), pixels, path)
 
 
-def pixels_by_pillow(pillow: Any, turning: Any, path: Path) -> np.ndarray:
-    """Return the pixels of a picture file as :func:`read_picture` reads them, by these modules of Pillow."""
-    with pillow.open(path) as image:
+def pixels_by_pillow(pillow: Any, turning: Any, file: Any) -> np.ndarray:
+    """Return the pixels of a picture as :func:`read_picture` reads them, by these modules of Pillow.
+
+    ``file`` is a path, or a binary file that is open.
+    """
+    with pillow.open(file) as image:
         check_size(*image.size)
         bits, inverted = _gray_depth(image)
         turned = turning.exif_transpose(image)

@@ -24,6 +24,7 @@ VERBS = [
     "demo",
     "diff",
     "doctor",
+    "evaluate",
     "explain",
     "help",
     "init",

@@ -48,6 +48,7 @@ ROOMS = {
     "zoo": "generators of graphs for tests, the demo model and its training",
     "packaging": "folders that carry a model to where it runs; `detector` is the program of a device",
     "viewer": "before and after for a person: a page, Model Explorer, notebooks",
+    "evaluation": "average precision on annotated pictures: datasets, sides, verdicts, the page",
     "request": "a recipe, a model and options as one value, resolved once",
     "api": "the verbs as functions, a file each",
     "compat": "`graphsurgeon` and `uff` for scripts that were written for them",
@@ -89,6 +90,7 @@ HEAVY = ("tensorflow", "onnx", "tf2onnx", "onnxruntime", "tensorrt")
 OWNERS = {
     "tensorflow": (
         "surgeon.compat",
+        "surgeon.evaluation.datasets.tfrecord",
         "surgeon.formats.graphdef.saved_model",
         "surgeon.formats.onnx",
         "surgeon.runners.tensorflow",

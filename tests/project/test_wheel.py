@@ -18,6 +18,7 @@ from packaging.metadata import ExceptionGroup, Metadata
 METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt"}
 EXTRAS = {
     "accuracy",
+    "evaluate",
     "completion",
     "pictures",
     "training",

@@ -1,0 +1,1 @@
+"""Readers of annotated pictures, a module for each kind of dataset."""
