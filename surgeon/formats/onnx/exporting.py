@@ -14,7 +14,7 @@ from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.formats.format import Lowered, Watch
 from surgeon.formats.graphdef.writer import check_unchanged
 from surgeon.formats.onnx.emitter import OPSETS
-from surgeon.formats.onnx.folding import fold_constants, fold_normalizations
+from surgeon.formats.onnx.folding import compute_constants, fold_constants, fold_normalizations
 from surgeon.formats.onnx.layout import channels_first, settle_layout
 from surgeon.formats.onnx.metadata import RENDERINGS, TRANSPOSED, written
 from surgeon.formats.onnx.native import DOMAIN
@@ -192,7 +192,7 @@ def _declared(
 
 
 def _settled(network: OnnxNetwork, opset: int) -> OnnxNetwork:
-    folded = fold_constants(network)
+    folded = fold_constants(compute_constants(network, opset))
     return fold_normalizations(fold_constants(settle_layout(folded, _ranks(folded, opset))))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from surgeon.formats.onnx.network import Names, OnnxNetwork, Weight, attributes, reads
+from surgeon.graph import DType, Shape, TensorSpec
 from surgeon.optional import require
 
 FLOAT = 1
@@ -37,6 +38,49 @@ def fold_constants(network: OnnxNetwork) -> OnnxNetwork:
         else:
             weights[node.output[0]] = made
     return replace(network, nodes=tuple(nodes), weights=weights).sorted()
+
+
+_SIZED_BY_VALUES = frozenset({"Compress", "NonMaxSuppression", "NonZero", "Unique"})
+"""Operations whose numbers decide how large the result is."""
+
+_RANDOM = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+)
+_LIMIT = 16 << 20
+"""Elements that are computed at most, all results together."""
+
+
+def compute_constants(network: OnnxNetwork, opset: int) -> OnnxNetwork:
+    """Return the sorted network with all that depends on no input computed, where sizes depend on it.
+
+    TensorRT takes the result of a NonZero for half of what it could be, whatever it reads, and builds no
+    engine where something of the true size is combined with it. Networks without such sizes stay as they
+    are. The onnx package computes.
+    """
+    known = set(network.weights)
+    members: list[Any] = []
+    for node in network.nodes:
+        inputs = [name for name in reads(node) if name]
+        if inputs and known.issuperset(inputs) and not node.domain and node.op_type not in _RANDOM:
+            members.append(node)
+            known.update(node.output)
+    if not any(node.op_type in _SIZED_BY_VALUES for node in members):
+        return network
+    own = {id(node) for node in members}
+    needed = {name for node in network.nodes if id(node) not in own for name in reads(node)}
+    replaced = [n for n in members if needed & set(n.output) and not network.outputs.keys() & set(n.output)]
+    results = dict.fromkeys(
+        (name for node in replaced for name in node.output if name), TensorSpec(DType.FLOAT32, Shape())
+    )
+    part = OnnxNetwork(tuple(members), network.weights, {}, results).sorted()
+    evaluator = require("onnx.reference", "writing ONNX").ReferenceEvaluator(part.model(opset))
+    values = [np.asarray(value) for value in evaluator.run(None, {})]
+    if sum(value.size for value in values) > _LIMIT:
+        return network
+    weights = {name: Weight.of(value, value.dtype) for name, value in zip(results, values, strict=True)}
+    gone = {id(node) for node in replaced}
+    nodes = tuple(node for node in network.nodes if id(node) not in gone)
+    return replace(network, nodes=nodes, weights={**network.weights, **weights}).sorted()
 
 
 def _folded(node: Any, weights: Mapping[str, Weight]) -> Weight | None:

@@ -711,6 +711,34 @@ out = ResizeBilinear(y, larger) {T: float32, align_corners: false, half_pixel_ce
         export_onnx(graph, plugins=CATALOG, target=load_target("onnx@tensorrt-10"))
 
 
+@pytest.mark.parametrize("outputs", ["out", "out, kept", "out, found"])
+def test_sizes_that_constants_decide_are_computed_for_tensorrt(outputs: str) -> None:
+    """TensorRT takes a NonZero for half of what it could find, and builds no engine for a sum with it."""
+    graph = parse_graph(
+        f"""graph v1
+outputs: {outputs}
+x = Placeholder() {{dtype: float32, shape: shape[1,3]}}
+a = Const() {{dtype: float32, value: tensor<float32[4]: -1.0, 2.0, 3.0, 4.0>}}
+zero = Const() {{dtype: float32, value: tensor<float32[]: 0.0>}}
+above = Greater(a, zero) {{T: float32}}
+found = Where(above) {{T: bool}}
+one = Const() {{dtype: int32, value: tensor<int32[1]: -1>}}
+flat = Reshape(found, one) {{T: int64, Tshape: int32}}
+axis = Const() {{dtype: int32, value: tensor<int32[]: 0>}}
+kept = GatherV2(a, flat, axis) {{Tparams: float32, Tindices: int64, Taxis: int32, batch_dims: 0}}
+out = AddV2(x, kept) {{T: float32}}
+"""
+    )
+    model = export_onnx(graph, plugins=CATALOG, target=load_target(RUNTIME)).model
+    if outputs == "out":
+        assert [node.op_type for node in model.graph.node] == ["Add"]
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    result, *rest = session.run(None, {"x": np.zeros((1, 3), np.float32)})
+    np.testing.assert_array_equal(result, [[2, 3, 4]])
+    for value in rest:
+        np.testing.assert_array_equal(value.reshape(-1), [2, 3, 4] if "kept" in outputs else [1, 2, 3])
+
+
 @pytest.mark.parametrize("choice", [{"rendering": "plain"}, {"batch": 0}, {"batch": "open"}])
 def test_choices_that_mean_nothing(choice: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected"):
