@@ -135,7 +135,7 @@ class Closure:
         return [
             self._import_line(local, target)
             for local, target in source.imports.items()
-            if local in used and local not in source.definitions
+            if local.partition(".")[0] in used and local not in source.definitions
         ]
 
     def _import_line(self, local: str, target: Import) -> str:
@@ -175,7 +175,7 @@ def _first_line(source: Module, statement: ast.stmt) -> int:
 
 def _used(source: Module, statements: Sequence[ast.stmt]) -> Iterator[str]:
     """Yield the names that statements use when they run, ``module.name`` for a name in an imported module."""
-    modules = {local for local, target in source.imports.items() if not target.name}
+    modules = {local.partition(".")[0] for local, target in source.imports.items() if not target.name}
     for statement in statements:
         for node in running(statement):
             if (

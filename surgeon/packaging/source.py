@@ -88,14 +88,9 @@ def defined_by(statement: ast.stmt) -> Iterator[str]:
 
 
 def imports_of(node: ast.Import | ast.ImportFrom, module: Module) -> dict[str, Import]:
-    """Return what the names of an import stand for."""
+    """Return what the names of an import stand for; ``import a.b`` has the name 'a.b'."""
     if isinstance(node, ast.Import):
-        return {
-            alias.asname or alias.name.partition(".")[0]: Import(
-                alias.name if alias.asname else alias.name.partition(".")[0]
-            )
-            for alias in node.names
-        }
+        return {alias.asname or alias.name: Import(alias.name) for alias in node.names}
     source = node.module or ""
     if node.level:
         parts = module.name.split(".")

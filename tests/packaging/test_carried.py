@@ -84,6 +84,16 @@ def model_class(name: str, model: Any, parts: Mapping[str, Any]) -> Any:
 IMAGE = {"size": [3, 4], "color": "BGR", "steps": [{"scale": 0.5}, {"subtract": [1.0, 2.0, 3.0]}]}
 
 
+def test_a_module_that_is_imported_by_its_package_travels() -> None:
+    whole = "import ctypes\nimport ctypes.util\n\ndef find() -> object:\n    return ctypes.util.find_library('c')\n"
+    source = Module("surgeon.imagined", whole, False)
+    closure = Closure(_modules={"surgeon.imagined": source})
+    closure.add("surgeon.imagined", "find")
+    lines = closure.texts()["surgeon.imagined"].splitlines()
+    assert "import ctypes" in lines
+    assert "import ctypes.util" in lines
+
+
 def test_records_read_and_write_what_models_do() -> None:
     step = model_class("ImageStep", Image.model_fields["steps"].annotation.__args__[0], {})  # type: ignore[union-attr]
     image = model_class("Image", Image, {"ImageStep": step})
