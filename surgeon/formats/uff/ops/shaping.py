@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from surgeon.formats.uff.conversion import ConverterContext, converts
 from surgeon.formats.uff.model import UffNode, UffValue
+from surgeon.graph import Ref
+
+_JOINS = ("Concat", "ConcatV2")
 
 
 @converts("Shape")
@@ -16,10 +19,12 @@ def shape(at: ConverterContext) -> list[UffNode]:
 def reshape(at: ConverterContext) -> list[UffNode]:
     """Reshape, or Flatten where the target is the batch and one more axis.
 
-    A plugin that joins what it reads takes no Flatten: the parser of 8.5.3.1 keeps more than one axis there.
+    What a plugin or a concatenation joins is no Flatten: the parser of 8.5.3.1 keeps several axes there.
     """
-    if _keeps_batch_of_two(at) and not at.export.readers(at.node)[0]:
-        return [at.uff("Flatten", (at.edge(0),))]
+    if _keeps_batch_of_two(at):
+        plugins, others = at.export.readers(at.node)
+        if not plugins and not any(at.export.node(Ref(name)).op in _JOINS for name in others):
+            return [at.uff("Flatten", (at.edge(0),))]
     return [at.uff("Reshape", (at.edge(0), at.edge(1)))]
 
 
