@@ -89,9 +89,10 @@ def package(
     """Write a folder with what a model needs where it runs.
 
     ``kind`` is ``device``: the UFF or ONNX file, one file of Python that builds, runs, measures and verifies
-    the engine where this package cannot be installed, and what they need. ``recipe`` and ``model`` are those
-    of :func:`convert`; or ``recipe`` is a ``.uff`` or ``.onnx`` file and ``model`` is None. ``output`` is a
-    new folder; with ``force`` one that this function wrote is replaced.
+    the engine where this package cannot be installed, and what they need; or ``deepstream``: the model, the
+    configuration of Gst-nvinfer, and a parser of the detections in C++. ``recipe`` and ``model`` are those
+    of :func:`convert`; or ``recipe`` is a ``.uff`` or ``.onnx`` file, for ``deepstream`` an engine, too, and
+    ``model`` is None. ``output`` is a new folder; with ``force`` one that this function wrote is replaced.
 
     The original is computed on ``images``, ``inputs`` or made-up pictures as :func:`verify` does, stored in
     the folder, and compared with the rewritten graph. ``original`` is a file of stored originals to use
@@ -100,7 +101,8 @@ def package(
     ``calibration_cache`` holds the scales for INT8, as :func:`build_engine` leaves them beside an engine.
 
     Raise SurgeonError as :func:`convert` and :func:`verify` do, B101 and B107 for options, B109 for a file
-    that no engine is built from, B151 for an unknown ``kind``, E120 for a folder that would be lost. Nothing
+    that no engine is built from, B102, B103 and B106 for an engine, B151 for an unknown ``kind``, B152 and
+    B153 for a model that DeepStream cannot run, E120 for a folder that would be lost. Nothing
     is written then.
     """
     folder = Path(output)

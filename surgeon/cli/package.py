@@ -5,9 +5,11 @@ Python 3.6, NumPy and the device's own TensorRT.
     surgeon package ssd_mobilenet_v2_coco frozen_inference_graph.pb -o ssd-device --images pictures
     surgeon package my_recipe.yaml model.pb -o ssd-device --target onnx@tensorrt-8.5 --fp16
     surgeon package ssd.uff -o ssd-device --original original.npz
+    surgeon package my_recipe.yaml model.pb -o ssd-deepstream --for deepstream --batch 4
 
 On the device: python3 detector.py build, then verify, run and bench. What the original computes is stored in
-the folder; the exit code is 3 where the rewritten graph computes something else.
+the folder; the exit code is 3 where the rewritten graph computes something else. --for deepstream writes the
+configuration of DeepStream's Gst-nvinfer and a parser of the detections, also for an engine.
 """
 
 from __future__ import annotations
@@ -36,7 +38,11 @@ EXIT_NOT_VERIFIED = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from surgeon.packaging.kind import package_kinds
 
-    add_recipe(parser, "RECIPE|FILE", "a recipe's name or path, or a .uff or .onnx file")
+    add_recipe(
+        parser,
+        "RECIPE|FILE",
+        "a recipe's name or path, or a .uff or .onnx file; an engine where it can be used",
+    )
     parser.add_argument(
         "model", metavar="MODEL", nargs="?", help="a frozen graph (.pb, .pbtxt) or a SavedModel folder"
     )

@@ -26,7 +26,8 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".
 MAX_PICTURES = 10_000
 MAX_PIXELS = 100_000_000
 
-_CHANNELS = {"RGB": 3, "BGR": 3, "GRAY": 1}
+CHANNELS = {"RGB": 3, "BGR": 3, "GRAY": 1}
+"""Channels of the tensor that a picture becomes, by the image's ``color``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prep
     happens before the steps or after them, as ``padding`` says. Raise SurgeonError V104 for a step with a
     number of values that is not the number of channels.
     """
-    _check_steps(image, where)
+    check_steps(image, where)
     height, width = image.size
     inner = image.size if image.resize == "stretch" else fitted_size(image.size, *pixels.shape[:2])
     values = resize(pixels[None], inner, image.interpolation)
@@ -121,8 +122,9 @@ def _stepped(values: np.ndarray, step: ImageStep) -> np.ndarray:
     return values / np.asarray(step.divide, np.float32)
 
 
-def _check_steps(image: Image, where: Span | None) -> None:
-    channels = _CHANNELS[image.color]
+def check_steps(image: Image, where: Span | None = None) -> None:
+    """Raise SurgeonError V104 for a step with a number of values that is not the number of channels."""
+    channels = CHANNELS[image.color]
     for number, step in enumerate(image.steps, 1):
         for name, value in step:
             if isinstance(value, tuple) and len(value) not in (1, channels):

@@ -112,6 +112,8 @@ SUFFIX_PLACES = {
     "surgeon/api/build.py": "TensorRT reads UFF before release 9",
     "surgeon/packaging/detector/main.py": "TensorRT differs in the parsers that it has",
     "surgeon/packaging/kinds/device.py": "trtexec has options for each of TensorRT's parsers",
+    "surgeon/packaging/kinds/deepstream.py": "nvinfer has keys for each of TensorRT's parsers",
+    "surgeon/api/package.py": "UFF's parser has names of its own for outputs",
     "surgeon/compat/uff/converting.py": "scripts find the text form under the incumbent's name",
 }
 """Files that may name a suffix or compare a ``format``, and why; all others ask ``surgeon.formats``."""

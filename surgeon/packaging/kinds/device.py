@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -15,11 +14,10 @@ from surgeon.packaging import description as descriptions
 from surgeon.packaging import program
 from surgeon.packaging.description import Description
 from surgeon.packaging.kind import PackagedModel, PackageKind
+from surgeon.packaging.template import filled
 from surgeon.version import __version__
 
 _EXECUTABLE = 0o755
-
-_TEXTS = Path(__file__).parent.parent / "texts"
 
 
 def write_device_folder(folder: Path, model: PackagedModel) -> None:
@@ -64,7 +62,7 @@ def _script(described: Description) -> str:
         ]
         options += [f"--output={name}" for name in described.marks]
         options.append(f"--maxBatch={described.max_batch}")
-        checks.append(_filled("check-uff.sh.txt"))
+        checks.append(filled("check-uff.sh.txt"))
     elif any(None in each.shape for each in described.inputs):
         best = described.best_batch or described.max_batch
         for option, batch in (("minShapes", 1), ("optShapes", best), ("maxShapes", described.max_batch)):
@@ -78,9 +76,9 @@ def _script(described: Description) -> str:
     if described.precision == "int8":
         options.append(f"--calib={described.calibration}")
     if described.native_plugins:
-        checks.append(_filled("check-plugins.sh.txt"))
+        checks.append(filled("check-plugins.sh.txt"))
     words = " ".join(map(shlex.quote, options)) + (' "$plugins"' if described.native_plugins else "")
-    return _filled(
+    return filled(
         "build.sh.txt",
         program=program.NAME,
         workspace=str(max(1, described.workspace >> 20)),
@@ -97,8 +95,8 @@ def _sizes(tensor: TensorInfo) -> list[int]:
 
 
 def _readme(described: Description, rows: dict[str, str]) -> str:
-    notes = _filled("plugins.md.txt", program=program.NAME) if described.native_plugins else ""
-    return _filled(
+    notes = filled("plugins.md.txt", program=program.NAME) if described.native_plugins else ""
+    return filled(
         "README.md.txt",
         name=described.name,
         version=__version__,
@@ -107,12 +105,6 @@ def _readme(described: Description, rows: dict[str, str]) -> str:
         files="\n".join(f"| `{name}` | {text} |" for name, text in rows.items()),
         notes=notes,
     )
-
-
-def _filled(text_file: str, **values: str) -> str:
-    """Return a text of the folder ``texts`` with values in the place of ``@name@``."""
-    text = (_TEXTS / text_file).read_text(encoding="utf-8")
-    return re.sub("@([a-z]+)@", lambda match: values[match[1]], text)
 
 
 KIND = PackageKind(
