@@ -82,12 +82,16 @@ def find_objections(
     inference: Inference | None = None,
 ) -> tuple[Diagnostic, ...]:
     """Return what the target's exporter refuses in a rewritten graph, then what its runtime would make of
-    it.
+    it; one reason alone where that says why the target cannot hold the network at all.
     """
-    from surgeon.lints import find_problems
+    from surgeon.lints import all_lints, find_problems
 
     tell_stage("looking for what the target refuses", target.name)
     found = find_problems(graph, target, catalog, image, inference)
+    lints = all_lints()
+    decisive = tuple(each for each in found if each.code in lints and lints[each.code].decides)
+    if decisive:
+        return decisive
     objections = (*all_formats()[target.format].check(graph, target, catalog), *found)
     if not errors_in(objections):
         return objections

@@ -234,6 +234,48 @@ def input_spec(context: DerivationContext, name: str, definition: NodeDefinition
     return Derived(TensorSpec(dtype, shape), tuple(evidence))
 
 
+_TRIED = 8
+"""Sizes that are resized one after the other to find one that a graph leaves as it is."""
+
+
+def check_picture_size(
+    context: DerivationContext, name: str, definition: NodeDefinition, spec: TensorSpec
+) -> None:
+    """Raise SurgeonError D101 where a Placeholder has a size that the graph gives no picture.
+
+    A graph that keeps the shape of a picture leaves some sizes as they are, and resizes the others.
+    """
+    dims = spec.shape.dims or ()
+    if definition.like is None or len(dims) != 4:
+        return
+    ref = Ref.parse(definition.like)
+    told = context.original.spec(ref).shape.dims
+    if told is None or None not in told[1:]:
+        return
+    height, width = (dims[1] or 0, dims[2] or 0)
+    found = context.family.resized(ref, height, width)
+    if found is None or found.value == (height, width):
+        return
+    help = ["take a size that the graph leaves as it is"]
+    size: tuple[int, int] = found.value
+    for _ in range(_TRIED):
+        again = context.family.resized(ref, *size)
+        if again is not None and again.value == size:
+            help = [f"take {size[0]} x {size[1]}, which it leaves as it is"]
+            break
+        size = size if again is None else again.value
+    raise context.fail(
+        "D101",
+        f"'{name}' is {height} x {width}, but the graph resizes a picture of that size to "
+        f"{found.value[0]} x {found.value[1]}",
+        "nodes",
+        name,
+        "shape",
+        notes=found.evidence,
+        help=help,
+    )
+
+
 def _add_to(name: str, dtype: DType | None, shape: Shape) -> str:
     """Return what a recipe's input lacks: its shape, its element type, or both."""
     lacking = [] if shape.is_static else ["'shape:', such as [1, 300, 300, 3]"]

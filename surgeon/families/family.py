@@ -190,6 +190,12 @@ class Family(ABC):
         """Whether the graph keeps the shape of a picture, so that its network's input has no one size."""
         return False
 
+    def resized(self, ref: Ref, height: int, width: int) -> Finding[tuple[int, int]] | None:
+        """Return the height and width that a picture of some size has at a tensor, where the graph resizes it
+        to a size that it computes from the picture's; None where it does not, or does not tell.
+        """
+        return None
+
     @abstractmethod
     def draft(self, options: DraftOptions) -> Draft:
         """Write the recipe.

@@ -121,13 +121,15 @@ class LintContext:
 class Lint:
     """One lint: its code, the targets that it is for, and what looks for problems.
 
-    ``owner`` is its module.
+    ``owner`` is its module. A lint that ``decides`` finds why a target cannot hold a network at all, whatever
+    else is refused.
     """
 
     code: str
     targets: tuple[str, ...]
     check: Callable[[LintContext], Iterable[Diagnostic]]
     owner: str
+    decides: bool = False
 
     @property
     def title(self) -> str:
@@ -179,7 +181,8 @@ def lints_in(module: ModuleType) -> Iterator[tuple[str, Lint]]:
     """Yield a module's lint with its code, where it has one."""
     code = getattr(module, "CODE", None)
     if code is not None:
-        yield code, Lint(code, module.TARGETS, module.check, module.__name__)
+        decides = getattr(module, "DECIDES", False)
+        yield code, Lint(code, module.TARGETS, module.check, module.__name__, decides)
 
 
 def _limited(found: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -10,6 +10,7 @@ from surgeon.catalog import Catalog, PluginSpec
 from surgeon.catalog.availability import release_with
 from surgeon.diagnostics import SurgeonError
 from surgeon.families import Derivation, DerivationContext, derive_fields, derive_roles, input_spec
+from surgeon.families.context import check_picture_size
 from surgeon.families.fields import check_lacks, placed
 from surgeon.graph import AttrValue, DType, Graph, Ref, Shape, TensorSpec, TensorValue
 from surgeon.language import OPERANDS, Image, NamespaceRule, NodeDefinition, Recipe
@@ -225,6 +226,7 @@ def _ordinary(
         found = input_spec(context, name, definition)
         spec = found.value
         assert spec is not None and spec.dtype is not None
+        check_picture_size(context, name, definition, spec)
         attrs |= {"dtype": spec.dtype, "shape": spec.shape}
         derived.append(Derivation(name, "shape", str(spec), found.evidence))
     elif definition.op == "Const" and definition.value == "auto":

@@ -34,14 +34,15 @@ class FasterRcnnOptions:
 
     ``date`` picks the exporter, as in :class:`surgeon.zoo.SsdOptions`. ``resizer`` is ``keep`` for
     keep_aspect_ratio_resizer, whose sides are ``size``, ``either`` for the same with a resizing each for
-    broad and upright pictures, as of 2020, or ``fixed`` for height and width. ``rfcn`` writes
+    broad and upright pictures, as of 2020, ``padded`` for keep_aspect_ratio_resizer that adds zeros up to the
+    longer of two equal sides, or ``fixed`` for height and width. ``rfcn`` writes
     bins with a feature map of their own in the place of one crop; ``shared_boxes`` one box for all classes.
     ``crop`` is the side of a region before it is pooled to half of that, of R-FCN the side of three bins.
     """
 
     date: Date = "2018"
     classes: int = 4
-    resizer: Literal["keep", "either", "fixed"] = "keep"
+    resizer: Literal["keep", "either", "padded", "fixed"] = "keep"
     size: tuple[int, int] = (64, 128)
     scales: tuple[float, ...] = (0.0625, 0.125, 0.25)
     aspect_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
@@ -107,13 +108,14 @@ class _Writer:
         )
         image, shapes = self._preprocessor(g.cast(picture))
         features = self._features(image)
-        size = self._size(image, shapes)
-        proposals, count = self._first_stage(features, image, size)
+        size = self._size(image)
+        window = self._filled(shapes) if self.options.resizer == "padded" else size
+        proposals, count = self._first_stage(features, image, window)
         relative, pixels = self._scaled(proposals, size)
         boxes, scores = (
             self._rfcn(features, relative) if self.options.rfcn else self._box_head(features, relative)
         )
-        detections = self._second_stage(boxes, scores, pixels, count, size)
+        detections = self._second_stage(boxes, scores, pixels, count, window)
         labels = g.add(detections[2], 1.0)
         outputs = (detections[0], detections[1], labels, g.cast(detections[max(detections)]))
         names = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
@@ -124,7 +126,7 @@ class _Writer:
     def _preprocessor(self, pictures: Ref) -> tuple[Ref, Ref]:
         """Write the resizing; return pictures in -1..1 and their sizes, [N, 3]."""
         g = self.g
-        fixed = self.options.resizer == "fixed"
+        fixed, padded = self.options.resizer == "fixed", self.options.resizer == "padded"
 
         def resize(reads: dict[int, Ref]) -> dict[int, Ref]:
             with g.scope("ResizeToRange"):
@@ -137,9 +139,10 @@ class _Writer:
                     expanded = g.expand_dims(reads[0], 0)
                     resized = g.emit("ResizeBilinear", expanded, size, align_corners=False, **extra)
                     resized = g.squeeze(resized, 0)
-                return {0: resized, 1: g.shape(resized)}
+                filled = g.shape(resized)
+                return {0: self._padded(resized) if padded else resized, 1: filled}
 
-        sides = self.options.size if fixed else (-1, -1)
+        sides = self.options.size if fixed or padded else (-1, -1)
         outputs = {0: MappedOutput(FLOAT, (*sides, 3)), 1: MappedOutput(INT32, (3,))}
         with g.scope("Preprocessor"):
             made = write_map(g, MapLoop({0: pictures}, 1, outputs, 2), resize)
@@ -183,7 +186,22 @@ class _Writer:
         sides = [g.cast(g.emit("Round", g.mul(side, scale)), INT32, "ToInt32") for side in (height, width)]
         return g.pack(sides)
 
-    def _size(self, image: Ref, shapes: Ref) -> Ref:
+    def _padded(self, picture: Ref) -> Ref:
+        """Write zeros on the right of a picture and below it."""
+        g = self.g
+        shape = g.shape(picture)
+        missing = [g.sub(side, g.element(shape, axis)) for axis, side in enumerate(self.options.size)]
+        ends = [g.pack([0, each]) for each in missing]
+        return g.emit("Pad", picture, g.pack([*ends, g.const([0, 0], g.unique("Const"))]))
+
+    def _filled(self, shapes: Ref) -> Ref:
+        """Write the window that each picture fills, [N, 4], from the sizes [N, 3]."""
+        g = self.g
+        height, width = (g.cast(g.slice(shapes, [0, axis], [-1, 1])) for axis in (0, 1))
+        zeros = g.emit("ZerosLike", height, name="zeros_like")
+        return g.concat([zeros, zeros, height, width], 1)
+
+    def _size(self, image: Ref) -> Ref:
         """Write the size of the network's input, as the second stage and the windows read it, [N, 4]."""
         g = self.g
         shape = g.shape(image)

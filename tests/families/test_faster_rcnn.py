@@ -16,6 +16,7 @@ from surgeon.formats.graphdef import load_graph
 from surgeon.graph import AttrValue, Graph, Ref
 from surgeon.verification.results import Verification
 from surgeon.zoo.faster_rcnn import SAMPLES, FasterRcnnOptions, build_faster_rcnn
+from surgeon.zoo.options import Date
 
 TARGET = "onnx@onnxruntime"
 
@@ -208,12 +209,47 @@ def test_another_size_is_a_parameter(made: Made) -> None:
     assert surgeon.verify(recipe, made.model, target=TARGET).passed
 
 
+@pytest.mark.parametrize(
+    ("size", "nearest"), [((63, 65), (64, 66)), ((100, 100), (64, 64)), ((64, 1000), (8, 128))]
+)
+def test_a_size_that_no_picture_has_is_refused(
+    folder: Path, size: tuple[int, int], nearest: tuple[int, int]
+) -> None:
+    """Sides are at least 64 and at most 128, and keep their proportions."""
+    model, recipe = _written(folder, build_faster_rcnn(), "sizes.pb"), folder / "sizes.yaml"
+    surgeon.init(model, recipe, target=TARGET, force=True)
+
+    def planned(height: int, width: int) -> surgeon.Plan:
+        return surgeon.plan(recipe, model, target=TARGET, parameters={"height": height, "width": width})
+
+    with pytest.raises(SurgeonError) as caught:
+        planned(*size)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "D101"
+    assert f"the graph resizes a picture of that size to {nearest[0]} x {nearest[1]}" in diagnostic.message
+    assert diagnostic.help == (f"take {nearest[0]} x {nearest[1]}, which it leaves as it is",)
+    assert planned(*nearest).result is not None
+
+
+@pytest.mark.parametrize("date", ["2018", "2019"])
+def test_a_resizer_that_pads_is_warned_of(folder: Path, date: Date) -> None:
+    options = FasterRcnnOptions(date=date, classes=2, resizer="padded", size=(64, 64))
+    model = _written(folder, build_faster_rcnn(options), "padded.pb")
+    made = surgeon.init(model, folder / "padded.yaml", target=TARGET, force=True)
+    (warning,) = made.diagnostics
+    assert (warning.code, warning.severity.value) == ("D162", "warning")
+    assert "to the part of the input that a picture fills" in warning.message
+    assert len(warning.notes) == 2
+
+
 def test_uff_says_what_it_cannot_hold(folder: Path) -> None:
     model, recipe = _written(folder, build_faster_rcnn(), "uff.pb"), folder / "uff.yaml"
     surgeon.init(model, recipe, target=TARGET, force=True)
     with pytest.raises(SurgeonError) as caught:
         surgeon.convert(recipe, model, folder / "model.uff", target="uff@tensorrt-8.5")
-    codes = {each.code for each in caught.value.diagnostics}
-    assert "L102" in codes
-    assert "'crops_nchw' (Reshape)" in str(caught.value)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "L123"
+    assert (
+        "'crops_cut' (CropAndResizeDynamic) cuts out regions that 'first_stage' finds" in diagnostic.message
+    )
     assert not (folder / "model.uff").exists()

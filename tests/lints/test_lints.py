@@ -90,6 +90,22 @@ def proposals(fields: str, count: int) -> str:
     )
 
 
+def stages(regions: str) -> str:
+    """Return a network that cuts regions out of its input: those of a suppression, or constants."""
+    return (
+        "outputs: crop, det\n"
+        "x = Placeholder() {dtype: float32, shape: shape[1,2,8,8]}\n"
+        "loc = Placeholder() {dtype: float32, shape: shape[1,4,4]}\n"
+        "logits = Placeholder() {dtype: float32, shape: shape[1,4,1]}\n"
+        "conf = Sigmoid(logits) {T: float32}\n"
+        "det = SurgeonDetectionDynamic(loc, conf) {classes: 1, background: -1, shareLocation: 1, coding: 0, "
+        "scoreConverter: 0, scoreScale: 1.0, scoreThreshold: 0.0, scoreAtLeast: 0, iouThreshold: 0.5, "
+        "softSigma: 0.0, classAgnostic: 0, maxPerClass: 4, maxTotal: 4, clip: 0, dropEmpty: 0}\n"
+        + floats("fixed", "1,4,4,1")
+        + f"crop = CropAndResizeDynamic(x, {regions}) {{crop_height: 2, crop_width: 2}}\n"
+    )
+
+
 def aligned(fields: str, boxes: str = "P") -> str:
     given = "R = Placeholder() {dtype: float32, shape: shape[1,5,4]}\n" + "".join(
         f"f{k} = Placeholder() {{dtype: float32, shape: shape[1,8,8,8]}}\n" for k in range(4)
@@ -334,6 +350,9 @@ def cases(detector: Callable[..., str]) -> dict[str, Case]:
         ),
         "L122 rank": Case(
             padded((1, 1, 0, 0, 0, 0), "1,8,2"), "pads [1,8,2]", padded((0, 0, 1, 1, 1, 1, 0, 0))
+        ),
+        "L123": Case(
+            stages("det"), "'crop' (CropAndResizeDynamic) cuts out regions that 'det' finds", stages("fixed")
         ),
         "L122 three": Case(padded((1, 0, 1, 1, 1, 1, 0, 0)), "pads 3 axes", padded((0, 0, 0, 0, 0, 0, 2, 2))),
     }

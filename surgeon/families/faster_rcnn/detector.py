@@ -141,21 +141,13 @@ class TwoStageDetector(Structure):
 
         None where it makes all pictures one size.
         """
-        pixels = self._pixels_of_input
-        node = pixels.resize
-        if pixels.problem or node is None or pixels.pads or self._sizes.known(node.inputs[1]) is not None:
+        ref = self.network_input.value
+        found = self.resized(ref, _SQUARE, _SQUARE)
+        again = self.resized(ref, *found.value) if found is not None and found.value[0] <= _LONGEST else None
+        if found is None or again is None or again.value != found.value:
             return None
-        found = self._resized(node, pixels, _SQUARE, _SQUARE)
-        if found is None or found[0].size != 2:
-            return None
-        height, width = (int(side) for side in found[0])
-        again = self._resized(node, pixels, height, width) if 0 < height <= _LONGEST else None
-        if again is None or tuple(int(side) for side in again[0]) != (height, width):
-            return None
-        shown = (
-            f"'{node.name}' ({node.op}) keeps the shape of a picture; {height} x {width} is a size that it "
-            "leaves as it is"
-        )
+        height, width = found.value
+        shown = f"{found.evidence[0]}; {height} x {width} is a size that it leaves as it is"
         return Finding((height, width), (shown,))
 
     @cached_property
@@ -379,23 +371,34 @@ class TwoStageDetector(Structure):
 
     @property
     def _window(self) -> Finding[Window | None]:
+        self.check_windows()
+        if self.second.window_of(*self.size.value) == "whole":
+            return Finding(PICTURE, self.clip.evidence)
         pads = self._pixels_of_input.pads
         if pads:
             return Finding(None, (f"'{pads[0].name}' adds zeros to a picture", *self.clip.evidence))
-        self.check_windows()
-        return Finding(PICTURE, self.clip.evidence)
+        return Finding(PICTURE, (*self.clip.evidence, "its window is no constant: taken for the whole input"))
 
     def check_windows(self) -> None:
         """Raise SurgeonError D147 where boxes are clipped to a window that is not the network's input."""
         height, width = self.size.value
         for stage in (self.first, self.second):
             window = stage.window_of(height, width)
-            if window is not None:
+            if not isinstance(window, str):
                 raise self.fail(
                     "D147",
                     f"boxes are clipped to {list(window)}; expected the whole input, {height} x {width}",
                     stage.clip.evidence,
                 )
+
+    @cached_property
+    def padded_windows(self) -> tuple[str, ...]:
+        """What clips boxes to no constants, where the graph pads pictures: to the part that one fills."""
+        height, width = self.size.value
+        stages = (self.first, self.second) if self._pixels_of_input.pads else ()
+        return tuple(
+            stage.clip.evidence[-1] for stage in stages if stage.window_of(height, width) == "unknown"
+        )
 
     @property
     def class_shift(self) -> int:

@@ -46,6 +46,17 @@ NEEDED = (
 )
 """Findings that a recipe cannot do without, besides those of the first stage."""
 
+_FIRST = (
+    "score_threshold",
+    "iou_threshold",
+    "soft_sigma",
+    "max_per_class",
+    "max_total",
+    "clip",
+    "drops_empty",
+)
+"""Findings of the first stage that a recipe cannot do without."""
+
 SUPPRESSION = "SurgeonDetectionDynamic"
 CROP = "CropAndResizeDynamic"
 
@@ -76,10 +87,7 @@ def check_parts(detector: TwoStageDetector) -> None:
     problems: dict[str, Diagnostic] = {}
     first = detector.first
     parts = [lambda key=key: getattr(detector, key) for key in (*NEEDED, "mask_stage")]
-    parts += [
-        lambda key=key: getattr(first, key)
-        for key in ("score_threshold", "iou_threshold", "soft_sigma", "max_total", "clip", "drops_empty")
-    ]
+    parts += [lambda key=key: getattr(first, key) for key in _FIRST]
     for part in (*parts, detector.check_windows):
         try:
             part()
@@ -122,12 +130,29 @@ class RecipeWriter:
         return render(self._heading(), self._block())
 
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """Return why the recipe says nothing of how a picture becomes the input, as warnings."""
+        """Return what the recipe says nothing of, or says otherwise than the graph, as warnings."""
+        found: list[Diagnostic] = []
         try:
             assert self.detector.image
         except SurgeonError as exc:
-            return tuple(replace(each, severity=Severity.WARNING) for each in exc.diagnostics)
-        return ()
+            found += (replace(each, severity=Severity.WARNING) for each in exc.diagnostics)
+        windows = self.detector.padded_windows
+        if windows:
+            found.append(
+                Diagnostic(
+                    "D162",
+                    "the graph clips boxes to the part of the input that a picture fills; the recipe clips "
+                    "them to the whole input",
+                    self.detector.graph.source or None,
+                    windows,
+                    (
+                        "verify with pictures of the shapes that you use: square ones fill a square input, "
+                        "and others differ at the edge of what they fill",
+                    ),
+                    Severity.WARNING,
+                )
+            )
+        return tuple(found)
 
     def _heading(self) -> tuple[str, ...]:
         source = PurePath(self.detector.graph.source).name or "a graph"

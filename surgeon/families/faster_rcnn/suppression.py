@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from surgeon.graph import Graph, Node, Ref
 from surgeon.infer import Inference
 
 T = TypeVar("T")
+
+Window: TypeAlias = tuple[float, ...] | Literal["whole", "unknown"]
+"""To what boxes are clipped: numbers in the order ymin, xmin, ymax, xmax, the whole input, or not known."""
 
 _AGAINST_CORNERS = 1e-3
 """Pixels by which a window may differ from the network's input."""
@@ -132,21 +135,21 @@ class Stage:
             return Finding(False, ("no operation behind suppression asks for the area of a box",))
         return Finding(True, (f"'{compared.name}' ({compared.op}) keeps boxes with an area",))
 
-    def window_of(self, height: int, width: int) -> tuple[float, ...] | None:
-        """Return the window of constants to which boxes are clipped, where it is not the whole input.
+    def window_of(self, height: int, width: int) -> Window:
+        """Return the window to which boxes are clipped, in pixels where it is not the whole input.
 
-        None where it is that, and where its sides are no constants.
+        ``whole`` also where nothing clips; ``unknown`` where its sides are no constants.
         """
         name = self.boxes.clips[0] if self.boxes.clips else ""
         node = self._graph[name] if name else clipped_after(self._graph, self.nodes, [self.kept])
         if node is None:
-            return None
+            return "whole"
         sides = clip_window(self._graph, self.fixed(), node)
         known = tuple(side for side in sides if side is not None)
+        if len(known) < 4:
+            return "unknown"
         whole = (0.0, 0.0, float(height), float(width))
-        if len(known) < 4 or np.allclose(known, whole, rtol=0, atol=_AGAINST_CORNERS):
-            return None
-        return known
+        return "whole" if np.allclose(known, whole, rtol=0, atol=_AGAINST_CORNERS) else known
 
     def _one(
         self, constants: Callable[[Graph, Inference, Iterable[Node]], Iterable[Constant]], what: str

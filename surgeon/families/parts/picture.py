@@ -206,6 +206,20 @@ class PictureFindings(Family):
         """
         return resized_and_padded(self.graph, node, pixels, height, width)
 
+    def resized(self, ref: Ref, height: int, width: int) -> Finding[tuple[int, int]] | None:
+        """Return the height and width that a picture of some size has at a tensor, where the graph resizes it
+        to a size that it computes from the picture's; None where it does not, or does not tell.
+        """
+        pixels = self.pixels_behind(ref)
+        node = pixels.resize
+        if pixels.problem or node is None or pixels.pads or self._sizes.known(node.inputs[1]) is not None:
+            return None
+        sizes = self._resized(node, pixels, height, width)
+        if sizes is None or sizes[0].size != 2:
+            return None
+        down, across = (int(side) for side in sizes[0].reshape(-1))
+        return Finding((down, across), (f"'{node.name}' ({node.op}) keeps the shape of a picture",))
+
     def _network_dims(self) -> tuple[int, int, int] | None:
         try:
             image = self.image.value

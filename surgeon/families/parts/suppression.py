@@ -183,6 +183,8 @@ def _source_of(graph: Graph, inference: Inference, ref: Ref, place: int) -> tupl
     if moved is not None and node.op not in _REARRANGING:
         return moved, place
     sources = (moved,) if moved is not None else data_inputs(node) if node.op in _JOINING else ()
+    if node.op == "Unpack" and not node.attrs.get("axis", 0) and not place and moved is not None:
+        return moved, ref.slot  # numbers of a vector, whose size a loop's array may not tell
     numbers: dict[Ref, np.ndarray] = {}
     first = 0
     for source in dict.fromkeys(sources):
