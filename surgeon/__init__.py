@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from surgeon.api.view import view
     from surgeon.authoring import AuthoredRecipe
     from surgeon.catalog import Catalog, load_catalog
+    from surgeon.cluster.fleet import fleet
+    from surgeon.cluster.report import FleetReport
     from surgeon.compat.migration import Migration, migrate
     from surgeon.diagnostics import Diagnostic, Severity, Span, SurgeonError
     from surgeon.engine import BuildResult, Engine, load_engine
@@ -56,6 +58,7 @@ __all__ = [
     "Diagnostic",
     "Engine",
     "Evaluation",
+    "FleetReport",
     "Graph",
     "GraphDiff",
     "ImageResult",
@@ -80,6 +83,7 @@ __all__ = [
     "detect",
     "diff",
     "evaluate",
+    "fleet",
     "init",
     "inspect",
     "load_catalog",
@@ -111,6 +115,8 @@ _HOMES = {
     "surgeon.api.view": ("view",),
     "surgeon.authoring": ("AuthoredRecipe",),
     "surgeon.catalog": ("Catalog", "load_catalog"),
+    "surgeon.cluster.fleet": ("fleet",),
+    "surgeon.cluster.report": ("FleetReport",),
     "surgeon.compat.migration": ("Migration", "migrate"),
     "surgeon.diagnostics": ("Diagnostic", "Severity", "Span", "SurgeonError"),
     "surgeon.engine": ("BuildResult", "Engine", "load_engine"),

@@ -4,10 +4,10 @@ Every failure that a user can cause is a :class:`SurgeonError` carrying one or m
 Anything else that escapes is a bug of this package.
 
 Each code has one page, ``surgeon/diagnostic_pages/<CODE>.md``: the first line is its title, the rest is what
-``surgeon explain <CODE>`` prints. The letter names the room: ``E`` environment and files, ``G`` graphs, ``I``
-inference, ``C`` plugin catalog, ``R`` recipes, ``S`` steps and surgery, ``D`` derivation, ``T`` targets,
-``V`` verification, ``X`` export, ``L`` what the target's runtime makes of a file, and logs, ``B`` building
-and running engines, ``W`` views, ``P`` Python scripts for graphsurgeon and uff.
+``surgeon explain <CODE>`` prints. The letter names the room: ``E`` environment and files, ``F`` fleets, ``G``
+graphs, ``I`` inference, ``C`` plugin catalog, ``R`` recipes, ``S`` steps and surgery, ``D`` derivation, ``T``
+targets, ``V`` verification, ``X`` export, ``L`` what the target's runtime makes of a file, and logs, ``B``
+building and running engines, ``W`` views, ``P`` Python scripts for graphsurgeon and uff.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ EXTRAS = {
     "model_explorer": ("view",),
     "netron": ("view",),
     "argcomplete": ("completion",),
+    "ray": ("fleet",),
+    "fsspec": ("fleet",),
 }
 """The extras for what a package is used for; all of them, so that one installation is enough."""
 

@@ -53,6 +53,7 @@ ABILITIES = (
     ("run", "a recipe and its model", ("tensorflow", "PIL")),
     ("run, verify", "an ONNX file", ("onnx", "onnxruntime", "PIL")),
     ("build, run, bench, verify", "engines", ("tensorrt", "PIL", GPU)),
+    ("fleet", "", ("ray",)),
     ("view", "as an HTML page", ()),
     ("view", "in Model Explorer", ("model_explorer",)),
     ("view", "in Netron", ("netron",)),

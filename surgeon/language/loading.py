@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -243,7 +243,7 @@ def _validated(value: Mapped) -> Recipe:
     try:
         recipe = Recipe.model_validate(plain)
     except ValidationError as exc:
-        problems += _diagnostics(exc, plain, spans)
+        problems += validation_diagnostics(exc, plain, spans)
     if problems or recipe is None:
         raise SurgeonError(*problems)
     recipe = recipe.model_copy(update={"steps": tuple(steps)})
@@ -274,24 +274,29 @@ def _step(value: Any, index: int, spans: Mapping[tuple[PathItem, ...], Span]) ->
     try:
         return types[name].model_validate(value)
     except ValidationError as exc:
-        raise SurgeonError(*_diagnostics(exc, value, spans, path, types[name])) from None
+        raise SurgeonError(*validation_diagnostics(exc, value, spans, path, types[name])) from None
 
 
-def _diagnostics(
+def validation_diagnostics(
     exc: ValidationError,
     value: Any,
     spans: Mapping[tuple[PathItem, ...], Span],
     prefix: tuple[PathItem, ...] = (),
     model: type[BaseModel] = Recipe,
+    whole: str = "the recipe",
 ) -> list[Diagnostic]:
-    """Return pydantic's findings in this package's form: one a place, at the recipe's own line and column."""
+    """Return pydantic's findings in this package's form: one a place, at the file's own line and column.
+
+    ``spans`` has the place of every value, ``prefix`` the path of what ``model`` was to be made of; ``whole``
+    is what the file is called. The codes are R104 (unknown key), R105 (missing key) and R106 (value).
+    """
     found: dict[tuple[PathItem, ...], Diagnostic] = {}
     for item in exc.errors(include_url=False, include_context=False):
         of_key = item["loc"][-1:] == ("[key]",)
         full = (*prefix, *_real_path(item["loc"][:-1] if of_key else item["loc"], value))
         where = next((spans[full[:end]] for end in range(len(full), -1, -1) if full[:end] in spans), None)
         key = str(item["loc"][-1]) if item["loc"] else ""
-        shown = ".".join(map(str, full[:-1] if of_key else full)) or "the recipe"
+        shown = ".".join(map(str, full[:-1] if of_key else full)) or whole
         if item["type"] == "extra_forbidden":
             allowed = _allowed(full[len(prefix) : -1], model)
             text = f"unknown key '{key}'" + (f" in '{'.'.join(map(str, full[:-1]))}'" if full[:-1] else "")
@@ -299,7 +304,7 @@ def _diagnostics(
                 "R104", text, where, nearest_note(key, allowed) or ("expected: " + ", ".join(allowed),)
             )
         elif item["type"] == "missing" and isinstance(item["loc"][-1], str):
-            inside = ".".join(map(str, full[:-1])) or "the recipe"
+            inside = ".".join(map(str, full[:-1])) or whole
             new = Diagnostic("R105", f"'{inside}' lacks the key '{key}'", where, (), (f"add '{key}:'",))
         else:
             message = (
@@ -347,8 +352,20 @@ def _allowed(path: tuple[PathItem, ...], model: type[BaseModel]) -> list[str]:
             "engine": EngineSettings,
         }
         model = ImageStep if path[:2] == ("image", "steps") else kinds.get(path[0], Recipe)
+    elif path:
+        model = _model_at(model, path)
     names = [field.alias or name for name, field in model.model_fields.items()]
     return [*names, "extends"] if model is Recipe else names
+
+
+def _model_at(model: type[BaseModel], path: tuple[PathItem, ...]) -> type[BaseModel]:
+    """Return the model of what stands at ``path``, by the annotations of the models above it."""
+    for item in path:
+        if isinstance(item, str) and item in model.model_fields:
+            kinds = (model.model_fields[item].annotation,)
+            kinds = (*kinds, *get_args(kinds[0]))
+            model = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), model)
+    return model
 
 
 def _check_names(recipe: Recipe) -> None:

@@ -26,6 +26,7 @@ VERBS = [
     "doctor",
     "evaluate",
     "explain",
+    "fleet",
     "help",
     "init",
     "inspect",

@@ -52,6 +52,7 @@ ROOMS = {
     "request": "a recipe, a model and options as one value, resolved once",
     "api": "the verbs as functions, a file each",
     "compat": "`graphsurgeon` and `uff` for scripts that were written for them",
+    "cluster": "a matrix of requests over the nodes of a Ray cluster, with a store of what was made",
     "glossary": "the words that the output uses, and what they mean",
     "cli": "the verbs on the command line, a file each; the only room that prints",
 }
@@ -84,7 +85,7 @@ FOREIGN = {
 }
 """Top-level packages that a room must not import."""
 
-HEAVY = ("tensorflow", "onnx", "tf2onnx", "onnxruntime", "tensorrt")
+HEAVY = ("tensorflow", "onnx", "tf2onnx", "onnxruntime", "tensorrt", "ray", "fsspec")
 """Imported through `surgeon.optional.require` only, in the function that needs them."""
 
 OWNERS = {
@@ -100,6 +101,8 @@ OWNERS = {
     "tf2onnx": ("surgeon.formats.onnx",),
     "onnxruntime": ("surgeon.runners.onnxruntime",),
     "tensorrt": (CHILD,),
+    "ray": ("surgeon.cluster",),
+    "fsspec": ("surgeon.cluster",),
     "google": ("surgeon.formats",),
 }
 """The only modules (with what is inside them) that import a package."""

@@ -6,6 +6,7 @@ Plugins that assert end their process, drivers hang, memory runs out. None of th
 import ctypes
 import os
 import threading
+import time
 from multiprocessing.connection import Connection
 from typing import Any, Dict, List, Mapping, Sequence
 
@@ -179,8 +180,21 @@ def _make_log(trt: Any, write: Any) -> Any:
     return Log()
 
 
+def _end_with_parent() -> None:
+    """End this process soon after its parent, however that ends: a build would go on for an hour."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main(arguments: Sequence[str]) -> None:
     """Serve the socket whose descriptor is the only argument."""
+    _end_with_parent()
     Server(Connection(int(arguments[0]))).serve()
     # TensorRT's objects may fail while the interpreter takes them apart; the answers are sent.
     os._exit(0)

@@ -1,0 +1,1 @@
+"""What a fleet can do with each cell, a file each."""

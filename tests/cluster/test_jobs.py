@@ -1,0 +1,332 @@
+"""Single jobs as a node does them: what their keys depend on, and what goes wrong in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleet_files import write_fleet, write_models
+
+from surgeon.cluster import performing
+from surgeon.cluster.axes import AXES, TEXT_AXES
+from surgeon.cluster.cells import cells_of
+from surgeon.cluster.fleet_file import Combination, Matrix, read_fleet_file
+from surgeon.cluster.job import JobKind, JobOptions, JobResult, job_kinds
+from surgeon.cluster.nodes import Node, Nodes, gpu_kind, this_machine
+from surgeon.cluster.performing import perform
+from surgeon.cluster.planning import PlannedCell, Planner
+from surgeon.cluster.tasks import Demands, Done, Platform, Task
+from surgeon.diagnostics import SurgeonError
+from surgeon.engine.registry import Device, Registry
+
+GPU = {"CPU": 2, "memory": 1 << 36, "GPU": 1}
+NODES = Nodes(
+    (
+        Node("head", {"CPU": 2, "memory": 1 << 36}),
+        Node("one", {**GPU, "accelerator_type:T4": 1, "tensorrt-8.5.3.1": 1}),
+        Node("two", {**GPU, "accelerator_type:A100": 1, "tensorrt-10.9.0.34": 1}),
+    )
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    write_models(tmp_path, "a.pb")
+    return tmp_path
+
+
+def planned(folder: Path, jobs: str = "[convert]", more: str = "", nodes: Nodes = NODES) -> PlannedCell:
+    """Return the one cell of a fleet."""
+    text = f"fleet: 1\nmatrix: {{model: a.pb, recipe: small.yaml{more}}}\njobs: {jobs}\n"
+    fleet = read_fleet_file(write_fleet(folder, text))
+    (cell,) = Planner(fleet, str(folder / "store"), nodes).plan(cells_of(fleet))
+    return cell
+
+
+def task(folder: Path, jobs: str = "[convert]", more: str = "", nodes: Nodes = NODES) -> Task:
+    """Return the task of the last job of the one cell."""
+    found = planned(folder, jobs, more, nodes).jobs[-1].task
+    assert found is not None
+    return found
+
+
+def code_of(done: Done) -> str:
+    assert done.status == "failed" and done.stops
+    return str(done.diagnostics[0]["code"])
+
+
+def test_the_axes_are_those_of_the_fleet_file() -> None:
+    assert tuple(Combination.model_fields) == AXES
+    assert {*Matrix.model_fields} == {*AXES, "include", "exclude"}
+    assert TEXT_AXES[-1] == "dataset"
+
+
+def test_every_job_is_found_with_its_options() -> None:
+    kinds = job_kinds()
+    assert {"init", "convert", "verify", "verify-onnx", "build", "verify-engine", "bench", "package"} <= {
+        *kinds
+    }
+    for name, kind in kinds.items():
+        assert kind.name == name and set(kind.requires) <= set(kinds) and set(kind.facts) <= set(AXES)
+        for field in kind.options.model_fields.values():
+            assert field.description
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "model",
+        "recipe",
+        "step",
+        "target",
+        "option",
+        "parameter",
+        "plugin",
+        "program",
+        "tool",
+    ],
+)
+def test_a_key_changes_with_all_that_decides(
+    here: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    before = task(here, "[{job: convert, batch: 1}]", ", target: onnx@tensorrt-10").key
+    assert task(here, "[{job: convert, batch: 1}]", ", target: onnx@tensorrt-10").key == before
+    more, jobs = ", target: onnx@tensorrt-10", "[{job: convert, batch: 1}]"
+    recipe = (here / "small.yaml").read_text()
+    if change == "model":
+        (here / "a.pb").write_bytes((here / "a.pb").read_bytes() + b"\x22\x00")
+    elif change == "recipe":
+        (here / "small.yaml").write_text(recipe.replace("clipMin: 0.0", "clipMin: 0.5"))
+    elif change == "step":
+        (here / "small.yaml").write_text(f"{recipe}steps: [collapse, {{step: replace-op, from: A, to: B}}]\n")
+        before = task(here, jobs, more).key
+        (here / "small.yaml").write_text(f"{recipe}steps: [collapse, {{step: replace-op, from: A, to: C}}]\n")
+    elif change == "target":
+        more = ", target: onnx@tensorrt-8.6"
+    elif change == "option":
+        jobs = "[{job: convert, batch: dynamic}]"
+    elif change == "parameter":
+        more += ", parameters: {top: 5.0}"
+    elif change == "plugin":
+        (here / "plugins").mkdir()
+        path = write_fleet(
+            here,
+            "fleet: 1\nmatrix: {model: a.pb, recipe: small.yaml, target: onnx@tensorrt-10}\n"
+            f"jobs: {jobs}\nplugin_paths: plugins\n",
+        )
+
+        def key() -> str:
+            fleet = read_fleet_file(path)
+            (cell,) = Planner(fleet, str(here / "store"), NODES).plan(cells_of(fleet))
+            assert cell.jobs[-1].task is not None
+            return cell.jobs[-1].task.key
+
+        before = key()
+        (here / "plugins" / "reference.py").write_text("x = 1\n")
+        assert key() != before
+        return
+    elif change == "program":
+        monkeypatch.setattr("surgeon.cluster.planning.program_digest", lambda: "another")
+    else:
+        monkeypatch.setattr("surgeon.cluster.planning.tool_versions", lambda names: {"numpy": "0"})
+    assert task(here, jobs, more).key != before
+
+
+@pytest.mark.parametrize("change", ["comment", "name of the file", "when", "timeout", "memory"])
+def test_a_key_stays_where_nothing_that_decides_changes(here: Path, change: str) -> None:
+    before = task(here).key
+    jobs = "[convert]"
+    if change == "comment":
+        (here / "small.yaml").write_text("# a comment\n" + (here / "small.yaml").read_text())
+    elif change == "name of the file":
+        (here / "a.pb").touch()
+    else:
+        value = {"when": "{model: a*}", "timeout": "7", "memory": "3GiB"}[change]
+        jobs = f"[{{job: convert, {change}: {value}}}]"
+    assert task(here, jobs).key == before
+
+
+def test_an_engine_depends_on_gpu_and_tensorrt_and_a_conversion_does_not(here: Path) -> None:
+    jobs = "[convert, build]"
+    cells = [planned(here, jobs, f", gpu: {kind}") for kind in ("T4", "A100")]
+    conversions, builds = ([cell.jobs[number].task for cell in cells] for number in (0, 1))
+    assert conversions[0].key == conversions[1].key and builds[0].key != builds[1].key  # type: ignore[union-attr]
+    assert builds[0].demands.platform == Platform("T4", "8.5.3.1")  # type: ignore[union-attr]
+    fp16 = task(here, jobs, ", gpu: T4, precision: fp16")
+    assert fp16.key != builds[0].key and fp16.given == {"convert": conversions[0].key}  # type: ignore[union-attr]
+
+
+def test_nodes_are_chosen_by_kind_and_version() -> None:
+    assert NODES.platform(None, "10") == Platform("A100", "10.9.0.34")
+    assert NODES.platform("T4", None) == NODES.platform("T4", "8.5") == Platform("T4", "8.5.3.1")
+    for gpu, version, code in (
+        ("T4", "10", "F103"),
+        ("H200", None, "F103"),
+        (None, None, "F104"),
+        (None, "1", "F103"),
+    ):
+        with pytest.raises(SurgeonError) as caught:
+            NODES.platform(gpu, version)
+        assert caught.value.diagnostics[0].code == code
+    silent = Nodes((Node("plain", GPU),))
+    with pytest.raises(SurgeonError, match=r"F103.*(?s:.*)ray start --resources"):
+        silent.platform(None, None)
+    NODES.check(Demands(1 << 30, Platform("T4", "8.5.3.1")))
+    for demands in (Demands(1 << 40), Demands(1, Platform("T4", "10.9.0.34"))):
+        with pytest.raises(SurgeonError, match="F103"):
+            NODES.check(demands)
+
+
+def test_this_machine_says_why_it_builds_no_engines() -> None:
+    device = Device("NVIDIA H200", "9.0", 1)
+    whole = Registry(version="8.5.3.1", devices=(device, device))
+    node, trouble = this_machine(whole, 3)
+    assert node.platforms() == (Platform("H200", "8.5.3.1"),) and not trouble
+    assert (node.resources["CPU"], node.resources["GPU"]) == (3, 2)
+    mixed = replace(whole, devices=(device, Device("Tesla T4", "7.5", 1)))
+    for registry, words in (
+        (None, "not installed"),
+        (replace(whole, problem="no library"), "no library"),
+        (replace(whole, devices=()), "no GPU"),
+        (mixed, "H200, T4"),
+    ):
+        node, trouble = this_machine(registry, None)
+        assert not node.platforms() and words in trouble
+    assert gpu_kind("NVIDIA GeForce RTX 4090") == "RTX-4090"
+
+
+def test_a_job_is_done_once_and_then_found(here: Path) -> None:
+    wanted = task(here)
+    first, second = perform(wanted), perform(wanted)
+    assert (first.status, first.made, second.made) == ("done", True, False)
+    assert first.result["output"] == "model.uff" and str(here) not in json.dumps(first.to_json())
+    assert replace(second, made=True) == first
+    assert Done.from_json(json.loads(json.dumps(first.to_json()))) == first
+
+
+def test_what_an_earlier_job_did_decides_about_the_next(here: Path) -> None:
+    wanted = task(here)
+    options = JobOptions(job="verify", timeout=1)  # type: ignore[call-arg]
+    record = {"result": {}, "verdict": "failed", "diagnostics": [], "seconds": 0.0, "node": "n"}
+    failed = Done.of_record(options, "k", record, made=True)
+    ended = perform(wanted, failed)
+    assert (ended.status, ended.reason) == ("skipped", "'verify' has the verdict 'failed'")
+    assert perform(wanted, ended).reason == ended.reason
+    going_on = Done.of_record(
+        options.model_copy(update={"continue_on_failure": True}), "k", record, made=True
+    )
+    assert perform(wanted, going_on).status == "done"
+    inconclusive = Done.of_record(options, "k", {**record, "verdict": "inconclusive"}, made=True)
+    assert perform(wanted, inconclusive).status == "done"
+
+
+def test_a_model_that_changes_after_the_start_is_told(here: Path) -> None:
+    wanted = task(here)
+    write_models(here, "other.pb", "a.pb")
+    assert code_of(perform(wanted)) == "F108"
+    (here / "a.pb").unlink()
+    gone = perform(wanted)
+    assert code_of(gone) == "F108" and "does not see" in gone.diagnostics[0]["message"]
+
+
+def test_a_node_with_other_versions_does_nothing(here: Path) -> None:
+    wanted = task(here)
+    for other in (replace(wanted, program="9.9"), replace(wanted, tools={**wanted.tools, "numpy": "0.1"})):
+        done = perform(other)
+        assert code_of(done) == "F109" and not (here / "store" / "objects").exists()
+
+
+def planted(monkeypatch: pytest.MonkeyPatch, run: Callable[[Any], JobResult]) -> None:
+    """Let the job 'convert' do something else."""
+    kinds = {"convert": JobKind("convert", "", job_kinds()["convert"].options, run)}
+    monkeypatch.setattr(performing, "job_kinds", lambda: kinds)
+    monkeypatch.setattr(performing, "tool_versions", lambda names: {})
+
+
+def test_a_bug_and_a_lack_of_memory_end_one_job(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = replace(task(here), tools={})
+
+    def bug(call: object) -> JobResult:
+        raise RuntimeError("something odd")
+
+    def memory(call: object) -> JobResult:
+        raise MemoryError
+
+    planted(monkeypatch, bug)
+    found = perform(wanted)
+    assert code_of(found) == "F110" and "something odd" in found.diagnostics[0]["message"]
+    planted(monkeypatch, memory)
+    assert code_of(perform(wanted)) == "E109"
+    assert list((here / "store" / "work").iterdir()) == []
+
+
+def test_a_full_disk_ends_a_job_and_leaves_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    wanted = task(here)
+    monkeypatch.setattr("surgeon.cluster.store.os.replace", full)
+    done = perform(wanted)
+    assert code_of(done) in ("F106", "E105") and "No space left" in done.diagnostics[0]["message"]
+    monkeypatch.undo()
+    assert perform(wanted).made and list((here / "store" / "work").iterdir()) == []
+
+
+HANGS = """
+import sys, time
+from pathlib import Path
+import surgeon.cluster.performing as performing
+from surgeon.cluster.job import JobKind, job_kinds
+sys.path.insert(0, sys.argv[2])
+from test_jobs import task
+from dataclasses import replace
+performing._GRACE = 0
+wanted = task(Path(sys.argv[1]), "[{job: convert, timeout: 1}]")
+kinds = {"convert": JobKind("convert", "", job_kinds()["convert"].options, lambda call: time.sleep(60))}
+performing.job_kinds = lambda: kinds
+performing.tool_versions = lambda names: {}
+found = performing.perform(replace(wanted, tools={})).diagnostics[0]
+print(found["code"], found["message"])
+"""
+
+
+def test_a_job_that_hangs_is_given_up_and_not_begun_again(here: Path) -> None:
+    """The process ends, as Ray sees it die; the next attempt tells why instead of hanging again."""
+    support = str(Path(__file__).parents[1] / "support")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([support, os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-c", HANGS, str(here), str(Path(__file__).parent)]
+    begin = time.monotonic()
+    first, second = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60) for _ in range(2)
+    )
+    assert time.monotonic() - begin < 50
+    assert (first.returncode, first.stdout) == (1, "")
+    assert second.returncode == 0, second.stderr
+    assert second.stdout.startswith("F105") and "given up after 1 s" in second.stdout
+    assert not list(Path("/tmp").glob(f"surgeon-fleet-{os.getpid()}-*.late"))
+
+
+@pytest.mark.parametrize("fault", ["", "abort"])
+def test_a_build_that_aborts_ends_one_job(here: Path, fake: pytest.MonkeyPatch, fault: str) -> None:
+    fake.setenv("FAKE_MARKS", '{"MarkOutput_0": [["clip", [2, 4, 4]]]}')
+    fake.setenv("FAKE_CREATORS", "CustomClipPlugin")
+    fake.setenv("FAKE_FAULT", fault)
+    cell = planned(here, "[convert, build, bench, package]", ", gpu: T4")
+    convert, build, _, package = (job.task for job in cell.jobs)
+    assert convert and build and package and perform(convert).status == "done"
+    done = perform(build)
+    if not fault:
+        assert done.status == "done" and done.result["manifest"]["tensorrt"] == "8.5.3.1"
+        assert perform(package).status == "done"
+        wrong = replace(build, key="0" * 64, demands=Demands(1, Platform("T4", "8.6.1")))
+        assert code_of(perform(wrong)) == "F109"
+        return
+    assert code_of(done) == "B141" and "ends the process" in done.diagnostics[0]["message"]
