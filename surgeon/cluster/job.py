@@ -134,9 +134,3 @@ def _kinds_in(module: ModuleType) -> Iterator[tuple[str, JobKind]]:
     kind = getattr(module, "KIND", None)
     if isinstance(kind, JobKind):
         yield kind.name, kind
-
-
-def only(folder: Path, *suffixes: str) -> Path:
-    """Return the one file of a folder that an earlier job wrote with one of these suffixes."""
-    (found,) = (path for path in sorted(folder.iterdir()) if path.suffix in suffixes)
-    return found

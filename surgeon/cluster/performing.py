@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -223,5 +222,4 @@ class _Attempt:
     def _give_up(self) -> None:
         with contextlib.suppress(OSError):
             self._note.write_text("", encoding="utf-8")
-        sys.stderr.flush()
         os._exit(1)

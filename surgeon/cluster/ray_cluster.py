@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from surgeon.optional import no_stderr, require
 
 RETRIES = 2
 """Times that Ray starts a task again whose process or node died."""
+
+_REACHED = 10.0
+"""Seconds in which a cluster must answer."""
 
 _OBJECTS = 80 << 20
 """Bytes of Ray's object store: what travels are options and results, never models."""
@@ -161,11 +165,31 @@ def cluster_of_one(node: Node, *, dashboard: bool) -> Iterator[RayCluster]:
 def joined_cluster(address: str) -> Iterator[RayCluster]:
     """Join a cluster that runs, and leave it with the block; raise SurgeonError F111 where it cannot."""
     ray = ray_library()
+    _check_reachable(address)
     try:
         context = _init(ray, address=address)
         yield RayCluster(ray, context.dashboard_url or "", True)
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raise SurgeonError F111 where nothing listens at HOST:PORT, for which Ray would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if "/" in address or not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _REACHED).close()
+    except (OSError, OverflowError) as exc:
+        raise _not_joined(address, f"nothing answers there: {exc}") from None
+
+
+def _not_joined(address: str, text: str) -> SurgeonError:
+    return error(
+        "F111",
+        f"the cluster at '{address}' cannot be joined: {text:.300}",
+        help=["check the address, and that its nodes have this Python and this Ray"],
+    )
 
 
 def _init(ray: Any, **options: Any) -> Any:
@@ -176,16 +200,12 @@ def _init(ray: Any, **options: Any) -> Any:
     except Exception as exc:  # Ray raises of many kinds here
         address = options.get("address")
         text = " ".join(str(exc).split()) or type(exc).__name__
+        if address:
+            raise _not_joined(address, text) from None
         raise error(
             "F111",
-            f"the cluster at '{address}' cannot be joined: {text:.300}"
-            if address
-            else f"Ray cannot be started: {text:.300}",
-            help=[
-                "check the address, and that its nodes have this Python and this Ray"
-                if address
-                else "see that ports of the loopback and some hundred megabytes of memory are free",
-            ],
+            f"Ray cannot be started: {text:.300}",
+            help=["see that ports of the loopback and some hundred megabytes of memory are free"],
         ) from None
 
 

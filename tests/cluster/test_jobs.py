@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 from fleet_files import write_fleet, write_models
 
+import surgeon
+from surgeon.cli import main
 from surgeon.cluster import performing
 from surgeon.cluster.axes import AXES, TEXT_AXES
 from surgeon.cluster.cells import cells_of
+from surgeon.cluster.fleet import fleet_status
 from surgeon.cluster.fleet_file import Combination, Matrix, read_fleet_file
 from surgeon.cluster.job import JobKind, JobOptions, JobResult, job_kinds
 from surgeon.cluster.nodes import Node, Nodes, gpu_kind, this_machine
@@ -330,3 +333,53 @@ def test_a_build_that_aborts_ends_one_job(here: Path, fake: pytest.MonkeyPatch, 
         assert code_of(perform(wrong)) == "F109"
         return
     assert code_of(done) == "B141" and "ends the process" in done.diagnostics[0]["message"]
+
+
+def test_a_folder_of_something_else_is_refused(here: Path) -> None:
+    """One with other files, one of another fleet, one that no fleet wrote, a state that is damaged."""
+    path = write_fleet(here, "fleet: 1\nmatrix: {model: a.pb, recipe: gone.yaml}\njobs: [convert]\n")
+
+    def code(call: Callable[[], object]) -> str:
+        with pytest.raises(SurgeonError) as caught:
+            call()
+        return caught.value.diagnostics[0].code
+
+    assert code(lambda: surgeon.fleet(path, here)) == "E120"
+    assert code(lambda: fleet_status(here)) == "F112"
+    report = surgeon.fleet(path, here / "out")
+    assert report.failed and not report.passed and fleet_status(here / "out").summary == report.summary
+    other = path.rename(here / "OTHER.yaml")
+    assert code(lambda: surgeon.fleet(other, here / "out")) == "F112"
+    (here / "out" / "fleet.json").write_text("{")
+    assert code(lambda: fleet_status(here / "out")) == "F112"
+
+
+def test_the_command_tells_what_failed_and_how_to_go_on(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cell that cannot be planned needs no cluster, so none is started."""
+    path = write_fleet(here, "fleet: 1\nmatrix: {model: a.pb, recipe: gone.yaml}\njobs: [convert]\n")
+    assert main(["fleet", str(path), "-o", str(here / "out")]) == 1
+    said = capsys.readouterr()
+    assert "R112: there is no recipe file" in said.err and "--retry" in said.err and "1 failed" in said.out
+    assert main(["fleet", "--status", str(here / "out"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cells"][0]["status"] == "failed"
+    for wrong in (["fleet"], ["fleet", str(path)], ["fleet", str(path), "--status", "x"]):
+        with pytest.raises(SystemExit):
+            main(wrong)
+
+
+def test_names_in_a_report_are_no_markup(here: Path) -> None:
+    name = "<b>|x`.pb"
+    write_models(here, name)
+    path = write_fleet(here, "fleet: 1\nmatrix: {model: '<*.pb', recipe: gone.yaml}\njobs: [convert]\n")
+    surgeon.fleet(path, here / "out")
+    text, page = (here / "out" / "report.md").read_text(), (here / "out" / "report.html").read_text()
+    assert "\\<b\\>\\|x\\`.pb" in text and "<b>|x" not in page and "&lt;b&gt;|x" in page
+
+
+def test_without_ray_the_extra_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    path = write_fleet(here, "fleet: 1\nmatrix: {model: a.pb, recipe: small.yaml}\njobs: [convert]\n")
+    with pytest.raises(SurgeonError, match=r"E108(?s:.*)\[fleet\]"):
+        surgeon.fleet(path, here / "out")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from surgeon.api.verify import verify
-from surgeon.cluster.job import JobCall, JobKind, JobResult, only
+from surgeon.cluster.job import JobCall, JobKind, JobResult
+from surgeon.cluster.jobs.given_file import converted_file
 from surgeon.cluster.jobs.verify import ORIGINAL, ToleranceOptions, judged
 
 
@@ -11,7 +12,7 @@ def _run(call: JobCall) -> JobResult:
     options: ToleranceOptions = call.options
     return judged(
         verify(
-            onnx=only(call.given["convert"], ".onnx"),
+            onnx=converted_file(call),
             original=call.given["verify"] / ORIGINAL,
             **options.tolerances(),  # type: ignore[arg-type]
         )
