@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -284,13 +284,10 @@ def _conclusion(found: Verification) -> str:
 
     bad = [verdict for verdict in found.verdicts if verdict.outcome is found.outcome]
     names = " and ".join(f"'{verdict.name}'" for verdict in bad)
+    excused = ": the same, but for the differences excused above" if found.excuses else ""
     match found.outcome:
         case Outcome.PASSED:
-            open_ones = [f"'{each.name}'" for each in found.verdicts if found.takes_as_given(each)]
-            return console.bold("passed") + (
-                (": the same, but for the differences excused above" if found.excuses else "")
-                + (f"; {open_ones[0]} is not compared, 'image' is taken as given" if open_ones else "")
-            )
+            return "; ".join([console.bold("passed") + excused, *_taken_as_given(found)])
         case Outcome.FAILED:
             return console.bold("failed") + f": {names}"
         case Outcome.INCONCLUSIVE:
@@ -300,6 +297,15 @@ def _conclusion(found: Verification) -> str:
             return console.bold("inconclusive") + f": {names} proves nothing; {advice}"
         case Outcome.NOT_COMPARED:
             return console.bold("not verified") + f": {names} could not be compared"
+
+
+def _taken_as_given(found: Verification) -> Iterator[str]:
+    """Yield which verdict compares nothing, and why."""
+    for verdict in found.verdicts:
+        if found.takes_as_given(verdict):
+            yield f"'{verdict.name}' is not compared, 'image' is taken as given"
+        elif found.has_cases_alone(verdict):
+            yield f"'{verdict.name}' is not compared, nothing in the graph stands for what the recipe adds"
 
 
 def _show_verdict(verdict: Verdict, of: Verification) -> None:

@@ -18,6 +18,12 @@ VERSION = 1
 END = "end to end"
 """The name of the verdict on everything from pixels on."""
 
+ALONE = "each alone"
+"""The name of the verdict on each part that the recipe puts in."""
+
+CASES_ALONE = "of the plugins' own cases alone; nothing of this graph is compared there"
+"""How the reason of a verdict begins that compared nothing of the graph."""
+
 IMAGE = "image."
 """What the names of values of a recipe's ``image`` start with."""
 
@@ -477,12 +483,17 @@ class Verification(Displayed):
 
     @property
     def outcome(self) -> Outcome:
-        """The worst outcome of the verdicts, but for one that has nothing to hold ``image`` against."""
-        return worst(verdict.outcome for verdict in self.verdicts if not self.takes_as_given(verdict))
+        """The worst outcome of the verdicts, but for those that have nothing to hold ``image`` or an added
+        part against.
+        """
+        compared = (v for v in self.verdicts if not self.takes_as_given(v) and not self.has_cases_alone(v))
+        return worst(verdict.outcome for verdict in compared)
 
     @property
     def passed(self) -> bool:
-        """True if every verdict passed, but for one that has nothing to hold ``image`` against."""
+        """True if every verdict passed, but for those that have nothing to hold ``image`` or an added part
+        against.
+        """
         return self.outcome is Outcome.PASSED
 
     def takes_as_given(self, verdict: Verdict) -> bool:
@@ -491,6 +502,13 @@ class Verification(Displayed):
         """
         image = any(name.startswith(IMAGE) for name in self.given)
         return image and verdict.name == END and verdict.outcome is Outcome.NOT_COMPARED
+
+    def has_cases_alone(self, verdict: Verdict) -> bool:
+        """Return whether a verdict compares nothing of the graph but runs the cases of plugins that a recipe
+        adds, which nothing in the original stands for.
+        """
+        cases = verdict.reason.startswith(CASES_ALONE)
+        return cases and verdict.name == ALONE and verdict.outcome is Outcome.NOT_COMPARED
 
     @property
     def given_lines(self) -> tuple[str, ...]:

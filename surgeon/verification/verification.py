@@ -30,6 +30,8 @@ from surgeon.verification.power import measure_power
 from surgeon.verification.recipe_power import measure_recipe_power
 from surgeon.verification.records import RunInfo, RunRecord
 from surgeon.verification.results import (
+    ALONE,
+    CASES_ALONE,
     END,
     IMAGE,
     Comparison,
@@ -41,7 +43,7 @@ from surgeon.verification.results import (
     worst,
 )
 
-CUT, ALONE = "cut to cut", "each alone"
+CUT = "cut to cut"
 
 Each = Callable[[RunRecord, bool], Iterable[Comparison]]
 """Compares each node put in on a record alone; its second argument is True for the first record."""
@@ -119,7 +121,8 @@ def verify_rewritten(
     if found.passed and graphs.added is not None:
         found = replace(found, recipe_power=measure_recipe_power(graphs, drawn, limits))
     alone = next(verdict for verdict in found.verdicts if verdict.name == ALONE)
-    if alone.outcome is not Outcome.PASSED or not first_record:
+    open_matter = alone.outcome is not Outcome.PASSED and not found.has_cases_alone(alone)
+    if open_matter or not first_record:
         return found
     return replace(found, power=measure_power(graphs, first_record[0], probes, limits))
 
@@ -227,12 +230,12 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _with_cases_told(given: Verdict) -> Verdict:
-    """Return a verdict that says so where nothing but the cases of plugins was compared."""
+    """Return a verdict that compared nothing of the graph where nothing but the cases of plugins passed."""
     made = [c for c in given.comparisons if c.outcome is not Outcome.NOT_COMPARED]
     if not made or not all(c.subject.endswith(BY_HAND) for c in made):
         return given
-    told = "of the plugins' own cases alone; nothing of this graph is compared there"
-    return replace(given, reason=", ".join(filter(None, (told, given.reason))))
+    outcome = Outcome.NOT_COMPARED if given.outcome is Outcome.PASSED else given.outcome
+    return replace(given, outcome=outcome, reason=", ".join(filter(None, (CASES_ALONE, given.reason))))
 
 
 def _end_remark(runner: Runner, info: RunInfo, compared: bool) -> str:

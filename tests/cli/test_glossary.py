@@ -12,7 +12,8 @@ from surgeon.diagnostics import Severity
 from surgeon.families.postprocessing import Postprocessing
 from surgeon.glossary import glossary, key
 from surgeon.verification import Difference, FieldPower, Outcome, Row, Tolerances, Verification
-from surgeon.verification.verification import ALONE, CUT, END
+from surgeon.verification.results import ALONE, END
+from surgeon.verification.verification import CUT
 from surgeon.viewer.node_status import NodeStatus, status_word
 
 ROW = Row(1, 0.5, (0.0, 0.0, 1.0, 1.0))

@@ -48,6 +48,7 @@ def test_the_network_in_front_of_an_added_part_is_proven(verification: surgeon.V
     assert [c.subject for c in boundary] == ["scores", "offsets"]
     assert all(c.outcome == "passed" and not c.excused for v in verification.verdicts for c in v.comparisons)
     (own,) = alone.comparisons
+    assert alone.outcome == "not compared" and verification.has_cases_alone(alone)
     assert alone.reason == "of the plugins' own cases alone; nothing of this graph is compared there"
     assert own.subject.startswith("EfficientNMS_TRT, ") and own.subject.endswith("cases worked out by hand")
     assert end.outcome == "not compared" and "'image' is taken as given" in end.reason
