@@ -322,6 +322,7 @@ def _described_engine(engine: Path) -> Description:
         tf32=manifest.tf32,
         workspace=manifest.workspace,
         max_batch=manifest.max_batch,
+        dla_core=manifest.dla_core,
         built_for=f"TensorRT {manifest.tensorrt} and {manifest.gpu} ({manifest.compute_capability})",
     )
 

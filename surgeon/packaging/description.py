@@ -87,6 +87,7 @@ class Description(_Part):
     max_batch: int = 1
     best_batch: int | None = None
     algorithm: Algorithm = "entropy"
+    dla_core: int | None = None
     built_for: str = ""
 
     def to_json(self) -> str:

@@ -8,6 +8,7 @@ import math
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 
 import surgeon
 from surgeon.catalog import load_catalog
+from surgeon.catalog.detections import part_of_masks
 from surgeon.cli import main
 from surgeon.diagnostics import SurgeonError
 from surgeon.engine.manifest import FileInfo, TensorInfo, manifest_path
@@ -26,7 +28,7 @@ from surgeon.packaging.kind import PackagedModel
 from surgeon.packaging.kinds.deepstream import check_for_deepstream, write_deepstream_folder
 from surgeon.packaging.normalization import normalization
 from surgeon.runners.detection_runner import DetectionRunner
-from surgeon.runners.detections import Detections, detections_of_plugin
+from surgeon.runners.detections import Detections, Window, detections_of_plugin
 from surgeon.runners.drawing import ranked
 from surgeon.runners.image import given_pictures, made_picture, prepare
 from surgeon.runners.onnxruntime import OnnxRuntimeRunner
@@ -144,15 +146,20 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Parse
     if subprocess.run(trial, capture_output=True).returncode:
         sanitizer = []
     options = [*STRICT, "-DNEWER", *sanitizer, f"-I{HERE}"]
-    driver = place / "driver.o"
-    subprocess.run([compiler, *options, "-c", HERE / "driver.cpp", "-o", driver], check=True)
+
+    @cache
+    def driver(masks: bool) -> Path:
+        path = place / f"driver-{masks}.o"
+        words = [compiler, *options, *(["-DMASKS"] if masks else []), "-c", HERE / "driver.cpp", "-o", path]
+        subprocess.run(words, check=True)
+        return path
 
     def compile_parser(folder: Path) -> Parser:
         source = folder / "parser.cpp"
         text = source.read_text()
         if text not in programs:
             program = place / f"parser{len(programs)}"
-            words = [compiler, *options, source, driver, "-o", program]
+            words = [compiler, *options, source, driver("kMasks" in text), "-o", program]
             done = subprocess.run(words, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
             programs[text] = Parser(program)
@@ -318,7 +325,13 @@ TABLE = np.array(
 )[None]
 
 
-@pytest.mark.parametrize("parts", [ROWS, {"boxes": "b", "class_scores": "c", "num_detections": "n"}])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {**ROWS, "masks:class,height,width": "m"},
+        {"boxes": "b", "class_scores": "c", "num_detections": "n", "masks": "m"},
+    ],
+)
 def test_the_parser_compiles_with_older_headers(parts: dict[str, str], tmp_path: Path) -> None:
     if shutil.which("g++") is None:
         pytest.skip("there is no g++ to compile the parser with")
@@ -455,6 +468,43 @@ def test_corners_in_pixels(compiled: Callable[[Path], Parser], tmp_path: Path) -
         expected = [[3, 0.9, 32, 24, 268, 96], [0, 0.8, 10, 0, 10, 240]]
         assert_same(found, expected)
         assert_same(found, expected_rows(detections, 0.75, 5))
+
+
+@pytest.mark.parametrize("axes", [("height", "width"), ("height", "width", "class")])
+def test_masks(axes: tuple[str, ...], compiled: Callable[[Path], Parser], tmp_path: Path) -> None:
+    part = part_of_masks(axes)
+    described = description({**LISTS, part: "masks"}, "onnx")
+    folder = folder_of(described, tmp_path)
+    config = config_of(folder)["property"]
+    assert config["network-type"] == "3" and config["cluster-mode"] == "4"
+    assert config["parse-bbox-instance-mask-func-name"] == "NvDsInferParseSurgeon"
+    assert config["output-instance-mask"] == "1" and config["segmentation-threshold"] == "0.5"
+    assert "parse-bbox-func-name" not in config
+    parser = compiled(folder)
+    boxes = np.float32([[0.2, 0.1, 0.7, 0.5], [-0.5, 0.5, 0.5, 1.25], [0.1, 0.1, 0.1, 0.1], [0.3, 0, 1.5, 1]])
+    random = np.random.default_rng(4)
+    masks = random.uniform(0, 1, (1, 4, 6, 8, *((5,) if "class" in axes else ()))).astype(np.float32)
+    outputs = {
+        "num_detections": np.int32([4]),
+        "boxes": boxes[None],
+        "scores": np.float32([[0.9, 0.8, 0.7, 0.6]]),
+        "classes": np.float32([[1, 4, 2, 3]]),
+        part: masks,
+    }
+    (detections,) = detections_of_plugin(outputs)
+    wanted = detections.within(Window(1 - 1e-7, 1.0))  # WHOLE would clip nothing
+    layers = {described.detections[name].replace(":", "_"): value[0] for name, value in outputs.items()}
+    layers["NMS"] = outputs["num_detections"]
+    (found,) = parser(case(layers))
+    assert_same(found, expected_rows(detections, 0.3, 5))
+    assert wanted.masks is not None and len(found["masks"]) == 3
+    for (size, height, width, *values), mask in zip(found["masks"], wanted.masks[[0, 1, 3]], strict=True):
+        assert (size, height, width) == (6 * 8 * 4, 6, 8)
+        np.testing.assert_allclose(np.reshape(values, (6, 8)), mask, rtol=0, atol=1e-4)
+    (found,) = parser(case({**layers, "masks": layers["masks"][:2]}))
+    assert not found["done"] and "no mask for a detection of class 3 in row 3" in parser.messages
+    (found,) = parser(case({**layers, "masks": layers["masks"].reshape(-1)}))
+    assert not found["done"] and "has 1 axes" in parser.messages
 
 
 # The configuration
@@ -701,8 +751,8 @@ def test_differences_are_told(changes: dict[str, Any], texts: list[str], tmp_pat
 
 
 def test_more_that_nvinfer_does_not_do() -> None:
-    (told,) = check_for_deepstream(description({**LISTS, "masks": "NMS:4"}, tf32=False))
-    assert ["masks in 'NMS_4'" in told.notes[0], "TF32" in told.notes[1]] == [True, True]
+    (told,) = check_for_deepstream(description(LISTS, tf32=False))
+    assert len(told.notes) == 1 and "TF32" in told.notes[0]
 
 
 @pytest.mark.parametrize(

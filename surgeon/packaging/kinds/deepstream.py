@@ -6,7 +6,6 @@ and v9.1.0; docs/deepstream.md says which release has which key.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shutil
@@ -16,28 +15,21 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from surgeon.atomic import write_text
-from surgeon.catalog.detections import (
-    CLASS_SCORES,
-    CORNERS,
-    COUNT,
-    PIXELS,
-    gives_detections,
-    masks_among,
-    rows_among,
-)
+from surgeon.catalog.detections import gives_detections, masks_among, rows_among
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
 from surgeon.display import plural
 from surgeon.language.recipe import BRIGHTNESS, Image
 from surgeon.packaging.description import Description
 from surgeon.packaging.kind import PackagedModel, PackageKind
 from surgeon.packaging.normalization import Normalization, normalization
+from surgeon.packaging.nvinfer_parser import FUNCTION, parser_text
 from surgeon.packaging.template import filled
 from surgeon.runners.image import CHANNELS
 from surgeon.runners.image_result import THRESHOLD
+from surgeon.runners.masks import INSIDE
 from surgeon.version import __version__
 
 CONFIG, APP_CONFIG, LABELS = "config_infer_primary.txt", "deepstream_app.txt", "labels.txt"
-FUNCTION = "NvDsInferParseSurgeon"
 LIBRARY = "nvds_surgeon_parser"
 CALIBRATION = "calibration.cache"
 
@@ -46,6 +38,7 @@ _COLORS = {"RGB": 0, "BGR": 1, "GRAY": 2}
 _MODES = {"fp32": 0, "int8": 1, "fp16": 2}
 _NEAREST, _BILINEAR = 0, 1
 _NO_CLUSTERING = 4
+_DETECTOR, _INSTANCE_SEGMENTATION = 0, 3
 _CLOSE = 1e-6
 """Factors and pixels that differ by less, relative to the larger one, are the same in float32."""
 
@@ -97,7 +90,7 @@ def write_deepstream_folder(folder: Path, model: PackagedModel) -> None:
     write_text(folder / CONFIG, _config(detector))
     write_text(folder / APP_CONFIG, filled("deepstream-app.txt", config=CONFIG, batch=str(_batch(described))))
     write_text(folder / LABELS, "".join(f"{name}\n" for name in _labels(detector)))
-    write_text(folder / "parser.cpp", _parser(detector))
+    write_text(folder / "parser.cpp", parser_text(detector.outputs, detector.model))
     if described.native_plugins:
         with as_file(files("surgeon.plugins") / "native") as native:
             shutil.copytree(native, folder / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
@@ -118,7 +111,10 @@ def _detector(described: Description) -> _Detector:
         )
     classes = described.classes
     if classes is None:
-        raise _lacks("how many classes there are", "give the recipe 'labels', a name for each class number")
+        raise _lacks(
+            "how many classes there are",
+            "give the recipe 'labels', as 'surgeon init --labels FILE' writes them",
+        )
     order = _order(described, described.image)
     normal = normalization(described.image)
     _check_normalization(described.image, normal)
@@ -204,9 +200,6 @@ def _differences(detector: _Detector) -> Iterator[str]:
             f"'image' takes {_listed(own)} of red, green and blue for the brightness; nvinfer takes what the "
             "conversion of frames to GRAY8 gives"
         )
-    masks = masks_among(detector.outputs)
-    if masks is not None:
-        yield f"the masks in '{masks[1]}' are not handed on; the parser gives boxes"
     if not detector.described.tf32 and not detector.described.built_for:
         yield "nvinfer has no key that turns TF32 off, which was asked for"
 
@@ -230,7 +223,11 @@ def _config(detector: _Detector) -> str:
     batch = _batch(described)
     model = detector.model
     engine = f"{model}_b{batch}_gpu0_{described.precision}.engine"
-    keys: list[tuple[str, object]] = [("gpu-id", 0), ("process-mode", 1), ("network-type", 0)]
+    masks = masks_among(detector.outputs) is not None
+    keys: list[tuple[str, object]] = [("gpu-id", 0), ("process-mode", 1)]
+    keys += [("network-type", _INSTANCE_SEGMENTATION if masks else _DETECTOR)]
+    if described.dla_core is not None:
+        keys += [("enable-dla", 1), ("use-dla-core", described.dla_core)]
     if described.built_for:
         keys += [("model-engine-file", model)]
     elif described.format == "uff":
@@ -262,7 +259,8 @@ def _config(detector: _Detector) -> str:
         ("num-detected-classes", detector.classes),
         ("labelfile-path", LABELS),
         ("custom-lib-path", f"lib{LIBRARY}.so"),
-        ("parse-bbox-func-name", FUNCTION),
+        ("parse-bbox-instance-mask-func-name" if masks else "parse-bbox-func-name", FUNCTION),
+        *([("output-instance-mask", 1), ("segmentation-threshold", INSIDE)] if masks else []),
         ("cluster-mode", _NO_CLUSTERING),
         ("crop-objects-to-roi-boundary", 1),
         ("interval", 0),
@@ -299,50 +297,6 @@ def _labels(detector: _Detector) -> Iterator[str]:
         name = " ".join(labels.get(number, "").replace(";", ",").split())
         background = number == 0 and bool(labels) and number not in labels
         yield name or ("background" if background else f"class {number}")
-
-
-def _parser(detector: _Detector) -> str:
-    outputs = detector.outputs
-    rows = rows_among(outputs)
-    names = {}
-    numbers: dict[str, int] = {}
-    pixels = False
-    if rows is not None:
-        columns, names["kRows"] = rows
-        pixels = PIXELS[0] in columns
-        left, top, right, bottom = map(columns.index, PIXELS if pixels else CORNERS)
-        numbers = {
-            "kColumns": len(columns),
-            "kClass": columns.index("class"),
-            "kScore": columns.index("score"),
-            "kLeft": left,
-            "kTop": top,
-            "kRight": right,
-            "kBottom": bottom,
-        }
-        body, count = "deepstream-rows.cpp.txt", outputs.get("count")
-    else:
-        names["kBoxes"] = outputs["boxes"]
-        by_class = CLASS_SCORES in outputs
-        names["kScores"] = outputs[CLASS_SCORES if by_class else "scores"]
-        names |= {} if by_class else {"kClasses": outputs["classes"]}
-        body = "deepstream-class-scores.cpp.txt" if by_class else "deepstream-lists.cpp.txt"
-        count = outputs.get(COUNT)
-    names |= {} if count is None else {"kCount": count}
-    constants = [f"const char* const {name} = {json.dumps(value)};" for name, value in names.items()]
-    constants += [f"const std::size_t {name} = {value};" for name, value in numbers.items()]
-    constants += [f"const bool kPixels = {str(pixels).lower()};"]
-    values = {"count": "" if count is None else filled("deepstream-count.cpp.txt"), "held": ""}
-    if rows is None and count is None:
-        values["held"] = filled("deepstream-held.cpp.txt", score="score" if by_class else "scores[row]")
-    return filled(
-        "deepstream-parser.cpp.txt",
-        model=detector.model,
-        version=__version__,
-        function=FUNCTION,
-        constants="\n".join(constants) + "\n",
-        body=filled(body, **values),
-    )
 
 
 def _readme(detector: _Detector, model: PackagedModel) -> str:

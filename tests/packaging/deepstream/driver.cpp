@@ -10,8 +10,14 @@
 #include <memory>
 #include <string>
 
+#ifdef MASKS
+typedef NvDsInferInstanceMaskInfo Object;
+#else
+typedef NvDsInferObjectDetectionInfo Object;
+#endif
+
 extern "C" bool NvDsInferParseSurgeon(std::vector<NvDsInferLayerInfo> const&, NvDsInferNetworkInfo const&,
-    NvDsInferParseDetectionParams const&, std::vector<NvDsInferObjectDetectionInfo>&);
+    NvDsInferParseDetectionParams const&, std::vector<Object>&);
 
 int main()
 {
@@ -41,7 +47,7 @@ int main()
             layers[i].layerName = names[i] == "-" ? nullptr : names[i].c_str();
             layers[i].buffer = buffers[i].get();
         }
-        std::vector<NvDsInferObjectDetectionInfo> objects;
+        std::vector<Object> objects;
         const bool done = NvDsInferParseSurgeon(layers, network, params, objects);
         std::printf("{\"done\": %s, \"objects\": [", done ? "true" : "false");
         for (std::size_t i = 0; i < objects.size(); ++i)
@@ -49,7 +55,20 @@ int main()
                 static_cast<double>(objects[i].detectionConfidence), static_cast<double>(objects[i].left),
                 static_cast<double>(objects[i].top), static_cast<double>(objects[i].width),
                 static_cast<double>(objects[i].height));
-        std::printf("]}\n");
+        std::printf("]");
+#ifdef MASKS
+        std::printf(", \"masks\": [");
+        for (std::size_t i = 0; i < objects.size(); ++i) {
+            const Object& object = objects[i];
+            std::printf("%s[%u, %u, %u", i ? ", " : "", object.mask_size, object.mask_height, object.mask_width);
+            for (unsigned cell = 0; cell < object.mask_size / sizeof(float); ++cell)
+                std::printf(", %.9g", static_cast<double>(object.mask[cell]));
+            std::printf("]");
+            delete[] object.mask;
+        }
+        std::printf("]");
+#endif
+        std::printf("}\n");
         std::fflush(stdout);
     }
 }

@@ -42,6 +42,14 @@ struct NvDsInferObjectDetectionInfo {
 #endif
 };
 
+struct NvDsInferInstanceMaskInfo {
+    unsigned int classId;
+    float left, top, width, height;
+    float detectionConfidence;
+    float* mask;
+    unsigned int mask_width, mask_height, mask_size;
+};
+
 struct NvDsInferParseDetectionParams {
     unsigned int numClassesConfigured;
     std::vector<float> perClassPreclusterThreshold;
@@ -50,4 +58,7 @@ struct NvDsInferParseDetectionParams {
 
 typedef bool (*NvDsInferParseCustomFunc)(std::vector<NvDsInferLayerInfo> const&, NvDsInferNetworkInfo const&,
     NvDsInferParseDetectionParams const&, std::vector<NvDsInferObjectDetectionInfo>&);
+
+typedef bool (*NvDsInferInstanceMaskParseCustomFunc)(std::vector<NvDsInferLayerInfo> const&, NvDsInferNetworkInfo const&,
+    NvDsInferParseDetectionParams const&, std::vector<NvDsInferInstanceMaskInfo>&);
 }
