@@ -21,7 +21,7 @@ from surgeon.catalog import load_catalog
 from surgeon.catalog.detections import part_of_masks
 from surgeon.cli import main
 from surgeon.diagnostics import SurgeonError
-from surgeon.engine.manifest import FileInfo, TensorInfo, manifest_path
+from surgeon.engine.manifest import FileInfo, TensorInfo, manifest_path, read_manifest
 from surgeon.language import Image
 from surgeon.packaging.description import Description, OutputInfo
 from surgeon.packaging.kind import PackagedModel
@@ -584,6 +584,7 @@ def test_an_engine_is_packaged(
     assert config["model-engine-file"] == "ssd_v2.engine" and config["batch-size"] == "2"
     assert not {"uff-file", "onnx-file", "output-blob-names", "workspace-size"} & set(config)
     assert config["num-detected-classes"] == "7" and config["infer-dims"] == "3;300;300"
+    assert "enable-dla" not in config and read_manifest(engine).classes == 7
     assert (tmp_path / "made" / "ssd_v2.engine").read_bytes() == engine.read_bytes()
     assert '"NMS_1"' in (tmp_path / "made" / "parser.cpp").read_text()
     readme = (tmp_path / "made" / "README.md").read_text()
@@ -603,6 +604,13 @@ def test_an_engine_is_packaged(
     with pytest.raises(SurgeonError, match="B102"):
         surgeon.package(engine, None, tmp_path / "no", kind="deepstream")
     assert not (tmp_path / "no").exists()
+
+
+def test_an_engine_of_an_accelerator(tmp_path: Path) -> None:
+    described = description(ROWS, built_for="TensorRT 8.5.2 and Orin (8.7)", dla_core=1, precision="int8")
+    config = config_of(folder_of(described, tmp_path))["property"]
+    assert (config["enable-dla"], config["use-dla-core"], config["network-mode"]) == ("1", "1", "1")
+    assert config["model-engine-file"] == "net.uff" and "int8-calib-file" not in config
 
 
 def test_files_for_onnx(tmp_path: Path) -> None:
