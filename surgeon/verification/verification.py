@@ -35,6 +35,7 @@ from surgeon.verification.results import (
     END,
     IMAGE,
     Comparison,
+    DetectionComparison,
     Outcome,
     TensorComparison,
     Tolerances,
@@ -53,6 +54,9 @@ Boundary = Callable[[RunRecord], Iterable[Comparison]]
 
 Outputs = Mapping[str, np.ndarray]
 Place = Callable[[Detections], Detections]
+
+ROUNDING = "rounding"
+"""Excuse of a row that the runner itself gives as the original does, with operations in another order."""
 
 NO_PREPARATION = "both graphs read the same input; no picture is prepared"
 SAME_PREPARATION = (
@@ -159,7 +163,7 @@ def verify_runner(
         names.append(record.name)
         texts.update({each_rule.name: each_rule.text for each_rule in record.counterfactuals})
         outputs, place = runner.run(record.inputs), _place(record.window, info)
-        compare = partial(_compare, runner, record, outputs, place, record.cut, by_reference)
+        compare = partial(_compare, runner, record, place, record.cut, by_reference)
         at_cut = _judge(runner, record.inputs, outputs, place, compare, limits)
         comparisons[CUT] += [*at_cut, *record.faults]
         if boundary is not None:
@@ -174,7 +178,7 @@ def verify_runner(
         elif prepared is not None:
             feeds, place = prepared[0], _place(prepared[1], info)
             outputs = runner.run(feeds)
-            compare = partial(_compare, runner, record, outputs, place, record.end, by_reference)
+            compare = partial(_compare, runner, record, place, record.end, by_reference)
             comparisons[END] += _judge(runner, feeds, outputs, place, compare, limits)
         if output is not None and record.pixels is not None and record.detections is not None:
             picture = record.picture or Picture(record.name, record.pixels)
@@ -186,6 +190,7 @@ def verify_runner(
         verdicts.append(verdict(ALONE, comparisons[ALONE], nothing))
     verdicts.append(verdict(END, comparisons[END], _end_remark(runner, info, bool(comparisons[END]))))
     excused = {name for each_verdict in verdicts for name in each_verdict.excused}
+    texts[ROUNDING] = f"{runner.name} computes the row otherwise where its operations run in another order"
     return Verification(
         info.recipe,
         info.target,
@@ -322,11 +327,11 @@ def _judge(
     feeds: Mapping[str, np.ndarray],
     outputs: Outputs,
     place: Place,
-    compare: Callable[[Limits], list[Comparison]],
+    compare: Callable[[Outputs, Limits], list[Comparison]],
     limits: Limits,
 ) -> list[Comparison]:
     """Compare outputs; where they fail, once more within what the runner differs from itself."""
-    found = compare(limits)
+    found = compare(outputs, limits)
     if not limits.widened or not any(each.outcome is Outcome.FAILED for each in found):
         return found
     otherwise = runner.run_otherwise(feeds)
@@ -334,15 +339,37 @@ def _judge(
         return found
     noise = _noise(runner, outputs, otherwise, place)
     wider = limits.beside(noise)
-    if wider == limits:
+    if wider != limits:
+        most = max(noise.box, noise.score, noise.tensor, noise.mask)
+        told = f"{runner.name} differs from itself by {most:.1g}; twice that is allowed"
+        found = [
+            replace(each, reason="; ".join(filter(None, (told, each.reason))))
+            for each in compare(outputs, wider)
+        ]
+    if not any(each.outcome is Outcome.FAILED for each in found):
         return found
-    reason = (
-        f"{runner.name} differs from itself by {max(noise.box, noise.score, noise.tensor, noise.mask):.1g}"
+    pairs = zip(found, compare(otherwise, wider), strict=True)
+    return [_by_rounding(one, other, runner, wider) for one, other in pairs]
+
+
+def _by_rounding(found: Comparison, otherwise: Comparison, runner: Runner, limits: Limits) -> Comparison:
+    """Return a comparison that failed with its rows excused where operations in another order give the
+    original's; they are allowed only where the number of excused differences was given.
+    """
+    if not isinstance(found, DetectionComparison) or found.outcome is not Outcome.FAILED:
+        return found
+    if otherwise.outcome is not Outcome.PASSED or not found.unexcused:
+        return found
+    differences = tuple(
+        replace(each, excuse=ROUNDING if each.excuse is None else each.excuse) for each in found.differences
     )
-    return [
-        replace(each, reason=f"{reason}; twice that is allowed" + (f"; {each.reason}" if each.reason else ""))
-        for each in compare(wider)
-    ]
+    count, total = len(found.unexcused), len(differences)
+    told = f"{count} by rounding: in another order of operations {runner.name} gives the original's"
+    if limits.max_excused is not None and total <= limits.max_excused:
+        outcome = Outcome.PASSED
+    else:
+        outcome, told = Outcome.FAILED, f"{told}; --max-excused {total} allows that"
+    return replace(found, outcome=outcome, reason=told, differences=differences)
 
 
 def _noise(runner: Runner, outputs: Outputs, otherwise: Outputs, place: Place) -> Tolerances:
@@ -370,10 +397,10 @@ def _share(one: np.ndarray, other: np.ndarray) -> float:
 def _compare(
     runner: Runner,
     record: RunRecord,
-    outputs: Outputs,
     place: Place,
     rerun: Rerun | None,
     by_reference: bool,
+    outputs: Outputs,
     limits: Limits,
 ) -> list[Comparison]:
     """Compare detections as such, and other outputs that the original has as tensors."""

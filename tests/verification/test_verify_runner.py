@@ -192,6 +192,37 @@ def test_no_noise_hides_a_lost_detection_and_no_tolerance_is_wider_than_1e_3(cas
         assert verify_runner(noisy, found, info, Limits()).outcome is Outcome.FAILED
 
 
+class Undecided(StandIn):
+    """A stand-in that loses a row, but not where its operations run in another order."""
+
+    def run_otherwise(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        assert self.runner is not None
+        return self.runner.run(feeds)
+
+
+@pytest.mark.parametrize(
+    ("limits", "outcome"),
+    [
+        (Limits(), Outcome.FAILED),
+        (Limits(max_excused=0), Outcome.FAILED),
+        (Limits(max_excused=1), Outcome.PASSED),
+        (Limits(max_excused=1, widened=False), Outcome.FAILED),
+    ],
+)
+def test_a_row_that_rounding_decides_is_named(case: Case, limits: Limits, outcome: Outcome) -> None:
+    info, found = read_records(case.stored)
+    runner = Undecided(case.graphs.runner, case.graphs.image, graph=case.digest, change=lost)
+    verified = verify_runner(runner, found, info, limits)
+    assert verified.outcome is outcome
+    cut = verified.verdicts[0]
+    if not limits.widened:
+        assert not cut.excused and not verified.excuses
+        return
+    assert set(cut.excused) == {"rounding"} == set(verified.excuses)
+    assert all(c.reason.startswith("1 by rounding: in another order of operations") for c in cut.comparisons)
+    assert ("--max-excused 1 allows that" in cut.comparisons[0].reason) is (outcome is Outcome.FAILED)
+
+
 def test_a_wrong_preparation_fails_end_to_end_only(case: Case) -> None:
     assert case.graphs.image is not None
     wrong = case.graphs.image.model_copy(update={"color": "BGR"})
