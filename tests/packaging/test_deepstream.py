@@ -719,6 +719,7 @@ def test_nvinfer_computes_what_the_steps_do(changes: dict[str, Any], tmp_path: P
         ([{"scale": 0}], "above 0"),
         ([{"divide": 0}], "finite"),
         ([{"divide": 1e-300}, {"divide": 1e-300}], "finite"),
+        ([{"scale": 1e-50}], "above 0"),
     ],
 )
 def test_arithmetic_that_nvinfer_cannot_do_is_refused(steps: list[dict[str, Any]], text: str) -> None:
@@ -775,6 +776,7 @@ def test_more_that_nvinfer_does_not_do() -> None:
         ({"inputs": "two"}, r"2 inputs \('Input', 'Input'\)"),
         ({"inputs": "uint8"}, r"uint8\[\?, 240, 320, 3\]"),
         ({"inputs": "size"}, r"float32\[\?, 299, 299, 3\]"),
+        ({"inputs": "open"}, r"float32\[\?, \?, \?, \?\]"),
     ],
 )
 def test_a_model_that_lacks_something_is_refused(changes: dict[str, Any], text: str) -> None:
@@ -782,6 +784,7 @@ def test_a_model_that_lacks_something_is_refused(changes: dict[str, Any], text: 
     inputs = {
         "two": (own, own),
         "uint8": (own.model_copy(update={"dtype": "uint8", "axes": ()}),),
+        "open": (own.model_copy(update={"shape": (None,) * 4, "axes": ()}),),
         "size": (own.model_copy(update={"shape": (None, 299, 299, 3), "axes": ()}),),
     }
     changes = {
@@ -789,6 +792,22 @@ def test_a_model_that_lacks_something_is_refused(changes: dict[str, Any], text: 
     }
     with pytest.raises(SurgeonError, match=f"B153.*{text}"):
         check_for_deepstream(description(ROWS).model_copy(update=changes))
+
+
+def test_scales_of_another_calibrator_are_refused() -> None:
+    options: dict[str, Any] = {"precision": "int8", "calibration": "calibration.cache", "algorithm": "minmax"}
+    with pytest.raises(SurgeonError, match=r"B107.*entropy calibrator"):
+        check_for_deepstream(description(ROWS, **options))
+    assert check_for_deepstream(description(ROWS, **{**options, "built_for": "TensorRT and a GPU"})) == ()
+
+
+def test_an_open_size_has_an_order(tmp_path: Path) -> None:
+    (own,) = description(ROWS).inputs
+    for shape, order in (((None, None, None, 3), "1"), ((None, 3, None, None), "0")):
+        tensor = own.model_copy(update={"shape": shape, "axes": ()})
+        folder = folder_of(description(ROWS, inputs=(tensor,)), tmp_path)
+        config = config_of(folder)["property"]
+        assert config["network-input-order"] == order and config["infer-dims"] == f"3;{HEIGHT};{WIDTH}"
 
 
 def test_steps_in_one() -> None:

@@ -6,13 +6,14 @@ and v9.1.0; docs/deepstream.md says which release has which key.
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
+
+import numpy as np
 
 from surgeon.atomic import write_text
 from surgeon.catalog.detections import gives_detections, masks_among, rows_among
@@ -63,8 +64,9 @@ class _Detector:
 def check_for_deepstream(described: Description) -> tuple[Diagnostic, ...]:
     """Return a warning with what nvinfer does otherwise than the recipe says; none where there is nothing.
 
-    Raise SurgeonError B152 for pictures that nvinfer cannot prepare, B153 for a model that does not say what
-    a configuration needs, V104 for steps that do not fit the channels.
+    Raise SurgeonError B107 for scales of another calibrator than nvinfer's, B152 for pictures that it cannot
+    prepare, B153 for a model that does not say what a configuration needs, V104 for steps that do not fit the
+    channels.
     """
     differences = tuple(_differences(_detector(described)))
     if not differences:
@@ -118,6 +120,13 @@ def _detector(described: Description) -> _Detector:
     order = _order(described, described.image)
     normal = normalization(described.image)
     _check_normalization(described.image, normal)
+    if described.precision == "int8" and described.algorithm != "entropy" and not described.built_for:
+        raise error(
+            "B107",
+            f"the scales for INT8 are of the {described.algorithm} calibrator; nvinfer takes those of the "
+            "entropy calibrator",
+            help=["calibrate with 'surgeon build --calibrator entropy', and package those scales"],
+        )
     return _Detector(described, described.image, normal, order, outputs, classes)
 
 
@@ -131,8 +140,10 @@ def _order(described: Description, image: Image) -> int:
     shape = tuple(only.shape[axis] for axis in only.axes) if only.axes else tuple(only.shape)
     height, width, channels = *image.size, CHANNELS[image.color]
     if only.dtype == "float32" and len(shape) == 4:
-        for order, sizes in ((_NCHW, (channels, height, width)), (_NHWC, (height, width, channels))):
-            if all(size in (None, own) for size, own in zip(shape[1:], sizes, strict=True)):
+        first, last = (channels, height, width), (height, width, channels)
+        for order, sizes, number in ((_NCHW, first, shape[1]), (_NHWC, last, shape[3])):
+            known = all(size in (None, own) for size, own in zip(shape[1:], sizes, strict=True))
+            if number == channels and known:
                 return order
     shown = ", ".join("?" if size is None else str(size) for size in shape)
     raise _unfit(
@@ -142,11 +153,12 @@ def _order(described: Description, image: Image) -> int:
 
 def _check_normalization(image: Image, normal: Normalization) -> None:
     """Raise SurgeonError B152 for arithmetic that is not ``factor * (x - mean)`` with one positive factor."""
-    factor = normal.factors[0]
-    values = (*normal.factors, *normal.shifts, *normal.means)
-    if not all(map(math.isfinite, values)) or any(each <= 0 for each in normal.factors):
+    with np.errstate(all="ignore"):
+        factors = np.array(normal.factors).astype(np.float32)
+        means = np.array(normal.means).astype(np.float32)
+    if not (factors > 0).all() or not np.isfinite([factors, means]).all():
         problem = "its factors must be above 0, and all its numbers finite"
-    elif not all(_same(each, factor) for each in normal.factors):
+    elif not np.allclose(factors, factors[0], rtol=_CLOSE, atol=0):
         problem = "it has one factor for all channels"
     else:
         return
@@ -164,10 +176,6 @@ def _check_normalization(image: Image, normal: Normalization) -> None:
 def _shown(image: Image, normal: Normalization) -> str:
     rows = zip(image.color if image.color != "GRAY" else "Y", normal.factors, normal.shifts, strict=True)
     return ", ".join(f"{factor:.6g} x {shift:+.6g} ({channel})" for channel, factor, shift in rows)
-
-
-def _same(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=_CLOSE, abs_tol=0.0)
 
 
 def _differences(detector: _Detector) -> Iterator[str]:
