@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 ORIGINAL, CALIBRATION = "original.npz", "calibration.cache"
+_NATIVE = "libsurgeon_plugins"
 
 
 @dataclass(frozen=True)
@@ -317,12 +318,13 @@ def _described_engine(engine: Path) -> Description:
         image=manifest.image,
         labels=manifest.labels,
         classes=manifest.classes or classes_among((), manifest.detections, manifest.labels),
-        native_plugins=bool(manifest.plugin_libraries),
+        native_plugins=any(each.name.startswith(_NATIVE) for each in manifest.plugin_libraries),
         precision=manifest.precision,
         tf32=manifest.tf32,
         workspace=manifest.workspace,
         max_batch=manifest.max_batch,
         dla_core=manifest.dla_core,
+        plugin_libraries=tuple(each.name for each in manifest.plugin_libraries),
         built_for=f"TensorRT {manifest.tensorrt} and {manifest.gpu} ({manifest.compute_capability})",
     )
 

@@ -53,10 +53,10 @@ class Description(_Part):
     """A file for TensorRT, what is known of it, and how its engine is to be built.
 
     ``source`` is the file, or an engine where ``built_for`` names the TensorRT and the GPU that it was built
-    for. ``original`` names the file of stored originals and ``calibration`` that of the
-    INT8 scales, both '' where there is none; ``pictures`` and ``calibration_digest`` say of what the scales
-    are. ``classes`` is as in :class:`surgeon.engine.Manifest`, the rest as in
-    :class:`surgeon.engine.Source` and :class:`surgeon.engine.BuildOptions`.
+    for; ``plugin_libraries`` are the names of those that it was built with. ``original`` names the file of
+    stored originals and ``calibration`` that of the INT8 scales, both '' where there is none. ``classes`` is
+    as in :class:`surgeon.engine.Manifest`, the rest as in :class:`surgeon.engine.Source` and
+    :class:`surgeon.engine.BuildOptions`.
     """
 
     version: Literal[1] = VERSION
@@ -88,6 +88,7 @@ class Description(_Part):
     best_batch: int | None = None
     algorithm: Algorithm = "entropy"
     dla_core: int | None = None
+    plugin_libraries: tuple[str, ...] = ()
     built_for: str = ""
 
     def to_json(self) -> str:

@@ -607,8 +607,22 @@ def test_an_engine_is_packaged(
 
 
 def test_an_engine_of_an_accelerator(tmp_path: Path) -> None:
-    described = description(ROWS, built_for="TensorRT 8.5.2 and Orin (8.7)", dla_core=1, precision="int8")
-    config = config_of(folder_of(described, tmp_path))["property"]
+    described = description(
+        ROWS,
+        built_for="TensorRT 8.5.2 and Orin (8.7)",
+        dla_core=1,
+        precision="int8",
+        plugin_libraries=("libmine.so",),
+        outputs=(
+            OutputInfo(name="NMS", dtype="float32", binding="NMS", shape=(None, 2, 50, 7)),
+            OutputInfo(name="NMS:1", dtype="int32", binding="NMS_1"),
+        ),
+    )
+    folder = folder_of(described, tmp_path)
+    config = config_of(folder)["property"]
+    assert config_of(folder)["class-attrs-all"]["topk"] == "100"
+    readme = (folder / "README.md").read_text()
+    assert "built with the plugin libraries libmine.so." in readme and not (folder / "plugins").exists()
     assert (config["enable-dla"], config["use-dla-core"], config["network-mode"]) == ("1", "1", "1")
     assert config["model-engine-file"] == "net.uff" and "int8-calib-file" not in config
 

@@ -6,6 +6,7 @@ and v9.1.0; docs/deepstream.md says which release has which key.
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -294,8 +295,8 @@ def _most_rows(detector: _Detector) -> int | None:
     """Return how many detections a picture may have; None where that is not known."""
     names = {each.binding or each.name: each.shape for each in detector.described.outputs}
     rows = rows_among(detector.outputs)
-    shape = names[rows[1] if rows is not None else detector.outputs["boxes"]]
-    return shape[-2] if len(shape) > 2 else None
+    sizes = names[rows[1] if rows is not None else detector.outputs["boxes"]][1:-1]
+    return math.prod(filter(None, sizes)) if sizes and None not in sizes else None
 
 
 def _labels(detector: _Detector) -> Iterator[str]:
@@ -323,6 +324,8 @@ def _readme(detector: _Detector, model: PackagedModel) -> str:
         rows["plugins/"] = "sources of the plugins that the model needs beside TensorRT's own"
     if described.built_for:
         runs_on = f"The engine runs where it was built, with {described.built_for}."
+        if described.plugin_libraries:
+            runs_on += f" It was built with the plugin libraries {', '.join(described.plugin_libraries)}."
     elif described.format == "uff":
         runs_on = "DeepStream 6.0 to 7.0 read UFF; 7.1 has TensorRT 10, which reads ONNX alone."
     else:
