@@ -14,7 +14,7 @@ from surgeon.catalog import Catalog
 from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, errors_in
 from surgeon.display import Displayed, plural
-from surgeon.families import DraftOptions, Family, recognise
+from surgeon.families import DraftOptions, Family, Refusal, recognise
 from surgeon.families.config_match import ConfigMatch
 from surgeon.formats import all_formats
 from surgeon.graph import Graph, Ref, Shape, TensorSpec, apply_edits
@@ -161,6 +161,8 @@ def author(
     unused: list[Diagnostic] = []
     if first and family.detects:
         sized = _sized(graph, input_specs) if not constants else family
+        if family.sized_by_input and type(sized) is not type(family):
+            raise _no_such_size(family, graph, input_specs)
         if sized.sized_by_input:
             family, first = sized, ()
         else:
@@ -200,13 +202,33 @@ def _after(graph: Graph, steps: Iterable[Step], catalog: Catalog) -> Graph:
 
 def _sized(graph: Graph, input_specs: Mapping[str, GivenSpec]) -> Family:
     """Return the graph's family, with the shapes that are given for its inputs; an open batch is one."""
+    return recognised(graph, _fed(graph, input_specs))
+
+
+def _no_such_size(family: Family, graph: Graph, input_specs: Mapping[str, GivenSpec]) -> SurgeonError:
+    """Return why a detector whose input has an open size is none at the size that is given."""
+    fed = _fed(graph, input_specs)
+    found = type(family).match(graph, fed)
+    reason = found.reason.diagnostics if isinstance(found, Refusal) else ()
+    shown = " and ".join(f"'{name}' of {fed.spec(Ref.parse(name))}" for name in input_specs)
+    failed = Diagnostic(
+        "D147",
+        f"the graph is a {family.title}, but not with {shown}",
+        graph.source or None,
+        (),
+        ("give a size that the network can take: often a multiple of the largest stride, such as 32",),
+    )
+    return SurgeonError(failed, *reason)
+
+
+def _fed(graph: Graph, input_specs: Mapping[str, GivenSpec]) -> Inference:
     own = infer(graph)
     feeds: dict[str, TensorSpec] = {}
     for name, given in input_specs.items():
         spec = input_spec_of(name, given)
         dims = (1, *spec.shape[1:]) if spec.shape and spec.shape[0] is None else spec.shape
         feeds[name] = TensorSpec(spec.dtype or own.spec(Ref.parse(name)).dtype, Shape(dims))
-    return recognised(graph, infer(graph, feeds))
+    return infer(graph, feeds)
 
 
 def _without_inputs(graph: Graph) -> Diagnostic:

@@ -530,6 +530,17 @@ def test_an_open_size_may_be_given(folder: Path) -> None:
     assert plan.result is not None and plan.result["NMS"].attrs["topK"] == 3 * (10 * 8 + 20 * 16)
 
 
+@pytest.mark.parametrize("shape", [(1, 64, 100, 3), (1, 0, 0, 3)])
+def test_a_size_that_no_cells_fit_is_refused(folder: Path, shape: tuple[int, ...]) -> None:
+    graph = _graph(folder, build_yolo(YoloOptions(heads=2, size=(None, None))), "open.pb")
+    with pytest.raises(SurgeonError) as caught:
+        surgeon.init(graph, input_specs={"input_1": shape})
+    first, second = caught.value.diagnostics
+    assert (first.code, second.code) == ("D147", "D112")
+    assert f"but not with 'input_1' of float32[{','.join(map(str, shape))}]" in first.message
+    assert "a multiple of the largest stride" in first.help[0]
+
+
 def test_labels_count_from_0(folder: Path) -> None:
     graph = _graph(folder, build_yolo())
     made = surgeon.init(graph, labels={1: "dog", 2: "cat", 3: "bird"})
