@@ -114,11 +114,13 @@ class Family(ABC):
         """Return those fields of a plugin that :meth:`completed` takes as given."""
         return {}
 
+    boxes_in_input: ClassVar[bool] = False
+    """Whether detected boxes are relative to the network's input even where the graph itself fits a picture
+    into a part of that; otherwise they are relative to the picture then.
+    """
+
     keys: ClassVar[tuple[str, ...]] = ()
     """Names of the findings, in the order in which they are reported."""
-
-    takes_prepared_pictures: ClassVar[bool] = False
-    """Whether ``picture`` takes what ``image`` makes of a picture, and not the picture's pixels."""
 
     sized_by_input: ClassVar[bool] = False
     """Whether a graph may leave the size of its input open, so that the one who converts it gives that."""
@@ -170,6 +172,11 @@ class Family(ABC):
     @abstractmethod
     def picture(self) -> Finding[Ref]:
         """The tensor that a picture is put into."""
+
+    @property
+    def takes_prepared_pictures(self) -> bool:
+        """Whether ``picture`` takes what ``image`` makes of a picture, and not the picture's pixels."""
+        return False
 
     @property
     @abstractmethod

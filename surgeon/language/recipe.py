@@ -174,12 +174,18 @@ class ImageStep(_Part):
         return self
 
 
-def fitted_size(size: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+Rounding: TypeAlias = Literal["half-even", "down"]
+
+
+def fitted_size(
+    size: tuple[int, int], height: int, width: int, rounding: Rounding | None = None
+) -> tuple[int, int]:
     """Return the largest height and width inside ``size`` with the proportions of a picture, rounded half to
-    even.
+    even, or down.
     """
     factor = min(np.float32(size[0]) / np.float32(height), np.float32(size[1]) / np.float32(width))
-    scaled = [int(np.round(np.float32(side) * factor)) for side in (height, width)]
+    sides = [np.float32(side) * factor for side in (height, width)]
+    scaled = [int(side if rounding == "down" else np.round(side)) for side in sides]
     return min(max(scaled[0], 1), size[0]), min(max(scaled[1], 1), size[1])
 
 
@@ -204,6 +210,11 @@ class Image(_Part):
         default=None,
         description="For keep-aspect-ratio and letterbox: whether the rest of the size is filled before the "
         "steps or after them (default: before-steps).",
+    )
+    rounding: Rounding | None = Field(
+        default=None,
+        description="For keep-aspect-ratio and letterbox: how the sides of the fitted picture become whole "
+        "numbers (default: half-even).",
     )
     color: Literal["RGB", "BGR", "GRAY"] = Field("RGB", description="Order of the channels.")
     brightness: tuple[float, float, float] | None = Field(
@@ -233,6 +244,8 @@ class Image(_Part):
             raise ValueError("'brightness' means nothing without 'color: GRAY'; take it away")
         if self.padding is not None and self.resize == "stretch":
             raise ValueError("'padding' means nothing with 'resize: stretch'; take it away")
+        if self.rounding is not None and self.resize == "stretch":
+            raise ValueError("'rounding' means nothing with 'resize: stretch'; take it away")
         if self.brightness is not None and not all(math.isfinite(share) for share in self.brightness):
             raise ValueError("'brightness' holds a number that is not finite; expected three shares")
         return self

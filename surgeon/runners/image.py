@@ -64,7 +64,9 @@ def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prep
     """
     check_steps(image, where)
     height, width = image.size
-    inner = image.size if image.resize == "stretch" else fitted_size(image.size, *pixels.shape[:2])
+    inner = image.size
+    if image.resize != "stretch":
+        inner = fitted_size(image.size, pixels.shape[0], pixels.shape[1], image.rounding)
     values = resize(pixels[None], inner, image.interpolation)
     free = height - inner[0], width - inner[1]
     top, left = (side // 2 if image.resize == "letterbox" else 0 for side in free)

@@ -30,7 +30,7 @@ from surgeon.verification.made_inputs import DRAWS, MadeInput, made_input
 from surgeon.verification.original_runner import original_runner
 from surgeon.verification.pair_rules import rules_of
 from surgeon.verification.picture_input import as_fed, batch_of, channels_of, in_order_of, pictures_of, sized
-from surgeon.verification.read_detections import detections_of, original_detections
+from surgeon.verification.read_detections import boxes_in_input, detections_of, original_detections
 from surgeon.verification.records import RunInfo, RunRecord
 from surgeon.verification.results import Exercise, Outcome, TensorComparison
 from surgeon.verification.taken_as_given import describe_added, given_inputs
@@ -109,6 +109,7 @@ class GraphPair(FedPair):
             computed=tuple(str(ref) for ref in self.computed_origins),
             added=describe_added(self),
             given=given_inputs(self),
+            boxes_in_input=boxes_in_input(self),
         )
 
     def records(

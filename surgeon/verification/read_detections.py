@@ -53,11 +53,18 @@ def original_detections(
     found = detections_of_plugin(parts, size)[0]
     shift = graphs.family.class_shift if graphs.family is not None else 0
     found = detections_of_original(found.boxes, found.scores, found.classes, len(found), shift, found.masks)
-    return found if graphs.shared_input is None else _placed(graphs, found, window)
+    placed_by_graph = graphs.shared_input is None and not boxes_in_input(graphs)
+    return found if placed_by_graph else _placed(graphs, found, window)
+
+
+def boxes_in_input(graphs: FedPair) -> bool:
+    """Return whether the original's boxes are relative to its network's input, padding included."""
+    return graphs.family is not None and graphs.family.boxes_in_input
 
 
 def _placed(graphs: FedPair, found: Detections, window: Window) -> Detections:
     """Return detections relative to the picture, clipped to it where the original itself puts the picture
     into the window, and clips to it.
     """
-    return found.within(window) if graphs.prepared_inputs else found.relative_to(window)
+    clips = graphs.prepared_inputs and not boxes_in_input(graphs)
+    return found.within(window) if clips else found.relative_to(window)

@@ -30,11 +30,15 @@ from surgeon.verification.results import AddedPart, Outcome, TensorComparison
 from surgeon.version import refuse_newer
 
 VERSION = 2
-"""The version of a file with masks, an added part, inputs that the recipe fixes, or a picture that is padded
-in a way of its own or lies in the middle; one without these has version 1, which older releases read.
+"""The version of a file with masks, an added part, inputs that the recipe fixes, boxes that are relative to
+the network's input, or a picture that is fitted in a way of its own or lies in the middle; one without these
+has version 1, which older releases read.
 """
 
 _AGAIN = "surgeon verify RECIPE MODEL --store FILE.npz"
+
+_LATER_OF_IMAGE = ("fill", "padding", "rounding")
+"""Keys of an image that version 1 does not have."""
 
 _META = "meta"
 _MOST_BYTES = 8 << 30
@@ -104,6 +108,8 @@ class RunInfo(BaseModel):
     """What the recipe adds that detects, where the original does not."""
     given: Mapping[str, Any] = {}
     """What steps of the recipe say of inputs, by ``step.option``; both graphs are fed by it."""
+    boxes_in_input: bool = False
+    """Whether the original's boxes are relative to its network's input, and clipped to no picture in that."""
 
 
 class RunRecorder:
@@ -162,14 +168,15 @@ class RunRecorder:
         """Return the info as version 1 has it, or with what that lacks as version 2."""
         facts = self.info.model_dump(mode="json")
         image = facts["image"] or {}
-        for holder, key in ((facts, "added"), (image, "fill"), (image, "padding")):
+        for holder, key in ((facts, "added"), *((image, key) for key in _LATER_OF_IMAGE)):
             if key in holder and holder[key] is None:
                 del holder[key]
-        if not facts["given"]:
-            del facts["given"]
-        later = not facts.keys().isdisjoint(("added", "given")) or not image.keys().isdisjoint(
-            ("fill", "padding")
-        )
+        for key in ("given", "boxes_in_input"):
+            if not facts[key]:
+                del facts[key]
+        later = not facts.keys().isdisjoint(
+            ("added", "given", "boxes_in_input")
+        ) or not image.keys().isdisjoint(_LATER_OF_IMAGE)
         centred = image.get("resize") == "letterbox" or any(len(row["window"]) > 2 for row in self._pictures)
         if later or centred:
             facts["version"] = VERSION

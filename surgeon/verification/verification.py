@@ -313,7 +313,8 @@ def _place(window: Window, info: RunInfo) -> Place:
     It clips them to the picture where the original itself put that into the window, and clips to it;
     elsewhere both are compared as they are.
     """
-    return partial(Detections.within if info.prepared else Detections.relative_to, window=window)
+    clips = info.prepared and not info.boxes_in_input
+    return partial(Detections.within if clips else Detections.relative_to, window=window)
 
 
 def _detections(runner: Runner, outputs: Outputs, place: Place) -> Detections:

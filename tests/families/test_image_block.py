@@ -14,6 +14,7 @@ def test_every_key_of_an_image_is_written_and_read_back() -> None:
             "fill": 7.5,
             "interpolation": "nearest",
             "padding": "after-steps",
+            "rounding": "down",
             "color": "GRAY",
             "brightness": [0.2, 0.3, 0.5],
             "steps": [{"subtract": 3.0}, {"divide": 2.0}],
@@ -25,4 +26,4 @@ def test_every_key_of_an_image_is_written_and_read_back() -> None:
 
 
 def test_what_has_its_default_and_no_number_is_not_written() -> None:
-    assert not {"fill", "padding", "brightness"} & image_block(Image(size=(60, 80))).keys()
+    assert not {"fill", "padding", "rounding", "brightness"} & image_block(Image(size=(60, 80))).keys()

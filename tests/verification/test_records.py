@@ -107,8 +107,10 @@ ADDED = AddedPart("NMS", ("scores",), ("NMS",), {"NMS.iou_threshold": 0.5})
         ({"image": {"size": [4, 4], "resize": "keep-aspect-ratio", "steps": [{"scale": 0.5}]}}, 1),
         ({"image": {"size": [4, 4], "resize": "keep-aspect-ratio", "fill": 7}}, 2),
         ({"image": {"size": [4, 4], "resize": "keep-aspect-ratio", "padding": "after-steps"}}, 2),
+        ({"image": {"size": [4, 4], "resize": "keep-aspect-ratio", "rounding": "down"}}, 2),
         ({"image": {"size": [4, 4], "resize": "letterbox"}}, 2),
         ({"added": ADDED}, 2),
+        ({"boxes_in_input": True}, 2),
     ],
 )
 def test_what_earlier_releases_know_is_written_as_they_read_it(

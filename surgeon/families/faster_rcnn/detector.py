@@ -21,6 +21,7 @@ from surgeon.families.parts.preprocessing import Pixels
 from surgeon.families.parts.walk import behind, number, operand, trail
 from surgeon.families.postprocessing import PICTURE, Clipping, Coding, LazyFinding, Postprocessing, Window
 from surgeon.graph import AttrValue, Graph, Ref
+from surgeon.language.recipe import Rounding
 
 OUTPUTS: Mapping[str, str] = {
     "boxes": "detection_boxes",
@@ -154,15 +155,15 @@ class TwoStageDetector(Structure):
     def _pixels_of_input(self) -> Pixels:
         return self.pixels_behind(self.network_input.value)
 
-    def _resize(self, ref: Ref, pixels: Pixels) -> tuple[int, int, Any, str]:
+    def _resize(self, ref: Ref, pixels: Pixels) -> tuple[int, int, Any, Rounding | None, str]:
         kept = self.keeps_size
         if kept is None or pixels.resize is None or ref != self.network_input.value:
             return super()._resize(ref, pixels)
         if self._given is not None:
             dims = self._given.spec(ref).shape.dims
             if dims is not None and len(dims) == 4 and dims[1] is not None and dims[2] is not None:
-                return dims[1], dims[2], self._interpolation(pixels.resize), kept.evidence[0]
-        return *kept.value, self._interpolation(pixels.resize), kept.evidence[0]
+                return dims[1], dims[2], self._interpolation(pixels.resize), None, kept.evidence[0]
+        return *kept.value, self._interpolation(pixels.resize), None, kept.evidence[0]
 
     @property
     def keeps_shape(self) -> bool:

@@ -11,6 +11,9 @@ from surgeon.families.postprocessing import Coding
 
 Variances = tuple[float, float, float, float]
 
+_SWAPPED = [1, 0, 3, 2]
+"""From x first to y first, and back."""
+
 
 def prior_boxes(anchors: np.ndarray, variances: tuple[float, ...]) -> np.ndarray:
     """Return float32[1, 2, 4P, 1] of anchors float32[P, 4] (ymin, xmin, ymax, xmax) and four variances.
@@ -25,7 +28,7 @@ def prior_boxes(anchors: np.ndarray, variances: tuple[float, ...]) -> np.ndarray
 def coded(coding: Coding, anchors: np.ndarray, codes: np.ndarray, variances: Variances) -> np.ndarray:
     """Return the corners that encodings float64[P, 4] mean."""
     centre, size = _centres(anchors)
-    scaled = codes * np.array(variances)
+    scaled = (codes[:, _SWAPPED] if coding == "centre-size" else codes) * np.array(variances)
     if coding == "corners-by-size":
         return np.asarray(anchors + scaled * np.tile(size, 2))
     middle, half = centre + scaled[:, :2] * size, np.exp(scaled[:, 2:]) * size / 2
@@ -65,7 +68,8 @@ def encodings_for(
         return np.asarray((corners - anchors) / np.tile(size, 2) / np.array(variances))
     middle, own = _centres(corners)
     shares = np.concatenate([(middle - centre) / size, np.log(own / size)], axis=1)
-    return np.asarray(shares / np.array(variances))
+    codes = np.asarray(shares / np.array(variances))
+    return codes[:, _SWAPPED] if coding == "centre-size" else codes
 
 
 def _centres(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

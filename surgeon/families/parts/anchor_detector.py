@@ -116,7 +116,6 @@ class AnchorBoxDetector(Family):
     )
 
     sized_by_input = True
-    takes_prepared_pictures = True
 
     pixels: ClassVar[bool] = True
     """Whether the outputs hold boxes in pixels of the network's input."""
@@ -179,6 +178,11 @@ class AnchorBoxDetector(Family):
     def picture(self) -> Finding[Ref]:
         """The tensor that a picture is put into."""
         return self.network_input
+
+    @property
+    def takes_prepared_pictures(self) -> bool:
+        """Whether a picture is prepared before it is put in: always, but where the graph does it."""
+        return True
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -516,6 +520,23 @@ class AnchorBoxDetector(Family):
         """Encodings and scores."""
         return self.structure.encodings, self.structure.scores
 
+    @property
+    def plugin_rows(self) -> int:
+        """How many boxes the plugin reads."""
+        return self.count.value
+
+    @property
+    def plugin_reads(self) -> tuple[Ref, Ref]:
+        """The tensors that the plugin's boxes or encodings, and its scores, are made of."""
+        return self.structure.encodings, self.structure.scores
+
+    def box_nodes(self, name: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the nodes that a recipe puts between the graph's boxes and the plugin's, by name.
+
+        The last one gives float32[N, P, 4]; ``name`` begins their names.
+        """
+        return {}
+
     def score_nodes(self, name: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the nodes that a recipe puts between the graph's scores and the plugin's, by name.
 
@@ -549,7 +570,7 @@ class AnchorBoxDetector(Family):
             # Where the best class of all counts, the background's must not be it.
             likely = scores.sum(axis=1, keepdims=True) if self.structure.best is None else 1
             scores = np.concatenate([np.broadcast_to(1 - likely, (len(scores), 1)), scores], axis=1)
-        found = dict(zip(self.plugin_sources, (encoded, scores), strict=True))
+        found = {self.structure.encodings: encoded, self.structure.scores: scores}
         return {
             ref: np.repeat(array[None].astype(np.float32), len(values[ref]), axis=0)
             for ref, array in found.items()

@@ -15,6 +15,7 @@ from surgeon.families.fields import derive_fields
 from surgeon.families.finding import Finding
 from surgeon.families.parts.anchor_detector import AnchorBoxDetector
 from surgeon.families.parts.image_block import image_block
+from surgeon.families.parts.native_detection_fields import DERIVATIONS
 from surgeon.families.postprocessing import differences
 from surgeon.graph.op_sets import PASSED_OVER
 from surgeon.graph.reach import upstream
@@ -158,12 +159,25 @@ class _RecipeWriter:
 
     def _choice(self) -> dict[str, Item]:
         """Return the recipe's key ``suppression``, where no NMS_TRT will do, else its key ``decode``."""
-        if self._lacking:
+        if self._lacking and not self._native_alone:
             why = ("SurgeonDetection in the place of NMS_TRT", *self._lacking)
             return {"suppression": Item("native", why)}
         why = ("operations in front of the plugin decode boxes, and hold the anchors",)
-        late = f"the graph clips boxes before suppression, NMS_TRT after it: {self.detector.clip.evidence[0]}"
+        clip = self.detector.clip
+        if clip.value == "after" or self._native_alone:
+            return {}
+        late = f"the graph clips boxes before suppression, NMS_TRT after it: {clip.evidence[0]}"
         return {"decode": Item("graph", (*why, late))}
+
+    @cached_property
+    def _without_anchors(self) -> bool:
+        """Whether the plugin takes boxes as they are."""
+        return self.detector.postprocessing.coding.value == "none"
+
+    @cached_property
+    def _native_alone(self) -> bool:
+        """Whether no field of NMS_TRT says what the graph does: boxes as they are, and soft suppression."""
+        return self._without_anchors or self.detector.postprocessing.soft_sigma.value > 0
 
     @cached_property
     def _lacking(self) -> tuple[str, ...]:
@@ -195,7 +209,8 @@ class _RecipeWriter:
 
     def _nodes(self, derived: Mapping[tuple[str, str], Item]) -> Block:
         detector = self.detector
-        count, classes = detector.count.value, detector.classes.value
+        count, classes = detector.plugin_rows, detector.classes.value
+        boxes, scores = map(str, detector.plugin_reads)
         ref = detector.network_input.value
         dims = detector.inference.spec(ref).shape.dims or ()
         named = self._named
@@ -204,16 +219,17 @@ class _RecipeWriter:
         stated = stated or {"shape": Item([1, *dims[1:]])}
         nodes = {
             named(INPUT): Item(like | stated, said(detector.network_input.evidence[:1])),
-            named(PRIOR): Item(
-                {"op": "Const", "value": "auto"},
-                ("anchors and variances, as the graph computes them", *said(detector.anchors.evidence)),
-            ),
-            named(LOC): Item(
-                {"op": "Reshape", "inputs": [str(detector.encodings.value)], "shape": [-1, 4 * count, 1, 1]},
-                said((detector.coding.evidence[0], detector.count.evidence[0])),
-            ),
         }
-        scores = str(detector.logits.value)
+        anchors = ("anchors and variances, as the graph computes them", *said(detector.anchors.evidence))
+        if not self._without_anchors:
+            nodes[named(PRIOR)] = Item({"op": "Const", "value": "auto"}, anchors)
+        for name, node in detector.box_nodes(named(LOC)).items():
+            nodes[name] = Item(dict(node), said(detector.coding.evidence[:1]))
+            boxes = name
+        nodes[named(LOC)] = Item(
+            {"op": "Reshape", "inputs": [boxes], "shape": [-1, 4 * count, 1, 1]},
+            said((detector.coding.evidence[0], detector.count.evidence[0])),
+        )
         for name, node in detector.score_nodes(named(CONF)).items():
             nodes[name] = Item(dict(node), said(detector.class_agnostic.evidence))
             scores = name
@@ -223,14 +239,19 @@ class _RecipeWriter:
         )
         fields = {key: derived.get((named(NMS), key)) or Item("auto") for key in self._fields}
         inputs = {"loc": named(LOC), "prior": named(PRIOR), "conf": named(CONF)}
+        if self._without_anchors:
+            del inputs["prior"]
+        plugin = "SurgeonDetection" if self._native_alone else "NMS_TRT"
         nodes[named(NMS)] = Item(
-            {"plugin": Item("NMS_TRT"), "inputs": Item(inputs), "fields": Item(fields)},
+            {"plugin": Item(plugin), "inputs": Item(inputs), "fields": Item(fields)},
             ("suppresses overlapping boxes",),
         )
         return nodes
 
     @cached_property
     def _fields(self) -> tuple[str, ...]:
+        if self._native_alone:
+            return tuple(DERIVATIONS)
         if not self._impossible:
             return _FIELDS
         return tuple(key for key in _FIELDS if key not in _NOT_NATIVE)
@@ -239,10 +260,11 @@ class _RecipeWriter:
         """Return what goes: the picture's placeholder, and what suppresses boxes."""
         detector = self.detector
         structure = detector.structure
+        reads = [ref.node for ref in detector.plugin_reads]
         block = {
             detector.network_input.value.node: Item(self._named(INPUT), ("the prepared picture",)),
         }
-        stay = upstream(detector.graph, [structure.encodings.node, structure.scores.node])
+        stay = upstream(detector.graph, reads)
         taken = _prefixes(stay)
         # What only passes a tensor on is forwarded before namespaces are taken out.
         computing = (name for name in structure.loop if detector.graph[name].op not in PASSED_OVER)

@@ -18,6 +18,7 @@ def image_block(image: Image) -> Block:
         "fill": image.fill,
         "interpolation": image.interpolation,
         "padding": image.padding,
+        "rounding": image.rounding,
         "color": image.color,
         "brightness": None if image.brightness is None else list(image.brightness),
         "steps": steps,

@@ -20,7 +20,7 @@ from surgeon.graph.op_sets import PLACEHOLDERS
 from surgeon.graph.reach import varying
 from surgeon.infer import Inference, infer
 from surgeon.language import Image, ImageStep
-from surgeon.language.recipe import fitted_size
+from surgeon.language.recipe import Rounding, fitted_size
 
 _PROBES = ((480, 640), (640, 480), (300, 300), (333, 777), (1000, 200), (61, 64), (40, 1200))
 """Heights and widths of pictures by which a resizing is told."""
@@ -106,7 +106,7 @@ class PictureFindings(Family):
         shown = [f"'{name}' is {amount}: {kind}" for kind, amount, name in pixels.steps] or [
             "no arithmetic on pixels"
         ]
-        height, width, interpolation, resized = self._resize(ref, pixels)
+        height, width, interpolation, rounding, resized = self._resize(ref, pixels)
         keeps = bool(pixels.pads) or self.keeps_shape
         color = self._color(ref, pixels)
         return Finding(
@@ -115,6 +115,7 @@ class PictureFindings(Family):
                 resize="keep-aspect-ratio" if keeps else "stretch",
                 interpolation=interpolation,
                 padding="after-steps" if pixels.pads_late else None,
+                rounding=rounding,
                 color=color[0],
                 brightness=pixels.gray[1] if pixels.gray is not None else None,
                 steps=steps,
@@ -126,16 +127,17 @@ class PictureFindings(Family):
         """Return what happens to pixels on the way to a tensor."""
         return pixels_behind(self.graph, self._sizes, ref)
 
-    def _resize(self, ref: Ref, pixels: Pixels) -> tuple[int, int, Any, str]:
-        """Return height, width, interpolation and the evidence of the resizing."""
+    def _resize(self, ref: Ref, pixels: Pixels) -> tuple[int, int, Any, Rounding | None, str]:
+        """Return height, width, interpolation, rounding and the evidence of the resizing."""
         dims = self._sizes.spec(ref).shape.dims
         known = dims[1:3] if dims is not None and len(dims) == 4 else (None, None)
         node = pixels.resize
         if node is None:
             if known[0] is None or known[1] is None:
                 raise self._no_image("nothing in the graph resizes the picture, and its size is not known")
-            return known[0], known[1], "tf1-bilinear", f"'{ref}' has this size; the graph does not resize"
-        fitted = self._fitted(node, pixels) if pixels.pads else None
+            shown = f"'{ref}' has this size; the graph does not resize"
+            return known[0], known[1], "tf1-bilinear", None, shown
+        fitted, rounding = self._fitted(node, pixels) if pixels.pads else (None, None)
         size = np.array(fitted) if fitted is not None else self._sizes.known(node.inputs[1])
         if pixels.pads and fitted is None:
             raise self._no_image(
@@ -163,6 +165,7 @@ class PictureFindings(Family):
             height,
             width,
             self._interpolation(node),
+            rounding,
             f"'{node.name}' ({node.op}) resizes to '{node.inputs[1]}', "
             + (
                 f"what fits into {height} x {width}; zeros fill the rest" if fitted else f"{height} x {width}"
@@ -175,29 +178,31 @@ class PictureFindings(Family):
             return "nearest"
         return "half-pixel-bilinear" if node.attrs.get("half_pixel_centers") is True else "tf1-bilinear"
 
-    def _fitted(self, node: Node, pixels: Pixels) -> tuple[int, int] | None:
+    def _fitted(self, node: Node, pixels: Pixels) -> tuple[tuple[int, int] | None, Rounding | None]:
         """Return the size to which a resized picture is padded on the right and below, if each of some
-        pictures is resized as ``keep-aspect-ratio`` does, else None.
+        pictures is resized as ``keep-aspect-ratio`` does, else None; and how its sides are rounded, None for
+        half to even.
         """
         size: tuple[int, int] | None = None
+        roundings: list[Rounding | None] = [None, "down"]
         for height, width in _PROBES:
             sizes = self._resized(node, pixels, height, width)
             if sizes is None:
-                return None
+                return None, None
             inner, *paddings = sizes
             for amounts in paddings:
                 # Of rank 2 for one channel, 3 for a picture, 4 for a batch.
                 first = 1 if len(amounts) == 4 else 0
                 after = amounts[first : first + 2, 1]
                 if amounts.sum() != after.sum() or (amounts < 0).any():
-                    return None
+                    return None, None
                 full = (int(inner[0] + after[0]), int(inner[1] + after[1]))
                 size = size or full
                 if full != size:
-                    return None
-            if size is None or tuple(int(side) for side in inner) != fitted_size(size, height, width):
-                return None
-        return size
+                    return None, None
+            fitted = tuple(int(side) for side in inner)
+            roundings = [way for way in roundings if size and fitted_size(size, height, width, way) == fitted]
+        return (size, roundings[0]) if roundings else (None, None)
 
     def _resized(self, node: Node, pixels: Pixels, height: int, width: int) -> list[np.ndarray] | None:
         """Return the size to which a picture is resized, and what each padding then adds.

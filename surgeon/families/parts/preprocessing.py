@@ -177,7 +177,10 @@ def pixels_behind(graph: Graph, inference: Inference, start: Ref) -> Pixels:
             return done(
                 "pads the resized picture, as keep_aspect_ratio_resizer with pad_to_max_dimension does"
             )
-        elif node.op == "StridedSlice" and _takes_all(inference, node):
+        elif node.op == "StridedSlice" and (
+            _takes_all(inference, node) or (pads and _takes_first(inference, node))
+        ):
+            # What is padded has room for all that the resizing gives; whoever asks for its size sees that.
             at = node.inputs[0]
         elif node.op in _KEPT or (moved := behind(graph, at)) is None:
             return done(f"is computed by {node.op}")
@@ -341,6 +344,17 @@ def _takes_all(inference: Inference, node: Node) -> bool:
             return False
         taken += 1
     return True
+
+
+def _takes_first(inference: Inference, node: Node) -> bool:
+    """Return whether a StridedSlice takes the first of each axis and those that follow it, up to a bound."""
+    if len(node.inputs) != 4:
+        return False
+    begins, strides = (inference.known(node.inputs[position]) for position in (1, 3))
+    masks = ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+    if begins is None or strides is None or any(node.attrs.get(mask) for mask in masks):
+        return False
+    return not begins.any() and bool((strides == 1).all())
 
 
 def _step(inference: Inference, node: Node) -> tuple[str, Amount, str, Ref] | None:
