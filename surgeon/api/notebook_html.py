@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from surgeon.api.check import Check
 from surgeon.api.convert import Conversion
-from surgeon.viewer import answer_html, draws, html_of
+from surgeon.evaluation import Evaluation
+from surgeon.evaluation.page import numbers, summary
+from surgeon.viewer import answer_html, draws, html_of, piece_html
 
-__all__ = ["check_html", "conversion_html", "html_of"]
+__all__ = ["check_html", "conversion_html", "evaluation_html", "html_of"]
 
 
 @draws(Check)
@@ -32,3 +34,9 @@ def conversion_html(conversion: Conversion) -> str:
     }
     title = f"{conversion.output} for {conversion.target}"
     return answer_html("written", title, facts, None, conversion.diagnostics)
+
+
+@draws(Evaluation)
+def evaluation_html(found: Evaluation) -> str:
+    """Return what was measured as HTML: the verdict, each side's loss, and COCO's numbers."""
+    return piece_html(summary(found), numbers(found))

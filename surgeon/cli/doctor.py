@@ -50,6 +50,7 @@ ABILITIES = (
     ("inspect, diff, view", "ONNX files", ("onnx",)),
     ("every verb", "SavedModel folders", ("tensorflow",)),
     ("verify, demo", "", ("tensorflow", "PIL")),
+    ("evaluate", "", ("tensorflow", "PIL", "pycocotools")),
     ("run", "a recipe and its model", ("tensorflow", "PIL")),
     ("run, verify", "an ONNX file", ("onnx", "onnxruntime", "PIL")),
     ("build, run, bench, verify", "engines", ("tensorrt", "PIL", GPU)),

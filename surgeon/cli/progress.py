@@ -20,7 +20,8 @@ _SILENT = 0.7
 _EVERY = 0.25
 _ENOUGH = 3
 """Things that are done in a stage before it is estimated how long the others take."""
-_SHORT = 5.0
+_SHORT, _MINUTES = 5.0, 120.0
+"""Seconds below which no time is told, and from which on it is told in minutes."""
 
 
 @contextmanager
@@ -101,14 +102,9 @@ class _Stages:
             self._write(printable(f"{seconds:7.2f} s  {what}") + "\n")
 
     def _left(self) -> str:
-        """Return how long the present stage may take yet; empty where that is not known, or soon over."""
+        """Return how long the present stage may take yet; empty where that is not known."""
         worked = self._done - self._known
-        if not self._total or worked < _ENOUGH:
-            return ""
-        seconds = (time.monotonic() - self._since) * (self._total - self._done) / worked
-        if seconds < _SHORT:
-            return ""
-        return f"about {seconds:.0f} s left" if seconds < 120 else f"about {seconds / 60:.0f} min left"
+        return time_left(worked, self._total - self._done, time.monotonic() - self._since)
 
     def _write(self, text: str) -> None:
         console.write_error(text, self._stream)
@@ -136,6 +132,19 @@ class _Stages:
         text = cut(text, room)
         self._write("\r" + text + " " * max(0, self._shown - columns_of(text)))
         self._shown = max(columns_of(text), self._shown)
+
+
+def time_left(done: int, left: int, seconds: float) -> str:
+    """Return how long ``left`` things may take, of which ``done`` took some seconds.
+
+    Empty where too few are done to tell, and for a few seconds.
+    """
+    if done < _ENOUGH:
+        return ""
+    rest = seconds * left / done
+    if rest < _SHORT:
+        return ""
+    return f"about {rest:.0f} s left" if rest < _MINUTES else f"about {rest / 60:.0f} min left"
 
 
 def _own_stream() -> TextIO | None:

@@ -65,8 +65,8 @@ def render_page(found: Evaluation, judgements: Judgements) -> str:
         element("style", Markup(asset("pieces.css") + asset("page.css"))),
     )
     sections = {
-        "Summary": _summary(found),
-        "Numbers": _numbers(found),
+        "Summary": summary(found),
+        "Numbers": numbers(found),
         "Classes": _classes(found),
         "Curves": _curves(found, judgements),
         "Disagreements": _disagreements(found, judgements),
@@ -100,7 +100,8 @@ def _section(label: str, content: Markup) -> Markup:
     return element("section", title, content, id=name, aria_labelledby=f"{name}-title")
 
 
-def _summary(found: Evaluation) -> Markup:
+def summary(found: Evaluation) -> Markup:
+    """Return the verdict, and what each side reaches and loses."""
     left_out = f" Left out: {', '.join(found.left_out)}." if found.left_out else ""
     rows = [_side(side) for side in found.sides]
     return join(
@@ -140,7 +141,8 @@ def _points(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f}"
 
 
-def _numbers(found: Evaluation) -> Markup:
+def numbers(found: Evaluation) -> Markup:
+    """Return COCO's twelve numbers of each side."""
     names = [name_of(side.name) for side in found.sides]
     rows = [
         (name, element("span", text, class_="muted"), *(_points(side.numbers[name]) for side in found.sides))

@@ -70,9 +70,9 @@ def report_html(report: ChangeReport) -> str:
     title = element("p", element("b", report.title or "Graph"), f": {sizes(report.after)}")
     tree = namespaces(report.namespaces, report.kind, _DEPTH)
     if report.kind == "graph":
-        return _piece(title, tensors(report), operations(report), tree)
+        return piece_html(title, tensors(report), operations(report), tree)
     changed = changes(report.changed) if report.kind == "diff" else None
-    return _piece(title, counts(report), added(report), tree, changed)
+    return piece_html(title, counts(report), added(report), tree, changed)
 
 
 @draws(Plan)
@@ -85,29 +85,29 @@ def plan_html(plan: Plan) -> str:
     head = element("p", element("b", f"Plan of the recipe '{plan.recipe}'"), target)
     tail = (derivations(plan.derivations), diagnostics(plan.diagnostics))
     if plan.source is None or plan.result is None:
-        return _piece(head, steps(report_steps(plan)), *tail)
+        return piece_html(head, steps(report_steps(plan)), *tail)
     report = report_plan(plan)
     tree = namespaces(report.namespaces, report.kind, _DEPTH)
-    return _piece(head, counts(report), added(report), steps(report.steps), tree, *tail)
+    return piece_html(head, counts(report), added(report), steps(report.steps), tree, *tail)
 
 
 @draws(Verification)
 def verification_html(result: Verification) -> str:
     """Return a verification as HTML: its outcome, each verdict, and the differences that nothing explains."""
-    return _piece(verification(result))
+    return piece_html(verification(result))
 
 
 @draws(Verdict)
 def verdict_html(result: Verdict) -> str:
     """Return one verdict as HTML: its outcome and its comparisons."""
-    return _piece(verdict(result, {}))
+    return piece_html(verdict(result, {}))
 
 
 @draws(Recipe)
 def recipe_html(recipe: Recipe) -> str:
     """Return a recipe as HTML: what it takes out and puts in, with the lines that say so."""
     summary = f": {recipe.summary}" if recipe.summary else ""
-    return _piece(
+    return piece_html(
         element("p", element("b", f"Recipe '{recipe.name}'"), summary),
         html_recipe.namespaces(recipe),
         html_recipe.nodes(recipe),
@@ -118,7 +118,7 @@ def recipe_html(recipe: Recipe) -> str:
 @draws(PluginSpec)
 def plugin_html(spec: PluginSpec) -> str:
     """Return what a plugin is as HTML: its ports and fields."""
-    return _piece(html_recipe.plugin(spec))
+    return piece_html(html_recipe.plugin(spec))
 
 
 @draws(GraphDiff)
@@ -140,7 +140,7 @@ def difference_html(difference: GraphDiff) -> str:
         None if difference else badge("no difference", "good"),
     )
     outputs = [", ".join(map(str, refs)) or "none declared" for refs in difference.outputs or ()]
-    return _piece(
+    return piece_html(
         head,
         table(["outputs of the first", "outputs of the second"], [outputs] if outputs else []),
         _alone("added", difference.added),
@@ -169,7 +169,7 @@ def catalog_html(catalog: Catalog) -> str:
         (name_of(op), spec.title, "TensorRT" if spec.library == "tensorrt" else spec.library)
         for op, spec in catalog.items()
     ]
-    return _piece(
+    return piece_html(
         element("p", element("b", f"{len(rows)} plugins")),
         folding_table("plugins", ["plugin", "title", "library"], rows, shown=12),
     )
@@ -179,13 +179,13 @@ def catalog_html(catalog: Catalog) -> str:
 def target_html(target: Target) -> str:
     """Return a target as HTML: its title and what to know about it."""
     notes = [*target.notes, *([target.deprecated] if target.deprecated else [])]
-    return _piece(element("p", element("b", target.name), f": {target.title}"), lines_of(notes))
+    return piece_html(element("p", element("b", target.name), f": {target.title}"), lines_of(notes))
 
 
 @draws(AuthoredRecipe)
 def authored_html(authored: AuthoredRecipe) -> str:
     """Return a recipe that was written for a graph as HTML: its text and the diagnostics."""
-    return _piece(
+    return piece_html(
         element("p", element("b", f"Recipe '{authored.name}'"), f": {authored.summary}"),
         diagnostics(authored.diagnostics) if authored.diagnostics else None,
         element("details", element("summary", "its text"), element("pre", authored.text)),
@@ -222,7 +222,7 @@ def inspection_html(inspection: Inspection) -> str:
     ]
     titles = [f"what {inspection.target} cannot run", "nodes", "operations", "what to do"]
     recipes = [(element("b", fit.recipe), fit.summary) for fit in inspection.fits]
-    return _piece(
+    return piece_html(
         element("p", element("b", inspection.source or inspection.kind), f": {inspection.kind}, {extent}"),
         table(["", ""], list(facts.items())),
         namespaces(nested(inspection.namespaces), "graph"),
@@ -256,7 +256,7 @@ def answer_html(
 
     It has a word for the outcome, facts, the plan and diagnostics.
     """
-    return _piece(
+    return piece_html(
         element("p", badge(outcome, "error" if outcome == "refused" else "good"), element("b", title)),
         table(["", ""], [(name, text) for name, text in facts.items() if text]),
         diagnostics(listed) if listed else None,
@@ -267,8 +267,9 @@ def answer_html(
 
 def diagnostics_html(listed: Iterable[Diagnostic]) -> str:
     """Return diagnostics as HTML, each with its source line, notes and help."""
-    return _piece(diagnostics(listed))
+    return piece_html(diagnostics(listed))
 
 
-def _piece(*parts: object) -> str:
+def piece_html(*parts: object) -> str:
+    """Return parts as HTML that brings its style."""
     return str(element("div", element("style", Markup(asset("pieces.css"))), *parts, class_="surgeon"))

@@ -1,5 +1,7 @@
 """Frozen graphs to try things on, in the form in which real exporters left them, with weights from a seed.
 
+With them, annotated pictures for the demo model.
+
 The names below are imported when first used: the rooms below this one need not what the writing of graphs
 needs.
 """
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 from surgeon.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from surgeon.zoo.demo.dataset import write_dataset
     from surgeon.zoo.lenet import build_lenet
     from surgeon.zoo.networks import build_facenet, build_lstm_tagger, build_mobilenet, build_unet
     from surgeon.zoo.options import SsdOptions
@@ -24,10 +27,12 @@ __all__ = [
     "build_mobilenet",
     "build_ssd",
     "build_unet",
+    "write_dataset",
     "write_ssd",
 ]
 
 _HOMES = {
+    "surgeon.zoo.demo.dataset": ("write_dataset",),
     "surgeon.zoo.lenet": ("build_lenet",),
     "surgeon.zoo.networks": ("build_facenet", "build_lstm_tagger", "build_mobilenet", "build_unet"),
     "surgeon.zoo.options": ("SsdOptions",),
