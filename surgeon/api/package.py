@@ -51,7 +51,7 @@ class Package(Displayed):
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Package: {self.path} for a {self.kind}, {len(self.files)} files>"
+        return f"<Package: {self.path} for {self.kind}, {len(self.files)} files>"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -90,10 +90,11 @@ def package(
     """Write a folder with what a model needs where it runs.
 
     ``kind`` is ``device``: the UFF or ONNX file, one file of Python that builds, runs, measures and verifies
-    the engine where this package cannot be installed, and what they need; or ``deepstream``: the model, the
-    configuration of Gst-nvinfer, and a parser of the detections in C++. ``recipe`` and ``model`` are those
-    of :func:`convert`; or ``recipe`` is a ``.uff`` or ``.onnx`` file, for ``deepstream`` an engine, too, and
-    ``model`` is None. ``output`` is a new folder; with ``force`` one that this function wrote is replaced.
+    the engine where this package cannot be installed, and what they need; ``triton``: a model repository of
+    Triton Inference Server, and a client; or ``deepstream``: the model, the configuration of Gst-nvinfer, and
+    a parser of the detections in C++. ``recipe`` and ``model`` are those of :func:`convert`; or ``recipe`` is
+    a ``.uff`` or ``.onnx`` file, for ``triton`` and ``deepstream`` an engine, too, and ``model`` is None.
+    ``output`` is a new folder; with ``force`` one that this function wrote is replaced.
 
     The original is computed on ``images``, ``inputs`` or made-up pictures as :func:`verify` does, stored in
     the folder, and compared with the rewritten graph. ``original`` is a file of stored originals to use
@@ -103,8 +104,8 @@ def package(
 
     Raise SurgeonError as :func:`convert` and :func:`verify` do, B101 and B107 for options, B109 for a file
     that no engine is built from, B102, B103 and B106 for an engine, B151 for an unknown ``kind``, B152 and
-    B153 for a model that DeepStream cannot run, E120 for a folder that would be lost. Nothing
-    is written then.
+    B153 for a model that DeepStream cannot run, B155 for one that Triton cannot, E120 for a folder that would
+    be lost. Nothing is written then.
     """
     folder = Path(output)
     chosen = _kind(kind)
@@ -305,10 +306,7 @@ def _described_engine(engine: Path) -> Description:
         source=content,
         format=manifest.format,
         inputs=manifest.inputs,
-        outputs=tuple(
-            OutputInfo(name=each.name, dtype=each.dtype, shape=each.shape, binding=each.binding)
-            for each in manifest.outputs
-        ),
+        outputs=tuple(OutputInfo(**each.model_dump(exclude={"axes"})) for each in manifest.outputs),
         model=manifest.model,
         graph=manifest.graph,
         recipe=manifest.recipe,

@@ -5,11 +5,13 @@ Python 3.6, NumPy and the device's own TensorRT.
     surgeon package ssd_mobilenet_v2_coco frozen_inference_graph.pb -o ssd-device --images pictures
     surgeon package my_recipe.yaml model.pb -o ssd-device --target onnx@tensorrt-8.5 --fp16
     surgeon package ssd.uff -o ssd-device --original original.npz
+    surgeon package my_recipe.yaml model.pb -o ssd-triton --for triton --target onnx@onnxruntime --batch 8
     surgeon package my_recipe.yaml model.pb -o ssd-deepstream --for deepstream --batch 4
 
 On the device: python3 detector.py build, then verify, run and bench. What the original computes is stored in
-the folder; the exit code is 3 where the rewritten graph computes something else. --for deepstream writes the
-configuration of DeepStream's Gst-nvinfer and a parser of the detections, also for an engine.
+the folder; the exit code is 3 where the rewritten graph computes something else. --for triton writes a model
+repository of Triton Inference Server and a client, --for deepstream the configuration of DeepStream's
+Gst-nvinfer and a parser of the detections, both also for an engine.
 """
 
 from __future__ import annotations

@@ -454,7 +454,11 @@ def _tensors(
         shape = (None, *sizes) if implicit else (source.batch, *sizes[1:]) if sizes else ()
         return TensorInfo(name=tensor["name"], binding=tensor["name"], dtype=binding["dtype"], shape=shape)
 
-    inputs = tuple(known.get(t["name"]) or bare(t) for t in result["inputs"])
+    def fed(tensor: Mapping[str, Any]) -> TensorInfo:
+        own, stated = bare(tensor), known.get(tensor["name"])
+        return own if stated is None else _with_engine_dtype(stated, own.dtype)
+
+    inputs = tuple(fed(t) for t in result["inputs"])
     outputs = [bare(t) for t in result["outputs"]]
     if len(outputs) == len(source.outputs):
         outputs = [_named(t, o) for t, o in zip(outputs, source.outputs, strict=True)]
@@ -469,6 +473,10 @@ def _named(tensor: TensorInfo, output: Output) -> TensorInfo:
     """Return an engine's output as the model has it; UFF's parser gives vectors axes of one."""
     known: dict[str, Any] = {"name": output.name, "dtype": output.dtype}
     sizes, own = output.shape[1:], tensor.shape[1:]
-    if output.shape and None not in sizes + own and _count(sizes) == _count(own):
-        known["shape"] = (tensor.shape[0], *sizes)
-    return tensor.model_copy(update=known)
+    if output.shape and None not in sizes + own and _count(sizes) == _count(own) and sizes != own:
+        known.update(shape=(tensor.shape[0], *sizes), engine_shape=tensor.shape)
+    return _with_engine_dtype(tensor.model_copy(update=known), tensor.dtype)
+
+
+def _with_engine_dtype(tensor: TensorInfo, dtype: str) -> TensorInfo:
+    return tensor if dtype == tensor.dtype else tensor.model_copy(update={"engine_dtype": dtype})

@@ -34,7 +34,8 @@ class TensorInfo(_Part):
     ``name`` is the tensor's in the rewritten graph (``NMS:1``), ``binding`` the engine's. ``shape`` is in the
     model's own layout, the batch (None) first. ``axes`` takes the model's layout to the engine's: axis i of
     the engine is axis ``axes[i]`` of the model; empty where they are the same. ``dtype`` is the model's;
-    where it is int32 and the engine gives float32, the bits are an integer's.
+    where it is int32 and the engine gives float32, the bits are an integer's. ``engine_dtype`` and
+    ``engine_shape`` are the engine's own, '' and None where they are the model's.
     """
 
     name: str
@@ -42,6 +43,8 @@ class TensorInfo(_Part):
     dtype: str
     shape: tuple[int | None, ...]
     axes: tuple[int, ...] = ()
+    engine_dtype: str = ""
+    engine_shape: tuple[int | None, ...] | None = None
 
 
 class FileInfo(_Part):

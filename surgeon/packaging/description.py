@@ -27,15 +27,18 @@ class _Part(BaseModel):
 
 
 class OutputInfo(_Part):
-    """An output as the rewritten graph has it; ``shape`` has the batch (None) first.
+    """An output as the rewritten graph has it; ``shape`` has the batch first, None where it is open.
 
-    ``binding`` is what engines call it.
+    ``binding`` is what engines call it. ``engine_dtype`` and ``engine_shape`` are as in
+    :class:`surgeon.engine.TensorInfo`.
     """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...] = ()
     binding: str = ""
+    engine_dtype: str = ""
+    engine_shape: tuple[int | None, ...] | None = None
 
 
 class PluginNode(_Part):
@@ -90,6 +93,11 @@ class Description(_Part):
     dla_core: int | None = None
     plugin_libraries: tuple[str, ...] = ()
     built_for: str = ""
+
+    @property
+    def implicit_batch(self) -> bool:
+        """Whether the batch is no axis of the engine's tensors."""
+        return self.format != "onnx"
 
     def to_json(self) -> str:
         """Return the file's text."""

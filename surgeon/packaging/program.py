@@ -1,8 +1,9 @@
-"""``detector.py``: the program of a folder for a device, one file made of this package's own functions."""
+"""Programs of one file, made of this package's own functions: for a device, a client and Triton."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from functools import cache
 from string import Template
 
@@ -14,6 +15,7 @@ from surgeon.runners.image import SUFFIXES
 from surgeon.version import __version__
 
 NAME = stand_ins.PROGRAM
+CLIENT = "client.py"
 
 _ROOTS = (
     ("surgeon.packaging.detector.main", "main"),
@@ -29,21 +31,7 @@ _LIBRARIES = {
 }
 """Modules that stand in the place of libraries; the last two where Python itself has none."""
 
-_PROGRAM = Template('''\
-#!/usr/bin/env python3
-"""Build, run, measure and verify the engine of the model in this folder, with the TensorRT of this device.
-
-    python3 $name build
-    python3 $name run PICTURE... -o found
-    python3 $name bench
-    python3 $name verify
-    python3 $name doctor
-
-It needs Python 3.6 or later, NumPy and TensorRT's Python module; pictures need Pillow or OpenCV, arrays
-(.npy) neither. surgeon $version wrote it: SOURCES holds the functions of that package that the commands
-need. Copyright The surgeon authors; under the Apache License 2.0.
-"""
-
+_CARRIER = Template('''\
 import importlib.abc
 import importlib.util
 import sys
@@ -72,7 +60,10 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def get_source(self, fullname):
         return SOURCES.get(fullname, "")
+''')
+"""Carries the sources of modules, and lets Python import them."""
 
+_COMMANDS = Template("""
 
 if __name__ == "__main__":
     if sys.version_info < (3, 6):
@@ -80,22 +71,90 @@ if __name__ == "__main__":
     if importlib.util.find_spec("numpy") is None:
         sys.exit("error[E108]: this Python has no NumPy; install it (apt install python3-numpy)")
     sys.meta_path.insert(0, Finder())
-    sys.exit(importlib.import_module("surgeon.packaging.detector.main").main())
+    sys.exit(importlib.import_module("$module").main())
+""")
+"""Runs the commands of a module."""
+
+_DETECTOR = Template('''\
+#!/usr/bin/env python3
+"""Build, run, measure and verify the engine of the model in this folder, with the TensorRT of this device.
+
+    python3 $name build
+    python3 $name run PICTURE... -o found
+    python3 $name bench
+    python3 $name verify
+    python3 $name doctor
+
+It needs Python 3.6 or later, NumPy and TensorRT's Python module; pictures need Pillow or OpenCV, arrays
+(.npy) neither. surgeon $version wrote it: SOURCES holds the functions of that package that the commands
+need. Copyright The surgeon authors; under the Apache License 2.0.
+"""
+
 ''')
+
+_CLIENT = Template('''\
+#!/usr/bin/env python3
+"""Detect objects in pictures with the model of this folder, which Triton Inference Server serves.
+
+    python3 $name PICTURE...
+    python3 $name --url http://server:8000 --on-server PICTURE... -o found
+
+It needs Python 3.6 or later and NumPy; pictures need Pillow or OpenCV, arrays (.npy) neither. surgeon
+$version wrote it: SOURCES holds the functions of that package that it needs; surgeon.packaging.client.kserve
+is how Triton is asked. Copyright The surgeon authors; under the Apache License 2.0.
+"""
+
+''')
+
+_PREPARATION = Template('''\
+"""Prepare pictures for the network: a model of Triton's Python backend.
+
+It needs Python 3.6 or later and NumPy. surgeon $version wrote it: SOURCES holds the functions of that package
+that it needs; surgeon.packaging.triton.preparation is what Triton calls, and config.pbtxt says how pictures
+are prepared. Copyright The surgeon authors; under the Apache License 2.0.
+"""
+
+''')
+
+_MODEL = """
+
+sys.meta_path.insert(0, Finder())
+TritonPythonModel = importlib.import_module("surgeon.packaging.triton.preparation").TritonPythonModel
+"""
 
 
 @cache
 def detector_program() -> str:
-    """Return the text of the program."""
+    """Return the text of the program of a device."""
+    heading = _DETECTOR.substitute(name=NAME, version=__version__)
+    return heading + _carrier(NAME, _ROOTS) + _COMMANDS.substitute(module=_ROOTS[0][0])
+
+
+@cache
+def client_program() -> str:
+    """Return the text of the client of a served model."""
+    module = "surgeon.packaging.client.main"
+    heading = _CLIENT.substitute(name=CLIENT, version=__version__)
+    return heading + _carrier(CLIENT, ((module, "main"),)) + _COMMANDS.substitute(module=module)
+
+
+@cache
+def preparation_program() -> str:
+    """Return the text of Triton's model that prepares pictures."""
+    root = ("surgeon.packaging.triton.preparation", "TritonPythonModel")
+    return _PREPARATION.substitute(version=__version__) + _carrier("model.py", (root,)) + _MODEL
+
+
+def _carrier(name: str, roots: Sequence[tuple[str, str]]) -> str:
     closure = Closure(_replaced())
-    for module, name in _ROOTS:
-        closure.add(module, name)
+    for module, root in roots:
+        closure.add(module, root)
     texts = closure.texts()
     for library, module in _LIBRARIES.items():
         texts[library] = read_module(module).text
     texts["pydantic_core"] = "from pydantic import ValidationError, from_json\n"
     sources = "".join(f'    "{name}": {_quoted(text)},\n' for name, text in sorted(texts.items()))
-    return _PROGRAM.substitute(name=NAME, version=__version__, sources=sources)
+    return _CARRIER.substitute(name=name, sources=sources)
 
 
 def _quoted(text: str) -> str:

@@ -48,7 +48,7 @@ class DetectionRunner:
             )
         self.image, self.labels, self.batch = known, info.labels, info.max_batch
         self.parts = {part: name for part, name in info.detections.items() if name in runner.outputs}
-        self._input = _picture_input(runner.inputs, known, self.name)
+        self._input = picture_input(runner.inputs, known, self.name)
 
     def run(self, tensor: np.ndarray) -> Mapping[str, np.ndarray]:
         """Return the outputs by name, batch first, of float32[N, h, w, C] as :func:`prepare` makes it.
@@ -135,7 +135,7 @@ def _of_picture(value: np.ndarray, index: int, batch: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Input:
+class PictureInput:
     """The input that a picture becomes, and whether its channels come before height and width."""
 
     name: str
@@ -144,15 +144,20 @@ class _Input:
 
     def arranged(self, tensor: np.ndarray) -> np.ndarray:
         """Return float32[N, h, w, C] as the input takes it."""
-        if self.dtype.kind in "iu":
-            limits = np.iinfo(self.dtype)
-            tensor = np.clip(np.rint(tensor), limits.min, limits.max)
-        return np.ascontiguousarray(tensor.transpose(0, 3, 1, 2) if self.channels_first else tensor).astype(
-            self.dtype, copy=False
-        )
+        return arranged(tensor, self.dtype, (0, 3, 1, 2) if self.channels_first else (0, 1, 2, 3))
 
 
-def _picture_input(inputs: Mapping[str, TensorSpec], image: Image, name: str) -> _Input:
+def arranged(tensor: np.ndarray, dtype: np.dtype[Any], axes: tuple[int, ...]) -> np.ndarray:
+    """Return a tensor with its axes in this order and elements of this type; integers are rounded and
+    clipped.
+    """
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        tensor = np.clip(np.rint(tensor), limits.min, limits.max)
+    return np.ascontiguousarray(tensor.transpose(axes)).astype(dtype, copy=False)
+
+
+def picture_input(inputs: Mapping[str, TensorSpec], image: Image, name: str) -> PictureInput:
     """Return the input that takes what ``image`` makes.
 
     Raise SurgeonError V114 where there is not exactly one.
@@ -173,7 +178,7 @@ def _picture_input(inputs: Mapping[str, TensorSpec], image: Image, name: str) ->
         if dims is None or (
             len(dims) == 4 and all(s in (None, size) for s, size in zip(dims[1:], sizes, strict=True))
         ):
-            return _Input(input_name, np.dtype((spec.dtype or DType.FLOAT32).numpy()), channels_first)
+            return PictureInput(input_name, np.dtype((spec.dtype or DType.FLOAT32).numpy()), channels_first)
     shown = ", ".join("?" if size is None else str(size) for size in dims or ())
     raise error(
         "V114",

@@ -63,14 +63,12 @@ def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prep
     number of values that is not the number of channels.
     """
     check_steps(image, where)
-    height, width = image.size
-    inner = image.size
-    if image.resize != "stretch":
-        inner = fitted_size(image.size, pixels.shape[0], pixels.shape[1], image.rounding)
+    inner, (top, left) = _placed(image, *pixels.shape[:2])
     values = resize(pixels[None], inner, image.interpolation)
-    free = height - inner[0], width - inner[1]
-    top, left = (side // 2 if image.resize == "letterbox" else 0 for side in free)
-    rest = ((0, 0), (top, free[0] - top), (left, free[1] - left), (0, 0))
+    below, right = (
+        whole - start - own for whole, start, own in zip(image.size, (top, left), inner, strict=True)
+    )
+    rest = ((0, 0), (top, below), (left, right), (0, 0))
     if image.padding != "after-steps":
         values = np.pad(values, rest, "constant", constant_values=image.filled)
     values = _arranged(values, image)
@@ -78,9 +76,26 @@ def prepare(image: Image, pixels: np.ndarray, where: Span | None = None) -> Prep
         values = _stepped(values, step)
     if image.padding == "after-steps":
         values = np.pad(values, rest, "constant", constant_values=image.filled)
-    return Prepared(
-        np.ascontiguousarray(values), Window(inner[0] / height, inner[1] / width, top / height, left / width)
+    return Prepared(np.ascontiguousarray(values), window_of(image, *pixels.shape[:2]))
+
+
+def window_of(image: Image, height: int, width: int) -> Window:
+    """Return the part of the network's input that a picture of this size fills; see :func:`prepare`."""
+    inner, (top, left) = _placed(image, height, width)
+    whole = image.size
+    return Window(inner[0] / whole[0], inner[1] / whole[1], top / whole[0], left / whole[1])
+
+
+def _placed(image: Image, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the size to which a picture is resized, and where its top left corner comes to stand."""
+    inner = image.size
+    if image.resize != "stretch":
+        inner = fitted_size(image.size, height, width, image.rounding)
+    top, left = (
+        (whole - own) // 2 if image.resize == "letterbox" else 0
+        for whole, own in zip(image.size, inner, strict=True)
     )
+    return inner, (top, left)
 
 
 def milliseconds_to_prepare(image: Image, pictures: int = 10) -> float:

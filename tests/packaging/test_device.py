@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from device_pythons import interpreter
 
 import surgeon
 from surgeon.diagnostics import SurgeonError
@@ -67,21 +68,6 @@ def packaged(tmp_path_factory: pytest.TempPathFactory, demo_recipe: Path) -> Pat
 def folder(packaged: Path, tmp_path: Path) -> Path:
     """Give a copy of the folder that a test may write into."""
     return Path(shutil.copytree(packaged, tmp_path / "device"))
-
-
-def interpreter(version: str) -> str:
-    """Return a Python of that version with NumPy and Pillow; skip the test where there is none."""
-    if version == "this":
-        return sys.executable
-    place = Path(os.environ.get("SURGEON_DEVICE_PYTHONS", ROOT / ".venv-device"))
-    python = place / version / "bin" / "python"
-    if (
-        subprocess.run([python, "-c", "import numpy, PIL"], capture_output=True).returncode
-        if python.exists()
-        else True
-    ):
-        pytest.skip(f"there is no Python {version} with NumPy and Pillow; 'make test-device' makes one")
-    return str(python)
 
 
 class Program:

@@ -114,7 +114,8 @@ SUFFIX_PLACES = {
     "surgeon/engine/builds.py": "TensorRT's parsers differ in what they know of a batch",
     "surgeon/api/build.py": "TensorRT reads UFF before release 9",
     "surgeon/packaging/detector/main.py": "TensorRT differs in the parsers that it has",
-    "surgeon/packaging/kinds/device.py": "trtexec has options for each of TensorRT's parsers",
+    "surgeon/packaging/description.py": "engines of ONNX files alone have an explicit batch",
+    "surgeon/packaging/trtexec.py": "trtexec has options for each of TensorRT's parsers",
     "surgeon/packaging/kinds/deepstream.py": "nvinfer has keys for each of TensorRT's parsers",
     "surgeon/api/package.py": "UFF's parser has names of its own for outputs",
     "surgeon/compat/uff/converting.py": "scripts find the text form under the incumbent's name",
@@ -124,6 +125,7 @@ SUFFIX_PLACES = {
 PRINTING_PLACES = {
     "surgeon/compat/talk.py": "the packages that scripts were written for print what they do",
     "surgeon/packaging/detector/main.py": "it is the command line of a device",
+    "surgeon/packaging/detector/talk.py": "it is the command line of a device, and of Triton's client",
 }
 """Files outside the command line that print, and why."""
 

@@ -1,4 +1,4 @@
-"""The ```console blocks of the README and of the plugin guide, run in a temporary folder; output that follows must match."""
+"""The ```console blocks of the README, the plugin guide and the page of Triton, run in a temporary folder; output that follows must match."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from triton_server import FakeTriton, serving
 
 from surgeon.zoo import demo
 
@@ -167,6 +168,20 @@ def test_the_plugin_guide_works_as_it_stands(tmp_path: Path, warm_surgeon: Path)
     wrong.write_text(wrong.read_text(encoding="utf-8").replace("+ shifts", "- shifts"), encoding="utf-8")
     (tried,) = (command for command in shown if command.text.split()[1] == "test")
     assert failure_of(tried, tmp_path, warm_surgeon) is not None
+
+
+def test_the_page_of_triton_works(tmp_path: Path, warm_surgeon: Path) -> None:
+    page = (README.parent / "docs" / "triton.md").read_text(encoding="utf-8")
+    shown = commands(page)
+    asking = [command for command in shown if "client.py" in command.text]
+    first = shown.index(asking[0])
+    for command in shown[:first]:
+        assert failure_of(command, tmp_path, warm_surgeon) is None
+    with serving(FakeTriton(tmp_path / "served" / "models")) as triton:
+        for command in shown[first:]:
+            text = command.text.replace("http://localhost:8000", triton.url)
+            assert failure_of(replace(command, text=text), tmp_path, warm_surgeon) is None
+    assert [name for name, _ in triton.seen] == ["ssd"] * 2 + ["ssd_pictures"] * 4
 
 
 EXAMPLE = """\

@@ -114,7 +114,10 @@ class OnnxFile(ModelFile):
         batches = {spec.shape.dims[0] for spec in info.inputs.values() if spec.shape.dims}
         return NetworkInterface(
             tuple(_input(name, spec, info.layout[name] == "NCHW") for name, spec in info.inputs.items()),
-            tuple(NetworkTensor(name, _dtype(spec)) for name, spec in info.outputs.items()),
+            tuple(
+                NetworkTensor(name, _dtype(spec), spec.shape.dims or ())
+                for name, spec in info.outputs.items()
+            ),
             batch=batches.pop() if len(batches) == 1 else None,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from surgeon.catalog import Catalog, PluginSpec, load_catalog
@@ -13,7 +13,7 @@ from surgeon.formats.uff.as_graph import uff_graph
 from surgeon.formats.uff.model import FIELD_SUFFIXES, UffModel, UffValue, field_name
 from surgeon.formats.uff.printing import describe
 from surgeon.formats.uff.reader import read_uff
-from surgeon.graph import Graph, Ref, Shape
+from surgeon.graph import Graph, Ref, Shape, TensorSpec
 from surgeon.infer import Inference
 
 _PLUGIN_VERSION = "1"
@@ -61,19 +61,28 @@ class UffFile(ModelFile):
     def interface(self, catalog: Catalog, rewritten: Graph | None = None) -> NetworkInterface:
         """Return inputs and outputs; the types and layout of the rewritten graph where that is given.
 
-        Without it, an image input is taken for one of a channels-last model, and stated channels first.
+        Without it, an image input is taken for one of a channels-last model, and stated channels first; of
+        outputs, those of plugins have shapes.
         """
         summary = describe(self.model)
         plugins = {plugin["name"]: plugin for plugin in summary["plugins"]}
         marked = [name for output in summary["outputs"] for name in output["marks"]]
-        inference = None if rewritten is None else Inference(rewritten, rules=catalog.rules())
+        known = self._specs(catalog, plugins.keys() & marked, rewritten)
         return NetworkInterface(
             tuple(_input(each, rewritten) for each in summary["inputs"]),
-            tuple(
-                output for name in marked for output in _outputs(name, plugins.get(name), catalog, inference)
-            ),
+            tuple(output for name in marked for output in _outputs(name, plugins.get(name), catalog, known)),
             tuple(each["name"] for each in summary["outputs"]),
         )
+
+    def _specs(
+        self, catalog: Catalog, plugins: Collection[str], rewritten: Graph | None
+    ) -> Callable[[Ref], TensorSpec | None]:
+        """Return what tells the type and shape of an output; None where nothing does."""
+        if rewritten is not None:
+            return Inference(rewritten, rules=catalog.rules()).spec
+        # The file's own shapes of other nodes are channels first or last, which it does not state.
+        shapes = self.graph(catalog)[1] if plugins else None
+        return lambda ref: shapes.spec(ref) if shapes is not None and ref.node in plugins else None
 
 
 def plugin_uses_of_uff(model: UffModel, catalog: Mapping[str, PluginSpec]) -> tuple[PluginUse, ...]:
@@ -111,7 +120,10 @@ def _input(entry: Mapping[str, Any], graph: Graph | None) -> NetworkTensor:
 
 
 def _outputs(
-    name: str, plugin: Mapping[str, Any] | None, catalog: Catalog, inference: Inference | None
+    name: str,
+    plugin: Mapping[str, Any] | None,
+    catalog: Catalog,
+    spec_of: Callable[[Ref], TensorSpec | None],
 ) -> list[NetworkTensor]:
     """Return what comes out of a marked node: everything that a plugin computes, else one tensor."""
     op = None if plugin is None else ops_by_creator(catalog).get(plugin["op"])
@@ -119,7 +131,7 @@ def _outputs(
     outputs = []
     for slot in range(count):
         ref = Ref(name, slot)
-        known = inference.spec(ref) if inference is not None else None
+        known = spec_of(ref)
         dtype = known.dtype.value if known is not None and known.dtype is not None else "float32"
         dims = known.shape.dims if known is not None else None
         outputs.append(NetworkTensor(str(ref), dtype, (None, *dims[1:]) if dims else ()))

@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import json
 import os
 import re
 import sys
@@ -15,7 +14,6 @@ from surgeon.atomic import check_writable, write_text
 from surgeon.catalog.plugin_uses import PluginUse
 from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.display import plural
-from surgeon.ending import ended_by_signals
 from surgeon.engine.builds import TIMEOUT, CalibrationBatches, Output, Source, build, calibration_path
 from surgeon.engine.engine import bench_json, load_engine
 from surgeon.engine.libraries import check_libraries
@@ -23,6 +21,16 @@ from surgeon.engine.manifest import check_content, describe_file, manifest_path,
 from surgeon.engine.options import BuildOptions
 from surgeon.engine.registry import read_registry
 from surgeon.packaging.description import Description, read_description
+from surgeon.packaging.detector.talk import (
+    DONE,
+    NOT_VERIFIED,
+    REFUSED,
+    exit_code,
+    say,
+    show_diagnostics,
+    show_json,
+    show_results,
+)
 from surgeon.runners.detect import detect_all
 from surgeon.runners.detection_runner import DetectionRunner
 from surgeon.runners.engine import EngineRunner
@@ -36,7 +44,6 @@ from surgeon.verification.verification import verify_runner
 from surgeon.version import __version__
 
 PROGRAM = "detector.py"
-DONE, REFUSED, NOT_VERIFIED, BUG, INTERRUPTED, CUT_OFF = 0, 1, 3, 70, 130, 141
 
 _VERBS = re.compile(r"\bsurgeon (build|run|bench|verify|doctor)\b(?! RECIPE)")
 """Commands of the package that this program has, too."""
@@ -49,39 +56,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         importlib.import_module("surgeon.engine.child." + given[1]).main(given[2:])
         return DONE
     args = _parser().parse_args(given)
-    try:
-        with ended_by_signals():
-            code = int(args.function(Folder(args.folder), args))
-            sys.stdout.flush()
-            return code
-    except SurgeonError as exc:
-        _say_diagnostics(exc.diagnostics, args.json)
-        return REFUSED
-    except BrokenPipeError:
-        _drop_output()
-        return CUT_OFF
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except MemoryError:
-        lacking = error("B145", "the host's memory ran out; expected enough for the pictures and the engine")
-        _say_diagnostics(lacking.diagnostics, args.json)
-        return REFUSED
-    except OSError as exc:
-        _drop_output()
-        reason = f"{exc.filename or 'the output'} cannot be read or written: {exc.strerror or exc}"
-        _say_diagnostics(error("E105", reason, help=["check the path and the disk"]).diagnostics, False)
-        return REFUSED
-    except Exception as exc:
-        if os.environ.get("SURGEON_TRACEBACK"):
-            raise
-        _say(f"bug: {type(exc).__name__}: {exc}")
-        _say(f"  a fault of surgeon {__version__}, please report it; SURGEON_TRACEBACK=1 shows where it is")
-        return BUG
 
+    def say_diagnostics(diagnostics: Iterable[Diagnostic], may_be_json: bool) -> None:
+        _say_diagnostics(diagnostics, may_be_json and args.json)
 
-def _drop_output() -> None:
-    """Let what could not be written to standard output be lost; Python would try again at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return exit_code(lambda: int(args.function(Folder(args.folder), args)), say_diagnostics)
 
 
 class Folder:
@@ -174,17 +153,17 @@ def _build(folder: Folder, args: argparse.Namespace) -> int:
     if args.layers is not None and built.report:
         write_text(args.layers, built.report)
     if args.json:
-        _show_json(built.to_json())
+        show_json(built.to_json())
         return DONE
     manifest = built.manifest
     done = (
         "is there already, built of the same" if built.reused else f"built in {manifest.build_seconds:.1f} s"
     )
-    _say(
+    say(
         f"{built.path}: {manifest.engine.bytes} bytes, {manifest.precision}, batch up to "
         f"{manifest.max_batch}; {done}"
     )
-    _say(f"for TensorRT {manifest.tensorrt} on {manifest.gpu} ({manifest.compute_capability})")
+    say(f"for TensorRT {manifest.tensorrt} on {manifest.gpu} ({manifest.compute_capability})")
     return DONE
 
 
@@ -264,7 +243,7 @@ def _run(folder: Folder, args: argparse.Namespace) -> int:
         drawing = _is_there("PIL")
         results_folder = ResultFolder(args.output, pictures, drawing=drawing)
         if not drawing:
-            _say("nothing is drawn: Pillow is not there; detections.json is written")
+            say("nothing is drawn: Pillow is not there; detections.json is written")
     unread: List[SurgeonError] = []
     with _open(folder, args) as runner:
         results = detect_all(
@@ -279,17 +258,9 @@ def _run(folder: Folder, args: argparse.Namespace) -> int:
             watch=None,
         )
     if args.json:
-        _show_json(report(results, least, unread))
+        show_json(report(results, least, unread))
     else:
-        for result in results:
-            print(f"{result.picture}: {result.size[1]} x {result.size[0]}")
-            for row in result.rows():
-                left, top, right, bottom = row["pixels"]
-                name = row["label"] or ""
-                place = f"{left},{top} to {right},{bottom}"
-                print(f"  {row['score']:.3f}  {row['class']:3} {name:20} {place}")
-            for name in () if result.detections is not None else result.outputs:
-                print(f"  {name}: largest {result.largest(name)[:3]}")
+        show_results(results)
     for exc in unread:
         _say_diagnostics(exc.diagnostics, False)
     return REFUSED if unread else DONE
@@ -304,7 +275,7 @@ def _bench(folder: Folder, args: argparse.Namespace) -> int:
     preprocessing = None if manifest.image is None else found.batch * milliseconds_to_prepare(manifest.image)
     product = bench_json(path, manifest, found, preprocessing)
     if args.json:
-        _show_json(product)
+        show_json(product)
         return DONE
     print(f"{path}: {manifest.precision}, batch {found.batch}, {plural(found.rounds, 'round')}")
     for label, times in (("GPU", found.gpu), ("as a CUDA graph", found.graph), ("with copies", found.whole)):
@@ -337,7 +308,7 @@ def _verify(folder: Folder, args: argparse.Namespace) -> int:
     with _open(folder, args) as runner:
         found = verify_runner(runner, records, info, limits, output=args.output)
     if args.json:
-        _show_json(found.to_json())
+        show_json(found.to_json())
     else:
         print("put in: {}".format(", ".join(found.pictures)))
         for verdict in found.verdicts:
@@ -402,7 +373,7 @@ def _doctor(folder: Folder, args: argparse.Namespace) -> int:
             problems.append(f"the engine '{folder.engine}' cannot be read: {exc.strerror or exc}")
     found["problems"] = problems
     if args.json:
-        _show_json(found)
+        show_json(found)
     else:
         for name, value in found.items():
             if name != "problems":
@@ -424,16 +395,8 @@ def _is_there(module: str) -> bool:
 # Talk
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-
-
 def _say_diagnostics(diagnostics: Iterable[Diagnostic], as_json: bool) -> None:
-    found = [_for_here(each) for each in diagnostics]
-    for each in found:
-        _say(each.render())
-    if as_json:
-        _show_json({"diagnostics": [each.to_json() for each in found]})
+    show_diagnostics([_for_here(each) for each in diagnostics], as_json)
 
 
 def _for_here(diagnostic: Diagnostic) -> Diagnostic:
@@ -445,11 +408,6 @@ def _for_here(diagnostic: Diagnostic) -> Diagnostic:
     return Diagnostic(diagnostic.code, diagnostic.message, diagnostic.where, notes, help, diagnostic.severity)
 
 
-def _show_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=list) + "\n")
-    sys.stdout.flush()
-
-
 def _watching(quiet: bool) -> Any:
     """Return what says which phase of a build begins, on a terminal; None elsewhere."""
     if quiet or not sys.stderr.isatty():
@@ -459,7 +417,7 @@ def _watching(quiet: bool) -> Any:
     def watch(phase: str, what: str, done: int, total: int) -> None:
         if not seen or seen[-1] != phase:
             seen.append(phase)
-            _say(f"TensorRT: {phase}")
+            say(f"TensorRT: {phase}")
 
     return watch
 

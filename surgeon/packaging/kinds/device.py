@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from surgeon.atomic import write_text
-from surgeon.engine.manifest import TensorInfo
 from surgeon.packaging import description as descriptions
 from surgeon.packaging import program
 from surgeon.packaging.description import Description
 from surgeon.packaging.kind import PackagedModel, PackageKind
 from surgeon.packaging.template import filled
+from surgeon.packaging.trtexec import trtexec_script
 from surgeon.version import __version__
 
 _EXECUTABLE = 0o755
@@ -41,7 +40,8 @@ def write_device_folder(folder: Path, model: PackagedModel) -> None:
         with as_file(files("surgeon.plugins") / "native") as native:
             shutil.copytree(native, folder / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
         rows["plugins/"] = "sources of the plugins that the model needs beside TensorRT's own"
-    write_text(folder / "build.sh", _script(described))
+    script = trtexec_script(described, "build.sh.txt", f"{described.name}.engine", program=program.NAME)
+    write_text(folder / "build.sh", script)
     rows["build.sh"] = "builds the engine with `trtexec`, where there is no Python"
     write_text(folder / program.NAME, program.detector_program())
     for name in (program.NAME, "build.sh"):
@@ -52,46 +52,6 @@ def write_device_folder(folder: Path, model: PackagedModel) -> None:
 def _label_lines(described: Description) -> Iterator[str]:
     for number, name in sorted(described.labels.items()):
         yield f"{number} {' '.join(name.split())}\n"
-
-
-def _script(described: Description) -> str:
-    options, checks = [f"--{described.format}={described.source.name}"], []
-    if described.format == "uff":
-        options += [
-            f"--uffInput={each.binding},{','.join(map(str, _sizes(each)))}" for each in described.inputs
-        ]
-        options += [f"--output={name}" for name in described.marks]
-        options.append(f"--maxBatch={described.max_batch}")
-        checks.append(filled("check-uff.sh.txt"))
-    elif any(None in each.shape for each in described.inputs):
-        best = described.best_batch or described.max_batch
-        for option, batch in (("minShapes", 1), ("optShapes", best), ("maxShapes", described.max_batch)):
-            shapes = (
-                f"{each.binding}:{'x'.join(map(str, (batch, *_sizes(each))))}" for each in described.inputs
-            )
-            options.append(f"--{option}={','.join(shapes)}")
-    options += {"fp32": [], "fp16": ["--fp16"], "int8": ["--int8", "--fp16"]}[described.precision]
-    if not described.tf32:
-        options.append("--noTF32")
-    if described.precision == "int8":
-        options.append(f"--calib={described.calibration}")
-    if described.native_plugins:
-        checks.append(filled("check-plugins.sh.txt"))
-    words = " ".join(map(shlex.quote, options)) + (' "$plugins"' if described.native_plugins else "")
-    return filled(
-        "build.sh.txt",
-        program=program.NAME,
-        workspace=str(max(1, described.workspace >> 20)),
-        checks="".join(checks),
-        options=words,
-        engine=shlex.quote(f"{described.name}.engine"),
-    )
-
-
-def _sizes(tensor: TensorInfo) -> list[int]:
-    """Return the sizes of an input behind the batch, as the engine has them."""
-    sizes = [tensor.shape[axis] for axis in tensor.axes] if tensor.axes else list(tensor.shape)
-    return [1 if size is None else size for size in sizes[1:]]
 
 
 def _readme(described: Description, rows: dict[str, str]) -> str:
