@@ -15,6 +15,7 @@ from surgeon.catalog import Catalog, PluginSpec
 from surgeon.deprecation import RenamedAttribute
 from surgeon.diagnostics import Diagnostic, SurgeonError, error
 from surgeon.discovery import discover
+from surgeon.display import plural
 from surgeon.families.config_match import ConfigMatch
 from surgeon.families.finding import Finding
 from surgeon.families.postprocessing import Postprocessing
@@ -56,6 +57,23 @@ class DraftOptions:
     most_rows: int | None = None
     written: Collection[str] = ()
     first_steps: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def config_verdict(self) -> tuple[str, ...]:
+        """A line on how many values of the pipeline config agree, none without a config."""
+        if not self.config_matches:
+            return ()
+        differ = sum(not match.agrees for match in self.config_matches)
+        verdict = (
+            f"{differ} differ{'s' if differ == 1 else ''}, and the graph wins" if differ else "all agree"
+        )
+        return (
+            f"{self.config_name} was compared in {plural(len(self.config_matches), 'value')}: {verdict}.",
+        )
+
+    def config_comments(self, key: str) -> tuple[str, ...]:
+        """Return what the pipeline config says of a value of the recipe, such as ``NMS.topK``."""
+        return tuple(match.comment(self.config_name) for match in self.config_matches if match.key == key)
 
 
 _REMARKS = RenamedAttribute("diagnostics", removal="0.2.0")

@@ -155,10 +155,29 @@ class OtherAnchors:
 
 
 @dataclass(frozen=True)
+class TwoStages:
+    """What a config of ``faster_rcnn`` says of the first stage, and of the cut between the stages.
+
+    ``crop_size`` is the side of a region that is cut out, 0 where nothing says it. ``position_sensitive``
+    says that the bins of a region have maps of their own, as in R-FCN.
+    """
+
+    stages: Stated[int]
+    score_threshold: Stated[float]
+    iou_threshold: Stated[float]
+    proposals: Stated[int]
+    crop_size: Stated[int]
+    position_sensitive: bool
+
+
+@dataclass(frozen=True)
 class PipelineConfig:
     """What a pipeline config says of a detector's graph, each value with its place.
 
-    ``architecture`` is ``ssd`` or another message of ``model``; the rest is meant for ``ssd`` alone.
+    ``architecture`` is ``ssd``, ``faster_rcnn`` or another message of ``model``, for which the rest says
+    nothing. ``two_stages`` is there for ``faster_rcnn`` alone, whose suppression is the second stage's.
+    ``shortest`` is the length to which a picture's shorter side is resized where its shape is kept, and not
+    filled up.
     ``num_classes`` leaves the background out. ``size`` is height and width in pixels; ``coder`` the scale
     factors in the order y, x, height, width, or None for a coder without; ``score_converter`` is
     ``identity``, ``sigmoid`` or ``softmax``. ``label_map`` is the path as written, for the machine that
@@ -182,6 +201,8 @@ class PipelineConfig:
     score_converter: Stated[str]
     logit_scale: Stated[float]
     label_map: str
+    shortest: Stated[int] | None = None
+    two_stages: TwoStages | None = None
 
 
 def read_pipeline_config(path: str | Path) -> PipelineConfig:
@@ -216,23 +237,24 @@ def parse_pipeline_config(text: str, file: str = "<config>") -> PipelineConfig:
             kinds[1].span if kinds else file,
         )
     architecture = Stated(kinds[0].name, kinds[0].span)
-    ssd = nested(kinds[0]) if architecture.value == "ssd" else Message()
-    resize, size, method = _resizer(ssd.message("image_resizer"), file)
-    coder_kind, coder = _coder(ssd.message("box_coder"))
-    post = ssd.message("post_processing")
+    model = nested(kinds[0]) if architecture.value in ("ssd", "faster_rcnn") else Message()
+    in_two = architecture.value == "faster_rcnn"
+    resize, size, method = _resizer(model.message("image_resizer"), file)
+    coder_kind, coder = _coder(model.message("box_coder"))
+    post = model.message("second_stage_post_processing" if in_two else "post_processing")
     suppression = post.message("batch_non_max_suppression")
     converter = post.choice("score_converter", "IDENTITY", [name.upper() for name in CONVERTERS])
     return PipelineConfig(
         file=file,
         architecture=architecture,
-        num_classes=ssd.whole("num_classes", 0),
-        extractor=ssd.message("feature_extractor").text("type", ""),
+        num_classes=model.whole("num_classes", 0),
+        extractor=model.message("feature_extractor").text("type", ""),
         resize=resize,
         size=size,
         resize_method=method,
         coder_kind=coder_kind,
         coder=coder,
-        anchors=_anchors(ssd.message("anchor_generator"), file),
+        anchors=_anchors(model.message("anchor_generator"), file),
         score_threshold=suppression.number("score_threshold", 0.0),
         iou_threshold=suppression.number("iou_threshold", 0.6),
         max_per_class=suppression.whole("max_detections_per_class", 100),
@@ -240,6 +262,26 @@ def parse_pipeline_config(text: str, file: str = "<config>") -> PipelineConfig:
         score_converter=Stated(converter.value.lower(), converter.where),
         logit_scale=post.number("logit_scale", 1.0),
         label_map=_label_map(root),
+        shortest=_shortest(model.message("image_resizer")),
+        two_stages=_two_stages(model) if in_two else None,
+    )
+
+
+def _shortest(resizer: Message) -> Stated[int] | None:
+    keep = resizer.message("keep_aspect_ratio_resizer")
+    if "keep_aspect_ratio_resizer" not in resizer or keep.truth("pad_to_max_dimension", False).value:
+        return None
+    return keep.whole("min_dimension", 600)
+
+
+def _two_stages(model: Message) -> TwoStages:
+    return TwoStages(
+        stages=model.whole("number_of_stages", 2),
+        score_threshold=model.number("first_stage_nms_score_threshold", 0.0),
+        iou_threshold=model.number("first_stage_nms_iou_threshold", 0.7),
+        proposals=model.whole("first_stage_max_proposals", 300),
+        crop_size=model.whole("initial_crop_size", 0),
+        position_sensitive="rfcn_box_predictor" in model.message("second_stage_box_predictor"),
     )
 
 

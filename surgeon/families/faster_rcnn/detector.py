@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from surgeon.catalog import PluginSpec
 from surgeon.diagnostics import SurgeonError
+from surgeon.families.config_match import ConfigMatch
 from surgeon.families.family import Draft, DraftOptions, Family, Refusal
 from surgeon.families.faster_rcnn.masks import MaskStage, find_mask_stage
 from surgeon.families.faster_rcnn.structure import Regions, Structure
@@ -22,6 +23,9 @@ from surgeon.families.parts.walk import behind, number, operand, trail
 from surgeon.families.postprocessing import PICTURE, Clipping, Coding, LazyFinding, Postprocessing, Window
 from surgeon.graph import AttrValue, Graph, Ref
 from surgeon.language.recipe import Rounding
+
+if TYPE_CHECKING:
+    from surgeon.training_files.pipeline_config import PipelineConfig
 
 OUTPUTS: Mapping[str, str] = {
     "boxes": "detection_boxes",
@@ -87,9 +91,14 @@ class TwoStageDetector(Structure):
         return detector
 
     @cached_property
+    def backbone(self) -> Finding[str] | None:
+        """The network that extracts features, None where nothing tells it."""
+        return named_backbone(self.graph, self._varying)
+
+    @cached_property
     def kind(self) -> str:
         """Architecture and backbone, such as ``faster_rcnn_inception_v2``."""
-        backbone = named_backbone(self.graph, self._varying)
+        backbone = self.backbone
         several = "mask_rcnn" if OUTPUTS["masks"] in self.graph else "faster_rcnn"
         words = ("rfcn" if self.position_sensitive else several, backbone.value if backbone else "")
         return "_".join(word for word in words if word)
@@ -441,6 +450,15 @@ class TwoStageDetector(Structure):
             self.second_scores: np.broadcast_to(scores, given.shape),
         }
         return {ref: np.ascontiguousarray(array, np.float32) for ref, array in found.items()}
+
+    def config_check(self, config: PipelineConfig) -> tuple[ConfigMatch, ...]:
+        """Compare a pipeline config with the graph, in the order of a recipe.
+
+        A value that the graph does not tell is passed over.
+        """
+        from surgeon.families.faster_rcnn.config_check import compare_with_config
+
+        return compare_with_config(config, self)
 
     def draft(self, options: DraftOptions) -> Draft:
         """Write a recipe with every value literal, and its evidence.

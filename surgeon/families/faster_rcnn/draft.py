@@ -159,13 +159,14 @@ class RecipeWriter:
         return (
             f"{source}: {self.summary}. Written by 'surgeon init'.",
             "Every value was read off the graph; above it stand the nodes and constants that show it.",
+            *self.options.config_verdict,
         )
 
     def _block(self) -> Block:
         rows = "NMS: image, label, score, xmin, ymin, xmax, ymax a row; NMS:1 is their number"
         block = {
             "recipe": Item(1),
-            "name": Item(self.name),
+            "name": Item(self.name, self.options.config_comments("name")),
             "summary": Item(self.summary),
         }
         kept = self.detector.keeps_size
@@ -173,7 +174,8 @@ class RecipeWriter:
             height, width = self.detector.size.value
             sizes = {"height": Item(height), "width": Item(width)}
             why = "of the network's input; take a size that the graph leaves as it is"
-            block["parameters"] = Item(sizes, (why, *said(kept.evidence)))
+            comments = (why, *said(kept.evidence))
+            block["parameters"] = self._compared("parameters.height", Item(sizes, comments))
         about = rows.replace("NMS", self.named("NMS"))
         masks = self.detector.outputs.value.get("masks")
         outputs = [self.named("NMS")] if masks is None else [self.named("NMS"), str(masks)]
@@ -262,7 +264,7 @@ class RecipeWriter:
         if nodes:
             boxes = self.named("first_boxes")
         ports = {"loc": boxes, "conf": str(detector.first_scores)}
-        fields = self._fields(first, 1, True, clip, empty)
+        fields = self._fields("first_stage", first, 1, True, clip, empty)
         nodes["first_stage"] = Item(
             {"plugin": Item(SUPPRESSION), "inputs": Item(ports), "fields": fields},
             (about, *said(first.clip.evidence)),
@@ -351,7 +353,10 @@ class RecipeWriter:
                     "inputs": {"features": named(f"{name}_map"), "rois": named(f"{name}_at")},
                     "fields": {"crop_height": height, "crop_width": width},
                 },
-                said((f"'{features}' is {spec}", *size.evidence)),
+                (
+                    *said((f"'{features}' is {spec}", *size.evidence)),
+                    *self.options.config_comments(f"{name}.crop_height"),
+                ),
             ),
             f"{name}_nchw": Item(
                 {
@@ -382,7 +387,9 @@ class RecipeWriter:
         clip, empty = CLIPPINGS[second.clip.value], int(second.drops_empty.value)
         if second.drops_empty_after.value:
             empty = 2
-        fields = self._fields(second, detector.classes.value, detector.box_sets.value == 1, clip, empty)
+        fields = self._fields(
+            "NMS", second, detector.classes.value, detector.box_sets.value == 1, clip, empty
+        )
         nodes |= {
             "second_scores": Item(
                 {"op": "Mul", "inputs": [str(detector.second_scores), named("is_proposal")]}
@@ -433,7 +440,8 @@ class RecipeWriter:
         size = detector.size_of([cut])
         return nodes | self._cut(cut.features, named("mask_boxes"), "mask_crops", most, size)
 
-    def _fields(self, stage: Stage, classes: int, shared: bool, clip: int, empty: int) -> Item:
+    def _fields(self, node: str, stage: Stage, classes: int, shared: bool, clip: int, empty: int) -> Item:
+        """Return the fields of a suppression, each with what the pipeline config says of it."""
         sigma = stage.soft_sigma
         values = {
             "classes": Item(classes),
@@ -454,7 +462,11 @@ class RecipeWriter:
             "clip": Item(clip),
             "dropEmpty": Item(empty, said(stage.drops_empty.evidence)),
         }
-        return Item(values)
+        return Item({name: self._compared(f"{node}.{name}", item) for name, item in values.items()})
+
+    def _compared(self, key: str, item: Item) -> Item:
+        """Return a value of the recipe with what the pipeline config says of it."""
+        return replace(item, comments=(*item.comments, *self.options.config_comments(key)))
 
     @cached_property
     def replaced(self) -> Mapping[str, str]:
@@ -542,4 +554,5 @@ class RecipeWriter:
             image = self.detector.image.value
         except SurgeonError:
             return {}
-        return {**image_block(image), "size": Item(list(self.side))}
+        block = {**image_block(image), "size": Item(list(self.side))}
+        return {key: self._compared(f"image.{key}", item) for key, item in block.items()}

@@ -289,17 +289,7 @@ class _RecipeWriter:
             lines.append(
                 "Look for 'not known': there the graph does not tell a number, and it is for you to write."
             )
-        matches = self.options.config_matches
-        if matches:
-            differ = [match for match in matches if not match.agrees]
-            verdict = (
-                f"{len(differ)} differ{'s' if len(differ) == 1 else ''}, and the graph wins"
-                if differ
-                else "all agree"
-            )
-            lines.append(
-                f"{self.options.config_name} was compared in {plural(len(matches), 'value')}: {verdict}."
-            )
+        lines += self.options.config_verdict
         return tuple(lines)
 
     def _block(self, derived: Mapping[tuple[str, str], Item]) -> Block:
@@ -312,7 +302,7 @@ class _RecipeWriter:
         )
         block = {
             "recipe": Item(1),
-            "name": Item(self.name, self._config_comments("name")),
+            "name": Item(self.name, self.options.config_comments("name")),
             "summary": Item(self.summary),
             **self._parameters(),
             "outputs": Item([nms], (rows,)),
@@ -375,11 +365,6 @@ class _RecipeWriter:
             return Item("plugin", ("the plugin below decodes boxes", *said(original.clip.evidence)))
         return Item("graph", ("operations in front of the plugin decode boxes, and hold the anchors", *why))
 
-    def _config_comments(self, key: str) -> tuple[str, ...]:
-        return tuple(
-            each.comment(self.options.config_name) for each in self.options.config_matches if each.key == key
-        )
-
     @cached_property
     def _names(self) -> Mapping[str, str]:
         """Names of the recipe's nodes: no node of the graph has them."""
@@ -438,7 +423,7 @@ class _RecipeWriter:
         item = derived.get((self._named(node), key)) or Item(value, (why,) if why else ())
         if self.added and node == NMS and key == "topK":
             item = Item(item.value, said(("all boxes go into suppression", *self.detector.count.evidence)))
-        return Item(item.value, (*item.comments, *self._config_comments(f"{node}.{key}")))
+        return Item(item.value, (*item.comments, *self.options.config_comments(f"{node}.{key}")))
 
     @cached_property
     def _anchors(self) -> tuple[str, GridFit, str]:
@@ -464,7 +449,9 @@ class _RecipeWriter:
                 f"not used, by 'anchors: constant' above: before TensorRT 8.5.1, {op} puts the centres "
                 "elsewhere",
             )
-        return Item({"plugin": Item(op), "fields": Item(fields)}, (*comments, *self._config_comments(GRID)))
+        return Item(
+            {"plugin": Item(op), "fields": Item(fields)}, (*comments, *self.options.config_comments(GRID))
+        )
 
     def _scores(self, flat: Mapping[str, Any]) -> dict[str, Item]:
         """Return the nodes from the class heads to the suppression."""
@@ -620,7 +607,7 @@ class _RecipeWriter:
 
     def _image(self, found: Finding[Image]) -> Block:
         return {
-            key: Item(item.value, self._config_comments(f"image.{key}"))
+            key: Item(item.value, self.options.config_comments(f"image.{key}"))
             for key, item in image_block(found.value).items()
         }
 
