@@ -46,10 +46,17 @@ class KerasWriter(NodeWriter):
         return self.node("BiasAdd", f"{scope}/BiasAdd", [convolved, bias], data_format="NHWC")
 
     def convolution(
-        self, scope: str, source: Ref, channels: tuple[int, int], *, stride: int = 1, side: int = 3
+        self,
+        scope: str,
+        source: Ref,
+        channels: tuple[int, int],
+        *,
+        stride: int = 1,
+        side: int = 3,
+        spread: float = 1.3,
     ) -> Ref:
         """Write a layer of its own weights, ``channels`` in and out, without activation."""
-        kernel = self.weights(f"{scope}/kernel", (side, side, *channels), 1.3)
+        kernel = self.weights(f"{scope}/kernel", (side, side, *channels), spread)
         return self.convolve(scope, source, kernel, self.weights(f"{scope}/bias", channels[1:], 0.1), stride)
 
     def relu(self, scope: str, source: Ref) -> Ref:

@@ -19,6 +19,10 @@ RATIOS = (0.5, 1.0, 2.0)
 _WIDTH = 8
 
 
+_PIXELS = 1.3 / 64
+"""Spread of the weights that read pixels, which are not divided by anything: scores stay apart."""
+
+
 @dataclass(frozen=True)
 class KerasRetinaNetOptions:
     """What a generated detector is like.
@@ -83,7 +87,9 @@ class _RetinaNetWriter(KerasWriter):
         stages = (self.options.layer, "C2", "C3", "C4")
         maps = []
         for number, name in enumerate(stages):
-            at = self.relu(f"{name}_relu", self.convolution(name, at, (channels, _WIDTH), stride=2))
+            spread = _PIXELS if number == 0 else 1.3
+            layer = self.convolution(name, at, (channels, _WIDTH), stride=2, spread=spread)
+            at = self.relu(f"{name}_relu", layer)
             channels = _WIDTH
             if number >= 2:
                 maps.append(at)
