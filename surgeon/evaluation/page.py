@@ -108,7 +108,7 @@ def summary(found: Evaluation) -> Markup:
         element(
             "p",
             outcome(str(found.outcome)),
-            f" {plural(found.pictures, 'picture')} of {found.kind}, {plural(found.objects, 'object')}, "
+            f" {plural(found.pictures, 'picture')} ({found.kind}), {plural(found.objects, 'object')}, "
             f"{plural(len(found.classes), 'class', 'classes')}; "
             f"at most {found.max_drop:g} points may be lost.{left_out}",
         ),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from surgeon.catalog import Catalog
 from surgeon.diagnostics import SurgeonError, error
@@ -16,6 +19,7 @@ from surgeon.families import Family, recognise_detector
 from surgeon.language import Image, Recipe
 from surgeon.rewrite import Plan
 from surgeon.runners.detection_runner import DetectionRunner
+from surgeon.runners.detections import WHOLE
 from surgeon.runners.image import Picture
 from surgeon.runners.runner import FileRunner
 from surgeon.verification import GraphPair
@@ -115,9 +119,13 @@ class OriginalSide(Side):
         """Yield what the original detects, its classes counted as the rewritten graph counts them."""
         pair = self._graphs.pair
         for picture in pictures:
-            found = pair.record(picture, 0).detections
-            assert found is not None
-            yield Found(found.without_masks, picture.pixels.shape[:2])
+            record = pair.record(picture, 0)
+            assert record.detections is not None
+            found = record.detections.without_masks
+            if pair.picture_ref is None and record.window != WHOLE:
+                # Whoever puts the picture into the input takes what lies beside it away again.
+                found = replace(found, boxes=np.clip(found.boxes, np.float32(0), np.float32(1)))
+            yield Found(found, picture.pixels.shape[:2])
 
 
 class _RunnerSide(Side):

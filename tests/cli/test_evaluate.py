@@ -157,6 +157,22 @@ def test_ctrl_c_says_that_nothing_is_lost(run: Run, work: Path, monkeypatch: pyt
     assert done.code == 130 and "out: what was detected so far is kept" in done.err
 
 
+def test_both_sides_of_a_letterboxed_picture_are_clipped_alike(tmp_path: Path) -> None:
+    from surgeon.zoo.yolo import SAMPLES
+
+    dataset = write_dataset(tmp_path / "shapes", 1, SEED)
+    model = tmp_path / "yolo.pb"
+    model.write_bytes(SAMPLES["keras_tiny_yolo_v3"]())
+    recipe = surgeon.init(model).recipe
+    content = json.loads(dataset.read_text())
+    height, width = recipe.image.size  # type: ignore[union-attr]
+    assert width * content["images"][0]["height"] != height * content["images"][0]["width"]
+    classes: dict[str, str | int | None] = dict.fromkeys(demo.labels().values())
+    classes[demo.labels()[content["annotations"][0]["category_id"]]] = 1
+    found = surgeon.evaluate(recipe, model, dataset, classes=classes, labels={1: "thing"}, resamples=2)
+    assert found.disagreements == () and found.passed
+
+
 def test_the_time_left_is_estimated_from_what_was_computed_now() -> None:
     assert time_left(3, 97, 30.0) == "about 16 min left" and time_left(10, 90, 10.0) == "about 90 s left"
     assert time_left(2, 100, 30.0) == "" == time_left(99, 1, 10.0) == time_left(5, 0, 10.0)
