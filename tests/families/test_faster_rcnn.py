@@ -127,6 +127,10 @@ def test_a_first_stage_alone_is_none(folder: Path) -> None:
     found = TwoStageDetector.match(first)
     assert isinstance(found, Refusal)
     assert "nothing cuts regions" in str(found.reason)
+    # A user gets a recipe for the whole network, and a warning.
+    recipe = surgeon.init(first, target=TARGET)
+    assert recipe.family == "generic"
+    assert [(each.code, each.severity) for each in recipe.diagnostics] == [("D146", Severity.WARNING)]
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,22 @@ def test_a_recipe_without_the_masks_is_told(member: Member, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("member", DATES[:1], indirect=True)
+def test_an_open_batch_gives_the_masks_of_each_picture(member: Member, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime runs the file")
+    path = tmp_path / "open.onnx"
+    surgeon.convert(member.recipe, member.model, path, batch="dynamic")
+    session = onnxruntime.InferenceSession(str(path))
+    (given,) = session.get_inputs()
+    pictures = np.random.default_rng(1).uniform(-1, 1, (2, *given.shape[1:])).astype(np.float32)
+    rows, masks = session.run(None, {given.name: pictures})
+    for number in range(2):
+        alone = session.run(None, {given.name: pictures[number : number + 1]})
+        np.testing.assert_allclose(rows[number, :, :, 1:], alone[0][0, :, :, 1:], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(masks[number], alone[1][0], rtol=0, atol=1e-6)
+    assert not np.allclose(masks[0], masks[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("member", DATES[:1], indirect=True)
 def test_a_runtime_with_plugins_takes_it(member: Member, tmp_path: Path) -> None:
     path = tmp_path / "detector.onnx"
     surgeon.convert(member.recipe, member.model, path, target="onnx@tensorrt-8.5")
