@@ -21,7 +21,9 @@ import surgeon
 from surgeon.diagnostics import SurgeonError
 from surgeon.engine.manifest import FileInfo, TensorInfo
 from surgeon.language import Image
-from surgeon.packaging.description import Description, OutputInfo, PluginNode
+from surgeon.packaging.client.kserve import InferenceServer
+from surgeon.packaging.client.runner import ServedRunner
+from surgeon.packaging.description import Description, OutputInfo, PluginNode, read_description
 from surgeon.packaging.kinds.triton import check_for_triton
 from surgeon.packaging.program import client_program, preparation_program
 from surgeon.packaging.triton.config import ONNXRUNTIME, network_config, preparation_config
@@ -421,7 +423,12 @@ def test_strange_answers_are_told(
         length = body.rindex(b"}") + 1
     headers = {} if length is None else {"Inference-Header-Content-Length": str(length)}
     triton.answers[path.format(stem(packaged))] = (status, headers, body)
-    refused(Client(packaged, triton.url).run(SAMPLES[0]), "B156", text)
+    server = InferenceServer(triton.url)
+    with pytest.raises(SurgeonError) as caught, ServedRunner(read_description(packaged), server) as served:
+        served.run({"Input": np.zeros((1, 300, 300, 3), np.float32)})
+    server.close()
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "B156" and text in diagnostic.message
 
 
 def test_a_server_that_is_not_there_is_told(packaged: Path, triton: FakeTriton, tmp_path: Path) -> None:

@@ -279,7 +279,7 @@ KIND = PackageKind(
     "a model repository of NVIDIA Triton Inference Server, with a client",
     descriptions.NAME,
     write_triton_folder,
-    "README.md in the folder says how to start Triton and how to ask it",
+    "README.md in the folder says how to start Triton",
     check=check_for_triton,
     takes_engines=True,
 )
