@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from surgeon.catalog import Catalog
 from surgeon.diagnostics import Diagnostic, error
 from surgeon.display import Displayed
 from surgeon.engine import BuildOptions, PluginUse, Source
-from surgeon.engine.manifest import FileInfo, check_content, describe_file, read_manifest
+from surgeon.engine.manifest import FileInfo, check_content, check_libraries_of, describe_file, read_manifest
 from surgeon.engine.sources import is_source, source_of_file
 from surgeon.graph import Graph
 from surgeon.language import Recipe
@@ -84,6 +84,7 @@ def package(
     best_batch: int | None = None,
     calibration_cache: PathLike | None = None,
     calibrator: str = "entropy",
+    plugin_libraries: Iterable[PathLike] = (),
     force: bool = False,
     **options: Unpack[Options],
 ) -> Package:
@@ -101,11 +102,12 @@ def package(
     instead. Without ``originals`` there are none. ``precision``, ``workspace``, ``max_batch`` and the others
     are how the device builds the engine unless it is told otherwise; they default to the recipe's.
     ``calibration_cache`` holds the scales for INT8, as :func:`build_engine` leaves them beside an engine.
+    ``plugin_libraries`` are those that an engine was built with, for ``triton``.
 
     Raise SurgeonError as :func:`convert` and :func:`verify` do, B101 and B107 for options, B109 for a file
-    that no engine is built from, B102, B103 and B106 for an engine, B151 for an unknown ``kind``, B152 and
-    B153 for a model that DeepStream cannot run, B155 for one that Triton cannot, E120 for a folder that would
-    be lost. Nothing is written then.
+    that no engine is built from, B102, B103, B105 and B106 for an engine, B151 for an unknown ``kind``, B152
+    and B153 for a model that DeepStream cannot run, B155 for one that Triton cannot, E120 for a folder that
+    would be lost. Nothing is written then.
     """
     folder = Path(output)
     chosen = _kind(kind)
@@ -118,15 +120,18 @@ def package(
         "max_batch": max_batch,
         "best_batch": best_batch,
     }
+    libraries = tuple(map(Path, plugin_libraries))
     if model is None and not isinstance(recipe, Recipe) and _is_engine(Path(recipe)):
         engine = Path(recipe)
+        _check_libraries(libraries, chosen, chosen.keeps_libraries)
         _check_engine(engine, chosen, {**asked, "original": stored, "calibration_cache": cache}, tf32)
-        described = _described_engine(engine)
+        described = _described_engine(engine, libraries if chosen.keeps_libraries else None)
         remarks = chosen.check(described)
         with writing_folder(folder, chosen.mark, force=force) as temporary:
-            chosen.write(temporary, PackagedModel(described, engine))
+            chosen.write(temporary, PackagedModel(described, engine, libraries=libraries))
             written = tuple(_files(temporary))
         return Package(folder, chosen.name, described, written, None, remarks)
+    _check_libraries(libraries, chosen, False)
     work = Request.of(recipe, model, **options).resolve()
     options["target"] = work.target
     with tempfile.TemporaryDirectory(prefix="surgeon-") as place:
@@ -216,6 +221,19 @@ def _check_engine(engine: Path, kind: PackageKind, options: Mapping[str, Any], t
         )
 
 
+def _check_libraries(libraries: Sequence[Path], kind: PackageKind, are_kept: bool) -> None:
+    """Raise SurgeonError B101 for libraries that the folder does not take."""
+    if libraries and not are_kept:
+        raise error(
+            "B101",
+            f"'{libraries[0]}' is a plugin library; the folder for {kind.name} takes one with an engine alone"
+            if kind.keeps_libraries
+            else f"'{libraries[0]}' is a plugin library, which the folder for {kind.name} does not take",
+            str(libraries[0]),
+            help=["leave it out; README.md in the folder says how plugins come there"],
+        )
+
+
 def _check_options(source: Source, options: BuildOptions, cache: PathLike | None) -> None:
     if options.precision == "int8" and cache is None:
         raise error(
@@ -294,9 +312,14 @@ def _binding(form: str, name: str) -> str:
     return name.replace(":", "_") if form == "uff" else name
 
 
-def _described_engine(engine: Path) -> Description:
-    """Return what the manifest of an engine says; raise SurgeonError B102 or B103 where there is none."""
+def _described_engine(engine: Path, libraries: Sequence[Path] | None) -> Description:
+    """Return what the manifest of an engine says; raise SurgeonError B102 or B103 where there is none.
+
+    Raise B105 where ``libraries`` lack one that the engine was built with; None stands for any.
+    """
     manifest = read_manifest(engine)
+    if libraries is not None:
+        check_libraries_of(manifest, libraries, engine)
     content = describe_file(engine)
     if content.sha256 != manifest.engine.sha256:
         check_content(manifest, engine.read_bytes(), engine)

@@ -114,7 +114,10 @@ def add_anchors(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_plugin_libraries(parser: argparse.ArgumentParser) -> None:
+def add_plugin_libraries(
+    parser: argparse.ArgumentParser,
+    help: str = "a library of TensorRT plugins to load, whose code is run; may be repeated",
+) -> None:
     """Add --plugin-library."""
     parser.add_argument(
         "--plugin-library",
@@ -123,7 +126,7 @@ def add_plugin_libraries(parser: argparse.ArgumentParser) -> None:
         metavar="LIB.so",
         type=Path,
         dest="plugin_libraries",
-        help="a library of TensorRT plugins to load, whose code is run; may be repeated",
+        help=help,
     )
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from surgeon.cli import console
 from surgeon.cli.options import (
     add_anchors,
+    add_plugin_libraries,
     add_recipe,
     add_target,
     byte_size,
@@ -109,6 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="entropy",
         help="how these scales were chosen (default: entropy)",
     )
+    add_plugin_libraries(parser, "a plugin library that the engine was built with, for triton; repeatable")
     parser.add_argument(
         "--images",
         metavar="DIR",
@@ -164,6 +166,7 @@ def run(args: argparse.Namespace) -> int:
         best_batch=args.best_batch,
         calibration_cache=args.calibration_cache,
         calibrator=args.calibrator,
+        plugin_libraries=args.plugin_libraries,
         force=args.force,
         anchors=args.anchors,
         decode=args.decode,

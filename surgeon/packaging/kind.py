@@ -19,12 +19,14 @@ class PackagedModel:
 
     ``source`` is its UFF or ONNX file, or its engine, and ``description`` what is known of it. ``original``
     is the file of stored originals and ``calibration`` that of INT8 scales, None where there is none.
+    ``libraries`` are the plugin libraries that an engine was built with, where they were given.
     """
 
     description: Description
     source: Path
     original: Path | None = None
     calibration: Path | None = None
+    libraries: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class PackageKind:
     ``mark`` is a file that every such folder has: one that has it may be replaced by another.
     ``next_step`` says what to do with the folder. ``check`` returns what to know of a model there, before the
     original is computed, and raises SurgeonError for one that cannot be served. ``takes_engines`` is True
-    where the model may be an engine, ``keeps_originals`` where the folder holds stored originals.
+    where the model may be an engine, ``keeps_libraries`` where the folder holds an engine's plugin libraries,
+    ``keeps_originals`` where it holds stored originals.
     """
 
     name: str
@@ -44,6 +47,7 @@ class PackageKind:
     next_step: str
     check: Callable[[Description], tuple[Diagnostic, ...]] = lambda _: ()
     takes_engines: bool = False
+    keeps_libraries: bool = False
     keeps_originals: bool = False
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _ctypes
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -30,6 +32,7 @@ from surgeon.packaging.triton.config import ONNXRUNTIME, network_config, prepara
 from surgeon.packaging.triton.served import served_name
 from surgeon.runners.image import made_picture, prepare
 from surgeon.zoo import demo
+from surgeon.zoo.networks import build_mobilenet
 
 VERSIONS = ("3.6", "3.8", "3.10")
 SAMPLES = sorted((Path(demo.__file__).parent / "samples").glob("*.jpg"))
@@ -214,7 +217,6 @@ def test_what_triton_cannot_serve_is_refused(changes: dict[str, Any], text: str)
             {"format": "uff", "outputs": (OutputInfo(name="head", dtype="float32", shape=(None, 5)),)},
             "'head'",
         ),
-        ({"format": "uff", "native_plugins": True, "built_for": "x"}, "plugin library"),
     ],
 )
 def test_what_is_left_open_is_told(changes: dict[str, Any], text: str) -> None:
@@ -493,6 +495,45 @@ def test_native_plugins_are_loaded(demo_recipe: Path, tmp_path: Path) -> None:
     environment["PLUGINS"] = f"{first};{second}"
     done = subprocess.run([folder / "serve.sh"], capture_output=True, text=True, env=environment)
     assert done.stdout.endswith(f"--backend-config=tensorrt,plugins={first};{second}\n")
+
+
+def test_an_engine_brings_its_libraries(fake: pytest.MonkeyPatch, uff: Path, tmp_path: Path) -> None:
+    engine, library = tmp_path / "demo.engine", tmp_path / "my $plugins.so"
+    shutil.copyfile(_ctypes.__file__, library)
+    surgeon.build_engine(uff, None, engine, plugin_libraries=[library])
+    with pytest.raises(SurgeonError, match=r"B105.*built with"):
+        surgeon.package(engine, None, tmp_path / "made", kind="triton")
+    with pytest.raises(SurgeonError, match=r"B101.*takes one with an engine alone"):
+        surgeon.package(uff, None, tmp_path / "made", kind="triton", plugin_libraries=[library])
+    with pytest.raises(SurgeonError, match=r"B101.*device does not take"):
+        surgeon.package(uff, None, tmp_path / "made", plugin_libraries=[library])
+    assert not (tmp_path / "made").exists()
+    surgeon.package(engine, None, tmp_path / "made", kind="triton", plugin_libraries=[library])
+    kept = tmp_path / "made" / "plugins" / "my__plugins.so"
+    assert kept.read_bytes() == library.read_bytes()
+    environment = {**os.environ, "TRITON": str(program(tmp_path / "server", 'echo "$@"'))}
+    done = subprocess.run([tmp_path / "made" / "serve.sh"], capture_output=True, text=True, env=environment)
+    assert done.stdout.endswith("--backend-config=tensorrt,plugins=plugins/my__plugins.so\n")
+
+
+def test_a_classifier_shows_its_largest_values(tmp_path: Path) -> None:
+    (tmp_path / "net.pb").write_bytes(build_mobilenet())
+    recipe = surgeon.init(tmp_path / "net.pb", name="net").text + (
+        "\nimage: {size: [32, 32], resize: letterbox, steps: [{divide: 127.5}, {subtract: 1}]}\n"
+        "labels: {0: ant, 1: bee, 2: 'cat é', 3: dog, 4: elk}\n"
+    )
+    (tmp_path / "net.yaml").write_text(recipe, encoding="utf-8")
+    options: dict[str, Any] = {"kind": "triton", "target": "onnx@onnxruntime", "max_batch": 4}
+    surgeon.package(tmp_path / "net.yaml", tmp_path / "net.pb", tmp_path / "made", originals=False, **options)
+    models = tmp_path / "made" / "models"
+    assert repository(models)["net"].output[0].label_filename == "labels.txt"
+    assert (models / "net" / "labels.txt").read_text(encoding="utf-8").split("\n")[2] == "cat é"
+    results = surgeon.detect(models / "net" / "1" / "model.onnx", SAMPLES[:2])
+    wanted = json.loads(json.dumps([each.to_json() for each in results]))
+    with serving(FakeTriton(models)) as triton:
+        client = Client(tmp_path / "made", triton.url)
+        assert client.json(*SAMPLES[:2])["pictures"] == wanted
+        assert client.json(*SAMPLES[:2], "--on-server")["pictures"] == wanted
 
 
 def test_tensorrt_targets_are_built_there(demo_onnx: Callable[..., Path], tmp_path: Path) -> None:

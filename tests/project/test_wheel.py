@@ -20,6 +20,7 @@ EXTRAS = {
     "accuracy",
     "evaluate",
     "completion",
+    "fleet",
     "pictures",
     "training",
     "tensorflow",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -104,7 +105,10 @@ def write_triton_folder(folder: Path, model: PackagedModel) -> None:
         with as_file(files("surgeon.plugins") / "native") as native:
             shutil.copytree(native, folder / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
         rows["plugins/"] = "sources of the plugins that the model needs beside TensorRT's own"
-    _write_script(folder / "serve.sh", _serve(described, engine if unbuilt else ""))
+    libraries = [_kept_library(folder, path) for path in model.libraries]
+    if libraries:
+        rows["plugins/"] = "the plugin libraries that the engine was built with"
+    _write_script(folder / "serve.sh", _serve(described, engine if unbuilt else "", libraries))
     rows["serve.sh"] = "starts Triton with the models"
     write_text(folder / descriptions.NAME, described.to_json())
     rows[descriptions.NAME] = "inputs, outputs, how a picture becomes the input, classes"
@@ -192,8 +196,6 @@ def _notes(described: Description) -> Iterator[str]:
             "one in config.pbtxt than that; build the engine with 'surgeon build' and package it to have it "
             "right"
         )
-    if described.built_for and described.native_plugins:
-        yield "the engine needs the plugin library that it was built with"
 
 
 def _picture_input(described: Description) -> PictureInput | None:
@@ -222,11 +224,25 @@ def _scores_by_class(described: Description, classes: int) -> Iterator[ServedTen
             yield each
 
 
-def _serve(described: Description, engine: str) -> str:
+def _kept_library(folder: Path, library: Path) -> str:
+    """Copy a plugin library into the folder; return its path there, in characters that a shell takes as they
+    are.
+    """
+    plain = re.sub(r"[^\w.+-]", "_", library.name, flags=re.ASCII)
+    place, number = folder / "plugins" / plain, 2
+    while place.exists():
+        place, number = folder / "plugins" / f"{number}-{plain}", number + 1
+    place.parent.mkdir(exist_ok=True)
+    shutil.copyfile(library, place)
+    return place.relative_to(folder).as_posix()
+
+
+def _serve(described: Description, engine: str, libraries: Sequence[str]) -> str:
     checks = filled("triton-check-engine.sh.txt", engine=engine) if engine else ""
     plugins = ""
-    if described.native_plugins:
-        checks += filled("triton-check-plugins.sh.txt")
+    if described.native_plugins or libraries:
+        library = ";".join(libraries) or "plugins/build/libsurgeon_plugins.so"
+        checks += filled("triton-check-plugins.sh.txt", library=library)
         plugins = ' --backend-config=tensorrt,plugins="$PLUGINS"'
     return filled("triton-serve.sh.txt", checks=checks, plugins=plugins)
 
@@ -282,4 +298,5 @@ KIND = PackageKind(
     "README.md in the folder says how to start Triton",
     check=check_for_triton,
     takes_engines=True,
+    keeps_libraries=True,
 )
