@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,16 +158,24 @@ def module_names(root: Path) -> dict[str, Path]:
     return found
 
 
-def imports_of(tree: ast.Module, module: str, is_package: bool, modules: frozenset[str]) -> Iterator[Import]:
+@functools.cache
+def nodes_of(text: str) -> tuple[ast.AST, ...]:
+    """Return the nodes of a module; each is read once for all rules."""
+    return tuple(ast.walk(ast.parse(text)))
+
+
+def imports_of(
+    nodes: Sequence[ast.AST], module: str, is_package: bool, modules: frozenset[str]
+) -> Iterator[Import]:
     """Yield the imports of a module, those inside functions and those by a literal name included."""
     hidden = {
         id(inner)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.If) and _type_checking(node.test)
         for statement in node.body
         for inner in ast.walk(statement)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         typing_only = id(node) in hidden
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -218,14 +227,14 @@ def violations(root: Path) -> list[str]:
     names = frozenset(modules)
     found: list[str] = []
     for module, path in modules.items():
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        nodes = nodes_of(path.read_text(encoding="utf-8"))
         place = path.relative_to(root).as_posix()
-        for item in imports_of(tree, module, _is_package(path), names):
+        for item in imports_of(nodes, module, _is_package(path), names):
             found += [f"{place}:{item.line}: {text}" for text in _judge_import(module, item)]
         if not place.startswith(tuple(SUFFIX_PLACES)):
-            found += [f"{place}:{line}: {text}" for line, text in _format_branches(tree)]
+            found += [f"{place}:{line}: {text}" for line, text in _format_branches(nodes)]
         if room_of(module) != "cli" and place not in PRINTING_PLACES:
-            found += [f"{place}:{line}: {text}" for line, text in _prints(tree)]
+            found += [f"{place}:{line}: {text}" for line, text in _prints(nodes)]
     return found
 
 
@@ -279,7 +288,7 @@ def circles(root: Path) -> list[str]:
     imports = {
         module: {
             item.name
-            for item in imports_of(ast.parse(path.read_text("utf-8")), module, _is_package(path), names)
+            for item in imports_of(nodes_of(path.read_text("utf-8")), module, _is_package(path), names)
             if item.name in names and not item.typing_only
         }
         for module, path in modules.items()
@@ -307,8 +316,8 @@ def _reached(imports: dict[str, set[str]], start: str) -> set[str]:
     return reached
 
 
-def _prints(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
+def _prints(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
+    for node in nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             yield node.lineno, "print(); only the command line prints"
         if (
@@ -320,8 +329,8 @@ def _prints(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, f"sys.{node.attr}; only the command line prints"
 
 
-def _format_branches(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
+def _format_branches(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
+    for node in nodes:
         if isinstance(node, ast.Constant) and node.value in SUFFIXES:
             yield node.lineno, f"the suffix '{node.value}'; ask surgeon.formats"
         if isinstance(node, ast.Compare) and _last_name(node.left) == "format":
