@@ -215,20 +215,17 @@ def _class_rows(found: Evaluation) -> Iterator[tuple[str, ...]]:
 
 
 def _loss(side: SideResult) -> tuple[str, ...]:
+    from surgeon.evaluation.results import points
+
     difference = side.difference
     assert difference is not None
-    interval = f"{_signed(difference.low)} to {_signed(difference.high)}"
-    return _signed(difference.loss), interval, str(difference.outcome) + _doubt(difference)
+    return points(difference.loss), difference.interval, str(difference.outcome) + _doubt(difference)
 
 
 def _doubt(difference: PrecisionDifference) -> str:
     if difference.is_certain:
         return ""
     return "; with so few pictures that may be chance"
-
-
-def _signed(points: float) -> str:
-    return f"{points:.2f}" if abs(points) >= 0.005 else "0.00"
 
 
 def _points(value: float | None) -> str:

@@ -16,8 +16,8 @@ _CELLS = 4_000_000
 def resampled_precision(matches: Mapping[int, Matches], weights: np.ndarray) -> np.ndarray:
     """Return the mean average precision over 0.5 to 0.95 of each resample, float64[B].
 
-    ``weights`` is int64[B, I]: how often a resample holds each picture. It is what pycocotools computes for
-    the pictures so often in the dataset; a resample without objects gives NaN.
+    ``weights`` is an integer array [B, I]: how often a resample holds each picture. The result is what
+    pycocotools computes for a dataset with the pictures so often; a resample without objects gives NaN.
     """
     by_class = np.stack([_of_class(each, weights) for each in matches.values()])
     counted = ~np.isnan(by_class)
@@ -29,17 +29,20 @@ def resampled_precision(matches: Mapping[int, Matches], weights: np.ndarray) -> 
 
 
 def drawn_weights(pictures: int, resamples: int, seed: int) -> np.ndarray:
-    """Return how often each picture is in each resample, int64[B, I]; a row's sum is ``pictures``."""
+    """Return how often each picture is in each resample, int16[B, I]; a row's sum is ``pictures``."""
     random = np.random.default_rng(seed)
-    weights: np.ndarray = random.multinomial(pictures, np.full(pictures, 1 / pictures), size=resamples)
+    shares = np.full(pictures, 1 / pictures)
+    weights = np.empty((resamples, pictures), np.int16)
+    for row in weights:
+        row[:] = random.multinomial(pictures, shares)
     return weights
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """Return the middle :data:`CONFIDENCE` of values that are not NaN; NaN where there are none."""
+def interval(values: np.ndarray) -> tuple[float | None, float | None]:
+    """Return the middle :data:`CONFIDENCE` of values that are not NaN; None where there are none."""
     known = values[~np.isnan(values)]
     if not known.size:
-        return np.nan, np.nan
+        return None, None
     low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
@@ -52,7 +55,7 @@ def _of_class(matches: Matches, weights: np.ndarray) -> np.ndarray:
     size = max(1, _CELLS // max(rows, 1))
     for start in range(0, len(weights), size):
         part = weights[start : start + size]
-        objects = part @ matches.objects
+        objects = np.asarray(part @ matches.objects, np.int64)
         mean = np.mean(list(_at_overlaps(matches, rows, part, objects)), axis=0)
         found.append(np.where(objects > 0, mean, np.nan))
     return np.concatenate(found)

@@ -13,7 +13,7 @@ from surgeon.diagnostics import SurgeonError
 from surgeon.display import number, plural
 from surgeon.evaluation.evaluating import Judgements
 from surgeon.evaluation.plots import calibration, calibration_curves, legend, precision_curves
-from surgeon.evaluation.results import Disagreement, Evaluation, SideResult
+from surgeon.evaluation.results import Disagreement, Evaluation, SideResult, points
 from surgeon.runners.average_precision import Objects
 from surgeon.runners.detections import Detections
 from surgeon.runners.drawing import draw_detections, ranked
@@ -129,8 +129,8 @@ def _side(side: SideResult) -> Sequence[object]:
     if difference is not None:
         doubt = "" if difference.is_certain else " may be chance"
         measured = (
-            f"{difference.loss:.2f}",
-            f"{difference.low:.2f} to {difference.high:.2f}",
+            points(difference.loss),
+            difference.interval,
             join(outcome(str(difference.outcome)), element("span", doubt, class_="muted")),
         )
     precisions = (_points(side.numbers[name]) for name in ("AP", "AP50"))

@@ -13,6 +13,11 @@ from surgeon.evaluation.bootstrap import CONFIDENCE
 from surgeon.verification import Outcome
 
 
+def points(value: float) -> str:
+    """Return points for people, without a sign where they are rounded to nothing."""
+    return f"{value:.2f}" if abs(value) >= 0.005 else "0.00"
+
+
 @dataclass(frozen=True)
 class ClassPrecision:
     """The average precision of one class, over overlaps of 0.5 to 0.95 and at 0.5, both 0 to 1."""
@@ -39,20 +44,29 @@ class PrecisionDifference:
     """How much average precision a side loses against the original.
 
     ``loss`` is in points, hundredths of average precision over overlaps of 0.5 to 0.95, below 0 for a side
-    that is better. Of resampled pictures, 95 in 100 lose from ``low`` to ``high`` points. ``outcome`` is
-    PASSED for a loss of at most ``allowed`` points.
+    that is better. Of resampled pictures, 95 in 100 lose from ``low`` to ``high`` points; both are None where
+    no resample has an object. ``outcome`` is PASSED for a loss of at most ``allowed`` points.
     """
 
     loss: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     allowed: float
     outcome: Outcome
 
     @property
     def is_certain(self) -> bool:
         """True where the whole interval is on the side of ``allowed`` that ``loss`` is on."""
-        return (self.high <= self.allowed) if self.outcome is Outcome.PASSED else (self.low > self.allowed)
+        if self.low is None or self.high is None:
+            return False
+        return self.high <= self.allowed if self.outcome is Outcome.PASSED else self.low > self.allowed
+
+    @property
+    def interval(self) -> str:
+        """The interval for people."""
+        if self.low is None or self.high is None:
+            return "-"
+        return f"{points(self.low)} to {points(self.high)}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

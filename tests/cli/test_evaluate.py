@@ -157,6 +157,18 @@ def test_ctrl_c_says_that_nothing_is_lost(run: Run, work: Path, monkeypatch: pyt
     assert done.code == 130 and "out: what was detected so far is kept" in done.err
 
 
+def test_objects_that_do_not_count_are_refused(dataset: Path, work: Path) -> None:
+    content = json.loads(dataset.read_text())
+    for row in content["annotations"]:
+        row["iscrowd"] = 1
+    path = dataset.with_name("crowds.json")
+    path.write_text(json.dumps(content))
+    with pytest.raises(SurgeonError, match=r"V140.*all its objects are crowds or difficult"):
+        evaluate(path)
+    found = evaluate(dataset, pictures=1, resamples=1)
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
 def test_both_sides_of_a_letterboxed_picture_are_clipped_alike(tmp_path: Path) -> None:
     from surgeon.zoo.yolo import SAMPLES
 

@@ -72,6 +72,11 @@ def add_arguments(parser):
 def run(args):
     return 0
 """,
+    "surgeon/evaluation/datasets/toy.py": """
+from surgeon.evaluation.dataset import DatasetReader
+
+READER = DatasetReader("toy", "a toy", lambda path: False, lambda path, images, split: None)
+""",
     "surgeon/kernels/toys/numbers.py": "FACTOR = 2\n",
     "surgeon/kernels/toys/__init__.py": "",
 }
@@ -81,6 +86,7 @@ import json
 import surgeon
 from surgeon.catalog import load_catalog
 from surgeon.cli import verbs
+from surgeon.evaluation.dataset import dataset_readers
 from surgeon.families import load_families
 from surgeon.formats import all_formats
 from surgeon.formats.uff.conversion import converters
@@ -100,6 +106,7 @@ found = {
     "lint": list(all_lints()),
     "operation": list(known_ops()),
     "converter": list(converters()),
+    "dataset": list(dataset_readers()),
     "plugin": list(load_catalog()),
     "recipe": list(recipe_files()),
     "runner": list(file_runners()),
@@ -116,6 +123,7 @@ ADDED = {
     "lint": "Z901",
     "operation": "ToyOp",
     "converter": "ToyOp",
+    "dataset": "toy",
     "plugin": "ToyNMS",
     "recipe": "toy",
     "runner": ".toy",
