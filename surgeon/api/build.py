@@ -34,7 +34,7 @@ from surgeon.engine.children import not_installed
 from surgeon.engine.libraries import check_libraries
 from surgeon.engine.manifest import manifest_path
 from surgeon.engine.plugin_checks import check_plugins, version_of
-from surgeon.engine.sources import is_source, source_of_file
+from surgeon.engine.sources import for_another_runtime, is_source, source_of_file
 from surgeon.engine.worker_client import Watch
 from surgeon.formats import all_formats, format_by_suffix
 from surgeon.graph import Graph, Ref, TensorSpec
@@ -133,6 +133,7 @@ def build_engine(
             report=report,
             algorithm=calibrator,
         )
+        diagnostics += for_another_runtime(source.path.name, source.target)
         problems = errors_in(check_plugins(source.uses, registry, work.catalog))
         if problems:
             raise SurgeonError(*problems)

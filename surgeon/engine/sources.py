@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from surgeon.catalog import Catalog
-from surgeon.diagnostics import error
+from surgeon.diagnostics import Diagnostic, Severity, error
 from surgeon.engine.builds import Output, Source
 from surgeon.engine.manifest import TensorInfo
 from surgeon.formats import format_by_suffix
 from surgeon.graph import Graph
+from surgeon.targets import all_targets
 
 _PARSERS: Mapping[str, Literal["uff", "onnx"]] = {"uff": "uff", "onnx": "onnx"}
 """TensorRT's parser for each of our formats that it has one for; Caffe's is not a format of ours."""
@@ -23,6 +24,26 @@ def is_source(path: Path) -> bool:
     """Return whether an engine is built from files of this suffix."""
     form = format_by_suffix(path)
     return path.suffix.lower() == _CAFFE or (form is not None and form.name in _PARSERS)
+
+
+def for_another_runtime(file: str, target: str) -> tuple[Diagnostic, ...]:
+    """Return a warning where a file says that it was written for a ``target`` of another runtime than
+    TensorRT; none where its target is not known.
+    """
+    written_for = all_targets().get(target)
+    if written_for is None or written_for.runtime == "tensorrt":
+        return ()
+    return (
+        Diagnostic(
+            "B115",
+            f"'{file}' was written for {target}: its plugins are in standard operators, and nothing that "
+            "TensorRT refuses or computes otherwise was looked for",
+            file,
+            (),
+            (f"convert the model with --target {written_for.format}@tensorrt-10, or its own version",),
+            Severity.WARNING,
+        ),
+    )
 
 
 def source_of_file(

@@ -20,6 +20,7 @@ from surgeon.atomic import write_text
 from surgeon.catalog.detections import gives_detections, masks_among, rows_among
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error
 from surgeon.display import plural
+from surgeon.engine.sources import for_another_runtime
 from surgeon.language.recipe import BRIGHTNESS, Image
 from surgeon.packaging.description import Description
 from surgeon.packaging.kind import PackagedModel, PackageKind
@@ -70,9 +71,11 @@ def check_for_deepstream(described: Description) -> tuple[Diagnostic, ...]:
     channels.
     """
     differences = tuple(_differences(_detector(described)))
+    other = for_another_runtime(described.source.name, described.target)
     if not differences:
-        return ()
+        return other
     return (
+        *other,
         Diagnostic(
             "B154",
             f"nvinfer does {plural(len(differences), 'thing')} otherwise than the model says",

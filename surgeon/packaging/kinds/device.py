@@ -8,6 +8,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from surgeon.atomic import write_text
+from surgeon.diagnostics import Diagnostic
+from surgeon.engine.sources import for_another_runtime
 from surgeon.packaging import description as descriptions
 from surgeon.packaging import program
 from surgeon.packaging.description import Description
@@ -67,11 +69,17 @@ def _readme(described: Description, rows: dict[str, str]) -> str:
     )
 
 
+def check_for_device(described: Description) -> tuple[Diagnostic, ...]:
+    """Return a warning for a file that was written for another runtime than TensorRT."""
+    return for_another_runtime(described.source.name, described.target)
+
+
 KIND = PackageKind(
     "device",
     "a folder for a device with TensorRT and its own Python, such as a Jetson",
     descriptions.NAME,
     write_device_folder,
     "copy the folder to the device; there: python3 detector.py build",
+    check=check_for_device,
     keeps_originals=True,
 )
