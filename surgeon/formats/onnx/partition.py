@@ -77,7 +77,9 @@ def export_graph(graph: Graph, catalog: Catalog, batch: Batch, *, open_sizes: bo
     for an input without a known shape, X144 where something fixes the batch that was to be open.
     """
     needed = needed_by_data(graph)
-    plain = graph.replace([_passed(node) for node in graph if node.name in needed])
+    plain = graph.replace(
+        part for node in graph if node.name in needed for part in _with_slope(graph, _passed(node))
+    )
     one = ExportGraph(_with_batch(plain, batch if batch is None else 1), catalog)
     _check_inputs(one, open_sizes and not any(one.is_plugin(node.name) for node in one.graph))
     if batch in (None, 1):
@@ -106,6 +108,21 @@ def _passed(node: Node) -> Node:
     if node.op == "PlaceholderWithDefault" and node.inputs:
         return Node(node.name, "Identity", node.inputs, attrs={"T": node.attrs.get("dtype", DType.FLOAT32)})
     return node
+
+
+def _with_slope(graph: Graph, node: Node) -> tuple[Node, ...]:
+    """Return a node, or of a layer that LeakyRelu is fused with the layer and that: tf2onnx reads no slope of
+    a fused one.
+    """
+    fused = node.attrs.get("fused_ops")
+    if not node.op.startswith("_Fused") or not isinstance(fused, tuple) or fused[-1:] != (b"LeakyRelu",):
+        return (node,)
+    name = f"{node.name}/layer"
+    while name in graph:
+        name += "_"
+    attrs = {"T": node.attrs.get("T", DType.FLOAT32), "alpha": node.attrs.get("leakyrelu_alpha", 0.2)}
+    layer = replace(node.with_attr("fused_ops", fused[:-1]), name=name)
+    return layer, Node(node.name, "LeakyRelu", (Ref(name),), attrs=attrs)
 
 
 def _with_batch(graph: Graph, batch: Batch) -> Graph:

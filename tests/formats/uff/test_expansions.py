@@ -72,6 +72,28 @@ def normalized(x: Any, axes: list[int]) -> Any:
     return tf.nn.batch_normalization(x, mean, variance, CHANNELS, CHANNELS, 1e-5)
 
 
+def fused(kind: str, x: Any, weights: np.ndarray, *activation: str, **attrs: Any) -> Any:
+    """Return a layer as TensorFlow's optimizer writes it, with a bias."""
+    graph = v1.get_default_graph()
+    value = tf.compat.v1.AttrValue
+    named = {"T": value(type=tf.float32.as_datatype_enum), "num_args": value(i=1)}
+    if kind == "_FusedConv2D":
+        named |= {"TArgs": value(list=value.ListValue(type=[1])), "num_host_args": value(i=0)}
+    listed = {"fused_ops": ["BiasAdd", *activation], **attrs}
+    for key, given in listed.items():
+        if isinstance(given, str):
+            named[key] = value(s=given.encode())
+        elif isinstance(given, float):
+            named[key] = value(f=given)
+        elif isinstance(given[0], str):
+            named[key] = value(list=value.ListValue(s=[text.encode() for text in given]))
+        else:
+            named[key] = value(list=value.ListValue(i=given))
+    inputs = [x, tf.constant(weights), tf.constant(CHANNELS)]
+    name = graph.unique_name(kind.lstrip("_"))
+    return graph.create_op(kind, inputs, [tf.float32], attrs=named, name=name).outputs[0]
+
+
 def grouped(x: Any) -> Any:
     apart = tf.reshape(x, [1, 6, 8, 2, 2])
     mean, variance = tf.nn.moments(apart, [1, 2, 4], keepdims=True)
@@ -151,6 +173,13 @@ ROWS: dict[str, Build] = {
     "LogSoftmax": lambda x: tf.nn.log_softmax(x * 30),
     "LogSoftmax of rows": lambda x: tf.nn.log_softmax(x, 1),
     "LogSoftmax of a matrix": lambda x: tf.nn.log_softmax(tf.reshape(x, [1, 192])),
+    "a fused MatMul": lambda x: fused("_FusedMatMul", tf.reshape(x, [1, 192]), numbers(192, 4) / 9, "Relu"),
+    "a fused MatMul, LeakyRelu": lambda x: fused(
+        "_FusedMatMul", tf.reshape(x, [1, 192]), numbers(192, 4) / 9, "LeakyRelu", leakyrelu_alpha=0.1
+    ),
+    "a fused Conv2D": lambda x: fused(
+        "_FusedConv2D", x, numbers(3, 3, 4, 4), "Relu6", strides=[1, 2, 1, 1], padding="SAME"
+    ),
     "swish": lambda x: x * tf.sigmoid(x),
     "hard swish": lambda x: x * tf.nn.relu6(x + 3) / 6,
     "hard sigmoid": lambda x: tf.clip_by_value(x * 0.2 + 0.5, 0, 1),
