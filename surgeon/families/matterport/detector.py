@@ -585,6 +585,9 @@ class MatterportMaskRcnn(Family):
         regions[0, : len(boxes)] = boxes
         heads[0, len(boxes) :, 0] = 1
         heads[0, : len(boxes), 1 : 1 + scores.shape[1]] = scores
+        # Probabilities add up to 1: a best one below an even share is not the best, the background's is.
+        low = scores.max(axis=1) < 1 / self.classes.value
+        heads[0, : len(boxes), 0] = np.where(low, 1 - scores.sum(axis=1), 0)
         return dict(zip(self.plugin_sources, (regions, heads, np.zeros_like(deltas)), strict=False))
 
     def draft(self, options: DraftOptions) -> Draft:
