@@ -72,7 +72,8 @@ class JobCall:
     ``values`` are the cell's, by axis. ``recipe`` is a loaded recipe, or the file that ``init`` wrote; None
     for ``init`` itself. ``model`` is a path on this machine, and so is every value of ``inputs``, by option.
     ``request`` has the keyword arguments of :class:`surgeon.request.Options`. ``given`` are the folders of
-    earlier jobs of the cell, by job, and ``folder`` is the empty one for the files of this job.
+    the earlier jobs of the cell that it reads, by job, ``options_of`` their options, and ``inputs`` and
+    ``facts`` have what they named and read as well. ``folder`` is the empty one for the files of this job.
     """
 
     values: Mapping[str, Any]
@@ -81,7 +82,9 @@ class JobCall:
     model: Path
     request: Mapping[str, Any]
     inputs: Mapping[str, Path]
+    facts: Mapping[str, Any]
     given: Mapping[str, Path]
+    options_of: Mapping[str, JobOptions]
     folder: Path
 
     def input(self, option: str) -> Path | None:
@@ -102,11 +105,13 @@ class JobResult:
 class JobKind:
     """A kind of job.
 
-    ``facts`` are the axes that decide its result besides model, recipe and the options of requests. ``uses``
-    returns the earlier jobs whose files it reads, of those that a cell has. ``tools`` are the distributions
-    whose versions decide its result. ``gpu`` says that it needs a GPU, and TensorRT. ``memory`` returns the
-    bytes that it needs for a model of this many. ``requires`` are jobs that must come before it.
-    ``columns`` returns what the report shows of its result, by column.
+    ``facts`` are the axes that decide its result besides model, recipe and the options of requests. ``reads``
+    returns what else decides it, as JSON values; ``places`` among them says where it is, and decides nothing.
+    It is called with the folder that paths start from, the cell's values and the options. ``uses`` returns
+    the earlier jobs whose files it reads, of those that a cell has. ``tools`` are the distributions whose
+    versions decide its result. ``gpu`` says that it needs a GPU, and TensorRT. ``memory`` returns the bytes
+    that it needs for a model of this many. ``requires`` are jobs that must come before it. ``columns``
+    returns what the report shows of its result, by column.
     """
 
     name: str
@@ -114,6 +119,7 @@ class JobKind:
     options: type[JobOptions]
     run: Callable[[JobCall], JobResult]
     facts: tuple[str, ...] = ()
+    reads: Callable[[Path, Mapping[str, Any], Any], Mapping[str, Any]] = lambda *_: MappingProxyType({})
     uses: Callable[[Mapping[str, Any], frozenset[str]], tuple[str, ...]] = lambda values, earlier: ()
     requires: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()

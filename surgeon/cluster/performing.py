@@ -135,7 +135,9 @@ def _call(task: Task, store: Store, folder: Path, place: Path) -> JobCall:
         _here(store, task.model, place),
         request,
         {option: _here(store, each, place) for option, each in task.inputs.items()},
+        task.facts,
         given,
+        task.options_of,
         folder,
     )
 

@@ -105,7 +105,8 @@ class Planner:
         model = self._input(values["model"])
         recipe = None if INIT in given or kind.name == INIT else self._recipe(values)
         plugins = tuple(self._input(path) for path in self._fleet.settings.plugin_paths)
-        inputs = {name: self._input(value) for name, value in options.input_options()}
+        own = {name: self._input(value) for name, value in options.input_options()}
+        facts = kind.reads(self._fleet.folder, values, options)
         platform = self._platform(values) if kind.gpu else None
         memory = options.memory or kind.memory(_size(model.path))
         tools = tool_versions(kind.tools)
@@ -123,13 +124,14 @@ class Planner:
         decides = {
             "job": kind.name,
             "options": options.model_dump(
-                mode="json", exclude={"when", "memory", "timeout", "continue_on_failure", *inputs}
+                mode="json", exclude={"when", "memory", "timeout", "continue_on_failure", *own}
             ),
-            "inputs": {name: each.digest for name, each in inputs.items()},
+            "inputs": {name: each.digest for name, each in own.items()},
             "model": model.digest,
             "recipe": None if recipe is None else recipe_digest(recipe),
             "request": request,
             "facts": {axis: values.get(axis) for axis in kind.facts},
+            "reads": {name: value for name, value in facts.items() if name != "places"},
             "plugins": [each.digest for each in plugins],
             "given": keys,
             "platform": None if platform is None else [platform.gpu, platform.tensorrt],
@@ -144,8 +146,10 @@ class Planner:
             model,
             request,
             plugins,
-            inputs,
+            {name: each for task in known.values() for name, each in task.inputs.items()} | own,
+            {name: value for task in known.values() for name, value in task.facts.items()} | dict(facts),
             keys,
+            {name: task.options for name, task in known.items()},
             Demands(memory, platform),
             program_digest(),
             tools,

@@ -51,8 +51,9 @@ class Task:
     """One job of one cell.
 
     ``key`` is the digest of all that decides the result. ``recipe`` is None where ``init`` writes it.
-    ``inputs`` are the files that options name, by option. ``given`` are the keys of the earlier jobs whose
-    files it reads. ``program`` and ``tools`` are the versions that ``key`` was made of.
+    ``inputs`` are the files that options name, by option, and ``facts`` what else decides the result; both
+    include those of the earlier jobs that it reads. ``given`` are the keys of these jobs and ``options_of``
+    their options. ``program`` and ``tools`` are the versions that ``key`` was made of.
     """
 
     key: str
@@ -63,7 +64,9 @@ class Task:
     request: Mapping[str, Any]
     plugins: tuple[Input, ...]
     inputs: Mapping[str, Input]
+    facts: Mapping[str, Any]
     given: Mapping[str, str]
+    options_of: Mapping[str, JobOptions]
     demands: Demands
     program: str
     tools: Mapping[str, str]
