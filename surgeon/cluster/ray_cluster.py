@@ -11,6 +11,7 @@ import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from surgeon.cluster.nodes import GPU_KIND, TENSORRT, Node, Nodes
@@ -38,6 +39,12 @@ _LOOPBACK = {
 """Environment of a cluster of one."""
 
 
+@cache
+def _token() -> str:
+    """Return the secret of this process's clusters; Ray reads it once."""
+    return secrets.token_hex(32)
+
+
 def ray_library() -> Any:
     """Import Ray; raise SurgeonError E108 with the installation line where it is missing."""
     return require("ray", "a fleet")
@@ -52,14 +59,13 @@ class RayCluster:
     joined: bool
 
     def nodes(self) -> Nodes:
-        """Return the nodes that are alive."""
-        return Nodes(
-            tuple(
-                Node(str(each["NodeManagerHostname"]), dict(each["Resources"]))
-                for each in self.ray.nodes()
-                if each["Alive"]
-            )
+        """Return the nodes that are alive, by name and by what they have."""
+        alive = (
+            Node(str(each["NodeManagerHostname"]), dict(sorted(each["Resources"].items())))
+            for each in self.ray.nodes()
+            if each["Alive"]
         )
+        return Nodes(tuple(sorted(alive, key=lambda node: (node.name, str(node.platforms())))))
 
     def submit(self, task: Task, before: Sequence[Any]) -> Any:
         """Send a task, which begins when those in ``before`` are done; return what stands for its outcome."""
@@ -125,7 +131,7 @@ def cluster_of_one(node: Node, *, dashboard: bool) -> Iterator[RayCluster]:
     Raise SurgeonError F111 where it does not start.
     """
     before = {name: os.environ.get(name) for name in (*_LOOPBACK, "RAY_AUTH_TOKEN", "RAY_ADDRESS")}
-    os.environ.update(_LOOPBACK, RAY_AUTH_TOKEN=secrets.token_hex(32))
+    os.environ.update(_LOOPBACK, RAY_AUTH_TOKEN=_token())
     os.environ.pop("RAY_ADDRESS", None)
     # A socket's path may have about a hundred bytes, and Ray's own part of it is long.
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp" if os.path.isdir("/tmp") else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import re
 import shutil
@@ -182,6 +183,24 @@ def test_the_page_of_triton_works(tmp_path: Path, warm_surgeon: Path) -> None:
             text = command.text.replace("http://localhost:8000", triton.url)
             assert failure_of(replace(command, text=text), tmp_path, warm_surgeon) is None
     assert [name for name, _ in triton.seen] == ["ssd"] * 2 + ["ssd_pictures"] * 4
+
+
+def test_the_guide_to_fleets_works_as_it_stands(tmp_path: Path, warm_surgeon: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed (extra 'fleet')")
+    guide = (README.parent / "docs" / "fleet.md").read_text(encoding="utf-8")
+    for name, text in files_of(guide).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    shown = commands(guide)
+    assert [command.text.split()[0] for command in shown] == ["python", "surgeon", "surgeon", "surgeon"]
+    for command in shown:
+        assert failure_of(command, tmp_path, warm_surgeon) is None
+    report = json.loads((tmp_path / "fleet" / "report.json").read_text(encoding="utf-8"))
+    assert report["passed"] and [cell["verdict"] for cell in report["cells"]] == ["passed", "passed"]
+    assert sorted(path.name for path in (tmp_path / "fleet").glob("report.*")) == [
+        "report.html",
+        "report.json",
+        "report.md",
+    ]
 
 
 EXAMPLE = """\
