@@ -216,6 +216,7 @@ class _Run:
                 before = None if earlier is None else earlier.jobs[number]
                 done = None if is_open and job.task is not None else self._settled(job, stopping, before)
                 if done is None:
+                    self._results.hide(planned.cell.name, job.options.job)
                     left = is_open = True
                     continue
                 self._end(index, done, told=done.status == "failed")
@@ -312,6 +313,8 @@ class _Run:
                 done = replace(
                     done, diagnostics=(*done.diagnostics, *as_json(exc.diagnostics)), status="failed"
                 )
+        if done.status != "done":
+            self._results.hide(name, done.job)
         self._cells[index] = self._cells[index].with_job(done)
         if told and self._watch is not None:
             self._watch(self._cells[index], done)

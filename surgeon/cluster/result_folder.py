@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.atomic import make_folder, write_text
+from surgeon.cluster.digests import file_digest, files_below
 from surgeon.cluster.report import CELL_FILE, FLEET_FILE, VERSION, CellReport
 from surgeon.cluster.store import Store
 from surgeon.diagnostics import SurgeonError, error
@@ -53,8 +54,14 @@ class FleetFolder:
             )
         value = {"version": VERSION, "fleet": str(self._fleet), "store": self._store, "cells": cells}
         write_text(state, json.dumps(value, indent=1) + "\n", follow_links=False)
-        for name in cells:
-            make_folder(self.path / "cells" / name)
+        for name, cell in cells.items():
+            folder = make_folder(self.path / "cells" / name)
+            for each in os.listdir(folder):
+                if each not in (CELL_FILE, *cell["jobs"]) and not each.startswith("."):
+                    self.hide(name, each)
+        for each in os.listdir(self.path / "cells"):
+            if each not in cells and os.path.isfile(self.path / "cells" / each / CELL_FILE):
+                shutil.rmtree(self.path / "cells" / each, ignore_errors=True)
 
     def write(self, cell: CellReport) -> None:
         """Write how a cell stands; raise SurgeonError E105 where it cannot be written."""
@@ -68,7 +75,10 @@ class FleetFolder:
         """
         target = self.path / "cells" / cell / job
         held = store.read(key, whole=False)
-        if held is None or not held.files or _shows(target, held.files):
+        if held is None or not held.files:
+            self.hide(cell, job)
+            return
+        if _shows(target, held.files):
             return
         try:
             part = Path(tempfile.mkdtemp(prefix=f".{job}.", suffix=".part", dir=target.parent))
@@ -83,6 +93,10 @@ class FleetFolder:
                 shutil.rmtree(part, ignore_errors=True)
         except OSError as exc:
             raise unwritable(target, exc) from None
+
+    def hide(self, cell: str, job: str) -> None:
+        """Take away what an earlier run showed of a job, which is not what the job makes now."""
+        shutil.rmtree(self.path / "cells" / cell / job, ignore_errors=True)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -125,11 +139,12 @@ def _json(path: Path) -> dict[str, Any] | None:
 
 
 def _shows(folder: Path, files: Any) -> bool:
-    """Return whether a folder has these files, by size."""
+    """Return whether a folder has these files, by content, and no others."""
     try:
-        return all(os.path.getsize(folder / file.name) == file.bytes for file in files) and bool(files)
+        whole = all(file_digest(folder / file.name) == file.sha256 for file in files)
     except OSError:
         return False
+    return whole and len(files_below(folder)) == len(files)
 
 
 def _link(source: Path, target: Path) -> None:

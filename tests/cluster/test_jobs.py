@@ -383,3 +383,26 @@ def test_without_ray_the_extra_is_named(here: Path, monkeypatch: pytest.MonkeyPa
     path = write_fleet(here, "fleet: 1\nmatrix: {model: a.pb, recipe: small.yaml}\njobs: [convert]\n")
     with pytest.raises(SurgeonError, match=r"E108(?s:.*)\[fleet\]"):
         surgeon.fleet(path, here / "out")
+
+
+def test_what_a_cell_no_longer_makes_is_not_shown(here: Path) -> None:
+    """After an edit that breaks a recipe, and for a cell that is gone; another file of the same size is replaced."""
+    text = "fleet: 1\nmatrix: {model: a.pb, recipe: small.yaml}\njobs: [convert]\n"
+    path = write_fleet(here, text)
+    (cell,) = cells_of(read_fleet_file(path))
+    store = str(here / "out" / "store")
+    (plan,) = Planner(read_fleet_file(path), store, NODES).plan([cell])
+    assert plan.jobs[0].task is not None and perform(plan.jobs[0].task).made
+    shown = here / "out" / "cells" / cell.name / "convert" / "model.uff"
+    assert surgeon.fleet(path, here / "out").passed
+    content = shown.read_bytes()
+    shown.unlink()
+    shown.write_bytes(b"x" * len(content))
+    assert surgeon.fleet(path, here / "out").passed and shown.read_bytes() == content
+    recipe = (here / "small.yaml").read_text()
+    (here / "small.yaml").write_text("recipe: 1\n")
+    assert surgeon.fleet(path, here / "out").failed and not shown.exists()
+    (here / "small.yaml").write_text(recipe)
+    assert surgeon.fleet(path, here / "out").passed and shown.exists()
+    write_fleet(here, text.replace("small.yaml", "gone.yaml"))
+    assert surgeon.fleet(path, here / "out").failed and not shown.parents[1].exists()
