@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 __version__ = "0.1.0"
 
 
@@ -22,3 +24,13 @@ def refuse_newer(stated: object, known: int, what: str, path: object, again: str
             str(path),
             help=["update surgeon to the release that wrote the file", f"or make it again: {again}"],
         )
+
+
+def refuse_newer_json(text: bytes, known: int, what: str, path: object, again: str) -> None:
+    """Refuse a JSON file whose ``version`` is later than this release reads, as :func:`refuse_newer`."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(content, dict):
+        refuse_newer(content.get("version"), known, what, path, again)

@@ -15,6 +15,7 @@ from surgeon.catalog import Catalog
 from surgeon.diagnostics import Diagnostic, error
 from surgeon.display import Displayed
 from surgeon.engine import BuildOptions, PluginUse, Source
+from surgeon.engine.builds import check_batch
 from surgeon.engine.manifest import FileInfo, check_content, check_libraries_of, describe_file, read_manifest
 from surgeon.engine.sources import is_source, source_of_file
 from surgeon.graph import Graph
@@ -246,14 +247,7 @@ def _check_options(source: Source, options: BuildOptions, cache: PathLike | None
         )
     if cache is not None:
         describe_file(Path(cache))
-    if source.batch not in (None, options.max_batch):
-        raise error(
-            "B101",
-            f"the largest batch is {options.max_batch}; '{source.path.name}' has a fixed batch of "
-            f"{source.batch}",
-            str(source.path),
-            help=["convert with '--batch dynamic', or with the batch that the engine is to have"],
-        )
+    check_batch(source, options.max_batch)
 
 
 def _check_original(stored: Path, source: Source) -> None:

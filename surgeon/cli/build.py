@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 from surgeon.cli import console
 from surgeon.cli.options import (
     add_anchors,
+    add_engine_options,
     add_plugin_libraries,
     add_recipe,
     add_target,
-    byte_size,
     positive,
     recipe_arguments,
 )
@@ -59,40 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target(parser, "the installed TensorRT's")
     add_anchors(parser)
     add_plugin_libraries(parser)
-    precision = parser.add_mutually_exclusive_group()
-    for name in ("fp32", "fp16", "int8"):
-        precision.add_argument(
-            f"--{name}",
-            dest="precision",
-            action="store_const",
-            const=name,
-            help=f"build with {name.upper()} (default: what the recipe says, fp32 for a file)",
-        )
-    parser.add_argument(
-        "--no-tf32",
-        dest="tf32",
-        action="store_false",
-        help="compute FP32 layers without TF32: slower, and exact",
-    )
-    parser.add_argument(
-        "--workspace",
-        metavar="SIZE",
-        type=byte_size,
-        help="memory for tactics, such as 512MiB (default: the recipe's, 1GiB)",
-    )
-    parser.add_argument(
-        "--batch",
-        metavar="N",
-        type=positive,
-        dest="max_batch",
-        help="the largest batch (default: the recipe's, 1)",
-    )
-    parser.add_argument(
-        "--best-batch",
-        metavar="N",
-        type=positive,
-        help="the batch to tune an open batch for (default: the largest)",
-    )
+    add_engine_options(parser)
     parser.add_argument(
         "--shape",
         metavar="NAME=MIN,BEST,MAX",

@@ -173,6 +173,44 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
+def add_engine_options(parser: argparse.ArgumentParser, where: str = "") -> None:
+    """Add --fp32, --fp16, --int8, --no-tf32, --workspace, --batch and --best-batch."""
+    precision = parser.add_mutually_exclusive_group()
+    for name in ("fp32", "fp16", "int8"):
+        precision.add_argument(
+            f"--{name}",
+            dest="precision",
+            action="store_const",
+            const=name,
+            help=f"build with {name.upper()}{where} (default: what the recipe says, fp32 for a file)",
+        )
+    parser.add_argument(
+        "--no-tf32",
+        dest="tf32",
+        action="store_false",
+        help=f"compute FP32 layers without TF32{where}: slower, and exact",
+    )
+    parser.add_argument(
+        "--workspace",
+        metavar="SIZE",
+        type=byte_size,
+        help="memory for tactics, such as 512MiB (default: the recipe's, 1GiB)",
+    )
+    parser.add_argument(
+        "--batch",
+        metavar="N",
+        type=positive,
+        dest="max_batch",
+        help="the largest batch (default: the recipe's, 1)",
+    )
+    parser.add_argument(
+        "--best-batch",
+        metavar="N",
+        type=positive,
+        help="the batch to tune an open batch for (default: the largest)",
+    )
+
+
 def positive(text: str) -> int:
     """Return the number that an option gives; 1 or more."""
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):

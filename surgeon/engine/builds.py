@@ -304,6 +304,17 @@ def _report(worker: Worker, engine: Path) -> str:
     return found
 
 
+def check_batch(source: Source, max_batch: int) -> None:
+    """Raise SurgeonError B101 for a file with another fixed batch than the engine is to have."""
+    if source.batch not in (None, max_batch):
+        raise error(
+            "B101",
+            f"the largest batch is {max_batch}; '{source.path.name}' has a fixed batch of {source.batch}",
+            str(source.path),
+            help=["convert with '--batch dynamic', or with the batch that the engine is to have"],
+        )
+
+
 def _check(source: Source, options: BuildOptions, calibration: CalibrationBatches | None) -> None:
     if options.precision == "int8" and calibration is None:
         raise error(
@@ -314,14 +325,7 @@ def _check(source: Source, options: BuildOptions, calibration: CalibrationBatche
                 "--calibration-cache"
             ],
         )
-    if source.batch not in (None, options.max_batch):
-        raise error(
-            "B101",
-            f"the largest batch is {options.max_batch}; '{source.path.name}' has a fixed batch of "
-            f"{source.batch}",
-            str(source.path),
-            help=["convert with '--batch dynamic', or with the batch that the engine is to have"],
-        )
+    check_batch(source, options.max_batch)
 
 
 def _parsed(source: Source) -> dict[str, Any]:

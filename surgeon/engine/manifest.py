@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
 
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.engine.options import BuildOptions, Precision
 from surgeon.language.recipe import ClassNumber, Image
-from surgeon.version import refuse_newer
+from surgeon.version import refuse_newer_json
 
 VERSION: Literal[1] = 1
 SUFFIX = ".json"
@@ -194,20 +193,10 @@ def read_manifest(engine: Path) -> Manifest:
             help=["check the path"],
         ) from None
     except ValidationError as exc:
-        _refuse_newer(text, path)
+        refuse_newer_json(text, VERSION, "the manifest", path, "surgeon build RECIPE MODEL -o ENGINE")
         first = exc.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise _no_manifest(path, f"{place}: {first['msg']}") from None
-
-
-def _refuse_newer(text: bytes, path: Path) -> None:
-    try:
-        content = from_json(text)
-    except ValueError:
-        return
-    if isinstance(content, dict):
-        again = "surgeon build RECIPE MODEL -o ENGINE"
-        refuse_newer(content.get("version"), VERSION, "the manifest", path, again)
 
 
 def _no_manifest(path: Path, reason: str) -> SurgeonError:

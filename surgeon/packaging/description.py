@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
 
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.engine.manifest import FileInfo, TensorInfo
 from surgeon.engine.options import Algorithm, Precision
 from surgeon.language.recipe import ClassNumber, Image
-from surgeon.version import refuse_newer
+from surgeon.version import refuse_newer_json
 
 VERSION: Literal[1] = 1
 NAME = "detector.json"
@@ -120,20 +119,10 @@ def read_description(folder: Path) -> Description:
     except OSError as exc:
         raise _none(path, exc.strerror or str(exc)) from None
     except ValidationError as exc:
-        _refuse_newer(text, path)
+        refuse_newer_json(text, VERSION, "the description", path, "surgeon package RECIPE MODEL -o DIR")
         first = exc.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise _none(path, f"{place}: {first['msg']}") from None
-
-
-def _refuse_newer(text: bytes, path: Path) -> None:
-    try:
-        content = from_json(text)
-    except ValueError:
-        return
-    if isinstance(content, dict):
-        again = "surgeon package RECIPE MODEL -o DIR"
-        refuse_newer(content.get("version"), VERSION, "the description", path, again)
 
 
 def _none(path: Path, reason: str) -> SurgeonError:
