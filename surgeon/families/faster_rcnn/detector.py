@@ -107,13 +107,13 @@ class TwoStageDetector(Structure):
     def first(self) -> Stage:
         """The suppression of the first stage."""
         kept = self.proposals.value.kept
-        return Stage(self, self._sizes, lambda: self.inference, self._first, self.first_boxes, kept)
+        return Stage.of(self, self._sizes, lambda: self.inference, self._first, self.first_boxes, kept)
 
     @cached_property
     def second(self) -> Stage:
         """The suppression of the second stage."""
         kept = self.outputs.value["boxes"]
-        return Stage(self, self._sizes, lambda: self.inference, self._second, self.second_boxes, kept)
+        return Stage.of(self, self._sizes, lambda: self.inference, self._second, self.second_boxes, kept)
 
     @cached_property
     def outputs(self) -> Finding[Mapping[str, Ref]]:

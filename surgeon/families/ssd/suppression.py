@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cached_property
-from typing import TypeVar
-
-import numpy as np
 
 from surgeon.diagnostics import SurgeonError
 from surgeon.display import plural
 from surgeon.families.finding import Finding
 from surgeon.families.parts.numbers import plain
-from surgeon.families.parts.score_filters import score_thresholds
 from surgeon.families.parts.suppression import (
-    Constant,
     clip_window,
     clipped_after,
-    empty_box_filter,
-    empty_boxes_dropped_after,
-    iou_thresholds,
     most_in_all,
-    most_per_class,
-    soft_sigmas,
 )
+from surgeon.families.parts.suppression_findings import Suppression
 from surgeon.families.parts.walk import behind_identities
 from surgeon.families.postprocessing import PICTURE, Clipping, Sense, Window
 from surgeon.families.ssd.outputs import OutputFindings
-from surgeon.graph import Graph, Node, Ref
-from surgeon.infer import Inference
-
-T = TypeVar("T")
+from surgeon.graph import Node, Ref
 
 
 class SuppressionFindings(OutputFindings):
@@ -55,34 +42,43 @@ class SuppressionFindings(OutputFindings):
         return Finding(False, (f"suppression is class by class: {len(self._suppressing)} for {wanted}",))
 
     @cached_property
+    def _suppression(self) -> Suppression:
+        return Suppression(self, self._sizes, self._suppressing)
+
+    @property
     def score_threshold(self) -> Finding[float]:
         """What scores must exceed; 0 where nothing is compared."""
-        found = self._one(score_thresholds, "threshold of scores")
-        if found is None:
-            return Finding(0.0, ("no operation compares scores before suppression",))
-        if not np.isfinite(found.value):
-            return Finding(0.0, (f"'{found.node}' is {found.value}: every score passes",))
-        return Finding(plain(found.value), self._agreed(found))
+        return self._suppression.score_threshold
 
-    @cached_property
+    @property
+    def score_sense(self) -> Finding[Sense]:
+        """Whether scores must lie above the threshold, or may equal it."""
+        return self._suppression.score_sense
+
+    @property
     def iou_threshold(self) -> Finding[float]:
         """Overlap (intersection over union) above which a box is dropped for a better one."""
-        return self._required(iou_thresholds, "threshold of overlap", plain)
+        return self._suppression.iou_threshold
 
-    @cached_property
+    @property
     def soft_sigma(self) -> Finding[float]:
         """Sigma of soft suppression, 0 for the ordinary one."""
-        found = self._one(soft_sigmas, "sigma of soft suppression")
-        return (
-            Finding(0.0, ("boxes are dropped",))
-            if found is None
-            else Finding(plain(found.value), self._agreed(found))
-        )
+        return self._suppression.soft_sigma
 
-    @cached_property
+    @property
     def max_per_class(self) -> Finding[int]:
         """How many boxes of a class are kept."""
-        return self._required(most_per_class, "number of boxes kept for a class", int)
+        return self._suppression.max_per_class
+
+    @property
+    def drops_empty(self) -> Finding[bool]:
+        """Whether boxes without an area are dropped before suppression."""
+        return self._suppression.drops_empty
+
+    @property
+    def drops_empty_after(self) -> Finding[bool]:
+        """Whether boxes without an area are dropped after suppression, so that others take their rows."""
+        return self._suppression.drops_empty_after
 
     @cached_property
     def max_total(self) -> Finding[int]:
@@ -170,60 +166,3 @@ class SuppressionFindings(OutputFindings):
         if self._boxes.clips:
             return self.graph[self._boxes.clips[0]]
         return clipped_after(self.graph, self._suppressing)
-
-    @cached_property
-    def drops_empty(self) -> Finding[bool]:
-        """Whether boxes without an area are dropped before suppression."""
-        first = self._suppressing[0]
-        compared = empty_box_filter(self.graph, self._sizes, first)
-        if compared is None:
-            return Finding(False, (f"'{first.name}' takes boxes whatever their area",))
-        return Finding(True, (f"'{compared.name}' ({compared.op}) keeps boxes with an area",))
-
-    @cached_property
-    def drops_empty_after(self) -> Finding[bool]:
-        """Whether boxes without an area are dropped after suppression, so that others take their rows."""
-        compared = empty_boxes_dropped_after(self.graph, self._sizes, self._suppressing)
-        if compared is None or self.drops_empty.value:
-            return Finding(False, ("no operation behind suppression asks for the area of a box",))
-        return Finding(True, (f"'{compared.name}' ({compared.op}) keeps boxes with an area",))
-
-    @cached_property
-    def score_sense(self) -> Finding[Sense]:
-        """Whether scores must lie above the threshold, or may equal it."""
-        found = self._one(score_thresholds, "threshold of scores")
-        if found is None:
-            return Finding("above", ("no operation compares scores before suppression",))
-        op = self.graph[found.of].op
-        return Finding("at least" if found.may_equal else "above", (f"'{found.of}' is {op}",))
-
-    def _one(
-        self, constants: Callable[[Graph, Inference, Iterable[Node]], Iterable[Constant]], what: str
-    ) -> Constant | None:
-        """Return the constant on which all operations agree, None where there is none; raise D114 for two."""
-        found: dict[tuple[float, bool], Constant] = {}
-        for constant in constants(self.graph, self._sizes, self._suppressing):
-            found.setdefault((constant.value, constant.may_equal), constant)
-        if len(found) > 1:
-            raise self.fail(
-                "D114",
-                f"the {what} is contradictory: {len(found)} different answers",
-                [str(constant) for constant in list(found.values())[:6]],
-                ["write the value that is meant"],
-            )
-        return next(iter(found.values()), None)
-
-    def _required(
-        self,
-        constants: Callable[[Graph, Inference, Iterable[Node]], Iterable[Constant]],
-        what: str,
-        kind: Callable[[float], T],
-    ) -> Finding[T]:
-        found = self._one(constants, what)
-        if found is None:
-            raise self.fail("D113", f"the {what} is not a constant of the graph", self.suppressions.evidence)
-        return Finding(kind(found.value), self._agreed(found))
-
-    def _agreed(self, constant: Constant) -> tuple[str, ...]:
-        count = len(self._suppressing)
-        return (str(constant), f"the same for {count} operations") if count > 1 else (str(constant),)
