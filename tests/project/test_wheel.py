@@ -201,7 +201,7 @@ RETURNED = """\
 import surgeon
 from surgeon import (
     AuthoredRecipe, BuildResult, Catalog, ChangeReport, Check, Conversion, DemoModel, Derivation, Diagnostic, Engine,
-    Graph, GraphDiff, ImageResult, Inspection, Migration, Node, Package, Plan, Recipe, Ref, Severity, Span, SurgeonError, Target, Verification,
+    Evaluation, FleetReport, Graph, GraphDiff, ImageResult, Inspection, Migration, Node, Package, Plan, Recipe, Ref, Severity, Span, SurgeonError, Target, Verification,
 )
 demo: DemoModel = surgeon.demo_model("demo")
 graph: Graph = surgeon.load_graph(demo.model)
@@ -225,6 +225,9 @@ inspection: Inspection = surgeon.inspect(graph)
 migration: Migration = surgeon.migrate("script.py", graph, "mine.yaml")
 engine: BuildResult = surgeon.build_engine(recipe, graph, "ssd.engine")
 packaged: Package = surgeon.package(recipe, graph, "device")
+evaluated: Evaluation = surgeon.evaluate(recipe, graph, "instances.json", onnx=["ssd.onnx"], classes={"van": None})
+losses: list[float] = [side.difference.loss for side in evaluated.sides if side.difference is not None]
+fleet: FleetReport = surgeon.fleet("FLEET.yaml", "fleet")
 opened: Engine = surgeon.load_engine(engine.path)
 found: tuple[ImageResult, ...] = surgeon.detect(recipe, demo.pictures, model=demo.model)
 catalog: Catalog = surgeon.load_catalog()
