@@ -13,9 +13,10 @@ from surgeon.families import Refusal, nearest_family, recognise
 from surgeon.families.keras_retinanet import KerasRetinaNet
 from surgeon.families.keras_ssd import KerasSSD
 from surgeon.formats.graphdef import load_graph
-from surgeon.graph import Graph, Ref
+from surgeon.graph import DType, Graph, Ref
 from surgeon.zoo.keras_retinanet import build_keras_retinanet
 from surgeon.zoo.keras_ssd import KerasSsdOptions, build_keras_ssd
+from surgeon.zoo.networks import NetworkWriter
 
 IN_PIXELS = KerasSsdOptions(relative=False, softmax=True, classes=1, variances=(1.0, 1.0, 1.0, 1.0))
 
@@ -121,3 +122,27 @@ def test_a_plugin_that_clips_is_not_the_graph(folder: Path) -> None:
     graph = _graph(folder)
     surgeon.init(graph, folder / "clips.yaml", force=True)
     assert not surgeon.verify(folder / "clips.yaml", graph, suppression="plugin").passed
+
+
+def test_a_graph_that_holds_the_plugins_is_verified_without_its_tile(folder: Path) -> None:
+    """As docs/families/keras_ssd.md says of graphs in the form of TLT: each box is at its anchor."""
+    g, flat = NetworkWriter(0), {"Tshape": DType.INT32}
+    picture = g.placeholder("Input", DType.FLOAT32, 1, 8, 8, 3)
+    boxes = g.op("loc", "Reshape", g.conv("l", picture, (3, 3, 3, 4)), g.const("a", [-1, 256, 1, 1]), **flat)
+    scores = g.op("c", "Reshape", g.conv("s", picture, (3, 3, 3, 3)), g.const("b", [-1, 192, 1, 1]), **flat)
+    corners = np.random.default_rng(0).uniform(0, 0.6, (64, 2))
+    prior = np.full((1, 2, 256, 1), 0.1, np.float32)
+    prior[0, 0, :, 0] = np.concatenate([corners, corners + 0.3], axis=1).ravel()
+    tile = g.node("tile", "BatchTilePlugin_TRT", picture, g.const("prior", prior))
+    fields = {"shareLocation": 1, "varianceEncodedInTarget": 0, "backgroundLabelId": 0, "numClasses": 3}
+    fields |= {"topK": 50, "keepTopK": 20, "inputOrder": (0, 2, 1), "confSigmoid": 0, "isNormalized": 1}
+    fields |= {"confidenceThreshold": 0.3, "nmsThreshold": 0.5, "codeType": 1}
+    g.node("NMS", "NMS_TRT", boxes, tile, g.op("conf", "Sigmoid", scores), **fields)
+    (folder / "tlt.pb").write_bytes(g.serialized())
+    recipe = folder / "tlt.yaml"
+    surgeon.init(load_graph(folder / "tlt.pb"), recipe, force=True)
+    with pytest.raises(SurgeonError, match="BatchTilePlugin_TRT"):
+        surgeon.verify(recipe, folder / "tlt.pb", target="onnx@tensorrt-8.5")
+    step = "steps:\n  - {step: forward, nodes: [{op: BatchTilePlugin_TRT}], input: 1}\n"
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("steps:\n", step, 1), encoding="utf-8")
+    assert surgeon.verify(recipe, folder / "tlt.pb", target="onnx@tensorrt-8.5").passed

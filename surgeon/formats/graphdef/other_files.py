@@ -61,6 +61,16 @@ _KINDS: tuple[tuple[_Test, OtherFile], ...] = (
         OtherFile("a file of PyTorch", ("recipes rewrite graphs of TensorFlow; export this model to ONNX",)),
     ),
     (
+        _named(".etlt", ".tlt"),
+        OtherFile(
+            "an encrypted model of NVIDIA's TLT or TAO",
+            (
+                "its plugin nodes are in it already, and tao-converter or DeepStream take it with its key",
+                "for a file that can be read, export it to ONNX without encryption, if your release can",
+            ),
+        ),
+    ),
+    (
         _begins(b"PK\x03\x04"),
         OtherFile("a zip archive (a .keras file?)", (f"unpack it, or {EXPORT}",)),
     ),

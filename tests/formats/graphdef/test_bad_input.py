@@ -68,6 +68,7 @@ def refusal(data: bytes | Path, folder: Path, name: str = "model.pb") -> Diagnos
         ("m.pb", b"\x89HDF\r\n\x1a\n" + bytes(500), "G101", "HDF5"),
         ("m.pb", gzip.compress(b"x" * 500, mtime=0), "G101", "compressed"),
         ("m.pb", b"\x1c\0\0\0TFL3" + bytes(100), "G101", "TensorFlow Lite"),
+        ("model.etlt", b"\x0c\xf3" + bytes(100), "G101", "encrypted model of NVIDIA's TLT or TAO"),
         ("model.tflite", b"\x1c\0\0\0TFL3" + bytes(100), "G101", "frozen_inference_graph.pb"),
         ("m.pb", b"<!DOCTYPE html><html>not found</html>", "G101", "a web page"),
         ("m.pb", b'{"node": []}', "G101", "it is JSON"),
