@@ -13,6 +13,7 @@ from surgeon.display import plural
 from surgeon.families.family import BY_HAND, Draft, DraftOptions
 from surgeon.families.finding import Finding
 from surgeon.families.parts.image_block import image_block
+from surgeon.families.parts.labels import named_classes
 from surgeon.families.parts.namespaces import ahead_of, shortest_namespaces
 from surgeon.families.parts.native_detection_fields import CLIPPINGS, SENSES
 from surgeon.graph import Ref
@@ -152,7 +153,12 @@ class RecipeWriter:
                     Severity.WARNING,
                 )
             )
-        return tuple(found)
+        return (*found, *self.labels[1])
+
+    @cached_property
+    def labels(self) -> tuple[dict[int, str], tuple[Diagnostic, ...]]:
+        """The names of the classes, counted from 0, and a warning where they are not as many."""
+        return named_classes(self.options.labels, self.detector.classes, -1)
 
     def _heading(self) -> tuple[str, ...]:
         source = PurePath(self.detector.graph.source).name or "a graph"
@@ -189,8 +195,9 @@ class RecipeWriter:
         image = self._image()
         if image:
             block["image"] = Item(image, said(self.detector.image.evidence), spaced=True)
-        if self.options.labels:
-            named = {number - 1: Item(label) for number, label in self.options.labels.items()}
+        labels, _ = self.labels
+        if labels:
+            named = {number: Item(label) for number, label in labels.items()}
             block["labels"] = Item(named, ("names of the numbers that detections carry",), spaced=True)
         engine = {"precision": "fp16", "max_batch": 1, "workspace": "1GiB"}
         block["engine"] = Item(engine, ("not from the graph: how an engine is built",), spaced=True)

@@ -15,6 +15,7 @@ from surgeon.families.fields import derive_fields
 from surgeon.families.finding import Finding
 from surgeon.families.parts.anchor_detector import AnchorBoxDetector
 from surgeon.families.parts.image_block import image_block
+from surgeon.families.parts.labels import named_classes
 from surgeon.families.parts.native_detection_fields import DERIVATIONS
 from surgeon.families.postprocessing import differences
 from surgeon.graph.op_sets import PASSED_OVER
@@ -61,7 +62,7 @@ def draft_recipe(detector: AnchorBoxDetector, options: DraftOptions) -> Draft:
     except SurgeonError as exc:
         diagnostics = tuple(replace(each, severity=Severity.WARNING) for each in exc.diagnostics)
     writer = _RecipeWriter(detector, options, image)
-    return Draft(writer.name, writer.summary, writer.text(), diagnostics)
+    return Draft(writer.name, writer.summary, writer.text(), (*diagnostics, *writer.labels[1]))
 
 
 def _check_parts(detector: AnchorBoxDetector) -> None:
@@ -141,13 +142,19 @@ class _RecipeWriter:
             "namespaces": Item(self._namespaces(), spaced=True),
             "image": self._image(),
         }
-        if self.options.labels:
-            shift = 0 if self.detector.background.value >= 0 else -1
-            named = {number + shift: Item(label) for number, label in self.options.labels.items()}
+        labels, _ = self.labels
+        if labels:
+            named = {number: Item(label) for number, label in labels.items()}
             block["labels"] = Item(named, ("names of the numbers that detections carry",), spaced=True)
         engine = {"precision": "fp16", "max_batch": 1, "workspace": "1GiB"}
         block["engine"] = Item(engine, ("not from the graph: how an engine is built",), spaced=True)
         return block
+
+    @cached_property
+    def labels(self) -> tuple[dict[int, str], tuple[Diagnostic, ...]]:
+        """The names of the classes by label, and a warning where they are not as many."""
+        shift = 0 if self.detector.background.value >= 0 else -1
+        return named_classes(self.options.labels, self.detector.object_classes, shift)
 
     @property
     def _counting(self) -> tuple[str, ...]:
