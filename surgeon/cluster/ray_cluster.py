@@ -175,6 +175,8 @@ def joined_cluster(address: str) -> Iterator[RayCluster]:
     try:
         context = _init(ray, address=address)
         yield RayCluster(ray, context.dashboard_url or "", True)
+    except ray.exceptions.RayError as exc:
+        raise _not_joined(address, f"it does not answer any more: {' '.join(str(exc).split())}") from None
     finally:
         ray.shutdown()
 
