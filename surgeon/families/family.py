@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from functools import cache
 from types import ModuleType
@@ -325,6 +325,17 @@ class Refusal:
     family: Family
     reason: SurgeonError
     nearness: int = 0
+
+
+def not_all_recognised(
+    family: Family,
+    problems: Sequence[Diagnostic],
+    notes: Iterable[str] = (),
+    help: tuple[str, ...] = BY_HAND,
+) -> Diagnostic:
+    """Return the diagnostic D147 of a member of which some parts, the first of them named, are not told."""
+    message = f"the graph is a {family.title}, but not all of it is recognised: {problems[0].message}"
+    return Diagnostic("D147", message, family.graph.source or None, tuple(notes), help)
 
 
 def load_families() -> tuple[type[Family], ...]:

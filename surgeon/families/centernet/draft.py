@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.display import plural
-from surgeon.families.family import BY_HAND, Draft, DraftOptions
+from surgeon.families.family import Draft, DraftOptions, not_all_recognised
 from surgeon.families.finding import Finding
 from surgeon.families.parts.image_block import image_block
 from surgeon.families.parts.labels import named_classes
@@ -33,9 +33,7 @@ def draft_recipe(detector: CenterNetDetector, options: DraftOptions) -> Draft:
         except SurgeonError as exc:
             problems += exc.diagnostics
     if problems:
-        message = f"the graph is a CenterNet detector, but not all of it is recognised: {problems[0].message}"
-        where = detector.graph.source or None
-        raise SurgeonError(Diagnostic("D147", message, where, (), BY_HAND), *problems)
+        raise SurgeonError(not_all_recognised(detector, problems), *problems)
     writer = _RecipeWriter(detector, options)
     return Draft(writer.name, writer.summary, writer.text(), writer.diagnostics)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.display import plural
-from surgeon.families.family import BY_HAND, Draft, DraftOptions
+from surgeon.families.family import Draft, DraftOptions, not_all_recognised
 from surgeon.families.finding import Finding
 from surgeon.families.parts.image_block import image_block
 from surgeon.families.parts.labels import named_classes
@@ -95,17 +95,8 @@ def check_parts(detector: TwoStageDetector) -> None:
         except SurgeonError as exc:
             problems.update((f"{d.code} {d.message}", d) for d in exc.diagnostics)
     if problems:
-        message = next(iter(problems.values())).message
-        raise SurgeonError(
-            Diagnostic(
-                "D147",
-                f"the graph is a detector of two stages, but not all of it is recognised: {message}",
-                detector.graph.source or None,
-                (),
-                BY_HAND,
-            ),
-            *problems.values(),
-        )
+        found = list(problems.values())
+        raise SurgeonError(not_all_recognised(detector, found), *found)
 
 
 @dataclass(frozen=True)

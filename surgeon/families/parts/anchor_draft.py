@@ -10,7 +10,7 @@ from pathlib import PurePath
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.display import plural
 from surgeon.families.context import DerivationContext, input_spec
-from surgeon.families.family import BY_HAND, Draft, DraftOptions
+from surgeon.families.family import BY_HAND, Draft, DraftOptions, not_all_recognised
 from surgeon.families.fields import derive_fields
 from surgeon.families.finding import Finding
 from surgeon.families.parts.anchor_detector import AnchorBoxDetector
@@ -78,10 +78,8 @@ def _check_parts(detector: AnchorBoxDetector) -> None:
             known.append(f"{key.replace('_', ' ')}: {shown}")
     if problems:
         found = list(problems.values())
-        message = f"the graph is a {detector.title}, but not all of it is recognised: {found[0].message}"
-        where, notes = detector.graph.source or None, tuple(f"recognised: {text:.160}" for text in known)
-        help = (*found[0].help, *BY_HAND)
-        raise SurgeonError(Diagnostic("D147", message, where, notes, help), *found)
+        notes, help = (f"recognised: {text:.160}" for text in known), (*found[0].help, *BY_HAND)
+        raise SurgeonError(not_all_recognised(detector, found, notes, help), *found)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.display import plural
 from surgeon.families.context import Derivation, DerivationContext, input_spec
-from surgeon.families.family import BY_HAND, Draft, DraftOptions
+from surgeon.families.family import Draft, DraftOptions, not_all_recognised
 from surgeon.families.fields import derive_known_fields
 from surgeon.families.finding import Finding
 from surgeon.families.parts.grid_fit import FITTED, GridFit, fit_grid
@@ -130,18 +130,11 @@ def check_parts(detector: SingleShotDetector) -> None:
                 f"{key.replace('_', ' ')}: "
                 f"{plural(len(value), 'box', 'boxes') if key == 'anchors' else value}"
             )
-    where = detector.graph.source or None
     if problems:
         # A resizer without a fixed size leaves sizes unknown all over: then it is the first to be named.
         found = [*unknown, *problems.values()]
         raise SurgeonError(
-            Diagnostic(
-                "D147",
-                f"the graph is a single-shot detector, but not all of it is recognised: {found[0].message}",
-                where,
-                tuple(f"recognised: {text:.160}" for text in known),
-                BY_HAND,
-            ),
+            not_all_recognised(detector, found, (f"recognised: {text:.160}" for text in known)),
             *(replace(each, severity=Severity.ERROR) for each in found),
         )
 

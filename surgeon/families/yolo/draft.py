@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError
 from surgeon.display import plural
 from surgeon.families.context import DerivationContext
-from surgeon.families.family import BY_HAND, Draft, DraftOptions
+from surgeon.families.family import Draft, DraftOptions, not_all_recognised
 from surgeon.families.fields import derive_fields
 from surgeon.families.finding import Finding
 from surgeon.families.parts.detection_output_fields import TOP_K_LIMIT
@@ -95,9 +95,7 @@ def draft_recipe(detector: YoloDetector, options: DraftOptions) -> Draft:
             )
         )
     if problems:
-        message = f"the graph is a YOLO detector, but not all of it is recognised: {problems[0].message}"
-        where = detector.graph.source or None
-        raise SurgeonError(Diagnostic("D147", message, where, (), BY_HAND), *problems)
+        raise SurgeonError(not_all_recognised(detector, problems), *problems)
     writer = _RecipeWriter(detector, options)
     return Draft(writer.name, writer.summary, writer.text(), writer.diagnostics)
 
