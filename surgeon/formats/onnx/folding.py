@@ -51,24 +51,31 @@ _LIMIT = 16 << 20
 
 
 def compute_constants(network: OnnxNetwork, opset: int) -> OnnxNetwork:
-    """Return the sorted network with all that depends on no input computed, where sizes depend on it.
+    """Return the sorted network with what has sizes that depend on constants' values computed.
 
     TensorRT takes the result of a NonZero for half of what it could be, whatever it reads, and builds no
     engine where something of the true size is combined with it. Networks without such sizes stay as they
     are. The onnx package computes.
     """
-    known = set(network.weights)
+    known: set[str] = set(network.weights)
+    sized: set[str] = set()
     members: list[Any] = []
     for node in network.nodes:
         inputs = [name for name in reads(node) if name]
-        if inputs and known.issuperset(inputs) and not node.domain and node.op_type not in _RANDOM:
-            members.append(node)
-            known.update(node.output)
-    if not any(node.op_type in _SIZED_BY_VALUES for node in members):
+        if not known.issuperset(inputs) or not inputs or node.domain or node.op_type in _RANDOM:
+            continue
+        members.append(node)
+        known.update(node.output)
+        if node.op_type in _SIZED_BY_VALUES or not sized.isdisjoint(inputs):
+            sized.update(node.output)
+    needed = {name for node in network.nodes if sized.isdisjoint(node.output) for name in reads(node)} & sized
+    replaced = [
+        node
+        for node in members
+        if not needed.isdisjoint(node.output) and network.outputs.keys().isdisjoint(node.output)
+    ]
+    if not replaced:
         return network
-    own = {id(node) for node in members}
-    needed = {name for node in network.nodes if id(node) not in own for name in reads(node)}
-    replaced = [n for n in members if needed & set(n.output) and not network.outputs.keys() & set(n.output)]
     results = dict.fromkeys(
         (name for node in replaced for name in node.output if name), TensorSpec(DType.FLOAT32, Shape())
     )
