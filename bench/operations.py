@@ -166,6 +166,9 @@ def cases(tf: Any) -> dict[str, Callable[[Any], Any]]:
         "heads": lambda x: tf.matmul(heads(x), heads(x), transpose_b=True),
         "joined_with_a_reshaped_one": lambda x: conv(tf.concat([conv(x), reshaped(x)], 3)),
         "convolved_and_padded": lambda x: conv(tf.pad(conv(x), [[0, 0], [0, 1], [2, 0], [0, 0]]), 3),
+        "padded_as_same": lambda x: conv(
+            tf.pad(conv(x), [[0, 0], [0, 1], [0, 1], [0, 0]]), 3, strides=2, padding="VALID"
+        ),
         "joined_rows": lambda x: tf.concat([conv(x), conv(x)], 1),
         "new_axis": lambda x: tf.expand_dims(conv(x), 3),
     }

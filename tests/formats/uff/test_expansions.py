@@ -239,6 +239,14 @@ ROWS: dict[str, Build] = {
     ),
     "channels of a reshaped picture": lambda x: convolved(tf.reshape(sequence(x), [1, 6, 8, 4]) * CHANNELS),
     "BatchMatMul by turned weights": lambda x: raw.BatchMatMulV2(x=heads(x), y=numbers(7, 2), adj_y=True),
+    "Pad of what was convolved": lambda x: convolved(padded(convolved(x), (0, 1), (2, 0), (0, 0))),
+    "Pad of what was convolved, symmetric": lambda x: padded(convolved(x), (1, 1), (2, 2), (0, 0)),
+    "Pad as SAME would": lambda x: tf.nn.conv2d(
+        padded(convolved(x), (0, 1), (0, 1), (0, 0)), numbers(3, 3, 2, 5), 2, "VALID"
+    ),
+    "Pad as SAME would, depthwise": lambda x: tf.nn.depthwise_conv2d(
+        padded(convolved(x), (0, 1), (0, 1), (0, 0)), numbers(3, 3, 2, 1), [1, 2, 2, 1], "VALID"
+    ),
 }
 TOGETHER = 30
 NAMES = list(ROWS)

@@ -1,4 +1,6 @@
-"""Dilated convolutions that TensorFlow writes as SpaceToBatchND, a convolution and BatchToSpaceND."""
+"""Dilated convolutions that TensorFlow writes as SpaceToBatchND, a convolution and BatchToSpaceND, and
+convolutions behind a Pad.
+"""
 
 from __future__ import annotations
 
@@ -83,4 +85,35 @@ def _plain(conv: Node) -> bool:
     )
 
 
-EXPANSIONS = {"BatchToSpaceND": _dilated}
+def _padded_as_same(at: Expansion) -> Expanded:
+    """The convolution with padding SAME, where a Pad in front adds by zeros what that would.
+
+    Symmetric amounts become those of the convolution when it is converted.
+    """
+    pad = at.source(at.inputs[0])
+    if pad.op not in ("Pad", "PadV2") or at.attr("padding", b"") != b"VALID":
+        return None
+    dims, kernel, amounts = at.dims(pad.inputs[0]), at.dims(1), at.value(pad.inputs[1])
+    strides = at.attr("strides", (1, 1, 1, 1))
+    dilations = at.attr("dilations", (1, 1, 1, 1))
+    if (
+        dims is None
+        or kernel is None
+        or amounts is None
+        or amounts.shape != (4, 2)
+        or at.attr("data_format", b"NHWC") != b"NHWC"
+        or (pad.op == "PadV2" and at.number(pad.inputs[2]) != 0)
+        or (amounts[:, 0] == amounts[:, 1]).all()
+    ):
+        return None
+    wanted = [(0, 0)]
+    for size, length, stride, dilation in zip(dims[1:3], kernel, strides[1:3], dilations[1:3], strict=False):
+        total = max((-(-size // stride) - 1) * stride + (length - 1) * dilation + 1 - size, 0)
+        wanted.append((total // 2, total - total // 2))
+    if amounts.tolist() != [list(pair) for pair in (*wanted, (0, 0))]:
+        return None
+    attrs: dict[str, AttrValue] = {**at.node.attrs, "padding": b"SAME"}
+    return at.op(at.kind, pad.inputs[0], *at.inputs[1:], **attrs)
+
+
+EXPANSIONS = {"BatchToSpaceND": _dilated, **dict.fromkeys(_CONVOLUTIONS, _padded_as_same)}

@@ -13,9 +13,18 @@ from surgeon.formats.uff.expansion import (
     Expanded,
     Expansion,
 )
+from surgeon.formats.uff.ops.elementwise import ACTIVATION, UNARY
 from surgeon.graph import Ref
+from surgeon.graph.op_sets import PLACEHOLDERS
 
 _FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+
+_PADDING = frozenset({"Conv2D", "DepthwiseConv2dNative"})
+"""Operations that a symmetric Pad in front is folded into."""
+
+_ALIKE = frozenset({*UNARY, *ACTIVATION, "LeakyRelu"})
+"""Operations that leave a tensor in the order in which the parser holds it."""
+
 _PIECES = 256
 """Rows and columns that a MirrorPad may add."""
 
@@ -148,7 +157,7 @@ def _padded(at: Expansion) -> Expanded:
         return None
     if amounts[0].any() or amounts.min() < 0 or not amounts.any():
         return None
-    if filling == 0 and len(dims) == 4 and amounts.any(axis=1).sum() <= 2:
+    if filling == 0 and len(dims) == 4 and amounts.any(axis=1).sum() <= 2 and _is_padded_right(at, amounts):
         return None
     if filling == 0 and len(dims) == 3 and not amounts[2].any():
         # Rows of a sequence are padded as those of a picture of height 1.
@@ -163,6 +172,22 @@ def _padded(at: Expansion) -> Expanded:
             border = at.repeated(filling, _place(at, found, len(dims), axis, 0))
             found = at.joined([*[border] * before, found, *[border] * after], axis)
     return found
+
+
+def _is_padded_right(at: Expansion, amounts: np.ndarray) -> bool:
+    """Return whether the parser of 8.5.3.1 pads the axes that are meant.
+
+    It does so next to the input. It turns a picture that was convolved into the graph's order first, and then
+    takes the amounts for those of channels first. No Pad is written where all that read it pad themselves.
+    """
+    if (amounts[:, 0] == amounts[:, 1]).all() and all(
+        reader.op in _PADDING and reader.attrs.get("padding") == b"VALID" for reader in at.readers(at.node)
+    ):
+        return True
+    node = at.source(at.inputs[0])
+    while node.op in _ALIKE and node.inputs:
+        node = at.source(node.inputs[0])
+    return node.op in PLACEHOLDERS
 
 
 def _place(at: Expansion, source: Ref, rank: int, axis: int, index: int) -> Ref:

@@ -6,7 +6,7 @@ from surgeon.formats.uff.conversion import ConverterContext, converts
 from surgeon.formats.uff.model import UffNode, UffValue
 from surgeon.graph import Ref
 
-_JOINS = ("Concat", "ConcatV2")
+_COUNTING = ("Concat", "ConcatV2", "Reshape")
 
 
 @converts("Shape")
@@ -19,11 +19,12 @@ def shape(at: ConverterContext) -> list[UffNode]:
 def reshape(at: ConverterContext) -> list[UffNode]:
     """Reshape, or Flatten where the target is the batch and one more axis.
 
-    What a plugin or a concatenation joins is no Flatten: the parser of 8.5.3.1 keeps several axes there.
+    What a plugin, a concatenation or a Reshape reads is no Flatten: the parser of 8.5.3.1 keeps several axes
+    there, in its own order.
     """
     if _keeps_batch_of_two(at):
         plugins, others = at.export.readers(at.node)
-        if not plugins and not any(at.export.node(Ref(name)).op in _JOINS for name in others):
+        if not plugins and not any(at.export.node(Ref(name)).op in _COUNTING for name in others):
             return [at.uff("Flatten", (at.edge(0),))]
     return [at.uff("Reshape", (at.edge(0), at.edge(1)))]
 
