@@ -46,8 +46,8 @@ def cells_of(fleet: FleetFile) -> tuple[Cell, ...]:
     An entry of ``include`` is added to each combination of the axes that it agrees with, where it changes no
     value of an axis; where there is none, it is a cell of its own. An entry of ``exclude`` takes out every
     combination that it matches, by patterns. Raise SurgeonError F101 for a model that is not there and for
-    patterns that match nothing, F102 where there are no cells, or one lacks a model or recipe, T101 for an
-    unknown target and R106 for an unknown precision.
+    patterns that match nothing, those of jobs included, F102 where there are no cells, or one lacks a model
+    or recipe, T101 for an unknown target and R106 for an unknown precision.
     """
     matrix = fleet.settings.matrix
     axes = {axis: _axis(fleet, axis, getattr(matrix, axis)) for axis in AXES if getattr(matrix, axis)}
@@ -70,6 +70,7 @@ def cells_of(fleet: FleetFile) -> tuple[Cell, ...]:
             help=["give 'model' and 'recipe', or exclude less"],
         )
     _check(fleet, list(unique.values()))
+    _check_jobs(fleet, [values for values, _ in unique.values()])
     names = _names([values for values, _ in unique.values()])
     return tuple(Cell(name, *each) for name, each in zip(names, unique.values(), strict=True))
 
@@ -86,8 +87,9 @@ def _axis(fleet: FleetFile, axis: str, values: Iterable[Any]) -> list[Any]:
 
 def _models(fleet: FleetFile, value: str, place: Span | None) -> list[str]:
     """Return the models that a path or a glob names, as paths relative to the file's folder."""
-    if not _GLOB.search(value):
-        if not os.path.exists(fleet.folder / value):
+    there = value != "" and os.path.exists(fleet.folder / value)
+    if there or not _GLOB.search(value):
+        if not there:
             raise error("F101", f"there is no model '{value}'", place, help=["check the path"])
         return [os.path.normpath(value)]
     found = sorted(map(os.path.normpath, glob.glob(value, root_dir=fleet.folder, recursive=True)))
@@ -188,6 +190,25 @@ def _check(fleet: FleetFile, cells: Iterable[tuple[Mapping[str, Any], Span | Non
         raise SurgeonError(*problems.values())
 
 
+def _check_jobs(fleet: FleetFile, cells: Sequence[Mapping[str, Any]]) -> None:
+    """Raise SurgeonError F101 for a job that no cell takes."""
+    for index, options in enumerate(fleet.jobs):
+        if any(map(options.takes, cells)):
+            continue
+        notes: list[str] = []
+        for axis, pattern in options.when.items():
+            known = dict.fromkeys(str(each[axis]) for each in cells if axis in each)
+            if not any(fnmatchcase(one, pattern) for one in known):
+                notes += nearest_note(pattern, known) or [f"'{axis}' has no '{pattern}'"]
+        raise error(
+            "F101",
+            f"the job '{options.job}' is done for no cell: its 'when' matches none",
+            fleet.span("jobs", index, "when"),
+            notes,
+            ["correct it, or take the job out"],
+        )
+
+
 def _place_of(fleet: FleetFile, axis: str, value: Any) -> Span | None:
     """Return where a value of an axis is written first."""
     matrix = fleet.settings.matrix
@@ -230,7 +251,7 @@ def _spelt(axis: str, value: Any) -> str:
 
 def _short_paths(paths: Iterable[str]) -> dict[str, str]:
     """Return for each path its name without suffix, with as many folders before it as tell it apart."""
-    parts = {path: Path(path).with_suffix("").parts for path in paths}
+    parts = {path: Path(os.path.splitext(path)[0]).parts for path in paths}
     found: dict[str, str] = {}
     for path, own in parts.items():
         others = [each for other, each in parts.items() if other != path]

@@ -17,6 +17,7 @@ from surgeon.version import __version__
 
 _CHUNK = 1 << 20
 _ROOT = Path(__file__).resolve().parents[1]
+_CODE = (".py", ".yaml", ".txt", ".cpp", ".cu", ".cuh", ".h", ".js", ".css")
 
 
 def digest_of(value: Any) -> str:
@@ -51,10 +52,18 @@ def content_digest(path: Path) -> str:
 
 
 def files_below(folder: Path) -> tuple[Path, ...]:
-    """Return the files of a folder and of those in it, relative to it, by name; not what Python compiled."""
+    """Return the files of a folder and of those in it, relative to it, by name; not what Python compiled.
+
+    Links to folders are followed, but those that lead back to a folder that they are in.
+    """
     found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
+    for place, folders, names in os.walk(folder, followlinks=True):
+        above = {os.path.realpath(each) for each in (Path(place), *Path(place).parents)}
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name != "__pycache__" and os.path.realpath(os.path.join(place, name)) not in above
+        )
         found += [Path(place, name).relative_to(folder) for name in names]
     return tuple(sorted(found))
 
@@ -73,7 +82,7 @@ def program_digest() -> str:
     digest = hashlib.sha256()
     for top in (_ROOT, _ROOT.parent / "plugins", _ROOT.parent / "recipes"):
         for path in files_below(top):
-            if path.suffix in (".py", ".yaml", ".txt"):
+            if path.suffix in _CODE:
                 digest.update(path.as_posix().encode() + b"\0" + (top / path).read_bytes())
     return f"{__version__}+{digest.hexdigest()[:12]}"
 

@@ -154,7 +154,7 @@ def _link(source: Path, target: Path) -> None:
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOENT):
             raise
-        shutil.copyfile(source, target)
+        shutil.copy(source, target)
 
 
 def _replace(part: Path, target: Path) -> None:

@@ -30,11 +30,23 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of an object: its path in it, its size in bytes and its SHA-256."""
+    """A file of an object: its path in it, its size in bytes, its SHA-256, and whether it is a program."""
 
     name: str
     bytes: int
     sha256: str
+    executable: bool = False
+
+    @classmethod
+    def of(cls, folder: Path, name: Path) -> StoredFile:
+        """Return what is to be known of a file in a folder."""
+        path = folder / name
+        return cls(name.as_posix(), os.path.getsize(path), file_digest(path), os.access(path, os.X_OK))
+
+    @property
+    def mode(self) -> int:
+        """The permissions of the file: what is stored is not to be edited."""
+        return 0o555 if self.executable else 0o444
 
 
 @dataclass(frozen=True)
@@ -94,10 +106,7 @@ class Store:
         earlier = self.read(key)
         if earlier is not None:
             return earlier
-        files = tuple(
-            StoredFile(name.as_posix(), os.path.getsize(folder / name), file_digest(folder / name))
-            for name in files_below(folder)
-        )
+        files = tuple(StoredFile.of(folder, name) for name in files_below(folder))
         inside = uuid.uuid4().hex
         made = StoredObject(key, inside, files, record)
         value = {
@@ -134,6 +143,8 @@ class Store:
                 if file_digest(target) != file.sha256:
                     self._remove_mark(found.key)
                     raise self._unusable(f"has a damaged file '{file.name}'", "run the fleet again")
+                if file.executable:
+                    os.chmod(target, file.mode)
         return into
 
     @contextlib.contextmanager
@@ -185,9 +196,9 @@ class Store:
 
     def _put(self, folder: Path, place: str, files: tuple[StoredFile, ...]) -> None:
         if self.local:
-            # What is stored is not to be edited: a file of a report may be the same one.
+            # A file of a report may be the same one.
             for file in files:
-                os.chmod(folder / file.name, 0o444)
+                os.chmod(folder / file.name, file.mode)
             os.makedirs(os.path.dirname(place), exist_ok=True)
             os.replace(folder, place)
             os.chmod(place, 0o755)

@@ -46,6 +46,17 @@ def test_models_of_one_name_are_told_apart_and_a_file_matched_twice_is_one(here:
     assert found[2].name == "more-a+init"
 
 
+def test_the_name_of_a_file_may_look_like_a_pattern(here: Path) -> None:
+    write_models(here, "a[1].pb")
+    assert [cell.values["model"] for cell in cells(here, "model: a[1].pb\nrecipe: init")] == ["a[1].pb"]
+
+
+@pytest.mark.parametrize("recipe", ["''", ".", ".."])
+def test_a_recipe_without_a_name_is_a_fault_of_its_cell(here: Path, recipe: str) -> None:
+    (cell,) = cells(here, f"model: a.pb\nrecipe: {recipe}")
+    assert cell.name.startswith("a+")
+
+
 def test_exclude_takes_out_by_patterns_and_comes_before_include(here: Path) -> None:
     found = cells(
         here,
@@ -103,6 +114,8 @@ def test_a_matrix_of_included_cells_alone(here: Path) -> None:
         ("model: a.pb\nrecipe: init\ninclude: [{gpus: 1}]", "[convert]", "R104", 5, "'gpu'"),
         ("model: c.pb\nrecipe: init", "[convert]", "F101", 3, "no model 'c.pb'"),
         ('model: "x*.pb"\nrecipe: init', "[convert]", "F101", 3, "no file matches"),
+        ("model: ''\nrecipe: init", "[convert]", "F101", 3, "no model ''"),
+        ("model: a.pb\nrecipe: init", "[{job: convert, when: {target: 'onx@*'}}]", "F101", 5, "for no cell"),
         (
             "model: a.pb\nrecipe: init\ntarget: uff@tensorrt-8.5\nexclude: [{target: uff@tensort-8.5}]",
             "[convert]",

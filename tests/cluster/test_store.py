@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from surgeon.cluster.digests import content_digest
+from surgeon.cluster.result_folder import FleetFolder
 from surgeon.cluster.store import MARK, Store
 from surgeon.diagnostics import SurgeonError
 
@@ -45,6 +47,23 @@ def test_what_is_written_is_read_back(store: Store, tmp_path: Path) -> None:
     assert [file.name for file in found.files] == ["a.txt", "deep/b.txt"]
     there = store.fetch(found, tmp_path / "copy")
     assert (there / "deep" / "b.txt").read_text() == "oneone"
+
+
+def test_a_program_stays_one(store: Store, tmp_path: Path) -> None:
+    with store.making() as folder:
+        for name, mode in (("build.sh", 0o755), ("model.onnx", 0o644)):
+            (folder / name).write_text(name)
+            (folder / name).chmod(mode)
+        store.write(KEY, folder, {})
+    found = store.read(KEY)
+    assert found is not None
+    there = store.fetch(found, tmp_path / "copy")
+    results = FleetFolder(tmp_path / "out", tmp_path / "FLEET.yaml", store.place)
+    (tmp_path / "out" / "cells" / "cell").mkdir(parents=True)
+    results.show("cell", "package", KEY, store)
+    for shown in (there, tmp_path / "out" / "cells" / "cell" / "package"):
+        assert os.access(shown / "build.sh", os.X_OK)
+        assert not os.access(shown / "model.onnx", os.X_OK)
 
 
 def test_the_first_object_of_a_key_stays(store: Store, tmp_path: Path) -> None:
@@ -155,3 +174,15 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file")
     with pytest.raises(SurgeonError, match="F106"):
         put(Store(str(tmp_path / "store")))
+
+
+def test_what_lies_behind_a_link_to_a_folder_counts(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "model" / "variables").symlink_to(tmp_path / "variables")
+    (tmp_path / "model" / "again").symlink_to(tmp_path / "model")
+    empty = content_digest(tmp_path / "model")
+    (tmp_path / "variables" / "data").write_text("one")
+    one = content_digest(tmp_path / "model")
+    (tmp_path / "variables" / "data").write_text("two")
+    assert len({empty, one, content_digest(tmp_path / "model")}) == 3
