@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.cluster.cells import cells_of
+from surgeon.cluster.digests import content_digest
 from surgeon.cluster.fleet_file import FleetFile, read_fleet_file
 from surgeon.cluster.job import job_kinds
 from surgeon.cluster.nodes import Node, Nodes, this_machine
@@ -18,7 +19,7 @@ from surgeon.cluster.planning import PlannedCell, PlannedJob, Planner
 from surgeon.cluster.ray_cluster import RayCluster, cluster_of_one, joined_cluster
 from surgeon.cluster.report import CELL_FILE, CellReport, FleetReport, read_cell, read_report, same_jobs
 from surgeon.cluster.report_pages import write_pages
-from surgeon.cluster.result_folder import FleetFolder, is_running
+from surgeon.cluster.result_folder import FleetFolder, is_running, unwritable
 from surgeon.cluster.store import Store
 from surgeon.cluster.tasks import Done, Input, Task, as_json
 from surgeon.diagnostics import SurgeonError
@@ -28,6 +29,9 @@ from surgeon.stages import tell_stage
 
 _EVERY = 1.0
 """Seconds after which nodes are looked at again while nothing is done."""
+
+_AROUND = ("F103", "F106", "F108", "F109")
+"""Diagnostics of what is around a job and may be another at the next run: nodes, inputs, the store."""
 
 Watch = Callable[[CellReport, Done], None]
 """Called with a cell and the job of it that ended."""
@@ -143,7 +147,7 @@ def _machine(fleet_file: FleetFile, cpus: int | None) -> tuple[Node, str]:
 
 
 def _send_inputs(store: Store, inputs: Sequence[Input]) -> None:
-    """Store the user's files for nodes that do not see them."""
+    """Store the user's files for nodes that do not see them, but none that has changed since."""
     import shutil
 
     for given in inputs:
@@ -152,11 +156,17 @@ def _send_inputs(store: Store, inputs: Sequence[Input]) -> None:
         tell_stage("storing inputs", str(given.path))
         with store.making() as folder:
             copy = folder / given.path.name
-            if os.path.isdir(given.path):
-                shutil.copytree(given.path, copy)
-            else:
-                shutil.copyfile(given.path, copy)
-            store.write(given.key, folder, {"input": given.path.name})
+            try:
+                if os.path.isdir(given.path):
+                    shutil.copytree(given.path, copy)
+                else:
+                    shutil.copyfile(given.path, copy)
+            except FileNotFoundError:
+                continue
+            except OSError as exc:
+                raise unwritable(copy, exc) from None
+            if content_digest(copy) == given.digest:
+                store.write(given.key, folder, {"input": given.path.name})
 
 
 @dataclass(frozen=True)
@@ -211,14 +221,22 @@ class _Run:
             if earlier is not None and not same_jobs(earlier, self._cells[index]):
                 earlier = None
             stopping: Done | None = None
+            ended: dict[str, Done] = {}
             is_open = False
             for number, job in enumerate(planned.jobs):
                 before = None if earlier is None else earlier.jobs[number]
-                done = None if is_open and job.task is not None else self._settled(job, stopping, before)
+                lacking = next((ended[name] for name in job.reads if _is_lacking(ended.get(name))), None)
+                if stopping is None and lacking is not None and job.task is not None:
+                    reason = lacking.reason or _reason(lacking)
+                    done: Done | None = Done.skipped(job.options, job.task.key, reason, stops=False)
+                else:
+                    opened = is_open and job.task is not None
+                    done = None if opened else self._settled(job, stopping, before)
                 if done is None:
                     self._results.hide(planned.cell.name, job.options.job)
                     left = is_open = True
                     continue
+                ended[job.options.job] = done
                 self._end(index, done, told=done.status == "failed")
                 stopping = stopping or (done if done.stops else None)
             self._results.write(self._cells[index])
@@ -240,7 +258,7 @@ class _Run:
         if record is not None:
             self.found += 1
             return Done.of_record(job.options, task.key, record, made=False)
-        if not self._retry and earlier is not None and earlier.status == "failed" and earlier.key == task.key:
+        if not self._retry and earlier is not None and earlier.key == task.key and _is_final(earlier):
             return replace(earlier, stops=not job.options.continue_on_failure)
         try:
             self._nodes.check(task.demands)
@@ -298,8 +316,8 @@ class _Run:
     def _take(self, index: int, number: int, done: Done) -> None:
         """Take in the outcome of a job for one of its cells."""
         job = self._planned[index].jobs[number]
-        stops = done.stops and not job.options.continue_on_failure
-        self._end(index, replace(done, stops=stops or done.status == "skipped"), told=True)
+        stops = done.stops and (done.status == "skipped" or not job.options.continue_on_failure)
+        self._end(index, replace(done, stops=stops), told=True)
         with contextlib.suppress(SurgeonError):
             self._results.write(self._cells[index])
 
@@ -332,6 +350,16 @@ class _Run:
                 for index, number in each.waiting:
                     self._take(index, number, Done.failed(each.task.options, each.task.key, exc))
         return ended
+
+
+def _is_lacking(earlier: Done | None) -> bool:
+    """Return whether a job ended without what others read."""
+    return earlier is not None and earlier.status != "done"
+
+
+def _is_final(earlier: Done) -> bool:
+    """Return whether a job failed in itself, rather than for want of a node, an input there or the store."""
+    return earlier.status == "failed" and not any(each["code"] in _AROUND for each in earlier.diagnostics)
 
 
 def _key(job: PlannedJob) -> str:

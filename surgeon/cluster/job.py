@@ -109,7 +109,8 @@ class JobKind:
     returns what else decides it, as JSON values; ``places`` among them says where it is, and decides nothing.
     It is called with the folder that paths start from, the cell's values and the options. ``uses`` returns
     the earlier jobs whose files it reads, of those that a cell has. ``tools`` are the distributions whose
-    versions decide its result. ``gpu`` says that it needs a GPU, and TensorRT. ``memory`` returns the bytes
+    versions decide its result; ``converts`` says that it converts the model, with the tools of that, where
+    no earlier job did. ``gpu`` says that it needs a GPU, and TensorRT. ``memory`` returns the bytes
     that it needs for a model of this many. ``requires`` are jobs that must come before it. ``columns``
     returns what the report shows of its result, by column.
     """
@@ -123,6 +124,7 @@ class JobKind:
     uses: Callable[[Mapping[str, Any], frozenset[str]], tuple[str, ...]] = lambda values, earlier: ()
     requires: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
+    converts: bool = False
     gpu: bool = False
     memory: Callable[[int], int] = lambda model: GIB // 2 + 4 * model
     columns: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field(

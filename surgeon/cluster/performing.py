@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.cluster.digests import content_digest, files_below, program_digest, tool_versions
-from surgeon.cluster.job import JobCall, JobKind, JobResult, job_kinds
+from surgeon.cluster.job import JobCall, JobResult, job_kinds
 from surgeon.cluster.jobs.init import RECIPE
 from surgeon.cluster.store import Store
 from surgeon.cluster.tasks import Done, Input, Task, as_json
@@ -35,6 +35,9 @@ def perform(task: Task, *before: Done) -> Done:
     stopping = next((each for each in before if each.stops), None)
     if stopping is not None:
         return Done.skipped(options, task.key, stopping.reason or _reason(stopping))
+    lacking = next((each for each in before if each.job in task.given and each.status != "done"), None)
+    if lacking is not None:
+        return Done.skipped(options, task.key, lacking.reason or _reason(lacking), stops=False)
     try:
         return _stored_or_made(task)
     except SurgeonError as exc:
@@ -74,7 +77,7 @@ def _stored_or_made(task: Task) -> Done:
     if held is not None:
         return Done.of_record(task.options, task.key, held.record, made=False)
     kind = job_kinds()[task.job]
-    _check_node(task, kind)
+    _check_node(task)
     attempt = _Attempt(store, task)
     attempt.check()
     begin = time.monotonic()
@@ -93,9 +96,9 @@ def _stored_or_made(task: Task) -> Done:
     return Done.of_record(task.options, task.key, made.record, made=True)
 
 
-def _check_node(task: Task, kind: JobKind) -> None:
+def _check_node(task: Task) -> None:
     """Raise SurgeonError F109 where this node has other versions than the key was made of."""
-    here = {"surgeon": program_digest(), **tool_versions(kind.tools)}
+    here = {"surgeon": program_digest(), **tool_versions(task.tools)}
     wanted = {"surgeon": task.program, **task.tools}
     for name, version in wanted.items():
         if here[name] != version:

@@ -19,6 +19,9 @@ from surgeon.language import Recipe, load_recipe
 from surgeon.language.loading import find_recipe
 from surgeon.request import DEFAULT_TARGET
 
+_CONVERTING = ("numpy", "onnx", "tf2onnx")
+"""The distributions whose versions decide what a job converts by itself."""
+
 
 @dataclass(frozen=True)
 class PlannedJob:
@@ -109,7 +112,8 @@ class Planner:
         facts = kind.reads(self._fleet.folder, values, options)
         platform = self._platform(values) if kind.gpu else None
         memory = options.memory or kind.memory(_size(model.path))
-        tools = tool_versions(kind.tools)
+        converts = kind.converts and "convert" not in known
+        tools = tool_versions((*kind.tools, *_CONVERTING) if converts else kind.tools)
         request = {
             "target": values.get("target") or DEFAULT_TARGET,
             "parameters": values.get("parameters"),

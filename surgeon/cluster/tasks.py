@@ -131,9 +131,9 @@ class Done:
         )
 
     @classmethod
-    def skipped(cls, options: JobOptions, key: str, reason: str) -> Done:
+    def skipped(cls, options: JobOptions, key: str, reason: str, *, stops: bool = True) -> Done:
         """Return a job that is not done, with the reason."""
-        return cls(options.job, key, "skipped", stops=True, reason=reason)
+        return cls(options.job, key, "skipped", stops=stops, reason=reason)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

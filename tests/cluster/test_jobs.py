@@ -20,14 +20,17 @@ from surgeon.cli import main
 from surgeon.cluster import performing
 from surgeon.cluster.axes import AXES, TEXT_AXES
 from surgeon.cluster.cells import cells_of
-from surgeon.cluster.fleet import fleet_status
+from surgeon.cluster.fleet import _Run, _send_inputs, fleet_status
 from surgeon.cluster.fleet_file import Combination, Matrix, read_fleet_file
 from surgeon.cluster.job import JobKind, JobOptions, JobResult, job_kinds
 from surgeon.cluster.nodes import Node, Nodes, gpu_kind, this_machine
 from surgeon.cluster.performing import perform
 from surgeon.cluster.planning import PlannedCell, Planner
+from surgeon.cluster.report import CellReport
+from surgeon.cluster.result_folder import FleetFolder
+from surgeon.cluster.store import Store
 from surgeon.cluster.tasks import Demands, Done, Platform, Task
-from surgeon.diagnostics import SurgeonError
+from surgeon.diagnostics import SurgeonError, error
 from surgeon.engine.registry import Device, Registry
 
 GPU = {"CPU": 2, "memory": 1 << 36, "GPU": 1}
@@ -229,6 +232,51 @@ def test_what_an_earlier_job_did_decides_about_the_next(here: Path) -> None:
     assert perform(wanted, going_on).status == "done"
     inconclusive = Done.of_record(options, "k", {**record, "verdict": "inconclusive"}, made=True)
     assert perform(wanted, inconclusive).status == "done"
+
+
+def test_what_an_earlier_job_did_not_make_is_not_read(here: Path) -> None:
+    """In the run where it failed, and in the next."""
+    (here / "a.pb").write_bytes(b"no graph")
+    jobs = "[{job: convert, continue_on_failure: true}, package]"
+    wanted = task(here, jobs)
+    failed = Done.failed(planned(here, jobs).jobs[0].options, wanted.given["convert"], SurgeonError())
+    ended = perform(wanted, failed)
+    assert (ended.status, ended.reason, ended.stops) == ("skipped", "'convert' failed", False)
+    cell = CellReport("a+small", {}, (failed, Done("package")))
+    (here / "out" / "cells" / cell.name).mkdir(parents=True)
+    (here / "out" / "fleet.json").write_text(json.dumps({"fleet": str(here / "FLEET.yaml")}))
+    FleetFolder(here / "out", here / "FLEET.yaml", "").write(cell)
+    (found,) = surgeon.fleet(here / "FLEET.yaml", here / "out", store=str(here / "store")).cells
+    assert [job.status for job in found.jobs] == ["failed", "skipped"]
+    assert found.jobs[1].reason == "'convert' failed"
+
+
+@pytest.mark.parametrize(("code", "again"), [("F103", True), ("F109", True), ("G101", False)])
+def test_what_failed_for_the_nodes_is_tried_again(here: Path, code: str, again: bool) -> None:
+    plan = planned(here)
+    (job,) = plan.jobs
+    assert job.task is not None
+    failed = Done.failed(job.options, job.task.key, error(code, "no"))
+    results = FleetFolder(here / "out", here / "FLEET.yaml", str(here / "store"))
+    results.open({plan.cell.name: {"values": {}, "jobs": ["convert"]}})
+    results.write(CellReport(plan.cell.name, {}, (failed,)))
+    run = _Run([plan], results, Store(str(here / "store")), NODES, False, None, "")
+    assert run.settle() == again
+
+
+def test_what_converts_by_itself_depends_on_the_tools_of_that(here: Path) -> None:
+    more = ", target: onnx@tensorrt-10, gpu: A100"
+    for job in ("build", "package"):
+        assert "tf2onnx" in task(here, f"[{job}]", more).tools
+        assert "tf2onnx" not in task(here, f"[convert, {job}]", more).tools
+
+
+def test_an_input_that_changes_while_it_is_sent_is_not_stored(here: Path) -> None:
+    store, wanted = Store(str(here / "store")), task(here)
+    _send_inputs(store, [replace(wanted.model, digest="0" * 64)])
+    assert store.read("0" * 64) is None
+    _send_inputs(store, [wanted.model])
+    assert store.read(wanted.model.key) is not None
 
 
 def test_a_model_that_changes_after_the_start_is_told(here: Path) -> None:

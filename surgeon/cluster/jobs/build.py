@@ -79,6 +79,7 @@ KIND = JobKind(
     facts=("precision", "target"),
     uses=lambda values, earlier: ("convert",) if "convert" in earlier else (),
     tools=("numpy", "Pillow"),
+    converts=True,
     gpu=True,
     memory=lambda model: (3 << 30) + 6 * model,
     columns=lambda result: {"engine": result["manifest"]["engine"]["bytes"]},

@@ -67,6 +67,7 @@ KIND = JobKind(
     _run,
     facts=("precision", "target"),
     uses=_uses,
+    converts=True,
     memory=lambda model: (1 << 29) + 4 * model,
     columns=lambda result: {"package": sum(each["bytes"] for each in result["files"])},
 )
