@@ -45,7 +45,11 @@ class AnnotatedPicture:
             picture = picture_of(Path(self.name), lambda: pixels_by_pillow(pillow, turning, io.BytesIO(data)))
         except SurgeonError as exc:
             raise unusable_picture(self.name, exc.diagnostics[0].message.partition(": ")[2]) from None
-        size = picture.pixels.shape[:2]
+        self.check_size(picture.pixels.shape[:2])
+        return Picture(self.name, picture.pixels)
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Raise SurgeonError V143 where the dataset states another height and width than the picture has."""
         if self.size not in (None, size):
             assert self.size is not None
             raise unusable_picture(
@@ -55,7 +59,6 @@ class AnnotatedPicture:
                 "correct the size in the dataset; a picture that its EXIF orientation turns has the sides "
                 "swapped: save it turned",
             )
-        return Picture(self.name, picture.pixels)
 
     def data(self) -> bytes:
         """Return the bytes of the picture's file; raise SurgeonError V143 where they cannot be read."""

@@ -159,6 +159,9 @@ def _detected(
     """Return what a side detects in each picture, and in how many it was not known."""
     stage = f"evaluating {side.name}"
     found = [store.load(digest) if digest else None for digest in digests]
+    for picture, each in zip(pictures, found, strict=True):
+        if each is not None:
+            picture.check_size(each.size)
     missing = [index for index, each in enumerate(found) if each is None]
     total, done = len(pictures), len(pictures) - len(missing)
     if missing:

@@ -175,7 +175,8 @@ def judge(
     """Judge what is found in pictures by the objects in them, by COCO's measure.
 
     ``found`` has the detections of each picture, relative to it, ``sizes`` the pictures' heights and widths
-    in pixels. Judged are the classes that have objects; of each at most 100 detections a picture count.
+    in pixels. Judged are the classes that have objects; of each at most 100 detections a picture count. One
+    whose box is not finite is wrong, and one whose score is not a number is none.
     Raise SurgeonError E108 where pycocotools is missing.
     """
     coco, cocoeval = coco_modules()
@@ -185,7 +186,7 @@ def judge(
     for number, ((height, width), real, each) in enumerate(sides, 1):
         images.append({"id": number, "height": height, "width": width})
         objects += _object_rows(number, real)
-        detections += _detection_rows(number, each.rows(np.isin(each.classes, classes)), (height, width))
+        detections += _detection_rows(number, each.rows(_scored(each, classes)), (height, width))
     with contextlib.redirect_stdout(io.StringIO()):
         given, result = (_indexed(coco, images, rows, classes) for rows in (objects, detections))
         judged = cocoeval.COCOeval(given, result, "bbox")
@@ -210,9 +211,19 @@ def judge(
 
 
 def boxes_in_pixels(found: Detections, size: tuple[int, int]) -> np.ndarray:
-    """Return the boxes of detections in pixels of a picture of this height and width, float64[n, 4]."""
+    """Return the boxes of detections in pixels of a picture of this height and width, float64[n, 4].
+
+    One that is not finite is empty: pycocotools would match it with any object.
+    """
     boxes: np.ndarray = found.boxes.astype(np.float64).reshape(-1, 4) * (*size, *size)
+    boxes[~np.isfinite(boxes).all(axis=1)] = 0.0
     return boxes
+
+
+def _scored(found: Detections, classes: Sequence[int]) -> np.ndarray:
+    """Return which detections are of these classes and have a score, bool[n]."""
+    scored: np.ndarray = np.isin(found.classes, classes) & ~np.isnan(found.scores)
+    return scored
 
 
 def _indexed(

@@ -148,6 +148,15 @@ def test_what_is_kept_belongs_to_picture_recipe_and_options(dataset: Path, work:
     assert [side.computed for side in found.sides] == [0, 2]  # the original is what it was
 
 
+def test_a_size_that_is_wrong_is_refused_for_kept_detections_too(dataset: Path, work: Path) -> None:
+    content = json.loads(dataset.read_text())
+    content["images"][1]["width"] *= 2
+    path = dataset.with_name("twice.json")
+    path.write_text(json.dumps(content))
+    with pytest.raises(SurgeonError, match=r"V143.*and the dataset says"):
+        evaluate(path)
+
+
 def test_ctrl_c_says_that_nothing_is_lost(run: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*args: object, **options: object) -> None:
         raise KeyboardInterrupt

@@ -61,6 +61,23 @@ def test_nothing_found_is_zero_and_classes_without_objects_do_not_count() -> Non
     assert average_precision([found()], [found((LEFT, 1, 1))], [SIZE]).map == 0
 
 
+@pytest.mark.parametrize(
+    "box",
+    [(np.nan,) * 4, (np.nan, *LEFT[1:]), (*LEFT[:3], np.nan), (np.inf,) * 4, (-np.inf, 0.0, np.inf, 1.0)],
+)
+def test_a_box_that_is_not_finite_is_wrong(box: tuple[float, ...]) -> None:
+    alone = judge([there(LEFT)], [found((box, 0.9, 1))], [SIZE])
+    assert alone.numbers["AP"] == 0 and not alone.matches[1].hits.any()
+    first = judge([there(LEFT)], [found((box, 0.9, 1), (LEFT, 0.8, 1))], [SIZE])
+    assert first.numbers["AP"] == pytest.approx(1 / 2) and first.numbers["AR1"] == 0
+    assert average_precision([found((LEFT, 1, 1))], [found((box, 0.9, 1))], [SIZE]).map == 0
+
+
+def test_a_score_that_is_not_a_number_is_no_detection() -> None:
+    judged = judge([there(LEFT)], [found((LEFT, np.nan, 1), (RIGHT, np.nan, 1))], [SIZE])
+    assert judged.numbers["AP"] == 0 == judged.numbers["AR100"] and not len(judged.matches[1].scores)
+
+
 def test_resamples_are_what_pycocotools_says_of_them() -> None:
     random = np.random.default_rng(3)
     truth, detections = [], []
