@@ -14,7 +14,10 @@ if sys.path[:1] == [""]:
 import json
 sys.path[:] = [path for path, here in json.loads(sys.argv.pop(1)) if not here or path in sys.path]
 """
-"""What runs first. Python puts the working folder in front of what ``-c`` runs."""
+"""What runs first. Python 3.10 puts the working folder in front of what ``-c`` runs."""
+
+_SAFE_PATH = ["-P"] if sys.version_info >= (3, 11) else []
+"""Keeps it away from the beginning: Python 3.13 imports ``linecache`` before it runs ``-c``."""
 
 
 def command(code: str, *arguments: str) -> list[str]:
@@ -24,7 +27,15 @@ def command(code: str, *arguments: str) -> list[str]:
     the user's own site-packages and of ``PYTHONPATH`` included. The working folder is among them only where
     ``PYTHONPATH`` or a ``.pth`` file names it, not because Python or a program added it.
     """
-    return [sys.executable, *interpreter_options(), "-c", _START + code, search_path(), *arguments]
+    return [
+        sys.executable,
+        *interpreter_options(),
+        *_SAFE_PATH,
+        "-c",
+        _START + code,
+        search_path(),
+        *arguments,
+    ]
 
 
 def search_path() -> str:
