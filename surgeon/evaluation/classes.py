@@ -10,7 +10,7 @@ import numpy as np
 
 from surgeon.diagnostics import Diagnostic, Severity, SurgeonError, error, nearest
 from surgeon.display import plural, some
-from surgeon.evaluation.dataset import Dataset
+from surgeon.evaluation.dataset import Dataset, check_objects
 from surgeon.runners.average_precision import Objects, boxes_in_pixels
 from surgeon.runners.detections import Detections
 from surgeon.runners.image_result import THRESHOLD
@@ -54,10 +54,11 @@ def match_classes(
     ``labels`` names the detector's classes by number. A class of the dataset is the detector's class of the
     same name, whatever the case, and with spaces, hyphens and underscores alike; one without a name has the
     detector's number. ``given`` says of a dataset's class which name or number the detector has for it, or
-    None, which leaves it out. Raise SurgeonError V144 for classes that the detector does not have, and where
-    its names are needed and not known.
+    None, which leaves it out. Raise SurgeonError V140 for a dataset without objects, V144 for classes that
+    the detector does not have, and where its names are needed and not known.
     """
     counts = dataset.counts
+    check_objects(dataset)
     _check_given(dataset, given)
     numbers, left_out, missing = {}, [], []
     for number, count in counts.items():

@@ -128,8 +128,7 @@ def read_dataset(path: Path, images: Path | None = None, split: str | None = Non
     for reader in dataset_readers().values():
         if reader.matches(path):
             dataset = reader.read(path, images, split)
-            if not dataset.counts:
-                raise no_dataset(path, f"its {plural(len(dataset.pictures), 'picture')} show no object")
+            check_objects(dataset)
             return dataset
     nouns = "; ".join(reader.noun for reader in dataset_readers().values())
     problem = "it is none of these" if os.path.exists(path) else "there is no such file or folder"
@@ -163,9 +162,20 @@ def unusable_picture(
     return error("V143", f"the picture '{name}' of the dataset cannot be used: {problem}", name, help=[help])
 
 
+def check_objects(dataset: Dataset) -> None:
+    """Raise SurgeonError V140 where no picture of a dataset shows an object."""
+    if not dataset.counts:
+        count = len(dataset.pictures)
+        raise no_dataset(
+            dataset.path,
+            f"its {plural(count, 'picture')} show{'s' * (count == 1)} no object",
+            "give another dataset, or more of its pictures",
+        )
+
+
 def check_files(path: Path, files: Sequence[Path], help: str) -> None:
     """Raise SurgeonError V143 where pictures of a dataset are not there."""
-    lost = [file for file in files if not file.is_file()]
+    lost = [file for file in files if not os.path.isfile(file)]
     if lost:
         raise error(
             "V143",

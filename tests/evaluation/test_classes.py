@@ -54,6 +54,11 @@ def test_classes_that_do_not_match_are_refused(
     assert message in info.value.diagnostics[0].message and info.value.diagnostics[0].help
 
 
+def test_pictures_without_objects_are_refused() -> None:
+    with pytest.raises(SurgeonError, match=r"V140.*its 1 picture shows no object"):
+        match_classes(dataset({}), LABELS, {})
+
+
 def test_classes_that_are_said_to_be_the_same_or_are_left_out() -> None:
     given = {"aeroplane": "airplane", "van": None, "man": 1}
     found = match_classes(dataset({4: "aeroplane", 5: "van", 6: "man", 7: "person"}), LABELS, given)

@@ -91,7 +91,9 @@ def example(pictures: Path, name: str, **changes: Any) -> bytes:
             continue
         feature = made.features.feature[key]
         kinds = {bytes: feature.bytes_list, int: feature.int64_list}
-        kind = feature.float_list if "bbox" in key else kinds[type(value[0]) if value else int]
+        kind = (
+            feature.float_list if "bbox" in key or "area" in key else kinds[type(value[0]) if value else int]
+        )
         kind.value.extend(value)
     return bytes(made.SerializeToString())
 
@@ -183,6 +185,11 @@ Change = Callable[[dict[str, Any]], object]
         (lambda c: c["annotations"][1].pop("bbox"), "annotations[1].bbox is None"),
         (lambda c: c["annotations"][1].update(iscrowd=2), "annotations[1].iscrowd is 2"),
         (lambda c: c["annotations"][0].update(area="x"), "annotations[0] has the 'area' x"),
+        (lambda c: c["annotations"][0].update(area=-100), "annotations[0].area is -100; expected square"),
+        (lambda c: c["annotations"][0].update(area=float("nan")), "annotations[0] has the 'area' nan"),
+        (lambda c: c["annotations"][0].update(area=10**400), "annotations[0] has the 'area' 1000"),
+        (lambda c: c["annotations"][1].update(bbox=[0, 0, 10**400, 5]), "annotations[1].bbox is [0, 0, 1000"),
+        (lambda c: c["categories"][1].update(id=2**64), "categories[1] has the 'id' 18446744073709551616"),
         (lambda c: c["categories"][1].update(name="cat"), "categories[1] repeats the name 'cat'"),
     ],
 )
@@ -202,6 +209,8 @@ def test_json_that_is_none_names_the_line(pictures: Path) -> None:
     assert refused(path)[0] == "V141"
     path.write_text("[" * 100_000)
     assert refused(path)[0] == "V141"
+    path.write_text(json.dumps(coco_json(pictures)).replace("100.0", "9" * 5000))
+    assert refused(path)[0] == "V141"
     path.write_text("[]")
     assert refused(path)[0] == "V141"
 
@@ -213,6 +222,9 @@ def test_pictures_that_are_lost_or_of_another_size(pictures: Path) -> None:
     one, two = read_dataset(path).pictures
     with pytest.raises(SurgeonError, match=r"V143.*it is 60 x 40 pixels, and the dataset says 40 x 60"):
         one.read()
+    content["images"][0]["file_name"] = "one" * 1000
+    path.with_name("long.json").write_text(json.dumps(content))
+    assert refused(path.with_name("long.json"))[0] == "V143"
     (pictures / "two.png").write_bytes(b"nothing")
     with pytest.raises(SurgeonError, match="V143"):
         two.read()
@@ -236,6 +248,8 @@ def test_pictures_that_are_lost_or_of_another_size(pictures: Path) -> None:
         ("<bndbox>", "<box>", "V141", "mismatched tag"),
         ("one.png", "lost.png", "V143", "lost.png"),
         ("one.png", "two.png", "V142", "stands in the dataset twice"),
+        ("<height>40</height>", "<height>inf</height>", "V142", "annotation/size is 60 x inf"),
+        ("<annotation>", "<?xml version='1.0' encoding='none'?><annotation>", "V141", "unknown encoding"),
         ("<height>40</height>", "", "V142", "annotation has no 'size/height'"),
     ],
 )
@@ -259,6 +273,11 @@ def test_a_damaged_xml_file_names_the_place(
         ({"image/object/class/label": [17, 17]}, "the class 17 and"),
         ({"image/object/bbox/ymax": [0.5]}, "record 1 has 1 values of 'image/object/bbox/ymax'"),
         ({"image/object/bbox/ymax": [0.1, 0.5]}, "record 1, object 1: the box"),
+        (
+            {"image/object/area": [5.0, -5.0]},
+            "record 1 has the 'image/object/area' -5; expected square pixels",
+        ),
+        ({"image/object/area": [float("nan"), 5.0]}, "record 1 has the 'image/object/area' nan"),
         ({"image/height": [b"40"]}, "record 1: 'image/height' holds texts; expected whole numbers"),
     ],
 )
@@ -278,6 +297,8 @@ def test_a_record_file_that_is_damaged(pictures: Path) -> None:
     assert refused(path)[0] == "V141" and f"record 2, at byte {second}" in refused(path)[1]
     path.write_bytes(data[: second + 40] + b"\0" + data[second + 41 :])
     assert refused(path)[0] == "V141"
+    write_records(path, example(pictures, "one"), b"\xff\xff\xff")
+    assert refused(path)[0] == "V141" and "record 2, at byte" in refused(path)[1]
     path.write_bytes(b"\x1f\x8b" + data)
     assert "gunzip" in str(refused_help(path))
     assert refused(path, split="val")[0] == refused(path, images=pictures)[0] == "V140"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def _content(path: Path) -> dict[str, Any]:
         raise damaged(path, exc.strerror or str(exc), "check the path and its permissions") from None
     except json.JSONDecodeError as exc:
         raise damaged(path, f"line {exc.lineno}, column {exc.colno}: {exc.msg}") from None
-    except (UnicodeDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:
         raise damaged(path, f"it is no JSON text: {exc!s:.120}") from None
     if not isinstance(content, dict):
         raise damaged(path, "its JSON is no object with 'images', 'annotations' and 'categories'")
@@ -129,6 +130,13 @@ def _rows_by_image(
             )
         left, top, width, height = _box(path, key, entry)
         area = _value(path, key, entry, "area", "a number") if "area" in entry else width * height
+        if area < 0:
+            raise contradictory(
+                path,
+                f"{key}.area",
+                f"is {area:g}; expected square pixels, 0 or more",
+                "correct it, or leave 'area' out, which then is that of the box",
+            )
         crowd = entry.get("iscrowd", 0)
         if crowd not in (0, 1):
             raise contradictory(path, f"{key}.iscrowd", f"is {crowd!r}; expected 0 or 1", "correct it")
@@ -139,11 +147,8 @@ def _rows_by_image(
 def _box(path: Path, key: str, entry: Mapping[str, Any]) -> tuple[float, float, float, float]:
     box = entry.get("bbox")
     numbers = box if isinstance(box, list) and len(box) == 4 else []
-    fits = len(numbers) == 4 and all(
-        isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
-        for value in numbers
-    )
-    if not fits or min(numbers[2:]) < 0:
+    fits = all(isinstance(value, int | float) and _fits(value) for value in numbers)
+    if not numbers or not fits or min(numbers[2:]) < 0:
         raise contradictory(
             path,
             f"{key}.bbox",
@@ -164,10 +169,17 @@ def _objects(rows: list[tuple[Any, ...]]) -> Objects:
 def _value(path: Path, key: str, entry: Mapping[str, Any], name: str, kind: str) -> Any:
     """Return a value of an entry; raise SurgeonError V142 where it is missing or of another kind."""
     value = entry.get(name)
-    if not isinstance(value, _TYPES[kind]) or isinstance(value, bool):
+    known = isinstance(value, _TYPES[kind])
+    if not known or (isinstance(value, int | float) and not _fits(value)):
         shown = f"has the '{name}' {value!s:.80}" if name in entry else f"has no '{name}'"
         raise contradictory(path, key, f"{shown}; expected {kind}", "write it as COCO does")
     return value
+
+
+def _fits(value: float) -> bool:
+    """Return whether a number, true and false being none, is finite and not beyond 64 bits."""
+    most = sys.float_info.max if isinstance(value, float) else np.iinfo(np.int64).max
+    return not isinstance(value, bool) and abs(value) <= most
 
 
 READER = DatasetReader("coco", "a JSON file as COCO writes it", matches, read)

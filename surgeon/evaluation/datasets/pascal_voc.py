@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -88,12 +89,16 @@ def _entry(
     except ElementTree.ParseError as exc:
         line, column = exc.position
         raise damaged(file, f"line {line}, column {column + 1}: {exc.msg.partition(':')[0]}") from None
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, LookupError) as exc:
         raise damaged(file, str(exc)) from None
     name = _text(file, root, "filename", "annotation")
     size = None
     if root.find("size") is not None:
         height, width = (_number(file, root, f"size/{side}", "annotation") for side in ("height", "width"))
+        if not math.isfinite(height * width):
+            raise contradictory(
+                file, "annotation/size", f"is {width:g} x {height:g}; expected pixels", "correct it"
+            )
         size = (int(height), int(width)) if height and width else None
     labels, boxes, difficult = [], [], []
     for index, entry in enumerate(root.findall("object"), 1):

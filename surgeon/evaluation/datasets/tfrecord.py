@@ -70,7 +70,12 @@ def read(path: Path, images: Path | None, split: str | None) -> Dataset:
     classes: dict[int, str] = {}
     for file in _files(path):
         for number, (offset, data) in enumerate(_records(tensorflow, file), 1):
-            record = _Record(file, number, tensorflow.train.Example.FromString(data))
+            try:
+                example = tensorflow.train.Example.FromString(data)
+            except Exception:  # protobuf's DecodeError, whose class depends on its implementation
+                place = f"record {number}, at byte {offset - _BEFORE}"
+                raise damaged(file, f"{place}: it is no tf.train.Example", _HELP) from None
+            record = _Record(file, number, example)
             pictures.append(record.picture(classes, partial(_encoded, file, offset, len(data), number)))
     return Dataset(path, "TFRecord", dict(sorted(classes.items())), tuple(pictures))
 
@@ -149,6 +154,9 @@ class _Record:
         areas = self.values(_AREA, "float_list")
         if areas:
             self._check_count(_AREA, len(areas), count)
+            for area in areas:
+                if not 0 <= area < np.inf:
+                    raise self._wrong(f"has the '{_AREA}' {area:g}; expected square pixels, 0 or more")
         objects = Objects.of(
             boxes,
             np.array(self._classes(names, count), np.int64),
