@@ -190,7 +190,7 @@ class FileSide(_RunnerSide):
         self.depends_on = {
             "side": "file",
             "surgeon": __version__,
-            "content": describe_file(path).sha256,
+            "content": [describe_file(each).sha256 for each in (path, *self._file.beside)],
             "libraries": [describe_file(library).sha256 for library in libraries if kind.takes_libraries],
             "image": self._detecting.image.model_dump(mode="json"),
             "runtime": {name: value for name, value in self.runtime.items() if value != self.name},

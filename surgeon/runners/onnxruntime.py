@@ -12,7 +12,15 @@ import numpy as np
 from surgeon.catalog.detections import masks_among, rows_among
 from surgeon.diagnostics import SurgeonError, error
 from surgeon.formats.onnx.format import OnnxFormat
-from surgeon.formats.onnx.metadata import DETECTIONS, DIGEST, TARGET, OnnxInfo, load_onnx, read_onnx_metadata
+from surgeon.formats.onnx.metadata import (
+    DETECTIONS,
+    DIGEST,
+    TARGET,
+    OnnxInfo,
+    files_beside,
+    load_onnx,
+    read_onnx_metadata,
+)
 from surgeon.formats.onnx.native import DOMAIN
 from surgeon.graph import DType, Shape, TensorSpec
 from surgeon.optional import require
@@ -62,6 +70,7 @@ class OnnxRuntimeRunner(FileRunner):
             runtime={"ONNX file": self.name, "runtime": f"onnxruntime {runtime.__version__}"},
         )
         self._check_plugins(model)
+        self.beside = files_beside(model, path)
         del model  # its weights are not needed beside the session's
         self._session = self._load(optimised=True)
 

@@ -103,6 +103,9 @@ class FileRunner(Runner):
     takes_libraries: ClassVar[bool] = False
     """Whether plugin libraries are loaded for it."""
 
+    beside: tuple[Path, ...] = ()
+    """Other files that the weights stand in."""
+
     @classmethod
     @abstractmethod
     def open(cls, path: Path, libraries: Sequence[Path] = ()) -> Self:

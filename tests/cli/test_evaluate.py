@@ -15,6 +15,8 @@ import surgeon
 from surgeon.cli.progress import time_left
 from surgeon.diagnostics import SurgeonError
 from surgeon.evaluation import Evaluation
+from surgeon.evaluation.sides import FileSide
+from surgeon.formats.onnx.metadata import DIGEST
 from surgeon.stages import listening
 from surgeon.verification import Outcome
 from surgeon.zoo import demo
@@ -146,6 +148,29 @@ def test_what_is_kept_belongs_to_picture_recipe_and_options(dataset: Path, work:
     Path("demo.yaml").write_text(changed)
     found = evaluate(dataset, pictures=2)
     assert [side.computed for side in found.sides] == [0, 2]  # the original is what it was
+
+
+def test_what_is_kept_belongs_to_weights_beside_an_onnx_file(
+    tmp_path: Path, demo_onnx: Callable[..., Path]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    runners = pytest.importorskip("surgeon.runners.onnxruntime")
+    path, weights = tmp_path / "demo.onnx", tmp_path / "demo.data"
+    model = onnx.load(str(demo_onnx()))
+    onnx.save(model, str(path), save_as_external_data=True, location=weights.name, size_threshold=4096)
+    (graph,) = [row.value for row in model.metadata_props if row.key == DIGEST]
+
+    def key() -> dict[str, Any]:
+        side = FileSide(runners.OnnxRuntimeRunner, path, [], graph, None)
+        side.close()
+        return dict(side.depends_on)
+
+    before = key()
+    assert key() == before
+    content = bytearray(weights.read_bytes())
+    content[:4] = b"\0\0\0\1"
+    weights.write_bytes(content)
+    assert key() != before
 
 
 def test_a_size_that_is_wrong_is_refused_for_kept_detections_too(dataset: Path, work: Path) -> None:

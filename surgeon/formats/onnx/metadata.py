@@ -106,6 +106,18 @@ def load_onnx(path: str | os.PathLike[str]) -> tuple[Any, OnnxInfo]:
     return model, info_of(model, name)
 
 
+def files_beside(model: Any, path: Path) -> tuple[Path, ...]:
+    """Return the files in which the ModelProto of a file has its large weights."""
+    names = {
+        row.value
+        for tensor in model.graph.initializer
+        if tensor.data_location == tensor.EXTERNAL
+        for row in tensor.external_data
+        if row.key == "location"
+    }
+    return tuple(path.parent / name for name in sorted(names))
+
+
 def _damaged_texts(message: Any) -> Iterator[str]:
     """Yield the path of each text of a message that protobuf gives as bytes: it is not UTF-8."""
     for descriptor, value in message.ListFields():
