@@ -7,8 +7,10 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -130,8 +132,10 @@ def cluster_of_one(node: Node, *, dashboard: bool) -> Iterator[RayCluster]:
 
     Raise SurgeonError F111 where it does not start.
     """
-    before = {name: os.environ.get(name) for name in (*_LOOPBACK, "RAY_AUTH_TOKEN", "RAY_ADDRESS")}
-    os.environ.update(_LOOPBACK, RAY_AUTH_TOKEN=_token())
+    before = {name: os.environ.get(name) for name in (*_LOOPBACK, "RAY_AUTH_TOKEN", "RAY_ADDRESS", "TMPDIR")}
+    # Jobs that are given up in the middle leave their temporary files.
+    temporary = tempfile.mkdtemp(prefix="surgeon-fleet-")
+    os.environ.update(_LOOPBACK, RAY_AUTH_TOKEN=_token(), TMPDIR=temporary)
     os.environ.pop("RAY_ADDRESS", None)
     # A socket's path may have about a hundred bytes, and Ray's own part of it is long.
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp" if os.path.isdir("/tmp") else None)
@@ -163,7 +167,8 @@ def cluster_of_one(node: Node, *, dashboard: bool) -> Iterator[RayCluster]:
     finally:
         if ray is not None:
             ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+        for each in (folder, temporary):
+            shutil.rmtree(each, ignore_errors=True)
         _restore(before)
 
 
@@ -203,7 +208,7 @@ def _not_joined(address: str, text: str) -> SurgeonError:
 def _init(ray: Any, **options: Any) -> Any:
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
-        with no_stderr():
+        with no_stderr(), _signals_held():
             return ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     except Exception as exc:  # Ray raises of many kinds here
         address = options.get("address")
@@ -215,6 +220,30 @@ def _init(ray: Any, **options: Any) -> Any:
             f"Ray cannot be started: {text:.300}",
             help=["see that ports of the loopback and some hundred megabytes of memory are free"],
         ) from None
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let signals that end this process act after the block, by the handlers that were there before it.
+
+    Ray forgets processes when it is interrupted while it starts, and takes SIGTERM over.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    held: list[int] = []
+    for number, handler in handlers.items():
+        if callable(handler):
+            signal.signal(number, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
+        if held:
+            os.kill(os.getpid(), held[0])
 
 
 def _restore(before: Mapping[str, str | None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from fleet_files import write_fleet, write_models
 
 import surgeon
 from surgeon.cli import main
-from surgeon.cluster import performing
+from surgeon.cluster import performing, ray_cluster
 from surgeon.cluster.axes import AXES, TEXT_AXES
 from surgeon.cluster.cells import cells_of
 from surgeon.cluster.fleet import _Run, _send_inputs, fleet_status
@@ -31,6 +32,7 @@ from surgeon.cluster.result_folder import FleetFolder
 from surgeon.cluster.store import Store
 from surgeon.cluster.tasks import Demands, Done, Platform, Task
 from surgeon.diagnostics import SurgeonError, error
+from surgeon.ending import ended_by_signals
 from surgeon.engine.registry import Device, Registry
 
 GPU = {"CPU": 2, "memory": 1 << 36, "GPU": 1}
@@ -454,3 +456,23 @@ def test_what_a_cell_no_longer_makes_is_not_shown(here: Path) -> None:
     assert surgeon.fleet(path, here / "out").passed and shown.exists()
     write_fleet(here, text.replace("small.yaml", "gone.yaml"))
     assert surgeon.fleet(path, here / "out").failed and not shown.parents[1].exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ray_starts_whole_before_a_signal_ends_the_fleet(number: int) -> None:
+    """Ray's own handler of SIGTERM does not stay."""
+    seen: list[str] = []
+
+    class Ray:
+        def init(self, **options: object) -> None:
+            os.kill(os.getpid(), number)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            seen.append("started")
+
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            ray_cluster._init(Ray())
+        finally:
+            assert seen == ["started"]
+            assert number == signal.SIGTERM or signal.getsignal(signal.SIGTERM) == before
