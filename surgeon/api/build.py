@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -251,8 +250,6 @@ def converted(work: Work, folder: Path, batch: int) -> tuple[Source, tuple[Diagn
     written = write(result, path, target, catalog, made, recipe.labels, original=graph, **own)
     source = source_of_file(path, catalog, rewritten=result)
     name = Path(graph.source).name if graph.source else "graph"
-    unsaid = {"detections"} if recipe.detections is None else None
-    digest = hashlib.sha256(recipe.model_dump_json(exclude=unsaid).encode()).hexdigest()
     stated = {part: str(ref) for part, ref in made.detections.items()}
     detections = with_stated(source.detections or detections_of(source, catalog), stated)
     inference = made.inference or Inference(result, rules=catalog.rules())
@@ -262,7 +259,7 @@ def converted(work: Work, folder: Path, batch: int) -> tuple[Source, tuple[Diagn
         model=name,
         graph=made.digest,
         recipe=recipe.name,
-        recipe_digest=digest,
+        recipe_digest=recipe.digest(),
         target=target.name,
         image=made.image,
         labels=dict(recipe.labels),

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.diagnostics import error
-from surgeon.language import Recipe
 from surgeon.version import __version__
 
 _CHUNK = 1 << 20
@@ -66,12 +65,6 @@ def files_below(folder: Path) -> tuple[Path, ...]:
         )
         found += [Path(place, name).relative_to(folder) for name in names]
     return tuple(sorted(found))
-
-
-def recipe_digest(recipe: Recipe) -> str:
-    """Return the digest of a recipe after ``extends`` and parameters; comments and places do not count."""
-    text = recipe.model_dump_json(serialize_as_any=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @cache

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.cluster.cells import INIT, Cell
-from surgeon.cluster.digests import content_digest, digest_of, program_digest, recipe_digest, tool_versions
+from surgeon.cluster.digests import content_digest, digest_of, program_digest, tool_versions
 from surgeon.cluster.fleet_file import FleetFile
 from surgeon.cluster.job import JobKind, JobOptions, job_kinds
 from surgeon.cluster.nodes import Nodes
@@ -132,7 +132,7 @@ class Planner:
             ),
             "inputs": {name: each.digest for name, each in own.items()},
             "model": model.digest,
-            "recipe": None if recipe is None else recipe_digest(recipe),
+            "recipe": None if recipe is None else recipe.digest(),
             "request": request,
             "facts": {axis: values.get(axis) for axis in kind.facts},
             "reads": {name: value for name, value in facts.items() if name != "places"},

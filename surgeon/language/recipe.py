@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -337,6 +338,16 @@ class Recipe(Displayed, _Part):
     def __repr__(self) -> str:
         parts = f"{plural(len(self.nodes), 'node')} and {plural(len(self.namespaces), 'namespace')}"
         return f"<Recipe '{self.name}' of {parts}>"
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all that the recipe says, the options of its steps included.
+
+        Comments and places do not count, nor does ``detections`` where it is not stated.
+        """
+        unsaid = {"detections"} if self.detections is None else None
+        return hashlib.sha256(
+            self.model_dump_json(exclude=unsaid, serialize_as_any=True).encode()
+        ).hexdigest()
 
     def place(self, *path: PathItem) -> Span | None:
         """Return the place of exactly this key, None where it is not written anywhere."""

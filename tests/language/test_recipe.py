@@ -199,3 +199,13 @@ def test_the_schema_names_every_key_and_step() -> None:
     )
     listed = schema["properties"]["steps"]["anyOf"][0]["items"]["anyOf"]
     assert {"$ref": "#/$defs/step-collapse"} in listed and "prune" in listed[0]["enum"]
+
+
+def test_the_digest_counts_options_of_steps_and_no_comments() -> None:
+    def digest(step: str, comment: str = "") -> str:
+        text = f"recipe: 1\nname: n\nsummary: A test.\noutputs: [y]\nsteps: [{{step: replace-op, {step}}}]\n{comment}"
+        return parse_recipe(text).digest()
+
+    same = digest("from: AddV2, to: Add")
+    assert digest("from: AddV2, to: Add", "# a comment\n") == same
+    assert digest("from: AddV2, to: Sub") != same
