@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -344,10 +345,10 @@ class Recipe(Displayed, _Part):
 
         Comments and places do not count, nor does ``detections`` where it is not stated.
         """
-        unsaid = {"detections"} if self.detections is None else None
-        return hashlib.sha256(
-            self.model_dump_json(exclude=unsaid, serialize_as_any=True).encode()
-        ).hexdigest()
+        left_out = {"steps", "detections"} if self.detections is None else {"steps"}
+        said = self.model_dump(mode="json", exclude=left_out)
+        said["steps"] = [step.model_dump(mode="json") for step in self.steps]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     def place(self, *path: PathItem) -> Span | None:
         """Return the place of exactly this key, None where it is not written anywhere."""

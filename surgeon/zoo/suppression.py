@@ -149,7 +149,7 @@ class _Suppression:
         with g.scope("ClipToWindow") as prefix:
             fields = clip_to_window(g, fields, _CANDIDATE, *self._window(prefix))
         if options.in_window:
-            fields["boxes"] = _in_window(g, fields["boxes"], self.window)
+            fields["boxes"] = _in_window(g, fields["boxes"], self._entered or self.window)
         count = g.element(g.shape(fields["boxes"]), 0)
         limit = g.binary("Minimum", options.max_per_class, count)
         with g.scope("non_max_suppression") as prefix:
