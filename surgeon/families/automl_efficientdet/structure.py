@@ -78,6 +78,8 @@ def score_choice(graph: Graph, node: Node) -> Choice | str:
     pairs = next((graph[ref.node] for ref in steps if graph[ref.node].op == "GatherNd"), None)
     if best is not None:
         steps = list(trail(graph, best.inputs[0], gathered))
+    if best is None and pairs is None and by_class is None:
+        return f"'{node.name}' suppresses one class by its scores alone; expected the best class or pairs"
     if not is_join(graph, graph[steps[-1].node]):
         return f"its scores come from '{steps[-1]}', which joins no heads"
     return Choice(steps[-1], probabilities, converter, best, pairs, by_class)
