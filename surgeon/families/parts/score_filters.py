@@ -36,6 +36,9 @@ _NEGATED: Mapping[str, str] = MappingProxyType(
     {"Greater": "LessEqual", "GreaterEqual": "Less", "Less": "GreaterEqual", "LessEqual": "Greater"}
 )
 
+_BELOW_AREAS = -1e9
+"""No box of a picture has so small an area, not even one whose corners are exchanged."""
+
 _Condition = tuple[Node, bool]
 """An operation that a filter asks, and whether its answer is negated."""
 
@@ -136,10 +139,11 @@ def _number(graph: Graph, inference: Inference, ref: Ref) -> float | None:
 
 
 def _keeps_areas(inference: Inference, node: Node, negated: bool, held: Set[Ref], graph: Graph) -> bool:
-    """Return whether a condition keeps boxes with an area, of which the family's findings tell."""
-    if node.op != "Greater" or negated or number(inference, node.inputs[1]) != 0:
+    """Return whether a condition keeps boxes with an area, as the family's findings tell, or all boxes."""
+    if node.op != "Greater" or negated or not held.isdisjoint(trail(graph, node.inputs[0])):
         return False
-    return held.isdisjoint(trail(graph, node.inputs[0]))
+    least = number(inference, node.inputs[1])
+    return least is not None and (least == 0 or least < _BELOW_AREAS)
 
 
 def _conditions(graph: Graph, ref: Ref, moved: Moved) -> Iterator[_Condition]:
